@@ -1,0 +1,100 @@
+# Parley. `make run` and `make test` are all a newcomer needs; `make` lists the rest.
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+  $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+  && { echo $$p; break; }; done)
+UV := $(shell command -v uv 2>/dev/null)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SAM_VENV := .venv-sam
+SAM := $(SAM_VENV)/bin/sam
+NODE_MODULES := client/js/node_modules/.ready
+SOURCES := local layers functions client/python tests benchmarks
+
+export SAM_CLI_TELEMETRY := 0
+export AWS_DEFAULT_REGION ?= us-east-1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format unit build validate deploy bench lock generate clean
+
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(READY) ## hold a spoken conversation on this machine, then serve the page
+	@$(BIN)/python -m local run
+
+test: lint $(READY) ## run every check and test
+	@PYTHON=$(BIN)/python sh tests/system-packages.sh
+	$(MAKE) --no-print-directory validate
+	$(BIN)/pytest
+
+lint: $(READY) $(NODE_MODULES) ## ruff, mypy --strict, and tsc on the JavaScript
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --quiet --check .
+	$(BIN)/mypy
+	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent check
+	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm test --silent
+
+unit: $(READY) ## the quick tests only
+	$(BIN)/pytest tests/unit
+
+format: $(READY) ## put the Python code in shape
+	$(BIN)/ruff check --quiet --fix .
+	$(BIN)/ruff format --quiet .
+
+validate: $(SAM) ## sam validate --lint, and a build of everything that is deployed
+	$(SAM) validate --lint
+	$(MAKE) --no-print-directory build
+
+build: $(SAM) ## sam build
+	@PATH="$$(sh tests/python313.sh):$$PATH" $(SAM) build --cached
+
+deploy: build ## sam deploy, guided the first time
+	$(SAM) deploy --guided
+
+bench: $(READY) ## measure the time to first audio
+	$(BIN)/python benchmarks/first_audio.py
+
+generate: $(READY) ## the schema and the types that follow from parley/protocol.py
+	$(BIN)/python -m docs.generate
+
+lock: ## resolve the dependencies again
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-header --upgrade --quiet --output-file requirements.lock
+	uv pip compile --group layer --python-version 3.13 --python-platform aarch64-manylinux2014 \
+	  --no-header --no-annotate --constraint requirements.lock --quiet \
+	  --output-file layers/parley/requirements.txt
+
+clean: ## remove everything that was made
+	rm -rf $(VENV) $(SAM_VENV) .aws-sam .local artifacts client/js/node_modules
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): requirements.lock pyproject.toml client/python/pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Parley needs Python 3.11, 3.12 or 3.13. Install one (Debian, Ubuntu: apt-get install python3 python3-venv; macOS: brew install python@3.13) or name it: make PYTHON=/path/to/python3"; exit 2; }
+ifneq ($(UV),)
+	uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+	uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . -e client/python
+else
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { echo "Python's venv module is missing. Debian, Ubuntu: apt-get install python3-venv"; exit 2; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e client/python
+endif
+	@touch $@
+
+$(NODE_MODULES): client/js/package-lock.json | $(READY)
+	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund
+	@touch $@
+
+$(SAM): tests/sam-requirements.txt
+	@test -n "$(PYTHON)" || { echo "Parley needs Python 3.11, 3.12 or 3.13."; exit 2; }
+ifneq ($(UV),)
+	uv venv --quiet --allow-existing --python $(PYTHON) $(SAM_VENV)
+	uv pip install --quiet --python $(SAM_VENV)/bin/python -r tests/sam-requirements.txt
+else
+	@$(PYTHON) -m venv $(SAM_VENV)
+	$(SAM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/sam-requirements.txt
+endif
+	@touch $@

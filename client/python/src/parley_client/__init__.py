@@ -1,0 +1,70 @@
+"""Talks to a Parley WebSocket API: typed and spoken turns, streamed replies.
+
+from parley_client import Conversation
+
+async with Conversation.connect("ws://localhost:3001/dev") as conversation:
+    reply = await conversation.say("What is the tallest mountain?")
+    print(reply.text)
+"""
+
+from parley_client.conversation import Conversation, Timeouts
+from parley_client.errors import (
+    AnswerTimeout,
+    BadAudio,
+    BadInput,
+    ConnectFailed,
+    ConnectionLost,
+    ConversationClosed,
+    EventGap,
+    HandshakeRefused,
+    ParleyClientError,
+    ProtocolViolation,
+    ServerError,
+    TurnFailed,
+)
+from parley_client.messages import (
+    Audio,
+    Error,
+    Limits,
+    Metrics,
+    ReplyText,
+    Settings,
+    Transcript,
+    TurnEnd,
+    TurnEvent,
+    UnknownEvent,
+    Word,
+)
+from parley_client.reply import Reply, Timings
+from parley_client.turn import Turn
+
+__all__ = [
+    "AnswerTimeout",
+    "Audio",
+    "BadAudio",
+    "BadInput",
+    "ConnectFailed",
+    "ConnectionLost",
+    "Conversation",
+    "ConversationClosed",
+    "Error",
+    "EventGap",
+    "HandshakeRefused",
+    "Limits",
+    "Metrics",
+    "ParleyClientError",
+    "ProtocolViolation",
+    "Reply",
+    "ReplyText",
+    "ServerError",
+    "Settings",
+    "Timeouts",
+    "Timings",
+    "Transcript",
+    "Turn",
+    "TurnEnd",
+    "TurnEvent",
+    "TurnFailed",
+    "UnknownEvent",
+    "Word",
+]

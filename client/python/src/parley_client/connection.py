@@ -1,0 +1,182 @@
+"""One WebSocket connection: opened with readable errors, closed with a reason.
+
+It carries messages and events and knows nothing of sessions and turns; a
+conversation that reconnects opens a new one of these.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from urllib.parse import urlsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidProxy,
+    InvalidStatus,
+    InvalidURI,
+    ProxyError,
+)
+
+from parley_client.errors import BadInput, ConnectFailed, ConnectionLost, HandshakeRefused
+from parley_client.messages import ServerEvent, decode, encode
+
+MAX_EVENT_BYTES = 1_048_576
+"""Eight times what API Gateway lets a server send in one message (128 KB)."""
+CLOSE_TIMEOUT_S = 2.0
+"""How long to wait for the other side's close frame."""
+
+
+class Connection:
+    """An open WebSocket that speaks in messages and events."""
+
+    def __init__(self, socket: ClientConnection, url: str) -> None:
+        self._socket = socket
+        self.url = url
+
+    @classmethod
+    async def open(cls, url: str, timeout_s: float) -> Connection:
+        """Connect.
+
+        Raises:
+            BadInput: that is no WebSocket URL.
+            ConnectFailed: nobody answered, or somebody else did (`HandshakeRefused`).
+        """
+        host = _host_of(url)
+        shown = _without_query(url)
+        try:
+            websocket = await connect(
+                url,
+                open_timeout=timeout_s,
+                close_timeout=CLOSE_TIMEOUT_S,
+                max_size=MAX_EVENT_BYTES,
+                # Base64 of speech hardly shrinks, and API Gateway doesn't compress.
+                compression=None,
+                # API Gateway isn't documented to answer ping frames; the protocol's
+                # own ping is the heartbeat.
+                ping_interval=None,
+                proxy=None if _is_local(host) else True,
+            )
+        except InvalidStatus as refused:
+            status = refused.response.status_code
+            raise HandshakeRefused(_explain_status(shown, status), status=status) from None
+        except (InvalidURI, InvalidProxy) as invalid:
+            raise BadInput(f"{shown} cannot be connected to: {invalid}.") from None
+        except ProxyError as failed:
+            raise ConnectFailed(f"The proxy in the way to {shown} refused: {failed}.") from None
+        except (InvalidMessage, InvalidHandshake, EOFError):
+            raise ConnectFailed(
+                f"What answers at {shown} is not a WebSocket server. Check the URL and its port.",
+                retryable=False,
+            ) from None
+        except TimeoutError:
+            raise ConnectFailed(f"{shown} didn't answer within {timeout_s:g} s.") from None
+        except OSError as failed:
+            raise ConnectFailed(_explain_os_error(shown, host, failed)) from None
+        return cls(websocket, shown)
+
+    async def send(self, message: Mapping[str, object]) -> None:
+        """Send one message.
+
+        Raises:
+            ConnectionLost: the connection has closed.
+        """
+        try:
+            await self._socket.send(encode(message))
+        except ConnectionClosed as closed:
+            raise _lost(closed) from None
+
+    async def events(self) -> AsyncIterator[ServerEvent]:
+        """Everything the server sends, until the connection closes.
+
+        Raises:
+            ConnectionLost: always, at the end.
+            ProtocolViolation: the server sent what is no event.
+        """
+        try:
+            while True:
+                event = decode(await self._socket.recv())
+                if event is not None:
+                    yield event
+        except ConnectionClosed as closed:
+            raise _lost(closed) from None
+
+    async def close(self) -> None:
+        """Close it; harmless when it has closed already."""
+        await self._socket.close()
+
+
+def _host_of(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host, parts = None, urlsplit("")
+    if parts.scheme not in ("ws", "wss") or not host:
+        raise BadInput(
+            f"{_without_query(url)!r} is not a WebSocket URL; one looks like "
+            "ws://localhost:3001/dev or wss://abc123.execute-api.eu-west-1.amazonaws.com/prod."
+        )
+    return host
+
+
+def _without_query(url: str) -> str:
+    """The URL as it may be shown: a query can hold a token."""
+    return url.partition("?")[0]
+
+
+def _is_local(host: str) -> bool:
+    """Whether a proxy that the environment names is of no use for this host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _explain_status(url: str, status: int) -> str:
+    if status in (401, 403):
+        # API Gateway answers an unknown stage with 403 too
+        return (
+            f"{url} refused the connection (HTTP {status}). Check the stage at the end of the "
+            "URL, and the credentials if it asks for any."
+        )
+    if status == 404:
+        return f"There is nothing at {url} (HTTP 404). Check the path of the URL."
+    if status == 429:
+        return f"{url} takes no more connections for now (HTTP 429). Try again later."
+    if status >= 500:
+        return f"{url} failed while connecting (HTTP {status}). Try again; its log says why."
+    return f"{url} answered HTTP {status} instead of opening a WebSocket. Check the URL."
+
+
+def _explain_os_error(url: str, host: str, failed: OSError) -> str:
+    if isinstance(failed, ConnectionRefusedError) or "Multiple exceptions" in str(failed):
+        return f"Nothing answers at {url} (connection refused). Is it running there?"
+    if isinstance(failed, socket.gaierror):
+        return f"There is no host named {host}. Check the URL."
+    if isinstance(failed, ssl.SSLError):
+        why = getattr(failed, "verify_message", "") or failed.reason or failed
+        return f"{url} could not be reached securely: {why}."
+    return f"{url} could not be reached: {failed.strerror or failed}."
+
+
+_CLOSE_REASONS = {
+    1001: "API Gateway closes after 10 idle minutes, and after 2 hours",
+    1006: "it broke off without a goodbye",
+    1009: "a message was too large",
+    1011: "the server failed",
+}
+
+
+def _lost(closed: ConnectionClosed) -> ConnectionLost:
+    received = closed.rcvd or closed.sent
+    code = received.code if received else 1006
+    why = (received.reason if received else "") or _CLOSE_REASONS.get(code, "")
+    return ConnectionLost(
+        f"The connection was closed ({code}{': ' + why if why else ''}).", close_code=code
+    )

@@ -1,0 +1,45 @@
+"""`$default`: every message of a client, answered at once or handed to a turn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from parley.connections import endpoint_url
+from parley.environment import Environment, TurnStarter
+from parley.messages import Envelope, Messages
+
+logger = Logger()
+tracer = Tracer(auto_patch=False)
+environment = Environment()
+deployment = environment.deployment
+messages = Messages(
+    environment.store,
+    environment.connections.post,
+    TurnStarter(deployment.turn_function),
+    defaults=deployment.defaults,
+    history_messages=deployment.history_messages,
+)
+
+
+@logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
+@tracer.capture_lambda_handler(capture_response=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Nothing is returned to the client this way: answers are posted to its connection."""
+    request = event["requestContext"]
+    envelope = Envelope(
+        connection_id=request["connectionId"],
+        endpoint=endpoint_url(request["domainName"], request["stage"], deployment.custom_domain),
+        received_at_ms=request["requestTimeEpoch"],
+    )
+    try:
+        refused = messages.handle(envelope, event.get("body") or "")
+    except Exception:
+        logger.exception("message_failed")
+        messages.fail(envelope)
+        return {"statusCode": 500}
+    if refused is not None:
+        logger.info("message_refused", code=refused.code, field=refused.field)
+    return {"statusCode": 200}

@@ -1,0 +1,79 @@
+"""PCM arithmetic: 16-bit little-endian mono, and the packets it leaves in."""
+
+from __future__ import annotations
+
+BYTES_PER_SAMPLE = 2
+
+PACKET_MS = (50, 100, 200, 400)
+"""Sizes of the first packets of a reply; the last one goes on. The first is small, so
+that sound starts early; later ones grow, so that posts stay few."""
+MAX_PACKET_BYTES = 22_000
+"""Base64 and JSON keep such a packet within 32 KB, API Gateway's unit of metering."""
+
+
+def sample_rate_hz(audio_format: str) -> int:
+    """The sample rate that a format such as `pcm_16000` names."""
+    return int(audio_format.removeprefix("pcm_"))
+
+
+def duration_ms(byte_count: int, rate_hz: int) -> float:
+    """How long so much PCM sounds."""
+    return byte_count * 1000 / (BYTES_PER_SAMPLE * rate_hz)
+
+
+def byte_count(milliseconds: float, rate_hz: int) -> int:
+    """Bytes of whole samples in so much time, rounded down."""
+    return int(milliseconds * rate_hz / 1000) * BYTES_PER_SAMPLE
+
+
+class AudioPacker:
+    """Collects PCM as it is synthesised and gives it back in packets that grow.
+
+    Args:
+        rate_hz: sample rate of the audio.
+    """
+
+    def __init__(self, rate_hz: int) -> None:
+        self.rate_hz = rate_hz
+        self._pending = bytearray()
+        self._packets = 0
+        self._taken_bytes = 0
+
+    @property
+    def pending_bytes(self) -> int:
+        """Audio that has not been taken."""
+        return len(self._pending)
+
+    @property
+    def taken_bytes(self) -> int:
+        """Audio that has been taken, from the start of the reply."""
+        return self._taken_bytes
+
+    @property
+    def target_bytes(self) -> int:
+        """The size of the next packet, if there is that much."""
+        target_ms = PACKET_MS[min(self._packets, len(PACKET_MS) - 1)]
+        return min(byte_count(target_ms, self.rate_hz), MAX_PACKET_BYTES)
+
+    def add(self, pcm: bytes) -> None:
+        """Audio that follows what was added before; may end in the middle of a sample."""
+        self._pending += pcm
+
+    def is_full(self) -> bool:
+        """Whether a packet of the target size can be taken."""
+        return len(self._pending) >= self.target_bytes
+
+    def take(self) -> bytes:
+        """Up to a packet's worth of whole samples; empty when there is none."""
+        size = min(self.target_bytes, len(self._pending))
+        size -= size % BYTES_PER_SAMPLE
+        packet = bytes(self._pending[:size])
+        del self._pending[:size]
+        if packet:
+            self._packets += 1
+            self._taken_bytes += size
+        return packet
+
+    def drop(self) -> None:
+        """Forget what has not been taken."""
+        self._pending.clear()

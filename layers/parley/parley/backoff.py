@@ -1,0 +1,40 @@
+"""How often and how soon a provider call is tried again before its first byte."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from parley.errors import ProviderError
+
+RETRY_DELAYS_S = (0.1, 2.0)
+"""A blip is over in 100 ms; what is not, gets one more chance while the user would
+still wait (livekit-agents tries again on the same schedule)."""
+MAX_RETRY_AFTER_S = 3.0
+"""A provider that asks for more than this is not waited for: the user is told instead."""
+
+
+class RetrySchedule:
+    """Says whether, and after how long, a failed call is tried again."""
+
+    def __init__(self, delays_s: tuple[float, ...] = RETRY_DELAYS_S) -> None:
+        self._delays: Iterator[float] = iter(delays_s)
+        self.retries = 0
+
+    def delay_after(self, error: ProviderError) -> float | None:
+        """Seconds to wait before the next try; None when there shall be none.
+
+        Bad keys and bad requests stay bad; a call that timed out has already used
+        up the user's patience.
+        """
+        if error.kind not in ("rate_limited", "unavailable"):
+            return None
+        delay = next(self._delays, None)
+        if delay is None:
+            return None
+        if error.retry_after_ms is not None:
+            delay = max(delay, error.retry_after_ms / 1000)
+            if delay > MAX_RETRY_AFTER_S:
+                return None
+        self.retries += 1
+        return delay * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing

@@ -1,0 +1,75 @@
+"""Posting to WebSocket connections through API Gateway's management API.
+
+The endpoint comes from the event (`domainName`, `stage`), so the same code serves
+any stage, region and custom domain.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from parley.errors import ConnectionGone
+
+if TYPE_CHECKING:
+    from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
+
+CLIENT_CONFIG = Config(
+    connect_timeout=2,
+    read_timeout=5,
+    retries={"total_max_attempts": 1},
+    tcp_keepalive=True,
+    parameter_validation=False,
+)
+THROTTLE_DELAYS_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""A full client buffer or a rate limit is waited out, in order; then the post has failed."""
+
+
+def endpoint_url(domain_name: str, stage: str, custom_domain: str = "") -> str:
+    """Base URL of `@connections` for the connection that an event came from.
+
+    Args:
+        domain_name: `requestContext.domainName` of the event.
+        stage: `requestContext.stage` of the event.
+        custom_domain: the API's own domain name, if it has one. It is mapped to a stage
+            and has none in its path.
+    """
+    return f"https://{domain_name}" + ("" if domain_name == custom_domain else f"/{stage}")
+
+
+class Connections:
+    """Posts frames; keeps one boto3 client per endpoint. Safe to use from threads."""
+
+    def __init__(self) -> None:
+        self._clients: dict[str, ApiGatewayManagementApiClient] = {}
+
+    def post(self, endpoint: str, connection_id: str, frame: bytes) -> None:
+        """Send one text frame, at most 128 KB.
+
+        Raises:
+            ConnectionGone: the connection is closed, or cannot be reached any more.
+        """
+        client = self._client(endpoint)
+        for delay in (*THROTTLE_DELAYS_S, None):
+            try:
+                client.post_to_connection(ConnectionId=connection_id, Data=frame)
+                return
+            except ClientError as error:
+                status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+                if delay is None or (status != 429 and status < 500):
+                    raise ConnectionGone(f"post refused with status {status}") from None
+            except BotoCoreError as error:
+                if delay is None:
+                    raise ConnectionGone(type(error).__name__) from None
+            time.sleep(delay)
+
+    def _client(self, endpoint: str) -> ApiGatewayManagementApiClient:
+        if endpoint not in self._clients:
+            self._clients[endpoint] = boto3.client(
+                "apigatewaymanagementapi", endpoint_url=endpoint, config=CLIENT_CONFIG
+            )
+        return self._clients[endpoint]

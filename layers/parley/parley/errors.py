@@ -1,0 +1,117 @@
+"""The errors that Parley raises, and the closed list of codes a client can meet.
+
+    ParleyError                 carries what the client is told
+    ├── BadMessage              a client message that breaks the protocol
+    ├── ProviderError           transcriber, responder or synthesizer failed
+    └── TurnTimeout             the turn ran out of its time
+    ConnectionGone              the WebSocket is no longer there (not for the client)
+
+Every `ParleyError` says in a sentence what went wrong and what to do. It
+never carries a secret, the user's words or audio.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+ErrorCode = Literal[
+    "bad_request",
+    "unknown_type",
+    "not_initialised",
+    "unsupported_protocol",
+    "session_not_found",
+    "resume_denied",
+    "unauthorized",
+    "rate_limited",
+    "too_large",
+    "audio_gap",
+    "no_speech",
+    "transcription_failed",
+    "reply_failed",
+    "speech_failed",
+    "turn_timeout",
+    "quota_exceeded",
+    "internal",
+]
+
+FailureKind = Literal[
+    "unauthorized", "rate_limited", "unavailable", "timeout", "refused", "invalid"
+]
+"""Why a provider failed: bad key, 429, 5xx or a broken connection, no answer
+in time, a 4xx that a retry cannot mend, an answer that makes no sense."""
+
+
+class ParleyError(Exception):
+    """An error that the client is told about.
+
+    Attributes:
+        code: one of the documented codes.
+        message: a sentence for a person.
+        retryable: whether the same thing, sent again, may work.
+        field: the path of the offending field, e.g. ``audio_chunk.seq``.
+        turn_id: the turn it belongs to, if any.
+        retry_after_ms: how long to wait before trying again.
+        missing: sequence numbers of audio chunks that never came (``audio_gap``).
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str,
+        *,
+        retryable: bool = False,
+        field: str | None = None,
+        turn_id: str | None = None,
+        retry_after_ms: int | None = None,
+        missing: list[int] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code: ErrorCode = code
+        self.message = message
+        self.retryable = retryable
+        self.field = field
+        self.turn_id = turn_id
+        self.retry_after_ms = retry_after_ms
+        self.missing = missing
+
+
+class BadMessage(ParleyError):
+    """A client message that breaks the protocol; the connection lives on."""
+
+
+class TurnTimeout(ParleyError):
+    """The turn came too close to the end of its Lambda invocation."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "turn_timeout",
+            "The turn took longer than a turn may. Ask again, or ask for a shorter answer.",
+            retryable=True,
+        )
+
+
+class ProviderError(ParleyError):
+    """A transcriber, responder or synthesizer failed.
+
+    Attributes:
+        kind: why, see `FailureKind`.
+        status: the HTTP status, where there was one.
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        message: str,
+        *,
+        kind: FailureKind,
+        status: int | None = None,
+        retry_after_ms: int | None = None,
+    ) -> None:
+        retryable = kind in ("rate_limited", "unavailable", "timeout")
+        super().__init__(code, message, retryable=retryable, retry_after_ms=retry_after_ms)
+        self.kind: FailureKind = kind
+        self.status = status
+
+
+class ConnectionGone(Exception):
+    """The WebSocket connection no longer exists (HTTP 410 from ``@connections``)."""

@@ -1,0 +1,91 @@
+"""From an utterance's audio to its final transcript, retried with all of its audio."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from parley.backoff import RetrySchedule
+from parley.errors import ProviderError
+from parley.feed import Feed
+from parley.protocol import AudioFormat, Endpointing
+from parley.providers import failure
+from parley.speech import Transcriber, TranscriptPiece, TranscriptStream
+
+
+class Hearing:
+    """Transcribes one utterance.
+
+    Args:
+        timeout_s: how long the final transcript may take once it is asked for.
+        on_partial: told every transcript that is not final.
+    """
+
+    def __init__(
+        self,
+        transcriber: Transcriber,
+        audio_format: AudioFormat,
+        language: str,
+        endpointing: Endpointing,
+        *,
+        timeout_s: float,
+        on_partial: Callable[[TranscriptPiece], None],
+    ) -> None:
+        self._transcriber = transcriber
+        self._format: AudioFormat = audio_format
+        self._language = language
+        self._endpointing: Endpointing = endpointing
+        self._timeout_s = timeout_s
+        self._on_partial = on_partial
+        self._schedule = RetrySchedule()
+        self.audio: Feed[bytes] = Feed()
+
+    @property
+    def retries(self) -> int:
+        """How often the transcriber was tried again."""
+        return self._schedule.retries
+
+    async def transcript(self) -> str:
+        """The final transcript, once `audio` has been closed or the transcriber heard the end.
+
+        Raises:
+            ProviderError: `transcription_failed`, after the retries.
+        """
+        while True:
+            try:
+                return await self._attempt()
+            except ProviderError as error:
+                delay = self._schedule.delay_after(error)
+                if delay is None:
+                    raise
+                await asyncio.sleep(delay)
+
+    async def _attempt(self) -> str:
+        stream = await self._transcriber.open(self._format, self._language, self._endpointing)
+        try:
+            async with asyncio.timeout(None) as deadline:
+                sending = asyncio.create_task(self._send(stream, deadline))
+                try:
+                    return await self._receive(stream)
+                finally:
+                    sending.cancel()
+                    with contextlib.suppress(asyncio.CancelledError, ProviderError):
+                        await sending
+        except TimeoutError:
+            raise failure("transcription_failed", "Speech recognition", "timeout") from None
+        finally:
+            await stream.close()
+
+    async def _send(self, stream: TranscriptStream, deadline: asyncio.Timeout) -> None:
+        async for audio in self.audio:
+            await stream.send(audio)
+        await stream.finish()
+        deadline.reschedule(asyncio.get_running_loop().time() + self._timeout_s)
+
+    async def _receive(self, stream: TranscriptStream) -> str:
+        async for piece in stream.pieces():
+            if piece.final:
+                return piece.text
+            self._on_partial(piece)
+        raise failure("transcription_failed", "Speech recognition", "unavailable")

@@ -1,0 +1,33 @@
+"""The providers' API keys, read from Secrets Manager and kept for some minutes."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aws_lambda_powertools.utilities import parameters
+
+MAX_AGE_S = 300
+"""A rotated key is used after at most five minutes."""
+
+
+class Keys:
+    """Gives the keys when they are needed.
+
+    Args:
+        secret_arn: of a secret with the JSON keys `elevenlabs_api_key` and `llm_api_key`.
+    """
+
+    def __init__(self, secret_arn: str) -> None:
+        self._secret_arn = secret_arn
+
+    async def elevenlabs(self) -> str:
+        """ElevenLabs' key."""
+        return await asyncio.to_thread(self._read, "elevenlabs_api_key")
+
+    async def llm(self) -> str:
+        """The chat endpoint's key; may be empty."""
+        return await asyncio.to_thread(self._read, "llm_api_key")
+
+    def _read(self, name: str) -> str:
+        secret = parameters.get_secret(self._secret_arn, transform="json", max_age=MAX_AGE_S)
+        return str(secret.get(name, "")) if isinstance(secret, dict) else ""

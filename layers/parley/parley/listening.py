@@ -1,0 +1,114 @@
+"""When an utterance is over, and what to say about audio that is missing or too much.
+
+Plain decisions over `parley.inbox.Utterance` and the time; reading the inbox and
+sending the audio on is the turn's work.
+"""
+
+from __future__ import annotations
+
+from parley.errors import ParleyError
+from parley.inbox import ChunkEntry, EndEntry, Utterance
+
+GAP_REPORT_S = 0.5
+"""How long after `audio_end` a missing chunk is reported: messages may overtake each other."""
+GAP_GIVE_UP_S = 4.0
+"""How long after `audio_end` the turn waits for missing chunks before it goes on without."""
+
+
+class Listening:
+    """The hearing half of a spoken turn. Times are seconds of one monotonic clock.
+
+    Args:
+        silence_s: without any audio for this long, the utterance counts as over.
+        now_s: when the turn began to listen.
+    """
+
+    def __init__(self, silence_s: float, now_s: float) -> None:
+        self._utterance = Utterance()
+        self._silence_s = silence_s
+        self._last_audio_s = now_s
+        self._ended_s: float | None = None
+        self._reported_missing: list[int] = []
+        self._reported_surplus = False
+        self._over = False
+        self.end: EndEntry | None = None
+
+    @property
+    def next_seq(self) -> int:
+        """The first chunk worth reading from the inbox."""
+        return self._utterance.next_seq
+
+    @property
+    def over(self) -> bool:
+        """Whether the utterance is over."""
+        return self._over
+
+    def take_chunk(self, chunk: ChunkEntry, now_s: float) -> list[bytes]:
+        """A chunk arrived; the audio that is now next in order."""
+        if self._over:
+            self._utterance.add(chunk)
+            return []
+        ready = self._utterance.add(chunk)
+        if ready:
+            self._last_audio_s = now_s
+        return ready
+
+    def take_end(self, entry: EndEntry, now_s: float) -> None:
+        """`audio_end` arrived."""
+        if self.end is None:
+            self.end = entry
+            self._ended_s = now_s
+            self._utterance.end(entry)
+
+    def stop(self) -> None:
+        """The transcriber found the end of the utterance by itself."""
+        self._over = True
+
+    def update(self, now_s: float) -> tuple[list[bytes], list[ParleyError]]:
+        """Let time pass: audio to send although something before it is missing, and
+        what the client should be told. Look at `over` afterwards."""
+        errors = self._surplus_error()
+        if self._over:
+            return [], errors
+        if self._utterance.complete:
+            self._over = True
+        elif self._ended_s is not None:
+            if now_s >= self._ended_s + GAP_GIVE_UP_S:
+                self._over = True
+                return self._utterance.take_rest(), errors
+            if now_s >= self._ended_s + GAP_REPORT_S:
+                errors += self._gap_error()
+        elif now_s >= self._last_audio_s + self._silence_s:
+            self._over = True
+            return self._utterance.take_rest(), errors
+        return [], errors
+
+    def _gap_error(self) -> list[ParleyError]:
+        missing = self._utterance.missing()
+        if not missing or self._reported_missing:
+            return []
+        self._reported_missing = missing
+        shown = ", ".join(map(str, missing[:20])) + (", …" if len(missing) > 20 else "")
+        return [
+            ParleyError(
+                "audio_gap",
+                f"Audio chunks {shown} have not arrived. Send them again.",
+                retryable=True,
+                field="audio_chunk.seq",
+                missing=missing[:1000],
+            )
+        ]
+
+    def _surplus_error(self) -> list[ParleyError]:
+        surplus = self._utterance.surplus()
+        if not surplus or self._reported_surplus:
+            return []
+        self._reported_surplus = True
+        return [
+            ParleyError(
+                "bad_request",
+                f"audio_chunk.seq: audio_end announced {self._utterance.announced} chunks, but "
+                f"chunk {surplus[0]} came too. It was left out.",
+                field="audio_chunk.seq",
+            )
+        ]

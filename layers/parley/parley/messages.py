@@ -1,0 +1,321 @@
+"""What the message function does with each message: answer it, or hand it to a turn.
+
+Synchronous and quick. It validates, keeps what a running turn needs in the inbox,
+and starts turns; everything that takes time happens in the turn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import singledispatchmethod
+
+import msgspec
+
+from parley.decoding import Decoder
+from parley.errors import BadMessage, ConnectionGone, ParleyError
+from parley.ids import new_resume_token, new_ulid, token_hash, token_matches
+from parley.inbox import ChunkEntry, EndEntry, InterruptEntry
+from parley.invocation import TurnRequest
+from parley.items import FinishedTurn, Session
+from parley.protocol import (
+    PROTOCOL_VERSION,
+    Ack,
+    AudioChunk,
+    AudioEnd,
+    AudioStart,
+    ClientMessage,
+    Config,
+    ConfigUpdated,
+    End,
+    Error,
+    Init,
+    Interrupt,
+    Limits,
+    Message,
+    Ping,
+    Pong,
+    Ready,
+    ServerEvent,
+    SessionEnded,
+    Settings,
+    UserMessage,
+    encode,
+)
+from parley.store import Store
+from parley.words import heard_text
+
+MAX_BINDINGS = 1_000
+HISTORY_BYTES = 96 * 1024
+"""How much history a `ready` carries: with the rest it stays under API Gateway's 128 KB."""
+TURN_APPEARS_S = 0.6
+"""How long a turn that was just asked for may take to appear in the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Where a message came from.
+
+    Attributes:
+        endpoint: base URL of the `@connections` API.
+        received_at_ms: when API Gateway received it, in ms since the epoch.
+    """
+
+    connection_id: str
+    endpoint: str
+    received_at_ms: int
+
+
+class Messages:
+    """Handles the messages of many connections.
+
+    Args:
+        store: the table.
+        post: sends a frame: endpoint, connection id, frame.
+        start_turn: invokes the turn function, asynchronously.
+        defaults: the deployment's settings for replies.
+        history_messages: how many messages a resumed session's `ready` carries.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        post: Callable[[str, str, bytes], None],
+        start_turn: Callable[[TurnRequest], None],
+        *,
+        defaults: Settings,
+        history_messages: int,
+    ) -> None:
+        self._store = store
+        self._post = post
+        self._start_turn = start_turn
+        self._defaults = defaults
+        self._history_messages = history_messages
+        self._decoder = Decoder()
+        self._bindings: OrderedDict[str, str] = OrderedDict()
+
+    def handle(self, envelope: Envelope, body: str) -> ParleyError | None:
+        """Do what one message asks for; an error was told to the client and is returned."""
+        error: ParleyError | None = None
+        answer: ServerEvent | None
+        try:
+            answer = self._answer(self._decoder.decode(body), envelope)
+        except ParleyError as problem:
+            error, answer = problem, Error.of(problem)
+        if answer is not None:
+            self._send(envelope, answer)
+        return error
+
+    def fail(self, envelope: Envelope) -> None:
+        """Tell the client that we failed at its message."""
+        error = ParleyError(
+            "internal", "Something went wrong on our side. Send the message again.", retryable=True
+        )
+        self._send(envelope, Error.of(error))
+
+    def _send(self, envelope: Envelope, event: ServerEvent) -> None:
+        try:
+            self._post(envelope.endpoint, envelope.connection_id, encode(event))
+        except ConnectionGone:
+            return  # whoever asked has left
+
+    # --- one method per message -------------------------------------------------
+
+    @singledispatchmethod
+    def _answer(self, message: ClientMessage, envelope: Envelope) -> ServerEvent | None:
+        raise NotImplementedError(type(message).__name__)
+
+    @_answer.register
+    def _init(self, message: Init, envelope: Envelope) -> ServerEvent:
+        if message.protocol != PROTOCOL_VERSION:
+            raise ParleyError(
+                "unsupported_protocol",
+                f"init.protocol: this server speaks version {PROTOCOL_VERSION}; "
+                f"got {message.protocol}.",
+                field="init.protocol",
+            )
+        if message.session_id is None:
+            return self._open_session(message, envelope)
+        return self._resume_session(message.session_id, message, envelope)
+
+    @_answer.register
+    def _user_message(self, message: UserMessage, envelope: Envelope) -> None:
+        self._start_turn(self._turn_request(message.turn_id, envelope, text=message.text))
+
+    @_answer.register
+    def _audio_start(self, message: AudioStart, envelope: Envelope) -> None:
+        request = self._turn_request(message.turn_id, envelope, text=None)
+        self._start_turn(
+            msgspec.structs.replace(request, format=message.format, endpointing=message.endpointing)
+        )
+
+    @_answer.register
+    def _audio_chunk(self, message: AudioChunk, envelope: Envelope) -> None:
+        session_id = self._session_of(envelope)
+        self._store.put_chunk(session_id, message.turn_id, ChunkEntry(message.seq, message.audio))
+
+    @_answer.register
+    def _audio_end(self, message: AudioEnd, envelope: Envelope) -> None:
+        session_id = self._session_of(envelope)
+        entry = EndEntry(message.chunks, envelope.received_at_ms)
+        self._store.put_end(session_id, message.turn_id, entry)
+
+    @_answer.register
+    def _interrupt(self, message: Interrupt, envelope: Envelope) -> None:
+        session_id = self._session_of(envelope)
+        # Into the inbox first: the turn may be about to begin, and must find it there.
+        self._store.put_interrupt(session_id, message.turn_id, InterruptEntry(message.played_ms))
+        state = self._state_of(session_id, message.turn_id)
+        if state is None:
+            raise BadMessage(
+                "bad_request",
+                f"interrupt.turn_id: this session has no turn {message.turn_id!r}.",
+                field="interrupt.turn_id",
+                turn_id=message.turn_id,
+            )
+        if isinstance(state, FinishedTurn) and state.message_key and state.words:
+            heard = heard_text(state.words, message.played_ms)
+            self._store.set_heard(session_id, state.message_key, heard)
+
+    @_answer.register
+    def _config(self, message: Config, envelope: Envelope) -> ServerEvent:
+        session_id = self._session_of(envelope)
+        session = self._store.session(session_id)
+        if session is None:
+            raise _no_session()
+        settings = session.settings.merged_with(message.settings)
+        self._store.put_settings(session_id, settings)
+        return ConfigUpdated(self._defaults.merged_with(settings))
+
+    @_answer.register
+    def _ack(self, message: Ack, envelope: Envelope) -> None:
+        """Says that nothing needs to be kept for a replay; nothing is kept yet."""
+        self._session_of(envelope)
+
+    @_answer.register
+    def _ping(self, message: Ping, envelope: Envelope) -> ServerEvent:
+        return Pong(message.sent_at)
+
+    @_answer.register
+    def _end(self, message: End, envelope: Envelope) -> ServerEvent:
+        session_id = self._session_of(envelope)
+        running = self._store.end_session(session_id)
+        if running is not None and self._store.turn_state(session_id, running) == "running":
+            self._store.put_interrupt(session_id, running, InterruptEntry(None))
+        return SessionEnded(session_id)
+
+    # --- sessions ---------------------------------------------------------------
+
+    def _open_session(self, message: Init, envelope: Envelope) -> Ready:
+        token = new_resume_token()
+        session = Session(
+            session_id=new_ulid(),
+            token_hash=token_hash(token),
+            connection_id=envelope.connection_id,
+            settings=message.settings,
+            status="active",
+        )
+        self._store.put_session(session)
+        self._bind(envelope, session.session_id)
+        return self._ready(session, token, resumed=False)
+
+    def _resume_session(self, session_id: str, message: Init, envelope: Envelope) -> Ready:
+        session, history = self._store.conversation(session_id, self._history_messages)
+        if session is None or session.status != "active":
+            raise _no_session()
+        if not message.resume_token or not token_matches(message.resume_token, session.token_hash):
+            raise _denied()
+        token = new_resume_token()
+        if not self._store.resume_session(session, envelope.connection_id, token_hash(token)):
+            raise _denied()
+        self._bind(envelope, session_id)
+        ready = self._ready(session, token, resumed=True)
+        ready.history = _fitting(history)
+        return ready
+
+    def _ready(self, session: Session, token: str, *, resumed: bool) -> Ready:
+        return Ready(
+            session_id=session.session_id,
+            resume_token=token,
+            resumed=resumed,
+            settings=self._defaults.merged_with(session.settings),
+            limits=Limits(),
+            protocol=1,
+        )
+
+    def _bind(self, envelope: Envelope, session_id: str) -> None:
+        if not self._store.bind_connection(envelope.connection_id, session_id):
+            raise BadMessage(
+                "bad_request",
+                "init: this connection already has a session. Open a new connection for another.",
+                field="init",
+            )
+        self._remember(envelope.connection_id, session_id)
+
+    def _session_of(self, envelope: Envelope) -> str:
+        """The session that the connection is bound to. The binding never changes."""
+        connection_id = envelope.connection_id
+        if (known := self._bindings.get(connection_id)) is not None:
+            return known
+        session_id = self._store.session_of(connection_id)
+        if session_id is None:
+            raise BadMessage(
+                "not_initialised",
+                "Send init first and wait for ready; then send anything else.",
+            )
+        self._remember(connection_id, session_id)
+        return session_id
+
+    def _remember(self, connection_id: str, session_id: str) -> None:
+        self._bindings[connection_id] = session_id
+        if len(self._bindings) > MAX_BINDINGS:
+            self._bindings.popitem(last=False)
+
+    # --- turns --------------------------------------------------------------------
+
+    def _turn_request(self, turn_id: str, envelope: Envelope, *, text: str | None) -> TurnRequest:
+        return TurnRequest(
+            session_id=self._session_of(envelope),
+            turn_id=turn_id,
+            connection_id=envelope.connection_id,
+            endpoint=envelope.endpoint,
+            received_at_ms=envelope.received_at_ms,
+            text=text,
+        )
+
+    def _state_of(self, session_id: str, turn_id: str) -> str | FinishedTurn | None:
+        deadline = time.monotonic() + TURN_APPEARS_S
+        while (state := self._store.turn_state(session_id, turn_id)) is None:
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(0.05)
+        return state
+
+
+def _fitting(history: list[Message]) -> list[Message]:
+    """The newest messages that fit into one frame, oldest first."""
+    room = HISTORY_BYTES
+    for start in range(len(history) - 1, -1, -1):
+        room -= len(msgspec.json.encode(history[start])) + 1
+        if room < 0:
+            return history[start + 1 :]
+    return history
+
+
+def _no_session() -> ParleyError:
+    return ParleyError(
+        "session_not_found",
+        "There is no such session, or it is over. Send init without session_id for a new one.",
+        field="init.session_id",
+    )
+
+
+def _denied() -> ParleyError:
+    return ParleyError(
+        "resume_denied",
+        "The resume token is not the session's latest. Send init without session_id for a new "
+        "session.",
+        field="init.resume_token",
+    )

@@ -1,0 +1,181 @@
+"""What a turn sends to the client: numbered, in order, in few but early messages.
+
+The outbox decides what the next message is; posting it is the caller's work. While
+one post is under way, text and audio gather here and leave as one message each, so
+a slow connection gets fewer, larger messages and a fast one gets small, early ones.
+An event is numbered when it leaves, which keeps `seq` gapless when an interruption
+drops what has not left.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from parley.audio import AudioPacker, duration_ms, sample_rate_hz
+from parley.errors import ParleyError
+from parley.protocol import (
+    Audio,
+    AudioFormat,
+    Error,
+    Metrics,
+    ReplyText,
+    ServerEvent,
+    Transcript,
+    TurnEnd,
+    TurnEndReason,
+    Word,
+)
+
+TEXT_INTERVAL_S = 0.05
+"""Reply text leaves at most this often, after its first bit: faster than anyone reads."""
+AUDIO_HOLD_S = 0.03
+"""How long a packet that is not full waits for more audio."""
+
+
+class Outbox:
+    """Everything one turn has to say to the client.
+
+    Times are seconds of any one monotonic clock.
+    """
+
+    def __init__(self, turn_id: str, audio_format: AudioFormat) -> None:
+        self._turn_id = turn_id
+        self._format: AudioFormat = audio_format
+        self._packer = AudioPacker(sample_rate_hz(audio_format))
+        self._events: deque[Transcript | Error] = deque()
+        self._text = ""
+        self._text_since = 0.0
+        self._last_text_at: float | None = None
+        self._words: deque[Word] = deque()
+        self._audio_since = 0.0
+        self._audio_closed = False
+        self._seq = 0
+
+    @property
+    def seq(self) -> int:
+        """The number of the last event that left."""
+        return self._seq
+
+    @property
+    def format(self) -> AudioFormat:
+        """The format of the reply's audio."""
+        return self._format
+
+    @property
+    def audio_ms(self) -> float:
+        """How much audio has been put in, from the start of the reply."""
+        total = self._packer.taken_bytes + self._packer.pending_bytes
+        return duration_ms(total, self._packer.rate_hz)
+
+    def transcript(self, text: str, *, final: bool) -> None:
+        """A transcript; a partial one that has not left yet is superseded."""
+        if self._events and isinstance(last := self._events[-1], Transcript) and not last.final:
+            self._events.pop()
+        self._events.append(Transcript(self._turn_id, 0, text, final))
+
+    def error(self, error: ParleyError) -> None:
+        """Something went wrong in the turn."""
+        self._events.append(Error.of(error, turn_id=self._turn_id, seq=0))
+
+    def text(self, delta: str, now_s: float) -> None:
+        """More of the reply's text."""
+        if not self._text:
+            self._text_since = now_s
+        self._text += delta
+
+    def audio(self, pcm: bytes, words: list[Word], now_s: float) -> None:
+        """More of the reply's audio, and the words that have become known."""
+        if not self._packer.pending_bytes:
+            self._audio_since = now_s
+        self._packer.add(pcm)
+        self._words.extend(words)
+
+    def close_audio(self) -> None:
+        """No more audio will come: nothing needs to wait for more."""
+        self._audio_closed = True
+
+    def drop_unsent(self) -> None:
+        """The user interrupted: what has not left never will."""
+        self._events.clear()
+        self._text = ""
+        self._packer.drop()
+        self._words.clear()
+
+    def is_empty(self) -> bool:
+        """Whether everything has left."""
+        return not self._events and not self._text and not self._packer.pending_bytes
+
+    def next(self, now_s: float, *, everything: bool = False) -> ServerEvent | None:
+        """The next event to post, numbered; None when nothing is due yet.
+
+        Args:
+            now_s: the time.
+            everything: nothing more will come, so nothing needs to be held back.
+        """
+        if self._events:
+            event = self._events.popleft()
+            event.seq = self._number()
+            return event
+        text_due = bool(self._text) and (everything or now_s >= self._text_due_s())
+        audio_due = self._packer.pending_bytes >= 2 and (everything or now_s >= self._audio_due_s())
+        if text_due and (not audio_due or self._text_since <= self._audio_since):
+            return self._take_text(now_s)
+        if audio_due:
+            return self._take_audio()
+        return None
+
+    def due_in_s(self, now_s: float) -> float | None:
+        """Seconds until `next` will have something; None when nothing waits."""
+        if self._events:
+            return 0.0
+        due: list[float] = []
+        if self._text:
+            due.append(self._text_due_s())
+        if self._packer.pending_bytes >= 2:
+            due.append(self._audio_due_s())
+        return max(0.0, min(due) - now_s) if due else None
+
+    def end(
+        self, reason: TurnEndReason, text: str, metrics: Metrics, heard: str | None = None
+    ) -> TurnEnd:
+        """The turn's last event."""
+        return TurnEnd(self._turn_id, self._number(), reason, text, metrics, heard)
+
+    def _number(self) -> int:
+        self._seq += 1
+        return self._seq
+
+    def _text_due_s(self) -> float:
+        if self._last_text_at is None:
+            return self._text_since
+        return max(self._text_since, self._last_text_at + TEXT_INTERVAL_S)
+
+    def _audio_due_s(self) -> float:
+        if self._packer.is_full() or self._audio_closed or not self._packer.taken_bytes:
+            return self._audio_since
+        return self._audio_since + AUDIO_HOLD_S
+
+    def _take_text(self, now_s: float) -> ReplyText:
+        delta, self._text = self._text, ""
+        self._last_text_at = now_s
+        return ReplyText(self._turn_id, self._number(), delta)
+
+    def _take_audio(self) -> Audio:
+        rate = self._packer.rate_hz
+        start_bytes = self._packer.taken_bytes
+        pcm = self._packer.take()
+        end_ms = duration_ms(start_bytes + len(pcm), rate)
+        words: list[Word] = []
+        last_packet = self._audio_closed and self._packer.pending_bytes < 2
+        while self._words and (self._words[0].start_ms < end_ms or last_packet):
+            words.append(self._words.popleft())
+        start_ms = round(duration_ms(start_bytes, rate))
+        return Audio(
+            self._turn_id,
+            self._number(),
+            pcm,
+            self._format,
+            start_ms,
+            round(end_ms) - start_ms,
+            words,
+        )

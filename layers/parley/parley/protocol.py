@@ -1,0 +1,347 @@
+"""The wire protocol, version 1: the messages and their limits.
+
+This module is the only description of the protocol. The JSON Schema, the
+AsyncAPI document and the client's types are generated from it. Reading what a client sent, with
+errors that name field and rule, is `parley.decoding`.
+
+A message is one JSON text frame with a `type`. Unknown fields are ignored, so
+that an older server understands a newer client; unknown types are refused.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from parley.errors import ErrorCode, ParleyError
+
+PROTOCOL_VERSION = 1
+
+MAX_MESSAGE_BYTES = 32_768
+"""API Gateway's WebSocket frame limit ("Amazon API Gateway quotas"); a browser
+cannot choose its frames, so this bounds a whole client message."""
+MAX_CHUNK_BYTES = 20_480
+"""Raw audio in one chunk: base64 makes 27.3 KB of it, which leaves room for the JSON."""
+MAX_TEXT_CHARS = 8_000
+MAX_CHUNKS = 9_000
+"""15 minutes of 100 ms chunks, the longest invocation Lambda allows."""
+MAX_STYLE_CHARS = 1_000
+
+AudioFormat = Literal["pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000"]
+"""Signed 16-bit little-endian mono PCM; the number is the sample rate in Hz."""
+Endpointing = Literal["manual", "server_vad"]
+TurnEndReason = Literal["completed", "interrupted", "failed"]
+
+Identifier = Annotated[
+    str,
+    Meta(
+        pattern="^[A-Za-z0-9_-]{1,64}$",
+        description="1 to 64 characters of A-Z, a-z, 0-9, '_' and '-'",
+    ),
+]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+ChunkSeq = Annotated[int, Meta(ge=1, le=MAX_CHUNKS)]
+Milliseconds = Annotated[float, Meta(ge=0, le=86_400_000)]
+
+
+class Settings(Struct, omit_defaults=True, frozen=True):
+    """What a session may choose about its replies. Every field is optional;
+    what is not set keeps the deployment's default."""
+
+    voice: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")] | UnsetType = UNSET
+    """An ElevenLabs voice id."""
+    language: Annotated[str, Meta(pattern="^[a-z]{2,3}$")] | UnsetType = UNSET
+    """ISO 639 code of the language spoken, e.g. `en`."""
+    speed: Annotated[float, Meta(ge=0.7, le=1.2)] | UnsetType = UNSET
+    stability: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    style: Annotated[str, Meta(max_length=MAX_STYLE_CHARS)] | UnsetType = UNSET
+    """How to reply, in words, e.g. `Answer like a pirate, in one sentence.`"""
+
+    def merged_with(self, newer: Settings) -> Settings:
+        """These settings with everything that `newer` sets put over them."""
+        return msgspec.convert(
+            {**msgspec.to_builtins(self), **msgspec.to_builtins(newer)}, Settings
+        )
+
+
+class Received(Struct, frozen=True):
+    """How far a returning client has got."""
+
+    turn_id: Identifier
+    seq: Count
+
+
+# --- client to server ---------------------------------------------------------
+
+
+class ClientMessage(Struct, tag_field="type"):
+    """Base of everything a client sends."""
+
+
+class Init(ClientMessage, tag="init"):
+    """First message on every connection: opens a session or resumes one."""
+
+    protocol: int
+    session_id: Identifier | None = None
+    resume_token: Annotated[str, Meta(max_length=256)] | None = None
+    received: Received | None = None
+    settings: Settings = Settings()
+
+
+class UserMessage(ClientMessage, tag="user_message"):
+    """A typed turn."""
+
+    turn_id: Identifier
+    text: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT_CHARS)]
+
+
+class AudioStart(ClientMessage, tag="audio_start"):
+    """A spoken turn begins."""
+
+    turn_id: Identifier
+    format: AudioFormat = "pcm_16000"
+    endpointing: Endpointing = "manual"
+
+
+class AudioChunk(ClientMessage, tag="audio_chunk"):
+    """Up to 20 KB of the utterance; 100 ms is usual."""
+
+    turn_id: Identifier
+    seq: ChunkSeq
+    audio: Annotated[bytes, Meta(min_length=2, max_length=MAX_CHUNK_BYTES)]
+
+
+class AudioEnd(ClientMessage, tag="audio_end"):
+    """The user has finished; `chunks` says how many chunks there were."""
+
+    turn_id: Identifier
+    chunks: Annotated[int, Meta(ge=0, le=MAX_CHUNKS)]
+
+
+class Interrupt(ClientMessage, tag="interrupt"):
+    """Stop. `played_ms` of the reply's audio have really been heard."""
+
+    turn_id: Identifier
+    played_ms: Milliseconds
+
+
+class Config(ClientMessage, tag="config"):
+    """New settings, from the next turn on."""
+
+    settings: Settings
+
+
+class Ack(ClientMessage, tag="ack"):
+    """Everything of the turn up to `seq` has arrived."""
+
+    turn_id: Identifier
+    seq: Count
+    played_ms: Milliseconds | None = None
+
+
+class Ping(ClientMessage, tag="ping"):
+    """Heartbeat; `sent_at` comes back as it was."""
+
+    sent_at: float
+
+
+class End(ClientMessage, tag="end"):
+    """Ends the session."""
+
+
+AnyClientMessage = (
+    Init | UserMessage | AudioStart | AudioChunk | AudioEnd | Interrupt | Config | Ack | Ping | End
+)
+CLIENT_MESSAGES: tuple[type[ClientMessage], ...] = (
+    Init,
+    UserMessage,
+    AudioStart,
+    AudioChunk,
+    AudioEnd,
+    Interrupt,
+    Config,
+    Ack,
+    Ping,
+    End,
+)
+
+
+# --- server to client ---------------------------------------------------------
+
+
+class ServerEvent(Struct, omit_defaults=True, tag_field="type"):
+    """Base of everything the server sends."""
+
+
+class TurnEvent(ServerEvent):
+    """An event of a turn: `seq` counts them from 1 without a gap."""
+
+    turn_id: str
+    seq: int
+
+
+class Word(Struct, frozen=True, array_like=True):
+    """A spoken word and when it sounds, in ms of the reply's audio: `[text, start, end]`."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+
+
+class Message(Struct, omit_defaults=True, frozen=True):
+    """One message of the history. `heard` is set when less was heard than said."""
+
+    role: Literal["user", "assistant"]
+    text: str
+    turn_id: str
+    heard: str | None = None
+
+
+class Limits(Struct, frozen=True):
+    """What the server accepts."""
+
+    max_message_bytes: int = MAX_MESSAGE_BYTES
+    max_chunk_bytes: int = MAX_CHUNK_BYTES
+    max_chunks: int = MAX_CHUNKS
+    max_text_chars: int = MAX_TEXT_CHARS
+
+
+class Ready(ServerEvent, tag="ready"):
+    """Answers `init`. `settings` holds every setting in force."""
+
+    session_id: str
+    resume_token: str
+    resumed: bool
+    settings: Settings
+    limits: Limits
+    protocol: Literal[1]
+    history: list[Message] | UnsetType = UNSET
+
+
+class Transcript(TurnEvent, tag="transcript"):
+    """What the user is understood to have said so far; a final one stands."""
+
+    text: str
+    final: bool
+
+
+class ReplyText(TurnEvent, tag="reply_text"):
+    """More of the reply's text."""
+
+    delta: str
+
+
+class Audio(TurnEvent, tag="audio"):
+    """More of the reply's audio, from `start_ms` for `duration_ms`."""
+
+    audio: bytes
+    format: AudioFormat
+    start_ms: int
+    duration_ms: int
+    words: list[Word] = msgspec.field(default_factory=list)
+
+
+class Metrics(Struct, omit_defaults=True):
+    """Where a turn's time went, in ms.
+
+    Zero is the moment API Gateway received `user_message` or `audio_end`. The
+    parts from `dispatch_ms` to `delivery_ms` add up to `first_audio_ms`.
+    """
+
+    dispatch_ms: float | None = None
+    """From API Gateway to the turn: Lambda's own queue and a cold start (typed),
+    or the way through the inbox (spoken)."""
+    transcript_ms: float | None = None
+    """From the end of the utterance to its final transcript (spoken only)."""
+    prepare_ms: float | None = None
+    """Claiming the turn, reading the history, sending the request."""
+    responder_ms: float | None = None
+    """From the request to the reply's first token."""
+    clause_ms: float | None = None
+    """From the first token to the first speakable clause."""
+    synthesizer_ms: float | None = None
+    """From that clause to its first audio."""
+    delivery_ms: float | None = None
+    """Until API Gateway had taken the first audio."""
+    first_text_ms: float | None = None
+    first_audio_ms: float | None = None
+    total_ms: float | None = None
+    audio_ms: int | None = None
+    """How much speech was synthesised."""
+    reply_chars: int | None = None
+    posts: int | None = None
+    """Messages posted to the connection before `turn_end`."""
+    retries: int | None = None
+    cold: bool | None = None
+    """The turn ran in a fresh Lambda environment."""
+    connection_reused: bool | None = None
+    """The responder was reached over a connection that was already open."""
+
+
+class TurnEnd(TurnEvent, tag="turn_end"):
+    """The last event of a turn. `heard` is set when less was heard than said."""
+
+    reason: TurnEndReason
+    text: str
+    metrics: Metrics
+    heard: str | None = None
+
+
+class ConfigUpdated(ServerEvent, tag="config_updated"):
+    """Answers `config` with every setting in force."""
+
+    settings: Settings
+
+
+class Pong(ServerEvent, tag="pong"):
+    """Answers `ping`."""
+
+    sent_at: float
+
+
+class SessionEnded(ServerEvent, tag="session_ended"):
+    """Answers `end`."""
+
+    session_id: str
+
+
+class Error(ServerEvent, tag="error"):
+    """Something went wrong. Numbered (`seq`) when it is an event of a turn,
+    unnumbered when it answers a message."""
+
+    code: ErrorCode
+    message: str
+    retryable: bool
+    turn_id: str | None = None
+    seq: int | None = None
+    field: str | None = None
+    retry_after_ms: int | None = None
+    missing: list[int] | None = None
+
+    @classmethod
+    def of(cls, error: ParleyError, *, turn_id: str | None = None, seq: int | None = None) -> Error:
+        """The event that tells the client about `error`."""
+        return cls(
+            code=error.code,
+            message=error.message,
+            retryable=error.retryable,
+            turn_id=turn_id or error.turn_id,
+            seq=seq,
+            field=error.field,
+            retry_after_ms=error.retry_after_ms,
+            missing=error.missing,
+        )
+
+
+AnyServerEvent = (
+    Ready | Transcript | ReplyText | Audio | TurnEnd | ConfigUpdated | Pong | SessionEnded | Error
+)
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(event: ServerEvent) -> bytes:
+    """The event as one JSON text frame (UTF-8)."""
+    return _encoder.encode(event)

@@ -1,0 +1,129 @@
+"""From what the user said to the reply: text as it is thought of, speech clause by clause.
+
+Text and speech run beside each other; text never waits for speech, and speech that
+fails leaves a reply in text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from parley.backoff import RetrySchedule
+from parley.clauses import ClauseSplitter
+from parley.errors import ProviderError
+from parley.outbox import Outbox
+from parley.protocol import Settings, Word
+from parley.responders import Prompt, Responder
+from parley.speaking import Speaking
+from parley.speech import SpeechPiece, Synthesizer
+from parley.timings import Timings
+from parley.words import WordTimer
+
+
+class Replying:
+    """One reply.
+
+    Args:
+        timeout_s: how long the synthesizer may stay silent.
+        changed: called when the outbox has something new.
+    """
+
+    def __init__(
+        self,
+        responder: Responder,
+        synthesizer: Synthesizer,
+        settings: Settings,
+        outbox: Outbox,
+        timings: Timings,
+        *,
+        timeout_s: float,
+        changed: Callable[[], None],
+    ) -> None:
+        self._responder = responder
+        self._outbox = outbox
+        self._timings = timings
+        self._changed = changed
+        self._schedule = RetrySchedule()
+        self._timer = WordTimer()
+        self._speaking = Speaking(
+            synthesizer, outbox.format, settings, timeout_s=timeout_s, on_audio=self._on_audio
+        )
+        self.text = ""
+        self.words: list[Word] = []
+        self.speech_failed = False
+
+    @property
+    def retries(self) -> int:
+        """How often the responder and the synthesizer were tried again."""
+        return self._schedule.retries + self._speaking.retries
+
+    async def speak(self) -> None:
+        """Connect to the synthesizer at once, and speak what the responder says.
+
+        A failure is told to the client; it does not end the turn.
+        """
+        try:
+            await self._speaking.run()
+        except ProviderError as error:
+            self.speech_failed = True
+            self._outbox.error(error)
+        self._outbox.audio(b"", self._note(self._timer.flush()), time.monotonic())
+        self._outbox.close_audio()
+        self._changed()
+
+    async def think(self, prompt: Prompt) -> None:
+        """Have the responder answer, until its last word.
+
+        Raises:
+            ProviderError: `reply_failed`; never tried again after the first word.
+        """
+        splitter = ClauseSplitter()
+        try:
+            while True:
+                try:
+                    await self._stream(prompt, splitter)
+                    break
+                except ProviderError as error:
+                    delay = None if self.text else self._schedule.delay_after(error)
+                    if delay is None:
+                        raise
+                    await asyncio.sleep(delay)
+        finally:
+            self._say(splitter.flush())
+            self._speaking.clauses.close()
+
+    async def _stream(self, prompt: Prompt, splitter: ClauseSplitter) -> None:
+        self._timings.mark("requested", time.monotonic())
+        async for delta in self._responder.reply(prompt):
+            now = time.monotonic()
+            self._timings.mark("first_token", now)
+            self.text += delta
+            self._outbox.text(delta, now)
+            self._changed()
+            self._say(splitter.feed(delta))
+        if not self.text.strip():
+            raise ProviderError(
+                "reply_failed",
+                "The language model had nothing to say. Ask again in other words.",
+                kind="timeout",
+            )
+
+    def _say(self, clauses: list[str]) -> None:
+        for clause in clauses:
+            self._timings.mark("first_clause", time.monotonic())
+            self._speaking.clauses.put(clause)
+
+    def _on_audio(self, piece: SpeechPiece) -> None:
+        now = time.monotonic()
+        self._timings.mark("first_audio", now)
+        words: list[Word] = []
+        if piece.alignment is not None:
+            words = self._timer.add(piece.alignment, self._outbox.audio_ms)
+        self._outbox.audio(piece.pcm, self._note(words), now)
+        self._changed()
+
+    def _note(self, words: list[Word]) -> list[Word]:
+        self.words += words
+        return words

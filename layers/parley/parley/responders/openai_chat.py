@@ -1,0 +1,156 @@
+"""Any chat endpoint that speaks OpenAI's streaming protocol (`/chat/completions`).
+
+OpenAI, Groq, Together, Ollama, vLLM, llama.cpp and many more do. Only the parts of
+the protocol that all of them share are used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx
+import msgspec
+
+from parley.errors import FailureKind, ProviderError
+from parley.protocol import Message
+from parley.providers import failure, kind_of_status, retry_after_ms
+from parley.responders import Prompt
+
+INTERRUPTED_MARK = "… [the user interrupted here and heard no more]"
+
+
+class OpenAIChat:
+    """Streams replies from one chat endpoint.
+
+    Args:
+        client: shared by the turns of an environment, so that connections stay open.
+        base_url: up to and without `/chat/completions`.
+        model: the model's name.
+        api_key: gives the key when one is needed; an empty one is not sent.
+        timeout_s: how long the endpoint may stay silent.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        base_url: str,
+        model: str,
+        api_key: Callable[[], Awaitable[str]],
+        timeout_s: float,
+    ) -> None:
+        self._client = client
+        self._base_url = base_url.rstrip("/")
+        self._model = model
+        self._api_key = api_key
+        self._timeout = httpx.Timeout(timeout_s, connect=min(3.0, timeout_s))
+        self._connection_reused: bool | None = None
+
+    @property
+    def connection_reused(self) -> bool | None:
+        """See `parley.responders.Responder`."""
+        return self._connection_reused
+
+    async def warm_up(self) -> None:
+        """See `parley.responders.Responder`. Any answer will do: the connection counts."""
+        with contextlib.suppress(httpx.HTTPError):
+            await self._client.get(
+                f"{self._base_url}/models", headers=await self._headers(), timeout=self._timeout
+            )
+
+    async def reply(self, prompt: Prompt) -> AsyncIterator[str]:
+        """See `parley.responders.Responder`."""
+        body = {"model": self._model, "stream": True, "messages": _messages(prompt)}
+        self._connection_reused = True
+        try:
+            async with self._client.stream(
+                "POST",
+                f"{self._base_url}/chat/completions",
+                content=msgspec.json.encode(body),
+                headers={"Content-Type": "application/json", **await self._headers()},
+                timeout=self._timeout,
+                extensions={"trace": self._trace},
+            ) as response:
+                if response.status_code != 200:
+                    raise _failure(
+                        kind_of_status(response.status_code),
+                        status=response.status_code,
+                        retry_after=response.headers.get("Retry-After"),
+                    )
+                async for delta in _deltas(response.aiter_lines()):
+                    yield delta
+        except httpx.TimeoutException:
+            raise _failure("timeout") from None
+        except (httpx.UnsupportedProtocol, httpx.InvalidURL):
+            raise _failure("refused") from None
+        except httpx.HTTPError:
+            raise _failure("unavailable") from None
+
+    async def _headers(self) -> dict[str, str]:
+        key = await self._api_key()
+        return {"Authorization": f"Bearer {key}"} if key else {}
+
+    async def _trace(self, event: str, _info: dict[str, Any]) -> None:
+        if event == "connection.connect_tcp.started":
+            self._connection_reused = False
+
+
+async def _deltas(lines: AsyncIterator[str]) -> AsyncIterator[str]:
+    """The text in a stream of server-sent events.
+
+    Raises:
+        ProviderError: the stream says so, makes no sense, or ends before the reply does.
+    """
+    finished = False
+    async for line in lines:
+        if not line.startswith("data:"):
+            continue
+        data = line.removeprefix("data:").strip()
+        if data == "[DONE]":
+            return
+        event = _parsed(data)
+        if event.get("error"):
+            raise _failure("unavailable")
+        for choice in event.get("choices") or ():
+            if content := (choice.get("delta") or {}).get("content"):
+                yield str(content)
+            finished = finished or bool(choice.get("finish_reason"))
+    if not finished:
+        raise _failure("unavailable")
+
+
+def _parsed(data: str) -> dict[str, Any]:
+    try:
+        event = msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        raise _failure("invalid") from None
+    if not isinstance(event, dict):
+        raise _failure("invalid")
+    return event
+
+
+def _messages(prompt: Prompt) -> list[dict[str, str]]:
+    return [
+        {"role": "system", "content": prompt.instructions},
+        *({"role": message.role, "content": _content(message)} for message in prompt.history),
+        {"role": "user", "content": prompt.text},
+    ]
+
+
+def _content(message: Message) -> str:
+    if message.heard is None:
+        return message.text
+    return message.heard + INTERRUPTED_MARK
+
+
+def _failure(
+    kind: FailureKind, *, status: int | None = None, retry_after: str | None = None
+) -> ProviderError:
+    return failure(
+        "reply_failed",
+        "The language model",
+        kind,
+        status=status,
+        retry_after_ms=retry_after_ms(retry_after),
+    )

@@ -1,0 +1,126 @@
+"""The deployment's choices: environment variables to typed settings, read once.
+
+`template.yaml` sets every variable; the defaults here are those of the template.
+Secrets are not among them: they are fetched by `parley.environment`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import get_args
+
+from parley.protocol import AudioFormat, Settings
+
+DEFAULT_SYSTEM_PROMPT = (
+    "You are a helpful voice assistant. Your words are spoken aloud: answer in one to three "
+    "short, natural sentences, without lists, markdown, emoji or stage directions. Start with "
+    "a short clause."
+)
+
+DEFAULT_SETTINGS = Settings(
+    voice="21m00Tcm4TlvDq8ikWAM", language="en", speed=1.0, stability=0.5, style=""
+)
+
+
+class ConfigurationError(Exception):
+    """An environment variable is missing or wrong; names it and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What the deployment was configured with.
+
+    Attributes:
+        provider_timeout_s: how long a provider may stay silent before its call has failed.
+        listen_timeout_s: how long a spoken turn may go without audio before it counts as over.
+        session_idle_s: how long a session can be resumed after its last turn.
+        history_messages: how many earlier messages the responder is given.
+    """
+
+    table: str
+    turn_function: str = ""
+    custom_domain: str = ""
+    secret_arn: str = ""
+    elevenlabs_base_url: str = "https://api.elevenlabs.io"
+    speech_model: str = "eleven_flash_v2_5"
+    transcription_model: str = "scribe_v2_realtime"
+    llm_base_url: str = "https://api.openai.com/v1"
+    llm_model: str = "gpt-4o-mini"
+    system_prompt: str = DEFAULT_SYSTEM_PROMPT
+    reply_format: AudioFormat = "pcm_24000"
+    defaults: Settings = DEFAULT_SETTINGS
+    provider_timeout_s: float = 10.0
+    listen_timeout_s: float = 8.0
+    session_idle_s: int = 24 * 3600
+    history_messages: int = 40
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Deployment:
+        """Read and check the variables.
+
+        Raises:
+            ConfigurationError: one is missing or not what it must be.
+        """
+        read = _Reader(environment)
+        standard = cls(table="")
+        voice = str(standard.defaults.voice)
+        language = str(standard.defaults.language)
+        return cls(
+            table=read.required("TABLE_NAME"),
+            turn_function=read.text("TURN_FUNCTION", ""),
+            custom_domain=read.text("CUSTOM_DOMAIN", ""),
+            secret_arn=read.text("SECRET_ARN", ""),
+            elevenlabs_base_url=read.text("ELEVENLABS_BASE_URL", standard.elevenlabs_base_url),
+            speech_model=read.text("SPEECH_MODEL", standard.speech_model),
+            transcription_model=read.text("TRANSCRIPTION_MODEL", standard.transcription_model),
+            llm_base_url=read.text("LLM_BASE_URL", standard.llm_base_url),
+            llm_model=read.text("LLM_MODEL", standard.llm_model),
+            system_prompt=read.text("SYSTEM_PROMPT", standard.system_prompt),
+            reply_format=read.audio_format("REPLY_FORMAT", standard.reply_format),
+            defaults=Settings(
+                voice=read.text("VOICE_ID", voice),
+                language=read.text("LANGUAGE", language),
+                speed=read.number("VOICE_SPEED", 1.0),
+                stability=read.number("VOICE_STABILITY", 0.5),
+                style="",
+            ),
+            provider_timeout_s=read.number("PROVIDER_TIMEOUT_SECONDS", 10.0),
+            listen_timeout_s=read.number("LISTEN_TIMEOUT_SECONDS", 8.0),
+            session_idle_s=int(read.number("SESSION_IDLE_HOURS", 24.0) * 3600),
+            history_messages=int(read.number("HISTORY_MESSAGES", 40)),
+        )
+
+
+class _Reader:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def required(self, name: str) -> str:
+        value = self.text(name, "")
+        if not value:
+            raise ConfigurationError(f"The environment variable {name} is not set.")
+        return value
+
+    def text(self, name: str, default: str) -> str:
+        return self._environment.get(name, "").strip() or default
+
+    def number(self, name: str, default: float) -> float:
+        value = self.text(name, "")
+        if not value:
+            return default
+        try:
+            return float(value)
+        except ValueError:
+            raise ConfigurationError(f"{name}: expected a number, got {value!r}.") from None
+
+    def audio_format(self, name: str, default: AudioFormat) -> AudioFormat:
+        value = self.text(name, default)
+        for allowed in get_args(AudioFormat):
+            if value == allowed:
+                found: AudioFormat = allowed
+                return found
+        raise ConfigurationError(
+            f"{name}: expected one of {', '.join(get_args(AudioFormat))}; got {value!r}."
+        )

@@ -1,0 +1,97 @@
+"""From a reply's clauses to its audio, retried with all of its text until the first sound."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from parley.backoff import RetrySchedule
+from parley.errors import ProviderError
+from parley.feed import Feed
+from parley.protocol import AudioFormat, Settings
+from parley.providers import failure
+from parley.speech import SpeechPiece, SpeechStream, Synthesizer
+
+
+class Speaking:
+    """Speaks one reply.
+
+    Args:
+        timeout_s: how long the synthesizer may stay silent when something is owed.
+        on_audio: told every piece of audio, in order.
+    """
+
+    def __init__(
+        self,
+        synthesizer: Synthesizer,
+        audio_format: AudioFormat,
+        settings: Settings,
+        *,
+        timeout_s: float,
+        on_audio: Callable[[SpeechPiece], None],
+    ) -> None:
+        self._synthesizer = synthesizer
+        self._format: AudioFormat = audio_format
+        self._settings = settings
+        self._timeout_s = timeout_s
+        self._on_audio = on_audio
+        self._schedule = RetrySchedule()
+        self._sounded = False
+        self.clauses: Feed[str] = Feed()
+
+    @property
+    def retries(self) -> int:
+        """How often the synthesizer was tried again."""
+        return self._schedule.retries
+
+    async def run(self) -> None:
+        """Connect at once, speak the clauses as they come, end when all have been spoken.
+
+        Raises:
+            ProviderError: `speech_failed`; never tried again after the first sound.
+        """
+        while True:
+            try:
+                return await self._attempt()
+            except ProviderError as error:
+                delay = None if self._sounded else self._schedule.delay_after(error)
+                if delay is None:
+                    raise
+                await asyncio.sleep(delay)
+
+    async def _attempt(self) -> None:
+        stream = await self._synthesizer.open(self._format, self._settings)
+        try:
+            async with asyncio.timeout(None) as deadline:
+                sending = asyncio.create_task(self._send(stream, deadline))
+                try:
+                    await self._receive(stream, deadline)
+                finally:
+                    sending.cancel()
+                    with contextlib.suppress(asyncio.CancelledError, ProviderError):
+                        await sending
+        except TimeoutError:
+            raise failure("speech_failed", "Speech synthesis", "timeout") from None
+        finally:
+            await stream.close()
+
+    async def _send(self, stream: SpeechStream, deadline: asyncio.Timeout) -> None:
+        async for clause in self.clauses:
+            await stream.speak(clause)
+            if not self._sounded and deadline.when() is None:
+                self._expect_audio(deadline)
+        await stream.finish()
+        self._expect_audio(deadline)
+
+    async def _receive(self, stream: SpeechStream, deadline: asyncio.Timeout) -> None:
+        async for piece in stream.pieces():
+            self._sounded = True
+            self._on_audio(piece)
+            if self.clauses.closed:
+                self._expect_audio(deadline)
+            else:
+                deadline.reschedule(None)
+
+    def _expect_audio(self, deadline: asyncio.Timeout) -> None:
+        deadline.reschedule(asyncio.get_running_loop().time() + self._timeout_s)

@@ -1,0 +1,173 @@
+"""ElevenLabs' realtime transcription (Scribe), over its WebSocket.
+
+It is ready at `session_started`, not when the socket opens: a bad key still opens
+it. It may commit by itself even in manual mode, so what it has committed is kept
+and our own commit only adds the tail. Stale partials and repeated finals are
+ignored here and go no further.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+
+from parley.audio import byte_count, duration_ms, sample_rate_hz
+from parley.protocol import AudioFormat, Endpointing
+from parley.providers import failure
+from parley.speech import TranscriptPiece
+from parley.speech.elevenlabs_socket import ApiKey, ElevenLabsSocket
+
+SERVICE = "Speech recognition"
+MIN_AUDIO_MS = 500
+"""A commit of less than 300 ms of audio is ignored; shorter utterances get silence added."""
+
+_NOT_ENOUGH = frozenset({"commit_throttled", "insufficient_audio_activity"})
+_IGNORED = frozenset(
+    {
+        "session_started",
+        "warning",
+        "final_transcript",
+        "final_transcript_with_timestamps",
+        "committed_transcript_with_timestamps",
+        "committed_transcript_entities",
+        "redacted_transcript",
+        "edited_transcript",
+        "diarized_transcript",
+        "speakers_merged",
+    }
+)
+
+
+class ScribeTranscriber:
+    """Opens realtime transcription streams.
+
+    Args:
+        base_url: of ElevenLabs' API, `https://…` or `http://…`.
+        model: e.g. `scribe_v2_realtime`.
+        api_key: gives the key when one is needed.
+        timeout_s: how long `session_started` may take.
+    """
+
+    def __init__(self, base_url: str, model: str, api_key: ApiKey, timeout_s: float) -> None:
+        self._base_url = base_url
+        self._model = model
+        self._api_key = api_key
+        self._timeout_s = timeout_s
+
+    async def open(
+        self, audio_format: AudioFormat, language: str, endpointing: Endpointing
+    ) -> ScribeStream:
+        """See `parley.speech.Transcriber`."""
+        query = {
+            "model_id": self._model,
+            "audio_format": audio_format,
+            "commit_strategy": "vad" if endpointing == "server_vad" else "manual",
+        }
+        if language:
+            query["language_code"] = language
+        socket = await ElevenLabsSocket.open(
+            self._base_url,
+            "/v1/speech-to-text/realtime",
+            query,
+            self._api_key,
+            code="transcription_failed",
+            service=SERVICE,
+        )
+        stream = ScribeStream(socket, sample_rate_hz(audio_format), endpointing)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await stream.wait_until_started()
+        except TimeoutError:
+            await stream.close()
+            raise failure("transcription_failed", SERVICE, "timeout") from None
+        except BaseException:
+            await stream.close()
+            raise
+        return stream
+
+
+class ScribeStream:
+    """One utterance; see `parley.speech.TranscriptStream`."""
+
+    def __init__(self, socket: ElevenLabsSocket, rate_hz: int, endpointing: Endpointing) -> None:
+        self._socket = socket
+        self._rate_hz = rate_hz
+        self._endpointing: Endpointing = endpointing
+        self._sent_bytes = 0
+        self._finishing = False
+        self._committed: list[str] = []
+        self._partial = ""
+
+    async def wait_until_started(self) -> None:
+        """Wait for `session_started`; an error frame may come instead."""
+        frame = await self._socket.receive()
+        if frame is None:
+            raise self._socket.failure("unavailable")
+        if (kind := frame.get("message_type")) != "session_started":
+            raise self._socket.error_frame(str(kind))
+
+    async def send(self, pcm: bytes) -> None:
+        """See `parley.speech.TranscriptStream`."""
+        self._sent_bytes += len(pcm)
+        await self._send_chunk(pcm, commit=False)
+
+    async def finish(self) -> None:
+        """See `parley.speech.TranscriptStream`."""
+        shortfall = byte_count(
+            MIN_AUDIO_MS - duration_ms(self._sent_bytes, self._rate_hz), self._rate_hz
+        )
+        if shortfall > 0:
+            await self._send_chunk(bytes(shortfall), commit=False)
+        self._finishing = True
+        await self._send_chunk(b"", commit=True)
+
+    async def pieces(self) -> AsyncIterator[TranscriptPiece]:
+        """See `parley.speech.TranscriptStream`."""
+        while True:
+            frame = await self._socket.receive()
+            if frame is None:
+                raise self._socket.failure("unavailable")
+            piece = self._piece(frame)
+            if piece is not None:
+                yield piece
+                if piece.final:
+                    return
+
+    async def close(self) -> None:
+        """See `parley.speech.TranscriptStream`."""
+        await self._socket.close()
+
+    def _piece(self, frame: dict[str, Any]) -> TranscriptPiece | None:
+        kind = str(frame.get("message_type"))
+        text = str(frame.get("text") or "").strip()
+        if kind == "partial_transcript":
+            if not text or text == self._partial or text in self._committed[-1:]:
+                return None
+            self._partial = text
+            return TranscriptPiece(self._joined(text), final=False)
+        if kind == "committed_transcript":
+            if text:
+                self._committed.append(text)
+            self._partial = ""
+            over = self._finishing or (self._endpointing == "server_vad" and bool(text))
+            return TranscriptPiece(self._joined(), final=over)
+        if kind in _NOT_ENOUGH:
+            return TranscriptPiece(self._joined(), final=True) if self._finishing else None
+        if kind in _IGNORED:
+            return None
+        raise self._socket.error_frame(kind)
+
+    def _joined(self, tail: str = "") -> str:
+        return " ".join([*self._committed, tail]).strip()
+
+    async def _send_chunk(self, pcm: bytes, *, commit: bool) -> None:
+        await self._socket.send(
+            {
+                "message_type": "input_audio_chunk",
+                "audio_base_64": base64.b64encode(pcm).decode(),
+                "commit": commit,
+                "sample_rate": self._rate_hz,
+            }
+        )

@@ -1,0 +1,96 @@
+"""Runs turns in one Lambda environment: the event loop and the providers it keeps.
+
+One event loop serves all invocations, because a pooled connection is bound to the
+loop it was opened on. It only runs during an invocation: Lambda freezes the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from parley.environment import Environment
+from parley.invocation import TurnRequest
+from parley.keys import Keys
+from parley.responders.openai_chat import OpenAIChat
+from parley.speech.elevenlabs_synthesizer import ElevenLabsSynthesizer
+from parley.speech.elevenlabs_transcriber import ScribeTranscriber
+from parley.turn import Outcome, Services, Turn
+
+
+class TurnRunner:
+    """Runs one turn after the other.
+
+    Args:
+        environment: the AWS clients.
+        log: told about trouble; takes an event name and fields.
+    """
+
+    def __init__(
+        self, environment: Environment, log: Callable[[str, dict[str, Any]], None]
+    ) -> None:
+        self._environment = environment
+        self._services = _services(environment, log)
+        self._loop = asyncio.new_event_loop()
+        self._cold = True
+
+    def run(
+        self, request: TurnRequest, owner: str, remaining_ms: Callable[[], int]
+    ) -> Outcome | None:
+        """Run a turn to its end; None if it was another invocation's to run.
+
+        Args:
+            owner: names this invocation.
+            remaining_ms: how much of the invocation's time is left.
+        """
+        cold, self._cold = self._cold, False
+        return self._loop.run_until_complete(self._run(request, owner, remaining_ms, cold=cold))
+
+    async def _run(
+        self, request: TurnRequest, owner: str, remaining_ms: Callable[[], int], *, cold: bool
+    ) -> Outcome | None:
+        post_now = functools.partial(
+            self._environment.connections.post, request.endpoint, request.connection_id
+        )
+
+        async def post(frame: bytes) -> None:
+            await asyncio.to_thread(post_now, frame)
+
+        turn = Turn(
+            request,
+            self._services,
+            post,
+            remaining_s=lambda: remaining_ms() / 1000,
+            cold=cold,
+        )
+        return await turn.run(owner)
+
+
+def _services(environment: Environment, log: Callable[[str, dict[str, Any]], None]) -> Services:
+    deployment = environment.deployment
+    keys = Keys(deployment.secret_arn)
+    client = httpx.AsyncClient(
+        limits=httpx.Limits(max_keepalive_connections=10, keepalive_expiry=None)
+    )
+    timeout_s = deployment.provider_timeout_s
+    return Services(
+        store=environment.store,
+        transcriber=ScribeTranscriber(
+            deployment.elevenlabs_base_url,
+            deployment.transcription_model,
+            keys.elevenlabs,
+            timeout_s,
+        ),
+        responder=OpenAIChat(
+            client, deployment.llm_base_url, deployment.llm_model, keys.llm, timeout_s
+        ),
+        synthesizer=ElevenLabsSynthesizer(
+            deployment.elevenlabs_base_url, deployment.speech_model, keys.elevenlabs
+        ),
+        deployment=deployment,
+        log=log,
+    )
