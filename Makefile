@@ -57,7 +57,7 @@ bench: $(READY) ## measure the time to first audio
 	$(BIN)/python benchmarks/first_audio.py
 
 generate: $(READY) ## the schema and the types that follow from parley/protocol.py
-	$(BIN)/python -m docs.generate
+	$(BIN)/python docs/generate.py
 
 lock: ## resolve the dependencies again
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from parley.environment import Environment
 
 logger = Logger()
-tracer = Tracer(auto_patch=False)
 environment = Environment()
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
-@tracer.capture_lambda_handler(capture_response=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """API Gateway holds the handshake until this returns; 200 accepts it."""
     environment.store.add_connection(event["requestContext"]["connectionId"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_lambda_powertools import Logger, Tracer
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from parley.connections import endpoint_url
@@ -12,7 +12,6 @@ from parley.environment import Environment, TurnStarter
 from parley.messages import Envelope, Messages
 
 logger = Logger()
-tracer = Tracer(auto_patch=False)
 environment = Environment()
 deployment = environment.deployment
 messages = Messages(
@@ -25,7 +24,6 @@ messages = Messages(
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
-@tracer.capture_lambda_handler(capture_response=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Nothing is returned to the client this way: answers are posted to its connection."""
     request = event["requestContext"]

@@ -9,22 +9,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from parley import clients
 from parley.errors import ConnectionGone
 
 if TYPE_CHECKING:
     from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
 
-CLIENT_CONFIG = Config(
-    connect_timeout=2,
-    read_timeout=5,
-    retries={"total_max_attempts": 1},
-    tcp_keepalive=True,
-    parameter_validation=False,
-)
 THROTTLE_DELAYS_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """A full client buffer or a rate limit is waited out, in order; then the post has failed."""
 
@@ -46,6 +38,8 @@ class Connections:
 
     def __init__(self) -> None:
         self._clients: dict[str, ApiGatewayManagementApiClient] = {}
+        # Making the first client loads the service's model: better at init than in a turn.
+        clients.management_api("https://localhost/")
 
     def post(self, endpoint: str, connection_id: str, frame: bytes) -> None:
         """Send one text frame, at most 128 KB.
@@ -69,7 +63,5 @@ class Connections:
 
     def _client(self, endpoint: str) -> ApiGatewayManagementApiClient:
         if endpoint not in self._clients:
-            self._clients[endpoint] = boto3.client(
-                "apigatewaymanagementapi", endpoint_url=endpoint, config=CLIENT_CONFIG
-            )
+            self._clients[endpoint] = clients.management_api(endpoint)
         return self._clients[endpoint]

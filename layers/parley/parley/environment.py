@@ -6,23 +6,13 @@ before it is needed: a snapshot must not hold one.
 
 from __future__ import annotations
 
-import boto3
 import msgspec
-from botocore.config import Config
 
+from parley import clients
 from parley.connections import Connections
 from parley.invocation import TurnRequest
 from parley.settings import Deployment
 from parley.store import Store
-
-AWS_CONFIG = Config(
-    connect_timeout=2,
-    read_timeout=5,
-    retries={"mode": "standard", "total_max_attempts": 4},
-    tcp_keepalive=True,
-    parameter_validation=False,
-    max_pool_connections=20,
-)
 
 
 class Environment:
@@ -32,7 +22,7 @@ class Environment:
         self.deployment = Deployment.from_environment()
         self.connections = Connections()
         self.store = Store(
-            boto3.client("dynamodb", config=AWS_CONFIG),
+            clients.dynamodb(),
             self.deployment.table,
             self.deployment.session_idle_s,
         )
@@ -47,7 +37,7 @@ class TurnStarter:
 
     def __init__(self, function: str) -> None:
         self._function = function
-        self._client = boto3.client("lambda", config=AWS_CONFIG)
+        self._client = clients.lambda_()
 
     def __call__(self, request: TurnRequest) -> None:
         self._client.invoke(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from aws_lambda_powertools.utilities import parameters
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
+
+from parley import clients
 
 MAX_AGE_S = 300
 """A rotated key is used after at most five minutes."""
@@ -19,6 +21,7 @@ class Keys:
 
     def __init__(self, secret_arn: str) -> None:
         self._secret_arn = secret_arn
+        self._provider = SecretsProvider(boto3_client=clients.secrets_manager())
 
     async def elevenlabs(self) -> str:
         """ElevenLabs' key."""
@@ -29,5 +32,5 @@ class Keys:
         return await asyncio.to_thread(self._read, "llm_api_key")
 
     def _read(self, name: str) -> str:
-        secret = parameters.get_secret(self._secret_arn, transform="json", max_age=MAX_AGE_S)
+        secret = self._provider.get(self._secret_arn, transform="json", max_age=MAX_AGE_S)
         return str(secret.get(name, "")) if isinstance(secret, dict) else ""

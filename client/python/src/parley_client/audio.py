@@ -10,7 +10,7 @@ import array
 import asyncio
 import sys
 import wave
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from pathlib import Path
 from typing import TypeAlias, get_args
 
@@ -119,7 +119,7 @@ async def _pieces(source: PcmSource) -> AsyncIterator[bytes]:
             yield piece
 
 
-async def chunks(source: PcmSource, chunk_bytes: int) -> AsyncIterator[bytes]:
+async def chunks(source: PcmSource, chunk_bytes: int) -> AsyncGenerator[bytes, None]:
     """Re-cut an utterance into chunks of `chunk_bytes`; the last may be shorter.
 
     Raises:
@@ -137,7 +137,7 @@ async def chunks(source: PcmSource, chunk_bytes: int) -> AsyncIterator[bytes]:
         yield bytes(held)
 
 
-async def in_real_time(source: AsyncIterator[bytes], rate_hz: int) -> AsyncIterator[bytes]:
+async def in_real_time(source: AsyncIterator[bytes], rate_hz: int) -> AsyncGenerator[bytes, None]:
     """Hand chunks on when a microphone would have: each at the end of its own sound.
 
     The deadlines count from the first chunk, so that late wake-ups don't add up;

@@ -23,8 +23,9 @@ from websockets.exceptions import (
     ProxyError,
 )
 
+from parley_client.decoding import decode
 from parley_client.errors import BadInput, ConnectFailed, ConnectionLost, HandshakeRefused
-from parley_client.messages import ServerEvent, decode, encode
+from parley_client.messages import ServerEvent, encode
 
 MAX_EVENT_BYTES = 1_048_576
 """Eight times what API Gateway lets a server send in one message (128 KB)."""

@@ -13,25 +13,21 @@ import asyncio
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Mapping
-from contextlib import aclosing
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TypeVar
 
 from parley_client.audio import BYTES_PER_SAMPLE, PcmSource, chunks, in_real_time, sample_rate_hz
 from parley_client.connection import Connection
 from parley_client.errors import (
-    AnswerTimeout,
     BadAudio,
     BadInput,
     ConversationClosed,
     ParleyClientError,
-    ServerError,
 )
+from parley_client.link import Link
 from parley_client.messages import (
     PROTOCOL_VERSION,
-    Answer,
     AudioFormat,
     ConfigUpdated,
     Endpointing,
@@ -40,18 +36,14 @@ from parley_client.messages import (
     Message,
     Pong,
     Ready,
-    ServerEvent,
     SessionEnded,
     Settings,
     TurnEnd,
     TurnEvent,
     encode,
-    to_base64,
 )
-from parley_client.requests import Requests
+from parley_client.speaking import Speech
 from parley_client.turn import Turn
-
-A = TypeVar("A", bound=Answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +68,16 @@ class Conversation:
     """
 
     def __init__(self, connection: Connection, timeouts: Timeouts) -> None:
-        self._connection = connection
+        self._link = Link(connection, self)
         self._timeouts = timeouts
-        self._requests = Requests()
         self._turns: dict[str, Turn] = {}
+        self._speeches: dict[str, Speech] = {}
+        self._acks: set[asyncio.Task[None]] = set()
         self._latest: Turn | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._closed_by: ParleyClientError | None = None
         self._ready: Ready | None = None
         self._settings = Settings()
         self.errors: deque[Error] = deque(maxlen=32)
         """The latest errors that belong to no turn and no request."""
-        self._receiver = asyncio.create_task(self._receive())
 
     @classmethod
     def connect(
@@ -136,7 +126,7 @@ class Conversation:
     @property
     def closed(self) -> bool:
         """Whether nothing more can be said."""
-        return self._closed_by is not None
+        return self._link.closed_by is not None
 
     # --- turns ------------------------------------------------------------------
 
@@ -152,9 +142,9 @@ class Conversation:
 
         async def send() -> None:
             turn.utterance_ended()
-            await self._post(message)
+            await self._link.post(message)
 
-        self._run_for(turn, send())
+        self._link.spawn(send(), turn.fail)
         return turn
 
     def speak(
@@ -194,9 +184,10 @@ class Conversation:
             "endpointing": endpointing,
         }
         cut = chunks(audio, chunk_bytes)
-        self._run_for(
-            turn, self._speak(turn, start, in_real_time(cut, rate_hz) if real_time else cut)
-        )
+        paced = in_real_time(cut, rate_hz) if real_time else cut
+        speech = Speech(turn, self._link.post, self.limits.max_chunks)
+        self._speeches[turn.turn_id] = speech
+        self._link.spawn(speech.send(start, paced), turn.fail)
         return turn
 
     async def interrupt(self, played_ms: float | None = None) -> None:
@@ -213,33 +204,29 @@ class Conversation:
     async def configure(self, settings: Settings | Mapping[str, object]) -> Settings:
         """Change settings from the next turn on; returns every setting in force."""
         message: Message = {"type": "config", "settings": _settings_json(settings)}
-        self._settings = (await self._request(message, ConfigUpdated)).settings
+        answer = await self._link.request(message, ConfigUpdated, self._timeouts.request_s)
+        self._settings = answer.settings
         return self._settings
 
     async def ping(self) -> float:
         """Ask for a sign of life; returns the round trip in ms."""
         started_s = time.perf_counter()
-        await self._request({"type": "ping", "sent_at": time.time() * 1000}, Pong)
+        message: Message = {"type": "ping", "sent_at": time.time() * 1000}
+        await self._link.request(message, Pong, self._timeouts.request_s)
         return (time.perf_counter() - started_s) * 1000
 
     async def end(self) -> None:
         """End the session and close the connection."""
         if not self.closed:
             try:
-                await self._request({"type": "end"}, SessionEnded)
+                await asyncio.gather(*self._acks)
+                await self._link.request({"type": "end"}, SessionEnded, self._timeouts.request_s)
             finally:
                 await self.close()
 
     async def close(self) -> None:
         """Close the connection; the session stays as it is."""
-        self._shut(ConversationClosed("The conversation was closed."))
-        tasks = [
-            task for task in (*self._tasks, self._receiver) if task is not asyncio.current_task()
-        ]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._connection.close()
+        await self._link.close(ConversationClosed("The conversation was closed."))
 
     async def __aenter__(self) -> Conversation:
         return self
@@ -266,32 +253,10 @@ class Conversation:
         init: Message = {"type": "init", "protocol": PROTOCOL_VERSION}
         if settings:
             init["settings"] = settings
-        self._ready = await self._request(init, Ready, self._timeouts.connect_s)
+        self._ready = await self._link.request(init, Ready, self._timeouts.connect_s)
         self._settings = self._ready.settings
         if heartbeat_s is not None:
-            self._spawn(self._heartbeat(heartbeat_s))
-
-    async def _post(self, message: Message) -> None:
-        if self._closed_by is not None:
-            raise self._closed_by
-        await self._connection.send(message)
-
-    async def _request(
-        self, message: Message, answer: type[A], timeout_s: float | None = None
-    ) -> A:
-        kind = str(message["type"])
-        future = self._requests.expect(kind, answer)
-        timeout_s = timeout_s or self._timeouts.request_s
-        try:
-            await self._post(message)
-            async with asyncio.timeout(timeout_s):
-                return await future
-        except TimeoutError:
-            raise AnswerTimeout(
-                f"The server at {self._connection.url} didn't answer `{kind}` within {timeout_s:g} s."
-            ) from None
-        finally:
-            self._requests.forget(future)
+            self._link.spawn(self._link.beat(heartbeat_s, self._timeouts.request_s))
 
     def _check_text(self, text: str, message: Message) -> None:
         if not text.strip():
@@ -313,8 +278,7 @@ class Conversation:
             )
 
     def _new_turn(self, turn_id: str, *, spoken: bool) -> Turn:
-        if self._closed_by is not None:
-            raise self._closed_by
+        self._link.check_open()
         turn = Turn(
             turn_id,
             spoken=spoken,
@@ -323,120 +287,45 @@ class Conversation:
             answer_timeout_s=self._timeouts.answer_s,
         )
         self._turns = {id_: each for id_, each in self._turns.items() if not each.done}
+        self._speeches = {id_: each for id_, each in self._speeches.items() if id_ in self._turns}
         self._turns[turn_id] = self._latest = turn
         return turn
 
     async def _interrupt(self, turn: Turn, played_ms: float | None) -> None:
         played_ms = turn.played_ms if played_ms is None else played_ms
-        await self._post(
+        await self._link.post(
             {"type": "interrupt", "turn_id": turn.turn_id, "played_ms": round(played_ms, 1)}
         )
 
-    async def _speak(self, turn: Turn, start: Message, source: PacedChunks) -> None:
-        await self._post(start)
-        sending = asyncio.create_task(self._send_chunks(turn, source))
-        enough = asyncio.create_task(turn.utterance_over.wait())
-        try:
-            await asyncio.wait({sending, enough}, return_when=asyncio.FIRST_COMPLETED)
-            if sending.done():
-                sending.result()
-        except Exception:
-            await self._post({"type": "interrupt", "turn_id": turn.turn_id, "played_ms": 0})
-            raise
-        finally:
-            sending.cancel()
-            enough.cancel()
-            await asyncio.gather(sending, enough, return_exceptions=True)
-        if not turn.done:
-            turn.utterance_ended()
-            await self._post(
-                {"type": "audio_end", "turn_id": turn.turn_id, "chunks": turn.chunk_count}
-            )
+    # --- told by the link -------------------------------------------------------
 
-    async def _send_chunks(self, turn: Turn, source: PacedChunks) -> None:
-        async with aclosing(source):
-            async for chunk in source:
-                if turn.chunk_count == self.limits.max_chunks:
-                    raise BadAudio(
-                        f"The speech is too long: at most {self.limits.max_chunks:,} chunks "
-                        "can be sent. Send longer chunks, or stop earlier."
-                    )
-                await self._post_chunk(turn, turn.remember_chunk(chunk), chunk)
-
-    async def _post_chunk(self, turn: Turn, seq: int, chunk: bytes) -> None:
-        await self._post(
-            {"type": "audio_chunk", "turn_id": turn.turn_id, "seq": seq, "audio": to_base64(chunk)}
-        )
-
-    async def _send_again(self, turn: Turn, missing: tuple[int, ...]) -> None:
-        for seq in missing:
-            if (chunk := turn.chunk(seq)) is not None:
-                await self._post_chunk(turn, seq, chunk)
-
-    async def _heartbeat(self, every_s: float) -> None:
-        while True:
-            await asyncio.sleep(every_s)
-            try:
-                await self.ping()
-            except ParleyClientError as silent:
-                # A connection that has died quietly is only found out this way.
-                self._shut(silent)
-                await self._connection.close()
-                return
-
-    def _run_for(self, turn: Turn, work: Coroutine[object, object, None]) -> None:
-        """Run `work` in the background; what it raises, the turn raises."""
-
-        def failed(error: Exception) -> None:
-            turn.fail(error)
-
-        self._spawn(work, failed)
-
-    def _spawn(
-        self,
-        work: Coroutine[object, object, None],
-        failed: Callable[[Exception], None] | None = None,
-    ) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-
-        def finished(done: asyncio.Task[None]) -> None:
-            self._tasks.discard(done)
-            error = None if done.cancelled() else done.exception()
-            if isinstance(error, Exception) and failed is not None:
-                failed(error)
-
-        task.add_done_callback(finished)
-
-    # --- receiving --------------------------------------------------------------
-
-    async def _receive(self) -> None:
-        try:
-            async for event in self._connection.events():
-                self._dispatch(event)
-        except ParleyClientError as ended:
-            self._shut(ended)
-            await self._connection.close()
-
-    def _dispatch(self, event: ServerEvent) -> None:
-        if isinstance(event, Answer):
-            self._requests.answer(event)
-        elif isinstance(event, Error) and (event.seq is None or event.turn_id is None):
+    def on_turn_event(self, event: TurnEvent) -> None:
+        """An event of a turn, or an error that answers no request."""
+        if event.seq is None or event.turn_id is None:
             self._refused(event)
-        elif (turn := self._turns.get(event.turn_id or "")) is not None:
+        elif (turn := self._turns.get(event.turn_id)) is not None:
             for each in turn.receive(event):
                 self._attend(turn, each)
+
+    def on_closed(self, reason: ParleyClientError) -> None:
+        """Nothing more will come."""
+        for turn in self._turns.values():
+            turn.fail(reason)
+
+    # --- receiving --------------------------------------------------------------
 
     def _attend(self, turn: Turn, event: TurnEvent) -> None:
         """Do what an event asks of the client."""
         if isinstance(event, TurnEnd):
-            self._spawn(self._acknowledge(turn, event.seq))
-        elif isinstance(event, Error) and event.code == "audio_gap":
-            self._spawn(self._send_again(turn, event.missing), turn.fail)
+            self._acks = {ack for ack in self._acks if not ack.done()}
+            self._acks.add(self._link.spawn(self._acknowledge(turn, event.seq)))
+        elif isinstance(event, Error) and event.code == "audio_gap" and turn.spoken:
+            speech = self._speeches[turn.turn_id]
+            self._link.spawn(speech.send_again(event.missing), turn.fail)
 
     async def _acknowledge(self, turn: Turn, seq: int) -> None:
         try:
-            await self._post({"type": "ack", "turn_id": turn.turn_id, "seq": seq})
+            await self._link.post({"type": "ack", "turn_id": turn.turn_id, "seq": seq})
         except ParleyClientError:
             return  # the reply is here; the server keeps its copy a little longer
 
@@ -446,9 +335,6 @@ class Conversation:
         if turn is not None:
             turn.refuse(error)
             self._attend(turn, error)
-            return
-        kind = (error.field or "").partition(".")[0] or None
-        if self._requests.refuse(ServerError(error), kind):
             return
         self.errors.append(error)
         if error.turn_id is None:
@@ -465,14 +351,6 @@ class Conversation:
                 else:
                     turn.refuse(error)
                 return
-
-    def _shut(self, reason: ParleyClientError) -> None:
-        """Nothing can be sent or will come any more."""
-        if self._closed_by is None:
-            self._closed_by = reason
-        self._requests.fail_all(reason)
-        for turn in self._turns.values():
-            turn.fail(reason)
 
 
 class Connecting:

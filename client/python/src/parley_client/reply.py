@@ -32,7 +32,7 @@ class Timings:
     first_audio_ms: float | None = None
     """The first audio event."""
     first_sound_ms: float | None = None
-    """The first audible sample, played as soon as it could be: leading silence counts as waiting."""
+    """The first audible sample, played as soon as it could be: leading silence is waiting."""
     total_ms: float | None = None
 
 

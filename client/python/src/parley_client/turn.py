@@ -54,7 +54,6 @@ class Turn:
         self._finished = asyncio.Event()
         self._utterance_over = asyncio.Event()
         self._watchdog: asyncio.TimerHandle | None = None
-        self._chunks: list[bytes] = []
         self._last_stray_error: Error | None = None
 
     # --- for the caller ---------------------------------------------------------
@@ -129,20 +128,6 @@ class Turn:
         self._builder.utterance_ended(self._loop.time())
         self._watch()
 
-    def remember_chunk(self, chunk: bytes) -> int:
-        """Keep a chunk until the transcript is final, and number it (from 1)."""
-        self._chunks.append(chunk)
-        return len(self._chunks)
-
-    @property
-    def chunk_count(self) -> int:
-        """How many chunks the utterance has so far."""
-        return len(self._chunks)
-
-    def chunk(self, seq: int) -> bytes | None:
-        """A chunk sent before; None when there is none of that number."""
-        return self._chunks[seq - 1] if 1 <= seq <= len(self._chunks) else None
-
     def receive(self, event: TurnEvent) -> list[TurnEvent]:
         """Take an event from the server; returns what it made deliverable."""
         if self.done:
@@ -200,7 +185,6 @@ class Turn:
     def _finish(self) -> None:
         self._finished.set()
         self._utterance_over.set()
-        self._chunks.clear()
         if self._watchdog is not None:
             self._watchdog.cancel()
         self._notify()

@@ -1,0 +1,266 @@
+"""How long until the first sound, and where the time goes.
+
+Runs the local stack (real sockets, real Lambda runtime clients) against stand-ins with
+set delays, and a floor beside it in the same run: the same three providers called from
+one asyncio process with nothing in between. The ideal of a turn is the sum of the set
+delays on its way: first token, tokens up to the first clause, first byte of speech, and
+for a spoken turn the final transcript.
+
+    python benchmarks/first_audio.py [--turns 20] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import platform
+import re
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks.floor import Floor
+from parley.clauses import ClauseSplitter
+from tests.e2e.raw import RawClient, Reply, opened
+from tests.e2e.stack import STANDIN_KEY, Stack, running_stack
+
+LLM_FIRST_TOKEN_MS = 150
+LLM_TOKEN_MS = 10
+TTS_FIRST_BYTE_MS = 40
+STT_FINAL_MS = 60
+DELAYS = {
+    "llm_first_token_ms": LLM_FIRST_TOKEN_MS,
+    "llm_token_ms": LLM_TOKEN_MS,
+    "tts_first_byte_ms": TTS_FIRST_BYTE_MS,
+    "stt_final_ms": STT_FINAL_MS,
+}
+QUESTIONS = ("What is two plus three?", "Count to five.", "What is my name?", "Good morning.")
+PARTS = ("dispatch", "transcript", "prepare", "responder", "clause", "synthesizer", "delivery")
+
+
+@dataclass
+class Series:
+    """Samples of one figure, in ms."""
+
+    name: str
+    samples: list[float] = field(default_factory=list)
+
+    def add(self, value: float) -> None:
+        """One more sample."""
+        self.samples.append(value)
+
+    @property
+    def median(self) -> float:
+        """The median."""
+        return statistics.median(self.samples)
+
+    def percentile(self, share: float) -> float:
+        """The value that `share` of the samples stay at or below."""
+        ordered = sorted(self.samples)
+        return ordered[min(len(ordered) - 1, round(share * (len(ordered) - 1)))]
+
+    def row(self) -> str:
+        """Median and spread, as columns."""
+        return (
+            f"{self.median:8.1f} {min(self.samples):8.1f} {self.percentile(0.9):8.1f} "
+            f"{max(self.samples):8.1f}   {len(self.samples):3d}"
+        )
+
+    def as_json(self) -> dict[str, float]:
+        """Median and spread, for a file."""
+        return {
+            "median": round(self.median, 1),
+            "min": round(min(self.samples), 1),
+            "p90": round(self.percentile(0.9), 1),
+            "max": round(max(self.samples), 1),
+            "n": len(self.samples),
+        }
+
+
+def tokens_to_first_clause(stack: Stack) -> int:
+    """How many tokens of the last reply the chat stand-in had sent when its first clause
+    was whole."""
+    records = [r for r in stack.llm.requests() if r["path"].endswith("/chat/completions")]
+    splitter = ClauseSplitter()
+    deltas = [delta for delta in _deltas(records[-1]) if delta]
+    for count, delta in enumerate(deltas, 1):
+        if splitter.feed(delta):
+            return count
+    return len(deltas)
+
+
+def _deltas(record: dict[str, Any]) -> list[str]:
+    found = []
+    for frame in record["frames"]:
+        if frame.get("direction") != "out":
+            continue
+        content = frame.get("data", frame)
+        for choice in content.get("choices", []) if isinstance(content, dict) else []:
+            found.append((choice.get("delta") or {}).get("content") or "")
+    return found
+
+
+def ideal_ms(tokens: int, *, spoken: bool) -> float:
+    """The sum of the set delays on the way to the first sound."""
+    thinking = LLM_FIRST_TOKEN_MS + (tokens - 1) * LLM_TOKEN_MS
+    return thinking + TTS_FIRST_BYTE_MS + (STT_FINAL_MS if spoken else 0)
+
+
+@dataclass
+class Results:
+    """Everything that was measured."""
+
+    series: dict[str, Series] = field(default_factory=dict)
+    shares: dict[str, dict[str, Series]] = field(default_factory=dict)
+
+    def add(self, name: str, value: float) -> None:
+        """One sample of one figure."""
+        self.series.setdefault(name, Series(name)).add(value)
+
+    def add_parts(self, kind: str, metrics: dict[str, Any]) -> None:
+        """The server's own breakdown of one turn."""
+        parts = self.shares.setdefault(kind, {})
+        for part in PARTS:
+            if (value := metrics.get(f"{part}_ms")) is not None:
+                parts.setdefault(part, Series(part)).add(value)
+
+
+async def typed_turn(client: RawClient, stack: Stack, results: Results, question: str) -> None:
+    """One typed turn, from `user_message` sent to the first audio received."""
+    turn = client.new_turn_id()
+    sent = time.monotonic()
+    await client.send(type="user_message", turn_id=turn, text=question)
+    reply = await client.ended(turn)
+    first_ms = (reply.time_of("audio") - sent) * 1000
+    ideal = ideal_ms(tokens_to_first_clause(stack), spoken=False)
+    _note(results, "typed", first_ms, ideal, reply)
+
+
+async def spoken_turn(client: RawClient, stack: Stack, results: Results, pcm: bytes) -> None:
+    """One spoken turn in real time, from `audio_end` sent to the first audio received."""
+    turn = client.new_turn_id()
+    reply = await client.speak(pcm, turn)
+    first_ms = (reply.time_of("audio") - client.audio_ended_at) * 1000
+    ideal = ideal_ms(tokens_to_first_clause(stack), spoken=True)
+    _note(results, "spoken", first_ms, ideal, reply)
+
+
+def _note(results: Results, kind: str, first_ms: float, ideal: float, reply: Reply) -> None:
+    metrics = reply.end["metrics"]
+    if reply.end["reason"] != "completed":
+        raise RuntimeError(f"a turn failed: {reply.errors}")
+    label = f"{kind}, cold" if metrics.get("cold") else kind
+    results.add(f"{label}: first audio", first_ms)
+    results.add(f"{label}: over the ideal", first_ms - ideal)
+    results.add(f"{label}: ratio to the ideal", first_ms / ideal)
+    if not metrics.get("cold"):
+        results.add_parts(kind, metrics)
+
+
+async def interrupted_turn(client: RawClient, results: Results) -> None:
+    """From `interrupt` sent to the last audio of the old reply."""
+    turn = client.new_turn_id()
+    await client.send(type="user_message", turn_id=turn, text="Tell me a story about the sea.")
+    await client.has(turn, "audio")
+    await asyncio.sleep(0.3)
+    sent = time.monotonic()
+    await client.send(type="interrupt", turn_id=turn, played_ms=200)
+    reply = await client.ended(turn)
+    if reply.end["reason"] != "interrupted":
+        raise RuntimeError("the reply was over before it could be interrupted")
+    late = [
+        (at - sent) * 1000
+        for event, at in zip(reply.events, reply.times, strict=True)
+        if event["type"] == "audio" and at > sent
+    ]
+    results.add("interrupt: last audio after", max(late, default=0.0))
+    results.add("interrupt: turn_end after", (reply.times[-1] - sent) * 1000)
+
+
+def chunk_work(stack: Stack, results: Results, since: int) -> None:
+    """The message function's own time, from the runtime's REPORT lines."""
+    for line in stack.logs()[since:].splitlines():
+        found = re.search(r"REPORT .*?\bDuration: ([\d.]+) ms", line)
+        if found and "MessageFunction" in line and "Init Duration" not in line:
+            results.add("message function: work per chunk", float(found[1]))
+
+
+async def measure(stack: Stack, turns: int, results: Results) -> None:
+    """All figures."""
+    stack.elevenlabs.put(delays={k: v for k, v in DELAYS.items() if not k.startswith("llm")})
+    stack.llm.put(delays={k: v for k, v in DELAYS.items() if k.startswith("llm")})
+    pcm = await _question(stack)
+    floor = Floor(stack.elevenlabs.url, stack.llm.url + "/v1", STANDIN_KEY)
+    async with opened(stack.url) as client:
+        await typed_turn(client, stack, results, QUESTIONS[0])
+        for number in range(turns):
+            question = QUESTIONS[number % len(QUESTIONS)]
+            await typed_turn(client, stack, results, question)
+            first_ms = await floor.first_audio_ms(question)
+            ideal = ideal_ms(tokens_to_first_clause(stack), spoken=False)
+            results.add("floor: first audio", first_ms)
+            results.add("floor: over the ideal", first_ms - ideal)
+        since = len(stack.logs())
+        for _ in range(max(5, turns // 2)):
+            await spoken_turn(client, stack, results, pcm)
+        chunk_work(stack, results, since)
+        stack.llm.put(delays={"llm_token_ms": 60})
+        for _ in range(max(5, turns // 2)):
+            await interrupted_turn(client, results)
+    await floor.close()
+
+
+async def _question(stack: Stack) -> bytes:
+    async with httpx.AsyncClient() as http:
+        answer = await http.post(
+            f"{stack.elevenlabs.url}/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM/stream",
+            params={"output_format": "pcm_16000"},
+            headers={"xi-api-key": STANDIN_KEY},
+            json={"text": "What time is it?"},
+        )
+        answer.raise_for_status()
+        return answer.content
+
+
+def show(results: Results) -> None:
+    """The table."""
+    print(f"\n{'ms':40s} {'median':>8s} {'min':>8s} {'p90':>8s} {'max':>8s}     n")
+    for name, series in sorted(results.series.items()):
+        print(f"{name:40s} {series.row()}")
+    for kind, parts in results.shares.items():
+        total = sum(series.median for series in parts.values())
+        print(f"\nwhere a {kind} turn's time goes (medians, server side)")
+        for part, series in parts.items():
+            print(f"  {part:14s} {series.median:8.1f} ms  {series.median / total:5.0%}")
+    typed = results.series["typed: first audio"].median
+    floor = results.series["floor: first audio"].median
+    print(f"\ntyped first audio is {typed / floor:.3f} times the floor's")
+
+
+def main() -> None:
+    """Measure and print; with `--json`, write the figures to a file too."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--turns", type=int, default=20)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    results = Results()
+    print(f"Python {platform.python_version()}, {platform.machine()}, {arguments.turns} turns")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_stack(Path(folder), prewarm=0) as stack,
+    ):
+        asyncio.run(measure(stack, arguments.turns, results))
+    show(results)
+    if arguments.json:
+        figures = {name: series.as_json() for name, series in results.series.items()}
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+// Generated from layers/parley/parley/protocol.py by docs/generate.py; do not edit.
+
+/** Everything of the turn up to `seq` has arrived. */
+export interface Ack {
+  type: "ack";
+  turn_id: string;
+  seq: number;
+  played_ms?: number | null;
+}
+
+/** More of the reply's audio, from `start_ms` for `duration_ms`. */
+export interface Audio {
+  type: "audio";
+  turn_id: string;
+  seq: number;
+  audio: string;
+  format: "pcm_16000" | "pcm_22050" | "pcm_24000" | "pcm_44100" | "pcm_48000" | "pcm_8000";
+  start_ms: number;
+  duration_ms: number;
+  words?: Word[];
+}
+
+/** Up to 20 KB of the utterance; 100 ms is usual. */
+export interface AudioChunk {
+  type: "audio_chunk";
+  turn_id: string;
+  seq: number;
+  audio: string;
+}
+
+/** The user has finished; `chunks` says how many chunks there were. */
+export interface AudioEnd {
+  type: "audio_end";
+  turn_id: string;
+  chunks: number;
+}
+
+/** A spoken turn begins. */
+export interface AudioStart {
+  type: "audio_start";
+  turn_id: string;
+  format?: "pcm_16000" | "pcm_22050" | "pcm_24000" | "pcm_44100" | "pcm_48000" | "pcm_8000";
+  endpointing?: "manual" | "server_vad";
+}
+
+/** New settings, from the next turn on. */
+export interface Config {
+  type: "config";
+  settings: Settings;
+}
+
+/** Answers `config` with every setting in force. */
+export interface ConfigUpdated {
+  type: "config_updated";
+  settings: Settings;
+}
+
+/** Ends the session. */
+export interface End {
+  type: "end";
+}
+
+/** Something went wrong. Numbered (`seq`) when it is an event of a turn, unnumbered when it answers a message. */
+export interface Error {
+  type: "error";
+  code: "audio_gap" | "bad_request" | "internal" | "no_speech" | "not_initialised" | "quota_exceeded" | "rate_limited" | "reply_failed" | "resume_denied" | "session_not_found" | "speech_failed" | "too_large" | "transcription_failed" | "turn_timeout" | "unauthorized" | "unknown_type" | "unsupported_protocol";
+  message: string;
+  retryable: boolean;
+  turn_id?: string | null;
+  seq?: number | null;
+  field?: string | null;
+  retry_after_ms?: number | null;
+  missing?: number[] | null;
+}
+
+/** First message on every connection: opens a session or resumes one. */
+export interface Init {
+  type: "init";
+  protocol: number;
+  session_id?: string | null;
+  resume_token?: string | null;
+  received?: Received | null;
+  settings?: Settings;
+}
+
+/** Stop. `played_ms` of the reply's audio have really been heard. */
+export interface Interrupt {
+  type: "interrupt";
+  turn_id: string;
+  played_ms: number;
+}
+
+/** What the server accepts. */
+export interface Limits {
+  max_message_bytes?: number;
+  max_chunk_bytes?: number;
+  max_chunks?: number;
+  max_text_chars?: number;
+}
+
+/** One message of the history. `heard` is set when less was heard than said. */
+export interface Message {
+  role: "assistant" | "user";
+  text: string;
+  turn_id: string;
+  heard?: string | null;
+}
+
+/** Where a turn's time went, in ms. Zero is the moment API Gateway received `user_message` or `audio_end`. The parts from `dispatch_ms` to `delivery_ms` add up to `first_audio_ms`. */
+export interface Metrics {
+  dispatch_ms?: number | null;
+  transcript_ms?: number | null;
+  prepare_ms?: number | null;
+  responder_ms?: number | null;
+  clause_ms?: number | null;
+  synthesizer_ms?: number | null;
+  delivery_ms?: number | null;
+  first_text_ms?: number | null;
+  first_audio_ms?: number | null;
+  total_ms?: number | null;
+  audio_ms?: number | null;
+  reply_chars?: number | null;
+  posts?: number | null;
+  retries?: number | null;
+  cold?: boolean | null;
+  connection_reused?: boolean | null;
+}
+
+/** Heartbeat; `sent_at` comes back as it was. */
+export interface Ping {
+  type: "ping";
+  sent_at: number;
+}
+
+/** Answers `ping`. */
+export interface Pong {
+  type: "pong";
+  sent_at: number;
+}
+
+/** Answers `init`. `settings` holds every setting in force. */
+export interface Ready {
+  type: "ready";
+  session_id: string;
+  resume_token: string;
+  resumed: boolean;
+  settings: Settings;
+  limits: Limits;
+  protocol: 1;
+  history?: Message[];
+}
+
+/** How far a returning client has got. */
+export interface Received {
+  turn_id: string;
+  seq: number;
+}
+
+/** More of the reply's text. */
+export interface ReplyText {
+  type: "reply_text";
+  turn_id: string;
+  seq: number;
+  delta: string;
+}
+
+/** Answers `end`. */
+export interface SessionEnded {
+  type: "session_ended";
+  session_id: string;
+}
+
+/** What a session may choose about its replies. Every field is optional; what is not set keeps the deployment's default. */
+export interface Settings {
+  voice?: string;
+  language?: string;
+  speed?: number;
+  stability?: number;
+  style?: string;
+}
+
+/** What the user is understood to have said so far; a final one stands. */
+export interface Transcript {
+  type: "transcript";
+  turn_id: string;
+  seq: number;
+  text: string;
+  final: boolean;
+}
+
+/** The last event of a turn. `heard` is set when less was heard than said. */
+export interface TurnEnd {
+  type: "turn_end";
+  turn_id: string;
+  seq: number;
+  reason: "completed" | "failed" | "interrupted";
+  text: string;
+  metrics: Metrics;
+  heard?: string | null;
+}
+
+/** A typed turn. */
+export interface UserMessage {
+  type: "user_message";
+  turn_id: string;
+  text: string;
+}
+
+/** A spoken word and when it sounds, in ms of the reply's audio: `[text, start, end]`. */
+export type Word = [string, number, number];
+
+export type ClientMessage =
+  | Init
+  | UserMessage
+  | AudioStart
+  | AudioChunk
+  | AudioEnd
+  | Interrupt
+  | Config
+  | Ack
+  | Ping
+  | End;
+
+export type ServerEvent =
+  | Ready
+  | Transcript
+  | ReplyText
+  | Audio
+  | TurnEnd
+  | ConfigUpdated
+  | Pong
+  | SessionEnded
+  | Error;

@@ -1,0 +1,265 @@
+"""The `talk` command: one typed or spoken question, or a conversation by keyboard.
+
+    talk "What is the tallest mountain?"
+    talk question.wav --save reply.wav
+    talk
+
+The reply goes to standard output; transcripts, timings and errors go to
+standard error. Exit codes: 0, 1 when the conversation failed, 2 when the
+command was wrong, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from parley_client.audio import read_wav, sample_rate_hz, write_wav
+from parley_client.conversation import Conversation
+from parley_client.errors import BadInput, ConversationClosed, ParleyClientError
+from parley_client.keyboard import TypedLines
+from parley_client.messages import AudioFormat, Error, ReplyText, Settings, Transcript
+from parley_client.printing import as_json, error_as_json, timing_line
+from parley_client.reply import Reply
+from parley_client.terminal import CYAN, DIM, RED, Terminal, printable
+from parley_client.turn import Turn
+
+DEFAULT_URL = "ws://localhost:3001/dev"
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A question in words."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """A question in sound."""
+
+    path: str
+    pcm: bytes
+    format: AudioFormat
+
+
+class Talk:
+    """A conversation shown on the terminal."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._url: str = arguments.url
+        self._json: bool = arguments.json
+        self._save: Path | None = arguments.save
+        self._settings = Settings(**{f.name: getattr(arguments, f.name) for f in fields(Settings)})
+        self._out = Terminal(sys.stdout)
+        self._notes = Terminal(sys.stderr)
+        self._running: Turn | None = None
+        self._interrupted = False
+        self._saved = 0
+
+    async def once(self, question: Typed | Spoken) -> int:
+        """Ask one question; returns the exit code."""
+        async with Conversation.connect(self._url, self._settings) as conversation:
+            self._on_ctrl_c()
+            await self._ask(conversation, question)
+        return EXIT_INTERRUPTED if self._interrupted else 0
+
+    async def by_keyboard(self) -> int:
+        """Ask every line that is typed; returns the exit code."""
+        code = 0
+        async with Conversation.connect(self._url, self._settings) as conversation:
+            self._on_ctrl_c()
+            typed = TypedLines(sys.stdin.fileno())
+            if sys.stdin.isatty():
+                self._notes.line(self._notes.paint("Ctrl-C interrupts a reply, Ctrl-D ends.", DIM))
+            while (line := await self._prompt(typed)) is not None:
+                if not line.strip():
+                    continue
+                try:
+                    await self._ask(conversation, Typed(line))
+                except ParleyClientError as failed:
+                    self.tell(failed)
+                    code = EXIT_FAILED
+                    if conversation.closed:
+                        return code
+        return code
+
+    async def _prompt(self, typed: TypedLines) -> str | None:
+        if sys.stdin.isatty():
+            self._notes.write(self._notes.paint("> ", CYAN))
+        line = await typed.next()
+        if sys.stdin.isatty():
+            # The terminal echoed the line's end; only Ctrl-D leaves the prompt's line open.
+            if line is None:
+                self._notes.end_line()
+            else:
+                self._notes.echoed()
+        return line
+
+    def _on_ctrl_c(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "runs in a task"
+        pending: set[asyncio.Task[None]] = set()
+
+        def pressed() -> None:
+            turn = self._running
+            if turn is not None and not self._interrupted:
+                self._interrupted = True
+                sending = asyncio.create_task(_interrupt_quietly(turn))
+                pending.add(sending)
+                sending.add_done_callback(pending.discard)
+            elif turn is None and sys.stdin.isatty():
+                self._notes.line()
+                self._notes.write(self._notes.paint("(Ctrl-D ends) > ", DIM))
+            else:
+                task.cancel()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, pressed)
+
+    async def _ask(self, conversation: Conversation, question: Typed | Spoken) -> None:
+        self._interrupted = False
+        if isinstance(question, Typed):
+            asked, turn = question.text, conversation.say(question.text)
+        else:
+            asked = question.path
+            turn = conversation.speak(question.pcm, format=question.format)
+        self._running = turn
+        try:
+            if not self._json:
+                await self._show(turn)
+            reply = await turn
+        finally:
+            self._running = None
+            self._out.end_line()
+        saved = self._save_audio(reply)
+        if self._json:
+            self._out.line(as_json(asked, reply, saved))
+        else:
+            self._sum_up(reply, saved)
+
+    async def _show(self, turn: Turn) -> None:
+        async for event in turn:
+            match event:
+                case Transcript(text=text, final=False):
+                    self._notes.live(f"you: {printable(text)}")
+                case Transcript(text=text):
+                    self._notes.line(self._notes.paint(f"you: {printable(text)}", DIM))
+                case ReplyText(delta=delta):
+                    self._out.write(printable(delta))
+                case Error(code="speech_failed", message=message):
+                    self._out.end_line()
+                    self._notes.line(self._notes.paint(f"(no sound: {printable(message)})", RED))
+
+    def _sum_up(self, reply: Reply, saved: Path | None) -> None:
+        if reply.reason == "interrupted":
+            heard = reply.text if reply.heard is None else reply.heard
+            self._notes.line(self._notes.paint(f"(interrupted; heard: {printable(heard)!r})", DIM))
+        line = timing_line(reply)
+        if saved is not None:
+            line += f" · {saved}"
+        self._notes.line(self._notes.paint(line, DIM))
+
+    def _save_audio(self, reply: Reply) -> Path | None:
+        if self._save is None:
+            return None
+        if reply.audio_format is None:
+            _complain(f"The reply had no sound: {self._save} was not written.")
+            return None
+        self._saved += 1
+        path = self._save
+        if self._saved > 1:
+            path = path.with_name(f"{path.stem}-{self._saved}{path.suffix}")
+        write_wav(path, reply.audio, sample_rate_hz(reply.audio_format))
+        return path
+
+    def tell(self, failed: ParleyClientError) -> None:
+        """Say what failed, in the way that was asked for."""
+        if self._json:
+            self._out.line(error_as_json(failed))
+        _complain(failed.message)
+
+
+async def _interrupt_quietly(turn: Turn) -> None:
+    try:
+        await turn.interrupt()
+    except ParleyClientError:
+        return  # the connection is gone, which the turn itself will tell
+
+
+def _complain(sentence: str) -> None:
+    Terminal(sys.stderr).line(f"talk: {printable(sentence)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="talk",
+        description="Talk to a Parley API: one question, or a conversation by keyboard.",
+    )
+    parser.add_argument(
+        "question", nargs="*", help="what to say, or a WAV file to send as speech; else type it"
+    )
+    parser.add_argument(
+        "--url",
+        default=os.environ.get("PARLEY_URL") or DEFAULT_URL,
+        help=f"WebSocket URL of the API (default: $PARLEY_URL, else {DEFAULT_URL})",
+    )
+    parser.add_argument(
+        "--save", type=Path, metavar="FILE.wav", help="keep the reply's sound in this file"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object per turn")
+    parser.add_argument("--voice", metavar="ID", help="an ElevenLabs voice id")
+    parser.add_argument("--language", metavar="CODE", help="the language spoken, e.g. en")
+    parser.add_argument("--speed", type=float, help="0.7 to 1.2")
+    parser.add_argument("--stability", type=float, help="0 to 1")
+    parser.add_argument("--style", help="how to reply, in words")
+    return parser
+
+
+def _question(words: Sequence[str]) -> Typed | Spoken | None:
+    if not words:
+        return None
+    if len(words) == 1 and words[0].lower().endswith(".wav"):
+        pcm, audio_format = read_wav(words[0])
+        return Spoken(words[0], pcm, audio_format)
+    return Typed(" ".join(words))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    arguments = _parser().parse_args(argv)
+    talk = Talk(arguments)
+    try:
+        if arguments.save is not None and not arguments.save.parent.is_dir():
+            raise BadInput(f"There is no folder {arguments.save.parent} to save the reply in.")
+        question = _question(arguments.question)
+        return asyncio.run(talk.by_keyboard() if question is None else talk.once(question))
+    except BadInput as wrong:
+        _complain(wrong.message)
+        return EXIT_USAGE
+    except ConversationClosed:
+        return EXIT_FAILED
+    except ParleyClientError as failed:
+        talk.tell(failed)
+        return EXIT_FAILED
+    except BrokenPipeError:
+        # Whoever read the reply has gone; Python would complain once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except OSError as unwritable:
+        _complain(f"{unwritable.filename or 'The reply'}: {unwritable.strerror}.")
+        return EXIT_FAILED
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return EXIT_INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

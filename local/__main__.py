@@ -1,0 +1,143 @@
+"""The `local` command: AWS on one machine.
+
+local start --template template.yaml --parameter-overrides Key=value
+local run
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+from local import run
+from local.gateway.static import Mount
+from local.stack import LocalStack, Options, PortInUse
+from local.template.intrinsics import TemplateError
+
+_COLOURS = (36, 33, 35, 32, 34, 96, 93, 95)
+
+
+class LogWriter:
+    """Writes lines of the log, each with its source; in colour on a terminal."""
+
+    def __init__(self, out: TextIO, *, quiet: bool) -> None:
+        self._out = out
+        self._quiet = quiet
+        self._colours: dict[str, int] = {}
+
+    def __call__(self, source: str, line: str) -> None:
+        if self._quiet:
+            return
+        if self._out.isatty():
+            colour = self._colours.setdefault(source, _COLOURS[len(self._colours) % len(_COLOURS)])
+            source = f"\033[{colour}m{source}\033[0m"
+        self._out.write(f"{source} | {line}\n")
+        self._out.flush()
+
+
+def main() -> int:
+    """Run the command; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="local", description="AWS on one machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    _add_start(commands.add_parser("start", help="serve a SAM template"))
+    run.add_arguments(commands.add_parser("run", help="hold a conversation, then serve the page"))
+    arguments = parser.parse_args()
+    if arguments.command == "run":
+        return run.main(arguments)
+    try:
+        return asyncio.run(_start(arguments))
+    except (TemplateError, PortInUse) as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 0
+
+
+def _add_start(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--template", type=Path, default=Path("template.yaml"))
+    parser.add_argument("--parameter-overrides", nargs="*", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=3001, help="0 for any (default 3001)")
+    parser.add_argument("--tls-port", type=int, default=0, help="0 for any (the default)")
+    parser.add_argument("--region", default="us-east-1")
+    parser.add_argument(
+        "--env-vars", type=Path, help="JSON: variables by logical id of the function"
+    )
+    parser.add_argument(
+        "--static", action="append", default=[], metavar="[/PREFIX=]DIR", help="serve a folder"
+    )
+    parser.add_argument("--prewarm", type=int, default=0, metavar="N")
+    parser.add_argument(
+        "--dynamodb-endpoint", default=os.environ.get("DYNAMODB_ENDPOINT", ""), metavar="URL"
+    )
+    parser.add_argument("--json", action="store_true", help="say what runs in one JSON line")
+    parser.add_argument("--quiet", action="store_true", help="no log")
+
+
+def _options(arguments: argparse.Namespace) -> Options:
+    parameters: dict[str, str] = {}
+    for text in arguments.parameter_overrides:
+        key, separator, value = text.partition("=")
+        if not separator:
+            raise TemplateError(f"--parameter-overrides: expected KEY=VALUE, got {text!r}.")
+        parameters[key] = value
+    return Options(
+        template=arguments.template,
+        parameters=parameters,
+        host=arguments.host,
+        port=arguments.port,
+        tls_port=arguments.tls_port,
+        region=arguments.region,
+        mounts=[Mount.parsed(text) for text in arguments.static],
+        prewarm=arguments.prewarm,
+        dynamodb_endpoint=arguments.dynamodb_endpoint,
+        environment=_variables(arguments.env_vars),
+        log=LogWriter(sys.stderr, quiet=arguments.quiet),
+    )
+
+
+def _variables(path: Path | None) -> dict[str, dict[str, str]]:
+    if path is None:
+        return {}
+    try:
+        found = json.loads(path.read_text())
+    except OSError as error:
+        raise TemplateError(f"--env-vars: {error}") from None
+    except ValueError as error:
+        raise TemplateError(f"--env-vars: {path} is not valid JSON: {error}") from None
+    return {str(name): {str(k): str(v) for k, v in vs.items()} for name, vs in found.items()}
+
+
+async def _start(arguments: argparse.Namespace) -> int:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    async with LocalStack(_options(arguments)) as stack:
+        if arguments.json:
+            print(json.dumps({**stack.info, "pid": os.getpid()}), flush=True)
+        else:
+            _show(stack.info)
+        await stopped.wait()
+    return 0
+
+
+def _show(info: dict[str, Any]) -> None:
+    for notice in info["notices"]:
+        print(f"Note: {notice}")
+    print(f"WebSocket API  {info['websocket_url']}  ({info['wss_url']})")
+    print(f"Lambda         {info['lambda_endpoint']}")
+    print(f"DynamoDB       {info['dynamodb_endpoint']}")
+    for name, function in info["functions"].items():
+        print(f"Function       {name} ({function})")
+    print("Ctrl-C stops everything.", flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

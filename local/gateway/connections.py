@@ -1,0 +1,72 @@
+"""Open connections, and what the `@connections` management API does with them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from local.gateway.events import Caller
+from local.gateway.identifiers import now_ms
+
+
+@dataclass(eq=False)
+class Connection:
+    """One open WebSocket.
+
+    Attributes:
+        closing: code and reason for `$disconnect`, when it was the gateway that closed.
+    """
+
+    caller: Caller
+    socket: web.WebSocketResponse
+    last_active_ms: int = field(default_factory=now_ms)
+    closing: tuple[int, str] | None = None
+    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def send(self, frame: str) -> bool:
+        """Write a text frame, in the order of the calls; False if the socket is closed."""
+        async with self._writing:
+            if self.socket.closed or self.closing:
+                return False
+            self.last_active_ms = now_ms()
+            try:
+                await self.socket.send_str(frame)
+            except (ConnectionError, RuntimeError):
+                return False
+            return True
+
+    async def close(self, code: int, reason: str, *, told: tuple[int, str] | None = None) -> None:
+        """Close it from our side.
+
+        Args:
+            told: what `$disconnect` is told, if that differs from the close frame.
+        """
+        if self.closing is None:
+            self.closing = told or (code, reason)
+            await self.socket.close(code=code, message=reason.encode())
+
+
+class Connections:
+    """The open connections of all APIs, by connection id."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Connection] = {}
+
+    def add(self, connection: Connection) -> None:
+        """A handshake is complete."""
+        self._open[connection.caller.connection_id] = connection
+
+    def remove(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self._open.pop(connection.caller.connection_id, None)
+
+    def find(self, api_id: str, connection_id: str) -> Connection | None:
+        """An open connection of an API."""
+        found = self._open.get(connection_id)
+        return found if found is not None and found.caller.api_id == api_id else None
+
+    def all(self) -> list[Connection]:
+        """Every open connection."""
+        return list(self._open.values())

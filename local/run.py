@@ -1,0 +1,271 @@
+"""`local run`: this project on one machine, from nothing to a conversation.
+
+Starts the stand-ins (or uses the real services whose keys are in the environment), the
+local stack with this project's template, has a spoken conversation held with it, and
+serves the page until Ctrl-C. It knows the template's parameters and the demo's command
+line, and nothing else of the project.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+ELEVENLABS_URL = "https://api.elevenlabs.io"
+OPENAI_URL = "https://api.openai.com/v1"
+STANDIN_KEY = "standin-key"
+TEMPLATE_VARIABLES = {
+    "VOICE_ID": "VoiceId",
+    "SPEECH_MODEL": "SpeechModel",
+    "TRANSCRIPTION_MODEL": "TranscriptionModel",
+    "SYSTEM_PROMPT": "SystemPrompt",
+    "LANGUAGE": "Language",
+}
+"""Environment variables that choose a parameter of the template."""
+
+
+class CannotRun(Exception):
+    """Something is missing or in the way; says what to do."""
+
+
+@dataclass(frozen=True)
+class Providers:
+    """Which services are used: the real ones or the stand-ins."""
+
+    elevenlabs_url: str
+    elevenlabs_key: str
+    llm_url: str
+    llm_key: str
+    llm_model: str
+    real_speech: bool
+    real_llm: bool
+
+    @classmethod
+    def chosen(cls, environment: Mapping[str, str]) -> Providers:
+        """What the environment variables ask for; URLs of stand-ins are still empty."""
+        speech_key = environment.get("ELEVENLABS_API_KEY", "")
+        llm_key = environment.get("LLM_API_KEY", "")
+        llm_url = environment.get("LLM_BASE_URL", "")
+        real_llm = bool(llm_key or llm_url)
+        real_speech = bool(speech_key)
+        return cls(
+            elevenlabs_url=(environment.get("ELEVENLABS_BASE_URL") or ELEVENLABS_URL)
+            if real_speech
+            else "",
+            elevenlabs_key=speech_key or STANDIN_KEY,
+            llm_url=(llm_url or OPENAI_URL) if real_llm else "",
+            llm_key=llm_key if real_llm else STANDIN_KEY,
+            llm_model=environment.get("LLM_MODEL") or ("gpt-4o-mini" if real_llm else "standin"),
+            real_speech=real_speech,
+            real_llm=real_llm,
+        )
+
+    def with_standins(self, elevenlabs_url: str, llm_url: str) -> Providers:
+        """The same with the stand-ins' URLs where no real service was asked for."""
+        return Providers(
+            self.elevenlabs_url or elevenlabs_url,
+            self.elevenlabs_key,
+            self.llm_url or llm_url,
+            self.llm_key,
+            self.llm_model,
+            self.real_speech,
+            self.real_llm,
+        )
+
+    def check(self) -> None:
+        """Ask the real services whether they take the keys.
+
+        Raises:
+            CannotRun: one does not, or cannot be reached.
+        """
+        if self.real_speech:
+            _check(
+                f"{self.elevenlabs_url}/v1/models",
+                {"xi-api-key": self.elevenlabs_key},
+                "ElevenLabs",
+                "ELEVENLABS_API_KEY",
+            )
+        if self.real_llm:
+            headers = {"Authorization": f"Bearer {self.llm_key}"} if self.llm_key else {}
+            _check(f"{self.llm_url.rstrip('/')}/models", headers, "The LLM", "LLM_API_KEY")
+
+
+def _check(url: str, headers: dict[str, str], who: str, variable: str) -> None:
+    if not url.startswith(("http://", "https://")):
+        raise CannotRun(f"{url} is no http or https URL. Set LLM_BASE_URL or ELEVENLABS_BASE_URL.")
+    try:
+        request = urllib.request.Request(url, headers={"User-Agent": "parley", **headers})  # noqa: S310 - checked above
+        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - checked above
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            raise CannotRun(
+                f"{who} refused the key in {variable} (HTTP {error.code}). Set a valid one, or "
+                f"unset it to use the stand-in."
+            ) from None
+    except OSError as error:
+        raise CannotRun(f"{who} cannot be reached at {url}: {error}.") from None
+
+
+@contextlib.contextmanager
+def _process(
+    command: list[str], log: Path, environment: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
+    """A process of ours that prints one JSON line when it is ready."""
+    with log.open("w") as stderr:
+        child = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env=dict(environment),
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for us; we end our children in order
+        )
+        try:
+            line = child.stdout.readline() if child.stdout else ""
+            if not line:
+                child.wait()
+                raise CannotRun(_last_words(log) or f"{' '.join(command)} did not start.")
+            yield json.loads(line)
+        finally:
+            child.terminate()
+            try:
+                child.wait(5)
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, signal.SIGKILL)
+
+
+def _last_words(log: Path) -> str:
+    lines = log.read_text().strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def run(port: int, *, demo: bool, stay: bool, log_folder: Path) -> int:
+    """Start everything, hold the conversation, serve the page.
+
+    Returns:
+        the exit code.
+    """
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+    providers = Providers.chosen(environment)
+    providers.check()
+    log_folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as running:
+        standins = running.enter_context(
+            _process(
+                [
+                    *("-m", "local.standins", "--exit-with-parent"),
+                    *("--api-key", STANDIN_KEY, "--llm-api-key", STANDIN_KEY),
+                ],
+                log_folder / "standins.log",
+                environment,
+            )
+        )
+        providers = providers.with_standins(standins["elevenlabs_url"], standins["llm_url"])
+        command = _start_command(providers, port, environment)
+        stack = running.enter_context(_process(command, log_folder / "stack.log", environment))
+        _say_what_runs(providers, log_folder)
+        if demo:
+            code = _hold_conversation(stack["websocket_url"], providers, environment)
+            if code or not stay:
+                return code
+        _say_where(stack)
+        while stay:
+            signal.pause()  # until Ctrl-C or SIGTERM raises KeyboardInterrupt
+    return 0
+
+
+def _start_command(providers: Providers, port: int, environment: Mapping[str, str]) -> list[str]:
+    overrides = {
+        "ElevenLabsApiKey": providers.elevenlabs_key,
+        "ElevenLabsBaseUrl": providers.elevenlabs_url,
+        "LlmApiKey": providers.llm_key,
+        "LlmBaseUrl": providers.llm_url,
+        "LlmModel": providers.llm_model,
+    }
+    for variable, parameter in TEMPLATE_VARIABLES.items():
+        if value := environment.get(variable):
+            overrides[parameter] = value
+    return [
+        *("-m", "local", "start", "--json"),
+        *("--template", str(ROOT / "template.yaml")),
+        *("--port", str(port), "--tls-port", "0", "--prewarm", "1"),
+        *("--static", str(ROOT / "web"), "--static", f"/client={ROOT / 'client' / 'js'}"),
+        *("--parameter-overrides", *(f"{k}={v}" for k, v in overrides.items())),
+    ]
+
+
+def _say_what_runs(providers: Providers, log_folder: Path) -> None:
+    speech = "ElevenLabs" if providers.real_speech else "a stand-in (set ELEVENLABS_API_KEY)"
+    mind = providers.llm_model if providers.real_llm else "a stand-in (set LLM_API_KEY)"
+    print(f"Speech: {speech}\nLanguage model: {mind}\nLogs: {_shown(log_folder)}/\n", flush=True)
+
+
+def _shown(path: Path) -> str:
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
+
+
+def _hold_conversation(url: str, providers: Providers, environment: Mapping[str, str]) -> int:
+    command = [sys.executable, "-m", "parley_client.demo", "--url", url]
+    command += ["--elevenlabs-url", providers.elevenlabs_url]
+    keys = {**environment, "ELEVENLABS_API_KEY": providers.elevenlabs_key}
+    return subprocess.run(command, cwd=ROOT, env=keys, check=False).returncode
+
+
+def _say_where(stack: Mapping[str, Any]) -> None:
+    print(
+        f"\nThe page:       {stack['static_url']}"
+        f"\nThe WebSocket:  {stack['websocket_url']}"
+        f'\nFrom a shell:   .venv/bin/talk "What time is it?"'
+        "\n\nCtrl-C stops everything.",
+        flush=True,
+    )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line of `local run`."""
+    parser.add_argument("--port", type=int, default=3001, help="of API and page (default 3001)")
+    parser.add_argument("--no-demo", action="store_true", help="hold no conversation at the start")
+    parser.add_argument("--once", action="store_true", help="stop after the conversation")
+    parser.add_argument(
+        "--logs",
+        type=Path,
+        default=ROOT / ".local" / "logs",
+        help="folder for the logs of stack and stand-ins",
+    )
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run until Ctrl-C; what goes wrong is one sentence."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return run(
+            arguments.port,
+            demo=not arguments.no_demo,
+            stay=not arguments.once,
+            log_folder=arguments.logs,
+        )
+    except CannotRun as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nStopped.")
+        return 0
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt

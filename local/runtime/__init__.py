@@ -1,0 +1,1 @@
+"""AWS Lambda on one machine: the Runtime API and real `awslambdaric` processes."""

@@ -1,0 +1,162 @@
+"""The Lambda Runtime API of one environment ("Using the Lambda runtime API").
+
+Each environment has its own port, so that a request says by itself who asks. Raw
+HTTP/1.1 on asyncio streams: this is on the way of every invocation, and only four
+requests are ever made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_BASE = "/2018-06-01/runtime/"
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One event on its way to a function."""
+
+    request_id: str
+    event: bytes
+    deadline_ms: int
+    arn: str
+    trace_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a function made of an event.
+
+    Attributes:
+        error: whether `payload` is an error object.
+    """
+
+    payload: bytes
+    error: bool
+
+    @classmethod
+    def failure(cls, kind: str, message: str) -> Result:
+        """An error as Lambda reports it."""
+        body = {"errorType": kind, "errorMessage": message}
+        return cls(json.dumps(body).encode(), error=True)
+
+
+class RuntimeApi:
+    """Serves one environment.
+
+    `next_asked` is set when the runtime client waits for its first or next event.
+    """
+
+    def __init__(self) -> None:
+        self.next_asked = asyncio.Event()
+        self.init_error: Result | None = None
+        self.init_failed = asyncio.Event()
+        self._invocation: asyncio.Future[Invocation] | None = None
+        self._result: asyncio.Future[Result] | None = None
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> str:
+        """Listen; returns `host:port` for `AWS_LAMBDA_RUNTIME_API`."""
+        self._invocation = asyncio.get_running_loop().create_future()
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return f"{host}:{port}"
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            self._server.close()
+
+    async def invoke(self, invocation: Invocation) -> Result:
+        """Hand an event over and wait for what becomes of it."""
+        loop = asyncio.get_running_loop()
+        assert self._invocation is not None
+        self._result = loop.create_future()
+        self._invocation.set_result(invocation)
+        return await self._result
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Cancelled when the stack stops while the runtime client waits for its next event.
+        ended = (ConnectionError, asyncio.IncompleteReadError, ValueError, asyncio.CancelledError)
+        with contextlib.suppress(*ended):
+            while line := await reader.readline():
+                method, path, _ = line.decode().split(" ", 2)
+                headers = await _headers(reader)
+                body = await _body(reader, headers)
+                await self._answer(method, path, headers, body, writer)
+        writer.close()
+
+    async def _answer(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        endpoint = path.removeprefix(_BASE)
+        if method == "GET" and endpoint == "invocation/next":
+            await self._next(writer)
+        elif endpoint.endswith("/response"):
+            self._settle(Result(body, error=False))
+            _write(writer, 202, b"{}")
+        elif endpoint.endswith("/error") and endpoint.startswith("invocation/"):
+            self._settle(Result(body, error=True))
+            _write(writer, 202, b"{}")
+        elif endpoint == "init/error":
+            self.init_error = Result(body, error=True)
+            self.init_failed.set()
+            _write(writer, 202, b"{}")
+        else:
+            _write(writer, 404, b"{}")
+        await writer.drain()
+
+    async def _next(self, writer: asyncio.StreamWriter) -> None:
+        assert self._invocation is not None
+        self.next_asked.set()
+        invocation = await self._invocation
+        self._invocation = asyncio.get_running_loop().create_future()
+        self.next_asked.clear()
+        extra = {
+            "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
+            "Lambda-Runtime-Deadline-Ms": str(invocation.deadline_ms),
+            "Lambda-Runtime-Invoked-Function-Arn": invocation.arn,
+            "Lambda-Runtime-Trace-Id": invocation.trace_id,
+        }
+        _write(writer, 200, invocation.event, extra)
+
+    def _settle(self, result: Result) -> None:
+        if self._result is not None and not self._result.done():
+            self._result.set_result(result)
+
+
+def _write(
+    writer: asyncio.StreamWriter, status: int, body: bytes, extra: Mapping[str, str] | None = None
+) -> None:
+    lines = [f"HTTP/1.1 {status} OK", "Content-Type: application/json"]
+    lines += [f"{name}: {value}" for name, value in (extra or {}).items()]
+    lines.append(f"Content-Length: {len(body)}")
+    writer.write("\r\n".join([*lines, "", ""]).encode() + body)
+
+
+async def _headers(reader: asyncio.StreamReader) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    while (line := (await reader.readline()).decode().strip()) != "":
+        name, _, value = line.partition(":")
+        headers[name.strip().lower()] = value.strip()
+    return headers
+
+
+async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> bytes:
+    if headers.get("transfer-encoding", "").lower() != "chunked":
+        return await reader.readexactly(int(headers.get("content-length", "0")))
+    parts = []
+    while size := int((await reader.readline()).split(b";")[0], 16):
+        parts.append(await reader.readexactly(size))
+        await reader.readline()
+    await _headers(reader)  # trailers
+    return b"".join(parts)

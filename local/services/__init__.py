@@ -1,0 +1,1 @@
+"""The AWS services that a stack's functions use, besides API Gateway and Lambda."""

@@ -1,0 +1,41 @@
+"""moto's server as a process of its own, with connections kept alive.
+
+moto's own command speaks HTTP/1.0: every call opens a connection. Prints its port on
+stdout when it is ready.
+
+    python -m local.services.moto_server PARENT_PID [PORT]
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from local.lifeline import end_with_parent
+
+
+class _Handler(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # header and body leave in one packet
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Nothing: a line for each call would be most of the log."""
+
+
+def main() -> None:
+    """Serve until killed."""
+    end_with_parent(int(sys.argv[1]))
+    port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    app = DomainDispatcherApplication(create_backend_app)
+    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Handler)
+    print(server.server_port, flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

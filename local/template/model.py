@@ -1,0 +1,101 @@
+"""What of a template is served here, as plain objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A Lambda function.
+
+    Attributes:
+        code: folder that holds the handler's module.
+        layers: folders whose content Lambda would put on `sys.path`.
+        aliases: names under which it can be invoked, besides `$LATEST`.
+        retries: how often a failed asynchronous invocation is tried again.
+    """
+
+    logical_id: str
+    name: str
+    arn: str
+    handler: str
+    runtime: str
+    code: Path
+    layers: tuple[Path, ...]
+    environment: dict[str, str]
+    timeout_s: float
+    memory_mb: int
+    reserved_concurrency: int | None
+    aliases: frozenset[str]
+    retries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route of a WebSocket API.
+
+    Attributes:
+        function: name or ARN of the Lambda function behind it.
+        two_way: whether what the function returns is sent to the client.
+    """
+
+    key: str
+    function: str
+    timeout_s: float
+    two_way: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WebSocketApi:
+    """An API Gateway WebSocket API and its stage."""
+
+    logical_id: str
+    api_id: str
+    stage: str
+    route_selection_expression: str
+    routes: dict[str, Route]
+    stage_variables: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A DynamoDB table, as `CreateTable` takes it.
+
+    Attributes:
+        ttl_attribute: empty if items do not expire.
+    """
+
+    logical_id: str
+    name: str
+    definition: dict[str, Any]
+    ttl_attribute: str
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret in Secrets Manager."""
+
+    logical_id: str
+    name: str
+    arn: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A template, resolved.
+
+    Attributes:
+        notices: one sentence for everything in the template that is not served.
+    """
+
+    region: str
+    apis: list[WebSocketApi] = field(default_factory=list)
+    functions: list[Function] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+    secrets: list[Secret] = field(default_factory=list)
+    outputs: dict[str, str] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)

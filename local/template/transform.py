@@ -1,0 +1,129 @@
+"""From a template file to plain CloudFormation: SAM's own translator does the work.
+
+The translator insists on code that lies in S3; the local folders are put aside before
+it runs and found again by logical id.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from samtranslator.model.exceptions import InvalidDocumentException
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+from local.template.intrinsics import TemplateError
+
+_PLACEHOLDER_CODE = "s3://local/code"
+
+
+@dataclass(frozen=True, slots=True)
+class Transformed:
+    """A template after the SAM transform.
+
+    Attributes:
+        parameters: values of the template's own parameters.
+        code: folders of functions and layers, by their logical id in the source.
+        no_echo: parameters whose values must not be shown.
+    """
+
+    template: dict[str, Any]
+    parameters: dict[str, str]
+    code: dict[str, Path]
+    no_echo: frozenset[str]
+
+
+def transformed(path: Path, overrides: Mapping[str, str], region: str) -> Transformed:
+    """Read and transform a template.
+
+    Raises:
+        TemplateError: it cannot be read, is no valid SAM, or lacks a parameter.
+    """
+    source = _parsed(path)
+    parameters = _parameters(source, overrides)
+    code = _put_code_aside(source, path.parent)
+    before = os.environ.get("AWS_DEFAULT_REGION")
+    os.environ["AWS_DEFAULT_REGION"] = region  # the translator reads it from nowhere else
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)
+    try:
+        translated = Translator(managed_policy_map={}, sam_parser=Parser()).translate(
+            source, dict(parameters)
+        )
+    except InvalidDocumentException as invalid:
+        causes = "; ".join(str(cause.message) for cause in invalid.causes)
+        raise TemplateError(f"{path}: {causes}") from None
+    finally:
+        if before is None:
+            del os.environ["AWS_DEFAULT_REGION"]
+        else:
+            os.environ["AWS_DEFAULT_REGION"] = before
+    declared = source.get("Parameters") or {}
+    no_echo = frozenset(n for n, d in declared.items() if str(d.get("NoEcho")).lower() == "true")
+    return Transformed(translated, parameters, code, no_echo)
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        source = yaml_parse(path.read_text())
+    except FileNotFoundError:
+        raise TemplateError(f"There is no template {path}. Name one with --template.") from None
+    except yaml.YAMLError as error:
+        raise TemplateError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(source, dict) or not isinstance(source.get("Resources"), dict):
+        raise TemplateError(f"{path} has no Resources.")
+    return copy.deepcopy(source)
+
+
+def _parameters(source: dict[str, Any], overrides: Mapping[str, str]) -> dict[str, str]:
+    declared: dict[str, Any] = source.get("Parameters") or {}
+    for name in overrides:
+        if name not in declared:
+            raise TemplateError(
+                f"The template has no parameter {name}. It has: {', '.join(declared) or 'none'}."
+            )
+    values: dict[str, str] = {}
+    for name, definition in declared.items():
+        if name in overrides:
+            values[name] = overrides[name]
+        elif "Default" in definition:
+            values[name] = str(definition["Default"])
+        else:
+            raise TemplateError(
+                f"The parameter {name} has no value. Give it one: --parameter-overrides {name}=…"
+            )
+        allowed = definition.get("AllowedValues")
+        if allowed and values[name] not in [str(value) for value in allowed]:
+            raise TemplateError(
+                f"The parameter {name} must be one of {', '.join(map(str, allowed))}."
+            )
+    return values
+
+
+def _put_code_aside(source: dict[str, Any], folder: Path) -> dict[str, Path]:
+    global_uri = ((source.get("Globals") or {}).get("Function") or {}).get("CodeUri")
+    code: dict[str, Path] = {}
+    keys = {
+        "AWS::Serverless::Function": "CodeUri",
+        "AWS::Lambda::Function": "Code",
+        "AWS::Serverless::LayerVersion": "ContentUri",
+        "AWS::Lambda::LayerVersion": "Content",
+    }
+    for logical_id, resource in source["Resources"].items():
+        key = keys.get(resource.get("Type", ""))
+        if key is None:
+            continue
+        properties = resource.setdefault("Properties", {})
+        uri = properties.get(key, global_uri)
+        if isinstance(uri, str) and not uri.startswith("s3://"):
+            code[logical_id] = (folder / uri).resolve()
+            if "Serverless" in resource["Type"]:
+                properties[key] = _PLACEHOLDER_CODE
+    return code

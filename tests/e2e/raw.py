@@ -1,0 +1,186 @@
+"""A client that knows only the protocol: plain `websockets` and JSON.
+
+It is not the Python client on purpose: what it checks, the protocol promises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+
+Event = dict[str, Any]
+
+
+@dataclass
+class Reply:
+    """Everything that came for one turn."""
+
+    turn_id: str
+    events: list[Event] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+
+    @property
+    def audio(self) -> bytes:
+        """The audio of the reply, joined."""
+        return b"".join(base64.b64decode(e["audio"]) for e in self.events if e["type"] == "audio")
+
+    @property
+    def text(self) -> str:
+        """The text of the reply, joined from its deltas."""
+        return "".join(e["delta"] for e in self.events if e["type"] == "reply_text")
+
+    @property
+    def transcript(self) -> str:
+        """The final transcript of a spoken turn."""
+        finals = [e["text"] for e in self.events if e["type"] == "transcript" and e["final"]]
+        assert len(finals) == 1, f"expected one final transcript, got {finals}"
+        return str(finals[0])
+
+    @property
+    def end(self) -> Event:
+        """The turn's last event."""
+        assert self.events[-1]["type"] == "turn_end", self.events[-1]
+        return self.events[-1]
+
+    @property
+    def errors(self) -> list[Event]:
+        """The errors among the turn's events."""
+        return [event for event in self.events if event["type"] == "error"]
+
+    def time_of(self, kind: str) -> float:
+        """When the first event of this type arrived."""
+        return next(t for e, t in zip(self.events, self.times, strict=True) if e["type"] == kind)
+
+    def check_gapless(self) -> None:
+        """Every event of a turn is numbered from 1 without a gap."""
+        assert [e["seq"] for e in self.events] == list(range(1, len(self.events) + 1))
+
+
+class RawClient:
+    """One connection."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self._turns: dict[str, Reply] = {}
+        self._ended: dict[str, asyncio.Event] = {}
+        self._others: asyncio.Queue[Event] = asyncio.Queue()
+        self._changed = asyncio.Event()
+        self._counter = itertools.count(1)
+        self.ready: Event = {}
+        self.audio_ended_at = 0.0
+
+    async def send(self, **message: Any) -> None:
+        """Send one message."""
+        await self.socket.send(json.dumps(message))
+
+    async def read(self) -> None:
+        """Sort what arrives: numbered events to their turn, the rest to `other`."""
+        async for frame in self.socket:
+            event = json.loads(frame)
+            if "seq" in event:
+                reply = self.reply(event["turn_id"])
+                reply.events.append(event)
+                reply.times.append(time.monotonic())
+                if event["type"] == "turn_end":
+                    self._ended[event["turn_id"]].set()
+            else:
+                self._others.put_nowait(event)
+            self._changed.set()
+            self._changed = asyncio.Event()
+
+    def reply(self, turn_id: str) -> Reply:
+        """What has come so far for a turn."""
+        self._ended.setdefault(turn_id, asyncio.Event())
+        return self._turns.setdefault(turn_id, Reply(turn_id))
+
+    async def other(self, timeout_s: float = 10) -> Event:
+        """The next event that belongs to no turn."""
+        return await asyncio.wait_for(self._others.get(), timeout_s)
+
+    def no_others(self) -> bool:
+        """Whether no unnumbered event is waiting."""
+        return self._others.empty()
+
+    def new_turn_id(self) -> str:
+        """A turn id that this connection has not used."""
+        return f"t{next(self._counter)}"
+
+    async def init(self, **fields: Any) -> Event:
+        """Open the session."""
+        await self.send(type="init", protocol=1, **fields)
+        self.ready = await self.other()
+        assert self.ready["type"] == "ready", self.ready
+        return self.ready
+
+    async def ended(self, turn_id: str, timeout_s: float = 30) -> Reply:
+        """Wait for a turn's end."""
+        reply = self.reply(turn_id)
+        try:
+            await asyncio.wait_for(self._ended[turn_id].wait(), timeout_s)
+        except TimeoutError:
+            shown = [{**e, "audio": "…"} if "audio" in e else e for e in reply.events]
+            raise AssertionError(f"no turn_end for {turn_id}; events: {shown}") from None
+        return reply
+
+    async def has(self, turn_id: str, kind: str, timeout_s: float = 20) -> None:
+        """Wait for the first event of a type in a turn."""
+        async with asyncio.timeout(timeout_s):
+            while not any(event["type"] == kind for event in self.reply(turn_id).events):
+                await self._changed.wait()
+
+    async def say(self, text: str, turn_id: str | None = None) -> Reply:
+        """Hold a typed turn."""
+        turn = turn_id or self.new_turn_id()
+        await self.send(type="user_message", turn_id=turn, text=text)
+        return await self.ended(turn)
+
+    async def speak(
+        self, pcm: bytes, turn_id: str | None = None, *, chunk_ms: int = 100, speed: float = 1.0
+    ) -> Reply:
+        """Hold a spoken turn: 16 kHz PCM, sent in real time or `speed` times quicker."""
+        turn = turn_id or self.new_turn_id()
+        chunks = pcm_chunks(pcm, chunk_ms)
+        await self.send(type="audio_start", turn_id=turn, format="pcm_16000", endpointing="manual")
+        began = time.monotonic()
+        for seq, chunk in enumerate(chunks, 1):
+            due = began + seq * chunk_ms / 1000 / speed
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            await self.chunk(turn, seq, chunk)
+        self.audio_ended_at = time.monotonic()
+        await self.send(type="audio_end", turn_id=turn, chunks=len(chunks))
+        return await self.ended(turn)
+
+    async def chunk(self, turn_id: str, seq: int, pcm: bytes) -> None:
+        """Send one chunk of audio."""
+        audio = base64.b64encode(pcm).decode()
+        await self.send(type="audio_chunk", turn_id=turn_id, seq=seq, audio=audio)
+
+
+def pcm_chunks(pcm: bytes, chunk_ms: int = 100) -> list[bytes]:
+    """16 kHz PCM in chunks."""
+    size = 32 * chunk_ms
+    return [pcm[i : i + size] for i in range(0, len(pcm), size)]
+
+
+@asynccontextmanager
+async def opened(url: str, *, init: bool = True, **fields: Any) -> AsyncIterator[RawClient]:
+    """A connection, with its session unless that is not wanted."""
+    async with connect(url, max_size=None) as socket:
+        client = RawClient(socket)
+        reading = asyncio.create_task(client.read())
+        try:
+            if init:
+                await client.init(**fields)
+            yield client
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)

@@ -1,0 +1,210 @@
+"""A WebSocket server for the client's tests: real sockets, scripted answers.
+
+It speaks just enough of the protocol to open and end a session; what a test is
+about, the test scripts with `on`. It records every message and when it came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+DEADLINE_S = 10.0
+READY: dict[str, Any] = {
+    "type": "ready",
+    "session_id": "session-1",
+    "resume_token": "token-1",
+    "resumed": False,
+    "settings": {"language": "en"},
+    "limits": {
+        "max_message_bytes": 32_768,
+        "max_chunk_bytes": 20_480,
+        "max_chunks": 9_000,
+        "max_text_chars": 8_000,
+    },
+    "protocol": 1,
+}
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Got:
+    """A message and when it came, in s of the loop's clock."""
+
+    message: Json
+    at_s: float
+
+
+@dataclass
+class Peer:
+    """The client's connection, from the server's side."""
+
+    socket: ServerConnection
+    settings: Json = field(default_factory=dict)
+
+    async def send(self, *events: Json) -> None:
+        """Send events as they are."""
+        for event in events:
+            await self.socket.send(json.dumps(event))
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the connection."""
+        await self.socket.close(code, reason)
+
+
+Handler = Callable[[Peer, Json], Awaitable[None]]
+
+
+class ScriptedServer:
+    """Serves on a port of the system's choice while entered."""
+
+    def __init__(self) -> None:
+        self.got: list[Got] = []
+        self._handlers: dict[str, Handler] = {
+            "init": _ready,
+            "ping": _pong,
+            "config": _configured,
+            "end": _ended,
+        }
+        self._changed = asyncio.Condition()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: Server | None = None
+
+    async def __aenter__(self) -> ScriptedServer:
+        self._server = await serve(self._serve, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        await self._server.wait_closed()
+        for task in self._tasks:
+            task.cancel()
+        for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(outcome, Exception) and not isinstance(outcome, ConnectionClosed):
+                raise outcome
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        assert self._server is not None
+        return f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/dev"
+
+    def on(self, kind: str, handler: Handler) -> None:
+        """Answer messages of a type with `handler`."""
+        self._handlers[kind] = handler
+
+    def messages(self, kind: str) -> list[Json]:
+        """What came of a type."""
+        return [got.message for got in self.got if got.message["type"] == kind]
+
+    async def wait_for(self, kind: str, count: int = 1) -> Json:
+        """The `count`-th message of a type, once it has come."""
+        async with asyncio.timeout(DEADLINE_S), self._changed:
+            await self._changed.wait_for(lambda: len(self.messages(kind)) >= count)
+        return self.messages(kind)[count - 1]
+
+    async def _serve(self, socket: ServerConnection) -> None:
+        peer = Peer(socket)
+        loop = asyncio.get_running_loop()
+        async for frame in socket:
+            message = json.loads(frame)
+            async with self._changed:
+                self.got.append(Got(message, loop.time()))
+                self._changed.notify_all()
+            handler = self._handlers.get(message["type"])
+            if handler is not None:
+                self._tasks.add(asyncio.create_task(_run(handler, peer, message)))
+
+
+async def _run(handler: Handler, peer: Peer, message: Json) -> None:
+    await handler(peer, message)
+
+
+async def _ready(peer: Peer, message: Json) -> None:
+    peer.settings = {**READY["settings"], **message.get("settings", {})}
+    await peer.send({**READY, "settings": peer.settings})
+
+
+async def _pong(peer: Peer, message: Json) -> None:
+    await peer.send({"type": "pong", "sent_at": message["sent_at"]})
+
+
+async def _configured(peer: Peer, message: Json) -> None:
+    peer.settings = {**peer.settings, **message["settings"]}
+    await peer.send({"type": "config_updated", "settings": peer.settings})
+
+
+async def _ended(peer: Peer, message: Json) -> None:
+    await peer.send({"type": "session_ended", "session_id": READY["session_id"]})
+
+
+def tone(text: str, rate_hz: int = 16_000, lead_ms: int = 20) -> bytes:
+    """Sound computed from a text: silence, then 10 ms per character at its own loudness."""
+    pcm = bytearray(2 * (rate_hz * lead_ms // 1000))
+    for character in text:
+        pcm += (ord(character) * 100 % 20_000 + 1_000).to_bytes(2, "little") * (rate_hz // 100)
+    return bytes(pcm)
+
+
+def audio_event(turn_id: str, seq: int, pcm: bytes, start_ms: int = 0) -> Json:
+    """An `audio` event of 16 kHz."""
+    return {
+        "type": "audio",
+        "turn_id": turn_id,
+        "seq": seq,
+        "audio": base64.b64encode(pcm).decode(),
+        "format": "pcm_16000",
+        "start_ms": start_ms,
+        "duration_ms": len(pcm) // 32,
+    }
+
+
+def turn_end(turn_id: str, seq: int, text: str, **more: object) -> Json:
+    """A `turn_end` event."""
+    return {
+        "type": "turn_end",
+        "turn_id": turn_id,
+        "seq": seq,
+        "reason": "completed",
+        "text": text,
+        "metrics": {"dispatch_ms": 2.5, "responder_ms": 10.0, "first_audio_ms": 12.5},
+        **more,
+    }
+
+
+def reply_events(turn_id: str, text: str, first_seq: int = 1) -> list[Json]:
+    """A whole reply: a delta per word, one audio event, the end."""
+    words = text.split(" ")
+    deltas = [word if i == 0 else f" {word}" for i, word in enumerate(words)]
+    events: list[Json] = [
+        {"type": "reply_text", "turn_id": turn_id, "seq": seq, "delta": delta}
+        for seq, delta in enumerate(deltas, first_seq)
+    ]
+    events.append(audio_event(turn_id, first_seq + len(words), tone(text)))
+    events.append(turn_end(turn_id, first_seq + len(words) + 1, text))
+    return events
+
+
+def answer_to(text: str) -> str:
+    """What the scripted server replies to a text."""
+    return f"You said {text.upper()} to me."
+
+
+async def answer(peer: Peer, message: Json) -> None:
+    """Handler for `user_message`: a reply computed from the text."""
+    await peer.send(*reply_events(message["turn_id"], answer_to(message["text"])))
