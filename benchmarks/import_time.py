@@ -1,0 +1,79 @@
+"""How long a function takes to import, as a cold start without SnapStart would.
+
+Each sample is a fresh process with this interpreter; compiled modules are in place, as
+Lambda's SnapStart or a second start has them. Run it with Python 3.13 for the deployed
+runtime's figures.
+
+    python benchmarks/import_time.py [--samples 9]
+"""
+
+from __future__ import annotations
+
+import argparse
+import compileall
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGETS_MS = {"connect": 500, "disconnect": 500, "message": 500, "turn": 700}
+TIMED = (
+    "import time; began = time.perf_counter(); import app; "
+    "print((time.perf_counter() - began) * 1000)"
+)
+BASELINE = "import time; began = time.perf_counter(); {}; print((time.perf_counter()-began)*1000)"
+ENVIRONMENT = {
+    "TABLE_NAME": "table",
+    "TURN_FUNCTION": "turn",
+    "SECRET_ARN": "secret",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
+    "POWERTOOLS_SERVICE_NAME": "parley",
+    "POWERTOOLS_METRICS_NAMESPACE": "Parley",
+    "PYTHONPATH": str(ROOT / "layers" / "parley"),
+}
+
+
+def sample_ms(code: str, folder: Path) -> float:
+    """One import in a fresh process."""
+    environment = {**os.environ, **ENVIRONMENT}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--samples", type=int, default=9)
+    samples = parser.parse_args().samples
+    for path in (ROOT / "layers", ROOT / "functions", Path(os.__file__).parent):
+        compileall.compile_dir(str(path), quiet=2)
+    compileall.compile_path(quiet=2)
+    print(f"Python {platform.python_version()}, {platform.machine()}, {samples} samples each, ms\n")
+    print(f"{'':28s} {'median':>8s} {'min':>8s} {'max':>8s} {'target':>8s}")
+    rows: dict[str, tuple[str, Path, int | None]] = {
+        "boto3 (for comparison)": (BASELINE.format("import boto3"), ROOT, None)
+    }
+    for name, target in TARGETS_MS.items():
+        rows[f"{name} function"] = (TIMED, ROOT / "functions" / name, target)
+    for label, (code, folder, limit) in rows.items():
+        sample_ms(code, folder)
+        found = [sample_ms(code, folder) for _ in range(samples)]
+        shown = f"{limit:8d}" if limit else ""
+        columns = f"{statistics.median(found):8.0f} {min(found):8.0f} {max(found):8.0f}"
+        print(f"{label:28s} {columns} {shown}")
+
+
+if __name__ == "__main__":
+    main()
