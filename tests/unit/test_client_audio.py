@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from parley_client.audio import (
     AUDIBLE_AMPLITUDE,
     Playback,

@@ -9,6 +9,7 @@ import typing
 
 import msgspec
 import pytest
+
 from parley import protocol
 from parley_client import decoding, messages
 from parley_client.errors import ProtocolViolation
@@ -39,13 +40,12 @@ SAMPLES: list[protocol.ServerEvent] = [
         seq=4,
         reason="interrupted",
         text="Hello",
-        metrics=protocol.Metrics(
-            **{name: True for name in ("cold", "connection_reused")},
-            **{
-                name: 3
+        metrics=msgspec.convert(
+            {
+                name: name in ("cold", "connection_reused") or 3
                 for name in protocol.Metrics.__struct_fields__
-                if name not in ("cold", "connection_reused")
             },
+            protocol.Metrics,
         ),
         heard="He",
     ),

@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 import pytest
+
 from parley_client.ordering import MAX_NAMED, EventOrder
 
 
@@ -19,7 +20,7 @@ def accept(*numbers: int) -> list[int | None]:
     return [event.seq for number in numbers for event in order.accept(Numbered(number))]
 
 
-@pytest.mark.parametrize("arrival", itertools.permutations([1, 2, 3, 4]))
+@pytest.mark.parametrize("arrival", list(itertools.permutations([1, 2, 3, 4])))
 def test_every_order_of_arrival_is_delivered_in_order(arrival: tuple[int, ...]) -> None:
     assert accept(*arrival) == [1, 2, 3, 4]
 

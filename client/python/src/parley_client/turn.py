@@ -213,8 +213,10 @@ class Turn:
         self.fail(AnswerTimeout(sentence))
 
     def _reason_of_failure(self, reply: Reply) -> Error:
+        # what a turn survives, or a message that was refused, is not why it failed
+        fatal = [e for e in reply.errors if e.seq is not None and e.code != "speech_failed"]
         if reply.errors:
-            return reply.errors[-1]
+            return (fatal or reply.errors)[-1]
         return Error("internal", "The turn failed, and the server didn't say why.", retryable=True)
 
 

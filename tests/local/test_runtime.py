@@ -1,0 +1,180 @@
+"""The runtime: real awslambdaric processes, invoked as boto3 invokes them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+from websockets.asyncio.client import connect
+
+from tests.e2e.stack import ROOT
+from tests.local.conftest import CHAT, App, eventually
+
+
+async def test_a_function_sees_lambdas_environment_and_not_the_developers(app: App) -> None:
+    async with connect(app.url) as socket:
+        await socket.send(json.dumps({"action": "environment"}))
+        found = json.loads(await socket.recv())
+    assert found["greeting"] == "hello"
+    assert found["secret"].endswith(":secret:local-AppSecret")
+    assert found["home_credentials"] is None
+    assert 0 < found["remaining_ms"] <= 3000
+    assert found["name"] == app.info["functions"]["Chat"]
+
+
+async def test_a_crash_is_reported_and_the_next_invocation_works(app: App) -> None:
+    async with connect(app.url) as socket:
+        await socket.send(json.dumps({"action": "crash"}))
+        assert "Internal server error" in str(await socket.recv())
+        await socket.send(json.dumps({"action": "post", "data": "alive"}))
+        assert await socket.recv() == "alive"
+    assert "Runtime exited with error: exit status 3" in app.log.read_text()
+
+
+async def test_a_function_past_its_timeout_is_killed(app: App) -> None:
+    async with connect(app.url) as socket:
+        await socket.send(json.dumps({"action": "slow", "seconds": 20, "data": "never"}))
+        assert "Internal server error" in str(await socket.recv())
+    assert "Task timed out after 3.00 seconds" in app.log.read_text()
+
+
+def test_invoke_waits_for_the_result(app: App) -> None:
+    event = json.dumps({"table": app.info["tables"]["Connections"], "id": "sync"})
+    answer = app.client("lambda").invoke(
+        FunctionName=app.info["functions"]["Worker"], Payload=event
+    )
+    assert json.loads(answer["Payload"].read()) == {"done": "sync"}
+    assert "FunctionError" not in answer
+
+
+def test_a_warm_environment_is_used_again(app: App) -> None:
+    service, function = app.client("lambda"), app.info["functions"]["Worker"]
+    event = json.dumps({"table": app.info["tables"]["Connections"], "id": "warm"})
+    service.invoke(FunctionName=function, Payload=event)
+    cold = app.log.read_text().count("Init Duration")
+    for _ in range(3):
+        service.invoke(FunctionName=function, Payload=event)
+    assert app.log.read_text().count("Init Duration") == cold
+
+
+def test_a_function_that_raises_is_a_function_error(app: App) -> None:
+    event = json.dumps({"table": app.info["tables"]["Connections"], "id": "bad", "fail": True})
+    answer = app.client("lambda").invoke(
+        FunctionName=app.info["functions"]["Worker"], Payload=event
+    )
+    assert answer["FunctionError"] == "Unhandled"
+    assert json.loads(answer["Payload"].read())["errorType"] == "RuntimeError"
+
+
+def test_a_module_that_is_missing_is_an_init_error(app: App) -> None:
+    answer = app.client("lambda").invoke(
+        FunctionName=app.info["functions"]["Broken"], Payload=b"{}"
+    )
+    assert json.loads(answer["Payload"].read())["errorType"] == "Runtime.ImportModuleError"
+
+
+@pytest.mark.parametrize(("function", "calls"), [("Worker", 3), ("Once", 1)])
+def test_asynchronous_invocations_are_retried_as_the_template_says(
+    app: App, function: str, calls: int
+) -> None:
+    key = f"retry-{function}"
+    event = json.dumps({"table": app.info["tables"]["Connections"], "id": key, "fail": True})
+    answer = app.client("lambda").invoke(
+        FunctionName=app.info["functions"][function], InvocationType="Event", Payload=event
+    )
+    assert answer["StatusCode"] == 202
+    eventually(
+        lambda: "asynchronous invocation failed" in app.log.read_text() and app.calls(key) == calls
+    )
+
+
+def test_aliases_and_unknown_functions(app: App) -> None:
+    service = app.client("lambda")
+    once = app.info["functions"]["Once"]
+    assert service.invoke(FunctionName=f"{once}:live", InvocationType="DryRun")["StatusCode"] == 204
+    for name in ("nosuch", f"{once}:nosuch"):
+        with pytest.raises(service.exceptions.ResourceNotFoundException):
+            service.invoke(FunctionName=name, Payload=b"{}")
+    with pytest.raises(ClientError) as refused:
+        service.invoke(FunctionName=once, Payload=b"no json")
+    assert refused.value.response["Error"]["Code"] == "InvalidRequestContentException"
+
+
+def test_reports_are_as_lambda_writes_them(app: App) -> None:
+    eventually(lambda: "REPORT RequestId: " in app.log.read_text())
+    report = next(line for line in app.log.read_text().splitlines() if "REPORT" in line)
+    for part in ("Duration: ", "Billed Duration: ", "Memory Size: 128 MB"):
+        assert part in report
+
+
+def start(*options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "local", "start", "--template", str(CHAT), *options],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def descendants(pid: int) -> set[int]:
+    """All processes below one."""
+    found: set[int] = set()
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(entry.read_text().rsplit(")", 1)[1].split()[1])
+        except OSError:
+            continue
+        if parent == pid:
+            child = int(entry.parent.name)
+            found |= {child} | descendants(child)
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_no_process_is_left_however_the_stack_ends(how: signal.Signals) -> None:
+    options = ("--json", "--port", "0", "--prewarm", "1", "--parameter-overrides", "Secret=x")
+    with start(*options) as stack:
+        assert stack.stdout is not None
+        assert stack.stdout.readline()
+        children = descendants(stack.pid)
+        assert len(children) >= 3
+        stack.send_signal(how)
+        stack.wait(10)
+        eventually(lambda: not any(alive(child) for child in children), 5)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def test_mistakes_are_one_sentence(app: App) -> None:
+    port = app.info["static_url"].rsplit(":", 1)[1].strip("/")
+    cases = {
+        ("--port", "0"): "The parameter Secret has no value.",
+        ("--port", "0", "--parameter-overrides", "Nosuch=1"): "has no parameter Nosuch",
+        ("--port", "0", "--parameter-overrides", "Secret"): "expected KEY=VALUE",
+        ("--port", port, "--parameter-overrides", "Secret=x"): f"Port {port} is in use.",
+        ("--template", "nosuch.yaml"): "There is no template nosuch.yaml.",
+    }
+    for options, sentence in cases.items():
+        with start(*options) as stack:
+            _, errors = stack.communicate(timeout=30)
+        assert stack.returncode == 2
+        assert sentence in errors
+        assert "Traceback" not in errors
+
+
+def test_what_is_not_served_is_named(app: App) -> None:
+    assert app.info["notices"] == ["Queue: AWS::SQS::Queue is not served here."]
