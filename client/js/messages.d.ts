@@ -104,6 +104,7 @@ export interface Message {
   text: string;
   turn_id: string;
   heard?: string | null;
+  started_ms?: number;
 }
 
 /** Where a turn's time went, in ms. Zero is the moment API Gateway received `user_message` or `audio_end`. The parts from `dispatch_ms` to `delivery_ms` add up to `first_audio_ms`. */

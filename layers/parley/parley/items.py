@@ -64,6 +64,12 @@ def turn_key(session_id: str, turn_id: str) -> dict[str, Any]:
     return {"pk": {"S": f"TURN#{session_id}#{turn_id}"}, "sk": {"S": "META"}}
 
 
+def message_key(started_ms: int, message: Message) -> str:
+    """Orders messages by the start of their turn, the user's first."""
+    rank = 1 if message.role == "user" else 2
+    return f"MESSAGE#{started_ms:015d}#{message.turn_id}#{rank}"
+
+
 def chunk_key(seq: int) -> str:
     return f"IN#audio#{seq:06d}"
 
@@ -102,6 +108,7 @@ def message_from(item: dict[str, Any]) -> Message:
             "text": text_of(item, "text"),
             "turn_id": text_of(item, "turn_id"),
             "heard": text_of(item, "heard") if "heard" in item else None,
+            "started_ms": int(text_of(item, "sk").split("#")[1]),
         },
         Message,
     )

@@ -197,6 +197,8 @@ class Message(Struct, omit_defaults=True, frozen=True):
     text: str
     turn_id: str
     heard: str | None = None
+    started_ms: int = 0
+    """When its turn began, in ms since the epoch."""
 
 
 class Limits(Struct, frozen=True):

@@ -23,6 +23,7 @@ from parley.items import (
     inbox_entry_from,
     is_condition_failure,
     message_from,
+    message_key,
     now_s,
     number,
     session_from,
@@ -156,15 +157,24 @@ class Store:
         ).get("Item")
         return session_from(session_id, item) if item else None
 
-    def conversation(self, session_id: str, messages: int) -> tuple[Session | None, list[Message]]:
+    def conversation(
+        self, session_id: str, messages: int, since: str = "MESSAGE#"
+    ) -> tuple[Session | None, list[Message]]:
         """A session and the last so many messages of its history, oldest first.
 
         One query reads both: `META` sorts after every `MESSAGE#`.
+
+        Args:
+            since: sort key of the first message that is wanted.
         """
         items = self._client.query(
             TableName=self._table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": f"SESSION#{session_id}"}},
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :since AND :meta",
+            ExpressionAttributeValues={
+                ":pk": {"S": f"SESSION#{session_id}"},
+                ":since": {"S": since},
+                ":meta": {"S": "META"},
+            },
             ScanIndexForward=False,
             ConsistentRead=True,
             Limit=messages + 1,
@@ -249,8 +259,7 @@ class Store:
 
         The key orders messages by the start of their turn, the user's first.
         """
-        rank = 1 if message.role == "user" else 2
-        key = f"MESSAGE#{started_ms:015d}#{message.turn_id}#{rank}"
+        key = message_key(started_ms, message)
         item: dict[str, Any] = {
             "pk": {"S": f"SESSION#{session_id}"},
             "sk": {"S": key},

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from parley.errors import ParleyError, TurnTimeout
 from parley.hearing import Hearing
+from parley.history import History
 from parley.inbox import ChunkEntry, EndEntry, InterruptEntry
 from parley.invocation import TurnRequest
 from parley.items import Session
@@ -57,6 +58,7 @@ class Services:
     """
 
     store: Store
+    history: History
     transcriber: Transcriber
     responder: Responder
     synthesizer: Synthesizer
@@ -103,6 +105,7 @@ class Turn:
         self._hearing: Hearing | None = None
         self._replying: Replying | None = None
         self._interrupt: asyncio.Future[InterruptEntry] = asyncio.Future()
+        self._claimed = asyncio.Event()
         self._user_text = ""
         self._user_kept: asyncio.Task[str] | None = None
         if request.spoken:
@@ -119,31 +122,38 @@ class Turn:
             owner: names this invocation in the claim.
         """
         store, request = self._services.store, self._request
+        reading = asyncio.create_task(
+            asyncio.to_thread(self._services.history.read, request.session_id)
+        )
+        claiming = asyncio.create_task(
+            asyncio.to_thread(store.claim_turn, request.session_id, request.turn_id, owner)
+        )
+        conversing: asyncio.Task[None] | None = None
         try:
-            claimed, (session, history) = await asyncio.gather(
-                asyncio.to_thread(store.claim_turn, request.session_id, request.turn_id, owner),
-                asyncio.to_thread(
-                    store.conversation,
-                    request.session_id,
-                    self._services.deployment.history_messages,
-                ),
-            )
+            session, history = await reading
+            if session is not None and session.status == "active":
+                # The model is asked before the claim is decided: nothing leaves until it is.
+                conversing = asyncio.create_task(self._converse(session, history))
+            claimed = await claiming
         except Exception as error:
+            await _cancelled(claiming, *([conversing] if conversing else []))
             return await self._refuse(self._internal(error))
         if not claimed:
+            await _cancelled(*([conversing] if conversing else []))
             return None
-        if session is None or session.status != "active":
+        if session is None or conversing is None:
             return await self._refuse(
                 ParleyError(
                     "session_not_found",
                     "This session is over. Open a new connection and send init.",
                 )
             )
+        self._claimed.set()
         posting = asyncio.create_task(self._poster.run())
         watching = asyncio.create_task(self._watch_inbox())
         noting = asyncio.create_task(self._note_active_turn(session, history))
         try:
-            reason, failure = await self._converse_until_stopped(session, history)
+            reason, failure = await self._until_stopped(conversing)
             return await self._finish(reason, failure)
         finally:
             await _cancelled(posting, watching)
@@ -151,10 +161,9 @@ class Turn:
 
     # --- the conversation -------------------------------------------------------
 
-    async def _converse_until_stopped(
-        self, session: Session, history: list[Message]
+    async def _until_stopped(
+        self, conversing: asyncio.Task[None]
     ) -> tuple[TurnEndReason, ParleyError | None]:
-        conversing = asyncio.create_task(self._converse(session, history))
         budget = max(0.1, self._remaining_s() - ENDING_MARGIN_S)
         stops: set[asyncio.Future[Any]] = {conversing, self._interrupt}
         await asyncio.wait(stops, timeout=budget, return_when=asyncio.FIRST_COMPLETED)
@@ -342,6 +351,7 @@ class Turn:
     async def _remember(
         self, role: str, text: str, heard: str | None = None, metrics: Metrics | None = None
     ) -> str:
+        await self._claimed.wait()
         message = Message(
             "user" if role == "user" else "assistant", text, self._request.turn_id, heard
         )

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from parley.environment import Environment
+from parley.history import History
 from parley.invocation import TurnRequest
 from parley.keys import Keys
 from parley.responders.openai_chat import OpenAIChat
@@ -79,6 +80,7 @@ def _services(environment: Environment, log: Callable[[str, dict[str, Any]], Non
     timeout_s = deployment.provider_timeout_s
     return Services(
         store=environment.store,
+        history=History(environment.store, deployment.history_messages),
         transcriber=ScribeTranscriber(
             deployment.elevenlabs_base_url,
             deployment.transcription_model,
