@@ -100,7 +100,7 @@ def _deltas(record: dict[str, Any]) -> list[str]:
     for frame in record["frames"]:
         if frame.get("direction") != "out":
             continue
-        content = frame.get("data", frame)
+        content = frame["frame"]
         for choice in content.get("choices", []) if isinstance(content, dict) else []:
             found.append((choice.get("delta") or {}).get("content") or "")
     return found

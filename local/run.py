@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ELEVENLABS_URL = "https://api.elevenlabs.io"
 OPENAI_URL = "https://api.openai.com/v1"
 STANDIN_KEY = "standin-key"
+VOICE = "21m00Tcm4TlvDq8ikWAM"
+"""Asks the questions of the demo; the stand-in recognises this one best."""
 TEMPLATE_VARIABLES = {
     "VOICE_ID": "VoiceId",
     "SPEECH_MODEL": "SpeechModel",
@@ -222,6 +224,7 @@ def _shown(path: Path) -> str:
 def _hold_conversation(url: str, providers: Providers, environment: Mapping[str, str]) -> int:
     command = [sys.executable, "-m", "parley_client.demo", "--url", url]
     command += ["--elevenlabs-url", providers.elevenlabs_url]
+    command += ["--voice", environment.get("VOICE_ID") or VOICE]
     keys = {**environment, "ELEVENLABS_API_KEY": providers.elevenlabs_key}
     return subprocess.run(command, cwd=ROOT, env=keys, check=False).returncode
 

@@ -19,6 +19,10 @@ from local.template.model import Function
 
 IDLE_S = 300.0
 """How long an unused environment is kept."""
+CONCURRENCY = 1000
+"""A new account's limit ("Lambda quotas")."""
+MAX_ENVIRONMENTS = 32
+"""Processes of one function: one machine is not a region. What comes beyond waits."""
 MAX_STARTING = max(2, os.cpu_count() or 2)
 RETRY_DELAY_S = 1.0
 """Lambda waits one minute before the first retry of an asynchronous invocation and two
@@ -113,7 +117,10 @@ class Pool:
 
     def _start_more(self) -> None:
         wanted = sum(not waiting.done() for waiting in self._waiting)
-        while len(self._starting) < min(wanted, MAX_STARTING):
+        while (
+            len(self._starting) < min(wanted, MAX_STARTING)
+            and len(self._idle) + len(self._busy) + len(self._starting) < MAX_ENVIRONMENTS
+        ):
             self._start_one()
 
     def _start_one(self) -> None:
@@ -160,7 +167,7 @@ class LambdaService:
         functions: Iterable[Function],
         variables: dict[str, str],
         log: Log,
-        concurrency: int = 50,
+        concurrency: int = CONCURRENCY,
     ) -> None:
         self._pools = {
             function.name: Pool(

@@ -15,6 +15,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from local.lifeline import end_with_parent
+from local.services.moto_speed import make_quick, one_at_a_time
 
 
 class _Handler(WSGIRequestHandler):
@@ -31,7 +32,8 @@ def main() -> None:
     end_with_parent(int(sys.argv[1]))
     port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    app = DomainDispatcherApplication(create_backend_app)
+    make_quick()
+    app = one_at_a_time(DomainDispatcherApplication(create_backend_app))
     server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Handler)
     print(server.server_port, flush=True)
     server.serve_forever()

@@ -90,8 +90,8 @@ CASES: list[tuple[str, str, str, str | None]] = [
     ("too large", json.dumps({"type": "ping", "pad": "x" * 40_000}), "too_large", None),
     ("10,000 arrays deep", "[" * 10_000 + "]" * 10_000, "bad_request", None),
     (
-        "10,000 objects deep inside a message",
-        '{"type": "ping", "sent_at": 1, "x": ' + '{"x":' * 10_000 + "1" + "}" * 10_000 + "}",
+        "10,000 arrays deep inside a message",
+        '{"type": "ping", "sent_at": 1, "x": ' + "[" * 10_000 + "]" * 10_000 + "}",
         "bad_request",
         None,
     ),

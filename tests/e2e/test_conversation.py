@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.raw import RawClient, Reply, opened, pcm_chunks
-from tests.e2e.stack import Stack
+from tests.e2e.stack import Stack, running_stack
 
 Speech = Callable[[str], bytes]
 
@@ -193,7 +194,15 @@ async def test_the_same_turn_sent_twice_runs_once(stack: Stack) -> None:
     assert len(asked) == 2
 
 
-async def test_ten_sessions_at_once_share_nothing(stack: Stack, speech: Speech) -> None:
+@pytest.fixture
+def patient_stack(tmp_path: Path) -> Iterator[Stack]:
+    """A stack whose providers may take their time: ten recognisers share two cores."""
+    with running_stack(tmp_path, prewarm=2) as stack:
+        yield stack
+
+
+async def test_ten_sessions_at_once_share_nothing(patient_stack: Stack, speech: Speech) -> None:
+    stack = patient_stack
     names = [
         "Alice",
         "Robert",
@@ -271,10 +280,6 @@ async def test_a_used_resume_token_is_refused(stack: Stack) -> None:
     async with opened(stack.url, init=False) as client:
         await client.send(type="init", protocol=1, **old)
         assert (await client.other())["code"] == "resume_denied"
-
-
-async def wait_quiet(client: RawClient, turn: str) -> None:
-    await client.has(turn, "audio")
 
 
 async def test_interrupt_stops_the_reply_and_keeps_what_was_heard(stack: Stack) -> None:

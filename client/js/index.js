@@ -1,0 +1,7 @@
+/**
+ * Parley in a browser: plain ES modules, no dependency, no build step.
+ * @module parley-client
+ */
+export { Conversation, ConversationError } from "./conversation.js";
+export { Microphone } from "./microphone.js";
+export { Player } from "./player.js";

@@ -1,0 +1,121 @@
+"""When each character of a spoken text sounds, from the times at which words begin.
+
+espeak-ng says where words begin; ElevenLabs says it of every character. A word's
+time is shared out among its characters evenly; what comes between two words (spaces,
+punctuation) has the last part of the time before the next word.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+GAP_SHARE = 0.1
+"""Of the time from one word's start to the next, what belongs to the characters between."""
+
+
+@dataclass(frozen=True, slots=True)
+class CharacterTimes:
+    """One entry per character, in order; times from the start of the audio."""
+
+    characters: tuple[str, ...] = ()
+    starts_ms: tuple[float, ...] = ()
+    ends_ms: tuple[float, ...] = ()
+
+    def part(self, from_ms: float, to_ms: float) -> CharacterTimes:
+        """The characters that start in this time, with times relative to `from_ms`."""
+        chosen = [i for i, start in enumerate(self.starts_ms) if from_ms <= start < to_ms]
+        return CharacterTimes(
+            tuple(self.characters[i] for i in chosen),
+            tuple(self.starts_ms[i] - from_ms for i in chosen),
+            tuple(self.ends_ms[i] - from_ms for i in chosen),
+        )
+
+    def shifted(self, by_ms: float) -> CharacterTimes:
+        """The same, later."""
+        return CharacterTimes(
+            self.characters,
+            tuple(start + by_ms for start in self.starts_ms),
+            tuple(end + by_ms for end in self.ends_ms),
+        )
+
+    def milliseconds(self) -> dict[str, list[str] | list[int]] | None:
+        """As the WebSockets write it; None without characters."""
+        if not self.characters:
+            return None
+        starts = [round(start) for start in self.starts_ms]
+        ends = [round(end) for end in self.ends_ms]
+        return {
+            "chars": list(self.characters),
+            "charStartTimesMs": starts,
+            "charDurationsMs": [end - start for start, end in zip(starts, ends, strict=True)],
+        }
+
+    def seconds(self) -> dict[str, list[str] | list[float]] | None:
+        """As the HTTP endpoints write it; None without characters."""
+        if not self.characters:
+            return None
+        return {
+            "characters": list(self.characters),
+            "character_start_times_seconds": [round(ms / 1000, 3) for ms in self.starts_ms],
+            "character_end_times_seconds": [round(ms / 1000, 3) for ms in self.ends_ms],
+        }
+
+
+def joined(parts: Iterable[CharacterTimes]) -> CharacterTimes:
+    """One after another, their times already relative to the same start."""
+    characters: list[str] = []
+    starts: list[float] = []
+    ends: list[float] = []
+    for part in parts:
+        characters += part.characters
+        starts += part.starts_ms
+        ends += part.ends_ms
+    return CharacterTimes(tuple(characters), tuple(starts), tuple(ends))
+
+
+def align(text: str, words: Sequence[tuple[int, int, float]], duration_ms: float) -> CharacterTimes:
+    """Times for every character of a text.
+
+    Args:
+        text: what was spoken.
+        words: (first character, number of characters, start in ms) of the words, in order;
+            positions outside the text and words that go back are passed over.
+        duration_ms: of the whole audio.
+    """
+    anchors = _anchors(len(text), words, duration_ms)
+    starts: list[float] = []
+    ends: list[float] = []
+    for (first, word_end, start), (following, _, end) in itertools.pairwise(anchors):
+        count, gap = word_end - first, following - word_end
+        gap_ms = (end - start) * (GAP_SHARE if count else 1.0) if gap else 0.0
+        _share(start, end - gap_ms, count, starts, ends)
+        _share(end - gap_ms, end, gap, starts, ends)
+    return CharacterTimes(tuple(text), tuple(starts), tuple(ends))
+
+
+def _anchors(
+    length: int, words: Sequence[tuple[int, int, float]], duration_ms: float
+) -> list[tuple[int, int, float]]:
+    """(first character, end of the word, start) of each word, and one at either end."""
+    anchors: list[tuple[int, int, float]] = []
+    position, at_ms = 0, 0.0
+    for first, count, start_ms in words:
+        if first < position or first >= length or not at_ms <= start_ms <= duration_ms:
+            continue
+        if first > 0 and not anchors:
+            anchors.append((0, 0, 0.0))
+        position = min(first + count, length)
+        at_ms = start_ms
+        anchors.append((first, position, start_ms))
+    if not anchors:
+        anchors.append((0, 0, 0.0))
+    anchors.append((length, length, duration_ms))
+    return anchors
+
+
+def _share(start: float, end: float, count: int, starts: list[float], ends: list[float]) -> None:
+    for index in range(count):
+        starts.append(start + (end - start) * index / count)
+        ends.append(start + (end - start) * (index + 1) / count)

@@ -1,0 +1,188 @@
+"""What a stand-in can be told to do worse than it could: delays, faults, oddities.
+
+The settings are plain values, checked strictly: an unknown name is refused by name.
+`Controls` holds them and hands out faults, a set number of times each; doing what a
+fault says is for the servers (`trouble`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+import msgspec
+
+Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=600_000)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+
+
+class InvalidControl(ValueError):
+    """The settings are not what the control API takes; the message says where."""
+
+
+class Fault(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """One way to fail. Exactly one of `status` to `error_frame` is set.
+
+    Attributes:
+        times: for how many requests; `always` until it is taken back.
+        status: answer with this HTTP status (a WebSocket's handshake likewise).
+        retry_after: seconds, in the `Retry-After` header beside `status`.
+        refuse: reset the TCP connection instead of answering.
+        stall: say nothing more, `before` or `after` the first output.
+        cut: reset the TCP connection after so many outputs (tokens of a chat, pieces of
+            audio of a synthesis) or inputs (chunks of audio of a transcription).
+        garbage: send something that is not JSON in place of the first output.
+        error_frame: on a WebSocket, send an error of this name, then close.
+    """
+
+    times: Annotated[int, msgspec.Meta(ge=1)] | Literal["always"] = 1
+    status: Literal[400, 401, 403, 404, 408, 422, 429, 500, 502, 503, 504] | None = None
+    retry_after: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    refuse: bool = False
+    stall: Literal["before", "after"] | None = None
+    cut: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    garbage: bool = False
+    error_frame: str | None = None
+
+    def __post_init__(self) -> None:
+        kinds = (
+            self.status is not None,
+            self.refuse,
+            self.stall is not None,
+            self.cut is not None,
+            self.garbage,
+            self.error_frame is not None,
+        )
+        if sum(kinds) != 1:
+            raise ValueError("a fault is one of status, refuse, stall, cut, garbage, error_frame")
+        if self.retry_after is not None and self.status is None:
+            raise ValueError("retry_after goes with status")
+
+
+class SpeechDelays(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Of the ElevenLabs stand-in. What it takes anyway counts towards each delay.
+
+    Attributes:
+        tts_first_byte_ms: from the text that makes it speak to the first audio.
+        tts_realtime_factor: how many times faster than it sounds later audio is sent;
+            0 means as fast as possible.
+        stt_partial_ms: from audio to the partial transcript that comes of it.
+        stt_final_ms: from the commit to the committed transcript.
+        tts_handshake_ms, stt_handshake_ms: before a WebSocket's upgrade.
+    """
+
+    tts_first_byte_ms: Milliseconds = 0
+    tts_realtime_factor: Annotated[float, msgspec.Meta(ge=0)] = 0
+    stt_partial_ms: Milliseconds = 0
+    stt_final_ms: Milliseconds = 0
+    tts_handshake_ms: Milliseconds = 0
+    stt_handshake_ms: Milliseconds = 0
+
+
+class SpeechFaults(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Of the ElevenLabs stand-in: synthesis and transcription, sockets and HTTP alike."""
+
+    tts: Fault | None = None
+    stt: Fault | None = None
+
+
+class SpeechOddities(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """How the real service is known to behave; off, or the documented value, by default.
+
+    Attributes:
+        error_body: the shape of HTTP errors, which changed in 2026.
+        tts_max_contexts: one more closes the whole socket.
+        tts_alignment_on_first_frame: a sentence's times all come with its first frame, and
+            the alignment of the others is null.
+        tts_snake_case: `context_id` and `is_final` in place of `contextId` and `isFinal`.
+        stt_idle_s: without audio for so long, the socket is closed.
+        stt_auto_commit_s: so much audio without a commit is committed by the server.
+        stt_stale_partials: a partial is sent again after its commit.
+        stt_duplicate_finals: each committed transcript comes twice.
+    """
+
+    error_body: Literal["current", "legacy"] = "current"
+    tts_max_contexts: Annotated[int, msgspec.Meta(ge=1)] = 5
+    tts_alignment_on_first_frame: bool = False
+    tts_snake_case: bool = False
+    stt_idle_s: Seconds = 10
+    stt_auto_commit_s: Seconds = 90
+    stt_stale_partials: bool = False
+    stt_duplicate_finals: bool = False
+
+
+class SpeechSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """All of what the ElevenLabs stand-in's control API sets."""
+
+    delays: SpeechDelays = SpeechDelays()
+    faults: SpeechFaults = SpeechFaults()
+    oddities: SpeechOddities = SpeechOddities()
+
+
+class ChatDelays(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Of the chat stand-in: to the first token, between tokens, before anything at all."""
+
+    llm_first_token_ms: Milliseconds = 0
+    llm_token_ms: Milliseconds = 0
+    llm_handshake_ms: Milliseconds = 0
+
+
+class ChatFaults(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Of the chat stand-in's completions; listing the models never fails."""
+
+    llm: Fault | None = None
+
+
+class ChatSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """All of what the chat stand-in's control API sets."""
+
+    delays: ChatDelays = ChatDelays()
+    faults: ChatFaults = ChatFaults()
+
+
+S = TypeVar("S", SpeechSettings, ChatSettings)
+
+
+class Controls(Generic[S]):
+    """A stand-in's settings, changeable while it runs.
+
+    Args:
+        initial: what they are at the start and after a reset.
+    """
+
+    def __init__(self, initial: S) -> None:
+        self._initial: S = initial
+        self.settings: S = initial
+
+    def change(self, changes: Any) -> None:
+        """Set what is named; the rest keeps its value. None takes a fault back.
+
+        Raises:
+            InvalidControl: a name or a value is wrong; nothing was changed.
+        """
+        if not isinstance(changes, dict):
+            raise InvalidControl("Expected a JSON object")
+        merged = msgspec.to_builtins(self.settings)
+        for section, values in changes.items():
+            if isinstance(values, dict) and isinstance(merged.get(section), dict):
+                merged[section] = {**merged[section], **values}
+            else:
+                merged[section] = values
+        try:
+            self.settings = msgspec.convert(merged, type(self._initial))
+        except msgspec.ValidationError as error:
+            raise InvalidControl(str(error)) from None
+
+    def reset(self) -> None:
+        """Back to what it was at the start."""
+        self.settings = self._initial
+
+    def take_fault(self, surface: Literal["tts", "stt", "llm"]) -> Fault | None:
+        """The fault that the next request on this surface meets; counts it."""
+        faults = self.settings.faults
+        fault: Fault | None = getattr(faults, surface)
+        if fault is None or fault.times == "always":
+            return fault
+        left = fault.times - 1
+        remaining = msgspec.structs.replace(fault, times=left) if left else None
+        self.change({"faults": {surface: msgspec.to_builtins(remaining)}})
+        return fault
