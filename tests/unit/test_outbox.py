@@ -1,0 +1,155 @@
+"""What leaves is numbered without a gap, in order, and all of it."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parley.audio import MAX_PACKET_BYTES, PACKET_MS, AudioPacker
+from parley.errors import ParleyError
+from parley.outbox import AUDIO_HOLD_S, TEXT_INTERVAL_S, Outbox
+from parley.protocol import (
+    Audio,
+    Error,
+    Metrics,
+    ReplyText,
+    ServerEvent,
+    Transcript,
+    Word,
+    encode,
+)
+
+RATE = 24_000
+
+
+def drained(outbox: Outbox, now_s: float) -> list[ServerEvent]:
+    events: list[ServerEvent] = []
+    while (event := outbox.next(now_s, everything=True)) is not None:
+        events.append(event)
+    return events
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("text"), st.text(min_size=1, max_size=5)),
+            st.tuples(st.just("audio"), st.integers(1, 30_000)),
+            st.tuples(st.just("next"), st.floats(0, 0.1)),
+        ),
+        max_size=40,
+    )
+)
+def test_everything_leaves_once_in_order(steps: list[tuple[str, object]]) -> None:
+    outbox = Outbox("t", "pcm_24000")
+    maker = random.Random(1)
+    now, text, audio, left = 0.0, "", b"", []
+    for kind, value in steps:
+        if kind == "text":
+            text += str(value)
+            outbox.text(str(value), now)
+        elif kind == "audio":
+            pcm = maker.randbytes(int(str(value)))
+            audio += pcm
+            outbox.audio(pcm, [], now)
+        else:
+            now += float(str(value))
+            while (event := outbox.next(now)) is not None:
+                left.append(event)
+    if len(audio) % 2:
+        outbox.audio(b"\0", [], now)
+        audio += b"\0"
+    outbox.close_audio()
+    left += drained(outbox, now)
+    assert [event.seq for event in left] == list(range(1, len(left) + 1))  # type: ignore[attr-defined]  # all are turn events
+    assert "".join(e.delta for e in left if isinstance(e, ReplyText)) == text
+    assert b"".join(e.audio for e in left if isinstance(e, Audio)) == audio
+    position = 0
+    for event in left:
+        if isinstance(event, Audio):
+            assert event.start_ms == position
+            position += event.duration_ms
+            assert len(encode(event)) < 32_768
+    assert outbox.is_empty()
+
+
+def test_the_first_packet_is_small_and_later_ones_grow() -> None:
+    outbox = Outbox("t", "pcm_24000")
+    outbox.audio(bytes(RATE * 2 * 2), [], 0)
+    sizes = [e.duration_ms for e in drained(outbox, 0) if isinstance(e, Audio)]
+    assert sizes[:4] == list(PACKET_MS)
+    assert set(sizes[4:-1]) == {PACKET_MS[-1]}
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 24_000, 44_100, 48_000])
+def test_a_packet_is_never_too_large_for_a_unit_of_metering(rate: int) -> None:
+    packer = AudioPacker(rate)
+    packer.add(bytes(rate * 4))
+    while packet := packer.take():
+        assert len(packet) <= MAX_PACKET_BYTES
+        assert len(packet) % 2 == 0
+
+
+def test_text_gathers_after_its_first_bit() -> None:
+    outbox = Outbox("t", "pcm_24000")
+    outbox.text("a", 0)
+    assert isinstance(outbox.next(0), ReplyText)
+    outbox.text("b", 0.01)
+    outbox.text("c", 0.02)
+    assert outbox.next(0.03) is None
+    assert outbox.due_in_s(0.03) == pytest.approx(TEXT_INTERVAL_S - 0.03)
+    event = outbox.next(TEXT_INTERVAL_S)
+    assert isinstance(event, ReplyText)
+    assert event.delta == "bc"
+
+
+def test_a_packet_that_is_not_full_waits_a_little_for_more() -> None:
+    outbox = Outbox("t", "pcm_24000")
+    outbox.audio(bytes(2400), [], 0)
+    assert isinstance(outbox.next(0), Audio), "the first sound never waits"
+    outbox.audio(bytes(100), [], 1)
+    assert outbox.next(1) is None
+    assert isinstance(outbox.next(1 + AUDIO_HOLD_S), Audio)
+
+
+def test_every_word_goes_with_the_audio_it_begins_in() -> None:
+    outbox = Outbox("t", "pcm_24000")
+    words = [Word("a", 0, 40), Word("b", 60, 90), Word("c", 120, 400), Word("late", 990, 1200)]
+    outbox.audio(bytes(RATE * 2), words, 0)
+    outbox.close_audio()
+    audio = [event for event in drained(outbox, 0) if isinstance(event, Audio)]
+    assert [word for event in audio for word in event.words] == words
+    for event in audio[:-1]:
+        assert all(word.start_ms < event.start_ms + event.duration_ms for word in event.words)
+
+
+def test_an_interruption_drops_what_has_not_left_and_leaves_no_gap() -> None:
+    outbox = Outbox("t", "pcm_24000")
+    outbox.text("heard", 0)
+    outbox.audio(bytes(9600), [], 0)
+    first = outbox.next(0)
+    outbox.drop_unsent()
+    assert outbox.is_empty()
+    end = outbox.end("interrupted", "heard", Metrics())
+    assert isinstance(first, ReplyText)
+    assert (first.seq, end.seq) == (1, 2)
+
+
+def test_a_newer_partial_transcript_takes_the_place_of_one_that_has_not_left() -> None:
+    outbox = Outbox("t", "pcm_24000")
+    outbox.transcript("what", final=False)
+    outbox.transcript("what time", final=False)
+    outbox.transcript("What time is it?", final=True)
+    outbox.transcript("no more", final=False)
+    events = [event for event in drained(outbox, 0) if isinstance(event, Transcript)]
+    assert [event.text for event in events] == ["What time is it?", "no more"]
+
+
+def test_errors_of_a_turn_are_numbered() -> None:
+    outbox = Outbox("t", "pcm_24000")
+    outbox.error(ParleyError("speech_failed", "No.", retryable=True))
+    (event,) = drained(outbox, 0)
+    assert isinstance(event, Error)
+    assert (event.turn_id, event.seq, event.code) == ("t", 1, "speech_failed")

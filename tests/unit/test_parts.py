@@ -1,0 +1,156 @@
+"""Words, back-off, timings, settings, identifiers: the small plain parts."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parley.backoff import MAX_RETRY_AFTER_S, RETRY_DELAYS_S, RetrySchedule
+from parley.errors import FailureKind, ProviderError
+from parley.ids import new_resume_token, new_ulid, token_hash, token_matches
+from parley.protocol import Settings, Word
+from parley.providers import failure, kind_of_status, retry_after_ms
+from parley.settings import ConfigurationError, Deployment
+from parley.timings import Mark, Timings
+from parley.words import Alignment, WordTimer, heard_text
+
+
+def timed(text: str, pieces: list[int]) -> list[Word]:
+    """Words of a text whose characters sound for 10 ms each, cut into frames."""
+    timer, words, start = WordTimer(), [], 0
+    for size in [*pieces, len(text)]:
+        part = text[start : start + size]
+        offsets = [10.0 * i for i in range(len(part))]
+        words += timer.add(Alignment(list(part), offsets, [10.0] * len(part)), start * 10.0)
+        start += len(part)
+    return words + timer.flush()
+
+
+@given(st.text(alphabet="ab .,\n", max_size=80), st.lists(st.integers(1, 20), max_size=6))
+def test_words_do_not_depend_on_how_the_audio_was_cut(text: str, pieces: list[int]) -> None:
+    words = timed(text, pieces)
+    assert [word.text for word in words] == text.split()
+    assert words == timed(text, [])
+
+
+@given(st.integers(0, 400))
+def test_heard_are_the_words_whose_audio_had_ended(played_ms: int) -> None:
+    text = "Long ago there lived some girl"
+    words = timed(text, [])
+    expected = [w for w in text.split() if (text.index(w) + len(w)) * 10 <= played_ms]
+    assert heard_text(words, played_ms).split() == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "tries"),
+    [
+        ("unavailable", 2),
+        ("rate_limited", 2),
+        ("unauthorized", 0),
+        ("refused", 0),
+        ("timeout", 0),
+        ("invalid", 0),
+    ],
+)
+def test_what_may_pass_is_tried_again_soon_and_not_often(kind: FailureKind, tries: int) -> None:
+    schedule = RetrySchedule()
+    error = failure("reply_failed", "It", kind)
+    delays = [schedule.delay_after(error) for _ in range(4)]
+    assert [delay for delay in delays if delay is not None] == pytest.approx(
+        list(RETRY_DELAYS_S)[:tries], rel=0.11
+    )
+    assert schedule.retries == tries
+
+
+def test_a_wait_that_is_asked_for_is_kept_if_the_user_can_bear_it() -> None:
+    def asks(seconds: float) -> ProviderError:
+        return failure("reply_failed", "It", "rate_limited", retry_after_ms=int(seconds * 1000))
+
+    assert RetrySchedule().delay_after(asks(1)) == pytest.approx(1, rel=0.11)
+    assert RetrySchedule().delay_after(asks(MAX_RETRY_AFTER_S + 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, "unauthorized"),
+        (403, "unauthorized"),
+        (404, "refused"),
+        (422, "refused"),
+        (429, "rate_limited"),
+        (408, "unavailable"),
+        (500, "unavailable"),
+        (503, "unavailable"),
+    ],
+)
+def test_statuses(status: int, kind: str) -> None:
+    assert kind_of_status(status) == kind
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, None), ("", None), ("2", 2000), ("0.5", 500), ("Wed", None)]
+)
+def test_retry_after(value: str | None, expected: int | None) -> None:
+    assert retry_after_ms(value) == expected
+
+
+@given(st.lists(st.floats(0, 5), min_size=8, max_size=8))
+def test_the_parts_of_a_turn_add_up(gaps: list[float]) -> None:
+    names: list[Mark] = [
+        *("received", "started", "transcribed", "requested"),
+        *("first_token", "first_clause", "first_audio", "first_audio_posted"),
+    ]
+    timings, now = Timings(), 0.0
+    for name, gap in zip(names, gaps, strict=True):
+        now += gap
+        timings.mark(name, now)
+        timings.mark(name, now + 99)  # the first mark counts
+    found = timings.metrics()
+    parts = [found.dispatch_ms, found.transcript_ms, found.prepare_ms, found.responder_ms]
+    parts += [found.clause_ms, found.synthesizer_ms, found.delivery_ms]
+    assert sum(part or 0 for part in parts) == pytest.approx(found.first_audio_ms, abs=0.5)
+
+
+def test_what_did_not_happen_has_no_figure() -> None:
+    timings = Timings()
+    timings.mark("received", 0)
+    assert timings.metrics().first_audio_ms is None
+
+
+def test_newer_settings_lie_over_older_ones() -> None:
+    merged = Settings(voice="a", speed=1.0).merged_with(Settings(speed=0.8, style="short"))
+    assert merged == Settings(voice="a", speed=0.8, style="short")
+
+
+def test_settings_come_from_the_environment() -> None:
+    found = Deployment.from_environment({"TABLE_NAME": "t", "VOICE_SPEED": "0.9"})
+    assert found.table == "t"
+    assert found.defaults.speed == 0.9
+    assert found.llm_base_url == "https://api.openai.com/v1"
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({}, "TABLE_NAME is not set"),
+        ({"TABLE_NAME": "t", "VOICE_SPEED": "fast"}, "VOICE_SPEED: expected a number"),
+        ({"TABLE_NAME": "t", "REPLY_FORMAT": "mp3"}, "REPLY_FORMAT: expected one of pcm_8000"),
+    ],
+)
+def test_a_wrong_variable_is_named(variables: dict[str, str], sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence):
+        Deployment.from_environment(variables)
+
+
+def test_ulids_sort_by_time_and_never_repeat() -> None:
+    assert len({new_ulid(5) for _ in range(1000)}) == 1000
+    assert new_ulid(1) < new_ulid(2) < new_ulid(10**12)
+    assert len(new_ulid()) == 26
+
+
+def test_tokens_are_stored_as_hashes_that_match_only_them() -> None:
+    token = new_resume_token()
+    assert token not in token_hash(token)
+    assert token_matches(token, token_hash(token))
+    assert not token_matches(new_resume_token(), token_hash(token))
