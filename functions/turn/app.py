@@ -37,6 +37,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     outcome = runner.run(request, context.aws_request_id, context.get_remaining_time_in_millis)
     if outcome is None:
         logger.info("turn_already_claimed")
+        metrics.add_metric(name="turn_already_claimed", unit=MetricUnit.Count, value=1)
         return {"reason": "already_claimed"}
     report(request, outcome)
     return {"reason": outcome.reason}

@@ -1,0 +1,246 @@
+"""The functions as Lambda loads them: by module name, from their folder, with its variables.
+
+DynamoDB, Secrets Manager and the management API are moto's, in this process. The providers
+are not there: what a turn does with working ones is shown in tests/e2e.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+ROOT = Path(__file__).parents[2]
+KEY = "sk-a-key-that-nobody-may-see"
+REGION = "us-east-1"
+
+
+@dataclass
+class Context:
+    """What Lambda hands a handler besides the event."""
+
+    function_name: str = "function"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = f"arn:aws:lambda:{REGION}:123456789012:function:function"
+    aws_request_id: str = "52fdfc07-2182-154f-163f-5f0f9a621d72"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 30_000
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The table and the secret; the client looks into the table."""
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "TABLE_NAME": "table",
+        "TURN_FUNCTION": "turn",
+        "SECRET_ARN": "keys",
+        "ELEVENLABS_BASE_URL": "http://127.0.0.1:9",
+        "LLM_BASE_URL": "http://127.0.0.1:9",
+        "POWERTOOLS_SERVICE_NAME": "parley",
+        "POWERTOOLS_METRICS_NAMESPACE": "Parley",
+        "POWERTOOLS_LOG_LEVEL": "DEBUG",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name=REGION)
+        client.create_table(
+            TableName="table",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+        )
+        boto3.client("secretsmanager", region_name=REGION).create_secret(
+            Name="keys",
+            SecretString=json.dumps({"elevenlabs_api_key": KEY, "llm_api_key": KEY}),
+        )
+        yield client
+
+
+def load(function: str) -> ModuleType:
+    """The function's module, fresh, as a cold start has it."""
+    path = ROOT / "functions" / function / "app.py"
+    spec = importlib.util.spec_from_file_location(f"{function}_app", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def event(name: str) -> dict[str, Any]:
+    """A sample event."""
+    found: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text())
+    return found
+
+
+def items(client: Any, prefix: str) -> list[dict[str, Any]]:
+    """The table's items whose partition key begins so."""
+    found = client.scan(TableName="table")["Items"]
+    return [item for item in found if item["pk"]["S"].startswith(prefix)]
+
+
+@pytest.fixture
+def message(aws: Any) -> Any:
+    """The message function, with what it posts and starts in lists."""
+    app = load("message")
+    posted: list[dict[str, Any]] = []
+    started: list[Any] = []
+    app.messages._post = lambda _endpoint, _id, frame: posted.append(json.loads(frame))
+    app.messages._start_turn = started.append
+    load("connect").handler(event("connect"), Context())
+
+    class Driver:
+        table = aws
+        posts = posted
+        turns = started
+
+        def send(self, name: str) -> dict[str, Any]:
+            found: dict[str, Any] = app.handler(event(f"message-{name}"), Context())
+            return found
+
+    return Driver()
+
+
+@pytest.fixture
+def turn(aws: Any) -> Iterator[ModuleType]:
+    """The turn function; Lambda never closes its event loop, a test must."""
+    app = load("turn")
+    yield app
+    app.runner._loop.close()
+
+
+def test_connect_notes_the_connection_and_disconnect_forgets_it(aws: Any) -> None:
+    assert load("connect").handler(event("connect"), Context()) == {"statusCode": 200}
+    (connection,) = items(aws, "CONNECTION#")
+    assert "expires_at" in connection
+    assert load("disconnect").handler(event("disconnect"), Context()) == {"statusCode": 200}
+    assert items(aws, "CONNECTION#") == []
+
+
+def test_init_opens_a_session(message: Any) -> None:
+    message.send("init")
+    (ready,) = message.posts
+    assert ready["type"] == "ready"
+    assert ready["settings"]["speed"] == 1.1
+    assert ready["settings"]["voice"]
+    (session,) = items(message.table, "SESSION#")
+    assert ready["resume_token"] not in json.dumps(session), "only its hash is kept"
+    assert "expires_at" in session
+
+
+def test_a_typed_turn_is_started_with_what_it_needs(message: Any) -> None:
+    message.send("init")
+    message.send("user-message")
+    (request,) = message.turns
+    assert request.text == "What time is it?"
+    assert request.session_id == message.posts[0]["session_id"]
+    assert request.endpoint == "https://a1b2c3d4e5.execute-api.us-east-1.amazonaws.com/dev"
+    assert request.received_at_ms == 1701245043512
+
+
+def test_audio_goes_to_the_inbox_of_the_bound_session(message: Any) -> None:
+    message.send("init")
+    for name in ("audio-chunk", "audio-start", "audio-chunk", "audio-end", "interrupt"):
+        message.send(name)
+    session = message.posts[0]["session_id"]
+    found = {item["sk"]["S"]: item for item in items(message.table, f"TURN#{session}#turn-2")}
+    assert set(found) == {"IN#audio#000001", "IN#end"}
+    assert len(found["IN#audio#000001"]["audio"]["B"]) == 320
+    assert all("expires_at" in item for item in found.values())
+    (request,) = message.turns
+    assert request.spoken
+
+
+@pytest.mark.parametrize("name", ["user-message", "audio-chunk", "interrupt", "config", "ack"])
+def test_nothing_works_before_init(message: Any, name: str) -> None:
+    message.send(name)
+    assert [post["code"] for post in message.posts] == ["not_initialised"]
+    assert message.turns == []
+
+
+def test_config_ping_ack_and_end(message: Any) -> None:
+    for name in ("init", "config", "ping", "ack", "end"):
+        assert message.send(name) == {"statusCode": 200}
+    kinds = [post["type"] for post in message.posts]
+    assert kinds == ["ready", "config_updated", "pong", "session_ended"]
+    assert message.posts[1]["settings"]["speed"] == 0.9
+
+
+def test_a_table_that_fails_is_an_internal_error_and_no_stack_trace(message: Any) -> None:
+    message.send("init")
+    message.table.delete_table(TableName="table")
+    assert message.send("audio-chunk") == {"statusCode": 500}
+    assert message.posts[-1]["code"] == "internal"
+    assert message.posts[-1]["retryable"] is True
+    assert "Traceback" not in json.dumps(message.posts)
+
+
+def test_a_turn_without_its_session_fails_in_good_order(turn: ModuleType) -> None:
+    assert turn.handler(event("turn-typed"), Context()) == {"reason": "failed"}
+
+
+def test_a_turn_runs_once(message: Any, turn: ModuleType) -> None:
+    message.send("init")
+    message.send("user-message")
+    (request,) = message.turns
+    payload = {**event("turn-typed"), "session_id": request.session_id}
+    assert turn.handler(payload, Context()) == {"reason": "failed"}, "no provider is there"
+    assert turn.handler(payload, Context()) == {"reason": "already_claimed"}
+
+
+def test_every_turn_leaves_its_figures_as_metrics(
+    message: Any, turn: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message.send("init")
+    payload = {**event("turn-typed"), "session_id": message.posts[0]["session_id"]}
+    turn.handler(payload, Context())
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    (emf,) = [line for line in lines if "turn_failed" in line]
+    assert emf["turn"] == "typed"
+    assert emf["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Parley"
+    for name in ("dispatch_ms", "prepare_ms", "total_ms", "retries", "cold"):
+        assert name in emf
+
+
+@pytest.mark.parametrize(
+    ("function", "unwanted"),
+    [
+        ("connect", ["httpx", "websockets", "boto3"]),
+        ("message", ["httpx", "websockets", "boto3", "parley.turn"]),
+        ("turn", ["elevenlabs", "moto", "local", "pydantic", "aws_xray_sdk"]),
+    ],
+)
+def test_a_cold_start_imports_no_more_than_it_needs(
+    aws: Any, function: str, unwanted: list[str]
+) -> None:
+    code = f"import sys, app; print([name for name in {unwanted!r} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT / "functions" / function,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
