@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -17,6 +18,9 @@ from typing import Any, TextIO
 
 from local import run
 from local.gateway.static import Mount
+from local.gateway.websocket import Limits
+from local.runtime.service import CONCURRENCY
+from local.services.aws import ServicesError
 from local.stack import LocalStack, Options, PortInUse
 from local.template.intrinsics import TemplateError
 
@@ -24,15 +28,23 @@ _COLOURS = (36, 33, 35, 32, 34, 96, 93, 95)
 
 
 class LogWriter:
-    """Writes lines of the log, each with its source; in colour on a terminal."""
+    """Writes lines of the log, each with its source; in colour on a terminal.
 
-    def __init__(self, out: TextIO, *, quiet: bool) -> None:
+    Args:
+        out: where to; None for nowhere.
+        file: where to besides, without colour.
+    """
+
+    def __init__(self, out: TextIO | None, file: TextIO | None = None) -> None:
         self._out = out
-        self._quiet = quiet
+        self._file = file
         self._colours: dict[str, int] = {}
 
     def __call__(self, source: str, line: str) -> None:
-        if self._quiet:
+        if self._file is not None:
+            self._file.write(f"{source} | {line}\n")
+            self._file.flush()
+        if self._out is None:
             return
         if self._out.isatty():
             colour = self._colours.setdefault(source, _COLOURS[len(self._colours) % len(_COLOURS)])
@@ -53,7 +65,7 @@ def main() -> int:
         return run.main(arguments)
     try:
         return asyncio.run(_start(arguments))
-    except (TemplateError, PortInUse) as problem:
+    except (TemplateError, PortInUse, ServicesError) as problem:
         print(problem, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -83,11 +95,18 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dynamodb-endpoint", default=os.environ.get("DYNAMODB_ENDPOINT", ""), metavar="URL"
     )
+    parser.add_argument(
+        "--concurrency", type=int, default=CONCURRENCY, metavar="N", help="of the account"
+    )
+    limits = Limits()
+    parser.add_argument("--idle-timeout", type=float, default=limits.idle_s, metavar="SECONDS")
+    parser.add_argument("--max-duration", type=float, default=limits.duration_s, metavar="SECONDS")
     parser.add_argument("--json", action="store_true", help="say what runs in one JSON line")
-    parser.add_argument("--quiet", action="store_true", help="no log")
+    parser.add_argument("--quiet", action="store_true", help="no log on the terminal")
+    parser.add_argument("--log-file", type=Path, help="write the log there too")
 
 
-def _options(arguments: argparse.Namespace) -> Options:
+def _options(arguments: argparse.Namespace, log: LogWriter) -> Options:
     parameters: dict[str, str] = {}
     for text in arguments.parameter_overrides:
         key, separator, value = text.partition("=")
@@ -105,7 +124,9 @@ def _options(arguments: argparse.Namespace) -> Options:
         prewarm=arguments.prewarm,
         dynamodb_endpoint=arguments.dynamodb_endpoint,
         environment=_variables(arguments.env_vars),
-        log=LogWriter(sys.stderr, quiet=arguments.quiet),
+        concurrency=arguments.concurrency,
+        limits=Limits(arguments.idle_timeout, arguments.max_duration),
+        log=log,
     )
 
 
@@ -126,23 +147,41 @@ async def _start(arguments: argparse.Namespace) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    async with LocalStack(_options(arguments)) as stack:
-        if arguments.json:
-            print(json.dumps({**stack.info, "pid": os.getpid()}), flush=True)
-        else:
-            _show(stack.info)
-        await stopped.wait()
+    with contextlib.ExitStack() as files:
+        file = files.enter_context(arguments.log_file.open("a")) if arguments.log_file else None
+        log = LogWriter(None if arguments.quiet else sys.stderr, file)
+        serving = asyncio.create_task(_serve(arguments, log))
+        stopping = asyncio.create_task(stopped.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        serving.cancel()  # while it starts as well: leaving the stack ends its processes
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
     return 0
 
 
-def _show(info: dict[str, Any]) -> None:
+async def _serve(arguments: argparse.Namespace, log: LogWriter) -> None:
+    async with LocalStack(_options(arguments, log)) as stack:
+        if arguments.json:
+            print(json.dumps({**stack.info, "pid": os.getpid()}), flush=True)
+        else:
+            _show(stack.info, with_static=bool(arguments.static))
+        await asyncio.Event().wait()
+
+
+def _show(info: dict[str, Any], *, with_static: bool) -> None:
     for notice in info["notices"]:
         print(f"Note: {notice}")
-    print(f"WebSocket API  {info['websocket_url']}  ({info['wss_url']})")
+    for name, api in info["apis"].items():
+        print(f"WebSocket API  {name}: {api['websocket_url']}  ({api['wss_url']})")
+    if with_static:
+        print(f"Static         {info['static_url']}")
     print(f"Lambda         {info['lambda_endpoint']}")
     print(f"DynamoDB       {info['dynamodb_endpoint']}")
     for name, function in info["functions"].items():
         print(f"Function       {name} ({function})")
+    for name, value in info["outputs"].items():
+        print(f"Output         {name} = {value}")
     print("Ctrl-C stops everything.", flush=True)
 
 

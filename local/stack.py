@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import socket
 import ssl
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,12 +22,13 @@ from local.gateway.connections import Connections
 from local.gateway.static import Mount
 from local.gateway.websocket import Limits, WebSocketGateway
 from local.runtime import invoke_api
-from local.runtime.service import LambdaService
+from local.runtime.service import CONCURRENCY, LambdaService
 from local.services.aws import AwsServices
-from local.template.model import Stack
+from local.template.model import Function, Stack
 from local.template.reader import read_stack
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
+BACKLOG = 128
 
 
 class PortInUse(Exception):
@@ -40,7 +43,9 @@ class Options:
         port: of the plain listener; 0 for any.
         tls_port: of the TLS listener, which the functions post to; 0 for any.
         prewarm: environments that each function has from the start.
-        environment: variables over the template's, by logical id of the function.
+        environment: variables over the template's, by logical id of the function;
+            `Parameters` for all of them.
+        concurrency: how many invocations may run at a time in the account.
         log: takes a source (a function, or `gateway`) and a line.
     """
 
@@ -55,6 +60,7 @@ class Options:
     dynamodb_endpoint: str = ""
     environment: dict[str, dict[str, str]] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    concurrency: int = CONCURRENCY
     log: Callable[[str, str], None] = lambda _source, _line: None
 
 
@@ -70,6 +76,7 @@ class LocalStack:
         self._options = options
         self._services = AwsServices(options.dynamodb_endpoint)
         self._folder = tempfile.TemporaryDirectory(prefix="local-stack-")
+        self._sockets: list[socket.socket] = []
         self._runner: web.AppRunner | None = None
         self._lambda: LambdaService | None = None
         self._gateway: WebSocketGateway | None = None
@@ -94,31 +101,66 @@ class LocalStack:
 
     async def _start(self) -> None:
         options = self._options
-        app = web.Application(client_max_size=MAX_BODY_BYTES)
-        port, tls_port = _free_port(options.host, options.port), _free_port("", options.tls_port)
+        plain = self._bound(options.host, options.port, "--port")
+        secure = self._bound("127.0.0.1", options.tls_port, "--tls-port")
+        port, tls_port = _port(plain), _port(secure)
+        starting = asyncio.create_task(self._services.start())
+        await asyncio.sleep(0)  # moto starts while the template is read
         domain_name = f"localhost:{tls_port}"
-        self.stack = read_stack(options.template, options.parameters, options.region, domain_name)
+        try:
+            self.stack = read_stack(
+                options.template, options.parameters, options.region, domain_name
+            )
+        except BaseException:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            raise
+        await starting
         tls, ca_bundle = self._certificate()
-        moto = asyncio.create_task(self._services.start())
-        lambda_endpoint = f"http://{options.host}:{port}"
-        await moto
+        host = "127.0.0.1" if options.host in ("0.0.0.0", "::", "") else options.host
+        lambda_endpoint = f"http://{host}:{port}"
         creating = asyncio.create_task(self._services.create(self.stack))
-        variables = self._services.variables(options.region, lambda_endpoint, str(ca_bundle))
-        functions = self.stack.functions
-        for function in functions:
-            function.environment.update(options.environment.get(function.logical_id, {}))
-        self._lambda = LambdaService(functions, variables, options.log)
+        variables = self._services.variables(
+            options.region, lambda_endpoint, f"https://{domain_name}", str(ca_bundle)
+        )
+        self._lambda = LambdaService(self._functions(), variables, options.log, options.concurrency)
+        self.info = self._info(port, tls_port, lambda_endpoint, str(ca_bundle))
+        app = self._application(self._lambda, domain_name)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await self._runner.setup()
+        await web.SockSite(self._runner, plain).start()
+        await web.SockSite(self._runner, secure, ssl_context=tls).start()
+        await asyncio.gather(creating, self._lambda.start(options.prewarm))
+
+    def _functions(self) -> list[Function]:
+        """The functions, with the options' variables, and with inline code in a folder."""
+        given = self._options.environment
+        functions = []
+        for function in self.stack.functions:
+            own = {**given.get("Parameters", {}), **given.get(function.logical_id, {})}
+            function = replace(function, environment={**function.environment, **own})
+            if function.inline:
+                folder = Path(self._folder.name) / function.logical_id
+                folder.mkdir()
+                (folder / "index.py").write_text(function.inline)
+                function = replace(function, code=folder)
+            functions.append(function)
+        return functions
+
+    def _application(self, service: LambdaService, domain_name: str) -> web.Application:
+        options = self._options
         apis = {api.stage: api for api in self.stack.apis}
         connections = Connections()
         self._gateway = WebSocketGateway(
             apis,
-            self._lambda,
+            service,
             connections,
             domain_name,
             options.limits,
             lambda line: options.log("gateway", line),
         )
-        app.add_routes(invoke_api.routes(self._lambda))
+        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_no_other_sockets])
+        app.add_routes(invoke_api.routes(service))
         app.add_routes(management.routes(apis, connections))
         app.router.add_get("/_local/stack.json", self._describe)
         if apis:
@@ -127,9 +169,7 @@ class LocalStack:
         app.add_routes(static.routes(options.mounts))
         if not options.mounts and apis:
             app.router.add_get("/{stage}", self._gateway.handle)
-        await self._listen(app, port, tls_port, tls)
-        self.info = self._info(port, tls_port, lambda_endpoint, str(ca_bundle))
-        await asyncio.gather(creating, self._lambda.start(options.prewarm))
+        return app
 
     async def _stop(self) -> None:
         if self._gateway is not None:
@@ -139,30 +179,28 @@ class LocalStack:
         if self._runner is not None:
             await self._runner.cleanup()
         await self._services.stop()
+        for bound in self._sockets:
+            bound.close()
         self._folder.cleanup()
 
-    async def _listen(
-        self, app: web.Application, port: int, tls_port: int, tls: ssl.SSLContext
-    ) -> None:
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-        await self._runner.setup()
-        host = self._options.host
-        sites = [
-            (web.TCPSite(self._runner, host, port), port, "--port"),
-            # `localhost` may be ::1 as well; the functions connect to it by that name.
-            (
-                web.TCPSite(self._runner, "127.0.0.1", tls_port, ssl_context=tls),
-                tls_port,
-                "--tls-port",
-            ),
-        ]
-        for site, number, option in sites:
-            try:
-                await site.start()
-            except OSError:
-                raise PortInUse(
-                    f"Port {number} is in use. Stop what uses it, or choose another with {option}."
-                ) from None
+    def _bound(self, host: str, port: int, option: str) -> socket.socket:
+        """A listening socket, taken now: URLs must be known before anything starts."""
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        found = socket.socket(family, kind, protocol)
+        self._sockets.append(found)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            found.bind(address)
+            found.listen(BACKLOG)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                said = f"Port {port} is in use. Stop what uses it, or choose another with {option}."
+            else:
+                said = f"Port {port} cannot be used ({error.strerror}). Choose another: {option}."
+            raise PortInUse(said) from None
+        return found
 
     def _certificate(self) -> tuple[ssl.SSLContext, Path]:
         authority = trustme.CA()
@@ -177,11 +215,20 @@ class LocalStack:
         self, port: int, tls_port: int, lambda_endpoint: str, ca_bundle: str
     ) -> dict[str, Any]:
         stages = [api.stage for api in self.stack.apis]
+        apis = {
+            api.logical_id: {
+                "websocket_url": f"ws://localhost:{port}/{api.stage}",
+                "wss_url": f"wss://localhost:{tls_port}/{api.stage}",
+                "management_url": f"https://localhost:{tls_port}/{api.stage}",
+            }
+            for api in self.stack.apis
+        }
         stage = stages[0] if stages else ""
         return {
             "websocket_url": f"ws://localhost:{port}/{stage}",
             "wss_url": f"wss://localhost:{tls_port}/{stage}",
             "management_url": f"https://localhost:{tls_port}/{stage}",
+            "apis": apis,
             "static_url": f"http://localhost:{port}/",
             "lambda_endpoint": lambda_endpoint,
             "aws_endpoint": self._services.endpoint,
@@ -197,12 +244,16 @@ class LocalStack:
         return web.Response(text=json.dumps(self.info), content_type="application/json")
 
 
-def _free_port(host: str, wanted: int) -> int:
-    """The wanted port, or one that the system chooses now: URLs must be known beforehand."""
-    if wanted:
-        return wanted
-    import socket
+def _port(bound: socket.socket) -> int:
+    return int(bound.getsockname()[1])
 
-    with socket.socket() as probe:
-        probe.bind((host or "127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+
+@web.middleware
+async def _no_other_sockets(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """A handshake with what is no stage is 403, whatever else is served at that path."""
+    wanted = request.headers.get("Upgrade", "").lower() == "websocket"
+    if wanted and "stage" not in request.match_info:
+        return web.json_response({"message": "Forbidden"}, status=403)
+    return await handler(request)

@@ -17,18 +17,25 @@ class Connection:
 
     Attributes:
         closing: code and reason for `$disconnect`, when it was the gateway that closed.
+        warned: whether a large message has been remarked on.
     """
 
     caller: Caller
     socket: web.WebSocketResponse
     last_active_ms: int = field(default_factory=now_ms)
     closing: tuple[int, str] | None = None
+    warned: bool = False
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def open(self) -> bool:
+        """Whether something can still be sent."""
+        return not self.socket.closed and self.closing is None
 
     async def send(self, frame: str) -> bool:
         """Write a text frame, in the order of the calls; False if the socket is closed."""
         async with self._writing:
-            if self.socket.closed or self.closing:
+            if not self.open:
                 return False
             self.last_active_ms = now_ms()
             try:
@@ -38,7 +45,7 @@ class Connection:
             return True
 
     async def close(self, code: int, reason: str, *, told: tuple[int, str] | None = None) -> None:
-        """Close it from our side.
+        """Close it from our side; waits for the client to agree, for a moment.
 
         Args:
             told: what `$disconnect` is told, if that differs from the close frame.
@@ -65,7 +72,9 @@ class Connections:
     def find(self, api_id: str, connection_id: str) -> Connection | None:
         """An open connection of an API."""
         found = self._open.get(connection_id)
-        return found if found is not None and found.caller.api_id == api_id else None
+        if found is None or found.caller.api_id != api_id or not found.open:
+            return None
+        return found
 
     def all(self) -> list[Connection]:
         """Every open connection."""

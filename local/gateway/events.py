@@ -5,6 +5,7 @@ Shapes and order as captured on AWS; see "Set up a WebSocket API integration req
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,12 @@ from multidict import CIMultiDictProxy, MultiMapping
 
 from local.gateway.identifiers import new_id, now_ms, request_time
 
-_NOT_PASSED_ON = frozenset({"connection", "upgrade", "content-length"})
+_NOT_PASSED_ON = frozenset(
+    {
+        *("connection", "upgrade", "content-length", "host", "x-amzn-trace-id"),
+        *("x-forwarded-for", "x-forwarded-port", "x-forwarded-proto"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +41,27 @@ class Caller:
 
 
 def connect_event(
-    caller: Caller, headers: CIMultiDictProxy[str], query: MultiMapping[str]
+    caller: Caller,
+    headers: CIMultiDictProxy[str],
+    query: MultiMapping[str],
+    *,
+    port: int,
+    secure: bool,
 ) -> dict[str, Any]:
-    """The event of `$connect`."""
+    """The event of `$connect`.
+
+    Args:
+        headers: what the client sent; API Gateway adds who it was, and which host it wanted.
+        port: that the client connected to.
+    """
     passed = [(k, v) for k, v in headers.items() if k.lower() not in _NOT_PASSED_ON]
+    passed = [("Host", caller.domain_name), *passed]
+    passed += [
+        ("X-Amzn-Trace-Id", f"Root=1-{int(now_ms() / 1000):08x}-{os.urandom(12).hex()}"),
+        ("X-Forwarded-For", caller.source_ip),
+        ("X-Forwarded-Port", str(port)),
+        ("X-Forwarded-Proto", "https" if secure else "http"),
+    ]
     event: dict[str, Any] = {
         "headers": dict(passed),
         "multiValueHeaders": _multi(passed),
@@ -55,7 +78,7 @@ def connect_event(
 
 def message_event(caller: Caller, route_key: str, body: str) -> dict[str, Any]:
     """The event of a message."""
-    context = _context(caller, route_key, "MESSAGE", {"messageId": new_id()})
+    context = _context(caller, route_key, "MESSAGE", {"messageId": new_id(caller.connection_id)})
     return {
         **_stage_variables(caller),
         "requestContext": context,

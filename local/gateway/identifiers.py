@@ -7,15 +7,23 @@ import os
 import time
 from datetime import UTC, datetime
 
+_SHARED = 7
+"""Characters that ids of one connection have in common, its padding included."""
 
-def new_id() -> str:
+
+def new_id(kin: str = "") -> str:
     """11 bytes as base64url with padding: 16 characters that end in `=`.
 
     The first bytes follow the clock, as on AWS; `-`, `_` and `=` do occur there too, and
     break code that puts an id into a URL as it is.
+
+    Args:
+        kin: an id whose last characters the new one shares, as a message's are its
+            connection's.
     """
     seconds = int(time.time()).to_bytes(5, "big")[1:]
-    return base64.urlsafe_b64encode(seconds + os.urandom(7)).decode()
+    made = base64.urlsafe_b64encode(seconds + os.urandom(7)).decode()
+    return made[:-_SHARED] + kin[-_SHARED:] if kin else made
 
 
 def request_time(epoch_ms: int) -> str:

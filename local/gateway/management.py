@@ -33,8 +33,12 @@ def routes(apis: dict[str, WebSocketApi], connections: Connections) -> list[web.
 
         return handle
 
+    async def without_stage(_request: web.Request) -> web.Response:
+        return _refusal(403, "ForbiddenException", "Forbidden")
+
     path = "/{stage}/@connections/{connection}"
     return [
+        web.route("*", "/@connections/{connection}", without_stage),
         web.post(path, found(_post)),
         web.get(path, found(_get)),
         web.delete(path, found(_delete)),

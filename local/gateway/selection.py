@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 _REFERENCE = re.compile(r"\$\{(request\.body\.[^}]+)\}")
+_STEP = re.compile(r"""((?:^|\.)([^.\[\]]+)|\[(\d+)\]|\[["']([^"']+)["']\])""")
 _MISSING = object()
 
 
@@ -28,10 +29,19 @@ def selected_key(expression: str, body: str) -> str:
 
 
 def _at(message: Any, path: str) -> Any:
-    for name in path.split("."):
-        if not isinstance(message, dict) or name not in message:
-            return _MISSING
-        message = message[name]
+    """What a path such as `a.b[0]` or `a['b c']` leads to."""
+    steps = _STEP.findall(path)
+    if "".join(whole for whole, *_ in steps) != path:
+        return _MISSING
+    for _, name, index, quoted in steps:
+        if index:
+            if not isinstance(message, list) or int(index) >= len(message):
+                return _MISSING
+            message = message[int(index)]
+        else:
+            if not isinstance(message, dict) or (name or quoted) not in message:
+                return _MISSING
+            message = message[name or quoted]
     return message
 
 

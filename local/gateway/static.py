@@ -38,6 +38,8 @@ def routes(mounts: list[Mount]) -> list[web.RouteDef]:
 
 def _handler(folder: Path) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def serve(request: web.Request) -> web.StreamResponse:
+        if "\0" in request.match_info["path"]:
+            return web.Response(status=404, text="Not found")
         path = (folder / request.match_info["path"]).resolve()
         if path.is_dir():
             path /= "index.html"

@@ -24,6 +24,12 @@ from local.runtime.service import LambdaService, Throttled, UnknownFunction
 from local.template.model import Route, WebSocketApi
 
 MAX_MESSAGE_BYTES = 128 * 1024
+FRAME_BYTES = 32 * 1024
+"""API Gateway's limit of one frame. Browsers cannot choose their frames, and published
+samples exceed it, so a larger message is remarked on and let through."""
+CLOSE_TIMEOUT_S = 2.0
+ABNORMAL = (1006, "")
+"""What `$disconnect` is told of a connection that was lost without a close frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +85,24 @@ class WebSocketGateway:
             self._log(f"{caller.connection_id} refused with {status}")
             return web.Response(status=status)
         socket = web.WebSocketResponse(
-            protocols=(protocol,) if protocol else (),
             compress=False,
-            max_msg_size=MAX_MESSAGE_BYTES,
-            autoping=True,
+            max_msg_size=MAX_MESSAGE_BYTES + 1,  # aiohttp refuses what is as large as this
+            timeout=CLOSE_TIMEOUT_S,
         )
+        if protocol:
+            # As the handler returned it, whether or not the client asked for it: aiohttp
+            # itself would send only what the client offered.
+            socket.headers["Sec-WebSocket-Protocol"] = protocol
+        if request.transport is None or request.transport.is_closing():
+            self._log(f"{caller.connection_id} left during $connect")
+            self._start(self._disconnect(api, caller, *ABNORMAL))
+            return socket
         await socket.prepare(request)
         connection = Connection(caller, socket)
         self._connections.add(connection)
         self._log(f"{caller.connection_id} connected")
         watching = asyncio.create_task(self._watch(connection))
-        code, reason = 1006, ""
+        code, reason = ABNORMAL
         try:
             code, reason = await self._receive(api, connection)
         finally:
@@ -103,9 +116,11 @@ class WebSocketGateway:
     async def stop(self) -> None:
         """Close all connections and drop what still runs."""
         self._stopping = True
-        for connection in self._connections.all():
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(connection.close(1001, "Going away"), 0.3)
+        closes = [
+            asyncio.wait_for(connection.close(1001, "Going away"), 0.3)
+            for connection in self._connections.all()
+        ]
+        await asyncio.gather(*closes, return_exceptions=True)
         for task in self._running:
             task.cancel()
 
@@ -128,7 +143,10 @@ class WebSocketGateway:
         route = api.routes.get("$connect")
         if route is None:
             return 200, ""
-        event = connect_event(caller, request.headers, request.query)
+        port = request.transport.get_extra_info("sockname")[1] if request.transport else 0
+        event = connect_event(
+            caller, request.headers, request.query, port=port, secure=request.secure
+        )
         try:
             result = await self._invoke(route, event)
         except Throttled:
@@ -137,11 +155,7 @@ class WebSocketGateway:
             return 500, ""
         except TimeoutError:
             return 504, ""
-        answer = _object(result)
-        if result.error or not isinstance(answer.get("statusCode"), int):
-            return 502, ""
-        headers = {str(k).lower(): str(v) for k, v in (answer.get("headers") or {}).items()}
-        return int(answer["statusCode"]), headers.get("sec-websocket-protocol", "")
+        return (502, "") if result.error else _answer(_object(result))
 
     async def _receive(self, api: WebSocketApi, connection: Connection) -> tuple[int, str]:
         """Take messages until the connection is closed; code and reason for `$disconnect`."""
@@ -150,6 +164,7 @@ class WebSocketGateway:
             message = await socket.receive()
             if message.type is WSMsgType.TEXT:
                 connection.last_active_ms = now_ms()
+                self._remark_on(connection, message.data)
                 self._start(self._message(api, connection, message.data))
             elif message.type is WSMsgType.BINARY:
                 await connection.close(WSCloseCode.UNSUPPORTED_DATA, "Binary is not supported")
@@ -161,9 +176,9 @@ class WebSocketGateway:
                     return 1005, "Client-side close frame status not set"
                 return int(message.data), str(message.extra or "")
             elif message.type is WSMsgType.ERROR:
-                return int(socket.close_code or 1006), ""
+                return int(getattr(message.data, "code", ABNORMAL[0])), ""
             elif message.type in (WSMsgType.CLOSING, WSMsgType.CLOSED):
-                return connection.closing or (int(socket.close_code or 1006), "")
+                return connection.closing or ABNORMAL
 
     async def _message(self, api: WebSocketApi, connection: Connection, body: str) -> None:
         key = selected_key(api.route_selection_expression, body)
@@ -206,6 +221,14 @@ class WebSocketGateway:
             f'"requestId":"{request_id}"}}'
         )
 
+    def _remark_on(self, connection: Connection, body: str) -> None:
+        if len(body) > FRAME_BYTES and not connection.warned:
+            connection.warned = True
+            self._log(
+                f"{connection.caller.connection_id} sent a message of more than 32 KB: API "
+                "Gateway closes the connection (1009) if that comes in one frame"
+            )
+
     async def _watch(self, connection: Connection) -> None:
         """Close a connection that is idle or too old."""
         limits = self._limits
@@ -222,6 +245,15 @@ class WebSocketGateway:
         task = asyncio.create_task(coroutine)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+
+
+def _answer(answer: dict[str, Any]) -> tuple[int, str]:
+    """Status and subprotocol of a handshake; 502 for what is no proxy response."""
+    status, headers = answer.get("statusCode"), answer.get("headers") or {}
+    if not isinstance(status, int) or not 200 <= status < 600 or not isinstance(headers, dict):
+        return 502, ""
+    named = {str(name).lower(): str(value) for name, value in headers.items()}
+    return status, named.get("sec-websocket-protocol", "")
 
 
 def _object(result: Result) -> dict[str, Any]:

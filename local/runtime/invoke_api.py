@@ -44,7 +44,7 @@ def routes(service: LambdaService) -> list[web.RouteDef]:
             return _error(404, "ResourceNotFoundException", str(unknown))
         except Throttled:
             return _error(429, "TooManyRequestsException", "Rate Exceeded.")
-        headers = {"X-Amz-Executed-Version": "$LATEST"}
+        headers = {"X-Amz-Executed-Version": service.find(reference).version}
         if result.error:
             headers["X-Amz-Function-Error"] = "Unhandled"
         return _answer(200, result.payload, headers)

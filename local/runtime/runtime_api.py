@@ -107,7 +107,9 @@ class RuntimeApi:
         elif endpoint.endswith("/error") and endpoint.startswith("invocation/"):
             self._settle(Result(body, error=True))
             _write(writer, 202, b"{}")
-        elif endpoint == "init/error":
+        elif endpoint == "restore/next":  # SnapStart: the snapshot is taken and restored here
+            _write(writer, 200, b"")
+        elif endpoint in ("init/error", "restore/error"):
             self.init_error = Result(body, error=True)
             self.init_failed.set()
             _write(writer, 202, b"{}")

@@ -11,12 +11,16 @@ import os
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from local.runtime.environment import Environment, Log
 from local.runtime.runtime_api import Result
 from local.template.model import Function
 
+LATEST = "$LATEST"
+PUBLISHED = "1"
+"""The version that a template publishes; it is never published again here."""
 IDLE_S = 300.0
 """How long an unused environment is kept."""
 CONCURRENCY = 1000
@@ -38,23 +42,30 @@ class UnknownFunction(Exception):
 
 
 class Pool:
-    """The environments of one function.
+    """The environments of one version of a function.
 
     An invocation takes an idle environment, or waits for the first that becomes free or
     has started. Environments start as many at a time as the machine has cores: more would
     only be slower, all of them.
 
     Args:
-        concurrency: how many invocations may run or wait.
+        version: `$LATEST` or a published one.
+        room: how many invocations may run or wait, shared with other pools.
     """
 
     def __init__(
-        self, function: Function, variables: dict[str, str], log: Log, concurrency: int
+        self,
+        function: Function,
+        version: str,
+        endpoints: Mapping[str, str],
+        log: Log,
+        room: asyncio.Semaphore,
     ) -> None:
         self.function = function
-        self._variables = variables
+        self.version = version
+        self._endpoints = endpoints
         self._log = log
-        self._room = asyncio.Semaphore(concurrency)
+        self._room = room
         self._idle: list[Environment] = []
         self._busy: set[Environment] = set()
         self._waiting: deque[asyncio.Future[Environment | Result]] = deque()
@@ -88,6 +99,9 @@ class Pool:
                 self._busy.discard(environment)
                 if environment.alive:
                     self._give(environment)
+                else:
+                    await environment.stop()
+                    self._start_more()  # there is room for another now
 
     async def end_idle(self) -> None:
         """End environments that have not been used for a while."""
@@ -98,8 +112,10 @@ class Pool:
 
     async def stop(self) -> None:
         """End all environments."""
-        for task in self._starting:
+        starting = list(self._starting)
+        for task in starting:
             task.cancel()
+        await asyncio.gather(*starting, return_exceptions=True)
         environments = [*self._idle, *self._busy]
         self._idle.clear()
         await asyncio.gather(*(environment.stop() for environment in environments))
@@ -110,6 +126,7 @@ class Pool:
             environment = self._idle.pop()  # the one used last, as Lambda does it
             if environment.alive:
                 return environment
+            await environment.stop()  # it died between invocations
         waiting: asyncio.Future[Environment | Result] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
         self._start_more()
@@ -134,7 +151,7 @@ class Pool:
             self._start_more()
 
     async def _start(self) -> None:
-        environment = Environment(self.function, self._variables, self._log)
+        environment = Environment(self.function, self.version, self._endpoints, self._log)
         try:
             error = await environment.start()
         except BaseException:
@@ -155,39 +172,51 @@ class Pool:
             self._idle.append(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a reference to a function means: a version of it, and the ARN it goes by."""
+
+    function: Function
+    version: str
+    arn: str
+
+
 class LambdaService:
     """All functions of a stack.
 
     Args:
-        concurrency: of a function that reserves none.
+        endpoints: environment variables with credentials and endpoints.
+        concurrency: of the account, shared by the functions that reserve none.
     """
 
     def __init__(
         self,
         functions: Iterable[Function],
-        variables: dict[str, str],
+        endpoints: Mapping[str, str],
         log: Log,
         concurrency: int = CONCURRENCY,
     ) -> None:
-        self._pools = {
-            function.name: Pool(
-                function,
-                variables,
-                log,
-                concurrency
-                if function.reserved_concurrency is None
-                else function.reserved_concurrency,
-            )
-            for function in functions
-        }
+        self._functions = {function.name: function for function in functions}
+        self._endpoints = endpoints
         self._log = log
+        self._room = asyncio.Semaphore(concurrency)
+        self._reserved = {
+            function.name: asyncio.Semaphore(function.reserved_concurrency)
+            for function in self._functions.values()
+            if function.reserved_concurrency is not None
+        }
+        self._pools: dict[tuple[str, str], Pool] = {}
         self._events: set[asyncio.Task[None]] = set()
         self._cleaning: asyncio.Task[None] | None = None
 
     async def start(self, prewarm: int) -> None:
-        """Start `prewarm` environments of every function."""
+        """Start `prewarm` environments of every function, of its published version if any."""
         self._cleaning = asyncio.create_task(self._clean())
-        await asyncio.gather(*(pool.prewarm(prewarm) for pool in self._pools.values()))
+        pools = [
+            self._pool(function, PUBLISHED if function.published else LATEST)
+            for function in self._functions.values()
+        ]
+        await asyncio.gather(*(pool.prewarm(prewarm) for pool in pools))
 
     async def stop(self) -> None:
         """End everything that runs."""
@@ -204,8 +233,9 @@ class LambdaService:
             UnknownFunction: there is none of that name, ARN or alias.
             Throttled: its concurrency is used up.
         """
-        pool, arn = self.find(reference)
-        return await pool.invoke(event, arn=arn, wait=False)
+        target = self.find(reference)
+        pool = self._pool(target.function, target.version)
+        return await pool.invoke(event, arn=target.arn, wait=False)
 
     def invoke_later(self, reference: str, event: bytes) -> None:
         """Invoke asynchronously: queued, and tried again when it fails.
@@ -213,35 +243,49 @@ class LambdaService:
         Raises:
             UnknownFunction: there is none of that name, ARN or alias.
         """
-        pool, arn = self.find(reference)
-        task = asyncio.create_task(self._run_later(pool, arn, event))
+        task = asyncio.create_task(self._run_later(self.find(reference), event))
         self._events.add(task)
         task.add_done_callback(self._events.discard)
 
-    def find(self, reference: str) -> tuple[Pool, str]:
-        """The function that a name, `name:alias` or ARN means, and its full ARN."""
-        name = reference.rsplit(":function:", 1)[-1]
-        name, _, qualifier = name.partition(":")
-        pool = self._pools.get(name)
-        if pool is None:
-            raise UnknownFunction(f"Function not found: {reference}")
-        known = pool.function.aliases | {"", "$LATEST"}
-        if qualifier not in known and not qualifier.isdigit():
-            raise UnknownFunction(f"Function not found: {pool.function.arn}:{qualifier}")
-        return pool, pool.function.arn + (f":{qualifier}" if qualifier else "")
+    def find(self, reference: str) -> Target:
+        """What a name, `name:alias` or ARN means.
 
-    async def _run_later(self, pool: Pool, arn: str, event: bytes) -> None:
-        for attempt in range(pool.function.retries + 1):
+        Raises:
+            UnknownFunction: there is none of that name, ARN or alias.
+        """
+        name, _, qualifier = reference.rsplit(":function:", 1)[-1].partition(":")
+        function = self._functions.get(name)
+        if function is None:
+            raise UnknownFunction(f"Function not found: {reference}")
+        arn = function.arn + (f":{qualifier}" if qualifier else "")
+        if qualifier in ("", LATEST):
+            return Target(function, LATEST, arn)
+        if qualifier not in function.aliases and not (
+            function.published and qualifier == PUBLISHED
+        ):
+            raise UnknownFunction(f"Function not found: {arn}")
+        return Target(function, PUBLISHED if function.published else LATEST, arn)
+
+    def _pool(self, function: Function, version: str) -> Pool:
+        key = (function.name, version)
+        if key not in self._pools:
+            room = self._reserved.get(function.name, self._room)
+            self._pools[key] = Pool(function, version, self._endpoints, self._log, room)
+        return self._pools[key]
+
+    async def _run_later(self, target: Target, event: bytes) -> None:
+        pool = self._pool(target.function, target.version)
+        for attempt in range(target.function.retries + 1):
             if attempt:
                 await asyncio.sleep(RETRY_DELAY_S * attempt)
-            result = await pool.invoke(event, arn=arn, wait=True)
+            result = await pool.invoke(event, arn=target.arn, wait=True)
             if not result.error:
                 return
-        self._log(pool.function.logical_id, f"asynchronous invocation failed: {arn}")
+        self._log(target.function.logical_id, f"asynchronous invocation failed: {target.arn}")
 
     async def _clean(self) -> None:
         while True:
             await asyncio.sleep(IDLE_S / 4)
             with contextlib.suppress(OSError):
-                for pool in self._pools.values():
+                for pool in list(self._pools.values()):
                     await pool.end_idle()

@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 from local.template.model import Stack
 
@@ -19,6 +20,10 @@ _CREDENTIALS = {
     "AWS_SESSION_TOKEN": "local",
 }
 _START_TIMEOUT_S = 30
+
+
+class ServicesError(Exception):
+    """A service cannot be used; a sentence that says which and why."""
 
 
 class AwsServices:
@@ -45,12 +50,13 @@ class AwsServices:
             env={k: v for k, v in os.environ.items() if not k.startswith("AWS_")},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C in the terminal is for the stack alone
         )
         assert self._process.stdout is not None
         async with asyncio.timeout(_START_TIMEOUT_S):
             line = await self._process.stdout.readline()
         if not line:
-            raise RuntimeError("moto's server did not start")
+            raise ServicesError("moto's server did not start; it says why above.")
         self.endpoint = f"http://127.0.0.1:{int(line)}"
 
     async def stop(self) -> None:
@@ -61,18 +67,36 @@ class AwsServices:
             await self._process.wait()
 
     async def create(self, stack: Stack) -> None:
-        """Create the stack's tables and secrets."""
-        await asyncio.to_thread(self._create, stack)
+        """Create the stack's tables and secrets.
 
-    def variables(self, region: str, lambda_endpoint: str, ca_bundle: str) -> dict[str, str]:
-        """Environment variables that make every AWS SDK come here."""
+        Raises:
+            ServicesError: DynamoDB cannot be reached, or refuses a definition.
+        """
+        try:
+            await asyncio.to_thread(self._create, stack)
+        except BotoCoreError as error:
+            raise ServicesError(f"{error} (--dynamodb-endpoint says where it is.)") from None
+        except ClientError as error:
+            raise ServicesError(f"The template's tables and secrets: {error}") from None
+
+    def variables(
+        self, region: str, lambda_endpoint: str, gateway_endpoint: str, ca_bundle: str
+    ) -> dict[str, str]:
+        """Environment variables that make every AWS SDK come here.
+
+        Args:
+            gateway_endpoint: without a stage: a management client that was not given one
+                gets 403 on AWS, and must not succeed here.
+        """
         return {
             **_CREDENTIALS,
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ENDPOINT_URL_DYNAMODB": self.dynamodb_endpoint,
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER": self.endpoint,
             "AWS_ENDPOINT_URL_LAMBDA": lambda_endpoint,
+            "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": gateway_endpoint,
             "AWS_CA_BUNDLE": ca_bundle,
         }
 
@@ -92,7 +116,8 @@ class AwsServices:
                     )
         manager = self._client("secretsmanager", self.endpoint, stack.region)
         for secret in stack.secrets:
-            manager.create_secret(Name=secret.name, SecretString=secret.value)
+            value = {} if secret.value is None else {"SecretString": secret.value}
+            manager.create_secret(Name=secret.name, **value)
 
     def _client(self, service: str, endpoint: str, region: str) -> Any:
         return boto3.client(

@@ -16,6 +16,7 @@ from typing import Any
 
 from moto import backends
 from moto.core import responses
+from moto.core.utils import method_names_from_class
 from moto.dynamodb.models.table import Table
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -39,9 +40,11 @@ _STRING_COMPARISONS: dict[str, Callable[..., bool]] = {
 def make_quick() -> None:
     """Replace what is slow in moto, in this process."""
     folders = tuple(backends.list_of_moto_modules())
-    backends.list_of_moto_modules = lambda: folders
-    responses.method_names_from_class = functools.cache(responses.method_names_from_class)
-    Table.query = _quick(Table.query)
+    modules: list[Any] = [backends, responses]  # Any: what is replaced is not theirs to export
+    modules[0].list_of_moto_modules = lambda: folders
+    modules[1].method_names_from_class = functools.cache(method_names_from_class)
+    table: Any = Table
+    table.query = _quick(Table.query)
 
 
 def one_at_a_time(app: Wsgi) -> Wsgi:

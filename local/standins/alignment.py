@@ -89,9 +89,10 @@ def align(text: str, words: Sequence[tuple[int, int, float]], duration_ms: float
     ends: list[float] = []
     for (first, word_end, start), (following, _, end) in itertools.pairwise(anchors):
         count, gap = word_end - first, following - word_end
-        gap_ms = (end - start) * (GAP_SHARE if count else 1.0) if gap else 0.0
-        _share(start, end - gap_ms, count, starts, ends)
-        _share(end - gap_ms, end, gap, starts, ends)
+        word_share = 1.0 if not gap else (1 - GAP_SHARE if count else 0.0)
+        word_end_ms = start + (end - start) * word_share
+        _share(start, word_end_ms, count, starts, ends)
+        _share(word_end_ms, end, gap, starts, ends)
     return CharacterTimes(tuple(text), tuple(starts), tuple(ends))
 
 

@@ -152,7 +152,7 @@ def to_ulaw(samples: Samples) -> bytes:
     """G.711 µ-law, 8 bits a sample."""
     # On 14 bits, as G.711 has it: negative samples are rounded away from zero.
     wide = samples.astype(np.int32) >> 2
-    magnitude = np.minimum(np.abs(wide), 8159) + 33
+    magnitude = np.minimum(np.abs(wide) + 33, 8191)
     exponent = np.floor(np.log2(magnitude)).astype(np.int32) - 5
     mantissa = (magnitude >> (exponent + 1)) & 0x0F
     sign = np.where(samples < 0, 0x80, 0)

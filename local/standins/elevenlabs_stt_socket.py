@@ -108,7 +108,7 @@ class SttSocket:
         if self._fault and self._fault.stall == "after":
             await stall(self._request)
         self._session = _Session(self, self._service, options)
-        while (frame := await self._receive()) is not None:
+        while (frame := await self._receive(self._session)) is not None:
             await self._handle(frame, options, self._session)
 
     def _authorized(self) -> bool:
@@ -117,13 +117,16 @@ class SttSocket:
             return self._service.accepts(key)
         return self._service.use_token(self._request.query.get("token"), "realtime_scribe")
 
-    async def _receive(self) -> dict[str, Any] | None:
+    async def _receive(self, session: _Session) -> dict[str, Any] | None:
         idle_s = self._service.settings.oddities.stt_idle_s
-        try:
-            message = await self._socket.receive(timeout=idle_s)
-        except TimeoutError:
-            await self._socket.close(code=1000, message=b"No audio received")
-            return None
+        while True:
+            try:
+                message = await self._socket.receive(timeout=idle_s)
+                break
+            except TimeoutError:
+                if not session.is_answering:
+                    await self._socket.close(code=1000, message=b"No audio received")
+                    return None
         if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
             return None
         try:
@@ -143,7 +146,7 @@ class SttSocket:
             self._chunks += 1
             if self._fault and self._fault.cut == self._chunks:
                 reset_connection(self._request)
-            await session.hear(audio)
+            session.hear(audio)
         if frame.get("commit"):
             await session.commit_asked()
 
@@ -183,10 +186,16 @@ class _Session:
         self._utterance = self._new_utterance()
         self._uncommitted_bytes = 0
         self._offset_s = 0.0
+        self._unanswered = 0
         self._finals: asyncio.Queue[tuple[Utterance, float, float]] = asyncio.Queue()
         self._tasks = {asyncio.create_task(self._answer())}
 
-    async def hear(self, audio: bytes) -> None:
+    @property
+    def is_answering(self) -> bool:
+        """Whether a commit has not been answered yet."""
+        return self._unanswered > 0
+
+    def hear(self, audio: bytes) -> None:
         """The next audio."""
         self._utterance.hear(audio)
         self._uncommitted_bytes += len(audio)
@@ -230,6 +239,7 @@ class _Session:
         self._offset_s += self._uncommitted_s
         self._uncommitted_bytes = 0
         self._number += 1
+        self._unanswered += 1
         self._utterance = self._new_utterance()
 
     def _on_partial(self, number: int, text: str) -> None:
@@ -245,18 +255,21 @@ class _Session:
 
     async def _answer(self) -> None:
         while True:
-            utterance, committed, offset_s = await self._finals.get()
-            try:
-                recognised = await utterance.finish()
-            except RecognitionFailed as failed:
-                await self._socket.send({"message_type": "transcriber_error", "error": str(failed)})
-                continue
-            delays, oddities = self._service.settings.delays, self._service.settings.oddities
-            await sleep_until(committed + delays.stt_final_ms / 1000)
-            for _ in range(2 if oddities.stt_duplicate_finals else 1):
-                await self._send_final(recognised, offset_s)
-            if oddities.stt_stale_partials:
-                await self._socket.send_transcript(_partial(recognised.text))
+            await self._answer_one(*await self._finals.get())
+            self._unanswered -= 1
+
+    async def _answer_one(self, utterance: Utterance, committed: float, offset_s: float) -> None:
+        try:
+            recognised = await utterance.finish()
+        except RecognitionFailed as failed:
+            await self._socket.send({"message_type": "transcriber_error", "error": str(failed)})
+            return
+        delays, oddities = self._service.settings.delays, self._service.settings.oddities
+        await sleep_until(committed + delays.stt_final_ms / 1000)
+        for _ in range(2 if oddities.stt_duplicate_finals else 1):
+            await self._send_final(recognised, offset_s)
+        if oddities.stt_stale_partials:
+            await self._socket.send_transcript(_partial(recognised.text))
 
     async def _send_final(self, recognised: Recognised, offset_s: float) -> None:
         text = written(recognised.text, complete=True)

@@ -104,8 +104,9 @@ def _unigrams(counts: Counter[Gram], common: Sequence[str]) -> dict[Gram, float]
     found = {gram: (1 - GENERAL_SHARE) * count / total for gram, count in counts.items()}
     # Zipf's law: a word's frequency falls with its rank.
     weights = [1 / (rank + _RANK_OFFSET) for rank in range(len(common))]
+    share = GENERAL_SHARE / sum(weights)
     for word, weight in zip(common, weights, strict=True):
-        found[word,] = found.get((word,), 0.0) + GENERAL_SHARE * weight / sum(weights)
+        found[word,] = found.get((word,), 0.0) + share * weight
     return found
 
 

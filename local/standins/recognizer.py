@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -17,10 +18,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.standins.audio_formats import StreamResampler, from_pcm, from_ulaw, to_pcm
-from local.standins.recognition_worker import HEADER, SAMPLE_RATE_HZ
+from local.standins.recognition_wire import HEADER, SAMPLE_RATE_HZ
 
 MIN_WORKERS = 1
-MAX_WORKERS = 8
+MAX_WORKERS = max(2, min(8, 2 * (os.cpu_count() or 1)))
+"""More than the cores can feed would only start slowly; later utterances wait their turn."""
 
 _QUESTIONS = frozenset(
     [

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from local.standins.recognition_worker import SAMPLE_RATE_HZ
+from local.standins.recognition_wire import SAMPLE_RATE_HZ
 
 FRAME_MS = 20
 LEVEL_AT_DEFAULT = 400

@@ -70,7 +70,7 @@ VOICES: dict[str, Voice] = {
         Voice("EXAVITQu4vr4xnSDxMaL", "Bella", "en-us+f2", "female"),
         Voice("ErXwobaYiN019PkySvjV", "Antoni", "en-us+edward", "male"),
         Voice("TxGEqnHWrfWFTfGW9XjX", "Josh", "en-us+benjamin", "male", 150),
-        Voice("JBFqnCBsd6RMkjVDRZzb", "George", "en-us+m3", "male"),
+        Voice("JBFqnCBsd6RMkjVDRZzb", "George", "en-us+klatt2", "male", 150),
     )
 }
 

@@ -13,8 +13,11 @@ class Function:
 
     Attributes:
         code: folder that holds the handler's module.
+        inline: the code itself, when the template carries it; `code` is then not there yet.
         layers: folders whose content Lambda would put on `sys.path`.
+        reserved_concurrency: None if it shares what the account has.
         aliases: names under which it can be invoked, besides `$LATEST`.
+        published: whether it has a version 1, which its aliases mean.
         retries: how often a failed asynchronous invocation is tried again.
     """
 
@@ -31,6 +34,10 @@ class Function:
     reserved_concurrency: int | None
     aliases: frozenset[str]
     retries: int
+    published: bool = False
+    snap_start: bool = False
+    log_format: str = "Text"
+    inline: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,8 @@ class Route:
     """A route of a WebSocket API.
 
     Attributes:
-        function: name or ARN of the Lambda function behind it.
+        function: name or ARN of the Lambda function behind it; empty if there is none that
+            can be invoked, which is an error for whoever calls.
         two_way: whether what the function returns is sent to the client.
     """
 
@@ -76,12 +84,16 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret in Secrets Manager."""
+    """A secret in Secrets Manager.
+
+    Attributes:
+        value: None for a secret that has none yet.
+    """
 
     logical_id: str
     name: str
     arn: str
-    value: str
+    value: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import secrets as randomness
-import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from local.template.apis import ApiReader
+from local.template.generated import generated_secret
 from local.template.intrinsics import ACCOUNT_ID, PARTITION, URL_SUFFIX, Resolver, TemplateError
-from local.template.model import Function, Route, Secret, Stack, Table, WebSocketApi
+from local.template.model import Function, Secret, Stack, Table, WebSocketApi
+from local.template.references import STACK_NAME, References
 from local.template.transform import Transformed, transformed
 
 DEFAULT_TIMEOUT_S = 3.0
 DEFAULT_MEMORY_MB = 128
 DEFAULT_ASYNC_RETRIES = 2
 """Lambda's own defaults ("Configuring error handling settings for asynchronous invocations")."""
-MAX_INTEGRATION_TIMEOUT_S = 29.0
 
 _SERVED = frozenset(
     {
@@ -39,13 +38,19 @@ _SERVED = frozenset(
 )
 _WITHOUT_EFFECT = frozenset(
     {
-        "AWS::IAM::Role",
-        "AWS::IAM::Policy",
+        "AWS::CDK::Metadata",
+        "AWS::CloudFormation::WaitConditionHandle",
+        "AWS::CloudWatch::Alarm",
+        "AWS::CloudWatch::CompositeAlarm",
+        "AWS::CloudWatch::Dashboard",
         "AWS::IAM::ManagedPolicy",
+        "AWS::IAM::Policy",
+        "AWS::IAM::Role",
+        "AWS::KMS::Alias",
+        "AWS::KMS::Key",
         "AWS::Lambda::Permission",
         "AWS::Logs::LogGroup",
-        "AWS::CloudWatch::Alarm",
-        "AWS::CloudWatch::Dashboard",
+        "AWS::Logs::MetricFilter",
     }
 )
 _TABLE_KEYS = (
@@ -78,12 +83,16 @@ class _Reader:
         self._domain_name = domain_name
         self._resources: dict[str, dict[str, Any]] = source.template["Resources"]
         self._properties: dict[str, dict[str, Any]] = {}
+        self._notices = list(source.notices)
+        self._references = References(
+            self._resources, lambda value: self._resolver.resolve(value), region, domain_name
+        )
         pseudo = {
             "AWS::AccountId": ACCOUNT_ID,
             "AWS::Partition": PARTITION,
             "AWS::Region": region,
-            "AWS::StackName": "local",
-            "AWS::StackId": self._arn("cloudformation", "stack/local/1"),
+            "AWS::StackName": STACK_NAME,
+            "AWS::StackId": self._references.arn("cloudformation", f"stack/{STACK_NAME}/1"),
             "AWS::URLSuffix": URL_SUFFIX,
             "AWS::NotificationARNs": [],
         }
@@ -91,8 +100,8 @@ class _Reader:
             {**pseudo, **source.parameters},
             source.template.get("Conditions") or {},
             source.template.get("Mappings") or {},
-            self._ref,
-            self._attribute,
+            self._references.ref,
+            self._references.attribute,
         )
         for logical_id, resource in list(self._resources.items()):
             condition = resource.get("Condition")
@@ -101,24 +110,43 @@ class _Reader:
 
     def stack(self) -> Stack:
         """Everything that is served."""
+        api_reader = ApiReader(self._of, self._references.ref)
+        apis = api_reader.apis()
+        tables = [self._table(*item) for item in self._of("AWS::DynamoDB::Table").items()]
+        functions = [
+            function
+            for logical_id, properties in self._of("AWS::Lambda::Function").items()
+            if (function := self._function(logical_id, properties, apis)) is not None
+        ]
+        secrets = [self._secret(*item) for item in self._of("AWS::SecretsManager::Secret").items()]
+        outputs = self._outputs(apis)
+        not_served = [
+            f"{logical_id}: {resource['Type']} is not served here."
+            for logical_id, resource in self._resources.items()
+            if resource["Type"] not in _SERVED | _WITHOUT_EFFECT
+        ]
+        made_up = [
+            f"{name} ({kind}) is not known here; a placeholder stands for it."
+            for name, kind in self._references.placeholders.items()
+            if kind not in _WITHOUT_EFFECT
+        ]
         return Stack(
             region=self._region,
-            apis=[self._api(name) for name in self._of("AWS::ApiGatewayV2::Api")],
-            functions=[self._function(name) for name in self._of("AWS::Lambda::Function")],
-            tables=[self._table(name) for name in self._of("AWS::DynamoDB::Table")],
-            secrets=[self._secret(name) for name in self._of("AWS::SecretsManager::Secret")],
-            outputs=self._outputs(),
-            notices=[
-                f"{logical_id}: {resource['Type']} is not served here."
-                for logical_id, resource in self._resources.items()
-                if resource["Type"] not in _SERVED | _WITHOUT_EFFECT
-            ],
+            apis=apis,
+            functions=functions,
+            tables=tables,
+            secrets=secrets,
+            outputs=outputs,
+            notices=[*not_served, *api_reader.notices, *self._notices, *made_up],
         )
 
-    # --- resources ----------------------------------------------------------------
-
-    def _of(self, kind: str) -> list[str]:
-        return [name for name, resource in self._resources.items() if resource["Type"] == kind]
+    def _of(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Resolved properties of all resources of a type."""
+        return {
+            name: self._props(name)
+            for name, resource in self._resources.items()
+            if resource["Type"] == kind
+        }
 
     def _props(self, logical_id: str) -> dict[str, Any]:
         if logical_id not in self._properties:
@@ -126,185 +154,154 @@ class _Reader:
             self._properties[logical_id] = self._resolver.resolve(raw)
         return self._properties[logical_id]
 
-    def _function(self, logical_id: str) -> Function:
-        properties = self._props(logical_id)
-        name = self._name(logical_id)
+    # --- functions ------------------------------------------------------------------
+
+    def _function(
+        self, logical_id: str, properties: dict[str, Any], apis: Iterable[WebSocketApi]
+    ) -> Function | None:
         code = self._source.code.get(logical_id)
-        if code is None or not code.is_dir():
-            raise TemplateError(f"{logical_id}: its code {code or ''} is not a local folder.")
+        inline = str((properties.get("Code") or {}).get("ZipFile", "")) if code is None else ""
+        reason = _why_not(properties, has_code=bool(code or inline))
+        if reason:
+            self._notices.append(f"{logical_id}: {reason}; it cannot be invoked here.")
+            return None
+        if code is not None and not code.is_dir():
+            raise TemplateError(f"{logical_id}: its code {code} is not a folder.")
+        name = self._references.name(logical_id)
+        concurrency = properties.get("ReservedConcurrentExecutions")
+        variables = (properties.get("Environment") or {}).get("Variables") or {}
+        logging = properties.get("LoggingConfig") or {}
         return Function(
             logical_id=logical_id,
             name=name,
-            arn=self._arn("lambda", f"function:{name}", separator=":"),
+            arn=self._references.arn("lambda", f"function:{name}"),
             handler=str(properties.get("Handler", "")),
             runtime=str(properties.get("Runtime", "")),
-            code=code,
-            layers=tuple(self._layers(properties.get("Layers", []))),
-            environment={
-                key: str(value)
-                for key, value in (properties.get("Environment") or {}).get("Variables", {}).items()
-            },
+            code=code or Path(),
+            layers=tuple(self._layers(logical_id, properties.get("Layers") or [])),
+            environment={key: self._local(_text(value), apis) for key, value in variables.items()},
             timeout_s=float(properties.get("Timeout", DEFAULT_TIMEOUT_S)),
             memory_mb=int(properties.get("MemorySize", DEFAULT_MEMORY_MB)),
-            reserved_concurrency=properties.get("ReservedConcurrentExecutions"),
+            reserved_concurrency=None if concurrency is None else int(concurrency),
             aliases=frozenset(self._aliases(name)),
             retries=self._retries(name),
+            published=any(
+                version["FunctionName"] == name
+                for version in self._of("AWS::Lambda::Version").values()
+            ),
+            snap_start=(properties.get("SnapStart") or {}).get("ApplyOn") == "PublishedVersions",
+            log_format=str(logging.get("LogFormat", "Text")),
+            inline=inline,
         )
 
-    def _layers(self, references: list[str]) -> list[Path]:
+    def _layers(self, function: str, references: list[str]) -> list[Path]:
+        own = {
+            self._references.ref(logical_id): logical_id
+            for logical_id in self._of("AWS::Lambda::LayerVersion")
+        }
         folders = []
-        for logical_id in self._of("AWS::Lambda::LayerVersion"):
-            if self._ref(logical_id) in references:
-                # The transform names a layer version after its source, plus a hash.
-                source = next(name for name in self._source.code if logical_id.startswith(name))
-                folders.append(self._source.code[source])
+        for reference in references:
+            folder = self._layer_folder(own[reference]) if reference in own else None
+            if folder is None:
+                self._notices.append(
+                    f"{function}: the layer {reference} is not a folder here; what it holds has "
+                    "to be installed in this Python."
+                )
+            else:
+                folders.append(folder)
         return folders
+
+    def _layer_folder(self, logical_id: str) -> Path | None:
+        """The folder of a layer: SAM names a version after its source, plus ten hex digits."""
+        source = re.sub(r"[0-9a-f]{10}$", "", logical_id)
+        return self._source.code.get(logical_id) or self._source.code.get(source)
 
     def _aliases(self, function_name: str) -> list[str]:
         return [
-            str(self._props(name)["Name"])
-            for name in self._of("AWS::Lambda::Alias")
-            if self._props(name)["FunctionName"] == function_name
+            str(alias["Name"])
+            for alias in self._of("AWS::Lambda::Alias").values()
+            if alias["FunctionName"] == function_name
         ]
 
     def _retries(self, function_name: str) -> int:
-        for name in self._of("AWS::Lambda::EventInvokeConfig"):
-            properties = self._props(name)
-            if properties["FunctionName"] == function_name:
-                return int(properties.get("MaximumRetryAttempts", DEFAULT_ASYNC_RETRIES))
+        for logical_id, settings in self._of("AWS::Lambda::EventInvokeConfig").items():
+            if settings["FunctionName"] == function_name:
+                if settings.get("DestinationConfig"):
+                    self._notices.append(f"{logical_id}: destinations are not served here.")
+                return int(settings.get("MaximumRetryAttempts", DEFAULT_ASYNC_RETRIES))
         return DEFAULT_ASYNC_RETRIES
 
-    def _api(self, logical_id: str) -> WebSocketApi:
-        properties = self._props(logical_id)
-        if properties.get("ProtocolType") != "WEBSOCKET":
-            raise TemplateError(f"{logical_id}: only WebSocket APIs are served here.")
-        api_id = self._ref(logical_id)
-        stages = [
-            self._props(name)
-            for name in self._of("AWS::ApiGatewayV2::Stage")
-            if self._props(name)["ApiId"] == api_id
-        ]
-        if len(stages) != 1:
-            raise TemplateError(f"{logical_id}: expected one stage, found {len(stages)}.")
-        routes = [
-            self._route(name)
-            for name in self._of("AWS::ApiGatewayV2::Route")
-            if self._props(name)["ApiId"] == api_id
-        ]
-        return WebSocketApi(
-            logical_id=logical_id,
-            api_id=api_id,
-            stage=str(stages[0]["StageName"]),
-            route_selection_expression=str(properties["RouteSelectionExpression"]),
-            routes={route.key: route for route in routes},
-            stage_variables=dict(stages[0].get("StageVariables") or {}),
-        )
+    # --- data -----------------------------------------------------------------------
 
-    def _route(self, logical_id: str) -> Route:
-        properties = self._props(logical_id)
-        integration_id = str(properties["Target"]).removeprefix("integrations/")
-        integration = self._props(
-            next(
-                name
-                for name in self._of("AWS::ApiGatewayV2::Integration")
-                if self._ref(name) == integration_id
-            )
-        )
-        if integration["IntegrationType"] != "AWS_PROXY":
-            raise TemplateError(
-                f"{logical_id}: integrations of type {integration['IntegrationType']} are not "
-                "served here, only AWS_PROXY."
-            )
-        found = re.search(r"/functions/(.+)/invocations$", str(integration["IntegrationUri"]))
-        if not found:
-            raise TemplateError(f"{logical_id}: its integration names no Lambda function.")
-        route_id = self._ref(logical_id)
-        two_way = any(
-            self._props(name)["RouteId"] == route_id
-            for name in self._of("AWS::ApiGatewayV2::RouteResponse")
-        )
-        timeout_ms = float(integration.get("TimeoutInMillis", MAX_INTEGRATION_TIMEOUT_S * 1000))
-        return Route(str(properties["RouteKey"]), found[1], timeout_ms / 1000, two_way)
-
-    def _table(self, logical_id: str) -> Table:
-        properties = self._props(logical_id)
+    def _table(self, logical_id: str, properties: dict[str, Any]) -> Table:
         ttl = properties.get("TimeToLiveSpecification") or {}
+        if properties.get("StreamSpecification"):
+            self._notices.append(f"{logical_id}: streams of tables are not served here.")
+        definition = {key: properties[key] for key in _TABLE_KEYS if key in properties}
         return Table(
             logical_id=logical_id,
-            name=self._name(logical_id),
-            definition={key: properties[key] for key in _TABLE_KEYS if key in properties},
-            ttl_attribute=str(ttl.get("AttributeName", "")) if ttl.get("Enabled") else "",
+            name=self._references.name(logical_id),
+            definition=_with_numbers(definition),
+            ttl_attribute=str(ttl.get("AttributeName", "")) if _true(ttl.get("Enabled")) else "",
         )
 
-    def _secret(self, logical_id: str) -> Secret:
-        properties = self._props(logical_id)
+    def _secret(self, logical_id: str, properties: dict[str, Any]) -> Secret:
         value = properties.get("SecretString")
-        if value is None:
-            length = int((properties.get("GenerateSecretString") or {}).get("PasswordLength", 32))
-            alphabet = string.ascii_letters + string.digits
-            value = "".join(randomness.choice(alphabet) for _ in range(length))
-        return Secret(logical_id, self._name(logical_id), self._ref(logical_id), str(value))
+        settings = properties.get("GenerateSecretString")
+        if value is None and settings is not None:
+            value = generated_secret(settings)
+        return Secret(
+            logical_id=logical_id,
+            name=self._references.name(logical_id),
+            arn=self._references.ref(logical_id),
+            value=None if value is None else str(value),
+        )
 
-    def _outputs(self) -> dict[str, str]:
+    # --- outputs --------------------------------------------------------------------
+
+    def _outputs(self, apis: Iterable[WebSocketApi]) -> dict[str, str]:
         outputs = {}
         for name, output in (self._source.template.get("Outputs") or {}).items():
             condition = output.get("Condition")
             if condition is None or self._resolver.condition(condition):
-                outputs[name] = str(self._resolver.resolve(output["Value"]))
+                outputs[name] = self._local(_text(self._resolver.resolve(output["Value"])), apis)
         return outputs
 
-    # --- what references give -------------------------------------------------------
+    def _local(self, text: str, apis: Iterable[WebSocketApi]) -> str:
+        """The text with the AWS host names of the APIs replaced by where they are here."""
+        for api in apis:
+            host = rf"{api.api_id}\.execute-api\.[a-z0-9-]+\.amazonaws\.com"
+            text = re.sub(host, self._domain_name, text)
+        return text
 
-    def _name(self, logical_id: str) -> str:
-        names = {
-            "AWS::Lambda::Function": "FunctionName",
-            "AWS::DynamoDB::Table": "TableName",
-            "AWS::SecretsManager::Secret": "Name",
-        }
-        key = names.get(self._resources[logical_id]["Type"])
-        raw = (self._resources[logical_id].get("Properties") or {}).get(key or "")
-        return str(self._resolver.resolve(raw)) if raw else f"local-{logical_id}"
 
-    def _ref(self, logical_id: str) -> Any:
-        if logical_id not in self._resources:
-            raise TemplateError(f"The template has no resource or parameter {logical_id}.")
-        kind = self._resources[logical_id]["Type"]
-        if kind == "AWS::Lambda::Alias":
-            properties = self._props(logical_id)
-            name = f"function:{properties['FunctionName']}:{properties['Name']}"
-            return self._arn("lambda", name, separator=":")
-        if kind == "AWS::Lambda::LayerVersion":
-            return self._arn("lambda", f"layer:{logical_id}:1", separator=":")
-        if kind == "AWS::SecretsManager::Secret":
-            return self._arn("secretsmanager", f"secret:{self._name(logical_id)}", separator=":")
-        if kind == "AWS::ApiGatewayV2::Api":
-            return hashlib.sha256(logical_id.encode()).hexdigest()[:10]
-        if kind == "AWS::Lambda::Version":
-            return self._arn("lambda", f"function:{logical_id}:1", separator=":")
-        return self._name(logical_id)
+def _why_not(properties: Mapping[str, Any], *, has_code: bool) -> str:
+    """Why a function cannot run here; empty if it can."""
+    if properties.get("PackageType") == "Image":
+        return "container images are not run here"
+    runtime = str(properties.get("Runtime", ""))
+    if not runtime.startswith("python"):
+        return f"the runtime {runtime or '(none)'} is not served here, only Python"
+    return "" if has_code else "its code is not a local folder"
 
-    def _attribute(self, logical_id: str, attribute: str) -> Any:
-        kind = self._resources.get(logical_id, {}).get("Type", "")
-        if attribute == "Arn":
-            services = {
-                "AWS::Lambda::Function": ("lambda", "function:", ":"),
-                "AWS::DynamoDB::Table": ("dynamodb", "table/", ":"),
-                "AWS::IAM::Role": ("iam", "role/", ":"),
-                "AWS::Logs::LogGroup": ("logs", "log-group:", ":"),
-            }
-            if kind in services:
-                service, prefix, separator = services[kind]
-                name = f"{prefix}{self._name(logical_id)}"
-                return self._arn(service, name, separator=separator)
-        if kind == "AWS::Lambda::Version" and attribute == "Version":
-            return "1"
-        if kind == "AWS::ApiGatewayV2::Api":
-            if attribute == "ApiId":
-                return self._ref(logical_id)
-            if attribute == "ApiEndpoint":
-                return f"wss://{self._domain_name}"
-        raise TemplateError(f"{logical_id}.{attribute} ({kind or 'unknown'}) is not known here.")
 
-    def _arn(self, service: str, resource: str, *, separator: str = ":") -> str:
-        region = "" if service == "iam" else self._region
-        return f"arn:{PARTITION}:{service}:{region}:{ACCOUNT_ID}{separator}{resource}"
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(_text, value)) if isinstance(value, list) else str(value)
+
+
+def _true(value: Any) -> bool:
+    return str(value).lower() == "true"
+
+
+def _with_numbers(value: Any) -> Any:
+    """A table's definition with capacities as numbers: parameters are text."""
+    if isinstance(value, list):
+        return [_with_numbers(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: int(item) if key.endswith("CapacityUnits") else _with_numbers(item)
+        for key, item in value.items()
+    }

@@ -21,6 +21,7 @@ from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 from local.template.intrinsics import TemplateError
+from local.template.parameters import Value, parameter_values
 
 _PLACEHOLDER_CODE = "s3://local/code"
 
@@ -32,13 +33,13 @@ class Transformed:
     Attributes:
         parameters: values of the template's own parameters.
         code: folders of functions and layers, by their logical id in the source.
-        no_echo: parameters whose values must not be shown.
+        notices: what the transform loses without a word, and what has no code here.
     """
 
     template: dict[str, Any]
-    parameters: dict[str, str]
+    parameters: dict[str, Value]
     code: dict[str, Path]
-    no_echo: frozenset[str]
+    notices: list[str]
 
 
 def transformed(path: Path, overrides: Mapping[str, str], region: str) -> Transformed:
@@ -48,7 +49,8 @@ def transformed(path: Path, overrides: Mapping[str, str], region: str) -> Transf
         TemplateError: it cannot be read, is no valid SAM, or lacks a parameter.
     """
     source = _parsed(path)
-    parameters = _parameters(source, overrides)
+    parameters = parameter_values(source.get("Parameters") or {}, overrides)
+    notices = _collisions(source)
     code = _put_code_aside(source, path.parent)
     before = os.environ.get("AWS_DEFAULT_REGION")
     os.environ["AWS_DEFAULT_REGION"] = region  # the translator reads it from nowhere else
@@ -65,9 +67,7 @@ def transformed(path: Path, overrides: Mapping[str, str], region: str) -> Transf
             del os.environ["AWS_DEFAULT_REGION"]
         else:
             os.environ["AWS_DEFAULT_REGION"] = before
-    declared = source.get("Parameters") or {}
-    no_echo = frozenset(n for n, d in declared.items() if str(d.get("NoEcho")).lower() == "true")
-    return Transformed(translated, parameters, code, no_echo)
+    return Transformed(translated, parameters, code, notices)
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -82,29 +82,26 @@ def _parsed(path: Path) -> dict[str, Any]:
     return copy.deepcopy(source)
 
 
-def _parameters(source: dict[str, Any], overrides: Mapping[str, str]) -> dict[str, str]:
-    declared: dict[str, Any] = source.get("Parameters") or {}
-    for name in overrides:
-        if name not in declared:
-            raise TemplateError(
-                f"The template has no parameter {name}. It has: {', '.join(declared) or 'none'}."
-            )
-    values: dict[str, str] = {}
-    for name, definition in declared.items():
-        if name in overrides:
-            values[name] = overrides[name]
-        elif "Default" in definition:
-            values[name] = str(definition["Default"])
-        else:
-            raise TemplateError(
-                f"The parameter {name} has no value. Give it one: --parameter-overrides {name}=…"
-            )
-        allowed = definition.get("AllowedValues")
-        if allowed and values[name] not in [str(value) for value in allowed]:
-            raise TemplateError(
-                f"The parameter {name} must be one of {', '.join(map(str, allowed))}."
-            )
-    return values
+def _collisions(source: dict[str, Any]) -> list[str]:
+    """Routes that SAM gives the same logical id, so that the last one wins.
+
+    SAM builds it from the key in lower case without `$`: `sendMessage` and `sendmessage`
+    are one to it, and so are `connect` and `$connect`.
+    """
+    notices = []
+    for logical_id, resource in source["Resources"].items():
+        if resource.get("Type") != "AWS::Serverless::WebSocketApi":
+            continue
+        seen: dict[str, str] = {}
+        for key in (resource.get("Properties") or {}).get("Routes") or {}:
+            folded = str(key).removeprefix("$").lower()
+            if folded in seen:
+                notices.append(
+                    f"{logical_id}: SAM takes the routes {seen[folded]} and {key} for one; "
+                    "only the last is there."
+                )
+            seen[folded] = str(key)
+    return notices
 
 
 def _put_code_aside(source: dict[str, Any], folder: Path) -> dict[str, Path]:
@@ -121,7 +118,9 @@ def _put_code_aside(source: dict[str, Any], folder: Path) -> dict[str, Path]:
         if key is None:
             continue
         properties = resource.setdefault("Properties", {})
-        uri = properties.get(key, global_uri)
+        uri = properties.get(key)
+        if uri is None and key == "CodeUri" and "InlineCode" not in properties:
+            uri = global_uri
         if isinstance(uri, str) and not uri.startswith("s3://"):
             code[logical_id] = (folder / uri).resolve()
             if "Serverless" in resource["Type"]:

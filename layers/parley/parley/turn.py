@@ -122,21 +122,19 @@ class Turn:
             owner: names this invocation in the claim.
         """
         store, request = self._services.store, self._request
-        reading = asyncio.create_task(
-            asyncio.to_thread(self._services.history.read, request.session_id)
-        )
-        claiming = asyncio.create_task(
-            asyncio.to_thread(store.claim_turn, request.session_id, request.turn_id, owner)
-        )
         conversing: asyncio.Task[None] | None = None
         try:
-            session, history = await reading
+            session, history = await asyncio.to_thread(
+                self._services.history.read, request.session_id
+            )
             if session is not None and session.status == "active":
-                # The model is asked before the claim is decided: nothing leaves until it is.
+                # The model is asked before the turn is claimed: nothing leaves until it is.
                 conversing = asyncio.create_task(self._converse(session, history))
-            claimed = await claiming
+            claimed = await asyncio.to_thread(
+                store.claim_turn, request.session_id, request.turn_id, owner
+            )
         except Exception as error:
-            await _cancelled(claiming, *([conversing] if conversing else []))
+            await _cancelled(*([conversing] if conversing else []))
             return await self._refuse(self._internal(error))
         if not claimed:
             await _cancelled(*([conversing] if conversing else []))

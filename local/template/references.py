@@ -1,0 +1,118 @@
+"""What `Ref` and `Fn::GetAtt` of a resource give: names, ARNs and endpoints."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from local.template.intrinsics import ACCOUNT_ID, PARTITION, TemplateError
+
+STACK_NAME = "local"
+
+_NAME_PROPERTIES = {"AWS::Lambda::Function": "FunctionName", "AWS::DynamoDB::Table": "TableName"}
+_ARNS = {
+    "AWS::Lambda::Function": ("lambda", "function:"),
+    "AWS::DynamoDB::Table": ("dynamodb", "table/"),
+    "AWS::IAM::Role": ("iam", "role/"),
+    "AWS::Logs::LogGroup": ("logs", "log-group:"),
+}
+_SAME_AS_REF = frozenset(
+    {
+        ("AWS::ApiGatewayV2::Api", "ApiId"),
+        ("AWS::Lambda::Alias", "AliasArn"),
+        ("AWS::Lambda::LayerVersion", "LayerVersionArn"),
+        ("AWS::Lambda::Version", "FunctionArn"),
+        ("AWS::SecretsManager::Secret", "Id"),
+    }
+)
+
+
+class References:
+    """Names and attributes of a template's resources.
+
+    Args:
+        resources: by logical id, after the transform.
+        resolve: resolves the intrinsic functions of a value.
+        domain_name: host and port that the APIs answer on.
+    """
+
+    def __init__(
+        self,
+        resources: Mapping[str, Mapping[str, Any]],
+        resolve: Callable[[Any], Any],
+        region: str,
+        domain_name: str,
+    ) -> None:
+        self._resources = resources
+        self._resolve = resolve
+        self._region = region
+        self._domain_name = domain_name
+        self.placeholders: dict[str, str] = {}
+        """Attributes that are not known here and were made up, with their resource's type."""
+
+    def name(self, logical_id: str) -> str:
+        """The physical name: the template's, or `local-` and the logical id."""
+        kind = self._kind(logical_id)
+        own = _NAME_PROPERTIES.get(kind, f"{kind.rsplit('::', 1)[-1]}Name")
+        properties = self._resources[logical_id].get("Properties") or {}
+        raw = properties.get(own) or properties.get("Name")
+        return str(self._resolve(raw)) if raw else f"{STACK_NAME}-{logical_id}"
+
+    def ref(self, logical_id: str) -> Any:
+        """What `Ref` gives."""
+        kind = self._kind(logical_id)
+        if kind == "AWS::Lambda::Alias":
+            properties = self._properties(logical_id)
+            return f"{self._function_arn(properties)}:{properties['Name']}"
+        if kind == "AWS::Lambda::Version":
+            return f"{self._function_arn(self._properties(logical_id))}:1"
+        if kind == "AWS::Lambda::LayerVersion":
+            return self.arn("lambda", f"layer:{logical_id}:1")
+        if kind == "AWS::SecretsManager::Secret":
+            return self.arn("secretsmanager", f"secret:{self.name(logical_id)}")
+        if kind == "AWS::ApiGatewayV2::Api":
+            return hashlib.sha256(logical_id.encode()).hexdigest()[:10]
+        if kind == "AWS::ApiGatewayV2::Stage":
+            return str(self._properties(logical_id)["StageName"])
+        if kind.startswith("AWS::ApiGatewayV2::"):
+            return f"{STACK_NAME}-{logical_id}"
+        return self.name(logical_id)
+
+    def attribute(self, logical_id: str, attribute: str) -> Any:
+        """What `Fn::GetAtt` gives; a placeholder for what is not known here."""
+        kind = self._kind(logical_id)
+        if attribute == "Arn" and kind in _ARNS:
+            service, prefix = _ARNS[kind]
+            return self.arn(service, f"{prefix}{self.name(logical_id)}")
+        if (kind, attribute) in _SAME_AS_REF:
+            return self.ref(logical_id)
+        if (kind, attribute) == ("AWS::Lambda::Version", "Version"):
+            return "1"
+        if (kind, attribute) == ("AWS::ApiGatewayV2::Api", "ApiEndpoint"):
+            return f"wss://{self._domain_name}"
+        self.placeholders[f"{logical_id}.{attribute}"] = kind
+        if attribute.endswith("Arn"):
+            return self.arn(kind.split("::")[1].lower(), self.name(logical_id))
+        return f"{self.name(logical_id)}.{attribute}"
+
+    def arn(self, service: str, resource: str) -> str:
+        """An ARN of this account and region."""
+        region = "" if service == "iam" else self._region
+        return f"arn:{PARTITION}:{service}:{region}:{ACCOUNT_ID}:{resource}"
+
+    def _kind(self, logical_id: str) -> str:
+        if logical_id not in self._resources:
+            raise TemplateError(f"The template has no resource or parameter {logical_id}.")
+        return str(self._resources[logical_id]["Type"])
+
+    def _properties(self, logical_id: str) -> dict[str, Any]:
+        resolved = self._resolve(self._resources[logical_id].get("Properties") or {})
+        return dict(resolved)
+
+    def _function_arn(self, properties: Mapping[str, Any]) -> str:
+        """The ARN of the function that an alias or a version names, by name or ARN."""
+        function = str(properties["FunctionName"])
+        return (
+            function if function.startswith("arn:") else self.arn("lambda", f"function:{function}")
+        )

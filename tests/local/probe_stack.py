@@ -1,0 +1,80 @@
+"""The probe application on the local stack, as its own process, and ways to look at it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from tests.e2e.stack import process
+
+PROBE = Path(__file__).parent / "fixtures" / "probe" / "template.yaml"
+
+
+@dataclass
+class Probe:
+    """The running application; `log` is what `--log-file` has written."""
+
+    info: dict[str, Any]
+    log: Path
+
+    @property
+    def url(self) -> str:
+        """Of the API that answers `$connect`."""
+        return str(self.info["apis"]["Api"]["websocket_url"])
+
+    @property
+    def bare_url(self) -> str:
+        """Of the API with one route only."""
+        return str(self.info["apis"]["Bare"]["websocket_url"])
+
+    def function(self, logical_id: str) -> str:
+        """Name of a function."""
+        return str(self.info["functions"][logical_id])
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the stack's services."""
+        endpoint, verify = {
+            "lambda": (self.info["lambda_endpoint"], None),
+            "dynamodb": (self.info["dynamodb_endpoint"], None),
+            "apigatewaymanagementapi": (self.info["management_url"], self.info["ca_bundle"]),
+        }[service]
+        return boto3.client(
+            service,  # type: ignore[call-overload]  # the stubs want a literal
+            endpoint_url=endpoint,
+            verify=verify,
+            region_name="us-east-1",
+            aws_access_key_id="x",
+            aws_secret_access_key="x",
+        )
+
+    def invoke(self, logical_id: str, event: dict[str, Any]) -> tuple[Any, bool]:
+        """What a function returns, and whether that is an error."""
+        answer = self.client("lambda").invoke(
+            FunctionName=self.function(logical_id), Payload=json.dumps(event)
+        )
+        return json.loads(answer["Payload"].read()), "FunctionError" in answer
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """The events of a kind that the handler has printed."""
+        lines = self.log.read_text().splitlines()
+        found = [json.loads(line.split("EVENT ", 1)[1]) for line in lines if "| EVENT " in line]
+        return [event for event in found if event["requestContext"]["eventType"] == kind]
+
+
+@contextlib.contextmanager
+def running_probe(folder: Path, *options: str) -> Iterator[Probe]:
+    """The application on ports of the system's choice."""
+    log = folder / "functions.log"
+    command = [sys.executable, "-m", "local", "start", "--json", "--quiet"]
+    command += ["--template", str(PROBE), "--port", "0", "--log-file", str(log), *options]
+    environment = {**os.environ, "DEVELOPERS_SECRET": "never"}
+    with process(command, folder / "stack.log", environment) as info:
+        yield Probe(info, log)

@@ -1,0 +1,85 @@
+"""`python -m local.standins` as a process: how it starts and what it leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.local.standins.conftest import ROOT, running
+
+
+def children(pid: int) -> list[int]:
+    listed = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True
+    ).stdout
+    pairs = [tuple(map(int, line.split())) for line in listed.splitlines()]
+    return [child for child, parent in pairs if parent == pid]
+
+
+def alive(pid: int) -> bool:
+    listed = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return bool(listed.stdout.strip()) and not listed.stdout.strip().startswith("Z")
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 5
+    while any(alive(pid) for pid in pids):
+        assert time.monotonic() < deadline, "left behind"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_it_leaves_no_worker_behind(signum: signal.Signals) -> None:
+    with running() as standins:
+        workers = children(standins.process.pid)
+        assert len(workers) == 2
+        standins.process.send_signal(signum)
+        code = standins.process.wait(5)
+    assert code == (-signal.SIGKILL if signum == signal.SIGKILL else 0)
+    wait_until_gone(workers)
+
+
+def test_it_ends_with_its_parent() -> None:
+    script = (
+        "import subprocess, sys; p = subprocess.Popen([sys.executable, '-m', 'local.standins',"
+        " '--exit-with-parent'], stdout=subprocess.PIPE); p.stdout.readline(); print(p.pid)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=20,
+    )
+    wait_until_gone([int(done.stdout)])
+
+
+def test_delays_and_keys_are_options() -> None:
+    with running("--tts-first-byte-ms", "40", "--llm-token-ms", "10", "--api-key", "k1") as both:
+        delays = both.elevenlabs.http.get("/_control").json()["delays"]
+        assert delays["tts_first_byte_ms"] == 40
+        assert both.llm.http.get("/_control").json()["delays"]["llm_token_ms"] == 10
+        voices = both.elevenlabs.http.get("/v1/voices", headers={"xi-api-key": "k1"})
+        assert voices.status_code == 200
+        assert both.elevenlabs.http.get("/v1/voices").status_code == 401
+
+
+def test_a_delay_that_makes_no_sense_is_refused() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "local.standins", "--llm-token-ms", "-5"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=dict(os.environ),
+    )
+    assert done.returncode == 2
+    assert "out of range" in done.stderr
