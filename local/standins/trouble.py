@@ -61,7 +61,7 @@ async def sleep_until(deadline: float) -> None:
     remaining = deadline - time.monotonic() - _TIMER_STEP_S
     if remaining > 0:
         await asyncio.sleep(remaining)
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline:  # noqa: ASYNC110 - waits for a time, not for an event
         await asyncio.sleep(0)
 
 

@@ -103,7 +103,7 @@ class Outbox:
 
     def is_empty(self) -> bool:
         """Whether everything has left."""
-        return not self._events and not self._text and not self._packer.pending_bytes
+        return not self._events and not self._text and self._packer.pending_bytes < 2
 
     def next(self, now_s: float, *, everything: bool = False) -> ServerEvent | None:
         """The next event to post, numbered; None when nothing is due yet.

@@ -8,13 +8,12 @@ objects; connections are made as early as what they need is known.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from parley.errors import ParleyError, TurnTimeout
+from parley.errors import ConnectionGone, ParleyError, TurnTimeout
 from parley.hearing import Hearing
 from parley.history import History
 from parley.inbox import ChunkEntry, EndEntry, InterruptEntry
@@ -38,6 +37,7 @@ from parley.responders import Prompt, Responder
 from parley.settings import Deployment
 from parley.speech import Synthesizer, Transcriber, TranscriptPiece
 from parley.store import Store
+from parley.tasks import Tasks, cancelled
 from parley.timings import Timings
 from parley.words import heard_text
 
@@ -45,8 +45,6 @@ LISTENING_POLL_S = 0.025
 REPLYING_POLL_S = 0.04
 ENDING_MARGIN_S = 3.0
 """What a turn keeps of its invocation's time to end in good order."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +98,8 @@ class Turn:
         self._timings = Timings()
         self._started_ms = int(time.time() * 1000)
         self._outbox = Outbox(request.turn_id, services.deployment.reply_format)
-        self._poster = Poster(self._outbox, post, self._on_posted)
+        self._post = post
+        self._poster = Poster(self._outbox, self._post_frame, self._on_posted)
         self._listening: Listening | None = None
         self._hearing: Hearing | None = None
         self._replying: Replying | None = None
@@ -134,10 +133,10 @@ class Turn:
                 store.claim_turn, request.session_id, request.turn_id, owner
             )
         except Exception as error:
-            await _cancelled(*([conversing] if conversing else []))
+            await self._abandon(conversing)
             return await self._refuse(self._internal(error))
         if not claimed:
-            await _cancelled(*([conversing] if conversing else []))
+            await self._abandon(conversing)
             return None
         if session is None or conversing is None:
             return await self._refuse(
@@ -154,8 +153,13 @@ class Turn:
             reason, failure = await self._until_stopped(conversing)
             return await self._finish(reason, failure)
         finally:
-            await _cancelled(posting, watching)
+            await cancelled(posting, watching)
             await noting
+
+    async def _abandon(self, conversing: asyncio.Task[None] | None) -> None:
+        """Cancel what was begun before the claim was decided."""
+        await cancelled(*filter(None, [conversing]))
+        await cancelled(*filter(None, [self._user_kept]))
 
     # --- the conversation -------------------------------------------------------
 
@@ -166,10 +170,10 @@ class Turn:
         stops: set[asyncio.Future[Any]] = {conversing, self._interrupt}
         await asyncio.wait(stops, timeout=budget, return_when=asyncio.FIRST_COMPLETED)
         if self._interrupt.done():
-            await _cancelled(conversing)
+            await cancelled(conversing)
             return "interrupted", None
         if not conversing.done():
-            await _cancelled(conversing)
+            await cancelled(conversing)
             return "failed", TurnTimeout()
         try:
             await conversing
@@ -190,7 +194,7 @@ class Turn:
             timeout_s=self._services.deployment.provider_timeout_s,
             changed=self._poster.wake,
         )
-        async with _Tasks() as tasks:
+        async with Tasks() as tasks:
             speaking = tasks.start(replying.speak())
             if self._request.spoken:
                 tasks.start(self._services.responder.warm_up())
@@ -377,6 +381,7 @@ class Turn:
 
     async def _refuse(self, error: ParleyError) -> Outcome:
         """End a turn that never began."""
+        self._outbox.drop_unsent()
         self._outbox.error(error)
         event = self._outbox.next(time.monotonic())
         if event is not None:
@@ -404,6 +409,16 @@ class Turn:
         metrics.connection_reused = self._services.responder.connection_reused
         return metrics
 
+    async def _post_frame(self, frame: bytes) -> None:
+        """Post a frame; one that fails in a way nobody thought of is one that never arrives."""
+        try:
+            await self._post(frame)
+        except ConnectionGone:
+            raise
+        except Exception as error:
+            self._log("post_failed", {"error": type(error).__name__})
+            raise ConnectionGone from None
+
     def _on_posted(self, event: ServerEvent) -> None:
         if isinstance(event, ReplyText):
             self._timings.mark("first_text_posted", time.monotonic())
@@ -415,30 +430,3 @@ class Turn:
 
     def _log(self, event: str, fields: dict[str, Any]) -> None:
         self._services.log(event, fields)
-
-
-class _Tasks:
-    """Tasks that end with the block they were started in."""
-
-    def __init__(self) -> None:
-        self._tasks: list[asyncio.Task[Any]] = []
-
-    async def __aenter__(self) -> _Tasks:
-        return self
-
-    async def __aexit__(self, *_exception: object) -> None:
-        await _cancelled(*self._tasks)
-
-    def start(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        task = asyncio.create_task(coroutine)
-        self._tasks.append(task)
-        return task
-
-
-async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait until they are gone."""
-    for task in tasks:
-        task.cancel()
-    for task in tasks:
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await task
