@@ -25,6 +25,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 ELEVENLABS_URL = "https://api.elevenlabs.io"
 OPENAI_URL = "https://api.openai.com/v1"
+DEFAULT_URL = "ws://localhost:3001/dev"
 STANDIN_KEY = "standin-key"
 VOICE = "21m00Tcm4TlvDq8ikWAM"
 """Asks the questions of the demo; the stand-in recognises this one best."""
@@ -117,7 +118,8 @@ def _check(url: str, headers: dict[str, str], who: str, variable: str) -> None:
                 f"unset it to use the stand-in."
             ) from None
     except OSError as error:
-        raise CannotRun(f"{who} cannot be reached at {url}: {error}.") from None
+        reason = getattr(error, "reason", error)
+        raise CannotRun(f"{who} cannot be reached at {url}: {reason}.") from None
 
 
 @contextlib.contextmanager
@@ -230,10 +232,12 @@ def _hold_conversation(url: str, providers: Providers, environment: Mapping[str,
 
 
 def _say_where(stack: Mapping[str, Any]) -> None:
+    url = stack["websocket_url"]
+    option = "" if url == DEFAULT_URL else f"--url {url} "
     print(
         f"\nThe page:       {stack['static_url']}"
-        f"\nThe WebSocket:  {stack['websocket_url']}"
-        f'\nFrom a shell:   .venv/bin/talk "What time is it?"'
+        f"\nThe WebSocket:  {url}"
+        f'\nFrom a shell:   .venv/bin/talk {option}"What time is it?"'
         "\n\nCtrl-C stops everything.",
         flush=True,
     )

@@ -29,6 +29,7 @@ from local.template.reader import read_stack
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 BACKLOG = 128
+DEFAULT_HOST = "127.0.0.1"
 
 
 class PortInUse(Exception):
@@ -51,7 +52,7 @@ class Options:
 
     template: Path
     parameters: dict[str, str] = field(default_factory=dict)
-    host: str = "127.0.0.1"
+    host: str = DEFAULT_HOST
     port: int = 3001
     tls_port: int = 0
     region: str = "us-east-1"
@@ -102,8 +103,8 @@ class LocalStack:
     async def _start(self) -> None:
         options = self._options
         plain = self._bound(options.host, options.port, "--port")
-        secure = self._bound("127.0.0.1", options.tls_port, "--tls-port")
-        port, tls_port = _port(plain), _port(secure)
+        secure = self._bound(DEFAULT_HOST, options.tls_port, "--tls-port")
+        port, tls_port = _port(plain[0]), _port(secure[0])
         starting = asyncio.create_task(self._services.start())
         await asyncio.sleep(0)  # moto starts while the template is read
         domain_name = f"localhost:{tls_port}"
@@ -117,7 +118,7 @@ class LocalStack:
             raise
         await starting
         tls, ca_bundle = self._certificate()
-        host = "127.0.0.1" if options.host in ("0.0.0.0", "::", "") else options.host
+        host = DEFAULT_HOST if options.host in ("0.0.0.0", "::", "") else options.host
         lambda_endpoint = f"http://{host}:{port}"
         creating = asyncio.create_task(self._services.create(self.stack))
         variables = self._services.variables(
@@ -128,8 +129,10 @@ class LocalStack:
         app = self._application(self._lambda, domain_name)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await self._runner.setup()
-        await web.SockSite(self._runner, plain).start()
-        await web.SockSite(self._runner, secure, ssl_context=tls).start()
+        for bound in plain:
+            await web.SockSite(self._runner, bound).start()
+        for bound in secure:
+            await web.SockSite(self._runner, bound, ssl_context=tls).start()
         await asyncio.gather(creating, self._lambda.start(options.prewarm))
 
     def _functions(self) -> list[Function]:
@@ -183,8 +186,25 @@ class LocalStack:
             bound.close()
         self._folder.cleanup()
 
-    def _bound(self, host: str, port: int, option: str) -> socket.socket:
-        """A listening socket, taken now: URLs must be known before anything starts."""
+    def _bound(self, host: str, port: int, option: str) -> list[socket.socket]:
+        """Listening sockets, taken now: URLs must be known before anything starts.
+
+        `localhost` is ::1 first to some clients. So that they neither fail nor find another
+        program there, the same port is taken on ::1 as well, if this machine has it.
+        """
+        first = self._listening(host, port, option)
+        if host != DEFAULT_HOST:
+            return [first]
+        try:
+            return [first, self._listening("::1", _port(first), option)]
+        except PortInUse:
+            if port:
+                raise
+            return [first]
+        except OSError:
+            return [first]
+
+    def _listening(self, host: str, port: int, option: str) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
@@ -195,6 +215,8 @@ class LocalStack:
             found.bind(address)
             found.listen(BACKLOG)
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL and host == "::1":
+                raise
             if error.errno == errno.EADDRINUSE:
                 said = f"Port {port} is in use. Stop what uses it, or choose another with {option}."
             else:

@@ -176,7 +176,9 @@ class Environment:
         return Result.failure("Sandbox.Timedout", message)
 
     def _report(self, request_id: str, duration_ms: float) -> None:
-        memory_mb = self._process.peak_memory_mb() if self._process is not None else None
+        assert self._process is not None
+        self._process.flush()  # its lines come before the END line
+        memory_mb = self._process.peak_memory_mb()
         report = Report(request_id, duration_ms, self._init_ms, memory_mb)
         self._init_ms = None
         self._say(f"END RequestId: {request_id}")

@@ -12,20 +12,30 @@ from pathlib import Path
 
 MAX_LINE_BYTES = 256 * 1024
 """A longer line of a log is cut in pieces, as CloudWatch Logs cuts events."""
+_CHUNK_BYTES = 64 * 1024
+_MAX_CHUNKS = 64
 
 
 class FunctionProcess:
     """A process in a session of its own, so that what it starts can be ended with it.
 
+    Its output goes through a pipe that is read here and not by asyncio's streams: what a
+    function has printed before it answered can then be taken at once, before the answer.
+
     Args:
-        process: its standard output is read line by line.
+        output: the end of the pipe that is read; does not block.
         log: told every line.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Callable[[str], None]) -> None:
+    def __init__(
+        self, process: asyncio.subprocess.Process, output: int, log: Callable[[str], None]
+    ) -> None:
         self._process = process
+        self._output = output
         self._log = log
-        self._reading = asyncio.create_task(self._read())
+        self._rest = b""
+        self._ended = asyncio.Event()
+        asyncio.get_running_loop().add_reader(output, self._read)
 
     @classmethod
     async def start(
@@ -36,16 +46,24 @@ class FunctionProcess:
         Raises:
             OSError: it cannot be started.
         """
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "local.runtime.launcher", str(os.getpid()), handler),
-            cwd=folder,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
-        return cls(process, log)
+        output, theirs = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "local.runtime.launcher", str(os.getpid()), handler),
+                cwd=folder,
+                env=environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=theirs,
+                stderr=theirs,
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(output)
+            raise
+        finally:
+            os.close(theirs)
+        os.set_blocking(output, False)
+        return cls(process, output, log)
 
     @property
     def alive(self) -> bool:
@@ -79,19 +97,42 @@ class FunctionProcess:
         peak = next((line for line in status.splitlines() if line.startswith("VmHWM")), "")
         return int(peak.split()[1]) // 1024 if peak else None
 
-    async def _drain(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._reading), 1)
+    def flush(self) -> None:
+        """Log what it has printed so far."""
+        for _ in range(_MAX_CHUNKS):  # something that never stops printing must not stop us
+            if self._ended.is_set() or not self._read():
+                return
 
-    async def _read(self) -> None:
-        output = self._process.stdout
-        assert output is not None
-        rest = b""
-        while chunk := await output.read(64 * 1024):
-            *lines, rest = (rest + chunk).split(b"\n")
-            if len(rest) > MAX_LINE_BYTES:
-                lines, rest = [*lines, rest], b""
-            for line in lines:
-                self._log(line.decode(errors="replace"))
-        if rest:
-            self._log(rest.decode(errors="replace"))
+    async def _drain(self) -> None:
+        """Log the rest; a process that inherited the pipe may hold it open, so not for long."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), 1)
+        self._close()
+
+    def _read(self) -> bool:
+        """Take a piece of the output; False if there is none now."""
+        try:
+            piece = os.read(self._output, _CHUNK_BYTES)
+        except BlockingIOError:
+            return False
+        except OSError:
+            piece = b""
+        if not piece:
+            self._close()
+            return False
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        if len(self._rest) > MAX_LINE_BYTES:
+            lines, self._rest = [*lines, self._rest], b""
+        for line in lines:
+            self._log(line.decode(errors="replace"))
+        return True
+
+    def _close(self) -> None:
+        if self._output < 0:
+            return
+        asyncio.get_running_loop().remove_reader(self._output)
+        os.close(self._output)
+        self._output = -1
+        if self._rest:
+            self._log(self._rest.decode(errors="replace"))
+        self._ended.set()

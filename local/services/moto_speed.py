@@ -8,7 +8,6 @@ may both hold. A table that is polled needs better. Only `moto_server` applies t
 from __future__ import annotations
 
 import functools
-import inspect
 import io
 import threading
 from collections.abc import Callable, Iterable
@@ -80,17 +79,35 @@ class _Partition:
 
 
 def _quick(query: Callable[..., Any]) -> Callable[..., Any]:
-    signature = inspect.signature(query)
-
     @functools.wraps(query)
-    def narrowed(*arguments: Any, **options: Any) -> Any:
-        call = signature.bind(*arguments, **options)
-        given = call.arguments
-        if given.get("index_name") is None and given["hash_key"] is not None:
-            table = given["self"]
-            items = _meant(table, given["hash_key"], given["range_comparison"], given["range_objs"])
-            given["self"] = _Partition(table, items)
-        return query(*call.args, **call.kwargs)
+    def narrowed(
+        table: Any,
+        hash_key: Any,
+        range_comparison: str | None,
+        range_objs: list[Any],
+        limit: int,
+        exclusive_start_key: dict[str, Any],
+        scan_index_forward: bool,
+        projection_expressions: Any,
+        index_name: str | None = None,
+        *arguments: Any,
+        **options: Any,
+    ) -> Any:
+        if index_name is None and hash_key is not None:
+            table = _Partition(table, _meant(table, hash_key, range_comparison, range_objs))
+        return query(
+            table,
+            hash_key,
+            range_comparison,
+            range_objs,
+            limit,
+            exclusive_start_key,
+            scan_index_forward,
+            projection_expressions,
+            index_name,
+            *arguments,
+            **options,
+        )
 
     return narrowed
 

@@ -7,6 +7,7 @@ the caller, who knows what the resources have become.
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -47,6 +48,8 @@ class Resolver:
         self._mappings = mappings
         self._ref = ref
         self._attribute = attribute
+        self.imports: set[str] = set()
+        """What other stacks should export: it is not known here, its name stands for it."""
 
     def condition(self, name: str) -> bool:
         """Whether a condition of the template holds."""
@@ -88,6 +91,9 @@ class Resolver:
             "Fn::Or": lambda items: any(self.resolve(item) for item in items),
             "Fn::FindInMap": self._find_in_map,
             "Fn::Base64": lambda text: base64.b64encode(str(self.resolve(text)).encode()).decode(),
+            "Fn::ImportValue": self._import,
+            "Fn::Length": lambda items: len(self.resolve(items)),
+            "Fn::ToJsonString": lambda value: json.dumps(self.resolve(value)),
             "Fn::GetAZs": lambda _: [f"{self._parameters['AWS::Region']}{zone}" for zone in "abc"],
         }
 
@@ -136,9 +142,16 @@ class Resolver:
         name, then, otherwise = argument
         return self.resolve(then if self.condition(name) else otherwise)
 
+    def _import(self, name: Any) -> str:
+        exported = str(self.resolve(name))
+        self.imports.add(exported)
+        return exported
+
     def _find_in_map(self, argument: Any) -> Any:
         name, first, second = (self.resolve(part) for part in argument[:3])
         try:
             return self._mappings[name][first][second]
         except KeyError:
+            if len(argument) > 3:
+                return self.resolve(argument[3]["DefaultValue"])
             raise TemplateError(f"The mapping {name} has no entry {first}.{second}.") from None

@@ -130,6 +130,10 @@ class _Reader:
             for name, kind in self._references.placeholders.items()
             if kind not in _WITHOUT_EFFECT
         ]
+        made_up += [
+            f"Fn::ImportValue {name} is not known here; its name stands for it."
+            for name in sorted(self._resolver.imports)
+        ]
         return Stack(
             region=self._region,
             apis=apis,
@@ -171,6 +175,11 @@ class _Reader:
         concurrency = properties.get("ReservedConcurrentExecutions")
         variables = (properties.get("Environment") or {}).get("Variables") or {}
         logging = properties.get("LoggingConfig") or {}
+        self._notices += [
+            f"{logical_id}: {key} is a dynamic reference, which is not resolved here."
+            for key, value in variables.items()
+            if "{{resolve:" in str(value)
+        ]
         return Function(
             logical_id=logical_id,
             name=name,
