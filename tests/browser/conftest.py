@@ -45,8 +45,9 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
+    """Its event loop runs while it does, so it must not outlive the browser tests."""
     with sync_playwright() as running:
         yield running
 

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -102,6 +103,14 @@ def test_a_process_sees_what_lambda_sets_and_the_layers(probe: Probe) -> None:
 
 def test_the_apis_aws_address_in_a_variable_is_the_local_one(probe: Probe) -> None:
     assert seen(probe, "live")["url"] == probe.info["management_url"]
+
+
+def test_what_a_function_prints_is_logged_before_its_end(probe: Probe) -> None:
+    for _ in range(5):
+        seen(probe, "live")
+    lines = [line for line in probe.log.read_text().splitlines() if line.startswith("Probe | ")]
+    kinds = [line.split()[2] for line in lines[-20:]]
+    assert kinds == ["START", "EVENT", "END", "REPORT"] * 5
 
 
 # --- concurrency ----------------------------------------------------------------------------
@@ -203,6 +212,18 @@ async def test_a_stack_runs_inside_a_program(tmp_path: Path) -> None:
         await socket.send(json.dumps({"do": {"it": ["echo"]}}))
         assert json.loads(await asyncio.wait_for(socket.recv(), 10))["changed"] == "by the template"
     assert {source for source, _ in lines} >= {"gateway", "Probe"}
+
+
+def test_localhost_is_served_by_its_ipv6_address_too(probe: Probe) -> None:
+    port = int(str(probe.info["static_url"]).rstrip("/").rsplit(":", 1)[1])
+    try:
+        with socket.socket(socket.AF_INET6) as possible:
+            possible.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with socket.create_connection(("::1", port), 5) as connection:
+        connection.sendall(b"GET /dev HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 426"
 
 
 def test_a_stack_can_be_stopped_while_it_starts() -> None:

@@ -309,6 +309,30 @@ def test_an_attribute_that_is_not_known_is_a_placeholder_and_named(tmp_path: Pat
     ]
 
 
+def test_what_comes_from_elsewhere_is_named(tmp_path: Path) -> None:
+    variables = {
+        "SUBNET": {"Fn::ImportValue": "network-subnet"},
+        "KEY": "{{resolve:ssm:/prod/key}}",
+    }
+    stack = read(tmp_path, {"F": function(Environment={"Variables": variables})})
+    assert stack.functions[0].environment["SUBNET"] == "network-subnet"
+    assert stack.notices == [
+        "F: KEY is a dynamic reference, which is not resolved here.",
+        "Fn::ImportValue network-subnet is not known here; its name stands for it.",
+    ]
+
+
+def test_a_function_with_http_events_still_has_its_other_uses(tmp_path: Path) -> None:
+    events = {
+        "Get": {"Type": "HttpApi", "Properties": {"Path": "/", "Method": "get"}},
+        "Tick": {"Type": "Schedule", "Properties": {"Schedule": "rate(1 minute)"}},
+    }
+    stack = read(tmp_path, {"A": api({"go": ROUTE}), "F": function(Events=events)})
+    assert [f.logical_id for f in stack.functions] == ["F"]
+    assert "FTick: AWS::Events::Rule is not served here." in stack.notices
+    assert "ServerlessHttpApi: only WebSocket APIs are served here." in stack.notices
+
+
 def test_a_resource_that_does_not_exist_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(TemplateError, match="no resource or parameter Nosuch"):
         read(tmp_path, {"F": function(Environment={"Variables": {"X": {"Ref": "Nosuch"}}})})

@@ -136,6 +136,9 @@ class Messages:
                 f"got {message.protocol}.",
                 field="init.protocol",
             )
+        # Looked up before anything changes: a refused init must not cost a session its token.
+        if self._bound_session(envelope) is not None:
+            raise _already_bound()
         if message.session_id is None:
             return self._open_session(message, envelope)
         return self._resume_session(message.session_id, message, envelope)
@@ -247,25 +250,26 @@ class Messages:
 
     def _bind(self, envelope: Envelope, session_id: str) -> None:
         if not self._store.bind_connection(envelope.connection_id, session_id):
-            raise BadMessage(
-                "bad_request",
-                "init: this connection already has a session. Open a new connection for another.",
-                field="init",
-            )
+            raise _already_bound()
         self._remember(envelope.connection_id, session_id)
 
     def _session_of(self, envelope: Envelope) -> str:
         """The session that the connection is bound to. The binding never changes."""
-        connection_id = envelope.connection_id
-        if (known := self._bindings.get(connection_id)) is not None:
-            return known
-        session_id = self._store.session_of(connection_id)
+        session_id = self._bound_session(envelope)
         if session_id is None:
             raise BadMessage(
                 "not_initialised",
                 "Send init first and wait for ready; then send anything else.",
             )
-        self._remember(connection_id, session_id)
+        return session_id
+
+    def _bound_session(self, envelope: Envelope) -> str | None:
+        connection_id = envelope.connection_id
+        if (known := self._bindings.get(connection_id)) is not None:
+            return known
+        session_id = self._store.session_of(connection_id)
+        if session_id is not None:
+            self._remember(connection_id, session_id)
         return session_id
 
     def _remember(self, connection_id: str, session_id: str) -> None:
@@ -302,6 +306,14 @@ def _fitting(history: list[Message]) -> list[Message]:
         if room < 0:
             return history[start + 1 :]
     return history
+
+
+def _already_bound() -> BadMessage:
+    return BadMessage(
+        "bad_request",
+        "init: this connection already has a session. Open a new connection for another.",
+        field="init",
+    )
 
 
 def _no_session() -> ParleyError:

@@ -301,7 +301,10 @@ class Store:
     def put_interrupt(self, session_id: str, turn_id: str, interrupt: InterruptEntry) -> None:
         """The user stopped the reply; the first to say so counts."""
         played_ms = interrupt.played_ms
-        values: dict[str, Any] = {} if played_ms is None else {"played_ms": {"N": repr(played_ms)}}
+        # Rounded, because DynamoDB refuses numbers under 1e-130, which a client may send.
+        values: dict[str, Any] = (
+            {} if played_ms is None else {"played_ms": {"N": repr(round(played_ms, 3))}}
+        )
         try:
             self._put_inbox(
                 session_id,

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import msgspec
+from msgspec import Struct
 
 from parley.errors import FailureKind, ProviderError
 from parley.protocol import Message
@@ -54,7 +55,7 @@ class OpenAIChat:
 
     async def warm_up(self) -> None:
         """See `parley.responders.Responder`. Any answer will do: the connection counts."""
-        with contextlib.suppress(httpx.HTTPError):
+        with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL):
             await self._client.get(
                 f"{self._base_url}/models", headers=await self._headers(), timeout=self._timeout
             )
@@ -96,6 +97,25 @@ class OpenAIChat:
             self._connection_reused = False
 
 
+class _Delta(Struct):
+    content: str | None = None
+
+
+class _Choice(Struct):
+    delta: _Delta | None = None
+    finish_reason: Any = None
+
+
+class _Event(Struct):
+    """What is read of an event of the stream; the rest is ignored."""
+
+    choices: list[_Choice] | None = None
+    error: Any = None
+
+
+_events = msgspec.json.Decoder(_Event)
+
+
 async def _deltas(lines: AsyncIterator[str]) -> AsyncIterator[str]:
     """The text in a stream of server-sent events.
 
@@ -110,24 +130,21 @@ async def _deltas(lines: AsyncIterator[str]) -> AsyncIterator[str]:
         if data == "[DONE]":
             return
         event = _parsed(data)
-        if event.get("error"):
+        if event.error:
             raise _failure("unavailable")
-        for choice in event.get("choices") or ():
-            if content := (choice.get("delta") or {}).get("content"):
-                yield str(content)
-            finished = finished or bool(choice.get("finish_reason"))
+        for choice in event.choices or ():
+            if choice.delta is not None and choice.delta.content:
+                yield choice.delta.content
+            finished = finished or bool(choice.finish_reason)
     if not finished:
         raise _failure("unavailable")
 
 
-def _parsed(data: str) -> dict[str, Any]:
+def _parsed(data: str) -> _Event:
     try:
-        event = msgspec.json.decode(data)
-    except msgspec.DecodeError:
+        return _events.decode(data)
+    except (msgspec.DecodeError, RecursionError):
         raise _failure("invalid") from None
-    if not isinstance(event, dict):
-        raise _failure("invalid")
-    return event
 
 
 def _messages(prompt: Prompt) -> list[dict[str, str]]:

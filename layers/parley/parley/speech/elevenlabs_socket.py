@@ -126,7 +126,7 @@ class ElevenLabsSocket:
             if closed.rcvd is not None and closed.rcvd.code == 1000:
                 return None
             raise self.failure("unavailable") from None
-        except (msgspec.DecodeError, UnicodeError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             raise self.failure("invalid") from None
         if not isinstance(frame, dict):
             raise self.failure("invalid")

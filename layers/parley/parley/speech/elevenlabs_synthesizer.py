@@ -12,6 +12,8 @@ import binascii
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
+
 from parley.protocol import AudioFormat, Settings
 from parley.speech import SpeechPiece
 from parley.speech.elevenlabs_socket import ApiKey, ElevenLabsSocket
@@ -111,7 +113,11 @@ def _alignment(frame: dict[str, Any]) -> Alignment | None:
     if not isinstance(found, dict):
         return None
     durations = found.get("charDurationsMs") or found.get("charsDurationsMs")
-    chars, starts = found.get("chars"), found.get("charStartTimesMs")
-    if not (isinstance(chars, list) and isinstance(starts, list) and isinstance(durations, list)):
-        return None
-    return Alignment(chars, starts, durations)
+    try:
+        return Alignment(
+            msgspec.convert(found.get("chars"), list[str]),
+            msgspec.convert(found.get("charStartTimesMs"), list[float]),
+            msgspec.convert(durations, list[float]),
+        )
+    except msgspec.ValidationError:
+        return None  # the audio is good without it

@@ -24,20 +24,6 @@ MIN_AUDIO_MS = 500
 """A commit of less than 300 ms of audio is ignored; shorter utterances get silence added."""
 
 _NOT_ENOUGH = frozenset({"commit_throttled", "insufficient_audio_activity"})
-_IGNORED = frozenset(
-    {
-        "session_started",
-        "warning",
-        "final_transcript",
-        "final_transcript_with_timestamps",
-        "committed_transcript_with_timestamps",
-        "committed_transcript_entities",
-        "redacted_transcript",
-        "edited_transcript",
-        "diarized_transcript",
-        "speakers_merged",
-    }
-)
 
 
 class ScribeTranscriber:
@@ -155,9 +141,9 @@ class ScribeStream:
             return TranscriptPiece(self._joined(), final=over)
         if kind in _NOT_ENOUGH:
             return TranscriptPiece(self._joined(), final=True) if self._finishing else None
-        if kind in _IGNORED:
-            return None
-        raise self._socket.error_frame(kind)
+        if "error" in frame:
+            raise self._socket.error_frame(kind)
+        return None  # repeated finals, details, and what later versions may add
 
     def _joined(self, tail: str = "") -> str:
         return " ".join([*self._committed, tail]).strip()

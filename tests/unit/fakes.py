@@ -1,0 +1,454 @@
+"""In-memory stand-ins for what a turn works with: the table, the three providers, the connection.
+
+They keep the contracts of `parley.store`, `parley.speech` and `parley.responders`, and
+break them only as a test says. Nothing is canned: the transcriber reads the words out of
+the audio that it gets (`spoken` writes them there), and the synthesizer's audio holds the
+text it was given (`text_in` reads it back).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from parley.errors import ConnectionGone, ErrorCode, FailureKind, ProviderError
+from parley.inbox import ChunkEntry, EndEntry, InboxEntry, InterruptEntry
+from parley.items import FinishedTurn, Session, message_key
+from parley.protocol import (
+    AnyServerEvent,
+    AudioFormat,
+    Endpointing,
+    Message,
+    ServerEvent,
+    Settings,
+    TurnEnd,
+    TurnEvent,
+    Word,
+)
+from parley.providers import failure
+from parley.responders import Prompt
+from parley.speech import SpeechPiece, TranscriptPiece
+from parley.store import Store
+from parley.words import Alignment
+
+DEADLINE_S = 5.0
+CHAR_MS = 10
+RATE_HZ = 24_000
+SAMPLES_PER_CHAR = RATE_HZ * CHAR_MS // 1000
+
+
+def broken(kind: FailureKind = "refused", code: ErrorCode = "internal") -> ProviderError:
+    """A provider's failure; `refused` is not tried again, `unavailable` is."""
+    return failure(code, "A fake", kind)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+# --- the table ------------------------------------------------------------------
+
+
+class MemoryStore(Store):
+    """`Store` in dictionaries. `failing` names the methods that raise now."""
+
+    def __init__(self) -> None:
+        self.connections: dict[str, str | None] = {}
+        self.sessions: dict[str, Session] = {}
+        self.history: dict[str, dict[str, Message]] = {}
+        self.metrics: list[Any] = []
+        self.turns: dict[tuple[str, str], str | FinishedTurn] = {}
+        self.inboxes: dict[tuple[str, str], dict[str, InboxEntry]] = {}
+        self.reasons: dict[str, str] = {}
+        self.failing: set[str] = set()
+        self._lock = threading.RLock()
+
+    def _check(self, method: str) -> None:
+        if method in self.failing:
+            raise OSError("the table cannot be reached")
+
+    def open_session(self, session_id: str = "s", **changes: Any) -> Session:
+        """A session that is there already."""
+        fields: dict[str, Any] = {
+            "token_hash": "",
+            "connection_id": "c",
+            "settings": Settings(),
+            "status": "active",
+            **changes,
+        }
+        session = self.sessions[session_id] = Session(session_id, **fields)
+        return session
+
+    def messages(self, session_id: str = "s") -> list[Message]:
+        """The history, oldest first."""
+        return [message for _, message in sorted(self.history.get(session_id, {}).items())]
+
+    def add_connection(self, connection_id: str) -> None:
+        self.connections[connection_id] = None
+
+    def remove_connection(self, connection_id: str) -> None:
+        self.connections.pop(connection_id, None)
+
+    def bind_connection(self, connection_id: str, session_id: str) -> bool:
+        self._check("bind_connection")
+        if self.connections.get(connection_id) is not None:
+            return False
+        self.connections[connection_id] = session_id
+        return True
+
+    def session_of(self, connection_id: str) -> str | None:
+        self._check("session_of")
+        return self.connections.get(connection_id)
+
+    def put_session(self, session: Session) -> None:
+        self.sessions[session.session_id] = session
+
+    def resume_session(self, old: Session, connection_id: str, new_token_hash: str) -> bool:
+        with self._lock:
+            now = self.sessions[old.session_id]
+            if now.token_hash != old.token_hash or now.status != "active":
+                return False
+            self._change(old.session_id, token_hash=new_token_hash, connection_id=connection_id)
+            return True
+
+    def put_settings(self, session_id: str, settings: Settings) -> None:
+        self._change(session_id, settings=settings)
+
+    def end_session(self, session_id: str) -> str | None:
+        self._change(session_id, status="ended")
+        return self.sessions[session_id].active_turn
+
+    def session(self, session_id: str) -> Session | None:
+        return self.sessions.get(session_id)
+
+    def conversation(
+        self, session_id: str, messages: int, since: str = "MESSAGE#"
+    ) -> tuple[Session | None, list[Message]]:
+        self._check("conversation")
+        with self._lock:
+            kept = sorted(self.history.get(session_id, {}).items())
+            found = [message for key, message in kept if key >= since]
+            return self.sessions.get(session_id), found[-messages:] if messages else []
+
+    def claim_turn(self, session_id: str, turn_id: str, owner: str) -> bool:
+        self._check("claim_turn")
+        with self._lock:
+            return self.turns.setdefault((session_id, turn_id), owner) == owner
+
+    def set_active_turn(self, session_id: str, turn_id: str) -> None:
+        self._check("set_active_turn")
+        self._change(session_id, active_turn=turn_id)
+
+    def finish_turn(
+        self,
+        session_id: str,
+        turn_id: str,
+        *,
+        reason: str,
+        message_key: str = "",
+        words: Sequence[Word] = (),
+    ) -> None:
+        self._check("finish_turn")
+        self.turns[session_id, turn_id] = FinishedTurn(list(words), message_key)
+        self.reasons[turn_id] = reason
+
+    def turn_state(self, session_id: str, turn_id: str) -> str | FinishedTurn | None:
+        state = self.turns.get((session_id, turn_id))
+        return "running" if isinstance(state, str) else state
+
+    def put_message(self, session_id: str, started_ms: int, message: Message, metrics: Any) -> str:
+        self._check("put_message")
+        with self._lock:
+            key = message_key(started_ms, message)
+            kept = msgspec.structs.replace(message, started_ms=started_ms)
+            self.history.setdefault(session_id, {})[key] = kept
+            self.metrics.append(metrics)
+            return key
+
+    def set_heard(self, session_id: str, message_key: str, heard: str) -> None:
+        messages = self.history[session_id]
+        messages[message_key] = msgspec.structs.replace(messages[message_key], heard=heard)
+
+    def put_chunk(self, session_id: str, turn_id: str, chunk: ChunkEntry) -> None:
+        self._check("put_chunk")
+        self._inbox(session_id, turn_id)[f"audio#{chunk.seq:06d}"] = chunk
+
+    def put_end(self, session_id: str, turn_id: str, end: EndEntry) -> None:
+        self._inbox(session_id, turn_id)["end"] = end
+
+    def put_interrupt(self, session_id: str, turn_id: str, interrupt: InterruptEntry) -> None:
+        self._inbox(session_id, turn_id).setdefault("interrupt", interrupt)
+
+    def read_inbox(self, session_id: str, turn_id: str, next_seq: int) -> list[InboxEntry]:
+        self._check("read_inbox")
+        with self._lock:
+            entries = sorted(self._inbox(session_id, turn_id).items())
+        first = f"audio#{next_seq:06d}"
+        return [entry for key, entry in entries if key >= first]
+
+    def _inbox(self, session_id: str, turn_id: str) -> dict[str, InboxEntry]:
+        with self._lock:
+            return self.inboxes.setdefault((session_id, turn_id), {})
+
+    def _change(self, session_id: str, **changes: Any) -> None:
+        with self._lock:
+            old = self.sessions[session_id]
+            fields = {name: getattr(old, name) for name in old.__slots__}
+            self.sessions[session_id] = Session(**{**fields, **changes})
+
+
+# --- speech to text -----------------------------------------------------------------
+
+
+def spoken(text: str) -> bytes:
+    """Audio in which `text` can be heard by `FakeTranscriber`, a sample per character."""
+    return text.encode("utf-16-le")
+
+
+@dataclass
+class FakeTranscriber:
+    """Hears what `spoken` said.
+
+    Attributes:
+        troubles: one per `open`, in order: what that attempt raises, or None.
+        fail_after: an attempt that is in trouble raises at this chunk; None: when opening.
+        mute: never sends a final transcript.
+        hears_the_end: finds the end of the utterance by itself, at a full stop.
+    """
+
+    troubles: list[Exception | None] = field(default_factory=list)
+    fail_after: int | None = None
+    mute: bool = False
+    hears_the_end: bool = False
+    opened: list[tuple[AudioFormat, str, Endpointing]] = field(default_factory=list)
+    streams: list[FakeTranscript] = field(default_factory=list)
+
+    async def open(
+        self, audio_format: AudioFormat, language: str, endpointing: Endpointing
+    ) -> FakeTranscript:
+        self.opened.append((audio_format, language, endpointing))
+        trouble = self.troubles.pop(0) if self.troubles else None
+        if trouble is not None and self.fail_after is None:
+            raise trouble
+        stream = FakeTranscript(self, trouble)
+        self.streams.append(stream)
+        return stream
+
+
+class FakeTranscript:
+    """One utterance."""
+
+    def __init__(self, provider: FakeTranscriber, trouble: Exception | None) -> None:
+        self._provider = provider
+        self._trouble = trouble
+        self._out: asyncio.Queue[TranscriptPiece | Exception] = asyncio.Queue()
+        self.chunks: list[bytes] = []
+        self.finished = False
+        self.closed = False
+
+    @property
+    def _text(self) -> str:
+        return b"".join(self.chunks).decode("utf-16-le").strip()
+
+    async def send(self, pcm: bytes) -> None:
+        self.chunks.append(pcm)
+        if self._trouble is not None and len(self.chunks) == self._provider.fail_after:
+            self._out.put_nowait(self._trouble)
+            return
+        over = self._provider.hears_the_end and self._text.endswith(".")
+        self._out.put_nowait(TranscriptPiece(self._text, final=over))
+
+    async def finish(self) -> None:
+        self.finished = True
+        if not self._provider.mute:
+            self._out.put_nowait(TranscriptPiece(self._text, final=True))
+
+    async def pieces(self) -> AsyncIterator[TranscriptPiece]:
+        while True:
+            piece = await self._out.get()
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+            if piece.final:
+                return
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+# --- the language model ---------------------------------------------------------------
+
+Step = str | Exception | asyncio.Event
+"""What a responder does next: says something, fails, or waits until it may go on."""
+
+
+@dataclass
+class FakeResponder:
+    """Says what a test says; without `replies`, it repeats what the user said.
+
+    Attributes:
+        replies: the steps of each call, in order; after them, the user is repeated.
+    """
+
+    replies: list[list[Step]] = field(default_factory=list)
+    prompts: list[Prompt] = field(default_factory=list)
+    warmed_up: int = 0
+    connection_reused: bool | None = True
+
+    async def warm_up(self) -> None:
+        self.warmed_up += 1
+
+    async def reply(self, prompt: Prompt) -> AsyncIterator[str]:
+        self.prompts.append(prompt)
+        repeat = f"You said: {prompt.text}"
+        steps = self.replies.pop(0) if self.replies else [*repeat]
+        for step in steps:
+            await asyncio.sleep(0)
+            if isinstance(step, Exception):
+                raise step
+            if isinstance(step, asyncio.Event):
+                await step.wait()
+            else:
+                yield step
+
+
+# --- text to speech -------------------------------------------------------------------
+
+
+def sound_of(text: str) -> bytes:
+    """10 ms of PCM for every character, from which `text_in` reads it back."""
+    return b"".join(ord(char).to_bytes(2, "little") * SAMPLES_PER_CHAR for char in text)
+
+
+def text_in(pcm: bytes) -> str:
+    """What `sound_of` said."""
+    return pcm[:: 2 * SAMPLES_PER_CHAR].decode("latin-1") if pcm else ""
+
+
+@dataclass
+class FakeSynthesizer:
+    """Speaks with `sound_of`.
+
+    Attributes:
+        troubles: one per `open`, in order: what that attempt raises, or None.
+        fail_after: an attempt in trouble raises after so many clauses; None: when opening.
+        silent: never sends any audio.
+        timed: sends the times of the characters.
+        cut: bytes that are missing at the end of every piece.
+    """
+
+    troubles: list[Exception | None] = field(default_factory=list)
+    fail_after: int | None = None
+    silent: bool = False
+    timed: bool = True
+    cut: int = 0
+    opened: list[tuple[AudioFormat, Settings]] = field(default_factory=list)
+    streams: list[FakeSpeech] = field(default_factory=list)
+
+    async def open(self, audio_format: AudioFormat, settings: Settings) -> FakeSpeech:
+        self.opened.append((audio_format, settings))
+        trouble = self.troubles.pop(0) if self.troubles else None
+        if trouble is not None and self.fail_after is None:
+            raise trouble
+        stream = FakeSpeech(self, trouble)
+        self.streams.append(stream)
+        return stream
+
+
+class FakeSpeech:
+    """One reply."""
+
+    def __init__(self, provider: FakeSynthesizer, trouble: Exception | None) -> None:
+        self._provider = provider
+        self._trouble = trouble
+        self._out: asyncio.Queue[SpeechPiece | Exception | None] = asyncio.Queue()
+        self.clauses: list[str] = []
+        self.finished = False
+        self.closed = False
+
+    async def speak(self, clause: str) -> None:
+        fail_after = self._provider.fail_after
+        if self._trouble is not None and len(self.clauses) == fail_after:
+            self.clauses.append(clause)
+            self._out.put_nowait(self._trouble)
+            return
+        self.clauses.append(clause)
+        if self._provider.silent:
+            return
+        text = clause + " "
+        starts = [float(CHAR_MS * i) for i in range(len(text))]
+        times = Alignment(list(text), starts, [float(CHAR_MS)] * len(text))
+        pcm = sound_of(text)
+        pcm = pcm[: len(pcm) - self._provider.cut]
+        self._out.put_nowait(SpeechPiece(pcm, times if self._provider.timed else None))
+
+    async def finish(self) -> None:
+        self.finished = True
+        if not self._provider.silent:
+            self._out.put_nowait(None)
+
+    async def pieces(self) -> AsyncIterator[SpeechPiece]:
+        while (piece := await self._out.get()) is not None:
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+# --- the connection -------------------------------------------------------------------
+
+
+class Wire:
+    """The turn's connection: keeps every event that is posted.
+
+    Attributes:
+        gone_after: so many posts work; then the connection is gone.
+        slow_s: how long a post takes.
+    """
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.events: list[ServerEvent] = []
+        self.gone_after: int | None = None
+        self.slow_s = 0.0
+        self.at_s: list[float] = []
+        self._posting = False
+
+    async def post(self, frame: bytes) -> None:
+        assert not self._posting, "posts are made one at a time"
+        self._posting = True
+        try:
+            await asyncio.sleep(self.slow_s)
+            if self.gone_after is not None and len(self.frames) >= self.gone_after:
+                raise ConnectionGone
+            self.frames.append(frame)
+            self.events.append(msgspec.json.decode(frame, type=AnyServerEvent))
+            self.at_s.append(time.monotonic())
+        finally:
+            self._posting = False
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        """The events of one type."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def end(self) -> TurnEnd:
+        """The turn's end; there is exactly one, it is last, and no number is missing."""
+        numbers = [getattr(event, "seq", None) for event in self.events]
+        assert numbers == list(range(1, len(self.events) + 1))
+        assert [isinstance(event, TurnEnd) for event in self.events[:-1]].count(True) == 0
+        last = self.events[-1]
+        assert isinstance(last, TurnEnd)
+        assert len({e.turn_id for e in self.events if isinstance(e, TurnEvent)}) == 1
+        return last

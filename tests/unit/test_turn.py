@@ -1,0 +1,645 @@
+"""Whole turns over in-memory services: what the client gets, and what is kept.
+
+Whatever happens, a turn that was claimed posts its events without a gap and ends once:
+`Wire.end` checks that for every test that looks at it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from parley.history import History
+from parley.inbox import ChunkEntry, EndEntry, InterruptEntry
+from parley.invocation import TurnRequest
+from parley.items import FinishedTurn
+from parley.protocol import Audio, Error, ReplyText, Settings, Transcript
+from parley.settings import Deployment
+from parley.turn import ENDING_MARGIN_S, Outcome, Services, Turn
+from tests.unit.fakes import (
+    DEADLINE_S,
+    FakeResponder,
+    FakeSynthesizer,
+    FakeTranscriber,
+    MemoryStore,
+    Wire,
+    broken,
+    spoken,
+    text_in,
+    until,
+)
+
+REPLY = "Sure, the old bridge is open. It closes at nine, and then you have to swim."
+
+
+class Stage:
+    """One session, its services and its connection."""
+
+    def __init__(
+        self,
+        *,
+        transcriber: FakeTranscriber | None = None,
+        responder: FakeResponder | None = None,
+        synthesizer: FakeSynthesizer | None = None,
+        **deployment: Any,
+    ) -> None:
+        self.store = MemoryStore()
+        self.store.open_session()
+        self.wire = Wire()
+        self.transcriber = transcriber or FakeTranscriber()
+        self.responder = responder or FakeResponder()
+        self.synthesizer = synthesizer or FakeSynthesizer()
+        self.logged: list[tuple[str, dict[str, Any]]] = []
+        self.deployment = replace(
+            Deployment(table="t", provider_timeout_s=0.3, listen_timeout_s=0.3), **deployment
+        )
+        self.history = History(self.store, self.deployment.history_messages)
+
+    def turn(self, turn_id: str, text: str | None, remaining_s: float, **request: Any) -> Turn:
+        """A turn; its own connection is this stage's."""
+        services = Services(
+            self.store,
+            self.history,
+            self.transcriber,
+            self.responder,
+            self.synthesizer,
+            self.deployment,
+            lambda event, fields: self.logged.append((event, fields)),
+        )
+        asked = TurnRequest(
+            "s", turn_id, "c", "https://x", int(time.time() * 1000), text=text, **request
+        )
+        return Turn(asked, services, self.wire.post, remaining_s=lambda: remaining_s, cold=False)
+
+    async def run(
+        self,
+        text: str | None = "Hello there.",
+        turn_id: str = "t1",
+        *,
+        remaining_s: float = 60,
+        owner: str = "me",
+        **request: Any,
+    ) -> Outcome | None:
+        """Run a turn to its end."""
+        async with asyncio.timeout(DEADLINE_S):
+            return await self.turn(turn_id, text, remaining_s, **request).run(owner)
+
+    def say(self, text: str, turn_id: str = "t1", *, end: bool = True, size: int = 8) -> None:
+        """Put an utterance into the inbox."""
+        pcm = spoken(text)
+        chunks = [pcm[at : at + size] for at in range(0, len(pcm), size)]
+        for seq, audio in enumerate(chunks, 1):
+            self.store.put_chunk("s", turn_id, ChunkEntry(seq, audio))
+        if end:
+            entry = EndEntry(len(chunks), int(time.time() * 1000))
+            self.store.put_end("s", turn_id, entry)
+
+    def interrupt(self, played_ms: float | None, turn_id: str = "t1") -> None:
+        self.store.put_interrupt("s", turn_id, InterruptEntry(played_ms))
+
+    @property
+    def text(self) -> str:
+        return "".join(event.delta for event in self.wire.of(ReplyText))
+
+    @property
+    def audio(self) -> bytes:
+        return b"".join(event.audio for event in self.wire.of(Audio))
+
+    @property
+    def errors(self) -> list[Error]:
+        return self.wire.of(Error)
+
+    @property
+    def history_texts(self) -> list[tuple[str, str, str | None]]:
+        return [(m.role, m.text, m.heard) for m in self.store.messages()]
+
+
+def holding(*first: str) -> tuple[FakeResponder, asyncio.Event]:
+    """A responder that says something and then waits until it may go on."""
+    event = asyncio.Event()
+    return FakeResponder([[*first, event, " And so on."]]), event
+
+
+# --- what a good turn does --------------------------------------------------------------
+
+
+async def test_a_typed_turn_gives_text_speech_and_word_times() -> None:
+    stage = Stage(responder=FakeResponder([[*REPLY]]))
+    outcome = await stage.run("Which bridge?")
+    end = stage.wire.end
+    assert (end.reason, end.text, end.heard) == ("completed", REPLY, None)
+    assert stage.text == REPLY
+    assert text_in(stage.audio).split() == REPLY.split()
+    words = [word for event in stage.wire.of(Audio) for word in event.words]
+    assert [word.text for word in words] == REPLY.split()
+    assert outcome is not None
+    assert outcome.reason == "completed"
+
+
+async def test_a_turn_is_kept_in_the_history_with_its_metrics() -> None:
+    stage = Stage(responder=FakeResponder([[REPLY]]))
+    await stage.run("Which bridge?")
+    assert stage.history_texts == [("user", "Which bridge?", None), ("assistant", REPLY, None)]
+    assert stage.store.metrics[-1].reply_chars == len(REPLY)
+    finished = stage.store.turns["s", "t1"]
+    assert isinstance(finished, FinishedTurn)
+    assert " ".join(word.text for word in finished.words) == REPLY
+    assert finished.message_key in stage.store.history["s"]
+
+
+async def test_the_parts_of_the_first_audio_add_up() -> None:
+    stage = Stage()
+    await stage.run()
+    found = stage.wire.end.metrics
+    parts = [found.dispatch_ms, found.prepare_ms, found.responder_ms]
+    parts += [found.clause_ms, found.synthesizer_ms, found.delivery_ms]
+    assert None not in parts
+    assert sum(part or 0 for part in parts) == pytest.approx(found.first_audio_ms, abs=0.5)
+    assert found.transcript_ms is None
+    assert found.posts == len(stage.wire.events) - 1
+    assert (found.cold, found.connection_reused, found.retries) == (False, True, 0)
+    assert found.audio_ms == pytest.approx(len(stage.audio) / 48, abs=1)
+
+
+async def test_a_spoken_turn_is_heard_and_answered() -> None:
+    stage = Stage()
+    stage.say("What time is it?")
+    await stage.run(None, format="pcm_8000")
+    assert stage.wire.end.reason == "completed"
+    transcripts = stage.wire.of(Transcript)
+    assert [t.final for t in transcripts].count(True) == 1
+    assert transcripts[-1].text == "What time is it?"
+    assert stage.text == "You said: What time is it?"
+    assert stage.history_texts[0] == ("user", "What time is it?", None)
+    assert stage.transcriber.opened == [("pcm_8000", "en", "manual")]
+    assert stage.responder.warmed_up == 1
+    assert stage.wire.end.metrics.transcript_ms is not None
+
+
+async def test_audio_that_comes_while_the_turn_runs_is_transcribed_while_it_comes() -> None:
+    stage = Stage(listen_timeout_s=5)
+    stage.say("What tim", end=False)
+    running = asyncio.create_task(stage.run(None))
+    await until(lambda: [t for t in stage.wire.of(Transcript) if t.text == "What tim"])
+    stage.say("What time is it?")
+    await running
+    assert stage.wire.end.reason == "completed"
+    assert stage.wire.of(Transcript)[-1].text == "What time is it?"
+
+
+async def test_the_synthesizer_is_opened_while_the_user_is_still_talking() -> None:
+    stage = Stage(listen_timeout_s=5)
+    stage.say("What", end=False)
+    running = asyncio.create_task(stage.run(None))
+    await until(lambda: stage.synthesizer.streams and stage.responder.warmed_up)
+    assert stage.responder.prompts == []
+    stage.say("What?")
+    await running
+    assert len(stage.synthesizer.opened) == 1
+
+
+async def test_an_utterance_whose_end_never_comes_ends_with_silence() -> None:
+    stage = Stage()
+    stage.say("What time is it?", end=False)
+    await stage.run(None)
+    assert stage.wire.end.reason == "completed"
+    assert stage.wire.of(Transcript)[-1].text == "What time is it?"
+
+
+async def test_the_transcriber_may_find_the_end_by_itself() -> None:
+    stage = Stage(transcriber=FakeTranscriber(hears_the_end=True), listen_timeout_s=5)
+    stage.say("Tell me more.", end=False)
+    await stage.run(None, endpointing="server_vad")
+    assert stage.wire.end.reason == "completed"
+    assert stage.text == "You said: Tell me more."
+
+
+async def test_a_missing_chunk_is_asked_for_and_the_turn_waits_for_it() -> None:
+    stage = Stage(listen_timeout_s=5)
+    stage.say("What time is it?")
+    missing = stage.store.inboxes["s", "t1"].pop("audio#000002")
+    running = asyncio.create_task(stage.run(None))
+    await until(lambda: stage.errors)
+    assert (stage.errors[0].code, stage.errors[0].missing) == ("audio_gap", [2])
+    assert isinstance(missing, ChunkEntry)
+    stage.store.put_chunk("s", "t1", missing)
+    await running
+    assert stage.wire.end.reason == "completed"
+    assert stage.wire.of(Transcript)[-1].text == "What time is it?"
+
+
+async def test_silence_is_no_speech() -> None:
+    stage = Stage()
+    stage.say("   ")
+    await stage.run(None)
+    assert [(e.code, e.retryable) for e in stage.errors] == [("no_speech", True)]
+    assert stage.wire.end.reason == "failed"
+    assert stage.history_texts == []
+
+
+async def test_a_follow_up_sees_the_conversation_so_far() -> None:
+    stage = Stage()
+    await stage.run("I am Ada.")
+    stage.wire = Wire()
+    await stage.run("Who am I?", "t2")
+    history = stage.responder.prompts[-1].history
+    assert [(m.role, m.text) for m in history] == [
+        ("user", "I am Ada."),
+        ("assistant", "You said: I am Ada."),
+    ]
+
+
+async def test_the_session_s_settings_shape_the_reply() -> None:
+    stage = Stage()
+    stage.store.open_session(settings=Settings(voice="other", speed=0.8, style="Like a pirate."))
+    await stage.run()
+    (_, settings), *_ = stage.synthesizer.opened
+    assert (settings.voice, settings.speed, settings.stability) == ("other", 0.8, 0.5)
+    assert stage.responder.prompts[0].instructions.endswith("How to reply: Like a pirate.")
+
+
+async def test_text_does_not_wait_for_speech() -> None:
+    stage = Stage(synthesizer=FakeSynthesizer(silent=True), provider_timeout_s=5)
+    running = asyncio.create_task(stage.run("Hi."))
+    await until(lambda: stage.text == "You said: Hi.")
+    assert stage.audio == b""
+    stage.interrupt(0)
+    await running
+
+
+async def test_audio_that_ends_in_the_middle_of_a_sample_does_not_keep_the_turn() -> None:
+    stage = Stage(synthesizer=FakeSynthesizer(cut=1), responder=FakeResponder([["Yes"]]))
+    await stage.run()
+    assert stage.wire.end.reason == "completed"
+    assert len(stage.audio) % 2 == 0
+
+
+# --- who runs it ----------------------------------------------------------------------
+
+
+async def test_a_turn_that_another_invocation_runs_is_left_to_it() -> None:
+    stage = Stage()
+    stage.store.claim_turn("s", "t1", "somebody else")
+    assert await stage.run() is None
+    assert stage.wire.events == []
+    assert stage.history_texts == []
+
+
+async def test_nothing_of_a_turn_that_was_not_claimed_stays_behind() -> None:
+    stage = Stage()
+    stage.store.claim_turn("s", "t1", "somebody else")
+    await stage.run()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize("text", ["typed", None])
+async def test_nothing_of_a_turn_stays_behind(text: str | None) -> None:
+    stage = Stage()
+    stage.say("What?")
+    await stage.run(text)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert all(stream.closed for stream in stage.synthesizer.streams)
+    assert all(stream.closed for stream in stage.transcriber.streams)
+
+
+async def test_of_two_invocations_of_one_turn_only_one_answers() -> None:
+    stage = Stage()
+    outcomes = await asyncio.gather(stage.run(owner="a"), stage.run(owner="b"))
+    assert [outcome is None for outcome in outcomes].count(True) == 1
+    assert stage.text == "You said: Hello there."
+    assert stage.wire.end.reason == "completed"
+
+
+@pytest.mark.parametrize("sessions", ["ended", "missing"])
+async def test_a_session_that_is_over_gets_no_turn(sessions: str) -> None:
+    stage = Stage()
+    if sessions == "ended":
+        stage.store.end_session("s")
+    else:
+        stage.store.sessions.clear()
+    await stage.run()
+    assert [error.code for error in stage.errors] == ["session_not_found"]
+    assert stage.wire.end.reason == "failed"
+    assert stage.responder.prompts == []
+
+
+async def test_a_new_turn_interrupts_the_one_that_still_runs() -> None:
+    responder, _ = holding("One, two.")
+    stage = Stage(responder=responder, provider_timeout_s=5)
+    older = asyncio.create_task(stage.run())
+    await until(lambda: stage.text)
+    first, stage.wire = stage.wire, Wire()
+    await stage.run("Something else.", "t2")
+    await older
+    assert (first.end.reason, first.end.heard) == ("interrupted", None)
+    assert stage.wire.end.reason == "completed"
+
+
+# --- interruptions ----------------------------------------------------------------------
+
+
+async def test_an_interruption_keeps_only_what_was_heard() -> None:
+    responder, _ = holding("One two three four.")
+    stage = Stage(responder=responder, provider_timeout_s=5)
+    running = asyncio.create_task(stage.run())
+    await until(lambda: text_in(stage.audio).startswith("One two three"))
+    stage.interrupt(80)  # ten milliseconds a character: "One two " is 80 ms long
+    await running
+    end = stage.wire.end
+    assert (end.reason, end.heard, end.text) == ("interrupted", "One two", "One two three four.")
+    assert stage.history_texts[-1] == ("assistant", "One two three four.", "One two")
+
+
+async def test_what_was_heard_reaches_the_next_prompt() -> None:
+    responder, _ = holding("One two three four.")
+    stage = Stage(responder=responder, provider_timeout_s=5)
+    running = asyncio.create_task(stage.run())
+    await until(lambda: text_in(stage.audio).startswith("One two three"))
+    stage.interrupt(80)
+    await running
+    stage.wire = Wire()
+    await stage.run("Go on.", "t2")
+    assert stage.responder.prompts[-1].history[-1].heard == "One two"
+
+
+async def test_an_interruption_while_the_user_talks_ends_the_turn() -> None:
+    stage = Stage(listen_timeout_s=5)
+    stage.say("What", end=False)
+    running = asyncio.create_task(stage.run(None))
+    await until(lambda: stage.wire.of(Transcript))
+    stage.interrupt(0)
+    await running
+    assert (stage.wire.end.reason, stage.wire.end.text) == ("interrupted", "")
+    assert stage.responder.prompts == []
+    assert stage.history_texts == []
+
+
+async def test_an_interruption_that_came_before_the_turn_stops_it_at_once() -> None:
+    responder, _ = holding("Too late.")
+    stage = Stage(responder=responder, provider_timeout_s=5)
+    stage.interrupt(0)
+    await stage.run()
+    assert stage.wire.end.reason == "interrupted"
+
+
+async def test_an_interruption_drops_what_has_not_been_posted() -> None:
+    stage = Stage(responder=FakeResponder([["word " * 400]]))
+    stage.wire.slow_s = 0.03
+    running = asyncio.create_task(stage.run())
+    await until(lambda: stage.audio)
+    stage.interrupt(0)
+    await until(lambda: stage.wire.events and stage.store.reasons)
+    await running
+    assert stage.wire.end.reason == "interrupted"
+    assert stage.wire.end.heard == ""
+    assert len(text_in(stage.audio)) < 1000
+
+
+async def test_no_audio_leaves_after_an_interruption_is_seen() -> None:
+    stage = Stage(responder=FakeResponder([["word " * 400]]))
+    stage.wire.slow_s = 0.02
+    running = asyncio.create_task(stage.run())
+    await until(lambda: stage.audio)
+    stage.interrupt(10)
+    at = time.monotonic()
+    await running
+    late = [
+        moment - at
+        for moment, event in zip(stage.wire.at_s, stage.wire.events, strict=True)
+        if isinstance(event, Audio)
+    ]
+    assert max(late) < 0.2
+
+
+async def test_the_first_interruption_counts() -> None:
+    responder, _ = holding("One two three four.")
+    stage = Stage(responder=responder, provider_timeout_s=5)
+    running = asyncio.create_task(stage.run())
+    await until(lambda: text_in(stage.audio).startswith("One two three"))
+    stage.interrupt(30)
+    stage.interrupt(1000)
+    await running
+    assert stage.wire.end.heard == "One"
+
+
+# --- providers that fail ------------------------------------------------------------------
+
+
+async def test_a_responder_that_fails_before_its_first_word_is_asked_again() -> None:
+    stage = Stage(responder=FakeResponder([[broken("unavailable")], ["All is well."]]))
+    await stage.run("Are you there?")
+    assert (stage.wire.end.reason, stage.text) == ("completed", "All is well.")
+    assert stage.errors == []
+    assert stage.wire.end.metrics.retries == 1
+    assert [prompt.text for prompt in stage.responder.prompts] == ["Are you there?"] * 2
+
+
+@pytest.mark.parametrize(("kind", "retryable"), [("refused", False), ("timeout", True)])
+async def test_a_responder_that_stays_down_fails_the_turn(kind: Any, retryable: bool) -> None:
+    stage = Stage(responder=FakeResponder([[broken(kind, "reply_failed")]]))
+    outcome = await stage.run()
+    assert [(e.code, e.retryable) for e in stage.errors] == [("reply_failed", retryable)]
+    assert (stage.wire.end.reason, stage.wire.end.text) == ("failed", "")
+    assert outcome is not None
+    assert outcome.error is not None
+    assert outcome.error.code == "reply_failed"
+
+
+async def test_the_session_goes_on_after_a_failed_turn() -> None:
+    stage = Stage(responder=FakeResponder([[broken()]]))
+    await stage.run("One.")
+    stage.wire = Wire()
+    await stage.run("Two.", "t2")
+    assert stage.wire.end.reason == "completed"
+    assert [m.text for m in stage.responder.prompts[-1].history] == ["One."]
+
+
+async def test_a_responder_that_breaks_off_is_not_asked_again_and_is_spoken_to_its_end() -> None:
+    replies: Any = [["It was a ", "dark night", broken("unavailable", "reply_failed")]]
+    stage = Stage(responder=FakeResponder(replies))
+    await stage.run()
+    assert (stage.wire.end.reason, stage.text) == ("failed", "It was a dark night")
+    assert text_in(stage.audio).split() == ["It", "was", "a", "dark", "night"]
+    assert [error.code for error in stage.errors] == ["reply_failed"]
+    assert stage.history_texts[-1] == ("assistant", "It was a dark night", None)
+
+
+async def test_an_empty_reply_is_a_failure() -> None:
+    stage = Stage(responder=FakeResponder([["", " \n"]]))
+    await stage.run()
+    assert [error.code for error in stage.errors] == ["reply_failed"]
+    assert stage.wire.end.reason == "failed"
+
+
+async def test_a_synthesizer_that_fails_before_its_first_sound_gets_all_the_text_again() -> None:
+    synthesizer = FakeSynthesizer([broken("unavailable")], fail_after=0)
+    stage = Stage(synthesizer=synthesizer, responder=FakeResponder([[REPLY]]))
+    await stage.run()
+    assert stage.wire.end.reason == "completed"
+    assert stage.errors == []
+    assert text_in(stage.audio).split() == REPLY.split()
+    assert stage.wire.end.metrics.retries == 1
+
+
+@pytest.mark.parametrize("fail_after", [None, 0])
+async def test_speech_that_fails_leaves_the_reply_as_text(fail_after: int | None) -> None:
+    synthesizer = FakeSynthesizer([broken("refused", "speech_failed")], fail_after=fail_after)
+    stage = Stage(synthesizer=synthesizer, responder=FakeResponder([[*REPLY]]))
+    await stage.run()
+    assert [error.code for error in stage.errors] == ["speech_failed"]
+    assert (stage.wire.end.reason, stage.text, stage.audio) == ("completed", REPLY, b"")
+    assert stage.history_texts[-1] == ("assistant", REPLY, None)
+
+
+async def test_speech_that_breaks_off_is_not_spoken_twice() -> None:
+    synthesizer = FakeSynthesizer([broken("unavailable", "speech_failed")], fail_after=1)
+    stage = Stage(synthesizer=synthesizer, responder=FakeResponder([[*REPLY]]))
+    await stage.run()
+    assert [error.code for error in stage.errors] == ["speech_failed"]
+    assert (stage.wire.end.reason, stage.text) == ("completed", REPLY)
+    assert text_in(stage.audio) == "Sure, "
+
+
+async def test_speech_that_never_comes_is_given_up() -> None:
+    stage = Stage(synthesizer=FakeSynthesizer(silent=True))
+    await stage.run()
+    assert [(e.code, e.retryable) for e in stage.errors] == [("speech_failed", True)]
+    assert stage.wire.end.reason == "completed"
+
+
+async def test_a_transcriber_that_breaks_off_gets_all_the_audio_again() -> None:
+    transcriber = FakeTranscriber([broken("unavailable")], fail_after=2)
+    stage = Stage(transcriber=transcriber)
+    stage.say("What time is it?")
+    await stage.run(None)
+    assert stage.wire.end.reason == "completed"
+    assert stage.text == "You said: What time is it?"
+    assert len(transcriber.streams) == 2
+    assert stage.wire.end.metrics.retries == 1
+
+
+async def test_a_transcriber_that_refuses_fails_the_turn() -> None:
+    trouble = broken("unauthorized", "transcription_failed")
+    stage = Stage(transcriber=FakeTranscriber([trouble]))
+    stage.say("What time is it?")
+    await stage.run(None)
+    assert [(e.code, e.retryable) for e in stage.errors] == [("transcription_failed", False)]
+    assert stage.wire.end.reason == "failed"
+
+
+async def test_a_transcriber_that_never_answers_is_given_up() -> None:
+    stage = Stage(transcriber=FakeTranscriber(mute=True))
+    stage.say("What time is it?")
+    await stage.run(None)
+    assert [(e.code, e.retryable) for e in stage.errors] == [("transcription_failed", True)]
+
+
+async def test_a_provider_s_bug_is_an_internal_error_without_its_details() -> None:
+    stage = Stage(responder=FakeResponder([[ValueError("of ours")]]))
+    await stage.run()
+    assert [(e.code, e.retryable) for e in stage.errors] == [("internal", True)]
+    assert "of ours" not in stage.errors[0].message
+    assert stage.wire.end.reason == "failed"
+
+
+async def test_a_synthesizer_s_bug_does_not_keep_the_turn() -> None:
+    stage = Stage(synthesizer=FakeSynthesizer([ValueError("of ours")], fail_after=1))
+    await stage.run()
+    assert stage.wire.end.reason == "failed"
+    assert [error.code for error in stage.errors] == ["internal"]
+
+
+# --- time, the connection, the table ---------------------------------------------------------
+
+
+async def test_a_turn_ends_before_its_invocation_does() -> None:
+    responder, _ = holding("It is", " getting late.")
+    stage = Stage(responder=responder, provider_timeout_s=60)
+    await stage.run(remaining_s=ENDING_MARGIN_S + 0.2)
+    assert [(e.code, e.retryable) for e in stage.errors] == [("turn_timeout", True)]
+    assert stage.wire.end.reason == "failed"
+    assert stage.history_texts[-1] == ("assistant", "It is getting late.", None)
+
+
+async def test_a_connection_that_is_gone_does_not_end_the_turn() -> None:
+    stage = Stage(responder=FakeResponder([[*REPLY]]))
+    stage.wire.gone_after = 2
+    outcome = await stage.run()
+    assert outcome is not None
+    assert outcome.reason == "completed"
+    assert len(stage.wire.events) == 2
+    assert stage.history_texts[-1] == ("assistant", REPLY, None)
+
+
+async def test_a_post_that_fails_in_an_unknown_way_does_not_keep_the_turn() -> None:
+    stage = Stage()
+
+    async def post(frame: bytes) -> None:
+        raise RuntimeError(f"no thread for {len(frame)} bytes")
+
+    stage.wire.post = post  # type: ignore[method-assign]  # another wire
+    outcome = await stage.run()
+    assert outcome is not None
+    assert outcome.reason == "completed"
+    assert stage.history_texts[-1][1] == "You said: Hello there."
+    assert ("post_failed", {"error": "RuntimeError"}) in stage.logged
+
+
+@pytest.mark.parametrize("method", ["conversation", "claim_turn"])
+async def test_a_table_that_cannot_be_read_fails_the_turn_in_good_order(method: str) -> None:
+    stage = Stage()
+    stage.store.failing.add(method)
+    await stage.run()
+    assert [(e.code, e.retryable) for e in stage.errors] == [("internal", True)]
+    assert stage.wire.end.reason == "failed"
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_claim_that_fails_is_what_the_client_is_told_even_if_speech_failed_too() -> None:
+    stage = Stage(synthesizer=FakeSynthesizer([broken("refused", "speech_failed")]))
+    claim = stage.store.claim_turn
+
+    def slowly(session_id: str, turn_id: str, owner: str) -> bool:
+        time.sleep(0.1)
+        stage.store.failing.add("claim_turn")
+        return claim(session_id, turn_id, owner)
+
+    stage.store.claim_turn = slowly  # type: ignore[method-assign]  # a slow table
+    await stage.run()
+    assert [error.code for error in stage.errors] == ["internal"]
+    assert stage.wire.end.reason == "failed"
+
+
+@pytest.mark.parametrize("method", ["put_message", "finish_turn", "set_active_turn", "read_inbox"])
+async def test_a_table_that_fails_later_does_not_cost_the_reply(method: str) -> None:
+    stage = Stage()
+    stage.store.failing.add(method)
+    await stage.run()
+    assert stage.wire.end.reason == "completed"
+    assert stage.text == "You said: Hello there."
+    assert stage.logged, "but it is noted"
+
+
+async def test_an_inbox_that_cannot_be_read_for_a_while_loses_nothing() -> None:
+    stage = Stage(listen_timeout_s=5)
+    stage.say("What time is it?")
+    stage.store.failing.add("read_inbox")
+    running = asyncio.create_task(stage.run(None))
+    await until(lambda: ("inbox_unreadable", {"error": "OSError"}) in stage.logged)
+    stage.store.failing.clear()
+    await running
+    assert stage.wire.end.reason == "completed"
+    assert stage.text == "You said: What time is it?"
+
+
+async def test_nothing_that_was_said_is_logged() -> None:
+    replies: Any = [["A secret ", "answer", broken("unavailable", "reply_failed")]]
+    stage = Stage(responder=FakeResponder(replies))
+    stage.store.failing |= {"put_message", "finish_turn", "set_active_turn", "read_inbox"}
+    await stage.run("A secret question.")
+    assert stage.logged
+    assert "ecret" not in repr(stage.logged)
