@@ -7,7 +7,6 @@ import errno
 import json
 import socket
 import ssl
-import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from local.runtime.service import CONCURRENCY, LambdaService
 from local.services.aws import AwsServices
 from local.template.model import Function, Stack
 from local.template.reader import read_stack
+from local.workspace import Workspace
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 BACKLOG = 128
@@ -76,7 +76,7 @@ class LocalStack:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._services = AwsServices(options.dynamodb_endpoint)
-        self._folder = tempfile.TemporaryDirectory(prefix="local-stack-")
+        self._workspace = Workspace()
         self._sockets: list[socket.socket] = []
         self._runner: web.AppRunner | None = None
         self._lambda: LambdaService | None = None
@@ -143,7 +143,7 @@ class LocalStack:
             own = {**given.get("Parameters", {}), **given.get(function.logical_id, {})}
             function = replace(function, environment={**function.environment, **own})
             if function.inline:
-                folder = Path(self._folder.name) / function.logical_id
+                folder = self._workspace.folder / function.logical_id
                 folder.mkdir()
                 (folder / "index.py").write_text(function.inline)
                 function = replace(function, code=folder)
@@ -184,7 +184,7 @@ class LocalStack:
         await self._services.stop()
         for bound in self._sockets:
             bound.close()
-        self._folder.cleanup()
+        self._workspace.remove()
 
     def _bound(self, host: str, port: int, option: str) -> list[socket.socket]:
         """Listening sockets, taken now: URLs must be known before anything starts.
@@ -229,7 +229,7 @@ class LocalStack:
         certificate = authority.issue_cert("localhost", "127.0.0.1")
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         certificate.configure_cert(context)
-        bundle = Path(self._folder.name) / "authority.pem"
+        bundle = self._workspace.folder / "authority.pem"
         authority.cert_pem.write_to_path(str(bundle))
         return context, bundle
 

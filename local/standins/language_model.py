@@ -1,9 +1,10 @@
 """The recogniser's language model: a trigram model of everyday talk, in ARPA format.
 
-PocketSphinx's own model was made from broadcasts and telephone calls; "tell me a
+PocketSphinx's own model was made from broadcasts and telephone calls: "tell me a
 story about the sea" is improbable there, and its size makes decoding slow. This one
-is counted from `everyday.txt`, with every common English word (`common_words.txt`,
-the likeliest first) possible anywhere. It is built when a recogniser starts: 0.1 s.
+is counted from `everyday.txt`; the common words of English and their likeliest pairs
+(`common_words.txt`, `word_pairs.txt`, see `language_statistics`) are possible
+anywhere. It is built when a recogniser starts.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
+COMMON_WORDS = FOLDER / "common_words.txt"
+WORD_PAIRS = FOLDER / "word_pairs.txt"
+EVERYDAY = FOLDER / "everyday.txt"
+
 PLAIN_WEIGHT = 12
 """How often a sentence without slots is counted; one with a slot counts once per value."""
 
@@ -29,15 +34,19 @@ GENERAL_SHARE = 0.25
 DISCOUNT = 0.5
 """Taken from each count, for what was not seen (absolute discounting)."""
 
-MIN_UNSEEN = 0.2
+MIN_UNSEEN = {2: 0.35, 3: 0.2}
 MAX_UNSEEN = 0.9
-"""Bounds of the probability, after any context, of words not seen there."""
+"""Bounds of the probability, after a context of everyday talk, of what is not in it."""
 
+MAX_PAIRED = 0.98
+"""Of the probability after a word, what its known pairs may take."""
+
+START, END = "<s>", "</s>"
 _SLOT = re.compile(r"\{(\w+)\}")
-_RANK_OFFSET = 10
-_START, _END = "<s>", "</s>"
+_LEAST = 1e-6
 
 Gram = tuple[str, ...]
+Probabilities = dict[Gram, float]
 
 
 def everyday_sentences(source: str) -> list[str]:
@@ -68,72 +77,129 @@ def _filled(pattern: str, lists: Mapping[str, Sequence[str]]) -> Iterable[str]:
 
 def build() -> tuple[str, set[str]]:
     """The model, in ARPA format, and its words."""
-    sentences = everyday_sentences((FOLDER / "everyday.txt").read_text())
-    common = (FOLDER / "common_words.txt").read_text().split()
-    return arpa(sentences, common)
+    words = {}
+    for line in COMMON_WORDS.read_text().splitlines():
+        word, score = line.split()
+        words[word] = _probability(score)
+    pairs = {}
+    for line in WORD_PAIRS.read_text().splitlines():
+        first, *rest = line.split()
+        for second, score in zip(rest[::2], rest[1::2], strict=True):
+            pairs[first, second] = _probability(score)
+    return arpa(everyday_sentences(EVERYDAY.read_text()), words, pairs)
 
 
-def arpa(sentences: Iterable[str], common: Sequence[str]) -> tuple[str, set[str]]:
-    """A trigram model of sentences, and its words."""
+def _probability(score: str) -> float:
+    return math.pow(10, -int(score) / 100)
+
+
+def arpa(
+    sentences: Iterable[str],
+    words: Mapping[str, float],
+    pairs: Mapping[tuple[str, str], float],
+) -> tuple[str, set[str]]:
+    """A trigram model, and its words.
+
+    Args:
+        sentences: everyday talk, in lower case.
+        words: common words by their probability, as far as is known.
+        pairs: words that follow each other, by the probability of the second after the first.
+    """
     counts: list[Counter[Gram]] = [Counter(), Counter(), Counter()]
     for sentence in sentences:
-        words = (_START, *sentence.split(), _END)
+        said = (START, *sentence.split(), END)
         for order, counted in enumerate(counts, 1):
-            counted.update(words[i : i + order] for i in range(len(words) - order + 1))
-    starts = counts[0].pop((_START,))
-    unigrams = _unigrams(counts[0], common)
-    bigrams = _interpolated(counts[1], unigrams)
-    trigrams = _interpolated(counts[2], bigrams)
-    levels = [
-        ({(_START,): 1e-99, **unigrams}, _backoffs(bigrams, unigrams)),
+            counted.update(said[i : i + order] for i in range(len(said) - order + 1))
+    del counts[0][START,]
+    unigrams = _unigrams(counts[0], words)
+    bigrams = _bigrams(counts[1], unigrams, pairs)
+    trigrams = _interpolated(counts[2], bigrams, 3)
+    levels: list[tuple[Probabilities, Probabilities]] = [
+        ({(START,): 1e-99, **unigrams}, _backoffs(bigrams, unigrams)),
         (bigrams, _backoffs(trigrams, bigrams)),
         (trigrams, {}),
     ]
-    assert starts
     lines = ["\\data\\"]
     lines += [f"ngram {order}={len(grams)}" for order, (grams, _) in enumerate(levels, 1)]
     for order, (grams, backoffs) in enumerate(levels, 1):
         lines += ["", f"\\{order}-grams:"]
         lines += [_line(gram, grams[gram], backoffs.get(gram)) for gram in sorted(grams)]
     lines += ["", "\\end\\", ""]
-    return "\n".join(lines), {gram[0] for gram in unigrams} - {_END}
+    return "\n".join(lines), {gram[0] for gram in unigrams} - {END}
 
 
-def _unigrams(counts: Counter[Gram], common: Sequence[str]) -> dict[Gram, float]:
-    total = counts.total()
+def _unigrams(counts: Counter[Gram], words: Mapping[str, float]) -> Probabilities:
+    total, known = counts.total(), sum(words.values())
     found = {gram: (1 - GENERAL_SHARE) * count / total for gram, count in counts.items()}
-    # Zipf's law: a word's frequency falls with its rank.
-    weights = [1 / (rank + _RANK_OFFSET) for rank in range(len(common))]
-    share = GENERAL_SHARE / sum(weights)
-    for word, weight in zip(common, weights, strict=True):
-        found[word,] = found.get((word,), 0.0) + share * weight
+    for word, probability in words.items():
+        found[word,] = found.get((word,), 0.0) + GENERAL_SHARE * probability / known
     return found
 
 
-def _interpolated(counts: Counter[Gram], lower: Mapping[Gram, float]) -> dict[Gram, float]:
+def _bigrams(
+    counts: Counter[Gram], unigrams: Probabilities, pairs: Mapping[tuple[str, str], float]
+) -> Probabilities:
+    """Everyday talk's, over those of common words, over single words."""
+    general = _general_bigrams(unigrams, pairs)
+    backoffs = _backoffs(general, unigrams)
+    unseen = _unseen(counts, 2)
+    found = {gram: unseen.get(gram[:1], 1.0) * share for gram, share in general.items()}
+    totals = _totals(counts)
+    for gram, count in counts.items():
+        context = gram[:1]
+        otherwise = general.get(gram, backoffs.get(context, 1.0) * unigrams[gram[1:]])
+        found[gram] = (1 - unseen[context]) * count / totals[context] + unseen[context] * otherwise
+    return found
+
+
+def _general_bigrams(
+    unigrams: Probabilities, pairs: Mapping[tuple[str, str], float]
+) -> Probabilities:
+    found = {pair: p for pair, p in pairs.items() if pair[1:] in unigrams}
+    sums: dict[str, float] = {}
+    for (first, _), probability in found.items():
+        sums[first] = sums.get(first, 0.0) + probability
+    return {
+        pair: probability * min(1.0, MAX_PAIRED / sums[pair[0]])
+        for pair, probability in found.items()
+        if pair[0] == START or pair[:1] in unigrams
+    }
+
+
+def _interpolated(counts: Counter[Gram], lower: Probabilities, order: int) -> Probabilities:
+    totals, unseen = _totals(counts), _unseen(counts, order)
+    return {
+        gram: (1 - unseen[gram[:-1]]) * count / totals[gram[:-1]]
+        + unseen[gram[:-1]] * lower[gram[1:]]
+        for gram, count in counts.items()
+    }
+
+
+def _totals(counts: Counter[Gram]) -> Counter[Gram]:
     totals: Counter[Gram] = Counter()
-    kinds: Counter[Gram] = Counter()
     for gram, count in counts.items():
         totals[gram[:-1]] += count
-        kinds[gram[:-1]] += 1
-    found: dict[Gram, float] = {}
-    for gram, count in counts.items():
-        context = gram[:-1]
-        unseen = DISCOUNT * kinds[context] / totals[context]
-        unseen = min(MAX_UNSEEN, max(MIN_UNSEEN, unseen))
-        found[gram] = (1 - unseen) * count / totals[context] + unseen * lower[gram[1:]]
-    return found
+    return totals
 
 
-def _backoffs(grams: Mapping[Gram, float], lower: Mapping[Gram, float]) -> dict[Gram, float]:
+def _unseen(counts: Counter[Gram], order: int) -> Probabilities:
+    """After each context, the probability that is left for what did not follow it."""
+    kinds = Counter(gram[:-1] for gram in counts)
+    return {
+        context: min(MAX_UNSEEN, max(MIN_UNSEEN[order], DISCOUNT * kinds[context] / total))
+        for context, total in _totals(counts).items()
+    }
+
+
+def _backoffs(grams: Probabilities, lower: Probabilities) -> Probabilities:
     """What the shorter context's probabilities are weighted with, so that all sum to 1."""
-    seen: dict[Gram, float] = {}
-    seen_lower: dict[Gram, float] = {}
+    seen: Probabilities = {}
+    seen_lower: Probabilities = {}
     for gram, probability in grams.items():
         context = gram[:-1]
         seen[context] = seen.get(context, 0.0) + probability
         seen_lower[context] = seen_lower.get(context, 0.0) + lower[gram[1:]]
-    return {c: max(1e-6, 1 - seen[c]) / max(1e-6, 1 - seen_lower[c]) for c in seen}
+    return {c: max(_LEAST, 1 - seen[c]) / max(_LEAST, 1 - seen_lower[c]) for c in seen}
 
 
 def _line(gram: Gram, probability: float, backoff: float | None) -> str:

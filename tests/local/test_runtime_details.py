@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
@@ -25,6 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from websockets.asyncio.client import connect
 
 from local.stack import LocalStack, Options
+from local.workspace import Workspace
 from tests.e2e.stack import ROOT
 from tests.local.conftest import eventually
 from tests.local.probe_stack import PROBE, Probe, running_probe
@@ -247,6 +249,27 @@ def moto_of(pid: int) -> int | None:
     """A child of a process."""
     found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
     return int(found.stdout.split()[0]) if found.stdout.split() else None
+
+
+def test_the_folder_of_a_killed_stack_is_removed_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    living, dead = Workspace(), tmp_path / "local-stack-dead"
+    dead.mkdir()
+    (dead / "lock").touch()
+    for folder in (living.folder, dead):
+        os.utime(folder, (0, 0))
+    (tmp_path / "local-stack-young").mkdir()
+    other = Workspace()
+    try:
+        assert living.folder.exists()
+        assert (tmp_path / "local-stack-young").exists()
+        assert not dead.exists()
+    finally:
+        living.remove()
+        other.remove()
+    assert not living.folder.exists()
 
 
 def test_a_dynamodb_that_is_not_there_is_one_sentence() -> None:

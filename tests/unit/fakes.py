@@ -415,6 +415,8 @@ class Wire:
     Attributes:
         gone_after: so many posts work; then the connection is gone.
         slow_s: how long a post takes.
+        open: posts wait for it; set, unless a test clears it.
+        posting: whether a post is under way.
     """
 
     def __init__(self) -> None:
@@ -423,20 +425,23 @@ class Wire:
         self.gone_after: int | None = None
         self.slow_s = 0.0
         self.at_s: list[float] = []
-        self._posting = False
+        self.open = asyncio.Event()
+        self.open.set()
+        self.posting = False
 
     async def post(self, frame: bytes) -> None:
-        assert not self._posting, "posts are made one at a time"
-        self._posting = True
+        assert not self.posting, "posts are made one at a time"
+        self.posting = True
         try:
             await asyncio.sleep(self.slow_s)
+            await self.open.wait()
             if self.gone_after is not None and len(self.frames) >= self.gone_after:
                 raise ConnectionGone
             self.frames.append(frame)
             self.events.append(msgspec.json.decode(frame, type=AnyServerEvent))
             self.at_s.append(time.monotonic())
         finally:
-            self._posting = False
+            self.posting = False
 
     def of(self, kind: type[Any]) -> list[Any]:
         """The events of one type."""

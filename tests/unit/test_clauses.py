@@ -84,3 +84,63 @@ def test_nothing_speakable_is_lost_or_doubled(text: str, size: int) -> None:
         return "".join(char for char in value if char.isalnum())
 
     assert speakable(joined) == speakable(text)
+
+
+def without_space(text: str) -> str:
+    return "".join(text.split())
+
+
+@given(
+    st.text(alphabet="ab AB.,;:!?…。，1\n\"'”)—- ", max_size=200),
+    st.lists(st.integers(1, 12), min_size=1, max_size=5),
+)
+def test_the_pieces_joined_are_the_text_whatever_the_tokens_are(
+    text: str, sizes: list[int]
+) -> None:
+    splitter, pieces, at = ClauseSplitter(), [], 0
+    for turn in range(len(text)):
+        size = sizes[turn % len(sizes)]
+        pieces += splitter.feed(text[at : at + size])
+        at += size
+    pieces += splitter.flush()
+    joined, whole = without_space("".join(pieces)), without_space(text)
+    assert whole.startswith(joined)
+    rest = whole[len(joined) :]
+    assert not any(char.isalnum() for char in rest), "only what cannot be spoken is left out"
+    assert all(piece == piece.strip() and piece for piece in pieces)
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        "Mr. and Mrs. Jones live on St. James Rd near Mt. Hood.",
+        "It costs $3.50, i.e. 4.5 times as much as at 9:30 a.m. today.",
+        "J. R. R. Tolkien wrote it, e.g. in the U.S. edition.",
+        "He weighs 70.5 kg vs. 68.",
+    ],
+)
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+def test_what_looks_like_an_end_is_none(whole: str, size: int) -> None:
+    splitter = ClauseSplitter(eager_chars=0, long_clause_chars=1_000)
+    pieces: list[str] = []
+    for at in range(0, len(whole), size):
+        pieces += splitter.feed(whole[at : at + size])
+    assert pieces + splitter.flush() == [whole]
+
+
+def test_a_host_name_is_not_cut_where_its_tokens_hold_together() -> None:
+    splitter = ClauseSplitter()
+    tokens = ["Go to example", ".com", "/faq", ".html and", " read on."]
+    assert [p for token in tokens for p in splitter.feed(token)] == [
+        "Go to example.com/faq.html and read on."
+    ]
+
+
+@pytest.mark.parametrize("text", ["...", "—", "🙂", "!?", "\n\n", '" "'])
+def test_what_cannot_be_spoken_is_not_sent_to_be_spoken(text: str) -> None:
+    assert cut(text) == []
+
+
+@given(st.text(alphabet="a,. ", min_size=1, max_size=3_000), st.integers(1, 50))
+def test_no_piece_is_too_long_for_the_synthesizer(text: str, size: int) -> None:
+    assert max(map(len, cut(text, size)), default=0) <= 240 + size

@@ -13,6 +13,7 @@ from parley.errors import ConnectionGone
 from parley.ids import token_hash
 from parley.inbox import ChunkEntry, EndEntry, InterruptEntry
 from parley.invocation import TurnRequest
+from parley.items import Session
 from parley.messages import HISTORY_BYTES, MAX_BINDINGS, Envelope, Messages
 from parley.protocol import (
     AnyServerEvent,
@@ -135,12 +136,11 @@ def test_who_loses_the_race_for_a_token_is_denied(door: Door) -> None:
     old = door.ready()
     resume = door.store.resume_session
 
-    def overtaken(*args: Any) -> bool:
-        assert resume(*args)
-        return resume(*args)
+    def overtaken(old: Session, connection_id: str, new_token_hash: str) -> bool:
+        assert resume(old, "rival", "hash")
+        return resume(old, connection_id, new_token_hash)
 
-    # A rival is quicker.
-    door.store.resume_session = overtaken  # type: ignore[method-assign, assignment]
+    door.store.resume_session = overtaken  # type: ignore[method-assign]  # a rival is quicker
     asked = {"session_id": old.session_id, "resume_token": old.resume_token}
     assert door.refused("init", "c2", protocol=1, **asked).code == "resume_denied"
     assert door.store.connections.get("c2") is None

@@ -153,3 +153,90 @@ def test_errors_of_a_turn_are_numbered() -> None:
     (event,) = drained(outbox, 0)
     assert isinstance(event, Error)
     assert (event.turn_id, event.seq, event.code) == ("t", 1, "speech_failed")
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["audio", "next", "text", "drop"]),
+            st.integers(1, 60),
+            st.floats(0, 0.1),
+        ),
+        max_size=40,
+    )
+)
+def test_words_leave_once_in_order_and_never_before_their_audio(
+    steps: list[tuple[str, int, float]],
+) -> None:
+    """Audio comes in frames of some 10 ms words, as a synthesizer sends it."""
+    outbox = Outbox("t", "pcm_24000")
+    now, sounded_ms, count = 0.0, 0, 0
+    left: list[ServerEvent] = []
+    expected: list[str] = []
+    for kind, size, wait_s in steps:
+        now += wait_s
+        if kind == "audio":
+            words = [
+                Word(str(count + n), sounded_ms + 10 * n, sounded_ms + 10 * n + 8)
+                for n in range(size)
+            ]
+            count += size
+            sounded_ms += 10 * size
+            expected += [word.text for word in words]
+            outbox.audio(bytes(480 * size), words, now)
+        elif kind == "text":
+            outbox.text("x", now)
+        elif kind == "next":
+            while (event := outbox.next(now)) is not None:
+                left.append(event)
+        elif not expected:
+            outbox.drop_unsent()  # dropping is the end of a reply: only before its audio here
+    outbox.close_audio()
+    left += drained(outbox, now)
+    audio = [event for event in left if isinstance(event, Audio)]
+    assert [word.text for event in audio for word in event.words] == expected
+    for event in audio:
+        assert all(word.start_ms < event.start_ms + event.duration_ms for word in event.words)
+    assert [getattr(event, "seq", 0) for event in left] == list(range(1, len(left) + 1))
+
+
+@given(st.lists(st.integers(0, 30_000), min_size=1, max_size=12), st.integers(0, 12))
+def test_after_an_interruption_nothing_is_left_and_numbers_go_on(
+    sizes: list[int], posted: int
+) -> None:
+    outbox = Outbox("t", "pcm_24000")
+    for size in sizes:
+        outbox.audio(bytes(size), [Word("w", 0, 1)], 0)
+        outbox.text("w ", 0)
+        outbox.transcript("w", final=False)
+    left = [event for _ in range(posted) if (event := outbox.next(1)) is not None]
+    outbox.drop_unsent()
+    assert outbox.is_empty()
+    assert outbox.next(9, everything=True) is None
+    assert outbox.due_in_s(9) is None
+    assert outbox.end("interrupted", "", Metrics()).seq == len(left) + 1
+
+
+@given(st.binary(max_size=60_000), st.integers(1, 5_000), st.sampled_from([8_000, 44_100]))
+def test_packets_joined_are_the_audio_that_went_in(pcm: bytes, size: int, rate: int) -> None:
+    packer = AudioPacker(rate)
+    packets: list[bytes] = []
+    for at in range(0, len(pcm), size):
+        packer.add(pcm[at : at + size])
+        while packer.is_full():
+            packets.append(packer.take())
+    while packet := packer.take():
+        packets.append(packet)
+    assert b"".join(packets) == pcm[: len(pcm) // 2 * 2]
+    assert all(len(packet) % 2 == 0 for packet in packets)
+    assert packer.pending_bytes == len(pcm) % 2
+    assert packer.taken_bytes + packer.pending_bytes == len(pcm)
+
+
+def test_an_odd_byte_at_the_end_keeps_nothing_waiting() -> None:
+    outbox = Outbox("t", "pcm_24000")
+    outbox.audio(bytes(4801), [], 0)
+    outbox.close_audio()
+    drained(outbox, 0)
+    assert outbox.is_empty()
+    assert outbox.due_in_s(0) is None

@@ -130,7 +130,8 @@ def _field_and_rule(problem: str, message_type: type[ClientMessage]) -> tuple[st
         return f"{field}.{name}".lstrip("."), "required"
     if rule.startswith("Invalid enum value"):
         allowed = _allowed_values(message_type, field)
-        return field, f"expected one of {allowed}; got {rule.removeprefix('Invalid enum value ')}"
+        got = rule.removeprefix("Invalid enum value ").strip("'")[:40]
+        return field, f"expected one of {allowed}; got {got!r}"
     if rule.startswith("Invalid base64"):
         return field, "expected base64 (RFC 4648, with padding)"
     if "regex" in rule:

@@ -6,10 +6,13 @@ Secrets are not among them: they are fetched by `parley.environment`.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import get_args
+
+import msgspec
 
 from parley.protocol import AudioFormat, Settings
 
@@ -79,18 +82,30 @@ class Deployment:
             llm_model=read.text("LLM_MODEL", standard.llm_model),
             system_prompt=read.text("SYSTEM_PROMPT", standard.system_prompt),
             reply_format=read.audio_format("REPLY_FORMAT", standard.reply_format),
-            defaults=Settings(
-                voice=read.text("VOICE_ID", voice),
-                language=read.text("LANGUAGE", language),
-                speed=read.number("VOICE_SPEED", 1.0),
-                stability=read.number("VOICE_STABILITY", 0.5),
-                style="",
+            defaults=_checked(
+                Settings(
+                    voice=read.text("VOICE_ID", voice),
+                    language=read.text("LANGUAGE", language),
+                    speed=read.number("VOICE_SPEED", 1.0),
+                    stability=read.number("VOICE_STABILITY", 0.5),
+                    style="",
+                )
             ),
             provider_timeout_s=read.number("PROVIDER_TIMEOUT_SECONDS", 10.0),
             listen_timeout_s=read.number("LISTEN_TIMEOUT_SECONDS", 8.0),
             session_idle_s=int(read.number("SESSION_IDLE_HOURS", 24.0) * 3600),
             history_messages=int(read.number("HISTORY_MESSAGES", 40)),
         )
+
+
+def _checked(defaults: Settings) -> Settings:
+    """A client's settings are checked when they are read; these must hold to the same rules."""
+    try:
+        return Settings().merged_with(defaults)
+    except msgspec.ValidationError as invalid:
+        raise ConfigurationError(
+            f"VOICE_ID, LANGUAGE, VOICE_SPEED or VOICE_STABILITY: {invalid}."
+        ) from None
 
 
 class _Reader:
@@ -111,9 +126,12 @@ class _Reader:
         if not value:
             return default
         try:
-            return float(value)
+            number = float(value)
         except ValueError:
-            raise ConfigurationError(f"{name}: expected a number, got {value!r}.") from None
+            number = math.nan
+        if not math.isfinite(number) or number < 0:
+            raise ConfigurationError(f"{name}: expected a number from 0 on, got {value!r}.")
+        return number
 
     def audio_format(self, name: str, default: AudioFormat) -> AudioFormat:
         value = self.text(name, default)

@@ -104,7 +104,6 @@ class Turn:
         self._hearing: Hearing | None = None
         self._replying: Replying | None = None
         self._interrupt: asyncio.Future[InterruptEntry] = asyncio.Future()
-        self._claimed = asyncio.Event()
         self._user_text = ""
         self._user_kept: asyncio.Task[str] | None = None
         if request.spoken:
@@ -121,31 +120,28 @@ class Turn:
             owner: names this invocation in the claim.
         """
         store, request = self._services.store, self._request
-        conversing: asyncio.Task[None] | None = None
-        try:
-            session, history = await asyncio.to_thread(
-                self._services.history.read, request.session_id
-            )
-            if session is not None and session.status == "active":
-                # The model is asked before the turn is claimed: nothing leaves until it is.
-                conversing = asyncio.create_task(self._converse(session, history))
-            claimed = await asyncio.to_thread(
-                store.claim_turn, request.session_id, request.turn_id, owner
-            )
-        except Exception as error:
-            await self._abandon(conversing)
-            return await self._refuse(self._internal(error))
+        claimed, read = await asyncio.gather(
+            asyncio.to_thread(store.claim_turn, request.session_id, request.turn_id, owner),
+            asyncio.to_thread(self._services.history.read, request.session_id),
+            return_exceptions=True,  # neither is left running when the other fails
+        )
+        for failed in (claimed, read):
+            if isinstance(failed, Exception):
+                return await self._refuse(self._internal(failed))
+            if isinstance(failed, BaseException):
+                raise failed
+        assert not isinstance(read, BaseException)
+        session, history = read
         if not claimed:
-            await self._abandon(conversing)
             return None
-        if session is None or conversing is None:
+        if session is None or session.status != "active":
             return await self._refuse(
                 ParleyError(
                     "session_not_found",
                     "This session is over. Open a new connection and send init.",
                 )
             )
-        self._claimed.set()
+        conversing = asyncio.create_task(self._converse(session, history))
         posting = asyncio.create_task(self._poster.run())
         watching = asyncio.create_task(self._watch_inbox())
         noting = asyncio.create_task(self._note_active_turn(session, history))
@@ -155,11 +151,6 @@ class Turn:
         finally:
             await cancelled(posting, watching)
             await noting
-
-    async def _abandon(self, conversing: asyncio.Task[None] | None) -> None:
-        """Cancel what was begun before the claim was decided."""
-        await cancelled(*filter(None, [conversing]))
-        await cancelled(*filter(None, [self._user_kept]))
 
     # --- the conversation -------------------------------------------------------
 
@@ -314,7 +305,8 @@ class Turn:
         if reason == "interrupted":
             self._outbox.drop_unsent()
             played_ms = self._interrupt.result().played_ms
-            if played_ms is not None and not (replying and replying.speech_failed):
+            untimed = self._outbox.audio_ms and not words  # it sounded; what, nobody knows
+            if played_ms is not None and not untimed and not (replying and replying.speech_failed):
                 heard = heard_text(words, played_ms)
         if error is not None:
             self._outbox.error(error)
@@ -353,7 +345,6 @@ class Turn:
     async def _remember(
         self, role: str, text: str, heard: str | None = None, metrics: Metrics | None = None
     ) -> str:
-        await self._claimed.wait()
         message = Message(
             "user" if role == "user" else "assistant", text, self._request.turn_id, heard
         )

@@ -157,7 +157,9 @@ def test_words_are_written_as_a_sentence(spoken: str, sentence: str) -> None:
 
 
 def test_the_language_model_sums_to_one_after_any_context() -> None:
-    text, words = arpa(["a b", "a c", "b c a"], ["a", "d"])
+    text, words = arpa(
+        ["a b", "a c", "b c a"], {"a": 0.2, "d": 0.1}, {("a", "d"): 0.3, ("d", "b"): 0.2}
+    )
     assert words == {"a", "b", "c", "d"}
     probability: dict[tuple[str, ...], float] = {}
     backoff: dict[tuple[str, ...], float] = {}
@@ -169,7 +171,7 @@ def test_the_language_model_sums_to_one_after_any_context() -> None:
             value, *gram = line.split(" ")
             probability[tuple(gram[:order])] = 10 ** float(value)
             backoff[tuple(gram[:order])] = 10 ** float(gram[order]) if gram[order:] else 1.0
-    for context in ["a", "b", "c", "<s>"]:
+    for context in ["a", "b", "c", "d", "<s>"]:
         total = sum(
             probability.get((context, word), backoff[context,] * probability[word,])
             for word in [*words, "</s>"]

@@ -1,0 +1,109 @@
+"""From an utterance to its transcript: retried with all of its audio."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from parley.errors import ProviderError
+from parley.hearing import Hearing
+from parley.speech import TranscriptPiece
+from tests.unit.fakes import FakeTranscriber, broken, spoken, until
+
+
+class Ear:
+    """Hearing, and the partial transcripts that came of it."""
+
+    def __init__(self, transcriber: FakeTranscriber, timeout_s: float = 0.2) -> None:
+        self.transcriber = transcriber
+        self.partials: list[TranscriptPiece] = []
+        self.hearing = Hearing(
+            transcriber,
+            "pcm_16000",
+            "en",
+            "manual",
+            timeout_s=timeout_s,
+            on_partial=self.partials.append,
+        )
+
+    def hear(self, text: str, *, over: bool = True) -> None:
+        pcm = spoken(text)
+        for at in range(0, len(pcm), 6):
+            self.hearing.audio.put(pcm[at : at + 6])
+        if over:
+            self.hearing.audio.close()
+
+
+async def test_it_listens_while_the_user_talks() -> None:
+    ear = Ear(FakeTranscriber())
+    hearing = asyncio.create_task(ear.hearing.transcript())
+    ear.hear("What time", over=False)
+    await until(lambda: any(p.text == "What time" for p in ear.partials))
+    ear.hear(" is it?")
+    assert await hearing == "What time is it?"
+    assert not any(piece.final for piece in ear.partials)
+    assert ear.transcriber.streams[0].closed
+
+
+async def test_a_user_who_talks_for_long_is_no_timeout() -> None:
+    ear = Ear(FakeTranscriber(), timeout_s=0.05)
+    hearing = asyncio.create_task(ear.hearing.transcript())
+    await asyncio.sleep(0.15)
+    ear.hear("Well?")
+    assert await hearing == "Well?"
+
+
+async def test_a_transcript_that_never_comes_is_a_timeout() -> None:
+    ear = Ear(FakeTranscriber(mute=True), timeout_s=0.05)
+    ear.hear("Well?")
+    with pytest.raises(ProviderError) as raised:
+        await ear.hearing.transcript()
+    assert (raised.value.code, raised.value.kind) == ("transcription_failed", "timeout")
+
+
+@pytest.mark.parametrize("fail_after", [None, 1, 3])
+async def test_a_retry_hears_everything_from_the_start(fail_after: int | None) -> None:
+    ear = Ear(FakeTranscriber([broken("unavailable")], fail_after=fail_after))
+    ear.hear("What time is it?")
+    assert await ear.hearing.transcript() == "What time is it?"
+    assert ear.hearing.retries == 1
+    assert b"".join(ear.transcriber.streams[-1].chunks) == spoken("What time is it?")
+
+
+async def test_a_retry_hears_what_came_before_and_after_the_failure() -> None:
+    ear = Ear(FakeTranscriber([broken("unavailable")], fail_after=1))
+    hearing = asyncio.create_task(ear.hearing.transcript())
+    ear.hear("What ", over=False)
+    await until(lambda: ear.hearing.retries)
+    ear.hear("time is it?")
+    assert await hearing == "What time is it?"
+
+
+@pytest.mark.parametrize("kind", ["unauthorized", "refused", "invalid", "timeout"])
+async def test_what_a_retry_cannot_mend_is_not_tried_again(kind: Any) -> None:
+    ear = Ear(FakeTranscriber([broken(kind)]))
+    ear.hear("Well?")
+    with pytest.raises(ProviderError):
+        await ear.hearing.transcript()
+    assert len(ear.transcriber.opened) == 1
+
+
+async def test_a_transcriber_that_hears_the_end_need_not_be_told() -> None:
+    ear = Ear(FakeTranscriber(hears_the_end=True))
+    ear.hear("Go on.", over=False)
+    assert await ear.hearing.transcript() == "Go on."
+    assert not ear.transcriber.streams[0].finished
+
+
+async def test_cancelling_closes_the_stream_and_leaves_nothing_behind() -> None:
+    ear = Ear(FakeTranscriber())
+    hearing = asyncio.create_task(ear.hearing.transcript())
+    ear.hear("Well", over=False)
+    await until(lambda: ear.partials)
+    hearing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await hearing
+    assert ear.transcriber.streams[0].closed
+    assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -1,0 +1,92 @@
+"""What may import what: the deployed code knows nothing of this machine, and imports little."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LIBRARY = ROOT / "layers" / "parley" / "parley"
+FORBIDDEN = {
+    "elevenlabs",
+    "moto",
+    "local",
+    "tests",
+    "client",
+    "boto3",
+    "pydantic",
+    "numpy",
+    "aiohttp",
+    "pytest",
+}
+PLAIN = [
+    "audio",
+    "backoff",
+    "clauses",
+    "decoding",
+    "errors",
+    "feed",
+    "ids",
+    "inbox",
+    "listening",
+    "outbox",
+    "protocol",
+    "providers",
+    "timings",
+    "words",
+]
+"""The modules that decide, and do no input or output."""
+
+
+def imported(path: Path) -> set[str]:
+    """Everything that a file imports, at any depth of it; full module names."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+DEPLOYED = sorted(
+    path.relative_to(ROOT).as_posix()
+    for folder in ("layers/parley/parley", "functions")
+    for path in (ROOT / folder).rglob("*.py")
+)
+
+
+@pytest.mark.parametrize("path", DEPLOYED)
+def test_deployed_code_imports_nothing_of_this_machine_and_nothing_slow(path: str) -> None:
+    tops = {name.partition(".")[0] for name in imported(ROOT / path)}
+    assert tops & FORBIDDEN == set()
+
+
+@pytest.mark.parametrize("module", PLAIN)
+def test_what_decides_does_no_input_or_output(module: str) -> None:
+    tops = {name.partition(".")[0] for name in imported(LIBRARY / f"{module}.py")}
+    assert tops & {"botocore", "httpx", "websockets", "socket", "threading", "logging"} == set()
+
+
+@pytest.mark.parametrize("module", [*PLAIN, "messages", "store", "items", "connections"])
+def test_what_the_message_function_shares_does_not_import_what_only_a_turn_needs(
+    module: str,
+) -> None:
+    code = (
+        f"import sys, parley.{module}; "
+        "print(*sorted({'httpx', 'websockets', 'parley.turn', 'parley.keys'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_there_is_something_to_check() -> None:
+    assert "functions/message/app.py" in DEPLOYED
+    assert "layers/parley/parley/speech/elevenlabs_socket.py" in DEPLOYED
+    assert "botocore.exceptions.ClientError" in imported(LIBRARY / "store.py")

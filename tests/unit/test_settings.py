@@ -1,0 +1,92 @@
+"""What a deployment is configured with: every variable is read, every wrong one is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from parley.settings import ConfigurationError, Deployment
+
+ROOT = Path(__file__).parents[2]
+ALL = {
+    "TABLE_NAME": "table",
+    "TURN_FUNCTION": "turn",
+    "CUSTOM_DOMAIN": "talk.example",
+    "SECRET_ARN": "arn:secret",
+    "ELEVENLABS_BASE_URL": "http://127.0.0.1:1",
+    "SPEECH_MODEL": "eleven_v9",
+    "TRANSCRIPTION_MODEL": "scribe_v9",
+    "LLM_BASE_URL": "http://127.0.0.1:2/v1",
+    "LLM_MODEL": "parrot",
+    "SYSTEM_PROMPT": "Repeat.",
+    "REPLY_FORMAT": "pcm_44100",
+    "VOICE_ID": "voice",
+    "LANGUAGE": "de",
+    "VOICE_SPEED": "0.9",
+    "VOICE_STABILITY": "0",
+    "PROVIDER_TIMEOUT_SECONDS": "2.5",
+    "LISTEN_TIMEOUT_SECONDS": "3",
+    "SESSION_IDLE_HOURS": "1.5",
+    "HISTORY_MESSAGES": "6",
+}
+
+
+def test_every_variable_is_read() -> None:
+    found = Deployment.from_environment(ALL)
+    standard = Deployment.from_environment({"TABLE_NAME": "other"})
+    same = [
+        name for name in Deployment.__slots__ if getattr(found, name) == getattr(standard, name)
+    ]
+    assert same == []
+    assert (found.defaults.voice, found.defaults.language) == ("voice", "de")
+    assert (found.defaults.speed, found.defaults.stability) == (0.9, 0)
+    assert (found.session_idle_s, found.history_messages) == (5400, 6)
+
+
+def test_an_empty_variable_is_one_that_is_not_set() -> None:
+    empty = {**dict.fromkeys(ALL, " "), "TABLE_NAME": "t"}
+    assert Deployment.from_environment(empty) == Deployment.from_environment({"TABLE_NAME": "t"})
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e999", "ten", "1,5"])
+@pytest.mark.parametrize("name", ["PROVIDER_TIMEOUT_SECONDS", "HISTORY_MESSAGES", "VOICE_SPEED"])
+def test_what_is_no_number_is_named(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{name}: "):
+        Deployment.from_environment({**ALL, name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("VOICE_SPEED", "3"), ("VOICE_STABILITY", "1.5"), ("LANGUAGE", "en-US"), ("VOICE_ID", "a/b")],
+)
+def test_settings_that_a_client_could_not_choose_are_no_defaults_either(
+    name: str, value: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        Deployment.from_environment({**ALL, name: value})
+
+
+class _Template(yaml.SafeLoader):
+    """Reads CloudFormation's tags as what they hold."""
+
+
+_Template.add_multi_constructor("!", lambda _loader, _tag, node: node.value)
+
+
+def test_the_template_sets_every_variable_that_is_read() -> None:
+    template = yaml.load((ROOT / "template.yaml").read_text(), _Template)
+
+    def variables(part: dict[str, object]) -> set[str]:
+        environment = part.get("Environment", {})
+        assert isinstance(environment, dict)
+        return set(environment.get("Variables", {}))
+
+    everywhere = variables(template["Globals"]["Function"])
+    functions = [
+        resource["Properties"]
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+    ]
+    assert set(ALL) <= everywhere.union(*map(variables, functions))
