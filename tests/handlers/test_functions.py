@@ -18,7 +18,10 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.session import Session
 from moto import mock_aws
+
+from parley import clients
 
 ROOT = Path(__file__).parents[2]
 KEY = "sk-a-key-that-nobody-may-see"
@@ -57,6 +60,9 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         "POWERTOOLS_LOG_LEVEL": "DEBUG",
     }.items():
         monkeypatch.setenv(name, value)
+    # moto answers only sessions that were made after it was imported; another test file may
+    # have imported the library before.
+    monkeypatch.setattr(clients, "_session", Session())
     with mock_aws():
         client = boto3.client("dynamodb", region_name=REGION)
         client.create_table(

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from botocore.session import Session
 
+from parley import clients
 from parley import connections as connections_module
 from parley.connections import THROTTLE_DELAYS_S, Connections, endpoint_url
 from parley.environment import TurnStarter
@@ -55,6 +57,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
         "AWS_SECRET_ACCESS_KEY": "testing",
     }.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(clients, "_session", Session())  # one with these credentials
     found = Aws()
     thread = threading.Thread(target=found.server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
