@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.stack import ROOT, STANDIN_KEY, Stack, running_stack
 
-PROVIDER_TIMEOUT_S = 2
+PROVIDER_TIMEOUT_S = 3
 
 
 @pytest.fixture(scope="session")

@@ -121,7 +121,7 @@ class RawClient:
         assert self.ready["type"] == "ready", self.ready
         return self.ready
 
-    async def ended(self, turn_id: str, timeout_s: float = 30) -> Reply:
+    async def ended(self, turn_id: str, timeout_s: float = 60) -> Reply:
         """Wait for a turn's end."""
         reply = self.reply(turn_id)
         try:

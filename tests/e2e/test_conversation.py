@@ -197,7 +197,8 @@ async def test_the_same_turn_sent_twice_runs_once(stack: Stack) -> None:
 @pytest.fixture
 def patient_stack(tmp_path: Path) -> Iterator[Stack]:
     """A stack whose providers may take their time: ten recognisers share two cores."""
-    with running_stack(tmp_path, prewarm=2) as stack:
+    patience = {"ProviderTimeoutSeconds": "60", "ListenTimeoutSeconds": "30"}
+    with running_stack(tmp_path, parameters=patience, prewarm=2) as stack:
         yield stack
 
 
