@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+from local.runtime.call import Result
 
 _BASE = "/2018-06-01/runtime/"
 
@@ -25,33 +26,20 @@ class Invocation:
     deadline_ms: int
     arn: str
     trace_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a function made of an event.
-
-    Attributes:
-        error: whether `payload` is an error object.
-    """
-
-    payload: bytes
-    error: bool
-
-    @classmethod
-    def failure(cls, kind: str, message: str) -> Result:
-        """An error as Lambda reports it."""
-        body = {"errorType": kind, "errorMessage": message}
-        return cls(json.dumps(body).encode(), error=True)
+    client_context: str = ""
 
 
 class RuntimeApi:
     """Serves one environment.
 
     `next_asked` is set when the runtime client waits for its first or next event.
+
+    Args:
+        idle: called when the runtime client begins to wait for an event.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, idle: Callable[[], None]) -> None:
+        self._idle = idle
         self.next_asked = asyncio.Event()
         self.init_error: Result | None = None
         self.init_failed = asyncio.Event()
@@ -120,6 +108,8 @@ class RuntimeApi:
     async def _next(self, writer: asyncio.StreamWriter) -> None:
         assert self._invocation is not None
         self.next_asked.set()
+        if not self._invocation.done():
+            self._idle()
         invocation = await self._invocation
         self._invocation = asyncio.get_running_loop().create_future()
         self.next_asked.clear()
@@ -129,6 +119,8 @@ class RuntimeApi:
             "Lambda-Runtime-Invoked-Function-Arn": invocation.arn,
             "Lambda-Runtime-Trace-Id": invocation.trace_id,
         }
+        if invocation.client_context:
+            extra["Lambda-Runtime-Client-Context"] = invocation.client_context
         _write(writer, 200, invocation.event, extra)
 
     def _settle(self, result: Result) -> None:

@@ -79,19 +79,20 @@ def test_a_module_that_is_missing_is_an_init_error(app: App) -> None:
     assert json.loads(answer["Payload"].read())["errorType"] == "Runtime.ImportModuleError"
 
 
-@pytest.mark.parametrize(("function", "calls"), [("Worker", 3), ("Once", 1)])
-def test_asynchronous_invocations_are_retried_as_the_template_says(
-    app: App, function: str, calls: int
+@pytest.mark.parametrize(
+    ("reference", "calls"), [("local-Worker", 3), ("local-Once", 3), ("local-Once:live", 1)]
+)
+def test_asynchronous_invocations_are_retried_as_the_template_says_of_the_qualifier(
+    app: App, reference: str, calls: int
 ) -> None:
-    key = f"retry-{function}"
-    event = json.dumps({"table": app.info["tables"]["Connections"], "id": key, "fail": True})
+    event = json.dumps({"table": app.info["tables"]["Connections"], "id": reference, "fail": True})
     answer = app.client("lambda").invoke(
-        FunctionName=app.info["functions"][function], InvocationType="Event", Payload=event
+        FunctionName=reference, InvocationType="Event", Payload=event
     )
     assert answer["StatusCode"] == 202
-    eventually(
-        lambda: "asynchronous invocation failed" in app.log.read_text() and app.calls(key) == calls
-    )
+    arn = f"{reference}:$LATEST" if ":" not in reference else reference
+    eventually(lambda: f"{arn} (RetriesExhausted)" in app.log.read_text())
+    assert app.calls(reference) == calls
 
 
 def test_aliases_and_unknown_functions(app: App) -> None:
