@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from local.faults import plan as plans
-from local.faults.plan import Plan, drawn_s
+from local.faults.plan import Plan
 
 F = TypeVar("F", bound=plans.Fault)
 
@@ -122,7 +122,9 @@ class Faults:
         copies = 1 + len(list(self._happening(plans.DuplicateMessage, to)))
         delays = self._happening(plans.DelayMessage, to)
         return MessageTrouble(
-            delay_s=sum(drawn_s(fault.delay_ms, chance) for fault, chance in delays),
+            delay_s=sum(
+                _drawn_s(fault.delay_ms, fault.jitter_ms, chance) for fault, chance in delays
+            ),
             copies=copies,
             hold_s=max(holds, default=None),
             drop=bool(list(drops)),
@@ -134,7 +136,7 @@ class Faults:
         if not self._armed:
             return PostTrouble()
         delays = self._happening(plans.DelayPost, to)
-        delay_s = sum(drawn_s(fault.delay_ms, chance) for fault, chance in delays)
+        delay_s = sum(_drawn_s(fault.delay_ms, fault.jitter_ms, chance) for fault, chance in delays)
         statuses = [fault.status for fault, _ in self._happening(plans.FailPost, to)]
         if statuses:
             return PostTrouble(delay_s, statuses[0])
@@ -149,7 +151,7 @@ class Faults:
         if list(self._happening(plans.ThrottleFunction, logical_id, concerns)):
             return CallTrouble(throttled=True)
         kills = self._happening(plans.KillFunction, logical_id, concerns)
-        times = [drawn_s(fault.after_ms, chance) for fault, chance in kills]
+        times = [_drawn_s(fault.after_ms, fault.jitter_ms, chance) for fault, chance in kills]
         return CallTrouble(kill_after_s=min(times, default=None))
 
     def event(self, logical_id: str, name: str) -> EventTrouble:
@@ -158,7 +160,7 @@ class Faults:
             return EventTrouble()
         concerns = _concerning(logical_id, name)
         delays = self._happening(plans.DelayEvent, logical_id, concerns)
-        delay_s = sum(drawn_s(fault.delay_ms, chance) for fault, chance in delays)
+        delay_s = sum(_drawn_s(fault.delay_ms, fault.jitter_ms, chance) for fault, chance in delays)
         copies = 1 + len(list(self._happening(plans.DuplicateEvent, logical_id, concerns)))
         return EventTrouble(delay_s, copies)
 
@@ -175,3 +177,8 @@ class Faults:
 
 def _concerning(logical_id: str, name: str) -> Callable[[plans.OfFunction], bool]:
     return lambda fault: fault.function in (None, logical_id, name)
+
+
+def _drawn_s(at_least_ms: float, jitter_ms: float, chance: Random) -> float:
+    """A time in seconds."""
+    return (at_least_ms + chance.uniform(0, jitter_ms)) / 1000

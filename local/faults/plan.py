@@ -6,15 +6,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from random import Random
 from typing import Annotated, Literal
 
 import msgspec
 
 Rate = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Milliseconds = Annotated[float, msgspec.Meta(ge=0)]
-Delay = Milliseconds | tuple[Milliseconds, Milliseconds]
-"""A time in milliseconds, or the bounds between which one is drawn each time."""
 
 
 class BadPlan(ValueError):
@@ -46,10 +43,15 @@ class DropConnection(Fault, frozen=True, kw_only=True, tag="drop_connection"):
     on: Literal["message", "post"] = "message"
 
 
-class DelayMessage(Fault, frozen=True, kw_only=True, tag="delay_message"):
-    """A client's message is handled later; others may overtake it."""
+class Late(Fault, frozen=True, kw_only=True, tag="late"):
+    """A fault that takes time: `delay_ms`, and up to `jitter_ms` more, drawn each time."""
 
-    delay_ms: Delay
+    delay_ms: Milliseconds
+    jitter_ms: Milliseconds = 0.0
+
+
+class DelayMessage(Late, frozen=True, kw_only=True, tag="delay_message"):
+    """A client's message is handled later; others may overtake it."""
 
 
 class DuplicateMessage(Fault, frozen=True, kw_only=True, tag="duplicate_message"):
@@ -68,10 +70,8 @@ class FailPost(Fault, frozen=True, kw_only=True, tag="fail_post"):
     status: Literal[403, 410, 429, 500] = 500
 
 
-class DelayPost(Fault, frozen=True, kw_only=True, tag="delay_post"):
+class DelayPost(Late, frozen=True, kw_only=True, tag="delay_post"):
     """A post to a connection takes longer."""
-
-    delay_ms: Delay
 
 
 class OfFunction(Fault, frozen=True, kw_only=True, tag="of_function"):
@@ -85,9 +85,13 @@ class OfFunction(Fault, frozen=True, kw_only=True, tag="of_function"):
 
 
 class KillFunction(OfFunction, frozen=True, kw_only=True, tag="kill_function"):
-    """The environment is killed so long after an invocation began, unless that has ended."""
+    """The environment is killed so long after an invocation began, unless that has ended.
 
-    after_ms: Delay = 0.0
+    After `after_ms`, and up to `jitter_ms` more.
+    """
+
+    after_ms: Milliseconds = 0.0
+    jitter_ms: Milliseconds = 0.0
 
 
 class ThrottleFunction(OfFunction, frozen=True, kw_only=True, tag="throttle_function"):
@@ -97,7 +101,8 @@ class ThrottleFunction(OfFunction, frozen=True, kw_only=True, tag="throttle_func
 class DelayEvent(OfFunction, frozen=True, kw_only=True, tag="delay_event"):
     """An asynchronous invocation stays in the queue for longer."""
 
-    delay_ms: Delay
+    delay_ms: Milliseconds
+    jitter_ms: Milliseconds = 0.0
 
 
 class DuplicateEvent(OfFunction, frozen=True, kw_only=True, tag="duplicate_event"):
@@ -132,18 +137,9 @@ def read_plan(text: str | bytes) -> Plan:
         BadPlan: it is none.
     """
     try:
-        plan = msgspec.json.decode(text, type=Plan)
+        return msgspec.json.decode(text, type=Plan)
     except msgspec.DecodeError as problem:
         raise BadPlan(f"The faults cannot be read: {problem}") from None
-    for number, fault in enumerate(plan.faults):
-        for name in ("delay_ms", "after_ms"):
-            delay = getattr(fault, name, 0.0)
-            if isinstance(delay, tuple) and delay[0] > delay[1]:
-                raise BadPlan(
-                    f"faults[{number}].{name}: the lower bound {delay[0]:g} is above the upper "
-                    f"bound {delay[1]:g}."
-                )
-    return plan
 
 
 def plan_of_option(text: str) -> Plan:
@@ -158,10 +154,3 @@ def plan_of_option(text: str) -> Plan:
         return read_plan(Path(text).read_bytes())
     except OSError as problem:
         raise BadPlan(f"--faults: {problem}") from None
-
-
-def drawn_s(delay: Delay, chance: Random) -> float:
-    """A delay in seconds."""
-    if isinstance(delay, tuple):
-        return chance.uniform(*delay) / 1000
-    return delay / 1000

@@ -140,8 +140,8 @@ class Environment:
         """Run one invocation to its end, its timeout or its crash."""
         process = self._process
         assert process is not None
-        process.thaw()
         running = self._running = _Running(call)
+        process.thaw()
         cold = self._init_ms is not None
         self._say(self._platform.start(call.request_id, self._version))
         self._observe("invocation_started", cold=cold, event=call.event.decode(errors="replace"))
@@ -161,6 +161,7 @@ class Environment:
         result = replace(result, log=self._report(running, result))
         self._running = None
         self.last_used_s = time.monotonic()
+        self._freeze()
         return result
 
     async def stop(self) -> None:
@@ -172,7 +173,13 @@ class Environment:
         await asyncio.to_thread(shutil.rmtree, self._temporary, ignore_errors=True)
 
     def _freeze(self) -> None:
-        if self._around.freeze and self._process is not None:
+        """Stand still, if the runtime client waits and nothing is about to be handed to it.
+
+        Its request for the next event may come before or after the last invocation is done
+        with here, and even after the next has begun.
+        """
+        waits = self._api.next_asked.is_set() and self._running is None
+        if waits and self._around.freeze and self._process is not None:
             self._process.freeze()
 
     def _invocation(self, call: Call) -> Invocation:

@@ -35,7 +35,7 @@ class RuntimeApi:
     `next_asked` is set when the runtime client waits for its first or next event.
 
     Args:
-        idle: called when the runtime client begins to wait for an event.
+        idle: called when the runtime client asks for its first or next event.
     """
 
     def __init__(self, idle: Callable[[], None]) -> None:
@@ -108,8 +108,7 @@ class RuntimeApi:
     async def _next(self, writer: asyncio.StreamWriter) -> None:
         assert self._invocation is not None
         self.next_asked.set()
-        if not self._invocation.done():
-            self._idle()
+        self._idle()
         invocation = await self._invocation
         self._invocation = asyncio.get_running_loop().create_future()
         self.next_asked.clear()
