@@ -35,6 +35,10 @@ class LogWriter:
         self._colours: dict[str, int] = {}
 
     def __call__(self, source: str, line: str) -> None:
+        for part in line.split("\r"):  # as the runtime client breaks the lines of a traceback
+            self._write(source, part)
+
+    def _write(self, source: str, line: str) -> None:
         if self._file is not None:
             self._file.write(f"{source} | {line}\n")
             self._file.flush()

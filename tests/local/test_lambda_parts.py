@@ -157,6 +157,11 @@ def test_what_is_no_terminal_gets_no_colours() -> None:
     assert written(("A", "[ERROR]"), colour=False) == "A | [ERROR]\n"
 
 
+def test_a_traceback_is_written_line_by_line() -> None:
+    text = written(("A", "[ERROR] no\rTraceback\r  line"), colour=False)
+    assert text == "A | [ERROR] no\nA | Traceback\nA |   line\n"
+
+
 # --- changed files ----------------------------------------------------------------------------
 
 
