@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from local import run
+from local.faults.latency import latency_of_option
 from local.faults.plan import BadPlan, Plan, plan_of_option
 from local.gateway.static import Mount
 from local.gateway.websocket import Limits
@@ -88,6 +89,9 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-memory-limit", action="store_true", help="kill nothing that exceeds its MemorySize"
     )
+    parser.add_argument(
+        "--latency", default="{}", metavar="FILE|JSON", help="time to add to AWS's hops"
+    )
     parser.add_argument("--faults", default="", metavar="FILE|JSON", help="what is to go wrong")
     limits = Limits()
     parser.add_argument("--idle-timeout", type=float, default=limits.idle_s, metavar="SECONDS")
@@ -104,6 +108,7 @@ def _options(arguments: argparse.Namespace, log: LogWriter) -> Options:
         if not separator:
             raise TemplateError(f"--parameter-overrides: expected KEY=VALUE, got {text!r}.")
         parameters[key] = value
+    latency = latency_of_option(arguments.latency)
     return Options(
         template=arguments.template,
         parameters=parameters,
@@ -119,9 +124,11 @@ def _options(arguments: argparse.Namespace, log: LogWriter) -> Options:
             concurrency=arguments.concurrency,
             reload=not arguments.no_reload,
             retry_delay_s=arguments.retry_delay,
+            event_delay_s=latency.event_ms / 1000,
         ),
         freeze=not arguments.no_freeze,
         limit_memory=not arguments.no_memory_limit,
+        latency=latency,
         faults=plan_of_option(arguments.faults) if arguments.faults else Plan(),
         limits=Limits(arguments.idle_timeout, arguments.max_duration),
         log=log,

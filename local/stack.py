@@ -18,6 +18,7 @@ from aiohttp import web
 
 from local.faults import routes as fault_routes
 from local.faults.faults import Faults
+from local.faults.latency import Latency
 from local.faults.plan import Plan
 from local.gateway import management, static
 from local.gateway.connections import Connections
@@ -57,6 +58,7 @@ class Options:
         freeze: whether environments stand still between invocations.
         limit_memory: whether one that uses more than `MemorySize` is killed.
         faults: what goes wrong from the start.
+        latency: that is added to what API Gateway does.
         log: takes a source (a function, or `gateway`) and a line.
     """
 
@@ -75,6 +77,7 @@ class Options:
     freeze: bool = True
     limit_memory: bool = True
     faults: Plan = field(default_factory=Plan)
+    latency: Latency = field(default_factory=Latency)
     log: Callable[[str, str], None] = lambda _source, _line: None
 
 
@@ -177,7 +180,7 @@ class LocalStack:
         options = self._options
         apis = {api.stage: api for api in self.stack.apis}
         connections = Connections()
-        traffic = Traffic(connections, self.faults, self.journal.add)
+        traffic = Traffic(connections, self.faults, self.journal.add, options.latency)
         self._gateway = WebSocketGateway(
             apis,
             service,

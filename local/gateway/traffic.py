@@ -17,6 +17,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from local.faults.faults import Faults
+from local.faults.latency import Latency
 from local.gateway.connections import Connection, Connections
 from local.gateway.events import Caller
 
@@ -36,12 +37,16 @@ class Traffic:
 
     Args:
         observe: told of connections, messages and posts.
+        latency: that is added to messages and posts.
     """
 
-    def __init__(self, connections: Connections, faults: Faults, observe: Observe) -> None:
+    def __init__(
+        self, connections: Connections, faults: Faults, observe: Observe, latency: Latency
+    ) -> None:
         self._connections = connections
         self._faults = faults
         self._observe = observe
+        self._latency = latency
         self._held: dict[str, list[asyncio.Event]] = {}
 
     def opened(self, connection: Connection) -> None:
@@ -68,8 +73,7 @@ class Traffic:
             connection.drop()
         if trouble.hold_s is not None:
             await self._hold(connection_id, trouble.hold_s)
-        if trouble.delay_s:
-            await asyncio.sleep(trouble.delay_s)
+        await _pause(trouble.delay_s + self._latency.message_ms / 1000)
         try:
             await asyncio.gather(*(handle() for _ in range(trouble.copies)))
         finally:
@@ -86,6 +90,7 @@ class Traffic:
                 return await handler(request)
             began = time.monotonic()
             body = await request.read()
+            await _pause(self._latency.post_ms / 1000)
             response = await self._managed(request, handler, connection_id)
             fields = {
                 "connection_id": connection_id,
@@ -105,8 +110,7 @@ class Traffic:
         if request.method != "POST":
             return await handler(request)
         trouble = self._faults.post(connection_id)
-        if trouble.delay_s:
-            await asyncio.sleep(trouble.delay_s)
+        await _pause(trouble.delay_s)
         if trouble.status is not None:
             kind, text = _REFUSALS[trouble.status]
             headers = {"x-amzn-ErrorType": kind, "Content-Type": "application/json"}
@@ -133,3 +137,8 @@ class Traffic:
     def _tell(self, kind: str, caller: Caller, **fields: Any) -> None:
         names = {"connection_id": caller.connection_id, "stage": caller.stage}
         self._observe(kind, {**names, **fields})
+
+
+async def _pause(seconds: float) -> None:
+    if seconds:  # even a sleep of nothing would let others overtake
+        await asyncio.sleep(seconds)

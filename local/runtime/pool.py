@@ -45,6 +45,7 @@ class Pool:
         self._waiting: deque[asyncio.Future[Environment | Result]] = deque()
         self._starting: dict[asyncio.Task[None], Environment] = {}
         self._ending: set[asyncio.Task[None]] = set()
+        self._stopped = False
 
     async def prewarm(self, count: int) -> None:
         """Start environments before they are needed."""
@@ -78,14 +79,18 @@ class Pool:
             self._end(environment)
 
     async def stop(self) -> None:
-        """End all environments."""
+        """End all environments; what waits for one is cancelled."""
+        self._stopped = True
+        for waiting in self._waiting:
+            waiting.cancel()
         starting = list(self._starting)
         for task in starting:
             task.cancel()
         await asyncio.gather(*starting, return_exceptions=True)
         environments = [*self._idle, *self._busy]
         self._idle.clear()
-        await asyncio.gather(*(environment.stop() for environment in environments), *self._ending)
+        await asyncio.gather(*(environment.stop() for environment in environments))
+        await asyncio.gather(*self._ending)
 
     def _reload(self) -> None:
         changed = self._sources.changed() if self._sources is not None else []
@@ -110,9 +115,16 @@ class Pool:
         waiting: asyncio.Future[Environment | Result] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiting)
         self._start_more()
-        return await waiting
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            if waiting.done() and not waiting.cancelled():
+                self._give(waiting.result())
+            raise
 
     def _start_more(self) -> None:
+        if self._stopped:
+            return
         wanted = sum(not waiting.done() for waiting in self._waiting)
         while (
             len(self._starting) < min(wanted, MAX_STARTING)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -45,19 +46,25 @@ class RuntimeApi:
         self.init_failed = asyncio.Event()
         self._invocation: asyncio.Future[Invocation] | None = None
         self._result: asyncio.Future[Result] | None = None
+        self._socket: socket.socket | None = None
         self._server: asyncio.Server | None = None
 
     async def start(self) -> str:
         """Listen; returns `host:port` for `AWS_LAMBDA_RUNTIME_API`."""
         self._invocation = asyncio.get_running_loop().create_future()
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        host, port = self._server.sockets[0].getsockname()[:2]
+        # Our own socket: start_server leaves one of its own open when it is cancelled.
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        host, port = self._socket.getsockname()
+        self._server = await asyncio.start_server(self._serve, sock=self._socket)
         return f"{host}:{port}"
 
     async def close(self) -> None:
         """Stop listening."""
         if self._server is not None:
             self._server.close()
+        elif self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
 
     async def invoke(self, invocation: Invocation) -> Result:
         """Hand an event over and wait for what becomes of it."""

@@ -52,11 +52,13 @@ class ServiceOptions:
         concurrency: of the account, shared by the functions that reserve none.
         reload: whether a changed source file ends the environments that run the old one.
         retry_delay_s: before an asynchronous invocation that failed is tried again.
+        event_delay_s: before an asynchronous invocation is run at all.
     """
 
     concurrency: int = ACCOUNT_LIMIT
     reload: bool = True
     retry_delay_s: float = RETRY_DELAY_S
+    event_delay_s: float = 0.0
 
 
 class LambdaService:
@@ -144,7 +146,7 @@ class LambdaService:
             run=lambda call: self._run(target, call),
             log=lambda line: self._around.log(function.logical_id, line),
             never=self._concurrency.reserves_none(function.name),
-            delay_s=trouble.delay_s,
+            delay_s=trouble.delay_s + self._options.event_delay_s,
         )
         for _ in range(trouble.copies):
             self._queue.put(queued)

@@ -274,6 +274,15 @@ async def test_more_than_the_accounts_concurrency_is_throttled(tmp_path: Path) -
         assert (await f.invoke())["pid"] == first.result()["pid"] != os.getpid()
 
 
+async def test_an_event_is_run_no_earlier_than_the_latency_says(tmp_path: Path) -> None:
+    options = ServiceOptions(event_delay_s=0.5)
+    async with running(tmp_path, TICKING, options=options) as f:
+        began = asyncio.get_running_loop().time()
+        f.service.invoke_later("f", b"{}")
+        await until(lambda: bool(f.observed))
+        assert asyncio.get_running_loop().time() - began >= 0.5
+
+
 async def test_an_invocation_is_observed_from_its_start_to_its_end(tmp_path: Path) -> None:
     source = "def handler(event, context):\n    print('hello')\n    return event"
     async with running(tmp_path, source) as f:

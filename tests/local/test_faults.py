@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +17,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
 from local.faults.faults import CallTrouble, Faults
+from local.faults.latency import Latency, latency_of_option
 from local.faults.plan import BadPlan, plan_of_option, read_plan
-from tests.local.conftest import App, eventually
+from local.stack import LocalStack, Options
+from tests.local.conftest import CHAT, App, eventually
 
 
 def made(*faults: Mapping[str, Any], seed: int = 0) -> Faults:
@@ -102,12 +106,51 @@ def test_a_bad_plan_is_refused_with_the_place_and_what_is_allowed(plan: str, sen
     assert sentence in str(refused.value)
 
 
-def test_the_option_takes_a_file_or_json(tmp_path: Any) -> None:
+def test_the_option_takes_a_file_or_json(tmp_path: Path) -> None:
     path = tmp_path / "faults.json"
     path.write_text('{"seed": 5}')
     assert plan_of_option(str(path)) == plan_of_option('{"seed": 5}')
     with pytest.raises(BadPlan, match=r"--faults: .*nosuch\.json"):
         plan_of_option("nosuch.json")
+
+
+# --- latency ----------------------------------------------------------------------------------
+
+
+def test_latency_is_ones_own_figures() -> None:
+    assert latency_of_option('{"post_ms": 8.5}') == Latency(post_ms=8.5)
+    assert latency_of_option("{}") == Latency()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("aws", "nobody has published"),
+        ("nosuch.json", "--latency: .*nosuch"),
+        ('{"post_ms": -1}', ">= 0.0 - at `$.post_ms`"),
+        ('{"posts": 1}', "unknown field `posts`"),
+    ],
+)
+def test_what_is_no_latency_is_refused(text: str, sentence: str) -> None:
+    with pytest.raises(BadPlan, match=re.escape(sentence).replace(r"\.\*", ".*")):
+        latency_of_option(text)
+
+
+async def test_latency_is_added_to_messages_and_posts() -> None:
+    options = Options(
+        template=CHAT,
+        parameters={"Secret": "x"},
+        port=0,
+        latency=Latency(message_ms=300, post_ms=400),
+    )
+    async with LocalStack(options) as stack, connect(stack.info["websocket_url"]) as socket:
+        loop = asyncio.get_running_loop()
+        await socket.send(json.dumps({"action": "post", "data": "first"}))
+        await socket.recv()  # warm
+        began = loop.time()
+        await socket.send(json.dumps({"action": "post", "data": "late"}))
+        assert await asyncio.wait_for(socket.recv(), 20) == "late"
+        assert loop.time() - began >= 0.7
 
 
 # --- on the running stack ---------------------------------------------------------------------
