@@ -182,6 +182,7 @@ def _show(info: dict[str, Any], *, with_static: bool) -> None:
         print(f"WebSocket API  {name}: {api['websocket_url']}  ({api['wss_url']})")
     if with_static:
         print(f"Static         {info['static_url']}")
+    print(f"Inspector      {info['inspector_url']}")
     print(f"Lambda         {info['lambda_endpoint']}")
     print(f"DynamoDB       {info['dynamodb_endpoint']}")
     for name, function in info["functions"].items():

@@ -290,6 +290,7 @@ class LocalStack:
             "management_url": f"https://localhost:{tls_port}/{stage}",
             "apis": apis,
             "static_url": f"http://localhost:{port}/",
+            "inspector_url": f"http://localhost:{port}/_local",
             "lambda_endpoint": lambda_endpoint,
             "aws_endpoint": self._services.endpoint,
             "dynamodb_endpoint": self._services.dynamodb_endpoint,
