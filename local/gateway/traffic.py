@@ -61,6 +61,10 @@ class Traffic:
         """A connection is gone."""
         self._tell("disconnected", caller, code=code, reason=reason)
 
+    def answered(self, caller: Caller, frame: str) -> None:
+        """The gateway itself sends a frame: an error, or what a two-way route returned."""
+        self._tell("answer", caller, body=frame, bytes=len(frame.encode()))
+
     async def deliver(
         self, connection: Connection, body: str, handle: Callable[[], Awaitable[None]]
     ) -> None:

@@ -209,7 +209,9 @@ class WebSocketGateway:
         if result.error:
             await self._error(connection, "Internal server error", request_id)
         elif route.two_way:
-            await connection.send(str(_object(result).get("body") or ""))
+            frame = str(_object(result).get("body") or "")
+            self._traffic.answered(connection.caller, frame)
+            await connection.send(frame)
 
     async def _disconnect(self, api: WebSocketApi, caller: Caller, code: int, reason: str) -> None:
         route = api.routes.get("$disconnect")
@@ -225,10 +227,12 @@ class WebSocketGateway:
 
     async def _error(self, connection: Connection, message: str, request_id: str) -> None:
         """API Gateway's own error frame, spaced as it spaces it."""
-        await connection.send(
+        frame = (
             f'{{"message": "{message}", "connectionId":"{connection.caller.connection_id}", '
             f'"requestId":"{request_id}"}}'
         )
+        self._traffic.answered(connection.caller, frame)
+        await connection.send(frame)
 
     def _remark_on(self, connection: Connection, body: str) -> None:
         if len(body) > FRAME_BYTES and not connection.warned:

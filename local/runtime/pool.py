@@ -90,7 +90,8 @@ class Pool:
         environments = [*self._idle, *self._busy]
         self._idle.clear()
         await asyncio.gather(*(environment.stop() for environment in environments))
-        await asyncio.gather(*self._ending)
+        while self._ending:
+            await asyncio.gather(*self._ending)
 
     def _reload(self) -> None:
         changed = self._sources.changed() if self._sources is not None else []

@@ -64,10 +64,11 @@ def test_a_conversation_is_there_as_it_happens(
     with connect(app.url) as socket:
         assert say(socket, action="post", data="good morning") == "good morning"
         expect(rows(page, "connection")).to_have_count(1)
-        expect(rows(page, "message")).to_contain_text("good morning")
+        expect(rows(page, "message").first).to_contain_text("good morning")
         expect(rows(page, "post")).to_contain_text("good morning")
         assert "Internal server error" in say(socket, action="raise")
         expect(page.locator("[data-view=connections] b")).to_have_text("1")
+        expect(rows(page, "message").first).to_contain_text("Internal server error")
         failed = page.locator("#rows li[data-type=invocation][data-state=bad]")
         expect(failed).to_have_count(1)
         failed.click()

@@ -13,6 +13,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from local.inspector import journal as journals
 from local.inspector.journal import Journal
 from local.inspector.routes import own_pages_only, routes
+from local.stack import LocalStack, Options
+from tests.local.conftest import CHAT
 
 
 def ids(entries: list[str]) -> list[int]:
@@ -87,6 +89,16 @@ async def test_entries_are_streamed_from_the_one_that_a_browser_has_last() -> No
         assert (await next_entry(response))["kind"] == "b"
         journal.add("c", {"text": "two\nlines"})
         assert (await next_entry(response))["text"] == "two\nlines"
+
+
+async def test_a_stack_ends_while_somebody_follows_it() -> None:
+    async with LocalStack(Options(template=CHAT, parameters={"Secret": "x"}, port=0)) as stack:
+        session = ClientSession()
+        response = await session.get(f"{stack.info['inspector_url']}/events")
+        assert response.status == 200
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began < 5
+    await session.close()
 
 
 @pytest.mark.parametrize(

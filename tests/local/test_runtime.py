@@ -171,6 +171,8 @@ def test_mistakes_are_one_sentence(app: App) -> None:
         ("--port", "0", "--parameter-overrides", "Secret"): "expected KEY=VALUE",
         ("--port", port, "--parameter-overrides", "Secret=x"): f"Port {port} is in use.",
         ("--template", "nosuch.yaml"): "There is no template nosuch.yaml.",
+        ("--port", "0", "--faults", '{"faults": [{"kind": "x"}]}'): "$.faults[0].kind",
+        ("--port", "0", "--latency", "aws"): "--latency: nobody has published",
     }
     for options, sentence in cases.items():
         with start(*options) as stack:

@@ -40,7 +40,12 @@ export function row(item) {
         state: fields["running"] ? "busy" : fields["error"] ? "bad" : "good",
       };
     case "message":
-      return { name: "message in", text: firstLine(fields["body"]), figures: [bytes(fields["bytes"] ?? 0)], state: "quiet" };
+      return {
+        name: fields["kind"] === "answer" ? "answer out" : "message in",
+        text: firstLine(fields["body"]),
+        figures: [bytes(fields["bytes"] ?? 0)],
+        state: "quiet",
+      };
     case "post":
     case "close":
       return {
