@@ -54,10 +54,10 @@ async def test_an_environment_stands_still_between_invocations(tmp_path: Path) -
         found = await f.invoke(seconds=0.05)
         await until(lambda: state(found["pid"]) == "T")
         before = found["count"]
-        await asyncio.sleep(0.5)  # a hundred ticks, if it went on
+        await asyncio.sleep(1)  # two hundred ticks, if it went on
         after = await f.invoke()
         assert after["pid"] == found["pid"]
-        assert after["count"] - before < 20
+        assert after["count"] - before < 80
 
 
 async def test_without_freezing_it_goes_on(tmp_path: Path) -> None:
