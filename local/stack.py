@@ -16,12 +16,20 @@ from typing import Any
 import trustme
 from aiohttp import web
 
+from local.faults import routes as fault_routes
+from local.faults.faults import Faults
+from local.faults.latency import Latency
+from local.faults.plan import Plan
 from local.gateway import management, static
 from local.gateway.connections import Connections
 from local.gateway.static import Mount
+from local.gateway.traffic import Traffic
 from local.gateway.websocket import Limits, WebSocketGateway
+from local.inspector import routes as inspector_routes
+from local.inspector.journal import Journal
 from local.runtime import invoke_api
-from local.runtime.service import CONCURRENCY, LambdaService
+from local.runtime.environment import Surroundings
+from local.runtime.service import LambdaService, ServiceOptions
 from local.services.aws import AwsServices
 from local.template.model import Function, Stack
 from local.template.reader import read_stack
@@ -46,7 +54,11 @@ class Options:
         prewarm: environments that each function has from the start.
         environment: variables over the template's, by logical id of the function;
             `Parameters` for all of them.
-        concurrency: how many invocations may run at a time in the account.
+        lambda_options: concurrency of the account, reloading, retries.
+        freeze: whether environments stand still between invocations.
+        limit_memory: whether one that uses more than `MemorySize` is killed.
+        faults: what goes wrong from the start.
+        latency: that is added to what API Gateway does.
         log: takes a source (a function, or `gateway`) and a line.
     """
 
@@ -61,7 +73,11 @@ class Options:
     dynamodb_endpoint: str = ""
     environment: dict[str, dict[str, str]] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
-    concurrency: int = CONCURRENCY
+    lambda_options: ServiceOptions = field(default_factory=ServiceOptions)
+    freeze: bool = True
+    limit_memory: bool = True
+    faults: Plan = field(default_factory=Plan)
+    latency: Latency = field(default_factory=Latency)
     log: Callable[[str, str], None] = lambda _source, _line: None
 
 
@@ -81,6 +97,8 @@ class LocalStack:
         self._runner: web.AppRunner | None = None
         self._lambda: LambdaService | None = None
         self._gateway: WebSocketGateway | None = None
+        self.journal = Journal()
+        self.faults = Faults(options.faults, self._fault)
         self.stack: Stack
         self.info: dict[str, Any] = {}
 
@@ -124,7 +142,15 @@ class LocalStack:
         variables = self._services.variables(
             options.region, lambda_endpoint, f"https://{domain_name}", str(ca_bundle)
         )
-        self._lambda = LambdaService(self._functions(), variables, options.log, options.concurrency)
+        around = Surroundings(
+            endpoints=variables,
+            folder=self._workspace.folder,
+            log=options.log,
+            observe=self.journal.add,
+            freeze=options.freeze,
+            limit_memory=options.limit_memory,
+        )
+        self._lambda = LambdaService(self._functions(), around, options.lambda_options, self.faults)
         self.info = self._info(port, tls_port, lambda_endpoint, str(ca_bundle))
         app = self._application(self._lambda, domain_name)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -154,6 +180,7 @@ class LocalStack:
         options = self._options
         apis = {api.stage: api for api in self.stack.apis}
         connections = Connections()
+        traffic = Traffic(connections, self.faults, self.journal.add, options.latency)
         self._gateway = WebSocketGateway(
             apis,
             service,
@@ -161,11 +188,17 @@ class LocalStack:
             domain_name,
             options.limits,
             lambda line: options.log("gateway", line),
+            traffic,
         )
-        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_no_other_sockets])
+        app = web.Application(
+            client_max_size=MAX_BODY_BYTES,
+            middlewares=[_no_other_sockets, inspector_routes.own_pages_only, traffic.middleware()],
+        )
         app.add_routes(invoke_api.routes(service))
         app.add_routes(management.routes(apis, connections))
         app.router.add_get("/_local/stack.json", self._describe)
+        app.add_routes(fault_routes.routes(self.faults))
+        app.add_routes(inspector_routes.routes(self.journal))
         if apis:
             stages = "|".join(apis)
             app.router.add_get(f"/{{stage:{stages}}}", self._gateway.handle)
@@ -173,6 +206,11 @@ class LocalStack:
         if not options.mounts and apis:
             app.router.add_get("/{stage}", self._gateway.handle)
         return app
+
+    def _fault(self, kind: str, to: str) -> None:
+        """A fault has happened."""
+        self._options.log("faults", f"{kind} {to}")
+        self.journal.add("fault", {"fault": kind, "to": to})
 
     async def _stop(self) -> None:
         if self._gateway is not None:
@@ -252,6 +290,7 @@ class LocalStack:
             "management_url": f"https://localhost:{tls_port}/{stage}",
             "apis": apis,
             "static_url": f"http://localhost:{port}/",
+            "inspector_url": f"http://localhost:{port}/_local",
             "lambda_endpoint": lambda_endpoint,
             "aws_endpoint": self._services.endpoint,
             "dynamodb_endpoint": self._services.dynamodb_endpoint,
