@@ -98,6 +98,7 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--concurrency", type=int, default=CONCURRENCY, metavar="N", help="of the account"
     )
+    parser.add_argument("--no-iam", action="store_true", help="let every function do everything")
     limits = Limits()
     parser.add_argument("--idle-timeout", type=float, default=limits.idle_s, metavar="SECONDS")
     parser.add_argument("--max-duration", type=float, default=limits.duration_s, metavar="SECONDS")
@@ -125,6 +126,7 @@ def _options(arguments: argparse.Namespace, log: LogWriter) -> Options:
         dynamodb_endpoint=arguments.dynamodb_endpoint,
         environment=_variables(arguments.env_vars),
         concurrency=arguments.concurrency,
+        iam=not arguments.no_iam,
         limits=Limits(arguments.idle_timeout, arguments.max_duration),
         log=log,
     )
