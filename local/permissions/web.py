@@ -63,12 +63,15 @@ def control(guard: Guard, publish: Callable[[Directory], Awaitable[None]]) -> li
 
     async def change(request: web.Request) -> web.Response:
         try:
-            given = json.loads(await request.text()).get("roles", {})
+            data = json.loads(await request.text())
+            given = data.get("roles") if isinstance(data, dict) else None
+            if not isinstance(given, dict):
+                raise PolicyError("roles must be an object: what each may do, by its name.")
             unknown = [name for name in given if name not in guard.directory.roles]
             if unknown:
                 raise PolicyError(f"The template has no role {unknown[0]}.")
             guard.replace({name: Role.from_json(name, role) for name, role in given.items()})
-        except (PolicyError, ValueError, AttributeError) as error:
+        except (PolicyError, ValueError) as error:
             return web.json_response({"message": str(error)}, status=400)
         await publish(guard.directory)
         return web.Response(status=204)

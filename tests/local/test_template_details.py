@@ -298,7 +298,10 @@ def test_an_attribute_that_is_not_known_is_a_placeholder_and_named(tmp_path: Pat
     variables = {"STREAM": {"Fn::GetAtt": ["Q", "Arn"]}, "ROLE": {"Fn::GetAtt": ["FRole", "Arn"]}}
     stack = read(
         tmp_path,
-        {"Q": {"Type": "AWS::Kinesis::Stream"}, "F": function(Environment={"Variables": variables})},
+        {
+            "Q": {"Type": "AWS::Kinesis::Stream"},
+            "F": function(Environment={"Variables": variables}),
+        },
     )
     environment = stack.functions[0].environment
     assert environment["STREAM"] == "arn:aws:kinesis:eu-west-1:123456789012:local-Q"

@@ -30,7 +30,7 @@ _PARTIQL = re.compile(
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
 _UPDATE = re.compile(r"\s*UPDATE\s+\"?([\w.-]+)\"?", re.IGNORECASE)
-_NAME = re.compile(r"(?<![:\w.])(#?[A-Za-z_][\w-]*)(?!\s*\()")
+_NAME = re.compile(r"(?<![:\w.])(#?[A-Za-z_]\w*+)(?!\s*\()")
 _WORDS = frozenset({"and", "or", "not", "between", "in", "set", "remove", "add", "delete"})
 _EXPRESSIONS = (
     "ProjectionExpression",
