@@ -1,4 +1,7 @@
-"""Condition keys that requests have here. Others are named at the start: no request has them."""
+"""Condition keys that requests have here, and the services that are asked about them.
+
+Other keys are named at the start: no request has them.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,15 @@ _KNOWN = frozenset(
         "ssm:recursive",
     }
 )
+
+
+_CHECKED = ("dynamodb", "execute-api", "lambda", "s3", "secretsmanager", "sns", "sqs", "ssm")
+
+
+def is_checked(action: str) -> bool:
+    """Whether an action of a policy is, or may be, about a service whose calls are checked."""
+    service = action.partition(":")[0].lower()
+    return "*" in service or "?" in service or service in _CHECKED
 
 
 def is_known(key: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.permissions.conditions import Condition, parsed_operator
-from local.permissions.known_keys import is_known
+from local.permissions.known_keys import is_checked, is_known
 from local.permissions.patterns import Context, Pattern
 
 CURRENT_VERSION = "2012-10-17"
@@ -104,13 +104,16 @@ def _statement(found: object, where: str, variables: bool, notices: list[str]) -
     for action in actions:
         if action != "*" and ":" not in action:
             raise PolicyError(f"{where}: the action {action!r} must be service:Operation.")
+    matters = other_actions or any(map(is_checked, actions))
     return Statement(
         allow=effect == "Allow",
         actions=tuple(Pattern(text, variables=False, ignore_case=True) for text in actions),
         other_actions=other_actions,
         resources=tuple(Pattern(text, variables=variables, arn=True) for text in resources),
         other_resources=other_resources,
-        conditions=tuple(_conditions(found.get("Condition") or {}, where, variables, notices)),
+        conditions=tuple(
+            _conditions(found.get("Condition") or {}, where, variables, notices if matters else [])
+        ),
     )
 
 

@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from local.permissions.answers import refusal
 from local.permissions.calls.access import Access
 from local.permissions.calls.compute import invoke, manage_connections
 from local.permissions.calls.http import HttpCall
 from local.permissions.guard import Guard
 from local.permissions.identities import Directory, Role
 from local.permissions.policies import PolicyError
-from local.permissions.refusals import refusal
 
 CONTROL_PATH = "/_local/permissions"
 
@@ -84,7 +84,8 @@ def _asked(
 ) -> tuple[HttpCall, Access] | None:
     """The request and the permission it needs; None if it needs none."""
     matched = request.match_info
-    if "function" not in matched and "connection" not in matched:
+    invokes = request.path.endswith("/invocations") and "function" in matched
+    if not invokes and "connection" not in matched:
         return None
     call = HttpCall(
         method=request.method,
@@ -95,7 +96,7 @@ def _asked(
         source_ip=request.remote or "",
         account_id=account_id,
     )
-    if "function" in matched:
+    if invokes:
         return call, invoke(call, matched["function"], request.query.get("Qualifier", ""))
     stage = matched.get("stage", "")
     api_id = api_ids.get(stage)

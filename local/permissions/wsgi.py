@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from local.permissions.answers import Answer, caller_identity, refusal
 from local.permissions.calls import messaging, s3, settings
 from local.permissions.calls.access import Access
 from local.permissions.calls.dynamodb import DynamoDbCalls, HashKey
 from local.permissions.calls.http import HttpCall
 from local.permissions.guard import Guard
 from local.permissions.identities import Directory, Session
-from local.permissions.refusals import Refusal, refusal
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -62,6 +62,8 @@ class PermissionsInFront:
         session = self._guard.session(call)
         if session is None:
             return self._app(environ, start_response)
+        if call.scope[2] == "sts" and call.operation == "GetCallerIdentity":
+            return _answered(caller_identity(session), start_response)
         refused = self._refusal(call, session)
         if refused is not None:
             return _answered(refused, start_response)
@@ -92,7 +94,7 @@ class PermissionsInFront:
             account_id=self._account_id,
         )
 
-    def _refusal(self, call: HttpCall, session: Session) -> Refusal | None:
+    def _refusal(self, call: HttpCall, session: Session) -> Answer | None:
         service = call.scope[2]
         if service not in self._services:
             return None
@@ -100,7 +102,7 @@ class PermissionsInFront:
 
     def _refused(
         self, call: HttpCall, session: Session, accesses: Iterable[Access]
-    ) -> Refusal | None:
+    ) -> Answer | None:
         denial = self._guard.denial(call, session, accesses)
         if denial is None:
             return None
@@ -131,7 +133,7 @@ class PermissionsInFront:
         return body
 
 
-def _answered(found: Refusal, start_response: Callable[..., Any]) -> Iterable[bytes]:
+def _answered(found: Answer, start_response: Callable[..., Any]) -> Iterable[bytes]:
     headers = [*found.headers.items(), ("Content-Length", str(len(found.body)))]
     start_response(f"{found.status} {HTTPStatus(found.status).phrase}", headers)
     return [found.body]

@@ -94,7 +94,8 @@ class RoleReader:
             self.notices.append(
                 f"{role}: the managed policy {reference} is not known here; it grants nothing."
             )
-        return document
+            return None
+        return self._checked(f"{role}: {name}", document)
 
     def _checked(self, where: str, document: Any) -> Any:
         document = json.loads(json.dumps(document, default=str))  # YAML reads Version as a date

@@ -201,6 +201,11 @@ def test_every_function_has_credentials_of_its_own(caller: Caller) -> None:
     assert len(first["AWS_ACCESS_KEY_ID"]) == 20
 
 
+def test_a_function_can_ask_who_it_is(caller: Caller) -> None:
+    found = caller.call("Denied", "sts", "get_caller_identity")
+    assert found == {"status": 200, "arn": f"{SESSION}/local-DeniedRole/local-Denied"}
+
+
 def test_the_developer_may_do_everything(caller: Caller) -> None:
     caller.client("s3").put_object(Bucket="local-bucket", Key="mine", Body=b"x")
     assert caller.client("ssm").get_parameter(Name="/app/setting")["Parameter"]["Value"] == "on"
@@ -372,3 +377,14 @@ def test_without_iam_every_function_may_do_everything(tmp_path: Path) -> None:
         assert found["status"] == 200
         key = caller.environment("Denied", "AWS_ACCESS_KEY_ID")["AWS_ACCESS_KEY_ID"]
         assert caller.environment("Allowed", "AWS_ACCESS_KEY_ID")["AWS_ACCESS_KEY_ID"] == key
+
+
+def test_another_dynamodb_goes_without_permissions_which_is_said(
+    caller: Caller, tmp_path: Path
+) -> None:
+    with running(tmp_path, "--dynamodb-endpoint", caller.info["aws_endpoint"]) as other:
+        assert [notice for notice in other.info["notices"] if "ermissions" in notice] == [
+            "Permissions are not checked: the functions share one access key for the DynamoDB "
+            "that --dynamodb-endpoint names."
+        ]
+        assert other.call("Denied", "s3", "list_objects_v2", Bucket="$BUCKET")["status"] == 200

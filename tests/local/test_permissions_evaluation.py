@@ -280,15 +280,13 @@ def test_what_is_no_policy_is_refused_with_a_reason(document: object, said: str)
         parsed_policy(document)
 
 
-def test_a_condition_key_that_no_request_has_is_named() -> None:
-    policy = parsed_policy(
-        {
-            "Statement": statement(
-                Sid="Mine", Condition={"StringEquals": {"aws:PrincipalTag/team": "x"}}
-            )
-        }
-    )
-    assert policy.notices == (
-        "Statement Mine: the condition key aws:PrincipalTag/team is not known here; "
-        "no request has it.",
-    )
+@pytest.mark.parametrize(
+    ("action", "named"), [("s3:GetObject", True), ("*", True), ("iam:PassRole", False)]
+)
+def test_a_condition_key_that_no_request_has_is_named_where_it_matters(
+    action: str, named: bool
+) -> None:
+    condition = {"StringEquals": {"aws:PrincipalTag/team": "x"}}
+    policy = parsed_policy({"Statement": statement(action=action, Sid="A", Condition=condition)})
+    said = "Statement A: the condition key aws:PrincipalTag/team is not known here;"
+    assert policy.notices == ((f"{said} no request has it.",) if named else ())

@@ -345,3 +345,10 @@ def test_two_apis_with_the_same_stage_are_not_mixed_up(tmp_path: Path) -> None:
     stack = read(tmp_path, {"A": api({"go": ROUTE}), "B": api({"go": ROUTE}), "F": function()})
     assert [found.logical_id for found in stack.apis] == ["A"]
     assert stack.notices == ["B: A has a stage 'dev' too; only that one is served here."]
+
+
+def test_functions_may_share_their_properties_by_a_yaml_anchor(tmp_path: Path) -> None:
+    shared = function()
+    stack = read(tmp_path, {"F": shared, "G": shared})  # dumped as an anchor and an alias
+    assert "*id" in (tmp_path / "template.yaml").read_text()
+    assert [found.code for found in stack.functions] == [tmp_path / "code"] * 2
