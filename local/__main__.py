@@ -93,6 +93,7 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
         "--latency", default="{}", metavar="FILE|JSON", help="time to add to AWS's hops"
     )
     parser.add_argument("--faults", default="", metavar="FILE|JSON", help="what is to go wrong")
+    parser.add_argument("--no-iam", action="store_true", help="let every function do everything")
     limits = Limits()
     parser.add_argument("--idle-timeout", type=float, default=limits.idle_s, metavar="SECONDS")
     parser.add_argument("--max-duration", type=float, default=limits.duration_s, metavar="SECONDS")
@@ -130,6 +131,7 @@ def _options(arguments: argparse.Namespace, log: LogWriter) -> Options:
         limit_memory=not arguments.no_memory_limit,
         latency=latency,
         faults=plan_of_option(arguments.faults) if arguments.faults else Plan(),
+        iam=not arguments.no_iam,
         limits=Limits(arguments.idle_timeout, arguments.max_duration),
         log=log,
     )

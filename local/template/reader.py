@@ -13,6 +13,8 @@ from local.template.intrinsics import ACCOUNT_ID, PARTITION, URL_SUFFIX, Resolve
 from local.template.invocation import dead_letter, event_invokes, unserved_destinations
 from local.template.model import Function, Secret, Stack, Table, WebSocketApi
 from local.template.references import STACK_NAME, References
+from local.template.resources import StoredResourceReader
+from local.template.roles import RoleReader
 from local.template.transform import Transformed, transformed
 
 DEFAULT_TIMEOUT_S = 3.0
@@ -33,7 +35,16 @@ _SERVED = frozenset(
         "AWS::Lambda::LayerVersion",
         "AWS::Lambda::EventInvokeConfig",
         "AWS::DynamoDB::Table",
+        "AWS::IAM::ManagedPolicy",
+        "AWS::IAM::Policy",
+        "AWS::IAM::Role",
+        "AWS::IAM::RolePolicy",
+        "AWS::S3::Bucket",
         "AWS::SecretsManager::Secret",
+        "AWS::SNS::Subscription",
+        "AWS::SNS::Topic",
+        "AWS::SQS::Queue",
+        "AWS::SSM::Parameter",
     }
 )
 _WITHOUT_EFFECT = frozenset(
@@ -43,11 +54,6 @@ _WITHOUT_EFFECT = frozenset(
         "AWS::CloudWatch::Alarm",
         "AWS::CloudWatch::CompositeAlarm",
         "AWS::CloudWatch::Dashboard",
-        "AWS::IAM::ManagedPolicy",
-        "AWS::IAM::Policy",
-        "AWS::IAM::Role",
-        "AWS::KMS::Alias",
-        "AWS::KMS::Key",
         "AWS::Lambda::Permission",
         "AWS::Logs::LogGroup",
         "AWS::Logs::MetricFilter",
@@ -123,6 +129,10 @@ class _Reader:
             {function.logical_id: function.dead_letter for function in functions},
         )
         secrets = [self._secret(*item) for item in self._of("AWS::SecretsManager::Secret").items()]
+        readers = (self._of, self._references.ref, self._references.name)
+        role_reader, stored_reader = RoleReader(*readers), StoredResourceReader(*readers)
+        roles, stored = role_reader.roles(), stored_reader.resources()
+        self._notices += [*role_reader.notices, *stored_reader.notices]
         outputs = self._outputs(apis)
         not_served = [
             f"{logical_id}: {resource['Type']} is not served here."
@@ -144,6 +154,8 @@ class _Reader:
             functions=functions,
             tables=tables,
             secrets=secrets,
+            roles=roles,
+            stored=stored,
             outputs=outputs,
             notices=[*not_served, *api_reader.notices, *self._notices, *made_up],
         )
@@ -206,6 +218,7 @@ class _Reader:
             inline=inline,
             event_invokes=event_invokes(self._of("AWS::Lambda::EventInvokeConfig"), name),
             dead_letter=dead_letter(properties),
+            role=str(properties.get("Role", "")),
         )
 
     def _layers(self, function: str, references: list[str]) -> list[Path]:
