@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from local import run
+from local.gateway.options import Assumptions, Limits, OptionError
 from local.gateway.static import Mount
-from local.gateway.websocket import Limits
+from local.listeners import PortInUse
 from local.runtime.service import CONCURRENCY
 from local.services.aws import ServicesError
-from local.stack import LocalStack, Options, PortInUse
+from local.stack import LocalStack, Options
 from local.template.intrinsics import TemplateError
 
 _COLOURS = (36, 33, 35, 32, 34, 96, 93, 95)
@@ -65,7 +66,7 @@ def main() -> int:
         return run.main(arguments)
     try:
         return asyncio.run(_start(arguments))
-    except (TemplateError, PortInUse, ServicesError) as problem:
+    except (TemplateError, OptionError, PortInUse, ServicesError) as problem:
         print(problem, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -101,6 +102,22 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
     limits = Limits()
     parser.add_argument("--idle-timeout", type=float, default=limits.idle_s, metavar="SECONDS")
     parser.add_argument("--max-duration", type=float, default=limits.duration_s, metavar="SECONDS")
+    parser.add_argument(
+        "--connection-rate", type=float, default=limits.connections_per_s, metavar="PER_SECOND"
+    )
+    parser.add_argument(
+        "--request-rate", type=float, default=limits.requests_per_s, metavar="PER_SECOND"
+    )
+    parser.add_argument("--request-burst", type=float, default=limits.burst, metavar="N")
+    parser.add_argument(
+        "--assume", action="append", default=[], metavar="NAME=VALUE", help="see docs/local.md"
+    )
+    parser.add_argument(
+        "--assume-two-way", action="store_true", help="reply without a route response too"
+    )
+    parser.add_argument("--strict-frames", action="store_true", help="close on frames over 32 KB")
+    parser.add_argument("--serialize", action="store_true", help="one message after the other")
+    parser.add_argument("--verify-signatures", action="store_true", help="of @connections")
     parser.add_argument("--json", action="store_true", help="say what runs in one JSON line")
     parser.add_argument("--quiet", action="store_true", help="no log on the terminal")
     parser.add_argument("--log-file", type=Path, help="write the log there too")
@@ -125,9 +142,27 @@ def _options(arguments: argparse.Namespace, log: LogWriter) -> Options:
         dynamodb_endpoint=arguments.dynamodb_endpoint,
         environment=_variables(arguments.env_vars),
         concurrency=arguments.concurrency,
-        limits=Limits(arguments.idle_timeout, arguments.max_duration),
+        limits=Limits(
+            arguments.idle_timeout,
+            arguments.max_duration,
+            arguments.connection_rate,
+            arguments.request_rate,
+            arguments.request_burst,
+        ),
+        assumptions=_assumptions(arguments),
+        verify_signatures=arguments.verify_signatures,
         log=log,
     )
+
+
+def _assumptions(arguments: argparse.Namespace) -> Assumptions:
+    flags = {
+        "two-way": arguments.assume_two_way,
+        "strict-frames": arguments.strict_frames,
+        "serialize": arguments.serialize,
+    }
+    chosen = [name for name, given in flags.items() if given]
+    return Assumptions().changed([*chosen, *arguments.assume])
 
 
 def _variables(path: Path | None) -> dict[str, dict[str, str]]:
@@ -174,6 +209,8 @@ def _show(info: dict[str, Any], *, with_static: bool) -> None:
         print(f"Note: {notice}")
     for name, api in info["apis"].items():
         print(f"WebSocket API  {name}: {api['websocket_url']}  ({api['wss_url']})")
+    for name, api in info["http_apis"].items():
+        print(f"HTTP API       {name}: {api['http_url']}  ({api['https_url']})")
     if with_static:
         print(f"Static         {info['static_url']}")
     print(f"Lambda         {info['lambda_endpoint']}")

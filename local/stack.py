@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
-import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,10 +15,16 @@ from typing import Any
 import trustme
 from aiohttp import web
 
-from local.gateway import management, static
+from local.gateway import static
+from local.gateway.callers import Access, Authorise, everything
 from local.gateway.connections import Connections
+from local.gateway.http_api import HttpGateway
+from local.gateway.management import ManagementApi
+from local.gateway.options import Assumptions, Limits
 from local.gateway.static import Mount
-from local.gateway.websocket import Limits, WebSocketGateway
+from local.gateway.throttle import Throttle
+from local.gateway.websocket import WebSocketGateway
+from local.listeners import DEFAULT_HOST, Address, Listeners
 from local.runtime import invoke_api
 from local.runtime.service import CONCURRENCY, LambdaService
 from local.services.aws import AwsServices
@@ -27,13 +32,9 @@ from local.template.model import Function, Stack
 from local.template.reader import read_stack
 from local.workspace import Workspace
 
-MAX_BODY_BYTES = 8 * 1024 * 1024
-BACKLOG = 128
-DEFAULT_HOST = "127.0.0.1"
-
-
-class PortInUse(Exception):
-    """A port is taken; says which, and what option changes it."""
+MAX_BODY_BYTES = 11 * 1024 * 1024
+"""Beyond what each of the APIs takes, so that each can refuse it in its own way."""
+MAX_HEADER_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,9 @@ class Options:
         environment: variables over the template's, by logical id of the function;
             `Parameters` for all of them.
         concurrency: how many invocations may run at a time in the account.
+        assumptions: what is assumed of API Gateway where nobody has established it.
+        verify_signatures: whether requests to `@connections` must be rightly signed.
+        authorise: decides whether an access key may make a request to `@connections`.
         log: takes a source (a function, or `gateway`) and a line.
     """
 
@@ -62,6 +66,9 @@ class Options:
     environment: dict[str, dict[str, str]] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     concurrency: int = CONCURRENCY
+    assumptions: Assumptions = field(default_factory=Assumptions)
+    verify_signatures: bool = False
+    authorise: Authorise = everything
     log: Callable[[str, str], None] = lambda _source, _line: None
 
 
@@ -77,8 +84,8 @@ class LocalStack:
         self._options = options
         self._services = AwsServices(options.dynamodb_endpoint)
         self._workspace = Workspace()
-        self._sockets: list[socket.socket] = []
-        self._runner: web.AppRunner | None = None
+        self._listeners = Listeners(options.host)
+        self._runners: list[web.AppRunner] = []
         self._lambda: LambdaService | None = None
         self._gateway: WebSocketGateway | None = None
         self.stack: Stack
@@ -102,15 +109,16 @@ class LocalStack:
 
     async def _start(self) -> None:
         options = self._options
-        plain = self._bound(options.host, options.port, "--port")
-        secure = self._bound(DEFAULT_HOST, options.tls_port, "--tls-port")
-        port, tls_port = _port(plain[0]), _port(secure[0])
+        main = self._listeners.open(options.port, options.tls_port)
         starting = asyncio.create_task(self._services.start())
         await asyncio.sleep(0)  # moto starts while the template is read
-        domain_name = f"localhost:{tls_port}"
         try:
             self.stack = read_stack(
-                options.template, options.parameters, options.region, domain_name
+                options.template,
+                options.parameters,
+                options.region,
+                main.domain_name,
+                lambda: self._listeners.another().domain_name,
             )
         except BaseException:
             starting.cancel()
@@ -119,20 +127,17 @@ class LocalStack:
         await starting
         tls, ca_bundle = self._certificate()
         host = DEFAULT_HOST if options.host in ("0.0.0.0", "::", "") else options.host
-        lambda_endpoint = f"http://{host}:{port}"
+        lambda_endpoint = f"http://{host}:{main.port}"
         creating = asyncio.create_task(self._services.create(self.stack))
         variables = self._services.variables(
-            options.region, lambda_endpoint, f"https://{domain_name}", str(ca_bundle)
+            options.region, lambda_endpoint, f"https://{main.domain_name}", str(ca_bundle)
         )
         self._lambda = LambdaService(self._functions(), variables, options.log, options.concurrency)
-        self.info = self._info(port, tls_port, lambda_endpoint, str(ca_bundle))
-        app = self._application(self._lambda, domain_name)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-        await self._runner.setup()
-        for bound in plain:
-            await web.SockSite(self._runner, bound).start()
-        for bound in secure:
-            await web.SockSite(self._runner, bound, ssl_context=tls).start()
+        self.info = self._info(main, lambda_endpoint, str(ca_bundle))
+        secrets = {variables["AWS_ACCESS_KEY_ID"]: variables["AWS_SECRET_ACCESS_KEY"]}
+        access = Access(options.authorise, secrets.get if options.verify_signatures else None)
+        for app, address in self._applications(self._lambda, main, access):
+            await self._listen(app, address, tls)
         await asyncio.gather(creating, self._lambda.start(options.prewarm))
 
     def _functions(self) -> list[Function]:
@@ -150,79 +155,69 @@ class LocalStack:
             functions.append(function)
         return functions
 
-    def _application(self, service: LambdaService, domain_name: str) -> web.Application:
-        options = self._options
-        apis = {api.stage: api for api in self.stack.apis}
-        connections = Connections()
-        self._gateway = WebSocketGateway(
-            apis,
+    def _applications(
+        self, service: LambdaService, main: Address, access: Access
+    ) -> Iterator[tuple[web.Application, Address]]:
+        """What answers on each address."""
+        options, stack = self._options, self.stack
+        throttle, connections = Throttle(options.limits), Connections()
+        log = partial(options.log, "gateway")
+        gateway = self._gateway = WebSocketGateway(
             service,
             connections,
-            domain_name,
+            throttle,
             options.limits,
-            lambda line: options.log("gateway", line),
+            options.assumptions,
+            options.region,
+            log,
         )
-        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_no_other_sockets])
-        app.add_routes(invoke_api.routes(service))
-        app.add_routes(management.routes(apis, connections))
-        app.router.add_get("/_local/stack.json", self._describe)
-        if apis:
-            stages = "|".join(apis)
-            app.router.add_get(f"/{{stage:{stages}}}", self._gateway.handle)
-        app.add_routes(static.routes(options.mounts))
-        if not options.mounts and apis:
-            app.router.add_get("/{stage}", self._gateway.handle)
-        return app
+        for domain_name, address in self._listeners.addresses.items():
+            app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_no_other_sockets])
+            if address is main:
+                app.add_routes(invoke_api.routes(service))
+                app.router.add_get("/_local/stack.json", self._describe)
+            http_apis = {a.stage: a for a in stack.http_apis if a.domain_name == domain_name}
+            if http_apis:
+                http = HttpGateway(http_apis, service, throttle, options.region, log)
+                app.router.add_route("*", "/{path:.*}", http.handle)
+            apis = {api.stage: api for api in stack.apis if api.domain_name == domain_name}
+            management = ManagementApi(
+                apis, connections, throttle, access, options.assumptions, options.region
+            )
+            if apis:
+                app.add_routes(management.routes())
+                app.router.add_get(f"/{{stage:{'|'.join(apis)}}}", gateway.handler(apis))
+            mounts = options.mounts if address is main else []
+            app.add_routes(static.routes(mounts))
+            if apis and not mounts:
+                app.router.add_get("/{stage}", gateway.handler(apis))
+            yield app, address
+
+    async def _listen(self, app: web.Application, address: Address, tls: ssl.SSLContext) -> None:
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=0.5,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+        )
+        self._runners.append(runner)
+        await runner.setup()
+        for bound in address.plain:
+            await web.SockSite(runner, bound).start()
+        for bound in address.secure:
+            await web.SockSite(runner, bound, ssl_context=tls).start()
 
     async def _stop(self) -> None:
         if self._gateway is not None:
             await self._gateway.stop()
         if self._lambda is not None:
             await self._lambda.stop()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        for runner in self._runners:
+            await runner.cleanup()
         await self._services.stop()
-        for bound in self._sockets:
-            bound.close()
+        self._listeners.close()
         self._workspace.remove()
-
-    def _bound(self, host: str, port: int, option: str) -> list[socket.socket]:
-        """Listening sockets, taken now: URLs must be known before anything starts.
-
-        `localhost` is ::1 first to some clients. So that they neither fail nor find another
-        program there, the same port is taken on ::1 as well, if this machine has it.
-        """
-        first = self._listening(host, port, option)
-        if host != DEFAULT_HOST:
-            return [first]
-        try:
-            return [first, self._listening("::1", _port(first), option)]
-        except PortInUse:
-            if port:
-                raise
-            return [first]
-        except OSError:
-            return [first]
-
-    def _listening(self, host: str, port: int, option: str) -> socket.socket:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        found = socket.socket(family, kind, protocol)
-        self._sockets.append(found)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            found.bind(address)
-            found.listen(BACKLOG)
-        except OSError as error:
-            if error.errno == errno.EADDRNOTAVAIL and host == "::1":
-                raise
-            if error.errno == errno.EADDRINUSE:
-                said = f"Port {port} is in use. Stop what uses it, or choose another with {option}."
-            else:
-                said = f"Port {port} cannot be used ({error.strerror}). Choose another: {option}."
-            raise PortInUse(said) from None
-        return found
 
     def _certificate(self) -> tuple[ssl.SSLContext, Path]:
         authority = trustme.CA()
@@ -233,25 +228,19 @@ class LocalStack:
         authority.cert_pem.write_to_path(str(bundle))
         return context, bundle
 
-    def _info(
-        self, port: int, tls_port: int, lambda_endpoint: str, ca_bundle: str
-    ) -> dict[str, Any]:
-        stages = [api.stage for api in self.stack.apis]
-        apis = {
-            api.logical_id: {
-                "websocket_url": f"ws://localhost:{port}/{api.stage}",
-                "wss_url": f"wss://localhost:{tls_port}/{api.stage}",
-                "management_url": f"https://localhost:{tls_port}/{api.stage}",
-            }
-            for api in self.stack.apis
-        }
-        stage = stages[0] if stages else ""
+    def _info(self, main: Address, lambda_endpoint: str, ca_bundle: str) -> dict[str, Any]:
+        stages = [api for api in self.stack.apis if api.domain_name == main.domain_name]
         return {
-            "websocket_url": f"ws://localhost:{port}/{stage}",
-            "wss_url": f"wss://localhost:{tls_port}/{stage}",
-            "management_url": f"https://localhost:{tls_port}/{stage}",
-            "apis": apis,
-            "static_url": f"http://localhost:{port}/",
+            **_urls(main, stages[0].stage if stages else ""),
+            "apis": {
+                api.logical_id: _urls(self._listeners.addresses[api.domain_name], api.stage)
+                for api in self.stack.apis
+            },
+            "http_apis": {
+                api.logical_id: _http_urls(self._listeners.addresses[api.domain_name], api.stage)
+                for api in self.stack.http_apis
+            },
+            "static_url": f"http://localhost:{main.port}/",
             "lambda_endpoint": lambda_endpoint,
             "aws_endpoint": self._services.endpoint,
             "dynamodb_endpoint": self._services.dynamodb_endpoint,
@@ -266,8 +255,22 @@ class LocalStack:
         return web.Response(text=json.dumps(self.info), content_type="application/json")
 
 
-def _port(bound: socket.socket) -> int:
-    return int(bound.getsockname()[1])
+def _urls(address: Address, stage: str) -> dict[str, str]:
+    """Where a stage of a WebSocket API is."""
+    return {
+        "websocket_url": f"ws://localhost:{address.port}/{stage}",
+        "wss_url": f"wss://{address.domain_name}/{stage}",
+        "management_url": f"https://{address.domain_name}/{stage}",
+    }
+
+
+def _http_urls(address: Address, stage: str) -> dict[str, str]:
+    """Where a stage of an HTTP API is."""
+    path = "" if stage == "$default" else f"/{stage}"
+    return {
+        "http_url": f"http://localhost:{address.port}{path}",
+        "https_url": f"https://{address.domain_name}{path}",
+    }
 
 
 @web.middleware

@@ -34,7 +34,8 @@ class References:
     Args:
         resources: by logical id, after the transform.
         resolve: resolves the intrinsic functions of a value.
-        domain_name: host and port that the APIs answer on.
+        domain_names: host and port of each API, by logical id; filled in before anything but
+            the APIs' stages is resolved.
     """
 
     def __init__(
@@ -42,12 +43,12 @@ class References:
         resources: Mapping[str, Mapping[str, Any]],
         resolve: Callable[[Any], Any],
         region: str,
-        domain_name: str,
+        domain_names: Mapping[str, str],
     ) -> None:
         self._resources = resources
         self._resolve = resolve
         self._region = region
-        self._domain_name = domain_name
+        self._domain_names = domain_names
         self.placeholders: dict[str, str] = {}
         """Attributes that are not known here and were made up, with their resource's type."""
 
@@ -90,7 +91,8 @@ class References:
         if (kind, attribute) == ("AWS::Lambda::Version", "Version"):
             return "1"
         if (kind, attribute) == ("AWS::ApiGatewayV2::Api", "ApiEndpoint"):
-            return f"wss://{self._domain_name}"
+            websocket = self._properties(logical_id).get("ProtocolType") == "WEBSOCKET"
+            return f"{'wss' if websocket else 'https'}://{self._domain_names[logical_id]}"
         self.placeholders[f"{logical_id}.{attribute}"] = kind
         if attribute.endswith("Arn"):
             return self.arn(kind.split("::")[1].lower(), self.name(logical_id))
