@@ -113,7 +113,10 @@ async def test_what_fails_later_is_told_to_nobody(longrun: RunningApp) -> None:
     async with connect(longrun.url("Api")) as socket:
         failing = {"action": "work", "job": 1, "seconds": 0, "steps": 1, "fail": True}
         await socket.send(json.dumps(failing))
-        assert [list(json.loads(await socket.recv()))[0] for _ in range(2)] == ["accepted", "job"]
+        assert [next(iter(json.loads(await socket.recv()))) for _ in range(2)] == [
+            "accepted",
+            "job",
+        ]
         await asyncio.to_thread(
             eventually, lambda: "asynchronous invocation failed" in longrun.log.read_text()
         )
