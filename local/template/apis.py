@@ -51,9 +51,7 @@ class ApiReader:
             raise TemplateError(f"{logical_id}: a WebSocket API needs a RouteSelectionExpression.")
         if true(properties.get("DisableExecuteApiEndpoint")):
             self._notice(f"{logical_id}: DisableExecuteApiEndpoint has no effect here.")
-        stages = stages_of(self._of, self._ref, logical_id)
-        if not stages:
-            self._notice(f"{logical_id}: the API has no stage, and so no address.")
+        stages = stages_of(self._of, self._ref, logical_id, self._notice)
         return [
             WebSocketApi(
                 logical_id=logical_id,
@@ -177,10 +175,20 @@ class ApiReader:
         return {str(k): schemas[str(m)] for k, m in wanted.items() if str(m) in schemas}
 
 
-def stages_of(of: Of, ref: Callable[[str], Any], logical_id: str) -> Resources:
-    """The stages of an API."""
+def stages_of(
+    of: Of, ref: Callable[[str], Any], logical_id: str, notice: Callable[[str], None]
+) -> Resources:
+    """The stages of an API; what of them is not served is told to `notice`."""
     api_id = ref(logical_id)
-    return {n: s for n, s in of("AWS::ApiGatewayV2::Stage").items() if s["ApiId"] == api_id}
+    stages = {n: s for n, s in of("AWS::ApiGatewayV2::Stage").items() if s["ApiId"] == api_id}
+    if not stages:
+        notice(f"{logical_id}: the API has no stage, and so no address.")
+    for stage_id, stage in stages.items():
+        if stage.get("AccessLogSettings"):
+            notice(f"{stage_id}: access logs are not written here.")
+        if stage.get("ClientCertificateId"):
+            notice(f"{stage_id}: ClientCertificateId has no effect here.")
+    return stages
 
 
 def _values(properties: dict[str, Any], name: str) -> list[Any]:

@@ -77,9 +77,7 @@ class HttpApiReader:
             sources = [*self._quick(logical_id, properties), *self._raw(logical_id)]
             sources += self._described(logical_id, body)
             cors = properties.get("CorsConfiguration") or body.get("x-amazon-apigateway-cors")
-            stages = stages_of(self._of, self._ref, logical_id)
-            if not stages:
-                self._notice(f"{logical_id}: the API has no stage, and so no address.")
+            stages = stages_of(self._of, self._ref, logical_id, self._notice)
             for stage_id, stage in stages.items():
                 found.append(
                     HttpApi(

@@ -299,7 +299,10 @@ class _Reader:
         """The text with the AWS host names of the APIs replaced by where they are here."""
         for logical_id, domain_name in self._domain_names.items():
             api_id = self._references.ref(logical_id)
-            host = rf"{api_id}\.execute-api\.[a-z0-9-]+\.amazonaws\.com"
+            host = (  # the whole of a host name, never a part of a longer one
+                rf"(?<![\w.-]){api_id}\.execute-api\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?"
+                r"(?::443)?(?![\w:-]|\.\w)"
+            )
             text = re.sub(host, domain_name, text)
         return text
 

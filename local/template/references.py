@@ -10,7 +10,11 @@ from local.template.intrinsics import ACCOUNT_ID, PARTITION, TemplateError
 
 STACK_NAME = "local"
 
-_NAME_PROPERTIES = {"AWS::Lambda::Function": "FunctionName", "AWS::DynamoDB::Table": "TableName"}
+_NAME_PROPERTIES = {
+    "AWS::ApiGatewayV2::DomainName": "DomainName",
+    "AWS::DynamoDB::Table": "TableName",
+    "AWS::Lambda::Function": "FunctionName",
+}
 _ARNS = {
     "AWS::Lambda::Function": ("lambda", "function:"),
     "AWS::DynamoDB::Table": ("dynamodb", "table/"),
@@ -76,7 +80,7 @@ class References:
             return hashlib.sha256(logical_id.encode()).hexdigest()[:10]
         if kind == "AWS::ApiGatewayV2::Stage":
             return str(self._properties(logical_id)["StageName"])
-        if kind.startswith("AWS::ApiGatewayV2::"):
+        if kind.startswith("AWS::ApiGatewayV2::") and kind != "AWS::ApiGatewayV2::DomainName":
             return f"{STACK_NAME}-{logical_id}"
         return self.name(logical_id)
 
