@@ -64,6 +64,15 @@ async def test_messages_and_posts_share_what_the_account_has(tmp_path: Path) -> 
     assert answer["message"] == "Too Many Requests"
 
 
+async def test_without_concurrency_a_message_is_an_error(tmp_path: Path) -> None:
+    with running_probe(tmp_path, "--concurrency", "1") as probe:
+        async with connect(probe.bare_url) as socket:
+            for _ in range(2):
+                await socket.send(json.dumps({"action": "run"}))  # takes a second
+            answer = json.loads(await socket.recv())
+    assert answer["message"] == "Internal server error"
+
+
 async def test_a_malformed_connection_id_is_a_bad_request(tmp_path: Path) -> None:
     with running_app(MAPPING, tmp_path) as app:
         api = app.management("Api")

@@ -123,6 +123,23 @@ async def test_a_mock_answers_by_itself(app: RunningApp, socket: ClientConnectio
     assert len(app.printed("MIRROR")) == before
 
 
+@pytest.mark.parametrize(
+    ("returned", "frame"),
+    [
+        ({"statusCode": 500, "body": "in any case"}, "in any case"),
+        ({"statusCode": 200}, ""),
+        ({"body": ""}, ""),
+        ("no object", ""),
+    ],
+    ids=str,
+)
+async def test_of_a_proxys_answer_only_the_body_counts(
+    socket: ClientConnection, returned: Any, frame: str
+) -> None:
+    await socket.send(json.dumps({"action": "variable", "returned": returned}))
+    assert await socket.recv() == frame
+
+
 async def test_an_expression_alone_sends_nothing(app: RunningApp, socket: ClientConnection) -> None:
     await socket.send(json.dumps({"action": "expression"}))
     assert "pong" in await ask(socket, "ping")

@@ -82,6 +82,17 @@ def test_a_uri_names_its_function(tmp_path: Path, uri: Any) -> None:
             "I: the integration names no Lambda function.",
         ),
         (
+            {
+                "A": raw(
+                    "Api",
+                    ProtocolType="WEBSOCKET",
+                    RouteSelectionExpression="$request.body.x",
+                    DisableExecuteApiEndpoint=True,
+                )
+            },
+            "A: DisableExecuteApiEndpoint has no effect here.",
+        ),
+        (
             {"S": raw("Stage", StageName="dev", AccessLogSettings={"Format": "x"})},
             "S: access logs are not written here.",
         ),
