@@ -114,7 +114,7 @@ class HttpGateway:
         self, api: HttpApi, authorizer: Authorizer, match: Match, request: HttpRequest
     ) -> Decision:
         key = match.route.key
-        found = identity(authorizer, request, api.stage_variables, key)
+        found = identity(authorizer, api, key, request)
         if found is None:
             return Decision(401, reason="an identity source is missing")
         path = request.path.lstrip("/")

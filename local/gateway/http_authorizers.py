@@ -15,9 +15,19 @@ _BODY = ("body", "isBase64Encoded")
 
 
 def identity(
-    authorizer: Authorizer, request: HttpRequest, variables: Mapping[str, str], route_key: str
+    authorizer: Authorizer, api: HttpApi, route_key: str, request: HttpRequest
 ) -> tuple[str, ...] | None:
     """What identifies a request; None if something that is needed is missing."""
+    context = {
+        "apiId": api.api_id,
+        "domainName": api.domain_name,
+        "httpMethod": request.method,
+        "identity.sourceIp": request.source_ip,
+        "identity.userAgent": request.header("User-Agent"),
+        "path": request.path,
+        "routeKey": route_key,
+        "stage": api.stage,
+    }
     found = []
     for source in authorizer.identity_sources:
         where, _, name = source.removeprefix("$").partition(".")
@@ -27,9 +37,9 @@ def identity(
         elif kind == "querystring":
             value = ",".join(v for key, v in request.query if key == name)
         elif kind == "stageVariables":
-            value = variables.get(name, "")
+            value = api.stage_variables.get(name, "")
         else:
-            value = {"routeKey": route_key, "httpMethod": request.method}.get(name, source)
+            value = context.get(name, "")
         if not value:
             return None
         found.append(value)
@@ -82,4 +92,4 @@ def decided(authorizer: Authorizer, payload: bytes, error: bool, arn: str) -> De
     if authorizer.payload_version == "2.0":  # its context may hold lists and maps
         decision = policy_decision({**answer, "context": {}}, arn, {})
         return decision if decision.status != 200 else Decision(200, context)
-    return policy_decision(answer, arn, {"integrationLatency": 0})
+    return policy_decision(answer, arn, {})

@@ -5,6 +5,7 @@ Values may be text where API Gateway takes numbers: parameters of a template are
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -70,6 +71,31 @@ def rate_of(stage_id: str, stage: Mapping[str, Any], route_key: str) -> Rate | N
         return None
     given = number(stage_id, "ThrottlingRateLimit", burst if per_s is None else per_s)
     return Rate(given, number(stage_id, "ThrottlingBurstLimit", given if burst is None else burst))
+
+
+def required(logical_id: str, properties: Mapping[str, Any], name: str) -> Any:
+    """A property that CloudFormation does not do without.
+
+    Raises:
+        TemplateError: it is missing.
+    """
+    if properties.get(name) in (None, ""):
+        raise TemplateError(f"{logical_id}: {name} is missing.")
+    return properties[name]
+
+
+def from_json(logical_id: str, name: str, value: Any) -> Any:
+    """A property that may be written as JSON, in text.
+
+    Raises:
+        TemplateError: the text is no JSON.
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise TemplateError(f"{logical_id}: {name} is not valid JSON: {error}") from None
 
 
 def number(logical_id: str, name: str, value: object) -> float:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from jsonschema import Draft4Validator, SchemaError
+
 from local.template.api_model import Authorizer, Integration, Route, WebSocketApi
-from local.template.api_parts import Of, Resources, function_of, rate_of, stage_variables, true
+from local.template.api_parts import (
+    Of,
+    Resources,
+    from_json,
+    function_of,
+    rate_of,
+    required,
+    stage_variables,
+    true,
+)
 from local.template.integrations import IntegrationReader
 from local.template.intrinsics import TemplateError
 
@@ -56,7 +66,7 @@ class ApiReader:
             WebSocketApi(
                 logical_id=logical_id,
                 api_id=self._ref(logical_id),
-                stage=str(stage["StageName"]),
+                stage=str(required(stage_id, stage, "StageName")),
                 domain_name=self._domain_names[logical_id],
                 route_selection_expression=str(expression),
                 routes=self._routes(logical_id, stage_id, stage),
@@ -68,7 +78,7 @@ class ApiReader:
     def _routes(self, logical_id: str, stage_id: str, stage: dict[str, Any]) -> dict[str, Route]:
         api_id, routes = self._ref(logical_id), {}
         for route_id, properties in self._of("AWS::ApiGatewayV2::Route").items():
-            if properties["ApiId"] != api_id:
+            if required(route_id, properties, "ApiId") != api_id:
                 continue
             integration = self._integrations.target(
                 properties.get("Target"), stage_variables(stage)
@@ -88,7 +98,7 @@ class ApiReader:
         stage_id: str,
         stage: dict[str, Any],
     ) -> Route:
-        key = str(properties["RouteKey"])
+        key = str(required(logical_id, properties, "RouteKey"))
         two_way = self._has_response(logical_id)
         wants_reply = bool(properties.get("RouteResponseSelectionExpression"))
         if wants_reply and not two_way:
@@ -167,8 +177,10 @@ class ApiReader:
     def _models(self, logical_id: str, properties: dict[str, Any]) -> dict[str, Any]:
         """JSON schemas of a route by key."""
         wanted = properties.get("RequestModels") or {}
-        models = self._of("AWS::ApiGatewayV2::Model").values()
-        schemas = {str(model["Name"]): _json(model.get("Schema")) for model in models}
+        schemas = {
+            str(required(name, model, "Name")): _schema(name, model)
+            for name, model in self._of("AWS::ApiGatewayV2::Model").items()
+        }
         for model in wanted.values():
             if str(model) not in schemas:
                 self._notice(f"{logical_id}: there is no model {model}; nothing is checked.")
@@ -180,7 +192,11 @@ def stages_of(
 ) -> Resources:
     """The stages of an API; what of them is not served is told to `notice`."""
     api_id = ref(logical_id)
-    stages = {n: s for n, s in of("AWS::ApiGatewayV2::Stage").items() if s["ApiId"] == api_id}
+    stages = {
+        stage_id: stage
+        for stage_id, stage in of("AWS::ApiGatewayV2::Stage").items()
+        if required(stage_id, stage, "ApiId") == api_id
+    }
     if not stages:
         notice(f"{logical_id}: the API has no stage, and so no address.")
     for stage_id, stage in stages.items():
@@ -196,5 +212,13 @@ def _values(properties: dict[str, Any], name: str) -> list[Any]:
     return list(found.values()) if isinstance(found, dict) else []
 
 
-def _json(value: Any) -> Any:
-    return json.loads(value) if isinstance(value, str) else value
+def _schema(logical_id: str, model: dict[str, Any]) -> Any:
+    """The JSON schema of a model."""
+    schema = from_json(logical_id, "Schema", required(logical_id, model, "Schema"))
+    try:
+        Draft4Validator.check_schema(schema)
+    except SchemaError as error:
+        raise TemplateError(
+            f"{logical_id}: Schema is no JSON schema of draft 4: {error.message}"
+        ) from None
+    return schema

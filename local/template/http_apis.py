@@ -13,6 +13,7 @@ from local.template.api_parts import (
     function_of,
     number,
     rate_of,
+    required,
     stage_variables,
     timeout_s,
     true,
@@ -83,7 +84,7 @@ class HttpApiReader:
                     HttpApi(
                         logical_id=logical_id,
                         api_id=self._ref(logical_id),
-                        stage=str(stage["StageName"]),
+                        stage=str(required(stage_id, stage, "StageName")),
                         domain_name=self._domain_names[logical_id],
                         routes=tuple(self._route(s, stage_id, stage) for s in sources),
                         stage_variables=stage_variables(stage),
@@ -118,7 +119,7 @@ class HttpApiReader:
             for name, properties in self._of("AWS::ApiGatewayV2::Authorizer").items()
         }
         for route_id, properties in self._of("AWS::ApiGatewayV2::Route").items():
-            if properties["ApiId"] != api_id:
+            if required(route_id, properties, "ApiId") != api_id:
                 continue
             integration = integrations.get(str(properties.get("Target")))
             if integration is None:
@@ -130,7 +131,7 @@ class HttpApiReader:
                 authorizer = {"AuthorizerType": kind}
             yield _Source(
                 route_id,
-                str(properties["RouteKey"]),
+                str(required(route_id, properties, "RouteKey")),
                 integration,
                 authorizer if kind != "NONE" else None,
             )

@@ -6,7 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from local.template.api_model import AWS, AWS_PROXY, MOCK, Integration, IntegrationResponse
-from local.template.api_parts import MAX_WEBSOCKET_TIMEOUT_S, Of, function_of, timeout_s
+from local.template.api_parts import (
+    MAX_WEBSOCKET_TIMEOUT_S,
+    Of,
+    from_json,
+    function_of,
+    timeout_s,
+)
 from local.template.intrinsics import TemplateError
 
 _PASSTHROUGH = ("WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER")
@@ -62,8 +68,8 @@ class IntegrationReader:
             timeout_s=timeout_s(
                 logical_id, properties.get("TimeoutInMillis"), MAX_WEBSOCKET_TIMEOUT_S
             ),
-            request_parameters=_texts(properties.get("RequestParameters")),
-            request_templates=_texts(properties.get("RequestTemplates")),
+            request_parameters=_texts(logical_id, properties, "RequestParameters"),
+            request_templates=_texts(logical_id, properties, "RequestTemplates"),
             template_selection=str(properties.get("TemplateSelectionExpression") or ""),
             passthrough=passthrough,
             content_handling=content,
@@ -83,7 +89,7 @@ class IntegrationReader:
             found.append(
                 IntegrationResponse(
                     key=str(properties.get("IntegrationResponseKey") or "$default"),
-                    templates=_texts(properties.get("ResponseTemplates")),
+                    templates=_texts(logical_id, properties, "ResponseTemplates"),
                     template_selection=str(properties.get("TemplateSelectionExpression") or ""),
                     content_handling=content,
                 )
@@ -97,6 +103,9 @@ def _one_of(logical_id: str, name: str, value: str, allowed: tuple[str, ...]) ->
         raise TemplateError(f"{logical_id}: {name} must be one of {wanted}, not {value!r}.")
 
 
-def _texts(values: object) -> dict[str, str]:
-    """A map of text; CloudFormation takes it as an object or as JSON."""
-    return {str(k): str(v) for k, v in values.items()} if isinstance(values, dict) else {}
+def _texts(logical_id: str, properties: Mapping[str, Any], name: str) -> dict[str, str]:
+    """A map of text."""
+    values = from_json(logical_id, name, properties.get(name) or {})
+    if not isinstance(values, dict):
+        raise TemplateError(f"{logical_id}: {name} must be a map.")
+    return {str(key): str(value) for key, value in values.items()}

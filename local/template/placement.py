@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from local.template.api_parts import required
+
 
 def placed(
     resources: Mapping[str, Mapping[str, Any]],
@@ -26,11 +28,12 @@ def placed(
         another: gives host and port of one more address.
     """
     stages: dict[Any, list[str]] = {}
-    for resource in resources.values():
+    for logical_id, resource in resources.items():
         if resource["Type"] == "AWS::ApiGatewayV2::Stage":
-            properties = resource["Properties"]
-            api_id = resolve(properties["ApiId"])
-            stages.setdefault(api_id, []).append(str(resolve(properties["StageName"])))
+            properties = resource.get("Properties") or {}
+            api_id = resolve(required(logical_id, properties, "ApiId"))
+            name = resolve(required(logical_id, properties, "StageName"))
+            stages.setdefault(api_id, []).append(str(name))
     found: dict[str, str] = {}
     taken: set[str] = set()
     for logical_id, resource in resources.items():

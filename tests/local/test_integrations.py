@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -241,12 +242,15 @@ async def test_an_expression_alone_may_be_assumed_to_reply(changed: RunningApp) 
         assert "context" in await ask(connected, "expression")
 
 
+@pytest.mark.parametrize("url", ["websocket_url", "wss_url"])
 async def test_a_frame_of_32_kb_is_let_through_and_a_larger_one_closes(
-    changed: RunningApp,
+    changed: RunningApp, url: str
 ) -> None:
+    tls = ssl.create_default_context(cafile=changed.info["ca_bundle"]) if "wss" in url else None
+    address = changed.info["apis"]["Api"][url]
     message = json.dumps({"action": "ping", "fill": ""})
     largest = json.dumps({"action": "ping", "fill": "x" * (32 * 1024 - len(message))})
-    async with connect(changed.url("Api"), compression=None) as connected:
+    async with connect(address, compression=None, ssl=tls) as connected:
         await connected.send(largest)
         assert "pong" in str(await connected.recv())
         await connected.send([largest, "  "])

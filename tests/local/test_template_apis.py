@@ -153,6 +153,28 @@ def test_what_is_not_served_is_named(
             {"S": raw("Stage", StageName="d", DefaultRouteSettings={"ThrottlingRateLimit": "x"})},
             "S: ThrottlingRateLimit must be a number, not 'x'.",
         ),
+        ({"S": raw("Stage")}, "S: StageName is missing."),
+        ({"R": raw("Route", Target={"Fn::Sub": "integrations/${I}"})}, "R: RouteKey is missing."),
+        (
+            {"I": raw("Integration", IntegrationType="AWS", RequestTemplates="no")},
+            "I: RequestTemplates is not valid JSON",
+        ),
+        (
+            {"I": raw("Integration", IntegrationType="AWS", RequestTemplates=["no"])},
+            "I: RequestTemplates must be a map.",
+        ),
+        (
+            {
+                "R": raw(
+                    "Route",
+                    RouteKey="go",
+                    Target={"Fn::Sub": "integrations/${I}"},
+                    RequestModels={"$default": "M"},
+                ),
+                "M": raw("Model", Name="M", Schema={"type": "nonsense"}),
+            },
+            "M: Schema is no JSON schema of draft 4",
+        ),
         (
             {"A": raw("Api", ProtocolType="WEBSOCKET")},
             "A: a WebSocket API needs a RouteSelectionExpression.",
