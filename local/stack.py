@@ -20,6 +20,7 @@ from local.gateway.callers import Access, Authorise, everything
 from local.gateway.connections import Connections
 from local.gateway.http_api import HttpGateway
 from local.gateway.management import ManagementApi
+from local.gateway.mapping import unreadable_templates
 from local.gateway.options import Assumptions, Limits
 from local.gateway.static import Mount
 from local.gateway.throttle import Throttle
@@ -28,6 +29,7 @@ from local.listeners import DEFAULT_HOST, Address, Listeners
 from local.runtime import invoke_api
 from local.runtime.service import CONCURRENCY, LambdaService
 from local.services.aws import AwsServices
+from local.template.api_model import WebSocketApi
 from local.template.model import Function, Stack
 from local.template.reader import read_stack
 from local.workspace import Workspace
@@ -248,11 +250,21 @@ class LocalStack:
             "functions": {f.logical_id: f.name for f in self.stack.functions},
             "tables": {table.logical_id: table.name for table in self.stack.tables},
             "ca_bundle": ca_bundle,
-            "notices": self.stack.notices,
+            "notices": [*self.stack.notices, *_template_faults(self.stack.apis)],
         }
 
     async def _describe(self, _request: web.Request) -> web.Response:
         return web.Response(text=json.dumps(self.info), content_type="application/json")
+
+
+def _template_faults(apis: list[WebSocketApi]) -> list[str]:
+    """What is wrong with mapping templates, route by route."""
+    return [
+        f"{api.logical_id}: {route.key}: {fault}"
+        for api in apis
+        for route in api.routes.values()
+        for fault in unreadable_templates(route.integration)
+    ]
 
 
 def _urls(address: Address, stage: str) -> dict[str, str]:

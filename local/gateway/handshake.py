@@ -33,7 +33,8 @@ from local.template.api_model import AWS_PROXY, MOCK, Authorizer, Route, WebSock
 MAX_URL_CHARACTERS = 4096
 MAX_HEAD_BYTES = 10_240
 """Request line and header values together ("Amazon API Gateway quotas")."""
-AUTHORIZER_TIMEOUT_S = 10.0
+AUTHORIZER_TIMEOUT_S = 29.0
+"""As an integration's; nothing shorter is documented for WebSocket APIs."""
 CONNECT = "$connect"
 
 

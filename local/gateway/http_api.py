@@ -31,6 +31,7 @@ from local.template.api_model import Authorizer, HttpApi
 MAX_BODY_BYTES = 10 * 1024 * 1024
 """Of a request ("Amazon API Gateway quotas"); Lambda takes less."""
 AUTHORIZER_TIMEOUT_S = 10.0
+"""Of HTTP APIs ("Amazon API Gateway quotas")."""
 _REFUSALS = {401: "Unauthorized", 403: "Forbidden", 500: "Internal Server Error"}
 _OWN_HEADERS = frozenset({"content-length", "transfer-encoding", "connection"})
 
@@ -131,10 +132,15 @@ class HttpGateway:
             except (IntegrationFault, IntegrationTimeout, Throttled) as problem:
                 return Decision(500, reason=f"the authorizer cannot be asked: {problem}")
             if authorizer.ttl_s and found and not result.error:
-                self._authorised[authorizer, found] = time.monotonic() + authorizer.ttl_s, result
+                self._keep(authorizer, found, result)
         else:
             result = kept[1]
         return decided(authorizer, result.payload, result.error, arn)
+
+    def _keep(self, authorizer: Authorizer, found: tuple[str, ...], result: Result) -> None:
+        now_s = time.monotonic()
+        self._authorised = {k: kept for k, kept in self._authorised.items() if kept[0] >= now_s}
+        self._authorised[authorizer, found] = now_s + authorizer.ttl_s, result
 
 
 def _split(path: str, stages: Mapping[str, HttpApi]) -> tuple[str, str]:

@@ -132,6 +132,19 @@ def transformed(template: str, source: Source) -> str:
         raise MappingFault(f"mapping template, {fault}") from None
 
 
+def unreadable_templates(integration: Integration) -> list[str]:
+    """What is wrong with the mapping templates of an integration, as far as one can read."""
+    found = []
+    groups = [integration.request_templates, *(r.templates for r in integration.responses)]
+    for templates in groups:
+        for key, template in templates.items():
+            try:
+                parsed(template)
+            except TemplateFault as fault:
+                found.append(f"the mapping template {key}, {fault}")
+    return found
+
+
 class _Input:
     """`$input`."""
 

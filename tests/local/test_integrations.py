@@ -76,6 +76,13 @@ async def test_why_it_cannot_be_mapped_is_in_the_log(
     )
 
 
+def test_a_template_that_cannot_be_read_is_named_at_the_start(app: RunningApp) -> None:
+    assert [notice for notice in app.info["notices"] if "mapping template" in notice] == [
+        "Api: macro: the mapping template $default, line 2: "
+        "#macro is not supported in mapping templates here."
+    ]
+
+
 async def test_a_template_is_chosen_by_the_message(socket: ClientConnection) -> None:
     assert await ask(socket, "unmatched", kind="known") == {"event": {"known": True}}
 
