@@ -168,6 +168,7 @@ class LocalStack:
             service,
             connections,
             throttle,
+            access,
             options.limits,
             options.assumptions,
             options.region,

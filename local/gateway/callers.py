@@ -1,4 +1,4 @@
-"""Who calls the management API, and whether they may.
+"""Who signs a request, and whether they may make it.
 
 The signature names an access key. What that key may do is decided elsewhere: `Access` is
 given two functions, and by default every key is known and everything is allowed.
@@ -43,20 +43,22 @@ class Access:
         headers: Mapping[str, str],
         body: bytes,
         resource: str,
+        action: str = "execute-api:ManageConnections",
     ) -> None:
         """Check one request.
 
         Args:
-            raw_target: path and query as they were sent.
+            raw_target: path and query as they were sent; the query may have the signature.
             resource: its ARN.
 
         Raises:
             NotAllowed: it is not signed, not rightly, or its caller may not.
         """
         authorization = next((v for k, v in headers.items() if k.lower() == "authorization"), "")
-        if not authorization:
+        path, _, query = raw_target.partition("?")
+        signature = signature_of(authorization, query)
+        if not authorization and signature is None:
             raise NotAllowed("Missing Authentication Token")
-        signature = signature_of(authorization)
         if self.secret_of is not None:
             if signature is None:
                 raise NotAllowed(
@@ -65,11 +67,10 @@ class Access:
             secret = self.secret_of(signature.access_key_id)
             if secret is None:
                 raise NotAllowed("The security token included in the request is invalid.")
-            path, _, query = raw_target.partition("?")
             if not is_valid(signature, secret, method, path, query, headers, body):
                 raise NotAllowed(
                     "The request signature we calculated does not match the signature you "
                     "provided. Check your AWS Secret Access Key and signing method."
                 )
         key = signature.access_key_id if signature is not None else ""
-        self.authorise(key, "execute-api:ManageConnections", resource)
+        self.authorise(key, action, resource)

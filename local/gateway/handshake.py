@@ -17,6 +17,7 @@ from local.gateway.authorizers import (
     is_identified,
     method_arn,
 )
+from local.gateway.callers import Access, NotAllowed
 from local.gateway.events import Caller, connect_event
 from local.gateway.integrations import (
     Answer,
@@ -67,11 +68,13 @@ class Handshakes:
         self,
         integrations: Integrations,
         throttle: Throttle,
+        access: Access,
         assumptions: Assumptions,
         region: str,
     ) -> None:
         self._integrations = integrations
         self._throttle = throttle
+        self._access = access
         self._assumptions = assumptions
         self._region = region
 
@@ -85,11 +88,19 @@ class Handshakes:
             return Verdict(200, caller)
         if not self._throttle.route((api.api_id, api.stage, CONNECT), route.rate):
             return Verdict(429, caller, reason="throttled")
+        arn = method_arn(self._region, api.api_id, api.stage, CONNECT)
+        if route.iam:
+            try:
+                self._access.check(
+                    "GET", request.raw_path, request.headers, b"", arn, "execute-api:Invoke"
+                )
+            except NotAllowed as refusal:
+                return Verdict(403, caller, reason=str(refusal))
         event = connect_event(
             caller, request.headers, request.query, port=_port(request), secure=request.secure
         )
         if route.authorizer is not None:
-            decision = await self._authorised(api, route.authorizer, event)
+            decision = await self._authorised(arn, route.authorizer, event)
             if decision.status != 200:
                 return Verdict(decision.status, caller, reason=decision.reason)
             caller = replace(caller, authorizer=decision.context)
@@ -108,11 +119,10 @@ class Handshakes:
         return 0, ""
 
     async def _authorised(
-        self, api: WebSocketApi, authorizer: Authorizer, event: Mapping[str, Any]
+        self, arn: str, authorizer: Authorizer, event: Mapping[str, Any]
     ) -> Decision:
         if not is_identified(authorizer, source_of(event)):
             return Decision(401, reason="an identity source is missing")
-        arn = method_arn(self._region, api.api_id, api.stage, CONNECT)
         payload = json.dumps(authorizer_event(event, arn))
         began = time.monotonic()
         try:

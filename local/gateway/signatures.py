@@ -1,4 +1,4 @@
-"""Signatures of requests to the management API (Signature Version 4)."""
+"""Signatures of requests (Signature Version 4), in a header or in the query."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ _SPACES = re.compile(r"\s+")
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What an `Authorization` header says."""
+    """What an `Authorization` header or a query says.
+
+    Attributes:
+        time: when it was made, if the query says so; else a header does.
+    """
 
     access_key_id: str
     date: str
@@ -26,15 +30,26 @@ class Signature:
     service: str
     signed_headers: tuple[str, ...]
     value: str
+    time: str = ""
 
 
-def signature_of(authorization: str) -> Signature | None:
-    """The signature in an `Authorization` header; None if it has none."""
+def signature_of(authorization: str, raw_query: str = "") -> Signature | None:
+    """The signature in an `Authorization` header or a query; None if there is none."""
     found = _AUTHORIZATION.match(authorization)
     if found is None:
-        return None
+        return _in_query(dict(urllib.parse.parse_qsl(raw_query)))
     key, date, region, service, headers, value = found.groups()
     return Signature(key, date, region, service, tuple(headers.split(";")), value)
+
+
+def _in_query(query: Mapping[str, str]) -> Signature | None:
+    credential = query.get("X-Amz-Credential", "").split("/")
+    if query.get("X-Amz-Algorithm") != "AWS4-HMAC-SHA256" or len(credential) != 5:
+        return None
+    key, date, region, service, _ = credential
+    headers = tuple(query.get("X-Amz-SignedHeaders", "").split(";"))
+    value, time = query.get("X-Amz-Signature", ""), query.get("X-Amz-Date", "")
+    return Signature(key, date, region, service, headers, value, time)
 
 
 def is_valid(
@@ -53,7 +68,9 @@ def is_valid(
         headers: by any case.
     """
     lower = {name.lower(): value for name, value in headers.items()}
-    if not {"host", "x-amz-date"} <= set(signature.signed_headers):
+    time = signature.time or lower.get("x-amz-date", "")
+    wanted = {"host"} if signature.time else {"host", "x-amz-date"}
+    if not wanted <= set(signature.signed_headers):
         return False
     canonical = "\n".join(
         [
@@ -71,7 +88,7 @@ def is_valid(
     )
     scope = f"{signature.date}/{signature.region}/{signature.service}/aws4_request"
     digest = hashlib.sha256(canonical.encode()).hexdigest()
-    text = f"AWS4-HMAC-SHA256\n{lower.get('x-amz-date', '')}\n{scope}\n{digest}"
+    text = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{digest}"
     key = f"AWS4{secret}".encode()
     for part in (signature.date, signature.region, signature.service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
@@ -81,6 +98,7 @@ def is_valid(
 
 def _canonical_query(raw_query: str) -> str:
     pairs = urllib.parse.parse_qsl(raw_query, keep_blank_values=True)
+    pairs = [pair for pair in pairs if pair[0] != "X-Amz-Signature"]
     quoted = [
         (urllib.parse.quote(k, safe="-_.~"), urllib.parse.quote(v, safe="-_.~")) for k, v in pairs
     ]

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
+from local.gateway.callers import Access
 from local.gateway.connections import Connection, Connections
 from local.gateway.events import Caller, disconnect_event, message_event
 from local.gateway.frames import FRAME_BYTES, MeteredProtocol
@@ -44,13 +45,14 @@ class WebSocketGateway:
         service: LambdaService,
         connections: Connections,
         throttle: Throttle,
+        access: Access,
         limits: Limits,
         assumptions: Assumptions,
         region: str,
         log: Callable[[str], None],
     ) -> None:
         self._integrations = Integrations(service, json_template=assumptions.json_template)
-        self._handshakes = Handshakes(self._integrations, throttle, assumptions, region)
+        self._handshakes = Handshakes(self._integrations, throttle, access, assumptions, region)
         self._connections = connections
         self._throttle = throttle
         self._limits = limits

@@ -99,6 +99,7 @@ class Route:
         two_way: whether what the integration answers is sent to the client.
         wants_reply: whether it has a `RouteResponseSelectionExpression`; by itself that
             sends nothing, as far as is known.
+        iam: whether `$connect` must be signed (`AWS_IAM`).
         models: JSON schemas by key; `model_selection` chooses one.
         rate: None if the stage sets none.
     """
@@ -108,6 +109,7 @@ class Route:
     two_way: bool = False
     wants_reply: bool = False
     authorizer: Authorizer | None = None
+    iam: bool = False
     models: Mapping[str, Any] = field(default_factory=dict)
     model_selection: str = ""
     rate: Rate | None = None

@@ -22,6 +22,7 @@ from local.template.integrations import IntegrationReader
 from local.template.intrinsics import TemplateError
 
 CONNECT = "$connect"
+_IAM = "AWS_IAM"
 
 
 class ApiReader:
@@ -117,6 +118,7 @@ class ApiReader:
             two_way=two_way,
             wants_reply=wants_reply,
             authorizer=self._authorizer(logical_id, key, properties, stage_variables(stage)),
+            iam=properties.get("AuthorizationType") == _IAM,
             models=self._models(logical_id, properties),
             model_selection=str(properties.get("ModelSelectionExpression") or ""),
             rate=rate_of(stage_id, stage, key),
@@ -140,12 +142,13 @@ class ApiReader:
                 f"{logical_id}: only $connect can have an authorizer, not {key} (API Gateway "
                 "authorises a connection once)."
             )
-        if kind != "CUSTOM":
-            self._notice(
-                f"{logical_id}: {kind} authorization is not served here: every connection is "
-                "let through."
-            )
+        if kind == _IAM:
             return None
+        if kind != "CUSTOM":
+            raise TemplateError(
+                f"{logical_id}: AuthorizationType must be NONE, AWS_IAM or CUSTOM for a WebSocket "
+                f"API, not {kind}."
+            )
         for name, found in self._of("AWS::ApiGatewayV2::Authorizer").items():
             if self._ref(name) == properties.get("AuthorizerId"):
                 return self._request_authorizer(name, found, variables)

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from botocore.auth import SigV4Auth, SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
@@ -195,6 +198,35 @@ async def test_a_connect_that_cannot_be_called_has_a_status(
     with pytest.raises(InvalidStatus) as refused:
         await connect(app.url(api))
     assert refused.value.response.status_code == status
+
+
+def signed(url: str, secret: str, *, in_query: bool) -> tuple[str, dict[str, str]]:
+    """The URL and headers of a handshake that is signed, as the SDK signs."""
+    request = AWSRequest("GET", url.replace("ws://", "http://"))
+    auth = SigV4QueryAuth if in_query else SigV4Auth
+    auth(Credentials("local", secret), "execute-api", "us-east-1").add_auth(request)
+    headers = {} if in_query else dict(request.headers.items())
+    return str(request.url).replace("http://", "ws://"), headers
+
+
+@pytest.mark.parametrize("in_query", [True, False], ids=["query", "header"])
+async def test_a_connection_that_must_be_signed_is(changed: RunningApp, in_query: bool) -> None:
+    url, headers = signed(changed.url("Signed") + "?b=1&a=x%20y", "local", in_query=in_query)
+    async with connect(url, additional_headers=headers) as connected:
+        assert (await connected.ping()) is not None
+    url, headers = signed(changed.url("Signed"), "wrong", in_query=in_query)
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(url, additional_headers=headers)
+    assert refused.value.response.status_code == 403
+
+
+async def test_a_signature_must_be_there(app: RunningApp) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(app.url("Signed"))
+    assert refused.value.response.status_code == 403
+    url, _ = signed(app.url("Signed"), "whatever", in_query=True)
+    async with connect(url) as connected:
+        assert (await connected.ping()) is not None
 
 
 # --- several APIs ---------------------------------------------------------------------------

@@ -138,6 +138,10 @@ def test_what_is_not_served_is_named(
             "AuthorizerId 'x' names no AWS::ApiGatewayV2::Authorizer",
         ),
         (
+            {"R": raw("Route", RouteKey="$connect", AuthorizationType="JWT")},
+            "R: AuthorizationType must be NONE, AWS_IAM or CUSTOM for a WebSocket API, not JWT.",
+        ),
+        (
             {"I": raw("Integration", IntegrationType="AWS_PROXY", TimeoutInMillis=30000)},
             "I: TimeoutInMillis must be between 50 and 29000, not 30000.",
         ),

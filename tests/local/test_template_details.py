@@ -259,10 +259,10 @@ def test_what_a_route_asks_for_in_vain_is_named(
     assert sentence in notice
 
 
-def test_an_authorizer_that_is_not_asked_is_named(tmp_path: Path) -> None:
+def test_a_connection_that_must_be_signed_is_known(tmp_path: Path) -> None:
     auth = {"AuthType": "AWS_IAM"}
     stack = read(tmp_path, {"A": api({"$connect": ROUTE}, Auth=auth), "F": function()})
-    assert any("every connection is let through" in notice for notice in stack.notices)
+    assert stack.apis[0].routes["$connect"].iam
 
 
 def test_routes_that_sam_takes_for_one_are_named(tmp_path: Path) -> None:
