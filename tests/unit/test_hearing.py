@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from parley.errors import ProviderError
+from parley.feed import Feed
 from parley.hearing import Hearing
 from parley.speech import TranscriptPiece
 from tests.unit.fakes import FakeTranscriber, broken, spoken, until
@@ -16,24 +17,29 @@ from tests.unit.fakes import FakeTranscriber, broken, spoken, until
 class Ear:
     """Hearing, and the partial transcripts that came of it."""
 
-    def __init__(self, transcriber: FakeTranscriber, timeout_s: float = 0.2) -> None:
+    def __init__(
+        self, transcriber: FakeTranscriber, timeout_s: float = 0.2, hedge_after_s: float = 9.0
+    ) -> None:
         self.transcriber = transcriber
         self.partials: list[TranscriptPiece] = []
+        self.audio: Feed[bytes] = Feed()
         self.hearing = Hearing(
             transcriber,
+            self.audio,
             "pcm_16000",
             "en",
             "manual",
             timeout_s=timeout_s,
+            hedge_after_s=hedge_after_s,
             on_partial=self.partials.append,
         )
 
     def hear(self, text: str, *, over: bool = True) -> None:
         pcm = spoken(text)
         for at in range(0, len(pcm), 6):
-            self.hearing.audio.put(pcm[at : at + 6])
+            self.audio.put(pcm[at : at + 6])
         if over:
-            self.hearing.audio.close()
+            self.audio.close()
 
 
 async def test_it_listens_while_the_user_talks() -> None:

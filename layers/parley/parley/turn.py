@@ -8,30 +8,26 @@ objects; connections are made as early as what they need is known.
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from parley.errors import ConnectionGone, ParleyError, TurnTimeout
+from parley.circuit import Circuits, guarded
+from parley.connections import Address
+from parley.delivering import Delivering
+from parley.errors import ConnectionGone, ParleyError, TurnTimeout, internal_error
 from parley.hearing import Hearing
 from parley.history import History
-from parley.inbox import ChunkEntry, EndEntry, InterruptEntry
+from parley.inbox import InterruptEntry, ResumeEntry
 from parley.invocation import TurnRequest
-from parley.items import Session
+from parley.items import Claim, Session
+from parley.keeping import Keeping
 from parley.listening import Listening
-from parley.outbox import Outbox
+from parley.outbox import Numbered, Outbox
 from parley.posting import Post, Poster
-from parley.protocol import (
-    Audio,
-    Message,
-    Metrics,
-    ReplyText,
-    ServerEvent,
-    Settings,
-    TurnEndReason,
-    Word,
-)
+from parley.protocol import Audio, Message, Metrics, ReplyText, Settings, TurnEndReason
 from parley.replying import Replying
 from parley.responders import Prompt, Responder
 from parley.settings import Deployment
@@ -39,10 +35,10 @@ from parley.speech import Synthesizer, Transcriber, TranscriptPiece
 from parley.store import Store
 from parley.tasks import Tasks, cancelled
 from parley.timings import Timings
+from parley.turns import RENEW_S, Turns
+from parley.watching import Watching
 from parley.words import heard_text
 
-LISTENING_POLL_S = 0.025
-REPLYING_POLL_S = 0.04
 ENDING_MARGIN_S = 3.0
 """What a turn keeps of its invocation's time to end in good order."""
 
@@ -53,15 +49,18 @@ class Services:
 
     Attributes:
         log: told about trouble that the client is not; takes an event name and fields.
+        circuits: what is known of the providers' health in this environment.
     """
 
     store: Store
+    turns: Turns
     history: History
     transcriber: Transcriber
     responder: Responder
     synthesizer: Synthesizer
     deployment: Deployment
     log: Callable[[str, dict[str, Any]], None]
+    circuits: Circuits = field(default_factory=Circuits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,96 +70,152 @@ class Outcome:
     reason: TurnEndReason
     metrics: Metrics
     error: ParleyError | None = None
+    delivered: bool = True
+    """Whether the client has acknowledged all of it."""
 
 
 class Turn:
-    """One turn of one session.
+    """One attempt at one turn of one session.
 
     Args:
-        post: sends a frame to the turn's connection.
+        claim: which attempt it is.
+        owner: names this invocation.
+        session: the session as it was when the turn began.
+        history: its messages.
+        post: sends a frame to a connection.
         remaining_s: how much of the invocation's time is left.
         cold: whether the environment is fresh.
+        timings: begun when the turn was.
     """
 
     def __init__(
         self,
         request: TurnRequest,
+        claim: Claim,
+        owner: str,
+        session: Session,
+        history: list[Message],
         services: Services,
         post: Post,
         *,
         remaining_s: Callable[[], float],
         cold: bool,
+        timings: Timings,
     ) -> None:
         self._request = request
+        self._claim = claim
+        self._owner = owner
+        self._session = session
+        self._history = [m for m in history if m.turn_id != request.turn_id]
         self._services = services
         self._remaining_s = remaining_s
         self._cold = cold
-        self._timings = Timings()
-        self._started_ms = int(time.time() * 1000)
-        self._outbox = Outbox(request.turn_id, services.deployment.reply_format)
+        self._timings = timings
+        self._outbox = Outbox(request.turn_id, services.deployment.reply_format, claim.attempt)
         self._post = post
-        self._poster = Poster(self._outbox, self._post_frame, self._on_posted)
-        self._listening: Listening | None = None
+        address = Address(session.endpoint, session.connection_id)
+        self._poster = Poster(self._outbox, self._post_frame, address, self._on_posted)
+        self._keeping = Keeping(
+            services.store, services.turns, request, owner, claim.started_ms, services.log
+        )
+        self._watching = self._inbox()
         self._hearing: Hearing | None = None
         self._replying: Replying | None = None
-        self._interrupt: asyncio.Future[InterruptEntry] = asyncio.Future()
         self._user_text = ""
-        self._user_kept: asyncio.Task[str] | None = None
-        if request.spoken:
-            self._listening = Listening(services.deployment.listen_timeout_s, time.monotonic())
-        else:
-            now = time.monotonic()
-            self._timings.mark("received", self._monotonic_at(request.received_at_ms))
-            self._timings.mark("started", now)
+        self._asked = asyncio.Event()
+        self._superseded: asyncio.Future[None] = asyncio.Future()
 
-    async def run(self, owner: str) -> Outcome | None:
-        """Run the turn to its end; None if another invocation runs it or its session is over.
-
-        Args:
-            owner: names this invocation in the claim.
-        """
-        store, request = self._services.store, self._request
-        claimed, read = await asyncio.gather(
-            asyncio.to_thread(store.claim_turn, request.session_id, request.turn_id, owner),
-            asyncio.to_thread(self._services.history.read, request.session_id),
-            return_exceptions=True,  # neither is left running when the other fails
+    def _inbox(self) -> Watching:
+        request, services = self._request, self._services
+        silence_s = services.deployment.listen_timeout_s
+        return Watching(
+            functools.partial(services.turns.read_inbox, request.session_id, request.turn_id),
+            Listening(silence_s, time.monotonic()) if request.spoken else None,
+            self._timings,
+            tell=self._tell,
+            moved=self._on_moved,
+            log=services.log,
         )
-        for failed in (claimed, read):
-            if isinstance(failed, Exception):
-                return await self._refuse(self._internal(failed))
-            if isinstance(failed, BaseException):
-                raise failed
-        assert not isinstance(read, BaseException)
-        session, history = read
-        if not claimed:
-            return None
-        if session is None or session.status != "active":
-            return await self._refuse(
-                ParleyError(
-                    "session_not_found",
-                    "This session is over. Open a new connection and send init.",
-                )
-            )
-        conversing = asyncio.create_task(self._converse(session, history))
+
+    async def run(self) -> Outcome | None:
+        """Run the turn to its end; None if somebody else has ended it or runs it."""
+        if self._claim.attempt > 1:
+            await self._forget_what_was_told()
+        conversing = asyncio.create_task(self._converse())
         posting = asyncio.create_task(self._poster.run())
-        watching = asyncio.create_task(self._watch_inbox())
-        noting = asyncio.create_task(self._note_active_turn(session, history))
+        tending = asyncio.create_task(self._tend())
+        renewing = asyncio.create_task(self._renew_lease())
         try:
-            reason, failure = await self._until_stopped(conversing)
-            return await self._finish(reason, failure)
+            ended = await self._until_stopped(conversing)
+            return None if ended is None else await self._finish(*ended)
         finally:
-            await cancelled(posting, watching)
-            await noting
+            await cancelled(posting, tending, renewing)
+            await self._keeping.settled()
+
+    async def _forget_what_was_told(self) -> None:
+        request = self._request
+        await asyncio.to_thread(
+            self._services.turns.clear_controls,
+            request.session_id,
+            request.turn_id,
+            request.received_at_ms,
+        )
+
+    async def _tend(self) -> None:
+        """Watch the inbox and write down what happened, but not before the model was asked:
+        until then, all the time there is belongs to the first sound."""
+        if not self._request.spoken:
+            await self._asked.wait()
+        self._keeping.newest_turn(self._history, self._on_noted)
+        await self._watching.run()
+
+    async def _renew_lease(self) -> None:
+        request, turns = self._request, self._services.turns
+        while True:
+            await asyncio.sleep(RENEW_S)
+            try:
+                ours = await asyncio.to_thread(
+                    turns.renew_lease, request.session_id, request.turn_id, self._owner
+                )
+            except Exception as error:  # the next renewal makes up for it
+                self._log("lease_not_renewed", {"error": type(error).__name__})
+                continue
+            if not ours:
+                self._superseded.set_result(None)
+                return
+
+    def _on_asked(self) -> None:
+        if not self._asked.is_set():
+            self._asked.set()
+            self._keeping.user(self._user_text)
+
+    def _on_noted(self, session: Session | None) -> None:
+        """This is the newest turn now, or a newer one has come already."""
+        if session is None:
+            if not self._watching.interrupt.done():
+                self._watching.interrupt.set_result(InterruptEntry(None))
+            return
+        address = Address(session.endpoint, session.connection_id)
+        if address != self._poster.address:
+            self._poster.move(address, 0)
+
+    def _on_moved(self, resume: ResumeEntry) -> None:
+        """The session goes on over another connection."""
+        received = resume.seq if resume.attempt == self._claim.attempt else 0
+        self._poster.move(Address(resume.endpoint, resume.connection_id), received)
 
     # --- the conversation -------------------------------------------------------
 
     async def _until_stopped(
         self, conversing: asyncio.Task[None]
-    ) -> tuple[TurnEndReason, ParleyError | None]:
+    ) -> tuple[TurnEndReason, ParleyError | None] | None:
         budget = max(0.1, self._remaining_s() - ENDING_MARGIN_S)
-        stops: set[asyncio.Future[Any]] = {conversing, self._interrupt}
+        stops: set[asyncio.Future[Any]] = {conversing, self._watching.interrupt, self._superseded}
         await asyncio.wait(stops, timeout=budget, return_when=asyncio.FIRST_COMPLETED)
-        if self._interrupt.done():
+        if self._superseded.done():
+            await cancelled(conversing)
+            return None
+        if self._watching.interrupt.done():
             await cancelled(conversing)
             return "interrupted", None
         if not conversing.done():
@@ -171,11 +226,11 @@ class Turn:
         except ParleyError as error:
             return "failed", error
         except Exception as error:
-            return "failed", self._internal(error)
+            return "failed", internal_error(error, self._log)
         return "completed", None
 
-    async def _converse(self, session: Session, history: list[Message]) -> None:
-        settings = self._services.deployment.defaults.merged_with(session.settings)
+    async def _converse(self) -> None:
+        settings = self._services.deployment.defaults.merged_with(self._session.settings)
         replying = self._replying = Replying(
             self._services.responder,
             self._services.synthesizer,
@@ -183,18 +238,20 @@ class Turn:
             self._outbox,
             self._timings,
             timeout_s=self._services.deployment.provider_timeout_s,
+            hedge_after_s=self._services.deployment.hedge_after_s,
             changed=self._poster.wake,
+            asked=self._on_asked,
+            circuits=self._services.circuits,
         )
         async with Tasks() as tasks:
-            speaking = tasks.start(replying.speak())
+            speaking = tasks.start(self._speak(replying))
             if self._request.spoken:
                 tasks.start(self._services.responder.warm_up())
                 self._user_text = await self._hear(settings)
             else:
                 self._user_text = self._request.text or ""
-            self._user_kept = asyncio.create_task(self._remember("user", self._user_text))
             try:
-                await replying.think(self._prompt(settings, history))
+                await replying.think(self._prompt(settings))
             except ParleyError:
                 if replying.text:  # what has been said is spoken to its end
                     await speaking
@@ -202,20 +259,32 @@ class Turn:
             await speaking
             await self._poster.drained()
 
+    async def _speak(self, replying: Replying) -> None:
+        """Connect to the synthesizer early: while the user speaks, or while the model thinks."""
+        if not self._request.spoken:
+            await self._asked.wait()
+        await replying.speak()
+
     async def _hear(self, settings: Settings) -> str:
         deployment = self._services.deployment
         self._hearing = Hearing(
             self._services.transcriber,
+            self._watching.audio,
             self._request.format,
             str(settings.language or ""),
             self._request.endpointing,
             timeout_s=deployment.provider_timeout_s,
+            hedge_after_s=deployment.hedge_after_s,
             on_partial=self._on_partial,
         )
-        text = await self._hearing.transcript()
+        text = await guarded(
+            self._services.circuits.transcriber,
+            "transcription_failed",
+            "Speech recognition",
+            self._hearing.transcript,
+        )
         now = time.monotonic()
-        if self._listening is not None:
-            self._listening.stop()
+        self._watching.heard_the_end()
         self._timings.mark("received", now)
         self._timings.mark("started", now)
         self._timings.mark("transcribed", now)
@@ -229,163 +298,75 @@ class Turn:
         self._poster.wake()
         return text
 
+    def _tell(self, error: ParleyError) -> None:
+        self._outbox.error(error)
+        self._poster.wake()
+
     def _on_partial(self, piece: TranscriptPiece) -> None:
         self._outbox.transcript(piece.text, final=False)
         self._poster.wake()
 
-    def _prompt(self, settings: Settings, history: list[Message]) -> Prompt:
+    def _prompt(self, settings: Settings) -> Prompt:
         instructions = self._services.deployment.system_prompt
         if settings.style:
             instructions += f"\n\nHow to reply: {settings.style}"
-        return Prompt(instructions, history, self._user_text)
-
-    # --- the inbox ----------------------------------------------------------------
-
-    async def _watch_inbox(self) -> None:
-        store, request = self._services.store, self._request
-        while True:
-            listening = self._listening
-            try:
-                entries = await asyncio.to_thread(
-                    store.read_inbox,
-                    request.session_id,
-                    request.turn_id,
-                    listening.next_seq if listening else 1,
-                )
-            except Exception as error:  # a poll that fails is made up for by the next one
-                self._log("inbox_unreadable", {"error": type(error).__name__})
-                entries = []
-            for entry in entries:
-                self._take(entry)
-            self._let_time_pass()
-            waiting = listening is not None and not listening.over
-            await asyncio.sleep(LISTENING_POLL_S if waiting else REPLYING_POLL_S)
-
-    def _take(self, entry: ChunkEntry | EndEntry | InterruptEntry) -> None:
-        now = time.monotonic()
-        if isinstance(entry, InterruptEntry):
-            if not self._interrupt.done():
-                self._interrupt.set_result(entry)
-        elif self._listening is None:
-            return
-        elif isinstance(entry, EndEntry):
-            self._listening.take_end(entry, now)
-        else:
-            self._hand_on(self._listening.take_chunk(entry, now))
-
-    def _let_time_pass(self) -> None:
-        if self._listening is None:
-            return
-        was_over = self._listening.over
-        late_audio, errors = self._listening.update(time.monotonic())
-        self._hand_on(late_audio)
-        for error in errors:
-            self._outbox.error(error)
-            self._poster.wake()
-        if self._listening.over and not was_over and self._hearing is not None:
-            now = time.monotonic()
-            end = self._listening.end
-            zero = self._monotonic_at(end.received_at_ms) if end is not None else now
-            self._timings.mark("received", zero)
-            self._timings.mark("started", now)
-            self._hearing.audio.close()
-
-    def _hand_on(self, chunks: list[bytes]) -> None:
-        if self._hearing is not None:
-            for audio in chunks:
-                self._hearing.audio.put(audio)
+        return Prompt(instructions, self._history, self._user_text)
 
     # --- the end --------------------------------------------------------------------
 
-    async def _finish(self, reason: TurnEndReason, error: ParleyError | None) -> Outcome:
+    async def _finish(self, reason: TurnEndReason, error: ParleyError | None) -> Outcome | None:
         replying = self._replying
         said = replying.text if replying else ""
         words = replying.words if replying else []
-        heard: str | None = None
         if reason == "interrupted":
             self._outbox.drop_unsent()
-            played_ms = self._interrupt.result().played_ms
-            untimed = self._outbox.audio_ms and not words  # it sounded; what, nobody knows
-            if played_ms is not None and not untimed and not (replying and replying.speech_failed):
-                heard = heard_text(words, played_ms)
         if error is not None:
             self._outbox.error(error)
+        if self._user_text:
+            self._on_asked()  # it may have been stopped before the model was asked
         await self._poster.drained()
         self._timings.mark("ended", time.monotonic())
-        metrics = self._metrics()
-        await self._keep(reason, said, heard, words, metrics)
-        await self._poster.post(self._outbox.end(reason, said, metrics, heard))
-        return Outcome(reason, metrics, error)
+        metrics, heard = self._metrics(), self._heard()
+        await self._keeping.reply(reason, said, heard, words, metrics)
+        if self._keeping.superseded:
+            return None
+        if reason == "completed":
+            # An interruption before this look is ours to honour; one after it finds the turn
+            # finished, and the message function honours it.
+            await self._watching.look()
+            if self._watching.interrupt.done():
+                reason, heard = "interrupted", self._heard()
+                if heard is not None:
+                    await self._keeping.heard(heard)
+        self._outbox.end(reason, said, metrics, heard, error)
+        return Outcome(reason, metrics, error, delivered=await self._delivered())
 
-    async def _keep(
-        self,
-        reason: TurnEndReason,
-        said: str,
-        heard: str | None,
-        words: list[Word],
-        metrics: Metrics,
-    ) -> None:
-        """Write the reply to the history; a table that fails does not cost the turn its end."""
-        request, store = self._request, self._services.store
+    async def _delivered(self) -> bool:
+        delivering = Delivering(
+            self._request,
+            self._claim,
+            self._outbox,
+            self._poster,
+            self._watching,
+            self._services.store,
+            self._services.turns,
+            remaining_s=self._remaining_s,
+        )
         try:
-            if self._user_kept is not None:
-                await self._user_kept
-            key = await self._remember("assistant", said, heard, metrics) if said else ""
-            await asyncio.to_thread(
-                store.finish_turn,
-                request.session_id,
-                request.turn_id,
-                reason=reason,
-                message_key=key,
-                words=words,
-            )
+            return await delivering.finish()
         except Exception as error:
-            self._log("turn_not_kept", {"error": type(error).__name__})
+            self._log("undelivered_not_kept", {"error": type(error).__name__})
+            return False
 
-    async def _remember(
-        self, role: str, text: str, heard: str | None = None, metrics: Metrics | None = None
-    ) -> str:
-        message = Message(
-            "user" if role == "user" else "assistant", text, self._request.turn_id, heard
-        )
-        return await asyncio.to_thread(
-            self._services.store.put_message,
-            self._request.session_id,
-            self._started_ms,
-            message,
-            metrics,
-        )
-
-    async def _note_active_turn(self, session: Session, history: list[Message]) -> None:
-        """Note that this is the newest turn; one that still runs is interrupted by it."""
-        request, store = self._request, self._services.store
-        try:
-            await asyncio.to_thread(store.set_active_turn, request.session_id, request.turn_id)
-            previous = session.active_turn
-            replied = any(m.turn_id == previous and m.role == "assistant" for m in history)
-            if previous and not replied:
-                await asyncio.to_thread(
-                    store.put_interrupt, request.session_id, previous, InterruptEntry(None)
-                )
-        except Exception as error:
-            self._log("active_turn_not_noted", {"error": type(error).__name__})
-
-    async def _refuse(self, error: ParleyError) -> Outcome:
-        """End a turn that never began."""
-        self._outbox.drop_unsent()
-        self._outbox.error(error)
-        event = self._outbox.next(time.monotonic())
-        if event is not None:
-            await self._poster.post(event)
-        metrics = Metrics(cold=self._cold)
-        await self._poster.post(self._outbox.end("failed", "", metrics))
-        return Outcome("failed", metrics, error)
-
-    def _internal(self, error: Exception) -> ParleyError:
-        self._log("turn_failed", {"error": type(error).__name__, "detail": str(error)})
-        return ParleyError(
-            "internal", "Something went wrong on our side. Try again.", retryable=True
-        )
+    def _heard(self) -> str | None:
+        """What of the reply was heard, if it was interrupted and that can be known."""
+        if not self._watching.interrupt.done() or self._replying is None:
+            return None
+        played_ms = self._watching.interrupt.result().played_ms
+        untimed = self._outbox.audio_ms and not self._replying.words  # what sounded, nobody knows
+        if played_ms is None or untimed or self._replying.speech_failed:
+            return None
+        return heard_text(self._replying.words, played_ms)
 
     def _metrics(self) -> Metrics:
         metrics = self._timings.metrics()
@@ -400,24 +381,21 @@ class Turn:
         metrics.connection_reused = self._services.responder.connection_reused
         return metrics
 
-    async def _post_frame(self, frame: bytes) -> None:
+    async def _post_frame(self, address: Address, frame: bytes) -> None:
         """Post a frame; one that fails in a way nobody thought of is one that never arrives."""
         try:
-            await self._post(frame)
+            await self._post(address, frame)
         except ConnectionGone:
             raise
         except Exception as error:
             self._log("post_failed", {"error": type(error).__name__})
             raise ConnectionGone from None
 
-    def _on_posted(self, event: ServerEvent) -> None:
+    def _on_posted(self, event: Numbered) -> None:
         if isinstance(event, ReplyText):
             self._timings.mark("first_text_posted", time.monotonic())
         elif isinstance(event, Audio):
             self._timings.mark("first_audio_posted", time.monotonic())
-
-    def _monotonic_at(self, epoch_ms: int) -> float:
-        return time.monotonic() - max(0.0, time.time() - epoch_ms / 1000)
 
     def _log(self, event: str, fields: dict[str, Any]) -> None:
         self._services.log(event, fields)
