@@ -15,6 +15,10 @@ from typing import Any
 import trustme
 from aiohttp import web
 
+from local.faults import routes as fault_routes
+from local.faults.faults import Faults
+from local.faults.latency import Latency
+from local.faults.plan import Plan
 from local.gateway import static
 from local.gateway.callers import Access, Authorise, everything
 from local.gateway.connections import Connections
@@ -24,10 +28,14 @@ from local.gateway.mapping import unreadable_templates
 from local.gateway.options import Assumptions, Limits
 from local.gateway.static import Mount
 from local.gateway.throttle import Throttle
+from local.gateway.traffic import Traffic
 from local.gateway.websocket import WebSocketGateway
+from local.inspector import routes as inspector_routes
+from local.inspector.journal import Journal
 from local.listeners import DEFAULT_HOST, Address, Listeners
 from local.runtime import invoke_api
-from local.runtime.service import CONCURRENCY, LambdaService
+from local.runtime.environment import Surroundings
+from local.runtime.service import LambdaService, ServiceOptions
 from local.services.aws import AwsServices
 from local.template.api_model import WebSocketApi
 from local.template.model import Function, Stack
@@ -49,7 +57,11 @@ class Options:
         prewarm: environments that each function has from the start.
         environment: variables over the template's, by logical id of the function;
             `Parameters` for all of them.
-        concurrency: how many invocations may run at a time in the account.
+        lambda_options: concurrency of the account, reloading, retries.
+        freeze: whether environments stand still between invocations.
+        limit_memory: whether one that uses more than `MemorySize` is killed.
+        faults: what goes wrong from the start.
+        latency: that is added to what API Gateway does.
         assumptions: what is assumed of API Gateway where nobody has established it.
         verify_signatures: whether requests to `@connections` must be rightly signed.
         authorise: decides whether an access key may make a request to `@connections`.
@@ -67,7 +79,11 @@ class Options:
     dynamodb_endpoint: str = ""
     environment: dict[str, dict[str, str]] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
-    concurrency: int = CONCURRENCY
+    lambda_options: ServiceOptions = field(default_factory=ServiceOptions)
+    freeze: bool = True
+    limit_memory: bool = True
+    faults: Plan = field(default_factory=Plan)
+    latency: Latency = field(default_factory=Latency)
     assumptions: Assumptions = field(default_factory=Assumptions)
     verify_signatures: bool = False
     authorise: Authorise = everything
@@ -90,6 +106,8 @@ class LocalStack:
         self._runners: list[web.AppRunner] = []
         self._lambda: LambdaService | None = None
         self._gateway: WebSocketGateway | None = None
+        self.journal = Journal()
+        self.faults = Faults(options.faults, self._fault)
         self.stack: Stack
         self.info: dict[str, Any] = {}
 
@@ -134,7 +152,15 @@ class LocalStack:
         variables = self._services.variables(
             options.region, lambda_endpoint, f"https://{main.domain_name}", str(ca_bundle)
         )
-        self._lambda = LambdaService(self._functions(), variables, options.log, options.concurrency)
+        around = Surroundings(
+            endpoints=variables,
+            folder=self._workspace.folder,
+            log=options.log,
+            observe=self.journal.add,
+            freeze=options.freeze,
+            limit_memory=options.limit_memory,
+        )
+        self._lambda = LambdaService(self._functions(), around, options.lambda_options, self.faults)
         self.info = self._info(main, lambda_endpoint, str(ca_bundle))
         secrets = {variables["AWS_ACCESS_KEY_ID"]: variables["AWS_SECRET_ACCESS_KEY"]}
         access = Access(options.authorise, secrets.get if options.verify_signatures else None)
@@ -163,6 +189,7 @@ class LocalStack:
         """What answers on each address."""
         options, stack = self._options, self.stack
         throttle, connections = Throttle(options.limits), Connections()
+        traffic = Traffic(connections, self.faults, self.journal.add, options.latency)
         log = partial(options.log, "gateway")
         gateway = self._gateway = WebSocketGateway(
             service,
@@ -173,12 +200,22 @@ class LocalStack:
             options.assumptions,
             options.region,
             log,
+            traffic,
         )
         for domain_name, address in self._listeners.addresses.items():
-            app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_no_other_sockets])
+            app = web.Application(
+                client_max_size=MAX_BODY_BYTES,
+                middlewares=[
+                    _no_other_sockets,
+                    inspector_routes.own_pages_only,
+                    traffic.middleware(),
+                ],
+            )
             if address is main:
                 app.add_routes(invoke_api.routes(service))
                 app.router.add_get("/_local/stack.json", self._describe)
+                app.add_routes(fault_routes.routes(self.faults))
+                app.add_routes(inspector_routes.routes(self.journal))
             http_apis = {a.stage: a for a in stack.http_apis if a.domain_name == domain_name}
             if http_apis:
                 http = HttpGateway(http_apis, service, throttle, options.region, log)
@@ -210,6 +247,11 @@ class LocalStack:
             await web.SockSite(runner, bound).start()
         for bound in address.secure:
             await web.SockSite(runner, bound, ssl_context=tls).start()
+
+    def _fault(self, kind: str, to: str) -> None:
+        """A fault has happened."""
+        self._options.log("faults", f"{kind} {to}")
+        self.journal.add("fault", {"fault": kind, "to": to})
 
     async def _stop(self) -> None:
         if self._gateway is not None:
@@ -244,6 +286,7 @@ class LocalStack:
                 for api in self.stack.http_apis
             },
             "static_url": f"http://localhost:{main.port}/",
+            "inspector_url": f"http://localhost:{main.port}/_local",
             "lambda_endpoint": lambda_endpoint,
             "aws_endpoint": self._services.endpoint,
             "dynamodb_endpoint": self._services.dynamodb_endpoint,

@@ -12,7 +12,7 @@ from typing import Any
 
 from local.gateway.mapping import Source, mapped
 from local.gateway.policies import allows
-from local.runtime.runtime_api import Result
+from local.runtime.call import Result
 from local.template.api_model import Authorizer
 from local.template.intrinsics import ACCOUNT_ID, PARTITION
 

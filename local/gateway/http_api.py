@@ -24,7 +24,7 @@ from local.gateway.identifiers import new_id, now_ms
 from local.gateway.integrations import IntegrationFault, Integrations, IntegrationTimeout
 from local.gateway.selection import DEFAULT
 from local.gateway.throttle import Throttle
-from local.runtime.runtime_api import Result
+from local.runtime.call import Result
 from local.runtime.service import LambdaService, Throttled
 from local.template.api_model import Authorizer, HttpApi
 

@@ -23,7 +23,7 @@ from local.gateway.mapping import (
     transformed,
 )
 from local.gateway.selection import DEFAULT
-from local.runtime.runtime_api import Result
+from local.runtime.call import Result
 from local.runtime.service import LambdaService, UnknownFunction
 from local.template.api_model import AWS_PROXY, MOCK, Integration, IntegrationResponse
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -24,6 +25,7 @@ from local.gateway.models import violation
 from local.gateway.options import Assumptions, Limits
 from local.gateway.selection import selected_key
 from local.gateway.throttle import Throttle
+from local.gateway.traffic import Traffic
 from local.runtime.service import LambdaService, Throttled
 from local.template.api_model import Route, WebSocketApi
 
@@ -38,6 +40,7 @@ class WebSocketGateway:
 
     Args:
         log: told what the gateway did.
+        traffic: what messages pass through, and who is told of connections.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class WebSocketGateway:
         assumptions: Assumptions,
         region: str,
         log: Callable[[str], None],
+        traffic: Traffic,
     ) -> None:
         self._integrations = Integrations(service, json_template=assumptions.json_template)
         self._handshakes = Handshakes(self._integrations, throttle, access, assumptions, region)
@@ -58,6 +62,7 @@ class WebSocketGateway:
         self._limits = limits
         self._assumptions = assumptions
         self._log = log
+        self._traffic = traffic
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -92,6 +97,7 @@ class WebSocketGateway:
         caller = verdict.caller
         if not verdict.accepted:
             self._log(f"{caller.connection_id} refused with {verdict.status} {verdict.reason}")
+            self._traffic.refused(caller, verdict.status)
             return web.Response(status=verdict.status)
         socket = web.WebSocketResponse(
             autoping=False,
@@ -107,12 +113,13 @@ class WebSocketGateway:
             self._log(f"{caller.connection_id} left during $connect")
             self._start(self._disconnect(api, caller, *self._lost))
             return socket
-        connection = Connection(caller, socket)
+        connection = Connection(caller, socket, transport=request.transport)
         if self._assumptions.strict_frames:
             self._meter(connection, request.transport)
         await socket.prepare(request)
         self._connections.add(connection)
         self._log(f"{caller.connection_id} connected")
+        self._traffic.opened(connection)
         watching = asyncio.create_task(self._watch(connection))
         code, reason = self._lost
         try:
@@ -121,6 +128,7 @@ class WebSocketGateway:
             watching.cancel()
             self._connections.remove(connection)
             self._log(f"{caller.connection_id} disconnected {code} {reason}")
+            self._traffic.closed(caller, code, reason)
             if not self._stopping:
                 self._start(self._disconnect(api, caller, code, reason))
         return socket
@@ -170,7 +178,10 @@ class WebSocketGateway:
                 connection.last_active_ms = now_ms()
                 if connection.closing is None:
                     self._remark_on(connection, message.data)
-                    self._start(self._message(api, connection, message.data, in_order))
+                    handle = functools.partial(
+                        self._message, api, connection, message.data, in_order
+                    )
+                    self._start(self._traffic.deliver(connection, message.data, handle))
             elif message.type is WSMsgType.PING:
                 if self._assumptions.pings_keep_alive:
                     connection.last_active_ms = now_ms()
@@ -203,14 +214,15 @@ class WebSocketGateway:
         wrong = violation(route, body)
         if wrong:
             self._log(f"{connection.caller.connection_id} {route.key}: {wrong}")
-            await connection.send(_bad_request(event["requestContext"]))
+            await self._say(connection, _bad_request(event["requestContext"]))
             return
         try:
             answer = await self._integrations.call(route.integration, event)
             if answer.error and route.integration.is_proxy:
                 await self._error(connection, "Internal server error", request_id)
             elif self._is_two_way(route):
-                await connection.send(self._integrations.reply(route.integration, answer, event))
+                reply = self._integrations.reply(route.integration, answer, event)
+                await self._say(connection, reply)
         except IntegrationTimeout:
             await self._error(connection, "Endpoint request timed out", request_id)
         except (Throttled, IntegrationFault) as fault:
@@ -222,10 +234,16 @@ class WebSocketGateway:
 
     async def _error(self, connection: Connection, message: str, request_id: str) -> None:
         """API Gateway's own error frame, spaced as it spaces it."""
-        await connection.send(
+        await self._say(
+            connection,
             f'{{"message": {json.dumps(message)}, '
-            f'"connectionId":"{connection.caller.connection_id}", "requestId":"{request_id}"}}'
+            f'"connectionId":"{connection.caller.connection_id}", "requestId":"{request_id}"}}',
         )
+
+    async def _say(self, connection: Connection, frame: str) -> None:
+        """Send a frame of the gateway's own: an error, or what a two-way route answered."""
+        self._traffic.answered(connection.caller, frame)
+        await connection.send(frame)
 
     def _remark_on(self, connection: Connection, body: str) -> None:
         if len(body) > FRAME_BYTES and not connection.warned:

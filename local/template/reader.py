@@ -11,6 +11,7 @@ from local.template.apis import ApiReader
 from local.template.generated import generated_secret
 from local.template.http_apis import HttpApiReader
 from local.template.intrinsics import ACCOUNT_ID, PARTITION, URL_SUFFIX, Resolver, TemplateError
+from local.template.invocation import dead_letter, event_invokes, unserved_destinations
 from local.template.model import Function, Secret, Stack, Table
 from local.template.placement import placed
 from local.template.references import STACK_NAME, References
@@ -18,8 +19,7 @@ from local.template.transform import Transformed, transformed
 
 DEFAULT_TIMEOUT_S = 3.0
 DEFAULT_MEMORY_MB = 128
-DEFAULT_ASYNC_RETRIES = 2
-"""Lambda's own defaults ("Configuring error handling settings for asynchronous invocations")."""
+"""Lambda's own defaults ("Configuring AWS Lambda functions")."""
 
 _SERVED = frozenset(
     {
@@ -138,6 +138,10 @@ class _Reader:
             for logical_id, properties in self._of("AWS::Lambda::Function").items()
             if (function := self._function(logical_id, properties)) is not None
         ]
+        self._notices += unserved_destinations(
+            self._of("AWS::Lambda::EventInvokeConfig"),
+            {function.logical_id: function.dead_letter for function in functions},
+        )
         secrets = [self._secret(*item) for item in self._of("AWS::SecretsManager::Secret").items()]
         outputs = self._outputs()
         not_served = [
@@ -212,7 +216,6 @@ class _Reader:
             memory_mb=int(properties.get("MemorySize", DEFAULT_MEMORY_MB)),
             reserved_concurrency=None if concurrency is None else int(concurrency),
             aliases=frozenset(self._aliases(name)),
-            retries=self._retries(name),
             published=any(
                 version["FunctionName"] == name
                 for version in self._of("AWS::Lambda::Version").values()
@@ -220,6 +223,8 @@ class _Reader:
             snap_start=(properties.get("SnapStart") or {}).get("ApplyOn") == "PublishedVersions",
             log_format=str(logging.get("LogFormat", "Text")),
             inline=inline,
+            event_invokes=event_invokes(self._of("AWS::Lambda::EventInvokeConfig"), name),
+            dead_letter=dead_letter(properties),
         )
 
     def _layers(self, function: str, references: list[str]) -> list[Path]:
@@ -250,14 +255,6 @@ class _Reader:
             for alias in self._of("AWS::Lambda::Alias").values()
             if alias["FunctionName"] == function_name
         ]
-
-    def _retries(self, function_name: str) -> int:
-        for logical_id, settings in self._of("AWS::Lambda::EventInvokeConfig").items():
-            if settings["FunctionName"] == function_name:
-                if settings.get("DestinationConfig"):
-                    self._notices.append(f"{logical_id}: destinations are not served here.")
-                return int(settings.get("MaximumRetryAttempts", DEFAULT_ASYNC_RETRIES))
-        return DEFAULT_ASYNC_RETRIES
 
     # --- data -----------------------------------------------------------------------
 

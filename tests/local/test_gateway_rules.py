@@ -14,7 +14,7 @@ from local.gateway.options import Assumptions, Limits, OptionError
 from local.gateway.policies import allows
 from local.gateway.selection import evaluated
 from local.gateway.throttle import Throttle, TokenBucket
-from local.runtime.runtime_api import Result
+from local.runtime.call import Result
 from local.template.api_model import Rate
 
 ARN = "arn:aws:execute-api:us-east-1:123456789012:abc/prod/$connect"
