@@ -101,6 +101,7 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
         "--latency", default="{}", metavar="FILE|JSON", help="time to add to AWS's hops"
     )
     parser.add_argument("--faults", default="", metavar="FILE|JSON", help="what is to go wrong")
+    parser.add_argument("--no-iam", action="store_true", help="let every function do everything")
     limits = Limits()
     parser.add_argument("--idle-timeout", type=float, default=limits.idle_s, metavar="SECONDS")
     parser.add_argument("--max-duration", type=float, default=limits.duration_s, metavar="SECONDS")
@@ -163,6 +164,7 @@ def _options(arguments: argparse.Namespace, log: LogWriter) -> Options:
         ),
         assumptions=_assumptions(arguments),
         verify_signatures=arguments.verify_signatures,
+        iam=not arguments.no_iam,
         log=log,
     )
 

@@ -15,6 +15,7 @@ from typing import Any
 import trustme
 from aiohttp import web
 
+from local.callers import callers_of
 from local.faults import routes as fault_routes
 from local.faults.faults import Faults
 from local.faults.latency import Latency
@@ -33,11 +34,15 @@ from local.gateway.websocket import WebSocketGateway
 from local.inspector import routes as inspector_routes
 from local.inspector.journal import Journal
 from local.listeners import DEFAULT_HOST, Address, Listeners
+from local.permissions import web as permissions
+from local.permissions.guard import Guard
+from local.permissions.identities import Directory
 from local.runtime import invoke_api
 from local.runtime.environment import Surroundings
 from local.runtime.service import LambdaService, ServiceOptions
 from local.services.aws import AwsServices
 from local.template.api_model import WebSocketApi
+from local.template.intrinsics import ACCOUNT_ID
 from local.template.model import Function, Stack
 from local.template.reader import read_stack
 from local.workspace import Workspace
@@ -65,7 +70,8 @@ class Options:
         assumptions: what is assumed of API Gateway where nobody has established it.
         verify_signatures: whether requests to `@connections` must be rightly signed.
         authorise: decides whether an access key may make a request to `@connections`.
-        log: takes a source (a function, or `gateway`) and a line.
+        iam: whether functions may do only what their roles allow.
+        log: takes a source (a function, `gateway` or `permissions`) and a line.
     """
 
     template: Path
@@ -87,6 +93,7 @@ class Options:
     assumptions: Assumptions = field(default_factory=Assumptions)
     verify_signatures: bool = False
     authorise: Authorise = everything
+    iam: bool = True
     log: Callable[[str, str], None] = lambda _source, _line: None
 
 
@@ -100,7 +107,9 @@ class LocalStack:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._services = AwsServices(options.dynamodb_endpoint)
+        self._services = AwsServices(options.dynamodb_endpoint, self._refused)
+        self._guard = Guard(Directory())
+        self._credentials: dict[str, dict[str, str]] = {}
         self._workspace = Workspace()
         self._listeners = Listeners(options.host)
         self._runners: list[web.AppRunner] = []
@@ -145,6 +154,7 @@ class LocalStack:
             await asyncio.gather(starting, return_exceptions=True)
             raise
         await starting
+        await self._give_credentials()
         tls, ca_bundle = self._certificate()
         host = DEFAULT_HOST if options.host in ("0.0.0.0", "::", "") else options.host
         lambda_endpoint = f"http://{host}:{main.port}"
@@ -162,19 +172,50 @@ class LocalStack:
         )
         self._lambda = LambdaService(self._functions(), around, options.lambda_options, self.faults)
         self.info = self._info(main, lambda_endpoint, str(ca_bundle))
-        secrets = {variables["AWS_ACCESS_KEY_ID"]: variables["AWS_SECRET_ACCESS_KEY"]}
+        secrets = {
+            own["AWS_ACCESS_KEY_ID"]: own["AWS_SECRET_ACCESS_KEY"]
+            for own in (variables, *self._credentials.values())
+        }
         access = Access(options.authorise, secrets.get if options.verify_signatures else None)
         for app, address in self._applications(self._lambda, main, access):
             await self._listen(app, address, tls)
         await asyncio.gather(creating, self._lambda.start(options.prewarm))
+
+    async def _give_credentials(self) -> None:
+        """Give every function those of its role; one set for all if permissions are off."""
+        options = self._options
+        if options.iam and options.dynamodb_endpoint:
+            # DynamoDB Local keeps a database for each access key id.
+            self.stack.notices.append(
+                "Permissions are not checked: the functions share one access key for the "
+                "DynamoDB that --dynamodb-endpoint names."
+            )
+        elif options.iam:
+            callers = callers_of(self.stack)
+            self.stack.notices.extend(callers.notices)
+            self._guard = Guard(callers.directory)
+            self._credentials = {
+                logical_id: credentials.variables()
+                for logical_id, credentials in callers.credentials.items()
+            }
+            await self._services.permit(callers.directory)
+
+    def _refused(self, sentence: str) -> None:
+        self._options.log("permissions", sentence)
 
     def _functions(self) -> list[Function]:
         """The functions, with the options' variables, and with inline code in a folder."""
         given = self._options.environment
         functions = []
         for function in self.stack.functions:
-            own = {**given.get("Parameters", {}), **given.get(function.logical_id, {})}
-            function = replace(function, environment={**function.environment, **own})
+            own = {
+                **function.environment,
+                **given.get("Parameters", {}),
+                **given.get(function.logical_id, {}),
+            }
+            variables = {name: self._local(value) for name, value in own.items()}
+            credentials = self._credentials.get(function.logical_id, {})
+            function = replace(function, environment={**variables, **credentials})
             if function.inline:
                 folder = self._workspace.folder / function.logical_id
                 folder.mkdir()
@@ -182,6 +223,9 @@ class LocalStack:
                 function = replace(function, code=folder)
             functions.append(function)
         return functions
+
+    def _local(self, text: str) -> str:
+        return self._services.local(text, self._options.region)
 
     def _applications(
         self, service: LambdaService, main: Address, access: Access
@@ -203,11 +247,14 @@ class LocalStack:
             traffic,
         )
         for domain_name, address in self._listeners.addresses.items():
+            apis = {api.stage: api for api in stack.apis if api.domain_name == domain_name}
+            api_ids = {stage: api.api_id for stage, api in apis.items()}
             app = web.Application(
                 client_max_size=MAX_BODY_BYTES,
                 middlewares=[
                     _no_other_sockets,
                     inspector_routes.own_pages_only,
+                    permissions.permissions(self._guard, ACCOUNT_ID, api_ids, self._refused),
                     traffic.middleware(),
                 ],
             )
@@ -216,11 +263,11 @@ class LocalStack:
                 app.router.add_get("/_local/stack.json", self._describe)
                 app.add_routes(fault_routes.routes(self.faults))
                 app.add_routes(inspector_routes.routes(self.journal))
+                app.add_routes(permissions.control(self._guard, self._services.permit))
             http_apis = {a.stage: a for a in stack.http_apis if a.domain_name == domain_name}
             if http_apis:
                 http = HttpGateway(http_apis, service, throttle, options.region, log)
                 app.router.add_route("*", "/{path:.*}", http.handle)
-            apis = {api.stage: api for api in stack.apis if api.domain_name == domain_name}
             management = ManagementApi(
                 apis, connections, throttle, access, options.assumptions, options.region
             )
@@ -290,7 +337,7 @@ class LocalStack:
             "lambda_endpoint": lambda_endpoint,
             "aws_endpoint": self._services.endpoint,
             "dynamodb_endpoint": self._services.dynamodb_endpoint,
-            "outputs": self.stack.outputs,
+            "outputs": {name: self._local(text) for name, text in self.stack.outputs.items()},
             "functions": {f.logical_id: f.name for f in self.stack.functions},
             "tables": {table.logical_id: table.name for table in self.stack.tables},
             "ca_bundle": ca_bundle,

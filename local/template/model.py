@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from local.permissions.identities import Role
 from local.template.api_model import HttpApi, WebSocketApi
+from local.template.resources import StoredResources
 
 LATEST = "$LATEST"
 """The unpublished version of a function, and the qualifier that means it."""
@@ -39,6 +41,7 @@ class Function:
 
     Attributes:
         code: folder that holds the handler's module.
+        role: ARN of the role that it runs as.
         inline: the code itself, when the template carries it; `code` is then not there yet.
         layers: folders whose content Lambda would put on `sys.path`.
         reserved_concurrency: None if it shares what the account has.
@@ -66,6 +69,7 @@ class Function:
     inline: str = ""
     event_invokes: Mapping[str, EventInvoke] = field(default_factory=dict)
     dead_letter: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,8 @@ class Stack:
     """A template, resolved.
 
     Attributes:
+        roles: what the template's roles may do, by name.
+        stored: what is created besides tables and secrets.
         notices: one sentence for everything in the template that is not served.
     """
 
@@ -110,5 +116,7 @@ class Stack:
     functions: list[Function] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     secrets: list[Secret] = field(default_factory=list)
+    roles: dict[str, Role] = field(default_factory=dict)
+    stored: StoredResources = field(default_factory=StoredResources)
     outputs: dict[str, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)

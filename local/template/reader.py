@@ -15,6 +15,8 @@ from local.template.invocation import dead_letter, event_invokes, unserved_desti
 from local.template.model import Function, Secret, Stack, Table
 from local.template.placement import placed
 from local.template.references import STACK_NAME, References
+from local.template.resources import StoredResourceReader
+from local.template.roles import RoleReader
 from local.template.transform import Transformed, transformed
 
 DEFAULT_TIMEOUT_S = 3.0
@@ -38,7 +40,16 @@ _SERVED = frozenset(
         "AWS::Lambda::LayerVersion",
         "AWS::Lambda::EventInvokeConfig",
         "AWS::DynamoDB::Table",
+        "AWS::IAM::ManagedPolicy",
+        "AWS::IAM::Policy",
+        "AWS::IAM::Role",
+        "AWS::IAM::RolePolicy",
+        "AWS::S3::Bucket",
         "AWS::SecretsManager::Secret",
+        "AWS::SNS::Subscription",
+        "AWS::SNS::Topic",
+        "AWS::SQS::Queue",
+        "AWS::SSM::Parameter",
     }
 )
 _WITHOUT_EFFECT = frozenset(
@@ -48,11 +59,6 @@ _WITHOUT_EFFECT = frozenset(
         "AWS::CloudWatch::Alarm",
         "AWS::CloudWatch::CompositeAlarm",
         "AWS::CloudWatch::Dashboard",
-        "AWS::IAM::ManagedPolicy",
-        "AWS::IAM::Policy",
-        "AWS::IAM::Role",
-        "AWS::KMS::Alias",
-        "AWS::KMS::Key",
         "AWS::Lambda::Permission",
         "AWS::Logs::LogGroup",
         "AWS::Logs::MetricFilter",
@@ -143,6 +149,10 @@ class _Reader:
             {function.logical_id: function.dead_letter for function in functions},
         )
         secrets = [self._secret(*item) for item in self._of("AWS::SecretsManager::Secret").items()]
+        readers = (self._of, self._references.ref, self._references.name)
+        role_reader, stored_reader = RoleReader(*readers), StoredResourceReader(*readers)
+        roles, stored = role_reader.roles(), stored_reader.resources()
+        self._notices += [*role_reader.notices, *stored_reader.notices]
         outputs = self._outputs()
         not_served = [
             f"{logical_id}: {resource['Type']} is not served here."
@@ -165,6 +175,8 @@ class _Reader:
             functions=functions,
             tables=tables,
             secrets=secrets,
+            roles=roles,
+            stored=stored,
             outputs=outputs,
             notices=list(dict.fromkeys([*not_served, *about_apis, *self._notices, *made_up])),
         )
@@ -225,6 +237,7 @@ class _Reader:
             inline=inline,
             event_invokes=event_invokes(self._of("AWS::Lambda::EventInvokeConfig"), name),
             dead_letter=dead_letter(properties),
+            role=str(properties.get("Role", "")),
         )
 
     def _layers(self, function: str, references: list[str]) -> list[Path]:
