@@ -124,8 +124,8 @@ async def _get(_request: web.Request, connection: Connection) -> web.Response:
 
 
 def _is_well_formed(connection_id: str) -> bool:
-    """Whether it could be an identifier of API Gateway: padded base64url."""
-    return len(connection_id) % 4 == 0 and _IDENTIFIER.fullmatch(connection_id) is not None
+    """Whether it is made of what API Gateway's identifiers are made of: base64url."""
+    return _IDENTIFIER.fullmatch(connection_id) is not None
 
 
 def _message(text: str) -> str:
