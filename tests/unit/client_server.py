@@ -18,6 +18,7 @@ from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 DEADLINE_S = 10.0
 READY: dict[str, Any] = {
@@ -80,6 +81,9 @@ class ScriptedServer:
         self.got: list[Got] = []
         self.peers: list[Peer] = []
         """Every connection there has been, in order."""
+        self.refusals: list[int] = []
+        """HTTP statuses for the next handshakes; when there are none left, 101."""
+        self.handshakes = 0
         self._handlers: dict[str, Handler] = {
             "init": self.ready,
             "ping": _pong,
@@ -91,7 +95,9 @@ class ScriptedServer:
         self._server: Server | None = None
 
     async def __aenter__(self) -> ScriptedServer:
-        self._server = await serve(self._serve, "127.0.0.1", 0)
+        self._server = await serve(
+            self._serve, "127.0.0.1", 0, process_request=self._process_request
+        )
         return self
 
     async def __aexit__(
@@ -151,6 +157,10 @@ class ScriptedServer:
         async with asyncio.timeout(DEADLINE_S), self._changed:
             await self._changed.wait_for(lambda: len(self.messages(kind, connection)) >= count)
         return self.messages(kind, connection)[count - 1]
+
+    async def _process_request(self, socket: ServerConnection, request: Request) -> Response | None:
+        self.handshakes += 1
+        return socket.respond(self.refusals.pop(0), "") if self.refusals else None
 
     async def _serve(self, socket: ServerConnection) -> None:
         peer = Peer(socket, len(self.peers) + 1)

@@ -12,7 +12,7 @@
     ├── SessionReplaced         another connection has taken the session over
     ├── ServerError             the server's own `error`
     │   ├── SessionLost         the server no longer has the session
-    │   └── TurnFailed          the turn ended with `failed`; has the partial reply
+    │   └── TurnFailed          the turn failed; has the partial reply
     ├── EventGap                events of a turn never came
     ├── AnswerTimeout           no answer in time
     └── ProtocolViolation       what came is not Parley's protocol
@@ -187,7 +187,9 @@ class SessionLost(ServerError):
 
 
 class TurnFailed(ServerError):
-    """The turn ended with the reason `failed`. When `retryable`, `Turn.retry` may help.
+    """The turn ended with the reason `failed`, or was refused before it began.
+
+    When `retryable`, `Turn.retry` may help.
 
     Attributes:
         reply: what had come of the reply until then.

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
 from typing import Protocol
 
-from parley_client.errors import AnswerTimeout, EventGap, ParleyClientError, ServerError, TurnFailed
+from parley_client.errors import AnswerTimeout, EventGap, ParleyClientError, TurnFailed
 from parley_client.messages import Error, Restarted, Transcript, TurnEnd, TurnEvent
 from parley_client.options import Timeouts
 from parley_client.ordering import TurnOrder
@@ -170,12 +170,10 @@ class Turn:
         return self._utterance_over
 
     @property
-    def retry_as(self) -> int | None:
-        """Which attempt a retry would be; None when there is nothing to retry."""
-        if self._builder.end is not None and self._builder.end.reason == "failed":
-            return self.attempt + 1
-        # a turn that was refused has never run
-        return self.attempt if isinstance(self._failure, ServerError) else None
+    def failed(self) -> bool:
+        """Whether the server could not do it, or would not: only then may it be tried again."""
+        ended = self._builder.end is not None and self._builder.end.reason == "failed"
+        return ended or isinstance(self._failure, TurnFailed)
 
     def restart(self, attempt: int) -> None:
         """Forget what came: the turn is sent once more."""
@@ -218,7 +216,7 @@ class Turn:
         if self._order.delivered or mendable:
             self._notify()
         else:
-            self.fail(ServerError(error))
+            self.fail(TurnFailed(error, self.so_far))
 
     def stray_error(self, error: Error) -> None:
         """An error that may or may not be about this turn: told if no answer comes."""

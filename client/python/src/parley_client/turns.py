@@ -94,9 +94,9 @@ class Turns:
     def retry(self, turn: Turn) -> None:
         """Send a turn that failed once more."""
         self._out.check_open()
-        attempt = turn.retry_as
-        if attempt is None:
+        if not turn.failed:
             raise BadInput("Only a turn that has failed can be tried again.")
+        attempt = turn.attempt + 1
         turn.restart(attempt)
         self._add(turn)
         self._out.spawn(self._post_all(turn.utterance.next_attempt(attempt)), turn.fail)
@@ -116,10 +116,16 @@ class Turns:
     # --- asked by the link ------------------------------------------------------
 
     def received(self) -> Position | None:
-        """How far the latest turn of which anything has come has arrived."""
-        if self._heard is None:
+        """How far the oldest unfinished turn has arrived, or else the latest one.
+
+        The server takes everything of the turns before this one for arrived.
+        """
+        turns = self._turns.values()
+        unfinished = (turn for turn in turns if not turn.done and turn.utterance.opened)
+        turn = next(unfinished, self._heard)
+        if turn is None:
             return None
-        return Position(self._heard.turn_id, self._heard.received_seq, self._heard.attempt)
+        return Position(turn.turn_id, turn.received_seq, turn.attempt)
 
     def again(self, since_s: float) -> list[Message]:
         """What unfinished turns have said that may not have arrived."""
