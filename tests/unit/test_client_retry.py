@@ -248,7 +248,7 @@ async def test_whoever_waits_for_a_turn_that_is_tried_again_gets_the_new_reply(
             return (await turn).text
 
         texts = await asyncio.gather(retrying(), waiting())
-    assert texts == [answer_to("noon?")] * 2
+    assert list(texts) == [answer_to("noon?")] * 2
 
 
 GATEWAY_ERRORS = [
