@@ -333,10 +333,13 @@ async def test_time_without_a_connection_is_no_silence_of_the_server(
         server.on("user_message", answer)
         await server.peers[0].cut()
         await server.wait_for("init", connection=2)
+        meanwhile = conversation.say("still there?")
         await asyncio.sleep(0.2)  # longer than an answer may take
         assert not turn.done
+        assert not meanwhile.done
         gate.set()
         assert (await turn).text == answer_to("hello")
+        assert (await meanwhile).text == answer_to("still there?")
 
 
 def _lost(code: str) -> Json:

@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from parley_client import (
+    AnswerTimeout,
     BadInput,
     Conversation,
     Reconnect,
     ReplyText,
     Restarted,
     ServerError,
+    Timeouts,
     TurnEnd,
     TurnFailed,
 )
@@ -325,3 +327,15 @@ async def test_speech_that_the_gateway_lost_is_sent_again(server: ScriptedServer
     count = server.messages("audio_end")[0]["chunks"]
     seqs = [m["seq"] for m in server.messages("audio_chunk")]
     assert seqs == [*range(1, count + 1)] * 2
+
+
+async def test_speech_too_is_sent_again_twice_at_most(server: ScriptedServer) -> None:
+    async def crash(peer: Peer, message: Json) -> None:
+        await peer.send({"message": "Internal server error", "connectionId": "c"})
+
+    server.on("audio_start", crash)
+    timeouts = Timeouts(answer_s=2.0)  # four times the wait before something is sent again
+    async with Conversation.connect(server.url, timeouts=timeouts) as conversation:
+        with pytest.raises(AnswerTimeout, match="Internal server error"):
+            await conversation.speak(tone("fox"), real_time=False)
+    assert len(server.messages("audio_start")) == 3

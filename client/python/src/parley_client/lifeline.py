@@ -43,8 +43,8 @@ class User(Protocol):
     async def resume(self, connection: Connection, suspect_since_s: float) -> None:
         """This connection is ready; what was sent since then may not have arrived."""
 
-    def dispatch(self, event: ServerEvent, *, switching: bool) -> None:
-        """Something came; while `switching`, a second connection is being greeted."""
+    def dispatch(self, event: ServerEvent) -> None:
+        """Something came. What this raises ends the connection."""
 
     def ask(self, turn_id: str | None) -> None:
         """It is time for a ping."""
@@ -146,7 +146,8 @@ class Lifeline:
         try:
             await _first(receiving, successor, helpers)
             if self._switching:
-                # the server ends this connection while it answers on the next
+                # The server ends this connection while it answers on the next: that
+                # it was replaced, and by whom, is known.
                 await asyncio.wait({successor})
             if successor.done():
                 return successor.result()
@@ -167,7 +168,7 @@ class Lifeline:
             event = await connection.receive()
             silence.heard(self._loop.time())
             if event is not None:
-                self._user.dispatch(event, switching=self._switching)
+                self._user.dispatch(event)
 
     async def _watch(self, silence: Silence) -> None:
         while True:
@@ -257,7 +258,7 @@ class Lifeline:
         if isinstance(event, Error) and event.turn_id is None:
             raise (SessionLost if event.code in SessionLost.CODES else ServerError)(event)
         if event is not None:  # a running turn may find the new connection before `ready` does
-            self._user.dispatch(event, switching=False)
+            self._user.dispatch(event)
 
     def _retire(self, connection: Connection) -> None:
         closing = asyncio.create_task(connection.close())

@@ -181,7 +181,7 @@ class Link:
             ping["turn_id"] = turn_id
         self.spawn(self._outgoing.post(ping, always=True))
 
-    def dispatch(self, event: ServerEvent, *, switching: bool) -> None:
+    def dispatch(self, event: ServerEvent) -> None:
         """Give an event to whom it concerns.
 
         Raises:
@@ -189,11 +189,10 @@ class Link:
         """
         match event:
             case SessionEnded(reason="replaced"):
-                if not switching:  # else this client itself is the other connection
-                    raise SessionReplaced(
-                        "Another connection has taken this session over. "
-                        "Open a new conversation to go on here."
-                    )
+                raise SessionReplaced(
+                    "Another connection has taken this session over. "
+                    "Open a new conversation to go on here."
+                )
             case SessionEnded():
                 self._requests.answer(event)
                 raise ConversationClosed("The session has ended.")

@@ -156,12 +156,12 @@ class Turn:
     @property
     def started(self) -> bool:
         """Whether the server has sent anything of this attempt."""
-        return bool(self._events)
+        return self._order.delivered > 0
 
     @property
     def unheard(self) -> bool:
         """Whether some message of it may still be of use to the server."""
-        understood = self._utterance_over.is_set() if self.spoken else self._order.delivered > 0
+        understood = self._utterance_over.is_set() if self.spoken else self.started
         return not self.done and (not understood or self.utterance.interrupted)
 
     @property
@@ -213,7 +213,7 @@ class Turn:
         self._events.append(error)
         self._builder.errors.append(error)
         mendable = error.code == "audio_gap" or _is_about_one_message(error)
-        if self._order.delivered or mendable:
+        if self.started or mendable:
             self._notify()
         else:
             self.fail(TurnFailed(error, self.so_far))

@@ -174,7 +174,7 @@ class Turns:
         """A turn that had begun cannot go on in another session; the others begin there."""
         self._heard = None
         for turn in list(self._turns.values()):
-            if turn.received_seq > 0:
+            if turn.started:
                 turn.fail(reason)
 
     def on_closed(self, reason: ParleyClientError) -> None:
