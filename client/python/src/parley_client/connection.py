@@ -83,7 +83,11 @@ class Connection:
             raise BadInput(f"{shown} cannot be connected to: {invalid}.") from None
         except ProxyError as failed:
             raise ConnectFailed(f"The proxy in the way to {shown} refused: {failed}.") from None
-        except (InvalidMessage, InvalidHandshake, EOFError):
+        except (InvalidMessage, InvalidHandshake, EOFError) as failed:
+            if isinstance(failed.__cause__ or failed, EOFError):
+                raise ConnectFailed(
+                    f"{shown} closed the connection before it had answered."
+                ) from None
             raise ConnectFailed(
                 f"What answers at {shown} is not a WebSocket server. Check the URL and its port.",
                 retryable=False,
