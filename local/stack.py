@@ -16,13 +16,26 @@ from typing import Any
 import trustme
 from aiohttp import web
 
+from local.callers import callers_of
+from local.faults import routes as fault_routes
+from local.faults.faults import Faults
+from local.faults.latency import Latency
+from local.faults.plan import Plan
 from local.gateway import management, static
 from local.gateway.connections import Connections
 from local.gateway.static import Mount
+from local.gateway.traffic import Traffic
 from local.gateway.websocket import Limits, WebSocketGateway
+from local.inspector import routes as inspector_routes
+from local.inspector.journal import Journal
+from local.permissions import web as permissions
+from local.permissions.guard import Guard
+from local.permissions.identities import Directory
 from local.runtime import invoke_api
-from local.runtime.service import CONCURRENCY, LambdaService
+from local.runtime.environment import Surroundings
+from local.runtime.service import LambdaService, ServiceOptions
 from local.services.aws import AwsServices
+from local.template.intrinsics import ACCOUNT_ID
 from local.template.model import Function, Stack
 from local.template.reader import read_stack
 from local.workspace import Workspace
@@ -46,8 +59,13 @@ class Options:
         prewarm: environments that each function has from the start.
         environment: variables over the template's, by logical id of the function;
             `Parameters` for all of them.
-        concurrency: how many invocations may run at a time in the account.
-        log: takes a source (a function, or `gateway`) and a line.
+        lambda_options: concurrency of the account, reloading, retries.
+        freeze: whether environments stand still between invocations.
+        limit_memory: whether one that uses more than `MemorySize` is killed.
+        faults: what goes wrong from the start.
+        latency: that is added to what API Gateway does.
+        iam: whether functions may do only what their roles allow.
+        log: takes a source (a function, `gateway` or `permissions`) and a line.
     """
 
     template: Path
@@ -61,7 +79,12 @@ class Options:
     dynamodb_endpoint: str = ""
     environment: dict[str, dict[str, str]] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
-    concurrency: int = CONCURRENCY
+    lambda_options: ServiceOptions = field(default_factory=ServiceOptions)
+    freeze: bool = True
+    limit_memory: bool = True
+    faults: Plan = field(default_factory=Plan)
+    latency: Latency = field(default_factory=Latency)
+    iam: bool = True
     log: Callable[[str, str], None] = lambda _source, _line: None
 
 
@@ -75,12 +98,16 @@ class LocalStack:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._services = AwsServices(options.dynamodb_endpoint)
+        self._services = AwsServices(options.dynamodb_endpoint, self._refused)
+        self._guard = Guard(Directory())
+        self._credentials: dict[str, dict[str, str]] = {}
         self._workspace = Workspace()
         self._sockets: list[socket.socket] = []
         self._runner: web.AppRunner | None = None
         self._lambda: LambdaService | None = None
         self._gateway: WebSocketGateway | None = None
+        self.journal = Journal()
+        self.faults = Faults(options.faults, self._fault)
         self.stack: Stack
         self.info: dict[str, Any] = {}
 
@@ -117,6 +144,7 @@ class LocalStack:
             await asyncio.gather(starting, return_exceptions=True)
             raise
         await starting
+        await self._give_credentials()
         tls, ca_bundle = self._certificate()
         host = DEFAULT_HOST if options.host in ("0.0.0.0", "::", "") else options.host
         lambda_endpoint = f"http://{host}:{port}"
@@ -124,7 +152,15 @@ class LocalStack:
         variables = self._services.variables(
             options.region, lambda_endpoint, f"https://{domain_name}", str(ca_bundle)
         )
-        self._lambda = LambdaService(self._functions(), variables, options.log, options.concurrency)
+        around = Surroundings(
+            endpoints=variables,
+            folder=self._workspace.folder,
+            log=options.log,
+            observe=self.journal.add,
+            freeze=options.freeze,
+            limit_memory=options.limit_memory,
+        )
+        self._lambda = LambdaService(self._functions(), around, options.lambda_options, self.faults)
         self.info = self._info(port, tls_port, lambda_endpoint, str(ca_bundle))
         app = self._application(self._lambda, domain_name)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
@@ -135,13 +171,41 @@ class LocalStack:
             await web.SockSite(self._runner, bound, ssl_context=tls).start()
         await asyncio.gather(creating, self._lambda.start(options.prewarm))
 
+    async def _give_credentials(self) -> None:
+        """Give every function those of its role; one set for all if permissions are off."""
+        options = self._options
+        if options.iam and options.dynamodb_endpoint:
+            # DynamoDB Local keeps a database for each access key id.
+            self.stack.notices.append(
+                "Permissions are not checked: the functions share one access key for the "
+                "DynamoDB that --dynamodb-endpoint names."
+            )
+        elif options.iam:
+            callers = callers_of(self.stack)
+            self.stack.notices.extend(callers.notices)
+            self._guard = Guard(callers.directory)
+            self._credentials = {
+                logical_id: credentials.variables()
+                for logical_id, credentials in callers.credentials.items()
+            }
+            await self._services.permit(callers.directory)
+
+    def _refused(self, sentence: str) -> None:
+        self._options.log("permissions", sentence)
+
     def _functions(self) -> list[Function]:
         """The functions, with the options' variables, and with inline code in a folder."""
         given = self._options.environment
         functions = []
         for function in self.stack.functions:
-            own = {**given.get("Parameters", {}), **given.get(function.logical_id, {})}
-            function = replace(function, environment={**function.environment, **own})
+            own = {
+                **function.environment,
+                **given.get("Parameters", {}),
+                **given.get(function.logical_id, {}),
+            }
+            variables = {name: self._local(value) for name, value in own.items()}
+            credentials = self._credentials.get(function.logical_id, {})
+            function = replace(function, environment={**variables, **credentials})
             if function.inline:
                 folder = self._workspace.folder / function.logical_id
                 folder.mkdir()
@@ -150,10 +214,14 @@ class LocalStack:
             functions.append(function)
         return functions
 
+    def _local(self, text: str) -> str:
+        return self._services.local(text, self._options.region)
+
     def _application(self, service: LambdaService, domain_name: str) -> web.Application:
         options = self._options
         apis = {api.stage: api for api in self.stack.apis}
         connections = Connections()
+        traffic = Traffic(connections, self.faults, self.journal.add, options.latency)
         self._gateway = WebSocketGateway(
             apis,
             service,
@@ -161,11 +229,25 @@ class LocalStack:
             domain_name,
             options.limits,
             lambda line: options.log("gateway", line),
+            traffic,
         )
-        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_no_other_sockets])
+        api_ids = {stage: api.api_id for stage, api in apis.items()}
+        ask_first = permissions.permissions(self._guard, ACCOUNT_ID, api_ids, self._refused)
+        app = web.Application(
+            client_max_size=MAX_BODY_BYTES,
+            middlewares=[
+                _no_other_sockets,
+                inspector_routes.own_pages_only,
+                traffic.middleware(),
+                ask_first,
+            ],
+        )
         app.add_routes(invoke_api.routes(service))
         app.add_routes(management.routes(apis, connections))
+        app.add_routes(permissions.control(self._guard, self._services.permit))
         app.router.add_get("/_local/stack.json", self._describe)
+        app.add_routes(fault_routes.routes(self.faults))
+        app.add_routes(inspector_routes.routes(self.journal))
         if apis:
             stages = "|".join(apis)
             app.router.add_get(f"/{{stage:{stages}}}", self._gateway.handle)
@@ -173,6 +255,11 @@ class LocalStack:
         if not options.mounts and apis:
             app.router.add_get("/{stage}", self._gateway.handle)
         return app
+
+    def _fault(self, kind: str, to: str) -> None:
+        """A fault has happened."""
+        self._options.log("faults", f"{kind} {to}")
+        self.journal.add("fault", {"fault": kind, "to": to})
 
     async def _stop(self) -> None:
         if self._gateway is not None:
@@ -252,10 +339,11 @@ class LocalStack:
             "management_url": f"https://localhost:{tls_port}/{stage}",
             "apis": apis,
             "static_url": f"http://localhost:{port}/",
+            "inspector_url": f"http://localhost:{port}/_local",
             "lambda_endpoint": lambda_endpoint,
             "aws_endpoint": self._services.endpoint,
             "dynamodb_endpoint": self._services.dynamodb_endpoint,
-            "outputs": self.stack.outputs,
+            "outputs": {name: self._local(text) for name, text in self.stack.outputs.items()},
             "functions": {f.logical_id: f.name for f in self.stack.functions},
             "tables": {table.logical_id: table.name for table in self.stack.tables},
             "ca_bundle": ca_bundle,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from local.gateway.connections import Connection, Connections
 from local.gateway.events import Caller, connect_event, disconnect_event, message_event
 from local.gateway.identifiers import new_id, now_ms
 from local.gateway.selection import selected_key
-from local.runtime.runtime_api import Result
+from local.gateway.traffic import Traffic
+from local.runtime.call import Result
 from local.runtime.service import LambdaService, Throttled, UnknownFunction
 from local.template.model import Route, WebSocketApi
 
@@ -52,6 +54,7 @@ class WebSocketGateway:
         apis: by stage; one API for each stage.
         domain_name: what events say the API's host is.
         log: told what the gateway did.
+        traffic: what messages pass through, and who is told of connections.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class WebSocketGateway:
         domain_name: str,
         limits: Limits,
         log: Callable[[str], None],
+        traffic: Traffic,
     ) -> None:
         self._apis = apis
         self._service = service
@@ -69,6 +73,7 @@ class WebSocketGateway:
         self._domain_name = domain_name
         self._limits = limits
         self._log = log
+        self._traffic = traffic
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -83,6 +88,7 @@ class WebSocketGateway:
         status, protocol = await self._connect(api, caller, request)
         if not 200 <= status < 300:
             self._log(f"{caller.connection_id} refused with {status}")
+            self._traffic.refused(caller, status)
             return web.Response(status=status)
         socket = web.WebSocketResponse(
             compress=False,
@@ -98,9 +104,10 @@ class WebSocketGateway:
             self._start(self._disconnect(api, caller, *ABNORMAL))
             return socket
         await socket.prepare(request)
-        connection = Connection(caller, socket)
+        connection = Connection(caller, socket, transport=request.transport)
         self._connections.add(connection)
         self._log(f"{caller.connection_id} connected")
+        self._traffic.opened(connection)
         watching = asyncio.create_task(self._watch(connection))
         code, reason = ABNORMAL
         try:
@@ -109,6 +116,7 @@ class WebSocketGateway:
             watching.cancel()
             self._connections.remove(connection)
             self._log(f"{caller.connection_id} disconnected {code} {reason}")
+            self._traffic.closed(caller, code, reason)
             if not self._stopping:
                 self._start(self._disconnect(api, caller, code, reason))
         return socket
@@ -165,7 +173,8 @@ class WebSocketGateway:
             if message.type is WSMsgType.TEXT:
                 connection.last_active_ms = now_ms()
                 self._remark_on(connection, message.data)
-                self._start(self._message(api, connection, message.data))
+                handle = functools.partial(self._message, api, connection, message.data)
+                self._start(self._traffic.deliver(connection, message.data, handle))
             elif message.type is WSMsgType.BINARY:
                 await connection.close(WSCloseCode.UNSUPPORTED_DATA, "Binary is not supported")
                 return 1003, "Binary is not supported"
@@ -200,7 +209,9 @@ class WebSocketGateway:
         if result.error:
             await self._error(connection, "Internal server error", request_id)
         elif route.two_way:
-            await connection.send(str(_object(result).get("body") or ""))
+            frame = str(_object(result).get("body") or "")
+            self._traffic.answered(connection.caller, frame)
+            await connection.send(frame)
 
     async def _disconnect(self, api: WebSocketApi, caller: Caller, code: int, reason: str) -> None:
         route = api.routes.get("$disconnect")
@@ -216,10 +227,12 @@ class WebSocketGateway:
 
     async def _error(self, connection: Connection, message: str, request_id: str) -> None:
         """API Gateway's own error frame, spaced as it spaces it."""
-        await connection.send(
+        frame = (
             f'{{"message": "{message}", "connectionId":"{connection.caller.connection_id}", '
             f'"requestId":"{request_id}"}}'
         )
+        self._traffic.answered(connection.caller, frame)
+        await connection.send(frame)
 
     def _remark_on(self, connection: Connection, body: str) -> None:
         if len(body) > FRAME_BYTES and not connection.warned:

@@ -10,14 +10,16 @@ from typing import Any
 from local.template.apis import ApiReader
 from local.template.generated import generated_secret
 from local.template.intrinsics import ACCOUNT_ID, PARTITION, URL_SUFFIX, Resolver, TemplateError
+from local.template.invocation import dead_letter, event_invokes, unserved_destinations
 from local.template.model import Function, Secret, Stack, Table, WebSocketApi
 from local.template.references import STACK_NAME, References
+from local.template.resources import StoredResourceReader
+from local.template.roles import RoleReader
 from local.template.transform import Transformed, transformed
 
 DEFAULT_TIMEOUT_S = 3.0
 DEFAULT_MEMORY_MB = 128
-DEFAULT_ASYNC_RETRIES = 2
-"""Lambda's own defaults ("Configuring error handling settings for asynchronous invocations")."""
+"""Lambda's own defaults ("Configuring AWS Lambda functions")."""
 
 _SERVED = frozenset(
     {
@@ -33,7 +35,16 @@ _SERVED = frozenset(
         "AWS::Lambda::LayerVersion",
         "AWS::Lambda::EventInvokeConfig",
         "AWS::DynamoDB::Table",
+        "AWS::IAM::ManagedPolicy",
+        "AWS::IAM::Policy",
+        "AWS::IAM::Role",
+        "AWS::IAM::RolePolicy",
+        "AWS::S3::Bucket",
         "AWS::SecretsManager::Secret",
+        "AWS::SNS::Subscription",
+        "AWS::SNS::Topic",
+        "AWS::SQS::Queue",
+        "AWS::SSM::Parameter",
     }
 )
 _WITHOUT_EFFECT = frozenset(
@@ -43,11 +54,6 @@ _WITHOUT_EFFECT = frozenset(
         "AWS::CloudWatch::Alarm",
         "AWS::CloudWatch::CompositeAlarm",
         "AWS::CloudWatch::Dashboard",
-        "AWS::IAM::ManagedPolicy",
-        "AWS::IAM::Policy",
-        "AWS::IAM::Role",
-        "AWS::KMS::Alias",
-        "AWS::KMS::Key",
         "AWS::Lambda::Permission",
         "AWS::Logs::LogGroup",
         "AWS::Logs::MetricFilter",
@@ -118,7 +124,15 @@ class _Reader:
             for logical_id, properties in self._of("AWS::Lambda::Function").items()
             if (function := self._function(logical_id, properties, apis)) is not None
         ]
+        self._notices += unserved_destinations(
+            self._of("AWS::Lambda::EventInvokeConfig"),
+            {function.logical_id: function.dead_letter for function in functions},
+        )
         secrets = [self._secret(*item) for item in self._of("AWS::SecretsManager::Secret").items()]
+        readers = (self._of, self._references.ref, self._references.name)
+        role_reader, stored_reader = RoleReader(*readers), StoredResourceReader(*readers)
+        roles, stored = role_reader.roles(), stored_reader.resources()
+        self._notices += [*role_reader.notices, *stored_reader.notices]
         outputs = self._outputs(apis)
         not_served = [
             f"{logical_id}: {resource['Type']} is not served here."
@@ -140,6 +154,8 @@ class _Reader:
             functions=functions,
             tables=tables,
             secrets=secrets,
+            roles=roles,
+            stored=stored,
             outputs=outputs,
             notices=[*not_served, *api_reader.notices, *self._notices, *made_up],
         )
@@ -193,7 +209,6 @@ class _Reader:
             memory_mb=int(properties.get("MemorySize", DEFAULT_MEMORY_MB)),
             reserved_concurrency=None if concurrency is None else int(concurrency),
             aliases=frozenset(self._aliases(name)),
-            retries=self._retries(name),
             published=any(
                 version["FunctionName"] == name
                 for version in self._of("AWS::Lambda::Version").values()
@@ -201,6 +216,9 @@ class _Reader:
             snap_start=(properties.get("SnapStart") or {}).get("ApplyOn") == "PublishedVersions",
             log_format=str(logging.get("LogFormat", "Text")),
             inline=inline,
+            event_invokes=event_invokes(self._of("AWS::Lambda::EventInvokeConfig"), name),
+            dead_letter=dead_letter(properties),
+            role=str(properties.get("Role", "")),
         )
 
     def _layers(self, function: str, references: list[str]) -> list[Path]:
@@ -231,14 +249,6 @@ class _Reader:
             for alias in self._of("AWS::Lambda::Alias").values()
             if alias["FunctionName"] == function_name
         ]
-
-    def _retries(self, function_name: str) -> int:
-        for logical_id, settings in self._of("AWS::Lambda::EventInvokeConfig").items():
-            if settings["FunctionName"] == function_name:
-                if settings.get("DestinationConfig"):
-                    self._notices.append(f"{logical_id}: destinations are not served here.")
-                return int(settings.get("MaximumRetryAttempts", DEFAULT_ASYNC_RETRIES))
-        return DEFAULT_ASYNC_RETRIES
 
     # --- data -----------------------------------------------------------------------
 

@@ -75,6 +75,7 @@ class RawClient:
         self._others: asyncio.Queue[Event] = asyncio.Queue()
         self._changed = asyncio.Event()
         self._counter = itertools.count(1)
+        self.acknowledges = True
         self.ready: Event = {}
         self.audio_ended_at = 0.0
 
@@ -91,6 +92,8 @@ class RawClient:
                 reply.events.append(event)
                 reply.times.append(time.monotonic())
                 if event["type"] == "turn_end":
+                    if self.acknowledges:
+                        await self.send(type="ack", turn_id=event["turn_id"], seq=event["seq"])
                     self._ended[event["turn_id"]].set()
             else:
                 self._others.put_nowait(event)

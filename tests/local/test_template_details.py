@@ -295,17 +295,20 @@ def test_an_integration_of_another_kind_is_named_and_cannot_be_invoked(tmp_path:
 
 
 def test_an_attribute_that_is_not_known_is_a_placeholder_and_named(tmp_path: Path) -> None:
-    variables = {"QUEUE": {"Fn::GetAtt": ["Q", "Arn"]}, "ROLE": {"Fn::GetAtt": ["FRole", "Arn"]}}
+    variables = {"STREAM": {"Fn::GetAtt": ["Q", "Arn"]}, "ROLE": {"Fn::GetAtt": ["FRole", "Arn"]}}
     stack = read(
         tmp_path,
-        {"Q": {"Type": "AWS::SQS::Queue"}, "F": function(Environment={"Variables": variables})},
+        {
+            "Q": {"Type": "AWS::Kinesis::Stream"},
+            "F": function(Environment={"Variables": variables}),
+        },
     )
     environment = stack.functions[0].environment
-    assert environment["QUEUE"] == "arn:aws:sqs:eu-west-1:123456789012:local-Q"
+    assert environment["STREAM"] == "arn:aws:kinesis:eu-west-1:123456789012:local-Q"
     assert environment["ROLE"] == "arn:aws:iam::123456789012:role/local-FRole"
     assert stack.notices == [
-        "Q: AWS::SQS::Queue is not served here.",
-        "Q.Arn (AWS::SQS::Queue) is not known here; a placeholder stands for it.",
+        "Q: AWS::Kinesis::Stream is not served here.",
+        "Q.Arn (AWS::Kinesis::Stream) is not known here; a placeholder stands for it.",
     ]
 
 
@@ -342,3 +345,10 @@ def test_two_apis_with_the_same_stage_are_not_mixed_up(tmp_path: Path) -> None:
     stack = read(tmp_path, {"A": api({"go": ROUTE}), "B": api({"go": ROUTE}), "F": function()})
     assert [found.logical_id for found in stack.apis] == ["A"]
     assert stack.notices == ["B: A has a stage 'dev' too; only that one is served here."]
+
+
+def test_functions_may_share_their_properties_by_a_yaml_anchor(tmp_path: Path) -> None:
+    shared = function()
+    stack = read(tmp_path, {"F": shared, "G": shared})  # dumped as an anchor and an alias
+    assert "*id" in (tmp_path / "template.yaml").read_text()
+    assert [found.code for found in stack.functions] == [tmp_path / "code"] * 2
