@@ -306,3 +306,27 @@ async def test_a_change_that_finds_nobody_keeps_the_connection_it_has(
         await server.wait_for("init", 2)
         assert server.refusals == []
         assert (await conversation.say("hello")).text == answer_to("hello")
+
+
+async def test_a_connection_that_takes_nothing_more_does_not_hold_the_speaker_up(
+    server: ScriptedServer,
+) -> None:
+    async def stop_reading(peer: Peer, message: Json) -> None:
+        if peer.number == 1:
+            peer.socket.transport.pause_reading()
+
+    async def reply(peer: Peer, message: Json) -> None:
+        await peer.send(*reply_events(message["turn_id"], "Heard."))
+
+    server.on("audio_start", stop_reading)
+    server.on("audio_end", reply)
+    pcm = bytes(20_480) * 400  # more than the buffers on the way can hold
+    roomy = Reconnect(base_s=0.01, cap_s=0.02, stable_s=0.0, queue_bytes=16_000_000)
+    timeouts = Timeouts(ask_s=0.2, silence_s=0.4)
+    async with Conversation.connect(server.url, reconnect=roomy, timeouts=timeouts) as talking:
+        turn = talking.speak(pcm, chunk_ms=640, real_time=False)
+        assert (await turn).text == "Heard."
+    assert len(server.messages("audio_chunk", connection=1)) < 400
+    await server.peers[0].cut()
+    again = {message["seq"] for message in server.messages("audio_chunk", connection=2)}
+    assert again == set(range(1, 401))
