@@ -32,6 +32,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         connection_id=request["connectionId"],
         endpoint=endpoint_url(request["domainName"], request["stage"], deployment.custom_domain),
         received_at_ms=request["requestTimeEpoch"],
+        message_id=request.get("messageId", ""),
     )
     try:
         refused = messages.handle(envelope, event.get("body") or "")

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
@@ -178,8 +179,12 @@ class WebSocketGateway:
                 connection.last_active_ms = now_ms()
                 if connection.closing is None:
                     self._remark_on(connection, message.data)
+                    route = _route(api, message.data)
+                    key = route.key if route is not None else ""
+                    # Made here: a message that is delayed or comes twice is one message.
+                    event = message_event(connection.caller, key, message.data)
                     handle = functools.partial(
-                        self._message, api, connection, message.data, in_order
+                        self._message, api, connection, route, event, in_order
                     )
                     self._start(self._traffic.deliver(connection, message.data, handle))
             elif message.type is WSMsgType.PING:
@@ -193,21 +198,31 @@ class WebSocketGateway:
                 return connection.closing or (self._lost if ended is _LOST else ended)
 
     async def _message(
-        self, api: WebSocketApi, connection: Connection, body: str, in_order: asyncio.Lock
+        self,
+        api: WebSocketApi,
+        connection: Connection,
+        route: Route | None,
+        event: dict[str, Any],
+        in_order: asyncio.Lock,
     ) -> None:
         if self._assumptions.serialize:
             async with in_order:
-                await self._answer(api, connection, body)
+                await self._answer(api, connection, route, event)
         else:
-            await self._answer(api, connection, body)
+            await self._answer(api, connection, route, event)
 
-    async def _answer(self, api: WebSocketApi, connection: Connection, body: str) -> None:
-        route = _route(api, body)
-        if route is None:
-            await self._error(connection, "Forbidden", new_id())
-            return
-        event = message_event(connection.caller, route.key, body)
+    async def _answer(
+        self,
+        api: WebSocketApi,
+        connection: Connection,
+        route: Route | None,
+        event: dict[str, Any],
+    ) -> None:
         request_id = event["requestContext"]["requestId"]
+        if route is None:
+            await self._error(connection, "Forbidden", request_id)
+            return
+        body = event["body"]
         if not self._throttle.route((api.api_id, api.stage, route.key), route.rate):
             await self._error(connection, self._assumptions.throttle_message, request_id)
             return

@@ -35,6 +35,11 @@ class Attempt:
         """The reply's audio."""
         return b"".join(e.audio for e in self.events if isinstance(e, Audio))
 
+    def heard(self, played_ms: float) -> str:
+        """The words whose audio had ended when so much had been played."""
+        words = [word for e in self.events if isinstance(e, Audio) for word in e.words]
+        return " ".join(word.text for word in words if word.end_ms <= played_ms)
+
     @property
     def voiceless(self) -> bool:
         """Whether speech failed on the way, as the protocol allows."""
@@ -50,6 +55,8 @@ class TurnRecord:
     attempts: list[Attempt] = field(default_factory=list)
     longest_silence_s: float = 0.0
     problem: str = ""
+    interrupted_ms: float | None = None
+    """How much of the last attempt's reply had been played when the user interrupted it."""
 
     @property
     def end(self) -> TurnEnd | None:
@@ -128,10 +135,16 @@ class Ledger:
             reply = kept.get((record.turn_id, "assistant"))
             if end is None or end.reason == "failed":
                 continue
-            said = (reply.text, reply.heard) if reply is not None else ("", None)
-            if said != (end.text, end.heard):
+            kept_text, kept_heard = (reply.text, reply.heard) if reply else ("", end.heard)
+            heard = [end.heard]
+            if record.interrupted_ms is not None:  # perhaps after the turn had ended
+                heard.append(record.attempts[-1].heard(record.interrupted_ms))
+            if kept_text != end.text or kept_heard not in heard:
                 self.verdict.history_differs += 1
-                self._note(record, f"the history has {said}, the client {(end.text, end.heard)}")
+                self._note(
+                    record,
+                    f"the history has {(kept_text, kept_heard)}, the client {(end.text, heard)}",
+                )
 
     def _judge_numbers(self, record: TurnRecord, attempt: Attempt) -> None:
         numbers = [event.seq for event in attempt.events if event.seq]

@@ -15,14 +15,14 @@ _PROVIDER_FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("llm", {"status": 500}),
     ("llm", {"status": 429}),
     ("llm", {"refuse": True}),
-    ("llm", {"stall": True}),
-    ("llm", {"cut": True}),
+    ("llm", {"stall": "before"}),
+    ("llm", {"cut": 3}),
     ("tts", {"status": 500}),
     ("tts", {"refuse": True}),
-    ("tts", {"stall": True}),
-    ("tts", {"cut": True}),
+    ("tts", {"stall": "before"}),
+    ("tts", {"cut": 1}),
     ("stt", {"status": 500}),
-    ("stt", {"cut": True}),
+    ("stt", {"cut": 1}),
 )
 
 

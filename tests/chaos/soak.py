@@ -24,6 +24,7 @@ RECONNECT = Reconnect(attempts=40, base_s=0.05, cap_s=1.0, stable_s=1.0)
 TIMEOUTS = Timeouts(connect_s=6, request_s=6, answer_s=30, gap_s=2, ask_s=3, silence_s=6)
 MAX_RETRIES = 8
 TURN_LIMIT_S = 90.0
+PLAYED_MS = 400.0
 PARAMETERS = {"ProviderTimeoutSeconds": "4", "HedgeAfterSeconds": "1", "HistoryMessages": "200"}
 
 
@@ -75,8 +76,8 @@ class Session:
         if plan.cut_after == 0:
             wire.cut(away_s=plan.away_s, again=plan.cut_again)
         for _ in range(MAX_RETRIES):
-            await self._follow(turn, wire, record)
             try:
+                await self._follow(turn, wire, record)
                 await turn
                 return
             except TurnFailed as failed:
@@ -90,11 +91,13 @@ class Session:
         clock = asyncio.get_running_loop().time
         attempt = Attempt(turn.attempt)
         record.attempts.append(attempt)
+        record.interrupted_ms = None
         last_s = clock()
         async for event in turn:
             if isinstance(event, Restarted):
                 attempt = Attempt(event.attempt)
                 record.attempts.append(attempt)
+                record.interrupted_ms = None
                 continue
             speaking = record.plan.spoken and not turn.utterance_over.is_set()
             if not speaking:
@@ -111,7 +114,8 @@ class Session:
         audio = sum(isinstance(event, Audio) for event in attempt.events)
         ended = isinstance(attempt.events[-1], TurnEnd)
         if plan.interrupt_after == audio and not ended and isinstance(attempt.events[-1], Audio):
-            await turn.interrupt(100.0)
+            record.interrupted_ms = PLAYED_MS
+            await turn.interrupt(PLAYED_MS)
 
     async def _remember(self, resume: dict[str, Any]) -> None:
         """The server's own history, over a connection that nothing breaks."""

@@ -16,6 +16,7 @@ class Wire:
         self._writers: set[asyncio.StreamWriter] = set()
         self._closed_until_s = 0.0
         self._cut_next = False
+        self._serving: set[asyncio.Task[None]] = set()
         self.port = 0
         self.cuts = 0
 
@@ -36,8 +37,16 @@ class Wire:
             writer.transport.abort()
         self._writers.clear()
 
+    async def idle(self) -> None:
+        """Wait until every connection is over."""
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Relay one connection."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         if asyncio.get_running_loop().time() < self._closed_until_s:
             writer.transport.abort()
             return
@@ -45,19 +54,17 @@ class Wire:
         there_reader, there = await asyncio.open_connection(self._host, self._port)
         self._writers |= {writer, there}
         back = asyncio.create_task(self._relay(there_reader, writer, cut_soon=cut_soon))
-        try:
-            await self._relay(reader, there)
-        finally:
-            for each in (writer, there):
-                self._writers.discard(each)
-                each.transport.abort()
-            await asyncio.gather(back, return_exceptions=True)
+        await self._relay(reader, there)
+        for each in (writer, there):
+            self._writers.discard(each)
+            each.transport.abort()
+        await back
 
     async def _relay(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, cut_soon: bool = False
     ) -> None:
         pieces = 0
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             while data := await reader.read(65_536):
                 pieces += 1
                 if cut_soon and pieces == 2:  # the handshake's answer, and then `ready`
@@ -78,3 +85,4 @@ async def relayed(host: str, port: int) -> AsyncIterator[Wire]:
     finally:
         server.close()
         wire.cut()
+        await wire.idle()

@@ -27,7 +27,7 @@ from parley.inbox import (
     InterruptEntry,
     ResumeEntry,
 )
-from parley.items import Claim, Session, StoredFrame, TurnItem, message_key
+from parley.items import Binding, Claim, Session, StoredFrame, TurnItem, message_key
 from parley.protocol import (
     AnyServerEvent,
     AudioFormat,
@@ -85,6 +85,7 @@ class MemoryStore(Store, Turns):
 
     def __init__(self) -> None:
         self.connections: dict[str, str | None] = {}
+        self.inits: dict[str, str] = {}
         self.sessions: dict[str, Session] = {}
         self.history: dict[str, dict[str, Message]] = {}
         self.metrics: list[Any] = []
@@ -123,16 +124,21 @@ class MemoryStore(Store, Turns):
     def remove_connection(self, connection_id: str) -> None:
         self.connections.pop(connection_id, None)
 
-    def bind_connection(self, connection_id: str, session_id: str) -> bool:
+    def bind_connection(self, connection_id: str, session_id: str, message_id: str) -> bool:
         self._check("bind_connection")
         if self.connections.get(connection_id) is not None:
             return False
         self.connections[connection_id] = session_id
+        self.inits[connection_id] = message_id
         return True
 
-    def session_of(self, connection_id: str) -> str | None:
-        self._check("session_of")
-        return self.connections.get(connection_id)
+    def unbind_connection(self, connection_id: str) -> None:
+        self.connections[connection_id] = None
+
+    def binding_of(self, connection_id: str) -> Binding | None:
+        self._check("binding_of")
+        session_id = self.connections.get(connection_id)
+        return Binding(session_id, self.inits[connection_id]) if session_id else None
 
     def put_session(self, session: Session) -> None:
         self.sessions[session.session_id] = session
@@ -281,6 +287,10 @@ class MemoryStore(Store, Turns):
             self.history.setdefault(session_id, {})[key] = kept
             self.metrics.append(metrics)
             return key
+
+    def forget_reply(self, session_id: str, started_ms: int, turn_id: str) -> None:
+        key = message_key(started_ms, Message("assistant", "", turn_id))
+        self.history.get(session_id, {}).pop(key, None)
 
     def set_heard(self, session_id: str, message_key: str, heard: str) -> None:
         messages = self.history[session_id]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from parley.items import Session
+from parley.items import Binding, Session
 from parley.protocol import Message, Metrics, Settings
 from parley.store import Store
 from parley.table import Table
@@ -54,17 +54,25 @@ def said(turn_id: str, role: str, text: str = "x", heard: str | None = None) -> 
 
 def test_a_connection_is_bound_once_and_to_one_session(store: Store) -> None:
     store.add_connection("bound")
-    assert store.session_of("bound") is None
-    assert store.bind_connection("bound", "first")
-    assert not store.bind_connection("bound", "second")
-    assert store.session_of("bound") == "first"
+    assert store.binding_of("bound") is None
+    assert store.bind_connection("bound", "first", "m")
+    assert not store.bind_connection("bound", "second", "m")
+    assert store.binding_of("bound") == Binding("first", "m")
+
+
+def test_a_connection_that_was_refused_its_session_may_get_another(store: Store) -> None:
+    store.add_connection("refused")
+    store.bind_connection("refused", "first", "m")
+    store.unbind_connection("refused")
+    assert store.binding_of("refused") is None
+    assert store.bind_connection("refused", "second", "m")
 
 
 def test_a_connection_that_is_gone_has_no_session(store: Store) -> None:
     store.add_connection("brief")
-    store.bind_connection("brief", "s")
+    store.bind_connection("brief", "s", "m")
     store.remove_connection("brief")
-    assert store.session_of("brief") is None
+    assert store.binding_of("brief") is None
 
 
 def test_a_session_comes_back_as_it_was(store: Store, session: Session) -> None:
@@ -185,6 +193,21 @@ def test_what_was_heard_is_noted_on_the_reply(store: Store, session: Session) ->
     assert (message.text, message.heard) == ("One two.", "")
 
 
+def test_what_an_attempt_replied_is_forgotten_and_what_the_user_said_is_not(
+    store: Store, session: Session
+) -> None:
+    for turn in ("t1", "t2"):
+        store.put_message(session.session_id, 1, said(turn, "user"), None)
+        store.put_message(session.session_id, 1, said(turn, "assistant"), None)
+    store.forget_reply(session.session_id, 1, "t1")
+    _, history = store.conversation(session.session_id, 9)
+    assert [(m.turn_id, m.role) for m in history] == [
+        ("t1", "user"),
+        ("t2", "user"),
+        ("t2", "assistant"),
+    ]
+
+
 def test_a_message_keeps_any_text(store: Store, session: Session) -> None:
     text = "\0 \u2028 ‮ 🙂 " + "é" * 5000
     store.put_message(session.session_id, 1, said("t1", "user", text), None)
@@ -207,6 +230,6 @@ def test_a_turn_keeps_its_session_from_expiring(
 def test_a_table_that_fails_is_not_taken_for_a_condition(client: Any) -> None:
     lost = Store(Table(client, "no-such-table"))
     with pytest.raises(ClientError):
-        lost.bind_connection("c", "s")
+        lost.bind_connection("c", "s", "m")
     with pytest.raises(ClientError):
         lost.put_session(Session("s", "", "c", Settings(), "active"))

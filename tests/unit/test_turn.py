@@ -799,6 +799,20 @@ async def test_a_turn_that_failed_runs_again_when_it_is_sent_again() -> None:
     assert stage.responder.prompts[-1].history == [], "what it was asked before is asked once"
 
 
+async def test_a_second_attempt_without_a_word_leaves_no_reply_of_the_first() -> None:
+    replies: Any = [["Half an ", broken("unavailable", "reply_failed")], [asyncio.Event()]]
+    stage = Stage(responder=FakeResponder(replies), provider_timeout_s=5)
+    await stage.run()
+    assert stage.history_texts[-1] == ("assistant", "Half an ", None)
+    stage.wire = Wire()
+    running = asyncio.create_task(stage.run(received_at_ms=int(time.time() * 1000) + 5))
+    await until(lambda: len(stage.responder.prompts) == 2)
+    stage.interrupt(0)
+    await running
+    assert stage.wire.end.reason == "interrupted"
+    assert stage.history_texts == [("user", "Hello there.", None)]
+
+
 async def test_a_table_that_cannot_keep_what_was_missed_does_not_keep_the_turn() -> None:
     stage = Stage()
     stage.wire.gone_after = 0

@@ -49,7 +49,7 @@ async def test_a_healthy_turn_costs_one_write_more_than_without_replay(
         defaults=DEFAULT_SETTINGS,
         history_messages=40,
     )
-    store.bind_connection("c", "s")
+    store.bind_connection("c", "s", "m")
 
     def acknowledge(event: Any) -> None:
         if isinstance(event, TurnEnd):

@@ -25,6 +25,14 @@ from parley.protocol import Message, Settings, Word
 
 
 @dataclass(frozen=True, slots=True)
+class Binding:
+    """What a connection is bound to, and API Gateway's id of the `init` that bound it."""
+
+    session_id: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """A conversation, as the table keeps it.
 

@@ -65,11 +65,17 @@ class Envelope:
     Attributes:
         endpoint: base URL of the `@connections` API.
         received_at_ms: when API Gateway received it, in ms since the epoch.
+        message_id: API Gateway's; the same if it delivers a message twice.
     """
 
     connection_id: str
     endpoint: str
     received_at_ms: int
+    message_id: str = ""
+
+
+class _CameTwice(Exception):
+    """The same `init` was delivered twice; the other delivery answers it."""
 
 
 class Messages:
@@ -144,11 +150,13 @@ class Messages:
                 field="init.protocol",
             )
         # Looked up before anything changes: a refused init must not cost a session its token.
-        if self._bound_session(envelope) is not None:
-            raise _already_bound()
-        if message.session_id is None:
-            return self._open_session(message, envelope)
-        self._resume_session(message, envelope)
+        try:
+            self._check_unbound(envelope)
+            if message.session_id is None:
+                return self._open_session(message, envelope)
+            self._resume_session(message, envelope)
+        except _CameTwice:
+            pass
         return None
 
     @_answer.register
@@ -245,8 +253,10 @@ class Messages:
 
     def _resume_session(self, message: Init, envelope: Envelope) -> None:
         address = Address(envelope.endpoint, envelope.connection_id)
-        before, session, token, history = self._resuming.admit(message, address)
-        self._bind(envelope, session.session_id)
+        before, session, token, history = self._resuming.admit(
+            message, address, lambda: self._claim_connection(envelope, message.session_id or "")
+        )
+        self._remember(envelope.connection_id, session.session_id)
         ready = self._ready(session, token, resumed=True)
         ready.history = _fitting(history)
         self._send(envelope, ready)  # before anything of a turn
@@ -263,9 +273,25 @@ class Messages:
         )
 
     def _bind(self, envelope: Envelope, session_id: str) -> None:
-        if not self._store.bind_connection(envelope.connection_id, session_id):
-            raise _already_bound()
+        self._claim_connection(envelope, session_id)
         self._remember(envelope.connection_id, session_id)
+
+    def _claim_connection(self, envelope: Envelope, session_id: str) -> None:
+        if not self._store.bind_connection(envelope.connection_id, session_id, envelope.message_id):
+            self._check_unbound(envelope)
+
+    def _check_unbound(self, envelope: Envelope) -> None:
+        """Raise if the connection has a session already."""
+        binding = self._store.binding_of(envelope.connection_id)
+        if binding is None:
+            return
+        if envelope.message_id and binding.message_id == envelope.message_id:
+            raise _CameTwice
+        raise BadMessage(
+            "bad_request",
+            "init: this connection already has a session. Open a new connection for another.",
+            field="init",
+        )
 
     def _session_of(self, envelope: Envelope) -> str:
         """The session that the connection is bound to. The binding never changes."""
@@ -281,10 +307,11 @@ class Messages:
         connection_id = envelope.connection_id
         if (known := self._bindings.get(connection_id)) is not None:
             return known
-        session_id = self._store.session_of(connection_id)
-        if session_id is not None:
-            self._remember(connection_id, session_id)
-        return session_id
+        binding = self._store.binding_of(connection_id)
+        if binding is None:
+            return None
+        self._remember(connection_id, binding.session_id)
+        return binding.session_id
 
     def _remember(self, connection_id: str, session_id: str) -> None:
         self._bindings[connection_id] = session_id
@@ -330,11 +357,3 @@ def _fitting(history: list[Message]) -> list[Message]:
         if room < 0:
             return history[start + 1 :]
     return history
-
-
-def _already_bound() -> BadMessage:
-    return BadMessage(
-        "bad_request",
-        "init: this connection already has a session. Open a new connection for another.",
-        field="init",
-    )

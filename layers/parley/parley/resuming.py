@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from parley.connections import Address
@@ -44,14 +44,21 @@ class Resuming:
         self._gate = gate
         self._history_messages = history_messages
 
-    def admit(self, message: Init, address: Address) -> tuple[Session, Session, str, list[Message]]:
+    def admit(
+        self, message: Init, address: Address, bind: Callable[[], None]
+    ) -> tuple[Session, Session, str, list[Message]]:
         """Move the session to a connection.
+
+        Args:
+            bind: binds the connection to the session; raises if it has one already. Done
+                before the token is rotated: of one message that comes twice at the same time
+                only one may rotate it, or nobody would know the token that counts.
 
         Returns:
             The session before and after, its new resume token, and the history.
 
         Raises:
-            ParleyError: `session_not_found` or `resume_denied`.
+            ParleyError: `session_not_found` or `resume_denied`, or what `bind` raised.
         """
         session_id = message.session_id or ""
         before, history = self._store.conversation(session_id, self._history_messages)
@@ -62,6 +69,7 @@ class Resuming:
         previous = token_matches(shown, before.previous_hash)
         if not (latest or previous):
             raise _denied()
+        bind()
         token = new_resume_token()
         after = self._store.resume_session(
             session_id,
@@ -71,6 +79,7 @@ class Resuming:
             new_hash=token_hash(token),
         )
         if after is None:
+            self._store.unbind_connection(address.connection_id)
             raise _denied()
         return before, after, token, history
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from parley.items import (
+    Binding,
     Session,
     connection_key,
     encode_json,
@@ -54,24 +55,40 @@ class Store:
         """A connection was closed."""
         self._table.delete(connection_key(connection_id))
 
-    def bind_connection(self, connection_id: str, session_id: str) -> bool:
-        """Bind a connection to its session, once; False if it already has one."""
+    def bind_connection(self, connection_id: str, session_id: str, message_id: str) -> bool:
+        """Bind a connection to its session, once; False if it already has one.
+
+        Args:
+            message_id: API Gateway's, of the `init` that asks for it.
+        """
         bound = self._table.update(
             connection_key(connection_id),
-            "SET #session = :session, expires_at = :expires",
+            "SET #session = :session, init_message = :message, expires_at = :expires",
             "attribute_not_exists(#session)",
             {"#session": "session"},
             {
                 ":session": {"S": session_id},
+                ":message": {"S": message_id},
                 ":expires": number(now_s() + CONNECTION_TTL_S),
             },
         )
         return bound is not None
 
-    def session_of(self, connection_id: str) -> str | None:
-        """The session that a connection is bound to."""
+    def unbind_connection(self, connection_id: str) -> None:
+        """A connection was refused the session that it was about to be bound to."""
+        self._table.update(
+            connection_key(connection_id),
+            "REMOVE #session",
+            "attribute_exists(pk)",
+            {"#session": "session"},
+            {},
+        )
+
+    def binding_of(self, connection_id: str) -> Binding | None:
+        """What a connection is bound to."""
         item = self._table.get(connection_key(connection_id)) or {}
-        return text_of(item, "session") or None
+        session_id = text_of(item, "session")
+        return Binding(session_id, text_of(item, "init_message")) if session_id else None
 
     # --- sessions ---------------------------------------------------------------
 
@@ -216,6 +233,11 @@ class Store:
             item["metrics"] = {"S": encode_json(metrics)}
         self._table.put(item)
         return key
+
+    def forget_reply(self, session_id: str, started_ms: int, turn_id: str) -> None:
+        """What an attempt at a turn replied is void: the turn is tried again."""
+        key = message_key(started_ms, Message("assistant", "", turn_id))
+        self._table.write_batch([], [{"pk": {"S": f"SESSION#{session_id}"}, "sk": {"S": key}}])
 
     def set_heard(self, session_id: str, message_key: str, heard: str) -> None:
         """Note that of a reply in the history only so much was heard."""

@@ -68,6 +68,8 @@ class Table:
         """Change an item, and return it as it is then, or as it was; None if the condition
         does not hold."""
         request: dict[str, Any] = {"ExpressionAttributeNames": names} if names else {}
+        if values:
+            request["ExpressionAttributeValues"] = values
         if condition:
             request["ConditionExpression"] = condition
         try:
@@ -75,7 +77,6 @@ class Table:
                 TableName=self.name,
                 Key=key,
                 UpdateExpression=update,
-                ExpressionAttributeValues=values,
                 ReturnValues=returned,
                 **request,
             )

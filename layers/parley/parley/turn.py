@@ -140,7 +140,7 @@ class Turn:
     async def run(self) -> Outcome | None:
         """Run the turn to its end; None if somebody else has ended it or runs it."""
         if self._claim.attempt > 1:
-            await self._forget_what_was_told()
+            await self._begin_anew()
         conversing = asyncio.create_task(self._converse())
         posting = asyncio.create_task(self._poster.run())
         tending = asyncio.create_task(self._tend())
@@ -152,14 +152,19 @@ class Turn:
             await cancelled(posting, tending, renewing)
             await self._keeping.settled()
 
-    async def _forget_what_was_told(self) -> None:
-        request = self._request
-        await asyncio.to_thread(
-            self._services.turns.clear_controls,
-            request.session_id,
-            request.turn_id,
-            request.received_at_ms,
-        )
+    async def _begin_anew(self) -> None:
+        """What the attempt before was told, and what it replied, is void."""
+        request, services = self._request, self._services
+        session_id, turn_id = request.session_id, request.turn_id
+        try:
+            await asyncio.to_thread(
+                services.turns.clear_controls, session_id, turn_id, request.received_at_ms
+            )
+            await asyncio.to_thread(
+                services.store.forget_reply, session_id, self._claim.started_ms, turn_id
+            )
+        except Exception as error:
+            self._log("attempt_not_forgotten", {"error": type(error).__name__})
 
     async def _tend(self) -> None:
         """Watch the inbox and write down what happened, but not before the model was asked:
