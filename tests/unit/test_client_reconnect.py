@@ -24,6 +24,7 @@ from parley_client import (
     Settings,
     StateChanged,
 )
+from parley_client.silence import Silence
 from tests.unit.client_server import (
     DEADLINE_S,
     READY,
@@ -412,3 +413,15 @@ async def test_an_application_that_fails_at_a_notice_does_not_stop_the_conversat
 def test_figures_out_of_range_are_named(figures: dict[str, float], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         Reconnect(**figures)  # type: ignore[arg-type]  # numbers only
+
+
+async def test_a_fault_of_the_client_ends_the_conversation_instead_of_hanging_it(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(Silence, "check", broken)
+    async with Conversation.connect(server.url) as conversation:
+        with pytest.raises(ParleyClientError, match="client itself failed: ZeroDivisionError"):
+            await conversation.say("hello")

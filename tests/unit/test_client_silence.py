@@ -100,6 +100,12 @@ def test_an_answered_heartbeat_beats_again_after_the_same_time() -> None:
     assert (verdict.dead, verdict.next_at_s) == (False, 581.0)
 
 
+def test_a_question_about_a_turn_is_a_heartbeat_too() -> None:
+    watch = silence(heartbeat_s=6.0)
+    assert watch.check(105.0, {"t": 100.0}).ask == ("t",)
+    assert watch.check(106.0, {"t": 100.0}).ask == ()
+
+
 # --- over a real socket -----------------------------------------------------------
 
 
@@ -113,6 +119,7 @@ async def test_a_silent_turn_is_asked_after(server: ScriptedServer) -> None:
     server.on("ping", end_it)
     timeouts = Timeouts(ask_s=0.05)
     async with Conversation.connect(server.url, timeouts=timeouts) as conversation:
+        await conversation.configure({})  # by now the client is idle, and must wake up
         turn = conversation.say("hello?")
         events = [event async for event in turn]
     assert [event.seq for event in events] == [0]

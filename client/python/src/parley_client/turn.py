@@ -50,10 +50,13 @@ class Turn:
 
     Attributes:
         turn_id: names the turn.
+        number: counts the turns of a conversation, from 1.
         spoken: whether the utterance is audio.
+        utterance: what has been said, to be sent again if need be.
     """
 
-    def __init__(self, utterance: Utterance, owner: Owner, timeouts: Timeouts) -> None:
+    def __init__(self, number: int, utterance: Utterance, owner: Owner, timeouts: Timeouts) -> None:
+        self.number = number
         self.turn_id = utterance.turn_id
         self.spoken = utterance.is_spoken
         self.utterance = utterance
