@@ -156,11 +156,11 @@ async def test_a_session_taken_over_by_another_client_is_left_to_it(stack: Stack
     async with Conversation.connect(stack.url, reconnect=QUICK) as conversation:
         turn = conversation.say(LONG)
         await anext(aiter(turn))
-        again = {
-            "session_id": conversation.session_id,
-            "resume_token": conversation.resume_token,
-        }
-        async with opened(stack.url, **again) as other:
+        async with opened(
+            stack.url,
+            session_id=conversation.session_id,
+            resume_token=conversation.resume_token,
+        ) as other:
             with pytest.raises(SessionReplaced):
                 await turn
             assert conversation.closed
