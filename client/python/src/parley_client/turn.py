@@ -238,7 +238,9 @@ class Turn:
             return
         if self._order.missing:
             self._watchdog = self._loop.call_later(self._timeouts.gap_s, self._give_up_gap)
-        elif self._builder.uttered and self._timeouts.answer_s is not None:
+            return
+        self._gap_reported = False
+        if self._builder.uttered and self._timeouts.answer_s is not None:
             self._watchdog = self._loop.call_later(self._timeouts.answer_s, self._give_up_waiting)
 
     def unwatch(self) -> None:
