@@ -327,6 +327,19 @@ async def test_settings_are_changed_and_a_bad_one_is_explained(server: ScriptedS
         assert conversation.settings == in_force
 
 
+async def test_settings_that_the_gateway_could_not_deliver_are_an_error(
+    server: ScriptedServer,
+) -> None:
+    async def crash(peer: Peer, message: Json) -> None:
+        await peer.send({"message": "Internal server error", "connectionId": "c"})
+
+    server.on("config", crash)
+    async with Conversation.connect(server.url) as conversation:
+        with pytest.raises(ServerError, match="Internal server error") as failed:
+            await conversation.configure({"speed": 1.0})
+        assert (failed.value.code, failed.value.retryable) == ("gateway_error", True)
+
+
 async def test_a_ping_measures_the_round_trip(server: ScriptedServer) -> None:
     async def late(peer: Peer, message: Json) -> None:
         await asyncio.sleep(0.03)

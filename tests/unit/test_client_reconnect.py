@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -23,7 +23,9 @@ from parley_client import (
     SessionReplaced,
     Settings,
     StateChanged,
+    Timeouts,
 )
+from parley_client.silence import Silence
 from tests.unit.client_server import (
     DEADLINE_S,
     READY,
@@ -401,14 +403,28 @@ async def test_an_application_that_fails_at_a_notice_does_not_stop_the_conversat
 
 
 @pytest.mark.parametrize(
-    ("figures", "sentence"),
+    ("options", "sentence"),
     [
-        ({"attempts": -1}, r"Reconnect\.attempts must not be negative"),
-        ({"base_s": 0}, r"Reconnect\.base_s must be above 0"),
-        ({"base_s": 2.0, "cap_s": 1.0}, "at most cap_s"),
-        ({"rotate_after_s": 0}, r"Reconnect\.rotate_after_s must be above 0"),
+        (lambda: Reconnect(attempts=-1), r"Reconnect\.attempts must not be negative"),
+        (lambda: Reconnect(base_s=0), r"Reconnect\.base_s must be above 0"),
+        (lambda: Reconnect(base_s=2.0, cap_s=1.0), "at most cap_s"),
+        (lambda: Reconnect(rotate_after_s=0), r"Reconnect\.rotate_after_s must be above 0"),
+        (lambda: Timeouts(gap_s=0), r"Timeouts\.gap_s must be above 0"),
+        (lambda: Timeouts(silence_s=5.0), r"Timeouts\.silence_s must be above ask_s"),
     ],
 )
-def test_figures_out_of_range_are_named(figures: dict[str, float], sentence: str) -> None:
+def test_figures_out_of_range_are_named(options: Callable[[], object], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        Reconnect(**figures)  # type: ignore[arg-type]  # numbers only
+        options()
+
+
+async def test_a_fault_of_the_client_ends_the_conversation_instead_of_hanging_it(
+    server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(Silence, "check", broken)
+    async with Conversation.connect(server.url) as conversation:
+        with pytest.raises(ParleyClientError, match="client itself failed: ZeroDivisionError"):
+            await conversation.say("hello")

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long the client waits, in seconds."""
+    """How long the client waits, in seconds.
+
+    Raises:
+        ValueError: a figure is out of range; the sentence names it.
+    """
 
     connect_s: float = 15.0
     """For the handshake, and again for `ready`: room for a cold start."""
@@ -23,6 +27,17 @@ class Timeouts:
     """For an event of an unfinished turn, before the server is asked whether it still runs."""
     silence_s: float = 10.0
     """For anything at all while something is due; then the connection counts as dead."""
+
+    def __post_init__(self) -> None:
+        for name in ("connect_s", "request_s", "answer_s", "gap_s", "ask_s"):
+            value: float | None = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"Timeouts.{name} must be above 0.")
+        if self.silence_s <= self.ask_s:
+            raise ValueError(
+                "Timeouts.silence_s must be above ask_s: a silent server is asked before its "
+                "connection is given up."
+            )
 
 
 @dataclass(frozen=True, slots=True)

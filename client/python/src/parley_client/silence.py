@@ -26,10 +26,13 @@ class Verdict:
 class Silence:
     """Watches one connection. Times in s of any one clock.
 
+    A connection is dead when a question has gone unanswered, never by the time alone:
+    whoever was too busy to look has not been kept waiting.
+
     Args:
         now_s: when the connection became ready.
         ask_after_s: how long an unfinished turn may be silent before it is asked after.
-        dead_after_s: how long nothing at all may come while something is due.
+        dead_after_s: how long nothing at all may come: since then, or after a heartbeat.
         heartbeat_s: how long a connection may be idle before it is pinged; None for ever.
     """
 
@@ -42,7 +45,7 @@ class Silence:
         self._ready_s = now_s
         self._heard_s = now_s
         self._pinged_s = now_s
-        self._beat_s: float | None = None
+        self._dead_at_s = math.inf
         self._asked_s: dict[str, float] = {}
 
     @property
@@ -53,7 +56,7 @@ class Silence:
     def heard(self, now_s: float) -> None:
         """Something came, whatever it was."""
         self._heard_s = now_s
-        self._beat_s = None
+        self._dead_at_s = math.inf
 
     def check(self, now_s: float, waiting: Mapping[str, float]) -> Verdict:
         """Decide.
@@ -62,28 +65,32 @@ class Silence:
             now_s: the time.
             waiting: every unfinished turn, and since when it has been silent.
         """
-        due_s = [max(since_s, self._heard_s) + self._dead_after_s for since_s in waiting.values()]
-        if self._beat_s is not None:
-            due_s.append(self._beat_s + self._dead_after_s)
-        if due_s and now_s >= min(due_s):
+        if now_s >= self._dead_at_s:
             return Verdict(dead=True, ask=(), next_at_s=math.inf)
-        ask: list[str | None] = []
-        for turn_id, since_s in waiting.items():
-            ask_s = self._ask_at_s(turn_id, since_s)
-            if now_s >= ask_s:
-                ask.append(turn_id)
-                self._asked_s[turn_id] = self._pinged_s = now_s
-                ask_s = now_s + self._ask_after_s
-            due_s.append(ask_s)
-        self._asked_s = {id_: at_s for id_, at_s in self._asked_s.items() if id_ in waiting}
-        if now_s >= self._beat_at_s:
+        ask: list[str | None] = [
+            turn_id
+            for turn_id, since_s in waiting.items()
+            if now_s >= self._ask_at_s(turn_id, since_s)
+        ]
+        self._asked_s = {
+            turn_id: now_s if turn_id in ask else self._asked_s.get(turn_id, self._ready_s)
+            for turn_id in waiting
+        }
+        if ask:
+            self._expect_answer(now_s, self._dead_after_s - self._ask_after_s)
+        elif now_s >= self._beat_at_s:
             ask.append(None)
-            self._pinged_s = now_s
-            if self._beat_s is None:
-                self._beat_s = now_s
-                due_s.append(now_s + self._dead_after_s)
-        due_s.append(self._beat_at_s)
-        return Verdict(dead=False, ask=tuple(ask), next_at_s=min(due_s))
+            self._expect_answer(now_s, self._dead_after_s)
+        next_at_s = min(
+            self._dead_at_s,
+            self._beat_at_s,
+            *(self._ask_at_s(turn_id, since_s) for turn_id, since_s in waiting.items()),
+        )
+        return Verdict(dead=False, ask=tuple(ask), next_at_s=next_at_s)
+
+    def _expect_answer(self, now_s: float, within_s: float) -> None:
+        self._pinged_s = now_s
+        self._dead_at_s = min(self._dead_at_s, now_s + within_s)
 
     @property
     def _beat_at_s(self) -> float:

@@ -50,10 +50,13 @@ class Turn:
 
     Attributes:
         turn_id: names the turn.
+        number: counts the turns of a conversation, from 1.
         spoken: whether the utterance is audio.
+        utterance: what has been said, to be sent again if need be.
     """
 
-    def __init__(self, utterance: Utterance, owner: Owner, timeouts: Timeouts) -> None:
+    def __init__(self, number: int, utterance: Utterance, owner: Owner, timeouts: Timeouts) -> None:
+        self.number = number
         self.turn_id = utterance.turn_id
         self.spoken = utterance.is_spoken
         self.utterance = utterance
@@ -235,7 +238,9 @@ class Turn:
             return
         if self._order.missing:
             self._watchdog = self._loop.call_later(self._timeouts.gap_s, self._give_up_gap)
-        elif self._builder.uttered and self._timeouts.answer_s is not None:
+            return
+        self._gap_reported = False
+        if self._builder.uttered and self._timeouts.answer_s is not None:
             self._watchdog = self._loop.call_later(self._timeouts.answer_s, self._give_up_waiting)
 
     def unwatch(self) -> None:

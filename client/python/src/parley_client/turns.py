@@ -62,6 +62,7 @@ class Turns:
         self._policy = policy
         self._link: Out | None = None
         self._turns: dict[str, Turn] = {}
+        self._count = 0
         self._heard: Turn | None = None
         self._acks: set[asyncio.Task[None]] = set()
         self._resending: asyncio.Task[None] | None = None
@@ -75,7 +76,8 @@ class Turns:
     def begin(self, utterance: Utterance) -> Turn:
         """A new turn; the one before is done with as soon as the server hears of it."""
         self._out.check_open()
-        turn = Turn(utterance, self, self._timeouts)
+        self._count += 1
+        turn = Turn(self._count, utterance, self, self._timeouts)
         self._turns = {id_: each for id_, each in self._turns.items() if not each.done}
         self._add(turn)
         return turn
@@ -120,9 +122,9 @@ class Turns:
 
         The server takes everything of the turns before this one for arrived.
         """
-        turns = self._turns.values()
-        unfinished = (turn for turn in turns if not turn.done and turn.utterance.opened)
-        turn = next(unfinished, self._heard)
+        unfinished = [t for t in self._turns.values() if not t.done and t.utterance.opened]
+        # a turn that was tried again is as old as it was before
+        turn = min(unfinished, key=lambda t: t.number, default=self._heard)
         if turn is None:
             return None
         return Position(turn.turn_id, turn.received_seq, turn.attempt)
@@ -221,7 +223,6 @@ class Turns:
         return self._link
 
     def _add(self, turn: Turn) -> None:
-        self._turns.pop(turn.turn_id, None)  # a retried turn is the latest again
         self._turns[turn.turn_id] = self.latest = turn
         self._idle.clear()
 

@@ -1,0 +1,142 @@
+"""The client's books of its turns, without a connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+
+import pytest
+
+from parley_client import (
+    Error,
+    ParleyClientError,
+    Reconnect,
+    ReplyText,
+    SessionLost,
+    Timeouts,
+    TurnEnd,
+)
+from parley_client.messages import Message, Metrics
+from parley_client.session import Position
+from parley_client.turn import Turn
+from parley_client.turns import Turns
+from parley_client.utterance import Utterance
+
+
+class Posts:
+    """Takes every message, and hands it on at once."""
+
+    def __init__(self, turns: Turns) -> None:
+        self.all: list[Message] = []
+        self._turns = turns
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def check_open(self) -> None:
+        """It always is."""
+
+    async def post(self, message: Message, *, always: bool = False) -> None:
+        self.all.append(message)
+        self._turns.on_sent(message, asyncio.get_running_loop().time())
+
+    def spawn(
+        self,
+        work: Coroutine[object, object, None],
+        failed: Callable[[Exception], None] | None = None,
+    ) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        return task
+
+    def drop(self, reason: ParleyClientError) -> None:
+        raise AssertionError("nothing is missing here")
+
+    async def settled(self) -> None:
+        """Everything that was to be posted has been."""
+        await asyncio.gather(*self._tasks)
+
+
+@pytest.fixture
+async def turns() -> AsyncIterator[Turns]:
+    made = Turns(Timeouts(), Reconnect())
+    posts = Posts(made)
+    made.attach(posts)
+    made.on_ready()
+    yield made
+    made.on_closed(ParleyClientError("The test is over."))
+    await posts.settled()
+
+
+def begin(turns: Turns, turn_id: str, sent_at_s: float | None = 100.0) -> Turn:
+    turn = turns.begin(Utterance.typed(turn_id, "hello"))
+    if sent_at_s is not None:
+        turns.on_sent(turn.utterance.opening(), sent_at_s)
+    return turn
+
+
+def end(turn_id: str, seq: int, *, failed: bool = False) -> TurnEnd:
+    return TurnEnd(turn_id, seq, "failed" if failed else "completed", "", Metrics())
+
+
+async def test_a_turn_that_was_not_sent_yet_is_not_waited_for(turns: Turns) -> None:
+    begin(turns, "queued", sent_at_s=None)
+    begin(turns, "sent", sent_at_s=100.0)
+    assert turns.waiting() == {"sent": 100.0}
+    assert turns.received() == Position("sent", 0, 1)
+
+
+async def test_sending_it_again_is_no_sign_of_the_server(turns: Turns) -> None:
+    turn = begin(turns, "t", sent_at_s=100.0)
+    turns.on_sent(turn.utterance.opening(), 105.0)
+    assert turns.waiting() == {"t": 100.0}
+
+
+async def test_an_event_breaks_the_silence_of_its_turn_alone(turns: Turns) -> None:
+    long_ago_s = -1.0
+    begin(turns, "a", sent_at_s=long_ago_s)
+    begin(turns, "b", sent_at_s=long_ago_s)
+    turns.on_turn_event(ReplyText("b", 1, "Hi"))
+    waiting = turns.waiting()
+    assert waiting["a"] == long_ago_s
+    assert waiting["b"] > long_ago_s
+
+
+async def test_when_all_turns_have_ended_the_last_heard_of_is_named(turns: Turns) -> None:
+    begin(turns, "a")
+    begin(turns, "b")
+    turns.on_turn_event(end("a", 1))
+    turns.on_turn_event(ReplyText("b", 1, "Hi"))
+    turns.on_turn_event(end("b", 2))
+    assert turns.received() == Position("b", 2, 1)
+    assert turns.waiting() == {}
+
+
+async def test_a_turn_tried_again_is_as_old_as_it_was(turns: Turns) -> None:
+    older = begin(turns, "older")
+    turns.on_turn_event(end("older", 1, failed=True))
+    begin(turns, "newer")
+    turns.on_turn_event(ReplyText("newer", 1, "Hi"))
+    older.retry()
+    turns.on_sent(older.utterance.opening(), 101.0)
+    assert turns.received() == Position("older", 0, 2)
+    assert turns.latest is older
+
+
+async def test_of_a_lost_session_nothing_has_been_received(turns: Turns) -> None:
+    begun = begin(turns, "begun")
+    begin(turns, "unheard")
+    turns.on_turn_event(ReplyText("begun", 1, "Hi"))
+    turns.on_session_lost(SessionLost(Error("session_not_found", "Gone.", retryable=False)))
+    assert begun.done
+    assert turns.received() == Position("unheard", 0, 1)
+
+
+async def test_no_turn_is_under_way_once_each_has_ended(turns: Turns) -> None:
+    await turns.idle()
+    begin(turns, "a")
+    begin(turns, "b")
+    idle = asyncio.ensure_future(turns.idle())
+    turns.on_turn_event(end("a", 1))
+    await asyncio.sleep(0)
+    assert not idle.done()
+    turns.on_turn_event(end("b", 1))
+    await idle
