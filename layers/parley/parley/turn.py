@@ -11,9 +11,10 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from parley.circuit import Circuits, guarded
 from parley.connections import Address
 from parley.delivering import Delivering
 from parley.errors import ConnectionGone, ParleyError, TurnTimeout, internal_error
@@ -48,6 +49,7 @@ class Services:
 
     Attributes:
         log: told about trouble that the client is not; takes an event name and fields.
+        circuits: what is known of the providers' health in this environment.
     """
 
     store: Store
@@ -58,6 +60,7 @@ class Services:
     synthesizer: Synthesizer
     deployment: Deployment
     log: Callable[[str, dict[str, Any]], None]
+    circuits: Circuits = field(default_factory=Circuits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +238,10 @@ class Turn:
             self._outbox,
             self._timings,
             timeout_s=self._services.deployment.provider_timeout_s,
+            hedge_after_s=self._services.deployment.hedge_after_s,
             changed=self._poster.wake,
             asked=self._on_asked,
+            circuits=self._services.circuits,
         )
         async with Tasks() as tasks:
             speaking = tasks.start(self._speak(replying))
@@ -269,9 +274,15 @@ class Turn:
             str(settings.language or ""),
             self._request.endpointing,
             timeout_s=deployment.provider_timeout_s,
+            hedge_after_s=deployment.hedge_after_s,
             on_partial=self._on_partial,
         )
-        text = await self._hearing.transcript()
+        text = await guarded(
+            self._services.circuits.transcriber,
+            "transcription_failed",
+            "Speech recognition",
+            self._hearing.transcript,
+        )
         now = time.monotonic()
         self._watching.heard_the_end()
         self._timings.mark("received", now)

@@ -82,7 +82,31 @@ class Turns:
                 after a failure that the client knew of when it asked.
             received_at_ms: when API Gateway received the request.
         """
-        over = "(#state = :failed OR (#state = :running AND lease_until < :now))"
+        now = now_ms()
+        first = self._table.put(
+            {
+                **turn_key(session_id, turn_id),
+                "state": {"S": "running"},
+                "owner": {"S": owner},
+                "attempt": number(attempt or 1),
+                "lease_until": number(now + round(LEASE_S * 1000)),
+                "started_at": number(now),
+                "expires_at": number(now_s() + TURN_TTL_S),
+            },
+            "attribute_not_exists(pk)",
+        )
+        if first:
+            return Claim(attempt or 1, now)
+        return (
+            None
+            if attempt == 1
+            else self._claim_again(session_id, turn_id, owner, attempt, received_at_ms)
+        )
+
+    def _claim_again(
+        self, session_id: str, turn_id: str, owner: str, attempt: int | None, received_at_ms: int
+    ) -> Claim | None:
+        """Claim the next attempt at a turn that failed, or whose function died."""
         values: dict[str, Any] = {
             ":running": {"S": "running"},
             ":failed": {"S": "failed"},
@@ -90,24 +114,20 @@ class Turns:
             ":now": number(now_ms()),
             ":lease": number(now_ms() + round(LEASE_S * 1000)),
             ":expires": number(now_s() + TURN_TTL_S),
-            ":zero": number(0),
-            ":one": number(1),
         }
         if attempt is None:
-            again = f"({over} AND (attribute_not_exists(failed_at) OR failed_at < :received))"
-            values[":received"] = number(received_at_ms)
-            next_attempt = "if_not_exists(attempt, :zero) + :one"
+            newer = "(attribute_not_exists(failed_at) OR failed_at < :received)"
+            values |= {":received": number(received_at_ms), ":one": number(1)}
+            next_attempt = "attempt + :one"
         else:
-            again = f"({over} AND attempt < :attempt)"
+            newer = "attempt < :attempt"
             values[":attempt"] = number(attempt)
             next_attempt = ":attempt"
-            del values[":zero"], values[":one"]
         item = self._table.update(
             turn_key(session_id, turn_id),
             f"SET #state = :running, #owner = :owner, attempt = {next_attempt}, "
-            "lease_until = :lease, started_at = if_not_exists(started_at, :now), "
-            "expires_at = :expires REMOVE failed_at",
-            f"attribute_not_exists(pk) OR {again}",
+            "lease_until = :lease, expires_at = :expires REMOVE failed_at",
+            f"{newer} AND (#state = :failed OR (#state = :running AND lease_until < :now))",
             {"#state": "state", "#owner": "owner"},
             values,
         )
