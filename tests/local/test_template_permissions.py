@@ -28,7 +28,11 @@ SPOKEN = "What time is it?"
 TROUBLE = re.compile(r"AccessDenied|ClientError")
 """What a function that got an error logs of it."""
 PATIENCE_S = 20
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [
+    pytest.mark.timeout(120),
+    # Conversations are broken off at once, also in the middle of a handshake.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,6 @@ class Granted:
 
     async def converse(self) -> None:
         """Everything that clients do, and what is done for them when a function dies."""
-        self.stack.llm.put(delays={"llm_first_token_ms": 800})  # time to die in
         async with asyncio.TaskGroup() as together:
             together.create_task(self._talk())
             together.create_task(self._come_back())
@@ -148,32 +151,39 @@ class Granted:
             await self.logged(rf'^TurnFunction .*"turn_ended".*"{session}"', before)
             missed = {"turn_id": "t", "seq": 1}
             async with opened(self.stack.url, **_token(first), received=missed) as second:
-                assert (await second.ended("t")).end["reason"] == "completed"
+                assert (await second.ended("t", PATIENCE_S)).end["reason"] == "completed"
                 assert (await first.other())["type"] == "session_ended"
                 await first.socket.wait_closed()
 
     async def _lose_a_function(self, *, away: bool) -> None:
         """A turn whose function has died, as Lambda tells the one that looks after it."""
         async with opened(self.stack.url) as client:
-            await client.send(type="user_message", turn_id="t", text="Tell me a story.")
+            # It listens for as long as nothing ends it, so there is time to die in.
+            await client.send(
+                type="audio_start", turn_id="t", format="pcm_16000", endpointing="manual"
+            )
             owner = await self._owner(client.ready["session_id"])
             if not away:
                 await self._tell_of_a_death(owner, client)
-                assert (await client.ended("t")).end["reason"] == "failed"
+                assert (await client.ended("t", PATIENCE_S)).end["reason"] == "failed"
+                await client.send(type="audio_end", turn_id="t", chunks=0)
                 return
         await self._tell_of_a_death(owner, client)
         async with opened(self.stack.url, **_token(client)) as client:
-            assert (await client.ended("t")).end["reason"] == "failed"
+            assert (await client.ended("t", PATIENCE_S)).end["reason"] == "failed"
+            await client.send(type="audio_end", turn_id="t", chunks=0)
 
     async def _owner(self, session_id: str) -> str:
         """The invocation that has claimed a turn."""
         key = {"pk": {"S": f"TURN#{session_id}#t"}, "sk": {"S": "META"}}
         table = self.stack.info["tables"]["Table"]
-        while True:
-            found = await asyncio.to_thread(self._table.get_item, TableName=table, Key=key)
-            if "owner" in found.get("Item", {}):
-                return str(found["Item"]["owner"]["S"])
-            await asyncio.sleep(0.05)
+        item: dict[str, Any] = {}
+        async with asyncio.timeout(PATIENCE_S):  # Python 3.11's wait_for may lose a cancellation
+            while "owner" not in item:
+                await asyncio.sleep(0.05)
+                found = await asyncio.to_thread(self._table.get_item, TableName=table, Key=key)
+                item = dict(found.get("Item", {}))
+        return str(item["owner"]["S"])
 
     async def _tell_of_a_death(self, invocation: str, client: RawClient) -> None:
         record = {
@@ -234,7 +244,7 @@ def granted(request: pytest.FixtureRequest, grant: Grant, tmp_path: Path) -> Ite
 async def test_a_conversation_needs_nothing_that_is_not_granted(shared: Granted) -> None:
     before = len(shared.stack.logs())
     await shared.converse()
-    await shared.logged(r"^DisconnectFunction \| REPORT", before)
+    await shared.logged(r'^DisconnectFunction \| .*"disconnected"', before)
     assert "is not authorized to perform" not in shared.stack.logs()[before:]
 
 
