@@ -1,104 +1,150 @@
-/** From the microphone to 16 kHz PCM in chunks of 100 ms. */
-import { encodePcm } from "./pcm.js";
+/**
+ * From the microphone to 16 kHz PCM in chunks of 100 ms, with the browser's echo cancellation
+ * and noise suppression.
+ */
+import { Chunker } from "./chunker.js";
+import { Problem } from "./problem.js";
 import { Resampler } from "./resampler.js";
 
 export const RATE_HZ = 16_000;
 export const CHUNK_SAMPLES = RATE_HZ / 10;
+/** The microphone stays open between turns, so that the next one begins at once; unused for
+ * so long, it is let go, and the browser's recording mark with it. */
+const RELEASE_AFTER_MS = 60_000;
+
+/** @typedef {{node: AudioWorkletNode, source: AudioNode, flushed: Promise<void>}} Capture */
 
 export class Microphone {
+  /** The loudest sample of the last 20 ms, from 0 to 1. */
+  level = 0;
+  /** @type {MediaStream | undefined} */
+  #stream;
+  /** @type {Promise<AudioContext> | undefined} */
+  #opening;
+  /** @type {Capture | undefined} */
+  #capture;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #releasing;
+
   /** @param {URL} [worklet] where `capture-worklet.js` is */
   constructor(worklet = new URL("./capture-worklet.js", import.meta.url)) {
     this.worklet = worklet;
-    /** @type {MediaStream | undefined} */
-    this.stream = undefined;
-    /** @type {AudioContext | undefined} */
-    this.context = undefined;
-    /** @type {{node: AudioWorkletNode, source: MediaStreamAudioSourceNode} | undefined} */
-    this.capture = undefined;
-    this.level = 0;
   }
 
   /**
    * Begin to listen. Call it from a user's gesture.
    * @param {(pcm: Uint8Array) => void} onChunk
-   * @throws {DOMException} `NotAllowedError` when the user said no
+   * @throws {Problem} `microphone_denied`, `microphone_missing`, `microphone_failed`
    */
   async start(onChunk) {
-    this.stream ??= await navigator.mediaDevices.getUserMedia({
-      audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true },
-    });
-    if (!this.context) {
-      this.context = new AudioContext();
-      await this.context.audioWorklet.addModule(this.worklet);
+    clearTimeout(this.#releasing);
+    try {
+      this.#opening ??= this.#open();
+      const [stream, context] = await Promise.all([this.#input(), this.#opening]);
+      await context.resume();
+      this.#capture = this.#connect(stream, context, onChunk);
+    } catch (cause) {
+      throw problemOf(cause);
     }
-    await this.context.resume();
-    const resampler = new Resampler(this.context.sampleRate, RATE_HZ);
-    const node = new AudioWorkletNode(this.context, "parley-capture", { numberOfOutputs: 0 });
-    const source = this.context.createMediaStreamSource(this.stream);
-    const chunker = new Chunker(onChunk);
-    this.finished = new Promise((resolve) => {
-      node.port.onmessage = ({ data }) => {
-        if (data === "flushed") {
-          chunker.flush();
-          resolve(undefined);
-          return;
-        }
-        this.level = peak(data);
-        chunker.push(resampler.push(data));
-      };
-    });
-    source.connect(node);
-    this.capture = { node, source };
   }
 
   /** Stop listening; settles when the last chunk has been handed over. */
   async stop() {
-    if (!this.capture) return;
-    this.capture.source.disconnect();
-    this.capture.node.port.postMessage("flush");
-    this.capture = undefined;
-    await this.finished;
+    const capture = this.#capture;
+    if (!capture) return;
+    this.#capture = undefined;
+    capture.source.disconnect();
+    capture.node.port.postMessage("flush");
+    await capture.flushed;
     this.level = 0;
+    this.#releasing = setTimeout(() => this.release(), RELEASE_AFTER_MS);
   }
 
   /** Let go of the microphone. */
   release() {
-    this.stream?.getTracks().forEach((track) => track.stop());
-    this.stream = undefined;
-  }
-}
-
-/** Collects samples into chunks of 100 ms. */
-export class Chunker {
-  /** @param {(pcm: Uint8Array) => void} onChunk */
-  constructor(onChunk) {
-    this.onChunk = onChunk;
-    this.chunk = new Float32Array(CHUNK_SAMPLES);
-    this.filled = 0;
+    clearTimeout(this.#releasing);
+    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    this.#stream = undefined;
   }
 
-  /** @param {Float32Array} samples */
-  push(samples) {
-    for (const sample of samples) {
-      this.chunk[this.filled] = sample;
-      this.filled += 1;
-      if (this.filled === CHUNK_SAMPLES) {
-        this.onChunk(encodePcm(this.chunk));
-        this.filled = 0;
+  async #input() {
+    // A track ends when its device is unplugged.
+    const alive = this.#stream?.getTracks().every((track) => track.readyState === "live");
+    if (!this.#stream || !alive) {
+      if (!navigator.mediaDevices) {
+        throw new Problem("microphone_missing", "The microphone needs a secure (https) page.");
       }
+      this.#stream = await navigator.mediaDevices.getUserMedia({
+        audio: {
+          channelCount: 1,
+          echoCancellation: true,
+          noiseSuppression: true,
+          autoGainControl: true,
+        },
+      });
     }
+    return this.#stream;
   }
 
-  /** Hand over what is left. */
-  flush() {
-    if (this.filled) this.onChunk(encodePcm(this.chunk.subarray(0, this.filled)));
-    this.filled = 0;
+  async #open() {
+    // At the device's own rate: a `sampleRate` asked for is not honoured everywhere.
+    const context = new AudioContext();
+    try {
+      await context.audioWorklet.addModule(this.worklet);
+    } catch (problem) {
+      this.#opening = undefined;
+      void context.close();
+      throw problem;
+    }
+    return context;
+  }
+
+  /**
+   * @param {MediaStream} stream
+   * @param {AudioContext} context
+   * @param {(pcm: Uint8Array) => void} onChunk
+   * @returns {Capture}
+   */
+  #connect(stream, context, onChunk) {
+    const node = new AudioWorkletNode(context, "parley-capture", { numberOfOutputs: 0 });
+    const source = context.createMediaStreamSource(stream);
+    const resampler = new Resampler(context.sampleRate, RATE_HZ);
+    const chunker = new Chunker(CHUNK_SAMPLES, onChunk);
+    /** @type {Promise<void>} */
+    const flushed = new Promise((resolve) => {
+      node.port.onmessage = ({ data }) => {
+        if (data !== "flushed") {
+          this.level = peak(data);
+          chunker.push(resampler.push(data));
+          return;
+        }
+        chunker.push(resampler.flush());
+        chunker.flush();
+        node.disconnect();
+        resolve();
+      };
+    });
+    source.connect(node);
+    return { node, source, flushed };
   }
 }
 
 /** @param {Float32Array} samples */
 function peak(samples) {
-  let highest = 0;
-  for (const sample of samples) highest = Math.max(highest, Math.abs(sample));
-  return highest;
+  return samples.reduce((highest, sample) => Math.max(highest, Math.abs(sample)), 0);
+}
+
+/** @param {unknown} cause */
+function problemOf(cause) {
+  if (cause instanceof Problem) return cause;
+  const name = cause instanceof DOMException ? cause.name : "";
+  if (name === "NotAllowedError" || name === "SecurityError") {
+    const text = "The microphone is not allowed. Allow it in the browser's address bar to talk.";
+    return new Problem("microphone_denied", text, { cause });
+  }
+  if (name === "NotFoundError" || name === "OverconstrainedError") {
+    return new Problem("microphone_missing", "No microphone was found.", { cause });
+  }
+  const text = "The microphone could not be opened. Another program may be using it.";
+  return new Problem("microphone_failed", text, { retryable: true, cause });
 }

@@ -1,36 +1,79 @@
 /**
- * Plays replies: gapless, and silent at once when told to.
+ * Plays replies: gapless from chunk to chunk, silent at once when told to, and exact about how
+ * much of a turn has been played.
  *
- * Events: `blocked` (sound needs a gesture first), `playing`, `idle`.
+ * Browsers let a page make sound only after a gesture. Until then the state is `blocked` and
+ * what is to be played waits; `unlock()`, called from a gesture, lets it be heard.
  */
+import { Emitter } from "./emitter.js";
 import { decodePcm } from "./pcm.js";
+import { Problem } from "./problem.js";
+import { Resampler } from "./resampler.js";
 
-export class Player extends EventTarget {
+/** @typedef {"idle" | "playing" | "blocked"} PlayerState */
+
+/**
+ * @typedef {object} Report what the worklet says, every 20 ms and when something changes
+ * @property {string} turn
+ * @property {number} played samples of that turn
+ * @property {number} level the loudest sample since the last report
+ * @property {number} gaps
+ * @property {number} [flushed]
+ */
+
+/** The rate of the replies by default; others are converted. */
+const RATE_HZ = 24_000;
+/** A worklet answers within a block; a context that does not run may not answer at all. */
+const FLUSH_TIMEOUT_MS = 100;
+
+/**
+ * @typedef {object} PlayerEvents
+ * @property {PlayerState} state
+ * @property {Problem} error `player_failed`: there will be no sound
+ * @property {{turnId: string, playedMs: number, level: number}} progress about every 20 ms
+ */
+
+/** @extends {Emitter<PlayerEvents>} */
+export class Player extends Emitter {
+  /** @type {PlayerState} */
+  state = "idle";
+  /** The turn that was played last, or is being played. */
+  turn = "";
+  /** How much of that turn's audio has been played. */
+  playedMs = 0;
+  /** The loudest sample of the last 20 ms, from 0 to 1. */
+  level = 0;
+  /** How often a reply paused because its audio came late. */
+  gaps = 0;
+  /** @type {AudioContext | undefined} */
+  #context;
+  /** Settles with nothing where there can be no sound.
+   * @type {Promise<AudioWorkletNode | undefined> | undefined} */
+  #opening;
+  /** @type {{turn: string, rateHz: number, resampler: Resampler} | undefined} */
+  #converting;
+  /** The turn whose audio is still to be heard: how many samples of it are queued, and how many
+   * chunks are yet to be.
+   * @type {{turn: string, samples: number, waiting: number} | undefined} */
+  #queued;
+  /** @type {Set<string>} */
+  #silenced = new Set();
+  /** @type {Map<number, (report: Report | undefined) => void>} */
+  #flushes = new Map();
+  #flushCount = 0;
+
   /** @param {URL} [worklet] where `player-worklet.js` is */
   constructor(worklet = new URL("./player-worklet.js", import.meta.url)) {
     super();
     this.worklet = worklet;
-    /** @type {AudioContext | undefined} */
-    this.context = undefined;
-    /** @type {AudioWorkletNode | undefined} */
-    this.node = undefined;
-    /** @type {Promise<void> | undefined} */
-    this.opening = undefined;
-    this.turn = "";
-    this.playedMs = 0;
-    this.level = 0;
-    this.busy = false;
-    /** @type {Set<string>} */
-    this.silenced = new Set();
-    /** @type {((ms: number) => void) | undefined} */
-    this.onFlushed = undefined;
   }
 
-  /** Make sound possible. Call it from a user's gesture. */
-  async unlock(rateHz = 24_000) {
-    this.opening ??= this.#open(rateHz);
-    await this.opening;
-    await this.context?.resume();
+  /** Make sound possible. Call it from a user's gesture; it does not wait for anything. */
+  unlock() {
+    void this.#open();
+    const context = this.#context;
+    // Settles only when sound is allowed, which may be never: `statechange` tells.
+    if (context && context.state !== "running") context.resume().catch(() => undefined);
   }
 
   /**
@@ -39,13 +82,28 @@ export class Player extends EventTarget {
    * @param {Uint8Array} pcm 16-bit, mono
    * @param {number} rateHz
    */
-  async play(turn, pcm, rateHz) {
-    this.opening ??= this.#open(rateHz);
-    await this.opening;
-    if (this.silenced.has(turn)) return;
-    if (this.context?.state === "suspended") this.dispatchEvent(new Event("blocked"));
-    const samples = decodePcm(pcm);
-    this.node?.port.postMessage({ turn, samples }, [samples.buffer]);
+  play(turn, pcm, rateHz) {
+    
+    if (this.#queued?.turn !== turn) this.#queued = { turn, samples: 0, waiting: 0 };
+    const queued = this.#queued;
+    queued.waiting += 1;
+    void this.#open().then((node) => {
+      if (!node) this.#queued = undefined;
+      if (!node) return;
+      const samples = this.#converted(turn, decodePcm(pcm), rateHz);
+      queued.waiting -= 1;
+      queued.samples += samples.length;
+      node.port.postMessage({ turn, samples }, [samples.buffer]);
+      this.#update();
+    });
+  }
+
+  /**
+   * Whether audio of this turn is still to be heard.
+   * @param {string} turn
+   */
+  isPlaying(turn) {
+    return this.#queued?.turn === turn;
   }
 
   /**
@@ -54,38 +112,90 @@ export class Player extends EventTarget {
    * @returns {Promise<number>} how much of the turn was heard, in ms
    */
   async stop(turn) {
-    this.silenced.add(turn);
-    if (!this.node) return 0;
-    const flushed = new Promise((resolve) => {
-      this.onFlushed = resolve;
+    this.#silenced.add(turn);
+    if (this.#queued?.turn === turn) this.#queued = undefined;
+    const node = await this.#opening;
+    if (!node) return 0;
+    const flush = (this.#flushCount += 1);
+    const report = await new Promise((resolve) => {
+      this.#flushes.set(flush, resolve);
+      setTimeout(() => resolve(undefined), FLUSH_TIMEOUT_MS);
+      // A fade would stay in the queue of a context that does not run.
+      node.port.postMessage({ flush, fade: this.#context?.state === "running" });
     });
-    this.node.port.postMessage({ flush: true });
-    await Promise.race([flushed, new Promise((resolve) => setTimeout(resolve, 200))]);
+    this.#flushes.delete(flush);
+    if (report) this.#take(report);
+    this.#update();
     return this.turn === turn ? this.playedMs : 0;
   }
 
-  /** @param {number} rateHz */
-  async #open(rateHz) {
-    // The context runs at the reply's own rate, so that samples are played as they are.
-    this.context = new AudioContext({ sampleRate: rateHz });
-    await this.context.audioWorklet.addModule(this.worklet);
-    this.node = new AudioWorkletNode(this.context, "parley-player", { numberOfInputs: 0 });
-    this.node.connect(this.context.destination);
-    this.node.port.onmessage = ({ data }) => this.#report(data, rateHz);
+  #open() {
+    this.#opening ??= this.#opened().catch((cause) => {
+      const text = "The sound could not be opened. Replies are shown as text.";
+      this.emit("error", new Problem("player_failed", text, { cause }));
+      return undefined;
+    });
+    return this.#opening;
+  }
+
+  async #opened() {
+    const context = (this.#context = newContext());
+    context.onstatechange = () => this.#update();
+    await context.audioWorklet.addModule(this.worklet);
+    const options = { numberOfInputs: 0, outputChannelCount: [1] };
+    const node = new AudioWorkletNode(context, "parley-player", options);
+    node.connect(context.destination);
+    node.port.onmessage = ({ data }) => {
+      const waiting = this.#flushes.get(data.flushed);
+      if (waiting) waiting(data);
+      else this.#take(data);
+      this.#update();
+      const { turn: turnId, playedMs, level } = this;
+      this.emit("progress", { turnId, playedMs, level });
+    };
+    return node;
   }
 
   /**
-   * @param {{turn: string, played: number, level: number, busy: boolean, flushed: boolean}} report
+   * @param {string} turn
+   * @param {Float32Array<ArrayBuffer>} samples
    * @param {number} rateHz
    */
-  #report(report, rateHz) {
-    this.turn = report.turn;
-    this.playedMs = (report.played * 1000) / rateHz;
-    this.level = report.level;
-    if (report.busy !== this.busy) {
-      this.busy = report.busy;
-      this.dispatchEvent(new Event(report.busy ? "playing" : "idle"));
+  #converted(turn, samples, rateHz) {
+    const toHz = this.#context?.sampleRate ?? RATE_HZ;
+    if (rateHz === toHz) return samples;
+    if (this.#converting?.turn !== turn || this.#converting.rateHz !== rateHz) {
+      this.#converting = { turn, rateHz, resampler: new Resampler(rateHz, toHz) };
     }
-    if (report.flushed) this.onFlushed?.(this.playedMs);
+    return this.#converting.resampler.push(samples);
+  }
+
+  /** @param {Report} report */
+  #take(report) {
+    this.turn = report.turn;
+    this.playedMs = (report.played * 1000) / (this.#context?.sampleRate ?? RATE_HZ);
+    this.level = report.level;
+    this.gaps = report.gaps;
+    const queued = this.#queued;
+    const all = queued?.waiting === 0 && report.played >= queued.samples;
+    if (all && report.turn === queued.turn) this.#queued = undefined;
+  }
+
+  #update() {
+    const running = this.#context?.state === "running";
+    const next = this.#queued === undefined ? "idle" : running ? "playing" : "blocked";
+    if (next === this.state) return;
+    this.state = next;
+    if (next !== "playing") this.level = 0;
+    this.emit("state", next);
+  }
+}
+
+/** At the replies' own rate, so that their samples are played as they are. */
+function newContext() {
+  try {
+    return new AudioContext({ sampleRate: RATE_HZ });
+  } catch {
+    return new AudioContext();
   }
 }

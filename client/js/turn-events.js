@@ -3,10 +3,13 @@
 /** @typedef {import("./messages.js").ServerEvent} ServerEvent */
 
 export class TurnEvents {
-  constructor() {
-    this.next = 1;
-    /** @type {Map<number, ServerEvent>} */
-    this.early = new Map();
+  #next = 1;
+  /** @type {Map<number, ServerEvent>} */
+  #early = new Map();
+
+  /** The last event that was delivered; 0 at first. */
+  get seq() {
+    return this.#next - 1;
   }
 
   /**
@@ -14,14 +17,14 @@ export class TurnEvents {
    * @returns {ServerEvent[]} the events that are next now
    */
   take(event) {
-    if (event.seq < this.next || this.early.has(event.seq)) return [];
-    this.early.set(event.seq, event);
+    if (event.seq < this.#next || this.#early.has(event.seq)) return [];
+    this.#early.set(event.seq, event);
     const ready = [];
     for (;;) {
-      const following = this.early.get(this.next);
+      const following = this.#early.get(this.#next);
       if (!following) return ready;
-      this.early.delete(this.next);
-      this.next += 1;
+      this.#early.delete(this.#next);
+      this.#next += 1;
       ready.push(following);
     }
   }
