@@ -18,6 +18,7 @@ export interface Audio {
   start_ms: number;
   duration_ms: number;
   words?: Word[];
+  attempt?: number;
 }
 
 /** Up to 20 KB of the utterance; 100 ms is usual. */
@@ -35,12 +36,13 @@ export interface AudioEnd {
   chunks: number;
 }
 
-/** A spoken turn begins. */
+/** A spoken turn begins. `attempt` as in `user_message`. */
 export interface AudioStart {
   type: "audio_start";
   turn_id: string;
   format?: "pcm_16000" | "pcm_22050" | "pcm_24000" | "pcm_44100" | "pcm_48000" | "pcm_8000";
   endpointing?: "manual" | "server_vad";
+  attempt?: number | null;
 }
 
 /** New settings, from the next turn on. */
@@ -71,6 +73,7 @@ export interface Error {
   field?: string | null;
   retry_after_ms?: number | null;
   missing?: number[] | null;
+  attempt?: number;
 }
 
 /** First message on every connection: opens a session or resumes one. */
@@ -127,10 +130,11 @@ export interface Metrics {
   connection_reused?: boolean | null;
 }
 
-/** Heartbeat; `sent_at` comes back as it was. */
+/** Heartbeat; `sent_at` comes back as it was. With `turn_id`, also a question: does this turn still run? One that does not, and never ended, is ended now. */
 export interface Ping {
   type: "ping";
   sent_at: number;
+  turn_id?: string | null;
 }
 
 /** Answers `ping`. */
@@ -151,10 +155,11 @@ export interface Ready {
   history?: Message[];
 }
 
-/** How far a returning client has got. */
+/** How far a returning client has got: everything of its latest turn up to `seq`. */
 export interface Received {
   turn_id: string;
   seq: number;
+  attempt?: number;
 }
 
 /** More of the reply's text. */
@@ -163,12 +168,14 @@ export interface ReplyText {
   turn_id: string;
   seq: number;
   delta: string;
+  attempt?: number;
 }
 
-/** Answers `end`. */
+/** Answers `end`; or says that another connection has taken the session over. */
 export interface SessionEnded {
   type: "session_ended";
   session_id: string;
+  reason?: "ended" | "replaced";
 }
 
 /** What a session may choose about its replies. Every field is optional; what is not set keeps the deployment's default. */
@@ -187,9 +194,10 @@ export interface Transcript {
   seq: number;
   text: string;
   final: boolean;
+  attempt?: number;
 }
 
-/** The last event of a turn. `heard` is set when less was heard than said. */
+/** The last event of a turn. `heard` is set when less was heard than said. A turn whose function died is ended by somebody else, who does not know its events: `seq` is then 0, and nothing more of this attempt will come. */
 export interface TurnEnd {
   type: "turn_end";
   turn_id: string;
@@ -198,13 +206,17 @@ export interface TurnEnd {
   text: string;
   metrics: Metrics;
   heard?: string | null;
+  code?: "audio_gap" | "bad_request" | "internal" | "no_speech" | "not_initialised" | "quota_exceeded" | "rate_limited" | "reply_failed" | "resume_denied" | "session_not_found" | "speech_failed" | "too_large" | "transcription_failed" | "turn_timeout" | "unauthorized" | "unknown_type" | "unsupported_protocol" | null;
+  retryable?: boolean;
+  attempt?: number;
 }
 
-/** A typed turn. */
+/** A typed turn. `attempt` counts from 1. The same attempt of a turn runs once, however often it is sent. A turn that has failed runs again with the next attempt, or when it is sent without any. */
 export interface UserMessage {
   type: "user_message";
   turn_id: string;
   text: string;
+  attempt?: number | null;
 }
 
 /** A spoken word and when it sounds, in ms of the reply's audio: `[text, start, end]`. */

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -307,8 +307,9 @@ class FakeResponder:
     async def warm_up(self) -> None:
         self.warmed_up += 1
 
-    async def reply(self, prompt: Prompt) -> AsyncIterator[str]:
+    async def reply(self, prompt: Prompt, asked: Callable[[], None]) -> AsyncGenerator[str, None]:
         self.prompts.append(prompt)
+        asked()
         repeat = f"You said: {prompt.text}"
         steps = self.replies.pop(0) if self.replies else [*repeat]
         for step in steps:

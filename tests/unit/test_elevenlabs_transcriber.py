@@ -11,7 +11,12 @@ import pytest
 from parley.errors import ProviderError
 from parley.protocol import Endpointing
 from parley.speech import TranscriptPiece
-from parley.speech.elevenlabs_transcriber import MIN_AUDIO_MS, ScribeStream, ScribeTranscriber
+from parley.speech.elevenlabs_transcriber import (
+    AUTO_COMMIT_FROM_MS,
+    MIN_AUDIO_MS,
+    ScribeStream,
+    ScribeTranscriber,
+)
 from tests.unit.speech_server import Peer, closed_port, playing, silence
 
 STARTED = {"message_type": "session_started", "session_id": "x", "config": {}}
@@ -163,6 +168,34 @@ async def test_what_the_service_commits_by_itself_is_kept_before_the_tail() -> N
     assert first == TranscriptPiece("A long story", False)
     assert second == TranscriptPiece("A long story and", False)
     assert last == TranscriptPiece("A long story and its end.", True)
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ([committed("A long story"), committed("and its end.")], "A long story and its end."),
+        ([committed("All of it."), error("commit_throttled")], "All of it."),
+        ([committed("All of it.")], "All of it."),
+    ],
+    ids=["the service's own came first", "it left nothing for ours", "ours alone"],
+)
+async def test_a_long_utterance_keeps_its_tail_when_the_service_commits_at_the_same_time(
+    answers: list[dict[str, Any]], expected: str
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.send(STARTED)
+        await until_commit(peer)
+        await peer.send(*answers)
+        await peer.receive()  # the client decides when it is over
+
+    async with playing(script) as server:
+        stream = await opened(server.url)
+        for _ in range(AUTO_COMMIT_FROM_MS // 1000):
+            await stream.send(SECOND)
+        await stream.finish()
+        pieces = [piece async for piece in stream.pieces()]
+        await stream.close()
+    assert pieces[-1] == TranscriptPiece(expected, final=True)
 
 
 async def test_a_stale_partial_after_its_commit_is_not_repeated() -> None:

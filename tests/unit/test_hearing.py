@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from parley.errors import ProviderError
+from parley.feed import Feed
 from parley.hearing import Hearing
 from parley.speech import TranscriptPiece
 from tests.unit.fakes import FakeTranscriber, broken, spoken, until
@@ -19,8 +20,10 @@ class Ear:
     def __init__(self, transcriber: FakeTranscriber, timeout_s: float = 0.2) -> None:
         self.transcriber = transcriber
         self.partials: list[TranscriptPiece] = []
+        self.audio: Feed[bytes] = Feed()
         self.hearing = Hearing(
             transcriber,
+            self.audio,
             "pcm_16000",
             "en",
             "manual",
@@ -31,9 +34,9 @@ class Ear:
     def hear(self, text: str, *, over: bool = True) -> None:
         pcm = spoken(text)
         for at in range(0, len(pcm), 6):
-            self.hearing.audio.put(pcm[at : at + 6])
+            self.audio.put(pcm[at : at + 6])
         if over:
-            self.hearing.audio.close()
+            self.audio.close()
 
 
 async def test_it_listens_while_the_user_talks() -> None:

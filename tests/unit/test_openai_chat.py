@@ -134,9 +134,13 @@ async def chat(url: str, key: str = "the-key") -> AsyncIterator[OpenAIChat]:
         yield OpenAIChat(client, url, "the-model", api_key, TIMEOUT_S)
 
 
+def nobody() -> None:
+    """Nobody wants to know when the request has been sent."""
+
+
 async def said(*answers: Answer, prompt: Prompt = PROMPT) -> list[str]:
     async with endpoint(*answers) as server, chat(server.url) as responder:
-        return [delta async for delta in responder.reply(prompt)]
+        return [delta async for delta in responder.reply(prompt, nobody)]
 
 
 async def failed(answer: Answer) -> tuple[ProviderError, list[str]]:
@@ -144,7 +148,7 @@ async def failed(answer: Answer) -> tuple[ProviderError, list[str]]:
     deltas: list[str] = []
     async with endpoint(answer) as server, chat(server.url) as responder:
         with pytest.raises(ProviderError) as raised:  # noqa: PT012 - what came before counts
-            async for delta in responder.reply(PROMPT):
+            async for delta in responder.reply(PROMPT, nobody):
                 deltas.append(delta)
     assert raised.value.code == "reply_failed"
     return raised.value, deltas
@@ -169,7 +173,7 @@ async def test_what_is_asked() -> None:
         Message("assistant", "Two.", "t2"),
     ]
     async with endpoint(stream(event("x"), DONE)) as server, chat(server.url) as responder:
-        assert [d async for d in responder.reply(Prompt("Be brief.", history, "Three?"))]
+        assert [d async for d in responder.reply(Prompt("Be brief.", history, "Three?"), nobody)]
         (request,) = server.requests
     assert request.line == "POST /v1/chat/completions HTTP/1.1"
     assert request.headers["authorization"] == "Bearer the-key"
@@ -185,9 +189,32 @@ async def test_what_is_asked() -> None:
     ]
 
 
+async def test_that_it_was_asked_is_told_before_it_answers() -> None:
+    told: list[str] = []
+    asked = asyncio.Event()
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        await asked.wait()  # a reply that needs the word to have been given
+        await stream(event("x"), DONE)(writer)
+
+    async with endpoint(answer) as server, chat(server.url) as responder:
+        async with asyncio.timeout(5):
+            async for delta in responder.reply(PROMPT, asked.set):
+                told.append(delta)
+    assert told == ["x"]
+
+
+async def test_that_it_was_asked_is_told_even_if_nobody_listens() -> None:
+    asked = asyncio.Event()
+    async with chat("http://127.0.0.1:1") as responder:
+        with pytest.raises(ProviderError):
+            assert [d async for d in responder.reply(PROMPT, asked.set)]
+    assert asked.is_set()
+
+
 async def test_an_empty_key_is_not_sent() -> None:
     async with endpoint(stream(event("x"), DONE)) as server, chat(server.url, "") as responder:
-        assert [d async for d in responder.reply(PROMPT)]
+        assert [d async for d in responder.reply(PROMPT, nobody)]
         assert server.requests[0].headers["authorization"] == ""
 
 
@@ -197,14 +224,14 @@ async def test_a_connection_is_warmed_up_and_used_again() -> None:
         chat(server.url) as responder,
     ):
         await responder.warm_up()
-        assert [d async for d in responder.reply(PROMPT)] == ["x"]
+        assert [d async for d in responder.reply(PROMPT, nobody)] == ["x"]
         assert (server.connections, responder.connection_reused) == (1, True)
 
 
 async def test_a_new_connection_is_known_as_one() -> None:
     async with endpoint(stream(event("x"), DONE)) as server, chat(server.url) as responder:
         assert responder.connection_reused is None
-        assert [d async for d in responder.reply(PROMPT)]
+        assert [d async for d in responder.reply(PROMPT, nobody)]
         assert responder.connection_reused is False
 
 
@@ -327,7 +354,7 @@ async def test_an_answer_that_is_no_http_is_a_failure() -> None:
 async def test_nobody_is_there() -> None:
     async with chat(f"http://127.0.0.1:{closed_port()}") as responder:
         with pytest.raises(ProviderError) as raised:
-            assert [d async for d in responder.reply(PROMPT)] == []
+            assert [d async for d in responder.reply(PROMPT, nobody)] == []
     assert raised.value.kind == "unavailable"
 
 
@@ -335,5 +362,5 @@ async def test_nobody_is_there() -> None:
 async def test_a_url_that_is_none_is_refused(url: str) -> None:
     async with chat(url) as responder:
         with pytest.raises(ProviderError) as raised:
-            assert [d async for d in responder.reply(PROMPT)] == []
+            assert [d async for d in responder.reply(PROMPT, nobody)] == []
     assert (raised.value.kind, raised.value.retryable) == ("refused", False)

@@ -240,3 +240,16 @@ def test_an_odd_byte_at_the_end_keeps_nothing_waiting() -> None:
     drained(outbox, 0)
     assert outbox.is_empty()
     assert outbox.due_in_s(0) is None
+
+
+def test_words_that_become_known_after_all_audio_has_left_still_leave() -> None:
+    outbox = Outbox("t", "pcm_16000")
+    outbox.audio(bytes(1600), [], 0.0)
+    assert outbox.next(0.0) is not None
+    outbox.audio(b"", [Word("late", 10, 40)], 0.0)
+    outbox.close_audio()
+    assert not outbox.is_empty()
+    event = outbox.next(0.0)
+    assert isinstance(event, Audio)
+    assert (event.audio, event.words) == (b"", [Word("late", 10, 40)])
+    assert outbox.is_empty()

@@ -34,6 +34,27 @@ def test_words_do_not_depend_on_how_the_audio_was_cut(text: str, pieces: list[in
     assert words == timed(text, [])
 
 
+@given(st.lists(st.text(alphabet="ab.", min_size=1, max_size=5), max_size=6), st.integers(1, 9))
+def test_the_end_of_a_clause_ends_a_word_without_white_space(clauses: list[str], size: int) -> None:
+    timer, words, text = WordTimer(), [], "".join(clauses)
+    for clause in clauses:
+        timer.expect(clause)
+    for start in range(0, len(text), size):
+        part = text[start : start + size]
+        times = [10.0 * i for i in range(len(part))]
+        words += timer.add(Alignment(list(part), times, [10.0] * len(part)), start * 10.0)
+    assert [word.text for word in words + timer.flush()] == clauses
+
+
+def test_a_text_made_for_speaking_is_not_cut_where_the_clause_would_be() -> None:
+    timer = WordTimer()
+    timer.expect("42")
+    chars = [*"forty-two "]
+    times = [10.0 * i for i in range(len(chars))]
+    words = timer.add(Alignment(chars, times, [10.0] * len(chars), exact=False), 0.0)
+    assert [word.text for word in words] == ["forty-two"]
+
+
 @given(st.integers(0, 400))
 def test_heard_are_the_words_whose_audio_had_ended(played_ms: int) -> None:
     text = "Long ago there lived some girl"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +18,12 @@ from parley.history import History
 from parley.inbox import ChunkEntry, EndEntry, InterruptEntry
 from parley.invocation import TurnRequest
 from parley.items import FinishedTurn
-from parley.protocol import Audio, Error, ReplyText, Settings, Transcript
+from parley.protocol import Audio, Error, ReplyText, Settings, Transcript, encode
+from parley.replying import MAX_REPLY_CHARS
+from parley.responders import Prompt
 from parley.settings import Deployment
 from parley.turn import ENDING_MARGIN_S, Outcome, Services, Turn
+from parley.watching import UNREADABLE_POLL_S
 from tests.unit.fakes import (
     DEADLINE_S,
     FakeResponder,
@@ -442,6 +446,48 @@ async def test_the_first_interruption_counts() -> None:
     assert stage.wire.end.heard == "One"
 
 
+async def test_an_interruption_at_the_very_end_is_honoured() -> None:
+    stage = Stage(responder=FakeResponder([["One two three."]]))
+    finish = stage.store.finish_turn
+
+    def interrupted_meanwhile(*arguments: Any, **options: Any) -> None:
+        stage.interrupt(60)
+        finish(*arguments, **options)
+
+    stage.store.finish_turn = interrupted_meanwhile  # type: ignore[method-assign]  # a race
+    outcome = await stage.run()
+    assert outcome is not None
+    assert (outcome.reason, stage.wire.end.reason) == ("interrupted", "interrupted")
+    assert (stage.wire.end.text, stage.wire.end.heard) == ("One two three.", "One")
+    assert stage.history_texts[-1] == ("assistant", "One two three.", "One")
+
+
+async def test_a_model_that_does_not_stop_is_not_listened_to_for_ever() -> None:
+    stage = Stage(responder=FakeResponder([["word " * (MAX_REPLY_CHARS // 5 + 100)]]))
+    await stage.run()
+    assert stage.wire.end.reason == "completed"
+    assert len(stage.wire.end.text) == MAX_REPLY_CHARS
+    assert stage.text == stage.wire.end.text
+    assert len(encode(stage.wire.end)) < 128 * 1024
+
+
+async def test_nothing_is_written_before_the_model_was_asked() -> None:
+    stage = Stage()
+    before: list[Any] = []
+    reply = stage.responder.reply
+
+    def asked_late(prompt: Prompt, asked: Callable[[], None]) -> Any:
+        before.extend([*stage.store.messages(), stage.store.sessions["s"].active_turn])
+        before.extend(stage.synthesizer.opened)
+        return reply(prompt, asked)
+
+    stage.responder.reply = asked_late  # type: ignore[method-assign]  # looks around first
+    await stage.run()
+    assert before == [None]
+    assert stage.store.sessions["s"].active_turn == "t1"
+    assert stage.history_texts[0] == ("user", "Hello there.", None)
+
+
 # --- providers that fail ------------------------------------------------------------------
 
 
@@ -646,8 +692,11 @@ async def test_an_inbox_that_cannot_be_read_for_a_while_loses_nothing() -> None:
     stage.store.failing.add("read_inbox")
     running = asyncio.create_task(stage.run(None))
     await until(lambda: ("inbox_unreadable", {"error": "OSError"}) in stage.logged)
+    await asyncio.sleep(3 * UNREADABLE_POLL_S)
     stage.store.failing.clear()
     await running
+    polls = [event for event, _ in stage.logged if event == "inbox_unreadable"]
+    assert len(polls) == 1, "one line for one failure, however long it lasts"
     assert stage.wire.end.reason == "completed"
     assert stage.text == "You said: What time is it?"
 

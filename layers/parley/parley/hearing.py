@@ -18,6 +18,7 @@ class Hearing:
     """Transcribes one utterance.
 
     Args:
+        audio: what was said, as it arrives; closed at its end.
         timeout_s: how long the final transcript may take once it is asked for.
         on_partial: told every transcript that is not final.
     """
@@ -25,6 +26,7 @@ class Hearing:
     def __init__(
         self,
         transcriber: Transcriber,
+        audio: Feed[bytes],
         audio_format: AudioFormat,
         language: str,
         endpointing: Endpointing,
@@ -33,13 +35,13 @@ class Hearing:
         on_partial: Callable[[TranscriptPiece], None],
     ) -> None:
         self._transcriber = transcriber
+        self._audio = audio
         self._format: AudioFormat = audio_format
         self._language = language
         self._endpointing: Endpointing = endpointing
         self._timeout_s = timeout_s
         self._on_partial = on_partial
         self._schedule = RetrySchedule()
-        self.audio: Feed[bytes] = Feed()
 
     @property
     def retries(self) -> int:
@@ -78,7 +80,7 @@ class Hearing:
             await stream.close()
 
     async def _send(self, stream: TranscriptStream, deadline: asyncio.Timeout) -> None:
-        async for audio in self.audio:
+        async for audio in self._audio:
             await stream.send(audio)
         await stream.finish()
         deadline.reschedule(asyncio.get_running_loop().time() + self._timeout_s)

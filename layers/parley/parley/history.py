@@ -1,8 +1,9 @@
 """The history of the sessions that an environment has served, so that only news is read.
 
 A turn needs the whole conversation, but one that an environment has seen before has only
-grown by a turn or two. It reads from the last turn that it knows: what came before cannot
-change any more, and that turn's reply may since have been interrupted.
+grown by a turn or two. It reads from the last turn that it knows, whose reply may since have
+been interrupted, or from an earlier one whose reply was not there yet. What came before cannot
+change any more.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from parley.protocol import Message
 from parley.store import Store
 
 MAX_SESSIONS = 100
+MAX_OPEN_TURNS = 4
+"""How many of the last turns may still be running: a new one interrupts the one before."""
 
 
 class History:
@@ -37,10 +40,10 @@ class History:
         if not known:
             session, history = self._store.conversation(session_id, self._messages)
         else:
-            last_ms = known[-1].started_ms
-            since = f"MESSAGE#{last_ms:015d}#"
+            open_ms = _open_since_ms(known)
+            since = f"MESSAGE#{open_ms:015d}#"
             session, news = self._store.conversation(session_id, self._messages, since)
-            settled = [message for message in known if message.started_ms < last_ms]
+            settled = [message for message in known if message.started_ms < open_ms]
             history = (settled + news)[-self._messages :] if self._messages else []
         with self._lock:
             self._known[session_id] = history
@@ -48,3 +51,12 @@ class History:
             if len(self._known) > MAX_SESSIONS:
                 self._known.popitem(last=False)
         return session, history
+
+
+def _open_since_ms(known: list[Message]) -> int:
+    """When the first turn began that may still change."""
+    replied = {message.turn_id for message in known if message.role == "assistant"}
+    last = dict.fromkeys(message.turn_id for message in reversed(known))
+    unanswered = {turn for turn in list(last)[:MAX_OPEN_TURNS] if turn not in replied}
+    begun = [message.started_ms for message in known if message.turn_id in unanswered]
+    return min([known[-1].started_ms, *begun])

@@ -103,7 +103,7 @@ class Outbox:
 
     def is_empty(self) -> bool:
         """Whether everything has left."""
-        return not self._events and not self._text and self._packer.pending_bytes < 2
+        return not self._events and not self._text and not self._audio_waits()
 
     def next(self, now_s: float, *, everything: bool = False) -> ServerEvent | None:
         """The next event to post, numbered; None when nothing is due yet.
@@ -117,7 +117,7 @@ class Outbox:
             event.seq = self._number()
             return event
         text_due = bool(self._text) and (everything or now_s >= self._text_due_s())
-        audio_due = self._packer.pending_bytes >= 2 and (everything or now_s >= self._audio_due_s())
+        audio_due = self._audio_waits() and (everything or now_s >= self._audio_due_s())
         if text_due and (not audio_due or self._text_since <= self._audio_since):
             return self._take_text(now_s)
         if audio_due:
@@ -131,7 +131,7 @@ class Outbox:
         due: list[float] = []
         if self._text:
             due.append(self._text_due_s())
-        if self._packer.pending_bytes >= 2:
+        if self._audio_waits():
             due.append(self._audio_due_s())
         return max(0.0, min(due) - now_s) if due else None
 
@@ -140,6 +140,10 @@ class Outbox:
     ) -> TurnEnd:
         """The turn's last event."""
         return TurnEnd(self._turn_id, self._number(), reason, text, metrics, heard)
+
+    def _audio_waits(self) -> bool:
+        """Whether there is audio, or words that came after all of it."""
+        return self._packer.pending_bytes >= 2 or (self._audio_closed and bool(self._words))
 
     def _number(self) -> int:
         self._seq += 1

@@ -28,10 +28,13 @@ MAX_TEXT_CHARS = 8_000
 MAX_CHUNKS = 9_000
 """15 minutes of 100 ms chunks, the longest invocation Lambda allows."""
 MAX_STYLE_CHARS = 1_000
+MAX_ATTEMPTS = 100
+"""How often a turn may be sent again after it has failed."""
 
 AudioFormat = Literal["pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000"]
 """Signed 16-bit little-endian mono PCM; the number is the sample rate in Hz."""
 Endpointing = Literal["manual", "server_vad"]
+SessionEndReason = Literal["ended", "replaced"]
 TurnEndReason = Literal["completed", "interrupted", "failed"]
 
 Identifier = Annotated[
@@ -43,6 +46,7 @@ Identifier = Annotated[
 ]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 ChunkSeq = Annotated[int, Meta(ge=1, le=MAX_CHUNKS)]
+Attempt = Annotated[int, Meta(ge=1, le=MAX_ATTEMPTS)]
 Milliseconds = Annotated[float, Meta(ge=0, le=86_400_000)]
 
 
@@ -66,11 +70,12 @@ class Settings(Struct, omit_defaults=True, frozen=True):
         )
 
 
-class Received(Struct, frozen=True):
-    """How far a returning client has got."""
+class Received(Struct, frozen=True, omit_defaults=True):
+    """How far a returning client has got: everything of its latest turn up to `seq`."""
 
     turn_id: Identifier
     seq: Count
+    attempt: Attempt = 1
 
 
 # --- client to server ---------------------------------------------------------
@@ -91,18 +96,24 @@ class Init(ClientMessage, tag="init"):
 
 
 class UserMessage(ClientMessage, tag="user_message"):
-    """A typed turn."""
+    """A typed turn.
+
+    `attempt` counts from 1. The same attempt of a turn runs once, however often it is sent. A
+    turn that has failed runs again with the next attempt, or when it is sent without any.
+    """
 
     turn_id: Identifier
     text: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT_CHARS)]
+    attempt: Attempt | None = None
 
 
 class AudioStart(ClientMessage, tag="audio_start"):
-    """A spoken turn begins."""
+    """A spoken turn begins. `attempt` as in `user_message`."""
 
     turn_id: Identifier
     format: AudioFormat = "pcm_16000"
     endpointing: Endpointing = "manual"
+    attempt: Attempt | None = None
 
 
 class AudioChunk(ClientMessage, tag="audio_chunk"):
@@ -142,9 +153,14 @@ class Ack(ClientMessage, tag="ack"):
 
 
 class Ping(ClientMessage, tag="ping"):
-    """Heartbeat; `sent_at` comes back as it was."""
+    """Heartbeat; `sent_at` comes back as it was.
+
+    With `turn_id`, also a question: does this turn still run? One that does not, and never
+    ended, is ended now.
+    """
 
     sent_at: float
+    turn_id: Identifier | None = None
 
 
 class End(ClientMessage, tag="end"):
@@ -175,8 +191,15 @@ class ServerEvent(Struct, omit_defaults=True, tag_field="type"):
     """Base of everything the server sends."""
 
 
-class TurnEvent(ServerEvent):
-    """An event of a turn: `seq` counts them from 1 without a gap."""
+class Attempted(ServerEvent, kw_only=True):
+    """What belongs to one attempt at a turn. A turn that was sent again starts anew: its events
+    count from 1 again, under the next `attempt`."""
+
+    attempt: int = 1
+
+
+class TurnEvent(Attempted):
+    """An event of a turn: `seq` counts those of an attempt from 1 without a gap."""
 
     turn_id: str
     seq: int
@@ -283,12 +306,20 @@ class Metrics(Struct, omit_defaults=True):
 
 
 class TurnEnd(TurnEvent, tag="turn_end"):
-    """The last event of a turn. `heard` is set when less was heard than said."""
+    """The last event of a turn. `heard` is set when less was heard than said.
+
+    A turn whose function died is ended by somebody else, who does not know its events: `seq` is
+    then 0, and nothing more of this attempt will come.
+    """
 
     reason: TurnEndReason
     text: str
     metrics: Metrics
     heard: str | None = None
+    code: ErrorCode | None = None
+    """Why the turn failed."""
+    retryable: bool = False
+    """Whether sending the same turn again may help."""
 
 
 class ConfigUpdated(ServerEvent, tag="config_updated"):
@@ -304,12 +335,13 @@ class Pong(ServerEvent, tag="pong"):
 
 
 class SessionEnded(ServerEvent, tag="session_ended"):
-    """Answers `end`."""
+    """Answers `end`; or says that another connection has taken the session over."""
 
     session_id: str
+    reason: SessionEndReason = "ended"
 
 
-class Error(ServerEvent, tag="error"):
+class Error(Attempted, tag="error"):
     """Something went wrong. Numbered (`seq`) when it is an event of a turn,
     unnumbered when it answers a message."""
 
@@ -323,9 +355,17 @@ class Error(ServerEvent, tag="error"):
     missing: list[int] | None = None
 
     @classmethod
-    def of(cls, error: ParleyError, *, turn_id: str | None = None, seq: int | None = None) -> Error:
+    def of(
+        cls,
+        error: ParleyError,
+        *,
+        turn_id: str | None = None,
+        seq: int | None = None,
+        attempt: int = 1,
+    ) -> Error:
         """The event that tells the client about `error`."""
         return cls(
+            attempt=attempt,
             code=error.code,
             message=error.message,
             retryable=error.retryable,

@@ -7,6 +7,7 @@ fails leaves a reply in text.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -21,6 +22,10 @@ from parley.speech import SpeechPiece, Synthesizer
 from parley.timings import Timings
 from parley.words import WordTimer
 
+MAX_REPLY_CHARS = 12_000
+"""A quarter of an hour of speech. What the model says beyond it is not waited for: `turn_end`
+carries the text, twice when it was interrupted, and must fit into API Gateway's 128 KB."""
+
 
 class Replying:
     """One reply.
@@ -28,6 +33,7 @@ class Replying:
     Args:
         timeout_s: how long the synthesizer may stay silent.
         changed: called when the outbox has something new.
+        asked: called when the responder has been asked, at each attempt.
     """
 
     def __init__(
@@ -40,11 +46,13 @@ class Replying:
         *,
         timeout_s: float,
         changed: Callable[[], None],
+        asked: Callable[[], None],
     ) -> None:
         self._responder = responder
         self._outbox = outbox
         self._timings = timings
         self._changed = changed
+        self._asked = asked
         self._schedule = RetrySchedule()
         self._timer = WordTimer()
         self._speaking = Speaking(
@@ -96,13 +104,11 @@ class Replying:
 
     async def _stream(self, prompt: Prompt, splitter: ClauseSplitter) -> None:
         self._timings.mark("requested", time.monotonic())
-        async for delta in self._responder.reply(prompt):
-            now = time.monotonic()
-            self._timings.mark("first_token", now)
-            self.text += delta
-            self._outbox.text(delta, now)
-            self._changed()
-            self._say(splitter.feed(delta))
+        async with contextlib.aclosing(self._responder.reply(prompt, self._asked)) as deltas:
+            async for delta in deltas:
+                self._add(delta[: MAX_REPLY_CHARS - len(self.text)], splitter)
+                if len(self.text) >= MAX_REPLY_CHARS:
+                    break
         if not self.text.strip():
             raise ProviderError(
                 "reply_failed",
@@ -110,9 +116,18 @@ class Replying:
                 kind="timeout",
             )
 
+    def _add(self, delta: str, splitter: ClauseSplitter) -> None:
+        now = time.monotonic()
+        self._timings.mark("first_token", now)
+        self.text += delta
+        self._outbox.text(delta, now)
+        self._changed()
+        self._say(splitter.feed(delta))
+
     def _say(self, clauses: list[str]) -> None:
         for clause in clauses:
             self._timings.mark("first_clause", time.monotonic())
+            self._timer.expect(clause)
             self._speaking.clauses.put(clause)
 
     def _on_audio(self, piece: SpeechPiece) -> None:

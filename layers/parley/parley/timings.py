@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Literal
 
 from parley.protocol import Metrics
@@ -18,6 +19,11 @@ Mark = Literal[
     "first_audio_posted",
     "ended",
 ]
+
+
+def monotonic_at(epoch_ms: int) -> float:
+    """When something that another clock dated in ms since the epoch was, on the monotonic clock."""
+    return time.monotonic() - max(0.0, time.time() - epoch_ms / 1000)
 
 
 class Timings:

@@ -8,17 +8,20 @@ objects; connections are made as early as what they need is known.
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from parley.errors import ConnectionGone, ParleyError, TurnTimeout
 from parley.hearing import Hearing
 from parley.history import History
-from parley.inbox import ChunkEntry, EndEntry, InterruptEntry
 from parley.invocation import TurnRequest
 from parley.items import Session
+from parley.keeping import Keeping
 from parley.listening import Listening
 from parley.outbox import Outbox
 from parley.posting import Post, Poster
@@ -30,7 +33,6 @@ from parley.protocol import (
     ServerEvent,
     Settings,
     TurnEndReason,
-    Word,
 )
 from parley.replying import Replying
 from parley.responders import Prompt, Responder
@@ -38,11 +40,10 @@ from parley.settings import Deployment
 from parley.speech import Synthesizer, Transcriber, TranscriptPiece
 from parley.store import Store
 from parley.tasks import Tasks, cancelled
-from parley.timings import Timings
+from parley.timings import Timings, monotonic_at
+from parley.watching import Watching
 from parley.words import heard_text
 
-LISTENING_POLL_S = 0.025
-REPLYING_POLL_S = 0.04
 ENDING_MARGIN_S = 3.0
 """What a turn keeps of its invocation's time to end in good order."""
 
@@ -96,22 +97,29 @@ class Turn:
         self._remaining_s = remaining_s
         self._cold = cold
         self._timings = Timings()
-        self._started_ms = int(time.time() * 1000)
         self._outbox = Outbox(request.turn_id, services.deployment.reply_format)
         self._post = post
         self._poster = Poster(self._outbox, self._post_frame, self._on_posted)
-        self._listening: Listening | None = None
+        self._keeping = Keeping(services.store, request, services.log)
+        self._watching = self._inbox()
         self._hearing: Hearing | None = None
         self._replying: Replying | None = None
-        self._interrupt: asyncio.Future[InterruptEntry] = asyncio.Future()
         self._user_text = ""
-        self._user_kept: asyncio.Task[str] | None = None
-        if request.spoken:
-            self._listening = Listening(services.deployment.listen_timeout_s, time.monotonic())
-        else:
-            now = time.monotonic()
-            self._timings.mark("received", self._monotonic_at(request.received_at_ms))
-            self._timings.mark("started", now)
+        self._asked = asyncio.Event()
+        if not request.spoken:
+            self._timings.mark("received", monotonic_at(request.received_at_ms))
+            self._timings.mark("started", time.monotonic())
+
+    def _inbox(self) -> Watching:
+        request, services = self._request, self._services
+        silence_s = services.deployment.listen_timeout_s
+        return Watching(
+            functools.partial(services.store.read_inbox, request.session_id, request.turn_id),
+            Listening(silence_s, time.monotonic()) if request.spoken else None,
+            self._timings,
+            tell=self._tell,
+            log=services.log,
+        )
 
     async def run(self, owner: str) -> Outcome | None:
         """Run the turn to its end; None if another invocation runs it or its session is over.
@@ -143,14 +151,26 @@ class Turn:
             )
         conversing = asyncio.create_task(self._converse(session, history))
         posting = asyncio.create_task(self._poster.run())
-        watching = asyncio.create_task(self._watch_inbox())
-        noting = asyncio.create_task(self._note_active_turn(session, history))
+        tending = asyncio.create_task(self._tend(session, history))
         try:
             reason, failure = await self._until_stopped(conversing)
             return await self._finish(reason, failure)
         finally:
-            await cancelled(posting, watching)
-            await noting
+            await cancelled(posting, tending)
+            await self._keeping.settled()
+
+    async def _tend(self, session: Session, history: list[Message]) -> None:
+        """Watch the inbox and write down what happened, but not before the model was asked:
+        until then, all the time there is belongs to the first sound."""
+        if not self._request.spoken:
+            await self._asked.wait()
+        self._keeping.newest_turn(session, history)
+        await self._watching.run()
+
+    def _on_asked(self) -> None:
+        if not self._asked.is_set():
+            self._asked.set()
+            self._keeping.user(self._user_text)
 
     # --- the conversation -------------------------------------------------------
 
@@ -158,9 +178,9 @@ class Turn:
         self, conversing: asyncio.Task[None]
     ) -> tuple[TurnEndReason, ParleyError | None]:
         budget = max(0.1, self._remaining_s() - ENDING_MARGIN_S)
-        stops: set[asyncio.Future[Any]] = {conversing, self._interrupt}
+        stops: set[asyncio.Future[Any]] = {conversing, self._watching.interrupt}
         await asyncio.wait(stops, timeout=budget, return_when=asyncio.FIRST_COMPLETED)
-        if self._interrupt.done():
+        if self._watching.interrupt.done():
             await cancelled(conversing)
             return "interrupted", None
         if not conversing.done():
@@ -184,15 +204,15 @@ class Turn:
             self._timings,
             timeout_s=self._services.deployment.provider_timeout_s,
             changed=self._poster.wake,
+            asked=self._on_asked,
         )
         async with Tasks() as tasks:
-            speaking = tasks.start(replying.speak())
+            speaking = tasks.start(self._speak(replying))
             if self._request.spoken:
                 tasks.start(self._services.responder.warm_up())
                 self._user_text = await self._hear(settings)
             else:
                 self._user_text = self._request.text or ""
-            self._user_kept = asyncio.create_task(self._remember("user", self._user_text))
             try:
                 await replying.think(self._prompt(settings, history))
             except ParleyError:
@@ -202,10 +222,17 @@ class Turn:
             await speaking
             await self._poster.drained()
 
+    async def _speak(self, replying: Replying) -> None:
+        """Connect to the synthesizer early: while the user speaks, or while the model thinks."""
+        if not self._request.spoken:
+            await self._asked.wait()
+        await replying.speak()
+
     async def _hear(self, settings: Settings) -> str:
         deployment = self._services.deployment
         self._hearing = Hearing(
             self._services.transcriber,
+            self._watching.audio,
             self._request.format,
             str(settings.language or ""),
             self._request.endpointing,
@@ -214,8 +241,7 @@ class Turn:
         )
         text = await self._hearing.transcript()
         now = time.monotonic()
-        if self._listening is not None:
-            self._listening.stop()
+        self._watching.heard_the_end()
         self._timings.mark("received", now)
         self._timings.mark("started", now)
         self._timings.mark("transcribed", now)
@@ -229,6 +255,10 @@ class Turn:
         self._poster.wake()
         return text
 
+    def _tell(self, error: ParleyError) -> None:
+        self._outbox.error(error)
+        self._poster.wake()
+
     def _on_partial(self, piece: TranscriptPiece) -> None:
         self._outbox.transcript(piece.text, final=False)
         self._poster.wake()
@@ -239,136 +269,42 @@ class Turn:
             instructions += f"\n\nHow to reply: {settings.style}"
         return Prompt(instructions, history, self._user_text)
 
-    # --- the inbox ----------------------------------------------------------------
-
-    async def _watch_inbox(self) -> None:
-        store, request = self._services.store, self._request
-        while True:
-            listening = self._listening
-            try:
-                entries = await asyncio.to_thread(
-                    store.read_inbox,
-                    request.session_id,
-                    request.turn_id,
-                    listening.next_seq if listening else 1,
-                )
-            except Exception as error:  # a poll that fails is made up for by the next one
-                self._log("inbox_unreadable", {"error": type(error).__name__})
-                entries = []
-            for entry in entries:
-                self._take(entry)
-            self._let_time_pass()
-            waiting = listening is not None and not listening.over
-            await asyncio.sleep(LISTENING_POLL_S if waiting else REPLYING_POLL_S)
-
-    def _take(self, entry: ChunkEntry | EndEntry | InterruptEntry) -> None:
-        now = time.monotonic()
-        if isinstance(entry, InterruptEntry):
-            if not self._interrupt.done():
-                self._interrupt.set_result(entry)
-        elif self._listening is None:
-            return
-        elif isinstance(entry, EndEntry):
-            self._listening.take_end(entry, now)
-        else:
-            self._hand_on(self._listening.take_chunk(entry, now))
-
-    def _let_time_pass(self) -> None:
-        if self._listening is None:
-            return
-        was_over = self._listening.over
-        late_audio, errors = self._listening.update(time.monotonic())
-        self._hand_on(late_audio)
-        for error in errors:
-            self._outbox.error(error)
-            self._poster.wake()
-        if self._listening.over and not was_over and self._hearing is not None:
-            now = time.monotonic()
-            end = self._listening.end
-            zero = self._monotonic_at(end.received_at_ms) if end is not None else now
-            self._timings.mark("received", zero)
-            self._timings.mark("started", now)
-            self._hearing.audio.close()
-
-    def _hand_on(self, chunks: list[bytes]) -> None:
-        if self._hearing is not None:
-            for audio in chunks:
-                self._hearing.audio.put(audio)
-
     # --- the end --------------------------------------------------------------------
 
     async def _finish(self, reason: TurnEndReason, error: ParleyError | None) -> Outcome:
         replying = self._replying
         said = replying.text if replying else ""
         words = replying.words if replying else []
-        heard: str | None = None
         if reason == "interrupted":
             self._outbox.drop_unsent()
-            played_ms = self._interrupt.result().played_ms
-            untimed = self._outbox.audio_ms and not words  # it sounded; what, nobody knows
-            if played_ms is not None and not untimed and not (replying and replying.speech_failed):
-                heard = heard_text(words, played_ms)
         if error is not None:
             self._outbox.error(error)
+        if self._user_text:
+            self._on_asked()  # it may have been stopped before the model was asked
         await self._poster.drained()
         self._timings.mark("ended", time.monotonic())
-        metrics = self._metrics()
-        await self._keep(reason, said, heard, words, metrics)
+        metrics, heard = self._metrics(), self._heard()
+        await self._keeping.reply(reason, said, heard, words, metrics)
+        if reason == "completed":
+            # An interruption before this look is ours to honour; one after it finds the turn
+            # finished, and the message function honours it.
+            await self._watching.look()
+            if self._watching.interrupt.done():
+                reason, heard = "interrupted", self._heard()
+                if heard is not None:
+                    await self._keeping.heard(heard)
         await self._poster.post(self._outbox.end(reason, said, metrics, heard))
         return Outcome(reason, metrics, error)
 
-    async def _keep(
-        self,
-        reason: TurnEndReason,
-        said: str,
-        heard: str | None,
-        words: list[Word],
-        metrics: Metrics,
-    ) -> None:
-        """Write the reply to the history; a table that fails does not cost the turn its end."""
-        request, store = self._request, self._services.store
-        try:
-            if self._user_kept is not None:
-                await self._user_kept
-            key = await self._remember("assistant", said, heard, metrics) if said else ""
-            await asyncio.to_thread(
-                store.finish_turn,
-                request.session_id,
-                request.turn_id,
-                reason=reason,
-                message_key=key,
-                words=words,
-            )
-        except Exception as error:
-            self._log("turn_not_kept", {"error": type(error).__name__})
-
-    async def _remember(
-        self, role: str, text: str, heard: str | None = None, metrics: Metrics | None = None
-    ) -> str:
-        message = Message(
-            "user" if role == "user" else "assistant", text, self._request.turn_id, heard
-        )
-        return await asyncio.to_thread(
-            self._services.store.put_message,
-            self._request.session_id,
-            self._started_ms,
-            message,
-            metrics,
-        )
-
-    async def _note_active_turn(self, session: Session, history: list[Message]) -> None:
-        """Note that this is the newest turn; one that still runs is interrupted by it."""
-        request, store = self._request, self._services.store
-        try:
-            await asyncio.to_thread(store.set_active_turn, request.session_id, request.turn_id)
-            previous = session.active_turn
-            replied = any(m.turn_id == previous and m.role == "assistant" for m in history)
-            if previous and not replied:
-                await asyncio.to_thread(
-                    store.put_interrupt, request.session_id, previous, InterruptEntry(None)
-                )
-        except Exception as error:
-            self._log("active_turn_not_noted", {"error": type(error).__name__})
+    def _heard(self) -> str | None:
+        """What of the reply was heard, if it was interrupted and that can be known."""
+        if not self._watching.interrupt.done() or self._replying is None:
+            return None
+        played_ms = self._watching.interrupt.result().played_ms
+        untimed = self._outbox.audio_ms and not self._replying.words  # what sounded, nobody knows
+        if played_ms is None or untimed or self._replying.speech_failed:
+            return None
+        return heard_text(self._replying.words, played_ms)
 
     async def _refuse(self, error: ParleyError) -> Outcome:
         """End a turn that never began."""
@@ -382,7 +318,10 @@ class Turn:
         return Outcome("failed", metrics, error)
 
     def _internal(self, error: Exception) -> ParleyError:
-        self._log("turn_failed", {"error": type(error).__name__, "detail": str(error)})
+        # Where, not what: a message may hold what the user said.
+        places = traceback.extract_tb(error.__traceback__)
+        where = [f"{Path(place.filename).name}:{place.lineno} {place.name}" for place in places]
+        self._log("turn_failed", {"error": type(error).__name__, "where": where[-5:]})
         return ParleyError(
             "internal", "Something went wrong on our side. Try again.", retryable=True
         )
@@ -415,9 +354,6 @@ class Turn:
             self._timings.mark("first_text_posted", time.monotonic())
         elif isinstance(event, Audio):
             self._timings.mark("first_audio_posted", time.monotonic())
-
-    def _monotonic_at(self, epoch_ms: int) -> float:
-        return time.monotonic() - max(0.0, time.time() - epoch_ms / 1000)
 
     def _log(self, event: str, fields: dict[str, Any]) -> None:
         self._services.log(event, fields)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,8 +30,12 @@ class Responder(Protocol):
     async def warm_up(self) -> None:
         """Open a connection before it is needed; never raises."""
 
-    def reply(self, prompt: Prompt) -> AsyncIterator[str]:
+    def reply(self, prompt: Prompt, asked: Callable[[], None]) -> AsyncGenerator[str, None]:
         """The reply, bit by bit.
+
+        Args:
+            asked: called once the request is on its way, before the first bit of the reply,
+                and also when it could not be sent.
 
         Raises:
             ProviderError: `reply_failed`.

@@ -7,7 +7,7 @@ the protocol that all of them share are used.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -60,8 +60,15 @@ class OpenAIChat:
                 f"{self._base_url}/models", headers=await self._headers(), timeout=self._timeout
             )
 
-    async def reply(self, prompt: Prompt) -> AsyncIterator[str]:
+    async def reply(self, prompt: Prompt, asked: Callable[[], None]) -> AsyncGenerator[str, None]:
         """See `parley.responders.Responder`."""
+
+        async def trace(event: str, _info: dict[str, Any]) -> None:
+            if event == "connection.connect_tcp.started":
+                self._connection_reused = False
+            elif event == "http11.send_request_body.complete":
+                asked()
+
         body = {"model": self._model, "stream": True, "messages": _messages(prompt)}
         self._connection_reused = True
         try:
@@ -71,7 +78,7 @@ class OpenAIChat:
                 content=msgspec.json.encode(body),
                 headers={"Content-Type": "application/json", **await self._headers()},
                 timeout=self._timeout,
-                extensions={"trace": self._trace},
+                extensions={"trace": trace},
             ) as response:
                 if response.status_code != 200:
                     raise _failure(
@@ -87,14 +94,12 @@ class OpenAIChat:
             raise _failure("refused") from None
         except httpx.HTTPError:
             raise _failure("unavailable") from None
+        finally:
+            asked()
 
     async def _headers(self) -> dict[str, str]:
         key = await self._api_key()
         return {"Authorization": f"Bearer {key}"} if key else {}
-
-    async def _trace(self, event: str, _info: dict[str, Any]) -> None:
-        if event == "connection.connect_tcp.started":
-            self._connection_reused = False
 
 
 class _Delta(Struct):

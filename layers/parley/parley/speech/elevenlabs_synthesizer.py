@@ -118,6 +118,7 @@ def _alignment(frame: dict[str, Any]) -> Alignment | None:
             msgspec.convert(found.get("chars"), list[str]),
             msgspec.convert(found.get("charStartTimesMs"), list[float]),
             msgspec.convert(durations, list[float]),
+            exact=bool(frame.get("alignment")),
         )
     except msgspec.ValidationError:
         return None  # the audio is good without it

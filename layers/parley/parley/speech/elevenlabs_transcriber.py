@@ -22,6 +22,10 @@ from parley.speech.elevenlabs_socket import ApiKey, ElevenLabsSocket
 SERVICE = "Speech recognition"
 MIN_AUDIO_MS = 500
 """A commit of less than 300 ms of audio is ignored; shorter utterances get silence added."""
+AUTO_COMMIT_FROM_MS = 25_000
+"""The service commits by itself after 37 to 43 s of speech, or 90 s as documented; never sooner."""
+AUTO_COMMIT_GRACE_S = 0.5
+"""How long the answer to our own commit may take after one that may have been the service's."""
 
 _NOT_ENOUGH = frozenset({"commit_throttled", "insufficient_audio_activity"})
 
@@ -82,6 +86,8 @@ class ScribeStream:
         self._rate_hz = rate_hz
         self._endpointing: Endpointing = endpointing
         self._sent_bytes = 0
+        self._uncommitted_bytes = 0
+        self._may_cross = False
         self._finishing = False
         self._committed: list[str] = []
         self._partial = ""
@@ -97,6 +103,7 @@ class ScribeStream:
     async def send(self, pcm: bytes) -> None:
         """See `parley.speech.TranscriptStream`."""
         self._sent_bytes += len(pcm)
+        self._uncommitted_bytes += len(pcm)
         await self._send_chunk(pcm, commit=False)
 
     async def finish(self) -> None:
@@ -107,6 +114,8 @@ class ScribeStream:
         if shortfall > 0:
             await self._send_chunk(bytes(shortfall), commit=False)
         self._finishing = True
+        uncommitted_ms = duration_ms(self._uncommitted_bytes, self._rate_hz)
+        self._may_cross = uncommitted_ms >= AUTO_COMMIT_FROM_MS
         await self._send_chunk(b"", commit=True)
 
     async def pieces(self) -> AsyncIterator[TranscriptPiece]:
@@ -116,10 +125,27 @@ class ScribeStream:
             if frame is None:
                 raise self._socket.failure("unavailable")
             piece = self._piece(frame)
+            if piece is not None and piece.final and self._may_cross:
+                self._may_cross = False
+                try:
+                    async with asyncio.timeout(AUTO_COMMIT_GRACE_S):
+                        piece = await self._next_final()
+                except TimeoutError:
+                    piece = TranscriptPiece(self._joined(), final=True)
             if piece is not None:
                 yield piece
                 if piece.final:
                     return
+
+    async def _next_final(self) -> TranscriptPiece:
+        """The answer to our commit, after one that may have been the service's own."""
+        while True:
+            frame = await self._socket.receive()
+            if frame is None:
+                return TranscriptPiece(self._joined(), final=True)
+            piece = self._piece(frame)
+            if piece is not None and piece.final:
+                return piece
 
     async def close(self) -> None:
         """See `parley.speech.TranscriptStream`."""
@@ -137,6 +163,7 @@ class ScribeStream:
             if text:
                 self._committed.append(text)
             self._partial = ""
+            self._uncommitted_bytes = 0
             over = self._finishing or (self._endpointing == "server_vad" and bool(text))
             return TranscriptPiece(self._joined(), final=over)
         if kind in _NOT_ENOUGH:

@@ -1,0 +1,126 @@
+"""What a turn leaves in the table: both sides of the conversation, and how it ended.
+
+None of it is on the way to the first sound: it is written once the model has been asked.
+A table that fails costs the record, never the turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from parley.inbox import InterruptEntry
+from parley.invocation import TurnRequest
+from parley.items import Session
+from parley.protocol import Message, Metrics, TurnEndReason, Word
+from parley.store import Store
+
+
+class Keeping:
+    """Writes down one turn.
+
+    Args:
+        log: told about trouble; takes an event name and fields.
+    """
+
+    def __init__(
+        self, store: Store, request: TurnRequest, log: Callable[[str, dict[str, Any]], None]
+    ) -> None:
+        self._store = store
+        self._request = request
+        self._log = log
+        self._started_ms = int(time.time() * 1000)
+        self._writes: dict[str, asyncio.Task[None]] = {}
+        self._reply_key = ""
+
+    def newest_turn(self, session: Session, history: list[Message]) -> None:
+        """Note, beside other work, that this is the session's newest turn.
+
+        An older one that still runs is interrupted by it.
+        """
+        self._start("newest_turn", lambda: self._note_newest(session, history))
+
+    def user(self, text: str) -> None:
+        """Write, beside other work, what the user said. The first call counts."""
+        self._start("user_message", lambda: self._put(Message("user", text, self._turn_id)))
+
+    async def reply(
+        self,
+        reason: TurnEndReason,
+        said: str,
+        heard: str | None,
+        words: list[Word],
+        metrics: Metrics,
+    ) -> None:
+        """Write the reply and the turn's end, after everything else has been written."""
+        await self.settled()
+        if said:
+            message = Message("assistant", said, self._turn_id, heard)
+            self._start("reply", lambda: self._put_reply(message, metrics))
+            await self.settled()
+        self._start("turn_end", lambda: self._finish(reason, words))
+        await self.settled()
+
+    async def heard(self, heard: str) -> None:
+        """Note afterwards that of the reply only so much was heard."""
+        if self._reply_key:
+            self._start("heard", lambda: self._put_heard(heard))
+            await self.settled()
+
+    async def settled(self) -> None:
+        """Wait for what is being written."""
+        await asyncio.gather(*self._writes.values())
+
+    # --- the writes ---------------------------------------------------------------
+
+    @property
+    def _turn_id(self) -> str:
+        return self._request.turn_id
+
+    def _start(self, name: str, write: Callable[[], Awaitable[Any]]) -> None:
+        if name not in self._writes:
+            self._writes[name] = asyncio.create_task(self._logged(name, write))
+
+    async def _logged(self, name: str, write: Callable[[], Awaitable[Any]]) -> None:
+        try:
+            await write()
+        except Exception as error:
+            self._log("not_kept", {"what": name, "error": type(error).__name__})
+
+    async def _note_newest(self, session: Session, history: list[Message]) -> None:
+        session_id, previous = self._request.session_id, session.active_turn
+        await asyncio.to_thread(self._store.set_active_turn, session_id, self._turn_id)
+        replied = any(m.turn_id == previous and m.role == "assistant" for m in history)
+        if previous and previous != self._turn_id and not replied:
+            await asyncio.to_thread(
+                self._store.put_interrupt, session_id, previous, InterruptEntry(None)
+            )
+
+    async def _put(self, message: Message, metrics: Metrics | None = None) -> str:
+        return await asyncio.to_thread(
+            self._store.put_message,
+            self._request.session_id,
+            self._started_ms,
+            message,
+            metrics,
+        )
+
+    async def _put_reply(self, message: Message, metrics: Metrics) -> None:
+        self._reply_key = await self._put(message, metrics)
+
+    async def _finish(self, reason: TurnEndReason, words: list[Word]) -> None:
+        await asyncio.to_thread(
+            self._store.finish_turn,
+            self._request.session_id,
+            self._turn_id,
+            reason=reason,
+            message_key=self._reply_key,
+            words=words,
+        )
+
+    async def _put_heard(self, heard: str) -> None:
+        await asyncio.to_thread(
+            self._store.set_heard, self._request.session_id, self._reply_key, heard
+        )

@@ -1,0 +1,112 @@
+"""Reads a running turn's inbox, and hands on what it finds: audio, the end, an interruption."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from parley.errors import ParleyError
+from parley.feed import Feed
+from parley.inbox import ChunkEntry, EndEntry, InboxEntry, InterruptEntry
+from parley.listening import Listening
+from parley.timings import Timings, monotonic_at
+
+LISTENING_POLL_S = 0.025
+REPLYING_POLL_S = 0.04
+UNREADABLE_POLL_S = 0.1
+"""How often a table that failed is asked again."""
+
+
+class Watching:
+    """Polls the inbox of one turn.
+
+    Args:
+        read: reads the inbox from a chunk's number on; blocking, run in a thread.
+        listening: of a spoken turn; None for a typed one.
+        tell: takes what the client should be told.
+        log: told about trouble; takes an event name and fields.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[int], list[InboxEntry]],
+        listening: Listening | None,
+        timings: Timings,
+        *,
+        tell: Callable[[ParleyError], None],
+        log: Callable[[str, dict[str, Any]], None],
+    ) -> None:
+        self._read = read
+        self._listening = listening
+        self._timings = timings
+        self._tell = tell
+        self._log = log
+        self._failed = 0
+        self.audio: Feed[bytes] = Feed()
+        self.interrupt: asyncio.Future[InterruptEntry] = asyncio.Future()
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        while True:
+            await self.look()
+            waiting = self._listening is not None and not self._listening.over
+            pause = LISTENING_POLL_S if waiting else REPLYING_POLL_S
+            await asyncio.sleep(UNREADABLE_POLL_S if self._failed else pause)
+
+    async def look(self) -> None:
+        """Read the inbox once; a table that fails is made up for by the next look."""
+        next_seq = self._listening.next_seq if self._listening else 1
+        try:
+            entries = await asyncio.to_thread(self._read, next_seq)
+        except Exception as error:
+            if not self._failed:  # once for each failure, however long it lasts
+                self._log("inbox_unreadable", {"error": type(error).__name__})
+            self._failed += 1
+            entries = []
+        else:
+            if self._failed:
+                self._log("inbox_readable_again", {"failed_polls": self._failed})
+            self._failed = 0
+        for entry in entries:
+            self._take(entry)
+        self._let_time_pass()
+
+    def heard_the_end(self) -> None:
+        """The transcriber found the end of the utterance by itself."""
+        if self._listening is not None:
+            self._listening.stop()
+
+    def _take(self, entry: InboxEntry) -> None:
+        now = time.monotonic()
+        if isinstance(entry, InterruptEntry):
+            if not self.interrupt.done():
+                self.interrupt.set_result(entry)
+        elif self._listening is None:
+            return
+        elif isinstance(entry, EndEntry):
+            self._listening.take_end(entry, now)
+        else:
+            assert isinstance(entry, ChunkEntry)
+            self._hand_on(self._listening.take_chunk(entry, now))
+
+    def _let_time_pass(self) -> None:
+        if self._listening is None:
+            return
+        was_over = self._listening.over
+        late_audio, errors = self._listening.update(time.monotonic())
+        self._hand_on(late_audio)
+        for error in errors:
+            self._tell(error)
+        if self._listening.over and not was_over:
+            now = time.monotonic()
+            end = self._listening.end
+            zero = monotonic_at(end.received_at_ms) if end is not None else now
+            self._timings.mark("received", zero)
+            self._timings.mark("started", now)
+            self.audio.close()
+
+    def _hand_on(self, chunks: list[bytes]) -> None:
+        for audio in chunks:
+            self.audio.put(audio)
