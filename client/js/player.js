@@ -83,7 +83,7 @@ export class Player extends Emitter {
    * @param {number} rateHz
    */
   play(turn, pcm, rateHz) {
-    
+    if (this.#silenced.has(turn)) return;
     if (this.#queued?.turn !== turn) this.#queued = { turn, samples: 0, waiting: 0 };
     const queued = this.#queued;
     queued.waiting += 1;

@@ -2,12 +2,17 @@
 // what the page asked of the microphone.
 const TAP = `
 registerProcessor("tap", class extends AudioWorkletProcessor {
-  constructor() { super(); this.parts = []; }
+  constructor() {
+    super();
+    this.parts = [];
+    this.port.onmessage = ({ data }) => { this.hand(); this.port.postMessage(data); };
+  }
+  hand() { this.port.postMessage(this.parts); this.parts = []; }
   process([input], [output]) {
     const block = input[0] ?? new Float32Array(128);
     output[0].set(block);
     this.parts.push(block.slice());
-    if (this.parts.length === 8) { this.port.postMessage(this.parts); this.parts = []; }
+    if (this.parts.length === 8) this.hand();
     return true;
   }
 });`;
@@ -19,16 +24,46 @@ AudioWorklet.prototype.addModule = async function (url, ...rest) {
 };
 
 window.heard = [];
+const taps = [];
 const connect = AudioNode.prototype.connect;
 AudioNode.prototype.connect = function (target, ...rest) {
   if (!(target instanceof AudioDestinationNode)) return connect.call(this, target, ...rest);
   const tap = new AudioWorkletNode(this.context, "tap", { outputChannelCount: [1] });
-  tap.port.onmessage = ({ data }) => window.heard.push(...data);
+  tap.port.addEventListener("message", ({ data }) => {
+    if (Array.isArray(data)) window.heard.push(...data);
+  });
+  tap.port.start();
+  taps.push(tap);
   connect.call(this, tap);
   return connect.call(tap, target, ...rest);
 };
-/** Everything since the start, without the silence before and after. */
-window.heardSamples = () => {
+
+/** Settles when the audio thread has handed over everything that has left so far. */
+async function handedOver() {
+  const running = taps.filter((tap) => tap.context.state === "running");
+  const answers = running.map(
+    ({ port }) =>
+      new Promise((resolve) => {
+        const answered = ({ data }) => {
+          if (data !== "hand over") return;
+          port.removeEventListener("message", answered);
+          resolve();
+        };
+        port.addEventListener("message", answered);
+        port.postMessage("hand over");
+      }),
+  );
+  await Promise.all(answers);
+}
+
+window.forgetHeard = async () => {
+  await handedOver();
+  window.heard = [];
+};
+
+/** Everything since the start or `forgetHeard`, without the silence before and after. */
+window.heardSamples = async () => {
+  await handedOver();
   const all = window.heard.flatMap((block) => Array.from(block, (s) => Math.round(s * 32768)));
   const first = all.findIndex((sample) => sample !== 0);
   const last = all.findLastIndex((sample) => sample !== 0);

@@ -31,7 +31,6 @@ def heard(page: Page) -> Samples:
 
 def until_played(page: Page) -> None:
     page.wait_for_function("window.parley.player.state === 'idle'", timeout=10_000)
-    page.wait_for_timeout(100)  # the tap hands its samples over 43 ms at a time
 
 
 def until_sounding(page: Page, milliseconds: int) -> None:

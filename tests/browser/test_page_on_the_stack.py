@@ -31,7 +31,6 @@ def say(page: Page, text: str) -> None:
 
 
 def heard(page: Page) -> Samples:
-    page.wait_for_timeout(100)  # the tap hands its samples over 43 ms at a time
     return np.array(page.evaluate("window.heardSamples()"), dtype=np.float64) / 32768
 
 
@@ -48,7 +47,7 @@ def test_a_typed_turn_is_answered_and_every_sample_of_it_heard(
 ) -> None:
     page = opened(browser, page_of(stack))
     say(page, "My name is Alice.")
-    page.evaluate("window.heard = []")
+    page.evaluate("window.forgetHeard()")
     say(page, "What is my name?")
     assert "Alice" in page.locator(".reply").nth(1).inner_text()
     expect(page.locator(".turn .bar i").first).to_be_visible()
