@@ -60,12 +60,7 @@ export class Figures {
 
   /** @param {Metrics} metrics the server's own */
   show(metrics) {
-    const parts = PARTS.map(([key, name, what], index) => ({
-      name,
-      what,
-      ms: metrics[key] ?? 0,
-      colour: `var(--p${index})`,
-    })).filter(({ ms }) => ms > 0);
+    const parts = partsOf(metrics);
     if (parts.length === 0) return;
     this.#bar.hidden = false;
     this.#bar.setAttribute("role", "img");
@@ -109,7 +104,20 @@ export class Figures {
   }
 }
 
+/**
+ * What the time to the first audio is made of.
+ * @param {Metrics} metrics
+ */
+export function partsOf(metrics) {
+  return PARTS.map(([key, name, what], index) => ({
+    name,
+    what,
+    ms: metrics[key] ?? 0,
+    colour: `var(--p${index})`,
+  })).filter(({ ms }) => ms > 0);
+}
+
 /** @param {number} ms */
-function milliseconds(ms) {
+export function milliseconds(ms) {
   return ms < 10_000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }

@@ -3,11 +3,15 @@ import { Conversation, Microphone, Player, Problem } from "parley-client";
 import { initialUrl, ownUrl, remember } from "./address.js";
 import { byId } from "./elements.js";
 import { EventLog } from "./event-log.js";
+import { save } from "./save.js";
+import { keepSession, keptSession } from "./session.js";
+import { SettingsForm } from "./settings-form.js";
+import { showTabs } from "./tabs.js";
 import { holdToTalk } from "./talk-button.js";
+import { Timing } from "./timing.js";
 import { TurnView } from "./turn-view.js";
 import { Waveform } from "./waveform.js";
 
-/** @typedef {import("parley-client/conversation.js").State} State */
 /** @typedef {"idle" | "opening" | "listening"} Mode */
 
 const link = byId("link", HTMLDetailsElement);
@@ -17,6 +21,7 @@ const compose = byId("compose", HTMLFormElement);
 const hold = byId("hold", HTMLButtonElement);
 const holdLabel = byId("hold-label", HTMLElement);
 const say = byId("say", HTMLButtonElement);
+const handsFree = byId("hands-free", HTMLButtonElement);
 const interruptButton = byId("interrupt", HTMLButtonElement);
 const unblock = byId("unblock", HTMLButtonElement);
 const stateView = byId("state", HTMLElement);
@@ -28,17 +33,31 @@ const announce = byId("announce", HTMLElement);
 const panel = byId("panel", HTMLElement);
 const panelToggle = byId("panel-toggle", HTMLButtonElement);
 
-const STATES = { closed: "Not connected", connecting: "Connecting …", ready: "Connected" };
+const STATES = {
+  idle: "Not connected",
+  connecting: "Connecting …",
+  ready: "Connected",
+  reconnecting: "Reconnecting …",
+  offline: "No network",
+  closed: "Not connected",
+  failed: "Not connected",
+};
 const HOLD = { idle: "Hold to talk", opening: "One moment …", listening: "Listening …" };
-const MICROPHONE_MISSING = ["microphone_denied", "microphone_missing", "microphone_failed"];
 
 const player = new Player();
 const microphone = new Microphone();
-const log = new EventLog(byId("events", HTMLElement));
+const log = new EventLog(byId("events", HTMLElement), byId("filter", HTMLInputElement));
+const timing = new Timing(byId("timing", HTMLElement));
+const settings = new SettingsForm(byId("settings", HTMLFormElement), {
+  onChange: (wanted) => conversation?.configure(wanted),
+  onHandsFree: () => {
+    if (handsFreeIsOn()) void conversation?.startHandsFree(settings.handsFree);
+  },
+});
 const wave = new Waveform(byId("wave", HTMLCanvasElement), () => {
   if (mode === "listening") return { level: microphone.level, source: "mine" };
   if (player.state === "playing") return { level: player.level, source: "reply" };
-  return undefined;
+  return handsFreeIsOn() ? { level: microphone.level, source: "room" } : undefined;
 });
 /** @type {Map<string, TurnView>} */
 const views = new Map();
@@ -46,85 +65,127 @@ const views = new Map();
 let conversation;
 /** @type {Mode} */
 let mode = "idle";
-/** The newest spoken turn. */
+/** The turn that is being spoken. */
 let spokenTurn = "";
 
 async function connect() {
   conversation?.close();
-  const made = new Conversation(url.value.trim(), { microphone, player });
+  const address = url.value.trim();
+  const made = new Conversation(address, { microphone, player, session: keptSession(address) });
   conversation = made;
   Object.assign(window, { parley: { conversation, player, microphone } });
   listenTo(made);
   try {
     await made.connect();
-    remember(made.url);
+    remember(address);
     tell("");
     link.open = false;
-  } catch (problem) {
-    if (made !== conversation) return;
-    report(problem);
-    link.open = true;
+  } catch {
+    // The state has told why.
+    if (made === conversation) link.open = true;
   }
 }
 
 /** @param {Conversation} made */
 function listenTo(made) {
-  made.on("state", ({ state, problem }) => {
-    if (made !== conversation) return;
-    showState(state);
-    if (problem) report(problem);
+  /** @type {Conversation["on"]} */
+  const on = (name, listener) =>
+    made.on(name, (detail) => {
+      if (made === conversation) listener(detail);
+      showInterrupt();
+    });
+  on("state", showState);
+  on("session", ({ id, token, resumed, history }) => {
+    keepSession(url.value.trim(), { id, token });
+    if (resumed && views.size === 0) showHistory(history);
+    settings.show(made.settings);
   });
-  made.on("message", (message) => log.add("in", message));
-  made.on("sent", (message) => log.add("out", message));
-  made.on("turn", ({ turnId, spoken, text: typed }) => {
-    empty.hidden = true;
-    tell("");
-    const view = new TurnView(turnList, { spoken, text: typed });
-    if (spoken) {
-      spokenTurn = turnId;
-      view.setState("listening");
-    }
-    views.set(turnId, view);
-    talk.scrollTop = talk.scrollHeight;
-  });
-  made.on("listened", ({ turnId }) => {
+  on("config_updated", (event) => settings.show(event.settings));
+  on("message", (message) => log.add("in", message));
+  on("sent", (message) => log.add("out", message));
+  on("turn", begin);
+  on("listened", ({ turnId }) => {
     views.get(turnId)?.restart();
     views.get(turnId)?.setState("waiting");
+    if (turnId === spokenTurn) setMode("idle");
   });
-  made.on("transcript", ({ turn_id, text: understood, final }) => {
+  on("transcript", ({ turn_id, text: understood, final }) => {
     const view = views.get(turn_id);
     if (final) view?.understood(understood);
     else view?.setSaid(understood, false);
   });
-  made.on("reply_text", ({ turn_id, delta }) => views.get(turn_id)?.addReply(delta));
-  made.on("audio", ({ turn_id, words }) => views.get(turn_id)?.addWords(words ?? []));
-  made.on("interrupted", ({ turnId, playedMs }) => {
+  on("reply_text", ({ turn_id, delta }) => views.get(turn_id)?.addReply(delta));
+  on("audio", ({ turn_id, words }) => views.get(turn_id)?.addWords(words ?? []));
+  on("interrupted", ({ turnId, playedMs }) => {
     views.get(turnId)?.cut(playedMs);
     views.get(turnId)?.setState("done");
-    if (turnId === spokenTurn && mode === "listening") setMode("idle");
+    if (turnId === spokenTurn) setMode("idle");
   });
-  made.on("turn_end", (end) => {
+  on("turn_end", (end) => {
     const view = views.get(end.turn_id);
     view?.finish(end);
+    timing.add(end);
     // What is heard need not be read out as well.
     if (view && !view.hasAudio) announce.textContent = view.text;
   });
-  made.on("error", (problem) => {
-    const view = problem.turnId ? views.get(problem.turnId) : undefined;
-    if (view) view.fail(problem.message);
-    else tell(problem.message);
+  on("hands_free", ({ enabled }) => {
+    handsFree.setAttribute("aria-pressed", String(enabled));
+    hold.disabled = enabled || !made.canSpeak;
+    if (enabled) wave.wake();
   });
-  for (const kind of ["message", "sent", "turn", "interrupted", "state"]) {
-    made.addEventListener(kind, showInterrupt);
+  on("error", (problem) => {
+    const view = problem.turnId ? views.get(problem.turnId) : undefined;
+    if (view && handsFreeIsOn() && problem.code === "no_speech") view.root.remove();
+    else if (view) view.fail(problem);
+    else report(problem);
+    if (problem.turnId === spokenTurn) setMode("idle");
+  });
+}
+
+/** @param {import("parley-client").Turn} turn */
+function begin({ id, spoken, said, attempt }) {
+  empty.hidden = true;
+  tell("");
+  if (attempt > 1) views.get(id)?.root.remove();
+  const view = new TurnView(turnList, { spoken: spoken && attempt === 1, text: said });
+  view.onRetry = () => conversation?.retry(id);
+  views.set(id, view);
+  if (spoken && attempt === 1) {
+    spokenTurn = id;
+    view.setState("listening");
+    setMode("listening");
+  }
+  talk.scrollTop = talk.scrollHeight;
+}
+
+/** @param {import("parley-client/messages.js").Message[]} history of a session that goes on */
+function showHistory(history) {
+  for (const { role, text: said, turn_id, heard } of history) {
+    empty.hidden = true;
+    const known = views.get(turn_id);
+    const view = known ?? new TurnView(turnList, { spoken: false, text: "" });
+    views.set(turn_id, view);
+    if (role === "user") view.setSaid(said, true);
+    else view.recall(said, heard ?? undefined);
   }
 }
 
-/** @param {State} state */
-function showState(state) {
+/** @param {import("parley-client/connection.js").StateChange} change */
+function showState({ state, problem, attempt, attempts, retryInMs }) {
   stateView.dataset["state"] = state;
-  stateView.textContent = STATES[state];
-  for (const control of [hold, text, say]) control.disabled = state !== "ready";
-  if (state !== "ready") setMode("idle");
+  const count = retryInMs === undefined ? "" : ` (${attempt} of ${attempts})`;
+  stateView.textContent = STATES[state] + count;
+  const canSpeak = conversation?.canSpeak ?? false;
+  for (const control of [hold, text, say, handsFree]) control.disabled = !canSpeak;
+  if (!canSpeak) setMode("idle");
+  if (handsFreeIsOn()) hold.disabled = true;
+  if (state === "ready") tell("");
+  if (state === "connecting" && problem) link.open = true;
+  if (problem) report(problem);
+}
+
+function handsFreeIsOn() {
+  return handsFree.getAttribute("aria-pressed") === "true";
 }
 
 function showInterrupt() {
@@ -147,40 +208,44 @@ function tell(message) {
   notice.hidden = !message;
 }
 
-/** @param {unknown} problem */
+/** @param {Problem} problem */
 function report(problem) {
-  if (!(problem instanceof Problem)) throw problem;
-  const goOn = MICROPHONE_MISSING.includes(problem.code) ? " You can go on typing." : "";
-  tell(problem.message + goOn);
+  const goOn = problem.code.startsWith("microphone_") ? " You can go on typing." : "";
+  const lost = conversation?.state === "failed" ? " Connect again." : "";
+  tell(problem.message + goOn + lost);
 }
 
 /** @param {string} message */
-async function sayTyped(message) {
+function sayTyped(message) {
   player.unlock();
-  try {
-    await conversation?.say(message);
-  } catch (problem) {
-    text.value ||= message;
-    report(problem);
-  }
+  const turn = conversation?.say(message);
+  turn?.catch(() => {
+    if (!turn.begun) text.value ||= message;
+  });
 }
 
-async function startTalking() {
+function startTalking() {
   player.unlock();
   tell("");
   setMode("opening");
-  try {
-    const turnId = await conversation?.startSpeaking();
-    if (turnId && mode === "opening") setMode("listening");
-  } catch (problem) {
-    setMode("idle");
-    report(problem);
-  }
+  conversation?.startSpeaking().catch(() => setMode("idle"));
 }
 
 function stopTalking() {
   setMode("idle");
   void conversation?.stopSpeaking();
+}
+
+async function toggleHandsFree() {
+  player.unlock();
+  tell("");
+  try {
+    if (handsFreeIsOn()) await conversation?.stopHandsFree();
+    else await conversation?.startHandsFree(settings.handsFree);
+  } catch (problem) {
+    if (problem instanceof Problem) report(problem);
+    else throw problem;
+  }
 }
 
 byId("connection", HTMLFormElement).addEventListener("submit", (event) => {
@@ -192,12 +257,13 @@ compose.addEventListener("submit", (event) => {
   event.preventDefault();
   const message = text.value.trim();
   text.value = "";
-  if (message) void sayTyped(message);
+  if (message) sayTyped(message);
 });
 byId("ideas", HTMLElement).addEventListener("click", ({ target }) => {
-  if (target instanceof HTMLButtonElement && !say.disabled) void sayTyped(target.textContent ?? "");
+  if (target instanceof HTMLButtonElement && !say.disabled) sayTyped(target.textContent ?? "");
 });
-holdToTalk(hold, { onPress: () => void startTalking(), onRelease: stopTalking });
+holdToTalk(hold, { onPress: startTalking, onRelease: stopTalking });
+handsFree.addEventListener("click", () => void toggleHandsFree());
 interruptButton.addEventListener("click", () => void conversation?.interrupt());
 unblock.addEventListener("click", () => player.unlock());
 panelToggle.addEventListener("click", () => {
@@ -221,6 +287,11 @@ player.on("state", (state) => {
   showInterrupt();
 });
 player.on("error", report);
+microphone.on("error", (problem) => {
+  report(problem);
+  void conversation?.stopHandsFree();
+  stopTalking();
+});
 player.on("progress", ({ turnId, playedMs, level }) => views.get(turnId)?.progress(playedMs, level));
 
 // Follows the conversation, unless the reader has scrolled up.
@@ -230,6 +301,24 @@ talk.addEventListener("scroll", () => {
 });
 new ResizeObserver(() => following && talk.scrollTo({ top: talk.scrollHeight })).observe(turnList);
 
+byId("save-events", HTMLButtonElement).addEventListener("click", () =>
+  save("parley-events.jsonl", log.export()),
+);
+byId("save-transcript", HTMLButtonElement).addEventListener("click", () =>
+  save("parley-transcript.txt", [...views.values()].map((view) => view.export()).join("\n")),
+);
+byId("forget", HTMLButtonElement).addEventListener("click", () => void startAnew());
+showTabs(panel);
+
+/** End the session, and begin another. */
+async function startAnew() {
+  await conversation?.end();
+  keepSession(url.value.trim(), undefined);
+  views.clear();
+  turnList.replaceChildren();
+  empty.hidden = false;
+  await connect();
+}
+
 url.value = initialUrl();
-showState("closed");
 void connect();

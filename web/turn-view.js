@@ -19,6 +19,9 @@ export class TurnView {
   #words = [];
   #heardWords = 0;
   hasAudio = false;
+  /** Called when the user wants a failed turn again. */
+  onRetry = () => {};
+  #retryable = false;
 
   /**
    * @param {HTMLElement} list where turns are shown
@@ -98,10 +101,31 @@ export class TurnView {
     if (this.hasAudio) this.#reply.dataset["voice"] = "cut";
   }
 
-  /** @param {string} message */
-  fail(message) {
-    this.root.insertBefore(element("p", "problem", message), this.#figures.root);
+  /**
+   * A reply of before.
+   * @param {string} text
+   * @param {string} [heard] what of it, if less
+   */
+  recall(text, heard) {
+    this.#text = text;
     this.setState("done");
+    if (heard !== undefined) this.#cutAfter(heard);
+    this.#show();
+  }
+
+  /** @param {import("parley-client").Problem} problem */
+  fail(problem) {
+    this.root.insertBefore(element("p", "problem", problem.message), this.#figures.root);
+    this.#retryable = problem.retryable;
+    this.setState("done");
+  }
+
+  /** What was said, as plain text. */
+  export() {
+    const voice = this.#reply.dataset["voice"];
+    const reply = voice === "cut" ? `${this.#heard.textContent} [interrupted]` : this.#text;
+    const said = this.#said.textContent;
+    return `${said ? `You: ${said}\n` : ""}${reply ? `Reply: ${reply}\n` : ""}`;
   }
 
   /** @param {TurnEnd} end */
@@ -110,10 +134,26 @@ export class TurnView {
     this.#figures.mark("total");
     this.#figures.show(end.metrics);
     if (typeof end.heard === "string") {
-      this.#reply.dataset["voice"] = "cut";
-      this.#heardWords = end.heard.split(/\s+/).filter(Boolean).length;
+      this.#cutAfter(end.heard);
       this.#show();
     }
+    if (end.reason === "failed" && (end.retryable ?? this.#retryable)) this.#offerRetry();
+  }
+
+  #offerRetry() {
+    const again = element("button", "again", "Try again");
+    again.type = "button";
+    again.addEventListener("click", () => {
+      again.remove();
+      this.onRetry();
+    });
+    this.root.insertBefore(again, this.#figures.root);
+  }
+
+  /** @param {string} heard */
+  #cutAfter(heard) {
+    this.#reply.dataset["voice"] = "cut";
+    this.#heardWords = heard.split(/\s+/).filter(Boolean).length;
   }
 
   #show() {

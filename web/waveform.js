@@ -12,7 +12,7 @@ export class Waveform {
 
   /**
    * @param {HTMLCanvasElement} canvas
-   * @param {() => {level: number, source: "mine" | "reply"} | undefined} current who speaks now,
+   * @param {() => {level: number, source: "mine" | "reply" | "room"} | undefined} current who speaks now,
    *   and how loud
    */
   constructor(canvas, current) {
@@ -55,6 +55,7 @@ export class Waveform {
     const colours = {
       mine: style.getPropertyValue("--accent"),
       reply: style.getPropertyValue("--ink"),
+      room: style.getPropertyValue("--soft"),
       "": style.getPropertyValue("--line-strong"),
     };
     for (let i = 0, x = width - BAR_PX; x > 0; i += 1, x -= BAR_PX + GAP_PX) {

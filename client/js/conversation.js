@@ -1,29 +1,38 @@
 /**
- * A conversation: typed and spoken turns, replies in order, interruption. Microphone and player
- * are handed in and may be left out; it knows nothing of a page.
+ * A conversation: typed and spoken turns, replies in order, interruption, and nothing lost when
+ * the connection is. Microphone and player are handed in and may be left out; it knows nothing
+ * of a page.
  *
- * Events (`on(name, listener)` or `addEventListener`): see `Events`. One connection, for now:
- * when it closes, the state is `closed` and `connect()` opens a new session.
+ * Events (`on(name, listener)` or `addEventListener`): see `Events`.
  */
 import { fromBase64 } from "./base64.js";
 import { Connection } from "./connection.js";
 import { Emitter } from "./emitter.js";
+import { HandsFree } from "./hands-free.js";
+import { Outgoing } from "./outgoing.js";
 import { sampleRateOf } from "./pcm.js";
 import { Problem } from "./problem.js";
-import { Speech } from "./speech.js";
 import { TurnEvents } from "./turn-events.js";
+import { Utterances } from "./utterances.js";
+import { Vigil } from "./vigil.js";
 
 /** @typedef {import("./messages.js").ServerEvent} ServerEvent */
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
 /** @typedef {import("./messages.js").Settings} Settings */
-/** @typedef {"connecting" | "ready" | "closed"} State */
+/** @typedef {import("./turn.js").Turn} Turn */
+/** @typedef {import("./connection.js").State} State */
+/** @typedef {import("./connection.js").StateChange} StateChange */
+/** @typedef {import("./hands-free.js").HandsFreeSettings} HandsFreeSettings */
 
 /**
  * @typedef {object} Events
- * @property {{state: State, problem?: Problem}} state
+ * @property {StateChange} state
+ * @property {{id: string, token: string, resumed: boolean,
+ *   history: import("./messages.js").Message[]}} session opened or resumed; keep `id` and `token`
+ *   to come back after a reload
  * @property {ServerEvent} message every server event, in order within its turn
  * @property {ClientMessage} sent every message that left
- * @property {{turnId: string, spoken: boolean, text: string}} turn a turn began
+ * @property {Turn} turn a turn began
  * @property {{turnId: string}} listened the user has finished speaking
  * @property {{turnId: string, playedMs: number}} interrupted a reply was cut off
  * @property {import("./messages.js").Transcript} transcript
@@ -32,180 +41,207 @@ import { TurnEvents } from "./turn-events.js";
  * @property {import("./messages.js").TurnEnd} turn_end
  * @property {import("./messages.js").ConfigUpdated} config_updated
  * @property {import("./messages.js").SessionEnded} session_ended
- * @property {Problem} error
+ * @property {{enabled: boolean, speaking: boolean}} hands_free
+ * @property {Problem} error everything that goes wrong, with its `turnId` if it belongs to one
  */
 
 /**
  * @typedef {object} AudioInput a `Microphone`, or what behaves like one
- * @property {(onChunk: (pcm: Uint8Array) => void) => Promise<void>} start
+ * @property {(onChunk: (pcm: Uint8Array) => void, options?: {prerollMs?: number}) => Promise<void>}
+ *   start from `prerollMs` ago, if it was open then
  * @property {() => Promise<void>} stop settles when the last chunk has been handed over
  */
 
 /**
  * @typedef {object} AudioOutput a `Player`, or what behaves like one
  * @property {(turnId: string, pcm: Uint8Array, rateHz: number) => void} play
+ * @property {(turnId: string) => void} [finish] nothing more will come of this turn
  * @property {(turnId: string) => Promise<number>} stop settles with the ms that were heard
  * @property {(turnId: string) => boolean} isPlaying
+ * @property {(turnId: string) => number | undefined} [playedMsOf]
+ * @property {() => void} [pause]
+ * @property {() => void} [resume]
  */
 
-/** @typedef {{id: string, running: boolean, interrupted: boolean}} Turn */
+/**
+ * @typedef {object} Own
+ * @property {Settings} [settings] of a new session
+ * @property {{id: string, token: string}} [session] an earlier one, to resume
+ * @property {AudioInput | (AudioInput & import("./hands-free.js").Detection)} [microphone] one
+ *   that notices speech is needed for hands-free
+ * @property {AudioOutput} [player]
+ * @property {{maxMessages?: number, maxBytes?: number}} [queue] how much is kept of what is said
+ *   while there is no connection: 1,000 messages, 4,000,000 bytes
+ */
 
-export const PROTOCOL_VERSION = 1;
+/** @typedef {Own & Omit<import("./connection.js").ConnectionOptions, "hello" | "quiet">}
+ *   ConversationOptions */
+
 const END_TIMEOUT_MS = 3_000;
+/** So much from before the key was pressed belongs to what is said. */
+const PREROLL_MS = 300;
 
 /** @extends {Emitter<Events>} */
 export class Conversation extends Emitter {
-  /** @type {State} */
-  state = "closed";
-  /** @type {string | undefined} */
-  sessionId;
-  maxTextChars = 8_000;
-  maxChunks = 9_000;
-  /** @type {Connection | undefined} */
+  /** @type {Connection} */
   #connection;
-  /** The newest turn.
-   * @type {Turn | undefined} */
-  #turn;
-  /** What is being said right now.
-   * @type {Speech | undefined} */
-  #speech;
-  /** What was said last, until it has been understood.
-   * @type {Speech | undefined} */
-  #spoken;
-  /** @type {Map<string, TurnEvents>} */
-  #ordered = new Map();
+  /** @type {Outgoing} */
+  #outgoing;
+  /** @type {Utterances} */
+  #utterances;
+  #incoming = new TurnEvents();
+  /** @type {Vigil} */
+  #vigil;
+  /** Those that have not ended.
+   * @type {Map<string, Turn>} */
+  #turns = new Map();
+  /** @type {Turn | undefined} */
+  #newest;
+  /** What can be tried again.
+   * @type {import("./utterances.js").Failed | undefined} */
+  #failed;
   /** The interruption that is under way.
    * @type {Promise<void> | undefined} */
   #stopping;
+  /** @type {HandsFree | undefined} */
+  #handsFree;
 
   /**
-   * @param {string} url `wss://…/stage`
-   * @param {{settings?: Settings, microphone?: AudioInput, player?: AudioOutput,
-   *   WebSocket?: typeof WebSocket}} [options]
+   * @param {import("./connection.js").Asked} url `wss://…/stage`, or who to ask for it
+   * @param {ConversationOptions} [options]
    */
   constructor(url, options = {}) {
     super();
-    this.url = url;
-    this.settings = options.settings ?? {};
-    this.microphone = options.microphone;
-    this.player = options.player;
-    this.WebSocket = options.WebSocket;
+    const { settings = {}, session, microphone, player, queue, ...connection } = options;
+    this.settings = settings;
+    this.microphone = microphone;
+    this.player = player;
+    this.#connection = new Connection(url, {
+      ...connection,
+      hello: () => ({
+        received: this.#incoming.received,
+        // A session that is resumed has its settings.
+        ...(!this.#connection.session && { settings: this.settings }),
+      }),
+      quiet: () => this.#turns.size === 0 && !this.#utterances.turn && !this.canInterrupt,
+    });
+    this.#connection.session = session;
+    this.#outgoing = new Outgoing((message) => this.#connection.send(message), queue);
+    this.#utterances = new Utterances(this.#stage(), microphone);
+    this.#vigil = new Vigil({
+      onSilence: () => this.#connection.probe(this.#awaited?.id),
+      onGap: () => void this.#connection.renew(),
+    });
+    this.#connection.on("ready", (ready) => this.#opened(ready));
+    this.#connection.on("state", (change) => this.#changed(change));
+    this.#connection.on("event", (event) => this.#receive(event));
+    this.#connection.on("sent", (message) => this.emit("sent", message));
+    this.#connection.on("session_lost", (problem) => this.emit("error", problem));
+  }
+
+  /** @returns {import("./utterances.js").Stage} */
+  #stage() {
+    return {
+      unable: () => this.#unable(),
+      silence: () => this.#silence(),
+      send: (message) => this.#outgoing.add(message),
+      begin: (turn) => this.#begin(turn),
+      listened: ({ id: turnId }) => {
+        this.#look();
+        this.emit("listened", { turnId });
+      },
+      refuse: (turn, problem) => this.#refuse(turn, problem),
+    };
+  }
+
+  get state() {
+    return this.#connection.state;
+  }
+
+  /** What it takes to resume the session: keep it to come back after a reload. */
+  get session() {
+    return this.#connection.session;
   }
 
   /** Whether `interrupt()` would stop something. */
   get canInterrupt() {
-    const turn = this.#turn;
+    const turn = this.#newest;
     if (!turn || turn.interrupted) return false;
-    return turn.running || (this.player?.isPlaying(turn.id) ?? false);
+    const isRunning = this.canSpeak && this.#turns.has(turn.id);
+    return isRunning || (this.player?.isPlaying(turn.id) ?? false);
+  }
+
+  /** Whether what is said now is taken: at once, or as soon as there is a connection again. */
+  get canSpeak() {
+    return !["idle", "closed", "failed"].includes(this.state);
+  }
+
+  /** The reply that is waited for. */
+  get #awaited() {
+    return [...this.#turns.values()].find((turn) => turn !== this.#utterances.turn);
   }
 
   /**
-   * Open the connection and a session.
+   * Open the connection and a session, and stay connected; after `failed` or `closed`, resume it.
    * @throws {Problem} why it did not work
    */
   async connect() {
-    this.#connection?.close();
-    /** @type {Connection} */
-    const connection = new Connection(
-      this.url,
-      {
-        onEvent: (event) => connection === this.#connection && this.#receive(event),
-        onSent: (message) => this.emit("sent", message),
-        onClosed: (problem) => connection === this.#connection && this.#closed(problem),
-      },
-      this.WebSocket,
-    );
-    this.#connection = connection;
-    this.#become("connecting");
-    try {
-      const ready = await connection.open({
-        type: "init",
-        protocol: PROTOCOL_VERSION,
-        settings: this.settings,
-      });
-      this.sessionId = ready.session_id;
-      this.settings = ready.settings;
-      this.maxTextChars = ready.limits.max_text_chars ?? this.maxTextChars;
-      this.maxChunks = ready.limits.max_chunks ?? this.maxChunks;
-      if (connection === this.#connection) this.#become("ready");
-    } catch (problem) {
-      if (connection === this.#connection) {
-        this.#become("closed", problem instanceof Problem ? problem : undefined);
-      }
-      throw problem;
-    }
+    await this.#connection.connect();
   }
 
   /**
    * A typed turn. What is running is interrupted.
    * @param {string} text
-   * @returns {Promise<string>} its turn id
-   * @throws {Problem} `not_connected`, `bad_request`, `too_large`
+   * @returns {Turn} `await` it for the whole reply, `for await` its events. It fails with a
+   *   `Problem`: `not_connected`, `bad_request`, `too_large`, `queue_full`, or the server's
    */
-  async say(text) {
-    this.#requireReady();
-    if (!text.trim()) throw new Problem("bad_request", "There is nothing to say.");
-    if (text.length > this.maxTextChars) {
-      throw new Problem("too_large", `A message has at most ${this.maxTextChars} characters.`);
-    }
-    // Whoever else began a turn meanwhile is interrupted too.
-    do await this.interrupt();
-    while (this.canInterrupt);
-    const turnId = newTurnId();
-    this.#send({ type: "user_message", turn_id: turnId, text });
-    this.#begin(turnId, { spoken: false, text });
-    return turnId;
+  say(text) {
+    return this.#utterances.type(text);
   }
 
   /**
    * Open the microphone and begin a spoken turn. What is running is interrupted. Call it from a
    * user's gesture.
-   * @returns {Promise<string | undefined>} its turn id; none if `stopSpeaking` came before the
+   * @param {{prerollMs?: number}} [options] how much from before belongs to it, if the
    *   microphone was open
-   * @throws {Problem} `not_connected`, `microphone_denied`, `microphone_missing`, …
+   * @returns {Turn} `cancelled` if `stopSpeaking` came before the microphone was open. It fails
+   *   with a `Problem`: `not_connected`, `microphone_denied`, `microphone_missing`, …
    */
-  async startSpeaking() {
-    this.#requireReady();
-    const { microphone } = this;
-    if (!microphone) throw new Problem("microphone_missing", "There is no microphone.");
-    if (this.#speech) {
-      this.#speech.released = false;
-      return this.#speech.turnId;
-    }
-    const speech = new Speech(newTurnId(), (message) => this.#post(message));
-    this.#speech = speech;
-    try {
-      // Listening starts at once; the old reply falls silent meanwhile.
-      await Promise.all([microphone.start((pcm) => this.#hear(speech, pcm)), this.interrupt()]);
-      while (this.canInterrupt) await this.interrupt();
-      this.#requireReady();
-      if (speech.released || speech.over) {
-        this.#speech = undefined;
-        await microphone.stop();
-        return undefined;
-      }
-      this.#begin(speech.turnId, { spoken: true, text: "" });
-      speech.start();
-    } catch (problem) {
-      if (this.#speech === speech) this.#speech = undefined;
-      void microphone.stop();
-      throw problem;
-    }
-    return speech.turnId;
+  startSpeaking({ prerollMs = PREROLL_MS } = {}) {
+    return this.#utterances.speak(prerollMs);
   }
 
   /** The user has finished speaking. */
-  async stopSpeaking() {
-    const speech = this.#speech;
-    if (!speech) return;
-    speech.released = true;
-    if (!speech.started) return;
-    this.#speech = undefined;
-    this.#spoken = speech;
-    await this.microphone?.stop();
-    if (speech.over || this.state !== "ready") return;
-    speech.end();
-    this.emit("listened", { turnId: speech.turnId });
+  stopSpeaking() {
+    return this.#utterances.finish();
+  }
+
+  /**
+   * Hands-free: whoever begins to speak begins a turn, and interrupts the reply; silence ends it.
+   * Call it from a user's gesture.
+   * @param {HandsFreeSettings} [settings]
+   * @throws {Problem} `microphone_denied`, `microphone_missing`, …
+   */
+  async startHandsFree(settings = {}) {
+    const { microphone: detection, player } = this;
+    if (!detection || !("watch" in detection)) {
+      throw new Problem("microphone_missing", "There is no microphone that notices speech.");
+    }
+    await this.stopHandsFree();
+    const handsFree = new HandsFree({ conversation: this, detection, player }, settings);
+    handsFree.onSpeaking = (speaking) => this.emit("hands_free", { enabled: true, speaking });
+    this.#handsFree = handsFree;
+    await handsFree.start();
+    this.emit("hands_free", { enabled: true, speaking: false });
+  }
+
+  /** What is being said is finished, and nothing more is listened to. */
+  async stopHandsFree() {
+    const handsFree = this.#handsFree;
+    if (!handsFree) return;
+    this.#handsFree = undefined;
+    await handsFree.stop();
+    this.emit("hands_free", { enabled: false, speaking: false });
   }
 
   /**
@@ -213,7 +249,7 @@ export class Conversation extends Emitter {
    * learns how much of it was heard. Without anything to stop, nothing happens.
    */
   interrupt() {
-    const turn = this.#turn;
+    const turn = this.#newest;
     if (turn && this.canInterrupt) {
       this.#stopping = this.#interrupt(turn).finally(() => (this.#stopping = undefined));
     }
@@ -223,24 +259,49 @@ export class Conversation extends Emitter {
   /** @param {Turn} turn */
   async #interrupt(turn) {
     turn.interrupted = true;
-    if (this.#speech?.turnId === turn.id) {
-      this.#speech.cancel();
-      this.#speech = undefined;
-      void this.microphone?.stop();
-    }
+    this.#utterances.takeBack(turn.id);
     const playedMs = (await this.player?.stop(turn.id)) ?? 0;
-    this.#post({ type: "interrupt", turn_id: turn.id, played_ms: playedMs });
+    const isRunning = this.#turns.has(turn.id);
+    if (isRunning && !this.#outgoing.hasLeft(turn.id)) {
+      this.#forget(turn.id);
+      turn.cancel();
+    } else {
+      this.#post({ type: "interrupt", turn_id: turn.id, played_ms: playedMs }, isRunning);
+    }
     this.emit("interrupted", { turnId: turn.id, playedMs });
   }
 
-  /** @param {Settings} settings from the next turn on */
+  async #silence() {
+    // Whoever else began a turn meanwhile is interrupted too.
+    do await this.interrupt();
+    while (this.canInterrupt);
+  }
+
+  /**
+   * Try the turn again that has failed last, if its problem was `retryable`.
+   * @param {string} turnId
+   * @returns {Turn | undefined} the next attempt, unless there is nothing to try again
+   */
+  retry(turnId) {
+    const failed = this.#failed;
+    if (failed?.turnId !== turnId || this.#unable()) return undefined;
+    this.#failed = undefined;
+    return this.#utterances.repeat(failed);
+  }
+
+  /**
+   * @param {Settings} settings from the next turn on
+   * @throws {Problem} `not_connected`
+   */
   configure(settings) {
-    this.#requireReady();
-    this.#send({ type: "config", settings });
+    const problem = this.#unable();
+    if (problem) throw problem;
+    this.#outgoing.add({ type: "config", settings }, false);
   }
 
   /** End the session, and close the connection. */
   async end() {
+    await this.stopHandsFree();
     if (this.state === "ready") {
       const over = new Promise((resolve) => {
         const stops = [this.on("session_ended", done), this.on("state", done)];
@@ -251,34 +312,81 @@ export class Conversation extends Emitter {
           resolve(undefined);
         }
       });
-      this.#send({ type: "end" });
+      this.#post({ type: "end" }, false);
       await over;
     }
     this.close();
+    this.#connection.session = undefined;
   }
 
   /** Close the connection; the session stays. */
   close() {
-    this.#connection?.close();
+    this.#connection.close();
+    for (const turnId of [...this.#turns.keys()]) this.#forget(turnId);
+  }
+
+  /** @param {Turn} turn */
+  #begin(turn) {
+    turn.begun = true;
+    this.#newest = turn;
+    this.#failed = undefined;
+    this.#turns.set(turn.id, turn);
+    this.#incoming.begin(turn.id, turn.attempt);
+    this.emit("turn", turn);
+    this.#look();
   }
 
   /**
-   * @param {string} turnId
-   * @param {{spoken: boolean, text: string}} what
+   * @param {Turn} turn that cannot be said
+   * @param {unknown} cause
    */
-  #begin(turnId, what) {
-    this.#turn = { id: turnId, running: true, interrupted: false };
-    this.emit("turn", { turnId, ...what });
+  #refuse(turn, cause) {
+    const problem =
+      cause instanceof Problem ? cause : new Problem("internal", String(cause), { cause });
+    const wasHeardOf = this.#turns.has(turn.id) && this.#outgoing.hasLeft(turn.id);
+    this.#forget(turn.id);
+    if (wasHeardOf) this.#post({ type: "interrupt", turn_id: turn.id, played_ms: 0 }, false);
+    turn.fail(problem);
+    this.emit("error", problem);
+  }
+
+  /** @param {import("./messages.js").Ready} ready */
+  #opened(ready) {
+    this.settings = ready.settings;
+    const { max_text_chars, max_chunks, max_message_bytes } = ready.limits;
+    this.#utterances.maxTextChars = max_text_chars ?? 8_000;
+    this.#utterances.maxChunks = max_chunks ?? 9_000;
+    this.#outgoing.maxMessageBytes = max_message_bytes ?? 32_768;
+    this.emit("message", ready);
+    const { session_id: id, resume_token: token, resumed, history } = ready;
+    this.emit("session", { id, token, resumed, history: history ?? [] });
+    this.#outgoing.repeat();
+    this.#look();
+  }
+
+  /** @param {StateChange} change */
+  #changed(change) {
+    const { state, problem } = change;
+    if (state === "closed" || state === "failed") this.#stopped(problem);
+    if (state !== "ready") this.#vigil.stop();
+    this.emit("state", change);
   }
 
   /**
-   * @param {Speech} speech
-   * @param {Uint8Array} pcm
+   * Nothing more is tried. What has not been answered is said again if `connect` is called.
+   * @param {Problem | undefined} problem
    */
-  #hear(speech, pcm) {
-    if (this.state !== "ready") return;
-    speech.add(pcm);
-    if (speech.chunks >= this.maxChunks) void this.stopSpeaking();
+  #stopped(problem) {
+    this.#utterances.takeBack();
+    void this.stopHandsFree();
+    for (const turn of [...this.#turns.values()]) {
+      const text = "The connection was lost before the reply was complete.";
+      const lost = { retryable: true, turnId: turn.id, cause: problem };
+      const why = new Problem("connection_lost", text, lost);
+      if (turn.ended) continue;
+      turn.fail(why);
+      if (problem) this.emit("error", why);
+    }
   }
 
   /** @param {ServerEvent} event */
@@ -287,10 +395,14 @@ export class Conversation extends Emitter {
       this.#deliver(event);
       return;
     }
-    let ordered = this.#ordered.get(event.turn_id);
-    if (!ordered) this.#ordered.set(event.turn_id, (ordered = new TurnEvents()));
-    const numbered = /** @type {ServerEvent & {seq: number}} */ (event);
-    for (const next of ordered.take(numbered)) this.#deliver(next);
+    const numbered = /** @type {import("./turn-events.js").TurnEvent} */ (event);
+    const { events, isLate } = this.#incoming.take(numbered);
+    for (const next of events) {
+      this.#turns.get(next.turn_id)?.take(next);
+      this.#deliver(next);
+    }
+    if (isLate && event.type === "turn_end") this.#acknowledge(event.turn_id);
+    this.#look();
   }
 
   /** @param {ServerEvent} event */
@@ -298,30 +410,22 @@ export class Conversation extends Emitter {
     this.emit("message", event);
     switch (event.type) {
       case "audio":
-        if (!(this.#turn?.id === event.turn_id && this.#turn.interrupted)) {
-          const pcm = fromBase64(event.audio);
-          this.player?.play(event.turn_id, pcm, sampleRateOf(event.format));
-        }
+        this.#play(event);
         this.emit("audio", event);
         break;
-      case "transcript":
-        if (event.final && this.#spoken?.turnId === event.turn_id) this.#spoken = undefined;
-        this.emit("transcript", event);
-        break;
       case "turn_end":
-        if (this.#turn?.id === event.turn_id) this.#turn.running = false;
-        this.#post({ type: "ack", turn_id: event.turn_id, seq: event.seq });
+        this.#ended(event);
         this.emit("turn_end", event);
         break;
       case "error":
-        if (event.code === "audio_gap" && this.#spoken?.turnId === event.turn_id) {
-          this.#spoken?.resend(event.missing ?? []);
-        }
-        this.emit("error", Problem.from(event));
+        this.#failing(event);
         break;
       case "config_updated":
         this.settings = event.settings;
         this.emit("config_updated", event);
+        break;
+      case "transcript":
+        this.emit("transcript", event);
         break;
       case "reply_text":
         this.emit("reply_text", event);
@@ -332,53 +436,75 @@ export class Conversation extends Emitter {
     }
   }
 
-  /** @param {Problem | undefined} problem */
-  #closed(problem) {
-    const turn = this.#turn;
-    this.#speech?.cancel();
-    if (this.#speech) void this.microphone?.stop();
-    this.#speech = this.#spoken = undefined;
-    this.#ordered.clear();
-    if (turn?.running) {
-      turn.running = false;
-      const text = "The connection was lost before the reply was complete.";
-      const lost = { retryable: true, turnId: turn.id };
-      if (problem) this.emit("error", new Problem("connection_lost", text, lost));
+  /** @param {import("./messages.js").Audio} event */
+  #play(event) {
+    const { turn_id, audio, format } = event;
+    const isOff = this.#newest?.id === turn_id && this.#newest.interrupted;
+    // After an interruption the rest comes without sound, so that no number is missing.
+    if (audio && !isOff) this.player?.play(turn_id, fromBase64(audio), sampleRateOf(format));
+  }
+
+  /** @param {import("./messages.js").TurnEnd} event */
+  #ended(event) {
+    const { turn_id: turnId, attempt = 1 } = event;
+    const messages = this.#forget(turnId);
+    if (event.reason === "failed" && event.retryable && messages.length) {
+      this.#failed = { turnId, attempt, messages };
     }
-    if (this.state === "ready") this.#become("closed", problem);
+    this.#utterances.takeBack(turnId);
+    this.player?.finish?.(turnId);
+    this.#acknowledge(turnId);
   }
 
-  #requireReady() {
-    if (this.state === "ready") return;
+  /** @param {import("./messages.js").Error} event */
+  #failing(event) {
+    const { code, turn_id: turnId, missing } = event;
+    // What can be sent again is no problem of the user's.
+    if (code === "audio_gap" && turnId && missing) this.#outgoing.resend(turnId, missing);
+    else this.emit("error", Problem.from(event));
+  }
+
+  /** @param {string} turnId */
+  #acknowledge(turnId) {
+    const seq = this.#incoming.seq(turnId);
+    const isOver = !this.player?.isPlaying(turnId);
+    const playedMs = isOver ? this.player?.playedMsOf?.(turnId) : undefined;
+    const heard = playedMs === undefined ? {} : { played_ms: playedMs };
+    this.#connection.send({ type: "ack", turn_id: turnId, seq, ...heard });
+  }
+
+  /**
+   * @param {string} turnId
+   * @returns {ClientMessage[]} what was said in it
+   */
+  #forget(turnId) {
+    this.#turns.delete(turnId);
+    return this.#outgoing.forget(turnId);
+  }
+
+  /** See whether there is something to wait for. */
+  #look() {
+    const isReady = this.state === "ready";
+    const isWaiting = isReady && this.#awaited !== undefined;
+    this.#vigil.see({ isWaiting, hasGap: isReady && this.#incoming.hasGap });
+  }
+
+  #unable() {
+    if (this.canSpeak) return undefined;
     const text = "There is no connection. Connect first.";
-    throw new Problem("not_connected", text, { retryable: true });
-  }
-
-  /** @param {ClientMessage} message */
-  #send(message) {
-    this.#connection?.send(message);
+    return new Problem("not_connected", text, { retryable: true });
   }
 
   /**
-   * Send what is pointless without a connection.
+   * Send what no turn depends on.
    * @param {ClientMessage} message
+   * @param {boolean} keep
    */
-  #post(message) {
-    if (this.#connection?.isOpen) this.#connection.send(message);
+  #post(message, keep) {
+    try {
+      this.#outgoing.add(message, keep);
+    } catch (problem) {
+      if (problem instanceof Problem) this.emit("error", problem);
+    }
   }
-
-  /**
-   * @param {State} state
-   * @param {Problem} [problem]
-   */
-  #become(state, problem) {
-    this.state = state;
-    this.emit("state", problem ? { state, problem } : { state });
-  }
-}
-
-/** 64 random bits: unique within a session, and safe to use as an id. */
-function newTurnId() {
-  const words = crypto.getRandomValues(new Uint32Array(2));
-  return `t-${Array.from(words, (word) => word.toString(16).padStart(8, "0")).join("")}`;
 }

@@ -6,3 +6,4 @@ export { Conversation } from "./conversation.js";
 export { Microphone } from "./microphone.js";
 export { Player } from "./player.js";
 export { Problem } from "./problem.js";
+export { Turn } from "./turn.js";

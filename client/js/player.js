@@ -5,12 +5,14 @@
  * Browsers let a page make sound only after a gesture. Until then the state is `blocked` and
  * what is to be played waits; `unlock()`, called from a gesture, lets it be heard.
  */
+import { audioThreadNode } from "./audio-thread.js";
 import { Emitter } from "./emitter.js";
 import { decodePcm } from "./pcm.js";
 import { Problem } from "./problem.js";
 import { Resampler } from "./resampler.js";
 
-/** @typedef {"idle" | "playing" | "blocked"} PlayerState */
+/** @typedef {"idle" | "playing" | "paused" | "blocked"} PlayerState */
+/** @typedef {import("./audio-thread.js").AudioThreadNode} AudioThreadNode */
 
 /**
  * @typedef {object} Report what the worklet says, every 20 ms and when something changes
@@ -48,7 +50,7 @@ export class Player extends Emitter {
   /** @type {AudioContext | undefined} */
   #context;
   /** Settles with nothing where there can be no sound.
-   * @type {Promise<AudioWorkletNode | undefined> | undefined} */
+   * @type {Promise<AudioThreadNode | undefined> | undefined} */
   #opening;
   /** @type {{turn: string, rateHz: number, resampler: Resampler} | undefined} */
   #converting;
@@ -61,6 +63,7 @@ export class Player extends Emitter {
   /** @type {Map<number, (report: Report | undefined) => void>} */
   #flushes = new Map();
   #flushCount = 0;
+  #paused = false;
 
   /** @param {URL} [worklet] where `player-worklet.js` is */
   constructor(worklet = new URL("./player-worklet.js", import.meta.url)) {
@@ -93,7 +96,7 @@ export class Player extends Emitter {
       const samples = this.#converted(turn, decodePcm(pcm), rateHz);
       queued.waiting -= 1;
       queued.samples += samples.length;
-      node.port.postMessage({ turn, samples }, [samples.buffer]);
+      node.post({ turn, samples }, [samples.buffer]);
       this.#update();
     });
   }
@@ -113,6 +116,7 @@ export class Player extends Emitter {
    */
   async stop(turn) {
     this.#silenced.add(turn);
+    this.#paused = false;
     if (this.#queued?.turn === turn) this.#queued = undefined;
     const node = await this.#opening;
     if (!node) return 0;
@@ -121,7 +125,7 @@ export class Player extends Emitter {
       this.#flushes.set(flush, resolve);
       setTimeout(() => resolve(undefined), FLUSH_TIMEOUT_MS);
       // A fade would stay in the queue of a context that does not run.
-      node.port.postMessage({ flush, fade: this.#context?.state === "running" });
+      node.post({ flush, fade: this.#context?.state === "running" });
     });
     this.#flushes.delete(flush);
     if (report) this.#take(report);
@@ -129,8 +133,42 @@ export class Player extends Emitter {
     return this.turn === turn ? this.playedMs : 0;
   }
 
+  /**
+   * Nothing more will come of this turn.
+   * @param {string} turn
+   */
+  finish(turn) {
+    void this.#opening?.then((node) => node?.post({ finish: turn }));
+  }
+
+  /** Fall silent for a moment; `resume` goes on where it was. */
+  pause() {
+    this.#pause(true);
+  }
+
+  resume() {
+    this.#pause(false);
+  }
+
+  /**
+   * How much of a turn's audio has been played.
+   * @param {string} turn
+   * @returns {number | undefined} ms; unknown unless it was played last
+   */
+  playedMsOf(turn) {
+    return turn === this.turn ? this.playedMs : undefined;
+  }
+
+  /** @param {boolean} paused */
+  #pause(paused) {
+    if (this.#paused === paused) return;
+    this.#paused = paused;
+    void this.#opening?.then((node) => node?.post({ paused: this.#paused }));
+    this.#update();
+  }
+
   #open() {
-    this.#opening ??= this.#opened().catch((cause) => {
+    this.#opening ??= this.#made().catch((cause) => {
       const text = "The sound could not be opened. Replies are shown as text.";
       this.emit("error", new Problem("player_failed", text, { cause }));
       return undefined;
@@ -138,22 +176,35 @@ export class Player extends Emitter {
     return this.#opening;
   }
 
-  async #opened() {
+  async #made() {
     const context = (this.#context = newContext());
     context.onstatechange = () => this.#update();
-    await context.audioWorklet.addModule(this.worklet);
-    const options = { numberOfInputs: 0, outputChannelCount: [1] };
-    const node = new AudioWorkletNode(context, "parley-player", options);
-    node.connect(context.destination);
-    node.port.onmessage = ({ data }) => {
-      const waiting = this.#flushes.get(data.flushed);
-      if (waiting) waiting(data);
-      else this.#take(data);
-      this.#update();
-      const { turn: turnId, playedMs, level } = this;
-      this.emit("progress", { turnId, playedMs, level });
-    };
-    return node;
+    const playback = await audioThreadNode(context, {
+      module: this.worklet,
+      name: "parley-player",
+      options: { numberOfInputs: 0, outputChannelCount: [1] },
+      instead: async (post) => {
+        const { Playback } = await import("./player-worklet.js");
+        const work = new Playback(context.sampleRate, post);
+        return {
+          take: (message) => work.take(message),
+          process: (_input, output) => work.render(output.fill(0)),
+        };
+      },
+    });
+    playback.node.connect(context.destination);
+    playback.listen((report) => this.#heard(report));
+    return playback;
+  }
+
+  /** @param {Report} report */
+  #heard(report) {
+    const waiting = this.#flushes.get(report.flushed ?? 0);
+    if (waiting) waiting(report);
+    else this.#take(report);
+    this.#update();
+    const { turn: turnId, playedMs, level } = this;
+    this.emit("progress", { turnId, playedMs, level });
   }
 
   /**
@@ -183,7 +234,8 @@ export class Player extends Emitter {
 
   #update() {
     const running = this.#context?.state === "running";
-    const next = this.#queued === undefined ? "idle" : running ? "playing" : "blocked";
+    const sounding = this.#paused ? "paused" : "playing";
+    const next = this.#queued === undefined ? "idle" : running ? sounding : "blocked";
     if (next === this.state) return;
     this.state = next;
     if (next !== "playing") this.level = 0;

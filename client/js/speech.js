@@ -1,72 +1,62 @@
-/** A spoken turn on its way out: numbered chunks, kept until the server has understood them. */
+/** A spoken turn on its way out: what was heard, as numbered chunks. */
 import { toBase64 } from "./base64.js";
 
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
 
 export class Speech {
-  /** Base64, in order; kept in case the server misses some (`audio_gap`).
-   * @type {string[]} */
-  #chunks = [];
+  /** Heard before the turn was announced.
+   * @type {Uint8Array[]} */
+  #early = [];
+  /** How many chunks have been handed over. */
+  chunks = 0;
+  started = false;
+  /** The user let go before the microphone was open. */
+  released = false;
+  over = false;
 
   /**
-   * @param {string} turnId
+   * @param {import("./turn.js").Turn} turn
    * @param {(message: ClientMessage) => void} send
    */
-  constructor(turnId, send) {
-    this.turnId = turnId;
+  constructor(turn, send) {
+    this.turn = turn;
     this.send = send;
-    this.started = false;
-    /** The user let go before the microphone was open. */
-    this.released = false;
-    this.over = false;
   }
 
-  /** How many chunks there are so far. */
-  get chunks() {
-    return this.#chunks.length;
-  }
-
-  /** Announce the turn, and send what was heard before that. */
+  /** Announce the turn, and hand over what was heard before that. */
   start() {
     this.started = true;
-    const { turnId } = this;
     this.send({
       type: "audio_start",
-      turn_id: turnId,
+      turn_id: this.turn.id,
       format: "pcm_16000",
       endpointing: "manual",
+      attempt: this.turn.attempt,
     });
-    this.#chunks.forEach((_, index) => this.#sendChunk(index));
+    for (const pcm of this.#early.splice(0)) this.add(pcm);
   }
 
   /** @param {Uint8Array} pcm 16 kHz, 16-bit, mono */
   add(pcm) {
     if (this.over) return;
-    this.#chunks.push(toBase64(pcm));
-    if (this.started) this.#sendChunk(this.#chunks.length - 1);
+    if (!this.started) {
+      this.#early.push(pcm);
+      return;
+    }
+    this.chunks += 1;
+    const turn_id = this.turn.id;
+    this.send({ type: "audio_chunk", turn_id, seq: this.chunks, audio: toBase64(pcm) });
   }
 
   /** The user has finished. */
   end() {
     if (this.over) return;
     this.over = true;
-    this.send({ type: "audio_end", turn_id: this.turnId, chunks: this.#chunks.length });
+    this.send({ type: "audio_end", turn_id: this.turn.id, chunks: this.chunks });
   }
 
   /** Nothing more is sent. */
   cancel() {
     this.over = true;
-  }
-
-  /** @param {number[]} missing chunk numbers, from 1 */
-  resend(missing) {
-    for (const seq of missing) if (seq <= this.#chunks.length) this.#sendChunk(seq - 1);
-  }
-
-  /** @param {number} index */
-  #sendChunk(index) {
-    const audio = this.#chunks[index];
-    if (audio === undefined) return;
-    this.send({ type: "audio_chunk", turn_id: this.turnId, seq: index + 1, audio });
   }
 }

@@ -37,12 +37,16 @@ class ScriptedServer:
 
     Attributes:
         received: every message, in order.
+        refuse: every new connection ends before it is ready.
+        history: what a session that is resumed has had.
         after_ready: said to each new connection, without being asked.
     """
 
     def __init__(self) -> None:
         self.after_ready: Callable[[], None] = lambda: None
         self.received: list[Message] = []
+        self.refuse = False
+        self.history: list[Message] = []
         self.url = ""
         self._changed = threading.Condition()
         self._connection: ServerConnection | None = None
@@ -62,6 +66,9 @@ class ScriptedServer:
                 thread.join()
 
     def _handle(self, connection: ServerConnection) -> None:
+        if self.refuse:
+            connection.socket.close()
+            return
         self._connection = connection
         with contextlib.suppress(ConnectionClosed):
             for frame in connection:
@@ -71,10 +78,11 @@ class ScriptedServer:
                         type="ready",
                         session_id="s1",
                         resume_token="secret",
-                        resumed=False,
+                        resumed="session_id" in message,
                         settings={},
                         limits={"max_message_bytes": 32_768, "max_text_chars": 8_000},
                         protocol=1,
+                        history=self.history if "session_id" in message else [],
                     )
                     self.after_ready()
                 with self._changed:
@@ -94,6 +102,11 @@ class ScriptedServer:
         """End the connection, as a network does."""
         if self._connection is not None:
             self._connection.socket.close()
+
+    def close(self, code: int) -> None:
+        """End the connection with a close code."""
+        assert self._connection is not None
+        self._connection.close(code)
 
     def of_type(self, kind: str) -> list[Message]:
         """What has come of one type."""

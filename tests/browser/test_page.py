@@ -6,6 +6,7 @@ What it sends is checked on the wire, what is heard is taken from the audio grap
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,7 +78,7 @@ def test_where_the_time_went_is_shown(open_page: Open, server: ScriptedServer) -
     expect(page.locator(".numbers")).to_have_text(
         re.compile(r"first text \d+ ms\s*first sound \d+ ms\s*total \d+ ms")
     )
-    expect(page.locator(".bar i")).to_have_count(5)
+    expect(page.locator(".figures .bar i")).to_have_count(5)
     page.click(".figures summary")
     expect(page.locator(".parts")).to_contain_text("model")
     expect(page.locator(".parts")).to_contain_text("228 ms")
@@ -362,23 +363,128 @@ def test_sound_that_the_browser_holds_back_waits_for_a_press(
     assert np.array_equal(heard(page), samples_of(pcm)), "and nothing of it is lost"
 
 
-def test_a_lost_connection_is_seen_and_can_be_made_again(
+def test_a_lost_connection_comes_back_and_nothing_is_lost_or_doubled(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    type_message(page, "Hello")
+    turn_id = server.wait_for("user_message")["turn_id"]
+    reply = Reply(server, turn_id)
+    pcm = tone(440, 1, 24_000)
+    half = len(pcm) // 2
+    first = reply.event("reply_text", delta="Good ")
+    server.send(**first)
+    reply.audio(pcm[:half], chunk_ms=1_000)
+    expect(page.locator(".reply")).to_contain_text("Good")
+    until_sounding(page, 100)
+    server.drop()
+    resumed = server.wait_for("init", 2)
+    assert (resumed["session_id"], resumed["resume_token"]) == ("s1", "secret")
+    assert resumed["received"] == {"turn_id": turn_id, "seq": 2}
+    assert server.wait_for("user_message", 2)["turn_id"] == turn_id, "said again: it costs nothing"
+    server.send(**first)  # and what comes twice is shown once
+    reply.text("day.")
+    reply.audio(pcm[half:], chunk_ms=1_000)
+    reply.end("Good day.")
+    server.wait_for("ack")
+    expect(page.get_by_role("status")).to_have_text("Connected")
+    expect(page.locator(".reply")).to_have_text("Good day.")
+    until_played(page)
+    assert page.evaluate("window.parley.player.playedMs") == pytest.approx(1_000, abs=0.1)
+
+
+def test_what_is_typed_without_a_connection_is_said_as_soon_as_there_is_one(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    server.refuse = True
+    server.drop()
+    expect(page.get_by_role("status")).to_contain_text("Reconnecting")
+    type_message(page, "Meanwhile")
+    expect(page.locator(".said")).to_have_text("Meanwhile")
+    server.refuse = False
+    assert server.wait_for("user_message")["text"] == "Meanwhile"
+    expect(page.get_by_role("status")).to_have_text("Connected")
+
+
+def test_a_connection_that_is_refused_for_good_is_seen_and_can_be_made_again(
     open_page: Open, server: ScriptedServer
 ) -> None:
     page = open_page()
     type_message(page, "Hello")
     server.wait_for("user_message")
-    server.drop()
+    server.close(1008)
     expect(page.get_by_role("status")).to_have_text("Not connected")
-    expect(page.get_by_role("alert")).to_contain_text("The connection was lost")
+    expect(page.get_by_role("alert")).to_contain_text("does not allow this connection")
     expect(page.locator(".turn .problem")).to_contain_text("before the reply was complete")
-    for control in ("#hold", "#text", "#say", "#interrupt"):
+    for control in ("#hold", "#text", "#say", "#interrupt", "#hands-free"):
         expect(page.locator(control)).to_be_disabled()
     page.click("#link summary")
     page.click("#connect")
     expect(page.get_by_role("status")).to_have_text("Connected")
     type_message(page, "Again")
     server.wait_for("user_message", 2)
+
+
+def test_a_reload_goes_on_with_the_conversation(open_page: Open, server: ScriptedServer) -> None:
+    page = open_page()
+    server.history = [
+        {"role": "user", "text": "My name is Alice.", "turn_id": "a"},
+        {
+            "role": "assistant",
+            "text": "Hello Alice, nice to",
+            "turn_id": "a",
+            "heard": "Hello Alice,",
+        },
+    ]
+    page.reload()
+    assert server.wait_for("init", 2)["session_id"] == "s1"
+    expect(page.locator(".said")).to_have_text("My name is Alice.")
+    expect(page.locator(".reply[data-voice=cut] .rest")).to_have_text("nice to")
+
+
+def test_a_failed_reply_can_be_tried_again(open_page: Open, server: ScriptedServer) -> None:
+    page = open_page()
+    type_message(page, "Hello")
+    message = server.wait_for("user_message")
+    reply = Reply(server, message["turn_id"])
+    reply.send("error", code="reply_failed", message="Busy. Try again.", retryable=True)
+    reply.end("", "failed", code="reply_failed", retryable=True)
+    page.get_by_role("button", name="Try again").click()
+    again = server.wait_for("user_message", 2)
+    assert (again["turn_id"], again["text"], again["attempt"]) == (message["turn_id"], "Hello", 2)
+    server.send(type="reply_text", turn_id=message["turn_id"], seq=1, attempt=2, delta="Hello!")
+    expect(page.locator(".reply")).to_have_text("Hello!")
+    expect(page.locator(".turn")).to_have_count(1)
+
+
+def test_settings_go_to_the_server_one_by_one(open_page: Open, server: ScriptedServer) -> None:
+    page = open_page()
+    page.click("#panel-toggle")
+    page.get_by_role("tab", name="Settings").click()
+    page.fill("[name=language]", "de")
+    page.press("[name=language]", "Tab")
+    assert server.wait_for("config")["settings"] == {"language": "de"}
+    page.locator("#speed").fill("1.1")
+    assert server.wait_for("config", 2)["settings"] == {"speed": 1.1}
+    server.send(type="config_updated", settings={"language": "de", "stability": 0.8})
+    expect(page.locator("output[for=stability]")).to_have_text("0.8")
+
+
+def test_events_are_filtered_and_exported_without_the_token(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    type_message(page, "Hello")
+    server.wait_for("user_message")
+    page.click("#panel-toggle")
+    page.fill("#filter", "user_message")
+    expect(page.locator("#events li:visible")).to_have_count(1)
+    with page.expect_download() as saved:
+        page.click("#save-events")
+    entries = [json.loads(line) for line in saved.value.path().read_text().splitlines()]
+    assert [entry["type"] for entry in entries] == ["init", "ready", "user_message"]
+    assert "secret" not in json.dumps(entries)
 
 
 def test_an_address_that_does_not_answer_is_a_sentence_and_can_be_mended(
@@ -401,7 +507,7 @@ def test_everything_has_a_name_for_those_who_do_not_see_it(
     for role, name in (
         ("button", "Hold to talk"),
         ("button", "Send"),
-        ("button", "Events"),
+        ("button", "Details"),
         ("textbox", "Your message"),
     ):
         expect(page.get_by_role(role, name=name)).to_be_visible()  # type: ignore[arg-type] # a Literal

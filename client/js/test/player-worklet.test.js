@@ -1,58 +1,37 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { Playback } from "../player-worklet.js";
+
 /** @typedef {{turn: string, played: number, level: number, gaps: number, flushed?: number}} Report */
 
-/** What the audio thread gives a processor, and nothing more. */
-class FakePort {
+function playback(rateHz = 24_000) {
   /** @type {Report[]} */
-  reports = [];
-  /** @type {(event: {data: unknown}) => void} */
-  onmessage = () => undefined;
-  /** @param {Report} report */
-  postMessage(report) {
-    this.reports.push(report);
-  }
-}
-
-/**
- * @typedef {{port: FakePort, process: (inputs: Float32Array[][], outputs: Float32Array[][]) => boolean}} Playback
- */
-
-/** @type {(new () => Playback) | undefined} */
-let Processor;
-Object.assign(globalThis, {
-  AudioWorkletProcessor: class {
-    port = new FakePort();
-  },
-  /** @param {string} _name @param {new () => Playback} made */
-  registerProcessor: (_name, made) => (Processor = made),
-});
-await import("../player-worklet.js");
-
-function playback() {
-  assert.ok(Processor);
-  const node = new Processor();
+  const reports = [];
+  const node = new Playback(rateHz, (report) => reports.push(/** @type {Report} */ (report)));
   return {
     /** @param {string} turn @param {number[]} samples */
-    add: (turn, samples) =>
-      node.port.onmessage({ data: { turn, samples: Float32Array.from(samples) } }),
+    add: (turn, samples) => node.take({ turn, samples: Float32Array.from(samples) }),
     /** @param {boolean} fade */
     flush: (fade) => {
-      node.port.onmessage({ data: { flush: 7, fade } });
-      return /** @type {Report} */ (node.port.reports.find((report) => report.flushed === 7));
+      node.take({ flush: 7, fade });
+      return /** @type {Report} */ (reports.find((report) => report.flushed === 7));
     },
+    /** @param {boolean} paused */
+    pause: (paused) => node.take({ paused }),
+    /** @param {string} finish */
+    finish: (finish) => node.take({ finish }),
     /** @param {number} blocks */
     render: (blocks) => {
       const out = [];
       for (let i = 0; i < blocks; i += 1) {
         const block = new Float32Array(128);
-        node.process([], [[block]]);
+        node.render(block);
         out.push(...block);
       }
       return out;
     },
-    last: () => /** @type {Report} */ (node.port.reports.at(-1)),
+    last: () => /** @type {Report} */ (reports.at(-1)),
   };
 }
 
@@ -76,6 +55,7 @@ test("audio that comes late is counted as a gap", () => {
   player.add("a", ramp(128));
   player.render(2);
   player.add("a", ramp(128));
+  player.finish("a");
   player.render(2);
   assert.equal(player.last().gaps, 1);
   assert.equal(player.last().played, 256);
@@ -109,4 +89,41 @@ test("each turn is counted for itself", () => {
   player.add("b", ramp(100));
   player.render(1);
   assert.deepEqual([player.last().turn, player.last().played], ["b", 100]);
+});
+
+test("after audio came late, some is collected before it goes on", () => {
+  const player = playback();
+  player.add("a", ramp(128));
+  player.render(2);
+  player.add("a", ramp(1_000));
+  assert.deepEqual(new Set(player.render(2)), new Set([0]), "80 ms are 1,920 samples");
+  player.add("a", ramp(1_000));
+  assert.deepEqual(player.render(1), ramp(128));
+});
+
+test("but it is not waited for more than 200 ms", () => {
+  const player = playback();
+  player.add("a", ramp(128));
+  player.render(2);
+  player.add("a", ramp(500));
+  const rest = player.render(45);
+  assert.equal(rest.filter((sample) => sample !== 0).length, 500);
+  assert.equal(Math.ceil(rest.findIndex((sample) => sample !== 0) / 128), 37, "4,800 samples");
+});
+
+test("a pause is silent within a block, and afterwards goes on where it was", () => {
+  const player = playback();
+  player.add("a", new Array(2_000).fill(0.5));
+  player.render(1);
+  player.pause(true);
+  const fading = player.render(4);
+  assert.ok(fading.slice(0, 127).every((sample, i) => sample > (fading[i + 1] ?? 1)));
+  assert.deepEqual(new Set(fading.slice(128)), new Set([0]));
+  player.pause(false);
+  const back = player.render(2);
+  assert.ok(back.slice(0, 120).every((sample, i) => sample < (back[i + 1] ?? 0)));
+  assert.deepEqual(new Set(back.slice(128)), new Set([0.5]));
+  player.render(20);
+  assert.equal(player.last().played, 2_000, "nothing was lost");
+  assert.equal(player.last().gaps, 0);
 });
