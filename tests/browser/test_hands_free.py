@@ -1,4 +1,4 @@
-"""Hands-free in a real browser: the microphone plays what somebody says, and nobody presses a key."""
+"""Hands-free in a real browser: the microphone plays what somebody says, no key is pressed."""
 
 from __future__ import annotations
 
