@@ -131,6 +131,7 @@ function listenTo(made) {
   on("hands_free", ({ enabled }) => {
     handsFree.setAttribute("aria-pressed", String(enabled));
     hold.disabled = enabled || !made.canSpeak;
+    showHint();
     if (enabled) wave.wake();
   });
   on("error", (problem) => {
@@ -198,8 +199,13 @@ function setMode(next) {
   compose.dataset["mode"] = next;
   hold.setAttribute("aria-pressed", String(next !== "idle"));
   holdLabel.textContent = HOLD[next];
-  text.placeholder = next === "listening" ? "Let go to send, Stop to take it back" : "Type a message";
+  showHint();
   if (next === "listening") wave.wake();
+}
+
+function showHint() {
+  const listening = mode === "listening" ? "Let go to send, Stop to take it back" : "Type a message";
+  text.placeholder = handsFreeIsOn() ? "Just speak, or type a message" : listening;
 }
 
 /** @param {string} message nothing to clear it */

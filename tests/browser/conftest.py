@@ -95,7 +95,13 @@ def opened() -> Iterator[Callable[..., Page]]:
     problems: list[str] = []
 
     def open_page(
-        browser: Browser, url: str, *, microphone: bool = True, ready: bool = True, **options: Any
+        browser: Browser,
+        url: str,
+        *,
+        microphone: bool = True,
+        ready: bool = True,
+        script: str = "",
+        **options: Any,
     ) -> Page:
         permissions = ["microphone"] if microphone else []
         options.setdefault("viewport", {"width": 1280, "height": 800})
@@ -103,6 +109,7 @@ def opened() -> Iterator[Callable[..., Page]]:
         pages.append(page)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.add_init_script(TAP)
+        page.add_init_script(script)
         page.goto(url)
         if ready:
             page.wait_for_selector("#state[data-state=ready]", timeout=15_000)

@@ -27,7 +27,8 @@ window.heard = [];
 const taps = [];
 const connect = AudioNode.prototype.connect;
 AudioNode.prototype.connect = function (target, ...rest) {
-  if (!(target instanceof AudioDestinationNode)) return connect.call(this, target, ...rest);
+  const untapped = !(target instanceof AudioDestinationNode) || !this.context.audioWorklet;
+  if (untapped) return connect.call(this, target, ...rest);
   const tap = new AudioWorkletNode(this.context, "tap", { outputChannelCount: [1] });
   tap.port.addEventListener("message", ({ data }) => {
     if (Array.isArray(data)) window.heard.push(...data);

@@ -41,11 +41,15 @@ def hear(
         yield with_microphone
 
 
-def test_speech_begins_a_turn_and_silence_ends_it(hear: Hear, server: ScriptedServer) -> None:
+def test_speech_begins_a_turn_and_silence_ends_it(
+    hear: Hear, server: ScriptedServer, artifacts: Path
+) -> None:
     page = hear(("silence", 1), ("voice", 1), ("silence", 4))
     page.click("#hands-free")
     expect(page.get_by_role("button", name="Hands-free")).to_have_attribute("aria-pressed", "true")
-    start, end = server.wait_for("audio_start"), server.wait_for("audio_end")
+    start = server.wait_for("audio_start")
+    page.screenshot(path=artifacts / "page-hands-free.png")
+    end = server.wait_for("audio_end")
     assert start["turn_id"] == end["turn_id"]
     chunks = server.of_type("audio_chunk")
     assert [chunk["seq"] for chunk in chunks] == list(range(1, end["chunks"] + 1))

@@ -339,6 +339,42 @@ def test_without_permission_for_the_microphone_typing_goes_on(
     assert "audio_start" not in server.types()
 
 
+def test_without_audio_worklets_it_hears_and_is_heard_all_the_same(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    none = "Object.defineProperty(BaseAudioContext.prototype, 'audioWorklet', { value: undefined })"
+    page = open_page(script=none)
+    with held(page):
+        server.wait_for("audio_chunk", 8)
+    check_utterance(server, page)
+    type_message(page, "Sing")
+    reply = Reply(server, server.wait_for("user_message")["turn_id"])
+    reply.audio(tone(440, 0.5, 24_000))
+    until_sounding(page, 450)
+    until_played(page)
+    assert page.evaluate("window.parley.player.playedMs") == pytest.approx(500, abs=0.1)
+
+
+def test_what_was_said_just_before_the_key_was_pressed_is_not_cut_off(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    page.evaluate("""() => {
+        for (const kind of ["pointerdown", "pointerup"])
+            document.addEventListener(kind, ({ timeStamp }) => (window[kind] = timeStamp));
+    }""")
+    for number in (1, 2):
+        with held(page):
+            server.wait_for("audio_start", number)
+        end = server.wait_for("audio_end", number)
+        page.wait_for_timeout(400)  # of sound, before the key is pressed again
+    held_ms = page.evaluate("window.pointerup - window.pointerdown")
+    pcm = [c["audio"] for c in server.of_type("audio_chunk") if c["turn_id"] == end["turn_id"]]
+    said = samples_of(b"".join(base64.b64decode(chunk) for chunk in pcm))
+    assert len(said) / 16 > held_ms + 150, "300 ms, less what the device is late"
+    assert frequency_hz(said[:4_800], 16_000) == pytest.approx(MICROPHONE_HZ, abs=2)
+
+
 def test_sound_that_the_browser_holds_back_waits_for_a_press(
     open_page: Open, server: ScriptedServer
 ) -> None:

@@ -135,6 +135,17 @@ def test_the_page_fits_and_is_photographed(
         say(page, text)
     page.fill("#text", "Tell me a story about the sea.")
     page.press("#text", "Enter")
+    # Part of the reply has been heard, part of it has not.
+    page.wait_for_selector(".turn:nth-child(3) .reply span:first-child:not(:empty)", timeout=20_000)
     page.wait_for_function("window.parley.player.playedMs > 1500", timeout=20_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0], "nothing sticks out"
     page.screenshot(path=artifacts / f"page-{name}.png")
+    page.keyboard.press("Escape")
+    page.locator(".turn").nth(2).get_by_text("total").wait_for(timeout=20_000)
+    page.click("#panel-toggle")
+    for tab in ("Events", "Timing", "Settings"):
+        page.get_by_role("tab", name=tab).click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0], (
+            "nothing sticks out"
+        )
+        page.screenshot(path=artifacts / f"page-{name}-{tab.lower()}.png")
