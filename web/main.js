@@ -136,7 +136,7 @@ function listenTo(made) {
   });
   on("error", (problem) => {
     const view = problem.turnId ? views.get(problem.turnId) : undefined;
-    if (view && handsFreeIsOn() && problem.code === "no_speech") view.root.remove();
+    if (view && handsFreeIsOn() && problem.code === "no_speech") remove(problem.turnId);
     else if (view) view.fail(problem);
     else report(problem);
     if (problem.turnId === spokenTurn) setMode("idle");
@@ -157,6 +157,12 @@ function begin({ id, spoken, said, attempt }) {
     setMode("listening");
   }
   talk.scrollTop = talk.scrollHeight;
+}
+
+/** @param {string | undefined} turnId a noise, that hands-free took for speech */
+function remove(turnId = "") {
+  views.get(turnId)?.root.remove();
+  views.delete(turnId);
 }
 
 /** @param {import("parley-client/messages.js").Message[]} history of a session that goes on */

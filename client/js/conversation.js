@@ -20,62 +20,10 @@ import { Vigil } from "./vigil.js";
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
 /** @typedef {import("./messages.js").Settings} Settings */
 /** @typedef {import("./turn.js").Turn} Turn */
-/** @typedef {import("./connection.js").State} State */
 /** @typedef {import("./connection.js").StateChange} StateChange */
 /** @typedef {import("./hands-free.js").HandsFreeSettings} HandsFreeSettings */
-
-/**
- * @typedef {object} Events
- * @property {StateChange} state
- * @property {{id: string, token: string, resumed: boolean,
- *   history: import("./messages.js").Message[]}} session opened or resumed; keep `id` and `token`
- *   to come back after a reload
- * @property {ServerEvent} message every server event, in order within its turn
- * @property {ClientMessage} sent every message that left
- * @property {Turn} turn a turn began
- * @property {{turnId: string}} listened the user has finished speaking
- * @property {{turnId: string, playedMs: number}} interrupted a reply was cut off
- * @property {import("./messages.js").Transcript} transcript
- * @property {import("./messages.js").ReplyText} reply_text
- * @property {import("./messages.js").Audio} audio
- * @property {import("./messages.js").TurnEnd} turn_end
- * @property {import("./messages.js").ConfigUpdated} config_updated
- * @property {import("./messages.js").SessionEnded} session_ended
- * @property {{enabled: boolean, speaking: boolean}} hands_free
- * @property {Problem} error everything that goes wrong, with its `turnId` if it belongs to one
- */
-
-/**
- * @typedef {object} AudioInput a `Microphone`, or what behaves like one
- * @property {(onChunk: (pcm: Uint8Array) => void, options?: {prerollMs?: number}) => Promise<void>}
- *   start from `prerollMs` ago, if it was open then
- * @property {() => Promise<void>} stop settles when the last chunk has been handed over
- */
-
-/**
- * @typedef {object} AudioOutput a `Player`, or what behaves like one
- * @property {(turnId: string, pcm: Uint8Array, rateHz: number) => void} play
- * @property {(turnId: string) => void} [finish] nothing more will come of this turn
- * @property {(turnId: string) => Promise<number>} stop settles with the ms that were heard
- * @property {(turnId: string) => boolean} isPlaying
- * @property {(turnId: string) => number | undefined} [playedMsOf]
- * @property {() => void} [pause]
- * @property {() => void} [resume]
- */
-
-/**
- * @typedef {object} Own
- * @property {Settings} [settings] of a new session
- * @property {{id: string, token: string}} [session] an earlier one, to resume
- * @property {AudioInput | (AudioInput & import("./hands-free.js").Detection)} [microphone] one
- *   that notices speech is needed for hands-free
- * @property {AudioOutput} [player]
- * @property {{maxMessages?: number, maxBytes?: number}} [queue] how much is kept of what is said
- *   while there is no connection: 1,000 messages, 4,000,000 bytes
- */
-
-/** @typedef {Own & Omit<import("./connection.js").ConnectionOptions, "hello" | "quiet">}
- *   ConversationOptions */
+/** @typedef {import("./conversation-types.js").Events} Events */
+/** @typedef {import("./conversation-types.js").ConversationOptions} ConversationOptions */
 
 const END_TIMEOUT_MS = 3_000;
 /** So much from before the key was pressed belongs to what is said. */
@@ -230,8 +178,8 @@ export class Conversation extends Emitter {
     await this.stopHandsFree();
     const handsFree = new HandsFree({ conversation: this, detection, player }, settings);
     handsFree.onSpeaking = (speaking) => this.emit("hands_free", { enabled: true, speaking });
-    this.#handsFree = handsFree;
     await handsFree.start();
+    this.#handsFree = handsFree;
     this.emit("hands_free", { enabled: true, speaking: false });
   }
 
@@ -379,11 +327,9 @@ export class Conversation extends Emitter {
   #stopped(problem) {
     this.#utterances.takeBack();
     void this.stopHandsFree();
-    for (const turn of [...this.#turns.values()]) {
-      const text = "The connection was lost before the reply was complete.";
-      const lost = { retryable: true, turnId: turn.id, cause: problem };
-      const why = new Problem("connection_lost", text, lost);
+    for (const turn of this.#turns.values()) {
       if (turn.ended) continue;
+      const why = unfinished(turn, problem);
       turn.fail(why);
       if (problem) this.emit("error", why);
     }
@@ -507,4 +453,15 @@ export class Conversation extends Emitter {
       if (problem instanceof Problem) this.emit("error", problem);
     }
   }
+}
+
+/**
+ * @param {Turn} turn that will not end, for now
+ * @param {Problem | undefined} cause none if the connection was closed on purpose
+ */
+function unfinished(turn, cause) {
+  const more = { retryable: true, turnId: turn.id, cause };
+  return cause
+    ? new Problem("connection_lost", "The connection was lost before the reply was complete.", more)
+    : new Problem("closed", "The conversation was closed before the reply was complete.", more);
 }

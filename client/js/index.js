@@ -2,6 +2,7 @@
  * Parley in a browser: plain ES modules, no dependency, no build step.
  * @module parley-client
  */
+export { ConversationView } from "./conversation-view.js";
 export { Conversation } from "./conversation.js";
 export { Microphone } from "./microphone.js";
 export { Player } from "./player.js";

@@ -7,7 +7,7 @@ import { Speech } from "./speech.js";
 import { Turn } from "./turn.js";
 
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
-/** @typedef {import("./conversation.js").AudioInput} AudioInput */
+/** @typedef {import("./conversation-types.js").AudioInput} AudioInput */
 /** @typedef {{turnId: string, attempt: number, messages: ClientMessage[]}} Failed */
 
 /**

@@ -104,6 +104,17 @@ def test_what_was_not_heard_is_marked_and_not_remembered_as_said(
     assert unheard.strip() not in remembered
 
 
+def test_a_reload_resumes_the_session_with_its_history(
+    stack: Stack, opened: Open, browser: Browser
+) -> None:
+    page = opened(browser, page_of(stack))
+    say(page, "My name is Alice.")
+    page.reload()
+    expect(page.locator(".said")).to_have_text("My name is Alice.")
+    say(page, "What is my name?")
+    assert "Alice" in page.locator(".reply").nth(1).inner_text()
+
+
 def test_a_refused_key_is_a_sentence(stack: Stack, opened: Open, browser: Browser) -> None:
     stack.llm.put(faults={"llm": {"status": 401, "times": "always"}})
     page = opened(browser, page_of(stack))

@@ -35,7 +35,7 @@ function begun(t, options = {}, url = "ws://test") {
     random: () => 1,
     ...options,
   });
-  /** @type {import("../conversation.js").StateChange[]} */
+  /** @type {import("../connection.js").StateChange[]} */
   const changes = [];
   conversation.on("state", (change) => changes.push(change));
   const connecting = conversation.connect();
