@@ -12,7 +12,7 @@ const KINDS = {
   reply_text: "text",
   user_message: "text",
   audio: "sound",
-  interrupt: "stop",
+  interrupt: "cut",
   turn_end: "end",
   ack: "quiet",
   ping: "quiet",

@@ -54,9 +54,9 @@ export class Player extends Emitter {
   #opening;
   /** @type {{turn: string, rateHz: number, resampler: Resampler} | undefined} */
   #converting;
-  /** The turn whose audio is still to be heard: how many samples of it are queued, and how many
-   * chunks are yet to be.
-   * @type {{turn: string, samples: number, waiting: number} | undefined} */
+  /** The newest turn's audio: how many samples of it have been queued in all, how many chunks are
+   * yet to be, and whether everything so far has been heard.
+   * @type {{turn: string, samples: number, waiting: number, isOver: boolean} | undefined} */
   #queued;
   /** @type {Set<string>} */
   #silenced = new Set();
@@ -87,12 +87,16 @@ export class Player extends Emitter {
    */
   play(turn, pcm, rateHz) {
     if (this.#silenced.has(turn)) return;
-    if (this.#queued?.turn !== turn) this.#queued = { turn, samples: 0, waiting: 0 };
+    if (this.#queued?.turn !== turn) {
+      this.#queued = { turn, samples: 0, waiting: 0, isOver: false };
+    }
     const queued = this.#queued;
+    queued.isOver = false;
     queued.waiting += 1;
     void this.#open().then((node) => {
-      if (!node) this.#queued = undefined;
-      if (!node) return;
+      if (!node) queued.isOver = true;
+      // It may have been silenced while the sound was being opened.
+      if (!node || this.#silenced.has(turn)) return;
       const samples = this.#converted(turn, decodePcm(pcm), rateHz);
       queued.waiting -= 1;
       queued.samples += samples.length;
@@ -106,7 +110,7 @@ export class Player extends Emitter {
    * @param {string} turn
    */
   isPlaying(turn) {
-    return this.#queued?.turn === turn;
+    return this.#queued?.turn === turn && !this.#queued.isOver;
   }
 
   /**
@@ -117,7 +121,7 @@ export class Player extends Emitter {
   async stop(turn) {
     this.#silenced.add(turn);
     this.#paused = false;
-    if (this.#queued?.turn === turn) this.#queued = undefined;
+    if (this.#queued?.turn === turn) this.#queued.isOver = true;
     const node = await this.#opening;
     if (!node) return 0;
     const flush = (this.#flushCount += 1);
@@ -229,13 +233,13 @@ export class Player extends Emitter {
     this.gaps = report.gaps;
     const queued = this.#queued;
     const all = queued?.waiting === 0 && report.played >= queued.samples;
-    if (all && report.turn === queued.turn) this.#queued = undefined;
+    if (all && report.turn === queued.turn) queued.isOver = true;
   }
 
   #update() {
     const running = this.#context?.state === "running";
     const sounding = this.#paused ? "paused" : "playing";
-    const next = this.#queued === undefined ? "idle" : running ? sounding : "blocked";
+    const next = (this.#queued?.isOver ?? true) ? "idle" : running ? sounding : "blocked";
     if (next === this.state) return;
     this.state = next;
     if (next !== "playing") this.level = 0;

@@ -114,6 +114,24 @@ def test_every_sample_of_a_reply_is_heard_in_one_piece(
     assert np.array_equal(samples, samples_of(pcm)), f"{len(samples)} samples were heard"
 
 
+def test_a_reply_whose_audio_comes_late_is_played_until_all_of_it_is_heard(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    type_message(page, "Sing")
+    reply = Reply(server, server.wait_for("user_message")["turn_id"])
+    reply.audio(tone(440, 0.3, 24_000))
+    until_sounding(page, 290)
+    until_played(page)
+    reply.audio(tone(440, 0.5, 24_000))
+    reply.end("la")
+    server.wait_for("ack")
+    page.wait_for_function("window.parley.player.state === 'playing'")
+    until_played(page)
+    assert page.evaluate("window.parley.player.playedMs") == pytest.approx(800, abs=0.1)
+    assert page.evaluate("window.parley.player.gaps") == 1
+
+
 @pytest.mark.parametrize("rate_hz", [16_000, 44_100])
 def test_a_reply_at_another_rate_keeps_its_pitch_and_length(
     open_page: Open, server: ScriptedServer, rate_hz: int
@@ -425,6 +443,7 @@ def test_a_lost_connection_comes_back_and_nothing_is_lost_or_doubled(
     server.wait_for("ack")
     expect(page.get_by_role("status")).to_have_text("Connected")
     expect(page.locator(".reply")).to_have_text("Good day.")
+    until_sounding(page, 950)
     until_played(page)
     assert page.evaluate("window.parley.player.playedMs") == pytest.approx(1_000, abs=0.1)
 
