@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import json
 import platform
-import re
 import statistics
 import tempfile
 import time
@@ -184,11 +183,13 @@ async def interrupted_turn(client: RawClient, results: Results) -> None:
 
 
 def chunk_work(stack: Stack, results: Results, since: int) -> None:
-    """The message function's own time, from the runtime's REPORT lines."""
+    """The message function's own time, from the runtime's reports."""
     for line in stack.logs()[since:].splitlines():
-        found = re.search(r"REPORT .*?\bDuration: ([\d.]+) ms", line)
-        if found and "MessageFunction" in line and "Init Duration" not in line:
-            results.add("message function: work per chunk", float(found[1]))
+        source, _, text = line.partition(" | ")
+        if source == "MessageFunction" and '"type":"platform.report"' in text:
+            metrics = json.loads(text)["record"]["metrics"]
+            if "initDurationMs" not in metrics:
+                results.add("message function: work per chunk", metrics["durationMs"])
 
 
 async def measure(stack: Stack, turns: int, results: Results) -> None:

@@ -14,43 +14,21 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from local import run
+from local.faults.latency import latency_of_option
+from local.faults.plan import BadPlan, Plan, plan_of_option
+from local.gateway.options import Assumptions, Limits, OptionError
 from local.gateway.static import Mount
-from local.gateway.websocket import Limits
-from local.runtime.service import CONCURRENCY
+from local.listeners import PortInUse
+from local.log_writer import LogWriter
+from local.runtime.concurrency import ACCOUNT_LIMIT, OverReserved
+from local.runtime.event_queue import RETRY_DELAY_S
+from local.runtime.service import ServiceOptions
 from local.services.aws import ServicesError
-from local.stack import LocalStack, Options, PortInUse
+from local.stack import LocalStack, Options
 from local.template.intrinsics import TemplateError
-
-_COLOURS = (36, 33, 35, 32, 34, 96, 93, 95)
-
-
-class LogWriter:
-    """Writes lines of the log, each with its source; in colour on a terminal.
-
-    Args:
-        out: where to; None for nowhere.
-        file: where to besides, without colour.
-    """
-
-    def __init__(self, out: TextIO | None, file: TextIO | None = None) -> None:
-        self._out = out
-        self._file = file
-        self._colours: dict[str, int] = {}
-
-    def __call__(self, source: str, line: str) -> None:
-        if self._file is not None:
-            self._file.write(f"{source} | {line}\n")
-            self._file.flush()
-        if self._out is None:
-            return
-        if self._out.isatty():
-            colour = self._colours.setdefault(source, _COLOURS[len(self._colours) % len(_COLOURS)])
-            source = f"\033[{colour}m{source}\033[0m"
-        self._out.write(f"{source} | {line}\n")
-        self._out.flush()
 
 
 def main() -> int:
@@ -65,7 +43,14 @@ def main() -> int:
         return run.main(arguments)
     try:
         return asyncio.run(_start(arguments))
-    except (TemplateError, PortInUse, ServicesError) as problem:
+    except (
+        TemplateError,
+        OptionError,
+        PortInUse,
+        ServicesError,
+        BadPlan,
+        OverReserved,
+    ) as problem:
         print(problem, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -96,11 +81,46 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
         "--dynamodb-endpoint", default=os.environ.get("DYNAMODB_ENDPOINT", ""), metavar="URL"
     )
     parser.add_argument(
-        "--concurrency", type=int, default=CONCURRENCY, metavar="N", help="of the account"
+        "--concurrency", type=int, default=ACCOUNT_LIMIT, metavar="N", help="of the account"
     )
+    parser.add_argument(
+        "--retry-delay",
+        type=float,
+        default=RETRY_DELAY_S,
+        metavar="SECONDS",
+        help="before an asynchronous invocation that failed is tried again (60 on AWS)",
+    )
+    parser.add_argument("--no-reload", action="store_true", help="do not look for changed sources")
+    parser.add_argument(
+        "--no-freeze", action="store_true", help="let functions go on between invocations"
+    )
+    parser.add_argument(
+        "--no-memory-limit", action="store_true", help="kill nothing that exceeds its MemorySize"
+    )
+    parser.add_argument(
+        "--latency", default="{}", metavar="FILE|JSON", help="time to add to AWS's hops"
+    )
+    parser.add_argument("--faults", default="", metavar="FILE|JSON", help="what is to go wrong")
+    parser.add_argument("--no-iam", action="store_true", help="let every function do everything")
     limits = Limits()
     parser.add_argument("--idle-timeout", type=float, default=limits.idle_s, metavar="SECONDS")
     parser.add_argument("--max-duration", type=float, default=limits.duration_s, metavar="SECONDS")
+    parser.add_argument(
+        "--connection-rate", type=float, default=limits.connections_per_s, metavar="PER_SECOND"
+    )
+    parser.add_argument(
+        "--request-rate", type=float, default=limits.requests_per_s, metavar="PER_SECOND"
+    )
+    parser.add_argument("--request-burst", type=float, default=limits.burst, metavar="N")
+    parser.add_argument(
+        "--assume", action="append", default=[], metavar="NAME=VALUE", help="see docs/local.md"
+    )
+    parser.add_argument(
+        "--assume-two-way", action="store_true", help="reply without a route response too"
+    )
+    parser.add_argument("--strict-frames", action="store_true", help="close on frames over 32 KB")
+    parser.add_argument("--serialize", action="store_true", help="one message after the other")
+    parser.add_argument("--verify-signatures", action="store_true", help="of @connections")
     parser.add_argument("--json", action="store_true", help="say what runs in one JSON line")
     parser.add_argument("--quiet", action="store_true", help="no log on the terminal")
     parser.add_argument("--log-file", type=Path, help="write the log there too")
@@ -113,6 +133,7 @@ def _options(arguments: argparse.Namespace, log: LogWriter) -> Options:
         if not separator:
             raise TemplateError(f"--parameter-overrides: expected KEY=VALUE, got {text!r}.")
         parameters[key] = value
+    latency = latency_of_option(arguments.latency)
     return Options(
         template=arguments.template,
         parameters=parameters,
@@ -124,10 +145,38 @@ def _options(arguments: argparse.Namespace, log: LogWriter) -> Options:
         prewarm=arguments.prewarm,
         dynamodb_endpoint=arguments.dynamodb_endpoint,
         environment=_variables(arguments.env_vars),
-        concurrency=arguments.concurrency,
-        limits=Limits(arguments.idle_timeout, arguments.max_duration),
+        lambda_options=ServiceOptions(
+            concurrency=arguments.concurrency,
+            reload=not arguments.no_reload,
+            retry_delay_s=arguments.retry_delay,
+            event_delay_s=latency.event_ms / 1000,
+        ),
+        freeze=not arguments.no_freeze,
+        limit_memory=not arguments.no_memory_limit,
+        latency=latency,
+        faults=plan_of_option(arguments.faults) if arguments.faults else Plan(),
+        limits=Limits(
+            arguments.idle_timeout,
+            arguments.max_duration,
+            arguments.connection_rate,
+            arguments.request_rate,
+            arguments.request_burst,
+        ),
+        assumptions=_assumptions(arguments),
+        verify_signatures=arguments.verify_signatures,
+        iam=not arguments.no_iam,
         log=log,
     )
+
+
+def _assumptions(arguments: argparse.Namespace) -> Assumptions:
+    flags = {
+        "two-way": arguments.assume_two_way,
+        "strict-frames": arguments.strict_frames,
+        "serialize": arguments.serialize,
+    }
+    chosen = [name for name, given in flags.items() if given]
+    return Assumptions().changed([*chosen, *arguments.assume])
 
 
 def _variables(path: Path | None) -> dict[str, dict[str, str]]:
@@ -149,7 +198,8 @@ async def _start(arguments: argparse.Namespace) -> int:
         loop.add_signal_handler(number, stopped.set)
     with contextlib.ExitStack() as files:
         file = files.enter_context(arguments.log_file.open("a")) if arguments.log_file else None
-        log = LogWriter(None if arguments.quiet else sys.stderr, file)
+        out = None if arguments.quiet else sys.stderr
+        log = LogWriter(out, file, colour=False if os.environ.get("NO_COLOR") else None)
         serving = asyncio.create_task(_serve(arguments, log))
         stopping = asyncio.create_task(stopped.wait())
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -174,8 +224,11 @@ def _show(info: dict[str, Any], *, with_static: bool) -> None:
         print(f"Note: {notice}")
     for name, api in info["apis"].items():
         print(f"WebSocket API  {name}: {api['websocket_url']}  ({api['wss_url']})")
+    for name, api in info["http_apis"].items():
+        print(f"HTTP API       {name}: {api['http_url']}  ({api['https_url']})")
     if with_static:
         print(f"Static         {info['static_url']}")
+    print(f"Inspector      {info['inspector_url']}")
     print(f"Lambda         {info['lambda_endpoint']}")
     print(f"DynamoDB       {info['dynamodb_endpoint']}")
     for name, function in info["functions"].items():

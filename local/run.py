@@ -237,6 +237,7 @@ def _say_where(stack: Mapping[str, Any]) -> None:
     print(
         f"\nThe page:       {stack['static_url']}"
         f"\nThe WebSocket:  {url}"
+        f"\nThe inspector:  {stack['inspector_url']}"
         f'\nFrom a shell:   .venv/bin/talk {option}"What time is it?"'
         "\n\nCtrl-C stops everything.",
         flush=True,

@@ -16,7 +16,8 @@ environment = Environment()
 deployment = environment.deployment
 messages = Messages(
     environment.store,
-    environment.connections.post,
+    environment.turns,
+    environment.connections,
     TurnStarter(deployment.turn_function),
     defaults=deployment.defaults,
     history_messages=deployment.history_messages,

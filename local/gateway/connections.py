@@ -18,6 +18,7 @@ class Connection:
     Attributes:
         closing: code and reason for `$disconnect`, when it was the gateway that closed.
         warned: whether a large message has been remarked on.
+        transport: beneath the socket; None where it is not known.
     """
 
     caller: Caller
@@ -25,6 +26,7 @@ class Connection:
     last_active_ms: int = field(default_factory=now_ms)
     closing: tuple[int, str] | None = None
     warned: bool = False
+    transport: asyncio.BaseTransport | None = None
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -53,6 +55,11 @@ class Connection:
         if self.closing is None:
             self.closing = told or (code, reason)
             await self.socket.close(code=code, message=reason.encode())
+
+    def drop(self) -> None:
+        """Cut it without a close frame, as a lost network does."""
+        if isinstance(self.transport, asyncio.WriteTransport):
+            self.transport.abort()
 
 
 class Connections:

@@ -34,6 +34,7 @@ class FunctionProcess:
         self._output = output
         self._log = log
         self._rest = b""
+        self._frozen = False
         self._ended = asyncio.Event()
         asyncio.get_running_loop().add_reader(output, self._read)
 
@@ -66,6 +67,11 @@ class FunctionProcess:
         return cls(process, output, log)
 
     @property
+    def pid(self) -> int:
+        """Its process id, which is its group's too."""
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         """Whether it runs."""
         return self._process.returncode is None
@@ -83,25 +89,35 @@ class FunctionProcess:
 
     async def kill(self) -> None:
         """End it and everything that it has started."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._signal(signal.SIGKILL)
         await self._process.wait()
         await self._drain()
 
-    def peak_memory_mb(self) -> int | None:
-        """Peak resident memory; known on Linux only."""
-        try:
-            status = Path(f"/proc/{self._process.pid}/status").read_text()
-        except OSError:
-            return None
-        peak = next((line for line in status.splitlines() if line.startswith("VmHWM")), "")
-        return int(peak.split()[1]) // 1024 if peak else None
+    def freeze(self) -> None:
+        """Stop it and everything that it has started, until it is thawed or killed.
+
+        Only where the kernel ends it with its parent (see `local.lifeline`): elsewhere it
+        ends itself, and nothing that is stopped can.
+        """
+        if sys.platform == "linux":
+            self._signal(signal.SIGSTOP)
+            self._frozen = True
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        if self._frozen:
+            self._signal(signal.SIGCONT)
+            self._frozen = False
 
     def flush(self) -> None:
         """Log what it has printed so far."""
         for _ in range(_MAX_CHUNKS):  # something that never stops printing must not stop us
             if self._ended.is_set() or not self._read():
                 return
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
 
     async def _drain(self) -> None:
         """Log the rest; a process that inherited the pipe may hold it open, so not for long."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-from collections.abc import Mapping
+import socket
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+from local.runtime.call import Result
 
 _BASE = "/2018-06-01/runtime/"
 
@@ -25,51 +27,44 @@ class Invocation:
     deadline_ms: int
     arn: str
     trace_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a function made of an event.
-
-    Attributes:
-        error: whether `payload` is an error object.
-    """
-
-    payload: bytes
-    error: bool
-
-    @classmethod
-    def failure(cls, kind: str, message: str) -> Result:
-        """An error as Lambda reports it."""
-        body = {"errorType": kind, "errorMessage": message}
-        return cls(json.dumps(body).encode(), error=True)
+    client_context: str = ""
 
 
 class RuntimeApi:
     """Serves one environment.
 
     `next_asked` is set when the runtime client waits for its first or next event.
+
+    Args:
+        idle: called when the runtime client asks for its first or next event.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, idle: Callable[[], None]) -> None:
+        self._idle = idle
         self.next_asked = asyncio.Event()
         self.init_error: Result | None = None
         self.init_failed = asyncio.Event()
         self._invocation: asyncio.Future[Invocation] | None = None
         self._result: asyncio.Future[Result] | None = None
+        self._socket: socket.socket | None = None
         self._server: asyncio.Server | None = None
 
     async def start(self) -> str:
         """Listen; returns `host:port` for `AWS_LAMBDA_RUNTIME_API`."""
         self._invocation = asyncio.get_running_loop().create_future()
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        host, port = self._server.sockets[0].getsockname()[:2]
+        # Our own socket: start_server leaves one of its own open when it is cancelled.
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        host, port = self._socket.getsockname()
+        self._server = await asyncio.start_server(self._serve, sock=self._socket)
         return f"{host}:{port}"
 
     async def close(self) -> None:
         """Stop listening."""
         if self._server is not None:
             self._server.close()
+        elif self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket)
+            self._socket.close()
 
     async def invoke(self, invocation: Invocation) -> Result:
         """Hand an event over and wait for what becomes of it."""
@@ -120,6 +115,7 @@ class RuntimeApi:
     async def _next(self, writer: asyncio.StreamWriter) -> None:
         assert self._invocation is not None
         self.next_asked.set()
+        self._idle()
         invocation = await self._invocation
         self._invocation = asyncio.get_running_loop().create_future()
         self.next_asked.clear()
@@ -129,6 +125,8 @@ class RuntimeApi:
             "Lambda-Runtime-Invoked-Function-Arn": invocation.arn,
             "Lambda-Runtime-Trace-Id": invocation.trace_id,
         }
+        if invocation.client_context:
+            extra["Lambda-Runtime-Client-Context"] = invocation.client_context
         _write(writer, 200, invocation.event, extra)
 
     def _settle(self, result: Result) -> None:

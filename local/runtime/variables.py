@@ -12,13 +12,18 @@ from pathlib import Path
 
 from local.template.model import Function
 
-_INHERITED = ("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+_INHERITED = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """What a Python of this machine may need; never the developer's credentials or settings."""
 _ROOT = Path(__file__).resolve().parents[2]
 
 
 def function_variables(
-    function: Function, version: str, stream: str, endpoints: Mapping[str, str], address: str
+    function: Function,
+    version: str,
+    stream: str,
+    endpoints: Mapping[str, str],
+    address: str,
+    temporary: Path,
 ) -> dict[str, str]:
     """The environment of one process.
 
@@ -27,6 +32,7 @@ def function_variables(
         stream: tells the environments of a version apart.
         endpoints: credentials, and where the services are.
         address: of the Runtime API.
+        temporary: the folder for its temporary files.
     """
     day = datetime.now(UTC).strftime("%Y/%m/%d")
     snap_start = function.snap_start and version != "$LATEST"
@@ -46,6 +52,7 @@ def function_variables(
         "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.runtime}",
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
         "LC_CTYPE": "C.UTF-8",
+        "TMPDIR": str(temporary),
         "TZ": ":UTC",
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": os.pathsep.join(map(str, [function.code, *function.layers, _ROOT])),

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
+import aiohttp
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.permissions.identities import Directory
+from local.permissions.wsgi import CONTROL_PATH
+from local.services.creation import create_resources
+from local.template.intrinsics import URL_SUFFIX
 from local.template.model import Stack
 
 _CREDENTIALS = {
@@ -31,10 +39,15 @@ class AwsServices:
 
     Args:
         dynamodb_endpoint: another DynamoDB to use, e.g. DynamoDB Local; empty for moto's.
+        log: told a sentence for every call that was not allowed.
     """
 
-    def __init__(self, dynamodb_endpoint: str = "") -> None:
+    def __init__(
+        self, dynamodb_endpoint: str = "", log: Callable[[str], None] = lambda _line: None
+    ) -> None:
         self._dynamodb_endpoint = dynamodb_endpoint
+        self._log = log
+        self._listening: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self.endpoint = ""
 
@@ -58,6 +71,7 @@ class AwsServices:
         if not line:
             raise ServicesError("moto's server did not start; it says why above.")
         self.endpoint = f"http://127.0.0.1:{int(line)}"
+        self._listening = asyncio.create_task(self._listen(self._process.stdout))
 
     async def stop(self) -> None:
         """End the server."""
@@ -65,9 +79,17 @@ class AwsServices:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
+        if self._listening is not None:
+            await self._listening  # ends with the process
+
+    async def permit(self, directory: Directory) -> None:
+        """Allow its callers what their roles allow, from now on."""
+        data = json.dumps(directory.as_json()).encode()
+        async with aiohttp.ClientSession(raise_for_status=True) as session:
+            await session.put(self.endpoint + CONTROL_PATH, data=data)
 
     async def create(self, stack: Stack) -> None:
-        """Create the stack's tables and secrets.
+        """Create the stack's tables, secrets and other resources.
 
         Raises:
             ServicesError: DynamoDB cannot be reached, or refuses a definition.
@@ -77,7 +99,7 @@ class AwsServices:
         except BotoCoreError as error:
             raise ServicesError(f"{error} (--dynamodb-endpoint says where it is.)") from None
         except ClientError as error:
-            raise ServicesError(f"The template's tables and secrets: {error}") from None
+            raise ServicesError(f"The template's resources: {error}") from None
 
     def variables(
         self, region: str, lambda_endpoint: str, gateway_endpoint: str, ca_bundle: str
@@ -100,24 +122,21 @@ class AwsServices:
             "AWS_CA_BUNDLE": ca_bundle,
         }
 
+    def local(self, text: str, region: str) -> str:
+        """The text with the URLs of queues as they are here."""
+        return text.replace(f"https://sqs.{region}.{URL_SUFFIX}/", f"{self.endpoint}/")
+
+    async def _listen(self, output: asyncio.StreamReader) -> None:
+        while line := await output.readline():
+            self._log(line.decode(errors="replace").rstrip())
+
     def _create(self, stack: Stack) -> None:
-        dynamodb = self._client("dynamodb", self.dynamodb_endpoint, stack.region)
-        for table in stack.tables:
-            with contextlib.suppress(dynamodb.exceptions.ResourceInUseException):
-                dynamodb.create_table(TableName=table.name, **table.definition)
-            if table.ttl_attribute:
-                with contextlib.suppress(dynamodb.exceptions.ClientError):
-                    dynamodb.update_time_to_live(
-                        TableName=table.name,
-                        TimeToLiveSpecification={
-                            "AttributeName": table.ttl_attribute,
-                            "Enabled": True,
-                        },
-                    )
-        manager = self._client("secretsmanager", self.endpoint, stack.region)
-        for secret in stack.secrets:
-            value = {} if secret.value is None else {"SecretString": secret.value}
-            manager.create_secret(Name=secret.name, **value)
+        @functools.cache
+        def client(service: str) -> Any:
+            endpoint = self.dynamodb_endpoint if service == "dynamodb" else self.endpoint
+            return self._client(service, endpoint, stack.region)
+
+        create_resources(stack, client)
 
     def _client(self, service: str, endpoint: str, region: str) -> Any:
         return boto3.client(

@@ -1,8 +1,8 @@
 """The control API that every stand-in has, beside the service it stands in for.
 
 `GET/PUT/DELETE /_control` reads, changes and resets delays, faults and oddities.
-`GET/DELETE /_requests`, `GET /_requests/{id}` and `GET /_requests/{id}/audio` show
-what was received and sent.
+`GET/DELETE /_requests` (`?after=ID` for the newer ones), `GET /_requests/{id}` and
+`GET /_requests/{id}/audio` show what was received and sent.
 """
 
 from __future__ import annotations
@@ -57,8 +57,12 @@ class ControlApi(Generic[S]):
         self._controls.reset()
         return await self._show(request)
 
-    async def _list(self, _request: web.Request) -> web.Response:
-        return _json({"requests": [record.described() for record in self._recorder.all()]})
+    async def _list(self, request: web.Request) -> web.Response:
+        after = request.query.get("after", "0")
+        if not after.isdecimal():
+            return web.json_response({"error": "after is the number of a record"}, status=400)
+        records = [record for record in self._recorder.all() if record.id > int(after)]
+        return _json({"requests": [record.described() for record in records]})
 
     async def _clear(self, _request: web.Request) -> web.Response:
         self._recorder.clear()

@@ -2,9 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from local.permissions.identities import Role
+from local.template.api_model import HttpApi, WebSocketApi
+from local.template.resources import StoredResources
+
+LATEST = "$LATEST"
+"""The unpublished version of a function, and the qualifier that means it."""
+DEFAULT_ASYNC_RETRIES = 2
+DEFAULT_EVENT_AGE_S = 6 * 3600.0
+"""Lambda's own defaults ("How Lambda handles errors and retries with asynchronous invocation")."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventInvoke:
+    """How one qualifier of a function is invoked asynchronously.
+
+    Attributes:
+        retries: how often an invocation that failed is tried again.
+        max_age_s: how long an event may wait to be taken, in seconds.
+        on_success: ARN of what is told of a success; empty for nothing.
+        on_failure: ARN of what is told when an event is given up; empty for nothing.
+    """
+
+    retries: int = DEFAULT_ASYNC_RETRIES
+    max_age_s: float = DEFAULT_EVENT_AGE_S
+    on_success: str = ""
+    on_failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,12 +41,14 @@ class Function:
 
     Attributes:
         code: folder that holds the handler's module.
+        role: ARN of the role that it runs as.
         inline: the code itself, when the template carries it; `code` is then not there yet.
         layers: folders whose content Lambda would put on `sys.path`.
         reserved_concurrency: None if it shares what the account has.
         aliases: names under which it can be invoked, besides `$LATEST`.
         published: whether it has a version 1, which its aliases mean.
-        retries: how often a failed asynchronous invocation is tried again.
+        event_invokes: settings of asynchronous invocation by qualifier, `$LATEST` for none.
+        dead_letter: ARN of the queue or topic for events that are given up; empty for none.
     """
 
     logical_id: str
@@ -33,39 +63,13 @@ class Function:
     memory_mb: int
     reserved_concurrency: int | None
     aliases: frozenset[str]
-    retries: int
     published: bool = False
     snap_start: bool = False
     log_format: str = "Text"
     inline: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A route of a WebSocket API.
-
-    Attributes:
-        function: name or ARN of the Lambda function behind it; empty if there is none that
-            can be invoked, which is an error for whoever calls.
-        two_way: whether what the function returns is sent to the client.
-    """
-
-    key: str
-    function: str
-    timeout_s: float
-    two_way: bool
-
-
-@dataclass(frozen=True, slots=True)
-class WebSocketApi:
-    """An API Gateway WebSocket API and its stage."""
-
-    logical_id: str
-    api_id: str
-    stage: str
-    route_selection_expression: str
-    routes: dict[str, Route]
-    stage_variables: dict[str, str]
+    event_invokes: Mapping[str, EventInvoke] = field(default_factory=dict)
+    dead_letter: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +105,18 @@ class Stack:
     """A template, resolved.
 
     Attributes:
+        roles: what the template's roles may do, by name.
+        stored: what is created besides tables and secrets.
         notices: one sentence for everything in the template that is not served.
     """
 
     region: str
     apis: list[WebSocketApi] = field(default_factory=list)
+    http_apis: list[HttpApi] = field(default_factory=list)
     functions: list[Function] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     secrets: list[Secret] = field(default_factory=list)
+    roles: dict[str, Role] = field(default_factory=dict)
+    stored: StoredResources = field(default_factory=StoredResources)
     outputs: dict[str, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)

@@ -6,17 +6,24 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from local.template.intrinsics import ACCOUNT_ID, PARTITION, TemplateError
+from local.permissions.calls.settings import secret_suffix
+from local.template.intrinsics import ACCOUNT_ID, PARTITION, URL_SUFFIX, TemplateError
 
 STACK_NAME = "local"
 
-_NAME_PROPERTIES = {"AWS::Lambda::Function": "FunctionName", "AWS::DynamoDB::Table": "TableName"}
+_NAME_PROPERTIES = {
+    "AWS::ApiGatewayV2::DomainName": "DomainName",
+    "AWS::DynamoDB::Table": "TableName",
+    "AWS::Lambda::Function": "FunctionName",
+}
 _ARNS = {
     "AWS::Lambda::Function": ("lambda", "function:"),
     "AWS::DynamoDB::Table": ("dynamodb", "table/"),
     "AWS::IAM::Role": ("iam", "role/"),
     "AWS::Logs::LogGroup": ("logs", "log-group:"),
+    "AWS::SQS::Queue": ("sqs", ""),
 }
+_FIFO = {"AWS::SQS::Queue": "FifoQueue", "AWS::SNS::Topic": "FifoTopic"}
 _SAME_AS_REF = frozenset(
     {
         ("AWS::ApiGatewayV2::Api", "ApiId"),
@@ -24,6 +31,8 @@ _SAME_AS_REF = frozenset(
         ("AWS::Lambda::LayerVersion", "LayerVersionArn"),
         ("AWS::Lambda::Version", "FunctionArn"),
         ("AWS::SecretsManager::Secret", "Id"),
+        ("AWS::SNS::Topic", "TopicArn"),
+        ("AWS::SQS::Queue", "QueueUrl"),
     }
 )
 
@@ -34,7 +43,8 @@ class References:
     Args:
         resources: by logical id, after the transform.
         resolve: resolves the intrinsic functions of a value.
-        domain_name: host and port that the APIs answer on.
+        domain_names: host and port of each API, by logical id; filled in before anything but
+            the APIs' stages is resolved.
     """
 
     def __init__(
@@ -42,12 +52,12 @@ class References:
         resources: Mapping[str, Mapping[str, Any]],
         resolve: Callable[[Any], Any],
         region: str,
-        domain_name: str,
+        domain_names: Mapping[str, str],
     ) -> None:
         self._resources = resources
         self._resolve = resolve
         self._region = region
-        self._domain_name = domain_name
+        self._domain_names = domain_names
         self.placeholders: dict[str, str] = {}
         """Attributes that are not known here and were made up, with their resource's type."""
 
@@ -57,7 +67,7 @@ class References:
         own = _NAME_PROPERTIES.get(kind, f"{kind.rsplit('::', 1)[-1]}Name")
         properties = self._resources[logical_id].get("Properties") or {}
         raw = properties.get(own) or properties.get("Name")
-        return str(self._resolve(raw)) if raw else f"{STACK_NAME}-{logical_id}"
+        return str(self._resolve(raw)) if raw else self._made_up(logical_id, kind)
 
     def ref(self, logical_id: str) -> Any:
         """What `Ref` gives."""
@@ -70,12 +80,20 @@ class References:
         if kind == "AWS::Lambda::LayerVersion":
             return self.arn("lambda", f"layer:{logical_id}:1")
         if kind == "AWS::SecretsManager::Secret":
-            return self.arn("secretsmanager", f"secret:{self.name(logical_id)}")
+            name = self.name(logical_id)
+            return self.arn("secretsmanager", f"secret:{name}-{secret_suffix(name)}")
+        if kind == "AWS::IAM::ManagedPolicy":
+            return self.arn("iam", f"policy/{self.name(logical_id)}")
+        if kind == "AWS::SNS::Topic":
+            return self.arn("sns", self.name(logical_id))
+        if kind == "AWS::SQS::Queue":
+            host = f"sqs.{self._region}.{URL_SUFFIX}"
+            return f"https://{host}/{ACCOUNT_ID}/{self.name(logical_id)}"
         if kind == "AWS::ApiGatewayV2::Api":
             return hashlib.sha256(logical_id.encode()).hexdigest()[:10]
         if kind == "AWS::ApiGatewayV2::Stage":
             return str(self._properties(logical_id)["StageName"])
-        if kind.startswith("AWS::ApiGatewayV2::"):
+        if kind.startswith("AWS::ApiGatewayV2::") and kind != "AWS::ApiGatewayV2::DomainName":
             return f"{STACK_NAME}-{logical_id}"
         return self.name(logical_id)
 
@@ -90,7 +108,11 @@ class References:
         if (kind, attribute) == ("AWS::Lambda::Version", "Version"):
             return "1"
         if (kind, attribute) == ("AWS::ApiGatewayV2::Api", "ApiEndpoint"):
-            return f"wss://{self._domain_name}"
+            websocket = self._properties(logical_id).get("ProtocolType") == "WEBSOCKET"
+            return f"{'wss' if websocket else 'https'}://{self._domain_names[logical_id]}"
+        found = self._of_stored(logical_id, kind, attribute)
+        if found is not None:
+            return found
         self.placeholders[f"{logical_id}.{attribute}"] = kind
         if attribute.endswith("Arn"):
             return self.arn(kind.split("::")[1].lower(), self.name(logical_id))
@@ -100,6 +122,32 @@ class References:
         """An ARN of this account and region."""
         region = "" if service == "iam" else self._region
         return f"arn:{PARTITION}:{service}:{region}:{ACCOUNT_ID}:{resource}"
+
+    def _made_up(self, logical_id: str, kind: str) -> str:
+        """A name for what has none: bucket names have no capitals, FIFO ones a suffix."""
+        if kind == "AWS::S3::Bucket":
+            return f"{STACK_NAME}-{logical_id.lower()}"
+        properties = self._resources[logical_id].get("Properties") or {}
+        fifo = kind in _FIFO and str(self._resolve(properties.get(_FIFO[kind]))).lower() == "true"
+        return f"{STACK_NAME}-{logical_id}" + (".fifo" if fifo else "")
+
+    def _of_stored(self, logical_id: str, kind: str, attribute: str) -> str | None:
+        """An attribute of a bucket, queue, topic or parameter; None if it has no such."""
+        name = self.name(logical_id)
+        if kind == "AWS::S3::Bucket":
+            return {
+                "Arn": f"arn:{PARTITION}:s3:::{name}",
+                "DomainName": f"{name}.s3.{URL_SUFFIX}",
+                "RegionalDomainName": f"{name}.s3.{self._region}.{URL_SUFFIX}",
+            }.get(attribute)
+        if (kind, attribute) in (
+            ("AWS::SQS::Queue", "QueueName"),
+            ("AWS::SNS::Topic", "TopicName"),
+        ):
+            return name
+        if kind == "AWS::SSM::Parameter" and attribute in ("Type", "Value"):
+            return str(self._properties(logical_id).get(attribute, ""))
+        return None
 
     def _kind(self, logical_id: str) -> str:
         if logical_id not in self._resources:

@@ -6,7 +6,6 @@ it runs and found again by logical id.
 
 from __future__ import annotations
 
-import copy
 import logging
 import os
 from collections.abc import Mapping
@@ -79,7 +78,14 @@ def _parsed(path: Path) -> dict[str, Any]:
         raise TemplateError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(source, dict) or not isinstance(source.get("Resources"), dict):
         raise TemplateError(f"{path} has no Resources.")
-    return copy.deepcopy(source)
+    return dict(_unshared(source))
+
+
+def _unshared(value: Any) -> Any:
+    """A copy in which what a YAML anchor shares is there twice: it is changed in place."""
+    if isinstance(value, dict):
+        return {key: _unshared(item) for key, item in value.items()}
+    return [_unshared(item) for item in value] if isinstance(value, list) else value
 
 
 def _collisions(source: dict[str, Any]) -> list[str]:

@@ -36,9 +36,9 @@ class Control:
         self._call("DELETE", "/_control")
         self._call("DELETE", "/_requests")
 
-    def requests(self) -> list[dict[str, Any]]:
+    def requests(self, after: int = 0) -> list[dict[str, Any]]:
         """What has been received and sent, oldest first."""
-        records = json.loads(self._call("GET", "/_requests"))
+        records = json.loads(self._call("GET", f"/_requests?after={after}"))
         found = records["requests"] if isinstance(records, dict) else records
         return list(found)
 

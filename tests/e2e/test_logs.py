@@ -15,10 +15,17 @@ from tests.e2e.stack import STANDIN_KEY, Stack
 pytestmark = pytest.mark.timeout(60)
 
 
-async def log_with(stack: Stack, start: int, text: str, times: int) -> str:
-    """The log from `start` on, once it holds a text so often: it is written after the post."""
+def ends(logged: str, session: str) -> list[str]:
+    """The lines that tell how a session's turns ended."""
+    lines = logged.splitlines()
+    return [line for line in lines if '"turn_ended"' in line and session in line]
+
+
+async def log_with_ends(stack: Stack, start: int, session: str, times: int) -> str:
+    """The log from `start` on, once so many turns of a session have ended: their lines are
+    written when all has been acknowledged."""
     async with asyncio.timeout(10):
-        while (logged := stack.logs()[start:]).count(text) < times:
+        while len(ends(logged := stack.logs()[start:], session)) < times:
             await asyncio.sleep(0.02)
     return logged
 
@@ -37,8 +44,8 @@ async def test_what_is_said_and_what_is_secret_never_reaches_a_log(
         await client.other()
         stack.llm.put(faults={"llm": {"status": 500, "times": "always"}})
         await client.say("Ultramarine, I said.")
-        token = client.ready["resume_token"]
-    logged = await log_with(stack, before, "turn_ended", 3)
+        token, session = client.ready["resume_token"], client.ready["session_id"]
+    logged = await log_with_ends(stack, before, session, 3)
     chunk = base64.b64encode(pcm_chunks(pcm)[3]).decode()
     reply = base64.b64encode(typed.audio[:300]).decode()
     for secret in (STANDIN_KEY, token, chunk[:60], reply[:60], "ltramarine", spoken.transcript):
@@ -52,8 +59,7 @@ async def test_a_turn_can_be_understood_from_its_log_line(stack: Stack) -> None:
     async with opened(stack.url) as client:
         reply = await client.say("Good morning.")
         session = client.ready["session_id"]
-    logged = await log_with(stack, before, "turn_ended", 1)
-    lines = [line for line in logged.splitlines() if '"turn_ended"' in line]
+    lines = ends(await log_with_ends(stack, before, session, 1), session)
     (entry,) = [json.loads(line.split(" | ", 1)[1]) for line in lines]
     assert (entry["session_id"], entry["turn_id"]) == (session, reply.turn_id)
     assert entry["reason"] == "completed"

@@ -113,7 +113,11 @@ def message(aws: Any) -> Any:
     app = load("message")
     posted: list[dict[str, Any]] = []
     started: list[Any] = []
-    app.messages._post = lambda _endpoint, _id, frame: posted.append(json.loads(frame))
+
+    def take(_endpoint: str, _connection_id: str, frame: bytes) -> None:
+        posted.append(json.loads(frame))
+
+    app.environment.connections.post = take
     app.messages._start_turn = started.append
     load("connect").handler(event("connect"), Context())
 
@@ -121,6 +125,7 @@ def message(aws: Any) -> Any:
         table = aws
         posts = posted
         turns = started
+        post = staticmethod(take)
 
         def send(self, name: str) -> dict[str, Any]:
             found: dict[str, Any] = app.handler(event(f"message-{name}"), Context())
@@ -230,11 +235,28 @@ def test_every_turn_leaves_its_figures_as_metrics(
         assert name in emf
 
 
+def test_a_turn_whose_function_died_is_ended_and_its_client_told(message: Any) -> None:
+    message.send("init")
+    session_id = message.posts[0]["session_id"]
+    failure = load("failure")
+    failure.recovery._post = message.post
+    record = event("failure")
+    record["requestPayload"]["session_id"] = session_id
+    before = len(message.posts)
+    assert failure.handler(record, Context()) == {"ended": True}
+    error, end = message.posts[before:]
+    assert (error["type"], error["code"], error["turn_id"]) == ("error", "internal", "turn-1")
+    assert (end["type"], end["reason"], end["seq"]) == ("turn_end", "failed", 0)
+    assert end["retryable"] is True
+    assert failure.handler(record, Context()) == {"ended": False}, "once"
+
+
 @pytest.mark.parametrize(
     ("function", "unwanted"),
     [
         ("connect", ["httpx", "websockets", "boto3"]),
-        ("message", ["httpx", "websockets", "boto3", "parley.turn"]),
+        ("message", ["httpx", "websockets", "boto3", "parley.turn", "asyncio"]),
+        ("failure", ["httpx", "websockets", "boto3", "parley.turn", "asyncio"]),
         ("turn", ["elevenlabs", "moto", "local", "pydantic", "aws_xray_sdk"]),
     ],
 )

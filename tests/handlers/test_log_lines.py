@@ -58,7 +58,8 @@ with mock_aws():
     boto3.client("secretsmanager").create_secret(Name="keys", SecretString=secret)
     message, turn = load("message"), load("turn")
     frames = []
-    message.messages._post = lambda endpoint, connection, frame: frames.append(json.loads(frame))
+    message.environment.connections.post = lambda endpoint, connection, frame: frames.append(
+        json.loads(frame))
     message.messages._start_turn = lambda request: None
 
     def send(**body):

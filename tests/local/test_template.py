@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from local.template.intrinsics import NO_VALUE, Resolver, TemplateError
+from local.template.model import EventInvoke
 from local.template.reader import read_stack
 from tests.e2e.stack import ROOT
 from tests.local.conftest import CHAT
@@ -68,8 +69,8 @@ def test_a_template_becomes_what_is_served() -> None:
     assert set(api.routes) == {"$connect", "$disconnect", "$default", "ask"}
     assert [key for key, route in api.routes.items() if route.two_way] == ["ask"]
     functions = {function.logical_id: function for function in stack.functions}
-    assert functions["Worker"].retries == 2
-    assert functions["Once"].retries == 0
+    assert functions["Worker"].event_invokes["$LATEST"].retries == 2
+    assert functions["Once"].event_invokes["live"].retries == 0
     assert functions["Once"].aliases == {"live"}
     assert functions["Chat"].environment["GREETING"] == "hello"
     assert functions["Chat"].code == CHAT.parent
@@ -87,7 +88,10 @@ def test_this_projects_own_template_is_served_whole() -> None:
     )
     assert stack.notices == []
     functions = {function.logical_id: function for function in stack.functions}
-    assert functions["TurnFunction"].retries == 0
+    given_up = functions["FailureFunction"].arn + ":live"
+    assert functions["TurnFunction"].event_invokes == {
+        "live": EventInvoke(0, 60.0, on_failure=given_up)
+    }
     assert functions["TurnFunction"].timeout_s == 900
     assert functions["MessageFunction"].environment["TURN_FUNCTION"].endswith(":live")
     assert all(f.layers == (ROOT / "layers" / "parley",) for f in stack.functions)

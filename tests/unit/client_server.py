@@ -1,13 +1,15 @@
 """A WebSocket server for the client's tests: real sockets, scripted answers.
 
-It speaks just enough of the protocol to open and end a session; what a test is
-about, the test scripts with `on`. It records every message and when it came.
+It speaks just enough of the protocol to open, resume and end a session; what a test
+is about, the test scripts with `on`. It records every message, when it came and over
+which connection, and can cut any of them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 DEADLINE_S = 10.0
 READY: dict[str, Any] = {
@@ -38,10 +41,11 @@ Json = dict[str, Any]
 
 @dataclass
 class Got:
-    """A message and when it came, in s of the loop's clock."""
+    """A message, when it came, in s of the loop's clock, and over which connection (from 1)."""
 
     message: Json
     at_s: float
+    connection: int
 
 
 @dataclass
@@ -49,6 +53,7 @@ class Peer:
     """The client's connection, from the server's side."""
 
     socket: ServerConnection
+    number: int
     settings: Json = field(default_factory=dict)
 
     async def send(self, *events: Json) -> None:
@@ -60,6 +65,11 @@ class Peer:
         """Close the connection."""
         await self.socket.close(code, reason)
 
+    async def cut(self) -> None:
+        """End the connection without a goodbye, as a network does."""
+        self.socket.transport.abort()
+        await self.socket.wait_closed()
+
 
 Handler = Callable[[Peer, Json], Awaitable[None]]
 
@@ -69,8 +79,13 @@ class ScriptedServer:
 
     def __init__(self) -> None:
         self.got: list[Got] = []
+        self.peers: list[Peer] = []
+        """Every connection there has been, in order."""
+        self.refusals: list[int] = []
+        """HTTP statuses for the next handshakes; when there are none left, 101."""
+        self.handshakes = 0
         self._handlers: dict[str, Handler] = {
-            "init": _ready,
+            "init": self.ready,
             "ping": _pong,
             "config": _configured,
             "end": _ended,
@@ -80,7 +95,9 @@ class ScriptedServer:
         self._server: Server | None = None
 
     async def __aenter__(self) -> ScriptedServer:
-        self._server = await serve(self._serve, "127.0.0.1", 0)
+        self._server = await serve(
+            self._serve, "127.0.0.1", 0, process_request=self._process_request
+        )
         return self
 
     async def __aexit__(
@@ -108,36 +125,60 @@ class ScriptedServer:
         """Answer messages of a type with `handler`."""
         self._handlers[kind] = handler
 
-    def messages(self, kind: str) -> list[Json]:
-        """What came of a type."""
-        return [got.message for got in self.got if got.message["type"] == kind]
+    def messages(self, kind: str, connection: int | None = None) -> list[Json]:
+        """What came of a type, over that connection or any."""
+        return [
+            got.message
+            for got in self.got
+            if got.message["type"] == kind and connection in (None, got.connection)
+        ]
 
-    async def wait_for(self, kind: str, count: int = 1) -> Json:
-        """The `count`-th message of a type, once it has come."""
+    def kinds(self, connection: int) -> list[str]:
+        """The types of all messages that came over a connection, in order."""
+        return [got.message["type"] for got in self.got if got.connection == connection]
+
+    async def ready(self, peer: Peer, message: Json) -> None:
+        """Handler for `init`: opens or resumes the session, with a new token each time."""
+        peer.settings = {**READY["settings"], **message.get("settings", {})}
+        resumed = "session_id" in message
+        more: Json = {"history": []} if resumed else {}
+        await peer.send(
+            {
+                **READY,
+                "resume_token": f"token-{len(self.messages('init'))}",
+                "resumed": resumed,
+                "settings": peer.settings,
+                **more,
+            }
+        )
+
+    async def wait_for(self, kind: str, count: int = 1, connection: int | None = None) -> Json:
+        """The `count`-th message of a type, over that connection or any, once it has come."""
         async with asyncio.timeout(DEADLINE_S), self._changed:
-            await self._changed.wait_for(lambda: len(self.messages(kind)) >= count)
-        return self.messages(kind)[count - 1]
+            await self._changed.wait_for(lambda: len(self.messages(kind, connection)) >= count)
+        return self.messages(kind, connection)[count - 1]
+
+    async def _process_request(self, socket: ServerConnection, request: Request) -> Response | None:
+        self.handshakes += 1
+        return socket.respond(self.refusals.pop(0), "") if self.refusals else None
 
     async def _serve(self, socket: ServerConnection) -> None:
-        peer = Peer(socket)
+        peer = Peer(socket, len(self.peers) + 1)
+        self.peers.append(peer)
         loop = asyncio.get_running_loop()
-        async for frame in socket:
-            message = json.loads(frame)
-            async with self._changed:
-                self.got.append(Got(message, loop.time()))
-                self._changed.notify_all()
-            handler = self._handlers.get(message["type"])
-            if handler is not None:
-                self._tasks.add(asyncio.create_task(_run(handler, peer, message)))
+        with contextlib.suppress(ConnectionClosed):
+            async for frame in socket:
+                message = json.loads(frame)
+                async with self._changed:
+                    self.got.append(Got(message, loop.time(), peer.number))
+                    self._changed.notify_all()
+                handler = self._handlers.get(message["type"])
+                if handler is not None:
+                    self._tasks.add(asyncio.create_task(_run(handler, peer, message)))
 
 
 async def _run(handler: Handler, peer: Peer, message: Json) -> None:
     await handler(peer, message)
-
-
-async def _ready(peer: Peer, message: Json) -> None:
-    peer.settings = {**READY["settings"], **message.get("settings", {})}
-    await peer.send({**READY, "settings": peer.settings})
 
 
 async def _pong(peer: Peer, message: Json) -> None:

@@ -11,15 +11,23 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from parley.connections import Address
 from parley.errors import ConnectionGone, ErrorCode, FailureKind, ProviderError
-from parley.inbox import ChunkEntry, EndEntry, InboxEntry, InterruptEntry
-from parley.items import FinishedTurn, Session, message_key
+from parley.inbox import (
+    AckEntry,
+    ChunkEntry,
+    EndEntry,
+    InboxEntry,
+    InterruptEntry,
+    ResumeEntry,
+)
+from parley.items import Claim, Session, StoredFrame, TurnItem, message_key
 from parley.protocol import (
     AnyServerEvent,
     AudioFormat,
@@ -35,6 +43,7 @@ from parley.providers import failure
 from parley.responders import Prompt
 from parley.speech import SpeechPiece, TranscriptPiece
 from parley.store import Store
+from parley.turns import Turns, now_ms
 from parley.words import Alignment
 
 DEADLINE_S = 5.0
@@ -58,15 +67,30 @@ async def until(condition: Callable[[], object]) -> None:
 # --- the table ------------------------------------------------------------------
 
 
-class MemoryStore(Store):
-    """`Store` in dictionaries. `failing` names the methods that raise now."""
+@dataclass
+class MemoryTurn:
+    """A turn's item."""
+
+    owner: str
+    claim: Claim
+    state: str = "running"
+    lease_until_ms: int = 0
+    failed_at_ms: int = 0
+    words: list[Word] = field(default_factory=list)
+    message_key: str = ""
+
+
+class MemoryStore(Store, Turns):
+    """`Store` and `Turns` in dictionaries. `failing` names the methods that raise now."""
 
     def __init__(self) -> None:
         self.connections: dict[str, str | None] = {}
         self.sessions: dict[str, Session] = {}
         self.history: dict[str, dict[str, Message]] = {}
         self.metrics: list[Any] = []
-        self.turns: dict[tuple[str, str], str | FinishedTurn] = {}
+        self.turns: dict[tuple[str, str], MemoryTurn] = {}
+        self.active_since: dict[str, int] = {}
+        self.frames: dict[tuple[str, tuple[int, str, int, int]], StoredFrame] = {}
         self.inboxes: dict[tuple[str, str], dict[str, InboxEntry]] = {}
         self.reasons: dict[str, str] = {}
         self.failing: set[str] = set()
@@ -83,6 +107,7 @@ class MemoryStore(Store):
             "connection_id": "c",
             "settings": Settings(),
             "status": "active",
+            "endpoint": "https://x",
             **changes,
         }
         session = self.sessions[session_id] = Session(session_id, **fields)
@@ -112,13 +137,26 @@ class MemoryStore(Store):
     def put_session(self, session: Session) -> None:
         self.sessions[session.session_id] = session
 
-    def resume_session(self, old: Session, connection_id: str, new_token_hash: str) -> bool:
+    def resume_session(
+        self,
+        session_id: str,
+        connection_id: str,
+        endpoint: str,
+        *,
+        shown_hash: str,
+        new_hash: str,
+    ) -> Session | None:
         with self._lock:
-            now = self.sessions[old.session_id]
-            if now.token_hash != old.token_hash or now.status != "active":
-                return False
-            self._change(old.session_id, token_hash=new_token_hash, connection_id=connection_id)
-            return True
+            now = self.sessions[session_id]
+            if shown_hash not in (now.token_hash, now.previous_hash) or now.status != "active":
+                return None
+            return self._change(
+                session_id,
+                token_hash=new_hash,
+                previous_hash=shown_hash,
+                connection_id=connection_id,
+                endpoint=endpoint,
+            )
 
     def put_settings(self, session_id: str, settings: Settings) -> None:
         self._change(session_id, settings=settings)
@@ -139,31 +177,101 @@ class MemoryStore(Store):
             found = [message for key, message in kept if key >= since]
             return self.sessions.get(session_id), found[-messages:] if messages else []
 
-    def claim_turn(self, session_id: str, turn_id: str, owner: str) -> bool:
+    def claim_turn(
+        self,
+        session_id: str,
+        turn_id: str,
+        owner: str,
+        *,
+        attempt: int | None = None,
+        received_at_ms: int = 0,
+    ) -> Claim | None:
         self._check("claim_turn")
         with self._lock:
-            return self.turns.setdefault((session_id, turn_id), owner) == owner
+            old = self.turns.get((session_id, turn_id))
+            claim = Claim(attempt or 1, now_ms())
+            if old is not None:
+                dead = old.state == "running" and old.lease_until_ms < now_ms()
+                newer = (
+                    old.failed_at_ms < received_at_ms
+                    if attempt is None
+                    else old.claim.attempt < attempt
+                )
+                if not (newer and (old.state == "failed" or dead)):
+                    return None
+                claim = Claim(attempt or old.claim.attempt + 1, old.claim.started_ms)
+            turn = MemoryTurn(owner, claim, lease_until_ms=now_ms() + 30_000)
+            self.turns[session_id, turn_id] = turn
+            return claim
 
-    def set_active_turn(self, session_id: str, turn_id: str) -> None:
+    def renew_lease(self, session_id: str, turn_id: str, owner: str) -> bool:
+        self._check("renew_lease")
+        turn = self.turns[session_id, turn_id]
+        return (turn.owner, turn.state) == (owner, "running")
+
+    def set_active_turn(
+        self, session_id: str, turn_id: str, received_at_ms: int = 0
+    ) -> Session | None:
         self._check("set_active_turn")
-        self._change(session_id, active_turn=turn_id)
+        with self._lock:
+            if self.active_since.get(session_id, 0) > received_at_ms:
+                return None
+            self.active_since[session_id] = received_at_ms
+            old = self.sessions[session_id]
+            self._change(session_id, active_turn=turn_id)
+            return old
 
     def finish_turn(
         self,
         session_id: str,
         turn_id: str,
+        owner: str,
         *,
         reason: str,
         message_key: str = "",
         words: Sequence[Word] = (),
-    ) -> None:
+    ) -> bool:
         self._check("finish_turn")
-        self.turns[session_id, turn_id] = FinishedTurn(list(words), message_key)
-        self.reasons[turn_id] = reason
+        with self._lock:
+            turn = self.turns[session_id, turn_id]
+            if (turn.owner, turn.state) != (owner, "running"):
+                return False
+            turn.state, turn.words, turn.message_key = reason, list(words), message_key
+            turn.failed_at_ms = now_ms() if reason == "failed" else 0
+            self.reasons[turn_id] = reason
+            return True
 
-    def turn_state(self, session_id: str, turn_id: str) -> str | FinishedTurn | None:
-        state = self.turns.get((session_id, turn_id))
-        return "running" if isinstance(state, str) else state
+    def fail_turn(self, session_id: str, turn_id: str, owner: str | None) -> Claim | None:
+        self._check("fail_turn")
+        with self._lock:
+            turn = self.turns.get((session_id, turn_id))
+            if turn is None:
+                turn = self.turns[session_id, turn_id] = MemoryTurn("", Claim(1, now_ms()))
+            elif turn.state != "running" or not (
+                turn.lease_until_ms < now_ms() if owner is None else turn.owner == owner
+            ):
+                return None
+            turn.state, turn.failed_at_ms = "failed", now_ms()
+            return turn.claim
+
+    def turn(self, session_id: str, turn_id: str) -> TurnItem | None:
+        turn = self.turns.get((session_id, turn_id))
+        if turn is None:
+            return None
+        return TurnItem(turn.state, turn.claim, turn.words, turn.message_key)
+
+    def put_undelivered(self, session_id: str, frames: Sequence[StoredFrame]) -> None:
+        self._check("put_undelivered")
+        for frame in frames:
+            self.frames[session_id, _order(frame)] = frame
+
+    def undelivered(self, session_id: str) -> Iterator[StoredFrame]:
+        found = sorted(key for key in self.frames if key[0] == session_id)
+        yield from [self.frames[key] for key in found]
+
+    def delete_undelivered(self, session_id: str, frames: Sequence[StoredFrame]) -> None:
+        for frame in frames:
+            del self.frames[session_id, _order(frame)]
 
     def put_message(self, session_id: str, started_ms: int, message: Message, metrics: Any) -> str:
         self._check("put_message")
@@ -188,6 +296,17 @@ class MemoryStore(Store):
     def put_interrupt(self, session_id: str, turn_id: str, interrupt: InterruptEntry) -> None:
         self._inbox(session_id, turn_id).setdefault("interrupt", interrupt)
 
+    def put_ack(self, session_id: str, turn_id: str, ack: AckEntry) -> None:
+        self._inbox(session_id, turn_id)["received"] = ack
+
+    def put_resume(self, session_id: str, turn_id: str, resume: ResumeEntry) -> None:
+        self._inbox(session_id, turn_id)["resume"] = resume
+
+    def clear_controls(self, session_id: str, turn_id: str, before_ms: int) -> None:
+        with self._lock:
+            for name in ("interrupt", "received", "resume", "end"):
+                self._inbox(session_id, turn_id).pop(name, None)
+
     def read_inbox(self, session_id: str, turn_id: str, next_seq: int) -> list[InboxEntry]:
         self._check("read_inbox")
         with self._lock:
@@ -199,11 +318,16 @@ class MemoryStore(Store):
         with self._lock:
             return self.inboxes.setdefault((session_id, turn_id), {})
 
-    def _change(self, session_id: str, **changes: Any) -> None:
+    def _change(self, session_id: str, **changes: Any) -> Session:
         with self._lock:
             old = self.sessions[session_id]
             fields = {name: getattr(old, name) for name in old.__slots__}
-            self.sessions[session_id] = Session(**{**fields, **changes})
+            new = self.sessions[session_id] = Session(**{**fields, **changes})
+            return new
+
+
+def _order(frame: StoredFrame) -> tuple[int, str, int, int]:
+    return frame.started_ms, frame.turn_id, frame.attempt, frame.seq
 
 
 # --- speech to text -----------------------------------------------------------------
@@ -418,6 +542,7 @@ class Wire:
         slow_s: how long a post takes.
         open: posts wait for it; set, unless a test clears it.
         posting: whether a post is under way.
+        on_event: called with every event that arrives; a client that acknowledges, say.
     """
 
     def __init__(self) -> None:
@@ -429,8 +554,10 @@ class Wire:
         self.open = asyncio.Event()
         self.open.set()
         self.posting = False
+        self.on_event: Callable[[ServerEvent], None] = lambda event: None
+        self.addresses: list[Address] = []
 
-    async def post(self, frame: bytes) -> None:
+    async def post(self, address: Address, frame: bytes) -> None:
         assert not self.posting, "posts are made one at a time"
         self.posting = True
         try:
@@ -439,8 +566,10 @@ class Wire:
             if self.gone_after is not None and len(self.frames) >= self.gone_after:
                 raise ConnectionGone
             self.frames.append(frame)
+            self.addresses.append(address)
             self.events.append(msgspec.json.decode(frame, type=AnyServerEvent))
             self.at_s.append(time.monotonic())
+            self.on_event(self.events[-1])
         finally:
             self.posting = False
 

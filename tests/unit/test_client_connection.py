@@ -71,6 +71,16 @@ async def test_what_is_no_web_server_is_recognised() -> None:
             await Conversation.connect(url)
 
 
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 10", b"HTTP/1.1 101 X\r\nupgrade: webs"])
+async def test_a_connection_that_breaks_during_the_handshake_may_be_tried_again(
+    begun: bytes,
+) -> None:
+    async with answering(begun) as url:
+        with pytest.raises(ConnectFailed, match="closed the connection before") as failed:
+            await Conversation.connect(url)
+    assert failed.value.retryable
+
+
 async def test_a_server_that_never_answers_is_given_up() -> None:
     async with answering(None) as url:
         with pytest.raises(ConnectFailed, match=r"within 0\.2 s"):

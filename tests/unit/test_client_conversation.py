@@ -19,6 +19,7 @@ from parley_client import (
     Error,
     EventGap,
     ProtocolViolation,
+    Reconnect,
     ReplyText,
     ServerError,
     Settings,
@@ -341,19 +342,6 @@ async def test_the_heartbeat_pings_by_itself(server: ScriptedServer) -> None:
         await server.wait_for("ping", count=3)
 
 
-async def test_a_heartbeat_without_an_answer_ends_the_conversation(server: ScriptedServer) -> None:
-    async def silence(peer: Peer, message: Json) -> None:
-        return
-
-    server.on("ping", silence)
-    server.on("user_message", silence)
-    timeouts = Timeouts(request_s=0.05)
-    async with Conversation.connect(server.url, heartbeat_s=0.01, timeouts=timeouts) as talking:
-        with pytest.raises(AnswerTimeout, match="didn't answer `ping`"):
-            await talking.say("hello?")
-        assert talking.closed
-
-
 async def test_a_server_that_falls_silent_fails_the_turn(server: ScriptedServer) -> None:
     async def begin(peer: Peer, message: Json) -> None:
         await peer.send(reply_events(message["turn_id"], "One two")[0])
@@ -375,19 +363,21 @@ async def test_a_server_that_falls_silent_fails_the_turn(server: ScriptedServer)
         (1011, "", "the server failed"),
     ],
 )
-async def test_a_connection_that_closes_fails_the_running_turn(
+async def test_without_attempts_a_connection_that_closes_fails_the_running_turn(
     server: ScriptedServer, code: int, reason: str, sentence: str
 ) -> None:
     async def leave(peer: Peer, message: Json) -> None:
         await peer.close(code, reason)
 
     server.on("user_message", leave)
-    async with Conversation.connect(server.url) as conversation:
+    never = Reconnect(attempts=0)
+    async with Conversation.connect(server.url, reconnect=never) as conversation:
         with pytest.raises(ConnectionLost, match=sentence) as lost:
             await conversation.say("hello")
         assert lost.value.close_code == code
         with pytest.raises(ConnectionLost):
             conversation.say("still there?")
+    assert len(server.peers) == 1
 
 
 async def test_a_server_of_another_kind_is_recognised(server: ScriptedServer) -> None:

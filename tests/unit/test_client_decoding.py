@@ -24,8 +24,8 @@ SAMPLES: list[protocol.ServerEvent] = [
         protocol=1,
         history=[protocol.Message(role="user", text="Hi.", turn_id="t", heard="H")],
     ),
-    protocol.Transcript(turn_id="t", seq=1, text="hällo", final=True),
-    protocol.ReplyText(turn_id="t", seq=2, delta="He"),
+    protocol.Transcript(turn_id="t", seq=1, text="hällo", final=True, attempt=2),
+    protocol.ReplyText(turn_id="t", seq=2, delta="He", attempt=3),
     protocol.Audio(
         turn_id="t",
         seq=3,
@@ -34,6 +34,7 @@ SAMPLES: list[protocol.ServerEvent] = [
         start_ms=5,
         duration_ms=7,
         words=[protocol.Word("He", 5, 9)],
+        attempt=2,
     ),
     protocol.TurnEnd(
         turn_id="t",
@@ -48,10 +49,13 @@ SAMPLES: list[protocol.ServerEvent] = [
             protocol.Metrics,
         ),
         heard="He",
+        code="reply_failed",
+        retryable=True,
+        attempt=2,
     ),
     protocol.ConfigUpdated(settings=protocol.Settings(speed=0.7)),
     protocol.Pong(sent_at=12.25),
-    protocol.SessionEnded(session_id="s"),
+    protocol.SessionEnded(session_id="s", reason="replaced"),
     protocol.Error(
         code="audio_gap",
         message="Lost.",
@@ -61,6 +65,7 @@ SAMPLES: list[protocol.ServerEvent] = [
         field="a.b",
         retry_after_ms=9,
         missing=[1, 2],
+        attempt=2,
     ),
 ]
 
@@ -85,6 +90,16 @@ def test_every_event_of_the_server_is_read_with_every_field(event: protocol.Serv
     sent = json.loads(frame)
     del sent["type"]
     assert plain(decoding.decode(frame)) == sent
+
+
+def test_an_event_that_names_no_attempt_is_of_the_first() -> None:
+    event = decoding.decode('{"type":"reply_text","turn_id":"t","seq":1,"delta":"x"}')
+    assert event == messages.ReplyText("t", 1, "x", attempt=1)
+
+
+def test_a_session_that_ended_without_a_reason_has_ended() -> None:
+    event = decoding.decode('{"type":"session_ended","session_id":"s"}')
+    assert event == messages.SessionEnded("s", "ended")
 
 
 def test_no_event_of_the_protocol_is_left_out() -> None:
@@ -128,6 +143,11 @@ def test_the_gateways_own_error_is_an_error_without_a_turn() -> None:
         ('{"type":"reply_text","turn_id":"t","seq":1.5,"delta":"x"}', "valid `seq`"),
         ('{"type":"reply_text","turn_id":"t","seq":Infinity,"delta":"x"}', "valid `seq`"),
         ('{"type":"pong","sent_at":"now"}', "valid `sent_at`"),
+        ('{"type":"session_ended","session_id":"s","reason":"bored"}', "valid `reason`"),
+        (
+            '{"type":"reply_text","turn_id":"t","seq":1,"delta":"x","attempt":0}',
+            "valid `attempt`",
+        ),
         (
             '{"type":"turn_end","turn_id":"t","seq":1,"reason":"bored","text":"","metrics":{}}',
             "valid `reason`",

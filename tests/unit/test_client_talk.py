@@ -319,13 +319,25 @@ async def test_at_a_terminal_ctrl_c_at_the_prompt_hints_and_ctrl_d_ends(
     assert out.decode() == answer_to("hello") + "\n"
 
 
-async def test_a_connection_lost_at_the_prompt_ends_the_conversation(
+async def test_a_connection_lost_for_good_ends_the_conversation(
     server: ScriptedServer,
 ) -> None:
     async def leave(peer: Peer, message: Json) -> None:
-        await peer.close(1001, "Going away")
+        await peer.close(1008, "Not you")
 
     server.on("user_message", leave)
     ended = await talk(url=server.url, typed="one\ntwo\n")
     assert ended.code == 1
-    assert ended.err == "talk: The connection was closed (1001: Going away).\n"
+    assert ended.err == "talk: The connection was closed (1008: Not you).\n"
+
+
+async def test_a_lost_connection_is_told_and_the_reply_comes_all_the_same(
+    server: ScriptedServer,
+) -> None:
+    async def cut_first(peer: Peer, message: Json) -> None:
+        await (peer.cut() if peer.number == 1 else answer(peer, message))
+
+    server.on("user_message", cut_first)
+    ended = await talk("hello", url=server.url)
+    assert (ended.code, ended.out) == (0, answer_to("hello") + "\n")
+    assert ended.err.startswith("(the connection is lost; coming back …)\n(back)\n")

@@ -17,7 +17,9 @@ from tests.unit.fakes import FakeTranscriber, broken, spoken, until
 class Ear:
     """Hearing, and the partial transcripts that came of it."""
 
-    def __init__(self, transcriber: FakeTranscriber, timeout_s: float = 0.2) -> None:
+    def __init__(
+        self, transcriber: FakeTranscriber, timeout_s: float = 0.2, hedge_after_s: float = 9.0
+    ) -> None:
         self.transcriber = transcriber
         self.partials: list[TranscriptPiece] = []
         self.audio: Feed[bytes] = Feed()
@@ -28,6 +30,7 @@ class Ear:
             "en",
             "manual",
             timeout_s=timeout_s,
+            hedge_after_s=hedge_after_s,
             on_partial=self.partials.append,
         )
 

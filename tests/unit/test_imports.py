@@ -87,4 +87,4 @@ def test_what_the_message_function_shares_does_not_import_what_only_a_turn_needs
 def test_there_is_something_to_check() -> None:
     assert "functions/message/app.py" in DEPLOYED
     assert "layers/parley/parley/speech/elevenlabs_socket.py" in DEPLOYED
-    assert "botocore.exceptions.ClientError" in imported(LIBRARY / "store.py")
+    assert "botocore.exceptions.ClientError" in imported(LIBRARY / "table.py")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parley.inbox import ChunkEntry, EndEntry
-from parley.listening import GAP_GIVE_UP_S, GAP_REPORT_S, Listening
+from parley.listening import GAP_GIVE_UP_S, GAP_REPORT_S, GAP_WHILE_TALKING_S, Listening
 
 
 def chunk(seq: int) -> ChunkEntry:
@@ -50,6 +50,27 @@ def test_a_gap_is_reported_once_with_its_numbers_and_can_be_filled() -> None:
     assert len(listening.take_chunk(chunk(7), 1)) == 1
     assert listening.update(1) == ([], [])
     assert listening.over
+
+
+def test_a_gap_is_reported_while_the_user_still_talks() -> None:
+    listening = Listening(8, 0)
+    listening.take_chunk(chunk(1), 0)
+    listening.take_chunk(chunk(3), 0)
+    assert listening.update(0.1) == ([], [])
+    assert listening.update(0.1 + GAP_WHILE_TALKING_S - 0.01) == ([], []), "it may be on its way"
+    _, (error,) = listening.update(0.1 + GAP_WHILE_TALKING_S)
+    assert (error.code, error.missing) == ("audio_gap", [2])
+    assert not listening.over
+    assert len(listening.take_chunk(chunk(2), 2)) == 2
+    assert listening.update(2) == ([], [])
+
+
+def test_what_was_sent_again_and_lost_again_is_asked_for_again() -> None:
+    listening = Listening(8, 0)
+    listening.take_chunk(chunk(2), 0)
+    listening.take_end(EndEntry(2, 0), 0)
+    reports = [at for at in (0.5, 1.0, 1.9, 2.0, 2.5, 3.5) if listening.update(at)[1]]
+    assert reports == [0.5, 2.0, 3.5]
 
 
 def test_a_gap_that_stays_is_given_up_and_the_rest_is_used() -> None:

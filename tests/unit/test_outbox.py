@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from parley.audio import MAX_PACKET_BYTES, PACKET_MS, AudioPacker
 from parley.errors import ParleyError
-from parley.outbox import AUDIO_HOLD_S, TEXT_INTERVAL_S, Outbox
+from parley.outbox import AUDIO_HOLD_S, TEXT_INTERVAL_S, Numbered, Outbox
 from parley.protocol import (
     Audio,
     Error,
     Metrics,
     ReplyText,
-    ServerEvent,
     Transcript,
+    TurnEnd,
     Word,
     encode,
 )
@@ -25,8 +25,8 @@ from parley.protocol import (
 RATE = 24_000
 
 
-def drained(outbox: Outbox, now_s: float) -> list[ServerEvent]:
-    events: list[ServerEvent] = []
+def drained(outbox: Outbox, now_s: float) -> list[Numbered]:
+    events: list[Numbered] = []
     while (event := outbox.next(now_s, everything=True)) is not None:
         events.append(event)
     return events
@@ -63,7 +63,7 @@ def test_everything_leaves_once_in_order(steps: list[tuple[str, object]]) -> Non
         audio += b"\0"
     outbox.close_audio()
     left += drained(outbox, now)
-    assert [event.seq for event in left] == list(range(1, len(left) + 1))  # type: ignore[attr-defined]  # all are turn events
+    assert [event.seq for event in left] == list(range(1, len(left) + 1))
     assert "".join(e.delta for e in left if isinstance(e, ReplyText)) == text
     assert b"".join(e.audio for e in left if isinstance(e, Audio)) == audio
     position = 0
@@ -132,8 +132,10 @@ def test_an_interruption_drops_what_has_not_left_and_leaves_no_gap() -> None:
     first = outbox.next(0)
     outbox.drop_unsent()
     assert outbox.is_empty()
-    end = outbox.end("interrupted", "heard", Metrics())
+    outbox.end("interrupted", "heard", Metrics())
+    end = outbox.next(0)
     assert isinstance(first, ReplyText)
+    assert isinstance(end, TurnEnd)
     assert (first.seq, end.seq) == (1, 2)
 
 
@@ -171,7 +173,7 @@ def test_words_leave_once_in_order_and_never_before_their_audio(
     """Audio comes in frames of some 10 ms words, as a synthesizer sends it."""
     outbox = Outbox("t", "pcm_24000")
     now, sounded_ms, count = 0.0, 0, 0
-    left: list[ServerEvent] = []
+    left: list[Numbered] = []
     expected: list[str] = []
     for kind, size, wait_s in steps:
         now += wait_s
@@ -214,7 +216,11 @@ def test_after_an_interruption_nothing_is_left_and_numbers_go_on(
     assert outbox.is_empty()
     assert outbox.next(9, everything=True) is None
     assert outbox.due_in_s(9) is None
-    assert outbox.end("interrupted", "", Metrics()).seq == len(left) + 1
+    outbox.end("interrupted", "", Metrics())
+    end = outbox.next(9)
+    assert isinstance(end, TurnEnd)
+    assert end.seq == len(left) + 1
+    assert outbox.is_empty()
 
 
 @given(st.binary(max_size=60_000), st.integers(1, 5_000), st.sampled_from([8_000, 44_100]))
@@ -253,3 +259,41 @@ def test_words_that_become_known_after_all_audio_has_left_still_leave() -> None:
     assert isinstance(event, Audio)
     assert (event.audio, event.words) == (b"", [Word("late", 10, 40)])
     assert outbox.is_empty()
+
+
+def test_the_end_leaves_after_everything_else_and_holds_nothing_back() -> None:
+    outbox = Outbox("t", "pcm_24000", attempt=2)
+    outbox.audio(bytes(4_800), [], 0)
+    assert isinstance(outbox.next(0), Audio)
+    outbox.end("completed", "x", Metrics())
+    outbox.audio(bytes(100), [], 0)
+    outbox.text("x", 0)
+    left = drained(outbox, 0)
+    assert [type(event).__name__ for event in left][-1] == "TurnEnd"
+    assert [event.seq for event in left] == [2, 3, 4]
+    assert {event.attempt for event in left} == {2}
+
+
+def test_what_has_left_is_kept_until_it_is_acknowledged() -> None:
+    outbox = Outbox("t", "pcm_24000")
+    for n in range(4):
+        outbox.transcript(str(n), final=True)
+    left = drained(outbox, 0)
+    assert outbox.after(0) == left
+    assert outbox.after(2) == left[2:]
+    outbox.acknowledge(3)
+    assert outbox.after(0) == left[3:]
+    outbox.acknowledge(1)
+    assert outbox.after(0) == left[3:]
+
+
+def test_after_an_interruption_audio_is_not_sent_again_but_its_number_is() -> None:
+    outbox = Outbox("t", "pcm_24000")
+    outbox.audio(bytes(9_600), [Word("w", 0, 1)], 0)
+    outbox.close_audio()
+    left = drained(outbox, 0)
+    assert any(event.audio for event in left if isinstance(event, Audio))
+    outbox.drop_unsent()
+    again = outbox.after(0)
+    assert [event.seq for event in again] == [event.seq for event in left]
+    assert all(event.audio == b"" for event in again if isinstance(event, Audio))

@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from parley.connections import Address
 from parley.errors import ConnectionGone, ParleyError
-from parley.outbox import TEXT_INTERVAL_S, Outbox
+from parley.outbox import TEXT_INTERVAL_S, Numbered, Outbox
 from parley.posting import Poster
-from parley.protocol import Audio, Metrics, ReplyText, ServerEvent
+from parley.protocol import Audio, Metrics, ReplyText
 from tests.unit.fakes import DEADLINE_S, Wire, until
+
+HERE, THERE = Address("https://x", "here"), Address("https://x", "there")
 
 
 class Office:
@@ -20,8 +23,8 @@ class Office:
     def __init__(self) -> None:
         self.wire = Wire()
         self.outbox = Outbox("t", "pcm_24000")
-        self.posted: list[ServerEvent] = []
-        self.poster = Poster(self.outbox, self.wire.post, self.posted.append)
+        self.posted: list[Numbered] = []
+        self.poster = Poster(self.outbox, self.wire.post, HERE, self.posted.append)
 
     def text(self, delta: str) -> None:
         self.outbox.text(delta, asyncio.get_running_loop().time())
@@ -49,8 +52,8 @@ async def test_what_is_put_in_is_posted_in_order(office: Office) -> None:
     office.text("Hi.")
     office.audio(bytes(96_000))
     office.outbox.error(ParleyError("speech_failed", "No."))
+    office.outbox.end("completed", "Hi.", Metrics())
     await office.drained()
-    await office.poster.post(office.outbox.end("completed", "Hi.", Metrics()))
     assert office.wire.end.text == "Hi."
     assert office.posted == office.wire.events
     assert office.poster.posts == len(office.posted)
@@ -116,15 +119,54 @@ async def test_a_connection_that_is_gone_is_not_posted_to_again(office: Office) 
     assert (office.poster.posts, len(office.wire.frames)) == (1, 1)
 
 
-async def test_posting_to_a_gone_connection_is_quick_and_quiet(office: Office) -> None:
-    calls = 0
+async def test_a_client_that_moved_gets_what_it_has_not_received(office: Office) -> None:
+    office.text("a")
+    await until(lambda: len(office.posted) == 1)
+    office.audio(bytes(96_000))
+    await office.drained()
+    before = len(office.wire.events)
+    office.poster.move(THERE, 2)
+    office.outbox.end("completed", "a", Metrics())
+    await office.drained()
+    again = office.wire.events[before:]
+    assert [event.seq for event in again] == [*range(3, before + 2)]  # type: ignore[attr-defined]  # numbered
+    assert set(office.wire.addresses[before:]) == {THERE}
+    assert again[:-1] == office.wire.events[2:before]
 
-    async def post(_frame: bytes) -> None:
-        nonlocal calls
-        calls += 1
-        raise ConnectionGone
 
-    poster = Poster(office.outbox, post, office.posted.append)
-    for _ in range(5):
-        await poster.post(office.outbox.end("completed", "", Metrics()))
-    assert (calls, office.posted) == (1, [])
+async def test_what_came_while_a_connection_was_gone_leaves_over_the_next(office: Office) -> None:
+    office.wire.gone_after = 1
+    office.text("a")
+    await until(lambda: office.posted)
+    office.text("b")
+    await until(lambda: office.poster.gone)
+    office.text("c")
+    office.wire.gone_after = None
+    office.poster.move(THERE, 1)
+    await office.drained()
+    assert "".join(event.delta for event in office.wire.of(ReplyText)) == "abc"
+    assert [event.seq for event in office.wire.of(ReplyText)] == [1, 2, 3]
+
+
+async def test_a_post_that_fails_after_the_client_moved_does_not_lose_the_new_connection() -> None:
+    outbox = Outbox("t", "pcm_24000")
+    tried: list[Address] = []
+    moved = asyncio.Event()
+
+    async def post(address: Address, _frame: bytes) -> None:
+        tried.append(address)
+        if address == HERE:
+            await moved.wait()
+            raise ConnectionGone
+
+    poster = Poster(outbox, post, HERE, lambda event: None)
+    running = asyncio.create_task(poster.run())
+    outbox.text("a", asyncio.get_running_loop().time())
+    poster.wake()
+    await until(lambda: tried == [HERE])
+    poster.move(THERE, 0)
+    moved.set()
+    async with asyncio.timeout(DEADLINE_S):
+        await poster.drained()
+    running.cancel()
+    assert (tried, poster.gone, poster.posts) == ([HERE, THERE], False, 1)

@@ -17,7 +17,9 @@ from tests.unit.fakes import FakeSynthesizer, broken, text_in, until
 class Speaker:
     """Speaking, and what it made heard."""
 
-    def __init__(self, synthesizer: FakeSynthesizer, timeout_s: float = 0.2) -> None:
+    def __init__(
+        self, synthesizer: FakeSynthesizer, timeout_s: float = 0.2, hedge_after_s: float = 9.0
+    ) -> None:
         self.synthesizer = synthesizer
         self.pieces: list[SpeechPiece] = []
         self.speaking = Speaking(
@@ -25,6 +27,7 @@ class Speaker:
             "pcm_24000",
             DEFAULT_SETTINGS,
             timeout_s=timeout_s,
+            hedge_after_s=hedge_after_s,
             on_audio=self.pieces.append,
         )
 
@@ -133,3 +136,32 @@ async def test_cancelling_closes_the_stream_and_leaves_nothing_behind() -> None:
         await running
     assert speaker.synthesizer.streams[0].closed
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_silent_stream_gets_a_second_one_that_speaks_everything() -> None:
+    synthesizer = FakeSynthesizer()
+    opened = synthesizer.open
+
+    async def first_is_silent(*arguments: Any) -> Any:
+        synthesizer.silent = not synthesizer.streams
+        stream = await opened(*arguments)
+        silent = synthesizer.silent
+        if silent:
+
+            async def say_nothing(clause: str) -> None:
+                stream.clauses.append(clause)
+
+            stream.speak = say_nothing  # type: ignore[method-assign]  # it stalls
+        synthesizer.silent = False
+        return stream
+
+    synthesizer.open = first_is_silent  # type: ignore[method-assign,assignment]  # two streams
+    speaker = Speaker(synthesizer, timeout_s=5, hedge_after_s=0.05)
+    speaker.say("One.", close=False)
+    running = asyncio.create_task(speaker.speaking.run())
+    await until(lambda: speaker.text == "One.")
+    speaker.say("Two.")
+    await running
+    assert speaker.text == "One. Two."
+    assert speaker.speaking.retries == 1
+    assert all(stream.closed for stream in synthesizer.streams)

@@ -12,17 +12,31 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
+from parley import delivering
+from parley import turn as turn_module
+from parley.connections import Address
 from parley.history import History
-from parley.inbox import ChunkEntry, EndEntry, InterruptEntry
+from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry, ResumeEntry
 from parley.invocation import TurnRequest
-from parley.items import FinishedTurn
-from parley.protocol import Audio, Error, ReplyText, Settings, Transcript, encode
+from parley.items import Session
+from parley.opening import run_turn
+from parley.protocol import (
+    AnyServerEvent,
+    Audio,
+    Error,
+    ReplyText,
+    Settings,
+    Transcript,
+    TurnEnd,
+    encode,
+)
 from parley.replying import MAX_REPLY_CHARS
 from parley.responders import Prompt
 from parley.settings import Deployment
-from parley.turn import ENDING_MARGIN_S, Outcome, Services, Turn
+from parley.turn import ENDING_MARGIN_S, Outcome, Services
 from parley.watching import UNREADABLE_POLL_S
 from tests.unit.fakes import (
     DEADLINE_S,
@@ -57,15 +71,18 @@ class Stage:
         self.transcriber = transcriber or FakeTranscriber()
         self.responder = responder or FakeResponder()
         self.synthesizer = synthesizer or FakeSynthesizer()
+        self.acknowledges = True
         self.logged: list[tuple[str, dict[str, Any]]] = []
         self.deployment = replace(
             Deployment(table="t", provider_timeout_s=0.3, listen_timeout_s=0.3), **deployment
         )
         self.history = History(self.store, self.deployment.history_messages)
 
-    def turn(self, turn_id: str, text: str | None, remaining_s: float, **request: Any) -> Turn:
-        """A turn; its own connection is this stage's."""
-        services = Services(
+    @property
+    def services(self) -> Services:
+        """What the turns work with."""
+        return Services(
+            self.store,
             self.store,
             self.history,
             self.transcriber,
@@ -74,10 +91,6 @@ class Stage:
             self.deployment,
             lambda event, fields: self.logged.append((event, fields)),
         )
-        asked = TurnRequest(
-            "s", turn_id, "c", "https://x", int(time.time() * 1000), text=text, **request
-        )
-        return Turn(asked, services, self.wire.post, remaining_s=lambda: remaining_s, cold=False)
 
     async def run(
         self,
@@ -88,9 +101,25 @@ class Stage:
         owner: str = "me",
         **request: Any,
     ) -> Outcome | None:
-        """Run a turn to its end."""
+        """Run a turn to its end, for a client on this stage's wire that acknowledges it."""
+        wire = self.wire
+
+        def acknowledge(event: Any) -> None:
+            if isinstance(event, TurnEnd) and self.acknowledges:
+                self.store.put_ack("s", turn_id, AckEntry(event.seq))
+
+        wire.on_event = acknowledge
+        fields = {"received_at_ms": int(time.time() * 1000), **request}
+        asked = TurnRequest("s", turn_id, "c", "https://x", text=text, **fields)
         async with asyncio.timeout(DEADLINE_S):
-            return await self.turn(turn_id, text, remaining_s, **request).run(owner)
+            return await run_turn(
+                asked,
+                self.services,
+                wire.post,
+                owner,
+                remaining_s=lambda: remaining_s,
+                cold=False,
+            )
 
     def say(self, text: str, turn_id: str = "t1", *, end: bool = True, size: int = 8) -> None:
         """Put an utterance into the inbox."""
@@ -104,6 +133,11 @@ class Stage:
 
     def interrupt(self, played_ms: float | None, turn_id: str = "t1") -> None:
         self.store.put_interrupt("s", turn_id, InterruptEntry(played_ms))
+
+    def there(self) -> list[Any]:
+        """What was posted to another connection than the turn's first."""
+        posted = zip(self.wire.events, self.wire.addresses, strict=True)
+        return [event for event, address in posted if address.connection_id != "c"]
 
     @property
     def text(self) -> str:
@@ -150,7 +184,7 @@ async def test_a_turn_is_kept_in_the_history_with_its_metrics() -> None:
     assert stage.history_texts == [("user", "Which bridge?", None), ("assistant", REPLY, None)]
     assert stage.store.metrics[-1].reply_chars == len(REPLY)
     finished = stage.store.turns["s", "t1"]
-    assert isinstance(finished, FinishedTurn)
+    assert finished.state == "completed"
     assert " ".join(word.text for word in finished.words) == REPLY
     assert finished.message_key in stage.store.history["s"]
 
@@ -450,9 +484,9 @@ async def test_an_interruption_at_the_very_end_is_honoured() -> None:
     stage = Stage(responder=FakeResponder([["One two three."]]))
     finish = stage.store.finish_turn
 
-    def interrupted_meanwhile(*arguments: Any, **options: Any) -> None:
+    def interrupted_meanwhile(*arguments: Any, **options: Any) -> bool:
         stage.interrupt(60)
-        finish(*arguments, **options)
+        return finish(*arguments, **options)
 
     stage.store.finish_turn = interrupted_meanwhile  # type: ignore[method-assign]  # a race
     outcome = await stage.run()
@@ -615,6 +649,174 @@ async def test_a_synthesizer_s_bug_does_not_keep_the_turn() -> None:
     assert [error.code for error in stage.errors] == ["internal"]
 
 
+# --- delivery ---------------------------------------------------------------------------------
+
+
+async def test_what_is_not_acknowledged_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivering, "ACK_WAIT_S", 0.05)
+    stage = Stage(responder=FakeResponder([[REPLY]]))
+    stage.acknowledges = False
+    outcome = await stage.run()
+    assert outcome is not None
+    assert not outcome.delivered
+    assert [f.frame for f in stage.store.undelivered("s")] == stage.wire.frames
+
+
+async def test_what_is_acknowledged_is_not_kept() -> None:
+    stage = Stage(responder=FakeResponder([[REPLY]]))
+    outcome = await stage.run()
+    assert outcome is not None
+    assert outcome.delivered
+    assert list(stage.store.undelivered("s")) == []
+
+
+async def test_of_a_half_acknowledged_turn_the_rest_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivering, "ACK_WAIT_S", 0.1)
+    stage = Stage(responder=FakeResponder([[REPLY]]))
+    stage.acknowledges = False
+    stage.store.put_ack("s", "t1", AckEntry(2))
+    await stage.run()
+    assert [f.seq for f in stage.store.undelivered("s")] == [*range(3, len(stage.wire.events) + 1)]
+
+
+async def test_a_client_that_is_away_finds_everything_when_it_returns() -> None:
+    stage = Stage(responder=FakeResponder([[*REPLY]]))
+    stage.wire.gone_after = 2
+    await stage.run()
+    kept = [msgspec.json.decode(f.frame, type=AnyServerEvent) for f in stage.store.undelivered("s")]
+    stage.wire.events = [*stage.wire.events[:2], *kept[2:]]
+    assert stage.wire.end.reason == "completed"
+    assert stage.text == REPLY
+    assert text_in(stage.audio).split() == REPLY.split()
+
+
+async def test_a_turn_follows_its_client() -> None:
+    responder, more = holding(*REPLY)
+    stage = Stage(responder=responder, provider_timeout_s=5)
+    running = asyncio.create_task(stage.run())
+    await until(lambda: len(stage.wire.events) >= 3)
+    stage.store.put_resume("s", "t1", ResumeEntry("c2", "https://y", 1, 2, 1))
+    await until(lambda: stage.wire.addresses[-1] == Address("https://y", "c2"))
+    more.set()
+    await running
+    moved = [
+        e
+        for e, a in zip(stage.wire.events, stage.wire.addresses, strict=True)
+        if a.connection_id == "c2"
+    ]
+    stage.wire.events = [*stage.wire.events[:2], *moved]
+    assert stage.wire.end.reason == "completed"
+    assert stage.text == REPLY + " And so on."
+
+
+async def test_a_turn_whose_session_moved_before_it_was_noted_answers_there() -> None:
+    responder, more = holding("One moment.")
+    stage = Stage(responder=responder, provider_timeout_s=5)
+    note = stage.store.set_active_turn
+
+    def moved_meanwhile(*arguments: Any) -> Session | None:
+        stage.store.open_session(connection_id="c2", endpoint="https://y")
+        return note(*arguments)
+
+    stage.store.set_active_turn = moved_meanwhile  # type: ignore[method-assign,assignment]  # a race
+    running = asyncio.create_task(stage.run())
+    await until(lambda: stage.wire.addresses and stage.wire.addresses[-1].connection_id == "c2")
+    more.set()
+    await running
+    assert isinstance(stage.wire.events[-1], TurnEnd)
+    assert stage.wire.addresses[-1] == Address("https://y", "c2")
+
+
+async def test_a_session_that_moved_unnoticed_is_found_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivering, "ACK_WAIT_S", 0.05)
+    stage = Stage(responder=FakeResponder([[REPLY]]))
+    finish = stage.store.finish_turn
+
+    def moved_meanwhile(*arguments: Any, **options: Any) -> bool:
+        stage.store.open_session(connection_id="c2", endpoint="https://y")
+        return finish(*arguments, **options)
+
+    stage.store.finish_turn = moved_meanwhile  # type: ignore[method-assign]  # a race
+    stage.acknowledges = False
+    await stage.run()
+    there = stage.there()
+    assert [getattr(event, "seq", 0) for event in there] == [*range(1, len(there) + 1)]
+    assert isinstance(there[-1], TurnEnd)
+
+
+async def test_who_comes_back_at_the_very_end_is_not_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivering, "ACK_WAIT_S", 0.05)
+    stage = Stage(responder=FakeResponder([[REPLY]]))
+    store = stage.store.put_undelivered
+
+    def back_meanwhile(*arguments: Any) -> None:
+        store(*arguments)
+        stage.acknowledges = True
+        stage.store.put_resume("s", "t1", ResumeEntry("c2", "https://y", 1, 0, 1))
+
+    stage.store.put_undelivered = back_meanwhile  # type: ignore[method-assign,assignment]  # a race
+    stage.acknowledges = False
+    outcome = await stage.run()
+    assert outcome is not None
+    assert outcome.delivered
+    assert stage.wire.addresses[-1] == Address("https://y", "c2")
+
+
+async def test_a_turn_that_somebody_else_ended_says_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(turn_module, "RENEW_S", 0.02)
+    responder, _ = holding("One moment.")
+    stage = Stage(responder=responder, provider_timeout_s=5)
+    running = asyncio.create_task(stage.run())
+    await until(lambda: stage.text)
+    assert stage.store.fail_turn("s", "t1", "me") is not None
+    assert await running is None
+    assert stage.wire.of(TurnEnd) == []
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_turn_that_failed_runs_again_when_it_is_sent_again() -> None:
+    replies: Any = [[broken("timeout", "reply_failed")], ["All is well."]]
+    stage = Stage(responder=FakeResponder(replies))
+    await stage.run()
+    assert (stage.wire.end.code, stage.wire.end.retryable) == ("reply_failed", True)
+    stage.interrupt(0)  # meant for the attempt that failed
+    stage.wire = Wire()
+    await stage.run(received_at_ms=int(time.time() * 1000) + 5)
+    assert stage.wire.end.reason == "completed"
+    assert {getattr(event, "attempt", 0) for event in stage.wire.events} == {2}
+    assert stage.history_texts == [
+        ("user", "Hello there.", None),
+        ("assistant", "All is well.", None),
+    ]
+    assert stage.responder.prompts[-1].history == [], "what it was asked before is asked once"
+
+
+async def test_a_table_that_cannot_keep_what_was_missed_does_not_keep_the_turn() -> None:
+    stage = Stage()
+    stage.wire.gone_after = 0
+    stage.store.failing.add("put_undelivered")
+    outcome = await stage.run()
+    assert outcome is not None
+    assert not outcome.delivered
+    assert ("undelivered_not_kept", {"error": "OSError"}) in stage.logged
+
+
+async def test_an_older_turn_that_starts_late_gives_way() -> None:
+    responder, _ = holding("Too late.")
+    stage = Stage(responder=responder, provider_timeout_s=5)
+    stage.store.set_active_turn("s", "newer", int(time.time() * 1000) + 1_000)
+    await stage.run()
+    assert stage.wire.end.reason == "interrupted"
+
+
 # --- time, the connection, the table ---------------------------------------------------------
 
 
@@ -640,8 +842,8 @@ async def test_a_connection_that_is_gone_does_not_end_the_turn() -> None:
 async def test_a_post_that_fails_in_an_unknown_way_does_not_keep_the_turn() -> None:
     stage = Stage()
 
-    async def post(frame: bytes) -> None:
-        raise RuntimeError(f"no thread for {len(frame)} bytes")
+    async def post(address: Address, frame: bytes) -> None:
+        raise RuntimeError(f"no thread for {len(frame)} bytes to {address}")
 
     stage.wire.post = post  # type: ignore[method-assign]  # another wire
     outcome = await stage.run()
@@ -665,10 +867,10 @@ async def test_a_claim_that_fails_is_what_the_client_is_told_even_if_speech_fail
     stage = Stage(synthesizer=FakeSynthesizer([broken("refused", "speech_failed")]))
     claim = stage.store.claim_turn
 
-    def slowly(session_id: str, turn_id: str, owner: str) -> bool:
+    def slowly(*arguments: Any, **options: Any) -> Any:
         time.sleep(0.1)
         stage.store.failing.add("claim_turn")
-        return claim(session_id, turn_id, owner)
+        return claim(*arguments, **options)
 
     stage.store.claim_turn = slowly  # type: ignore[method-assign]  # a slow table
     await stage.run()

@@ -6,7 +6,9 @@ any stage, region and custom domain.
 
 from __future__ import annotations
 
+import contextlib
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,6 +21,18 @@ if TYPE_CHECKING:
 
 THROTTLE_DELAYS_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """A full client buffer or a rate limit is waited out, in order; then the post has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a client is.
+
+    Attributes:
+        endpoint: base URL of the `@connections` API.
+    """
+
+    endpoint: str
+    connection_id: str
 
 
 def endpoint_url(domain_name: str, stage: str, custom_domain: str = "") -> str:
@@ -60,6 +74,11 @@ class Connections:
                 if delay is None:
                     raise ConnectionGone(type(error).__name__) from None
             time.sleep(delay)
+
+    def close(self, endpoint: str, connection_id: str) -> None:
+        """Close a connection; one that is closed already, or cannot be, is left as it is."""
+        with contextlib.suppress(ClientError, BotoCoreError):
+            self._client(endpoint).delete_connection(ConnectionId=connection_id)
 
     def _client(self, endpoint: str) -> ApiGatewayManagementApiClient:
         if endpoint not in self._clients:

@@ -13,6 +13,8 @@ from parley.connections import Connections
 from parley.invocation import TurnRequest
 from parley.settings import Deployment
 from parley.store import Store
+from parley.table import Table
+from parley.turns import Turns
 
 
 class Environment:
@@ -21,11 +23,9 @@ class Environment:
     def __init__(self) -> None:
         self.deployment = Deployment.from_environment()
         self.connections = Connections()
-        self.store = Store(
-            clients.dynamodb(),
-            self.deployment.table,
-            self.deployment.session_idle_s,
-        )
+        table = Table(clients.dynamodb(), self.deployment.table)
+        self.store = Store(table, self.deployment.session_idle_s)
+        self.turns = Turns(table, self.deployment.session_idle_s)
 
 
 class TurnStarter:

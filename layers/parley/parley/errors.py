@@ -12,7 +12,10 @@ never carries a secret, the user's words or audio.
 
 from __future__ import annotations
 
-from typing import Literal
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
 
 ErrorCode = Literal[
     "bad_request",
@@ -115,3 +118,12 @@ class ProviderError(ParleyError):
 
 class ConnectionGone(Exception):
     """The WebSocket connection no longer exists (HTTP 410 from ``@connections``)."""
+
+
+def internal_error(error: Exception, log: Callable[[str, dict[str, Any]], None]) -> ParleyError:
+    """What the client is told of a fault of ours; the log gets where it happened."""
+    # Where, not what: a message may hold what the user said.
+    places = traceback.extract_tb(error.__traceback__)
+    where = [f"{Path(place.filename).name}:{place.lineno} {place.name}" for place in places]
+    log("turn_failed", {"error": type(error).__name__, "where": where[-5:]})
+    return ParleyError("internal", "Something went wrong on our side. Try again.", retryable=True)

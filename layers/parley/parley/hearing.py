@@ -9,6 +9,7 @@ from collections.abc import Callable
 from parley.backoff import RetrySchedule
 from parley.errors import ProviderError
 from parley.feed import Feed
+from parley.hedging import Claim, hedged
 from parley.protocol import AudioFormat, Endpointing
 from parley.providers import failure
 from parley.speech import Transcriber, TranscriptPiece, TranscriptStream
@@ -20,6 +21,7 @@ class Hearing:
     Args:
         audio: what was said, as it arrives; closed at its end.
         timeout_s: how long the final transcript may take once it is asked for.
+        hedge_after_s: how long until a second stream is opened beside a silent one.
         on_partial: told every transcript that is not final.
     """
 
@@ -32,6 +34,7 @@ class Hearing:
         endpointing: Endpointing,
         *,
         timeout_s: float,
+        hedge_after_s: float,
         on_partial: Callable[[TranscriptPiece], None],
     ) -> None:
         self._transcriber = transcriber
@@ -40,13 +43,16 @@ class Hearing:
         self._language = language
         self._endpointing: Endpointing = endpointing
         self._timeout_s = timeout_s
+        self._hedge_after_s = hedge_after_s
+        self._owed = asyncio.Event()
+        self.hedges = 0
         self._on_partial = on_partial
         self._schedule = RetrySchedule()
 
     @property
     def retries(self) -> int:
         """How often the transcriber was tried again."""
-        return self._schedule.retries
+        return self._schedule.retries + self.hedges
 
     async def transcript(self) -> str:
         """The final transcript, once `audio` has been closed or the transcriber heard the end.
@@ -56,20 +62,25 @@ class Hearing:
         """
         while True:
             try:
-                return await self._attempt()
+                return await hedged(self._attempt, self._owed, self._hedge_after_s, self._on_hedge)
             except ProviderError as error:
                 delay = self._schedule.delay_after(error)
                 if delay is None:
                     raise
                 await asyncio.sleep(delay)
 
-    async def _attempt(self) -> str:
+    def _on_hedge(self) -> None:
+        self.hedges += 1
+
+    async def _attempt(self, claim: Claim) -> str:
         stream = await self._transcriber.open(self._format, self._language, self._endpointing)
         try:
             async with asyncio.timeout(None) as deadline:
                 sending = asyncio.create_task(self._send(stream, deadline))
                 try:
-                    return await self._receive(stream)
+                    text = await self._receive(stream)
+                    claim()
+                    return text
                 finally:
                     sending.cancel()
                     with contextlib.suppress(asyncio.CancelledError, ProviderError):
@@ -83,6 +94,7 @@ class Hearing:
         async for audio in self._audio:
             await stream.send(audio)
         await stream.finish()
+        self._owed.set()
         deadline.reschedule(asyncio.get_running_loop().time() + self._timeout_s)
 
     async def _receive(self, stream: TranscriptStream) -> str:

@@ -41,7 +41,32 @@ class InterruptEntry:
     played_ms: float | None
 
 
-InboxEntry = ChunkEntry | EndEntry | InterruptEntry
+@dataclass(frozen=True, slots=True)
+class AckEntry:
+    """The client has every event of the turn up to `seq`."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeEntry:
+    """The session has moved to another connection.
+
+    Attributes:
+        endpoint: base URL of the connection's `@connections`.
+        attempt: the attempt at the turn that the client has events of.
+        seq: everything up to it has arrived.
+        resumed_at_ms: when, in ms since the epoch.
+    """
+
+    connection_id: str
+    endpoint: str
+    attempt: int
+    seq: int
+    resumed_at_ms: int
+
+
+InboxEntry = ChunkEntry | EndEntry | InterruptEntry | AckEntry | ResumeEntry
 
 
 class Utterance:

@@ -15,6 +15,7 @@ class TurnRequest(Struct, frozen=True, omit_defaults=True):
         received_at_ms: when API Gateway received the message, in ms since the epoch.
         text: what the user typed; None for a spoken turn.
         format: of the spoken turn's audio.
+        attempt: which attempt at the turn the client asked for, if it said so.
     """
 
     session_id: str
@@ -25,6 +26,7 @@ class TurnRequest(Struct, frozen=True, omit_defaults=True):
     text: str | None = None
     format: AudioFormat = "pcm_16000"
     endpointing: Endpointing = "manual"
+    attempt: int | None = None
 
     @property
     def spoken(self) -> bool:

@@ -12,9 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from botocore.exceptions import ClientError
 
-from parley.inbox import ChunkEntry, EndEntry, InboxEntry, InterruptEntry
+from parley.inbox import (
+    AckEntry,
+    ChunkEntry,
+    EndEntry,
+    InboxEntry,
+    InterruptEntry,
+    ResumeEntry,
+)
 from parley.protocol import Message, Settings, Word
 
 
@@ -23,9 +29,11 @@ class Session:
     """A conversation, as the table keeps it.
 
     Attributes:
-        token_hash: SHA-256 of the resume token that is valid now.
-        connection_id: the connection it answers on.
+        token_hash: SHA-256 of the latest resume token.
+        connection_id: the connection it answers on, and the base URL of its `@connections`.
         active_turn: the turn claimed last.
+        previous_hash: of the token before, which is good until the latest has been shown.
+        expires_at: when it can no longer be resumed, in s since the epoch; 0 for never.
     """
 
     session_id: str
@@ -34,18 +42,58 @@ class Session:
     settings: Settings
     status: str
     active_turn: str | None = None
+    endpoint: str = ""
+    previous_hash: str = ""
+    expires_at: int = 0
+
+    def is_over(self, at_s: float) -> bool:
+        """Whether it was ended, or has expired (DynamoDB may take days to remove it)."""
+        return self.status != "active" or 0 < self.expires_at <= at_s
 
 
 @dataclass(frozen=True, slots=True)
-class FinishedTurn:
-    """What is left of a turn that is over: enough to say what of it was heard.
+class Claim:
+    """An attempt at a turn, by whoever claimed it.
 
     Attributes:
+        attempt: counts from 1.
+        started_ms: when the first attempt began, in ms since the epoch.
+    """
+
+    attempt: int
+    started_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnItem:
+    """A turn, as the table keeps it.
+
+    Attributes:
+        state: `running`, or the reason it ended with.
+        words: of its reply, once it has ended.
         message_key: the sort key of its reply in the history; empty if there is none.
     """
 
-    words: Sequence[Word]
-    message_key: str
+    state: str
+    claim: Claim
+    words: Sequence[Word] = ()
+    message_key: str = ""
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self.state == "running"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFrame:
+    """An event that may not have arrived, as it was or would have been posted."""
+
+    turn_id: str
+    started_ms: int
+    attempt: int
+    seq: int
+    frame: bytes = b""
 
 
 def now_s() -> int:
@@ -82,12 +130,12 @@ def text_of(item: dict[str, Any], name: str) -> str:
     return str(item.get(name, {}).get("S", ""))
 
 
+def number_of(item: dict[str, Any], name: str) -> int:
+    return int(item.get(name, {}).get("N", 0))
+
+
 def encode_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
-
-
-def is_condition_failure(error: ClientError) -> bool:
-    return error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException"
 
 
 def session_from(session_id: str, item: dict[str, Any]) -> Session:
@@ -98,6 +146,9 @@ def session_from(session_id: str, item: dict[str, Any]) -> Session:
         settings=msgspec.json.decode(text_of(item, "settings") or "{}", type=Settings),
         status=text_of(item, "status"),
         active_turn=text_of(item, "active_turn") or None,
+        endpoint=text_of(item, "endpoint"),
+        previous_hash=text_of(item, "previous_hash"),
+        expires_at=number_of(item, "expires_at"),
     )
 
 
@@ -120,5 +171,35 @@ def inbox_entry_from(item: dict[str, Any]) -> InboxEntry:
         return ChunkEntry(int(rest[0]), bytes(item["audio"]["B"]))
     if kind == "end":
         return EndEntry(int(item["chunks"]["N"]), int(item["received_at"]["N"]))
+    if kind == "received":
+        return AckEntry(number_of(item, "seq"))
+    if kind == "resume":
+        return ResumeEntry(
+            text_of(item, "connection"),
+            text_of(item, "endpoint"),
+            number_of(item, "attempt"),
+            number_of(item, "seq"),
+            number_of(item, "resumed_at"),
+        )
     played_ms = item.get("played_ms", {}).get("N")
     return InterruptEntry(float(played_ms) if played_ms is not None else None)
+
+
+def turn_from(item: dict[str, Any]) -> TurnItem:
+    return TurnItem(
+        state=text_of(item, "state"),
+        claim=Claim(number_of(item, "attempt"), number_of(item, "started_at")),
+        words=msgspec.json.decode(text_of(item, "words") or "[]", type=list[Word]),
+        message_key=text_of(item, "message_key"),
+    )
+
+
+def frame_key(session_id: str, frame: StoredFrame) -> dict[str, Any]:
+    order = f"{frame.started_ms:015d}#{frame.turn_id}#{frame.attempt:03d}#{frame.seq:06d}"
+    return {"pk": {"S": f"SESSION#{session_id}"}, "sk": {"S": f"OUT#{order}"}}
+
+
+def frame_from(item: dict[str, Any]) -> StoredFrame:
+    _, started_ms, turn_id, attempt, seq = text_of(item, "sk").split("#")
+    frame = bytes(item.get("frame", {}).get("B", b""))
+    return StoredFrame(turn_id, int(started_ms), int(attempt), int(seq), frame)

@@ -7,7 +7,6 @@ A table that fails costs the record, never the turn.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,31 +15,49 @@ from parley.invocation import TurnRequest
 from parley.items import Session
 from parley.protocol import Message, Metrics, TurnEndReason, Word
 from parley.store import Store
+from parley.turns import Turns
 
 
 class Keeping:
     """Writes down one turn.
 
     Args:
+        owner: names the invocation that has claimed it.
+        started_ms: when its first attempt began.
         log: told about trouble; takes an event name and fields.
     """
 
     def __init__(
-        self, store: Store, request: TurnRequest, log: Callable[[str, dict[str, Any]], None]
+        self,
+        store: Store,
+        turns: Turns,
+        request: TurnRequest,
+        owner: str,
+        started_ms: int,
+        log: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._store = store
+        self._turns = turns
         self._request = request
+        self._owner = owner
+        self._started_ms = started_ms
         self._log = log
-        self._started_ms = int(time.time() * 1000)
         self._writes: dict[str, asyncio.Task[None]] = {}
         self._reply_key = ""
+        self.superseded = False
+        """Somebody else ended the turn, or runs it: nothing more is to be said of it."""
 
-    def newest_turn(self, session: Session, history: list[Message]) -> None:
+    def newest_turn(self, history: list[Message], found: Callable[[Session | None], None]) -> None:
         """Note, beside other work, that this is the session's newest turn.
 
         An older one that still runs is interrupted by it.
+
+        Args:
+            found: told of the session as it was when that was noted, or None if a newer turn
+                has come already. Whoever moves the session to another connection later finds
+                this turn, and tells it.
         """
-        self._start("newest_turn", lambda: self._note_newest(session, history))
+        self._start("newest_turn", lambda: self._note_newest(history, found))
 
     def user(self, text: str) -> None:
         """Write, beside other work, what the user said. The first call counts."""
@@ -89,13 +106,19 @@ class Keeping:
         except Exception as error:
             self._log("not_kept", {"what": name, "error": type(error).__name__})
 
-    async def _note_newest(self, session: Session, history: list[Message]) -> None:
-        session_id, previous = self._request.session_id, session.active_turn
-        await asyncio.to_thread(self._store.set_active_turn, session_id, self._turn_id)
+    async def _note_newest(
+        self, history: list[Message], found: Callable[[Session | None], None]
+    ) -> None:
+        session_id, received_at_ms = self._request.session_id, self._request.received_at_ms
+        session = await asyncio.to_thread(
+            self._store.set_active_turn, session_id, self._turn_id, received_at_ms
+        )
+        found(session)
+        previous = session.active_turn if session is not None else None
         replied = any(m.turn_id == previous and m.role == "assistant" for m in history)
         if previous and previous != self._turn_id and not replied:
             await asyncio.to_thread(
-                self._store.put_interrupt, session_id, previous, InterruptEntry(None)
+                self._turns.put_interrupt, session_id, previous, InterruptEntry(None)
             )
 
     async def _put(self, message: Message, metrics: Metrics | None = None) -> str:
@@ -111,14 +134,16 @@ class Keeping:
         self._reply_key = await self._put(message, metrics)
 
     async def _finish(self, reason: TurnEndReason, words: list[Word]) -> None:
-        await asyncio.to_thread(
-            self._store.finish_turn,
+        finished = await asyncio.to_thread(
+            self._turns.finish_turn,
             self._request.session_id,
             self._turn_id,
+            self._owner,
             reason=reason,
             message_key=self._reply_key,
             words=words,
         )
+        self.superseded = not finished
 
     async def _put_heard(self, heard: str) -> None:
         await asyncio.to_thread(

@@ -11,6 +11,10 @@ from parley.inbox import ChunkEntry, EndEntry, Utterance
 
 GAP_REPORT_S = 0.5
 """How long after `audio_end` a missing chunk is reported: messages may overtake each other."""
+GAP_WHILE_TALKING_S = 1.0
+"""How long later chunks may wait for a missing one while the user still talks."""
+GAP_AGAIN_S = 1.5
+"""How long until what is still missing is reported again: what was sent again may be lost too."""
 GAP_GIVE_UP_S = 4.0
 """How long after `audio_end` the turn waits for missing chunks before it goes on without."""
 
@@ -28,7 +32,9 @@ class Listening:
         self._silence_s = silence_s
         self._last_audio_s = now_s
         self._ended_s: float | None = None
-        self._reported_missing: list[int] = []
+        self._gap_since_s: float | None = None
+        self._reported_missing: set[int] = set()
+        self._reported_at_s = 0.0
         self._reported_surplus = False
         self._over = False
         self.end: EndEntry | None = None
@@ -77,17 +83,31 @@ class Listening:
                 self._over = True
                 return self._utterance.take_rest(), errors
             if now_s >= self._ended_s + GAP_REPORT_S:
-                errors += self._gap_error()
+                errors += self._gap_error(now_s)
         elif now_s >= self._last_audio_s + self._silence_s:
             self._over = True
             return self._utterance.take_rest(), errors
+        else:
+            errors += self._gap_while_talking(now_s)
         return [], errors
 
-    def _gap_error(self) -> list[ParleyError]:
-        missing = self._utterance.missing()
-        if not missing or self._reported_missing:
+    def _gap_while_talking(self, now_s: float) -> list[ParleyError]:
+        if not self._utterance.missing():
+            self._gap_since_s = None
             return []
-        self._reported_missing = missing
+        if self._gap_since_s is None:
+            self._gap_since_s = now_s
+        if now_s < self._gap_since_s + GAP_WHILE_TALKING_S:
+            return []
+        return self._gap_error(now_s)
+
+    def _gap_error(self, now_s: float) -> list[ParleyError]:
+        missing = self._utterance.missing()
+        news = set(missing) - self._reported_missing
+        if not missing or (not news and now_s < self._reported_at_s + GAP_AGAIN_S):
+            return []
+        self._reported_missing |= news
+        self._reported_at_s = now_s
         shown = ", ".join(map(str, missing[:20])) + (", …" if len(missing) > 20 else "")
         return [
             ParleyError(

@@ -14,12 +14,13 @@ from functools import singledispatchmethod
 
 import msgspec
 
+from parley.connections import Address
 from parley.decoding import Decoder
 from parley.errors import BadMessage, ConnectionGone, ParleyError
-from parley.ids import new_resume_token, new_ulid, token_hash, token_matches
-from parley.inbox import ChunkEntry, EndEntry, InterruptEntry
+from parley.ids import new_resume_token, new_ulid, token_hash
+from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry
 from parley.invocation import TurnRequest
-from parley.items import FinishedTurn, Session
+from parley.items import Session, TurnItem
 from parley.protocol import (
     PROTOCOL_VERSION,
     Ack,
@@ -44,7 +45,10 @@ from parley.protocol import (
     UserMessage,
     encode,
 )
+from parley.recovery import Recovery
+from parley.resuming import Gate, Resuming, no_session
 from parley.store import Store
+from parley.turns import Turns
 from parley.words import heard_text
 
 MAX_BINDINGS = 1_000
@@ -72,8 +76,8 @@ class Messages:
     """Handles the messages of many connections.
 
     Args:
-        store: the table.
-        post: sends a frame: endpoint, connection id, frame.
+        store, turns: the table.
+        gate: posts to connections and closes them.
         start_turn: invokes the turn function, asynchronously.
         defaults: the deployment's settings for replies.
         history_messages: how many messages a resumed session's `ready` carries.
@@ -82,17 +86,20 @@ class Messages:
     def __init__(
         self,
         store: Store,
-        post: Callable[[str, str, bytes], None],
+        turns: Turns,
+        gate: Gate,
         start_turn: Callable[[TurnRequest], None],
         *,
         defaults: Settings,
         history_messages: int,
     ) -> None:
         self._store = store
-        self._post = post
+        self._turns = turns
+        self._gate = gate
         self._start_turn = start_turn
         self._defaults = defaults
-        self._history_messages = history_messages
+        self._resuming = Resuming(store, turns, gate, history_messages)
+        self._recovery = Recovery(store, turns, gate.post)
         self._decoder = Decoder()
         self._bindings: OrderedDict[str, str] = OrderedDict()
 
@@ -117,7 +124,7 @@ class Messages:
 
     def _send(self, envelope: Envelope, event: ServerEvent) -> None:
         try:
-            self._post(envelope.endpoint, envelope.connection_id, encode(event))
+            self._gate.post(envelope.endpoint, envelope.connection_id, encode(event))
         except ConnectionGone:
             return  # whoever asked has left
 
@@ -128,7 +135,7 @@ class Messages:
         raise NotImplementedError(type(message).__name__)
 
     @_answer.register
-    def _init(self, message: Init, envelope: Envelope) -> ServerEvent:
+    def _init(self, message: Init, envelope: Envelope) -> ServerEvent | None:
         if message.protocol != PROTOCOL_VERSION:
             raise ParleyError(
                 "unsupported_protocol",
@@ -141,35 +148,42 @@ class Messages:
             raise _already_bound()
         if message.session_id is None:
             return self._open_session(message, envelope)
-        return self._resume_session(message.session_id, message, envelope)
+        self._resume_session(message, envelope)
+        return None
 
     @_answer.register
     def _user_message(self, message: UserMessage, envelope: Envelope) -> None:
-        self._start_turn(self._turn_request(message.turn_id, envelope, text=message.text))
+        request = self._turn_request(message.turn_id, envelope, text=message.text)
+        self._start_turn(msgspec.structs.replace(request, attempt=message.attempt))
 
     @_answer.register
     def _audio_start(self, message: AudioStart, envelope: Envelope) -> None:
         request = self._turn_request(message.turn_id, envelope, text=None)
         self._start_turn(
-            msgspec.structs.replace(request, format=message.format, endpointing=message.endpointing)
+            msgspec.structs.replace(
+                request,
+                format=message.format,
+                endpointing=message.endpointing,
+                attempt=message.attempt,
+            )
         )
 
     @_answer.register
     def _audio_chunk(self, message: AudioChunk, envelope: Envelope) -> None:
         session_id = self._session_of(envelope)
-        self._store.put_chunk(session_id, message.turn_id, ChunkEntry(message.seq, message.audio))
+        self._turns.put_chunk(session_id, message.turn_id, ChunkEntry(message.seq, message.audio))
 
     @_answer.register
     def _audio_end(self, message: AudioEnd, envelope: Envelope) -> None:
         session_id = self._session_of(envelope)
         entry = EndEntry(message.chunks, envelope.received_at_ms)
-        self._store.put_end(session_id, message.turn_id, entry)
+        self._turns.put_end(session_id, message.turn_id, entry)
 
     @_answer.register
     def _interrupt(self, message: Interrupt, envelope: Envelope) -> None:
         session_id = self._session_of(envelope)
         # Into the inbox first: the turn may be about to begin, and must find it there.
-        self._store.put_interrupt(session_id, message.turn_id, InterruptEntry(message.played_ms))
+        self._turns.put_interrupt(session_id, message.turn_id, InterruptEntry(message.played_ms))
         state = self._state_of(session_id, message.turn_id)
         if state is None:
             raise BadMessage(
@@ -178,7 +192,7 @@ class Messages:
                 field="interrupt.turn_id",
                 turn_id=message.turn_id,
             )
-        if isinstance(state, FinishedTurn) and state.message_key and state.words:
+        if not state.running and state.message_key and state.words:
             heard = heard_text(state.words, message.played_ms)
             self._store.set_heard(session_id, state.message_key, heard)
 
@@ -187,26 +201,30 @@ class Messages:
         session_id = self._session_of(envelope)
         session = self._store.session(session_id)
         if session is None:
-            raise _no_session()
+            raise no_session()
         settings = session.settings.merged_with(message.settings)
         self._store.put_settings(session_id, settings)
         return ConfigUpdated(self._defaults.merged_with(settings))
 
     @_answer.register
     def _ack(self, message: Ack, envelope: Envelope) -> None:
-        """Says that nothing needs to be kept for a replay; nothing is kept yet."""
-        self._session_of(envelope)
+        """What has arrived need not be kept for a replay."""
+        session_id = self._session_of(envelope)
+        self._turns.put_ack(session_id, message.turn_id, AckEntry(message.seq))
 
     @_answer.register
     def _ping(self, message: Ping, envelope: Envelope) -> ServerEvent:
+        if message.turn_id is not None:
+            self._look_after(self._session_of(envelope), message.turn_id)
         return Pong(message.sent_at)
 
     @_answer.register
     def _end(self, message: End, envelope: Envelope) -> ServerEvent:
         session_id = self._session_of(envelope)
         running = self._store.end_session(session_id)
-        if running is not None and self._store.turn_state(session_id, running) == "running":
-            self._store.put_interrupt(session_id, running, InterruptEntry(None))
+        turn = self._turns.turn(session_id, running) if running is not None else None
+        if running is not None and turn is not None and turn.running:
+            self._turns.put_interrupt(session_id, running, InterruptEntry(None))
         return SessionEnded(session_id)
 
     # --- sessions ---------------------------------------------------------------
@@ -219,24 +237,20 @@ class Messages:
             connection_id=envelope.connection_id,
             settings=message.settings,
             status="active",
+            endpoint=envelope.endpoint,
         )
         self._store.put_session(session)
         self._bind(envelope, session.session_id)
         return self._ready(session, token, resumed=False)
 
-    def _resume_session(self, session_id: str, message: Init, envelope: Envelope) -> Ready:
-        session, history = self._store.conversation(session_id, self._history_messages)
-        if session is None or session.status != "active":
-            raise _no_session()
-        if not message.resume_token or not token_matches(message.resume_token, session.token_hash):
-            raise _denied()
-        token = new_resume_token()
-        if not self._store.resume_session(session, envelope.connection_id, token_hash(token)):
-            raise _denied()
-        self._bind(envelope, session_id)
+    def _resume_session(self, message: Init, envelope: Envelope) -> None:
+        address = Address(envelope.endpoint, envelope.connection_id)
+        before, session, token, history = self._resuming.admit(message, address)
+        self._bind(envelope, session.session_id)
         ready = self._ready(session, token, resumed=True)
         ready.history = _fitting(history)
-        return ready
+        self._send(envelope, ready)  # before anything of a turn
+        self._resuming.catch_up(before, session, message.received)
 
     def _ready(self, session: Session, token: str, *, resumed: bool) -> Ready:
         return Ready(
@@ -289,13 +303,23 @@ class Messages:
             text=text,
         )
 
-    def _state_of(self, session_id: str, turn_id: str) -> str | FinishedTurn | None:
+    def _state_of(self, session_id: str, turn_id: str) -> TurnItem | None:
         deadline = time.monotonic() + TURN_APPEARS_S
-        while (state := self._store.turn_state(session_id, turn_id)) is None:
+        while (turn := self._turns.turn(session_id, turn_id)) is None:
             if time.monotonic() >= deadline:
                 return None
             time.sleep(0.05)
-        return state
+        return turn
+
+    def _look_after(self, session_id: str, turn_id: str) -> None:
+        """A client has waited long for a turn: end it if it is dead, send what is stored."""
+        if self._recovery.end_dead_turn(session_id, turn_id, owner=None):
+            return
+        turn, session = self._turns.turn(session_id, turn_id), self._store.session(session_id)
+        if turn is None or turn.running or session is None:
+            return
+        if not self._resuming.replay_turn(session, turn_id) and turn.state == "failed":
+            self._recovery.tell(session_id, turn_id, turn.claim)
 
 
 def _fitting(history: list[Message]) -> list[Message]:
@@ -313,21 +337,4 @@ def _already_bound() -> BadMessage:
         "bad_request",
         "init: this connection already has a session. Open a new connection for another.",
         field="init",
-    )
-
-
-def _no_session() -> ParleyError:
-    return ParleyError(
-        "session_not_found",
-        "There is no such session, or it is over. Send init without session_id for a new one.",
-        field="init.session_id",
-    )
-
-
-def _denied() -> ParleyError:
-    return ParleyError(
-        "resume_denied",
-        "The resume token is not the session's latest. Send init without session_id for a new "
-        "session.",
-        field="init.resume_token",
     )

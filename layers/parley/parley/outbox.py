@@ -4,7 +4,8 @@ The outbox decides what the next message is; posting it is the caller's work. Wh
 one post is under way, text and audio gather here and leave as one message each, so
 a slow connection gets fewer, larger messages and a fast one gets small, early ones.
 An event is numbered when it leaves, which keeps `seq` gapless when an interruption
-drops what has not left.
+drops what has not left. What has left is kept until the client is known to have it, so
+that it can be sent again over another connection.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from parley.protocol import (
     Error,
     Metrics,
     ReplyText,
-    ServerEvent,
     Transcript,
     TurnEnd,
     TurnEndReason,
@@ -31,15 +31,23 @@ TEXT_INTERVAL_S = 0.05
 AUDIO_HOLD_S = 0.03
 """How long a packet that is not full waits for more audio."""
 
+Numbered = Transcript | ReplyText | Audio | TurnEnd | Error
+"""What leaves an outbox: the numbered events of a turn."""
+
 
 class Outbox:
-    """Everything one turn has to say to the client.
+    """Everything one attempt at a turn has to say to the client.
 
     Times are seconds of any one monotonic clock.
+
+    Args:
+        attempt: which attempt, from 1.
     """
 
-    def __init__(self, turn_id: str, audio_format: AudioFormat) -> None:
+    def __init__(self, turn_id: str, audio_format: AudioFormat, attempt: int = 1) -> None:
         self._turn_id = turn_id
+        self._attempt = attempt
+        self._unacknowledged: deque[Numbered] = deque()
         self._format: AudioFormat = audio_format
         self._packer = AudioPacker(sample_rate_hz(audio_format))
         self._events: deque[Transcript | Error] = deque()
@@ -49,6 +57,7 @@ class Outbox:
         self._words: deque[Word] = deque()
         self._audio_since = 0.0
         self._audio_closed = False
+        self._end: TurnEnd | None = None
         self._seq = 0
 
     @property
@@ -94,8 +103,20 @@ class Outbox:
         """No more audio will come: nothing needs to wait for more."""
         self._audio_closed = True
 
+    def acknowledge(self, seq: int) -> None:
+        """The client has everything up to `seq`."""
+        while self._unacknowledged and (self._unacknowledged[0].seq or 0) <= seq:
+            self._unacknowledged.popleft()
+
+    def after(self, seq: int) -> list[Numbered]:
+        """What has left after `seq` and is not known to have arrived."""
+        return [event for event in self._unacknowledged if (event.seq or 0) > seq]
+
     def drop_unsent(self) -> None:
-        """The user interrupted: what has not left never will."""
+        """The user interrupted: what has not left never will, and audio never again."""
+        for event in self._unacknowledged:
+            if isinstance(event, Audio):
+                event.audio, event.duration_ms = b"", 0
         self._events.clear()
         self._text = ""
         self._packer.drop()
@@ -103,30 +124,36 @@ class Outbox:
 
     def is_empty(self) -> bool:
         """Whether everything has left."""
-        return not self._events and not self._text and not self._audio_waits()
+        waiting = self._events or self._text or self._end is not None
+        return not waiting and not self._audio_waits()
 
-    def next(self, now_s: float, *, everything: bool = False) -> ServerEvent | None:
+    def next(self, now_s: float, *, everything: bool = False) -> Numbered | None:
         """The next event to post, numbered; None when nothing is due yet.
 
         Args:
             now_s: the time.
             everything: nothing more will come, so nothing needs to be held back.
         """
+        event = self._next(now_s, everything=everything)
+        return None if event is None else self._leaving(event)
+
+    def _next(self, now_s: float, *, everything: bool) -> Numbered | None:
         if self._events:
-            event = self._events.popleft()
-            event.seq = self._number()
-            return event
+            return self._events.popleft()
+        if self._end is not None:
+            everything = True
         text_due = bool(self._text) and (everything or now_s >= self._text_due_s())
         audio_due = self._audio_waits() and (everything or now_s >= self._audio_due_s())
         if text_due and (not audio_due or self._text_since <= self._audio_since):
             return self._take_text(now_s)
         if audio_due:
             return self._take_audio()
-        return None
+        end, self._end = self._end, None
+        return end
 
     def due_in_s(self, now_s: float) -> float | None:
         """Seconds until `next` will have something; None when nothing waits."""
-        if self._events:
+        if self._events or self._end is not None:
             return 0.0
         due: list[float] = []
         if self._text:
@@ -136,18 +163,32 @@ class Outbox:
         return max(0.0, min(due) - now_s) if due else None
 
     def end(
-        self, reason: TurnEndReason, text: str, metrics: Metrics, heard: str | None = None
-    ) -> TurnEnd:
-        """The turn's last event."""
-        return TurnEnd(self._turn_id, self._number(), reason, text, metrics, heard)
+        self,
+        reason: TurnEndReason,
+        text: str,
+        metrics: Metrics,
+        heard: str | None = None,
+        error: ParleyError | None = None,
+    ) -> None:
+        """The turn is over: its last event leaves after everything else.
+
+        Args:
+            error: why it failed, if it did.
+        """
+        self._end = TurnEnd(self._turn_id, 0, reason, text, metrics, heard)
+        if error is not None:
+            self._end.code, self._end.retryable = error.code, error.retryable
+
+    def _leaving(self, event: Numbered) -> Numbered:
+        self._seq += 1
+        event.seq = self._seq
+        event.attempt = self._attempt
+        self._unacknowledged.append(event)
+        return event
 
     def _audio_waits(self) -> bool:
         """Whether there is audio, or words that came after all of it."""
         return self._packer.pending_bytes >= 2 or (self._audio_closed and bool(self._words))
-
-    def _number(self) -> int:
-        self._seq += 1
-        return self._seq
 
     def _text_due_s(self) -> float:
         if self._last_text_at is None:
@@ -162,7 +203,7 @@ class Outbox:
     def _take_text(self, now_s: float) -> ReplyText:
         delta, self._text = self._text, ""
         self._last_text_at = now_s
-        return ReplyText(self._turn_id, self._number(), delta)
+        return ReplyText(self._turn_id, 0, delta)
 
     def _take_audio(self) -> Audio:
         rate = self._packer.rate_hz
@@ -176,7 +217,7 @@ class Outbox:
         start_ms = round(duration_ms(start_bytes, rate))
         return Audio(
             self._turn_id,
-            self._number(),
+            0,
             pcm,
             self._format,
             start_ms,

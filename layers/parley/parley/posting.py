@@ -1,7 +1,7 @@
-"""Posts a turn's outbox to its connection: one at a time, in order.
+"""Posts a turn's outbox to its connection: one at a time, in order, wherever the client is.
 
-A connection that is gone does not end the turn: what would have been posted is
-dropped, and the turn goes on to its place in the history.
+A connection that is gone does not end the turn: the outbox fills until the session has
+moved to another connection, which then gets everything that the client has not received.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 
+from parley.connections import Address
 from parley.errors import ConnectionGone
-from parley.outbox import Outbox
-from parley.protocol import ServerEvent, encode
+from parley.outbox import Numbered, Outbox
+from parley.protocol import encode
 
-Post = Callable[[bytes], Awaitable[None]]
-"""Sends one text frame to the turn's connection; raises `ConnectionGone`."""
+Post = Callable[[Address, bytes], Awaitable[None]]
+"""Sends one text frame to a connection; raises `ConnectionGone`."""
 
 
 class Poster:
@@ -25,54 +27,77 @@ class Poster:
     Args:
         outbox: what to post.
         post: how to post.
-        on_posted: told every event that API Gateway has taken.
+        address: where to, until it moves.
+        on_posted: told every event that API Gateway has taken, the first time.
     """
 
     def __init__(
-        self, outbox: Outbox, post: Post, on_posted: Callable[[ServerEvent], None]
+        self,
+        outbox: Outbox,
+        post: Post,
+        address: Address,
+        on_posted: Callable[[Numbered], None],
     ) -> None:
         self._outbox = outbox
         self._post = post
         self._on_posted = on_posted
+        self._again: deque[Numbered] = deque()
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
         self._draining = False
+        self.address = address
         self.gone = False
         self.posts = 0
+        self.posted_bytes = 0
 
     def wake(self) -> None:
         """The outbox has something new."""
-        self._idle.clear()
+        if not self.gone:
+            self._idle.clear()
         self._changed.set()
+
+    def move(self, address: Address, received_seq: int) -> None:
+        """The client is somewhere else now, and has everything up to `received_seq`."""
+        self.address = address
+        self.gone = False
+        self._again = deque(self._outbox.after(received_seq))
+        self.wake()
 
     async def run(self) -> None:
         """Post what comes, until cancelled."""
         while True:
             self._changed.clear()
             now = time.monotonic()
-            event = self._outbox.next(now, everything=self._draining)
+            event = None if self.gone else self._next(now)
             if event is not None:
-                await self.post(event)
+                await self._send(event)
                 continue
-            if self._outbox.is_empty():
+            if self.gone or self._outbox.is_empty():
                 self._idle.set()
+            due_in_s = None if self.gone else self._outbox.due_in_s(now)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), self._outbox.due_in_s(now))
+                await asyncio.wait_for(self._changed.wait(), due_in_s)
 
     async def drained(self) -> None:
-        """Hold nothing back any more, and wait until everything has been posted."""
+        """Hold nothing back any more, and wait until everything has been posted, or the
+        connection is gone."""
         self._draining = True
         self.wake()
         await self._idle.wait()
 
-    async def post(self, event: ServerEvent) -> None:
-        """Post one event, unless the connection is gone."""
-        if self.gone:
-            return
+    def _next(self, now_s: float) -> Numbered | None:
+        if self._again:
+            return self._again.popleft()
+        return self._outbox.next(now_s, everything=self._draining)
+
+    async def _send(self, event: Numbered) -> None:
+        address, frame = self.address, encode(event)
         try:
-            await self._post(encode(event))
+            await self._post(address, frame)
         except ConnectionGone:
-            self.gone = True
+            if address == self.address:  # if not, it is sent again from there
+                self.gone = True
             return
         self.posts += 1
+        self.posted_bytes += len(frame)
         self._on_posted(event)

@@ -12,8 +12,10 @@ import time
 from collections.abc import Callable
 
 from parley.backoff import RetrySchedule
+from parley.circuit import Circuits, guarded
 from parley.clauses import ClauseSplitter
 from parley.errors import ProviderError
+from parley.hedging import Claim, hedged
 from parley.outbox import Outbox
 from parley.protocol import Settings, Word
 from parley.responders import Prompt, Responder
@@ -22,6 +24,7 @@ from parley.speech import SpeechPiece, Synthesizer
 from parley.timings import Timings
 from parley.words import WordTimer
 
+SPEECH, MODEL = "Speech synthesis", "The language model"
 MAX_REPLY_CHARS = 12_000
 """A quarter of an hour of speech. What the model says beyond it is not waited for: `turn_end`
 carries the text, twice when it was interrupted, and must fit into API Gateway's 128 KB."""
@@ -32,7 +35,9 @@ class Replying:
 
     Args:
         timeout_s: how long the synthesizer may stay silent.
+        hedge_after_s: how long until a provider that stalls is asked a second time.
         changed: called when the outbox has something new.
+        circuits: say whether a provider is called at all.
         asked: called when the responder has been asked, at each attempt.
     """
 
@@ -45,18 +50,29 @@ class Replying:
         timings: Timings,
         *,
         timeout_s: float,
+        hedge_after_s: float,
         changed: Callable[[], None],
         asked: Callable[[], None],
+        circuits: Circuits,
     ) -> None:
         self._responder = responder
         self._outbox = outbox
         self._timings = timings
         self._changed = changed
         self._asked = asked
+        self._circuits = circuits
         self._schedule = RetrySchedule()
+        self._hedge_after_s = hedge_after_s
+        self._owed = asyncio.Event()
+        self._hedges = 0
         self._timer = WordTimer()
         self._speaking = Speaking(
-            synthesizer, outbox.format, settings, timeout_s=timeout_s, on_audio=self._on_audio
+            synthesizer,
+            outbox.format,
+            settings,
+            timeout_s=timeout_s,
+            hedge_after_s=hedge_after_s,
+            on_audio=self._on_audio,
         )
         self.text = ""
         self.words: list[Word] = []
@@ -65,7 +81,7 @@ class Replying:
     @property
     def retries(self) -> int:
         """How often the responder and the synthesizer were tried again."""
-        return self._schedule.retries + self._speaking.retries
+        return self._schedule.retries + self._hedges + self._speaking.retries
 
     async def speak(self) -> None:
         """Connect to the synthesizer at once, and speak what the responder says.
@@ -73,7 +89,7 @@ class Replying:
         A failure is told to the client; it does not end the turn.
         """
         try:
-            await self._speaking.run()
+            await guarded(self._circuits.synthesizer, "speech_failed", SPEECH, self._speaking.run)
         except ProviderError as error:
             self.speech_failed = True
             self._outbox.error(error)
@@ -89,32 +105,49 @@ class Replying:
         """
         splitter = ClauseSplitter()
         try:
-            while True:
-                try:
-                    await self._stream(prompt, splitter)
-                    break
-                except ProviderError as error:
-                    delay = None if self.text else self._schedule.delay_after(error)
-                    if delay is None:
-                        raise
-                    await asyncio.sleep(delay)
+            await guarded(
+                self._circuits.responder,
+                "reply_failed",
+                MODEL,
+                lambda: self._answer_with_retries(prompt, splitter),
+            )
         finally:
             self._say(splitter.flush())
             self._speaking.clauses.close()
 
-    async def _stream(self, prompt: Prompt, splitter: ClauseSplitter) -> None:
+    async def _answer_with_retries(self, prompt: Prompt, splitter: ClauseSplitter) -> None:
+        while True:
+            try:
+                return await self._answer(prompt, splitter)
+            except ProviderError as error:
+                delay = None if self.text else self._schedule.delay_after(error)
+                if delay is None:
+                    raise
+                await asyncio.sleep(delay)
+
+    async def _answer(self, prompt: Prompt, splitter: ClauseSplitter) -> None:
         self._timings.mark("requested", time.monotonic())
-        async with contextlib.aclosing(self._responder.reply(prompt, self._asked)) as deltas:
-            async for delta in deltas:
-                self._add(delta[: MAX_REPLY_CHARS - len(self.text)], splitter)
-                if len(self.text) >= MAX_REPLY_CHARS:
-                    break
+        self._owed.set()
+
+        async def attempt(claim: Claim) -> None:
+            async with contextlib.aclosing(self._responder.reply(prompt, self._asked)) as deltas:
+                async for delta in deltas:
+                    if not claim():
+                        return
+                    self._add(delta[: MAX_REPLY_CHARS - len(self.text)], splitter)
+                    if len(self.text) >= MAX_REPLY_CHARS:
+                        return
+
+        await hedged(attempt, self._owed, self._hedge_after_s, self._on_hedge)
         if not self.text.strip():
             raise ProviderError(
                 "reply_failed",
                 "The language model had nothing to say. Ask again in other words.",
                 kind="timeout",
             )
+
+    def _on_hedge(self) -> None:
+        self._hedges += 1
 
     def _add(self, delta: str, splitter: ClauseSplitter) -> None:
         now = time.monotonic()

@@ -37,6 +37,7 @@ class Deployment:
 
     Attributes:
         provider_timeout_s: how long a provider may stay silent before its call has failed.
+        hedge_after_s: how long until a provider that stalls is asked a second time, beside.
         listen_timeout_s: how long a spoken turn may go without audio before it counts as over.
         session_idle_s: how long a session can be resumed after its last turn.
         history_messages: how many earlier messages the responder is given.
@@ -54,7 +55,8 @@ class Deployment:
     system_prompt: str = DEFAULT_SYSTEM_PROMPT
     reply_format: AudioFormat = "pcm_24000"
     defaults: Settings = DEFAULT_SETTINGS
-    provider_timeout_s: float = 10.0
+    provider_timeout_s: float = 8.0
+    hedge_after_s: float = 2.0
     listen_timeout_s: float = 8.0
     session_idle_s: int = 24 * 3600
     history_messages: int = 40
@@ -91,7 +93,8 @@ class Deployment:
                     style="",
                 )
             ),
-            provider_timeout_s=read.number("PROVIDER_TIMEOUT_SECONDS", 10.0),
+            provider_timeout_s=read.number("PROVIDER_TIMEOUT_SECONDS", 8.0),
+            hedge_after_s=read.number("HEDGE_AFTER_SECONDS", 2.0),
             listen_timeout_s=read.number("LISTEN_TIMEOUT_SECONDS", 8.0),
             session_idle_s=int(read.number("SESSION_IDLE_HOURS", 24.0) * 3600),
             history_messages=int(read.number("HISTORY_MESSAGES", 40)),

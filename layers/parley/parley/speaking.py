@@ -9,9 +9,11 @@ from collections.abc import Callable
 from parley.backoff import RetrySchedule
 from parley.errors import ProviderError
 from parley.feed import Feed
+from parley.hedging import Claim, hedged
 from parley.protocol import AudioFormat, Settings
 from parley.providers import failure
 from parley.speech import SpeechPiece, SpeechStream, Synthesizer
+from parley.tasks import Tasks
 
 
 class Speaking:
@@ -19,6 +21,7 @@ class Speaking:
 
     Args:
         timeout_s: how long the synthesizer may stay silent when something is owed.
+        hedge_after_s: how long until a second stream is opened beside a silent one.
         on_audio: told every piece of audio, in order.
     """
 
@@ -29,21 +32,25 @@ class Speaking:
         settings: Settings,
         *,
         timeout_s: float,
+        hedge_after_s: float,
         on_audio: Callable[[SpeechPiece], None],
     ) -> None:
         self._synthesizer = synthesizer
         self._format: AudioFormat = audio_format
         self._settings = settings
         self._timeout_s = timeout_s
+        self._hedge_after_s = hedge_after_s
         self._on_audio = on_audio
         self._schedule = RetrySchedule()
+        self._owed = asyncio.Event()
         self._sounded = False
+        self.hedges = 0
         self.clauses: Feed[str] = Feed()
 
     @property
     def retries(self) -> int:
         """How often the synthesizer was tried again."""
-        return self._schedule.retries
+        return self._schedule.retries + self.hedges
 
     async def run(self) -> None:
         """Connect at once, speak the clauses as they come, end when all have been spoken.
@@ -51,22 +58,34 @@ class Speaking:
         Raises:
             ProviderError: `speech_failed`; never tried again after the first sound.
         """
-        while True:
-            try:
-                return await self._attempt()
-            except ProviderError as error:
-                delay = None if self._sounded else self._schedule.delay_after(error)
-                if delay is None:
-                    raise
-                await asyncio.sleep(delay)
+        async with Tasks() as tasks:
+            tasks.start(self._wait_for_a_clause())
+            while True:
+                try:
+                    return await hedged(
+                        self._attempt, self._owed, self._hedge_after_s, self._on_hedge
+                    )
+                except ProviderError as error:
+                    delay = None if self._sounded else self._schedule.delay_after(error)
+                    if delay is None:
+                        raise
+                    await asyncio.sleep(delay)
 
-    async def _attempt(self) -> None:
+    def _on_hedge(self) -> None:
+        self.hedges += 1
+
+    async def _wait_for_a_clause(self) -> None:
+        async for _ in self.clauses:
+            self._owed.set()
+            return
+
+    async def _attempt(self, claim: Claim) -> None:
         stream = await self._synthesizer.open(self._format, self._settings)
         try:
             async with asyncio.timeout(None) as deadline:
                 sending = asyncio.create_task(self._send(stream, deadline))
                 try:
-                    await self._receive(stream, deadline)
+                    await self._receive(stream, deadline, claim)
                 finally:
                     sending.cancel()
                     with contextlib.suppress(asyncio.CancelledError, ProviderError):
@@ -84,8 +103,10 @@ class Speaking:
         await stream.finish()
         self._expect_audio(deadline)
 
-    async def _receive(self, stream: SpeechStream, deadline: asyncio.Timeout) -> None:
+    async def _receive(self, stream: SpeechStream, deadline: asyncio.Timeout, claim: Claim) -> None:
         async for piece in stream.pieces():
+            if not claim():
+                return
             self._sounded = True
             self._on_audio(piece)
             if self.clauses.closed:

@@ -10,37 +10,32 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
-from parley.errors import ConnectionGone, ParleyError, TurnTimeout
+from parley.circuit import Circuits, guarded
+from parley.connections import Address
+from parley.delivering import Delivering
+from parley.errors import ConnectionGone, ParleyError, TurnTimeout, internal_error
 from parley.hearing import Hearing
 from parley.history import History
+from parley.inbox import InterruptEntry, ResumeEntry
 from parley.invocation import TurnRequest
-from parley.items import Session
+from parley.items import Claim, Session
 from parley.keeping import Keeping
 from parley.listening import Listening
-from parley.outbox import Outbox
+from parley.outbox import Numbered, Outbox
 from parley.posting import Post, Poster
-from parley.protocol import (
-    Audio,
-    Message,
-    Metrics,
-    ReplyText,
-    ServerEvent,
-    Settings,
-    TurnEndReason,
-)
+from parley.protocol import Audio, Message, Metrics, ReplyText, Settings, TurnEndReason
 from parley.replying import Replying
 from parley.responders import Prompt, Responder
 from parley.settings import Deployment
 from parley.speech import Synthesizer, Transcriber, TranscriptPiece
 from parley.store import Store
 from parley.tasks import Tasks, cancelled
-from parley.timings import Timings, monotonic_at
+from parley.timings import Timings
+from parley.turns import RENEW_S, Turns
 from parley.watching import Watching
 from parley.words import heard_text
 
@@ -54,15 +49,18 @@ class Services:
 
     Attributes:
         log: told about trouble that the client is not; takes an event name and fields.
+        circuits: what is known of the providers' health in this environment.
     """
 
     store: Store
+    turns: Turns
     history: History
     transcriber: Transcriber
     responder: Responder
     synthesizer: Synthesizer
     deployment: Deployment
     log: Callable[[str, dict[str, Any]], None]
+    circuits: Circuits = field(default_factory=Circuits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,114 +70,151 @@ class Outcome:
     reason: TurnEndReason
     metrics: Metrics
     error: ParleyError | None = None
+    delivered: bool = True
+    """Whether the client has acknowledged all of it."""
 
 
 class Turn:
-    """One turn of one session.
+    """One attempt at one turn of one session.
 
     Args:
-        post: sends a frame to the turn's connection.
+        claim: which attempt it is.
+        owner: names this invocation.
+        session: the session as it was when the turn began.
+        history: its messages.
+        post: sends a frame to a connection.
         remaining_s: how much of the invocation's time is left.
         cold: whether the environment is fresh.
+        timings: begun when the turn was.
     """
 
     def __init__(
         self,
         request: TurnRequest,
+        claim: Claim,
+        owner: str,
+        session: Session,
+        history: list[Message],
         services: Services,
         post: Post,
         *,
         remaining_s: Callable[[], float],
         cold: bool,
+        timings: Timings,
     ) -> None:
         self._request = request
+        self._claim = claim
+        self._owner = owner
+        self._session = session
+        self._history = [m for m in history if m.turn_id != request.turn_id]
         self._services = services
         self._remaining_s = remaining_s
         self._cold = cold
-        self._timings = Timings()
-        self._outbox = Outbox(request.turn_id, services.deployment.reply_format)
+        self._timings = timings
+        self._outbox = Outbox(request.turn_id, services.deployment.reply_format, claim.attempt)
         self._post = post
-        self._poster = Poster(self._outbox, self._post_frame, self._on_posted)
-        self._keeping = Keeping(services.store, request, services.log)
+        address = Address(session.endpoint, session.connection_id)
+        self._poster = Poster(self._outbox, self._post_frame, address, self._on_posted)
+        self._keeping = Keeping(
+            services.store, services.turns, request, owner, claim.started_ms, services.log
+        )
         self._watching = self._inbox()
         self._hearing: Hearing | None = None
         self._replying: Replying | None = None
         self._user_text = ""
         self._asked = asyncio.Event()
-        if not request.spoken:
-            self._timings.mark("received", monotonic_at(request.received_at_ms))
-            self._timings.mark("started", time.monotonic())
+        self._superseded: asyncio.Future[None] = asyncio.Future()
 
     def _inbox(self) -> Watching:
         request, services = self._request, self._services
         silence_s = services.deployment.listen_timeout_s
         return Watching(
-            functools.partial(services.store.read_inbox, request.session_id, request.turn_id),
+            functools.partial(services.turns.read_inbox, request.session_id, request.turn_id),
             Listening(silence_s, time.monotonic()) if request.spoken else None,
             self._timings,
             tell=self._tell,
+            moved=self._on_moved,
             log=services.log,
         )
 
-    async def run(self, owner: str) -> Outcome | None:
-        """Run the turn to its end; None if another invocation runs it or its session is over.
-
-        Args:
-            owner: names this invocation in the claim.
-        """
-        store, request = self._services.store, self._request
-        claimed, read = await asyncio.gather(
-            asyncio.to_thread(store.claim_turn, request.session_id, request.turn_id, owner),
-            asyncio.to_thread(self._services.history.read, request.session_id),
-            return_exceptions=True,  # neither is left running when the other fails
-        )
-        for failed in (claimed, read):
-            if isinstance(failed, Exception):
-                return await self._refuse(self._internal(failed))
-            if isinstance(failed, BaseException):
-                raise failed
-        assert not isinstance(read, BaseException)
-        session, history = read
-        if not claimed:
-            return None
-        if session is None or session.status != "active":
-            return await self._refuse(
-                ParleyError(
-                    "session_not_found",
-                    "This session is over. Open a new connection and send init.",
-                )
-            )
-        conversing = asyncio.create_task(self._converse(session, history))
+    async def run(self) -> Outcome | None:
+        """Run the turn to its end; None if somebody else has ended it or runs it."""
+        if self._claim.attempt > 1:
+            await self._forget_what_was_told()
+        conversing = asyncio.create_task(self._converse())
         posting = asyncio.create_task(self._poster.run())
-        tending = asyncio.create_task(self._tend(session, history))
+        tending = asyncio.create_task(self._tend())
+        renewing = asyncio.create_task(self._renew_lease())
         try:
-            reason, failure = await self._until_stopped(conversing)
-            return await self._finish(reason, failure)
+            ended = await self._until_stopped(conversing)
+            return None if ended is None else await self._finish(*ended)
         finally:
-            await cancelled(posting, tending)
+            await cancelled(posting, tending, renewing)
             await self._keeping.settled()
 
-    async def _tend(self, session: Session, history: list[Message]) -> None:
+    async def _forget_what_was_told(self) -> None:
+        request = self._request
+        await asyncio.to_thread(
+            self._services.turns.clear_controls,
+            request.session_id,
+            request.turn_id,
+            request.received_at_ms,
+        )
+
+    async def _tend(self) -> None:
         """Watch the inbox and write down what happened, but not before the model was asked:
         until then, all the time there is belongs to the first sound."""
         if not self._request.spoken:
             await self._asked.wait()
-        self._keeping.newest_turn(session, history)
+        self._keeping.newest_turn(self._history, self._on_noted)
         await self._watching.run()
+
+    async def _renew_lease(self) -> None:
+        request, turns = self._request, self._services.turns
+        while True:
+            await asyncio.sleep(RENEW_S)
+            try:
+                ours = await asyncio.to_thread(
+                    turns.renew_lease, request.session_id, request.turn_id, self._owner
+                )
+            except Exception as error:  # the next renewal makes up for it
+                self._log("lease_not_renewed", {"error": type(error).__name__})
+                continue
+            if not ours:
+                self._superseded.set_result(None)
+                return
 
     def _on_asked(self) -> None:
         if not self._asked.is_set():
             self._asked.set()
             self._keeping.user(self._user_text)
 
+    def _on_noted(self, session: Session | None) -> None:
+        """This is the newest turn now, or a newer one has come already."""
+        if session is None:
+            if not self._watching.interrupt.done():
+                self._watching.interrupt.set_result(InterruptEntry(None))
+            return
+        address = Address(session.endpoint, session.connection_id)
+        if address != self._poster.address:
+            self._poster.move(address, 0)
+
+    def _on_moved(self, resume: ResumeEntry) -> None:
+        """The session goes on over another connection."""
+        received = resume.seq if resume.attempt == self._claim.attempt else 0
+        self._poster.move(Address(resume.endpoint, resume.connection_id), received)
+
     # --- the conversation -------------------------------------------------------
 
     async def _until_stopped(
         self, conversing: asyncio.Task[None]
-    ) -> tuple[TurnEndReason, ParleyError | None]:
+    ) -> tuple[TurnEndReason, ParleyError | None] | None:
         budget = max(0.1, self._remaining_s() - ENDING_MARGIN_S)
-        stops: set[asyncio.Future[Any]] = {conversing, self._watching.interrupt}
+        stops: set[asyncio.Future[Any]] = {conversing, self._watching.interrupt, self._superseded}
         await asyncio.wait(stops, timeout=budget, return_when=asyncio.FIRST_COMPLETED)
+        if self._superseded.done():
+            await cancelled(conversing)
+            return None
         if self._watching.interrupt.done():
             await cancelled(conversing)
             return "interrupted", None
@@ -191,11 +226,11 @@ class Turn:
         except ParleyError as error:
             return "failed", error
         except Exception as error:
-            return "failed", self._internal(error)
+            return "failed", internal_error(error, self._log)
         return "completed", None
 
-    async def _converse(self, session: Session, history: list[Message]) -> None:
-        settings = self._services.deployment.defaults.merged_with(session.settings)
+    async def _converse(self) -> None:
+        settings = self._services.deployment.defaults.merged_with(self._session.settings)
         replying = self._replying = Replying(
             self._services.responder,
             self._services.synthesizer,
@@ -203,8 +238,10 @@ class Turn:
             self._outbox,
             self._timings,
             timeout_s=self._services.deployment.provider_timeout_s,
+            hedge_after_s=self._services.deployment.hedge_after_s,
             changed=self._poster.wake,
             asked=self._on_asked,
+            circuits=self._services.circuits,
         )
         async with Tasks() as tasks:
             speaking = tasks.start(self._speak(replying))
@@ -214,7 +251,7 @@ class Turn:
             else:
                 self._user_text = self._request.text or ""
             try:
-                await replying.think(self._prompt(settings, history))
+                await replying.think(self._prompt(settings))
             except ParleyError:
                 if replying.text:  # what has been said is spoken to its end
                     await speaking
@@ -237,9 +274,15 @@ class Turn:
             str(settings.language or ""),
             self._request.endpointing,
             timeout_s=deployment.provider_timeout_s,
+            hedge_after_s=deployment.hedge_after_s,
             on_partial=self._on_partial,
         )
-        text = await self._hearing.transcript()
+        text = await guarded(
+            self._services.circuits.transcriber,
+            "transcription_failed",
+            "Speech recognition",
+            self._hearing.transcript,
+        )
         now = time.monotonic()
         self._watching.heard_the_end()
         self._timings.mark("received", now)
@@ -263,15 +306,15 @@ class Turn:
         self._outbox.transcript(piece.text, final=False)
         self._poster.wake()
 
-    def _prompt(self, settings: Settings, history: list[Message]) -> Prompt:
+    def _prompt(self, settings: Settings) -> Prompt:
         instructions = self._services.deployment.system_prompt
         if settings.style:
             instructions += f"\n\nHow to reply: {settings.style}"
-        return Prompt(instructions, history, self._user_text)
+        return Prompt(instructions, self._history, self._user_text)
 
     # --- the end --------------------------------------------------------------------
 
-    async def _finish(self, reason: TurnEndReason, error: ParleyError | None) -> Outcome:
+    async def _finish(self, reason: TurnEndReason, error: ParleyError | None) -> Outcome | None:
         replying = self._replying
         said = replying.text if replying else ""
         words = replying.words if replying else []
@@ -285,6 +328,8 @@ class Turn:
         self._timings.mark("ended", time.monotonic())
         metrics, heard = self._metrics(), self._heard()
         await self._keeping.reply(reason, said, heard, words, metrics)
+        if self._keeping.superseded:
+            return None
         if reason == "completed":
             # An interruption before this look is ours to honour; one after it finds the turn
             # finished, and the message function honours it.
@@ -293,8 +338,25 @@ class Turn:
                 reason, heard = "interrupted", self._heard()
                 if heard is not None:
                     await self._keeping.heard(heard)
-        await self._poster.post(self._outbox.end(reason, said, metrics, heard))
-        return Outcome(reason, metrics, error)
+        self._outbox.end(reason, said, metrics, heard, error)
+        return Outcome(reason, metrics, error, delivered=await self._delivered())
+
+    async def _delivered(self) -> bool:
+        delivering = Delivering(
+            self._request,
+            self._claim,
+            self._outbox,
+            self._poster,
+            self._watching,
+            self._services.store,
+            self._services.turns,
+            remaining_s=self._remaining_s,
+        )
+        try:
+            return await delivering.finish()
+        except Exception as error:
+            self._log("undelivered_not_kept", {"error": type(error).__name__})
+            return False
 
     def _heard(self) -> str | None:
         """What of the reply was heard, if it was interrupted and that can be known."""
@@ -305,26 +367,6 @@ class Turn:
         if played_ms is None or untimed or self._replying.speech_failed:
             return None
         return heard_text(self._replying.words, played_ms)
-
-    async def _refuse(self, error: ParleyError) -> Outcome:
-        """End a turn that never began."""
-        self._outbox.drop_unsent()
-        self._outbox.error(error)
-        event = self._outbox.next(time.monotonic())
-        if event is not None:
-            await self._poster.post(event)
-        metrics = Metrics(cold=self._cold)
-        await self._poster.post(self._outbox.end("failed", "", metrics))
-        return Outcome("failed", metrics, error)
-
-    def _internal(self, error: Exception) -> ParleyError:
-        # Where, not what: a message may hold what the user said.
-        places = traceback.extract_tb(error.__traceback__)
-        where = [f"{Path(place.filename).name}:{place.lineno} {place.name}" for place in places]
-        self._log("turn_failed", {"error": type(error).__name__, "where": where[-5:]})
-        return ParleyError(
-            "internal", "Something went wrong on our side. Try again.", retryable=True
-        )
 
     def _metrics(self) -> Metrics:
         metrics = self._timings.metrics()
@@ -339,17 +381,17 @@ class Turn:
         metrics.connection_reused = self._services.responder.connection_reused
         return metrics
 
-    async def _post_frame(self, frame: bytes) -> None:
+    async def _post_frame(self, address: Address, frame: bytes) -> None:
         """Post a frame; one that fails in a way nobody thought of is one that never arrives."""
         try:
-            await self._post(frame)
+            await self._post(address, frame)
         except ConnectionGone:
             raise
         except Exception as error:
             self._log("post_failed", {"error": type(error).__name__})
             raise ConnectionGone from None
 
-    def _on_posted(self, event: ServerEvent) -> None:
+    def _on_posted(self, event: Numbered) -> None:
         if isinstance(event, ReplyText):
             self._timings.mark("first_text_posted", time.monotonic())
         elif isinstance(event, Audio):

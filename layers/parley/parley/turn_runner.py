@@ -7,20 +7,21 @@ loop it was opened on. It only runs during an invocation: Lambda freezes the res
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 
+from parley.connections import Address
 from parley.environment import Environment
 from parley.history import History
 from parley.invocation import TurnRequest
 from parley.keys import Keys
+from parley.opening import run_turn
 from parley.responders.openai_chat import OpenAIChat
 from parley.speech.elevenlabs_synthesizer import ElevenLabsSynthesizer
 from parley.speech.elevenlabs_transcriber import ScribeTranscriber
-from parley.turn import Outcome, Services, Turn
+from parley.turn import Outcome, Services
 
 
 class TurnRunner:
@@ -54,21 +55,21 @@ class TurnRunner:
     async def _run(
         self, request: TurnRequest, owner: str, remaining_ms: Callable[[], int], *, cold: bool
     ) -> Outcome | None:
-        post_now = functools.partial(
-            self._environment.connections.post, request.endpoint, request.connection_id
-        )
+        connections = self._environment.connections
 
-        async def post(frame: bytes) -> None:
-            await asyncio.to_thread(post_now, frame)
+        async def post(address: Address, frame: bytes) -> None:
+            await asyncio.to_thread(
+                connections.post, address.endpoint, address.connection_id, frame
+            )
 
-        turn = Turn(
+        return await run_turn(
             request,
             self._services,
             post,
+            owner,
             remaining_s=lambda: remaining_ms() / 1000,
             cold=cold,
         )
-        return await turn.run(owner)
 
 
 def _services(environment: Environment, log: Callable[[str, dict[str, Any]], None]) -> Services:
@@ -80,6 +81,7 @@ def _services(environment: Environment, log: Callable[[str, dict[str, Any]], Non
     timeout_s = deployment.provider_timeout_s
     return Services(
         store=environment.store,
+        turns=environment.turns,
         history=History(environment.store, deployment.history_messages),
         transcriber=ScribeTranscriber(
             deployment.elevenlabs_base_url,

@@ -9,7 +9,14 @@ from typing import Any
 
 from parley.errors import ParleyError
 from parley.feed import Feed
-from parley.inbox import ChunkEntry, EndEntry, InboxEntry, InterruptEntry
+from parley.inbox import (
+    AckEntry,
+    ChunkEntry,
+    EndEntry,
+    InboxEntry,
+    InterruptEntry,
+    ResumeEntry,
+)
 from parley.listening import Listening
 from parley.timings import Timings, monotonic_at
 
@@ -26,6 +33,7 @@ class Watching:
         read: reads the inbox from a chunk's number on; blocking, run in a thread.
         listening: of a spoken turn; None for a typed one.
         tell: takes what the client should be told.
+        moved: told when the session has moved to another connection.
         log: told about trouble; takes an event name and fields.
     """
 
@@ -36,14 +44,21 @@ class Watching:
         timings: Timings,
         *,
         tell: Callable[[ParleyError], None],
+        moved: Callable[[ResumeEntry], None],
         log: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._read = read
         self._listening = listening
         self._timings = timings
         self._tell = tell
+        self._moved = moved
+        self._resumed_at_ms = 0
         self._log = log
         self._failed = 0
+        self.acknowledged_seq = 0
+        """Everything up to it has arrived, as the client says."""
+        self.news = asyncio.Event()
+        """Set when the client has acknowledged something or moved."""
         self.audio: Feed[bytes] = Feed()
         self.interrupt: asyncio.Future[InterruptEntry] = asyncio.Future()
 
@@ -83,6 +98,15 @@ class Watching:
         if isinstance(entry, InterruptEntry):
             if not self.interrupt.done():
                 self.interrupt.set_result(entry)
+        elif isinstance(entry, AckEntry):
+            if entry.seq > self.acknowledged_seq:
+                self.acknowledged_seq = entry.seq
+                self.news.set()
+        elif isinstance(entry, ResumeEntry):
+            if entry.resumed_at_ms > self._resumed_at_ms:
+                self._resumed_at_ms = entry.resumed_at_ms
+                self._moved(entry)
+                self.news.set()
         elif self._listening is None:
             return
         elif isinstance(entry, EndEntry):

@@ -7,7 +7,7 @@ async with Conversation.connect("ws://localhost:3001/dev") as conversation:
     print(reply.text)
 """
 
-from parley_client.conversation import Conversation, Timeouts
+from parley_client.conversation import Conversation
 from parley_client.errors import (
     AnswerTimeout,
     BadAudio,
@@ -19,7 +19,11 @@ from parley_client.errors import (
     HandshakeRefused,
     ParleyClientError,
     ProtocolViolation,
+    QueueFull,
+    ReconnectFailed,
     ServerError,
+    SessionLost,
+    SessionReplaced,
     TurnFailed,
 )
 from parley_client.messages import (
@@ -28,6 +32,7 @@ from parley_client.messages import (
     Limits,
     Metrics,
     ReplyText,
+    Restarted,
     Settings,
     Transcript,
     TurnEnd,
@@ -35,6 +40,8 @@ from parley_client.messages import (
     UnknownEvent,
     Word,
 )
+from parley_client.notices import Notice, SessionRenewed, State, StateChanged
+from parley_client.options import Reconnect, Timeouts
 from parley_client.reply import Reply, Timings
 from parley_client.turn import Turn
 
@@ -52,12 +59,22 @@ __all__ = [
     "HandshakeRefused",
     "Limits",
     "Metrics",
+    "Notice",
     "ParleyClientError",
     "ProtocolViolation",
+    "QueueFull",
+    "Reconnect",
+    "ReconnectFailed",
     "Reply",
     "ReplyText",
+    "Restarted",
     "ServerError",
+    "SessionLost",
+    "SessionRenewed",
+    "SessionReplaced",
     "Settings",
+    "State",
+    "StateChanged",
     "Timeouts",
     "Timings",
     "Transcript",

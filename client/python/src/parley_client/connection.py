@@ -1,15 +1,18 @@
 """One WebSocket connection: opened with readable errors, closed with a reason.
 
-It carries messages and events and knows nothing of sessions and turns; a
-conversation that reconnects opens a new one of these.
+It carries messages and events and knows nothing of sessions and turns; a link
+that comes back opens a new one of these.
 """
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import ipaddress
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -24,8 +27,17 @@ from websockets.exceptions import (
 )
 
 from parley_client.decoding import decode
-from parley_client.errors import BadInput, ConnectFailed, ConnectionLost, HandshakeRefused
+from parley_client.errors import (
+    BadInput,
+    ConnectFailed,
+    ConnectionLost,
+    HandshakeRefused,
+    ParleyClientError,
+)
 from parley_client.messages import ServerEvent, encode
+
+UrlSource: TypeAlias = str | Callable[[], str | Awaitable[str]]
+"""A URL, or who is asked for it before each attempt, since a token in it may expire."""
 
 MAX_EVENT_BYTES = 1_048_576
 """Eight times what API Gateway lets a server send in one message (128 KB)."""
@@ -41,13 +53,14 @@ class Connection:
         self.url = url
 
     @classmethod
-    async def open(cls, url: str, timeout_s: float) -> Connection:
+    async def open(cls, source: UrlSource, timeout_s: float) -> Connection:
         """Connect.
 
         Raises:
             BadInput: that is no WebSocket URL.
             ConnectFailed: nobody answered, or somebody else did (`HandshakeRefused`).
         """
+        url = await _ask_for_url(source, timeout_s)
         host = _host_of(url)
         shown = _without_query(url)
         try:
@@ -70,7 +83,11 @@ class Connection:
             raise BadInput(f"{shown} cannot be connected to: {invalid}.") from None
         except ProxyError as failed:
             raise ConnectFailed(f"The proxy in the way to {shown} refused: {failed}.") from None
-        except (InvalidMessage, InvalidHandshake, EOFError):
+        except (InvalidMessage, InvalidHandshake, EOFError) as failed:
+            if isinstance(failed.__cause__ or failed, EOFError):
+                raise ConnectFailed(
+                    f"{shown} closed the connection before it had answered."
+                ) from None
             raise ConnectFailed(
                 f"What answers at {shown} is not a WebSocket server. Check the URL and its port.",
                 retryable=False,
@@ -92,24 +109,46 @@ class Connection:
         except ConnectionClosed as closed:
             raise _lost(closed) from None
 
-    async def events(self) -> AsyncIterator[ServerEvent]:
-        """Everything the server sends, until the connection closes.
+    async def receive(self) -> ServerEvent | None:
+        """The next event; None for one that this client is too old to know.
 
         Raises:
-            ConnectionLost: always, at the end.
+            ConnectionLost: there will be none.
             ProtocolViolation: the server sent what is no event.
         """
         try:
-            while True:
-                event = decode(await self._socket.recv())
-                if event is not None:
-                    yield event
+            return decode(await self._socket.recv())
         except ConnectionClosed as closed:
             raise _lost(closed) from None
+
+    def abandon(self) -> None:
+        """Let go of it without a goodbye: the other end is thought to be gone."""
+        self._socket.transport.abort()
 
     async def close(self) -> None:
         """Close it; harmless when it has closed already."""
         await self._socket.close()
+
+
+async def _ask_for_url(source: UrlSource, timeout_s: float) -> str:
+    if isinstance(source, str):
+        return source
+    try:
+        url = source()
+        if inspect.isawaitable(url):
+            async with asyncio.timeout(timeout_s):
+                url = await url
+    except ParleyClientError:
+        raise
+    except TimeoutError:
+        raise ConnectFailed(
+            f"The URL to connect to was not known within {timeout_s:g} s."
+        ) from None
+    except Exception as theirs:  # whatever it asks may be back by the next attempt
+        raise ConnectFailed(f"Asking for the URL to connect to failed: {theirs!r}.") from theirs
+    if not isinstance(url, str):
+        raise BadInput(f"The URL to connect to must be a str, not {type(url).__name__}.")
+    return url
 
 
 def _host_of(url: str) -> str:

@@ -1,33 +1,25 @@
-"""A conversation with a Parley API: one session over one connection.
+"""A conversation with a Parley API: one session, over as many connections as it takes.
 
     async with Conversation.connect("ws://localhost:3001/dev") as conversation:
         reply = await conversation.say("What is the tallest mountain?")
 
-The connection is opened once and its loss is an error. What a return would need
-is kept here (`session_id`, `resume_token`) and in each turn (`received_seq`).
+This is what an application sees. `Link` keeps the session reachable and `Turns`
+keeps the books; here is what can be said, and whether it may be.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from collections import deque
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
 from types import TracebackType
 
 from parley_client.audio import BYTES_PER_SAMPLE, PcmSource, chunks, in_real_time, sample_rate_hz
-from parley_client.connection import Connection
-from parley_client.errors import (
-    BadAudio,
-    BadInput,
-    ConversationClosed,
-    ParleyClientError,
-)
+from parley_client.connection import UrlSource
+from parley_client.errors import BadAudio, BadInput, ConversationClosed
 from parley_client.link import Link
 from parley_client.messages import (
-    PROTOCOL_VERSION,
     AudioFormat,
     ConfigUpdated,
     Endpointing,
@@ -38,26 +30,15 @@ from parley_client.messages import (
     Ready,
     SessionEnded,
     Settings,
-    TurnEnd,
-    TurnEvent,
     encode,
 )
+from parley_client.notices import OnNotice, State
+from parley_client.options import Reconnect, Timeouts
+from parley_client.session import Session
 from parley_client.speaking import Speech
 from parley_client.turn import Turn
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """How long the client waits, in seconds."""
-
-    connect_s: float = 15.0
-    """For the handshake, and again for `ready`: room for a cold start."""
-    request_s: float = 15.0
-    """For the answer to `config`, `ping` and `end`."""
-    answer_s: float | None = 60.0
-    """Between two events of a turn once the utterance has ended; None waits for ever."""
-    gap_s: float = 3.0
-    """For an event that later ones have overtaken."""
+from parley_client.turns import Turns
+from parley_client.utterance import Utterance
 
 
 class Conversation:
@@ -67,41 +48,69 @@ class Conversation:
     the connection.
     """
 
-    def __init__(self, connection: Connection, timeouts: Timeouts) -> None:
-        self._link = Link(connection, self)
+    def __init__(
+        self,
+        url: UrlSource,
+        settings: Message,
+        *,
+        heartbeat_s: float | None,
+        timeouts: Timeouts,
+        reconnect: Reconnect,
+        on_notice: OnNotice | None,
+    ) -> None:
         self._timeouts = timeouts
-        self._turns: dict[str, Turn] = {}
-        self._speeches: dict[str, Speech] = {}
-        self._acks: set[asyncio.Task[None]] = set()
-        self._latest: Turn | None = None
-        self._ready: Ready | None = None
-        self._settings = Settings()
-        self.errors: deque[Error] = deque(maxlen=32)
-        """The latest errors that belong to no turn and no request."""
+        self._session = Session(settings)
+        self._turns = Turns(timeouts, reconnect)
+        self._link = Link(
+            url,
+            self._session,
+            self._turns,
+            policy=reconnect,
+            timeouts=timeouts,
+            heartbeat_s=heartbeat_s,
+            on_notice=on_notice,
+        )
+        self._turns.attach(self._link)
 
     @classmethod
     def connect(
         cls,
-        url: str,
+        url: UrlSource,
         settings: Settings | Mapping[str, object] | None = None,
         *,
         heartbeat_s: float | None = 240.0,
         timeouts: Timeouts | None = None,
+        reconnect: Reconnect | None = None,
+        on_notice: OnNotice | None = None,
     ) -> Connecting:
         """Open a session: `async with Conversation.connect(url) as c`, or `await` it.
 
         Args:
-            url: `ws://` or `wss://`, with the stage as its path.
+            url: `ws://` or `wss://`, with the stage as its path; or a function,
+                `async` or not, that is asked for it at each attempt.
             settings: voice, language, speed, stability, style.
-            heartbeat_s: how often to ping; API Gateway closes after 10 idle
-                minutes. None never does.
+            heartbeat_s: how long the connection may be idle before a ping; API
+                Gateway closes after 10 minutes. None never pings.
             timeouts: how long to wait for what.
+            reconnect: how to survive the loss of the connection.
+            on_notice: told of the connection's states; it must not block.
 
         Raises:
             ConnectFailed: nothing usable answers there (when entered or awaited).
             ServerError: the server refuses the session or a setting (likewise).
         """
-        return Connecting(cls, url, settings, heartbeat_s, timeouts or Timeouts())
+
+        def make() -> Conversation:
+            return cls(
+                url,
+                _settings_json(settings or {}),
+                heartbeat_s=heartbeat_s,
+                timeouts=timeouts or Timeouts(),
+                reconnect=reconnect or Reconnect(),
+                on_notice=on_notice,
+            )
+
+        return Connecting(make)
 
     @property
     def session_id(self) -> str:
@@ -121,7 +130,17 @@ class Conversation:
     @property
     def settings(self) -> Settings:
         """Every setting in force."""
-        return self._settings
+        return self._session.settings
+
+    @property
+    def state(self) -> State:
+        """`connecting`, `ready`, `reconnecting` or `closed`."""
+        return self._link.state
+
+    @property
+    def errors(self) -> deque[Error]:
+        """The latest errors that belong to no turn and no request."""
+        return self._turns.errors
 
     @property
     def closed(self) -> bool:
@@ -136,9 +155,10 @@ class Conversation:
         Raises:
             BadInput: it is empty or too long.
         """
-        message: Message = {"type": "user_message", "turn_id": _new_turn_id(), "text": text}
+        utterance = Utterance.typed(_new_turn_id(), text)
+        message = utterance.opening()
         self._check_text(text, message)
-        turn = self._new_turn(str(message["turn_id"]), spoken=False)
+        turn = self._turns.begin(utterance)
 
         async def send() -> None:
             turn.utterance_ended()
@@ -176,18 +196,11 @@ class Conversation:
             raise BadAudio(
                 f"A chunk of {chunk_ms} ms cannot be sent: 1 to {longest_ms} ms of {format} can."
             )
-        turn = self._new_turn(_new_turn_id(), spoken=True)
-        start: Message = {
-            "type": "audio_start",
-            "turn_id": turn.turn_id,
-            "format": format,
-            "endpointing": endpointing,
-        }
+        turn = self._turns.begin(Utterance.spoken(_new_turn_id(), format, endpointing))
         cut = chunks(audio, chunk_bytes)
         paced = in_real_time(cut, rate_hz) if real_time else cut
         speech = Speech(turn, self._link.post, self.limits.max_chunks)
-        self._speeches[turn.turn_id] = speech
-        self._link.spawn(speech.send(start, paced), turn.fail)
+        self._link.spawn(speech.send(paced), turn.fail)
         return turn
 
     async def interrupt(self, played_ms: float | None = None) -> None:
@@ -196,8 +209,8 @@ class Conversation:
         None assumes that it was played as it came. A reply that has ended may
         be interrupted too, while its audio is still playing.
         """
-        if self._latest is not None:
-            await self._interrupt(self._latest, played_ms)
+        if self._turns.latest is not None:
+            await self._turns.interrupt(self._turns.latest, played_ms)
 
     # --- the session ------------------------------------------------------------
 
@@ -205,8 +218,8 @@ class Conversation:
         """Change settings from the next turn on; returns every setting in force."""
         message: Message = {"type": "config", "settings": _settings_json(settings)}
         answer = await self._link.request(message, ConfigUpdated, self._timeouts.request_s)
-        self._settings = answer.settings
-        return self._settings
+        self._session.configured(answer.settings)
+        return answer.settings
 
     async def ping(self) -> float:
         """Ask for a sign of life; returns the round trip in ms."""
@@ -217,12 +230,12 @@ class Conversation:
 
     async def end(self) -> None:
         """End the session and close the connection."""
-        if not self.closed:
-            try:
-                await asyncio.gather(*self._acks)
+        try:
+            if not self.closed:
+                await self._turns.acknowledged()
                 await self._link.request({"type": "end"}, SessionEnded, self._timeouts.request_s)
-            finally:
-                await self.close()
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         """Close the connection; the session stays as it is."""
@@ -242,21 +255,20 @@ class Conversation:
         else:
             await self.close()
 
-    # --- sending ----------------------------------------------------------------
+    # --- inside -----------------------------------------------------------------
 
     @property
     def _opened(self) -> Ready:
-        assert self._ready is not None, "made by `connect`, which waits for `ready`"
-        return self._ready
+        assert self._session.ready is not None, "made by `connect`, which waits for `ready`"
+        return self._session.ready
 
-    async def _open(self, settings: Message, heartbeat_s: float | None) -> None:
-        init: Message = {"type": "init", "protocol": PROTOCOL_VERSION}
-        if settings:
-            init["settings"] = settings
-        self._ready = await self._link.request(init, Ready, self._timeouts.connect_s)
-        self._settings = self._ready.settings
-        if heartbeat_s is not None:
-            self._link.spawn(self._link.beat(heartbeat_s, self._timeouts.request_s))
+    async def _open(self) -> Conversation:
+        try:
+            await self._link.start()
+        except BaseException:
+            await self.close()
+            raise
+        return self
 
     def _check_text(self, text: str, message: Message) -> None:
         if not text.strip():
@@ -277,109 +289,16 @@ class Conversation:
                 f"{self.limits.max_message_bytes:,} can be sent."
             )
 
-    def _new_turn(self, turn_id: str, *, spoken: bool) -> Turn:
-        self._link.check_open()
-        turn = Turn(
-            turn_id,
-            spoken=spoken,
-            interrupt=self._interrupt,
-            gap_timeout_s=self._timeouts.gap_s,
-            answer_timeout_s=self._timeouts.answer_s,
-        )
-        self._turns = {id_: each for id_, each in self._turns.items() if not each.done}
-        self._speeches = {id_: each for id_, each in self._speeches.items() if id_ in self._turns}
-        self._turns[turn_id] = self._latest = turn
-        return turn
-
-    async def _interrupt(self, turn: Turn, played_ms: float | None) -> None:
-        played_ms = turn.played_ms if played_ms is None else played_ms
-        await self._link.post(
-            {"type": "interrupt", "turn_id": turn.turn_id, "played_ms": round(played_ms, 1)}
-        )
-
-    # --- told by the link -------------------------------------------------------
-
-    def on_turn_event(self, event: TurnEvent) -> None:
-        """An event of a turn, or an error that answers no request."""
-        if event.seq is None or event.turn_id is None:
-            self._refused(event)
-        elif (turn := self._turns.get(event.turn_id)) is not None:
-            for each in turn.receive(event):
-                self._attend(turn, each)
-
-    def on_closed(self, reason: ParleyClientError) -> None:
-        """Nothing more will come."""
-        for turn in self._turns.values():
-            turn.fail(reason)
-
-    # --- receiving --------------------------------------------------------------
-
-    def _attend(self, turn: Turn, event: TurnEvent) -> None:
-        """Do what an event asks of the client."""
-        if isinstance(event, TurnEnd):
-            self._acks = {ack for ack in self._acks if not ack.done()}
-            self._acks.add(self._link.spawn(self._acknowledge(turn, event.seq)))
-        elif isinstance(event, Error) and event.code == "audio_gap" and turn.spoken:
-            speech = self._speeches[turn.turn_id]
-            self._link.spawn(speech.send_again(event.missing), turn.fail)
-
-    async def _acknowledge(self, turn: Turn, seq: int) -> None:
-        try:
-            await self._link.post({"type": "ack", "turn_id": turn.turn_id, "seq": seq})
-        except ParleyClientError:
-            return  # the reply is here; the server keeps its copy a little longer
-
-    def _refused(self, error: Error) -> None:
-        """An unnumbered error: find out whose it is."""
-        turn = self._turns.get(error.turn_id or "")
-        if turn is not None:
-            turn.refuse(error)
-            self._attend(turn, error)
-            return
-        self.errors.append(error)
-        if error.turn_id is None:
-            self._blame_a_turn(error)
-
-    def _blame_a_turn(self, error: Error) -> None:
-        """An error that names nothing is about a message just sent. A typed turn
-        without an event has sent one only; of a spoken turn's many, the loss of
-        a chunk mends itself, and the loss of its start shows as silence."""
-        for turn in self._turns.values():
-            if not turn.done and not turn.started:
-                if turn.spoken:
-                    turn.stray_error(error)
-                else:
-                    turn.refuse(error)
-                return
-
 
 class Connecting:
     """A conversation about to be opened: `await` it, or enter it."""
 
-    def __init__(
-        self,
-        conversation: type[Conversation],
-        url: str,
-        settings: Settings | Mapping[str, object] | None,
-        heartbeat_s: float | None,
-        timeouts: Timeouts,
-    ) -> None:
-        self._class = conversation
-        self._url = url
-        self._settings = _settings_json(settings or {})
-        self._heartbeat_s = heartbeat_s
-        self._timeouts = timeouts
+    def __init__(self, make: Callable[[], Conversation]) -> None:
+        self._make = make
         self._opened: Conversation | None = None
 
     async def _open(self) -> Conversation:
-        connection = await Connection.open(self._url, self._timeouts.connect_s)
-        conversation = self._class(connection, self._timeouts)
-        try:
-            await conversation._open(self._settings, self._heartbeat_s)
-        except BaseException:
-            await conversation.close()
-            raise
-        return conversation
+        return await self._make()._open()
 
     def __await__(self) -> Generator[object, None, Conversation]:
         return self._open().__await__()

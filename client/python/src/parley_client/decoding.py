@@ -16,6 +16,7 @@ from typing import Any, get_args
 
 from parley_client.errors import ProtocolViolation
 from parley_client.messages import (
+    GATEWAY_ERROR,
     Audio,
     AudioFormat,
     ConfigUpdated,
@@ -29,6 +30,7 @@ from parley_client.messages import (
     ReplyText,
     ServerEvent,
     SessionEnded,
+    SessionEndReason,
     Settings,
     Transcript,
     TurnEnd,
@@ -67,7 +69,7 @@ def _gateway_error(data: dict[str, Any]) -> Error:
     said = data["message"]
     request = f" (request {data['requestId']})" if isinstance(data.get("requestId"), str) else ""
     return Error(
-        code="gateway_error",
+        code=GATEWAY_ERROR,
         message=f"The API gateway answered “{said}”{request}; the function's log says why.",
         retryable=said != "Forbidden",  # no such route: it won't appear by asking again
     )
@@ -107,6 +109,13 @@ class _Fields:
     def optional_integer(self, name: str) -> int | None:
         return None if self.data.get(name) is None else self.integer(name)
 
+    def attempt(self) -> int:
+        """The attempt at a turn; absent for the first."""
+        attempt = self.optional_integer("attempt")
+        if attempt is not None and attempt < 1:
+            raise self.bad("attempt")
+        return attempt or 1
+
     def flag(self, name: str) -> bool:
         value = self.data.get(name)
         if not isinstance(value, bool):
@@ -141,22 +150,29 @@ def _parse(kind: str, at: _Fields) -> ServerEvent | None:
         case "pong":
             return Pong(at.number("sent_at"))
         case "session_ended":
-            return SessionEnded(at.text("session_id"))
+            return _session_ended(at)
         case "error":
             return _error(at)
     if at.data.get("seq") is None:
         return None
-    turn_id, seq = at.text("turn_id"), at.integer("seq")
+    turn_id, seq, attempt = at.text("turn_id"), at.integer("seq"), at.attempt()
     match kind:
         case "transcript":
-            return Transcript(turn_id, seq, at.text("text"), at.flag("final"))
+            return Transcript(turn_id, seq, at.text("text"), at.flag("final"), attempt)
         case "reply_text":
-            return ReplyText(turn_id, seq, at.text("delta"))
+            return ReplyText(turn_id, seq, at.text("delta"), attempt)
         case "audio":
             return _audio(at, turn_id, seq)
         case "turn_end":
             return _turn_end(at, turn_id, seq)
-    return UnknownEvent(turn_id, seq, kind, at.data)
+    return UnknownEvent(turn_id, seq, kind, at.data, attempt)
+
+
+def _session_ended(at: _Fields) -> SessionEnded:
+    reason = at.data.get("reason", "ended")
+    if reason not in get_args(SessionEndReason):
+        raise at.bad("reason")
+    return SessionEnded(at.text("session_id"), reason)
 
 
 def _ready(at: _Fields) -> Ready:
@@ -198,6 +214,7 @@ def _audio(at: _Fields, turn_id: str, seq: int) -> Audio:
         start_ms=at.integer("start_ms"),
         duration_ms=at.integer("duration_ms"),
         words=tuple(_word(entry, at) for entry in at.items("words")),
+        attempt=at.attempt(),
     )
 
 
@@ -219,6 +236,9 @@ def _turn_end(at: _Fields, turn_id: str, seq: int) -> TurnEnd:
         text=at.text("text"),
         metrics=Metrics(**at.inner("metrics").known(Metrics)),
         heard=at.optional_text("heard"),
+        code=at.optional_text("code"),
+        retryable=at.data.get("retryable") is True,
+        attempt=at.attempt(),
     )
 
 
@@ -232,4 +252,5 @@ def _error(at: _Fields) -> Error:
         field=at.optional_text("field"),
         retry_after_ms=at.optional_integer("retry_after_ms"),
         missing=tuple(seq for seq in at.items("missing") if isinstance(seq, int)),
+        attempt=at.attempt(),
     )

@@ -5,16 +5,31 @@
     │   └── BadAudio            not PCM, or not of a kind the protocol carries
     ├── ConnectFailed           nothing could be opened at the URL
     │   └── HandshakeRefused    an HTTP answer instead of a WebSocket
-    ├── ConnectionLost          the connection closed while something was going on
+    ├── ConnectionLost          the connection closed
+    ├── ReconnectFailed         it was lost, and every attempt to come back failed
+    ├── QueueFull               too much was said while there was no connection
     ├── ConversationClosed      used after its end
+    ├── SessionReplaced         another connection has taken the session over
     ├── ServerError             the server's own `error`
-    │   └── TurnFailed          the turn ended with `failed`; has the partial reply
+    │   ├── SessionLost         the server no longer has the session
+    │   └── TurnFailed          the turn failed; has the partial reply
     ├── EventGap                events of a turn never came
     ├── AnswerTimeout           no answer in time
     └── ProtocolViolation       what came is not Parley's protocol
 
 A server's error keeps the server's code; the codes of the others are the
-client's own, given in each class.
+client's own, given in each class. `retryable` decides whether a lost connection
+is come back from:
+
+    close code                          come back?
+    1000, 1001, 1005, 1006, 1011 to 1014    yes: idle, 2 hours, a restart, the network
+    1002, 1003, 1007, 1008, 1009, 1010      no: the same would happen again
+    3000, 3003                              no: not allowed
+    all others                              yes
+
+    HTTP status of the handshake
+    408, 425, 429, 5xx                      yes
+    all others                              no: URL, stage or credentials are wrong
 """
 
 from __future__ import annotations
@@ -26,6 +41,12 @@ if TYPE_CHECKING:
 
     from parley_client.messages import Error
     from parley_client.reply import Reply
+
+
+RETRYABLE_STATUSES = frozenset({408, 425, 429})
+"""HTTP statuses below 500 that may change by asking again."""
+FINAL_CLOSE_CODES = frozenset({1002, 1003, 1007, 1008, 1009, 1010, 3000, 3003})
+"""WebSocket close codes after which a new connection would end in the same way."""
 
 
 class ParleyClientError(Exception):
@@ -77,29 +98,62 @@ class HandshakeRefused(ConnectFailed):
     code = "handshake_refused"
 
     def __init__(self, message: str, *, status: int) -> None:
-        super().__init__(message, retryable=status == 429 or status >= 500)
+        super().__init__(message, retryable=status in RETRYABLE_STATUSES or status >= 500)
         self.status = status
 
 
 class ConnectionLost(ParleyClientError):
-    """The connection closed, and with it what was under way.
+    """The connection closed.
 
     Attributes:
         close_code: the WebSocket close code; 1006 where there was none.
     """
 
     code = "connection_lost"
-    retryable = True
 
     def __init__(self, message: str, *, close_code: int) -> None:
         super().__init__(message)
         self.close_code = close_code
+        self.retryable = close_code not in FINAL_CLOSE_CODES
+
+
+class ReconnectFailed(ParleyClientError):
+    """The connection was lost, and every attempt to come back failed.
+
+    Attributes:
+        attempts: how many there were.
+        last: why the last one failed.
+    """
+
+    code = "reconnect_failed"
+    retryable = True
+
+    def __init__(self, attempts: int, last: ParleyClientError) -> None:
+        noun = "attempt" if attempts == 1 else "attempts"
+        super().__init__(
+            f"The connection was lost, and {attempts} {noun} to come back failed. {last.message}"
+        )
+        self.attempts = attempts
+        self.last = last
+
+
+class QueueFull(ParleyClientError):
+    """Too much has been said while there is no connection; this was not taken."""
+
+    code = "queue_full"
+    retryable = True
 
 
 class ConversationClosed(ParleyClientError):
     """The conversation has ended; a new one is needed."""
 
     code = "conversation_closed"
+
+
+class SessionReplaced(ParleyClientError):
+    """Another connection has taken the session over; this one must not come back."""
+
+    code = "session_replaced"
 
 
 class ServerError(ParleyClientError):
@@ -122,8 +176,20 @@ class ServerError(ParleyClientError):
         self.missing = error.missing
 
 
+class SessionLost(ServerError):
+    """The server no longer has the session, or does not accept its resume token.
+
+    `code` is `session_not_found` or `resume_denied`. The conversation is over; a
+    new one starts without its history.
+    """
+
+    CODES = frozenset({"session_not_found", "resume_denied"})
+
+
 class TurnFailed(ServerError):
-    """The turn ended with the reason `failed`.
+    """The turn ended with the reason `failed`, or was refused before it began.
+
+    When `retryable`, `Turn.retry` may help.
 
     Attributes:
         reply: what had come of the reply until then.

@@ -1,75 +1,127 @@
-"""Keeps a connection going: receives, matches answers to requests, beats the heart.
+"""What a conversation sends through: posts, requests, and the tasks that belong to them.
 
-It stands between a `Connection` and a conversation, and knows no turns. What
-reconnects will stand here; a conversation only posts, asks and is told.
+It lasts as long as the session and outlives its connections, which `lifeline` keeps;
+it knows no turns. Whatever happens, nothing it was given is silently lost: a message
+is sent, waits for a connection, or is refused by an error.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from parley_client.connection import Connection
-from parley_client.errors import AnswerTimeout, ParleyClientError, ServerError
-from parley_client.messages import Answer, Error, Message, Pong, ServerEvent, TurnEvent
+from parley_client.backlog import Backlog
+from parley_client.connection import Connection, UrlSource
+from parley_client.errors import (
+    AnswerTimeout,
+    ConnectionLost,
+    ConversationClosed,
+    ParleyClientError,
+    ServerError,
+    SessionReplaced,
+)
+from parley_client.lifeline import LOST_CODE, Lifeline
+from parley_client.listener import Listener
+from parley_client.messages import (
+    GATEWAY_ERROR,
+    Answer,
+    ConfigUpdated,
+    Error,
+    Message,
+    Pong,
+    Ready,
+    ServerEvent,
+    SessionEnded,
+)
+from parley_client.notices import Notice, OnNotice, State, StateChanged
+from parley_client.options import Reconnect, Timeouts
+from parley_client.outgoing import Outgoing
 from parley_client.requests import Requests
+from parley_client.session import Session
 
 A = TypeVar("A", bound=Answer)
 
 
-class Listener(Protocol):
-    """Who is told what comes."""
-
-    def on_turn_event(self, event: TurnEvent) -> None:
-        """An event of a turn, or an error that answers no request."""
-
-    def on_closed(self, reason: ParleyClientError) -> None:
-        """Nothing more will come."""
-
-
 class Link:
-    """A connection in use."""
+    """A session in use. `start` opens it; `close` lets go of it."""
 
-    def __init__(self, connection: Connection, listener: Listener) -> None:
+    def __init__(
+        self,
+        url: UrlSource,
+        session: Session,
+        listener: Listener,
+        *,
+        policy: Reconnect,
+        timeouts: Timeouts,
+        heartbeat_s: float | None,
+        on_notice: OnNotice | None,
+    ) -> None:
+        self.state: State = "connecting"
         self.closed_by: ParleyClientError | None = None
         """Why nothing can be sent any more; None while it can."""
-        self._connection = connection
         self._listener = listener
+        self._on_notice = on_notice
         self._requests = Requests()
+        backlog = Backlog(policy.queue_messages, policy.queue_bytes)
+        self._outgoing = Outgoing(backlog, self._was_sent)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.spawn(self._receive())
+        self._lifeline = Lifeline(
+            url,
+            session,
+            listener,
+            self,
+            policy=policy,
+            timeouts=timeouts,
+            heartbeat_s=heartbeat_s,
+        )
+
+    # --- for the conversation ---------------------------------------------------
+
+    async def start(self) -> None:
+        """Open the session. The first attempt is the only one: whoever opens a
+        conversation wants to know that nobody answers.
+
+        Raises:
+            ParleyClientError: why it could not be opened.
+        """
+        self.announce(StateChanged("connecting"))
+        connection = await self._lifeline.open()
+        await self.resume(connection, 0.0)
+        self.spawn(self._live(connection))
 
     def check_open(self) -> None:
         """Raise what closed it, if it is closed."""
         if self.closed_by is not None:
             raise self.closed_by
 
-    async def post(self, message: Message) -> None:
-        """Send a message that has no answer of its own.
+    async def post(self, message: Message, *, always: bool = False) -> None:
+        """Send a message that has no answer of its own, now or when there is a connection.
 
         Raises:
+            QueueFull: too much waits already, and not `always`.
             ParleyClientError: what closed the link.
         """
         self.check_open()
-        await self._connection.send(message)
+        await self._outgoing.post(message, always=always)
 
     async def request(self, message: Message, answer: type[A], timeout_s: float) -> A:
-        """Send a message and wait for its answer.
+        """Send a message, on the next connection again if need be, and wait for its answer.
 
         Raises:
             ServerError: the server refused it.
             AnswerTimeout: it didn't answer in time.
         """
-        kind = str(message["type"])
-        future = self._requests.expect(kind, answer)
+        self.check_open()
+        future = self._requests.expect(message, answer)
         try:
             async with asyncio.timeout(timeout_s):
-                await self.post(message)
+                await self.post(message, always=True)
                 return await future
         except TimeoutError:
             raise AnswerTimeout(
-                f"{self._connection.url} didn't answer `{kind}` within {timeout_s:g} s."
+                f"The server didn't answer `{message['type']}` within {timeout_s:g} s."
             ) from None
         finally:
             self._requests.forget(future)
@@ -92,14 +144,9 @@ class Link:
         task.add_done_callback(finished)
         return task
 
-    async def beat(self, every_s: float, timeout_s: float) -> None:
-        """Ping for ever. A connection that has died quietly is only found out this way."""
-        while self.closed_by is None:
-            await asyncio.sleep(every_s)
-            try:
-                await self.request({"type": "ping", "sent_at": 0}, Pong, timeout_s)
-            except ParleyClientError as silent:
-                await self._fail(silent)
+    def drop(self, reason: ParleyClientError) -> None:
+        """Give the connection up and come back by another."""
+        self._lifeline.drop(reason)
 
     async def close(self, reason: ParleyClientError) -> None:
         """Stop everything, for `reason` unless there was one before."""
@@ -108,33 +155,103 @@ class Link:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._connection.close()
+        await self._lifeline.closed()
 
-    async def _receive(self) -> None:
+    # --- for the lifeline -------------------------------------------------------
+
+    def hold(self) -> None:
+        """Messages wait from now on."""
+        self._outgoing.hold()
+
+    async def resume(self, connection: Connection, suspect_since_s: float) -> None:
+        """Send what may be lost and what has waited; then the link is ready."""
+        if self._outgoing.uses(connection):
+            return  # the first one, which `start` has made ready
+        unanswered = [m for m in self._requests.unanswered if not self._outgoing.waits(m)]
+        again = self._listener.again(suspect_since_s) + unanswered
+        await self._outgoing.resume(connection, again)
+        self._listener.on_ready()
+        if self.state != "ready":
+            self.announce(StateChanged("ready"))
+
+    def ask(self, turn_id: str | None) -> None:
+        """Ping, without waiting: a dead connection may not even take the message."""
+        ping: Message = {"type": "ping", "sent_at": time.time() * 1000}
+        if turn_id is not None:
+            ping["turn_id"] = turn_id
+        self.spawn(self._outgoing.post(ping, always=True))
+
+    def dispatch(self, event: ServerEvent) -> None:
+        """Give an event to whom it concerns.
+
+        Raises:
+            ParleyClientError: it was the last one.
+        """
+        match event:
+            case SessionEnded(reason="replaced"):
+                raise SessionReplaced(
+                    "Another connection has taken this session over. "
+                    "Open a new conversation to go on here."
+                )
+            case SessionEnded():
+                self._requests.answer(event)
+                raise ConversationClosed("The session has ended.")
+            case Ready():
+                pass  # a late one: the connection is in use
+            case ConfigUpdated() | Pong():
+                self._requests.answer(event)
+            case Error(turn_id=None, seq=None):
+                self._stray(event)
+            case _:
+                self._listener.on_turn_event(event)
+
+    def announce(self, notice: Notice) -> None:
+        """Keep the state and tell the application."""
+        if isinstance(notice, StateChanged):
+            self.state = notice.state
+        if self._on_notice is None:
+            return
         try:
-            async for event in self._connection.events():
-                self._dispatch(event)
-        except ParleyClientError as ended:
-            await self._fail(ended)
+            self._on_notice(notice)
+        except Exception as theirs:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "on_notice of a Parley conversation failed", "exception": theirs}
+            )
 
-    def _dispatch(self, event: ServerEvent) -> None:
-        if isinstance(event, Answer):
-            self._requests.answer(event)
-        elif not (isinstance(event, Error) and self._refuses_a_request(event)):
-            self._listener.on_turn_event(event)
+    # --- inside -----------------------------------------------------------------
 
-    def _refuses_a_request(self, error: Error) -> bool:
-        if error.turn_id is not None:
-            return False
-        kind = (error.field or "").partition(".")[0] or None
-        return self._requests.refuse(ServerError(error), kind)
+    async def _live(self, connection: Connection) -> None:
+        try:
+            await self._lifeline.run(connection)
+        except ParleyClientError as final:
+            self._shut(final)
+        except Exception as fault:
+            # a mistake of this package must not leave its callers waiting for ever
+            error = ParleyClientError(f"The client itself failed: {fault!r}.")
+            error.__cause__ = fault
+            self._shut(error)
 
-    async def _fail(self, reason: ParleyClientError) -> None:
-        self._shut(reason)
-        await self._connection.close()
+    def _stray(self, error: Error) -> None:
+        """An error that names no turn."""
+        if error.code == "not_initialised":
+            forgotten = f"The server has forgotten the connection: {error.message}"
+            self.drop(ConnectionLost(forgotten, close_code=LOST_CODE))
+        elif error.code == GATEWAY_ERROR:
+            self._requests.refuse(ServerError(error))
+            self._listener.on_gateway_error(error)
+        else:
+            kind = (error.field or "").partition(".")[0] or None
+            if not self._requests.refuse(ServerError(error), kind):
+                self._listener.on_turn_event(error)
+
+    def _was_sent(self, message: Message, at_s: float) -> None:
+        self._listener.on_sent(message, at_s)
+        self._lifeline.sent()
 
     def _shut(self, reason: ParleyClientError) -> None:
         if self.closed_by is None:
             self.closed_by = reason
+            self.hold()
             self._requests.fail_all(reason)
             self._listener.on_closed(reason)
+            self.announce(StateChanged("closed", reason))

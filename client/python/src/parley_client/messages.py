@@ -18,8 +18,11 @@ AudioFormat: TypeAlias = Literal[
 """Signed 16-bit little-endian mono PCM; the number is the sample rate in Hz."""
 Endpointing: TypeAlias = Literal["manual", "server_vad"]
 Reason: TypeAlias = Literal["completed", "interrupted", "failed"]
+SessionEndReason: TypeAlias = Literal["ended", "replaced"]
 Message: TypeAlias = dict[str, object]
 """A client message before it becomes JSON."""
+GATEWAY_ERROR = "gateway_error"
+"""Code of an `Error` that API Gateway itself sent, not Parley."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ class Transcript:
     seq: int
     text: str
     final: bool
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,7 @@ class ReplyText:
     turn_id: str
     seq: int
     delta: str
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,7 @@ class Audio:
     start_ms: int
     duration_ms: int
     words: tuple[Word, ...] = ()
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +152,10 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class TurnEnd:
-    """The last event of a turn. `heard` is set when less was heard than said."""
+    """The last event of a turn. `heard` is set when less was heard than said.
+
+    A turn whose function died is ended with `seq` 0, instead of all that is missing.
+    """
 
     turn_id: str
     seq: int
@@ -154,6 +163,11 @@ class TurnEnd:
     text: str
     metrics: Metrics
     heard: str | None = None
+    code: str | None = None
+    """Why it failed."""
+    retryable: bool = False
+    """Whether `Turn.retry` may help."""
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +183,19 @@ class Error:
     field: str | None = None
     retry_after_ms: int | None = None
     missing: tuple[int, ...] = ()
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Restarted:
+    """The turn runs again: what came of it before this event is void.
+
+    Made by the client, for who iterates over the turn meanwhile.
+    """
+
+    turn_id: str
+    attempt: int
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +206,7 @@ class UnknownEvent:
     seq: int
     type: str
     fields: Mapping[str, Any]
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +225,14 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
-    """The session is over."""
+    """The session is over (`ended`), or another connection has it now (`replaced`)."""
 
     session_id: str
+    reason: SessionEndReason = "ended"
 
 
 TurnEvent: TypeAlias = Transcript | ReplyText | Audio | TurnEnd | Error | UnknownEvent
-"""What iterating over a turn gives."""
+"""What a server sends of a turn. Iterating over a turn gives these, and `Restarted`."""
 Answer: TypeAlias = Ready | ConfigUpdated | Pong | SessionEnded
 """What answers one message of the client."""
 ServerEvent: TypeAlias = TurnEvent | Answer

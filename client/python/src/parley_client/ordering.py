@@ -1,13 +1,17 @@
-"""Puts a turn's numbered events in order, each once. A plain object: no clock, no socket.
+"""Puts a turn's numbered events in order, each once. Plain objects: no clock, no socket.
 
-Events are numbered from 1 without a gap; a network or a replay may bring them
-twice or out of order. How long to wait for a missing one is the owner's business.
+Events are numbered from 1 without a gap, and anew with each attempt at the turn; a
+network or a replay may bring them twice, out of order, or from an attempt that is
+over. How long to wait for a missing one is the owner's business.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
+
+from parley_client.messages import TurnEnd, TurnEvent
 
 MAX_NAMED = 100
 """How many missing numbers are named: enough to see what happened."""
@@ -50,3 +54,56 @@ class EventOrder(Generic[E]):
             return []
         waited_for = range(self.delivered + 1, max(self._early))
         return list(islice((seq for seq in waited_for if seq not in self._early), MAX_NAMED))
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What an event brought about."""
+
+    events: tuple[TurnEvent, ...] = ()
+    """What is in order now."""
+    restarted: bool = False
+    """A newer attempt began with it: everything delivered before is void."""
+
+
+class TurnOrder:
+    """The events of one turn over all attempts at it."""
+
+    def __init__(self) -> None:
+        self.attempt = 1
+        self.ended = False
+        """The attempt's `turn_end` has been handed on: nothing follows it."""
+        self._order: EventOrder[TurnEvent] = EventOrder()
+
+    @property
+    def delivered(self) -> int:
+        """Everything of this attempt up to this number has been handed on."""
+        return self._order.delivered
+
+    @property
+    def missing(self) -> list[int]:
+        """Numbers that are known to be missing."""
+        return [] if self.ended else self._order.missing
+
+    def begin(self, attempt: int) -> None:
+        """A newer attempt: its events count from 1 again."""
+        self.attempt = attempt
+        self.ended = False
+        self._order = EventOrder()
+
+    def accept(self, event: TurnEvent) -> Arrival:
+        """Take one event. Those of an older attempt, or after the end, are dropped."""
+        if event.attempt < self.attempt:
+            return Arrival()
+        restarted = event.attempt > self.attempt
+        if restarted:
+            self.begin(event.attempt)
+        if self.ended:
+            return Arrival()
+        if isinstance(event, TurnEnd) and event.seq == 0:
+            # whoever ended it for a function that died didn't know what it had numbered
+            self.ended = True
+            return Arrival((event,), restarted)
+        events = self._order.accept(event)
+        self.ended = any(isinstance(each, TurnEnd) for each in events)
+        return Arrival(tuple(events), restarted)

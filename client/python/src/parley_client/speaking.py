@@ -1,4 +1,4 @@
-"""Sends one utterance: its start, its chunks, its end, and lost chunks once more.
+"""Sends one utterance: its start, its chunks as they come, its end.
 
 How audio is cut and paced is `parley_client.audio`'s business; this stops
 listening to it as soon as the server has heard enough.
@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
+from typing import Protocol
 
 from parley_client.errors import BadAudio, ParleyClientError
-from parley_client.messages import Message, to_base64
+from parley_client.messages import Message
 from parley_client.turn import Turn
 
 
+class Post(Protocol):
+    """Sends one message, or keeps it until there is a connection."""
+
+    async def __call__(self, message: Message, *, always: bool = False) -> None: ...
+
+
 class Speech:
-    """The utterance of a spoken turn.
+    """The speaking of a spoken turn.
 
     Args:
         turn: the turn it opens.
@@ -24,22 +31,20 @@ class Speech:
         max_chunks: how many chunks the server takes.
     """
 
-    def __init__(
-        self, turn: Turn, post: Callable[[Message], Awaitable[None]], max_chunks: int
-    ) -> None:
+    def __init__(self, turn: Turn, post: Post, max_chunks: int) -> None:
         self._turn = turn
+        self._utterance = turn.utterance
         self._post = post
         self._max_chunks = max_chunks
-        self._sent: list[bytes] = []
 
-    async def send(self, start: Message, chunks: AsyncGenerator[bytes, None]) -> None:
-        """Send `start`, every chunk when it comes, and `audio_end`.
+    async def send(self, chunks: AsyncGenerator[bytes, None]) -> None:
+        """Send the start, every chunk when it comes, and `audio_end`.
 
         Ends early when the server has found the end of the utterance by itself,
         or the turn is over. What the source of the audio raises, this raises,
         after telling the server to stop listening.
         """
-        await self._post(start)
+        await self._post(self._utterance.opening())
         sending = asyncio.create_task(self._send_chunks(chunks))
         enough = asyncio.create_task(self._turn.utterance_over.wait())
         try:
@@ -48,9 +53,7 @@ class Speech:
                 sending.result()
         except Exception:
             with contextlib.suppress(ParleyClientError):  # the source's error is the one to tell
-                await self._post(
-                    {"type": "interrupt", "turn_id": self._turn.turn_id, "played_ms": 0}
-                )
+                await self._post(self._utterance.interrupt(0), always=True)
             raise
         finally:
             sending.cancel()
@@ -58,33 +61,14 @@ class Speech:
             await asyncio.gather(sending, enough, return_exceptions=True)
         if not self._turn.done:
             self._turn.utterance_ended()
-            await self._post(
-                {"type": "audio_end", "turn_id": self._turn.turn_id, "chunks": len(self._sent)}
-            )
-
-    async def send_again(self, missing: tuple[int, ...]) -> None:
-        """Send the chunks that the server names as lost."""
-        for seq in missing:
-            if 1 <= seq <= len(self._sent):
-                await self._post_chunk(seq)
+            await self._post(self._utterance.end())
 
     async def _send_chunks(self, chunks: AsyncGenerator[bytes, None]) -> None:
         async with contextlib.aclosing(chunks):
             async for chunk in chunks:
-                if len(self._sent) == self._max_chunks:
+                if self._utterance.chunk_count == self._max_chunks:
                     raise BadAudio(
                         f"The speech is too long: at most {self._max_chunks:,} chunks can be "
                         "sent. Send longer chunks, or stop earlier."
                     )
-                self._sent.append(chunk)
-                await self._post_chunk(len(self._sent))
-
-    async def _post_chunk(self, seq: int) -> None:
-        await self._post(
-            {
-                "type": "audio_chunk",
-                "turn_id": self._turn.turn_id,
-                "seq": seq,
-                "audio": to_base64(self._sent[seq - 1]),
-            }
-        )
+                await self._post(self._utterance.add_chunk(chunk))

@@ -3,6 +3,7 @@
     talk "What is the tallest mountain?"
     talk question.wav --save reply.wav
     talk
+    talk --microphone
 
 The reply goes to standard output; transcripts, timings and errors go to
 standard error. Exit codes: 0, 1 when the conversation failed, 2 when the
@@ -16,19 +17,30 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from parley_client.audio import read_wav, sample_rate_hz, write_wav
-from parley_client.conversation import Conversation
+from parley_client.conversation import Connecting, Conversation
 from parley_client.errors import BadInput, ConversationClosed, ParleyClientError
 from parley_client.keyboard import TypedLines
-from parley_client.messages import AudioFormat, Error, ReplyText, Settings, Transcript
+from parley_client.messages import (
+    Audio,
+    AudioFormat,
+    Error,
+    ReplyText,
+    Restarted,
+    Settings,
+    Transcript,
+    TurnEvent,
+)
+from parley_client.notices import Notice, SessionRenewed, StateChanged
 from parley_client.printing import as_json, error_as_json, timing_line
 from parley_client.reply import Reply
 from parley_client.terminal import CYAN, DIM, RED, Terminal, printable
 from parley_client.turn import Turn
+from parley_client.voice import Voice
 
 DEFAULT_URL = "ws://localhost:3001/dev"
 EXIT_FAILED = 1
@@ -63,12 +75,14 @@ class Talk:
         self._out = Terminal(sys.stdout)
         self._notes = Terminal(sys.stderr)
         self._running: Turn | None = None
+        self._voice: Voice | None = None
         self._interrupted = False
+        self._away = False
         self._saved = 0
 
     async def once(self, question: Typed | Spoken) -> int:
         """Ask one question; returns the exit code."""
-        async with Conversation.connect(self._url, self._settings) as conversation:
+        async with self._connect() as conversation:
             self._on_ctrl_c()
             await self._ask(conversation, question)
         return EXIT_INTERRUPTED if self._interrupted else 0
@@ -76,22 +90,61 @@ class Talk:
     async def by_keyboard(self) -> int:
         """Ask every line that is typed; returns the exit code."""
         code = 0
-        async with Conversation.connect(self._url, self._settings) as conversation:
+        async with self._connect() as conversation:
             self._on_ctrl_c()
             typed = TypedLines(sys.stdin.fileno())
             if sys.stdin.isatty():
                 self._notes.line(self._notes.paint("Ctrl-C interrupts a reply, Ctrl-D ends.", DIM))
             while (line := await self._prompt(typed)) is not None:
-                if not line.strip():
-                    continue
-                try:
-                    await self._ask(conversation, Typed(line))
-                except ParleyClientError as failed:
-                    self.tell(failed)
+                if line.strip() and not await self._told(self._ask(conversation, Typed(line))):
                     code = EXIT_FAILED
                     if conversation.closed:
                         return code
         return code
+
+    async def by_microphone(self) -> int:
+        """Ask what is spoken, from Enter to Enter; returns the exit code."""
+        code = 0
+        async with self._connect() as conversation:
+            self._on_ctrl_c()
+            typed = TypedLines(sys.stdin.fileno())
+            voice = Voice(conversation, typed)
+            hint = "Enter begins and ends what you say, and interrupts a reply. Ctrl-D ends."
+            self._notes.line(self._notes.paint(hint, DIM))
+            while not voice.ended and await self._prompt(typed) is not None:
+                if not await self._told(self._ask_aloud(voice)):
+                    code = EXIT_FAILED
+                    if conversation.closed:
+                        return code
+        return code
+
+    def _connect(self) -> Connecting:
+        return Conversation.connect(self._url, self._settings, on_notice=self._notice)
+
+    def _notice(self, notice: Notice) -> None:
+        match notice:
+            case StateChanged(state="reconnecting", attempt=1):
+                self._remark("(the connection is lost; coming back …)")
+            case StateChanged(state="ready") if self._away:
+                self._remark("(back)")
+            case SessionRenewed():
+                self._remark("(this is a new session: what was said before is forgotten)")
+        self._away = isinstance(notice, StateChanged) and notice.state == "reconnecting"
+
+    def _remark(self, text: str) -> None:
+        self._out.end_line()
+        self._notes.line(self._notes.paint(text, DIM))
+
+    async def _told(self, asking: Coroutine[None, None, None]) -> bool:
+        """Whether it went well; what failed is told."""
+        try:
+            await asking
+        except BadInput:
+            raise
+        except ParleyClientError as failed:
+            self.tell(failed)
+            return False
+        return True
 
     async def _prompt(self, typed: TypedLines) -> str | None:
         if sys.stdin.isatty():
@@ -111,13 +164,13 @@ class Talk:
         pending: set[asyncio.Task[None]] = set()
 
         def pressed() -> None:
-            turn = self._running
-            if turn is not None and not self._interrupted:
+            playing = self._voice or self._running
+            if playing is not None and not self._interrupted:
                 self._interrupted = True
-                sending = asyncio.create_task(_interrupt_quietly(turn))
+                sending = asyncio.create_task(_interrupt_quietly(playing))
                 pending.add(sending)
                 sending.add_done_callback(pending.discard)
-            elif turn is None and sys.stdin.isatty():
+            elif playing is None and sys.stdin.isatty():
                 self._notes.line()
                 self._notes.write(self._notes.paint("(Ctrl-D ends) > ", DIM))
             else:
@@ -132,10 +185,28 @@ class Talk:
         else:
             asked = question.path
             turn = conversation.speak(question.pcm, format=question.format)
+        await self._follow(asked, turn)
+
+    async def _ask_aloud(self, voice: Voice) -> None:
+        self._interrupted = False
+        self._remark("(listening; Enter when you have finished)")
+        turn = await voice.listen()
+        self._voice = voice
+        try:
+            await self._follow("(spoken)", turn)
+            await voice.finish()
+        finally:
+            self._voice = None
+            await voice.close()
+
+    async def _follow(self, asked: str, turn: Turn) -> None:
         self._running = turn
         try:
-            if not self._json:
-                await self._show(turn)
+            async for event in turn:
+                if self._voice is not None and isinstance(event, Audio):
+                    self._voice.play(event)
+                if not self._json:
+                    self._show(event)
             reply = await turn
         finally:
             self._running = None
@@ -146,18 +217,19 @@ class Talk:
         else:
             self._sum_up(reply, saved)
 
-    async def _show(self, turn: Turn) -> None:
-        async for event in turn:
-            match event:
-                case Transcript(text=text, final=False):
-                    self._notes.live(f"you: {printable(text)}")
-                case Transcript(text=text):
-                    self._notes.line(self._notes.paint(f"you: {printable(text)}", DIM))
-                case ReplyText(delta=delta):
-                    self._out.write(printable(delta))
-                case Error(code="speech_failed", message=message):
-                    self._out.end_line()
-                    self._notes.line(self._notes.paint(f"(no sound: {printable(message)})", RED))
+    def _show(self, event: TurnEvent | Restarted) -> None:
+        match event:
+            case Transcript(text=text, final=False):
+                self._notes.live(f"you: {printable(text)}")
+            case Transcript(text=text):
+                self._notes.line(self._notes.paint(f"you: {printable(text)}", DIM))
+            case ReplyText(delta=delta):
+                self._out.write(printable(delta))
+            case Restarted():
+                self._remark("(the reply begins anew)")
+            case Error(code="speech_failed", message=message):
+                self._out.end_line()
+                self._notes.line(self._notes.paint(f"(no sound: {printable(message)})", RED))
 
     def _sum_up(self, reply: Reply, saved: Path | None) -> None:
         if reply.reason == "interrupted":
@@ -188,9 +260,9 @@ class Talk:
         _complain(failed.message)
 
 
-async def _interrupt_quietly(turn: Turn) -> None:
+async def _interrupt_quietly(playing: Turn | Voice) -> None:
     try:
-        await turn.interrupt()
+        await playing.interrupt()
     except ParleyClientError:
         return  # the connection is gone, which the turn itself will tell
 
@@ -214,6 +286,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--save", type=Path, metavar="FILE.wav", help="keep the reply's sound in this file"
+    )
+    parser.add_argument(
+        "--microphone",
+        action="store_true",
+        help="speak and listen: pip install 'parley-client[audio]'",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object per turn")
     parser.add_argument("--voice", metavar="ID", help="an ElevenLabs voice id")
@@ -241,6 +318,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.save is not None and not arguments.save.parent.is_dir():
             raise BadInput(f"There is no folder {arguments.save.parent} to save the reply in.")
         question = _question(arguments.question)
+        if arguments.microphone:
+            if question is not None:
+                raise BadInput("With --microphone the question is spoken: leave it out.")
+            return asyncio.run(talk.by_microphone())
         return asyncio.run(talk.by_keyboard() if question is None else talk.once(question))
     except BadInput as wrong:
         _complain(wrong.message)

@@ -2,21 +2,42 @@
 
 A `Turn` is made by `Conversation.say` and `Conversation.speak`. It keeps its
 events, so that it can be iterated from the start at any time, and awaited too.
-It sends nothing itself: what it needs sent goes through the conversation.
+It sends nothing itself: what it needs sent goes through its owner.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Generator
+from dataclasses import replace
+from typing import Protocol
 
-from parley_client.errors import AnswerTimeout, EventGap, ParleyClientError, ServerError, TurnFailed
-from parley_client.messages import Error, Transcript, TurnEnd, TurnEvent
-from parley_client.ordering import EventOrder
+from parley_client.errors import AnswerTimeout, EventGap, ParleyClientError, TurnFailed
+from parley_client.messages import Error, Restarted, Transcript, TurnEnd, TurnEvent
+from parley_client.options import Timeouts
+from parley_client.ordering import TurnOrder
 from parley_client.reply import Reply, ReplyBuilder
+from parley_client.utterance import Utterance
 
-Interrupt: TypeAlias = Callable[["Turn", float | None], Awaitable[None]]
+
+class Owner(Protocol):
+    """Who sends for a turn."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether events can come: only then is it time that passes."""
+
+    async def interrupt(self, turn: Turn, played_ms: float | None) -> None:
+        """Stop the reply."""
+
+    def retry(self, turn: Turn) -> None:
+        """Send the turn once more."""
+
+    def on_gap(self, turn: Turn) -> bool:
+        """Events are missing; whether they can be had by coming back."""
+
+    def on_finished(self, turn: Turn) -> None:
+        """It has ended, one way or the other."""
 
 
 class Turn:
@@ -24,37 +45,33 @@ class Turn:
 
     Await it for the `Reply`; iterate over it (`async for event in turn`) for its
     events, in order and each once. Both raise what kept the turn from its end;
-    a turn that ended as `failed` raises `TurnFailed` when awaited.
+    a turn that ended as `failed` raises `TurnFailed` when awaited, and `retry`
+    tries it again.
 
     Attributes:
         turn_id: names the turn.
         spoken: whether the utterance is audio.
     """
 
-    def __init__(
-        self,
-        turn_id: str,
-        *,
-        spoken: bool,
-        interrupt: Interrupt,
-        gap_timeout_s: float,
-        answer_timeout_s: float | None,
-    ) -> None:
-        self.turn_id = turn_id
-        self.spoken = spoken
-        self._interrupt = interrupt
-        self._gap_timeout_s = gap_timeout_s
-        self._answer_timeout_s = answer_timeout_s
+    def __init__(self, utterance: Utterance, owner: Owner, timeouts: Timeouts) -> None:
+        self.turn_id = utterance.turn_id
+        self.spoken = utterance.is_spoken
+        self.utterance = utterance
+        self._owner = owner
+        self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
-        self._order: EventOrder[TurnEvent] = EventOrder()
-        self._builder = ReplyBuilder(turn_id)
+        self._order = TurnOrder()
+        self._builder = ReplyBuilder(self.turn_id)
         self._events: list[TurnEvent] = []
         self._failure: Exception | None = None
         self._changed = asyncio.Event()
         self._finished = asyncio.Event()
         self._utterance_over = asyncio.Event()
         self._watchdog: asyncio.TimerHandle | None = None
+        self._gap_reported = False
         self._last_stray_error: Error | None = None
+        self.silent_since_s = self._loop.time()
+        """When something of it last came, or was first sent (loop time)."""
 
     # --- for the caller ---------------------------------------------------------
 
@@ -62,7 +79,8 @@ class Turn:
         return self._result().__await__()
 
     async def _result(self) -> Reply:
-        await self._finished.wait()
+        while not self.done:  # another waiter may have retried it meanwhile
+            await self._finished.wait()
         if self._failure is not None:
             raise self._failure
         reply = self.so_far
@@ -70,13 +88,18 @@ class Turn:
             raise TurnFailed(self._reason_of_failure(reply), reply)
         return reply
 
-    async def __aiter__(self) -> AsyncIterator[TurnEvent]:
-        index = 0
+    async def __aiter__(self) -> AsyncIterator[TurnEvent | Restarted]:
+        events, index = self._events, 0
         while True:
-            while index < len(self._events):
-                yield self._events[index]
+            if events is not self._events:
+                events, index = self._events, 0
+                yield Restarted(self.turn_id, self.attempt)
+            while index < len(events):
+                yield events[index]
                 index += 1
-            if self._finished.is_set():
+            if events is not self._events:
+                continue
+            if self.done:
                 break
             await self._changed.wait()
         if self._failure is not None:
@@ -93,8 +116,13 @@ class Turn:
         return self._builder.build()
 
     @property
+    def attempt(self) -> int:
+        """Which attempt at the turn this is: 1, and one more for each retry."""
+        return self._order.attempt
+
+    @property
     def received_seq(self) -> int:
-        """Every event up to this number has arrived."""
+        """Every event of this attempt up to this number has arrived."""
         return self._order.delivered
 
     @property
@@ -109,35 +137,71 @@ class Turn:
             played_ms: how much of its audio has really been heard; None assumes
                 that it was played as it came.
         """
-        await self._interrupt(self, played_ms)
+        await self._owner.interrupt(self, played_ms)
 
-    # --- for the conversation ---------------------------------------------------
+    def retry(self) -> Turn:
+        """Send a turn that failed once more, a spoken one with the audio it had.
+
+        What came of it before is void. Returns the turn itself: `await turn.retry()`
+        for the new reply, or iterate over it.
+
+        Raises:
+            BadInput: it has not failed, or not by the server.
+        """
+        self._owner.retry(self)
+        return self
+
+    # --- for the owner ----------------------------------------------------------
 
     @property
     def started(self) -> bool:
-        """Whether the server has sent anything of it."""
+        """Whether the server has sent anything of this attempt."""
         return self._order.delivered > 0
+
+    @property
+    def unheard(self) -> bool:
+        """Whether some message of it may still be of use to the server."""
+        understood = self._utterance_over.is_set() if self.spoken else self.started
+        return not self.done and (not understood or self.utterance.interrupted)
 
     @property
     def utterance_over(self) -> asyncio.Event:
         """Set when more audio is of no use: a final transcript has come, or the end."""
         return self._utterance_over
 
+    @property
+    def failed(self) -> bool:
+        """Whether the server could not do it, or would not: only then may it be tried again."""
+        ended = self._builder.end is not None and self._builder.end.reason == "failed"
+        return ended or isinstance(self._failure, TurnFailed)
+
+    def restart(self, attempt: int) -> None:
+        """Forget what came: the turn is sent once more."""
+        self._order.begin(attempt)
+        self._void()
+        self._failure = None
+        self._finished.clear()
+        self._utterance_over.clear()
+        self.utterance_ended()
+
     def utterance_ended(self) -> None:
         """The end of the utterance is about to be sent: the client's clock starts."""
         self._builder.utterance_ended(self._loop.time())
-        self._watch()
+        self.watch()
 
-    def receive(self, event: TurnEvent) -> list[TurnEvent]:
+    def receive(self, event: TurnEvent) -> tuple[TurnEvent, ...]:
         """Take an event from the server; returns what it made deliverable."""
         if self.done:
-            return []
-        ordered = self._order.accept(event)
-        for each in ordered:
+            return ()
+        self.silent_since_s = self._loop.time()
+        arrival = self._order.accept(event)
+        if arrival.restarted:
+            self._void()
+            self.utterance_ended()
+        for each in arrival.events:
             self._deliver(each)
-        if not self.done:
-            self._watch()
-        return ordered
+        self.watch()
+        return arrival.events
 
     def refuse(self, error: Error) -> None:
         """The server answered a message of this turn with an unnumbered error.
@@ -152,7 +216,7 @@ class Turn:
         if self.started or mendable:
             self._notify()
         else:
-            self.fail(ServerError(error))
+            self.fail(TurnFailed(error, self.so_far))
 
     def stray_error(self, error: Error) -> None:
         """An error that may or may not be about this turn: told if no answer comes."""
@@ -163,6 +227,22 @@ class Turn:
         if not self.done:
             self._failure = failure
             self._finish()
+
+    def watch(self) -> None:
+        """(Re)start the clock that runs while something is being waited for."""
+        self.unwatch()
+        if self.done or not self._owner.connected:
+            return
+        if self._order.missing:
+            self._watchdog = self._loop.call_later(self._timeouts.gap_s, self._give_up_gap)
+        elif self._builder.uttered and self._timeouts.answer_s is not None:
+            self._watchdog = self._loop.call_later(self._timeouts.answer_s, self._give_up_waiting)
+
+    def unwatch(self) -> None:
+        """Stop that clock: nothing can come."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+            self._watchdog = None
 
     # --- inside -----------------------------------------------------------------
 
@@ -182,42 +262,50 @@ class Turn:
         else:
             self._notify()
 
+    def _void(self) -> None:
+        self._builder = ReplyBuilder(self.turn_id)
+        self._events = []
+        self._gap_reported = False
+        self._last_stray_error = None
+        self._notify()
+
     def _finish(self) -> None:
         self._finished.set()
         self._utterance_over.set()
-        if self._watchdog is not None:
-            self._watchdog.cancel()
+        self.unwatch()
         self._notify()
+        self._owner.on_finished(self)
 
     def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _watch(self) -> None:
-        """(Re)start the clock that runs while something is being waited for."""
-        if self._watchdog is not None:
-            self._watchdog.cancel()
-            self._watchdog = None
-        if self._order.missing:
-            self._watchdog = self._loop.call_later(self._gap_timeout_s, self._give_up_gap)
-        elif self._builder.uttered and self._answer_timeout_s is not None:
-            self._watchdog = self._loop.call_later(self._answer_timeout_s, self._give_up_waiting)
-
     def _give_up_gap(self) -> None:
-        self.fail(EventGap(self.turn_id, self._order.missing))
+        if not self._gap_reported and self._owner.on_gap(self):
+            self._gap_reported = True
+        else:
+            self.fail(EventGap(self.turn_id, self._order.missing))
 
     def _give_up_waiting(self) -> None:
-        sentence = f"Nothing came from the server for {self._answer_timeout_s:g} s. Ask again."
+        sentence = f"Nothing came from the server for {self._timeouts.answer_s:g} s. Ask again."
         if self._last_stray_error is not None:
             sentence += f" It had said: {self._last_stray_error.message}"
         self.fail(AnswerTimeout(sentence))
 
     def _reason_of_failure(self, reply: Reply) -> Error:
+        end = self._builder.end
+        assert end is not None, "it has failed by its end"
         # what a turn survives, or a message that was refused, is not why it failed
         fatal = [e for e in reply.errors if e.seq is not None and e.code != "speech_failed"]
-        if reply.errors:
-            return (fatal or reply.errors)[-1]
-        return Error("internal", "The turn failed, and the server didn't say why.", retryable=True)
+        told = [e for e in fatal if e.code == end.code] or fatal or list(reply.errors)
+        if end.code is None:
+            unknown = "The turn failed, and the server didn't say why."
+            return told[-1] if told else Error("internal", unknown, retryable=True)
+        sentence = f"The turn failed ({end.code})."
+        if end.retryable:
+            sentence += " Try it again."
+        told = [e for e in told if e.code == end.code] or [Error(end.code, sentence, end.retryable)]
+        return replace(told[-1], retryable=end.retryable)
 
 
 def _is_about_one_message(error: Error) -> bool:

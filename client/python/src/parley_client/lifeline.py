@@ -1,0 +1,287 @@
+"""One connection after the other: opens, greets, watches, comes back, changes over in time.
+
+What decides is elsewhere (`backoff`, `silence`, `session`, the table in `errors`);
+this does the waiting. What goes over the connections is its user's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from typing import Any, Protocol
+
+from parley_client.backoff import Backoff
+from parley_client.connection import Connection, UrlSource
+from parley_client.errors import (
+    AnswerTimeout,
+    ConnectionLost,
+    ParleyClientError,
+    ReconnectFailed,
+    ServerError,
+    SessionLost,
+)
+from parley_client.listener import Listener
+from parley_client.messages import Error, Ready, ServerEvent
+from parley_client.notices import Notice, SessionRenewed, StateChanged
+from parley_client.options import Reconnect, Timeouts
+from parley_client.session import Session
+from parley_client.silence import Silence
+
+RECENT_S = 2.0
+"""What was sent so shortly before a connection was last heard of may not have arrived."""
+LOST_CODE = 1006
+"""The close code of a connection that ended without one (RFC 6455, 7.1.5)."""
+
+
+class User(Protocol):
+    """Who sends and receives over the connections."""
+
+    def hold(self) -> None:
+        """Nothing may be sent for now."""
+
+    async def resume(self, connection: Connection, suspect_since_s: float) -> None:
+        """This connection is ready; what was sent since then may not have arrived."""
+
+    def dispatch(self, event: ServerEvent) -> None:
+        """Something came. What this raises ends the connection."""
+
+    def ask(self, turn_id: str | None) -> None:
+        """It is time for a ping."""
+
+    def announce(self, notice: Notice) -> None:
+        """Something that the application may want to know."""
+
+
+class Lifeline:
+    """The connections of one session."""
+
+    def __init__(
+        self,
+        url: UrlSource,
+        session: Session,
+        listener: Listener,
+        user: User,
+        *,
+        policy: Reconnect,
+        timeouts: Timeouts,
+        heartbeat_s: float | None,
+    ) -> None:
+        self._url = url
+        self._session = session
+        self._listener = listener
+        self._user = user
+        self._policy = policy
+        self._timeouts = timeouts
+        self._heartbeat_s = heartbeat_s
+        self._backoff = Backoff(policy)
+        self._loop = asyncio.get_running_loop()
+        self._current: Connection | None = None
+        self._dropped_for: ParleyClientError | None = None
+        self._switching = False
+        self._ready_s = 0.0
+        self._suspect_since_s = 0.0
+        self._something_sent = asyncio.Event()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    # --- for the link -----------------------------------------------------------
+
+    async def open(self) -> Connection:
+        """Connect and greet once.
+
+        Raises:
+            ParleyClientError: why that failed.
+        """
+        return await self._greet(await self._dial())
+
+    async def run(self, connection: Connection) -> None:
+        """Live with this connection and those that follow it.
+
+        Raises:
+            ParleyClientError: always, at the end: why there will be no other.
+        """
+        while True:
+            try:
+                connection = await self._use(connection)
+            except ParleyClientError as lost:
+                self._backoff.lost(self._loop.time() - self._ready_s)
+                connection = await self._come_back(lost)
+
+    def sent(self) -> None:
+        """Something was sent, so something may be due sooner."""
+        self._something_sent.set()
+
+    def drop(self, reason: ParleyClientError) -> None:
+        """Give the connection up and come back by another."""
+        if self._current is not None:
+            self._dropped_for = reason
+            self._current.abandon()
+
+    async def closed(self) -> None:
+        """Wait until every connection that is over has been closed."""
+        await asyncio.gather(*self._closing)
+
+    # --- one connection ---------------------------------------------------------
+
+    async def _use(self, connection: Connection) -> Connection:
+        """Live with a connection; returns the one that takes its place.
+
+        Raises:
+            ParleyClientError: how it ended.
+        """
+        self._current, self._dropped_for, self._switching = connection, None, False
+        self._ready_s = self._loop.time()
+        silence = Silence(
+            self._ready_s,
+            ask_after_s=self._timeouts.ask_s,
+            dead_after_s=self._timeouts.silence_s,
+            heartbeat_s=self._heartbeat_s,
+        )
+        receiving = asyncio.create_task(self._receive(connection, silence))
+        successor = asyncio.create_task(self._successor())
+        helpers = {
+            asyncio.create_task(self._user.resume(connection, self._suspect_since_s)),
+            asyncio.create_task(self._watch(silence)),
+        }
+        try:
+            await _first(receiving, successor, helpers)
+            if self._switching:
+                # The server ends this connection while it answers on the next: that
+                # it was replaced, and by whom, is known.
+                await asyncio.wait({successor})
+            if successor.done():
+                return successor.result()
+            receiving.result()
+            raise AssertionError("receiving ends by an exception")
+        except ConnectionLost as lost:
+            raise self._dropped_for or lost from None
+        finally:
+            self._user.hold()
+            self._current = None
+            heard_s = max(silence.heard_s, self._loop.time() - self._timeouts.silence_s)
+            self._suspect_since_s = heard_s - RECENT_S
+            await _cancel(receiving, successor, *helpers)
+            self._retire(connection)
+
+    async def _receive(self, connection: Connection, silence: Silence) -> None:
+        while True:
+            event = await connection.receive()
+            silence.heard(self._loop.time())
+            if event is not None:
+                self._user.dispatch(event)
+
+    async def _watch(self, silence: Silence) -> None:
+        while True:
+            verdict = silence.check(self._loop.time(), self._listener.waiting())
+            if verdict.dead:
+                sentence = f"Nothing came from the server for {self._timeouts.silence_s:g} s."
+                self.drop(ConnectionLost(sentence, close_code=LOST_CODE))
+                return
+            for turn_id in verdict.ask:
+                self._user.ask(turn_id)
+            self._something_sent.clear()
+            until_s = None if math.isinf(verdict.next_at_s) else verdict.next_at_s
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(until_s):
+                    await self._something_sent.wait()
+
+    # --- the next one -----------------------------------------------------------
+
+    async def _come_back(self, reason: ParleyClientError) -> Connection:
+        self._listener.on_lost()
+        while True:
+            if isinstance(reason, SessionLost) and self._policy.new_session:
+                self._session.lost()
+                self._listener.on_session_lost(reason)
+            elif not reason.retryable:
+                raise reason
+            delay_s = self._backoff.next_delay_s()
+            if delay_s is None:
+                attempts = self._policy.attempts
+                raise ReconnectFailed(attempts, reason) if attempts else reason
+            if isinstance(reason, ServerError) and reason.retry_after_ms is not None:
+                delay_s = max(delay_s, reason.retry_after_ms / 1000)
+            self._user.announce(
+                StateChanged("reconnecting", reason, self._backoff.attempt, delay_s)
+            )
+            await asyncio.sleep(delay_s)
+            try:
+                return await self.open()
+            except ParleyClientError as failed:
+                reason = failed
+
+    async def _successor(self) -> Connection:
+        """Another connection, ready, when the present one has grown old."""
+        if self._policy.rotate_after_s is None:
+            await asyncio.Event().wait()
+        else:
+            await asyncio.sleep(self._policy.rotate_after_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._policy.rotate_patience_s):
+                await self._listener.idle()
+        while True:
+            try:
+                connection = await self._dial()
+                break
+            except ParleyClientError:  # the present one still works: no hurry
+                await asyncio.sleep(self._policy.cap_s)
+        self._switching = True
+        self._user.hold()
+        return await self._greet(connection)
+
+    # --- opening and closing ----------------------------------------------------
+
+    async def _dial(self) -> Connection:
+        return await Connection.open(self._url, self._timeouts.connect_s)
+
+    async def _greet(self, connection: Connection) -> Connection:
+        """Send `init` and wait for `ready`; a connection that gets none is closed again."""
+        try:
+            await connection.send(self._session.init(self._listener.received()))
+            async with asyncio.timeout(self._timeouts.connect_s):
+                while not isinstance(event := await connection.receive(), Ready):
+                    self._before_ready(event)
+        except TimeoutError:
+            self._retire(connection)
+            raise AnswerTimeout(
+                f"{connection.url} didn't answer `init` within {self._timeouts.connect_s:g} s."
+            ) from None
+        except BaseException:
+            self._retire(connection)
+            raise
+        lost_session_id = self._session.opened(event)
+        if lost_session_id is not None:
+            self._user.announce(SessionRenewed(lost_session_id, event.session_id))
+        return connection
+
+    def _before_ready(self, event: ServerEvent | None) -> None:
+        if isinstance(event, Error) and event.turn_id is None:
+            raise (SessionLost if event.code in SessionLost.CODES else ServerError)(event)
+        if event is not None:  # a running turn may find the new connection before `ready` does
+            self._user.dispatch(event)
+
+    def _retire(self, connection: Connection) -> None:
+        closing = asyncio.create_task(connection.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+
+async def _first(
+    receiving: asyncio.Task[None],
+    successor: asyncio.Task[Connection],
+    helpers: set[asyncio.Task[None]],
+) -> None:
+    """Wait for the end of the connection or for its successor. What a helper raises
+    is raised here, but the loss of the connection, which `receiving` tells better."""
+    pending: set[asyncio.Task[Any]] = {receiving, successor, *helpers}
+    while not (receiving.done() or successor.done()):
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for task in done & helpers:
+            if not isinstance(task.exception(), ParleyClientError):
+                task.result()
+
+
+async def _cancel(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,69 @@
+"""The way out: messages go over the connection there is, or wait until there is one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from parley_client.backlog import Backlog
+from parley_client.connection import Connection
+from parley_client.errors import ConnectionLost
+from parley_client.messages import Message
+
+
+class Outgoing:
+    """Sends in order, and nothing between a connection's `init` and its `ready`.
+
+    Args:
+        backlog: keeps what cannot be sent yet.
+        on_sent: told each message that was handed to a connection, and when (loop time).
+    """
+
+    def __init__(self, backlog: Backlog, on_sent: Callable[[Message, float], None]) -> None:
+        self._backlog = backlog
+        self._on_sent = on_sent
+        self._connection: Connection | None = None
+
+    def hold(self) -> None:
+        """From now on messages wait."""
+        self._connection = None
+
+    def uses(self, connection: Connection) -> bool:
+        """Whether messages go out over this connection."""
+        return self._connection is connection
+
+    def waits(self, message: Message) -> bool:
+        """Whether this very message waits."""
+        return self._backlog.holds(message)
+
+    async def post(self, message: Message, *, always: bool = False) -> None:
+        """Send a message, or keep it; with `always` it is kept whatever the bounds.
+
+        Raises:
+            QueueFull: it can neither be sent nor kept.
+        """
+        while (connection := self._connection) is not None:
+            try:
+                await self._send(connection, message)
+                return
+            except ConnectionLost:
+                if self._connection is connection:
+                    self.hold()
+        self._backlog.add(message, always=always)
+
+    async def resume(self, connection: Connection, again: Sequence[Message]) -> None:
+        """Send what may be lost, then what has waited; from then on, everything at once.
+
+        Raises:
+            ConnectionLost: this connection has closed too; what waits still waits.
+        """
+        for message in again:
+            await self._send(connection, message)
+        while (message_ := self._backlog.first) is not None:
+            await self._send(connection, message_)
+            self._backlog.drop_first()
+        self._connection = connection
+
+    async def _send(self, connection: Connection, message: Message) -> None:
+        await connection.send(message)
+        self._on_sent(message, asyncio.get_running_loop().time())

@@ -1,0 +1,75 @@
+"""One session as the client knows it: how to open it, how to come back. A plain object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from parley_client.messages import PROTOCOL_VERSION, Message, Ready, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a turn has arrived: everything of the attempt up to `seq`."""
+
+    turn_id: str
+    seq: int
+    attempt: int
+
+    def as_json(self) -> Message:
+        """As `init.received` wants it; the first attempt needs no name."""
+        position: Message = {"turn_id": self.turn_id, "seq": self.seq}
+        if self.attempt > 1:
+            position["attempt"] = self.attempt
+        return position
+
+
+class Session:
+    """A session that is to be opened, or has been.
+
+    Args:
+        settings: what to ask for when it is opened.
+    """
+
+    def __init__(self, settings: Message) -> None:
+        self.ready: Ready | None = None
+        """What the server said last; None before it has said anything."""
+        self._resumable = False
+        self.settings = Settings()
+        """Every setting in force."""
+        self._wanted = settings
+        self._lost: str | None = None
+
+    def init(self, received: Position | None) -> Message:
+        """The first message on a connection: opens the session or comes back to it."""
+        init: Message = {"type": "init", "protocol": PROTOCOL_VERSION}
+        if self.ready is None or not self._resumable:
+            if self._wanted:
+                init["settings"] = self._wanted
+            return init
+        init["session_id"] = self.ready.session_id
+        # Each `ready` brings the next token. Was one lost on its way, the server
+        # accepts the one before it too.
+        init["resume_token"] = self.ready.resume_token
+        if received is not None:
+            init["received"] = received.as_json()
+        return init
+
+    def opened(self, ready: Ready) -> str | None:
+        """The server has answered. Returns the id of the session that this one
+        takes the place of, if one was lost."""
+        replaced, self._lost = self._lost, None
+        self.ready = ready
+        self._resumable = True
+        self.settings = ready.settings
+        return replaced
+
+    def configured(self, settings: Settings) -> None:
+        """New settings are in force."""
+        self.settings = settings
+
+    def lost(self) -> None:
+        """The server no longer has it: the next `init` opens a new one, with these settings."""
+        if self.ready is not None:
+            self._lost = self.ready.session_id
+            self._wanted = self.settings.as_json()
+            self._resumable = False

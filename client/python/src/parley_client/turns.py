@@ -1,0 +1,286 @@
+"""The turns of a conversation: whose event it is, what it asks for, what must be said again.
+
+It posts through a link and opens no connection. What a turn has said is its
+`utterance`, what it has heard its `Turn`; this keeps the books of all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from typing import Protocol
+
+from parley_client.errors import (
+    BadInput,
+    EventGap,
+    ParleyClientError,
+    SessionLost,
+)
+from parley_client.messages import Error, Message, TurnEnd, TurnEvent
+from parley_client.options import Reconnect, Timeouts
+from parley_client.session import Position
+from parley_client.turn import Turn
+from parley_client.utterance import Utterance
+
+RESEND_AFTER_S = 0.5
+"""How long to wait before what a gateway could not deliver is sent again."""
+MAX_RESENDS = 2
+RECENT_S = 2.0
+"""How old a chunk may be that such an error may have been about."""
+
+
+class Out(Protocol):
+    """The part of a link that turns need."""
+
+    def check_open(self) -> None:
+        """Raise what closed it."""
+
+    async def post(self, message: Message, *, always: bool = False) -> None:
+        """Send a message, or keep it until there is a connection."""
+
+    def spawn(
+        self,
+        work: Coroutine[object, object, None],
+        failed: Callable[[Exception], None] | None = None,
+    ) -> asyncio.Task[None]:
+        """Run it until the link is closed."""
+
+    def drop(self, reason: ParleyClientError) -> None:
+        """Come back by another connection."""
+
+
+class Turns:
+    """Every turn that is under way, and the latest."""
+
+    def __init__(self, timeouts: Timeouts, policy: Reconnect) -> None:
+        self.latest: Turn | None = None
+        self.connected = False
+        self.errors: deque[Error] = deque(maxlen=32)
+        """The latest errors that belong to no turn and no request."""
+        self._timeouts = timeouts
+        self._policy = policy
+        self._link: Out | None = None
+        self._turns: dict[str, Turn] = {}
+        self._heard: Turn | None = None
+        self._acks: set[asyncio.Task[None]] = set()
+        self._resending: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def attach(self, link: Out) -> None:
+        """What the turns are sent through."""
+        self._link = link
+
+    def begin(self, utterance: Utterance) -> Turn:
+        """A new turn; the one before is done with as soon as the server hears of it."""
+        self._out.check_open()
+        turn = Turn(utterance, self, self._timeouts)
+        self._turns = {id_: each for id_, each in self._turns.items() if not each.done}
+        self._add(turn)
+        return turn
+
+    async def acknowledged(self) -> None:
+        """Wait until every end that has come is acknowledged."""
+        await asyncio.gather(*self._acks)
+
+    # --- asked by a turn --------------------------------------------------------
+
+    async def interrupt(self, turn: Turn, played_ms: float | None) -> None:
+        """Stop the reply, of which so much has been heard."""
+        played_ms = turn.played_ms if played_ms is None else played_ms
+        await self._out.post(turn.utterance.interrupt(played_ms), always=True)
+
+    def retry(self, turn: Turn) -> None:
+        """Send a turn that failed once more."""
+        self._out.check_open()
+        if not turn.failed:
+            raise BadInput("Only a turn that has failed can be tried again.")
+        attempt = turn.attempt + 1
+        turn.restart(attempt)
+        self._add(turn)
+        self._out.spawn(self._post_all(turn.utterance.next_attempt(attempt)), turn.fail)
+
+    def on_gap(self, turn: Turn) -> bool:
+        """The server sends what is missing to whoever comes back."""
+        if self._policy.attempts == 0:
+            return False
+        self._out.drop(EventGap(turn.turn_id, [turn.received_seq + 1]))
+        return True
+
+    def on_finished(self, turn: Turn) -> None:
+        """One less under way."""
+        if all(each.done for each in self._turns.values()):
+            self._idle.set()
+
+    # --- asked by the link ------------------------------------------------------
+
+    def received(self) -> Position | None:
+        """How far the oldest unfinished turn has arrived, or else the latest one.
+
+        The server takes everything of the turns before this one for arrived.
+        """
+        turns = self._turns.values()
+        unfinished = (turn for turn in turns if not turn.done and turn.utterance.opened)
+        turn = next(unfinished, self._heard)
+        if turn is None:
+            return None
+        return Position(turn.turn_id, turn.received_seq, turn.attempt)
+
+    def again(self, since_s: float) -> list[Message]:
+        """What unfinished turns have said that may not have arrived."""
+        return [
+            message
+            for turn in self._turns.values()
+            if not turn.done
+            for message in turn.utterance.again(since_s)
+        ]
+
+    def waiting(self) -> Mapping[str, float]:
+        """Every unfinished turn that was sent, and since when it has been silent."""
+        return {
+            turn.turn_id: turn.silent_since_s
+            for turn in self._turns.values()
+            if not turn.done and turn.utterance.opened
+        }
+
+    async def idle(self) -> None:
+        """Wait until no turn is unfinished."""
+        await self._idle.wait()
+
+    # --- told by the link -------------------------------------------------------
+
+    def on_sent(self, message: Message, at_s: float) -> None:
+        """A message was handed to a connection."""
+        turn = self._turns.get(str(message.get("turn_id")))
+        if turn is not None:
+            if not turn.utterance.opened:
+                turn.silent_since_s = at_s
+            turn.utterance.sent(message, at_s)
+
+    def on_ready(self) -> None:
+        """Events can come."""
+        self.connected = True
+        for turn in self._turns.values():
+            turn.watch()
+
+    def on_lost(self) -> None:
+        """No events can come: the turns' clocks stop."""
+        self.connected = False
+        for turn in self._turns.values():
+            turn.unwatch()
+
+    def on_session_lost(self, reason: SessionLost) -> None:
+        """A turn that had begun cannot go on in another session; the others begin there."""
+        self._heard = None
+        for turn in list(self._turns.values()):
+            if turn.started:
+                turn.fail(reason)
+
+    def on_closed(self, reason: ParleyClientError) -> None:
+        """Nothing more will come."""
+        self.connected = False
+        for turn in list(self._turns.values()):
+            turn.fail(reason)
+
+    def on_turn_event(self, event: TurnEvent) -> None:
+        """An event of a turn, or an error that answers no request."""
+        if event.seq is None or event.turn_id is None:
+            self._refused(event)
+            return
+        turn = self._turns.get(event.turn_id)
+        delivered: tuple[TurnEvent, ...] = ()
+        if turn is not None:
+            delivered = turn.receive(event)
+            if delivered:
+                self._heard = turn
+            for each in delivered:
+                self._attend(turn, each)
+        if isinstance(event, TurnEnd) and not delivered and _is_over(turn, event):
+            # the server sends it again as long as it doesn't know that it has arrived
+            self._acknowledge(event)
+
+    def on_gateway_error(self, error: Error) -> None:
+        """A message was not delivered, and the gateway doesn't say which: send all
+        that may be meant again, twice at most. What had arrived costs nothing."""
+        unheard = [turn for turn in self._turns.values() if turn.unheard]
+        if not unheard:
+            self.errors.append(error)
+        for turn in unheard:
+            turn.stray_error(error)
+            if turn.utterance.resent >= MAX_RESENDS and not turn.spoken:
+                turn.refuse(error)
+        if self._resending is None or self._resending.done():
+            self._resending = self._out.spawn(self._send_again())
+
+    # --- inside -----------------------------------------------------------------
+
+    @property
+    def _out(self) -> Out:
+        assert self._link is not None, "attached when the conversation is made"
+        return self._link
+
+    def _add(self, turn: Turn) -> None:
+        self._turns.pop(turn.turn_id, None)  # a retried turn is the latest again
+        self._turns[turn.turn_id] = self.latest = turn
+        self._idle.clear()
+
+    async def _post_all(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            await self._out.post(message)
+
+    async def _send_again(self) -> None:
+        since_s = asyncio.get_running_loop().time() - RECENT_S
+        await asyncio.sleep(RESEND_AFTER_S)
+        for turn in list(self._turns.values()):
+            if turn.unheard and self.connected and turn.utterance.resent < MAX_RESENDS:
+                turn.utterance.resent += 1
+                await self._post_all(turn.utterance.again(since_s))
+
+    def _attend(self, turn: Turn, event: TurnEvent) -> None:
+        """Do what an event asks of the client."""
+        if isinstance(event, TurnEnd):
+            self._acknowledge(event)
+        elif isinstance(event, Error) and event.code == "audio_gap" and turn.spoken:
+            lost = turn.utterance.missing(event.missing)
+            self._out.spawn(self._post_all(lost), turn.fail)
+
+    def _acknowledge(self, end: TurnEnd) -> None:
+        async def acknowledge() -> None:
+            try:
+                await self._out.post(
+                    {"type": "ack", "turn_id": end.turn_id, "seq": end.seq}, always=True
+                )
+            except ParleyClientError:
+                return  # the reply is here; the server keeps its copy a little longer
+
+        self._acks = {ack for ack in self._acks if not ack.done()}
+        self._acks.add(self._out.spawn(acknowledge()))
+
+    def _refused(self, error: Error) -> None:
+        """An unnumbered error: find out whose it is."""
+        turn = self._turns.get(error.turn_id or "")
+        if turn is not None:
+            turn.refuse(error)
+            self._attend(turn, error)
+            return
+        self.errors.append(error)
+        if error.turn_id is None:
+            self._blame_a_turn(error)
+
+    def _blame_a_turn(self, error: Error) -> None:
+        """An error that names nothing is about a message just sent. A typed turn
+        without an event has sent one only; of a spoken turn's many, the loss of
+        a chunk mends itself, and the loss of its start shows as silence."""
+        for turn in self._turns.values():
+            if not turn.done and not turn.started:
+                if turn.spoken:
+                    turn.stray_error(error)
+                else:
+                    turn.refuse(error)
+                return
+
+
+def _is_over(turn: Turn | None, end: TurnEnd) -> bool:
+    """Whether this end is that of a turn nobody waits for any more."""
+    return turn is None or (turn.done and end.attempt >= turn.attempt)

@@ -1,0 +1,143 @@
+"""What one turn has said, kept so that it can be said again. A plain object.
+
+After a lost connection nobody knows what of it had arrived, and a turn that
+failed may be tried again: both send from here.
+"""
+
+from __future__ import annotations
+
+from parley_client.messages import AudioFormat, Endpointing, Message, to_base64
+
+
+class Utterance:
+    """The messages of one turn.
+
+    Args:
+        opening: `user_message` or `audio_start`, without `attempt`.
+    """
+
+    def __init__(self, opening: Message) -> None:
+        self.turn_id = str(opening["turn_id"])
+        self.attempt = 1
+        """Which attempt at the turn this is."""
+        self.resent = 0
+        """How often it was sent again because a gateway refused a message."""
+        self._opening = opening
+        self._opened = False
+        self._chunks: list[bytes] = []
+        self._sent_at_s: dict[int, float] = {}
+        self._end_sent = False
+        self._interrupt: Message | None = None
+
+    @classmethod
+    def typed(cls, turn_id: str, text: str) -> Utterance:
+        """A typed one."""
+        return cls({"type": "user_message", "turn_id": turn_id, "text": text})
+
+    @classmethod
+    def spoken(cls, turn_id: str, audio_format: AudioFormat, endpointing: Endpointing) -> Utterance:
+        """A spoken one; its audio follows."""
+        return cls(
+            {
+                "type": "audio_start",
+                "turn_id": turn_id,
+                "format": audio_format,
+                "endpointing": endpointing,
+            }
+        )
+
+    @property
+    def is_spoken(self) -> bool:
+        """Whether it is audio."""
+        return self._opening["type"] == "audio_start"
+
+    @property
+    def opened(self) -> bool:
+        """Whether its first message has been handed to a connection."""
+        return self._opened
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user has asked the reply to stop."""
+        return self._interrupt is not None
+
+    @property
+    def chunk_count(self) -> int:
+        """How many chunks have been said."""
+        return len(self._chunks)
+
+    # --- saying -----------------------------------------------------------------
+
+    def opening(self) -> Message:
+        """The first message. It always names the attempt: without one, a turn that
+        has failed meanwhile would run once more."""
+        return {**self._opening, "attempt": self.attempt}
+
+    def add_chunk(self, pcm: bytes) -> Message:
+        """More audio; returns the message that carries it."""
+        self._chunks.append(pcm)
+        return self._chunk(len(self._chunks))
+
+    def end(self) -> Message:
+        """No more audio follows."""
+        return {"type": "audio_end", "turn_id": self.turn_id, "chunks": len(self._chunks)}
+
+    def interrupt(self, played_ms: float) -> Message:
+        """The user has had enough, having heard so much."""
+        self._interrupt = {
+            "type": "interrupt",
+            "turn_id": self.turn_id,
+            "played_ms": round(played_ms, 1),
+        }
+        return self._interrupt
+
+    def sent(self, message: Message, at_s: float) -> None:
+        """A message of this turn has been handed to a connection."""
+        match message["type"], message.get("seq"):
+            case (("user_message" | "audio_start"), _):
+                self._opened = True
+            case "audio_chunk", int(seq):
+                self._sent_at_s[seq] = at_s
+            case "audio_end", _:
+                self._end_sent = True
+
+    # --- saying it again --------------------------------------------------------
+
+    def again(self, since_s: float) -> list[Message]:
+        """What may not have arrived: everything but chunks sent before `since_s`, which
+        the server asks for (`audio_gap`) if they are missing. What has never been
+        handed to a connection isn't among it."""
+        if not self._opened:
+            return []
+        recent = sorted(seq for seq, at_s in self._sent_at_s.items() if at_s >= since_s)
+        messages = [self.opening(), *map(self._chunk, recent)]
+        if self._end_sent:
+            messages.append(self.end())
+        if self._interrupt is not None:
+            messages.append(self._interrupt)
+        return messages
+
+    def missing(self, seqs: tuple[int, ...]) -> list[Message]:
+        """The chunks that the server names as lost, as far as they exist."""
+        return [self._chunk(seq) for seq in seqs if 1 <= seq <= len(self._chunks)]
+
+    def next_attempt(self, attempt: int) -> list[Message]:
+        """Say the whole utterance once more, as that attempt."""
+        self.attempt = attempt
+        self.resent = 0
+        self._opened = self._end_sent = False
+        self._sent_at_s.clear()
+        self._interrupt = None
+        messages = [self.opening()]
+        if self.is_spoken:
+            messages += map(self._chunk, range(1, len(self._chunks) + 1))
+            messages.append(self.end())
+        return messages
+
+    def _chunk(self, seq: int) -> Message:
+        return {
+            "type": "audio_chunk",
+            "turn_id": self.turn_id,
+            "seq": seq,
+            "audio": to_base64(self._chunks[seq - 1]),
+        }

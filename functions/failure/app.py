@@ -1,0 +1,37 @@
+"""Where Lambda sends a turn whose function failed: it was killed, or ran out of memory or time.
+
+The event is Lambda's record of an asynchronous invocation ("Capturing records of Lambda
+asynchronous invocations"): the turn's request, and the id of the invocation that failed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from parley.environment import Environment
+from parley.invocation import TurnRequest
+from parley.recovery import Recovery
+
+logger = Logger()
+environment = Environment()
+recovery = Recovery(environment.store, environment.turns, environment.connections.post)
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Ends the turn, tells the client, and says so in the log."""
+    invocation = event["requestContext"]
+    request = msgspec.convert(event["requestPayload"], TurnRequest)
+    logger.append_keys(session_id=request.session_id, turn_id=request.turn_id)
+    ended = recovery.end_dead_turn(request.session_id, request.turn_id, invocation["requestId"])
+    logger.error(
+        "turn_died",
+        condition=invocation.get("condition"),
+        failed_invocation=invocation["requestId"],
+        client_told=ended,
+    )
+    return {"ended": ended}

@@ -1,0 +1,98 @@
+"""The beginning of a turn: claim it, read its session, and refuse what cannot be run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+
+from parley.connections import Address
+from parley.errors import ConnectionGone, ParleyError, internal_error
+from parley.invocation import TurnRequest
+from parley.outbox import Outbox
+from parley.posting import Post
+from parley.protocol import Metrics, encode
+from parley.timings import Timings, monotonic_at
+from parley.turn import Outcome, Services, Turn
+
+
+async def run_turn(
+    request: TurnRequest,
+    services: Services,
+    post: Post,
+    owner: str,
+    *,
+    remaining_s: Callable[[], float],
+    cold: bool,
+) -> Outcome | None:
+    """Run a turn to its end; None if it is not, or no longer, this invocation's to run.
+
+    Args:
+        post: sends a frame to a connection.
+        owner: names this invocation in the claim.
+        remaining_s: how much of the invocation's time is left.
+        cold: whether the environment is fresh.
+    """
+    timings = Timings()
+    if not request.spoken:
+        timings.mark("received", monotonic_at(request.received_at_ms))
+        timings.mark("started", time.monotonic())
+    claim, read = await asyncio.gather(
+        asyncio.to_thread(
+            services.turns.claim_turn,
+            request.session_id,
+            request.turn_id,
+            owner,
+            attempt=request.attempt,
+            received_at_ms=request.received_at_ms,
+        ),
+        asyncio.to_thread(services.history.read, request.session_id),
+        return_exceptions=True,  # neither is left running when the other fails
+    )
+    if claim is None:
+        return None
+    for failed in (claim, read):
+        if isinstance(failed, Exception):
+            error = internal_error(failed, services.log)
+            return await _refuse(request, services, post, owner, error)
+    assert not isinstance(claim, BaseException)
+    assert not isinstance(read, BaseException)
+    session, history = read
+    if session is None or session.is_over(time.time()):
+        over = ParleyError(
+            "session_not_found", "This session is over. Open a new connection and send init."
+        )
+        return await _refuse(request, services, post, owner, over)
+    turn = Turn(
+        request,
+        claim,
+        owner,
+        session,
+        history,
+        services,
+        post,
+        remaining_s=remaining_s,
+        cold=cold,
+        timings=timings,
+    )
+    return await turn.run()
+
+
+async def _refuse(
+    request: TurnRequest, services: Services, post: Post, owner: str, error: ParleyError
+) -> Outcome:
+    """End a turn that never began, where it was asked for."""
+    with contextlib.suppress(Exception):  # a table that fails is perhaps why it is refused
+        await asyncio.to_thread(
+            services.turns.fail_turn, request.session_id, request.turn_id, owner
+        )
+    outbox = Outbox(request.turn_id, services.deployment.reply_format, request.attempt or 1)
+    metrics = Metrics()
+    outbox.error(error)
+    outbox.end("failed", "", metrics, error=error)
+    address = Address(request.endpoint, request.connection_id)
+    with contextlib.suppress(ConnectionGone):
+        while (event := outbox.next(time.monotonic(), everything=True)) is not None:
+            await post(address, encode(event))
+    return Outcome("failed", metrics, error, delivered=False)

@@ -1,0 +1,59 @@
+"""Ends turns whose function died, so that nobody waits for them.
+
+A turn function that is killed, runs out of memory or out of time says nothing more. Lambda
+tells its failure destination at once; a client that has waited long may ask too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from parley.errors import ConnectionGone, ParleyError
+from parley.items import Claim, StoredFrame
+from parley.protocol import Error, Metrics, TurnEnd, encode
+from parley.store import Store
+from parley.turns import Turns
+
+DIED = ParleyError(
+    "internal", "The reply broke off through a fault on our side. Try again.", retryable=True
+)
+
+
+class Recovery:
+    """Ends dead turns.
+
+    Args:
+        post: sends a frame: endpoint, connection id, frame.
+    """
+
+    def __init__(self, store: Store, turns: Turns, post: Callable[[str, str, bytes], None]) -> None:
+        self._store = store
+        self._turns = turns
+        self._post = post
+
+    def end_dead_turn(self, session_id: str, turn_id: str, owner: str | None) -> bool:
+        """End a turn and tell the client, unless it has ended or somebody runs it.
+
+        Args:
+            owner: the invocation that is known to be dead; None if only its lease tells.
+        """
+        claim = self._turns.fail_turn(session_id, turn_id, owner)
+        if claim is None:
+            return False
+        self.tell(session_id, turn_id, claim)
+        return True
+
+    def tell(self, session_id: str, turn_id: str, claim: Claim) -> None:
+        """Tell the client that a turn has failed, wherever it is now, or when it returns."""
+        error = Error.of(DIED, turn_id=turn_id, attempt=claim.attempt)
+        end = TurnEnd(turn_id, 0, "failed", "", Metrics(), code=DIED.code, attempt=claim.attempt)
+        end.retryable = DIED.retryable
+        session = self._store.session(session_id)
+        if session is None:
+            return
+        try:
+            self._post(session.endpoint, session.connection_id, encode(error))
+            self._post(session.endpoint, session.connection_id, encode(end))
+        except ConnectionGone:
+            frame = StoredFrame(turn_id, claim.started_ms, claim.attempt, 0, encode(end))
+            self._turns.put_undelivered(session_id, [frame])

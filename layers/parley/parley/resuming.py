@@ -1,0 +1,176 @@
+"""Moves a session to another connection, and sends it what it has missed."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable
+from typing import Protocol
+
+from parley.connections import Address
+from parley.errors import ConnectionGone, ParleyError
+from parley.ids import new_resume_token, token_hash, token_matches
+from parley.inbox import ResumeEntry
+from parley.items import Session, StoredFrame
+from parley.protocol import Init, Message, Received, SessionEnded, encode
+from parley.store import Store
+from parley.turns import Turns
+
+REPLAY_S = 20.0
+"""How long one message may spend on sending what was missed: API Gateway waits for 29 s. What
+is left is sent at the next `init`."""
+
+
+class Gate(Protocol):
+    """Posts to connections and closes them; see `parley.connections.Connections`."""
+
+    def post(self, endpoint: str, connection_id: str, frame: bytes) -> None:
+        """Send one text frame; raises `ConnectionGone`."""
+
+    def close(self, endpoint: str, connection_id: str) -> None:
+        """Close a connection, if it is open."""
+
+
+class Resuming:
+    """Brings clients back.
+
+    Args:
+        history_messages: how many messages of the history a client gets.
+    """
+
+    def __init__(self, store: Store, turns: Turns, gate: Gate, history_messages: int) -> None:
+        self._store = store
+        self._turns = turns
+        self._gate = gate
+        self._history_messages = history_messages
+
+    def admit(self, message: Init, address: Address) -> tuple[Session, Session, str, list[Message]]:
+        """Move the session to a connection.
+
+        Returns:
+            The session before and after, its new resume token, and the history.
+
+        Raises:
+            ParleyError: `session_not_found` or `resume_denied`.
+        """
+        session_id = message.session_id or ""
+        before, history = self._store.conversation(session_id, self._history_messages)
+        if before is None or before.is_over(time.time()):
+            raise no_session()
+        shown = message.resume_token or ""
+        latest = token_matches(shown, before.token_hash)
+        previous = token_matches(shown, before.previous_hash)
+        if not (latest or previous):
+            raise _denied()
+        token = new_resume_token()
+        after = self._store.resume_session(
+            session_id,
+            address.connection_id,
+            address.endpoint,
+            shown_hash=token_hash(shown),
+            new_hash=token_hash(token),
+        )
+        if after is None:
+            raise _denied()
+        return before, after, token, history
+
+    def catch_up(self, before: Session, session: Session, received: Received | None) -> None:
+        """Have what was missed sent: by turns that still run, and from what is stored.
+
+        The turn is told before the stored events are read: see `parley.delivering`.
+        """
+        address = Address(session.endpoint, session.connection_id)
+        received_turn = received.turn_id if received is not None else None
+        for turn_id in {session.active_turn, received_turn} - {None}:
+            assert turn_id is not None
+            resume = _resume_entry(address, turn_id, received)
+            self._turns.put_resume(session.session_id, turn_id, resume)
+        self._replay(session, received)
+        old = Address(before.endpoint, before.connection_id)
+        if old != address:
+            self._leave(session.session_id, old)
+
+    def replay_turn(self, session: Session, turn_id: str) -> bool:
+        """Send what is stored of one turn; False if there is nothing."""
+        frames = [f for f in self._turns.undelivered(session.session_id) if f.turn_id == turn_id]
+        self._send(session, frames)
+        return bool(frames)
+
+    def _replay(self, session: Session, received: Received | None) -> None:
+        stored = self._turns.undelivered(session.session_id)
+        first = next(stored, None)
+        if first is None:
+            return
+        known_since_ms = 0
+        if received is not None:
+            turn = self._turns.turn(session.session_id, received.turn_id)
+            known_since_ms = turn.claim.started_ms if turn is not None else 0
+        known: list[StoredFrame] = []
+
+        def missed() -> Iterable[StoredFrame]:
+            for frame in itertools.chain([first], stored):
+                if received is not None and _is_known(frame, received, known_since_ms):
+                    known.append(frame)
+                else:
+                    yield frame
+
+        self._send(session, missed())
+        self._turns.delete_undelivered(session.session_id, known)
+
+    def _send(self, session: Session, frames: Iterable[StoredFrame]) -> None:
+        deadline = time.monotonic() + REPLAY_S
+        try:
+            for frame in frames:
+                self._gate.post(session.endpoint, session.connection_id, frame.frame)
+                if time.monotonic() > deadline:
+                    return
+        except ConnectionGone:
+            return  # it comes back once more
+
+    def _leave(self, session_id: str, old: Address) -> None:
+        """Close the connection that the session was on, and say why if anybody is there."""
+        try:
+            ended = encode(SessionEnded(session_id, "replaced"))
+            self._gate.post(old.endpoint, old.connection_id, ended)
+        except ConnectionGone:
+            return
+        self._gate.close(old.endpoint, old.connection_id)
+
+
+def _resume_entry(address: Address, turn_id: str, received: Received | None) -> ResumeEntry:
+    here = received is not None and received.turn_id == turn_id
+    return ResumeEntry(
+        address.connection_id,
+        address.endpoint,
+        attempt=received.attempt if received is not None and here else 1,
+        seq=received.seq if received is not None and here else 0,
+        resumed_at_ms=int(time.time() * 1000),
+    )
+
+
+def _is_known(frame: StoredFrame, received: Received, known_since_ms: int) -> bool:
+    """Whether the client has it: it is of an earlier turn, or came before what it has."""
+    if frame.turn_id != received.turn_id:
+        return frame.started_ms < known_since_ms
+    if frame.attempt != received.attempt:
+        return frame.attempt < received.attempt
+    return 0 < frame.seq <= received.seq
+
+
+def no_session() -> ParleyError:
+    """There is nothing to come back to."""
+    return ParleyError(
+        "session_not_found",
+        "There is no such session, or it is over, or nobody came back to it in time. Send init "
+        "without session_id for a new one.",
+        field="init.session_id",
+    )
+
+
+def _denied() -> ParleyError:
+    return ParleyError(
+        "resume_denied",
+        "The resume token is not the session's latest. Send init without session_id for a new "
+        "session.",
+        field="init.resume_token",
+    )

@@ -1,0 +1,337 @@
+"""Turns in the table: who runs them, what comes in, and what went out and may not have arrived.
+
+A turn belongs to the invocation that claimed it, for as long as its lease lasts. One
+that failed may be claimed again, as its next attempt.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from parley.inbox import (
+    AckEntry,
+    ChunkEntry,
+    EndEntry,
+    InboxEntry,
+    InterruptEntry,
+    ResumeEntry,
+)
+from parley.items import (
+    Claim,
+    StoredFrame,
+    TurnItem,
+    chunk_key,
+    encode_json,
+    frame_from,
+    frame_key,
+    inbox_entry_from,
+    now_s,
+    number,
+    number_of,
+    turn_from,
+    turn_key,
+)
+from parley.protocol import TurnEndReason, Word
+from parley.table import Table
+
+TURN_TTL_S = 24 * 3600
+LEASE_S = 30.0
+"""How long a claim holds without being renewed. A function that dies is noticed sooner, by
+the destination of its failed invocation; the lease is for when that fails too."""
+RENEW_S = 12.0
+"""How often a running turn renews its lease: two renewals may fail."""
+
+_FIRST_FRAME, _AFTER_FRAMES = "OUT#", "OUT#~"
+_FIRST_CONTROL, _AFTER_INBOX = "IN#b", "IN#~"
+"""Controls sort after the audio (`IN#audio#…`), which an attempt may use again."""
+
+
+def now_ms() -> int:
+    """The time in ms since the epoch."""
+    return int(time.time() * 1000)
+
+
+class Turns:
+    """Reads and writes turns, their inboxes and their undelivered events.
+
+    Args:
+        session_idle_s: how long undelivered events are kept.
+    """
+
+    def __init__(self, table: Table, session_idle_s: int = 86_400) -> None:
+        self._table = table
+        self._session_idle_s = session_idle_s
+
+    # --- who runs a turn ----------------------------------------------------------
+
+    def claim_turn(
+        self,
+        session_id: str,
+        turn_id: str,
+        owner: str,
+        *,
+        attempt: int | None,
+        received_at_ms: int,
+    ) -> Claim | None:
+        """Become the one invocation that runs this attempt; None if it is not to be run.
+
+        Args:
+            attempt: which attempt the client asked for; None for the first, or for the one
+                after a failure that the client knew of when it asked.
+            received_at_ms: when API Gateway received the request.
+        """
+        now = now_ms()
+        first = self._table.put(
+            {
+                **turn_key(session_id, turn_id),
+                "state": {"S": "running"},
+                "owner": {"S": owner},
+                "attempt": number(attempt or 1),
+                "lease_until": number(now + round(LEASE_S * 1000)),
+                "started_at": number(now),
+                "expires_at": number(now_s() + TURN_TTL_S),
+            },
+            "attribute_not_exists(pk)",
+        )
+        if first:
+            return Claim(attempt or 1, now)
+        return (
+            None
+            if attempt == 1
+            else self._claim_again(session_id, turn_id, owner, attempt, received_at_ms)
+        )
+
+    def _claim_again(
+        self, session_id: str, turn_id: str, owner: str, attempt: int | None, received_at_ms: int
+    ) -> Claim | None:
+        """Claim the next attempt at a turn that failed, or whose function died."""
+        values: dict[str, Any] = {
+            ":running": {"S": "running"},
+            ":failed": {"S": "failed"},
+            ":owner": {"S": owner},
+            ":now": number(now_ms()),
+            ":lease": number(now_ms() + round(LEASE_S * 1000)),
+            ":expires": number(now_s() + TURN_TTL_S),
+        }
+        if attempt is None:
+            newer = "(attribute_not_exists(failed_at) OR failed_at < :received)"
+            values |= {":received": number(received_at_ms), ":one": number(1)}
+            next_attempt = "attempt + :one"
+        else:
+            newer = "attempt < :attempt"
+            values[":attempt"] = number(attempt)
+            next_attempt = ":attempt"
+        item = self._table.update(
+            turn_key(session_id, turn_id),
+            f"SET #state = :running, #owner = :owner, attempt = {next_attempt}, "
+            "lease_until = :lease, expires_at = :expires REMOVE failed_at",
+            f"{newer} AND (#state = :failed OR (#state = :running AND lease_until < :now))",
+            {"#state": "state", "#owner": "owner"},
+            values,
+        )
+        if item is None:
+            return None
+        return Claim(int(item["attempt"]["N"]), int(item["started_at"]["N"]))
+
+    def renew_lease(self, session_id: str, turn_id: str, owner: str) -> bool:
+        """Stay the one that runs the turn; False if somebody else does now, or it was ended."""
+        renewed = self._table.update(
+            turn_key(session_id, turn_id),
+            "SET lease_until = :lease",
+            "#owner = :owner AND #state = :running",
+            {"#owner": "owner", "#state": "state"},
+            {
+                ":lease": number(now_ms() + round(LEASE_S * 1000)),
+                ":owner": {"S": owner},
+                ":running": {"S": "running"},
+            },
+        )
+        return renewed is not None
+
+    def finish_turn(
+        self,
+        session_id: str,
+        turn_id: str,
+        owner: str,
+        *,
+        reason: TurnEndReason,
+        message_key: str = "",
+        words: Sequence[Word] = (),
+    ) -> bool:
+        """The turn is over; its words stay, for an interruption while audio still plays.
+
+        False if it was no longer this owner's to end.
+        """
+        finished = self._table.update(
+            turn_key(session_id, turn_id),
+            "SET #state = :reason, words = :words, message_key = :key, failed_at = :failed",
+            "#owner = :owner AND #state = :running",
+            {"#state": "state", "#owner": "owner"},
+            {
+                ":reason": {"S": reason},
+                ":words": {"S": encode_json(list(words))},
+                ":key": {"S": message_key},
+                ":failed": number(now_ms() if reason == "failed" else 0),
+                ":owner": {"S": owner},
+                ":running": {"S": "running"},
+            },
+        )
+        return finished is not None
+
+    def fail_turn(self, session_id: str, turn_id: str, owner: str | None) -> Claim | None:
+        """End a turn whose function died, so that nobody runs it any more.
+
+        Args:
+            owner: the invocation that is known to be dead; None if only its lease tells.
+
+        Returns:
+            The attempt that failed; None if it had ended, or somebody runs it.
+        """
+        dead = "lease_until < :now" if owner is None else "#owner = :owner"
+        values: dict[str, Any] = {
+            ":failed": {"S": "failed"},
+            ":running": {"S": "running"},
+            ":now": number(now_ms()),
+            ":one": number(1),
+            ":expires": number(now_s() + TURN_TTL_S),
+        }
+        names = {"#state": "state"}
+        if owner is not None:
+            names["#owner"] = "owner"
+            values[":owner"] = {"S": owner}
+        item = self._table.update(
+            turn_key(session_id, turn_id),
+            "SET #state = :failed, failed_at = :now, attempt = if_not_exists(attempt, :one), "
+            "started_at = if_not_exists(started_at, :now), expires_at = :expires",
+            f"attribute_not_exists(pk) OR (#state = :running AND {dead})",
+            names,
+            values,
+        )
+        if item is None:
+            return None
+        return Claim(int(item["attempt"]["N"]), int(item["started_at"]["N"]))
+
+    def turn(self, session_id: str, turn_id: str) -> TurnItem | None:
+        """A turn as it is now; None if nobody has claimed it."""
+        item = self._table.get(turn_key(session_id, turn_id))
+        return turn_from(item) if item else None
+
+    # --- the inbox ----------------------------------------------------------------
+
+    def put_chunk(self, session_id: str, turn_id: str, chunk: ChunkEntry) -> None:
+        """One chunk of an utterance; the same chunk again changes nothing."""
+        self._put_inbox(session_id, turn_id, chunk_key(chunk.seq), {"audio": {"B": chunk.audio}})
+
+    def put_end(self, session_id: str, turn_id: str, end: EndEntry) -> None:
+        """The end of an utterance."""
+        values: dict[str, Any] = {
+            "chunks": number(end.chunks),
+            "received_at": number(end.received_at_ms),
+        }
+        self._put_inbox(session_id, turn_id, "IN#end", values)
+
+    def put_interrupt(self, session_id: str, turn_id: str, interrupt: InterruptEntry) -> None:
+        """The user stopped the reply; the first to say so counts."""
+        played_ms = interrupt.played_ms
+        # Rounded, because DynamoDB refuses numbers under 1e-130, which a client may send.
+        values: dict[str, Any] = (
+            {} if played_ms is None else {"played_ms": {"N": repr(round(played_ms, 3))}}
+        )
+        self._put_inbox(
+            session_id, turn_id, "IN#interrupt", values, condition="attribute_not_exists(pk)"
+        )
+
+    def put_ack(self, session_id: str, turn_id: str, ack: AckEntry) -> None:
+        """The client has everything of the turn up to a number."""
+        self._put_inbox(
+            session_id,
+            turn_id,
+            "IN#received",
+            {"seq": number(ack.seq)},
+            condition="attribute_not_exists(pk) OR seq < :seq",
+            condition_values={":seq": number(ack.seq)},
+        )
+
+    def put_resume(self, session_id: str, turn_id: str, resume: ResumeEntry) -> None:
+        """The session has moved to a new connection. The newest one counts."""
+        values: dict[str, Any] = {
+            "connection": {"S": resume.connection_id},
+            "endpoint": {"S": resume.endpoint},
+            "seq": number(resume.seq),
+            "attempt": number(resume.attempt),
+            "resumed_at": number(resume.resumed_at_ms),
+        }
+        self._put_inbox(
+            session_id,
+            turn_id,
+            "IN#resume",
+            values,
+            condition="attribute_not_exists(pk) OR resumed_at <= :at",
+            condition_values={":at": number(resume.resumed_at_ms)},
+        )
+
+    def clear_controls(self, session_id: str, turn_id: str, before_ms: int) -> None:
+        """Forget what an earlier attempt was told: it is not meant for the next one.
+
+        Args:
+            before_ms: when the next attempt was asked for, in ms since the epoch.
+        """
+        pk = str(turn_key(session_id, turn_id)["pk"]["S"])
+        old = [
+            {"pk": item["pk"], "sk": item["sk"]}
+            for page in self._table.pages(pk, _FIRST_CONTROL, _AFTER_INBOX)
+            for item in page
+            if number_of(item, "written_at") < before_ms
+        ]
+        self._table.write_batch([], old)
+
+    def read_inbox(self, session_id: str, turn_id: str, next_seq: int) -> list[InboxEntry]:
+        """Chunks from `next_seq` on, and the controls, that have arrived so far."""
+        pk = str(turn_key(session_id, turn_id)["pk"]["S"])
+        pages = self._table.pages(pk, chunk_key(next_seq), _AFTER_INBOX)
+        return [inbox_entry_from(item) for page in pages for item in page]
+
+    def _put_inbox(
+        self,
+        session_id: str,
+        turn_id: str,
+        sk: str,
+        values: dict[str, Any],
+        *,
+        condition: str = "",
+        condition_values: dict[str, Any] | None = None,
+    ) -> bool:
+        return self._table.put(
+            {
+                "pk": turn_key(session_id, turn_id)["pk"],
+                "sk": {"S": sk},
+                "written_at": number(now_ms()),
+                "expires_at": number(now_s() + TURN_TTL_S),
+                **values,
+            },
+            condition,
+            condition_values,
+        )
+
+    # --- undelivered events ---------------------------------------------------------
+
+    def put_undelivered(self, session_id: str, frames: Sequence[StoredFrame]) -> None:
+        """Keep what may not have arrived, until the session's next connection asks."""
+        expires = number(now_s() + self._session_idle_s)
+        self._table.write_batch(
+            [
+                {**frame_key(session_id, frame), "frame": {"B": frame.frame}, "expires_at": expires}
+                for frame in frames
+            ]
+        )
+
+    def undelivered(self, session_id: str) -> Iterator[StoredFrame]:
+        """What may not have arrived: by the start of their turns, in order."""
+        for page in self._table.pages(f"SESSION#{session_id}", _FIRST_FRAME, _AFTER_FRAMES):
+            yield from map(frame_from, page)
+
+    def delete_undelivered(self, session_id: str, frames: Sequence[StoredFrame]) -> None:
+        """Forget what has arrived."""
+        self._table.write_batch([], [frame_key(session_id, frame) for frame in frames])

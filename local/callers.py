@@ -1,0 +1,44 @@
+"""Gives every function credentials of the role that the template gives it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from local.permissions.identities import Credentials, Directory, Session
+from local.template.intrinsics import ACCOUNT_ID
+from local.template.model import Stack
+
+_ROLE_ARN = f"arn:aws:iam::{ACCOUNT_ID}:role/"
+
+
+@dataclass(slots=True)
+class Callers:
+    """The functions of a stack as callers of services.
+
+    Attributes:
+        credentials: by logical id of the function.
+        notices: a sentence for every function that may do everything.
+    """
+
+    directory: Directory
+    credentials: dict[str, Credentials] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+
+
+def callers_of(stack: Stack) -> Callers:
+    """Credentials for all functions; those of a role that is elsewhere may do everything."""
+    found = Callers(Directory(roles=dict(stack.roles)))
+    for function in stack.functions:
+        credentials = Credentials.new()
+        found.credentials[function.logical_id] = credentials
+        role = function.role.removeprefix(_ROLE_ARN)
+        if role in stack.roles:
+            found.directory.sessions[credentials.access_key_id] = Session(
+                ACCOUNT_ID, role, function.name, function.arn
+            )
+        else:
+            found.notices.append(
+                f"{function.logical_id}: its role {function.role or '(none)'} is not in the "
+                "template; here it may do everything."
+            )
+    return found

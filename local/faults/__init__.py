@@ -1,0 +1,1 @@
+"""Faults on request: what goes wrong on AWS now and then, as often as one asks for."""

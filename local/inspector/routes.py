@@ -1,0 +1,103 @@
+"""The inspector over HTTP: its page at `/_local`, and the journal as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from local.inspector.journal import Journal
+
+PREFIX = "/_local"
+_PAGE = Path(__file__).parent / "page"
+_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+KEEP_ALIVE_S = 15.0
+
+
+@web.middleware
+async def own_pages_only(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Keep pages of other sites out: by their name they may resolve to this machine.
+
+    Everything below `/_local` is for a browser on this machine, or one that was given its
+    address.
+    """
+    if request.path.startswith(PREFIX) and not _is_an_address(request.host):
+        return web.json_response(
+            {"message": "Use localhost or an IP address to reach the inspector."}, status=403
+        )
+    return await handler(request)
+
+
+def routes(journal: Journal) -> list[web.RouteDef]:
+    """The routes."""
+
+    async def to_page(_request: web.Request) -> web.Response:
+        raise web.HTTPFound(f"{PREFIX}/")
+
+    async def page(request: web.Request) -> web.Response:
+        path = _PAGE / (request.match_info.get("file") or "index.html")
+        if path.suffix not in _TYPES or path.parent != _PAGE or not path.is_file():
+            return web.Response(status=404, text="Not found")
+        return web.Response(
+            text=path.read_text(),
+            content_type=_TYPES[path.suffix],
+            headers={"Cache-Control": "no-store"},
+        )
+
+    async def events(request: web.Request) -> web.StreamResponse:
+        return await _follow(journal, request)
+
+    async def entries(request: web.Request) -> web.Response:
+        found = journal.after(_number(request.query.get("after", "")))
+        return web.Response(text=f"[{','.join(found)}]", content_type="application/json")
+
+    return [
+        web.get(PREFIX, to_page),
+        web.get(f"{PREFIX}/", page),
+        web.get(f"{PREFIX}/events", events),
+        web.get(f"{PREFIX}/events.json", entries),
+        web.get(f"{PREFIX}/page/{{file}}", page),
+    ]
+
+
+async def _follow(journal: Journal, request: web.Request) -> web.StreamResponse:
+    """Send entries as they come; a browser that comes back names the last one it has."""
+    response = web.StreamResponse(
+        headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+    )
+    await response.prepare(request)
+    queue = journal.follow(_number(request.headers.get("Last-Event-ID", "")))
+    try:
+        while journal.follows(queue) or not queue.empty():
+            try:
+                entry = await asyncio.wait_for(queue.get(), KEEP_ALIVE_S)
+            except TimeoutError:
+                await response.write(b": still here\n\n")
+                continue
+            number = json.loads(entry)["id"]
+            await response.write(f"id: {number}\ndata: {entry}\n\n".encode())
+    except ConnectionResetError:
+        pass
+    finally:
+        journal.leave(queue)
+    return response
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
+
+
+def _is_an_address(host: str) -> bool:
+    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+    name = name.strip("[]")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

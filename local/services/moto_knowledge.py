@@ -1,0 +1,38 @@
+"""Tells moto what this stack knows of it beforehand, and asks it what permissions need.
+
+Only `moto_server` uses this, in moto's own process.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.dynamodb.models import dynamodb_backends
+from moto.utilities.id_generator import moto_id_manager
+
+from local.permissions.calls.settings import secret_suffix
+from local.template.intrinsics import ACCOUNT_ID
+
+
+def name_secrets_as_the_template_does() -> None:
+    """The end of a secret's ARN follows from its name: `Ref` had to know it before."""
+    moto_id_manager.add_id_source(_suffix)
+
+
+def partition_key(region: str, table: str, index: str) -> str | None:
+    """The name of the partition key of a table or of an index of it."""
+    found = dynamodb_backends[ACCOUNT_ID][region].tables.get(table)
+    if found is None:
+        return None
+    schema: list[dict[str, str]] = found.schema
+    if index:
+        indexes = [*found.indexes, *found.global_indexes]
+        schema = next((each.schema for each in indexes if each.name == index), [])
+    return next((key["AttributeName"] for key in schema if key["KeyType"] == "HASH"), None)
+
+
+def _suffix(context: Any) -> str | None:
+    identifier = context.get("resource_identifier")
+    if identifier is None or identifier.service != "secretsmanager":
+        return None
+    return secret_suffix(identifier.name)

@@ -1,0 +1,116 @@
+"""Roles of a template and the policies that they have: their own, attached and managed ones.
+
+Reads `AWS::IAM::Role`, `Policy`, `RolePolicy` and `ManagedPolicy`. AWS's managed policies
+are those that moto carries; whatever else is named is said, and grants nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from local.permissions.identities import Role
+from local.permissions.policies import PolicyError, parsed_policy
+from local.template.intrinsics import TemplateError
+
+Resources = dict[str, dict[str, Any]]
+"""Resolved properties by logical id."""
+
+_LOGS_AND_TRACES = frozenset(
+    {"AWSLambdaBasicExecutionRole", "AWSXRayDaemonWriteAccess", "AWSXrayWriteOnlyAccess"}
+)
+"""What every function of SAM has: about services that are not checked, so not worth a read."""
+
+
+class RoleReader:
+    """Reads the roles of one template.
+
+    Args:
+        of: resolved properties of all resources of a type.
+        ref: what `Ref` of a resource gives.
+        name: the physical name of a resource.
+    """
+
+    def __init__(
+        self,
+        of: Callable[[str], Resources],
+        ref: Callable[[str], Any],
+        name: Callable[[str], str],
+    ) -> None:
+        self._of = of
+        self._ref = ref
+        self._name = name
+        self.notices: list[str] = []
+
+    def roles(self) -> dict[str, Role]:
+        """What each role may do, by its name.
+
+        Raises:
+            TemplateError: one of the policies is none.
+        """
+        managed = {
+            str(self._ref(logical_id)): self._checked(logical_id, properties["PolicyDocument"])
+            for logical_id, properties in self._of("AWS::IAM::ManagedPolicy").items()
+        }
+        return {
+            self._name(logical_id): self._role(logical_id, properties, managed)
+            for logical_id, properties in self._of("AWS::IAM::Role").items()
+        }
+
+    def _role(
+        self, logical_id: str, properties: Mapping[str, Any], managed: Mapping[str, Any]
+    ) -> Role:
+        policies: dict[str, Any] = {}
+        for place, policy in enumerate(properties.get("Policies") or [], 1):
+            name = str(policy.get("PolicyName", f"policy {place}"))
+            policies[name] = self._checked(f"{logical_id}: {name}", policy.get("PolicyDocument"))
+        for reference in properties.get("ManagedPolicyArns") or []:
+            document = self._managed(logical_id, str(reference), managed)
+            if document is not None:
+                policies[str(reference)] = document
+        policies |= dict(self._attached(self._name(logical_id)))
+        boundary = properties.get("PermissionsBoundary")
+        limit = self._managed(logical_id, str(boundary), managed) if boundary else None
+        return Role(policies, limit)
+
+    def _attached(self, role: str) -> Iterable[tuple[str, Any]]:
+        """Policies that name the role, rather than the role them."""
+        for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy"):
+            for logical_id, properties in self._of(kind).items():
+                if role in (properties.get("Roles") or [properties.get("RoleName")]):
+                    document = properties.get("PolicyDocument")
+                    yield logical_id, self._checked(logical_id, document)
+
+    def _managed(self, role: str, reference: str, own: Mapping[str, Any]) -> Any:
+        if reference in own:
+            return own[reference]
+        name = reference.rpartition("/")[2]
+        if name in _LOGS_AND_TRACES:
+            return None
+        document = _aws_managed().get(name)
+        if document is None:
+            self.notices.append(
+                f"{role}: the managed policy {reference} is not known here; it grants nothing."
+            )
+            return None
+        return self._checked(f"{role}: {name}", document)
+
+    def _checked(self, where: str, document: Any) -> Any:
+        document = json.loads(json.dumps(document, default=str))  # YAML reads Version as a date
+        try:
+            policy = parsed_policy(document)
+        except PolicyError as error:
+            raise TemplateError(f"{where}: {error}") from None
+        self.notices += [f"{where}: {notice}" for notice in policy.notices]
+        return document
+
+
+@functools.cache
+def _aws_managed() -> dict[str, Any]:
+    """Documents of AWS's managed policies by name; takes a third of a second to read."""
+    from moto.iam.aws_managed_policies import aws_managed_policies_data
+
+    found = json.loads(aws_managed_policies_data)
+    return {name: policy["Document"] for name, policy in found.items()}

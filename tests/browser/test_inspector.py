@@ -1,0 +1,155 @@
+"""The inspector in Chromium: what happens on the stack is there, live and by keyboard."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Playwright, expect
+from websockets.sync.client import ClientConnection, connect
+
+from tests.browser.conftest import FLAGS, chromium
+from tests.local import conftest as local
+
+app = local.app
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(params=["light", "dark"])
+def colours(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def page(playwright: Playwright, app: local.App, colours: str) -> Iterator[Page]:
+    """The page, following the stack; nothing may go wrong in it."""
+    browser = playwright.chromium.launch(executable_path=chromium(), args=[*FLAGS, "--no-sandbox"])
+    context = browser.new_context(
+        color_scheme="dark" if colours == "dark" else "light",
+        viewport={"width": 1280, "height": 800},
+    )
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+    page.goto(f"{app.info['static_url']}_local")
+    expect(page.locator("#state")).to_have_text("live")
+    page.keyboard.press("c")
+    yield page
+    browser.close()
+    assert problems == []
+
+
+def say(socket: ClientConnection, **message: Any) -> str:
+    """Send a message and wait for the answer."""
+    socket.send(json.dumps(message))
+    return str(socket.recv(20))
+
+
+def rows(page: Page, kind: str = "") -> Any:
+    return page.locator(f"#rows li[data-type={kind}]" if kind else "#rows li")
+
+
+def choose(page: Page, view: str) -> None:
+    page.locator(f"[role=tab][data-view={view}]").click()
+
+
+def test_a_conversation_is_there_as_it_happens(
+    page: Page, app: local.App, colours: str, artifacts: Path
+) -> None:
+    with connect(app.url) as socket:
+        assert say(socket, action="post", data="good morning") == "good morning"
+        expect(rows(page, "connection")).to_have_count(1)
+        expect(rows(page, "message").first).to_contain_text("good morning")
+        expect(rows(page, "post")).to_contain_text("good morning")
+        assert "Internal server error" in say(socket, action="raise")
+        expect(page.locator("[data-view=connections] b")).to_have_text("1")
+        expect(rows(page, "message").first).to_contain_text("Internal server error")
+        failed = page.locator("#rows li[data-type=invocation][data-state=bad]")
+        expect(failed).to_have_count(1)
+        failed.click()
+        expect(page.locator("#details")).to_contain_text("ValueError")
+        expect(page.locator("#details pre").nth(1)).to_contain_text("START RequestId")
+        page.screenshot(path=artifacts / f"inspector-{colours}.png")
+    expect(rows(page, "connection")).to_contain_text("disconnected")
+    expect(page.locator("[data-view=connections] b")).to_have_text("0")
+
+
+def test_an_invocation_shows_its_event_result_log_and_figures(page: Page, app: local.App) -> None:
+    event = {"table": app.info["tables"]["Connections"], "id": "inspected"}
+    for _ in range(2):
+        app.client("lambda").invoke(FunctionName="local-Worker", Payload=json.dumps(event))
+    choose(page, "invocations")
+    expect(rows(page)).to_have_count(2)
+    rows(page).first.click()
+    details = page.locator("#details")
+    for text in ("Worker", "warm", "of 128 MB", '"id": "inspected"', '"done": "inspected"'):
+        expect(details).to_contain_text(text)
+    expect(details).to_contain_text("REPORT RequestId")
+    expect(details.locator("dl")).to_contain_text("ms")
+
+
+def test_everything_can_be_done_by_keyboard(page: Page, app: local.App) -> None:
+    with connect(app.url) as socket:
+        for data in ("one", "two"):
+            assert say(socket, action="post", data=data) == data
+    page.keyboard.press("4")
+    expect(rows(page)).to_have_count(2)
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#details pre")).to_have_text("two")
+    page.keyboard.press("j")
+    expect(page.locator("#details pre")).to_have_text("one")
+    page.keyboard.press("/")
+    page.keyboard.type("TWO")
+    expect(rows(page)).to_have_count(1)
+    page.keyboard.press("Escape")
+    page.keyboard.press("Home")
+    expect(page.locator("#details pre")).to_have_text("two")
+
+
+def test_while_it_is_paused_nothing_moves_and_afterwards_nothing_is_missing(
+    page: Page, app: local.App
+) -> None:
+    page.keyboard.press("p")
+    expect(page.locator("#state")).to_have_text("paused")
+    with connect(app.url) as socket:
+        assert say(socket, action="post", data="meanwhile") == "meanwhile"
+        page.wait_for_function(
+            "fetch('/_local/events.json').then(r => r.text()).then(t => t.includes('meanwhile'))"
+        )
+        expect(rows(page)).to_have_count(0)
+        page.keyboard.press("p")
+        expect(rows(page, "message")).to_contain_text("meanwhile")
+
+
+def test_faults_are_listed(page: Page, app: local.App) -> None:
+    url = f"{app.info['static_url']}_local/faults"
+    plan = {"faults": [{"kind": "duplicate_message", "times": 1}]}
+    put = urllib.request.Request(url, method="PUT", data=json.dumps(plan).encode())
+    urllib.request.urlopen(put).close()
+    try:
+        with connect(app.url) as socket:
+            say(socket, action="post", data="twice")
+            page.keyboard.press("5")
+            expect(rows(page)).to_contain_text("duplicate_message")
+    finally:
+        urllib.request.urlopen(urllib.request.Request(url, method="DELETE")).close()
+
+
+def test_a_narrow_window_shows_both_halves(
+    page: Page, app: local.App, colours: str, artifacts: Path
+) -> None:
+    page.set_viewport_size({"width": 400, "height": 760})
+    with connect(app.url) as socket:
+        say(socket, action="post", data="narrow")
+    page.locator("#rows li[data-type=connection]").click()
+    expect(page.locator("#details")).to_contain_text("on this connection")
+    page.locator("#details .related button", has_text="post out").click()
+    expect(page.locator("#details pre")).to_have_text("narrow")
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 400
+    page.screenshot(path=artifacts / f"inspector-narrow-{colours}.png")

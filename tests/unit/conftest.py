@@ -1,0 +1,43 @@
+"""A table like the deployed one, on moto's DynamoDB in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from parley.table import Table
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    """DynamoDB with one table for all tests of a module: each uses a session of its own."""
+    with mock_aws():
+        found = boto3.client(
+            "dynamodb",
+            region_name="us-east-1",
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+        )
+        found.create_table(
+            TableName="table",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[
+                {"AttributeName": "pk", "AttributeType": "S"},
+                {"AttributeName": "sk", "AttributeType": "S"},
+            ],
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+        )
+        yield found
+
+
+@pytest.fixture
+def table(client: Any) -> Table:
+    """The table."""
+    return Table(client, "table")

@@ -1,0 +1,128 @@
+"""Whoever asks for a turn, however often and in whatever order: an attempt runs once."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+from unittest import mock
+
+import boto3
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from moto import mock_aws
+
+from parley import turns as turns_module
+from parley.table import Table
+from parley.turns import LEASE_S, Turns
+
+_names = itertools.count()
+
+
+class Claims(RuleBasedStateMachine):
+    """One turn, many invocations, and a clock that the test moves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.aws = mock_aws()
+        self.aws.start()
+        client: Any = boto3.client(
+            "dynamodb",
+            region_name="us-east-1",
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+        )
+        client.create_table(
+            TableName="table",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+        )
+        self.turns = Turns(Table(client, "table"))
+        self.now_ms = 1_700_000_000_000
+        self.clock = mock.patch.object(turns_module, "now_ms", self._now_ms)
+        self.clock.start()
+        self.owner: str | None = None
+        self.lease_until_ms = 0
+        self.state = "none"
+        self.attempts: list[int] = []
+        self.failed_at_ms = 0
+
+    def _now_ms(self) -> int:
+        return self.now_ms
+
+    @initialize()
+    def begin(self) -> None:
+        self.session = f"session-{next(_names)}"
+
+    @rule(seconds=st.sampled_from([0.001, 1.0, LEASE_S / 2, LEASE_S + 1]))
+    def time_passes(self, seconds: float) -> None:
+        self.now_ms += max(1, round(seconds * 1000))
+
+    @rule(asked=st.sampled_from([None, None, 1, 2, 3]), stale=st.booleans())
+    def ask(self, asked: int | None, stale: bool) -> None:
+        received = self.failed_at_ms - 1 if stale and self.failed_at_ms else self.now_ms
+        owner = f"invocation-{next(_names)}"
+        claim = self.turns.claim_turn(
+            self.session, "t", owner, attempt=asked, received_at_ms=received
+        )
+        dead = self.state == "running" and self.lease_until_ms < self.now_ms
+        free = self.state in ("none", "failed") or dead
+        if asked is None:
+            wanted = self.state == "none" or dead or self.failed_at_ms < received
+        else:
+            wanted = self.state == "none" or asked > self.attempts[-1]
+        assert (claim is not None) == (free and wanted)
+        if claim is None:
+            return
+        assert claim.attempt not in self.attempts
+        if asked is not None:
+            assert claim.attempt == asked
+        self.attempts.append(claim.attempt)
+        self.owner, self.state = owner, "running"
+        self.failed_at_ms = 0
+        self.lease_until_ms = self.now_ms + round(LEASE_S * 1000)
+
+    @rule(mine=st.booleans())
+    def renew(self, mine: bool) -> None:
+        owner = self.owner if mine and self.owner else "somebody else"
+        renewed = self.turns.renew_lease(self.session, "t", owner)
+        assert renewed == (self.state == "running" and owner == self.owner)
+        if renewed:
+            self.lease_until_ms = self.now_ms + round(LEASE_S * 1000)
+
+    @rule(reason=st.sampled_from(["completed", "interrupted", "failed"]), mine=st.booleans())
+    def finish(self, reason: Any, mine: bool) -> None:
+        owner = self.owner if mine and self.owner else "somebody else"
+        finished = self.turns.finish_turn(self.session, "t", owner, reason=reason)
+        assert finished == (self.state == "running" and owner == self.owner)
+        if finished:
+            self.state = reason
+            self.failed_at_ms = self.now_ms if reason == "failed" else 0
+
+    @rule(known=st.booleans())
+    def die(self, known: bool) -> None:
+        ended = self.turns.fail_turn(self.session, "t", self.owner if known else None)
+        dead = self.state == "running" and (
+            (known and self.owner is not None) or self.lease_until_ms < self.now_ms
+        )
+        assert (ended is not None) == (dead or self.state == "none")
+        if ended is not None:
+            if self.state == "none":
+                self.attempts.append(ended.attempt)
+            self.state, self.failed_at_ms = "failed", self.now_ms
+
+    @invariant()
+    def attempts_only_grow(self) -> None:
+        assert self.attempts == sorted(set(self.attempts))
+
+    def teardown(self) -> None:
+        self.clock.stop()
+        self.aws.stop()
+
+
+Claims.TestCase.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestClaims = Claims.TestCase

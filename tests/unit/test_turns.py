@@ -1,0 +1,289 @@
+"""Who runs a turn, its inbox and its undelivered events, on moto's DynamoDB in this process."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from parley import turns as turns_module
+from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry, ResumeEntry
+from parley.items import Claim, StoredFrame
+from parley.protocol import Word
+from parley.table import BATCH_ITEMS, Table
+from parley.turns import Turns, now_ms
+
+
+@pytest.fixture
+def turns(table: Table) -> Turns:
+    return Turns(table, 600)
+
+
+@pytest.fixture
+def session(request: pytest.FixtureRequest) -> str:
+    """A session id of the test's own."""
+    return str(request.node.name)
+
+
+def claimed(
+    turns: Turns,
+    session: str,
+    owner: str,
+    turn_id: str = "t",
+    *,
+    attempt: int | None = None,
+    received_at_ms: int | None = None,
+) -> Claim | None:
+    at_ms = now_ms() if received_at_ms is None else received_at_ms
+    return turns.claim_turn(session, turn_id, owner, attempt=attempt, received_at_ms=at_ms)
+
+
+# --- claims ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("attempt", [None, 1])
+def test_of_many_that_claim_one_turn_one_gets_it(
+    turns: Turns, session: str, attempt: int | None
+) -> None:
+    claims = [claimed(turns, session, owner, attempt=attempt) for owner in ("a", "b", "a")]
+    assert [claim is not None for claim in claims] == [True, False, False]
+    turn = turns.turn(session, "t")
+    assert turn is not None
+    assert turn.running
+    assert turn.claim == claims[0]
+    assert turn.claim.attempt == 1
+    assert turn.claim.started_ms == pytest.approx(now_ms(), abs=5_000)
+
+
+def test_one_turn_id_in_two_sessions_is_two_turns(turns: Turns) -> None:
+    assert claimed(turns, "session-a", "x")
+    assert claimed(turns, "session-b", "x")
+
+
+@pytest.mark.parametrize("reason", ["completed", "interrupted"])
+@pytest.mark.parametrize("attempt", [None, 1, 2])
+def test_a_turn_that_ended_well_never_runs_again(
+    turns: Turns, session: str, reason: Any, attempt: int | None
+) -> None:
+    words = [Word("One", 0, 200), Word("two.", 250, 600)]
+    claimed(turns, session, "me")
+    assert turns.finish_turn(
+        session, "t", "me", reason=reason, message_key="MESSAGE#1", words=words
+    )
+    turn = turns.turn(session, "t")
+    assert turn is not None
+    assert (turn.state, turn.words, turn.message_key) == (reason, words, "MESSAGE#1")
+    assert claimed(turns, session, "other", attempt=attempt) is None
+
+
+def test_a_turn_that_failed_runs_again_when_it_is_asked_for_again(
+    turns: Turns, session: str
+) -> None:
+    asked_at = now_ms() - 10
+    first = claimed(turns, session, "a", received_at_ms=asked_at)
+    turns.finish_turn(session, "t", "a", reason="failed")
+    assert claimed(turns, session, "b", received_at_ms=asked_at) is None, "the same request again"
+    again = claimed(turns, session, "c", received_at_ms=now_ms() + 1)
+    assert first is not None
+    assert again == Claim(2, first.started_ms)
+
+
+def test_an_attempt_runs_once_however_often_it_is_asked_for(turns: Turns, session: str) -> None:
+    claimed(turns, session, "a", attempt=1)
+    assert claimed(turns, session, "b", attempt=2) is None, "the first still runs"
+    turns.finish_turn(session, "t", "a", reason="failed")
+    assert claimed(turns, session, "c", attempt=1) is None
+    again = claimed(turns, session, "d", attempt=2)
+    assert again is not None
+    assert again.attempt == 2
+    assert claimed(turns, session, "e", attempt=2) is None
+
+
+def test_a_turn_whose_lease_has_run_out_may_be_claimed(
+    turns: Turns, session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns_module, "LEASE_S", -1.0)
+    claimed(turns, session, "dead")
+    assert claimed(turns, session, "same attempt", attempt=1) is None
+    again = claimed(turns, session, "next")
+    assert again is not None
+    assert again.attempt == 2
+    assert not turns.finish_turn(session, "t", "dead", reason="completed"), "no longer its own"
+    assert not turns.renew_lease(session, "t", "dead")
+    assert turns.renew_lease(session, "t", "next")
+
+
+@pytest.mark.parametrize("owner", ["dead", None])
+def test_a_dead_turn_is_ended_once(
+    turns: Turns, session: str, owner: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns_module, "LEASE_S", 60.0 if owner else -1.0)
+    claim = claimed(turns, session, "dead")
+    assert turns.fail_turn(session, "t", owner) == claim
+    assert turns.fail_turn(session, "t", owner) is None
+    assert not turns.renew_lease(session, "t", "dead")
+    turn = turns.turn(session, "t")
+    assert turn is not None
+    assert turn.state == "failed"
+
+
+@pytest.mark.parametrize("owner", ["somebody else", None])
+def test_a_turn_that_somebody_runs_is_not_ended_for_him(
+    turns: Turns, session: str, owner: str | None
+) -> None:
+    claimed(turns, session, "me")
+    assert turns.fail_turn(session, "t", owner) is None
+    assert turns.renew_lease(session, "t", "me")
+
+
+def test_a_turn_that_never_began_is_ended_too_and_begins_no_more(
+    turns: Turns, session: str
+) -> None:
+    asked_at = now_ms() - 10
+    ended = turns.fail_turn(session, "t", None)
+    assert ended is not None
+    assert ended.attempt == 1
+    assert claimed(turns, session, "late", received_at_ms=asked_at) is None
+    assert claimed(turns, session, "late", attempt=1) is None
+    assert claimed(turns, session, "again", received_at_ms=now_ms() + 1) is not None
+
+
+# --- the inbox ---------------------------------------------------------------------------------
+
+
+def test_an_inbox_is_read_in_order_whatever_came_first(turns: Turns, session: str) -> None:
+    turns.put_interrupt(session, "t", InterruptEntry(12.5))
+    turns.put_end(session, "t", EndEntry(11, 99))
+    for seq in (11, 2, 1, 10):
+        turns.put_chunk(session, "t", ChunkEntry(seq, bytes([seq, 255])))
+    assert turns.read_inbox(session, "t", 1) == [
+        *(ChunkEntry(seq, bytes([seq, 255])) for seq in (1, 2, 10, 11)),
+        EndEntry(11, 99),
+        InterruptEntry(12.5),
+    ]
+
+
+def test_an_inbox_is_read_on_from_the_first_missing_chunk(turns: Turns, session: str) -> None:
+    for seq in (1, 2, 4):
+        turns.put_chunk(session, "t", ChunkEntry(seq, b"ab"))
+    assert turns.read_inbox(session, "t", 3) == [ChunkEntry(4, b"ab")]
+    turns.put_chunk(session, "t", ChunkEntry(3, b"cd"))
+    assert turns.read_inbox(session, "t", 3) == [
+        ChunkEntry(3, b"cd"),
+        ChunkEntry(4, b"ab"),
+    ]
+
+
+def test_an_inbox_of_more_than_a_page_is_read_to_its_end(turns: Turns, session: str) -> None:
+    for seq in range(1, 61):
+        turns.put_chunk(session, "t", ChunkEntry(seq, bytes(20_480)))
+    entries = turns.read_inbox(session, "t", 1)
+    assert [entry.seq for entry in entries if isinstance(entry, ChunkEntry)] == [*range(1, 61)]
+
+
+def test_an_inbox_is_never_another_turn_s(turns: Turns, session: str) -> None:
+    turns.put_chunk(session, "t1", ChunkEntry(1, b"ab"))
+    claimed(turns, session, "me", "t2")
+    assert turns.read_inbox(session, "t2", 1) == []
+
+
+def test_the_first_interruption_counts(turns: Turns, session: str) -> None:
+    turns.put_interrupt(session, "t", InterruptEntry(None))
+    turns.put_interrupt(session, "t", InterruptEntry(900.0))
+    assert turns.read_inbox(session, "t", 1) == [InterruptEntry(None)]
+
+
+@pytest.mark.parametrize("played_ms", [0.0, 1e-300, 0.1 + 0.2, 1234.5678, 86_400_000.0])
+def test_any_time_that_the_protocol_allows_can_be_kept(
+    turns: Turns, session: str, played_ms: float
+) -> None:
+    turns.put_interrupt(session, "t", InterruptEntry(played_ms))
+    (entry,) = turns.read_inbox(session, "t", 1)
+    assert isinstance(entry, InterruptEntry)
+    assert entry.played_ms == pytest.approx(played_ms, abs=0.001)
+
+
+def test_what_was_acknowledged_only_grows(turns: Turns, session: str) -> None:
+    turns.put_ack(session, "t", AckEntry(7))
+    turns.put_ack(session, "t", AckEntry(3))
+    assert turns.read_inbox(session, "t", 1) == [AckEntry(7)]
+    turns.put_ack(session, "t", AckEntry(9))
+    assert turns.read_inbox(session, "t", 50) == [AckEntry(9)]
+
+
+def test_the_newest_connection_counts(turns: Turns, session: str) -> None:
+    newest = ResumeEntry("c2", "https://y", 1, 4, 2_000)
+    turns.put_resume(session, "t", newest)
+    turns.put_resume(session, "t", ResumeEntry("c1", "https://x", 1, 2, 1_000))
+    assert turns.read_inbox(session, "t", 1) == [newest]
+
+
+def test_the_next_attempt_is_not_told_what_the_last_one_was(turns: Turns, session: str) -> None:
+    turns.put_chunk(session, "t", ChunkEntry(1, b"ab"))
+    turns.put_end(session, "t", EndEntry(1, 1))
+    turns.put_interrupt(session, "t", InterruptEntry(5.0))
+    turns.put_ack(session, "t", AckEntry(7))
+    asked_at_ms = now_ms() + 1
+    time.sleep(0.003)
+    turns.put_resume(session, "t", ResumeEntry("c2", "https://y", 1, 4, 2_000))
+    turns.clear_controls(session, "t", asked_at_ms)
+    assert turns.read_inbox(session, "t", 1) == [
+        ChunkEntry(1, b"ab"),
+        ResumeEntry("c2", "https://y", 1, 4, 2_000),
+    ]
+
+
+# --- undelivered events -------------------------------------------------------------------
+
+
+def frame(seq: int, turn_id: str = "t", started_ms: int = 1_000, attempt: int = 1) -> StoredFrame:
+    return StoredFrame(turn_id, started_ms, attempt, seq, f"frame {seq}".encode())
+
+
+def test_what_was_not_delivered_comes_back_in_order(turns: Turns, session: str) -> None:
+    later = frame(1, "aaa", started_ms=2_000)
+    again = frame(1, attempt=2)
+    turns.put_undelivered(session, [later, again, frame(10), frame(9)])
+    assert list(turns.undelivered(session)) == [frame(9), frame(10), again, later]
+
+
+def test_more_than_a_batch_is_kept_and_forgotten(turns: Turns, session: str) -> None:
+    frames = [frame(seq) for seq in range(1, 2 * BATCH_ITEMS + 5)]
+    turns.put_undelivered(session, frames)
+    assert list(turns.undelivered(session)) == frames
+    turns.delete_undelivered(session, frames[:-1])
+    assert list(turns.undelivered(session)) == frames[-1:]
+
+
+def test_events_of_many_pages_come_back(turns: Turns, session: str) -> None:
+    frames = [StoredFrame("t", 1, 1, seq, bytes(40_000)) for seq in range(1, 61)]
+    turns.put_undelivered(session, frames)
+    assert [f.seq for f in turns.undelivered(session)] == [*range(1, 61)]
+
+
+# --- the table --------------------------------------------------------------------------------
+
+
+def test_everything_of_a_turn_expires(turns: Turns, session: str, client: Any) -> None:
+    claimed(turns, session, "me")
+    turns.put_chunk(session, "t", ChunkEntry(1, b"ab"))
+    turns.put_end(session, "t", EndEntry(1, 1))
+    turns.put_interrupt(session, "t", InterruptEntry(1.0))
+    turns.put_undelivered(session, [frame(1)])
+    turns.finish_turn(session, "t", "me", reason="completed")
+    pages = client.get_paginator("scan").paginate(TableName="table")
+    found = [item for page in pages for item in page["Items"] if session in item["pk"]["S"]]
+    assert len(found) == 5
+    assert all("expires_at" in item for item in found)
+
+
+def test_a_table_that_fails_is_not_taken_for_a_condition(client: Any) -> None:
+    lost = Turns(Table(client, "no-such-table"))
+    with pytest.raises(ClientError):
+        claimed(lost, "s", "me")
+    with pytest.raises(ClientError):
+        lost.put_interrupt("s", "t", InterruptEntry(1.0))
+    with pytest.raises(ClientError):
+        lost.put_undelivered("s", [frame(1)])
