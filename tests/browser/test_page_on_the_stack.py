@@ -115,6 +115,34 @@ def test_a_reload_resumes_the_session_with_its_history(
     assert "Alice" in page.locator(".reply").nth(1).inner_text()
 
 
+def test_a_connection_that_breaks_during_a_reply_costs_not_one_sample(
+    stack: Stack, opened: Open, browser: Browser
+) -> None:
+    stack.llm.put(delays={"llm_token_ms": 60})
+    watched = """
+    window.sockets = [];
+    window.WebSocket = class extends WebSocket {
+        constructor(...given) { super(...given); window.sockets.push(this); }
+    };"""
+    page = opened(browser, page_of(stack), script=watched)
+    page.fill("#text", "My name is Alice.")
+    page.press("#text", "Enter")
+    page.wait_for_selector(".reply span:not(:empty)", timeout=20_000)
+    # As the browser tells of a network that has gone; the server sees the connection go, too.
+    page.evaluate("window.sockets.at(-1).onclose({ code: 1006 })")
+    page.locator(".turn").get_by_text("total").wait_for(timeout=20_000)
+    page.wait_for_function("window.parley.player.state === 'idle'", timeout=30_000)
+    assert page.evaluate("window.sockets.length") == 2
+    made, samples = last_reply_audio(stack), heard(page)
+    # Where audio came late there is silence; what sounds is the same.
+    assert np.array_equal(samples[samples.nonzero()], made[made.nonzero()])
+    expect(page.locator(".turn")).to_have_count(1)
+    assert (
+        page.locator(".reply").inner_text()
+        == "Nice to meet you, Alice. What would you like to talk about?"
+    )
+
+
 def test_a_refused_key_is_a_sentence(stack: Stack, opened: Open, browser: Browser) -> None:
     stack.llm.put(faults={"llm": {"status": 401, "times": "always"}})
     page = opened(browser, page_of(stack))
