@@ -1,244 +1,336 @@
-/** The page: wires conversation, microphone and player to what is seen and pressed. */
-import { fromBase64 } from "/client/base64.js";
-import { Conversation, Microphone, Player } from "/client/index.js";
-import { sampleRateOf } from "/client/pcm.js";
-import { initialUrl, remember } from "./address.js";
+/** The page: shows what the conversation tells, and tells it what is pressed and typed. */
+import { Conversation, Microphone, Player, Problem } from "parley-client";
+import { initialUrl, ownUrl, remember } from "./address.js";
+import { byId } from "./elements.js";
 import { EventLog } from "./event-log.js";
-import { Figures } from "./figures.js";
+import { save } from "./save.js";
+import { keepSession, keptSession } from "./session.js";
+import { SettingsForm } from "./settings-form.js";
+import { showTabs } from "./tabs.js";
+import { holdToTalk } from "./talk-button.js";
+import { Timing } from "./timing.js";
 import { TurnView } from "./turn-view.js";
+import { Waveform } from "./waveform.js";
 
-/** @typedef {import("/client/messages.js").ServerEvent} ServerEvent */
+/** @typedef {"idle" | "opening" | "listening"} Mode */
 
-/**
- * @template {HTMLElement} T
- * @param {string} id
- * @param {new () => T} kind
- * @returns {T}
- */
-function byId(id, kind) {
-  const found = document.getElementById(id);
-  if (!(found instanceof kind)) throw new Error(`#${id} is missing`);
-  return found;
-}
-
+const link = byId("link", HTMLDetailsElement);
 const url = byId("url", HTMLInputElement);
 const text = byId("text", HTMLInputElement);
+const compose = byId("compose", HTMLFormElement);
 const hold = byId("hold", HTMLButtonElement);
 const holdLabel = byId("hold-label", HTMLElement);
-const level = byId("level", HTMLElement);
 const say = byId("say", HTMLButtonElement);
+const handsFree = byId("hands-free", HTMLButtonElement);
 const interruptButton = byId("interrupt", HTMLButtonElement);
+const unblock = byId("unblock", HTMLButtonElement);
 const stateView = byId("state", HTMLElement);
 const notice = byId("notice", HTMLElement);
 const turnList = byId("turns", HTMLElement);
+const talk = byId("talk", HTMLElement);
+const empty = byId("empty", HTMLElement);
+const announce = byId("announce", HTMLElement);
+const panel = byId("panel", HTMLElement);
+const panelToggle = byId("panel-toggle", HTMLButtonElement);
+
+const STATES = {
+  idle: "Not connected",
+  connecting: "Connecting …",
+  ready: "Connected",
+  reconnecting: "Reconnecting …",
+  offline: "No network",
+  closed: "Not connected",
+  failed: "Not connected",
+};
+const HOLD = { idle: "Hold to talk", opening: "One moment …", listening: "Listening …" };
 
 const player = new Player();
 const microphone = new Microphone();
-const log = new EventLog(byId("events", HTMLElement));
-const figures = new Figures(byId("bars", HTMLElement), byId("legend", HTMLElement));
+const log = new EventLog(byId("events", HTMLElement), byId("filter", HTMLInputElement));
+const timing = new Timing(byId("timing", HTMLElement));
+const settings = new SettingsForm(byId("settings", HTMLFormElement), {
+  onChange: (wanted) => conversation?.configure(wanted),
+  onHandsFree: () => {
+    if (handsFreeIsOn()) void conversation?.startHandsFree(settings.handsFree);
+  },
+});
+const wave = new Waveform(byId("wave", HTMLCanvasElement), () => {
+  if (mode === "listening") return { level: microphone.level, source: "mine" };
+  if (player.state === "playing") return { level: player.level, source: "reply" };
+  return handsFreeIsOn() ? { level: microphone.level, source: "room" } : undefined;
+});
 /** @type {Map<string, TurnView>} */
 const views = new Map();
 /** @type {Conversation | undefined} */
 let conversation;
-/** @type {import("/client/conversation.js").SpokenTurn | undefined} */
-let speaking;
-let current = "";
-let running = false;
-let holding = false;
-
-const STATES = { idle: "not connected", connecting: "connecting …", ready: "connected", closed: "disconnected" };
+/** @type {Mode} */
+let mode = "idle";
+/** The turn that is being spoken. */
+let spokenTurn = "";
 
 async function connect() {
   conversation?.close();
-  const made = (conversation = new Conversation(url.value));
-  made.addEventListener("state", () => made === conversation && showState(made.state));
-  made.addEventListener("message", (event) => {
-    const detail = /** @type {CustomEvent<ServerEvent>} */ (event).detail;
-    log.add("in", detail);
-    handle(detail);
-  });
+  const address = url.value.trim();
+  const made = new Conversation(address, { microphone, player, session: keptSession(address) });
+  conversation = made;
+  Object.assign(window, { parley: { conversation, player, microphone } });
+  listenTo(made);
   try {
     await made.connect();
-    remember(url.value);
+    remember(address);
     tell("");
-  } catch (error) {
-    if (made === conversation) tell(/** @type {Error} */ (error).message);
+    link.open = false;
+  } catch {
+    // The state has told why.
+    if (made === conversation) link.open = true;
   }
 }
 
-/** @param {keyof typeof STATES} state */
-function showState(state) {
+/** @param {Conversation} made */
+function listenTo(made) {
+  /** @type {Conversation["on"]} */
+  const on = (name, listener) =>
+    made.on(name, (detail) => {
+      if (made === conversation) listener(detail);
+      showInterrupt();
+    });
+  on("state", showState);
+  on("session", ({ id, token, resumed, history }) => {
+    keepSession(url.value.trim(), { id, token });
+    if (resumed && views.size === 0) showHistory(history);
+    settings.show(made.settings);
+  });
+  on("config_updated", (event) => settings.show(event.settings));
+  on("message", (message) => log.add("in", message));
+  on("sent", (message) => log.add("out", message));
+  on("turn", begin);
+  on("listened", ({ turnId }) => {
+    views.get(turnId)?.restart();
+    views.get(turnId)?.setState("waiting");
+    if (turnId === spokenTurn) setMode("idle");
+  });
+  on("transcript", ({ turn_id, text: understood, final }) => {
+    const view = views.get(turn_id);
+    if (final) view?.understood(understood);
+    else view?.setSaid(understood, false);
+  });
+  on("reply_text", ({ turn_id, delta }) => views.get(turn_id)?.addReply(delta));
+  on("audio", ({ turn_id, words }) => views.get(turn_id)?.addWords(words ?? []));
+  on("interrupted", ({ turnId, playedMs }) => {
+    views.get(turnId)?.cut(playedMs);
+    views.get(turnId)?.setState("done");
+    if (turnId === spokenTurn) setMode("idle");
+  });
+  on("turn_end", (end) => {
+    const view = views.get(end.turn_id);
+    view?.finish(end);
+    timing.add(end);
+    // What is heard need not be read out as well.
+    if (view && !view.hasAudio) announce.textContent = view.text;
+  });
+  on("hands_free", ({ enabled }) => {
+    handsFree.setAttribute("aria-pressed", String(enabled));
+    hold.disabled = enabled || !made.canSpeak;
+    showHint();
+    if (enabled) wave.wake();
+  });
+  on("error", (problem) => {
+    const view = problem.turnId ? views.get(problem.turnId) : undefined;
+    if (view && handsFreeIsOn() && problem.code === "no_speech") remove(problem.turnId);
+    else if (view) view.fail(problem);
+    else report(problem);
+    if (problem.turnId === spokenTurn) setMode("idle");
+  });
+}
+
+/** @param {import("parley-client").Turn} turn */
+function begin({ id, spoken, said, attempt }) {
+  empty.hidden = true;
+  tell("");
+  if (attempt > 1) views.get(id)?.root.remove();
+  const view = new TurnView(turnList, { spoken: spoken && attempt === 1, text: said });
+  view.onRetry = () => conversation?.retry(id);
+  views.set(id, view);
+  if (spoken && attempt === 1) {
+    spokenTurn = id;
+    view.setState("listening");
+    setMode("listening");
+  }
+  talk.scrollTop = talk.scrollHeight;
+}
+
+/** @param {string | undefined} turnId a noise, that hands-free took for speech */
+function remove(turnId = "") {
+  views.get(turnId)?.root.remove();
+  views.delete(turnId);
+}
+
+/** @param {import("parley-client/messages.js").Message[]} history of a session that goes on */
+function showHistory(history) {
+  for (const { role, text: said, turn_id, heard } of history) {
+    empty.hidden = true;
+    const known = views.get(turn_id);
+    const view = known ?? new TurnView(turnList, { spoken: false, text: "" });
+    views.set(turn_id, view);
+    if (role === "user") view.setSaid(said, true);
+    else view.recall(said, heard ?? undefined);
+  }
+}
+
+/** @param {import("parley-client/connection.js").StateChange} change */
+function showState({ state, problem, attempt, attempts, retryInMs }) {
   stateView.dataset["state"] = state;
-  stateView.textContent = STATES[state];
-  const ready = state === "ready";
-  for (const control of [hold, text, say]) control.disabled = !ready;
-  if (!ready) running = false;
-  showInterrupt();
+  const count = retryInMs === undefined ? "" : ` (${attempt} of ${attempts})`;
+  stateView.textContent = STATES[state] + count;
+  const canSpeak = conversation?.canSpeak ?? false;
+  for (const control of [hold, text, say, handsFree]) control.disabled = !canSpeak;
+  if (!canSpeak) setMode("idle");
+  if (handsFreeIsOn()) hold.disabled = true;
+  if (state === "ready") tell("");
+  if (state === "connecting" && problem) link.open = true;
+  if (problem) report(problem);
 }
 
-/** @param {ServerEvent} event */
-function handle(event) {
-  if (event.type === "error" && !event.turn_id) {
-    tell(event.message);
-    return;
-  }
-  const view = "turn_id" in event && event.turn_id ? views.get(event.turn_id) : undefined;
-  if (!view) return;
-  switch (event.type) {
-    case "transcript":
-      view.setSaid(event.text, event.final);
-      break;
-    case "reply_text":
-      view.addReply(event.delta);
-      break;
-    case "audio":
-      view.sounded();
-      void player.play(event.turn_id, fromBase64(event.audio), sampleRateOf(event.format));
-      break;
-    case "turn_end":
-      view.finish(event);
-      figures.add(event.metrics);
-      if (event.turn_id === current) running = false;
-      break;
-    case "error":
-      view.fail(event.message);
-      break;
-  }
-  showInterrupt();
-  turnList.parentElement?.scrollTo({ top: turnList.scrollHeight });
+function handsFreeIsOn() {
+  return handsFree.getAttribute("aria-pressed") === "true";
 }
 
 function showInterrupt() {
-  interruptButton.disabled = !(running || player.busy);
+  interruptButton.disabled = !conversation?.canInterrupt;
 }
 
-/** @param {string} message */
+/** @param {Mode} next */
+function setMode(next) {
+  mode = next;
+  compose.dataset["mode"] = next;
+  hold.setAttribute("aria-pressed", String(next !== "idle"));
+  holdLabel.textContent = HOLD[next];
+  showHint();
+  if (next === "listening") wave.wake();
+}
+
+function showHint() {
+  const listening = mode === "listening" ? "Let go to send, Stop to take it back" : "Type a message";
+  text.placeholder = handsFreeIsOn() ? "Just speak, or type a message" : listening;
+}
+
+/** @param {string} message nothing to clear it */
 function tell(message) {
   notice.textContent = message;
   notice.hidden = !message;
 }
 
-/** @param {string} turnId */
-function begin(turnId) {
-  current = turnId;
-  running = true;
-  byId("empty", HTMLElement).hidden = true;
-  const view = new TurnView(turnList);
-  views.set(turnId, view);
-  showInterrupt();
-  return view;
+/** @param {Problem} problem */
+function report(problem) {
+  const goOn = problem.code.startsWith("microphone_") ? " You can go on typing." : "";
+  const lost = conversation?.state === "failed" ? " Connect again." : "";
+  tell(problem.message + goOn + lost);
 }
 
-async function interrupt() {
-  const turn = current;
-  if (!turn || !(running || player.busy)) return;
-  const playedMs = await player.stop(turn);
-  conversation?.interrupt(turn, playedMs);
-  log.add("out", { type: "interrupt", turn_id: turn, played_ms: playedMs });
-  running = false;
-  showInterrupt();
+/** @param {string} message */
+function sayTyped(message) {
+  player.unlock();
+  const turn = conversation?.say(message);
+  turn?.catch(() => {
+    if (!turn.begun) text.value ||= message;
+  });
 }
 
-async function sayTyped() {
-  const message = text.value.trim();
-  if (!message || !conversation) return;
-  text.value = "";
-  await player.unlock();
-  await interrupt();
-  const view = begin(conversation.say(message));
-  view.setSaid(message, true);
-  view.times.clear();
-  view.start();
-  log.add("out", { type: "user_message", text: message });
+function startTalking() {
+  player.unlock();
+  tell("");
+  setMode("opening");
+  conversation?.startSpeaking().catch(() => setMode("idle"));
 }
 
-async function startHolding() {
-  if (holding || hold.disabled || !conversation) return;
-  holding = true;
-  hold.setAttribute("aria-pressed", "true");
-  holdLabel.textContent = "Listening …";
-  await player.unlock();
-  await interrupt();
-  /** @type {import("/client/conversation.js").SpokenTurn | undefined} */
-  let turn;
+function stopTalking() {
+  setMode("idle");
+  void conversation?.stopSpeaking();
+}
+
+async function toggleHandsFree() {
+  player.unlock();
+  tell("");
   try {
-    await microphone.start((pcm) => {
-      if (!turn) return;
-      turn.chunk(pcm);
-      level.style.transform = `scaleX(${Math.min(1, microphone.level * 1.6)})`;
-    });
-  } catch (error) {
-    release();
-    const denied = error instanceof DOMException && error.name === "NotAllowedError";
-    tell(
-      denied
-        ? "The microphone is not allowed. You can go on typing; to talk, allow it in the address bar."
-        : "No microphone was found. You can go on typing.",
-    );
-    return;
+    if (handsFreeIsOn()) await conversation?.stopHandsFree();
+    else await conversation?.startHandsFree(settings.handsFree);
+  } catch (problem) {
+    if (problem instanceof Problem) report(problem);
+    else throw problem;
   }
-  turn = speaking = conversation.startSpeech();
-  begin(turn.id).setSaid("", false);
-  log.add("out", { type: "audio_start", turn_id: turn.id });
-  if (!holding) await stopHolding();
-}
-
-async function stopHolding() {
-  release();
-  const turn = speaking;
-  if (!turn) return;
-  speaking = undefined;
-  await microphone.stop();
-  turn.end();
-  views.get(turn.id)?.start();
-  log.add("out", { type: "audio_end", turn_id: turn.id, chunks: turn.chunks });
-}
-
-function release() {
-  holding = false;
-  hold.setAttribute("aria-pressed", "false");
-  holdLabel.textContent = "Hold to talk";
-  level.style.transform = "";
 }
 
 byId("connection", HTMLFormElement).addEventListener("submit", (event) => {
   event.preventDefault();
   void connect();
 });
-byId("compose", HTMLFormElement).addEventListener("submit", (event) => {
+byId("own", HTMLButtonElement).addEventListener("click", () => (url.value = ownUrl()));
+compose.addEventListener("submit", (event) => {
   event.preventDefault();
-  void sayTyped();
+  const message = text.value.trim();
+  text.value = "";
+  if (message) sayTyped(message);
 });
-interruptButton.addEventListener("click", () => void interrupt());
-hold.addEventListener("pointerdown", (event) => {
-  hold.setPointerCapture(event.pointerId);
-  void startHolding();
+byId("ideas", HTMLElement).addEventListener("click", ({ target }) => {
+  if (target instanceof HTMLButtonElement && !say.disabled) sayTyped(target.textContent ?? "");
 });
-for (const kind of ["pointerup", "pointercancel"]) {
-  hold.addEventListener(kind, () => void stopHolding());
-}
-hold.addEventListener("contextmenu", (event) => event.preventDefault());
-
-/** @param {KeyboardEvent} event */
-function isTyping(event) {
-  return event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
-}
+holdToTalk(hold, { onPress: startTalking, onRelease: stopTalking });
+handsFree.addEventListener("click", () => void toggleHandsFree());
+interruptButton.addEventListener("click", () => void conversation?.interrupt());
+unblock.addEventListener("click", () => player.unlock());
+panelToggle.addEventListener("click", () => {
+  panel.hidden = !panel.hidden;
+  panelToggle.setAttribute("aria-expanded", String(!panel.hidden));
+});
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") void interrupt();
-  if (event.code !== "Space" || isTyping(event)) return;
-  event.preventDefault();
-  if (!event.repeat) void startHolding();
+  if (event.key !== "Escape") return;
+  if (link.open && conversation?.state === "ready") link.open = false;
+  void conversation?.interrupt();
 });
-document.addEventListener("keyup", (event) => {
-  if (event.code === "Space" && !isTyping(event)) void stopHolding();
+document.addEventListener("pointerdown", ({ target }) => {
+  const inside = target instanceof Node && link.contains(target);
+  if (!inside && conversation?.state === "ready") link.open = false;
 });
-player.addEventListener("blocked", () => tell("The browser holds the sound back. Press any button."));
-player.addEventListener("playing", showInterrupt);
-player.addEventListener("idle", showInterrupt);
+
+player.on("state", (state) => {
+  unblock.hidden = state !== "blocked";
+  if (state === "playing") wave.wake();
+  if (state === "idle") views.get(player.turn)?.played();
+  showInterrupt();
+});
+player.on("error", report);
+microphone.on("error", (problem) => {
+  report(problem);
+  void conversation?.stopHandsFree();
+  stopTalking();
+});
+player.on("progress", ({ turnId, playedMs, level }) => views.get(turnId)?.progress(playedMs, level));
+
+// Follows the conversation, unless the reader has scrolled up.
+let following = true;
+talk.addEventListener("scroll", () => {
+  following = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 80;
+});
+new ResizeObserver(() => following && talk.scrollTo({ top: talk.scrollHeight })).observe(turnList);
+
+byId("save-events", HTMLButtonElement).addEventListener("click", () =>
+  save("parley-events.jsonl", log.export()),
+);
+byId("save-transcript", HTMLButtonElement).addEventListener("click", () =>
+  save("parley-transcript.txt", [...views.values()].map((view) => view.export()).join("\n")),
+);
+byId("forget", HTMLButtonElement).addEventListener("click", () => void startAnew());
+showTabs(panel);
+
+/** End the session, and begin another. */
+async function startAnew() {
+  await conversation?.end();
+  keepSession(url.value.trim(), undefined);
+  views.clear();
+  turnList.replaceChildren();
+  empty.hidden = false;
+  await connect();
+}
 
 url.value = initialUrl();
-showState("idle");
 void connect();
-
-// For tests and for the curious: what is heard can be tapped from here.
-Object.assign(window, { parley: { player, microphone, views } });

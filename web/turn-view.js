@@ -1,35 +1,51 @@
-/** One turn on the page: what was said, the reply, its figures, what went wrong. */
+/** One turn on the page: what was said, the reply and how far it has been heard, its figures. */
+import { element } from "./elements.js";
+import { Figures } from "./figures.js";
 
-/** @typedef {import("/client/messages.js").TurnEnd} TurnEnd */
+/** @typedef {import("parley-client/messages.js").TurnEnd} TurnEnd */
+/** @typedef {import("parley-client/messages.js").Word} Word */
 
-/**
- * @param {string} tag
- * @param {string} className
- */
-function element(tag, className) {
-  const made = document.createElement(tag);
-  made.className = className;
-  return made;
-}
+/** Quieter than this is a pause, not a first sound. */
+const AUDIBLE = 0.005;
 
 export class TurnView {
-  /** @param {HTMLElement} list where turns are shown */
-  constructor(list) {
-    this.root = element("li", "turn");
-    this.said = element("p", "said");
-    this.reply = element("p", "reply");
-    this.numbers = element("p", "numbers");
-    this.root.append(this.said, this.reply, this.numbers);
-    this.said.hidden = true;
+  #said = element("p", "said");
+  #heard = element("span");
+  #rest = element("span", "rest");
+  #reply = element("p", "reply", this.#heard, this.#rest);
+  #figures = new Figures();
+  #text = "";
+  /** @type {Word[]} */
+  #words = [];
+  #heardWords = 0;
+  hasAudio = false;
+  /** Called when the user wants a failed turn again. */
+  onRetry = () => {};
+  #retryable = false;
+
+  /**
+   * @param {HTMLElement} list where turns are shown
+   * @param {{spoken: boolean, text: string}} what
+   */
+  constructor(list, { spoken, text }) {
+    this.root = element("li", "turn", this.#said, this.#reply, this.#figures.root);
+    this.setState("waiting");
+    this.setSaid(text, !spoken);
     list.append(this.root);
-    /** @type {Map<string, number>} */
-    this.times = new Map();
-    this.zero = performance.now();
+  }
+
+  get text() {
+    return this.#text;
   }
 
   /** The user has finished: times count from here. */
-  start() {
-    this.zero = performance.now();
+  restart() {
+    this.#figures.restart();
+  }
+
+  /** @param {"listening" | "waiting" | "replying" | "done"} state */
+  setState(state) {
+    this.root.dataset["state"] = state;
   }
 
   /**
@@ -37,65 +53,113 @@ export class TurnView {
    * @param {boolean} final
    */
   setSaid(text, final) {
-    this.said.hidden = false;
-    this.said.textContent = text || "…";
-    this.said.dataset["final"] = String(final);
-    if (final) this.mark("transcript");
+    this.#said.textContent = text;
+    this.#said.dataset["final"] = String(final);
+  }
+
+  /** @param {string} text as it was understood */
+  understood(text) {
+    this.setSaid(text, true);
+    this.#figures.mark("transcript");
   }
 
   /** @param {string} delta */
   addReply(delta) {
-    this.mark("first text");
-    this.reply.textContent += delta;
+    this.setState("replying");
+    this.#figures.mark("first text");
+    this.#text += delta;
+    this.#show();
   }
 
-  /** Sound has begun. */
-  sounded() {
-    this.mark("first sound");
+  /** @param {Word[]} words that sound has come for */
+  addWords(words) {
+    this.hasAudio = true;
+    this.#words.push(...words);
+    this.#reply.dataset["voice"] = "on";
   }
 
-  /** @param {string} name */
-  mark(name) {
-    if (!this.times.has(name)) this.times.set(name, performance.now() - this.zero);
-    this.#showNumbers();
+  /**
+   * @param {number} playedMs of the reply's audio
+   * @param {number} level
+   */
+  progress(playedMs, level) {
+    if (level > AUDIBLE) this.#figures.mark("first sound");
+    const words = this.#words.filter(([, startMs]) => startMs <= playedMs).length;
+    if (words === this.#heardWords) return;
+    this.#heardWords = words;
+    this.#show();
   }
 
-  /** @param {string} message */
-  fail(message) {
-    const problem = element("p", "problem");
-    problem.textContent = message;
-    this.root.insertBefore(problem, this.numbers);
+  /** All of its audio has been played. */
+  played() {
+    this.#reply.dataset["voice"] = "over";
+  }
+
+  /** @param {number} playedMs the rest will not be heard */
+  cut(playedMs) {
+    this.progress(playedMs, 0);
+    if (this.hasAudio) this.#reply.dataset["voice"] = "cut";
+  }
+
+  /**
+   * A reply of before.
+   * @param {string} text
+   * @param {string} [heard] what of it, if less
+   */
+  recall(text, heard) {
+    this.#text = text;
+    this.setState("done");
+    if (heard !== undefined) this.#cutAfter(heard);
+    this.#show();
+  }
+
+  /** @param {import("parley-client").Problem} problem */
+  fail(problem) {
+    this.root.insertBefore(element("p", "problem", problem.message), this.#figures.root);
+    this.#retryable = problem.retryable;
+    this.setState("done");
+  }
+
+  /** What was said, as plain text. */
+  export() {
+    const voice = this.#reply.dataset["voice"];
+    const reply = voice === "cut" ? `${this.#heard.textContent} [interrupted]` : this.#text;
+    const said = this.#said.textContent;
+    return `${said ? `You: ${said}\n` : ""}${reply ? `Reply: ${reply}\n` : ""}`;
   }
 
   /** @param {TurnEnd} end */
   finish(end) {
-    this.mark("total");
-    if (end.heard !== undefined && end.heard !== null) this.markHeard(end.heard);
+    this.setState("done");
+    this.#figures.mark("total");
+    this.#figures.show(end.metrics);
+    if (typeof end.heard === "string") {
+      this.#cutAfter(end.heard);
+      this.#show();
+    }
+    if (end.reason === "failed" && (end.retryable ?? this.#retryable)) this.#offerRetry();
   }
 
-  /**
-   * Show what of the reply was really heard.
-   * @param {string} heard
-   */
-  markHeard(heard) {
-    const text = this.reply.textContent ?? "";
-    const words = heard.split(/\s+/).filter(Boolean).length;
-    const found = new RegExp(`^(?:\\s*\\S+){${words}}`).exec(text)?.[0] ?? "";
-    const rest = element("span", "unheard");
-    rest.textContent = text.slice(found.length);
-    rest.title = "not heard";
-    this.reply.replaceChildren(found, rest);
+  #offerRetry() {
+    const again = element("button", "again", "Try again");
+    again.type = "button";
+    again.addEventListener("click", () => {
+      again.remove();
+      this.onRetry();
+    });
+    this.root.insertBefore(again, this.#figures.root);
   }
 
-  #showNumbers() {
-    this.numbers.replaceChildren(
-      ...[...this.times].map(([name, ms]) => {
-        const figure = document.createElement("span");
-        const value = document.createElement("b");
-        value.textContent = `${Math.round(ms)} ms`;
-        figure.append(`${name} `, value);
-        return figure;
-      }),
-    );
+  /** @param {string} heard */
+  #cutAfter(heard) {
+    this.#reply.dataset["voice"] = "cut";
+    this.#heardWords = heard.split(/\s+/).filter(Boolean).length;
+  }
+
+  #show() {
+    const words = this.#text.match(/\s*\S+\s*/g) ?? [];
+    const heard = words.slice(0, this.#heardWords).join("");
+    this.#heard.textContent = heard;
+    this.#rest.textContent = this.#text.slice(heard.length);
   }
 }

@@ -2,6 +2,9 @@
  * Parley in a browser: plain ES modules, no dependency, no build step.
  * @module parley-client
  */
-export { Conversation, ConversationError } from "./conversation.js";
+export { ConversationView } from "./conversation-view.js";
+export { Conversation } from "./conversation.js";
 export { Microphone } from "./microphone.js";
 export { Player } from "./player.js";
+export { Problem } from "./problem.js";
+export { Turn } from "./turn.js";

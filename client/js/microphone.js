@@ -1,104 +1,256 @@
-/** From the microphone to 16 kHz PCM in chunks of 100 ms. */
-import { encodePcm } from "./pcm.js";
+/**
+ * From the microphone to 16 kHz PCM in chunks of 100 ms, with the browser's echo cancellation
+ * and noise suppression. It stays open for a while between utterances, so that the next one
+ * begins at once, and a little before the key was pressed.
+ */
+import { audioThreadNode } from "./audio-thread.js";
+import { Chunker } from "./chunker.js";
+import { Emitter } from "./emitter.js";
+import { Problem } from "./problem.js";
 import { Resampler } from "./resampler.js";
+import { Ring } from "./ring.js";
 
 export const RATE_HZ = 16_000;
 export const CHUNK_SAMPLES = RATE_HZ / 10;
+/** So much of what was heard before an utterance is kept. */
+const KEPT_MS = 2_000;
+/** A context that does not run may not answer. */
+const FLUSH_TIMEOUT_MS = 200;
 
-export class Microphone {
-  /** @param {URL} [worklet] where `capture-worklet.js` is */
-  constructor(worklet = new URL("./capture-worklet.js", import.meta.url)) {
+/** @typedef {import("./capture-worklet.js").VoiceSettings} VoiceSettings */
+/** @typedef {import("./audio-thread.js").AudioThreadNode} AudioThreadNode */
+
+/**
+ * @typedef {object} MicrophoneEvents
+ * @property {{voice: import("./capture-worklet.js").Voice}} speech while it is watched: somebody
+ *   began to speak, pauses, or has ceased
+ * @property {{level: number}} level about every 20 ms while it is open
+ * @property {Problem} error `microphone_lost`: unplugged, or taken away
+ */
+
+/** @extends {Emitter<MicrophoneEvents>} */
+export class Microphone extends Emitter {
+  /** The loudest sample of the last 20 ms, from 0 to 1. */
+  level = 0;
+  /** @type {MediaStream | undefined} */
+  #stream;
+  /** @type {AudioNode | undefined} */
+  #source;
+  /** @type {AudioContext | undefined} */
+  #context;
+  /** @type {Promise<AudioThreadNode> | undefined} */
+  #opening;
+  /** @type {Resampler | undefined} */
+  #resampler;
+  /** Where to, while an utterance is being said.
+   * @type {Chunker | undefined} */
+  #chunker;
+  #watching = false;
+  #kept = new Ring((RATE_HZ * KEPT_MS) / 1000);
+  /** @type {Map<number, () => void>} */
+  #flushes = new Map();
+  #flushCount = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #releasing;
+
+  /**
+   * @param {object} [options]
+   * @param {URL} [options.worklet] where `capture-worklet.js` is
+   * @param {number} [options.releaseAfterMs] unused for so long, it is let go, and the browser's
+   *   recording mark with it
+   */
+  constructor({
+    worklet = new URL("./capture-worklet.js", import.meta.url),
+    releaseAfterMs = 60_000,
+  } = {}) {
+    super();
     this.worklet = worklet;
-    /** @type {MediaStream | undefined} */
-    this.stream = undefined;
-    /** @type {AudioContext | undefined} */
-    this.context = undefined;
-    /** @type {{node: AudioWorkletNode, source: MediaStreamAudioSourceNode} | undefined} */
-    this.capture = undefined;
-    this.level = 0;
+    this.releaseAfterMs = releaseAfterMs;
+  }
+
+  /** Whether it is open, be it for an utterance, for hands-free or for a while longer. */
+  get isOpen() {
+    return this.#stream !== undefined;
   }
 
   /**
-   * Begin to listen. Call it from a user's gesture.
+   * Begin an utterance. Call it from a user's gesture.
    * @param {(pcm: Uint8Array) => void} onChunk
-   * @throws {DOMException} `NotAllowedError` when the user said no
+   * @param {{prerollMs?: number}} [options] how much of what was heard before belongs to it
+   * @throws {Problem} `microphone_denied`, `microphone_missing`, `microphone_failed`
    */
-  async start(onChunk) {
-    this.stream ??= await navigator.mediaDevices.getUserMedia({
-      audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true },
-    });
-    if (!this.context) {
-      this.context = new AudioContext();
-      await this.context.audioWorklet.addModule(this.worklet);
-    }
-    await this.context.resume();
-    const resampler = new Resampler(this.context.sampleRate, RATE_HZ);
-    const node = new AudioWorkletNode(this.context, "parley-capture", { numberOfOutputs: 0 });
-    const source = this.context.createMediaStreamSource(this.stream);
-    const chunker = new Chunker(onChunk);
-    this.finished = new Promise((resolve) => {
-      node.port.onmessage = ({ data }) => {
-        if (data === "flushed") {
-          chunker.flush();
-          resolve(undefined);
-          return;
-        }
-        this.level = peak(data);
-        chunker.push(resampler.push(data));
-      };
-    });
-    source.connect(node);
-    this.capture = { node, source };
+  async start(onChunk, { prerollMs = 0 } = {}) {
+    await this.#open();
+    this.#chunker = new Chunker(CHUNK_SAMPLES, onChunk);
+    this.#chunker.push(this.#kept.last((RATE_HZ * prerollMs) / 1000));
+    // What was said once is not said again.
+    this.#kept = new Ring((RATE_HZ * KEPT_MS) / 1000);
   }
 
-  /** Stop listening; settles when the last chunk has been handed over. */
+  /** End the utterance; settles when the last chunk has been handed over. */
   async stop() {
-    if (!this.capture) return;
-    this.capture.source.disconnect();
-    this.capture.node.port.postMessage("flush");
-    this.capture = undefined;
-    await this.finished;
-    this.level = 0;
+    const chunker = this.#chunker;
+    if (chunker) {
+      await this.#flushed();
+      chunker.flush();
+      if (this.#chunker === chunker) this.#chunker = undefined;
+    }
+    this.#rest();
+  }
+
+  /**
+   * Notice speech (`speech` events) until `unwatch`. Call it from a user's gesture.
+   * @param {VoiceSettings} settings
+   * @throws {Problem} as `start` does
+   */
+  async watch(settings) {
+    this.#watching = true;
+    try {
+      const { post } = await this.#open();
+      post({ watch: settings });
+    } catch (problem) {
+      this.#watching = false;
+      throw problem;
+    }
+  }
+
+  /** @param {number} extraDb how much louder than usual speech must be now */
+  async expectEcho(extraDb) {
+    (await this.#opening)?.post({ extraDb });
+  }
+
+  async unwatch() {
+    this.#watching = false;
+    (await this.#opening)?.post({ watch: null });
+    this.#rest();
   }
 
   /** Let go of the microphone. */
   release() {
-    this.stream?.getTracks().forEach((track) => track.stop());
-    this.stream = undefined;
-  }
-}
-
-/** Collects samples into chunks of 100 ms. */
-export class Chunker {
-  /** @param {(pcm: Uint8Array) => void} onChunk */
-  constructor(onChunk) {
-    this.onChunk = onChunk;
-    this.chunk = new Float32Array(CHUNK_SAMPLES);
-    this.filled = 0;
+    clearTimeout(this.#releasing);
+    this.#source?.disconnect();
+    for (const track of this.#stream?.getTracks() ?? []) track.stop();
+    this.#source = this.#stream = undefined;
+    this.level = 0;
+    this.#kept = new Ring((RATE_HZ * KEPT_MS) / 1000);
   }
 
-  /** @param {Float32Array} samples */
-  push(samples) {
-    for (const sample of samples) {
-      this.chunk[this.filled] = sample;
-      this.filled += 1;
-      if (this.filled === CHUNK_SAMPLES) {
-        this.onChunk(encodePcm(this.chunk));
-        this.filled = 0;
+  #rest() {
+    clearTimeout(this.#releasing);
+    if (this.#chunker || this.#watching || !this.#stream) return;
+    this.#releasing = setTimeout(() => this.release(), this.releaseAfterMs);
+  }
+
+  async #open() {
+    clearTimeout(this.#releasing);
+    try {
+      this.#opening ??= this.#made();
+      const [stream, capture] = await Promise.all([this.#input(), this.#opening]);
+      await this.#context?.resume();
+      if (!this.#source && this.#context) {
+        this.#resampler = new Resampler(this.#context.sampleRate, RATE_HZ);
+        this.#source = this.#context.createMediaStreamSource(stream);
+        this.#source.connect(capture.node);
       }
+      return capture;
+    } catch (cause) {
+      throw problemOf(cause);
     }
   }
 
-  /** Hand over what is left. */
-  flush() {
-    if (this.filled) this.onChunk(encodePcm(this.chunk.subarray(0, this.filled)));
-    this.filled = 0;
+  async #input() {
+    if (this.#stream) return this.#stream;
+    if (!navigator.mediaDevices) {
+      throw new Problem("microphone_missing", "The microphone needs a secure (https) page.");
+    }
+    const stream = await navigator.mediaDevices.getUserMedia({
+      audio: {
+        channelCount: 1,
+        echoCancellation: true,
+        noiseSuppression: true,
+        autoGainControl: true,
+      },
+    });
+    // A track ends when its device is unplugged, or the permission is taken back.
+    for (const track of stream.getTracks()) track.onended = () => this.#lost();
+    this.#stream = stream;
+    return stream;
+  }
+
+  #lost() {
+    this.release();
+    const text = "The microphone is gone: unplugged, or no longer allowed.";
+    this.emit("error", new Problem("microphone_lost", text, { retryable: true }));
+  }
+
+  async #made() {
+    // At the device's own rate: a `sampleRate` asked for is not honoured everywhere.
+    const context = (this.#context = new AudioContext());
+    try {
+      const capture = await audioThreadNode(context, {
+        module: this.worklet,
+        name: "parley-capture",
+        options: { numberOfOutputs: 1 },
+        instead: async (post) => {
+          const { Capture } = await import("./capture-worklet.js");
+          const work = new Capture(context.sampleRate, post);
+          return { take: (message) => work.take(message), process: (input) => work.push(input) };
+        },
+      });
+      capture.listen((message) => this.#take(message));
+      // A node that leads nowhere is not run by every browser. It is silent.
+      capture.node.connect(context.destination);
+      return capture;
+    } catch (problem) {
+      this.#opening = undefined;
+      void context.close();
+      throw problem;
+    }
+  }
+
+  /** @param {{samples?: Float32Array, voice?: import("./capture-worklet.js").Voice, flushed?: number}}
+   *   message */
+  #take({ samples, voice, flushed }) {
+    if (samples) {
+      this.level = peak(samples);
+      const heard = this.#resampler?.push(samples) ?? new Float32Array();
+      if (this.#chunker) this.#chunker.push(heard);
+      else this.#kept.push(heard);
+      this.emit("level", { level: this.level });
+    }
+    if (voice) this.emit("speech", { voice });
+    if (flushed !== undefined) this.#flushes.get(flushed)?.();
+  }
+
+  /** Settles when everything that was heard until now has been handed over. */
+  async #flushed() {
+    const capture = await this.#opening;
+    const flush = (this.#flushCount += 1);
+    await new Promise((/** @type {(value?: undefined) => void} */ resolve) => {
+      this.#flushes.set(flush, resolve);
+      setTimeout(resolve, FLUSH_TIMEOUT_MS);
+      capture?.post({ flush });
+    });
+    this.#flushes.delete(flush);
   }
 }
 
 /** @param {Float32Array} samples */
 function peak(samples) {
-  let highest = 0;
-  for (const sample of samples) highest = Math.max(highest, Math.abs(sample));
-  return highest;
+  return samples.reduce((highest, sample) => Math.max(highest, Math.abs(sample)), 0);
+}
+
+/** @param {unknown} cause */
+function problemOf(cause) {
+  if (cause instanceof Problem) return cause;
+  const name = cause instanceof DOMException ? cause.name : "";
+  if (name === "NotAllowedError" || name === "SecurityError") {
+    const text = "The microphone is not allowed. Allow it in the browser's address bar to talk.";
+    return new Problem("microphone_denied", text, { cause });
+  }
+  if (name === "NotFoundError" || name === "OverconstrainedError") {
+    return new Problem("microphone_missing", "No microphone was found.", { cause });
+  }
+  const text = "The microphone could not be opened. Another program may be using it.";
+  return new Problem("microphone_failed", text, { retryable: true, cause });
 }

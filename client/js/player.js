@@ -1,36 +1,82 @@
 /**
- * Plays replies: gapless, and silent at once when told to.
+ * Plays replies: gapless from chunk to chunk, silent at once when told to, and exact about how
+ * much of a turn has been played.
  *
- * Events: `blocked` (sound needs a gesture first), `playing`, `idle`.
+ * Browsers let a page make sound only after a gesture. Until then the state is `blocked` and
+ * what is to be played waits; `unlock()`, called from a gesture, lets it be heard.
  */
+import { audioThreadNode } from "./audio-thread.js";
+import { Emitter } from "./emitter.js";
 import { decodePcm } from "./pcm.js";
+import { Problem } from "./problem.js";
+import { Resampler } from "./resampler.js";
 
-export class Player extends EventTarget {
+/** @typedef {"idle" | "playing" | "paused" | "blocked"} PlayerState */
+/** @typedef {import("./audio-thread.js").AudioThreadNode} AudioThreadNode */
+
+/**
+ * @typedef {object} Report what the worklet says, every 20 ms and when something changes
+ * @property {string} turn
+ * @property {number} played samples of that turn
+ * @property {number} level the loudest sample since the last report
+ * @property {number} gaps
+ * @property {number} [flushed]
+ */
+
+/** The rate of the replies by default; others are converted. */
+const RATE_HZ = 24_000;
+/** A worklet answers within a block; a context that does not run may not answer at all. */
+const FLUSH_TIMEOUT_MS = 100;
+
+/**
+ * @typedef {object} PlayerEvents
+ * @property {PlayerState} state
+ * @property {Problem} error `player_failed`: there will be no sound
+ * @property {{turnId: string, playedMs: number, level: number}} progress about every 20 ms
+ */
+
+/** @extends {Emitter<PlayerEvents>} */
+export class Player extends Emitter {
+  /** @type {PlayerState} */
+  state = "idle";
+  /** The turn that was played last, or is being played. */
+  turn = "";
+  /** How much of that turn's audio has been played. */
+  playedMs = 0;
+  /** The loudest sample of the last 20 ms, from 0 to 1. */
+  level = 0;
+  /** How often a reply paused because its audio came late. */
+  gaps = 0;
+  /** @type {AudioContext | undefined} */
+  #context;
+  /** Settles with nothing where there can be no sound.
+   * @type {Promise<AudioThreadNode | undefined> | undefined} */
+  #opening;
+  /** @type {{turn: string, rateHz: number, resampler: Resampler} | undefined} */
+  #converting;
+  /** The newest turn's audio: how many samples of it have been queued in all, how many chunks are
+   * yet to be, and whether everything so far has been heard.
+   * @type {{turn: string, samples: number, waiting: number, isOver: boolean} | undefined} */
+  #queued;
+  /** @type {Set<string>} */
+  #silenced = new Set();
+  /** @type {Map<number, (report: Report | undefined) => void>} */
+  #flushes = new Map();
+  #flushCount = 0;
+  #paused = false;
+
   /** @param {URL} [worklet] where `player-worklet.js` is */
   constructor(worklet = new URL("./player-worklet.js", import.meta.url)) {
     super();
     this.worklet = worklet;
-    /** @type {AudioContext | undefined} */
-    this.context = undefined;
-    /** @type {AudioWorkletNode | undefined} */
-    this.node = undefined;
-    /** @type {Promise<void> | undefined} */
-    this.opening = undefined;
-    this.turn = "";
-    this.playedMs = 0;
-    this.level = 0;
-    this.busy = false;
-    /** @type {Set<string>} */
-    this.silenced = new Set();
-    /** @type {((ms: number) => void) | undefined} */
-    this.onFlushed = undefined;
   }
 
-  /** Make sound possible. Call it from a user's gesture. */
-  async unlock(rateHz = 24_000) {
-    this.opening ??= this.#open(rateHz);
-    await this.opening;
-    await this.context?.resume();
+  /** Make sound possible. Call it from a user's gesture; it does not wait for anything. */
+  unlock() {
+    void this.#open();
+    const context = this.#context;
+    // Settles only when sound is allowed, which may be never: `statechange` tells.
+    if (context && context.state !== "running") context.resume().catch(() => undefined);
   }
 
   /**
@@ -39,13 +85,32 @@ export class Player extends EventTarget {
    * @param {Uint8Array} pcm 16-bit, mono
    * @param {number} rateHz
    */
-  async play(turn, pcm, rateHz) {
-    this.opening ??= this.#open(rateHz);
-    await this.opening;
-    if (this.silenced.has(turn)) return;
-    if (this.context?.state === "suspended") this.dispatchEvent(new Event("blocked"));
-    const samples = decodePcm(pcm);
-    this.node?.port.postMessage({ turn, samples }, [samples.buffer]);
+  play(turn, pcm, rateHz) {
+    if (this.#silenced.has(turn)) return;
+    if (this.#queued?.turn !== turn) {
+      this.#queued = { turn, samples: 0, waiting: 0, isOver: false };
+    }
+    const queued = this.#queued;
+    queued.isOver = false;
+    queued.waiting += 1;
+    void this.#open().then((node) => {
+      if (!node) queued.isOver = true;
+      // It may have been silenced while the sound was being opened.
+      if (!node || this.#silenced.has(turn)) return;
+      const samples = this.#converted(turn, decodePcm(pcm), rateHz);
+      queued.waiting -= 1;
+      queued.samples += samples.length;
+      node.post({ turn, samples }, [samples.buffer]);
+      this.#update();
+    });
+  }
+
+  /**
+   * Whether audio of this turn is still to be heard.
+   * @param {string} turn
+   */
+  isPlaying(turn) {
+    return this.#queued?.turn === turn && !this.#queued.isOver;
   }
 
   /**
@@ -54,38 +119,139 @@ export class Player extends EventTarget {
    * @returns {Promise<number>} how much of the turn was heard, in ms
    */
   async stop(turn) {
-    this.silenced.add(turn);
-    if (!this.node) return 0;
-    const flushed = new Promise((resolve) => {
-      this.onFlushed = resolve;
+    this.#silenced.add(turn);
+    this.#paused = false;
+    if (this.#queued?.turn === turn) this.#queued.isOver = true;
+    const node = await this.#opening;
+    if (!node) return 0;
+    const flush = (this.#flushCount += 1);
+    const report = await new Promise((resolve) => {
+      this.#flushes.set(flush, resolve);
+      setTimeout(() => resolve(undefined), FLUSH_TIMEOUT_MS);
+      // A fade would stay in the queue of a context that does not run.
+      node.post({ flush, fade: this.#context?.state === "running" });
     });
-    this.node.port.postMessage({ flush: true });
-    await Promise.race([flushed, new Promise((resolve) => setTimeout(resolve, 200))]);
+    this.#flushes.delete(flush);
+    if (report) this.#take(report);
+    this.#update();
     return this.turn === turn ? this.playedMs : 0;
   }
 
-  /** @param {number} rateHz */
-  async #open(rateHz) {
-    // The context runs at the reply's own rate, so that samples are played as they are.
-    this.context = new AudioContext({ sampleRate: rateHz });
-    await this.context.audioWorklet.addModule(this.worklet);
-    this.node = new AudioWorkletNode(this.context, "parley-player", { numberOfInputs: 0 });
-    this.node.connect(this.context.destination);
-    this.node.port.onmessage = ({ data }) => this.#report(data, rateHz);
+  /**
+   * Nothing more will come of this turn.
+   * @param {string} turn
+   */
+  finish(turn) {
+    void this.#opening?.then((node) => node?.post({ finish: turn }));
+  }
+
+  /** Fall silent for a moment; `resume` goes on where it was. */
+  pause() {
+    this.#pause(true);
+  }
+
+  resume() {
+    this.#pause(false);
   }
 
   /**
-   * @param {{turn: string, played: number, level: number, busy: boolean, flushed: boolean}} report
+   * How much of a turn's audio has been played.
+   * @param {string} turn
+   * @returns {number | undefined} ms; unknown unless it was played last
+   */
+  playedMsOf(turn) {
+    return turn === this.turn ? this.playedMs : undefined;
+  }
+
+  /** @param {boolean} paused */
+  #pause(paused) {
+    if (this.#paused === paused) return;
+    this.#paused = paused;
+    void this.#opening?.then((node) => node?.post({ paused: this.#paused }));
+    this.#update();
+  }
+
+  #open() {
+    this.#opening ??= this.#made().catch((cause) => {
+      const text = "The sound could not be opened. Replies are shown as text.";
+      this.emit("error", new Problem("player_failed", text, { cause }));
+      return undefined;
+    });
+    return this.#opening;
+  }
+
+  async #made() {
+    const context = (this.#context = newContext());
+    context.onstatechange = () => this.#update();
+    const playback = await audioThreadNode(context, {
+      module: this.worklet,
+      name: "parley-player",
+      options: { numberOfInputs: 0, outputChannelCount: [1] },
+      instead: async (post) => {
+        const { Playback } = await import("./player-worklet.js");
+        const work = new Playback(context.sampleRate, post);
+        return {
+          take: (message) => work.take(message),
+          process: (_input, output) => work.render(output.fill(0)),
+        };
+      },
+    });
+    playback.node.connect(context.destination);
+    playback.listen((report) => this.#heard(report));
+    return playback;
+  }
+
+  /** @param {Report} report */
+  #heard(report) {
+    const waiting = this.#flushes.get(report.flushed ?? 0);
+    if (waiting) waiting(report);
+    else this.#take(report);
+    this.#update();
+    const { turn: turnId, playedMs, level } = this;
+    this.emit("progress", { turnId, playedMs, level });
+  }
+
+  /**
+   * @param {string} turn
+   * @param {Float32Array<ArrayBuffer>} samples
    * @param {number} rateHz
    */
-  #report(report, rateHz) {
-    this.turn = report.turn;
-    this.playedMs = (report.played * 1000) / rateHz;
-    this.level = report.level;
-    if (report.busy !== this.busy) {
-      this.busy = report.busy;
-      this.dispatchEvent(new Event(report.busy ? "playing" : "idle"));
+  #converted(turn, samples, rateHz) {
+    const toHz = this.#context?.sampleRate ?? RATE_HZ;
+    if (rateHz === toHz) return samples;
+    if (this.#converting?.turn !== turn || this.#converting.rateHz !== rateHz) {
+      this.#converting = { turn, rateHz, resampler: new Resampler(rateHz, toHz) };
     }
-    if (report.flushed) this.onFlushed?.(this.playedMs);
+    return this.#converting.resampler.push(samples);
+  }
+
+  /** @param {Report} report */
+  #take(report) {
+    this.turn = report.turn;
+    this.playedMs = (report.played * 1000) / (this.#context?.sampleRate ?? RATE_HZ);
+    this.level = report.level;
+    this.gaps = report.gaps;
+    const queued = this.#queued;
+    const all = queued?.waiting === 0 && report.played >= queued.samples;
+    if (all && report.turn === queued.turn) queued.isOver = true;
+  }
+
+  #update() {
+    const running = this.#context?.state === "running";
+    const sounding = this.#paused ? "paused" : "playing";
+    const next = (this.#queued?.isOver ?? true) ? "idle" : running ? sounding : "blocked";
+    if (next === this.state) return;
+    this.state = next;
+    if (next !== "playing") this.level = 0;
+    this.emit("state", next);
+  }
+}
+
+/** At the replies' own rate, so that their samples are played as they are. */
+function newContext() {
+  try {
+    return new AudioContext({ sampleRate: RATE_HZ });
+  } catch {
+    return new AudioContext();
   }
 }

@@ -5,4 +5,5 @@ declare class AudioWorkletProcessor {
   constructor();
 }
 
+declare const sampleRate: number;
 declare function registerProcessor(name: string, processor: new () => AudioWorkletProcessor): void;

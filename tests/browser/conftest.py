@@ -1,20 +1,24 @@
-"""A real Chromium, with a WAV file as its microphone, against the real local stack."""
+"""A real Chromium with a WAV file as its microphone, and a page in it.
+
+The page talks to a scripted server, or to the real local stack.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
-import wave
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
+from tests.browser.scripted import ScriptedServer, static_site
+from tests.browser.signals import tone, write_wav
 from tests.e2e.conftest import shared_stack, speech, stack
-from tests.e2e.stack import ROOT, Stack
+from tests.e2e.stack import ROOT
 
 __all__ = ["shared_stack", "speech", "stack"]
 
@@ -28,8 +32,15 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
     "--use-fake-device-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
+    # As people's browsers have it: no sound before a gesture.
+    "--autoplay-policy=document-user-activation-required",
 ]
+TAP = (Path(__file__).parent / "tap.js").read_text()
+MICROPHONE_HZ = 500
+MICROPHONE_LEVEL = 0.3
+
+Launch = Callable[..., AbstractContextManager[Browser]]
+Open = Callable[..., Page]
 
 
 def chromium() -> str:
@@ -45,92 +56,95 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def playwright() -> Iterator[Playwright]:
-    """Its event loop runs while it does, so it must not outlive the browser tests."""
     with sync_playwright() as running:
         yield running
 
 
-@pytest.fixture
-def launch(playwright: Playwright) -> Callable[..., Any]:
-    """Open the page in a browser of its own."""
+@pytest.fixture(scope="session")
+def launch(playwright: Playwright) -> Launch:
+    """A browser of one's own, whose microphone plays a WAV file."""
 
     @contextmanager
-    def opened(
-        stack: Stack,
-        *,
-        microphone: Path | None = None,
-        allowed: bool = True,
-        dark: bool = False,
-        size: tuple[int, int] = (1280, 800),
-    ) -> Iterator[Page]:
+    def launched(microphone: Path, *, once: bool = False) -> Iterator[Browser]:
         flags = [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-        if microphone is not None:
-            flags.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
-        browser: Browser = playwright.chromium.launch(executable_path=chromium(), args=flags)
+        flags.append(f"--use-file-for-fake-audio-capture={microphone}{'%noloop' if once else ''}")
+        browser = playwright.chromium.launch(executable_path=chromium(), args=flags)
         try:
-            context = browser.new_context(
-                permissions=["microphone"] if allowed else [],
-                color_scheme="dark" if dark else "light",
-                viewport={"width": size[0], "height": size[1]},
-            )
-            page = context.new_page()
-            problems: list[str] = []
-            page.on("pageerror", lambda error: problems.append(str(error)))
-            page.add_init_script(TAP)
-            page.goto(f"{stack.info['static_url']}?url={stack.url}")
-            page.wait_for_selector("#state[data-state=ready]", timeout=15_000)
-            yield page
-            assert problems == []
+            yield browser
         finally:
             browser.close()
 
-    return opened
+    return launched
 
 
-TAP = """
-// Keeps a copy of what reaches the speakers, sample by sample, from the audio graph itself.
-window.heard = [];
-const connect = AudioNode.prototype.connect;
-AudioNode.prototype.connect = function (target, ...rest) {
-  if (target instanceof AudioDestinationNode && !this.tapped) {
-    this.tapped = true;
-    const tap = this.context.createScriptProcessor(4096, 1, 1);
-    tap.onaudioprocess = (event) => {
-      window.heard.push(event.inputBuffer.getChannelData(0).slice());
-    };
-    connect.call(this, tap);
-    connect.call(tap, this.context.destination);
-  }
-  return connect.call(this, target, ...rest);
-};
-window.heardSamples = () => {
-  const all = new Float32Array(window.heard.reduce((n, part) => n + part.length, 0));
-  let at = 0;
-  for (const part of window.heard) { all.set(part, at); at += part.length; }
-  return Array.from(all, (sample) => Math.round(sample * 32768));
-};
-"""
+@pytest.fixture(scope="session")
+def browser(launch: Launch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser whose microphone hears a tone without end."""
+    pcm = tone(MICROPHONE_HZ, 10, 48_000, MICROPHONE_LEVEL)
+    path = write_wav(tmp_path_factory.mktemp("microphone") / "tone.wav", pcm, 48_000)
+    with launch(path) as running:
+        yield running
 
 
 @pytest.fixture
-def recording(tmp_path: Path) -> Callable[[bytes], Path]:
-    """A WAV file that a fake microphone plays."""
+def opened() -> Iterator[Callable[..., Page]]:
+    """Open a page in a browser; an error of the page's own scripts fails the test."""
+    pages: list[Page] = []
+    problems: list[str] = []
 
-    def written(pcm: bytes) -> Path:
-        path = tmp_path / "microphone.wav"
-        with wave.open(str(path), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(16_000)
-            file.writeframes(pcm)
-        return path
+    def open_page(
+        browser: Browser,
+        url: str,
+        *,
+        microphone: bool = True,
+        ready: bool = True,
+        script: str = "",
+        **options: Any,
+    ) -> Page:
+        permissions = ["microphone"] if microphone else []
+        options.setdefault("viewport", {"width": 1280, "height": 800})
+        page = browser.new_context(permissions=permissions, **options).new_page()
+        pages.append(page)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.add_init_script(TAP)
+        page.add_init_script(script)
+        page.goto(url)
+        if ready:
+            page.wait_for_selector("#state[data-state=ready]", timeout=15_000)
+        return page
 
-    return written
+    yield open_page
+    for page in pages:
+        page.context.close()
+    assert problems == []
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[str]:
+    """The page and the client, as plain files."""
+    with static_site({"/": ROOT / "web", "/client/": ROOT / "client" / "js"}) as url:
+        yield url
 
 
 @pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer().running() as running:
+        yield running
+
+
+@pytest.fixture
+def open_page(opened: Open, browser: Browser, site: str, server: ScriptedServer) -> Open:
+    """The page, connected to the scripted server."""
+
+    def with_server(**options: Any) -> Page:
+        return opened(browser, f"{site}?url={server.url}", **options)
+
+    return with_server
+
+
+@pytest.fixture(scope="session")
 def artifacts() -> Path:
     """Screenshots of the run."""
     folder = ROOT / "artifacts"

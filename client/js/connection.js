@@ -1,0 +1,377 @@
+/**
+ * Stays connected: opens sockets one after the other, resumes the session on each, and says at
+ * any time how things stand. What is sent and received is somebody else's business.
+ */
+import { Backoff } from "./backoff.js";
+import { Emitter } from "./emitter.js";
+import { browserPresence } from "./presence.js";
+import { Problem } from "./problem.js";
+import { Socket } from "./socket.js";
+
+/** @typedef {import("./messages.js").ServerEvent} ServerEvent */
+/** @typedef {import("./messages.js").ClientMessage} ClientMessage */
+/** @typedef {import("./messages.js").Init} Init */
+/** @typedef {import("./messages.js").Ready} Ready */
+
+/**
+ * `idle` before the first `connect`, `connecting` until it has worked once, `ready`,
+ * `reconnecting` after a loss, `offline` while there is no network, `closed` when it was meant,
+ * `failed` when it was not and nothing more is tried.
+ * @typedef {"idle" | "connecting" | "ready" | "reconnecting" | "offline" | "closed" | "failed"}
+ *   State
+ */
+
+/**
+ * @typedef {object} StateChange
+ * @property {State} state
+ * @property {Problem} [problem] why
+ * @property {number} attempt how many have been used since the last stable connection
+ * @property {number} attempts how many there are
+ * @property {number} [retryInMs] when the next attempt is due
+ */
+
+/**
+ * @typedef {object} ConnectionEvents
+ * @property {StateChange} state
+ * @property {Ready} ready a socket is ready: the first, the next, or a fresh one; before `state`
+ * @property {ServerEvent} event
+ * @property {ClientMessage} sent
+ * @property {Problem} session_lost the session could not be resumed; a new one follows
+ */
+
+/** @typedef {string | (() => string | Promise<string>)} Asked a value, or who to ask for it */
+
+/**
+ * @typedef {object} ConnectionOptions
+ * @property {Asked} [token] asked again at every attempt, as the address is
+ * @property {number} [attempts] after which it gives up: 5
+ * @property {number} [baseDelayMs] the first step of the back-off: 500
+ * @property {number} [maxDelayMs] its longest step: 15,000
+ * @property {number} [stableAfterMs] a connection that has held so long has its attempts back:
+ *   5,000
+ * @property {number} [connectTimeoutMs] 15,000
+ * @property {number} [heartbeatMs] 60,000; API Gateway closes what was silent for 10 minutes
+ * @property {number} [pongTimeoutMs] 10,000
+ * @property {number} [rotateAfterMs] 6,600,000 (110 minutes); API Gateway closes after 120
+ * @property {() => boolean} [quiet] whether a fresh socket would disturb nothing now
+ * @property {() => Partial<Init>} [hello] what `init` says besides the session
+ * @property {typeof WebSocket} [WebSocket]
+ * @property {import("./presence.js").Presence} [presence]
+ * @property {() => number} [random] from 0 to 1
+ */
+
+export const PROTOCOL_VERSION = 1;
+/** Looked for a quiet moment so often, and so long, before it is done anyway. */
+const QUIET_EVERY_MS = 5_000;
+const QUIET_PATIENCE_MS = 300_000;
+/** After the page was hidden or the network away, the answer must come sooner. */
+const WAKE_TIMEOUT_MS = 4_000;
+const SESSION_GONE = ["session_not_found", "resume_denied"];
+
+/** @extends {Emitter<ConnectionEvents>} */
+export class Connection extends Emitter {
+  /** @type {State} */
+  state = "idle";
+  /** What the session is resumed with.
+   * @type {{id: string, token: string} | undefined} */
+  session;
+  /** @type {Socket | undefined} */
+  #socket;
+  /** The one that is being opened.
+   * @type {Socket | undefined} */
+  #next;
+  #backoff;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #retry;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #stable;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #rotation;
+  /** @type {(() => void) | undefined} */
+  #unwatch;
+  /** @type {{resolve: (ready: Ready) => void, reject: (problem: Problem) => void} | undefined} */
+  #caller;
+  #hasWorked = false;
+
+  /**
+   * @param {Asked} url
+   * @param {ConnectionOptions} [options]
+   */
+  constructor(url, options = {}) {
+    super();
+    this.url = url;
+    this.options = options;
+    this.presence = options.presence ?? browserPresence();
+    this.#backoff = new Backoff({
+      baseMs: options.baseDelayMs,
+      maxMs: options.maxDelayMs,
+      attempts: options.attempts,
+      random: options.random,
+    });
+  }
+
+  /**
+   * Connect, and stay connected.
+   * @returns {Promise<Ready>} as soon as it has worked
+   * @throws {Problem} when nothing more is tried
+   */
+  connect() {
+    this.#stop();
+    this.#caller?.reject(new Problem("closed", "Connecting has begun anew."));
+    this.#backoff.reset();
+    this.#hasWorked = false;
+    this.#unwatch = this.presence.watch(() => this.#changed());
+    this.#become("connecting");
+    /** @type {Promise<Ready>} */
+    const connected = new Promise((resolve, reject) => (this.#caller = { resolve, reject }));
+    void this.#attempt();
+    return connected;
+  }
+
+  /**
+   * @param {ClientMessage} message
+   * @returns {boolean} whether it left
+   */
+  send(message) {
+    if (this.state !== "ready" || !this.#socket?.isOpen) return false;
+    this.#socket.send(message);
+    return true;
+  }
+
+  /**
+   * Ask whether the other side still lives, and a turn too.
+   * @param {string} [turnId]
+   */
+  probe(turnId) {
+    this.#socket?.probe(undefined, turnId);
+  }
+
+  /** Move to a fresh socket; the old one serves until it is ready. */
+  async renew() {
+    if (this.state !== "ready" || this.#next) return;
+    const socket = (this.#next = this.#made());
+    try {
+      this.#opened(socket, await this.#open(socket));
+    } catch (problem) {
+      if (this.#next !== socket) return;
+      this.#next = undefined;
+      if (this.#socket?.isOpen) this.#rotateIn(QUIET_EVERY_MS);
+      else this.#lost(asProblem(problem));
+    }
+  }
+
+  /**
+   * Leave. The session stays; `connect` resumes it.
+   * @param {Problem} [problem] why, if it was not asked for
+   */
+  close(problem) {
+    if (["idle", "closed", "failed"].includes(this.state)) return;
+    this.#end("closed", problem);
+  }
+
+  #made() {
+    /** @type {Socket} */
+    const socket = new Socket(
+      {
+        onEvent: (event) => this.#take(socket, event),
+        onSent: (message) => this.emit("sent", message),
+        onClosed: (problem) => this.#closed(socket, problem),
+      },
+      {
+        WebSocket: this.options.WebSocket,
+        connectTimeoutMs: this.options.connectTimeoutMs ?? 15_000,
+        heartbeatMs: this.options.heartbeatMs ?? 60_000,
+        pongTimeoutMs: this.options.pongTimeoutMs ?? 10_000,
+      },
+    );
+    return socket;
+  }
+
+  async #attempt() {
+    const socket = (this.#next = this.#made());
+    try {
+      this.#opened(socket, await this.#open(socket));
+    } catch (cause) {
+      if (this.#next !== socket) return;
+      this.#next = undefined;
+      const problem = asProblem(cause);
+      if (this.session && SESSION_GONE.includes(problem.code)) {
+        this.session = undefined;
+        const text = "The session is over or was taken over. A new one was opened.";
+        this.emit("session_lost", new Problem(problem.code, text, { cause: problem }));
+        void this.#attempt();
+      } else if (problem.retryable) {
+        this.#tryAgain(problem);
+      } else {
+        this.#end("failed", problem);
+      }
+    }
+  }
+
+  /** @param {Socket} socket */
+  async #open(socket) {
+    const [url, token] = await Promise.all([asked(this.url), asked(this.options.token)]);
+    if (this.#next !== socket) throw new Problem("closed", "The connection was closed.");
+    const { session } = this;
+    return socket.open(url ?? "", token, {
+      type: "init",
+      protocol: PROTOCOL_VERSION,
+      ...(session && { session_id: session.id, resume_token: session.token }),
+      ...this.options.hello?.(),
+    });
+  }
+
+  /**
+   * @param {Socket} socket
+   * @param {Ready} ready
+   */
+  #opened(socket, ready) {
+    if (this.#next !== socket) return socket.close();
+    this.#next = undefined;
+    this.#socket?.close();
+    this.#socket = socket;
+    this.session = { id: ready.session_id, token: ready.resume_token };
+    clearTimeout(this.#stable);
+    this.#stable = setTimeout(() => this.#backoff.reset(), this.options.stableAfterMs ?? 5_000);
+    this.#rotateIn(this.options.rotateAfterMs ?? 6_600_000);
+    const isNew = this.state !== "ready";
+    this.state = "ready";
+    this.#hasWorked = true;
+    this.emit("ready", ready);
+    if (isNew) this.#become("ready");
+    this.#caller?.resolve(ready);
+    this.#caller = undefined;
+  }
+
+  /**
+   * @param {number} ms
+   * @param {number} [latest] when it is done whether it disturbs or not, by `Date.now`
+   */
+  #rotateIn(ms, latest = Date.now() + ms + QUIET_PATIENCE_MS) {
+    clearTimeout(this.#rotation);
+    this.#rotation = setTimeout(() => {
+      if ((this.options.quiet?.() ?? true) || Date.now() >= latest) void this.renew();
+      else this.#rotateIn(QUIET_EVERY_MS, latest);
+    }, ms);
+  }
+
+  /**
+   * @param {Socket} socket
+   * @param {ServerEvent} event
+   */
+  #take(socket, event) {
+    if (event.type === "session_ended") {
+      // The old socket's farewell after a move to a fresh one.
+      const moved = event.reason === "replaced" && (socket !== this.#socket || this.#next);
+      if (moved) return;
+      this.emit("event", event);
+      const text = "This conversation goes on in another place. Connect to take it back.";
+      const replaced = new Problem("session_replaced", text, { retryable: true });
+      if (event.reason !== "replaced") this.session = undefined;
+      this.close(event.reason === "replaced" ? replaced : undefined);
+    } else {
+      this.emit("event", event);
+    }
+  }
+
+  /**
+   * @param {Socket} socket
+   * @param {Problem} problem
+   */
+  #closed(socket, problem) {
+    // While a fresh one is being opened, the old one may go.
+    if (socket === this.#socket && !this.#next) this.#lost(problem);
+  }
+
+  /** @param {Problem} problem */
+  #lost(problem) {
+    clearTimeout(this.#stable);
+    clearTimeout(this.#rotation);
+    this.#socket = undefined;
+    if (problem.retryable) this.#tryAgain(problem);
+    else this.#end("failed", problem);
+  }
+
+  /** @param {Problem} problem */
+  #tryAgain(problem) {
+    clearTimeout(this.#retry);
+    const waiting = this.#hasWorked ? "reconnecting" : "connecting";
+    if (!this.presence.online()) {
+      this.#become("offline", problem);
+      return;
+    }
+    const delayMs = this.#backoff.next();
+    if (delayMs !== undefined) {
+      const retryInMs = Math.max(delayMs, problem.retryAfterMs ?? 0);
+      this.#retry = setTimeout(() => void this.#attempt(), retryInMs);
+      this.#become(waiting, problem, retryInMs);
+    } else if (!this.presence.visible()) {
+      // Nobody looks: a laptop that slept should find its conversation when it wakes.
+      this.#become(waiting, problem);
+    } else {
+      this.#end("failed", problem);
+    }
+  }
+
+  /** The network or the page's visibility has changed. */
+  #changed() {
+    const { state } = this;
+    if (state === "ready") {
+      if (this.presence.visible()) this.#socket?.probe(WAKE_TIMEOUT_MS);
+      return;
+    }
+    const waiting = state === "offline" || (state !== "closed" && !this.#next);
+    if (!waiting || !this.presence.online() || !this.presence.visible()) return;
+    clearTimeout(this.#retry);
+    this.#backoff.reset();
+    this.#become(this.#hasWorked ? "reconnecting" : "connecting");
+    void this.#attempt();
+  }
+
+  /**
+   * @param {"closed" | "failed"} state
+   * @param {Problem} [problem]
+   */
+  #end(state, problem) {
+    this.#stop();
+    const caller = this.#caller;
+    this.#caller = undefined;
+    this.#become(state, problem);
+    caller?.reject(problem ?? new Problem("closed", "The connection was closed."));
+  }
+
+  #stop() {
+    for (const timer of [this.#retry, this.#stable, this.#rotation]) clearTimeout(timer);
+    this.#unwatch?.();
+    this.#unwatch = undefined;
+    const sockets = [this.#socket, this.#next];
+    this.#socket = this.#next = undefined;
+    for (const socket of sockets) socket?.close();
+  }
+
+  /**
+   * @param {State} state
+   * @param {Problem} [problem]
+   * @param {number} [retryInMs]
+   */
+  #become(state, problem, retryInMs) {
+    this.state = state;
+    const { used: attempt, attempts } = this.#backoff;
+    this.emit("state", { state, problem, attempt, attempts, retryInMs });
+  }
+}
+
+/**
+ * @param {Asked | undefined} source
+ * @returns {Promise<string | undefined>}
+ */
+async function asked(source) {
+  return typeof source === "function" ? source() : source;
+}
+
+/** @param {unknown} cause */
+function asProblem(cause) {
+  if (cause instanceof Problem) return cause;
+  const text = "The address or the token could not be had.";
+  return new Problem("not_connected", text, { retryable: true, cause });
+}

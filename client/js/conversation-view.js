@@ -1,0 +1,145 @@
+/**
+ * A conversation as a picture that a page can show: one unchanging object after the other. For
+ * React there is `react.js`; for other frameworks, `subscribe` and `snapshot` are all it takes.
+ */
+
+/** @typedef {import("./conversation.js").Conversation} Conversation */
+/** @typedef {import("./player.js").Player} Player */
+/** @typedef {import("./problem.js").Problem} Problem */
+
+/**
+ * @typedef {object} TurnPicture
+ * @property {string} id
+ * @property {boolean} spoken
+ * @property {string} said what the user said, as far as it is understood
+ * @property {string} text the reply so far
+ * @property {"listening" | "waiting" | "replying" | "done"} status
+ * @property {string} [heard] what of the reply was heard, if less
+ * @property {Problem} [problem] what went wrong
+ * @property {import("./messages.js").Metrics} [metrics]
+ */
+
+/**
+ * @typedef {object} Picture
+ * @property {import("./connection.js").State} state
+ * @property {boolean} canSpeak whether what is said now is taken
+ * @property {Problem} [problem] the last one, until the next turn or connection
+ * @property {readonly TurnPicture[]} turns oldest first
+ * @property {boolean} isListening the user is being listened to
+ * @property {boolean} handsFree
+ * @property {import("./player.js").PlayerState} sound `blocked`: call `unlock` in a gesture
+ */
+
+export class ConversationView {
+  /** @type {Picture} */
+  #picture;
+  /** @type {Set<() => void>} */
+  #listeners = new Set();
+
+  /**
+   * @param {Conversation} conversation
+   * @param {Pick<Player, "state" | "on">} [player]
+   */
+  constructor(conversation, player) {
+    this.#picture = {
+      state: conversation.state,
+      canSpeak: conversation.canSpeak,
+      turns: [],
+      isListening: false,
+      handsFree: false,
+      sound: player?.state ?? "idle",
+    };
+    this.#follow(conversation);
+    player?.on("state", (sound) => this.#show({ sound }));
+  }
+
+  /** The same object until something changes. */
+  snapshot = () => this.#picture;
+
+  /**
+   * @param {() => void} listener called at every change
+   * @returns {() => void} ends it
+   */
+  subscribe = (listener) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+
+  /** @param {Conversation} conversation */
+  #follow(conversation) {
+    conversation.on("state", ({ state, problem }) =>
+      this.#show({ state, problem, canSpeak: conversation.canSpeak }),
+    );
+    conversation.on("session", ({ resumed, history }) => {
+      if (resumed && this.#picture.turns.length === 0) this.#show({ turns: turnsOf(history) });
+    });
+    conversation.on("turn", ({ id, spoken, said }) => {
+      const others = this.#picture.turns.filter((turn) => turn.id !== id);
+      /** @type {TurnPicture["status"]} */
+      const status = spoken && !said ? "listening" : "waiting";
+      const turns = [...others, { id, spoken, said, text: "", status }];
+      this.#show({ turns, isListening: status === "listening", problem: undefined });
+    });
+    conversation.on("listened", ({ turnId }) => {
+      this.#change(turnId, () => ({ status: "waiting" }));
+      this.#show({ isListening: false });
+    });
+    conversation.on("transcript", ({ turn_id, text }) =>
+      this.#change(turn_id, () => ({ said: text })),
+    );
+    conversation.on("reply_text", ({ turn_id, delta }) =>
+      this.#change(turn_id, ({ text }) => ({ text: text + delta, status: "replying" })),
+    );
+    conversation.on("interrupted", ({ turnId }) => this.#done(turnId, {}));
+    conversation.on("turn_end", ({ turn_id, heard, metrics }) =>
+      this.#done(turn_id, { metrics, ...(typeof heard === "string" && { heard }) }),
+    );
+    conversation.on("hands_free", ({ enabled }) => this.#show({ handsFree: enabled }));
+    conversation.on("error", (problem) => {
+      if (problem.turnId) this.#change(problem.turnId, () => ({ problem }));
+      this.#show({ problem });
+    });
+  }
+
+  /**
+   * @param {string} id
+   * @param {Partial<TurnPicture>} more
+   */
+  #done(id, more) {
+    const wasListening = this.#picture.turns.find((turn) => turn.id === id)?.status === "listening";
+    this.#change(id, () => ({ ...more, status: "done" }));
+    if (wasListening) this.#show({ isListening: false });
+  }
+
+  /**
+   * @param {string} id
+   * @param {(turn: TurnPicture) => Partial<TurnPicture>} how
+   */
+  #change(id, how) {
+    const turns = this.#picture.turns.map((turn) =>
+      turn.id === id ? { ...turn, ...how(turn) } : turn,
+    );
+    this.#show({ turns });
+  }
+
+  /** @param {Partial<Picture>} change */
+  #show(change) {
+    this.#picture = { ...this.#picture, ...change };
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+/**
+ * @param {import("./messages.js").Message[]} history
+ * @returns {TurnPicture[]}
+ */
+function turnsOf(history) {
+  /** @type {Map<string, TurnPicture>} */
+  const turns = new Map();
+  for (const { role, text, turn_id: id, heard } of history) {
+    const turn = turns.get(id) ?? { id, spoken: false, said: "", text: "", status: "done" };
+    const more = role === "user" ? { said: text } : { text, heard: heard ?? undefined };
+    turns.set(id, { ...turn, ...more });
+  }
+  return [...turns.values()];
+}

@@ -1,0 +1,36 @@
+/** What can go wrong, as an object: a code for the program, a sentence for the person. */
+
+/**
+ * Codes are the server's (docs/protocol.md) and the client's own (docs/client.md).
+ */
+export class Problem extends Error {
+  /**
+   * @param {string} code
+   * @param {string} message a sentence
+   * @param {object} [more]
+   * @param {boolean} [more.retryable] whether the same thing, tried again, may work
+   * @param {string} [more.turnId] the turn it happened to
+   * @param {number} [more.closeCode] the WebSocket's, if it was closed
+   * @param {number} [more.retryAfterMs] not before that
+   * @param {unknown} [more.cause]
+   */
+  constructor(code, message, more = {}) {
+    super(message, { cause: more.cause });
+    this.name = "Problem";
+    this.code = code;
+    this.retryable = more.retryable ?? false;
+    this.turnId = more.turnId;
+    this.closeCode = more.closeCode;
+    this.retryAfterMs = more.retryAfterMs;
+  }
+
+  /** @param {import("./messages.js").Error} event */
+  static from(event) {
+    const { code, message, retryable } = event;
+    return new Problem(code, message, {
+      retryable,
+      turnId: event.turn_id ?? undefined,
+      retryAfterMs: event.retry_after_ms ?? undefined,
+    });
+  }
+}

@@ -1,0 +1,78 @@
+/** A conversation as a React hook, for React 18 and 19. */
+import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
+
+import { ConversationView } from "./conversation-view.js";
+import { Conversation } from "./conversation.js";
+import { Microphone } from "./microphone.js";
+import { Player } from "./player.js";
+import { Problem } from "./problem.js";
+
+/**
+ * @typedef {import("./conversation.js").ConversationOptions & {
+ *   url: import("./connection.js").Asked, microphone?: Microphone, player?: Player,
+ *   autoConnect?: boolean}} ParleyOptions `autoConnect`: false waits for `connect()`
+ */
+
+/**
+ * A conversation that lives as long as the component: connected when it appears, closed when it
+ * goes. What the options said at first counts; for another address, give the component another
+ * `key`.
+ * @param {ParleyOptions} options
+ */
+export function useParley({ autoConnect = true, ...options }) {
+  const [{ view, actions, conversation }] = useState(() => partsOf(options));
+  const picture = useSyncExternalStore(view.subscribe, view.snapshot, view.snapshot);
+  useEffect(() => {
+    if (autoConnect) {
+      conversation.connect().catch((problem) => {
+        // The state tells why it did not work.
+        if (!(problem instanceof Problem)) throw problem;
+      });
+    }
+    return () => {
+      void conversation.stopHandsFree();
+      conversation.close();
+      actions.microphone.release();
+    };
+  }, [conversation, actions, autoConnect]);
+  return useMemo(() => ({ ...picture, ...actions }), [picture, actions]);
+}
+
+/** @param {Omit<ParleyOptions, "autoConnect">} options */
+function partsOf({ url, microphone = new Microphone(), player = new Player(), ...options }) {
+  const conversation = new Conversation(url, { ...options, microphone, player });
+  /** From a user's gesture, so sound is allowed from here on.
+   * @template {unknown[]} Given
+   * @template Result
+   * @param {(...given: Given) => Result} act
+   * @returns {(...given: Given) => Result}
+   */
+  const inGesture =
+    (act) =>
+    (...given) => {
+      player.unlock();
+      return act(...given);
+    };
+  const actions = {
+    connect: inGesture(() => conversation.connect()),
+    say: inGesture((/** @type {string} */ text) => conversation.say(text)),
+    startSpeaking: inGesture(() => conversation.startSpeaking()),
+    stopSpeaking: () => conversation.stopSpeaking(),
+    startHandsFree: inGesture(
+      (/** @type {import("./hands-free.js").HandsFreeSettings | undefined} */ settings) =>
+        conversation.startHandsFree(settings),
+    ),
+    stopHandsFree: () => conversation.stopHandsFree(),
+    interrupt: () => conversation.interrupt(),
+    retry: (/** @type {string} */ turnId) => conversation.retry(turnId),
+    configure: (/** @type {import("./messages.js").Settings} */ settings) =>
+      conversation.configure(settings),
+    end: () => conversation.end(),
+    unlock: () => player.unlock(),
+    /** For what the hook does not show: every event, the levels. */
+    conversation,
+    microphone,
+    player,
+  };
+  return { conversation, actions, view: new ConversationView(conversation, player) };
+}

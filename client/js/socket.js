@@ -1,0 +1,183 @@
+/**
+ * One WebSocket: frames in and out, `init` and `ready`, the heartbeat. It knows nothing of
+ * turns or audio, and does not come back once it has closed.
+ */
+import { problemOfClose } from "./close-codes.js";
+import { Problem } from "./problem.js";
+
+/** @typedef {import("./messages.js").ServerEvent} ServerEvent */
+/** @typedef {import("./messages.js").ClientMessage} ClientMessage */
+/** @typedef {import("./messages.js").Init} Init */
+/** @typedef {import("./messages.js").Ready} Ready */
+
+/** Offered beside a token: the server answers this one, never the token. */
+export const SUBPROTOCOL = "parley";
+const OPEN = 1;
+
+/**
+ * @typedef {object} SocketHooks
+ * @property {(event: ServerEvent) => void} onEvent everything but what answers `init`
+ * @property {(message: ClientMessage) => void} onSent
+ * @property {(problem: Problem) => void} onClosed after `ready`, and not by us
+ */
+
+/**
+ * @typedef {object} SocketOptions
+ * @property {typeof WebSocket} [WebSocket]
+ * @property {number} connectTimeoutMs for everything from the handshake to `ready`
+ * @property {number} heartbeatMs silence after which a `ping` is sent
+ * @property {number} pongTimeoutMs how long anything at all may take to come after a `ping`
+ */
+
+export class Socket {
+  /** @type {WebSocket | undefined} */
+  #socket;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #heartbeat;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #deadline;
+  /** @type {{resolve: (ready: Ready) => void, reject: (problem: Problem) => void} | undefined} */
+  #opening;
+  #over = false;
+
+  /**
+   * @param {SocketHooks} hooks
+   * @param {SocketOptions} options
+   */
+  constructor(hooks, options) {
+    this.hooks = hooks;
+    this.options = options;
+  }
+
+  get isOpen() {
+    return !this.#over && this.#socket?.readyState === OPEN;
+  }
+
+  /**
+   * Connect, and open or resume the session.
+   * @param {string} url
+   * @param {string | undefined} token goes with the handshake, as a second subprotocol: in a
+   *   query string it would end up in logs
+   * @param {Init} init
+   * @returns {Promise<Ready>}
+   * @throws {Problem} `bad_url`, `unreachable`, what its close code means, or the code of the
+   *   server's refusal
+   */
+  open(url, token, init) {
+    const Socket = this.options.WebSocket ?? globalThis.WebSocket;
+    try {
+      this.#socket = token ? new Socket(url, [SUBPROTOCOL, token]) : new Socket(url);
+    } catch (cause) {
+      const text = `“${url}” is not a WebSocket address, or the token has characters that are not allowed.`;
+      return Promise.reject(new Problem("bad_url", text, { cause }));
+    }
+    const unreachable = () => {
+      const text = `Nobody answers at ${url}. Is the address right, and the server up?`;
+      return new Problem("unreachable", text, { retryable: true });
+    };
+    this.#socket.onopen = () => this.send(init);
+    this.#socket.onmessage = (frame) => this.#receive(String(frame.data));
+    this.#socket.onclose = (event) => {
+      const problem = problemOfClose(event.code);
+      this.#closed(this.#opening && problem.retryable ? unreachable() : problem);
+    };
+    this.#deadline = setTimeout(() => this.#closed(unreachable()), this.options.connectTimeoutMs);
+    return new Promise((resolve, reject) => (this.#opening = { resolve, reject }));
+  }
+
+  /** @param {ClientMessage} message nothing is sent when the socket is not open */
+  send(message) {
+    if (!this.isOpen) return;
+    this.#socket?.send(JSON.stringify(message));
+    this.hooks.onSent(message);
+  }
+
+  /**
+   * Ask whether the other side still lives; if nothing comes, the connection is over.
+   * @param {number} [timeoutMs]
+   * @param {string} [turnId] ask for this turn as well
+   */
+  probe(timeoutMs = this.options.pongTimeoutMs, turnId) {
+    if (!this.isOpen || this.#opening) return;
+    this.send({ type: "ping", sent_at: Date.now(), ...(turnId && { turn_id: turnId }) });
+    clearTimeout(this.#heartbeat);
+    this.#deadline ??= setTimeout(() => {
+      const text = "The connection has gone silent.";
+      this.#closed(new Problem("connection_lost", text, { retryable: true }));
+    }, timeoutMs);
+  }
+
+  /** Leave; nobody is told. */
+  close() {
+    if (this.#over) return;
+    this.#finish();
+    this.#opening?.reject(new Problem("closed", "The connection was closed."));
+  }
+
+  /** @param {string} frame */
+  #receive(frame) {
+    if (this.#over) return;
+    const event = decoded(frame);
+    const opening = this.#opening;
+    if (!opening || (event.type !== "ready" && event.type !== "error")) {
+      if (!opening) this.#alive();
+      this.hooks.onEvent(event);
+    } else if (event.type === "ready") {
+      this.#opening = undefined;
+      this.#alive();
+      opening.resolve(event);
+    } else {
+      this.#closed(Problem.from(event));
+    }
+  }
+
+  /** Something has come: there is no doubt for a while. */
+  #alive() {
+    clearTimeout(this.#deadline);
+    clearTimeout(this.#heartbeat);
+    this.#deadline = undefined;
+    this.#heartbeat = setTimeout(() => this.probe(), this.options.heartbeatMs);
+  }
+
+  /** @param {Problem} problem */
+  #closed(problem) {
+    if (this.#over) return;
+    // Not by waiting for the close event: a dead network delays it for a minute.
+    this.#finish();
+    if (this.#opening) this.#opening.reject(problem);
+    else this.hooks.onClosed(problem);
+  }
+
+  #finish() {
+    this.#over = true;
+    clearTimeout(this.#deadline);
+    clearTimeout(this.#heartbeat);
+    this.#socket?.close(1000);
+  }
+}
+
+/**
+ * A frame as an event. API Gateway's own error frames have no `type`
+ * ("Working with WebSocket APIs": `{"message", "connectionId", "requestId"}`).
+ * @param {string} frame
+ * @returns {ServerEvent}
+ */
+function decoded(frame) {
+  /** @type {unknown} */
+  let event;
+  try {
+    event = JSON.parse(frame);
+  } catch {
+    event = undefined;
+  }
+  if (typeof event === "object" && event !== null) {
+    if ("type" in event && typeof event.type === "string") {
+      return /** @type {ServerEvent} */ (event);
+    }
+    if ("message" in event && typeof event.message === "string") {
+      return { type: "error", code: "internal", message: event.message, retryable: true };
+    }
+  }
+  const message = "The server sent something that is not a message.";
+  return { type: "error", code: "internal", message, retryable: false };
+}

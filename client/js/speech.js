@@ -1,0 +1,62 @@
+/** A spoken turn on its way out: what was heard, as numbered chunks. */
+import { toBase64 } from "./base64.js";
+
+/** @typedef {import("./messages.js").ClientMessage} ClientMessage */
+
+export class Speech {
+  /** Heard before the turn was announced.
+   * @type {Uint8Array[]} */
+  #early = [];
+  /** How many chunks have been handed over. */
+  chunks = 0;
+  started = false;
+  /** The user let go before the microphone was open. */
+  released = false;
+  over = false;
+
+  /**
+   * @param {import("./turn.js").Turn} turn
+   * @param {(message: ClientMessage) => void} send
+   */
+  constructor(turn, send) {
+    this.turn = turn;
+    this.send = send;
+  }
+
+  /** Announce the turn, and hand over what was heard before that. */
+  start() {
+    this.started = true;
+    this.send({
+      type: "audio_start",
+      turn_id: this.turn.id,
+      format: "pcm_16000",
+      endpointing: "manual",
+      attempt: this.turn.attempt,
+    });
+    for (const pcm of this.#early.splice(0)) this.add(pcm);
+  }
+
+  /** @param {Uint8Array} pcm 16 kHz, 16-bit, mono */
+  add(pcm) {
+    if (this.over) return;
+    if (!this.started) {
+      this.#early.push(pcm);
+      return;
+    }
+    this.chunks += 1;
+    const turn_id = this.turn.id;
+    this.send({ type: "audio_chunk", turn_id, seq: this.chunks, audio: toBase64(pcm) });
+  }
+
+  /** The user has finished. */
+  end() {
+    if (this.over) return;
+    this.over = true;
+    this.send({ type: "audio_end", turn_id: this.turn.id, chunks: this.chunks });
+  }
+
+  /** Nothing more is sent. */
+  cancel() {
+    this.over = true;
+  }
+}

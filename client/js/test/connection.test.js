@@ -1,0 +1,396 @@
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+
+import { problemOfClose } from "../close-codes.js";
+import { Conversation } from "../conversation.js";
+import { FakeMicrophone, FakePresence, FakeSocket, READY, SocketClass, settled } from "./fakes.js";
+
+/** @typedef {import("node:test").TestContext} Context */
+
+/**
+ * A conversation that is connected, and a clock that stands still.
+ * @param {Context} t
+ * @param {import("../conversation.js").ConversationOptions} [options]
+ */
+async function connected(t, options = {}) {
+  const made = begun(t, options);
+  await settled();
+  await ready();
+  await made.connecting;
+  return { ...made, socket: FakeSocket.last };
+}
+
+/**
+ * @param {Context} t
+ * @param {import("../conversation.js").ConversationOptions} [options]
+ * @param {string | (() => string)} [url]
+ */
+function begun(t, options = {}, url = "ws://test") {
+  mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  FakeSocket.all = [];
+  const presence = new FakePresence();
+  const conversation = new Conversation(url, {
+    WebSocket: SocketClass,
+    presence,
+    random: () => 1,
+    ...options,
+  });
+  /** @type {import("../connection.js").StateChange[]} */
+  const changes = [];
+  conversation.on("state", (change) => changes.push(change));
+  const connecting = conversation.connect();
+  connecting.catch(() => undefined);
+  t.after(() => {
+    conversation.close();
+    mock.timers.reset();
+  });
+  return { conversation, presence, changes, connecting };
+}
+
+/** @param {Record<string, unknown>} [more] */
+async function ready(more) {
+  FakeSocket.last.becomesReady(more);
+  await settled();
+}
+
+/** The newest socket ends, before it was ready. */
+async function refused() {
+  FakeSocket.last.ends(1006);
+  await settled();
+}
+
+/** @param {number} ms */
+async function after(ms) {
+  mock.timers.tick(ms);
+  await settled();
+}
+
+test("a lost connection comes back, and resumes where it was", async (t) => {
+  const { conversation, socket } = await connected(t);
+  const turn = conversation.say("hello");
+  await settled();
+  socket.says({ type: "reply_text", turn_id: turn.id, seq: 1, delta: "Good " });
+  socket.ends(1006);
+  assert.equal(conversation.state, "reconnecting");
+  await after(500);
+  assert.equal(FakeSocket.all.length, 2);
+  FakeSocket.last.opens();
+  assert.deepEqual(FakeSocket.last.sent[0], {
+    type: "init",
+    protocol: 1,
+    session_id: "s",
+    resume_token: "t1",
+    received: { turn_id: turn.id, seq: 1 },
+  });
+  await ready({ resumed: true, resume_token: "t2" });
+  assert.deepEqual(conversation.session, { id: "s", token: "t2" });
+  assert.deepEqual(FakeSocket.last.ofType("user_message"), [
+    { type: "user_message", turn_id: turn.id, text: "hello", attempt: 1 },
+  ]);
+  FakeSocket.last.says({ type: "reply_text", turn_id: turn.id, seq: 1, delta: "Good " });
+  FakeSocket.last.says({ type: "reply_text", turn_id: turn.id, seq: 2, delta: "day." });
+  assert.equal(turn.text, "Good day.");
+});
+
+test("what is said meanwhile waits, and speech too", async (t) => {
+  const microphone = new FakeMicrophone();
+  const { conversation, socket } = await connected(t, { microphone });
+  socket.ends(1001);
+  const turn = conversation.startSpeaking();
+  microphone.open();
+  await settled();
+  microphone.onChunk(new Uint8Array([1, 0]));
+  await conversation.stopSpeaking();
+  await after(500);
+  await ready();
+  assert.deepEqual(FakeSocket.last.types(), [
+    "audio_start",
+    "audio_chunk",
+    "audio_chunk",
+    "audio_end",
+  ]);
+  assert.equal(FakeSocket.last.sent[1]?.["turn_id"], turn.id);
+});
+
+test("a turn that ended before the loss is not said again", async (t) => {
+  const { conversation, socket } = await connected(t);
+  const turn = conversation.say("hello");
+  await settled();
+  const end = { type: "turn_end", turn_id: turn.id, reason: "completed", text: "", metrics: {} };
+  socket.says({ ...end, seq: 1 });
+  socket.ends(1006);
+  await after(500);
+  await ready();
+  assert.deepEqual(FakeSocket.last.types(), []);
+});
+
+test("what does not fit in the queue is refused, and said so", async (t) => {
+  const { conversation, socket } = await connected(t, { queue: { maxMessages: 1 } });
+  socket.ends(1006);
+  /** @type {unknown[]} */
+  const problems = [];
+  conversation.on("error", ({ code, turnId }) => problems.push([code, turnId]));
+  const taken = conversation.say("one");
+  await settled();
+  const refused = conversation.say("two");
+  await settled();
+  assert.equal((await taken).reason, "cancelled", "interrupted before anything had left");
+  const third = conversation.say("x".repeat(50));
+  await settled();
+  assert.equal(refused.interrupted, true);
+  assert.deepEqual(problems, []);
+  await after(500);
+  await ready();
+  assert.deepEqual(
+    FakeSocket.last.ofType("user_message").map((frame) => frame["turn_id"]),
+    [third.id],
+  );
+});
+
+test("speech beyond the queue's room ends with a problem", async (t) => {
+  const microphone = new FakeMicrophone();
+  const queue = { maxMessages: 3 };
+  const { conversation, socket } = await connected(t, { microphone, queue });
+  socket.ends(1006);
+  /** @type {unknown[]} */
+  const problems = [];
+  conversation.on("error", ({ code, turnId }) => problems.push([code, turnId]));
+  const turn = conversation.startSpeaking();
+  microphone.open();
+  await settled();
+  for (let i = 0; i < 5; i += 1) microphone.onChunk(new Uint8Array([i, 0]));
+  await assert.rejects(turn, { code: "queue_full", retryable: true });
+  assert.deepEqual(problems, [["queue_full", turn.id]]);
+});
+
+test("attempts wait longer and longer, are counted, and end", async (t) => {
+  const { conversation, changes, connecting } = begun(t, { attempts: 3 });
+  for (const waitMs of [500, 1_000, 2_000]) {
+    await settled();
+    await refused();
+    assert.equal(changes.at(-1)?.retryInMs, waitMs);
+    await after(waitMs - 1);
+    const before = FakeSocket.all.length;
+    await after(1);
+    assert.equal(FakeSocket.all.length, before + 1);
+  }
+  await refused();
+  assert.equal(conversation.state, "failed");
+  assert.deepEqual(changes.at(-1)?.attempt, 3);
+  await assert.rejects(connecting, { code: "unreachable", message: /ws:\/\/test/ });
+});
+
+test("the delay has full jitter", async (t) => {
+  const { changes } = begun(t, { random: () => 0.25 });
+  await settled();
+  await refused();
+  assert.equal(changes.at(-1)?.retryInMs, 125);
+});
+
+for (const [heldMs, used] of /** @type {[number, number][]} */ ([
+  [4_999, 2],
+  [5_000, 1],
+])) {
+  test(`after ${heldMs} ms of connection, attempt ${used} is next`, async (t) => {
+    const { changes, socket } = await connected(t);
+    socket.ends(1006);
+    await after(500);
+    await ready();
+    await after(heldMs);
+    FakeSocket.last.ends(1006);
+    assert.equal(changes.at(-1)?.attempt, used);
+  });
+}
+
+test("address and token are asked for again at every attempt", async (t) => {
+  let number = 0;
+  const token = async () => `token${(number += 1)}`;
+  begun(t, { token }, () => `ws://test/${number}`);
+  await settled();
+  await refused();
+  await after(500);
+  assert.deepEqual(
+    FakeSocket.all.map(({ protocols }) => protocols),
+    [
+      ["parley", "token1"],
+      ["parley", "token2"],
+    ],
+  );
+  assert.equal(FakeSocket.last.url, "ws://test/1");
+});
+
+for (const code of [1000, 1002, 1003, 1007, 1008, 1009, 1010, 3000, 3003, 4400, 4499]) {
+  test(`close code ${code} is final`, async (t) => {
+    const { conversation, socket, changes } = await connected(t);
+    socket.ends(code);
+    assert.equal(conversation.state, "failed");
+    assert.equal(changes.at(-1)?.problem?.closeCode, code);
+  });
+}
+
+for (const code of [1001, 1005, 1006, 1011, 1012, 1013, 1014, 4000, 4500]) {
+  test(`after close code ${code} it comes back`, () => {
+    assert.equal(problemOfClose(code).retryable, true);
+  });
+}
+
+test("a silent connection is asked, and left when it does not answer", async (t) => {
+  const { conversation, socket } = await connected(t, { heartbeatMs: 1_000, pongTimeoutMs: 300 });
+  await after(1_000);
+  assert.equal(socket.ofType("ping").length, 1);
+  socket.says({ type: "pong", sent_at: 0 });
+  await after(1_000);
+  assert.equal(socket.ofType("ping").length, 2);
+  await after(299);
+  assert.equal(conversation.state, "ready");
+  await after(1);
+  assert.equal(conversation.state, "reconnecting");
+});
+
+test("a reply that is long in coming is asked for", async (t) => {
+  const { conversation, socket } = await connected(t);
+  const turn = conversation.say("hello");
+  await settled();
+  await after(10_000);
+  assert.deepEqual(
+    socket.ofType("ping").map((frame) => frame["turn_id"]),
+    [turn.id],
+  );
+});
+
+test("an event that stays away is fetched with a fresh connection", async (t) => {
+  const { conversation, socket } = await connected(t);
+  const turn = conversation.say("hello");
+  await settled();
+  const delta = { type: "reply_text", turn_id: turn.id };
+  socket.says({ ...delta, seq: 1, delta: "a" });
+  socket.says({ ...delta, seq: 3, delta: "c" });
+  await after(3_000);
+  FakeSocket.last.opens();
+  assert.deepEqual(FakeSocket.last.sent[0]?.["received"], { turn_id: turn.id, seq: 1 });
+});
+
+test("before API Gateway's two hours are over, it moves to a fresh connection unnoticed", async (t) => {
+  const { conversation, socket, changes } = await connected(t, { heartbeatMs: 1e9 });
+  const before = changes.length;
+  await after(6_600_000);
+  assert.equal(FakeSocket.all.length, 2);
+  conversation.say("meanwhile");
+  await settled();
+  assert.equal(socket.ofType("user_message").length, 1, "the old one serves until then");
+  FakeSocket.last.opens();
+  socket.says({ type: "session_ended", session_id: "s", reason: "replaced" });
+  FakeSocket.last.says({ ...READY, resumed: true });
+  await settled();
+  assert.equal(socket.readyState, 3);
+  assert.equal(FakeSocket.last.ofType("user_message").length, 1, "said again: it costs nothing");
+  assert.equal(changes.length, before, "nobody has noticed");
+});
+
+test("a running turn delays the move, but not for ever", async (t) => {
+  const { conversation } = await connected(t, { heartbeatMs: 1e9, pongTimeoutMs: 1e9 });
+  conversation.say("a long story");
+  await settled();
+  await after(6_600_000);
+  assert.equal(FakeSocket.all.length, 1);
+  await after(300_000);
+  assert.equal(FakeSocket.all.length, 2);
+});
+
+test("a session that another place has taken over is left alone", async (t) => {
+  const { conversation, socket, changes } = await connected(t);
+  socket.says({ type: "session_ended", session_id: "s", reason: "replaced" });
+  assert.equal(conversation.state, "closed");
+  assert.equal(changes.at(-1)?.problem?.code, "session_replaced");
+  await after(60_000);
+  assert.equal(FakeSocket.all.length, 1);
+});
+
+test("a session that cannot be resumed is followed by a new one, with what was said", async (t) => {
+  const { conversation, socket } = await connected(t);
+  /** @type {string[]} */
+  const problems = [];
+  conversation.on("error", ({ code }) => problems.push(code));
+  conversation.say("hello");
+  await settled();
+  socket.ends(1006);
+  await after(500);
+  FakeSocket.last.opens();
+  FakeSocket.last.says({ type: "error", code: "session_not_found", message: "", retryable: false });
+  await settled();
+  assert.equal(FakeSocket.all.length, 3);
+  await ready();
+  assert.equal(FakeSocket.last.sent[0]?.["session_id"], undefined);
+  assert.deepEqual(FakeSocket.last.types(), ["user_message"]);
+  assert.deepEqual(problems, ["session_not_found"]);
+});
+
+test("without a network it waits for one, and uses no attempt", async (t) => {
+  const { conversation, socket, presence, changes } = await connected(t);
+  presence.isOnline = false;
+  socket.ends(1006);
+  assert.equal(conversation.state, "offline");
+  await after(60_000);
+  assert.equal(FakeSocket.all.length, 1);
+  presence.isOnline = true;
+  presence.changed();
+  await settled();
+  assert.equal(FakeSocket.all.length, 2);
+  assert.equal(changes.at(-1)?.attempt, 0);
+});
+
+test("a page that is looked at again asks whether the connection still lives", async (t) => {
+  const { socket, presence, conversation } = await connected(t);
+  presence.changed();
+  assert.equal(socket.ofType("ping").length, 1);
+  await after(4_000);
+  assert.equal(conversation.state, "reconnecting");
+});
+
+test("a hidden page does not give up before it is looked at again", async (t) => {
+  const { conversation, socket, presence } = await connected(t, { attempts: 1 });
+  presence.isVisible = false;
+  socket.ends(1006);
+  await after(500);
+  await refused();
+  assert.equal(conversation.state, "reconnecting");
+  presence.isVisible = true;
+  presence.changed();
+  await settled();
+  await ready();
+  assert.equal(conversation.state, "ready");
+});
+
+test("connecting again after a failure resumes the session", async (t) => {
+  const { conversation, socket } = await connected(t);
+  socket.ends(1008);
+  const connecting = conversation.connect();
+  await settled();
+  await ready();
+  await connecting;
+  assert.equal(FakeSocket.last.sent[0]?.["session_id"], "s");
+});
+
+test("an error that does not mean trying again ends the attempts", async (t) => {
+  const { connecting, conversation } = begun(t);
+  await settled();
+  const sentence = "This client is too old.";
+  const refusal = { code: "unsupported_protocol", message: sentence, retryable: false };
+  FakeSocket.last.says({ type: "error", ...refusal });
+  await assert.rejects(connecting, refusal);
+  assert.equal(conversation.state, "failed");
+});
+
+test("the server says when to come back", async (t) => {
+  const { changes } = begun(t);
+  await settled();
+  const busy = { code: "rate_limited", message: "Busy.", retryable: true };
+  FakeSocket.last.says({ type: "error", ...busy, retry_after_ms: 7_000 });
+  await settled();
+  assert.equal(changes.at(-1)?.retryInMs, 7_000);
+});
+
+test("an address that is none is a sentence", async (t) => {
+  const { connecting } = begun(t, {}, "http//nowhere");
+  await assert.rejects(connecting, { code: "bad_url" });
+});

@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { TurnEvents } from "../turn-events.js";
+
+/** @param {number} seq @param {number} [attempt] */
+function event(seq, attempt) {
+  return /** @type {import("../turn-events.js").TurnEvent} */ ({
+    type: "reply_text",
+    turn_id: "a",
+    seq,
+    delta: String(seq),
+    ...(attempt && { attempt }),
+  });
+}
+
+/** @param {TurnEvents} turns @param {[number, number?][]} numbers */
+function delivered(turns, numbers) {
+  return numbers.flatMap(([seq, attempt]) =>
+    turns.take(event(seq, attempt)).events.map((next) => next.seq),
+  );
+}
+
+test("events come in order, once", () => {
+  const turns = new TurnEvents();
+  assert.deepEqual(delivered(turns, [[2], [1], [1], [2], [3]]), [1, 2, 3]);
+  assert.deepEqual(turns.received, { turn_id: "a", seq: 3 });
+});
+
+test("what comes after a gap waits for it", () => {
+  const turns = new TurnEvents();
+  assert.deepEqual(delivered(turns, [[1], [3]]), [1]);
+  assert.equal(turns.hasGap, true);
+  assert.deepEqual(delivered(turns, [[2]]), [2, 3]);
+  assert.equal(turns.hasGap, false);
+});
+
+test("a later attempt starts anew, and an earlier one is void", () => {
+  const turns = new TurnEvents();
+  assert.deepEqual(delivered(turns, [[1], [1, 2], [2], [2, 2]]), [1, 1, 2]);
+  assert.deepEqual(turns.received, { turn_id: "a", seq: 2, attempt: 2 });
+});
+
+test("an end without a number ends the turn, whatever is missing", () => {
+  const turns = new TurnEvents();
+  delivered(turns, [[1], [3]]);
+  const end = /** @type {any} */ ({ type: "turn_end", turn_id: "a", seq: 0, reason: "failed" });
+  assert.deepEqual(turns.take(end), { events: [end], isLate: false });
+  assert.deepEqual(turns.take(event(2)), { events: [], isLate: true });
+  assert.equal(turns.hasGap, false);
+});
+
+test("a turn that has begun is the one that is asked for", () => {
+  const turns = new TurnEvents();
+  delivered(turns, [[1]]);
+  turns.begin("b", 1);
+  assert.deepEqual(turns.received, { turn_id: "b", seq: 0 });
+});

@@ -1,0 +1,159 @@
+/**
+ * One turn as an object: wait for its end with `await`, or follow its events with `for await`.
+ * It only keeps what it is told; the conversation tells it.
+ */
+import { Problem } from "./problem.js";
+
+/** @typedef {import("./turn-events.js").TurnEvent} TurnEvent */
+
+/**
+ * @typedef {object} TurnResult
+ * @property {string} turnId
+ * @property {"completed" | "interrupted" | "cancelled"} reason `cancelled`: the server has never
+ *   heard of it
+ * @property {string} said what the user said, as it was typed or understood
+ * @property {string} text what the reply says
+ * @property {string} [heard] what of it was heard, if less
+ * @property {import("./messages.js").Metrics} metrics where the time went
+ */
+
+/** @implements {Promise<TurnResult>} */
+export class Turn {
+  /** What the user said: typed, or as understood so far. */
+  said;
+  /** The reply's text so far. */
+  text = "";
+  /** Whether it was taken: something was, or will be, sent. */
+  begun = false;
+  ended = false;
+  interrupted = false;
+  /** @type {TurnEvent[]} */
+  #events = [];
+  /** @type {(() => void)[]} */
+  #readers = [];
+  /** @type {Problem | undefined} */
+  #problem;
+  /** @type {(result: TurnResult) => void} */
+  #resolve = () => undefined;
+  /** @type {(problem: Problem) => void} */
+  #reject = () => undefined;
+  /** @type {Promise<TurnResult>} */
+  #result = new Promise((resolve, reject) => {
+    this.#resolve = resolve;
+    this.#reject = reject;
+  });
+
+  /**
+   * @param {string} id
+   * @param {object} what
+   * @param {boolean} what.spoken
+   * @param {string} [what.said]
+   * @param {number} [what.attempt] from 1
+   */
+  constructor(id, { spoken, said = "", attempt = 1 }) {
+    this.id = id;
+    this.spoken = spoken;
+    this.said = said;
+    this.attempt = attempt;
+    // Nobody has to wait for it: the conversation's `error` event tells as well.
+    this.#result.catch(() => undefined);
+  }
+
+  /**
+   * Settles when the turn has ended; fails with a `Problem` when it has failed.
+   * @template A, B
+   * @param {((result: TurnResult) => A | PromiseLike<A>) | null} [onEnd]
+   * @param {((problem: any) => B | PromiseLike<B>) | null} [onProblem]
+   */
+  then(onEnd, onProblem) {
+    return this.#result.then(onEnd, onProblem);
+  }
+
+  /**
+   * @template B
+   * @param {((problem: any) => B | PromiseLike<B>) | null} [onProblem]
+   */
+  catch(onProblem) {
+    return this.#result.catch(onProblem);
+  }
+
+  /** @param {(() => void) | null} [onSettled] */
+  finally(onSettled) {
+    return this.#result.finally(onSettled);
+  }
+
+  get [Symbol.toStringTag]() {
+    return "Turn";
+  }
+
+  /** Its events from the first on, until the last; throws when the turn has failed. */
+  async *[Symbol.asyncIterator]() {
+    for (let index = 0; ; index += 1) {
+      while (index >= this.#events.length && !this.ended) {
+        await new Promise((/** @type {(value?: undefined) => void} */ resolve) =>
+          this.#readers.push(resolve),
+        );
+      }
+      const event = this.#events[index];
+      if (event) yield event;
+      else if (this.#problem) throw this.#problem;
+      else return;
+    }
+  }
+
+  /** @param {TurnEvent} event the next */
+  take(event) {
+    this.#events.push(event);
+    if (event.type === "transcript") this.said = event.text;
+    else if (event.type === "reply_text") this.text += event.delta;
+    else if (event.type === "error") this.#problem = Problem.from(event);
+    else if (event.type === "turn_end") this.#end(event);
+    this.#wake();
+  }
+
+  /** It never reached the server. */
+  cancel() {
+    if (this.ended) return;
+    this.ended = true;
+    const { id: turnId, said } = this;
+    this.#resolve({ turnId, reason: "cancelled", said, text: "", metrics: {} });
+    this.#wake();
+  }
+
+  /** @param {Problem} problem */
+  fail(problem) {
+    if (this.ended) return;
+    this.ended = true;
+    this.#problem = problem;
+    this.#reject(problem);
+    this.#wake();
+  }
+
+  /** @param {import("./messages.js").TurnEnd} end */
+  #end(end) {
+    const { reason, metrics } = end;
+    if (reason === "failed") {
+      this.fail(this.#failure(end));
+      return;
+    }
+    this.ended = true;
+    this.text = end.text || this.text;
+    this.#problem = undefined; // what did not end the turn: speech that goes on as text
+    const { id: turnId, said, text } = this;
+    const heard = end.heard ?? undefined;
+    this.#resolve({ turnId, reason, said, text, heard, metrics });
+  }
+
+  /** @param {import("./messages.js").TurnEnd} end */
+  #failure(end) {
+    const told = this.#problem;
+    const retryable = end.retryable ?? told?.retryable ?? false;
+    const more = { retryable, turnId: this.id, cause: told };
+    const text = told?.message ?? "The service could not finish the reply.";
+    return new Problem(end.code ?? told?.code ?? "internal", text, more);
+  }
+
+  #wake() {
+    for (const reader of this.#readers.splice(0)) reader();
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * What the user says, typed or spoken: each becomes a turn, once what is running is silent. It
+ * decides when a turn begins and what is sent of it; the conversation does the rest.
+ */
+import { Problem } from "./problem.js";
+import { Speech } from "./speech.js";
+import { Turn } from "./turn.js";
+
+/** @typedef {import("./messages.js").ClientMessage} ClientMessage */
+/** @typedef {import("./conversation-types.js").AudioInput} AudioInput */
+/** @typedef {{turnId: string, attempt: number, messages: ClientMessage[]}} Failed */
+
+/**
+ * @typedef {object} Stage what utterances need of the conversation
+ * @property {() => Problem | undefined} unable why nothing can be said now
+ * @property {() => Promise<void>} silence interrupt everything that is running
+ * @property {(message: ClientMessage) => void} send throws a `Problem` when there is no room
+ * @property {(turn: Turn) => void} begin
+ * @property {(turn: Turn) => void} listened
+ * @property {(turn: Turn, problem: unknown) => void} refuse the turn cannot be, or not go on
+ */
+
+export class Utterances {
+  maxTextChars = 8_000;
+  maxChunks = 9_000;
+  /** What is being said right now.
+   * @type {Speech | undefined} */
+  #speech;
+  /** One begins after the other, so that each silences the one before.
+   * @type {Promise<void>} */
+  #last = Promise.resolve();
+
+  /**
+   * @param {Stage} stage
+   * @param {AudioInput} [microphone]
+   */
+  constructor(stage, microphone) {
+    this.stage = stage;
+    this.microphone = microphone;
+  }
+
+  /** The turn that is being spoken right now.
+   * @returns {Turn | undefined} */
+  get turn() {
+    return this.#speech?.turn;
+  }
+
+  /**
+   * @param {string} text
+   * @returns {Turn}
+   */
+  type(text) {
+    const turn = new Turn(newTurnId(), { spoken: false, said: text });
+    const problem = this.stage.unable() ?? this.#unfit(text);
+    if (problem) this.stage.refuse(turn, problem);
+    else {
+      const { id: turn_id, attempt } = turn;
+      void this.#send(turn, [{ type: "user_message", turn_id, text, attempt }]);
+    }
+    return turn;
+  }
+
+  /**
+   * @param {Failed} failed
+   * @returns {Turn} the next attempt
+   */
+  repeat({ turnId, attempt: before, messages }) {
+    const attempt = before + 1;
+    const typed = messages.find((message) => message.type === "user_message");
+    const turn = new Turn(turnId, { spoken: !typed, said: typed?.text ?? "", attempt });
+    const isFirst = (/** @type {ClientMessage} */ { type }) =>
+      type === "user_message" || type === "audio_start";
+    const again = messages.filter((message) => message.type !== "interrupt");
+    void this.#send(
+      turn,
+      again.map((message) => (isFirst(message) ? { ...message, attempt } : message)),
+    );
+    return turn;
+  }
+
+  /**
+   * @param {Turn} turn
+   * @param {ClientMessage[]} messages
+   */
+  #send(turn, messages) {
+    return this.#begin(turn, () => {
+      for (const message of messages) this.stage.send(message);
+      this.stage.begin(turn);
+    });
+  }
+
+  /**
+   * @param {Turn} turn
+   * @param {() => void} begin as soon as it is silent
+   */
+  #begin(turn, begin) {
+    this.#last = this.#last.then(async () => {
+      await this.stage.silence();
+      try {
+        begin();
+      } catch (problem) {
+        this.stage.refuse(turn, problem);
+      }
+    });
+    return this.#last;
+  }
+
+  /**
+   * @param {number} prerollMs
+   * @returns {Turn}
+   */
+  speak(prerollMs) {
+    if (this.#speech) {
+      this.#speech.released = false;
+      return this.#speech.turn;
+    }
+    const turn = new Turn(newTurnId(), { spoken: true });
+    const missing = new Problem("microphone_missing", "There is no microphone.");
+    const problem = this.stage.unable() ?? (this.microphone ? undefined : missing);
+    if (problem) this.stage.refuse(turn, problem);
+    else void this.#listen(turn, prerollMs);
+    return turn;
+  }
+
+  /**
+   * @param {Turn} turn
+   * @param {number} prerollMs
+   */
+  async #listen(turn, prerollMs) {
+    const { stage, microphone } = this;
+    const speech = (this.#speech = new Speech(turn, (message) => stage.send(message)));
+    try {
+      // Listening starts at once; the old reply falls silent meanwhile.
+      const hear = (/** @type {Uint8Array} */ pcm) => this.#hear(speech, pcm);
+      await Promise.all([microphone?.start(hear, { prerollMs }), stage.silence()]);
+    } catch (problem) {
+      this.#drop(speech);
+      stage.refuse(turn, problem);
+      return;
+    }
+    await this.#begin(turn, () => {
+      const problem = stage.unable();
+      if (speech.released || speech.over || problem) {
+        this.#drop(speech);
+        if (problem) throw problem;
+        turn.cancel();
+        return;
+      }
+      stage.begin(turn);
+      speech.start();
+    });
+  }
+
+  /** The user has finished speaking. */
+  async finish() {
+    const speech = this.#speech;
+    if (!speech) return;
+    speech.released = true;
+    if (!speech.started) return;
+    this.#speech = undefined;
+    await this.microphone?.stop();
+    if (speech.over) return;
+    try {
+      speech.end();
+      this.stage.listened(speech.turn);
+    } catch (problem) {
+      this.stage.refuse(speech.turn, problem);
+    }
+  }
+
+  /**
+   * Take back what is being said.
+   * @param {string} [turnId] if it is this
+   */
+  takeBack(turnId = this.#speech?.turn.id) {
+    if (this.#speech && this.#speech.turn.id === turnId) this.#drop(this.#speech);
+  }
+
+  /**
+   * @param {Speech} speech
+   * @param {Uint8Array} pcm
+   */
+  #hear(speech, pcm) {
+    try {
+      speech.add(pcm);
+      if (speech.chunks >= this.maxChunks) void this.finish();
+    } catch (problem) {
+      this.#drop(speech);
+      this.stage.refuse(speech.turn, problem);
+    }
+  }
+
+  /** @param {Speech} speech nothing more is sent of it */
+  #drop(speech) {
+    speech.cancel();
+    if (this.#speech === speech) this.#speech = undefined;
+    void this.microphone?.stop();
+  }
+
+  /** @param {string} text */
+  #unfit(text) {
+    if (!text.trim()) return new Problem("bad_request", "There is nothing to say.");
+    if (text.length <= this.maxTextChars) return undefined;
+    return new Problem("too_large", `A message has at most ${this.maxTextChars} characters.`);
+  }
+}
+
+/** 64 random bits: unique within a session, and safe to use as an id. */
+function newTurnId() {
+  const words = crypto.getRandomValues(new Uint32Array(2));
+  return `t-${Array.from(words, (word) => word.toString(16).padStart(8, "0")).join("")}`;
+}

@@ -1,0 +1,213 @@
+"""A server that speaks the wire protocol as a test tells it to, and keeps what it receives.
+
+It knows nothing of Parley's own server: what it sends is written out by the tests.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import functools
+import http.server
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection, serve
+
+Message = dict[str, Any]
+DEADLINE_S = 10.0
+METRICS: Message = {
+    "dispatch_ms": 12.0,
+    "prepare_ms": 18.0,
+    "responder_ms": 150.0,
+    "synthesizer_ms": 42.0,
+    "delivery_ms": 6.0,
+    "first_audio_ms": 228.0,
+    "total_ms": 900.0,
+}
+
+
+class ScriptedServer:
+    """Answers `init` by itself; everything else is the test's to say.
+
+    Attributes:
+        received: every message, in order.
+        refuse: every new connection ends before it is ready.
+        history: what a session that is resumed has had.
+        after_ready: said to each new connection, without being asked.
+    """
+
+    def __init__(self) -> None:
+        self.after_ready: Callable[[], None] = lambda: None
+        self.received: list[Message] = []
+        self.refuse = False
+        self.history: list[Message] = []
+        self.url = ""
+        self._changed = threading.Condition()
+        self._connection: ServerConnection | None = None
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[ScriptedServer]:
+        """Listen on a port of the system's choice."""
+        with serve(self._handle, "127.0.0.1", 0) as server:
+            self.url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}/dev"
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            try:
+                yield self
+            finally:
+                self.drop()
+                server.shutdown()
+                thread.join()
+
+    def _handle(self, connection: ServerConnection) -> None:
+        if self.refuse:
+            connection.socket.close()
+            return
+        self._connection = connection
+        with contextlib.suppress(ConnectionClosed):
+            for frame in connection:
+                message = json.loads(frame)
+                if message["type"] == "init":
+                    self.send(
+                        type="ready",
+                        session_id="s1",
+                        resume_token="secret",
+                        resumed="session_id" in message,
+                        settings={},
+                        limits={"max_message_bytes": 32_768, "max_text_chars": 8_000},
+                        protocol=1,
+                        history=self.history if "session_id" in message else [],
+                    )
+                    self.after_ready()
+                with self._changed:
+                    self.received.append(message)
+                    self._changed.notify_all()
+
+    def send(self, **message: Any) -> None:
+        """Send one message to the page."""
+        self.send_text(json.dumps(message))
+
+    def send_text(self, frame: str) -> None:
+        """Send one frame as it is."""
+        assert self._connection is not None
+        self._connection.send(frame)
+
+    def drop(self) -> None:
+        """End the connection, as a network does."""
+        if self._connection is not None:
+            self._connection.socket.close()
+
+    def close(self, code: int) -> None:
+        """End the connection with a close code."""
+        assert self._connection is not None
+        self._connection.close(code)
+
+    def of_type(self, kind: str) -> list[Message]:
+        """What has come of one type."""
+        with self._changed:
+            return [message for message in self.received if message["type"] == kind]
+
+    def types(self) -> list[str]:
+        """The types of everything that has come, in order."""
+        with self._changed:
+            return [message["type"] for message in self.received]
+
+    def wait_for(self, kind: str, number: int = 1) -> Message:
+        """The `number`th message of a type, as soon as it is there."""
+        end = time.monotonic() + DEADLINE_S
+        with self._changed:
+            while True:
+                found = [message for message in self.received if message["type"] == kind]
+                if len(found) >= number:
+                    return found[number - 1]
+                if not self._changed.wait(end - time.monotonic()):
+                    types = [message["type"] for message in self.received]
+                    raise AssertionError(f"no {kind} number {number} came, but {types}")
+
+
+class Reply:
+    """The numbered events of one turn."""
+
+    def __init__(self, server: ScriptedServer, turn_id: str) -> None:
+        self._server = server
+        self._turn_id = turn_id
+        self._seq = 0
+        self._audio_ms = 0.0
+
+    def event(self, kind: str, **fields: Any) -> Message:
+        """The next event, not sent yet."""
+        self._seq += 1
+        return {"type": kind, "turn_id": self._turn_id, "seq": self._seq, **fields}
+
+    def send(self, kind: str, **fields: Any) -> None:
+        """Send the next event."""
+        self._server.send(**self.event(kind, **fields))
+
+    def text(self, delta: str) -> None:
+        """More of the reply's text."""
+        self.send("reply_text", delta=delta)
+
+    def audio(
+        self, pcm: bytes, rate_hz: int = 24_000, words: list[Any] | None = None, chunk_ms: int = 90
+    ) -> None:
+        """The reply's audio, in chunks; the words go with the first."""
+        size = rate_hz * chunk_ms // 1000 * 2
+        for start in range(0, len(pcm), size):
+            chunk = pcm[start : start + size]
+            duration_ms = len(chunk) / 2 / rate_hz * 1000
+            self.send(
+                "audio",
+                audio=base64.b64encode(chunk).decode(),
+                format=f"pcm_{rate_hz}",
+                start_ms=round(self._audio_ms),
+                duration_ms=round(duration_ms),
+                words=(words or []) if start == 0 else [],
+            )
+            self._audio_ms += duration_ms
+
+    def end(self, text: str, reason: str = "completed", **fields: Any) -> None:
+        """The last event."""
+        self.send("turn_end", reason=reason, text=text, metrics=METRICS, **fields)
+
+
+class _Files(http.server.SimpleHTTPRequestHandler):
+    """Serves `folders`, by prefix, without a word on stderr."""
+
+    protocol_version = "HTTP/1.1"  # one connection for all of the page's modules
+    extensions_map = {  # noqa: RUF012 - the base class has it as a plain dict
+        **http.server.SimpleHTTPRequestHandler.extensions_map,
+        ".js": "text/javascript",
+    }
+
+    def __init__(self, *arguments: Any, folders: dict[str, Path], **more: Any) -> None:
+        self._folders = folders
+        super().__init__(*arguments, **more)
+
+    def translate_path(self, path: str) -> str:
+        plain = path.partition("?")[0]
+        prefix = next(prefix for prefix in self._folders if plain.startswith(prefix))
+        return str(self._folders[prefix] / plain.removeprefix(prefix))
+
+    def log_message(self, *_arguments: Any) -> None:
+        return
+
+
+@contextlib.contextmanager
+def static_site(folders: dict[str, Path]) -> Iterator[str]:
+    """Folders served by prefix, the longest first; gives the site's address."""
+    ordered = dict(sorted(folders.items(), key=lambda item: -len(item[0])))
+    handler: Callable[..., Any] = functools.partial(_Files, folders=ordered)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/"
+        finally:
+            server.shutdown()
+            thread.join()
