@@ -19,14 +19,15 @@ from typing import Any
 from local import run
 from local.faults.latency import latency_of_option
 from local.faults.plan import BadPlan, Plan, plan_of_option
+from local.gateway.options import Assumptions, Limits, OptionError
 from local.gateway.static import Mount
-from local.gateway.websocket import Limits
+from local.listeners import PortInUse
 from local.log_writer import LogWriter
 from local.runtime.concurrency import ACCOUNT_LIMIT, OverReserved
 from local.runtime.event_queue import RETRY_DELAY_S
 from local.runtime.service import ServiceOptions
 from local.services.aws import ServicesError
-from local.stack import LocalStack, Options, PortInUse
+from local.stack import LocalStack, Options
 from local.template.intrinsics import TemplateError
 
 
@@ -42,7 +43,14 @@ def main() -> int:
         return run.main(arguments)
     try:
         return asyncio.run(_start(arguments))
-    except (TemplateError, PortInUse, ServicesError, BadPlan, OverReserved) as problem:
+    except (
+        TemplateError,
+        OptionError,
+        PortInUse,
+        ServicesError,
+        BadPlan,
+        OverReserved,
+    ) as problem:
         print(problem, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -97,6 +105,22 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
     limits = Limits()
     parser.add_argument("--idle-timeout", type=float, default=limits.idle_s, metavar="SECONDS")
     parser.add_argument("--max-duration", type=float, default=limits.duration_s, metavar="SECONDS")
+    parser.add_argument(
+        "--connection-rate", type=float, default=limits.connections_per_s, metavar="PER_SECOND"
+    )
+    parser.add_argument(
+        "--request-rate", type=float, default=limits.requests_per_s, metavar="PER_SECOND"
+    )
+    parser.add_argument("--request-burst", type=float, default=limits.burst, metavar="N")
+    parser.add_argument(
+        "--assume", action="append", default=[], metavar="NAME=VALUE", help="see docs/local.md"
+    )
+    parser.add_argument(
+        "--assume-two-way", action="store_true", help="reply without a route response too"
+    )
+    parser.add_argument("--strict-frames", action="store_true", help="close on frames over 32 KB")
+    parser.add_argument("--serialize", action="store_true", help="one message after the other")
+    parser.add_argument("--verify-signatures", action="store_true", help="of @connections")
     parser.add_argument("--json", action="store_true", help="say what runs in one JSON line")
     parser.add_argument("--quiet", action="store_true", help="no log on the terminal")
     parser.add_argument("--log-file", type=Path, help="write the log there too")
@@ -131,10 +155,28 @@ def _options(arguments: argparse.Namespace, log: LogWriter) -> Options:
         limit_memory=not arguments.no_memory_limit,
         latency=latency,
         faults=plan_of_option(arguments.faults) if arguments.faults else Plan(),
+        limits=Limits(
+            arguments.idle_timeout,
+            arguments.max_duration,
+            arguments.connection_rate,
+            arguments.request_rate,
+            arguments.request_burst,
+        ),
+        assumptions=_assumptions(arguments),
+        verify_signatures=arguments.verify_signatures,
         iam=not arguments.no_iam,
-        limits=Limits(arguments.idle_timeout, arguments.max_duration),
         log=log,
     )
+
+
+def _assumptions(arguments: argparse.Namespace) -> Assumptions:
+    flags = {
+        "two-way": arguments.assume_two_way,
+        "strict-frames": arguments.strict_frames,
+        "serialize": arguments.serialize,
+    }
+    chosen = [name for name, given in flags.items() if given]
+    return Assumptions().changed([*chosen, *arguments.assume])
 
 
 def _variables(path: Path | None) -> dict[str, dict[str, str]]:
@@ -182,6 +224,8 @@ def _show(info: dict[str, Any], *, with_static: bool) -> None:
         print(f"Note: {notice}")
     for name, api in info["apis"].items():
         print(f"WebSocket API  {name}: {api['websocket_url']}  ({api['wss_url']})")
+    for name, api in info["http_apis"].items():
+        print(f"HTTP API       {name}: {api['http_url']}  ({api['https_url']})")
     if with_static:
         print(f"Static         {info['static_url']}")
     print(f"Inspector      {info['inspector_url']}")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
-import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,13 +20,20 @@ from local.faults import routes as fault_routes
 from local.faults.faults import Faults
 from local.faults.latency import Latency
 from local.faults.plan import Plan
-from local.gateway import management, static
+from local.gateway import static
+from local.gateway.callers import Access, Authorise, everything
 from local.gateway.connections import Connections
+from local.gateway.http_api import HttpGateway
+from local.gateway.management import ManagementApi
+from local.gateway.mapping import unreadable_templates
+from local.gateway.options import Assumptions, Limits
 from local.gateway.static import Mount
+from local.gateway.throttle import Throttle
 from local.gateway.traffic import Traffic
-from local.gateway.websocket import Limits, WebSocketGateway
+from local.gateway.websocket import WebSocketGateway
 from local.inspector import routes as inspector_routes
 from local.inspector.journal import Journal
+from local.listeners import DEFAULT_HOST, Address, Listeners
 from local.permissions import web as permissions
 from local.permissions.guard import Guard
 from local.permissions.identities import Directory
@@ -35,18 +41,15 @@ from local.runtime import invoke_api
 from local.runtime.environment import Surroundings
 from local.runtime.service import LambdaService, ServiceOptions
 from local.services.aws import AwsServices
+from local.template.api_model import WebSocketApi
 from local.template.intrinsics import ACCOUNT_ID
 from local.template.model import Function, Stack
 from local.template.reader import read_stack
 from local.workspace import Workspace
 
-MAX_BODY_BYTES = 8 * 1024 * 1024
-BACKLOG = 128
-DEFAULT_HOST = "127.0.0.1"
-
-
-class PortInUse(Exception):
-    """A port is taken; says which, and what option changes it."""
+MAX_BODY_BYTES = 11 * 1024 * 1024
+"""Beyond what each of the APIs takes, so that each can refuse it in its own way."""
+MAX_HEADER_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,9 @@ class Options:
         limit_memory: whether one that uses more than `MemorySize` is killed.
         faults: what goes wrong from the start.
         latency: that is added to what API Gateway does.
+        assumptions: what is assumed of API Gateway where nobody has established it.
+        verify_signatures: whether requests to `@connections` must be rightly signed.
+        authorise: decides whether an access key may make a request to `@connections`.
         iam: whether functions may do only what their roles allow.
         log: takes a source (a function, `gateway` or `permissions`) and a line.
     """
@@ -84,6 +90,9 @@ class Options:
     limit_memory: bool = True
     faults: Plan = field(default_factory=Plan)
     latency: Latency = field(default_factory=Latency)
+    assumptions: Assumptions = field(default_factory=Assumptions)
+    verify_signatures: bool = False
+    authorise: Authorise = everything
     iam: bool = True
     log: Callable[[str, str], None] = lambda _source, _line: None
 
@@ -102,8 +111,8 @@ class LocalStack:
         self._guard = Guard(Directory())
         self._credentials: dict[str, dict[str, str]] = {}
         self._workspace = Workspace()
-        self._sockets: list[socket.socket] = []
-        self._runner: web.AppRunner | None = None
+        self._listeners = Listeners(options.host)
+        self._runners: list[web.AppRunner] = []
         self._lambda: LambdaService | None = None
         self._gateway: WebSocketGateway | None = None
         self.journal = Journal()
@@ -129,15 +138,16 @@ class LocalStack:
 
     async def _start(self) -> None:
         options = self._options
-        plain = self._bound(options.host, options.port, "--port")
-        secure = self._bound(DEFAULT_HOST, options.tls_port, "--tls-port")
-        port, tls_port = _port(plain[0]), _port(secure[0])
+        main = self._listeners.open(options.port, options.tls_port)
         starting = asyncio.create_task(self._services.start())
         await asyncio.sleep(0)  # moto starts while the template is read
-        domain_name = f"localhost:{tls_port}"
         try:
             self.stack = read_stack(
-                options.template, options.parameters, options.region, domain_name
+                options.template,
+                options.parameters,
+                options.region,
+                main.domain_name,
+                lambda: self._listeners.another().domain_name,
             )
         except BaseException:
             starting.cancel()
@@ -147,10 +157,10 @@ class LocalStack:
         await self._give_credentials()
         tls, ca_bundle = self._certificate()
         host = DEFAULT_HOST if options.host in ("0.0.0.0", "::", "") else options.host
-        lambda_endpoint = f"http://{host}:{port}"
+        lambda_endpoint = f"http://{host}:{main.port}"
         creating = asyncio.create_task(self._services.create(self.stack))
         variables = self._services.variables(
-            options.region, lambda_endpoint, f"https://{domain_name}", str(ca_bundle)
+            options.region, lambda_endpoint, f"https://{main.domain_name}", str(ca_bundle)
         )
         around = Surroundings(
             endpoints=variables,
@@ -161,14 +171,14 @@ class LocalStack:
             limit_memory=options.limit_memory,
         )
         self._lambda = LambdaService(self._functions(), around, options.lambda_options, self.faults)
-        self.info = self._info(port, tls_port, lambda_endpoint, str(ca_bundle))
-        app = self._application(self._lambda, domain_name)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-        await self._runner.setup()
-        for bound in plain:
-            await web.SockSite(self._runner, bound).start()
-        for bound in secure:
-            await web.SockSite(self._runner, bound, ssl_context=tls).start()
+        self.info = self._info(main, lambda_endpoint, str(ca_bundle))
+        secrets = {
+            own["AWS_ACCESS_KEY_ID"]: own["AWS_SECRET_ACCESS_KEY"]
+            for own in (variables, *self._credentials.values())
+        }
+        access = Access(options.authorise, secrets.get if options.verify_signatures else None)
+        for app, address in self._applications(self._lambda, main, access):
+            await self._listen(app, address, tls)
         await asyncio.gather(creating, self._lambda.start(options.prewarm))
 
     async def _give_credentials(self) -> None:
@@ -217,44 +227,73 @@ class LocalStack:
     def _local(self, text: str) -> str:
         return self._services.local(text, self._options.region)
 
-    def _application(self, service: LambdaService, domain_name: str) -> web.Application:
-        options = self._options
-        apis = {api.stage: api for api in self.stack.apis}
-        connections = Connections()
+    def _applications(
+        self, service: LambdaService, main: Address, access: Access
+    ) -> Iterator[tuple[web.Application, Address]]:
+        """What answers on each address."""
+        options, stack = self._options, self.stack
+        throttle, connections = Throttle(options.limits), Connections()
         traffic = Traffic(connections, self.faults, self.journal.add, options.latency)
-        self._gateway = WebSocketGateway(
-            apis,
+        log = partial(options.log, "gateway")
+        gateway = self._gateway = WebSocketGateway(
             service,
             connections,
-            domain_name,
+            throttle,
+            access,
             options.limits,
-            lambda line: options.log("gateway", line),
+            options.assumptions,
+            options.region,
+            log,
             traffic,
         )
-        api_ids = {stage: api.api_id for stage, api in apis.items()}
-        ask_first = permissions.permissions(self._guard, ACCOUNT_ID, api_ids, self._refused)
-        app = web.Application(
-            client_max_size=MAX_BODY_BYTES,
-            middlewares=[
-                _no_other_sockets,
-                inspector_routes.own_pages_only,
-                traffic.middleware(),
-                ask_first,
-            ],
+        for domain_name, address in self._listeners.addresses.items():
+            apis = {api.stage: api for api in stack.apis if api.domain_name == domain_name}
+            api_ids = {stage: api.api_id for stage, api in apis.items()}
+            app = web.Application(
+                client_max_size=MAX_BODY_BYTES,
+                middlewares=[
+                    _no_other_sockets,
+                    inspector_routes.own_pages_only,
+                    permissions.permissions(self._guard, ACCOUNT_ID, api_ids, self._refused),
+                    traffic.middleware(),
+                ],
+            )
+            if address is main:
+                app.add_routes(invoke_api.routes(service))
+                app.router.add_get("/_local/stack.json", self._describe)
+                app.add_routes(fault_routes.routes(self.faults))
+                app.add_routes(inspector_routes.routes(self.journal))
+                app.add_routes(permissions.control(self._guard, self._services.permit))
+            http_apis = {a.stage: a for a in stack.http_apis if a.domain_name == domain_name}
+            if http_apis:
+                http = HttpGateway(http_apis, service, throttle, options.region, log)
+                app.router.add_route("*", "/{path:.*}", http.handle)
+            management = ManagementApi(
+                apis, connections, throttle, access, options.assumptions, options.region
+            )
+            if apis:
+                app.add_routes(management.routes())
+                app.router.add_get(f"/{{stage:{'|'.join(apis)}}}", gateway.handler(apis))
+            mounts = options.mounts if address is main else []
+            app.add_routes(static.routes(mounts))
+            if apis and not mounts:
+                app.router.add_get("/{stage}", gateway.handler(apis))
+            yield app, address
+
+    async def _listen(self, app: web.Application, address: Address, tls: ssl.SSLContext) -> None:
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=0.5,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
         )
-        app.add_routes(invoke_api.routes(service))
-        app.add_routes(management.routes(apis, connections))
-        app.add_routes(permissions.control(self._guard, self._services.permit))
-        app.router.add_get("/_local/stack.json", self._describe)
-        app.add_routes(fault_routes.routes(self.faults))
-        app.add_routes(inspector_routes.routes(self.journal))
-        if apis:
-            stages = "|".join(apis)
-            app.router.add_get(f"/{{stage:{stages}}}", self._gateway.handle)
-        app.add_routes(static.routes(options.mounts))
-        if not options.mounts and apis:
-            app.router.add_get("/{stage}", self._gateway.handle)
-        return app
+        self._runners.append(runner)
+        await runner.setup()
+        for bound in address.plain:
+            await web.SockSite(runner, bound).start()
+        for bound in address.secure:
+            await web.SockSite(runner, bound, ssl_context=tls).start()
 
     def _fault(self, kind: str, to: str) -> None:
         """A fault has happened."""
@@ -266,50 +305,11 @@ class LocalStack:
             await self._gateway.stop()
         if self._lambda is not None:
             await self._lambda.stop()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        for runner in self._runners:
+            await runner.cleanup()
         await self._services.stop()
-        for bound in self._sockets:
-            bound.close()
+        self._listeners.close()
         self._workspace.remove()
-
-    def _bound(self, host: str, port: int, option: str) -> list[socket.socket]:
-        """Listening sockets, taken now: URLs must be known before anything starts.
-
-        `localhost` is ::1 first to some clients. So that they neither fail nor find another
-        program there, the same port is taken on ::1 as well, if this machine has it.
-        """
-        first = self._listening(host, port, option)
-        if host != DEFAULT_HOST:
-            return [first]
-        try:
-            return [first, self._listening("::1", _port(first), option)]
-        except PortInUse:
-            if port:
-                raise
-            return [first]
-        except OSError:
-            return [first]
-
-    def _listening(self, host: str, port: int, option: str) -> socket.socket:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        found = socket.socket(family, kind, protocol)
-        self._sockets.append(found)
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            found.bind(address)
-            found.listen(BACKLOG)
-        except OSError as error:
-            if error.errno == errno.EADDRNOTAVAIL and host == "::1":
-                raise
-            if error.errno == errno.EADDRINUSE:
-                said = f"Port {port} is in use. Stop what uses it, or choose another with {option}."
-            else:
-                said = f"Port {port} cannot be used ({error.strerror}). Choose another: {option}."
-            raise PortInUse(said) from None
-        return found
 
     def _certificate(self) -> tuple[ssl.SSLContext, Path]:
         authority = trustme.CA()
@@ -320,26 +320,20 @@ class LocalStack:
         authority.cert_pem.write_to_path(str(bundle))
         return context, bundle
 
-    def _info(
-        self, port: int, tls_port: int, lambda_endpoint: str, ca_bundle: str
-    ) -> dict[str, Any]:
-        stages = [api.stage for api in self.stack.apis]
-        apis = {
-            api.logical_id: {
-                "websocket_url": f"ws://localhost:{port}/{api.stage}",
-                "wss_url": f"wss://localhost:{tls_port}/{api.stage}",
-                "management_url": f"https://localhost:{tls_port}/{api.stage}",
-            }
-            for api in self.stack.apis
-        }
-        stage = stages[0] if stages else ""
+    def _info(self, main: Address, lambda_endpoint: str, ca_bundle: str) -> dict[str, Any]:
+        stages = [api for api in self.stack.apis if api.domain_name == main.domain_name]
         return {
-            "websocket_url": f"ws://localhost:{port}/{stage}",
-            "wss_url": f"wss://localhost:{tls_port}/{stage}",
-            "management_url": f"https://localhost:{tls_port}/{stage}",
-            "apis": apis,
-            "static_url": f"http://localhost:{port}/",
-            "inspector_url": f"http://localhost:{port}/_local",
+            **_urls(main, stages[0].stage if stages else ""),
+            "apis": {
+                api.logical_id: _urls(self._listeners.addresses[api.domain_name], api.stage)
+                for api in self.stack.apis
+            },
+            "http_apis": {
+                api.logical_id: _http_urls(self._listeners.addresses[api.domain_name], api.stage)
+                for api in self.stack.http_apis
+            },
+            "static_url": f"http://localhost:{main.port}/",
+            "inspector_url": f"http://localhost:{main.port}/_local",
             "lambda_endpoint": lambda_endpoint,
             "aws_endpoint": self._services.endpoint,
             "dynamodb_endpoint": self._services.dynamodb_endpoint,
@@ -347,15 +341,39 @@ class LocalStack:
             "functions": {f.logical_id: f.name for f in self.stack.functions},
             "tables": {table.logical_id: table.name for table in self.stack.tables},
             "ca_bundle": ca_bundle,
-            "notices": self.stack.notices,
+            "notices": [*self.stack.notices, *_template_faults(self.stack.apis)],
         }
 
     async def _describe(self, _request: web.Request) -> web.Response:
         return web.Response(text=json.dumps(self.info), content_type="application/json")
 
 
-def _port(bound: socket.socket) -> int:
-    return int(bound.getsockname()[1])
+def _template_faults(apis: list[WebSocketApi]) -> list[str]:
+    """What is wrong with mapping templates, route by route."""
+    return [
+        f"{api.logical_id}: {route.key}: {fault}"
+        for api in apis
+        for route in api.routes.values()
+        for fault in unreadable_templates(route.integration)
+    ]
+
+
+def _urls(address: Address, stage: str) -> dict[str, str]:
+    """Where a stage of a WebSocket API is."""
+    return {
+        "websocket_url": f"ws://localhost:{address.port}/{stage}",
+        "wss_url": f"wss://{address.domain_name}/{stage}",
+        "management_url": f"https://{address.domain_name}/{stage}",
+    }
+
+
+def _http_urls(address: Address, stage: str) -> dict[str, str]:
+    """Where a stage of an HTTP API is."""
+    path = "" if stage == "$default" else f"/{stage}"
+    return {
+        "http_url": f"http://localhost:{address.port}{path}",
+        "https_url": f"https://{address.domain_name}{path}",
+    }
 
 
 @web.middleware

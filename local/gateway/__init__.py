@@ -1,1 +1,1 @@
-"""API Gateway's WebSocket APIs on one machine."""
+"""API Gateway's WebSocket and HTTP APIs on one machine."""

@@ -28,6 +28,7 @@ class Caller:
 
     Attributes:
         user_agent: None when the client sent none: the key is left out then.
+        authorizer: what an authorizer said of it; None without one.
     """
 
     connection_id: str
@@ -38,6 +39,7 @@ class Caller:
     source_ip: str
     user_agent: str | None
     stage_variables: Mapping[str, str]
+    authorizer: Mapping[str, Any] | None = None
 
 
 def connect_event(
@@ -115,6 +117,8 @@ def _context(
         identity["userAgent"] = caller.user_agent
     identity["sourceIp"] = caller.source_ip
     context: dict[str, Any] = {"routeKey": route_key}
+    if caller.authorizer is not None:
+        context["authorizer"] = dict(caller.authorizer)
     context |= {key: more[key] for key in ("messageId", "disconnectStatusCode") if key in more}
     context |= {
         "eventType": event_type,

@@ -3,54 +3,111 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 from aiohttp import web
 
+from local.gateway.authorizers import method_arn
+from local.gateway.callers import Access, NotAllowed
 from local.gateway.connections import Connection, Connections
 from local.gateway.identifiers import iso_time
-from local.template.model import WebSocketApi
+from local.gateway.options import Assumptions
+from local.gateway.throttle import Throttle
+from local.template.api_model import WebSocketApi
 
 MAX_PAYLOAD_BYTES = 128 * 1024
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]+={0,2}")
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
+Call = Callable[[web.Request, Connection], Awaitable[web.Response]]
 
 
-def routes(apis: dict[str, WebSocketApi], connections: Connections) -> list[web.RouteDef]:
-    """The routes of the management API. aiohttp has decoded `%40` and `%3D` by then."""
+@dataclass(frozen=True, slots=True)
+class ManagementApi:
+    """The management API of one address.
 
-    def found(handler: Callable[[web.Request, Connection], Awaitable[web.Response]]) -> Handler:
+    Attributes:
+        apis: by stage.
+    """
+
+    apis: Mapping[str, WebSocketApi]
+    connections: Connections
+    throttle: Throttle
+    access: Access
+    assumptions: Assumptions
+    region: str
+
+    def routes(self) -> list[web.RouteDef]:
+        """Its routes. aiohttp has decoded `%40` and `%3D` by then."""
+        path = "/{stage}/@connections/{connection}"
+        return [
+            web.route("*", "/@connections/{connection}", _without_stage),
+            web.post(path, self._found(self._post)),
+            web.get(path, self._found(_get)),
+            web.delete(path, self._found(self._delete)),
+        ]
+
+    def _found(self, call: Call) -> Handler:
         async def handle(request: web.Request) -> web.Response:
-            api = apis.get(request.match_info["stage"])
+            api = self.apis.get(request.match_info["stage"])
             if api is None:
-                return _refusal(403, "ForbiddenException", "Forbidden")
-            if "Authorization" not in request.headers:
-                return _refusal(403, "ForbiddenException", "Missing Authentication Token")
-            connection = connections.find(api.api_id, request.match_info["connection"])
-            if connection is None:
-                return _gone()
-            return await handler(request, connection)
+                return _refusal(403, "ForbiddenException", _message("Forbidden"))
+            connection_id = request.match_info["connection"]
+            refused = await self._refused(api, request, connection_id)
+            if refused is not None:
+                return refused
+            connection = self.connections.find(api.api_id, connection_id)
+            return self._gone() if connection is None else await call(request, connection)
 
         return handle
 
-    async def without_stage(_request: web.Request) -> web.Response:
-        return _refusal(403, "ForbiddenException", "Forbidden")
+    async def _refused(
+        self, api: WebSocketApi, request: web.Request, connection_id: str
+    ) -> web.Response | None:
+        """The answer to a request that goes no further."""
+        rest = f"{request.method}/@connections/{connection_id}"
+        resource = method_arn(self.region, api.api_id, api.stage, rest)
+        body = await request.read()
+        try:
+            self.access.check(request.method, request.raw_path, request.headers, body, resource)
+        except NotAllowed as refusal:
+            return _refusal(403, "ForbiddenException", _message(str(refusal)))
+        if not self.throttle.request():
+            return _refusal(429, "LimitExceededException", self.assumptions.limit_body)
+        if not _is_well_formed(connection_id):
+            status = self.assumptions.malformed_id_status
+            if status == 410:
+                return self._gone()
+            said = _message(f"Invalid connectionId: {connection_id}")
+            return _refusal(status, "BadRequestException", said)
+        return None
 
-    path = "/{stage}/@connections/{connection}"
-    return [
-        web.route("*", "/@connections/{connection}", without_stage),
-        web.post(path, found(_post)),
-        web.get(path, found(_get)),
-        web.delete(path, found(_delete)),
-    ]
+    async def _post(self, request: web.Request, connection: Connection) -> web.Response:
+        body = await request.read()
+        if len(body) > MAX_PAYLOAD_BYTES:
+            return _refusal(413, "PayloadTooLargeException", self.assumptions.too_large_body)
+        errors = "replace" if self.assumptions.binary_post == "replace" else "strict"
+        try:
+            text = body.decode(errors=errors)
+        except UnicodeDecodeError:
+            return _refusal(400, "BadRequestException", _message("The data is no text"))
+        return web.Response(status=200) if await connection.send(text) else self._gone()
+
+    async def _delete(self, _request: web.Request, connection: Connection) -> web.Response:
+        assumed = self.assumptions
+        told = (1000, "Connection Closed Normally")
+        await connection.close(assumed.delete_code, assumed.delete_reason, told=told)
+        return web.Response(status=204)
+
+    def _gone(self) -> web.Response:
+        """410; its body is empty, and boto3 needs the header to name the exception."""
+        return _refusal(410, "GoneException", self.assumptions.gone_body)
 
 
-async def _post(request: web.Request, connection: Connection) -> web.Response:
-    body = await request.read()
-    if len(body) > MAX_PAYLOAD_BYTES:
-        return _refusal(413, "PayloadTooLargeException", "Payload too large")
-    sent = await connection.send(body.decode(errors="replace"))
-    return web.Response(status=200) if sent else _gone()
+async def _without_stage(_request: web.Request) -> web.Response:
+    return _refusal(403, "ForbiddenException", _message("Forbidden"))
 
 
 async def _get(_request: web.Request, connection: Connection) -> web.Response:
@@ -66,20 +123,17 @@ async def _get(_request: web.Request, connection: Connection) -> web.Response:
     )
 
 
-async def _delete(_request: web.Request, connection: Connection) -> web.Response:
-    await connection.close(1000, "", told=(1000, "Connection Closed Normally"))
-    return web.Response(status=204)
+def _is_well_formed(connection_id: str) -> bool:
+    """Whether it is made of what API Gateway's identifiers are made of: base64url."""
+    return _IDENTIFIER.fullmatch(connection_id) is not None
 
 
-def _gone() -> web.Response:
-    """410; its body is empty, and boto3 needs the header to name the exception."""
-    return web.Response(status=410, headers={"x-amzn-ErrorType": "GoneException"})
+def _message(text: str) -> str:
+    return json.dumps({"message": text})
 
 
-def _refusal(status: int, kind: str, message: str) -> web.Response:
-    return web.Response(
-        status=status,
-        text=json.dumps({"message": message}),
-        content_type="application/json",
-        headers={"x-amzn-ErrorType": kind},
-    )
+def _refusal(status: int, kind: str, body: str) -> web.Response:
+    headers = {"x-amzn-ErrorType": kind}
+    if not body:
+        return web.Response(status=status, headers=headers)
+    return web.Response(status=status, text=body, content_type="application/json", headers=headers)

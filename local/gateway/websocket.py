@@ -10,116 +10,74 @@ import asyncio
 import contextlib
 import functools
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
+from local.gateway.callers import Access
 from local.gateway.connections import Connection, Connections
-from local.gateway.events import Caller, connect_event, disconnect_event, message_event
+from local.gateway.events import Caller, disconnect_event, message_event
+from local.gateway.frames import FRAME_BYTES, MeteredProtocol
+from local.gateway.handshake import Handshakes
 from local.gateway.identifiers import new_id, now_ms
+from local.gateway.integrations import IntegrationFault, Integrations, IntegrationTimeout
+from local.gateway.models import violation
+from local.gateway.options import Assumptions, Limits
 from local.gateway.selection import selected_key
+from local.gateway.throttle import Throttle
 from local.gateway.traffic import Traffic
-from local.runtime.call import Result
-from local.runtime.service import LambdaService, Throttled, UnknownFunction
-from local.template.model import Route, WebSocketApi
+from local.runtime.service import LambdaService, Throttled
+from local.template.api_model import Route, WebSocketApi
 
 MAX_MESSAGE_BYTES = 128 * 1024
-FRAME_BYTES = 32 * 1024
-"""API Gateway's limit of one frame. Browsers cannot choose their frames, and published
-samples exceed it, so a larger message is remarked on and let through."""
 CLOSE_TIMEOUT_S = 2.0
-ABNORMAL = (1006, "")
-"""What `$disconnect` is told of a connection that was lost without a close frame."""
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """API Gateway's limits ("Amazon API Gateway quotas"); shorter ones make them testable.
-
-    Attributes:
-        idle_s: without a message in either direction for this long, a connection is closed.
-        duration_s: no connection lives longer.
-    """
-
-    idle_s: float = 600.0
-    duration_s: float = 7200.0
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class WebSocketGateway:
     """Serves the WebSocket APIs of a stack.
 
     Args:
-        apis: by stage; one API for each stage.
-        domain_name: what events say the API's host is.
         log: told what the gateway did.
         traffic: what messages pass through, and who is told of connections.
     """
 
     def __init__(
         self,
-        apis: dict[str, WebSocketApi],
         service: LambdaService,
         connections: Connections,
-        domain_name: str,
+        throttle: Throttle,
+        access: Access,
         limits: Limits,
+        assumptions: Assumptions,
+        region: str,
         log: Callable[[str], None],
         traffic: Traffic,
     ) -> None:
-        self._apis = apis
-        self._service = service
+        self._integrations = Integrations(service, json_template=assumptions.json_template)
+        self._handshakes = Handshakes(self._integrations, throttle, access, assumptions, region)
         self._connections = connections
-        self._domain_name = domain_name
+        self._throttle = throttle
         self._limits = limits
+        self._assumptions = assumptions
         self._log = log
         self._traffic = traffic
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = False
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        """A request to `/{stage}`."""
-        api = self._apis.get(request.match_info["stage"])
-        if api is None:
-            return web.json_response({"message": "Forbidden"}, status=403)
-        if request.headers.get("Upgrade", "").lower() != "websocket":
-            return web.Response(status=426)
-        caller = self._caller(api, request)
-        status, protocol = await self._connect(api, caller, request)
-        if not 200 <= status < 300:
-            self._log(f"{caller.connection_id} refused with {status}")
-            self._traffic.refused(caller, status)
-            return web.Response(status=status)
-        socket = web.WebSocketResponse(
-            compress=False,
-            max_msg_size=MAX_MESSAGE_BYTES + 1,  # aiohttp refuses what is as large as this
-            timeout=CLOSE_TIMEOUT_S,
-        )
-        if protocol:
-            # As the handler returned it, whether or not the client asked for it: aiohttp
-            # itself would send only what the client offered.
-            socket.headers["Sec-WebSocket-Protocol"] = protocol
-        if request.transport is None or request.transport.is_closing():
-            self._log(f"{caller.connection_id} left during $connect")
-            self._start(self._disconnect(api, caller, *ABNORMAL))
-            return socket
-        await socket.prepare(request)
-        connection = Connection(caller, socket, transport=request.transport)
-        self._connections.add(connection)
-        self._log(f"{caller.connection_id} connected")
-        self._traffic.opened(connection)
-        watching = asyncio.create_task(self._watch(connection))
-        code, reason = ABNORMAL
-        try:
-            code, reason = await self._receive(api, connection)
-        finally:
-            watching.cancel()
-            self._connections.remove(connection)
-            self._log(f"{caller.connection_id} disconnected {code} {reason}")
-            self._traffic.closed(caller, code, reason)
-            if not self._stopping:
-                self._start(self._disconnect(api, caller, code, reason))
-        return socket
+    def handler(self, apis: Mapping[str, WebSocketApi]) -> Handler:
+        """Answers requests to `/{stage}` of one address, by stage."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            api = apis.get(request.match_info["stage"])
+            if api is None:
+                return web.json_response({"message": "Forbidden"}, status=403)
+            if request.headers.get("Upgrade", "").lower() != "websocket":
+                return web.Response(status=426)
+            return await self._serve(api, request)
+
+        return handle
 
     async def stop(self) -> None:
         """Close all connections and drop what still runs."""
@@ -132,105 +90,158 @@ class WebSocketGateway:
         for task in self._running:
             task.cancel()
 
-    def _caller(self, api: WebSocketApi, request: web.Request) -> Caller:
-        return Caller(
-            connection_id=new_id(),
-            connected_at_ms=now_ms(),
-            api_id=api.api_id,
-            stage=api.stage,
-            domain_name=self._domain_name,
-            source_ip=request.remote or "127.0.0.1",
-            user_agent=request.headers.get("User-Agent"),
-            stage_variables=api.stage_variables,
-        )
+    # --- connections ----------------------------------------------------------------
 
-    async def _connect(
-        self, api: WebSocketApi, caller: Caller, request: web.Request
-    ) -> tuple[int, str]:
-        """The status of the handshake, and the subprotocol that the handler chose."""
-        route = api.routes.get("$connect")
-        if route is None:
-            return 200, ""
-        port = request.transport.get_extra_info("sockname")[1] if request.transport else 0
-        event = connect_event(
-            caller, request.headers, request.query, port=port, secure=request.secure
+    async def _serve(self, api: WebSocketApi, request: web.Request) -> web.StreamResponse:
+        verdict = await self._handshakes.decide(api, _caller(api, request), request)
+        caller = verdict.caller
+        if not verdict.accepted:
+            self._log(f"{caller.connection_id} refused with {verdict.status} {verdict.reason}")
+            self._traffic.refused(caller, verdict.status)
+            return web.Response(status=verdict.status)
+        socket = web.WebSocketResponse(
+            autoping=False,
+            compress=self._assumptions.compression,
+            max_msg_size=MAX_MESSAGE_BYTES + 1,  # aiohttp refuses what is as large as this
+            timeout=CLOSE_TIMEOUT_S,
         )
+        if verdict.protocol:
+            # As the handler returned it, whether or not the client asked for it: aiohttp
+            # itself would send only what the client offered.
+            socket.headers["Sec-WebSocket-Protocol"] = verdict.protocol
+        if request.transport is None or request.transport.is_closing():
+            self._log(f"{caller.connection_id} left during $connect")
+            self._start(self._disconnect(api, caller, *self._lost))
+            return socket
+        connection = Connection(caller, socket, transport=request.transport)
+        if self._assumptions.strict_frames:
+            self._meter(connection, request.transport)
+        await socket.prepare(request)
+        self._connections.add(connection)
+        self._log(f"{caller.connection_id} connected")
+        self._traffic.opened(connection)
+        watching = asyncio.create_task(self._watch(connection))
+        code, reason = self._lost
         try:
-            result = await self._invoke(route, event)
-        except Throttled:
-            return 429, ""
-        except UnknownFunction:
-            return 500, ""
-        except TimeoutError:
-            return 504, ""
-        return (502, "") if result.error else _answer(_object(result))
+            code, reason = await self._receive(api, connection)
+        finally:
+            watching.cancel()
+            self._connections.remove(connection)
+            self._log(f"{caller.connection_id} disconnected {code} {reason}")
+            self._traffic.closed(caller, code, reason)
+            if not self._stopping:
+                self._start(self._disconnect(api, caller, code, reason))
+        return socket
+
+    @property
+    def _lost(self) -> tuple[int, str]:
+        """What `$disconnect` is told of a connection that was lost without a close frame."""
+        return self._assumptions.lost_code, self._assumptions.lost_reason
+
+    def _meter(self, connection: Connection, transport: asyncio.Transport) -> None:
+        def too_large() -> None:
+            self._start(connection.close(WSCloseCode.MESSAGE_TOO_BIG, ""))
+
+        transport.set_protocol(MeteredProtocol(transport.get_protocol(), too_large))
+
+    async def _watch(self, connection: Connection) -> None:
+        """Close a connection that is idle or too old."""
+        limits = self._limits
+        ends_ms = connection.caller.connected_at_ms + limits.duration_s * 1000
+        while True:
+            idle_ms = connection.last_active_ms + limits.idle_s * 1000
+            wait_ms = min(idle_ms, ends_ms) - now_ms()
+            if wait_ms <= 0:
+                assumed = self._assumptions
+                await connection.close(assumed.expiry_code, assumed.expiry_reason)
+                return
+            await asyncio.sleep(wait_ms / 1000)
+
+    async def _disconnect(self, api: WebSocketApi, caller: Caller, code: int, reason: str) -> None:
+        route = api.routes.get("$disconnect")
+        if route is None:
+            return
+        if (code, reason) == self._lost:
+            await asyncio.sleep(self._assumptions.lost_delay_s)
+        with contextlib.suppress(Throttled, IntegrationFault, IntegrationTimeout):
+            event = disconnect_event(caller, code, reason)
+            await self._integrations.call(route.integration, event)
+
+    # --- messages -------------------------------------------------------------------
 
     async def _receive(self, api: WebSocketApi, connection: Connection) -> tuple[int, str]:
         """Take messages until the connection is closed; code and reason for `$disconnect`."""
-        socket = connection.socket
+        in_order = asyncio.Lock()
         while True:
-            message = await socket.receive()
+            message = await connection.socket.receive()
             if message.type is WSMsgType.TEXT:
                 connection.last_active_ms = now_ms()
-                self._remark_on(connection, message.data)
-                handle = functools.partial(self._message, api, connection, message.data)
-                self._start(self._traffic.deliver(connection, message.data, handle))
+                if connection.closing is None:
+                    self._remark_on(connection, message.data)
+                    handle = functools.partial(
+                        self._message, api, connection, message.data, in_order
+                    )
+                    self._start(self._traffic.deliver(connection, message.data, handle))
+            elif message.type is WSMsgType.PING:
+                if self._assumptions.pings_keep_alive:
+                    connection.last_active_ms = now_ms()
+                await connection.socket.pong(message.data)
             elif message.type is WSMsgType.BINARY:
                 await connection.close(WSCloseCode.UNSUPPORTED_DATA, "Binary is not supported")
                 return 1003, "Binary is not supported"
-            elif message.type is WSMsgType.CLOSE:
-                if connection.closing:
-                    return connection.closing
-                if not message.data:
-                    return 1005, "Client-side close frame status not set"
-                return int(message.data), str(message.extra or "")
-            elif message.type is WSMsgType.ERROR:
-                return int(getattr(message.data, "code", ABNORMAL[0])), ""
-            elif message.type in (WSMsgType.CLOSING, WSMsgType.CLOSED):
-                return connection.closing or ABNORMAL
+            elif (ended := _ended(message)) is not None:
+                return connection.closing or (self._lost if ended is _LOST else ended)
 
-    async def _message(self, api: WebSocketApi, connection: Connection, body: str) -> None:
-        key = selected_key(api.route_selection_expression, body)
-        route = api.routes.get(key) if not key.startswith(("$connect", "$disconnect")) else None
-        route = route or api.routes.get("$default")
+    async def _message(
+        self, api: WebSocketApi, connection: Connection, body: str, in_order: asyncio.Lock
+    ) -> None:
+        if self._assumptions.serialize:
+            async with in_order:
+                await self._answer(api, connection, body)
+        else:
+            await self._answer(api, connection, body)
+
+    async def _answer(self, api: WebSocketApi, connection: Connection, body: str) -> None:
+        route = _route(api, body)
         if route is None:
             await self._error(connection, "Forbidden", new_id())
             return
         event = message_event(connection.caller, route.key, body)
         request_id = event["requestContext"]["requestId"]
+        if not self._throttle.route((api.api_id, api.stage, route.key), route.rate):
+            await self._error(connection, self._assumptions.throttle_message, request_id)
+            return
+        wrong = violation(route, body)
+        if wrong:
+            self._log(f"{connection.caller.connection_id} {route.key}: {wrong}")
+            await self._say(connection, _bad_request(event["requestContext"]))
+            return
         try:
-            result = await self._invoke(route, event)
-        except TimeoutError:
+            answer = await self._integrations.call(route.integration, event)
+            if answer.error and route.integration.is_proxy:
+                await self._error(connection, "Internal server error", request_id)
+            elif self._is_two_way(route):
+                reply = self._integrations.reply(route.integration, answer, event)
+                await self._say(connection, reply)
+        except IntegrationTimeout:
             await self._error(connection, "Endpoint request timed out", request_id)
-            return
-        except (Throttled, UnknownFunction):
+        except (Throttled, IntegrationFault) as fault:
+            self._log(f"{connection.caller.connection_id} {route.key}: {fault}")
             await self._error(connection, "Internal server error", request_id)
-            return
-        if result.error:
-            await self._error(connection, "Internal server error", request_id)
-        elif route.two_way:
-            frame = str(_object(result).get("body") or "")
-            self._traffic.answered(connection.caller, frame)
-            await connection.send(frame)
 
-    async def _disconnect(self, api: WebSocketApi, caller: Caller, code: int, reason: str) -> None:
-        route = api.routes.get("$disconnect")
-        if route is not None:
-            with contextlib.suppress(Throttled, UnknownFunction, TimeoutError):
-                await self._invoke(route, disconnect_event(caller, code, reason))
-
-    async def _invoke(self, route: Route, event: dict[str, Any]) -> Result:
-        """Invoke; the function goes on when the integration's time is up."""
-        payload = json.dumps(event, separators=(",", ":")).encode()
-        working = asyncio.ensure_future(self._service.invoke(route.function, payload))
-        return await asyncio.wait_for(asyncio.shield(working), route.timeout_s)
+    def _is_two_way(self, route: Route) -> bool:
+        return route.two_way or (route.wants_reply and self._assumptions.two_way)
 
     async def _error(self, connection: Connection, message: str, request_id: str) -> None:
         """API Gateway's own error frame, spaced as it spaces it."""
-        frame = (
-            f'{{"message": "{message}", "connectionId":"{connection.caller.connection_id}", '
-            f'"requestId":"{request_id}"}}'
+        await self._say(
+            connection,
+            f'{{"message": {json.dumps(message)}, '
+            f'"connectionId":"{connection.caller.connection_id}", "requestId":"{request_id}"}}',
         )
+
+    async def _say(self, connection: Connection, frame: str) -> None:
+        """Send a frame of the gateway's own: an error, or what a two-way route answered."""
         self._traffic.answered(connection.caller, frame)
         await connection.send(frame)
 
@@ -242,36 +253,49 @@ class WebSocketGateway:
                 "Gateway closes the connection (1009) if that comes in one frame"
             )
 
-    async def _watch(self, connection: Connection) -> None:
-        """Close a connection that is idle or too old."""
-        limits = self._limits
-        ends_ms = connection.caller.connected_at_ms + limits.duration_s * 1000
-        while True:
-            idle_ms = connection.last_active_ms + limits.idle_s * 1000
-            wait_ms = min(idle_ms, ends_ms) - now_ms()
-            if wait_ms <= 0:
-                await connection.close(1001, "Going away")
-                return
-            await asyncio.sleep(wait_ms / 1000)
-
-    def _start(self, coroutine: Any) -> None:
-        task = asyncio.create_task(coroutine)
+    def _start(self, coroutine: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(coroutine)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
 
-def _answer(answer: dict[str, Any]) -> tuple[int, str]:
-    """Status and subprotocol of a handshake; 502 for what is no proxy response."""
-    status, headers = answer.get("statusCode"), answer.get("headers") or {}
-    if not isinstance(status, int) or not 200 <= status < 600 or not isinstance(headers, dict):
-        return 502, ""
-    named = {str(name).lower(): str(value) for name, value in headers.items()}
-    return status, named.get("sec-websocket-protocol", "")
+_LOST = (1006, "")
 
 
-def _object(result: Result) -> dict[str, Any]:
-    try:
-        found = json.loads(result.payload)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+def _ended(message: WSMessage) -> tuple[int, str] | None:
+    """How a connection has ended; None if it has not."""
+    if message.type is WSMsgType.CLOSE:
+        if not message.data:
+            return 1005, "Client-side close frame status not set"
+        return int(message.data), str(message.extra or "")
+    if message.type is WSMsgType.ERROR:
+        code = getattr(message.data, "code", None)
+        return _LOST if code is None else (int(code), "")
+    return _LOST if message.type in (WSMsgType.CLOSING, WSMsgType.CLOSED) else None
+
+
+def _route(api: WebSocketApi, body: str) -> Route | None:
+    key = selected_key(api.route_selection_expression, body)
+    route = api.routes.get(key) if not key.startswith(("$connect", "$disconnect")) else None
+    return route or api.routes.get("$default")
+
+
+def _bad_request(context: Mapping[str, str]) -> str:
+    """The frame about a message that does not fit its model, spaced as API Gateway does."""
+    return (
+        f'{{"message" : "Bad request body", "connectionId": "{context["connectionId"]}", '
+        f'"messageId": "{context["messageId"]}"}}'
+    )
+
+
+def _caller(api: WebSocketApi, request: web.Request) -> Caller:
+    return Caller(
+        connection_id=new_id(),
+        connected_at_ms=now_ms(),
+        api_id=api.api_id,
+        stage=api.stage,
+        domain_name=api.domain_name,
+        source_ip=request.remote or "127.0.0.1",
+        user_agent=request.headers.get("User-Agent"),
+        stage_variables=api.stage_variables,
+    )

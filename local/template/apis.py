@@ -1,125 +1,227 @@
-"""WebSocket APIs of a template: routes, their integrations and what is behind them."""
+"""WebSocket APIs of a template: where they are, their stages and their routes."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from jsonschema import Draft4Validator, SchemaError
+
+from local.template.api_model import Authorizer, Integration, Route, WebSocketApi
+from local.template.api_parts import (
+    Of,
+    Resources,
+    from_json,
+    function_of,
+    rate_of,
+    required,
+    stage_variables,
+    true,
+)
+from local.template.integrations import IntegrationReader
 from local.template.intrinsics import TemplateError
-from local.template.model import Route, WebSocketApi
 
-MAX_INTEGRATION_TIMEOUT_S = 29.0
-"""API Gateway's, for WebSocket APIs ("Amazon API Gateway quotas")."""
-
-Resources = dict[str, dict[str, Any]]
-"""Resolved properties by logical id."""
+CONNECT = "$connect"
+_IAM = "AWS_IAM"
 
 
 class ApiReader:
-    """Reads the APIs of one template.
+    """Reads the WebSocket APIs of one template.
 
     Args:
         of: resolved properties of all resources of a type.
         ref: what `Ref` of a resource gives.
+        domain_names: host and port of each API, by logical id.
+        notice: takes a sentence about what is not served.
     """
 
-    def __init__(self, of: Callable[[str], Resources], ref: Callable[[str], Any]) -> None:
+    def __init__(
+        self,
+        of: Of,
+        ref: Callable[[str], Any],
+        domain_names: Mapping[str, str],
+        notice: Callable[[str], None],
+    ) -> None:
         self._of = of
         self._ref = ref
-        self.notices: list[str] = []
+        self._domain_names = domain_names
+        self._notice = notice
+        self._integrations = IntegrationReader(of, ref, notice)
 
     def apis(self) -> list[WebSocketApi]:
-        """The APIs that are served; what is left out is added to the notices."""
-        found: dict[str, WebSocketApi] = {}
+        """The APIs, one for each of their stages."""
+        found = []
         for logical_id, properties in self._of("AWS::ApiGatewayV2::Api").items():
-            if properties.get("ProtocolType") != "WEBSOCKET":
-                self.notices.append(f"{logical_id}: only WebSocket APIs are served here.")
-                continue
-            for api in self._stages(logical_id, properties):
-                if api.stage in found:
-                    self.notices.append(
-                        f"{logical_id}: {found[api.stage].logical_id} has a stage "
-                        f"{api.stage!r} too; only that one is served here."
-                    )
-                else:
-                    found[api.stage] = api
-        return list(found.values())
+            if properties.get("ProtocolType") == "WEBSOCKET":
+                found += self._stages(logical_id, properties)
+        return found
 
     def _stages(self, logical_id: str, properties: dict[str, Any]) -> list[WebSocketApi]:
-        api_id = self._ref(logical_id)
-        stages = [s for s in self._of("AWS::ApiGatewayV2::Stage").values() if s["ApiId"] == api_id]
-        if not stages:
-            raise TemplateError(f"{logical_id}: the API has no stage.")
         expression = properties.get("RouteSelectionExpression")
         if not expression:
             raise TemplateError(f"{logical_id}: a WebSocket API needs a RouteSelectionExpression.")
-        routes = [
-            self._route(name, route)
-            for name, route in self._of("AWS::ApiGatewayV2::Route").items()
-            if route["ApiId"] == api_id
-        ]
+        if true(properties.get("DisableExecuteApiEndpoint")):
+            self._notice(f"{logical_id}: DisableExecuteApiEndpoint has no effect here.")
+        stages = stages_of(self._of, self._ref, logical_id, self._notice)
         return [
             WebSocketApi(
                 logical_id=logical_id,
-                api_id=api_id,
-                stage=str(stage["StageName"]),
+                api_id=self._ref(logical_id),
+                stage=str(required(stage_id, stage, "StageName")),
+                domain_name=self._domain_names[logical_id],
                 route_selection_expression=str(expression),
-                routes={route.key: route for route in routes if route is not None},
-                stage_variables={
-                    name: str(value) for name, value in (stage.get("StageVariables") or {}).items()
-                },
+                routes=self._routes(logical_id, stage_id, stage),
+                stage_variables=stage_variables(stage),
             )
-            for stage in stages
+            for stage_id, stage in stages.items()
         ]
 
-    def _route(self, logical_id: str, properties: dict[str, Any]) -> Route | None:
-        """A route; None if it has no integration, as if it were not there."""
-        self._say_what_is_ignored(logical_id, properties)
-        target = str(properties.get("Target") or "").removeprefix("integrations/")
-        integrations = self._of("AWS::ApiGatewayV2::Integration")
-        integration = next((p for n, p in integrations.items() if self._ref(n) == target), None)
-        if integration is None:
-            self.notices.append(f"{logical_id}: the route has no integration.")
-            return None
+    def _routes(self, logical_id: str, stage_id: str, stage: dict[str, Any]) -> dict[str, Route]:
+        api_id, routes = self._ref(logical_id), {}
+        for route_id, properties in self._of("AWS::ApiGatewayV2::Route").items():
+            if required(route_id, properties, "ApiId") != api_id:
+                continue
+            integration = self._integrations.target(
+                properties.get("Target"), stage_variables(stage)
+            )
+            if integration is None:
+                self._notice(f"{route_id}: the route has no integration.")
+                continue
+            route = self._route(route_id, properties, integration, stage_id, stage)
+            routes[route.key] = route
+        return routes
+
+    def _route(
+        self,
+        logical_id: str,
+        properties: dict[str, Any],
+        integration: Integration,
+        stage_id: str,
+        stage: dict[str, Any],
+    ) -> Route:
+        key = str(required(logical_id, properties, "RouteKey"))
+        two_way = self._has_response(logical_id)
+        wants_reply = bool(properties.get("RouteResponseSelectionExpression"))
+        if wants_reply and not two_way:
+            self._notice(
+                f"{logical_id}: RouteResponseSelectionExpression alone sends no replies; add an "
+                "AWS::ApiGatewayV2::RouteResponse with the key $default, or start with "
+                "--assume-two-way."
+            )
+        if true(properties.get("ApiKeyRequired")):
+            self._notice(f"{logical_id}: API keys are not asked for here.")
+        if any(true((p or {}).get("Required")) for p in _values(properties, "RequestParameters")):
+            self._notice(f"{logical_id}: required RequestParameters are not checked here.")
+        return Route(
+            key=key,
+            integration=integration,
+            two_way=two_way,
+            wants_reply=wants_reply,
+            authorizer=self._authorizer(logical_id, key, properties, stage_variables(stage)),
+            iam=properties.get("AuthorizationType") == _IAM,
+            models=self._models(logical_id, properties),
+            model_selection=str(properties.get("ModelSelectionExpression") or ""),
+            rate=rate_of(stage_id, stage, key),
+        )
+
+    def _has_response(self, logical_id: str) -> bool:
         route_id = self._ref(logical_id)
-        two_way = any(
+        return any(
             response.get("RouteId") == route_id
             for response in self._of("AWS::ApiGatewayV2::RouteResponse").values()
         )
-        if properties.get("RouteResponseSelectionExpression") and not two_way:
-            self.notices.append(
-                f"{logical_id}: RouteResponseSelectionExpression alone sends no replies; add an "
-                "AWS::ApiGatewayV2::RouteResponse with the key $default."
-            )
-        timeout_ms = float(integration.get("TimeoutInMillis", MAX_INTEGRATION_TIMEOUT_S * 1000))
-        function = self._function(logical_id, integration)
-        return Route(str(properties["RouteKey"]), function, timeout_ms / 1000, two_way)
 
-    def _function(self, logical_id: str, integration: dict[str, Any]) -> str:
-        """The function behind an integration; empty if there is none that can be invoked."""
-        kind = integration.get("IntegrationType")
-        if kind != "AWS_PROXY":
-            self.notices.append(
-                f"{logical_id}: integrations of type {kind} are not served here; the route "
-                "answers with an error."
+    def _authorizer(
+        self, logical_id: str, key: str, properties: dict[str, Any], variables: dict[str, str]
+    ) -> Authorizer | None:
+        kind = str(properties.get("AuthorizationType") or "NONE")
+        if kind == "NONE":
+            return None
+        if key != CONNECT:
+            raise TemplateError(
+                f"{logical_id}: only $connect can have an authorizer, not {key} (API Gateway "
+                "authorises a connection once)."
             )
-            return ""
-        uri = str(integration.get("IntegrationUri", ""))
-        found = re.search(r"/functions/(.+)/invocations$", uri)
-        if not found:
-            self.notices.append(f"{logical_id}: its integration names no Lambda function.")
-            return ""
-        return found[1]
+        if kind == _IAM:
+            return None
+        if kind != "CUSTOM":
+            raise TemplateError(
+                f"{logical_id}: AuthorizationType must be NONE, AWS_IAM or CUSTOM for a WebSocket "
+                f"API, not {kind}."
+            )
+        for name, found in self._of("AWS::ApiGatewayV2::Authorizer").items():
+            if self._ref(name) == properties.get("AuthorizerId"):
+                return self._request_authorizer(name, found, variables)
+        raise TemplateError(
+            f"{logical_id}: AuthorizerId {properties.get('AuthorizerId')!r} names no "
+            "AWS::ApiGatewayV2::Authorizer of the template."
+        )
 
-    def _say_what_is_ignored(self, logical_id: str, properties: dict[str, Any]) -> None:
-        authorization = properties.get("AuthorizationType", "NONE")
-        if authorization != "NONE":
-            self.notices.append(
-                f"{logical_id}: {authorization} authorization is not served here: every "
-                "connection is let through."
+    def _request_authorizer(
+        self, name: str, properties: dict[str, Any], variables: dict[str, str]
+    ) -> Authorizer:
+        if properties.get("AuthorizerType") != "REQUEST":
+            raise TemplateError(
+                f"{name}: AuthorizerType must be REQUEST for a WebSocket API, not "
+                f"{properties.get('AuthorizerType')!r}."
             )
-        if str(properties.get("ApiKeyRequired", "")).lower() == "true":
-            self.notices.append(f"{logical_id}: API keys are not asked for here.")
-        if properties.get("ModelSelectionExpression"):
-            self.notices.append(f"{logical_id}: messages are not checked against models here.")
+        function = function_of(properties.get("AuthorizerUri"), variables)
+        if not function:
+            self._notice(f"{name}: AuthorizerUri names no Lambda function; it refuses everyone.")
+        sources = tuple(str(source) for source in properties.get("IdentitySource") or [])
+        for source in sources:
+            if not source.startswith(("route.request.", "stageVariables.", "context.")):
+                raise TemplateError(
+                    f"{name}: IdentitySource {source!r} must be route.request.header.NAME, "
+                    "route.request.querystring.NAME, stageVariables.NAME or context.NAME."
+                )
+        return Authorizer(function, sources)
+
+    def _models(self, logical_id: str, properties: dict[str, Any]) -> dict[str, Any]:
+        """JSON schemas of a route by key."""
+        wanted = properties.get("RequestModels") or {}
+        schemas = {
+            str(required(name, model, "Name")): _schema(name, model)
+            for name, model in self._of("AWS::ApiGatewayV2::Model").items()
+        }
+        for model in wanted.values():
+            if str(model) not in schemas:
+                self._notice(f"{logical_id}: there is no model {model}; nothing is checked.")
+        return {str(k): schemas[str(m)] for k, m in wanted.items() if str(m) in schemas}
+
+
+def stages_of(
+    of: Of, ref: Callable[[str], Any], logical_id: str, notice: Callable[[str], None]
+) -> Resources:
+    """The stages of an API; what of them is not served is told to `notice`."""
+    api_id = ref(logical_id)
+    stages = {
+        stage_id: stage
+        for stage_id, stage in of("AWS::ApiGatewayV2::Stage").items()
+        if required(stage_id, stage, "ApiId") == api_id
+    }
+    if not stages:
+        notice(f"{logical_id}: the API has no stage, and so no address.")
+    for stage_id, stage in stages.items():
+        if stage.get("AccessLogSettings"):
+            notice(f"{stage_id}: access logs are not written here.")
+        if stage.get("ClientCertificateId"):
+            notice(f"{stage_id}: ClientCertificateId has no effect here.")
+    return stages
+
+
+def _values(properties: dict[str, Any], name: str) -> list[Any]:
+    found = properties.get(name)
+    return list(found.values()) if isinstance(found, dict) else []
+
+
+def _schema(logical_id: str, model: dict[str, Any]) -> Any:
+    """The JSON schema of a model."""
+    schema = from_json(logical_id, "Schema", required(logical_id, model, "Schema"))
+    try:
+        Draft4Validator.check_schema(schema)
+    except SchemaError as error:
+        raise TemplateError(
+            f"{logical_id}: Schema is no JSON schema of draft 4: {error.message}"
+        ) from None
+    return schema

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from local.permissions.identities import Role
+from local.template.api_model import HttpApi, WebSocketApi
 from local.template.resources import StoredResources
 
 LATEST = "$LATEST"
@@ -72,34 +73,6 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """A route of a WebSocket API.
-
-    Attributes:
-        function: name or ARN of the Lambda function behind it; empty if there is none that
-            can be invoked, which is an error for whoever calls.
-        two_way: whether what the function returns is sent to the client.
-    """
-
-    key: str
-    function: str
-    timeout_s: float
-    two_way: bool
-
-
-@dataclass(frozen=True, slots=True)
-class WebSocketApi:
-    """An API Gateway WebSocket API and its stage."""
-
-    logical_id: str
-    api_id: str
-    stage: str
-    route_selection_expression: str
-    routes: dict[str, Route]
-    stage_variables: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class Table:
     """A DynamoDB table, as `CreateTable` takes it.
 
@@ -139,6 +112,7 @@ class Stack:
 
     region: str
     apis: list[WebSocketApi] = field(default_factory=list)
+    http_apis: list[HttpApi] = field(default_factory=list)
     functions: list[Function] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     secrets: list[Secret] = field(default_factory=list)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from local.template.apis import ApiReader
 from local.template.generated import generated_secret
+from local.template.http_apis import HttpApiReader
 from local.template.intrinsics import ACCOUNT_ID, PARTITION, URL_SUFFIX, Resolver, TemplateError
 from local.template.invocation import dead_letter, event_invokes, unserved_destinations
-from local.template.model import Function, Secret, Stack, Table, WebSocketApi
+from local.template.model import Function, Secret, Stack, Table
+from local.template.placement import placed
 from local.template.references import STACK_NAME, References
 from local.template.resources import StoredResourceReader
 from local.template.roles import RoleReader
@@ -27,6 +29,9 @@ _SERVED = frozenset(
         "AWS::ApiGatewayV2::Route",
         "AWS::ApiGatewayV2::RouteResponse",
         "AWS::ApiGatewayV2::Integration",
+        "AWS::ApiGatewayV2::IntegrationResponse",
+        "AWS::ApiGatewayV2::Authorizer",
+        "AWS::ApiGatewayV2::Model",
         "AWS::ApiGatewayV2::Stage",
         "AWS::ApiGatewayV2::Deployment",
         "AWS::Lambda::Function",
@@ -69,29 +74,40 @@ _TABLE_KEYS = (
 )
 
 
-def read_stack(path: Path, overrides: Mapping[str, str], region: str, domain_name: str) -> Stack:
+def read_stack(
+    path: Path,
+    overrides: Mapping[str, str],
+    region: str,
+    domain_name: str,
+    another: Callable[[], str] | None = None,
+) -> Stack:
     """Read a template.
 
     Args:
         overrides: values of parameters.
-        domain_name: host and port that the APIs answer on, for outputs.
+        domain_name: host and port of the address that APIs share.
+        another: gives host and port of one more address, for an API that cannot share;
+            without it, all APIs are said to be at `domain_name`.
 
     Raises:
         TemplateError: the template cannot be served.
     """
-    return _Reader(transformed(path, overrides, region), region, domain_name).stack()
+    source = transformed(path, overrides, region)
+    return _Reader(source, region, domain_name, another or (lambda: domain_name)).stack()
 
 
 class _Reader:
-    def __init__(self, source: Transformed, region: str, domain_name: str) -> None:
+    def __init__(
+        self, source: Transformed, region: str, domain_name: str, another: Callable[[], str]
+    ) -> None:
         self._source = source
         self._region = region
-        self._domain_name = domain_name
         self._resources: dict[str, dict[str, Any]] = source.template["Resources"]
         self._properties: dict[str, dict[str, Any]] = {}
         self._notices = list(source.notices)
+        self._domain_names: dict[str, str] = {}
         self._references = References(
-            self._resources, lambda value: self._resolver.resolve(value), region, domain_name
+            self._resources, lambda value: self._resolver.resolve(value), region, self._domain_names
         )
         pseudo = {
             "AWS::AccountId": ACCOUNT_ID,
@@ -113,16 +129,20 @@ class _Reader:
             condition = resource.get("Condition")
             if condition and not self._resolver.condition(condition):
                 del self._resources[logical_id]
+        self._domain_names |= placed(
+            self._resources, self._resolver.resolve, self._references.ref, domain_name, another
+        )
 
     def stack(self) -> Stack:
         """Everything that is served."""
-        api_reader = ApiReader(self._of, self._references.ref)
-        apis = api_reader.apis()
+        about_apis: list[str] = []
+        reading = (self._of, self._references.ref, self._domain_names, about_apis.append)
+        apis, http_apis = ApiReader(*reading).apis(), HttpApiReader(*reading).apis()
         tables = [self._table(*item) for item in self._of("AWS::DynamoDB::Table").items()]
         functions = [
             function
             for logical_id, properties in self._of("AWS::Lambda::Function").items()
-            if (function := self._function(logical_id, properties, apis)) is not None
+            if (function := self._function(logical_id, properties)) is not None
         ]
         self._notices += unserved_destinations(
             self._of("AWS::Lambda::EventInvokeConfig"),
@@ -133,7 +153,7 @@ class _Reader:
         role_reader, stored_reader = RoleReader(*readers), StoredResourceReader(*readers)
         roles, stored = role_reader.roles(), stored_reader.resources()
         self._notices += [*role_reader.notices, *stored_reader.notices]
-        outputs = self._outputs(apis)
+        outputs = self._outputs()
         not_served = [
             f"{logical_id}: {resource['Type']} is not served here."
             for logical_id, resource in self._resources.items()
@@ -151,13 +171,14 @@ class _Reader:
         return Stack(
             region=self._region,
             apis=apis,
+            http_apis=http_apis,
             functions=functions,
             tables=tables,
             secrets=secrets,
             roles=roles,
             stored=stored,
             outputs=outputs,
-            notices=[*not_served, *api_reader.notices, *self._notices, *made_up],
+            notices=list(dict.fromkeys([*not_served, *about_apis, *self._notices, *made_up])),
         )
 
     def _of(self, kind: str) -> dict[str, dict[str, Any]]:
@@ -176,9 +197,7 @@ class _Reader:
 
     # --- functions ------------------------------------------------------------------
 
-    def _function(
-        self, logical_id: str, properties: dict[str, Any], apis: Iterable[WebSocketApi]
-    ) -> Function | None:
+    def _function(self, logical_id: str, properties: dict[str, Any]) -> Function | None:
         code = self._source.code.get(logical_id)
         inline = str((properties.get("Code") or {}).get("ZipFile", "")) if code is None else ""
         reason = _why_not(properties, has_code=bool(code or inline))
@@ -204,7 +223,7 @@ class _Reader:
             runtime=str(properties.get("Runtime", "")),
             code=code or Path(),
             layers=tuple(self._layers(logical_id, properties.get("Layers") or [])),
-            environment={key: self._local(_text(value), apis) for key, value in variables.items()},
+            environment={key: self._local(_text(value)) for key, value in variables.items()},
             timeout_s=float(properties.get("Timeout", DEFAULT_TIMEOUT_S)),
             memory_mb=int(properties.get("MemorySize", DEFAULT_MEMORY_MB)),
             reserved_concurrency=None if concurrency is None else int(concurrency),
@@ -278,19 +297,23 @@ class _Reader:
 
     # --- outputs --------------------------------------------------------------------
 
-    def _outputs(self, apis: Iterable[WebSocketApi]) -> dict[str, str]:
+    def _outputs(self) -> dict[str, str]:
         outputs = {}
         for name, output in (self._source.template.get("Outputs") or {}).items():
             condition = output.get("Condition")
             if condition is None or self._resolver.condition(condition):
-                outputs[name] = self._local(_text(self._resolver.resolve(output["Value"])), apis)
+                outputs[name] = self._local(_text(self._resolver.resolve(output["Value"])))
         return outputs
 
-    def _local(self, text: str, apis: Iterable[WebSocketApi]) -> str:
+    def _local(self, text: str) -> str:
         """The text with the AWS host names of the APIs replaced by where they are here."""
-        for api in apis:
-            host = rf"{api.api_id}\.execute-api\.[a-z0-9-]+\.amazonaws\.com"
-            text = re.sub(host, self._domain_name, text)
+        for logical_id, domain_name in self._domain_names.items():
+            api_id = self._references.ref(logical_id)
+            host = (  # the whole of a host name, never a part of a longer one
+                rf"(?<![\w.-]){api_id}\.execute-api\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?"
+                r"(?::443)?(?![\w:-]|\.\w)"
+            )
+            text = re.sub(host, domain_name, text)
         return text
 
 

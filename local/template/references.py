@@ -11,7 +11,11 @@ from local.template.intrinsics import ACCOUNT_ID, PARTITION, URL_SUFFIX, Templat
 
 STACK_NAME = "local"
 
-_NAME_PROPERTIES = {"AWS::Lambda::Function": "FunctionName", "AWS::DynamoDB::Table": "TableName"}
+_NAME_PROPERTIES = {
+    "AWS::ApiGatewayV2::DomainName": "DomainName",
+    "AWS::DynamoDB::Table": "TableName",
+    "AWS::Lambda::Function": "FunctionName",
+}
 _ARNS = {
     "AWS::Lambda::Function": ("lambda", "function:"),
     "AWS::DynamoDB::Table": ("dynamodb", "table/"),
@@ -39,7 +43,8 @@ class References:
     Args:
         resources: by logical id, after the transform.
         resolve: resolves the intrinsic functions of a value.
-        domain_name: host and port that the APIs answer on.
+        domain_names: host and port of each API, by logical id; filled in before anything but
+            the APIs' stages is resolved.
     """
 
     def __init__(
@@ -47,12 +52,12 @@ class References:
         resources: Mapping[str, Mapping[str, Any]],
         resolve: Callable[[Any], Any],
         region: str,
-        domain_name: str,
+        domain_names: Mapping[str, str],
     ) -> None:
         self._resources = resources
         self._resolve = resolve
         self._region = region
-        self._domain_name = domain_name
+        self._domain_names = domain_names
         self.placeholders: dict[str, str] = {}
         """Attributes that are not known here and were made up, with their resource's type."""
 
@@ -88,7 +93,7 @@ class References:
             return hashlib.sha256(logical_id.encode()).hexdigest()[:10]
         if kind == "AWS::ApiGatewayV2::Stage":
             return str(self._properties(logical_id)["StageName"])
-        if kind.startswith("AWS::ApiGatewayV2::"):
+        if kind.startswith("AWS::ApiGatewayV2::") and kind != "AWS::ApiGatewayV2::DomainName":
             return f"{STACK_NAME}-{logical_id}"
         return self.name(logical_id)
 
@@ -103,7 +108,8 @@ class References:
         if (kind, attribute) == ("AWS::Lambda::Version", "Version"):
             return "1"
         if (kind, attribute) == ("AWS::ApiGatewayV2::Api", "ApiEndpoint"):
-            return f"wss://{self._domain_name}"
+            websocket = self._properties(logical_id).get("ProtocolType") == "WEBSOCKET"
+            return f"{'wss' if websocket else 'https'}://{self._domain_names[logical_id]}"
         found = self._of_stored(logical_id, kind, attribute)
         if found is not None:
             return found

@@ -22,11 +22,34 @@ Event = dict[str, Any]
 
 @dataclass
 class Reply:
-    """Everything that came for one turn."""
+    """Everything that came for one turn, each event once and in order.
+
+    Attributes:
+        first_seq: the number of the first event that is expected.
+    """
 
     turn_id: str
     events: list[Event] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
+    first_seq: int = 1
+    _early: dict[int, Event] = field(default_factory=dict)
+
+    def take(self, event: Event) -> bool:
+        """Take an event, which may have come before or too early; whether the turn ended."""
+        if event["seq"] == 0:
+            self._add(event)
+            return True
+        following = self.first_seq + len(self.events)
+        if event["seq"] >= following:
+            self._early[event["seq"]] = event
+        while (due := self._early.pop(following, None)) is not None:
+            self._add(due)
+            following += 1
+        return bool(self.events) and self.events[-1]["type"] == "turn_end"
+
+    def _add(self, event: Event) -> None:
+        self.events.append(event)
+        self.times.append(time.monotonic())
 
     @property
     def audio(self) -> bytes:
@@ -76,6 +99,7 @@ class RawClient:
         self._changed = asyncio.Event()
         self._counter = itertools.count(1)
         self.acknowledges = True
+        self._received: Event | None = None
         self.ready: Event = {}
         self.audio_ended_at = 0.0
 
@@ -88,10 +112,7 @@ class RawClient:
         async for frame in self.socket:
             event = json.loads(frame)
             if "seq" in event:
-                reply = self.reply(event["turn_id"])
-                reply.events.append(event)
-                reply.times.append(time.monotonic())
-                if event["type"] == "turn_end":
+                if self.reply(event["turn_id"]).take(event):
                     if self.acknowledges:
                         await self.send(type="ack", turn_id=event["turn_id"], seq=event["seq"])
                     self._ended[event["turn_id"]].set()
@@ -103,7 +124,11 @@ class RawClient:
     def reply(self, turn_id: str) -> Reply:
         """What has come so far for a turn."""
         self._ended.setdefault(turn_id, asyncio.Event())
-        return self._turns.setdefault(turn_id, Reply(turn_id))
+        return self._turns.setdefault(turn_id, Reply(turn_id, first_seq=self._first(turn_id)))
+
+    def _first(self, turn_id: str) -> int:
+        received = self._received or {}
+        return int(received["seq"]) + 1 if received.get("turn_id") == turn_id else 1
 
     async def other(self, timeout_s: float = 10) -> Event:
         """The next event that belongs to no turn."""
@@ -119,6 +144,7 @@ class RawClient:
 
     async def init(self, **fields: Any) -> Event:
         """Open the session."""
+        self._received = fields.get("received")
         await self.send(type="init", protocol=1, **fields)
         self.ready = await self.other()
         assert self.ready["type"] == "ready", self.ready

@@ -29,10 +29,12 @@ class App:
 
     def client(self, service: str) -> Any:
         """A boto3 client of the stack's services."""
-        endpoint = self.info["lambda_endpoint" if service == "lambda" else "aws_endpoint"]
+        names = {"lambda": "lambda_endpoint", "apigatewaymanagementapi": "management_url"}
+        endpoint = self.info[names.get(service, "aws_endpoint")]
         return boto3.client(
             service,  # type: ignore[call-overload]  # the stubs want a literal
             endpoint_url=endpoint,
+            verify=self.info["ca_bundle"],
             region_name="us-east-1",
             aws_access_key_id="x",
             aws_secret_access_key="x",

@@ -22,6 +22,23 @@ async def test_the_handshake_waits_for_the_handler(app: App) -> None:
         assert time.monotonic() - began >= 0.7
 
 
+async def test_until_the_handshake_is_complete_the_connection_is_gone(app: App) -> None:
+    def pending() -> list[str]:
+        events = app.events("CONNECT")
+        mine = [e for e in events if (e.get("queryStringParameters") or {}).get("wait") == "2.5"]
+        return [event["requestContext"]["connectionId"] for event in mine]
+
+    api = app.client("apigatewaymanagementapi")
+    connecting = asyncio.create_task(connect(app.url + "?wait=2.5").__aenter__())
+    await asyncio.to_thread(eventually, pending)
+    with pytest.raises(api.exceptions.GoneException):
+        await asyncio.to_thread(api.post_to_connection, ConnectionId=pending()[0], Data="early")
+    socket = await connecting
+    await asyncio.to_thread(api.post_to_connection, ConnectionId=pending()[0], Data="now")
+    assert await socket.recv() == "now"
+    await socket.close()
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 501])
 async def test_a_refused_handshake_has_the_handlers_status(app: App, status: int) -> None:
     with pytest.raises(InvalidStatus) as refused:
@@ -117,6 +134,13 @@ async def test_a_route_with_a_response_sends_the_body(app: App) -> None:
     async with connect(app.url) as socket:
         await socket.send(json.dumps({"action": "ask", "n": 1}))
         assert json.loads(await socket.recv()) == {"you_asked": {"action": "ask", "n": 1}}
+
+
+async def test_what_a_handler_posts_comes_before_what_it_returns(app: App) -> None:
+    async with connect(app.url) as socket:
+        await socket.send(json.dumps({"action": "ask", "post": "posted"}))
+        assert await socket.recv() == "posted"
+        assert "you_asked" in json.loads(await socket.recv())
 
 
 async def test_error_frames_are_spaced_as_aws_spaces_them(app: App) -> None:

@@ -182,7 +182,7 @@ async def test_an_integration_past_its_time_is_told_and_the_function_goes_on(pro
     eventually(lambda: probe.log.read_text().count("Misbehave | REPORT") > before)
 
 
-async def test_an_integration_that_is_not_served_is_an_error(probe: Probe) -> None:
+async def test_a_mock_that_says_no_status_is_an_error(probe: Probe) -> None:
     async with connect(probe.url) as socket:
         await socket.send(json.dumps({"do": {"it": ["mock"]}}))
         assert json.loads(await socket.recv())["message"] == "Internal server error"
@@ -194,6 +194,18 @@ async def test_128_kb_are_not_too_much(probe: Probe) -> None:
         fill = "x" * (MAX_BYTES - len(message))
         seen = await ask(socket, fill=fill)
     assert len(seen["event"]["body"]) == MAX_BYTES
+
+
+async def test_a_disconnect_does_not_wait_for_messages_that_still_run(probe: Probe) -> None:
+    async with connect(probe.url) as socket:
+        connection_id = (await ask(socket))["event"]["requestContext"]["connectionId"]
+        before = probe.log.read_text().count("Misbehave | REPORT")
+        await socket.send(json.dumps({"do": {"it": ["late"]}}))
+        await socket.recv()  # that its time is up; the function goes on
+    await asyncio.to_thread(eventually, lambda: closes(probe, connection_id))
+    eventually(lambda: probe.log.read_text().count("Misbehave | REPORT") > before)
+    log = probe.log.read_text()
+    assert log.rindex('"eventType": "DISCONNECT"') < log.rindex("Misbehave | REPORT")
 
 
 async def test_a_connection_that_is_lost_is_told_of(probe: Probe) -> None:

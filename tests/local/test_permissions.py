@@ -172,7 +172,9 @@ def test_what_a_role_allows_works_with_the_names_that_the_template_gives(
 
 
 def test_connections_are_refused_with_the_account_hidden(caller: Caller) -> None:
-    found = caller.call("Denied", "apigatewaymanagementapi", "get_connection", ConnectionId="x=")
+    found = caller.call(
+        "Denied", "apigatewaymanagementapi", "get_connection", ConnectionId="L0SM9cOFvHcCIhw="
+    )
     assert (found["code"], found["status"]) == ("AccessDeniedException", 403)
     assert "to perform: execute-api:ManageConnections on resource: " in found["message"]
     assert "arn:aws:execute-api:us-east-1:********9012:" in found["message"]
@@ -182,8 +184,8 @@ def test_connections_are_refused_with_the_account_hidden(caller: Caller) -> None
 @pytest.mark.parametrize(
     ("operation", "arguments", "code"),
     [
-        ("post_to_connection", {"ConnectionId": "x=", "Data": "x"}, "GoneException"),
-        ("delete_connection", {"ConnectionId": "x="}, "AccessDeniedException"),
+        ("post_to_connection", {"ConnectionId": "L0SM9cOFvHcCIhw=", "Data": "x"}, "GoneException"),
+        ("delete_connection", {"ConnectionId": "L0SM9cOFvHcCIhw="}, "AccessDeniedException"),
     ],
 )
 def test_each_method_of_connections_needs_its_own_permission(

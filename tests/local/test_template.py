@@ -88,9 +88,10 @@ def test_this_projects_own_template_is_served_whole() -> None:
     )
     assert stack.notices == []
     functions = {function.logical_id: function for function in stack.functions}
-    failure = functions["FailureFunction"].arn + ":live"
-    settings = EventInvoke(retries=0, max_age_s=60.0, on_failure=failure)
-    assert functions["TurnFunction"].event_invokes == {"live": settings}
+    given_up = functions["FailureFunction"].arn + ":live"
+    assert functions["TurnFunction"].event_invokes == {
+        "live": EventInvoke(0, 60.0, on_failure=given_up)
+    }
     assert functions["TurnFunction"].timeout_s == 900
     assert functions["MessageFunction"].environment["TURN_FUNCTION"].endswith(":live")
     assert all(f.layers == (ROOT / "layers" / "parley",) for f in stack.functions)

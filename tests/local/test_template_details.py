@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,12 @@ from local.template.reader import read_stack
 from tests.local.probe_stack import PROBE
 
 
-def read(folder: Path, resources: dict[str, Any], **more: Any) -> Stack:
+def read(
+    folder: Path,
+    resources: dict[str, Any],
+    another: Callable[[], str] | None = None,
+    **more: Any,
+) -> Stack:
     """A template of some resources; `code/` is there."""
     (folder / "code").mkdir(exist_ok=True)
     path = folder / "template.yaml"
@@ -28,7 +34,7 @@ def read(folder: Path, resources: dict[str, Any], **more: Any) -> Stack:
             sort_keys=False,
         )
     )
-    return read_stack(path, {}, "eu-west-1", "localhost:7")
+    return read_stack(path, {}, "eu-west-1", "localhost:7", another)
 
 
 def function(**properties: Any) -> dict[str, Any]:
@@ -236,7 +242,11 @@ def test_aws_addresses_of_the_api_become_local_ones(tmp_path: Path) -> None:
     [
         ({"ApiKeyRequired": True}, "API keys are not asked for"),
         ({"RouteResponseSelectionExpression": "$default"}, "alone sends no replies"),
-        ({"ModelSelectionExpression": "x"}, "not checked against models"),
+        ({"RequestModels": {"$default": "Nosuch"}}, "there is no model Nosuch"),
+        (
+            {"RequestParameters": {"route.request.querystring.x": {"Required": True}}},
+            "required RequestParameters are not checked",
+        ),
     ],
     ids=str,
 )
@@ -249,10 +259,10 @@ def test_what_a_route_asks_for_in_vain_is_named(
     assert sentence in notice
 
 
-def test_an_authorizer_that_is_not_asked_is_named(tmp_path: Path) -> None:
-    auth = {"AuthType": "CUSTOM", "AuthArn": {"Fn::GetAtt": ["F", "Arn"]}}
+def test_a_connection_that_must_be_signed_is_known(tmp_path: Path) -> None:
+    auth = {"AuthType": "AWS_IAM"}
     stack = read(tmp_path, {"A": api({"$connect": ROUTE}, Auth=auth), "F": function()})
-    assert any("every connection is let through" in notice for notice in stack.notices)
+    assert stack.apis[0].routes["$connect"].iam
 
 
 def test_routes_that_sam_takes_for_one_are_named(tmp_path: Path) -> None:
@@ -263,11 +273,12 @@ def test_routes_that_sam_takes_for_one_are_named(tmp_path: Path) -> None:
     ]
 
 
-def test_an_http_api_beside_a_websocket_api_is_named_and_left_out(tmp_path: Path) -> None:
+def test_an_api_without_a_stage_is_named_and_left_out(tmp_path: Path) -> None:
     http = {"Type": "AWS::ApiGatewayV2::Api", "Properties": {"ProtocolType": "HTTP", "Name": "h"}}
     stack = read(tmp_path, {"A": api({"go": ROUTE}), "H": http, "F": function()})
     assert [found.logical_id for found in stack.apis] == ["A"]
-    assert stack.notices == ["H: only WebSocket APIs are served here."]
+    assert stack.http_apis == []
+    assert stack.notices == ["H: the API has no stage, and so no address."]
 
 
 def test_an_integration_of_another_kind_is_named_and_cannot_be_invoked(tmp_path: Path) -> None:
@@ -277,7 +288,7 @@ def test_an_integration_of_another_kind_is_named_and_cannot_be_invoked(tmp_path:
             "A": api({"go": ROUTE}),
             "I": {
                 "Type": "AWS::ApiGatewayV2::Integration",
-                "Properties": {"ApiId": {"Ref": "A"}, "IntegrationType": "MOCK"},
+                "Properties": {"ApiId": {"Ref": "A"}, "IntegrationType": "HTTP"},
             },
             "R": {
                 "Type": "AWS::ApiGatewayV2::Route",
@@ -290,8 +301,8 @@ def test_an_integration_of_another_kind_is_named_and_cannot_be_invoked(tmp_path:
             "F": function(),
         },
     )
-    assert stack.apis[0].routes["mock"].function == ""
-    assert [notice.split(":")[0] for notice in stack.notices] == ["R"]
+    assert stack.apis[0].routes["mock"].integration.kind == ""
+    assert [notice.split(":")[0] for notice in stack.notices] == ["I"]
 
 
 def test_an_attribute_that_is_not_known_is_a_placeholder_and_named(tmp_path: Path) -> None:
@@ -333,7 +344,7 @@ def test_a_function_with_http_events_still_has_its_other_uses(tmp_path: Path) ->
     stack = read(tmp_path, {"A": api({"go": ROUTE}), "F": function(Events=events)})
     assert [f.logical_id for f in stack.functions] == ["F"]
     assert "FTick: AWS::Events::Rule is not served here." in stack.notices
-    assert "ServerlessHttpApi: only WebSocket APIs are served here." in stack.notices
+    assert [found.logical_id for found in stack.http_apis] == ["ServerlessHttpApi"]
 
 
 def test_a_resource_that_does_not_exist_is_a_mistake(tmp_path: Path) -> None:
@@ -342,9 +353,18 @@ def test_a_resource_that_does_not_exist_is_a_mistake(tmp_path: Path) -> None:
 
 
 def test_two_apis_with_the_same_stage_are_not_mixed_up(tmp_path: Path) -> None:
-    stack = read(tmp_path, {"A": api({"go": ROUTE}), "B": api({"go": ROUTE}), "F": function()})
-    assert [found.logical_id for found in stack.apis] == ["A"]
-    assert stack.notices == ["B: A has a stage 'dev' too; only that one is served here."]
+    resources = {"A": api({"go": ROUTE}), "B": api({"go": ROUTE}), "F": function()}
+    resources["C"] = api({"go": ROUTE}, StageName="other")
+    outputs = {name: {"Value": {"Fn::GetAtt": [name, "ApiEndpoint"]}} for name in "ABC"}
+    more = iter(["localhost:8"])
+    stack = read(tmp_path, resources, lambda: next(more), Outputs=outputs)
+    assert {api.logical_id: api.domain_name for api in stack.apis} == {
+        "A": "localhost:7",
+        "B": "localhost:8",
+        "C": "localhost:7",
+    }
+    assert stack.outputs["B"] == "wss://localhost:8"
+    assert stack.notices == []
 
 
 def test_functions_may_share_their_properties_by_a_yaml_anchor(tmp_path: Path) -> None:

@@ -1,0 +1,76 @@
+"""Who signs a request, and whether they may make it.
+
+The signature names an access key. What that key may do is decided elsewhere: `Access` is
+given two functions, and by default every key is known and everything is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from local.gateway.signatures import is_valid, signature_of
+
+Authorise = Callable[[str, str, str], None]
+"""Takes access key id, action and resource ARN; raises `NotAllowed` to refuse."""
+SecretOf = Callable[[str], str | None]
+"""The secret of an access key id; None for a key that nobody has."""
+
+
+class NotAllowed(Exception):
+    """A request is refused; its message is told to the caller (403)."""
+
+
+def everything(_access_key_id: str, _action: str, _resource: str) -> None:
+    """Allows everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who is let in.
+
+    Attributes:
+        secret_of: None if signatures need only be there.
+    """
+
+    authorise: Authorise = everything
+    secret_of: SecretOf | None = None
+
+    def check(
+        self,
+        method: str,
+        raw_target: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        resource: str,
+        action: str = "execute-api:ManageConnections",
+    ) -> None:
+        """Check one request.
+
+        Args:
+            raw_target: path and query as they were sent; the query may have the signature.
+            resource: its ARN.
+
+        Raises:
+            NotAllowed: it is not signed, not rightly, or its caller may not.
+        """
+        authorization = next((v for k, v in headers.items() if k.lower() == "authorization"), "")
+        path, _, query = raw_target.partition("?")
+        signature = signature_of(authorization, query)
+        if not authorization and signature is None:
+            raise NotAllowed("Missing Authentication Token")
+        if self.secret_of is not None:
+            if signature is None:
+                raise NotAllowed(
+                    "Authorization header requires 'Credential', 'SignedHeaders' and 'Signature'."
+                )
+            secret = self.secret_of(signature.access_key_id)
+            if secret is None:
+                raise NotAllowed("The security token included in the request is invalid.")
+            if not is_valid(signature, secret, method, path, query, headers, body):
+                raise NotAllowed(
+                    "The request signature we calculated does not match the signature you "
+                    "provided. Check your AWS Secret Access Key and signing method."
+                )
+        key = signature.access_key_id if signature is not None else ""
+        self.authorise(key, action, resource)

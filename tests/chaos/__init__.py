@@ -1,0 +1,1 @@
+"""A seeded soak: conversations under every fault that the local stack can make."""

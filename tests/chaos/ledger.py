@@ -1,0 +1,171 @@
+"""What the application saw, and whether it is what it had to see. Plain objects."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from parley_client.messages import Audio, Error, PastMessage, ReplyText, TurnEnd
+from tests.chaos.plan import TurnPlan
+
+MAX_SILENCE_S = 10.0
+
+
+@dataclass(slots=True)
+class Attempt:
+    """The events of one attempt at a turn, as they were delivered."""
+
+    number: int
+    events: list[Any] = field(default_factory=list)
+
+    @property
+    def end(self) -> TurnEnd | None:
+        """Its end, if it had one."""
+        last = self.events[-1] if self.events else None
+        return last if isinstance(last, TurnEnd) else None
+
+    @property
+    def text(self) -> str:
+        """The reply's text, from its pieces."""
+        return "".join(e.delta for e in self.events if isinstance(e, ReplyText))
+
+    @property
+    def audio(self) -> bytes:
+        """The reply's audio."""
+        return b"".join(e.audio for e in self.events if isinstance(e, Audio))
+
+    @property
+    def voiceless(self) -> bool:
+        """Whether speech failed on the way, as the protocol allows."""
+        return any(isinstance(e, Error) and e.code == "speech_failed" for e in self.events)
+
+
+@dataclass(slots=True)
+class TurnRecord:
+    """One turn."""
+
+    plan: TurnPlan
+    turn_id: str = ""
+    attempts: list[Attempt] = field(default_factory=list)
+    longest_silence_s: float = 0.0
+    problem: str = ""
+
+    @property
+    def end(self) -> TurnEnd | None:
+        """How its last attempt ended."""
+        return self.attempts[-1].end if self.attempts else None
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What a soak came to."""
+
+    turns: int = 0
+    faulty: int = 0
+    completed: int = 0
+    interrupted: int = 0
+    recovered: int = 0
+    endless: int = 0
+    lost: int = 0
+    doubled: int = 0
+    audio_differs: int = 0
+    history_differs: int = 0
+    longest_silence_s: float = 0.0
+    faults: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing was lost, doubled, different or endless."""
+        bad = self.endless + self.lost + self.doubled + self.audio_differs + self.history_differs
+        return bad == 0 and self.longest_silence_s <= MAX_SILENCE_S
+
+
+class Ledger:
+    """Judges turns.
+
+    Args:
+        spoken: the audio that the synthesizer sent, by what it was given to say.
+    """
+
+    def __init__(self, spoken: dict[str, list[bytes]]) -> None:
+        self._spoken = spoken
+        self.verdict = Verdict()
+
+    def judge(self, record: TurnRecord) -> None:
+        """Add one turn to the verdict."""
+        verdict = self.verdict
+        verdict.turns += 1
+        verdict.longest_silence_s = max(verdict.longest_silence_s, record.longest_silence_s)
+        if record.longest_silence_s > MAX_SILENCE_S:
+            self._note(record, f"{record.longest_silence_s:.1f} s of silence")
+        end = record.end
+        if end is None or record.problem:
+            verdict.endless += 1
+            self._note(record, record.problem or "it never ended")
+            return
+        verdict.completed += end.reason == "completed"
+        verdict.interrupted += end.reason == "interrupted"
+        if end.reason == "failed":
+            verdict.endless += 1
+            self._note(record, f"it failed for good: {end.code}")
+        verdict.recovered += len(record.attempts) > 1
+        for attempt in record.attempts:
+            self._judge_numbers(record, attempt)
+        self._judge_audio(record, record.attempts[-1], end)
+
+    def judge_history(self, records: list[TurnRecord], history: tuple[PastMessage, ...]) -> None:
+        """Compare a session's turns, oldest first, with what the server keeps of them."""
+        kept = {(message.turn_id, message.role): message for message in history}
+        order = list(dict.fromkeys(message.turn_id for message in history))
+        held = [record for record in records if record.turn_id in order]
+        if [record.turn_id for record in held] != order:
+            self.verdict.history_differs += 1
+            self.verdict.problems.append(f"the history has the turns in another order: {order}")
+        for record in held:
+            end = record.end
+            reply = kept.get((record.turn_id, "assistant"))
+            if end is None or end.reason == "failed":
+                continue
+            said = (reply.text, reply.heard) if reply is not None else ("", None)
+            if said != (end.text, end.heard):
+                self.verdict.history_differs += 1
+                self._note(record, f"the history has {said}, the client {(end.text, end.heard)}")
+
+    def _judge_numbers(self, record: TurnRecord, attempt: Attempt) -> None:
+        numbers = [event.seq for event in attempt.events if event.seq]
+        if len(numbers) != len(set(numbers)):
+            self.verdict.doubled += 1
+            self._note(record, f"doubled: {numbers}")
+        if sorted(set(numbers)) != [*range(1, len(set(numbers)) + 1)] or numbers != sorted(numbers):
+            self.verdict.lost += 1
+            self._note(record, f"lost or out of order: {numbers}")
+        end = attempt.end
+        if end is not None and end.seq and end.reason == "completed" and attempt.text != end.text:
+            self.verdict.lost += 1
+            self._note(record, "the pieces of the text are not the text")
+
+    def _judge_audio(self, record: TurnRecord, attempt: Attempt, end: TurnEnd) -> None:
+        whole = end.reason == "completed" and not attempt.voiceless
+        made = self._spoken.get(spoken_key(end.text), [])
+        if whole:
+            good = attempt.audio in made
+        else:
+            good = not attempt.audio or any(
+                audio.startswith(attempt.audio)
+                for audios in self._spoken.values()
+                for audio in audios
+            )
+        if not good:
+            self.verdict.audio_differs += 1
+            sizes = [len(audio) for audio in made]
+            self._note(record, f"audio of {len(attempt.audio)} bytes; synthesised: {sizes}")
+
+    def _note(self, record: TurnRecord, problem: str) -> None:
+        self.verdict.problems.append(f"{record.turn_id} ({record.plan}): {problem}")
+
+
+def spoken_key(text: str) -> str:
+    """A text without what the way to the synthesizer may change: its white space."""
+    return "".join(text.split())

@@ -1,0 +1,117 @@
+"""What a soak does and what goes wrong in it, drawn from a seed. Plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+FAULTY_SHARE = 0.6
+"""Of the turns that have a fault of their own; what the gateway does to others comes on top."""
+SPOKEN_SHARE = 0.2
+SPOKEN = ("What time is it?", "How many days are in a week?", "Good morning.")
+_SYLLABLES = ("ba", "ko", "ri", "lu", "me", "ta", "so", "ni", "du", "pa", "ge", "fo")
+_PROVIDER_FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("llm", {"status": 500}),
+    ("llm", {"status": 429}),
+    ("llm", {"refuse": True}),
+    ("llm", {"stall": True}),
+    ("llm", {"cut": True}),
+    ("tts", {"status": 500}),
+    ("tts", {"refuse": True}),
+    ("tts", {"stall": True}),
+    ("tts", {"cut": True}),
+    ("stt", {"status": 500}),
+    ("stt", {"cut": True}),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPlan:
+    """One turn.
+
+    Attributes:
+        text: what is said; typed, or spoken.
+        cut_after: how many of its events arrive before its connection is cut; None for no cut.
+        cut_again: whether the next connection is cut too, right after it opened.
+        away_s: how long nothing can connect after a cut.
+        provider: the provider that fails once during it, and how.
+        interrupt_after: how many audio events arrive before the user interrupts.
+    """
+
+    text: str
+    spoken: bool = False
+    cut_after: int | None = None
+    cut_again: bool = False
+    away_s: float = 0.0
+    provider: tuple[str, dict[str, Any]] | None = None
+    interrupt_after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SoakPlan:
+    """A whole soak.
+
+    Attributes:
+        sessions: the turns of each session.
+        gateway: the local gateway's own faults, as `PUT /_local/faults` takes them.
+    """
+
+    seed: int
+    sessions: list[list[TurnPlan]] = field(default_factory=list)
+    gateway: dict[str, Any] = field(default_factory=dict)
+
+
+def planned(seed: int, turns: int, sessions: int) -> SoakPlan:
+    """A soak of so many turns in so many sessions at once; equal seeds give equal plans."""
+    random = Random(seed)
+    shares = [turns // sessions + (n < turns % sessions) for n in range(sessions)]
+    return SoakPlan(
+        seed,
+        [[_turn(random) for _ in range(share)] for share in shares],
+        {"seed": seed, "faults": _gateway_faults()},
+    )
+
+
+def _turn(random: Random) -> TurnPlan:
+    spoken = random.random() < SPOKEN_SHARE
+    text = random.choice(SPOKEN) if spoken else _sentence(random)
+    interrupt = random.randint(1, 3) if random.random() < 0.1 else None
+    if random.random() >= FAULTY_SHARE:
+        return TurnPlan(text, spoken, interrupt_after=interrupt)
+    cut = random.random() < 0.6
+    provider = random.choice(_PROVIDER_FAULTS) if not cut or random.random() < 0.3 else None
+    return TurnPlan(
+        text,
+        spoken,
+        cut_after=random.randint(0, 6) if cut else None,
+        cut_again=cut and random.random() < 0.2,
+        away_s=random.choice((0.0, 0.0, 0.3, 2.5)) if cut else 0.0,
+        provider=provider,
+        interrupt_after=interrupt,
+    )
+
+
+def _sentence(random: Random) -> str:
+    """Something that nobody has said before: the reply to it is like no other."""
+    words = ["".join(random.choices(_SYLLABLES, k=random.randint(1, 3))) for _ in range(12)]
+    words[3] += ","
+    words[7] += "."
+    return f"Repeat after me: {' '.join(words)}."
+
+
+def _gateway_faults() -> list[dict[str, Any]]:
+    return [
+        {"kind": "delay_message", "rate": 0.05, "delay_ms": 20, "jitter_ms": 200},
+        {"kind": "duplicate_message", "rate": 0.05},
+        {"kind": "reorder_message", "rate": 0.05, "hold_ms": 300},
+        {"kind": "drop_connection", "on": "message", "rate": 0.005},
+        {"kind": "drop_connection", "on": "post", "rate": 0.004},
+        {"kind": "fail_post", "status": 429, "rate": 0.01},
+        {"kind": "fail_post", "status": 500, "rate": 0.01},
+        {"kind": "delay_post", "rate": 0.02, "delay_ms": 10, "jitter_ms": 150},
+        {"kind": "kill_function", "function": "TurnFunction", "rate": 0.04, "jitter_ms": 600},
+        {"kind": "kill_function", "function": "MessageFunction", "rate": 0.003},
+        {"kind": "throttle_function", "function": "TurnFunction", "rate": 0.01},
+        {"kind": "duplicate_event", "function": "TurnFunction", "rate": 0.05},
+    ]

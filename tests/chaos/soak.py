@@ -1,0 +1,253 @@
+"""Runs a soak on the local stack: real sockets, real functions, and everything going wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from parley_client import Conversation, Reconnect, Timeouts, Turn
+from parley_client.errors import ParleyClientError, TurnFailed
+from parley_client.messages import Audio, PastMessage, Restarted, TurnEnd
+from tests.chaos.ledger import Attempt, Ledger, TurnRecord, Verdict, spoken_key
+from tests.chaos.plan import SoakPlan, TurnPlan
+from tests.chaos.wire import Wire, relayed
+from tests.e2e.raw import opened
+from tests.e2e.stack import STANDIN_KEY, Stack, running_stack
+
+RECONNECT = Reconnect(attempts=40, base_s=0.05, cap_s=1.0, stable_s=1.0)
+TIMEOUTS = Timeouts(connect_s=6, request_s=6, answer_s=30, gap_s=2, ask_s=3, silence_s=6)
+MAX_RETRIES = 8
+TURN_LIMIT_S = 90.0
+PARAMETERS = {"ProviderTimeoutSeconds": "4", "HedgeAfterSeconds": "1", "HistoryMessages": "200"}
+
+
+class Session:
+    """One conversation of the soak."""
+
+    def __init__(self, soak: Soak, turns: list[TurnPlan]) -> None:
+        self._soak = soak
+        self._plans = turns
+        self.records: list[TurnRecord] = []
+        self.history: tuple[PastMessage, ...] = ()
+
+    async def run(self) -> None:
+        """Hold the conversation, then ask the server what it remembers."""
+        address = urlsplit(self._soak.stack.url)
+        async with relayed(address.hostname or "", address.port or 0) as wire:
+            url = f"ws://127.0.0.1:{wire.port}{address.path}"
+            conversation = await Conversation.connect(url, timeouts=TIMEOUTS, reconnect=RECONNECT)
+            for plan in self._plans:
+                record = TurnRecord(plan)
+                self.records.append(record)
+                try:
+                    async with asyncio.timeout(TURN_LIMIT_S):
+                        await self._hold(conversation, wire, record)
+                except TimeoutError:
+                    record.problem = f"no end after {TURN_LIMIT_S:g} s"
+                except ParleyClientError as error:
+                    record.problem = f"{type(error).__name__}: {error}"
+                    if conversation.closed:
+                        break
+            resume: dict[str, Any] = {
+                "session_id": conversation.session_id,
+                "resume_token": conversation.resume_token,
+            }
+            await conversation.close()
+        self._soak.faults["cut connection"] += wire.cuts - 1  # the last is the end
+        await self._remember(resume)
+
+    async def _hold(self, conversation: Conversation, wire: Wire, record: TurnRecord) -> None:
+        plan = record.plan
+        if plan.provider is not None:
+            surface, fault = plan.provider
+            self._soak.break_provider(surface, {**fault, "times": 1})
+        if plan.spoken:
+            turn = conversation.speak(self._soak.speech[plan.text])
+        else:
+            turn = conversation.say(plan.text)
+        record.turn_id = turn.turn_id
+        if plan.cut_after == 0:
+            wire.cut(away_s=plan.away_s, again=plan.cut_again)
+        for _ in range(MAX_RETRIES):
+            await self._follow(turn, wire, record)
+            try:
+                await turn
+                return
+            except TurnFailed as failed:
+                if not failed.retryable:
+                    raise
+                turn.retry()
+        await turn
+
+    async def _follow(self, turn: Turn, wire: Wire, record: TurnRecord) -> None:
+        """Take the events of an attempt as an application does, and do what is planned."""
+        clock = asyncio.get_running_loop().time
+        attempt = Attempt(turn.attempt)
+        record.attempts.append(attempt)
+        last_s = clock()
+        async for event in turn:
+            if isinstance(event, Restarted):
+                attempt = Attempt(event.attempt)
+                record.attempts.append(attempt)
+                continue
+            speaking = record.plan.spoken and not turn.utterance_over.is_set()
+            if not speaking:
+                record.longest_silence_s = max(record.longest_silence_s, clock() - last_s)
+            last_s = clock()
+            attempt.events.append(event)
+            await self._act(turn, wire, record, attempt)
+
+    async def _act(self, turn: Turn, wire: Wire, record: TurnRecord, attempt: Attempt) -> None:
+        plan = record.plan
+        first_time = len(record.attempts) == 1
+        if first_time and plan.cut_after is not None and len(attempt.events) == plan.cut_after:
+            wire.cut(away_s=plan.away_s, again=plan.cut_again)
+        audio = sum(isinstance(event, Audio) for event in attempt.events)
+        ended = isinstance(attempt.events[-1], TurnEnd)
+        if plan.interrupt_after == audio and not ended and isinstance(attempt.events[-1], Audio):
+            await turn.interrupt(100.0)
+
+    async def _remember(self, resume: dict[str, Any]) -> None:
+        """The server's own history, over a connection that nothing breaks."""
+        async with opened(self._soak.stack.url, **resume) as client:
+            self.history = tuple(
+                PastMessage(m["role"], m["text"], m["turn_id"], m.get("heard"))
+                for m in client.ready.get("history", [])
+            )
+
+
+class Soak:
+    """Every session of a plan, at once."""
+
+    def __init__(self, stack: Stack, plan: SoakPlan) -> None:
+        self.stack = stack
+        self.plan = plan
+        self.verdict = Verdict()
+        self.faults = self.verdict.faults
+        self.speech: dict[str, bytes] = {}
+        self._spoken: dict[str, list[bytes]] = {}
+        self._seen = 0
+
+    async def run(self) -> Verdict:
+        """Hold all conversations, then judge them."""
+        texts = {turn.text for turns in self.plan.sessions for turn in turns if turn.spoken}
+        for text in texts:
+            self.speech[text] = await asyncio.to_thread(self._synthesise, text)
+        await asyncio.to_thread(self._gateway, "PUT", self.plan.gateway)
+        sessions = [Session(self, turns) for turns in self.plan.sessions]
+        collecting = asyncio.create_task(self._collect())
+        try:
+            await asyncio.gather(*(session.run() for session in sessions))
+        finally:
+            collecting.cancel()
+        return await asyncio.to_thread(self._judge, sessions)
+
+    def break_provider(self, surface: str, fault: dict[str, Any]) -> None:
+        """Have a provider fail once."""
+        control = self.stack.llm if surface == "llm" else self.stack.elevenlabs
+        control.put(faults={surface: fault})
+        self.faults[f"{surface} {next(iter(fault))}"] += 1
+
+    def _judge(self, sessions: list[Session]) -> Verdict:
+        counts = json.loads(self._gateway("GET"))
+        for fault in counts["faults"]:
+            self.faults[_name(fault)] += fault["fired"]
+        self._gateway("DELETE")
+        self._look_at_synthesis()
+        ledger = Ledger(self._spoken)
+        ledger.verdict = self.verdict
+        for session in sessions:
+            for record in session.records:
+                ledger.judge(record)
+                self.verdict.faulty += _is_faulty(record.plan)
+            ledger.judge_history(session.records, session.history)
+        planned = sum(len(turns) for turns in self.plan.sessions)
+        self.verdict.endless += planned - self.verdict.turns
+        return self.verdict
+
+    # --- the stack ----------------------------------------------------------------
+
+    async def _collect(self) -> None:
+        """The stand-in forgets its oldest records: look at them in time."""
+        while True:
+            await asyncio.sleep(5)
+            await asyncio.to_thread(self._look_at_synthesis)
+
+    def _look_at_synthesis(self) -> None:
+        records = self.stack.elevenlabs.requests(after=self._seen)
+        open_records = [r["id"] for r in records if r["ended_ms"] is None]
+        for record in records:
+            if "multi-stream" not in record["path"]:
+                continue
+            sent = (f["frame"] for f in record["frames"] if f["direction"] == "in")
+            text = "".join(f.get("text") or "" for f in sent if isinstance(f, dict))
+            audio = self.stack.elevenlabs.audio(record["id"], "out")
+            made = self._spoken.setdefault(spoken_key(text), [])
+            if audio not in made:
+                made.append(audio)
+        if records:
+            self._seen = min([*open_records, records[-1]["id"] + 1]) - 1
+
+    def _gateway(self, method: str, body: dict[str, Any] | None = None) -> bytes:
+        address = urlsplit(self.stack.url)
+        request = urllib.request.Request(
+            f"http://{address.netloc}/_local/faults",
+            data=json.dumps(body).encode() if body is not None else None,
+            method=method,
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return bytes(response.read())
+
+    def _synthesise(self, text: str) -> bytes:
+        request = urllib.request.Request(
+            f"{self.stack.elevenlabs.url}/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM/stream"
+            "?output_format=pcm_16000",
+            data=json.dumps({"text": text}).encode(),
+            headers={"xi-api-key": STANDIN_KEY, "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return bytes(response.read())
+
+
+def _is_faulty(plan: TurnPlan) -> bool:
+    return plan.cut_after is not None or plan.provider is not None
+
+
+def _name(fault: dict[str, Any]) -> str:
+    details = [fault[name] for name in ("on", "status", "function") if fault.get(name)]
+    return " ".join(str(part) for part in [fault["kind"].replace("_", " "), *details])
+
+
+def run_soak(plan: SoakPlan, folder: Path | None = None) -> Verdict:
+    """Start a stack, run the soak on it, stop it.
+
+    Args:
+        folder: for the stack's logs; None for one that is removed afterwards.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        logs = folder or Path(temporary)
+        with running_stack(logs, parameters=PARAMETERS, prewarm=2) as stack:
+            return asyncio.run(Soak(stack, plan).run())
+
+
+def table(plan: SoakPlan, verdict: Verdict) -> Iterable[str]:
+    """The verdict, line by line."""
+    yield f"seed {plan.seed}: {verdict.turns} turns in {len(plan.sessions)} sessions at once"
+    yield f"  with a fault of their own  {verdict.faulty:5d}"
+    for name, count in sorted(verdict.faults.items()):
+        yield f"    {name:38s} {count:5d}"
+    yield f"  completed                  {verdict.completed:5d}"
+    yield f"  interrupted by the user    {verdict.interrupted:5d}"
+    yield f"  recovered by another try   {verdict.recovered:5d}"
+    yield f"  without an end             {verdict.endless:5d}"
+    yield f"  events lost                {verdict.lost:5d}"
+    yield f"  events doubled             {verdict.doubled:5d}"
+    yield f"  audio that differs         {verdict.audio_differs:5d}"
+    yield f"  histories that differ      {verdict.history_differs:5d}"
+    yield f"  longest silence            {verdict.longest_silence_s:7.1f} s"

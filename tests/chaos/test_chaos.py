@@ -1,0 +1,28 @@
+"""A short soak; `make chaos` runs a long one. A seed that fails is run again with --seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.plan import planned
+from tests.chaos.soak import run_soak, table
+
+TURNS, SESSIONS, SEED = 24, 3, 7
+
+
+@pytest.mark.timeout(240)
+def test_nothing_is_lost_doubled_or_endless_whatever_goes_wrong(tmp_path: Path) -> None:
+    plan = planned(SEED, TURNS, SESSIONS)
+    verdict = run_soak(plan, tmp_path)
+    shown = "\n".join([*table(plan, verdict), *verdict.problems])
+    print(shown)
+    assert verdict.turns == TURNS, shown
+    assert verdict.faulty >= TURNS / 2, shown
+    assert verdict.good, shown
+
+
+def test_equal_seeds_give_equal_plans() -> None:
+    assert planned(3, 40, 4) == planned(3, 40, 4)
+    assert planned(3, 40, 4) != planned(4, 40, 4)

@@ -1,0 +1,41 @@
+"""A turn whose function is killed in the middle is ended by another, and the session goes on."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.raw import opened
+from tests.e2e.stack import Stack
+
+
+def follow(stack: Stack, plan: object) -> None:
+    """Have things go wrong on the local stack."""
+    request = urllib.request.Request(
+        f"{stack.info['static_url']}_local/faults", method="PUT", data=json.dumps(plan).encode()
+    )
+    urllib.request.urlopen(request, timeout=10).close()
+
+
+@pytest.fixture
+def faulty(stack: Stack) -> Iterator[Stack]:
+    yield stack
+    follow(stack, {"faults": []})
+
+
+@pytest.mark.parametrize("after_ms", [0, 300])
+async def test_a_killed_turn_is_ended_and_the_next_one_works(
+    faulty: Stack, after_ms: float
+) -> None:
+    kill = {"kind": "kill_function", "function": "TurnFunction", "times": 1, "after_ms": after_ms}
+    async with opened(faulty.url) as client:
+        await client.say("Good morning.")  # the functions are warm from here on
+        faulty.llm.put(delays={"llm_first_token_ms": 2000})  # so that it is in the middle then
+        follow(faulty, {"faults": [kill]})
+        killed = await client.say("What time is it?")
+        assert killed.end["reason"] == "failed"
+        faulty.llm.reset()
+        assert (await client.say("Good evening.")).end["reason"] == "completed"

@@ -1,0 +1,69 @@
+"""An application of the fixtures on the local stack, as its own process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from tests.e2e.stack import process
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+@dataclass
+class RunningApp:
+    """The running application; `log` is what `--log-file` has written."""
+
+    info: dict[str, Any]
+    log: Path
+
+    def url(self, api: str) -> str:
+        """Of a WebSocket API."""
+        return str(self.info["apis"][api]["websocket_url"])
+
+    def printed(self, word: str) -> list[dict[str, Any]]:
+        """What functions have printed as `WORD {json}`."""
+        mark = f"| {word} {{"
+        lines = self.log.read_text().splitlines()
+        return [json.loads(line.split(f"| {word} ", 1)[1]) for line in lines if mark in line]
+
+    def management(self, api: str, key: str = "x", secret: str = "x") -> Any:
+        """A boto3 client of an API's `@connections`."""
+        return boto3.client(
+            "apigatewaymanagementapi",
+            endpoint_url=self.info["apis"][api]["management_url"],
+            verify=self.info["ca_bundle"],
+            region_name="us-east-1",
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+        )
+
+    def table(self, logical_id: str) -> Any:
+        """A table, through boto3."""
+        dynamodb = boto3.resource(
+            "dynamodb",
+            endpoint_url=self.info["dynamodb_endpoint"],
+            region_name="us-east-1",
+            aws_access_key_id="x",
+            aws_secret_access_key="x",
+        )
+        return dynamodb.Table(self.info["tables"][logical_id])
+
+
+@contextlib.contextmanager
+def running_app(template: Path, folder: Path, *options: str) -> Iterator[RunningApp]:
+    """The application on ports of the system's choice."""
+    folder.mkdir(exist_ok=True)
+    log = folder / "functions.log"
+    command = [sys.executable, "-m", "local", "start", "--json", "--quiet"]
+    command += ["--template", str(template), "--port", "0", "--log-file", str(log), *options]
+    with process(command, folder / "stack.log", os.environ) as info:
+        yield RunningApp(info, log)
