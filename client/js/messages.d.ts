@@ -1,11 +1,12 @@
 // Generated from layers/parley/parley/protocol.py by docs/generate.py; do not edit.
 
-/** Everything of the turn up to `seq` has arrived. */
+/** Everything of an attempt at the turn, up to `seq`, has arrived. */
 export interface Ack {
   type: "ack";
   turn_id: string;
   seq: number;
   played_ms?: number | null;
+  attempt?: number;
 }
 
 /** More of the reply's audio, from `start_ms` for `duration_ms`. */
@@ -130,11 +131,12 @@ export interface Metrics {
   connection_reused?: boolean | null;
 }
 
-/** Heartbeat; `sent_at` comes back as it was. With `turn_id`, also a question: does this turn still run? One that does not, and never ended, is ended now. */
+/** Heartbeat; `sent_at` comes back as it was. With `turn_id`, also a question: does this attempt at the turn still run? One that does not, and never ended, is ended now. */
 export interface Ping {
   type: "ping";
   sent_at: number;
   turn_id?: string | null;
+  attempt?: number;
 }
 
 /** Answers `ping`. */
@@ -155,7 +157,7 @@ export interface Ready {
   history?: Message[];
 }
 
-/** How far a returning client has got: everything of its latest turn up to `seq`. */
+/** How far a returning client has got: everything up to `seq` of its oldest turn that has not ended, or of its latest turn. */
 export interface Received {
   turn_id: string;
   seq: number;

@@ -27,7 +27,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     invocation = event["requestContext"]
     request = msgspec.convert(event["requestPayload"], TurnRequest)
     logger.append_keys(session_id=request.session_id, turn_id=request.turn_id)
-    ended = recovery.end_dead_turn(request.session_id, request.turn_id, invocation["requestId"])
+    ended = recovery.end_dead_turn(
+        request.session_id, request.turn_id, invocation["requestId"], request.attempt or 1
+    )
     logger.error(
         "turn_died",
         condition=invocation.get("condition"),

@@ -114,7 +114,13 @@ class RawClient:
             if "seq" in event:
                 if self.reply(event["turn_id"]).take(event):
                     if self.acknowledges:
-                        await self.send(type="ack", turn_id=event["turn_id"], seq=event["seq"])
+                        attempt = event.get("attempt", 1)
+                        await self.send(
+                            type="ack",
+                            turn_id=event["turn_id"],
+                            seq=event["seq"],
+                            attempt=attempt,
+                        )
                     self._ended[event["turn_id"]].set()
             else:
                 self._others.put_nowait(event)

@@ -247,12 +247,16 @@ class MemoryStore(Store, Turns):
             self.reasons[turn_id] = reason
             return True
 
-    def fail_turn(self, session_id: str, turn_id: str, owner: str | None) -> Claim | None:
+    def fail_turn(
+        self, session_id: str, turn_id: str, owner: str | None, attempt: int = 1
+    ) -> Claim | None:
         self._check("fail_turn")
         with self._lock:
             turn = self.turns.get((session_id, turn_id))
             if turn is None:
-                turn = self.turns[session_id, turn_id] = MemoryTurn("", Claim(1, now_ms()))
+                turn = self.turns[session_id, turn_id] = MemoryTurn("", Claim(attempt, now_ms()))
+            elif turn.state == "failed" and turn.claim.attempt < attempt:
+                turn.claim = Claim(attempt, turn.claim.started_ms)
             elif turn.state != "running" or not (
                 turn.lease_until_ms < now_ms() if owner is None else turn.owner == owner
             ):

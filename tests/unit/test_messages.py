@@ -546,7 +546,7 @@ def test_ping_gives_back_what_it_got_even_before_init(door: Door) -> None:
 def test_an_ack_reaches_the_turn_and_is_answered_with_silence(door: Door) -> None:
     session = door.ready().session_id
     assert door.send("ack", turn_id="t", seq=3, played_ms=10) is None
-    assert door.store.read_inbox(session, "t", 1) == [AckEntry(3)]
+    assert door.store.read_inbox(session, "t", 1) == [AckEntry(1, 3)]
 
 
 def test_end_ends_the_session_and_its_running_turn(door: Door) -> None:

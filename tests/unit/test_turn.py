@@ -106,7 +106,7 @@ class Stage:
 
         def acknowledge(event: Any) -> None:
             if isinstance(event, TurnEnd) and self.acknowledges:
-                self.store.put_ack("s", turn_id, AckEntry(event.seq))
+                self.store.put_ack("s", turn_id, AckEntry(event.attempt, event.seq))
 
         wire.on_event = acknowledge
         fields = {"received_at_ms": int(time.time() * 1000), **request}
@@ -676,7 +676,7 @@ async def test_of_a_half_acknowledged_turn_the_rest_is_kept(
     monkeypatch.setattr(delivering, "ACK_WAIT_S", 0.1)
     stage = Stage(responder=FakeResponder([[REPLY]]))
     stage.acknowledges = False
-    stage.store.put_ack("s", "t1", AckEntry(2))
+    stage.store.put_ack("s", "t1", AckEntry(1, 2))
     await stage.run()
     assert [f.seq for f in stage.store.undelivered("s")] == [*range(3, len(stage.wire.events) + 1)]
 
@@ -797,6 +797,22 @@ async def test_a_turn_that_failed_runs_again_when_it_is_sent_again() -> None:
         ("assistant", "All is well.", None),
     ]
     assert stage.responder.prompts[-1].history == [], "what it was asked before is asked once"
+
+
+async def test_the_ack_of_an_earlier_attempt_says_nothing_about_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivering, "ACK_WAIT_S", 0.05)
+    replies: Any = [[broken("timeout", "reply_failed")], [REPLY]]
+    stage = Stage(responder=FakeResponder(replies))
+    await stage.run()
+    stage.wire, stage.acknowledges = Wire(), False
+    running = asyncio.create_task(stage.run(received_at_ms=int(time.time() * 1000) + 5))
+    await until(lambda: stage.text)
+    stage.store.put_ack("s", "t1", AckEntry(1, 99))  # it was long on its way
+    await running
+    kept = [frame.seq for frame in stage.store.undelivered("s") if frame.attempt == 2]
+    assert kept == [*range(1, len(stage.wire.events) + 1)]
 
 
 async def test_a_second_attempt_without_a_word_leaves_no_reply_of_the_first() -> None:

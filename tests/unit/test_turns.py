@@ -206,11 +206,31 @@ def test_any_time_that_the_protocol_allows_can_be_kept(
 
 
 def test_what_was_acknowledged_only_grows(turns: Turns, session: str) -> None:
-    turns.put_ack(session, "t", AckEntry(7))
-    turns.put_ack(session, "t", AckEntry(3))
-    assert turns.read_inbox(session, "t", 1) == [AckEntry(7)]
-    turns.put_ack(session, "t", AckEntry(9))
-    assert turns.read_inbox(session, "t", 50) == [AckEntry(9)]
+    turns.put_ack(session, "t", AckEntry(1, 7))
+    turns.put_ack(session, "t", AckEntry(1, 3))
+    assert turns.read_inbox(session, "t", 1) == [AckEntry(1, 7)]
+    turns.put_ack(session, "t", AckEntry(1, 9))
+    assert turns.read_inbox(session, "t", 50) == [AckEntry(1, 9)]
+
+
+def test_an_ack_of_the_next_attempt_takes_the_place_of_the_last_one_s(
+    turns: Turns, session: str
+) -> None:
+    turns.put_ack(session, "t", AckEntry(1, 7))
+    turns.put_ack(session, "t", AckEntry(2, 3))
+    turns.put_ack(session, "t", AckEntry(1, 9))
+    assert turns.read_inbox(session, "t", 1) == [AckEntry(2, 3)]
+
+
+def test_an_attempt_that_died_before_it_was_claimed_is_ended(turns: Turns, session: str) -> None:
+    claimed(turns, session, "a", attempt=1)
+    turns.finish_turn(session, "t", "a", reason="failed")
+    ended = turns.fail_turn(session, "t", "dead", 2)
+    assert ended is not None
+    assert ended.attempt == 2
+    assert turns.fail_turn(session, "t", "dead", 2) is None
+    assert claimed(turns, session, "late", attempt=2) is None
+    assert claimed(turns, session, "next", attempt=3) is not None
 
 
 def test_the_newest_connection_counts(turns: Turns, session: str) -> None:
@@ -224,7 +244,7 @@ def test_the_next_attempt_is_not_told_what_the_last_one_was(turns: Turns, sessio
     turns.put_chunk(session, "t", ChunkEntry(1, b"ab"))
     turns.put_end(session, "t", EndEntry(1, 1))
     turns.put_interrupt(session, "t", InterruptEntry(5.0))
-    turns.put_ack(session, "t", AckEntry(7))
+    turns.put_ack(session, "t", AckEntry(1, 7))
     asked_at_ms = now_ms() + 1
     time.sleep(0.003)
     turns.put_resume(session, "t", ResumeEntry("c2", "https://y", 1, 4, 2_000))

@@ -43,8 +43,9 @@ class InterruptEntry:
 
 @dataclass(frozen=True, slots=True)
 class AckEntry:
-    """The client has every event of the turn up to `seq`."""
+    """The client has every event of an attempt at the turn, up to `seq`."""
 
+    attempt: int
     seq: int
 
 

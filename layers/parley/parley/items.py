@@ -180,7 +180,7 @@ def inbox_entry_from(item: dict[str, Any]) -> InboxEntry:
     if kind == "end":
         return EndEntry(int(item["chunks"]["N"]), int(item["received_at"]["N"]))
     if kind == "received":
-        return AckEntry(number_of(item, "seq"))
+        return AckEntry(number_of(item, "attempt"), number_of(item, "seq"))
     if kind == "resume":
         return ResumeEntry(
             text_of(item, "connection"),

@@ -218,12 +218,12 @@ class Messages:
     def _ack(self, message: Ack, envelope: Envelope) -> None:
         """What has arrived need not be kept for a replay."""
         session_id = self._session_of(envelope)
-        self._turns.put_ack(session_id, message.turn_id, AckEntry(message.seq))
+        self._turns.put_ack(session_id, message.turn_id, AckEntry(message.attempt, message.seq))
 
     @_answer.register
     def _ping(self, message: Ping, envelope: Envelope) -> ServerEvent:
         if message.turn_id is not None:
-            self._look_after(self._session_of(envelope), message.turn_id)
+            self._look_after(self._session_of(envelope), message.turn_id, message.attempt)
         return Pong(message.sent_at)
 
     @_answer.register
@@ -338,9 +338,9 @@ class Messages:
             time.sleep(0.05)
         return turn
 
-    def _look_after(self, session_id: str, turn_id: str) -> None:
+    def _look_after(self, session_id: str, turn_id: str, attempt: int) -> None:
         """A client has waited long for a turn: end it if it is dead, send what is stored."""
-        if self._recovery.end_dead_turn(session_id, turn_id, owner=None):
+        if self._recovery.end_dead_turn(session_id, turn_id, None, attempt):
             return
         turn, session = self._turns.turn(session_id, turn_id), self._store.session(session_id)
         if turn is None or turn.running or session is None:

@@ -85,7 +85,11 @@ async def _refuse(
     """End a turn that never began, where it was asked for."""
     with contextlib.suppress(Exception):  # a table that fails is perhaps why it is refused
         await asyncio.to_thread(
-            services.turns.fail_turn, request.session_id, request.turn_id, owner
+            services.turns.fail_turn,
+            request.session_id,
+            request.turn_id,
+            owner,
+            request.attempt or 1,
         )
     outbox = Outbox(request.turn_id, services.deployment.reply_format, request.attempt or 1)
     metrics = Metrics()

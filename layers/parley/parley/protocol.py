@@ -71,7 +71,8 @@ class Settings(Struct, omit_defaults=True, frozen=True):
 
 
 class Received(Struct, frozen=True, omit_defaults=True):
-    """How far a returning client has got: everything of its latest turn up to `seq`."""
+    """How far a returning client has got: everything up to `seq` of its oldest turn that has
+    not ended, or of its latest turn."""
 
     turn_id: Identifier
     seq: Count
@@ -145,22 +146,24 @@ class Config(ClientMessage, tag="config"):
 
 
 class Ack(ClientMessage, tag="ack"):
-    """Everything of the turn up to `seq` has arrived."""
+    """Everything of an attempt at the turn, up to `seq`, has arrived."""
 
     turn_id: Identifier
     seq: Count
     played_ms: Milliseconds | None = None
+    attempt: Attempt = 1
 
 
 class Ping(ClientMessage, tag="ping"):
     """Heartbeat; `sent_at` comes back as it was.
 
-    With `turn_id`, also a question: does this turn still run? One that does not, and never
-    ended, is ended now.
+    With `turn_id`, also a question: does this attempt at the turn still run? One that does not,
+    and never ended, is ended now.
     """
 
     sent_at: float
     turn_id: Identifier | None = None
+    attempt: Attempt = 1
 
 
 class End(ClientMessage, tag="end"):

@@ -31,13 +31,16 @@ class Recovery:
         self._turns = turns
         self._post = post
 
-    def end_dead_turn(self, session_id: str, turn_id: str, owner: str | None) -> bool:
-        """End a turn and tell the client, unless it has ended or somebody runs it.
+    def end_dead_turn(
+        self, session_id: str, turn_id: str, owner: str | None, attempt: int = 1
+    ) -> bool:
+        """End an attempt and tell the client, unless it has ended or somebody runs it.
 
         Args:
             owner: the invocation that is known to be dead; None if only its lease tells.
+            attempt: which attempt it was to run, or the client waits for.
         """
-        claim = self._turns.fail_turn(session_id, turn_id, owner)
+        claim = self._turns.fail_turn(session_id, turn_id, owner, attempt)
         if claim is None:
             return False
         self.tell(session_id, turn_id, claim)

@@ -130,6 +130,7 @@ class Turn:
         silence_s = services.deployment.listen_timeout_s
         return Watching(
             functools.partial(services.turns.read_inbox, request.session_id, request.turn_id),
+            self._claim.attempt,
             Listening(silence_s, time.monotonic()) if request.spoken else None,
             self._timings,
             tell=self._tell,

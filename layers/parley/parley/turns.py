@@ -34,7 +34,7 @@ from parley.items import (
     turn_key,
 )
 from parley.protocol import TurnEndReason, Word
-from parley.table import Table
+from parley.table import Item, Table
 
 TURN_TTL_S = 24 * 3600
 LEASE_S = 30.0
@@ -180,11 +180,14 @@ class Turns:
         )
         return finished is not None
 
-    def fail_turn(self, session_id: str, turn_id: str, owner: str | None) -> Claim | None:
-        """End a turn whose function died, so that nobody runs it any more.
+    def fail_turn(
+        self, session_id: str, turn_id: str, owner: str | None, attempt: int = 1
+    ) -> Claim | None:
+        """End an attempt whose function died, so that nobody runs it any more.
 
         Args:
             owner: the invocation that is known to be dead; None if only its lease tells.
+            attempt: which attempt it was to run, perhaps without having claimed it.
 
         Returns:
             The attempt that failed; None if it had ended, or somebody runs it.
@@ -194,7 +197,7 @@ class Turns:
             ":failed": {"S": "failed"},
             ":running": {"S": "running"},
             ":now": number(now_ms()),
-            ":one": number(1),
+            ":attempt": number(attempt),
             ":expires": number(now_s() + TURN_TTL_S),
         }
         names = {"#state": "state"}
@@ -203,15 +206,29 @@ class Turns:
             values[":owner"] = {"S": owner}
         item = self._table.update(
             turn_key(session_id, turn_id),
-            "SET #state = :failed, failed_at = :now, attempt = if_not_exists(attempt, :one), "
+            "SET #state = :failed, failed_at = :now, attempt = if_not_exists(attempt, :attempt), "
             "started_at = if_not_exists(started_at, :now), expires_at = :expires",
             f"attribute_not_exists(pk) OR (#state = :running AND {dead})",
             names,
             values,
-        )
+        ) or self._fail_unclaimed(session_id, turn_id, attempt)
         if item is None:
             return None
         return Claim(int(item["attempt"]["N"]), int(item["started_at"]["N"]))
+
+    def _fail_unclaimed(self, session_id: str, turn_id: str, attempt: int) -> Item | None:
+        """End an attempt that nobody claimed after the one before had failed."""
+        return self._table.update(
+            turn_key(session_id, turn_id),
+            "SET failed_at = :now, attempt = :attempt",
+            "#state = :failed AND attempt < :attempt",
+            {"#state": "state"},
+            {
+                ":now": number(now_ms()),
+                ":attempt": number(attempt),
+                ":failed": {"S": "failed"},
+            },
+        )
 
     def turn(self, session_id: str, turn_id: str) -> TurnItem | None:
         """A turn as it is now; None if nobody has claimed it."""
@@ -249,9 +266,10 @@ class Turns:
             session_id,
             turn_id,
             "IN#received",
-            {"seq": number(ack.seq)},
-            condition="attribute_not_exists(pk) OR seq < :seq",
-            condition_values={":seq": number(ack.seq)},
+            {"attempt": number(ack.attempt), "seq": number(ack.seq)},
+            condition="attribute_not_exists(pk) OR attempt < :attempt "
+            "OR (attempt = :attempt AND seq < :seq)",
+            condition_values={":attempt": number(ack.attempt), ":seq": number(ack.seq)},
         )
 
     def put_resume(self, session_id: str, turn_id: str, resume: ResumeEntry) -> None:

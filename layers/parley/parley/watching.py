@@ -31,6 +31,7 @@ class Watching:
 
     Args:
         read: reads the inbox from a chunk's number on; blocking, run in a thread.
+        attempt: which attempt at the turn this is.
         listening: of a spoken turn; None for a typed one.
         tell: takes what the client should be told.
         moved: told when the session has moved to another connection.
@@ -40,6 +41,7 @@ class Watching:
     def __init__(
         self,
         read: Callable[[int], list[InboxEntry]],
+        attempt: int,
         listening: Listening | None,
         timings: Timings,
         *,
@@ -48,6 +50,7 @@ class Watching:
         log: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._read = read
+        self._attempt = attempt
         self._listening = listening
         self._timings = timings
         self._tell = tell
@@ -99,7 +102,7 @@ class Watching:
             if not self.interrupt.done():
                 self.interrupt.set_result(entry)
         elif isinstance(entry, AckEntry):
-            if entry.seq > self.acknowledged_seq:
+            if entry.attempt == self._attempt and entry.seq > self.acknowledged_seq:
                 self.acknowledged_seq = entry.seq
                 self.news.set()
         elif isinstance(entry, ResumeEntry):

@@ -40,6 +40,9 @@ class Listener(Protocol):
     def again(self, since_s: float) -> list[Message]:
         """What unfinished turns have said that may not have arrived."""
 
+    def attempt_of(self, turn_id: str) -> int:
+        """Which attempt at a turn is waited for."""
+
     def waiting(self) -> Mapping[str, float]:
         """Every unfinished turn, and since when it has been silent."""
 

@@ -146,6 +146,11 @@ class Turns:
             if not turn.done and turn.utterance.opened
         }
 
+    def attempt_of(self, turn_id: str) -> int:
+        """Which attempt at a turn is waited for."""
+        turn = self._turns.get(turn_id)
+        return turn.attempt if turn is not None else 1
+
     async def idle(self) -> None:
         """Wait until no turn is unfinished."""
         await self._idle.wait()
@@ -250,7 +255,13 @@ class Turns:
         async def acknowledge() -> None:
             try:
                 await self._out.post(
-                    {"type": "ack", "turn_id": end.turn_id, "seq": end.seq}, always=True
+                    {
+                        "type": "ack",
+                        "turn_id": end.turn_id,
+                        "seq": end.seq,
+                        "attempt": end.attempt,
+                    },
+                    always=True,
                 )
             except ParleyClientError:
                 return  # the reply is here; the server keeps its copy a little longer
