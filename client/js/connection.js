@@ -140,10 +140,10 @@ export class Connection extends Emitter {
 
   /**
    * Ask whether the other side still lives, and a turn too.
-   * @param {string} [turnId]
+   * @param {{id: string, attempt: number}} [turn]
    */
-  probe(turnId) {
-    this.#socket?.probe(undefined, turnId);
+  probe(turn) {
+    this.#socket?.probe(undefined, turn);
   }
 
   /** Move to a fresh socket; the old one serves until it is ready. */

@@ -12,7 +12,7 @@ import { HandsFree } from "./hands-free.js";
 import { Outgoing } from "./outgoing.js";
 import { sampleRateOf } from "./pcm.js";
 import { Problem } from "./problem.js";
-import { TurnEvents } from "./turn-events.js";
+import { about, TurnEvents } from "./turn-events.js";
 import { Utterances } from "./utterances.js";
 import { Vigil } from "./vigil.js";
 
@@ -77,7 +77,7 @@ export class Conversation extends Emitter {
     this.#outgoing = new Outgoing((message) => this.#connection.send(message), queue);
     this.#utterances = new Utterances(this.#stage(), microphone);
     this.#vigil = new Vigil({
-      onSilence: () => this.#connection.probe(this.#awaited?.id),
+      onSilence: () => this.#connection.probe(this.#awaited),
       onGap: () => void this.#connection.renew(),
     });
     this.#connection.on("ready", (ready) => this.#opened(ready));
@@ -347,7 +347,9 @@ export class Conversation extends Emitter {
       this.#turns.get(next.turn_id)?.take(next);
       this.#deliver(next);
     }
-    if (isLate && event.type === "turn_end") this.#acknowledge(event.turn_id);
+    if (isLate && event.type === "turn_end") {
+      this.#acknowledge(event.turn_id, event.attempt ?? 1);
+    }
     this.#look();
   }
 
@@ -399,7 +401,7 @@ export class Conversation extends Emitter {
     }
     this.#utterances.takeBack(turnId);
     this.player?.finish?.(turnId);
-    this.#acknowledge(turnId);
+    this.#acknowledge(turnId, attempt);
   }
 
   /** @param {import("./messages.js").Error} event */
@@ -410,13 +412,16 @@ export class Conversation extends Emitter {
     else this.emit("error", Problem.from(event));
   }
 
-  /** @param {string} turnId */
-  #acknowledge(turnId) {
+  /**
+   * @param {string} turnId
+   * @param {number} attempt the end of which has come
+   */
+  #acknowledge(turnId, attempt) {
     const seq = this.#incoming.seq(turnId);
     const isOver = !this.player?.isPlaying(turnId);
     const playedMs = isOver ? this.player?.playedMsOf?.(turnId) : undefined;
     const heard = playedMs === undefined ? {} : { played_ms: playedMs };
-    this.#connection.send({ type: "ack", turn_id: turnId, seq, ...heard });
+    this.#connection.send({ type: "ack", turn_id: turnId, seq, ...about(attempt), ...heard });
   }
 
   /**

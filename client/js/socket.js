@@ -4,6 +4,7 @@
  */
 import { problemOfClose } from "./close-codes.js";
 import { Problem } from "./problem.js";
+import { about } from "./turn-events.js";
 
 /** @typedef {import("./messages.js").ServerEvent} ServerEvent */
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
@@ -95,11 +96,12 @@ export class Socket {
   /**
    * Ask whether the other side still lives; if nothing comes, the connection is over.
    * @param {number} [timeoutMs]
-   * @param {string} [turnId] ask for this turn as well
+   * @param {{id: string, attempt: number}} [turn] ask for this turn as well
    */
-  probe(timeoutMs = this.options.pongTimeoutMs, turnId) {
+  probe(timeoutMs = this.options.pongTimeoutMs, turn) {
     if (!this.isOpen || this.#opening) return;
-    this.send({ type: "ping", sent_at: Date.now(), ...(turnId && { turn_id: turnId }) });
+    const asked = turn && { turn_id: turn.id, ...about(turn.attempt) };
+    this.send({ type: "ping", sent_at: Date.now(), ...asked });
     clearTimeout(this.#heartbeat);
     this.#deadline ??= setTimeout(() => {
       const text = "The connection has gone silent.";

@@ -111,12 +111,21 @@ export class TurnEvents {
     return [...this.#orders.values()].some((order) => order.hasGap);
   }
 
-  /** How far the newest turn has come.
+  /** How far the oldest turn that has not ended has come, or the newest if all have.
    * @returns {Received | undefined} */
   get received() {
-    const newest = [...this.#orders].at(-1);
-    if (!newest) return undefined;
-    const [turn_id, { seq, attempt }] = newest;
-    return { turn_id, seq, ...(attempt > 1 && { attempt }) };
+    const turns = [...this.#orders];
+    const named = turns.find(([, order]) => !order.ended) ?? turns.at(-1);
+    if (!named) return undefined;
+    const [turn_id, { seq, attempt }] = named;
+    return { turn_id, seq, ...about(attempt) };
   }
+}
+
+/**
+ * What a message about an attempt says of it: nothing of the first.
+ * @param {number} attempt
+ */
+export function about(attempt) {
+  return attempt > 1 ? { attempt } : {};
 }

@@ -50,9 +50,12 @@ test("an end without a number ends the turn, whatever is missing", () => {
   assert.equal(turns.hasGap, false);
 });
 
-test("a turn that has begun is the one that is asked for", () => {
+test("a returning client names its oldest turn that has not ended", () => {
   const turns = new TurnEvents();
   delivered(turns, [[1]]);
   turns.begin("b", 1);
+  assert.deepEqual(turns.received, { turn_id: "a", seq: 1 });
+  const end = /** @type {any} */ ({ type: "turn_end", turn_id: "a", seq: 2 });
+  turns.take(end);
   assert.deepEqual(turns.received, { turn_id: "b", seq: 0 });
 });

@@ -179,7 +179,8 @@ class Link:
         ping: Message = {"type": "ping", "sent_at": time.time() * 1000}
         if turn_id is not None:
             ping["turn_id"] = turn_id
-            ping["attempt"] = self._listener.attempt_of(turn_id)
+            if (attempt := self._listener.attempt_of(turn_id)) > 1:
+                ping["attempt"] = attempt
         self.spawn(self._outgoing.post(ping, always=True))
 
     def dispatch(self, event: ServerEvent) -> None:

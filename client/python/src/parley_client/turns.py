@@ -252,17 +252,13 @@ class Turns:
             self._out.spawn(self._post_all(lost), turn.fail)
 
     def _acknowledge(self, end: TurnEnd) -> None:
+        ack: Message = {"type": "ack", "turn_id": end.turn_id, "seq": end.seq}
+        if end.attempt > 1:
+            ack["attempt"] = end.attempt
+
         async def acknowledge() -> None:
             try:
-                await self._out.post(
-                    {
-                        "type": "ack",
-                        "turn_id": end.turn_id,
-                        "seq": end.seq,
-                        "attempt": end.attempt,
-                    },
-                    always=True,
-                )
+                await self._out.post(ack, always=True)
             except ParleyClientError:
                 return  # the reply is here; the server keeps its copy a little longer
 
