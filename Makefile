@@ -16,7 +16,7 @@ export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format unit build validate deploy bench lock generate clean
+.PHONY: help run test lint format unit build validate deploy chaos bench lock generate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ build: $(SAM) ## sam build
 
 deploy: build ## sam deploy, guided the first time
 	$(SAM) deploy --guided
+
+chaos: $(READY) ## 500 turns while everything goes wrong
+	$(BIN)/python -m tests.chaos
 
 bench: $(READY) ## measure the time to first audio
 	$(BIN)/python benchmarks/first_audio.py

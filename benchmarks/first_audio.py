@@ -40,6 +40,9 @@ DELAYS = {
     "stt_final_ms": STT_FINAL_MS,
 }
 QUESTIONS = ("What is two plus three?", "Count to five.", "What is my name?", "Good morning.")
+PAUSE_S = 0.25
+"""Before each turn, as a person makes one: the environment of the turn before needs a moment after
+`turn_end` to hear that all has arrived, and a turn that comes sooner finds another."""
 PARTS = ("dispatch", "transcript", "prepare", "responder", "clause", "synthesizer", "delivery")
 
 
@@ -132,6 +135,7 @@ class Results:
 
 async def typed_turn(client: RawClient, stack: Stack, results: Results, question: str) -> None:
     """One typed turn, from `user_message` sent to the first audio received."""
+    await asyncio.sleep(PAUSE_S)
     turn = client.new_turn_id()
     sent = time.monotonic()
     await client.send(type="user_message", turn_id=turn, text=question)
@@ -143,6 +147,7 @@ async def typed_turn(client: RawClient, stack: Stack, results: Results, question
 
 async def spoken_turn(client: RawClient, stack: Stack, results: Results, pcm: bytes) -> None:
     """One spoken turn in real time, from `audio_end` sent to the first audio received."""
+    await asyncio.sleep(PAUSE_S)
     turn = client.new_turn_id()
     reply = await client.speak(pcm, turn)
     first_ms = (reply.time_of("audio") - client.audio_ended_at) * 1000
@@ -164,6 +169,7 @@ def _note(results: Results, kind: str, first_ms: float, ideal: float, reply: Rep
 
 async def interrupted_turn(client: RawClient, results: Results) -> None:
     """From `interrupt` sent to the last audio of the old reply."""
+    await asyncio.sleep(PAUSE_S)
     turn = client.new_turn_id()
     await client.send(type="user_message", turn_id=turn, text="Tell me a story about the sea.")
     await client.has(turn, "audio")

@@ -25,7 +25,7 @@ TIMEOUTS = Timeouts(connect_s=6, request_s=6, answer_s=30, gap_s=2, ask_s=3, sil
 MAX_RETRIES = 8
 TURN_LIMIT_S = 90.0
 PLAYED_MS = 400.0
-PARAMETERS = {"ProviderTimeoutSeconds": "4", "HedgeAfterSeconds": "1", "HistoryMessages": "200"}
+PARAMETERS = {"HistoryMessages": "200"}
 
 
 class Session:
