@@ -28,8 +28,12 @@ async def measure(stack: Stack, times: int) -> dict[str, Series]:
     """Both cases, so many times each."""
     series = {
         name: Series(name)
-        for name in ("running: init to ready", "running: init to missing audio")
-        + ("ended: init to ready", "ended: init to missing audio")
+        for name in (
+            "running: init to ready",
+            "running: init to missing audio",
+            "ended: init to ready",
+            "ended: init to missing audio",
+        )
     }
     for case, token_ms in (("running", 60), ("ended", 2)):
         stack.llm.put(delays={"llm_token_ms": token_ms})

@@ -4,7 +4,8 @@
 
 Each rule names an operation (`*` for all, the default), an error (the default is
 `ProvisionedThroughputExceededException`), how often (`times`; without it always), and a
-`probability` with a `seed`, so that a run can be repeated. An empty list ends it.
+`probability` with a `seed`, so that a run can be repeated. An empty list ends it. The answer says
+how often it `happened` since the rules before were set.
 """
 
 from __future__ import annotations
@@ -99,6 +100,7 @@ class ThrottlingInFront:
         self._app = app
         self._rules: list[Rule] = []
         self._lock = threading.Lock()
+        self._happened = 0
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -112,6 +114,7 @@ class ThrottlingInFront:
         operation = target.removeprefix(_TARGET)
         with self._lock:
             rule = next((rule for rule in self._rules if rule.hits(operation)), None)
+            self._happened += rule is not None
         if rule is None:
             return self._app(environ, start_response)
         _body(environ)  # must not stay on the connection
@@ -128,7 +131,9 @@ class ThrottlingInFront:
             self._rules = [Rule.parsed(each) for each in wanted]
         except ValueError as error:
             return _answer("400 Bad Request", {"message": str(error)}, start_response)
-        return _answer("200 OK", {"throttling": len(self._rules)}, start_response)
+        happened, self._happened = self._happened, 0
+        answer = {"throttling": len(self._rules), "happened": happened}
+        return _answer("200 OK", answer, start_response)
 
 
 def _body(environ: dict[str, Any]) -> bytes:

@@ -60,6 +60,8 @@ class SoakPlan:
     seed: int
     sessions: list[list[TurnPlan]] = field(default_factory=list)
     gateway: dict[str, Any] = field(default_factory=dict)
+    table: dict[str, Any] = field(default_factory=dict)
+    """DynamoDB's own, as moto's server here takes them."""
 
 
 def planned(seed: int, turns: int, sessions: int) -> SoakPlan:
@@ -70,7 +72,12 @@ def planned(seed: int, turns: int, sessions: int) -> SoakPlan:
         seed,
         [[_turn(random) for _ in range(share)] for share in shares],
         {"seed": seed, "faults": _gateway_faults()},
+        {"throttling": [_throttling(seed, name) for name in ("PutItem", "Query", "UpdateItem")]},
     )
+
+
+def _throttling(seed: int, operation: str) -> dict[str, Any]:
+    return {"operation": operation, "probability": 0.01, "seed": seed}
 
 
 def _turn(random: Random) -> TurnPlan:

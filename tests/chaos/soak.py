@@ -144,6 +144,7 @@ class Soak:
         for text in texts:
             self.speech[text] = await asyncio.to_thread(self._synthesise, text)
         await asyncio.to_thread(self._gateway, "PUT", self.plan.gateway)
+        await asyncio.to_thread(self._table, self.plan.table)
         sessions = [Session(self, turns) for turns in self.plan.sessions]
         collecting = asyncio.create_task(self._collect())
         try:
@@ -163,6 +164,8 @@ class Soak:
         for fault in counts["faults"]:
             self.faults[_name(fault)] += fault["fired"]
         self._gateway("DELETE")
+        throttled = json.loads(self._table({"throttling": []}))["happened"]
+        self.faults["throttled by DynamoDB"] += throttled
         self._look_at_synthesis()
         ledger = Ledger(self._spoken)
         ledger.verdict = self.verdict
@@ -204,6 +207,15 @@ class Soak:
             f"http://{address.netloc}/_local/faults",
             data=json.dumps(body).encode() if body is not None else None,
             method=method,
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return bytes(response.read())
+
+    def _table(self, body: dict[str, Any]) -> bytes:
+        request = urllib.request.Request(
+            f"{self.stack.info['aws_endpoint']}/_local/faults",
+            data=json.dumps(body).encode(),
+            method="PUT",
         )
         with urllib.request.urlopen(request, timeout=10) as response:
             return bytes(response.read())

@@ -1,0 +1,115 @@
+"""What the history keeps of an interrupted reply: the words whose audio had ended, to the word."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.e2e.raw import Reply, opened
+from tests.e2e.stack import Stack
+
+pytestmark = pytest.mark.timeout(180)
+
+QUESTIONS = (
+    "Tell me a story about the sea.",
+    "Count to twenty.",
+    "Tell me a joke.",
+    "Repeat after me: one, two, and then three. Not four!",
+)
+CUTS_EACH = 50
+LATE_S = 5.0
+
+
+def heard(reply: Reply, played_ms: float) -> str:
+    """The words that had been played, by the times that came with the audio."""
+    words = [word for e in reply.events if e["type"] == "audio" for word in e.get("words", [])]
+    return " ".join(text for text, _, end_ms in words if end_ms <= played_ms)
+
+
+class History:
+    """The table, looked into from outside."""
+
+    def __init__(self, stack: Stack, session_id: str) -> None:
+        self._table = next(iter(stack.info["tables"].values()))
+        self._session_id = session_id
+        self._client: Any = boto3.client(
+            "dynamodb",
+            endpoint_url=stack.info["aws_endpoint"],
+            region_name="us-east-1",
+            aws_access_key_id="outside",
+            aws_secret_access_key="outside",
+        )
+
+    def heard(self, turn_id: str) -> str | None:
+        """What was heard of a turn's reply; None if all of it."""
+        items = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :message)",
+            ExpressionAttributeValues={
+                ":pk": {"S": f"SESSION#{self._session_id}"},
+                ":message": {"S": "MESSAGE#"},
+            },
+            ConsistentRead=True,
+        )["Items"]
+        (found,) = [
+            item
+            for item in items
+            if item["turn_id"]["S"] == turn_id and item["role"]["S"] == "assistant"
+        ]
+        text: str | None = found.get("heard", {}).get("S")
+        return text
+
+    async def becomes(self, turn_id: str, expected: str) -> str | None:
+        """What was heard, once it is as expected, or when it has had its time."""
+        deadline = time.monotonic() + LATE_S
+        while (now := await asyncio.to_thread(self.heard, turn_id)) != expected:
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.01)
+        return now
+
+
+async def test_of_200_cuts_after_the_end_every_one_is_right_to_the_word(stack: Stack) -> None:
+    chance = random.Random(4)
+    wrong: list[tuple[str, float, str, str | None]] = []
+    cuts = 0
+    for question in QUESTIONS:
+        async with opened(stack.url) as client:
+            reply = await client.say(question)
+            history = History(stack, client.ready["session_id"])
+            length_ms = reply.end["metrics"]["audio_ms"]
+            assert heard(reply, length_ms + 1).split() == reply.end["text"].split()
+            for _ in range(CUTS_EACH):
+                played_ms = round(chance.uniform(0, length_ms), 1)
+                await client.send(type="interrupt", turn_id=reply.turn_id, played_ms=played_ms)
+                expected = heard(reply, played_ms)
+                kept = await history.becomes(reply.turn_id, expected)
+                cuts += 1
+                if kept != expected:
+                    wrong.append((question, played_ms, expected, kept))
+    assert cuts == 200
+    assert wrong == []
+
+
+@pytest.mark.parametrize("after_events", [2, 4, 6, 9])
+async def test_a_cut_while_the_turn_runs_is_right_to_the_word(
+    stack: Stack, after_events: int
+) -> None:
+    stack.llm.put(delays={"llm_token_ms": 40})
+    async with opened(stack.url) as client:
+        await client.send(type="user_message", turn_id="t", text=QUESTIONS[0])
+        async with asyncio.timeout(20):
+            while len(client.reply("t").events) < after_events:
+                await asyncio.sleep(0.005)
+        audio = [e for e in client.reply("t").events if e["type"] == "audio"]
+        come_ms = sum(event["duration_ms"] for event in audio)
+        played_ms = round(come_ms * 0.7, 1)
+        await client.send(type="interrupt", turn_id="t", played_ms=played_ms)
+        reply = await client.ended("t")
+    assert reply.end["reason"] == "interrupted"
+    assert reply.end["heard"] == heard(reply, played_ms)
