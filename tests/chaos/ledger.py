@@ -160,7 +160,9 @@ class Ledger:
             self._note(record, "the pieces of the text are not the text")
 
     def _judge_audio(self, record: TurnRecord, attempt: Attempt, end: TurnEnd) -> None:
-        whole = end.reason == "completed" and not attempt.voiceless
+        # Of a reply that was interrupted, what had not arrived is not sent again.
+        interrupted = record.interrupted_ms is not None
+        whole = end.reason == "completed" and not attempt.voiceless and not interrupted
         made = self._spoken.get(spoken_key(end.text), [])
         if whole:
             good = attempt.audio in made

@@ -257,7 +257,7 @@ class MemoryStore(Store, Turns):
                 turn = self.turns[session_id, turn_id] = MemoryTurn("", Claim(attempt, now_ms()))
             elif turn.state == "failed" and turn.claim.attempt < attempt:
                 turn.claim = Claim(attempt, turn.claim.started_ms)
-            elif turn.state != "running" or not (
+            elif turn.state == "failed" or not (
                 turn.lease_until_ms < now_ms() if owner is None else turn.owner == owner
             ):
                 return None

@@ -106,7 +106,7 @@ class Claims(RuleBasedStateMachine):
     @rule(known=st.booleans())
     def die(self, known: bool) -> None:
         ended = self.turns.fail_turn(self.session, "t", self.owner if known else None)
-        dead = self.state == "running" and (
+        dead = self.state not in ("none", "failed") and (
             (known and self.owner is not None) or self.lease_until_ms < self.now_ms
         )
         assert (ended is not None) == (dead or self.state == "none")

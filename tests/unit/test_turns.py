@@ -222,6 +222,16 @@ def test_an_ack_of_the_next_attempt_takes_the_place_of_the_last_one_s(
     assert turns.read_inbox(session, "t", 1) == [AckEntry(2, 3)]
 
 
+def test_a_turn_that_ended_and_then_died_is_to_be_tried_again(turns: Turns, session: str) -> None:
+    claim = claimed(turns, session, "me")
+    turns.finish_turn(session, "t", "me", reason="completed")
+    assert turns.fail_turn(session, "t", "somebody else") is None
+    assert turns.fail_turn(session, "t", None) is None, "it may still be delivering"
+    assert turns.fail_turn(session, "t", "me") == claim
+    again = claimed(turns, session, "next", attempt=2)
+    assert again is not None
+
+
 def test_an_attempt_that_died_before_it_was_claimed_is_ended(turns: Turns, session: str) -> None:
     claimed(turns, session, "a", attempt=1)
     turns.finish_turn(session, "t", "a", reason="failed")

@@ -10,9 +10,11 @@ from parley.backoff import RetrySchedule
 from parley.errors import ProviderError
 from parley.feed import Feed
 from parley.hedging import Claim, hedged
+from parley.patience import patience
 from parley.protocol import AudioFormat, Endpointing
 from parley.providers import failure
 from parley.speech import Transcriber, TranscriptPiece, TranscriptStream
+from parley.tasks import Tasks
 
 
 class Hearing:
@@ -60,6 +62,17 @@ class Hearing:
         Raises:
             ProviderError: `transcription_failed`, after the retries.
         """
+        try:
+            async with (
+                patience(self._owed, asyncio.Event(), self._timeout_s),
+                Tasks() as tasks,
+            ):
+                tasks.start(self._wait_for_the_end())
+                return await self._hear()
+        except TimeoutError:
+            raise failure("transcription_failed", "Speech recognition", "timeout") from None
+
+    async def _hear(self) -> str:
         while True:
             try:
                 return await hedged(self._attempt, self._owed, self._hedge_after_s, self._on_hedge)
@@ -68,6 +81,11 @@ class Hearing:
                 if delay is None:
                     raise
                 await asyncio.sleep(delay)
+
+    async def _wait_for_the_end(self) -> None:
+        async for _ in self._audio:
+            pass
+        self._owed.set()
 
     def _on_hedge(self) -> None:
         self.hedges += 1
@@ -94,7 +112,6 @@ class Hearing:
         async for audio in self._audio:
             await stream.send(audio)
         await stream.finish()
-        self._owed.set()
         deadline.reschedule(asyncio.get_running_loop().time() + self._timeout_s)
 
     async def _receive(self, stream: TranscriptStream) -> str:

@@ -340,12 +340,14 @@ class Messages:
 
     def _look_after(self, session_id: str, turn_id: str, attempt: int) -> None:
         """A client has waited long for a turn: end it if it is dead, send what is stored."""
+        turn, session = self._turns.turn(session_id, turn_id), self._store.session(session_id)
+        if session is None:
+            return
+        if turn is not None and not turn.running and self._resuming.replay_turn(session, turn_id):
+            return
         if self._recovery.end_dead_turn(session_id, turn_id, None, attempt):
             return
-        turn, session = self._turns.turn(session_id, turn_id), self._store.session(session_id)
-        if turn is None or turn.running or session is None:
-            return
-        if not self._resuming.replay_turn(session, turn_id) and turn.state == "failed":
+        if turn is not None and turn.state == "failed":
             self._recovery.tell(session_id, turn_id, turn.claim)
 
 

@@ -17,7 +17,9 @@ from parley.clauses import ClauseSplitter
 from parley.errors import ProviderError
 from parley.hedging import Claim, hedged
 from parley.outbox import Outbox
+from parley.patience import patience
 from parley.protocol import Settings, Word
+from parley.providers import failure
 from parley.responders import Prompt, Responder
 from parley.speaking import Speaking
 from parley.speech import SpeechPiece, Synthesizer
@@ -34,7 +36,7 @@ class Replying:
     """One reply.
 
     Args:
-        timeout_s: how long the synthesizer may stay silent.
+        timeout_s: how long a provider may stay silent, retries included.
         hedge_after_s: how long until a provider that stalls is asked a second time.
         changed: called when the outbox has something new.
         circuits: say whether a provider is called at all.
@@ -63,7 +65,9 @@ class Replying:
         self._circuits = circuits
         self._schedule = RetrySchedule()
         self._hedge_after_s = hedge_after_s
+        self._timeout_s = timeout_s
         self._owed = asyncio.Event()
+        self._begun = asyncio.Event()
         self._hedges = 0
         self._timer = WordTimer()
         self._speaking = Speaking(
@@ -116,14 +120,18 @@ class Replying:
             self._speaking.clauses.close()
 
     async def _answer_with_retries(self, prompt: Prompt, splitter: ClauseSplitter) -> None:
-        while True:
-            try:
-                return await self._answer(prompt, splitter)
-            except ProviderError as error:
-                delay = None if self.text else self._schedule.delay_after(error)
-                if delay is None:
-                    raise
-                await asyncio.sleep(delay)
+        try:
+            async with patience(self._owed, self._begun, self._timeout_s):
+                while True:
+                    try:
+                        return await self._answer(prompt, splitter)
+                    except ProviderError as error:
+                        delay = None if self.text else self._schedule.delay_after(error)
+                        if delay is None:
+                            raise
+                        await asyncio.sleep(delay)
+        except TimeoutError:
+            raise failure("reply_failed", MODEL, "timeout") from None
 
     async def _answer(self, prompt: Prompt, splitter: ClauseSplitter) -> None:
         self._timings.mark("requested", time.monotonic())
@@ -152,6 +160,7 @@ class Replying:
     def _add(self, delta: str, splitter: ClauseSplitter) -> None:
         now = time.monotonic()
         self._timings.mark("first_token", now)
+        self._begun.set()
         self.text += delta
         self._outbox.text(delta, now)
         self._changed()

@@ -10,6 +10,7 @@ from parley.backoff import RetrySchedule
 from parley.errors import ProviderError
 from parley.feed import Feed
 from parley.hedging import Claim, hedged
+from parley.patience import patience
 from parley.protocol import AudioFormat, Settings
 from parley.providers import failure
 from parley.speech import SpeechPiece, SpeechStream, Synthesizer
@@ -43,7 +44,7 @@ class Speaking:
         self._on_audio = on_audio
         self._schedule = RetrySchedule()
         self._owed = asyncio.Event()
-        self._sounded = False
+        self._sounded = asyncio.Event()
         self.hedges = 0
         self.clauses: Feed[str] = Feed()
 
@@ -58,18 +59,25 @@ class Speaking:
         Raises:
             ProviderError: `speech_failed`; never tried again after the first sound.
         """
-        async with Tasks() as tasks:
-            tasks.start(self._wait_for_a_clause())
-            while True:
-                try:
-                    return await hedged(
-                        self._attempt, self._owed, self._hedge_after_s, self._on_hedge
-                    )
-                except ProviderError as error:
-                    delay = None if self._sounded else self._schedule.delay_after(error)
-                    if delay is None:
-                        raise
-                    await asyncio.sleep(delay)
+        try:
+            async with (
+                patience(self._owed, self._sounded, self._timeout_s),
+                Tasks() as tasks,
+            ):
+                tasks.start(self._wait_for_a_clause())
+                await self._speak()
+        except TimeoutError:
+            raise failure("speech_failed", "Speech synthesis", "timeout") from None
+
+    async def _speak(self) -> None:
+        while True:
+            try:
+                return await hedged(self._attempt, self._owed, self._hedge_after_s, self._on_hedge)
+            except ProviderError as error:
+                delay = None if self._sounded.is_set() else self._schedule.delay_after(error)
+                if delay is None:
+                    raise
+                await asyncio.sleep(delay)
 
     def _on_hedge(self) -> None:
         self.hedges += 1
@@ -98,7 +106,7 @@ class Speaking:
     async def _send(self, stream: SpeechStream, deadline: asyncio.Timeout) -> None:
         async for clause in self.clauses:
             await stream.speak(clause)
-            if not self._sounded and deadline.when() is None:
+            if not self._sounded.is_set() and deadline.when() is None:
                 self._expect_audio(deadline)
         await stream.finish()
         self._expect_audio(deadline)
@@ -107,7 +115,7 @@ class Speaking:
         async for piece in stream.pieces():
             if not claim():
                 return
-            self._sounded = True
+            self._sounded.set()
             self._on_audio(piece)
             if self.clauses.closed:
                 self._expect_audio(deadline)

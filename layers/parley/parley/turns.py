@@ -185,17 +185,19 @@ class Turns:
     ) -> Claim | None:
         """End an attempt whose function died, so that nobody runs it any more.
 
+        Also one that had ended: its function may have died before everything was delivered,
+        and whoever has all of it takes no notice.
+
         Args:
             owner: the invocation that is known to be dead; None if only its lease tells.
             attempt: which attempt it was to run, perhaps without having claimed it.
 
         Returns:
-            The attempt that failed; None if it had ended, or somebody runs it.
+            The attempt that failed; None if it had failed before, or somebody runs it.
         """
         dead = "lease_until < :now" if owner is None else "#owner = :owner"
         values: dict[str, Any] = {
             ":failed": {"S": "failed"},
-            ":running": {"S": "running"},
             ":now": number(now_ms()),
             ":attempt": number(attempt),
             ":expires": number(now_s() + TURN_TTL_S),
@@ -208,7 +210,7 @@ class Turns:
             turn_key(session_id, turn_id),
             "SET #state = :failed, failed_at = :now, attempt = if_not_exists(attempt, :attempt), "
             "started_at = if_not_exists(started_at, :now), expires_at = :expires",
-            f"attribute_not_exists(pk) OR (#state = :running AND {dead})",
+            f"attribute_not_exists(pk) OR (#state <> :failed AND {dead})",
             names,
             values,
         ) or self._fail_unclaimed(session_id, turn_id, attempt)
