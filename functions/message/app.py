@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -9,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from parley.connections import endpoint_url
 from parley.environment import Environment, TurnStarter
+from parley.errors import PostRefused
 from parley.messages import Envelope, Messages
 
 logger = Logger()
@@ -38,7 +40,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         refused = messages.handle(envelope, event.get("body") or "")
     except Exception:
         logger.exception("message_failed")
-        messages.fail(envelope)
+        with contextlib.suppress(PostRefused):
+            messages.fail(envelope)
         return {"statusCode": 500}
     if refused is not None:
         logger.info("message_refused", code=refused.code, field=refused.field)

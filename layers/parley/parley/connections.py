@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from parley import clients
-from parley.errors import ConnectionGone
+from parley.errors import ConnectionGone, PostRefused
 
 if TYPE_CHECKING:
     from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
@@ -59,7 +59,8 @@ class Connections:
         """Send one text frame, at most 128 KB.
 
         Raises:
-            ConnectionGone: the connection is closed, or cannot be reached any more.
+            ConnectionGone: the connection is closed.
+            PostRefused: the post was refused for another reason, or nobody answered.
         """
         client = self._client(endpoint)
         for delay in (*THROTTLE_DELAYS_S, None):
@@ -68,11 +69,13 @@ class Connections:
                 return
             except ClientError as error:
                 status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+                if status == 410:
+                    raise ConnectionGone from None
                 if delay is None or (status != 429 and status < 500):
-                    raise ConnectionGone(f"post refused with status {status}") from None
+                    raise PostRefused(status) from None
             except BotoCoreError as error:
                 if delay is None:
-                    raise ConnectionGone(type(error).__name__) from None
+                    raise PostRefused(0) from error
             time.sleep(delay)
 
     def close(self, endpoint: str, connection_id: str) -> None:

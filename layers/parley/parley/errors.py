@@ -5,6 +5,7 @@
     ├── ProviderError           transcriber, responder or synthesizer failed
     └── TurnTimeout             the turn ran out of its time
     ConnectionGone              the WebSocket is no longer there (not for the client)
+    └── PostRefused             or of no use, for a reason that belongs in a log
 
 Every `ParleyError` says in a sentence what went wrong and what to do. It
 never carries a secret, the user's words or audio.
@@ -118,6 +119,18 @@ class ProviderError(ParleyError):
 
 class ConnectionGone(Exception):
     """The WebSocket connection no longer exists (HTTP 410 from ``@connections``)."""
+
+
+class PostRefused(ConnectionGone):
+    """``@connections`` took a frame neither at once nor later: the connection is of no use.
+
+    Attributes:
+        status: the HTTP status of the last answer, e.g. 403 without the permission; 0 for none.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"post refused with status {status}")
+        self.status = status
 
 
 def internal_error(error: Exception, log: Callable[[str, dict[str, Any]], None]) -> ParleyError:

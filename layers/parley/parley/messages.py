@@ -16,7 +16,7 @@ import msgspec
 
 from parley.connections import Address
 from parley.decoding import Decoder
-from parley.errors import BadMessage, ConnectionGone, ParleyError
+from parley.errors import BadMessage, ConnectionGone, ParleyError, PostRefused
 from parley.ids import new_resume_token, new_ulid, token_hash
 from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry
 from parley.invocation import TurnRequest
@@ -131,6 +131,8 @@ class Messages:
     def _send(self, envelope: Envelope, event: ServerEvent) -> None:
         try:
             self._gate.post(envelope.endpoint, envelope.connection_id, encode(event))
+        except PostRefused:
+            raise  # a permission is missing, or API Gateway fails: the log must say so
         except ConnectionGone:
             return  # whoever asked has left
 

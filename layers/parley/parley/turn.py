@@ -17,7 +17,13 @@ from typing import Any
 from parley.circuit import Circuits, guarded
 from parley.connections import Address
 from parley.delivering import Delivering
-from parley.errors import ConnectionGone, ParleyError, TurnTimeout, internal_error
+from parley.errors import (
+    ConnectionGone,
+    ParleyError,
+    PostRefused,
+    TurnTimeout,
+    internal_error,
+)
 from parley.hearing import Hearing
 from parley.history import History
 from parley.inbox import InterruptEntry, ResumeEntry
@@ -391,6 +397,9 @@ class Turn:
         """Post a frame; one that fails in a way nobody thought of is one that never arrives."""
         try:
             await self._post(address, frame)
+        except PostRefused as refused:
+            self._log("post_refused", {"status": refused.status})
+            raise
         except ConnectionGone:
             raise
         except Exception as error:
