@@ -53,12 +53,15 @@ class Wire:
         cut_soon, self._cut_next = self._cut_next, False
         there_reader, there = await asyncio.open_connection(self._host, self._port)
         self._writers |= {writer, there}
-        back = asyncio.create_task(self._relay(there_reader, writer, cut_soon=cut_soon))
-        await self._relay(reader, there)
+        ways = [
+            asyncio.create_task(self._relay(there_reader, writer, cut_soon=cut_soon)),
+            asyncio.create_task(self._relay(reader, there)),
+        ]
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         for each in (writer, there):
             self._writers.discard(each)
             each.transport.abort()
-        await back
+        await asyncio.gather(*ways)
 
     async def _relay(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, cut_soon: bool = False

@@ -141,6 +141,42 @@ async def test_a_spoken_turn_is_tried_again_from_the_audio_it_had(server: Script
     assert starts[1] == {**starts[0], "attempt": 2}
 
 
+async def test_a_turn_that_fails_while_the_user_speaks_is_tried_again_with_all_of_it(
+    server: ScriptedServer,
+) -> None:
+    heard: dict[int, bytes] = {}
+    failed, more = asyncio.Event(), asyncio.Event()
+
+    async def on_chunk(peer: Peer, message: Json) -> None:
+        heard[message["seq"]] = base64.b64decode(message["audio"])
+        if message["seq"] == 2 and not failed.is_set():
+            failed.set()
+            await peer.send(failed_end(message["turn_id"], 1))
+
+    async def on_end(peer: Peer, message: Json) -> None:
+        events = reply_events(message["turn_id"], f"{message['chunks']} chunks")
+        await peer.send(*again(events, 2))
+
+    server.on("audio_chunk", on_chunk)
+    server.on("audio_end", on_end)
+    whole = tone("a" * 50, lead_ms=0)
+
+    async def microphone() -> AsyncIterator[bytes]:
+        yield whole[: 3200 * 2]
+        await more.wait()
+        yield whole[3200 * 2 :]
+
+    async with Conversation.connect(server.url) as conversation:
+        turn = conversation.speak(microphone(), real_time=False)
+        with pytest.raises(TurnFailed):
+            await turn
+        turn.retry()
+        more.set()
+        reply = await turn
+    assert reply.text == "5 chunks"
+    assert b"".join(heard[seq] for seq in sorted(heard)) == whole
+
+
 async def test_a_retry_that_a_connection_loses_is_sent_again_as_the_same_attempt(
     server: ScriptedServer,
 ) -> None:

@@ -65,6 +65,8 @@ def test_the_next_attempt_says_everything_and_forgets_the_interruption() -> None
     utterance = Utterance.spoken("t", "pcm_16000", "manual")
     say(utterance, 2)
     utterance.interrupt(5)
+    assert kinds(utterance.next_attempt(2)) == ["audio_start", 1, 2], "the user still speaks"
+    utterance.complete = True
     assert kinds(utterance.next_attempt(2)) == ["audio_start", 1, 2, "audio_end"]
     assert utterance.opening()["attempt"] == 2
     assert not utterance.interrupted

@@ -41,7 +41,8 @@ class Speech:
         """Send the start, every chunk when it comes, and `audio_end`.
 
         Ends early when the server has found the end of the utterance by itself,
-        or the turn is over. What the source of the audio raises, this raises,
+        or the turn is over; one that failed is listened to until its end, so that
+        another attempt has all of it. What the source of the audio raises, this raises,
         after telling the server to stop listening.
         """
         await self._post(self._utterance.opening())
@@ -49,8 +50,8 @@ class Speech:
         enough = asyncio.create_task(self._turn.utterance_over.wait())
         try:
             await asyncio.wait({sending, enough}, return_when=asyncio.FIRST_COMPLETED)
-            if sending.done():
-                sending.result()
+            if sending.done() or self._turn.failed:
+                await sending  # of a turn that failed, the rest is kept for another attempt
         except Exception:
             with contextlib.suppress(ParleyClientError):  # the source's error is the one to tell
                 await self._post(self._utterance.interrupt(0), always=True)
@@ -59,6 +60,7 @@ class Speech:
             sending.cancel()
             enough.cancel()
             await asyncio.gather(sending, enough, return_exceptions=True)
+        self._utterance.complete = True
         if not self._turn.done:
             self._turn.utterance_ended()
             await self._post(self._utterance.end())
@@ -71,4 +73,6 @@ class Speech:
                         f"The speech is too long: at most {self._max_chunks:,} chunks can be "
                         "sent. Send longer chunks, or stop earlier."
                     )
-                await self._post(self._utterance.add_chunk(chunk))
+                message = self._utterance.add_chunk(chunk)
+                if not self._turn.done:
+                    await self._post(message)

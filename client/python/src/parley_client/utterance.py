@@ -20,6 +20,8 @@ class Utterance:
         self.turn_id = str(opening["turn_id"])
         self.attempt = 1
         """Which attempt at the turn this is."""
+        self.complete = opening["type"] != "audio_start"
+        """Whether no more of it will be said."""
         self.resent = 0
         """How often it was sent again because a gateway refused a message."""
         self._opening = opening
@@ -122,7 +124,7 @@ class Utterance:
         return [self._chunk(seq) for seq in seqs if 1 <= seq <= len(self._chunks)]
 
     def next_attempt(self, attempt: int) -> list[Message]:
-        """Say the whole utterance once more, as that attempt."""
+        """Say once more, as that attempt, what has been said so far; the rest follows."""
         self.attempt = attempt
         self.resent = 0
         self._opened = self._end_sent = False
@@ -131,7 +133,8 @@ class Utterance:
         messages = [self.opening()]
         if self.is_spoken:
             messages += map(self._chunk, range(1, len(self._chunks) + 1))
-            messages.append(self.end())
+            if self.complete:
+                messages.append(self.end())
         return messages
 
     def _chunk(self, seq: int) -> Message:
