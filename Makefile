@@ -27,7 +27,7 @@ run: $(READY) ## hold a spoken conversation on this machine, then serve the page
 test: lint $(READY) ## run every check and test
 	@PYTHON=$(BIN)/python sh tests/system-packages.sh
 	$(MAKE) --no-print-directory validate
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(READY) $(NODE_MODULES) ## ruff, mypy --strict, and tsc on the JavaScript
 	$(BIN)/ruff check --quiet .

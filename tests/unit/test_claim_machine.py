@@ -7,7 +7,7 @@ from typing import Any
 from unittest import mock
 
 import boto3
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from moto import mock_aws
@@ -90,7 +90,7 @@ class Claims(RuleBasedStateMachine):
     def renew(self, mine: bool) -> None:
         owner = self.owner if mine and self.owner else "somebody else"
         renewed = self.turns.renew_lease(self.session, "t", owner)
-        assert renewed == (self.state == "running" and owner == self.owner)
+        assert renewed == (self.state not in ("none", "failed") and owner == self.owner)
         if renewed:
             self.lease_until_ms = self.now_ms + round(LEASE_S * 1000)
 
@@ -124,5 +124,10 @@ class Claims(RuleBasedStateMachine):
         self.aws.stop()
 
 
-Claims.TestCase.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+Claims.TestCase.settings = settings(
+    max_examples=30,
+    stateful_step_count=25,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a step takes too long to shrink
+)
 TestClaims = Claims.TestCase

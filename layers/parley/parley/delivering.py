@@ -103,7 +103,10 @@ class Delivering:
 
     async def _has_moved(self) -> bool:
         """Whether the session is on another connection by now, without having told this turn."""
-        session = await asyncio.to_thread(self._store.session, self._request.session_id)
+        try:
+            session = await asyncio.to_thread(self._store.session, self._request.session_id)
+        except Exception:  # what matters more comes next: keeping what has not arrived
+            return False
         if session is None or session.is_over(time.time()):
             return False
         address = Address(session.endpoint, session.connection_id)

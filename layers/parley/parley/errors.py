@@ -132,6 +132,11 @@ class PostRefused(ConnectionGone):
         super().__init__(f"post refused with status {status}")
         self.status = status
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether the connection lives and is only busy: throttled, full, or out of reach."""
+        return self.status in (0, 429) or self.status >= 500
+
 
 def internal_error(error: Exception, log: Callable[[str, dict[str, Any]], None]) -> ParleyError:
     """What the client is told of a fault of ours; the log gets where it happened."""

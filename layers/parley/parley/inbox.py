@@ -94,6 +94,10 @@ class Utterance:
         """Whether everything that was announced has arrived."""
         return self._announced is not None and self._next_seq > self._announced
 
+    def is_new(self, chunk: ChunkEntry) -> bool:
+        """Whether it has not arrived before."""
+        return chunk.seq >= self._next_seq and chunk.seq not in self._early
+
     def add(self, chunk: ChunkEntry) -> list[bytes]:
         """Take a chunk; return the audio that is now next in order."""
         if chunk.seq < self._next_seq:

@@ -54,10 +54,9 @@ class Listening:
         if self._over:
             self._utterance.add(chunk)
             return []
-        ready = self._utterance.add(chunk)
-        if ready:
+        if self._utterance.is_new(chunk):  # also behind a gap: the user still talks
             self._last_audio_s = now_s
-        return ready
+        return self._utterance.add(chunk)
 
     def take_end(self, entry: EndEntry, now_s: float) -> None:
         """`audio_end` arrived."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from parley.connections import Address
 from parley.errors import ConnectionGone, ParleyError, internal_error
 from parley.invocation import TurnRequest
+from parley.items import Claim
 from parley.outbox import Outbox
 from parley.posting import Post
 from parley.protocol import Metrics, encode
@@ -55,7 +56,7 @@ async def run_turn(
     for failed in (claim, read):
         if isinstance(failed, Exception):
             error = internal_error(failed, services.log)
-            return await _refuse(request, services, post, owner, error)
+            return await _refuse(request, services, post, owner, error, _attempt(request, claim))
     assert not isinstance(claim, BaseException)
     assert not isinstance(read, BaseException)
     session, history = read
@@ -63,7 +64,7 @@ async def run_turn(
         over = ParleyError(
             "session_not_found", "This session is over. Open a new connection and send init."
         )
-        return await _refuse(request, services, post, owner, over)
+        return await _refuse(request, services, post, owner, over, claim.attempt)
     turn = Turn(
         request,
         claim,
@@ -79,8 +80,18 @@ async def run_turn(
     return await turn.run()
 
 
+def _attempt(request: TurnRequest, claim: Claim | BaseException) -> int:
+    """Which attempt is refused: the one that was claimed, or was to be."""
+    return claim.attempt if isinstance(claim, Claim) else request.attempt or 1
+
+
 async def _refuse(
-    request: TurnRequest, services: Services, post: Post, owner: str, error: ParleyError
+    request: TurnRequest,
+    services: Services,
+    post: Post,
+    owner: str,
+    error: ParleyError,
+    attempt: int,
 ) -> Outcome:
     """End a turn that never began, where it was asked for."""
     with contextlib.suppress(Exception):  # a table that fails is perhaps why it is refused
@@ -89,9 +100,9 @@ async def _refuse(
             request.session_id,
             request.turn_id,
             owner,
-            request.attempt or 1,
+            attempt,
         )
-    outbox = Outbox(request.turn_id, services.deployment.reply_format, request.attempt or 1)
+    outbox = Outbox(request.turn_id, services.deployment.reply_format, attempt)
     metrics = Metrics()
     outbox.error(error)
     outbox.end("failed", "", metrics, error=error)

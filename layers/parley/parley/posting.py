@@ -13,9 +13,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from parley.connections import Address
-from parley.errors import ConnectionGone
+from parley.errors import ConnectionGone, PostRefused
 from parley.outbox import Numbered, Outbox
 from parley.protocol import encode
+
+REFUSED_PAUSE_S = 0.5
+"""Between posts to a connection that has been busy for longer than a post is tried."""
+REFUSED_GIVE_UP_S = 20.0
+"""A connection that takes nothing for so long is of no use: what is left is kept instead."""
 
 Post = Callable[[Address, bytes], Awaitable[None]]
 """Sends one text frame to a connection; raises `ConnectionGone`."""
@@ -45,6 +50,7 @@ class Poster:
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
         self._draining = False
+        self._refused_since_s: float | None = None
         self.address = address
         self.gone = False
         self.posts = 0
@@ -85,6 +91,18 @@ class Poster:
         self.wake()
         await self._idle.wait()
 
+    async def _refused(self, event: Numbered, address: Address, *, may_pass: bool) -> None:
+        """A busy connection is not a lost one: nobody comes back from it. Post again, in order."""
+        now = time.monotonic()
+        self._refused_since_s = self._refused_since_s or now
+        if address != self.address:
+            return
+        if not may_pass or now > self._refused_since_s + REFUSED_GIVE_UP_S:
+            self.gone = True
+            return
+        self._again.appendleft(event)
+        await asyncio.sleep(REFUSED_PAUSE_S)
+
     def _next(self, now_s: float) -> Numbered | None:
         if self._again:
             return self._again.popleft()
@@ -94,10 +112,14 @@ class Poster:
         address, frame = self.address, encode(event)
         try:
             await self._post(address, frame)
+        except PostRefused as refused:
+            await self._refused(event, address, may_pass=refused.may_pass)
+            return
         except ConnectionGone:
             if address == self.address:  # if not, it is sent again from there
                 self.gone = True
             return
+        self._refused_since_s = None
         self.posts += 1
         self.posted_bytes += len(frame)
         self._on_posted(event)

@@ -71,15 +71,19 @@ class Resuming:
             raise _denied()
         bind()
         token = new_resume_token()
-        after = self._store.resume_session(
-            session_id,
-            address.connection_id,
-            address.endpoint,
-            shown_hash=token_hash(shown),
-            new_hash=token_hash(token),
-        )
+        after: Session | None = None
+        try:
+            after = self._store.resume_session(
+                session_id,
+                address.connection_id,
+                address.endpoint,
+                shown_hash=token_hash(shown),
+                new_hash=token_hash(token),
+            )
+        finally:
+            if after is None:
+                self._store.unbind_connection(address.connection_id)
         if after is None:
-            self._store.unbind_connection(address.connection_id)
             raise _denied()
         return before, after, token, history
 

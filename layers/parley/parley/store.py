@@ -179,15 +179,16 @@ class Store:
 
         Returns:
             The session as it was before, with the turn that this one follows; None if there
-            is a newer turn already.
+            is a newer turn already, or the session is over.
         """
         item = self._table.update(
             session_key(session_id),
             "SET active_turn = :turn, active_since = :received, expires_at = :expires",
-            "attribute_exists(pk) AND "
+            "#status = :active AND "
             "(attribute_not_exists(active_since) OR active_since <= :received)",
-            {},
+            {"#status": "status"},
             {
+                ":active": {"S": "active"},
                 ":turn": {"S": turn_id},
                 ":received": number(received_at_ms),
                 ":expires": number(now_s() + self._session_idle_s),

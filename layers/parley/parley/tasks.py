@@ -30,9 +30,16 @@ class Tasks:
 
 
 async def cancelled(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait until they are gone."""
+    """Cancel tasks and wait until they are gone.
+
+    Raises:
+        asyncio.CancelledError: the caller has been cancelled meanwhile.
+    """
     for task in tasks:
         task.cancel()
     for task in tasks:
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await task
+    this = asyncio.current_task()
+    if this is not None and this.cancelling():
+        raise asyncio.CancelledError  # ours, which came while we waited for theirs

@@ -129,6 +129,7 @@ class Turn:
         self._replying: Replying | None = None
         self._user_text = ""
         self._asked = asyncio.Event()
+        self._resumed = False
         self._superseded: asyncio.Future[None] = asyncio.Future()
 
     def _inbox(self) -> Watching:
@@ -208,11 +209,12 @@ class Turn:
                 self._watching.interrupt.set_result(InterruptEntry(None))
             return
         address = Address(session.endpoint, session.connection_id)
-        if address != self._poster.address:
+        if address != self._poster.address and not self._resumed:  # a resume is newer than this
             self._poster.move(address, 0)
 
     def _on_moved(self, resume: ResumeEntry) -> None:
         """The session goes on over another connection."""
+        self._resumed = True
         received = resume.seq if resume.attempt == self._claim.attempt else 0
         self._poster.move(Address(resume.endpoint, resume.connection_id), received)
 

@@ -37,6 +37,8 @@ from parley.protocol import TurnEndReason, Word
 from parley.table import Item, Table
 
 TURN_TTL_S = 24 * 3600
+"""A turn's item stays for at least so long, and as long as its session can be resumed: a client
+that returns may send the turn again. What is in its inbox goes after this time."""
 LEASE_S = 30.0
 """How long a claim holds without being renewed. A function that dies is noticed sooner, by
 the destination of its failed invocation; the lease is for when that fails too."""
@@ -63,6 +65,7 @@ class Turns:
     def __init__(self, table: Table, session_idle_s: int = 86_400) -> None:
         self._table = table
         self._session_idle_s = session_idle_s
+        self._turn_ttl_s = max(TURN_TTL_S, session_idle_s)
 
     # --- who runs a turn ----------------------------------------------------------
 
@@ -91,7 +94,7 @@ class Turns:
                 "attempt": number(attempt or 1),
                 "lease_until": number(now + round(LEASE_S * 1000)),
                 "started_at": number(now),
-                "expires_at": number(now_s() + TURN_TTL_S),
+                "expires_at": number(now_s() + self._turn_ttl_s),
             },
             "attribute_not_exists(pk)",
         )
@@ -113,7 +116,7 @@ class Turns:
             ":owner": {"S": owner},
             ":now": number(now_ms()),
             ":lease": number(now_ms() + round(LEASE_S * 1000)),
-            ":expires": number(now_s() + TURN_TTL_S),
+            ":expires": number(now_s() + self._turn_ttl_s),
         }
         if attempt is None:
             newer = "(attribute_not_exists(failed_at) OR failed_at < :received)"
@@ -136,16 +139,17 @@ class Turns:
         return Claim(int(item["attempt"]["N"]), int(item["started_at"]["N"]))
 
     def renew_lease(self, session_id: str, turn_id: str, owner: str) -> bool:
-        """Stay the one that runs the turn; False if somebody else does now, or it was ended."""
+        """Stay the one that runs the turn, or delivers its end; False if somebody else does now,
+        or it has failed."""
         renewed = self._table.update(
             turn_key(session_id, turn_id),
             "SET lease_until = :lease",
-            "#owner = :owner AND #state = :running",
+            "#owner = :owner AND #state <> :failed",
             {"#owner": "owner", "#state": "state"},
             {
                 ":lease": number(now_ms() + round(LEASE_S * 1000)),
                 ":owner": {"S": owner},
-                ":running": {"S": "running"},
+                ":failed": {"S": "failed"},
             },
         )
         return renewed is not None
@@ -200,7 +204,7 @@ class Turns:
             ":failed": {"S": "failed"},
             ":now": number(now_ms()),
             ":attempt": number(attempt),
-            ":expires": number(now_s() + TURN_TTL_S),
+            ":expires": number(now_s() + self._turn_ttl_s),
         }
         names = {"#state": "state"}
         if owner is not None:
