@@ -75,18 +75,25 @@ def bare_echo(folder: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def serverless_offline(folder: Path) -> Iterator[Server]:
+def serverless_offline(
+    folder: Path, *, installed: Path = INSTALLED, path: str | None = None
+) -> Iterator[Server]:
     """The echo on serverless-offline, which is installed first if it is not there yet.
+
+    Args:
+        installed: where it is, or shall be.
+        path: where npm and node are looked for; this environment's and `PATH` if None.
 
     Raises:
         Unavailable: it cannot be installed or does not start.
     """
-    path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
-    _install(path)
+    if path is None:
+        path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
+    _install(installed, path)
     for name in ("echo.py", "serverless.yml"):
-        shutil.copy(ECHO / name, INSTALLED / name)
+        shutil.copy(ECHO / name, installed / name)
     http, sockets, functions = _free_ports(3)
-    command = [str(INSTALLED / "node_modules/.bin/serverless"), "offline", "start"]
+    command = [str(installed / "node_modules/.bin/serverless"), "offline", "start"]
     command += ["--host", "127.0.0.1", "--httpPort", str(http)]
     command += ["--websocketPort", str(sockets), "--lambdaPort", str(functions)]
     environment = {
@@ -100,7 +107,7 @@ def serverless_offline(folder: Path) -> Iterator[Server]:
     with log.open("w") as out:
         child = subprocess.Popen(
             command,
-            cwd=INSTALLED,
+            cwd=installed,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -114,20 +121,20 @@ def serverless_offline(folder: Path) -> Iterator[Server]:
             _end(child)
 
 
-def _install(path: str) -> None:
-    if (INSTALLED / "node_modules/.bin/serverless").exists():
+def _install(folder: Path, path: str) -> None:
+    if (folder / "node_modules/.bin/serverless").exists():
         return
     npm = shutil.which("npm", path=path)
     if npm is None:
         raise Unavailable("npm is not installed")
-    INSTALLED.mkdir(parents=True, exist_ok=True)
-    (INSTALLED / "package.json").write_text('{"private": true}\n')
-    print(f"installing {' '.join(PACKAGES)} in {INSTALLED} ...", flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "package.json").write_text('{"private": true}\n')
+    print(f"installing {' '.join(PACKAGES)} in {folder} ...", flush=True)
     command = [npm, "install", "--no-audit", "--no-fund", "--loglevel=error", *PACKAGES]
     try:
         done = subprocess.run(
             command,
-            cwd=INSTALLED,
+            cwd=folder,
             env={**os.environ, "PATH": path},
             capture_output=True,
             text=True,

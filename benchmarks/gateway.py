@@ -16,7 +16,6 @@ import contextlib
 import json
 import os
 import platform
-import resource
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -35,6 +34,7 @@ from benchmarks.echo_servers import (
     serverless_offline,
 )
 from benchmarks.first_audio import Series
+from local.file_limit import allow_the_stack
 
 ROUNDS = 5
 """Of each measurement of single messages, the servers in turns: what else the machine does
@@ -48,7 +48,6 @@ MESSAGES_PER_S = 300
 STREAM_CONNECTIONS = 50
 ANSWER_S = 10.0
 """How long a message may take before it counts as lost."""
-SPARE_FILES = 200
 FAILURES = (OSError, WebSocketException, TimeoutError, ValueError)
 
 
@@ -115,7 +114,8 @@ class Echoes:
             del self._waiting[number]
         took_ms = (time.perf_counter() - began) * 1000
         if said != body:
-            raise ValueError(f"{said!r} instead of the message")
+            # Of an error frame the sentence alone: with its ids no two would be the same.
+            raise ValueError(f"{_fields(said).get('message', said)!r} came back")
         return took_ms
 
     async def close(self) -> None:
@@ -135,12 +135,20 @@ class Echoes:
                 waiting.set_exception(problem)
 
     def _answered(self, said: str) -> None:
-        found = json.loads(said)
-        number = found.get("number") if isinstance(found, dict) else None
-        # An error frame says nothing of the message that it is about: the eldest gets it.
-        waiting = self._waiting.get(number if number is not None else min(self._waiting, default=0))
+        number = _fields(said).get("number")
+        if number is None:  # an error frame does not say what it is about: the eldest gets it
+            number = min(self._waiting, default=None)
+        waiting = self._waiting.get(number) if number is not None else None
         if waiting is not None and not waiting.done():
             waiting.set_result(said)
+
+
+def _fields(said: str) -> dict[str, Any]:
+    try:
+        found = json.loads(said)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 async def opened(server: Server) -> Echoes:
@@ -289,16 +297,6 @@ def _row(name: str, outcome: Outcome) -> None:
         print(f"    {times} x {problem}")
 
 
-def _allow_files(connections: int) -> None:
-    """Raise this process's own limit of open files, as far as that is allowed."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections + SPARE_FILES
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
 def main() -> None:
     """Measure and print; with `--json`, write the figures to a file too."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -321,7 +319,7 @@ def main() -> None:
             servers.append(stack.enter_context(serverless_offline(folder)))
         except Unavailable as reason:
             print(f"without serverless-offline: {reason}")
-        _allow_files(options.connections)
+        allow_the_stack()  # this process too; not before the stack, which must do it itself
         measuring = measure(servers, options.echoes, options.connections, options.seconds)
         results = asyncio.run(measuring)
     show(results)

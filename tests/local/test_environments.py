@@ -294,3 +294,13 @@ async def test_an_invocation_is_observed_from_its_start_to_its_end(tmp_path: Pat
         assert ended["result"] == '{"a": 1}'
         assert ended["error"] is False
         assert [line.split()[0] for line in ended["log"]] == ["START", "hello", "END", "REPORT"]
+
+
+async def test_an_environment_may_open_as_many_files_as_on_lambda(tmp_path: Path) -> None:
+    source = """
+        import resource
+        def handler(event, context):
+            return resource.getrlimit(resource.RLIMIT_NOFILE)
+    """
+    async with running(tmp_path, source) as harness:
+        assert await harness.invoke() == [1024, 1024]
