@@ -19,6 +19,7 @@ from typing import Any
 from local import run
 from local.faults.latency import latency_of_option
 from local.faults.plan import BadPlan, Plan, plan_of_option
+from local.file_limit import allow_the_stack
 from local.gateway.options import Assumptions, Limits, OptionError
 from local.gateway.static import Mount
 from local.listeners import PortInUse
@@ -41,6 +42,7 @@ def main() -> int:
     _forget_the_developers_account()
     if arguments.command == "run":
         return run.main(arguments)
+    allow_the_stack()
     try:
         return asyncio.run(_start(arguments))
     except (

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import sys
 
+from local.file_limit import limit_the_function
 from local.lifeline import end_with_parent
 
 
 def main() -> None:
     """Run `awslambdaric` until killed."""
     end_with_parent(int(sys.argv[1]))
+    limit_the_function()
     from awslambdaric.__main__ import main as run
 
     run(["awslambdaric", sys.argv[2]])

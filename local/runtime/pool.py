@@ -59,7 +59,6 @@ class Pool:
         environment = await self._acquire()
         if isinstance(environment, Result):
             return environment
-        self._busy.add(environment)
         try:
             return await environment.invoke(call)
         finally:
@@ -107,10 +106,11 @@ class Pool:
         self._outdated |= self._busy | set(self._starting.values())
 
     async def _acquire(self) -> Environment | Result:
-        """An environment, or the error of one that could not initialise."""
+        """An environment, busy from now on, or the error of one that could not initialise."""
         while self._idle:
             environment = self._idle.pop()  # the one used last, as Lambda does it
             if environment.alive:
+                self._busy.add(environment)
                 return environment
             self._end(environment)  # it died between invocations
         waiting: asyncio.Future[Environment | Result] = asyncio.get_running_loop().create_future()
@@ -120,7 +120,10 @@ class Pool:
             return await waiting
         except asyncio.CancelledError:
             if waiting.done() and not waiting.cancelled():
-                self._give(waiting.result())
+                found = waiting.result()
+                if isinstance(found, Environment):
+                    self._busy.discard(found)
+                self._give(found)
             raise
 
     def _start_more(self) -> None:
@@ -163,6 +166,9 @@ class Pool:
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done():
+                if isinstance(found, Environment):
+                    # Now, and not when who waits goes on: until then it would count as none.
+                    self._busy.add(found)
                 waiting.set_result(found)
                 return
         if isinstance(found, Environment):

@@ -294,3 +294,32 @@ async def test_an_invocation_is_observed_from_its_start_to_its_end(tmp_path: Pat
         assert ended["result"] == '{"a": 1}'
         assert ended["error"] is False
         assert [line.split()[0] for line in ended["log"]] == ["START", "hello", "END", "REPORT"]
+
+
+async def test_an_environment_may_open_as_many_files_as_on_lambda(tmp_path: Path) -> None:
+    source = """
+        import resource
+        def handler(event, context):
+            return resource.getrlimit(resource.RLIMIT_NOFILE)
+    """
+    async with running(tmp_path, source) as harness:
+        assert await harness.invoke() == [1024, 1024]
+
+
+async def test_there_are_no_more_environments_than_there_may_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("local.runtime.pool.MAX_ENVIRONMENTS", 2)
+    source = """
+        import os, time
+        def handler(event, context):
+            time.sleep(0.03)
+            return os.getpid()
+    """
+    async with running(tmp_path, source) as harness:
+
+        async def one_after_the_other() -> set[int]:
+            return {await harness.invoke() for _ in range(10)}
+
+        found = await asyncio.gather(*(one_after_the_other() for _ in range(5)))
+    assert len(set[int]().union(*found)) == 2
