@@ -7,9 +7,12 @@
  * and the sound card are here, and have no clock, so an hour takes seconds. Every third turn is
  * spoken, every seventh is interrupted, every tenth loses its connection in the middle. Prints
  * a line of JSON for each measurement: `{turns, minutes, bytes}`, with the minutes that were
- * spoken by both sides, and the bytes that live after garbage collection. `keep` holds on to
+ * spoken by both sides, and the bytes that live after garbage collection; without compiled code,
+ * of which V8 makes more for as long as it learns. `keep` holds on to
  * every turn, as a client that leaks would.
  */
+import { getHeapSpaceStatistics } from "node:v8";
+
 import { toBase64 } from "../base64.js";
 import { Conversation } from "../conversation.js";
 import { Player } from "../player.js";
@@ -179,8 +182,9 @@ async function livingBytes() {
   await settled();
   globalThis.gc?.();
   globalThis.gc?.();
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
+  const spaces = getHeapSpaceStatistics().filter(({ space_name }) => !space_name.includes("code"));
+  const living = spaces.reduce((sum, { space_used_size }) => sum + space_used_size, 0);
+  return living + process.memoryUsage().arrayBuffers;
 }
 
 if (!globalThis.gc) throw new Error("start node with --expose-gc");
