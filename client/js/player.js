@@ -27,6 +27,8 @@ import { Resampler } from "./resampler.js";
 const RATE_HZ = 24_000;
 /** A worklet answers within a block; a context that does not run may not answer at all. */
 const FLUSH_TIMEOUT_MS = 100;
+/** Of a turn that was silenced longer ago than so many others, nothing comes any more. */
+const SILENCED_KEPT = 100;
 
 /**
  * @typedef {object} PlayerEvents
@@ -119,15 +121,18 @@ export class Player extends Emitter {
    * @returns {Promise<number>} how much of the turn was heard, in ms
    */
   async stop(turn) {
-    this.#silenced.add(turn);
+    this.#silence(turn);
     this.#paused = false;
     if (this.#queued?.turn === turn) this.#queued.isOver = true;
     const node = await this.#opening;
     if (!node) return 0;
     const flush = (this.#flushCount += 1);
     const report = await new Promise((resolve) => {
-      this.#flushes.set(flush, resolve);
-      setTimeout(() => resolve(undefined), FLUSH_TIMEOUT_MS);
+      const timer = setTimeout(() => resolve(undefined), FLUSH_TIMEOUT_MS);
+      this.#flushes.set(flush, (report) => {
+        clearTimeout(timer);
+        resolve(report);
+      });
       // A fade would stay in the queue of a context that does not run.
       node.post({ flush, fade: this.#context?.state === "running" });
     });
@@ -161,6 +166,15 @@ export class Player extends Emitter {
    */
   playedMsOf(turn) {
     return turn === this.turn ? this.playedMs : undefined;
+  }
+
+  /** @param {string} turn */
+  #silence(turn) {
+    this.#silenced.add(turn);
+    for (const oldest of this.#silenced) {
+      if (this.#silenced.size <= SILENCED_KEPT) break;
+      this.#silenced.delete(oldest);
+    }
   }
 
   /** @param {boolean} paused */

@@ -12,12 +12,14 @@ import http.server
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
 Message = dict[str, Any]
 DEADLINE_S = 10.0
@@ -40,6 +42,8 @@ class ScriptedServer:
         refuse: every new connection ends before it is ready.
         history: what a session that is resumed has had.
         after_ready: said to each new connection, without being asked.
+        accepted: the only token that is let in; none is asked for if it is None.
+        offered: every token that has come with a handshake.
     """
 
     def __init__(self) -> None:
@@ -47,15 +51,25 @@ class ScriptedServer:
         self.received: list[Message] = []
         self.refuse = False
         self.history: list[Message] = []
+        self.accepted: str | None = None
+        self.offered: list[str] = []
         self.url = ""
+        self._port = 0
         self._changed = threading.Condition()
         self._connection: ServerConnection | None = None
 
     @contextlib.contextmanager
     def running(self) -> Iterator[ScriptedServer]:
-        """Listen on a port of the system's choice."""
-        with serve(self._handle, "127.0.0.1", 0) as server:
-            self.url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}/dev"
+        """Listen on a port of the system's choice; after having been stopped, on the same."""
+        with serve(
+            self._handle,
+            "127.0.0.1",
+            self._port,
+            process_request=self._let_in,
+            select_subprotocol=_parley,
+        ) as server:
+            self._port = server.socket.getsockname()[1]
+            self.url = f"ws://127.0.0.1:{self._port}/dev"
             thread = threading.Thread(target=server.serve_forever)
             thread.start()
             try:
@@ -64,6 +78,14 @@ class ScriptedServer:
                 self.drop()
                 server.shutdown()
                 thread.join()
+
+    def _let_in(self, connection: ServerConnection, request: Request) -> Response | None:
+        if self.accepted is None:
+            return None
+        protocols = request.headers.get("Sec-WebSocket-Protocol", "").split(", ")
+        self.offered.append(protocols[-1])
+        is_valid = protocols == ["parley", self.accepted]
+        return None if is_valid else connection.respond(401, "The token has expired.")
 
     def _handle(self, connection: ServerConnection) -> None:
         if self.refuse:
@@ -129,6 +151,11 @@ class ScriptedServer:
                 if not self._changed.wait(end - time.monotonic()):
                     types = [message["type"] for message in self.received]
                     raise AssertionError(f"no {kind} number {number} came, but {types}")
+
+
+def _parley(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    # As the docs ask of an authorizer: the answer names the protocol, never the token.
+    return Subprotocol("parley") if "parley" in offered else None
 
 
 class Reply:

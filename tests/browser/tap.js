@@ -5,13 +5,19 @@ registerProcessor("tap", class extends AudioWorkletProcessor {
   constructor() {
     super();
     this.parts = [];
+    this.soundUntilS = 0;
     this.port.onmessage = ({ data }) => { this.hand(); this.port.postMessage(data); };
   }
-  hand() { this.port.postMessage(this.parts); this.parts = []; }
+  hand() {
+    this.port.postMessage({ parts: this.parts, soundUntilS: this.soundUntilS });
+    this.parts = [];
+  }
   process([input], [output]) {
     const block = input[0] ?? new Float32Array(128);
     output[0].set(block);
     this.parts.push(block.slice());
+    const last = block.findLastIndex((sample) => sample !== 0);
+    if (last >= 0) this.soundUntilS = currentTime + (last + 1) / sampleRate;
     if (this.parts.length === 8) this.hand();
     return true;
   }
@@ -31,7 +37,9 @@ AudioNode.prototype.connect = function (target, ...rest) {
   if (untapped) return connect.call(this, target, ...rest);
   const tap = new AudioWorkletNode(this.context, "tap", { outputChannelCount: [1] });
   tap.port.addEventListener("message", ({ data }) => {
-    if (Array.isArray(data)) window.heard.push(...data);
+    if (!data.parts) return;
+    window.heard.push(...data.parts);
+    window.soundUntilS = data.soundUntilS;
   });
   tap.port.start();
   taps.push(tap);
@@ -56,6 +64,15 @@ async function handedOver() {
   );
   await Promise.all(answers);
 }
+
+/** What the speakers' clock says now, in seconds. */
+window.soundNowS = () => taps.at(-1).context.currentTime;
+
+/** When the last sound was, by that clock. */
+window.lastSoundS = async () => {
+  await handedOver();
+  return window.soundUntilS;
+};
 
 window.forgetHeard = async () => {
   await handedOver();
