@@ -57,6 +57,21 @@ def test_of_many_that_claim_one_turn_one_gets_it(
     assert turn.claim.started_ms == pytest.approx(now_ms(), abs=5_000)
 
 
+def test_a_write_whose_answer_was_lost_counts(
+    turns: Turns, table: Table, session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("put", "update"):
+        write = getattr(table, name)
+
+        def repeated(*arguments: Any, write: Any = write, **options: Any) -> Any:
+            write(*arguments, **options)
+            return write(*arguments, **options)  # as botocore does after a time-out
+
+        monkeypatch.setattr(table, name, repeated)
+    assert claimed(turns, session, "me", attempt=1) is not None
+    assert turns.finish_turn(session, "t", "me", reason="completed")
+
+
 def test_one_turn_id_in_two_sessions_is_two_turns(turns: Turns) -> None:
     assert claimed(turns, "session-a", "x")
     assert claimed(turns, "session-b", "x")

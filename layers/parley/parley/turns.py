@@ -7,6 +7,7 @@ that failed may be claimed again, as its next attempt.
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ from parley.items import (
     now_s,
     number,
     number_of,
+    text_of,
     turn_from,
     turn_key,
 )
@@ -85,12 +87,13 @@ class Turns:
                 after a failure that the client knew of when it asked.
             received_at_ms: when API Gateway received the request.
         """
-        now = now_ms()
+        now, nonce = now_ms(), uuid.uuid4().hex
         first = self._table.put(
             {
                 **turn_key(session_id, turn_id),
                 "state": {"S": "running"},
                 "owner": {"S": owner},
+                "nonce": {"S": nonce},
                 "attempt": number(attempt or 1),
                 "lease_until": number(now + round(LEASE_S * 1000)),
                 "started_at": number(now),
@@ -98,7 +101,7 @@ class Turns:
             },
             "attribute_not_exists(pk)",
         )
-        if first:
+        if first or self._was_written(session_id, turn_id, "nonce", nonce):
             return Claim(attempt or 1, now)
         return (
             None
@@ -182,7 +185,16 @@ class Turns:
                 ":running": {"S": "running"},
             },
         )
-        return finished is not None
+        # Should the answer to this very write have been lost, its repetition found it done.
+        return finished is not None or (
+            self._was_written(session_id, turn_id, "state", reason)
+            and self._was_written(session_id, turn_id, "owner", owner)
+        )
+
+    def _was_written(self, session_id: str, turn_id: str, name: str, value: str) -> bool:
+        """Whether a turn's item has this value: a write whose answer was lost is repeated by
+        botocore, and the repetition fails its condition although the write has been done."""
+        return text_of(self._table.get(turn_key(session_id, turn_id)) or {}, name) == value
 
     def fail_turn(
         self, session_id: str, turn_id: str, owner: str | None, attempt: int = 1
