@@ -45,12 +45,14 @@ class Speech:
         another attempt has all of it. What the source of the audio raises, this raises,
         after telling the server to stop listening.
         """
+        attempt = self._turn.attempt
         await self._post(self._utterance.opening())
         sending = asyncio.create_task(self._send_chunks(chunks))
         enough = asyncio.create_task(self._turn.utterance_over.wait())
         try:
             await asyncio.wait({sending, enough}, return_when=asyncio.FIRST_COMPLETED)
-            if sending.done() or self._turn.failed:
+            retried = self._turn.attempt > attempt
+            if sending.done() or self._turn.failed or retried:
                 await sending  # of a turn that failed, the rest is kept for another attempt
         except Exception:
             with contextlib.suppress(ParleyClientError):  # the source's error is the one to tell
