@@ -83,10 +83,15 @@ class Verdict:
     problems: list[str] = field(default_factory=list)
 
     @property
-    def good(self) -> bool:
+    def whole(self) -> bool:
         """Whether nothing was lost, doubled, different or endless."""
         bad = self.endless + self.lost + self.doubled + self.audio_differs + self.history_differs
-        return bad == 0 and self.longest_silence_s <= MAX_SILENCE_S
+        return bad == 0
+
+    @property
+    def good(self) -> bool:
+        """Whether, besides, nobody waited in silence for too long."""
+        return self.whole and self.longest_silence_s <= MAX_SILENCE_S
 
 
 class Ledger:
