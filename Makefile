@@ -45,6 +45,7 @@ format: $(READY) ## put the Python code in shape
 
 validate: $(SAM) ## sam validate --lint, and a build of everything that is deployed
 	$(SAM) validate --lint
+	$(SAM_VENV)/bin/cfn-lint docs/page-on-cloudfront.yaml
 	$(MAKE) --no-print-directory build
 
 build: $(SAM) ## sam build

@@ -14,6 +14,15 @@ PREFIX = "/_local"
 _PAGE = Path(__file__).parent / "page"
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 KEEP_ALIVE_S = 15.0
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""What it shows was sent by whoever connects: nothing of it may run."""
 
 
 def routes(journal: Journal) -> list[web.RouteDef]:
@@ -29,7 +38,7 @@ def routes(journal: Journal) -> list[web.RouteDef]:
         return web.Response(
             text=path.read_text(),
             content_type=_TYPES[path.suffix],
-            headers={"Cache-Control": "no-store"},
+            headers=_HEADERS,
         )
 
     async def events(request: web.Request) -> web.StreamResponse:
