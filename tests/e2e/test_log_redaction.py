@@ -77,8 +77,8 @@ async def conversations(stack: Stack, pcm: bytes) -> dict[str, str]:
             stack.llm.put(faults={"llm": fault})
             assert (await client.say("Ultramarine, I said.")).end["reason"] == "failed"
         stack.llm.reset()
-        for fault in ("tts", "stt"):
-            stack.elevenlabs.put(faults={fault: {"status": 401, "times": "always"}})
+        for service in ("tts", "stt"):
+            stack.elevenlabs.put(faults={service: {"status": 401, "times": "always"}})
             await client.speak(pcm, speed=4)
             stack.elevenlabs.reset()
         ready = client.ready

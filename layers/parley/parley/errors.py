@@ -153,8 +153,10 @@ def traced(error: Exception) -> dict[str, Any]:
     places = traceback.extract_tb(error.__traceback__)
     where = [f"{Path(place.filename).name}:{place.lineno} {place.name}" for place in places]
     fields: dict[str, Any] = {"error": type(error).__name__, "where": where[-5:]}
-    answer = getattr(error, "response", None)
-    if isinstance(answer, dict):  # botocore's ClientError
-        fields["aws_code"] = answer.get("Error", {}).get("Code")
-        fields["aws_operation"] = getattr(error, "operation_name", None)
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(getattr(cause, "response", None), dict):
+        cause = cause.__cause__ or cause.__context__
+    if cause is not None:  # botocore's ClientError
+        fields["aws_code"] = vars(cause)["response"].get("Error", {}).get("Code")
+        fields["aws_operation"] = getattr(cause, "operation_name", None)
     return fields
