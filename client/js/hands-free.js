@@ -35,6 +35,8 @@
  *   on?: (name: "state", listener: (state: string) => void) => () => void}} [player]
  */
 
+/** So much quiet is a pause: words are closer to each other. */
+const PAUSE_MS = 200;
 const DEFAULTS = {
   sensitivity: 0.5,
   startMs: 90,
@@ -75,7 +77,7 @@ export class HandsFree {
     ];
     this.#unlisten = () => stops.forEach((stop) => stop?.());
     try {
-      await detection.watch({ sensitivity, startMs, endMs });
+      await detection.watch({ sensitivity, startMs, endMs, pauseMs: PAUSE_MS });
     } catch (problem) {
       this.#unlisten();
       throw problem;
@@ -105,7 +107,8 @@ export class HandsFree {
     }
     player?.pause?.();
     const { interruptMs, startMs } = this.settings;
-    const doubtMs = Math.max(0, interruptMs - startMs);
+    // That it has ended is known only after a pause. The reply is silent meanwhile.
+    const doubtMs = Math.max(0, interruptMs - startMs) + PAUSE_MS;
     this.#doubt = setTimeout(() => {
       this.#doubt = undefined;
       this.#speak(doubtMs);

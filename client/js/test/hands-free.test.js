@@ -152,16 +152,16 @@ test("speech begins a turn, with what came before it was noticed; silence ends i
 test("speech during a reply pauses it, and interrupts it when it goes on", (t) => {
   t.after(() => mock.timers.reset());
   const { seen, hears } = listening({ canInterrupt: true });
-  hears("speaking", 359);
+  hears("speaking", 559);
   assert.deepEqual(seen, ["pause"]);
   mock.timers.tick(1);
-  assert.deepEqual(seen, ["pause", ["start", 750]]);
+  assert.deepEqual(seen, ["pause", ["start", 950]]);
 });
 
 test("a cough during a reply pauses it, and then it goes on", (t) => {
   t.after(() => mock.timers.reset());
   const { seen, hears } = listening({ canInterrupt: true });
-  hears("speaking", 200);
+  hears("speaking", 550);
   hears("pausing", 500);
   hears("silent", 1_000);
   assert.deepEqual(seen, ["pause", "resume"]);
