@@ -13,7 +13,7 @@
  * @property {number} [startMs] so much speech begins a turn: 90
  * @property {number} [endMs] so much silence ends it: 700
  * @property {number} [interruptMs] speech that lasts so long interrupts a reply: 450
- * @property {number} [prerollMs] so much from before the speech was noticed belongs to it: 300
+ * @property {number} [prerollMs] so much from before the speech was noticed belongs to it: 500
  * @property {number} [echoDb] how much louder speech must be while a reply is heard: 6
  */
 
@@ -42,7 +42,7 @@ const DEFAULTS = {
   startMs: 90,
   endMs: 700,
   interruptMs: 450,
-  prerollMs: 300,
+  prerollMs: 500,
   echoDb: 6,
 };
 

@@ -13,7 +13,7 @@ import { Ring } from "./ring.js";
 export const RATE_HZ = 16_000;
 export const CHUNK_SAMPLES = RATE_HZ / 10;
 /** So much of what was heard before an utterance is kept. */
-const KEPT_MS = 2_000;
+const KEPT_MS = 2_500;
 /** A context that does not run may not answer. */
 const FLUSH_TIMEOUT_MS = 200;
 

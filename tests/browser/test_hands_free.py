@@ -76,9 +76,9 @@ def hear_sound(
     """The page, in a browser whose microphone hears 16 kHz PCM in a room, once."""
     with ExitStack() as stack:
 
-        def with_microphone(*pieces: bytes) -> Page:
+        def with_microphone(*pieces: bytes, loudness: float = ROOM) -> Page:
             sound = b"".join(pieces)
-            room = noise(len(sound) / 2 / SPEECH_HZ, SPEECH_HZ, ROOM)
+            room = noise(len(sound) / 2 / SPEECH_HZ, SPEECH_HZ, loudness)
             wav = write_wav(tmp_path / "speech.wav", mixed(sound, room), SPEECH_HZ)
             browser = stack.enter_context(launch(wav, once=True))
             page = opened(browser, f"{site}?url={server.url}")
@@ -172,15 +172,17 @@ def test_without_permission_hands_free_says_why(open_page: Open, server: Scripte
     expect(page.locator("#hands-free")).to_have_attribute("aria-pressed", "false")
 
 
+@pytest.mark.parametrize("loudness", [ROOM, 5 * ROOM])
 def test_sentences_with_pauses_are_one_turn_each_and_the_room_is_none(
-    hear_sound: Hear, server: ScriptedServer, speech: Speech
+    hear_sound: Hear, server: ScriptedServer, speech: Speech, loudness: float
 ) -> None:
     sentences = [
         said(speech("What time")) + silence(0.4) + speech("is it in London?"),
         speech("Tell me a story about the sea, and about an old man who lives there."),
         speech("Stop"),
     ]
-    page = hear_sound(silence(1.5), *(sentence + silence(2.5) for sentence in sentences))
+    heard = (sentence + silence(2.5) for sentence in sentences)
+    page = hear_sound(silence(3), *heard, loudness=loudness)
     page.click("#hands-free")
     for number, sentence in enumerate(sentences, start=1):
         end = server.wait_for("audio_end", number)
@@ -197,7 +199,7 @@ def test_somebody_who_goes_on_speaking_interrupts_a_reply(
     hear_sound: Hear, server: ScriptedServer, speech: Speech
 ) -> None:
     sentence = speech("Wait a moment, I have another question.")
-    page = hear_sound(silence(1.5), sentence, silence(4))
+    page = hear_sound(silence(3), sentence, silence(4))
     type_message(page, "Talk on")
     turn_id = server.wait_for("user_message")["turn_id"]
     Reply(server, turn_id).audio(tone(440, 20, 24_000))
@@ -212,7 +214,7 @@ def test_somebody_who_goes_on_speaking_interrupts_a_reply(
 
 
 def test_a_real_cough_only_pauses_a_reply(hear_sound: Hear, server: ScriptedServer) -> None:
-    page = hear_sound(silence(1.5), cough(0.3, SPEECH_HZ, 0.3), silence(6))
+    page = hear_sound(silence(3), cough(0.3, SPEECH_HZ, 0.3), silence(6))
     follow_states(page)
     type_message(page, "Talk on")
     reply = Reply(server, server.wait_for("user_message")["turn_id"])
@@ -229,7 +231,7 @@ def test_a_real_cough_only_pauses_a_reply(hear_sound: Hear, server: ScriptedServ
 def test_a_sentence_in_a_room_is_understood_and_answered(
     stack: Stack, launch: Launch, opened: Open, speech: Speech, tmp_path: Path
 ) -> None:
-    sound = silence(1.5) + speech("What time is it?") + silence(20)
+    sound = silence(3) + speech("What time is it?") + silence(20)
     room = noise(len(sound) / 2 / SPEECH_HZ, SPEECH_HZ, ROOM)
     wav = write_wav(tmp_path / "question.wav", mixed(sound, room), SPEECH_HZ)
     with launch(wav, once=True) as browser:

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, mock, test } from "node:test";
 
 import { problemOfClose } from "../close-codes.js";
 import { begun, connected, ready, said, speaking, turnEnd } from "./connected.js";
-import { FakeSocket, READY, settled } from "./fakes.js";
+import { FakeMicrophone, FakeSocket, READY, settled } from "./fakes.js";
 
 beforeEach(() => mock.timers.enable({ apis: ["setTimeout", "Date"] }));
 afterEach(() => mock.timers.reset());
@@ -378,6 +378,24 @@ test("a hidden page that waits for nothing neither asks nor comes back", async (
   presence.isVisible = true;
   presence.changed();
   await settled();
+  await ready();
+  assert.equal(conversation.state, "ready");
+});
+
+test("a hidden page that listens hands-free stays connected", async (t) => {
+  const microphone = Object.assign(new FakeMicrophone(), {
+    watch: async () => undefined,
+    unwatch: async () => undefined,
+    expectEcho: async () => undefined,
+    on: () => () => undefined,
+  });
+  const { conversation, socket, presence } = await connected(t, { microphone });
+  await conversation.startHandsFree();
+  presence.isVisible = false;
+  await after(480_000);
+  assert.deepEqual(socket.types(), ["ping"]);
+  socket.ends(1001);
+  await after(500);
   await ready();
   assert.equal(conversation.state, "ready");
 });
