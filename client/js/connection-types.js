@@ -45,8 +45,8 @@
  * @property {number} [connectTimeoutMs] 15,000
  * @property {number} [heartbeatMs] 480,000; API Gateway closes what was silent for 10 minutes
  * @property {number} [pongTimeoutMs] 10,000
- * @property {number} [busyHeartbeatMs] while a turn is spoken or waited for: 3,000
- * @property {number} [busyPongTimeoutMs] 6,000
+ * @property {number} [busyHeartbeatMs] while a turn is spoken or waited for: 2,000
+ * @property {number} [busyPongTimeoutMs] 4,000
  * @property {number} [rotateAfterMs] 6,600,000 (110 minutes); API Gateway closes after 120
  * @property {() => boolean} [quiet] whether a fresh socket would disturb nothing now
  * @property {() => boolean} [needed] whether there must be a connection although nobody looks

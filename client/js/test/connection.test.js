@@ -201,9 +201,9 @@ for (const isSpoken of [false, true]) {
     const { conversation, socket, microphone, changes } = await connected(t);
     await after(60_000);
     await (isSpoken ? speaking(conversation, microphone) : said(conversation));
-    await after(3_000);
+    await after(2_000);
     assert.equal(socket.ofType("ping").length, 1);
-    await after(5_999);
+    await after(3_999);
     assert.equal(conversation.state, "ready");
     await after(1);
     assert.equal(conversation.state, "reconnecting");

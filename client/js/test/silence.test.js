@@ -116,7 +116,11 @@ test("speech into a network that swallows it is noticed within 10 s, and arrives
   conversation.startSpeaking();
   microphone.open();
   const pcm = new Uint8Array(3_200);
-  const talking = setInterval(() => microphone.onChunk(pcm), 100);
+  let said = 0;
+  const talking = setInterval(() => {
+    said += 1;
+    microphone.onChunk(pcm);
+  }, 100);
   t.after(() => clearInterval(talking));
   while (chunks < 5) await new Promise((resolve) => setTimeout(resolve, 20));
   server.mute();
@@ -125,9 +129,11 @@ test("speech into a network that swallows it is noticed within 10 s, and arrives
   await becomes(conversation, "reconnecting");
   assert.ok(performance.now() - lastSignMs < 10_000);
   await becomes(conversation, "ready");
+  clearInterval(talking);
   await conversation.stopSpeaking();
   await arrived;
-  assert.ok(chunks - before > 80, "everything was said again");
+  assert.ok(said - before > 50, "the silence lasted for seconds");
+  assert.ok(chunks >= said, "everything was said again");
 });
 
 test("a server that thinks for long is not taken for a dead one", patient, async (t) => {
