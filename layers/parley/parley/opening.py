@@ -36,7 +36,7 @@ async def run_turn(
         cold: whether the environment is fresh.
     """
     timings = Timings()
-    if not request.spoken:
+    if request.complete:
         timings.mark("received", monotonic_at(request.received_at_ms))
         timings.mark("started", time.monotonic())
     claim, read = await asyncio.gather(
@@ -110,4 +110,5 @@ async def _refuse(
     with contextlib.suppress(ConnectionGone):
         while (event := outbox.next(time.monotonic(), everything=True)) is not None:
             await post(address, encode(event))
-    return Outcome("failed", metrics, error, delivered=False)
+    events = () if request.connected else outbox.after(0)
+    return Outcome("failed", metrics, error, delivered=False, events=events)
