@@ -41,9 +41,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         report(request, outcome, logger, metrics)
         return outcome
 
-    turns = HttpTurns(
-        environment.store, environment.turns, run, environment.deployment.defaults, warn
-    )
+    turns = HttpTurns(environment.store, environment.turns, run, environment.deployment.defaults)
     answer = respond(event, turns.routes(), lambda _: logger.exception("request_failed"))
     if answer["statusCode"] >= 400:
         logger.info("request_refused", status=answer["statusCode"])

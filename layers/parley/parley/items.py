@@ -233,7 +233,8 @@ def turn_from(item: dict[str, Any]) -> TurnItem:
 
 
 def answer_key(ref: SessionRef, turn_id: str, attempt: int, seq: int) -> dict[str, Any]:
-    return {"pk": turn_key(ref, turn_id)["pk"], "sk": {"S": f"ANSWER#{attempt:03d}#{seq:06d}"}}
+    sk = f"ANSWER#{turn_id}#{attempt:03d}#{seq:06d}"
+    return {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": sk}}
 
 
 def frame_key(ref: SessionRef, frame: StoredFrame) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from parley.keeping import Keeping
 from parley.listening import Listening
 from parley.outbox import Numbered, Outbox
 from parley.posting import Post, Poster
-from parley.protocol import Audio, Message, Metrics, ReplyText, Settings, TurnEndReason
+from parley.protocol import Audio, Message, Metrics, ReplyText, Settings, TurnEndReason, encode
 from parley.replying import Replying
 from parley.responders import Prompt, Responder
 from parley.settings import Deployment
@@ -373,14 +373,18 @@ class Turn:
                     at_ms = self._watching.interrupt.result().received_at_ms
                     await self._keeping.heard(heard, at_ms)
         self._outbox.end(reason, said, metrics, heard, error)
-        delivered = await self._delivered()
-        events = () if self._request.connected else self._outbox.after(0)
-        return Outcome(reason, metrics, error, delivered, events)
+        if self._request.connected:
+            return Outcome(reason, metrics, error, delivered=await self._delivered())
+        return Outcome(reason, metrics, error, events=await self._answered())
+
+    async def _answered(self) -> list[Numbered]:
+        """Everything that was said, kept too: an answer may be lost on its way."""
+        await self._poster.drained()
+        events = self._outbox.after(0)
+        await self._keeping.answer(self._claim.attempt, [encode(event) for event in events])
+        return events
 
     async def _delivered(self) -> bool:
-        if not self._request.connected:
-            await self._poster.drained()
-            return True
         delivering = Delivering(
             self._request,
             self._claim,

@@ -374,11 +374,10 @@ class Turns:
 
     def answer(self, ref: SessionRef, turn_id: str, attempt: int) -> list[bytes]:
         """The events that an attempt was answered with, in order; empty if they are not kept."""
-        pk = str(turn_key(ref, turn_id)["pk"]["S"])
         first, last = (answer_key(ref, turn_id, attempt, n)["sk"]["S"] for n in (0, 999_999))
         return [
             bytes(item["frame"]["B"])
-            for page in self._table.pages(pk, first, last)
+            for page in self._table.pages(f"SESSION#{ref}", first, last)
             for item in page
             if number_of(item, "expires_at") > now_s()
         ]
