@@ -235,7 +235,13 @@ def _capitalised(item: Mapping[str, Any], names: Mapping[str, str]) -> dict[str,
     return {names.get(key, key[:1].upper() + key[1:]): value for key, value in item.items()}
 
 
-def _cors(logical_id: str, settings: Mapping[str, Any]) -> Cors:
+def _cors(logical_id: str, settings: object) -> Cors:
+    if not isinstance(settings, Mapping):
+        raise TemplateError(
+            f"{logical_id}: the CORS configuration is {settings!r}, not an object. An intrinsic "
+            "function in AllowOrigins alone is taken for all of it by SAM: write the whole "
+            "CorsConfiguration as one function, such as Fn::If."
+        )
     given = _capitalised(settings, {})
     max_age = given.get("MaxAge")
     cors = Cors(

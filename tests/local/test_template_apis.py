@@ -221,6 +221,29 @@ def test_an_authorizer_that_cannot_be_is_one_sentence(
     assert sentence in str(mistake.value)
 
 
+@pytest.mark.parametrize("whole", [True, False], ids=["all of it", "the origins alone"])
+def test_origins_of_a_function_need_a_function_for_all_of_the_cors_configuration(
+    tmp_path: Path, whole: bool
+) -> None:
+    """SAM loses the rest of a configuration whose origins are a function by themselves."""
+    given = {"AllowOrigins": {"Fn::Split": [",", "https://a,https://b"]}, "AllowMethods": ["GET"]}
+    cors = {"Fn::If": ["Always", given, {"Ref": "AWS::NoValue"}]} if whole else given
+    event = {"Type": "HttpApi", "Properties": {"ApiId": {"Ref": "A"}, "Path": "/", "Method": "GET"}}
+    resources = {
+        "A": {"Type": "AWS::Serverless::HttpApi", "Properties": {"CorsConfiguration": cors}},
+        "F": function(Events={"Get": event}),
+    }
+    conditions = {"Always": {"Fn::Equals": ["a", "a"]}}
+    if not whole:
+        with pytest.raises(TemplateError, match="write the whole CorsConfiguration as one"):
+            read(tmp_path, resources, Conditions=conditions)
+        return
+    (found,) = read(tmp_path, resources, Conditions=conditions).http_apis
+    assert found.cors is not None
+    assert found.cors.origins == ("https://a", "https://b")
+    assert found.cors.methods == ("GET",)
+
+
 def test_a_routes_own_rate_goes_before_the_stages(tmp_path: Path) -> None:
     stage = {
         "StageName": "dev",

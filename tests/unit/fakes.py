@@ -97,6 +97,7 @@ class MemoryStore(Store, Turns):
         self.active_since: dict[SessionRef, int] = {}
         self.frames: dict[tuple[SessionRef, tuple[int, str, int, int]], StoredFrame] = {}
         self.inboxes: dict[tuple[SessionRef, str], dict[str, InboxEntry]] = {}
+        self.answers: dict[tuple[SessionRef, str, int], list[bytes]] = {}
         self.reasons: dict[str, str] = {}
         self.failing: set[str] = set()
         self._lock = threading.RLock()
@@ -167,6 +168,17 @@ class MemoryStore(Store, Turns):
                 connection_id=connection_id,
                 endpoint=endpoint,
             )
+
+    def rotate_token(
+        self, ref: SessionRef, turn_id: str, *, shown_hash: str, new_hash: str
+    ) -> bool:
+        with self._lock:
+            session = self.sessions[ref]
+            known = shown_hash in (session.token_hash, session.previous_hash)
+            if not known or session.active_turn != turn_id:
+                return False
+            self._change(ref, token_hash=new_hash, previous_hash=shown_hash)
+            return True
 
     def change_settings(self, ref: SessionRef, changes: Settings) -> Settings | None:
         if ref not in self.sessions:
@@ -274,7 +286,16 @@ class MemoryStore(Store, Turns):
         turn = self.turns.get((ref, turn_id))
         if turn is None:
             return None
-        return TurnItem(turn.state, turn.claim, turn.words, turn.message_key)
+        return TurnItem(turn.state, turn.claim, turn.words, turn.message_key, turn.lease_until_ms)
+
+    def put_answer(
+        self, ref: SessionRef, turn_id: str, attempt: int, frames: Sequence[bytes]
+    ) -> None:
+        self._check("put_answer")
+        self.answers[ref, turn_id, attempt] = list(frames)
+
+    def answer(self, ref: SessionRef, turn_id: str, attempt: int) -> list[bytes]:
+        return self.answers.get((ref, turn_id, attempt), [])
 
     def put_undelivered(self, ref: SessionRef, frames: Sequence[StoredFrame]) -> None:
         self._check("put_undelivered")

@@ -35,8 +35,10 @@ async def run_turn(
         remaining_s: how much of the invocation's time is left.
         cold: whether the environment is fresh.
     """
+    if not request.connected:
+        post = _nowhere
     timings = Timings()
-    if not request.spoken:
+    if request.complete:
         timings.mark("received", monotonic_at(request.received_at_ms))
         timings.mark("started", time.monotonic())
     claim, read = await asyncio.gather(
@@ -80,6 +82,10 @@ async def run_turn(
     return await turn.run()
 
 
+async def _nowhere(_address: Address, _frame: bytes) -> None:
+    """For a turn that is one answer: its outbox keeps all of it."""
+
+
 def _attempt(request: TurnRequest, claim: Claim | BaseException) -> int:
     """Which attempt is refused: the one that was claimed, or was to be."""
     return claim.attempt if isinstance(claim, Claim) else request.attempt or 1
@@ -110,4 +116,5 @@ async def _refuse(
     with contextlib.suppress(ConnectionGone):
         while (event := outbox.next(time.monotonic(), everything=True)) is not None:
             await post(address, encode(event))
-    return Outcome("failed", metrics, error, delivered=False)
+    events = () if request.connected else outbox.after(0)
+    return Outcome("failed", metrics, error, delivered=False, events=events)

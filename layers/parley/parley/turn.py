@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +33,7 @@ from parley.keeping import Keeping
 from parley.listening import Listening
 from parley.outbox import Numbered, Outbox
 from parley.posting import Post, Poster
-from parley.protocol import Audio, Message, Metrics, ReplyText, Settings, TurnEndReason
+from parley.protocol import Audio, Message, Metrics, ReplyText, Settings, TurnEndReason, encode
 from parley.replying import Replying
 from parley.responders import Prompt, Responder
 from parley.settings import Deployment
@@ -41,12 +41,15 @@ from parley.speech import Synthesizer, Transcriber, TranscriptPiece
 from parley.store import Store
 from parley.tasks import Tasks, cancelled
 from parley.timings import Timings
-from parley.turns import RENEW_S, Turns
+from parley.turns import RENEW_S, Turns, now_ms
 from parley.watching import Watching
 from parley.words import heard_text
 
 ENDING_MARGIN_S = 3.0
 """What a turn keeps of its invocation's time to end in good order."""
+MAX_ANSWER_AUDIO_BYTES = 3_500_000
+"""Of a reply that is one answer: in base64, and with the rest, it stays below the 6 MB that a
+function may return ("Lambda quotas"). 73 s at 24 kHz."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ class Outcome:
     error: ParleyError | None = None
     delivered: bool = True
     """Whether the client has acknowledged all of it."""
+    events: Sequence[Numbered] = ()
+    """Everything that was said, of a turn without a connection to say it to."""
 
 
 class Turn:
@@ -120,7 +125,9 @@ class Turn:
         self._outbox = Outbox(request.turn_id, services.deployment.reply_format, claim.attempt)
         self._post = post
         address = Address(session.endpoint, session.connection_id)
-        self._poster = Poster(self._outbox, self._post_frame, address, self._on_posted)
+        self._poster = Poster(
+            self._outbox, self._post_frame, address, self._on_posted, fixed=not request.connected
+        )
         self._keeping = Keeping(
             services.store, services.turns, request, owner, claim.started_ms, services.log
         )
@@ -130,20 +137,24 @@ class Turn:
         self._user_text = ""
         self._asked = asyncio.Event()
         self._resumed = False
+        self._full = False
         self._superseded: asyncio.Future[None] = asyncio.Future()
 
     def _inbox(self) -> Watching:
         request, services = self._request, self._services
         silence_s = services.deployment.listen_timeout_s
-        return Watching(
+        watching = Watching(
             functools.partial(services.turns.read_inbox, request.session, request.turn_id),
             self._claim.attempt,
-            Listening(silence_s, time.monotonic()) if request.spoken else None,
+            None if request.complete else Listening(silence_s, time.monotonic()),
             self._timings,
             tell=self._tell,
             moved=self._on_moved,
             log=services.log,
         )
+        if request.audio is not None:
+            watching.take_whole(request.audio)
+        return watching
 
     async def run(self) -> Outcome | None:
         """Run the turn to its end; None if somebody else has ended it or runs it."""
@@ -253,7 +264,7 @@ class Turn:
             self._timings,
             timeout_s=self._services.deployment.provider_timeout_s,
             hedge_after_s=self._services.deployment.hedge_after_s,
-            changed=self._poster.wake,
+            changed=self._poster.wake if self._request.connected else self._on_grown,
             asked=self._on_asked,
             circuits=self._services.circuits,
         )
@@ -312,6 +323,14 @@ class Turn:
         self._poster.wake()
         return text
 
+    def _on_grown(self) -> None:
+        """There is more of an answer, which has room for so much sound."""
+        self._poster.wake()
+        interrupt = self._watching.interrupt
+        if self._outbox.audio_bytes >= MAX_ANSWER_AUDIO_BYTES and not interrupt.done():
+            self._full = True
+            interrupt.set_result(InterruptEntry(self._outbox.audio_ms, now_ms()))
+
     def _tell(self, error: ParleyError) -> None:
         self._outbox.error(error)
         self._poster.wake()
@@ -332,7 +351,7 @@ class Turn:
         replying = self._replying
         said = replying.text if replying else ""
         words = replying.words if replying else []
-        if reason == "interrupted":
+        if reason == "interrupted" and not self._full:
             self._outbox.drop_unsent()
         if error is not None:
             self._outbox.error(error)
@@ -354,7 +373,16 @@ class Turn:
                     at_ms = self._watching.interrupt.result().received_at_ms
                     await self._keeping.heard(heard, at_ms)
         self._outbox.end(reason, said, metrics, heard, error)
-        return Outcome(reason, metrics, error, delivered=await self._delivered())
+        if self._request.connected:
+            return Outcome(reason, metrics, error, delivered=await self._delivered())
+        return Outcome(reason, metrics, error, events=await self._answered())
+
+    async def _answered(self) -> list[Numbered]:
+        """Everything that was said, kept too: an answer may be lost on its way."""
+        await self._poster.drained()
+        events = self._outbox.after(0)
+        await self._keeping.answer(self._claim.attempt, [encode(event) for event in events])
+        return events
 
     async def _delivered(self) -> bool:
         delivering = Delivering(
@@ -379,6 +407,8 @@ class Turn:
             return None
         played_ms = self._watching.interrupt.result().played_ms
         untimed = self._outbox.audio_ms and not self._replying.words  # what sounded, nobody knows
+        if self._full:
+            played_ms = self._outbox.audio_ms  # more may have come until it stopped
         if played_ms is None or untimed or self._replying.speech_failed:
             return None
         return heard_text(self._replying.words, played_ms)
