@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from parley.environment import Environment
 from parley.invocation import TurnRequest
+from parley.principal import session_id_of
 from parley.recovery import Recovery
 
 logger = Logger()
@@ -26,9 +27,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Ends the turn, tells the client, and says so in the log."""
     invocation = event["requestContext"]
     request = msgspec.convert(event["requestPayload"], TurnRequest)
-    logger.append_keys(session_id=request.session_id, turn_id=request.turn_id)
+    logger.append_keys(session_id=session_id_of(request.session), turn_id=request.turn_id)
     ended = recovery.end_dead_turn(
-        request.session_id, request.turn_id, invocation["requestId"], request.attempt or 1
+        request.session, request.turn_id, invocation["requestId"], request.attempt or 1
     )
     logger.error(
         "turn_died",

@@ -13,6 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from parley.environment import Environment
 from parley.invocation import TurnRequest
+from parley.principal import session_id_of
 from parley.turn import Outcome
 from parley.turn_runner import TurnRunner
 
@@ -33,7 +34,7 @@ runner = TurnRunner(Environment(), warn)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Runs the turn; says how it ended, for whoever reads the logs."""
     request = msgspec.convert(event, TurnRequest)
-    logger.append_keys(session_id=request.session_id, turn_id=request.turn_id)
+    logger.append_keys(session_id=session_id_of(request.session), turn_id=request.turn_id)
     outcome = runner.run(request, context.aws_request_id, context.get_remaining_time_in_millis)
     if outcome is None:
         logger.info("turn_already_claimed")

@@ -22,6 +22,7 @@ from botocore.session import Session
 from moto import mock_aws
 
 from parley import clients
+from parley.principal import ANONYMOUS
 
 ROOT = Path(__file__).parents[2]
 KEY = "sk-a-key-that-nobody-may-see"
@@ -166,7 +167,7 @@ def test_a_typed_turn_is_started_with_what_it_needs(message: Any) -> None:
     message.send("user-message")
     (request,) = message.turns
     assert request.text == "What time is it?"
-    assert request.session_id == message.posts[0]["session_id"]
+    assert request.session == ANONYMOUS.session(message.posts[0]["session_id"])
     assert request.endpoint == "https://a1b2c3d4e5.execute-api.us-east-1.amazonaws.com/dev"
     assert request.received_at_ms == 1701245043512
 
@@ -175,7 +176,7 @@ def test_audio_goes_to_the_inbox_of_the_bound_session(message: Any) -> None:
     message.send("init")
     for name in ("audio-chunk", "audio-start", "audio-chunk", "audio-end", "interrupt"):
         message.send(name)
-    session = message.posts[0]["session_id"]
+    session = ANONYMOUS.session(message.posts[0]["session_id"])
     found = {item["sk"]["S"]: item for item in items(message.table, f"TURN#{session}#turn-2")}
     assert set(found) == {"IN#audio#000001", "IN#end"}
     assert len(found["IN#audio#000001"]["audio"]["B"]) == 320
@@ -216,7 +217,7 @@ def test_a_turn_runs_once(message: Any, turn: ModuleType) -> None:
     message.send("init")
     message.send("user-message")
     (request,) = message.turns
-    payload = {**event("turn-typed"), "session_id": request.session_id}
+    payload = {**event("turn-typed"), "session": request.session}
     assert turn.handler(payload, Context()) == {"reason": "failed"}, "no provider is there"
     assert turn.handler(payload, Context()) == {"reason": "already_claimed"}
 
@@ -225,7 +226,7 @@ def test_every_turn_leaves_its_figures_as_metrics(
     message: Any, turn: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
     message.send("init")
-    payload = {**event("turn-typed"), "session_id": message.posts[0]["session_id"]}
+    payload = {**event("turn-typed"), "session": ANONYMOUS.session(message.posts[0]["session_id"])}
     turn.handler(payload, Context())
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
     (emf,) = [line for line in lines if "turn_failed" in line]
@@ -237,11 +238,11 @@ def test_every_turn_leaves_its_figures_as_metrics(
 
 def test_a_turn_whose_function_died_is_ended_and_its_client_told(message: Any) -> None:
     message.send("init")
-    session_id = message.posts[0]["session_id"]
+    session = ANONYMOUS.session(message.posts[0]["session_id"])
     failure = load("failure")
     failure.recovery._post = message.post
     record = event("failure")
-    record["requestPayload"]["session_id"] = session_id
+    record["requestPayload"]["session"] = session
     before = len(message.posts)
     assert failure.handler(record, Context()) == {"ended": True}
     error, end = message.posts[before:]

@@ -77,7 +77,7 @@ with mock_aws():
     send(type="audio_start", turn_id="t", format=words)
     send(type="audio_chunk", turn_id="u", seq=1, audio=audio)
     send(type="audio_chunk", turn_id="u", seq=1, audio=audio + "!")
-    typed = {**sample("turn-typed"), "session_id": session, "text": words}
+    typed = {**sample("turn-typed"), "session": f"default/anonymous/{session}", "text": words}
     turn.handler(typed, Context())
     table.delete_table(TableName="table")
     send(type="user_message", turn_id="t2", text=words)

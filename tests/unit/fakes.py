@@ -27,7 +27,8 @@ from parley.inbox import (
     InterruptEntry,
     ResumeEntry,
 )
-from parley.items import Binding, Claim, Session, StoredFrame, TurnItem, message_key
+from parley.items import Claim, Connection, Session, StoredFrame, TurnItem, message_key
+from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol import (
     AnyServerEvent,
     AudioFormat,
@@ -47,6 +48,9 @@ from parley.turns import Turns, now_ms
 from parley.words import Alignment
 
 DEADLINE_S = 5.0
+own = ANONYMOUS.session
+REF = own("s")
+"""The session that `MemoryStore.open_session` opens."""
 CHAR_MS = 10
 RATE_HZ = 24_000
 SAMPLES_PER_CHAR = RATE_HZ * CHAR_MS // 1000
@@ -84,15 +88,15 @@ class MemoryStore(Store, Turns):
     """`Store` and `Turns` in dictionaries. `failing` names the methods that raise now."""
 
     def __init__(self) -> None:
-        self.connections: dict[str, str | None] = {}
-        self.inits: dict[str, str] = {}
-        self.sessions: dict[str, Session] = {}
-        self.history: dict[str, dict[str, Message]] = {}
+        self.connections: dict[str, Connection] = {}
+        self.sessions: dict[SessionRef, Session] = {}
+        self.history: dict[SessionRef, dict[str, Message]] = {}
+        self.heard_at: dict[str, int] = {}
         self.metrics: list[Any] = []
-        self.turns: dict[tuple[str, str], MemoryTurn] = {}
-        self.active_since: dict[str, int] = {}
-        self.frames: dict[tuple[str, tuple[int, str, int, int]], StoredFrame] = {}
-        self.inboxes: dict[tuple[str, str], dict[str, InboxEntry]] = {}
+        self.turns: dict[tuple[SessionRef, str], MemoryTurn] = {}
+        self.active_since: dict[SessionRef, int] = {}
+        self.frames: dict[tuple[SessionRef, tuple[int, str, int, int]], StoredFrame] = {}
+        self.inboxes: dict[tuple[SessionRef, str], dict[str, InboxEntry]] = {}
         self.reasons: dict[str, str] = {}
         self.failing: set[str] = set()
         self._lock = threading.RLock()
@@ -111,41 +115,41 @@ class MemoryStore(Store, Turns):
             "endpoint": "https://x",
             **changes,
         }
-        session = self.sessions[session_id] = Session(session_id, **fields)
+        ref = ANONYMOUS.session(session_id)
+        session = self.sessions[ref] = Session(ref, **fields)
         return session
 
-    def messages(self, session_id: str = "s") -> list[Message]:
+    def messages(self, ref: SessionRef = REF) -> list[Message]:
         """The history, oldest first."""
-        return [message for _, message in sorted(self.history.get(session_id, {}).items())]
+        return [message for _, message in sorted(self.history.get(ref, {}).items())]
 
-    def add_connection(self, connection_id: str) -> None:
-        self.connections[connection_id] = None
+    def add_connection(self, connection_id: str, principal: Principal = ANONYMOUS) -> None:
+        self.connections[connection_id] = Connection(principal)
 
     def remove_connection(self, connection_id: str) -> None:
         self.connections.pop(connection_id, None)
 
-    def bind_connection(self, connection_id: str, session_id: str, message_id: str) -> bool:
+    def bind_connection(self, connection_id: str, ref: SessionRef, message_id: str) -> bool:
         self._check("bind_connection")
-        if self.connections.get(connection_id) is not None:
+        connection = self.connections.get(connection_id)
+        if connection is None or connection.ref is not None:
             return False
-        self.connections[connection_id] = session_id
-        self.inits[connection_id] = message_id
+        self.connections[connection_id] = Connection(connection.principal, ref, message_id)
         return True
 
     def unbind_connection(self, connection_id: str) -> None:
-        self.connections[connection_id] = None
+        self.connections[connection_id] = Connection(self.connections[connection_id].principal)
 
-    def binding_of(self, connection_id: str) -> Binding | None:
-        self._check("binding_of")
-        session_id = self.connections.get(connection_id)
-        return Binding(session_id, self.inits[connection_id]) if session_id else None
+    def connection(self, connection_id: str) -> Connection | None:
+        self._check("connection")
+        return self.connections.get(connection_id)
 
     def put_session(self, session: Session) -> None:
-        self.sessions[session.session_id] = session
+        self.sessions[session.ref] = session
 
     def resume_session(
         self,
-        session_id: str,
+        ref: SessionRef,
         connection_id: str,
         endpoint: str,
         *,
@@ -153,39 +157,41 @@ class MemoryStore(Store, Turns):
         new_hash: str,
     ) -> Session | None:
         with self._lock:
-            now = self.sessions[session_id]
+            now = self.sessions[ref]
             if shown_hash not in (now.token_hash, now.previous_hash) or now.status != "active":
                 return None
             return self._change(
-                session_id,
+                ref,
                 token_hash=new_hash,
                 previous_hash=shown_hash,
                 connection_id=connection_id,
                 endpoint=endpoint,
             )
 
-    def put_settings(self, session_id: str, settings: Settings) -> None:
-        self._change(session_id, settings=settings)
+    def change_settings(self, ref: SessionRef, changes: Settings) -> Settings | None:
+        if ref not in self.sessions:
+            return None
+        return self._change(ref, settings=self.sessions[ref].settings.merged_with(changes)).settings
 
-    def end_session(self, session_id: str) -> str | None:
-        self._change(session_id, status="ended")
-        return self.sessions[session_id].active_turn
+    def end_session(self, ref: SessionRef) -> str | None:
+        self._change(ref, status="ended")
+        return self.sessions[ref].active_turn
 
-    def session(self, session_id: str) -> Session | None:
-        return self.sessions.get(session_id)
+    def session(self, ref: SessionRef) -> Session | None:
+        return self.sessions.get(ref)
 
     def conversation(
-        self, session_id: str, messages: int, since: str = "MESSAGE#"
+        self, ref: SessionRef, messages: int, since: str = "MESSAGE#"
     ) -> tuple[Session | None, list[Message]]:
         self._check("conversation")
         with self._lock:
-            kept = sorted(self.history.get(session_id, {}).items())
+            kept = sorted(self.history.get(ref, {}).items())
             found = [message for key, message in kept if key >= since]
-            return self.sessions.get(session_id), found[-messages:] if messages else []
+            return self.sessions.get(ref), found[-messages:] if messages else []
 
     def claim_turn(
         self,
-        session_id: str,
+        ref: SessionRef,
         turn_id: str,
         owner: str,
         *,
@@ -194,7 +200,7 @@ class MemoryStore(Store, Turns):
     ) -> Claim | None:
         self._check("claim_turn")
         with self._lock:
-            old = self.turns.get((session_id, turn_id))
+            old = self.turns.get((ref, turn_id))
             claim = Claim(attempt or 1, now_ms())
             if old is not None:
                 dead = old.state == "running" and old.lease_until_ms < now_ms()
@@ -207,29 +213,29 @@ class MemoryStore(Store, Turns):
                     return None
                 claim = Claim(attempt or old.claim.attempt + 1, old.claim.started_ms)
             turn = MemoryTurn(owner, claim, lease_until_ms=now_ms() + 30_000)
-            self.turns[session_id, turn_id] = turn
+            self.turns[ref, turn_id] = turn
             return claim
 
-    def renew_lease(self, session_id: str, turn_id: str, owner: str) -> bool:
+    def renew_lease(self, ref: SessionRef, turn_id: str, owner: str) -> bool:
         self._check("renew_lease")
-        turn = self.turns[session_id, turn_id]
+        turn = self.turns[ref, turn_id]
         return (turn.owner, turn.state) == (owner, "running")
 
     def set_active_turn(
-        self, session_id: str, turn_id: str, received_at_ms: int = 0
+        self, ref: SessionRef, turn_id: str, received_at_ms: int = 0
     ) -> Session | None:
         self._check("set_active_turn")
         with self._lock:
-            if self.active_since.get(session_id, 0) > received_at_ms:
+            if self.active_since.get(ref, 0) > received_at_ms:
                 return None
-            self.active_since[session_id] = received_at_ms
-            old = self.sessions[session_id]
-            self._change(session_id, active_turn=turn_id)
+            self.active_since[ref] = received_at_ms
+            old = self.sessions[ref]
+            self._change(ref, active_turn=turn_id)
             return old
 
     def finish_turn(
         self,
-        session_id: str,
+        ref: SessionRef,
         turn_id: str,
         owner: str,
         *,
@@ -239,7 +245,7 @@ class MemoryStore(Store, Turns):
     ) -> bool:
         self._check("finish_turn")
         with self._lock:
-            turn = self.turns[session_id, turn_id]
+            turn = self.turns[ref, turn_id]
             if (turn.owner, turn.state) != (owner, "running"):
                 return False
             turn.state, turn.words, turn.message_key = reason, list(words), message_key
@@ -248,13 +254,13 @@ class MemoryStore(Store, Turns):
             return True
 
     def fail_turn(
-        self, session_id: str, turn_id: str, owner: str | None, attempt: int = 1
+        self, ref: SessionRef, turn_id: str, owner: str | None, attempt: int = 1
     ) -> Claim | None:
         self._check("fail_turn")
         with self._lock:
-            turn = self.turns.get((session_id, turn_id))
+            turn = self.turns.get((ref, turn_id))
             if turn is None:
-                turn = self.turns[session_id, turn_id] = MemoryTurn("", Claim(attempt, now_ms()))
+                turn = self.turns[ref, turn_id] = MemoryTurn("", Claim(attempt, now_ms()))
             elif turn.state == "failed" and turn.claim.attempt < attempt:
                 turn.claim = Claim(attempt, turn.claim.started_ms)
             elif turn.state == "failed" or not (
@@ -264,79 +270,84 @@ class MemoryStore(Store, Turns):
             turn.state, turn.failed_at_ms = "failed", now_ms()
             return turn.claim
 
-    def turn(self, session_id: str, turn_id: str) -> TurnItem | None:
-        turn = self.turns.get((session_id, turn_id))
+    def turn(self, ref: SessionRef, turn_id: str) -> TurnItem | None:
+        turn = self.turns.get((ref, turn_id))
         if turn is None:
             return None
         return TurnItem(turn.state, turn.claim, turn.words, turn.message_key)
 
-    def put_undelivered(self, session_id: str, frames: Sequence[StoredFrame]) -> None:
+    def put_undelivered(self, ref: SessionRef, frames: Sequence[StoredFrame]) -> None:
         self._check("put_undelivered")
         for frame in frames:
-            self.frames[session_id, _order(frame)] = frame
+            self.frames[ref, _order(frame)] = frame
 
-    def undelivered(self, session_id: str) -> Iterator[StoredFrame]:
-        found = sorted(key for key in self.frames if key[0] == session_id)
+    def undelivered(self, ref: SessionRef) -> Iterator[StoredFrame]:
+        found = sorted(key for key in self.frames if key[0] == ref)
         yield from [self.frames[key] for key in found]
 
-    def delete_undelivered(self, session_id: str, frames: Sequence[StoredFrame]) -> None:
+    def delete_undelivered(self, ref: SessionRef, frames: Sequence[StoredFrame]) -> None:
         for frame in frames:
-            del self.frames[session_id, _order(frame)]
+            del self.frames[ref, _order(frame)]
 
-    def put_message(self, session_id: str, started_ms: int, message: Message, metrics: Any) -> str:
+    def put_message(self, ref: SessionRef, started_ms: int, message: Message, metrics: Any) -> str:
         self._check("put_message")
         with self._lock:
             key = message_key(started_ms, message)
             kept = msgspec.structs.replace(message, started_ms=started_ms)
-            self.history.setdefault(session_id, {})[key] = kept
+            self.history.setdefault(ref, {})[key] = kept
             self.metrics.append(metrics)
             return key
 
-    def forget_reply(self, session_id: str, started_ms: int, turn_id: str) -> None:
+    def forget_reply(self, ref: SessionRef, started_ms: int, turn_id: str) -> None:
         key = message_key(started_ms, Message("assistant", "", turn_id))
-        self.history.get(session_id, {}).pop(key, None)
+        self.history.get(ref, {}).pop(key, None)
 
-    def set_heard(self, session_id: str, message_key: str, heard: str) -> None:
-        messages = self.history[session_id]
+    def set_heard(
+        self, ref: SessionRef, message_key: str, heard: str, received_at_ms: int = 0
+    ) -> None:
+        messages = self.history[ref]
+        if received_at_ms < self.heard_at.get(message_key, 0):
+            return
+        self.heard_at[message_key] = received_at_ms
         messages[message_key] = msgspec.structs.replace(messages[message_key], heard=heard)
 
-    def put_chunk(self, session_id: str, turn_id: str, chunk: ChunkEntry) -> None:
+    def put_chunk(self, ref: SessionRef, turn_id: str, chunk: ChunkEntry) -> None:
         self._check("put_chunk")
-        self._inbox(session_id, turn_id)[f"audio#{chunk.seq:06d}"] = chunk
+        self._inbox(ref, turn_id)[f"audio#{chunk.seq:06d}"] = chunk
 
-    def put_end(self, session_id: str, turn_id: str, end: EndEntry) -> None:
-        self._inbox(session_id, turn_id)["end"] = end
+    def put_end(self, ref: SessionRef, turn_id: str, end: EndEntry) -> None:
+        self._inbox(ref, turn_id)["end"] = end
 
-    def put_interrupt(self, session_id: str, turn_id: str, interrupt: InterruptEntry) -> None:
-        self._inbox(session_id, turn_id).setdefault("interrupt", interrupt)
+    def put_interrupt(self, ref: SessionRef, turn_id: str, interrupt: InterruptEntry) -> None:
+        self._inbox(ref, turn_id).setdefault("interrupt", interrupt)
 
-    def put_ack(self, session_id: str, turn_id: str, ack: AckEntry) -> None:
-        self._inbox(session_id, turn_id)["received"] = ack
+    def put_ack(self, ref: SessionRef, turn_id: str, ack: AckEntry) -> None:
+        self._inbox(ref, turn_id)["received"] = ack
 
-    def put_resume(self, session_id: str, turn_id: str, resume: ResumeEntry) -> None:
-        self._inbox(session_id, turn_id)["resume"] = resume
+    def put_resume(self, ref: SessionRef, turn_id: str, resume: ResumeEntry) -> None:
+        self._inbox(ref, turn_id)["resume"] = resume
 
-    def clear_controls(self, session_id: str, turn_id: str, before_ms: int) -> None:
+    def clear_controls(self, ref: SessionRef, turn_id: str, before_ms: int) -> None:
         with self._lock:
             for name in ("interrupt", "received", "resume", "end"):
-                self._inbox(session_id, turn_id).pop(name, None)
+                self._inbox(ref, turn_id).pop(name, None)
 
-    def read_inbox(self, session_id: str, turn_id: str, next_seq: int) -> list[InboxEntry]:
+    def read_inbox(self, ref: SessionRef, turn_id: str, next_seq: int) -> list[InboxEntry]:
         self._check("read_inbox")
         with self._lock:
-            entries = sorted(self._inbox(session_id, turn_id).items())
+            entries = sorted(self._inbox(ref, turn_id).items())
         first = f"audio#{next_seq:06d}"
         return [entry for key, entry in entries if key >= first]
 
-    def _inbox(self, session_id: str, turn_id: str) -> dict[str, InboxEntry]:
+    def _inbox(self, ref: SessionRef, turn_id: str) -> dict[str, InboxEntry]:
         with self._lock:
-            return self.inboxes.setdefault((session_id, turn_id), {})
+            return self.inboxes.setdefault((ref, turn_id), {})
 
-    def _change(self, session_id: str, **changes: Any) -> Session:
+    def _change(self, ref: SessionRef, **changes: Any) -> Session:
         with self._lock:
-            old = self.sessions[session_id]
+            old = self.sessions[ref]
             fields = {name: getattr(old, name) for name in old.__slots__}
-            new = self.sessions[session_id] = Session(**{**fields, **changes})
+            new = self.sessions[ref] = Session(**{**fields, **changes})
             return new
 
 

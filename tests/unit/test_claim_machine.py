@@ -15,6 +15,7 @@ from moto import mock_aws
 from parley import turns as turns_module
 from parley.table import Table
 from parley.turns import LEASE_S, Turns
+from tests.unit.fakes import own
 
 _names = itertools.count()
 
@@ -56,7 +57,7 @@ class Claims(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.session = f"session-{next(_names)}"
+        self.session = own(f"session-{next(_names)}")
 
     @rule(seconds=st.sampled_from([0.001, 1.0, LEASE_S / 2, LEASE_S + 1]))
     def time_passes(self, seconds: float) -> None:

@@ -16,6 +16,7 @@ from parley.connections import THROTTLE_DELAYS_S, Connections, endpoint_url
 from parley.environment import TurnStarter
 from parley.errors import ConnectionGone
 from parley.invocation import TurnRequest
+from tests.unit.fakes import REF
 from tests.unit.speech_server import closed_port
 
 
@@ -140,12 +141,12 @@ def test_every_endpoint_keeps_its_own_client(aws: Aws) -> None:
 
 def test_a_turn_is_started_asynchronously(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", aws.url)
-    TurnStarter("turn:live")(TurnRequest("s", "t", "c", "https://x/dev", 5, text="Hé"))
+    TurnStarter("turn:live")(TurnRequest(REF, "t", "c", "https://x/dev", 5, text="Hé"))
     ((_, path, headers, body),) = aws.requests
     assert path == "/2015-03-31/functions/turn%3Alive/invocations"
     assert headers["x-amz-invocation-type"] == "Event"
     assert json.loads(body) == {
-        "session_id": "s",
+        "session": REF,
         "turn_id": "t",
         "connection_id": "c",
         "endpoint": "https://x/dev",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import replace
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from parley.items import Binding, Session
+from parley.items import Connection, Session
+from parley.principal import ANONYMOUS, Principal
 from parley.protocol import Message, Metrics, Settings
-from parley.store import Store
+from parley.store import SettingsContended, Store
 from parley.table import Table
+from tests.unit.fakes import own
 
 IDLE_S = 600
 
@@ -26,7 +29,7 @@ def store(table: Table) -> Store:
 def session(store: Store, request: pytest.FixtureRequest) -> Session:
     """A session that is there, named after the test."""
     found = Session(
-        request.node.name,
+        own(request.node.name),
         "hash-1",
         "c1",
         Settings(voice="v", speed=0.9),
@@ -53,46 +56,47 @@ def said(turn_id: str, role: str, text: str = "x", heard: str | None = None) -> 
 
 
 def test_a_connection_is_bound_once_and_to_one_session(store: Store) -> None:
-    store.add_connection("bound")
-    assert store.binding_of("bound") is None
-    assert store.bind_connection("bound", "first", "m")
-    assert not store.bind_connection("bound", "second", "m")
-    assert store.binding_of("bound") == Binding("first", "m")
+    somebody = Principal("acme", "a#b/c d")
+    store.add_connection("bound", somebody)
+    assert store.connection("bound") == Connection(somebody)
+    assert store.bind_connection("bound", own("first"), "m")
+    assert not store.bind_connection("bound", own("second"), "m")
+    assert store.connection("bound") == Connection(somebody, own("first"), "m")
 
 
 def test_a_connection_that_was_refused_its_session_may_get_another(store: Store) -> None:
-    store.add_connection("refused")
-    store.bind_connection("refused", "first", "m")
+    store.add_connection("refused", ANONYMOUS)
+    store.bind_connection("refused", own("first"), "m")
     store.unbind_connection("refused")
-    assert store.binding_of("refused") is None
-    assert store.bind_connection("refused", "second", "m")
+    assert store.connection("refused") == Connection(ANONYMOUS)
+    assert store.bind_connection("refused", own("second"), "m")
 
 
 def test_a_connection_that_is_gone_has_no_session(store: Store) -> None:
-    store.add_connection("brief")
-    store.bind_connection("brief", "s", "m")
+    store.add_connection("brief", ANONYMOUS)
+    store.bind_connection("brief", own("s"), "m")
     store.remove_connection("brief")
-    assert store.binding_of("brief") is None
+    assert store.connection("brief") is None
 
 
 def test_a_session_comes_back_as_it_was(store: Store, session: Session) -> None:
-    found = store.session(session.session_id)
+    found = store.session(session.ref)
     assert found is not None
     assert replace(found, expires_at=0) == session
     assert found.expires_at == pytest.approx(time.time() + IDLE_S, abs=5)
     assert not found.is_over(time.time())
     assert found.is_over(time.time() + IDLE_S + 5)
-    assert store.session("nosuch") is None
+    assert store.session(own("nosuch")) is None
 
 
 def resumed(store: Store, session: Session, shown: str, new: str, to: str) -> Session | None:
-    return store.resume_session(session.session_id, to, "https://y", shown_hash=shown, new_hash=new)
+    return store.resume_session(session.ref, to, "https://y", shown_hash=shown, new_hash=new)
 
 
 def test_a_resumed_session_is_on_its_new_connection(store: Store, session: Session) -> None:
     now = resumed(store, session, "hash-1", "hash-2", "c2")
     assert now is not None
-    assert now == store.session(session.session_id)
+    assert now == store.session(session.ref)
     assert (now.connection_id, now.endpoint) == ("c2", "https://y")
     assert (now.token_hash, now.previous_hash) == ("hash-2", "hash-1")
 
@@ -106,25 +110,25 @@ def test_the_token_before_is_good_until_the_latest_is_shown(store: Store, sessio
 
 
 def test_a_session_that_ended_cannot_be_resumed(store: Store, session: Session) -> None:
-    assert store.end_session(session.session_id) is None
+    assert store.end_session(session.ref) is None
     assert resumed(store, session, "hash-1", "hash-2", "c2") is None
-    now = store.session(session.session_id)
+    now = store.session(session.ref)
     assert now is not None
     assert now.status == "ended"
 
 
 def test_the_newest_turn_follows_the_one_before(store: Store, session: Session) -> None:
-    first = store.set_active_turn(session.session_id, "t1", 1_000)
-    second = store.set_active_turn(session.session_id, "t2", 2_000)
+    first = store.set_active_turn(session.ref, "t1", 1_000)
+    second = store.set_active_turn(session.ref, "t2", 2_000)
     assert first is not None
     assert second is not None
     assert (first.active_turn, second.active_turn) == (None, "t1")
 
 
 def test_an_older_turn_that_comes_late_is_not_the_newest(store: Store, session: Session) -> None:
-    store.set_active_turn(session.session_id, "newer", 2_000)
-    assert store.set_active_turn(session.session_id, "older", 1_000) is None
-    now = store.session(session.session_id)
+    store.set_active_turn(session.ref, "newer", 2_000)
+    assert store.set_active_turn(session.ref, "older", 1_000) is None
+    now = store.session(session.ref)
     assert now is not None
     assert now.active_turn == "newer"
 
@@ -132,24 +136,77 @@ def test_an_older_turn_that_comes_late_is_not_the_newest(store: Store, session: 
 def test_ending_a_session_names_the_turn_that_was_claimed_last(
     store: Store, session: Session
 ) -> None:
-    store.set_active_turn(session.session_id, "t1", 1)
-    store.set_active_turn(session.session_id, "t2", 2)
-    assert store.end_session(session.session_id) == "t2"
+    store.set_active_turn(session.ref, "t1", 1)
+    store.set_active_turn(session.ref, "t2", 2)
+    assert store.end_session(session.ref) == "t2"
 
 
 def test_settings_replace_the_older_ones(store: Store, session: Session) -> None:
-    store.put_settings(session.session_id, Settings(language="de"))
-    now = store.session(session.session_id)
+    changed = store.change_settings(session.ref, Settings(language="de"))
+    now = store.session(session.ref)
     assert now is not None
-    assert now.settings == Settings(language="de")
+    assert now.settings == changed == Settings(voice="v", language="de", speed=0.9)
+
+
+def test_of_changes_to_the_settings_at_the_same_time_none_is_lost(
+    store: Store, table: Table, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get, others = table.get, [Settings(speed=1.1), Settings(style="Short.")]
+
+    def meanwhile(key: Any) -> Any:
+        item = get(key)
+        if others:
+            store.change_settings(session.ref, others.pop())
+        return item
+
+    monkeypatch.setattr(table, "get", meanwhile)
+    changed = store.change_settings(session.ref, Settings(language="de"))
+    assert changed == Settings(voice="v", language="de", speed=1.1, style="Short.")
+
+
+def test_settings_that_never_stay_are_given_up(
+    store: Store, table: Table, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "update", lambda *_, **__: None)
+    with pytest.raises(SettingsContended):
+        store.change_settings(session.ref, Settings(language="de"))
+
+
+def test_writes_whose_answer_was_lost_count(
+    store: Store, table: Table, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.set_active_turn(session.ref, "t1", 1)
+    store.add_connection("lost", ANONYMOUS)
+    write = table.update
+
+    def repeated(*arguments: Any, **options: Any) -> Any:
+        write(*arguments, **options)
+        return write(*arguments, **options)  # as botocore does after a time-out
+
+    monkeypatch.setattr(table, "update", repeated)
+    assert store.bind_connection("lost", session.ref, "m")
+    assert not store.bind_connection("lost", session.ref, "m"), "by another invocation"
+    before = store.set_active_turn(session.ref, "t2", 2)
+    assert before is not None
+    assert before.active_turn == "t1", "or the turn before would not be interrupted"
+    assert resumed(store, session, "hash-1", "hash-2", "c2")
+
+
+def test_another_principal_s_session_of_that_name_is_another_session(
+    store: Store, session: Session
+) -> None:
+    name = session.session_id
+    for other in (Principal("acme", "anonymous"), Principal("default", "anonymous/x"), Principal()):
+        found = store.session(other.session(name))
+        assert (found is not None) == (other == ANONYMOUS)
 
 
 def test_nothing_makes_half_a_session(store: Store, client: Any) -> None:
-    store.put_settings("never-opened", Settings(speed=1.0))
-    store.set_active_turn("never-opened", "t", 1)
-    assert store.end_session("never-opened") is None
-    store.set_heard("never-opened", "MESSAGE#1", "x")
-    assert item(client, "SESSION#never-opened") == {}
+    assert store.change_settings(own("never-opened"), Settings(speed=1.0)) is None
+    store.set_active_turn(own("never-opened"), "t", 1)
+    assert store.end_session(own("never-opened")) is None
+    store.set_heard(own("never-opened"), "MESSAGE#1", "x", 1)
+    assert item(client, f"SESSION#{own('never-opened')}") == {}
 
 
 # --- the conversation ---------------------------------------------------------------------
@@ -160,10 +217,10 @@ def test_a_conversation_is_the_session_and_its_last_messages_oldest_first(
 ) -> None:
     for turn in range(1, 6):
         # the reply is written first: the key orders them, not the time of writing
-        store.put_message(session.session_id, turn, said(f"t{turn}", "assistant"), Metrics())
-        store.put_message(session.session_id, turn, said(f"t{turn}", "user"), None)
-    found, history = store.conversation(session.session_id, 3)
-    assert found == store.session(session.session_id)
+        store.put_message(session.ref, turn, said(f"t{turn}", "assistant"), Metrics())
+        store.put_message(session.ref, turn, said(f"t{turn}", "user"), None)
+    found, history = store.conversation(session.ref, 3)
+    assert found == store.session(session.ref)
     assert [(m.turn_id, m.role) for m in history] == [
         ("t4", "assistant"),
         ("t5", "user"),
@@ -173,34 +230,46 @@ def test_a_conversation_is_the_session_and_its_last_messages_oldest_first(
 
 
 def test_a_conversation_without_messages_is_the_session(store: Store, session: Session) -> None:
-    store.put_message(session.session_id, 1, said("t1", "user"), None)
-    found = store.session(session.session_id)
-    assert store.conversation(session.session_id, 0) == (found, [])
-    assert store.conversation("nosuch", 5) == (None, [])
+    store.put_message(session.ref, 1, said("t1", "user"), None)
+    found = store.session(session.ref)
+    assert store.conversation(session.ref, 0) == (found, [])
+    assert store.conversation(own("nosuch"), 5) == (None, [])
 
 
 def test_a_conversation_can_begin_at_a_turn(store: Store, session: Session) -> None:
     for turn in (1, 2, 3):
-        store.put_message(session.session_id, turn, said(f"t{turn}", "user"), None)
-    _, history = store.conversation(session.session_id, 40, "MESSAGE#000000000000002#")
+        store.put_message(session.ref, turn, said(f"t{turn}", "user"), None)
+    _, history = store.conversation(session.ref, 40, "MESSAGE#000000000000002#")
     assert [m.turn_id for m in history] == ["t2", "t3"]
 
 
 def test_what_was_heard_is_noted_on_the_reply(store: Store, session: Session) -> None:
-    key = store.put_message(session.session_id, 1, said("t1", "assistant", "One two."), None)
-    store.set_heard(session.session_id, key, "")
-    _, (message,) = store.conversation(session.session_id, 1)
+    key = store.put_message(session.ref, 1, said("t1", "assistant", "One two."), None)
+    store.set_heard(session.ref, key, "", 1)
+    _, (message,) = store.conversation(session.ref, 1)
     assert (message.text, message.heard) == ("One two.", "")
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations([1, 2, 3])))
+def test_of_interruptions_that_overtake_each_other_the_last_one_counts(
+    store: Store, session: Session, order: tuple[int, ...]
+) -> None:
+    key = store.put_message(session.ref, 1, said("t1", "assistant", "One two three."), None)
+    heard = {1: "One two three.", 2: "", 3: "One two"}
+    for received_at_ms in order:
+        store.set_heard(session.ref, key, heard[received_at_ms], received_at_ms)
+    _, (message,) = store.conversation(session.ref, 1)
+    assert message.heard == "One two"
 
 
 def test_what_an_attempt_replied_is_forgotten_and_what_the_user_said_is_not(
     store: Store, session: Session
 ) -> None:
     for turn in ("t1", "t2"):
-        store.put_message(session.session_id, 1, said(turn, "user"), None)
-        store.put_message(session.session_id, 1, said(turn, "assistant"), None)
-    store.forget_reply(session.session_id, 1, "t1")
-    _, history = store.conversation(session.session_id, 9)
+        store.put_message(session.ref, 1, said(turn, "user"), None)
+        store.put_message(session.ref, 1, said(turn, "assistant"), None)
+    store.forget_reply(session.ref, 1, "t1")
+    _, history = store.conversation(session.ref, 9)
     assert [(m.turn_id, m.role) for m in history] == [
         ("t1", "user"),
         ("t2", "user"),
@@ -210,8 +279,8 @@ def test_what_an_attempt_replied_is_forgotten_and_what_the_user_said_is_not(
 
 def test_a_message_keeps_any_text(store: Store, session: Session) -> None:
     text = "\0 \u2028 ‮ 🙂 " + "é" * 5000
-    store.put_message(session.session_id, 1, said("t1", "user", text), None)
-    assert store.conversation(session.session_id, 1)[1][0].text == text
+    store.put_message(session.ref, 1, said("t1", "user", text), None)
+    assert store.conversation(session.ref, 1)[1][0].text == text
 
 
 # --- what expires -----------------------------------------------------------------------------
@@ -221,15 +290,15 @@ def test_a_turn_keeps_its_session_from_expiring(
     client: Any, table: Table, session: Session
 ) -> None:
     later = Store(table, IDLE_S * 10)
-    before = int(item(client, f"SESSION#{session.session_id}")["expires_at"]["N"])
-    later.set_active_turn(session.session_id, "t", 1)
-    after = int(item(client, f"SESSION#{session.session_id}")["expires_at"]["N"])
+    before = int(item(client, f"SESSION#{session.ref}")["expires_at"]["N"])
+    later.set_active_turn(session.ref, "t", 1)
+    after = int(item(client, f"SESSION#{session.ref}")["expires_at"]["N"])
     assert after >= before + IDLE_S * 9
 
 
 def test_a_table_that_fails_is_not_taken_for_a_condition(client: Any) -> None:
     lost = Store(Table(client, "no-such-table"))
     with pytest.raises(ClientError):
-        lost.bind_connection("c", "s", "m")
+        lost.bind_connection("c", own("s"), "m")
     with pytest.raises(ClientError):
-        lost.put_session(Session("s", "", "c", Settings(), "active"))
+        lost.put_session(Session(own("s"), "", "c", Settings(), "active"))

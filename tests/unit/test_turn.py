@@ -40,6 +40,7 @@ from parley.turn import ENDING_MARGIN_S, Outcome, Services
 from parley.watching import UNREADABLE_POLL_S
 from tests.unit.fakes import (
     DEADLINE_S,
+    REF,
     FakeResponder,
     FakeSynthesizer,
     FakeTranscriber,
@@ -106,11 +107,11 @@ class Stage:
 
         def acknowledge(event: Any) -> None:
             if isinstance(event, TurnEnd) and self.acknowledges:
-                self.store.put_ack("s", turn_id, AckEntry(event.attempt, event.seq))
+                self.store.put_ack(REF, turn_id, AckEntry(event.attempt, event.seq))
 
         wire.on_event = acknowledge
         fields = {"received_at_ms": int(time.time() * 1000), **request}
-        asked = TurnRequest("s", turn_id, "c", "https://x", text=text, **fields)
+        asked = TurnRequest(REF, turn_id, "c", "https://x", text=text, **fields)
         async with asyncio.timeout(DEADLINE_S):
             return await run_turn(
                 asked,
@@ -126,13 +127,13 @@ class Stage:
         pcm = spoken(text)
         chunks = [pcm[at : at + size] for at in range(0, len(pcm), size)]
         for seq, audio in enumerate(chunks, 1):
-            self.store.put_chunk("s", turn_id, ChunkEntry(seq, audio))
+            self.store.put_chunk(REF, turn_id, ChunkEntry(seq, audio))
         if end:
             entry = EndEntry(len(chunks), int(time.time() * 1000))
-            self.store.put_end("s", turn_id, entry)
+            self.store.put_end(REF, turn_id, entry)
 
     def interrupt(self, played_ms: float | None, turn_id: str = "t1") -> None:
-        self.store.put_interrupt("s", turn_id, InterruptEntry(played_ms))
+        self.store.put_interrupt(REF, turn_id, InterruptEntry(played_ms))
 
     def there(self) -> list[Any]:
         """What was posted to another connection than the turn's first."""
@@ -183,10 +184,10 @@ async def test_a_turn_is_kept_in_the_history_with_its_metrics() -> None:
     await stage.run("Which bridge?")
     assert stage.history_texts == [("user", "Which bridge?", None), ("assistant", REPLY, None)]
     assert stage.store.metrics[-1].reply_chars == len(REPLY)
-    finished = stage.store.turns["s", "t1"]
+    finished = stage.store.turns[REF, "t1"]
     assert finished.state == "completed"
     assert " ".join(word.text for word in finished.words) == REPLY
-    assert finished.message_key in stage.store.history["s"]
+    assert finished.message_key in stage.store.history[REF]
 
 
 async def test_the_parts_of_the_first_audio_add_up() -> None:
@@ -259,12 +260,12 @@ async def test_the_transcriber_may_find_the_end_by_itself() -> None:
 async def test_a_missing_chunk_is_asked_for_and_the_turn_waits_for_it() -> None:
     stage = Stage(listen_timeout_s=5)
     stage.say("What time is it?")
-    missing = stage.store.inboxes["s", "t1"].pop("audio#000002")
+    missing = stage.store.inboxes[REF, "t1"].pop("audio#000002")
     running = asyncio.create_task(stage.run(None))
     await until(lambda: stage.errors)
     assert (stage.errors[0].code, stage.errors[0].missing) == ("audio_gap", [2])
     assert isinstance(missing, ChunkEntry)
-    stage.store.put_chunk("s", "t1", missing)
+    stage.store.put_chunk(REF, "t1", missing)
     await running
     assert stage.wire.end.reason == "completed"
     assert stage.wire.of(Transcript)[-1].text == "What time is it?"
@@ -321,7 +322,7 @@ async def test_audio_that_ends_in_the_middle_of_a_sample_does_not_keep_the_turn(
 
 async def test_a_turn_that_another_invocation_runs_is_left_to_it() -> None:
     stage = Stage()
-    stage.store.claim_turn("s", "t1", "somebody else")
+    stage.store.claim_turn(REF, "t1", "somebody else")
     assert await stage.run() is None
     assert stage.wire.events == []
     assert stage.history_texts == []
@@ -329,7 +330,7 @@ async def test_a_turn_that_another_invocation_runs_is_left_to_it() -> None:
 
 async def test_nothing_of_a_turn_that_was_not_claimed_stays_behind() -> None:
     stage = Stage()
-    stage.store.claim_turn("s", "t1", "somebody else")
+    stage.store.claim_turn(REF, "t1", "somebody else")
     await stage.run()
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -356,7 +357,7 @@ async def test_of_two_invocations_of_one_turn_only_one_answers() -> None:
 async def test_a_session_that_is_over_gets_no_turn(sessions: str) -> None:
     stage = Stage()
     if sessions == "ended":
-        stage.store.end_session("s")
+        stage.store.end_session(REF)
     else:
         stage.store.sessions.clear()
     await stage.run()
@@ -511,14 +512,14 @@ async def test_nothing_is_written_before_the_model_was_asked() -> None:
     reply = stage.responder.reply
 
     def asked_late(prompt: Prompt, asked: Callable[[], None]) -> Any:
-        before.extend([*stage.store.messages(), stage.store.sessions["s"].active_turn])
+        before.extend([*stage.store.messages(), stage.store.sessions[REF].active_turn])
         before.extend(stage.synthesizer.opened)
         return reply(prompt, asked)
 
     stage.responder.reply = asked_late  # type: ignore[method-assign]  # looks around first
     await stage.run()
     assert before == [None]
-    assert stage.store.sessions["s"].active_turn == "t1"
+    assert stage.store.sessions[REF].active_turn == "t1"
     assert stage.history_texts[0] == ("user", "Hello there.", None)
 
 
@@ -659,7 +660,7 @@ async def test_what_is_not_acknowledged_is_kept(monkeypatch: pytest.MonkeyPatch)
     outcome = await stage.run()
     assert outcome is not None
     assert not outcome.delivered
-    assert [f.frame for f in stage.store.undelivered("s")] == stage.wire.frames
+    assert [f.frame for f in stage.store.undelivered(REF)] == stage.wire.frames
 
 
 async def test_what_is_acknowledged_is_not_kept() -> None:
@@ -667,7 +668,7 @@ async def test_what_is_acknowledged_is_not_kept() -> None:
     outcome = await stage.run()
     assert outcome is not None
     assert outcome.delivered
-    assert list(stage.store.undelivered("s")) == []
+    assert list(stage.store.undelivered(REF)) == []
 
 
 async def test_of_a_half_acknowledged_turn_the_rest_is_kept(
@@ -676,16 +677,16 @@ async def test_of_a_half_acknowledged_turn_the_rest_is_kept(
     monkeypatch.setattr(delivering, "ACK_WAIT_S", 0.1)
     stage = Stage(responder=FakeResponder([[REPLY]]))
     stage.acknowledges = False
-    stage.store.put_ack("s", "t1", AckEntry(1, 2))
+    stage.store.put_ack(REF, "t1", AckEntry(1, 2))
     await stage.run()
-    assert [f.seq for f in stage.store.undelivered("s")] == [*range(3, len(stage.wire.events) + 1)]
+    assert [f.seq for f in stage.store.undelivered(REF)] == [*range(3, len(stage.wire.events) + 1)]
 
 
 async def test_a_client_that_is_away_finds_everything_when_it_returns() -> None:
     stage = Stage(responder=FakeResponder([[*REPLY]]))
     stage.wire.gone_after = 2
     await stage.run()
-    kept = [msgspec.json.decode(f.frame, type=AnyServerEvent) for f in stage.store.undelivered("s")]
+    kept = [msgspec.json.decode(f.frame, type=AnyServerEvent) for f in stage.store.undelivered(REF)]
     stage.wire.events = [*stage.wire.events[:2], *kept[2:]]
     assert stage.wire.end.reason == "completed"
     assert stage.text == REPLY
@@ -697,7 +698,7 @@ async def test_a_turn_follows_its_client() -> None:
     stage = Stage(responder=responder, provider_timeout_s=5)
     running = asyncio.create_task(stage.run())
     await until(lambda: len(stage.wire.events) >= 3)
-    stage.store.put_resume("s", "t1", ResumeEntry("c2", "https://y", 1, 2, 1))
+    stage.store.put_resume(REF, "t1", ResumeEntry("c2", "https://y", 1, 2, 1))
     await until(lambda: stage.wire.addresses[-1] == Address("https://y", "c2"))
     more.set()
     await running
@@ -758,7 +759,7 @@ async def test_who_comes_back_at_the_very_end_is_not_missed(
     def back_meanwhile(*arguments: Any) -> None:
         store(*arguments)
         stage.acknowledges = True
-        stage.store.put_resume("s", "t1", ResumeEntry("c2", "https://y", 1, 0, 1))
+        stage.store.put_resume(REF, "t1", ResumeEntry("c2", "https://y", 1, 0, 1))
 
     stage.store.put_undelivered = back_meanwhile  # type: ignore[method-assign,assignment]  # a race
     stage.acknowledges = False
@@ -776,7 +777,7 @@ async def test_a_turn_that_somebody_else_ended_says_no_more(
     stage = Stage(responder=responder, provider_timeout_s=5)
     running = asyncio.create_task(stage.run())
     await until(lambda: stage.text)
-    assert stage.store.fail_turn("s", "t1", "me") is not None
+    assert stage.store.fail_turn(REF, "t1", "me") is not None
     assert await running is None
     assert stage.wire.of(TurnEnd) == []
     assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -809,9 +810,9 @@ async def test_the_ack_of_an_earlier_attempt_says_nothing_about_the_next(
     stage.wire, stage.acknowledges = Wire(), False
     running = asyncio.create_task(stage.run(received_at_ms=int(time.time() * 1000) + 5))
     await until(lambda: stage.text)
-    stage.store.put_ack("s", "t1", AckEntry(1, 99))  # it was long on its way
+    stage.store.put_ack(REF, "t1", AckEntry(1, 99))  # it was long on its way
     await running
-    kept = [frame.seq for frame in stage.store.undelivered("s") if frame.attempt == 2]
+    kept = [frame.seq for frame in stage.store.undelivered(REF) if frame.attempt == 2]
     assert kept == [*range(1, len(stage.wire.events) + 1)]
 
 
@@ -842,7 +843,7 @@ async def test_a_table_that_cannot_keep_what_was_missed_does_not_keep_the_turn()
 async def test_an_older_turn_that_starts_late_gives_way() -> None:
     responder, _ = holding("Too late.")
     stage = Stage(responder=responder, provider_timeout_s=5)
-    stage.store.set_active_turn("s", "newer", int(time.time() * 1000) + 1_000)
+    stage.store.set_active_turn(REF, "newer", int(time.time() * 1000) + 1_000)
     await stage.run()
     assert stage.wire.end.reason == "interrupted"
 

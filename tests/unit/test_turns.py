@@ -11,9 +11,11 @@ from botocore.exceptions import ClientError
 from parley import turns as turns_module
 from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry, ResumeEntry
 from parley.items import Claim, StoredFrame
+from parley.principal import SessionRef
 from parley.protocol import Word
 from parley.table import BATCH_ITEMS, Table
 from parley.turns import Turns, now_ms
+from tests.unit.fakes import own
 
 
 @pytest.fixture
@@ -22,14 +24,14 @@ def turns(table: Table) -> Turns:
 
 
 @pytest.fixture
-def session(request: pytest.FixtureRequest) -> str:
-    """A session id of the test's own."""
-    return str(request.node.name)
+def session(request: pytest.FixtureRequest) -> SessionRef:
+    """A session of the test's own."""
+    return own(request.node.name)
 
 
 def claimed(
     turns: Turns,
-    session: str,
+    session: SessionRef,
     owner: str,
     turn_id: str = "t",
     *,
@@ -45,7 +47,7 @@ def claimed(
 
 @pytest.mark.parametrize("attempt", [None, 1])
 def test_of_many_that_claim_one_turn_one_gets_it(
-    turns: Turns, session: str, attempt: int | None
+    turns: Turns, session: SessionRef, attempt: int | None
 ) -> None:
     claims = [claimed(turns, session, owner, attempt=attempt) for owner in ("a", "b", "a")]
     assert [claim is not None for claim in claims] == [True, False, False]
@@ -58,7 +60,7 @@ def test_of_many_that_claim_one_turn_one_gets_it(
 
 
 def test_a_write_whose_answer_was_lost_counts(
-    turns: Turns, table: Table, session: str, monkeypatch: pytest.MonkeyPatch
+    turns: Turns, table: Table, session: SessionRef, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("put", "update"):
         write = getattr(table, name)
@@ -73,14 +75,14 @@ def test_a_write_whose_answer_was_lost_counts(
 
 
 def test_one_turn_id_in_two_sessions_is_two_turns(turns: Turns) -> None:
-    assert claimed(turns, "session-a", "x")
-    assert claimed(turns, "session-b", "x")
+    assert claimed(turns, own("session-a"), "x")
+    assert claimed(turns, own("session-b"), "x")
 
 
 @pytest.mark.parametrize("reason", ["completed", "interrupted"])
 @pytest.mark.parametrize("attempt", [None, 1, 2])
 def test_a_turn_that_ended_well_never_runs_again(
-    turns: Turns, session: str, reason: Any, attempt: int | None
+    turns: Turns, session: SessionRef, reason: Any, attempt: int | None
 ) -> None:
     words = [Word("One", 0, 200), Word("two.", 250, 600)]
     claimed(turns, session, "me")
@@ -94,7 +96,7 @@ def test_a_turn_that_ended_well_never_runs_again(
 
 
 def test_a_turn_that_failed_runs_again_when_it_is_asked_for_again(
-    turns: Turns, session: str
+    turns: Turns, session: SessionRef
 ) -> None:
     asked_at = now_ms() - 10
     first = claimed(turns, session, "a", received_at_ms=asked_at)
@@ -105,7 +107,9 @@ def test_a_turn_that_failed_runs_again_when_it_is_asked_for_again(
     assert again == Claim(2, first.started_ms)
 
 
-def test_an_attempt_runs_once_however_often_it_is_asked_for(turns: Turns, session: str) -> None:
+def test_an_attempt_runs_once_however_often_it_is_asked_for(
+    turns: Turns, session: SessionRef
+) -> None:
     claimed(turns, session, "a", attempt=1)
     assert claimed(turns, session, "b", attempt=2) is None, "the first still runs"
     turns.finish_turn(session, "t", "a", reason="failed")
@@ -117,7 +121,7 @@ def test_an_attempt_runs_once_however_often_it_is_asked_for(turns: Turns, sessio
 
 
 def test_a_turn_whose_lease_has_run_out_may_be_claimed(
-    turns: Turns, session: str, monkeypatch: pytest.MonkeyPatch
+    turns: Turns, session: SessionRef, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turns_module, "LEASE_S", -1.0)
     claimed(turns, session, "dead")
@@ -132,7 +136,7 @@ def test_a_turn_whose_lease_has_run_out_may_be_claimed(
 
 @pytest.mark.parametrize("owner", ["dead", None])
 def test_a_dead_turn_is_ended_once(
-    turns: Turns, session: str, owner: str | None, monkeypatch: pytest.MonkeyPatch
+    turns: Turns, session: SessionRef, owner: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turns_module, "LEASE_S", 60.0 if owner else -1.0)
     claim = claimed(turns, session, "dead")
@@ -146,7 +150,7 @@ def test_a_dead_turn_is_ended_once(
 
 @pytest.mark.parametrize("owner", ["somebody else", None])
 def test_a_turn_that_somebody_runs_is_not_ended_for_him(
-    turns: Turns, session: str, owner: str | None
+    turns: Turns, session: SessionRef, owner: str | None
 ) -> None:
     claimed(turns, session, "me")
     assert turns.fail_turn(session, "t", owner) is None
@@ -154,7 +158,7 @@ def test_a_turn_that_somebody_runs_is_not_ended_for_him(
 
 
 def test_a_turn_that_never_began_is_ended_too_and_begins_no_more(
-    turns: Turns, session: str
+    turns: Turns, session: SessionRef
 ) -> None:
     asked_at = now_ms() - 10
     ended = turns.fail_turn(session, "t", None)
@@ -168,7 +172,7 @@ def test_a_turn_that_never_began_is_ended_too_and_begins_no_more(
 # --- the inbox ---------------------------------------------------------------------------------
 
 
-def test_an_inbox_is_read_in_order_whatever_came_first(turns: Turns, session: str) -> None:
+def test_an_inbox_is_read_in_order_whatever_came_first(turns: Turns, session: SessionRef) -> None:
     turns.put_interrupt(session, "t", InterruptEntry(12.5))
     turns.put_end(session, "t", EndEntry(11, 99))
     for seq in (11, 2, 1, 10):
@@ -180,7 +184,9 @@ def test_an_inbox_is_read_in_order_whatever_came_first(turns: Turns, session: st
     ]
 
 
-def test_an_inbox_is_read_on_from_the_first_missing_chunk(turns: Turns, session: str) -> None:
+def test_an_inbox_is_read_on_from_the_first_missing_chunk(
+    turns: Turns, session: SessionRef
+) -> None:
     for seq in (1, 2, 4):
         turns.put_chunk(session, "t", ChunkEntry(seq, b"ab"))
     assert turns.read_inbox(session, "t", 3) == [ChunkEntry(4, b"ab")]
@@ -191,20 +197,20 @@ def test_an_inbox_is_read_on_from_the_first_missing_chunk(turns: Turns, session:
     ]
 
 
-def test_an_inbox_of_more_than_a_page_is_read_to_its_end(turns: Turns, session: str) -> None:
+def test_an_inbox_of_more_than_a_page_is_read_to_its_end(turns: Turns, session: SessionRef) -> None:
     for seq in range(1, 61):
         turns.put_chunk(session, "t", ChunkEntry(seq, bytes(20_480)))
     entries = turns.read_inbox(session, "t", 1)
     assert [entry.seq for entry in entries if isinstance(entry, ChunkEntry)] == [*range(1, 61)]
 
 
-def test_an_inbox_is_never_another_turn_s(turns: Turns, session: str) -> None:
+def test_an_inbox_is_never_another_turn_s(turns: Turns, session: SessionRef) -> None:
     turns.put_chunk(session, "t1", ChunkEntry(1, b"ab"))
     claimed(turns, session, "me", "t2")
     assert turns.read_inbox(session, "t2", 1) == []
 
 
-def test_the_first_interruption_counts(turns: Turns, session: str) -> None:
+def test_the_first_interruption_counts(turns: Turns, session: SessionRef) -> None:
     turns.put_interrupt(session, "t", InterruptEntry(None))
     turns.put_interrupt(session, "t", InterruptEntry(900.0))
     assert turns.read_inbox(session, "t", 1) == [InterruptEntry(None)]
@@ -212,7 +218,7 @@ def test_the_first_interruption_counts(turns: Turns, session: str) -> None:
 
 @pytest.mark.parametrize("played_ms", [0.0, 1e-300, 0.1 + 0.2, 1234.5678, 86_400_000.0])
 def test_any_time_that_the_protocol_allows_can_be_kept(
-    turns: Turns, session: str, played_ms: float
+    turns: Turns, session: SessionRef, played_ms: float
 ) -> None:
     turns.put_interrupt(session, "t", InterruptEntry(played_ms))
     (entry,) = turns.read_inbox(session, "t", 1)
@@ -220,7 +226,7 @@ def test_any_time_that_the_protocol_allows_can_be_kept(
     assert entry.played_ms == pytest.approx(played_ms, abs=0.001)
 
 
-def test_what_was_acknowledged_only_grows(turns: Turns, session: str) -> None:
+def test_what_was_acknowledged_only_grows(turns: Turns, session: SessionRef) -> None:
     turns.put_ack(session, "t", AckEntry(1, 7))
     turns.put_ack(session, "t", AckEntry(1, 3))
     assert turns.read_inbox(session, "t", 1) == [AckEntry(1, 7)]
@@ -229,7 +235,7 @@ def test_what_was_acknowledged_only_grows(turns: Turns, session: str) -> None:
 
 
 def test_an_ack_of_the_next_attempt_takes_the_place_of_the_last_one_s(
-    turns: Turns, session: str
+    turns: Turns, session: SessionRef
 ) -> None:
     turns.put_ack(session, "t", AckEntry(1, 7))
     turns.put_ack(session, "t", AckEntry(2, 3))
@@ -237,7 +243,9 @@ def test_an_ack_of_the_next_attempt_takes_the_place_of_the_last_one_s(
     assert turns.read_inbox(session, "t", 1) == [AckEntry(2, 3)]
 
 
-def test_a_turn_that_ended_and_then_died_is_to_be_tried_again(turns: Turns, session: str) -> None:
+def test_a_turn_that_ended_and_then_died_is_to_be_tried_again(
+    turns: Turns, session: SessionRef
+) -> None:
     claim = claimed(turns, session, "me")
     turns.finish_turn(session, "t", "me", reason="completed")
     assert turns.fail_turn(session, "t", "somebody else") is None
@@ -247,7 +255,9 @@ def test_a_turn_that_ended_and_then_died_is_to_be_tried_again(turns: Turns, sess
     assert again is not None
 
 
-def test_an_attempt_that_died_before_it_was_claimed_is_ended(turns: Turns, session: str) -> None:
+def test_an_attempt_that_died_before_it_was_claimed_is_ended(
+    turns: Turns, session: SessionRef
+) -> None:
     claimed(turns, session, "a", attempt=1)
     turns.finish_turn(session, "t", "a", reason="failed")
     ended = turns.fail_turn(session, "t", "dead", 2)
@@ -258,14 +268,16 @@ def test_an_attempt_that_died_before_it_was_claimed_is_ended(turns: Turns, sessi
     assert claimed(turns, session, "next", attempt=3) is not None
 
 
-def test_the_newest_connection_counts(turns: Turns, session: str) -> None:
+def test_the_newest_connection_counts(turns: Turns, session: SessionRef) -> None:
     newest = ResumeEntry("c2", "https://y", 1, 4, 2_000)
     turns.put_resume(session, "t", newest)
     turns.put_resume(session, "t", ResumeEntry("c1", "https://x", 1, 2, 1_000))
     assert turns.read_inbox(session, "t", 1) == [newest]
 
 
-def test_the_next_attempt_is_not_told_what_the_last_one_was(turns: Turns, session: str) -> None:
+def test_the_next_attempt_is_not_told_what_the_last_one_was(
+    turns: Turns, session: SessionRef
+) -> None:
     turns.put_chunk(session, "t", ChunkEntry(1, b"ab"))
     turns.put_end(session, "t", EndEntry(1, 1))
     turns.put_interrupt(session, "t", InterruptEntry(5.0))
@@ -287,14 +299,14 @@ def frame(seq: int, turn_id: str = "t", started_ms: int = 1_000, attempt: int = 
     return StoredFrame(turn_id, started_ms, attempt, seq, f"frame {seq}".encode())
 
 
-def test_what_was_not_delivered_comes_back_in_order(turns: Turns, session: str) -> None:
+def test_what_was_not_delivered_comes_back_in_order(turns: Turns, session: SessionRef) -> None:
     later = frame(1, "aaa", started_ms=2_000)
     again = frame(1, attempt=2)
     turns.put_undelivered(session, [later, again, frame(10), frame(9)])
     assert list(turns.undelivered(session)) == [frame(9), frame(10), again, later]
 
 
-def test_more_than_a_batch_is_kept_and_forgotten(turns: Turns, session: str) -> None:
+def test_more_than_a_batch_is_kept_and_forgotten(turns: Turns, session: SessionRef) -> None:
     frames = [frame(seq) for seq in range(1, 2 * BATCH_ITEMS + 5)]
     turns.put_undelivered(session, frames)
     assert list(turns.undelivered(session)) == frames
@@ -302,7 +314,7 @@ def test_more_than_a_batch_is_kept_and_forgotten(turns: Turns, session: str) -> 
     assert list(turns.undelivered(session)) == frames[-1:]
 
 
-def test_events_of_many_pages_come_back(turns: Turns, session: str) -> None:
+def test_events_of_many_pages_come_back(turns: Turns, session: SessionRef) -> None:
     frames = [StoredFrame("t", 1, 1, seq, bytes(40_000)) for seq in range(1, 61)]
     turns.put_undelivered(session, frames)
     assert [f.seq for f in turns.undelivered(session)] == [*range(1, 61)]
@@ -311,7 +323,7 @@ def test_events_of_many_pages_come_back(turns: Turns, session: str) -> None:
 # --- the table --------------------------------------------------------------------------------
 
 
-def test_everything_of_a_turn_expires(turns: Turns, session: str, client: Any) -> None:
+def test_everything_of_a_turn_expires(turns: Turns, session: SessionRef, client: Any) -> None:
     claimed(turns, session, "me")
     turns.put_chunk(session, "t", ChunkEntry(1, b"ab"))
     turns.put_end(session, "t", EndEntry(1, 1))
@@ -327,8 +339,8 @@ def test_everything_of_a_turn_expires(turns: Turns, session: str, client: Any) -
 def test_a_table_that_fails_is_not_taken_for_a_condition(client: Any) -> None:
     lost = Turns(Table(client, "no-such-table"))
     with pytest.raises(ClientError):
-        claimed(lost, "s", "me")
+        claimed(lost, own("s"), "me")
     with pytest.raises(ClientError):
-        lost.put_interrupt("s", "t", InterruptEntry(1.0))
+        lost.put_interrupt(own("s"), "t", InterruptEntry(1.0))
     with pytest.raises(ClientError):
-        lost.put_undelivered("s", [frame(1)])
+        lost.put_undelivered(own("s"), [frame(1)])

@@ -13,13 +13,14 @@ from parley.invocation import TurnRequest
 from parley.items import Session
 from parley.messages import Envelope, Messages
 from parley.opening import run_turn
+from parley.principal import ANONYMOUS
 from parley.protocol import Settings, TurnEnd
 from parley.settings import DEFAULT_SETTINGS, Deployment
 from parley.store import Store
 from parley.table import Table
 from parley.turn import Services
 from parley.turns import Turns
-from tests.unit.fakes import FakeResponder, FakeSynthesizer, FakeTranscriber, Wire
+from tests.unit.fakes import REF, FakeResponder, FakeSynthesizer, FakeTranscriber, Wire
 
 WRITES = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
 WRITES_BEFORE_REPLAY = 5
@@ -40,7 +41,7 @@ async def test_a_healthy_turn_costs_one_write_more_than_without_replay(
     table: Table, calls: Counter[str]
 ) -> None:
     store, turns, wire = Store(table), Turns(table), Wire()
-    store.put_session(Session("s", "", "c", Settings(), "active", None, "https://x"))
+    store.put_session(Session(REF, "", "c", Settings(), "active", None, "https://x"))
     messages = Messages(
         store,
         turns,
@@ -49,7 +50,8 @@ async def test_a_healthy_turn_costs_one_write_more_than_without_replay(
         defaults=DEFAULT_SETTINGS,
         history_messages=40,
     )
-    store.bind_connection("c", "s", "m")
+    store.add_connection("c", ANONYMOUS)
+    store.bind_connection("c", REF, "m")
 
     def acknowledge(event: Any) -> None:
         if isinstance(event, TurnEnd):
@@ -67,7 +69,7 @@ async def test_a_healthy_turn_costs_one_write_more_than_without_replay(
         Deployment(table="table"),
         lambda event, fields: None,
     )
-    request = TurnRequest("s", "t", "c", "https://x", int(time.time() * 1000), text="Hello.")
+    request = TurnRequest(REF, "t", "c", "https://x", int(time.time() * 1000), text="Hello.")
     calls.clear()
     outcome = await run_turn(
         request, services, wire.post, "me", remaining_s=lambda: 60.0, cold=False

@@ -77,7 +77,7 @@ class Delivering:
             if await self._has_moved():
                 continue
             await asyncio.to_thread(
-                self._turns.put_undelivered, self._request.session_id, self._frames()
+                self._turns.put_undelivered, self._request.session, self._frames()
             )
             address = self._poster.address
             await self._watching.look()
@@ -104,7 +104,7 @@ class Delivering:
     async def _has_moved(self) -> bool:
         """Whether the session is on another connection by now, without having told this turn."""
         try:
-            session = await asyncio.to_thread(self._store.session, self._request.session_id)
+            session = await asyncio.to_thread(self._store.session, self._request.session)
         except Exception:  # what matters more comes next: keeping what has not arrived
             return False
         if session is None or session.is_over(time.time()):

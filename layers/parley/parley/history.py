@@ -12,6 +12,7 @@ import threading
 from collections import OrderedDict
 
 from parley.items import Session
+from parley.principal import SessionRef
 from parley.protocol import Message
 from parley.store import Store
 
@@ -30,24 +31,24 @@ class History:
     def __init__(self, store: Store, messages: int) -> None:
         self._store = store
         self._messages = messages
-        self._known: OrderedDict[str, list[Message]] = OrderedDict()
+        self._known: OrderedDict[SessionRef, list[Message]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def read(self, session_id: str) -> tuple[Session | None, list[Message]]:
+    def read(self, ref: SessionRef) -> tuple[Session | None, list[Message]]:
         """The session as it is now, and its last messages, oldest first."""
         with self._lock:
-            known = self._known.get(session_id, [])
+            known = self._known.get(ref, [])
         if not known:
-            session, history = self._store.conversation(session_id, self._messages)
+            session, history = self._store.conversation(ref, self._messages)
         else:
             open_ms = _open_since_ms(known)
             since = f"MESSAGE#{open_ms:015d}#"
-            session, news = self._store.conversation(session_id, self._messages, since)
+            session, news = self._store.conversation(ref, self._messages, since)
             settled = [message for message in known if message.started_ms < open_ms]
             history = (settled + news)[-self._messages :] if self._messages else []
         with self._lock:
-            self._known[session_id] = history
-            self._known.move_to_end(session_id)
+            self._known[ref] = history
+            self._known.move_to_end(ref)
             if len(self._known) > MAX_SESSIONS:
                 self._known.popitem(last=False)
         return session, history

@@ -36,9 +36,11 @@ class InterruptEntry:
 
     Attributes:
         played_ms: None when nobody knows, because a new turn stopped the old one.
+        received_at_ms: when API Gateway received it, in ms since the epoch.
     """
 
     played_ms: float | None
+    received_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

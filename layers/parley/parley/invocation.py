@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from parley.principal import SessionRef
 from parley.protocol import AudioFormat, Endpointing
 
 
@@ -18,7 +19,7 @@ class TurnRequest(Struct, frozen=True, omit_defaults=True):
         attempt: which attempt at the turn the client asked for, if it said so.
     """
 
-    session_id: str
+    session: SessionRef
     turn_id: str
     connection_id: str
     endpoint: str

@@ -21,15 +21,23 @@ from parley.inbox import (
     InterruptEntry,
     ResumeEntry,
 )
+from parley.principal import Principal, SessionRef, session_id_of
 from parley.protocol import Message, Settings, Word
 
 
 @dataclass(frozen=True, slots=True)
-class Binding:
-    """What a connection is bound to, and API Gateway's id of the `init` that bound it."""
+class Connection:
+    """A connection, as the table keeps it.
 
-    session_id: str
-    message_id: str
+    Attributes:
+        principal: who opened it.
+        ref: the session that it is bound to; None before `init`.
+        message_id: API Gateway's id of the `init` that bound it.
+    """
+
+    principal: Principal
+    ref: SessionRef | None = None
+    message_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +48,12 @@ class Session:
         token_hash: SHA-256 of the latest resume token.
         connection_id: the connection it answers on, and the base URL of its `@connections`.
         active_turn: the turn claimed last.
+        previous_turn: the one before it.
         previous_hash: of the token before, which is good until the latest has been shown.
         expires_at: when it can no longer be resumed, in s since the epoch; 0 for never.
     """
 
-    session_id: str
+    ref: SessionRef
     token_hash: str
     connection_id: str
     settings: Settings
@@ -53,6 +62,12 @@ class Session:
     endpoint: str = ""
     previous_hash: str = ""
     expires_at: int = 0
+    previous_turn: str | None = None
+
+    @property
+    def session_id(self) -> str:
+        """What the client calls it."""
+        return session_id_of(self.ref)
 
     def is_over(self, at_s: float) -> bool:
         """Whether it was ended, or has expired (DynamoDB may take days to remove it)."""
@@ -112,12 +127,12 @@ def connection_key(connection_id: str) -> dict[str, Any]:
     return {"pk": {"S": f"CONNECTION#{connection_id}"}, "sk": {"S": "META"}}
 
 
-def session_key(session_id: str) -> dict[str, Any]:
-    return {"pk": {"S": f"SESSION#{session_id}"}, "sk": {"S": "META"}}
+def session_key(ref: SessionRef) -> dict[str, Any]:
+    return {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": "META"}}
 
 
-def turn_key(session_id: str, turn_id: str) -> dict[str, Any]:
-    return {"pk": {"S": f"TURN#{session_id}#{turn_id}"}, "sk": {"S": "META"}}
+def turn_key(ref: SessionRef, turn_id: str) -> dict[str, Any]:
+    return {"pk": {"S": f"TURN#{ref}#{turn_id}"}, "sk": {"S": "META"}}
 
 
 def message_key(started_ms: int, message: Message) -> str:
@@ -146,9 +161,18 @@ def encode_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def session_from(session_id: str, item: dict[str, Any]) -> Session:
+def connection_from(item: dict[str, Any]) -> Connection:
+    ref = text_of(item, "session")
+    return Connection(
+        Principal(text_of(item, "tenant"), text_of(item, "subject")),
+        SessionRef(ref) if ref else None,
+        text_of(item, "init_message") if ref else "",
+    )
+
+
+def session_from(ref: SessionRef, item: dict[str, Any]) -> Session:
     return Session(
-        session_id=session_id,
+        ref=ref,
         token_hash=text_of(item, "token_hash"),
         connection_id=text_of(item, "connection"),
         settings=msgspec.json.decode(text_of(item, "settings") or "{}", type=Settings),
@@ -157,6 +181,7 @@ def session_from(session_id: str, item: dict[str, Any]) -> Session:
         endpoint=text_of(item, "endpoint"),
         previous_hash=text_of(item, "previous_hash"),
         expires_at=number_of(item, "expires_at"),
+        previous_turn=text_of(item, "previous_turn") or None,
     )
 
 
@@ -190,7 +215,9 @@ def inbox_entry_from(item: dict[str, Any]) -> InboxEntry:
             number_of(item, "resumed_at"),
         )
     played_ms = item.get("played_ms", {}).get("N")
-    return InterruptEntry(float(played_ms) if played_ms is not None else None)
+    return InterruptEntry(
+        float(played_ms) if played_ms is not None else None, number_of(item, "received_at")
+    )
 
 
 def turn_from(item: dict[str, Any]) -> TurnItem:
@@ -202,9 +229,9 @@ def turn_from(item: dict[str, Any]) -> TurnItem:
     )
 
 
-def frame_key(session_id: str, frame: StoredFrame) -> dict[str, Any]:
+def frame_key(ref: SessionRef, frame: StoredFrame) -> dict[str, Any]:
     order = f"{frame.started_ms:015d}#{frame.turn_id}#{frame.attempt:03d}#{frame.seq:06d}"
-    return {"pk": {"S": f"SESSION#{session_id}"}, "sk": {"S": f"OUT#{order}"}}
+    return {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": f"OUT#{order}"}}
 
 
 def frame_from(item: dict[str, Any]) -> StoredFrame:

@@ -80,10 +80,10 @@ class Keeping:
         self._start("turn_end", lambda: self._finish(reason, words))
         await self.settled()
 
-    async def heard(self, heard: str) -> None:
+    async def heard(self, heard: str, received_at_ms: int) -> None:
         """Note afterwards that of the reply only so much was heard."""
         if self._reply_key:
-            self._start("heard", lambda: self._put_heard(heard))
+            self._start("heard", lambda: self._put_heard(heard, received_at_ms))
             await self.settled()
 
     async def settled(self) -> None:
@@ -109,22 +109,22 @@ class Keeping:
     async def _note_newest(
         self, history: list[Message], found: Callable[[Session | None], None]
     ) -> None:
-        session_id, received_at_ms = self._request.session_id, self._request.received_at_ms
+        ref, received_at_ms = self._request.session, self._request.received_at_ms
         session = await asyncio.to_thread(
-            self._store.set_active_turn, session_id, self._turn_id, received_at_ms
+            self._store.set_active_turn, ref, self._turn_id, received_at_ms
         )
         found(session)
         previous = session.active_turn if session is not None else None
         replied = any(m.turn_id == previous and m.role == "assistant" for m in history)
         if previous and previous != self._turn_id and not replied:
             await asyncio.to_thread(
-                self._turns.put_interrupt, session_id, previous, InterruptEntry(None)
+                self._turns.put_interrupt, ref, previous, InterruptEntry(None, received_at_ms)
             )
 
     async def _put(self, message: Message, metrics: Metrics | None = None) -> str:
         return await asyncio.to_thread(
             self._store.put_message,
-            self._request.session_id,
+            self._request.session,
             self._started_ms,
             message,
             metrics,
@@ -136,7 +136,7 @@ class Keeping:
     async def _finish(self, reason: TurnEndReason, words: list[Word]) -> None:
         finished = await asyncio.to_thread(
             self._turns.finish_turn,
-            self._request.session_id,
+            self._request.session,
             self._turn_id,
             self._owner,
             reason=reason,
@@ -145,7 +145,7 @@ class Keeping:
         )
         self.superseded = not finished
 
-    async def _put_heard(self, heard: str) -> None:
+    async def _put_heard(self, heard: str, at_ms: int) -> None:
         await asyncio.to_thread(
-            self._store.set_heard, self._request.session_id, self._reply_key, heard
+            self._store.set_heard, self._request.session, self._reply_key, heard, at_ms
         )

@@ -20,7 +20,8 @@ from parley.errors import BadMessage, ConnectionGone, ParleyError, PostRefused
 from parley.ids import new_resume_token, new_ulid, token_hash
 from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry
 from parley.invocation import TurnRequest
-from parley.items import Session, TurnItem
+from parley.items import Connection, Session, TurnItem
+from parley.principal import Principal, SessionRef, session_id_of
 from parley.protocol import (
     PROTOCOL_VERSION,
     Ack,
@@ -78,6 +79,10 @@ class _CameTwice(Exception):
     """The same `init` was delivered twice; the other delivery answers it."""
 
 
+class _CameLate(Exception):
+    """The connection of an `init` is over; there is nobody to answer."""
+
+
 class Messages:
     """Handles the messages of many connections.
 
@@ -107,7 +112,7 @@ class Messages:
         self._resuming = Resuming(store, turns, gate, history_messages)
         self._recovery = Recovery(store, turns, gate.post)
         self._decoder = Decoder()
-        self._bindings: OrderedDict[str, str] = OrderedDict()
+        self._bindings: OrderedDict[str, SessionRef] = OrderedDict()
 
     def handle(self, envelope: Envelope, body: str) -> ParleyError | None:
         """Do what one message asks for; an error was told to the client and is returned."""
@@ -153,11 +158,11 @@ class Messages:
             )
         # Looked up before anything changes: a refused init must not cost a session its token.
         try:
-            self._check_unbound(envelope)
+            principal = self._unbound(envelope).principal
             if message.session_id is None:
-                return self._open_session(message, envelope)
-            self._resume_session(message, envelope)
-        except _CameTwice:
+                return self._open_session(message, principal, envelope)
+            self._resume_session(message, principal.session(message.session_id), envelope)
+        except (_CameTwice, _CameLate):
             pass
         return None
 
@@ -180,21 +185,23 @@ class Messages:
 
     @_answer.register
     def _audio_chunk(self, message: AudioChunk, envelope: Envelope) -> None:
-        session_id = self._session_of(envelope)
-        self._turns.put_chunk(session_id, message.turn_id, ChunkEntry(message.seq, message.audio))
+        ref = self._session_of(envelope)
+        self._turns.put_chunk(ref, message.turn_id, ChunkEntry(message.seq, message.audio))
 
     @_answer.register
     def _audio_end(self, message: AudioEnd, envelope: Envelope) -> None:
-        session_id = self._session_of(envelope)
+        ref = self._session_of(envelope)
         entry = EndEntry(message.chunks, envelope.received_at_ms)
-        self._turns.put_end(session_id, message.turn_id, entry)
+        self._turns.put_end(ref, message.turn_id, entry)
 
     @_answer.register
     def _interrupt(self, message: Interrupt, envelope: Envelope) -> None:
-        session_id = self._session_of(envelope)
+        ref = self._session_of(envelope)
         # Into the inbox first: the turn may be about to begin, and must find it there.
-        self._turns.put_interrupt(session_id, message.turn_id, InterruptEntry(message.played_ms))
-        state = self._state_of(session_id, message.turn_id)
+        received_at_ms = envelope.received_at_ms
+        entry = InterruptEntry(message.played_ms, received_at_ms)
+        self._turns.put_interrupt(ref, message.turn_id, entry)
+        state = self._state_of(ref, message.turn_id)
         if state is None:
             raise BadMessage(
                 "bad_request",
@@ -204,23 +211,21 @@ class Messages:
             )
         if not state.running and state.message_key and state.words:
             heard = heard_text(state.words, message.played_ms)
-            self._store.set_heard(session_id, state.message_key, heard)
+            self._store.set_heard(ref, state.message_key, heard, received_at_ms)
 
     @_answer.register
     def _config(self, message: Config, envelope: Envelope) -> ServerEvent:
-        session_id = self._session_of(envelope)
-        session = self._store.session(session_id)
-        if session is None:
+        ref = self._session_of(envelope)
+        settings = self._store.change_settings(ref, message.settings)
+        if settings is None:
             raise no_session()
-        settings = session.settings.merged_with(message.settings)
-        self._store.put_settings(session_id, settings)
         return ConfigUpdated(self._defaults.merged_with(settings))
 
     @_answer.register
     def _ack(self, message: Ack, envelope: Envelope) -> None:
         """What has arrived need not be kept for a replay."""
-        session_id = self._session_of(envelope)
-        self._turns.put_ack(session_id, message.turn_id, AckEntry(message.attempt, message.seq))
+        ref = self._session_of(envelope)
+        self._turns.put_ack(ref, message.turn_id, AckEntry(message.attempt, message.seq))
 
     @_answer.register
     def _ping(self, message: Ping, envelope: Envelope) -> ServerEvent:
@@ -230,19 +235,19 @@ class Messages:
 
     @_answer.register
     def _end(self, message: End, envelope: Envelope) -> ServerEvent:
-        session_id = self._session_of(envelope)
-        running = self._store.end_session(session_id)
-        turn = self._turns.turn(session_id, running) if running is not None else None
+        ref = self._session_of(envelope)
+        running = self._store.end_session(ref)
+        turn = self._turns.turn(ref, running) if running is not None else None
         if running is not None and turn is not None and turn.running:
-            self._turns.put_interrupt(session_id, running, InterruptEntry(None))
-        return SessionEnded(session_id)
+            self._turns.put_interrupt(ref, running, InterruptEntry(None, envelope.received_at_ms))
+        return SessionEnded(session_id_of(ref))
 
     # --- sessions ---------------------------------------------------------------
 
-    def _open_session(self, message: Init, envelope: Envelope) -> Ready:
+    def _open_session(self, message: Init, principal: Principal, envelope: Envelope) -> Ready:
         token = new_resume_token()
         session = Session(
-            session_id=new_ulid(),
+            ref=principal.session(new_ulid()),
             token_hash=token_hash(token),
             connection_id=envelope.connection_id,
             settings=message.settings,
@@ -250,15 +255,15 @@ class Messages:
             endpoint=envelope.endpoint,
         )
         self._store.put_session(session)
-        self._bind(envelope, session.session_id)
+        self._bind(envelope, session.ref)
         return self._ready(session, token, resumed=False)
 
-    def _resume_session(self, message: Init, envelope: Envelope) -> None:
+    def _resume_session(self, message: Init, ref: SessionRef, envelope: Envelope) -> None:
         address = Address(envelope.endpoint, envelope.connection_id)
         before, session, token, history = self._resuming.admit(
-            message, address, lambda: self._claim_connection(envelope, message.session_id or "")
+            ref, message.resume_token, address, lambda: self._claim_connection(envelope, ref)
         )
-        self._remember(envelope.connection_id, session.session_id)
+        self._remember(envelope.connection_id, session.ref)
         ready = self._ready(session, token, resumed=True)
         ready.history = _fitting(history)
         self._send(envelope, ready)  # before anything of a turn
@@ -274,20 +279,25 @@ class Messages:
             protocol=1,
         )
 
-    def _bind(self, envelope: Envelope, session_id: str) -> None:
-        self._claim_connection(envelope, session_id)
-        self._remember(envelope.connection_id, session_id)
+    def _bind(self, envelope: Envelope, ref: SessionRef) -> None:
+        self._claim_connection(envelope, ref)
+        self._remember(envelope.connection_id, ref)
 
-    def _claim_connection(self, envelope: Envelope, session_id: str) -> None:
-        if not self._store.bind_connection(envelope.connection_id, session_id, envelope.message_id):
-            self._check_unbound(envelope)
+    def _claim_connection(self, envelope: Envelope, ref: SessionRef) -> None:
+        if not self._store.bind_connection(envelope.connection_id, ref, envelope.message_id):
+            self._unbound(envelope)
+            raise ParleyError(
+                "internal", "Something went wrong on our side. Send init again.", retryable=True
+            )
 
-    def _check_unbound(self, envelope: Envelope) -> None:
-        """Raise if the connection has a session already."""
-        binding = self._store.binding_of(envelope.connection_id)
-        if binding is None:
-            return
-        if envelope.message_id and binding.message_id == envelope.message_id:
+    def _unbound(self, envelope: Envelope) -> Connection:
+        """The connection; raises if it has a session already."""
+        connection = self._store.connection(envelope.connection_id)
+        if connection is None:
+            raise _CameLate
+        if connection.ref is None:
+            return connection
+        if envelope.message_id and connection.message_id == envelope.message_id:
             raise _CameTwice
         raise BadMessage(
             "bad_request",
@@ -295,28 +305,28 @@ class Messages:
             field="init",
         )
 
-    def _session_of(self, envelope: Envelope) -> str:
+    def _session_of(self, envelope: Envelope) -> SessionRef:
         """The session that the connection is bound to. The binding never changes."""
-        session_id = self._bound_session(envelope)
-        if session_id is None:
+        ref = self._bound_session(envelope)
+        if ref is None:
             raise BadMessage(
                 "not_initialised",
                 "Send init first and wait for ready; then send anything else.",
             )
-        return session_id
+        return ref
 
-    def _bound_session(self, envelope: Envelope) -> str | None:
+    def _bound_session(self, envelope: Envelope) -> SessionRef | None:
         connection_id = envelope.connection_id
         if (known := self._bindings.get(connection_id)) is not None:
             return known
-        binding = self._store.binding_of(connection_id)
-        if binding is None:
+        connection = self._store.connection(connection_id)
+        if connection is None or connection.ref is None:
             return None
-        self._remember(connection_id, binding.session_id)
-        return binding.session_id
+        self._remember(connection_id, connection.ref)
+        return connection.ref
 
-    def _remember(self, connection_id: str, session_id: str) -> None:
-        self._bindings[connection_id] = session_id
+    def _remember(self, connection_id: str, ref: SessionRef) -> None:
+        self._bindings[connection_id] = ref
         if len(self._bindings) > MAX_BINDINGS:
             self._bindings.popitem(last=False)
 
@@ -324,7 +334,7 @@ class Messages:
 
     def _turn_request(self, turn_id: str, envelope: Envelope, *, text: str | None) -> TurnRequest:
         return TurnRequest(
-            session_id=self._session_of(envelope),
+            session=self._session_of(envelope),
             turn_id=turn_id,
             connection_id=envelope.connection_id,
             endpoint=envelope.endpoint,
@@ -332,25 +342,25 @@ class Messages:
             text=text,
         )
 
-    def _state_of(self, session_id: str, turn_id: str) -> TurnItem | None:
+    def _state_of(self, ref: SessionRef, turn_id: str) -> TurnItem | None:
         deadline = time.monotonic() + TURN_APPEARS_S
-        while (turn := self._turns.turn(session_id, turn_id)) is None:
+        while (turn := self._turns.turn(ref, turn_id)) is None:
             if time.monotonic() >= deadline:
                 return None
             time.sleep(0.05)
         return turn
 
-    def _look_after(self, session_id: str, turn_id: str, attempt: int) -> None:
+    def _look_after(self, ref: SessionRef, turn_id: str, attempt: int) -> None:
         """A client has waited long for a turn: end it if it is dead, send what is stored."""
-        turn, session = self._turns.turn(session_id, turn_id), self._store.session(session_id)
+        turn, session = self._turns.turn(ref, turn_id), self._store.session(ref)
         if session is None:
             return
         if turn is not None and not turn.running and self._resuming.replay_turn(session, turn_id):
             return
-        if self._recovery.end_dead_turn(session_id, turn_id, None, attempt):
+        if self._recovery.end_dead_turn(ref, turn_id, None, attempt):
             return
         if turn is not None and turn.state == "failed":
-            self._recovery.tell(session_id, turn_id, turn.claim)
+            self._recovery.tell(ref, turn_id, turn.claim)
 
 
 def _fitting(history: list[Message]) -> list[Message]:

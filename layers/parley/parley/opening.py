@@ -42,13 +42,13 @@ async def run_turn(
     claim, read = await asyncio.gather(
         asyncio.to_thread(
             services.turns.claim_turn,
-            request.session_id,
+            request.session,
             request.turn_id,
             owner,
             attempt=request.attempt,
             received_at_ms=request.received_at_ms,
         ),
-        asyncio.to_thread(services.history.read, request.session_id),
+        asyncio.to_thread(services.history.read, request.session),
         return_exceptions=True,  # neither is left running when the other fails
     )
     if claim is None:
@@ -97,7 +97,7 @@ async def _refuse(
     with contextlib.suppress(Exception):  # a table that fails is perhaps why it is refused
         await asyncio.to_thread(
             services.turns.fail_turn,
-            request.session_id,
+            request.session,
             request.turn_id,
             owner,
             attempt,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from parley.errors import ConnectionGone, ParleyError
 from parley.items import Claim, StoredFrame
+from parley.principal import SessionRef
 from parley.protocol import Error, Metrics, TurnEnd, encode
 from parley.store import Store
 from parley.turns import Turns
@@ -32,7 +33,7 @@ class Recovery:
         self._post = post
 
     def end_dead_turn(
-        self, session_id: str, turn_id: str, owner: str | None, attempt: int = 1
+        self, ref: SessionRef, turn_id: str, owner: str | None, attempt: int = 1
     ) -> bool:
         """End an attempt and tell the client, unless it has ended or somebody runs it.
 
@@ -40,18 +41,18 @@ class Recovery:
             owner: the invocation that is known to be dead; None if only its lease tells.
             attempt: which attempt it was to run, or the client waits for.
         """
-        claim = self._turns.fail_turn(session_id, turn_id, owner, attempt)
+        claim = self._turns.fail_turn(ref, turn_id, owner, attempt)
         if claim is None:
             return False
-        self.tell(session_id, turn_id, claim)
+        self.tell(ref, turn_id, claim)
         return True
 
-    def tell(self, session_id: str, turn_id: str, claim: Claim) -> None:
+    def tell(self, ref: SessionRef, turn_id: str, claim: Claim) -> None:
         """Tell the client that a turn has failed, wherever it is now, or when it returns."""
         error = Error.of(DIED, turn_id=turn_id, attempt=claim.attempt)
         end = TurnEnd(turn_id, 0, "failed", "", Metrics(), code=DIED.code, attempt=claim.attempt)
         end.retryable = DIED.retryable
-        session = self._store.session(session_id)
+        session = self._store.session(ref)
         if session is None:
             return
         try:
@@ -59,4 +60,4 @@ class Recovery:
             self._post(session.endpoint, session.connection_id, encode(end))
         except ConnectionGone:
             frame = StoredFrame(turn_id, claim.started_ms, claim.attempt, 0, encode(end))
-            self._turns.put_undelivered(session_id, [frame])
+            self._turns.put_undelivered(ref, [frame])

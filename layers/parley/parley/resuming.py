@@ -12,7 +12,8 @@ from parley.errors import ConnectionGone, ParleyError
 from parley.ids import new_resume_token, token_hash, token_matches
 from parley.inbox import ResumeEntry
 from parley.items import Session, StoredFrame
-from parley.protocol import Init, Message, Received, SessionEnded, encode
+from parley.principal import SessionRef, session_id_of
+from parley.protocol import Message, Received, SessionEnded, encode
 from parley.store import Store
 from parley.turns import Turns
 
@@ -45,11 +46,13 @@ class Resuming:
         self._history_messages = history_messages
 
     def admit(
-        self, message: Init, address: Address, bind: Callable[[], None]
+        self, ref: SessionRef, shown: str | None, address: Address, bind: Callable[[], None]
     ) -> tuple[Session, Session, str, list[Message]]:
         """Move the session to a connection.
 
         Args:
+            ref: the session, among those of whoever asks.
+            shown: the resume token.
             bind: binds the connection to the session; raises if it has one already. Done
                 before the token is rotated: of one message that comes twice at the same time
                 only one may rotate it, or nobody would know the token that counts.
@@ -60,11 +63,10 @@ class Resuming:
         Raises:
             ParleyError: `session_not_found` or `resume_denied`, or what `bind` raised.
         """
-        session_id = message.session_id or ""
-        before, history = self._store.conversation(session_id, self._history_messages)
+        before, history = self._store.conversation(ref, self._history_messages)
         if before is None or before.is_over(time.time()):
             raise no_session()
-        shown = message.resume_token or ""
+        shown = shown or ""
         latest = token_matches(shown, before.token_hash)
         previous = token_matches(shown, before.previous_hash)
         if not (latest or previous):
@@ -74,7 +76,7 @@ class Resuming:
         after: Session | None = None
         try:
             after = self._store.resume_session(
-                session_id,
+                ref,
                 address.connection_id,
                 address.endpoint,
                 shown_hash=token_hash(shown),
@@ -97,26 +99,26 @@ class Resuming:
         for turn_id in {session.active_turn, received_turn} - {None}:
             assert turn_id is not None
             resume = _resume_entry(address, turn_id, received)
-            self._turns.put_resume(session.session_id, turn_id, resume)
+            self._turns.put_resume(session.ref, turn_id, resume)
         self._replay(session, received)
         old = Address(before.endpoint, before.connection_id)
         if old != address:
-            self._leave(session.session_id, old)
+            self._leave(session.ref, old)
 
     def replay_turn(self, session: Session, turn_id: str) -> bool:
         """Send what is stored of one turn; False if there is nothing."""
-        frames = [f for f in self._turns.undelivered(session.session_id) if f.turn_id == turn_id]
+        frames = [f for f in self._turns.undelivered(session.ref) if f.turn_id == turn_id]
         self._send(session, frames)
         return bool(frames)
 
     def _replay(self, session: Session, received: Received | None) -> None:
-        stored = self._turns.undelivered(session.session_id)
+        stored = self._turns.undelivered(session.ref)
         first = next(stored, None)
         if first is None:
             return
         known_since_ms = 0
         if received is not None:
-            turn = self._turns.turn(session.session_id, received.turn_id)
+            turn = self._turns.turn(session.ref, received.turn_id)
             known_since_ms = turn.claim.started_ms if turn is not None else 0
         known: list[StoredFrame] = []
 
@@ -128,7 +130,7 @@ class Resuming:
                     yield frame
 
         self._send(session, missed())
-        self._turns.delete_undelivered(session.session_id, known)
+        self._turns.delete_undelivered(session.ref, known)
 
     def _send(self, session: Session, frames: Iterable[StoredFrame]) -> None:
         deadline = time.monotonic() + REPLAY_S
@@ -140,10 +142,10 @@ class Resuming:
         except ConnectionGone:
             return  # it comes back once more
 
-    def _leave(self, session_id: str, old: Address) -> None:
+    def _leave(self, ref: SessionRef, old: Address) -> None:
         """Close the connection that the session was on, and say why if anybody is there."""
         try:
-            ended = encode(SessionEnded(session_id, "replaced"))
+            ended = encode(SessionEnded(session_id_of(ref), "replaced"))
             self._gate.post(old.endpoint, old.connection_id, ended)
         except ConnectionGone:
             return

@@ -6,11 +6,14 @@ a message claims. Turns are `parley.turns`'. The layout is in docs/design.md, se
 
 from __future__ import annotations
 
+import uuid
+from dataclasses import replace
 from typing import Any
 
 from parley.items import (
-    Binding,
+    Connection,
     Session,
+    connection_from,
     connection_key,
     encode_json,
     message_from,
@@ -21,11 +24,17 @@ from parley.items import (
     session_key,
     text_of,
 )
+from parley.principal import Principal, SessionRef
 from parley.protocol import Message, Settings
 from parley.table import Table
 
 CONNECTION_TTL_S = 3 * 3600
 """A connection lives at most two hours (API Gateway); its item goes soon after."""
+SETTINGS_TRIES = 5
+
+
+class SettingsContended(Exception):
+    """The settings were changed by others each time that they were to be changed."""
 
 
 class Store:
@@ -41,11 +50,13 @@ class Store:
 
     # --- connections ------------------------------------------------------------
 
-    def add_connection(self, connection_id: str) -> None:
+    def add_connection(self, connection_id: str, principal: Principal) -> None:
         """A connection was opened; it has no session yet."""
         self._table.put(
             {
                 **connection_key(connection_id),
+                "tenant": {"S": principal.tenant},
+                "subject": {"S": principal.subject},
                 "connected_at": number(now_s()),
                 "expires_at": number(now_s() + CONNECTION_TTL_S),
             }
@@ -55,24 +66,28 @@ class Store:
         """A connection was closed."""
         self._table.delete(connection_key(connection_id))
 
-    def bind_connection(self, connection_id: str, session_id: str, message_id: str) -> bool:
+    def bind_connection(self, connection_id: str, ref: SessionRef, message_id: str) -> bool:
         """Bind a connection to its session, once; False if it already has one.
 
         Args:
             message_id: API Gateway's, of the `init` that asks for it.
         """
+        key, nonce = connection_key(connection_id), uuid.uuid4().hex
         bound = self._table.update(
-            connection_key(connection_id),
-            "SET #session = :session, init_message = :message, expires_at = :expires",
-            "attribute_not_exists(#session)",
+            key,
+            "SET #session = :session, init_message = :message, nonce = :nonce, "
+            "expires_at = :expires",
+            "attribute_exists(pk) AND attribute_not_exists(#session)",
             {"#session": "session"},
             {
-                ":session": {"S": session_id},
+                ":session": {"S": ref},
                 ":message": {"S": message_id},
+                ":nonce": {"S": nonce},
                 ":expires": number(now_s() + CONNECTION_TTL_S),
             },
         )
-        return bound is not None
+        # Should the answer to this very write have been lost, its repetition found it done.
+        return bound is not None or text_of(self._table.get(key) or {}, "nonce") == nonce
 
     def unbind_connection(self, connection_id: str) -> None:
         """A connection was refused the session that it was about to be bound to."""
@@ -84,11 +99,10 @@ class Store:
             {},
         )
 
-    def binding_of(self, connection_id: str) -> Binding | None:
-        """What a connection is bound to."""
-        item = self._table.get(connection_key(connection_id)) or {}
-        session_id = text_of(item, "session")
-        return Binding(session_id, text_of(item, "init_message")) if session_id else None
+    def connection(self, connection_id: str) -> Connection | None:
+        """Who opened a connection, and what it is bound to; None if it is over."""
+        item = self._table.get(connection_key(connection_id))
+        return connection_from(item) if item else None
 
     # --- sessions ---------------------------------------------------------------
 
@@ -96,7 +110,7 @@ class Store:
         """Create a session."""
         self._table.put(
             {
-                **session_key(session.session_id),
+                **session_key(session.ref),
                 "token_hash": {"S": session.token_hash},
                 "connection": {"S": session.connection_id},
                 "endpoint": {"S": session.endpoint},
@@ -109,7 +123,7 @@ class Store:
 
     def resume_session(
         self,
-        session_id: str,
+        ref: SessionRef,
         connection_id: str,
         endpoint: str,
         *,
@@ -129,7 +143,7 @@ class Store:
             None if the token is neither the latest nor the one before, or the session is over.
         """
         item = self._table.update(
-            session_key(session_id),
+            session_key(ref),
             "SET #connection = :connection, endpoint = :endpoint, token_hash = :new, "
             "previous_hash = :shown, expires_at = :expires",
             "(token_hash = :shown OR previous_hash = :shown) AND #status = :active",
@@ -143,22 +157,36 @@ class Store:
                 ":expires": number(now_s() + self._session_idle_s),
             },
         )
-        return None if item is None else session_from(session_id, item)
+        return None if item is None else session_from(ref, item)
 
-    def put_settings(self, session_id: str, settings: Settings) -> None:
-        """New settings for the turns to come."""
-        self._table.update(
-            session_key(session_id),
-            "SET settings = :settings",
-            "attribute_exists(pk)",
-            {},
-            {":settings": {"S": encode_json(settings)}},
-        )
+    def change_settings(self, ref: SessionRef, changes: Settings) -> Settings | None:
+        """New settings for the turns to come; None if there is no such session.
 
-    def end_session(self, session_id: str) -> str | None:
+        Of changes that come at the same time none is lost.
+
+        Raises:
+            SettingsContended: others change them all the time.
+        """
+        for _ in range(SETTINGS_TRIES):
+            item = self._table.get(session_key(ref))
+            if item is None:
+                return None
+            settings = session_from(ref, item).settings.merged_with(changes)
+            changed = self._table.update(
+                session_key(ref),
+                "SET settings = :settings",
+                "settings = :before",
+                {},
+                {":settings": {"S": encode_json(settings)}, ":before": item["settings"]},
+            )
+            if changed is not None:
+                return settings
+        raise SettingsContended
+
+    def end_session(self, ref: SessionRef) -> str | None:
         """End a session; the turn that was claimed last, if any."""
         item = self._table.update(
-            session_key(session_id),
+            session_key(ref),
             "SET #status = :ended",
             "attribute_exists(pk)",
             {"#status": "status"},
@@ -166,12 +194,12 @@ class Store:
         )
         return text_of(item or {}, "active_turn") or None
 
-    def session(self, session_id: str) -> Session | None:
+    def session(self, ref: SessionRef) -> Session | None:
         """One session, without its history."""
-        item = self._table.get(session_key(session_id))
-        return session_from(session_id, item) if item else None
+        item = self._table.get(session_key(ref))
+        return session_from(ref, item) if item else None
 
-    def set_active_turn(self, session_id: str, turn_id: str, received_at_ms: int) -> Session | None:
+    def set_active_turn(self, ref: SessionRef, turn_id: str, received_at_ms: int) -> Session | None:
         """Note the newest turn, which also keeps the session from expiring.
 
         Args:
@@ -182,25 +210,33 @@ class Store:
             is a newer turn already, or the session is over.
         """
         item = self._table.update(
-            session_key(session_id),
-            "SET active_turn = :turn, active_since = :received, expires_at = :expires",
+            session_key(ref),
+            "SET previous_turn = if_not_exists(active_turn, :none), active_turn = :turn, "
+            "active_since = :received, expires_at = :expires",
             "#status = :active AND "
             "(attribute_not_exists(active_since) OR active_since <= :received)",
             {"#status": "status"},
             {
                 ":active": {"S": "active"},
                 ":turn": {"S": turn_id},
+                ":none": {"S": ""},
                 ":received": number(received_at_ms),
                 ":expires": number(now_s() + self._session_idle_s),
             },
             returned="ALL_OLD",
         )
-        return None if item is None else session_from(session_id, item)
+        if item is None:
+            return None
+        before = session_from(ref, item)
+        if before.active_turn != turn_id:
+            return before
+        # This very write, whose answer was lost, or an earlier attempt has been here before.
+        return replace(before, active_turn=before.previous_turn)
 
     # --- the history ------------------------------------------------------------
 
     def conversation(
-        self, session_id: str, messages: int, since: str = "MESSAGE#"
+        self, ref: SessionRef, messages: int, since: str = "MESSAGE#"
     ) -> tuple[Session | None, list[Message]]:
         """A session and the last so many messages of its history, oldest first.
 
@@ -209,20 +245,20 @@ class Store:
         Args:
             since: sort key of the first message that is wanted.
         """
-        items = self._table.last(f"SESSION#{session_id}", since, "META", messages + 1)
+        items = self._table.last(f"SESSION#{ref}", since, "META", messages + 1)
         if not items or text_of(items[0], "sk") != "META":
             return None, []
         history = [message_from(item) for item in reversed(items[1:])]
-        return session_from(session_id, items[0]), history
+        return session_from(ref, items[0]), history
 
-    def put_message(self, session_id: str, started_ms: int, message: Message, metrics: Any) -> str:
+    def put_message(self, ref: SessionRef, started_ms: int, message: Message, metrics: Any) -> str:
         """Add a message to the history; returns its sort key.
 
         The key orders messages by the start of their turn, the user's first.
         """
         key = message_key(started_ms, message)
         item: dict[str, Any] = {
-            "pk": {"S": f"SESSION#{session_id}"},
+            "pk": {"S": f"SESSION#{ref}"},
             "sk": {"S": key},
             "role": {"S": message.role},
             "text": {"S": message.text},
@@ -235,17 +271,21 @@ class Store:
         self._table.put(item)
         return key
 
-    def forget_reply(self, session_id: str, started_ms: int, turn_id: str) -> None:
+    def forget_reply(self, ref: SessionRef, started_ms: int, turn_id: str) -> None:
         """What an attempt at a turn replied is void: the turn is tried again."""
         key = message_key(started_ms, Message("assistant", "", turn_id))
-        self._table.write_batch([], [{"pk": {"S": f"SESSION#{session_id}"}, "sk": {"S": key}}])
+        self._table.write_batch([], [{"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": key}}])
 
-    def set_heard(self, session_id: str, message_key: str, heard: str) -> None:
-        """Note that of a reply in the history only so much was heard."""
+    def set_heard(self, ref: SessionRef, message_key: str, heard: str, received_at_ms: int) -> None:
+        """Note that of a reply in the history only so much was heard.
+
+        Args:
+            received_at_ms: when API Gateway received the word of it: the latest counts.
+        """
         self._table.update(
-            {"pk": {"S": f"SESSION#{session_id}"}, "sk": {"S": message_key}},
-            "SET heard = :heard",
-            "attribute_exists(pk)",
+            {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": message_key}},
+            "SET heard = :heard, heard_at = :at",
+            "attribute_exists(pk) AND (attribute_not_exists(heard_at) OR heard_at <= :at)",
             {},
-            {":heard": {"S": heard}},
+            {":heard": {"S": heard}, ":at": number(received_at_ms)},
         )

@@ -136,7 +136,7 @@ class Turn:
         request, services = self._request, self._services
         silence_s = services.deployment.listen_timeout_s
         return Watching(
-            functools.partial(services.turns.read_inbox, request.session_id, request.turn_id),
+            functools.partial(services.turns.read_inbox, request.session, request.turn_id),
             self._claim.attempt,
             Listening(silence_s, time.monotonic()) if request.spoken else None,
             self._timings,
@@ -163,13 +163,13 @@ class Turn:
     async def _begin_anew(self) -> None:
         """What the attempt before was told, and what it replied, is void."""
         request, services = self._request, self._services
-        session_id, turn_id = request.session_id, request.turn_id
+        ref, turn_id = request.session, request.turn_id
         try:
             await asyncio.to_thread(
-                services.turns.clear_controls, session_id, turn_id, request.received_at_ms
+                services.turns.clear_controls, ref, turn_id, request.received_at_ms
             )
             await asyncio.to_thread(
-                services.store.forget_reply, session_id, self._claim.started_ms, turn_id
+                services.store.forget_reply, ref, self._claim.started_ms, turn_id
             )
         except Exception as error:
             self._log("attempt_not_forgotten", {"error": type(error).__name__})
@@ -188,7 +188,7 @@ class Turn:
             await asyncio.sleep(RENEW_S)
             try:
                 ours = await asyncio.to_thread(
-                    turns.renew_lease, request.session_id, request.turn_id, self._owner
+                    turns.renew_lease, request.session, request.turn_id, self._owner
                 )
             except Exception as error:  # the next renewal makes up for it
                 self._log("lease_not_renewed", {"error": type(error).__name__})
@@ -351,7 +351,8 @@ class Turn:
             if self._watching.interrupt.done():
                 reason, heard = "interrupted", self._heard()
                 if heard is not None:
-                    await self._keeping.heard(heard)
+                    at_ms = self._watching.interrupt.result().received_at_ms
+                    await self._keeping.heard(heard, at_ms)
         self._outbox.end(reason, said, metrics, heard, error)
         return Outcome(reason, metrics, error, delivered=await self._delivered())
 

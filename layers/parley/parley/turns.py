@@ -35,6 +35,7 @@ from parley.items import (
     turn_from,
     turn_key,
 )
+from parley.principal import SessionRef
 from parley.protocol import TurnEndReason, Word
 from parley.table import Item, Table
 
@@ -73,7 +74,7 @@ class Turns:
 
     def claim_turn(
         self,
-        session_id: str,
+        ref: SessionRef,
         turn_id: str,
         owner: str,
         *,
@@ -90,7 +91,7 @@ class Turns:
         now, nonce = now_ms(), uuid.uuid4().hex
         first = self._table.put(
             {
-                **turn_key(session_id, turn_id),
+                **turn_key(ref, turn_id),
                 "state": {"S": "running"},
                 "owner": {"S": owner},
                 "nonce": {"S": nonce},
@@ -101,16 +102,16 @@ class Turns:
             },
             "attribute_not_exists(pk)",
         )
-        if first or self._was_written(session_id, turn_id, "nonce", nonce):
+        if first or self._was_written(ref, turn_id, "nonce", nonce):
             return Claim(attempt or 1, now)
         return (
             None
             if attempt == 1
-            else self._claim_again(session_id, turn_id, owner, attempt, received_at_ms)
+            else self._claim_again(ref, turn_id, owner, attempt, received_at_ms)
         )
 
     def _claim_again(
-        self, session_id: str, turn_id: str, owner: str, attempt: int | None, received_at_ms: int
+        self, ref: SessionRef, turn_id: str, owner: str, attempt: int | None, received_at_ms: int
     ) -> Claim | None:
         """Claim the next attempt at a turn that failed, or whose function died."""
         values: dict[str, Any] = {
@@ -130,7 +131,7 @@ class Turns:
             values[":attempt"] = number(attempt)
             next_attempt = ":attempt"
         item = self._table.update(
-            turn_key(session_id, turn_id),
+            turn_key(ref, turn_id),
             f"SET #state = :running, #owner = :owner, attempt = {next_attempt}, "
             "lease_until = :lease, expires_at = :expires REMOVE failed_at",
             f"{newer} AND (#state = :failed OR (#state = :running AND lease_until < :now))",
@@ -141,11 +142,11 @@ class Turns:
             return None
         return Claim(int(item["attempt"]["N"]), int(item["started_at"]["N"]))
 
-    def renew_lease(self, session_id: str, turn_id: str, owner: str) -> bool:
+    def renew_lease(self, ref: SessionRef, turn_id: str, owner: str) -> bool:
         """Stay the one that runs the turn, or delivers its end; False if somebody else does now,
         or it has failed."""
         renewed = self._table.update(
-            turn_key(session_id, turn_id),
+            turn_key(ref, turn_id),
             "SET lease_until = :lease",
             "#owner = :owner AND #state <> :failed",
             {"#owner": "owner", "#state": "state"},
@@ -159,7 +160,7 @@ class Turns:
 
     def finish_turn(
         self,
-        session_id: str,
+        ref: SessionRef,
         turn_id: str,
         owner: str,
         *,
@@ -172,7 +173,7 @@ class Turns:
         False if it was no longer this owner's to end.
         """
         finished = self._table.update(
-            turn_key(session_id, turn_id),
+            turn_key(ref, turn_id),
             "SET #state = :reason, words = :words, message_key = :key, failed_at = :failed",
             "#owner = :owner AND #state = :running",
             {"#state": "state", "#owner": "owner"},
@@ -187,17 +188,17 @@ class Turns:
         )
         # Should the answer to this very write have been lost, its repetition found it done.
         return finished is not None or (
-            self._was_written(session_id, turn_id, "state", reason)
-            and self._was_written(session_id, turn_id, "owner", owner)
+            self._was_written(ref, turn_id, "state", reason)
+            and self._was_written(ref, turn_id, "owner", owner)
         )
 
-    def _was_written(self, session_id: str, turn_id: str, name: str, value: str) -> bool:
+    def _was_written(self, ref: SessionRef, turn_id: str, name: str, value: str) -> bool:
         """Whether a turn's item has this value: a write whose answer was lost is repeated by
         botocore, and the repetition fails its condition although the write has been done."""
-        return text_of(self._table.get(turn_key(session_id, turn_id)) or {}, name) == value
+        return text_of(self._table.get(turn_key(ref, turn_id)) or {}, name) == value
 
     def fail_turn(
-        self, session_id: str, turn_id: str, owner: str | None, attempt: int = 1
+        self, ref: SessionRef, turn_id: str, owner: str | None, attempt: int = 1
     ) -> Claim | None:
         """End an attempt whose function died, so that nobody runs it any more.
 
@@ -223,21 +224,21 @@ class Turns:
             names["#owner"] = "owner"
             values[":owner"] = {"S": owner}
         item = self._table.update(
-            turn_key(session_id, turn_id),
+            turn_key(ref, turn_id),
             "SET #state = :failed, failed_at = :now, attempt = if_not_exists(attempt, :attempt), "
             "started_at = if_not_exists(started_at, :now), expires_at = :expires",
             f"attribute_not_exists(pk) OR (#state <> :failed AND {dead})",
             names,
             values,
-        ) or self._fail_unclaimed(session_id, turn_id, attempt)
+        ) or self._fail_unclaimed(ref, turn_id, attempt)
         if item is None:
             return None
         return Claim(int(item["attempt"]["N"]), int(item["started_at"]["N"]))
 
-    def _fail_unclaimed(self, session_id: str, turn_id: str, attempt: int) -> Item | None:
+    def _fail_unclaimed(self, ref: SessionRef, turn_id: str, attempt: int) -> Item | None:
         """End an attempt that nobody claimed after the one before had failed."""
         return self._table.update(
-            turn_key(session_id, turn_id),
+            turn_key(ref, turn_id),
             "SET failed_at = :now, attempt = :attempt",
             "#state = :failed AND attempt < :attempt",
             {"#state": "state"},
@@ -248,40 +249,38 @@ class Turns:
             },
         )
 
-    def turn(self, session_id: str, turn_id: str) -> TurnItem | None:
+    def turn(self, ref: SessionRef, turn_id: str) -> TurnItem | None:
         """A turn as it is now; None if nobody has claimed it."""
-        item = self._table.get(turn_key(session_id, turn_id))
+        item = self._table.get(turn_key(ref, turn_id))
         return turn_from(item) if item else None
 
     # --- the inbox ----------------------------------------------------------------
 
-    def put_chunk(self, session_id: str, turn_id: str, chunk: ChunkEntry) -> None:
+    def put_chunk(self, ref: SessionRef, turn_id: str, chunk: ChunkEntry) -> None:
         """One chunk of an utterance; the same chunk again changes nothing."""
-        self._put_inbox(session_id, turn_id, chunk_key(chunk.seq), {"audio": {"B": chunk.audio}})
+        self._put_inbox(ref, turn_id, chunk_key(chunk.seq), {"audio": {"B": chunk.audio}})
 
-    def put_end(self, session_id: str, turn_id: str, end: EndEntry) -> None:
+    def put_end(self, ref: SessionRef, turn_id: str, end: EndEntry) -> None:
         """The end of an utterance."""
         values: dict[str, Any] = {
             "chunks": number(end.chunks),
             "received_at": number(end.received_at_ms),
         }
-        self._put_inbox(session_id, turn_id, "IN#end", values)
+        self._put_inbox(ref, turn_id, "IN#end", values)
 
-    def put_interrupt(self, session_id: str, turn_id: str, interrupt: InterruptEntry) -> None:
+    def put_interrupt(self, ref: SessionRef, turn_id: str, interrupt: InterruptEntry) -> None:
         """The user stopped the reply; the first to say so counts."""
         played_ms = interrupt.played_ms
-        # Rounded, because DynamoDB refuses numbers under 1e-130, which a client may send.
-        values: dict[str, Any] = (
-            {} if played_ms is None else {"played_ms": {"N": repr(round(played_ms, 3))}}
-        )
-        self._put_inbox(
-            session_id, turn_id, "IN#interrupt", values, condition="attribute_not_exists(pk)"
-        )
+        values: dict[str, Any] = {"received_at": number(interrupt.received_at_ms)}
+        if played_ms is not None:
+            # Rounded, because DynamoDB refuses numbers under 1e-130, which a client may send.
+            values["played_ms"] = {"N": repr(round(played_ms, 3))}
+        self._put_inbox(ref, turn_id, "IN#interrupt", values, condition="attribute_not_exists(pk)")
 
-    def put_ack(self, session_id: str, turn_id: str, ack: AckEntry) -> None:
+    def put_ack(self, ref: SessionRef, turn_id: str, ack: AckEntry) -> None:
         """The client has everything of the turn up to a number."""
         self._put_inbox(
-            session_id,
+            ref,
             turn_id,
             "IN#received",
             {"attempt": number(ack.attempt), "seq": number(ack.seq)},
@@ -290,7 +289,7 @@ class Turns:
             condition_values={":attempt": number(ack.attempt), ":seq": number(ack.seq)},
         )
 
-    def put_resume(self, session_id: str, turn_id: str, resume: ResumeEntry) -> None:
+    def put_resume(self, ref: SessionRef, turn_id: str, resume: ResumeEntry) -> None:
         """The session has moved to a new connection. The newest one counts."""
         values: dict[str, Any] = {
             "connection": {"S": resume.connection_id},
@@ -300,7 +299,7 @@ class Turns:
             "resumed_at": number(resume.resumed_at_ms),
         }
         self._put_inbox(
-            session_id,
+            ref,
             turn_id,
             "IN#resume",
             values,
@@ -308,13 +307,13 @@ class Turns:
             condition_values={":at": number(resume.resumed_at_ms)},
         )
 
-    def clear_controls(self, session_id: str, turn_id: str, before_ms: int) -> None:
+    def clear_controls(self, ref: SessionRef, turn_id: str, before_ms: int) -> None:
         """Forget what an earlier attempt was told: it is not meant for the next one.
 
         Args:
             before_ms: when the next attempt was asked for, in ms since the epoch.
         """
-        pk = str(turn_key(session_id, turn_id)["pk"]["S"])
+        pk = str(turn_key(ref, turn_id)["pk"]["S"])
         old = [
             {"pk": item["pk"], "sk": item["sk"]}
             for page in self._table.pages(pk, _FIRST_CONTROL, _AFTER_INBOX)
@@ -323,15 +322,15 @@ class Turns:
         ]
         self._table.write_batch([], old)
 
-    def read_inbox(self, session_id: str, turn_id: str, next_seq: int) -> list[InboxEntry]:
+    def read_inbox(self, ref: SessionRef, turn_id: str, next_seq: int) -> list[InboxEntry]:
         """Chunks from `next_seq` on, and the controls, that have arrived so far."""
-        pk = str(turn_key(session_id, turn_id)["pk"]["S"])
+        pk = str(turn_key(ref, turn_id)["pk"]["S"])
         pages = self._table.pages(pk, chunk_key(next_seq), _AFTER_INBOX)
         return [inbox_entry_from(item) for page in pages for item in page]
 
     def _put_inbox(
         self,
-        session_id: str,
+        ref: SessionRef,
         turn_id: str,
         sk: str,
         values: dict[str, Any],
@@ -341,7 +340,7 @@ class Turns:
     ) -> bool:
         return self._table.put(
             {
-                "pk": turn_key(session_id, turn_id)["pk"],
+                "pk": turn_key(ref, turn_id)["pk"],
                 "sk": {"S": sk},
                 "written_at": number(now_ms()),
                 "expires_at": number(now_s() + TURN_TTL_S),
@@ -353,21 +352,21 @@ class Turns:
 
     # --- undelivered events ---------------------------------------------------------
 
-    def put_undelivered(self, session_id: str, frames: Sequence[StoredFrame]) -> None:
+    def put_undelivered(self, ref: SessionRef, frames: Sequence[StoredFrame]) -> None:
         """Keep what may not have arrived, until the session's next connection asks."""
         expires = number(now_s() + self._session_idle_s)
         self._table.write_batch(
             [
-                {**frame_key(session_id, frame), "frame": {"B": frame.frame}, "expires_at": expires}
+                {**frame_key(ref, frame), "frame": {"B": frame.frame}, "expires_at": expires}
                 for frame in frames
             ]
         )
 
-    def undelivered(self, session_id: str) -> Iterator[StoredFrame]:
+    def undelivered(self, ref: SessionRef) -> Iterator[StoredFrame]:
         """What may not have arrived: by the start of their turns, in order."""
-        for page in self._table.pages(f"SESSION#{session_id}", _FIRST_FRAME, _AFTER_FRAMES):
+        for page in self._table.pages(f"SESSION#{ref}", _FIRST_FRAME, _AFTER_FRAMES):
             yield from map(frame_from, page)
 
-    def delete_undelivered(self, session_id: str, frames: Sequence[StoredFrame]) -> None:
+    def delete_undelivered(self, ref: SessionRef, frames: Sequence[StoredFrame]) -> None:
         """Forget what has arrived."""
-        self._table.write_batch([], [frame_key(session_id, frame) for frame in frames])
+        self._table.write_batch([], [frame_key(ref, frame) for frame in frames])
