@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import functools
 import json
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -32,6 +33,9 @@ from local.template.api_model import Route, WebSocketApi
 
 MAX_MESSAGE_BYTES = 128 * 1024
 CLOSE_TIMEOUT_S = 2.0
+
+# It warns of subprotocols that no handler has chosen, and repeats them: one may be a token.
+logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
