@@ -285,14 +285,14 @@ async def test_another_ones_turn_cannot_be_reached_by_its_name(
             {"type": "audio_chunk", "seq": 1, "audio": "AAA="},
             {"type": "audio_end", "chunks": 0},
             {"type": "ack", "seq": 1},
-            {"type": "ping", "sent_at": 1},
         ):
             await mallory.send(turn_id=turn, **message)
-        told = [await mallory.other(), await mallory.other()]
-        assert [event["type"] for event in told] == ["error", "pong"], "hers has never begun"
         await mallory.send(type="interrupt", turn_id=turn, played_ms=0)
         refused = await mallory.other()
         assert (refused["type"], refused["code"]) == ("error", "bad_request")
+        await mallory.send(type="ping", sent_at=1, turn_id=turn)
+        told = [await mallory.other(), await mallory.other()]
+        assert [event["type"] for event in told] == ["error", "pong"], "hers has never begun"
         await mallory.send(type="end")
         assert (await mallory.other())["type"] == "session_ended"
     assert ada.reply(turn).events == [], "the turn goes on listening"
