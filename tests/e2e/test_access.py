@@ -208,7 +208,7 @@ async def test_a_token_that_api_gateway_does_not_take_is_refused_by_it(
 
 
 async def test_a_token_without_a_tenant_may_not_talk(world: World, ada: RawClient) -> None:
-    token = world.issuer.token("mallory", **{TENANT_CLAIM: ...})
+    token = world.key.token(world.claims(**{TENANT_CLAIM: ...}))
     assert await knock(world.stack.url, ["parley", token]) == 403
 
 

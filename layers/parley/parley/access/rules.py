@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from parley.access.claims import ClaimRules
 from parley.access.origins import AllowedOrigins
@@ -82,6 +82,8 @@ class AccessRules:
 
 
 def _mode(text: str) -> AuthMode:
-    if text == "off" or text == "secret" or text == "oidc":
-        return text
+    modes: tuple[AuthMode, ...] = get_args(AuthMode)
+    for mode in modes:
+        if text == mode:
+            return mode
     raise ConfigurationError(f"AUTH_MODE: expected off, secret or oidc; got {text!r}.")
