@@ -35,6 +35,12 @@ TEMPLATE_VARIABLES = {
     "TRANSCRIPTION_MODEL": "TranscriptionModel",
     "SYSTEM_PROMPT": "SystemPrompt",
     "LANGUAGE": "Language",
+    "AUTH_MODE": "AuthMode",
+    "AUTH_SECRET": "AuthSecret",
+    "AUTH_ISSUER": "AuthIssuer",
+    "AUTH_AUDIENCE": "AuthAudience",
+    "AUTH_TENANT_CLAIM": "AuthTenantClaim",
+    "ALLOWED_ORIGINS": "AllowedOrigins",
 }
 """Environment variables that choose a parameter of the template."""
 
@@ -181,7 +187,9 @@ def run(port: int, *, demo: bool, stay: bool, log_folder: Path) -> int:
         command = _start_command(providers, port, environment)
         stack = running.enter_context(_process(command, log_folder / "stack.log", environment))
         _say_what_runs(providers, log_folder)
-        if demo:
+        if demo and _needs_a_token(environment):
+            print("No conversation is held: AUTH_MODE wants a token. Put one into PARLEY_TOKEN.")
+        elif demo:
             code = _hold_conversation(stack["websocket_url"], providers, environment)
             if code or not stay:
                 return code
@@ -189,6 +197,12 @@ def run(port: int, *, demo: bool, stay: bool, log_folder: Path) -> int:
         while stay:
             signal.pause()  # until Ctrl-C or SIGTERM raises KeyboardInterrupt
     return 0
+
+
+def _needs_a_token(environment: Mapping[str, str]) -> bool:
+    """Whether the API wants a token that the demo does not have."""
+    wanted = environment.get("AUTH_MODE") or "off"
+    return wanted != "off" and not environment.get("PARLEY_TOKEN")
 
 
 def _start_command(providers: Providers, port: int, environment: Mapping[str, str]) -> list[str]:
