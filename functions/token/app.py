@@ -15,6 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from parley import clients
 from parley.access.mint import BadRequest, TokenRequest, mint
+from parley.access.refusals import Refused
 from parley.access.rules import AccessRules
 from parley.access.secret import read_secret
 
@@ -29,11 +30,17 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
     Raises:
         BadRequest: the event is none; the invocation fails with a sentence that says why.
+        RuntimeError: the secret cannot be read.
     """
     try:
         request = msgspec.convert(event, TokenRequest)
     except msgspec.ValidationError as invalid:
         raise BadRequest(f"{invalid}.") from None
-    made = mint(request, read_secret(secrets, rules.secret_arn), rules.claims, time.time())
+    try:
+        secret = read_secret(secrets, rules.secret_arn)
+    except Refused as refused:
+        logger.error("secret_unavailable", why=refused.why)
+        raise RuntimeError("The secret cannot be read. The log says why.") from None
+    made = mint(request, secret, rules.claims, time.time())
     logger.info("token_made", expires_at=made["expires_at"])
     return made

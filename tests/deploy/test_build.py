@@ -10,7 +10,13 @@ from samtranslator.yaml_helper import yaml_parse
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / ".aws-sam" / "build"
-FUNCTIONS = ("ConnectFunction", "MessageFunction", "DisconnectFunction", "TurnFunction")
+FUNCTIONS = (
+    "ConnectFunction",
+    "MessageFunction",
+    "DisconnectFunction",
+    "TurnFunction",
+    "TokenFunction",
+)
 MAX_LAYER_BYTES = 100 * 1024 * 1024
 UNWANTED = ("elevenlabs", "moto", "pytest", "local", "tests", "boto3_stubs", "pydantic")
 
@@ -27,7 +33,15 @@ def test_the_layer_stays_below_100_mb() -> None:
 
 def test_the_layer_holds_the_library_and_what_it_needs() -> None:
     python = BUILD / "ParleyLayer" / "python"
-    for name in ("parley", "msgspec", "httpx", "websockets", "aws_lambda_powertools", "boto3"):
+    for name in (
+        "parley",
+        "msgspec",
+        "httpx",
+        "websockets",
+        "aws_lambda_powertools",
+        "boto3",
+        "jwt",
+    ):
         assert (python / name).is_dir(), name
     built = {path.relative_to(python) for path in (python / "parley").rglob("*.py")}
     source = ROOT / "layers" / "parley"

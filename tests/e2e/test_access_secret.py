@@ -154,21 +154,49 @@ def test_the_javascript_client_ends_as_unauthorized_when_tokens_are_refused(stac
 # --- permissions -------------------------------------------------------------------------------
 
 
-async def test_without_its_permission_the_connect_function_lets_nobody_in(tmp_path: Path) -> None:
-    parameters = {"AuthMode": "secret"}  # Secrets Manager makes the secret
-    with running_stack(tmp_path, parameters=parameters) as stack:
-        url = stack.info["lambda_endpoint"] + "/_local/permissions"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            roles = json.loads(answer.read())["roles"]
-        token = invoke(stack, {"subject": "ada"})["token"]
-        for name in roles:
-            if "ConnectFunction" in name:
-                without = json.loads(json.dumps(roles[name]).replace("GetSecretValue", "None"))
-                change = json.dumps({"roles": {name: without}}).encode()
-                request = urllib.request.Request(url, change, method="PUT")
-                urllib.request.urlopen(request, timeout=10).close()
-        assert await knock(stack.url, ["parley", token]) == 503
-        assert "AccessDeniedException" in stack.logs()
-        request = urllib.request.Request(url, json.dumps({"roles": roles}).encode(), method="PUT")
-        urllib.request.urlopen(request, timeout=10).close()
-        assert await knock(stack.url, ["parley", token]) == 101
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Stack]:
+    """A stack whose functions have read nothing yet; Secrets Manager makes the secret."""
+    with running_stack(tmp_path, parameters={"AuthMode": "secret"}) as running:
+        yield running
+
+
+def roles_of(stack: Stack) -> dict[str, Any]:
+    """What the functions' roles may do."""
+    with urllib.request.urlopen(_permissions(stack), timeout=10) as answer:
+        roles: dict[str, Any] = json.loads(answer.read())["roles"]
+    return roles
+
+
+def permit(stack: Stack, roles: dict[str, Any]) -> None:
+    """Replace what these roles may do."""
+    change = json.dumps({"roles": roles}).encode()
+    request = urllib.request.Request(_permissions(stack), change, method="PUT")
+    urllib.request.urlopen(request, timeout=10).close()
+
+
+def _permissions(stack: Stack) -> str:
+    return str(stack.info["lambda_endpoint"]) + "/_local/permissions"
+
+
+def without_the_secret(stack: Stack, function: str) -> dict[str, Any]:
+    """The role of a function, but it may not read the secret."""
+    roles = {name: role for name, role in roles_of(stack).items() if function in name}
+    assert "secretsmanager:GetSecretValue" in json.dumps(roles)
+    taken: dict[str, Any] = json.loads(json.dumps(roles).replace("GetSecretValue", "None"))
+    return taken
+
+
+async def test_without_its_permission_the_connect_function_lets_nobody_in(fresh: Stack) -> None:
+    token, before = invoke(fresh, {"subject": "ada"})["token"], roles_of(fresh)
+    permit(fresh, without_the_secret(fresh, "ConnectFunction"))
+    assert await knock(fresh.url, ["parley", token]) == 503
+    assert "AccessDeniedException" in fresh.logs()
+    permit(fresh, before)
+    assert await knock(fresh.url, ["parley", token]) == 101
+
+
+def test_without_its_permission_the_token_function_makes_no_token(fresh: Stack) -> None:
+    permit(fresh, without_the_secret(fresh, "TokenFunction"))
+    failed = invoke(fresh, {"subject": "ada"})
+    assert failed["errorMessage"] == "The secret cannot be read. The log says why."
