@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from parley.access.key_set import CannotFetch, KeySet, usable_keys
 from parley.access.refusals import Refused
@@ -119,6 +123,42 @@ def test_a_shared_secret_takes_its_own_tokens_only(clock: Clock) -> None:
     assert refusal(verifier, unsigned_token(CLAIMS)) == "wrong_algorithm"
     assert refusal(verifier, OLD.token(CLAIMS)) == "wrong_algorithm"
     assert refusal(verifier, "garbage") == "malformed"
+
+
+def encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+HEADERS = st.fixed_dictionaries(
+    {"alg": st.sampled_from(["RS256", "ES256", "HS256", "none"]) | JSON},
+    optional=dict.fromkeys(("kid", "typ", "crit", "b64", "jwk", "jku", "x5c", "zip"), JSON),
+)
+TOKENS = (
+    st.text()
+    | st.lists(st.binary().map(encoded), max_size=5).map(".".join)
+    | st.tuples(HEADERS, JSON, st.binary()).map(
+        lambda parts: ".".join(
+            [*(encoded(json.dumps(part).encode()) for part in parts[:2]), encoded(parts[2])]
+        )
+    )
+)
+
+
+@given(token=TOKENS)
+@example(token=f"{encoded(b'[' * 6000)}.e30.")
+@example(token=encoded(b'{"alg":' + b"[" * 6000) + ".e30.")
+@example(token="\ud800.e30.")
+def test_whatever_is_shown_for_a_token_is_refused_in_good_order(token: str) -> None:
+    for verifier in (
+        IssuerVerifier(KeySet(Issuer(OLD, NEW), Clock()).find),
+        SharedSecretVerifier(SharedSecret(SECRET.encode, Clock()).candidates),
+    ):
+        with pytest.raises(Refused):
+            verifier.payload(token)
 
 
 # --- the issuer's keys -------------------------------------------------------------------------

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from jwt import (
-    DecodeError,
     InvalidAlgorithmError,
     InvalidSignatureError,
     PyJWK,
@@ -16,6 +15,10 @@ from jwt import (
 )
 
 from parley.access.refusals import Refused
+
+_MALFORMED = (PyJWTError, ValueError, TypeError, RecursionError)
+"""What a token that is none makes the library raise: its own errors and, for headers that are
+nested deeply or hold what no header should, Python's."""
 
 
 class Verifier(Protocol):
@@ -62,7 +65,7 @@ class IssuerVerifier:
     def payload(self, token: str) -> bytes:
         try:
             header = get_unverified_header(token)
-        except PyJWTError:
+        except _MALFORMED:
             raise Refused("malformed") from None
         if header.get("alg") not in ("RS256", "ES256"):
             raise Refused("wrong_algorithm")  # before an issuer is asked for keys in vain
@@ -78,6 +81,6 @@ def _verified(token: str, key: PyJWK | bytes, algorithm: str) -> bytes:
         raise Refused("wrong_algorithm") from None
     except InvalidSignatureError:
         raise Refused("bad_signature") from None
-    except (DecodeError, PyJWTError):
+    except _MALFORMED:
         raise Refused("malformed") from None
     return bytes(found["payload"])
