@@ -193,7 +193,7 @@ def run(port: int, *, demo: bool, stay: bool, log_folder: Path) -> int:
             code = _hold_conversation(stack["websocket_url"], providers, environment)
             if code or not stay:
                 return code
-        _say_where(stack)
+        _say_where(stack, environment.get("PARLEY_TOKEN", ""))
         while stay:
             signal.pause()  # until Ctrl-C or SIGTERM raises KeyboardInterrupt
     return 0
@@ -245,11 +245,12 @@ def _hold_conversation(url: str, providers: Providers, environment: Mapping[str,
     return subprocess.run(command, cwd=ROOT, env=keys, check=False).returncode
 
 
-def _say_where(stack: Mapping[str, Any]) -> None:
+def _say_where(stack: Mapping[str, Any], token: str) -> None:
     url = stack["websocket_url"]
     option = "" if url == DEFAULT_URL else f"--url {url} "
+    page = stack["static_url"] + (f"#token={token}" if token else "")
     print(
-        f"\nThe page:       {stack['static_url']}"
+        f"\nThe page:       {page}"
         f"\nThe WebSocket:  {url}"
         f"\nThe inspector:  {stack['inspector_url']}"
         f'\nFrom a shell:   .venv/bin/talk {option}"What time is it?"'
