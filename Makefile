@@ -33,8 +33,9 @@ token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=
 	@$(BIN)/python -m parley.access.mint $(if $(SUBJECT),--subject "$(SUBJECT)") \
 	  $(if $(TENANT),--tenant "$(TENANT)") $(if $(TTL),--ttl "$(TTL)")
 
-lint: $(READY) $(NODE_MODULES) ## ruff, mypy --strict, and tsc on the JavaScript
+lint: $(READY) $(NODE_MODULES) ## ruff, bandit, mypy --strict, and tsc on the JavaScript
 	$(BIN)/ruff check --quiet .
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive layers functions client/python/src local
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy
 	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent check
@@ -49,6 +50,7 @@ format: $(READY) ## put the Python code in shape
 
 validate: $(SAM) ## sam validate --lint, and a build of everything that is deployed
 	$(SAM) validate --lint
+	$(SAM_VENV)/bin/cfn-lint docs/page-on-cloudfront.yaml
 	$(MAKE) --no-print-directory build
 
 build: $(SAM) ## sam build

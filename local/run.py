@@ -36,7 +36,7 @@ TEMPLATE_VARIABLES = {
     "SYSTEM_PROMPT": "SystemPrompt",
     "LANGUAGE": "Language",
     "AUTH_MODE": "AuthMode",
-    "AUTH_SECRET": "AuthSecret",
+    "AUTH_SECRET": "AuthSecret",  # nosec B105 - the parameter's name
     "AUTH_ISSUER": "AuthIssuer",
     "AUTH_AUDIENCE": "AuthAudience",
     "AUTH_TENANT_CLAIM": "AuthTenantClaim",
@@ -116,7 +116,7 @@ def _check(url: str, headers: dict[str, str], who: str, variable: str) -> None:
         raise CannotRun(f"{url} is no http or https URL. Set LLM_BASE_URL or ELEVENLABS_BASE_URL.")
     try:
         request = urllib.request.Request(url, headers={"User-Agent": "parley", **headers})  # noqa: S310 - checked above
-        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310 - checked above
+        urllib.request.urlopen(request, timeout=10).close()  # noqa: S310  # nosec B310  # checked
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
             raise CannotRun(

@@ -41,6 +41,7 @@ from local.runtime import invoke_api
 from local.runtime.environment import Surroundings
 from local.runtime.service import LambdaService, ServiceOptions
 from local.services.aws import AwsServices
+from local.strangers import own_pages_only
 from local.template.api_model import WebSocketApi
 from local.template.intrinsics import ACCOUNT_ID
 from local.template.model import Function, Stack
@@ -253,7 +254,7 @@ class LocalStack:
                 client_max_size=MAX_BODY_BYTES,
                 middlewares=[
                     _no_other_sockets,
-                    inspector_routes.own_pages_only,
+                    own_pages_only(_for_this_machine),
                     permissions.permissions(self._guard, ACCOUNT_ID, api_ids, self._refused),
                     traffic.middleware(),
                 ],
@@ -374,6 +375,15 @@ def _http_urls(address: Address, stage: str) -> dict[str, str]:
         "http_url": f"http://localhost:{address.port}{path}",
         "https_url": f"https://{address.domain_name}{path}",
     }
+
+
+def _for_this_machine(request: web.Request) -> bool:
+    """Whether a request is for what only developers and functions use: all but the APIs and
+    the pages."""
+    matched = request.match_info
+    return request.path.startswith(inspector_routes.PREFIX) or bool(
+        {"function", "connection"} & matched.keys()
+    )
 
 
 @web.middleware

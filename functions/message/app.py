@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from parley.connections import endpoint_url
 from parley.environment import Environment, TurnStarter
-from parley.errors import PostRefused
+from parley.errors import PostRefused, traced
 from parley.messages import Envelope, Messages
 
 logger = Logger()
@@ -38,8 +38,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     )
     try:
         refused = messages.handle(envelope, event.get("body") or "")
-    except Exception:
-        logger.exception("message_failed")
+    except Exception as error:
+        logger.error("message_failed", **traced(error))
         with contextlib.suppress(PostRefused):
             messages.fail(envelope)
         return {"statusCode": 500}

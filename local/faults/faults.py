@@ -70,7 +70,7 @@ class _Armed:
 
     def __init__(self, fault: plans.Fault, seed: int, place: int) -> None:
         self.fault = fault
-        self.chance = Random(f"{seed}/{place}")
+        self.chance = Random(f"{seed}/{place}")  # nosec B311  # to be repeated is the point
         self.asked = 0
         self.fired = 0
 

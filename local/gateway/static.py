@@ -1,4 +1,5 @@
-"""Serves folders beside the API, so that a page can be tried with it."""
+"""Serves folders beside the API, so that a page can be tried with it, as a static host would:
+with the headers that the folders ask for."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
+
+from local.gateway.site_headers import NAME, Rule, headers_of, read_rules
 
 _TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
 
@@ -29,27 +32,35 @@ class Mount:
 
 
 def routes(mounts: list[Mount]) -> list[web.RouteDef]:
-    """The routes of the folders; the longest prefix wins."""
-    found = []
-    for mount in sorted(mounts, key=lambda mount: -len(mount.prefix)):
-        found.append(web.get(mount.prefix + "{path:.*}", _handler(mount.folder)))
-    return found
+    """The routes of the folders; the longest prefix wins.
+
+    Raises:
+        OptionError: a folder's `_headers` cannot be read.
+    """
+    inner_last = sorted(mounts, key=lambda mount: len(mount.prefix))
+    rules = [rule for mount in inner_last for rule in read_rules(mount.folder, mount.prefix)]
+    return [
+        web.get(mount.prefix + "{path:.*}", _handler(mount.folder, rules))
+        for mount in reversed(inner_last)
+    ]
 
 
-def _handler(folder: Path) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _handler(
+    folder: Path, rules: list[Rule]
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def serve(request: web.Request) -> web.StreamResponse:
         if "\0" in request.match_info["path"]:
             return web.Response(status=404, text="Not found")
         path = (folder / request.match_info["path"]).resolve()
         if path.is_dir():
             path /= "index.html"
-        if not path.is_relative_to(folder) or not path.is_file():
+        if not path.is_relative_to(folder) or not path.is_file() or path.name == NAME:
             return web.Response(status=404, text="Not found")
         kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0]
         return web.Response(
             body=path.read_bytes(),
             content_type=kind or "application/octet-stream",
-            headers={"Cache-Control": "no-store"},
+            headers={"Cache-Control": "no-store", **headers_of(request.path, rules)},
         )
 
     return serve

@@ -34,7 +34,7 @@ from local.template.api_model import Route, WebSocketApi
 MAX_MESSAGE_BYTES = 128 * 1024
 CLOSE_TIMEOUT_S = 2.0
 
-# It warns of subprotocols that no handler has chosen, and repeats them: one may be a token.
+# aiohttp warns of subprotocols that are not answered by naming them, and one may be a token.
 logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 from pathlib import Path
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from local.inspector.journal import Journal
 
@@ -16,20 +14,15 @@ PREFIX = "/_local"
 _PAGE = Path(__file__).parent / "page"
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 KEEP_ALIVE_S = 15.0
-
-
-@web.middleware
-async def own_pages_only(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Keep pages of other sites out: by their name they may resolve to this machine.
-
-    Everything below `/_local` is for a browser on this machine, or one that was given its
-    address.
-    """
-    if request.path.startswith(PREFIX) and not _is_an_address(request.host):
-        return web.json_response(
-            {"message": "Use localhost or an IP address to reach the inspector."}, status=403
-        )
-    return await handler(request)
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""What it shows was sent by whoever connects: nothing of it may run."""
 
 
 def routes(journal: Journal) -> list[web.RouteDef]:
@@ -45,7 +38,7 @@ def routes(journal: Journal) -> list[web.RouteDef]:
         return web.Response(
             text=path.read_text(),
             content_type=_TYPES[path.suffix],
-            headers={"Cache-Control": "no-store"},
+            headers=_HEADERS,
         )
 
     async def events(request: web.Request) -> web.StreamResponse:
@@ -89,15 +82,3 @@ async def _follow(journal: Journal, request: web.Request) -> web.StreamResponse:
 
 def _number(text: str) -> int:
     return int(text) if text.isdecimal() else 0
-
-
-def _is_an_address(host: str) -> bool:
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    name = name.strip("[]")
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

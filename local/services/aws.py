@@ -22,11 +22,9 @@ from local.services.creation import create_resources
 from local.template.intrinsics import URL_SUFFIX
 from local.template.model import Stack
 
-_CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "local",
-    "AWS_SECRET_ACCESS_KEY": "local",
-    "AWS_SESSION_TOKEN": "local",
-}
+_CREDENTIALS = dict.fromkeys(
+    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), "local"
+)
 _START_TIMEOUT_S = 30
 
 

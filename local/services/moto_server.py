@@ -19,6 +19,7 @@ from local.permissions.wsgi import PermissionsInFront
 from local.services.moto_knowledge import name_secrets_as_the_template_does, partition_key
 from local.services.moto_speed import make_quick, one_at_a_time
 from local.services.throttling import ThrottlingInFront
+from local.strangers import StrangersKeptOut
 from local.template.intrinsics import ACCOUNT_ID
 
 
@@ -44,6 +45,7 @@ def main() -> None:
     name_secrets_as_the_template_does()
     app = one_at_a_time(DomainDispatcherApplication(create_backend_app))
     app = PermissionsInFront(ThrottlingInFront(app), ACCOUNT_ID, partition_key, _say)
+    app = StrangersKeptOut(app)
     server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Handler)
     print(server.server_port, flush=True)
     server.serve_forever()

@@ -80,7 +80,8 @@ class Rule:
         if type(probability) not in (int, float) or not 0 < probability <= 1:
             raise ThrottlingError("probability: must be more than 0 and at most 1.")
         operation = str(data.get("operation", "*"))
-        return cls(operation, error, times, probability, random.Random(data.get("seed")))
+        chance = random.Random(data.get("seed"))  # nosec B311  # to be repeated is the point
+        return cls(operation, error, times, probability, chance)
 
     def hits(self, operation: str) -> bool:
         """Whether it is this call's turn; counted if so."""

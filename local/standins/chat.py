@@ -18,7 +18,7 @@ from typing import Any
 
 from aiohttp import web
 
-from local.standins.control import ControlApi, begin_record
+from local.standins.control import ControlApi, begin_record, for_this_machine
 from local.standins.faults import ChatSettings, Controls, Fault
 from local.standins.recording import Record, Recorder
 from local.standins.talker import Message, reply_to
@@ -305,7 +305,7 @@ def chat_app(api_key: str, settings: ChatSettings) -> web.Application:
     """
     recorder = Recorder()
     controls = Controls(settings)
-    app = web.Application(middlewares=[dropping], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[for_this_machine, dropping], client_max_size=MAX_BODY_BYTES)
     app.add_routes(ControlApi(controls, recorder).routes())
     app.add_routes(ChatApi(api_key, controls, recorder).routes())
     return app

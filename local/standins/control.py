@@ -15,8 +15,16 @@ from aiohttp import web
 
 from local.standins.faults import ChatSettings, Controls, InvalidControl, SpeechSettings
 from local.standins.recording import Record, Recorder
+from local.strangers import own_pages_only
 
 S = TypeVar("S", SpeechSettings, ChatSettings)
+
+
+PATHS = ("/_control", "/_requests")
+
+
+for_this_machine = own_pages_only(lambda request: request.path.startswith(PATHS))
+"""A middleware: no page of another site changes settings or reads what was said."""
 
 
 class ControlApi(Generic[S]):

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from local.standins.control import ControlApi
+from local.standins.control import ControlApi, for_this_machine
 from local.standins.elevenlabs_http import ElevenLabsHttp
 from local.standins.elevenlabs_service import SpeechService, problems_to_answers
 from local.standins.elevenlabs_stt_socket import SttSocket
@@ -48,7 +48,8 @@ def elevenlabs_app(api_key: str, settings: SpeechSettings) -> web.Application:
         return await SttSocket(service, request).serve()
 
     app = web.Application(
-        middlewares=[dropping, problems_to_answers(service)], client_max_size=MAX_BODY_BYTES
+        middlewares=[for_this_machine, dropping, problems_to_answers(service)],
+        client_max_size=MAX_BODY_BYTES,
     )
     app.cleanup_ctx.append(engines)
     app.add_routes(ControlApi(controls, recorder).routes())

@@ -72,7 +72,7 @@ def _filled(pattern: str, lists: Mapping[str, Sequence[str]]) -> Iterable[str]:
     made = [template.format(*values) for values in itertools.product(*(lists[s] for s in slots))]
     if len(slots) == 1 or len(made) <= MAX_SENTENCES:
         return made
-    return random.Random(pattern).sample(made, MAX_SENTENCES)
+    return random.Random(pattern).sample(made, MAX_SENTENCES)  # nosec B311  # the same each time
 
 
 def build() -> tuple[str, set[str]]:

@@ -79,6 +79,8 @@ class Verdict:
     audio_differs: int = 0
     history_differs: int = 0
     longest_silence_s: float = 0.0
+    longest_in: str = ""
+    """The turn in which it was."""
     faults: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
@@ -109,7 +111,9 @@ class Ledger:
         """Add one turn to the verdict."""
         verdict = self.verdict
         verdict.turns += 1
-        verdict.longest_silence_s = max(verdict.longest_silence_s, record.longest_silence_s)
+        if record.longest_silence_s > verdict.longest_silence_s:
+            verdict.longest_silence_s = record.longest_silence_s
+            verdict.longest_in = f"{record.turn_id} ({record.plan})"
         if record.longest_silence_s > MAX_SILENCE_S:
             self._note(record, f"{record.longest_silence_s:.1f} s of silence")
         end = record.end
@@ -165,22 +169,30 @@ class Ledger:
             self._note(record, "the pieces of the text are not the text")
 
     def _judge_audio(self, record: TurnRecord, attempt: Attempt, end: TurnEnd) -> None:
+        made = self._made_for(end)
         # Of a reply that was interrupted, what had not arrived is not sent again.
         interrupted = record.interrupted_ms is not None
-        whole = end.reason == "completed" and not attempt.voiceless and not interrupted
-        made = self._spoken.get(spoken_key(end.text), [])
-        if whole:
+        if end.reason == "completed" and not attempt.voiceless and not interrupted:
             good = attempt.audio in made
         else:
-            good = not attempt.audio or any(
-                audio.startswith(attempt.audio)
-                for audios in self._spoken.values()
-                for audio in audios
-            )
+            good = not attempt.audio or any(audio.startswith(attempt.audio) for audio in made)
         if not good:
             self.verdict.audio_differs += 1
             sizes = [len(audio) for audio in made]
             self._note(record, f"audio of {len(attempt.audio)} bytes; synthesised: {sizes}")
+
+    def _made_for(self, end: TurnEnd) -> list[bytes]:
+        """What the synthesizer made of this reply; of one that broke off it may have been given
+        more, or less, than was said."""
+        said = spoken_key(end.text)
+        if end.reason == "completed":
+            return self._spoken.get(said, [])
+        return [
+            audio
+            for text, audios in self._spoken.items()
+            if text.startswith(said) or said.startswith(text)
+            for audio in audios
+        ]
 
     def _note(self, record: TurnRecord, problem: str) -> None:
         self.verdict.problems.append(f"{record.turn_id} ({record.plan}): {problem}")

@@ -32,7 +32,8 @@ class TurnPlan:
 
     Attributes:
         text: what is said; typed, or spoken.
-        cut_after: how many of its events arrive before its connection is cut; None for no cut.
+        cut_after: how many of its events arrive before its connection is lost; None if it is not.
+        silent: whether it is not cut then but carries nothing any more, and neither end is told.
         cut_again: whether the next connection is cut too, right after it opened.
         away_s: how long nothing can connect after a cut.
         provider: the provider that fails once during it, and how.
@@ -42,6 +43,7 @@ class TurnPlan:
     text: str
     spoken: bool = False
     cut_after: int | None = None
+    silent: bool = False
     cut_again: bool = False
     away_s: float = 0.0
     provider: tuple[str, dict[str, Any]] | None = None
@@ -87,13 +89,15 @@ def _turn(random: Random) -> TurnPlan:
     if random.random() >= FAULTY_SHARE:
         return TurnPlan(text, spoken, interrupt_after=interrupt)
     cut = random.random() < 0.6
+    silent = cut and random.random() < 0.15
     provider = random.choice(_PROVIDER_FAULTS) if not cut or random.random() < 0.3 else None
     return TurnPlan(
         text,
         spoken,
         cut_after=random.randint(0, 6) if cut else None,
-        cut_again=cut and random.random() < 0.2,
-        away_s=random.choice((0.0, 0.0, 0.3, 2.5)) if cut else 0.0,
+        silent=silent,
+        cut_again=cut and not silent and random.random() < 0.2,
+        away_s=random.choice((0.0, 0.0, 0.3, 2.5)) if cut and not silent else 0.0,
         provider=provider,
         interrupt_after=interrupt,
     )

@@ -21,7 +21,7 @@ from tests.e2e.raw import opened
 from tests.e2e.stack import STANDIN_KEY, Stack, running_stack
 
 RECONNECT = Reconnect(attempts=40, base_s=0.05, cap_s=1.0, stable_s=1.0)
-TIMEOUTS = Timeouts(connect_s=6, request_s=6, answer_s=30, gap_s=2, ask_s=3, silence_s=6)
+TIMEOUTS = Timeouts(connect_s=6, request_s=6, answer_s=30, gap_s=2)
 MAX_RETRIES = 8
 TURN_LIMIT_S = 90.0
 PLAYED_MS = 400.0
@@ -60,7 +60,8 @@ class Session:
                 "resume_token": conversation.resume_token,
             }
             await conversation.close()
-        self._soak.faults["cut connection"] += wire.cuts - 1  # the last is the end
+        self._soak.faults["cut connection"] += wire.cuts
+        self._soak.faults["half-open connection"] += wire.silences
         await self._remember(resume)
 
     async def _hold(self, conversation: Conversation, wire: Wire, record: TurnRecord) -> None:
@@ -74,7 +75,7 @@ class Session:
             turn = conversation.say(plan.text)
         record.turn_id = turn.turn_id
         if plan.cut_after == 0:
-            wire.cut(away_s=plan.away_s, again=plan.cut_again)
+            _lose(wire, plan)
         for _ in range(MAX_RETRIES):
             try:
                 await self._follow(turn, wire, record)
@@ -110,7 +111,7 @@ class Session:
         plan = record.plan
         first_time = len(record.attempts) == 1
         if first_time and plan.cut_after is not None and len(attempt.events) == plan.cut_after:
-            wire.cut(away_s=plan.away_s, again=plan.cut_again)
+            _lose(wire, plan)
         audio = sum(isinstance(event, Audio) for event in attempt.events)
         ended = isinstance(attempt.events[-1], TurnEnd)
         if plan.interrupt_after == audio and not ended and isinstance(attempt.events[-1], Audio):
@@ -231,6 +232,13 @@ class Soak:
             return bytes(response.read())
 
 
+def _lose(wire: Wire, plan: TurnPlan) -> None:
+    if plan.silent:
+        wire.fall_silent()
+    else:
+        wire.cut(away_s=plan.away_s, again=plan.cut_again)
+
+
 def _is_faulty(plan: TurnPlan) -> bool:
     return plan.cut_after is not None or plan.provider is not None
 
@@ -266,4 +274,5 @@ def table(plan: SoakPlan, verdict: Verdict) -> Iterable[str]:
     yield f"  events doubled             {verdict.doubled:5d}"
     yield f"  audio that differs         {verdict.audio_differs:5d}"
     yield f"  histories that differ      {verdict.history_differs:5d}"
-    yield f"  longest silence            {verdict.longest_silence_s:7.1f} s"
+    silence = f"{verdict.longest_silence_s:7.1f} s, in {verdict.longest_in}"
+    yield f"  longest silence            {silence}"

@@ -116,6 +116,7 @@ def running_stack(
     standin_options: tuple[str, ...] = (),
     prewarm: int = 1,
     static: tuple[str, ...] = (),
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Stack]:
     """The whole of Parley on this machine, on ports of the system's choice.
 
@@ -125,6 +126,7 @@ def running_stack(
         standin_options: command-line options of the stand-ins.
         prewarm: how many environments each function has from the start.
         static: what is served beside the API, as `--static` takes it.
+        variables: environment variables that all functions get.
     """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
     standins = [sys.executable, "-m", "local.standins", "--exit-with-parent", *standin_options]
@@ -139,6 +141,10 @@ def running_stack(
         command = [sys.executable, "-m", "local", "start", "--json"]
         command += ["--template", str(ROOT / "template.yaml"), "--port", "0", "--tls-port", "0"]
         command += ["--prewarm", str(prewarm)]
+        if variables:
+            given = folder / "variables.json"
+            given.write_text(json.dumps({"Parameters": dict(variables)}))
+            command += ["--env-vars", str(given)]
         for mount in static:
             command += ["--static", mount]
         command += ["--parameter-overrides", *(f"{k}={v}" for k, v in overrides.items())]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 from collections.abc import Iterator
 
 import pytest
 
 from local.listeners import Listeners, PortInUse
+from local.stack import Options
+from tests.local.conftest import CHAT
 
 
 @pytest.fixture
@@ -64,3 +67,13 @@ def test_ports_are_given_back(free: int) -> None:
     again = Listeners("127.0.0.1")
     again.open(free, 0)
     again.close()
+
+
+def test_a_stack_listens_on_this_machine_alone(free: int) -> None:
+    listeners = Listeners(Options(template=CHAT).host)
+    try:
+        for address in (listeners.open(free, 0), listeners.another()):
+            for bound in (*address.plain, *address.secure):
+                assert ipaddress.ip_address(bound.getsockname()[0]).is_loopback
+    finally:
+        listeners.close()

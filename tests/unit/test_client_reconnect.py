@@ -410,7 +410,7 @@ async def test_an_application_that_fails_at_a_notice_does_not_stop_the_conversat
         (lambda: Reconnect(base_s=2.0, cap_s=1.0), "at most cap_s"),
         (lambda: Reconnect(rotate_after_s=0), r"Reconnect\.rotate_after_s must be above 0"),
         (lambda: Timeouts(gap_s=0), r"Timeouts\.gap_s must be above 0"),
-        (lambda: Timeouts(silence_s=5.0), r"Timeouts\.silence_s must be above ask_s"),
+        (lambda: Timeouts(silence_s=2.0), r"Timeouts\.silence_s must be above ask_s"),
     ],
 )
 def test_figures_out_of_range_are_named(options: Callable[[], object], sentence: str) -> None:

@@ -57,6 +57,30 @@ def refused(body: str) -> BadMessage:
         ("[" * 10_000, "bad_request", None),
         ('{"type": "ping", "x": ' + "[" * 10_000 + "]" * 10_000 + "}", "bad_request", None),
         ('{"type": ' + "[" * 10_000 + "]" * 10_000 + "}", "bad_request", None),
+        ('{"type": "audio_end", "turn_id": "a\\n", "chunks": 1}', "bad_request",
+         "audio_end.turn_id"),
+        ('{"type": "audio_end", "turn_id": "a\\u0000", "chunks": 1}', "bad_request",
+         "audio_end.turn_id"),
+        ('{"type": "config", "settings": {"voice": "v\\n"}}', "bad_request",
+         "config.settings.voice"),
+        ('{"type": "init", "protocol": ' + "9" * 300 + "}", "bad_request", "init.protocol"),
+        ('{"type": "init", "protocol": ' + "9" * 20_000 + "}", "bad_request", "init.protocol"),
+        ('{"type": "ping", "sent_at": ' + "9" * 20_000 + "}", "bad_request", "ping.sent_at"),
+        ('{"type": "ping", "sent_at": 1e400}', "bad_request", "ping.sent_at"),
+        ('{"type": "ping", "sent_at": -Infinity}', "bad_request", None),
+        ('{"type": 7, "x": NaN}', "bad_request", None),
+        ('{"type": "ack", "turn_id": "a", "seq": 1e3}', "bad_request", "ack.seq"),
+        ('{"type": "ping", "sent_at": 1, "sent_at": 2}', "bad_request", None),
+        ('{"type": "ping", "sent_at": 1, "sent\\u005fat": 2}', "bad_request", None),
+        ('{"type": "ping", "type": "end", "sent_at": 1}', "bad_request", None),
+        ('{"type": "config", "settings": {"speed": 1, "speed": 1}}', "bad_request", None),
+        ('{"type": "ping", "sent_at": 1, "x": ' + "[" * 8 + "]" * 8 + "}", "bad_request", None),
+        ('{"type": "ping", "sent_at": 1, "x": [' + "0," * 130 + "0]}", "bad_request", None),
+        (json.dumps({f"k{n}": n for n in range(200)}), "bad_request", None),
+        ('{"type": "ping", "sent_at": 1, "x": "\udc80"}', "bad_request", None),
+        ('"' + '\\"' * 16_000, "bad_request", None),
+        ('{"type": "end"} {"type": "end"}', "bad_request", None),
+        ("\ufeff{}", "bad_request", None),
         ("x" * (MAX_MESSAGE_BYTES + 1), "too_large", None),
         ("é" * (MAX_MESSAGE_BYTES // 2 + 1), "too_large", None),
     ],
@@ -83,12 +107,41 @@ def test_unknown_fields_are_ignored() -> None:
     assert isinstance(message, Init)
 
 
+def test_what_a_newer_client_may_add_is_within_the_limits() -> None:
+    added = {"tools": [{"name": f"tool {n}", "args": [1, {"a": [2]}]} for n in range(12)]}
+    assert isinstance(decoder.decode(json.dumps({"type": "init", "protocol": 1, **added})), Init)
+
+
+def test_an_error_shows_neither_a_long_name_nor_what_surrounds_it() -> None:
+    name = "n" * 5_000
+    error = refused(f'{{"type": "ping", "{name}": "secret", "{name}": 1}}')
+    assert len(error.message) < 100
+    assert "secret" not in error.message
+
+
 def test_the_largest_chunk_fits_into_the_largest_message() -> None:
     audio = base64.b64encode(bytes(MAX_CHUNK_BYTES)).decode()
     body = json.dumps({"type": "audio_chunk", "turn_id": "t" * 64, "seq": 9000, "audio": audio})
     message = decoder.decode(body)
     assert isinstance(message, AudioChunk)
     assert len(message.audio) == MAX_CHUNK_BYTES
+
+
+BAD = ("none", "bad_request", "unknown_type")
+GOOD: list[dict[str, object]] = [
+    {"type": "init", "protocol": 1, "session_id": "s", "resume_token": "t",
+     "received": {"turn_id": "a", "seq": 3}, "settings": {"voice": "v", "speed": 1.1}},
+    {"type": "user_message", "turn_id": "a", "text": "Hello.", "attempt": 2},
+    {"type": "audio_start", "turn_id": "a", "format": "pcm_16000", "endpointing": "server_vad"},
+    {"type": "audio_chunk", "turn_id": "a", "seq": 1, "audio": "AAAAAA=="},
+    {"type": "interrupt", "turn_id": "a", "played_ms": 12.5},
+    {"type": "ping", "sent_at": 1.5, "turn_id": "a"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("message", GOOD, ids=lambda message: str(message["type"]))
+def test_a_good_message_is_taken(message: dict[str, object]) -> None:
+    assert code_of(json.dumps(message)) == "none"
 
 
 def code_of(body: str) -> str:
@@ -102,7 +155,32 @@ def code_of(body: str) -> str:
 
 @given(st.text(max_size=200))
 def test_any_text_is_a_message_or_bad(text: str) -> None:
-    assert code_of(text) in ("none", "bad_request", "unknown_type")
+    assert code_of(text) in BAD
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_message_or_bad(data: bytes) -> None:
+    assert code_of(data.decode("utf-8", "surrogateescape")) in BAD
+
+
+fragments = st.sampled_from(
+    ['{"type":"ping","sent_at":', '"x":', '"type":"end"', "{", "}", "[", "]", ",", ":", "1", "-0.0",
+     "1e400", "9" * 400, "NaN", "-Infinity", "true", "null", '"a"', '"\\ud800"', '"\\u0000"',
+     '"\\', '"', "\udc80", "\ufeff", "\x00", "é", " ", "\n", "/*"]
+)  # fmt: skip
+
+
+@given(st.lists(fragments, max_size=30))
+def test_any_pieces_of_json_are_a_message_or_bad(pieces: list[str]) -> None:
+    assert code_of("".join(pieces)) in BAD
+
+
+@given(st.data())
+def test_a_message_that_was_damaged_is_a_message_or_bad(data: st.DataObject) -> None:
+    body = json.dumps(data.draw(st.sampled_from(GOOD)))
+    at = data.draw(st.integers(0, len(body)))
+    until = data.draw(st.integers(at, min(len(body), at + 5)))
+    assert code_of(body[:at] + data.draw(st.text(max_size=4)) + body[until:]) in BAD
 
 
 json_values = st.recursive(

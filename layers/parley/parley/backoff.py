@@ -37,4 +37,5 @@ class RetrySchedule:
             if delay > MAX_RETRY_AFTER_S:
                 return None
         self.retries += 1
-        return delay * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, guards nothing
+        # It spreads load, and guards nothing.
+        return delay * random.uniform(0.9, 1.1)  # noqa: S311  # nosec B311

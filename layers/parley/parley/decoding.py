@@ -1,7 +1,7 @@
 """Reads a client's message, or says what is wrong with it: which field, which rule.
 
-The quick path is one strict decode. Only when that fails is the message looked at
-again, to find the words for the answer.
+Size and shape come first. The quick path is one strict decode; only when that fails is the
+message looked at again, to find the words for the answer.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from msgspec import Struct
 from parley.errors import BadMessage
 from parley.protocol import (
     CLIENT_MESSAGES,
+    END,
     MAX_MESSAGE_BYTES,
     AnyClientMessage,
     AudioChunk,
@@ -21,6 +22,10 @@ from parley.protocol import (
     Identifier,
     UserMessage,
 )
+from parley.shape import Misshapen, check_shape
+
+_END = repr(END).strip("'")
+"""As msgspec shows it."""
 
 
 class _Peek(Struct):
@@ -55,10 +60,13 @@ class Decoder:
                 f"{MAX_MESSAGE_BYTES:,}. Send audio in smaller chunks.",
             )
         try:
+            check_shape(body)
             message = self._messages.decode(body)
+        except Misshapen as misshapen:
+            raise BadMessage("bad_request", str(misshapen)) from None
         except msgspec.ValidationError as invalid:
             raise self._explain(body, str(invalid)) from None
-        except (msgspec.DecodeError, RecursionError, UnicodeError) as malformed:
+        except (msgspec.DecodeError, UnicodeError) as malformed:
             raise _not_json(malformed) from None
         if isinstance(message, AudioChunk) and len(message.audio) % 2:
             raise BadMessage(
@@ -84,7 +92,7 @@ class Decoder:
             return BadMessage(
                 "bad_request", "Expected a JSON object with a `type`, got another JSON value."
             )
-        except (msgspec.DecodeError, RecursionError, UnicodeError) as malformed:
+        except (msgspec.DecodeError, UnicodeError) as malformed:  # after what was invalid
             return _not_json(malformed)
         turn_id = peek.turn_id if _is_identifier(peek.turn_id) else None
         if peek.type is None:
@@ -108,8 +116,8 @@ class Decoder:
 
 
 def _not_json(malformed: Exception) -> BadMessage:
-    if isinstance(malformed, RecursionError):
-        return BadMessage("bad_request", "The message is nested too deeply to be read.")
+    if isinstance(malformed, UnicodeError):
+        return BadMessage("bad_request", "The message has half of a surrogate pair.")
     return BadMessage("bad_request", f"The message is not valid JSON: {malformed}.")
 
 
@@ -135,7 +143,7 @@ def _field_and_rule(problem: str, message_type: type[ClientMessage]) -> tuple[st
     if rule.startswith("Invalid base64"):
         return field, "expected base64 (RFC 4648, with padding)"
     if "regex" in rule:
-        return field, f"expected text matching {rule.split('regex ', 1)[1]}"
+        return field, f"expected text matching {rule.split('regex ', 1)[1].replace(_END, '$')}"
     return field, rule[:1].lower() + rule[1:].replace("`", "")
 
 

@@ -11,10 +11,13 @@ import msgspec
 from parley import clients
 from parley.connections import Connections
 from parley.invocation import TurnRequest
+from parley.quiet import keep_quiet
 from parley.settings import Deployment
 from parley.store import Store
 from parley.table import Table
 from parley.turns import Turns
+
+keep_quiet()
 
 
 class Environment:

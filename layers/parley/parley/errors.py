@@ -140,8 +140,23 @@ class PostRefused(ConnectionGone):
 
 def internal_error(error: Exception, log: Callable[[str, dict[str, Any]], None]) -> ParleyError:
     """What the client is told of a fault of ours; the log gets where it happened."""
-    # Where, not what: a message may hold what the user said.
+    log("turn_failed", traced(error))
+    return ParleyError("internal", "Something went wrong on our side. Try again.", retryable=True)
+
+
+def traced(error: Exception) -> dict[str, Any]:
+    """What a log may hold of a fault of ours: what kind it is, and where it happened.
+
+    Not its message, which may hold what the user said. Of a call to AWS that was refused, the
+    operation and the code say what a message would.
+    """
     places = traceback.extract_tb(error.__traceback__)
     where = [f"{Path(place.filename).name}:{place.lineno} {place.name}" for place in places]
-    log("turn_failed", {"error": type(error).__name__, "where": where[-5:]})
-    return ParleyError("internal", "Something went wrong on our side. Try again.", retryable=True)
+    fields: dict[str, Any] = {"error": type(error).__name__, "where": where[-5:]}
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(getattr(cause, "response", None), dict):
+        cause = cause.__cause__ or cause.__context__
+    if cause is not None:  # botocore's ClientError
+        fields["aws_code"] = vars(cause)["response"].get("Error", {}).get("Code")
+        fields["aws_operation"] = getattr(cause, "operation_name", None)
+    return fields

@@ -37,10 +37,14 @@ Endpointing = Literal["manual", "server_vad"]
 SessionEndReason = Literal["ended", "replaced"]
 TurnEndReason = Literal["completed", "interrupted", "failed"]
 
+END = r"$(?!\n)"
+"""Of a pattern. Python's `$` alone also matches before a line break at the end of a text; this
+does not, in the dialect of JSON Schema as well."""
+
 Identifier = Annotated[
     str,
     Meta(
-        pattern="^[A-Za-z0-9_-]{1,64}$",
+        pattern="^[A-Za-z0-9_-]{1,64}" + END,
         description="1 to 64 characters of A-Z, a-z, 0-9, '_' and '-'",
     ),
 ]
@@ -54,9 +58,9 @@ class Settings(Struct, omit_defaults=True, frozen=True):
     """What a session may choose about its replies. Every field is optional;
     what is not set keeps the deployment's default."""
 
-    voice: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")] | UnsetType = UNSET
+    voice: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}" + END)] | UnsetType = UNSET
     """An ElevenLabs voice id."""
-    language: Annotated[str, Meta(pattern="^[a-z]{2,3}$")] | UnsetType = UNSET
+    language: Annotated[str, Meta(pattern="^[a-z]{2,3}" + END)] | UnsetType = UNSET
     """ISO 639 code of the language spoken, e.g. `en`."""
     speed: Annotated[float, Meta(ge=0.7, le=1.2)] | UnsetType = UNSET
     stability: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
@@ -89,7 +93,7 @@ class ClientMessage(Struct, tag_field="type"):
 class Init(ClientMessage, tag="init"):
     """First message on every connection: opens a session or resumes one."""
 
-    protocol: int
+    protocol: Annotated[int, Meta(ge=0, le=2**31 - 1)]
     session_id: Identifier | None = None
     resume_token: Annotated[str, Meta(max_length=256)] | None = None
     received: Received | None = None

@@ -23,9 +23,9 @@ class Timeouts:
     gap_s: float = 3.0
     """For an event that later ones have overtaken. Then the client comes back by a
     new connection, once, so that the server sends it again."""
-    ask_s: float = 5.0
+    ask_s: float = 2.0
     """For an event of an unfinished turn, before the server is asked whether it still runs."""
-    silence_s: float = 10.0
+    silence_s: float = 5.0
     """For anything at all while something is due; then the connection counts as dead."""
 
     def __post_init__(self) -> None:

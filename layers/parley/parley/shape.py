@@ -1,0 +1,66 @@
+"""The shape of a client's message, before anything is made of it: how deep, how many values,
+and no name twice in one object.
+
+The standard library's parser reads it once more than needed, in C: less than 0.1 ms for the largest
+chunk of audio. A doubled name is refused because readers differ in which of the two they take
+(RFC 8259, section 4), so what one checked would not be what another used.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+MAX_DEPTH = 8
+"""Objects and arrays in each other; the protocol's own messages have two."""
+MAX_VALUES = 128
+"""Values of all objects and arrays together; the protocol's own messages have about a dozen."""
+
+
+class Misshapen(ValueError):
+    """The text is not JSON, or not of a shape that a message has; says so in a sentence."""
+
+
+def check_shape(text: str) -> None:
+    """Refuse a text that is not JSON, is nested too deeply, has too many values, or has a
+    name twice.
+
+    Raises:
+        Misshapen: with a sentence for the client, without anything of the text but the name.
+    """
+    try:
+        # Numbers stay as they are written: making integers of them can be slow.
+        value = json.loads(text, object_pairs_hook=_once, parse_int=str, parse_float=str)
+    except Misshapen:
+        raise
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError as malformed:
+        raise Misshapen(f"The message is not valid JSON: {malformed}.") from None
+    level, values = [value], 0
+    for _ in range(MAX_DEPTH):
+        level = [inner for outer in level for inner in _inside(outer)]
+        values += len(level)
+        if values > MAX_VALUES:
+            raise Misshapen(f"The message has more than {MAX_VALUES} values.")
+    if any(isinstance(inner, (dict, list)) for inner in level):
+        raise _too_deep()
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Misshapen(f"The message has {twice[:40]!a} twice in one object.")
+    return found
+
+
+def _inside(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _too_deep() -> Misshapen:
+    return Misshapen(f"The message is nested more than {MAX_DEPTH} levels deep.")

@@ -1,0 +1,222 @@
+"""What the templates must hold to, whatever is added: least privilege, encryption, no secret in
+the open, TLS only. cfn-lint checks that they are well formed; this, that they are careful."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from local.template.intrinsics import TemplateError
+from local.template.reader import read_stack
+
+ROOT = Path(__file__).parents[2]
+Resource = dict[str, Any]
+TEMPLATES: dict[str, dict[str, Any]] = {
+    str(path.relative_to(ROOT)): yaml_parse(path.read_text())
+    for path in (ROOT / "template.yaml", ROOT / "docs" / "page-on-cloudfront.yaml")
+}
+MAIN = TEMPLATES["template.yaml"]
+KEY = "arn:aws:kms:us-east-1:123456789012:key/0e3b1c4a-1111-2222-3333-444455556666"
+SECRET_NAMES = re.compile(r"(ApiKey|Secret|Token|Password|PrivateKey)$")
+# Naming the API would make API, functions and roles depend on each other in a circle: its id is
+# a wildcard, the stage and the method are not (docs/design.md, section 8).
+CONNECTIONS = re.compile(
+    r"arn:\$\{AWS::Partition\}:execute-api:\$\{AWS::Region\}:\$\{AWS::AccountId\}"
+    r":\*/\$\{StageName\}/(POST|DELETE|GET)/@connections/\*"
+)
+
+
+def resources(*types: str) -> list[Any]:
+    """Resources of these types in all templates, as test parameters."""
+    return [
+        pytest.param(resource, id=f"{template}:{name}")
+        for template, content in TEMPLATES.items()
+        for name, resource in content["Resources"].items()
+        if resource["Type"] in types
+    ]
+
+
+def statements(node: Any) -> Iterator[dict[str, Any]]:
+    """All policy statements below a node."""
+    if isinstance(node, dict):
+        if "Effect" in node:
+            yield node
+        for value in node.values():
+            yield from statements(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from statements(value)
+
+
+def texts(node: Any) -> list[str]:
+    """All texts below a node."""
+    if isinstance(node, dict):
+        node = list(node.values())
+    if isinstance(node, list):
+        return [text for value in node for text in texts(value)]
+    return [str(node)]
+
+
+ALLOWED = [
+    pytest.param(statement, id=f"{template}:{name}:{statement.get('Sid')}")
+    for template, content in TEMPLATES.items()
+    for name, resource in content["Resources"].items()
+    for statement in statements(resource)
+    if statement["Effect"] == "Allow"
+]
+
+
+@pytest.mark.parametrize("statement", ALLOWED)
+def test_a_statement_says_what_it_is_for_and_names_every_action(statement: dict[str, Any]) -> None:
+    assert statement["Sid"]
+    assert "NotAction" not in statement
+    assert [action for action in texts(statement["Action"]) if "*" in action] == []
+
+
+@pytest.mark.parametrize("statement", ALLOWED)
+def test_a_statement_names_its_resources(statement: dict[str, Any]) -> None:
+    assert "NotResource" not in statement
+    wild = [text for text in texts(statement["Resource"]) if "*" in text]
+    within_a_bucket = [text for text in wild if re.fullmatch(r"\$\{\w+\.Arn\}/[\w/]*\*", text)]
+    assert [t for t in wild if not CONNECTIONS.fullmatch(t) and t not in within_a_bucket] == []
+
+
+@pytest.mark.parametrize("statement", ALLOWED)
+def test_nothing_is_allowed_to_everybody(statement: dict[str, Any]) -> None:
+    assert "NotPrincipal" not in statement
+    assert "*" not in texts(statement.get("Principal", []))
+
+
+@pytest.mark.parametrize("statement", ALLOWED)
+def test_a_key_is_used_through_services_alone(statement: dict[str, Any]) -> None:
+    if any(action.startswith("kms:") for action in texts(statement["Action"])):
+        assert "kms:ViaService" in json.dumps(statement["Condition"])
+
+
+@pytest.mark.parametrize("table", resources("AWS::DynamoDB::Table"))
+def test_a_table_is_encrypted_recoverable_kept_and_forgets(table: Resource) -> None:
+    properties = table["Properties"]
+    assert properties["SSESpecification"]["SSEEnabled"] is True
+    assert "KmsKeyArn" in texts(properties["SSESpecification"])
+    recovery = properties["PointInTimeRecoverySpecification"]
+    assert recovery["PointInTimeRecoveryEnabled"] is True
+    assert properties["TimeToLiveSpecification"]["Enabled"] is True
+    assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+@pytest.mark.parametrize("group", resources("AWS::Logs::LogGroup"))
+def test_logs_are_kept_for_a_time_and_under_the_users_key(group: Resource) -> None:
+    assert "RetentionInDays" in group["Properties"]
+    assert "KmsKeyArn" in texts(group["Properties"]["KmsKeyId"])
+
+
+@pytest.mark.parametrize("secret", resources("AWS::SecretsManager::Secret"))
+def test_secrets_are_under_the_users_key(secret: Resource) -> None:
+    assert "KmsKeyArn" in texts(secret["Properties"]["KmsKeyId"])
+
+
+@pytest.mark.parametrize("function", resources("AWS::Serverless::Function"))
+def test_a_function_has_its_own_log_group_and_policies(function: Resource) -> None:
+    properties = function["Properties"]
+    (group,) = (text for text in texts(properties["LoggingConfig"]) if text.endswith("Logs"))
+    assert MAIN["Resources"][group]["Type"] == "AWS::Logs::LogGroup"
+    assert "Role" not in properties
+    assert "UseTheKey" in texts(properties["Policies"])
+
+
+def test_no_function_has_a_url_of_its_own() -> None:
+    for function in resources("AWS::Serverless::Function"):
+        assert "FunctionUrlConfig" not in function.values[0]["Properties"]
+
+
+@pytest.mark.parametrize("bucket", resources("AWS::S3::Bucket"))
+def test_no_bucket_is_public(bucket: Resource) -> None:
+    blocked = bucket["Properties"]["PublicAccessBlockConfiguration"]
+    assert len(blocked) == 4
+    assert set(map(str, blocked.values())) <= {"True", "true"}
+    assert "BucketEncryption" in bucket["Properties"]
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_bucket_takes_tls_alone(template: str) -> None:
+    content = TEMPLATES[template]["Resources"]
+    buckets = {name for name, found in content.items() if found["Type"] == "AWS::S3::Bucket"}
+    refused = {
+        text
+        for policy in content.values()
+        if policy["Type"] == "AWS::S3::BucketPolicy"
+        for statement in statements(policy)
+        if statement["Effect"] == "Deny" and "aws:SecureTransport" in json.dumps(statement)
+        for text in texts(policy["Properties"]["Bucket"])
+    }
+    assert buckets <= refused
+
+
+@pytest.mark.parametrize("name", [name for name in MAIN["Parameters"] if SECRET_NAMES.search(name)])
+def test_a_secret_parameter_is_not_shown_and_goes_nowhere_but_into_a_secret(name: str) -> None:
+    assert MAIN["Parameters"][name]["NoEcho"] is True
+    assert "Default" not in MAIN["Parameters"][name] or not MAIN["Parameters"][name]["Default"]
+    used_in = {
+        resource["Type"]
+        for resource in MAIN["Resources"].values()
+        if any(re.search(rf"\b{name}\b", text) for text in texts(resource))
+    }
+    assert used_in == {"AWS::SecretsManager::Secret"}
+    for elsewhere in ("Globals", "Outputs"):
+        assert not any(re.search(rf"\b{name}\b", text) for text in texts(MAIN[elsewhere]))
+
+
+def read(**parameters: str) -> Any:
+    """The template with these parameters, as it is run."""
+    given = {"ElevenLabsApiKey": "x", **parameters}
+    return read_stack(ROOT / "template.yaml", given, "us-east-1", "localhost")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://api.example.com/v1", "http://8.8.8.8/", "http://127.0.0.1.evil.test/", "http://10.0.0.1@evil.test/",
+     "http://localhost.evil.test/", "http://172.32.0.1/", "ftp://x/", "https://"],
+)  # fmt: skip
+@pytest.mark.parametrize("parameter", ["LlmBaseUrl", "ElevenLabsBaseUrl"])
+def test_a_key_is_sent_nowhere_without_tls_but_to_a_private_address(
+    parameter: str, url: str
+) -> None:
+    with pytest.raises(TemplateError, match=parameter):
+        read(**{parameter: url})
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://api.example.com/v1", "http://127.0.0.1:4000/v1", "http://localhost:11434/v1",
+     "http://ollama:11434/v1", "http://192.168.1.5:11434/v1", "http://host.docker.internal:1/v1"],
+)  # fmt: skip
+def test_a_model_may_be_on_the_developers_own_machine_or_network(url: str) -> None:
+    assert read(LlmBaseUrl=url).functions
+
+
+def test_the_users_own_key_may_be_used_by_every_function() -> None:
+    stack = read(KmsKeyArn=KEY)
+    assert len(stack.functions) == len(stack.roles) > 4
+    for role in stack.roles.values():
+        (use,) = [
+            statement for statement in statements(role.as_json()) if statement["Resource"] == KEY
+        ]
+        assert "kms:Decrypt" in use["Action"]
+        services = use["Condition"]["StringEquals"]["kms:ViaService"]
+        assert "dynamodb.us-east-1.amazonaws.com" in services
+
+
+def test_without_a_key_of_ones_own_nothing_speaks_of_one() -> None:
+    assert not any("kms:" in json.dumps(role.as_json()) for role in read().roles.values())
+
+
+@pytest.mark.parametrize("key", ["alias/mine", "arn:aws:kms:us-east-1:123456789012:alias/mine"])
+def test_only_the_arn_of_a_key_is_taken(key: str) -> None:
+    with pytest.raises(TemplateError, match="KmsKeyArn"):
+        read(KmsKeyArn=key)

@@ -1,0 +1,156 @@
+"""A page of another site reaches nothing of a developer's stack; the developer reaches all."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import boto3
+import pytest
+from aiohttp import ClientSession
+from aiohttp.test_utils import TestClient, TestServer
+from botocore.config import Config
+from multidict import CIMultiDict
+
+from local.stack import LocalStack, Options
+from local.standins.chat import chat_app
+from local.standins.faults import ChatSettings
+from local.strangers import stranger
+from tests.local.conftest import CHAT
+
+EVIL = {"Origin": "https://evil.test"}
+REBOUND = {"Host": "evil.test:3001"}
+PLAN = '{"faults": [{"kind": "drop_connection", "rate": 0}]}'
+SIMPLE = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "localhost:3001"},
+        {"host": "127.0.0.1"},
+        {"Host": "[::1]:3001"},
+        {"Host": "192.168.0.7:3001"},
+        {"Host": "bucket.localhost:5000"},
+        {"Host": "host.docker.internal:3001"},
+        {"Host": "parley:3001"},
+        {"Host": "localhost:3001", "Origin": "http://localhost:3001"},
+        {"Host": "localhost:3001", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"},
+        {"Host": "localhost:3001", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
+        {"Host": "localhost:3001", "Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"},
+    ],
+    ids=str,
+)
+def test_programs_own_pages_and_links_are_no_strangers(headers: dict[str, str]) -> None:
+    assert stranger(CIMultiDict(headers)) is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Host": ""},
+        {"Host": "evil.test"},
+        {"Host": "evil.test:3001"},
+        {"Host": "localhost.evil.test"},
+        {"Host": "[::1"},
+        {"Host": "localhost:3001", **EVIL},
+        {"Host": "localhost:3001", "Origin": "null"},
+        {"Host": "localhost:3001", "Origin": "http://localhost:8000"},
+        {"Host": "localhost:3001", "Origin": "http://localhost:3001.evil.test"},
+        {"Host": "localhost:3001", **SIMPLE},
+        {"Host": "localhost:3001", "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"},
+    ],
+    ids=str,
+)
+def test_pages_of_others_and_rebound_names_are_strangers(headers: dict[str, str]) -> None:
+    assert stranger(CIMultiDict(headers)) is not None
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[LocalStack]:
+    options = Options(template=CHAT, parameters={"Secret": "kept"}, port=0)
+    async with LocalStack(options) as running:
+        yield running
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[ClientSession]:
+    async with ClientSession() as open_session:
+        yield open_session
+
+
+@pytest.mark.parametrize("page", [EVIL, REBOUND, SIMPLE], ids=["origin", "rebound", "no-cors"])
+async def test_a_strangers_page_reaches_nothing_that_is_for_this_machine(
+    stack: LocalStack, session: ClientSession, page: dict[str, str]
+) -> None:
+    base = str(stack.info["static_url"])
+    function = next(iter(stack.info["functions"].values()))
+    stage = str(stack.info["websocket_url"]).rsplit("/", 1)[1]
+    for method, path, body in (
+        ("PUT", "_local/faults", PLAN),
+        ("DELETE", "_local/faults", ""),
+        ("GET", "_local/events.json", ""),
+        ("GET", "_local/stack.json", ""),
+        ("PUT", "_local/permissions", "{}"),
+        ("POST", f"2015-03-31/functions/{function}/invocations", "{}"),
+        ("POST", f"{stage}/@connections/abc", "hello"),
+    ):
+        async with session.request(method, base + path, data=body, headers=page) as answer:
+            assert (path, answer.status) == (path, 403)
+            assert "local stack" in (await answer.json())["message"]
+    assert stack.faults.described()["faults"] == []
+
+
+async def test_the_developers_own_requests_are_answered(
+    stack: LocalStack, session: ClientSession
+) -> None:
+    base = str(stack.info["static_url"])
+    own = {"Origin": base.rstrip("/")}
+    async with session.put(base + "_local/faults", data=PLAN, headers=own) as answer:
+        assert answer.status == 200
+    assert len(stack.faults.described()["faults"]) == 1
+    async with session.get(base + "_local/stack.json") as answer:
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize("page", [EVIL, REBOUND, SIMPLE], ids=["origin", "rebound", "no-cors"])
+async def test_a_strangers_page_cannot_read_secrets_or_reset_the_services(
+    stack: LocalStack, session: ClientSession, page: dict[str, str]
+) -> None:
+    endpoint = stack.info["aws_endpoint"]
+    async with session.post(f"{endpoint}/moto-api/reset", headers=page) as answer:
+        assert answer.status == 403
+    target = {
+        "X-Amz-Target": "secretsmanager.ListSecrets",
+        "Authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/secretsmanager/"
+        "aws4_request, SignedHeaders=host, Signature=x",
+    }
+    async with session.post(endpoint, headers={**target, **page}, data="{}") as answer:
+        assert answer.status == 403
+    async with session.post(endpoint, headers=target, data="{}") as answer:
+        assert answer.status == 200, "without a page it is answered"
+
+
+async def test_a_page_may_use_a_presigned_url(stack: LocalStack, session: ClientSession) -> None:
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=stack.info["aws_endpoint"],
+        region_name="us-east-1",
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+        config=Config(signature_version="s3v4"),
+    )
+    s3.create_bucket(Bucket="sounds")
+    named = {"Bucket": "sounds", "Key": "a"}
+    url = s3.generate_presigned_url("put_object", Params=named)
+    async with session.put(url, data=b"sound", headers=EVIL) as answer:
+        assert answer.status == 200
+    assert s3.get_object(**named)["Body"].read() == b"sound"
+
+
+async def test_a_strangers_page_cannot_change_or_read_a_stand_in() -> None:
+    async with TestClient(TestServer(chat_app("key", ChatSettings()))) as client:
+        for method, path in (("PUT", "/_control"), ("GET", "/_requests")):
+            answer = await client.request(method, path, data="{}", headers=EVIL)
+            assert (path, answer.status) == (path, 403)
+            assert (await client.request(method, path, data="{}")).status == 200
