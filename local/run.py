@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,20 +30,20 @@ DEFAULT_URL = "ws://localhost:3001/dev"
 STANDIN_KEY = "standin-key"
 VOICE = "21m00Tcm4TlvDq8ikWAM"
 """Asks the questions of the demo; the stand-in recognises this one best."""
-TEMPLATE_VARIABLES = {
-    "VOICE_ID": "VoiceId",
-    "SPEECH_MODEL": "SpeechModel",
-    "TRANSCRIPTION_MODEL": "TranscriptionModel",
-    "SYSTEM_PROMPT": "SystemPrompt",
-    "LANGUAGE": "Language",
-    "AUTH_MODE": "AuthMode",
-    "AUTH_SECRET": "AuthSecret",  # nosec B105 - the parameter's name
-    "AUTH_ISSUER": "AuthIssuer",
-    "AUTH_AUDIENCE": "AuthAudience",
-    "AUTH_TENANT_CLAIM": "AuthTenantClaim",
-    "ALLOWED_ORIGINS": "AllowedOrigins",
-}
-"""Environment variables that choose a parameter of the template."""
+CHOSEN_PARAMETERS = (
+    "VoiceId",
+    "SpeechModel",
+    "TranscriptionModel",
+    "SystemPrompt",
+    "Language",
+    "AuthMode",
+    "AuthSecret",
+    "AuthIssuer",
+    "AuthAudience",
+    "AuthTenantClaim",
+    "AllowedOrigins",
+)
+"""Parameters of the template that environment variables choose: `VoiceId` is `VOICE_ID`."""
 
 
 class CannotRun(Exception):
@@ -199,6 +200,10 @@ def run(port: int, *, demo: bool, stay: bool, log_folder: Path) -> int:
     return 0
 
 
+def _variable(parameter: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).upper()
+
+
 def _needs_a_token(environment: Mapping[str, str]) -> bool:
     """Whether the API wants a token that the demo does not have."""
     wanted = environment.get("AUTH_MODE") or "off"
@@ -213,8 +218,8 @@ def _start_command(providers: Providers, port: int, environment: Mapping[str, st
         "LlmBaseUrl": providers.llm_url,
         "LlmModel": providers.llm_model,
     }
-    for variable, parameter in TEMPLATE_VARIABLES.items():
-        if value := environment.get(variable):
+    for parameter in CHOSEN_PARAMETERS:
+        if value := environment.get(_variable(parameter)):
             overrides[parameter] = value
     return [
         *("-m", "local", "start", "--json"),
