@@ -1,7 +1,7 @@
 /** The page: shows what the conversation tells, and tells it what is pressed and typed. */
 import { Conversation, Microphone, Player, Problem } from "parley-client";
 import { initialUrl, ownUrl, remember } from "./address.js";
-import { byId } from "./elements.js";
+import { byId, element } from "./elements.js";
 import { EventLog } from "./event-log.js";
 import { save } from "./save.js";
 import { keepSession, keptSession } from "./session.js";
@@ -187,7 +187,7 @@ function showHistory(history) {
 function showState({ state, problem, attempt, attempts, retryInMs }) {
   stateView.dataset["state"] = state;
   const count = retryInMs === undefined ? "" : ` (${attempt} of ${attempts})`;
-  stateView.textContent = STATES[state] + count;
+  stateView.replaceChildren(STATES[state], element("span", "count", count));
   const canSpeak = conversation?.canSpeak ?? false;
   for (const control of [hold, text, say, handsFree]) control.disabled = !canSpeak;
   if (!canSpeak) setMode("idle");
@@ -216,7 +216,7 @@ function setMode(next) {
 }
 
 function showHint() {
-  const listening = mode === "listening" ? "Let go to send, Stop to take it back" : "Type a message";
+  const listening = mode === "listening" ? "Let go to send, or Stop" : "Type a message";
   text.placeholder = handsFreeIsOn() ? "Just speak, or type a message" : listening;
 }
 

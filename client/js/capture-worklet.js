@@ -16,8 +16,6 @@ const QUIETEST_DB = -58;
 const RISE = 6;
 const RISE_IN_SPEECH = 0.5;
 const FALL = 60;
-/** So much quiet is a pause, if not the end. */
-const PAUSE_MS = 200;
 /** Speech must fall so far below what began it before it counts as silence. */
 const HYSTERESIS_DB = 3;
 
@@ -28,6 +26,7 @@ const HYSTERESIS_DB = 3;
  * @property {number} sensitivity from 0 (only loud speech) to 1 (whispers, and noise)
  * @property {number} startMs so much speech begins an utterance
  * @property {number} endMs so much silence ends it
+ * @property {number} pauseMs so much is a pause, if not the end
  */
 
 /**
@@ -42,7 +41,7 @@ export class VoiceDetector {
   /** More is asked for while a reply is played: an echo may be left of it. */
   extraDb = 0;
   /** @type {VoiceSettings} */
-  settings = { sensitivity: 0.5, startMs: 90, endMs: 700 };
+  settings = { sensitivity: 0.5, startMs: 90, endMs: 700, pauseMs: 200 };
   #rateHz;
   #energy = 0;
   #count = 0;
@@ -95,10 +94,10 @@ export class VoiceDetector {
    * @returns {Voice}
    */
   #next(isLoud) {
-    const { startMs, endMs } = this.settings;
+    const { startMs, endMs, pauseMs } = this.settings;
     if (this.voice === "silent") return this.#loudMs >= startMs ? "speaking" : "silent";
     if (isLoud) return "speaking";
-    if (this.#quietMs < Math.min(PAUSE_MS, endMs)) return this.voice;
+    if (this.#quietMs < Math.min(pauseMs, endMs)) return this.voice;
     if (this.#quietMs < endMs) return "pausing";
     this.#loudMs = 0;
     return "silent";

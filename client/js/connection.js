@@ -14,52 +14,11 @@ import { Socket } from "./socket.js";
 /** @typedef {import("./messages.js").Init} Init */
 /** @typedef {import("./messages.js").Ready} Ready */
 
-/**
- * `idle` before the first `connect`, `connecting` until it has worked once, `ready`,
- * `reconnecting` after a loss, `offline` while there is no network, `closed` when it was meant,
- * `failed` when it was not and nothing more is tried.
- * @typedef {"idle" | "connecting" | "ready" | "reconnecting" | "offline" | "closed" | "failed"}
- *   State
- */
-
-/**
- * @typedef {object} StateChange
- * @property {State} state
- * @property {Problem} [problem] why
- * @property {number} attempt how many have been used since the last stable connection
- * @property {number} attempts how many there are
- * @property {number} [retryInMs] when the next attempt is due
- */
-
-/**
- * @typedef {object} ConnectionEvents
- * @property {StateChange} state
- * @property {Ready} ready a socket is ready: the first, the next, or a fresh one; before `state`
- * @property {ServerEvent} event
- * @property {ClientMessage} sent
- * @property {Problem} session_lost the session could not be resumed; a new one follows
- */
-
-/** @typedef {string | (() => string | Promise<string>)} Asked a value, or who to ask for it */
-
-/**
- * @typedef {object} ConnectionOptions
- * @property {Asked} [token] asked again at every attempt, as the address is
- * @property {number} [attempts] after which it gives up: 5
- * @property {number} [baseDelayMs] the first step of the back-off: 500
- * @property {number} [maxDelayMs] its longest step: 15,000
- * @property {number} [stableAfterMs] a connection that has held so long has its attempts back:
- *   5,000
- * @property {number} [connectTimeoutMs] 15,000
- * @property {number} [heartbeatMs] 60,000; API Gateway closes what was silent for 10 minutes
- * @property {number} [pongTimeoutMs] 10,000
- * @property {number} [rotateAfterMs] 6,600,000 (110 minutes); API Gateway closes after 120
- * @property {() => boolean} [quiet] whether a fresh socket would disturb nothing now
- * @property {() => Partial<Init>} [hello] what `init` says besides the session
- * @property {typeof WebSocket} [WebSocket]
- * @property {import("./presence.js").Presence} [presence]
- * @property {() => number} [random] from 0 to 1
- */
+/** @typedef {import("./connection-types.js").State} State */
+/** @typedef {import("./connection-types.js").StateChange} StateChange */
+/** @typedef {import("./connection-types.js").ConnectionEvents} ConnectionEvents */
+/** @typedef {import("./connection-types.js").Asked} Asked */
+/** @typedef {import("./connection-types.js").ConnectionOptions} ConnectionOptions */
 
 export const PROTOCOL_VERSION = 1;
 /** Looked for a quiet moment so often, and so long, before it is done anyway. */
@@ -94,6 +53,9 @@ export class Connection extends Emitter {
   #caller;
   #hasWorked = false;
   #refusals = new Refusals();
+  #isBusy = false;
+  /** Without a connection, until somebody looks or speaks. */
+  #isResting = false;
 
   /**
    * @param {Asked} url
@@ -136,9 +98,16 @@ export class Connection extends Emitter {
    * @returns {boolean} whether it left
    */
   send(message) {
+    if (this.#isResting) this.#comeBack();
     if (this.state !== "ready" || !this.#socket?.isOpen) return false;
     this.#socket.send(message);
     return true;
+  }
+
+  /** @param {boolean} isBusy a turn is spoken or waited for: silence must be noticed in seconds */
+  attend(isBusy) {
+    this.#isBusy = isBusy;
+    this.#socket?.attend(isBusy);
   }
 
   /**
@@ -179,12 +148,16 @@ export class Connection extends Emitter {
         onEvent: (event) => this.#take(socket, event),
         onSent: (message) => this.emit("sent", message),
         onClosed: (problem) => this.#closed(socket, problem),
+        isNeeded: () => this.#isNeeded,
       },
       {
         WebSocket: this.options.WebSocket,
         connectTimeoutMs: this.options.connectTimeoutMs ?? 15_000,
-        heartbeatMs: this.options.heartbeatMs ?? 60_000,
+        // Two minutes before API Gateway's idle time-out: a page that throttles may be late.
+        heartbeatMs: this.options.heartbeatMs ?? 480_000,
         pongTimeoutMs: this.options.pongTimeoutMs ?? 10_000,
+        busyHeartbeatMs: this.options.busyHeartbeatMs ?? 2_000,
+        busyPongTimeoutMs: this.options.busyPongTimeoutMs ?? 4_000,
       },
     );
     return socket;
@@ -253,6 +226,7 @@ export class Connection extends Emitter {
     this.#next = undefined;
     this.#socket?.close();
     this.#socket = socket;
+    socket.attend(this.#isBusy);
     this.session = { id: ready.session_id, token: ready.resume_token };
     clearTimeout(this.#stable);
     this.#stable = setTimeout(() => this.#backoff.reset(), this.options.stableAfterMs ?? 5_000);
@@ -302,8 +276,10 @@ export class Connection extends Emitter {
    * @param {Problem} problem
    */
   #closed(socket, problem) {
-    // While a fresh one is being opened, the old one may go.
-    if (socket === this.#socket && !this.#next) this.#lost(problem);
+    if (socket !== this.#socket) return;
+    if (!this.#next) this.#lost(problem);
+    // While a fresh one is being opened the old one may go, but not be silent.
+    else if (problem.closeCode === undefined) this.#become("reconnecting", problem);
   }
 
   /** @param {Problem} problem */
@@ -318,19 +294,22 @@ export class Connection extends Emitter {
   /** @param {Problem} problem */
   #tryAgain(problem) {
     clearTimeout(this.#retry);
-    const waiting = this.#hasWorked ? "reconnecting" : "connecting";
     if (!this.presence.online()) {
       this.#become("offline", problem);
+      return;
+    }
+    if (this.#hasWorked && !this.#isNeeded) {
+      this.#rest(problem);
       return;
     }
     const delayMs = this.#backoff.next();
     if (delayMs !== undefined) {
       const retryInMs = Math.max(delayMs, problem.retryAfterMs ?? 0);
       this.#retry = setTimeout(() => void this.#attempt(), retryInMs);
-      this.#become(waiting, problem, retryInMs);
+      this.#become(this.#waiting, problem, retryInMs);
     } else if (!this.presence.visible()) {
-      // Nobody looks: a laptop that slept should find its conversation when it wakes.
-      this.#become(waiting, problem);
+      // A laptop that slept should find its conversation when it wakes.
+      this.#rest(problem);
     } else {
       this.#end("failed", problem);
     }
@@ -344,10 +323,31 @@ export class Connection extends Emitter {
       return;
     }
     const waiting = state === "offline" || (state !== "closed" && !this.#next);
-    if (!waiting || !this.presence.online() || !this.presence.visible()) return;
+    if (waiting && this.presence.online() && this.presence.visible()) this.#comeBack();
+  }
+
+  /** Whether somebody looks, or something is going on. */
+  get #isNeeded() {
+    return this.presence.visible() || (this.options.needed?.() ?? false);
+  }
+
+  /** @returns {State} */
+  get #waiting() {
+    return this.#hasWorked ? "reconnecting" : "connecting";
+  }
+
+  /** @param {Problem} problem why there is no connection, which nobody misses */
+  #rest(problem) {
+    this.#isResting = true;
+    this.#become(this.#waiting, problem);
+  }
+
+  /** Try at once, with all attempts. */
+  #comeBack() {
     clearTimeout(this.#retry);
+    this.#isResting = false;
     this.#backoff.reset();
-    this.#become(this.#hasWorked ? "reconnecting" : "connecting");
+    this.#become(this.#waiting);
     void this.#attempt();
   }
 
@@ -365,6 +365,7 @@ export class Connection extends Emitter {
 
   #stop() {
     for (const timer of [this.#retry, this.#stable, this.#rotation]) clearTimeout(timer);
+    this.#isResting = false;
     this.#unwatch?.();
     this.#unwatch = undefined;
     const sockets = [this.#socket, this.#next];

@@ -5,18 +5,17 @@
  *
  * Events (`on(name, listener)` or `addEventListener`): see `Events`.
  */
-import { fromBase64 } from "./base64.js";
 import { Connection } from "./connection.js";
 import { Emitter } from "./emitter.js";
 import { HandsFree } from "./hands-free.js";
+import { Interruption } from "./interruption.js";
+import { OpenTurns } from "./open-turns.js";
 import { Outgoing } from "./outgoing.js";
-import { sampleRateOf } from "./pcm.js";
 import { Problem } from "./problem.js";
-import { about, TurnEvents } from "./turn-events.js";
+import { Replies } from "./replies.js";
 import { Utterances } from "./utterances.js";
 import { Vigil } from "./vigil.js";
 
-/** @typedef {import("./messages.js").ServerEvent} ServerEvent */
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
 /** @typedef {import("./messages.js").Settings} Settings */
 /** @typedef {import("./turn.js").Turn} Turn */
@@ -37,20 +36,13 @@ export class Conversation extends Emitter {
   #outgoing;
   /** @type {Utterances} */
   #utterances;
-  #incoming = new TurnEvents();
+  #turns = new OpenTurns();
+  /** @type {Replies} */
+  #replies;
+  /** @type {Interruption} */
+  #interruption;
   /** @type {Vigil} */
   #vigil;
-  /** Those that have not ended.
-   * @type {Map<string, Turn>} */
-  #turns = new Map();
-  /** @type {Turn | undefined} */
-  #newest;
-  /** What can be tried again.
-   * @type {import("./utterances.js").Failed | undefined} */
-  #failed;
-  /** The interruption that is under way.
-   * @type {Promise<void> | undefined} */
-  #stopping;
   /** @type {HandsFree | undefined} */
   #handsFree;
 
@@ -67,22 +59,28 @@ export class Conversation extends Emitter {
     this.#connection = new Connection(url, {
       ...connection,
       hello: () => ({
-        received: this.#incoming.received,
+        received: this.#replies.received,
         // A session that is resumed has its settings.
         ...(!this.#connection.session && { settings: this.settings }),
       }),
-      quiet: () => this.#turns.size === 0 && !this.#utterances.turn && !this.canInterrupt,
+      quiet: () => this.#isQuiet,
+      needed: () => !this.#isQuiet || this.#handsFree !== undefined,
     });
     this.#connection.session = session;
     this.#outgoing = new Outgoing((message) => this.#connection.send(message), queue);
     this.#utterances = new Utterances(this.#stage(), microphone);
+    this.#replies = new Replies(this.#repliesParts());
+    this.#interruption = new Interruption(this.#interruptionParts());
     this.#vigil = new Vigil({
       onSilence: () => this.#connection.probe(this.#awaited),
       onGap: () => void this.#connection.renew(),
     });
     this.#connection.on("ready", (ready) => this.#opened(ready));
     this.#connection.on("state", (change) => this.#changed(change));
-    this.#connection.on("event", (event) => this.#receive(event));
+    this.#connection.on("event", (event) => {
+      if (event.type === "config_updated") this.settings = event.settings;
+      if (this.#replies.take(event)) this.#look();
+    });
     this.#connection.on("sent", (message) => this.emit("sent", message));
     this.#connection.on("session_lost", (problem) => this.emit("error", problem));
   }
@@ -91,7 +89,7 @@ export class Conversation extends Emitter {
   #stage() {
     return {
       unable: () => this.#unable(),
-      silence: () => this.#silence(),
+      silence: () => this.#interruption.silence(),
       send: (message) => this.#outgoing.add(message),
       begin: (turn) => this.#begin(turn),
       listened: ({ id: turnId }) => {
@@ -99,6 +97,33 @@ export class Conversation extends Emitter {
         this.emit("listened", { turnId });
       },
       refuse: (turn, problem) => this.#refuse(turn, problem),
+    };
+  }
+
+  /** @returns {import("./replies.js").RepliesParts} */
+  #repliesParts() {
+    return {
+      turns: this.#turns,
+      outgoing: this.#outgoing,
+      utterances: this.#utterances,
+      player: this.player,
+      forget: (turnId) => this.#forget(turnId),
+      acknowledge: (ack) => void this.#connection.send(ack),
+      emit: (name, detail) => this.emit(name, detail),
+    };
+  }
+
+  /** @returns {import("./interruption.js").InterruptionParts} */
+  #interruptionParts() {
+    return {
+      turns: this.#turns,
+      player: this.player,
+      isUp: () => this.canSpeak,
+      hasLeft: (turnId) => this.#outgoing.hasLeft(turnId),
+      takeBack: (turnId) => this.#utterances.takeBack(turnId),
+      forget: (turnId) => void this.#forget(turnId),
+      post: (message, keep) => this.#post(message, keep),
+      onInterrupted: (turnId, playedMs) => this.emit("interrupted", { turnId, playedMs }),
     };
   }
 
@@ -113,10 +138,7 @@ export class Conversation extends Emitter {
 
   /** Whether `interrupt()` would stop something. */
   get canInterrupt() {
-    const turn = this.#newest;
-    if (!turn || turn.interrupted) return false;
-    const isRunning = this.canSpeak && this.#turns.has(turn.id);
-    return isRunning || (this.player?.isPlaying(turn.id) ?? false);
+    return this.#interruption.isPossible;
   }
 
   /** Whether what is said now is taken: at once, or as soon as there is a connection again. */
@@ -126,7 +148,12 @@ export class Conversation extends Emitter {
 
   /** The reply that is waited for. */
   get #awaited() {
-    return [...this.#turns.values()].find((turn) => turn !== this.#utterances.turn);
+    return this.#turns.all().find((turn) => turn !== this.#utterances.turn);
+  }
+
+  /** Whether nothing is said, waited for or heard. */
+  get #isQuiet() {
+    return this.#turns.isEmpty && !this.#utterances.turn && !this.canInterrupt;
   }
 
   /**
@@ -150,13 +177,12 @@ export class Conversation extends Emitter {
   /**
    * Open the microphone and begin a spoken turn. What is running is interrupted. Call it from a
    * user's gesture.
-   * @param {{prerollMs?: number}} [options] how much from before belongs to it, if the
-   *   microphone was open
+   * @param {import("./utterances.js").Speaking} [options]
    * @returns {Turn} `cancelled` if `stopSpeaking` came before the microphone was open. It fails
    *   with a `Problem`: `not_connected`, `microphone_denied`, `microphone_missing`, …
    */
-  startSpeaking({ prerollMs = PREROLL_MS } = {}) {
-    return this.#utterances.speak(prerollMs);
+  startSpeaking({ prerollMs = PREROLL_MS, endpointing = "manual" } = {}) {
+    return this.#utterances.speak({ prerollMs, endpointing });
   }
 
   /** The user has finished speaking. */
@@ -197,32 +223,7 @@ export class Conversation extends Emitter {
    * learns how much of it was heard. Without anything to stop, nothing happens.
    */
   interrupt() {
-    const turn = this.#newest;
-    if (turn && this.canInterrupt) {
-      this.#stopping = this.#interrupt(turn).finally(() => (this.#stopping = undefined));
-    }
-    return this.#stopping ?? Promise.resolve();
-  }
-
-  /** @param {Turn} turn */
-  async #interrupt(turn) {
-    turn.interrupted = true;
-    this.#utterances.takeBack(turn.id);
-    const playedMs = (await this.player?.stop(turn.id)) ?? 0;
-    const isRunning = this.#turns.has(turn.id);
-    if (isRunning && !this.#outgoing.hasLeft(turn.id)) {
-      this.#forget(turn.id);
-      turn.cancel();
-    } else {
-      this.#post({ type: "interrupt", turn_id: turn.id, played_ms: playedMs }, isRunning);
-    }
-    this.emit("interrupted", { turnId: turn.id, playedMs });
-  }
-
-  async #silence() {
-    // Whoever else began a turn meanwhile is interrupted too.
-    do await this.interrupt();
-    while (this.canInterrupt);
+    return this.#interruption.interrupt();
   }
 
   /**
@@ -231,9 +232,9 @@ export class Conversation extends Emitter {
    * @returns {Turn | undefined} the next attempt, unless there is nothing to try again
    */
   retry(turnId) {
-    const failed = this.#failed;
+    const { failed } = this.#turns;
     if (failed?.turnId !== turnId || this.#unable()) return undefined;
-    this.#failed = undefined;
+    this.#turns.failed = undefined;
     return this.#utterances.repeat(failed);
   }
 
@@ -270,16 +271,14 @@ export class Conversation extends Emitter {
   /** Close the connection; the session stays. */
   close() {
     this.#connection.close();
-    for (const turnId of [...this.#turns.keys()]) this.#forget(turnId);
+    for (const { id } of this.#turns.all()) this.#forget(id);
   }
 
   /** @param {Turn} turn */
   #begin(turn) {
     turn.begun = true;
-    this.#newest = turn;
-    this.#failed = undefined;
-    this.#turns.set(turn.id, turn);
-    this.#incoming.begin(turn.id, turn.attempt);
+    this.#turns.begin(turn);
+    this.#replies.expect(turn);
     this.emit("turn", turn);
     this.#look();
   }
@@ -327,101 +326,12 @@ export class Conversation extends Emitter {
   #stopped(problem) {
     this.#utterances.takeBack();
     void this.stopHandsFree();
-    for (const turn of this.#turns.values()) {
+    for (const turn of this.#turns.all()) {
       if (turn.ended) continue;
       const why = unfinished(turn, problem);
       turn.fail(why);
       if (problem) this.emit("error", why);
     }
-  }
-
-  /** @param {ServerEvent} event */
-  #receive(event) {
-    if (!("seq" in event) || typeof event.seq !== "number" || !event.turn_id) {
-      this.#deliver(event);
-      return;
-    }
-    const numbered = /** @type {import("./turn-events.js").TurnEvent} */ (event);
-    const { events, isLate } = this.#incoming.take(numbered);
-    for (const next of events) {
-      this.#turns.get(next.turn_id)?.take(next);
-      this.#deliver(next);
-    }
-    if (isLate && event.type === "turn_end") {
-      this.#acknowledge(event.turn_id, event.attempt ?? 1);
-    }
-    this.#look();
-  }
-
-  /** @param {ServerEvent} event */
-  #deliver(event) {
-    this.emit("message", event);
-    switch (event.type) {
-      case "audio":
-        this.#play(event);
-        this.emit("audio", event);
-        break;
-      case "turn_end":
-        this.#ended(event);
-        this.emit("turn_end", event);
-        break;
-      case "error":
-        this.#failing(event);
-        break;
-      case "config_updated":
-        this.settings = event.settings;
-        this.emit("config_updated", event);
-        break;
-      case "transcript":
-        this.emit("transcript", event);
-        break;
-      case "reply_text":
-        this.emit("reply_text", event);
-        break;
-      case "session_ended":
-        this.emit("session_ended", event);
-        break;
-    }
-  }
-
-  /** @param {import("./messages.js").Audio} event */
-  #play(event) {
-    const { turn_id, audio, format } = event;
-    const isOff = this.#newest?.id === turn_id && this.#newest.interrupted;
-    // After an interruption the rest comes without sound, so that no number is missing.
-    if (audio && !isOff) this.player?.play(turn_id, fromBase64(audio), sampleRateOf(format));
-  }
-
-  /** @param {import("./messages.js").TurnEnd} event */
-  #ended(event) {
-    const { turn_id: turnId, attempt = 1 } = event;
-    const messages = this.#forget(turnId);
-    if (event.reason === "failed" && event.retryable && messages.length) {
-      this.#failed = { turnId, attempt, messages };
-    }
-    this.#utterances.takeBack(turnId);
-    this.player?.finish?.(turnId);
-    this.#acknowledge(turnId, attempt);
-  }
-
-  /** @param {import("./messages.js").Error} event */
-  #failing(event) {
-    const { code, turn_id: turnId, missing } = event;
-    // What can be sent again is no problem of the user's.
-    if (code === "audio_gap" && turnId && missing) this.#outgoing.resend(turnId, missing);
-    else this.emit("error", Problem.from(event));
-  }
-
-  /**
-   * @param {string} turnId
-   * @param {number} attempt the end of which has come
-   */
-  #acknowledge(turnId, attempt) {
-    const seq = this.#incoming.seq(turnId);
-    const isOver = !this.player?.isPlaying(turnId);
-    const playedMs = isOver ? this.player?.playedMsOf?.(turnId) : undefined;
-    const heard = playedMs === undefined ? {} : { played_ms: playedMs };
-    this.#connection.send({ type: "ack", turn_id: turnId, seq, ...about(attempt), ...heard });
   }
 
   /**
@@ -437,7 +347,8 @@ export class Conversation extends Emitter {
   #look() {
     const isReady = this.state === "ready";
     const isWaiting = isReady && this.#awaited !== undefined;
-    this.#vigil.see({ isWaiting, hasGap: isReady && this.#incoming.hasGap });
+    this.#vigil.see({ isWaiting, hasGap: isReady && this.#replies.hasGap });
+    this.#connection.attend(!this.#turns.isEmpty);
   }
 
   #unable() {

@@ -13,7 +13,7 @@
  * @property {number} [startMs] so much speech begins a turn: 90
  * @property {number} [endMs] so much silence ends it: 700
  * @property {number} [interruptMs] speech that lasts so long interrupts a reply: 450
- * @property {number} [prerollMs] so much from before the speech was noticed belongs to it: 300
+ * @property {number} [prerollMs] so much from before the speech was noticed belongs to it: 500
  * @property {number} [echoDb] how much louder speech must be while a reply is heard: 6
  */
 
@@ -35,12 +35,14 @@
  *   on?: (name: "state", listener: (state: string) => void) => () => void}} [player]
  */
 
+/** So much quiet is a pause: words are closer to each other. */
+const PAUSE_MS = 200;
 const DEFAULTS = {
   sensitivity: 0.5,
   startMs: 90,
   endMs: 700,
   interruptMs: 450,
-  prerollMs: 300,
+  prerollMs: 500,
   echoDb: 6,
 };
 
@@ -75,7 +77,7 @@ export class HandsFree {
     ];
     this.#unlisten = () => stops.forEach((stop) => stop?.());
     try {
-      await detection.watch({ sensitivity, startMs, endMs });
+      await detection.watch({ sensitivity, startMs, endMs, pauseMs: PAUSE_MS });
     } catch (problem) {
       this.#unlisten();
       throw problem;
@@ -105,7 +107,8 @@ export class HandsFree {
     }
     player?.pause?.();
     const { interruptMs, startMs } = this.settings;
-    const doubtMs = Math.max(0, interruptMs - startMs);
+    // That it has ended is known only after a pause. The reply is silent meanwhile.
+    const doubtMs = Math.max(0, interruptMs - startMs) + PAUSE_MS;
     this.#doubt = setTimeout(() => {
       this.#doubt = undefined;
       this.#speak(doubtMs);

@@ -13,7 +13,7 @@ import { Ring } from "./ring.js";
 export const RATE_HZ = 16_000;
 export const CHUNK_SAMPLES = RATE_HZ / 10;
 /** So much of what was heard before an utterance is kept. */
-const KEPT_MS = 2_000;
+const KEPT_MS = 2_500;
 /** A context that does not run may not answer. */
 const FLUSH_TIMEOUT_MS = 200;
 
@@ -26,6 +26,19 @@ const FLUSH_TIMEOUT_MS = 200;
  *   began to speak, pauses, or has ceased
  * @property {{level: number}} level about every 20 ms while it is open
  * @property {Problem} error `microphone_lost`: unplugged, or taken away
+ */
+
+/**
+ * Notices speech instead of the built-in detector, which goes by loudness: a neural network, say.
+ * @typedef {object} Detector
+ * @property {(settings: VoiceSettings,
+ *   tell: (voice: import("./capture-worklet.js").Voice) => void) => void | Promise<void>} start
+ *   notice speech from now on, and tell every change: `speaking`, `pausing` if it knows, `silent`
+ * @property {() => void | Promise<void>} stop
+ * @property {(samples: Float32Array) => void} [hear] what the microphone hears: 16 kHz, mono, from
+ *   -1 to 1, about 20 ms at a time
+ * @property {(extraDb: number) => void} [expectEcho] how much louder speech must be now that a
+ *   reply is heard; 0 when it is over
  */
 
 /** @extends {Emitter<MicrophoneEvents>} */
@@ -58,14 +71,17 @@ export class Microphone extends Emitter {
    * @param {URL} [options.worklet] where `capture-worklet.js` is
    * @param {number} [options.releaseAfterMs] unused for so long, it is let go, and the browser's
    *   recording mark with it
+   * @param {Detector} [options.detector] for hands-free, instead of the built-in one
    */
   constructor({
     worklet = new URL("./capture-worklet.js", import.meta.url),
     releaseAfterMs = 60_000,
+    detector,
   } = {}) {
     super();
     this.worklet = worklet;
     this.releaseAfterMs = releaseAfterMs;
+    this.detector = detector;
   }
 
   /** Whether it is open, be it for an utterance, for hands-free or for a while longer. */
@@ -101,26 +117,31 @@ export class Microphone extends Emitter {
   /**
    * Notice speech (`speech` events) until `unwatch`. Call it from a user's gesture.
    * @param {VoiceSettings} settings
-   * @throws {Problem} as `start` does
+   * @throws {Problem} as `start` does; `detector_failed`
    */
   async watch(settings) {
     this.#watching = true;
     try {
       const { post } = await this.#open();
-      post({ watch: settings });
-    } catch (problem) {
+      if (this.detector) await this.detector.start(settings, (voice) => this.#notice(voice));
+      else post({ watch: settings });
+    } catch (cause) {
       this.#watching = false;
-      throw problem;
+      if (cause instanceof Problem) throw cause;
+      const text = "Speech cannot be noticed: the detector did not start.";
+      throw new Problem("detector_failed", text, { cause });
     }
   }
 
   /** @param {number} extraDb how much louder than usual speech must be now */
   async expectEcho(extraDb) {
+    this.detector?.expectEcho?.(extraDb);
     (await this.#opening)?.post({ extraDb });
   }
 
   async unwatch() {
     this.#watching = false;
+    await this.detector?.stop();
     (await this.#opening)?.post({ watch: null });
     this.#rest();
   }
@@ -216,10 +237,16 @@ export class Microphone extends Emitter {
       const heard = this.#resampler?.push(samples) ?? new Float32Array();
       if (this.#chunker) this.#chunker.push(heard);
       else this.#kept.push(heard);
+      if (this.#watching) this.detector?.hear?.(heard);
       this.emit("level", { level: this.level });
     }
-    if (voice) this.emit("speech", { voice });
+    if (voice) this.#notice(voice);
     if (flushed !== undefined) this.#flushes.get(flushed)?.();
+  }
+
+  /** @param {import("./capture-worklet.js").Voice} voice */
+  #notice(voice) {
+    if (this.#watching) this.emit("speech", { voice });
   }
 
   /** Settles when everything that was heard until now has been handed over. */

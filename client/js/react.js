@@ -56,7 +56,10 @@ function partsOf({ url, microphone = new Microphone(), player = new Player(), ..
   const actions = {
     connect: inGesture(() => conversation.connect()),
     say: inGesture((/** @type {string} */ text) => conversation.say(text)),
-    startSpeaking: inGesture(() => conversation.startSpeaking()),
+    startSpeaking: inGesture(
+      (/** @type {[options?: import("./utterances.js").Speaking]} */ ...options) =>
+        conversation.startSpeaking(...options),
+    ),
     stopSpeaking: () => conversation.stopSpeaking(),
     startHandsFree: inGesture(
       (/** @type {import("./hands-free.js").HandsFreeSettings | undefined} */ settings) =>

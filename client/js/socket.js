@@ -3,6 +3,7 @@
  * turns or audio, and does not come back once it has closed.
  */
 import { problemOfClose } from "./close-codes.js";
+import { Heartbeat } from "./heartbeat.js";
 import { Problem } from "./problem.js";
 import { about } from "./turn-events.js";
 
@@ -20,22 +21,24 @@ const OPEN = 1;
  * @property {(event: ServerEvent) => void} onEvent everything but what answers `init`
  * @property {(message: ClientMessage) => void} onSent
  * @property {(problem: Problem) => void} onClosed after `ready`, and not by us
+ * @property {() => boolean} [isNeeded] whether the connection is worth keeping while it is idle
  */
 
 /**
- * @typedef {object} SocketOptions
+ * @typedef {object} Own
  * @property {typeof WebSocket} [WebSocket]
  * @property {number} connectTimeoutMs for everything from the handshake to `ready`
- * @property {number} heartbeatMs silence after which a `ping` is sent
- * @property {number} pongTimeoutMs how long anything at all may take to come after a `ping`
  */
+
+/** @typedef {Own & import("./heartbeat.js").HeartbeatTimes} SocketOptions */
 
 export class Socket {
   /** @type {WebSocket | undefined} */
   #socket;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  /** @type {Heartbeat} */
   #heartbeat;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  /** Until `ready`.
+   * @type {ReturnType<typeof setTimeout> | undefined} */
   #deadline;
   /** @type {{resolve: (ready: Ready) => void, reject: (problem: Problem) => void} | undefined} */
   #opening;
@@ -48,6 +51,18 @@ export class Socket {
   constructor(hooks, options) {
     this.hooks = hooks;
     this.options = options;
+    const silent = new Problem("connection_lost", "The connection has gone silent.", {
+      retryable: true,
+    });
+    this.#heartbeat = new Heartbeat(
+      {
+        ask: () => this.probe(),
+        onDead: () => this.#closed(silent),
+        unsentBytes: () => this.#socket?.bufferedAmount ?? 0,
+        isNeeded: () => hooks.isNeeded?.() ?? true,
+      },
+      options,
+    );
   }
 
   get isOpen() {
@@ -89,8 +104,15 @@ export class Socket {
   /** @param {ClientMessage} message nothing is sent when the socket is not open */
   send(message) {
     if (!this.isOpen) return;
-    this.#socket?.send(JSON.stringify(message));
+    const frame = JSON.stringify(message);
+    this.#socket?.send(frame);
+    this.#heartbeat.sent(frame.length);
     this.hooks.onSent(message);
+  }
+
+  /** @param {boolean} isBusy a turn is spoken or waited for: silence must be noticed in seconds */
+  attend(isBusy) {
+    if (!this.#over && !this.#opening) this.#heartbeat.attend(isBusy);
   }
 
   /**
@@ -98,15 +120,11 @@ export class Socket {
    * @param {number} [timeoutMs]
    * @param {{id: string, attempt: number}} [turn] ask for this turn as well
    */
-  probe(timeoutMs = this.options.pongTimeoutMs, turn) {
+  probe(timeoutMs, turn) {
     if (!this.isOpen || this.#opening) return;
     const asked = turn && { turn_id: turn.id, ...about(turn.attempt) };
     this.send({ type: "ping", sent_at: Date.now(), ...asked });
-    clearTimeout(this.#heartbeat);
-    this.#deadline ??= setTimeout(() => {
-      const text = "The connection has gone silent.";
-      this.#closed(new Problem("connection_lost", text, { retryable: true }));
-    }, timeoutMs);
+    this.#heartbeat.asked(timeoutMs);
   }
 
   /** Leave; nobody is told. */
@@ -122,23 +140,16 @@ export class Socket {
     const event = decoded(frame);
     const opening = this.#opening;
     if (!opening || (event.type !== "ready" && event.type !== "error")) {
-      if (!opening) this.#alive();
+      if (!opening) this.#heartbeat.alive();
       this.hooks.onEvent(event);
     } else if (event.type === "ready") {
       this.#opening = undefined;
-      this.#alive();
+      clearTimeout(this.#deadline);
+      this.#heartbeat.alive();
       opening.resolve(event);
     } else {
       this.#closed(Problem.from(event));
     }
-  }
-
-  /** Something has come: there is no doubt for a while. */
-  #alive() {
-    clearTimeout(this.#deadline);
-    clearTimeout(this.#heartbeat);
-    this.#deadline = undefined;
-    this.#heartbeat = setTimeout(() => this.probe(), this.options.heartbeatMs);
   }
 
   /** @param {Problem} problem */
@@ -153,7 +164,7 @@ export class Socket {
   #finish() {
     this.#over = true;
     clearTimeout(this.#deadline);
-    clearTimeout(this.#heartbeat);
+    this.#heartbeat.stop();
     this.#socket?.close(1000);
   }
 }

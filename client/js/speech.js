@@ -16,10 +16,12 @@ export class Speech {
 
   /**
    * @param {import("./turn.js").Turn} turn
+   * @param {"manual" | "server_vad"} endpointing who notices its end
    * @param {(message: ClientMessage) => void} send
    */
-  constructor(turn, send) {
+  constructor(turn, endpointing, send) {
     this.turn = turn;
+    this.endpointing = endpointing;
     this.send = send;
   }
 
@@ -30,7 +32,7 @@ export class Speech {
       type: "audio_start",
       turn_id: this.turn.id,
       format: "pcm_16000",
-      endpointing: "manual",
+      endpointing: this.endpointing,
       attempt: this.turn.attempt,
     });
     for (const pcm of this.#early.splice(0)) this.add(pcm);

@@ -11,6 +11,15 @@ import { Turn } from "./turn.js";
 /** @typedef {{turnId: string, attempt: number, messages: ClientMessage[]}} Failed */
 
 /**
+ * @typedef {object} Speaking
+ * @property {number} [prerollMs] how much from before belongs to it, if the microphone was open:
+ *   300
+ * @property {"manual" | "server_vad"} [endpointing] who notices that the user has
+ *   finished: `manual`, the default, is whoever calls `stopSpeaking`; `server_vad` is speech
+ *   recognition, and the microphone is let go with the final transcript
+ */
+
+/**
  * @typedef {object} Stage what utterances need of the conversation
  * @property {() => Problem | undefined} unable why nothing can be said now
  * @property {() => Promise<void>} silence interrupt everything that is running
@@ -106,10 +115,10 @@ export class Utterances {
   }
 
   /**
-   * @param {number} prerollMs
+   * @param {Required<Speaking>} options
    * @returns {Turn}
    */
-  speak(prerollMs) {
+  speak(options) {
     if (this.#speech) {
       this.#speech.released = false;
       return this.#speech.turn;
@@ -118,17 +127,18 @@ export class Utterances {
     const missing = new Problem("microphone_missing", "There is no microphone.");
     const problem = this.stage.unable() ?? (this.microphone ? undefined : missing);
     if (problem) this.stage.refuse(turn, problem);
-    else void this.#listen(turn, prerollMs);
+    else void this.#listen(turn, options);
     return turn;
   }
 
   /**
    * @param {Turn} turn
-   * @param {number} prerollMs
+   * @param {Required<Speaking>} options
    */
-  async #listen(turn, prerollMs) {
+  async #listen(turn, { prerollMs, endpointing }) {
     const { stage, microphone } = this;
-    const speech = (this.#speech = new Speech(turn, (message) => stage.send(message)));
+    const send = (/** @type {ClientMessage} */ message) => stage.send(message);
+    const speech = (this.#speech = new Speech(turn, endpointing, send));
     try {
       // Listening starts at once; the old reply falls silent meanwhile.
       const hear = (/** @type {Uint8Array} */ pcm) => this.#hear(speech, pcm);
@@ -166,6 +176,17 @@ export class Utterances {
     } catch (problem) {
       this.stage.refuse(speech.turn, problem);
     }
+  }
+
+  /**
+   * The final transcript has come: who left the end to the server has finished.
+   * @param {string} turnId
+   */
+  understood(turnId) {
+    const speech = this.#speech;
+    if (speech?.turn.id !== turnId || speech.endpointing !== "server_vad") return;
+    this.#drop(speech);
+    this.stage.listened(speech.turn);
   }
 
   /**

@@ -35,10 +35,10 @@ METRICS: Message = {
 
 
 class ScriptedServer:
-    """Answers `init` by itself; everything else is the test's to say.
+    """Answers `init` and `ping` by itself; everything else is the test's to say.
 
     Attributes:
-        received: every message, in order.
+        received: every message but `ping`, in order.
         refuse: every new connection ends before it is ready.
         history: what a session that is resumed has had.
         after_ready: said to each new connection, without being asked.
@@ -95,6 +95,9 @@ class ScriptedServer:
         with contextlib.suppress(ConnectionClosed):
             for frame in connection:
                 message = json.loads(frame)
+                if message["type"] == "ping":
+                    self.send(type="pong", sent_at=message["sent_at"])
+                    continue
                 if message["type"] == "init":
                     self.send(
                         type="ready",

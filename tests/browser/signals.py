@@ -19,6 +19,26 @@ def tone(hz: float, seconds: float, rate_hz: int, level: float = 0.5) -> bytes:
     return (np.sin(phase) * level * 32767).round().astype("<i2").tobytes()
 
 
+def noise(seconds: float, rate_hz: int, level: float, seed: int = 1) -> bytes:
+    """White noise as 16-bit PCM, the same at every run; `level` is its root mean square."""
+    samples = np.random.default_rng(seed).normal(0, level, round(seconds * rate_hz))
+    return (samples.clip(-1, 1) * 32767).round().astype("<i2").tobytes()
+
+
+def cough(seconds: float, rate_hz: int, level: float) -> bytes:
+    """A burst of noise that begins at once and fades away; `level` is its loudest."""
+    samples = samples_of(noise(seconds, rate_hz, level, seed=2))
+    fading = np.exp(-3 * np.arange(len(samples)) / len(samples))
+    return (samples * fading * 32767).round().astype("<i2").tobytes()
+
+
+def mixed(one: bytes, other: bytes) -> bytes:
+    """Two pieces of 16-bit PCM heard at once, as long as the first."""
+    first, second = np.frombuffer(one, "<i2"), np.frombuffer(other, "<i2")
+    sums = first.astype(np.int32) + np.resize(second, len(first))
+    return sums.clip(-32768, 32767).astype("<i2").tobytes()
+
+
 def samples_of(pcm: bytes) -> Samples:
     """16-bit PCM as floating point samples from -1 to 1."""
     return np.frombuffer(pcm, "<i2").astype(np.float64) / 32768

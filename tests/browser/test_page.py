@@ -572,3 +572,35 @@ def test_everything_has_a_name_for_those_who_do_not_see_it(
     reply.text("Only text.")
     reply.end("Only text.")
     expect(page.locator("[aria-live=polite]")).to_have_text("Only text.")
+
+
+def test_the_tab_key_goes_from_above_to_below_and_shows_where_it_is(open_page: Open) -> None:
+    page = open_page()
+    visited = []
+    for _ in range(9):
+        page.keyboard.press("Tab")
+        # Whatever has the focus has a ring; the text field's is the border around it, which
+        # changes its colour softly.
+        page.wait_for_function(
+            """() => {
+                const at = document.activeElement;
+                if (at.id !== "text") return getComputedStyle(at).outlineStyle === "solid";
+                const accent = getComputedStyle(document.querySelector(".primary"));
+                const { borderColor } = getComputedStyle(at.closest(".compose"));
+                return borderColor === accent.backgroundColor;
+            }"""
+        )
+        visited.append(
+            page.evaluate("document.activeElement.textContent.trim() || document.activeElement.id")
+        )
+    assert visited == [
+        "Connected",
+        "Details",
+        "What time is it?",
+        "Tell me a story about the sea.",
+        "What is two plus three?",
+        "text",
+        "Hold to talk space",
+        "Hands-free",
+        "say",
+    ]

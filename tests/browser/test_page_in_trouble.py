@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from pathlib import Path
 
@@ -88,6 +89,29 @@ def test_without_a_network_it_waits_for_one_and_goes_on(
     assert server.wait_for("init", 2)["session_id"] == "s1"
     assert server.wait_for("user_message")["text"] == "Meanwhile"
     expect(page.locator(STATUS)).to_have_attribute("data-state", "ready")
+
+
+@pytest.mark.parametrize("size", [(390, 844), (360, 640)])
+def test_on_a_phone_nothing_sticks_out_while_it_reconnects(
+    open_page: Open, server: ScriptedServer, artifacts: Path, size: tuple[int, int]
+) -> None:
+    page = open_page(viewport={"width": size[0], "height": size[1]})
+    page.click("#link summary")
+    server.refuse = True
+    server.drop()
+    expect(page.locator(f"{STATUS}[data-state=reconnecting] .count")).to_have_text(
+        re.compile("of 5")
+    )
+    expect(page.get_by_role("alert")).to_be_visible()
+    page.screenshot(path=artifacts / f"page-phone-reconnecting-{size[1]}.png")
+    outside = page.evaluate(
+        """() => [...document.querySelectorAll("header *, main *, footer *")]
+            .filter((element) => element.checkVisibility())
+            .map((element) => [element.outerHTML.slice(0, 80), element.getBoundingClientRect()])
+            .filter(([, { left, right }]) => left < -0.5 || right > innerWidth + 0.5)
+            .map(([html]) => html)"""
+    )
+    assert outside == []
 
 
 def test_a_microphone_that_is_refused_is_photographed_with_its_sentence(

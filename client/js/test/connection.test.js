@@ -1,57 +1,12 @@
 import assert from "node:assert/strict";
-import { mock, test } from "node:test";
+import { afterEach, beforeEach, mock, test } from "node:test";
 
 import { problemOfClose } from "../close-codes.js";
-import { Conversation } from "../conversation.js";
-import { FakeMicrophone, FakePresence, FakeSocket, READY, SocketClass, settled } from "./fakes.js";
+import { begun, connected, ready, said, speaking, turnEnd } from "./connected.js";
+import { FakeMicrophone, FakeSocket, READY, settled } from "./fakes.js";
 
-/** @typedef {import("node:test").TestContext} Context */
-
-/**
- * A conversation that is connected, and a clock that stands still.
- * @param {Context} t
- * @param {import("../conversation.js").ConversationOptions} [options]
- */
-async function connected(t, options = {}) {
-  const made = begun(t, options);
-  await settled();
-  await ready();
-  await made.connecting;
-  return { ...made, socket: FakeSocket.last };
-}
-
-/**
- * @param {Context} t
- * @param {import("../conversation.js").ConversationOptions} [options]
- * @param {string | (() => string)} [url]
- */
-function begun(t, options = {}, url = "ws://test") {
-  mock.timers.enable({ apis: ["setTimeout", "Date"] });
-  FakeSocket.all = [];
-  const presence = new FakePresence();
-  const conversation = new Conversation(url, {
-    WebSocket: SocketClass,
-    presence,
-    random: () => 1,
-    ...options,
-  });
-  /** @type {import("../connection.js").StateChange[]} */
-  const changes = [];
-  conversation.on("state", (change) => changes.push(change));
-  const connecting = conversation.connect();
-  connecting.catch(() => undefined);
-  t.after(() => {
-    conversation.close();
-    mock.timers.reset();
-  });
-  return { conversation, presence, changes, connecting };
-}
-
-/** @param {Record<string, unknown>} [more] */
-async function ready(more) {
-  FakeSocket.last.becomesReady(more);
-  await settled();
-}
+beforeEach(() => mock.timers.enable({ apis: ["setTimeout", "Date"] }));
+afterEach(() => mock.timers.reset());
 
 /** The newest socket ends, before it was ready. */
 async function refused() {
@@ -61,14 +16,14 @@ async function refused() {
 
 /** @param {number} ms */
 async function after(ms) {
-  mock.timers.tick(ms);
+  // A timer that a timer sets counts from the end of the tick.
+  for (let left = ms; left > 0; left -= 1_000) mock.timers.tick(Math.min(1_000, left));
   await settled();
 }
 
 test("a lost connection comes back, and resumes where it was", async (t) => {
   const { conversation, socket } = await connected(t);
-  const turn = conversation.say("hello");
-  await settled();
+  const { turn } = await said(conversation);
   socket.says({ type: "reply_text", turn_id: turn.id, seq: 1, delta: "Good " });
   socket.ends(1006);
   assert.equal(conversation.state, "reconnecting");
@@ -93,12 +48,9 @@ test("a lost connection comes back, and resumes where it was", async (t) => {
 });
 
 test("what is said meanwhile waits, and speech too", async (t) => {
-  const microphone = new FakeMicrophone();
-  const { conversation, socket } = await connected(t, { microphone });
+  const { conversation, socket, microphone } = await connected(t);
   socket.ends(1001);
-  const turn = conversation.startSpeaking();
-  microphone.open();
-  await settled();
+  const { turn } = await speaking(conversation, microphone);
   microphone.onChunk(new Uint8Array([1, 0]));
   await conversation.stopSpeaking();
   await after(500);
@@ -114,10 +66,8 @@ test("what is said meanwhile waits, and speech too", async (t) => {
 
 test("a turn that ended before the loss is not said again", async (t) => {
   const { conversation, socket } = await connected(t);
-  const turn = conversation.say("hello");
-  await settled();
-  const end = { type: "turn_end", turn_id: turn.id, reason: "completed", text: "", metrics: {} };
-  socket.says({ ...end, seq: 1 });
+  const { turn } = await said(conversation);
+  socket.says(turnEnd(turn.id, 1));
   socket.ends(1006);
   await after(500);
   await ready();
@@ -148,16 +98,12 @@ test("what does not fit in the queue is refused, and said so", async (t) => {
 });
 
 test("speech beyond the queue's room ends with a problem", async (t) => {
-  const microphone = new FakeMicrophone();
-  const queue = { maxMessages: 3 };
-  const { conversation, socket } = await connected(t, { microphone, queue });
+  const { conversation, socket, microphone } = await connected(t, { queue: { maxMessages: 3 } });
   socket.ends(1006);
   /** @type {unknown[]} */
   const problems = [];
   conversation.on("error", ({ code, turnId }) => problems.push([code, turnId]));
-  const turn = conversation.startSpeaking();
-  microphone.open();
-  await settled();
+  const { turn } = await speaking(conversation, microphone);
   for (let i = 0; i < 5; i += 1) microphone.onChunk(new Uint8Array([i, 0]));
   await assert.rejects(turn, { code: "queue_full", retryable: true });
   assert.deepEqual(problems, [["queue_full", turn.id]]);
@@ -235,33 +181,92 @@ for (const code of [1001, 1005, 1006, 1011, 1012, 1013, 1014, 4000, 4500]) {
 }
 
 test("a silent connection is asked, and left when it does not answer", async (t) => {
-  const { conversation, socket } = await connected(t, { heartbeatMs: 1_000, pongTimeoutMs: 300 });
-  await after(1_000);
+  const { conversation, socket } = await connected(t);
+  await after(479_999);
+  assert.deepEqual(socket.types(), [], "an idle one costs nothing until then");
+  await after(1);
   assert.equal(socket.ofType("ping").length, 1);
   socket.says({ type: "pong", sent_at: 0 });
-  await after(1_000);
+  await after(480_000);
   assert.equal(socket.ofType("ping").length, 2);
-  await after(299);
+  await after(9_999);
   assert.equal(conversation.state, "ready");
   await after(1);
   assert.equal(conversation.state, "reconnecting");
 });
 
+for (const isSpoken of [false, true]) {
+  const what = isSpoken ? "being spoken" : "waited for";
+  test(`while a turn is ${what}, silence is noticed within 10 s`, async (t) => {
+    const { conversation, socket, microphone, changes } = await connected(t);
+    await after(60_000);
+    await (isSpoken ? speaking(conversation, microphone) : said(conversation));
+    await after(2_000);
+    assert.equal(socket.ofType("ping").length, 1);
+    await after(3_999);
+    assert.equal(conversation.state, "ready");
+    await after(1);
+    assert.equal(conversation.state, "reconnecting");
+    assert.equal(changes.at(-1)?.problem?.code, "connection_lost");
+  });
+}
+
+test("after its end nobody asks any more", async (t) => {
+  const { conversation, socket } = await connected(t);
+  const { turn } = await said(conversation);
+  socket.says(turnEnd(turn.id, 1));
+  await after(60_000);
+  assert.deepEqual(socket.ofType("ping"), []);
+});
+
+test("a turn that begins while an idle connection is asked has less patience", async (t) => {
+  const { conversation } = await connected(t);
+  await after(480_000);
+  await said(conversation);
+  await after(6_000);
+  assert.equal(conversation.state, "reconnecting");
+});
+
+test("a link that is slow to take the question is not given up while it takes anything", async (t) => {
+  const { conversation, socket } = await connected(t);
+  await said(conversation);
+  for (const bytes of [50_000, 40_000, 30_000]) {
+    socket.bufferedAmount = bytes;
+    await after(4_000);
+  }
+  assert.equal(conversation.state, "ready");
+  await after(6_000);
+  assert.equal(conversation.state, "reconnecting");
+});
+
+test("silence during the move to a fresh connection is told", async (t) => {
+  const { conversation, socket, changes } = await connected(t);
+  const { turn } = await said(conversation);
+  socket.says({ type: "reply_text", turn_id: turn.id, seq: 2, delta: "b" });
+  await after(9_000);
+  assert.equal(FakeSocket.all.length, 2, "to fetch what is missing");
+  assert.equal(changes.at(-1)?.state, "reconnecting");
+  await ready();
+  assert.equal(conversation.state, "ready");
+});
+
 test("a reply that is long in coming is asked for", async (t) => {
   const { conversation, socket } = await connected(t);
-  const turn = conversation.say("hello");
-  await settled();
-  await after(10_000);
+  const { turn } = await said(conversation);
+  for (const _ of [3, 6, 9]) {
+    await after(3_000);
+    socket.says({ type: "pong", sent_at: 0 });
+  }
+  await after(1_000);
   assert.deepEqual(
     socket.ofType("ping").map((frame) => frame["turn_id"]),
-    [turn.id],
+    [undefined, undefined, undefined, turn.id],
   );
 });
 
 test("an event that stays away is fetched with a fresh connection", async (t) => {
   const { conversation, socket } = await connected(t);
-  const turn = conversation.say("hello");
-  await settled();
+  const { turn } = await said(conversation);
   const delta = { type: "reply_text", turn_id: turn.id };
   socket.says({ ...delta, seq: 1, delta: "a" });
   socket.says({ ...delta, seq: 3, delta: "c" });
@@ -288,7 +293,7 @@ test("before API Gateway's two hours are over, it moves to a fresh connection un
 });
 
 test("a running turn delays the move, but not for ever", async (t) => {
-  const { conversation } = await connected(t, { heartbeatMs: 1e9, pongTimeoutMs: 1e9 });
+  const { conversation } = await connected(t, { busyHeartbeatMs: 1e9, busyPongTimeoutMs: 1e9 });
   conversation.say("a long story");
   await settled();
   await after(6_600_000);
@@ -349,6 +354,7 @@ test("a page that is looked at again asks whether the connection still lives", a
 
 test("a hidden page does not give up before it is looked at again", async (t) => {
   const { conversation, socket, presence } = await connected(t, { attempts: 1 });
+  await said(conversation);
   presence.isVisible = false;
   socket.ends(1006);
   await after(500);
@@ -359,6 +365,48 @@ test("a hidden page does not give up before it is looked at again", async (t) =>
   await settled();
   await ready();
   assert.equal(conversation.state, "ready");
+});
+
+test("a hidden page that waits for nothing neither asks nor comes back", async (t) => {
+  const { conversation, socket, presence } = await connected(t);
+  presence.isVisible = false;
+  await after(600_000);
+  assert.deepEqual(socket.types(), []);
+  socket.ends(1001);
+  await after(60_000);
+  assert.deepEqual([conversation.state, FakeSocket.all.length], ["reconnecting", 1]);
+  presence.isVisible = true;
+  presence.changed();
+  await settled();
+  await ready();
+  assert.equal(conversation.state, "ready");
+});
+
+test("a hidden page that listens hands-free stays connected", async (t) => {
+  const microphone = Object.assign(new FakeMicrophone(), {
+    watch: async () => undefined,
+    unwatch: async () => undefined,
+    expectEcho: async () => undefined,
+    on: () => () => undefined,
+  });
+  const { conversation, socket, presence } = await connected(t, { microphone });
+  await conversation.startHandsFree();
+  presence.isVisible = false;
+  await after(480_000);
+  assert.deepEqual(socket.types(), ["ping"]);
+  socket.ends(1001);
+  await after(500);
+  await ready();
+  assert.equal(conversation.state, "ready");
+});
+
+test("what a hidden page says brings its connection back", async (t) => {
+  const { conversation, socket, presence } = await connected(t);
+  presence.isVisible = false;
+  socket.ends(1001);
+  await said(conversation);
+  await ready();
+  assert.deepEqual(FakeSocket.last.types(), ["user_message"]);
 });
 
 test("connecting again after a failure resumes the session", async (t) => {

@@ -3,42 +3,12 @@ import { test } from "node:test";
 
 import { toBase64 } from "../base64.js";
 import { Conversation } from "../conversation.js";
-import { FakeMicrophone, FakePlayer, FakeSocket, READY, SocketClass, settled } from "./fakes.js";
+import { connected, said, speaking, turnEnd } from "./connected.js";
+import { settled } from "./fakes.js";
 
-
-/** @param {import("../conversation.js").ConversationOptions} [options] */
-async function connected(options = {}) {
-  const microphone = new FakeMicrophone();
-  const player = new FakePlayer();
-  const conversation = new Conversation("ws://test", {
-    WebSocket: SocketClass,
-    microphone,
-    player,
-    ...options,
-  });
-  const connecting = conversation.connect();
-  await settled();
-  const socket = FakeSocket.last;
-  assert.equal(conversation.state, "connecting");
-  socket.opens();
+test("a conversation is ready after init and ready, and closed when we close it", async (t) => {
+  const { conversation, socket } = await connected(t);
   assert.deepEqual(socket.sent, [{ type: "init", protocol: 1, settings: {} }]);
-  socket.says(READY);
-  await connecting;
-  return { conversation, socket, microphone, player };
-}
-
-/**
- * A typed turn that has been sent.
- * @param {Conversation} conversation
- */
-async function said(conversation, text = "hello") {
-  const turn = conversation.say(text);
-  await settled();
-  return { turn };
-}
-
-test("a conversation is ready after init and ready, and closed when we close it", async () => {
-  const { conversation } = await connected();
   assert.deepEqual(conversation.session, { id: "s", token: "t1" });
   /** @type {unknown[]} */
   const states = [];
@@ -49,9 +19,8 @@ test("a conversation is ready after init and ready, and closed when we close it"
 
 for (const text of ["", "   ", "x".repeat(101)]) {
   test(`a text of ${text.length} characters is refused before it is sent`, async (t) => {
-    const { conversation, socket } = await connected();
-    t.after(() => conversation.close());
-    await assert.rejects(conversation.say(text), { name: "Problem" });
+    const { conversation, socket } = await connected(t);
+      await assert.rejects(conversation.say(text), { name: "Problem" });
     assert.deepEqual(socket.types(), []);
   });
 }
@@ -62,17 +31,15 @@ test("saying something without a connection is an error that says so", async () 
 });
 
 test("events are delivered in order and once, and the end of a turn is acknowledged", async (t) => {
-  const { conversation, socket } = await connected();
-  t.after(() => conversation.close());
+  const { conversation, socket } = await connected(t);
   const { turn } = await said(conversation);
   const turn_id = turn.id;
   /** @type {string[]} */
   const seen = [];
   conversation.on("reply_text", ({ delta }) => seen.push(delta));
   conversation.on("turn_end", ({ reason }) => seen.push(reason));
-  const end = { type: "turn_end", turn_id, seq: 3, reason: "completed", text: "", metrics: {} };
   socket.says({ type: "reply_text", turn_id, seq: 2, delta: "b" });
-  socket.says(end);
+  socket.says(turnEnd(turn_id, 3));
   socket.says({ type: "reply_text", turn_id, seq: 1, delta: "a" });
   socket.says({ type: "reply_text", turn_id, seq: 2, delta: "b" });
   assert.deepEqual(seen, ["a", "b", "completed"]);
@@ -80,8 +47,7 @@ test("events are delivered in order and once, and the end of a turn is acknowled
 });
 
 test("API Gateway's own error frame becomes an error event", async (t) => {
-  const { conversation, socket } = await connected();
-  t.after(() => conversation.close());
+  const { conversation, socket } = await connected(t);
   /** @type {string[]} */
   const seen = [];
   conversation.on("error", ({ message }) => seen.push(message));
@@ -92,8 +58,7 @@ test("API Gateway's own error frame becomes an error event", async (t) => {
 });
 
 test("a spoken turn sends what was heard while it was announced, and its number of chunks", async (t) => {
-  const { conversation, socket, microphone } = await connected();
-  t.after(() => conversation.close());
+  const { conversation, socket, microphone } = await connected(t);
   const turn = conversation.startSpeaking();
   microphone.onChunk(new Uint8Array([1, 0]));
   assert.deepEqual(socket.types(), [], "not before the microphone is open");
@@ -112,8 +77,7 @@ test("a spoken turn sends what was heard while it was announced, and its number 
 });
 
 test("letting go before the microphone is open says nothing", async (t) => {
-  const { conversation, socket, microphone } = await connected();
-  t.after(() => conversation.close());
+  const { conversation, socket, microphone } = await connected(t);
   const turn = conversation.startSpeaking();
   await conversation.stopSpeaking();
   microphone.open();
@@ -123,11 +87,8 @@ test("letting go before the microphone is open says nothing", async (t) => {
 });
 
 test("chunks that the server misses are sent again", async (t) => {
-  const { conversation, socket, microphone } = await connected();
-  t.after(() => conversation.close());
-  const turn = conversation.startSpeaking();
-  microphone.open();
-  await settled();
+  const { conversation, socket, microphone } = await connected(t);
+  const { turn } = await speaking(conversation, microphone);
   const turn_id = turn.id;
   for (const byte of [1, 2, 3]) microphone.onChunk(new Uint8Array([byte, 0]));
   await conversation.stopSpeaking();
@@ -139,8 +100,7 @@ test("chunks that the server misses are sent again", async (t) => {
 });
 
 test("interrupting tells how much was heard, once, and plays no more of that turn", async (t) => {
-  const { conversation, socket, player } = await connected();
-  t.after(() => conversation.close());
+  const { conversation, socket, player } = await connected(t);
   const { turn } = await said(conversation);
   const turn_id = turn.id;
   const audio = { type: "audio", turn_id, audio: "AAA=", format: "pcm_24000" };
@@ -154,12 +114,11 @@ test("interrupting tells how much was heard, once, and plays no more of that tur
 });
 
 test("a reply that is over but still sounds can be interrupted; one that has sounded cannot", async (t) => {
-  const { conversation, socket, player } = await connected();
-  t.after(() => conversation.close());
+  const { conversation, socket, player } = await connected(t);
   const { turn } = await said(conversation);
   const turn_id = turn.id;
   socket.says({ type: "audio", turn_id, seq: 1, audio: "AAA=", format: "pcm_24000" });
-  socket.says({ type: "turn_end", turn_id, seq: 2, reason: "completed", text: "", metrics: {} });
+  socket.says(turnEnd(turn_id, 2));
   assert.equal(conversation.canInterrupt, true);
   player.playing = "";
   assert.equal(conversation.canInterrupt, false);
@@ -168,8 +127,7 @@ test("a reply that is over but still sounds can be interrupted; one that has sou
 });
 
 test("messages sent at once are all sent, in order, each interrupting the one before", async (t) => {
-  const { conversation, socket } = await connected();
-  t.after(() => conversation.close());
+  const { conversation, socket } = await connected(t);
   await said(conversation, "one");
   conversation.say("two");
   await said(conversation, "three");
@@ -180,19 +138,16 @@ test("messages sent at once are all sent, in order, each interrupting the one be
 });
 
 test("interrupting while speaking takes back what is being said", async (t) => {
-  const { conversation, socket, microphone } = await connected();
-  t.after(() => conversation.close());
-  const turn = conversation.startSpeaking();
-  microphone.open();
-  await settled();
+  const { conversation, socket, microphone } = await connected(t);
+  const { turn } = await speaking(conversation, microphone);
   await conversation.interrupt();
   await conversation.stopSpeaking();
   assert.deepEqual(socket.types(), ["audio_start", "interrupt"]);
   assert.equal(microphone.stops, 1);
 });
 
-test("what goes wrong for good fails the turns that are waited for", async () => {
-  const { conversation, socket } = await connected();
+test("what goes wrong for good fails the turns that are waited for", async (t) => {
+  const { conversation, socket } = await connected(t);
   const { turn } = await said(conversation);
   /** @type {unknown[]} */
   const seen = [];
@@ -203,8 +158,8 @@ test("what goes wrong for good fails the turns that are waited for", async () =>
   assert.equal(conversation.state, "failed");
 });
 
-test("ending waits for the server's word before it closes", async () => {
-  const { conversation, socket } = await connected();
+test("ending waits for the server's word before it closes", async (t) => {
+  const { conversation, socket } = await connected(t);
   const ending = conversation.end();
   await settled();
   assert.equal(socket.readyState, 1);
@@ -216,17 +171,15 @@ test("ending waits for the server's word before it closes", async () => {
 /** @param {string} turn_id */
 function replyTo(turn_id) {
   const text = { type: "reply_text", turn_id };
-  const end = { type: "turn_end", turn_id, reason: "completed", text: "Good day.", metrics: {} };
   return [
     { ...text, seq: 1, delta: "Good " },
     { ...text, seq: 2, delta: "day." },
-    { ...end, seq: 3 },
+    turnEnd(turn_id, 3, { text: "Good day." }),
   ];
 }
 
 test("a turn is awaited for the whole reply", async (t) => {
-  const { conversation, socket } = await connected();
-  t.after(() => conversation.close());
+  const { conversation, socket } = await connected(t);
   const { turn } = await said(conversation);
   for (const event of replyTo(turn.id)) socket.says(event);
   const { reason, said: asked, text } = await turn;
@@ -234,8 +187,7 @@ test("a turn is awaited for the whole reply", async (t) => {
 });
 
 test("a turn is iterated from its first event to its last, even late", async (t) => {
-  const { conversation, socket } = await connected();
-  t.after(() => conversation.close());
+  const { conversation, socket } = await connected(t);
   const { turn } = await said(conversation);
   const [first, ...rest] = replyTo(turn.id);
   if (first) socket.says(first);
@@ -248,13 +200,11 @@ test("a turn is iterated from its first event to its last, even late", async (t)
 });
 
 test("a turn that failed says why, and its next attempt starts anew", async (t) => {
-  const { conversation, socket } = await connected();
-  t.after(() => conversation.close());
+  const { conversation, socket } = await connected(t);
   const { turn } = await said(conversation);
   const turn_id = turn.id;
-  const failed = { type: "turn_end", turn_id, reason: "failed", text: "", metrics: {} };
   socket.says({ type: "reply_text", turn_id, seq: 1, delta: "Half a" });
-  socket.says({ ...failed, seq: 0, code: "internal", retryable: true });
+  socket.says(turnEnd(turn_id, 0, { reason: "failed", code: "internal", retryable: true }));
   await assert.rejects(turn, { code: "internal", retryable: true });
   assert.deepEqual(socket.ofType("ack"), [{ type: "ack", turn_id, seq: 1 }]);
   const again = conversation.retry(turn_id);
@@ -271,8 +221,7 @@ test("a turn that failed says why, and its next attempt starts anew", async (t) 
 });
 
 test("the last event of a turn that comes again is acknowledged again, and not shown", async (t) => {
-  const { conversation, socket } = await connected();
-  t.after(() => conversation.close());
+  const { conversation, socket } = await connected(t);
   const { turn } = await said(conversation);
   const events = replyTo(turn.id);
   let ends = 0;
@@ -283,8 +232,33 @@ test("the last event of a turn that comes again is acknowledged again, and not s
 });
 
 test("what was heard just before the key was pressed is asked of the microphone", async (t) => {
-  const { conversation, microphone } = await connected();
-  t.after(() => conversation.close());
+  const { conversation, microphone } = await connected(t);
   conversation.startSpeaking();
   assert.equal(microphone.prerollMs, 300);
+});
+
+test("who leaves the end to the server is listened to until the final transcript", async (t) => {
+  const { conversation, socket, microphone } = await connected(t);
+  const { turn } = await speaking(conversation, microphone, { endpointing: "server_vad" });
+  /** @type {string[]} */
+  const seen = [];
+  conversation.on("listened", ({ turnId }) => seen.push(turnId));
+  microphone.onChunk(new Uint8Array([1, 0]));
+  const transcript = { type: "transcript", turn_id: turn.id };
+  socket.says({ ...transcript, seq: 1, text: "What", final: false });
+  assert.deepEqual([seen, microphone.stops], [[], 0]);
+  socket.says({ ...transcript, seq: 2, text: "What time is it?", final: true });
+  assert.deepEqual([seen, microphone.stops], [[turn.id], 1]);
+  await conversation.stopSpeaking();
+  assert.deepEqual(socket.types(), ["audio_start", "audio_chunk"]);
+  assert.equal(socket.ofType("audio_start")[0]?.["endpointing"], "server_vad");
+});
+
+test("who stops before the server has noticed the end, ends the turn", async (t) => {
+  const { conversation, socket, microphone } = await connected(t);
+  const { turn } = await speaking(conversation, microphone, { endpointing: "server_vad" });
+  await conversation.stopSpeaking();
+  assert.deepEqual(socket.types(), ["audio_start", "audio_chunk", "audio_end"]);
+  socket.says({ type: "transcript", turn_id: turn.id, seq: 1, text: "Hm", final: true });
+  assert.equal(microphone.stops, 1);
 });

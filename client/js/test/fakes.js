@@ -8,6 +8,7 @@ export class FakeSocket {
    * @type {FakeSocket[]} */
   static all = [];
   readyState = 1;
+  bufferedAmount = 0;
   /** @type {Frame[]} */
   sent = [];
   onopen = () => {};

@@ -146,22 +146,22 @@ test("speech begins a turn, with what came before it was noticed; silence ends i
   hears("pausing");
   hears("speaking");
   hears("silent");
-  assert.deepEqual(seen, [["start", 390], "stop"]);
+  assert.deepEqual(seen, [["start", 590], "stop"]);
 });
 
 test("speech during a reply pauses it, and interrupts it when it goes on", (t) => {
   t.after(() => mock.timers.reset());
   const { seen, hears } = listening({ canInterrupt: true });
-  hears("speaking", 359);
+  hears("speaking", 559);
   assert.deepEqual(seen, ["pause"]);
   mock.timers.tick(1);
-  assert.deepEqual(seen, ["pause", ["start", 750]]);
+  assert.deepEqual(seen, ["pause", ["start", 1_150]]);
 });
 
 test("a cough during a reply pauses it, and then it goes on", (t) => {
   t.after(() => mock.timers.reset());
   const { seen, hears } = listening({ canInterrupt: true });
-  hears("speaking", 200);
+  hears("speaking", 550);
   hears("pausing", 500);
   hears("silent", 1_000);
   assert.deepEqual(seen, ["pause", "resume"]);
@@ -173,5 +173,5 @@ test("leaving hands-free finishes what is being said", async (t) => {
   hears("speaking");
   await handsFree.stop();
   hears("speaking");
-  assert.deepEqual(seen, [["start", 390], "stop"]);
+  assert.deepEqual(seen, [["start", 590], "stop"]);
 });

