@@ -6,6 +6,7 @@ import { Backoff } from "./backoff.js";
 import { Emitter } from "./emitter.js";
 import { browserPresence } from "./presence.js";
 import { Problem } from "./problem.js";
+import { Refusals } from "./refusal.js";
 import { Socket } from "./socket.js";
 
 /** @typedef {import("./messages.js").ServerEvent} ServerEvent */
@@ -51,6 +52,7 @@ export class Connection extends Emitter {
   /** @type {{resolve: (ready: Ready) => void, reject: (problem: Problem) => void} | undefined} */
   #caller;
   #hasWorked = false;
+  #refusals = new Refusals();
   #isBusy = false;
   /** Without a connection, until somebody looks or speaks. */
   #isResting = false;
@@ -82,6 +84,7 @@ export class Connection extends Emitter {
     this.#caller?.reject(new Problem("closed", "Connecting has begun anew."));
     this.#backoff.reset();
     this.#hasWorked = false;
+    this.#refusals.reset();
     this.#unwatch = this.presence.watch(() => this.#changed());
     this.#become("connecting");
     /** @type {Promise<Ready>} */
@@ -186,12 +189,32 @@ export class Connection extends Emitter {
     const [url, token] = await Promise.all([asked(this.url), asked(this.options.token)]);
     if (this.#next !== socket) throw new Problem("closed", "The connection was closed.");
     const { session } = this;
-    return socket.open(url ?? "", token, {
+    /** @type {Init} */
+    const init = {
       type: "init",
       protocol: PROTOCOL_VERSION,
       ...(session && { session_id: session.id, resume_token: session.token }),
       ...this.options.hello?.(),
-    });
+    };
+    if (token) return this.#allowed(socket, url ?? "", token, init);
+    return socket.open(url ?? "", undefined, init);
+  }
+
+  /**
+   * Connect with a token, which may be refused.
+   * @param {Socket} socket
+   * @param {string} url
+   * @param {string} token
+   * @param {Init} init
+   */
+  async #allowed(socket, url, token, init) {
+    try {
+      const ready = await socket.open(url, token, init);
+      this.#refusals.reset();
+      return ready;
+    } catch (cause) {
+      throw await this.#refusals.explained(asProblem(cause), url);
+    }
   }
 
   /**

@@ -44,6 +44,7 @@ def event(name: str) -> dict[str, Any]:
     ("name", "route", "kind", "keys", "more_context"),
     [
         ("connect", "$connect", "CONNECT", {"headers", "multiValueHeaders"}, set()),
+        ("connect-token", "$connect", "CONNECT", {"headers", "multiValueHeaders"}, set()),
         (
             "disconnect",
             "$disconnect",
