@@ -11,6 +11,8 @@ import msgspec
 from parley import clients
 from parley.connections import Connections
 from parley.invocation import TurnRequest
+from parley.limits.slots import ConnectionSlots
+from parley.limits.usage import Meter
 from parley.settings import Deployment
 from parley.store import Store
 from parley.table import Table
@@ -26,6 +28,8 @@ class Environment:
         table = Table(clients.dynamodb(), self.deployment.table)
         self.store = Store(table, self.deployment.session_idle_s)
         self.turns = Turns(table, self.deployment.session_idle_s)
+        self.slots = ConnectionSlots(table, self.deployment.limits)
+        self.meter = Meter(table, self.deployment.limits)
 
 
 class TurnStarter:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from parley.audio import sample_rate_hz
 from parley.circuit import Circuits, guarded
 from parley.connections import Address
 from parley.delivering import Delivering
@@ -30,6 +31,7 @@ from parley.inbox import InterruptEntry, ResumeEntry
 from parley.invocation import TurnRequest
 from parley.items import Claim, Session
 from parley.keeping import Keeping
+from parley.limits.usage import Meter
 from parley.listening import Listening
 from parley.outbox import Numbered, Outbox
 from parley.posting import Post, Poster
@@ -56,6 +58,7 @@ class Services:
     Attributes:
         log: told about trouble that the client is not; takes an event name and fields.
         circuits: what is known of the providers' health in this environment.
+        meter: charges for what is used; None if nobody does.
     """
 
     store: Store
@@ -67,6 +70,7 @@ class Services:
     deployment: Deployment
     log: Callable[[str, dict[str, Any]], None]
     circuits: Circuits = field(default_factory=Circuits)
+    meter: Meter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +142,19 @@ class Turn:
         return Watching(
             functools.partial(services.turns.read_inbox, request.session, request.turn_id),
             self._claim.attempt,
-            Listening(silence_s, time.monotonic()) if request.spoken else None,
+            self._listening(silence_s) if request.spoken else None,
             self._timings,
             tell=self._tell,
             moved=self._on_moved,
             log=services.log,
+        )
+
+    def _listening(self, silence_s: float) -> Listening:
+        return Listening(
+            silence_s,
+            time.monotonic(),
+            self._services.deployment.limits.utterance_s,
+            sample_rate_hz(self._request.format),
         )
 
     async def run(self) -> Outcome | None:
@@ -155,6 +167,7 @@ class Turn:
         renewing = asyncio.create_task(self._renew_lease())
         try:
             ended = await self._until_stopped(conversing)
+            self._charge()
             return None if ended is None else await self._finish(*ended)
         finally:
             await cancelled(posting, tending, renewing)
@@ -256,6 +269,7 @@ class Turn:
             changed=self._poster.wake,
             asked=self._on_asked,
             circuits=self._services.circuits,
+            max_chars=self._services.deployment.limits.reply_chars,
         )
         async with Tasks() as tasks:
             speaking = tasks.start(self._speak(replying))
@@ -355,6 +369,15 @@ class Turn:
                     await self._keeping.heard(heard, at_ms)
         self._outbox.end(reason, said, metrics, heard, error)
         return Outcome(reason, metrics, error, delivered=await self._delivered())
+
+    def _charge(self) -> None:
+        """Charge, beside the end's other work, for what was heard and spoken."""
+        meter = self._services.meter
+        if meter is None:
+            return
+        audio_ms = self._watching.audio_ms
+        speech_ms = self._replying.speech_ms if self._replying else 0.0
+        self._keeping.usage(lambda: meter.charge(self._request.session, audio_ms, speech_ms))
 
     async def _delivered(self) -> bool:
         delivering = Delivering(

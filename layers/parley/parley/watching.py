@@ -65,6 +65,11 @@ class Watching:
         self.audio: Feed[bytes] = Feed()
         self.interrupt: asyncio.Future[InterruptEntry] = asyncio.Future()
 
+    @property
+    def audio_ms(self) -> float:
+        """How much speech has arrived."""
+        return self._listening.audio_ms if self._listening is not None else 0.0
+
     async def run(self) -> None:
         """Poll until cancelled."""
         while True:
