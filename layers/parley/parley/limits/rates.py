@@ -10,7 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Literal
 
-from parley.limits.buckets import TokenBucket, Wait
+from parley.limits.buckets import Taken, TokenBucket, Wait
 from parley.limits.rules import LimitRules
 
 BYTES_PER_S = 128_000
@@ -20,9 +20,11 @@ CHUNKS_PER_S = 10
 """What a client sends while the user speaks. Chunks of 100 ms are usual."""
 LONGEST_UTTERANCE_S = 900
 """Where utterances are not limited: the longest invocation that Lambda allows."""
-FLOOD = 10
-"""A connection that sends so many times what it may is closed."""
-FLOOD_PATIENCE_S = 10
+PATIENCE_S = 100
+"""A connection is closed when so many seconds' worth of its messages have been dropped: after
+about ten seconds at ten times the rate, never at less than twice."""
+TELL_AGAIN_S = 10
+"""How long a client must have kept to the rate to be told the next time."""
 MAX_CONNECTIONS = 1_000
 
 RateName = Literal["messages_per_second", "bytes_per_second"]
@@ -58,7 +60,6 @@ class ConnectionRate:
         utterance_s = utterance_s or LONGEST_UTTERANCE_S
         rate = messages_per_second
         room = rate + CHUNKS_PER_S * utterance_s
-        flood = room + FLOOD * rate * FLOOD_PATIENCE_S
         self._limits: dict[RateName, int] = {
             "messages_per_second": rate,
             "bytes_per_second": BYTES_PER_S,
@@ -67,36 +68,30 @@ class ConnectionRate:
             "messages_per_second": TokenBucket(1000 / rate, room),
             "bytes_per_second": TokenBucket(1000 / BYTES_PER_S, BYTES_PER_S * utterance_s),
         }
-        self._tolerated = TokenBucket(1000 / (FLOOD * rate), flood)
+        self._patience = TokenBucket(1000 / rate, rate * PATIENCE_S)
         self._full_at_ms: dict[RateName, float] = dict.fromkeys(self._buckets, 0.0)
-        self._tolerated_at_ms = 0.0
+        self._patient_at_ms = 0.0
         self._told_until_ms = 0.0
 
     def take(self, size_bytes: int, now_ms: float) -> TooFast | None:
         """A message came; None if it is to be answered."""
-        close = self._is_flood(now_ms)
         new: dict[RateName, float] = {}
         for name, bucket in self._buckets.items():
             tokens = 1 if name == "messages_per_second" else size_bytes
             taken = bucket.take(self._full_at_ms[name], now_ms, tokens)
             if isinstance(taken, Wait):
-                return self._too_fast(name, taken.ms, now_ms, close=close)
+                return self._too_fast(name, taken.ms, now_ms)
             new[name] = taken.full_at_ms
         self._full_at_ms = new
         return None
 
-    def _is_flood(self, now_ms: float) -> bool:
-        taken = self._tolerated.take(self._tolerated_at_ms, now_ms)
-        if isinstance(taken, Wait):
-            return True
-        self._tolerated_at_ms = taken.full_at_ms
-        return False
-
-    def _too_fast(self, name: RateName, wait_ms: float, now_ms: float, *, close: bool) -> TooFast:
+    def _too_fast(self, name: RateName, wait_ms: float, now_ms: float) -> TooFast:
+        patience = self._patience.take(self._patient_at_ms, now_ms)
+        if isinstance(patience, Taken):
+            self._patient_at_ms = patience.full_at_ms
         tell = now_ms >= self._told_until_ms
-        # A client that goes on like this is told again once it might have noticed, not before.
-        self._told_until_ms = now_ms + max(1000 * FLOOD_PATIENCE_S, wait_ms)
-        return TooFast(name, self._limits[name], wait_ms, tell, close)
+        self._told_until_ms = now_ms + max(1000 * TELL_AGAIN_S, wait_ms)
+        return TooFast(name, self._limits[name], wait_ms, tell, isinstance(patience, Wait))
 
 
 class MessageRates:
