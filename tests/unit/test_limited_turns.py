@@ -17,7 +17,7 @@ from parley.opening import run_turn
 from parley.protocol import Error, Limit
 from parley.settings import Deployment
 from parley.table import Table
-from parley.turn import Outcome, Services
+from parley.turn import LEAST_SPEECH_MS, Outcome, Services
 from tests.unit.atomic import AtomicClient
 from tests.unit.fakes import (
     REF,
@@ -29,6 +29,8 @@ from tests.unit.fakes import (
     broken,
     spoken,
 )
+
+SENTENCE = "A sentence that takes some time to be spoken" + ", and more" * 8 + ". "
 
 
 class Stage:
@@ -98,7 +100,7 @@ async def test_a_turn_too_many_fails_with_what_the_limit_is_and_when_to_try_agai
 
 async def test_a_turn_is_charged_for_what_was_heard_and_spoken(table: Table) -> None:
     stage = Stage(table, tenant(Share(0, 0, 3600, 3600)))
-    said = spoken("Good morning to you.")
+    said = spoken("Good morning to you. " * 6)
     stage.store.put_chunk(REF, "t", ChunkEntry(1, said))
     stage.store.put_end(REF, "t", EndEntry(1, 0))
     outcome = await stage.run(text=None, format="pcm_8000")
@@ -106,15 +108,24 @@ async def test_a_turn_is_charged_for_what_was_heard_and_spoken(table: Table) -> 
     assert outcome.reason == "completed"
     assert stage.usage.audio_ms == round(len(said) / 16)
     assert stage.usage.speech_ms == outcome.metrics.audio_ms
-    assert outcome.metrics.audio_ms
 
 
-async def test_a_typed_turn_that_says_nothing_is_charged_nothing(table: Table) -> None:
+async def test_a_turn_that_asked_the_model_in_vain_is_charged_a_second(table: Table) -> None:
     stage = Stage(table, tenant(Share(0, 0, 3600, 3600)))
     stage.responder.replies = [[broken()]]
     outcome = await stage.run()
     assert outcome is not None
     assert outcome.reason == "failed"
+    assert (stage.usage.audio_ms, stage.usage.speech_ms) == (0, LEAST_SPEECH_MS)
+
+
+async def test_a_turn_in_which_nothing_was_said_is_charged_nothing(table: Table) -> None:
+    stage = Stage(table, tenant(Share(0, 0, 3600, 3600)))
+    stage.store.put_end(REF, "t", EndEntry(0, 0))
+    outcome = await stage.run(text=None)
+    assert outcome is not None
+    assert outcome.error is not None
+    assert outcome.error.code == "no_speech"
     assert stage.usage == Usage()
 
 
@@ -122,14 +133,14 @@ async def test_a_turn_that_failed_is_charged_what_it_used_and_its_next_attempt_w
     table: Table,
 ) -> None:
     stage = Stage(table, tenant(Share(0, 0, 3600, 3600)))
-    stage.responder.replies = [["A sentence that is spoken. ", broken()]]
+    stage.responder.replies = [[SENTENCE, broken()]]
     first = await stage.run()
     assert first is not None
     assert first.reason == "failed"
     spoken_first = stage.usage.speech_ms
     assert spoken_first > 0
     stage.wire = Wire()
-    second = await stage.run(attempt=2)
+    second = await stage.run(text="Hello. " * 20, attempt=2)
     assert second is not None
     assert second.reason == "completed"
     assert stage.usage.speech_ms == spoken_first + (second.metrics.audio_ms or 0)
@@ -152,7 +163,7 @@ async def test_a_turn_that_is_delivered_twice_is_counted_once(table: Table) -> N
 async def test_speech_that_was_made_and_interrupted_is_charged(table: Table) -> None:
     stage = Stage(table, tenant(Share(0, 0, 3600, 3600)))
     hold = asyncio.Event()
-    stage.responder.replies = [["A sentence that is spoken. ", hold, "And one that is not."]]
+    stage.responder.replies = [[SENTENCE, hold, "And one that is not."]]
     running = asyncio.create_task(stage.run())
     async with asyncio.timeout(5):
         while not any(stream.clauses for stream in stage.synthesizer.streams):
@@ -163,7 +174,7 @@ async def test_speech_that_was_made_and_interrupted_is_charged(table: Table) -> 
     outcome = await running
     assert outcome is not None
     assert outcome.reason == "interrupted"
-    assert stage.usage.speech_ms == 10 * len("A sentence that is spoken. ")
+    assert stage.usage.speech_ms == 10 * len(SENTENCE)
 
 
 async def test_an_utterance_that_is_too_long_is_answered_until_there(table: Table) -> None:

@@ -63,12 +63,12 @@ def test_every_variable_is_read() -> None:
 def test_the_limits_without_variables_are_the_template_s() -> None:
     parameters = yaml.load((ROOT / "template.yaml").read_text(), _Template)["Parameters"]
     group = ["Connections", "TurnsPerMinute", "AudioSecondsPerDay", "SpeechSecondsPerDay"]
-    shares = [
+    subject, tenant = (
         Share(*(parameters[f"{name}Per{whose}"]["Default"] for name in group))
         for whose in ("Subject", "Tenant")
-    ]
+    )
     single = ["MessagesPerSecond", "MessageBytes", "UtteranceSeconds", "ReplyCharacters"]
-    expected = LimitRules(*shares, *(parameters[name]["Default"] for name in single))
+    expected = LimitRules(subject, tenant, *(parameters[name]["Default"] for name in single))
     assert Deployment.from_environment({"TABLE_NAME": "t"}).limits == expected
 
 

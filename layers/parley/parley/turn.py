@@ -47,6 +47,9 @@ from parley.turns import RENEW_S, Turns
 from parley.watching import Watching
 from parley.words import heard_text
 
+LEAST_SPEECH_MS = 1_000
+"""A turn that asked the model counts as so much speech at least: a client that interrupts every
+reply at once must not ask it without end."""
 ENDING_MARGIN_S = 3.0
 """What a turn keeps of its invocation's time to end in good order."""
 
@@ -377,6 +380,8 @@ class Turn:
             return
         audio_ms = self._watching.audio_ms
         speech_ms = self._replying.speech_ms if self._replying else 0.0
+        if self._asked.is_set():
+            speech_ms = max(speech_ms, LEAST_SPEECH_MS)
         self._keeping.usage(lambda: meter.charge(self._request.session, audio_ms, speech_ms))
 
     async def _delivered(self) -> bool:

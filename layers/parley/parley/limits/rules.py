@@ -42,7 +42,7 @@ class LimitRules:
     """
 
     subject: Share = field(default_factory=lambda: Share(10, 30, 3_600, 3_600))
-    tenant: Share = field(default_factory=lambda: Share(500, 600, 36_000, 36_000))
+    tenant: Share = field(default_factory=lambda: Share(100, 600, 36_000, 36_000))
     messages_per_second: int = 30
     message_bytes: int = 32_768
     utterance_s: int = 300
