@@ -273,14 +273,14 @@ async def flood(client: RawClient) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_a_connection_that_goes_on_flooding_is_closed_and_may_come_back(
+async def test_a_connection_that_goes_on_flooding_is_closed_and_its_session_may_come_back(
     limited_stack: Stack, accounts: Accounts
 ) -> None:
     async with undisturbed(accounts):
-        async with accounts.opened() as client:
+        async with opened(limited_stack.url) as client:
             with pytest.raises(ConnectionClosed):
                 await flood(client)
-            token, session = client.ready["resume_token"], client.ready["session_id"]
-        async with opened(limited_stack.url, init=False) as back:
-            await back.send(type="init", protocol=1, session_id=session, resume_token=token)
-            assert (await back.other())["code"] == "session_not_found", "it was somebody's"
+            session = {name: client.ready[name] for name in ("session_id", "resume_token")}
+        async with opened(limited_stack.url, **session) as back:
+            assert back.ready["resumed"] is True
+            assert (await back.say("Good morning.")).end["reason"] == "completed"
