@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from dataclasses import replace
 from typing import Any
@@ -198,6 +199,39 @@ async def test_a_reply_that_is_too_long_ends_there(table: Table) -> None:
     outcome = await stage.run()
     assert outcome is not None
     assert stage.wire.end.text == "One two three four f"
+
+
+async def test_the_limits_are_looked_at_beside_the_claim_and_the_history(table: Table) -> None:
+    rules = tenant(Share(0, 30, 3600, 3600))
+    stage, together = Stage(table, rules), threading.Barrier(3)
+
+    class Waiting(AtomicClient):
+        def update_item(self, **request: Any) -> Any:
+            if "full_at" in request["UpdateExpression"]:
+                together.wait(5)
+            return super().update_item(**request)
+
+    class Store(MemoryStore):
+        def claim_turn(self, *args: Any, **fields: Any) -> Any:
+            together.wait(5)
+            return super().claim_turn(*args, **fields)
+
+        def conversation(self, *args: Any, **fields: Any) -> Any:
+            together.wait(5)
+            return super().conversation(*args, **fields)
+
+    store = Store()
+    store.open_session()
+    stage.services = replace(
+        stage.services,
+        store=store,
+        turns=store,
+        history=History(store, 40),
+        meter=Meter(Waiting(table._client).table, rules),
+    )
+    outcome = await stage.run()
+    assert outcome is not None
+    assert outcome.reason == "completed", "each waited for the two others to begin"
 
 
 class Unwritable:

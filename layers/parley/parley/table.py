@@ -105,9 +105,10 @@ class Table:
         except ClientError as error:
             if not _is_condition_failure(error):
                 raise
-            # botocore's types know the item only of the generated exception.
+            # botocore's types know the item only of the generated exception. Not every
+            # implementation of DynamoDB sends it.
             found: dict[str, Any] = {**error.response}
-            return False, found.get("Item") or {}
+            return False, found.get("Item") or self.get(key) or {}
         return True, answer.get("Attributes", {})
 
     def delete(self, key: Item) -> Item | None:
