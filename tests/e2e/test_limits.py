@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from parley_client import Conversation, TurnFailed
 from tests.e2e.accounts import Accounts
 from tests.e2e.raw import Event, RawClient, opened
 from tests.e2e.stack import Stack, running_stack
@@ -118,6 +119,20 @@ async def test_a_tenant_s_turns_are_for_all_its_subjects(accounts: Accounts) -> 
         assert 0 < error["retry_after_ms"] <= 4_000
         await passed(error)
         assert (await client.say("Good morning.")).end["reason"] == "completed"
+
+
+async def test_the_python_client_says_when_to_try_again_and_then_it_works(
+    limited_stack: Stack, accounts: Accounts
+) -> None:
+    async with Conversation.connect(limited_stack.url) as conversation:
+        accounts.set_usage("default", full_at=int(time.time() * 1000) + 22_000)
+        turn = conversation.say("Good morning.")
+        with pytest.raises(TurnFailed) as failed:
+            await turn
+        assert (failed.value.code, failed.value.retryable) == ("rate_limited", True)
+        assert failed.value.retry_after_ms is not None
+        await asyncio.sleep(failed.value.retry_after_ms / 1000)
+        assert (await turn.retry()).reason == "completed"
 
 
 async def use_up(client: RawClient, say: Callable[[], Any]) -> Event:
