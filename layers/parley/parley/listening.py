@@ -59,11 +59,6 @@ class Listening:
         """Whether the utterance is over."""
         return self._over
 
-    @property
-    def audio_ms(self) -> float:
-        """How much speech has arrived."""
-        return duration_ms(self._bytes, self._rate_hz)
-
     def take_chunk(self, chunk: ChunkEntry, now_s: float) -> list[bytes]:
         """A chunk arrived; the audio that is now next in order."""
         if self._over:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from parley.audio import sample_rate_hz
+from parley.audio import duration_ms, sample_rate_hz
 from parley.circuit import Circuits, guarded
 from parley.connections import Address
 from parley.delivering import Delivering
@@ -378,7 +378,7 @@ class Turn:
         meter = self._services.meter
         if meter is None:
             return
-        audio_ms = self._watching.audio_ms
+        audio_ms = duration_ms(self._watching.audio_bytes, sample_rate_hz(self._request.format))
         speech_ms = self._replying.speech_ms if self._replying else 0.0
         if self._asked.is_set():
             speech_ms = max(speech_ms, LEAST_SPEECH_MS)

@@ -63,12 +63,9 @@ class Watching:
         self.news = asyncio.Event()
         """Set when the client has acknowledged something or moved."""
         self.audio: Feed[bytes] = Feed()
+        self.audio_bytes = 0
+        """How much of it has been handed on."""
         self.interrupt: asyncio.Future[InterruptEntry] = asyncio.Future()
-
-    @property
-    def audio_ms(self) -> float:
-        """How much speech has arrived."""
-        return self._listening.audio_ms if self._listening is not None else 0.0
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -141,4 +138,5 @@ class Watching:
 
     def _hand_on(self, chunks: list[bytes]) -> None:
         for audio in chunks:
+            self.audio_bytes += len(audio)
             self.audio.put(audio)
