@@ -10,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from parley.access.doorkeeper import Doorkeeper
 from parley.access.refusals import Refused
 from parley.environment import Environment
+from parley.errors import ParleyError
 
 logger = Logger()
 environment = Environment()
@@ -19,12 +20,18 @@ doorkeeper = Doorkeeper.from_environment()
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """API Gateway holds the handshake until this returns; 200 accepts it."""
+    request = event["requestContext"]
+    connection_id = request["connectionId"]
     try:
         admission = doorkeeper.admit(event)
+        environment.slots.take(admission.principal, connection_id, request["connectedAt"])
     except Refused as refused:
         log = logger.error if refused.code == "keys_unavailable" else logger.info
         log("connection_refused", code=refused.code, why=refused.why)
         return {"statusCode": refused.status}
-    environment.store.add_connection(event["requestContext"]["connectionId"], admission.principal)
+    except ParleyError as refused:
+        logger.info("connection_refused", code=refused.code, why=refused.message)
+        return {"statusCode": 429}
+    environment.store.add_connection(connection_id, admission.principal)
     logger.info("connected")
     return {"statusCode": 200, "headers": dict(admission.headers)}

@@ -144,6 +144,23 @@ def turn(aws: Any) -> Iterator[ModuleType]:
     app.runner._loop.close()
 
 
+def test_a_connection_too_many_is_refused_until_another_has_ended(
+    aws: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONNECTIONS_PER_TENANT", "1")
+    now_ms, connect = int(time.time() * 1000), load("connect")
+    first, second = event("connect"), event("connect")
+    for made, name in ((first, "first="), (second, "second=")):
+        made["requestContext"] |= {"connectionId": name, "connectedAt": now_ms}
+    assert connect.handler(first, Context()) == {"statusCode": 200}
+    assert connect.handler(second, Context()) == {"statusCode": 429}
+    assert [item["pk"]["S"] for item in items(aws, "CONNECTION#")] == ["CONNECTION#first="]
+    over = event("disconnect")
+    over["requestContext"] |= {"connectionId": "first=", "connectedAt": now_ms}
+    load("disconnect").handler(over, Context())
+    assert connect.handler(second, Context()) == {"statusCode": 200}
+
+
 def test_connect_notes_the_connection_and_disconnect_forgets_it(aws: Any) -> None:
     assert load("connect").handler(event("connect"), Context())["statusCode"] == 200
     (connection,) = items(aws, "CONNECTION#")

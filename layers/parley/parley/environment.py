@@ -11,6 +11,7 @@ import msgspec
 from parley import clients
 from parley.connections import Connections
 from parley.invocation import TurnRequest
+from parley.limits.slots import ConnectionSlots
 from parley.quiet import keep_quiet
 from parley.settings import Deployment
 from parley.store import Store
@@ -26,9 +27,10 @@ class Environment:
     def __init__(self) -> None:
         self.deployment = Deployment.from_environment()
         self.connections = Connections()
-        table = Table(clients.dynamodb(), self.deployment.table)
+        table = self.table = Table(clients.dynamodb(), self.deployment.table)
         self.store = Store(table, self.deployment.session_idle_s)
         self.turns = Turns(table, self.deployment.session_idle_s)
+        self.slots = ConnectionSlots(table, self.deployment.limits)
 
 
 class TurnStarter:

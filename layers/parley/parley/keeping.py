@@ -63,6 +63,10 @@ class Keeping:
         """Write, beside other work, what the user said. The first call counts."""
         self._start("user_message", lambda: self._put(Message("user", text, self._turn_id)))
 
+    def usage(self, charge: Callable[[], Awaitable[None]]) -> None:
+        """Write, beside other work, what the turn has used."""
+        self._start("usage", charge)
+
     async def reply(
         self,
         reason: TurnEndReason,

@@ -6,6 +6,7 @@ and starts turns; everything that takes time happens in the turn.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,8 +22,12 @@ from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry
 from parley.interrupting import Interrupting
 from parley.invocation import TurnRequest
 from parley.items import Connection, Session
+from parley.limits.rates import MessageRates, TooFast
+from parley.limits.refusals import too_many_messages
+from parley.limits.rules import NO_LIMITS, LimitRules
 from parley.principal import Principal, SessionRef, session_id_of
 from parley.protocol import (
+    MAX_MESSAGE_BYTES,
     PROTOCOL_VERSION,
     Ack,
     AudioChunk,
@@ -89,6 +94,7 @@ class Messages:
         start_turn: invokes the turn function, asynchronously.
         defaults: the deployment's settings for replies.
         history_messages: how many messages a resumed session's `ready` carries.
+        limits: how large and how many messages may be.
     """
 
     def __init__(
@@ -100,6 +106,7 @@ class Messages:
         *,
         defaults: Settings,
         history_messages: int,
+        limits: LimitRules = NO_LIMITS,
     ) -> None:
         self._store = store
         self._turns = turns
@@ -109,11 +116,16 @@ class Messages:
         self._resuming = Resuming(store, turns, gate, history_messages)
         self._recovery = Recovery(store, turns, gate.post)
         self._interrupting = Interrupting(store, turns)
-        self._decoder = Decoder()
+        self._max_message_bytes = limits.message_bytes or MAX_MESSAGE_BYTES
+        self._decoder = Decoder(self._max_message_bytes)
+        self._rates = MessageRates(limits)
         self._bindings: OrderedDict[str, SessionRef] = OrderedDict()
 
     def handle(self, envelope: Envelope, body: str) -> ParleyError | None:
         """Do what one message asks for; an error was told to the client and is returned."""
+        too_fast = self._rates.take(envelope.connection_id, len(body), time.monotonic() * 1000)
+        if too_fast is not None:
+            return self._slow_down(envelope, body, too_fast)
         error: ParleyError | None = None
         answer: ServerEvent | None
         try:
@@ -123,6 +135,27 @@ class Messages:
         if answer is not None:
             self._send(envelope, answer)
         return error
+
+    def _slow_down(self, envelope: Envelope, body: str, too_fast: TooFast) -> ParleyError | None:
+        """Drop a message; the first of many is told, and who does not stop is closed."""
+        if too_fast.close:
+            self._gate.close(envelope.endpoint, envelope.connection_id)
+        if not too_fast.tell:
+            return None
+        error = too_many_messages(
+            too_fast.name, too_fast.limit, too_fast.wait_ms, self._turn_begun_by(body)
+        )
+        if not too_fast.close:
+            self._send(envelope, Error.of(error))
+        return error
+
+    def _turn_begun_by(self, body: str) -> str | None:
+        """The turn that a message asks for, if it asks for one."""
+        try:
+            message = self._decoder.decode(body)
+        except ParleyError:
+            return None
+        return message.turn_id if isinstance(message, (UserMessage, AudioStart)) else None
 
     def fail(self, envelope: Envelope) -> None:
         """Tell the client that we failed at its message."""
@@ -266,7 +299,7 @@ class Messages:
             resume_token=token,
             resumed=resumed,
             settings=self._defaults.merged_with(session.settings),
-            limits=Limits(),
+            limits=Limits(max_message_bytes=self._max_message_bytes),
             protocol=1,
         )
 

@@ -62,9 +62,10 @@ class Store:
             }
         )
 
-    def remove_connection(self, connection_id: str) -> None:
-        """A connection was closed."""
-        self._table.delete(connection_key(connection_id))
+    def remove_connection(self, connection_id: str) -> Connection | None:
+        """A connection was closed; what it was, None if that was known already."""
+        item = self._table.delete(connection_key(connection_id))
+        return connection_from(item) if item else None
 
     def bind_connection(self, connection_id: str, ref: SessionRef, message_id: str) -> bool:
         """Bind a connection to its session, once; False if it already has one.

@@ -86,9 +86,35 @@ class Table:
             raise
         return answer.get("Attributes", {})
 
-    def delete(self, key: Item) -> None:
-        """Remove an item, if there is one."""
-        self._client.delete_item(TableName=self.name, Key=key)
+    def try_update(self, key: Item, update: str, condition: str, values: Item) -> tuple[bool, Item]:
+        """Change an item if the condition holds.
+
+        Returns:
+            Whether it did, and the item as it is after that: changed, or as it was found.
+        """
+        try:
+            answer = self._client.update_item(
+                TableName=self.name,
+                Key=key,
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeValues=values,
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if not _is_condition_failure(error):
+                raise
+            # botocore's types know the item only of the generated exception. Not every
+            # implementation of DynamoDB sends it.
+            found: dict[str, Any] = {**error.response}
+            return False, found.get("Item") or self.get(key) or {}
+        return True, answer.get("Attributes", {})
+
+    def delete(self, key: Item) -> Item | None:
+        """Remove an item, if there is one; what it was."""
+        answer = self._client.delete_item(TableName=self.name, Key=key, ReturnValues="ALL_OLD")
+        return answer.get("Attributes")
 
     def pages(self, pk: str, first: str, last: str) -> Iterator[list[Item]]:
         """The items of a partition whose sort keys lie between two, oldest key first."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from parley.audio import duration_ms, sample_rate_hz
 from parley.circuit import Circuits, guarded
 from parley.connections import Address
 from parley.delivering import Delivering
@@ -30,6 +31,7 @@ from parley.inbox import InterruptEntry, ResumeEntry
 from parley.invocation import TurnRequest
 from parley.items import Claim, Session
 from parley.keeping import Keeping
+from parley.limits.usage import Meter
 from parley.listening import Listening
 from parley.outbox import Numbered, Outbox
 from parley.posting import Post, Poster
@@ -45,6 +47,9 @@ from parley.turns import RENEW_S, Turns, now_ms
 from parley.watching import Watching
 from parley.words import heard_text
 
+LEAST_SPEECH_MS = 1_000
+"""A turn that asked the model counts as so much speech at least: a client that interrupts every
+reply at once must not ask it without end."""
 ENDING_MARGIN_S = 3.0
 """What a turn keeps of its invocation's time to end in good order."""
 MAX_ANSWER_AUDIO_BYTES = 3_500_000
@@ -59,6 +64,7 @@ class Services:
     Attributes:
         log: told about trouble that the client is not; takes an event name and fields.
         circuits: what is known of the providers' health in this environment.
+        meter: charges for what is used; None if nobody does.
     """
 
     store: Store
@@ -70,6 +76,7 @@ class Services:
     deployment: Deployment
     log: Callable[[str, dict[str, Any]], None]
     circuits: Circuits = field(default_factory=Circuits)
+    meter: Meter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +153,7 @@ class Turn:
         watching = Watching(
             functools.partial(services.turns.read_inbox, request.session, request.turn_id),
             self._claim.attempt,
-            None if request.complete else Listening(silence_s, time.monotonic()),
+            None if request.complete else self._listening(silence_s),
             self._timings,
             tell=self._tell,
             moved=self._on_moved,
@@ -155,6 +162,14 @@ class Turn:
         if request.audio is not None:
             watching.take_whole(request.audio)
         return watching
+
+    def _listening(self, silence_s: float) -> Listening:
+        return Listening(
+            silence_s,
+            time.monotonic(),
+            self._services.deployment.limits.utterance_s,
+            sample_rate_hz(self._request.format),
+        )
 
     async def run(self) -> Outcome | None:
         """Run the turn to its end; None if somebody else has ended it or runs it."""
@@ -166,6 +181,7 @@ class Turn:
         renewing = asyncio.create_task(self._renew_lease())
         try:
             ended = await self._until_stopped(conversing)
+            self._charge()
             return None if ended is None else await self._finish(*ended)
         finally:
             await cancelled(posting, tending, renewing)
@@ -267,6 +283,7 @@ class Turn:
             changed=self._poster.wake if self._request.connected else self._on_grown,
             asked=self._on_asked,
             circuits=self._services.circuits,
+            max_chars=self._services.deployment.limits.reply_chars,
         )
         async with Tasks() as tasks:
             speaking = tasks.start(self._speak(replying))
@@ -385,6 +402,17 @@ class Turn:
         events = self._outbox.after(0)
         await self._keeping.answer(self._claim.attempt, [encode(event) for event in events])
         return events
+
+    def _charge(self) -> None:
+        """Charge, beside the end's other work, for what was heard and spoken."""
+        meter = self._services.meter
+        if meter is None:
+            return
+        audio_ms = duration_ms(self._watching.audio_bytes, sample_rate_hz(self._request.format))
+        speech_ms = self._replying.speech_ms if self._replying else 0.0
+        if self._asked.is_set():
+            speech_ms = max(speech_ms, LEAST_SPEECH_MS)
+        self._keeping.usage(lambda: meter.charge(self._request.session, audio_ms, speech_ms))
 
     async def _delivered(self) -> bool:
         delivering = Delivering(
