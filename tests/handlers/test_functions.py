@@ -157,9 +157,11 @@ def test_init_opens_a_session(message: Any) -> None:
     assert ready["type"] == "ready"
     assert ready["settings"]["speed"] == 1.1
     assert ready["settings"]["voice"]
-    (session,) = items(message.table, "SESSION#")
+    bound, session = items(message.table, "SESSION#")
     assert ready["resume_token"] not in json.dumps(session), "only its hash is kept"
-    assert "expires_at" in session
+    assert "resumable_until" in session
+    assert "expires_at" not in session, "its history is found and erased through it"
+    assert "expires_at" in bound
 
 
 def test_a_typed_turn_is_started_with_what_it_needs(message: Any) -> None:
@@ -177,7 +179,11 @@ def test_audio_goes_to_the_inbox_of_the_bound_session(message: Any) -> None:
     for name in ("audio-chunk", "audio-start", "audio-chunk", "audio-end", "interrupt"):
         message.send(name)
     session = ANONYMOUS.session(message.posts[0]["session_id"])
-    found = {item["sk"]["S"]: item for item in items(message.table, f"TURN#{session}#turn-2")}
+    found = {
+        item["sk"]["S"].removeprefix("TURN#turn-2#"): item
+        for item in items(message.table, f"SESSION#{session}")
+        if item["sk"]["S"].startswith("TURN#turn-2#")
+    }
     assert set(found) == {"IN#audio#000001", "IN#end"}
     assert len(found["IN#audio#000001"]["audio"]["B"]) == 320
     assert all("expires_at" in item for item in found.values())

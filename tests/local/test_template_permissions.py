@@ -175,7 +175,7 @@ class Granted:
 
     async def _owner(self, session_id: str) -> str:
         """The invocation that has claimed a turn."""
-        key = {"pk": {"S": f"TURN#{session_id}#t"}, "sk": {"S": "META"}}
+        key = {"pk": {"S": f"SESSION#{session_id}"}, "sk": {"S": "TURN#t#META"}}
         table = self.stack.info["tables"]["Table"]
         item: dict[str, Any] = {}
         async with asyncio.timeout(PATIENCE_S):  # Python 3.11's wait_for may lose a cancellation

@@ -67,7 +67,7 @@ def test_a_connection_is_bound_once_and_to_one_session(store: Store) -> None:
 def test_a_connection_that_was_refused_its_session_may_get_another(store: Store) -> None:
     store.add_connection("refused", ANONYMOUS)
     store.bind_connection("refused", own("first"), "m")
-    store.unbind_connection("refused")
+    store.unbind_connection("refused", own("first"))
     assert store.connection("refused") == Connection(ANONYMOUS)
     assert store.bind_connection("refused", own("second"), "m")
 
@@ -290,9 +290,9 @@ def test_a_turn_keeps_its_session_from_expiring(
     client: Any, table: Table, session: Session
 ) -> None:
     later = Store(table, IDLE_S * 10)
-    before = int(item(client, f"SESSION#{session.ref}")["expires_at"]["N"])
+    before = int(item(client, f"SESSION#{session.ref}")["resumable_until"]["N"])
     later.set_active_turn(session.ref, "t", 1)
-    after = int(item(client, f"SESSION#{session.ref}")["expires_at"]["N"])
+    after = int(item(client, f"SESSION#{session.ref}")["resumable_until"]["N"])
     assert after >= before + IDLE_S * 9
 
 

@@ -23,7 +23,7 @@ DEFAULT_SYSTEM_PROMPT = (
 )
 
 DEFAULT_SETTINGS = Settings(
-    voice="21m00Tcm4TlvDq8ikWAM", language="en", speed=1.0, stability=0.5, style=""
+    voice="21m00Tcm4TlvDq8ikWAM", language="en", speed=1.0, stability=0.5, style="", record=False
 )
 
 
@@ -41,6 +41,7 @@ class Deployment:
         listen_timeout_s: how long a spoken turn may go without audio before it counts as over.
         session_idle_s: how long a session can be resumed after its last turn.
         history_messages: how many earlier messages the responder is given.
+        recording_bucket: where the turns of those who consent are recorded; empty for nowhere.
     """
 
     table: str
@@ -60,6 +61,7 @@ class Deployment:
     listen_timeout_s: float = 8.0
     session_idle_s: int = 24 * 3600
     history_messages: int = 40
+    recording_bucket: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Deployment:
@@ -91,6 +93,7 @@ class Deployment:
                     speed=read.number("VOICE_SPEED", 1.0),
                     stability=read.number("VOICE_STABILITY", 0.5),
                     style="",
+                    record=False,
                 )
             ),
             provider_timeout_s=read.number("PROVIDER_TIMEOUT_SECONDS", 8.0),
@@ -98,6 +101,7 @@ class Deployment:
             listen_timeout_s=read.number("LISTEN_TIMEOUT_SECONDS", 8.0),
             session_idle_s=int(read.number("SESSION_IDLE_HOURS", 24.0) * 3600),
             history_messages=int(read.number("HISTORY_MESSAGES", 40)),
+            recording_bucket=read.text("RECORDING_BUCKET", ""),
         )
 
 

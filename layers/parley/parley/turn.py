@@ -14,8 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from parley.audio import duration_ms, sample_rate_hz
 from parley.circuit import Circuits, guarded
 from parley.connections import Address
+from parley.cues import Sound, cues_of
 from parley.delivering import Delivering
 from parley.errors import (
     ConnectionGone,
@@ -33,7 +35,9 @@ from parley.keeping import Keeping
 from parley.listening import Listening
 from parley.outbox import Numbered, Outbox
 from parley.posting import Post, Poster
-from parley.protocol import Audio, Message, Metrics, ReplyText, Settings, TurnEndReason
+from parley.protocol import Audio, Message, Metrics, ReplyText, Settings, TurnEndReason, Word
+from parley.recording import Recording
+from parley.recordings import Recordings
 from parley.replying import Replying
 from parley.responders import Prompt, Responder
 from parley.settings import Deployment
@@ -41,7 +45,7 @@ from parley.speech import Synthesizer, Transcriber, TranscriptPiece
 from parley.store import Store
 from parley.tasks import Tasks, cancelled
 from parley.timings import Timings
-from parley.turns import RENEW_S, Turns
+from parley.turns import RENEW_S, Turns, now_ms
 from parley.watching import Watching
 from parley.words import heard_text
 
@@ -56,6 +60,7 @@ class Services:
     Attributes:
         log: told about trouble that the client is not; takes an event name and fields.
         circuits: what is known of the providers' health in this environment.
+        recordings: where turns are recorded; None if they are not.
     """
 
     store: Store
@@ -67,6 +72,7 @@ class Services:
     deployment: Deployment
     log: Callable[[str, dict[str, Any]], None]
     circuits: Circuits = field(default_factory=Circuits)
+    recordings: Recordings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,8 @@ class Outcome:
     error: ParleyError | None = None
     delivered: bool = True
     """Whether the client has acknowledged all of it."""
+    not_recorded: bool = False
+    """Whether it was to be recorded, and could not be."""
 
 
 class Turn:
@@ -125,10 +133,18 @@ class Turn:
             services.store, services.turns, request, owner, claim.started_ms, services.log
         )
         self._watching = self._inbox()
+        self._settings = services.deployment.defaults.merged_with(session.settings)
+        self._recording = Recording(
+            services.recordings if self._settings.record is True else None,
+            request,
+            services.deployment.reply_format,
+            services.log,
+        )
         self._hearing: Hearing | None = None
         self._replying: Replying | None = None
         self._user_text = ""
         self._asked = asyncio.Event()
+        self._shown_at_ms = self._sounds_at_ms = 0
         self._resumed = False
         self._superseded: asyncio.Future[None] = asyncio.Future()
 
@@ -200,7 +216,7 @@ class Turn:
     def _on_asked(self) -> None:
         if not self._asked.is_set():
             self._asked.set()
-            self._keeping.user(self._user_text)
+            self._keeping.user(self._user_text, self._user_sound())
 
     def _on_noted(self, session: Session | None) -> None:
         """This is the newest turn now, or a newer one has come already."""
@@ -244,7 +260,7 @@ class Turn:
         return "completed", None
 
     async def _converse(self) -> None:
-        settings = self._services.deployment.defaults.merged_with(self._session.settings)
+        settings = self._settings
         replying = self._replying = Replying(
             self._services.responder,
             self._services.synthesizer,
@@ -341,7 +357,8 @@ class Turn:
         await self._poster.drained()
         self._timings.mark("ended", time.monotonic())
         metrics, heard = self._metrics(), self._heard()
-        await self._keeping.reply(reason, said, heard, words, metrics)
+        sound = self._reply_sound(said, words)
+        await self._keeping.reply(reason, said, heard, words, metrics, sound)
         if self._keeping.superseded:
             return None
         if reason == "completed":
@@ -351,10 +368,13 @@ class Turn:
             if self._watching.interrupt.done():
                 reason, heard = "interrupted", self._heard()
                 if heard is not None:
-                    at_ms = self._watching.interrupt.result().received_at_ms
-                    await self._keeping.heard(heard, at_ms)
+                    await self._keeping.heard(heard, self._watching.interrupt.result())
         self._outbox.end(reason, said, metrics, heard, error)
-        return Outcome(reason, metrics, error, delivered=await self._delivered())
+        delivered, _ = await asyncio.gather(
+            self._delivered(),
+            self._recording.store(self._watching.audio.items, self._remaining_s()),
+        )
+        return Outcome(reason, metrics, error, delivered, self._recording.failed)
 
     async def _delivered(self) -> bool:
         delivering = Delivering(
@@ -382,6 +402,25 @@ class Turn:
         if played_ms is None or untimed or self._replying.speech_failed:
             return None
         return heard_text(self._replying.words, played_ms)
+
+    def _user_sound(self) -> Sound:
+        request = self._request
+        heard_bytes = sum(map(len, self._watching.audio.items))
+        return Sound(
+            request.received_at_ms,
+            round(duration_ms(heard_bytes, sample_rate_hz(request.format))),
+        )
+
+    def _reply_sound(self, said: str, words: list[Word]) -> Sound:
+        played_ms = None
+        if self._watching.interrupt.done():
+            played_ms = self._watching.interrupt.result().played_ms
+        return Sound(
+            self._sounds_at_ms or self._shown_at_ms or now_ms(),
+            round(self._outbox.audio_ms),
+            cues_of(said, words),
+            None if played_ms is None else round(played_ms),
+        )
 
     def _metrics(self) -> Metrics:
         metrics = self._timings.metrics()
@@ -412,8 +451,11 @@ class Turn:
     def _on_posted(self, event: Numbered) -> None:
         if isinstance(event, ReplyText):
             self._timings.mark("first_text_posted", time.monotonic())
+            self._shown_at_ms = self._shown_at_ms or now_ms()
         elif isinstance(event, Audio):
             self._timings.mark("first_audio_posted", time.monotonic())
+            self._sounds_at_ms = self._sounds_at_ms or now_ms()
+        self._recording.posted(event)
 
     def _log(self, event: str, fields: dict[str, Any]) -> None:
         self._services.log(event, fields)

@@ -97,4 +97,5 @@ def _services(environment: Environment, log: Callable[[str, dict[str, Any]], Non
         ),
         deployment=deployment,
         log=log,
+        recordings=environment.recordings,
     )
