@@ -23,6 +23,7 @@ messages = Messages(
     TurnStarter(deployment.turn_function),
     defaults=deployment.defaults,
     history_messages=deployment.history_messages,
+    records=bool(deployment.recording_bucket),
 )
 
 

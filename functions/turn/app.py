@@ -55,6 +55,8 @@ def report(request: TurnRequest, outcome: Outcome) -> None:
     """The turn's timings as metrics (EMF), as a trace and as a log line."""
     kind = "spoken" if request.spoken else "typed"
     code = outcome.error.code if outcome.error else ""
+    if outcome.not_recorded:
+        metrics.add_metric(name="not_recorded", unit=MetricUnit.Count, value=1)
     parts = msgspec.to_builtins(outcome.metrics)
     metrics.add_dimension(name="turn", value=kind)
     metrics.add_metric(name=f"turn_{outcome.reason}", unit=MetricUnit.Count, value=1)

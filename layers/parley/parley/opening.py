@@ -53,7 +53,7 @@ async def _leave_nothing_erased(request: TurnRequest, services: Services) -> Non
             return
         await asyncio.to_thread(services.store.sweep, ref)
         if services.recordings is not None:
-            await asyncio.to_thread(services.recordings.delete, ref)
+            await asyncio.to_thread(services.recordings.delete_turn, ref, request.turn_id)
     except Exception as error:
         services.log("not_swept", {"error": type(error).__name__})
 

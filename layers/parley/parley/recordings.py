@@ -6,7 +6,7 @@ finds them all. Synchronous (botocore is); asynchronous callers run it in thread
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from parley.audio import wav
 from parley.principal import SessionRef
@@ -65,6 +65,12 @@ class Recordings:
             )
             if answer.get("Errors"):
                 raise NotErased(f"{len(answer['Errors'])} recordings")
+
+    def delete_turn(self, ref: SessionRef, turn_id: str) -> None:
+        """Remove the recordings of one turn, if there are any."""
+        for side in get_args(Side):
+            key = f"{_prefix(ref)}{turn_id}-{side}.wav"
+            self._client.delete_object(Bucket=self._bucket, Key=key)
 
     def links(self, ref: SessionRef) -> dict[tuple[str, Side], str]:
         """URLs of a session's recordings, good for `LINK_S`, by turn id and side."""
