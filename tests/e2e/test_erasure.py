@@ -45,7 +45,7 @@ async def test_a_session_that_is_over_is_gone(records: Records) -> None:
 
 
 async def test_a_turn_that_runs_is_stopped_and_leaves_nothing(records: Records) -> None:
-    records.stack.llm.put(token_delay_ms=150)
+    records.stack.llm.put(delays={"llm_token_ms": 150})
     async with opened(records.stack.url, settings={"record": True}) as client:
         await client.send(type="user_message", turn_id="turn-two", text=QUESTION)
         await client.has("turn-two", "reply_text")
@@ -95,7 +95,7 @@ async def test_events_that_were_not_delivered_are_gone(records: Records) -> None
 
 
 async def test_who_comes_back_at_the_same_time_brings_nothing_back(records: Records) -> None:
-    records.stack.llm.put(token_delay_ms=100)
+    records.stack.llm.put(delays={"llm_token_ms": 100})
     async with opened(records.stack.url) as client:
         await client.send(type="user_message", turn_id="turn-five", text=QUESTION)
         await client.has("turn-five", "reply_text")
