@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
+from http import HTTPStatus
 from typing import Any
 
+import httpx
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from parley.health import VERSION, Health
-from parley.http import HttpAnswer, HttpRequest, respond
+from parley import clients
+from parley.health import KEEP_S, VERSION, DeepHealth, Health, Probes
+from parley.http import HttpAnswer, HttpRequest, principal_of, respond
+from parley.keys import Keys
+from parley.settings import Deployment
+from parley.table import Table
 
 logger = Logger()
+deployment = Deployment.from_environment()
+loop = asyncio.new_event_loop()  # kept: what did not answer in time is not waited for
+probes = Probes(
+    Table(clients.dynamodb(clients.PROBING_CONFIG), deployment.table),
+    Keys(deployment.secret_arn, int(KEEP_S), clients.PROBING_CONFIG),
+    httpx.AsyncClient(),
+    deployment.elevenlabs_base_url,
+    deployment.llm_base_url,
+)
+deep_health = DeepHealth(probes.all())
 
 
-def health(_request: HttpRequest) -> HttpAnswer:
-    """That this function answers says that the API does."""
-    return HttpAnswer.of(Health("ok", VERSION))
+def health(request: HttpRequest) -> HttpAnswer:
+    """That this function answers says that the API does; `deep=1` asks for more."""
+    if request.query.get("deep") not in ("1", "true"):
+        return HttpAnswer.of(Health("ok", VERSION))
+    principal_of(request)
+    found = loop.run_until_complete(deep_health.look())
+    if found.status == "ok":
+        return HttpAnswer.of(found)
+    failing = {name: check.detail for name, check in (found.checks or {}).items() if not check.ok}
+    logger.warning("unhealthy", failing=failing)
+    return HttpAnswer.of(found, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId")

@@ -1,4 +1,4 @@
-"""`GET /sessions`, `GET /sessions/{id}` and `DELETE /sessions/{id}`."""
+"""`GET /sessions`, `GET /sessions/{session_id}` and `DELETE /sessions/{session_id}`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ sessions = Sessions(
 )
 ROUTES = {
     "GET /sessions": sessions.list,
-    "GET /sessions/{id}": sessions.read,
-    "DELETE /sessions/{id}": sessions.erase,
+    "GET /sessions/{session_id}": sessions.read,
+    "DELETE /sessions/{session_id}": sessions.erase,
 }
 
 

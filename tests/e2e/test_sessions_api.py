@@ -58,7 +58,9 @@ async def test_an_interrupted_reply_says_what_was_heard(records: Records) -> Non
         assert message["heard_ms"] == end_ms
         text = (await records.of(client, "?format=md")).body.decode()
         assert text.count("~~") == 2
-        captions = list(webvtt.from_string((await records.of(client, "?format=vtt")).body.decode()))
+        captions = webvtt.from_string(
+            (await records.of(client, "?format=vtt")).body.decode()
+        ).captions
     assert "<c.unheard>" in captions[-1].raw_text
     assert captions[-1].raw_text.split("<c.unheard>")[0].rstrip().endswith(words[4][0])
 
@@ -69,7 +71,7 @@ async def test_captions_have_the_times_at_which_the_words_sounded(records: Recor
         answer = await records.of(client, accept="text/vtt")
         session = (await records.of(client)).json
     assert answer.headers["content-type"].startswith("text/vtt")
-    captions = list(webvtt.from_buffer(io.StringIO(answer.body.decode())))
+    captions = webvtt.from_buffer(io.StringIO(answer.body.decode())).captions
     lines = [each for each in captions if each.voice == "Assistant"]
     assert len(lines) > 1
     assert " ".join(line.text for line in lines).split() == reply.text.split()

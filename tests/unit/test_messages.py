@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from parley import messages as messages_module
+from parley import interrupting
 from parley.errors import ConnectionGone
 from parley.ids import token_hash
 from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry, ResumeEntry
@@ -548,7 +548,7 @@ def test_an_interruption_of_a_reply_without_speech_leaves_it_whole(door: Door) -
 
 
 def test_an_interruption_of_no_turn_is_refused(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messages_module, "TURN_APPEARS_S", 0.05)
+    monkeypatch.setattr(interrupting, "TURN_APPEARS_S", 0.05)
     door.ready()
     error = door.refused("interrupt", turn_id="nosuch", played_ms=0)
     assert (error.code, error.field, error.turn_id) == (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-
 BYTES_PER_SAMPLE = 2
 
 PACKET_MS = (50, 100, 200, 400)
@@ -26,18 +24,6 @@ def duration_ms(byte_count: int, rate_hz: int) -> float:
 def byte_count(milliseconds: float, rate_hz: int) -> int:
     """Bytes of whole samples in so much time, rounded down."""
     return int(milliseconds * rate_hz / 1000) * BYTES_PER_SAMPLE
-
-
-def wav(pcm: bytes, rate_hz: int) -> bytes:
-    """So much PCM as a WAV file."""
-    bytes_per_s = rate_hz * BYTES_PER_SAMPLE
-    channels, pcm_format = 1, 1
-    header = struct.pack(
-        "<4sI4s4sIHHIIHH4sI",
-        *(b"RIFF", 36 + len(pcm), b"WAVE", b"fmt ", 16, pcm_format, channels),
-        *(rate_hz, bytes_per_s, BYTES_PER_SAMPLE, 8 * BYTES_PER_SAMPLE, b"data", len(pcm)),
-    )
-    return header + pcm
 
 
 class AudioPacker:

@@ -30,11 +30,15 @@ AWS_CONFIG = Config(
 )
 POSTING_CONFIG = AWS_CONFIG.merge(Config(retries={"total_max_attempts": 1}))
 """Posts are in order: whether and when one is tried again is for who posts to decide."""
+PROBING_CONFIG = AWS_CONFIG.merge(
+    Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
+)
+"""Whether a service answers is to be known soon, and not after several tries."""
 
 
-def dynamodb() -> DynamoDBClient:
+def dynamodb(config: Config = AWS_CONFIG) -> DynamoDBClient:
     """A DynamoDB client."""
-    return cast("DynamoDBClient", _session.create_client("dynamodb", config=AWS_CONFIG))
+    return cast("DynamoDBClient", _session.create_client("dynamodb", config=config))
 
 
 def lambda_() -> LambdaClient:
@@ -42,15 +46,22 @@ def lambda_() -> LambdaClient:
     return cast("LambdaClient", _session.create_client("lambda", config=AWS_CONFIG))
 
 
-def secrets_manager() -> SecretsManagerClient:
+def secrets_manager(config: Config = AWS_CONFIG) -> SecretsManagerClient:
     """A Secrets Manager client."""
-    return cast("SecretsManagerClient", _session.create_client("secretsmanager", config=AWS_CONFIG))
+    return cast("SecretsManagerClient", _session.create_client("secretsmanager", config=config))
 
 
 def s3() -> S3Client:
-    """An S3 client. Its links are signed with version 4: S3 takes no other for what it has
-    encrypted with a key of KMS."""
-    config = AWS_CONFIG.merge(Config(signature_version="s3v4"))
+    """An S3 client, for recordings, which must not keep a turn from its end. Its links are
+    signed with version 4: S3 takes no other for what it has encrypted with a key of KMS."""
+    config = AWS_CONFIG.merge(
+        Config(
+            signature_version="s3v4",
+            connect_timeout=1,
+            read_timeout=3,
+            retries={"total_max_attempts": 2},
+        )
+    )
     return cast("S3Client", _session.create_client("s3", config=config))
 
 

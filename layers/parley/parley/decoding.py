@@ -102,7 +102,7 @@ class Decoder:
                 field="type",
                 turn_id=turn_id,
             )
-        field, rule = _field_and_rule(problem, self._types[peek.type])
+        field, rule = field_and_rule(problem, self._types[peek.type])
         path = f"{peek.type}.{field}" if field else peek.type
         return BadMessage("bad_request", f"{path}: {rule}.", field=path, turn_id=turn_id)
 
@@ -121,7 +121,7 @@ def _is_identifier(value: object) -> bool:
     return True
 
 
-def _field_and_rule(problem: str, message_type: type[ClientMessage]) -> tuple[str, str]:
+def field_and_rule(problem: str, message_type: type[Struct]) -> tuple[str, str]:
     """Split msgspec's text (`Expected ... - at `$.a.b``) into field path and rule."""
     rule, _, path = problem.partition(" - at ")
     field = path.strip("`").removeprefix("$").removeprefix(".")
@@ -139,7 +139,7 @@ def _field_and_rule(problem: str, message_type: type[ClientMessage]) -> tuple[st
     return field, rule[:1].lower() + rule[1:].replace("`", "")
 
 
-def _allowed_values(message_type: type[ClientMessage], field: str) -> str:
+def _allowed_values(message_type: type[Struct], field: str) -> str:
     schema = msgspec.json.schema(message_type)
     definition = schema["$defs"][message_type.__name__]["properties"].get(field, {})
     return ", ".join(str(value) for value in definition.get("enum", [])) or "the documented values"

@@ -35,6 +35,8 @@ ErrorCode = Literal[
     "speech_failed",
     "turn_timeout",
     "quota_exceeded",
+    "turn_running",
+    "turn_over",
     "internal",
 ]
 

@@ -32,6 +32,8 @@ STATUS_OF: Mapping[ErrorCode, HTTPStatus] = {
     "unauthorized": HTTPStatus.UNAUTHORIZED,
     "resume_denied": HTTPStatus.FORBIDDEN,
     "session_not_found": HTTPStatus.NOT_FOUND,
+    "turn_running": HTTPStatus.CONFLICT,
+    "turn_over": HTTPStatus.GONE,
     "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "no_speech": HTTPStatus.UNPROCESSABLE_ENTITY,
     "rate_limited": HTTPStatus.TOO_MANY_REQUESTS,

@@ -96,12 +96,14 @@ class TurnItem:
         state: `running`, or the reason it ended with.
         words: of its reply, once it has ended.
         message_key: the sort key of its reply in the history; empty if there is none.
+        lease_until_ms: how long somebody may still be at work on it, in ms since the epoch.
     """
 
     state: str
     claim: Claim
     words: Sequence[Word] = ()
     message_key: str = ""
+    lease_until_ms: int = 0
 
     @property
     def running(self) -> bool:
@@ -268,7 +270,13 @@ def turn_from(item: dict[str, Any]) -> TurnItem:
         claim=Claim(number_of(item, "attempt"), number_of(item, "started_at")),
         words=msgspec.json.decode(text_of(item, "words") or "[]", type=list[Word]),
         message_key=text_of(item, "message_key"),
+        lease_until_ms=number_of(item, "lease_until"),
     )
+
+
+def answer_key(ref: SessionRef, turn_id: str, attempt: int, seq: int) -> dict[str, Any]:
+    sk = f"TURN#{turn_id}#ANSWER#{attempt:03d}#{seq:06d}"
+    return {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": sk}}
 
 
 def frame_key(ref: SessionRef, frame: StoredFrame) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
+from botocore.config import Config
 
 from parley import clients
 
@@ -17,11 +18,16 @@ class Keys:
 
     Args:
         secret_arn: of a secret with the JSON keys `elevenlabs_api_key` and `llm_api_key`.
+        max_age_s: how long what was read is used.
+        config: of the client.
     """
 
-    def __init__(self, secret_arn: str) -> None:
+    def __init__(
+        self, secret_arn: str, max_age_s: int = MAX_AGE_S, config: Config = clients.AWS_CONFIG
+    ) -> None:
         self._secret_arn = secret_arn
-        self._provider = SecretsProvider(boto3_client=clients.secrets_manager())
+        self._max_age_s = max_age_s
+        self._provider = SecretsProvider(boto3_client=clients.secrets_manager(config))
 
     async def elevenlabs(self) -> str:
         """ElevenLabs' key."""
@@ -32,5 +38,5 @@ class Keys:
         return await asyncio.to_thread(self._read, "llm_api_key")
 
     def _read(self, name: str) -> str:
-        secret = self._provider.get(self._secret_arn, transform="json", max_age=MAX_AGE_S)
+        secret = self._provider.get(self._secret_arn, transform="json", max_age=self._max_age_s)
         return str(secret.get(name, "")) if isinstance(secret, dict) else ""

@@ -19,8 +19,9 @@ from parley.decoding import Decoder
 from parley.errors import BadMessage, ConnectionGone, ParleyError, PostRefused
 from parley.ids import new_resume_token, new_ulid, token_hash
 from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry
+from parley.interrupting import Interrupting
 from parley.invocation import TurnRequest
-from parley.items import Connection, Session, TurnItem
+from parley.items import Connection, Session
 from parley.principal import Principal, SessionRef, session_id_of
 from parley.protocol import (
     PROTOCOL_VERSION,
@@ -48,15 +49,13 @@ from parley.protocol import (
 )
 from parley.recovery import Recovery
 from parley.resuming import Gate, Resuming, no_session
+from parley.settings import in_force
 from parley.store import KNOWN_THERE_S, Store
 from parley.turns import Turns
-from parley.words import heard_text
 
 MAX_BINDINGS = 1_000
 HISTORY_BYTES = 96 * 1024
 """How much history a `ready` carries: with the rest it stays under API Gateway's 128 KB."""
-TURN_APPEARS_S = 0.6
-"""How long a turn that was just asked for may take to appear in the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +126,7 @@ class Messages:
         self._records = records
         self._resuming = Resuming(store, turns, gate, history_messages)
         self._recovery = Recovery(store, turns, gate.post)
+        self._interrupting = Interrupting(store, turns)
         self._decoder = Decoder()
         self._bindings: OrderedDict[str, _Binding] = OrderedDict()
 
@@ -220,21 +220,14 @@ class Messages:
     @_answer.register
     def _interrupt(self, message: Interrupt, envelope: Envelope) -> None:
         ref = self._session_of(envelope)
-        # Into the inbox first: the turn may be about to begin, and must find it there.
-        received_at_ms = envelope.received_at_ms
-        entry = InterruptEntry(message.played_ms, received_at_ms)
-        self._turns.put_interrupt(ref, message.turn_id, entry)
-        state = self._state_of(ref, message.turn_id)
-        if state is None:
+        entry = InterruptEntry(message.played_ms, envelope.received_at_ms)
+        if self._interrupting.interrupt(ref, message.turn_id, entry) is None:
             raise BadMessage(
                 "bad_request",
                 f"interrupt.turn_id: this session has no turn {message.turn_id!r}.",
                 field="interrupt.turn_id",
                 turn_id=message.turn_id,
             )
-        if not state.running and state.message_key and state.words:
-            heard = heard_text(state.words, message.played_ms)
-            self._store.set_heard(ref, state.message_key, heard, received_at_ms, message.played_ms)
 
     @_answer.register
     def _config(self, message: Config, envelope: Envelope) -> ServerEvent:
@@ -304,8 +297,7 @@ class Messages:
         )
 
     def _in_force(self, chosen: Settings) -> Settings:
-        settings = self._defaults.merged_with(chosen)
-        return settings if self._records else settings.merged_with(Settings(record=False))
+        return in_force(self._defaults, chosen, records=self._records)
 
     def _claim_connection(self, envelope: Envelope, ref: SessionRef) -> None:
         if not self._store.bind_connection(envelope.connection_id, ref, envelope.message_id):
@@ -382,14 +374,6 @@ class Messages:
             received_at_ms=envelope.received_at_ms,
             text=text,
         )
-
-    def _state_of(self, ref: SessionRef, turn_id: str) -> TurnItem | None:
-        deadline = time.monotonic() + TURN_APPEARS_S
-        while (turn := self._turns.turn(ref, turn_id)) is None:
-            if time.monotonic() >= deadline:
-                return None
-            time.sleep(0.05)
-        return turn
 
     def _look_after(self, ref: SessionRef, turn_id: str, attempt: int) -> None:
         """A client has waited long for a turn: end it if it is dead, send what is stored."""

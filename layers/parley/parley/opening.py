@@ -68,7 +68,7 @@ async def _run(
     cold: bool,
 ) -> Outcome | None:
     timings = Timings()
-    if not request.spoken:
+    if request.complete:
         timings.mark("received", monotonic_at(request.received_at_ms))
         timings.mark("started", time.monotonic())
     claim, read = await asyncio.gather(
@@ -142,4 +142,5 @@ async def _refuse(
     with contextlib.suppress(ConnectionGone):
         while (event := outbox.next(time.monotonic(), everything=True)) is not None:
             await post(address, encode(event))
-    return Outcome("failed", metrics, error, delivered=False)
+    events = () if request.connected else outbox.after(0)
+    return Outcome("failed", metrics, error, delivered=False, events=events)

@@ -71,10 +71,14 @@ class Outbox:
         return self._format
 
     @property
-    def audio_ms(self) -> float:
+    def audio_bytes(self) -> int:
         """How much audio has been put in, from the start of the reply."""
-        total = self._packer.taken_bytes + self._packer.pending_bytes
-        return duration_ms(total, self._packer.rate_hz)
+        return self._packer.taken_bytes + self._packer.pending_bytes
+
+    @property
+    def audio_ms(self) -> float:
+        """How long it sounds."""
+        return duration_ms(self.audio_bytes, self._packer.rate_hz)
 
     def transcript(self, text: str, *, final: bool) -> None:
         """A transcript; a partial one that has not left yet is superseded."""

@@ -34,6 +34,7 @@ class Poster:
         post: how to post.
         address: where to, until it moves.
         on_posted: told every event that API Gateway has taken, the first time.
+        fixed: what it posts answers one request, wherever the session goes.
     """
 
     def __init__(
@@ -42,6 +43,8 @@ class Poster:
         post: Post,
         address: Address,
         on_posted: Callable[[Numbered], None],
+        *,
+        fixed: bool = False,
     ) -> None:
         self._outbox = outbox
         self._post = post
@@ -51,6 +54,7 @@ class Poster:
         self._idle = asyncio.Event()
         self._draining = False
         self._refused_since_s: float | None = None
+        self._fixed = fixed
         self.address = address
         self.gone = False
         self.posts = 0
@@ -64,6 +68,8 @@ class Poster:
 
     def move(self, address: Address, received_seq: int) -> None:
         """The client is somewhere else now, and has everything up to `received_seq`."""
+        if self._fixed:
+            return
         self.address = address
         self.gone = False
         self._again = deque(self._outbox.after(received_seq))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, get_args
 
-from parley.audio import wav
 from parley.principal import SessionRef
+from parley.wav import write_wav
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +48,7 @@ class Recordings:
         self._client.put_object(
             Bucket=self._bucket,
             Key=f"{_prefix(ref)}{turn_id}-{side}.wav",
-            Body=wav(pcm, rate_hz),
+            Body=write_wav(pcm, rate_hz),
             ContentType="audio/wav",
         )
 

@@ -102,7 +102,7 @@ class Resuming:
             self._turns.put_resume(session.ref, turn_id, resume)
         self._replay(session, received)
         old = Address(before.endpoint, before.connection_id)
-        if old != address:
+        if old != address and old.connection_id:  # a session opened over HTTP has none
             self._leave(session.ref, old)
 
     def replay_turn(self, session: Session, turn_id: str) -> bool:

@@ -69,7 +69,7 @@ class Sessions:
             raise ParleyError(
                 "unauthorized",
                 "Nobody has a list of sessions, because authentication is off: nobody is known. "
-                "Ask for one session with GET /sessions/{id} and its X-Resume-Token.",
+                "Ask for one session with GET /sessions/{session_id} and its X-Resume-Token.",
             )
         limit, cursor = _limit(request), request.query.get("cursor", "")
         if cursor and not _CURSOR.fullmatch(cursor):
@@ -83,7 +83,7 @@ class Sessions:
         return HttpAnswer.of(SessionList([summary(each, now) for each in found], more or None))
 
     def read(self, request: HttpRequest) -> HttpAnswer:
-        """`GET /sessions/{id}`: what was said, as JSON, Markdown or WebVTT."""
+        """`GET /sessions/{session_id}`: what was said, as JSON, Markdown or WebVTT."""
         wanted = _format(request)
         ref = self._allowed(request)
         conversation = self._archive.conversation(ref)
@@ -107,7 +107,7 @@ class Sessions:
         return HttpAnswer(HTTPStatus.OK, body, kind)
 
     def erase(self, request: HttpRequest) -> HttpAnswer:
-        """`DELETE /sessions/{id}`: erase it, with everything that was said and recorded."""
+        """`DELETE /sessions/{session_id}`: erase it, with everything that was said and recorded."""
         ref = self._allowed(request)
         known = self._store.session(ref) is not None
         if not self._erasure.erase(ref):
@@ -125,7 +125,7 @@ class Sessions:
             ParleyError: it is not for whoever asks, or that is not known.
         """
         principal = principal_of(request)
-        ref = principal.session(request.parameters["id"])
+        ref = principal.session(request.parameters["session_id"])
         if principal != ANONYMOUS:
             return ref
         shown = request.headers.get("x-resume-token", "")
@@ -176,5 +176,5 @@ def _no_session() -> ParleyError:
     return ParleyError(
         "session_not_found",
         "There is no such session, or it is not yours, or it has been erased.",
-        field="id",
+        field="session_id",
     )

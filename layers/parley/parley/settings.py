@@ -27,6 +27,16 @@ DEFAULT_SETTINGS = Settings(
 )
 
 
+def in_force(defaults: Settings, chosen: Settings, *, records: bool) -> Settings:
+    """What holds in a session: what was chosen, over the deployment's defaults.
+
+    Args:
+        records: whether the deployment records those who consent; if not, nobody is.
+    """
+    settings = defaults.merged_with(chosen)
+    return settings if records else settings.merged_with(Settings(record=False))
+
+
 class ConfigurationError(Exception):
     """An environment variable is missing or wrong; names it and what is allowed."""
 

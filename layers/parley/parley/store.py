@@ -181,6 +181,34 @@ class Store:
         )
         return None if item is None else session_from(ref, item)
 
+    def rotate_token(
+        self, ref: SessionRef, turn_id: str, *, shown_hash: str, new_hash: str
+    ) -> bool:
+        """Give a session its next token, where its newest turn is answered over HTTP.
+
+        False if a newer turn has come, whose answer brings the next token: of two answers
+        that cross on their way only one has any.
+
+        Args:
+            turn_id: the turn that is answered.
+            shown_hash: of the token that was shown; it stays good until the new one is.
+            new_hash: of the next one.
+        """
+        item = self._table.update(
+            session_key(ref),
+            "SET token_hash = :new, previous_hash = :shown",
+            "(token_hash = :shown OR previous_hash = :shown) AND #status = :active "
+            "AND active_turn = :turn",
+            {"#status": "status"},
+            {
+                ":new": {"S": new_hash},
+                ":shown": {"S": shown_hash},
+                ":active": {"S": "active"},
+                ":turn": {"S": turn_id},
+            },
+        )
+        return item is not None
+
     def change_settings(self, ref: SessionRef, changes: Settings) -> Settings | None:
         """New settings for the turns to come; None if there is no such session.
 

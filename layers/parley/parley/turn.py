@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,6 +51,9 @@ from parley.words import heard_text
 
 ENDING_MARGIN_S = 3.0
 """What a turn keeps of its invocation's time to end in good order."""
+MAX_ANSWER_AUDIO_BYTES = 3_500_000
+"""Of a reply that is one answer: in base64, and with the rest, it stays below the 6 MB that a
+function may return ("Lambda quotas"). 73 s at 24 kHz."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,8 @@ class Outcome:
     """Whether the client has acknowledged all of it."""
     not_recorded: bool = False
     """Whether it was to be recorded, and could not be."""
+    events: Sequence[Numbered] = ()
+    """Everything that was said, of a turn without a connection to say it to."""
 
 
 class Turn:
@@ -128,7 +133,9 @@ class Turn:
         self._outbox = Outbox(request.turn_id, services.deployment.reply_format, claim.attempt)
         self._post = post
         address = Address(session.endpoint, session.connection_id)
-        self._poster = Poster(self._outbox, self._post_frame, address, self._on_posted)
+        self._poster = Poster(
+            self._outbox, self._post_frame, address, self._on_posted, fixed=not request.connected
+        )
         self._keeping = Keeping(
             services.store, services.turns, request, owner, claim.started_ms, services.log
         )
@@ -146,20 +153,24 @@ class Turn:
         self._asked = asyncio.Event()
         self._shown_at_ms = self._sounds_at_ms = 0
         self._resumed = False
+        self._full = False
         self._superseded: asyncio.Future[None] = asyncio.Future()
 
     def _inbox(self) -> Watching:
         request, services = self._request, self._services
         silence_s = services.deployment.listen_timeout_s
-        return Watching(
+        watching = Watching(
             functools.partial(services.turns.read_inbox, request.session, request.turn_id),
             self._claim.attempt,
-            Listening(silence_s, time.monotonic()) if request.spoken else None,
+            None if request.complete else Listening(silence_s, time.monotonic()),
             self._timings,
             tell=self._tell,
             moved=self._on_moved,
             log=services.log,
         )
+        if request.audio is not None:
+            watching.take_whole(request.audio)
+        return watching
 
     async def run(self) -> Outcome | None:
         """Run the turn to its end; None if somebody else has ended it or runs it."""
@@ -269,7 +280,7 @@ class Turn:
             self._timings,
             timeout_s=self._services.deployment.provider_timeout_s,
             hedge_after_s=self._services.deployment.hedge_after_s,
-            changed=self._poster.wake,
+            changed=self._poster.wake if self._request.connected else self._on_grown,
             asked=self._on_asked,
             circuits=self._services.circuits,
         )
@@ -328,6 +339,14 @@ class Turn:
         self._poster.wake()
         return text
 
+    def _on_grown(self) -> None:
+        """There is more of an answer, which has room for so much sound."""
+        self._poster.wake()
+        interrupt = self._watching.interrupt
+        if self._outbox.audio_bytes >= MAX_ANSWER_AUDIO_BYTES and not interrupt.done():
+            self._full = True
+            interrupt.set_result(InterruptEntry(self._outbox.audio_ms, now_ms()))
+
     def _tell(self, error: ParleyError) -> None:
         self._outbox.error(error)
         self._poster.wake()
@@ -348,7 +367,7 @@ class Turn:
         replying = self._replying
         said = replying.text if replying else ""
         words = replying.words if replying else []
-        if reason == "interrupted":
+        if reason == "interrupted" and not self._full:
             self._outbox.drop_unsent()
         if error is not None:
             self._outbox.error(error)
@@ -374,9 +393,13 @@ class Turn:
             self._delivered(),
             self._recording.store(self._watching.audio.items, self._remaining_s()),
         )
-        return Outcome(reason, metrics, error, delivered, self._recording.failed)
+        events = () if self._request.connected else self._outbox.after(0)
+        return Outcome(reason, metrics, error, delivered, self._recording.failed, events)
 
     async def _delivered(self) -> bool:
+        if not self._request.connected:
+            await self._poster.drained()
+            return True
         delivering = Delivering(
             self._request,
             self._claim,

@@ -22,6 +22,16 @@ from parley.responders.openai_chat import OpenAIChat
 from parley.speech.elevenlabs_synthesizer import ElevenLabsSynthesizer
 from parley.speech.elevenlabs_transcriber import ScribeTranscriber
 from parley.turn import Outcome, Services
+from parley.turns import now_ms
+
+ANSWER_MS = 29_000
+"""API Gateway waits 30 s for an HTTP API's function ("Amazon API Gateway quotas"): so long after
+it took a request, the answer must be on its way."""
+
+
+def answer_ms(request: TurnRequest, remaining_ms: Callable[[], int]) -> Callable[[], int]:
+    """How much time is left for a turn that answers an HTTP request, in ms."""
+    return lambda: min(remaining_ms(), request.received_at_ms + ANSWER_MS - now_ms())
 
 
 class TurnRunner:
@@ -58,6 +68,8 @@ class TurnRunner:
         connections = self._environment.connections
 
         async def post(address: Address, frame: bytes) -> None:
+            if not request.connected:
+                return  # its outbox keeps all of it, for one answer
             await asyncio.to_thread(
                 connections.post, address.endpoint, address.connection_id, frame
             )

@@ -23,6 +23,7 @@ from parley.items import (
     Claim,
     StoredFrame,
     TurnItem,
+    answer_key,
     chunk_key,
     encode_json,
     frame_from,
@@ -48,6 +49,9 @@ LEASE_S = 30.0
 the destination of its failed invocation; the lease is for when that fails too."""
 RENEW_S = 12.0
 """How often a running turn renews its lease: two renewals may fail."""
+
+ANSWER_TTL_S = 3600
+"""How long an answer over HTTP can be had again."""
 
 _FIRST_FRAME, _AFTER_FRAMES = "OUT#", "OUT#~"
 _WHO_RUNS = ("sk", "state", "lease_until")
@@ -359,6 +363,34 @@ class Turns:
             condition,
             condition_values,
         )
+
+    # --- answers over HTTP ----------------------------------------------------------
+
+    def put_answer(
+        self, ref: SessionRef, turn_id: str, attempt: int, frames: Sequence[bytes]
+    ) -> None:
+        """Keep what an HTTP request was answered with, for the same request once more."""
+        expires = number(now_s() + ANSWER_TTL_S)
+        self._table.write_batch(
+            [
+                {
+                    **answer_key(ref, turn_id, attempt, seq),
+                    "frame": {"B": frame},
+                    "expires_at": expires,
+                }
+                for seq, frame in enumerate(frames, 1)
+            ]
+        )
+
+    def answer(self, ref: SessionRef, turn_id: str, attempt: int) -> list[bytes]:
+        """The events that an attempt was answered with, in order; empty if they are not kept."""
+        first, last = (answer_key(ref, turn_id, attempt, n)["sk"]["S"] for n in (0, 999_999))
+        return [
+            bytes(item["frame"]["B"])
+            for page in self._table.pages(f"SESSION#{ref}", first, last)
+            for item in page
+            if number_of(item, "expires_at") > now_s()
+        ]
 
     # --- undelivered events ---------------------------------------------------------
 

@@ -18,6 +18,7 @@ from parley.inbox import (
     ResumeEntry,
 )
 from parley.listening import Listening
+from parley.protocol import MAX_CHUNK_BYTES
 from parley.timings import Timings, monotonic_at
 
 LISTENING_POLL_S = 0.025
@@ -64,6 +65,13 @@ class Watching:
         """Set when the client has acknowledged something or moved."""
         self.audio: Feed[bytes] = Feed()
         self.interrupt: asyncio.Future[InterruptEntry] = asyncio.Future()
+
+    def take_whole(self, audio: bytes) -> None:
+        """All of the utterance is here already; the transcriber gets it in chunks."""
+        self._hand_on(
+            [audio[at : at + MAX_CHUNK_BYTES] for at in range(0, len(audio), MAX_CHUNK_BYTES)]
+        )
+        self.audio.close()
 
     async def run(self) -> None:
         """Poll until cancelled."""

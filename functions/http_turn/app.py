@@ -1,0 +1,55 @@
+"""Turns over HTTP: `POST /turns`, and the sessions and interruptions that belong to them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from parley.environment import Environment
+from parley.http import respond
+from parley.http_turns import HttpTurns
+from parley.invocation import TurnRequest
+from parley.principal import session_id_of
+from parley.reporting import report
+from parley.turn import Outcome
+from parley.turn_runner import TurnRunner, answer_ms
+
+logger = Logger()
+metrics = Metrics()
+
+
+def warn(event: str, fields: dict[str, Any]) -> None:
+    """Log trouble of a turn."""
+    logger.warning(event, **fields)
+
+
+environment = Environment()
+runner = TurnRunner(environment, warn)
+
+
+@logger.inject_lambda_context(correlation_id_path="requestContext.requestId", clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answers one request of the HTTP API."""
+
+    def run(request: TurnRequest) -> Outcome | None:
+        logger.append_keys(session_id=session_id_of(request.session), turn_id=request.turn_id)
+        left_ms = answer_ms(request, context.get_remaining_time_in_millis)
+        outcome = runner.run(request, context.aws_request_id, left_ms)
+        report(request, outcome, logger, metrics)
+        return outcome
+
+    turns = HttpTurns(
+        environment.store,
+        environment.turns,
+        run,
+        environment.deployment.defaults,
+        warn,
+        records=environment.recordings is not None,
+    )
+    answer = respond(event, turns.routes(), lambda _: logger.exception("request_failed"))
+    if answer["statusCode"] >= 400:
+        logger.info("request_refused", status=answer["statusCode"])
+    return answer

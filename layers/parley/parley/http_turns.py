@@ -1,0 +1,226 @@
+"""Turns over HTTP: the same turn as over a WebSocket, with its events as one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from parley.answering import EventsAnswer, frames_of, is_whole, turn_answer
+from parley.errors import ParleyError
+from parley.http import Handler, HttpAnswer, HttpError, HttpRequest, principal_of
+from parley.http_bodies import (
+    TOKEN_HEADER,
+    AskedTurn,
+    InterruptBody,
+    SessionBody,
+    identifier,
+    read_json,
+    read_turn,
+)
+from parley.http_sessions import HttpSessions
+from parley.ids import new_ulid
+from parley.inbox import InterruptEntry
+from parley.interrupting import Interrupting
+from parley.invocation import TurnRequest
+from parley.items import Session
+from parley.principal import SessionRef
+from parley.protocol import Settings
+from parley.settings import in_force
+from parley.store import Store
+from parley.turn import Outcome
+from parley.turns import Turns, now_ms
+
+RETRY_AFTER_MS = 1000
+"""When to ask again for a turn that still runs."""
+
+
+class OpenedSession(Struct):
+    """A new session. `settings` holds every setting in force."""
+
+    session_id: str
+    resume_token: str
+    settings: Settings
+
+
+class InterruptAnswer(Struct, omit_defaults=True):
+    """`heard` is what of a reply that has ended was heard, where that is known. A turn that
+    runs stops, and its answer says what was heard."""
+
+    turn_id: str
+    state: Literal["running", "ended"]
+    heard: str | None = None
+
+
+class HttpTurns:
+    """Answers the requests about turns.
+
+    Args:
+        run: runs a turn to its end; None if somebody else runs it or has run it.
+        log: told about trouble; takes an event name and fields.
+        records: whether turns are recorded if the user consents.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        turns: Turns,
+        run: Callable[[TurnRequest], Outcome | None],
+        defaults: Settings,
+        log: Callable[[str, dict[str, Any]], None],
+        *,
+        records: bool = False,
+    ) -> None:
+        self._store = store
+        self._turns = turns
+        self._run = run
+        self._defaults = defaults
+        self._records = records
+        self._log = log
+        self._sessions = HttpSessions(store)
+
+    def routes(self) -> dict[str, Handler]:
+        """What answers which route."""
+        return {
+            "POST /sessions": self.open_session,
+            "POST /turns": self.take_turn,
+            "POST /sessions/{session_id}/turns/{turn_id}/interrupt": self.interrupt,
+        }
+
+    def open_session(self, request: HttpRequest) -> HttpAnswer:
+        """A session without a turn, so that its first turn can be repeated safely too."""
+        principal = principal_of(request)
+        body = read_json(request, SessionBody)
+        session, token = self._sessions.opened(principal, body.settings)
+        settings = in_force(self._defaults, session.settings, records=self._records)
+        opened = OpenedSession(session.session_id, token, settings)
+        return HttpAnswer.of(opened, HTTPStatus.CREATED)
+
+    def take_turn(self, request: HttpRequest) -> HttpAnswer:
+        """Runs a turn, or gives once more the answer of one that was run."""
+        principal = principal_of(request)
+        asked = read_turn(request)
+        body = asked.body
+        if body.session_id is None:
+            session, token = self._sessions.opened(principal, body.settings)
+        else:
+            session = self._sessions.shown(principal, body.session_id, body.resume_token)
+            token = None
+            if body.settings != Settings():
+                self._store.change_settings(session.ref, body.settings)
+        turn_id = body.turn_id or new_ulid()
+        outcome = self._run(_turn_request(asked, session.ref, turn_id, request.received_at_ms))
+        if outcome is None:
+            frames = self._answered_before(session.ref, turn_id, whole=not body.events)
+        else:
+            frames = frames_of(outcome.events)
+            self._keep(session.ref, turn_id, outcome, frames)
+        self._look_for(session.ref)
+        if token is None and body.resume_token is not None:
+            token = self._sessions.next_token(session, body.resume_token, turn_id)
+        return _answer(asked, session, turn_id, frames, token)
+
+    def interrupt(self, request: HttpRequest) -> HttpAnswer:
+        """Stops a turn, or notes what was heard of one that has ended."""
+        principal = principal_of(request)
+        session_id, turn_id = identifier(request, "session_id"), identifier(request, "turn_id")
+        body = read_json(request, InterruptBody)
+        token = body.resume_token or request.headers.get(TOKEN_HEADER)
+        session = self._sessions.shown(principal, session_id, token)
+        entry = InterruptEntry(body.played_ms, request.received_at_ms)
+        done = Interrupting(self._store, self._turns).interrupt(session.ref, turn_id, entry)
+        self._look_for(session.ref)
+        if done is None:
+            raise HttpError(
+                HTTPStatus.NOT_FOUND,
+                "bad_request",
+                f"turn_id: this session has no turn {turn_id!r}.",
+                field="turn_id",
+                turn_id=turn_id,
+            )
+        state: Literal["running", "ended"] = "running" if done.running else "ended"
+        return HttpAnswer.of(InterruptAnswer(turn_id, state, done.heard))
+
+    def _look_for(self, ref: SessionRef) -> None:
+        """The session may have been erased meanwhile: nothing may be left of what has just
+        been written for it (see `parley.erasure`)."""
+        if not self._store.is_there(ref):
+            self._store.sweep(ref)
+            raise ParleyError(
+                "session_not_found",
+                "This session has been erased. Leave session_id out for a new one.",
+                field="session_id",
+            )
+
+    # --- answers once more ------------------------------------------------------------
+
+    def _keep(self, ref: SessionRef, turn_id: str, outcome: Outcome, frames: list[bytes]) -> None:
+        """An answer may be lost on its way; without its record the turn is over all the same."""
+        attempt = outcome.events[-1].attempt
+        try:
+            self._turns.put_answer(ref, turn_id, attempt, frames)
+        except Exception as error:
+            self._log("answer_not_kept", {"error": type(error).__name__})
+
+    def _answered_before(self, ref: SessionRef, turn_id: str, *, whole: bool) -> list[bytes]:
+        """The events of a turn that is not this request's to run.
+
+        Args:
+            whole: all of them are needed. A client that follows the events itself has perhaps
+                had the first ones over its WebSocket.
+
+        Raises:
+            ParleyError: `turn_running` or `turn_over`.
+        """
+        turn = self._turns.turn(ref, turn_id)
+        if turn is not None and not turn.running:
+            attempt = turn.claim.attempt
+            frames = self._turns.answer(ref, turn_id, attempt) or [
+                stored.frame
+                for stored in self._turns.undelivered(ref)
+                if stored.turn_id == turn_id and stored.attempt == attempt
+            ]
+            if is_whole(frames) or (frames and not whole):
+                return frames
+        if turn is None or turn.running or turn.lease_until_ms > now_ms():
+            raise ParleyError(
+                "turn_running",
+                "This turn runs already. Send the same request again for its answer.",
+                retryable=True,
+                turn_id=turn_id,
+                retry_after_ms=RETRY_AFTER_MS,
+            )
+        raise ParleyError(
+            "turn_over",
+            "This turn has ended, and its answer is no longer kept. What was said is in the "
+            "session's history.",
+            turn_id=turn_id,
+        )
+
+
+def _turn_request(
+    asked: AskedTurn, ref: SessionRef, turn_id: str, received_at_ms: int
+) -> TurnRequest:
+    return TurnRequest(
+        session=ref,
+        turn_id=turn_id,
+        connection_id="",
+        endpoint="",
+        received_at_ms=received_at_ms,
+        text=asked.text,
+        format=asked.format,
+        attempt=asked.body.attempt,
+        audio=asked.audio,
+    )
+
+
+def _answer(
+    asked: AskedTurn, session: Session, turn_id: str, frames: list[bytes], token: str | None
+) -> HttpAnswer:
+    if not asked.body.events:
+        return HttpAnswer.of(turn_answer(session.session_id, frames, token))
+    events = [msgspec.Raw(frame) for frame in frames]
+    return HttpAnswer.of(EventsAnswer(session.session_id, turn_id, events, token))
