@@ -66,7 +66,7 @@ export interface End {
 /** Something went wrong. Numbered (`seq`) when it is an event of a turn, unnumbered when it answers a message. */
 export interface Error {
   type: "error";
-  code: "audio_gap" | "bad_request" | "internal" | "no_speech" | "not_initialised" | "quota_exceeded" | "rate_limited" | "reply_failed" | "resume_denied" | "session_not_found" | "speech_failed" | "too_large" | "transcription_failed" | "turn_timeout" | "unauthorized" | "unknown_type" | "unsupported_protocol";
+  code: "audio_gap" | "bad_request" | "internal" | "no_speech" | "not_initialised" | "quota_exceeded" | "rate_limited" | "reply_failed" | "resume_denied" | "session_not_found" | "speech_failed" | "too_large" | "transcription_failed" | "turn_over" | "turn_running" | "turn_timeout" | "unauthorized" | "unknown_type" | "unsupported_protocol";
   message: string;
   retryable: boolean;
   turn_id?: string | null;
@@ -187,6 +187,7 @@ export interface Settings {
   speed?: number;
   stability?: number;
   style?: string;
+  record?: boolean;
 }
 
 /** What the user is understood to have said so far; a final one stands. */
@@ -208,7 +209,7 @@ export interface TurnEnd {
   text: string;
   metrics: Metrics;
   heard?: string | null;
-  code?: "audio_gap" | "bad_request" | "internal" | "no_speech" | "not_initialised" | "quota_exceeded" | "rate_limited" | "reply_failed" | "resume_denied" | "session_not_found" | "speech_failed" | "too_large" | "transcription_failed" | "turn_timeout" | "unauthorized" | "unknown_type" | "unsupported_protocol" | null;
+  code?: "audio_gap" | "bad_request" | "internal" | "no_speech" | "not_initialised" | "quota_exceeded" | "rate_limited" | "reply_failed" | "resume_denied" | "session_not_found" | "speech_failed" | "too_large" | "transcription_failed" | "turn_over" | "turn_running" | "turn_timeout" | "unauthorized" | "unknown_type" | "unsupported_protocol" | null;
   retryable?: boolean;
   attempt?: number;
 }
