@@ -1,7 +1,8 @@
-"""Writes what follows from the protocol's types: JSON Schema, AsyncAPI, TypeScript.
+"""Writes what follows from the types: JSON Schema, AsyncAPI, OpenAPI, TypeScript.
 
 `python docs/generate.py` writes the files; `--check` only says whether they are current.
-The one description of the protocol is `layers/parley/parley/protocol.py`.
+The one description of the protocol is `layers/parley/parley/protocol.py`; OpenAPI is
+`docs/openapi.py`'s.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, get_args
 
 import msgspec
 import yaml
+from openapi import openapi
 
 from parley.protocol import PROTOCOL_VERSION, AnyClientMessage, AnyServerEvent
 
@@ -147,6 +149,7 @@ def _type(schema: dict[str, Any]) -> str:
 FILES = {
     ROOT / "docs" / "protocol.schema.json": json_schema,
     ROOT / "docs" / "asyncapi.yaml": asyncapi,
+    ROOT / "docs" / "openapi.yaml": openapi,
     ROOT / "client" / "js" / "messages.d.ts": typescript,
 }
 

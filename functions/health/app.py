@@ -11,6 +11,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from parley import clients
+from parley.errors import ParleyError
 from parley.health import KEEP_S, VERSION, DeepHealth, Health, Probes
 from parley.http import HttpAnswer, HttpRequest, principal_of, respond
 from parley.keys import Keys
@@ -32,7 +33,10 @@ deep_health = DeepHealth(probes.all())
 
 def health(request: HttpRequest) -> HttpAnswer:
     """That this function answers says that the API does; `deep=1` asks for more."""
-    if request.query.get("deep") not in ("1", "true"):
+    deep = request.query.get("deep", "0")
+    if deep not in ("0", "1"):
+        raise ParleyError("bad_request", "deep: expected 0 or 1.", field="deep")
+    if deep == "0":
         return HttpAnswer.of(Health("ok", VERSION))
     principal_of(request)
     found = loop.run_until_complete(deep_health.look())

@@ -46,7 +46,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         environment.turns,
         run,
         environment.deployment.defaults,
-        warn,
         records=environment.recordings is not None,
     )
     answer = respond(event, turns.routes(), lambda _: logger.exception("request_failed"))

@@ -21,6 +21,9 @@ import boto3
 import pytest
 
 from local.template.reader import read_stack
+from parley.items import turn_key
+from parley.principal import ANONYMOUS
+from tests.e2e.http_api import HttpSession, url_of
 from tests.e2e.raw import RawClient, opened
 from tests.e2e.stack import ROOT, STANDIN_KEY, Stack, running_stack
 
@@ -128,6 +131,7 @@ class Granted:
             together.create_task(self._come_back())
             together.create_task(self._lose_a_function(away=False))
             together.create_task(self._lose_a_function(away=True))
+            together.create_task(self._ask_over_http())
 
     async def _talk(self) -> None:
         async with opened(self.stack.url) as client:
@@ -140,6 +144,16 @@ class Granted:
             assert (await client.other())["type"] == "config_updated"
             await client.send(type="end")
             assert (await client.other())["type"] == "session_ended"
+
+    async def _ask_over_http(self) -> None:
+        async with HttpSession(self.stack) as session:
+            await session.open()
+            turn = await session.say("Good morning.", turn_id="t", settings={"speed": 1.1})
+            assert turn["reason"] == "completed"
+            await session.say("Good morning.", turn_id="t")  # what is kept of it
+            assert (await session.interrupt("t", 100)).status_code == 200
+            health = await session.client.get(f"{url_of(self.stack)}/health?deep=1")
+            assert health.json()["status"] == "ok", health.text
 
     async def _come_back(self) -> None:
         """A client that acknowledged nothing, and comes back while it is still connected."""
@@ -175,7 +189,7 @@ class Granted:
 
     async def _owner(self, session_id: str) -> str:
         """The invocation that has claimed a turn."""
-        key = {"pk": {"S": f"SESSION#{session_id}"}, "sk": {"S": "TURN#t#META"}}
+        key = turn_key(ANONYMOUS.session(session_id), "t")
         table = self.stack.info["tables"]["Table"]
         item: dict[str, Any] = {}
         async with asyncio.timeout(PATIENCE_S):  # Python 3.11's wait_for may lose a cancellation
@@ -189,7 +203,7 @@ class Granted:
         record = {
             "requestContext": {"requestId": invocation, "condition": "RetriesExhausted"},
             "requestPayload": {
-                "session_id": client.ready["session_id"],
+                "session": ANONYMOUS.session(client.ready["session_id"]),
                 "turn_id": "t",
                 "connection_id": "x=",
                 "endpoint": "https://localhost/dev",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -60,7 +60,6 @@ class HttpTurns:
 
     Args:
         run: runs a turn to its end; None if somebody else runs it or has run it.
-        log: told about trouble; takes an event name and fields.
         records: whether turns are recorded if the user consents.
     """
 
@@ -70,7 +69,6 @@ class HttpTurns:
         turns: Turns,
         run: Callable[[TurnRequest], Outcome | None],
         defaults: Settings,
-        log: Callable[[str, dict[str, Any]], None],
         *,
         records: bool = False,
     ) -> None:
@@ -79,7 +77,6 @@ class HttpTurns:
         self._run = run
         self._defaults = defaults
         self._records = records
-        self._log = log
         self._sessions = HttpSessions(store)
 
     def routes(self) -> dict[str, Handler]:
@@ -117,8 +114,6 @@ class HttpTurns:
             frames = self._answered_before(session.ref, turn_id, whole=not body.events)
         else:
             frames = frames_of(outcome.events)
-            self._keep(session.ref, turn_id, outcome, frames)
-        self._look_for(session.ref)
         if token is None and body.resume_token is not None:
             token = self._sessions.next_token(session, body.resume_token, turn_id)
         return _answer(asked, session, turn_id, frames, token)
@@ -156,14 +151,6 @@ class HttpTurns:
             )
 
     # --- answers once more ------------------------------------------------------------
-
-    def _keep(self, ref: SessionRef, turn_id: str, outcome: Outcome, frames: list[bytes]) -> None:
-        """An answer may be lost on its way; without its record the turn is over all the same."""
-        attempt = outcome.events[-1].attempt
-        try:
-            self._turns.put_answer(ref, turn_id, attempt, frames)
-        except Exception as error:
-            self._log("answer_not_kept", {"error": type(error).__name__})
 
     def _answered_before(self, ref: SessionRef, turn_id: str, *, whole: bool) -> list[bytes]:
         """The events of a turn that is not this request's to run.

@@ -89,6 +89,11 @@ class Keeping:
             self._start("heard", lambda: self._put_heard(heard, interrupt))
             await self.settled()
 
+    async def answer(self, attempt: int, frames: list[bytes]) -> None:
+        """Keep the events of an attempt that answer an HTTP request."""
+        self._start("answer", lambda: self._put_answer(attempt, frames))
+        await self.settled()
+
     async def settled(self) -> None:
         """Wait for what is being written."""
         await asyncio.gather(*self._writes.values())
@@ -148,6 +153,11 @@ class Keeping:
             words=words,
         )
         self.superseded = not finished
+
+    async def _put_answer(self, attempt: int, frames: list[bytes]) -> None:
+        await asyncio.to_thread(
+            self._turns.put_answer, self._request.session, self._turn_id, attempt, frames
+        )
 
     async def _put_heard(self, heard: str, interrupt: InterruptEntry) -> None:
         await asyncio.to_thread(

@@ -45,6 +45,8 @@ ERASED = "erased"
 ERASED_TTL_S = 24 * 3600
 """What is left of an erasure that nobody finishes goes after this time."""
 
+_KEPT_TO_THE_LAST = ("META", "CONNECTION#")
+
 
 class SettingsContended(Exception):
     """The settings were changed by others each time that they were to be changed."""
@@ -314,8 +316,9 @@ class Store:
     def sweep(self, ref: SessionRef) -> None:
         """Remove everything of an erased session but the note that it is being erased, and
         of what connections: history, turns, inboxes and undelivered events."""
-        for page in self._table.pages(f"SESSION#{ref}", "MESSAGE#", "~", ("pk", "sk")):
-            self._table.write_batch([], [key for key in page if text_of(key, "sk") != "META"])
+        for page in self._table.pages(f"SESSION#{ref}", " ", "~", ("pk", "sk")):
+            gone = [key for key in page if not text_of(key, "sk").startswith(_KEPT_TO_THE_LAST)]
+            self._table.write_batch([], gone)
 
     def forget_session(self, ref: SessionRef) -> None:
         """Remove the last of a swept session: its connections' bindings and its own items."""

@@ -35,7 +35,16 @@ from parley.keeping import Keeping
 from parley.listening import Listening
 from parley.outbox import Numbered, Outbox
 from parley.posting import Post, Poster
-from parley.protocol import Audio, Message, Metrics, ReplyText, Settings, TurnEndReason, Word
+from parley.protocol import (
+    Audio,
+    Message,
+    Metrics,
+    ReplyText,
+    Settings,
+    TurnEndReason,
+    Word,
+    encode,
+)
 from parley.recording import Recording
 from parley.recordings import Recordings
 from parley.replying import Replying
@@ -390,16 +399,20 @@ class Turn:
                     await self._keeping.heard(heard, self._watching.interrupt.result())
         self._outbox.end(reason, said, metrics, heard, error)
         delivered, _ = await asyncio.gather(
-            self._delivered(),
+            self._delivered() if self._request.connected else self._answered(),
             self._recording.store(self._watching.audio.items, self._remaining_s()),
         )
         events = () if self._request.connected else self._outbox.after(0)
         return Outcome(reason, metrics, error, delivered, self._recording.failed, events)
 
+    async def _answered(self) -> bool:
+        """Keep everything that was said: an answer may be lost on its way."""
+        await self._poster.drained()
+        frames = [encode(event) for event in self._outbox.after(0)]
+        await self._keeping.answer(self._claim.attempt, frames)
+        return True
+
     async def _delivered(self) -> bool:
-        if not self._request.connected:
-            await self._poster.drained()
-            return True
         delivering = Delivering(
             self._request,
             self._claim,
