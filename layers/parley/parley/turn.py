@@ -14,10 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from parley.audio import duration_ms, sample_rate_hz
 from parley.circuit import Circuits, guarded
 from parley.connections import Address
-from parley.cues import Sound, cues_of
 from parley.delivering import Delivering
 from parley.errors import (
     ConnectionGone,
@@ -42,7 +40,6 @@ from parley.protocol import (
     ReplyText,
     Settings,
     TurnEndReason,
-    Word,
     encode,
 )
 from parley.recording import Recording
@@ -50,6 +47,7 @@ from parley.recordings import Recordings
 from parley.replying import Replying
 from parley.responders import Prompt, Responder
 from parley.settings import Deployment
+from parley.sounding import Sounding
 from parley.speech import Synthesizer, Transcriber, TranscriptPiece
 from parley.store import Store
 from parley.tasks import Tasks, cancelled
@@ -160,7 +158,7 @@ class Turn:
         self._replying: Replying | None = None
         self._user_text = ""
         self._asked = asyncio.Event()
-        self._shown_at_ms = self._sounds_at_ms = 0
+        self._sounding = Sounding(request)
         self._resumed = False
         self._full = False
         self._superseded: asyncio.Future[None] = asyncio.Future()
@@ -236,7 +234,8 @@ class Turn:
     def _on_asked(self) -> None:
         if not self._asked.is_set():
             self._asked.set()
-            self._keeping.user(self._user_text, self._user_sound())
+            sound = self._sounding.of_user(self._watching.audio.items)
+            self._keeping.user(self._user_text, sound)
 
     def _on_noted(self, session: Session | None) -> None:
         """This is the newest turn now, or a newer one has come already."""
@@ -385,7 +384,8 @@ class Turn:
         await self._poster.drained()
         self._timings.mark("ended", time.monotonic())
         metrics, heard = self._metrics(), self._heard()
-        sound = self._reply_sound(said, words)
+        interrupt = self._watching.interrupt.result() if self._watching.interrupt.done() else None
+        sound = self._sounding.of_reply(said, words, self._outbox.audio_ms, interrupt)
         await self._keeping.reply(reason, said, heard, words, metrics, sound)
         if self._keeping.superseded:
             return None
@@ -439,25 +439,6 @@ class Turn:
             return None
         return heard_text(self._replying.words, played_ms)
 
-    def _user_sound(self) -> Sound:
-        request = self._request
-        heard_bytes = sum(map(len, self._watching.audio.items))
-        return Sound(
-            request.received_at_ms,
-            round(duration_ms(heard_bytes, sample_rate_hz(request.format))),
-        )
-
-    def _reply_sound(self, said: str, words: list[Word]) -> Sound:
-        played_ms = None
-        if self._watching.interrupt.done():
-            played_ms = self._watching.interrupt.result().played_ms
-        return Sound(
-            self._sounds_at_ms or self._shown_at_ms or now_ms(),
-            round(self._outbox.audio_ms),
-            cues_of(said, words),
-            None if played_ms is None else round(played_ms),
-        )
-
     def _metrics(self) -> Metrics:
         metrics = self._timings.metrics()
         replying, hearing = self._replying, self._hearing
@@ -487,10 +468,9 @@ class Turn:
     def _on_posted(self, event: Numbered) -> None:
         if isinstance(event, ReplyText):
             self._timings.mark("first_text_posted", time.monotonic())
-            self._shown_at_ms = self._shown_at_ms or now_ms()
         elif isinstance(event, Audio):
             self._timings.mark("first_audio_posted", time.monotonic())
-            self._sounds_at_ms = self._sounds_at_ms or now_ms()
+        self._sounding.posted(event)
         self._recording.posted(event)
 
     def _log(self, event: str, fields: dict[str, Any]) -> None:
