@@ -234,9 +234,13 @@ def _hold_conversation(url: str, providers: Providers, environment: Mapping[str,
 def _say_where(stack: Mapping[str, Any]) -> None:
     url = stack["websocket_url"]
     option = "" if url == DEFAULT_URL else f"--url {url} "
+    over_http = "".join(
+        f"\nOver HTTP:      {api['http_url']}" for api in stack["http_apis"].values()
+    )
     print(
         f"\nThe page:       {stack['static_url']}"
         f"\nThe WebSocket:  {url}"
+        f"{over_http}"
         f"\nThe inspector:  {stack['inspector_url']}"
         f'\nFrom a shell:   .venv/bin/talk {option}"What time is it?"'
         "\n\nCtrl-C stops everything.",

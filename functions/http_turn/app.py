@@ -30,7 +30,6 @@ runner = TurnRunner(environment, warn)
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId", clear_state=True)
-@metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answers one request of the HTTP API."""
 
@@ -39,6 +38,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         left_ms = answer_ms(request, context.get_remaining_time_in_millis)
         outcome = runner.run(request, context.aws_request_id, left_ms)
         report(request, outcome, logger, metrics)
+        metrics.flush_metrics()  # here, because other requests have none
         return outcome
 
     turns = HttpTurns(

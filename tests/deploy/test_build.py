@@ -10,7 +10,14 @@ from samtranslator.yaml_helper import yaml_parse
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / ".aws-sam" / "build"
-FUNCTIONS = ("ConnectFunction", "MessageFunction", "DisconnectFunction", "TurnFunction")
+FUNCTIONS = (
+    "ConnectFunction",
+    "MessageFunction",
+    "DisconnectFunction",
+    "TurnFunction",
+    "HttpTurnFunction",
+    "HealthFunction",
+)
 MAX_LAYER_BYTES = 100 * 1024 * 1024
 UNWANTED = ("elevenlabs", "moto", "pytest", "local", "tests", "boto3_stubs", "pydantic")
 

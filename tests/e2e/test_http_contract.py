@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import hypothesis
 import pytest
 import schemathesis
@@ -31,5 +33,5 @@ NOT_OURS = [
     derandomize=True,
     suppress_health_check=list(hypothesis.HealthCheck),
 )
-def test_answers_are_as_documented(case: schemathesis.Case, shared_stack: Stack) -> None:
+def test_answers_are_as_documented(case: schemathesis.Case[Any], shared_stack: Stack) -> None:
     case.call_and_validate(base_url=url_of(shared_stack), excluded_checks=NOT_OURS)

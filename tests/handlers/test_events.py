@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from samtranslator.yaml_helper import yaml_parse
 
 from parley.decoding import Decoder
 from parley.invocation import TurnRequest
@@ -94,3 +95,34 @@ def test_a_turn_s_event_is_what_the_message_function_sends(name: str, spoken: bo
     context = event("message-user-message")["requestContext"]
     assert request.endpoint == f"https://{context['domainName']}/{context['stage']}"
     assert request.connection_id == context["connectionId"]
+
+
+HTTP = sorted(path.stem for path in EVENTS.glob("http-*.json"))
+IN_EVERY_HTTP_CONTEXT = {
+    *("accountId", "apiId", "domainName", "domainPrefix", "http", "requestId"),
+    *("routeKey", "stage", "time", "timeEpoch"),
+}
+"""AWS docs, "Create AWS Lambda proxy integrations for HTTP APIs", payload format 2.0."""
+
+
+@pytest.mark.parametrize("name", HTTP)
+def test_a_request_has_the_fields_that_api_gateway_sends(name: str) -> None:
+    found = event(name)
+    context = found["requestContext"]
+    always = {"version", "routeKey", "rawPath", "rawQueryString", "headers", "requestContext"}
+    sometimes = {"body", "pathParameters", "queryStringParameters"}
+    assert always | {"isBase64Encoded"} <= set(found) <= always | {"isBase64Encoded"} | sometimes
+    assert set(context) == IN_EVERY_HTTP_CONTEXT
+    assert found["routeKey"] == context["routeKey"]
+    assert found["rawPath"] == context["http"]["path"]
+    assert all(header == header.lower() for header in found["headers"])
+
+
+def test_there_is_an_event_for_every_route_of_the_http_functions() -> None:
+    template = yaml_parse((EVENTS.parent / "template.yaml").read_text())
+    routes = {
+        f"{source['Properties']['Method']} {source['Properties']['Path']}"
+        for name in ("HttpTurnFunction", "HealthFunction", "SessionsFunction")
+        for source in template["Resources"][name]["Properties"]["Events"].values()
+    }
+    assert {event(name)["routeKey"] for name in HTTP} == routes

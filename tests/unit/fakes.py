@@ -99,6 +99,7 @@ class MemoryStore(Store, Turns):
         self.active_since: dict[SessionRef, int] = {}
         self.frames: dict[tuple[SessionRef, tuple[int, str, int, int]], StoredFrame] = {}
         self.inboxes: dict[tuple[SessionRef, str], dict[str, InboxEntry]] = {}
+        self.answers: dict[tuple[SessionRef, str, int], list[bytes]] = {}
         self.reasons: dict[str, str] = {}
         self.failing: set[str] = set()
         self._lock = threading.RLock()
@@ -290,7 +291,16 @@ class MemoryStore(Store, Turns):
         turn = self.turns.get((ref, turn_id))
         if turn is None:
             return None
-        return TurnItem(turn.state, turn.claim, turn.words, turn.message_key)
+        return TurnItem(turn.state, turn.claim, turn.words, turn.message_key, turn.lease_until_ms)
+
+    def put_answer(
+        self, ref: SessionRef, turn_id: str, attempt: int, frames: Sequence[bytes]
+    ) -> None:
+        self._check("put_answer")
+        self.answers[ref, turn_id, attempt] = list(frames)
+
+    def answer(self, ref: SessionRef, turn_id: str, attempt: int) -> list[bytes]:
+        return self.answers.get((ref, turn_id, attempt), [])
 
     def put_undelivered(self, ref: SessionRef, frames: Sequence[StoredFrame]) -> None:
         self._check("put_undelivered")

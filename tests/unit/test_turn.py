@@ -100,6 +100,7 @@ class Stage:
         *,
         remaining_s: float = 60,
         owner: str = "me",
+        connection_id: str = "c",
         **request: Any,
     ) -> Outcome | None:
         """Run a turn to its end, for a client on this stage's wire that acknowledges it."""
@@ -111,7 +112,7 @@ class Stage:
 
         wire.on_event = acknowledge
         fields = {"received_at_ms": int(time.time() * 1000), **request}
-        asked = TurnRequest(REF, turn_id, "c", "https://x", text=text, **fields)
+        asked = TurnRequest(REF, turn_id, connection_id, "https://x", text=text, **fields)
         async with asyncio.timeout(DEADLINE_S):
             return await run_turn(
                 asked,

@@ -435,6 +435,8 @@ class Turn:
             return None
         played_ms = self._watching.interrupt.result().played_ms
         untimed = self._outbox.audio_ms and not self._replying.words  # what sounded, nobody knows
+        if self._full:
+            played_ms = self._outbox.audio_ms  # more may have come until it stopped
         if played_ms is None or untimed or self._replying.speech_failed:
             return None
         return heard_text(self._replying.words, played_ms)

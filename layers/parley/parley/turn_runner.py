@@ -68,8 +68,6 @@ class TurnRunner:
         connections = self._environment.connections
 
         async def post(address: Address, frame: bytes) -> None:
-            if not request.connected:
-                return  # its outbox keeps all of it, for one answer
             await asyncio.to_thread(
                 connections.post, address.endpoint, address.connection_id, frame
             )

@@ -22,7 +22,7 @@ def read_wav(content: bytes) -> tuple[AudioFormat, bytes]:
         with wave.open(io.BytesIO(content)) as file:
             channels, width, rate_hz, frames, _, _ = file.getparams()
             pcm = file.readframes(frames)
-    except (wave.Error, EOFError, struct.error) as problem:
+    except (wave.Error, EOFError, RuntimeError, struct.error) as problem:
         said = str(problem) or "it ends too early"
         raise _refused(f"this is no WAV file with PCM in it ({said})") from None
     if width != BYTES_PER_SAMPLE:
