@@ -30,6 +30,7 @@ ALL = {
     "PROVIDER_TIMEOUT_SECONDS": "2.5",
     "LISTEN_TIMEOUT_SECONDS": "3",
     "SESSION_IDLE_HOURS": "1.5",
+    "RECORDING_BUCKET": "bucket",
     "HISTORY_MESSAGES": "6",
 }
 

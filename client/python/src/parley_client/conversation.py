@@ -88,7 +88,7 @@ class Conversation:
         Args:
             url: `ws://` or `wss://`, with the stage as its path; or a function,
                 `async` or not, that is asked for it at each attempt.
-            settings: voice, language, speed, stability, style.
+            settings: voice, language, speed, stability, style, consent to be recorded.
             heartbeat_s: how long the connection may be idle before a ping; API
                 Gateway closes after 10 minutes. None never pings.
             timeouts: how long to wait for what.
