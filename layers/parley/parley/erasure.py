@@ -17,7 +17,7 @@ from parley.inbox import InterruptEntry
 from parley.principal import SessionRef
 from parley.recordings import Recordings
 from parley.store import KNOWN_THERE_S, Store
-from parley.turns import Turns
+from parley.turns import Turns, now_ms
 
 SETTLE_S = KNOWN_THERE_S + 1.0
 """How long after the mark everything is written that nobody looks after; a second more than
@@ -66,14 +66,25 @@ class Erasure:
     def _settled(self, ref: SessionRef, erased_at_ms: int, patience_s: float) -> bool:
         """Stop the session's turns and wait until nobody writes any more."""
         deadline = time.monotonic() + patience_s
-        told: set[str] = set()
+        running = self._stop(ref)
         while True:
-            running = set(self._turns.running(ref))
-            for turn_id in running - told:
-                self._turns.put_interrupt(ref, turn_id, InterruptEntry(None))
-            told |= running
+            running = [turn_id for turn_id in running if self._runs(ref, turn_id)]
             if not running and time.time() >= erased_at_ms / 1000 + SETTLE_S:
-                return True
+                running = self._stop(ref)  # one may have begun just before the mark
+                if not running:
+                    return True
             if time.monotonic() >= deadline:
                 return False
             self._sleep(POLL_S)
+
+    def _stop(self, ref: SessionRef) -> list[str]:
+        """Stop every turn that runs. Reads the whole session: once before and once after the
+        wait, in which only the turns that were found are looked at."""
+        running = list(self._turns.running(ref))
+        for turn_id in running:
+            self._turns.put_interrupt(ref, turn_id, InterruptEntry(None))
+        return running
+
+    def _runs(self, ref: SessionRef, turn_id: str) -> bool:
+        turn = self._turns.turn(ref, turn_id)
+        return turn is not None and turn.running and turn.lease_until_ms > now_ms()
