@@ -317,6 +317,25 @@ async def test_a_turn_that_is_not_there_cannot_be_interrupted(stack: Stack) -> N
         problem(await session.interrupt("none", 0), 403, "resume_denied", "resume_token")
 
 
+async def test_a_reply_that_is_too_long_for_an_answer_is_cut(stack: Stack) -> None:
+    async with HttpSession(stack) as session:
+        await session.open()
+        cut = await session.say(
+            "Repeat after me: " + "the sea is calm and wide, " * 100, turn_id="long"
+        )
+        events = await session.say("Once more.", turn_id="long", events=True)
+    assert (cut["reason"], cut["truncated"]) == ("interrupted", True)
+    audio = sound_of(cut)
+    assert 3_500_000 <= len(audio) < 4_200_000
+    heard = [word for word, _, end_ms in cut["words"] if end_ms <= len(audio) / 48]
+    assert cut["heard"].split() == heard
+    assert len(heard) > 100
+    ended = events["events"][-1]
+    assert (ended["reason"], ended["heard"]) == ("interrupted", cut["heard"])
+    parts = [base64.b64decode(e["audio"]) for e in events["events"] if e["type"] == "audio"]
+    assert b"".join(parts) == audio
+
+
 # --- what goes wrong ------------------------------------------------------------------------
 
 
@@ -463,3 +482,12 @@ async def test_a_page_may_ask_from_another_origin(stack: Stack) -> None:
 async def test_health(stack: Stack) -> None:
     answer = httpx.get(f"{url_of(stack)}/health")
     assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+
+
+async def test_deep_health_asks_everything_that_a_turn_needs(stack: Stack) -> None:
+    answers = [httpx.get(f"{url_of(stack)}/health?deep=1", timeout=20) for _ in range(2)]
+    for answer in answers:
+        assert (answer.status_code, answer.json()["status"]) == (200, "ok"), answer.text
+    assert set(answers[0].json()["checks"]) == {"table", "secret", "elevenlabs", "llm"}
+    asked = [r for r in stack.llm.requests() if r["path"].endswith("/models")]
+    assert len(asked) == 1, "the second answer is the first one's"

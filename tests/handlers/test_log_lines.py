@@ -22,7 +22,7 @@ KEY = "sk-a-key-that-nobody-may-see"
 AUDIO = base64.b64encode(b"\x13\x37" * 60).decode()
 
 DRIVER = """
-import importlib.util, json, pathlib, sys
+import importlib.util, json, pathlib, sys, time
 import boto3
 from moto import mock_aws
 
@@ -79,12 +79,27 @@ with mock_aws():
     send(type="audio_chunk", turn_id="u", seq=1, audio=audio + "!")
     typed = {**sample("turn-typed"), "session": f"default/anonymous/{session}", "text": words}
     turn.handler(typed, Context())
+    http, now = load("http_turn"), int(time.time() * 1000)
+
+    def ask(headers={}, **body):
+        event = sample("http-turn-typed", **body)
+        event["headers"] |= headers
+        event["requestContext"]["timeEpoch"] = now
+        return http.handler(event, Context())
+
+    ask(text=words)
+    ask(text=[words])
+    ask(audio=audio)
+    ask(text=words, session_id=session, resume_token=token)
+    ask({"x-resume-token": token + words}, text=words, session_id=session)
     table.delete_table(TableName="table")
     send(type="user_message", turn_id="t2", text=words)
     send(type="audio_chunk", turn_id="u", seq=2, audio=audio)
     send(type="config", settings={"style": words})
     turn.handler({**typed, "turn_id": "t3"}, Context())
+    ask(text=words)
 turn.runner._loop.close()
+http.runner._loop.close()
 pathlib.Path(sys.argv[4]).write_text(json.dumps({"token": token, "frames": frames}))
 """
 
@@ -132,6 +147,7 @@ def test_the_logs_say_what_went_wrong(run: tuple[str, dict[str, Any]]) -> None:
     events = [line["message"] for line in lines if "message" in line]
     for event in ("connected", "message_refused", "message_failed", "turn_ended", "turn_failed"):
         assert event in events
+    assert {"request_refused", "request_failed"} <= set(events)
     refused = [line for line in lines if line.get("message") == "message_refused"]
     assert {line["code"] for line in refused} == {"bad_request", "unknown_type"}
     assert all("correlation_id" in line for line in refused)

@@ -171,6 +171,17 @@ class MemoryStore(Store, Turns):
                 endpoint=endpoint,
             )
 
+    def rotate_token(
+        self, ref: SessionRef, turn_id: str, *, shown_hash: str, new_hash: str
+    ) -> bool:
+        with self._lock:
+            session = self.sessions[ref]
+            known = shown_hash in (session.token_hash, session.previous_hash)
+            if not known or session.active_turn != turn_id:
+                return False
+            self._change(ref, token_hash=new_hash, previous_hash=shown_hash)
+            return True
+
     def change_settings(self, ref: SessionRef, changes: Settings) -> Settings | None:
         if ref not in self.sessions:
             return None

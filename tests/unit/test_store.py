@@ -283,6 +283,36 @@ def test_a_message_keeps_any_text(store: Store, session: Session) -> None:
     assert store.conversation(session.ref, 1)[1][0].text == text
 
 
+# --- tokens of answers over HTTP ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shown", ["latest", "before"])
+def test_the_newest_turn_s_answer_brings_the_next_token(
+    store: Store, session: Session, shown: str
+) -> None:
+    store.set_active_turn(session.ref, "t1", 1)
+    assert store.rotate_token(session.ref, "t1", shown_hash=session.token_hash, new_hash="latest")
+    before = {"latest": "latest", "before": session.token_hash}[shown]
+    assert store.rotate_token(session.ref, "t1", shown_hash=before, new_hash="next")
+    found = store.session(session.ref)
+    assert found is not None
+    assert (found.token_hash, found.previous_hash) == ("next", before)
+    assert found.connection_id == session.connection_id, "its connection stays"
+
+
+@pytest.mark.parametrize(
+    ("turn_id", "shown"), [("t1", "session's"), ("t2", "wrong")], ids=["older turn", "wrong token"]
+)
+def test_no_other_answer_brings_a_token(
+    store: Store, session: Session, turn_id: str, shown: str
+) -> None:
+    store.set_active_turn(session.ref, "t1", 1)
+    store.set_active_turn(session.ref, "t2", 2)
+    shown_hash = session.token_hash if shown == "session's" else shown
+    assert not store.rotate_token(session.ref, turn_id, shown_hash=shown_hash, new_hash="next")
+    assert store.session(session.ref) is not None
+
+
 # --- what expires -----------------------------------------------------------------------------
 
 

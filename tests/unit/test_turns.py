@@ -344,3 +344,27 @@ def test_a_table_that_fails_is_not_taken_for_a_condition(client: Any) -> None:
         lost.put_interrupt(own("s"), "t", InterruptEntry(1.0))
     with pytest.raises(ClientError):
         lost.put_undelivered(own("s"), [frame(1)])
+
+
+# --- answers over HTTP ----------------------------------------------------------------------
+
+
+def test_an_answer_is_kept_by_turn_and_attempt_in_its_order(
+    turns: Turns, session: SessionRef
+) -> None:
+    frames = [b"%d" % number for number in range(BATCH_ITEMS + 5)]
+    turns.put_answer(session, "t", 2, frames)
+    turns.put_answer(session, "t", 1, [b"earlier"])
+    turns.put_answer(session, "t2", 2, [b"another turn's"])
+    assert turns.answer(session, "t", 2) == frames
+    assert turns.answer(session, "t", 1) == [b"earlier"]
+    assert turns.answer(session, "t", 3) == []
+    assert list(turns.undelivered(session)) == [], "nobody who comes back is sent it"
+
+
+def test_an_answer_is_not_given_after_its_time(
+    turns: Turns, session: SessionRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns_module, "ANSWER_TTL_S", -1)
+    turns.put_answer(session, "t", 1, [b"old"])
+    assert turns.answer(session, "t", 1) == []

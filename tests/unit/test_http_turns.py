@@ -1,0 +1,132 @@
+"""Requests about turns, with the turn itself replaced: what is run, and what is answered."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from parley.errors import ParleyError
+from parley.http import HttpRequest
+from parley.http_turns import HttpTurns
+from parley.ids import token_hash
+from parley.invocation import TurnRequest
+from parley.items import StoredFrame
+from parley.protocol import Metrics, ReplyText, Settings, TurnEnd, encode
+from parley.settings import DEFAULT_SETTINGS
+from parley.turn import Outcome
+from parley.turn_runner import ANSWER_MS, answer_ms
+from parley.turns import now_ms
+from tests.unit.fakes import REF, MemoryStore
+
+
+class Desk:
+    """`HttpTurns` over a table in memory, and the turns that it ran."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore()
+        self.store.open_session(token_hash=token_hash("token"))
+        self.ran: list[TurnRequest] = []
+        self.turns = HttpTurns(self.store, self.store, self._run, DEFAULT_SETTINGS)
+
+    def _run(self, request: TurnRequest) -> Outcome | None:
+        self.ran.append(request)
+        claim = self.store.claim_turn(
+            request.session, request.turn_id, "me", received_at_ms=request.received_at_ms
+        )
+        if claim is None:
+            return None
+        self.store.set_active_turn(request.session, request.turn_id, request.received_at_ms)
+        return Outcome("completed", Metrics(), events=events(request.turn_id))
+
+    def ask(self, **body: Any) -> dict[str, Any]:
+        """Post a turn."""
+        request = HttpRequest(
+            "POST",
+            "POST /turns",
+            headers={"content-type": "application/json"},
+            body=json.dumps(body).encode(),
+            received_at_ms=now_ms(),
+        )
+        found: dict[str, Any] = json.loads(self.turns.take_turn(request).body)
+        return found
+
+
+def events(turn_id: str) -> list[Any]:
+    """A turn's events."""
+    end = TurnEnd(turn_id, 2, "completed", "Yes.", Metrics())
+    return [ReplyText(turn_id, 1, "Yes."), end]
+
+
+def test_a_turn_is_run_for_nobody_s_connection() -> None:
+    desk = Desk()
+    desk.ask(text="Hello.", session_id="s", resume_token="token", turn_id="t")
+    (request,) = desk.ran
+    assert (request.session, request.text, request.connected) == (REF, "Hello.", False)
+
+
+def test_without_a_turn_id_one_is_made() -> None:
+    desk = Desk()
+    answers = [desk.ask(text="Hello.") for _ in range(2)]
+    assert answers[0]["turn_id"] != answers[1]["turn_id"]
+    assert answers[0]["session_id"] != answers[1]["session_id"]
+
+
+def test_settings_are_the_session_s_from_then_on() -> None:
+    desk = Desk()
+    desk.ask(text="Hello.", session_id="s", resume_token="token", settings={"speed": 0.9})
+    assert desk.store.sessions[REF].settings == Settings(speed=0.9)
+
+
+def stored(seq: int, turn_id: str = "t", attempt: int = 1) -> StoredFrame:
+    """An event that a client of a WebSocket has not acknowledged."""
+    frame = encode(events(turn_id)[seq - 1])
+    return StoredFrame(turn_id, 1, attempt, seq, frame)
+
+
+def ended_over_a_websocket(desk: Desk, *frames: StoredFrame, lease_ms: int) -> None:
+    """A turn that ran over a WebSocket, and what it has left."""
+    desk.store.claim_turn(REF, "t", "other")
+    turn = desk.store.turns[REF, "t"]
+    desk.store.turns[REF, "t"] = replace(
+        turn, state="completed", lease_until_ms=now_ms() + lease_ms
+    )
+    desk.store.put_undelivered(REF, frames)
+
+
+def test_what_a_websocket_did_not_deliver_is_answered() -> None:
+    desk = Desk()
+    others = [stored(1, "u"), stored(1, attempt=2)]
+    ended_over_a_websocket(desk, stored(1), stored(2), *others, lease_ms=-1)
+    answer = desk.ask(text="Hello.", session_id="s", resume_token="token", turn_id="t")
+    assert answer["text"] == "Yes."
+
+
+def test_who_follows_the_events_gets_those_that_are_left() -> None:
+    desk = Desk()
+    ended_over_a_websocket(desk, stored(2), lease_ms=-1)
+    asked = {"text": "Hello.", "session_id": "s", "resume_token": "token", "turn_id": "t"}
+    answer = desk.ask(**asked, events=True)
+    assert [event["seq"] for event in answer["events"]] == [2]
+    with pytest.raises(ParleyError) as refused:
+        desk.ask(**{**asked, "resume_token": "token"})
+    assert refused.value.code == "turn_over"
+
+
+@pytest.mark.parametrize(("lease_ms", "code"), [(20_000, "turn_running"), (-1, "turn_over")])
+def test_an_answer_that_is_not_there_may_be_on_its_way(lease_ms: int, code: str) -> None:
+    desk = Desk()
+    ended_over_a_websocket(desk, lease_ms=lease_ms)
+    with pytest.raises(ParleyError) as refused:
+        desk.ask(text="Hello.", session_id="s", resume_token="token", turn_id="t")
+    assert refused.value.code == code
+    assert refused.value.retryable is (code == "turn_running")
+
+
+def test_an_answer_must_be_there_before_api_gateway_gives_up() -> None:
+    asked = TurnRequest(REF, "t", "", "", received_at_ms=round(time.time() * 1000) - 4_000)
+    assert answer_ms(asked, lambda: 30_000)() == pytest.approx(ANSWER_MS - 4_000, abs=500)
+    assert answer_ms(asked, lambda: 7_000)() == 7_000
