@@ -26,8 +26,9 @@ from parley.transcripts import SessionSummary, markdown, summary, view, webvtt
 LIST_LIMIT = 20
 MAX_LIST_LIMIT = 100
 ERASE_AGAIN_MS = 5_000
-MAX_ANSWER_BYTES = 5 * 1024 * 1024
-"""Lambda answers with 6 MB at most ("Lambda quotas"), JSON around the body included."""
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+"""Lambda answers with 6 MB at most ("Lambda quotas"), in JSON, which writes some characters of
+the body as two."""
 _CURSOR = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 
 Format = Literal["json", "md", "vtt"]
