@@ -17,6 +17,7 @@ FUNCTIONS = (
     "TurnFunction",
     "HttpTurnFunction",
     "HealthFunction",
+    "SessionsFunction",
 )
 MAX_LAYER_BYTES = 100 * 1024 * 1024
 UNWANTED = ("elevenlabs", "moto", "pytest", "local", "tests", "boto3_stubs", "pydantic")
