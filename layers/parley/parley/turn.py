@@ -407,6 +407,8 @@ class Turn:
 
     async def _answered(self) -> bool:
         """Keep everything that was said: an answer may be lost on its way."""
+        if self._watching.interrupt.done() and not self._full:
+            self._outbox.drop_unsent()  # also if it came at the very end: nobody will hear it
         await self._poster.drained()
         frames = [encode(event) for event in self._outbox.after(0)]
         await self._keeping.answer(self._claim.attempt, frames)
