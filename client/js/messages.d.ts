@@ -195,6 +195,7 @@ export interface Settings {
   speed?: number;
   stability?: number;
   style?: string;
+  record?: boolean;
 }
 
 /** What the user is understood to have said so far; a final one stands. */

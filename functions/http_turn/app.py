@@ -41,7 +41,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         metrics.flush_metrics()  # here, because other requests have none
         return outcome
 
-    turns = HttpTurns(environment.store, environment.turns, run, environment.deployment.defaults)
+    turns = HttpTurns(
+        environment.store,
+        environment.turns,
+        run,
+        environment.deployment.defaults,
+        records=environment.recordings is not None,
+    )
     answer = respond(event, turns.routes(), lambda _: logger.exception("request_failed"))
     if answer["statusCode"] >= 400:
         logger.info("request_refused", status=answer["statusCode"])

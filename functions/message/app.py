@@ -24,6 +24,7 @@ messages = Messages(
     defaults=deployment.defaults,
     history_messages=deployment.history_messages,
     limits=deployment.limits,
+    records=bool(deployment.recording_bucket),
 )
 
 

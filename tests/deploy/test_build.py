@@ -18,6 +18,7 @@ FUNCTIONS = (
     "HttpTurnFunction",
     "HealthFunction",
     "TokenFunction",
+    "SessionsFunction",
 )
 MAX_LAYER_BYTES = 100 * 1024 * 1024
 UNWANTED = ("elevenlabs", "moto", "pytest", "local", "tests", "boto3_stubs", "pydantic")

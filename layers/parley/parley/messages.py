@@ -53,7 +53,8 @@ from parley.protocol import (
 )
 from parley.recovery import Recovery
 from parley.resuming import Gate, Resuming, no_session
-from parley.store import Store
+from parley.settings import in_force
+from parley.store import KNOWN_THERE_S, Store
 from parley.turns import Turns
 
 MAX_BINDINGS = 1_000
@@ -77,6 +78,19 @@ class Envelope:
     message_id: str = ""
 
 
+@dataclass(slots=True)
+class _Binding:
+    """The session of a connection.
+
+    Attributes:
+        seen_s: when it was last asked for, and was there; in s since the epoch, because
+            other clocks may stand still while Lambda freezes the function.
+    """
+
+    ref: SessionRef
+    seen_s: float = 0.0
+
+
 class _CameTwice(Exception):
     """The same `init` was delivered twice; the other delivery answers it."""
 
@@ -95,6 +109,7 @@ class Messages:
         defaults: the deployment's settings for replies.
         history_messages: how many messages a resumed session's `ready` carries.
         limits: how large and how many messages may be.
+        records: whether turns are recorded if the user consents.
     """
 
     def __init__(
@@ -107,19 +122,21 @@ class Messages:
         defaults: Settings,
         history_messages: int,
         limits: LimitRules = NO_LIMITS,
+        records: bool = False,
     ) -> None:
         self._store = store
         self._turns = turns
         self._gate = gate
         self._start_turn = start_turn
         self._defaults = defaults
+        self._records = records
         self._resuming = Resuming(store, turns, gate, history_messages)
         self._recovery = Recovery(store, turns, gate.post)
         self._interrupting = Interrupting(store, turns)
         self._max_message_bytes = limits.message_bytes or MAX_MESSAGE_BYTES
         self._decoder = Decoder(self._max_message_bytes)
         self._rates = MessageRates(limits)
-        self._bindings: OrderedDict[str, SessionRef] = OrderedDict()
+        self._bindings: OrderedDict[str, _Binding] = OrderedDict()
 
     def handle(self, envelope: Envelope, body: str) -> ParleyError | None:
         """Do what one message asks for; an error was told to the client and is returned."""
@@ -129,7 +146,7 @@ class Messages:
         error: ParleyError | None = None
         answer: ServerEvent | None
         try:
-            answer = self._answer(self._decoder.decode(body), envelope)
+            answer = self._do(self._decoder.decode(body), envelope)
         except ParleyError as problem:
             error, answer = problem, Error.of(problem)
         if answer is not None:
@@ -156,6 +173,13 @@ class Messages:
         except ParleyError:
             return None
         return message.turn_id if isinstance(message, (UserMessage, AudioStart)) else None
+
+    def _do(self, message: ClientMessage, envelope: Envelope) -> ServerEvent | None:
+        try:
+            return self._answer(message, envelope)
+        finally:
+            if not isinstance(message, UserMessage | AudioStart):  # a turn looks for itself
+                self._look_for_the_session(envelope.connection_id)
 
     def fail(self, envelope: Envelope) -> None:
         """Tell the client that we failed at its message."""
@@ -243,7 +267,7 @@ class Messages:
         settings = self._store.change_settings(ref, message.settings)
         if settings is None:
             raise no_session()
-        return ConfigUpdated(self._defaults.merged_with(settings))
+        return ConfigUpdated(self._in_force(settings))
 
     @_answer.register
     def _ack(self, message: Ack, envelope: Envelope) -> None:
@@ -279,7 +303,8 @@ class Messages:
             endpoint=envelope.endpoint,
         )
         self._store.put_session(session)
-        self._bind(envelope, session.ref)
+        self._claim_connection(envelope, session.ref)
+        self._remember(envelope.connection_id, session.ref)
         return self._ready(session, token, resumed=False)
 
     def _resume_session(self, message: Init, ref: SessionRef, envelope: Envelope) -> None:
@@ -298,14 +323,13 @@ class Messages:
             session_id=session.session_id,
             resume_token=token,
             resumed=resumed,
-            settings=self._defaults.merged_with(session.settings),
+            settings=self._in_force(session.settings),
             limits=Limits(max_message_bytes=self._max_message_bytes),
             protocol=1,
         )
 
-    def _bind(self, envelope: Envelope, ref: SessionRef) -> None:
-        self._claim_connection(envelope, ref)
-        self._remember(envelope.connection_id, ref)
+    def _in_force(self, chosen: Settings) -> Settings:
+        return in_force(self._defaults, chosen, records=self._records)
 
     def _claim_connection(self, envelope: Envelope, ref: SessionRef) -> None:
         if not self._store.bind_connection(envelope.connection_id, ref, envelope.message_id):
@@ -342,7 +366,7 @@ class Messages:
     def _bound_session(self, envelope: Envelope) -> SessionRef | None:
         connection_id = envelope.connection_id
         if (known := self._bindings.get(connection_id)) is not None:
-            return known
+            return known.ref
         connection = self._store.connection(connection_id)
         if connection is None or connection.ref is None:
             return None
@@ -350,9 +374,26 @@ class Messages:
         return connection.ref
 
     def _remember(self, connection_id: str, ref: SessionRef) -> None:
-        self._bindings[connection_id] = ref
+        self._bindings[connection_id] = _Binding(ref)
         if len(self._bindings) > MAX_BINDINGS:
             self._bindings.popitem(last=False)
+
+    def _look_for_the_session(self, connection_id: str) -> None:
+        """Should it have been erased meanwhile, nothing may be left of what has just been
+        written for it."""
+        binding = self._bindings.get(connection_id)
+        if binding is None or time.time() < binding.seen_s + KNOWN_THERE_S:
+            return
+        now_s = time.time()
+        if self._store.is_there(binding.ref):
+            binding.seen_s = now_s
+            return
+        self._store.sweep(binding.ref)
+        del self._bindings[connection_id]
+        raise ParleyError(
+            "session_not_found",
+            "This session has been erased. Send init without session_id for a new one.",
+        )
 
     # --- turns --------------------------------------------------------------------
 

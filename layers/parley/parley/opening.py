@@ -36,6 +36,38 @@ async def run_turn(
         remaining_s: how much of the invocation's time is left.
         cold: whether the environment is fresh.
     """
+    try:
+        return await _run(request, services, post, owner, remaining_s=remaining_s, cold=cold)
+    finally:
+        await _leave_nothing_erased(request, services)
+
+
+async def _leave_nothing_erased(request: TurnRequest, services: Services) -> None:
+    """The session may have been erased while the turn ran: what it has written since goes too.
+
+    Looked for after the last write, so that either this finds the session erased, or whoever
+    erases it finds what was written.
+    """
+    ref = request.session
+    try:
+        if await asyncio.to_thread(services.store.is_there, ref):
+            return
+        await asyncio.to_thread(services.store.sweep, ref)
+        if services.recordings is not None:
+            await asyncio.to_thread(services.recordings.delete_turn, ref, request.turn_id)
+    except Exception as error:
+        services.log("not_swept", {"error": type(error).__name__})
+
+
+async def _run(
+    request: TurnRequest,
+    services: Services,
+    post: Post,
+    owner: str,
+    *,
+    remaining_s: Callable[[], float],
+    cold: bool,
+) -> Outcome | None:
     if not request.connected:
         post = _nowhere
     timings = Timings()

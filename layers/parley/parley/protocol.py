@@ -68,6 +68,9 @@ class Settings(Struct, omit_defaults=True, frozen=True):
     stability: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
     style: Annotated[str, Meta(max_length=MAX_STYLE_CHARS)] | UnsetType = UNSET
     """How to reply, in words, e.g. `Answer like a pirate, in one sentence.`"""
+    record: bool | UnsetType = UNSET
+    """The user consents to being recorded. A deployment that does not record answers `false`,
+    whatever is asked for."""
 
     def merged_with(self, newer: Settings) -> Settings:
         """These settings with everything that `newer` sets put over them."""

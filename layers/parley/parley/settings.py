@@ -24,8 +24,18 @@ DEFAULT_SYSTEM_PROMPT = (
 )
 
 DEFAULT_SETTINGS = Settings(
-    voice="21m00Tcm4TlvDq8ikWAM", language="en", speed=1.0, stability=0.5, style=""
+    voice="21m00Tcm4TlvDq8ikWAM", language="en", speed=1.0, stability=0.5, style="", record=False
 )
+
+
+def in_force(defaults: Settings, chosen: Settings, *, records: bool) -> Settings:
+    """What holds in a session: what was chosen, over the deployment's defaults.
+
+    Args:
+        records: whether the deployment records those who consent; if not, nobody is.
+    """
+    settings = defaults.merged_with(chosen)
+    return settings if records else settings.merged_with(Settings(record=False))
 
 
 class ConfigurationError(Exception):
@@ -43,6 +53,7 @@ class Deployment:
         session_idle_s: how long a session can be resumed after its last turn.
         history_messages: how many earlier messages the responder is given.
         limits: how much everybody may use.
+        recording_bucket: where the turns of those who consent are recorded; empty for nowhere.
     """
 
     table: str
@@ -63,6 +74,7 @@ class Deployment:
     session_idle_s: int = 24 * 3600
     history_messages: int = 40
     limits: LimitRules = field(default_factory=LimitRules)
+    recording_bucket: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Deployment:
@@ -94,6 +106,7 @@ class Deployment:
                     speed=read.number("VOICE_SPEED", 1.0),
                     stability=read.number("VOICE_STABILITY", 0.5),
                     style="",
+                    record=False,
                 )
             ),
             provider_timeout_s=read.number("PROVIDER_TIMEOUT_SECONDS", 8.0),
@@ -102,6 +115,7 @@ class Deployment:
             session_idle_s=int(read.number("SESSION_IDLE_HOURS", 24.0) * 3600),
             history_messages=int(read.number("HISTORY_MESSAGES", 40)),
             limits=_limits(read),
+            recording_bucket=read.text("RECORDING_BUCKET", ""),
         )
 
 

@@ -55,6 +55,12 @@ class Table:
             raise
         return True
 
+    def put_together(self, items: Sequence[Item]) -> None:
+        """Write items, all of them or none."""
+        self._client.transact_write_items(
+            TransactItems=[{"Put": {"TableName": self.name, "Item": item}} for item in items]
+        )
+
     def update(
         self,
         key: Item,
@@ -116,8 +122,14 @@ class Table:
         answer = self._client.delete_item(TableName=self.name, Key=key, ReturnValues="ALL_OLD")
         return answer.get("Attributes")
 
-    def pages(self, pk: str, first: str, last: str) -> Iterator[list[Item]]:
-        """The items of a partition whose sort keys lie between two, oldest key first."""
+    def pages(
+        self, pk: str, first: str, last: str, attributes: Sequence[str] = ()
+    ) -> Iterator[list[Item]]:
+        """The items of a partition whose sort keys lie between two, oldest key first.
+
+        Args:
+            attributes: those that are wanted; empty for all.
+        """
         query: dict[str, Any] = {
             "TableName": self.name,
             "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :last",
@@ -128,6 +140,10 @@ class Table:
             },
             "ConsistentRead": True,
         }
+        if attributes:
+            names = {f"#{position}": name for position, name in enumerate(attributes)}
+            query["ExpressionAttributeNames"] = names
+            query["ProjectionExpression"] = ", ".join(names)
         while True:
             page = self._client.query(**query)
             yield page["Items"]

@@ -35,10 +35,21 @@ from parley.limits.usage import Meter
 from parley.listening import Listening
 from parley.outbox import Numbered, Outbox
 from parley.posting import Post, Poster
-from parley.protocol import Audio, Message, Metrics, ReplyText, Settings, TurnEndReason, encode
+from parley.protocol import (
+    Audio,
+    Message,
+    Metrics,
+    ReplyText,
+    Settings,
+    TurnEndReason,
+    encode,
+)
+from parley.recording import Recording
+from parley.recordings import Recordings
 from parley.replying import Replying
 from parley.responders import Prompt, Responder
 from parley.settings import Deployment
+from parley.sounding import Sounding
 from parley.speech import Synthesizer, Transcriber, TranscriptPiece
 from parley.store import Store
 from parley.tasks import Tasks, cancelled
@@ -65,6 +76,7 @@ class Services:
         log: told about trouble that the client is not; takes an event name and fields.
         circuits: what is known of the providers' health in this environment.
         meter: charges for what is used; None if nobody does.
+        recordings: where turns are recorded; None if they are not.
     """
 
     store: Store
@@ -77,6 +89,7 @@ class Services:
     log: Callable[[str, dict[str, Any]], None]
     circuits: Circuits = field(default_factory=Circuits)
     meter: Meter | None = None
+    recordings: Recordings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +101,8 @@ class Outcome:
     error: ParleyError | None = None
     delivered: bool = True
     """Whether the client has acknowledged all of it."""
+    not_recorded: bool = False
+    """Whether it was to be recorded, and could not be."""
     events: Sequence[Numbered] = ()
     """Everything that was said, of a turn without a connection to say it to."""
 
@@ -139,10 +154,18 @@ class Turn:
             services.store, services.turns, request, owner, claim.started_ms, services.log
         )
         self._watching = self._inbox()
+        self._settings = services.deployment.defaults.merged_with(session.settings)
+        self._recording = Recording(
+            services.recordings if self._settings.record is True else None,
+            request,
+            services.deployment.reply_format,
+            services.log,
+        )
         self._hearing: Hearing | None = None
         self._replying: Replying | None = None
         self._user_text = ""
         self._asked = asyncio.Event()
+        self._sounding = Sounding(request)
         self._resumed = False
         self._full = False
         self._superseded: asyncio.Future[None] = asyncio.Future()
@@ -227,7 +250,8 @@ class Turn:
     def _on_asked(self) -> None:
         if not self._asked.is_set():
             self._asked.set()
-            self._keeping.user(self._user_text)
+            sound = self._sounding.of_user(self._watching.audio.items)
+            self._keeping.user(self._user_text, sound)
 
     def _on_noted(self, session: Session | None) -> None:
         """This is the newest turn now, or a newer one has come already."""
@@ -271,7 +295,7 @@ class Turn:
         return "completed", None
 
     async def _converse(self) -> None:
-        settings = self._services.deployment.defaults.merged_with(self._session.settings)
+        settings = self._settings
         replying = self._replying = Replying(
             self._services.responder,
             self._services.synthesizer,
@@ -377,7 +401,9 @@ class Turn:
         await self._poster.drained()
         self._timings.mark("ended", time.monotonic())
         metrics, heard = self._metrics(), self._heard()
-        await self._keeping.reply(reason, said, heard, words, metrics)
+        interrupt = self._watching.interrupt.result() if self._watching.interrupt.done() else None
+        sound = self._sounding.of_reply(said, words, self._outbox.audio_ms, interrupt)
+        await self._keeping.reply(reason, said, heard, words, metrics, sound)
         if self._keeping.superseded:
             return None
         if reason == "completed":
@@ -387,21 +413,23 @@ class Turn:
             if self._watching.interrupt.done():
                 reason, heard = "interrupted", self._heard()
                 if heard is not None:
-                    at_ms = self._watching.interrupt.result().received_at_ms
-                    await self._keeping.heard(heard, at_ms)
+                    await self._keeping.heard(heard, self._watching.interrupt.result())
         self._outbox.end(reason, said, metrics, heard, error)
-        if self._request.connected:
-            return Outcome(reason, metrics, error, delivered=await self._delivered())
-        return Outcome(reason, metrics, error, events=await self._answered())
+        delivered, _ = await asyncio.gather(
+            self._delivered() if self._request.connected else self._answered(),
+            self._recording.store(self._watching.audio.items, self._remaining_s()),
+        )
+        events = () if self._request.connected else self._outbox.after(0)
+        return Outcome(reason, metrics, error, delivered, self._recording.failed, events)
 
-    async def _answered(self) -> list[Numbered]:
-        """Everything that was said, kept too: an answer may be lost on its way."""
+    async def _answered(self) -> bool:
+        """Keep everything that was said: an answer may be lost on its way."""
         if self._watching.interrupt.done() and not self._full:
             self._outbox.drop_unsent()  # also if it came at the very end: nobody will hear it
         await self._poster.drained()
-        events = self._outbox.after(0)
-        await self._keeping.answer(self._claim.attempt, [encode(event) for event in events])
-        return events
+        frames = [encode(event) for event in self._outbox.after(0)]
+        await self._keeping.answer(self._claim.attempt, frames)
+        return True
 
     def _charge(self) -> None:
         """Charge, beside the end's other work, for what was heard and spoken."""
@@ -474,6 +502,8 @@ class Turn:
             self._timings.mark("first_text_posted", time.monotonic())
         elif isinstance(event, Audio):
             self._timings.mark("first_audio_posted", time.monotonic())
+        self._sounding.posted(event)
+        self._recording.posted(event)
 
     def _log(self, event: str, fields: dict[str, Any]) -> None:
         self._services.log(event, fields)

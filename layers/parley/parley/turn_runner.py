@@ -109,4 +109,5 @@ def _services(environment: Environment, log: Callable[[str, dict[str, Any]], Non
         deployment=deployment,
         log=log,
         meter=Meter(environment.table, deployment.limits),
+        recordings=environment.recordings,
     )

@@ -89,7 +89,7 @@ class Conversation:
         Args:
             url: `ws://` or `wss://`, with the stage as its path; or a function,
                 `async` or not, that is asked for it at each attempt.
-            settings: voice, language, speed, stability, style.
+            settings: voice, language, speed, stability, style, consent to be recorded.
             token: what the server lets you in with; or a function, `async` or not, that is
                 asked for one at each attempt, since tokens expire.
             heartbeat_s: how long the connection may be idle before a ping; API
