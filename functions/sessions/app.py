@@ -7,6 +7,8 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from parley.access.bearer import Bearer
+from parley.access.doorkeeper import Doorkeeper
 from parley.environment import Environment
 from parley.erasure import Erasure
 from parley.http import respond
@@ -23,11 +25,12 @@ ROUTES = {
     "GET /sessions/{session_id}": sessions.read,
     "DELETE /sessions/{session_id}": sessions.erase,
 }
+bearer = Bearer(Doorkeeper.from_environment(), logger)
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answers one request of the HTTP API."""
-    answer = respond(event, ROUTES, lambda _: logger.exception("request_failed"))
+    answer = respond(event, ROUTES, lambda _: logger.exception("request_failed"), bearer)
     logger.info("answered", route=event["routeKey"], status=answer["statusCode"])
     return answer

@@ -64,7 +64,8 @@ def principal_of(payload: bytes, rules: ClaimRules, now_s: float) -> Principal:
     if not 1 <= len(claims.sub) <= MAX_SUBJECT_CHARACTERS:
         raise Refused("bad_subject")
     principal = Principal(_tenant(everything, rules.tenant_claim), claims.sub)
-    if len(principal.key) > MAX_KEY_BYTES:
+    # Nobody is known by the name of those whom nobody knows.
+    if principal == ANONYMOUS or len(principal.key) > MAX_KEY_BYTES:
         raise Refused("bad_subject")
     return principal
 

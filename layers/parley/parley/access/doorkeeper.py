@@ -1,9 +1,9 @@
-"""Decides about a handshake: may this page connect, and whom does its token stand for?"""
+"""Decides about a handshake or a request: may this page ask, and whom does its token stand for?"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,18 +69,28 @@ class Doorkeeper:
             Refused: it is not let in.
         """
         handshake = Handshake.of(event)
-        if not self._rules.origins.allow(handshake.origins):
-            raise Refused("foreign_origin")
+        principal = self.identify(handshake.origins, handshake.tokens)
         # A browser that offered subprotocols gives up unless one of them is answered.
         headers = {"Sec-WebSocket-Protocol": SUBPROTOCOL} if handshake.offers_parley else {}
-        return Admission(self._principal(handshake), headers)
+        return Admission(principal, headers)
 
-    def _principal(self, handshake: Handshake) -> Principal:
+    def identify(self, origins: Iterable[str], tokens: Sequence[str]) -> Principal:
+        """Whom the tokens of a request stand for; `ANONYMOUS` if and only if nobody needs one.
+
+        Args:
+            origins: the request's `Origin` headers.
+            tokens: what it shows; exactly one is good.
+
+        Raises:
+            Refused: it is not let in.
+        """
+        if not self._rules.origins.allow(origins):
+            raise Refused("foreign_origin")
         if self._verifier is None:
             return ANONYMOUS
-        if not handshake.tokens:
+        if not tokens:
             raise Refused("no_token")
-        token, *others = handshake.tokens
+        token, *others = tokens
         if others:
             raise Refused("malformed")
         if len(token) > MAX_TOKEN_CHARACTERS:
