@@ -19,7 +19,6 @@ import boto3
 from tests.e2e.raw import RawClient
 from tests.e2e.stack import Stack
 
-
 LATE_S = 10.0
 
 
