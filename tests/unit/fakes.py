@@ -28,7 +28,8 @@ from parley.inbox import (
     InterruptEntry,
     ResumeEntry,
 )
-from parley.items import Claim, Connection, Session, StoredFrame, TurnItem, message_key
+from parley.inboxes import Inboxes
+from parley.items import Claim, Connection, Session, StoredFrame, TurnItem, message_key, now_ms
 from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol import (
     AnyServerEvent,
@@ -45,7 +46,7 @@ from parley.providers import failure
 from parley.responders import Prompt
 from parley.speech import SpeechPiece, TranscriptPiece
 from parley.store import ERASED, Store
-from parley.turns import Turns, now_ms
+from parley.turns import Turns
 from parley.words import Alignment
 
 DEADLINE_S = 5.0
@@ -85,6 +86,51 @@ class MemoryTurn:
     message_key: str = ""
 
 
+class MemoryInboxes(Inboxes):
+    """`Inboxes` in a dictionary.
+
+    Args:
+        check: raises if a method is to fail now.
+    """
+
+    def __init__(self, check: Callable[[str], None]) -> None:
+        self.entries: dict[tuple[SessionRef, str], dict[str, InboxEntry]] = {}
+        self._check = check
+        self._lock = threading.RLock()
+
+    def put_chunk(self, ref: SessionRef, turn_id: str, chunk: ChunkEntry) -> None:
+        self._check("put_chunk")
+        self._inbox(ref, turn_id)[f"audio#{chunk.seq:06d}"] = chunk
+
+    def put_end(self, ref: SessionRef, turn_id: str, end: EndEntry) -> None:
+        self._inbox(ref, turn_id)["end"] = end
+
+    def put_interrupt(self, ref: SessionRef, turn_id: str, interrupt: InterruptEntry) -> None:
+        self._inbox(ref, turn_id).setdefault("interrupt", interrupt)
+
+    def put_ack(self, ref: SessionRef, turn_id: str, ack: AckEntry) -> None:
+        self._inbox(ref, turn_id)["received"] = ack
+
+    def put_resume(self, ref: SessionRef, turn_id: str, resume: ResumeEntry) -> None:
+        self._inbox(ref, turn_id)["resume"] = resume
+
+    def clear_controls(self, ref: SessionRef, turn_id: str, before_ms: int) -> None:
+        with self._lock:
+            for name in ("interrupt", "received", "resume", "end"):
+                self._inbox(ref, turn_id).pop(name, None)
+
+    def read_inbox(self, ref: SessionRef, turn_id: str, next_seq: int) -> list[InboxEntry]:
+        self._check("read_inbox")
+        with self._lock:
+            entries = sorted(self._inbox(ref, turn_id).items())
+        first = f"audio#{next_seq:06d}"
+        return [entry for key, entry in entries if key >= first]
+
+    def _inbox(self, ref: SessionRef, turn_id: str) -> dict[str, InboxEntry]:
+        with self._lock:
+            return self.entries.setdefault((ref, turn_id), {})
+
+
 class MemoryStore(Store, Turns):
     """`Store` and `Turns` in dictionaries. `failing` names the methods that raise now."""
 
@@ -98,7 +144,7 @@ class MemoryStore(Store, Turns):
         self.turns: dict[tuple[SessionRef, str], MemoryTurn] = {}
         self.active_since: dict[SessionRef, int] = {}
         self.frames: dict[tuple[SessionRef, tuple[int, str, int, int]], StoredFrame] = {}
-        self.inboxes: dict[tuple[SessionRef, str], dict[str, InboxEntry]] = {}
+        self.inboxes: MemoryInboxes = MemoryInboxes(self._check)
         self.answers: dict[tuple[SessionRef, str, int], list[bytes]] = {}
         self.reasons: dict[str, str] = {}
         self.failing: set[str] = set()
@@ -201,7 +247,7 @@ class MemoryStore(Store, Turns):
     def sweep(self, ref: SessionRef) -> None:
         self._check("sweep")
         self.history.pop(ref, None)
-        found: tuple[dict[Any, Any], ...] = (self.turns, self.inboxes, self.frames)
+        found: tuple[dict[Any, Any], ...] = (self.turns, self.inboxes.entries, self.frames)
         for kept in found:
             for key in [key for key in kept if key[0] == ref]:
                 del kept[key]
@@ -360,38 +406,6 @@ class MemoryStore(Store, Turns):
             return
         self.heard_at[message_key] = received_at_ms
         messages[message_key] = msgspec.structs.replace(messages[message_key], heard=heard)
-
-    def put_chunk(self, ref: SessionRef, turn_id: str, chunk: ChunkEntry) -> None:
-        self._check("put_chunk")
-        self._inbox(ref, turn_id)[f"audio#{chunk.seq:06d}"] = chunk
-
-    def put_end(self, ref: SessionRef, turn_id: str, end: EndEntry) -> None:
-        self._inbox(ref, turn_id)["end"] = end
-
-    def put_interrupt(self, ref: SessionRef, turn_id: str, interrupt: InterruptEntry) -> None:
-        self._inbox(ref, turn_id).setdefault("interrupt", interrupt)
-
-    def put_ack(self, ref: SessionRef, turn_id: str, ack: AckEntry) -> None:
-        self._inbox(ref, turn_id)["received"] = ack
-
-    def put_resume(self, ref: SessionRef, turn_id: str, resume: ResumeEntry) -> None:
-        self._inbox(ref, turn_id)["resume"] = resume
-
-    def clear_controls(self, ref: SessionRef, turn_id: str, before_ms: int) -> None:
-        with self._lock:
-            for name in ("interrupt", "received", "resume", "end"):
-                self._inbox(ref, turn_id).pop(name, None)
-
-    def read_inbox(self, ref: SessionRef, turn_id: str, next_seq: int) -> list[InboxEntry]:
-        self._check("read_inbox")
-        with self._lock:
-            entries = sorted(self._inbox(ref, turn_id).items())
-        first = f"audio#{next_seq:06d}"
-        return [entry for key, entry in entries if key >= first]
-
-    def _inbox(self, ref: SessionRef, turn_id: str) -> dict[str, InboxEntry]:
-        with self._lock:
-            return self.inboxes.setdefault((ref, turn_id), {})
 
     def _change(self, ref: SessionRef, **changes: Any) -> Session:
         with self._lock:

@@ -26,10 +26,10 @@ from parley.messages import Envelope, Messages
 from parley.opening import run_turn
 from parley.principal import Principal, session_id_of
 from parley.protocol import Message, Settings
+from parley.services import Services
 from parley.settings import DEFAULT_SETTINGS, Deployment
 from parley.store import KNOWN_THERE_S, Store
 from parley.table import Table
-from parley.turn import Services
 from parley.turns import Turns
 from tests.unit.fakes import FakeResponder, FakeSynthesizer, FakeTranscriber, Wire
 
@@ -182,7 +182,7 @@ def test_a_turn_that_does_not_stop_makes_it_wait_and_another_time_finishes(place
     place.turns.claim_turn(place.ref, "t", "me", attempt=1, received_at_ms=1)
     erasure = Erasure(place.store, place.turns, None)
     assert not erasure.erase(place.ref, patience_s=0)
-    (entry,) = place.turns.read_inbox(place.ref, "t", 1)
+    (entry,) = place.turns.inboxes.read_inbox(place.ref, "t", 1)
     assert isinstance(entry, InterruptEntry)
     assert not place.store.is_there(place.ref)
     place.turns.finish_turn(place.ref, "t", "me", reason="interrupted")

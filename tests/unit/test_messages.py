@@ -278,7 +278,7 @@ def test_the_history_of_ready_fits_into_a_frame_newest_first(door: Door) -> None
 )
 def test_nothing_is_done_before_init(door: Door, kind: str, fields: dict[str, Any]) -> None:
     assert door.refused(kind, **fields).code == "not_initialised"
-    assert (door.turns, door.store.inboxes) == ([], {})
+    assert (door.turns, door.store.inboxes.entries) == ([], {})
 
 
 def test_a_binding_is_looked_up_once(door: Door) -> None:
@@ -323,7 +323,7 @@ def test_a_running_turn_is_told_where_its_client_is_and_what_it_has(door: Door) 
     door.store.claim_turn(own(old.session_id), "t", "me")
     door.store.set_active_turn(own(old.session_id), "t")
     back(door, old, turn_id="t", seq=3, attempt=2)
-    (entry,) = door.store.read_inbox(own(old.session_id), "t", 1)
+    (entry,) = door.store.inboxes.read_inbox(own(old.session_id), "t", 1)
     assert isinstance(entry, ResumeEntry)
     assert (entry.connection_id, entry.endpoint) == ("c2", "https://x/dev")
     assert (entry.attempt, entry.seq) == (2, 3)
@@ -334,7 +334,8 @@ def test_of_a_turn_that_the_client_has_not_seen_it_has_nothing(door: Door) -> No
     door.store.set_active_turn(own(old.session_id), "newer")
     back(door, old, turn_id="older", seq=3)
     entries = [
-        door.store.read_inbox(own(old.session_id), turn, 1)[0] for turn in ("newer", "older")
+        door.store.inboxes.read_inbox(own(old.session_id), turn, 1)[0]
+        for turn in ("newer", "older")
     ]
     assert [getattr(entry, "seq", None) for entry in entries] == [0, 3]
 
@@ -483,7 +484,7 @@ def test_a_spoken_turn_is_started_and_its_audio_kept(door: Door) -> None:
     door.send("audio_end", turn_id="t1", chunks=2)
     (request,) = door.turns
     assert (request.spoken, request.format, request.endpointing) == (True, "pcm_8000", "server_vad")
-    entries = door.store.read_inbox(session, "t1", 1)
+    entries = door.store.inboxes.read_inbox(session, "t1", 1)
     assert entries == [ChunkEntry(2, b"\x04\x10\x41\x05"), EndEntry(2, 1_700_000_000_000)]
 
 
@@ -501,7 +502,7 @@ def test_a_message_names_no_session_but_its_own(door: Door) -> None:
     door.send("user_message", turn_id="t", text="x", session_id=victim)
     door.send("audio_chunk", turn_id="t", seq=1, audio="AAA=", session_id=victim)
     assert door.turns[0].session == own(mine)
-    assert [session for session, _ in door.store.inboxes] == [own(mine)]
+    assert [session for session, _ in door.store.inboxes.entries] == [own(mine)]
 
 
 def test_another_principal_s_session_is_not_there(door: Door) -> None:
@@ -529,7 +530,9 @@ def test_an_interruption_reaches_a_running_turn(door: Door) -> None:
     session = own(door.ready().session_id)
     door.store.claim_turn(session, "t", "me")
     assert door.send("interrupt", turn_id="t", played_ms=120.5) is None
-    assert door.store.read_inbox(session, "t", 1) == [InterruptEntry(120.5, 1_700_000_000_000)]
+    assert door.store.inboxes.read_inbox(session, "t", 1) == [
+        InterruptEntry(120.5, 1_700_000_000_000)
+    ]
 
 
 def test_an_interruption_after_the_turn_notes_what_was_heard(door: Door) -> None:
@@ -581,7 +584,7 @@ def test_ping_gives_back_what_it_got_even_before_init(door: Door) -> None:
 def test_an_ack_reaches_the_turn_and_is_answered_with_silence(door: Door) -> None:
     session = own(door.ready().session_id)
     assert door.send("ack", turn_id="t", seq=3, played_ms=10) is None
-    assert door.store.read_inbox(session, "t", 1) == [AckEntry(1, 3)]
+    assert door.store.inboxes.read_inbox(session, "t", 1) == [AckEntry(1, 3)]
 
 
 def test_end_ends_the_session_and_its_running_turn(door: Door) -> None:
@@ -590,7 +593,9 @@ def test_end_ends_the_session_and_its_running_turn(door: Door) -> None:
     door.store.set_active_turn(session, "t")
     assert door.send("end") == SessionEnded(session_id_of(session))
     assert door.store.sessions[session].status == "ended"
-    assert door.store.read_inbox(session, "t", 1) == [InterruptEntry(None, 1_700_000_000_000)]
+    assert door.store.inboxes.read_inbox(session, "t", 1) == [
+        InterruptEntry(None, 1_700_000_000_000)
+    ]
 
 
 def test_a_client_that_has_left_is_no_error(door: Door) -> None:

@@ -18,6 +18,7 @@ import pytest
 from parley import delivering
 from parley import turn as turn_module
 from parley.connections import Address
+from parley.ending import Outcome
 from parley.history import History
 from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry, ResumeEntry
 from parley.invocation import TurnRequest
@@ -36,8 +37,9 @@ from parley.protocol import (
 )
 from parley.replying import MAX_REPLY_CHARS
 from parley.responders import Prompt
+from parley.services import Services
 from parley.settings import Deployment
-from parley.turn import ENDING_MARGIN_S, Outcome, Services
+from parley.turn import ENDING_MARGIN_S
 from parley.watching import UNREADABLE_POLL_S
 from tests.unit.fakes import (
     DEADLINE_S,
@@ -109,7 +111,7 @@ class Stage:
 
         def acknowledge(event: Any) -> None:
             if isinstance(event, TurnEnd) and self.acknowledges:
-                self.store.put_ack(REF, turn_id, AckEntry(event.attempt, event.seq))
+                self.store.inboxes.put_ack(REF, turn_id, AckEntry(event.attempt, event.seq))
 
         wire.on_event = acknowledge
         fields = {"received_at_ms": int(time.time() * 1000), **request}
@@ -129,13 +131,13 @@ class Stage:
         pcm = spoken(text)
         chunks = [pcm[at : at + size] for at in range(0, len(pcm), size)]
         for seq, audio in enumerate(chunks, 1):
-            self.store.put_chunk(REF, turn_id, ChunkEntry(seq, audio))
+            self.store.inboxes.put_chunk(REF, turn_id, ChunkEntry(seq, audio))
         if end:
             entry = EndEntry(len(chunks), int(time.time() * 1000))
-            self.store.put_end(REF, turn_id, entry)
+            self.store.inboxes.put_end(REF, turn_id, entry)
 
     def interrupt(self, played_ms: float | None, turn_id: str = "t1") -> None:
-        self.store.put_interrupt(REF, turn_id, InterruptEntry(played_ms))
+        self.store.inboxes.put_interrupt(REF, turn_id, InterruptEntry(played_ms))
 
     def there(self) -> list[Any]:
         """What was posted to another connection than the turn's first."""
@@ -262,12 +264,12 @@ async def test_the_transcriber_may_find_the_end_by_itself() -> None:
 async def test_a_missing_chunk_is_asked_for_and_the_turn_waits_for_it() -> None:
     stage = Stage(listen_timeout_s=5)
     stage.say("What time is it?")
-    missing = stage.store.inboxes[REF, "t1"].pop("audio#000002")
+    missing = stage.store.inboxes.entries[REF, "t1"].pop("audio#000002")
     running = asyncio.create_task(stage.run(None))
     await until(lambda: stage.errors)
     assert (stage.errors[0].code, stage.errors[0].missing) == ("audio_gap", [2])
     assert isinstance(missing, ChunkEntry)
-    stage.store.put_chunk(REF, "t1", missing)
+    stage.store.inboxes.put_chunk(REF, "t1", missing)
     await running
     assert stage.wire.end.reason == "completed"
     assert stage.wire.of(Transcript)[-1].text == "What time is it?"
@@ -680,7 +682,7 @@ async def test_of_a_half_acknowledged_turn_the_rest_is_kept(
     monkeypatch.setattr(delivering, "ACK_WAIT_S", 0.1)
     stage = Stage(responder=FakeResponder([[REPLY]]))
     stage.acknowledges = False
-    stage.store.put_ack(REF, "t1", AckEntry(1, 2))
+    stage.store.inboxes.put_ack(REF, "t1", AckEntry(1, 2))
     await stage.run()
     assert [f.seq for f in stage.store.undelivered(REF)] == [*range(3, len(stage.wire.events) + 1)]
 
@@ -701,7 +703,7 @@ async def test_a_turn_follows_its_client() -> None:
     stage = Stage(responder=responder, provider_timeout_s=5)
     running = asyncio.create_task(stage.run())
     await until(lambda: len(stage.wire.events) >= 3)
-    stage.store.put_resume(REF, "t1", ResumeEntry("c2", "https://y", 1, 2, 1))
+    stage.store.inboxes.put_resume(REF, "t1", ResumeEntry("c2", "https://y", 1, 2, 1))
     await until(lambda: stage.wire.addresses[-1] == Address("https://y", "c2"))
     more.set()
     await running
@@ -762,7 +764,7 @@ async def test_who_comes_back_at_the_very_end_is_not_missed(
     def back_meanwhile(*arguments: Any) -> None:
         store(*arguments)
         stage.acknowledges = True
-        stage.store.put_resume(REF, "t1", ResumeEntry("c2", "https://y", 1, 0, 1))
+        stage.store.inboxes.put_resume(REF, "t1", ResumeEntry("c2", "https://y", 1, 0, 1))
 
     stage.store.put_undelivered = back_meanwhile  # type: ignore[method-assign,assignment]  # a race
     stage.acknowledges = False
@@ -813,7 +815,7 @@ async def test_the_ack_of_an_earlier_attempt_says_nothing_about_the_next(
     stage.wire, stage.acknowledges = Wire(), False
     running = asyncio.create_task(stage.run(received_at_ms=int(time.time() * 1000) + 5))
     await until(lambda: stage.text)
-    stage.store.put_ack(REF, "t1", AckEntry(1, 99))  # it was long on its way
+    stage.store.inboxes.put_ack(REF, "t1", AckEntry(1, 99))  # it was long on its way
     await running
     kept = [frame.seq for frame in stage.store.undelivered(REF) if frame.attempt == 2]
     assert kept == [*range(1, len(stage.wire.events) + 1)]

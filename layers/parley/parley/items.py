@@ -126,6 +126,11 @@ def now_s() -> int:
     return int(time.time())
 
 
+def now_ms() -> int:
+    """The time in ms since the epoch."""
+    return int(time.time() * 1000)
+
+
 def connection_key(connection_id: str) -> dict[str, Any]:
     return {"pk": {"S": f"CONNECTION#{connection_id}"}, "sk": {"S": "META"}}
 

@@ -241,13 +241,13 @@ class Messages:
     @_answer.register
     def _audio_chunk(self, message: AudioChunk, envelope: Envelope) -> None:
         ref = self._session_of(envelope)
-        self._turns.put_chunk(ref, message.turn_id, ChunkEntry(message.seq, message.audio))
+        self._turns.inboxes.put_chunk(ref, message.turn_id, ChunkEntry(message.seq, message.audio))
 
     @_answer.register
     def _audio_end(self, message: AudioEnd, envelope: Envelope) -> None:
         ref = self._session_of(envelope)
         entry = EndEntry(message.chunks, envelope.received_at_ms)
-        self._turns.put_end(ref, message.turn_id, entry)
+        self._turns.inboxes.put_end(ref, message.turn_id, entry)
 
     @_answer.register
     def _interrupt(self, message: Interrupt, envelope: Envelope) -> None:
@@ -273,7 +273,7 @@ class Messages:
     def _ack(self, message: Ack, envelope: Envelope) -> None:
         """What has arrived need not be kept for a replay."""
         ref = self._session_of(envelope)
-        self._turns.put_ack(ref, message.turn_id, AckEntry(message.attempt, message.seq))
+        self._turns.inboxes.put_ack(ref, message.turn_id, AckEntry(message.attempt, message.seq))
 
     @_answer.register
     def _ping(self, message: Ping, envelope: Envelope) -> ServerEvent:
@@ -287,7 +287,9 @@ class Messages:
         running = self._store.end_session(ref)
         turn = self._turns.turn(ref, running) if running is not None else None
         if running is not None and turn is not None and turn.running:
-            self._turns.put_interrupt(ref, running, InterruptEntry(None, envelope.received_at_ms))
+            self._turns.inboxes.put_interrupt(
+                ref, running, InterruptEntry(None, envelope.received_at_ms)
+            )
         return SessionEnded(session_id_of(ref))
 
     # --- sessions ---------------------------------------------------------------
