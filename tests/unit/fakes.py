@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from parley.bindings import Bindings
 from parley.connections import Address
 from parley.cues import Sound
 from parley.errors import ConnectionGone, ErrorCode, FailureKind, ProviderError
@@ -131,11 +132,44 @@ class MemoryInboxes(Inboxes):
             return self.entries.setdefault((ref, turn_id), {})
 
 
+class MemoryBindings(Bindings):
+    """`Bindings` in a dictionary.
+
+    Args:
+        check: raises if a method is to fail now.
+    """
+
+    def __init__(self, check: Callable[[str], None]) -> None:
+        self.items: dict[str, Connection] = {}
+        self._check = check
+
+    def add(self, connection_id: str, principal: Principal = ANONYMOUS) -> None:
+        self.items[connection_id] = Connection(principal)
+
+    def remove(self, connection_id: str) -> None:
+        self.items.pop(connection_id, None)
+
+    def bind(self, connection_id: str, ref: SessionRef, message_id: str) -> bool:
+        self._check("bind")
+        connection = self.items.get(connection_id)
+        if connection is None or connection.ref is not None:
+            return False
+        self.items[connection_id] = Connection(connection.principal, ref, message_id)
+        return True
+
+    def unbind(self, connection_id: str, ref: SessionRef) -> None:
+        self.items[connection_id] = Connection(self.items[connection_id].principal)
+
+    def connection(self, connection_id: str) -> Connection | None:
+        self._check("connection")
+        return self.items.get(connection_id)
+
+
 class MemoryStore(Store, Turns):
     """`Store` and `Turns` in dictionaries. `failing` names the methods that raise now."""
 
     def __init__(self) -> None:
-        self.connections: dict[str, Connection] = {}
+        self.bindings: MemoryBindings = MemoryBindings(self._check)
         self.sessions: dict[SessionRef, Session] = {}
         self.history: dict[SessionRef, dict[str, Message]] = {}
         self.heard_at: dict[str, int] = {}
@@ -171,27 +205,6 @@ class MemoryStore(Store, Turns):
     def messages(self, ref: SessionRef = REF) -> list[Message]:
         """The history, oldest first."""
         return [message for _, message in sorted(self.history.get(ref, {}).items())]
-
-    def add_connection(self, connection_id: str, principal: Principal = ANONYMOUS) -> None:
-        self.connections[connection_id] = Connection(principal)
-
-    def remove_connection(self, connection_id: str) -> None:
-        self.connections.pop(connection_id, None)
-
-    def bind_connection(self, connection_id: str, ref: SessionRef, message_id: str) -> bool:
-        self._check("bind_connection")
-        connection = self.connections.get(connection_id)
-        if connection is None or connection.ref is not None:
-            return False
-        self.connections[connection_id] = Connection(connection.principal, ref, message_id)
-        return True
-
-    def unbind_connection(self, connection_id: str, ref: SessionRef) -> None:
-        self.connections[connection_id] = Connection(self.connections[connection_id].principal)
-
-    def connection(self, connection_id: str) -> Connection | None:
-        self._check("connection")
-        return self.connections.get(connection_id)
 
     def put_session(self, session: Session) -> None:
         self.sessions[session.ref] = session

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from parley import interrupting
+from parley.bound_sessions import MAX_BINDINGS
 from parley.errors import ConnectionGone
 from parley.ids import token_hash
 from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry, ResumeEntry
@@ -18,7 +19,7 @@ from parley.invocation import TurnRequest
 from parley.items import Session, StoredFrame
 from parley.limits.rates import CHUNKS_PER_S
 from parley.limits.rules import NO_LIMITS, LimitRules
-from parley.messages import HISTORY_BYTES, MAX_BINDINGS, Envelope, Messages
+from parley.messages import HISTORY_BYTES, Envelope, Messages
 from parley.principal import ANONYMOUS, Principal, SessionRef, session_id_of
 from parley.protocol import (
     AnyServerEvent,
@@ -74,7 +75,7 @@ class Door:
     def connect(self, connection: str, principal: Principal = ANONYMOUS) -> None:
         """Open a connection."""
         self.connected.add(connection)
-        self.store.add_connection(connection, principal)
+        self.store.bindings.add(connection, principal)
 
     def to(self, connection: str) -> list[ServerEvent]:
         """Everything that was posted to a connection."""
@@ -120,7 +121,7 @@ def test_init_opens_a_session_and_keeps_only_the_token_s_hash(door: Door) -> Non
     assert session.settings == Settings(speed=0.8), "only what was chosen, so defaults may change"
     assert (ready.settings.speed, ready.settings.voice) == (0.8, DEFAULT_SETTINGS.voice)
     assert ready.resumed is False
-    assert door.store.connections["c"].ref == own(ready.session_id)
+    assert door.store.bindings.items["c"].ref == own(ready.session_id)
 
 
 def test_another_protocol_version_is_refused(door: Door) -> None:
@@ -148,7 +149,7 @@ def test_a_session_is_not_resumed_without_its_token(door: Door, token: str | Non
     old = door.ready()
     error = door.refused("init", "c2", protocol=1, session_id=old.session_id, resume_token=token)
     assert (error.code, error.field) == ("resume_denied", "init.resume_token")
-    assert door.store.connections["c2"].ref is None
+    assert door.store.bindings.items["c2"].ref is None
     assert door.refused("end", "c2").code == "not_initialised"
 
 
@@ -174,20 +175,20 @@ def test_who_loses_the_race_for_a_token_is_denied(door: Door) -> None:
     door.store.resume_session = overtaken  # type: ignore[method-assign]  # a rival is quicker
     asked = {"session_id": old.session_id, "resume_token": old.resume_token}
     assert door.refused("init", "c2", protocol=1, **asked).code == "resume_denied"
-    assert door.store.connections["c2"].ref is None
+    assert door.store.bindings.items["c2"].ref is None
 
 
 def test_one_message_that_comes_twice_at_once_rotates_the_token_once(door: Door) -> None:
     old = door.ready()
     asked = {"session_id": old.session_id, "resume_token": old.resume_token}
-    bind = door.store.bind_connection
+    bind = door.store.bindings.bind
 
     def meanwhile(connection_id: str, ref: SessionRef, message_id: str) -> bool:
-        door.store.bind_connection = bind  # type: ignore[method-assign]  # once
+        door.store.bindings.bind = bind  # type: ignore[method-assign]  # once
         door.ready(connection_id, **asked)
         return bind(connection_id, ref, message_id)
 
-    door.store.bind_connection = meanwhile  # type: ignore[method-assign]  # a race
+    door.store.bindings.bind = meanwhile  # type: ignore[method-assign]  # a race
     door.send("init", "c2", protocol=1, **asked)
     ready, refused = [e for e in door.to("c2") if isinstance(e, Ready | Error)]
     assert isinstance(ready, Ready)
@@ -518,7 +519,7 @@ def test_another_principal_s_session_is_not_there(door: Door) -> None:
 
 def test_an_init_on_a_connection_that_is_gone_is_left_alone(door: Door) -> None:
     door.connect("c")
-    door.store.remove_connection("c")
+    door.store.bindings.remove("c")
     assert door.send("init", protocol=1) is None
     assert door.store.sessions == {}
 

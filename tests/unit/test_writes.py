@@ -102,9 +102,9 @@ async def test_a_healthy_turn_costs_five_writes_its_ack_and_two_for_each_account
         defaults=DEFAULT_SETTINGS,
         history_messages=40,
     )
-    store.remove_connection("c")
-    store.add_connection("c", ANONYMOUS)
-    store.bind_connection("c", ref, "m")
+    store.bindings.remove("c")
+    store.bindings.add("c", ANONYMOUS)
+    store.bindings.bind("c", ref, "m")
 
     def acknowledge(event: Any) -> None:
         if isinstance(event, TurnEnd):
