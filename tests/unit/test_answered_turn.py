@@ -15,16 +15,9 @@ from parley.ending import Outcome
 from parley.inbox import ResumeEntry
 from parley.protocol import Audio, Transcript
 from parley.turn import ENDING_MARGIN_S
-from tests.unit.fakes import (
-    REF,
-    FakeResponder,
-    FakeSynthesizer,
-    broken,
-    spoken,
-    text_in,
-    until,
-)
-from tests.unit.test_turn import REPLY, Stage, holding
+from tests.unit.fakes import FakeResponder, FakeSynthesizer, broken, spoken, text_in, until
+from tests.unit.memory import REF
+from tests.unit.stage import REPLY, Stage, holding
 
 
 async def answered(

@@ -30,13 +30,6 @@ from tests.unit.client_server import (
 )
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[ScriptedServer]:
-    async with ScriptedServer() as running:
-        running.on("user_message", answer)
-        yield running
-
-
 @dataclass
 class Ended:
     code: int | None

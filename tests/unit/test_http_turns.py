@@ -19,7 +19,7 @@ from parley.items import StoredFrame, now_ms
 from parley.protocol import Metrics, ReplyText, Settings, TurnEnd, encode
 from parley.settings import DEFAULT_SETTINGS
 from parley.turn_runner import ANSWER_MS, answer_ms
-from tests.unit.fakes import REF, MemoryStore
+from tests.unit.memory import REF, MemoryStore
 
 
 class Desk:

@@ -21,16 +21,8 @@ from parley.services import Services
 from parley.settings import Deployment
 from parley.table import Table
 from tests.unit.atomic import AtomicClient
-from tests.unit.fakes import (
-    REF,
-    FakeResponder,
-    FakeSynthesizer,
-    FakeTranscriber,
-    MemoryStore,
-    Wire,
-    broken,
-    spoken,
-)
+from tests.unit.fakes import FakeResponder, FakeSynthesizer, FakeTranscriber, Wire, broken, spoken
+from tests.unit.memory import REF, MemoryStore
 
 SENTENCE = "A sentence that takes some time to be spoken" + ", and more" * 8 + ". "
 

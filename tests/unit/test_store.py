@@ -15,7 +15,7 @@ from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol import Message, Metrics, Settings
 from parley.store import SettingsContended, Store
 from parley.table import Table
-from tests.unit.fakes import own
+from tests.unit.memory import own
 
 IDLE_S = 600
 

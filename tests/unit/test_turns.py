@@ -15,7 +15,7 @@ from parley.principal import SessionRef
 from parley.protocol import Word
 from parley.table import BATCH_ITEMS, Table
 from parley.turns import Turns
-from tests.unit.fakes import own
+from tests.unit.memory import own
 
 
 @pytest.fixture
