@@ -1,7 +1,7 @@
 """What the items of the table look like: their keys, and the values in and out of them.
 
-The layout is in docs/design.md, section 5. Plain conversions; `parley.store` does
-the reading and writing.
+The layout is in docs/design.md, section 5. Plain conversions; `parley.store`,
+`parley.turns`, `parley.bindings` and `parley.inboxes` do the reading and writing.
 """
 
 from __future__ import annotations

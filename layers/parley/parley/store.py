@@ -1,8 +1,8 @@
 """Sessions and their histories in the table, and the conditions that keep them right.
 
-Every key is built from the session that a connection is bound to, never from what
-a message claims. Turns are `parley.turns`', connections
-`parley.bindings`'. The layout is in docs/design.md, section 5.
+Every key is built from the session that a connection is bound to, never from what a message
+claims. Turns are in `parley.turns`, connections in `parley.bindings`. The layout is in
+docs/design.md, section 5.
 """
 
 from __future__ import annotations
