@@ -269,3 +269,7 @@ def answer_to(text: str) -> str:
 async def answer(peer: Peer, message: Json) -> None:
     """Handler for `user_message`: a reply computed from the text."""
     await peer.send(*reply_events(message["turn_id"], answer_to(message["text"])))
+
+
+async def nothing(peer: Peer, message: Json) -> None:
+    """Handler that says nothing."""

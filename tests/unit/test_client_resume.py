@@ -25,14 +25,11 @@ from tests.unit.client_server import (
     ScriptedServer,
     answer,
     answer_to,
+    nothing,
     reply_events,
     tone,
     turn_end,
 )
-
-
-async def nothing(peer: Peer, message: Json) -> None:
-    """Handler that says nothing."""
 
 
 async def test_a_reply_goes_on_where_it_broke_off(server: ScriptedServer) -> None:

@@ -16,15 +16,12 @@ from tests.unit.client_server import (
     ScriptedServer,
     answer,
     answer_to,
+    nothing,
     reply_events,
     turn_end,
 )
 
 IMPATIENT = Timeouts(ask_s=0.2, silence_s=0.4)
-
-
-async def nothing(peer: Peer, message: Json) -> None:
-    """Handler that says nothing."""
 
 
 # --- the plain object -------------------------------------------------------------
