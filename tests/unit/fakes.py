@@ -126,8 +126,10 @@ class MemoryStore(Store, Turns):
         """The history, oldest first."""
         return [message for _, message in sorted(self.history.get(ref, {}).items())]
 
-    def add_connection(self, connection_id: str, principal: Principal = ANONYMOUS) -> None:
-        self.connections[connection_id] = Connection(principal)
+    def add_connection(
+        self, connection_id: str, principal: Principal = ANONYMOUS, connected_at_ms: int = 0
+    ) -> None:
+        self.connections[connection_id] = Connection(principal, connected_at_ms=connected_at_ms)
 
     def remove_connection(self, connection_id: str) -> None:
         self.connections.pop(connection_id, None)
