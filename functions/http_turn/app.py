@@ -49,6 +49,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         environment.turns,
         run,
         environment.deployment.defaults,
+        utterance_s=environment.deployment.limits.utterance_s,
         records=environment.recordings is not None,
     )
     answer = respond(event, turns.routes(), lambda _: logger.exception("request_failed"), bearer)

@@ -13,6 +13,7 @@ from parley.answering import EventsAnswer, frames_of, is_whole, turn_answer
 from parley.errors import ParleyError
 from parley.http import Handler, HttpAnswer, HttpError, HttpRequest, principal_of
 from parley.http_bodies import (
+    MAX_AUDIO_S,
     TOKEN_HEADER,
     AskedTurn,
     InterruptBody,
@@ -60,6 +61,7 @@ class HttpTurns:
 
     Args:
         run: runs a turn to its end; None if somebody else runs it or has run it.
+        utterance_s: the deployment's longest utterance; 0 for no limit of its own.
         records: whether turns are recorded if the user consents.
     """
 
@@ -70,12 +72,14 @@ class HttpTurns:
         run: Callable[[TurnRequest], Outcome | None],
         defaults: Settings,
         *,
+        utterance_s: int = 0,
         records: bool = False,
     ) -> None:
         self._store = store
         self._turns = turns
         self._run = run
         self._defaults = defaults
+        self._max_audio_s = min(MAX_AUDIO_S, utterance_s or MAX_AUDIO_S)
         self._records = records
         self._sessions = HttpSessions(store)
 
@@ -99,7 +103,7 @@ class HttpTurns:
     def take_turn(self, request: HttpRequest) -> HttpAnswer:
         """Runs a turn, or gives once more the answer of one that was run."""
         principal = principal_of(request)
-        asked = read_turn(request)
+        asked = read_turn(request, self._max_audio_s)
         body = asked.body
         if body.session_id is None:
             session, token = self._sessions.opened(principal, body.settings)
