@@ -29,3 +29,10 @@ def test_a_turn_over_http_is_configured_like_one_over_the_socket() -> None:
 @pytest.mark.parametrize("function", ["DisconnectFunction", "MessageFunction"])
 def test_a_slot_is_given_back_wherever_one_was_taken(function: str, name: str) -> None:
     assert variables(function)[name] == variables("ConnectFunction")[name]
+
+
+def test_whatever_origins_are_allowed_the_http_api_can_be_created() -> None:
+    """API Gateway takes neither subdomains nor spaces: the functions look at origins."""
+    cors = RESOURCES["HttpApi"]["Properties"]["CorsConfiguration"]
+    assert cors["AllowOrigins"] == ["*"]
+    assert "AllowCredentials" not in cors
