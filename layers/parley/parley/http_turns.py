@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from http import HTTPStatus
 from typing import Literal
 
@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from parley.answering import EventsAnswer, frames_of, is_whole, turn_answer
-from parley.errors import ParleyError
+from parley.errors import ErrorCode, ParleyError
 from parley.http import Handler, HttpAnswer, HttpError, HttpRequest, principal_of
 from parley.http_bodies import (
     MAX_AUDIO_S,
@@ -37,6 +37,10 @@ from parley.turns import Turns, now_ms
 
 RETRY_AFTER_MS = 1000
 """When to ask again for a turn that still runs."""
+
+
+LIMITED: Collection[ErrorCode] = ("rate_limited", "quota_exceeded")
+"""What a turn is refused with that one of the deployment's limits does not let begin."""
 
 
 class OpenedSession(Struct):
@@ -116,6 +120,8 @@ class HttpTurns:
         outcome = self._run(_turn_request(asked, session.ref, turn_id, request.received_at_ms))
         if outcome is None:
             frames = self._answered_before(session.ref, turn_id, whole=not body.events)
+        elif outcome.error is not None and outcome.error.code in LIMITED:
+            raise outcome.error  # it never began, and the token that was shown stays the latest
         else:
             frames = frames_of(outcome.events)
         if token is None and body.resume_token is not None:
