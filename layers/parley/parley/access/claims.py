@@ -14,9 +14,9 @@ CLOCK_SKEW_S = 60.0
 """How far the issuer's clock may be off."""
 MAX_SUBJECT_CHARACTERS = 256
 MAX_TENANT_CHARACTERS = 128
-MAX_KEY_BYTES = 1024
-"""Of a principal, percent-encoded: with the ids of session and turn it is in DynamoDB's
-partition keys, which have at most 2048 bytes."""
+MAX_KEY_BYTES = 896
+"""Of a principal, percent-encoded: with the ids of session and turn it is in the keys of
+recordings, which have at most 1,024 bytes in S3; DynamoDB's partition keys have room for 2,048."""
 
 
 @dataclass(frozen=True, slots=True)
