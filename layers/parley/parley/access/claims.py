@@ -64,10 +64,15 @@ def principal_of(payload: bytes, rules: ClaimRules, now_s: float) -> Principal:
     if not 1 <= len(claims.sub) <= MAX_SUBJECT_CHARACTERS:
         raise Refused("bad_subject")
     principal = Principal(_tenant(everything, rules.tenant_claim), claims.sub)
-    # Nobody is known by the name of those whom nobody knows.
-    if principal == ANONYMOUS or len(principal.key) > MAX_KEY_BYTES:
+    if not may_be_known(principal):
         raise Refused("bad_subject")
     return principal
+
+
+def may_be_known(principal: Principal) -> bool:
+    """Whether a token may stand for a principal: its keys are short enough, and nobody is known
+    by the name of those whom nobody knows."""
+    return principal != ANONYMOUS and len(principal.key) <= MAX_KEY_BYTES
 
 
 def _decoded(payload: bytes) -> tuple[_Claims, dict[str, Any]]:
