@@ -19,7 +19,16 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGETS_MS = {"connect": 500, "disconnect": 500, "message": 500, "turn": 700}
+TARGETS_MS = {
+    "connect": 500,
+    "disconnect": 500,
+    "message": 500,
+    "failure": 500,
+    "sessions": 500,
+    "health": 500,
+    "turn": 700,
+    "http_turn": 700,
+}
 AUTH = {
     "secret": {"AUTH_MODE": "secret", "AUTH_SECRET_ARN": "secret"},
     "oidc": {"AUTH_MODE": "oidc", "AUTH_ISSUER": "https://issuer.example", "AUTH_AUDIENCE": "a"},

@@ -24,7 +24,9 @@ export class Refusals {
     if (problem.code !== "unreachable") return problem;
     this.#count += 1;
     if (this.#count < FAILURES || !(await answersAt(url))) return problem;
-    const text = "The server does not let us in. The token may have expired, or be another's.";
+    const text =
+      "The server does not let us in. The token may have expired or be another's, or too many " +
+      "connections are open.";
     return new Problem("unauthorized", text, { cause: problem });
   }
 }

@@ -32,6 +32,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     except ParleyError as refused:
         logger.info("connection_refused", code=refused.code, why=refused.message)
         return {"statusCode": 429}
-    environment.store.bindings.add(connection_id, admission.principal)
+    try:
+        environment.store.bindings.add(connection_id, admission.principal, request["connectedAt"])
+    except Exception:  # the handshake fails: nobody will be told of this connection's end
+        environment.slots.give_back(admission.principal, connection_id, request["connectedAt"])
+        raise
     logger.info("connected")
     return {"statusCode": 200, "headers": dict(admission.headers)}

@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from parley import clients
 from parley.access.bearer import Bearer
 from parley.access.doorkeeper import Doorkeeper
-from parley.errors import ParleyError
+from parley.errors import ParleyError, traced
 from parley.health import KEEP_S, VERSION, DeepHealth, Health, Probes
 from parley.http import HttpAnswer, HttpRequest, principal_of, respond
 from parley.keys import Keys
@@ -52,9 +52,12 @@ def health(request: HttpRequest) -> HttpAnswer:
 bearer = Bearer(Doorkeeper.from_environment(), logger)
 
 
+def failed(error: Exception) -> None:
+    """Log a fault of ours."""
+    logger.error("request_failed", **traced(error))
+
+
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answers one request of the HTTP API."""
-    return respond(
-        event, {"GET /health": health}, lambda _: logger.exception("request_failed"), bearer
-    )
+    return respond(event, {"GET /health": health}, failed, bearer)

@@ -11,6 +11,7 @@ from parley.access.bearer import Bearer
 from parley.access.doorkeeper import Doorkeeper
 from parley.ending import Outcome
 from parley.environment import Environment
+from parley.errors import traced
 from parley.http import respond
 from parley.http_turns import HttpTurns
 from parley.invocation import TurnRequest
@@ -32,6 +33,11 @@ runner = TurnRunner(environment, warn)
 bearer = Bearer(Doorkeeper.from_environment(), logger)
 
 
+def failed(error: Exception) -> None:
+    """Log a fault of ours."""
+    logger.error("request_failed", **traced(error))
+
+
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId", clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answers one request of the HTTP API."""
@@ -49,9 +55,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         environment.turns,
         run,
         environment.deployment.defaults,
+        utterance_s=environment.deployment.limits.utterance_s,
         records=environment.recordings is not None,
     )
-    answer = respond(event, turns.routes(), lambda _: logger.exception("request_failed"), bearer)
+    answer = respond(event, turns.routes(), failed, bearer)
     if answer["statusCode"] >= 400:
         logger.info("request_refused", status=answer["statusCode"])
     return answer

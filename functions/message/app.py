@@ -21,6 +21,7 @@ messages = Messages(
     environment.turns,
     environment.connections,
     TurnStarter(deployment.turn_function),
+    slots=environment.slots,
     defaults=deployment.defaults,
     history_messages=deployment.history_messages,
     limits=deployment.limits,

@@ -11,6 +11,7 @@ from parley.access.bearer import Bearer
 from parley.access.doorkeeper import Doorkeeper
 from parley.environment import Environment
 from parley.erasure import Erasure
+from parley.errors import traced
 from parley.http import respond
 from parley.sessions import Sessions
 
@@ -28,9 +29,14 @@ ROUTES = {
 bearer = Bearer(Doorkeeper.from_environment(), logger)
 
 
+def failed(error: Exception) -> None:
+    """Log a fault of ours."""
+    logger.error("request_failed", **traced(error))
+
+
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answers one request of the HTTP API."""
-    answer = respond(event, ROUTES, lambda _: logger.exception("request_failed"), bearer)
+    answer = respond(event, ROUTES, failed, bearer)
     logger.info("answered", route=event["routeKey"], status=answer["statusCode"])
     return answer

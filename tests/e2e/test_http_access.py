@@ -20,7 +20,11 @@ PAGE = "https://app.example.com"
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    parameters = {"AuthMode": "secret", "AuthSecret": SECRET, "AllowedOrigins": PAGE}
+    parameters = {
+        "AuthMode": "secret",
+        "AuthSecret": SECRET,
+        "AllowedOrigins": f"{PAGE} , https://*.example.org",
+    }
     with running_stack(tmp_path_factory.mktemp("access"), parameters=parameters) as running:
         yield running
 
@@ -82,7 +86,17 @@ async def test_a_foreign_page_is_refused_even_with_its_users_token(stack: Stack)
         )
         own = await ada.client.post("/turns", json={"text": "Hello."}, headers={"origin": PAGE})
     assert (foreign.status_code, own.status_code) == (403, 200)
-    assert "access-control-allow-origin" not in foreign.headers
+
+
+async def test_a_page_of_a_subdomain_may_ask(stack: Stack) -> None:
+    page = {"Origin": "https://app.example.org"}
+    asked = {**page, "Access-Control-Request-Method": "POST"}
+    async with HttpSession(stack, token_for("ada")) as ada:
+        preflight = await ada.client.options("/sessions", headers=asked)
+        answer = await ada.client.post("/sessions", json={}, headers=page)
+    assert (preflight.status_code, answer.status_code) == (204, 201)
+    for each in (preflight, answer):
+        assert each.headers["access-control-allow-origin"] == "*"
 
 
 async def test_who_is_known_has_a_list_of_their_own_sessions(stack: Stack) -> None:

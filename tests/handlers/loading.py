@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -42,6 +43,13 @@ def event(name: str) -> dict[str, Any]:
     """A sample event."""
     found: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text())
     return found
+
+
+def now(name: str, **changes: Any) -> dict[str, Any]:
+    """A sample event of this moment: a turn must be answered soon after it was asked."""
+    found = event(name)
+    found["requestContext"]["timeEpoch"] = int(time.time() * 1000)
+    return {**found, **changes}
 
 
 def items(client: Any, prefix: str) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from parley.principal import ANONYMOUS
-from tests.handlers.loading import KEY, Context, event, items, load
+from tests.handlers.loading import KEY, Context, event, items, load, now
 
 
 @pytest.fixture
@@ -27,13 +26,6 @@ def told(answer: dict[str, Any], status: int) -> dict[str, Any]:
     assert answer["statusCode"] == status, answer
     found: dict[str, Any] = json.loads(answer["body"])
     return found
-
-
-def now(name: str, **changes: Any) -> dict[str, Any]:
-    """A sample event of this moment: a turn must be answered soon after it was asked."""
-    found = event(name)
-    found["requestContext"]["timeEpoch"] = int(time.time() * 1000)
-    return {**found, **changes}
 
 
 def test_a_session_is_opened_over_http(http: ModuleType, aws: Any) -> None:

@@ -106,8 +106,10 @@ class MemoryBindings(Bindings):
         self.items: dict[str, Connection] = {}
         self._check = check
 
-    def add(self, connection_id: str, principal: Principal = ANONYMOUS) -> None:
-        self.items[connection_id] = Connection(principal)
+    def add(
+        self, connection_id: str, principal: Principal = ANONYMOUS, connected_at_ms: int = 0
+    ) -> None:
+        self.items[connection_id] = Connection(principal, connected_at_ms=connected_at_ms)
 
     def remove(self, connection_id: str) -> None:
         self.items.pop(connection_id, None)
@@ -220,7 +222,8 @@ class MemoryStore(Store, Turns):
         """What whoever erases a session does first."""
         self._change(ref, status=ERASED)
 
-    def sweep(self, ref: SessionRef) -> None:
+    def sweep(self, ref: SessionRef, *, turns: bool = True) -> None:
+        assert turns, "no test of what is in memory needs them kept"
         self._check("sweep")
         self.history.pop(ref, None)
         found: tuple[dict[Any, Any], ...] = (self.turns, self.inboxes.entries, self.frames)

@@ -26,14 +26,18 @@ class Bindings:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def add(self, connection_id: str, principal: Principal) -> None:
-        """A connection was opened; it has no session yet."""
+    def add(self, connection_id: str, principal: Principal, connected_at_ms: int = 0) -> None:
+        """A connection was opened; it has no session yet.
+
+        Args:
+            connected_at_ms: API Gateway's `connectedAt`.
+        """
         self._table.put(
             {
                 **connection_key(connection_id),
                 "tenant": {"S": principal.tenant},
                 "subject": {"S": principal.subject},
-                "connected_at": number(now_s()),
+                "connected_at": number(connected_at_ms),
                 "expires_at": number(now_s() + CONNECTION_TTL_S),
             }
         )

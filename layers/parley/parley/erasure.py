@@ -52,17 +52,17 @@ class Erasure:
         """Erase a session, of whatever state; may be done again and at the same time.
 
         Returns:
-            Whether it is done. If not, the session is marked, its turns have been stopped, and
-            the same call finishes it later.
+            Whether it is done. If not, what there was is gone, but for the turn that runs and
+            has been told to stop, and what it may still write; the same call finishes it later.
         """
         erased_at_ms = self._store.mark_erased(ref)
-        if erased_at_ms is not None and not self._settled(ref, erased_at_ms, patience_s):
-            return False
+        settled = erased_at_ms is None or self._settled(ref, erased_at_ms, patience_s)
         if self._recordings is not None:
             self._recordings.delete(ref)
-        self._store.sweep(ref)
-        self._store.forget_session(ref)
-        return True
+        self._store.sweep(ref, turns=settled)
+        if settled:
+            self._store.forget_session(ref)
+        return settled
 
     def _settled(self, ref: SessionRef, erased_at_ms: int, patience_s: float) -> bool:
         """Stop the session's turns and wait until nobody writes any more."""

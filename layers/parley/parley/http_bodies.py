@@ -96,8 +96,11 @@ class AskedTurn:
     format: AudioFormat
 
 
-def read_turn(request: HttpRequest) -> AskedTurn:
+def read_turn(request: HttpRequest, max_audio_s: int = MAX_AUDIO_S) -> AskedTurn:
     """The turn that a request asks for.
+
+    Args:
+        max_audio_s: the longest utterance.
 
     Raises:
         ParleyError: `bad_request` or `too_large`, naming the field.
@@ -117,7 +120,7 @@ def read_turn(request: HttpRequest) -> AskedTurn:
         if not body.text.strip():
             raise _bad("text", "expected at least one character that is not white space")
         return AskedTurn(body, body.text, None, "pcm_16000")
-    audio_format, pcm = _samples(body.format, body.audio or b"")
+    audio_format, pcm = _samples(body.format, body.audio or b"", max_audio_s)
     return AskedTurn(body, None, pcm, audio_format)
 
 
@@ -192,17 +195,17 @@ def _rate_hz(request: HttpRequest) -> int:
     raise _bad("Content-Type", "audio/pcm needs its sample rate, such as audio/pcm;rate=16000")
 
 
-def _samples(given: InputFormat, content: bytes) -> tuple[AudioFormat, bytes]:
+def _samples(given: InputFormat, content: bytes, max_audio_s: int) -> tuple[AudioFormat, bytes]:
     audio_format, pcm = read_wav(content) if given == "wav" else (given, content)
     if len(pcm) < BYTES_PER_SAMPLE or len(pcm) % BYTES_PER_SAMPLE:
         raise _bad(
             "audio", f"expected whole 16-bit samples, an even number of bytes; got {len(pcm)}"
         )
     seconds = duration_ms(len(pcm), sample_rate_hz(audio_format)) / 1000
-    if seconds > MAX_AUDIO_S:
+    if seconds > max_audio_s:
         raise ParleyError(
             "too_large",
-            f"audio: {seconds:.1f} s are too long; an utterance may last {MAX_AUDIO_S} s here.",
+            f"audio: {seconds:.1f} s are too long; an utterance may last {max_audio_s} s here.",
             field="audio",
         )
     return audio_format, pcm

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from http import HTTPStatus
 from typing import Literal
 
@@ -11,9 +11,10 @@ from msgspec import Struct
 
 from parley.answering import EventsAnswer, frames_of, is_whole, turn_answer
 from parley.ending import Outcome
-from parley.errors import ParleyError
+from parley.errors import ErrorCode, ParleyError
 from parley.http import Handler, HttpAnswer, HttpError, HttpRequest, principal_of
 from parley.http_bodies import (
+    MAX_AUDIO_S,
     TOKEN_HEADER,
     AskedTurn,
     InterruptBody,
@@ -38,6 +39,10 @@ RETRY_AFTER_MS = 1000
 """When to ask again for a turn that still runs."""
 
 
+LIMITED: Collection[ErrorCode] = ("rate_limited", "quota_exceeded")
+"""What a turn is refused with that one of the deployment's limits does not let begin."""
+
+
 class OpenedSession(Struct):
     """A new session. `settings` holds every setting in force."""
 
@@ -60,6 +65,7 @@ class HttpTurns:
 
     Args:
         run: runs a turn to its end; None if somebody else runs it or has run it.
+        utterance_s: the deployment's longest utterance; 0 for no limit of its own.
         records: whether turns are recorded if the user consents.
     """
 
@@ -70,12 +76,14 @@ class HttpTurns:
         run: Callable[[TurnRequest], Outcome | None],
         defaults: Settings,
         *,
+        utterance_s: int = 0,
         records: bool = False,
     ) -> None:
         self._store = store
         self._turns = turns
         self._run = run
         self._defaults = defaults
+        self._max_audio_s = min(MAX_AUDIO_S, utterance_s or MAX_AUDIO_S)
         self._records = records
         self._sessions = HttpSessions(store)
 
@@ -99,7 +107,7 @@ class HttpTurns:
     def take_turn(self, request: HttpRequest) -> HttpAnswer:
         """Runs a turn, or gives once more the answer of one that was run."""
         principal = principal_of(request)
-        asked = read_turn(request)
+        asked = read_turn(request, self._max_audio_s)
         body = asked.body
         if body.session_id is None:
             session, token = self._sessions.opened(principal, body.settings)
@@ -112,6 +120,8 @@ class HttpTurns:
         outcome = self._run(_turn_request(asked, session.ref, turn_id, request.received_at_ms))
         if outcome is None:
             frames = self._answered_before(session.ref, turn_id, whole=not body.events)
+        elif outcome.error is not None and outcome.error.code in LIMITED:
+            raise outcome.error  # it never began, and the token that was shown stays the latest
         else:
             frames = frames_of(outcome.events)
         if token is None and body.resume_token is not None:

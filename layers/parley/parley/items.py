@@ -34,11 +34,13 @@ class Connection:
         principal: who opened it.
         ref: the session that it is bound to; None before `init`.
         message_id: API Gateway's id of the `init` that bound it.
+        connected_at_ms: API Gateway's `connectedAt`, which its slot is named by.
     """
 
     principal: Principal
     ref: SessionRef | None = None
     message_id: str = ""
+    connected_at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,7 @@ def connection_from(item: dict[str, Any]) -> Connection:
         Principal(text_of(item, "tenant"), text_of(item, "subject")),
         SessionRef(ref) if ref else None,
         text_of(item, "init_message") if ref else "",
+        number_of(item, "connected_at"),
     )
 
 

@@ -25,6 +25,7 @@ from parley.items import Session
 from parley.limits.rates import MessageRates, TooFast
 from parley.limits.refusals import too_many_messages
 from parley.limits.rules import NO_LIMITS, LimitRules
+from parley.limits.slots import ConnectionSlots
 from parley.principal import Principal, SessionRef, session_id_of
 from parley.protocol import (
     MAX_MESSAGE_BYTES,
@@ -86,6 +87,7 @@ class Messages:
         start_turn: invokes the turn function, asynchronously.
         defaults: the deployment's settings for replies.
         history_messages: how many messages a resumed session's `ready` carries.
+        slots: those of connections; None if they are not counted.
         limits: how large and how many messages may be.
         records: whether turns are recorded if the user consents.
     """
@@ -99,6 +101,7 @@ class Messages:
         *,
         defaults: Settings,
         history_messages: int,
+        slots: ConnectionSlots | None = None,
         limits: LimitRules = NO_LIMITS,
         records: bool = False,
     ) -> None:
@@ -109,7 +112,7 @@ class Messages:
         self._defaults = defaults
         self._records = records
         self._sessions = BoundSessions(store)
-        self._resuming = Resuming(store, turns, gate, history_messages)
+        self._resuming = Resuming(store, turns, gate, history_messages, slots)
         self._recovery = Recovery(store, turns, gate.post)
         self._interrupting = Interrupting(store, turns)
         self._max_message_bytes = limits.message_bytes or MAX_MESSAGE_BYTES

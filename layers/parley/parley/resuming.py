@@ -12,6 +12,7 @@ from parley.errors import ConnectionGone, ParleyError
 from parley.ids import new_resume_token, token_hash, token_matches
 from parley.inbox import ResumeEntry
 from parley.items import Session, StoredFrame
+from parley.limits.slots import ConnectionSlots
 from parley.principal import SessionRef, session_id_of
 from parley.protocol import Message, Received, SessionEnded, encode
 from parley.store import Store
@@ -37,13 +38,22 @@ class Resuming:
 
     Args:
         history_messages: how many messages of the history a client gets.
+        slots: those of connections; None if they are not counted.
     """
 
-    def __init__(self, store: Store, turns: Turns, gate: Gate, history_messages: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        turns: Turns,
+        gate: Gate,
+        history_messages: int,
+        slots: ConnectionSlots | None = None,
+    ) -> None:
         self._store = store
         self._turns = turns
         self._gate = gate
         self._history_messages = history_messages
+        self._slots = slots
 
     def admit(
         self, ref: SessionRef, shown: str | None, address: Address, bind: Callable[[], None]
@@ -104,6 +114,7 @@ class Resuming:
         old = Address(before.endpoint, before.connection_id)
         if old != address and old.connection_id:  # a session opened over HTTP has none
             self._leave(session.ref, old)
+            self._give_back(old.connection_id)
 
     def replay_turn(self, session: Session, turn_id: str) -> bool:
         """Send what is stored of one turn; False if there is nothing."""
@@ -150,6 +161,18 @@ class Resuming:
         except ConnectionGone:
             return
         self._gate.close(old.endpoint, old.connection_id)
+
+    def _give_back(self, connection_id: str) -> None:
+        """Give back the slot of a connection that the session has left.
+
+        API Gateway tells of a connection that was lost after minutes, and not for certain: who
+        comes back often would be locked out by those that were lost.
+        """
+        connection = (
+            self._store.bindings.connection(connection_id) if self._slots is not None else None
+        )
+        if self._slots is not None and connection is not None:
+            self._slots.give_back(connection.principal, connection_id, connection.connected_at_ms)
 
 
 def _resume_entry(address: Address, turn_id: str, received: Received | None) -> ResumeEntry:

@@ -17,6 +17,7 @@ from parley.archive import Archive
 from parley.erasure import Erasure
 from parley.errors import ParleyError
 from parley.http import HttpAnswer, HttpRequest, principal_of
+from parley.http_bodies import identifier
 from parley.ids import token_matches
 from parley.principal import ANONYMOUS, SessionRef
 from parley.recordings import Recordings
@@ -123,10 +124,10 @@ class Sessions:
         """The session that is asked for.
 
         Raises:
-            ParleyError: it is not for whoever asks, or that is not known.
+            ParleyError: it is not for whoever asks, or that is not known; or it is no id.
         """
         principal = principal_of(request)
-        ref = principal.session(request.parameters["session_id"])
+        ref = principal.session(identifier(request, "session_id"))
         if principal != ANONYMOUS:
             return ref
         shown = request.headers.get("x-resume-token", "")

@@ -38,7 +38,7 @@ another look, because it may have been erased (see `parley.erasure`)."""
 ERASED = "erased"
 """Status of a session that is being erased: nothing of it may be read or written any more."""
 ERASED_TTL_S = 24 * 3600
-"""What is left of an erasure that nobody finishes goes after this time."""
+"""The mark of an erasure that nobody finishes goes after this time."""
 
 _KEPT_TO_THE_LAST = ("META", "CONNECTION#")
 
@@ -230,7 +230,7 @@ class Store:
         return session is not None and session.status != ERASED
 
     def mark_erased(self, ref: SessionRef) -> int | None:
-        """From now on nothing of the session may be read or written.
+        """From now on nothing of the session may be read or written, and no list has it.
 
         Returns:
             When it was first marked, in ms since the epoch; None if there is no such session.
@@ -248,13 +248,19 @@ class Store:
                 ":expires": number(now + ERASED_TTL_S),
             },
         )
+        self._table.delete(owner_key(owner_of(ref), session_id_of(ref)))
         return None if item is None else number_of(item, "erased_at")
 
-    def sweep(self, ref: SessionRef) -> None:
+    def sweep(self, ref: SessionRef, *, turns: bool = True) -> None:
         """Remove everything of an erased session but the note that it is being erased, and
-        of what connections: history, turns, inboxes and undelivered events."""
+        of what connections: history, turns, inboxes and undelivered events.
+
+        Args:
+            turns: also turns with their inboxes, which tell that a turn runs and is to stop.
+        """
+        kept = _KEPT_TO_THE_LAST if turns else (*_KEPT_TO_THE_LAST, "TURN#")
         for page in self._table.pages(f"SESSION#{ref}", " ", "~", ("pk", "sk")):
-            gone = [key for key in page if not text_of(key, "sk").startswith(_KEPT_TO_THE_LAST)]
+            gone = [key for key in page if not text_of(key, "sk").startswith(kept)]
             self._table.write_batch([], gone)
 
     def forget_session(self, ref: SessionRef) -> None:
@@ -263,7 +269,6 @@ class Store:
         for page in self._table.pages(pk, "CONNECTION#", "CONNECTION#~", ("pk", "sk")):
             for key in page:
                 self.bindings.unbind(text_of(key, "sk").removeprefix("CONNECTION#"), ref)
-        self._table.delete(owner_key(owner_of(ref), session_id_of(ref)))
         self._table.delete(session_key(ref))
 
     # --- the history ------------------------------------------------------------

@@ -14,9 +14,9 @@ CLOCK_SKEW_S = 60.0
 """How far the issuer's clock may be off."""
 MAX_SUBJECT_CHARACTERS = 256
 MAX_TENANT_CHARACTERS = 128
-MAX_KEY_BYTES = 1024
-"""Of a principal, percent-encoded: with the ids of session and turn it is in DynamoDB's
-partition keys, which have at most 2048 bytes."""
+MAX_KEY_BYTES = 896
+"""Of a principal, percent-encoded: with the ids of session and turn it is in the keys of
+recordings, which have at most 1,024 bytes in S3; DynamoDB's partition keys have room for 2,048."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,15 @@ def principal_of(payload: bytes, rules: ClaimRules, now_s: float) -> Principal:
     if not 1 <= len(claims.sub) <= MAX_SUBJECT_CHARACTERS:
         raise Refused("bad_subject")
     principal = Principal(_tenant(everything, rules.tenant_claim), claims.sub)
-    # Nobody is known by the name of those whom nobody knows.
-    if principal == ANONYMOUS or len(principal.key) > MAX_KEY_BYTES:
+    if not may_be_known(principal):
         raise Refused("bad_subject")
     return principal
+
+
+def may_be_known(principal: Principal) -> bool:
+    """Whether a token may stand for a principal: its keys are short enough, and nobody is known
+    by the name of those whom nobody knows."""
+    return principal != ANONYMOUS and len(principal.key) <= MAX_KEY_BYTES
 
 
 def _decoded(payload: bytes) -> tuple[_Claims, dict[str, Any]]:

@@ -17,8 +17,15 @@ from typing import Any
 import jwt
 import msgspec
 
-from parley.access.claims import MAX_SUBJECT_CHARACTERS, MAX_TENANT_CHARACTERS, ClaimRules
+from parley.access.claims import (
+    MAX_KEY_BYTES,
+    MAX_SUBJECT_CHARACTERS,
+    MAX_TENANT_CHARACTERS,
+    ClaimRules,
+    may_be_known,
+)
 from parley.access.secret import MIN_BYTES
+from parley.principal import ANONYMOUS, Principal
 
 DEFAULT_TTL_S = 300
 MAX_TTL_S = 3600
@@ -67,6 +74,11 @@ def mint(request: TokenRequest, secret: bytes, rules: ClaimRules, now_s: float) 
     if rules.audience:
         claims["aud"] = rules.audience
     claims |= _tenant(request.tenant, rules.tenant_claim)
+    if not may_be_known(Principal(request.tenant or ANONYMOUS.tenant, request.subject)):
+        raise BadRequest(
+            f"subject: {ANONYMOUS.subject!r} means nobody in the tenant {ANONYMOUS.tenant!r}, and "
+            f"a subject and its tenant may have {MAX_KEY_BYTES} bytes, percent-encoded."
+        )
     return {"token": jwt.encode(claims, secret, algorithm="HS256"), "expires_at": expires_at}
 
 

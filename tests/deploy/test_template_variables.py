@@ -1,0 +1,38 @@
+"""The functions' variables: what is configured holds wherever it has a meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+RESOURCES: dict[str, Any] = yaml_parse((Path(__file__).parents[2] / "template.yaml").read_text())[
+    "Resources"
+]
+
+
+def variables(function: str) -> dict[str, Any]:
+    """A function's own variables."""
+    found: dict[str, Any] = RESOURCES[function]["Properties"]["Environment"]["Variables"]
+    return found
+
+
+def test_a_turn_over_http_is_configured_like_one_over_the_socket() -> None:
+    over_the_socket = variables("TurnFunction")
+    del over_the_socket["LISTEN_TIMEOUT_SECONDS"]  # over HTTP the whole utterance is there
+    assert variables("HttpTurnFunction") == over_the_socket
+
+
+@pytest.mark.parametrize("name", ["CONNECTIONS_PER_SUBJECT", "CONNECTIONS_PER_TENANT"])
+@pytest.mark.parametrize("function", ["DisconnectFunction", "MessageFunction"])
+def test_a_slot_is_given_back_wherever_one_was_taken(function: str, name: str) -> None:
+    assert variables(function)[name] == variables("ConnectFunction")[name]
+
+
+def test_whatever_origins_are_allowed_the_http_api_can_be_created() -> None:
+    """API Gateway takes neither subdomains nor spaces: the functions look at origins."""
+    cors = RESOURCES["HttpApi"]["Properties"]["CorsConfiguration"]
+    assert cors["AllowOrigins"] == ["*"]
+    assert "AllowCredentials" not in cors

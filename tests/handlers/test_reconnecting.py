@@ -1,0 +1,92 @@
+"""A client whose connections are lost one after the other, and nobody says so: `$disconnect` is
+told minutes later, or never. It must not be locked out by its own lost connections."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from tests.handlers.loading import Context, event, items, load
+
+SLOTS = 3
+
+
+class Phone:
+    """A client, and the connect and message functions that it reaches."""
+
+    def __init__(self) -> None:
+        self._connect, self._message = load("connect"), load("message")
+        self.posts: list[dict[str, Any]] = []
+        self._message.environment.connections.post = self._take
+        self._message.environment.connections.close = lambda _endpoint, _connection_id: None
+
+    def _take(self, _endpoint: str, _connection_id: str, frame: bytes) -> None:
+        self.posts.append(json.loads(frame))
+
+    def connect(self, name: str) -> int:
+        """Shake hands; the status that it is answered with."""
+        found = event("connect")
+        found["requestContext"] |= {"connectionId": name, "connectedAt": int(time.time() * 1000)}
+        status: int = self._connect.handler(found, Context())["statusCode"]
+        return status
+
+    def init(self, name: str, **fields: Any) -> dict[str, Any]:
+        """Send `init`; what it is answered with first."""
+        found = event("message-init")
+        found["requestContext"] |= {"connectionId": name, "messageId": f"init of {name}"}
+        found["body"] = json.dumps({"type": "init", "protocol": 1, **fields})
+        before = len(self.posts)
+        self._message.handler(found, Context())
+        return self.posts[before]
+
+
+@pytest.fixture
+def phone(aws: Any, monkeypatch: pytest.MonkeyPatch) -> Phone:
+    monkeypatch.setenv("CONNECTIONS_PER_TENANT", str(SLOTS))
+    return Phone()
+
+
+def leases(aws: Any) -> list[str]:
+    """The connections that count."""
+    (item,) = items(aws, "LIMIT#")
+    return sorted(lease.partition("#")[2] for lease in item["leases"]["SS"])
+
+
+def test_a_client_that_comes_back_often_is_not_locked_out_by_the_connections_it_lost(
+    phone: Phone, aws: Any
+) -> None:
+    assert phone.connect("c0") == 200
+    ready = phone.init("c0")
+    for number in range(1, 40):
+        assert phone.connect(f"c{number}") == 200
+        asked = {name: ready[name] for name in ("session_id", "resume_token")}
+        ready = phone.init(f"c{number}", **asked)
+        assert ready["resumed"] is True
+    assert leases(aws) == ["c39"]
+
+
+def test_a_session_that_is_not_moved_gives_no_slot_back(phone: Phone, aws: Any) -> None:
+    for name in ("a", "b", "c"):
+        phone.connect(name)
+    ready = phone.init("a")
+    refused = phone.init("b", session_id=ready["session_id"], resume_token="stolen")
+    assert refused["code"] == "resume_denied"
+    assert leases(aws) == ["a", "b", "c"]
+    assert phone.connect("d") == 429
+
+
+def test_a_handshake_that_fails_after_all_gives_its_slot_back(
+    phone: Phone, aws: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_arguments: object) -> None:
+        raise OSError("the table cannot be reached")
+
+    phone.connect("first")
+    with monkeypatch.context() as failing:
+        failing.setattr(phone._connect.environment.store.bindings, "add", fails)
+        with pytest.raises(OSError, match="cannot be reached"):
+            phone.connect("second")
+    assert leases(aws) == ["first"]
