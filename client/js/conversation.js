@@ -83,6 +83,12 @@ export class Conversation extends Emitter {
     });
     this.#connection.on("sent", (message) => this.emit("sent", message));
     this.#connection.on("session_lost", (problem) => this.emit("error", problem));
+    this.#connection.on("transport", (change) => this.emit("transport", change));
+    this.#connection.on("token", (session) =>
+      this.emit("session", { ...session, resumed: true, history: [] }),
+    );
+    this.#connection.on("refused", ({ turnId, problem }) => this.#refused(turnId, problem));
+    this.#connection.on("stayed", () => this.#outgoing.flush());
   }
 
   /** @returns {import("./utterances.js").Stage} */
@@ -129,6 +135,11 @@ export class Conversation extends Emitter {
 
   get state() {
     return this.#connection.state;
+  }
+
+  /** What messages go over: HTTP where WebSockets are blocked, if there is an `httpUrl`. */
+  get transport() {
+    return this.#connection.transport;
   }
 
   /** What it takes to resume the session: keep it to come back after a reload. */
@@ -295,6 +306,21 @@ export class Conversation extends Emitter {
     if (wasHeardOf) this.#post({ type: "interrupt", turn_id: turn.id, played_ms: 0 }, false);
     turn.fail(problem);
     this.emit("error", problem);
+  }
+
+  /**
+   * @param {string} turnId that the server does not run
+   * @param {Problem} problem
+   */
+  #refused(turnId, problem) {
+    const turn = this.#turns.get(turnId);
+    if (!turn) return;
+    const messages = this.#forget(turnId);
+    if (problem.retryable) this.#turns.failed = { turnId, attempt: turn.attempt, messages };
+    const { code, message, retryable } = problem;
+    const told = new Problem(code, message, { retryable, turnId, cause: problem });
+    turn.fail(told);
+    this.emit("error", told);
   }
 
   /** @param {import("./messages.js").Ready} ready */

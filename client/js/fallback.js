@@ -1,0 +1,47 @@
+/**
+ * When a conversation goes on over HTTP, and when it tries a WebSocket again. A browser does not say
+ * why a handshake failed; a proxy that blocks upgrades fails every one of them.
+ */
+
+/** So many handshakes in a row have never opened before HTTP is asked. */
+const FAILURES = 2;
+const FIRST_MS = 30_000;
+const LONGEST_MS = 300_000;
+
+export class Fallback {
+  #failures = 0;
+  #waits = 0;
+
+  /** @param {import("./connection-types.js").HttpUrl} [httpUrl] */
+  constructor(httpUrl) {
+    this.httpUrl = httpUrl;
+  }
+
+  /** Whether there is anything to fall back to. */
+  get isPossible() {
+    return Boolean(this.httpUrl);
+  }
+
+  /** Whether HTTP is to be asked now. */
+  get isDue() {
+    return this.isPossible && this.#failures >= FAILURES;
+  }
+
+  /** Begin anew: nothing is known of the network. */
+  reset() {
+    this.#failures = 0;
+    this.#waits = 0;
+  }
+
+  /** @param {boolean} hasOpened whether the handshake of the failed socket had succeeded */
+  failed(hasOpened) {
+    this.#failures = hasOpened ? 0 : this.#failures + 1;
+  }
+
+  /** ms until the next WebSocket is tried while HTTP serves: 30 s, 60 s, … 5 min. */
+  nextMs() {
+    const waitMs = Math.min(LONGEST_MS, FIRST_MS * 2 ** this.#waits);
+    this.#waits += 1;
+    return waitMs;
+  }
+}
