@@ -16,7 +16,7 @@ export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format unit build validate deploy chaos bench lock generate clean
+.PHONY: help run token test lint format unit build validate deploy chaos bench lock generate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,10 @@ test: lint $(READY) ## run every check and test
 	@PYTHON=$(BIN)/python sh tests/system-packages.sh
 	$(MAKE) --no-print-directory validate
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=]
+	@$(BIN)/python -m parley.access.mint $(if $(SUBJECT),--subject "$(SUBJECT)") \
+	  $(if $(TENANT),--tenant "$(TENANT)") $(if $(TTL),--ttl "$(TTL)")
 
 lint: $(READY) $(NODE_MODULES) ## ruff, bandit, mypy --strict, and tsc on the JavaScript
 	$(BIN)/ruff check --quiet .

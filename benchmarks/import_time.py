@@ -20,6 +20,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGETS_MS = {"connect": 500, "disconnect": 500, "message": 500, "turn": 700}
+AUTH = {
+    "secret": {"AUTH_MODE": "secret", "AUTH_SECRET_ARN": "secret"},
+    "oidc": {"AUTH_MODE": "oidc", "AUTH_ISSUER": "https://issuer.example", "AUTH_AUDIENCE": "a"},
+}
+"""The connect function imports what it needs for its mode of authentication, and no more."""
 TIMED = (
     "import time; began = time.perf_counter(); import app; "
     "print((time.perf_counter() - began) * 1000)"
@@ -38,9 +43,9 @@ ENVIRONMENT = {
 }
 
 
-def sample_ms(code: str, folder: Path) -> float:
+def sample_ms(code: str, folder: Path, variables: dict[str, str]) -> float:
     """One import in a fresh process."""
-    environment = {**os.environ, **ENVIRONMENT}
+    environment = {**os.environ, **ENVIRONMENT, **variables}
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder,
@@ -62,14 +67,17 @@ def main() -> None:
     compileall.compile_path(quiet=2)
     print(f"Python {platform.python_version()}, {platform.machine()}, {samples} samples each, ms\n")
     print(f"{'':28s} {'median':>8s} {'min':>8s} {'max':>8s} {'target':>8s}")
-    rows: dict[str, tuple[str, Path, int | None]] = {
-        "boto3 (for comparison)": (BASELINE.format("import boto3"), ROOT, None)
+    rows: dict[str, tuple[str, Path, int | None, dict[str, str]]] = {
+        "boto3 (for comparison)": (BASELINE.format("import boto3"), ROOT, None, {})
     }
     for name, target in TARGETS_MS.items():
-        rows[f"{name} function"] = (TIMED, ROOT / "functions" / name, target)
-    for label, (code, folder, limit) in rows.items():
-        sample_ms(code, folder)
-        found = [sample_ms(code, folder) for _ in range(samples)]
+        rows[f"{name} function"] = (TIMED, ROOT / "functions" / name, target, {})
+    for mode, variables in AUTH.items():
+        connect = ROOT / "functions" / "connect"
+        rows[f"connect function, {mode}"] = (TIMED, connect, TARGETS_MS["connect"], variables)
+    for label, (code, folder, limit, variables) in rows.items():
+        sample_ms(code, folder, variables)
+        found = [sample_ms(code, folder, variables) for _ in range(samples)]
         shown = f"{limit:8d}" if limit else ""
         columns = f"{statistics.median(found):8.0f} {min(found):8.0f} {max(found):8.0f}"
         print(f"{label:28s} {columns} {shown}")

@@ -17,10 +17,13 @@ from parley.health import VERSION, Health
 from parley.http import Problem
 from parley.http_bodies import InterruptBody, SessionBody, TurnBody, TurnQuery
 from parley.http_turns import InterruptAnswer, OpenedSession
+from parley.sessions import LIST_LIMIT, MAX_LIST_LIMIT, ErasureState, SessionList
+from parley.transcripts import SessionView
 
 NOTE = "Generated from layers/parley/parley by docs/generate.py; do not edit."
 TYPES = (
     *(TurnBody, TurnQuery, SessionBody, InterruptBody),
+    *(SessionList, SessionView, ErasureState),
     *(TurnAnswer, EventsAnswer, OpenedSession, InterruptAnswer, Health, Problem),
     *(protocol.Transcript, protocol.ReplyText, protocol.Audio, protocol.TurnEnd, protocol.Error),
 )
@@ -70,6 +73,12 @@ TOKEN = {
     "schema": {"type": "string", "maxLength": 256},
 }
 
+OWN_TOKEN = {
+    **TOKEN,
+    "description": "The session's resume token; needed where authentication is off.",
+}
+TRANSCRIPT = {"schema": {"type": "string"}}
+
 PATHS: dict[str, Any] = {
     "/turns": {
         "post": {
@@ -96,6 +105,33 @@ PATHS: dict[str, Any] = {
         }
     },
     "/sessions": {
+        "get": {
+            "operationId": "listSessions",
+            "summary": "Your sessions, newest first.",
+            "description": "Needs authentication: without it nobody is known.",
+            "parameters": [
+                {
+                    "name": "limit",
+                    "in": "query",
+                    "schema": {
+                        "type": "integer",
+                        "minimum": 1,
+                        "maximum": MAX_LIST_LIMIT,
+                        "default": LIST_LIMIT,
+                    },
+                },
+                {
+                    "name": "cursor",
+                    "in": "query",
+                    "description": "next_cursor of the answer before.",
+                    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+                },
+            ],
+            "responses": {
+                "200": {"description": "One page.", "content": content("SessionList")},
+                **problems(400, 401, 413, 429),
+            },
+        },
         "post": {
             "operationId": "openSession",
             "summary": "Open a session without a turn.",
@@ -103,6 +139,48 @@ PATHS: dict[str, Any] = {
             "responses": {
                 "201": {"description": "It is open.", "content": content("OpenedSession")},
                 **problems(400, 401, 413, 415, 429),
+            },
+        },
+    },
+    "/sessions/{session_id}": {
+        "get": {
+            "operationId": "readSession",
+            "summary": "What was said in a session.",
+            "parameters": [
+                path_parameter("session_id"),
+                OWN_TOKEN,
+                {
+                    "name": "format",
+                    "in": "query",
+                    "description": "Instead of an Accept header.",
+                    "schema": {"type": "string", "enum": ["json", "md", "vtt"]},
+                },
+            ],
+            "responses": {
+                "200": {
+                    "description": "Its transcript. WebVTT is timed from the session's start.",
+                    "content": {
+                        **content("SessionView"),
+                        "text/markdown": TRANSCRIPT,
+                        "text/vtt": TRANSCRIPT,
+                    },
+                },
+                **problems(400, 401, 403, 404, 413, 429),
+            },
+        },
+        "delete": {
+            "operationId": "eraseSession",
+            "summary": "Erase a session with everything that was said and recorded in it.",
+            "description": "May be repeated. A turn that runs is stopped first.",
+            "parameters": [path_parameter("session_id"), OWN_TOKEN],
+            "responses": {
+                "202": {
+                    "description": "It can no longer be read or gone on with, but a turn still "
+                    "runs: repeat the request after Retry-After.",
+                    "content": content("ErasureState"),
+                },
+                "204": {"description": "Nothing of it is left."},
+                **problems(400, 401, 403, 404, 413, 429),
             },
         },
     },

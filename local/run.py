@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -29,14 +30,20 @@ DEFAULT_URL = "ws://localhost:3001/dev"
 STANDIN_KEY = "standin-key"
 VOICE = "21m00Tcm4TlvDq8ikWAM"
 """Asks the questions of the demo; the stand-in recognises this one best."""
-TEMPLATE_VARIABLES = {
-    "VOICE_ID": "VoiceId",
-    "SPEECH_MODEL": "SpeechModel",
-    "TRANSCRIPTION_MODEL": "TranscriptionModel",
-    "SYSTEM_PROMPT": "SystemPrompt",
-    "LANGUAGE": "Language",
-}
-"""Environment variables that choose a parameter of the template."""
+CHOSEN_PARAMETERS = (
+    "VoiceId",
+    "SpeechModel",
+    "TranscriptionModel",
+    "SystemPrompt",
+    "Language",
+    "AuthMode",
+    "AuthSecret",
+    "AuthIssuer",
+    "AuthAudience",
+    "AuthTenantClaim",
+    "AllowedOrigins",
+)
+"""Parameters of the template that environment variables choose: `VoiceId` is `VOICE_ID`."""
 
 
 class CannotRun(Exception):
@@ -181,14 +188,26 @@ def run(port: int, *, demo: bool, stay: bool, log_folder: Path) -> int:
         command = _start_command(providers, port, environment)
         stack = running.enter_context(_process(command, log_folder / "stack.log", environment))
         _say_what_runs(providers, log_folder)
-        if demo:
+        if demo and _needs_a_token(environment):
+            print("No conversation is held: AUTH_MODE wants a token. Put one into PARLEY_TOKEN.")
+        elif demo:
             code = _hold_conversation(stack["websocket_url"], providers, environment)
             if code or not stay:
                 return code
-        _say_where(stack)
+        _say_where(stack, environment.get("PARLEY_TOKEN", ""))
         while stay:
             signal.pause()  # until Ctrl-C or SIGTERM raises KeyboardInterrupt
     return 0
+
+
+def _variable(parameter: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).upper()
+
+
+def _needs_a_token(environment: Mapping[str, str]) -> bool:
+    """Whether the API wants a token that the demo does not have."""
+    wanted = environment.get("AUTH_MODE") or "off"
+    return wanted != "off" and not environment.get("PARLEY_TOKEN")
 
 
 def _start_command(providers: Providers, port: int, environment: Mapping[str, str]) -> list[str]:
@@ -199,8 +218,8 @@ def _start_command(providers: Providers, port: int, environment: Mapping[str, st
         "LlmBaseUrl": providers.llm_url,
         "LlmModel": providers.llm_model,
     }
-    for variable, parameter in TEMPLATE_VARIABLES.items():
-        if value := environment.get(variable):
+    for parameter in CHOSEN_PARAMETERS:
+        if value := environment.get(_variable(parameter)):
             overrides[parameter] = value
     return [
         *("-m", "local", "start", "--json"),
@@ -231,14 +250,15 @@ def _hold_conversation(url: str, providers: Providers, environment: Mapping[str,
     return subprocess.run(command, cwd=ROOT, env=keys, check=False).returncode
 
 
-def _say_where(stack: Mapping[str, Any]) -> None:
+def _say_where(stack: Mapping[str, Any], token: str) -> None:
     url = stack["websocket_url"]
     option = "" if url == DEFAULT_URL else f"--url {url} "
     over_http = "".join(
         f"\nOver HTTP:      {api['http_url']}" for api in stack["http_apis"].values()
     )
+    page = stack["static_url"] + (f"#token={token}" if token else "")
     print(
-        f"\nThe page:       {stack['static_url']}"
+        f"\nThe page:       {page}"
         f"\nThe WebSocket:  {url}"
         f"{over_http}"
         f"\nThe inspector:  {stack['inspector_url']}"

@@ -9,6 +9,7 @@ import { SettingsForm } from "./settings-form.js";
 import { showTabs } from "./tabs.js";
 import { holdToTalk } from "./talk-button.js";
 import { Timing } from "./timing.js";
+import { takeToken, tokenFor } from "./token.js";
 import { TurnView } from "./turn-view.js";
 import { Waveform } from "./waveform.js";
 
@@ -71,7 +72,12 @@ let spokenTurn = "";
 async function connect() {
   conversation?.close();
   const address = url.value.trim();
-  const made = new Conversation(address, { microphone, player, session: keptSession(address) });
+  const made = new Conversation(address, {
+    microphone,
+    player,
+    session: keptSession(address),
+    token: tokenFor(address) ?? "",
+  });
   conversation = made;
   Object.assign(window, { parley: { conversation, player, microphone } });
   listenTo(made);
@@ -333,4 +339,5 @@ async function startAnew() {
 }
 
 url.value = initialUrl();
+takeToken(url.value.trim());
 void connect();

@@ -4,8 +4,7 @@
  */
 import { Backoff } from "./backoff.js";
 import { Emitter } from "./emitter.js";
-import { Fallback } from "./fallback.js";
-import { asked, asProblem, madeHttpLink, madeSocket } from "./links.js";
+import { asProblem, Links } from "./links.js";
 import { browserPresence } from "./presence.js";
 import { Problem } from "./problem.js";
 import { QUIET_EVERY_MS, QuietMoment } from "./quiet-moment.js";
@@ -16,7 +15,6 @@ import { QUIET_EVERY_MS, QuietMoment } from "./quiet-moment.js";
 /** @typedef {import("./messages.js").Ready} Ready */
 
 /** @typedef {import("./links.js").Link} Link */
-/** @typedef {import("./connection-types.js").Known} Known */
 /** @typedef {import("./connection-types.js").State} State */
 /** @typedef {import("./connection-types.js").StateChange} StateChange */
 /** @typedef {import("./connection-types.js").ConnectionEvents} ConnectionEvents */
@@ -45,9 +43,7 @@ export class Connection extends Emitter {
   /** The one that is being opened.
    * @type {Link | undefined} */
   #next;
-  #fallback;
-  /** @type {Known} */
-  #known = { settings: {}, limits: {}, unsent: {} };
+  #links;
   #backoff;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retry;
@@ -75,7 +71,7 @@ export class Connection extends Emitter {
     this.url = url;
     this.options = options;
     this.presence = options.presence ?? browserPresence();
-    this.#fallback = new Fallback(options.httpUrl);
+    this.#links = new Links(url, this.#hooks(), options);
     this.#backoff = new Backoff({
       baseMs: options.baseDelayMs,
       maxMs: options.maxDelayMs,
@@ -94,7 +90,7 @@ export class Connection extends Emitter {
     this.#caller?.reject(new Problem("closed", "Connecting has begun anew."));
     this.#backoff.reset();
     this.#hasWorked = false;
-    this.#fallback.reset();
+    this.#links.reset();
     this.#unwatch = this.presence.watch(() => this.#changed());
     this.#become("connecting");
     /** @type {Promise<Ready>} */
@@ -133,7 +129,7 @@ export class Connection extends Emitter {
   /** Move to a fresh socket; the old one serves until it is ready. */
   async renew() {
     if (this.state !== "ready" || this.#next) return;
-    const socket = (this.#next = this.#made());
+    const socket = (this.#next = this.#links.websocket());
     try {
       this.#opened(socket, await this.#open(socket));
     } catch (cause) {
@@ -155,51 +151,32 @@ export class Connection extends Emitter {
     this.#end("closed", problem);
   }
 
-  #made() {
-    /** @type {Link} */
-    const socket = madeSocket(
-      {
-        onEvent: (event) => this.#take(socket, event),
-        onSent: (message) => this.emit("sent", message),
-        onClosed: (problem) => this.#closed(socket, problem),
-        isNeeded: () => this.#isNeeded,
-        mayBegin: () => this.transport !== "http" || !this.#socket?.isOpen || this.#isQuiet,
-      },
-      this.options,
-    );
-    return socket;
+  /** @returns {import("./links.js").LinkHooks} */
+  #hooks() {
+    return {
+      onEvent: (link, event) => this.#take(link, event),
+      onSent: (message) => this.emit("sent", message),
+      onClosed: (link, problem) => this.#closed(link, problem),
+      isNeeded: () => this.#isNeeded,
+      mayBegin: () => this.transport !== "http" || !this.#socket?.isOpen || this.#isQuiet,
+      onToken: (token) => this.#keep(token),
+      onRefused: (turnId, problem) => this.emit("refused", { turnId, problem }),
+    };
   }
 
-  #madeHttp() {
-    /** @type {Link} */
-    const link = madeHttpLink(
-      {
-        onEvent: (event) => this.#take(link, event),
-        onSent: (message) => this.emit("sent", message),
-        onClosed: (problem) => this.#closed(link, problem),
-        onToken: (token) => this.#keep(token),
-        onRefused: (turnId, problem) => this.emit("refused", { turnId, problem }),
-      },
-      this.options,
-      this.#known,
-    );
-    return link;
-  }
-
-  async #attempt(socket = this.#fallback.isDue ? this.#madeHttp() : this.#made()) {
-    this.#next = socket;
+  async #attempt() {
+    const link = (this.#next = this.#links.next());
     try {
-      this.#opened(socket, await this.#open(socket));
+      this.#opened(link, await this.#open(link));
     } catch (cause) {
-      if (this.#next !== socket) return;
+      if (this.#next !== link) return;
       this.#next = undefined;
       const problem = asProblem(cause);
-      if (socket.transport === "websocket") this.#fallback.failed(socket.hasOpened);
-      else this.#fallback.reset();
-      if (this.#isSessionGone(problem)) void this.#attempt();
-      else if (problem.retryable && this.#fallback.isDue) void this.#attempt();
-      else if (problem.retryable) this.#tryAgain(problem);
-      else this.#end("failed", problem);
+      if (this.#isSessionGone(problem)) return void this.#attempt();
+      this.#links.failed(link);
+      if (!problem.retryable) this.#end("failed", problem);
+      else if (this.#links.isHttpDue) void this.#attempt();
+      else this.#tryAgain(problem);
     }
   }
 
@@ -212,17 +189,20 @@ export class Connection extends Emitter {
     return true;
   }
 
-  /** @param {Link} socket */
-  async #open(socket) {
-    const [url, token] = await Promise.all([asked(this.url), asked(this.options.token)]);
-    if (this.#next !== socket) throw new Problem("closed", "The connection was closed.");
-    const { session } = this;
-    return socket.open(url ?? "", token, {
-      type: "init",
-      protocol: PROTOCOL_VERSION,
-      ...(session && { session_id: session.id, resume_token: session.token }),
-      ...this.options.hello?.(),
-    });
+  /** @param {Link} link */
+  #open(link) {
+    /** @returns {Init} */
+    const init = () => {
+      const { session } = this;
+      if (this.#next !== link) throw new Problem("closed", "The connection was closed.");
+      return {
+        type: "init",
+        protocol: PROTOCOL_VERSION,
+        ...(session && { session_id: session.id, resume_token: session.token }),
+        ...this.options.hello?.(),
+      };
+    };
+    return this.#links.open(link, init, this.state === "ready");
   }
 
   /**
@@ -249,19 +229,14 @@ export class Connection extends Emitter {
   }
 
   /**
-   * @param {Link} socket that is ready
+   * @param {Link} link that is ready
    * @param {Ready} ready
    */
-  #settle({ transport }, ready) {
-    if (transport === "http") {
-      this.#rotation.in(this.#fallback.nextMs());
-    } else {
-      this.#fallback.reset();
-      this.#rotation.in(this.options.rotateAfterMs ?? 6_600_000, QUIET_PATIENCE_MS);
-      const { unsent } = this.#known;
-      this.#known = { settings: ready.settings, limits: ready.limits, unsent: {} };
-      if (Object.keys(unsent).length) this.#socket?.send({ type: "config", settings: unsent });
-    }
+  #settle(link, ready) {
+    const { transport } = link;
+    this.#links.settled(link, ready);
+    if (transport === "http") this.#rotation.in(this.#links.nextTrialMs());
+    else this.#rotation.in(this.options.rotateAfterMs ?? 6_600_000, QUIET_PATIENCE_MS);
     if (this.transport === transport) return;
     this.transport = transport;
     this.emit("transport", { transport });
@@ -269,7 +244,7 @@ export class Connection extends Emitter {
 
   /** @param {Problem} problem why no WebSocket can be had yet: HTTP goes on */
   #stay({ code }) {
-    this.#rotation.in(code === "closed" ? QUIET_EVERY_MS : this.#fallback.nextMs());
+    this.#rotation.in(code === "closed" ? QUIET_EVERY_MS : this.#links.nextTrialMs());
     this.emit("stayed", undefined);
   }
 
@@ -353,6 +328,7 @@ export class Connection extends Emitter {
       if (this.transport === "http" && this.presence.online()) this.#rotation.in(0);
       return;
     }
+    this.#links.hurry();
     const waiting = state === "offline" || (state !== "closed" && !this.#next);
     if (waiting && this.presence.online() && this.presence.visible()) this.#comeBack();
   }

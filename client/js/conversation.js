@@ -13,6 +13,7 @@ import { OpenTurns } from "./open-turns.js";
 import { Outgoing } from "./outgoing.js";
 import { Problem } from "./problem.js";
 import { Replies } from "./replies.js";
+import { unfinished } from "./turn.js";
 import { Utterances } from "./utterances.js";
 import { Vigil } from "./vigil.js";
 
@@ -395,15 +396,4 @@ export class Conversation extends Emitter {
       if (problem instanceof Problem) this.emit("error", problem);
     }
   }
-}
-
-/**
- * @param {Turn} turn that will not end, for now
- * @param {Problem | undefined} cause none if the connection was closed on purpose
- */
-function unfinished(turn, cause) {
-  const more = { retryable: true, turnId: turn.id, cause };
-  return cause
-    ? new Problem("connection_lost", "The connection was lost before the reply was complete.", more)
-    : new Problem("closed", "The conversation was closed before the reply was complete.", more);
 }

@@ -12,14 +12,11 @@ export class Fallback {
   #failures = 0;
   #waits = 0;
 
-  /** @param {import("./connection-types.js").HttpUrl} [httpUrl] */
-  constructor(httpUrl) {
-    this.httpUrl = httpUrl;
-  }
+  #isUrgent = false;
 
-  /** Whether there is anything to fall back to. */
-  get isPossible() {
-    return Boolean(this.httpUrl);
+  /** @param {boolean} isPossible whether there is anything to fall back to */
+  constructor(isPossible) {
+    this.isPossible = isPossible;
   }
 
   /** Whether HTTP is to be asked now. */
@@ -31,6 +28,7 @@ export class Fallback {
   reset() {
     this.#failures = 0;
     this.#waits = 0;
+    this.#isUrgent = false;
   }
 
   /** @param {boolean} hasOpened whether the handshake of the failed socket had succeeded */
@@ -38,8 +36,22 @@ export class Fallback {
     this.#failures = hasOpened ? 0 : this.#failures + 1;
   }
 
+  /** HTTP does not work either: a WebSocket is next, and after it HTTP. */
+  httpFailed() {
+    this.#failures = FAILURES - 1;
+  }
+
+  /** The network is perhaps another one: the next WebSocket is tried at once. */
+  hurry() {
+    this.#isUrgent = true;
+  }
+
   /** ms until the next WebSocket is tried while HTTP serves: 30 s, 60 s, … 5 min. */
   nextMs() {
+    if (this.#isUrgent) {
+      this.#isUrgent = false;
+      return 0;
+    }
     const waitMs = Math.min(LONGEST_MS, FIRST_MS * 2 ** this.#waits);
     this.#waits += 1;
     return waitMs;

@@ -74,6 +74,7 @@ export interface Error {
   field?: string | null;
   retry_after_ms?: number | null;
   missing?: number[] | null;
+  limit?: Limit | null;
   attempt?: number;
 }
 
@@ -92,6 +93,13 @@ export interface Interrupt {
   type: "interrupt";
   turn_id: string;
   played_ms: number;
+}
+
+/** A limit that was met: its name, how high it is in the unit of its name, and whose it is. */
+export interface Limit {
+  name: string;
+  value: number;
+  scope: "connection" | "subject" | "tenant";
 }
 
 /** What the server accepts. */
@@ -187,6 +195,7 @@ export interface Settings {
   speed?: number;
   stability?: number;
   style?: string;
+  record?: boolean;
 }
 
 /** What the user is understood to have said so far; a final one stands. */

@@ -1,4 +1,4 @@
-"""`$connect`: lets a connection in and notes it."""
+"""`$connect`: lets a connection in, notes it and whose it is."""
 
 from __future__ import annotations
 
@@ -7,16 +7,31 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from parley.access.doorkeeper import Doorkeeper
+from parley.access.refusals import Refused
 from parley.environment import Environment
-from parley.principal import ANONYMOUS
+from parley.errors import ParleyError
 
 logger = Logger()
 environment = Environment()
+doorkeeper = Doorkeeper.from_environment()
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """API Gateway holds the handshake until this returns; 200 accepts it."""
-    environment.store.add_connection(event["requestContext"]["connectionId"], ANONYMOUS)
+    request = event["requestContext"]
+    connection_id = request["connectionId"]
+    try:
+        admission = doorkeeper.admit(event)
+        environment.slots.take(admission.principal, connection_id, request["connectedAt"])
+    except Refused as refused:
+        log = logger.error if refused.code == "keys_unavailable" else logger.info
+        log("connection_refused", code=refused.code, why=refused.why)
+        return {"statusCode": refused.status}
+    except ParleyError as refused:
+        logger.info("connection_refused", code=refused.code, why=refused.message)
+        return {"statusCode": 429}
+    environment.store.add_connection(connection_id, admission.principal)
     logger.info("connected")
-    return {"statusCode": 200}
+    return {"statusCode": 200, "headers": dict(admission.headers)}

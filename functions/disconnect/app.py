@@ -17,6 +17,9 @@ environment = Environment()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Called on a best-effort basis: what it misses, the items' TTL cleans up."""
     request = event["requestContext"]
-    environment.store.remove_connection(request["connectionId"])
+    connection_id = request["connectionId"]
+    connection = environment.store.remove_connection(connection_id)
+    if connection is not None:
+        environment.slots.give_back(connection.principal, connection_id, request["connectedAt"])
     logger.info("disconnected", code=request.get("disconnectStatusCode"))
     return {"statusCode": 200}

@@ -11,6 +11,8 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from parley import clients
+from parley.access.bearer import Bearer
+from parley.access.doorkeeper import Doorkeeper
 from parley.errors import ParleyError
 from parley.health import KEEP_S, VERSION, DeepHealth, Health, Probes
 from parley.http import HttpAnswer, HttpRequest, principal_of, respond
@@ -47,7 +49,12 @@ def health(request: HttpRequest) -> HttpAnswer:
     return HttpAnswer.of(found, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
+bearer = Bearer(Doorkeeper.from_environment(), logger)
+
+
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answers one request of the HTTP API."""
-    return respond(event, {"GET /health": health}, lambda _: logger.exception("request_failed"))
+    return respond(
+        event, {"GET /health": health}, lambda _: logger.exception("request_failed"), bearer
+    )

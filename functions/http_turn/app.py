@@ -7,6 +7,8 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from parley.access.bearer import Bearer
+from parley.access.doorkeeper import Doorkeeper
 from parley.environment import Environment
 from parley.http import respond
 from parley.http_turns import HttpTurns
@@ -27,6 +29,7 @@ def warn(event: str, fields: dict[str, Any]) -> None:
 
 environment = Environment()
 runner = TurnRunner(environment, warn)
+bearer = Bearer(Doorkeeper.from_environment(), logger)
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId", clear_state=True)
@@ -41,8 +44,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         metrics.flush_metrics()  # here, because other requests have none
         return outcome
 
-    turns = HttpTurns(environment.store, environment.turns, run, environment.deployment.defaults)
-    answer = respond(event, turns.routes(), lambda _: logger.exception("request_failed"))
+    turns = HttpTurns(
+        environment.store,
+        environment.turns,
+        run,
+        environment.deployment.defaults,
+        records=environment.recordings is not None,
+    )
+    answer = respond(event, turns.routes(), lambda _: logger.exception("request_failed"), bearer)
     if answer["statusCode"] >= 400:
         logger.info("request_refused", status=answer["statusCode"])
     return answer

@@ -23,6 +23,8 @@ messages = Messages(
     TurnStarter(deployment.turn_function),
     defaults=deployment.defaults,
     history_messages=deployment.history_messages,
+    limits=deployment.limits,
+    records=bool(deployment.recording_bucket),
 )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.records import Records
 from tests.e2e.stack import ROOT, STANDIN_KEY, Stack, running_stack
 
 PROVIDER_TIMEOUT_S = 3
@@ -61,3 +62,21 @@ def artifacts() -> Path:
     folder = ROOT / "artifacts"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def recording_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack that records those who consent."""
+    parameters = {"Recording": "consent", "ListenTimeoutSeconds": "3"}
+    with running_stack(tmp_path_factory.mktemp("records"), parameters=parameters) as stack:
+        yield stack
+
+
+@pytest.fixture
+def records(recording_stack: Stack) -> Iterator[Records]:
+    """Its HTTP API, table and bucket, with the stand-ins as they come."""
+    recording_stack.elevenlabs.reset()
+    recording_stack.llm.reset()
+    yield Records(recording_stack)
+    recording_stack.elevenlabs.reset()
+    recording_stack.llm.reset()

@@ -34,10 +34,15 @@ def sound_of(answer: dict[str, Any]) -> bytes:
 
 
 class HttpSession:
-    """One session over HTTP."""
+    """One session over HTTP.
 
-    def __init__(self, stack: Stack) -> None:
-        self.client = httpx.AsyncClient(base_url=url_of(stack), timeout=40)
+    Args:
+        bearer: the token that says who asks.
+    """
+
+    def __init__(self, stack: Stack, bearer: str = "") -> None:
+        shown = {"authorization": f"Bearer {bearer}"} if bearer else {}
+        self.client = httpx.AsyncClient(base_url=url_of(stack), timeout=40, headers=shown)
         self.session_id: str | None = None
         self.token: str | None = None
 

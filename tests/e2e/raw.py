@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 Event = dict[str, Any]
 
@@ -207,9 +208,12 @@ def pcm_chunks(pcm: bytes, chunk_ms: int = 100) -> list[bytes]:
 
 
 @asynccontextmanager
-async def opened(url: str, *, init: bool = True, **fields: Any) -> AsyncIterator[RawClient]:
+async def opened(
+    url: str, *, init: bool = True, token: str | None = None, **fields: Any
+) -> AsyncIterator[RawClient]:
     """A connection, with its session unless that is not wanted."""
-    async with connect(url, max_size=None) as socket:
+    offered = [Subprotocol("parley"), Subprotocol(token)] if token is not None else None
+    async with connect(url, max_size=None, subprotocols=offered) as socket:
         client = RawClient(socket)
         reading = asyncio.create_task(client.read())
         try:

@@ -44,6 +44,7 @@ def event(name: str) -> dict[str, Any]:
     ("name", "route", "kind", "keys", "more_context"),
     [
         ("connect", "$connect", "CONNECT", {"headers", "multiValueHeaders"}, set()),
+        ("connect-token", "$connect", "CONNECT", {"headers", "multiValueHeaders"}, set()),
         (
             "disconnect",
             "$disconnect",
@@ -122,7 +123,7 @@ def test_there_is_an_event_for_every_route_of_the_http_functions() -> None:
     template = yaml_parse((EVENTS.parent / "template.yaml").read_text())
     routes = {
         f"{source['Properties']['Method']} {source['Properties']['Path']}"
-        for name in ("HttpTurnFunction", "HealthFunction")
+        for name in ("HttpTurnFunction", "HealthFunction", "SessionsFunction")
         for source in template["Resources"][name]["Properties"]["Events"].values()
     }
     assert {event(name)["routeKey"] for name in HTTP} == routes

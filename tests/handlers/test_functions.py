@@ -144,8 +144,25 @@ def turn(aws: Any) -> Iterator[ModuleType]:
     app.runner._loop.close()
 
 
+def test_a_connection_too_many_is_refused_until_another_has_ended(
+    aws: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONNECTIONS_PER_TENANT", "1")
+    now_ms, connect = int(time.time() * 1000), load("connect")
+    first, second = event("connect"), event("connect")
+    for made, name in ((first, "first="), (second, "second=")):
+        made["requestContext"] |= {"connectionId": name, "connectedAt": now_ms}
+    assert connect.handler(first, Context())["statusCode"] == 200
+    assert connect.handler(second, Context()) == {"statusCode": 429}
+    assert [item["pk"]["S"] for item in items(aws, "CONNECTION#")] == ["CONNECTION#first="]
+    over = event("disconnect")
+    over["requestContext"] |= {"connectionId": "first=", "connectedAt": now_ms}
+    load("disconnect").handler(over, Context())
+    assert connect.handler(second, Context()) == {"statusCode": 200}
+
+
 def test_connect_notes_the_connection_and_disconnect_forgets_it(aws: Any) -> None:
-    assert load("connect").handler(event("connect"), Context()) == {"statusCode": 200}
+    assert load("connect").handler(event("connect"), Context())["statusCode"] == 200
     (connection,) = items(aws, "CONNECTION#")
     assert "expires_at" in connection
     assert load("disconnect").handler(event("disconnect"), Context()) == {"statusCode": 200}
@@ -158,9 +175,11 @@ def test_init_opens_a_session(message: Any) -> None:
     assert ready["type"] == "ready"
     assert ready["settings"]["speed"] == 1.1
     assert ready["settings"]["voice"]
-    (session,) = items(message.table, "SESSION#")
+    bound, session = items(message.table, "SESSION#")
     assert ready["resume_token"] not in json.dumps(session), "only its hash is kept"
-    assert "expires_at" in session
+    assert "resumable_until" in session
+    assert "expires_at" not in session, "its history is found and erased through it"
+    assert "expires_at" in bound
 
 
 def test_a_typed_turn_is_started_with_what_it_needs(message: Any) -> None:
@@ -178,7 +197,11 @@ def test_audio_goes_to_the_inbox_of_the_bound_session(message: Any) -> None:
     for name in ("audio-chunk", "audio-start", "audio-chunk", "audio-end", "interrupt"):
         message.send(name)
     session = ANONYMOUS.session(message.posts[0]["session_id"])
-    found = {item["sk"]["S"]: item for item in items(message.table, f"TURN#{session}#turn-2")}
+    found = {
+        item["sk"]["S"].removeprefix("TURN#turn-2#"): item
+        for item in items(message.table, f"SESSION#{session}")
+        if item["sk"]["S"].startswith("TURN#turn-2#")
+    }
     assert set(found) == {"IN#audio#000001", "IN#end"}
     assert len(found["IN#audio#000001"]["audio"]["B"]) == 320
     assert all("expires_at" in item for item in found.values())
@@ -344,7 +367,7 @@ def test_deep_health_says_what_does_not_work(health: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("function", "unwanted"),
     [
-        ("connect", ["httpx", "websockets", "boto3"]),
+        ("connect", ["httpx", "websockets", "boto3", "jwt", "cryptography"]),
         ("message", ["httpx", "websockets", "boto3", "parley.turn", "asyncio"]),
         ("failure", ["httpx", "websockets", "boto3", "parley.turn", "asyncio"]),
         ("turn", ["elevenlabs", "moto", "local", "pydantic", "aws_xray_sdk"]),
@@ -364,3 +387,29 @@ def test_a_cold_start_imports_no_more_than_it_needs(
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+def of_session(name: str, ready: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A sample event about the session that a connection was told of."""
+    found = event(name)
+    headers = {**found["headers"], "x-resume-token": ready["resume_token"]}
+    parameters = {"session_id": ready["session_id"]}
+    return {**found, "headers": headers, "pathParameters": parameters, **changes}
+
+
+def test_a_session_is_read_and_erased_over_http(message: Any, aws: Any) -> None:
+    message.send("init")
+    message.send("audio-chunk")
+    sessions, ready = load("sessions"), message.posts[0]
+    answer = sessions.handler(of_session("http-sessions-read", ready), Context())
+    assert answer["statusCode"] == 200
+    assert answer["headers"]["content-type"].startswith("text/vtt")
+    assert answer["headers"]["cache-control"] == "no-store"
+    gone = sessions.handler(of_session("http-sessions-erase", ready), Context())
+    assert (gone["statusCode"], gone["body"]) == (204, "")
+    assert ready["session_id"] not in str(items(aws, ""))
+
+
+def test_where_nobody_is_known_nobody_gets_a_list(aws: Any) -> None:
+    problem = told(load("sessions").handler(event("http-sessions-list"), Context()), 401)
+    assert "authentication is off" in problem["detail"]

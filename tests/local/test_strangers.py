@@ -141,11 +141,10 @@ async def test_a_page_may_use_a_presigned_url(stack: LocalStack, session: Client
         config=Config(signature_version="s3v4"),
     )
     s3.create_bucket(Bucket="sounds")
-    named = {"Bucket": "sounds", "Key": "a"}
-    url = s3.generate_presigned_url("put_object", Params=named)
+    url = s3.generate_presigned_url("put_object", Params={"Bucket": "sounds", "Key": "a"})
     async with session.put(url, data=b"sound", headers=EVIL) as answer:
         assert answer.status == 200
-    assert s3.get_object(**named)["Body"].read() == b"sound"
+    assert s3.get_object(Bucket="sounds", Key="a")["Body"].read() == b"sound"
 
 
 async def test_a_strangers_page_cannot_change_or_read_a_stand_in() -> None:

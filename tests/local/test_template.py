@@ -98,6 +98,22 @@ def test_this_projects_own_template_is_served_whole() -> None:
     assert stack.tables[0].ttl_attribute == "expires_at"
 
 
+@pytest.mark.parametrize("recording", ["off", "consent"])
+def test_a_bucket_is_there_only_where_its_condition_holds(recording: str) -> None:
+    stack = read_stack(
+        ROOT / "template.yaml",
+        {"ElevenLabsApiKey": "k", "Recording": recording},
+        "us-east-1",
+        "localhost:1",
+    )
+    names = [bucket.name for bucket in stack.stored.buckets]
+    assert len(names) == (1 if recording == "consent" else 0)
+    for function in stack.functions:
+        assert function.environment.get("RECORDING_BUCKET", "") == "".join(names)
+    granted = str([role.policies for role in stack.roles.values()])
+    assert ("s3:PutObject" in granted) is bool(names)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

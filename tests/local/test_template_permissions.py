@@ -25,6 +25,7 @@ from parley.items import turn_key
 from parley.principal import ANONYMOUS
 from tests.e2e.http_api import HttpSession, url_of
 from tests.e2e.raw import RawClient, opened
+from tests.e2e.records import Records
 from tests.e2e.stack import ROOT, STANDIN_KEY, Stack, running_stack
 
 SPOKEN = "What time is it?"
@@ -132,6 +133,7 @@ class Granted:
             together.create_task(self._lose_a_function(away=False))
             together.create_task(self._lose_a_function(away=True))
             together.create_task(self._ask_over_http())
+            together.create_task(self._erase())
 
     async def _talk(self) -> None:
         async with opened(self.stack.url) as client:
@@ -187,6 +189,18 @@ class Granted:
             assert (await client.ended("t", PATIENCE_S)).end["reason"] == "failed"
             await client.send(type="audio_end", turn_id="t", chunks=0)
 
+    async def _erase(self) -> None:
+        """A session with a turn that listens; and that turn's death is told afterwards."""
+        records = Records(self.stack)
+        async with opened(self.stack.url) as client:
+            await client.send(
+                type="audio_start", turn_id="t", format="pcm_16000", endpointing="manual"
+            )
+            owner = await self._owner(client.ready["session_id"])
+            assert (await records.of(client)).status == 200
+            assert (await records.erase(client.ready)).status == 204
+        assert await self._die(owner, client) == {"ended": False}
+
     async def _owner(self, session_id: str) -> str:
         """The invocation that has claimed a turn."""
         key = turn_key(ANONYMOUS.session(session_id), "t")
@@ -200,6 +214,9 @@ class Granted:
         return str(item["owner"]["S"])
 
     async def _tell_of_a_death(self, invocation: str, client: RawClient) -> None:
+        assert await self._die(invocation, client) == {"ended": True}
+
+    async def _die(self, invocation: str, client: RawClient) -> dict[str, Any]:
         record = {
             "requestContext": {"requestId": invocation, "condition": "RetriesExhausted"},
             "requestPayload": {
@@ -210,8 +227,7 @@ class Granted:
                 "received_at_ms": 0,
             },
         }
-        answer = await asyncio.to_thread(self._invoke, "FailureFunction", record)
-        assert answer == {"ended": True}
+        return await asyncio.to_thread(self._invoke, "FailureFunction", record)
 
     def _invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
         name, endpoint = self.stack.info["functions"][function], self.stack.info["lambda_endpoint"]

@@ -11,7 +11,7 @@ import asyncio
 import base64
 import contextlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
 
 DEADLINE_S = 10.0
 READY: dict[str, Any] = {
@@ -84,6 +85,8 @@ class ScriptedServer:
         self.refusals: list[int] = []
         """HTTP statuses for the next handshakes; when there are none left, 101."""
         self.handshakes = 0
+        self.offered: list[str] = []
+        """`Sec-WebSocket-Protocol` of every handshake, empty if it had none."""
         self._handlers: dict[str, Handler] = {
             "init": self.ready,
             "ping": _pong,
@@ -96,7 +99,11 @@ class ScriptedServer:
 
     async def __aenter__(self) -> ScriptedServer:
         self._server = await serve(
-            self._serve, "127.0.0.1", 0, process_request=self._process_request
+            self._serve,
+            "127.0.0.1",
+            0,
+            process_request=self._process_request,
+            select_subprotocol=_parley_if_offered,
         )
         return self
 
@@ -160,6 +167,7 @@ class ScriptedServer:
 
     async def _process_request(self, socket: ServerConnection, request: Request) -> Response | None:
         self.handshakes += 1
+        self.offered.append(request.headers.get("Sec-WebSocket-Protocol", ""))
         return socket.respond(self.refusals.pop(0), "") if self.refusals else None
 
     async def _serve(self, socket: ServerConnection) -> None:
@@ -179,6 +187,14 @@ class ScriptedServer:
 
 async def _run(handler: Handler, peer: Peer, message: Json) -> None:
     await handler(peer, message)
+
+
+def _parley_if_offered(
+    socket: ServerConnection, offered: Sequence[Subprotocol]
+) -> Subprotocol | None:
+    """As the connect function answers."""
+    parley = Subprotocol("parley")
+    return parley if parley in offered else None
 
 
 async def _pong(peer: Peer, message: Json) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from parley.connections import Address
+from parley.cues import Sound
 from parley.errors import ConnectionGone, ErrorCode, FailureKind, ProviderError
 from parley.inbox import (
     AckEntry,
@@ -43,7 +44,7 @@ from parley.protocol import (
 from parley.providers import failure
 from parley.responders import Prompt
 from parley.speech import SpeechPiece, TranscriptPiece
-from parley.store import Store
+from parley.store import ERASED, Store
 from parley.turns import Turns, now_ms
 from parley.words import Alignment
 
@@ -93,6 +94,7 @@ class MemoryStore(Store, Turns):
         self.history: dict[SessionRef, dict[str, Message]] = {}
         self.heard_at: dict[str, int] = {}
         self.metrics: list[Any] = []
+        self.sounds: dict[tuple[str, str], Sound | None] = {}
         self.turns: dict[tuple[SessionRef, str], MemoryTurn] = {}
         self.active_since: dict[SessionRef, int] = {}
         self.frames: dict[tuple[SessionRef, tuple[int, str, int, int]], StoredFrame] = {}
@@ -138,7 +140,7 @@ class MemoryStore(Store, Turns):
         self.connections[connection_id] = Connection(connection.principal, ref, message_id)
         return True
 
-    def unbind_connection(self, connection_id: str) -> None:
+    def unbind_connection(self, connection_id: str, ref: SessionRef) -> None:
         self.connections[connection_id] = Connection(self.connections[connection_id].principal)
 
     def connection(self, connection_id: str) -> Connection | None:
@@ -192,6 +194,18 @@ class MemoryStore(Store, Turns):
     def session(self, ref: SessionRef) -> Session | None:
         return self.sessions.get(ref)
 
+    def erase(self, ref: SessionRef) -> None:
+        """What whoever erases a session does first."""
+        self._change(ref, status=ERASED)
+
+    def sweep(self, ref: SessionRef) -> None:
+        self._check("sweep")
+        self.history.pop(ref, None)
+        found: tuple[dict[Any, Any], ...] = (self.turns, self.inboxes, self.frames)
+        for kept in found:
+            for key in [key for key in kept if key[0] == ref]:
+                del kept[key]
+
     def conversation(
         self, ref: SessionRef, messages: int, since: str = "MESSAGE#"
     ) -> tuple[Session | None, list[Message]]:
@@ -238,6 +252,8 @@ class MemoryStore(Store, Turns):
     ) -> Session | None:
         self._check("set_active_turn")
         with self._lock:
+            if ref not in self.sessions or self.sessions[ref].status != "active":
+                return None
             if self.active_since.get(ref, 0) > received_at_ms:
                 return None
             self.active_since[ref] = received_at_ms
@@ -310,13 +326,21 @@ class MemoryStore(Store, Turns):
         for frame in frames:
             del self.frames[ref, _order(frame)]
 
-    def put_message(self, ref: SessionRef, started_ms: int, message: Message, metrics: Any) -> str:
+    def put_message(
+        self,
+        ref: SessionRef,
+        started_ms: int,
+        message: Message,
+        metrics: Any,
+        sound: Sound | None = None,
+    ) -> str:
         self._check("put_message")
         with self._lock:
             key = message_key(started_ms, message)
             kept = msgspec.structs.replace(message, started_ms=started_ms)
             self.history.setdefault(ref, {})[key] = kept
             self.metrics.append(metrics)
+            self.sounds[message.turn_id, message.role] = sound
             return key
 
     def forget_reply(self, ref: SessionRef, started_ms: int, turn_id: str) -> None:
@@ -324,7 +348,12 @@ class MemoryStore(Store, Turns):
         self.history.get(ref, {}).pop(key, None)
 
     def set_heard(
-        self, ref: SessionRef, message_key: str, heard: str, received_at_ms: int = 0
+        self,
+        ref: SessionRef,
+        message_key: str,
+        heard: str,
+        received_at_ms: int = 0,
+        played_ms: float | None = None,
     ) -> None:
         messages = self.history[ref]
         if received_at_ms < self.heard_at.get(message_key, 0):

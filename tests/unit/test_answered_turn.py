@@ -107,6 +107,20 @@ async def test_an_interrupted_answer_loses_its_audio() -> None:
     assert not any(event.audio for event in outcome.events if isinstance(event, Audio))
 
 
+async def test_an_interruption_at_the_very_end_is_honoured() -> None:
+    stage = Stage()
+    finish = stage.store.finish_turn
+
+    def interrupted_meanwhile(*arguments: Any, **options: Any) -> bool:
+        stage.interrupt(0)
+        return finish(*arguments, **options)
+
+    stage.store.finish_turn = interrupted_meanwhile  # type: ignore[method-assign]
+    _, answer = await answered(stage)
+    assert (answer.reason, answer.heard, answer.audio) == ("interrupted", "", None)
+    assert not answer.truncated
+
+
 async def test_a_reply_that_does_not_fit_is_cut_where_it_was_heard(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -48,7 +48,7 @@ async def test_a_port_where_nothing_listens_is_said_to_be_so() -> None:
 @pytest.mark.parametrize(
     ("status", "retryable", "sentence"),
     [
-        (401, False, "credentials"),
+        (401, False, "wants a token"),
         (403, False, "Check the stage"),
         (404, False, "Check the path"),
         (429, True, "Try again later"),

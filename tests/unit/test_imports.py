@@ -24,6 +24,13 @@ FORBIDDEN = {
     "pytest",
 }
 PLAIN = [
+    "access/claims",
+    "access/handshake",
+    "access/key_set",
+    "access/origins",
+    "access/refusals",
+    "access/rules",
+    "access/signatures",
     "audio",
     "backoff",
     "clauses",
@@ -73,13 +80,26 @@ def test_what_decides_does_no_input_or_output(module: str) -> None:
 
 
 def test_what_the_message_function_shares_does_not_import_what_only_a_turn_needs() -> None:
-    modules = [*PLAIN, "messages", "store", "items", "connections", "environment"]
+    plain = [module for module in PLAIN if not module.startswith("access/")]
+    modules = [*plain, "messages", "store", "items", "connections", "environment"]
     code = (
         f"import sys, importlib; [importlib.import_module('parley.' + m) for m in {modules}]; "
         "print(*sorted({'httpx', 'websockets', 'parley.turn', 'parley.keys'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_where_authentication_is_off_nothing_is_imported_for_it() -> None:
+    code = (
+        "import sys; from parley.access.doorkeeper import Doorkeeper; "
+        "Doorkeeper.from_environment(); "
+        "print(*sorted({'httpx', 'jwt', 'cryptography'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={}
     )
     assert done.stdout.strip() == ""
 

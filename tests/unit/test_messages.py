@@ -16,12 +16,15 @@ from parley.ids import token_hash
 from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry, ResumeEntry
 from parley.invocation import TurnRequest
 from parley.items import Session, StoredFrame
+from parley.limits.rates import CHUNKS_PER_S
+from parley.limits.rules import NO_LIMITS, LimitRules
 from parley.messages import HISTORY_BYTES, MAX_BINDINGS, Envelope, Messages
 from parley.principal import ANONYMOUS, Principal, SessionRef, session_id_of
 from parley.protocol import (
     AnyServerEvent,
     ConfigUpdated,
     Error,
+    Limit,
     Message,
     Pong,
     Ready,
@@ -41,7 +44,7 @@ from tests.unit.fakes import MemoryStore, own
 class Door:
     """The message function's insides, and one client on connection `c`."""
 
-    def __init__(self, store: MemoryStore | None = None) -> None:
+    def __init__(self, store: MemoryStore | None = None, limits: LimitRules = NO_LIMITS) -> None:
         self.store = store or MemoryStore()
         self.posts: list[tuple[str, str, ServerEvent]] = []
         self.closed: list[tuple[str, str]] = []
@@ -55,6 +58,7 @@ class Door:
             self.turns.append,
             defaults=DEFAULT_SETTINGS,
             history_messages=40,
+            limits=limits,
         )
 
     def post(self, endpoint: str, connection_id: str, frame: bytes) -> None:
@@ -608,3 +612,67 @@ def test_a_bad_message_changes_nothing(door: Door) -> None:
     assert door.turns == []
     assert door.send("ping", sent_at=1) == Pong(1)
     assert door.store.sessions[own(session.session_id)].status == "active"
+
+
+# --- limits -----------------------------------------------------------------------------
+
+ROOM = 1 + CHUNKS_PER_S
+"""Messages that may come at once at one a second and utterances of one second."""
+
+
+@pytest.fixture
+def slow_door() -> Door:
+    return Door(limits=replace(NO_LIMITS, messages_per_second=1, utterance_s=1))
+
+
+def flood(door: Door, count: int, **message: Any) -> list[ServerEvent]:
+    """Send a message many times at once; what is answered."""
+    before = len(door.posts)
+    for _ in range(count):
+        door.messages.handle(Envelope("c", "https://x/dev", 0), json.dumps(message))
+    return [event for _, _, event in door.posts[before:]]
+
+
+def test_messages_that_are_too_many_are_dropped_and_told_once(slow_door: Door) -> None:
+    *pongs, error = flood(slow_door, ROOM + 20, type="ping", sent_at=1)
+    assert pongs == [Pong(1)] * ROOM
+    assert isinstance(error, Error)
+    assert (error.code, error.retryable, error.turn_id) == ("rate_limited", True, None)
+    assert error.limit == Limit("messages_per_second", 1, "connection")
+    assert 0 < (error.retry_after_ms or 0) <= 1000
+    assert slow_door.send("ping", "other", sent_at=2) == Pong(2), "others are not concerned"
+
+
+@pytest.mark.parametrize(
+    ("message", "turn_id"),
+    [
+        ({"type": "user_message", "turn_id": "t", "text": "Hi."}, "t"),
+        ({"type": "audio_start", "turn_id": "t"}, "t"),
+        ({"type": "interrupt", "turn_id": "t", "played_ms": 1}, None),
+        ({"type": "nosuch", "turn_id": "t"}, None),
+    ],
+)
+def test_a_turn_that_is_dropped_is_named(
+    slow_door: Door, message: dict[str, Any], turn_id: str | None
+) -> None:
+    slow_door.ready()
+    flood(slow_door, ROOM - 1, type="ping", sent_at=1)
+    (error,) = flood(slow_door, 2, **message)
+    assert isinstance(error, Error)
+    assert (error.code, error.turn_id) == ("rate_limited", turn_id)
+    assert slow_door.turns == []
+
+
+def test_who_goes_on_flooding_is_closed(slow_door: Door) -> None:
+    flood(slow_door, ROOM + 90, type="ping", sent_at=1)
+    assert slow_door.closed == []
+    flood(slow_door, 30, type="ping", sent_at=1)
+    assert ("https://x/dev", "c") in slow_door.closed
+
+
+def test_a_deployment_may_take_only_shorter_messages() -> None:
+    door = Door(limits=replace(NO_LIMITS, message_bytes=100))
+    assert door.ready().limits.max_message_bytes == 100
+    error = door.refused("user_message", turn_id="t", text="x" * 100)
+    assert error.code == "too_large"
+    assert "at most 100" in error.message

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from parley.limits.rules import LimitRules, Share
 from parley.settings import ConfigurationError, Deployment
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +31,20 @@ ALL = {
     "PROVIDER_TIMEOUT_SECONDS": "2.5",
     "LISTEN_TIMEOUT_SECONDS": "3",
     "SESSION_IDLE_HOURS": "1.5",
+    "RECORDING_BUCKET": "bucket",
     "HISTORY_MESSAGES": "6",
+    "CONNECTIONS_PER_SUBJECT": "1",
+    "CONNECTIONS_PER_TENANT": "2",
+    "TURNS_PER_MINUTE_PER_SUBJECT": "3",
+    "TURNS_PER_MINUTE_PER_TENANT": "4",
+    "AUDIO_SECONDS_PER_DAY_PER_SUBJECT": "5",
+    "AUDIO_SECONDS_PER_DAY_PER_TENANT": "6",
+    "SPEECH_SECONDS_PER_DAY_PER_SUBJECT": "7",
+    "SPEECH_SECONDS_PER_DAY_PER_TENANT": "8",
+    "MESSAGES_PER_SECOND": "9",
+    "MESSAGE_BYTES": "10",
+    "UTTERANCE_SECONDS": "11",
+    "REPLY_CHARACTERS": "12",
 }
 
 
@@ -44,6 +58,25 @@ def test_every_variable_is_read() -> None:
     assert (found.defaults.voice, found.defaults.language) == ("voice", "de")
     assert (found.defaults.speed, found.defaults.stability) == (0.9, 0)
     assert (found.session_idle_s, found.history_messages) == (5400, 6)
+    assert found.limits == LimitRules(Share(1, 3, 5, 7), Share(2, 4, 6, 8), 9, 10, 11, 12)
+
+
+def test_the_limits_without_variables_are_the_template_s() -> None:
+    parameters = yaml.load((ROOT / "template.yaml").read_text(), _Template)["Parameters"]
+    group = ["Connections", "TurnsPerMinute", "AudioSecondsPerDay", "SpeechSecondsPerDay"]
+    subject, tenant = (
+        Share(*(parameters[f"{name}Per{whose}"]["Default"] for name in group))
+        for whose in ("Subject", "Tenant")
+    )
+    single = ["MessagesPerSecond", "MessageBytes", "UtteranceSeconds", "ReplyCharacters"]
+    expected = LimitRules(subject, tenant, *(parameters[name]["Default"] for name in single))
+    assert Deployment.from_environment({"TABLE_NAME": "t"}).limits == expected
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name.startswith("TURNS_PER")])
+def test_a_limit_is_a_whole_number(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"^{name}: expected a whole number, got 1\.5"):
+        Deployment.from_environment({**ALL, name: "1.5"})
 
 
 def test_an_empty_variable_is_one_that_is_not_set() -> None:

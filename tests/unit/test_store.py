@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from parley.items import Connection, Session
-from parley.principal import ANONYMOUS, Principal
+from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol import Message, Metrics, Settings
 from parley.store import SettingsContended, Store
 from parley.table import Table
@@ -67,7 +67,7 @@ def test_a_connection_is_bound_once_and_to_one_session(store: Store) -> None:
 def test_a_connection_that_was_refused_its_session_may_get_another(store: Store) -> None:
     store.add_connection("refused", ANONYMOUS)
     store.bind_connection("refused", own("first"), "m")
-    store.unbind_connection("refused")
+    store.unbind_connection("refused", own("first"))
     assert store.connection("refused") == Connection(ANONYMOUS)
     assert store.bind_connection("refused", own("second"), "m")
 
@@ -320,9 +320,9 @@ def test_a_turn_keeps_its_session_from_expiring(
     client: Any, table: Table, session: Session
 ) -> None:
     later = Store(table, IDLE_S * 10)
-    before = int(item(client, f"SESSION#{session.ref}")["expires_at"]["N"])
+    before = int(item(client, f"SESSION#{session.ref}")["resumable_until"]["N"])
     later.set_active_turn(session.ref, "t", 1)
-    after = int(item(client, f"SESSION#{session.ref}")["expires_at"]["N"])
+    after = int(item(client, f"SESSION#{session.ref}")["resumable_until"]["N"])
     assert after >= before + IDLE_S * 9
 
 
@@ -332,3 +332,36 @@ def test_a_table_that_fails_is_not_taken_for_a_condition(client: Any) -> None:
         lost.bind_connection("c", own("s"), "m")
     with pytest.raises(ClientError):
         lost.put_session(Session(own("s"), "", "c", Settings(), "active"))
+
+
+# --- whose it is, and until when ---------------------------------------------------------------
+
+
+def test_a_session_is_in_its_owner_s_list_from_the_start(client: Any, store: Store) -> None:
+    ada = Principal("acme", "ada")
+    store.put_session(new_session(ada.session("listed")))
+    key = {"pk": {"S": "OWNER#acme/ada"}, "sk": {"S": "SESSION#listed"}}
+    assert "Item" in client.get_item(TableName="table", Key=key)
+    store.forget_session(ada.session("listed"))
+    assert "Item" not in client.get_item(TableName="table", Key=key)
+
+
+def test_where_nobody_is_known_nobody_has_a_list(client: Any, store: Store) -> None:
+    store.put_session(new_session(own("nobody-s")))
+    pages = client.get_paginator("scan").paginate(TableName="table")
+    owners = [i for page in pages for i in page["Items"] if i["pk"]["S"].startswith("OWNER#")]
+    assert owners == []
+
+
+def test_a_session_that_is_marked_takes_no_change(store: Store, session: Session) -> None:
+    first = store.mark_erased(session.ref)
+    assert first is not None
+    assert store.mark_erased(session.ref) == first
+    assert not store.is_there(session.ref)
+    assert store.end_session(session.ref) is None
+    assert store.set_active_turn(session.ref, "t", 1) is None
+    assert store.mark_erased(own("never-was")) is None
+
+
+def new_session(ref: SessionRef) -> Session:
+    return Session(ref, "", "c", Settings(), "active")

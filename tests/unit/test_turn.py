@@ -22,6 +22,7 @@ from parley.history import History
 from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry, ResumeEntry
 from parley.invocation import TurnRequest
 from parley.items import Session
+from parley.limits.rules import NO_LIMITS
 from parley.opening import run_turn
 from parley.protocol import (
     AnyServerEvent,
@@ -499,7 +500,8 @@ async def test_an_interruption_at_the_very_end_is_honoured() -> None:
 
 
 async def test_a_model_that_does_not_stop_is_not_listened_to_for_ever() -> None:
-    stage = Stage(responder=FakeResponder([["word " * (MAX_REPLY_CHARS // 5 + 100)]]))
+    endless = FakeResponder([["word " * (MAX_REPLY_CHARS // 5 + 100)]])
+    stage = Stage(responder=endless, limits=NO_LIMITS)
     await stage.run()
     assert stage.wire.end.reason == "completed"
     assert len(stage.wire.end.text) == MAX_REPLY_CHARS

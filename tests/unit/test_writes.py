@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from typing import Any
@@ -10,19 +11,23 @@ import pytest
 
 from parley.history import History
 from parley.invocation import TurnRequest
-from parley.items import Session
+from parley.items import Session, number
+from parley.limits.buckets import day_of
+from parley.limits.rules import NO_LIMITS, LimitRules, Share
+from parley.limits.usage import Meter
 from parley.messages import Envelope, Messages
 from parley.opening import run_turn
-from parley.principal import ANONYMOUS
+from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol import Settings, TurnEnd
 from parley.settings import DEFAULT_SETTINGS, Deployment
 from parley.store import Store
 from parley.table import Table
 from parley.turn import Services
-from parley.turns import Turns
-from tests.unit.fakes import REF, FakeResponder, FakeSynthesizer, FakeTranscriber, Wire
+from parley.turns import Turns, now_ms
+from tests.unit.fakes import FakeResponder, FakeSynthesizer, FakeTranscriber, Wire
 
 WRITES = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
+ANN, BEN = Principal("acme", "ann"), Principal("acme2", "ben")
 WRITES_BEFORE_REPLAY = 5
 """The claim, the newest turn, the user's message, the reply, the turn's end."""
 
@@ -37,11 +42,58 @@ def calls(client: Any) -> Counter[str]:
     return found
 
 
-async def test_a_healthy_turn_costs_one_write_more_than_without_replay(
-    table: Table, calls: Counter[str]
+@pytest.fixture
+def accounts(client: Any) -> list[str]:
+    """The partition keys of the limits that are asked for, by any operation."""
+    found: list[str] = []
+
+    def look(params: dict[str, Any], **_: Any) -> None:
+        body = params["body"]
+        found.extend(re.findall(r"LIMIT#[^\"]*", body if isinstance(body, str) else body.decode()))
+
+    client.meta.events.register("before-call.dynamodb", look)
+    return found
+
+
+EVERYTHING = Share(10, 30, 3600, 3600)
+
+
+@pytest.mark.parametrize(
+    ("rules", "ref", "keys"),
+    [
+        (None, ANONYMOUS.session("s1"), []),
+        (NO_LIMITS, ANONYMOUS.session("s2"), []),
+        (LimitRules(EVERYTHING, EVERYTHING), ANONYMOUS.session("s3"), ["LIMIT#default"]),
+        (LimitRules(EVERYTHING, Share()), ANN.session("s"), ["LIMIT#acme/ann"]),
+        (
+            LimitRules(EVERYTHING, EVERYTHING),
+            BEN.session("s"),
+            ["LIMIT#acme2/ben", "LIMIT#acme2"],
+        ),
+    ],
+)
+async def test_a_healthy_turn_costs_five_writes_its_ack_and_two_for_each_account_that_is_limited(
+    table: Table,
+    calls: Counter[str],
+    accounts: list[str],
+    rules: LimitRules | None,
+    ref: SessionRef,
+    keys: list[str],
 ) -> None:
+    for key in keys:  # it is not the first of its day
+        account_key = {"pk": {"S": key}, "sk": {"S": "USAGE"}}
+        table.put(
+            {
+                **account_key,
+                "used_on": number(day_of(now_ms())),
+                "charged_by": {"S": ""},
+                "audio_ms": number(0),
+                "speech_ms": number(0),
+            }
+        )
     store, turns, wire = Store(table), Turns(table), Wire()
-    store.put_session(Session(REF, "", "c", Settings(), "active", None, "https://x"))
+    accounts.clear()
+    store.put_session(Session(ref, "", "c", Settings(), "active", None, "https://x"))
     messages = Messages(
         store,
         turns,
@@ -50,8 +102,9 @@ async def test_a_healthy_turn_costs_one_write_more_than_without_replay(
         defaults=DEFAULT_SETTINGS,
         history_messages=40,
     )
+    store.remove_connection("c")
     store.add_connection("c", ANONYMOUS)
-    store.bind_connection("c", REF, "m")
+    store.bind_connection("c", ref, "m")
 
     def acknowledge(event: Any) -> None:
         if isinstance(event, TurnEnd):
@@ -68,15 +121,18 @@ async def test_a_healthy_turn_costs_one_write_more_than_without_replay(
         FakeSynthesizer(),
         Deployment(table="table"),
         lambda event, fields: None,
+        meter=None if rules is None else Meter(table, rules),
     )
-    request = TurnRequest(REF, "t", "c", "https://x", int(time.time() * 1000), text="Hello.")
+    request = TurnRequest(ref, "t", "c", "https://x", int(time.time() * 1000), text="Hello.")
     calls.clear()
     outcome = await run_turn(
         request, services, wire.post, "me", remaining_s=lambda: 60.0, cold=False
     )
     assert outcome is not None
     assert (outcome.reason, outcome.delivered) == ("completed", True)
-    assert sum(calls[name] for name in WRITES) == WRITES_BEFORE_REPLAY + 1, calls
+    assert sorted(accounts) == sorted(2 * keys), "one to begin, one to be charged"
+    writes = sum(calls[name] for name in WRITES)
+    assert writes == WRITES_BEFORE_REPLAY + 1 + len(accounts), calls
 
 
 class _NoGate:

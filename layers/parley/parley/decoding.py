@@ -36,7 +36,14 @@ class _Peek(Struct):
 
 
 class Decoder:
-    """Turns a text frame into a message, or raises `BadMessage` naming field and rule."""
+    """Turns a text frame into a message, or raises `BadMessage` naming field and rule.
+
+    Args:
+        max_bytes: the longest message.
+    """
+
+    def __init__(self, max_bytes: int = MAX_MESSAGE_BYTES) -> None:
+        self._max_bytes = max_bytes
 
     _messages: ClassVar[msgspec.json.Decoder[AnyClientMessage]] = msgspec.json.Decoder(
         AnyClientMessage
@@ -53,11 +60,11 @@ class Decoder:
             BadMessage: `too_large`, `unknown_type` or `bad_request`.
         """
         size = len(body.encode("utf-8", "surrogatepass"))
-        if size > MAX_MESSAGE_BYTES:
+        if size > self._max_bytes:
             raise BadMessage(
                 "too_large",
                 f"The message has {size:,} bytes; a message may have at most "
-                f"{MAX_MESSAGE_BYTES:,}. Send audio in smaller chunks.",
+                f"{self._max_bytes:,}. Send audio in smaller chunks.",
             )
         try:
             check_shape(body)

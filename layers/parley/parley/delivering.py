@@ -17,7 +17,7 @@ from parley.items import Claim, StoredFrame
 from parley.outbox import Outbox
 from parley.posting import Poster
 from parley.protocol import encode
-from parley.store import Store
+from parley.store import ERASED, Store
 from parley.turns import Turns
 from parley.watching import Watching
 
@@ -60,6 +60,7 @@ class Delivering:
         self._store = store
         self._turns = turns
         self._remaining_s = remaining_s
+        self._erased = False
 
     async def finish(self) -> bool:
         """Wait until the client has everything, or keep what it may not have.
@@ -76,6 +77,8 @@ class Delivering:
                 return True
             if await self._has_moved():
                 continue
+            if self._erased:
+                return False
             await asyncio.to_thread(
                 self._turns.put_undelivered, self._request.session, self._frames()
             )
@@ -107,6 +110,7 @@ class Delivering:
             session = await asyncio.to_thread(self._store.session, self._request.session)
         except Exception:  # what matters more comes next: keeping what has not arrived
             return False
+        self._erased = session is None or session.status == ERASED
         if session is None or session.is_over(time.time()):
             return False
         address = Address(session.endpoint, session.connection_id)

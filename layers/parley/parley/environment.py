@@ -9,9 +9,12 @@ from __future__ import annotations
 import msgspec
 
 from parley import clients
+from parley.archive import Archive
 from parley.connections import Connections
 from parley.invocation import TurnRequest
+from parley.limits.slots import ConnectionSlots
 from parley.quiet import keep_quiet
+from parley.recordings import Recordings
 from parley.settings import Deployment
 from parley.store import Store
 from parley.table import Table
@@ -26,9 +29,13 @@ class Environment:
     def __init__(self) -> None:
         self.deployment = Deployment.from_environment()
         self.connections = Connections()
-        table = Table(clients.dynamodb(), self.deployment.table)
+        table = self.table = Table(clients.dynamodb(), self.deployment.table)
         self.store = Store(table, self.deployment.session_idle_s)
         self.turns = Turns(table, self.deployment.session_idle_s)
+        self.slots = ConnectionSlots(table, self.deployment.limits)
+        self.archive = Archive(table)
+        bucket = self.deployment.recording_bucket
+        self.recordings = Recordings(clients.s3, bucket) if bucket else None
 
 
 class TurnStarter:

@@ -16,7 +16,10 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from parley.protocol import Limit
 
 ErrorCode = Literal[
     "bad_request",
@@ -58,6 +61,7 @@ class ParleyError(Exception):
         turn_id: the turn it belongs to, if any.
         retry_after_ms: how long to wait before trying again.
         missing: sequence numbers of audio chunks that never came (``audio_gap``).
+        limit: the limit that was met, if one was.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class ParleyError(Exception):
         turn_id: str | None = None,
         retry_after_ms: int | None = None,
         missing: list[int] | None = None,
+        limit: Limit | None = None,
     ) -> None:
         super().__init__(message)
         self.code: ErrorCode = code
@@ -79,6 +84,7 @@ class ParleyError(Exception):
         self.turn_id = turn_id
         self.retry_after_ms = retry_after_ms
         self.missing = missing
+        self.limit = limit
 
 
 class BadMessage(ParleyError):

@@ -7,7 +7,7 @@ with it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -25,6 +25,11 @@ class Feed(Generic[T]):
     def closed(self) -> bool:
         """Whether nothing more will come."""
         return self._closed
+
+    @property
+    def items(self) -> Sequence[T]:
+        """Everything that has been put in so far."""
+        return self._items
 
     def __len__(self) -> int:
         return len(self._items)

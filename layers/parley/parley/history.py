@@ -14,7 +14,7 @@ from collections import OrderedDict
 from parley.items import Session
 from parley.principal import SessionRef
 from parley.protocol import Message
-from parley.store import Store
+from parley.store import ERASED, Store
 
 MAX_SESSIONS = 100
 MAX_OPEN_TURNS = 4
@@ -47,6 +47,9 @@ class History:
             settled = [message for message in known if message.started_ms < open_ms]
             history = (settled + news)[-self._messages :] if self._messages else []
         with self._lock:
+            if session is None or session.status == ERASED:
+                self._known.pop(ref, None)
+                return None, []
             self._known[ref] = history
             self._known.move_to_end(ref)
             if len(self._known) > MAX_SESSIONS:

@@ -94,6 +94,10 @@ class Problem(Struct, omit_defaults=True):
     """How long to wait before that; also in `Retry-After`, in whole seconds."""
 
 
+def _everybody(_request: HttpRequest) -> Principal:
+    return ANONYMOUS
+
+
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
     """A request.
@@ -105,7 +109,7 @@ class HttpRequest:
         headers: names in lower case.
         body: at most `MAX_BODY_BYTES`.
         received_at_ms: when API Gateway received it, in ms since the epoch.
-        authorizer: what an authorizer said of whoever asks; empty without one.
+        identify: says who asks; see `principal_of`.
     """
 
     method: str
@@ -115,7 +119,7 @@ class HttpRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     received_at_ms: int = 0
-    authorizer: Mapping[str, Any] = field(default_factory=dict)
+    identify: Callable[[HttpRequest], Principal] = field(default=_everybody)
 
     @property
     def origin(self) -> str:
@@ -184,6 +188,8 @@ class HttpAnswer:
         }
 
 
+Identify = Callable[[HttpRequest], Principal]
+"""Says who asks; raises `HttpError` for who may not."""
 Handler = Callable[[HttpRequest], HttpAnswer]
 
 
@@ -191,6 +197,7 @@ def respond(
     event: Mapping[str, Any],
     routes: Mapping[str, Handler],
     failed: Callable[[Exception], None],
+    identify: Identify = _everybody,
 ) -> dict[str, Any]:
     """Answer one request; what goes wrong is a problem document, never a stack trace.
 
@@ -198,9 +205,10 @@ def respond(
         event: API Gateway's, payload format 2.0.
         routes: what answers each route, by its key.
         failed: told of an exception that nobody thought of.
+        identify: says who asks.
     """
     try:
-        request = read_request(event)
+        request = read_request(event, identify)
         return routes[request.route](request).payload()
     except ParleyError as error:
         return HttpAnswer.problem(error).payload()
@@ -212,7 +220,7 @@ def respond(
         return HttpAnswer.problem(internal).payload()
 
 
-def read_request(event: Mapping[str, Any]) -> HttpRequest:
+def read_request(event: Mapping[str, Any], identify: Identify = _everybody) -> HttpRequest:
     """The request of an event.
 
     Raises:
@@ -227,13 +235,17 @@ def read_request(event: Mapping[str, Any]) -> HttpRequest:
         headers=event.get("headers") or {},
         body=_body(event),
         received_at_ms=context["timeEpoch"],
-        authorizer=(context.get("authorizer") or {}).get("lambda") or {},
+        identify=identify,
     )
 
 
-def principal_of(_request: HttpRequest) -> Principal:
-    """Who asks: everybody is one, as long as there is no authentication."""
-    return ANONYMOUS
+def principal_of(request: HttpRequest) -> Principal:
+    """Who asks; `ANONYMOUS` if and only if there is no authentication.
+
+    Raises:
+        HttpError: nobody who may.
+    """
+    return request.identify(request)
 
 
 def _body(event: Mapping[str, Any]) -> bytes:

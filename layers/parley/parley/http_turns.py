@@ -29,6 +29,7 @@ from parley.invocation import TurnRequest
 from parley.items import Session
 from parley.principal import SessionRef
 from parley.protocol import Settings
+from parley.settings import in_force
 from parley.store import Store
 from parley.turn import Outcome
 from parley.turns import Turns, now_ms
@@ -59,6 +60,7 @@ class HttpTurns:
 
     Args:
         run: runs a turn to its end; None if somebody else runs it or has run it.
+        records: whether turns are recorded if the user consents.
     """
 
     def __init__(
@@ -67,11 +69,14 @@ class HttpTurns:
         turns: Turns,
         run: Callable[[TurnRequest], Outcome | None],
         defaults: Settings,
+        *,
+        records: bool = False,
     ) -> None:
         self._store = store
         self._turns = turns
         self._run = run
         self._defaults = defaults
+        self._records = records
         self._sessions = HttpSessions(store)
 
     def routes(self) -> dict[str, Handler]:
@@ -87,7 +92,7 @@ class HttpTurns:
         principal = principal_of(request)
         body = read_json(request, SessionBody)
         session, token = self._sessions.opened(principal, body.settings)
-        settings = self._defaults.merged_with(session.settings)
+        settings = in_force(self._defaults, session.settings, records=self._records)
         opened = OpenedSession(session.session_id, token, settings)
         return HttpAnswer.of(opened, HTTPStatus.CREATED)
 
@@ -122,6 +127,7 @@ class HttpTurns:
         session = self._sessions.shown(principal, session_id, token)
         entry = InterruptEntry(body.played_ms, request.received_at_ms)
         done = Interrupting(self._store, self._turns).interrupt(session.ref, turn_id, entry)
+        self._look_for(session.ref)
         if done is None:
             raise HttpError(
                 HTTPStatus.NOT_FOUND,
@@ -132,6 +138,17 @@ class HttpTurns:
             )
         state: Literal["running", "ended"] = "running" if done.running else "ended"
         return HttpAnswer.of(InterruptAnswer(turn_id, state, done.heard))
+
+    def _look_for(self, ref: SessionRef) -> None:
+        """The session may have been erased meanwhile: nothing may be left of what has just
+        been written for it (see `parley.erasure`)."""
+        if not self._store.is_there(ref):
+            self._store.sweep(ref)
+            raise ParleyError(
+                "session_not_found",
+                "This session has been erased. Leave session_id out for a new one.",
+                field="session_id",
+            )
 
     # --- answers once more ------------------------------------------------------------
 

@@ -53,7 +53,7 @@ class Interrupting:
         if entry.played_ms is None or not turn.message_key or not turn.words:
             return Interrupted(running=False)
         heard = heard_text(turn.words, entry.played_ms)
-        self._store.set_heard(ref, turn.message_key, heard, entry.received_at_ms)
+        self._store.set_heard(ref, turn.message_key, heard, entry.received_at_ms, entry.played_ms)
         return Interrupted(running=False, heard=heard)
 
     def _turn(self, ref: SessionRef, turn_id: str) -> TurnItem | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from parley.cues import Cue, Sound
 from parley.inbox import (
     AckEntry,
     ChunkEntry,
@@ -70,7 +71,7 @@ class Session:
         return session_id_of(self.ref)
 
     def is_over(self, at_s: float) -> bool:
-        """Whether it was ended, or has expired (DynamoDB may take days to remove it)."""
+        """Whether it was ended or erased, or nobody came back to it in time."""
         return self.status != "active" or 0 < self.expires_at <= at_s
 
 
@@ -133,8 +134,22 @@ def session_key(ref: SessionRef) -> dict[str, Any]:
     return {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": "META"}}
 
 
+def owner_key(owner: str, session_id: str = "") -> dict[str, Any]:
+    """The entry of a session in the list of its owner's.
+
+    Args:
+        owner: `Principal.key`.
+    """
+    return {"pk": {"S": f"OWNER#{owner}"}, "sk": {"S": f"SESSION#{session_id}"}}
+
+
+def bound_key(ref: SessionRef, connection_id: str) -> dict[str, Any]:
+    """The session's own note of a connection that is, or was about to be, bound to it."""
+    return {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": f"CONNECTION#{connection_id}"}}
+
+
 def turn_key(ref: SessionRef, turn_id: str) -> dict[str, Any]:
-    return {"pk": {"S": f"TURN#{ref}#{turn_id}"}, "sk": {"S": "META"}}
+    return {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": f"TURN#{turn_id}#META"}}
 
 
 def message_key(started_ms: int, message: Message) -> str:
@@ -143,8 +158,13 @@ def message_key(started_ms: int, message: Message) -> str:
     return f"MESSAGE#{started_ms:015d}#{message.turn_id}#{rank}"
 
 
-def chunk_key(seq: int) -> str:
-    return f"IN#audio#{seq:06d}"
+def inbox_key(turn_id: str, entry: str) -> str:
+    """The sort key of an inbox entry: those of a turn follow each other."""
+    return f"TURN#{turn_id}#IN#{entry}"
+
+
+def chunk_key(turn_id: str, seq: int) -> str:
+    return inbox_key(turn_id, f"audio#{seq:06d}")
 
 
 def number(value: int) -> dict[str, str]:
@@ -182,7 +202,7 @@ def session_from(ref: SessionRef, item: dict[str, Any]) -> Session:
         active_turn=text_of(item, "active_turn") or None,
         endpoint=text_of(item, "endpoint"),
         previous_hash=text_of(item, "previous_hash"),
-        expires_at=number_of(item, "expires_at"),
+        expires_at=number_of(item, "resumable_until"),
         previous_turn=text_of(item, "previous_turn") or None,
     )
 
@@ -200,8 +220,30 @@ def message_from(item: dict[str, Any]) -> Message:
     )
 
 
+def sound_item(sound: Sound) -> dict[str, Any]:
+    """What a message's item says of when it could be heard."""
+    item: dict[str, Any] = {"at": number(sound.at_ms)}
+    if sound.duration_ms:
+        item["duration_ms"] = number(sound.duration_ms)
+    if sound.cues:
+        item["cues"] = {"S": encode_json(list(sound.cues))}
+    if sound.heard_ms is not None:
+        item["heard_ms"] = number(sound.heard_ms)
+    return item
+
+
+def sound_from(item: dict[str, Any]) -> Sound:
+    """When a message could be heard."""
+    return Sound(
+        at_ms=number_of(item, "at"),
+        duration_ms=number_of(item, "duration_ms"),
+        cues=msgspec.json.decode(text_of(item, "cues") or "[]", type=list[Cue]),
+        heard_ms=number_of(item, "heard_ms") if "heard_ms" in item else None,
+    )
+
+
 def inbox_entry_from(item: dict[str, Any]) -> InboxEntry:
-    kind, *rest = text_of(item, "sk").removeprefix("IN#").split("#")
+    kind, *rest = text_of(item, "sk").split("#")[3:]
     if kind == "audio":
         return ChunkEntry(int(rest[0]), bytes(item["audio"]["B"]))
     if kind == "end":
@@ -233,7 +275,7 @@ def turn_from(item: dict[str, Any]) -> TurnItem:
 
 
 def answer_key(ref: SessionRef, turn_id: str, attempt: int, seq: int) -> dict[str, Any]:
-    sk = f"ANSWER#{turn_id}#{attempt:03d}#{seq:06d}"
+    sk = f"TURN#{turn_id}#ANSWER#{attempt:03d}#{seq:06d}"
     return {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": sk}}
 
 

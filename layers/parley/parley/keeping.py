@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from parley.cues import Sound
 from parley.inbox import InterruptEntry
 from parley.invocation import TurnRequest
 from parley.items import Session
@@ -59,9 +60,14 @@ class Keeping:
         """
         self._start("newest_turn", lambda: self._note_newest(history, found))
 
-    def user(self, text: str) -> None:
+    def user(self, text: str, sound: Sound) -> None:
         """Write, beside other work, what the user said. The first call counts."""
-        self._start("user_message", lambda: self._put(Message("user", text, self._turn_id)))
+        message = Message("user", text, self._turn_id)
+        self._start("user_message", lambda: self._put(message, sound))
+
+    def usage(self, charge: Callable[[], Awaitable[None]]) -> None:
+        """Write, beside other work, what the turn has used."""
+        self._start("usage", charge)
 
     async def reply(
         self,
@@ -70,20 +76,21 @@ class Keeping:
         heard: str | None,
         words: list[Word],
         metrics: Metrics,
+        sound: Sound,
     ) -> None:
         """Write the reply and the turn's end, after everything else has been written."""
         await self.settled()
         if said:
             message = Message("assistant", said, self._turn_id, heard)
-            self._start("reply", lambda: self._put_reply(message, metrics))
+            self._start("reply", lambda: self._put_reply(message, sound, metrics))
             await self.settled()
         self._start("turn_end", lambda: self._finish(reason, words))
         await self.settled()
 
-    async def heard(self, heard: str, received_at_ms: int) -> None:
+    async def heard(self, heard: str, interrupt: InterruptEntry) -> None:
         """Note afterwards that of the reply only so much was heard."""
         if self._reply_key:
-            self._start("heard", lambda: self._put_heard(heard, received_at_ms))
+            self._start("heard", lambda: self._put_heard(heard, interrupt))
             await self.settled()
 
     async def answer(self, attempt: int, frames: list[bytes]) -> None:
@@ -126,17 +133,18 @@ class Keeping:
                 self._turns.put_interrupt, ref, previous, InterruptEntry(None, received_at_ms)
             )
 
-    async def _put(self, message: Message, metrics: Metrics | None = None) -> str:
+    async def _put(self, message: Message, sound: Sound, metrics: Metrics | None = None) -> str:
         return await asyncio.to_thread(
             self._store.put_message,
             self._request.session,
             self._started_ms,
             message,
             metrics,
+            sound,
         )
 
-    async def _put_reply(self, message: Message, metrics: Metrics) -> None:
-        self._reply_key = await self._put(message, metrics)
+    async def _put_reply(self, message: Message, sound: Sound, metrics: Metrics) -> None:
+        self._reply_key = await self._put(message, sound, metrics)
 
     async def _finish(self, reason: TurnEndReason, words: list[Word]) -> None:
         finished = await asyncio.to_thread(
@@ -155,7 +163,12 @@ class Keeping:
             self._turns.put_answer, self._request.session, self._turn_id, attempt, frames
         )
 
-    async def _put_heard(self, heard: str, at_ms: int) -> None:
+    async def _put_heard(self, heard: str, interrupt: InterruptEntry) -> None:
         await asyncio.to_thread(
-            self._store.set_heard, self._request.session, self._reply_key, heard, at_ms
+            self._store.set_heard,
+            self._request.session,
+            self._reply_key,
+            heard,
+            interrupt.received_at_ms,
+            interrupt.played_ms,
         )

@@ -6,8 +6,10 @@ sending the audio on is the turn's work.
 
 from __future__ import annotations
 
+from parley.audio import duration_ms
 from parley.errors import ParleyError
 from parley.inbox import ChunkEntry, EndEntry, Utterance
+from parley.limits.refusals import utterance_too_long
 
 GAP_REPORT_S = 0.5
 """How long after `audio_end` a missing chunk is reported: messages may overtake each other."""
@@ -25,9 +27,17 @@ class Listening:
     Args:
         silence_s: without any audio for this long, the utterance counts as over.
         now_s: when the turn began to listen.
+        max_s: how long an utterance may be; 0 for no limit. What is beyond it is left out.
+        rate_hz: of its audio.
     """
 
-    def __init__(self, silence_s: float, now_s: float) -> None:
+    def __init__(
+        self, silence_s: float, now_s: float, max_s: int = 0, rate_hz: int = 16_000
+    ) -> None:
+        self._max_s = max_s
+        self._rate_hz = rate_hz
+        self._bytes = 0
+        self._too_long = False
         self._utterance = Utterance()
         self._silence_s = silence_s
         self._last_audio_s = now_s
@@ -55,8 +65,16 @@ class Listening:
             self._utterance.add(chunk)
             return []
         if self._utterance.is_new(chunk):  # also behind a gap: the user still talks
+            if self._is_too_long(chunk):
+                self._too_long = True
+                return []
+            self._bytes += len(chunk.audio)
             self._last_audio_s = now_s
         return self._utterance.add(chunk)
+
+    def _is_too_long(self, chunk: ChunkEntry) -> bool:
+        size = self._bytes + len(chunk.audio)
+        return self._too_long or 0 < self._max_s * 1000 < duration_ms(size, self._rate_hz)
 
     def take_end(self, entry: EndEntry, now_s: float) -> None:
         """`audio_end` arrived."""
@@ -77,6 +95,9 @@ class Listening:
             return [], errors
         if self._utterance.complete:
             self._over = True
+        elif self._too_long:
+            self._over = True
+            return self._utterance.take_rest(), [*errors, utterance_too_long(self._max_s)]
         elif self._ended_s is not None:
             if now_s >= self._ended_s + GAP_GIVE_UP_S:
                 self._over = True

@@ -6,6 +6,7 @@ and starts turns; everything that takes time happens in the turn.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,8 +22,12 @@ from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry
 from parley.interrupting import Interrupting
 from parley.invocation import TurnRequest
 from parley.items import Connection, Session
+from parley.limits.rates import MessageRates, TooFast
+from parley.limits.refusals import too_many_messages
+from parley.limits.rules import NO_LIMITS, LimitRules
 from parley.principal import Principal, SessionRef, session_id_of
 from parley.protocol import (
+    MAX_MESSAGE_BYTES,
     PROTOCOL_VERSION,
     Ack,
     AudioChunk,
@@ -48,7 +53,8 @@ from parley.protocol import (
 )
 from parley.recovery import Recovery
 from parley.resuming import Gate, Resuming, no_session
-from parley.store import Store
+from parley.settings import in_force
+from parley.store import KNOWN_THERE_S, Store
 from parley.turns import Turns
 
 MAX_BINDINGS = 1_000
@@ -72,6 +78,19 @@ class Envelope:
     message_id: str = ""
 
 
+@dataclass(slots=True)
+class _Binding:
+    """The session of a connection.
+
+    Attributes:
+        seen_s: when it was last asked for, and was there; in s since the epoch, because
+            other clocks may stand still while Lambda freezes the function.
+    """
+
+    ref: SessionRef
+    seen_s: float = 0.0
+
+
 class _CameTwice(Exception):
     """The same `init` was delivered twice; the other delivery answers it."""
 
@@ -89,6 +108,8 @@ class Messages:
         start_turn: invokes the turn function, asynchronously.
         defaults: the deployment's settings for replies.
         history_messages: how many messages a resumed session's `ready` carries.
+        limits: how large and how many messages may be.
+        records: whether turns are recorded if the user consents.
     """
 
     def __init__(
@@ -100,29 +121,65 @@ class Messages:
         *,
         defaults: Settings,
         history_messages: int,
+        limits: LimitRules = NO_LIMITS,
+        records: bool = False,
     ) -> None:
         self._store = store
         self._turns = turns
         self._gate = gate
         self._start_turn = start_turn
         self._defaults = defaults
+        self._records = records
         self._resuming = Resuming(store, turns, gate, history_messages)
         self._recovery = Recovery(store, turns, gate.post)
         self._interrupting = Interrupting(store, turns)
-        self._decoder = Decoder()
-        self._bindings: OrderedDict[str, SessionRef] = OrderedDict()
+        self._max_message_bytes = limits.message_bytes or MAX_MESSAGE_BYTES
+        self._decoder = Decoder(self._max_message_bytes)
+        self._rates = MessageRates(limits)
+        self._bindings: OrderedDict[str, _Binding] = OrderedDict()
 
     def handle(self, envelope: Envelope, body: str) -> ParleyError | None:
         """Do what one message asks for; an error was told to the client and is returned."""
+        too_fast = self._rates.take(envelope.connection_id, len(body), time.monotonic() * 1000)
+        if too_fast is not None:
+            return self._slow_down(envelope, body, too_fast)
         error: ParleyError | None = None
         answer: ServerEvent | None
         try:
-            answer = self._answer(self._decoder.decode(body), envelope)
+            answer = self._do(self._decoder.decode(body), envelope)
         except ParleyError as problem:
             error, answer = problem, Error.of(problem)
         if answer is not None:
             self._send(envelope, answer)
         return error
+
+    def _slow_down(self, envelope: Envelope, body: str, too_fast: TooFast) -> ParleyError | None:
+        """Drop a message; the first of many is told, and who does not stop is closed."""
+        if too_fast.close:
+            self._gate.close(envelope.endpoint, envelope.connection_id)
+        if not too_fast.tell:
+            return None
+        error = too_many_messages(
+            too_fast.name, too_fast.limit, too_fast.wait_ms, self._turn_begun_by(body)
+        )
+        if not too_fast.close:
+            self._send(envelope, Error.of(error))
+        return error
+
+    def _turn_begun_by(self, body: str) -> str | None:
+        """The turn that a message asks for, if it asks for one."""
+        try:
+            message = self._decoder.decode(body)
+        except ParleyError:
+            return None
+        return message.turn_id if isinstance(message, (UserMessage, AudioStart)) else None
+
+    def _do(self, message: ClientMessage, envelope: Envelope) -> ServerEvent | None:
+        try:
+            return self._answer(message, envelope)
+        finally:
+            if not isinstance(message, UserMessage | AudioStart):  # a turn looks for itself
+                self._look_for_the_session(envelope.connection_id)
 
     def fail(self, envelope: Envelope) -> None:
         """Tell the client that we failed at its message."""
@@ -210,7 +267,7 @@ class Messages:
         settings = self._store.change_settings(ref, message.settings)
         if settings is None:
             raise no_session()
-        return ConfigUpdated(self._defaults.merged_with(settings))
+        return ConfigUpdated(self._in_force(settings))
 
     @_answer.register
     def _ack(self, message: Ack, envelope: Envelope) -> None:
@@ -246,7 +303,8 @@ class Messages:
             endpoint=envelope.endpoint,
         )
         self._store.put_session(session)
-        self._bind(envelope, session.ref)
+        self._claim_connection(envelope, session.ref)
+        self._remember(envelope.connection_id, session.ref)
         return self._ready(session, token, resumed=False)
 
     def _resume_session(self, message: Init, ref: SessionRef, envelope: Envelope) -> None:
@@ -265,14 +323,13 @@ class Messages:
             session_id=session.session_id,
             resume_token=token,
             resumed=resumed,
-            settings=self._defaults.merged_with(session.settings),
-            limits=Limits(),
+            settings=self._in_force(session.settings),
+            limits=Limits(max_message_bytes=self._max_message_bytes),
             protocol=1,
         )
 
-    def _bind(self, envelope: Envelope, ref: SessionRef) -> None:
-        self._claim_connection(envelope, ref)
-        self._remember(envelope.connection_id, ref)
+    def _in_force(self, chosen: Settings) -> Settings:
+        return in_force(self._defaults, chosen, records=self._records)
 
     def _claim_connection(self, envelope: Envelope, ref: SessionRef) -> None:
         if not self._store.bind_connection(envelope.connection_id, ref, envelope.message_id):
@@ -309,7 +366,7 @@ class Messages:
     def _bound_session(self, envelope: Envelope) -> SessionRef | None:
         connection_id = envelope.connection_id
         if (known := self._bindings.get(connection_id)) is not None:
-            return known
+            return known.ref
         connection = self._store.connection(connection_id)
         if connection is None or connection.ref is None:
             return None
@@ -317,9 +374,26 @@ class Messages:
         return connection.ref
 
     def _remember(self, connection_id: str, ref: SessionRef) -> None:
-        self._bindings[connection_id] = ref
+        self._bindings[connection_id] = _Binding(ref)
         if len(self._bindings) > MAX_BINDINGS:
             self._bindings.popitem(last=False)
+
+    def _look_for_the_session(self, connection_id: str) -> None:
+        """Should it have been erased meanwhile, nothing may be left of what has just been
+        written for it."""
+        binding = self._bindings.get(connection_id)
+        if binding is None or time.time() < binding.seen_s + KNOWN_THERE_S:
+            return
+        now_s = time.time()
+        if self._store.is_there(binding.ref):
+            binding.seen_s = now_s
+            return
+        self._store.sweep(binding.ref)
+        del self._bindings[connection_id]
+        raise ParleyError(
+            "session_not_found",
+            "This session has been erased. Send init without session_id for a new one.",
+        )
 
     # --- turns --------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from parley.connections import Address
 from parley.errors import ConnectionGone, ParleyError, internal_error
 from parley.invocation import TurnRequest
 from parley.items import Claim
+from parley.limits.usage import Admission
 from parley.outbox import Outbox
 from parley.posting import Post
 from parley.protocol import Metrics, encode
@@ -35,13 +36,45 @@ async def run_turn(
         remaining_s: how much of the invocation's time is left.
         cold: whether the environment is fresh.
     """
+    try:
+        return await _run(request, services, post, owner, remaining_s=remaining_s, cold=cold)
+    finally:
+        await _leave_nothing_erased(request, services)
+
+
+async def _leave_nothing_erased(request: TurnRequest, services: Services) -> None:
+    """The session may have been erased while the turn ran: what it has written since goes too.
+
+    Looked for after the last write, so that either this finds the session erased, or whoever
+    erases it finds what was written.
+    """
+    ref = request.session
+    try:
+        if await asyncio.to_thread(services.store.is_there, ref):
+            return
+        await asyncio.to_thread(services.store.sweep, ref)
+        if services.recordings is not None:
+            await asyncio.to_thread(services.recordings.delete_turn, ref, request.turn_id)
+    except Exception as error:
+        services.log("not_swept", {"error": type(error).__name__})
+
+
+async def _run(
+    request: TurnRequest,
+    services: Services,
+    post: Post,
+    owner: str,
+    *,
+    remaining_s: Callable[[], float],
+    cold: bool,
+) -> Outcome | None:
     if not request.connected:
         post = _nowhere
     timings = Timings()
     if request.complete:
         timings.mark("received", monotonic_at(request.received_at_ms))
         timings.mark("started", time.monotonic())
-    claim, read = await asyncio.gather(
+    claim, read, admission = await asyncio.gather(
         asyncio.to_thread(
             services.turns.claim_turn,
             request.session,
@@ -51,16 +84,22 @@ async def run_turn(
             received_at_ms=request.received_at_ms,
         ),
         asyncio.to_thread(services.history.read, request.session),
-        return_exceptions=True,  # neither is left running when the other fails
+        _admission(request, services),
+        return_exceptions=True,  # none is left running when another fails
     )
     if claim is None:
+        if isinstance(admission, Admission):
+            await _give_back(admission, services)
         return None
-    for failed in (claim, read):
+    for failed in (claim, read, admission):
         if isinstance(failed, Exception):
             error = internal_error(failed, services.log)
             return await _refuse(request, services, post, owner, error, _attempt(request, claim))
     assert not isinstance(claim, BaseException)
     assert not isinstance(read, BaseException)
+    assert not isinstance(admission, BaseException)
+    if admission.refused is not None:
+        return await _refuse(request, services, post, owner, admission.refused, claim.attempt)
     session, history = read
     if session is None or session.is_over(time.time()):
         over = ParleyError(
@@ -84,6 +123,22 @@ async def run_turn(
 
 async def _nowhere(_address: Address, _frame: bytes) -> None:
     """For a turn that is one answer: its outbox keeps all of it."""
+
+
+async def _admission(request: TurnRequest, services: Services) -> Admission:
+    if services.meter is None:
+        return Admission()
+    return await services.meter.admit(request.session, spoken=request.spoken)
+
+
+async def _give_back(admission: Admission, services: Services) -> None:
+    """Another delivery of the same turn runs it, and is charged for it."""
+    if services.meter is None:
+        return
+    try:
+        await services.meter.give_back(admission)
+    except Exception as error:
+        services.log("not_given_back", {"error": type(error).__name__})
 
 
 def _attempt(request: TurnRequest, claim: Claim | BaseException) -> int:

@@ -40,6 +40,11 @@ ANONYMOUS = Principal()
 """Everybody, where authentication is off."""
 
 
+def owner_of(ref: SessionRef) -> str:
+    """The `key` of the principal whose session it is."""
+    return ref.rpartition("/")[0]
+
+
 def session_id_of(ref: SessionRef) -> str:
     """What the client calls the session."""
     return ref.rpartition("/")[2]

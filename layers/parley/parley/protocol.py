@@ -36,6 +36,8 @@ AudioFormat = Literal["pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44
 Endpointing = Literal["manual", "server_vad"]
 SessionEndReason = Literal["ended", "replaced"]
 TurnEndReason = Literal["completed", "interrupted", "failed"]
+LimitScope = Literal["subject", "tenant", "connection"]
+"""Whom a limit is for: one user, all users of a tenant together, or one connection."""
 
 END = r"$(?!\n)"
 """Of a pattern. Python's `$` alone also matches before a line break at the end of a text; this
@@ -66,6 +68,9 @@ class Settings(Struct, omit_defaults=True, frozen=True):
     stability: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
     style: Annotated[str, Meta(max_length=MAX_STYLE_CHARS)] | UnsetType = UNSET
     """How to reply, in words, e.g. `Answer like a pirate, in one sentence.`"""
+    record: bool | UnsetType = UNSET
+    """The user consents to being recorded. A deployment that does not record answers `false`,
+    whatever is asked for."""
 
     def merged_with(self, newer: Settings) -> Settings:
         """These settings with everything that `newer` sets put over them."""
@@ -348,6 +353,14 @@ class SessionEnded(ServerEvent, tag="session_ended"):
     reason: SessionEndReason = "ended"
 
 
+class Limit(Struct, frozen=True):
+    """A limit that was met: its name, how high it is in the unit of its name, and whose it is."""
+
+    name: str
+    value: int
+    scope: LimitScope
+
+
 class Error(Attempted, tag="error"):
     """Something went wrong. Numbered (`seq`) when it is an event of a turn,
     unnumbered when it answers a message."""
@@ -360,6 +373,7 @@ class Error(Attempted, tag="error"):
     field: str | None = None
     retry_after_ms: int | None = None
     missing: list[int] | None = None
+    limit: Limit | None = None
 
     @classmethod
     def of(
@@ -381,6 +395,7 @@ class Error(Attempted, tag="error"):
             field=error.field,
             retry_after_ms=error.retry_after_ms,
             missing=error.missing,
+            limit=error.limit,
         )
 
 

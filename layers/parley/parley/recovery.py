@@ -12,7 +12,7 @@ from parley.errors import ConnectionGone, ParleyError
 from parley.items import Claim, StoredFrame
 from parley.principal import SessionRef
 from parley.protocol import Error, Metrics, TurnEnd, encode
-from parley.store import Store
+from parley.store import ERASED, Store
 from parley.turns import Turns
 
 DIED = ParleyError(
@@ -42,10 +42,12 @@ class Recovery:
             attempt: which attempt it was to run, or the client waits for.
         """
         claim = self._turns.fail_turn(ref, turn_id, owner, attempt)
-        if claim is None:
+        if claim is not None:
+            self.tell(ref, turn_id, claim)
+        if not self._store.is_there(ref):  # erased: nothing of the turn may be left
+            self._store.sweep(ref)
             return False
-        self.tell(ref, turn_id, claim)
-        return True
+        return claim is not None
 
     def tell(self, ref: SessionRef, turn_id: str, claim: Claim) -> None:
         """Tell the client that a turn has failed, wherever it is now, or when it returns."""
@@ -53,7 +55,7 @@ class Recovery:
         end = TurnEnd(turn_id, 0, "failed", "", Metrics(), code=DIED.code, attempt=claim.attempt)
         end.retryable = DIED.retryable
         session = self._store.session(ref)
-        if session is None:
+        if session is None or session.status == ERASED:
             return
         try:
             self._post(session.endpoint, session.connection_id, encode(error))

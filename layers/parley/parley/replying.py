@@ -11,6 +11,7 @@ import contextlib
 import time
 from collections.abc import Callable
 
+from parley.audio import duration_ms, sample_rate_hz
 from parley.backoff import RetrySchedule
 from parley.circuit import Circuits, guarded
 from parley.clauses import ClauseSplitter
@@ -40,6 +41,7 @@ class Replying:
         hedge_after_s: how long until a provider that stalls is asked a second time.
         changed: called when the outbox has something new.
         circuits: say whether a provider is called at all.
+        max_chars: what the model says beyond it is left out; 0 for what a frame can hold.
         asked: called when the responder has been asked, at each attempt.
     """
 
@@ -56,6 +58,7 @@ class Replying:
         changed: Callable[[], None],
         asked: Callable[[], None],
         circuits: Circuits,
+        max_chars: int = 0,
     ) -> None:
         self._responder = responder
         self._outbox = outbox
@@ -81,6 +84,9 @@ class Replying:
         self.text = ""
         self.words: list[Word] = []
         self.speech_failed = False
+        self.speech_ms = 0.0
+        """How much speech has been synthesised."""
+        self._max_chars = min(max_chars or MAX_REPLY_CHARS, MAX_REPLY_CHARS)
 
     @property
     def retries(self) -> int:
@@ -142,8 +148,8 @@ class Replying:
                 async for delta in deltas:
                     if not claim():
                         return
-                    self._add(delta[: MAX_REPLY_CHARS - len(self.text)], splitter)
-                    if len(self.text) >= MAX_REPLY_CHARS:
+                    self._add(delta[: self._max_chars - len(self.text)], splitter)
+                    if len(self.text) >= self._max_chars:
                         return
 
         await hedged(attempt, self._owed, self._hedge_after_s, self._on_hedge)
@@ -178,6 +184,7 @@ class Replying:
         words: list[Word] = []
         if piece.alignment is not None:
             words = self._timer.add(piece.alignment, self._outbox.audio_ms)
+        self.speech_ms += duration_ms(len(piece.pcm), sample_rate_hz(self._outbox.format))
         self._outbox.audio(piece.pcm, self._note(words), now)
         self._changed()
 

@@ -28,6 +28,8 @@ def report(request: TurnRequest, outcome: Outcome | None, logger: Logger, metric
         return
     kind = "spoken" if request.spoken else "typed"
     code = outcome.error.code if outcome.error else ""
+    if outcome.not_recorded:
+        metrics.add_metric(name="not_recorded", unit=MetricUnit.Count, value=1)
     parts = msgspec.to_builtins(outcome.metrics)
     metrics.add_dimension(name="turn", value=kind)
     metrics.add_metric(name=f"turn_{outcome.reason}", unit=MetricUnit.Count, value=1)

@@ -84,7 +84,7 @@ class Resuming:
             )
         finally:
             if after is None:
-                self._store.unbind_connection(address.connection_id)
+                self._store.unbind_connection(address.connection_id, ref)
         if after is None:
             raise _denied()
         return before, after, token, history

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import get_args
 
 import msgspec
 
-from parley.protocol import AudioFormat, Settings
+from parley.limits.rules import LimitRules, Share
+from parley.protocol import MAX_MESSAGE_BYTES, AudioFormat, Settings
 
 DEFAULT_SYSTEM_PROMPT = (
     "You are a helpful voice assistant. Your words are spoken aloud: answer in one to three "
@@ -23,8 +24,18 @@ DEFAULT_SYSTEM_PROMPT = (
 )
 
 DEFAULT_SETTINGS = Settings(
-    voice="21m00Tcm4TlvDq8ikWAM", language="en", speed=1.0, stability=0.5, style=""
+    voice="21m00Tcm4TlvDq8ikWAM", language="en", speed=1.0, stability=0.5, style="", record=False
 )
+
+
+def in_force(defaults: Settings, chosen: Settings, *, records: bool) -> Settings:
+    """What holds in a session: what was chosen, over the deployment's defaults.
+
+    Args:
+        records: whether the deployment records those who consent; if not, nobody is.
+    """
+    settings = defaults.merged_with(chosen)
+    return settings if records else settings.merged_with(Settings(record=False))
 
 
 class ConfigurationError(Exception):
@@ -41,6 +52,8 @@ class Deployment:
         listen_timeout_s: how long a spoken turn may go without audio before it counts as over.
         session_idle_s: how long a session can be resumed after its last turn.
         history_messages: how many earlier messages the responder is given.
+        limits: how much everybody may use.
+        recording_bucket: where the turns of those who consent are recorded; empty for nowhere.
     """
 
     table: str
@@ -60,6 +73,8 @@ class Deployment:
     listen_timeout_s: float = 8.0
     session_idle_s: int = 24 * 3600
     history_messages: int = 40
+    limits: LimitRules = field(default_factory=LimitRules)
+    recording_bucket: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Deployment:
@@ -91,6 +106,7 @@ class Deployment:
                     speed=read.number("VOICE_SPEED", 1.0),
                     stability=read.number("VOICE_STABILITY", 0.5),
                     style="",
+                    record=False,
                 )
             ),
             provider_timeout_s=read.number("PROVIDER_TIMEOUT_SECONDS", 8.0),
@@ -98,7 +114,30 @@ class Deployment:
             listen_timeout_s=read.number("LISTEN_TIMEOUT_SECONDS", 8.0),
             session_idle_s=int(read.number("SESSION_IDLE_HOURS", 24.0) * 3600),
             history_messages=int(read.number("HISTORY_MESSAGES", 40)),
+            limits=_limits(read),
+            recording_bucket=read.text("RECORDING_BUCKET", ""),
         )
+
+
+def _limits(read: _Reader) -> LimitRules:
+    standard = LimitRules()
+
+    def share(whose: str, usual: Share) -> Share:
+        return Share(
+            connections=read.count(f"CONNECTIONS_{whose}", usual.connections),
+            turns_per_minute=read.count(f"TURNS_PER_MINUTE_{whose}", usual.turns_per_minute),
+            audio_s_per_day=read.count(f"AUDIO_SECONDS_PER_DAY_{whose}", usual.audio_s_per_day),
+            speech_s_per_day=read.count(f"SPEECH_SECONDS_PER_DAY_{whose}", usual.speech_s_per_day),
+        )
+
+    return LimitRules(
+        subject=share("PER_SUBJECT", standard.subject),
+        tenant=share("PER_TENANT", standard.tenant),
+        messages_per_second=read.count("MESSAGES_PER_SECOND", standard.messages_per_second),
+        message_bytes=read.count("MESSAGE_BYTES", standard.message_bytes) or MAX_MESSAGE_BYTES,
+        utterance_s=read.count("UTTERANCE_SECONDS", standard.utterance_s),
+        reply_chars=read.count("REPLY_CHARACTERS", standard.reply_chars),
+    )
 
 
 def _checked(defaults: Settings) -> Settings:
@@ -135,6 +174,12 @@ class _Reader:
         if not math.isfinite(number) or number < 0:
             raise ConfigurationError(f"{name}: expected a number from 0 on, got {value!r}.")
         return number
+
+    def count(self, name: str, default: int) -> int:
+        number = self.number(name, default)
+        if number != int(number):
+            raise ConfigurationError(f"{name}: expected a whole number, got {number}.")
+        return int(number)
 
     def audio_format(self, name: str, default: AudioFormat) -> AudioFormat:
         value = self.text(name, default)

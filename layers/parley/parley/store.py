@@ -6,13 +6,16 @@ a message claims. Turns are `parley.turns`'. The layout is in docs/design.md, se
 
 from __future__ import annotations
 
+import time
 import uuid
 from dataclasses import replace
 from typing import Any
 
+from parley.cues import Sound
 from parley.items import (
     Connection,
     Session,
+    bound_key,
     connection_from,
     connection_key,
     encode_json,
@@ -20,17 +23,29 @@ from parley.items import (
     message_key,
     now_s,
     number,
+    number_of,
+    owner_key,
     session_from,
     session_key,
+    sound_item,
     text_of,
 )
-from parley.principal import Principal, SessionRef
+from parley.principal import ANONYMOUS, Principal, SessionRef, owner_of, session_id_of
 from parley.protocol import Message, Settings
 from parley.table import Table
 
 CONNECTION_TTL_S = 3 * 3600
 """A connection lives at most two hours (API Gateway); its item goes soon after."""
 SETTINGS_TRIES = 5
+KNOWN_THERE_S = 2.0
+"""How long a session that was seen is taken to be there. What is written later is followed by
+another look, because it may have been erased (see `parley.erasure`)."""
+ERASED = "erased"
+"""Status of a session that is being erased: nothing of it may be read or written any more."""
+ERASED_TTL_S = 24 * 3600
+"""What is left of an erasure that nobody finishes goes after this time."""
+
+_KEPT_TO_THE_LAST = ("META", "CONNECTION#")
 
 
 class SettingsContended(Exception):
@@ -62,16 +77,22 @@ class Store:
             }
         )
 
-    def remove_connection(self, connection_id: str) -> None:
-        """A connection was closed."""
-        self._table.delete(connection_key(connection_id))
+    def remove_connection(self, connection_id: str) -> Connection | None:
+        """A connection was closed; what it was, None if that was known already."""
+        item = self._table.delete(connection_key(connection_id))
+        return connection_from(item) if item else None
 
     def bind_connection(self, connection_id: str, ref: SessionRef, message_id: str) -> bool:
         """Bind a connection to its session, once; False if it already has one.
 
+        The session knows of it first: whoever erases the session finds what names it.
+
         Args:
             message_id: API Gateway's, of the `init` that asks for it.
         """
+        self._table.put(
+            {**bound_key(ref, connection_id), "expires_at": number(now_s() + CONNECTION_TTL_S)}
+        )
         key, nonce = connection_key(connection_id), uuid.uuid4().hex
         bound = self._table.update(
             key,
@@ -89,15 +110,16 @@ class Store:
         # Should the answer to this very write have been lost, its repetition found it done.
         return bound is not None or text_of(self._table.get(key) or {}, "nonce") == nonce
 
-    def unbind_connection(self, connection_id: str) -> None:
-        """A connection was refused the session that it was about to be bound to."""
+    def unbind_connection(self, connection_id: str, ref: SessionRef) -> None:
+        """A connection was refused the session that it was about to be bound to, or has lost it."""
         self._table.update(
             connection_key(connection_id),
             "REMOVE #session",
-            "attribute_exists(pk)",
+            "#session = :session",
             {"#session": "session"},
-            {},
+            {":session": {"S": ref}},
         )
+        self._table.write_batch([], [bound_key(ref, connection_id)])
 
     def connection(self, connection_id: str) -> Connection | None:
         """Who opened a connection, and what it is bound to; None if it is over."""
@@ -107,19 +129,22 @@ class Store:
     # --- sessions ---------------------------------------------------------------
 
     def put_session(self, session: Session) -> None:
-        """Create a session."""
-        self._table.put(
-            {
-                **session_key(session.ref),
-                "token_hash": {"S": session.token_hash},
-                "connection": {"S": session.connection_id},
-                "endpoint": {"S": session.endpoint},
-                "settings": {"S": encode_json(session.settings)},
-                "status": {"S": session.status},
-                "created_at": number(now_s()),
-                "expires_at": number(now_s() + self._session_idle_s),
-            }
-        )
+        """Create a session; where people are known, its owner's list has it from the start."""
+        item = {
+            **session_key(session.ref),
+            "token_hash": {"S": session.token_hash},
+            "connection": {"S": session.connection_id},
+            "endpoint": {"S": session.endpoint},
+            "settings": {"S": encode_json(session.settings)},
+            "status": {"S": session.status},
+            "created_at": number(now_s()),
+            "resumable_until": number(now_s() + self._session_idle_s),
+        }
+        owner = owner_of(session.ref)
+        if owner == ANONYMOUS.key:
+            self._table.put(item)
+        else:
+            self._table.put_together([item, owner_key(owner, session.session_id)])
 
     def resume_session(
         self,
@@ -145,7 +170,7 @@ class Store:
         item = self._table.update(
             session_key(ref),
             "SET #connection = :connection, endpoint = :endpoint, token_hash = :new, "
-            "previous_hash = :shown, expires_at = :expires",
+            "previous_hash = :shown, resumable_until = :until",
             "(token_hash = :shown OR previous_hash = :shown) AND #status = :active",
             {"#connection": "connection", "#status": "status"},
             {
@@ -154,7 +179,7 @@ class Store:
                 ":new": {"S": new_hash},
                 ":shown": {"S": shown_hash},
                 ":active": {"S": "active"},
-                ":expires": number(now_s() + self._session_idle_s),
+                ":until": number(now_s() + self._session_idle_s),
             },
         )
         return None if item is None else session_from(ref, item)
@@ -216,9 +241,9 @@ class Store:
         item = self._table.update(
             session_key(ref),
             "SET #status = :ended",
-            "attribute_exists(pk)",
+            "attribute_exists(pk) AND #status <> :erased",
             {"#status": "status"},
-            {":ended": {"S": "ended"}},
+            {":ended": {"S": "ended"}, ":erased": {"S": ERASED}},
         )
         return text_of(item or {}, "active_turn") or None
 
@@ -240,7 +265,7 @@ class Store:
         item = self._table.update(
             session_key(ref),
             "SET previous_turn = if_not_exists(active_turn, :none), active_turn = :turn, "
-            "active_since = :received, expires_at = :expires",
+            "active_since = :received, resumable_until = :until",
             "#status = :active AND "
             "(attribute_not_exists(active_since) OR active_since <= :received)",
             {"#status": "status"},
@@ -249,7 +274,7 @@ class Store:
                 ":turn": {"S": turn_id},
                 ":none": {"S": ""},
                 ":received": number(received_at_ms),
-                ":expires": number(now_s() + self._session_idle_s),
+                ":until": number(now_s() + self._session_idle_s),
             },
             returned="ALL_OLD",
         )
@@ -260,6 +285,50 @@ class Store:
             return before
         # This very write, whose answer was lost, or an earlier attempt has been here before.
         return replace(before, active_turn=before.previous_turn)
+
+    # --- erasure ----------------------------------------------------------------
+
+    def is_there(self, ref: SessionRef) -> bool:
+        """Whether a session exists and is not being erased."""
+        session = self.session(ref)
+        return session is not None and session.status != ERASED
+
+    def mark_erased(self, ref: SessionRef) -> int | None:
+        """From now on nothing of the session may be read or written.
+
+        Returns:
+            When it was first marked, in ms since the epoch; None if there is no such session.
+        """
+        now = now_s()
+        item = self._table.update(
+            session_key(ref),
+            "SET #status = :erased, erased_at = if_not_exists(erased_at, :now), "
+            "expires_at = if_not_exists(expires_at, :expires)",
+            "attribute_exists(pk)",
+            {"#status": "status"},
+            {
+                ":erased": {"S": ERASED},
+                ":now": number(round(time.time() * 1000)),
+                ":expires": number(now + ERASED_TTL_S),
+            },
+        )
+        return None if item is None else number_of(item, "erased_at")
+
+    def sweep(self, ref: SessionRef) -> None:
+        """Remove everything of an erased session but the note that it is being erased, and
+        of what connections: history, turns, inboxes and undelivered events."""
+        for page in self._table.pages(f"SESSION#{ref}", " ", "~", ("pk", "sk")):
+            gone = [key for key in page if not text_of(key, "sk").startswith(_KEPT_TO_THE_LAST)]
+            self._table.write_batch([], gone)
+
+    def forget_session(self, ref: SessionRef) -> None:
+        """Remove the last of a swept session: its connections' bindings and its own items."""
+        pk = f"SESSION#{ref}"
+        for page in self._table.pages(pk, "CONNECTION#", "CONNECTION#~", ("pk", "sk")):
+            for key in page:
+                self.unbind_connection(text_of(key, "sk").removeprefix("CONNECTION#"), ref)
+        self._table.delete(owner_key(owner_of(ref), session_id_of(ref)))
+        self._table.delete(session_key(ref))
 
     # --- the history ------------------------------------------------------------
 
@@ -279,7 +348,14 @@ class Store:
         history = [message_from(item) for item in reversed(items[1:])]
         return session_from(ref, items[0]), history
 
-    def put_message(self, ref: SessionRef, started_ms: int, message: Message, metrics: Any) -> str:
+    def put_message(
+        self,
+        ref: SessionRef,
+        started_ms: int,
+        message: Message,
+        metrics: Any,
+        sound: Sound | None = None,
+    ) -> str:
         """Add a message to the history; returns its sort key.
 
         The key orders messages by the start of their turn, the user's first.
@@ -296,6 +372,8 @@ class Store:
             item["heard"] = {"S": message.heard}
         if metrics is not None:
             item["metrics"] = {"S": encode_json(metrics)}
+        if sound is not None:
+            item |= sound_item(sound)
         self._table.put(item)
         return key
 
@@ -304,16 +382,28 @@ class Store:
         key = message_key(started_ms, Message("assistant", "", turn_id))
         self._table.write_batch([], [{"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": key}}])
 
-    def set_heard(self, ref: SessionRef, message_key: str, heard: str, received_at_ms: int) -> None:
+    def set_heard(
+        self,
+        ref: SessionRef,
+        message_key: str,
+        heard: str,
+        received_at_ms: int,
+        played_ms: float | None = None,
+    ) -> None:
         """Note that of a reply in the history only so much was heard.
 
         Args:
             received_at_ms: when API Gateway received the word of it: the latest counts.
+            played_ms: how much of its audio that was, if it is known.
         """
         self._table.update(
             {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": message_key}},
-            "SET heard = :heard, heard_at = :at",
+            "SET heard = :heard, heard_at = :at, heard_ms = :played",
             "attribute_exists(pk) AND (attribute_not_exists(heard_at) OR heard_at <= :at)",
             {},
-            {":heard": {"S": heard}, ":at": number(received_at_ms)},
+            {
+                ":heard": {"S": heard},
+                ":at": number(received_at_ms),
+                ":played": number(round(played_ms or 0)),
+            },
         )

@@ -55,6 +55,12 @@ class Table:
             raise
         return True
 
+    def put_together(self, items: Sequence[Item]) -> None:
+        """Write items, all of them or none."""
+        self._client.transact_write_items(
+            TransactItems=[{"Put": {"TableName": self.name, "Item": item}} for item in items]
+        )
+
     def update(
         self,
         key: Item,
@@ -86,12 +92,44 @@ class Table:
             raise
         return answer.get("Attributes", {})
 
-    def delete(self, key: Item) -> None:
-        """Remove an item, if there is one."""
-        self._client.delete_item(TableName=self.name, Key=key)
+    def try_update(self, key: Item, update: str, condition: str, values: Item) -> tuple[bool, Item]:
+        """Change an item if the condition holds.
 
-    def pages(self, pk: str, first: str, last: str) -> Iterator[list[Item]]:
-        """The items of a partition whose sort keys lie between two, oldest key first."""
+        Returns:
+            Whether it did, and the item as it is after that: changed, or as it was found.
+        """
+        try:
+            answer = self._client.update_item(
+                TableName=self.name,
+                Key=key,
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeValues=values,
+                ReturnValues="ALL_NEW",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if not _is_condition_failure(error):
+                raise
+            # botocore's types know the item only of the generated exception. Not every
+            # implementation of DynamoDB sends it.
+            found: dict[str, Any] = {**error.response}
+            return False, found.get("Item") or self.get(key) or {}
+        return True, answer.get("Attributes", {})
+
+    def delete(self, key: Item) -> Item | None:
+        """Remove an item, if there is one; what it was."""
+        answer = self._client.delete_item(TableName=self.name, Key=key, ReturnValues="ALL_OLD")
+        return answer.get("Attributes")
+
+    def pages(
+        self, pk: str, first: str, last: str, attributes: Sequence[str] = ()
+    ) -> Iterator[list[Item]]:
+        """The items of a partition whose sort keys lie between two, oldest key first.
+
+        Args:
+            attributes: those that are wanted; empty for all.
+        """
         query: dict[str, Any] = {
             "TableName": self.name,
             "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :last",
@@ -102,6 +140,10 @@ class Table:
             },
             "ConsistentRead": True,
         }
+        if attributes:
+            names = {f"#{position}": name for position, name in enumerate(attributes)}
+            query["ExpressionAttributeNames"] = names
+            query["ProjectionExpression"] = ", ".join(names)
         while True:
             page = self._client.query(**query)
             yield page["Items"]

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from parley.audio import duration_ms, sample_rate_hz
 from parley.circuit import Circuits, guarded
 from parley.connections import Address
 from parley.delivering import Delivering
@@ -30,13 +31,25 @@ from parley.inbox import InterruptEntry, ResumeEntry
 from parley.invocation import TurnRequest
 from parley.items import Claim, Session
 from parley.keeping import Keeping
+from parley.limits.usage import Meter
 from parley.listening import Listening
 from parley.outbox import Numbered, Outbox
 from parley.posting import Post, Poster
-from parley.protocol import Audio, Message, Metrics, ReplyText, Settings, TurnEndReason, encode
+from parley.protocol import (
+    Audio,
+    Message,
+    Metrics,
+    ReplyText,
+    Settings,
+    TurnEndReason,
+    encode,
+)
+from parley.recording import Recording
+from parley.recordings import Recordings
 from parley.replying import Replying
 from parley.responders import Prompt, Responder
 from parley.settings import Deployment
+from parley.sounding import Sounding
 from parley.speech import Synthesizer, Transcriber, TranscriptPiece
 from parley.store import Store
 from parley.tasks import Tasks, cancelled
@@ -45,6 +58,9 @@ from parley.turns import RENEW_S, Turns, now_ms
 from parley.watching import Watching
 from parley.words import heard_text
 
+LEAST_SPEECH_MS = 1_000
+"""A turn that asked the model counts as so much speech at least: a client that interrupts every
+reply at once must not ask it without end."""
 ENDING_MARGIN_S = 3.0
 """What a turn keeps of its invocation's time to end in good order."""
 MAX_ANSWER_AUDIO_BYTES = 3_500_000
@@ -59,6 +75,8 @@ class Services:
     Attributes:
         log: told about trouble that the client is not; takes an event name and fields.
         circuits: what is known of the providers' health in this environment.
+        meter: charges for what is used; None if nobody does.
+        recordings: where turns are recorded; None if they are not.
     """
 
     store: Store
@@ -70,6 +88,8 @@ class Services:
     deployment: Deployment
     log: Callable[[str, dict[str, Any]], None]
     circuits: Circuits = field(default_factory=Circuits)
+    meter: Meter | None = None
+    recordings: Recordings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +101,8 @@ class Outcome:
     error: ParleyError | None = None
     delivered: bool = True
     """Whether the client has acknowledged all of it."""
+    not_recorded: bool = False
+    """Whether it was to be recorded, and could not be."""
     events: Sequence[Numbered] = ()
     """Everything that was said, of a turn without a connection to say it to."""
 
@@ -132,10 +154,18 @@ class Turn:
             services.store, services.turns, request, owner, claim.started_ms, services.log
         )
         self._watching = self._inbox()
+        self._settings = services.deployment.defaults.merged_with(session.settings)
+        self._recording = Recording(
+            services.recordings if self._settings.record is True else None,
+            request,
+            services.deployment.reply_format,
+            services.log,
+        )
         self._hearing: Hearing | None = None
         self._replying: Replying | None = None
         self._user_text = ""
         self._asked = asyncio.Event()
+        self._sounding = Sounding(request)
         self._resumed = False
         self._full = False
         self._superseded: asyncio.Future[None] = asyncio.Future()
@@ -146,7 +176,7 @@ class Turn:
         watching = Watching(
             functools.partial(services.turns.read_inbox, request.session, request.turn_id),
             self._claim.attempt,
-            None if request.complete else Listening(silence_s, time.monotonic()),
+            None if request.complete else self._listening(silence_s),
             self._timings,
             tell=self._tell,
             moved=self._on_moved,
@@ -155,6 +185,14 @@ class Turn:
         if request.audio is not None:
             watching.take_whole(request.audio)
         return watching
+
+    def _listening(self, silence_s: float) -> Listening:
+        return Listening(
+            silence_s,
+            time.monotonic(),
+            self._services.deployment.limits.utterance_s,
+            sample_rate_hz(self._request.format),
+        )
 
     async def run(self) -> Outcome | None:
         """Run the turn to its end; None if somebody else has ended it or runs it."""
@@ -166,6 +204,7 @@ class Turn:
         renewing = asyncio.create_task(self._renew_lease())
         try:
             ended = await self._until_stopped(conversing)
+            self._charge()
             return None if ended is None else await self._finish(*ended)
         finally:
             await cancelled(posting, tending, renewing)
@@ -211,7 +250,8 @@ class Turn:
     def _on_asked(self) -> None:
         if not self._asked.is_set():
             self._asked.set()
-            self._keeping.user(self._user_text)
+            sound = self._sounding.of_user(self._watching.audio.items)
+            self._keeping.user(self._user_text, sound)
 
     def _on_noted(self, session: Session | None) -> None:
         """This is the newest turn now, or a newer one has come already."""
@@ -255,7 +295,7 @@ class Turn:
         return "completed", None
 
     async def _converse(self) -> None:
-        settings = self._services.deployment.defaults.merged_with(self._session.settings)
+        settings = self._settings
         replying = self._replying = Replying(
             self._services.responder,
             self._services.synthesizer,
@@ -267,6 +307,7 @@ class Turn:
             changed=self._poster.wake if self._request.connected else self._on_grown,
             asked=self._on_asked,
             circuits=self._services.circuits,
+            max_chars=self._services.deployment.limits.reply_chars,
         )
         async with Tasks() as tasks:
             speaking = tasks.start(self._speak(replying))
@@ -360,7 +401,9 @@ class Turn:
         await self._poster.drained()
         self._timings.mark("ended", time.monotonic())
         metrics, heard = self._metrics(), self._heard()
-        await self._keeping.reply(reason, said, heard, words, metrics)
+        interrupt = self._watching.interrupt.result() if self._watching.interrupt.done() else None
+        sound = self._sounding.of_reply(said, words, self._outbox.audio_ms, interrupt)
+        await self._keeping.reply(reason, said, heard, words, metrics, sound)
         if self._keeping.superseded:
             return None
         if reason == "completed":
@@ -370,19 +413,34 @@ class Turn:
             if self._watching.interrupt.done():
                 reason, heard = "interrupted", self._heard()
                 if heard is not None:
-                    at_ms = self._watching.interrupt.result().received_at_ms
-                    await self._keeping.heard(heard, at_ms)
+                    await self._keeping.heard(heard, self._watching.interrupt.result())
         self._outbox.end(reason, said, metrics, heard, error)
-        if self._request.connected:
-            return Outcome(reason, metrics, error, delivered=await self._delivered())
-        return Outcome(reason, metrics, error, events=await self._answered())
+        delivered, _ = await asyncio.gather(
+            self._delivered() if self._request.connected else self._answered(),
+            self._recording.store(self._watching.audio.items, self._remaining_s()),
+        )
+        events = () if self._request.connected else self._outbox.after(0)
+        return Outcome(reason, metrics, error, delivered, self._recording.failed, events)
 
-    async def _answered(self) -> list[Numbered]:
-        """Everything that was said, kept too: an answer may be lost on its way."""
+    async def _answered(self) -> bool:
+        """Keep everything that was said: an answer may be lost on its way."""
+        if self._watching.interrupt.done() and not self._full:
+            self._outbox.drop_unsent()  # also if it came at the very end: nobody will hear it
         await self._poster.drained()
-        events = self._outbox.after(0)
-        await self._keeping.answer(self._claim.attempt, [encode(event) for event in events])
-        return events
+        frames = [encode(event) for event in self._outbox.after(0)]
+        await self._keeping.answer(self._claim.attempt, frames)
+        return True
+
+    def _charge(self) -> None:
+        """Charge, beside the end's other work, for what was heard and spoken."""
+        meter = self._services.meter
+        if meter is None:
+            return
+        audio_ms = duration_ms(self._watching.audio_bytes, sample_rate_hz(self._request.format))
+        speech_ms = self._replying.speech_ms if self._replying else 0.0
+        if self._asked.is_set():
+            speech_ms = max(speech_ms, LEAST_SPEECH_MS)
+        self._keeping.usage(lambda: meter.charge(self._request.session, audio_ms, speech_ms))
 
     async def _delivered(self) -> bool:
         delivering = Delivering(
@@ -444,6 +502,8 @@ class Turn:
             self._timings.mark("first_text_posted", time.monotonic())
         elif isinstance(event, Audio):
             self._timings.mark("first_audio_posted", time.monotonic())
+        self._sounding.posted(event)
+        self._recording.posted(event)
 
     def _log(self, event: str, fields: dict[str, Any]) -> None:
         self._services.log(event, fields)

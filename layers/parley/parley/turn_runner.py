@@ -17,6 +17,7 @@ from parley.environment import Environment
 from parley.history import History
 from parley.invocation import TurnRequest
 from parley.keys import Keys
+from parley.limits.usage import Meter
 from parley.opening import run_turn
 from parley.responders.openai_chat import OpenAIChat
 from parley.speech.elevenlabs_synthesizer import ElevenLabsSynthesizer
@@ -107,4 +108,6 @@ def _services(environment: Environment, log: Callable[[str, dict[str, Any]], Non
         ),
         deployment=deployment,
         log=log,
+        meter=Meter(environment.table, deployment.limits),
+        recordings=environment.recordings,
     )

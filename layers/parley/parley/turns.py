@@ -29,6 +29,7 @@ from parley.items import (
     frame_from,
     frame_key,
     inbox_entry_from,
+    inbox_key,
     now_s,
     number,
     number_of,
@@ -53,8 +54,9 @@ ANSWER_TTL_S = 3600
 """How long an answer over HTTP can be had again."""
 
 _FIRST_FRAME, _AFTER_FRAMES = "OUT#", "OUT#~"
-_FIRST_CONTROL, _AFTER_INBOX = "IN#b", "IN#~"
-"""Controls sort after the audio (`IN#audio#…`), which an attempt may use again."""
+_WHO_RUNS = ("sk", "state", "lease_until")
+_FIRST_CONTROL, _AFTER_INBOX = "b", "~"
+"""Controls sort after the audio (`audio#…`), which an attempt may use again."""
 
 
 def now_ms() -> int:
@@ -258,11 +260,19 @@ class Turns:
         item = self._table.get(turn_key(ref, turn_id))
         return turn_from(item) if item else None
 
+    def running(self, ref: SessionRef) -> Iterator[str]:
+        """The turns of a session that somebody runs now."""
+        for page in self._table.pages(f"SESSION#{ref}", "TURN#", "TURN#~", _WHO_RUNS):
+            for item in page:
+                runs = text_of(item, "state") == "running"
+                if runs and number_of(item, "lease_until") > now_ms():
+                    yield text_of(item, "sk").split("#")[1]
+
     # --- the inbox ----------------------------------------------------------------
 
     def put_chunk(self, ref: SessionRef, turn_id: str, chunk: ChunkEntry) -> None:
         """One chunk of an utterance; the same chunk again changes nothing."""
-        self._put_inbox(ref, turn_id, chunk_key(chunk.seq), {"audio": {"B": chunk.audio}})
+        self._put_inbox(ref, turn_id, f"audio#{chunk.seq:06d}", {"audio": {"B": chunk.audio}})
 
     def put_end(self, ref: SessionRef, turn_id: str, end: EndEntry) -> None:
         """The end of an utterance."""
@@ -270,7 +280,7 @@ class Turns:
             "chunks": number(end.chunks),
             "received_at": number(end.received_at_ms),
         }
-        self._put_inbox(ref, turn_id, "IN#end", values)
+        self._put_inbox(ref, turn_id, "end", values)
 
     def put_interrupt(self, ref: SessionRef, turn_id: str, interrupt: InterruptEntry) -> None:
         """The user stopped the reply; the first to say so counts."""
@@ -279,14 +289,14 @@ class Turns:
         if played_ms is not None:
             # Rounded, because DynamoDB refuses numbers under 1e-130, which a client may send.
             values["played_ms"] = {"N": repr(round(played_ms, 3))}
-        self._put_inbox(ref, turn_id, "IN#interrupt", values, condition="attribute_not_exists(pk)")
+        self._put_inbox(ref, turn_id, "interrupt", values, condition="attribute_not_exists(pk)")
 
     def put_ack(self, ref: SessionRef, turn_id: str, ack: AckEntry) -> None:
         """The client has everything of the turn up to a number."""
         self._put_inbox(
             ref,
             turn_id,
-            "IN#received",
+            "received",
             {"attempt": number(ack.attempt), "seq": number(ack.seq)},
             condition="attribute_not_exists(pk) OR attempt < :attempt "
             "OR (attempt = :attempt AND seq < :seq)",
@@ -305,7 +315,7 @@ class Turns:
         self._put_inbox(
             ref,
             turn_id,
-            "IN#resume",
+            "resume",
             values,
             condition="attribute_not_exists(pk) OR resumed_at <= :at",
             condition_values={":at": number(resume.resumed_at_ms)},
@@ -317,10 +327,10 @@ class Turns:
         Args:
             before_ms: when the next attempt was asked for, in ms since the epoch.
         """
-        pk = str(turn_key(ref, turn_id)["pk"]["S"])
+        first, last = inbox_key(turn_id, _FIRST_CONTROL), inbox_key(turn_id, _AFTER_INBOX)
         old = [
             {"pk": item["pk"], "sk": item["sk"]}
-            for page in self._table.pages(pk, _FIRST_CONTROL, _AFTER_INBOX)
+            for page in self._table.pages(f"SESSION#{ref}", first, last)
             for item in page
             if number_of(item, "written_at") < before_ms
         ]
@@ -328,15 +338,15 @@ class Turns:
 
     def read_inbox(self, ref: SessionRef, turn_id: str, next_seq: int) -> list[InboxEntry]:
         """Chunks from `next_seq` on, and the controls, that have arrived so far."""
-        pk = str(turn_key(ref, turn_id)["pk"]["S"])
-        pages = self._table.pages(pk, chunk_key(next_seq), _AFTER_INBOX)
+        first, last = chunk_key(turn_id, next_seq), inbox_key(turn_id, _AFTER_INBOX)
+        pages = self._table.pages(f"SESSION#{ref}", first, last)
         return [inbox_entry_from(item) for page in pages for item in page]
 
     def _put_inbox(
         self,
         ref: SessionRef,
         turn_id: str,
-        sk: str,
+        entry: str,
         values: dict[str, Any],
         *,
         condition: str = "",
@@ -345,7 +355,7 @@ class Turns:
         return self._table.put(
             {
                 "pk": turn_key(ref, turn_id)["pk"],
-                "sk": {"S": sk},
+                "sk": {"S": inbox_key(turn_id, entry)},
                 "written_at": number(now_ms()),
                 "expires_at": number(now_s() + TURN_TTL_S),
                 **values,

@@ -64,6 +64,8 @@ class Watching:
         self.news = asyncio.Event()
         """Set when the client has acknowledged something or moved."""
         self.audio: Feed[bytes] = Feed()
+        self.audio_bytes = 0
+        """How much of it has been handed on."""
         self.interrupt: asyncio.Future[InterruptEntry] = asyncio.Future()
 
     def take_whole(self, audio: bytes) -> None:
@@ -144,4 +146,5 @@ class Watching:
 
     def _hand_on(self, chunks: list[bytes]) -> None:
         for audio in chunks:
+            self.audio_bytes += len(audio)
             self.audio.put(audio)

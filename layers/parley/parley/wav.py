@@ -1,4 +1,4 @@
-"""Reads a WAV file, strictly: 16-bit mono PCM at a sample rate that the protocol knows."""
+"""WAV files of 16-bit mono PCM, written, and read strictly: at a rate that the protocol knows."""
 
 from __future__ import annotations
 
@@ -36,6 +36,17 @@ def read_wav(content: bytes) -> tuple[AudioFormat, bytes]:
             "program that writes WAV into a pipe does not know its length: have it write a file"
         )
     return audio_format, pcm
+
+
+def write_wav(pcm: bytes, rate_hz: int) -> bytes:
+    """So much PCM as a WAV file."""
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(BYTES_PER_SAMPLE)
+        file.setframerate(rate_hz)
+        file.writeframes(pcm)
+    return content.getvalue()
 
 
 def format_at(rate_hz: int, field: str) -> AudioFormat:

@@ -25,6 +25,7 @@ from parley_client.errors import (
     SessionLost,
     SessionReplaced,
     TurnFailed,
+    Unauthorized,
 )
 from parley_client.messages import (
     Audio,
@@ -82,6 +83,7 @@ __all__ = [
     "TurnEnd",
     "TurnEvent",
     "TurnFailed",
+    "Unauthorized",
     "UnknownEvent",
     "Word",
 ]

@@ -6,13 +6,10 @@ that comes back opens a new one of these.
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import ipaddress
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -25,22 +22,23 @@ from websockets.exceptions import (
     InvalidURI,
     ProxyError,
 )
+from websockets.typing import Subprotocol
 
 from parley_client.decoding import decode
+from parley_client.destination import Destination
 from parley_client.errors import (
     BadInput,
     ConnectFailed,
     ConnectionLost,
     HandshakeRefused,
-    ParleyClientError,
+    Unauthorized,
 )
 from parley_client.messages import ServerEvent, encode
 
-UrlSource: TypeAlias = str | Callable[[], str | Awaitable[str]]
-"""A URL, or who is asked for it before each attempt, since a token in it may expire."""
-
 MAX_EVENT_BYTES = 1_048_576
 """Eight times what API Gateway lets a server send in one message (128 KB)."""
+SUBPROTOCOL = "parley"
+"""Offered beside a token: the server answers this one, never the token."""
 CLOSE_TIMEOUT_S = 2.0
 """How long to wait for the other side's close frame."""
 
@@ -53,19 +51,22 @@ class Connection:
         self.url = url
 
     @classmethod
-    async def open(cls, source: UrlSource, timeout_s: float) -> Connection:
+    async def open(cls, destination: Destination, timeout_s: float) -> Connection:
         """Connect.
 
         Raises:
-            BadInput: that is no WebSocket URL.
-            ConnectFailed: nobody answered, or somebody else did (`HandshakeRefused`).
+            BadInput: that is no WebSocket URL, or no token.
+            ConnectFailed: nobody answered, or somebody else did (`HandshakeRefused`), or it
+                wants another token (`Unauthorized`).
         """
-        url = await _ask_for_url(source, timeout_s)
+        url, token = await destination.resolve(timeout_s)
         host = _host_of(url)
         shown = _without_query(url)
         try:
             websocket = await connect(
                 url,
+                # Not in the query string, where it would end up in logs.
+                subprotocols=[Subprotocol(SUBPROTOCOL), Subprotocol(token)] if token else None,
                 open_timeout=timeout_s,
                 close_timeout=CLOSE_TIMEOUT_S,
                 max_size=MAX_EVENT_BYTES,
@@ -78,6 +79,8 @@ class Connection:
             )
         except InvalidStatus as refused:
             status = refused.response.status_code
+            if status == 401:
+                raise Unauthorized(_explain_token(shown, token)) from None
             raise HandshakeRefused(_explain_status(shown, status), status=status) from None
         except (InvalidURI, InvalidProxy) as invalid:
             raise BadInput(f"{shown} cannot be connected to: {invalid}.") from None
@@ -130,27 +133,6 @@ class Connection:
         await self._socket.close()
 
 
-async def _ask_for_url(source: UrlSource, timeout_s: float) -> str:
-    if isinstance(source, str):
-        return source
-    try:
-        url = source()
-        if inspect.isawaitable(url):
-            async with asyncio.timeout(timeout_s):
-                url = await url
-    except ParleyClientError:
-        raise
-    except TimeoutError:
-        raise ConnectFailed(
-            f"The URL to connect to was not known within {timeout_s:g} s."
-        ) from None
-    except Exception as theirs:  # whatever it asks may be back by the next attempt
-        raise ConnectFailed(f"Asking for the URL to connect to failed: {theirs!r}.") from theirs
-    if not isinstance(url, str):
-        raise BadInput(f"The URL to connect to must be a str, not {type(url).__name__}.")
-    return url
-
-
 def _host_of(url: str) -> str:
     try:
         parts = urlsplit(url)
@@ -178,12 +160,18 @@ def _is_local(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def _explain_token(url: str, token: str | None) -> str:
+    if token is None:
+        return f"{url} wants a token (HTTP 401). Give `token` to `connect`."
+    return f"{url} does not take the token (HTTP 401). It may have expired, or be another's."
+
+
 def _explain_status(url: str, status: int) -> str:
-    if status in (401, 403):
+    if status == 403:
         # API Gateway answers an unknown stage with 403 too
         return (
             f"{url} refused the connection (HTTP {status}). Check the stage at the end of the "
-            "URL, and the credentials if it asks for any."
+            "URL, and whether it lets this page or user in."
         )
     if status == 404:
         return f"There is nothing at {url} (HTTP 404). Check the path of the URL."

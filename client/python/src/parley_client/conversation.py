@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator, Mapping
 from types import TracebackType
 
 from parley_client.audio import BYTES_PER_SAMPLE, PcmSource, chunks, in_real_time, sample_rate_hz
-from parley_client.connection import UrlSource
+from parley_client.destination import Destination, TokenSource, UrlSource
 from parley_client.errors import BadAudio, BadInput, ConversationClosed
 from parley_client.link import Link
 from parley_client.messages import (
@@ -50,7 +50,7 @@ class Conversation:
 
     def __init__(
         self,
-        url: UrlSource,
+        destination: Destination,
         settings: Message,
         *,
         heartbeat_s: float | None,
@@ -62,7 +62,7 @@ class Conversation:
         self._session = Session(settings)
         self._turns = Turns(timeouts, reconnect)
         self._link = Link(
-            url,
+            destination,
             self._session,
             self._turns,
             policy=reconnect,
@@ -78,6 +78,7 @@ class Conversation:
         url: UrlSource,
         settings: Settings | Mapping[str, object] | None = None,
         *,
+        token: TokenSource | None = None,
         heartbeat_s: float | None = 240.0,
         timeouts: Timeouts | None = None,
         reconnect: Reconnect | None = None,
@@ -88,7 +89,9 @@ class Conversation:
         Args:
             url: `ws://` or `wss://`, with the stage as its path; or a function,
                 `async` or not, that is asked for it at each attempt.
-            settings: voice, language, speed, stability, style.
+            settings: voice, language, speed, stability, style, consent to be recorded.
+            token: what the server lets you in with; or a function, `async` or not, that is
+                asked for one at each attempt, since tokens expire.
             heartbeat_s: how long the connection may be idle before a ping; API
                 Gateway closes after 10 minutes. None never pings.
             timeouts: how long to wait for what.
@@ -96,13 +99,14 @@ class Conversation:
             on_notice: told of the connection's states; it must not block.
 
         Raises:
-            ConnectFailed: nothing usable answers there (when entered or awaited).
+            ConnectFailed: nothing usable answers there (when entered or awaited);
+                `Unauthorized` if it wants a token, or another one.
             ServerError: the server refuses the session or a setting (likewise).
         """
 
         def make() -> Conversation:
             return cls(
-                url,
+                Destination(url, token),
                 _settings_json(settings or {}),
                 heartbeat_s=heartbeat_s,
                 timeouts=timeouts or Timeouts(),

@@ -71,7 +71,8 @@ async def converse(arguments: argparse.Namespace, screen: Terminal) -> None:
         ParleyClientError: whatever went wrong.
     """
     questions = await synthesise_all(arguments.question or QUESTIONS, arguments)
-    async with Conversation.connect(arguments.url) as conversation:
+    token = os.environ.get("PARLEY_TOKEN") or None
+    async with Conversation.connect(arguments.url, token=token) as conversation:
         screen.line(screen.paint(f"session {conversation.session_id} at {arguments.url}", DIM))
         for number, question in enumerate(questions, 1):
             length_s = duration_ms(len(question.pcm), sample_rate_hz(elevenlabs.FORMAT)) / 1000

@@ -5,6 +5,7 @@
     │   └── BadAudio            not PCM, or not of a kind the protocol carries
     ├── ConnectFailed           nothing could be opened at the URL
     │   └── HandshakeRefused    an HTTP answer instead of a WebSocket
+    │       └── Unauthorized    it wants a token, or another one
     ├── ConnectionLost          the connection closed
     ├── ReconnectFailed         it was lost, and every attempt to come back failed
     ├── QueueFull               too much was said while there was no connection
@@ -29,7 +30,8 @@ is come back from:
 
     HTTP status of the handshake
     408, 425, 429, 5xx                      yes
-    all others                              no: URL, stage or credentials are wrong
+    401                                     once, at once, if token or URL is a function
+    all others                              no: URL, stage or origin are wrong
 """
 
 from __future__ import annotations
@@ -100,6 +102,15 @@ class HandshakeRefused(ConnectFailed):
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message, retryable=status in RETRYABLE_STATUSES or status >= 500)
         self.status = status
+
+
+class Unauthorized(HandshakeRefused):
+    """The server wants a token, or another than it was given (HTTP 401)."""
+
+    code = "unauthorized"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=401)
 
 
 class ConnectionLost(ParleyClientError):

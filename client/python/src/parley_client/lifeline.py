@@ -12,7 +12,8 @@ import math
 from typing import Any, Protocol
 
 from parley_client.backoff import Backoff
-from parley_client.connection import Connection, UrlSource
+from parley_client.connection import Connection
+from parley_client.destination import Destination
 from parley_client.errors import (
     AnswerTimeout,
     ConnectionLost,
@@ -20,6 +21,7 @@ from parley_client.errors import (
     ReconnectFailed,
     ServerError,
     SessionLost,
+    Unauthorized,
 )
 from parley_client.listener import Listener
 from parley_client.messages import Error, Ready, ServerEvent
@@ -58,7 +60,7 @@ class Lifeline:
 
     def __init__(
         self,
-        url: UrlSource,
+        destination: Destination,
         session: Session,
         listener: Listener,
         user: User,
@@ -67,7 +69,7 @@ class Lifeline:
         timeouts: Timeouts,
         heartbeat_s: float | None,
     ) -> None:
-        self._url = url
+        self._destination = destination
         self._session = session
         self._listener = listener
         self._user = user
@@ -232,7 +234,13 @@ class Lifeline:
     # --- opening and closing ----------------------------------------------------
 
     async def _dial(self) -> Connection:
-        return await Connection.open(self._url, self._timeouts.connect_s)
+        try:
+            return await Connection.open(self._destination, self._timeouts.connect_s)
+        except Unauthorized:
+            if not self._destination.may_change:
+                raise
+            # Perhaps it expired on the way; a second refusal is meant.
+            return await Connection.open(self._destination, self._timeouts.connect_s)
 
     async def _greet(self, connection: Connection) -> Connection:
         """Send `init` and wait for `ready`; a connection that gets none is closed again."""

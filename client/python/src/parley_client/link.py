@@ -13,7 +13,8 @@ from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
 from parley_client.backlog import Backlog
-from parley_client.connection import Connection, UrlSource
+from parley_client.connection import Connection
+from parley_client.destination import Destination
 from parley_client.errors import (
     AnswerTimeout,
     ConnectionLost,
@@ -49,7 +50,7 @@ class Link:
 
     def __init__(
         self,
-        url: UrlSource,
+        destination: Destination,
         session: Session,
         listener: Listener,
         *,
@@ -68,7 +69,7 @@ class Link:
         self._outgoing = Outgoing(backlog, self._was_sent)
         self._tasks: set[asyncio.Task[None]] = set()
         self._lifeline = Lifeline(
-            url,
+            destination,
             session,
             listener,
             self,

@@ -39,6 +39,8 @@ class Settings:
     """0 to 1."""
     style: str | None = None
     """How to reply, in words."""
+    record: bool | None = None
+    """The user consents to being recorded; a deployment that does not record says False."""
 
     def as_json(self) -> Message:
         """The settings that are set."""

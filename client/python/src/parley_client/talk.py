@@ -69,6 +69,7 @@ class Talk:
 
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._url: str = arguments.url
+        self._token: str | None = arguments.token
         self._json: bool = arguments.json
         self._save: Path | None = arguments.save
         self._settings = Settings(**{f.name: getattr(arguments, f.name) for f in fields(Settings)})
@@ -119,7 +120,9 @@ class Talk:
         return code
 
     def _connect(self) -> Connecting:
-        return Conversation.connect(self._url, self._settings, on_notice=self._notice)
+        return Conversation.connect(
+            self._url, self._settings, token=self._token, on_notice=self._notice
+        )
 
     def _notice(self, notice: Notice) -> None:
         match notice:
@@ -283,6 +286,11 @@ def _parser() -> argparse.ArgumentParser:
         "--url",
         default=os.environ.get("PARLEY_URL") or DEFAULT_URL,
         help=f"WebSocket URL of the API (default: $PARLEY_URL, else {DEFAULT_URL})",
+    )
+    parser.add_argument(
+        "--token",
+        default=os.environ.get("PARLEY_TOKEN") or None,
+        help="what the API lets you in with (default: $PARLEY_TOKEN, which others cannot see)",
     )
     parser.add_argument(
         "--save", type=Path, metavar="FILE.wav", help="keep the reply's sound in this file"

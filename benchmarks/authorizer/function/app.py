@@ -1,0 +1,28 @@
+"""The doorkeeper as a Lambda authorizer: the same decision, an invocation earlier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from parley.access.doorkeeper import Doorkeeper
+from parley.access.refusals import Refused
+
+doorkeeper = Doorkeeper.from_environment()
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Answers with a policy for the handshake."""
+    try:
+        principal = doorkeeper.admit(event).principal
+    except Refused:
+        raise Exception("Unauthorized") from None  # what API Gateway answers with 401
+    statement = {
+        "Effect": "Allow",
+        "Action": "execute-api:Invoke",
+        "Resource": event["methodArn"],
+    }
+    return {
+        "principalId": principal.subject,
+        "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
+        "context": {"tenant": principal.tenant, "subject": principal.subject},
+    }

@@ -1,0 +1,143 @@
+"""What limits let one day cost at most, from the template's defaults and a price list.
+
+Not a measurement: quantities follow from the limits, prices from the lists of their sellers. It
+supposes somebody who does nothing but use everything up, in the costliest way there is.
+
+    python benchmarks/worst_case.py [ConnectionsPerTenant=50 …]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+DAY_S = 86_400
+CHARS_PER_S = 15
+"""How fast a voice reads: 900 characters a minute."""
+CHARS_PER_TOKEN = 4
+TEXT_CHARS = 8_000
+"""The longest typed message of the protocol."""
+LISTENING_POLLS_PER_S = 40
+CHUNK_UNITS = 21
+"""Write units of the largest chunk, 20 KB and its key."""
+BYTES_PER_S = 96_000
+"""Audio that one connection may send in the long run (`parley.limits.rates`)."""
+MESSAGE_S, CONNECT_S = 0.01, 0.01
+"""What the message function and the connect function take."""
+LOG_BYTES = 1_000
+"""Of one invocation, in JSON."""
+LEASE_BYTES = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """USD. AWS's of November 2025 for us-east-1; the providers' as `docs/costs.md` says."""
+
+    gateway_message: float = 1.00 / 1e6
+    lambda_request: float = 0.20 / 1e6
+    lambda_gb_s: float = 0.0000133334
+    write_unit: float = 0.625 / 1e6
+    read_unit: float = 0.125 / 1e6
+    log_byte: float = 0.50 / 1e9
+    speech_char: float = 0.05 / 1e3
+    listening_s: float = 0.39 / 3600
+    input_token: float = 0.15 / 1e6
+    output_token: float = 0.60 / 1e6
+
+
+def defaults() -> dict[str, float]:
+    """The defaults of the template's numeric parameters."""
+
+    class Loader(yaml.SafeLoader):
+        """Reads CloudFormation's tags as nothing."""
+
+    Loader.add_multi_constructor("!", lambda _loader, _tag, _node: None)
+    template = yaml.load((ROOT / "template.yaml").read_text(), Loader)
+    return {
+        name: float(parameter["Default"])
+        for name, parameter in template["Parameters"].items()
+        if parameter["Type"] == "Number"
+    }
+
+
+def worst_day(values: Mapping[str, float], whose: str, prices: Prices) -> dict[str, float]:
+    """What one subject or one tenant can cost in a day.
+
+    Args:
+        values: the template's parameters; every limit that is used is above 0.
+        whose: `Subject` or `Tenant`.
+
+    Returns:
+        USD by what they are paid for.
+    """
+    connections = values[f"ConnectionsPer{whose}"]
+    # Each connection can have one turn under way when a quota is reached.
+    chars = values[f"SpeechSecondsPerDayPer{whose}"] * CHARS_PER_S
+    chars += connections * values["ReplyCharacters"]
+    audio_s = values[f"AudioSecondsPerDayPer{whose}"] + connections * values["UtteranceSeconds"]
+    turns = min(
+        values[f"TurnsPerMinutePer{whose}"] * 24 * 60,
+        values[f"SpeechSecondsPerDayPer{whose}"] + connections,  # a second each, at least
+    )
+    history = values["HistoryMessages"] * (TEXT_CHARS + values["ReplyCharacters"]) / 2
+    tokens_in, tokens_out = history / CHARS_PER_TOKEN, values["ReplyCharacters"] / CHARS_PER_TOKEN
+    throttled = values["ThrottlingRateLimit"]
+    messages = DAY_S * min(throttled, connections * values["MessagesPerSecond"])
+    chunks = DAY_S * min(throttled, connections * BYTES_PER_S / 20_000)
+    return {
+        "speech synthesis": chars * prices.speech_char,
+        "speech recognition": audio_s * prices.listening_s,
+        "language model": turns
+        * (tokens_in * prices.input_token + tokens_out * prices.output_token),
+        "turn function": connections
+        * DAY_S
+        * (prices.lambda_gb_s + LISTENING_POLLS_PER_S * prices.read_unit),
+        "messages": messages
+        * (
+            prices.gateway_message
+            + prices.lambda_request
+            + MESSAGE_S * prices.lambda_gb_s
+            + LOG_BYTES * prices.log_byte
+        ),
+        "chunks of no turn": chunks * CHUNK_UNITS * prices.write_unit,
+    }
+
+
+def worst_flood(values: Mapping[str, float], prices: Prices) -> float:
+    """What a day of nothing but handshakes costs that are all refused, USD."""
+    held = values["ConnectionsPerTenant"] * LEASE_BYTES / 1024
+    each = (
+        prices.gateway_message
+        + prices.lambda_request
+        + CONNECT_S * 0.5 * prices.lambda_gb_s
+        + max(1.0, held) * prices.write_unit
+        + LOG_BYTES * prices.log_byte
+    )
+    return DAY_S * values["ThrottlingRateLimit"] * each
+
+
+def table(values: Mapping[str, float], prices: Prices) -> str:
+    """The worst day as a Markdown table."""
+    subject, tenant = (worst_day(values, whose, prices) for whose in ("Subject", "Tenant"))
+    rows = [(name, subject[name], tenant[name]) for name in subject]
+    rows.append(("**sum**", sum(subject.values()), sum(tenant.values())))
+    lines = ["| USD a day | one subject | one tenant |", "| --- | --- | --- |"]
+    lines += [f"| {name} | {one:,.2f} | {all_:,.2f} |" for name, one, all_ in rows]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print it."""
+    changed = dict(argument.split("=", 1) for argument in sys.argv[1:])
+    values = {**defaults(), **{name: float(value) for name, value in changed.items()}}
+    sys.stdout.write(table(values, Prices()) + "\n\n")
+    sys.stdout.write(f"Refused handshakes alone: {worst_flood(values, Prices()):,.2f} USD a day.\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+import { test } from "node:test";
+
+import { Connection } from "../connection.js";
+import { FakePresence, FakeSocket, SocketClass } from "./fakes.js";
+
+/** @typedef {import("node:test").TestContext} Context */
+
+/**
+ * The address of a server that answers, as API Gateway does, what is no handshake.
+ * @param {Context} t
+ */
+async function answering(t) {
+  /** @type {string[]} */
+  const asked = [];
+  const server = createServer((request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    response.writeHead(426).end();
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
+  return { url: `ws://127.0.0.1:${port}/dev?a=1`, asked, server };
+}
+
+/**
+ * Connects by sockets whose handshakes fail so many times.
+ * @param {string} url
+ * @param {number} failures
+ */
+function connecting(url, failures) {
+  /** @type {(string[] | undefined)[]} */
+  const offered = [];
+  class Failing extends FakeSocket {
+    /**
+     * @param {string} to
+     * @param {string[]} [protocols]
+     */
+    constructor(to, protocols) {
+      super(to, protocols);
+      offered.push(protocols);
+      const succeeds = offered.length > failures;
+      setTimeout(() => (succeeds ? this.becomesReady() : this.ends(1006)));
+    }
+  }
+  let asked = 0;
+  const connection = new Connection(url, {
+    token: () => `token-${(asked += 1)}`,
+    baseDelayMs: 1,
+    attempts: 4,
+    presence: new FakePresence(),
+    WebSocket: /** @type {typeof SocketClass} */ (/** @type {unknown} */ (Failing)),
+  });
+  return { connection, offered };
+}
+
+test("after a refusal another token is asked for and shown", async (t) => {
+  const { url, asked } = await answering(t);
+  const { connection, offered } = connecting(url, 2);
+  await connection.connect();
+  assert.deepEqual(asked, [], "nothing is sent but handshakes");
+  connection.close();
+  assert.deepEqual(offered, [
+    ["parley", "token-1"],
+    ["parley", "token-2"],
+    ["parley", "token-3"],
+  ]);
+});
+
+test("three refusals in a row are meant", async (t) => {
+  const { url, asked } = await answering(t);
+  const { connection, offered } = connecting(url, 99);
+  await assert.rejects(connection.connect(), { code: "unauthorized", retryable: false });
+  assert.equal(connection.state, "failed");
+  assert.equal(offered.length, 3);
+  assert.deepEqual(asked, ["HEAD /dev"]);
+});
+
+test("where nobody answers nobody has refused", async (t) => {
+  const { url, server } = await answering(t);
+  await new Promise((resolve) => server.close(resolve));
+  const { connection, offered } = connecting(url, 99);
+  await assert.rejects(connection.connect(), { code: "unreachable" });
+  assert.equal(offered.length, 5, "every attempt is used");
+});

@@ -1,0 +1,36 @@
+"""`GET /sessions`, `GET /sessions/{session_id}` and `DELETE /sessions/{session_id}`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from parley.access.bearer import Bearer
+from parley.access.doorkeeper import Doorkeeper
+from parley.environment import Environment
+from parley.erasure import Erasure
+from parley.http import respond
+from parley.sessions import Sessions
+
+logger = Logger()
+environment = Environment()
+store, recordings = environment.store, environment.recordings
+sessions = Sessions(
+    store, environment.archive, Erasure(store, environment.turns, recordings), recordings
+)
+ROUTES = {
+    "GET /sessions": sessions.list,
+    "GET /sessions/{session_id}": sessions.read,
+    "DELETE /sessions/{session_id}": sessions.erase,
+}
+bearer = Bearer(Doorkeeper.from_environment(), logger)
+
+
+@logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answers one request of the HTTP API."""
+    answer = respond(event, ROUTES, lambda _: logger.exception("request_failed"), bearer)
+    logger.info("answered", route=event["routeKey"], status=answer["statusCode"])
+    return answer

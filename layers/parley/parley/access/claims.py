@@ -1,0 +1,103 @@
+"""What a token must claim, once its signature has proved that the claims are its issuer's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from parley.access.refusals import Refused
+from parley.principal import ANONYMOUS, Principal
+
+CLOCK_SKEW_S = 60.0
+"""How far the issuer's clock may be off."""
+MAX_SUBJECT_CHARACTERS = 256
+MAX_TENANT_CHARACTERS = 128
+MAX_KEY_BYTES = 1024
+"""Of a principal, percent-encoded: with the ids of session and turn it is in DynamoDB's
+partition keys, which have at most 2048 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRules:
+    """What is expected of the claims.
+
+    Attributes:
+        issuer: the value of `iss`; empty for any.
+        audience: a value that `aud` must have or contain; empty for any.
+        tenant_claim: the claim that names the tenant; empty if there is one tenant.
+    """
+
+    issuer: str = ""
+    audience: str = ""
+    tenant_claim: str = ""
+
+
+class _Claims(msgspec.Struct):
+    """The registered claims (RFC 7519, 4.1), times in s since the epoch."""
+
+    exp: float | None = None
+    nbf: float | None = None
+    iat: float | None = None
+    iss: str = ""
+    aud: str | list[str] | None = None
+    client_id: str = ""
+    sub: str = ""
+
+
+def principal_of(payload: bytes, rules: ClaimRules, now_s: float) -> Principal:
+    """Whom a token's payload stands for.
+
+    Args:
+        now_s: the time, in s since the epoch.
+
+    Raises:
+        Refused: a claim is missing or not what it must be.
+    """
+    claims, everything = _decoded(payload)
+    _check_times(claims, now_s)
+    if rules.issuer and claims.iss != rules.issuer:
+        raise Refused("wrong_issuer")
+    if rules.audience and rules.audience not in _audiences(claims):
+        raise Refused("wrong_audience")
+    if not 1 <= len(claims.sub) <= MAX_SUBJECT_CHARACTERS:
+        raise Refused("bad_subject")
+    principal = Principal(_tenant(everything, rules.tenant_claim), claims.sub)
+    # Nobody is known by the name of those whom nobody knows.
+    if principal == ANONYMOUS or len(principal.key) > MAX_KEY_BYTES:
+        raise Refused("bad_subject")
+    return principal
+
+
+def _decoded(payload: bytes) -> tuple[_Claims, dict[str, Any]]:
+    try:
+        everything = msgspec.json.decode(payload, type=dict[str, Any])
+        return msgspec.convert(everything, _Claims), everything
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Refused("malformed") from None
+
+
+def _check_times(claims: _Claims, now_s: float) -> None:
+    if claims.exp is None:
+        raise Refused("no_expiry")
+    if claims.exp <= now_s - CLOCK_SKEW_S:
+        raise Refused("expired")
+    if max(claims.nbf or 0.0, claims.iat or 0.0) > now_s + CLOCK_SKEW_S:
+        raise Refused("not_yet_valid")
+
+
+def _audiences(claims: _Claims) -> list[str]:
+    """Amazon Cognito's access tokens have no `aud`; they name the app in `client_id`."""
+    if claims.aud is None:
+        return [claims.client_id]
+    return [claims.aud] if isinstance(claims.aud, str) else claims.aud
+
+
+def _tenant(everything: dict[str, Any], name: str) -> str:
+    if not name:
+        return ANONYMOUS.tenant
+    tenant = everything.get(name)
+    if not isinstance(tenant, str) or not 1 <= len(tenant) <= MAX_TENANT_CHARACTERS:
+        raise Refused("no_tenant")
+    return tenant

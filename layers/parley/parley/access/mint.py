@@ -1,0 +1,109 @@
+"""Makes short-lived tokens with the shared secret: for the token function, and by hand.
+
+    AUTH_SECRET=... python -m parley.access.mint --subject ada --ttl 300
+
+By hand it is for development; in production the app's own backend does this, for users that it
+knows (docs/deploy.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from typing import Any
+
+import jwt
+import msgspec
+
+from parley.access.claims import MAX_SUBJECT_CHARACTERS, MAX_TENANT_CHARACTERS, ClaimRules
+from parley.access.secret import MIN_BYTES
+
+DEFAULT_TTL_S = 300
+MAX_TTL_S = 3600
+
+
+class TokenRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Whom a token is for.
+
+    Attributes:
+        subject: the user.
+        tenant: the user's tenant, if the deployment tells tenants apart.
+        ttl_s: for how long a connection can be opened with it, in s. An open connection stays.
+    """
+
+    subject: str
+    tenant: str | None = None
+    ttl_s: int = DEFAULT_TTL_S
+
+
+class BadRequest(ValueError):
+    """A token cannot be made of this; names the field and what is allowed."""
+
+
+def mint(request: TokenRequest, secret: bytes, rules: ClaimRules, now_s: float) -> dict[str, Any]:
+    """Make a token.
+
+    Args:
+        now_s: the time, in s since the epoch.
+
+    Returns:
+        `token`, and `expires_at` in s since the epoch.
+
+    Raises:
+        BadRequest: the request or the secret is not what it must be.
+    """
+    if not 1 <= len(request.subject) <= MAX_SUBJECT_CHARACTERS:
+        raise BadRequest(f"subject: expected 1 to {MAX_SUBJECT_CHARACTERS} characters.")
+    if not 1 <= request.ttl_s <= MAX_TTL_S:
+        raise BadRequest(f"ttl_s: expected 1 to {MAX_TTL_S} s, got {request.ttl_s}.")
+    if len(secret) < MIN_BYTES:
+        raise BadRequest(f"The secret has {len(secret)} bytes; at least {MIN_BYTES} are needed.")
+    expires_at = int(now_s) + request.ttl_s
+    claims: dict[str, Any] = {"sub": request.subject, "iat": int(now_s), "exp": expires_at}
+    if rules.issuer:
+        claims["iss"] = rules.issuer
+    if rules.audience:
+        claims["aud"] = rules.audience
+    claims |= _tenant(request.tenant, rules.tenant_claim)
+    return {"token": jwt.encode(claims, secret, algorithm="HS256"), "expires_at": expires_at}
+
+
+def _tenant(tenant: str | None, claim: str) -> dict[str, str]:
+    if tenant is None and not claim:
+        return {}
+    if not claim:
+        raise BadRequest("tenant: this deployment has one tenant; AuthTenantClaim is empty.")
+    if tenant is None or not 1 <= len(tenant) <= MAX_TENANT_CHARACTERS:
+        raise BadRequest(f"tenant: expected 1 to {MAX_TENANT_CHARACTERS} characters.")
+    return {claim: tenant}
+
+
+def main() -> int:
+    """The command; the secret and the rules come from the environment."""
+    parser = argparse.ArgumentParser(
+        prog="python -m parley.access.mint",
+        description="Print a token. Its secret is read from the variable AUTH_SECRET; "
+        "AUTH_ISSUER, AUTH_AUDIENCE and AUTH_TENANT_CLAIM are as deployed.",
+    )
+    parser.add_argument("--subject", default="developer", help="the user (default developer)")
+    parser.add_argument("--tenant", help="the user's tenant, with AUTH_TENANT_CLAIM")
+    parser.add_argument("--ttl", type=int, default=DEFAULT_TTL_S, metavar="SECONDS")
+    given = parser.parse_args()
+    read = os.environ.get
+    rules = ClaimRules(
+        read("AUTH_ISSUER", ""), read("AUTH_AUDIENCE", ""), read("AUTH_TENANT_CLAIM", "")
+    )
+    request = TokenRequest(given.subject, given.tenant, given.ttl)
+    try:
+        made = mint(request, read("AUTH_SECRET", "").encode(), rules, time.time())
+    except BadRequest as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    print(made["token"])
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,100 @@
+"""Sessions as they are read afterwards: a principal's list of them, and whole conversations.
+
+Every session is read through its principal's own keys; another one's id names nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from parley.cues import Sound
+from parley.items import (
+    Session,
+    message_from,
+    number_of,
+    owner_key,
+    session_from,
+    sound_from,
+    text_of,
+)
+from parley.principal import Principal, SessionRef
+from parley.protocol import Message
+from parley.store import ERASED
+from parley.table import Item, Table
+
+Status = Literal["active", "ended", "expired"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A message, and when it could be heard."""
+
+    message: Message
+    sound: Sound
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A session with its whole history, oldest message first.
+
+    Attributes:
+        created_at_s: in s since the epoch.
+        active_since_ms: when its newest turn came, in ms since the epoch; 0 without any.
+    """
+
+    session: Session
+    created_at_s: int
+    active_since_ms: int
+    records: list[Record]
+
+    def status(self, now_s: float) -> Status:
+        """Whether it can go on, was ended, or was not come back to in time."""
+        if self.session.status != "active":
+            return "ended"
+        return "expired" if self.session.is_over(now_s) else "active"
+
+
+class Archive:
+    """Reads sessions."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def newest(
+        self, principal: Principal, limit: int, before: str = ""
+    ) -> tuple[list[Conversation], str]:
+        """A principal's sessions, newest first.
+
+        Args:
+            limit: how many, at most.
+            before: the id of the session after which to go on; empty for the newest.
+
+        Returns:
+            The sessions, and what to go on `before`; empty if these were the last.
+        """
+        pk = text_of(owner_key(principal.key), "pk")
+        # Session ids are ULIDs: their order is that of their creation.
+        last = f"SESSION#{before}" if before else "SESSION#~"
+        found = self._table.last(pk, "SESSION#", last, limit + 2)
+        ids = [text_of(item, "sk").removeprefix("SESSION#") for item in found]
+        ids = [session_id for session_id in ids if session_id != before]
+        read = [self.conversation(principal.session(session_id)) for session_id in ids[:limit]]
+        more = ids[limit - 1] if len(ids) > limit else ""
+        return [each for each in read if each is not None], more
+
+    def conversation(self, ref: SessionRef) -> Conversation | None:
+        """A session with its history; None if there is none."""
+        items: list[Item] = []
+        for page in self._table.pages(f"SESSION#{ref}", "MESSAGE#", "META"):
+            items += page
+        if not items or text_of(items[-1], "sk") != "META":
+            return None
+        meta = items.pop()
+        session = session_from(ref, meta)
+        if session.status == ERASED:
+            return None
+        records = [Record(message_from(item), sound_from(item)) for item in items]
+        return Conversation(
+            session, number_of(meta, "created_at"), number_of(meta, "active_since"), records
+        )

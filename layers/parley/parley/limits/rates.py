@@ -1,0 +1,114 @@
+"""How fast each connection sends, counted in memory: what is too fast costs no call.
+
+Approximate: each Lambda environment counts what it is given, and a connection whose messages
+reach several at once may send as much to each.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Literal
+
+from parley.limits.buckets import Taken, TokenBucket, Wait
+from parley.limits.rules import LimitRules
+
+BYTES_PER_S = 128_000
+"""96,000 bytes of audio a second in base64: three times real time at the usual 16 kHz, real time
+at 48 kHz."""
+CHUNKS_PER_S = 10
+"""What a client sends while the user speaks. Chunks of 100 ms are usual."""
+LONGEST_UTTERANCE_S = 900
+"""Where utterances are not limited: the longest invocation that Lambda allows."""
+PATIENCE_S = 100
+"""A connection is closed when so many seconds' worth of its messages have been dropped: after
+about ten seconds at ten times the rate, never at less than twice."""
+TELL_AGAIN_S = 10
+"""How long a client must have kept to the rate to be told the next time."""
+MAX_CONNECTIONS = 1_000
+
+RateName = Literal["messages_per_second", "bytes_per_second"]
+
+
+@dataclass(frozen=True, slots=True)
+class TooFast:
+    """A message that is not to be answered.
+
+    Attributes:
+        name: which rate is exceeded.
+        limit: how high it is.
+        wait_ms: after so long, another message will be taken.
+        tell: whether the client is to be told: once, until it has slowed down.
+        close: whether the connection is to be closed.
+    """
+
+    name: RateName
+    limit: int
+    wait_ms: float
+    tell: bool
+    close: bool
+
+
+class ConnectionRate:
+    """Decides about the messages of one connection. The time is in ms of a monotonic clock.
+
+    A burst has room for a whole utterance, because a client that comes back, or is told of an
+    `audio_gap`, sends one again at once.
+    """
+
+    def __init__(self, messages_per_second: int, utterance_s: int) -> None:
+        utterance_s = utterance_s or LONGEST_UTTERANCE_S
+        rate = messages_per_second
+        room = rate + CHUNKS_PER_S * utterance_s
+        self._limits: dict[RateName, int] = {
+            "messages_per_second": rate,
+            "bytes_per_second": BYTES_PER_S,
+        }
+        self._buckets: dict[RateName, TokenBucket] = {
+            "messages_per_second": TokenBucket(1000 / rate, room),
+            "bytes_per_second": TokenBucket(1000 / BYTES_PER_S, BYTES_PER_S * utterance_s),
+        }
+        self._patience = TokenBucket(1000 / rate, rate * PATIENCE_S)
+        self._full_at_ms: dict[RateName, float] = dict.fromkeys(self._buckets, 0.0)
+        self._patient_at_ms = 0.0
+        self._told_until_ms = 0.0
+
+    def take(self, size_bytes: int, now_ms: float) -> TooFast | None:
+        """A message came; None if it is to be answered."""
+        new: dict[RateName, float] = {}
+        for name, bucket in self._buckets.items():
+            tokens = 1 if name == "messages_per_second" else size_bytes
+            taken = bucket.take(self._full_at_ms[name], now_ms, tokens)
+            if isinstance(taken, Wait):
+                return self._too_fast(name, taken.ms, now_ms)
+            new[name] = taken.full_at_ms
+        self._full_at_ms = new
+        return None
+
+    def _too_fast(self, name: RateName, wait_ms: float, now_ms: float) -> TooFast:
+        patience = self._patience.take(self._patient_at_ms, now_ms)
+        if isinstance(patience, Taken):
+            self._patient_at_ms = patience.full_at_ms
+        tell = now_ms >= self._told_until_ms
+        self._told_until_ms = now_ms + max(1000 * TELL_AGAIN_S, wait_ms)
+        return TooFast(name, self._limits[name], wait_ms, tell, isinstance(patience, Wait))
+
+
+class MessageRates:
+    """The rates of the connections that were heard of last."""
+
+    def __init__(self, rules: LimitRules) -> None:
+        self._rules = rules
+        self._rates: OrderedDict[str, ConnectionRate] = OrderedDict()
+
+    def take(self, connection_id: str, size_bytes: int, now_ms: float) -> TooFast | None:
+        """A message came; None if it is to be answered."""
+        if not self._rules.messages_per_second:
+            return None
+        rate = self._rates.pop(connection_id, None) or ConnectionRate(
+            self._rules.messages_per_second, self._rules.utterance_s
+        )
+        self._rates[connection_id] = rate
+        if len(self._rates) > MAX_CONNECTIONS:
+            self._rates.popitem(last=False)
+        return rate.take(size_bytes, now_ms)

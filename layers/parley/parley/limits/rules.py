@@ -1,0 +1,83 @@
+"""What the deployment allows. Everywhere, 0 means without limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from parley.principal import ANONYMOUS, Principal, SessionRef
+from parley.protocol import LimitScope
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one subject, or all subjects of one tenant together, may use.
+
+    Attributes:
+        connections: at once.
+        turns_per_minute: in the long run; a third of them may come at once.
+        audio_s_per_day: seconds of speech that are listened to, per UTC day.
+        speech_s_per_day: seconds of speech that replies are spoken with, per UTC day.
+    """
+
+    connections: int = 0
+    turns_per_minute: int = 0
+    audio_s_per_day: int = 0
+    speech_s_per_day: int = 0
+
+    @property
+    def has_quota(self) -> bool:
+        """Whether anything is limited per day."""
+        return bool(self.audio_s_per_day or self.speech_s_per_day)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRules:
+    """All limits of a deployment; the defaults are the template's.
+
+    Attributes:
+        messages_per_second: on one connection, in the long run.
+        message_bytes: the longest message.
+        utterance_s: the longest utterance of one turn.
+        reply_chars: the longest reply of one turn; about 900 are a minute of speech.
+    """
+
+    subject: Share = field(default_factory=lambda: Share(10, 30, 3_600, 3_600))
+    tenant: Share = field(default_factory=lambda: Share(100, 600, 36_000, 36_000))
+    messages_per_second: int = 30
+    message_bytes: int = 32_768
+    utterance_s: int = 300
+    reply_chars: int = 4_000
+
+
+NO_LIMITS = LimitRules(Share(), Share(), 0, 0, 0, 0)
+"""Nothing is limited but by the protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who uses something, and how much that may be.
+
+    Attributes:
+        pk: partition key of the items that say what has been used.
+    """
+
+    scope: LimitScope
+    pk: str
+    share: Share
+
+
+def accounts_of(principal: Principal, rules: LimitRules) -> list[Account]:
+    """A principal's own account and its tenant's."""
+    return _accounts(principal.key, rules)
+
+
+def accounts_of_session(ref: SessionRef, rules: LimitRules) -> list[Account]:
+    """The accounts of the principal that a session belongs to."""
+    return _accounts(ref.rpartition("/")[0], rules)
+
+
+def _accounts(key: str, rules: LimitRules) -> list[Account]:
+    tenant = Account("tenant", f"LIMIT#{key.partition('/')[0]}", rules.tenant)
+    if key == ANONYMOUS.key:  # everybody: nobody's own share
+        return [tenant]
+    return [Account("subject", f"LIMIT#{key}", rules.subject), tenant]

@@ -1,0 +1,308 @@
+"""Who may talk: what attackers try at the door, and with other people's sessions.
+
+A stack that takes an issuer's tokens. Beside every attack somebody else's session goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+from websockets.typing import Origin, Subprotocol
+
+from tests.e2e.issuer import AUDIENCE, TENANT_CLAIM, Issuer
+from tests.e2e.raw import RawClient, opened
+from tests.e2e.stack import Stack, running_stack
+from tests.unit.tokens import SigningKey, confused_token, shared_token, unsigned_token
+
+pytestmark = pytest.mark.timeout(60)
+OWN_PAGE = "https://app.example"
+
+
+@dataclass
+class World:
+    """A deployment, the issuer whose users may talk to it, and another issuer."""
+
+    stack: Stack
+    issuer: Issuer
+    stranger: Issuer
+
+    @property
+    def key(self) -> SigningKey:
+        return self.issuer.keys[0]
+
+    def claims(self, **changes: Any) -> dict[str, Any]:
+        return self.issuer.claims("mallory", **changes)
+
+    def in_s(self, seconds: int) -> int:
+        return int(time.time()) + seconds
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    issuer, stranger = Issuer(SigningKey("key-1")), Issuer(SigningKey("key-1"))
+    parameters = {
+        "AuthMode": "oidc",
+        "AuthIssuer": issuer.url,
+        "AuthAudience": AUDIENCE,
+        "AuthTenantClaim": TENANT_CLAIM,
+        "AllowedOrigins": f"{OWN_PAGE},https://*.example.org",
+    }
+    with (
+        issuer.serving(),
+        stranger.serving(),
+        running_stack(tmp_path_factory.mktemp("access"), parameters=parameters) as stack,
+    ):
+        yield World(stack, issuer, stranger)
+
+
+@pytest.fixture
+async def ada(world: World) -> AsyncIterator[RawClient]:
+    """Somebody's session, which must not notice anything."""
+    async with opened(world.stack.url, token=world.issuer.token("ada")) as client:
+        yield client
+        reply = await client.say("Am I undisturbed?")
+        assert reply.end["reason"] == "completed"
+        assert client.no_others()
+
+
+async def knock(url: str, protocols: list[str] | None = None, origin: str | None = None) -> int:
+    """The status that answers a handshake; 101 if it is let in."""
+    offered = [Subprotocol(protocol) for protocol in protocols] if protocols else None
+    try:
+        async with connect(url, subprotocols=offered, origin=Origin(origin) if origin else None):
+            return 101
+    except InvalidStatus as refused:
+        response = refused.response
+    assert not response.body, "the answer says nothing more"
+    return response.status_code
+
+
+Protocols = Callable[[World], list[str] | None]
+
+
+def with_token(make: Callable[[World], str]) -> Protocols:
+    return lambda world: ["parley", make(world)]
+
+
+ATTACKS: dict[str, tuple[Protocols, str]] = {
+    "no token": (lambda world: None, "no_token"),
+    "no token, but the protocol": (lambda world: ["parley"], "no_token"),
+    "a token without the protocol": (lambda world: [world.issuer.token()], "no_token"),
+    "two tokens": (
+        lambda world: ["parley", world.issuer.token(), world.issuer.token("eve")],
+        "malformed",
+    ),
+    "garbage": (with_token(lambda world: "garbage"), "malformed"),
+    "empty parts": (with_token(lambda world: ".."), "malformed"),
+    "huge": (with_token(lambda world: "x" * 8_300), "too_large"),
+    "expired": (
+        with_token(lambda w: w.key.token(w.claims(exp=w.in_s(-61)))),
+        "expired",
+    ),
+    "never expires": (with_token(lambda w: w.key.token(w.claims(exp=...))), "no_expiry"),
+    "not yet valid": (
+        with_token(lambda w: w.key.token(w.claims(nbf=w.in_s(70)))),
+        "not_yet_valid",
+    ),
+    "issued in the future": (
+        with_token(lambda w: w.key.token(w.claims(iat=w.in_s(70)))),
+        "not_yet_valid",
+    ),
+    "wrong audience": (
+        with_token(lambda w: w.key.token(w.claims(aud="other-app"))),
+        "wrong_audience",
+    ),
+    "no audience": (with_token(lambda w: w.key.token(w.claims(aud=...))), "wrong_audience"),
+    "wrong issuer": (
+        with_token(lambda w: w.key.token(w.claims(iss=w.stranger.url))),
+        "wrong_issuer",
+    ),
+    "no subject": (with_token(lambda w: w.key.token(w.claims(sub=...))), "bad_subject"),
+    "a subject too long": (
+        with_token(lambda w: w.key.token(w.claims(sub="x" * 257))),
+        "bad_subject",
+    ),
+    "alg none": (with_token(lambda w: unsigned_token(w.claims())), "wrong_algorithm"),
+    "alg None": (with_token(lambda w: unsigned_token(w.claims(), "None")), "wrong_algorithm"),
+    "the public key as a shared secret": (
+        with_token(lambda w: confused_token(w.claims(), w.key.pem, w.key.kid)),
+        "wrong_algorithm",
+    ),
+    "a shared secret": (with_token(lambda w: shared_token(w.claims())), "wrong_algorithm"),
+    "another issuer's key by the same name": (
+        with_token(lambda w: w.stranger.keys[0].token(w.claims())),
+        "bad_signature",
+    ),
+    "a changed signature": (
+        with_token(lambda w: w.key.token(w.claims())[:-8] + "AAAAAAAA"),
+        "bad_signature",
+    ),
+    "another one's claims under a good signature": (
+        with_token(lambda w: _exchanged(w.key.token(w.claims()), w.issuer.token("ada"))),
+        "bad_signature",
+    ),
+    "unknown key": (
+        with_token(lambda w: w.key.token(w.claims(), kid="key-2")),
+        "unknown_key",
+    ),
+    "a key that the token brings along": (
+        with_token(
+            lambda w: w.stranger.keys[0].token(
+                w.claims(), kid="brought", jwk=w.stranger.keys[0].jwk, jku=f"{w.stranger.url}/keys"
+            )
+        ),
+        "unknown_key",
+    ),
+}
+
+
+def _exchanged(signed: str, claimed: str) -> str:
+    header, _, signature = signed.split(".")
+    return f"{header}.{claimed.split('.')[1]}.{signature}"
+
+
+async def logged_code(stack: Stack, start: int) -> str:
+    """Why the latest handshake was refused, as the log says."""
+    marker = '"code":"'
+    async with asyncio.timeout(10):
+        while not (lines := [x for x in _lines(stack, start) if "connection_refused" in x]):
+            await asyncio.sleep(0.02)
+    return lines[-1].partition(marker)[2].partition('"')[0]
+
+
+def _lines(stack: Stack, start: int) -> list[str]:
+    return stack.logs()[start:].splitlines()
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+async def test_nobody_is_let_in_without_a_good_token(
+    world: World, ada: RawClient, attack: str
+) -> None:
+    make, code = ATTACKS[attack]
+    protocols, before = make(world), len(world.stack.logs())
+    assert await knock(world.stack.url, protocols) == 401
+    assert await logged_code(world.stack, before) == code
+    for protocol in protocols or []:
+        if len(protocol) > 10:
+            assert protocol[-40:] not in world.stack.logs()[before:], "no token is logged"
+
+
+@pytest.mark.parametrize("token", ["", "garbage"])
+async def test_a_bad_token_in_the_query_string_is_none(
+    world: World, ada: RawClient, token: str
+) -> None:
+    assert await knock(f"{world.stack.url}?token={token}") == 401
+
+
+async def test_a_token_that_api_gateway_does_not_take_is_refused_by_it(
+    world: World, ada: RawClient
+) -> None:
+    assert await knock(world.stack.url, ["parley", "x" * 11_000]) in (400, 431)
+
+
+async def test_a_token_without_a_tenant_may_not_talk(world: World, ada: RawClient) -> None:
+    token = world.key.token(world.claims(**{TENANT_CLAIM: ...}))
+    assert await knock(world.stack.url, ["parley", token]) == 403
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["https://evil.example", "http://app.example", "https://app.example.evil.example", "null"],
+)
+async def test_a_foreign_page_is_refused_even_with_its_users_token(
+    world: World, ada: RawClient, origin: str
+) -> None:
+    before = len(world.stack.logs())
+    assert await knock(world.stack.url, ["parley", world.issuer.token("ada")], origin) == 403
+    assert await logged_code(world.stack, before) == "foreign_origin"
+
+
+@pytest.mark.parametrize("origin", [OWN_PAGE, "https://a.b.example.org", None])
+async def test_the_deployments_own_pages_are_let_in(world: World, origin: str | None) -> None:
+    assert await knock(world.stack.url, ["parley", world.issuer.token("ada")], origin) == 101
+
+
+async def test_a_good_token_in_the_query_string_is_taken(world: World) -> None:
+    async with opened(f"{world.stack.url}?token={world.issuer.token('ada')}") as client:
+        assert (await client.say("Hello.")).end["reason"] == "completed"
+
+
+async def test_the_answer_names_the_protocol_and_never_the_token(world: World) -> None:
+    protocols = [Subprotocol("parley"), Subprotocol(world.issuer.token())]
+    async with connect(world.stack.url, subprotocols=protocols) as socket:
+        assert socket.subprotocol == "parley"
+
+
+# --- other people's sessions -------------------------------------------------------------------
+
+OTHERS = [("mallory", "acme"), ("ada", "evil-corp"), ("acme/ada", "acme"), ("ADA", "acme")]
+
+
+async def refusal_of(world: World, subject: str, tenant: str, **init: Any) -> dict[str, Any]:
+    """What `init` is answered with, to whom this token stands for."""
+    token = world.issuer.token(subject, tenant)
+    async with opened(world.stack.url, token=token, init=False) as client:
+        await client.send(type="init", protocol=1, **init)
+        return await client.other()
+
+
+@pytest.mark.parametrize(("subject", "tenant"), OTHERS)
+async def test_a_stolen_resume_token_is_worth_nothing_to_another(
+    world: World, ada: RawClient, subject: str, tenant: str
+) -> None:
+    stolen = {name: ada.ready[name] for name in ("session_id", "resume_token")}
+    refused = await refusal_of(world, subject, tenant, **stolen)
+    made_up = {"session_id": "01JD0000000000000000000000", "resume_token": stolen["resume_token"]}
+    assert refused["code"] == "session_not_found"
+    assert refused == await refusal_of(world, subject, tenant, **made_up), (
+        "whether there is such a session cannot be told"
+    )
+
+
+async def test_its_owner_comes_back_with_a_new_token(world: World) -> None:
+    async with opened(world.stack.url, token=world.issuer.token("bob")) as first:
+        await first.say("Remember this.")
+        kept = {name: first.ready[name] for name in ("session_id", "resume_token")}
+    async with opened(world.stack.url, token=world.issuer.token("bob"), **kept) as second:
+        assert second.ready["resumed"] is True
+        assert [message["role"] for message in second.ready["history"]] == ["user", "assistant"]
+
+
+async def test_another_ones_turn_cannot_be_reached_by_its_name(
+    world: World, ada: RawClient
+) -> None:
+    turn = ada.new_turn_id()
+    await ada.send(type="audio_start", turn_id=turn, format="pcm_16000", endpointing="manual")
+    async with opened(world.stack.url, token=world.issuer.token("mallory")) as mallory:
+        for message in (
+            {"type": "audio_chunk", "seq": 1, "audio": "AAA="},
+            {"type": "audio_end", "chunks": 0},
+            {"type": "ack", "seq": 1},
+        ):
+            await mallory.send(turn_id=turn, **message)
+        await mallory.send(type="interrupt", turn_id=turn, played_ms=0)
+        refused = await mallory.other()
+        assert (refused["type"], refused["code"]) == ("error", "bad_request")
+        await mallory.send(type="ping", sent_at=1, turn_id=turn)
+        told = [await mallory.other(), await mallory.other()]
+        assert [event["type"] for event in told] == ["error", "pong"], "hers has never begun"
+        await mallory.send(type="end")
+        assert (await mallory.other())["type"] == "session_ended"
+    assert ada.reply(turn).events == [], "the turn goes on listening"
+    await ada.send(type="interrupt", turn_id=turn, played_ms=0)
+    assert (await ada.ended(turn)).end["reason"] == "interrupted"
+
+
+async def test_the_same_turn_id_names_a_turn_of_each(world: World, ada: RawClient) -> None:
+    async with opened(world.stack.url, token=world.issuer.token("bob")) as bob:
+        mine, theirs = await asyncio.gather(
+            ada.say("I am Ada.", "the-same"), bob.say("I am Bob.", "the-same")
+        )
+    assert mine.end["reason"] == theirs.end["reason"] == "completed"

@@ -1,0 +1,136 @@
+"""Who may ask over HTTP, and for what: the same tokens and the same owners as over the socket."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.http_api import HttpSession, url_of
+from tests.e2e.raw import opened
+from tests.e2e.stack import Stack, running_stack
+from tests.unit.tokens import SECRET, shared_token, unsigned_token
+
+pytestmark = pytest.mark.timeout(60)
+PAGE = "https://app.example.com"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    parameters = {"AuthMode": "secret", "AuthSecret": SECRET, "AllowedOrigins": PAGE}
+    with running_stack(tmp_path_factory.mktemp("access"), parameters=parameters) as running:
+        yield running
+
+
+def claims(subject: str, **changes: Any) -> dict[str, Any]:
+    return {"sub": subject, "exp": int(time.time()) + 60, **changes}
+
+
+def token_for(subject: str) -> str:
+    return shared_token(claims(subject))
+
+
+REQUESTS = [
+    ("POST", "/turns"),
+    ("POST", "/sessions"),
+    ("GET", "/sessions"),
+    ("GET", "/sessions/01HGCZ7A9V3QK5W8XN2M4R6T0B"),
+    ("DELETE", "/sessions/01HGCZ7A9V3QK5W8XN2M4R6T0B"),
+    ("POST", "/sessions/01HGCZ7A9V3QK5W8XN2M4R6T0B/turns/t/interrupt"),
+    ("GET", "/health?deep=1"),
+]
+BAD_TOKENS: dict[str, Callable[[], str]] = {
+    "none": lambda: "",
+    "garbage": lambda: "garbage",
+    "expired": lambda: shared_token(claims("ada", exp=int(time.time()) - 3_600)),
+    "foreign secret": lambda: shared_token(claims("ada"), "x" * 40),
+    "unsigned": lambda: unsigned_token(claims("ada")),
+    "nobody's name": lambda: shared_token(claims("anonymous")),
+}
+
+
+@pytest.mark.parametrize(("method", "path"), REQUESTS)
+@pytest.mark.parametrize("kind", BAD_TOKENS)
+async def test_nobody_is_answered_without_a_good_token(
+    stack: Stack, method: str, path: str, kind: str
+) -> None:
+    token = BAD_TOKENS[kind]()
+    shown = {"authorization": f"Bearer {token}"} if token else {}
+    body = {"text": "Hello."} if method == "POST" else None
+    async with httpx.AsyncClient(base_url=url_of(stack), headers=shown) as client:
+        answer = await client.request(method, path, json=body)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.json()["code"] == "unauthorized"
+    assert answer.json()["detail"] == "Authorization: a good bearer token is needed."
+    if token:
+        assert token not in stack.logs()
+
+
+async def test_anybody_may_ask_whether_it_is_there(stack: Stack) -> None:
+    async with httpx.AsyncClient(base_url=url_of(stack)) as client:
+        assert (await client.get("/health")).status_code == 200
+
+
+async def test_a_foreign_page_is_refused_even_with_its_users_token(stack: Stack) -> None:
+    async with HttpSession(stack, token_for("ada")) as ada:
+        foreign = await ada.client.post(
+            "/turns", json={"text": "Hello."}, headers={"origin": "https://evil.example"}
+        )
+        own = await ada.client.post("/turns", json={"text": "Hello."}, headers={"origin": PAGE})
+    assert (foreign.status_code, own.status_code) == (403, 200)
+    assert "access-control-allow-origin" not in foreign.headers
+
+
+async def test_who_is_known_has_a_list_of_their_own_sessions(stack: Stack) -> None:
+    async with opened(stack.url, token=token_for("grace")) as client:
+        await client.say("Hello.")
+        over_socket = client.ready["session_id"]
+    async with (
+        HttpSession(stack, token_for("grace")) as grace,
+        HttpSession(stack, token_for("ada")) as ada,
+    ):
+        await grace.say("Good morning.")
+        listed = (await grace.client.get("/sessions")).json()["sessions"]
+        others = (await ada.client.get("/sessions")).json()["sessions"]
+    assert [each["id"] for each in listed] == [grace.session_id, over_socket]
+    assert grace.session_id not in [each["id"] for each in others]
+
+
+async def test_another_ones_session_is_not_there(stack: Stack) -> None:
+    async with (
+        HttpSession(stack, token_for("ada")) as ada,
+        HttpSession(stack, token_for("mallory")) as mallory,
+    ):
+        turn = await ada.say("My secret is a frog.")
+        path = f"/sessions/{ada.session_id}"
+        stolen = {"session_id": ada.session_id, "resume_token": ada.token}
+        answers = [
+            await mallory.client.get(path, headers={"x-resume-token": ada.token or ""}),
+            await mallory.client.delete(path, headers={"x-resume-token": ada.token or ""}),
+            await mallory.client.post("/turns", json={"text": "What is it?", **stolen}),
+            await mallory.client.post(
+                f"{path}/turns/{turn['turn_id']}/interrupt",
+                json={"played_ms": 0, "resume_token": ada.token},
+            ),
+        ]
+        assert [answer.status_code for answer in answers] == [404] * 4
+        assert {answer.json()["code"] for answer in answers} == {"session_not_found"}
+        assert not any("frog" in answer.text for answer in answers)
+        mine = await ada.client.get(path)
+        assert "frog" in mine.text, "the owner reads it without the resume token"
+        again = await ada.say("Thank you.")
+        assert again["reason"] == "completed"
+
+
+async def test_the_owner_erases_a_session(stack: Stack) -> None:
+    async with HttpSession(stack, token_for("ada")) as ada:
+        await ada.say("Forget this.")
+        path = f"/sessions/{ada.session_id}"
+        assert (await ada.client.delete(path)).status_code == 204
+        assert (await ada.client.get(path)).status_code == 404
+        listed = (await ada.client.get("/sessions")).json()["sessions"]
+        assert ada.session_id not in [each["id"] for each in listed]

@@ -1,0 +1,148 @@
+"""Both sides of a turn, recorded if the deployment records and the user consents."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import urllib.error
+import urllib.request
+import wave
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.e2e.raw import opened
+from tests.e2e.records import Records
+from tests.e2e.stack import Stack
+
+pytestmark = pytest.mark.timeout(120)
+
+
+async def sounds(records: Records, client: object, count: int) -> dict[str, tuple[int, bytes]]:
+    """The recordings of a session's newest turn, fetched by their links: rate and samples."""
+    async with asyncio.timeout(20):
+        while True:
+            messages = (await records.of(client)).json["messages"]  # type: ignore[arg-type]
+            links = {each["role"]: each["recording"] for each in messages if "recording" in each}
+            if len(links) == count:
+                break
+            await asyncio.sleep(0.1)
+    found = {}
+    for role, url in links.items():
+        with urllib.request.urlopen(url, timeout=10) as response:
+            assert response.headers["content-type"] == "audio/wav"
+            with wave.open(io.BytesIO(response.read())) as sound:
+                assert (sound.getnchannels(), sound.getsampwidth()) == (1, 2)
+                found[role] = (sound.getframerate(), sound.readframes(sound.getnframes()))
+    return found
+
+
+async def test_both_sides_are_recorded_as_they_were_heard_and_sent(
+    records: Records, speech: Callable[[str], bytes]
+) -> None:
+    said = speech("What time is it?")
+    async with opened(records.stack.url, settings={"record": True}) as client:
+        assert client.ready["settings"]["record"] is True
+        reply = await client.speak(said, "t", speed=4)
+        found = await sounds(records, client, 2)
+    assert found == {"user": (16_000, said), "assistant": (24_000, reply.audio)}
+    session = client.ready["session_id"]
+    kept = [name for name in records.objects() if session in name]
+    prefix = f"recordings/default/anonymous/{session}/t"
+    assert sorted(kept) == [f"{prefix}-assistant.wav", f"{prefix}-user.wav"]
+
+
+async def test_consent_can_be_taken_back(records: Records) -> None:
+    async with opened(records.stack.url, settings={"record": True}) as client:
+        await client.send(type="config", settings={"record": False})
+        assert (await client.other())["settings"]["record"] is False
+        await client.say("Good morning.", "t")
+        await asyncio.sleep(1)
+        assert "recording" not in json.dumps((await records.of(client)).json)
+
+
+@contextlib.contextmanager
+def without(records: Records, function: str, action: str) -> Iterator[None]:
+    """The function may not do this for a while."""
+    url = records.stack.info["lambda_endpoint"] + "/_local/permissions"
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        roles = json.loads(answer.read())["roles"]
+    (name,) = [name for name in roles if f"-{function}Role" in name]
+    assert action in json.dumps(roles[name])
+    try:
+        _put(url, {name: json.loads(json.dumps(roles[name]).replace(action, "s3:None"))})
+        yield
+    finally:
+        _put(url, roles)
+
+
+async def logged(records: Records, text: str, before: int) -> None:
+    """Wait for a line of the log."""
+    async with asyncio.timeout(20):
+        while text not in records.stack.logs()[before:]:
+            await asyncio.sleep(0.1)
+
+
+async def test_a_bucket_that_fails_costs_the_recording_and_not_the_turn(records: Records) -> None:
+    before = len(records.stack.logs())
+    with without(records, "TurnFunction", "s3:PutObject"):
+        async with opened(records.stack.url, settings={"record": True}) as client:
+            reply = await client.say("Good morning.", "t")
+            assert reply.end["reason"] == "completed"
+            await logged(records, '"not_recorded"', before)
+
+
+@pytest.mark.parametrize(
+    ("action", "method"), [("s3:ListBucket", "GET"), ("s3:DeleteObject", "DELETE")]
+)
+async def test_reading_and_erasing_need_what_is_granted(
+    records: Records, action: str, method: str
+) -> None:
+    async with opened(records.stack.url, settings={"record": True}) as client:
+        await client.say("Good morning.", "t")
+        await sounds(records, client, 1)
+        path, token = f"/sessions/{client.ready['session_id']}", client.ready["resume_token"]
+        with without(records, "SessionsFunction", action):
+            assert (await records.ask(path, method, X_Resume_Token=token)).status == 500
+        assert (await records.erase(client.ready)).status == 204, "what broke off is finished"
+        assert records.traces([client.ready["session_id"]]) == []
+
+
+async def test_a_link_is_good_for_what_the_function_may_read(records: Records) -> None:
+    async with opened(records.stack.url, settings={"record": True}) as client:
+        await client.say("Good morning.", "t")
+        await sounds(records, client, 1)
+        link = (await records.of(client)).json["messages"][1]["recording"]
+        with without(records, "SessionsFunction", "s3:GetObject"):
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                await asyncio.to_thread(urllib.request.urlopen, link, timeout=10)
+            refused.value.close()
+            assert refused.value.code == 403
+
+
+async def test_a_turn_of_an_erased_session_removes_what_it_may_have_recorded(
+    records: Records,
+) -> None:
+    before = len(records.stack.logs())
+    async with opened(records.stack.url, settings={"record": True}) as client:
+        await client.say("Good morning.", "t1")
+        with without(records, "TurnFunction", "s3:DeleteObject"):
+            erasing = asyncio.create_task(records.erase(client.ready))
+            while (await records.of(client)).status != 404:
+                await asyncio.sleep(0.05)
+            await client.send(type="user_message", turn_id="t2", text="Good morning.")
+            await logged(records, '"not_swept"', before)
+            assert (await erasing).status == 204
+
+
+async def test_a_deployment_that_does_not_record_says_so(stack: Stack) -> None:
+    async with opened(stack.url, settings={"record": True}) as client:
+        assert client.ready["settings"]["record"] is False
+        await client.say("Good morning.")
+
+
+def _put(url: str, roles: dict[str, object]) -> None:
+    data = json.dumps({"roles": roles}).encode()
+    urllib.request.urlopen(urllib.request.Request(url, data, method="PUT"), timeout=10).close()

@@ -1,0 +1,133 @@
+"""The connect and the token function where tokens are asked for, and whose sessions are whose."""
+
+from __future__ import annotations
+
+import json
+import time
+from types import ModuleType
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.handlers import test_functions
+from tests.handlers.test_functions import Context, event, items, load
+from tests.unit.tokens import SECRET, shared_token
+
+aws = test_functions.aws
+
+
+@pytest.fixture
+def secret(aws: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A deployment that shares a secret; the client looks into its table."""
+    manager = boto3.client("secretsmanager", region_name=test_functions.REGION)
+    manager.create_secret(Name="tokens", SecretString=SECRET)
+    monkeypatch.setenv("AUTH_MODE", "secret")
+    monkeypatch.setenv("AUTH_SECRET_ARN", "tokens")
+    monkeypatch.setenv("AUTH_TENANT_CLAIM", "tenant")
+    return aws
+
+
+def token_for(subject: str, tenant: str = "acme") -> str:
+    return shared_token({"sub": subject, "tenant": tenant, "exp": int(time.time()) + 60})
+
+
+def connect(app: ModuleType, token: str, connection_id: str) -> dict[str, Any]:
+    """Invoke the connect function with a token, as API Gateway does."""
+    found = event("connect-token")
+    found["multiValueHeaders"]["Sec-WebSocket-Protocol"] = [f"parley, {token}"]
+    found["requestContext"]["connectionId"] = connection_id
+    answer: dict[str, Any] = app.handler(found, Context())
+    return answer
+
+
+class Messages:
+    """The message function, with what it posts in a list."""
+
+    def __init__(self) -> None:
+        self._app = load("message")
+        self.posts: list[dict[str, Any]] = []
+        self._app.environment.connections.post = self._take
+        self._app.environment.connections.close = lambda _endpoint, _connection_id: None
+
+    def _take(self, _endpoint: str, _connection_id: str, frame: bytes) -> None:
+        self.posts.append(json.loads(frame))
+
+    def init(self, connection_id: str, **fields: Any) -> dict[str, Any]:
+        """Send `init` over a connection; what it is answered with."""
+        found = event("message-init")
+        found["requestContext"]["connectionId"] = connection_id
+        found["requestContext"]["messageId"] = f"init of {connection_id}"
+        found["body"] = json.dumps({"type": "init", "protocol": 1, **fields})
+        before = len(self.posts)
+        self._app.handler(found, Context())
+        return self.posts[before]
+
+
+def test_a_good_token_is_let_in_and_the_connection_is_its_subjects(secret: Any) -> None:
+    answer = connect(load("connect"), token_for("ada"), "c1")
+    assert answer == {"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": "parley"}}
+    (connection,) = items(secret, "CONNECTION#")
+    assert (connection["tenant"]["S"], connection["subject"]["S"]) == ("acme", "ada")
+
+
+def test_the_sample_events_token_has_expired_and_is_refused_without_a_word(
+    secret: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    boto3.client("secretsmanager", region_name=test_functions.REGION).put_secret_value(
+        SecretId="tokens", SecretString="a-sample-secret-of-32-characters"
+    )
+    assert load("connect").handler(event("connect-token"), Context()) == {"statusCode": 401}
+    assert items(secret, "CONNECTION#") == []
+    logged = vars(caplog.records[-1])
+    assert (logged["message"], logged["code"]) == ("connection_refused", "expired")
+    token = event("connect-token")["headers"]["Sec-WebSocket-Protocol"].split(", ")[1]
+    assert not any(part in repr(logged) for part in token.split("."))
+
+
+def test_a_foreign_page_is_refused(aws: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_ORIGINS", "https://other.example")
+    assert load("connect").handler(event("connect"), Context()) == {"statusCode": 403}
+    assert items(aws, "CONNECTION#") == []
+
+
+def test_a_secret_that_is_too_short_lets_nobody_in(
+    secret: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    boto3.client("secretsmanager", region_name=test_functions.REGION).put_secret_value(
+        SecretId="tokens", SecretString="short"
+    )
+    assert connect(load("connect"), token_for("ada"), "c1") == {"statusCode": 503}
+    logged = vars(caplog.records[-1])
+    assert logged["why"] == "the secret has less than 32 bytes"
+    assert "short" not in repr(logged)
+
+
+@pytest.mark.parametrize(
+    ("subject", "tenant"), [("mallory", "acme"), ("ada", "other"), ("acme/ada", "acme")]
+)
+def test_a_stolen_resume_token_opens_nothing_to_another_subject(
+    secret: Any, subject: str, tenant: str
+) -> None:
+    app, messages = load("connect"), Messages()
+    connect(app, token_for("ada"), "hers")
+    ready = messages.init("hers")
+    stolen = {name: ready[name] for name in ("session_id", "resume_token")}
+    connect(app, token_for(subject, tenant), "theirs")
+    refused = messages.init("theirs", **stolen)
+    assert refused["code"] == "session_not_found"
+    made_up = {**stolen, "session_id": "01JD0000000000000000000000"}
+    assert refused == messages.init("theirs", **made_up), "nothing tells that it exists"
+    connect(app, token_for("ada"), "hers-too")
+    assert messages.init("hers-too", **stolen)["resumed"] is True, "and it lost nothing"
+
+
+def test_the_token_function_makes_a_token_that_the_connect_function_takes(secret: Any) -> None:
+    made = load("token").handler({**event("token"), "tenant": "acme"}, Context())
+    assert set(made) == {"token", "expires_at"}
+    assert connect(load("connect"), made["token"], "c1")["statusCode"] == 200
+
+
+def test_the_token_function_explains_what_it_cannot_use(secret: Any) -> None:
+    with pytest.raises(ValueError, match="tenant: expected 1 to 128 characters"):
+        load("token").handler(event("token"), Context())

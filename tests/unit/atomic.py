@@ -1,0 +1,42 @@
+"""A DynamoDB client whose writes are made one at a time, each whole, as the service makes them."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import Counter
+from typing import Any
+
+from parley.table import Table
+
+
+class AtomicClient:
+    """DynamoDB makes one write of an item at a time; moto, in one process, does not.
+
+    Attributes:
+        repeats: every write is made twice and its first answer lost, as by botocore.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._lock = threading.Lock()
+        self.repeats = False
+        self.calls: Counter[str] = Counter()
+
+    def update_item(self, **request: Any) -> Any:
+        with self._lock:
+            self.calls["UpdateItem"] += 1
+            if self.repeats:
+                with contextlib.suppress(self._client.exceptions.ConditionalCheckFailedException):
+                    self._client.update_item(**request)
+            return self._client.update_item(**request)
+
+    @property
+    def table(self) -> Table:
+        """The table, over this client."""
+        return Table(self, "table")  # type: ignore[arg-type]
+
+    def get_item(self, **request: Any) -> Any:
+        with self._lock:
+            self.calls["GetItem"] += 1
+            return self._client.get_item(**request)

@@ -1,0 +1,167 @@
+"""Requests about sessions: who may ask for what, and pages of the list. On moto's DynamoDB."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+import pytest
+
+from parley import sessions as sessions_module
+from parley.archive import Archive
+from parley.erasure import Erasure
+from parley.errors import ParleyError
+from parley.http import HttpRequest
+from parley.ids import new_ulid, token_hash
+from parley.items import Session
+from parley.principal import ANONYMOUS, Principal, session_id_of
+from parley.protocol import Message, Settings
+from parley.sessions import Sessions
+from parley.store import Store
+from parley.table import Table
+from parley.turns import Turns
+
+ADA, BOB = Principal("acme", "ada"), Principal("acme", "bob")
+
+
+class Place:
+    """The table, and requests by whoever `me` is."""
+
+    def __init__(self, table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.store, self.turns = Store(table), Turns(table)
+        self.me = ADA
+        self.patience_s = 20.0
+        erasure = Erasure(self.store, self.turns, None)
+        self.sessions = Sessions(self.store, Archive(table), erasure, None)
+        monkeypatch.setattr(sessions_module, "principal_of", lambda _: self.me)
+        monkeypatch.setattr("parley.erasure.SETTLE_S", 0.0)
+        monkeypatch.setattr(
+            erasure, "erase", lambda ref: Erasure.erase(erasure, ref, self.patience_s)
+        )
+
+    def opened(self, principal: Principal = ADA, at_ms: int | None = None) -> str:
+        ref = principal.session(new_ulid(at_ms))
+        self.store.put_session(Session(ref, token_hash("token"), "c", Settings(), "active"))
+        self.store.put_message(ref, 1, Message("user", "Hello.", "t"), None)
+        return session_id_of(ref)
+
+    def list(self, **query: str) -> dict[str, Any]:
+        answer = self.sessions.list(HttpRequest("GET", "GET /sessions", query=query))
+        return dict(json.loads(answer.body))
+
+    def one(self, session_id: str, method: str = "GET", **headers: str) -> Any:
+        request = HttpRequest(
+            method,
+            f"{method} /sessions/{{session_id}}",
+            parameters={"session_id": session_id},
+            headers={name.replace("_", "-"): value for name, value in headers.items()},
+        )
+        return self.sessions.read(request) if method == "GET" else self.sessions.erase(request)
+
+
+@pytest.fixture
+def place(table: Table, monkeypatch: pytest.MonkeyPatch) -> Place:
+    return Place(table, monkeypatch)
+
+
+def refused(call: Any) -> tuple[str, str | None]:
+    with pytest.raises(ParleyError) as caught:
+        call()
+    assert caught.value.message.endswith(".")
+    return caught.value.code, caught.value.field
+
+
+def test_a_list_is_newest_first_and_goes_on_where_it_stopped(place: Place) -> None:
+    place.me = Principal("acme", "lister")
+    ids = [place.opened(place.me, at_ms) for at_ms in range(1, 8)]
+    found, cursor, pages = [], "", 0
+    while True:
+        page = place.list(limit="3", **({"cursor": cursor} if cursor else {}))
+        found += [each["id"] for each in page["sessions"]]
+        pages += 1
+        if (cursor := page.get("next_cursor", "")) == "":
+            break
+    assert found == ids[::-1]
+    assert pages == 3
+
+
+def test_a_page_that_ends_with_the_list_has_no_next(place: Place) -> None:
+    place.me = Principal("acme", "exactly")
+    for at_ms in (1, 2):
+        place.opened(place.me, at_ms)
+    assert "next_cursor" not in place.list(limit="2")
+
+
+def test_nobody_sees_another_s_sessions(place: Place) -> None:
+    session_id = place.opened(BOB)
+    assert session_id not in json.dumps(place.list(limit="100"))
+    assert refused(lambda: place.one(session_id)) == ("session_not_found", "session_id")
+    assert refused(lambda: place.one(session_id, "DELETE")) == ("session_not_found", "session_id")
+    place.me = BOB
+    assert place.one(session_id).status == HTTPStatus.OK
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "", "1e1", "٣"])
+def test_a_limit_that_is_none_is_refused(place: Place, limit: str) -> None:
+    assert refused(lambda: place.list(limit=limit)) == ("bad_request", "limit")
+
+
+@pytest.mark.parametrize("cursor", ["#", "a b", "x" * 65])
+def test_a_cursor_that_is_none_is_refused(place: Place, cursor: str) -> None:
+    assert refused(lambda: place.list(cursor=cursor)) == ("bad_request", "cursor")
+
+
+def test_who_is_known_needs_no_token(place: Place) -> None:
+    session_id = place.opened()
+    assert json.loads(place.one(session_id).body)["messages"][0]["text"] == "Hello."
+    assert place.one(session_id, "DELETE").status == HTTPStatus.NO_CONTENT
+    assert session_id not in json.dumps(place.list(limit="100"))
+
+
+def test_where_nobody_is_known_the_token_opens_one_session_and_no_list(place: Place) -> None:
+    place.me = ANONYMOUS
+    session_id = place.opened(ANONYMOUS)
+    assert refused(place.list) == ("unauthorized", None)
+    assert refused(lambda: place.one(session_id)) == ("unauthorized", "X-Resume-Token")
+    wrong = refused(lambda: place.one(session_id, "DELETE", x_resume_token="wrong"))
+    assert wrong == ("resume_denied", "X-Resume-Token")
+    assert place.one(session_id, x_resume_token="token").status == HTTPStatus.OK
+    assert place.one(session_id, "DELETE", x_resume_token="token").status == 204
+    gone = refused(lambda: place.one(session_id, "DELETE", x_resume_token="token"))
+    assert gone[0] == "session_not_found"
+
+
+def test_an_erasure_that_takes_longer_says_so_and_is_finished_by_the_next(place: Place) -> None:
+    session_id = place.opened()
+    ref = ADA.session(session_id)
+    place.turns.claim_turn(ref, "t", "me", attempt=1, received_at_ms=1)
+    place.patience_s = 0.0
+    answer = place.one(session_id, "DELETE")
+    assert answer.status == HTTPStatus.ACCEPTED
+    assert json.loads(answer.body) == {"erased": False}
+    assert int(answer.headers["retry-after"]) > 0
+    assert refused(lambda: place.one(session_id))[0] == "session_not_found", "not even read"
+    place.turns.finish_turn(ref, "t", "me", reason="interrupted")
+    assert place.one(session_id, "DELETE").status == HTTPStatus.NO_CONTENT
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind"),
+    [
+        ({}, "application/json"),
+        ({"accept": "text/markdown"}, "text/markdown; charset=utf-8"),
+        ({"accept": "text/vtt, */*"}, "text/vtt; charset=utf-8"),
+        ({"accept": "*/*"}, "application/json"),
+    ],
+)
+def test_the_format_is_what_is_accepted(place: Place, headers: dict[str, str], kind: str) -> None:
+    assert place.one(place.opened(), **headers).content_type == kind
+
+
+def test_a_transcript_that_does_not_fit_into_an_answer_is_refused(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions_module, "MAX_ANSWER_BYTES", 10)
+    session_id = place.opened()
+    assert refused(lambda: place.one(session_id)) == ("too_large", "format")
