@@ -27,7 +27,6 @@ const QUIET_PATIENCE_MS = 300_000;
 /** After the page was hidden or the network away, the answer must come sooner. */
 const WAKE_TIMEOUT_MS = 4_000;
 const SESSION_GONE = ["session_not_found", "resume_denied"];
-
 /** @extends {Emitter<ConnectionEvents>} */
 export class Connection extends Emitter {
   /** @type {State} */
@@ -323,7 +322,8 @@ export class Connection extends Emitter {
   #changed() {
     const { state } = this;
     if (state === "ready") {
-      if (this.presence.visible()) this.#socket?.probe(WAKE_TIMEOUT_MS);
+      if (!this.presence.visible()) return;
+      this.#socket?.probe(WAKE_TIMEOUT_MS);
       // Another network may let a WebSocket through.
       if (this.transport === "http" && this.presence.online()) this.#rotation.in(0);
       return;

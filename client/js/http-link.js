@@ -5,7 +5,7 @@
  * not answered; the server runs a turn once.
  */
 import { CollectedSpeech, MAX_SPEECH_S } from "./collected-speech.js";
-import { post } from "./http-request.js";
+import { ask } from "./http-request.js";
 import { Problem } from "./problem.js";
 
 /** @typedef {import("./messages.js").ServerEvent} ServerEvent */
@@ -24,8 +24,6 @@ const TRIES = 4;
 const FIRST_DELAY_MS = 1_000;
 /** The last chunk comes after the microphone was told to stop. */
 const MAX_CHUNKS = MAX_SPEECH_S * 10 - 2;
-/** No turn is called so: a client's begin with `t-`. */
-const NO_TURN = "is-it-open";
 const SESSION_GONE = ["session_not_found", "resume_denied"];
 
 /**
@@ -81,9 +79,11 @@ export class HttpLink {
     this.#url = ((await this.options.url()) ?? "").replace(/\/+$/, "");
     const { known } = this.options;
     const { session_id: id, resume_token: token } = init;
+    /** @type {Ready["history"]} */
+    let history = [];
     if (id && token) {
       this.#session = { id, token };
-      await this.#isThere();
+      history = await this.#history();
     } else {
       const made = await this.#post("/sessions", { settings: init.settings ?? {} });
       this.#session = { id: made["session_id"], token: made["resume_token"] };
@@ -99,7 +99,7 @@ export class HttpLink {
       resumed: Boolean(id),
       settings: { ...known.settings, ...known.unsent },
       limits: { ...known.limits, max_chunks: MAX_CHUNKS },
-      history: [],
+      history,
     };
   }
 
@@ -142,13 +142,15 @@ export class HttpLink {
     this.#over = true;
   }
 
-  /** Whether the session may be gone on with, asked about a turn that it does not have. */
-  async #isThere() {
-    try {
-      await this.#interrupted(NO_TURN, 0);
-    } catch (problem) {
-      if (!(problem instanceof Problem) || problem.code !== "bad_request") throw problem;
-    }
+  /** What was said in the session, which may be gone on with.
+   * @returns {Promise<NonNullable<Ready["history"]>>} */
+  async #history() {
+    const { id, token: resumeToken } = this.#session;
+    const token = await this.options.token();
+    const url = `${this.#url}/sessions/${encodeURIComponent(id)}`;
+    const { status, messages } = await ask(url, { token, resumeToken, timeoutMs: TIMEOUT_MS });
+    if (status === "active") return messages;
+    throw new Problem("session_not_found", "The session is over.");
   }
 
   /** @param {import("./messages.js").AudioEnd} end */
@@ -299,7 +301,7 @@ export class HttpLink {
    */
   async #post(path, body, timeoutMs = TIMEOUT_MS) {
     const token = await this.options.token();
-    return post(this.#url + path, body, { token, timeoutMs });
+    return ask(this.#url + path, { body, token, timeoutMs });
   }
 }
 

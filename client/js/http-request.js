@@ -2,23 +2,31 @@
 import { Problem } from "./problem.js";
 
 /**
+ * @typedef {object} Request
+ * @property {object} [body] to post; without one it is got
+ * @property {string} [token] for the server's authentication
+ * @property {string} [resumeToken] the session's, where there is no body to say it
+ * @property {number} timeoutMs
+ */
+
+/**
  * @param {string} url
- * @param {object} body
- * @param {{token?: string, timeoutMs: number}} options `token` is for the server's authentication
+ * @param {Request} request
  * @returns {Promise<Record<string, any>>} the answer
  * @throws {Problem} `unreachable` if no answer came, the server's code, or `unauthorized`
  */
-export async function post(url, body, { token, timeoutMs }) {
+export async function ask(url, { body, token, resumeToken, timeoutMs }) {
   let response;
   let answer;
   try {
     response = await fetch(url, {
-      method: "POST",
+      method: body ? "POST" : "GET",
       headers: {
-        "Content-Type": "application/json",
+        ...(body && { "Content-Type": "application/json" }),
+        ...(resumeToken && { "X-Resume-Token": resumeToken }),
         ...(token && { Authorization: `Bearer ${token}` }),
       },
-      body: JSON.stringify(body),
+      body: body && JSON.stringify(body),
       credentials: "omit",
       cache: "no-store",
       signal: AbortSignal.timeout(timeoutMs),

@@ -144,12 +144,67 @@ def test_a_websocket_that_is_blocked_in_the_middle_is_left_for_http_with_its_his
     assert "Alice" in page.locator(".reply").nth(1).inner_text()
 
 
-def test_a_session_is_shown_to_no_other_http_address(
+def test_a_reply_whose_websocket_is_blocked_half_way_is_heard_to_its_last_sample(
+    stack: Stack, proxy: BlockingProxy, address: str, opened: Open, browser: Browser
+) -> None:
+    stack.llm.put(delays={"llm_token_ms": 60})
+    proxy.blocks = False
+    page = opened(browser, address)
+    page.fill("#text", "My name is Alice.")
+    page.press("#text", "Enter")
+    page.wait_for_selector(".reply span:not(:empty)", timeout=20_000)
+    proxy.blocks = True
+    proxy.cut()
+    until_transport(page, "http")
+    page.locator(".turn").get_by_text("total").wait_for(timeout=60_000)
+    page.wait_for_function("window.parley.player.state === 'idle'", timeout=30_000)
+    made, samples = last_reply_audio(stack), heard(page)
+    # Where audio came late there is silence; what sounds is the same.
+    assert np.array_equal(samples[samples.nonzero()], made[made.nonzero()])
+    expect(page.locator(".reply")).to_contain_text("Nice to meet you, Alice.")
+
+
+def test_hands_free_goes_on_over_http(
+    stack: Stack,
+    address: str,
+    opened: Open,
+    launch: Launch,
+    speech: Callable[[str], bytes],
+    tmp_path: Path,
+) -> None:
+    pcm = bytes(5 * 32_000) + speech("What time is it?") + bytes(20 * 32_000)
+    with launch(write_wav(tmp_path / "question.wav", pcm, 16_000), once=True) as browser:
+        page = opened(browser, address)
+        page.click("#hands-free")
+        page.wait_for_selector(".said[data-final=true]", timeout=30_000)
+        assert "time" in page.locator(".said").inner_text().lower()
+        expect(page.locator(".numbers")).to_contain_text("total", timeout=20_000)
+        page.wait_for_function("window.parley.player.playedMs > 500", timeout=20_000)
+        assert transport(page) == "http"
+        page.context.close()
+
+
+@pytest.mark.parametrize("size", [(390, 844), (320, 568)])
+def test_on_a_phone_nothing_sticks_out_over_http(
+    address: str, opened: Open, browser: Browser, artifacts: Path, size: tuple[int, int]
+) -> None:
+    page = opened(browser, address, viewport={"width": size[0], "height": size[1]})
+    expect(page.locator("#transport")).to_be_visible()
+    say(page, "My name is Alice.")
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    page.screenshot(path=artifacts / f"page-over-http-{size[0]}.png")
+
+
+def test_a_reload_resumes_the_session_over_http_and_shows_it_to_no_other_address(
     address: str, opened: Open, browser: Browser
 ) -> None:
     page = opened(browser, address)
     say(page, "My name is Alice.")
     before = page.evaluate("window.parley.conversation.session.id")
+    page.reload()
+    page.wait_for_selector("#state[data-state=ready]", timeout=15_000)
+    expect(page.locator(".said")).to_have_text("My name is Alice.")
+    assert page.evaluate("window.parley.conversation.session.id") == before
     page.goto(address.replace("&http=http://localhost", "&http=http://127.0.0.1"))
     page.wait_for_selector("#state[data-state=ready]", timeout=15_000)
     assert page.evaluate("window.parley.conversation.session.id") != before

@@ -136,7 +136,7 @@ export class Api {
     for await (const piece of request) text += String(piece);
     const { authorization } = request.headers;
     const path = request.url ?? "";
-    const body = JSON.parse(text);
+    const body = text ? JSON.parse(text) : { resume_token: request.headers["x-resume-token"] };
     this.asked.push({ path, body, token: authorization });
     if (this.refusal) return reply(response, this.refusal);
     const instead = path === "/turns" ? this.instead.shift() : undefined;
@@ -157,6 +157,9 @@ export class Api {
       return { status: 201, body: opened };
     }
     if (!this.#shows(body["resume_token"])) return problem(403, "resume_denied");
+    if (path === "/sessions/s") {
+      return { status: 200, body: { id: "s", status: "active", messages: this.history } };
+    }
     if (path !== "/turns") {
       const turnId = path.split("/")[4] ?? "";
       if (!this.ran.includes(turnId)) return problem(404, "bad_request");

@@ -338,6 +338,23 @@ test("a session is gone on with only if it is let in over HTTP", async (t) => {
   await assert.rejects(connecting, { code: "unauthorized" });
 });
 
+test("after a reload its history is there, over HTTP too", async (t) => {
+  const api = await Api.running(t);
+  const before = conversing(t, api);
+  await before.connecting;
+  await before.conversation.say("one");
+  const { session } = before.conversation;
+  before.conversation.close();
+  api.block("reset");
+  const { conversation, connecting } = conversing(t, api, { session });
+  const opened = told(conversation, "session");
+  await connecting;
+  const { resumed, history } = await opened;
+  assert.equal(resumed, true);
+  assert.deepEqual(history, api.history);
+  assert.equal(history.length, 1);
+});
+
 test("a session that is over is followed by a new one", async (t) => {
   const api = await Api.running(t);
   api.upgrades = "reset";
@@ -347,6 +364,27 @@ test("a session that is over is followed by a new one", async (t) => {
   await connecting;
   assert.equal((await lost).code, "resume_denied");
   assert.equal((await conversation.say("hello")).reason, "completed");
+});
+
+test("a session that ends under a turn is followed by a new one, and the turn said there", async (t) => {
+  const { api, conversation } = await overHttp(t);
+  api.instead = [problem(404, "session_not_found")];
+  const turn = conversation.say("hello");
+  assert.equal((await turn).text, "You said: hello");
+  assert.equal(api.of("/sessions").length, 2);
+});
+
+test("a network that is lost is waited for, and the turn said again", async (t) => {
+  const { api, conversation, presence } = await overHttp(t);
+  api.instead = ["lose"];
+  presence.isOnline = false;
+  const offline = told(conversation, "state", ({ state }) => state === "offline");
+  const turn = conversation.say("hello");
+  await offline;
+  presence.isOnline = true;
+  presence.changed();
+  assert.equal((await turn).text, "You said: hello");
+  assert.deepEqual(api.ran, [turn.id]);
 });
 
 test("every request shows a token, asked for anew", async (t) => {
