@@ -48,6 +48,9 @@ export class HttpLink {
   /** Turns that have been asked for and not answered.
    * @type {Set<string>} */
   #running = new Set();
+  /** Those of them whose answers may come with sound that nobody wants any more.
+   * @type {Set<string>} */
+  #interrupted = new Set();
   /** How many times a turn was asked for. */
   #requests = 0;
 
@@ -175,24 +178,38 @@ export class HttpLink {
   async #take(turnId, said) {
     if (this.#running.has(turnId)) return;
     this.#running.add(turnId);
-    try {
-      for (let failures = 0; !this.#over; ) {
-        try {
-          const events = await this.#answer(turnId, said);
-          if (!this.#over) for (const event of events) this.hooks.onEvent(event);
-          return;
-        } catch (cause) {
-          const problem = problemOf(cause);
-          // It runs, or its answer is on its way to somebody else: that ends.
-          if (problem.code !== "turn_running") failures += 1;
-          const delayMs = FIRST_DELAY_MS * 2 ** Math.max(0, failures - 1);
-          if (!mayComeYet(problem) || failures >= TRIES) return this.#failed(turnId, problem);
-          await after(Math.max(delayMs, problem.retryAfterMs ?? 0));
-        }
-      }
-    } finally {
-      this.#running.delete(turnId);
+    const events = await this.#answered(turnId, said);
+    this.#running.delete(turnId);
+    const isSilent = this.#interrupted.delete(turnId);
+    for (const event of events) {
+      if (this.#over) return;
+      // Its number must not be missing.
+      this.hooks.onEvent(isSilent && event.type === "audio" ? { ...event, audio: "" } : event);
     }
+  }
+
+  /**
+   * @param {string} turnId
+   * @param {object} said
+   * @returns {Promise<ServerEvent[]>} none if there will be no answer
+   */
+  async #answered(turnId, said) {
+    for (let failures = 0; !this.#over; ) {
+      try {
+        return await this.#answer(turnId, said);
+      } catch (cause) {
+        const problem = problemOf(cause);
+        // It runs, or its answer is on its way to somebody else: that ends.
+        if (problem.code !== "turn_running") failures += 1;
+        if (!mayComeYet(problem) || failures >= TRIES) {
+          this.#failed(turnId, problem);
+          break;
+        }
+        const delayMs = FIRST_DELAY_MS * 2 ** Math.max(0, failures - 1);
+        await after(Math.max(delayMs, problem.retryAfterMs ?? 0));
+      }
+    }
+    return [];
   }
 
   /**
@@ -207,6 +224,7 @@ export class HttpLink {
     const { id: session_id, token: resume_token } = this.#session;
     const about = { turn_id: turnId, session_id, resume_token, events: true };
     const answer = await this.#post("/turns", { ...said, ...about, settings }, TURN_TIMEOUT_MS);
+    known.settings = { ...known.settings, ...settings };
     if (known.unsent === settings) known.unsent = {};
     // While a newer request is under way its token stays good, and not the one that came first.
     const token = answer["resume_token"];
@@ -226,7 +244,7 @@ export class HttpLink {
     if (this.#over) return;
     const { code, field = "" } = problem;
     // Or every turn to come would fail for them, too.
-    if (field.startsWith("settings")) this.options.known.unsent = {};
+    if (field.startsWith("settings")) this.#configure(undefined);
     if (["unreachable", "unauthorized", ...SESSION_GONE].includes(code)) {
       this.#over = true;
       const lost = new Problem("connection_lost", "The connection was lost.", {
@@ -255,9 +273,10 @@ export class HttpLink {
       this.#later({ type: "turn_end", turn_id: turnId, reason: "interrupted", ...nothing });
       return;
     }
+    if (this.#running.has(turnId)) this.#interrupted.add(turnId);
     for (let tries = 1; tries <= TRIES && !this.#over; tries += 1) {
       try {
-        await this.#interrupted(turnId, played_ms);
+        await this.#postInterrupt(turnId, played_ms);
         return;
       } catch (cause) {
         const problem = problemOf(cause);
@@ -273,18 +292,17 @@ export class HttpLink {
    * @param {string} turnId
    * @param {number} played_ms
    */
-  #interrupted(turnId, played_ms) {
+  #postInterrupt(turnId, played_ms) {
     const { id, token: resume_token } = this.#session;
     const path = `/sessions/${encodeURIComponent(id)}/turns/${encodeURIComponent(turnId)}/interrupt`;
     return this.#post(path, { played_ms, resume_token });
   }
 
-  /** @param {Settings} settings go with the next turn */
+  /** @param {Settings | undefined} settings go with the next turn; none: those before are refused */
   #configure(settings) {
     const { known } = this.options;
-    known.unsent = { ...known.unsent, ...settings };
-    known.settings = { ...known.settings, ...settings };
-    this.#later({ type: "config_updated", settings: known.settings });
+    known.unsent = settings ? { ...known.unsent, ...settings } : {};
+    this.#later({ type: "config_updated", settings: { ...known.settings, ...known.unsent } });
   }
 
   /** @param {ServerEvent} event that the server is not asked for; after `send` has returned */

@@ -168,6 +168,21 @@ test("a turn that is interrupted while it runs is left to end, and plays nothing
   assert.equal(conversation.state, "ready");
 });
 
+test("of an answer that comes after the next turn began nothing is heard", async (t) => {
+  const { api, conversation, player } = await overHttp(t);
+  let open = () => {};
+  api.gate = new Promise((resolve) => (open = () => resolve(undefined)));
+  const first = conversation.say("one");
+  while (!api.ran.length) await settled();
+  const second = conversation.say("two");
+  while (api.ran.length < 2) await settled();
+  open();
+  await Promise.all([first, second]);
+  assert.deepEqual(player.played, [second.id]);
+  player.playing = "";
+  assert.equal((await conversation.say("three")).text, "You said: three", "the token is good");
+});
+
 test("an answer that is lost is asked for again, and the turn runs once", async (t) => {
   const { api, conversation } = await overHttp(t);
   api.instead = ["lose", "lose"];
@@ -223,6 +238,17 @@ test("settings go with the next turn, and to the WebSocket if there is none befo
   await moved;
   while (api.said.length < 2) await settled();
   assert.deepEqual(api.said[1], { type: "config", settings: { speed: 0.9 } });
+});
+
+test("settings that are refused cost one turn, and not the next", async (t) => {
+  const { api, conversation } = await overHttp(t);
+  conversation.configure({ speed: 9 });
+  api.instead = [problem(400, "bad_request", { field: "settings.speed" })];
+  const back = told(conversation, "config_updated", ({ settings }) => settings.speed === 1);
+  await assert.rejects(conversation.say("hello"), { code: "bad_request" });
+  await back;
+  assert.equal((await conversation.say("again")).reason, "completed");
+  assert.deepEqual(api.of("/turns")[1]?.["settings"], {});
 });
 
 test("it is back on a WebSocket when one can be had, with its session and history", async (t) => {
