@@ -205,7 +205,9 @@ function showState({ state, problem, attempt, attempts, retryInMs }) {
 }
 
 function showTransport() {
-  transportView.hidden = conversation?.transport !== "http" || conversation.state !== "ready";
+  const isOverHttp = conversation?.transport === "http" && conversation.state === "ready";
+  transportView.hidden = !isOverHttp;
+  transportView.textContent = isOverHttp ? "over HTTP" : "";
 }
 
 function handsFreeIsOn() {
