@@ -32,6 +32,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     except ParleyError as refused:
         logger.info("connection_refused", code=refused.code, why=refused.message)
         return {"statusCode": 429}
-    environment.store.add_connection(connection_id, admission.principal)
+    environment.store.bindings.add(connection_id, admission.principal)
     logger.info("connected")
     return {"statusCode": 200, "headers": dict(admission.headers)}

@@ -18,7 +18,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Called on a best-effort basis: what it misses, the items' TTL cleans up."""
     request = event["requestContext"]
     connection_id = request["connectionId"]
-    connection = environment.store.remove_connection(connection_id)
+    connection = environment.store.bindings.remove(connection_id)
     if connection is not None:
         environment.slots.give_back(connection.principal, connection_id, request["connectedAt"])
     logger.info("disconnected", code=request.get("disconnectStatusCode"))

@@ -9,13 +9,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from parley.access.bearer import Bearer
 from parley.access.doorkeeper import Doorkeeper
+from parley.ending import Outcome
 from parley.environment import Environment
 from parley.http import respond
 from parley.http_turns import HttpTurns
 from parley.invocation import TurnRequest
 from parley.principal import session_id_of
 from parley.reporting import report
-from parley.turn import Outcome
 from parley.turn_runner import TurnRunner, answer_ms
 
 logger = Logger()

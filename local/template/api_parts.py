@@ -1,4 +1,4 @@
-"""Parts that WebSocket and HTTP APIs have in common: functions, throttling, variables.
+"""Parts that WebSocket and HTTP APIs have in common: functions, stages, throttling, variables.
 
 Values may be text where API Gateway takes numbers: parameters of a template are text.
 """
@@ -7,21 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from local.template.api_model import Rate
 from local.template.intrinsics import TemplateError
+from local.template.resolved import Resolved, Resources
 
 MAX_WEBSOCKET_TIMEOUT_S = 29.0
 MAX_HTTP_TIMEOUT_S = 30.0
 MIN_TIMEOUT_S = 0.05
 """API Gateway's ("Amazon API Gateway quotas")."""
-
-Resources = dict[str, dict[str, Any]]
-"""Resolved properties by logical id."""
-Of = Callable[[str], Resources]
-"""Resolved properties of all resources of a type."""
 
 _FUNCTION = re.compile(r"/functions/(.+)/invocations$")
 _STAGE_VARIABLE = re.compile(r"\$\{stageVariables\.([A-Za-z0-9_]+)\}")
@@ -38,6 +34,24 @@ def function_of(uri: object, variables: Mapping[str, str]) -> str:
     if found:
         return found[1]
     return text if ":lambda:" in text and ":function:" in text else ""
+
+
+def stages_of(template: Resolved, logical_id: str) -> Resources:
+    """The stages of an API; what of them is not served is told."""
+    api_id, notice = template.ref(logical_id), template.notice
+    stages = {
+        stage_id: stage
+        for stage_id, stage in template.of("AWS::ApiGatewayV2::Stage").items()
+        if required(stage_id, stage, "ApiId") == api_id
+    }
+    if not stages:
+        notice(f"{logical_id}: the API has no stage, and so no address.")
+    for stage_id, stage in stages.items():
+        if stage.get("AccessLogSettings"):
+            notice(f"{stage_id}: access logs are not written here.")
+        if stage.get("ClientCertificateId"):
+            notice(f"{stage_id}: ClientCertificateId has no effect here.")
+    return stages
 
 
 def stage_variables(stage: Mapping[str, Any]) -> dict[str, str]:

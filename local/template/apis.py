@@ -2,51 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from jsonschema import Draft4Validator, SchemaError
 
 from local.template.api_model import Authorizer, Integration, Route, WebSocketApi
 from local.template.api_parts import (
-    Of,
-    Resources,
     from_json,
     function_of,
     rate_of,
     required,
     stage_variables,
+    stages_of,
     true,
 )
 from local.template.integrations import IntegrationReader
 from local.template.intrinsics import TemplateError
+from local.template.resolved import Resolved
 
 CONNECT = "$connect"
 _IAM = "AWS_IAM"
 
 
 class ApiReader:
-    """Reads the WebSocket APIs of one template.
+    """Reads the WebSocket APIs of one template."""
 
-    Args:
-        of: resolved properties of all resources of a type.
-        ref: what `Ref` of a resource gives.
-        domain_names: host and port of each API, by logical id.
-        notice: takes a sentence about what is not served.
-    """
-
-    def __init__(
-        self,
-        of: Of,
-        ref: Callable[[str], Any],
-        domain_names: Mapping[str, str],
-        notice: Callable[[str], None],
-    ) -> None:
-        self._of = of
-        self._ref = ref
-        self._domain_names = domain_names
-        self._notice = notice
-        self._integrations = IntegrationReader(of, ref, notice)
+    def __init__(self, template: Resolved) -> None:
+        self._template = template
+        self._of = template.of
+        self._ref = template.ref
+        self._notice = template.notice
+        self._integrations = IntegrationReader(template)
 
     def apis(self) -> list[WebSocketApi]:
         """The APIs, one for each of their stages."""
@@ -62,13 +48,13 @@ class ApiReader:
             raise TemplateError(f"{logical_id}: a WebSocket API needs a RouteSelectionExpression.")
         if true(properties.get("DisableExecuteApiEndpoint")):
             self._notice(f"{logical_id}: DisableExecuteApiEndpoint has no effect here.")
-        stages = stages_of(self._of, self._ref, logical_id, self._notice)
+        stages = stages_of(self._template, logical_id)
         return [
             WebSocketApi(
                 logical_id=logical_id,
                 api_id=self._ref(logical_id),
                 stage=str(required(stage_id, stage, "StageName")),
-                domain_name=self._domain_names[logical_id],
+                domain_name=self._template.domain_names[logical_id],
                 route_selection_expression=str(expression),
                 routes=self._routes(logical_id, stage_id, stage),
                 stage_variables=stage_variables(stage),
@@ -188,26 +174,6 @@ class ApiReader:
             if str(model) not in schemas:
                 self._notice(f"{logical_id}: there is no model {model}; nothing is checked.")
         return {str(k): schemas[str(m)] for k, m in wanted.items() if str(m) in schemas}
-
-
-def stages_of(
-    of: Of, ref: Callable[[str], Any], logical_id: str, notice: Callable[[str], None]
-) -> Resources:
-    """The stages of an API; what of them is not served is told to `notice`."""
-    api_id = ref(logical_id)
-    stages = {
-        stage_id: stage
-        for stage_id, stage in of("AWS::ApiGatewayV2::Stage").items()
-        if required(stage_id, stage, "ApiId") == api_id
-    }
-    if not stages:
-        notice(f"{logical_id}: the API has no stage, and so no address.")
-    for stage_id, stage in stages.items():
-        if stage.get("AccessLogSettings"):
-            notice(f"{stage_id}: access logs are not written here.")
-        if stage.get("ClientCertificateId"):
-            notice(f"{stage_id}: ClientCertificateId has no effect here.")
-    return stages
 
 
 def _values(properties: dict[str, Any], name: str) -> list[Any]:

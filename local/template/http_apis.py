@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from local.template.api_model import AWS_PROXY, Authorizer, Cors, HttpApi, HttpRoute, Integration
 from local.template.api_parts import (
     MAX_HTTP_TIMEOUT_S,
-    Of,
     function_of,
     number,
     rate_of,
     required,
     stage_variables,
+    stages_of,
     timeout_s,
     true,
 )
-from local.template.apis import stages_of
 from local.template.intrinsics import TemplateError
+from local.template.resolved import Resolved
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 _ANY = "x-amazon-apigateway-any-method"
@@ -43,26 +43,13 @@ class _Source:
 
 
 class HttpApiReader:
-    """Reads the HTTP APIs of one template.
+    """Reads the HTTP APIs of one template."""
 
-    Args:
-        of: resolved properties of all resources of a type.
-        ref: what `Ref` of a resource gives.
-        domain_names: host and port of each API, by logical id.
-        notice: takes a sentence about what is not served.
-    """
-
-    def __init__(
-        self,
-        of: Of,
-        ref: Callable[[str], Any],
-        domain_names: Mapping[str, str],
-        notice: Callable[[str], None],
-    ) -> None:
-        self._of = of
-        self._ref = ref
-        self._domain_names = domain_names
-        self._notice = notice
+    def __init__(self, template: Resolved) -> None:
+        self._template = template
+        self._of = template.of
+        self._ref = template.ref
+        self._notice = template.notice
 
     def apis(self) -> list[HttpApi]:
         """The APIs, one for each of their stages."""
@@ -78,14 +65,14 @@ class HttpApiReader:
             sources = [*self._quick(logical_id, properties), *self._raw(logical_id)]
             sources += self._described(logical_id, body)
             cors = properties.get("CorsConfiguration") or body.get("x-amazon-apigateway-cors")
-            stages = stages_of(self._of, self._ref, logical_id, self._notice)
+            stages = stages_of(self._template, logical_id)
             for stage_id, stage in stages.items():
                 found.append(
                     HttpApi(
                         logical_id=logical_id,
                         api_id=self._ref(logical_id),
                         stage=str(required(stage_id, stage, "StageName")),
-                        domain_name=self._domain_names[logical_id],
+                        domain_name=self._template.domain_names[logical_id],
                         routes=tuple(self._route(s, stage_id, stage) for s in sources),
                         stage_variables=stage_variables(stage),
                         cors=_cors(logical_id, cors) if cors else None,

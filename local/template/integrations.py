@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from local.template.api_model import AWS, AWS_PROXY, MOCK, Integration, IntegrationResponse
 from local.template.api_parts import (
     MAX_WEBSOCKET_TIMEOUT_S,
-    Of,
     from_json,
     function_of,
     timeout_s,
 )
 from local.template.intrinsics import TemplateError
+from local.template.resolved import Resolved
 
 _PASSTHROUGH = ("WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER")
 _CONTENT_HANDLING = ("", "CONVERT_TO_TEXT", "CONVERT_TO_BINARY")
 
 
 class IntegrationReader:
-    """Reads the integrations of one template.
+    """Reads the integrations of one template."""
 
-    Args:
-        of: resolved properties of all resources of a type.
-        ref: what `Ref` of a resource gives.
-        notice: takes a sentence about what is not served.
-    """
-
-    def __init__(self, of: Of, ref: Callable[[str], Any], notice: Callable[[str], None]) -> None:
-        self._of = of
-        self._ref = ref
-        self._notice = notice
+    def __init__(self, template: Resolved) -> None:
+        self._of = template.of
+        self._ref = template.ref
+        self._notice = template.notice
 
     def target(self, target: object, variables: Mapping[str, str]) -> Integration | None:
         """The integration that a route's `Target` names; None if there is none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from local.template.invocation import dead_letter, event_invokes, unserved_desti
 from local.template.model import Function, Secret, Stack, Table
 from local.template.placement import placed
 from local.template.references import STACK_NAME, References
+from local.template.resolved import Resolved
 from local.template.resources import StoredResourceReader
 from local.template.roles import RoleReader
 from local.template.transform import Transformed, transformed
@@ -136,8 +138,14 @@ class _Reader:
     def stack(self) -> Stack:
         """Everything that is served."""
         about_apis: list[str] = []
-        reading = (self._of, self._references.ref, self._domain_names, about_apis.append)
-        apis, http_apis = ApiReader(*reading).apis(), HttpApiReader(*reading).apis()
+        template = Resolved(
+            self._of,
+            self._references.ref,
+            self._references.name,
+            self._domain_names,
+            about_apis.append,
+        )
+        apis, http_apis = ApiReader(template).apis(), HttpApiReader(template).apis()
         tables = [self._table(*item) for item in self._of("AWS::DynamoDB::Table").items()]
         functions = [
             function
@@ -149,10 +157,9 @@ class _Reader:
             {function.logical_id: function.dead_letter for function in functions},
         )
         secrets = [self._secret(*item) for item in self._of("AWS::SecretsManager::Secret").items()]
-        readers = (self._of, self._references.ref, self._references.name)
-        role_reader, stored_reader = RoleReader(*readers), StoredResourceReader(*readers)
-        roles, stored = role_reader.roles(), stored_reader.resources()
-        self._notices += [*role_reader.notices, *stored_reader.notices]
+        template = replace(template, notice=self._notices.append)
+        roles = RoleReader(template).roles()
+        stored = StoredResourceReader(template).resources()
         outputs = self._outputs()
         not_served = [
             f"{logical_id}: {resource['Type']} is not served here."

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-Resources = dict[str, dict[str, Any]]
-"""Resolved properties by logical id."""
+from local.template.resolved import Resolved
 
 _QUEUE_ATTRIBUTES = (
     "ContentBasedDeduplication",
@@ -91,31 +90,20 @@ class StoredResources:
 
 
 class StoredResourceReader:
-    """Reads the resources of one template.
+    """Reads the resources of one template."""
 
-    Args:
-        of: resolved properties of all resources of a type.
-        ref: what `Ref` of a resource gives.
-        name: the physical name of a resource.
-    """
-
-    def __init__(
-        self,
-        of: Callable[[str], Resources],
-        ref: Callable[[str], Any],
-        name: Callable[[str], str],
-    ) -> None:
-        self._of = of
-        self._ref = ref
-        self._name = name
-        self.notices: list[str] = []
+    def __init__(self, template: Resolved) -> None:
+        self._of = template.of
+        self._ref = template.ref
+        self._name = template.name
+        self._notice = template.notice
 
     def resources(self) -> StoredResources:
-        """All of them; what is left out is added to the notices."""
+        """All of them; what is left out is told."""
         for kind, (key, said) in _WITHOUT_EFFECT.items():
             for logical_id, properties in self._of(kind).items():
                 if properties.get(key):
-                    self.notices.append(f"{logical_id}: {said}.")
+                    self._notice(f"{logical_id}: {said}.")
         return StoredResources(
             buckets=[
                 Bucket(logical_id, self._name(logical_id), _versioned(properties))
@@ -157,7 +145,7 @@ class StoredResourceReader:
                 attributes = _texts(properties, _SUBSCRIPTION_ATTRIBUTES)
                 found.append(Subscription(topic_arn, str(properties["Endpoint"]), attributes))
             else:
-                self.notices.append(
+                self._notice(
                     f"{logical_id}: subscriptions with the protocol {properties.get('Protocol')} "
                     "are not served here, only sqs."
                 )

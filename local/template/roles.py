@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from local.permissions.identities import Role
 from local.permissions.policies import PolicyError, parsed_policy
 from local.template.intrinsics import TemplateError
-
-Resources = dict[str, dict[str, Any]]
-"""Resolved properties by logical id."""
+from local.template.resolved import Resolved
 
 _LOGS_AND_TRACES = frozenset(
     {"AWSLambdaBasicExecutionRole", "AWSXRayDaemonWriteAccess", "AWSXrayWriteOnlyAccess"}
@@ -25,24 +23,13 @@ _LOGS_AND_TRACES = frozenset(
 
 
 class RoleReader:
-    """Reads the roles of one template.
+    """Reads the roles of one template."""
 
-    Args:
-        of: resolved properties of all resources of a type.
-        ref: what `Ref` of a resource gives.
-        name: the physical name of a resource.
-    """
-
-    def __init__(
-        self,
-        of: Callable[[str], Resources],
-        ref: Callable[[str], Any],
-        name: Callable[[str], str],
-    ) -> None:
-        self._of = of
-        self._ref = ref
-        self._name = name
-        self.notices: list[str] = []
+    def __init__(self, template: Resolved) -> None:
+        self._of = template.of
+        self._ref = template.ref
+        self._name = template.name
+        self._notice = template.notice
 
     def roles(self) -> dict[str, Role]:
         """What each role may do, by its name.
@@ -91,7 +78,7 @@ class RoleReader:
             return None
         document = _aws_managed().get(name)
         if document is None:
-            self.notices.append(
+            self._notice(
                 f"{role}: the managed policy {reference} is not known here; it grants nothing."
             )
             return None
@@ -103,7 +90,8 @@ class RoleReader:
             policy = parsed_policy(document)
         except PolicyError as error:
             raise TemplateError(f"{where}: {error}") from None
-        self.notices += [f"{where}: {notice}" for notice in policy.notices]
+        for notice in policy.notices:
+            self._notice(f"{where}: {notice}")
         return document
 
 

@@ -11,10 +11,28 @@ import httpx
 
 from tests.e2e.stack import Stack
 
+ALWAYS = 1000
+"""How often a fault happens that never stops."""
+
 
 def url_of(stack: Stack) -> str:
     """Where the HTTP API is."""
     return str(stack.info["http_apis"]["HttpApi"]["http_url"])
+
+
+def asked(stack: Stack) -> int:
+    """How often the language model was asked."""
+    return len([r for r in stack.llm.requests() if "chat/completions" in r["path"]])
+
+
+def problem(answer: httpx.Response, status: int, code: str, field: str | None = None) -> str:
+    """The sentence of a problem document."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    found = answer.json()
+    assert (found["status"], found["code"], found.get("field")) == (status, code, field)
+    assert "Traceback" not in answer.text
+    return str(found["detail"])
 
 
 def wav(pcm: bytes, rate_hz: int = 16_000, channels: int = 1, width: int = 2) -> bytes:

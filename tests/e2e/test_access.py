@@ -49,6 +49,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     issuer, stranger = Issuer(SigningKey("key-1")), Issuer(SigningKey("key-1"))
     parameters = {
         "AuthMode": "oidc",
+        "TurnsPerMinutePerSubject": "0",  # one user takes a turn beside every attack
         "AuthIssuer": issuer.url,
         "AuthAudience": AUDIENCE,
         "AuthTenantClaim": TENANT_CLAIM,

@@ -10,17 +10,14 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.handlers import test_functions
-from tests.handlers.test_functions import Context, event, items, load
+from tests.handlers.loading import REGION, Context, event, items, load
 from tests.unit.tokens import SECRET, shared_token
-
-aws = test_functions.aws
 
 
 @pytest.fixture
 def secret(aws: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A deployment that shares a secret; the client looks into its table."""
-    manager = boto3.client("secretsmanager", region_name=test_functions.REGION)
+    manager = boto3.client("secretsmanager", region_name=REGION)
     manager.create_secret(Name="tokens", SecretString=SECRET)
     monkeypatch.setenv("AUTH_MODE", "secret")
     monkeypatch.setenv("AUTH_SECRET_ARN", "tokens")
@@ -74,7 +71,7 @@ def test_a_good_token_is_let_in_and_the_connection_is_its_subjects(secret: Any) 
 def test_the_sample_events_token_has_expired_and_is_refused_without_a_word(
     secret: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    boto3.client("secretsmanager", region_name=test_functions.REGION).put_secret_value(
+    boto3.client("secretsmanager", region_name=REGION).put_secret_value(
         SecretId="tokens", SecretString="a-sample-secret-of-32-characters"
     )
     assert load("connect").handler(event("connect-token"), Context()) == {"statusCode": 401}
@@ -94,7 +91,7 @@ def test_a_foreign_page_is_refused(aws: Any, monkeypatch: pytest.MonkeyPatch) ->
 def test_a_secret_that_is_too_short_lets_nobody_in(
     secret: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    boto3.client("secretsmanager", region_name=test_functions.REGION).put_secret_value(
+    boto3.client("secretsmanager", region_name=REGION).put_secret_value(
         SecretId="tokens", SecretString="short"
     )
     assert connect(load("connect"), token_for("ada"), "c1") == {"statusCode": 503}

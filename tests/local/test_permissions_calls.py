@@ -2,213 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 
 from local.permissions.calls import messaging, s3, settings
-from local.permissions.calls.access import Access
 from local.permissions.calls.compute import invoke, manage_connections
-from local.permissions.calls.dynamodb import DynamoDbCalls
 from local.permissions.calls.http import HttpCall
 from local.permissions.calls.settings import secret_suffix
-
-ACCOUNT = "123456789012"
-TABLE = f"arn:aws:dynamodb:eu-west-1:{ACCOUNT}:table/music"
-OTHER = TABLE.replace("music", "films")
-
-
-def signed(service: str) -> str:
-    scope = f"AKIAEXAMPLE/20300101/eu-west-1/{service}/aws4_request"
-    return f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
-
-
-def call(
-    service: str,
-    method: str = "POST",
-    path: str = "/",
-    query: str = "",
-    body: bytes = b"",
-    **headers: str,
-) -> HttpCall:
-    given = {name.replace("_", "-"): value for name, value in headers.items()}
-    return HttpCall(
-        method=method,
-        path=path,
-        query=query,
-        headers={"authorization": signed(service), "host": "127.0.0.1:5000", **given},
-        body=body,
-        source_ip="127.0.0.1",
-        account_id=ACCOUNT,
-    )
-
-
-def json_call(service: str, operation: str, **members: Any) -> HttpCall:
-    return call(service, body=json.dumps(members).encode(), x_amz_target=f"Target.{operation}")
-
-
-def form_call(service: str, **members: str) -> HttpCall:
-    content_type = "application/x-www-form-urlencoded; charset=utf-8"
-    return call(service, body=urlencode(members).encode(), content_type=content_type)
-
-
-def hash_key(region: str, table: str, index: str) -> str | None:
-    assert region == "eu-west-1"
-    return {"music": "artist", "films": "title"}.get(table) if not index else "year"
-
-
-def needed(accesses: list[Access]) -> list[tuple[str, str]]:
-    return [(access.action, access.resource) for access in accesses]
-
-
-# --- DynamoDB ---------------------------------------------------------------------------------
-
-KEY = {"artist": {"S": "Abba"}}
-
-
-@pytest.mark.parametrize(
-    ("operation", "members", "expected"),
-    [
-        ("PutItem", {"TableName": "music"}, [("PutItem", TABLE)]),
-        ("PutItem", {"TableName": TABLE}, [("PutItem", TABLE)]),
-        ("Query", {"TableName": "music", "IndexName": "i"}, [("Query", f"{TABLE}/index/i")]),
-        (
-            "BatchGetItem",
-            {"RequestItems": {"music": {"Keys": [KEY]}, "films": {"Keys": []}}},
-            [("BatchGetItem", TABLE), ("BatchGetItem", OTHER)],
-        ),
-        (
-            "BatchWriteItem",
-            {"RequestItems": {"music": [{"PutRequest": {"Item": KEY}}]}},
-            [("BatchWriteItem", TABLE)],
-        ),
-        (
-            "TransactWriteItems",
-            {
-                "TransactItems": [
-                    {"Put": {"TableName": "music", "Item": KEY}},
-                    {"Delete": {"TableName": "films", "Key": {}}},
-                    {"ConditionCheck": {"TableName": "music", "Key": KEY}},
-                    {"Update": {"TableName": "music", "Key": KEY}},
-                ]
-            },
-            [
-                ("PutItem", TABLE),
-                ("DeleteItem", OTHER),
-                ("ConditionCheckItem", TABLE),
-                ("UpdateItem", TABLE),
-            ],
-        ),
-        (
-            "TransactGetItems",
-            {"TransactItems": [{"Get": {"TableName": "music", "Key": KEY}}]},
-            [("GetItem", TABLE)],
-        ),
-        ("ListTables", {}, [("ListTables", TABLE.replace("music", "*"))]),
-        ("TagResource", {"ResourceArn": TABLE}, [("TagResource", TABLE)]),
-        ("DescribeLimits", {}, [("DescribeLimits", "*")]),
-        (
-            "ExecuteStatement",
-            {"Statement": 'SELECT * FROM "music"."i" WHERE artist = ?'},
-            [("PartiQLSelect", f"{TABLE}/index/i")],
-        ),
-        (
-            "ExecuteStatement",
-            {"Statement": "INSERT INTO music VALUE {'artist': 'Abba'}"},
-            [("PartiQLInsert", TABLE)],
-        ),
-        (
-            "BatchExecuteStatement",
-            {
-                "Statements": [
-                    {"Statement": "update \"music\" set a = 1 where artist = 'x'"},
-                    {"Statement": "DELETE FROM films WHERE title = 'x'"},
-                ]
-            },
-            [("PartiQLUpdate", TABLE), ("PartiQLDelete", OTHER)],
-        ),
-    ],
-)
-def test_dynamodb(operation: str, members: dict[str, Any], expected: list[tuple[str, str]]) -> None:
-    found = DynamoDbCalls(hash_key).accesses(json_call("dynamodb", operation, **members))
-    assert needed(found) == [(f"dynamodb:{action}", resource) for action, resource in expected]
-
-
-@pytest.mark.parametrize(
-    ("operation", "members", "expected"),
-    [
-        ("GetItem", {"TableName": "music", "Key": KEY}, ("Abba",)),
-        ("PutItem", {"TableName": "music", "Item": {"artist": {"N": "4"}}}, ("4",)),
-        (
-            "Query",
-            {
-                "TableName": "music",
-                "KeyConditionExpression": "#a = :a AND begins_with(song, :s)",
-                "ExpressionAttributeNames": {"#a": "artist"},
-                "ExpressionAttributeValues": {":a": {"S": "Abba"}, ":s": {"S": "W"}},
-            },
-            ("Abba",),
-        ),
-        (
-            "Query",
-            {
-                "TableName": "music",
-                "IndexName": "by-year",
-                "KeyConditionExpression": ":y = year",
-                "ExpressionAttributeValues": {":y": {"N": "1974"}},
-            },
-            ("1974",),
-        ),
-        (
-            "Query",
-            {
-                "TableName": "music",
-                "KeyConditions": {
-                    "artist": {"AttributeValueList": [{"S": "Abba"}], "ComparisonOperator": "EQ"}
-                },
-            },
-            ("Abba",),
-        ),
-        ("Scan", {"TableName": "music"}, ()),
-        ("GetItem", {"TableName": "unknown", "Key": KEY}, ()),
-        (
-            "BatchWriteItem",
-            {
-                "RequestItems": {
-                    "music": [
-                        {"PutRequest": {"Item": KEY}},
-                        {"DeleteRequest": {"Key": {"artist": {"S": "Queen"}}}},
-                    ]
-                }
-            },
-            ("Abba", "Queen"),
-        ),
-    ],
-)
-def test_leading_keys_of_dynamodb(
-    operation: str, members: dict[str, Any], expected: tuple[str, ...]
-) -> None:
-    (found,) = DynamoDbCalls(hash_key).accesses(json_call("dynamodb", operation, **members))
-    assert found.keys().get("dynamodb:leadingkeys", ()) == expected
-
-
-def test_attributes_and_options_of_a_dynamodb_request() -> None:
-    made = json_call(
-        "dynamodb",
-        "UpdateItem",
-        TableName="music",
-        Key=KEY,
-        UpdateExpression="SET #y = :y, plays = if_not_exists(plays, :z) REMOVE notes",
-        ConditionExpression="attribute_exists(artist) AND rating > :r",
-        ExpressionAttributeNames={"#y": "year"},
-        ReturnValues="ALL_NEW",
-    )
-    keys = DynamoDbCalls(hash_key).accesses(made)[0].keys()
-    assert keys["dynamodb:attributes"] == ("artist", "notes", "plays", "rating", "year")
-    assert keys["dynamodb:returnvalues"] == ("ALL_NEW",)
-
+from tests.local.signed_calls import ACCOUNT, call, form_call, json_call, needed
 
 # --- S3 ---------------------------------------------------------------------------------------
 
@@ -290,7 +92,9 @@ def test_listing_a_bucket_tells_its_prefix() -> None:
 # --- SQS and SNS ------------------------------------------------------------------------------
 
 QUEUE = f"arn:aws:sqs:eu-west-1:{ACCOUNT}:jobs"
+
 TOPIC = f"arn:aws:sns:eu-west-1:{ACCOUNT}:news"
+
 URL = f"http://127.0.0.1:5000/{ACCOUNT}/jobs"
 
 
@@ -327,6 +131,7 @@ def test_sns(members: dict[str, str], expected: tuple[str, str]) -> None:
 # --- Secrets Manager and SSM ------------------------------------------------------------------
 
 BARE = f"arn:aws:secretsmanager:eu-west-1:{ACCOUNT}:secret:prod/keys"
+
 SECRET = f"{BARE}-{secret_suffix('prod/keys')}"
 
 

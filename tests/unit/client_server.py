@@ -21,7 +21,11 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from parley_client import Reconnect
+
 DEADLINE_S = 10.0
+QUICK = Reconnect(base_s=0.01, cap_s=0.02, stable_s=0.0)
+"""A client that comes back at once."""
 READY: dict[str, Any] = {
     "type": "ready",
     "session_id": "session-1",
@@ -265,3 +269,7 @@ def answer_to(text: str) -> str:
 async def answer(peer: Peer, message: Json) -> None:
     """Handler for `user_message`: a reply computed from the text."""
     await peer.send(*reply_events(message["turn_id"], answer_to(message["text"])))
+
+
+async def nothing(peer: Peer, message: Json) -> None:
+    """Handler that says nothing."""

@@ -1,8 +1,8 @@
-"""A table like the deployed one, on moto's DynamoDB in this process."""
+"""What many unit tests begin with: a table, the message function's insides, a client's server."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import boto3
@@ -10,6 +10,8 @@ import pytest
 from moto import mock_aws
 
 from parley.table import Table
+from tests.unit.client_server import ScriptedServer, answer
+from tests.unit.door import Door
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +43,17 @@ def client() -> Iterator[Any]:
 def table(client: Any) -> Table:
     """The table."""
     return Table(client, "table")
+
+
+@pytest.fixture
+def door() -> Door:
+    """The message function's insides, and one client."""
+    return Door()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScriptedServer]:
+    """A server that answers every typed turn."""
+    async with ScriptedServer() as running:
+        running.on("user_message", answer)
+        yield running

@@ -1,57 +1,38 @@
-"""In-memory stand-ins for what a turn works with: the table, the three providers, the connection.
+"""In-memory stand-ins for what a turn works with: the three providers and the connection.
 
-They keep the contracts of `parley.store`, `parley.speech` and `parley.responders`, and
-break them only as a test says. Nothing is canned: the transcriber reads the words out of
-the audio that it gets (`spoken` writes them there), and the synthesizer's audio holds the
+They keep the contracts of `parley.speech` and `parley.responders`, and break them only as a
+test says; the table is in `tests.unit.memory`. Nothing is canned: the transcriber reads the words
+out of the audio that it gets (`spoken` writes them there), and the synthesizer's audio holds the
 text it was given (`text_in` reads it back).
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from parley.connections import Address
-from parley.cues import Sound
 from parley.errors import ConnectionGone, ErrorCode, FailureKind, ProviderError
-from parley.inbox import (
-    AckEntry,
-    ChunkEntry,
-    EndEntry,
-    InboxEntry,
-    InterruptEntry,
-    ResumeEntry,
-)
-from parley.items import Claim, Connection, Session, StoredFrame, TurnItem, message_key
-from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol import (
     AnyServerEvent,
     AudioFormat,
     Endpointing,
-    Message,
     ServerEvent,
     Settings,
     TurnEnd,
     TurnEvent,
-    Word,
 )
 from parley.providers import failure
 from parley.responders import Prompt
 from parley.speech import SpeechPiece, TranscriptPiece
-from parley.store import ERASED, Store
-from parley.turns import Turns, now_ms
 from parley.words import Alignment
 
 DEADLINE_S = 5.0
-own = ANONYMOUS.session
-REF = own("s")
-"""The session that `MemoryStore.open_session` opens."""
 CHAR_MS = 10
 RATE_HZ = 24_000
 SAMPLES_PER_CHAR = RATE_HZ * CHAR_MS // 1000
@@ -67,342 +48,6 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(DEADLINE_S):
         while not condition():
             await asyncio.sleep(0.002)
-
-
-# --- the table ------------------------------------------------------------------
-
-
-@dataclass
-class MemoryTurn:
-    """A turn's item."""
-
-    owner: str
-    claim: Claim
-    state: str = "running"
-    lease_until_ms: int = 0
-    failed_at_ms: int = 0
-    words: list[Word] = field(default_factory=list)
-    message_key: str = ""
-
-
-class MemoryStore(Store, Turns):
-    """`Store` and `Turns` in dictionaries. `failing` names the methods that raise now."""
-
-    def __init__(self) -> None:
-        self.connections: dict[str, Connection] = {}
-        self.sessions: dict[SessionRef, Session] = {}
-        self.history: dict[SessionRef, dict[str, Message]] = {}
-        self.heard_at: dict[str, int] = {}
-        self.metrics: list[Any] = []
-        self.sounds: dict[tuple[str, str], Sound | None] = {}
-        self.turns: dict[tuple[SessionRef, str], MemoryTurn] = {}
-        self.active_since: dict[SessionRef, int] = {}
-        self.frames: dict[tuple[SessionRef, tuple[int, str, int, int]], StoredFrame] = {}
-        self.inboxes: dict[tuple[SessionRef, str], dict[str, InboxEntry]] = {}
-        self.answers: dict[tuple[SessionRef, str, int], list[bytes]] = {}
-        self.reasons: dict[str, str] = {}
-        self.failing: set[str] = set()
-        self._lock = threading.RLock()
-
-    def _check(self, method: str) -> None:
-        if method in self.failing:
-            raise OSError("the table cannot be reached")
-
-    def open_session(self, session_id: str = "s", **changes: Any) -> Session:
-        """A session that is there already."""
-        fields: dict[str, Any] = {
-            "token_hash": "",
-            "connection_id": "c",
-            "settings": Settings(),
-            "status": "active",
-            "endpoint": "https://x",
-            **changes,
-        }
-        ref = ANONYMOUS.session(session_id)
-        session = self.sessions[ref] = Session(ref, **fields)
-        return session
-
-    def messages(self, ref: SessionRef = REF) -> list[Message]:
-        """The history, oldest first."""
-        return [message for _, message in sorted(self.history.get(ref, {}).items())]
-
-    def add_connection(self, connection_id: str, principal: Principal = ANONYMOUS) -> None:
-        self.connections[connection_id] = Connection(principal)
-
-    def remove_connection(self, connection_id: str) -> None:
-        self.connections.pop(connection_id, None)
-
-    def bind_connection(self, connection_id: str, ref: SessionRef, message_id: str) -> bool:
-        self._check("bind_connection")
-        connection = self.connections.get(connection_id)
-        if connection is None or connection.ref is not None:
-            return False
-        self.connections[connection_id] = Connection(connection.principal, ref, message_id)
-        return True
-
-    def unbind_connection(self, connection_id: str, ref: SessionRef) -> None:
-        self.connections[connection_id] = Connection(self.connections[connection_id].principal)
-
-    def connection(self, connection_id: str) -> Connection | None:
-        self._check("connection")
-        return self.connections.get(connection_id)
-
-    def put_session(self, session: Session) -> None:
-        self.sessions[session.ref] = session
-
-    def resume_session(
-        self,
-        ref: SessionRef,
-        connection_id: str,
-        endpoint: str,
-        *,
-        shown_hash: str,
-        new_hash: str,
-    ) -> Session | None:
-        with self._lock:
-            now = self.sessions[ref]
-            if shown_hash not in (now.token_hash, now.previous_hash) or now.status != "active":
-                return None
-            return self._change(
-                ref,
-                token_hash=new_hash,
-                previous_hash=shown_hash,
-                connection_id=connection_id,
-                endpoint=endpoint,
-            )
-
-    def rotate_token(
-        self, ref: SessionRef, turn_id: str, *, shown_hash: str, new_hash: str
-    ) -> bool:
-        with self._lock:
-            session = self.sessions[ref]
-            known = shown_hash in (session.token_hash, session.previous_hash)
-            if not known or session.active_turn != turn_id:
-                return False
-            self._change(ref, token_hash=new_hash, previous_hash=shown_hash)
-            return True
-
-    def change_settings(self, ref: SessionRef, changes: Settings) -> Settings | None:
-        if ref not in self.sessions:
-            return None
-        return self._change(ref, settings=self.sessions[ref].settings.merged_with(changes)).settings
-
-    def end_session(self, ref: SessionRef) -> str | None:
-        self._change(ref, status="ended")
-        return self.sessions[ref].active_turn
-
-    def session(self, ref: SessionRef) -> Session | None:
-        return self.sessions.get(ref)
-
-    def erase(self, ref: SessionRef) -> None:
-        """What whoever erases a session does first."""
-        self._change(ref, status=ERASED)
-
-    def sweep(self, ref: SessionRef) -> None:
-        self._check("sweep")
-        self.history.pop(ref, None)
-        found: tuple[dict[Any, Any], ...] = (self.turns, self.inboxes, self.frames)
-        for kept in found:
-            for key in [key for key in kept if key[0] == ref]:
-                del kept[key]
-
-    def conversation(
-        self, ref: SessionRef, messages: int, since: str = "MESSAGE#"
-    ) -> tuple[Session | None, list[Message]]:
-        self._check("conversation")
-        with self._lock:
-            kept = sorted(self.history.get(ref, {}).items())
-            found = [message for key, message in kept if key >= since]
-            return self.sessions.get(ref), found[-messages:] if messages else []
-
-    def claim_turn(
-        self,
-        ref: SessionRef,
-        turn_id: str,
-        owner: str,
-        *,
-        attempt: int | None = None,
-        received_at_ms: int = 0,
-    ) -> Claim | None:
-        self._check("claim_turn")
-        with self._lock:
-            old = self.turns.get((ref, turn_id))
-            claim = Claim(attempt or 1, now_ms())
-            if old is not None:
-                dead = old.state == "running" and old.lease_until_ms < now_ms()
-                newer = (
-                    old.failed_at_ms < received_at_ms
-                    if attempt is None
-                    else old.claim.attempt < attempt
-                )
-                if not (newer and (old.state == "failed" or dead)):
-                    return None
-                claim = Claim(attempt or old.claim.attempt + 1, old.claim.started_ms)
-            turn = MemoryTurn(owner, claim, lease_until_ms=now_ms() + 30_000)
-            self.turns[ref, turn_id] = turn
-            return claim
-
-    def renew_lease(self, ref: SessionRef, turn_id: str, owner: str) -> bool:
-        self._check("renew_lease")
-        turn = self.turns[ref, turn_id]
-        return (turn.owner, turn.state) == (owner, "running")
-
-    def set_active_turn(
-        self, ref: SessionRef, turn_id: str, received_at_ms: int = 0
-    ) -> Session | None:
-        self._check("set_active_turn")
-        with self._lock:
-            if ref not in self.sessions or self.sessions[ref].status != "active":
-                return None
-            if self.active_since.get(ref, 0) > received_at_ms:
-                return None
-            self.active_since[ref] = received_at_ms
-            old = self.sessions[ref]
-            self._change(ref, active_turn=turn_id)
-            return old
-
-    def finish_turn(
-        self,
-        ref: SessionRef,
-        turn_id: str,
-        owner: str,
-        *,
-        reason: str,
-        message_key: str = "",
-        words: Sequence[Word] = (),
-    ) -> bool:
-        self._check("finish_turn")
-        with self._lock:
-            turn = self.turns[ref, turn_id]
-            if (turn.owner, turn.state) != (owner, "running"):
-                return False
-            turn.state, turn.words, turn.message_key = reason, list(words), message_key
-            turn.failed_at_ms = now_ms() if reason == "failed" else 0
-            self.reasons[turn_id] = reason
-            return True
-
-    def fail_turn(
-        self, ref: SessionRef, turn_id: str, owner: str | None, attempt: int = 1
-    ) -> Claim | None:
-        self._check("fail_turn")
-        with self._lock:
-            turn = self.turns.get((ref, turn_id))
-            if turn is None:
-                turn = self.turns[ref, turn_id] = MemoryTurn("", Claim(attempt, now_ms()))
-            elif turn.state == "failed" and turn.claim.attempt < attempt:
-                turn.claim = Claim(attempt, turn.claim.started_ms)
-            elif turn.state == "failed" or not (
-                turn.lease_until_ms < now_ms() if owner is None else turn.owner == owner
-            ):
-                return None
-            turn.state, turn.failed_at_ms = "failed", now_ms()
-            return turn.claim
-
-    def turn(self, ref: SessionRef, turn_id: str) -> TurnItem | None:
-        turn = self.turns.get((ref, turn_id))
-        if turn is None:
-            return None
-        return TurnItem(turn.state, turn.claim, turn.words, turn.message_key, turn.lease_until_ms)
-
-    def put_answer(
-        self, ref: SessionRef, turn_id: str, attempt: int, frames: Sequence[bytes]
-    ) -> None:
-        self._check("put_answer")
-        self.answers[ref, turn_id, attempt] = list(frames)
-
-    def answer(self, ref: SessionRef, turn_id: str, attempt: int) -> list[bytes]:
-        return self.answers.get((ref, turn_id, attempt), [])
-
-    def put_undelivered(self, ref: SessionRef, frames: Sequence[StoredFrame]) -> None:
-        self._check("put_undelivered")
-        for frame in frames:
-            self.frames[ref, _order(frame)] = frame
-
-    def undelivered(self, ref: SessionRef) -> Iterator[StoredFrame]:
-        found = sorted(key for key in self.frames if key[0] == ref)
-        yield from [self.frames[key] for key in found]
-
-    def delete_undelivered(self, ref: SessionRef, frames: Sequence[StoredFrame]) -> None:
-        for frame in frames:
-            del self.frames[ref, _order(frame)]
-
-    def put_message(
-        self,
-        ref: SessionRef,
-        started_ms: int,
-        message: Message,
-        metrics: Any,
-        sound: Sound | None = None,
-    ) -> str:
-        self._check("put_message")
-        with self._lock:
-            key = message_key(started_ms, message)
-            kept = msgspec.structs.replace(message, started_ms=started_ms)
-            self.history.setdefault(ref, {})[key] = kept
-            self.metrics.append(metrics)
-            self.sounds[message.turn_id, message.role] = sound
-            return key
-
-    def forget_reply(self, ref: SessionRef, started_ms: int, turn_id: str) -> None:
-        key = message_key(started_ms, Message("assistant", "", turn_id))
-        self.history.get(ref, {}).pop(key, None)
-
-    def set_heard(
-        self,
-        ref: SessionRef,
-        message_key: str,
-        heard: str,
-        received_at_ms: int = 0,
-        played_ms: float | None = None,
-    ) -> None:
-        messages = self.history[ref]
-        if received_at_ms < self.heard_at.get(message_key, 0):
-            return
-        self.heard_at[message_key] = received_at_ms
-        messages[message_key] = msgspec.structs.replace(messages[message_key], heard=heard)
-
-    def put_chunk(self, ref: SessionRef, turn_id: str, chunk: ChunkEntry) -> None:
-        self._check("put_chunk")
-        self._inbox(ref, turn_id)[f"audio#{chunk.seq:06d}"] = chunk
-
-    def put_end(self, ref: SessionRef, turn_id: str, end: EndEntry) -> None:
-        self._inbox(ref, turn_id)["end"] = end
-
-    def put_interrupt(self, ref: SessionRef, turn_id: str, interrupt: InterruptEntry) -> None:
-        self._inbox(ref, turn_id).setdefault("interrupt", interrupt)
-
-    def put_ack(self, ref: SessionRef, turn_id: str, ack: AckEntry) -> None:
-        self._inbox(ref, turn_id)["received"] = ack
-
-    def put_resume(self, ref: SessionRef, turn_id: str, resume: ResumeEntry) -> None:
-        self._inbox(ref, turn_id)["resume"] = resume
-
-    def clear_controls(self, ref: SessionRef, turn_id: str, before_ms: int) -> None:
-        with self._lock:
-            for name in ("interrupt", "received", "resume", "end"):
-                self._inbox(ref, turn_id).pop(name, None)
-
-    def read_inbox(self, ref: SessionRef, turn_id: str, next_seq: int) -> list[InboxEntry]:
-        self._check("read_inbox")
-        with self._lock:
-            entries = sorted(self._inbox(ref, turn_id).items())
-        first = f"audio#{next_seq:06d}"
-        return [entry for key, entry in entries if key >= first]
-
-    def _inbox(self, ref: SessionRef, turn_id: str) -> dict[str, InboxEntry]:
-        with self._lock:
-            return self.inboxes.setdefault((ref, turn_id), {})
-
-    def _change(self, ref: SessionRef, **changes: Any) -> Session:
-        with self._lock:
-            old = self.sessions[ref]
-            fields = {name: getattr(old, name) for name in old.__slots__}
-            new = self.sessions[ref] = Session(**{**fields, **changes})
-            return new
-
-
-def _order(frame: StoredFrame) -> tuple[int, str, int, int]:
-    return frame.started_ms, frame.turn_id, frame.attempt, frame.seq
 
 
 # --- speech to text -----------------------------------------------------------------

@@ -9,21 +9,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from parley import turn as turn_module
+from parley import conversing
 from parley.answering import TurnAnswer, frames_of, is_whole, turn_answer
+from parley.ending import Outcome
 from parley.inbox import ResumeEntry
 from parley.protocol import Audio, Transcript
-from parley.turn import ENDING_MARGIN_S, Outcome
-from tests.unit.fakes import (
-    REF,
-    FakeResponder,
-    FakeSynthesizer,
-    broken,
-    spoken,
-    text_in,
-    until,
-)
-from tests.unit.test_turn import REPLY, Stage, holding
+from parley.turn import ENDING_MARGIN_S
+from tests.unit.fakes import FakeResponder, FakeSynthesizer, broken, spoken, text_in, until
+from tests.unit.memory import REF
+from tests.unit.stage import REPLY, Stage, holding
 
 
 async def answered(
@@ -88,7 +82,7 @@ async def test_a_session_that_moves_takes_no_answer_along() -> None:
     running = asyncio.create_task(answered(stage))
     await until(lambda: responder.prompts)
     resume = ResumeEntry("elsewhere", "https://x", 1, 0, int(time.time() * 1000))
-    stage.store.put_resume(REF, "t1", resume)
+    stage.store.inboxes.put_resume(REF, "t1", resume)
     await asyncio.sleep(0.1)  # some polls of the inbox
     event.set()
     _, answer = await running
@@ -125,7 +119,7 @@ async def test_a_reply_that_does_not_fit_is_cut_where_it_was_heard(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     room = 48 * 10 * 30
-    monkeypatch.setattr(turn_module, "MAX_ANSWER_AUDIO_BYTES", room)
+    monkeypatch.setattr(conversing, "MAX_ANSWER_AUDIO_BYTES", room)
     responder, _ = holding("Sure, the old bridge is open. ", "It closes at nine. ")
     stage = Stage(responder=responder)
     _, answer = await answered(stage)

@@ -15,7 +15,7 @@ from moto import mock_aws
 from parley import turns as turns_module
 from parley.table import Table
 from parley.turns import LEASE_S, Turns
-from tests.unit.fakes import own
+from tests.unit.memory import own
 
 _names = itertools.count()
 

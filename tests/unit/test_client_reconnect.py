@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 
@@ -28,6 +28,7 @@ from parley_client import (
 from parley_client.silence import Silence
 from tests.unit.client_server import (
     DEADLINE_S,
+    QUICK,
     READY,
     Json,
     Peer,
@@ -35,15 +36,6 @@ from tests.unit.client_server import (
     answer,
     answer_to,
 )
-
-QUICK = Reconnect(base_s=0.01, cap_s=0.02, stable_s=0.0)
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[ScriptedServer]:
-    async with ScriptedServer() as running:
-        running.on("user_message", answer)
-        yield running
 
 
 class Notices:
@@ -215,51 +207,6 @@ async def test_a_session_ended_elsewhere_is_over(server: ScriptedServer) -> None
         await server.peers[0].send({"type": "session_ended", "session_id": "session-1"})
         assert isinstance(await until_closed(conversation), ConversationClosed)
     assert server.handshakes == 1
-
-
-@pytest.mark.parametrize("wait", [False, True])
-async def test_the_url_is_asked_for_at_each_attempt(server: ScriptedServer, wait: bool) -> None:
-    asked: list[str] = []
-
-    def plain() -> str:
-        asked.append(f"{server.url}?token={len(asked)}")
-        return asked[-1]
-
-    async def awaited() -> str:
-        await asyncio.sleep(0)
-        return plain()
-
-    url = awaited if wait else plain
-    async with Conversation.connect(url, reconnect=QUICK) as conversation:
-        await server.peers[0].cut()
-        await conversation.say("hello")
-    paths = [peer.socket.request.path for peer in server.peers if peer.socket.request]
-    assert paths == ["/dev?token=0", "/dev?token=1"]
-
-
-async def test_a_url_that_cannot_be_had_for_a_moment_is_asked_for_again(
-    server: ScriptedServer,
-) -> None:
-    answers: list[str | Exception] = [server.url, OSError("no network"), server.url]
-
-    def fetch() -> str:
-        next_ = answers.pop(0)
-        if isinstance(next_, Exception):
-            raise next_
-        return next_
-
-    async with Conversation.connect(fetch, reconnect=QUICK) as conversation:
-        await server.peers[0].cut()
-        await conversation.say("hello")
-    assert answers == []
-
-
-async def test_what_is_no_url_is_named_when_it_is_asked_for() -> None:
-    def fetch() -> str:
-        return None  # type: ignore[return-value]  # what a caller may get wrong
-
-    with pytest.raises(ParleyClientError, match="must be a str, not NoneType"):
-        await Conversation.connect(fetch)
 
 
 async def test_the_first_connection_is_not_tried_again(server: ScriptedServer) -> None:

@@ -12,7 +12,6 @@ from parley_client import (
     AnswerTimeout,
     BadInput,
     Conversation,
-    Reconnect,
     ReplyText,
     Restarted,
     ServerError,
@@ -21,6 +20,7 @@ from parley_client import (
     TurnFailed,
 )
 from tests.unit.client_server import (
+    QUICK,
     Json,
     Peer,
     ScriptedServer,
@@ -30,15 +30,6 @@ from tests.unit.client_server import (
     tone,
     turn_end,
 )
-
-QUICK = Reconnect(base_s=0.01, cap_s=0.02, stable_s=0.0)
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[ScriptedServer]:
-    async with ScriptedServer() as running:
-        running.on("user_message", answer)
-        yield running
 
 
 def again(events: list[Json], attempt: int) -> list[Json]:

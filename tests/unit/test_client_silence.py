@@ -4,36 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Mapping
-
-import pytest
+from collections.abc import Mapping
 
 from parley_client import Conversation, Notice, Reconnect, StateChanged, Timeouts
 from parley_client.silence import Silence, Verdict
 from tests.unit.client_server import (
     DEADLINE_S,
+    QUICK,
     Json,
     Peer,
     ScriptedServer,
     answer,
     answer_to,
+    nothing,
     reply_events,
     turn_end,
 )
 
-QUICK = Reconnect(base_s=0.01, cap_s=0.02, stable_s=0.0)
 IMPATIENT = Timeouts(ask_s=0.2, silence_s=0.4)
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[ScriptedServer]:
-    async with ScriptedServer() as running:
-        running.on("user_message", answer)
-        yield running
-
-
-async def nothing(peer: Peer, message: Json) -> None:
-    """Handler that says nothing."""
 
 
 # --- the plain object -------------------------------------------------------------

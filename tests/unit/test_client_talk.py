@@ -30,13 +30,6 @@ from tests.unit.client_server import (
 )
 
 
-@pytest.fixture
-async def server() -> AsyncIterator[ScriptedServer]:
-    async with ScriptedServer() as running:
-        running.on("user_message", answer)
-        yield running
-
-
 @dataclass
 class Ended:
     code: int | None
@@ -92,7 +85,7 @@ async def test_the_reply_can_be_saved_and_settings_be_chosen(
     wav = tmp_path / "reply.wav"
     settings = ["--voice", "v1", "--language", "de", "--speed", "0.8", "--stability", "0.4"]
     ended = await talk(
-        "hi", "--url", server.url, "--save", str(wav), "--style", "Short.", *settings
+        "hi", "--url", server.url, "--save", str(wav), "--style", "Short.", "--record", *settings
     )
     assert ended.code == 0
     assert read_wav(wav) == (tone(answer_to("hi")), "pcm_16000")
@@ -102,6 +95,7 @@ async def test_the_reply_can_be_saved_and_settings_be_chosen(
         "speed": 0.8,
         "stability": 0.4,
         "style": "Short.",
+        "record": True,
     }
 
 

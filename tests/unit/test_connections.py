@@ -16,7 +16,7 @@ from parley.connections import THROTTLE_DELAYS_S, Connections, endpoint_url
 from parley.environment import TurnStarter
 from parley.errors import ConnectionGone
 from parley.invocation import TurnRequest
-from tests.unit.fakes import REF
+from tests.unit.memory import REF
 from tests.unit.speech_server import closed_port
 
 

@@ -26,10 +26,10 @@ from parley.messages import Envelope, Messages
 from parley.opening import run_turn
 from parley.principal import Principal, session_id_of
 from parley.protocol import Message, Settings
+from parley.services import Services
 from parley.settings import DEFAULT_SETTINGS, Deployment
 from parley.store import KNOWN_THERE_S, Store
 from parley.table import Table
-from parley.turn import Services
 from parley.turns import Turns
 from tests.unit.fakes import FakeResponder, FakeSynthesizer, FakeTranscriber, Wire
 
@@ -57,7 +57,7 @@ class Place:
         self.connection = new_ulid()
         self.started: list[TurnRequest] = []
         self.messages = self.environment()
-        self.store.add_connection(self.connection, OWNER)
+        self.store.bindings.add(self.connection, OWNER)
         self.store.put_session(
             Session(
                 self.ref,
@@ -69,7 +69,7 @@ class Place:
                 "https://x",
             )
         )
-        self.store.bind_connection(self.connection, self.ref, "m")
+        self.store.bindings.bind(self.connection, self.ref, "m")
 
     def environment(self) -> Messages:
         """The message function, in an environment of its own."""
@@ -131,7 +131,7 @@ def place(client: Any, table: Table) -> Place:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits a tenth of what is waited for otherwise."""
     monkeypatch.setattr("parley.erasure.SETTLE_S", SETTLE_S / 10)
-    monkeypatch.setattr("parley.messages.KNOWN_THERE_S", KNOWN_THERE_S / 10)
+    monkeypatch.setattr("parley.bound_sessions.KNOWN_THERE_S", KNOWN_THERE_S / 10)
 
 
 def _now_ms() -> int:
@@ -150,7 +150,9 @@ async def test_nothing_of_a_whole_session_is_left(place: Place, quick: None) -> 
     assert kept == {connection, owner, f"SESSION#{place.ref}"}
     assert Erasure(place.store, place.turns, None).erase(place.ref)
     assert place.left() == []
-    assert place.store.connection(place.connection) is not None, "it may have another session"
+    assert place.store.bindings.connection(place.connection) is not None, (
+        "it may have another session"
+    )
 
 
 def test_the_wait_is_longer_than_a_session_is_taken_to_be_there() -> None:
@@ -159,7 +161,7 @@ def test_the_wait_is_longer_than_a_session_is_taken_to_be_there() -> None:
 
 def test_an_erased_session_takes_nothing_more(place: Place, quick: None) -> None:
     assert Erasure(place.store, place.turns, None).erase(place.ref)
-    place.store.add_connection("again", OWNER)
+    place.store.bindings.add("again", OWNER)
     token = {"session_id": session_id_of(place.ref), "resume_token": "token"}
     assert place.send("init", "again", protocol=1, **token) == "session_not_found"
     assert place.send("ack", turn_id="t", seq=1) == "not_initialised"
@@ -182,7 +184,7 @@ def test_a_turn_that_does_not_stop_makes_it_wait_and_another_time_finishes(place
     place.turns.claim_turn(place.ref, "t", "me", attempt=1, received_at_ms=1)
     erasure = Erasure(place.store, place.turns, None)
     assert not erasure.erase(place.ref, patience_s=0)
-    (entry,) = place.turns.read_inbox(place.ref, "t", 1)
+    (entry,) = place.turns.inboxes.read_inbox(place.ref, "t", 1)
     assert isinstance(entry, InterruptEntry)
     assert not place.store.is_there(place.ref)
     place.turns.finish_turn(place.ref, "t", "me", reason="interrupted")
@@ -222,7 +224,7 @@ def _writers(place: Place) -> list[Callable[[], object]]:
         if not place.store.is_there(ref):
             place.store.sweep(ref)
 
-    place.store.add_connection("another", OWNER)
+    place.store.bindings.add("another", OWNER)
     token = {"session_id": session_id_of(ref), "resume_token": "token"}
     return [
         turn_writes,

@@ -6,7 +6,7 @@ from parley.history import History
 from parley.items import Session
 from parley.principal import SessionRef
 from parley.protocol import Message, Settings
-from tests.unit.fakes import REF, own
+from tests.unit.memory import REF, own
 
 
 class Table:

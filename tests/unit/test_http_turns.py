@@ -9,18 +9,17 @@ from typing import Any
 
 import pytest
 
+from parley.ending import Outcome
 from parley.errors import ParleyError
 from parley.http import HttpRequest
 from parley.http_turns import HttpTurns
 from parley.ids import token_hash
 from parley.invocation import TurnRequest
-from parley.items import StoredFrame
+from parley.items import StoredFrame, now_ms
 from parley.protocol import Metrics, ReplyText, Settings, TurnEnd, encode
 from parley.settings import DEFAULT_SETTINGS
-from parley.turn import Outcome
 from parley.turn_runner import ANSWER_MS, answer_ms
-from parley.turns import now_ms
-from tests.unit.fakes import REF, MemoryStore
+from tests.unit.memory import REF, MemoryStore
 
 
 class Desk:

@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from parley.ending import LEAST_SPEECH_MS, Outcome
 from parley.history import History
 from parley.inbox import ChunkEntry, EndEntry, InterruptEntry
 from parley.invocation import TurnRequest
@@ -16,20 +17,12 @@ from parley.limits.rules import LimitRules, Share
 from parley.limits.usage import Meter, Usage
 from parley.opening import run_turn
 from parley.protocol import Error, Limit
+from parley.services import Services
 from parley.settings import Deployment
 from parley.table import Table
-from parley.turn import LEAST_SPEECH_MS, Outcome, Services
 from tests.unit.atomic import AtomicClient
-from tests.unit.fakes import (
-    REF,
-    FakeResponder,
-    FakeSynthesizer,
-    FakeTranscriber,
-    MemoryStore,
-    Wire,
-    broken,
-    spoken,
-)
+from tests.unit.fakes import FakeResponder, FakeSynthesizer, FakeTranscriber, Wire, broken, spoken
+from tests.unit.memory import REF, MemoryStore
 
 SENTENCE = "A sentence that takes some time to be spoken" + ", and more" * 8 + ". "
 
@@ -102,8 +95,8 @@ async def test_a_turn_too_many_fails_with_what_the_limit_is_and_when_to_try_agai
 async def test_a_turn_is_charged_for_what_was_heard_and_spoken(table: Table) -> None:
     stage = Stage(table, tenant(Share(0, 0, 3600, 3600)))
     said = spoken("Good morning to you. " * 6)
-    stage.store.put_chunk(REF, "t", ChunkEntry(1, said))
-    stage.store.put_end(REF, "t", EndEntry(1, 0))
+    stage.store.inboxes.put_chunk(REF, "t", ChunkEntry(1, said))
+    stage.store.inboxes.put_end(REF, "t", EndEntry(1, 0))
     outcome = await stage.run(text=None, format="pcm_8000")
     assert outcome is not None
     assert outcome.reason == "completed"
@@ -122,7 +115,7 @@ async def test_a_turn_that_asked_the_model_in_vain_is_charged_a_second(table: Ta
 
 async def test_a_turn_in_which_nothing_was_said_is_charged_nothing(table: Table) -> None:
     stage = Stage(table, tenant(Share(0, 0, 3600, 3600)))
-    stage.store.put_end(REF, "t", EndEntry(0, 0))
+    stage.store.inboxes.put_end(REF, "t", EndEntry(0, 0))
     outcome = await stage.run(text=None)
     assert outcome is not None
     assert outcome.error is not None
@@ -171,7 +164,7 @@ async def test_speech_that_was_made_and_interrupted_is_charged(table: Table) -> 
             await asyncio.sleep(0.002)
         while not stage.wire.events:
             await asyncio.sleep(0.002)
-    stage.store.put_interrupt(REF, "t", InterruptEntry(0.0))
+    stage.store.inboxes.put_interrupt(REF, "t", InterruptEntry(0.0))
     outcome = await running
     assert outcome is not None
     assert outcome.reason == "interrupted"
@@ -182,7 +175,7 @@ async def test_an_utterance_that_is_too_long_is_answered_until_there(table: Tabl
     stage = Stage(table, tenant(Share(audio_s_per_day=60), utterance_s=1))
     second = spoken("Hello.".ljust(8_000))
     for seq in (1, 2, 3):
-        stage.store.put_chunk(REF, "t", ChunkEntry(seq, second))
+        stage.store.inboxes.put_chunk(REF, "t", ChunkEntry(seq, second))
     outcome = await stage.run(text=None, format="pcm_8000")
     assert outcome is not None
     assert outcome.reason == "completed"

@@ -15,7 +15,7 @@ from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol import Message, Metrics, Settings
 from parley.store import SettingsContended, Store
 from parley.table import Table
-from tests.unit.fakes import own
+from tests.unit.memory import own
 
 IDLE_S = 600
 
@@ -57,26 +57,26 @@ def said(turn_id: str, role: str, text: str = "x", heard: str | None = None) -> 
 
 def test_a_connection_is_bound_once_and_to_one_session(store: Store) -> None:
     somebody = Principal("acme", "a#b/c d")
-    store.add_connection("bound", somebody)
-    assert store.connection("bound") == Connection(somebody)
-    assert store.bind_connection("bound", own("first"), "m")
-    assert not store.bind_connection("bound", own("second"), "m")
-    assert store.connection("bound") == Connection(somebody, own("first"), "m")
+    store.bindings.add("bound", somebody)
+    assert store.bindings.connection("bound") == Connection(somebody)
+    assert store.bindings.bind("bound", own("first"), "m")
+    assert not store.bindings.bind("bound", own("second"), "m")
+    assert store.bindings.connection("bound") == Connection(somebody, own("first"), "m")
 
 
 def test_a_connection_that_was_refused_its_session_may_get_another(store: Store) -> None:
-    store.add_connection("refused", ANONYMOUS)
-    store.bind_connection("refused", own("first"), "m")
-    store.unbind_connection("refused", own("first"))
-    assert store.connection("refused") == Connection(ANONYMOUS)
-    assert store.bind_connection("refused", own("second"), "m")
+    store.bindings.add("refused", ANONYMOUS)
+    store.bindings.bind("refused", own("first"), "m")
+    store.bindings.unbind("refused", own("first"))
+    assert store.bindings.connection("refused") == Connection(ANONYMOUS)
+    assert store.bindings.bind("refused", own("second"), "m")
 
 
 def test_a_connection_that_is_gone_has_no_session(store: Store) -> None:
-    store.add_connection("brief", ANONYMOUS)
-    store.bind_connection("brief", own("s"), "m")
-    store.remove_connection("brief")
-    assert store.connection("brief") is None
+    store.bindings.add("brief", ANONYMOUS)
+    store.bindings.bind("brief", own("s"), "m")
+    store.bindings.remove("brief")
+    assert store.bindings.connection("brief") is None
 
 
 def test_a_session_comes_back_as_it_was(store: Store, session: Session) -> None:
@@ -176,7 +176,7 @@ def test_writes_whose_answer_was_lost_count(
     store: Store, table: Table, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.set_active_turn(session.ref, "t1", 1)
-    store.add_connection("lost", ANONYMOUS)
+    store.bindings.add("lost", ANONYMOUS)
     write = table.update
 
     def repeated(*arguments: Any, **options: Any) -> Any:
@@ -184,8 +184,8 @@ def test_writes_whose_answer_was_lost_count(
         return write(*arguments, **options)  # as botocore does after a time-out
 
     monkeypatch.setattr(table, "update", repeated)
-    assert store.bind_connection("lost", session.ref, "m")
-    assert not store.bind_connection("lost", session.ref, "m"), "by another invocation"
+    assert store.bindings.bind("lost", session.ref, "m")
+    assert not store.bindings.bind("lost", session.ref, "m"), "by another invocation"
     before = store.set_active_turn(session.ref, "t2", 2)
     assert before is not None
     assert before.active_turn == "t1", "or the turn before would not be interrupted"
@@ -329,7 +329,7 @@ def test_a_turn_keeps_its_session_from_expiring(
 def test_a_table_that_fails_is_not_taken_for_a_condition(client: Any) -> None:
     lost = Store(Table(client, "no-such-table"))
     with pytest.raises(ClientError):
-        lost.bind_connection("c", own("s"), "m")
+        lost.bindings.bind("c", own("s"), "m")
     with pytest.raises(ClientError):
         lost.put_session(Session(own("s"), "", "c", Settings(), "active"))
 

@@ -11,7 +11,7 @@ import pytest
 
 from parley.history import History
 from parley.invocation import TurnRequest
-from parley.items import Session, number
+from parley.items import Session, now_ms, number
 from parley.limits.buckets import day_of
 from parley.limits.rules import NO_LIMITS, LimitRules, Share
 from parley.limits.usage import Meter
@@ -19,11 +19,11 @@ from parley.messages import Envelope, Messages
 from parley.opening import run_turn
 from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol import Settings, TurnEnd
+from parley.services import Services
 from parley.settings import DEFAULT_SETTINGS, Deployment
 from parley.store import Store
 from parley.table import Table
-from parley.turn import Services
-from parley.turns import Turns, now_ms
+from parley.turns import Turns
 from tests.unit.fakes import FakeResponder, FakeSynthesizer, FakeTranscriber, Wire
 
 WRITES = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
@@ -102,9 +102,9 @@ async def test_a_healthy_turn_costs_five_writes_its_ack_and_two_for_each_account
         defaults=DEFAULT_SETTINGS,
         history_messages=40,
     )
-    store.remove_connection("c")
-    store.add_connection("c", ANONYMOUS)
-    store.bind_connection("c", ref, "m")
+    store.bindings.remove("c")
+    store.bindings.add("c", ANONYMOUS)
+    store.bindings.bind("c", ref, "m")
 
     def acknowledge(event: Any) -> None:
         if isinstance(event, TurnEnd):

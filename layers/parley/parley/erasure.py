@@ -14,10 +14,11 @@ import time
 from collections.abc import Callable
 
 from parley.inbox import InterruptEntry
+from parley.items import now_ms
 from parley.principal import SessionRef
 from parley.recordings import Recordings
 from parley.store import KNOWN_THERE_S, Store
-from parley.turns import Turns, now_ms
+from parley.turns import Turns
 
 SETTLE_S = KNOWN_THERE_S + 1.0
 """How long after the mark everything is written that nobody looks after; a second more than
@@ -82,7 +83,7 @@ class Erasure:
         wait, in which only the turns that were found are looked at."""
         running = list(self._turns.running(ref))
         for turn_id in running:
-            self._turns.put_interrupt(ref, turn_id, InterruptEntry(None))
+            self._turns.inboxes.put_interrupt(ref, turn_id, InterruptEntry(None))
         return running
 
     def _runs(self, ref: SessionRef, turn_id: str) -> bool:

@@ -28,7 +28,7 @@ from parley.wav import format_at, read_wav
 
 MAX_AUDIO_S = 60
 """Of an utterance: with its transcript and its reply, it must fit into API Gateway's 30 s."""
-TOKEN_HEADER = "x-resume-token"  # noqa: S105 - the header's name
+TOKEN_HEADER = "x-resume-token"  # noqa: S105  # nosec B105 - the name of a header
 
 Token = Annotated[str, Meta(max_length=256)]
 Text = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT_CHARS)]

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from parley.answering import EventsAnswer, frames_of, is_whole, turn_answer
+from parley.ending import Outcome
 from parley.errors import ParleyError
 from parley.http import Handler, HttpAnswer, HttpError, HttpRequest, principal_of
 from parley.http_bodies import (
@@ -26,13 +27,12 @@ from parley.ids import new_ulid
 from parley.inbox import InterruptEntry
 from parley.interrupting import Interrupting
 from parley.invocation import TurnRequest
-from parley.items import Session
+from parley.items import Session, now_ms
 from parley.principal import SessionRef
 from parley.protocol import Settings
 from parley.settings import in_force
 from parley.store import Store
-from parley.turn import Outcome
-from parley.turns import Turns, now_ms
+from parley.turns import Turns
 
 RETRY_AFTER_MS = 1000
 """When to ask again for a turn that still runs."""

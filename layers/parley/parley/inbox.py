@@ -2,7 +2,7 @@
 
 API Gateway may run one connection's messages concurrently, so a chunk can come
 before its `audio_start` and `audio_end` before the last chunks. The plain objects
-here put them right; reading them from the table is `parley.store`'s work.
+here put them right; reading them from the table is `parley.inboxes`' work.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class Interrupting:
             entry: with `played_ms`, which is how much of the reply's audio was heard.
         """
         # Into the inbox first: the turn may be about to begin, and must find it there.
-        self._turns.put_interrupt(ref, turn_id, entry)
+        self._turns.inboxes.put_interrupt(ref, turn_id, entry)
         turn = self._turn(ref, turn_id)
         if turn is None or turn.running:
             return None if turn is None else Interrupted(running=True)

@@ -1,7 +1,7 @@
 """What the items of the table look like: their keys, and the values in and out of them.
 
-The layout is in docs/design.md, section 5. Plain conversions; `parley.store` does
-the reading and writing.
+The layout is in docs/design.md, section 5. Plain conversions; `parley.store`,
+`parley.turns`, `parley.bindings` and `parley.inboxes` do the reading and writing.
 """
 
 from __future__ import annotations
@@ -124,6 +124,11 @@ class StoredFrame:
 
 def now_s() -> int:
     return int(time.time())
+
+
+def now_ms() -> int:
+    """The time in ms since the epoch."""
+    return int(time.time() * 1000)
 
 
 def connection_key(connection_id: str) -> dict[str, Any]:

@@ -130,7 +130,10 @@ class Keeping:
         replied = any(m.turn_id == previous and m.role == "assistant" for m in history)
         if previous and previous != self._turn_id and not replied:
             await asyncio.to_thread(
-                self._turns.put_interrupt, ref, previous, InterruptEntry(None, received_at_ms)
+                self._turns.inboxes.put_interrupt,
+                ref,
+                previous,
+                InterruptEntry(None, received_at_ms),
             )
 
     async def _put(self, message: Message, sound: Sound, metrics: Metrics | None = None) -> str:

@@ -7,13 +7,13 @@ and starts turns; everything that takes time happens in the turn.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import singledispatchmethod
 
 import msgspec
 
+from parley.bound_sessions import BoundSessions, CameLate, CameTwice
 from parley.connections import Address
 from parley.decoding import Decoder
 from parley.errors import BadMessage, ConnectionGone, ParleyError, PostRefused
@@ -21,7 +21,7 @@ from parley.ids import new_resume_token, new_ulid, token_hash
 from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry
 from parley.interrupting import Interrupting
 from parley.invocation import TurnRequest
-from parley.items import Connection, Session
+from parley.items import Session
 from parley.limits.rates import MessageRates, TooFast
 from parley.limits.refusals import too_many_messages
 from parley.limits.rules import NO_LIMITS, LimitRules
@@ -54,10 +54,9 @@ from parley.protocol import (
 from parley.recovery import Recovery
 from parley.resuming import Gate, Resuming, no_session
 from parley.settings import in_force
-from parley.store import KNOWN_THERE_S, Store
+from parley.store import Store
 from parley.turns import Turns
 
-MAX_BINDINGS = 1_000
 HISTORY_BYTES = 96 * 1024
 """How much history a `ready` carries: with the rest it stays under API Gateway's 128 KB."""
 
@@ -76,27 +75,6 @@ class Envelope:
     endpoint: str
     received_at_ms: int
     message_id: str = ""
-
-
-@dataclass(slots=True)
-class _Binding:
-    """The session of a connection.
-
-    Attributes:
-        seen_s: when it was last asked for, and was there; in s since the epoch, because
-            other clocks may stand still while Lambda freezes the function.
-    """
-
-    ref: SessionRef
-    seen_s: float = 0.0
-
-
-class _CameTwice(Exception):
-    """The same `init` was delivered twice; the other delivery answers it."""
-
-
-class _CameLate(Exception):
-    """The connection of an `init` is over; there is nobody to answer."""
 
 
 class Messages:
@@ -130,13 +108,13 @@ class Messages:
         self._start_turn = start_turn
         self._defaults = defaults
         self._records = records
+        self._sessions = BoundSessions(store)
         self._resuming = Resuming(store, turns, gate, history_messages)
         self._recovery = Recovery(store, turns, gate.post)
         self._interrupting = Interrupting(store, turns)
         self._max_message_bytes = limits.message_bytes or MAX_MESSAGE_BYTES
         self._decoder = Decoder(self._max_message_bytes)
         self._rates = MessageRates(limits)
-        self._bindings: OrderedDict[str, _Binding] = OrderedDict()
 
     def handle(self, envelope: Envelope, body: str) -> ParleyError | None:
         """Do what one message asks for; an error was told to the client and is returned."""
@@ -179,7 +157,7 @@ class Messages:
             return self._answer(message, envelope)
         finally:
             if not isinstance(message, UserMessage | AudioStart):  # a turn looks for itself
-                self._look_for_the_session(envelope.connection_id)
+                self._sessions.look_for(envelope.connection_id)
 
     def fail(self, envelope: Envelope) -> None:
         """Tell the client that we failed at its message."""
@@ -213,11 +191,12 @@ class Messages:
             )
         # Looked up before anything changes: a refused init must not cost a session its token.
         try:
-            principal = self._unbound(envelope).principal
+            unbound = self._sessions.unbound(envelope.connection_id, envelope.message_id)
+            principal = unbound.principal
             if message.session_id is None:
                 return self._open_session(message, principal, envelope)
             self._resume_session(message, principal.session(message.session_id), envelope)
-        except (_CameTwice, _CameLate):
+        except (CameTwice, CameLate):
             pass
         return None
 
@@ -241,13 +220,13 @@ class Messages:
     @_answer.register
     def _audio_chunk(self, message: AudioChunk, envelope: Envelope) -> None:
         ref = self._session_of(envelope)
-        self._turns.put_chunk(ref, message.turn_id, ChunkEntry(message.seq, message.audio))
+        self._turns.inboxes.put_chunk(ref, message.turn_id, ChunkEntry(message.seq, message.audio))
 
     @_answer.register
     def _audio_end(self, message: AudioEnd, envelope: Envelope) -> None:
         ref = self._session_of(envelope)
         entry = EndEntry(message.chunks, envelope.received_at_ms)
-        self._turns.put_end(ref, message.turn_id, entry)
+        self._turns.inboxes.put_end(ref, message.turn_id, entry)
 
     @_answer.register
     def _interrupt(self, message: Interrupt, envelope: Envelope) -> None:
@@ -273,7 +252,7 @@ class Messages:
     def _ack(self, message: Ack, envelope: Envelope) -> None:
         """What has arrived need not be kept for a replay."""
         ref = self._session_of(envelope)
-        self._turns.put_ack(ref, message.turn_id, AckEntry(message.attempt, message.seq))
+        self._turns.inboxes.put_ack(ref, message.turn_id, AckEntry(message.attempt, message.seq))
 
     @_answer.register
     def _ping(self, message: Ping, envelope: Envelope) -> ServerEvent:
@@ -287,7 +266,9 @@ class Messages:
         running = self._store.end_session(ref)
         turn = self._turns.turn(ref, running) if running is not None else None
         if running is not None and turn is not None and turn.running:
-            self._turns.put_interrupt(ref, running, InterruptEntry(None, envelope.received_at_ms))
+            self._turns.inboxes.put_interrupt(
+                ref, running, InterruptEntry(None, envelope.received_at_ms)
+            )
         return SessionEnded(session_id_of(ref))
 
     # --- sessions ---------------------------------------------------------------
@@ -303,16 +284,16 @@ class Messages:
             endpoint=envelope.endpoint,
         )
         self._store.put_session(session)
-        self._claim_connection(envelope, session.ref)
-        self._remember(envelope.connection_id, session.ref)
+        self._bind(envelope, session.ref)
+        self._sessions.remember(envelope.connection_id, session.ref)
         return self._ready(session, token, resumed=False)
 
     def _resume_session(self, message: Init, ref: SessionRef, envelope: Envelope) -> None:
         address = Address(envelope.endpoint, envelope.connection_id)
         before, session, token, history = self._resuming.admit(
-            ref, message.resume_token, address, lambda: self._claim_connection(envelope, ref)
+            ref, message.resume_token, address, lambda: self._bind(envelope, ref)
         )
-        self._remember(envelope.connection_id, session.ref)
+        self._sessions.remember(envelope.connection_id, session.ref)
         ready = self._ready(session, token, resumed=True)
         ready.history = _fitting(history)
         self._send(envelope, ready)  # before anything of a turn
@@ -331,69 +312,11 @@ class Messages:
     def _in_force(self, chosen: Settings) -> Settings:
         return in_force(self._defaults, chosen, records=self._records)
 
-    def _claim_connection(self, envelope: Envelope, ref: SessionRef) -> None:
-        if not self._store.bind_connection(envelope.connection_id, ref, envelope.message_id):
-            self._unbound(envelope)
-            raise ParleyError(
-                "internal", "Something went wrong on our side. Send init again.", retryable=True
-            )
-
-    def _unbound(self, envelope: Envelope) -> Connection:
-        """The connection; raises if it has a session already."""
-        connection = self._store.connection(envelope.connection_id)
-        if connection is None:
-            raise _CameLate
-        if connection.ref is None:
-            return connection
-        if envelope.message_id and connection.message_id == envelope.message_id:
-            raise _CameTwice
-        raise BadMessage(
-            "bad_request",
-            "init: this connection already has a session. Open a new connection for another.",
-            field="init",
-        )
+    def _bind(self, envelope: Envelope, ref: SessionRef) -> None:
+        self._sessions.claim(envelope.connection_id, ref, envelope.message_id)
 
     def _session_of(self, envelope: Envelope) -> SessionRef:
-        """The session that the connection is bound to. The binding never changes."""
-        ref = self._bound_session(envelope)
-        if ref is None:
-            raise BadMessage(
-                "not_initialised",
-                "Send init first and wait for ready; then send anything else.",
-            )
-        return ref
-
-    def _bound_session(self, envelope: Envelope) -> SessionRef | None:
-        connection_id = envelope.connection_id
-        if (known := self._bindings.get(connection_id)) is not None:
-            return known.ref
-        connection = self._store.connection(connection_id)
-        if connection is None or connection.ref is None:
-            return None
-        self._remember(connection_id, connection.ref)
-        return connection.ref
-
-    def _remember(self, connection_id: str, ref: SessionRef) -> None:
-        self._bindings[connection_id] = _Binding(ref)
-        if len(self._bindings) > MAX_BINDINGS:
-            self._bindings.popitem(last=False)
-
-    def _look_for_the_session(self, connection_id: str) -> None:
-        """Should it have been erased meanwhile, nothing may be left of what has just been
-        written for it."""
-        binding = self._bindings.get(connection_id)
-        if binding is None or time.time() < binding.seen_s + KNOWN_THERE_S:
-            return
-        now_s = time.time()
-        if self._store.is_there(binding.ref):
-            binding.seen_s = now_s
-            return
-        self._store.sweep(binding.ref)
-        del self._bindings[connection_id]
-        raise ParleyError(
-            "session_not_found",
-            "This session has been erased. Send init without session_id for a new one.",
-        )
+        return self._sessions.of(envelope.connection_id)
 
     # --- turns --------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from parley.connections import Address
+from parley.ending import Outcome
 from parley.errors import ConnectionGone, ParleyError, internal_error
 from parley.invocation import TurnRequest
 from parley.items import Claim
@@ -15,8 +16,9 @@ from parley.limits.usage import Admission
 from parley.outbox import Outbox
 from parley.posting import Post
 from parley.protocol import Metrics, encode
+from parley.services import Services
 from parley.timings import Timings, monotonic_at
-from parley.turn import Outcome, Services, Turn
+from parley.turn import Turn
 
 
 async def run_turn(

@@ -9,8 +9,8 @@ import msgspec
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 
+from parley.ending import Outcome
 from parley.invocation import TurnRequest
-from parley.turn import Outcome
 
 
 @functools.cache

@@ -84,7 +84,7 @@ class Resuming:
             )
         finally:
             if after is None:
-                self._store.unbind_connection(address.connection_id, ref)
+                self._store.bindings.unbind(address.connection_id, ref)
         if after is None:
             raise _denied()
         return before, after, token, history
@@ -99,7 +99,7 @@ class Resuming:
         for turn_id in {session.active_turn, received_turn} - {None}:
             assert turn_id is not None
             resume = _resume_entry(address, turn_id, received)
-            self._turns.put_resume(session.ref, turn_id, resume)
+            self._turns.inboxes.put_resume(session.ref, turn_id, resume)
         self._replay(session, received)
         old = Address(before.endpoint, before.connection_id)
         if old != address and old.connection_id:  # a session opened over HTTP has none

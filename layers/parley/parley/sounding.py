@@ -8,9 +8,9 @@ from parley.audio import duration_ms, sample_rate_hz
 from parley.cues import Sound, cues_of
 from parley.inbox import InterruptEntry
 from parley.invocation import TurnRequest
+from parley.items import now_ms
 from parley.outbox import Numbered
 from parley.protocol import Audio, ReplyText, Word
-from parley.turns import now_ms
 
 
 class Sounding:

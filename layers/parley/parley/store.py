@@ -1,23 +1,20 @@
-"""Connections, sessions and their histories in the table, and the conditions that keep them right.
+"""Sessions and their histories in the table, and the conditions that keep them right.
 
-Every key is built from the session that a connection is bound to, never from what
-a message claims. Turns are `parley.turns`'. The layout is in docs/design.md, section 5.
+Every key is built from the session that a connection is bound to, never from what a message
+claims. Turns are in `parley.turns`, connections in `parley.bindings`. The layout is in
+docs/design.md, section 5.
 """
 
 from __future__ import annotations
 
 import time
-import uuid
 from dataclasses import replace
 from typing import Any
 
+from parley.bindings import Bindings
 from parley.cues import Sound
 from parley.items import (
-    Connection,
     Session,
-    bound_key,
-    connection_from,
-    connection_key,
     encode_json,
     message_from,
     message_key,
@@ -30,12 +27,10 @@ from parley.items import (
     sound_item,
     text_of,
 )
-from parley.principal import ANONYMOUS, Principal, SessionRef, owner_of, session_id_of
+from parley.principal import ANONYMOUS, SessionRef, owner_of, session_id_of
 from parley.protocol import Message, Settings
 from parley.table import Table
 
-CONNECTION_TTL_S = 3 * 3600
-"""A connection lives at most two hours (API Gateway); its item goes soon after."""
 SETTINGS_TRIES = 5
 KNOWN_THERE_S = 2.0
 """How long a session that was seen is taken to be there. What is written later is followed by
@@ -53,78 +48,19 @@ class SettingsContended(Exception):
 
 
 class Store:
-    """Reads and writes connections, sessions and histories.
+    """Reads and writes sessions and histories.
 
     Args:
         session_idle_s: how long a session can be resumed after its last turn.
+
+    Attributes:
+        bindings: the connections, and the session that each is bound to.
     """
 
     def __init__(self, table: Table, session_idle_s: int = 86_400) -> None:
+        self.bindings = Bindings(table)
         self._table = table
         self._session_idle_s = session_idle_s
-
-    # --- connections ------------------------------------------------------------
-
-    def add_connection(self, connection_id: str, principal: Principal) -> None:
-        """A connection was opened; it has no session yet."""
-        self._table.put(
-            {
-                **connection_key(connection_id),
-                "tenant": {"S": principal.tenant},
-                "subject": {"S": principal.subject},
-                "connected_at": number(now_s()),
-                "expires_at": number(now_s() + CONNECTION_TTL_S),
-            }
-        )
-
-    def remove_connection(self, connection_id: str) -> Connection | None:
-        """A connection was closed; what it was, None if that was known already."""
-        item = self._table.delete(connection_key(connection_id))
-        return connection_from(item) if item else None
-
-    def bind_connection(self, connection_id: str, ref: SessionRef, message_id: str) -> bool:
-        """Bind a connection to its session, once; False if it already has one.
-
-        The session knows of it first: whoever erases the session finds what names it.
-
-        Args:
-            message_id: API Gateway's, of the `init` that asks for it.
-        """
-        self._table.put(
-            {**bound_key(ref, connection_id), "expires_at": number(now_s() + CONNECTION_TTL_S)}
-        )
-        key, nonce = connection_key(connection_id), uuid.uuid4().hex
-        bound = self._table.update(
-            key,
-            "SET #session = :session, init_message = :message, nonce = :nonce, "
-            "expires_at = :expires",
-            "attribute_exists(pk) AND attribute_not_exists(#session)",
-            {"#session": "session"},
-            {
-                ":session": {"S": ref},
-                ":message": {"S": message_id},
-                ":nonce": {"S": nonce},
-                ":expires": number(now_s() + CONNECTION_TTL_S),
-            },
-        )
-        # Should the answer to this very write have been lost, its repetition found it done.
-        return bound is not None or text_of(self._table.get(key) or {}, "nonce") == nonce
-
-    def unbind_connection(self, connection_id: str, ref: SessionRef) -> None:
-        """A connection was refused the session that it was about to be bound to, or has lost it."""
-        self._table.update(
-            connection_key(connection_id),
-            "REMOVE #session",
-            "#session = :session",
-            {"#session": "session"},
-            {":session": {"S": ref}},
-        )
-        self._table.write_batch([], [bound_key(ref, connection_id)])
-
-    def connection(self, connection_id: str) -> Connection | None:
-        """Who opened a connection, and what it is bound to; None if it is over."""
-        item = self._table.get(connection_key(connection_id))
-        return connection_from(item) if item else None
 
     # --- sessions ---------------------------------------------------------------
 
@@ -326,7 +262,7 @@ class Store:
         pk = f"SESSION#{ref}"
         for page in self._table.pages(pk, "CONNECTION#", "CONNECTION#~", ("pk", "sk")):
             for key in page:
-                self.unbind_connection(text_of(key, "sk").removeprefix("CONNECTION#"), ref)
+                self.bindings.unbind(text_of(key, "sk").removeprefix("CONNECTION#"), ref)
         self._table.delete(owner_key(owner_of(ref), session_id_of(ref)))
         self._table.delete(session_key(ref))
 

@@ -13,17 +13,18 @@ from typing import Any
 import httpx
 
 from parley.connections import Address
+from parley.ending import Outcome
 from parley.environment import Environment
 from parley.history import History
 from parley.invocation import TurnRequest
+from parley.items import now_ms
 from parley.keys import Keys
 from parley.limits.usage import Meter
 from parley.opening import run_turn
 from parley.responders.openai_chat import OpenAIChat
+from parley.services import Services
 from parley.speech.elevenlabs_synthesizer import ElevenLabsSynthesizer
 from parley.speech.elevenlabs_transcriber import ScribeTranscriber
-from parley.turn import Outcome, Services
-from parley.turns import now_ms
 
 ANSWER_MS = 29_000
 """API Gateway waits 30 s for an HTTP API's function ("Amazon API Gateway quotas"): so long after

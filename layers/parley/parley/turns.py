@@ -1,35 +1,25 @@
-"""Turns in the table: who runs them, what comes in, and what went out and may not have arrived.
+"""Turns in the table: who runs them, and what went out and may not have arrived.
 
 A turn belongs to the invocation that claimed it, for as long as its lease lasts. One
-that failed may be claimed again, as its next attempt.
+that failed may be claimed again, as its next attempt. What comes in is in `parley.inboxes`.
 """
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from parley.inbox import (
-    AckEntry,
-    ChunkEntry,
-    EndEntry,
-    InboxEntry,
-    InterruptEntry,
-    ResumeEntry,
-)
+from parley.inboxes import Inboxes
 from parley.items import (
     Claim,
     StoredFrame,
     TurnItem,
     answer_key,
-    chunk_key,
     encode_json,
     frame_from,
     frame_key,
-    inbox_entry_from,
-    inbox_key,
+    now_ms,
     now_s,
     number,
     number_of,
@@ -43,35 +33,31 @@ from parley.table import Item, Table
 
 TURN_TTL_S = 24 * 3600
 """A turn's item stays for at least so long, and as long as its session can be resumed: a client
-that returns may send the turn again. What is in its inbox goes after this time."""
+that returns may send the turn again."""
 LEASE_S = 30.0
 """How long a claim holds without being renewed. A function that dies is noticed sooner, by
 the destination of its failed invocation; the lease is for when that fails too."""
 RENEW_S = 12.0
 """How often a running turn renews its lease: two renewals may fail."""
-
 ANSWER_TTL_S = 3600
 """How long an answer over HTTP can be had again."""
 
 _FIRST_FRAME, _AFTER_FRAMES = "OUT#", "OUT#~"
 _WHO_RUNS = ("sk", "state", "lease_until")
-_FIRST_CONTROL, _AFTER_INBOX = "b", "~"
-"""Controls sort after the audio (`audio#…`), which an attempt may use again."""
-
-
-def now_ms() -> int:
-    """The time in ms since the epoch."""
-    return int(time.time() * 1000)
 
 
 class Turns:
-    """Reads and writes turns, their inboxes and their undelivered events.
+    """Reads and writes turns and their undelivered events.
 
     Args:
         session_idle_s: how long undelivered events are kept.
+
+    Attributes:
+        inboxes: what comes in.
     """
 
     def __init__(self, table: Table, session_idle_s: int = 86_400) -> None:
+        self.inboxes = Inboxes(table)
         self._table = table
         self._session_idle_s = session_idle_s
         self._turn_ttl_s = max(TURN_TTL_S, session_idle_s)
@@ -267,102 +253,6 @@ class Turns:
                 runs = text_of(item, "state") == "running"
                 if runs and number_of(item, "lease_until") > now_ms():
                     yield text_of(item, "sk").split("#")[1]
-
-    # --- the inbox ----------------------------------------------------------------
-
-    def put_chunk(self, ref: SessionRef, turn_id: str, chunk: ChunkEntry) -> None:
-        """One chunk of an utterance; the same chunk again changes nothing."""
-        self._put_inbox(ref, turn_id, f"audio#{chunk.seq:06d}", {"audio": {"B": chunk.audio}})
-
-    def put_end(self, ref: SessionRef, turn_id: str, end: EndEntry) -> None:
-        """The end of an utterance."""
-        values: dict[str, Any] = {
-            "chunks": number(end.chunks),
-            "received_at": number(end.received_at_ms),
-        }
-        self._put_inbox(ref, turn_id, "end", values)
-
-    def put_interrupt(self, ref: SessionRef, turn_id: str, interrupt: InterruptEntry) -> None:
-        """The user stopped the reply; the first to say so counts."""
-        played_ms = interrupt.played_ms
-        values: dict[str, Any] = {"received_at": number(interrupt.received_at_ms)}
-        if played_ms is not None:
-            # Rounded, because DynamoDB refuses numbers under 1e-130, which a client may send.
-            values["played_ms"] = {"N": repr(round(played_ms, 3))}
-        self._put_inbox(ref, turn_id, "interrupt", values, condition="attribute_not_exists(pk)")
-
-    def put_ack(self, ref: SessionRef, turn_id: str, ack: AckEntry) -> None:
-        """The client has everything of the turn up to a number."""
-        self._put_inbox(
-            ref,
-            turn_id,
-            "received",
-            {"attempt": number(ack.attempt), "seq": number(ack.seq)},
-            condition="attribute_not_exists(pk) OR attempt < :attempt "
-            "OR (attempt = :attempt AND seq < :seq)",
-            condition_values={":attempt": number(ack.attempt), ":seq": number(ack.seq)},
-        )
-
-    def put_resume(self, ref: SessionRef, turn_id: str, resume: ResumeEntry) -> None:
-        """The session has moved to a new connection. The newest one counts."""
-        values: dict[str, Any] = {
-            "connection": {"S": resume.connection_id},
-            "endpoint": {"S": resume.endpoint},
-            "seq": number(resume.seq),
-            "attempt": number(resume.attempt),
-            "resumed_at": number(resume.resumed_at_ms),
-        }
-        self._put_inbox(
-            ref,
-            turn_id,
-            "resume",
-            values,
-            condition="attribute_not_exists(pk) OR resumed_at <= :at",
-            condition_values={":at": number(resume.resumed_at_ms)},
-        )
-
-    def clear_controls(self, ref: SessionRef, turn_id: str, before_ms: int) -> None:
-        """Forget what an earlier attempt was told: it is not meant for the next one.
-
-        Args:
-            before_ms: when the next attempt was asked for, in ms since the epoch.
-        """
-        first, last = inbox_key(turn_id, _FIRST_CONTROL), inbox_key(turn_id, _AFTER_INBOX)
-        old = [
-            {"pk": item["pk"], "sk": item["sk"]}
-            for page in self._table.pages(f"SESSION#{ref}", first, last)
-            for item in page
-            if number_of(item, "written_at") < before_ms
-        ]
-        self._table.write_batch([], old)
-
-    def read_inbox(self, ref: SessionRef, turn_id: str, next_seq: int) -> list[InboxEntry]:
-        """Chunks from `next_seq` on, and the controls, that have arrived so far."""
-        first, last = chunk_key(turn_id, next_seq), inbox_key(turn_id, _AFTER_INBOX)
-        pages = self._table.pages(f"SESSION#{ref}", first, last)
-        return [inbox_entry_from(item) for page in pages for item in page]
-
-    def _put_inbox(
-        self,
-        ref: SessionRef,
-        turn_id: str,
-        entry: str,
-        values: dict[str, Any],
-        *,
-        condition: str = "",
-        condition_values: dict[str, Any] | None = None,
-    ) -> bool:
-        return self._table.put(
-            {
-                "pk": turn_key(ref, turn_id)["pk"],
-                "sk": {"S": inbox_key(turn_id, entry)},
-                "written_at": number(now_ms()),
-                "expires_at": number(now_s() + TURN_TTL_S),
-                **values,
-            },
-            condition,
-            condition_values,
-        )
 
     # --- answers over HTTP ----------------------------------------------------------
 

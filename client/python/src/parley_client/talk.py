@@ -306,6 +306,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--speed", type=float, help="0.7 to 1.2")
     parser.add_argument("--stability", type=float, help="0 to 1")
     parser.add_argument("--style", help="how to reply, in words")
+    parser.add_argument(
+        "--record",
+        action=argparse.BooleanOptionalAction,
+        help="consent to being recorded, where the deployment records",
+    )
     return parser
 
 

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from parley.errors import ParleyError
-from parley.items import number, number_of, text_of
+from parley.items import now_ms, number, number_of, text_of
 from parley.limits.buckets import DAY_MS, DailyQuota, Wait, bucket_per_minute, day_of
 from parley.limits.refusals import quota_used_up, too_many_turns
 from parley.limits.rules import Account, LimitRules, accounts_of_session
 from parley.principal import SessionRef
 from parley.table import Item, Table
-from parley.turns import now_ms
 
 TRIES = 8
 """How often a write is tried that others were quicker than. Each failure means that somebody

@@ -1,0 +1,86 @@
+"""The message function's insides, over an in-memory table."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from parley.errors import ConnectionGone
+from parley.invocation import TurnRequest
+from parley.limits.rules import NO_LIMITS, LimitRules
+from parley.messages import Envelope, Messages
+from parley.principal import ANONYMOUS, Principal
+from parley.protocol import (
+    AnyServerEvent,
+    Error,
+    Ready,
+    ServerEvent,
+)
+from parley.settings import DEFAULT_SETTINGS
+from tests.unit.memory import MemoryStore
+
+
+class Door:
+    """The message function's insides, and one client on connection `c`."""
+
+    def __init__(self, store: MemoryStore | None = None, limits: LimitRules = NO_LIMITS) -> None:
+        self.store = store or MemoryStore()
+        self.posts: list[tuple[str, str, ServerEvent]] = []
+        self.closed: list[tuple[str, str]] = []
+        self.turns: list[TurnRequest] = []
+        self.gone = False
+        self.connected: set[str] = set()
+        self.messages = Messages(
+            self.store,
+            self.store,
+            self,
+            self.turns.append,
+            defaults=DEFAULT_SETTINGS,
+            history_messages=40,
+            limits=limits,
+        )
+
+    def post(self, endpoint: str, connection_id: str, frame: bytes) -> None:
+        if self.gone or (endpoint, connection_id) in self.closed:
+            raise ConnectionGone
+        assert len(frame) < 128 * 1024
+        event = msgspec.json.decode(frame, type=AnyServerEvent)
+        self.posts.append((endpoint, connection_id, event))
+
+    def close(self, endpoint: str, connection_id: str) -> None:
+        self.closed.append((endpoint, connection_id))
+
+    def connect(self, connection: str, principal: Principal = ANONYMOUS) -> None:
+        """Open a connection."""
+        self.connected.add(connection)
+        self.store.bindings.add(connection, principal)
+
+    def to(self, connection: str) -> list[ServerEvent]:
+        """Everything that was posted to a connection."""
+        return [event for _, to, event in self.posts if to == connection]
+
+    def send(self, kind: str, connection: str = "c", **fields: Any) -> Any:
+        """Send a message; the answer, if there is one."""
+        if connection not in self.connected:  # as the connect function has done
+            self.connect(connection)
+        before = len(self.posts)
+        envelope = Envelope(connection, "https://x/dev", 1_700_000_000_000)
+        error = self.messages.handle(envelope, json.dumps({"type": kind, **fields}))
+        answers = [event for _, to, event in self.posts[before:] if to == connection]
+        answer = answers[0] if answers else None
+        assert error is None or self.gone or any(isinstance(a, Error) for a in answers)
+        return answer
+
+    def ready(self, connection: str = "c", **fields: Any) -> Ready:
+        """Send `init`; what it is answered with."""
+        answer = self.send("init", connection, protocol=1, **fields)
+        assert isinstance(answer, Ready)
+        return answer
+
+    def refused(self, kind: str, connection: str = "c", **fields: Any) -> Error:
+        """Send a message that is refused; the error."""
+        answer = self.send(kind, connection, **fields)
+        assert isinstance(answer, Error)
+        return answer

@@ -1,0 +1,306 @@
+"""A turn's conversation: what is heard, said and spoken, also when a provider fails."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from parley.inbox import ChunkEntry
+from parley.protocol import (
+    Audio,
+    Settings,
+    Transcript,
+)
+from tests.unit.fakes import (
+    FakeResponder,
+    FakeSynthesizer,
+    FakeTranscriber,
+    Wire,
+    broken,
+    text_in,
+    until,
+)
+from tests.unit.memory import REF
+from tests.unit.stage import REPLY, Stage
+
+# --- what a good turn does --------------------------------------------------------------
+
+
+async def test_a_typed_turn_gives_text_speech_and_word_times() -> None:
+    stage = Stage(responder=FakeResponder([[*REPLY]]))
+    outcome = await stage.run("Which bridge?")
+    end = stage.wire.end
+    assert (end.reason, end.text, end.heard) == ("completed", REPLY, None)
+    assert stage.text == REPLY
+    assert text_in(stage.audio).split() == REPLY.split()
+    words = [word for event in stage.wire.of(Audio) for word in event.words]
+    assert [word.text for word in words] == REPLY.split()
+    assert outcome is not None
+    assert outcome.reason == "completed"
+
+
+async def test_a_turn_is_kept_in_the_history_with_its_metrics() -> None:
+    stage = Stage(responder=FakeResponder([[REPLY]]))
+    await stage.run("Which bridge?")
+    assert stage.history_texts == [("user", "Which bridge?", None), ("assistant", REPLY, None)]
+    assert stage.store.metrics[-1].reply_chars == len(REPLY)
+    finished = stage.store.turns[REF, "t1"]
+    assert finished.state == "completed"
+    assert " ".join(word.text for word in finished.words) == REPLY
+    assert finished.message_key in stage.store.history[REF]
+
+
+async def test_the_parts_of_the_first_audio_add_up() -> None:
+    stage = Stage()
+    await stage.run()
+    found = stage.wire.end.metrics
+    parts = [found.dispatch_ms, found.prepare_ms, found.responder_ms]
+    parts += [found.clause_ms, found.synthesizer_ms, found.delivery_ms]
+    assert None not in parts
+    assert sum(part or 0 for part in parts) == pytest.approx(found.first_audio_ms, abs=0.5)
+    assert found.transcript_ms is None
+    assert found.posts == len(stage.wire.events) - 1
+    assert (found.cold, found.connection_reused, found.retries) == (False, True, 0)
+    assert found.audio_ms == pytest.approx(len(stage.audio) / 48, abs=1)
+
+
+async def test_a_spoken_turn_is_heard_and_answered() -> None:
+    stage = Stage()
+    stage.say("What time is it?")
+    await stage.run(None, format="pcm_8000")
+    assert stage.wire.end.reason == "completed"
+    transcripts = stage.wire.of(Transcript)
+    assert [t.final for t in transcripts].count(True) == 1
+    assert transcripts[-1].text == "What time is it?"
+    assert stage.text == "You said: What time is it?"
+    assert stage.history_texts[0] == ("user", "What time is it?", None)
+    assert stage.transcriber.opened == [("pcm_8000", "en", "manual")]
+    assert stage.responder.warmed_up == 1
+    assert stage.wire.end.metrics.transcript_ms is not None
+
+
+async def test_audio_that_comes_while_the_turn_runs_is_transcribed_while_it_comes() -> None:
+    stage = Stage(listen_timeout_s=5)
+    stage.say("What tim", end=False)
+    running = asyncio.create_task(stage.run(None))
+    await until(lambda: [t for t in stage.wire.of(Transcript) if t.text == "What tim"])
+    stage.say("What time is it?")
+    await running
+    assert stage.wire.end.reason == "completed"
+    assert stage.wire.of(Transcript)[-1].text == "What time is it?"
+
+
+async def test_the_synthesizer_is_opened_while_the_user_is_still_talking() -> None:
+    stage = Stage(listen_timeout_s=5)
+    stage.say("What", end=False)
+    running = asyncio.create_task(stage.run(None))
+    await until(lambda: stage.synthesizer.streams and stage.responder.warmed_up)
+    assert stage.responder.prompts == []
+    stage.say("What?")
+    await running
+    assert len(stage.synthesizer.opened) == 1
+
+
+async def test_an_utterance_whose_end_never_comes_ends_with_silence() -> None:
+    stage = Stage()
+    stage.say("What time is it?", end=False)
+    await stage.run(None)
+    assert stage.wire.end.reason == "completed"
+    assert stage.wire.of(Transcript)[-1].text == "What time is it?"
+
+
+async def test_the_transcriber_may_find_the_end_by_itself() -> None:
+    stage = Stage(transcriber=FakeTranscriber(hears_the_end=True), listen_timeout_s=5)
+    stage.say("Tell me more.", end=False)
+    await stage.run(None, endpointing="server_vad")
+    assert stage.wire.end.reason == "completed"
+    assert stage.text == "You said: Tell me more."
+
+
+async def test_a_missing_chunk_is_asked_for_and_the_turn_waits_for_it() -> None:
+    stage = Stage(listen_timeout_s=5)
+    stage.say("What time is it?")
+    missing = stage.store.inboxes.entries[REF, "t1"].pop("audio#000002")
+    running = asyncio.create_task(stage.run(None))
+    await until(lambda: stage.errors)
+    assert (stage.errors[0].code, stage.errors[0].missing) == ("audio_gap", [2])
+    assert isinstance(missing, ChunkEntry)
+    stage.store.inboxes.put_chunk(REF, "t1", missing)
+    await running
+    assert stage.wire.end.reason == "completed"
+    assert stage.wire.of(Transcript)[-1].text == "What time is it?"
+
+
+async def test_silence_is_no_speech() -> None:
+    stage = Stage()
+    stage.say("   ")
+    await stage.run(None)
+    assert [(e.code, e.retryable) for e in stage.errors] == [("no_speech", True)]
+    assert stage.wire.end.reason == "failed"
+    assert stage.history_texts == []
+
+
+async def test_a_follow_up_sees_the_conversation_so_far() -> None:
+    stage = Stage()
+    await stage.run("I am Ada.")
+    stage.wire = Wire()
+    await stage.run("Who am I?", "t2")
+    history = stage.responder.prompts[-1].history
+    assert [(m.role, m.text) for m in history] == [
+        ("user", "I am Ada."),
+        ("assistant", "You said: I am Ada."),
+    ]
+
+
+async def test_the_session_s_settings_shape_the_reply() -> None:
+    stage = Stage()
+    stage.store.open_session(settings=Settings(voice="other", speed=0.8, style="Like a pirate."))
+    await stage.run()
+    (_, settings), *_ = stage.synthesizer.opened
+    assert (settings.voice, settings.speed, settings.stability) == ("other", 0.8, 0.5)
+    assert stage.responder.prompts[0].instructions.endswith("How to reply: Like a pirate.")
+
+
+async def test_text_does_not_wait_for_speech() -> None:
+    stage = Stage(synthesizer=FakeSynthesizer(silent=True), provider_timeout_s=5)
+    running = asyncio.create_task(stage.run("Hi."))
+    await until(lambda: stage.text == "You said: Hi.")
+    assert stage.audio == b""
+    stage.interrupt(0)
+    await running
+
+
+async def test_audio_that_ends_in_the_middle_of_a_sample_does_not_keep_the_turn() -> None:
+    stage = Stage(synthesizer=FakeSynthesizer(cut=1), responder=FakeResponder([["Yes"]]))
+    await stage.run()
+    assert stage.wire.end.reason == "completed"
+    assert len(stage.audio) % 2 == 0
+
+
+# --- providers that fail ------------------------------------------------------------------
+
+
+async def test_a_responder_that_fails_before_its_first_word_is_asked_again() -> None:
+    stage = Stage(responder=FakeResponder([[broken("unavailable")], ["All is well."]]))
+    await stage.run("Are you there?")
+    assert (stage.wire.end.reason, stage.text) == ("completed", "All is well.")
+    assert stage.errors == []
+    assert stage.wire.end.metrics.retries == 1
+    assert [prompt.text for prompt in stage.responder.prompts] == ["Are you there?"] * 2
+
+
+@pytest.mark.parametrize(("kind", "retryable"), [("refused", False), ("timeout", True)])
+async def test_a_responder_that_stays_down_fails_the_turn(kind: Any, retryable: bool) -> None:
+    stage = Stage(responder=FakeResponder([[broken(kind, "reply_failed")]]))
+    outcome = await stage.run()
+    assert [(e.code, e.retryable) for e in stage.errors] == [("reply_failed", retryable)]
+    assert (stage.wire.end.reason, stage.wire.end.text) == ("failed", "")
+    assert outcome is not None
+    assert outcome.error is not None
+    assert outcome.error.code == "reply_failed"
+
+
+async def test_the_session_goes_on_after_a_failed_turn() -> None:
+    stage = Stage(responder=FakeResponder([[broken()]]))
+    await stage.run("One.")
+    stage.wire = Wire()
+    await stage.run("Two.", "t2")
+    assert stage.wire.end.reason == "completed"
+    assert [m.text for m in stage.responder.prompts[-1].history] == ["One."]
+
+
+async def test_a_responder_that_breaks_off_is_not_asked_again_and_is_spoken_to_its_end() -> None:
+    replies: Any = [["It was a ", "dark night", broken("unavailable", "reply_failed")]]
+    stage = Stage(responder=FakeResponder(replies))
+    await stage.run()
+    assert (stage.wire.end.reason, stage.text) == ("failed", "It was a dark night")
+    assert text_in(stage.audio).split() == ["It", "was", "a", "dark", "night"]
+    assert [error.code for error in stage.errors] == ["reply_failed"]
+    assert stage.history_texts[-1] == ("assistant", "It was a dark night", None)
+
+
+async def test_an_empty_reply_is_a_failure() -> None:
+    stage = Stage(responder=FakeResponder([["", " \n"]]))
+    await stage.run()
+    assert [error.code for error in stage.errors] == ["reply_failed"]
+    assert stage.wire.end.reason == "failed"
+
+
+async def test_a_synthesizer_that_fails_before_its_first_sound_gets_all_the_text_again() -> None:
+    synthesizer = FakeSynthesizer([broken("unavailable")], fail_after=0)
+    stage = Stage(synthesizer=synthesizer, responder=FakeResponder([[REPLY]]))
+    await stage.run()
+    assert stage.wire.end.reason == "completed"
+    assert stage.errors == []
+    assert text_in(stage.audio).split() == REPLY.split()
+    assert stage.wire.end.metrics.retries == 1
+
+
+@pytest.mark.parametrize("fail_after", [None, 0])
+async def test_speech_that_fails_leaves_the_reply_as_text(fail_after: int | None) -> None:
+    synthesizer = FakeSynthesizer([broken("refused", "speech_failed")], fail_after=fail_after)
+    stage = Stage(synthesizer=synthesizer, responder=FakeResponder([[*REPLY]]))
+    await stage.run()
+    assert [error.code for error in stage.errors] == ["speech_failed"]
+    assert (stage.wire.end.reason, stage.text, stage.audio) == ("completed", REPLY, b"")
+    assert stage.history_texts[-1] == ("assistant", REPLY, None)
+
+
+async def test_speech_that_breaks_off_is_not_spoken_twice() -> None:
+    synthesizer = FakeSynthesizer([broken("unavailable", "speech_failed")], fail_after=1)
+    stage = Stage(synthesizer=synthesizer, responder=FakeResponder([[*REPLY]]))
+    await stage.run()
+    assert [error.code for error in stage.errors] == ["speech_failed"]
+    assert (stage.wire.end.reason, stage.text) == ("completed", REPLY)
+    assert text_in(stage.audio) == "Sure, "
+
+
+async def test_speech_that_never_comes_is_given_up() -> None:
+    stage = Stage(synthesizer=FakeSynthesizer(silent=True))
+    await stage.run()
+    assert [(e.code, e.retryable) for e in stage.errors] == [("speech_failed", True)]
+    assert stage.wire.end.reason == "completed"
+
+
+async def test_a_transcriber_that_breaks_off_gets_all_the_audio_again() -> None:
+    transcriber = FakeTranscriber([broken("unavailable")], fail_after=2)
+    stage = Stage(transcriber=transcriber)
+    stage.say("What time is it?")
+    await stage.run(None)
+    assert stage.wire.end.reason == "completed"
+    assert stage.text == "You said: What time is it?"
+    assert len(transcriber.streams) == 2
+    assert stage.wire.end.metrics.retries == 1
+
+
+async def test_a_transcriber_that_refuses_fails_the_turn() -> None:
+    trouble = broken("unauthorized", "transcription_failed")
+    stage = Stage(transcriber=FakeTranscriber([trouble]))
+    stage.say("What time is it?")
+    await stage.run(None)
+    assert [(e.code, e.retryable) for e in stage.errors] == [("transcription_failed", False)]
+    assert stage.wire.end.reason == "failed"
+
+
+async def test_a_transcriber_that_never_answers_is_given_up() -> None:
+    stage = Stage(transcriber=FakeTranscriber(mute=True))
+    stage.say("What time is it?")
+    await stage.run(None)
+    assert [(e.code, e.retryable) for e in stage.errors] == [("transcription_failed", True)]
+
+
+async def test_a_provider_s_bug_is_an_internal_error_without_its_details() -> None:
+    stage = Stage(responder=FakeResponder([[ValueError("of ours")]]))
+    await stage.run()
+    assert [(e.code, e.retryable) for e in stage.errors] == [("internal", True)]
+    assert "of ours" not in stage.errors[0].message
+    assert stage.wire.end.reason == "failed"
+
+
+async def test_a_synthesizer_s_bug_does_not_keep_the_turn() -> None:
+    stage = Stage(synthesizer=FakeSynthesizer([ValueError("of ours")], fail_after=1))
+    await stage.run()
+    assert stage.wire.end.reason == "failed"
+    assert [error.code for error in stage.errors] == ["internal"]

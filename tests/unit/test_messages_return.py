@@ -1,0 +1,180 @@
+"""What a client that comes back is sent, over an in-memory table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from parley.inbox import ResumeEntry
+from parley.items import StoredFrame
+from parley.protocol import (
+    Error,
+    Pong,
+    Ready,
+    ReplyText,
+    ServerEvent,
+    SessionEnded,
+    TurnEnd,
+    encode,
+)
+from parley.recovery import Recovery
+from tests.unit.door import Door
+from tests.unit.memory import own
+
+
+def frame(turn_id: str, seq: int, started_ms: int = 1_000, attempt: int = 1) -> StoredFrame:
+    event = ReplyText(turn_id, seq, f"{turn_id} {seq}", attempt=attempt)
+    return StoredFrame(turn_id, started_ms, attempt, seq, encode(event))
+
+
+def back(door: Door, old: Ready, connection: str = "c2", **received: Any) -> list[ServerEvent]:
+    """Come back over another connection; what is posted to it after `ready`."""
+    asked: dict[str, Any] = {"session_id": old.session_id, "resume_token": old.resume_token}
+    if received:
+        asked["received"] = received
+    door.ready(connection, **asked)
+    ready, *rest = door.to(connection)
+    assert isinstance(ready, Ready)
+    return rest
+
+
+def test_a_running_turn_is_told_where_its_client_is_and_what_it_has(door: Door) -> None:
+    old = door.ready()
+    door.store.claim_turn(own(old.session_id), "t", "me")
+    door.store.set_active_turn(own(old.session_id), "t")
+    back(door, old, turn_id="t", seq=3, attempt=2)
+    (entry,) = door.store.inboxes.read_inbox(own(old.session_id), "t", 1)
+    assert isinstance(entry, ResumeEntry)
+    assert (entry.connection_id, entry.endpoint) == ("c2", "https://x/dev")
+    assert (entry.attempt, entry.seq) == (2, 3)
+
+
+def test_of_a_turn_that_the_client_has_not_seen_it_has_nothing(door: Door) -> None:
+    old = door.ready()
+    door.store.set_active_turn(own(old.session_id), "newer")
+    back(door, old, turn_id="older", seq=3)
+    entries = [
+        door.store.inboxes.read_inbox(own(old.session_id), turn, 1)[0]
+        for turn in ("newer", "older")
+    ]
+    assert [getattr(entry, "seq", None) for entry in entries] == [0, 3]
+
+
+def test_what_was_stored_is_sent_in_order_and_only_what_is_missing(door: Door) -> None:
+    old = door.ready()
+    stored = [frame("t", 2), frame("t", 3), frame("t", 10), frame("u", 1, started_ms=2_000)]
+    door.store.put_undelivered(own(old.session_id), stored)
+    sent = back(door, old, turn_id="t", seq=2)
+    assert [(e.turn_id, e.seq) for e in sent if isinstance(e, ReplyText)] == [
+        ("t", 3),
+        ("t", 10),
+        ("u", 1),
+    ]
+
+
+def test_what_has_arrived_is_forgotten_and_what_may_not_have_is_kept(door: Door) -> None:
+    old = door.ready()
+    door.store.claim_turn(own(old.session_id), "u", "me")
+    earlier = door.store.turns[own(old.session_id), "u"].claim.started_ms - 5_000
+    later = earlier + 10_000
+    stored = [frame("t", 9, earlier), frame("u", 2, earlier + 5_000), frame("v", 1, later)]
+    door.store.put_undelivered(own(old.session_id), stored)
+    back(door, old, turn_id="u", seq=2)
+    assert [f.turn_id for f in door.store.undelivered(own(old.session_id))] == ["v"]
+
+
+def test_another_attempt_s_numbers_say_nothing(door: Door) -> None:
+    old = door.ready()
+    stored = [frame("t", 1, attempt=1), frame("t", 1, attempt=2), frame("t", 2, attempt=2)]
+    door.store.put_undelivered(own(old.session_id), stored)
+    sent = back(door, old, turn_id="t", seq=5, attempt=2)
+    assert sent == []
+    door.store.put_undelivered(own(old.session_id), stored)
+    sent = back(door, door.to("c2")[0], "c3", turn_id="t", seq=5, attempt=1)  # type: ignore[arg-type]  # it is `ready`
+    assert [e.attempt for e in sent if isinstance(e, ReplyText)] == [2, 2]
+
+
+def test_a_client_that_has_nothing_gets_everything(door: Door) -> None:
+    old = door.ready()
+    door.store.put_undelivered(own(old.session_id), [frame("t", seq) for seq in (1, 2, 3)])
+    assert len(back(door, old)) == 3
+
+
+def test_a_client_that_goes_again_loses_nothing(door: Door) -> None:
+    old = door.ready()
+    door.store.put_undelivered(own(old.session_id), [frame("t", seq) for seq in (1, 2, 3)])
+    post = door.post
+
+    def gone_after_ready(endpoint: str, connection_id: str, data: bytes) -> None:
+        post(endpoint, connection_id, data)
+        door.gone = True
+
+    door.post = gone_after_ready  # type: ignore[method-assign,assignment]  # the connection breaks
+    assert back(door, old) == []
+    assert len(list(door.store.undelivered(own(old.session_id)))) == 3
+
+
+def test_the_older_connection_is_told_and_closed(door: Door) -> None:
+    old = door.ready()
+    back(door, old)
+    assert door.to("c")[-1] == SessionEnded(old.session_id, "replaced")
+    assert door.closed == [("https://x/dev", "c")]
+
+
+def test_a_connection_that_is_gone_is_not_closed_again(door: Door) -> None:
+    old = door.ready()
+    door.closed.append(("https://x/dev", "c"))
+    back(door, old)
+    assert door.closed == [("https://x/dev", "c")]
+
+
+def test_asking_for_a_turn_that_runs_changes_nothing(door: Door) -> None:
+    session = own(door.ready().session_id)
+    door.store.claim_turn(session, "t", "me")
+    assert door.send("ping", sent_at=1, turn_id="t") == Pong(1)
+    assert door.store.turns[session, "t"].state == "running"
+
+
+@pytest.mark.parametrize("claimed", [True, False])
+def test_asking_for_a_turn_that_died_or_never_began_ends_it(door: Door, claimed: bool) -> None:
+    session = own(door.ready().session_id)
+    if claimed:
+        door.store.claim_turn(session, "t", "dead")
+        door.store.turns[session, "t"].lease_until_ms = 0
+    before = len(door.posts)
+    door.send("ping", sent_at=1, turn_id="t")
+    error, end, pong = [event for _, _, event in door.posts[before:]]
+    assert isinstance(error, Error)
+    assert isinstance(end, TurnEnd)
+    assert pong == Pong(1)
+    assert (error.turn_id, error.seq, error.retryable) == ("t", None, True)
+    assert (end.turn_id, end.seq, end.attempt) == ("t", 0, 1)
+    assert (end.reason, end.code, end.retryable) == ("failed", "internal", True)
+
+
+def test_asking_for_a_turn_that_has_ended_gets_what_is_stored_of_it(door: Door) -> None:
+    session = own(door.ready().session_id)
+    door.store.claim_turn(session, "t", "me")
+    door.store.finish_turn(session, "t", "me", reason="completed")
+    door.store.put_undelivered(session, [frame("t", 4), frame("u", 1)])
+    before = len(door.posts)
+    door.send("ping", sent_at=1, turn_id="t")
+    first, pong = [event for _, _, event in door.posts[before:]]
+    assert isinstance(first, ReplyText)
+    assert (first.turn_id, first.seq) == ("t", 4)
+    assert pong == Pong(1)
+
+
+def test_asking_for_a_turn_needs_a_session(door: Door) -> None:
+    assert door.refused("ping", sent_at=1, turn_id="t").code == "not_initialised"
+
+
+def test_a_dead_turn_s_end_waits_for_a_client_that_is_away(door: Door) -> None:
+    session = own(door.ready().session_id)
+    claim = door.store.claim_turn(session, "t", "dead")
+    door.gone = True
+    assert Recovery(door.store, door.store, door.post).end_dead_turn(session, "t", "dead")
+    (stored,) = door.store.undelivered(session)
+    assert claim is not None
+    assert (stored.turn_id, stored.seq, stored.started_ms) == ("t", 0, claim.started_ms)
