@@ -256,7 +256,9 @@ def _say_where(stack: Mapping[str, Any], token: str) -> None:
     over_http = "".join(
         f"\nOver HTTP:      {api['http_url']}" for api in stack["http_apis"].values()
     )
-    page = stack["static_url"] + (f"#token={token}" if token else "")
+    over_http_url = next((api["http_url"] for api in stack["http_apis"].values()), "")
+    page = stack["static_url"] + (f"?http={over_http_url}" if over_http_url else "")
+    page += f"#token={token}" if token else ""
     print(
         f"\nThe page:       {page}"
         f"\nThe WebSocket:  {url}"

@@ -9,6 +9,27 @@ export function initialUrl() {
 }
 
 /**
+ * Where to go on over HTTP if WebSockets are blocked: the query string's, for the address that the
+ * page was opened with and for no other.
+ * @param {string} url
+ * @returns {string | false}
+ */
+export function httpUrlFor(url) {
+  const asked = new URLSearchParams(location.search).get("http");
+  return asked && url === initialUrl() ? asked : false;
+}
+
+/**
+ * Who is trusted with a token or a session: both addresses together, or whoever makes a link could
+ * have it shown to an HTTP address of theirs.
+ * @param {string} url
+ */
+export function serverAt(url) {
+  const httpUrl = httpUrlFor(url);
+  return httpUrl ? `${url} ${httpUrl}` : url;
+}
+
+/**
  * For the next visit.
  * @param {string} url
  */

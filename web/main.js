@@ -1,6 +1,6 @@
 /** The page: shows what the conversation tells, and tells it what is pressed and typed. */
 import { Conversation, Microphone, Player, Problem } from "parley-client";
-import { initialUrl, ownUrl, remember } from "./address.js";
+import { httpUrlFor, initialUrl, ownUrl, remember, serverAt } from "./address.js";
 import { byId, element } from "./elements.js";
 import { EventLog } from "./event-log.js";
 import { save } from "./save.js";
@@ -25,6 +25,7 @@ const say = byId("say", HTMLButtonElement);
 const handsFree = byId("hands-free", HTMLButtonElement);
 const interruptButton = byId("interrupt", HTMLButtonElement);
 const unblock = byId("unblock", HTMLButtonElement);
+const transportView = byId("transport", HTMLElement);
 const stateView = byId("state", HTMLElement);
 const notice = byId("notice", HTMLElement);
 const turnList = byId("turns", HTMLElement);
@@ -68,15 +69,19 @@ let conversation;
 let mode = "idle";
 /** The turn that is being spoken. */
 let spokenTurn = "";
+/** Whose session it is. */
+let server = "";
 
 async function connect() {
   conversation?.close();
   const address = url.value.trim();
+  server = serverAt(address);
   const made = new Conversation(address, {
     microphone,
     player,
-    session: keptSession(address),
-    token: tokenFor(address) ?? "",
+    session: keptSession(serverAt(address)),
+    token: tokenFor(serverAt(address)) ?? "",
+    httpUrl: httpUrlFor(address),
   });
   conversation = made;
   Object.assign(window, { parley: { conversation, player, microphone } });
@@ -101,8 +106,9 @@ function listenTo(made) {
       showInterrupt();
     });
   on("state", showState);
+  on("transport", showTransport);
   on("session", ({ id, token, resumed, history }) => {
-    keepSession(url.value.trim(), { id, token });
+    keepSession(server, { id, token });
     if (resumed && views.size === 0) showHistory(history);
     settings.show(made.settings);
   });
@@ -193,8 +199,15 @@ function showState({ state, problem, attempt, attempts, retryInMs }) {
   if (!canSpeak) setMode("idle");
   if (handsFreeIsOn()) hold.disabled = true;
   if (state === "ready") tell("");
+  showTransport();
   if (state === "connecting" && problem) link.open = true;
   if (problem) report(problem);
+}
+
+function showTransport() {
+  const isOverHttp = conversation?.transport === "http" && conversation.state === "ready";
+  transportView.hidden = !isOverHttp;
+  transportView.textContent = isOverHttp ? "over HTTP" : "";
 }
 
 function handsFreeIsOn() {
@@ -331,7 +344,7 @@ showTabs(panel);
 /** End the session, and begin another. */
 async function startAnew() {
   await conversation?.end();
-  keepSession(url.value.trim(), undefined);
+  keepSession(server, undefined);
   views.clear();
   turnList.replaceChildren();
   empty.hidden = false;
@@ -339,5 +352,5 @@ async function startAnew() {
 }
 
 url.value = initialUrl();
-takeToken(url.value.trim());
+takeToken(serverAt(url.value.trim()));
 void connect();

@@ -30,19 +30,36 @@
  * @property {ServerEvent} event
  * @property {ClientMessage} sent
  * @property {Problem} session_lost the session could not be resumed; a new one follows
+ * @property {{transport: "websocket" | "http"}} transport what messages go over from now on;
+ *   before `ready`
+ * @property {{id: string, token: string}} token the session has another token
+ * @property {{turnId: string, problem: Problem}} refused over HTTP: the turn does not run
+ * @property {undefined} stayed no WebSocket could be had: what waited for it may be sent
  */
 
 /** @typedef {string | (() => string | Promise<string>)} Asked a value, or who to ask for it */
 
+/** @typedef {Asked | false} HttpUrl */
+
+/**
+ * What HTTP cannot ask of a session.
+ * @typedef {object} Known
+ * @property {import("./messages.js").Settings} settings in force
+ * @property {import("./messages.js").Limits} limits
+ * @property {import("./messages.js").Settings} unsent that the server has not been told
+ */
+
 /**
  * @typedef {object} ConnectionOptions
+ * @property {HttpUrl} [httpUrl] of the HTTP API, for networks that block WebSockets; without one,
+ *   or with `false`, there is nothing to fall back to
  * @property {Asked} [token] asked again at every attempt, as the address is
  * @property {number} [attempts] after which it gives up: 5
  * @property {number} [baseDelayMs] the first step of the back-off: 500
  * @property {number} [maxDelayMs] its longest step: 15,000
  * @property {number} [stableAfterMs] a connection that has held so long has its attempts back:
  *   5,000
- * @property {number} [connectTimeoutMs] 15,000
+ * @property {number} [connectTimeoutMs] 15,000; 5,000 with `httpUrl`
  * @property {number} [heartbeatMs] 480,000; API Gateway closes what was silent for 10 minutes
  * @property {number} [pongTimeoutMs] 10,000
  * @property {number} [busyHeartbeatMs] while a turn is spoken or waited for: 2,000

@@ -4,16 +4,17 @@
  */
 import { Backoff } from "./backoff.js";
 import { Emitter } from "./emitter.js";
+import { asProblem, Links } from "./links.js";
 import { browserPresence } from "./presence.js";
 import { Problem } from "./problem.js";
-import { Refusals } from "./refusal.js";
-import { Socket } from "./socket.js";
+import { QUIET_EVERY_MS, QuietMoment } from "./quiet-moment.js";
 
 /** @typedef {import("./messages.js").ServerEvent} ServerEvent */
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
 /** @typedef {import("./messages.js").Init} Init */
 /** @typedef {import("./messages.js").Ready} Ready */
 
+/** @typedef {import("./links.js").Link} Link */
 /** @typedef {import("./connection-types.js").State} State */
 /** @typedef {import("./connection-types.js").StateChange} StateChange */
 /** @typedef {import("./connection-types.js").ConnectionEvents} ConnectionEvents */
@@ -21,13 +22,11 @@ import { Socket } from "./socket.js";
 /** @typedef {import("./connection-types.js").ConnectionOptions} ConnectionOptions */
 
 export const PROTOCOL_VERSION = 1;
-/** Looked for a quiet moment so often, and so long, before it is done anyway. */
-const QUIET_EVERY_MS = 5_000;
+/** Looked for a quiet moment so long, before it is done anyway. */
 const QUIET_PATIENCE_MS = 300_000;
 /** After the page was hidden or the network away, the answer must come sooner. */
 const WAKE_TIMEOUT_MS = 4_000;
 const SESSION_GONE = ["session_not_found", "resume_denied"];
-
 /** @extends {Emitter<ConnectionEvents>} */
 export class Connection extends Emitter {
   /** @type {State} */
@@ -35,24 +34,29 @@ export class Connection extends Emitter {
   /** What the session is resumed with.
    * @type {{id: string, token: string} | undefined} */
   session;
-  /** @type {Socket | undefined} */
+  /** What messages go over, since it has last been ready.
+   * @type {"websocket" | "http"} */
+  transport = "websocket";
+  /** @type {Link | undefined} */
   #socket;
   /** The one that is being opened.
-   * @type {Socket | undefined} */
+   * @type {Link | undefined} */
   #next;
+  #links;
   #backoff;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retry;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #stable;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #rotation;
+  #rotation = new QuietMoment({
+    isQuiet: () => this.#isQuiet,
+    act: () => void this.renew(),
+  });
   /** @type {(() => void) | undefined} */
   #unwatch;
   /** @type {{resolve: (ready: Ready) => void, reject: (problem: Problem) => void} | undefined} */
   #caller;
   #hasWorked = false;
-  #refusals = new Refusals();
   #isBusy = false;
   /** Without a connection, until somebody looks or speaks. */
   #isResting = false;
@@ -66,6 +70,7 @@ export class Connection extends Emitter {
     this.url = url;
     this.options = options;
     this.presence = options.presence ?? browserPresence();
+    this.#links = new Links(url, this.#hooks(), options);
     this.#backoff = new Backoff({
       baseMs: options.baseDelayMs,
       maxMs: options.maxDelayMs,
@@ -84,7 +89,7 @@ export class Connection extends Emitter {
     this.#caller?.reject(new Problem("closed", "Connecting has begun anew."));
     this.#backoff.reset();
     this.#hasWorked = false;
-    this.#refusals.reset();
+    this.#links.reset();
     this.#unwatch = this.presence.watch(() => this.#changed());
     this.#become("connecting");
     /** @type {Promise<Ready>} */
@@ -99,7 +104,9 @@ export class Connection extends Emitter {
    */
   send(message) {
     if (this.#isResting) this.#comeBack();
-    if (this.state !== "ready" || !this.#socket?.isOpen) return false;
+    // While the session moves to a WebSocket it has no other turn: what is said waits for it.
+    const isMoving = this.transport === "http" && this.#next?.hasOpened;
+    if (this.state !== "ready" || isMoving || !this.#socket?.isOpen) return false;
     this.#socket.send(message);
     return true;
   }
@@ -121,14 +128,16 @@ export class Connection extends Emitter {
   /** Move to a fresh socket; the old one serves until it is ready. */
   async renew() {
     if (this.state !== "ready" || this.#next) return;
-    const socket = (this.#next = this.#made());
+    const socket = (this.#next = this.#links.websocket());
     try {
       this.#opened(socket, await this.#open(socket));
-    } catch (problem) {
+    } catch (cause) {
       if (this.#next !== socket) return;
       this.#next = undefined;
-      if (this.#socket?.isOpen) this.#rotateIn(QUIET_EVERY_MS);
-      else this.#lost(asProblem(problem));
+      const problem = asProblem(cause);
+      if (!this.#socket?.isOpen) this.#lost(problem);
+      else if (this.transport === "http") this.#stay(problem);
+      else this.#rotation.in(QUIET_EVERY_MS, QUIET_PATIENCE_MS);
     }
   }
 
@@ -141,84 +150,62 @@ export class Connection extends Emitter {
     this.#end("closed", problem);
   }
 
-  #made() {
-    /** @type {Socket} */
-    const socket = new Socket(
-      {
-        onEvent: (event) => this.#take(socket, event),
-        onSent: (message) => this.emit("sent", message),
-        onClosed: (problem) => this.#closed(socket, problem),
-        isNeeded: () => this.#isNeeded,
-      },
-      {
-        WebSocket: this.options.WebSocket,
-        connectTimeoutMs: this.options.connectTimeoutMs ?? 15_000,
-        // Two minutes before API Gateway's idle time-out: a page that throttles may be late.
-        heartbeatMs: this.options.heartbeatMs ?? 480_000,
-        pongTimeoutMs: this.options.pongTimeoutMs ?? 10_000,
-        busyHeartbeatMs: this.options.busyHeartbeatMs ?? 2_000,
-        busyPongTimeoutMs: this.options.busyPongTimeoutMs ?? 4_000,
-      },
-    );
-    return socket;
+  /** @returns {import("./links.js").LinkHooks} */
+  #hooks() {
+    return {
+      onEvent: (link, event) => this.#take(link, event),
+      onSent: (message) => this.emit("sent", message),
+      onClosed: (link, problem) => this.#closed(link, problem),
+      isNeeded: () => this.#isNeeded,
+      mayBegin: () => this.transport !== "http" || !this.#socket?.isOpen || this.#isQuiet,
+      onToken: (token) => this.#keep(token),
+      onRefused: (turnId, problem) => this.emit("refused", { turnId, problem }),
+    };
   }
 
   async #attempt() {
-    const socket = (this.#next = this.#made());
+    const link = (this.#next = this.#links.next());
     try {
-      this.#opened(socket, await this.#open(socket));
+      this.#opened(link, await this.#open(link));
     } catch (cause) {
-      if (this.#next !== socket) return;
+      if (this.#next !== link) return;
       this.#next = undefined;
       const problem = asProblem(cause);
-      if (this.session && SESSION_GONE.includes(problem.code)) {
-        this.session = undefined;
-        const text = "The session is over or was taken over. A new one was opened.";
-        this.emit("session_lost", new Problem(problem.code, text, { cause: problem }));
-        void this.#attempt();
-      } else if (problem.retryable) {
-        this.#tryAgain(problem);
-      } else {
-        this.#end("failed", problem);
-      }
+      if (this.#isSessionGone(problem)) return void this.#attempt();
+      this.#links.failed(link);
+      if (!problem.retryable) this.#end("failed", problem);
+      else if (this.#links.isHttpDue) void this.#attempt();
+      else this.#tryAgain(problem);
     }
   }
 
-  /** @param {Socket} socket */
-  async #open(socket) {
-    const [url, token] = await Promise.all([asked(this.url), asked(this.options.token)]);
-    if (this.#next !== socket) throw new Problem("closed", "The connection was closed.");
-    const { session } = this;
-    /** @type {Init} */
-    const init = {
-      type: "init",
-      protocol: PROTOCOL_VERSION,
-      ...(session && { session_id: session.id, resume_token: session.token }),
-      ...this.options.hello?.(),
+  /** @param {Problem} problem if it is this, the next session is a new one */
+  #isSessionGone(problem) {
+    if (!this.session || !SESSION_GONE.includes(problem.code)) return false;
+    this.session = undefined;
+    const text = "The session is over or was taken over. A new one was opened.";
+    this.emit("session_lost", new Problem(problem.code, text, { cause: problem }));
+    return true;
+  }
+
+  /** @param {Link} link */
+  #open(link) {
+    /** @returns {Init} */
+    const init = () => {
+      const { session } = this;
+      if (this.#next !== link) throw new Problem("closed", "The connection was closed.");
+      return {
+        type: "init",
+        protocol: PROTOCOL_VERSION,
+        ...(session && { session_id: session.id, resume_token: session.token }),
+        ...this.options.hello?.(),
+      };
     };
-    if (token) return this.#allowed(socket, url ?? "", token, init);
-    return socket.open(url ?? "", undefined, init);
+    return this.#links.open(link, init, this.state === "ready");
   }
 
   /**
-   * Connect with a token, which may be refused.
-   * @param {Socket} socket
-   * @param {string} url
-   * @param {string} token
-   * @param {Init} init
-   */
-  async #allowed(socket, url, token, init) {
-    try {
-      const ready = await socket.open(url, token, init);
-      this.#refusals.reset();
-      return ready;
-    } catch (cause) {
-      throw await this.#refusals.explained(asProblem(cause), url);
-    }
-  }
-
-  /**
-   * @param {Socket} socket
+   * @param {Link} socket
    * @param {Ready} ready
    */
   #opened(socket, ready) {
@@ -230,7 +217,7 @@ export class Connection extends Emitter {
     this.session = { id: ready.session_id, token: ready.resume_token };
     clearTimeout(this.#stable);
     this.#stable = setTimeout(() => this.#backoff.reset(), this.options.stableAfterMs ?? 5_000);
-    this.#rotateIn(this.options.rotateAfterMs ?? 6_600_000);
+    this.#settle(socket, ready);
     const isNew = this.state !== "ready";
     this.state = "ready";
     this.#hasWorked = true;
@@ -241,19 +228,34 @@ export class Connection extends Emitter {
   }
 
   /**
-   * @param {number} ms
-   * @param {number} [latest] when it is done whether it disturbs or not, by `Date.now`
+   * @param {Link} link that is ready
+   * @param {Ready} ready
    */
-  #rotateIn(ms, latest = Date.now() + ms + QUIET_PATIENCE_MS) {
-    clearTimeout(this.#rotation);
-    this.#rotation = setTimeout(() => {
-      if ((this.options.quiet?.() ?? true) || Date.now() >= latest) void this.renew();
-      else this.#rotateIn(QUIET_EVERY_MS, latest);
-    }, ms);
+  #settle(link, ready) {
+    const { transport } = link;
+    this.#links.settled(link, ready);
+    if (transport === "http") this.#rotation.in(this.#links.nextTrialMs());
+    else this.#rotation.in(this.options.rotateAfterMs ?? 6_600_000, QUIET_PATIENCE_MS);
+    if (this.transport === transport) return;
+    this.transport = transport;
+    this.emit("transport", { transport });
+  }
+
+  /** @param {Problem} problem why no WebSocket can be had yet: HTTP goes on */
+  #stay({ code }) {
+    this.#rotation.in(code === "closed" ? QUIET_EVERY_MS : this.#links.nextTrialMs());
+    this.emit("stayed", undefined);
+  }
+
+  /** @param {string} token the session's next */
+  #keep(token) {
+    if (!this.session) return;
+    this.session = { id: this.session.id, token };
+    this.emit("token", this.session);
   }
 
   /**
-   * @param {Socket} socket
+   * @param {Link} socket
    * @param {ServerEvent} event
    */
   #take(socket, event) {
@@ -272,7 +274,7 @@ export class Connection extends Emitter {
   }
 
   /**
-   * @param {Socket} socket
+   * @param {Link} socket
    * @param {Problem} problem
    */
   #closed(socket, problem) {
@@ -285,9 +287,10 @@ export class Connection extends Emitter {
   /** @param {Problem} problem */
   #lost(problem) {
     clearTimeout(this.#stable);
-    clearTimeout(this.#rotation);
+    this.#rotation.stop();
     this.#socket = undefined;
-    if (problem.retryable) this.#tryAgain(problem);
+    if (this.#isSessionGone(problem)) this.#comeBack();
+    else if (problem.retryable) this.#tryAgain(problem);
     else this.#end("failed", problem);
   }
 
@@ -319,11 +322,21 @@ export class Connection extends Emitter {
   #changed() {
     const { state } = this;
     if (state === "ready") {
-      if (this.presence.visible()) this.#socket?.probe(WAKE_TIMEOUT_MS);
+      if (!this.presence.visible()) return;
+      this.#socket?.probe(WAKE_TIMEOUT_MS);
+      // Another network may let a WebSocket through.
+      if (this.transport === "http" && this.presence.online()) this.#rotation.in(0);
       return;
     }
+    this.#links.hurry();
     const waiting = state === "offline" || (state !== "closed" && !this.#next);
     if (waiting && this.presence.online() && this.presence.visible()) this.#comeBack();
+  }
+
+  /** Whether a fresh socket would disturb nothing, and is not only for a page that is hidden. */
+  get #isQuiet() {
+    const isQuiet = this.options.quiet?.() ?? true;
+    return isQuiet && (this.transport === "websocket" || this.presence.visible());
   }
 
   /** Whether somebody looks, or something is going on. */
@@ -364,7 +377,8 @@ export class Connection extends Emitter {
   }
 
   #stop() {
-    for (const timer of [this.#retry, this.#stable, this.#rotation]) clearTimeout(timer);
+    for (const timer of [this.#retry, this.#stable]) clearTimeout(timer);
+    this.#rotation.stop();
     this.#isResting = false;
     this.#unwatch?.();
     this.#unwatch = undefined;
@@ -383,19 +397,4 @@ export class Connection extends Emitter {
     const { used: attempt, attempts } = this.#backoff;
     this.emit("state", { state, problem, attempt, attempts, retryInMs });
   }
-}
-
-/**
- * @param {Asked | undefined} source
- * @returns {Promise<string | undefined>}
- */
-async function asked(source) {
-  return typeof source === "function" ? source() : source;
-}
-
-/** @param {unknown} cause */
-function asProblem(cause) {
-  if (cause instanceof Problem) return cause;
-  const text = "The address or the token could not be had.";
-  return new Problem("not_connected", text, { retryable: true, cause });
 }

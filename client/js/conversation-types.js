@@ -13,6 +13,7 @@
  * @property {{id: string, token: string, resumed: boolean,
  *   history: import("./messages.js").Message[]}} session opened or resumed; keep `id` and `token`
  *   to come back after a reload
+ * @property {{transport: "websocket" | "http"}} transport what messages go over from now on
  * @property {ServerEvent} message every server event, in order within its turn
  * @property {ClientMessage} sent every message that left
  * @property {Turn} turn a turn began

@@ -23,6 +23,7 @@
  * @typedef {object} Picture
  * @property {import("./connection.js").State} state
  * @property {boolean} canSpeak whether what is said now is taken
+ * @property {"websocket" | "http"} transport what messages go over
  * @property {Problem} [problem] the last one, until the next turn or connection
  * @property {readonly TurnPicture[]} turns oldest first
  * @property {boolean} isListening the user is being listened to
@@ -44,6 +45,7 @@ export class ConversationView {
     this.#picture = {
       state: conversation.state,
       canSpeak: conversation.canSpeak,
+      transport: conversation.transport,
       turns: [],
       isListening: false,
       handsFree: false,
@@ -70,6 +72,7 @@ export class ConversationView {
     conversation.on("state", ({ state, problem }) =>
       this.#show({ state, problem, canSpeak: conversation.canSpeak }),
     );
+    conversation.on("transport", ({ transport }) => this.#show({ transport }));
     conversation.on("session", ({ resumed, history }) => {
       if (resumed && this.#picture.turns.length === 0) this.#show({ turns: turnsOf(history) });
     });

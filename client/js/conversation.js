@@ -13,6 +13,7 @@ import { OpenTurns } from "./open-turns.js";
 import { Outgoing } from "./outgoing.js";
 import { Problem } from "./problem.js";
 import { Replies } from "./replies.js";
+import { unfinished } from "./turn.js";
 import { Utterances } from "./utterances.js";
 import { Vigil } from "./vigil.js";
 
@@ -83,6 +84,12 @@ export class Conversation extends Emitter {
     });
     this.#connection.on("sent", (message) => this.emit("sent", message));
     this.#connection.on("session_lost", (problem) => this.emit("error", problem));
+    this.#connection.on("transport", (change) => this.emit("transport", change));
+    this.#connection.on("token", (session) =>
+      this.emit("session", { ...session, resumed: true, history: [] }),
+    );
+    this.#connection.on("refused", ({ turnId, problem }) => this.#refused(turnId, problem));
+    this.#connection.on("stayed", () => this.#outgoing.flush());
   }
 
   /** @returns {import("./utterances.js").Stage} */
@@ -129,6 +136,11 @@ export class Conversation extends Emitter {
 
   get state() {
     return this.#connection.state;
+  }
+
+  /** What messages go over: HTTP where WebSockets are blocked, if there is an `httpUrl`. */
+  get transport() {
+    return this.#connection.transport;
   }
 
   /** What it takes to resume the session: keep it to come back after a reload. */
@@ -297,6 +309,21 @@ export class Conversation extends Emitter {
     this.emit("error", problem);
   }
 
+  /**
+   * @param {string} turnId that the server does not run
+   * @param {Problem} problem
+   */
+  #refused(turnId, problem) {
+    const turn = this.#turns.get(turnId);
+    if (!turn) return;
+    const messages = this.#forget(turnId);
+    if (problem.retryable) this.#turns.failed = { turnId, attempt: turn.attempt, messages };
+    const { code, message, retryable } = problem;
+    const told = new Problem(code, message, { retryable, turnId, cause: problem });
+    turn.fail(told);
+    this.emit("error", told);
+  }
+
   /** @param {import("./messages.js").Ready} ready */
   #opened(ready) {
     this.settings = ready.settings;
@@ -369,15 +396,4 @@ export class Conversation extends Emitter {
       if (problem instanceof Problem) this.emit("error", problem);
     }
   }
-}
-
-/**
- * @param {Turn} turn that will not end, for now
- * @param {Problem | undefined} cause none if the connection was closed on purpose
- */
-function unfinished(turn, cause) {
-  const more = { retryable: true, turnId: turn.id, cause };
-  return cause
-    ? new Problem("connection_lost", "The connection was lost before the reply was complete.", more)
-    : new Problem("closed", "The conversation was closed before the reply was complete.", more);
 }

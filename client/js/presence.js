@@ -14,6 +14,7 @@
  */
 export function browserPresence() {
   const { document, navigator } = globalThis;
+  const connection = /** @type {{connection?: EventTarget} | undefined} */ (navigator)?.connection;
   return {
     online: () => navigator?.onLine !== false,
     visible: () => document?.visibilityState !== "hidden",
@@ -25,6 +26,8 @@ export function browserPresence() {
         [globalThis, "offline"],
         [document, "visibilitychange"],
       ];
+      // From one network to another; Chromium alone tells.
+      if (connection) sources.push([connection, "change"]);
       for (const [source, name] of sources) source.addEventListener(name, listener);
       return () => {
         for (const [source, name] of sources) source.removeEventListener(name, listener);

@@ -12,6 +12,7 @@ export class Problem extends Error {
    * @param {string} [more.turnId] the turn it happened to
    * @param {number} [more.closeCode] the WebSocket's, if it was closed
    * @param {number} [more.retryAfterMs] not before that
+   * @param {string} [more.field] of the message, that is wrong
    * @param {unknown} [more.cause]
    */
   constructor(code, message, more = {}) {
@@ -22,6 +23,7 @@ export class Problem extends Error {
     this.turnId = more.turnId;
     this.closeCode = more.closeCode;
     this.retryAfterMs = more.retryAfterMs;
+    this.field = more.field;
   }
 
   /** @param {import("./messages.js").Error} event */
@@ -31,6 +33,7 @@ export class Problem extends Error {
       retryable,
       turnId: event.turn_id ?? undefined,
       retryAfterMs: event.retry_after_ms ?? undefined,
+      field: event.field ?? undefined,
     });
   }
 }

@@ -22,6 +22,7 @@ const OPEN = 1;
  * @property {(message: ClientMessage) => void} onSent
  * @property {(problem: Problem) => void} onClosed after `ready`, and not by us
  * @property {() => boolean} [isNeeded] whether the connection is worth keeping while it is idle
+ * @property {() => boolean} [mayBegin] whether the session may move here, asked when it is open
  */
 
 /**
@@ -33,6 +34,10 @@ const OPEN = 1;
 /** @typedef {Own & import("./heartbeat.js").HeartbeatTimes} SocketOptions */
 
 export class Socket {
+  /** @type {"websocket" | "http"} */
+  transport = "websocket";
+  /** Whether the handshake has succeeded. */
+  hasOpened = false;
   /** @type {WebSocket | undefined} */
   #socket;
   /** @type {Heartbeat} */
@@ -91,7 +96,7 @@ export class Socket {
       const text = `Nobody answers at ${url}. Is the address right, and the server up?`;
       return new Problem("unreachable", text, { retryable: true });
     };
-    this.#socket.onopen = () => this.send(init);
+    this.#socket.onopen = () => this.#begin(init);
     this.#socket.onmessage = (frame) => this.#receive(String(frame.data));
     this.#socket.onclose = (event) => {
       const problem = problemOfClose(event.code);
@@ -99,6 +104,14 @@ export class Socket {
     };
     this.#deadline = setTimeout(() => this.#closed(unreachable()), this.options.connectTimeoutMs);
     return new Promise((resolve, reject) => (this.#opening = { resolve, reject }));
+  }
+
+  /** @param {Init} init */
+  #begin(init) {
+    this.hasOpened = true;
+    const later = new Problem("closed", "The session stays where it is.", { retryable: true });
+    if (this.hooks.mayBegin?.() ?? true) this.send(init);
+    else this.#closed(later);
   }
 
   /** @param {ClientMessage} message nothing is sent when the socket is not open */

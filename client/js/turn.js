@@ -157,3 +157,15 @@ export class Turn {
     for (const reader of this.#readers.splice(0)) reader();
   }
 }
+
+/**
+ * Why a turn is not waited for any longer.
+ * @param {Turn} turn that will not end, for now
+ * @param {Problem | undefined} cause none if the connection was closed on purpose
+ */
+export function unfinished(turn, cause) {
+  const more = { retryable: true, turnId: turn.id, cause };
+  return cause
+    ? new Problem("connection_lost", "The connection was lost before the reply was complete.", more)
+    : new Problem("closed", "The conversation was closed before the reply was complete.", more);
+}

@@ -47,8 +47,8 @@ class HeldMicrophone extends FakeMicrophone {
   }
 }
 
-/** @param {{strict?: boolean, autoConnect?: boolean}} [options] */
-async function rendered({ strict = false, autoConnect = true } = {}) {
+/** @param {{strict?: boolean, autoConnect?: boolean, httpUrl?: string}} [options] */
+async function rendered({ strict = false, autoConnect = true, httpUrl } = {}) {
   FakeSocket.all = [];
   const presence = new FakePresence();
   const player = new SilentPlayer();
@@ -59,6 +59,8 @@ async function rendered({ strict = false, autoConnect = true } = {}) {
     seen.renders += 1;
     seen.parley = useParley({
       url: "ws://test",
+      httpUrl,
+      baseDelayMs: 0,
       WebSocket: SocketClass,
       presence,
       player: /** @type {any} */ (player),
@@ -104,6 +106,20 @@ test(`React ${version}: the hook connects, shows a turn as it comes, and closes`
   await leave();
   assert.equal(FakeSocket.last.readyState, 3);
   assert.equal(microphone.released, 1);
+});
+
+test(`React ${version}: it says that it goes on over HTTP`, async (t) => {
+  const opened = { session_id: "s", resume_token: "t", settings: {} };
+  t.mock.method(globalThis, "fetch", async () => Response.json(opened, { status: 201 }));
+  const { seen, leave } = await rendered({ httpUrl: "https://test" });
+  assert.equal(seen.parley.transport, "websocket");
+  for (let handshakes = 1; handshakes <= 2; handshakes += 1) {
+    while (FakeSocket.all.length < handshakes) await act(settled);
+    await then(() => FakeSocket.last.ends(1006));
+  }
+  while (seen.parley.state !== "ready") await act(settled);
+  assert.equal(seen.parley.transport, "http");
+  await leave();
 });
 
 test(`React ${version}: a strict double mount leaves one connection`, async () => {

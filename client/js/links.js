@@ -1,0 +1,177 @@
+/**
+ * What messages go over: a WebSocket, or HTTP where none can be had. It makes them, opens them, and
+ * knows which is to be tried next.
+ */
+import { Fallback } from "./fallback.js";
+import { HttpLink } from "./http-link.js";
+import { Problem } from "./problem.js";
+import { Refusals } from "./refusal.js";
+import { Socket } from "./socket.js";
+
+/** @typedef {import("./messages.js").ServerEvent} ServerEvent */
+/** @typedef {import("./messages.js").ClientMessage} ClientMessage */
+/** @typedef {import("./messages.js").Init} Init */
+/** @typedef {import("./messages.js").Ready} Ready */
+/** @typedef {Socket | HttpLink} Link */
+/** @typedef {import("./connection-types.js").Asked} Asked */
+/** @typedef {import("./connection-types.js").ConnectionOptions} ConnectionOptions */
+
+/**
+ * @typedef {object} LinkHooks
+ * @property {(link: Link, event: ServerEvent) => void} onEvent
+ * @property {(message: ClientMessage) => void} onSent
+ * @property {(link: Link, problem: Problem) => void} onClosed
+ * @property {() => boolean} isNeeded
+ * @property {() => boolean} mayBegin see `Socket`
+ * @property {(token: string) => void} onToken see `HttpLink`, as of `onRefused`
+ * @property {(turnId: string, problem: Problem) => void} onRefused
+ */
+
+const CONNECT_TIMEOUT_MS = 15_000;
+/** With HTTP to go to, nobody waits so long for a proxy that never answers. */
+const CONNECT_TIMEOUT_WITH_HTTP_MS = 5_000;
+
+export class Links {
+  #fallback;
+  #refusals = new Refusals();
+  /** @type {import("./connection-types.js").Known} */
+  #known = { settings: {}, limits: {}, unsent: {} };
+
+  /**
+   * @param {Asked} url the WebSocket's
+   * @param {LinkHooks} hooks
+   * @param {ConnectionOptions} options
+   */
+  constructor(url, hooks, options) {
+    this.url = url;
+    this.hooks = hooks;
+    this.options = options;
+    this.#fallback = new Fallback(Boolean(options.httpUrl));
+  }
+
+  /** Begin anew: nothing is known of the network. */
+  reset() {
+    this.#fallback.reset();
+    this.#refusals.reset();
+  }
+
+  /** Whether HTTP is to be tried now. */
+  get isHttpDue() {
+    return this.#fallback.isDue;
+  }
+
+  /** What is to be tried now. */
+  next() {
+    return this.isHttpDue ? this.#http() : this.websocket();
+  }
+
+  /** @returns {Link} */
+  websocket() {
+    const { hooks, options } = this;
+    const timeoutMs = options.httpUrl ? CONNECT_TIMEOUT_WITH_HTTP_MS : CONNECT_TIMEOUT_MS;
+    /** @type {Link} */
+    const link = new Socket(
+      {
+        onEvent: (event) => hooks.onEvent(link, event),
+        onSent: hooks.onSent,
+        onClosed: (problem) => hooks.onClosed(link, problem),
+        isNeeded: hooks.isNeeded,
+        mayBegin: hooks.mayBegin,
+      },
+      {
+        WebSocket: options.WebSocket,
+        connectTimeoutMs: options.connectTimeoutMs ?? timeoutMs,
+        // Two minutes before API Gateway's idle time-out: a page that throttles may be late.
+        heartbeatMs: options.heartbeatMs ?? 480_000,
+        pongTimeoutMs: options.pongTimeoutMs ?? 10_000,
+        busyHeartbeatMs: options.busyHeartbeatMs ?? 2_000,
+        busyPongTimeoutMs: options.busyPongTimeoutMs ?? 4_000,
+      },
+    );
+    return link;
+  }
+
+  /** @returns {Link} */
+  #http() {
+    const { hooks, options } = this;
+    /** @type {Link} */
+    const link = new HttpLink(
+      {
+        onEvent: (event) => hooks.onEvent(link, event),
+        onSent: hooks.onSent,
+        onClosed: (problem) => hooks.onClosed(link, problem),
+        onToken: hooks.onToken,
+        onRefused: hooks.onRefused,
+      },
+      {
+        url: () => asked(options.httpUrl || undefined),
+        token: () => asked(options.token),
+        known: this.#known,
+      },
+    );
+    return link;
+  }
+
+  /**
+   * Connect, with the address and the token of now.
+   * @param {Link} link
+   * @param {() => Init} init what to say, unless connecting has ended meanwhile: then it throws
+   * @param {boolean} isTrial another link serves: that it fails says nothing
+   * @returns {Promise<Ready>}
+   * @throws {Problem} see `Socket` and `HttpLink`; what else is thrown came from whoever was asked
+   */
+  async open(link, init, isTrial) {
+    const [url, token] = await Promise.all([asked(this.url), asked(this.options.token)]);
+    try {
+      return await link.open(url ?? "", token || undefined, init());
+    } catch (cause) {
+      if (!token || isTrial || link.transport === "http") throw cause;
+      throw await this.#refusals.explained(asProblem(cause), url ?? "");
+    }
+  }
+
+  /** @param {Link} link that could not be opened */
+  failed(link) {
+    if (link.transport === "http") this.#fallback.httpFailed();
+    else this.#fallback.failed(link.hasOpened);
+  }
+
+  /**
+   * It is ready, and serves.
+   * @param {Link} link
+   * @param {Ready} ready
+   */
+  settled(link, ready) {
+    this.#refusals.reset();
+    if (link.transport === "http") return;
+    this.#fallback.reset();
+    const { unsent } = this.#known;
+    this.#known = { settings: ready.settings, limits: ready.limits, unsent: {} };
+    if (Object.keys(unsent).length) link.send({ type: "config", settings: unsent });
+  }
+
+  /** ms until a WebSocket is tried again while HTTP serves. */
+  nextTrialMs() {
+    return this.#fallback.nextMs();
+  }
+
+  /** The network is perhaps another: a WebSocket is tried as soon as HTTP serves. */
+  hurry() {
+    this.#fallback.hurry();
+  }
+}
+
+/**
+ * @param {Asked | undefined} source
+ * @returns {Promise<string | undefined>}
+ */
+async function asked(source) {
+  return typeof source === "function" ? source() : source;
+}
+
+/** @param {unknown} cause */
+export function asProblem(cause) {
+  if (cause instanceof Problem) return cause;
+  const text = "The address or the token could not be had.";
+  return new Problem("not_connected", text, { retryable: true, cause });
+}
