@@ -16,7 +16,7 @@ export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
 .DEFAULT_GOAL := help
-.PHONY: help run token test lint format unit build validate deploy chaos bench lock generate clean
+.PHONY: help run token test tested lint javascript format unit build validate deploy chaos bench lock generate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,20 +24,25 @@ help: ## list what can be made
 run: $(READY) ## hold a spoken conversation on this machine, then serve the page
 	@$(BIN)/python -m local run
 
-test: lint $(READY) ## run every check and test
+test: $(READY) $(NODE_MODULES) $(SAM) ## run every check and test
 	@PYTHON=$(BIN)/python sh tests/system-packages.sh
-	$(MAKE) --no-print-directory validate
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@$(MAKE) --no-print-directory --jobs 3 lint javascript validate
+	$(MAKE) --no-print-directory tested
+
+tested: $(READY)
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=]
 	@$(BIN)/python -m parley.access.mint $(if $(SUBJECT),--subject "$(SUBJECT)") \
 	  $(if $(TENANT),--tenant "$(TENANT)") $(if $(TTL),--ttl "$(TTL)")
 
-lint: $(READY) $(NODE_MODULES) ## ruff, bandit, mypy --strict, and tsc on the JavaScript
+lint: $(READY) ## ruff, bandit and mypy --strict
 	$(BIN)/ruff check --quiet .
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive layers functions client/python/src local
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy
+
+javascript: $(READY) $(NODE_MODULES) ## the JavaScript: types and tests
 	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent check
 	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm test --silent
 

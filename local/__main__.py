@@ -79,6 +79,7 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
         "--static", action="append", default=[], metavar="[/PREFIX=]DIR", help="serve a folder"
     )
     parser.add_argument("--prewarm", type=int, default=0, metavar="N")
+    parser.add_argument("--prewarm-only", action="append", default=[], metavar="FUNCTION")
     parser.add_argument(
         "--dynamodb-endpoint", default=os.environ.get("DYNAMODB_ENDPOINT", ""), metavar="URL"
     )
@@ -145,6 +146,7 @@ def _options(arguments: argparse.Namespace, log: LogWriter) -> Options:
         region=arguments.region,
         mounts=[Mount.parsed(text) for text in arguments.static],
         prewarm=arguments.prewarm,
+        prewarm_only=arguments.prewarm_only,
         dynamodb_endpoint=arguments.dynamodb_endpoint,
         environment=_variables(arguments.env_vars),
         lambda_options=ServiceOptions(

@@ -43,7 +43,7 @@ from local.runtime.service import LambdaService, ServiceOptions
 from local.services.aws import AwsServices
 from local.strangers import own_pages_only
 from local.template.api_model import WebSocketApi
-from local.template.intrinsics import ACCOUNT_ID
+from local.template.intrinsics import ACCOUNT_ID, TemplateError
 from local.template.model import Function, Stack
 from local.template.reader import read_stack
 from local.workspace import Workspace
@@ -61,6 +61,7 @@ class Options:
         port: of the plain listener; 0 for any.
         tls_port: of the TLS listener, which the functions post to; 0 for any.
         prewarm: environments that each function has from the start.
+        prewarm_only: logical ids of the only functions that have them; empty for all.
         environment: variables over the template's, by logical id of the function;
             `Parameters` for all of them.
         lambda_options: concurrency of the account, reloading, retries.
@@ -83,6 +84,7 @@ class Options:
     region: str = "us-east-1"
     mounts: list[Mount] = field(default_factory=list)
     prewarm: int = 0
+    prewarm_only: list[str] = field(default_factory=list)
     dynamodb_endpoint: str = ""
     environment: dict[str, dict[str, str]] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
@@ -96,6 +98,16 @@ class Options:
     authorise: Authorise = everything
     iam: bool = True
     log: Callable[[str, str], None] = lambda _source, _line: None
+
+
+def _check_names(functions: list[str], stack: Stack) -> None:
+    known = {function.logical_id for function in stack.functions}
+    for name in functions:
+        if name not in known:
+            raise TemplateError(
+                f"--prewarm-only: the template has no function {name}. "
+                f"It has {', '.join(sorted(known))}."
+            )
 
 
 class LocalStack:
@@ -150,6 +162,7 @@ class LocalStack:
                 main.domain_name,
                 lambda: self._listeners.another().domain_name,
             )
+            _check_names(options.prewarm_only, self.stack)
         except BaseException:
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
@@ -180,7 +193,7 @@ class LocalStack:
         access = Access(options.authorise, secrets.get if options.verify_signatures else None)
         for app, address in self._applications(self._lambda, main, access):
             await self._listen(app, address, tls)
-        await asyncio.gather(creating, self._lambda.start(options.prewarm))
+        await asyncio.gather(creating, self._lambda.start(options.prewarm, options.prewarm_only))
 
     async def _give_credentials(self) -> None:
         """Give every function those of its role; one set for all if permissions are off."""

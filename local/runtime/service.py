@@ -6,7 +6,7 @@ Invoking is in-process for the gateway and through `local.runtime.invoke_api` fo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from local.faults.faults import Faults
@@ -92,12 +92,17 @@ class LambdaService:
         self._queue = EventQueue(send, self._options.retry_delay_s)
         self._cleaning: asyncio.Task[None] | None = None
 
-    async def start(self, prewarm: int) -> None:
-        """Start `prewarm` environments of every function, of its published version if any."""
+    async def start(self, prewarm: int, only: Collection[str] = ()) -> None:
+        """Start `prewarm` environments of every function, of its published version if any.
+
+        Args:
+            only: logical ids of the functions that get them; empty for all.
+        """
         self._cleaning = asyncio.create_task(self._clean())
         pools = [
             self._pool(function, PUBLISHED if function.published else LATEST)
             for function in self._functions.values()
+            if not only or function.logical_id in only
         ]
         await asyncio.gather(*(pool.prewarm(prewarm) for pool in pools))
 

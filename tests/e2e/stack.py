@@ -108,6 +108,9 @@ def process(command: list[str], log: Path, env: Mapping[str, str]) -> Iterator[d
                 child.stdout.close()
 
 
+OF_CONVERSATIONS = ("ConnectFunction", "MessageFunction", "TurnFunction", "DisconnectFunction")
+
+
 @contextlib.contextmanager
 def running_stack(
     folder: Path,
@@ -124,7 +127,7 @@ def running_stack(
         folder: for log files.
         parameters: over the template's defaults.
         standin_options: command-line options of the stand-ins.
-        prewarm: how many environments each function has from the start.
+        prewarm: how many environments the functions of a conversation have from the start.
         static: what is served beside the API, as `--static` takes it.
         variables: environment variables that all functions get.
     """
@@ -141,6 +144,8 @@ def running_stack(
         command = [sys.executable, "-m", "local", "start", "--json"]
         command += ["--template", str(ROOT / "template.yaml"), "--port", "0", "--tls-port", "0"]
         command += ["--prewarm", str(prewarm)]
+        for function in OF_CONVERSATIONS:  # an import takes a second of one core
+            command += ["--prewarm-only", function]
         if variables:
             given = folder / "variables.json"
             given.write_text(json.dumps({"Parameters": dict(variables)}))

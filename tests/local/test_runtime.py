@@ -155,6 +155,29 @@ def test_no_process_is_left_however_the_stack_ends(how: signal.Signals) -> None:
         eventually(lambda: not any(alive(child) for child in children), 5)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_only_the_functions_that_are_named_are_there_from_the_start() -> None:
+    found = []
+    for only in ((), ("--prewarm-only", "Chat", "--prewarm-only", "Worker")):
+        options = ("--json", "--port", "0", "--prewarm", "1", "--parameter-overrides", "Secret=x")
+        with start(*options, *only) as stack:
+            assert stack.stdout is not None
+            assert stack.stdout.readline()
+            environments = [
+                pid for pid in descendants(stack.pid) if "local.runtime.launcher" in command(pid)
+            ]
+            found.append(len(environments))
+            stack.send_signal(signal.SIGTERM)
+            stack.wait(10)
+    everything, some = found
+    assert some == 2 < everything
+
+
+def command(pid: int) -> str:
+    """What a process runs."""
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+
+
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -171,6 +194,9 @@ def test_mistakes_are_one_sentence(app: App) -> None:
         ("--port", "0", "--parameter-overrides", "Secret"): "expected KEY=VALUE",
         ("--port", port, "--parameter-overrides", "Secret=x"): f"Port {port} is in use.",
         ("--template", "nosuch.yaml"): "There is no template nosuch.yaml.",
+        ("--port", "0", "--parameter-overrides", "Secret=x", "--prewarm-only", "Nosuch"): (
+            "--prewarm-only: the template has no function Nosuch. It has "
+        ),
         ("--port", "0", "--faults", '{"faults": [{"kind": "x"}]}'): "$.faults[0].kind",
         ("--port", "0", "--latency", "aws"): "--latency: nobody has published",
     }
