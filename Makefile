@@ -96,6 +96,7 @@ else
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e client/python
 endif
+	@$(BIN)/python tests/node_commands.py $(BIN)
 	@touch $@
 
 $(NODE_MODULES): client/js/package-lock.json | $(READY)
