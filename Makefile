@@ -30,7 +30,7 @@ test: $(READY) $(NODE_MODULES) $(SAM) ## run every check and test
 	$(MAKE) --no-print-directory tested
 
 tested: $(READY)
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=]
 	@$(BIN)/python -m parley.access.mint $(if $(SUBJECT),--subject "$(SUBJECT)") \
