@@ -56,13 +56,14 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Playwright]:
+    """For one file only: while it is open, no test beside it can start an event loop."""
     with sync_playwright() as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def launch(playwright: Playwright) -> Launch:
     """A browser of one's own, whose microphone plays a WAV file."""
 
@@ -79,7 +80,7 @@ def launch(playwright: Playwright) -> Launch:
     return launched
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(launch: Launch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """A browser whose microphone hears a tone without end."""
     pcm = tone(MICROPHONE_HZ, 10, 48_000, MICROPHONE_LEVEL)
