@@ -125,15 +125,17 @@ export class Links {
     try {
       return await link.open(url ?? "", token || undefined, init());
     } catch (cause) {
-      if (!token || isTrial || link.transport === "http") throw cause;
+      // With an HTTP API to ask, that says why.
+      const isAsked = isTrial || this.options.httpUrl || link instanceof HttpLink;
+      if (!token || isAsked) throw cause;
       throw await this.#refusals.explained(asProblem(cause), url ?? "");
     }
   }
 
   /** @param {Link} link that could not be opened */
   failed(link) {
-    if (link.transport === "http") this.#fallback.httpFailed();
-    else this.#fallback.failed(link.hasOpened);
+    if (link instanceof HttpLink) this.#fallback.httpFailed();
+    else this.#fallback.failed(!link.wasIgnored);
   }
 
   /**

@@ -65,6 +65,20 @@ def test_where_websockets_are_blocked_a_typed_turn_is_answered_and_every_sample_
     assert transport(page) == "http"
 
 
+def test_where_websockets_open_and_carry_nothing_a_typed_turn_is_answered_over_http(
+    stack: Stack, proxy: BlockingProxy, address: str, opened: Open, browser: Browser
+) -> None:
+    proxy.blocks, proxy.swallows = False, True
+    page = opened(browser, address, ready=False)
+    page.wait_for_selector("#state[data-state=ready]", timeout=30_000)
+    assert transport(page) == "http"
+    assert proxy.handshakes == 2
+    page.evaluate("window.forgetHeard()")
+    say(page, "My name is Alice.")
+    assert "Alice" in page.locator(".reply").inner_text()
+    assert np.array_equal(heard(page), last_reply_audio(stack))
+
+
 def test_where_websockets_are_blocked_a_spoken_turn_is_understood_and_answered(
     stack: Stack,
     address: str,
