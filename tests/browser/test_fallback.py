@@ -198,6 +198,29 @@ def test_hands_free_goes_on_over_http(
         page.context.close()
 
 
+def test_who_leaves_the_end_to_speech_recognition_need_not_stop_over_http_either(
+    stack: Stack,
+    address: str,
+    opened: Open,
+    launch: Launch,
+    speech: Callable[[str], bytes],
+    tmp_path: Path,
+) -> None:
+    pcm = bytes(16_000) + speech("What time is it?") + bytes(20 * 32_000)
+    with launch(write_wav(tmp_path / "question.wav", pcm, 16_000), once=True) as browser:
+        page = opened(browser, address)
+        reply = page.evaluate(
+            """async () => {
+                const turn = window.parley.conversation.startSpeaking({endpointing: "server_vad"});
+                return await turn;
+            }"""
+        )
+        assert "time" in reply["said"].lower()
+        assert reply["text"]
+        assert transport(page) == "http"
+        page.context.close()
+
+
 @pytest.mark.parametrize("size", [(390, 844), (320, 568)])
 def test_on_a_phone_nothing_sticks_out_over_http(
     address: str, opened: Open, browser: Browser, artifacts: Path, size: tuple[int, int]
