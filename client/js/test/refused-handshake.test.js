@@ -84,6 +84,18 @@ for (const [what, refusal] of /** @type {[string, import("./fallback-server.js")
   });
 }
 
+test("a limit may name the date on which it ends", async (t) => {
+  const headers = { "Retry-After": new Date(Date.now() + 9_000).toUTCString() };
+  const { conversation } = await refused(t, 429, { status: 429, body: { message }, headers });
+  const { problem: why } = await told(
+    conversation,
+    "state",
+    (change) => change.problem?.code === "rate_limited",
+  );
+  const waitMs = why?.retryAfterMs ?? 0;
+  assert.ok(waitMs > 2_000 && waitMs <= 9_000, `${waitMs} ms`);
+});
+
 for (const status of [401, 403, 429, 500, 503]) {
   test(`without an HTTP API ${status} is tried again, then told as what it may be`, async (t) => {
     const { api, connecting, conversation } = await refused(t, status, undefined, {
@@ -115,7 +127,7 @@ test("an address or token that cannot be had is no WebSocket that is blocked", a
   let asked = 0;
   const token = () => {
     asked += 1;
-    if (asked <= 3) throw new Error("the backend restarts");
+    if (asked <= 2) throw new Error("the backend restarts");
     return "t";
   };
   const api = await Api.running(t);
