@@ -299,6 +299,7 @@ export class Conversation extends Emitter {
   #refuse(turn, cause) {
     const problem =
       cause instanceof Problem ? cause : new Problem("internal", String(cause), { cause });
+    problem.turnId ??= turn.id;
     const wasHeardOf = this.#turns.has(turn.id) && this.#outgoing.hasLeft(turn.id);
     this.#forget(turn.id);
     if (wasHeardOf) this.#post({ type: "interrupt", turn_id: turn.id, played_ms: 0 }, false);

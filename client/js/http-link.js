@@ -72,13 +72,11 @@ export class HttpLink {
 
   /**
    * Open a session, or see whether it may be gone on with.
-   * @param {string} _url the WebSocket's
-   * @param {string | undefined} _token
    * @param {Init} init
    * @returns {Promise<Ready>}
    * @throws {Problem} `unreachable`, `unauthorized`, or the code of the server's refusal
    */
-  async open(_url, _token, init) {
+  async open(init) {
     this.#url = ((await this.options.url()) ?? "").replace(/\/+$/, "");
     const { known } = this.options;
     const { session_id: id, resume_token: token } = init;

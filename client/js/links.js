@@ -121,13 +121,13 @@ export class Links {
    * @throws {Problem} see `Socket` and `HttpLink`; what else is thrown came from whoever was asked
    */
   async open(link, init, isTrial) {
+    if (link instanceof HttpLink) return link.open(init());
     const [url, token] = await Promise.all([asked(this.url), asked(this.options.token)]);
     try {
       return await link.open(url ?? "", token || undefined, init());
     } catch (cause) {
       // With an HTTP API to ask, that says why.
-      const isAsked = isTrial || this.options.httpUrl || link instanceof HttpLink;
-      if (!token || isAsked) throw cause;
+      if (!token || isTrial || this.options.httpUrl) throw cause;
       throw await this.#refusals.explained(asProblem(cause), url ?? "");
     }
   }

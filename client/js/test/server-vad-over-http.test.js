@@ -124,7 +124,9 @@ test("a turn that moves to HTTP while it is spoken is ended there", async (t) =>
 test("where nothing notices the end, the turn fails with a sentence, and typing goes on", async (t) => {
   const microphone = new FakeMicrophone();
   const { api, conversation: talk } = await conversation(t, microphone);
+  const failed = told(talk, "error");
   const { turn } = await speaking(talk, microphone);
+  assert.equal((await failed).turnId, turn.id);
   await assert.rejects(turn, { code: "detector_failed", message: /stopSpeaking/ });
   assert.equal(microphone.stops, 1);
   assert.equal((await talk.say("hello")).text, "You said: hello");
