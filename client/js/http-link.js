@@ -6,7 +6,7 @@
  */
 import { CollectedSpeech, MAX_SPEECH_S } from "./collected-speech.js";
 import { ask } from "./http-request.js";
-import { Problem } from "./problem.js";
+import { Problem, SESSION_GONE } from "./problem.js";
 
 /** @typedef {import("./messages.js").ServerEvent} ServerEvent */
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
@@ -24,7 +24,6 @@ const TRIES = 4;
 const FIRST_DELAY_MS = 1_000;
 /** The last chunk comes after the microphone was told to stop. */
 const MAX_CHUNKS = MAX_SPEECH_S * 10 - 2;
-const SESSION_GONE = ["session_not_found", "resume_denied"];
 
 /**
  * @typedef {object} HttpHooks

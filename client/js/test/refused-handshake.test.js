@@ -84,6 +84,23 @@ for (const [what, refusal] of /** @type {[string, import("./fallback-server.js")
   });
 }
 
+test("a page that is looked at again does not try before the limit ends", async (t) => {
+  const headers = { "Retry-After": "1" };
+  const answer = { status: 429, body: { message }, headers };
+  const { api, conversation, connecting, presence } = await refused(t, 429, answer);
+  await told(conversation, "state", (change) => change.problem?.code === "rate_limited");
+  const began = performance.now();
+  api.upgrades = "open";
+  const { handshakes } = api;
+  const waiting = told(conversation, "state");
+  presence.changed();
+  const { retryInMs = 0 } = await waiting;
+  assert.ok(retryInMs > 500 && retryInMs <= 1_000, `${retryInMs} ms`);
+  await connecting;
+  assert.equal(api.handshakes, handshakes + 1);
+  assert.ok(performance.now() - began > 900);
+});
+
 test("a limit may name the date on which it ends", async (t) => {
   const headers = { "Retry-After": new Date(Date.now() + 9_000).toUTCString() };
   const { conversation } = await refused(t, 429, { status: 429, body: { message }, headers });
