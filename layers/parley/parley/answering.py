@@ -14,6 +14,7 @@ from parley.protocol import (
     Audio,
     AudioFormat,
     Error,
+    Limit,
     Metrics,
     Transcript,
     TurnEnd,
@@ -38,6 +39,8 @@ class AnsweredError(Struct, omit_defaults=True):
     message: str
     retryable: bool
     retry_after_ms: int | None = None
+    limit: Limit | None = None
+    """The limit that was met, if one was."""
 
 
 class TurnAnswer(Struct, omit_defaults=True):
@@ -107,7 +110,9 @@ def turn_answer(session_id: str, frames: Sequence[bytes], token: str | None) -> 
             audio_format = event.format
             words += event.words
         elif isinstance(event, Error):
-            error = AnsweredError(event.code, event.message, event.retryable, event.retry_after_ms)
+            error = AnsweredError(
+                event.code, event.message, event.retryable, event.retry_after_ms, event.limit
+            )
         elif isinstance(event, TurnEnd):
             answer = TurnAnswer(session_id, event.turn_id, event.reason, event.text, event.metrics)
             answer.attempt, answer.heard = event.attempt, event.heard
