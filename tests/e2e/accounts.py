@@ -65,9 +65,21 @@ class Accounts:
     async def nobody_connected(self) -> None:
         """Wait until every connection of the tests before has given its slot back."""
         deadline = time.monotonic() + 20
-        while leases := self._get("default", "CONNECTIONS").get("leases"):
+        while leases := self._leases("default"):
             assert time.monotonic() < deadline, leases
             await asyncio.sleep(0.1)
+
+    def _leases(self, account: str) -> list[str]:
+        answer = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+            ExpressionAttributeValues={
+                ":pk": {"S": f"LIMIT#{account}"},
+                ":sk": {"S": "CONNECTIONS#"},
+            },
+            ConsistentRead=True,
+        )
+        return [lease for item in answer["Items"] for lease in item.get("leases", {"SS": []})["SS"]]
 
     def _get(self, account: str, sk: str) -> dict[str, Any]:
         key = {"pk": {"S": f"LIMIT#{account}"}, "sk": {"S": sk}}

@@ -183,6 +183,10 @@ class MemoryStore(Store, Turns):
     def put_session(self, session: Session) -> None:
         self.sessions[session.ref] = session
 
+    def discard_session(self, ref: SessionRef, turn_id: str) -> None:
+        self.sessions.pop(ref, None)
+        self.turns.pop((ref, turn_id), None)
+
     def resume_session(
         self,
         ref: SessionRef,

@@ -22,6 +22,7 @@ from parley.protocol import (
     Word,
     encode,
 )
+from parley.recovery import DIED
 
 
 class AnsweredAudio(Struct):
@@ -89,6 +90,14 @@ def is_whole(frames: Sequence[bytes]) -> bool:
         return False
     first, last = _events.decode(frames[0]), _events.decode(frames[-1])
     return first.seq == 1 and last.seq == len(frames) and isinstance(last, TurnEnd)
+
+
+def broken_off(turn_id: str, attempt: int) -> list[bytes]:
+    """All events of an attempt whose function died before it could answer."""
+    error = Error.of(DIED, turn_id=turn_id, seq=1, attempt=attempt)
+    end = TurnEnd(turn_id, 2, "failed", "", Metrics(), code=DIED.code, attempt=attempt)
+    end.retryable = DIED.retryable
+    return [encode(error), encode(end)]
 
 
 def turn_answer(session_id: str, frames: Sequence[bytes], token: str | None) -> TurnAnswer:

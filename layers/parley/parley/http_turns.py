@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from parley.answering import EventsAnswer, frames_of, is_whole, turn_answer
+from parley.answering import EventsAnswer, broken_off, frames_of, is_whole, turn_answer
 from parley.ending import Outcome
 from parley.errors import ErrorCode, ParleyError
 from parley.http import Handler, HttpAnswer, HttpError, HttpRequest, principal_of
@@ -198,6 +198,12 @@ class HttpTurns:
                 if stored.turn_id == turn_id and stored.attempt == attempt
             ]
             if is_whole(frames) or (frames and not whole):
+                return frames
+        if turn is not None and turn.running and turn.lease_until_ms <= now_ms():
+            dead = self._turns.fail_turn(ref, turn_id, None, turn.claim.attempt)
+            if dead is not None:  # and this request names the attempt, so it is not run again
+                frames = broken_off(turn_id, dead.attempt)
+                self._turns.put_answer(ref, turn_id, dead.attempt, frames)
                 return frames
         if turn is None or turn.running or turn.lease_until_ms > now_ms():
             raise ParleyError(
