@@ -28,9 +28,9 @@ from parley.table import Item, Table
 Status = Literal["active", "ended", "expired"]
 READ_AT_ONCE = 10
 """botocore keeps so many connections."""
-MAX_PAGES = 16
+MAX_PAGES = 8
 """Of a session's history that are read at once, of 1 MB each ("Query", DynamoDB API Reference):
-4,096 read units. A transcript of half of that is more than an answer can have."""
+2,048 read units. A transcript of half of that is more than an answer can have."""
 
 
 class TooLong(Exception):
