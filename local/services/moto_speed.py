@@ -1,25 +1,29 @@
-"""Makes moto quick and its writes atomic; what it answers stays moto's.
+"""Makes moto quick; what it answers stays moto's.
 
-moto 5's `Query` reads and sorts the whole table, lists its own folders on every request,
-and handles concurrent requests on threads without a lock, so that two conditional writes
-may both hold. A table that is polled needs better. Only `moto_server` applies this.
+moto 5's `Query` reads and sorts the whole table, lists its own folders on every request, looks
+for every attribute's value under some 40 names that it might have, compiles six patterns for every
+word of a condition, and parses every update twice and copies it node by node. A table that is
+polled needs better. Only `moto_server` applies this.
 """
 
 from __future__ import annotations
 
 import functools
-import io
-import threading
-from collections.abc import Callable, Iterable
+import pickle
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from moto import backends
 from moto.core import responses
+from moto.core.serialize import BaseJSONSerializer
 from moto.core.utils import method_names_from_class
+from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.models.table import Table
+from moto.dynamodb.parsing import ast_nodes, expressions
 
-Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-
+_EXPRESSIONS = 500
+"""So many expressions are remembered, parsed."""
 _STRING_COMPARISONS: dict[str, Callable[..., bool]] = {
     "=": lambda key, value: key == value,
     "EQ": lambda key, value: key == value,
@@ -44,23 +48,14 @@ def make_quick() -> None:
     modules[1].method_names_from_class = functools.cache(method_names_from_class)
     table: Any = Table
     table.query = _quick(Table.query)
-
-
-def one_at_a_time(app: Wsgi) -> Wsgi:
-    """The application with requests handled one after the other, as if each were atomic.
-
-    The body is read before: a slow client holds nobody up.
-    """
-    lock = threading.Lock()
-
-    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        length = environ.get("CONTENT_LENGTH")
-        if length:
-            environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(int(length)))
-        with lock:
-            return list(app(environ, start_response))
-
-    return serve
+    serializer: Any = BaseJSONSerializer
+    serializer._serialize_type_structure = _direct(serializer._serialize_type_structure)
+    parser: Any = ConditionExpressionParser
+    parser._lex_condition_expression = _remembered(parser._lex_condition_expression)
+    parsing: list[Any] = [expressions, ast_nodes]
+    updates = parsing[0].UpdateExpressionParser  # whoever changes a tree copies it first
+    updates.make = functools.lru_cache(_EXPRESSIONS)(updates.make)
+    parsing[1].Node.__deepcopy__ = _copied
 
 
 class _Partition:
@@ -123,3 +118,41 @@ def _meant(table: Any, hash_key: Any, comparison: str | None, values: list[Any])
         return list(found.values())
     wanted = [value.value for value in values]
     return [item for key, item in found.items() if compare(key.value, *wanted)]
+
+
+def _direct(serialize: Callable[..., None]) -> Callable[..., None]:
+    """A value of DynamoDB has just the members that are there, under their own names."""
+
+    @functools.wraps(serialize)
+    def quick(self: Any, serialized: dict[str, Any], value: Any, shape: Any, key: str) -> None:
+        if shape.name != "AttributeValue" or type(value) is not dict or not key:
+            serialize(self, serialized, value, shape, key)
+            return
+        members: dict[str, Any] = {}
+        for name, member in value.items():
+            if member is not None:
+                self._serialize(members, member, shape.members[name], name)
+        self._default_serialize(serialized, members, shape, key)
+
+    return quick
+
+
+def _remembered(lex: Callable[[Any], deque[Any]]) -> Callable[[Any], deque[Any]]:
+    """The words of a condition, which are the same whenever it is the same."""
+    known: dict[str, tuple[Any, ...]] = {}
+
+    @functools.wraps(lex)
+    def quick(self: Any) -> deque[Any]:
+        expression = self.condition_expression
+        if expression not in known:
+            if len(known) >= _EXPRESSIONS:
+                known.clear()
+            known[expression] = tuple(lex(self))
+        return deque(known[expression])
+
+    return quick
+
+
+def _copied(node: Any, _memo: dict[int, Any]) -> Any:
+    """A tree of an update, copied as a whole."""
+    return pickle.loads(pickle.dumps(node))  # noqa: S301  # made a moment ago, by this very line

@@ -20,6 +20,9 @@ from tests.e2e.raw import RawClient
 from tests.e2e.stack import Stack
 
 LATE_S = 10.0
+"""So long after an erasure a function that was under way may still be seen."""
+STILL_S = 2.0
+"""So long nothing is to be seen before it counts as gone for good."""
 
 
 @dataclass(frozen=True)
@@ -100,17 +103,18 @@ class Records:
         return [word for word in words if word in everything]
 
     async def no_traces(self, words: Iterable[str]) -> None:
-        """Nothing of a session is left, and nothing comes back.
+        """Nothing of a session is left, and nothing that came back stays.
 
-        What a function that was under way has written since, it removes itself, within seconds.
+        What a function that was under way has written since, it removes itself, within seconds:
+        at the latest then, nothing is to be seen of it for as long as `STILL_S`.
         """
         looked_for = list(words)
-        deadline = time.monotonic() + LATE_S
-        while self.traces(looked_for) and time.monotonic() < deadline:
+        began = clean_since = time.monotonic()
+        while (now := time.monotonic()) < clean_since + STILL_S:
+            if left := self.traces(looked_for):
+                assert now < began + LATE_S, (left, self.everything()[-3000:])
+                clean_since = time.monotonic()
             await asyncio.sleep(0.2)
-        for _ in range(5):
-            assert self.traces(looked_for) == [], self.everything()[-3000:]
-            await asyncio.sleep(0.3)
 
 
 def _readable(value: Any) -> str:

@@ -1,15 +1,19 @@
-"""What makes moto quick changes no answer: the same queries, with it and without."""
+"""What makes moto quick changes no answer: the same calls, with it and without."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
+from moto.server import ThreadedMotoServer
 
+from local.services.aws import AwsServices
 from local.services.moto_speed import _quick
 
 KEYS = ["a", "a#1", "a#2", "b", "b#1", "c"]
@@ -95,3 +99,126 @@ def test_a_table_without_a_sort_key(partition: str, count: int) -> None:
     target.put_item({"pk": {"S": "x"}})
     found, _, _ = answer(_quick(Table.query), target, hash_key=DynamoType({"S": partition}))
     assert len(found) == count
+
+
+EVERY_KIND: dict[str, Any] = {
+    "text": {"S": "a"},
+    "empty": {"S": ""},
+    "number": {"N": "-1.50"},
+    "bytes": {"B": b"\x00\xff"},
+    "texts": {"SS": ["b", "a"]},
+    "numbers": {"NS": ["2", "1"]},
+    "blobs": {"BS": [b"b", b"a"]},
+    "nothing": {"NULL": True},
+    "yes": {"BOOL": True},
+    "no": {"BOOL": False},
+    "list": {"L": [{"S": "x"}, {"M": {}}, {"L": []}]},
+    "map": {"M": {"S": {"N": "1"}, "deep": {"M": {"b": {"B": b"q"}}}}},
+}
+KEY = {"pk": {"S": "p"}, "sk": {"S": "s"}}
+CALLS: list[tuple[str, dict[str, Any]]] = [
+    ("put_item", {"Item": KEY | EVERY_KIND}),
+    ("put_item", {"Item": KEY, "ConditionExpression": "attribute_not_exists(pk)"}),
+    ("get_item", {"Key": KEY}),
+    (
+        "get_item",
+        {
+            "Key": KEY,
+            "ProjectionExpression": "#m.deep, yes",
+            "ExpressionAttributeNames": {"#m": "map"},
+        },
+    ),
+    *[
+        (
+            "update_item",
+            {"Key": KEY, "ReturnValues": "ALL_NEW", "UpdateExpression": change}
+            | ({"ExpressionAttributeValues": values} if values else {}),
+        )
+        for change, values in [
+            ("SET counted = :one ADD texts :more", {":one": {"N": "1"}, ":more": {"SS": ["c"]}}),
+            ("SET counted = counted + :one", {":one": {"N": "1"}}),
+            ("SET counted = counted + :one", {":one": {"N": "5"}}),
+            ("SET fresh = if_not_exists(fresh, :b)", {":b": {"B": b"1"}}),
+            ("SET fresh = if_not_exists(fresh, :b)", {":b": {"B": b"2"}}),
+            ("REMOVE nothing DELETE texts :gone", {":gone": {"SS": ["a"]}}),
+            ("SET", None),
+            ("SET a = :unknown", None),
+        ]
+    ],
+    *[
+        (
+            "update_item",
+            {
+                "Key": KEY,
+                "UpdateExpression": "SET mood = :new",
+                "ConditionExpression": condition,
+                "ExpressionAttributeValues": {":new": {"S": new}, ":x": {"N": x}},
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            },
+        )
+        for condition in (
+            "counted < :x AND (attribute_not_exists(mood) OR mood <> :new)",
+            "counted BETWEEN :x AND :x OR contains(texts, :new)",
+            "size(texts) < :x",
+        )
+        for new, x in (("good", "10"), ("good", "10"), ("bad", "0"))
+    ],
+    (
+        "query",
+        {
+            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :s)",
+            "ExpressionAttributeValues": {":pk": {"S": "p"}, ":s": {"S": "s"}},
+        },
+    ),
+    ("scan", {"FilterExpression": "attribute_exists(counted)"}),
+    ("delete_item", {"Key": KEY, "ReturnValues": "ALL_OLD"}),
+    ("get_item", {"Key": KEY}),
+]
+
+
+@pytest.fixture
+async def both() -> AsyncIterator[tuple[Any, Any]]:
+    """A table of moto as it comes, and one of the quick one."""
+    plain, services = ThreadedMotoServer(port=0, verbose=False), AwsServices()
+    plain.start()
+    await services.start()
+    host, port = plain.get_host_and_port()
+    known = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
+    clients = [
+        boto3.client("dynamodb", endpoint_url=endpoint, **known)  # type: ignore[call-overload]
+        for endpoint in (f"http://{host}:{port}", services.endpoint)
+    ]
+    for client in clients:
+        client.create_table(
+            TableName="t",
+            KeySchema=[
+                {"AttributeName": name, "KeyType": kind}
+                for name, kind in (("pk", "HASH"), ("sk", "RANGE"))
+            ],
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")
+            ],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    yield clients[0], clients[1]
+    await services.stop()
+    plain.stop()
+
+
+def said(client: Any, call: str, arguments: dict[str, Any]) -> Any:
+    try:
+        answered = dict(getattr(client, call)(TableName="t", **arguments))
+    except ClientError as error:
+        answered = {**error.response}
+    answered.pop("ResponseMetadata")
+    return answered
+
+
+async def test_every_call_is_answered_as_by_moto_as_it_comes(both: tuple[Any, Any]) -> None:
+    plain, quick = both
+    errors = 0
+    for call, arguments in CALLS:
+        expected = said(plain, call, arguments)
+        assert said(quick, call, arguments) == expected, (call, arguments)
+        errors += "Error" in expected
+    assert errors >= 5

@@ -1,11 +1,11 @@
 """Erases sessions, so that nothing of them is left: not of what is written at the same time either.
 
-DynamoDB has no condition on another item, so that a late write cannot be refused: an audio
-chunk, or a reply of a turn that still runs. Instead whoever writes looks afterwards whether the
-session is still there, and removes what it has written if it is not; and whoever erases marks the
-session first and removes everything afterwards. So one of the two finds the other. A writer that
-saw the session less than `KNOWN_THERE_S` ago need not look again; whoever erases waits longer than
-that before it removes anything.
+A late write, an audio chunk or a reply of a turn that still runs, could only be refused by a
+transaction that looks at another item, which costs every write four times as much. Instead
+whoever writes looks afterwards whether the session is still there, and removes what it has written
+if it is not; and whoever erases marks the session first and removes everything afterwards. So one
+of the two finds the other. A writer that saw the session less than `KNOWN_THERE_S` ago need not
+look again; whoever erases waits longer than that before it removes anything.
 """
 
 from __future__ import annotations

@@ -128,16 +128,15 @@ class Table:
         """Change an item if the condition holds.
 
         Returns:
-            Whether it did, and the item as it is after that: changed, or as it was found.
+            Whether it did; if not, the item as it was found.
         """
         try:
-            answer = self._client.update_item(
+            self._client.update_item(
                 TableName=self.name,
                 Key=key,
                 UpdateExpression=update,
                 ConditionExpression=condition,
                 ExpressionAttributeValues=values,
-                ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
@@ -147,7 +146,7 @@ class Table:
             # implementation of DynamoDB sends it.
             found: dict[str, Any] = {**error.response}
             return False, found.get("Item") or self.get(key) or {}
-        return True, answer.get("Attributes", {})
+        return True, {}
 
     def delete(self, key: Item) -> Item | None:
         """Remove an item, if there is one; what it was."""
