@@ -57,7 +57,7 @@ def test_what_is_free_costs_nothing(whose: str) -> None:
 )
 def test_a_lower_limit_costs_less(parameter: str, what: str) -> None:
     usual = defaults()
-    lower = {**usual, parameter: usual[parameter] / 2}
+    lower = {**usual, parameter: usual[parameter] / 4}
     assert worst_day(lower, "Subject", Prices())[what] < worst_day(usual, "Subject", Prices())[what]
 
 
