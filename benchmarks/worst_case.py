@@ -8,6 +8,7 @@ supposes somebody who does nothing but use everything up, in the costliest way t
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +32,25 @@ MESSAGE_S, CONNECT_S = 0.01, 0.01
 """What the message function and the connect function take."""
 LOG_BYTES = 1_000
 """Of one invocation, in JSON."""
-LEASE_BYTES = 40
+ANSWER_UNITS_PER_S = 66
+"""Write units of a second of the reply's audio (24 kHz) that is kept: an answer over HTTP, or
+events that a client has not received."""
+AUDIO_BYTES_PER_S = 64_000
+"""Of a second of the reply's audio on the wire, in base64."""
+LEASES_OF_A_UNIT, SHARDS_TRIED = 30, 12
+"""How connections are counted (`parley.limits.leases`)."""
+LIST_UNITS = 100
+"""Read units of the longest list of sessions."""
+TRANSCRIPT_UNITS, TRANSCRIPT_BYTES, TRANSCRIPT_S = 2_048, 4 * 1024 * 1024, 1.0
+"""Read units, answer and time of the longest transcript (`parley.archive`, `parley.sessions`); an
+answer over HTTP once more has less."""
+SESSION_UNITS = 16
+"""Write units of a connection, with its slots for two accounts taken and given back, and of a new
+session, in its owner's list, bound and counted."""
+REPLAY_S, POSTS_PER_S = 20, 100
+"""How long a client that comes back is sent what it has missed (`parley.resuming`), and how many
+events of `PACKET_S` a second."""
+PACKET_S = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +63,8 @@ class Prices:
     write_unit: float = 0.625 / 1e6
     read_unit: float = 0.125 / 1e6
     log_byte: float = 0.50 / 1e9
+    http_request: float = 1.00 / 1e6
+    sent_byte: float = 0.09 / 1e9
     speech_char: float = 0.05 / 1e3
     listening_s: float = 0.39 / 3600
     input_token: float = 0.15 / 1e6
@@ -89,6 +110,12 @@ def worst_day(values: Mapping[str, float], whose: str, prices: Prices) -> dict[s
     throttled = values["ThrottlingRateLimit"]
     messages = DAY_S * min(throttled, connections * values["MessagesPerSecond"])
     chunks = DAY_S * min(throttled, connections * BYTES_PER_S / 20_000)
+    speech_s = chars / CHARS_PER_S
+    audio = ANSWER_UNITS_PER_S * prices.write_unit + AUDIO_BYTES_PER_S * prices.sent_byte
+    minutes = DAY_S / 60
+    # Who is sent what was missed is connected meanwhile.
+    resumed = minutes * min(values[f"SessionsPerMinutePer{whose}"], connections * 60 / REPLAY_S)
+    reads = minutes * values[f"ReadsPerMinutePer{whose}"]
     return {
         "speech synthesis": chars * prices.speech_char,
         "speech recognition": audio_s * prices.listening_s,
@@ -105,17 +132,48 @@ def worst_day(values: Mapping[str, float], whose: str, prices: Prices) -> dict[s
             + LOG_BYTES * prices.log_byte
         ),
         "chunks of no turn": chunks * CHUNK_UNITS * prices.write_unit,
+        "answers that are kept": speech_s * audio,
+        "sessions": resumed * _resumed(values["HistoryMessages"], prices),
+        "transcripts": reads * _read(prices),
     }
+
+
+def _resumed(history_messages: float, prices: Prices) -> float:
+    """What a session costs that is resumed, and sent what it has missed for as long as may be."""
+    history_units = min(256, history_messages * TEXT_CHARS / 4096)  # a query reads 1 MB
+    posts = REPLAY_S * POSTS_PER_S
+    event_bytes = PACKET_S * AUDIO_BYTES_PER_S
+    return (
+        3 * (prices.lambda_request + LOG_BYTES * prices.log_byte)
+        + 2 * prices.gateway_message
+        + REPLAY_S * prices.lambda_gb_s
+        + SESSION_UNITS * prices.write_unit
+        + (history_units + posts * event_bytes / 4096) * prices.read_unit
+        + posts * (prices.gateway_message + event_bytes * prices.sent_byte)
+    )
+
+
+def _read(prices: Prices) -> float:
+    """What the longest transcript costs."""
+    return (
+        prices.http_request
+        + prices.lambda_request
+        + TRANSCRIPT_S * prices.lambda_gb_s
+        + LOG_BYTES * prices.log_byte
+        + 2 * prices.write_unit
+        + max(TRANSCRIPT_UNITS, LIST_UNITS) * prices.read_unit
+        + TRANSCRIPT_BYTES * prices.sent_byte
+    )
 
 
 def worst_flood(values: Mapping[str, float], prices: Prices) -> float:
     """What a day of nothing but handshakes costs that are all refused, USD."""
-    held = values["ConnectionsPerTenant"] * LEASE_BYTES / 1024
+    shards = math.ceil(values["ConnectionsPerTenant"] / LEASES_OF_A_UNIT)
     each = (
         prices.gateway_message
         + prices.lambda_request
         + CONNECT_S * 0.5 * prices.lambda_gb_s
-        + max(1.0, held) * prices.write_unit
+        + min(SHARDS_TRIED, shards) * prices.write_unit
         + LOG_BYTES * prices.log_byte
     )
     return DAY_S * values["ThrottlingRateLimit"] * each

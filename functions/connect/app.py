@@ -11,6 +11,7 @@ from parley.access.doorkeeper import Doorkeeper
 from parley.access.refusals import Refused
 from parley.environment import Environment
 from parley.errors import ParleyError
+from parley.items import Connection
 
 logger = Logger()
 environment = Environment()
@@ -21,10 +22,10 @@ doorkeeper = Doorkeeper.from_environment()
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """API Gateway holds the handshake until this returns; 200 accepts it."""
     request = event["requestContext"]
-    connection_id = request["connectionId"]
+    connection_id, connected_at_ms = request["connectionId"], request["connectedAt"]
     try:
         admission = doorkeeper.admit(event)
-        environment.slots.take(admission.principal, connection_id, request["connectedAt"])
+        slots = environment.slots.take(admission.principal, connection_id, connected_at_ms)
     except Refused as refused:
         log = logger.error if refused.code == "keys_unavailable" else logger.info
         log("connection_refused", code=refused.code, why=refused.why)
@@ -32,10 +33,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     except ParleyError as refused:
         logger.info("connection_refused", code=refused.code, why=refused.message)
         return {"statusCode": 429}
+    made = Connection(admission.principal, connected_at_ms=connected_at_ms, slots=slots)
     try:
-        environment.store.bindings.add(connection_id, admission.principal, request["connectedAt"])
+        environment.store.bindings.add(connection_id, made.principal, connected_at_ms, made.slots)
     except Exception:  # the handshake fails: nobody will be told of this connection's end
-        environment.slots.give_back(admission.principal, connection_id, request["connectedAt"])
+        environment.slots.give_back(connection_id, made)
         raise
     logger.info("connected")
     return {"statusCode": 200, "headers": dict(admission.headers)}

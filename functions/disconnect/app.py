@@ -15,11 +15,12 @@ environment = Environment()
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Called on a best-effort basis: what it misses, the items' TTL cleans up."""
+    """Called on a best-effort basis, and once: what it misses, the items' TTL cleans up, and a
+    slot that it does not give back is found when it is needed (`parley.limits.slots`)."""
     request = event["requestContext"]
     connection_id = request["connectionId"]
     connection = environment.store.bindings.remove(connection_id)
     if connection is not None:
-        environment.slots.give_back(connection.principal, connection_id, request["connectedAt"])
+        environment.slots.give_back(connection_id, connection)
     logger.info("disconnected", code=request.get("disconnectStatusCode"))
     return {"statusCode": 200}

@@ -56,6 +56,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         run,
         environment.deployment.defaults,
         utterance_s=environment.deployment.limits.utterance_s,
+        requests=environment.requests,
         records=environment.recordings is not None,
     )
     answer = respond(event, turns.routes(), failed, bearer)

@@ -22,6 +22,7 @@ messages = Messages(
     environment.connections,
     TurnStarter(deployment.turn_function),
     slots=environment.slots,
+    requests=environment.requests,
     defaults=deployment.defaults,
     history_messages=deployment.history_messages,
     limits=deployment.limits,
@@ -38,6 +39,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         endpoint=endpoint_url(request["domainName"], request["stage"], deployment.custom_domain),
         received_at_ms=request["requestTimeEpoch"],
         message_id=request.get("messageId", ""),
+        connected_at_ms=request["connectedAt"],
     )
     try:
         refused = messages.handle(envelope, event.get("body") or "")

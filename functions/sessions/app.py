@@ -19,7 +19,11 @@ logger = Logger()
 environment = Environment()
 store, recordings = environment.store, environment.recordings
 sessions = Sessions(
-    store, environment.archive, Erasure(store, environment.turns, recordings), recordings
+    store,
+    environment.archive,
+    Erasure(store, environment.turns, recordings),
+    recordings,
+    environment.requests,
 )
 ROUTES = {
     "GET /sessions": sessions.list,

@@ -22,7 +22,23 @@ def variables(function: str) -> dict[str, Any]:
 def test_a_turn_over_http_is_configured_like_one_over_the_socket() -> None:
     over_the_socket = variables("TurnFunction")
     del over_the_socket["LISTEN_TIMEOUT_SECONDS"]  # over HTTP the whole utterance is there
-    assert variables("HttpTurnFunction") == over_the_socket
+    over_http = variables("HttpTurnFunction")
+    requests = {name for name in over_http if name.startswith(REQUESTS)}
+    assert {name: over_http[name] for name in over_http.keys() - requests} == over_the_socket
+
+
+REQUESTS = ("CONNECTIONS_", "SESSIONS_", "READS_")
+"""What does not concern a turn, but the requests around it."""
+
+
+@pytest.mark.parametrize("whose", ["SUBJECT", "TENANT"])
+def test_sessions_and_reads_are_limited_alike_wherever_they_are_asked_for(whose: str) -> None:
+    sessions, reads = f"SESSIONS_PER_MINUTE_PER_{whose}", f"READS_PER_MINUTE_PER_{whose}"
+    over_http = variables("HttpTurnFunction")
+    assert variables("MessageFunction")[sessions] == over_http[sessions]
+    assert variables("SessionsFunction")[reads] == over_http[reads]
+    at_once = f"CONNECTIONS_PER_{whose}"
+    assert variables("MessageFunction")[at_once] == over_http[at_once]
 
 
 @pytest.mark.parametrize("name", ["CONNECTIONS_PER_SUBJECT", "CONNECTIONS_PER_TENANT"])

@@ -38,12 +38,18 @@ class Accounts:
     @asynccontextmanager
     async def opened(self, subject: str = "", tenant: str = "") -> AsyncIterator[RawClient]:
         """A session of a subject that nobody else in the tests is, or of this one."""
+        async with self.connected(subject, tenant) as client:
+            await client.init()
+            yield client
+
+    @asynccontextmanager
+    async def connected(self, subject: str = "", tenant: str = "") -> AsyncIterator[RawClient]:
+        """The same, before its `init`."""
         number = next(_subjects)
         before = self._connections()
         async with opened(self._stack.url, init=False) as client:
             (connection,) = self._connections() - before
             self._name(connection, tenant or f"tenant{number}", subject or f"subject{number}")
-            await client.init()
             try:
                 yield client
             finally:  # its slot is still the one that it was let in with
@@ -53,11 +59,15 @@ class Accounts:
         """What an account (`<tenant>` or `<tenant>/<subject>`) has used."""
         return dict(self._get(account, "USAGE"))
 
-    def set_usage(self, account: str, **values: int) -> None:
-        """Have an account have used something."""
+    def set_usage(self, account: str, sk: str = "USAGE", **values: int) -> None:
+        """Have an account have used something.
+
+        Args:
+            sk: `USAGE`, or the bucket of its `SESSIONS` or `READS`.
+        """
         self._client.update_item(
             TableName=self._table,
-            Key={"pk": {"S": f"LIMIT#{account}"}, "sk": {"S": "USAGE"}},
+            Key={"pk": {"S": f"LIMIT#{account}"}, "sk": {"S": sk}},
             UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in values),
             ExpressionAttributeValues={f":{n}": {"N": str(v)} for n, v in values.items()},
         )
@@ -65,9 +75,21 @@ class Accounts:
     async def nobody_connected(self) -> None:
         """Wait until every connection of the tests before has given its slot back."""
         deadline = time.monotonic() + 20
-        while leases := self._get("default", "CONNECTIONS").get("leases"):
+        while leases := self._leases("default"):
             assert time.monotonic() < deadline, leases
             await asyncio.sleep(0.1)
+
+    def _leases(self, account: str) -> list[str]:
+        answer = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+            ExpressionAttributeValues={
+                ":pk": {"S": f"LIMIT#{account}"},
+                ":sk": {"S": "CONNECTIONS#"},
+            },
+            ConsistentRead=True,
+        )
+        return [lease for item in answer["Items"] for lease in item.get("leases", {"SS": []})["SS"]]
 
     def _get(self, account: str, sk: str) -> dict[str, Any]:
         key = {"pk": {"S": f"LIMIT#{account}"}, "sk": {"S": sk}}

@@ -21,6 +21,7 @@ from tests.e2e.accounts import Accounts
 from tests.e2e.http_api import url_of
 from tests.e2e.knocking import javascript_client
 from tests.e2e.raw import Event, RawClient, opened
+from tests.e2e.records import Records
 from tests.e2e.stack import Stack, running_stack
 
 pytestmark = pytest.mark.timeout(120)
@@ -29,6 +30,7 @@ CONNECTIONS = 5
 TURNS_PER_MINUTE = 6
 """A third of them at once: two, and one more every ten seconds."""
 AT_ONCE, INTERVAL_MS = 2, 10_000
+SESSIONS_PER_MINUTE, READS_PER_MINUTE = 6, 60
 AUDIO_S, SPEECH_S = 60, 60
 UTTERANCE_S = 6
 ROOM = 1 + 10 * UTTERANCE_S
@@ -46,6 +48,8 @@ def limited_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "SpeechSecondsPerDayPerSubject": SPEECH_S,
         "AudioSecondsPerDayPerTenant": 0,
         "SpeechSecondsPerDayPerTenant": 0,
+        "SessionsPerMinutePerSubject": SESSIONS_PER_MINUTE,
+        "ReadsPerMinutePerTenant": READS_PER_MINUTE,
         "MessagesPerSecond": 1,
         "MessageBytes": 30_000,
         "UtteranceSeconds": UTTERANCE_S,
@@ -237,6 +241,36 @@ async def test_a_page_whose_handshakes_are_one_too_many_goes_on_over_http(
         )
         assert (came["type"], came["transport"]) == ("ready", "http")
     await accounts.nobody_connected()
+
+
+async def test_sessions_that_are_opened_too_often_are_refused_until_one_has_come_back(
+    accounts: Accounts,
+) -> None:
+    async with undisturbed(accounts), accounts.connected("eve", "acme") as client:
+        # Six a minute, of which as many at once as there may be connections: ten.
+        accounts.set_usage("acme/eve", "SESSIONS", full_at=int(time.time() * 1000) + 102_000)
+        await client.send(type="init", protocol=1)
+        error = await client.other()
+        assert (error["code"], error["retryable"]) == ("rate_limited", True)
+        assert limit_of(error) == ("sessions_per_minute", SESSIONS_PER_MINUTE, "subject")
+        assert 0 < error["retry_after_ms"] <= 12_000
+        await passed(error)
+        await client.init()
+        assert (await client.say("Good morning.")).end["reason"] == "completed"
+
+
+async def test_transcripts_that_are_read_too_often_are_refused_and_say_until_when(
+    limited_stack: Stack, accounts: Accounts
+) -> None:
+    async with opened(limited_stack.url) as client:
+        records = Records(limited_stack)
+        accounts.set_usage("default", "READS", full_at=int(time.time() * 1000) + 22_000)
+        refused = await records.of(client)
+        assert (refused.status, refused.json["code"]) == (429, "rate_limited")
+        assert limit_of(refused.json) == ("reads_per_minute", READS_PER_MINUTE, "tenant")
+        assert int(refused.headers["retry-after"]) == -(-refused.json["retry_after_ms"] // 1000)
+        await passed(refused.json)
+        assert (await records.of(client)).status == 200
 
 
 async def connected_again(url: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from parley.limits.leases import LOST_AFTER_S
 from tests.handlers.loading import Context, event, items, load
 
 SLOTS = 3
@@ -26,10 +27,11 @@ class Phone:
     def _take(self, _endpoint: str, _connection_id: str, frame: bytes) -> None:
         self.posts.append(json.loads(frame))
 
-    def connect(self, name: str) -> int:
+    def connect(self, name: str, ago_s: int = 0) -> int:
         """Shake hands; the status that it is answered with."""
         found = event("connect")
-        found["requestContext"] |= {"connectionId": name, "connectedAt": int(time.time() * 1000)}
+        at_ms = int(time.time() * 1000) - 1000 * ago_s
+        found["requestContext"] |= {"connectionId": name, "connectedAt": at_ms}
         status: int = self._connect.handler(found, Context())["statusCode"]
         return status
 
@@ -51,7 +53,7 @@ def phone(aws: Any, monkeypatch: pytest.MonkeyPatch) -> Phone:
 
 def leases(aws: Any) -> list[str]:
     """The connections that count."""
-    (item,) = items(aws, "LIMIT#")
+    (item,) = [item for item in items(aws, "LIMIT#") if "leases" in item]
     return sorted(lease.partition("#")[2] for lease in item["leases"]["SS"])
 
 
@@ -66,6 +68,36 @@ def test_a_client_that_comes_back_often_is_not_locked_out_by_the_connections_it_
         ready = phone.init(f"c{number}", **asked)
         assert ready["resumed"] is True
     assert leases(aws) == ["c39"]
+
+
+def test_connections_that_were_lost_before_their_init_lock_nobody_out(
+    phone: Phone, aws: Any
+) -> None:
+    for number in range(SLOTS):
+        assert phone.connect(f"lost{number}", ago_s=LOST_AFTER_S) == 200
+    assert phone.connect("new") == 200
+    assert phone.init("new")["type"] == "ready"
+    assert leases(aws) == ["new"]
+
+
+def test_an_end_that_is_told_only_by_half_costs_no_slot_for_long(
+    phone: Phone, aws: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_arguments: object) -> None:
+        raise OSError("the table cannot be reached")
+
+    disconnect = load("disconnect")
+    for number in range(SLOTS):
+        phone.connect(f"over{number}", ago_s=LOST_AFTER_S)
+        phone.init(f"over{number}")
+    with monkeypatch.context() as failing:
+        failing.setattr(disconnect.environment.slots, "give_back", fails)
+        ended = event("disconnect")
+        ended["requestContext"]["connectionId"] = "over0"
+        with pytest.raises(OSError, match="cannot be reached"):
+            disconnect.handler(ended, Context())
+    assert phone.connect("new") == 200
+    assert leases(aws) == ["new", "over1", "over2"]
 
 
 def test_a_session_that_is_not_moved_gives_no_slot_back(phone: Phone, aws: Any) -> None:

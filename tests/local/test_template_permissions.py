@@ -21,7 +21,9 @@ import boto3
 import pytest
 
 from local.template.reader import read_stack
-from parley.items import turn_key
+from parley.items import now_ms, turn_key
+from parley.limits.leases import LOST_AFTER_S, Shards, lease_of
+from parley.limits.rules import LimitRules
 from parley.principal import ANONYMOUS
 from tests.e2e.http_api import HttpSession, url_of
 from tests.e2e.raw import RawClient, opened
@@ -127,6 +129,7 @@ class Granted:
 
     async def converse(self) -> None:
         """Everything that clients do, and what is done for them when a function dies."""
+        await asyncio.to_thread(self._crowd)
         async with asyncio.TaskGroup() as together:
             together.create_task(self._talk())
             together.create_task(self._come_back())
@@ -134,6 +137,19 @@ class Granted:
             together.create_task(self._lose_a_function(away=True))
             together.create_task(self._ask_over_http())
             together.create_task(self._erase())
+
+    def _crowd(self) -> None:
+        """Every slot is taken by a connection that was lost before its `init`."""
+        shards = Shards(LimitRules().tenant.connections)
+        long_ago_ms = now_ms() - 1000 * LOST_AFTER_S
+        for shard in range(shards.count):
+            lost = [lease_of(f"lost{shard}-{n}=", long_ago_ms) for n in range(shards.room(shard))]
+            item: dict[str, Any] = {
+                "pk": {"S": "LIMIT#default"},
+                "sk": {"S": f"CONNECTIONS#{shard:03d}"},
+                "leases": {"SS": lost},
+            }
+            self._table.put_item(TableName=self.stack.info["tables"]["Table"], Item=item)
 
     async def _talk(self) -> None:
         async with opened(self.stack.url) as client:

@@ -40,3 +40,8 @@ class AtomicClient:
         with self._lock:
             self.calls["GetItem"] += 1
             return self._client.get_item(**request)
+
+    def batch_get_item(self, **request: Any) -> Any:
+        with self._lock:
+            self.calls["BatchGetItem"] += 1
+            return self._client.batch_get_item(**request)

@@ -9,6 +9,7 @@ import msgspec
 
 from parley.errors import ConnectionGone
 from parley.invocation import TurnRequest
+from parley.limits.requests import RequestRates
 from parley.limits.rules import NO_LIMITS, LimitRules
 from parley.messages import Envelope, Messages
 from parley.principal import ANONYMOUS, Principal
@@ -25,12 +26,19 @@ from tests.unit.memory import MemoryStore
 class Door:
     """The message function's insides, and one client on connection `c`."""
 
-    def __init__(self, store: MemoryStore | None = None, limits: LimitRules = NO_LIMITS) -> None:
+    def __init__(
+        self,
+        store: MemoryStore | None = None,
+        limits: LimitRules = NO_LIMITS,
+        requests: RequestRates | None = None,
+    ) -> None:
         self.store = store or MemoryStore()
         self.posts: list[tuple[str, str, ServerEvent]] = []
         self.closed: list[tuple[str, str]] = []
         self.turns: list[TurnRequest] = []
         self.gone = False
+        self.age_s = 0
+        """How long the connections have been open."""
         self.connected: set[str] = set()
         self.messages = Messages(
             self.store,
@@ -40,6 +48,7 @@ class Door:
             defaults=DEFAULT_SETTINGS,
             history_messages=40,
             limits=limits,
+            requests=requests,
         )
 
     def post(self, endpoint: str, connection_id: str, frame: bytes) -> None:
@@ -66,7 +75,9 @@ class Door:
         if connection not in self.connected:  # as the connect function has done
             self.connect(connection)
         before = len(self.posts)
-        envelope = Envelope(connection, "https://x/dev", 1_700_000_000_000)
+        now_ms = 1_700_000_000_000
+        connected_at_ms = now_ms - 1000 * self.age_s
+        envelope = Envelope(connection, "https://x/dev", now_ms, connected_at_ms=connected_at_ms)
         error = self.messages.handle(envelope, json.dumps({"type": kind, **fields}))
         answers = [event for _, to, event in self.posts[before:] if to == connection]
         answer = answers[0] if answers else None

@@ -5,13 +5,13 @@ dictionaries, which keep their contracts and break them only as a test says.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
-from parley.bindings import Bindings
+from parley.bindings import NO_SLOTS, Bindings
 from parley.cues import Sound
 from parley.inbox import (
     AckEntry,
@@ -25,6 +25,7 @@ from parley.inboxes import Inboxes
 from parley.items import Claim, Connection, Session, StoredFrame, TurnItem, message_key, now_ms
 from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol import (
+    LimitScope,
     Message,
     Settings,
     Word,
@@ -107,9 +108,15 @@ class MemoryBindings(Bindings):
         self._check = check
 
     def add(
-        self, connection_id: str, principal: Principal = ANONYMOUS, connected_at_ms: int = 0
+        self,
+        connection_id: str,
+        principal: Principal = ANONYMOUS,
+        connected_at_ms: int = 0,
+        slots: Mapping[LimitScope, int] = NO_SLOTS,
     ) -> None:
-        self.items[connection_id] = Connection(principal, connected_at_ms=connected_at_ms)
+        self.items[connection_id] = Connection(
+            principal, connected_at_ms=connected_at_ms, slots=slots
+        )
 
     def remove(self, connection_id: str) -> None:
         self.items.pop(connection_id, None)
@@ -119,11 +126,13 @@ class MemoryBindings(Bindings):
         connection = self.items.get(connection_id)
         if connection is None or connection.ref is not None:
             return False
-        self.items[connection_id] = Connection(connection.principal, ref, message_id)
+        self.items[connection_id] = replace(
+            connection, ref=ref, message_id=message_id, initialised=True
+        )
         return True
 
     def unbind(self, connection_id: str, ref: SessionRef) -> None:
-        self.items[connection_id] = Connection(self.items[connection_id].principal)
+        self.items[connection_id] = replace(self.items[connection_id], ref=None, message_id="")
 
     def connection(self, connection_id: str) -> Connection | None:
         self._check("connection")
@@ -173,6 +182,10 @@ class MemoryStore(Store, Turns):
 
     def put_session(self, session: Session) -> None:
         self.sessions[session.ref] = session
+
+    def discard_session(self, ref: SessionRef, turn_id: str) -> None:
+        self.sessions.pop(ref, None)
+        self.turns.pop((ref, turn_id), None)
 
     def resume_session(
         self,

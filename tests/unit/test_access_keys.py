@@ -37,11 +37,15 @@ class Issuer:
         self.keys = list(keys)
         self.asked = 0
         self.down = False
+        self.answer: list[Mapping[str, Any]] | None = None
+        """What it publishes instead of its keys."""
 
     def __call__(self) -> list[Mapping[str, Any]]:
         self.asked += 1
         if self.down:
             raise CannotFetch("ConnectTimeout")
+        if self.answer is not None:
+            return self.answer
         return [key.jwk for key in self.keys]
 
 
@@ -244,6 +248,48 @@ def test_while_the_issuer_is_down_its_last_keys_are_good(
     clock.now += 5
     verifier.payload(OLD.token(CLAIMS))
     assert issuer.asked == 3
+
+
+USELESS: list[list[Mapping[str, Any]]] = [[], [{**OLD.jwk, "use": "enc"}], [{"kty": "oct"}, {}]]
+
+
+@pytest.mark.parametrize("answer", USELESS, ids=["empty", "for encryption", "nonsense"])
+@pytest.mark.parametrize("asked_for", ["an unknown key", "fresh keys"])
+def test_an_issuer_that_answers_without_a_key_to_use_locks_nobody_out(
+    issuer: Issuer,
+    verifier: IssuerVerifier,
+    clock: Clock,
+    answer: list[Mapping[str, Any]],
+    asked_for: str,
+) -> None:
+    verifier.payload(OLD.token(CLAIMS))
+    issuer.answer = answer
+    if asked_for == "fresh keys":
+        clock.now += 600
+    else:
+        assert refusal(verifier, OLD.token(CLAIMS, kid="unknown")) == "unknown_key"
+    verifier.payload(OLD.token(CLAIMS))
+    assert issuer.asked == 2
+    clock.now += 24 * 3600
+    assert refusal(verifier, OLD.token(CLAIMS)) == "keys_unavailable", "not for ever"
+    issuer.answer = None
+    clock.now += 5
+    verifier.payload(OLD.token(CLAIMS))
+
+
+def test_an_issuer_that_never_had_a_key_to_use_is_asked_again_soon(
+    issuer: Issuer, verifier: IssuerVerifier, clock: Clock
+) -> None:
+    issuer.answer = []
+    with pytest.raises(Refused) as refused:
+        verifier.payload(OLD.token(CLAIMS))
+    assert (refused.value.status, refused.value.why) == (
+        503,
+        "the key set has no key that can be used",
+    )
+    issuer.answer = None
+    clock.now += 5
+    verifier.payload(OLD.token(CLAIMS))
 
 
 def test_after_a_day_without_the_issuer_nobody_is_let_in(

@@ -16,10 +16,26 @@ from parley.http_turns import HttpTurns
 from parley.ids import token_hash
 from parley.invocation import TurnRequest
 from parley.items import StoredFrame, now_ms
+from parley.limits.refusals import too_many_requests
+from parley.limits.requests import RequestRates
+from parley.limits.rules import RequestKind
+from parley.principal import Principal
 from parley.protocol import Metrics, ReplyText, Settings, TurnEnd, encode
 from parley.settings import DEFAULT_SETTINGS
 from parley.turn_runner import ANSWER_MS, answer_ms
 from tests.unit.memory import REF, MemoryStore
+
+
+class Counting(RequestRates):
+    """Counts requests, and lets all of them pass but those after the third."""
+
+    def __init__(self, counted: list[str]) -> None:
+        self._counted = counted
+
+    def take(self, principal: Principal, kind: RequestKind) -> None:
+        if len(self._counted) == 3:
+            raise too_many_requests("tenant", kind, 3, 1000)
+        self._counted.append(kind)
 
 
 class Desk:
@@ -29,12 +45,19 @@ class Desk:
         self.store = MemoryStore()
         self.store.open_session(token_hash=token_hash("token"))
         self.ran: list[TurnRequest] = []
-        self.turns = HttpTurns(self.store, self.store, self._run, DEFAULT_SETTINGS)
+        self.counted: list[str] = []
+        self.turns = HttpTurns(
+            self.store, self.store, self._run, DEFAULT_SETTINGS, requests=Counting(self.counted)
+        )
 
     def _run(self, request: TurnRequest) -> Outcome | None:
         self.ran.append(request)
         claim = self.store.claim_turn(
-            request.session, request.turn_id, "me", received_at_ms=request.received_at_ms
+            request.session,
+            request.turn_id,
+            "me",
+            attempt=request.attempt,
+            received_at_ms=request.received_at_ms,
         )
         if claim is None:
             return None
@@ -129,3 +152,40 @@ def test_an_answer_must_be_there_before_api_gateway_gives_up() -> None:
     asked = TurnRequest(REF, "t", "", "", received_at_ms=round(time.time() * 1000) - 4_000)
     assert answer_ms(asked, lambda: 30_000)() == pytest.approx(ANSWER_MS - 4_000, abs=500)
     assert answer_ms(asked, lambda: 7_000)() == 7_000
+
+
+def test_an_answer_is_given_once_more_and_not_without_end() -> None:
+    desk = Desk()
+    asked = {"text": "Hello.", "session_id": "s", "resume_token": "token", "turn_id": "t"}
+    desk.ask(**asked)
+    assert desk.counted == [], "a turn is limited as a turn"
+    ended_over_a_websocket(desk, stored(1), stored(2), lease_ms=-1)
+    for _ in range(3):
+        desk.ask(**asked)
+    assert desk.counted == ["reads"] * 3
+    with pytest.raises(ParleyError) as refused:
+        desk.ask(**asked)
+    assert refused.value.code == "rate_limited"
+
+
+def test_who_waits_for_a_turn_that_runs_reads_nothing() -> None:
+    desk = Desk()
+    desk.store.claim_turn(REF, "t", "other")
+    with pytest.raises(ParleyError) as refused:
+        desk.ask(text="Hello.", session_id="s", resume_token="token", turn_id="t")
+    assert (refused.value.code, desk.counted) == ("turn_running", [])
+
+
+def test_a_turn_whose_function_died_has_failed_once_its_lease_is_over() -> None:
+    desk = Desk()
+    asked = {"text": "Hello.", "session_id": "s", "resume_token": "token", "turn_id": "t"}
+    desk.store.claim_turn(REF, "t", "killed")
+    with pytest.raises(ParleyError) as refused:
+        desk.ask(**asked, attempt=1)
+    assert (refused.value.code, refused.value.retry_after_ms) == ("turn_running", 1000)
+    desk.store.turns[REF, "t"] = replace(desk.store.turns[REF, "t"], lease_until_ms=now_ms() - 1)
+    answers = [desk.ask(**asked, attempt=1) for _ in range(2)]
+    for answer in answers:
+        assert (answer["reason"], answer["text"]) == ("failed", "")
+        assert (answer["error"]["code"], answer["error"]["retryable"]) == ("internal", True)
+    assert [event["seq"] for event in desk.ask(**asked, attempt=1, events=True)["events"]] == [1, 2]

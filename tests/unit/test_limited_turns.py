@@ -246,3 +246,16 @@ async def test_a_charge_that_cannot_be_written_costs_the_record_not_the_turn(tab
     assert outcome is not None
     assert outcome.reason == "completed"
     assert "not_kept" in stage.logged
+
+
+async def test_a_turn_that_cannot_be_claimed_costs_none_of_the_minute_s(table: Table) -> None:
+    stage = Stage(table, tenant(Share(turns_per_minute=3)))
+    stage.store.failing = {"claim_turn"}
+    failed = await stage.run("t1")
+    assert failed is not None
+    assert failed.error is not None
+    assert failed.error.code == "internal"
+    stage.store.failing = set()
+    begun = await stage.run("t2")
+    assert begun is not None
+    assert begun.reason == "completed"

@@ -10,13 +10,20 @@ from hypothesis import strategies as st
 
 from parley.limits.buckets import (
     DAY_MS,
-    LEASE_S,
     DailyQuota,
-    Slots,
     Taken,
     TokenBucket,
     Wait,
     bucket_per_minute,
+)
+from parley.limits.leases import (
+    LEASE_S,
+    LOOK_AGAIN_S,
+    LOST_AFTER_S,
+    SHARD_LEASES,
+    TRIES,
+    Held,
+    Shards,
     lease_of,
 )
 from parley.limits.rates import (
@@ -77,6 +84,7 @@ def test_a_third_of_a_minute_s_turns_may_come_at_once(
     per_minute: int, interval_ms: int, burst: int
 ) -> None:
     assert bucket_per_minute(per_minute) == TokenBucket(interval_ms, burst)
+    assert bucket_per_minute(per_minute, 50) == TokenBucket(interval_ms, 50)
 
 
 # --- the day ----------------------------------------------------------------------------
@@ -100,26 +108,86 @@ def test_a_quota_that_is_used_up_comes_back_at_midnight(
 # --- connections ------------------------------------------------------------------------
 
 
-@given(st.integers(1, 5), st.lists(st.tuples(st.integers(0, 9), st.integers(0, LEASE_S))))
-def test_there_are_never_more_leases_than_slots(
-    limit: int, arrivals: list[tuple[int, int]]
+CONNECTION_ID = "L0SM9cOFvHcCIhw="
+"""As long as API Gateway's are."""
+
+
+@given(st.integers(1, 3_000))
+def test_the_shards_have_room_for_the_limit_together_and_each_for_what_one_write_unit_holds(
+    limit: int,
 ) -> None:
-    slots, held, now_s = Slots(limit), frozenset[str](), 1_000_000
-    for name, pause_s in arrivals:
-        now_s += pause_s
-        lease = lease_of(str(name), now_s * 1000)
-        decision = slots.take(held, lease, now_s)
-        alive = frozenset(other for other in held if int(other.partition("#")[0]) > now_s)
-        assert (decision is None) == (len(alive | {lease}) > limit)
-        if decision is not None:
-            assert decision == (alive | {lease}, held - alive)
-            held = decision[0]
-        assert len(held) <= limit
+    shards = Shards(limit)
+    rooms = [shards.room(shard) for shard in range(shards.count)]
+    assert sum(rooms) == limit
+    assert max(rooms) <= SHARD_LEASES
+    assert min(rooms) >= 1
 
 
-def test_a_lease_that_is_held_is_taken_again_without_a_slot() -> None:
-    lease = lease_of("c", 1_000)
-    assert Slots(1).take([lease], lease, 1) == (frozenset([lease]), frozenset())
+def test_a_full_shard_is_an_item_of_one_write_unit() -> None:
+    """Sizes as "DynamoDB Item sizes and formats" says: UTF-8, and a byte for each of a set."""
+    lease = lease_of(CONNECTION_ID, 1_800_000_000_000)
+    names = ("pk", "sk", "leases", "expires_at", "looked_at")
+    keys = "LIMIT#a-tenant-of-usual-length/auth0%7C5f7c8ec7c33c6c004bbafe82" + "CONNECTIONS#000"
+    size = sum(map(len, names)) + len(keys) + 2 * 7 + 3 + SHARD_LEASES * (len(lease) + 1)
+    assert size <= 1024
+
+
+@given(st.integers(1, 3_000), st.text(min_size=1, max_size=16))
+def test_a_connection_tries_some_shards_each_once_and_always_the_same(
+    limit: int, name: str
+) -> None:
+    shards = Shards(limit)
+    order = shards.order(name)
+    assert order == Shards(limit).order(name)
+    assert len(set(order)) == len(order) == min(TRIES, shards.count)
+    assert set(order) <= set(range(shards.count))
+
+
+@pytest.mark.parametrize("limit", [10, 100, 360])
+def test_of_a_limit_that_all_tries_reach_every_slot_is_found(limit: int) -> None:
+    assert filled(limit) == limit
+
+
+@pytest.mark.parametrize(("limit", "at_least"), [(1_000, 0.93), (3_000, 0.93)])
+def test_of_a_large_limit_nearly_every_slot_is_found_before_somebody_is_refused(
+    limit: int, at_least: float
+) -> None:
+    assert at_least * limit <= filled(limit) <= limit
+
+
+def filled(limit: int) -> int:
+    """How many connections are let in before the first is refused."""
+    shards, held = Shards(limit), [0] * Shards(limit).count
+    for number in itertools.count():
+        for shard in shards.order(f"connection-{number}="):
+            if held[shard] < shards.room(shard):
+                held[shard] += 1
+                break
+        else:
+            return number
+    raise AssertionError
+
+
+def test_a_lease_ends_with_the_connection_s_two_hours() -> None:
+    held = Held([lease_of("old", 1_000_000), lease_of("young", 2_000_000)])
+    assert held.ended(1_000 + LEASE_S - 1) == frozenset()
+    assert held.ended(1_000 + LEASE_S) == {lease_of("old", 1_000_000)}
+
+
+@pytest.mark.parametrize(
+    ("now_s", "looked_at_s", "doubtful"),
+    [
+        (1_000 + LOST_AFTER_S - 1, 0, False),
+        (1_000 + LOST_AFTER_S, 0, True),
+        (1_000 + LOST_AFTER_S, 1_000 + LOST_AFTER_S - LOOK_AGAIN_S + 1, False),
+        (1_000 + LOST_AFTER_S, 1_000 + LOST_AFTER_S - LOOK_AGAIN_S, True),
+    ],
+)
+def test_a_connection_is_doubtful_once_its_init_would_have_been_answered(
+    now_s: int, looked_at_s: int, doubtful: bool
+) -> None:
+    lease = lease_of("c#1", 1_000_000)
+    assert Held([lease], looked_at_s).doubtful(now_s) == ({"c#1": lease} if doubtful else {})
 
 
 # --- whose --------------------------------------------------------------------------------

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from parley.bindings import Bindings
 from parley.errors import ParleyError
-from parley.limits.buckets import LEASE_S
+from parley.items import Connection
+from parley.limits.leases import LEASE_S, LOST_AFTER_S
 from parley.limits.rules import LimitRules, Share
 from parley.limits.slots import ConnectionSlots
 from parley.principal import ANONYMOUS, Principal
@@ -26,82 +28,160 @@ def ann() -> Principal:
     return Principal(f"slots{next(_names)}", "ann")
 
 
-def slots_of(table: Table, subject: int = 0, tenant: int = 0) -> ConnectionSlots:
-    return ConnectionSlots(table, LimitRules(Share(subject), Share(tenant)))
+class Gateway:
+    """Takes slots for connections and gives them back, as the functions do.
 
+    Attributes:
+        at_ms: when API Gateway says that connections are opened.
+    """
 
-def now_ms() -> int:
-    return int(time.time() * 1000)
+    def __init__(self, table: Table, subject: int = 0, tenant: int = 0) -> None:
+        self.bindings = Bindings(table)
+        rules = LimitRules(Share(subject), Share(tenant))
+        self.slots = ConnectionSlots(table, self.bindings, rules)
+        self.at_ms = int(time.time() * 1000)
+
+    def connect(self, who: Principal, name: str, *, age_s: int = 0) -> None:
+        """A handshake; of a connection that is so old by now."""
+        at_ms = self.at_ms - 1000 * age_s
+        self.bindings.add(name, who, at_ms, self.slots.take(who, name, at_ms))
+
+    def disconnect(self, name: str) -> None:
+        """API Gateway tells of the end."""
+        connection = self.bindings.remove(name)
+        assert connection is not None
+        self.slots.give_back(name, connection)
+
+    def let_in(self, who: Principal, name: str) -> bool:
+        """Whether a handshake is not refused."""
+        try:
+            self.connect(who, name)
+        except ParleyError:
+            return False
+        return True
 
 
 def test_no_more_connections_than_slots_until_one_is_given_back(
     table: Table, ann: Principal
 ) -> None:
-    slots, at = slots_of(table, subject=2), now_ms()
-    slots.take(ann, "a", at)
-    slots.take(ann, "b", at)
+    gateway = Gateway(table, subject=2)
+    gateway.connect(ann, "a")
+    gateway.connect(ann, "b")
     with pytest.raises(ParleyError) as refused:
-        slots.take(ann, "c", at)
+        gateway.connect(ann, "c")
     assert (refused.value.code, refused.value.retryable) == ("rate_limited", True)
     assert refused.value.limit is not None
     assert (refused.value.limit.name, refused.value.limit.value) == ("connections", 2)
-    slots.give_back(ann, "a", at)
-    slots.take(ann, "c", at)
+    gateway.disconnect("a")
+    gateway.connect(ann, "c")
 
 
 def test_taking_and_giving_back_can_be_repeated(table: Table, ann: Principal) -> None:
-    slots, at = slots_of(table, subject=2), now_ms()
+    gateway = Gateway(table, subject=2)
     for _ in range(3):
-        slots.take(ann, "a", at)
-    slots.take(ann, "b", at)
+        gateway.connect(ann, "a")
+    gateway.connect(ann, "b")
+    connection = gateway.bindings.connection("a")
+    assert connection is not None
     for _ in range(3):
-        slots.give_back(ann, "a", at)
-    slots.take(ann, "c", at)
-    with pytest.raises(ParleyError):
-        slots.take(ann, "d", at)
+        gateway.slots.give_back("a", connection)
+    gateway.connect(ann, "c")
+    assert not gateway.let_in(ann, "d")
+
+
+def test_a_slot_is_given_back_in_whichever_shard_it_was_taken(table: Table, ann: Principal) -> None:
+    gateway, limit = Gateway(table, tenant=100), 100
+    names = [f"{ann.tenant}-{number}" for number in range(limit)]
+    for name in names:
+        gateway.connect(ann, name)
+    assert not gateway.let_in(ann, "another")
+    for name in names:
+        gateway.disconnect(name)
+    for name in names:
+        gateway.connect(ann, f"{name} again")
 
 
 def test_a_connection_whose_end_was_never_told_is_over_after_its_two_hours(
     table: Table, ann: Principal
 ) -> None:
-    slots, at = slots_of(table, subject=2), now_ms()
-    slots.take(ann, "lost", at - LEASE_S * 1000)
-    slots.take(ann, "young", at - LEASE_S * 1000 + 60_000)
-    slots.take(ann, "new", at)
-    with pytest.raises(ParleyError):
-        slots.take(ann, "another", at)
+    gateway = Gateway(table, subject=2)
+    for name, age_s in (("lost", LEASE_S), ("young", LEASE_S - 60)):
+        gateway.connect(ann, name, age_s=age_s)
+        gateway.bindings.bind(name, ann.session("s"), "m")
+    gateway.connect(ann, "new")
+    assert not gateway.let_in(ann, "another")
+
+
+def test_a_connection_that_was_lost_before_its_init_gives_its_slot_up_when_it_is_needed(
+    table: Table, ann: Principal
+) -> None:
+    gateway = Gateway(table, subject=2)
+    gateway.connect(ann, "talks", age_s=600)
+    gateway.bindings.bind("talks", ann.session("s"), "m")
+    gateway.connect(ann, "lost", age_s=LOST_AFTER_S)
+    gateway.connect(ann, "new")
+    assert not gateway.let_in(ann, "another"), "the one that talks keeps its slot"
+
+
+def test_a_connection_that_may_still_begin_keeps_its_slot(table: Table, ann: Principal) -> None:
+    gateway = Gateway(table, subject=1)
+    gateway.connect(ann, "slow", age_s=LOST_AFTER_S - 10)
+    assert not gateway.let_in(ann, "another")
+
+
+def test_a_slot_that_the_end_of_a_connection_did_not_give_back_is_found_when_it_is_needed(
+    table: Table, ann: Principal
+) -> None:
+    gateway = Gateway(table, subject=1)
+    gateway.connect(ann, "talked", age_s=LOST_AFTER_S)
+    gateway.bindings.bind("talked", ann.session("s"), "m")
+    assert gateway.bindings.remove("talked"), "and then the function failed"
+    gateway.connect(ann, "new")
+
+
+def test_a_flood_of_handshakes_searches_a_full_shard_once(
+    table: Table, client: Any, ann: Principal
+) -> None:
+    gateway, atomic = Gateway(table, subject=1), AtomicClient(client)
+    gateway.connect(ann, "talks", age_s=600)
+    gateway.bindings.bind("talks", ann.session("s"), "m")
+    gateway.slots = ConnectionSlots(atomic.table, Bindings(atomic.table), LimitRules(Share(1)))
+    assert not any(gateway.let_in(ann, f"flood{number}") for number in range(20))
+    assert atomic.calls["BatchGetItem"] == 1
 
 
 def test_a_tenant_s_slots_are_for_all_its_subjects(table: Table, ann: Principal) -> None:
-    slots, at, ben = slots_of(table, subject=2, tenant=2), now_ms(), Principal(ann.tenant, "ben")
-    slots.take(ann, "a", at)
-    slots.take(ben, "b", at)
+    gateway, ben = Gateway(table, subject=2, tenant=2), Principal(ann.tenant, "ben")
+    gateway.connect(ann, "a")
+    gateway.connect(ben, "b")
     with pytest.raises(ParleyError, match="2 connections are open already") as refused:
-        slots.take(ann, "c", at)
+        gateway.connect(ann, "c")
     assert refused.value.limit is not None
     assert refused.value.limit.scope == "tenant"
-    slots.give_back(ben, "b", at)
-    slots.take(ann, "c", at)
+    gateway.disconnect("b")
+    gateway.connect(ann, "c")
     with pytest.raises(ParleyError, match="of yours") as refused:
-        slots.take(ann, "d", at)
-    slots.take(Principal(ann.tenant + "other", "ann"), "e", at)
+        gateway.connect(ann, "d")
+    gateway.connect(Principal(ann.tenant + "other", "ann"), "e")
 
 
 def test_those_whom_nobody_can_tell_apart_are_not_one_subject(table: Table) -> None:
-    slots, at = slots_of(table, subject=1), now_ms()
+    gateway = Gateway(table, subject=1)
     for name in ("a", "b", "c"):
-        slots.take(ANONYMOUS, name, at)
+        gateway.connect(ANONYMOUS, name)
 
 
 def test_of_many_at_once_as_many_get_in_as_there_are_slots(client: Any, ann: Principal) -> None:
-    slots, at = slots_of(AtomicClient(client).table, subject=5), now_ms()
+    atomic = AtomicClient(client)
+    gateway = Gateway(Table(client, "table"), subject=5)
+    slots = ConnectionSlots(atomic.table, Bindings(atomic.table), LimitRules(Share(5)))
     for old in range(5):
-        slots.take(ann, f"old{old}", at - LEASE_S * 1000)
+        slots.take(ann, f"old{old}", gateway.at_ms - LEASE_S * 1000)
     let_in: list[str] = []
 
     def connect(name: str) -> None:
         try:
-            slots.take(ann, name, at)
+            slots.take(ann, name, gateway.at_ms)
         except ParleyError:
             return
         let_in.append(name)
@@ -115,6 +195,7 @@ def test_of_many_at_once_as_many_get_in_as_there_are_slots(client: Any, ann: Pri
 
 
 def test_without_a_limit_nothing_is_written(ann: Principal) -> None:
-    slots = slots_of(Table(None, "table"))  # type: ignore[arg-type]
-    slots.take(ann, "a", 0)
-    slots.give_back(ann, "a", 0)
+    nowhere = Table(None, "table")  # type: ignore[arg-type]
+    slots = ConnectionSlots(nowhere, Bindings(nowhere), LimitRules(Share(), Share()))
+    assert slots.take(ann, "a", 0) == {}
+    slots.give_back("a", Connection(ann))

@@ -13,15 +13,21 @@ import pytest
 from parley.bound_sessions import MAX_BINDINGS
 from parley.ids import token_hash
 from parley.items import Session
+from parley.limits.leases import INIT_WITHIN_S
+from parley.limits.requests import RequestRates
+from parley.limits.rules import LimitRules, Share
 from parley.messages import HISTORY_BYTES, Envelope
-from parley.principal import SessionRef
+from parley.principal import Principal, SessionRef
 from parley.protocol import (
     Error,
+    Limit,
     Message,
+    Pong,
     Ready,
     Settings,
 )
 from parley.settings import DEFAULT_SETTINGS
+from parley.table import Table
 from tests.unit.door import Door
 from tests.unit.memory import own
 
@@ -210,3 +216,86 @@ def test_many_connections_are_not_mixed_up(door: Door) -> None:
     for name in (*names[:60], *names[-60:]):
         door.send("user_message", name, turn_id="t", text="x")
         assert door.turns[-1].session == own(sessions[name])
+
+
+# --- who does not begin -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("init", {"protocol": 1}),
+        ("ping", {"sent_at": 1}),
+        ("user_message", {"turn_id": "t", "text": "Hello."}),
+        ("nonsense", {}),
+    ],
+)
+def test_a_connection_that_does_not_begin_in_time_is_closed_at_its_next_message(
+    door: Door, kind: str, fields: dict[str, Any]
+) -> None:
+    door.age_s = INIT_WITHIN_S + 1
+    error = door.refused(kind, **fields)
+    assert (error.code, error.retryable) == ("not_initialised", True)
+    assert "60 seconds" in error.message
+    assert door.closed == [("https://x/dev", "c")]
+    assert (door.store.sessions, door.turns) == ({}, [])
+
+
+def test_a_connection_may_take_a_minute_to_begin_and_then_as_long_as_it_likes(door: Door) -> None:
+    door.age_s = INIT_WITHIN_S
+    door.ready()
+    door.age_s = 7_000
+    assert door.send("ping", sent_at=1) == Pong(1)
+    assert door.closed == []
+
+
+def test_another_function_sees_once_that_a_connection_has_begun(door: Door) -> None:
+    door.ready()
+    other = Door(door.store)
+    other.connected, other.age_s = {"c"}, 7_000
+    assert other.send("ping", sent_at=1) == Pong(1)
+    door.store.failing = {"connection"}
+    assert other.send("ping", sent_at=2) == Pong(2)
+
+
+def test_a_connection_whose_session_was_erased_may_begin_another(door: Door) -> None:
+    old = door.ready()
+    door.store.bindings.unbind("c", own(old.session_id))
+    later = Door(door.store)
+    later.connected, later.age_s = {"c"}, 7_000
+    assert later.ready().session_id != old.session_id
+
+
+# --- how often ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def counted(table: Table) -> Door:
+    """Where one user opens or resumes three sessions a minute, one of them at once."""
+    rules = LimitRules(Share(sessions_per_minute=3), Share(sessions_per_minute=600))
+    return Door(requests=RequestRates(table, rules))
+
+
+def test_a_session_too_many_is_refused_before_anything_is_read_or_written(counted: Door) -> None:
+    ann = Principal("acme", "opens")
+    for connection in ("c1", "c2"):
+        counted.connect(connection, ann)
+    counted.ready("c1")
+    counted.store.failing = {"bind"}
+    error = counted.refused("init", "c2", protocol=1)
+    assert (error.code, error.retryable) == ("rate_limited", True)
+    assert error.limit == Limit("sessions_per_minute", 3, "subject")
+    assert 0 < (error.retry_after_ms or 0) <= 20_000
+    assert len(counted.store.sessions) == 1
+
+
+def test_a_session_is_not_resumed_more_often_either(counted: Door) -> None:
+    ann = Principal("acme", "resumes")
+    for connection in ("c1", "c2"):
+        counted.connect(connection, ann)
+    old = counted.ready("c1")
+    asked = {"session_id": old.session_id, "resume_token": old.resume_token}
+    error = counted.refused("init", "c2", protocol=1, **asked)
+    assert error.code == "rate_limited"
+    session = counted.store.sessions[ann.session(old.session_id)]
+    assert session.token_hash == token_hash(old.resume_token), "it keeps its token"

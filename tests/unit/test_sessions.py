@@ -14,9 +14,11 @@ from parley.erasure import Erasure
 from parley.errors import ParleyError
 from parley.http import HttpRequest
 from parley.ids import new_ulid, token_hash
-from parley.items import Session
+from parley.items import Session, owner_key
+from parley.limits.requests import RequestRates
+from parley.limits.rules import LimitRules, Share
 from parley.principal import ANONYMOUS, Principal, session_id_of
-from parley.protocol import Message, Settings
+from parley.protocol import Limit, Message, Settings
 from parley.sessions import Sessions
 from parley.store import Store
 from parley.table import Table
@@ -29,16 +31,21 @@ class Place:
     """The table, and requests by whoever `me` is."""
 
     def __init__(self, table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.store, self.turns = Store(table), Turns(table)
+        self.table, self.store, self.turns = table, Store(table), Turns(table)
         self.me = ADA
         self.patience_s = 20.0
-        erasure = Erasure(self.store, self.turns, None)
+        self.erasure = erasure = Erasure(self.store, self.turns, None)
         self.sessions = Sessions(self.store, Archive(table), erasure, None)
         monkeypatch.setattr(sessions_module, "principal_of", lambda _: self.me)
         monkeypatch.setattr("parley.erasure.SETTLE_S", 0.0)
         monkeypatch.setattr(
             erasure, "erase", lambda ref: Erasure.erase(erasure, ref, self.patience_s)
         )
+
+    def limit_reads(self, per_minute: int) -> None:
+        """From now on everybody may read so often, a third of it at once."""
+        rates = RequestRates(self.table, LimitRules(Share(reads_per_minute=per_minute)))
+        self.sessions = Sessions(self.store, Archive(self.table), self.erasure, None, rates)
 
     def opened(self, principal: Principal = ADA, at_ms: int | None = None) -> str:
         ref = principal.session(new_ulid(at_ms))
@@ -91,6 +98,72 @@ def test_a_page_that_ends_with_the_list_has_no_next(place: Place) -> None:
     for at_ms in (1, 2):
         place.opened(place.me, at_ms)
     assert "next_cursor" not in place.list(limit="2")
+
+
+def test_a_list_reads_one_item_of_each_session_and_nothing_that_was_said(
+    place: Place, client: Any
+) -> None:
+    place.me = Principal("acme", "long")
+    ids = [place.opened(place.me, at_ms) for at_ms in (1, 2, 3)]
+    place.store.set_active_turn(place.me.session(ids[-1]), "t", 1_800_000_000_000)
+    read: list[dict[str, Any]] = []
+
+    def note(model: Any, params: Any, **_: Any) -> None:
+        read.append({"operation": model.name, **json.loads(params["body"])})
+
+    client.meta.events.register("before-call.dynamodb", note)
+    try:
+        newest, *others = place.list()["sessions"]
+    finally:
+        client.meta.events.unregister("before-call.dynamodb", note)
+    assert newest["id"] == ids[-1]
+    assert newest["last_turn_at"] == "2027-01-15T08:00:00Z"
+    assert {each["status"] for each in (newest, *others)} == {"active"}
+    (queried,) = [each for each in read if each["operation"] == "Query"]
+    assert queried["ExpressionAttributeValues"][":pk"] == {"S": "OWNER#acme/long"}
+    got = sorted(each["Key"]["sk"]["S"] for each in read if each["operation"] != "Query")
+    assert got == ["META"] * 3
+
+
+def test_a_session_that_is_being_erased_is_on_no_list(place: Place) -> None:
+    place.me = Principal("acme", "erases")
+    ids = [place.opened(place.me, at_ms) for at_ms in (1, 2)]
+    ref = place.me.session(ids[0])
+    place.store.mark_erased(ref)
+    place.table.put(owner_key(place.me.key, ids[0]))  # as if it had not been removed yet
+    assert [each["id"] for each in place.list()["sessions"]] == ids[1:]
+
+
+@pytest.mark.parametrize("what", ["list", "transcript", "missing"])
+def test_who_reads_too_often_is_told_when_to_try_again(place: Place, what: str) -> None:
+    place.me = Principal("acme", f"reads a {what}")
+    session_id = place.opened(place.me)
+    place.limit_reads(3)
+
+    def read() -> Any:
+        return place.list() if what == "list" else place.one(session_id)
+
+    if what == "missing":
+        session_id = "01M7Z612AHZV40TG3J7990619J"
+        assert refused(read) == ("session_not_found", "session_id")
+    else:
+        read()
+    with pytest.raises(ParleyError) as caught:
+        read()
+    assert caught.value.code == "rate_limited"
+    assert 0 < (caught.value.retry_after_ms or 0) <= 20_000
+    assert caught.value.limit == Limit("reads_per_minute", 3, "subject")
+
+
+def test_a_history_that_is_longer_than_an_answer_is_not_read_to_its_end(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parley.archive.MAX_PAGES", 2)
+    session_id = place.opened()
+    ref = ADA.session(session_id)
+    for turn in range(10):  # 3 MB, of which a query reads one
+        place.store.put_message(ref, turn, Message("user", "x" * 300_000, f"t{turn}"), None)
+    assert refused(lambda: place.one(session_id)) == ("too_large", "session_id")
 
 
 def test_nobody_sees_another_s_sessions(place: Place) -> None:

@@ -41,10 +41,14 @@ ALL = {
     "AUDIO_SECONDS_PER_DAY_PER_TENANT": "6",
     "SPEECH_SECONDS_PER_DAY_PER_SUBJECT": "7",
     "SPEECH_SECONDS_PER_DAY_PER_TENANT": "8",
-    "MESSAGES_PER_SECOND": "9",
-    "MESSAGE_BYTES": "10",
-    "UTTERANCE_SECONDS": "11",
-    "REPLY_CHARACTERS": "12",
+    "SESSIONS_PER_MINUTE_PER_SUBJECT": "9",
+    "SESSIONS_PER_MINUTE_PER_TENANT": "10",
+    "READS_PER_MINUTE_PER_SUBJECT": "11",
+    "READS_PER_MINUTE_PER_TENANT": "12",
+    "MESSAGES_PER_SECOND": "13",
+    "MESSAGE_BYTES": "14",
+    "UTTERANCE_SECONDS": "15",
+    "REPLY_CHARACTERS": "16",
 }
 
 
@@ -58,12 +62,14 @@ def test_every_variable_is_read() -> None:
     assert (found.defaults.voice, found.defaults.language) == ("voice", "de")
     assert (found.defaults.speed, found.defaults.stability) == (0.9, 0)
     assert (found.session_idle_s, found.history_messages) == (5400, 6)
-    assert found.limits == LimitRules(Share(1, 3, 5, 7), Share(2, 4, 6, 8), 9, 10, 11, 12)
+    subject, tenant = Share(1, 3, 5, 7, 9, 11), Share(2, 4, 6, 8, 10, 12)
+    assert found.limits == LimitRules(subject, tenant, 13, 14, 15, 16)
 
 
 def test_the_limits_without_variables_are_the_template_s() -> None:
     parameters = yaml.load((ROOT / "template.yaml").read_text(), _Template)["Parameters"]
     group = ["Connections", "TurnsPerMinute", "AudioSecondsPerDay", "SpeechSecondsPerDay"]
+    group += ["SessionsPerMinute", "ReadsPerMinute"]
     subject, tenant = (
         Share(*(parameters[f"{name}Per{whose}"]["Default"] for name in group))
         for whose in ("Subject", "Tenant")

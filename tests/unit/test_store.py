@@ -61,14 +61,16 @@ def test_a_connection_is_bound_once_and_to_one_session(store: Store) -> None:
     assert store.bindings.connection("bound") == Connection(somebody)
     assert store.bindings.bind("bound", own("first"), "m")
     assert not store.bindings.bind("bound", own("second"), "m")
-    assert store.bindings.connection("bound") == Connection(somebody, own("first"), "m")
+    assert store.bindings.connection("bound") == Connection(
+        somebody, own("first"), "m", initialised=True
+    )
 
 
 def test_a_connection_that_was_refused_its_session_may_get_another(store: Store) -> None:
     store.bindings.add("refused", ANONYMOUS)
     store.bindings.bind("refused", own("first"), "m")
     store.bindings.unbind("refused", own("first"))
-    assert store.bindings.connection("refused") == Connection(ANONYMOUS)
+    assert store.bindings.connection("refused") == Connection(ANONYMOUS, initialised=True)
     assert store.bindings.bind("refused", own("second"), "m")
 
 

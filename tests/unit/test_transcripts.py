@@ -10,7 +10,7 @@ import pytest
 import webvtt
 from webvtt import WebVTT
 
-from parley.archive import Conversation, Record
+from parley.archive import Conversation, Head, Record
 from parley.cues import LINE_CHARS, Cue, Sound, cues_of
 from parley.items import Session
 from parley.principal import ANONYMOUS
@@ -28,7 +28,7 @@ def conversation(*records: Record, status: str = "active", expires_at: int = 0) 
     session = Session(
         ANONYMOUS.session("s"), "", "c", Settings(), status, "t", expires_at=expires_at
     )
-    return Conversation(session, BEGAN_S, BEGAN_MS + 500, list(records))
+    return Conversation(Head(session, BEGAN_S, BEGAN_MS + 500), list(records))
 
 
 def asked(text: str = "A story?", at_ms: int = 1_000) -> Record:
@@ -123,22 +123,23 @@ def test_markdown_shows_no_marks_of_its_own_and_strikes_out_what_was_not_heard()
     ],
 )
 def test_a_summary_says_how_a_session_is(status: str, expires_at: int, shown: str) -> None:
-    found = summary(
-        conversation(asked(), replied(), status=status, expires_at=expires_at), BEGAN_S + 10
-    )
+    found = summary(conversation(status=status, expires_at=expires_at).head, BEGAN_S + 10)
     assert msgspec.to_builtins(found) == {
         "id": "s",
         "created_at": "2023-11-14T22:13:20Z",
         "last_turn_at": "2023-11-14T22:13:20.500000Z",
-        "turns": 1,
-        "duration_ms": 3_500,
         "status": shown,
     }
 
 
-def test_a_session_without_turns_has_no_length() -> None:
-    found = summary(conversation(), BEGAN_S)
-    assert (found.turns, found.duration_ms) == (0, 0)
+def test_a_session_lasts_from_its_first_message_to_the_end_of_its_last() -> None:
+    found = view(conversation(asked(), replied()), BEGAN_S, {})
+    assert (found.turns, found.duration_ms) == (1, 3_500)
+
+
+def test_a_session_without_turns_has_no_length_and_says_so() -> None:
+    found = msgspec.to_builtins(view(conversation(), BEGAN_S, {}))
+    assert (found["turns"], found["duration_ms"]) == (0, 0)
 
 
 def test_recordings_are_linked_from_the_messages_whose_sound_they_are() -> None:

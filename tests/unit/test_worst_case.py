@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from benchmarks.worst_case import Prices, defaults, table, worst_day, worst_flood
-from parley.limits import rates
-from parley.protocol import MAX_CHUNK_BYTES, MAX_TEXT_CHARS
+from benchmarks.worst_case import (
+    ANSWER_UNITS_PER_S,
+    LEASES_OF_A_UNIT,
+    LIST_UNITS,
+    REPLAY_S,
+    SHARDS_TRIED,
+    TRANSCRIPT_BYTES,
+    TRANSCRIPT_UNITS,
+    Prices,
+    defaults,
+    table,
+    worst_day,
+    worst_flood,
+)
+from parley import archive, resuming, sessions
+from parley.items import answer_key
+from parley.limits import leases, rates
+from parley.outbox import Outbox
+from parley.principal import ANONYMOUS
+from parley.protocol import MAX_CHUNK_BYTES, MAX_TEXT_CHARS, Metrics, Word, encode
 
 ROOT = Path(__file__).parents[2]
 FREE = Prices(**{field.name: 0.0 for field in fields(Prices)})
@@ -32,11 +50,14 @@ def test_what_is_free_costs_nothing(whose: str) -> None:
         ("ConnectionsPerSubject", "turn function"),
         ("MessagesPerSecond", "messages"),
         ("ConnectionsPerSubject", "chunks of no turn"),
+        ("SpeechSecondsPerDayPerSubject", "answers that are kept"),
+        ("SessionsPerMinutePerSubject", "sessions"),
+        ("ReadsPerMinutePerSubject", "transcripts"),
     ],
 )
 def test_a_lower_limit_costs_less(parameter: str, what: str) -> None:
     usual = defaults()
-    lower = {**usual, parameter: usual[parameter] / 2}
+    lower = {**usual, parameter: usual[parameter] / 4}
     assert worst_day(lower, "Subject", Prices())[what] < worst_day(usual, "Subject", Prices())[what]
 
 
@@ -48,6 +69,30 @@ def test_a_minute_of_speech_costs_what_its_characters_cost() -> None:
 def test_what_is_supposed_of_the_library_is_so() -> None:
     assert rates.BYTES_PER_S * 3 / 4 == 96_000
     assert (MAX_CHUNK_BYTES, MAX_TEXT_CHARS) == (20_480, 8_000)
+
+
+def test_what_is_supposed_of_sessions_is_so() -> None:
+    assert (leases.SHARD_LEASES, leases.TRIES) == (LEASES_OF_A_UNIT, SHARDS_TRIED)
+    assert archive.MAX_PAGES * 1024 * 1024 / 4096 == TRANSCRIPT_UNITS
+    assert sessions.MAX_ANSWER_BYTES == TRANSCRIPT_BYTES
+    assert sessions.MAX_LIST_LIMIT <= LIST_UNITS, "a unit each"
+    assert resuming.REPLAY_S == REPLAY_S
+
+
+def test_an_answer_that_is_kept_costs_what_is_supposed_for_each_second() -> None:
+    """Counted as DynamoDB does: each event is an item, each KB of it that is begun a unit."""
+    outbox, ref = Outbox("t" * 26, "pcm_24000"), ANONYMOUS.session("s" * 26)
+    for at_ms in range(0, 60_000, 100):
+        words = [Word("conversation", at_ms, at_ms + 400)] if at_ms % 400 == 0 else []
+        outbox.audio(bytes(4_800), words, at_ms / 1000)
+    outbox.close_audio()
+    outbox.end("completed", "x" * 900, Metrics())
+    units = 0
+    while (event := outbox.next(60.0, everything=True)) is not None:
+        key = answer_key(ref, "t" * 26, 1, event.seq or 0)
+        names = sum(len(value["S"]) for value in key.values()) + len("pkskframeexpires_at") + 6
+        units += math.ceil((len(encode(event)) + names) / 1024)
+    assert ANSWER_UNITS_PER_S - 2 < units / 60 <= ANSWER_UNITS_PER_S
 
 
 def test_the_docs_say_what_it_says() -> None:

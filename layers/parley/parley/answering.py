@@ -14,6 +14,7 @@ from parley.protocol import (
     Audio,
     AudioFormat,
     Error,
+    Limit,
     Metrics,
     Transcript,
     TurnEnd,
@@ -21,6 +22,7 @@ from parley.protocol import (
     Word,
     encode,
 )
+from parley.recovery import DIED
 
 
 class AnsweredAudio(Struct):
@@ -38,6 +40,8 @@ class AnsweredError(Struct, omit_defaults=True):
     message: str
     retryable: bool
     retry_after_ms: int | None = None
+    limit: Limit | None = None
+    """The limit that was met, if one was."""
 
 
 class TurnAnswer(Struct, omit_defaults=True):
@@ -88,6 +92,14 @@ def is_whole(frames: Sequence[bytes]) -> bool:
     return first.seq == 1 and last.seq == len(frames) and isinstance(last, TurnEnd)
 
 
+def broken_off(turn_id: str, attempt: int) -> list[bytes]:
+    """All events of an attempt whose function died before it could answer."""
+    error = Error.of(DIED, turn_id=turn_id, seq=1, attempt=attempt)
+    end = TurnEnd(turn_id, 2, "failed", "", Metrics(), code=DIED.code, attempt=attempt)
+    end.retryable = DIED.retryable
+    return [encode(error), encode(end)]
+
+
 def turn_answer(session_id: str, frames: Sequence[bytes], token: str | None) -> TurnAnswer:
     """What all of a turn's events say.
 
@@ -107,7 +119,9 @@ def turn_answer(session_id: str, frames: Sequence[bytes], token: str | None) -> 
             audio_format = event.format
             words += event.words
         elif isinstance(event, Error):
-            error = AnsweredError(event.code, event.message, event.retryable, event.retry_after_ms)
+            error = AnsweredError(
+                event.code, event.message, event.retryable, event.retry_after_ms, event.limit
+            )
         elif isinstance(event, TurnEnd):
             answer = TurnAnswer(session_id, event.turn_id, event.reason, event.text, event.metrics)
             answer.attempt, answer.heard = event.attempt, event.heard

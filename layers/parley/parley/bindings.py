@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from parley.items import (
     Connection,
@@ -14,10 +16,12 @@ from parley.items import (
     text_of,
 )
 from parley.principal import Principal, SessionRef
+from parley.protocol import LimitScope
 from parley.table import Table
 
 CONNECTION_TTL_S = 3 * 3600
 """A connection lives at most two hours (API Gateway); its item goes soon after."""
+NO_SLOTS: Mapping[LimitScope, int] = MappingProxyType({})
 
 
 class Bindings:
@@ -26,11 +30,18 @@ class Bindings:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def add(self, connection_id: str, principal: Principal, connected_at_ms: int = 0) -> None:
+    def add(
+        self,
+        connection_id: str,
+        principal: Principal,
+        connected_at_ms: int = 0,
+        slots: Mapping[LimitScope, int] = NO_SLOTS,
+    ) -> None:
         """A connection was opened; it has no session yet.
 
         Args:
             connected_at_ms: API Gateway's `connectedAt`.
+            slots: the shards in which it has one.
         """
         self._table.put(
             {
@@ -38,6 +49,7 @@ class Bindings:
                 "tenant": {"S": principal.tenant},
                 "subject": {"S": principal.subject},
                 "connected_at": number(connected_at_ms),
+                **{f"slot_of_{scope}": number(shard) for scope, shard in slots.items()},
                 "expires_at": number(now_s() + CONNECTION_TTL_S),
             }
         )
@@ -90,3 +102,12 @@ class Bindings:
         """Who opened a connection, and what it is bound to; None if it is over."""
         item = self._table.get(connection_key(connection_id))
         return connection_from(item) if item else None
+
+    def initialised(self, connection_ids: Collection[str]) -> frozenset[str]:
+        """Which of some connections are open and have ever been bound to a session."""
+        keys = [connection_key(connection_id) for connection_id in connection_ids]
+        return frozenset(
+            text_of(item, "pk").removeprefix("CONNECTION#")
+            for item in self._table.get_batch(keys, ("pk", "init_message"))
+            if "init_message" in item
+        )

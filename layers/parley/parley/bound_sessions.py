@@ -97,6 +97,15 @@ class BoundSessions:
         self.remember(connection_id, connection.ref)
         return connection.ref
 
+    def never_began(self, connection_id: str) -> bool:
+        """Whether a connection is open that has never had a session."""
+        if connection_id in self._bindings:
+            return False
+        connection = self._store.bindings.connection(connection_id)
+        if connection is not None and connection.ref is not None:
+            self.remember(connection_id, connection.ref)
+        return connection is not None and not connection.initialised
+
     def look_for(self, connection_id: str) -> None:
         """Should the session have been erased meanwhile, nothing may be left of what has just
         been written for it: swept, and raised as `session_not_found`."""

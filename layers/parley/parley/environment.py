@@ -12,6 +12,7 @@ from parley import clients
 from parley.archive import Archive
 from parley.connections import Connections
 from parley.invocation import TurnRequest
+from parley.limits.requests import RequestRates
 from parley.limits.slots import ConnectionSlots
 from parley.quiet import keep_quiet
 from parley.recordings import Recordings
@@ -32,7 +33,8 @@ class Environment:
         table = self.table = Table(clients.dynamodb(), self.deployment.table)
         self.store = Store(table, self.deployment.session_idle_s)
         self.turns = Turns(table, self.deployment.session_idle_s)
-        self.slots = ConnectionSlots(table, self.deployment.limits)
+        self.slots = ConnectionSlots(table, self.store.bindings, self.deployment.limits)
+        self.requests = RequestRates(table, self.deployment.limits)
         self.archive = Archive(table)
         bucket = self.deployment.recording_bucket
         self.recordings = Recordings(clients.s3, bucket) if bucket else None

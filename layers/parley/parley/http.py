@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from parley.errors import ErrorCode, ParleyError
 from parley.principal import ANONYMOUS, Principal
+from parley.protocol import Limit
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """Lambda takes events of 6 MB ("Lambda quotas"), in which a body that is no text is base64."""
@@ -92,6 +93,8 @@ class Problem(Struct, omit_defaults=True):
     turn_id: str | None = None
     retry_after_ms: int | None = None
     """How long to wait before that; also in `Retry-After`, in whole seconds."""
+    limit: Limit | None = None
+    """The limit that was met, if one was."""
 
 
 def _everybody(_request: HttpRequest) -> Principal:
@@ -165,6 +168,7 @@ class HttpAnswer:
             field=error.field,
             turn_id=error.turn_id,
             retry_after_ms=error.retry_after_ms,
+            limit=error.limit,
         )
         headers = {}
         if error.retry_after_ms is not None:

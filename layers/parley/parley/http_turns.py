@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from parley.answering import EventsAnswer, frames_of, is_whole, turn_answer
+from parley.answering import EventsAnswer, broken_off, frames_of, is_whole, turn_answer
 from parley.ending import Outcome
 from parley.errors import ErrorCode, ParleyError
 from parley.http import Handler, HttpAnswer, HttpError, HttpRequest, principal_of
@@ -29,7 +29,9 @@ from parley.inbox import InterruptEntry
 from parley.interrupting import Interrupting
 from parley.invocation import TurnRequest
 from parley.items import Session, now_ms
-from parley.principal import SessionRef
+from parley.limits.requests import RequestRates
+from parley.limits.rules import RequestKind
+from parley.principal import Principal, SessionRef
 from parley.protocol import Settings
 from parley.settings import in_force
 from parley.store import Store
@@ -66,6 +68,8 @@ class HttpTurns:
     Args:
         run: runs a turn to its end; None if somebody else runs it or has run it.
         utterance_s: the deployment's longest utterance; 0 for no limit of its own.
+        requests: counts sessions that are opened without a turn, and answers that are given once
+            more; None if they are not limited.
         records: whether turns are recorded if the user consents.
     """
 
@@ -77,6 +81,7 @@ class HttpTurns:
         defaults: Settings,
         *,
         utterance_s: int = 0,
+        requests: RequestRates | None = None,
         records: bool = False,
     ) -> None:
         self._store = store
@@ -84,6 +89,7 @@ class HttpTurns:
         self._run = run
         self._defaults = defaults
         self._max_audio_s = min(MAX_AUDIO_S, utterance_s or MAX_AUDIO_S)
+        self._requests = requests
         self._records = records
         self._sessions = HttpSessions(store)
 
@@ -99,6 +105,7 @@ class HttpTurns:
         """A session without a turn, so that its first turn can be repeated safely too."""
         principal = principal_of(request)
         body = read_json(request, SessionBody)
+        self._count(principal, "sessions")
         session, token = self._sessions.opened(principal, body.settings)
         settings = in_force(self._defaults, session.settings, records=self._records)
         opened = OpenedSession(session.session_id, token, settings)
@@ -119,8 +126,10 @@ class HttpTurns:
         turn_id = body.turn_id or new_ulid()
         outcome = self._run(_turn_request(asked, session.ref, turn_id, request.received_at_ms))
         if outcome is None:
-            frames = self._answered_before(session.ref, turn_id, whole=not body.events)
+            frames = self._answered_before(principal, session.ref, turn_id, whole=not body.events)
         elif outcome.error is not None and outcome.error.code in LIMITED:
+            if body.session_id is None:  # nobody will ever know its token
+                self._store.discard_session(session.ref, turn_id)
             raise outcome.error  # it never began, and the token that was shown stays the latest
         else:
             frames = frames_of(outcome.events)
@@ -160,20 +169,28 @@ class HttpTurns:
                 field="session_id",
             )
 
+    def _count(self, principal: Principal, kind: RequestKind) -> None:
+        if self._requests is not None:
+            self._requests.take(principal, kind)
+
     # --- answers once more ------------------------------------------------------------
 
-    def _answered_before(self, ref: SessionRef, turn_id: str, *, whole: bool) -> list[bytes]:
+    def _answered_before(
+        self, principal: Principal, ref: SessionRef, turn_id: str, *, whole: bool
+    ) -> list[bytes]:
         """The events of a turn that is not this request's to run.
 
         Args:
+            principal: who asks, and is counted as reading: an answer may have megabytes.
             whole: all of them are needed. A client that follows the events itself has perhaps
                 had the first ones over its WebSocket.
 
         Raises:
-            ParleyError: `turn_running` or `turn_over`.
+            ParleyError: `turn_running`, `turn_over` or `rate_limited`.
         """
         turn = self._turns.turn(ref, turn_id)
         if turn is not None and not turn.running:
+            self._count(principal, "reads")
             attempt = turn.claim.attempt
             frames = self._turns.answer(ref, turn_id, attempt) or [
                 stored.frame
@@ -181,6 +198,12 @@ class HttpTurns:
                 if stored.turn_id == turn_id and stored.attempt == attempt
             ]
             if is_whole(frames) or (frames and not whole):
+                return frames
+        if turn is not None and turn.running and turn.lease_until_ms <= now_ms():
+            dead = self._turns.fail_turn(ref, turn_id, None, turn.claim.attempt)
+            if dead is not None:  # and this request names the attempt, so it is not run again
+                frames = broken_off(turn_id, dead.attempt)
+                self._turns.put_answer(ref, turn_id, dead.attempt, frames)
                 return frames
         if turn is None or turn.running or turn.lease_until_ms > now_ms():
             raise ParleyError(

@@ -7,8 +7,8 @@ The layout is in docs/design.md, section 5. Plain conversions; `parley.store`,
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -23,7 +23,9 @@ from parley.inbox import (
     ResumeEntry,
 )
 from parley.principal import Principal, SessionRef, session_id_of
-from parley.protocol import Message, Settings, Word
+from parley.protocol import LimitScope, Message, Settings, Word
+
+_HAVE_SLOTS: tuple[LimitScope, ...] = ("subject", "tenant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +36,17 @@ class Connection:
         principal: who opened it.
         ref: the session that it is bound to; None before `init`.
         message_id: API Gateway's id of the `init` that bound it.
-        connected_at_ms: API Gateway's `connectedAt`, which its slot is named by.
+        connected_at_ms: API Gateway's `connectedAt`, which its slots are named by.
+        slots: the shards in which it has a slot, of its subject and of its tenant.
+        initialised: whether it has ever been bound.
     """
 
     principal: Principal
     ref: SessionRef | None = None
     message_id: str = ""
     connected_at_ms: int = 0
+    slots: Mapping[LimitScope, int] = field(default_factory=dict)
+    initialised: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +203,12 @@ def connection_from(item: dict[str, Any]) -> Connection:
         SessionRef(ref) if ref else None,
         text_of(item, "init_message") if ref else "",
         number_of(item, "connected_at"),
+        {
+            scope: number_of(item, f"slot_of_{scope}")
+            for scope in _HAVE_SLOTS
+            if f"slot_of_{scope}" in item
+        },
+        "init_message" in item,
     )
 
 

@@ -22,8 +22,10 @@ from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry
 from parley.interrupting import Interrupting
 from parley.invocation import TurnRequest
 from parley.items import Session
+from parley.limits.leases import INIT_WITHIN_S
 from parley.limits.rates import MessageRates, TooFast
 from parley.limits.refusals import too_many_messages
+from parley.limits.requests import RequestRates
 from parley.limits.rules import NO_LIMITS, LimitRules
 from parley.limits.slots import ConnectionSlots
 from parley.principal import Principal, SessionRef, session_id_of
@@ -70,12 +72,21 @@ class Envelope:
         endpoint: base URL of the `@connections` API.
         received_at_ms: when API Gateway received it, in ms since the epoch.
         message_id: API Gateway's; the same if it delivers a message twice.
+        connected_at_ms: API Gateway's `connectedAt`; None for just now.
     """
 
     connection_id: str
     endpoint: str
     received_at_ms: int
     message_id: str = ""
+    connected_at_ms: int | None = None
+
+    @property
+    def age_s(self) -> float:
+        """How long the connection had been open."""
+        if self.connected_at_ms is None:
+            return 0.0
+        return (self.received_at_ms - self.connected_at_ms) / 1000
 
 
 class Messages:
@@ -88,6 +99,7 @@ class Messages:
         defaults: the deployment's settings for replies.
         history_messages: how many messages a resumed session's `ready` carries.
         slots: those of connections; None if they are not counted.
+        requests: counts the sessions that are opened and resumed; None if they are not limited.
         limits: how large and how many messages may be.
         records: whether turns are recorded if the user consents.
     """
@@ -102,6 +114,7 @@ class Messages:
         defaults: Settings,
         history_messages: int,
         slots: ConnectionSlots | None = None,
+        requests: RequestRates | None = None,
         limits: LimitRules = NO_LIMITS,
         records: bool = False,
     ) -> None:
@@ -111,6 +124,7 @@ class Messages:
         self._start_turn = start_turn
         self._defaults = defaults
         self._records = records
+        self._requests = requests
         self._sessions = BoundSessions(store)
         self._resuming = Resuming(store, turns, gate, history_messages, slots)
         self._recovery = Recovery(store, turns, gate.post)
@@ -124,6 +138,8 @@ class Messages:
         too_fast = self._rates.take(envelope.connection_id, len(body), time.monotonic() * 1000)
         if too_fast is not None:
             return self._slow_down(envelope, body, too_fast)
+        if envelope.age_s > INIT_WITHIN_S and self._sessions.never_began(envelope.connection_id):
+            return self._send_away(envelope)
         error: ParleyError | None = None
         answer: ServerEvent | None
         try:
@@ -145,6 +161,19 @@ class Messages:
         )
         if not too_fast.close:
             self._send(envelope, Error.of(error))
+        return error
+
+    def _send_away(self, envelope: Envelope) -> ParleyError:
+        """Close a connection whose time to begin is over: its slot may be another's by now."""
+        error = BadMessage(
+            "not_initialised",
+            f"init: expected within {INIT_WITHIN_S} seconds of connecting. This connection is "
+            "closed; open another one.",
+            field="init",
+            retryable=True,
+        )
+        self._send(envelope, Error.of(error))
+        self._gate.close(envelope.endpoint, envelope.connection_id)
         return error
 
     def _turn_begun_by(self, body: str) -> str | None:
@@ -196,6 +225,8 @@ class Messages:
         try:
             unbound = self._sessions.unbound(envelope.connection_id, envelope.message_id)
             principal = unbound.principal
+            if self._requests is not None:
+                self._requests.take(principal, "sessions")
             if message.session_id is None:
                 return self._open_session(message, principal, envelope)
             self._resume_session(message, principal.session(message.session_id), envelope)

@@ -93,6 +93,8 @@ async def _run(
         if isinstance(admission, Admission):
             await _give_back(admission, services)
         return None
+    if isinstance(claim, Exception) and isinstance(admission, Admission):
+        await _give_back(admission, services)
     for failed in (claim, read, admission):
         if isinstance(failed, Exception):
             error = internal_error(failed, services.log)
@@ -134,7 +136,8 @@ async def _admission(request: TurnRequest, services: Services) -> Admission:
 
 
 async def _give_back(admission: Admission, services: Services) -> None:
-    """Another delivery of the same turn runs it, and is charged for it."""
+    """The turn does not begin here: another delivery of it runs and is charged for it, or
+    claiming it failed."""
     if services.meter is None:
         return
     try:

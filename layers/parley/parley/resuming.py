@@ -172,7 +172,7 @@ class Resuming:
             self._store.bindings.connection(connection_id) if self._slots is not None else None
         )
         if self._slots is not None and connection is not None:
-            self._slots.give_back(connection.principal, connection_id, connection.connected_at_ms)
+            self._slots.give_back(connection_id, connection)
 
 
 def _resume_entry(address: Address, turn_id: str, received: Received | None) -> ResumeEntry:

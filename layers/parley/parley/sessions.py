@@ -13,13 +13,14 @@ from typing import Literal
 
 from msgspec import Struct
 
-from parley.archive import Archive
+from parley.archive import Archive, TooLong
 from parley.erasure import Erasure
 from parley.errors import ParleyError
 from parley.http import HttpAnswer, HttpRequest, principal_of
 from parley.http_bodies import identifier
 from parley.ids import token_matches
-from parley.principal import ANONYMOUS, SessionRef
+from parley.limits.requests import RequestRates
+from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.recordings import Recordings
 from parley.store import ERASED, Store
 from parley.transcripts import SessionSummary, markdown, summary, view, webvtt
@@ -54,15 +55,22 @@ class Sessions:
 
     Args:
         recordings: where turns are recorded; None if they are not.
+        requests: counts what is read; None if that is not limited.
     """
 
     def __init__(
-        self, store: Store, archive: Archive, erasure: Erasure, recordings: Recordings | None
+        self,
+        store: Store,
+        archive: Archive,
+        erasure: Erasure,
+        recordings: Recordings | None,
+        requests: RequestRates | None = None,
     ) -> None:
         self._store = store
         self._archive = archive
         self._erasure = erasure
         self._recordings = recordings
+        self._requests = requests
 
     def list(self, request: HttpRequest) -> HttpAnswer:
         """`GET /sessions?limit=&cursor=`: whoever asks, their sessions, newest first."""
@@ -80,6 +88,7 @@ class Sessions:
                 "cursor: expected the next_cursor of an earlier answer, as it was.",
                 field="cursor",
             )
+        self._count(principal)
         found, more = self._archive.newest(principal, limit, cursor)
         now = time.time()
         return HttpAnswer.of(SessionList([summary(each, now) for each in found], more or None))
@@ -87,8 +96,17 @@ class Sessions:
     def read(self, request: HttpRequest) -> HttpAnswer:
         """`GET /sessions/{session_id}`: what was said, as JSON, Markdown or WebVTT."""
         wanted = _format(request)
-        ref = self._allowed(request)
-        conversation = self._archive.conversation(ref)
+        principal = principal_of(request)
+        self._count(principal)
+        ref = self._allowed(request, principal)
+        try:
+            conversation = self._archive.conversation(ref)
+        except TooLong:
+            raise ParleyError(
+                "too_large",
+                "session_id: the session has a longer history than is read at once.",
+                field="session_id",
+            ) from None
         if conversation is None:
             raise _no_session()
         if wanted == "md":
@@ -110,7 +128,7 @@ class Sessions:
 
     def erase(self, request: HttpRequest) -> HttpAnswer:
         """`DELETE /sessions/{session_id}`: erase it, with everything that was said and recorded."""
-        ref = self._allowed(request)
+        ref = self._allowed(request, principal_of(request))
         known = self._store.session(ref) is not None
         if not self._erasure.erase(ref):
             headers = {"retry-after": str(ERASE_AGAIN_MS // 1000)}
@@ -120,13 +138,16 @@ class Sessions:
             raise _no_session()
         return HttpAnswer(HTTPStatus.NO_CONTENT)
 
-    def _allowed(self, request: HttpRequest) -> SessionRef:
+    def _count(self, principal: Principal) -> None:
+        if self._requests is not None:
+            self._requests.take(principal, "reads")
+
+    def _allowed(self, request: HttpRequest, principal: Principal) -> SessionRef:
         """The session that is asked for.
 
         Raises:
             ParleyError: it is not for whoever asks, or that is not known; or it is no id.
         """
-        principal = principal_of(request)
         ref = principal.session(identifier(request, "session_id"))
         if principal != ANONYMOUS:
             return ref

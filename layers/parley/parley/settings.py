@@ -128,6 +128,10 @@ def _limits(read: _Reader) -> LimitRules:
             turns_per_minute=read.count(f"TURNS_PER_MINUTE_{whose}", usual.turns_per_minute),
             audio_s_per_day=read.count(f"AUDIO_SECONDS_PER_DAY_{whose}", usual.audio_s_per_day),
             speech_s_per_day=read.count(f"SPEECH_SECONDS_PER_DAY_{whose}", usual.speech_s_per_day),
+            sessions_per_minute=read.count(
+                f"SESSIONS_PER_MINUTE_{whose}", usual.sessions_per_minute
+            ),
+            reads_per_minute=read.count(f"READS_PER_MINUTE_{whose}", usual.reads_per_minute),
         )
 
     return LimitRules(

@@ -26,6 +26,7 @@ from parley.items import (
     session_key,
     sound_item,
     text_of,
+    turn_key,
 )
 from parley.principal import ANONYMOUS, SessionRef, owner_of, session_id_of
 from parley.protocol import Message, Settings
@@ -81,6 +82,17 @@ class Store:
             self._table.put(item)
         else:
             self._table.put_together([item, owner_key(owner, session.session_id)])
+
+    def discard_session(self, ref: SessionRef, turn_id: str) -> None:
+        """Remove a session that was opened for a turn, which then was not let begin."""
+        self._table.write_batch(
+            [],
+            [
+                turn_key(ref, turn_id),
+                owner_key(owner_of(ref), session_id_of(ref)),
+                session_key(ref),
+            ],
+        )
 
     def resume_session(
         self,

@@ -24,6 +24,10 @@ class BatchNotWritten(Exception):
     """The table took only a part of a batch, however often it was asked."""
 
 
+class BatchNotRead(Exception):
+    """The table gave only a part of a batch, however often it was asked."""
+
+
 class Table:
     """One table.
 
@@ -39,6 +43,34 @@ class Table:
     def get(self, key: Item) -> Item | None:
         """An item as it is now."""
         return self._client.get_item(TableName=self.name, Key=key, ConsistentRead=True).get("Item")
+
+    def get_batch(self, keys: Sequence[Item], attributes: Sequence[str]) -> list[Item]:
+        """At most 100 items as they are now, in any order; those that are not there are left out.
+
+        Args:
+            attributes: those that are wanted.
+
+        Raises:
+            BatchNotRead: the table is throttled for longer than is worth waiting.
+        """
+        names = {f"#{position}": name for position, name in enumerate(attributes)}
+        found: list[Item] = []
+        left: Sequence[Any] = keys
+        for attempt in range(BATCH_TRIES):
+            request: Any = {
+                "Keys": left,
+                "ConsistentRead": True,
+                "ProjectionExpression": ", ".join(names),
+                "ExpressionAttributeNames": names,
+            }
+            answer = self._client.batch_get_item(RequestItems={self.name: request})
+            found += answer["Responses"].get(self.name, [])
+            unread: dict[str, Any] = {**answer.get("UnprocessedKeys", {})}
+            left = unread[self.name]["Keys"] if self.name in unread else []
+            if not left:
+                return found
+            time.sleep(0.05 * 2**attempt)
+        raise BatchNotRead(f"{len(left)} items")
 
     def put(self, item: Item, condition: str = "", values: Item | None = None) -> bool:
         """Write an item; False if the condition does not hold."""

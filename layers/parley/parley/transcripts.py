@@ -16,7 +16,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from parley.archive import Conversation, Record, Status
+from parley.archive import Conversation, Head, Record, Status
 from parley.recordings import Side
 
 SILENT_MS_PER_CHAR = 60
@@ -32,9 +32,6 @@ class SessionSummary(Struct, omit_defaults=True):
     id: str
     created_at: datetime
     last_turn_at: datetime | None
-    turns: int
-    duration_ms: int
-    """From its first message to the end of its last."""
     status: Status
     """`active` can be resumed; `ended` was ended; `expired` was not come back to in time."""
 
@@ -57,24 +54,23 @@ class MessageView(Struct, omit_defaults=True):
     """URL of its recording (WAV), good for five minutes."""
 
 
-class SessionView(SessionSummary):
+class SessionView(SessionSummary, kw_only=True):
     """A session with everything that was said in it."""
 
+    turns: int
+    duration_ms: int
+    """From its first message to the end of its last."""
     messages: list[MessageView] = []
 
 
-def summary(conversation: Conversation, now_s: float) -> SessionSummary:
+def summary(head: Head, now_s: float) -> SessionSummary:
     """A session, for a list."""
-    records, since_ms = conversation.records, conversation.active_since_ms
-    ends_ms = [_began_ms(record) + record.sound.duration_ms for record in records]
-    starts_ms = [_began_ms(record) for record in records]
+    since_ms = head.active_since_ms
     return SessionSummary(
-        id=conversation.session.session_id,
-        created_at=datetime.fromtimestamp(conversation.created_at_s, UTC),
+        id=head.session.session_id,
+        created_at=datetime.fromtimestamp(head.created_at_s, UTC),
         last_turn_at=_moment(since_ms) if since_ms else None,
-        turns=len({record.message.turn_id for record in records}),
-        duration_ms=max(ends_ms) - min(starts_ms) if records else 0,
-        status=conversation.status(now_s),
+        status=head.status(now_s),
     )
 
 
@@ -99,12 +95,20 @@ def view(
         )
         for record in conversation.records
     ]
-    return SessionView(**asdict(summary(conversation, now_s)), messages=messages)
+    records = conversation.records
+    ends_ms = [_began_ms(record) + record.sound.duration_ms for record in records]
+    starts_ms = [_began_ms(record) for record in records]
+    return SessionView(
+        **asdict(summary(conversation.head, now_s)),
+        turns=len({record.message.turn_id for record in records}),
+        duration_ms=max(ends_ms) - min(starts_ms) if records else 0,
+        messages=messages,
+    )
 
 
 def markdown(conversation: Conversation) -> str:
     """A conversation to read; what was not heard is struck out."""
-    began = datetime.fromtimestamp(conversation.created_at_s, UTC)
+    began = datetime.fromtimestamp(conversation.head.created_at_s, UTC)
     lines = [f"# Conversation of {began:%Y-%m-%d %H:%M} UTC"]
     for record in conversation.records:
         heard, unheard = _heard_and_not(record)
@@ -140,7 +144,7 @@ def webvtt(conversation: Conversation) -> str:
 
     What was said and not heard has the class `unheard`; it follows the last words that were.
     """
-    zero_ms = conversation.created_at_s * 1000
+    zero_ms = conversation.head.created_at_s * 1000
     blocks = ["WEBVTT", "STYLE\n::cue(.unheard) { opacity: 0.5; }"]
     captions = [each for record in conversation.records for each in _captions(record, zero_ms)]
     for caption in sorted(captions, key=lambda each: each.start_ms):

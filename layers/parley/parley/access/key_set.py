@@ -1,7 +1,8 @@
 """An issuer's keys: kept for some minutes, fetched again when need be, but not whenever asked.
 
 Anybody can name an unknown key, so that alone may not cause a request to the issuer more than
-once a minute. An issuer that does not answer costs nobody anything while its last keys are good.
+once a minute. An issuer that does not answer, or with no key that can be used, costs nobody
+anything while its last keys are good.
 """
 
 from __future__ import annotations
@@ -69,8 +70,10 @@ class KeySet:
 
     def _renew(self, now: float) -> None:
         try:
-            self._keys = usable_keys(self._fetch())
-            self._fetched_at = now
+            keys = usable_keys(self._fetch())
+            if not keys:
+                raise CannotFetch("the key set has no key that can be used")
+            self._keys, self._fetched_at = keys, now
         except CannotFetch as problem:
             self._failed_at, self._why = now, str(problem)
 

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from dataclasses import dataclass
 
 DAY_MS = 86_400_000
-CONNECTION_S = 2 * 3600
-"""API Gateway ends every connection after two hours ("Amazon API Gateway quotas")."""
-LEASE_S = CONNECTION_S + 60
-"""So long a connection counts, should its end never be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +54,13 @@ class TokenBucket:
         return Taken(wanted) if wanted <= latest else Wait(wanted - latest)
 
 
-def bucket_per_minute(turns: int) -> TokenBucket:
-    """A bucket of whole milliseconds; a third of a minute's tokens may be taken at once."""
-    return TokenBucket(math.ceil(60_000 / turns), max(1, turns // 3))
+def bucket_per_minute(tokens: int, at_once: int = 1) -> TokenBucket:
+    """A bucket of whole milliseconds; a third of a minute's tokens may be taken at once.
+
+    Args:
+        at_once: so many may be in any case.
+    """
+    return TokenBucket(math.ceil(60_000 / tokens), max(1, at_once, tokens // 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,28 +77,3 @@ class DailyQuota:
 def day_of(now_ms: int) -> int:
     """The UTC day, in days since the epoch."""
     return now_ms // DAY_MS
-
-
-def lease_of(connection_id: str, connected_at_ms: int) -> str:
-    """A connection's lease: a name that says when it ends."""
-    return f"{connected_at_ms // 1000 + LEASE_S}#{connection_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class Slots:
-    """So many leases at once."""
-
-    limit: int
-
-    def take(
-        self, leases: Collection[str], lease: str, now_s: int
-    ) -> tuple[frozenset[str], frozenset[str]] | None:
-        """Add a lease; one that is held already changes nothing.
-
-        Returns:
-            The leases that are held then, and those that have ended meanwhile; None if there
-            is no slot.
-        """
-        ended = frozenset(held for held in leases if int(held.partition("#")[0]) <= now_s)
-        held = frozenset(leases) - ended | {lease}
-        return (held, ended) if len(held) <= self.limit or lease in leases else None

@@ -5,12 +5,17 @@ from __future__ import annotations
 import math
 
 from parley.errors import ParleyError
+from parley.limits.rules import RequestKind
 from parley.protocol import Limit, LimitScope
 
 _WHOSE = {
     "subject": "You have",
     "tenant": "Everybody here together has",
     "connection": "This connection has",
+}
+_REQUESTS: dict[RequestKind, str] = {
+    "sessions": "sessions to open or resume",
+    "reads": "lists, transcripts and earlier answers to read",
 }
 _AT_ONCE = {"subject": "of yours are", "tenant": "are", "connection": "are"}
 
@@ -24,6 +29,20 @@ def too_many_turns(scope: LimitScope, per_minute: int, wait_ms: float) -> Parley
         retryable=True,
         retry_after_ms=math.ceil(wait_ms),
         limit=Limit("turns_per_minute", per_minute, scope),
+    )
+
+
+def too_many_requests(
+    scope: LimitScope, kind: RequestKind, per_minute: int, wait_ms: float
+) -> ParleyError:
+    """The bucket of sessions or of reads is empty."""
+    return ParleyError(
+        "rate_limited",
+        f"{_WHOSE[scope]} {per_minute:,} {_REQUESTS[kind]} a minute, and they have been used. "
+        f"Try again in {_seconds(wait_ms)}.",
+        retryable=True,
+        retry_after_ms=math.ceil(wait_ms),
+        limit=Limit(f"{kind}_per_minute", per_minute, scope),
     )
 
 

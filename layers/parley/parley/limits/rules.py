@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol import LimitScope
+
+RequestKind = Literal["sessions", "reads"]
+"""What a request is counted as: opening or resuming a session, or reading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +21,20 @@ class Share:
         turns_per_minute: in the long run; a third of them may come at once.
         audio_s_per_day: seconds of speech that are listened to, per UTC day.
         speech_s_per_day: seconds of speech that replies are spoken with, per UTC day.
+        sessions_per_minute: opened or resumed, but for those that a turn over HTTP opens.
+        reads_per_minute: transcripts, lists of sessions, and answers over HTTP once more.
     """
 
     connections: int = 0
     turns_per_minute: int = 0
     audio_s_per_day: int = 0
     speech_s_per_day: int = 0
+    sessions_per_minute: int = 0
+    reads_per_minute: int = 0
+
+    def per_minute(self, kind: RequestKind) -> int:
+        """How many requests of a kind."""
+        return self.sessions_per_minute if kind == "sessions" else self.reads_per_minute
 
     @property
     def has_quota(self) -> bool:
@@ -41,8 +53,8 @@ class LimitRules:
         reply_chars: the longest reply of one turn; about 900 are a minute of speech.
     """
 
-    subject: Share = field(default_factory=lambda: Share(10, 30, 3_600, 3_600))
-    tenant: Share = field(default_factory=lambda: Share(100, 600, 36_000, 36_000))
+    subject: Share = field(default_factory=lambda: Share(10, 30, 3_600, 3_600, 60, 30))
+    tenant: Share = field(default_factory=lambda: Share(100, 600, 36_000, 36_000, 600, 300))
     messages_per_second: int = 30
     message_bytes: int = 32_768
     utterance_s: int = 300

@@ -1,90 +1,123 @@
 """Who has how many connections: a lease for each in the table, taken and given back by one write.
 
-The leases of an account are one set of strings, `<when it ends>#<connection id>`, so that taking
-and giving back can be repeated and need nothing to be read. A lease that is never given back,
-because API Gateway did not tell of the connection's end, ends with the connection's two hours.
+The leases of an account are sets of strings, so that taking and giving back can be repeated and
+need nothing to be read. A lease that is not given back, because API Gateway did not tell of the
+connection's end or telling failed, ends with the connection's two hours; and, once somebody needs
+it, 90 s after the handshake if the connection has come to nothing: it is gone, or was lost before
+its `init`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from parley.items import now_s, number
-from parley.limits.buckets import LEASE_S, Slots, lease_of
+from parley.bindings import Bindings
+from parley.items import Connection, now_s, number, number_of
+from parley.limits.leases import LEASE_S, Held, Shards, lease_of
 from parley.limits.refusals import too_many_connections
 from parley.limits.rules import Account, LimitRules, accounts_of
 from parley.principal import Principal
-from parley.table import Table
+from parley.protocol import LimitScope
+from parley.table import Item, Table
 
 
 class ConnectionSlots:
-    """Takes and gives back the slots of connections."""
+    """Takes and gives back the slots of connections.
 
-    def __init__(self, table: Table, rules: LimitRules) -> None:
+    Args:
+        bindings: the connections themselves, to know which have come to nothing.
+    """
+
+    def __init__(self, table: Table, bindings: Bindings, rules: LimitRules) -> None:
         self._table = table
+        self._bindings = bindings
         self._rules = rules
 
-    def take(self, principal: Principal, connection_id: str, connected_at_ms: int) -> None:
+    def take(
+        self, principal: Principal, connection_id: str, connected_at_ms: int
+    ) -> Mapping[LimitScope, int]:
         """Take a slot of the subject and one of its tenant for a new connection.
 
         Args:
-            connected_at_ms: API Gateway's `connectedAt`: the connection's end has the same.
+            connected_at_ms: API Gateway's `connectedAt`.
+
+        Returns:
+            The shard of each, for `Connection.slots`.
 
         Raises:
             ParleyError: `rate_limited`; the handshake is to be answered with 429.
         """
-        lease = lease_of(connection_id, connected_at_ms)
-        taken: list[Account] = []
-        for account in self._accounts(principal):
-            if not self._take(account, lease):
-                for other in taken:
-                    self._give_back(other, {lease})
+        taken: dict[LimitScope, int] = {}
+        for account in accounts_of(principal, self._rules):
+            if not account.share.connections:
+                continue
+            shard = self._take(account, connection_id, connected_at_ms)
+            if shard is None:
+                made = Connection(principal, connected_at_ms=connected_at_ms, slots=taken)
+                self.give_back(connection_id, made)
                 raise too_many_connections(account.scope, account.share.connections)
-            taken.append(account)
+            taken[account.scope] = shard
+        return taken
 
-    def give_back(self, principal: Principal, connection_id: str, connected_at_ms: int) -> None:
-        """A connection has ended."""
-        for account in self._accounts(principal):
-            self._give_back(account, {lease_of(connection_id, connected_at_ms)})
+    def give_back(self, connection_id: str, connection: Connection) -> None:
+        """A connection has ended, or does not count any more."""
+        lease = lease_of(connection_id, connection.connected_at_ms)
+        for account in accounts_of(connection.principal, self._rules):
+            shard = connection.slots.get(account.scope)
+            if shard is not None:
+                self._remove(_key(account, shard), {lease})
 
-    def _accounts(self, principal: Principal) -> list[Account]:
-        return [a for a in accounts_of(principal, self._rules) if a.share.connections]
+    def _take(self, account: Account, connection_id: str, connected_at_ms: int) -> int | None:
+        """The shard where a slot was free; None if none was."""
+        shards, lease = Shards(account.share.connections), lease_of(connection_id, connected_at_ms)
+        for shard in shards.order(connection_id):
+            key, room = _key(account, shard), shards.room(shard)
+            taken, item = self._add(key, lease, room)
+            if taken or (self._heal(key, item) and self._add(key, lease, room)[0]):
+                return shard
+        return None
 
-    def _take(self, account: Account, lease: str) -> bool:
-        slots = Slots(account.share.connections)
-        taken, item = self._add(account, lease)
-        if taken:
-            return True
-        held = item.get("leases", {}).get("SS", [])
-        decision = slots.take(held, lease, now_s())
-        if decision is None:
-            return False
-        self._give_back(account, decision[1])
-        return self._add(account, lease)[0]
-
-    def _add(self, account: Account, lease: str) -> tuple[bool, dict[str, Any]]:
+    def _add(self, key: Item, lease: str, room: int) -> tuple[bool, Item]:
         return self._table.try_update(
-            _key(account),
+            key,
             "SET expires_at = :expires ADD leases :leases",
-            "attribute_not_exists(leases) OR size(leases) < :limit OR contains(leases, :lease)",
+            "attribute_not_exists(leases) OR size(leases) < :room OR contains(leases, :lease)",
             {
                 ":expires": number(now_s() + LEASE_S),
                 ":leases": {"SS": [lease]},
                 ":lease": {"S": lease},
-                ":limit": number(account.share.connections),
+                ":room": number(room),
             },
         )
 
-    def _give_back(self, account: Account, leases: set[str] | frozenset[str]) -> None:
+    def _heal(self, key: Item, item: Item) -> bool:
+        """Remove leases from a full shard that nobody has any more; False if there are none."""
+        now = now_s()
+        held = Held(item.get("leases", {}).get("SS", []), number_of(item, "looked_at"))
+        ended = held.ended(now)
+        if ended:
+            self._remove(key, ended)
+            return True
+        doubtful = held.doubtful(now)
+        if not doubtful:
+            return False
+        working = self._bindings.initialised(doubtful)
+        lost = {lease for connection, lease in doubtful.items() if connection not in working}
+        self._remove(key, lost, looked_at=now)
+        return bool(lost)
+
+    def _remove(self, key: Item, leases: Collection[str], looked_at: int | None = None) -> None:
+        changes: list[str] = []
+        values: dict[str, Any] = {}
+        if looked_at is not None:
+            changes.append("SET looked_at = :looked")
+            values[":looked"] = number(looked_at)
         if leases:
-            self._table.update(
-                _key(account),
-                "DELETE leases :leases",
-                "attribute_exists(leases)",
-                {},
-                {":leases": {"SS": sorted(leases)}},
-            )
+            changes.append("DELETE leases :leases")
+            values[":leases"] = {"SS": sorted(leases)}
+        self._table.update(key, " ".join(changes), "attribute_exists(leases)", {}, values)
 
 
-def _key(account: Account) -> dict[str, Any]:
-    return {"pk": {"S": account.pk}, "sk": {"S": "CONNECTIONS"}}
+def _key(account: Account, shard: int) -> Item:
+    return {"pk": {"S": account.pk}, "sk": {"S": f"CONNECTIONS#{shard:03d}"}}

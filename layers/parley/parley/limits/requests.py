@@ -1,0 +1,101 @@
+"""How often sessions are opened, resumed and read: token buckets in the table, for what costs.
+
+One account is asked, so that one conditional write is all that it costs whoever is at rest: the
+user's own, or the tenant's where nobody is known or users have no limit of their own. Turns are
+counted by `usage`, for both.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from parley.items import now_ms, number, number_of, text_of
+from parley.limits.buckets import TokenBucket, Wait, bucket_per_minute
+from parley.limits.refusals import too_many_requests
+from parley.limits.rules import Account, LimitRules, RequestKind, accounts_of
+from parley.principal import Principal
+from parley.table import Item, Table
+
+TRIES = 8
+"""How often a write is tried that others were quicker than."""
+KEPT_MS = 3_600_000
+"""How long a bucket's item stays after it was taken from; it is full again sooner."""
+BUSY_MS = 1_000
+"""When to try again where others were quicker each time."""
+
+
+class RequestRates:
+    """Takes from the buckets of requests.
+
+    Args:
+        clock: the time in ms since the epoch.
+    """
+
+    def __init__(self, table: Table, rules: LimitRules, clock: Callable[[], int] = now_ms) -> None:
+        self._table = table
+        self._rules = rules
+        self._now = clock
+
+    def take(self, principal: Principal, kind: RequestKind) -> None:
+        """One request more.
+
+        Raises:
+            ParleyError: `rate_limited`, with `retry_after_ms` and `limit`.
+        """
+        for account in accounts_of(principal, self._rules):
+            per_minute = account.share.per_minute(kind)
+            if per_minute:
+                wait_ms = self._take(account, kind, per_minute)
+                if wait_ms is not None:
+                    raise too_many_requests(account.scope, kind, per_minute, wait_ms)
+                return
+
+    def _take(self, account: Account, kind: RequestKind, per_minute: int) -> float | None:
+        """None if there was one; otherwise how long until there is. The first try supposes that
+        the account has been at rest; each one after it knows how the item is."""
+        # All connections of an account may come back together, after an outage of ours.
+        at_once = account.share.connections if kind == "sessions" else 1
+        bucket = bucket_per_minute(per_minute, at_once)
+        key, nonce, full_at_ms = _key(account, kind), uuid.uuid4().hex, 0
+        for _ in range(TRIES):
+            now = self._now()
+            decision = bucket.take(full_at_ms, now)
+            if isinstance(decision, Wait):
+                return decision.ms
+            taken, item = self._try_to_take(key, bucket, full_at_ms, now, nonce)
+            # Should the answer to this very write have been lost, its repetition found it done.
+            if taken or text_of(item, "taken_by") == nonce:
+                return None
+            full_at_ms = number_of(item, "full_at")
+        return BUSY_MS
+
+    def _try_to_take(
+        self, key: Item, bucket: TokenBucket, full_at_ms: int, now: int, nonce: str
+    ) -> tuple[bool, Item]:
+        interval = round(bucket.interval_ms)
+        values: dict[str, Any] = {
+            ":now": number(now),
+            ":nonce": {"S": nonce},
+            ":expires": number((now + KEPT_MS) // 1000),
+        }
+        if full_at_ms <= now:
+            change, state = ":full", "(attribute_not_exists(full_at) OR full_at <= :now)"
+            values[":full"] = number(now + interval)
+        else:  # whatever others take meanwhile: as long as there is one left
+            change, state = "full_at + :interval", "full_at > :now AND full_at <= :latest"
+            values |= {
+                ":interval": number(interval),
+                ":latest": number(now + round((bucket.burst - 1) * interval)),
+            }
+        return self._table.try_update(
+            key,
+            f"SET full_at = {change}, taken_by = :nonce, expires_at = :expires",
+            f"{state} AND (attribute_not_exists(taken_by) OR taken_by <> :nonce)",
+            values,
+        )
+
+
+def _key(account: Account, kind: RequestKind) -> Item:
+    return {"pk": {"S": account.pk}, "sk": {"S": kind.upper()}}
