@@ -8,6 +8,8 @@
 export class Backoff {
   /** How many attempts have been used since the last `reset`. */
   used = 0;
+  /** By `Date.now`. */
+  #notBefore = 0;
 
   /**
    * @param {object} [options]
@@ -25,13 +27,20 @@ export class Backoff {
 
   /**
    * Use an attempt up.
+   * @param {number} [toldMs] the server wants none before that
    * @returns {number | undefined} ms to wait before it; none when no attempt is left
    */
-  next() {
+  next(toldMs = 0) {
     if (this.used >= this.attempts) return undefined;
     const step = Math.min(this.maxMs, this.baseMs * 2 ** this.used);
     this.used += 1;
-    return this.random() * step;
+    this.#notBefore = Date.now() + toldMs;
+    return Math.max(this.random() * step, toldMs);
+  }
+
+  /** ms for which the server still wants no attempt, whatever has changed here meanwhile. */
+  get heldMs() {
+    return Math.max(0, this.#notBefore - Date.now());
   }
 
   reset() {

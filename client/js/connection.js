@@ -6,14 +6,13 @@ import { Backoff } from "./backoff.js";
 import { Emitter } from "./emitter.js";
 import { asProblem, Links } from "./links.js";
 import { browserPresence } from "./presence.js";
-import { Problem } from "./problem.js";
+import { Problem, SESSION_GONE } from "./problem.js";
 import { QUIET_EVERY_MS, QuietMoment } from "./quiet-moment.js";
 
 /** @typedef {import("./messages.js").ServerEvent} ServerEvent */
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
 /** @typedef {import("./messages.js").Init} Init */
 /** @typedef {import("./messages.js").Ready} Ready */
-
 /** @typedef {import("./links.js").Link} Link */
 /** @typedef {import("./connection-types.js").State} State */
 /** @typedef {import("./connection-types.js").StateChange} StateChange */
@@ -26,7 +25,7 @@ export const PROTOCOL_VERSION = 1;
 const QUIET_PATIENCE_MS = 300_000;
 /** After the page was hidden or the network away, the answer must come sooner. */
 const WAKE_TIMEOUT_MS = 4_000;
-const SESSION_GONE = ["session_not_found", "resume_denied"];
+
 /** @extends {Emitter<ConnectionEvents>} */
 export class Connection extends Emitter {
   /** @type {State} */
@@ -305,9 +304,8 @@ export class Connection extends Emitter {
       this.#rest(problem);
       return;
     }
-    const delayMs = this.#backoff.next();
-    if (delayMs !== undefined) {
-      const retryInMs = Math.max(delayMs, problem.retryAfterMs ?? 0);
+    const retryInMs = this.#backoff.next(problem.retryAfterMs);
+    if (retryInMs !== undefined) {
       this.#retry = setTimeout(() => void this.#attempt(), retryInMs);
       this.#become(this.#waiting, problem, retryInMs);
     } else if (!this.presence.visible()) {
@@ -355,13 +353,15 @@ export class Connection extends Emitter {
     this.#become(this.#waiting, problem);
   }
 
-  /** Try at once, with all attempts. */
+  /** Try at once, or as soon as the server lets us, with all attempts. */
   #comeBack() {
     clearTimeout(this.#retry);
     this.#isResting = false;
     this.#backoff.reset();
-    this.#become(this.#waiting);
-    void this.#attempt();
+    const { heldMs } = this.#backoff;
+    this.#become(this.#waiting, undefined, heldMs || undefined);
+    if (heldMs) this.#retry = setTimeout(() => void this.#attempt(), heldMs);
+    else void this.#attempt();
   }
 
   /**

@@ -76,12 +76,15 @@ export class ConversationView {
     conversation.on("session", ({ resumed, history }) => {
       if (resumed && this.#picture.turns.length === 0) this.#show({ turns: turnsOf(history) });
     });
-    conversation.on("turn", ({ id, spoken, said }) => {
+    conversation.on("turn", (turn) => {
+      const { id, spoken, said } = turn;
       const others = this.#picture.turns.filter((turn) => turn.id !== id);
       /** @type {TurnPicture["status"]} */
       const status = spoken && !said ? "listening" : "waiting";
       const turns = [...others, { id, spoken, said, text: "", status }];
       this.#show({ turns, isListening: status === "listening", problem: undefined });
+      // One that is refused, or not waited for any longer, has no `turn_end`.
+      turn.catch(() => this.#done(id, {}));
     });
     conversation.on("listened", ({ turnId }) => {
       this.#change(turnId, () => ({ status: "waiting" }));

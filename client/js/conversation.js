@@ -6,7 +6,7 @@
  * Events (`on(name, listener)` or `addEventListener`): see `Events`.
  */
 import { Connection } from "./connection.js";
-import { Emitter } from "./emitter.js";
+import { Emitter, oneOf } from "./emitter.js";
 import { HandsFree } from "./hands-free.js";
 import { Interruption } from "./interruption.js";
 import { OpenTurns } from "./open-turns.js";
@@ -84,7 +84,10 @@ export class Conversation extends Emitter {
     });
     this.#connection.on("sent", (message) => this.emit("sent", message));
     this.#connection.on("session_lost", (problem) => this.emit("error", problem));
-    this.#connection.on("transport", (change) => this.emit("transport", change));
+    this.#connection.on("transport", (change) => {
+      this.#utterances.look();
+      this.emit("transport", change);
+    });
     this.#connection.on("token", (session) =>
       this.emit("session", { ...session, resumed: true, history: [] }),
     );
@@ -96,6 +99,8 @@ export class Conversation extends Emitter {
   #stage() {
     return {
       unable: () => this.#unable(),
+      isHttp: () => this.transport === "http",
+      isHandsFree: () => this.#handsFree !== undefined,
       silence: () => this.#interruption.silence(),
       send: (message) => this.#outgoing.add(message),
       begin: (turn) => this.#begin(turn),
@@ -264,15 +269,7 @@ export class Conversation extends Emitter {
   async end() {
     await this.stopHandsFree();
     if (this.state === "ready") {
-      const over = new Promise((resolve) => {
-        const stops = [this.on("session_ended", done), this.on("state", done)];
-        const timer = setTimeout(done, END_TIMEOUT_MS);
-        function done() {
-          clearTimeout(timer);
-          for (const stop of stops) stop();
-          resolve(undefined);
-        }
-      });
+      const over = oneOf(this, ["session_ended", "state"], END_TIMEOUT_MS);
       this.#post({ type: "end" }, false);
       await over;
     }
@@ -302,6 +299,7 @@ export class Conversation extends Emitter {
   #refuse(turn, cause) {
     const problem =
       cause instanceof Problem ? cause : new Problem("internal", String(cause), { cause });
+    problem.turnId ??= turn.id;
     const wasHeardOf = this.#turns.has(turn.id) && this.#outgoing.hasLeft(turn.id);
     this.#forget(turn.id);
     if (wasHeardOf) this.#post({ type: "interrupt", turn_id: turn.id, played_ms: 0 }, false);

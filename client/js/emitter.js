@@ -25,3 +25,23 @@ export class Emitter extends EventTarget {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 }
+
+/**
+ * Settles when one of these events has come, or the time is up.
+ * @template {object} Events
+ * @param {Emitter<Events>} emitter
+ * @param {(keyof Events & string)[]} names
+ * @param {number} withinMs
+ * @returns {Promise<void>}
+ */
+export function oneOf(emitter, names, withinMs) {
+  return new Promise((resolve) => {
+    const stops = names.map((name) => emitter.on(name, done));
+    const timer = setTimeout(done, withinMs);
+    function done() {
+      clearTimeout(timer);
+      for (const stop of stops) stop();
+      resolve();
+    }
+  });
+}

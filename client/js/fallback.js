@@ -1,9 +1,10 @@
 /**
  * When a conversation goes on over HTTP, and when it tries a WebSocket again. A browser does not say
- * why a handshake failed; a proxy that blocks upgrades fails every one of them.
+ * why a handshake failed; a proxy that blocks upgrades fails every one of them, and a broken one
+ * lets them succeed and then swallows every frame.
  */
 
-/** So many handshakes in a row have never opened before HTTP is asked. */
+/** So many WebSockets in a row have brought nothing at all before HTTP is asked. */
 const FAILURES = 2;
 const FIRST_MS = 30_000;
 const LONGEST_MS = 300_000;
@@ -11,7 +12,6 @@ const LONGEST_MS = 300_000;
 export class Fallback {
   #failures = 0;
   #waits = 0;
-
   #isUrgent = false;
 
   /** @param {boolean} isPossible whether there is anything to fall back to */
@@ -31,9 +31,9 @@ export class Fallback {
     this.#isUrgent = false;
   }
 
-  /** @param {boolean} hasOpened whether the handshake of the failed socket had succeeded */
-  failed(hasOpened) {
-    this.#failures = hasOpened ? 0 : this.#failures + 1;
+  /** @param {boolean} wasAnswered whether the server has been heard of on the failed socket */
+  failed(wasAnswered) {
+    this.#failures = wasAnswered ? 0 : this.#failures + 1;
   }
 
   /** HTTP does not work either: a WebSocket is next, and after it HTTP. */

@@ -36,8 +36,8 @@
  */
 
 /** So much quiet is a pause: words are closer to each other. */
-const PAUSE_MS = 200;
-const DEFAULTS = {
+export const PAUSE_MS = 200;
+export const DEFAULTS = {
   sensitivity: 0.5,
   startMs: 90,
   endMs: 700,

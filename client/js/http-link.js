@@ -6,7 +6,7 @@
  */
 import { CollectedSpeech, MAX_SPEECH_S } from "./collected-speech.js";
 import { ask } from "./http-request.js";
-import { Problem } from "./problem.js";
+import { Problem, SESSION_GONE } from "./problem.js";
 
 /** @typedef {import("./messages.js").ServerEvent} ServerEvent */
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
@@ -24,7 +24,6 @@ const TRIES = 4;
 const FIRST_DELAY_MS = 1_000;
 /** The last chunk comes after the microphone was told to stop. */
 const MAX_CHUNKS = MAX_SPEECH_S * 10 - 2;
-const SESSION_GONE = ["session_not_found", "resume_denied"];
 
 /**
  * @typedef {object} HttpHooks
@@ -72,13 +71,11 @@ export class HttpLink {
 
   /**
    * Open a session, or see whether it may be gone on with.
-   * @param {string} _url the WebSocket's
-   * @param {string | undefined} _token
    * @param {Init} init
    * @returns {Promise<Ready>}
    * @throws {Problem} `unreachable`, `unauthorized`, or the code of the server's refusal
    */
-  async open(_url, _token, init) {
+  async open(init) {
     this.#url = ((await this.options.url()) ?? "").replace(/\/+$/, "");
     const { known } = this.options;
     const { session_id: id, resume_token: token } = init;

@@ -55,9 +55,7 @@ function refusal(url, { status, headers }, content) {
     const text = "The server does not let us in. The token may have expired, or be another's.";
     return new Problem("unauthorized", text);
   }
-  const seconds = Number(headers.get("Retry-After") ?? NaN);
-  const told = content?.["retry_after_ms"];
-  const retryAfterMs = told ?? (Number.isFinite(seconds) ? seconds * 1_000 : undefined);
+  const retryAfterMs = content?.["retry_after_ms"] ?? waitMs(headers.get("Retry-After"));
   if (isProblem) {
     const { retryable, turn_id: turnId, detail } = content;
     return new Problem(code, String(detail), {
@@ -76,6 +74,17 @@ function refusal(url, { status, headers }, content) {
     return new Problem("internal", text, { retryable: true, retryAfterMs });
   }
   return unreachable(url);
+}
+
+/**
+ * @param {string | null} retryAfter the header: so many seconds, or a date (RFC 9110, 10.2.3)
+ * @returns {number | undefined} ms, if it says anything that can be understood
+ */
+function waitMs(retryAfter) {
+  if (!retryAfter) return undefined;
+  if (/^\d+$/.test(retryAfter)) return Number(retryAfter) * 1_000;
+  const untilMs = Date.parse(retryAfter);
+  return Number.isNaN(untilMs) ? undefined : Math.max(0, untilMs - Date.now());
 }
 
 /**

@@ -121,19 +121,21 @@ export class Links {
    * @throws {Problem} see `Socket` and `HttpLink`; what else is thrown came from whoever was asked
    */
   async open(link, init, isTrial) {
+    if (link instanceof HttpLink) return link.open(init());
     const [url, token] = await Promise.all([asked(this.url), asked(this.options.token)]);
     try {
       return await link.open(url ?? "", token || undefined, init());
     } catch (cause) {
-      if (!token || isTrial || link.transport === "http") throw cause;
+      // With an HTTP API to ask, that says why.
+      if (!token || isTrial || this.options.httpUrl) throw cause;
       throw await this.#refusals.explained(asProblem(cause), url ?? "");
     }
   }
 
   /** @param {Link} link that could not be opened */
   failed(link) {
-    if (link.transport === "http") this.#fallback.httpFailed();
-    else this.#fallback.failed(link.hasOpened);
+    if (link instanceof HttpLink) this.#fallback.httpFailed();
+    else this.#fallback.failed(!link.wasIgnored);
   }
 
   /**

@@ -1,5 +1,8 @@
 /** What can go wrong, as an object: a code for the program, a sentence for the person. */
 
+/** The server's codes for a session that cannot be gone on with. */
+export const SESSION_GONE = ["session_not_found", "resume_denied"];
+
 /**
  * Codes are the server's (docs/protocol.md) and the client's own (docs/client.md).
  */

@@ -1,8 +1,11 @@
-/** Tells a server that does not let us in from one that is not there. */
+/**
+ * Tells a server that opens no WebSocket from one that is not there, where no HTTP API is known that
+ * could be asked why. More than that a browser does not let a page find out.
+ */
 import { Problem } from "./problem.js";
 
 const PROBE_MS = 5_000;
-/** So many handshakes in a row fail before it is asked why: tokens expire, servers restart. */
+/** So many handshakes in a row fail before anybody is asked: tokens expire, servers restart. */
 const FAILURES = 3;
 
 /** Counts failed handshakes. A browser says no more of a refused one than of a dead server. */
@@ -18,16 +21,18 @@ export class Refusals {
    * What a handshake with a token has failed for.
    * @param {Problem} problem as the WebSocket has it
    * @param {string} url
-   * @returns {Promise<Problem>} `unauthorized` for the third in a row, if somebody answers there
+   * @returns {Promise<Problem>} `handshake_refused` from the third in a row on, if somebody answers
+   *   there: worth trying again, for the reason may be one that passes (429, 5xx)
    */
   async explained(problem, url) {
     if (problem.code !== "unreachable") return problem;
     this.#count += 1;
     if (this.#count < FAILURES || !(await answersAt(url))) return problem;
     const text =
-      "The server does not let us in. The token may have expired or be another's, or too many " +
-      "connections are open.";
-    return new Problem("unauthorized", text, { cause: problem });
+      "The server answers, but opens no connection. The token may have expired or not be good " +
+      "there, too many connections may be open, the server may be overloaded, or this network " +
+      "may block WebSockets.";
+    return new Problem("handshake_refused", text, { retryable: true, cause: problem });
   }
 }
 

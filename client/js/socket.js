@@ -15,6 +15,8 @@ import { about } from "./turn-events.js";
 /** Offered beside a token: the server answers this one, never the token. */
 export const SUBPROTOCOL = "parley";
 const OPEN = 1;
+/** The close code of a connection that ended without one (RFC 6455, 7.1.5). */
+const NO_CLOSE_FRAME = 1006;
 
 /**
  * @typedef {object} SocketHooks
@@ -48,6 +50,8 @@ export class Socket {
   /** @type {{resolve: (ready: Ready) => void, reject: (problem: Problem) => void} | undefined} */
   #opening;
   #over = false;
+  /** Whether a frame has come. */
+  #wasAnswered = false;
 
   /**
    * @param {SocketHooks} hooks
@@ -68,6 +72,11 @@ export class Socket {
       },
       options,
     );
+  }
+
+  /** Whether it was tried and nothing has come on it: no handshake, or no frame after that. */
+  get wasIgnored() {
+    return this.#socket !== undefined && !this.#wasAnswered;
   }
 
   get isOpen() {
@@ -93,12 +102,15 @@ export class Socket {
       return Promise.reject(new Problem("bad_url", text, { cause }));
     }
     const unreachable = () => {
-      const text = `Nobody answers at ${url}. Is the address right, and the server up?`;
+      const text =
+        `No connection to ${url} could be opened. Is the address right, and the server up? ` +
+        "Whether it has refused, a browser does not say.";
       return new Problem("unreachable", text, { retryable: true });
     };
     this.#socket.onopen = () => this.#begin(init);
     this.#socket.onmessage = (frame) => this.#receive(String(frame.data));
     this.#socket.onclose = (event) => {
+      if (!this.#over && event.code !== NO_CLOSE_FRAME) this.#wasAnswered = true;
       const problem = problemOfClose(event.code);
       this.#closed(this.#opening && problem.retryable ? unreachable() : problem);
     };
@@ -150,6 +162,7 @@ export class Socket {
   /** @param {string} frame */
   #receive(frame) {
     if (this.#over) return;
+    this.#wasAnswered = true;
     const event = decoded(frame);
     const opening = this.#opening;
     if (!opening || (event.type !== "ready" && event.type !== "error")) {

@@ -3,11 +3,13 @@
  * decides when a turn begins and what is sent of it; the conversation does the rest.
  */
 import { Problem } from "./problem.js";
+import { SpeechEnd } from "./speech-end.js";
 import { Speech } from "./speech.js";
 import { Turn } from "./turn.js";
 
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
 /** @typedef {import("./conversation-types.js").AudioInput} AudioInput */
+/** @typedef {import("./hands-free.js").Detection} Detection */
 /** @typedef {{turnId: string, attempt: number, messages: ClientMessage[]}} Failed */
 
 /**
@@ -16,12 +18,15 @@ import { Turn } from "./turn.js";
  *   300
  * @property {"manual" | "server_vad"} [endpointing] who notices that the user has
  *   finished: `manual`, the default, is whoever calls `stopSpeaking`; `server_vad` is speech
- *   recognition, and the microphone is let go with the final transcript
+ *   recognition, and the microphone is let go with the final transcript. Over HTTP it is the
+ *   microphone's detector, as hands-free
  */
 
 /**
  * @typedef {object} Stage what utterances need of the conversation
  * @property {() => Problem | undefined} unable why nothing can be said now
+ * @property {() => boolean} isHttp speech recognition hears nothing before the end
+ * @property {() => boolean} isHandsFree the microphone's detector of speech is in use
  * @property {() => Promise<void>} silence interrupt everything that is running
  * @property {(message: ClientMessage) => void} send throws a `Problem` when there is no room
  * @property {(turn: Turn) => void} begin
@@ -38,14 +43,20 @@ export class Utterances {
   /** One begins after the other, so that each silences the one before.
    * @type {Promise<void>} */
   #last = Promise.resolve();
+  #speechEnd;
 
   /**
    * @param {Stage} stage
-   * @param {AudioInput} [microphone]
+   * @param {AudioInput | (AudioInput & Detection)} [microphone]
    */
   constructor(stage, microphone) {
     this.stage = stage;
     this.microphone = microphone;
+    this.#speechEnd = new SpeechEnd(microphone, {
+      onEnd: () => void this.finish(),
+      onFailed: (problem) => this.#cannotEnd(problem),
+      isTaken: () => stage.isHandsFree(),
+    });
   }
 
   /** The turn that is being spoken right now.
@@ -158,6 +169,7 @@ export class Utterances {
       }
       stage.begin(turn);
       speech.start();
+      this.look();
     });
   }
 
@@ -168,6 +180,7 @@ export class Utterances {
     speech.released = true;
     if (!speech.started) return;
     this.#speech = undefined;
+    this.look();
     await this.microphone?.stop();
     if (speech.over) return;
     try {
@@ -215,7 +228,23 @@ export class Utterances {
   #drop(speech) {
     speech.cancel();
     if (this.#speech === speech) this.#speech = undefined;
+    this.look();
     void this.microphone?.stop();
+  }
+
+  /** See who finds the end of what is spoken now: what messages go over may have changed. */
+  look() {
+    const { started, endpointing } = this.#speech ?? {};
+    const isOurs = started === true && endpointing === "server_vad";
+    this.#speechEnd.attend(isOurs && this.stage.isHttp());
+  }
+
+  /** @param {unknown} problem why the end of what is spoken cannot be noticed */
+  #cannotEnd(problem) {
+    const speech = this.#speech;
+    if (!speech) return;
+    this.#drop(speech);
+    this.stage.refuse(speech.turn, problem);
   }
 
   /** @param {string} text */

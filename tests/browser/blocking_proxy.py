@@ -1,4 +1,4 @@
-"""A proxy as some networks have it: HTTP passes, an upgrade to a WebSocket does not."""
+"""A proxy as some networks have it: HTTP passes, a WebSocket does not."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ class BlockingProxy:
 
     Attributes:
         blocks: whether upgrades are refused.
+        swallows: whether upgrades succeed, and nothing that is sent after them arrives.
         handshakes: how many upgrades were asked for.
     """
 
     def __init__(self, port: int) -> None:
         self.blocks = True
+        self.swallows = False
         self.handshakes = 0
         self._port = port
         self._open: set[socket.socket] = set()
@@ -54,13 +56,11 @@ class BlockingProxy:
 
     def serve(self, client: socket.socket) -> None:
         """One connection, to its end."""
-        head = b""
-        while HEAD_END not in head:
-            received = client.recv(4096)
-            if not received:
-                return
-            head += received
-        if b"upgrade: websocket" in head.lower():
+        head = _head(client)
+        if not head:
+            return
+        is_upgrade = b"upgrade: websocket" in head.lower()
+        if is_upgrade:
             self.handshakes += 1
             if self.blocks:
                 client.sendall(FORBIDDEN)
@@ -68,11 +68,33 @@ class BlockingProxy:
         with socket.create_connection(("127.0.0.1", self._port)) as server:
             self._open |= {client, server}
             server.sendall(head)
-            back = threading.Thread(target=_pass, args=(server, client), daemon=True)
-            back.start()
-            _pass(client, server)
-            back.join()
+            if is_upgrade and self.swallows:
+                client.sendall(_head(server))
+                _swallow(client)
+            else:
+                back = threading.Thread(target=_pass, args=(server, client), daemon=True)
+                back.start()
+                _pass(client, server)
+                back.join()
             self._open -= {client, server}
+
+
+def _head(source: socket.socket) -> bytes:
+    """A request's or an answer's; empty if there is none."""
+    head = b""
+    while HEAD_END not in head:
+        received = source.recv(4096)
+        if not received:
+            return b""
+        head += received
+    return head
+
+
+def _swallow(source: socket.socket) -> None:
+    """Everything, until it ends."""
+    with suppress(OSError):
+        while source.recv(65_536):
+            pass
 
 
 def _pass(source: socket.socket, target: socket.socket) -> None:

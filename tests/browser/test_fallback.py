@@ -65,6 +65,20 @@ def test_where_websockets_are_blocked_a_typed_turn_is_answered_and_every_sample_
     assert transport(page) == "http"
 
 
+def test_where_websockets_open_and_carry_nothing_a_typed_turn_is_answered_over_http(
+    stack: Stack, proxy: BlockingProxy, address: str, opened: Open, browser: Browser
+) -> None:
+    proxy.blocks, proxy.swallows = False, True
+    page = opened(browser, address, ready=False)
+    page.wait_for_selector("#state[data-state=ready]", timeout=30_000)
+    assert transport(page) == "http"
+    assert proxy.handshakes == 2
+    page.evaluate("window.forgetHeard()")
+    say(page, "My name is Alice.")
+    assert "Alice" in page.locator(".reply").inner_text()
+    assert np.array_equal(heard(page), last_reply_audio(stack))
+
+
 def test_where_websockets_are_blocked_a_spoken_turn_is_understood_and_answered(
     stack: Stack,
     address: str,
@@ -180,6 +194,29 @@ def test_hands_free_goes_on_over_http(
         assert "time" in page.locator(".said").inner_text().lower()
         expect(page.locator(".numbers")).to_contain_text("total", timeout=20_000)
         page.wait_for_function("window.parley.player.playedMs > 500", timeout=20_000)
+        assert transport(page) == "http"
+        page.context.close()
+
+
+def test_who_leaves_the_end_to_speech_recognition_need_not_stop_over_http_either(
+    stack: Stack,
+    address: str,
+    opened: Open,
+    launch: Launch,
+    speech: Callable[[str], bytes],
+    tmp_path: Path,
+) -> None:
+    pcm = bytes(16_000) + speech("What time is it?") + bytes(20 * 32_000)
+    with launch(write_wav(tmp_path / "question.wav", pcm, 16_000), once=True) as browser:
+        page = opened(browser, address)
+        reply = page.evaluate(
+            """async () => {
+                const turn = window.parley.conversation.startSpeaking({endpointing: "server_vad"});
+                return await turn;
+            }"""
+        )
+        assert "time" in reply["said"].lower()
+        assert reply["text"]
         assert transport(page) == "http"
         page.context.close()
 

@@ -43,4 +43,4 @@ def test_a_token_that_is_refused_is_a_sentence(
 ) -> None:
     server.accepted = "another"
     page = opened(browser, f"{site}?url={server.url}#token=given", ready=False)
-    expect(page.locator("body")).to_contain_text("does not let us in", timeout=20_000)
+    expect(page.locator("body")).to_contain_text("The token may have expired", timeout=20_000)

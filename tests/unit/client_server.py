@@ -88,6 +88,8 @@ class ScriptedServer:
         """Every connection there has been, in order."""
         self.refusals: list[int] = []
         """HTTP statuses for the next handshakes; when there are none left, 101."""
+        self.refusal_headers: dict[str, str] = {}
+        """Of these refusals."""
         self.handshakes = 0
         self.offered: list[str] = []
         """`Sec-WebSocket-Protocol` of every handshake, empty if it had none."""
@@ -172,7 +174,11 @@ class ScriptedServer:
     async def _process_request(self, socket: ServerConnection, request: Request) -> Response | None:
         self.handshakes += 1
         self.offered.append(request.headers.get("Sec-WebSocket-Protocol", ""))
-        return socket.respond(self.refusals.pop(0), "") if self.refusals else None
+        if not self.refusals:
+            return None
+        refusal = socket.respond(self.refusals.pop(0), "")
+        refusal.headers.update(self.refusal_headers)
+        return refusal
 
     async def _serve(self, socket: ServerConnection) -> None:
         peer = Peer(socket, len(self.peers) + 1)

@@ -7,7 +7,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from parley_client import BadInput, ConnectFailed, Conversation, Reconnect, Timeouts, Unauthorized
+from parley_client import (
+    BadInput,
+    ConnectFailed,
+    Conversation,
+    HandshakeRefused,
+    Reconnect,
+    Timeouts,
+    Unauthorized,
+)
 from tests.unit.client_server import ScriptedServer
 
 QUICK = Reconnect(attempts=5, base_s=0.001, cap_s=0.002, stable_s=0.0)
@@ -59,11 +67,22 @@ async def test_who_gives_tokens_is_asked_at_every_attempt(
     assert server.offered == ["parley, token-1", "parley, token-2"]
 
 
-async def test_after_a_refusal_a_fresh_token_is_tried_once(server: ScriptedServer) -> None:
-    server.refusals = [401]
+@pytest.mark.parametrize("status", [401, 403])
+async def test_after_a_refusal_a_fresh_token_is_tried_once(
+    server: ScriptedServer, status: int
+) -> None:
+    server.refusals = [status]
     async with Conversation.connect(server.url, token=Source()) as conversation:
         await conversation.ping()
     assert server.offered == ["parley, token-1", "parley, token-2"]
+
+
+async def test_a_second_403_is_meant(server: ScriptedServer) -> None:
+    server.refusals = [403] * 9
+    with pytest.raises(HandshakeRefused) as refused:
+        await Conversation.connect(server.url, token=Source())
+    assert (refused.value.status, refused.value.retryable) == (403, False)
+    assert server.handshakes == 2
 
 
 async def test_a_second_refusal_is_meant(server: ScriptedServer) -> None:
@@ -75,9 +94,12 @@ async def test_a_second_refusal_is_meant(server: ScriptedServer) -> None:
     assert server.handshakes == 2
 
 
-async def test_a_token_that_cannot_change_is_not_tried_again(server: ScriptedServer) -> None:
-    server.refusals = [401] * 9
-    with pytest.raises(Unauthorized):
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_token_that_cannot_change_is_not_tried_again(
+    server: ScriptedServer, status: int
+) -> None:
+    server.refusals = [status] * 9
+    with pytest.raises(HandshakeRefused):
         await Conversation.connect(server.url, token="token-1")
     assert server.handshakes == 1
 

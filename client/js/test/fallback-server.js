@@ -14,8 +14,11 @@ import { FakeMicrophone, FakePlayer, FakePresence } from "./fakes.js";
 /** @typedef {Record<string, any>} Fields */
 /** @typedef {{path: string, body: Fields, token: string | undefined}} Asked */
 /** @typedef {{status: number, body: Fields, headers?: Record<string, string>}} Answer */
-/** How an upgrade is met: `reset` and `hang` are networks', `refuse` is a proxy's 403.
- * @typedef {"reset" | "refuse" | "hang" | "open"} Upgrades */
+/** How an upgrade is met: `reset` and `hang` are networks', `refuse` is a proxy's 403; `swallow`
+ * opens, and nothing gets through; `busy` answers with an error; a number is the server's own status.
+ * @typedef {"reset" | "refuse" | "hang" | "swallow" | "busy" | "open" | number} Upgrades */
+
+const BUSY = JSON.stringify({ type: "error", code: "internal", message: "Busy.", retryable: true });
 
 /** As a browser's: an error that nobody listens to is no exception. */
 class QuietSocket extends WebSocket {
@@ -33,6 +36,9 @@ export class Api {
   /** @type {Upgrades} */
   upgrades = "open";
   handshakes = 0;
+  /** What every handshake and every request has shown, in order.
+   * @type {string[]} */
+  tokens = [];
   /** Every HTTP request, in order.
    * @type {Asked[]} */
   asked = [];
@@ -55,7 +61,8 @@ export class Api {
   /** @type {Map<string, Fields[]>} */
   #answers = new Map();
   #http = createServer((request, response) => void this.#answer(request, response));
-  #ws = createServer();
+  /** As API Gateway, it answers what is no handshake. */
+  #ws = createServer((_request, response) => response.writeHead(426).end());
   #sockets = new WebSocketServer({ noServer: true });
   /** @type {Set<import("node:stream").Duplex>} */
   #hanging = new Set();
@@ -63,11 +70,19 @@ export class Api {
   constructor() {
     this.#ws.on("upgrade", (request, socket, head) => {
       this.handshakes += 1;
-      if (this.upgrades === "reset") socket.destroy();
-      else if (this.upgrades === "refuse") {
-        socket.end("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-      } else if (this.upgrades === "hang") this.#hanging.add(socket);
-      else this.#sockets.handleUpgrade(request, socket, head, (opened) => this.#serve(opened));
+      const [, token] = (request.headers["sec-websocket-protocol"] ?? "").split(",");
+      if (token) this.tokens.push(token);
+      const { upgrades } = this;
+      if (upgrades === "reset") socket.destroy();
+      else if (upgrades === "hang") this.#hanging.add(socket);
+      else if (upgrades === "refuse") refuse(socket, 403);
+      else if (typeof upgrades === "number") refuse(socket, upgrades);
+      else {
+        this.#sockets.handleUpgrade(request, socket, head, (opened) => {
+          if (upgrades === "open") this.#serve(opened);
+          else if (upgrades === "busy") opened.once("message", () => opened.send(BUSY));
+        });
+      }
     });
   }
 
@@ -138,6 +153,7 @@ export class Api {
     const path = request.url ?? "";
     const body = text ? JSON.parse(text) : { resume_token: request.headers["x-resume-token"] };
     this.asked.push({ path, body, token: authorization });
+    if (authorization) this.tokens.push(authorization.replace("Bearer ", ""));
     if (this.refusal) return reply(response, this.refusal);
     const instead = path === "/turns" ? this.instead.shift() : undefined;
     if (instead && instead !== "lose") return reply(response, instead);
@@ -283,6 +299,14 @@ export function told(conversation, name, isIt = () => true) {
 function reply(response, { status, body, headers }) {
   response.writeHead(status, { "Content-Type": "application/json", ...headers });
   response.end(JSON.stringify(body));
+}
+
+/**
+ * @param {import("node:stream").Duplex} socket that asks for an upgrade
+ * @param {number} status
+ */
+function refuse(socket, status) {
+  socket.end(`HTTP/1.1 ${status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
 }
 
 /** @param {import("node:http").Server} server */

@@ -71,13 +71,27 @@ test("after a refusal another token is asked for and shown", async (t) => {
   ]);
 });
 
-test("three refusals in a row are meant", async (t) => {
+test("refusals without an end are told as what they may be, and may be tried again", async (t) => {
   const { url, asked } = await answering(t);
   const { connection, offered } = connecting(url, 99);
-  await assert.rejects(connection.connect(), { code: "unauthorized", retryable: false });
+  /** @type {(string | undefined)[]} */
+  const reasons = [];
+  connection.on("state", ({ problem }) => problem && reasons.push(problem.code));
+  await assert.rejects(connection.connect(), { code: "handshake_refused", retryable: true });
   assert.equal(connection.state, "failed");
-  assert.equal(offered.length, 3);
-  assert.deepEqual(asked, ["HEAD /dev"]);
+  assert.equal(offered.length, 5, "every attempt is used, each with a fresh token");
+  assert.equal(new Set(offered.map((protocols) => protocols?.[1])).size, 5);
+  const refused = "handshake_refused";
+  assert.deepEqual(reasons, ["unreachable", "unreachable", refused, refused, refused]);
+  assert.deepEqual(new Set(asked), new Set(["HEAD /dev"]));
+});
+
+test("a refusal that passes is come back from after the third", async (t) => {
+  const { url } = await answering(t);
+  const { connection, offered } = connecting(url, 4);
+  await connection.connect();
+  connection.close();
+  assert.equal(offered.length, 5);
 });
 
 test("where nobody answers nobody has refused", async (t) => {

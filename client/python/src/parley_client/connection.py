@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -34,6 +35,7 @@ from parley_client.errors import (
     Unauthorized,
 )
 from parley_client.messages import ServerEvent, encode
+from parley_client.retry_after import retry_after_ms
 
 MAX_EVENT_BYTES = 1_048_576
 """Eight times what API Gateway lets a server send in one message (128 KB)."""
@@ -78,10 +80,7 @@ class Connection:
                 proxy=None if _is_local(host) else True,
             )
         except InvalidStatus as refused:
-            status = refused.response.status_code
-            if status == 401:
-                raise Unauthorized(_explain_token(shown, token)) from None
-            raise HandshakeRefused(_explain_status(shown, status), status=status) from None
+            raise _refusal(refused, shown, token) from None
         except (InvalidURI, InvalidProxy) as invalid:
             raise BadInput(f"{shown} cannot be connected to: {invalid}.") from None
         except ProxyError as failed:
@@ -158,6 +157,16 @@ def _is_local(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def _refusal(refused: InvalidStatus, url: str, token: str | None) -> HandshakeRefused:
+    status = refused.response.status_code
+    if status == 401:
+        return Unauthorized(_explain_token(url, token))
+    # Something on the way may repeat the header; the first is as good as any.
+    told = refused.response.headers.get_all("Retry-After")
+    wait_ms = retry_after_ms(told[0] if told else None, time.time())
+    return HandshakeRefused(_explain_status(url, status), status=status, retry_after_ms=wait_ms)
 
 
 def _explain_token(url: str, token: str | None) -> str:

@@ -30,8 +30,10 @@ is come back from:
 
     HTTP status of the handshake
     408, 425, 429, 5xx                      yes
-    401                                     once, at once, if token or URL is a function
+    401, 403                                once, at once, if token or URL is a function
     all others                              no: URL, stage or origin are wrong
+
+Never before `retry_after_ms`, where the server says it.
 """
 
 from __future__ import annotations
@@ -58,10 +60,12 @@ class ParleyClientError(Exception):
         code: one word for a program.
         message: a sentence for a person: what happened and what to do.
         retryable: whether the same thing, tried again, may work.
+        retry_after_ms: how long to wait before trying again, if the server has said so.
     """
 
     code = "client_error"
     retryable = False
+    retry_after_ms: int | None = None
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -99,9 +103,10 @@ class HandshakeRefused(ConnectFailed):
 
     code = "handshake_refused"
 
-    def __init__(self, message: str, *, status: int) -> None:
+    def __init__(self, message: str, *, status: int, retry_after_ms: int | None = None) -> None:
         super().__init__(message, retryable=status in RETRYABLE_STATUSES or status >= 500)
         self.status = status
+        self.retry_after_ms = retry_after_ms
 
 
 class Unauthorized(HandshakeRefused):
@@ -173,7 +178,6 @@ class ServerError(ParleyClientError):
     Attributes:
         field: path of the offending field, e.g. ``config.settings.speed``.
         turn_id: the turn it belongs to, if any.
-        retry_after_ms: how long to wait before trying again, if known.
         missing: numbers of the audio chunks that never came (``audio_gap``).
     """
 

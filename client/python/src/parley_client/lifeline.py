@@ -17,11 +17,11 @@ from parley_client.destination import Destination
 from parley_client.errors import (
     AnswerTimeout,
     ConnectionLost,
+    HandshakeRefused,
     ParleyClientError,
     ReconnectFailed,
     ServerError,
     SessionLost,
-    Unauthorized,
 )
 from parley_client.listener import Listener
 from parley_client.messages import Error, Ready, ServerEvent
@@ -32,6 +32,10 @@ from parley_client.silence import Silence
 
 RECENT_S = 2.0
 """What was sent so shortly before a connection was last heard of may not have arrived."""
+TOKEN_STATUSES = (401, 403)
+"""HTTP statuses of a handshake that another token may change. API Gateway says 401 when there is
+no token or the authorizer raises `Unauthorized`, 403 when its policy denies or a signature of
+the URL has expired."""
 LOST_CODE = 1006
 """The close code of a connection that ended without one (RFC 6455, 7.1.5)."""
 
@@ -201,8 +205,7 @@ class Lifeline:
             if delay_s is None:
                 attempts = self._policy.attempts
                 raise ReconnectFailed(attempts, reason) if attempts else reason
-            if isinstance(reason, ServerError) and reason.retry_after_ms is not None:
-                delay_s = max(delay_s, reason.retry_after_ms / 1000)
+            delay_s = max(delay_s, (reason.retry_after_ms or 0) / 1000)
             self._user.announce(
                 StateChanged("reconnecting", reason, self._backoff.attempt, delay_s)
             )
@@ -225,8 +228,9 @@ class Lifeline:
             try:
                 connection = await self._dial()
                 break
-            except ParleyClientError:  # the present one still works: no hurry
-                await asyncio.sleep(self._policy.cap_s)
+            except ParleyClientError as failed:  # the present one still works: no hurry
+                told_s = (failed.retry_after_ms or 0) / 1000
+                await asyncio.sleep(max(self._policy.cap_s, told_s))
         self._switching = True
         self._user.hold()
         return await self._greet(connection)
@@ -236,8 +240,8 @@ class Lifeline:
     async def _dial(self) -> Connection:
         try:
             return await Connection.open(self._destination, self._timeouts.connect_s)
-        except Unauthorized:
-            if not self._destination.may_change:
+        except HandshakeRefused as refused:
+            if refused.status not in TOKEN_STATUSES or not self._destination.may_change:
                 raise
             # Perhaps it expired on the way; a second refusal is meant.
             return await Connection.open(self._destination, self._timeouts.connect_s)
