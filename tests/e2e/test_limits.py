@@ -229,20 +229,6 @@ async def test_more_connections_than_may_be_are_refused_at_the_handshake(
     await accounts.nobody_connected()
 
 
-async def test_a_page_whose_handshakes_are_one_too_many_goes_on_over_http(
-    limited_stack: Stack, accounts: Accounts
-) -> None:
-    await accounts.nobody_connected()
-    async with AsyncExitStack() as open_ones:
-        for _ in range(CONNECTIONS):
-            await open_ones.enter_async_context(opened(limited_stack.url))
-        came = await asyncio.to_thread(
-            javascript_client, limited_stack, http_url=url_of(limited_stack)
-        )
-        assert (came["type"], came["transport"]) == ("ready", "http")
-    await accounts.nobody_connected()
-
-
 async def test_sessions_that_are_opened_too_often_are_refused_until_one_has_come_back(
     accounts: Accounts,
 ) -> None:
@@ -271,6 +257,20 @@ async def test_transcripts_that_are_read_too_often_are_refused_and_say_until_whe
         assert int(refused.headers["retry-after"]) == -(-refused.json["retry_after_ms"] // 1000)
         await passed(refused.json)
         assert (await records.of(client)).status == 200
+
+
+async def test_a_page_whose_handshakes_are_one_too_many_goes_on_over_http(
+    limited_stack: Stack, accounts: Accounts
+) -> None:
+    await accounts.nobody_connected()
+    async with AsyncExitStack() as open_ones:
+        for _ in range(CONNECTIONS):
+            await open_ones.enter_async_context(opened(limited_stack.url))
+        came = await asyncio.to_thread(
+            javascript_client, limited_stack, http_url=url_of(limited_stack)
+        )
+        assert (came["type"], came["transport"]) == ("ready", "http")
+    await accounts.nobody_connected()
 
 
 async def connected_again(url: str) -> None:
