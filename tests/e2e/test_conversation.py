@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.raw import RawClient, Reply, opened, pcm_chunks
-from tests.e2e.stack import Stack, running_stack
+from tests.e2e.stack import Stack, Standins, running_stack
 
 Speech = Callable[[str], bytes]
 
@@ -195,10 +195,10 @@ async def test_the_same_turn_sent_twice_runs_once(stack: Stack) -> None:
 
 
 @pytest.fixture
-def patient_stack(tmp_path: Path) -> Iterator[Stack]:
+def patient_stack(tmp_path: Path, standins: Standins) -> Iterator[Stack]:
     """A stack whose providers may take their time: ten recognisers share two cores."""
     patience = {"ProviderTimeoutSeconds": "60", "ListenTimeoutSeconds": "30"}
-    with running_stack(tmp_path, parameters=patience, prewarm=2) as stack:
+    with running_stack(tmp_path, parameters=patience, standins=standins, prewarm=2) as stack:
         yield stack
 
 

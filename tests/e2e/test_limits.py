@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from parley_client import Conversation, TurnFailed
 from tests.e2e.accounts import Accounts
 from tests.e2e.raw import Event, RawClient, opened
-from tests.e2e.stack import Stack, running_stack
+from tests.e2e.stack import Stack, Standins, running_stack
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -35,7 +35,7 @@ DAY_S = 86_400
 
 
 @pytest.fixture(scope="module")
-def limited_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def limited_stack(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> Iterator[Stack]:
     parameters = {
         "ConnectionsPerTenant": CONNECTIONS,
         "TurnsPerMinutePerSubject": TURNS_PER_MINUTE,
@@ -52,6 +52,7 @@ def limited_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running_stack(
         tmp_path_factory.mktemp("limited"),
         parameters={name: str(value) for name, value in parameters.items()},
+        standins=standins,
     ) as stack:
         yield stack
 
