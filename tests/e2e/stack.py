@@ -154,6 +154,12 @@ class Stack:
         """Everything that the stack and its functions have logged so far."""
         return self.log.read_text()
 
+    def logged_since(self, size_bytes: int) -> str:
+        """What has been logged since the log was so large."""
+        with self.log.open("rb") as file:
+            file.seek(size_bytes)
+            return file.read().decode(errors="replace")
+
 
 @contextlib.contextmanager
 def process(command: list[str], log: Path, env: Mapping[str, str]) -> Iterator[dict[str, Any]]:

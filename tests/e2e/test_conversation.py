@@ -329,3 +329,9 @@ async def wait_for_heard(stack: Stack, client: RawClient, heard: str) -> None:
         if said[0].startswith(heard + "…"):
             return
     raise AssertionError(f"the history does not say that only {heard!r} was heard: {said}")
+
+
+async def test_a_deployment_that_does_not_record_says_so(stack: Stack) -> None:
+    async with opened(stack.url, settings={"record": True}) as client:
+        assert client.ready["settings"]["record"] is False
+        await client.say("Good morning.")

@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.e2e.http_api import HttpSession, asked
 from tests.e2e.raw import opened
 from tests.e2e.records import Records
-from tests.e2e.stack import Stack
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -78,6 +78,17 @@ async def test_a_bucket_that_fails_costs_the_recording_and_not_the_turn(records:
             await logged(records, '"not_recorded"', before)
 
 
+async def test_a_bucket_that_fails_costs_a_turn_over_http_its_recording_alone(
+    records: Records,
+) -> None:
+    before = len(records.stack.logs())
+    with records.stack.without("HttpTurnFunction", "s3:PutObject"):
+        async with HttpSession(records.stack) as session:
+            turn = await session.say("Good morning.", settings={"record": True})
+    assert turn["reason"] == "completed"
+    await logged(records, '"not_recorded"', before)
+
+
 @pytest.mark.parametrize(
     ("action", "method"), [("s3:ListBucket", "GET"), ("s3:DeleteObject", "DELETE")]
 )
@@ -121,6 +132,25 @@ async def test_a_turn_of_an_erased_session_removes_what_it_may_have_recorded(
             assert (await erasing).status == 204
 
 
+async def test_a_turn_over_http_of_an_erased_session_removes_what_it_may_have_recorded(
+    records: Records,
+) -> None:
+    before = len(records.stack.logs())
+    records.stack.llm.put(delays={"llm_first_token_ms": 20_000})  # it runs until it is stopped
+    async with HttpSession(records.stack) as session:
+        await session.open()
+        ready = {"session_id": session.session_id, "resume_token": session.token}
+        turn = asyncio.create_task(session.post(text="Hello.", settings={"record": True}))
+        while not asked(records.stack):
+            await asyncio.sleep(0.05)
+        with records.stack.without("HttpTurnFunction", "s3:DeleteObject"):
+            assert (await records.erase(ready)).status == 204
+            await turn
+        own = [x for x in records.stack.logs()[before:].splitlines() if "HttpTurnFunction" in x]
+    assert any('"not_swept"' in line for line in own)
+    assert any("s3:DeleteObject" in line for line in own)
+
+
 async def test_a_conversation_is_held_and_recorded_under_the_users_own_key(
     records: Records,
 ) -> None:
@@ -129,9 +159,3 @@ async def test_a_conversation_is_held_and_recorded_under_the_users_own_key(
         assert (await client.say("Good morning.", "t")).end["reason"] == "completed"
         await sounds(records, client, 1)
     assert "is not authorized" not in records.stack.logs()[before:]
-
-
-async def test_a_deployment_that_does_not_record_says_so(stack: Stack) -> None:
-    async with opened(stack.url, settings={"record": True}) as client:
-        assert client.ready["settings"]["record"] is False
-        await client.say("Good morning.")
