@@ -78,7 +78,7 @@ def transformed(path: Path, overrides: Mapping[str, str], region: str) -> Transf
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        source = yaml.load(path.read_text(), _Loader)  # noqa: S506  # a safe loader
+        source = _Loader(path.read_text()).get_single_data()
     except FileNotFoundError:
         raise TemplateError(f"There is no template {path}. Name one with --template.") from None
     except yaml.YAMLError as error:

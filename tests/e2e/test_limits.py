@@ -286,7 +286,7 @@ async def flood(client: RawClient) -> None:
     """Send much more than may be, not so much at once that many functions share it."""
     for number in range(3_000):
         await client.send(type="ping", sent_at=number)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.02)
 
 
 async def test_a_connection_that_goes_on_flooding_is_closed_and_its_session_may_come_back(
