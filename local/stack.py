@@ -34,14 +34,14 @@ from local.gateway.websocket import WebSocketGateway
 from local.inspector import routes as inspector_routes
 from local.inspector.journal import Journal
 from local.listeners import DEFAULT_HOST, Address, Listeners
+from local.own_pages import own_pages_only
 from local.permissions import web as permissions
 from local.permissions.guard import Guard
 from local.permissions.identities import Directory
-from local.runtime import invoke_api
+from local.runtime import environments_api, invoke_api
 from local.runtime.environment import Surroundings
 from local.runtime.service import LambdaService, ServiceOptions
 from local.services.aws import AwsServices
-from local.strangers import own_pages_only
 from local.template.api_model import WebSocketApi
 from local.template.intrinsics import ACCOUNT_ID, TemplateError
 from local.template.model import Function, Stack
@@ -273,7 +273,7 @@ class LocalStack:
                 ],
             )
             if address is main:
-                app.add_routes(invoke_api.routes(service))
+                app.add_routes([*invoke_api.routes(service), *environments_api.routes(service)])
                 app.router.add_get("/_local/stack.json", self._describe)
                 app.add_routes(fault_routes.routes(self.faults))
                 app.add_routes(inspector_routes.routes(self.journal))

@@ -14,9 +14,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
-
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 _SIGNATURES = {"X-Amz-Signature", "Signature"}
@@ -41,23 +38,6 @@ def stranger(headers: Mapping[str, str]) -> str | None:
     if foreign and headers.get("Sec-Fetch-Mode") != "navigate":  # a link to it is fine
         return "A page of another site may not use the local stack."
     return None
-
-
-def own_pages_only(concerns: Callable[[web.Request], bool]) -> Middleware:
-    """A middleware that answers 403 to strangers.
-
-    Args:
-        concerns: which requests are for this machine alone.
-    """
-
-    @web.middleware
-    async def keep_out(request: web.Request, handler: Handler) -> web.StreamResponse:
-        refused = stranger(request.headers) if concerns(request) else None
-        if refused:
-            return web.json_response({"message": refused}, status=403)
-        return await handler(request)
-
-    return keep_out
 
 
 class StrangersKeptOut:

@@ -70,6 +70,13 @@ class Pool:
                 self._end(environment)
                 self._start_more()  # there is room for another now
 
+    def renew(self) -> None:
+        """Use none of the environments there are for another invocation."""
+        for environment in self._idle:
+            self._end(environment)
+        self._idle.clear()
+        self._outdated |= self._busy | set(self._starting.values())
+
     def end_idle(self) -> None:
         """End environments that have not been used for a while."""
         limit = time.monotonic() - IDLE_S
@@ -100,10 +107,7 @@ class Pool:
         self._around.log(
             self.function.logical_id, f"{changed[0]}{more} changed: new environments from now on"
         )
-        for environment in self._idle:
-            self._end(environment)
-        self._idle.clear()
-        self._outdated |= self._busy | set(self._starting.values())
+        self.renew()
 
     async def _acquire(self) -> Environment | Result:
         """An environment, busy from now on, or the error of one that could not initialise."""

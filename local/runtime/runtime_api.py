@@ -59,7 +59,9 @@ class RuntimeApi:
         return f"{host}:{port}"
 
     async def close(self) -> None:
-        """Stop listening."""
+        """Stop listening; a runtime client that waits for its next event gets none."""
+        if self._invocation is not None:
+            self._invocation.cancel()
         if self._server is not None:
             self._server.close()
         elif self._socket is not None:

@@ -157,6 +157,25 @@ class LambdaService:
             self._queue.put(queued)
         return queued.call.request_id
 
+    def renew(self, function: str = "") -> None:
+        """Have every invocation from now on meet a new environment, as Lambda may at any time.
+
+        What runs goes on to its end.
+
+        Args:
+            function: logical id or name; all functions if it is empty.
+
+        Raises:
+            UnknownFunction: there is none of that name.
+        """
+        meant = [f for f in self._functions.values() if function in ("", f.logical_id, f.name)]
+        if not meant:
+            raise UnknownFunction(f"Function not found: {function}")
+        names = {each.name for each in meant}
+        for (name, _version), pool in self._pools.items():
+            if name in names:
+                pool.renew()
+
     def find(self, reference: str) -> Target:
         """What a name, `name:alias` or ARN means.
 

@@ -13,9 +13,9 @@ from typing import Generic, TypeVar
 import msgspec
 from aiohttp import web
 
+from local.own_pages import own_pages_only
 from local.standins.faults import ChatSettings, Controls, InvalidControl, SpeechSettings
 from local.standins.recording import Record, Recorder
-from local.strangers import own_pages_only
 
 S = TypeVar("S", SpeechSettings, ChatSettings)
 

@@ -17,12 +17,19 @@ import yaml
 from samtranslator.model.exceptions import InvalidDocumentException
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
-from samtranslator.yaml_helper import yaml_parse
+from samtranslator.yaml_helper import intrinsics_multi_constructor
 
 from local.template.intrinsics import TemplateError
 from local.template.parameters import Value, parameter_values
 
 _PLACEHOLDER_CODE = "s3://local/code"
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """SAM's own `yaml_parse`, but in C where there is libyaml: many times as quick."""
+
+
+_Loader.add_multi_constructor("!", intrinsics_multi_constructor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,7 @@ def transformed(path: Path, overrides: Mapping[str, str], region: str) -> Transf
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        source = yaml_parse(path.read_text())
+        source = _Loader(path.read_text()).get_single_data()
     except FileNotFoundError:
         raise TemplateError(f"There is no template {path}. Name one with --template.") from None
     except yaml.YAMLError as error:

@@ -17,10 +17,7 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from tests.browser.scripted import ScriptedServer, static_site
 from tests.browser.signals import tone, write_wav
-from tests.e2e.conftest import shared_stack, speech, stack
 from tests.e2e.stack import ROOT
-
-__all__ = ["shared_stack", "speech", "stack"]
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")

@@ -18,7 +18,7 @@ from tests.chaos.ledger import Attempt, Ledger, TurnRecord, Verdict, spoken_key
 from tests.chaos.plan import SoakPlan, TurnPlan
 from tests.chaos.wire import Wire, relayed
 from tests.e2e.raw import opened
-from tests.e2e.stack import STANDIN_KEY, Stack, running_stack
+from tests.e2e.stack import Stack, running_stack
 
 RECONNECT = Reconnect(attempts=40, base_s=0.05, cap_s=1.0, stable_s=1.0)
 TIMEOUTS = Timeouts(connect_s=6, request_s=6, answer_s=30, gap_s=2)
@@ -143,7 +143,7 @@ class Soak:
         """Hold all conversations, then judge them."""
         texts = {turn.text for turns in self.plan.sessions for turn in turns if turn.spoken}
         for text in texts:
-            self.speech[text] = await asyncio.to_thread(self._synthesise, text)
+            self.speech[text] = await asyncio.to_thread(self.stack.standins.speech, text)
         await asyncio.to_thread(self._gateway, "PUT", self.plan.gateway)
         await asyncio.to_thread(self._table, self.plan.table)
         sessions = [Session(self, turns) for turns in self.plan.sessions]
@@ -219,16 +219,6 @@ class Soak:
             method="PUT",
         )
         with urllib.request.urlopen(request, timeout=10) as response:
-            return bytes(response.read())
-
-    def _synthesise(self, text: str) -> bytes:
-        request = urllib.request.Request(
-            f"{self.stack.elevenlabs.url}/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM/stream"
-            "?output_format=pcm_16000",
-            data=json.dumps({"text": text}).encode(),
-            headers={"xi-api-key": STANDIN_KEY, "Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=30) as response:
             return bytes(response.read())
 
 

@@ -13,12 +13,14 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
 STANDIN_KEY = "standin-key"
+PROVIDER_TIMEOUT_S = 3
+"""How long the stack that tests share lets a provider stay silent."""
 
 
 @dataclass
@@ -58,6 +60,37 @@ class Control:
 
 
 @dataclass
+class Standins:
+    """The running stand-ins.
+
+    Attributes:
+        elevenlabs_url: as Parley's settings take it.
+        llm_url: likewise.
+    """
+
+    elevenlabs_url: str
+    llm_url: str
+    elevenlabs: Control
+    llm: Control
+
+    def reset(self) -> None:
+        """Forget faults, delays and records."""
+        self.elevenlabs.reset()
+        self.llm.reset()
+
+    def speech(self, text: str) -> bytes:
+        """Speech, as 16 kHz PCM."""
+        request = urllib.request.Request(
+            f"{self.elevenlabs_url}/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM/stream"
+            "?output_format=pcm_16000",
+            data=json.dumps({"text": text}).encode(),
+            headers={"xi-api-key": STANDIN_KEY, "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return bytes(response.read())
+
+
+@dataclass(eq=False)
 class Stack:
     """A running stack.
 
@@ -67,15 +100,65 @@ class Stack:
     """
 
     url: str
-    elevenlabs: Control
-    llm: Control
+    standins: Standins
     info: dict[str, Any]
     log: Path
-    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def elevenlabs(self) -> Control:
+        """The stand-in for ElevenLabs."""
+        return self.standins.elevenlabs
+
+    @property
+    def llm(self) -> Control:
+        """The stand-in for a language model."""
+        return self.standins.llm
+
+    def renew(self, function: str) -> None:
+        """Have the next invocation of a function be a cold start."""
+        self._control("DELETE", f"environments/{function}")
+
+    def roles(self) -> dict[str, Any]:
+        """What the functions' roles may do, by their names."""
+        roles: dict[str, Any] = json.loads(self._control("GET", "permissions"))["roles"]
+        return roles
+
+    def permit(self, roles: Mapping[str, Any]) -> None:
+        """Replace what these roles may do."""
+        self._control("PUT", "permissions", {"roles": roles})
+
+    @contextlib.contextmanager
+    def without(self, function: str, action: str) -> Iterator[None]:
+        """While this lasts, a function may not do something, e.g. `s3:` or `s3:GetObject`."""
+        roles = self.roles()
+        (name,) = [name for name in roles if f"-{function}Role" in name]
+        granted = json.dumps(roles[name])
+        assert action in granted
+        taken = granted.replace(action, f"none:{action.partition(':')[2]}")
+        self.permit({name: json.loads(taken)})
+        try:
+            yield
+        finally:
+            self.permit({name: roles[name]})
+
+    def _control(self, method: str, path: str, body: object = None) -> bytes:
+        request = urllib.request.Request(
+            f"{self.info['lambda_endpoint']}/_local/{path}",
+            method=method,
+            data=json.dumps(body).encode() if body is not None else None,
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return bytes(response.read())
 
     def logs(self) -> str:
         """Everything that the stack and its functions have logged so far."""
         return self.log.read_text()
+
+    def logged_since(self, size_bytes: int) -> str:
+        """What has been logged since the log was so large."""
+        with self.log.open("rb") as file:
+            file.seek(size_bytes)
+            return file.read().decode(errors="replace")
 
 
 @contextlib.contextmanager
@@ -111,12 +194,30 @@ def process(command: list[str], log: Path, env: Mapping[str, str]) -> Iterator[d
 OF_CONVERSATIONS = ("ConnectFunction", "MessageFunction", "TurnFunction", "DisconnectFunction")
 
 
+def clean_environment() -> dict[str, str]:
+    """This process's variables without those of the developer's AWS account."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+
+
+@contextlib.contextmanager
+def running_standins(folder: Path) -> Iterator[Standins]:
+    """The stand-ins, on ports of the system's choice.
+
+    Args:
+        folder: for the log file.
+    """
+    command = [sys.executable, "-m", "local.standins", "--exit-with-parent"]
+    with process(command, folder / "standins.log", clean_environment()) as ready:
+        elevenlabs, llm = str(ready["elevenlabs_url"]), str(ready["llm_url"])
+        yield Standins(elevenlabs, llm, Control(elevenlabs), Control(llm.removesuffix("/v1")))
+
+
 @contextlib.contextmanager
 def running_stack(
     folder: Path,
     *,
     parameters: Mapping[str, str] | None = None,
-    standin_options: tuple[str, ...] = (),
+    standins: Standins | None = None,
     prewarm: int = 1,
     static: tuple[str, ...] = (),
     variables: Mapping[str, str] | None = None,
@@ -126,19 +227,19 @@ def running_stack(
     Args:
         folder: for log files.
         parameters: over the template's defaults.
-        standin_options: command-line options of the stand-ins.
+        standins: those that it talks to; its own if there are none.
         prewarm: how many environments the functions of a conversation have from the start.
         static: what is served beside the API, as `--static` takes it.
         variables: environment variables that all functions get.
     """
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
-    standins = [sys.executable, "-m", "local.standins", "--exit-with-parent", *standin_options]
-    with process(standins, folder / "standins.log", environment) as ready:
+    with contextlib.ExitStack() as own:
+        if standins is None:
+            standins = own.enter_context(running_standins(folder))
         overrides = {
             "ElevenLabsApiKey": STANDIN_KEY,
             "LlmApiKey": STANDIN_KEY,
-            "ElevenLabsBaseUrl": ready["elevenlabs_url"],
-            "LlmBaseUrl": ready["llm_url"],
+            "ElevenLabsBaseUrl": standins.elevenlabs_url,
+            "LlmBaseUrl": standins.llm_url,
             **(parameters or {}),
         }
         command = [sys.executable, "-m", "local", "start", "--json"]
@@ -154,12 +255,5 @@ def running_stack(
             command += ["--static", mount]
         command += ["--parameter-overrides", *(f"{k}={v}" for k, v in overrides.items())]
         log = folder / "stack.log"
-        with process(command, log, environment) as info:
-            llm_root = str(ready["llm_url"]).removesuffix("/v1")
-            yield Stack(
-                url=info["websocket_url"],
-                elevenlabs=Control(ready["elevenlabs_url"]),
-                llm=Control(llm_root),
-                info=info,
-                log=log,
-            )
+        info = own.enter_context(process(command, log, clean_environment()))
+        yield Stack(info["websocket_url"], standins, info, log)

@@ -1,4 +1,5 @@
-"""Who may talk: what attackers try at the door, and with other people's sessions.
+"""Who may talk: what attackers try at the door, and with other people's sessions; and what
+becomes of connections when an issuer changes its keys, or is not there.
 
 A stack that takes an issuer's tokens. Beside every attack somebody else's session goes on.
 """
@@ -18,7 +19,7 @@ from websockets.typing import Origin, Subprotocol
 
 from tests.e2e.issuer import AUDIENCE, TENANT_CLAIM, Issuer
 from tests.e2e.raw import RawClient, opened
-from tests.e2e.stack import Stack, running_stack
+from tests.e2e.stack import Stack, Standins, running_stack
 from tests.unit.tokens import SigningKey, confused_token, shared_token, unsigned_token
 
 pytestmark = pytest.mark.timeout(60)
@@ -45,7 +46,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> Iterator[World]:
     issuer, stranger = Issuer(SigningKey("key-1")), Issuer(SigningKey("key-1"))
     parameters = {
         "AuthMode": "oidc",
@@ -55,10 +56,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         "AuthTenantClaim": TENANT_CLAIM,
         "AllowedOrigins": f"{OWN_PAGE},https://*.example.org",
     }
+    folder = tmp_path_factory.mktemp("access")
     with (
         issuer.serving(),
         stranger.serving(),
-        running_stack(tmp_path_factory.mktemp("access"), parameters=parameters) as stack,
+        running_stack(folder, parameters=parameters, standins=standins) as stack,
     ):
         yield World(stack, issuer, stranger)
 
@@ -307,3 +309,57 @@ async def test_the_same_turn_id_names_a_turn_of_each(world: World, ada: RawClien
             ada.say("I am Ada.", "the-same"), bob.say("I am Bob.", "the-same")
         )
     assert mine.end["reason"] == theirs.end["reason"] == "completed"
+
+
+# --- the issuer's keys -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unknown(world: World) -> Iterator[World]:
+    """Nothing is known of the issuer's keys yet; what a test does to them is undone."""
+    world.stack.renew("ConnectFunction")
+    keys, name = world.issuer.keys, world.issuer.name
+    yield world
+    world.issuer.keys, world.issuer.name, world.issuer.down = keys, name, False
+    world.stack.renew("ConnectFunction")
+
+
+async def test_old_and_new_keys_are_good_while_an_issuer_rotates_them(unknown: World) -> None:
+    url, issuer = unknown.stack.url, unknown.issuer
+    old, new = unknown.key, SigningKey("new", "ES256")
+    async with opened(url, token=old.token(issuer.claims("ada"))) as ada:
+        issuer.keys = [new, old]
+        async with opened(url, token=new.token(issuer.claims("bob"))) as bob:
+            assert (await bob.say("Hello.")).end["reason"] == "completed"
+        assert await knock(url, ["parley", old.token(issuer.claims("ada"))]) == 101
+        assert (await ada.say("Hello.")).end["reason"] == "completed"
+
+
+async def test_while_an_issuer_is_down_its_users_go_on_and_come_back(unknown: World) -> None:
+    url, token = unknown.stack.url, unknown.issuer.token("ada")
+    async with opened(url, token=token) as ada:
+        unknown.issuer.down = True
+        assert (await ada.say("Hello.")).end["reason"] == "completed"
+        kept = {name: ada.ready[name] for name in ("session_id", "resume_token")}
+    async with opened(url, token=token, **kept) as again:
+        assert again.ready["resumed"] is True
+
+
+async def test_an_issuer_that_was_never_reached_lets_nobody_in_until_it_is_there(
+    unknown: World,
+) -> None:
+    url, token, before = unknown.stack.url, unknown.issuer.token("ada"), len(unknown.stack.logs())
+    unknown.issuer.down = True
+    assert await knock(url, ["parley", token]) == 503
+    assert "HTTP 500" in unknown.stack.logs()[before:]
+    unknown.issuer.down = False
+    async with asyncio.timeout(30):
+        while await knock(url, ["parley", token]) != 101:
+            await asyncio.sleep(0.5)
+
+
+async def test_a_discovery_document_of_another_issuer_is_not_believed(unknown: World) -> None:
+    before = len(unknown.stack.logs())
+    unknown.issuer.name = f"{unknown.issuer.url}/other"
+    assert await knock(unknown.stack.url, ["parley", unknown.issuer.token("ada")]) == 503
+    assert "another issuer" in unknown.stack.logs()[before:]

@@ -7,9 +7,8 @@ import json
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import boto3
@@ -19,33 +18,52 @@ from parley_client import Conversation, Unauthorized
 from tests.e2e.http_api import url_of
 from tests.e2e.knocking import javascript_client
 from tests.e2e.raw import opened
-from tests.e2e.stack import Stack, running_stack
+from tests.e2e.stack import Stack, Standins, running_stack
 from tests.e2e.test_access import knock
-from tests.unit.tokens import SECRET, shared_token
+from tests.unit.tokens import shared_token
 
 pytestmark = pytest.mark.timeout(60)
+READING = "secretsmanager:GetSecretValue"
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    parameters = {"AuthMode": "secret", "AuthSecret": SECRET}
-    with running_stack(tmp_path_factory.mktemp("secret"), parameters=parameters) as running:
+def stack(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> Iterator[Stack]:
+    """Secrets Manager has made its secret."""
+    folder, parameters = tmp_path_factory.mktemp("secret"), {"AuthMode": "secret"}
+    with running_stack(folder, parameters=parameters, standins=standins) as running:
         yield running
 
 
-def token_for(subject: str, **changes: Any) -> str:
-    return shared_token({"sub": subject, "exp": int(time.time()) + 60, **changes})
+@cache
+def secret_of(stack: Stack) -> str:
+    """The secret that the deployment shares with its backend."""
+    manager = client_of("secretsmanager", stack.info["aws_endpoint"])
+    (name,) = [
+        each["Name"] for each in manager.list_secrets()["SecretList"] if "Token" in each["Name"]
+    ]
+    return str(manager.get_secret_value(SecretId=name)["SecretString"])
 
 
-def invoke(stack: Stack, event: dict[str, Any]) -> dict[str, Any]:
-    """Invoke the token function as a backend does."""
-    client = boto3.client(
-        "lambda",
-        endpoint_url=stack.info["lambda_endpoint"],
+def client_of(service: str, endpoint: str) -> Any:
+    """A client of a service, as a backend has one."""
+    return boto3.client(
+        service,  # type: ignore[call-overload]  # the stubs want a literal
+        endpoint_url=endpoint,
         region_name="us-east-1",
         aws_access_key_id="x",
         aws_secret_access_key="x",
     )
+
+
+def token_for(stack: Stack, subject: str, **changes: Any) -> str:
+    """A token that the app's backend has signed."""
+    claims = {"sub": subject, "exp": int(time.time()) + 60, **changes}
+    return shared_token(claims, secret_of(stack))
+
+
+def invoke(stack: Stack, event: dict[str, Any]) -> dict[str, Any]:
+    """Invoke the token function as a backend does."""
+    client = client_of("lambda", stack.info["lambda_endpoint"])
     name = stack.info["outputs"]["TokenFunctionName"]
     answer = client.invoke(FunctionName=name, Payload=json.dumps(event).encode())
     found: dict[str, Any] = json.loads(answer["Payload"].read())
@@ -53,7 +71,7 @@ def invoke(stack: Stack, event: dict[str, Any]) -> dict[str, Any]:
 
 
 async def test_a_token_of_the_backend_lets_its_user_talk(stack: Stack) -> None:
-    async with opened(stack.url, token=token_for("ada")) as client:
+    async with opened(stack.url, token=token_for(stack, "ada")) as client:
         assert (await client.say("Hello.")).end["reason"] == "completed"
 
 
@@ -72,7 +90,7 @@ async def test_the_token_function_makes_tokens_for_who_may_invoke_it(stack: Stac
     assert abs(made["expires_at"] - time.time() - 60) < 10
     async with opened(stack.url, token=made["token"]) as client:
         kept = {name: client.ready[name] for name in ("session_id", "resume_token")}
-    async with opened(stack.url, token=token_for("ada"), **kept) as again:
+    async with opened(stack.url, token=token_for(stack, "ada"), **kept) as again:
         assert again.ready["resumed"] is True, "both tokens stand for the same user"
     assert made["token"] not in stack.logs()
 
@@ -98,7 +116,7 @@ def test_a_request_for_no_token_is_explained(
 async def test_a_token_made_by_hand_is_taken(stack: Stack) -> None:
     made = subprocess.run(
         [sys.executable, "-m", "parley.access.mint", "--subject", "ada"],
-        env={"AUTH_SECRET": SECRET},
+        env={"AUTH_SECRET": secret_of(stack)},
         capture_output=True,
         text=True,
         check=True,
@@ -110,7 +128,7 @@ async def test_a_token_made_by_hand_is_taken(stack: Stack) -> None:
 
 
 async def test_the_python_client_asks_for_another_token_when_one_is_refused(stack: Stack) -> None:
-    tokens = [token_for("ada", exp=1), token_for("ada")]
+    tokens = [token_for(stack, "ada", exp=1), token_for(stack, "ada")]
 
     async def fetch() -> str:
         return tokens.pop(0)
@@ -126,7 +144,7 @@ async def test_the_python_client_without_a_token_says_that_it_needs_one(stack: S
 
 
 def test_the_javascript_client_asks_for_another_token_when_one_is_refused(stack: Stack) -> None:
-    came = javascript_client(stack, token_for("ada", exp=1), token_for("ada"))
+    came = javascript_client(stack, token_for(stack, "ada", exp=1), token_for(stack, "ada"))
     assert came == {"type": "ready", "resumed": False, "asked": 2, "transport": "websocket"}
 
 
@@ -145,49 +163,17 @@ def test_without_the_http_api_the_javascript_client_cannot_know_why_and_says_so(
 # --- permissions -------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Stack]:
-    """A stack whose functions have read nothing yet; Secrets Manager makes the secret."""
-    with running_stack(tmp_path, parameters={"AuthMode": "secret"}) as running:
-        yield running
+async def test_without_its_permission_the_connect_function_lets_nobody_in(stack: Stack) -> None:
+    before = len(stack.logs())
+    with stack.without("ConnectFunction", READING):
+        stack.renew("ConnectFunction")  # those that there are know the secret
+        assert await knock(stack.url, ["parley", token_for(stack, "ada")]) == 503
+        assert "AccessDeniedException" in stack.logs()[before:]
+    assert await knock(stack.url, ["parley", token_for(stack, "ada")]) == 101
 
 
-def roles_of(stack: Stack) -> dict[str, Any]:
-    """What the functions' roles may do."""
-    with urllib.request.urlopen(_permissions(stack), timeout=10) as answer:
-        roles: dict[str, Any] = json.loads(answer.read())["roles"]
-    return roles
-
-
-def permit(stack: Stack, roles: dict[str, Any]) -> None:
-    """Replace what these roles may do."""
-    change = json.dumps({"roles": roles}).encode()
-    request = urllib.request.Request(_permissions(stack), change, method="PUT")
-    urllib.request.urlopen(request, timeout=10).close()
-
-
-def _permissions(stack: Stack) -> str:
-    return str(stack.info["lambda_endpoint"]) + "/_local/permissions"
-
-
-def without_the_secret(stack: Stack, function: str) -> dict[str, Any]:
-    """The role of a function, but it may not read the secret."""
-    roles = {name: role for name, role in roles_of(stack).items() if function in name}
-    assert "secretsmanager:GetSecretValue" in json.dumps(roles)
-    taken: dict[str, Any] = json.loads(json.dumps(roles).replace("GetSecretValue", "None"))
-    return taken
-
-
-async def test_without_its_permission_the_connect_function_lets_nobody_in(fresh: Stack) -> None:
-    token, before = invoke(fresh, {"subject": "ada"})["token"], roles_of(fresh)
-    permit(fresh, without_the_secret(fresh, "ConnectFunction"))
-    assert await knock(fresh.url, ["parley", token]) == 503
-    assert "AccessDeniedException" in fresh.logs()
-    permit(fresh, before)
-    assert await knock(fresh.url, ["parley", token]) == 101
-
-
-def test_without_its_permission_the_token_function_makes_no_token(fresh: Stack) -> None:
-    permit(fresh, without_the_secret(fresh, "TokenFunction"))
-    failed = invoke(fresh, {"subject": "ada"})
+def test_without_its_permission_the_token_function_makes_no_token(stack: Stack) -> None:
+    with stack.without("TokenFunction", READING):
+        stack.renew("TokenFunction")
+        failed = invoke(stack, {"subject": "ada"})
     assert failed["errorMessage"] == "The secret cannot be read. The log says why."

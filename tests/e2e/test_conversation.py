@@ -6,12 +6,13 @@ import asyncio
 import random
 import re
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.raw import RawClient, Reply, opened, pcm_chunks
-from tests.e2e.stack import Stack, running_stack
+from tests.e2e.stack import Stack, Standins, running_stack
 
 Speech = Callable[[str], bytes]
 
@@ -32,15 +33,15 @@ async def test_ten_turns_typed_and_spoken(stack: Stack, speech: Speech) -> None:
     replies: list[Reply] = []
     async with opened(stack.url) as client:
         replies.append(await client.say("My name is Alice."))
-        replies.append(await client.speak(speech("What is my name?"), speed=2))
+        replies.append(await client.speak(speech("What is my name?"), speed=4))
         replies.append(await client.say("What is two plus three?"))
-        replies.append(await client.speak(speech("How many days are in a week?"), speed=2))
+        replies.append(await client.speak(speech("How many days are in a week?"), speed=4))
         replies.append(await client.say("Count to five."))
-        replies.append(await client.speak(speech("What time is it?"), speed=2))
+        replies.append(await client.speak(speech("What time is it?"), speed=4))
         replies.append(await client.say("Repeat after me: the sea is calm."))
-        replies.append(await client.speak(speech("Tell me a story about the sea."), speed=2))
+        replies.append(await client.speak(speech("Tell me a story about the sea."), speed=4))
         replies.append(await client.say("What is my name?"))
-        replies.append(await client.speak(speech("Thank you very much."), speed=2))
+        replies.append(await client.speak(speech("Thank you very much."), speed=4))
         assert client.no_others()
 
     for reply in replies:
@@ -195,15 +196,15 @@ async def test_the_same_turn_sent_twice_runs_once(stack: Stack) -> None:
 
 
 @pytest.fixture
-def patient_stack(tmp_path: Path) -> Iterator[Stack]:
+def patient_stack(tmp_path: Path, standins: Standins) -> Iterator[Stack]:
     """A stack whose providers may take their time: ten recognisers share two cores."""
     patience = {"ProviderTimeoutSeconds": "60", "ListenTimeoutSeconds": "30"}
-    with running_stack(tmp_path, parameters=patience, prewarm=2) as stack:
+    with running_stack(tmp_path, parameters=patience, standins=standins) as stack:
         yield stack
 
 
 async def test_ten_sessions_at_once_share_nothing(patient_stack: Stack, speech: Speech) -> None:
-    stack = patient_stack
+    stack, question = patient_stack, speech("What is my name?")
     names = [
         "Alice",
         "Robert",
@@ -217,14 +218,16 @@ async def test_ten_sessions_at_once_share_nothing(patient_stack: Stack, speech: 
         "Emma",
     ]
 
-    async def talk(name: str) -> tuple[Reply, Reply, str]:
-        async with opened(stack.url) as client:
-            first = await client.say(f"My name is {name}.")
-            second = await client.speak(speech("What is my name?"), speed=1)
-            assert client.no_others()
-            return first, second, client.ready["session_id"]
+    async def talk(client: RawClient, name: str) -> tuple[Reply, Reply, str]:
+        first = await client.say(f"My name is {name}.")
+        # Large chunks: how many messages there are at once is how many environments start.
+        second = await client.speak(question, chunk_ms=400, speed=4)
+        assert client.no_others()
+        return first, second, client.ready["session_id"]
 
-    results = await asyncio.gather(*(talk(name) for name in names))
+    async with AsyncExitStack() as connections:
+        clients = [await connections.enter_async_context(opened(stack.url)) for _ in names]
+        results = await asyncio.gather(*map(talk, clients, names))
     assert len({session for _, _, session in results}) == len(names)
     for name, (first, second, _) in zip(names, results, strict=True):
         first.check_gapless()
@@ -329,3 +332,9 @@ async def wait_for_heard(stack: Stack, client: RawClient, heard: str) -> None:
         if said[0].startswith(heard + "…"):
             return
     raise AssertionError(f"the history does not say that only {heard!r} was heard: {said}")
+
+
+async def test_a_deployment_that_does_not_record_says_so(stack: Stack) -> None:
+    async with opened(stack.url, settings={"record": True}) as client:
+        assert client.ready["settings"]["record"] is False
+        await client.say("Good morning.")

@@ -86,7 +86,8 @@ async def test_chunks_that_still_come_leave_nothing(
 async def test_events_that_were_not_delivered_are_gone(records: Records) -> None:
     async with opened(records.stack.url) as client:
         client.acknowledges = False
-        await client.say(QUESTION, "turn-four")
+        # Short: the longer a reply, the longer its acknowledgement is waited for.
+        await client.say(f"Repeat after me: {RARE}.", "turn-four")
     async with asyncio.timeout(30):
         while "OUT#" not in records.everything():
             await asyncio.sleep(0.1)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.http_api import HttpSession, url_of
 from tests.e2e.raw import opened
-from tests.e2e.stack import Stack, running_stack
+from tests.e2e.stack import Stack, Standins, running_stack
 from tests.unit.tokens import SECRET, shared_token, unsigned_token
 
 pytestmark = pytest.mark.timeout(60)
@@ -19,13 +19,14 @@ PAGE = "https://app.example.com"
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> Iterator[Stack]:
     parameters = {
         "AuthMode": "secret",
         "AuthSecret": SECRET,
         "AllowedOrigins": f"{PAGE} , https://*.example.org",
     }
-    with running_stack(tmp_path_factory.mktemp("access"), parameters=parameters) as running:
+    folder = tmp_path_factory.mktemp("access")
+    with running_stack(folder, parameters=parameters, standins=standins) as running:
         yield running
 
 

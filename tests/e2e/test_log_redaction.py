@@ -10,7 +10,6 @@ import asyncio
 import base64
 import contextlib
 import json
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake
 
 from tests.e2e.raw import opened, pcm_chunks
-from tests.e2e.stack import STANDIN_KEY, Stack, running_stack
+from tests.e2e.stack import STANDIN_KEY, Stack, Standins, running_stack
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -42,7 +41,7 @@ class Afterwards:
 
 
 @pytest.fixture(scope="module")
-def loud_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def loud_stack(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> Iterator[Stack]:
     with running_stack(
         tmp_path_factory.mktemp("loud"),
         parameters={
@@ -50,6 +49,7 @@ def loud_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             "ProviderTimeoutSeconds": "2",
             "ListenTimeoutSeconds": "2",
         },
+        standins=standins,
         variables=LOUD,
     ) as stack:
         yield stack
@@ -89,7 +89,7 @@ async def conversations(stack: Stack, pcm: bytes) -> dict[str, str]:
         resumed = await back.init(
             session_id=ready["session_id"], resume_token=ready["resume_token"]
         )
-        with no_dynamodb(stack):
+        with stack.without("MessageFunction", "dynamodb:"):
             await back.send(type="user_message", turn_id="lost", text=SAID)
             await back.send(type="config", settings={"style": "Like ultramarine."})
             assert (await back.other())["code"] == "internal"
@@ -115,26 +115,6 @@ async def conversations(stack: Stack, pcm: bytes) -> dict[str, str]:
         "audio that was sent, raw": repr(chunk)[2:60],
         "audio that was heard": base64.b64encode(typed.audio[3000:3300]).decode()[:40],
     }
-
-
-@contextlib.contextmanager
-def no_dynamodb(stack: Stack) -> Iterator[None]:
-    """While this lasts, the message function may not use the table."""
-    url = stack.info["static_url"] + "_local/permissions"
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        roles = json.loads(answer.read())["roles"]
-    without = json.loads(json.dumps(roles).replace("dynamodb:", "nothing:"))
-    put(url, {"roles": without})
-    try:
-        yield
-    finally:
-        put(url, {"roles": roles})
-
-
-def put(url: str, body: object) -> None:
-    """PUT as JSON."""
-    request = urllib.request.Request(url, json.dumps(body).encode(), method="PUT")
-    urllib.request.urlopen(request, timeout=10).close()
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import PROVIDER_TIMEOUT_S
 from tests.e2e.raw import Reply, opened
-from tests.e2e.stack import Control, Stack
+from tests.e2e.stack import PROVIDER_TIMEOUT_S, Control, Stack
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import json
 import urllib.error
 import urllib.request
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
+from tests.e2e.http_api import HttpSession, asked
 from tests.e2e.raw import opened
 from tests.e2e.records import Records
-from tests.e2e.stack import Stack
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -63,21 +62,6 @@ async def test_consent_can_be_taken_back(records: Records) -> None:
         assert "recording" not in json.dumps((await records.of(client)).json)
 
 
-@contextlib.contextmanager
-def without(records: Records, function: str, action: str) -> Iterator[None]:
-    """The function may not do this for a while."""
-    url = records.stack.info["lambda_endpoint"] + "/_local/permissions"
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        roles = json.loads(answer.read())["roles"]
-    (name,) = [name for name in roles if f"-{function}Role" in name]
-    assert action in json.dumps(roles[name])
-    try:
-        _put(url, {name: json.loads(json.dumps(roles[name]).replace(action, "s3:None"))})
-        yield
-    finally:
-        _put(url, roles)
-
-
 async def logged(records: Records, text: str, before: int) -> None:
     """Wait for a line of the log."""
     async with asyncio.timeout(20):
@@ -87,11 +71,22 @@ async def logged(records: Records, text: str, before: int) -> None:
 
 async def test_a_bucket_that_fails_costs_the_recording_and_not_the_turn(records: Records) -> None:
     before = len(records.stack.logs())
-    with without(records, "TurnFunction", "s3:PutObject"):
+    with records.stack.without("TurnFunction", "s3:PutObject"):
         async with opened(records.stack.url, settings={"record": True}) as client:
             reply = await client.say("Good morning.", "t")
             assert reply.end["reason"] == "completed"
             await logged(records, '"not_recorded"', before)
+
+
+async def test_a_bucket_that_fails_costs_a_turn_over_http_its_recording_alone(
+    records: Records,
+) -> None:
+    before = len(records.stack.logs())
+    with records.stack.without("HttpTurnFunction", "s3:PutObject"):
+        async with HttpSession(records.stack) as session:
+            turn = await session.say("Good morning.", settings={"record": True})
+    assert turn["reason"] == "completed"
+    await logged(records, '"not_recorded"', before)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +99,7 @@ async def test_reading_and_erasing_need_what_is_granted(
         await client.say("Good morning.", "t")
         await sounds(records, client, 1)
         path, token = f"/sessions/{client.ready['session_id']}", client.ready["resume_token"]
-        with without(records, "SessionsFunction", action):
+        with records.stack.without("SessionsFunction", action):
             assert (await records.ask(path, method, X_Resume_Token=token)).status == 500
         assert (await records.erase(client.ready)).status == 204, "what broke off is finished"
         assert records.traces([client.ready["session_id"]]) == []
@@ -115,7 +110,7 @@ async def test_a_link_is_good_for_what_the_function_may_read(records: Records) -
         await client.say("Good morning.", "t")
         await sounds(records, client, 1)
         link = (await records.of(client)).json["messages"][1]["recording"]
-        with without(records, "SessionsFunction", "s3:GetObject"):
+        with records.stack.without("SessionsFunction", "s3:GetObject"):
             with pytest.raises(urllib.error.HTTPError) as refused:
                 await asyncio.to_thread(urllib.request.urlopen, link, timeout=10)
             refused.value.close()
@@ -128,7 +123,7 @@ async def test_a_turn_of_an_erased_session_removes_what_it_may_have_recorded(
     before = len(records.stack.logs())
     async with opened(records.stack.url, settings={"record": True}) as client:
         await client.say("Good morning.", "t1")
-        with without(records, "TurnFunction", "s3:DeleteObject"):
+        with records.stack.without("TurnFunction", "s3:DeleteObject"):
             erasing = asyncio.create_task(records.erase(client.ready))
             while (await records.of(client)).status != 404:
                 await asyncio.sleep(0.05)
@@ -137,12 +132,30 @@ async def test_a_turn_of_an_erased_session_removes_what_it_may_have_recorded(
             assert (await erasing).status == 204
 
 
-async def test_a_deployment_that_does_not_record_says_so(stack: Stack) -> None:
-    async with opened(stack.url, settings={"record": True}) as client:
-        assert client.ready["settings"]["record"] is False
-        await client.say("Good morning.")
+async def test_a_turn_over_http_of_an_erased_session_removes_what_it_may_have_recorded(
+    records: Records,
+) -> None:
+    before = len(records.stack.logs())
+    records.stack.llm.put(delays={"llm_first_token_ms": 20_000})  # it runs until it is stopped
+    async with HttpSession(records.stack) as session:
+        await session.open()
+        ready = {"session_id": session.session_id, "resume_token": session.token}
+        turn = asyncio.create_task(session.post(text="Hello.", settings={"record": True}))
+        while not asked(records.stack):
+            await asyncio.sleep(0.05)
+        with records.stack.without("HttpTurnFunction", "s3:DeleteObject"):
+            assert (await records.erase(ready)).status == 204
+            await turn
+        own = [x for x in records.stack.logs()[before:].splitlines() if "HttpTurnFunction" in x]
+    assert any('"not_swept"' in line for line in own)
+    assert any("s3:DeleteObject" in line for line in own)
 
 
-def _put(url: str, roles: dict[str, object]) -> None:
-    data = json.dumps({"roles": roles}).encode()
-    urllib.request.urlopen(urllib.request.Request(url, data, method="PUT"), timeout=10).close()
+async def test_a_conversation_is_held_and_recorded_under_the_users_own_key(
+    records: Records,
+) -> None:
+    before = len(records.stack.logs())
+    async with opened(records.stack.url, settings={"record": True}) as client:
+        assert (await client.say("Good morning.", "t")).end["reason"] == "completed"
+        await sounds(records, client, 1)
+    assert "is not authorized" not in records.stack.logs()[before:]

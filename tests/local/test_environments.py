@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
+from local.runtime import environments_api
 from local.runtime.concurrency import Throttled
 from local.runtime.service import ServiceOptions
-from tests.local.lambda_harness import running
+from tests.local.lambda_harness import Harness, running
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="known on Linux only")
 
@@ -207,6 +212,46 @@ async def test_without_reloading_the_old_source_stays(tmp_path: Path) -> None:
         assert await f.invoke() == 1
         (f.code / "app.py").write_text("def handler(event, context): return 22")
         assert await f.invoke() == 1
+
+
+# --- taken away -------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def control(f: Harness) -> AsyncIterator[TestClient[Any, Any]]:
+    """What takes environments away over HTTP."""
+    app = web.Application()
+    app.add_routes(environments_api.routes(f.service))
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+@pytest.mark.parametrize("path", ["", "/F", "/f"], ids=["all", "logical-id", "name"])
+async def test_an_environment_that_was_taken_away_is_not_used_again(
+    tmp_path: Path, path: str
+) -> None:
+    async with running(tmp_path, TICKING) as f, control(f) as client:
+        first = await f.invoke()
+        assert (await client.delete(f"/_local/environments{path}")).status == 204
+        assert (await f.invoke())["pid"] != first["pid"]
+
+
+async def test_an_environment_that_is_taken_away_ends_what_it_does(tmp_path: Path) -> None:
+    async with running(tmp_path, TICKING) as f, control(f) as client:
+        busy = asyncio.create_task(f.invoke(seconds=1))
+        await until(lambda: any(line.startswith("START") for line in f.lines))
+        await client.delete("/_local/environments")
+        old = await busy
+        assert (await f.invoke())["pid"] != old["pid"]
+
+
+async def test_environments_of_a_function_that_there_is_not_cannot_be_taken_away(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path, TICKING) as f, control(f) as client:
+        refused = await client.delete("/_local/environments/G")
+        assert refused.status == 404
+        assert await refused.json() == {"message": "Function not found: G"}
 
 
 # --- ends and faults --------------------------------------------------------------------------

@@ -1,24 +1,27 @@
 """Parley's own template grants what a conversation needs, and no action more.
 
-Every action of every statement is taken away once, on a running stack, and a conversation
-is held: something must go wrong then, and the log must name what is missing.
+Every action of every statement is taken away once, on a running stack, and what clients do with
+the function is done: something must go wrong then, and the log must name what is missing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
+import itertools
 import json
 import re
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from local.template.reader import read_stack
 from parley.items import now_ms, turn_key
@@ -28,12 +31,29 @@ from parley.principal import ANONYMOUS
 from tests.e2e.http_api import HttpSession, url_of
 from tests.e2e.raw import RawClient, opened
 from tests.e2e.records import Records
-from tests.e2e.stack import ROOT, STANDIN_KEY, Stack, running_stack
+from tests.e2e.stack import ROOT, Stack, Standins, running_stack
 
 SPOKEN = "What time is it?"
 TROUBLE = re.compile(r"AccessDenied|ClientError")
 """What a function that got an error logs of it."""
 PATIENCE_S = 20
+SCENES = {
+    "ConnectFunction": ["visit"],
+    "DisconnectFunction": ["visit"],
+    "MessageFunction KeepSessionsAndTheInbox": ["talk", "come_back"],
+    "MessageFunction CloseTheConnectionThatASessionHasLeft": ["come_back"],
+    "MessageFunction": ["talk"],
+    "TurnFunction ReadTheInboxAndKeepTheHistory": ["talk", "come_back"],
+    "TurnFunction": ["talk"],
+    "FailureFunction EndTheTurn": ["lose_a_function", "lose_a_function_while_away"],
+    "FailureFunction TellTheClient": ["lose_a_function"],
+    "FailureFunction LeaveNothingOfAnErasedSession": ["erase"],
+    "HttpTurnFunction": ["ask_over_http"],
+    "HealthFunction": ["ask_for_health"],
+    "SessionsFunction": ["erase"],
+}
+"""What clients do where a statement, or any other of the function's, is needed: methods of
+`Clients`."""
 pytestmark = [
     pytest.mark.timeout(120),
     # Conversations are broken off at once, also in the middle of a handshake.
@@ -56,8 +76,13 @@ class Grant:
 
     @property
     def needs_a_fresh_environment(self) -> bool:
-        """A warm environment keeps the keys that it has read."""
-        return self.action.startswith("secretsmanager:")
+        """A warm environment keeps the keys that it has read, and for a while how healthy it is."""
+        return self.action.startswith("secretsmanager:") or self.function == "HealthFunction"
+
+    @property
+    def scenes(self) -> list[str]:
+        """What clients do where it is needed."""
+        return next(scenes for name, scenes in SCENES.items() if str(self).startswith(name))
 
     def taken_from(self, roles: dict[str, Any]) -> dict[str, Any]:
         """The role without the action."""
@@ -88,24 +113,12 @@ def grants() -> list[Grant]:
     ]
 
 
-class Granted:
-    """A running stack whose permissions can be changed."""
+class Clients:
+    """What clients do, and what is done for them when a function dies."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self._url = stack.info["lambda_endpoint"] + "/_local/permissions"
-        with urllib.request.urlopen(self._url, timeout=10) as answer:
-            self.roles: dict[str, Any] = json.loads(answer.read())["roles"]
-        request = urllib.request.Request(
-            f"{stack.elevenlabs.url}/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM/stream"
-            "?output_format=pcm_16000",
-            data=json.dumps({"text": SPOKEN}).encode(),
-            headers={"xi-api-key": STANDIN_KEY, "Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            self._speech = bytes(answer.read())
-        self.silence_s = float(PATIENCE_S)
-        """A conversation that takes longer than this has had no answer."""
+        self._speech = stack.standins.speech(SPOKEN)
         self._table = boto3.client(
             "dynamodb",
             endpoint_url=stack.info["dynamodb_endpoint"],
@@ -114,29 +127,11 @@ class Granted:
             aws_secret_access_key="x",
         )
 
-    def change(self, roles: dict[str, Any]) -> None:
-        """Replace what roles may do."""
-        data = json.dumps({"roles": roles}).encode()
-        request = urllib.request.Request(self._url, data, method="PUT")
-        urllib.request.urlopen(request, timeout=10).close()
-
-    async def measure(self) -> None:
-        """See how long a conversation takes here when all goes well, once warm."""
-        await self.converse()
-        began = time.monotonic()
-        await self.converse()
-        self.silence_s = 1.5 * (time.monotonic() - began)
-
-    async def converse(self) -> None:
-        """Everything that clients do, and what is done for them when a function dies."""
+    async def visit(self) -> None:
+        """Connect where there seems to be no room, and leave."""
         await asyncio.to_thread(self._crowd)
-        async with asyncio.TaskGroup() as together:
-            together.create_task(self._talk())
-            together.create_task(self._come_back())
-            together.create_task(self._lose_a_function(away=False))
-            together.create_task(self._lose_a_function(away=True))
-            together.create_task(self._ask_over_http())
-            together.create_task(self._erase())
+        async with opened(self.stack.url):
+            pass
 
     def _crowd(self) -> None:
         """Every slot is taken by a connection that was lost before its `init`."""
@@ -151,7 +146,8 @@ class Granted:
             }
             self._table.put_item(TableName=self.stack.info["tables"]["Table"], Item=item)
 
-    async def _talk(self) -> None:
+    async def talk(self) -> None:
+        """Typed and spoken turns, and what belongs to them."""
         async with opened(self.stack.url) as client:
             assert (await client.say("Good morning.")).end["reason"] == "completed"
             turn = client.new_turn_id()
@@ -163,63 +159,84 @@ class Granted:
             await client.send(type="end")
             assert (await client.other())["type"] == "session_ended"
 
-    async def _ask_over_http(self) -> None:
+    async def ask_over_http(self) -> None:
+        """A turn over HTTP, its answer once more, and an interruption."""
         async with HttpSession(self.stack) as session:
             await session.open()
             turn = await session.say("Good morning.", turn_id="t", settings={"speed": 1.1})
             assert turn["reason"] == "completed"
             await session.say("Good morning.", turn_id="t")  # what is kept of it
             assert (await session.interrupt("t", 100)).status_code == 200
+
+    async def ask_for_health(self) -> None:
+        """Whether all that the deployment needs can be reached."""
+        async with HttpSession(self.stack) as session:
             health = await session.client.get(f"{url_of(self.stack)}/health?deep=1")
             assert health.json()["status"] == "ok", health.text
 
-    async def _come_back(self) -> None:
+    async def come_back(self) -> None:
         """A client that acknowledged nothing, and comes back while it is still connected."""
         async with opened(self.stack.url) as first:
             first.acknowledges = False
-            before = len(self.stack.logs())
+            before = self.stack.log.stat().st_size
             await first.say("Repeat after me: yes.", "t")
             session = first.ready["session_id"]
-            await self.logged(rf'^TurnFunction .*"turn_ended".*"{session}"', before)
+            await logged(self.stack, rf'^TurnFunction .*"turn_ended".*"{session}"', before)
             missed = {"turn_id": "t", "seq": 1}
             async with opened(self.stack.url, **_token(first), received=missed) as second:
                 assert (await second.ended("t", PATIENCE_S)).end["reason"] == "completed"
                 assert (await first.other())["type"] == "session_ended"
                 await first.socket.wait_closed()
 
-    async def _lose_a_function(self, *, away: bool) -> None:
+    async def lose_a_function(self) -> None:
         """A turn whose function has died, as Lambda tells the one that looks after it."""
+        async with self._listening() as (client, owner):
+            await self._tell_of_a_death(owner, client)
+            await self._hears_of_it(client)
+
+    async def lose_a_function_while_away(self) -> None:
+        """Likewise, and the client hears of it when it comes back."""
         async with opened(self.stack.url) as client:
-            # It listens for as long as nothing ends it, so there is time to die in.
-            await client.send(
-                type="audio_start", turn_id="t", format="pcm_16000", endpointing="manual"
-            )
-            owner = await self._owner(client.ready["session_id"])
-            if not away:
-                await self._tell_of_a_death(owner, client)
-                assert (await client.ended("t", PATIENCE_S)).end["reason"] == "failed"
-                await client.send(type="audio_end", turn_id="t", chunks=0)
-                return
+            await self._begin(client)
+            owner = await self._owner(client)
         await self._tell_of_a_death(owner, client)
         async with opened(self.stack.url, **_token(client)) as client:
-            assert (await client.ended("t", PATIENCE_S)).end["reason"] == "failed"
-            await client.send(type="audio_end", turn_id="t", chunks=0)
+            await self._hears_of_it(client)
+            await self._end(client)
 
-    async def _erase(self) -> None:
+    async def _hears_of_it(self, client: RawClient) -> None:
+        end = (await client.ended("t", PATIENCE_S)).end
+        assert (end["reason"], end["code"]) == ("failed", "internal")
+
+    async def erase(self) -> None:
         """A session with a turn that listens; and that turn's death is told afterwards."""
         records = Records(self.stack)
-        async with opened(self.stack.url) as client:
-            await client.send(
-                type="audio_start", turn_id="t", format="pcm_16000", endpointing="manual"
-            )
-            owner = await self._owner(client.ready["session_id"])
+        async with self._listening() as (client, owner):
             assert (await records.of(client)).status == 200
             assert (await records.erase(client.ready)).status == 204
         assert await self._die(owner, client) == {"ended": False}
 
-    async def _owner(self, session_id: str) -> str:
-        """The invocation that has claimed a turn."""
-        key = turn_key(ANONYMOUS.session(session_id), "t")
+    @asynccontextmanager
+    async def _listening(self) -> AsyncIterator[tuple[RawClient, str]]:
+        """A client that speaks, and the invocation that listens for as long as this lasts."""
+        async with opened(self.stack.url) as client:
+            await self._begin(client)
+            try:
+                yield client, await self._owner(client)
+            finally:
+                await self._end(client)
+
+    async def _begin(self, client: RawClient) -> None:
+        await client.send(type="audio_start", turn_id="t", format="pcm_16000", endpointing="manual")
+
+    async def _end(self, client: RawClient) -> None:
+        """So that its environment is free for what comes next."""
+        with contextlib.suppress(ConnectionClosed):
+            await client.send(type="audio_end", turn_id="t", chunks=0)
+
+    async def _owner(self, client: RawClient) -> str:
+        """The invocation that has claimed a client's turn."""
+        key = turn_key(ANONYMOUS.session(client.ready["session_id"]), "t")
         table = self.stack.info["tables"]["Table"]
         item: dict[str, Any] = {}
         async with asyncio.timeout(PATIENCE_S):  # Python 3.11's wait_for may lose a cancellation
@@ -253,13 +270,13 @@ class Granted:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return dict(json.loads(answer.read()))
 
-    async def logged(self, wanted: str, before: int) -> re.Match[str]:
-        """Wait for a line of the log, from a place in it on."""
-        expression = re.compile(wanted, re.MULTILINE)
-        async with asyncio.timeout(PATIENCE_S):
-            while (found := expression.search(self.stack.logs()[before:])) is None:
-                await asyncio.sleep(0.05)
-        return found
+
+async def logged(stack: Stack, wanted: str, size_bytes: int) -> None:
+    """Wait for a line of the log, since it was so large."""
+    expression = re.compile(wanted, re.MULTILINE)
+    async with asyncio.timeout(PATIENCE_S):
+        while expression.search(stack.logged_since(size_bytes)) is None:
+            await asyncio.sleep(0.05)
 
 
 def _token(client: RawClient) -> dict[str, Any]:
@@ -267,55 +284,98 @@ def _token(client: RawClient) -> dict[str, Any]:
     return {name: client.ready[name] for name in ("session_id", "resume_token")}
 
 
+class Granted:
+    """A running stack whose permissions can be changed.
+
+    Attributes:
+        log: of everything that clients do, with everything granted.
+        took_s: how long each of it took when the functions were warm.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.clients = Clients(stack)
+        self.log = ""
+        self.took_s: dict[str, float] = {}
+
+    async def measure(self) -> None:
+        """See how long everything takes here, one after the other, when all goes well."""
+        for scene in dict.fromkeys(itertools.chain(*SCENES.values())):
+            began = time.monotonic()
+            await self._scene(scene)
+            self.took_s[scene] = time.monotonic() - began
+        await logged(self.stack, r'^DisconnectFunction \| .*"disconnected"', 0)
+        self.log = self.stack.logs()
+
+    def begin(self, scenes: list[str]) -> dict[str, asyncio.Task[None]]:
+        """What clients do, all of it at once, by its name."""
+        return {name: asyncio.create_task(self._scene(name)) for name in scenes}
+
+    def _scene(self, name: str) -> Coroutine[Any, Any, None]:
+        method: Callable[[], Coroutine[Any, Any, None]] = getattr(self.clients, name)
+        return method()
+
+
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Granted]:
-    with running_stack(tmp_path_factory.mktemp("granted")) as stack:
+def granted(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> Iterator[Granted]:
+    folder = tmp_path_factory.mktemp("granted")
+    patience = {"ListenTimeoutSeconds": "30"}  # for as long as a turn is to be lost or erased in
+    with running_stack(folder, parameters=patience, standins=standins) as stack:
         found = Granted(stack)
         asyncio.run(found.measure())
         yield found
 
 
 @pytest.fixture
-def granted(request: pytest.FixtureRequest, grant: Grant, tmp_path: Path) -> Iterator[Granted]:
-    """A stack that one action is taken from for a while."""
+def taken(granted: Granted, grant: Grant) -> Iterator[None]:
+    """While this lasts, the action is not granted."""
+    roles = granted.stack.roles()
+    granted.stack.permit(grant.taken_from(roles))
     if grant.needs_a_fresh_environment:
-        with running_stack(tmp_path) as stack:
-            yield Granted(stack)
-    else:
-        found: Granted = request.getfixturevalue("shared")
-        yield found
-        found.change(found.roles)
+        granted.stack.renew(grant.function)
+    yield
+    granted.stack.permit(roles)
+    if grant.needs_a_fresh_environment:
+        granted.stack.renew(grant.function)
 
 
-async def test_a_conversation_needs_nothing_that_is_not_granted(shared: Granted) -> None:
-    before = len(shared.stack.logs())
-    await shared.converse()
-    await shared.logged(r'^DisconnectFunction \| .*"disconnected"', before)
-    assert "is not authorized to perform" not in shared.stack.logs()[before:]
+def test_a_conversation_needs_nothing_that_is_not_granted(granted: Granted) -> None:
+    assert "is not authorized to perform" not in granted.log
 
 
+@pytest.mark.usefixtures("taken")
 @pytest.mark.parametrize("grant", grants(), ids=str)
 async def test_every_action_that_is_granted_is_needed(grant: Grant, granted: Granted) -> None:
-    before = len(granted.stack.logs())
-    refused = re.compile(
+    before = granted.stack.log.stat().st_size
+    refused = (
         rf"^permissions \| User: \S+/{grant.role}/\S+ is not authorized to perform: "
-        rf"{grant.action} on resource: arn:.* because no identity-based policy allows",
-        re.MULTILINE,
+        rf"{grant.action} on resource: arn:.* because no identity-based policy allows"
     )
-    granted.change(grant.taken_from(granted.roles))
-    talk = asyncio.create_task(asyncio.wait_for(granted.converse(), granted.silence_s))
+    scenes = granted.begin(grant.scenes)
     try:
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                log = granted.stack.logs()[before:]
-                own = [x for x in log.splitlines() if x.startswith(f"{grant.function} | ")]
-                wrong = talk.done() and talk.exception() is not None
-                wrong = wrong or any(TROUBLE.search(line) for line in own)
-                if wrong and refused.search(log):
-                    return
-                await asyncio.sleep(0.05)
+        await logged(granted.stack, refused, before)
+        await asyncio.wait_for(went_wrong(grant, granted, scenes, before), PATIENCE_S)
     except TimeoutError:
         raise AssertionError(f"Nobody missed {grant}: is it needed?") from None
     finally:
-        talk.cancel()
-        await asyncio.gather(talk, return_exceptions=True)
+        for scene in scenes.values():
+            scene.cancel()
+        await asyncio.gather(*scenes.values(), return_exceptions=True)
+
+
+async def went_wrong(
+    grant: Grant, granted: Granted, scenes: dict[str, asyncio.Task[None]], before: int
+) -> None:
+    """Wait until a client has had no answer or a wrong one, or the function had trouble."""
+    refused_at = time.monotonic()
+    while True:
+        silence_s = time.monotonic() - refused_at
+        for name, scene in scenes.items():
+            if scene.done() and scene.exception() is not None:
+                return
+            if not scene.done() and silence_s > 1.5 * granted.took_s[name]:
+                return
+        lines = granted.stack.logged_since(before).splitlines()
+        if any(x.startswith(f"{grant.function} | ") and TROUBLE.search(x) for x in lines):
+            return
+        await asyncio.sleep(0.05)
