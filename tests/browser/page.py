@@ -8,12 +8,36 @@ from contextlib import contextmanager
 import numpy as np
 from playwright.sync_api import Page, expect
 
-from tests.browser.signals import Samples
+from tests.browser.signals import Samples, samples_of
+from tests.e2e.stack import Stack
+
+
+def page_of(stack: Stack) -> str:
+    """The page's address, for the stack that serves it."""
+    return f"{stack.info['static_url']}?url={stack.url}"
 
 
 def type_message(page: Page, text: str) -> None:
     page.fill("#text", text)
     page.press("#text", "Enter")
+
+
+def say(page: Page, text: str) -> None:
+    """Type a message, and wait until its reply is over and has been played."""
+    turns = page.locator(".turn").count()
+    type_message(page, text)
+    turn = page.locator(".turn").nth(turns)
+    turn.get_by_text("total").wait_for(timeout=20_000)
+    turn.get_by_text("first sound").wait_for(timeout=20_000)
+    until_played(page)
+
+
+def last_reply_audio(stack: Stack) -> Samples:
+    """What the synthesizer made for the last reply, without the silence around it."""
+    records = [r for r in stack.elevenlabs.requests() if "multi-stream-input" in r["path"]]
+    samples = samples_of(stack.elevenlabs.audio(records[-1]["id"], "out"))
+    (sounding,) = samples.nonzero()
+    return samples[sounding[0] : sounding[-1] + 1]
 
 
 def heard(page: Page) -> Samples:
@@ -32,6 +56,12 @@ def until_sounding(page: Page, milliseconds: int) -> None:
 @contextmanager
 def held(page: Page) -> Iterator[None]:
     """The button pressed with the mouse, and the microphone open."""
+    page.evaluate(
+        """() => {
+            window.listenedMs = 0;  // told every 20 ms or a little more
+            window.parley.microphone.on("level", () => (window.listenedMs += 20));
+        }"""
+    )
     page.hover("#hold")
     page.mouse.down()
     expect(page.locator("#hold-label")).to_have_text("Listening …")
@@ -39,16 +69,14 @@ def held(page: Page) -> Iterator[None]:
     page.mouse.up()
 
 
-def talk(page: Page, seconds: float) -> None:
-    """Hold the button until the microphone has heard so much."""
+def until_heard(page: Page, seconds: float) -> None:
+    """Wait until the microphone has heard so much since the button is held."""
     page.evaluate(
-        """() => {
-            window.blocks = 0;  // of about 20 ms
-            window.parley.microphone.on("level", () => (window.blocks += 1));
-        }"""
+        """(ms) => new Promise((done) => {
+            window.parley.microphone.on("level", () => window.listenedMs > ms && done());
+        })""",
+        1000 * seconds,
     )
-    with held(page):
-        page.wait_for_function(f"window.blocks * 20 > {1000 * seconds}", timeout=20_000)
 
 
 def follow_states(page: Page) -> None:
