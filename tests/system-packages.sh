@@ -1,13 +1,20 @@
 #!/bin/sh
 # The browser tests need Chromium, which no Python or npm package carries. As root on
-# Debian and Ubuntu it is installed; elsewhere a sentence says what to do.
+# Debian and Ubuntu it is installed; elsewhere a sentence says what to do. Debian has it without
+# windows as well: smaller, and the tests take half the time.
+command -v chromium-headless-shell >/dev/null 2>&1 && exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+  echo "Installing Chromium for the browser tests ..."
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq chromium-headless-shell >/dev/null 2>&1 && exit 0
+fi
 for name in chromium chromium-browser google-chrome google-chrome-stable; do
   command -v "$name" >/dev/null 2>&1 && exit 0
 done
 [ -x "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-  echo "Installing Chromium for the browser tests ..."
-  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null && exit 0
+  apt-get install -y -qq chromium >/dev/null && exit 0
 fi
 echo "Chromium is missing: the browser tests will be skipped. Install it with: sudo apt-get install chromium (macOS: brew install --cask chromium)." >&2
 [ -z "$CI" ]

@@ -39,7 +39,9 @@ export class Waveform {
     this.#bars = this.#bars.slice(-room);
     this.#draw();
     this.#drawing = speaker !== undefined || this.#bars.some((bar) => bar.source);
-    if (this.#drawing) requestAnimationFrame((next) => this.#frame(next));
+    if (!this.#drawing) return;
+    // Between two bars nothing moves: a frame for each of the screen's would be drawn in vain.
+    setTimeout(() => requestAnimationFrame((next) => this.#frame(next)), this.#due - now);
   }
 
   #draw() {

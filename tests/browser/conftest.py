@@ -13,13 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from tests.browser.scripted import ScriptedServer, static_site
 from tests.browser.signals import tone, write_wav
 from tests.e2e.stack import ROOT
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# The headless shell is Chromium without windows around its pages: it takes half the time.
+NAMES = (
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+)
 MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 FLAGS = [
     "--disable-gpu",
@@ -29,6 +36,8 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
     "--use-fake-device-for-media-stream",
+    # Nobody is there to press "Allow"; the shell has no such button.
+    "--use-fake-ui-for-media-stream",
     # As people's browsers have it: no sound before a gesture.
     "--autoplay-policy=document-user-activation-required",
 ]
@@ -36,8 +45,11 @@ TAP = (Path(__file__).parent / "tap.js").read_text()
 MICROPHONE_HZ = 500
 MICROPHONE_LEVEL = 0.3
 
+REFUSE_MICROPHONE = "--use-fake-ui-for-media-stream=deny"
+
 Launch = Callable[..., AbstractContextManager[Browser]]
 Open = Callable[..., Page]
+Hear = Callable[[bytes, int], None]
 
 
 def chromium() -> str:
@@ -62,12 +74,11 @@ def playwright() -> Iterator[Playwright]:
 
 @pytest.fixture(scope="module")
 def launch(playwright: Playwright) -> Launch:
-    """A browser of one's own, whose microphone plays a WAV file."""
+    """A browser of one's own, that may have more flags."""
 
     @contextmanager
-    def launched(microphone: Path, *, once: bool = False) -> Iterator[Browser]:
-        flags = [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-        flags.append(f"--use-file-for-fake-audio-capture={microphone}{'%noloop' if once else ''}")
+    def launched(*more: str) -> Iterator[Browser]:
+        flags = [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else []), *more]
         browser = playwright.chromium.launch(executable_path=chromium(), args=flags)
         try:
             yield browser
@@ -78,35 +89,50 @@ def launch(playwright: Playwright) -> Launch:
 
 
 @pytest.fixture(scope="module")
-def browser(launch: Launch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser whose microphone hears a tone without end."""
-    pcm = tone(MICROPHONE_HZ, 10, 48_000, MICROPHONE_LEVEL)
-    path = write_wav(tmp_path_factory.mktemp("microphone") / "tone.wav", pcm, 48_000)
-    with launch(path) as running:
-        yield running
+def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the browser's microphone hears, from when a page opens it: a tone of 20 s."""
+    path = tmp_path_factory.mktemp("microphone") / "heard.wav"
+    return write_wav(path, tone(MICROPHONE_HZ, 20, 48_000, MICROPHONE_LEVEL), 48_000)
 
 
 @pytest.fixture
-def opened() -> Iterator[Callable[..., Page]]:
+def hear(microphone: Path) -> Iterator[Hear]:
+    """Gives the microphone something else to hear, once, by the next page that opens it.
+
+    Chromium reads the file whenever it opens the microphone.
+    """
+
+    before = microphone.read_bytes()
+
+    def instead(pcm: bytes, rate_hz: int) -> None:
+        write_wav(microphone, pcm, rate_hz)
+
+    yield instead
+    microphone.write_bytes(before)
+
+
+@pytest.fixture(scope="module")
+def browser(launch: Launch, microphone: Path) -> Iterator[Browser]:
+    """The browser of a file's tests."""
+    with launch(f"--use-file-for-fake-audio-capture={microphone}%noloop") as running:
+        yield running
+
+
+@contextmanager
+def opening() -> Iterator[Open]:
     """Open a page in a browser; an error of the page's own scripts fails the test."""
-    pages: list[Page] = []
+    contexts: list[BrowserContext] = []
     problems: list[str] = []
 
     def open_page(
-        browser: Browser,
-        url: str,
-        *,
-        microphone: bool = True,
-        ready: bool = True,
-        script: str = "",
-        **options: Any,
+        browser: Browser, url: str, *, ready: bool = True, script: str = "", **options: Any
     ) -> Page:
-        permissions = ["microphone"] if microphone else []
         options.setdefault("viewport", {"width": 1280, "height": 800})
         # The tap is a script from elsewhere, as the page's policy forbids it.
         tapped = options.setdefault("bypass_csp", True)
-        page = browser.new_context(permissions=permissions, **options).new_page()
-        pages.append(page)
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))
         if tapped:
             page.add_init_script(TAP)
@@ -116,10 +142,18 @@ def opened() -> Iterator[Callable[..., Page]]:
             page.wait_for_selector("#state[data-state=ready]", timeout=15_000)
         return page
 
-    yield open_page
-    for page in pages:
-        page.context.close()
+    try:
+        yield open_page
+    finally:
+        for context in contexts:
+            context.close()
     assert problems == []
+
+
+@pytest.fixture
+def opened() -> Iterator[Open]:
+    with opening() as open_page:
+        yield open_page
 
 
 @pytest.fixture(scope="session")

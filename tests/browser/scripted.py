@@ -10,6 +10,7 @@ import contextlib
 import functools
 import http.server
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -89,7 +90,7 @@ class ScriptedServer:
 
     def _handle(self, connection: ServerConnection) -> None:
         if self.refuse:
-            connection.socket.close()
+            _end(connection)
             return
         self._connection = connection
         with contextlib.suppress(ConnectionClosed):
@@ -126,7 +127,7 @@ class ScriptedServer:
     def drop(self) -> None:
         """End the connection, as a network does."""
         if self._connection is not None:
-            self._connection.socket.close()
+            _end(self._connection)
 
     def close(self, code: int) -> None:
         """End the connection with a close code."""
@@ -154,6 +155,12 @@ class ScriptedServer:
                 if not self._changed.wait(end - time.monotonic()):
                     types = [message["type"] for message in self.received]
                     raise AssertionError(f"no {kind} number {number} came, but {types}")
+
+
+def _end(connection: ServerConnection) -> None:
+    # Not close(): who waits to receive from a closed socket would never hear of it.
+    with contextlib.suppress(OSError):
+        connection.socket.shutdown(socket.SHUT_RDWR)
 
 
 def _parley(_connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:

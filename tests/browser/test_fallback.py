@@ -11,9 +11,18 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.blocking_proxy import BlockingProxy
-from tests.browser.conftest import Launch, Open
-from tests.browser.signals import write_wav
-from tests.browser.test_page_on_the_stack import heard, last_reply_audio, say
+from tests.browser.conftest import Hear, Open
+from tests.browser.page import (
+    assert_all_of_it_was_heard,
+    heard,
+    held,
+    last_reply_audio,
+    say,
+    type_message,
+    until_heard,
+    until_played,
+    until_sounding,
+)
 from tests.e2e.stack import Stack
 
 pytestmark = pytest.mark.timeout(120)
@@ -55,13 +64,12 @@ def test_where_websockets_are_blocked_a_typed_turn_is_answered_and_every_sample_
     page = opened(browser, address)
     expect(page.locator("#transport")).to_be_visible()
     assert proxy.handshakes == 2
-    say(page, "My name is Alice.")
+    say(page, "Say seven.")
     page.evaluate("window.forgetHeard()")
-    say(page, "What is my name?")
-    assert "Alice" in page.locator(".reply").nth(1).inner_text()
-    made, samples = last_reply_audio(stack), heard(page)
+    say(page, "What did I say?")
+    assert "Say seven" in page.locator(".reply").nth(1).inner_text()
     page.screenshot(path=artifacts / "page-over-http.png")
-    assert np.array_equal(samples, made), f"{len(samples)} of {len(made)} samples were heard"
+    assert_all_of_it_was_heard(page, last_reply_audio(stack))
     assert transport(page) == "http"
 
 
@@ -82,43 +90,38 @@ def test_where_websockets_open_and_carry_nothing_a_typed_turn_is_answered_over_h
 def test_where_websockets_are_blocked_a_spoken_turn_is_understood_and_answered(
     stack: Stack,
     address: str,
+    hear: Hear,
     opened: Open,
-    launch: Launch,
+    browser: Browser,
     speech: Callable[[str], bytes],
-    tmp_path: Path,
 ) -> None:
-    pcm = bytes(16_000) + speech("What time is it?") + bytes(3 * 32_000)
-    with launch(write_wav(tmp_path / "question.wav", pcm, 16_000), once=True) as browser:
-        page = opened(browser, address)
-        page.hover("#hold")
-        page.mouse.down()
-        expect(page.locator("#hold-label")).to_have_text("Listening …")
-        page.wait_for_timeout(3_000)  # the length of what is said
-        page.mouse.up()
-        page.wait_for_selector(".said[data-final=true]", timeout=20_000)
-        assert "time" in page.locator(".said").inner_text().lower()
-        expect(page.locator(".numbers")).to_contain_text("total", timeout=20_000)
-        page.wait_for_function("window.parley.player.playedMs > 500", timeout=20_000)
-        page.wait_for_function("window.parley.player.state === 'idle'", timeout=30_000)
-        made, samples = last_reply_audio(stack), heard(page)
-        # The microphone's own graph is silent, and in between; what sounds is the same.
-        assert np.array_equal(samples[samples.nonzero()], made[made.nonzero()])
-        assert transport(page) == "http"
-        page.context.close()
+    question = bytes(16_000) + speech("What time is it?")
+    hear(question + bytes(3 * 32_000), 16_000)
+    page = opened(browser, address)
+    with held(page):
+        until_heard(page, len(question) / 32_000)
+    page.wait_for_selector(".said[data-final=true]", timeout=20_000)
+    assert "time" in page.locator(".said").inner_text().lower()
+    expect(page.locator(".numbers")).to_contain_text("total", timeout=20_000)
+    until_sounding(page, 500)
+    until_played(page)
+    made, samples = last_reply_audio(stack), heard(page)
+    # The microphone's own graph is silent, and in between; what sounds is the same.
+    assert np.array_equal(samples[samples.nonzero()], made[made.nonzero()])
+    assert transport(page) == "http"
 
 
 def test_a_reply_over_http_is_interrupted_where_it_was_heard(
     stack: Stack, address: str, opened: Open, browser: Browser
 ) -> None:
     page = opened(browser, address)
-    page.fill("#text", "Tell me a story about the sea.")
-    page.press("#text", "Enter")
-    page.wait_for_function("window.parley.player.playedMs > 1200", timeout=20_000)
+    type_message(page, "Tell me a story about the sea.")
+    until_sounding(page, 1_200)
     page.keyboard.press("Escape")
     expect(page.locator(".reply[data-voice=cut]")).to_be_visible()
     unheard = page.locator(".reply[data-voice=cut] .rest").inner_text()
     assert unheard.strip()
-    say(page, "Good morning.")
+    say(page, "Say seven.")
     asked = [r for r in stack.llm.requests() if r["path"].endswith("/chat/completions")]
     remembered = asked[-1]["body"]["messages"][-2]["content"]
     assert "interrupted" in remembered
@@ -129,7 +132,7 @@ def test_back_on_a_websocket_the_session_goes_on_with_its_history(
     stack: Stack, proxy: BlockingProxy, address: str, opened: Open, browser: Browser
 ) -> None:
     page = opened(browser, address)
-    say(page, "My name is Alice.")
+    say(page, "Say seven.")
     assert transport(page) == "http"
     session = page.evaluate("window.parley.conversation.session.id")
     proxy.blocks = False
@@ -137,8 +140,8 @@ def test_back_on_a_websocket_the_session_goes_on_with_its_history(
     page.evaluate("window.dispatchEvent(new Event('online'))")
     until_transport(page, "websocket")
     expect(page.locator("#transport")).to_be_hidden()
-    say(page, "What is my name?")
-    assert "Alice" in page.locator(".reply").nth(1).inner_text()
+    say(page, "What did I say?")
+    assert "Say seven" in page.locator(".reply").nth(1).inner_text()
     expect(page.locator(".turn")).to_have_count(2)
     assert page.evaluate("window.parley.conversation.session.id") == session
     assert proxy.handshakes == 3
@@ -149,13 +152,13 @@ def test_a_websocket_that_is_blocked_in_the_middle_is_left_for_http_with_its_his
 ) -> None:
     proxy.blocks = False
     page = opened(browser, address)
-    say(page, "My name is Alice.")
+    say(page, "Say seven.")
     assert transport(page) == "websocket"
     proxy.blocks = True
     proxy.cut()
     until_transport(page, "http")
-    say(page, "What is my name?")
-    assert "Alice" in page.locator(".reply").nth(1).inner_text()
+    say(page, "What did I say?")
+    assert "Say seven" in page.locator(".reply").nth(1).inner_text()
 
 
 def test_a_reply_whose_websocket_is_blocked_half_way_is_heard_to_its_last_sample(
@@ -164,14 +167,13 @@ def test_a_reply_whose_websocket_is_blocked_half_way_is_heard_to_its_last_sample
     stack.llm.put(delays={"llm_token_ms": 60})
     proxy.blocks = False
     page = opened(browser, address)
-    page.fill("#text", "My name is Alice.")
-    page.press("#text", "Enter")
+    type_message(page, "My name is Alice.")
     page.wait_for_selector(".reply span:not(:empty)", timeout=20_000)
     proxy.blocks = True
     proxy.cut()
     until_transport(page, "http")
     page.locator(".turn").get_by_text("total").wait_for(timeout=60_000)
-    page.wait_for_function("window.parley.player.state === 'idle'", timeout=30_000)
+    until_played(page)
     made, samples = last_reply_audio(stack), heard(page)
     # Where audio came late there is silence; what sounds is the same.
     assert np.array_equal(samples[samples.nonzero()], made[made.nonzero()])
@@ -179,68 +181,63 @@ def test_a_reply_whose_websocket_is_blocked_half_way_is_heard_to_its_last_sample
 
 
 def test_hands_free_goes_on_over_http(
-    stack: Stack,
     address: str,
+    hear: Hear,
     opened: Open,
-    launch: Launch,
+    browser: Browser,
     speech: Callable[[str], bytes],
-    tmp_path: Path,
 ) -> None:
-    pcm = bytes(5 * 32_000) + speech("What time is it?") + bytes(20 * 32_000)
-    with launch(write_wav(tmp_path / "question.wav", pcm, 16_000), once=True) as browser:
-        page = opened(browser, address)
-        page.click("#hands-free")
-        page.wait_for_selector(".said[data-final=true]", timeout=30_000)
-        assert "time" in page.locator(".said").inner_text().lower()
-        expect(page.locator(".numbers")).to_contain_text("total", timeout=20_000)
-        page.wait_for_function("window.parley.player.playedMs > 500", timeout=20_000)
-        assert transport(page) == "http"
-        page.context.close()
+    hear(bytes(32_000) + speech("What time is it?") + bytes(20 * 32_000), 16_000)
+    page = opened(browser, address)
+    page.click("#hands-free")
+    page.wait_for_selector(".said[data-final=true]", timeout=30_000)
+    assert "time" in page.locator(".said").inner_text().lower()
+    expect(page.locator(".numbers")).to_contain_text("total", timeout=20_000)
+    until_sounding(page, 500)
+    assert transport(page) == "http"
 
 
 def test_who_leaves_the_end_to_speech_recognition_need_not_stop_over_http_either(
-    stack: Stack,
     address: str,
+    hear: Hear,
     opened: Open,
-    launch: Launch,
+    browser: Browser,
     speech: Callable[[str], bytes],
-    tmp_path: Path,
 ) -> None:
-    pcm = bytes(16_000) + speech("What time is it?") + bytes(20 * 32_000)
-    with launch(write_wav(tmp_path / "question.wav", pcm, 16_000), once=True) as browser:
-        page = opened(browser, address)
-        reply = page.evaluate(
-            """async () => {
-                const turn = window.parley.conversation.startSpeaking({endpointing: "server_vad"});
-                return await turn;
-            }"""
-        )
-        assert "time" in reply["said"].lower()
-        assert reply["text"]
-        assert transport(page) == "http"
-        page.context.close()
+    hear(bytes(16_000) + speech("What time is it?") + bytes(20 * 32_000), 16_000)
+    page = opened(browser, address)
+    reply = page.evaluate(
+        """async () => {
+            const turn = window.parley.conversation.startSpeaking({endpointing: "server_vad"});
+            return await turn;
+        }"""
+    )
+    assert "time" in reply["said"].lower()
+    assert reply["text"]
+    assert transport(page) == "http"
 
 
-@pytest.mark.parametrize("size", [(390, 844), (320, 568)])
 def test_on_a_phone_nothing_sticks_out_over_http(
-    address: str, opened: Open, browser: Browser, artifacts: Path, size: tuple[int, int]
+    address: str, opened: Open, browser: Browser, artifacts: Path
 ) -> None:
-    page = opened(browser, address, viewport={"width": size[0], "height": size[1]})
-    expect(page.locator("#transport")).to_be_visible()
-    say(page, "My name is Alice.")
-    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
-    page.screenshot(path=artifacts / f"page-over-http-{size[0]}.png")
+    page = opened(browser, address, viewport={"width": 390, "height": 844})
+    say(page, "Say seven.")
+    for width, height in ((390, 844), (320, 568)):
+        page.set_viewport_size({"width": width, "height": height})
+        expect(page.locator("#transport")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.screenshot(path=artifacts / f"page-over-http-{width}.png")
 
 
 def test_a_reload_resumes_the_session_over_http_and_shows_it_to_no_other_address(
     address: str, opened: Open, browser: Browser
 ) -> None:
     page = opened(browser, address)
-    say(page, "My name is Alice.")
+    say(page, "Say seven.")
     before = page.evaluate("window.parley.conversation.session.id")
     page.reload()
     page.wait_for_selector("#state[data-state=ready]", timeout=15_000)
-    expect(page.locator(".said")).to_have_text("My name is Alice.")
+    expect(page.locator(".said")).to_have_text("Say seven.")
     assert page.evaluate("window.parley.conversation.session.id") == before
     page.goto(address.replace("&http=http://localhost", "&http=http://127.0.0.1"))
     page.wait_for_selector("#state[data-state=ready]", timeout=15_000)

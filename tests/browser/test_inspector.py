@@ -9,25 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Playwright, expect
+from playwright.sync_api import Browser, Page, expect
 from websockets.sync.client import ClientConnection, connect
 
-from tests.browser.conftest import FLAGS, chromium
 from tests.local import conftest as local
 
 app = local.app
 pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.fixture(params=["light", "dark"])
+@pytest.fixture(params=["light"])
 def colours(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+both_colours = pytest.mark.parametrize("colours", ["light", "dark"], indirect=True)
+
+
 @pytest.fixture
-def page(playwright: Playwright, app: local.App, colours: str) -> Iterator[Page]:
+def page(browser: Browser, app: local.App, colours: str) -> Iterator[Page]:
     """The page, following the stack; nothing may go wrong in it."""
-    browser = playwright.chromium.launch(executable_path=chromium(), args=[*FLAGS, "--no-sandbox"])
     context = browser.new_context(
         color_scheme="dark" if colours == "dark" else "light",
         viewport={"width": 1280, "height": 800},
@@ -40,7 +41,7 @@ def page(playwright: Playwright, app: local.App, colours: str) -> Iterator[Page]
     expect(page.locator("#state")).to_have_text("live")
     page.keyboard.press("c")
     yield page
-    browser.close()
+    context.close()
     assert problems == []
 
 
@@ -58,6 +59,7 @@ def choose(page: Page, view: str) -> None:
     page.locator(f"[role=tab][data-view={view}]").click()
 
 
+@both_colours
 def test_a_conversation_is_there_as_it_happens(
     page: Page, app: local.App, colours: str, artifacts: Path
 ) -> None:
@@ -140,6 +142,7 @@ def test_faults_are_listed(page: Page, app: local.App) -> None:
         urllib.request.urlopen(urllib.request.Request(url, method="DELETE")).close()
 
 
+@both_colours
 def test_a_narrow_window_shows_both_halves(
     page: Page, app: local.App, colours: str, artifacts: Path
 ) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Launch, Open
-from tests.browser.signals import write_wav
+from tests.browser.conftest import Hear, Open, opening
+from tests.browser.page import held, page_of, type_message, until_heard
 from tests.e2e.stack import ROOT, Stack
 
 pytestmark = pytest.mark.timeout(120)
@@ -23,57 +23,46 @@ WATCH = """
 """
 
 
-def page_of(stack: Stack) -> str:
-    return f"{stack.info['static_url']}?url={stack.url}"
-
-
 def violations(page: Page) -> list[str]:
     return list(page.evaluate("window.violations"))
 
 
-@pytest.fixture
-def open_strictly(stack: Stack, opened: Open) -> Open:
-    """The page, with its policy in force and violations noted."""
-
-    def open_page(browser: Browser) -> Page:
-        return opened(browser, page_of(stack), script=WATCH, bypass_csp=False)
-
-    return open_page
+@pytest.fixture(scope="module")
+def strict_page(shared_stack: Stack, browser: Browser) -> Iterator[Page]:
+    """The page, with its policy in force: what is refused leaves no trace in it."""
+    with opening() as open_page:
+        yield open_page(browser, page_of(shared_stack), script=WATCH, bypass_csp=False)
 
 
 def test_everything_that_the_page_does_is_within_its_policy(
-    open_strictly: Open, launch: Launch, speech: Callable[[str], bytes], tmp_path: Path
+    stack: Stack, opened: Open, browser: Browser, hear: Hear, speech: Callable[[str], bytes]
 ) -> None:
     complaints: list[str] = []
-    pcm = bytes(16_000) + speech("What time is it?") + bytes(3 * 32_000)
-    with launch(write_wav(tmp_path / "question.wav", pcm, 16_000), once=True) as browser:
-        page = open_strictly(browser)
-        page.on(
-            "console",
-            lambda said: complaints.append(said.text) if said.type == "error" else None,
-        )
-        page.hover("#hold")
-        page.mouse.down()
-        page.wait_for_selector(".said[data-final=false]:not(:empty)", timeout=10_000)
-        page.wait_for_timeout(1_500)  # the length of what is still to be said
-        page.mouse.up()
-        expect(page.locator(".numbers")).to_contain_text("first sound", timeout=30_000)
-        page.fill("#text", "My name is Alice.")
-        page.press("#text", "Enter")
-        expect(page.locator(".turn").nth(1)).to_contain_text("total", timeout=30_000)
-        expect(page.locator(".turn").nth(1).locator(".bar i").first).to_be_visible()
-        page.click("#hands-free")
-        expect(page.locator("#hands-free")).to_have_attribute("aria-pressed", "true")
-        page.click("#panel-toggle")
-        for button in ("#save-events", "#save-transcript"):
-            page.get_by_role("tab", name="Events" if "events" in button else "Settings").click()
-            with page.expect_download() as download:
-                page.click(button)
-            assert Path(download.value.path()).stat().st_size > 100
-        page.reload()
-        page.wait_for_selector("#state[data-state=ready]", timeout=15_000)
-        assert violations(page) == []
-        page.context.close()
+    question = bytes(16_000) + speech("What time is it?")
+    hear(question + bytes(3 * 32_000), 16_000)
+    page = opened(browser, page_of(stack), script=WATCH, bypass_csp=False)
+    page.on(
+        "console",
+        lambda said: complaints.append(said.text) if said.type == "error" else None,
+    )
+    with held(page):
+        until_heard(page, len(question) / 32_000)
+    expect(page.locator(".numbers")).to_contain_text("first sound", timeout=30_000)
+    type_message(page, "My name is Alice.")
+    expect(page.locator(".turn").nth(1)).to_contain_text("total", timeout=30_000)
+    expect(page.locator(".turn").nth(1).locator(".bar i").first).to_be_visible()
+    page.click("#hands-free")
+    expect(page.locator("#hands-free")).to_have_attribute("aria-pressed", "true")
+    page.click("#panel-toggle")
+    for button in ("#save-events", "#save-transcript"):
+        page.get_by_role("tab", name="Events" if "events" in button else "Settings").click()
+        with page.expect_download() as download:
+            page.click(button)
+        assert Path(download.value.path()).stat().st_size > 100
+    assert violations(page) == []
+    page.reload()
+    page.wait_for_selector("#state[data-state=ready]", timeout=15_000)
+    assert violations(page) == []
     assert complaints == []
 
 
@@ -87,10 +76,10 @@ def test_everything_that_the_page_does_is_within_its_policy(
     ],
 )
 def test_an_element_that_got_into_the_page_reaches_nobody(
-    open_strictly: Open, browser: Browser, element: str, attribute: str, value: str, directive: str
+    strict_page: Page, element: str, attribute: str, value: str, directive: str
 ) -> None:
-    page = open_strictly(browser)
-    page.evaluate(
+    before = len(violations(strict_page))
+    strict_page.evaluate(
         """async ([name, attribute, value]) => {
             const seen = new Promise((done) =>
                 document.addEventListener("securitypolicyviolation", done, { once: true }));
@@ -98,10 +87,11 @@ def test_an_element_that_got_into_the_page_reaches_nobody(
             element.setAttribute(attribute, value);
             document.body.append(element);
             await seen;
+            element.remove();
         }""",
         [element, attribute, value],
     )
-    assert violations(page)[0].startswith(directive)
+    assert violations(strict_page)[before].startswith(directive)
 
 
 @pytest.mark.parametrize(
@@ -115,11 +105,8 @@ def test_an_element_that_got_into_the_page_reaches_nobody(
         "document.body.setAttribute('onclick', 'window.ran = true')",
     ],
 )
-def test_text_never_becomes_markup_by_a_mistake(
-    open_strictly: Open, browser: Browser, sink: str
-) -> None:
-    page = open_strictly(browser)
-    refused = page.evaluate(
+def test_text_never_becomes_markup_by_a_mistake(strict_page: Page, sink: str) -> None:
+    refused = strict_page.evaluate(
         f"() => {{ try {{ {sink}; return 'taken'; }} catch (error) {{ return error.name; }} }}"
     )
     assert refused == "TypeError"

@@ -1,9 +1,8 @@
-"""The page in a real browser while the network, the server or the user's patience gives out."""
+"""The page in a real browser while the network or the server gives out, or refuses it."""
 
 from __future__ import annotations
 
 import re
-import statistics
 from pathlib import Path
 
 import numpy as np
@@ -11,39 +10,56 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import Open
+from tests.browser.page import heard, type_message, until_played, until_sounding
 from tests.browser.scripted import Reply, ScriptedServer
 from tests.browser.signals import samples_of, tone
-from tests.browser.test_page import heard, type_message, until_played, until_sounding
 
 STATUS = "#state"
 
 
-def test_an_interrupted_reply_is_quiet_within_30_ms(
+def test_a_lost_connection_comes_back_and_nothing_is_lost_or_doubled(
     open_page: Open, server: ScriptedServer
 ) -> None:
     page = open_page()
-    page.evaluate(
-        """() => document.addEventListener("keydown", ({ key }) => {
-            if (key === "Escape") window.pressedS = window.soundNowS();
-        }, { capture: true })"""
-    )
-    quiet_ms = []
-    for number in range(1, 6):
-        type_message(page, "Talk on")
-        turn_id = server.wait_for("user_message", number)["turn_id"]
-        reply = Reply(server, turn_id)
-        reply.audio(tone(440, 5, 24_000))
-        page.wait_for_function(f"window.parley.player.turn === '{turn_id}'")
-        until_sounding(page, 100)
-        page.keyboard.press("Escape")
-        server.wait_for("interrupt", number)
-        reply.end("", "interrupted")
-        server.wait_for("ack", number)
-        # If it went on, it would be heard for so long.
-        page.wait_for_function("window.soundNowS() > window.pressedS + 0.2")
-        quiet_ms.append(1000 * page.evaluate("async () => await lastSoundS() - pressedS"))
-    # By the speakers' clock, of five: a machine that is busy elsewhere may be late once.
-    assert statistics.median(quiet_ms) < 30, quiet_ms
+    type_message(page, "Hello")
+    turn_id = server.wait_for("user_message")["turn_id"]
+    reply = Reply(server, turn_id)
+    pcm = tone(440, 1, 24_000)
+    half = len(pcm) // 2
+    first = reply.event("reply_text", delta="Good ")
+    server.send(**first)
+    reply.audio(pcm[:half], chunk_ms=1_000)
+    expect(page.locator(".reply")).to_contain_text("Good")
+    until_sounding(page, 100)
+    server.drop()
+    resumed = server.wait_for("init", 2)
+    assert (resumed["session_id"], resumed["resume_token"]) == ("s1", "secret")
+    assert resumed["received"] == {"turn_id": turn_id, "seq": 2}
+    assert server.wait_for("user_message", 2)["turn_id"] == turn_id, "said again: it costs nothing"
+    server.send(**first)  # and what comes twice is shown once
+    reply.text("day.")
+    reply.audio(pcm[half:], chunk_ms=1_000)
+    reply.end("Good day.")
+    server.wait_for("ack")
+    expect(page.get_by_role("status")).to_have_text("Connected")
+    expect(page.locator(".reply")).to_have_text("Good day.")
+    until_sounding(page, 950)
+    until_played(page)
+    assert page.evaluate("window.parley.player.playedMs") == pytest.approx(1_000, abs=0.1)
+
+
+def test_what_is_typed_without_a_connection_is_said_as_soon_as_there_is_one(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    server.refuse = True
+    server.drop()
+    expect(page.get_by_role("status")).to_contain_text("Reconnecting")
+    type_message(page, "Meanwhile")
+    expect(page.locator(".said")).to_have_text("Meanwhile")
+    server.refuse = False
+    assert server.wait_for("user_message")["text"] == "Meanwhile"
+    expect(page.get_by_role("status")).to_have_text("Connected")
 
 
 def test_a_server_that_is_stopped_and_started_again_costs_not_one_sample(
@@ -91,38 +107,60 @@ def test_without_a_network_it_waits_for_one_and_goes_on(
     expect(page.locator(STATUS)).to_have_attribute("data-state", "ready")
 
 
-@pytest.mark.parametrize("size", [(390, 844), (360, 640)])
 def test_on_a_phone_nothing_sticks_out_while_it_reconnects(
-    open_page: Open, server: ScriptedServer, artifacts: Path, size: tuple[int, int]
+    open_page: Open, server: ScriptedServer, artifacts: Path
 ) -> None:
-    page = open_page(viewport={"width": size[0], "height": size[1]})
+    page = open_page(viewport={"width": 390, "height": 844})
     page.click("#link summary")
     server.refuse = True
     server.drop()
-    expect(page.locator(f"{STATUS}[data-state=reconnecting] .count")).to_have_text(
-        re.compile("of 5")
-    )
-    expect(page.get_by_role("alert")).to_be_visible()
-    page.screenshot(path=artifacts / f"page-phone-reconnecting-{size[1]}.png")
-    outside = page.evaluate(
-        """() => [...document.querySelectorAll("header *, main *, footer *")]
-            .filter((element) => element.checkVisibility())
-            .map((element) => [element.outerHTML.slice(0, 80), element.getBoundingClientRect()])
-            .filter(([, { left, right }]) => left < -0.5 || right > innerWidth + 0.5)
-            .map(([html]) => html)"""
-    )
-    assert outside == []
+    for width, height in ((390, 844), (360, 640)):
+        page.set_viewport_size({"width": width, "height": height})
+        expect(page.locator(f"{STATUS}[data-state=reconnecting] .count")).to_have_text(
+            re.compile("of 5")
+        )
+        expect(page.get_by_role("alert")).to_be_visible()
+        page.screenshot(path=artifacts / f"page-phone-reconnecting-{height}.png")
+        outside = page.evaluate(
+            """() => [...document.querySelectorAll("header *, main *, footer *")]
+                .filter((element) => element.checkVisibility())
+                .map((element) => [element.outerHTML.slice(0, 80), element.getBoundingClientRect()])
+                .filter(([, { left, right }]) => left < -0.5 || right > innerWidth + 0.5)
+                .map(([html]) => html)"""
+        )
+        assert outside == [], f"{width} pixels"
 
 
-def test_a_microphone_that_is_refused_is_photographed_with_its_sentence(
-    open_page: Open, artifacts: Path
+def test_a_connection_that_is_refused_for_good_is_seen_and_can_be_made_again(
+    open_page: Open, server: ScriptedServer
 ) -> None:
-    page = open_page(microphone=False)
-    page.hover("#hold")
-    page.mouse.down()
-    expect(page.get_by_role("alert")).to_contain_text("The microphone is not allowed")
-    page.screenshot(path=artifacts / "page-microphone-refused.png")
-    page.mouse.up()
+    page = open_page()
+    type_message(page, "Hello")
+    server.wait_for("user_message")
+    server.close(1008)
+    expect(page.get_by_role("status")).to_have_text("Not connected")
+    expect(page.get_by_role("alert")).to_contain_text("does not allow this connection")
+    expect(page.locator(".turn .problem")).to_contain_text("before the reply was complete")
+    for control in ("#hold", "#text", "#say", "#interrupt", "#hands-free"):
+        expect(page.locator(control)).to_be_disabled()
+    page.click("#link summary")
+    page.click("#connect")
+    expect(page.get_by_role("status")).to_have_text("Connected")
+    type_message(page, "Again")
+    server.wait_for("user_message", 2)
+
+
+def test_an_address_that_does_not_answer_is_a_sentence_and_can_be_mended(
+    opened: Open, browser: Browser, site: str, server: ScriptedServer
+) -> None:
+    page = opened(browser, f"{site}?url=ws://127.0.0.1:9/dev", ready=False)
+    expect(page.get_by_role("alert")).to_contain_text("Is the address right")
+    page.fill("#url", server.url)
+    page.press("#url", "Enter")
+    expect(page.get_by_role("status")).to_have_text("Connected")
+    page.goto(site)
+    expect(page.get_by_role("status")).to_have_text("Connected")
+    assert page.input_value("#url") == server.url, "it is remembered"
 
 
 @pytest.mark.parametrize("refusals", [0, 1])
@@ -148,3 +186,38 @@ def test_a_token_that_has_expired_is_followed_by_a_fresh_one(
     page.wait_for_function("window.signedIn.state === 'ready'")
     assert server.offered == ["early"] * (1 + refusals) + ["late"]
     page.evaluate("window.signedIn.close()")
+
+
+def test_the_page_shows_the_token_of_its_address_and_takes_it_out_of_there(
+    opened: Open, browser: Browser, site: str, server: ScriptedServer
+) -> None:
+    server.accepted = "given"
+    page = opened(browser, f"{site}?url={server.url}#token=given")
+    assert server.offered == ["given"]
+    assert page.url == f"{site}?url={server.url}"
+    page.reload()
+    page.wait_for_selector("#state[data-state=ready]")
+    assert server.offered == ["given", "given"], "it is kept while the tab is open"
+
+
+def test_the_token_is_shown_to_no_other_server(
+    opened: Open, browser: Browser, site: str, server: ScriptedServer
+) -> None:
+    server.accepted = "given"
+    page = opened(browser, f"{site}?url={server.url}#token=given")
+    other = server.url.replace("127.0.0.1", "localhost")
+    assert other != server.url
+    page.goto(f"{site}?url={other}")
+    page.wait_for_selector("#state[data-state=connecting]")
+    page.wait_for_function("document.querySelector('#state').textContent.includes('of')")
+    asked = server.offered[1:]
+    assert asked
+    assert set(asked) == {""}
+
+
+def test_a_token_that_is_refused_is_a_sentence(
+    opened: Open, browser: Browser, site: str, server: ScriptedServer
+) -> None:
+    server.accepted = "another"
+    page = opened(browser, f"{site}?url={server.url}#token=given", ready=False)
+    expect(page.locator("body")).to_contain_text("The token may have expired", timeout=20_000)

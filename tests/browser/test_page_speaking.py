@@ -1,0 +1,163 @@
+"""Hold to talk in the page: what the microphone hears is on the wire, whole and well numbered."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import MICROPHONE_HZ, MICROPHONE_LEVEL, REFUSE_MICROPHONE, Launch, Open
+from tests.browser.page import held, type_message, until_played, until_sounding
+from tests.browser.scripted import Message, Reply, ScriptedServer
+from tests.browser.signals import frequency_hz, rms, samples_of, tone
+
+
+def check_utterance(server: ScriptedServer, page: Page) -> Message:
+    """What was said is the microphone's tone, whole and well numbered; gives its `audio_end`."""
+    start, end = server.wait_for("audio_start"), server.wait_for("audio_end")
+    assert (start["format"], start["endpointing"]) == ("pcm_16000", "manual")
+    chunks = server.of_type("audio_chunk")
+    assert [chunk["seq"] for chunk in chunks] == list(range(1, end["chunks"] + 1))
+    assert {chunk["turn_id"] for chunk in chunks} == {start["turn_id"]} == {end["turn_id"]}
+    audio = [base64.b64decode(chunk["audio"]) for chunk in chunks]
+    assert {len(chunk) for chunk in audio[:-1]} == {3_200}, "100 ms each"
+    assert 0 < len(audio[-1]) <= 3_200
+    said = samples_of(b"".join(audio))[1_600:]  # the device needs a moment to come up
+    assert frequency_hz(said, 16_000) == pytest.approx(MICROPHONE_HZ, abs=1)
+    assert rms(said) == pytest.approx(MICROPHONE_LEVEL / np.sqrt(2), rel=0.05)
+    (asked,) = page.evaluate("window.asked")
+    assert asked["echoCancellation"] is True
+    assert asked["noiseSuppression"] is True
+    return end
+
+
+def test_what_is_said_while_the_button_is_held_arrives_as_it_sounds(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    with held(page):
+        server.wait_for("audio_chunk", 8)
+        reply = Reply(server, server.wait_for("audio_start")["turn_id"])
+        reply.send("transcript", text="good", final=False)
+        expect(page.locator(".said[data-final=false]")).to_have_text("good")
+    check_utterance(server, page)
+    reply.send("transcript", text="Good morning.", final=True)
+    expect(page.locator(".said[data-final=true]")).to_have_text("Good morning.")
+    expect(page.locator(".numbers")).to_contain_text("transcript")
+    expect(page.locator("#hold-label")).to_have_text("Hold to talk")
+
+
+def test_a_second_utterance_has_numbers_of_its_own(open_page: Open, server: ScriptedServer) -> None:
+    page = open_page()
+    for number in (1, 2):
+        with held(page):
+            server.wait_for("audio_start", number)
+            turn_id = server.of_type("audio_start")[-1]["turn_id"]
+            page.wait_for_timeout(300)
+        end = server.wait_for("audio_end", number)
+        seqs = [c["seq"] for c in server.of_type("audio_chunk") if c["turn_id"] == turn_id]
+        assert seqs == list(range(1, end["chunks"] + 1))
+        Reply(server, turn_id).end("")
+        server.wait_for("ack", number)
+
+
+def test_the_space_bar_talks(open_page: Open, server: ScriptedServer) -> None:
+    page = open_page()
+    page.keyboard.down("Space")
+    server.wait_for("audio_chunk", 6)
+    page.keyboard.up("Space")
+    check_utterance(server, page)
+
+
+def test_a_finger_talks(open_page: Open, server: ScriptedServer) -> None:
+    page = open_page(has_touch=True, viewport={"width": 390, "height": 844})
+    box = page.locator("#hold").bounding_box()
+    assert box
+    finger = page.context.new_cdp_session(page)
+    at = [{"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}]
+    finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": at})
+    server.wait_for("audio_chunk", 6)
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    check_utterance(server, page)
+
+
+def test_enter_on_the_button_begins_and_ends_an_utterance(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    page.focus("#hold")
+    page.keyboard.press("Enter")
+    server.wait_for("audio_chunk", 6)
+    page.keyboard.press("Enter")
+    check_utterance(server, page)
+
+
+def test_escape_while_talking_takes_it_back(open_page: Open, server: ScriptedServer) -> None:
+    page = open_page()
+    with held(page):
+        server.wait_for("audio_chunk", 2)
+        page.keyboard.press("Escape")
+        server.wait_for("interrupt")
+    type_message(page, "over")
+    server.wait_for("user_message")
+    assert server.of_type("audio_end") == []
+
+
+def test_what_was_said_just_before_the_key_was_pressed_is_not_cut_off(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    page.evaluate("""() => {
+        for (const kind of ["pointerdown", "pointerup"])
+            document.addEventListener(kind, ({ timeStamp }) => (window[kind] = timeStamp));
+    }""")
+    for number in (1, 2):
+        with held(page):
+            server.wait_for("audio_start", number)
+        end = server.wait_for("audio_end", number)
+        page.wait_for_timeout(400)  # of sound, before the key is pressed again
+    held_ms = page.evaluate("window.pointerup - window.pointerdown")
+    pcm = [c["audio"] for c in server.of_type("audio_chunk") if c["turn_id"] == end["turn_id"]]
+    said = samples_of(b"".join(base64.b64decode(chunk) for chunk in pcm))
+    assert len(said) / 16 > held_ms + 150, "300 ms, less what the device is late"
+    assert frequency_hz(said[:4_800], 16_000) == pytest.approx(MICROPHONE_HZ, abs=2)
+
+
+def test_without_audio_worklets_it_hears_and_is_heard_all_the_same(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    none = "Object.defineProperty(BaseAudioContext.prototype, 'audioWorklet', { value: undefined })"
+    page = open_page(script=none)
+    with held(page):
+        server.wait_for("audio_chunk", 8)
+    check_utterance(server, page)
+    type_message(page, "Sing")
+    reply = Reply(server, server.wait_for("user_message")["turn_id"])
+    reply.audio(tone(440, 0.5, 24_000))
+    until_sounding(page, 450)
+    until_played(page)
+    assert page.evaluate("window.parley.player.playedMs") == pytest.approx(500, abs=0.1)
+
+
+def test_without_permission_for_the_microphone_both_buttons_say_why_and_typing_goes_on(
+    launch: Launch, opened: Open, site: str, server: ScriptedServer, artifacts: Path
+) -> None:
+    with launch(REFUSE_MICROPHONE) as browser:
+        page = opened(browser, f"{site}?url={server.url}")
+        page.hover("#hold")
+        page.mouse.down()
+        expect(page.get_by_role("alert")).to_contain_text("The microphone is not allowed")
+        expect(page.get_by_role("alert")).to_contain_text("You can go on typing")
+        page.screenshot(path=artifacts / "page-microphone-refused.png")
+        page.mouse.up()
+        type_message(page, "Then I type")
+        server.wait_for("user_message")
+        expect(page.get_by_role("alert")).to_be_hidden()
+        page.click("#hands-free")
+        expect(page.get_by_role("alert")).to_contain_text("The microphone is not allowed")
+        expect(page.locator("#hands-free")).to_have_attribute("aria-pressed", "false")
+        assert "audio_start" not in server.types()
+        page.context.close()
