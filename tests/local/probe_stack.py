@@ -1,4 +1,5 @@
-"""The probe application on the local stack, as its own process, and ways to look at it."""
+"""The probe application on the local stack, as its own process or in this one, and ways
+to look at it."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import boto3
 
 from tests.e2e.stack import process
+from tests.local.app_stack import stack_here
 
 PROBE = Path(__file__).parent / "fixtures" / "probe" / "template.yaml"
 
@@ -77,4 +79,12 @@ def running_probe(folder: Path, *options: str) -> Iterator[Probe]:
     command += ["--template", str(PROBE), "--port", "0", "--log-file", str(log), *options]
     environment = {**os.environ, "DEVELOPERS_SECRET": "never"}
     with process(command, folder / "stack.log", environment) as info:
+        yield Probe(info, log)
+
+
+@contextlib.asynccontextmanager
+async def probe_here(folder: Path, *options: str) -> AsyncIterator[Probe]:
+    """The application in this process; boto3 is for a thread."""
+    log = folder / "functions.log"
+    async with stack_here(PROBE, log, *options) as info:
         yield Probe(info, log)

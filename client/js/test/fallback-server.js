@@ -258,6 +258,20 @@ export function conversing(t, api, options = {}) {
 }
 
 /**
+ * A conversation over HTTP, because WebSockets are blocked.
+ * @param {Context} t
+ * @param {import("../conversation.js").ConversationOptions} [options]
+ */
+export async function overHttp(t, options) {
+  const api = await Api.running(t);
+  api.upgrades = "reset";
+  const made = conversing(t, api, options);
+  await made.connecting;
+  assert.equal(made.conversation.transport, "http");
+  return { api, ...made };
+}
+
+/**
  * The next time that it is told so.
  * @template {keyof import("../conversation.js").Events & string} Name
  * @param {Conversation} conversation
