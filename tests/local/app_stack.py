@@ -17,6 +17,7 @@ from local.__main__ import options_of
 from local.log_writer import LogWriter
 from local.stack import LocalStack
 from tests.e2e.stack import process
+from tests.local.clients import client
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -40,14 +41,8 @@ class RunningApp:
 
     def management(self, api: str, key: str = "x", secret: str = "x") -> Any:
         """A boto3 client of an API's `@connections`."""
-        return boto3.client(
-            "apigatewaymanagementapi",
-            endpoint_url=self.info["apis"][api]["management_url"],
-            verify=self.info["ca_bundle"],
-            region_name="us-east-1",
-            aws_access_key_id=key,
-            aws_secret_access_key=secret,
-        )
+        endpoint = self.info["apis"][api]["management_url"]
+        return client("apigatewaymanagementapi", endpoint, self.info["ca_bundle"], key, secret)
 
     def table(self, logical_id: str) -> Any:
         """A table, through boto3."""

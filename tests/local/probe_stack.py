@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
-
 from tests.e2e.stack import process
 from tests.local.app_stack import stack_here
+from tests.local.clients import client
 
 PROBE = Path(__file__).parent / "fixtures" / "probe" / "template.yaml"
 
@@ -48,14 +47,7 @@ class Probe:
             "dynamodb": (self.info["dynamodb_endpoint"], None),
             "apigatewaymanagementapi": (self.info["management_url"], self.info["ca_bundle"]),
         }[service]
-        return boto3.client(
-            service,  # type: ignore[call-overload]  # the stubs want a literal
-            endpoint_url=endpoint,
-            verify=verify,
-            region_name="us-east-1",
-            aws_access_key_id="x",
-            aws_secret_access_key="x",
-        )
+        return client(service, endpoint, verify)
 
     def invoke(self, logical_id: str, event: dict[str, Any]) -> tuple[Any, bool]:
         """What a function returns, and whether that is an error."""

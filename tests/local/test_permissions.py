@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from tests.e2e.stack import process
 from tests.local.app_stack import stack_here
+from tests.local.clients import client
 from tests.local.conftest import eventually
 
 TEMPLATE = Path(__file__).parent / "fixtures" / "permissions" / "template.yaml"
@@ -36,13 +36,8 @@ class Caller:
 
     def client(self, service: str) -> Any:
         """A boto3 client as a developer has one."""
-        return boto3.client(
-            service,  # type: ignore[call-overload]  # the stubs want a literal
-            endpoint_url=self.info["lambda_endpoint" if service == "lambda" else "aws_endpoint"],
-            region_name="us-east-1",
-            aws_access_key_id="x",
-            aws_secret_access_key="x",
-        )
+        endpoint = "lambda_endpoint" if service == "lambda" else "aws_endpoint"
+        return client(service, self.info[endpoint])
 
     def invoke(self, function: str, **event: Any) -> dict[str, Any]:
         """What a function returns."""
