@@ -72,26 +72,25 @@ async def test_too_much_of_a_head_is_refused(usual: RunningApp) -> None:
 
 async def test_messages_and_posts_share_what_the_account_has(tmp_path: Path) -> None:
     options = ("--request-rate", "0.001", "--request-burst", "2")
-    async with app_here(MAPPING, tmp_path, *options) as app:
-        async with connect(app.url("Api")) as socket:
-            mine = (await ping(socket))["pong"]
-            api = app.management("Api")
-            await asyncio.to_thread(api.post_to_connection, ConnectionId=mine, Data="hello")
-            assert await socket.recv() == "hello"
-            with pytest.raises(api.exceptions.LimitExceededException) as refused:
-                await asyncio.to_thread(api.post_to_connection, ConnectionId=mine, Data="no")
-            answer = await ping(socket)
+    async with app_here(MAPPING, tmp_path, *options) as app, connect(app.url("Api")) as socket:
+        mine = (await ping(socket))["pong"]
+        api = app.management("Api")
+        await asyncio.to_thread(api.post_to_connection, ConnectionId=mine, Data="hello")
+        assert await socket.recv() == "hello"
+        with pytest.raises(api.exceptions.LimitExceededException) as refused:
+            await asyncio.to_thread(api.post_to_connection, ConnectionId=mine, Data="no")
+        answer = await ping(socket)
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
     assert list(answer) == ["message", "connectionId", "requestId"]
     assert answer["message"] == "Too Many Requests"
 
 
 async def test_without_concurrency_a_message_is_an_error(tmp_path: Path) -> None:
-    async with probe_here(tmp_path, "--concurrency", "1") as probe:
-        async with connect(probe.bare_url) as socket:
-            for _ in range(2):
-                await socket.send(json.dumps({"action": "run"}))  # takes a second
-            answer = json.loads(await socket.recv())
+    options = ("--concurrency", "1")
+    async with probe_here(tmp_path, *options) as probe, connect(probe.bare_url) as socket:
+        for _ in range(2):
+            await socket.send(json.dumps({"action": "run"}))  # takes a second
+        answer = json.loads(await socket.recv())
     assert answer["message"] == "Internal server error"
 
 
@@ -114,9 +113,9 @@ async def keep_pinging(socket: ClientConnection, seconds: float) -> None:
 
 async def test_a_ping_does_not_count_as_a_message(tmp_path: Path) -> None:
     async with app_here(MAPPING, tmp_path, "--idle-timeout", "1") as app:
-        async with connect(app.url("Api"), ping_interval=None) as socket:
-            with pytest.raises(ConnectionClosed) as closed:
-                await keep_pinging(socket, 10)
+        socket = await connect(app.url("Api"), ping_interval=None)
+        with pytest.raises(ConnectionClosed) as closed:
+            await keep_pinging(socket, 10)
     assert closed.value.rcvd is not None
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1001, "Going away")
 
@@ -134,12 +133,11 @@ async def test_the_close_at_the_idle_limit_may_be_assumed(assumed: RunningApp) -
 
 
 async def test_messages_may_be_taken_one_after_the_other(tmp_path: Path) -> None:
-    async with probe_here(tmp_path, "--serialize") as probe:
-        async with connect(probe.url) as socket:
-            await socket.send(json.dumps({"do": {"it": ["late"]}}))  # answered after 300 ms
-            await socket.send(json.dumps({"do": {"it": ["echo"]}}))
-            assert "message" in json.loads(await socket.recv())
-            assert "event" in json.loads(await socket.recv())
+    async with probe_here(tmp_path, "--serialize") as probe, connect(probe.url) as socket:
+        await socket.send(json.dumps({"do": {"it": ["late"]}}))  # answered after 300 ms
+        await socket.send(json.dumps({"do": {"it": ["echo"]}}))
+        assert "message" in json.loads(await socket.recv())
+        assert "event" in json.loads(await socket.recv())
 
 
 async def test_what_a_lost_connection_is_told_may_be_assumed(tmp_path: Path) -> None:

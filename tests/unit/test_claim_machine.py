@@ -6,15 +6,15 @@ import itertools
 from typing import Any
 from unittest import mock
 
-import boto3
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from moto import mock_aws
 
 from parley import turns as turns_module
 from parley.table import Table
 from parley.turns import LEASE_S, Turns
+from tests import moto_table
+from tests.moto_table import mock_aws
 from tests.unit.memory import own
 
 _names = itertools.count()
@@ -23,26 +23,11 @@ _names = itertools.count()
 class Claims(RuleBasedStateMachine):
     """One turn, many invocations, and a clock that the test moves."""
 
+    table: Table
+
     def __init__(self) -> None:
         super().__init__()
-        self.aws = mock_aws()
-        self.aws.start()
-        client: Any = boto3.client(
-            "dynamodb",
-            region_name="us-east-1",
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-        )
-        client.create_table(
-            TableName="table",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-        )
-        self.turns = Turns(Table(client, "table"))
+        self.turns = Turns(self.table)
         self.now_ms = 1_700_000_000_000
         self.clock = mock.patch.object(turns_module, "now_ms", self._now_ms)
         self.clock.start()
@@ -123,7 +108,6 @@ class Claims(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.clock.stop()
-        self.aws.stop()
 
 
 Claims.TestCase.settings = settings(
@@ -132,4 +116,16 @@ Claims.TestCase.settings = settings(
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a step takes too long to shrink
 )
-TestClaims = Claims.TestCase
+
+
+class TestClaims(Claims.TestCase):
+    """One table for all examples: each has a session of its own."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        aws = mock_aws()
+        aws.start()
+        cls.addClassCleanup(aws.stop)
+        client = moto_table.client("dynamodb")
+        moto_table.create_table(client)
+        Claims.table = Table(client, "table")

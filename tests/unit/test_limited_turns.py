@@ -8,6 +8,8 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from parley.ending import LEAST_SPEECH_MS, Outcome
 from parley.history import History
 from parley.inbox import ChunkEntry, EndEntry, InterruptEntry
@@ -63,6 +65,12 @@ class Stage:
     @property
     def usage(self) -> Usage:
         return Usage.of(self.table.get(ACCOUNT) or {})
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What failed is tried again soon."""
+    monkeypatch.setattr("parley.backoff.RETRY_DELAYS_S", (0.01, 0.02))
 
 
 NOON_MS = 20_000 * DAY_MS + DAY_MS // 2
