@@ -12,13 +12,13 @@ import pytest
 
 from parley.ending import LEAST_SPEECH_MS, Outcome
 from parley.history import History
-from parley.inbox import ChunkEntry, EndEntry, InterruptEntry
+from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry
 from parley.invocation import TurnRequest
 from parley.limits.buckets import DAY_MS
 from parley.limits.rules import LimitRules, Share
 from parley.limits.usage import Meter, Usage
 from parley.opening import run_turn
-from parley.protocol import Error, Limit
+from parley.protocol import Error, Limit, TurnEnd
 from parley.services import Services
 from parley.settings import Deployment
 from parley.table import Table
@@ -56,6 +56,11 @@ class Stage:
     async def run(
         self, turn_id: str = "t", text: str | None = "Hello.", **fields: Any
     ) -> Outcome | None:
+        def acknowledge(event: Any) -> None:
+            if isinstance(event, TurnEnd):
+                self.store.inboxes.put_ack(REF, turn_id, AckEntry(event.attempt, event.seq))
+
+        self.wire.on_event = acknowledge
         received_at_ms = int(time.time() * 1000)
         request = TurnRequest(REF, turn_id, "c", "https://x", received_at_ms, text, **fields)
         return await run_turn(
