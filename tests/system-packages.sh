@@ -7,7 +7,9 @@ done
 [ -x "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome" ] && exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   echo "Installing Chromium for the browser tests ..."
-  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null && exit 0
+  # What it recommends is for a desktop, but for the fonts.
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+    --no-install-recommends chromium fonts-liberation >/dev/null && exit 0
 fi
 echo "Chromium is missing: the browser tests will be skipped. Install it with: sudo apt-get install chromium (macOS: brew install --cask chromium)." >&2
 [ -z "$CI" ]
