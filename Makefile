@@ -15,6 +15,8 @@ SOURCES := local layers functions client/python tests benchmarks
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
+# Python compiles what is imported when it first is: all of it would take a third of installing.
+QUIETLY := --quiet --disable-pip-version-check --no-compile
 # Side by side; where make can (4.0), what one of them says stays together.
 TOGETHER := --no-print-directory --jobs 4 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
@@ -104,12 +106,12 @@ $(READY): requirements.lock pyproject.toml client/python/pyproject.toml
 	@PYTHON="$(PYTHON)" sh tests/python.sh
 ifneq ($(UV),)
 	uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)
-	uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
+	uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . -e client/python
 else
 	@$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e client/python
+	$(BIN)/python -m pip install $(QUIETLY) --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install $(QUIETLY) --no-deps --no-build-isolation -e . -e client/python
 endif
 	@$(BIN)/python tests/node_commands.py $(BIN)
 	@touch $@
@@ -125,6 +127,6 @@ ifneq ($(UV),)
 	uv pip install --quiet --python $(SAM_VENV)/bin/python -r tests/sam-requirements.txt
 else
 	@$(PYTHON) -m venv $(SAM_VENV)
-	$(SAM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/sam-requirements.txt
+	$(SAM_VENV)/bin/python -m pip install $(QUIETLY) -r tests/sam-requirements.txt
 endif
 	@touch $@

@@ -143,7 +143,8 @@ async def test_messages_may_be_taken_one_after_the_other(tmp_path: Path) -> None
 async def test_what_a_lost_connection_is_told_may_be_assumed(tmp_path: Path) -> None:
     options = ("--assume", "lost-code=1001", "--assume", "lost-reason=Going away")
     async with app_here(TOKEN, tmp_path, *options, "--assume", "lost-delay-s=0.3") as app:
-        socket = await connect(app.url("Api"), subprotocols=["chat", "token-of-ann"])  # type: ignore[list-item]
+        protocols: Any = ["chat", "token-of-ann"]
+        socket = await connect(app.url("Api"), subprotocols=protocols)
         socket.transport.abort()
         await socket.wait_closed()
         await asyncio.to_thread(eventually, lambda: told(app))

@@ -253,7 +253,7 @@ class Unwritable:
 async def test_a_charge_that_cannot_be_written_costs_the_record_not_the_turn(table: Table) -> None:
     rules = tenant(Share(0, 0, 3600, 3600))
     stage = Stage(table, rules)
-    meter = Meter(Table(Unwritable(table), "table"), rules)  # type: ignore[arg-type]
+    meter = Meter(Table(Unwritable(table), "table"), rules)  # type: ignore[arg-type]  # no whole client
     stage.services = replace(stage.services, meter=meter)
     outcome = await stage.run()
     assert outcome is not None

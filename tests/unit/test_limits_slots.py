@@ -115,6 +115,6 @@ def test_of_many_at_once_as_many_get_in_as_there_are_slots(client: Any, ann: Pri
 
 
 def test_without_a_limit_nothing_is_written(ann: Principal) -> None:
-    slots = slots_of(Table(None, "table"))  # type: ignore[arg-type]
+    slots = slots_of(Table(None, "table"))  # type: ignore[arg-type]  # never asked
     slots.take(ann, "a", 0)
     slots.give_back(ann, "a", 0)
