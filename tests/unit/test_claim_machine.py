@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 from unittest import mock
 
+import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -13,8 +14,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from parley import turns as turns_module
 from parley.table import Table
 from parley.turns import LEASE_S, Turns
-from tests import moto_table
-from tests.moto_table import mock_aws
 from tests.unit.memory import own
 
 _names = itertools.count()
@@ -116,16 +115,10 @@ Claims.TestCase.settings = settings(
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a step takes too long to shrink
 )
+TestClaims = Claims.TestCase
 
 
-class TestClaims(Claims.TestCase):
-    """One table for all examples: each has a session of its own."""
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        aws = mock_aws()
-        aws.start()
-        cls.addClassCleanup(aws.stop)
-        client = moto_table.client("dynamodb")
-        moto_table.create_table(client)
-        Claims.table = Table(client, "table")
+@pytest.fixture(scope="module", autouse=True)
+def one_table(client: Any) -> None:
+    """For all examples: each has a session of its own."""
+    Claims.table = Table(client, "table")
