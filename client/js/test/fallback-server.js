@@ -2,6 +2,7 @@
  * An API on real sockets, over WebSocket and over HTTP, whose WebSockets can be blocked. Resume
  * tokens rotate as the server's do: the one that was shown stays good until the next is shown.
  */
+import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 
