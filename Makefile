@@ -15,8 +15,13 @@ SOURCES := local layers functions client/python tests benchmarks
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
 
+# Python compiles what is imported when it first is: all of it would take a third of installing.
+QUIETLY := --quiet --disable-pip-version-check --no-compile
+# Side by side; where make can (4.0), what one of them says stays together.
+TOGETHER := --no-print-directory --jobs 4 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
 .DEFAULT_GOAL := help
-.PHONY: help run token test tested lint javascript format unit build validate deploy chaos bench lock generate clean
+.PHONY: help run token test checked tested browser lint style types javascript format unit build template validate deploy chaos bench lock generate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,10 +29,17 @@ help: ## list what can be made
 run: $(READY) ## hold a spoken conversation on this machine, then serve the page
 	@$(BIN)/python -m local run
 
-test: $(READY) $(NODE_MODULES) $(SAM) ## run every check and test
-	@PYTHON=$(BIN)/python sh tests/system-packages.sh
-	@$(MAKE) --no-print-directory --jobs 3 lint javascript validate
+test: ## run every check and test
+	@PYTHON="$(PYTHON)" sh tests/python.sh
+	@sh tests/python313.sh >/dev/null
+	@$(MAKE) $(TOGETHER) checked
 	$(MAKE) --no-print-directory tested
+
+# Each begins as soon as what it needs is installed: the slowest first.
+checked: types style build template javascript browser
+
+browser:
+	@sh tests/system-packages.sh
 
 tested: $(READY)
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder
@@ -36,11 +48,15 @@ token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=
 	@$(BIN)/python -m parley.access.mint $(if $(SUBJECT),--subject "$(SUBJECT)") \
 	  $(if $(TENANT),--tenant "$(TENANT)") $(if $(TTL),--ttl "$(TTL)")
 
-lint: $(READY) ## ruff, bandit and mypy --strict
+lint: style types ## ruff, bandit and mypy --strict
+
+types: $(READY)
+	$(BIN)/mypy
+
+style: $(READY)
 	$(BIN)/ruff check --quiet .
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive layers functions client/python/src local
 	$(BIN)/ruff format --quiet --check .
-	$(BIN)/mypy
 
 javascript: $(READY) $(NODE_MODULES) ## the JavaScript: types and tests
 	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent check
@@ -53,13 +69,14 @@ format: $(READY) ## put the Python code in shape
 	$(BIN)/ruff check --quiet --fix .
 	$(BIN)/ruff format --quiet .
 
-validate: $(SAM) ## sam validate --lint, and a build of everything that is deployed
+validate: template build ## sam validate --lint, and a build of everything that is deployed
+
+template: $(SAM)
 	$(SAM) validate --lint
 	$(SAM_VENV)/bin/cfn-lint docs/page-on-cloudfront.yaml
-	$(MAKE) --no-print-directory build
 
 build: $(SAM) ## sam build
-	@PATH="$$(sh tests/python313.sh):$$PATH" $(SAM) build --cached
+	@folder=$$(sh tests/python313.sh) && PATH="$$folder:$$PATH" $(SAM) build --cached
 
 deploy: build ## sam deploy, guided the first time
 	$(SAM) deploy --guided
@@ -86,15 +103,15 @@ clean: ## remove everything that was made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): requirements.lock pyproject.toml client/python/pyproject.toml
-	@test -n "$(PYTHON)" || { echo "Parley needs Python 3.11, 3.12 or 3.13. Install one (Debian, Ubuntu: apt-get install python3 python3-venv; macOS: brew install python@3.13) or name it: make PYTHON=/path/to/python3"; exit 2; }
+	@PYTHON="$(PYTHON)" sh tests/python.sh
 ifneq ($(UV),)
 	uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)
-	uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
+	uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . -e client/python
 else
-	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { echo "Python's venv module is missing. Debian, Ubuntu: apt-get install python3-venv"; exit 2; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . -e client/python
+	@$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install $(QUIETLY) --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install $(QUIETLY) --no-deps --no-build-isolation -e . -e client/python
 endif
 	@$(BIN)/python tests/node_commands.py $(BIN)
 	@touch $@
@@ -104,12 +121,12 @@ $(NODE_MODULES): client/js/package-lock.json | $(READY)
 	@touch $@
 
 $(SAM): tests/sam-requirements.txt
-	@test -n "$(PYTHON)" || { echo "Parley needs Python 3.11, 3.12 or 3.13."; exit 2; }
+	@PYTHON="$(PYTHON)" sh tests/python.sh
 ifneq ($(UV),)
 	uv venv --quiet --allow-existing --python $(PYTHON) $(SAM_VENV)
 	uv pip install --quiet --python $(SAM_VENV)/bin/python -r tests/sam-requirements.txt
 else
 	@$(PYTHON) -m venv $(SAM_VENV)
-	$(SAM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r tests/sam-requirements.txt
+	$(SAM_VENV)/bin/python -m pip install $(QUIETLY) -r tests/sam-requirements.txt
 endif
 	@touch $@

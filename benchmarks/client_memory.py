@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import json
 import statistics
@@ -21,7 +22,7 @@ from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from parley_client import Conversation, Reconnect
+from parley_client import Conversation, Reconnect, Turn
 from parley_client.messages import Audio
 from tests.unit.soak_server import CHUNK_MS, ENDLESS, LOST, REPLY_MS, soak_server
 
@@ -66,19 +67,23 @@ def growth_of(measured: list[Measured]) -> Growth:
     return Growth(slope * 1_000, warm[-1].bytes / warm[0].bytes)
 
 
-async def python_client(turns: int, every: int, *, keep: bool = False) -> AsyncIterator[Measured]:
-    """Hold so many turns; with `keep`, hold on to all of them, as a client that leaks would."""
-    kept: list[object] = []
-    played_ms = 0.0
+@contextlib.asynccontextmanager
+async def python_conversation() -> AsyncIterator[Conversation]:
+    """One with the scripted server, that comes back at once when it is lost."""
     quick = Reconnect(base_s=0.001, cap_s=0.001, stable_s=0.0)
+    async with soak_server() as url, Conversation.connect(url, reconnect=quick) as conversation:
+        yield conversation
+
+
+async def python_client(turns: int, every: int) -> AsyncIterator[Measured]:
+    """Hold so many turns, and measure after each few."""
+    played_ms = 0.0
     tracemalloc.start()
     try:
-        async with (
-            soak_server() as url,
-            Conversation.connect(url, reconnect=quick) as conversation,
-        ):
+        async with python_conversation() as conversation:
             for number in range(1, turns + 1):
-                played_ms += await _turn(conversation, number, kept if keep else None)
+                _, spoken_ms = await one_turn(conversation, number)
+                played_ms += spoken_ms
                 if number % every == 0:
                     gc.collect()
                     living, _ = tracemalloc.get_traced_memory()
@@ -87,8 +92,13 @@ async def python_client(turns: int, every: int, *, keep: bool = False) -> AsyncI
         tracemalloc.stop()
 
 
-async def _turn(conversation: Conversation, number: int, kept: list[object] | None) -> float:
-    """One turn to its end; gives how long both sides spoke, in ms."""
+async def one_turn(conversation: Conversation, number: int) -> tuple[Turn, float]:
+    """Hold a turn to its end; how long both sides spoke, in ms.
+
+    Args:
+        number: which turn it is, from 1; it decides whether the turn is spoken or typed, is
+            interrupted, loses its connection.
+    """
     text = LOST if number % 10 == 0 else ENDLESS if number % 7 == 0 else f"Turn {number}."
     spoken = number % 3 == 0 and text not in (LOST, ENDLESS)
     turn = (
@@ -105,9 +115,7 @@ async def _turn(conversation: Conversation, number: int, kept: list[object] | No
     expected = "interrupted" if text == ENDLESS else "completed"
     if reply.reason != expected:
         raise RuntimeError(f"Turn {number} was {reply.reason}, not {expected}.")
-    if kept is not None:
-        kept.append(turn)
-    return (SPOKEN_MS if spoken else 0) + (1_000 if interrupted else REPLY_MS)
+    return turn, (SPOKEN_MS if spoken else 0) + (1_000 if interrupted else REPLY_MS)
 
 
 def browser_client(turns: int, every: int) -> list[Measured]:

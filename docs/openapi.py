@@ -281,6 +281,11 @@ def openapi() -> str:
             "schemas": dict(sorted(schemas.items())),
         },
     }
-    dumper = yaml.SafeDumper
-    dumper.ignore_aliases = lambda *_: True  # type: ignore[method-assign]
-    return f"# {NOTE}\n" + yaml.dump(document, Dumper=dumper, sort_keys=False, width=100)
+    return f"# {NOTE}\n" + yaml.dump(document, Dumper=_InFull, sort_keys=False, width=100)
+
+
+class _InFull(yaml.SafeDumper):
+    """Writes again what is there twice, instead of an alias."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True

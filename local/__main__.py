@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,13 @@ from local.stack import LocalStack, Options
 from local.template.intrinsics import TemplateError
 
 
-def main() -> int:
-    """Run the command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="local", description="AWS on one machine.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    _add_start(commands.add_parser("start", help="serve a SAM template"))
-    run.add_arguments(commands.add_parser("run", help="hold a conversation, then serve the page"))
-    arguments = parser.parse_args()
+def main(command_line: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code.
+
+    Args:
+        command_line: what follows the command's name; None for what this process was given.
+    """
+    arguments = _parser().parse_args(command_line)
     _forget_the_developers_account()
     if arguments.command == "run":
         return run.main(arguments)
@@ -57,6 +58,26 @@ def main() -> int:
         return 2
     except KeyboardInterrupt:
         return 0
+
+
+def options_of(command_line: Sequence[str], log: LogWriter) -> Options:
+    """What `local start` makes of its options, for a stack inside a program.
+
+    Args:
+        command_line: what follows `local start`.
+
+    Raises:
+        BadPlan, OptionError, TemplateError: an option is not as it should be.
+    """
+    return _options(_parser().parse_args(["start", *command_line]), log)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="local", description="AWS on one machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    _add_start(commands.add_parser("start", help="serve a SAM template"))
+    run.add_arguments(commands.add_parser("run", help="hold a conversation, then serve the page"))
+    return parser
 
 
 def _forget_the_developers_account() -> None:

@@ -16,6 +16,7 @@ import trustme
 from aiohttp import web
 
 from local.callers import callers_of
+from local.description import description_of
 from local.faults import routes as fault_routes
 from local.faults.faults import Faults
 from local.faults.latency import Latency
@@ -25,7 +26,6 @@ from local.gateway.callers import Access, Authorise, everything
 from local.gateway.connections import Connections
 from local.gateway.http_api import HttpGateway
 from local.gateway.management import ManagementApi
-from local.gateway.mapping import unreadable_templates
 from local.gateway.options import Assumptions, Limits
 from local.gateway.static import Mount
 from local.gateway.throttle import Throttle
@@ -42,7 +42,6 @@ from local.runtime import environments_api, invoke_api
 from local.runtime.environment import Surroundings
 from local.runtime.service import LambdaService, ServiceOptions
 from local.services.aws import AwsServices
-from local.template.api_model import WebSocketApi
 from local.template.intrinsics import ACCOUNT_ID, TemplateError
 from local.template.model import Function, Stack
 from local.template.reader import read_stack
@@ -185,7 +184,13 @@ class LocalStack:
             limit_memory=options.limit_memory,
         )
         self._lambda = LambdaService(self._functions(), around, options.lambda_options, self.faults)
-        self.info = self._info(main, lambda_endpoint, str(ca_bundle))
+        self.info = {
+            **description_of(self.stack, self._listeners.addresses, main, self._local),
+            "lambda_endpoint": lambda_endpoint,
+            "aws_endpoint": self._services.endpoint,
+            "dynamodb_endpoint": self._services.dynamodb_endpoint,
+            "ca_bundle": str(ca_bundle),
+        }
         secrets = {
             own["AWS_ACCESS_KEY_ID"]: own["AWS_SECRET_ACCESS_KEY"]
             for own in (variables, *self._credentials.values())
@@ -334,60 +339,8 @@ class LocalStack:
         authority.cert_pem.write_to_path(str(bundle))
         return context, bundle
 
-    def _info(self, main: Address, lambda_endpoint: str, ca_bundle: str) -> dict[str, Any]:
-        stages = [api for api in self.stack.apis if api.domain_name == main.domain_name]
-        return {
-            **_urls(main, stages[0].stage if stages else ""),
-            "apis": {
-                api.logical_id: _urls(self._listeners.addresses[api.domain_name], api.stage)
-                for api in self.stack.apis
-            },
-            "http_apis": {
-                api.logical_id: _http_urls(self._listeners.addresses[api.domain_name], api.stage)
-                for api in self.stack.http_apis
-            },
-            "static_url": f"http://localhost:{main.port}/",
-            "inspector_url": f"http://localhost:{main.port}/_local",
-            "lambda_endpoint": lambda_endpoint,
-            "aws_endpoint": self._services.endpoint,
-            "dynamodb_endpoint": self._services.dynamodb_endpoint,
-            "outputs": {name: self._local(text) for name, text in self.stack.outputs.items()},
-            "functions": {f.logical_id: f.name for f in self.stack.functions},
-            "tables": {table.logical_id: table.name for table in self.stack.tables},
-            "ca_bundle": ca_bundle,
-            "notices": [*self.stack.notices, *_template_faults(self.stack.apis)],
-        }
-
     async def _describe(self, _request: web.Request) -> web.Response:
         return web.Response(text=json.dumps(self.info), content_type="application/json")
-
-
-def _template_faults(apis: list[WebSocketApi]) -> list[str]:
-    """What is wrong with mapping templates, route by route."""
-    return [
-        f"{api.logical_id}: {route.key}: {fault}"
-        for api in apis
-        for route in api.routes.values()
-        for fault in unreadable_templates(route.integration)
-    ]
-
-
-def _urls(address: Address, stage: str) -> dict[str, str]:
-    """Where a stage of a WebSocket API is."""
-    return {
-        "websocket_url": f"ws://localhost:{address.port}/{stage}",
-        "wss_url": f"wss://{address.domain_name}/{stage}",
-        "management_url": f"https://{address.domain_name}/{stage}",
-    }
-
-
-def _http_urls(address: Address, stage: str) -> dict[str, str]:
-    """Where a stage of an HTTP API is."""
-    path = "" if stage == "$default" else f"/{stage}"
-    return {
-        "http_url": f"http://localhost:{address.port}{path}",
-        "https_url": f"https://{address.domain_name}{path}",
-    }
 
 
 def _for_this_machine(request: web.Request) -> bool:

@@ -7,14 +7,14 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
   echo "Installing Chromium for the browser tests ..."
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq
-  apt-get install -y -qq chromium-headless-shell >/dev/null 2>&1 && exit 0
+  # What they recommend is for a desktop, but for the fonts.
+  for package in chromium-headless-shell chromium; do
+    apt-get install -y -qq --no-install-recommends "$package" fonts-liberation >/dev/null 2>&1 && exit 0
+  done
 fi
 for name in chromium chromium-browser google-chrome google-chrome-stable; do
   command -v "$name" >/dev/null 2>&1 && exit 0
 done
 [ -x "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome" ] && exit 0
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-  apt-get install -y -qq chromium >/dev/null && exit 0
-fi
 echo "Chromium is missing: the browser tests will be skipped. Install it with: sudo apt-get install chromium (macOS: brew install --cask chromium)." >&2
 [ -z "$CI" ]

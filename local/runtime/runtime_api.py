@@ -48,6 +48,7 @@ class RuntimeApi:
         self._result: asyncio.Future[Result] | None = None
         self._socket: socket.socket | None = None
         self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def start(self) -> str:
         """Listen; returns `host:port` for `AWS_LAMBDA_RUNTIME_API`."""
@@ -59,14 +60,15 @@ class RuntimeApi:
         return f"{host}:{port}"
 
     async def close(self) -> None:
-        """Stop listening; a runtime client that waits for its next event gets none."""
-        if self._invocation is not None:
-            self._invocation.cancel()
+        """Stop listening, and leave who is connected: an event that never comes is waited for."""
         if self._server is not None:
             self._server.close()
         elif self._socket is not None:
             asyncio.get_running_loop().remove_reader(self._socket)
             self._socket.close()
+        for connection in self._serving:
+            connection.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def invoke(self, invocation: Invocation) -> Result:
         """Hand an event over and wait for what becomes of it."""
@@ -77,6 +79,10 @@ class RuntimeApi:
         return await self._result
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.current_task()
+        assert connection is not None
+        self._serving.add(connection)
+        connection.add_done_callback(self._serving.discard)
         # Cancelled when the stack stops while the runtime client waits for its next event.
         ended = (ConnectionError, asyncio.IncompleteReadError, ValueError, asyncio.CancelledError)
         with contextlib.suppress(*ended):

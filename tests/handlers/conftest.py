@@ -6,56 +6,45 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from botocore.session import Session
-from moto import mock_aws
 
-from parley import clients
-from tests.handlers.loading import KEY, REGION, Context, event, load
+from parley import backoff, clients
+from tests.handlers.loading import QUICK_RETRIES_S, VARIABLES, Context, create_secret, event, load
+from tests.moto_table import SESSION, client, create_table, mock_aws
+
+
+@pytest.fixture(scope="module")
+def services() -> Iterator[Any]:
+    """Clients of DynamoDB and Secrets Manager, both empty."""
+    with mock_aws():
+        yield client("dynamodb"), client("secretsmanager")
 
 
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The table and the secret; the client looks into the table."""
+def variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of the functions."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in {
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "TABLE_NAME": "table",
-        "TURN_FUNCTION": "turn",
-        "SECRET_ARN": "keys",
-        "ELEVENLABS_BASE_URL": "http://127.0.0.1:9",
-        "LLM_BASE_URL": "http://127.0.0.1:9",
-        "POWERTOOLS_SERVICE_NAME": "parley",
-        "POWERTOOLS_METRICS_NAMESPACE": "Parley",
-        "POWERTOOLS_LOG_LEVEL": "DEBUG",
-    }.items():
+    for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
     # moto answers only sessions that were made after it was imported; another test file may
     # have imported the library before.
-    monkeypatch.setattr(clients, "_session", Session())
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name=REGION)
-        client.create_table(
-            TableName="table",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-        )
-        boto3.client("secretsmanager", region_name=REGION).create_secret(
-            Name="keys",
-            SecretString=json.dumps({"elevenlabs_api_key": KEY, "llm_api_key": KEY}),
-        )
-        yield client
+    monkeypatch.setattr(clients, "_session", SESSION)
+    # No provider comes to be there in two seconds.
+    monkeypatch.setattr(backoff, "RETRY_DELAYS_S", QUICK_RETRIES_S)
+
+
+@pytest.fixture
+def aws(services: tuple[Any, Any], variables: None) -> Iterator[Any]:
+    """The table and the secret; the client looks into the table."""
+    dynamodb, secrets = services
+    create_table(dynamodb)
+    create_secret(secrets)
+    yield dynamodb
+    for name in dynamodb.list_tables()["TableNames"]:  # but a test may have deleted it
+        dynamodb.delete_table(TableName=name)
+    for secret in secrets.list_secrets()["SecretList"]:
+        secrets.delete_secret(SecretId=secret["ARN"], ForceDeleteWithoutRecovery=True)
 
 
 @pytest.fixture

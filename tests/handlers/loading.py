@@ -13,6 +13,21 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 KEY = "sk-a-key-that-nobody-may-see"
 REGION = "us-east-1"
+VARIABLES = {
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "TABLE_NAME": "table",
+    "TURN_FUNCTION": "turn",
+    "SECRET_ARN": "keys",
+    "ELEVENLABS_BASE_URL": "http://127.0.0.1:9",
+    "LLM_BASE_URL": "http://127.0.0.1:9",
+    "POWERTOOLS_SERVICE_NAME": "parley",
+    "POWERTOOLS_METRICS_NAMESPACE": "Parley",
+    "POWERTOOLS_LOG_LEVEL": "DEBUG",
+}
+"""What the functions see; no provider is there."""
+QUICK_RETRIES_S = (0.01, 0.02)
 
 
 @dataclass
@@ -26,6 +41,12 @@ class Context:
 
     def get_remaining_time_in_millis(self) -> int:
         return 30_000
+
+
+def create_secret(secrets: Any, key: str = KEY) -> None:
+    """Create the secret that has the providers' keys."""
+    value = json.dumps({"elevenlabs_api_key": key, "llm_api_key": key})
+    secrets.create_secret(Name="keys", SecretString=value)
 
 
 def load(function: str) -> ModuleType:

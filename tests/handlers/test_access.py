@@ -7,18 +7,16 @@ import time
 from types import ModuleType
 from typing import Any
 
-import boto3
 import pytest
 
-from tests.handlers.loading import REGION, Context, event, items, load
+from tests.handlers.loading import Context, event, items, load
 from tests.unit.tokens import SECRET, shared_token
 
 
 @pytest.fixture
-def secret(aws: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+def secret(aws: Any, services: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> Any:
     """A deployment that shares a secret; the client looks into its table."""
-    manager = boto3.client("secretsmanager", region_name=REGION)
-    manager.create_secret(Name="tokens", SecretString=SECRET)
+    services[1].create_secret(Name="tokens", SecretString=SECRET)
     monkeypatch.setenv("AUTH_MODE", "secret")
     monkeypatch.setenv("AUTH_SECRET_ARN", "tokens")
     monkeypatch.setenv("AUTH_TENANT_CLAIM", "tenant")
@@ -69,11 +67,9 @@ def test_a_good_token_is_let_in_and_the_connection_is_its_subjects(secret: Any) 
 
 
 def test_the_sample_events_token_has_expired_and_is_refused_without_a_word(
-    secret: Any, caplog: pytest.LogCaptureFixture
+    secret: Any, services: tuple[Any, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    boto3.client("secretsmanager", region_name=REGION).put_secret_value(
-        SecretId="tokens", SecretString="a-sample-secret-of-32-characters"
-    )
+    services[1].put_secret_value(SecretId="tokens", SecretString="a-sample-secret-of-32-characters")
     assert load("connect").handler(event("connect-token"), Context()) == {"statusCode": 401}
     assert items(secret, "CONNECTION#") == []
     logged = vars(caplog.records[-1])
@@ -89,11 +85,9 @@ def test_a_foreign_page_is_refused(aws: Any, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_secret_that_is_too_short_lets_nobody_in(
-    secret: Any, caplog: pytest.LogCaptureFixture
+    secret: Any, services: tuple[Any, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    boto3.client("secretsmanager", region_name=REGION).put_secret_value(
-        SecretId="tokens", SecretString="short"
-    )
+    services[1].put_secret_value(SecretId="tokens", SecretString="short")
     assert connect(load("connect"), token_for("ada"), "c1") == {"statusCode": 503}
     logged = vars(caplog.records[-1])
     assert logged["why"] == "the secret has less than 32 bytes"

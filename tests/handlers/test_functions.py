@@ -172,7 +172,7 @@ def test_a_turn_whose_function_died_is_ended_and_its_client_told(message: Any) -
     ],
 )
 def test_a_cold_start_imports_no_more_than_it_needs(
-    aws: Any, function: str, unwanted: list[str]
+    variables: None, function: str, unwanted: list[str]
 ) -> None:
     code = f"import sys, app; print([name for name in {unwanted!r} if name in sys.modules])"
     done = subprocess.run(

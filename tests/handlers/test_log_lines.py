@@ -11,97 +11,14 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.handlers.loading import KEY, ROOT, VARIABLES
+
 WORDS = "ultramarine periwinkle"
-KEY = "sk-a-key-that-nobody-may-see"
 AUDIO = base64.b64encode(b"\x13\x37" * 60).decode()
-
-DRIVER = """
-import importlib.util, json, pathlib, sys, time
-import boto3
-from moto import mock_aws
-
-class Context:
-    function_name = "function"
-    memory_limit_in_mb = 512
-    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:function"
-    aws_request_id = "52fdfc07-2182-154f-163f-5f0f9a621d72"
-    def get_remaining_time_in_millis(self):
-        return 30_000
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(f"{name}_app", f"functions/{name}/app.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-def sample(name, **body):
-    event = json.loads(pathlib.Path(f"events/{name}.json").read_text())
-    if body:
-        event["body"] = json.dumps(body)
-    return event
-
-words, key, audio = sys.argv[1:4]
-with mock_aws():
-    table = boto3.client("dynamodb")
-    table.create_table(
-        TableName="table", BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"},
-                   {"AttributeName": "sk", "KeyType": "RANGE"}])
-    secret = json.dumps({"elevenlabs_api_key": key, "llm_api_key": key})
-    boto3.client("secretsmanager").create_secret(Name="keys", SecretString=secret)
-    message, turn = load("message"), load("turn")
-    frames = []
-    message.environment.connections.post = lambda endpoint, connection, frame: frames.append(
-        json.loads(frame))
-    message.messages._start_turn = lambda request: None
-
-    def send(**body):
-        return message.handler(sample("message-ping", **body), Context())
-
-    load("connect").handler(sample("connect"), Context())
-    send(type="init", protocol=1)
-    session, token = frames[0]["session_id"], frames[0]["resume_token"]
-    send(type="init", protocol=1, session_id=session, resume_token=token + words)
-    send(type="user_message", turn_id="t", text=words)
-    send(type="user_message", turn_id="t", text=[words])
-    send(type=words, text=words)
-    send(type="config", settings={"style": words, "voice": words})
-    send(type="config", settings={"style": words})
-    send(type="audio_start", turn_id="t", format=words)
-    send(type="audio_chunk", turn_id="u", seq=1, audio=audio)
-    send(type="audio_chunk", turn_id="u", seq=1, audio=audio + "!")
-    typed = {**sample("turn-typed"), "session": f"default/anonymous/{session}", "text": words}
-    turn.handler(typed, Context())
-    http, now = load("http_turn"), int(time.time() * 1000)
-
-    def ask(headers={}, **body):
-        event = sample("http-turn-typed", **body)
-        event["headers"] |= headers
-        event["requestContext"]["timeEpoch"] = now
-        return http.handler(event, Context())
-
-    ask(text=words)
-    ask(text=[words])
-    ask(audio=audio)
-    ask(text=words, session_id=session, resume_token=token)
-    ask({"x-resume-token": token + words}, text=words, session_id=session)
-    table.delete_table(TableName="table")
-    send(type="user_message", turn_id="t2", text=words)
-    send(type="audio_chunk", turn_id="u", seq=2, audio=audio)
-    send(type="config", settings={"style": words})
-    turn.handler({**typed, "turn_id": "t3"}, Context())
-    ask(text=words)
-turn.runner._loop.close()
-http.runner._loop.close()
-pathlib.Path(sys.argv[4]).write_text(json.dumps({"token": token, "frames": frames}))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -109,22 +26,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
     """Everything that was written, and what the client got."""
     found = tmp_path_factory.mktemp("driver") / "found.json"
     done = subprocess.run(
-        [sys.executable, "-c", DRIVER, WORDS, KEY, AUDIO, str(found)],
+        [sys.executable, "-m", "tests.handlers.log_lines", WORDS, AUDIO, str(found)],
         cwd=ROOT,
-        env={
-            **os.environ,
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "TABLE_NAME": "table",
-            "TURN_FUNCTION": "turn",
-            "SECRET_ARN": "keys",
-            "ELEVENLABS_BASE_URL": "http://127.0.0.1:9",
-            "LLM_BASE_URL": "http://127.0.0.1:9",
-            "POWERTOOLS_SERVICE_NAME": "parley",
-            "POWERTOOLS_METRICS_NAMESPACE": "Parley",
-            "POWERTOOLS_LOG_LEVEL": "DEBUG",
-        },
+        env={**os.environ, **VARIABLES},
         capture_output=True,
         text=True,
         check=False,

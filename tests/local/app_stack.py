@@ -1,4 +1,4 @@
-"""An application of the fixtures on the local stack, as its own process."""
+"""An application of the fixtures on the local stack: as its own process, or in this one."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
 
+from local.__main__ import options_of
+from local.log_writer import LogWriter
+from local.stack import LocalStack
 from tests.e2e.stack import process
+from tests.local.clients import client
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -37,14 +41,8 @@ class RunningApp:
 
     def management(self, api: str, key: str = "x", secret: str = "x") -> Any:
         """A boto3 client of an API's `@connections`."""
-        return boto3.client(
-            "apigatewaymanagementapi",
-            endpoint_url=self.info["apis"][api]["management_url"],
-            verify=self.info["ca_bundle"],
-            region_name="us-east-1",
-            aws_access_key_id=key,
-            aws_secret_access_key=secret,
-        )
+        endpoint = self.info["apis"][api]["management_url"]
+        return client("apigatewaymanagementapi", endpoint, self.info["ca_bundle"], key, secret)
 
     def table(self, logical_id: str) -> Any:
         """A table, through boto3."""
@@ -66,4 +64,25 @@ def running_app(template: Path, folder: Path, *options: str) -> Iterator[Running
     command = [sys.executable, "-m", "local", "start", "--json", "--quiet"]
     command += ["--template", str(template), "--port", "0", "--log-file", str(log), *options]
     with process(command, folder / "stack.log", os.environ) as info:
+        yield RunningApp(info, log)
+
+
+@contextlib.asynccontextmanager
+async def stack_here(template: Path, log: Path, *options: str) -> AsyncIterator[dict[str, Any]]:
+    """What a stack says that runs in this process, with options as the command takes them.
+
+    It starts in a third of the time of a process. A blocking call would keep it from answering:
+    boto3 is for a thread.
+    """
+    with log.open("a") as file:
+        command_line = ["--template", str(template), "--port", "0", *options]
+        async with LocalStack(options_of(command_line, LogWriter(None, file))) as stack:
+            yield stack.info
+
+
+@contextlib.asynccontextmanager
+async def app_here(template: Path, folder: Path, *options: str) -> AsyncIterator[RunningApp]:
+    """The application in this process."""
+    log = folder / "functions.log"
+    async with stack_here(template, log, *options) as info:
         yield RunningApp(info, log)

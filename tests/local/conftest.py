@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from tests.e2e.stack import process
+from tests.local.clients import client
 
 CHAT = Path(__file__).parent / "fixtures" / "chat" / "template.yaml"
 
@@ -31,14 +31,7 @@ class App:
         """A boto3 client of the stack's services."""
         names = {"lambda": "lambda_endpoint", "apigatewaymanagementapi": "management_url"}
         endpoint = self.info[names.get(service, "aws_endpoint")]
-        return boto3.client(
-            service,  # type: ignore[call-overload]  # the stubs want a literal
-            endpoint_url=endpoint,
-            verify=self.info["ca_bundle"],
-            region_name="us-east-1",
-            aws_access_key_id="x",
-            aws_secret_access_key="x",
-        )
+        return client(service, endpoint, self.info["ca_bundle"])
 
     def events(self, kind: str, connection_id: str = "") -> list[dict[str, Any]]:
         """The events of a kind that functions have received."""

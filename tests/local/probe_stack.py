@@ -1,4 +1,5 @@
-"""The probe application on the local stack, as its own process, and ways to look at it."""
+"""The probe application on the local stack, as its own process or in this one, and ways
+to look at it."""
 
 from __future__ import annotations
 
@@ -6,14 +7,14 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
-
 from tests.e2e.stack import process
+from tests.local.app_stack import stack_here
+from tests.local.clients import client
 
 PROBE = Path(__file__).parent / "fixtures" / "probe" / "template.yaml"
 
@@ -46,14 +47,7 @@ class Probe:
             "dynamodb": (self.info["dynamodb_endpoint"], None),
             "apigatewaymanagementapi": (self.info["management_url"], self.info["ca_bundle"]),
         }[service]
-        return boto3.client(
-            service,  # type: ignore[call-overload]  # the stubs want a literal
-            endpoint_url=endpoint,
-            verify=verify,
-            region_name="us-east-1",
-            aws_access_key_id="x",
-            aws_secret_access_key="x",
-        )
+        return client(service, endpoint, verify)
 
     def invoke(self, logical_id: str, event: dict[str, Any]) -> tuple[Any, bool]:
         """What a function returns, and whether that is an error."""
@@ -77,4 +71,12 @@ def running_probe(folder: Path, *options: str) -> Iterator[Probe]:
     command += ["--template", str(PROBE), "--port", "0", "--log-file", str(log), *options]
     environment = {**os.environ, "DEVELOPERS_SECRET": "never"}
     with process(command, folder / "stack.log", environment) as info:
+        yield Probe(info, log)
+
+
+@contextlib.asynccontextmanager
+async def probe_here(folder: Path, *options: str) -> AsyncIterator[Probe]:
+    """The application in this process; boto3 is for a thread."""
+    log = folder / "functions.log"
+    async with stack_here(PROBE, log, *options) as info:
         yield Probe(info, log)

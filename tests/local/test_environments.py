@@ -80,6 +80,13 @@ async def test_a_frozen_environment_is_ended_with_the_stack(tmp_path: Path) -> N
     assert not Path(f"/proc/{pid}").exists()
 
 
+async def test_nothing_waits_for_an_environment_that_has_ended(tmp_path: Path) -> None:
+    before = asyncio.all_tasks()
+    async with running(tmp_path, TICKING) as f:
+        await f.invoke()
+    assert asyncio.all_tasks() == before
+
+
 @linux_only
 async def test_what_a_function_has_started_is_frozen_with_it(tmp_path: Path) -> None:
     source = """

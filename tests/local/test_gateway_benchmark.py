@@ -7,6 +7,7 @@ import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
@@ -75,8 +76,8 @@ async def hang_up(socket: ServerConnection) -> None:
         (hang_up, "ConnectionError: the connection was closed"),
     ],
 )
-async def test_what_goes_wrong_is_counted_and_is_no_sample(behaviour: object, error: str) -> None:
-    async with serve(behaviour, "127.0.0.1", 0) as server:  # type: ignore[arg-type]
+async def test_what_goes_wrong_is_counted_and_is_no_sample(behaviour: Any, error: str) -> None:
+    async with serve(behaviour, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         client = await gateway.opened(Server("broken", f"ws://127.0.0.1:{port}", 0))
         outcome = Outcome(Series("broken"))

@@ -20,7 +20,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.local.conftest import eventually
-from tests.local.probe_stack import Probe, running_probe
+from tests.local.probe_stack import Probe, probe_here, running_probe
 
 ECHO = json.dumps({"do": {"it": ["echo"]}})
 MAX_BYTES = 128 * 1024
@@ -371,7 +371,7 @@ def test_the_stack_says_what_it_is(probe: Probe) -> None:
 
 async def test_idle_and_old_connections_are_closed(tmp_path: Path) -> None:
     options = ("--idle-timeout", "1", "--max-duration", "2.5")
-    with running_probe(tmp_path, *options) as short:
+    async with probe_here(tmp_path, *options) as short:
         idle, old = await connect(short.bare_url), await connect(short.bare_url)
         loop = asyncio.get_running_loop()
         began = loop.time()

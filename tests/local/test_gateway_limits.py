@@ -1,22 +1,45 @@
-"""The gateway at its limits, through real sockets; each stack has one that is soon reached."""
+"""The gateway at its limits, through real sockets; each stack has one that is soon reached.
+
+The stacks run in this process, on the loop that all tests share.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.local.app_stack import FIXTURES, RunningApp, running_app
+from tests.local.app_stack import FIXTURES, RunningApp, app_here
 from tests.local.conftest import eventually
-from tests.local.probe_stack import running_probe
+from tests.local.probe_stack import probe_here
 
 MAPPING = FIXTURES / "mapping" / "template.yaml"
 TOKEN = FIXTURES / "apps" / "token" / "template.yaml"
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def usual(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningApp]:
+    """The application with the limits of AWS."""
+    async with app_here(MAPPING, tmp_path_factory.mktemp("usual")) as app:
+        yield app
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def assumed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningApp]:
+    """The application with what may be assumed of connections that are idle for a second."""
+    options = ["--idle-timeout", "1"]
+    for setting in ("pings-keep-alive", "expiry-code=4001", "expiry-reason=idle"):
+        options += ["--assume", setting]
+    async with app_here(MAPPING, tmp_path_factory.mktemp("assumed"), *options) as app:
+        yield app
 
 
 async def ping(socket: ClientConnection) -> dict[str, Any]:
@@ -33,51 +56,48 @@ async def refusal(url: str, **more: Any) -> int:
 
 
 async def test_too_many_new_connections_are_429(tmp_path: Path) -> None:
-    with running_app(MAPPING, tmp_path, "--connection-rate", "1") as app:
+    async with app_here(MAPPING, tmp_path, "--connection-rate", "1") as app:
         url = app.url("Api")
         async with connect(url):
             assert await refusal(url) == 429
 
 
-async def test_too_much_of_a_head_is_refused(tmp_path: Path) -> None:
-    with running_app(MAPPING, tmp_path) as app:
-        url = app.url("Api")
-        assert await refusal(url, additional_headers={"X-Large": "x" * 10_240}) == 431
-        assert await refusal(f"{url}?x={'x' * 4096}") == 414
-        async with connect(f"{url}?x={'x' * 4000}") as socket:
-            assert "pong" in await ping(socket)
+async def test_too_much_of_a_head_is_refused(usual: RunningApp) -> None:
+    url = usual.url("Api")
+    assert await refusal(url, additional_headers={"X-Large": "x" * 10_240}) == 431
+    assert await refusal(f"{url}?x={'x' * 4096}") == 414
+    async with connect(f"{url}?x={'x' * 4000}") as socket:
+        assert "pong" in await ping(socket)
 
 
 async def test_messages_and_posts_share_what_the_account_has(tmp_path: Path) -> None:
     options = ("--request-rate", "0.001", "--request-burst", "2")
-    with running_app(MAPPING, tmp_path, *options) as app:
-        async with connect(app.url("Api")) as socket:
-            mine = (await ping(socket))["pong"]
-            api = app.management("Api")
-            await asyncio.to_thread(api.post_to_connection, ConnectionId=mine, Data="hello")
-            assert await socket.recv() == "hello"
-            with pytest.raises(api.exceptions.LimitExceededException) as refused:
-                await asyncio.to_thread(api.post_to_connection, ConnectionId=mine, Data="no")
-            answer = await ping(socket)
+    async with app_here(MAPPING, tmp_path, *options) as app, connect(app.url("Api")) as socket:
+        mine = (await ping(socket))["pong"]
+        api = app.management("Api")
+        await asyncio.to_thread(api.post_to_connection, ConnectionId=mine, Data="hello")
+        assert await socket.recv() == "hello"
+        with pytest.raises(api.exceptions.LimitExceededException) as refused:
+            await asyncio.to_thread(api.post_to_connection, ConnectionId=mine, Data="no")
+        answer = await ping(socket)
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
     assert list(answer) == ["message", "connectionId", "requestId"]
     assert answer["message"] == "Too Many Requests"
 
 
 async def test_without_concurrency_a_message_is_an_error(tmp_path: Path) -> None:
-    with running_probe(tmp_path, "--concurrency", "1") as probe:
-        async with connect(probe.bare_url) as socket:
-            for _ in range(2):
-                await socket.send(json.dumps({"action": "run"}))  # takes a second
-            answer = json.loads(await socket.recv())
+    options = ("--concurrency", "1")
+    async with probe_here(tmp_path, *options) as probe, connect(probe.bare_url) as socket:
+        for _ in range(2):
+            await socket.send(json.dumps({"action": "run"}))  # takes a second
+        answer = json.loads(await socket.recv())
     assert answer["message"] == "Internal server error"
 
 
-async def test_a_malformed_connection_id_is_a_bad_request(tmp_path: Path) -> None:
-    with running_app(MAPPING, tmp_path) as app:
-        api = app.management("Api")
-        with pytest.raises(api.exceptions.ClientError) as refused:
-            api.post_to_connection(ConnectionId="no id", Data="x")
+async def test_a_malformed_connection_id_is_a_bad_request(usual: RunningApp) -> None:
+    api = usual.management("Api")
+    with pytest.raises(api.exceptions.ClientError) as refused:
+        await asyncio.to_thread(api.post_to_connection, ConnectionId="no id", Data="x")
     assert refused.value.response["Error"]["Code"] == "BadRequestException"
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
 
@@ -92,43 +112,39 @@ async def keep_pinging(socket: ClientConnection, seconds: float) -> None:
 
 
 async def test_a_ping_does_not_count_as_a_message(tmp_path: Path) -> None:
-    with running_app(MAPPING, tmp_path, "--idle-timeout", "1.5") as app:
-        async with connect(app.url("Api"), ping_interval=None) as socket:
-            with pytest.raises(ConnectionClosed) as closed:
-                await keep_pinging(socket, 10)
+    async with app_here(MAPPING, tmp_path, "--idle-timeout", "1") as app:
+        socket = await connect(app.url("Api"), ping_interval=None)
+        with pytest.raises(ConnectionClosed) as closed:
+            await keep_pinging(socket, 10)
     assert closed.value.rcvd is not None
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1001, "Going away")
 
 
-async def test_a_ping_may_be_assumed_to_count(tmp_path: Path) -> None:
-    options = ("--idle-timeout", "1.5", "--assume", "pings-keep-alive")
-    with running_app(MAPPING, tmp_path, *options) as app:
-        async with connect(app.url("Api"), ping_interval=None) as socket:
-            await keep_pinging(socket, 3)
-            assert "pong" in await ping(socket)
+async def test_a_ping_may_be_assumed_to_count(assumed: RunningApp) -> None:
+    async with connect(assumed.url("Api"), ping_interval=None) as socket:
+        await keep_pinging(socket, 2)
+        assert "pong" in await ping(socket)
 
 
-async def test_the_close_at_the_idle_limit_may_be_assumed(tmp_path: Path) -> None:
-    options = ("--idle-timeout", "0.5", "--assume", "expiry-code=4001", "--assume")
-    with running_app(MAPPING, tmp_path, *options, "expiry-reason=idle") as app:
-        async with connect(app.url("Api")) as socket:
-            await asyncio.wait_for(socket.wait_closed(), 10)
+async def test_the_close_at_the_idle_limit_may_be_assumed(assumed: RunningApp) -> None:
+    async with connect(assumed.url("Api")) as socket:
+        await asyncio.wait_for(socket.wait_closed(), 10)
     assert (socket.close_code, socket.close_reason) == (4001, "idle")
 
 
 async def test_messages_may_be_taken_one_after_the_other(tmp_path: Path) -> None:
-    with running_probe(tmp_path, "--serialize") as probe:
-        async with connect(probe.url) as socket:
-            await socket.send(json.dumps({"do": {"it": ["late"]}}))  # answered after 300 ms
-            await socket.send(json.dumps({"do": {"it": ["echo"]}}))
-            assert "message" in json.loads(await socket.recv())
-            assert "event" in json.loads(await socket.recv())
+    async with probe_here(tmp_path, "--serialize") as probe, connect(probe.url) as socket:
+        await socket.send(json.dumps({"do": {"it": ["late"]}}))  # answered after 300 ms
+        await socket.send(json.dumps({"do": {"it": ["echo"]}}))
+        assert "message" in json.loads(await socket.recv())
+        assert "event" in json.loads(await socket.recv())
 
 
 async def test_what_a_lost_connection_is_told_may_be_assumed(tmp_path: Path) -> None:
     options = ("--assume", "lost-code=1001", "--assume", "lost-reason=Going away")
-    with running_app(TOKEN, tmp_path, *options, "--assume", "lost-delay-s=0.3") as app:
-        socket = await connect(app.url("Api"), subprotocols=["chat", "token-of-ann"])  # type: ignore[list-item]
+    async with app_here(TOKEN, tmp_path, *options, "--assume", "lost-delay-s=0.3") as app:
+        protocols: Any = ["chat", "token-of-ann"]
+        socket = await connect(app.url("Api"), subprotocols=protocols)
         socket.transport.abort()
         await socket.wait_closed()
         await asyncio.to_thread(eventually, lambda: told(app))
@@ -141,39 +157,71 @@ def told(app: RunningApp) -> list[tuple[int, str]]:
     return [(c["disconnectStatusCode"], c["disconnectReason"]) for c in contexts]
 
 
-async def test_a_connect_that_takes_too_long_has_the_assumed_status(tmp_path: Path) -> None:
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "slow.py").write_text(
-        "import time\n\n\ndef handler(event, context):\n    time.sleep(3)\n"
-    )
-    template = tmp_path / "template.yaml"
-    template.write_text(SLOW)
-    for assumed, status in ((), 504), (("--assume", "connect-timeout-status=500"), 500):
-        with running_app(template, tmp_path, *assumed) as app:
-            assert await refusal(app.url("Api")) == status
+def connects(folder: Path) -> Path:
+    """A template whose `$connect` takes too long, and one that may be asked once."""
+    (folder / "code").mkdir()
+    (folder / "code" / "connect.py").write_text(CONNECT)
+    template = folder / "template.yaml"
+    template.write_text(CONNECTS)
+    return template
 
 
-async def test_a_throttled_connect_route_is_429(tmp_path: Path) -> None:
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "slow.py").write_text("handler = lambda *_: {'statusCode': 200}\n")
-    template = tmp_path / "template.yaml"
-    settings = "DefaultRouteSettings: {ThrottlingRateLimit: 0.001, ThrottlingBurstLimit: 1}"
-    template.write_text(SLOW.replace("StageName: dev", f"StageName: dev\n      {settings}"))
-    with running_app(template, tmp_path) as app:
-        async with connect(app.url("Api")):
-            assert await refusal(app.url("Api")) == 429
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def connecting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningApp]:
+    """The application whose `$connect` routes are limited."""
+    folder = tmp_path_factory.mktemp("connecting")
+    async with app_here(connects(folder), folder) as app:
+        yield app
 
 
-SLOW = """
+async def test_a_connect_that_takes_too_long_is_504(connecting: RunningApp) -> None:
+    assert await refusal(connecting.url("Slow")) == 504
+
+
+async def test_a_throttled_connect_route_is_429(connecting: RunningApp) -> None:
+    async with connect(connecting.url("Throttled")):
+        assert await refusal(connecting.url("Throttled")) == 429
+
+
+async def test_the_status_of_a_connect_that_takes_too_long_may_be_assumed(tmp_path: Path) -> None:
+    options = ("--assume", "connect-timeout-status=500")
+    async with app_here(connects(tmp_path), tmp_path, *options) as app:
+        assert await refusal(app.url("Slow")) == 500
+
+
+CONNECT = """
+import time
+
+
+def slow(event, context):
+    time.sleep(2)
+
+
+def quick(event, context):
+    return {"statusCode": 200}
+"""
+CONNECTS = """
 Transform: AWS::Serverless-2016-10-31
+Globals:
+  Function: {CodeUri: code/, Runtime: python3.13, Timeout: 5}
 Resources:
-  Slow:
+  SlowFunction:
     Type: AWS::Serverless::Function
-    Properties: {CodeUri: code/, Handler: slow.handler, Runtime: python3.13, Timeout: 5}
-  Api:
+    Properties: {Handler: connect.slow}
+  QuickFunction:
+    Type: AWS::Serverless::Function
+    Properties: {Handler: connect.quick}
+  Slow:
     Type: AWS::Serverless::WebSocketApi
     Properties:
       StageName: dev
       RouteSelectionExpression: $request.body.action
-      Routes: {$connect: {FunctionArn: !GetAtt Slow.Arn, IntegrationTimeout: 1000}}
+      Routes: {$connect: {FunctionArn: !GetAtt SlowFunction.Arn, IntegrationTimeout: 1000}}
+  Throttled:
+    Type: AWS::Serverless::WebSocketApi
+    Properties:
+      StageName: dev
+      DefaultRouteSettings: {ThrottlingRateLimit: 0.001, ThrottlingBurstLimit: 1}
+      RouteSelectionExpression: $request.body.action
+      Routes: {$connect: {FunctionArn: !GetAtt QuickFunction.Arn}}
 """

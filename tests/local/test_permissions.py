@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from tests.e2e.stack import process
+from tests.local.app_stack import stack_here
+from tests.local.clients import client
 from tests.local.conftest import eventually
 
 TEMPLATE = Path(__file__).parent / "fixtures" / "permissions" / "template.yaml"
@@ -35,13 +36,8 @@ class Caller:
 
     def client(self, service: str) -> Any:
         """A boto3 client as a developer has one."""
-        return boto3.client(
-            service,  # type: ignore[call-overload]  # the stubs want a literal
-            endpoint_url=self.info["lambda_endpoint" if service == "lambda" else "aws_endpoint"],
-            region_name="us-east-1",
-            aws_access_key_id="x",
-            aws_secret_access_key="x",
-        )
+        endpoint = "lambda_endpoint" if service == "lambda" else "aws_endpoint"
+        return client(service, self.info[endpoint])
 
     def invoke(self, function: str, **event: Any) -> dict[str, Any]:
         """What a function returns."""
@@ -73,18 +69,12 @@ class Caller:
         urllib.request.urlopen(request, timeout=10).close()
 
 
-@contextmanager
-def running(folder: Path, *options: str) -> Iterator[Caller]:
-    log = folder / "stack.log"
-    command = [sys.executable, "-m", "local", "start", "--json", "--template", str(TEMPLATE)]
-    with process([*command, "--port", "0", *options], log, os.environ) as info:
-        yield Caller(info, log)
-
-
 @pytest.fixture(scope="module")
 def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
-    with running(tmp_path_factory.mktemp("permissions")) as found:
-        yield found
+    log = tmp_path_factory.mktemp("permissions") / "stack.log"
+    command = [sys.executable, "-m", "local", "start", "--json", "--template", str(TEMPLATE)]
+    with process([*command, "--port", "0"], log, os.environ) as info:
+        yield Caller(info, log)
 
 
 TABLE = ARN.format("dynamodb", "table/local-Table")
@@ -373,20 +363,32 @@ def test_what_is_not_as_on_aws_is_named_at_the_start(caller: Caller) -> None:
 # --- without permissions ----------------------------------------------------------------------
 
 
-def test_without_iam_every_function_may_do_everything(tmp_path: Path) -> None:
-    with running(tmp_path, "--no-iam") as caller:
-        found = caller.call("Denied", "dynamodb", "put_item", TableName="$TABLE", Item=KEY)
-        assert found["status"] == 200
-        key = caller.environment("Denied", "AWS_ACCESS_KEY_ID")["AWS_ACCESS_KEY_ID"]
-        assert caller.environment("Allowed", "AWS_ACCESS_KEY_ID")["AWS_ACCESS_KEY_ID"] == key
+async def test_without_iam_every_function_may_do_everything(tmp_path: Path) -> None:
+    async with stack_here(TEMPLATE, tmp_path / "log", "--no-iam") as info:
+        found, *keys = await asyncio.to_thread(_without_permissions, Caller(info, tmp_path / "log"))
+    assert found["status"] == 200
+    assert keys[0] == keys[1]
 
 
-def test_another_dynamodb_goes_without_permissions_which_is_said(
+def _without_permissions(caller: Caller) -> list[dict[str, Any]]:
+    """What comes of a call that the role does not allow, and two functions' credentials."""
+    key = "AWS_ACCESS_KEY_ID"
+    return [
+        caller.call("Denied", "dynamodb", "put_item", TableName="$TABLE", Item=KEY),
+        caller.environment("Denied", key),
+        caller.environment("Allowed", key),
+    ]
+
+
+async def test_another_dynamodb_goes_without_permissions_which_is_said(
     caller: Caller, tmp_path: Path
 ) -> None:
-    with running(tmp_path, "--dynamodb-endpoint", caller.info["aws_endpoint"]) as other:
-        assert [notice for notice in other.info["notices"] if "ermissions" in notice] == [
+    log, elsewhere = tmp_path / "log", ("--dynamodb-endpoint", caller.info["aws_endpoint"])
+    async with stack_here(TEMPLATE, log, *elsewhere) as info:
+        assert [notice for notice in info["notices"] if "ermissions" in notice] == [
             "Permissions are not checked: the functions share one access key for the DynamoDB "
             "that --dynamodb-endpoint names."
         ]
-        assert other.call("Denied", "s3", "list_objects_v2", Bucket="$BUCKET")["status"] == 200
+        listed = ("Denied", "s3", "list_objects_v2")
+        found = await asyncio.to_thread(Caller(info, log).call, *listed, Bucket="$BUCKET")
+    assert found["status"] == 200

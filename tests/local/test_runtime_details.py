@@ -20,16 +20,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 from websockets.asyncio.client import connect
 
+from local.__main__ import main
 from local.stack import LocalStack, Options
 from local.workspace import Workspace
 from tests.e2e.stack import ROOT
 from tests.local.conftest import eventually
-from tests.local.probe_stack import PROBE, Probe, running_probe
+from tests.local.probe_stack import PROBE, Probe, probe_here, running_probe
 
 MESSAGE = {"requestContext": {"eventType": "MESSAGE"}}
 
@@ -179,11 +181,11 @@ def test_too_large_an_event_is_refused(probe: Probe) -> None:
     assert refused.value.response["Error"]["Code"] == "RequestTooLargeException"
 
 
-def test_what_a_killed_function_has_started_is_killed_with_it(tmp_path: Path) -> None:
-    with running_probe(tmp_path) as short:
+async def test_what_a_killed_function_has_started_is_killed_with_it(tmp_path: Path) -> None:
+    async with probe_here(tmp_path) as short:
         calling = threading.Thread(target=quietly, args=(short, {"wrong": "child"}))
         calling.start()
-        eventually(lambda: "CHILD " in short.log.read_text())
+        await asyncio.to_thread(eventually, lambda: "CHILD " in short.log.read_text())
         child = int(re.findall(r"CHILD (\d+)", short.log.read_text())[0])
     calling.join()
     eventually(lambda: not alive(child), 5)
@@ -272,19 +274,13 @@ def test_the_folder_of_a_killed_stack_is_removed_by_the_next(
     assert not living.folder.exists()
 
 
-def test_a_dynamodb_that_is_not_there_is_one_sentence() -> None:
-    command = [sys.executable, "-m", "local", "start", "--template", str(PROBE), "--port", "0"]
-    found = subprocess.run(
-        [*command, "--dynamodb-endpoint", "http://127.0.0.1:9"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert found.returncode == 2
-    assert "--dynamodb-endpoint" in found.stderr
-    assert "Traceback" not in found.stderr
+def test_a_dynamodb_that_is_not_there_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--template", str(PROBE), "--port", "0")
+    with mock.patch.dict(os.environ):
+        assert main(["start", *options, "--dynamodb-endpoint", "http://127.0.0.1:9"]) == 2
+    said = capsys.readouterr().err
+    assert "--dynamodb-endpoint" in said
+    assert said.count("\n") == 1
 
 
 # --- DynamoDB -------------------------------------------------------------------------------

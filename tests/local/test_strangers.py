@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import boto3
 import pytest
+import pytest_asyncio
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestClient, TestServer
 from botocore.config import Config
@@ -66,19 +67,23 @@ def test_pages_of_others_and_rebound_names_are_strangers(headers: dict[str, str]
     assert stranger(CIMultiDict(headers)) is not None
 
 
-@pytest.fixture
+on_the_stack = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack() -> AsyncIterator[LocalStack]:
     options = Options(template=CHAT, parameters={"Secret": "kept"}, port=0)
     async with LocalStack(options) as running:
         yield running
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def session() -> AsyncIterator[ClientSession]:
     async with ClientSession() as open_session:
         yield open_session
 
 
+@on_the_stack
 @pytest.mark.parametrize("page", [EVIL, REBOUND, SIMPLE], ids=["origin", "rebound", "no-cors"])
 async def test_a_strangers_page_reaches_nothing_that_is_for_this_machine(
     stack: LocalStack, session: ClientSession, page: dict[str, str]
@@ -102,6 +107,7 @@ async def test_a_strangers_page_reaches_nothing_that_is_for_this_machine(
     assert stack.faults.described()["faults"] == []
 
 
+@on_the_stack
 async def test_the_developers_own_requests_are_answered(
     stack: LocalStack, session: ClientSession
 ) -> None:
@@ -110,10 +116,14 @@ async def test_the_developers_own_requests_are_answered(
     async with session.put(base + "_local/faults", data=PLAN, headers=own) as answer:
         assert answer.status == 200
     assert len(stack.faults.described()["faults"]) == 1
+    async with session.delete(base + "_local/faults") as answer:
+        assert answer.status == 200
+    assert stack.faults.described()["faults"] == []
     async with session.get(base + "_local/stack.json") as answer:
         assert answer.status == 200
 
 
+@on_the_stack
 @pytest.mark.parametrize("page", [EVIL, REBOUND, SIMPLE], ids=["origin", "rebound", "no-cors"])
 async def test_a_strangers_page_cannot_read_secrets_or_reset_the_services(
     stack: LocalStack, session: ClientSession, page: dict[str, str]
@@ -132,6 +142,7 @@ async def test_a_strangers_page_cannot_read_secrets_or_reset_the_services(
         assert answer.status == 200, "without a page it is answered"
 
 
+@on_the_stack
 async def test_a_page_may_use_a_presigned_url(stack: LocalStack, session: ClientSession) -> None:
     s3 = boto3.client(
         "s3",

@@ -279,3 +279,21 @@ async def answer(peer: Peer, message: Json) -> None:
 
 async def nothing(peer: Peer, message: Json) -> None:
     """Handler that says nothing."""
+
+
+async def fail(peer: Peer, message: Json) -> None:
+    """Say two words, then that the reply failed."""
+    turn_id = message["turn_id"]
+    await peer.send(
+        {"type": "reply_text", "turn_id": turn_id, "seq": 1, "delta": "It is"},
+        {
+            "type": "error",
+            "code": "reply_failed",
+            "message": "The model went away.",
+            "retryable": True,
+            "turn_id": turn_id,
+            "seq": 2,
+            "retry_after_ms": 500,
+        },
+        turn_end(turn_id, 3, "It is", reason="failed"),
+    )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from parley.table import Table
+from tests import moto_table
+from tests.moto_table import mock_aws
 from tests.unit.client_server import ScriptedServer, answer
 from tests.unit.door import Door
 
@@ -18,24 +18,8 @@ from tests.unit.door import Door
 def client() -> Iterator[Any]:
     """DynamoDB with one table for all tests of a module: each uses a session of its own."""
     with mock_aws():
-        found = boto3.client(
-            "dynamodb",
-            region_name="us-east-1",
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-        )
-        found.create_table(
-            TableName="table",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[
-                {"AttributeName": "pk", "AttributeType": "S"},
-                {"AttributeName": "sk", "AttributeType": "S"},
-            ],
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-        )
+        found = moto_table.client("dynamodb")
+        moto_table.create_table(found)
         yield found
 
 

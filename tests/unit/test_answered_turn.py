@@ -109,7 +109,7 @@ async def test_an_interruption_at_the_very_end_is_honoured() -> None:
         stage.interrupt(0)
         return finish(*arguments, **options)
 
-    stage.store.finish_turn = interrupted_meanwhile  # type: ignore[method-assign]
+    stage.store.finish_turn = interrupted_meanwhile  # type: ignore[method-assign]  # a race
     _, answer = await answered(stage)
     assert (answer.reason, answer.heard, answer.audio) == ("interrupted", "", None)
     assert not answer.truncated

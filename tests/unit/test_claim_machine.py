@@ -6,11 +6,10 @@ import itertools
 from typing import Any
 from unittest import mock
 
-import boto3
+import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from moto import mock_aws
 
 from parley import turns as turns_module
 from parley.table import Table
@@ -23,26 +22,11 @@ _names = itertools.count()
 class Claims(RuleBasedStateMachine):
     """One turn, many invocations, and a clock that the test moves."""
 
+    table: Table
+
     def __init__(self) -> None:
         super().__init__()
-        self.aws = mock_aws()
-        self.aws.start()
-        client: Any = boto3.client(
-            "dynamodb",
-            region_name="us-east-1",
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-        )
-        client.create_table(
-            TableName="table",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("pk", "sk")],
-            KeySchema=[
-                {"AttributeName": "pk", "KeyType": "HASH"},
-                {"AttributeName": "sk", "KeyType": "RANGE"},
-            ],
-        )
-        self.turns = Turns(Table(client, "table"))
+        self.turns = Turns(self.table)
         self.now_ms = 1_700_000_000_000
         self.clock = mock.patch.object(turns_module, "now_ms", self._now_ms)
         self.clock.start()
@@ -123,7 +107,6 @@ class Claims(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.clock.stop()
-        self.aws.stop()
 
 
 Claims.TestCase.settings = settings(
@@ -133,3 +116,9 @@ Claims.TestCase.settings = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a step takes too long to shrink
 )
 TestClaims = Claims.TestCase
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_table(client: Any) -> None:
+    """For all examples: each has a session of its own."""
+    Claims.table = Table(client, "table")

@@ -1,24 +1,77 @@
-"""The client's memory through a long conversation, in little time."""
+"""What lives of the client's objects after many turns: no more than after a few."""
 
 from __future__ import annotations
 
-from benchmarks.client_memory import python_client
+import gc
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-NOISE_BYTES = 500_000
-"""What a few turns more or less in flight, and the interpreter's own stores, make up; a turn that
-was kept would add 300,000 by itself."""
+from benchmarks.client_memory import one_turn, python_conversation
+
+TURNS = 30
+"""Among them spoken ones, four that are interrupted and three that lose their connection."""
+IN_FLIGHT = 1
+"""Of each kind of object: the last event that came may still be held."""
+IN_FLIGHT_BYTES = 10_000
+"""That event's sound; one turn has a dozen times as much."""
 
 
-async def grown(turns: int, every: int, *, keep: bool = False) -> int:
-    """By how many bytes memory has grown since the first measurement."""
-    measured = [each async for each in python_client(turns=turns, every=every, keep=keep)]
-    assert measured[-1].turns == turns
-    return measured[-1].bytes - measured[0].bytes
+@dataclass(frozen=True)
+class Living:
+    """The client's objects by type, and the bytes that they hold."""
+
+    objects: Counter[str]
+    bytes: int
 
 
-async def test_a_conversation_of_minutes_leaves_memory_as_it_was() -> None:
-    assert await grown(turns=40, every=10) < NOISE_BYTES
+def living() -> Living:
+    """What garbage collection leaves."""
+    gc.collect()
+    own = [each for each in gc.get_objects() if _package(each) == "parley_client"]
+    held = {id(part): len(part) for each in own for part in _bytes_of(each)}
+    return Living(Counter(type(each).__qualname__ for each in own), sum(held.values()))
+
+
+def _package(thing: object) -> str:
+    module = getattr(type(thing), "__module__", None)  # some types of C have none
+    return module.partition(".")[0] if isinstance(module, str) else ""
+
+
+def _bytes_of(holder: object) -> Iterator[bytes | bytearray]:
+    """What an object holds itself or in its collections."""
+    for part in gc.get_referents(holder):
+        if isinstance(part, bytes | bytearray):
+            yield part
+        elif type(part) in (dict, list, tuple, set, deque):
+            yield from _bytes_of(part)
+
+
+async def grown(*, keep: bool = False) -> tuple[Counter[str], int]:
+    """How many objects of each type, and how many bytes, the turns have left.
+
+    Args:
+        keep: hold on to the turns, as a client that leaks would.
+    """
+    kept = []
+    async with python_conversation() as conversation:
+        for number in range(1, TURNS + 11):
+            turn, _ = await one_turn(conversation, number)
+            if keep:
+                kept.append(turn)
+            if number == 10:
+                before = living()
+        after = living()
+    return after.objects - before.objects, after.bytes - before.bytes
+
+
+async def test_turns_that_are_over_leave_nothing() -> None:
+    objects, held = await grown()
+    assert all(count <= IN_FLIGHT for count in objects.values()), objects
+    assert held <= IN_FLIGHT_BYTES
 
 
 async def test_a_client_that_kept_its_turns_would_be_noticed() -> None:
-    assert await grown(turns=20, every=5, keep=True) > 4 * NOISE_BYTES
+    objects, held = await grown(keep=True)
+    assert objects["Turn"] == TURNS
+    assert held > TURNS * IN_FLIGHT_BYTES

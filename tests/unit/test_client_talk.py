@@ -24,6 +24,7 @@ from tests.unit.client_server import (
     ScriptedServer,
     answer,
     answer_to,
+    fail,
     reply_events,
     tone,
     turn_end,
@@ -169,22 +170,6 @@ async def test_nobody_there_exits_with_1_and_a_sentence() -> None:
     assert (ended.code, ended.out) == (1, "")
     assert ended.err == (
         "talk: Nothing answers at ws://127.0.0.1:9/dev (connection refused). Is it running there?\n"
-    )
-
-
-async def fail(peer: Peer, message: Json) -> None:
-    turn_id = message["turn_id"]
-    await peer.send(
-        {"type": "reply_text", "turn_id": turn_id, "seq": 1, "delta": "It is"},
-        {
-            "type": "error",
-            "code": "reply_failed",
-            "message": "The model went away.",
-            "retryable": True,
-            "turn_id": turn_id,
-            "seq": 2,
-        },
-        turn_end(turn_id, 3, "It is", reason="failed"),
     )
 
 

@@ -25,6 +25,7 @@ from tests.unit.client_server import (
     ScriptedServer,
     answer,
     answer_to,
+    fail,
     reply_events,
     turn_end,
 )
@@ -49,22 +50,6 @@ async def test_an_event_that_never_comes_fails_the_turn_and_is_named(
 async def test_a_failed_turn_raises_the_servers_reason_with_what_came(
     server: ScriptedServer,
 ) -> None:
-    async def fail(peer: Peer, message: Json) -> None:
-        turn_id = message["turn_id"]
-        await peer.send(
-            {"type": "reply_text", "turn_id": turn_id, "seq": 1, "delta": "It is"},
-            {
-                "type": "error",
-                "code": "reply_failed",
-                "message": "The model went away.",
-                "retryable": True,
-                "turn_id": turn_id,
-                "seq": 2,
-                "retry_after_ms": 500,
-            },
-            turn_end(turn_id, 3, "It is", reason="failed"),
-        )
-
     server.on("user_message", fail)
     async with Conversation.connect(server.url) as conversation:
         turn = conversation.say("what time?")

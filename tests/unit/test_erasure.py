@@ -180,7 +180,9 @@ def test_a_chunk_of_a_connection_that_is_known_by_heart_leaves_nothing(
     assert place.left() == []
 
 
-def test_a_turn_that_does_not_stop_makes_it_wait_and_another_time_finishes(place: Place) -> None:
+def test_a_turn_that_does_not_stop_makes_it_wait_and_another_time_finishes(
+    place: Place, quick: None
+) -> None:
     place.turns.claim_turn(place.ref, "t", "me", attempt=1, received_at_ms=1)
     erasure = Erasure(place.store, place.turns, None)
     assert not erasure.erase(place.ref, patience_s=0)

@@ -8,15 +8,17 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from parley.ending import LEAST_SPEECH_MS, Outcome
 from parley.history import History
-from parley.inbox import ChunkEntry, EndEntry, InterruptEntry
+from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry
 from parley.invocation import TurnRequest
 from parley.limits.buckets import DAY_MS
 from parley.limits.rules import LimitRules, Share
 from parley.limits.usage import Meter, Usage
 from parley.opening import run_turn
-from parley.protocol import Error, Limit
+from parley.protocol import Error, Limit, TurnEnd
 from parley.services import Services
 from parley.settings import Deployment
 from parley.table import Table
@@ -54,6 +56,11 @@ class Stage:
     async def run(
         self, turn_id: str = "t", text: str | None = "Hello.", **fields: Any
     ) -> Outcome | None:
+        def acknowledge(event: Any) -> None:
+            if isinstance(event, TurnEnd):
+                self.store.inboxes.put_ack(REF, turn_id, AckEntry(event.attempt, event.seq))
+
+        self.wire.on_event = acknowledge
         received_at_ms = int(time.time() * 1000)
         request = TurnRequest(REF, turn_id, "c", "https://x", received_at_ms, text, **fields)
         return await run_turn(
@@ -63,6 +70,12 @@ class Stage:
     @property
     def usage(self) -> Usage:
         return Usage.of(self.table.get(ACCOUNT) or {})
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What failed is tried again soon."""
+    monkeypatch.setattr("parley.backoff.RETRY_DELAYS_S", (0.01, 0.02))
 
 
 NOON_MS = 20_000 * DAY_MS + DAY_MS // 2
@@ -240,7 +253,7 @@ class Unwritable:
 async def test_a_charge_that_cannot_be_written_costs_the_record_not_the_turn(table: Table) -> None:
     rules = tenant(Share(0, 0, 3600, 3600))
     stage = Stage(table, rules)
-    meter = Meter(Table(Unwritable(table), "table"), rules)  # type: ignore[arg-type]
+    meter = Meter(Table(Unwritable(table), "table"), rules)  # type: ignore[arg-type]  # no whole client
     stage.services = replace(stage.services, meter=meter)
     outcome = await stage.run()
     assert outcome is not None

@@ -195,7 +195,7 @@ def test_of_many_at_once_as_many_get_in_as_there_are_slots(client: Any, ann: Pri
 
 
 def test_without_a_limit_nothing_is_written(ann: Principal) -> None:
-    nowhere = Table(None, "table")  # type: ignore[arg-type]
+    nowhere = Table(None, "table")  # type: ignore[arg-type]  # never asked
     slots = ConnectionSlots(nowhere, Bindings(nowhere), LimitRules(Share(), Share()))
     assert slots.take(ann, "a", 0) == {}
     slots.give_back("a", Connection(ann))

@@ -144,7 +144,7 @@ def test_a_session_without_turns_has_no_length_and_says_so() -> None:
 
 def test_recordings_are_linked_from_the_messages_whose_sound_they_are() -> None:
     links = {("t", "assistant"): "https://a"}
-    found = view(conversation(asked(), replied()), BEGAN_S, links)  # type: ignore[arg-type]
+    found = view(conversation(asked(), replied()), BEGAN_S, links)  # type: ignore[arg-type]  # a key is narrower
     assert [each.recording for each in found.messages] == [None, "https://a"]
     assert found.messages[0].at == datetime.fromtimestamp(BEGAN_S + 1, UTC)
 

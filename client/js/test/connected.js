@@ -1,4 +1,6 @@
 /** A conversation with a scripted socket, microphone, player and network, as most tests need one. */
+import { mock } from "node:test";
+
 import { Conversation } from "../conversation.js";
 import { FakeMicrophone, FakePlayer, FakePresence, FakeSocket, SocketClass, settled } from "./fakes.js";
 
@@ -49,6 +51,22 @@ export async function connected(t, options = {}) {
 /** @param {Record<string, unknown>} [more] that the server's `ready` says */
 export async function ready(more) {
   FakeSocket.last.becomesReady(more);
+  await settled();
+}
+
+/** The newest socket ends, before it was ready. */
+export async function refused() {
+  FakeSocket.last.ends(1006);
+  await settled();
+}
+
+/**
+ * Time passes; for tests whose timers are mocked.
+ * @param {number} ms
+ */
+export async function after(ms) {
+  // A timer that a timer sets counts from the end of the tick.
+  for (let left = ms; left > 0; left -= 1_000) mock.timers.tick(Math.min(1_000, left));
   await settled();
 }
 

@@ -2,24 +2,11 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
 import { problemOfClose } from "../close-codes.js";
-import { begun, connected, ready, said, speaking, turnEnd } from "./connected.js";
-import { FakeMicrophone, FakeSocket, READY, settled } from "./fakes.js";
+import { after, begun, connected, ready, refused, said, speaking, turnEnd } from "./connected.js";
+import { FakeSocket, READY, settled } from "./fakes.js";
 
 beforeEach(() => mock.timers.enable({ apis: ["setTimeout", "Date"] }));
 afterEach(() => mock.timers.reset());
-
-/** The newest socket ends, before it was ready. */
-async function refused() {
-  FakeSocket.last.ends(1006);
-  await settled();
-}
-
-/** @param {number} ms */
-async function after(ms) {
-  // A timer that a timer sets counts from the end of the tick.
-  for (let left = ms; left > 0; left -= 1_000) mock.timers.tick(Math.min(1_000, left));
-  await settled();
-}
 
 test("a lost connection comes back, and resumes where it was", async (t) => {
   const { conversation, socket } = await connected(t);
@@ -180,101 +167,6 @@ for (const code of [1001, 1005, 1006, 1011, 1012, 1013, 1014, 4000, 4500]) {
   });
 }
 
-test("a silent connection is asked, and left when it does not answer", async (t) => {
-  const { conversation, socket } = await connected(t);
-  await after(479_999);
-  assert.deepEqual(socket.types(), [], "an idle one costs nothing until then");
-  await after(1);
-  assert.equal(socket.ofType("ping").length, 1);
-  socket.says({ type: "pong", sent_at: 0 });
-  await after(480_000);
-  assert.equal(socket.ofType("ping").length, 2);
-  await after(9_999);
-  assert.equal(conversation.state, "ready");
-  await after(1);
-  assert.equal(conversation.state, "reconnecting");
-});
-
-for (const isSpoken of [false, true]) {
-  const what = isSpoken ? "being spoken" : "waited for";
-  test(`while a turn is ${what}, silence is noticed within 10 s`, async (t) => {
-    const { conversation, socket, microphone, changes } = await connected(t);
-    await after(60_000);
-    await (isSpoken ? speaking(conversation, microphone) : said(conversation));
-    await after(2_000);
-    assert.equal(socket.ofType("ping").length, 1);
-    await after(3_999);
-    assert.equal(conversation.state, "ready");
-    await after(1);
-    assert.equal(conversation.state, "reconnecting");
-    assert.equal(changes.at(-1)?.problem?.code, "connection_lost");
-  });
-}
-
-test("after its end nobody asks any more", async (t) => {
-  const { conversation, socket } = await connected(t);
-  const { turn } = await said(conversation);
-  socket.says(turnEnd(turn.id, 1));
-  await after(60_000);
-  assert.deepEqual(socket.ofType("ping"), []);
-});
-
-test("a turn that begins while an idle connection is asked has less patience", async (t) => {
-  const { conversation } = await connected(t);
-  await after(480_000);
-  await said(conversation);
-  await after(6_000);
-  assert.equal(conversation.state, "reconnecting");
-});
-
-test("a link that is slow to take the question is not given up while it takes anything", async (t) => {
-  const { conversation, socket } = await connected(t);
-  await said(conversation);
-  for (const bytes of [50_000, 40_000, 30_000]) {
-    socket.bufferedAmount = bytes;
-    await after(4_000);
-  }
-  assert.equal(conversation.state, "ready");
-  await after(6_000);
-  assert.equal(conversation.state, "reconnecting");
-});
-
-test("silence during the move to a fresh connection is told", async (t) => {
-  const { conversation, socket, changes } = await connected(t);
-  const { turn } = await said(conversation);
-  socket.says({ type: "reply_text", turn_id: turn.id, seq: 2, delta: "b" });
-  await after(9_000);
-  assert.equal(FakeSocket.all.length, 2, "to fetch what is missing");
-  assert.equal(changes.at(-1)?.state, "reconnecting");
-  await ready();
-  assert.equal(conversation.state, "ready");
-});
-
-test("a reply that is long in coming is asked for", async (t) => {
-  const { conversation, socket } = await connected(t);
-  const { turn } = await said(conversation);
-  for (const _ of [3, 6, 9]) {
-    await after(3_000);
-    socket.says({ type: "pong", sent_at: 0 });
-  }
-  await after(1_000);
-  assert.deepEqual(
-    socket.ofType("ping").map((frame) => frame["turn_id"]),
-    [undefined, undefined, undefined, turn.id],
-  );
-});
-
-test("an event that stays away is fetched with a fresh connection", async (t) => {
-  const { conversation, socket } = await connected(t);
-  const { turn } = await said(conversation);
-  const delta = { type: "reply_text", turn_id: turn.id };
-  socket.says({ ...delta, seq: 1, delta: "a" });
-  socket.says({ ...delta, seq: 3, delta: "c" });
-  await after(3_000);
-  FakeSocket.last.opens();
-  assert.deepEqual(FakeSocket.last.sent[0]?.["received"], { turn_id: turn.id, seq: 1 });
-});
-
 test("before API Gateway's two hours are over, it moves to a fresh connection unnoticed", async (t) => {
   const { conversation, socket, changes } = await connected(t, { heartbeatMs: 1e9 });
   const before = changes.length;
@@ -328,85 +220,6 @@ test("a session that cannot be resumed is followed by a new one, with what was s
   assert.equal(FakeSocket.last.sent[0]?.["session_id"], undefined);
   assert.deepEqual(FakeSocket.last.types(), ["user_message"]);
   assert.deepEqual(problems, ["session_not_found"]);
-});
-
-test("without a network it waits for one, and uses no attempt", async (t) => {
-  const { conversation, socket, presence, changes } = await connected(t);
-  presence.isOnline = false;
-  socket.ends(1006);
-  assert.equal(conversation.state, "offline");
-  await after(60_000);
-  assert.equal(FakeSocket.all.length, 1);
-  presence.isOnline = true;
-  presence.changed();
-  await settled();
-  assert.equal(FakeSocket.all.length, 2);
-  assert.equal(changes.at(-1)?.attempt, 0);
-});
-
-test("a page that is looked at again asks whether the connection still lives", async (t) => {
-  const { socket, presence, conversation } = await connected(t);
-  presence.changed();
-  assert.equal(socket.ofType("ping").length, 1);
-  await after(4_000);
-  assert.equal(conversation.state, "reconnecting");
-});
-
-test("a hidden page does not give up before it is looked at again", async (t) => {
-  const { conversation, socket, presence } = await connected(t, { attempts: 1 });
-  await said(conversation);
-  presence.isVisible = false;
-  socket.ends(1006);
-  await after(500);
-  await refused();
-  assert.equal(conversation.state, "reconnecting");
-  presence.isVisible = true;
-  presence.changed();
-  await settled();
-  await ready();
-  assert.equal(conversation.state, "ready");
-});
-
-test("a hidden page that waits for nothing neither asks nor comes back", async (t) => {
-  const { conversation, socket, presence } = await connected(t);
-  presence.isVisible = false;
-  await after(600_000);
-  assert.deepEqual(socket.types(), []);
-  socket.ends(1001);
-  await after(60_000);
-  assert.deepEqual([conversation.state, FakeSocket.all.length], ["reconnecting", 1]);
-  presence.isVisible = true;
-  presence.changed();
-  await settled();
-  await ready();
-  assert.equal(conversation.state, "ready");
-});
-
-test("a hidden page that listens hands-free stays connected", async (t) => {
-  const microphone = Object.assign(new FakeMicrophone(), {
-    watch: async () => undefined,
-    unwatch: async () => undefined,
-    expectEcho: async () => undefined,
-    on: () => () => undefined,
-  });
-  const { conversation, socket, presence } = await connected(t, { microphone });
-  await conversation.startHandsFree();
-  presence.isVisible = false;
-  await after(480_000);
-  assert.deepEqual(socket.types(), ["ping"]);
-  socket.ends(1001);
-  await after(500);
-  await ready();
-  assert.equal(conversation.state, "ready");
-});
-
-test("what a hidden page says brings its connection back", async (t) => {
-  const { conversation, socket, presence } = await connected(t);
-  presence.isVisible = false;
-  socket.ends(1001);
-  await said(conversation);
-  await ready();
-  assert.deepEqual(FakeSocket.last.types(), ["user_message"]);
 });
 
 test("connecting again after a failure resumes the session", async (t) => {

@@ -2,6 +2,7 @@
  * An API on real sockets, over WebSocket and over HTTP, whose WebSockets can be blocked. Resume
  * tokens rotate as the server's do: the one that was shown stays good until the next is shown.
  */
+import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer } from "node:http";
 
@@ -271,6 +272,20 @@ export function conversing(t, api, options = {}) {
   const connecting = conversation.connect();
   connecting.catch(() => undefined);
   return { conversation, presence, microphone, player, connecting };
+}
+
+/**
+ * A conversation over HTTP, because WebSockets are blocked.
+ * @param {Context} t
+ * @param {import("../conversation.js").ConversationOptions} [options]
+ */
+export async function overHttp(t, options) {
+  const api = await Api.running(t);
+  api.upgrades = "reset";
+  const made = conversing(t, api, options);
+  await made.connecting;
+  assert.equal(made.conversation.transport, "http");
+  return { api, ...made };
 }
 
 /**

@@ -17,8 +17,8 @@ MAX_RETRY_AFTER_S = 3.0
 class RetrySchedule:
     """Says whether, and after how long, a failed call is tried again."""
 
-    def __init__(self, delays_s: tuple[float, ...] = RETRY_DELAYS_S) -> None:
-        self._delays: Iterator[float] = iter(delays_s)
+    def __init__(self) -> None:
+        self._delays: Iterator[float] = iter(RETRY_DELAYS_S)
         self.retries = 0
 
     def delay_after(self, error: ProviderError) -> float | None:
