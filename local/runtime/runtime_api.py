@@ -92,6 +92,8 @@ class RuntimeApi:
                 body = await _body(reader, headers)
                 await self._answer(method, path, headers, body, writer)
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
     async def _answer(
         self,

@@ -1,7 +1,4 @@
-"""The gateway at its limits, through real sockets; each stack has one that is soon reached.
-
-The stacks run in this process, on the loop that all tests share.
-"""
+"""The gateway at its limits, through real sockets; each stack has one that is soon reached."""
 
 from __future__ import annotations
 
@@ -16,9 +13,9 @@ import pytest_asyncio
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.local.app_stack import FIXTURES, RunningApp, app_here
+from tests.local.app_stack import FIXTURES, RunningApp, running_app
 from tests.local.conftest import eventually
-from tests.local.probe_stack import probe_here
+from tests.local.probe_stack import running_probe
 
 MAPPING = FIXTURES / "mapping" / "template.yaml"
 TOKEN = FIXTURES / "apps" / "token" / "template.yaml"
@@ -28,7 +25,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def usual(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningApp]:
     """The application with the limits of AWS."""
-    async with app_here(MAPPING, tmp_path_factory.mktemp("usual")) as app:
+    with running_app(MAPPING, tmp_path_factory.mktemp("usual")) as app:
         yield app
 
 
@@ -38,7 +35,7 @@ async def assumed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
     options = ["--idle-timeout", "1"]
     for setting in ("pings-keep-alive", "expiry-code=4001", "expiry-reason=idle"):
         options += ["--assume", setting]
-    async with app_here(MAPPING, tmp_path_factory.mktemp("assumed"), *options) as app:
+    with running_app(MAPPING, tmp_path_factory.mktemp("assumed"), *options) as app:
         yield app
 
 
@@ -56,7 +53,7 @@ async def refusal(url: str, **more: Any) -> int:
 
 
 async def test_too_many_new_connections_are_429(tmp_path: Path) -> None:
-    async with app_here(MAPPING, tmp_path, "--connection-rate", "1") as app:
+    with running_app(MAPPING, tmp_path, "--connection-rate", "1") as app:
         url = app.url("Api")
         async with connect(url):
             assert await refusal(url) == 429
@@ -72,7 +69,7 @@ async def test_too_much_of_a_head_is_refused(usual: RunningApp) -> None:
 
 async def test_messages_and_posts_share_what_the_account_has(tmp_path: Path) -> None:
     options = ("--request-rate", "0.001", "--request-burst", "2")
-    async with app_here(MAPPING, tmp_path, *options) as app, connect(app.url("Api")) as socket:
+    with running_app(MAPPING, tmp_path, *options) as app, connect(app.url("Api")) as socket:
         mine = (await ping(socket))["pong"]
         api = app.management("Api")
         await asyncio.to_thread(api.post_to_connection, ConnectionId=mine, Data="hello")
@@ -87,10 +84,11 @@ async def test_messages_and_posts_share_what_the_account_has(tmp_path: Path) -> 
 
 async def test_without_concurrency_a_message_is_an_error(tmp_path: Path) -> None:
     options = ("--concurrency", "1")
-    async with probe_here(tmp_path, *options) as probe, connect(probe.bare_url) as socket:
-        for _ in range(2):
-            await socket.send(json.dumps({"action": "run"}))  # takes a second
-        answer = json.loads(await socket.recv())
+    with running_probe(tmp_path, *options) as probe:
+        async with connect(probe.bare_url) as socket:
+            for _ in range(2):
+                await socket.send(json.dumps({"action": "run"}))  # takes a second
+            answer = json.loads(await socket.recv())
     assert answer["message"] == "Internal server error"
 
 
@@ -112,7 +110,7 @@ async def keep_pinging(socket: ClientConnection, seconds: float) -> None:
 
 
 async def test_a_ping_does_not_count_as_a_message(tmp_path: Path) -> None:
-    async with app_here(MAPPING, tmp_path, "--idle-timeout", "1") as app:
+    with running_app(MAPPING, tmp_path, "--idle-timeout", "1") as app:
         socket = await connect(app.url("Api"), ping_interval=None)
         with pytest.raises(ConnectionClosed) as closed:
             await keep_pinging(socket, 10)
@@ -133,7 +131,7 @@ async def test_the_close_at_the_idle_limit_may_be_assumed(assumed: RunningApp) -
 
 
 async def test_messages_may_be_taken_one_after_the_other(tmp_path: Path) -> None:
-    async with probe_here(tmp_path, "--serialize") as probe, connect(probe.url) as socket:
+    with running_probe(tmp_path, "--serialize") as probe, connect(probe.url) as socket:
         await socket.send(json.dumps({"do": {"it": ["late"]}}))  # answered after 300 ms
         await socket.send(json.dumps({"do": {"it": ["echo"]}}))
         assert "message" in json.loads(await socket.recv())
@@ -142,7 +140,7 @@ async def test_messages_may_be_taken_one_after_the_other(tmp_path: Path) -> None
 
 async def test_what_a_lost_connection_is_told_may_be_assumed(tmp_path: Path) -> None:
     options = ("--assume", "lost-code=1001", "--assume", "lost-reason=Going away")
-    async with app_here(TOKEN, tmp_path, *options, "--assume", "lost-delay-s=0.3") as app:
+    with running_app(TOKEN, tmp_path, *options, "--assume", "lost-delay-s=0.3") as app:
         protocols: Any = ["chat", "token-of-ann"]
         socket = await connect(app.url("Api"), subprotocols=protocols)
         socket.transport.abort()
@@ -170,7 +168,7 @@ def connects(folder: Path) -> Path:
 async def connecting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningApp]:
     """The application whose `$connect` routes are limited."""
     folder = tmp_path_factory.mktemp("connecting")
-    async with app_here(connects(folder), folder) as app:
+    with running_app(connects(folder), folder) as app:
         yield app
 
 
@@ -185,7 +183,7 @@ async def test_a_throttled_connect_route_is_429(connecting: RunningApp) -> None:
 
 async def test_the_status_of_a_connect_that_takes_too_long_may_be_assumed(tmp_path: Path) -> None:
     options = ("--assume", "connect-timeout-status=500")
-    async with app_here(connects(tmp_path), tmp_path, *options) as app:
+    with running_app(connects(tmp_path), tmp_path, *options) as app:
         assert await refusal(app.url("Slow")) == 500
 
 
