@@ -69,14 +69,15 @@ async def test_too_much_of_a_head_is_refused(usual: RunningApp) -> None:
 
 async def test_messages_and_posts_share_what_the_account_has(tmp_path: Path) -> None:
     options = ("--request-rate", "0.001", "--request-burst", "2")
-    with running_app(MAPPING, tmp_path, *options) as app, connect(app.url("Api")) as socket:
-        mine = (await ping(socket))["pong"]
-        api = app.management("Api")
-        await asyncio.to_thread(api.post_to_connection, ConnectionId=mine, Data="hello")
-        assert await socket.recv() == "hello"
-        with pytest.raises(api.exceptions.LimitExceededException) as refused:
-            await asyncio.to_thread(api.post_to_connection, ConnectionId=mine, Data="no")
-        answer = await ping(socket)
+    with running_app(MAPPING, tmp_path, *options) as app:
+        async with connect(app.url("Api")) as socket:
+            mine = (await ping(socket))["pong"]
+            api = app.management("Api")
+            await asyncio.to_thread(api.post_to_connection, ConnectionId=mine, Data="hello")
+            assert await socket.recv() == "hello"
+            with pytest.raises(api.exceptions.LimitExceededException) as refused:
+                await asyncio.to_thread(api.post_to_connection, ConnectionId=mine, Data="no")
+            answer = await ping(socket)
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
     assert list(answer) == ["message", "connectionId", "requestId"]
     assert answer["message"] == "Too Many Requests"
@@ -131,11 +132,12 @@ async def test_the_close_at_the_idle_limit_may_be_assumed(assumed: RunningApp) -
 
 
 async def test_messages_may_be_taken_one_after_the_other(tmp_path: Path) -> None:
-    with running_probe(tmp_path, "--serialize") as probe, connect(probe.url) as socket:
-        await socket.send(json.dumps({"do": {"it": ["late"]}}))  # answered after 300 ms
-        await socket.send(json.dumps({"do": {"it": ["echo"]}}))
-        assert "message" in json.loads(await socket.recv())
-        assert "event" in json.loads(await socket.recv())
+    with running_probe(tmp_path, "--serialize") as probe:
+        async with connect(probe.url) as socket:
+            await socket.send(json.dumps({"do": {"it": ["late"]}}))  # answered after 300 ms
+            await socket.send(json.dumps({"do": {"it": ["echo"]}}))
+            assert "message" in json.loads(await socket.recv())
+            assert "event" in json.loads(await socket.recv())
 
 
 async def test_what_a_lost_connection_is_told_may_be_assumed(tmp_path: Path) -> None:
