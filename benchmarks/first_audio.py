@@ -6,7 +6,10 @@ one asyncio process with nothing in between. The ideal of a turn is the sum of t
 delays on its way: first token, tokens up to the first clause, first byte of speech, and
 for a spoken turn the final transcript.
 
-    python benchmarks/first_audio.py [--turns 20] [--json FILE]
+    python benchmarks/first_audio.py [--turns 20] [--json FILE] [--parameter-overrides KEY=VALUE]
+
+`TurnsPerMinutePerTenant=0 AudioSecondsPerDayPerTenant=0 SpeechSecondsPerDayPerTenant=0` measures it
+without limits.
 """
 
 from __future__ import annotations
@@ -255,12 +258,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--turns", type=int, default=20)
     parser.add_argument("--json", type=Path)
+    parser.add_argument(
+        "--parameter-overrides", nargs="*", default=[], metavar="KEY=VALUE", help="the template's"
+    )
     arguments = parser.parse_args()
     results = Results()
     print(f"Python {platform.python_version()}, {platform.machine()}, {arguments.turns} turns")
+    parameters = dict(each.split("=", 1) for each in arguments.parameter_overrides)
     with (
         tempfile.TemporaryDirectory() as folder,
-        running_stack(Path(folder), prewarm=0) as stack,
+        running_stack(Path(folder), parameters=parameters, prewarm=0) as stack,
     ):
         asyncio.run(measure(stack, arguments.turns, results))
     show(results)

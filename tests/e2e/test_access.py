@@ -50,7 +50,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> Itera
     issuer, stranger = Issuer(SigningKey("key-1")), Issuer(SigningKey("key-1"))
     parameters = {
         "AuthMode": "oidc",
-        "TurnsPerMinutePerSubject": "0",  # one user takes a turn beside every attack
+        "SessionsPerMinutePerSubject": "0",  # one user talks beside every attack
+        "TurnsPerMinutePerSubject": "0",
         "AuthIssuer": issuer.url,
         "AuthAudience": AUDIENCE,
         "AuthTenantClaim": TENANT_CLAIM,
