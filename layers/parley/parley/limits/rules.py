@@ -53,8 +53,8 @@ class LimitRules:
         reply_chars: the longest reply of one turn; about 900 are a minute of speech.
     """
 
-    subject: Share = field(default_factory=lambda: Share(10, 30, 3_600, 3_600, 60, 30))
-    tenant: Share = field(default_factory=lambda: Share(100, 600, 36_000, 36_000, 600, 300))
+    subject: Share = field(default_factory=lambda: Share(10, 30, 3_600, 3_600, 20, 30))
+    tenant: Share = field(default_factory=lambda: Share(100, 600, 36_000, 36_000, 200, 300))
     messages_per_second: int = 30
     message_bytes: int = 32_768
     utterance_s: int = 300
