@@ -7,6 +7,8 @@ import threading
 from collections import Counter
 from typing import Any
 
+from botocore.exceptions import ConnectTimeoutError
+
 from parley.table import Table
 
 
@@ -15,17 +17,21 @@ class AtomicClient:
 
     Attributes:
         repeats: every write is made twice and its first answer lost, as by botocore.
+        broken: a partition whose items cannot be changed.
     """
 
     def __init__(self, client: Any) -> None:
         self._client = client
         self._lock = threading.Lock()
         self.repeats = False
+        self.broken = ""
         self.calls: Counter[str] = Counter()
 
     def update_item(self, **request: Any) -> Any:
         with self._lock:
             self.calls["UpdateItem"] += 1
+            if request["Key"]["pk"]["S"] == self.broken:
+                raise ConnectTimeoutError(endpoint_url="https://dynamodb.example")
             if self.repeats:
                 with contextlib.suppress(self._client.exceptions.ConditionalCheckFailedException):
                     self._client.update_item(**request)

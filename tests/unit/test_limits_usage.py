@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.exceptions import ConnectTimeoutError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -102,6 +103,20 @@ async def test_a_turn_that_the_tenant_has_no_room_for_costs_its_subject_none(
     assert refused.limit.scope == "tenant"
     alone = meter_of(Share(turns_per_minute=3))
     assert (await alone.admit(second, spoken=False)).refused is None
+
+
+@pytest.mark.parametrize("broken", ["tenant", "subject"])
+async def test_a_turn_that_cannot_be_counted_everywhere_is_counted_nowhere(
+    broken: str, meter_of: MeterOf, atomic: AtomicClient
+) -> None:
+    meter = meter_of(Share(turns_per_minute=3), Share(turns_per_minute=3))  # one at once
+    ref = somebody()
+    owner = ref.rpartition("/")[0]
+    atomic.broken = f"LIMIT#{owner if broken == 'subject' else owner.partition('/')[0]}"
+    with pytest.raises(ConnectTimeoutError):
+        await meter.admit(ref, spoken=False)
+    atomic.broken = ""
+    assert (await meter.admit(ref, spoken=False)).refused is None
 
 
 async def test_a_turn_that_is_given_back_can_be_taken_again(meter_of: MeterOf) -> None:

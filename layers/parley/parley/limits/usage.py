@@ -109,15 +109,20 @@ class Meter:
             for account in accounts_of_session(ref, self._rules)
             if account.share.turns_per_minute or account.share.has_quota
         ]
-        refusals = await asyncio.gather(
-            *(asyncio.to_thread(self._take, account, spoken) for account in accounts)
+        answers = await asyncio.gather(
+            *(asyncio.to_thread(self._take, account, spoken) for account in accounts),
+            return_exceptions=True,
         )
         taken = tuple(
             account
-            for account, refused in zip(accounts, refusals, strict=True)
-            if refused is None and account.share.turns_per_minute
+            for account, answer in zip(accounts, answers, strict=True)
+            if answer is None and account.share.turns_per_minute
         )
-        refused = _longest([refusal for refusal in refusals if refusal is not None])
+        for failed in answers:
+            if isinstance(failed, BaseException) and not isinstance(failed, ParleyError):
+                await self.give_back(Admission(taken=taken))
+                raise failed
+        refused = _longest([answer for answer in answers if isinstance(answer, ParleyError)])
         if refused is not None:
             await self.give_back(Admission(taken=taken))
             return Admission(refused)
