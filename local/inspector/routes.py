@@ -58,14 +58,21 @@ def routes(journal: Journal) -> list[web.RouteDef]:
 
 
 async def _follow(journal: Journal, request: web.Request) -> web.StreamResponse:
-    """Send entries as they come; a browser that comes back names the last one it has."""
+    """Send entries as they come; a browser that comes back names the last one it has.
+
+    The event `live` tells that it has all there were when it came.
+    """
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
     )
     await response.prepare(request)
     queue = journal.follow(_number(request.headers.get("Last-Event-ID", "")))
+    missed = queue.qsize()
     try:
         while journal.follows(queue) or not queue.empty():
+            if missed == 0:
+                await response.write(b"event: live\ndata:\n\n")
+            missed -= 1
             try:
                 entry = await asyncio.wait_for(queue.get(), KEEP_ALIVE_S)
             except TimeoutError:

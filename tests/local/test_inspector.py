@@ -91,6 +91,18 @@ async def test_entries_are_streamed_from_the_one_that_a_browser_has_last() -> No
         assert (await next_entry(response))["text"] == "two\nlines"
 
 
+async def test_a_page_is_live_once_it_has_all_that_there_was() -> None:
+    journal = Journal()
+    journal.add("a", {})
+    async with served(journal) as client:
+        response = await client.get("/_local/events")
+        lines: list[bytes] = []
+        async with asyncio.timeout(5):
+            while b"event: live\n" not in lines:
+                lines.append(await response.content.readline())
+        assert [line for line in lines if line.startswith(b"id: ")] == [b"id: 1\n"]
+
+
 async def test_a_stack_ends_while_somebody_follows_it() -> None:
     async with LocalStack(Options(template=CHAT, parameters={"Secret": "x"}, port=0)) as stack:
         session = ClientSession()

@@ -119,7 +119,7 @@ pause.addEventListener("click", togglePause);
 find("clear").addEventListener("click", clear);
 
 const source = new EventSource("events");
-source.addEventListener("open", () => say(paused ? "paused" : "live"));
+source.addEventListener("live", () => say(paused ? "paused" : "live"));
 source.addEventListener("error", () => say("connecting"));
 source.addEventListener("message", (message) => {
   const entry = JSON.parse(message.data);
