@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import Any
 
 from parley.items import now_ms, number, number_of, text_of
 from parley.limits.buckets import TokenBucket, Wait, bucket_per_minute
 from parley.limits.refusals import too_many_requests
 from parley.limits.rules import Account, LimitRules, RequestKind, accounts_of
+from parley.limits.taking import taking
 from parley.principal import Principal
 from parley.table import Item, Table
 
@@ -74,26 +74,10 @@ class RequestRates:
     def _try_to_take(
         self, key: Item, bucket: TokenBucket, full_at_ms: int, now: int, nonce: str
     ) -> tuple[bool, Item]:
-        interval = round(bucket.interval_ms)
-        values: dict[str, Any] = {
-            ":now": number(now),
-            ":nonce": {"S": nonce},
-            ":expires": number((now + KEPT_MS) // 1000),
-        }
-        if full_at_ms <= now:
-            change, state = ":full", "(attribute_not_exists(full_at) OR full_at <= :now)"
-            values[":full"] = number(now + interval)
-        else:  # whatever others take meanwhile: as long as there is one left
-            change, state = "full_at + :interval", "full_at > :now AND full_at <= :latest"
-            values |= {
-                ":interval": number(interval),
-                ":latest": number(now + round((bucket.burst - 1) * interval)),
-            }
+        change, condition, values = taking(bucket, full_at_ms, now, nonce)
+        expires = {":expires": number((now + KEPT_MS) // 1000)}
         return self._table.try_update(
-            key,
-            f"SET full_at = {change}, taken_by = :nonce, expires_at = :expires",
-            f"{state} AND (attribute_not_exists(taken_by) OR taken_by <> :nonce)",
-            values,
+            key, f"SET {change}, expires_at = :expires", condition, values | expires
         )
 
 

@@ -18,6 +18,7 @@ from parley.items import now_ms, number, number_of, text_of
 from parley.limits.buckets import DAY_MS, DailyQuota, Wait, bucket_per_minute, day_of
 from parley.limits.refusals import quota_used_up, too_many_turns
 from parley.limits.rules import Account, LimitRules, accounts_of_session
+from parley.limits.taking import taking
 from parley.principal import SessionRef
 from parley.table import Item, Table
 
@@ -167,27 +168,14 @@ class Meter:
         self, account: Account, usage: Usage, now: int, spoken: bool, nonce: str
     ) -> tuple[bool, Item]:
         bucket = bucket_per_minute(account.share.turns_per_minute)
-        interval = round(bucket.interval_ms)
-        values = {":now": number(now), ":nonce": {"S": nonce}, ":expires": _expiry(now)}
-        if usage.full_at_ms <= now:
-            change, state = ":full", "(attribute_not_exists(full_at) OR full_at <= :now)"
-            values[":full"] = number(now + interval)
-        else:  # whatever others take meanwhile: as long as there is one left
-            change, state = "full_at + :interval", "full_at > :now AND full_at <= :latest"
-            values |= {
-                ":interval": number(interval),
-                ":latest": number(now + round((bucket.burst - 1) * interval)),
-            }
-        condition = f"{state} AND (attribute_not_exists(taken_by) OR taken_by <> :nonce)"
+        change, condition, values = taking(bucket, usage.full_at_ms, now, nonce)
+        values[":expires"] = _expiry(now)
         quota = _quota_condition(account, spoken)
         if quota:
             condition += f" AND {quota[0]}"
             values |= {":today": number(day_of(now)), **quota[1]}
         return self._table.try_update(
-            _key(account),
-            f"SET full_at = {change}, taken_by = :nonce, expires_at = :expires",
-            condition,
-            values,
+            _key(account), f"SET {change}, expires_at = :expires", condition, values
         )
 
     def _return(self, account: Account) -> None:
