@@ -13,23 +13,11 @@ import msgspec
 
 from parley.bindings import NO_SLOTS, Bindings
 from parley.cues import Sound
-from parley.inbox import (
-    AckEntry,
-    ChunkEntry,
-    EndEntry,
-    InboxEntry,
-    InterruptEntry,
-    ResumeEntry,
-)
+from parley.inbox import AckEntry, ChunkEntry, EndEntry, InboxEntry, InterruptEntry, ResumeEntry
 from parley.inboxes import Inboxes
 from parley.items import Claim, Connection, Session, StoredFrame, TurnItem, message_key, now_ms
 from parley.principal import ANONYMOUS, Principal, SessionRef
-from parley.protocol import (
-    LimitScope,
-    Message,
-    Settings,
-    Word,
-)
+from parley.protocol import LimitScope, Message, Settings, Word
 from parley.store import ERASED, Store
 from parley.turns import Turns
 
