@@ -54,12 +54,14 @@ async def test_both_sides_are_recorded_as_they_were_heard_and_sent(
 
 
 async def test_consent_can_be_taken_back(records: Records) -> None:
+    before = len(records.stack.logs())
     async with opened(records.stack.url, settings={"record": True}) as client:
         await client.send(type="config", settings={"record": False})
         assert (await client.other())["settings"]["record"] is False
         await client.say("Good morning.", "t")
-        await asyncio.sleep(1)
+        await logged(records, '"turn_ended"', before)  # the last that its function does
         assert "recording" not in json.dumps((await records.of(client)).json)
+        assert not [name for name in records.objects() if client.ready["session_id"] in name]
 
 
 async def logged(records: Records, text: str, before: int) -> None:
