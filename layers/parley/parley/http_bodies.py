@@ -24,6 +24,7 @@ from parley.protocol import (
     Milliseconds,
     Settings,
 )
+from parley.shape import Misshapen, check_shape
 from parley.wav import format_at, read_wav
 
 MAX_AUDIO_S = 60
@@ -142,12 +143,14 @@ def read_json(request: HttpRequest, kind: type[Body]) -> Body:
             field="Content-Type",
         )
     try:
+        check_shape(request.body.decode(), "body")
         return msgspec.json.decode(request.body, type=kind)
     except msgspec.ValidationError as invalid:
         raise _invalid(invalid, kind) from None
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as malformed:
-        said = "nested too deeply" if isinstance(malformed, RecursionError) else str(malformed)
-        raise ParleyError("bad_request", f"The body is not valid JSON: {said}.") from None
+    except Misshapen as misshapen:
+        raise ParleyError("bad_request", str(misshapen)) from None
+    except (msgspec.DecodeError, UnicodeError) as malformed:
+        raise ParleyError("bad_request", f"The body is not valid JSON: {malformed}.") from None
 
 
 def identifier(request: HttpRequest, name: str) -> str:

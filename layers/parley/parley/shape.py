@@ -1,4 +1,4 @@
-"""The shape of a client's message, before anything is made of it: how deep, how many values,
+"""The shape of what a client sends, before anything is made of it: how deep, how many values,
 and no name twice in one object.
 
 The standard library's parser reads it once more than needed, in C: less than 0.1 ms for the largest
@@ -21,9 +21,12 @@ class Misshapen(ValueError):
     """The text is not JSON, or not of a shape that a message has; says so in a sentence."""
 
 
-def check_shape(text: str) -> None:
+def check_shape(text: str, what: str = "message") -> None:
     """Refuse a text that is not JSON, is nested too deeply, has too many values, or has a
     name twice.
+
+    Args:
+        what: it is called so.
 
     Raises:
         Misshapen: with a sentence for the client, without anything of the text but the name.
@@ -31,20 +34,24 @@ def check_shape(text: str) -> None:
     try:
         # Numbers stay as they are written: making integers of them can be slow.
         value = json.loads(text, object_pairs_hook=_once, parse_int=str, parse_float=str)
-    except Misshapen:
-        raise
+    except _Twice as twice:
+        raise Misshapen(f"The {what} has {twice} twice in one object.") from None
     except RecursionError:
-        raise _too_deep() from None
+        raise _too_deep(what) from None
     except ValueError as malformed:
-        raise Misshapen(f"The message is not valid JSON: {malformed}.") from None
+        raise Misshapen(f"The {what} is not valid JSON: {malformed}.") from None
     level, values = [value], 0
     for _ in range(MAX_DEPTH):
         level = [inner for outer in level for inner in _inside(outer)]
         values += len(level)
         if values > MAX_VALUES:
-            raise Misshapen(f"The message has more than {MAX_VALUES} values.")
+            raise Misshapen(f"The {what} has more than {MAX_VALUES} values.")
     if any(isinstance(inner, (dict, list)) for inner in level):
-        raise _too_deep()
+        raise _too_deep(what)
+
+
+class _Twice(Exception):
+    """A name, as it is shown, that an object has twice."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -52,7 +59,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise Misshapen(f"The message has {twice[:40]!a} twice in one object.")
+        raise _Twice(ascii(twice[:40]))
     return found
 
 
@@ -62,5 +69,5 @@ def _inside(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _too_deep() -> Misshapen:
-    return Misshapen(f"The message is nested more than {MAX_DEPTH} levels deep.")
+def _too_deep(what: str) -> Misshapen:
+    return Misshapen(f"The {what} is nested more than {MAX_DEPTH} levels deep.")
