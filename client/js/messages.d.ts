@@ -63,7 +63,7 @@ export interface End {
   type: "end";
 }
 
-/** Something went wrong. Numbered (`seq`) when it is an event of a turn, unnumbered when it answers a message. */
+/** Something went wrong. Numbered (`seq`) when it is an event of a turn, unnumbered when it answers a message. `seq` is 0 where it explains a `turn_end` with `seq` 0. */
 export interface Error {
   type: "error";
   code: "audio_gap" | "bad_request" | "internal" | "no_speech" | "not_initialised" | "quota_exceeded" | "rate_limited" | "reply_failed" | "resume_denied" | "session_not_found" | "speech_failed" | "too_large" | "transcription_failed" | "turn_over" | "turn_running" | "turn_timeout" | "unauthorized" | "unknown_type" | "unsupported_protocol";

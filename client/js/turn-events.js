@@ -17,6 +17,7 @@ export class EventOrder {
   #next = 1;
   /** @type {Map<number, TurnEvent>} */
   #early = new Map();
+  #explained = false;
 
   /** @param {number} [attempt] */
   constructor(attempt = 1) {
@@ -40,8 +41,7 @@ export class EventOrder {
    */
   take(event) {
     if (this.ended) return [];
-    // A turn whose function has died is ended by another one, which has not counted its events.
-    if (event.type === "turn_end" && event.seq === 0) return this.#end([event]);
+    if (event.seq === 0) return this.#epilogue(event);
     if (event.seq < this.#next || this.#early.has(event.seq)) return [];
     this.#early.set(event.seq, event);
     const ready = [];
@@ -53,6 +53,18 @@ export class EventOrder {
       ready.push(following);
       if (following.type === "turn_end") return this.#end(ready);
     }
+  }
+
+  /**
+   * Why the attempt broke off, and that it did: a turn whose function has died is ended by another
+   * one, which has not counted its events.
+   * @param {TurnEvent} event
+   */
+  #epilogue(event) {
+    if (event.type === "turn_end") return this.#end([event]);
+    if (event.type !== "error" || this.#explained) return [];
+    this.#explained = true;
+    return [event];
   }
 
   /** @param {TurnEvent[]} last */

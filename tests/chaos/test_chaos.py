@@ -6,27 +6,29 @@ from pathlib import Path
 
 import pytest
 
-from parley.turns import LEASE_S
 from tests.chaos.ledger import MAX_SILENCE_S
 from tests.chaos.plan import planned
 from tests.chaos.soak import run_soak, table
 
 TURNS, SESSIONS, SEED = 24, 3, 7
+BUSY_S = 5.0
+"""What other tests on the same machine may add to a silence: a turn is a dozen processes' work."""
 
 
 @pytest.mark.timeout(240)
 def test_nothing_is_lost_doubled_or_endless_whatever_goes_wrong(tmp_path: Path) -> None:
     plan = planned(SEED, TURNS, SESSIONS)
     verdict = run_soak(plan, tmp_path)
-    shown = "\n".join([*table(plan, verdict), *verdict.problems])
+    log = (tmp_path / "stack.log").read_text().splitlines()
+    turn_id, _, _ = verdict.longest_in.partition(" ")
+    logged = [line[:1_000] for line in log if turn_id in line]
+    shown = "\n".join([*table(plan, verdict), *verdict.problems, *logged])
     print(shown)
     assert verdict.turns == TURNS, shown
     assert verdict.faulty >= TURNS / 2, shown
     assert verdict.whole, shown
-    # Other tests share the machine: how long a silence may be is for `make chaos` to judge. Here
-    # no turn may be silent for longer than a lease that nobody renews, and the attempt after it:
-    # one in some loaded runs is (docs/performance.md), which is a fault whose cause is not known.
-    assert verdict.longest_silence_s < LEASE_S + MAX_SILENCE_S, shown
+    # Other tests share the machine: `make chaos` holds the limit itself.
+    assert verdict.longest_silence_s < MAX_SILENCE_S + BUSY_S, shown
 
 
 def test_equal_seeds_give_equal_plans() -> None:

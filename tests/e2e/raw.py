@@ -37,9 +37,9 @@ class Reply:
 
     def take(self, event: Event) -> bool:
         """Take an event, which may have come before or too early; whether the turn ended."""
-        if event["seq"] == 0:
+        if event["seq"] == 0:  # why, and that, the turn's function died
             self._add(event)
-            return True
+            return bool(event["type"] == "turn_end")
         following = self.first_seq + len(self.events)
         if event["seq"] >= following:
             self._early[event["seq"]] = event

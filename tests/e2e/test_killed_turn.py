@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import urllib.request
 from collections.abc import Iterator
@@ -37,5 +38,27 @@ async def test_a_killed_turn_is_ended_and_the_next_one_works(
         follow(faulty, {"faults": [kill]})
         killed = await client.say("What time is it?")
         assert killed.end["reason"] == "failed"
+        assert [error["code"] for error in killed.errors] == ["internal"]
         faulty.llm.reset()
         assert (await client.say("Good evening.")).end["reason"] == "completed"
+
+
+async def test_a_client_that_names_the_next_attempt_waits_for_no_earlier_one(
+    faulty: Stack,
+) -> None:
+    async with opened(faulty.url) as client:
+        await client.say("Good morning.")
+        before = len(faulty.logs())
+        faulty.llm.put(delays={"llm_first_token_ms": 60_000})
+        question = {"type": "user_message", "turn_id": "again", "text": "What time is it?"}
+        asked = len(faulty.llm.requests())
+        await client.send(**question)
+        while len(faulty.llm.requests()) == asked:
+            await asyncio.sleep(0.02)
+        await client.send(**question, attempt=2)
+        while '"turn_already_claimed"' not in faulty.logs()[before:]:  # the first has stopped
+            await asyncio.sleep(0.02)
+        faulty.llm.put(delays={"llm_first_token_ms": 0})  # for whom the second asks beside
+        reply = await client.ended("again", timeout_s=20)
+        assert {event.get("attempt") for event in reply.events} == {2}
+        assert reply.end["reason"] == "completed"

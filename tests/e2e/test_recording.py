@@ -59,15 +59,19 @@ async def test_consent_can_be_taken_back(records: Records) -> None:
         await client.send(type="config", settings={"record": False})
         assert (await client.other())["settings"]["record"] is False
         await client.say("Good morning.", "t")
-        await logged(records, '"turn_ended"', before)  # the last that its function does
+        # the last that its function does
+        await logged(records, '"turn_ended"', before, client.ready["session_id"])
         assert "recording" not in json.dumps((await records.of(client)).json)
         assert not [name for name in records.objects() if client.ready["session_id"] in name]
 
 
-async def logged(records: Records, text: str, before: int) -> None:
-    """Wait for a line of the log."""
+async def logged(records: Records, text: str, before: int, session_id: str = "") -> None:
+    """Wait for a line of the log that holds a text, and names a session."""
     async with asyncio.timeout(20):
-        while text not in records.stack.logs()[before:]:
+        while not any(
+            text in line and session_id in line
+            for line in records.stack.logs()[before:].splitlines()
+        ):
             await asyncio.sleep(0.1)
 
 
@@ -97,9 +101,12 @@ async def test_a_bucket_that_fails_costs_a_turn_over_http_its_recording_alone(
 async def test_reading_and_erasing_need_what_is_granted(
     records: Records, action: str, method: str
 ) -> None:
+    before = len(records.stack.logs())
     async with opened(records.stack.url, settings={"record": True}) as client:
         await client.say("Good morning.", "t")
         await sounds(records, client, 1)
+        # until then it removes what it has kept by itself, should the session be erased
+        await logged(records, '"turn_ended"', before, client.ready["session_id"])
         path, token = f"/sessions/{client.ready['session_id']}", client.ready["resume_token"]
         with records.stack.without("SessionsFunction", action):
             assert (await records.ask(path, method, X_Resume_Token=token)).status == 500

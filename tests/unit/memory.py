@@ -13,7 +13,15 @@ import msgspec
 
 from parley.bindings import NO_SLOTS, Bindings
 from parley.cues import Sound
-from parley.inbox import AckEntry, ChunkEntry, EndEntry, InboxEntry, InterruptEntry, ResumeEntry
+from parley.inbox import (
+    AckEntry,
+    BegunEntry,
+    ChunkEntry,
+    EndEntry,
+    InboxEntry,
+    InterruptEntry,
+    ResumeEntry,
+)
 from parley.inboxes import Inboxes
 from parley.items import Claim, Connection, Session, StoredFrame, TurnItem, message_key, now_ms
 from parley.principal import ANONYMOUS, Principal, SessionRef
@@ -66,6 +74,9 @@ class MemoryInboxes(Inboxes):
 
     def put_resume(self, ref: SessionRef, turn_id: str, resume: ResumeEntry) -> None:
         self._inbox(ref, turn_id)["resume"] = resume
+
+    def put_begun(self, ref: SessionRef, turn_id: str, begun: BegunEntry) -> None:
+        self._inbox(ref, turn_id)["begun"] = begun
 
     def clear_controls(self, ref: SessionRef, turn_id: str, before_ms: int) -> None:
         with self._lock:
@@ -256,12 +267,12 @@ class MemoryStore(Store, Turns):
             claim = Claim(attempt or 1, now_ms())
             if old is not None:
                 dead = old.state == "running" and old.lease_until_ms < now_ms()
-                newer = (
-                    old.failed_at_ms < received_at_ms
-                    if attempt is None
-                    else old.claim.attempt < attempt
-                )
-                if not (newer and (old.state == "failed" or dead)):
+                if attempt is None:
+                    free = old.state == "failed" or dead
+                    wanted = free and old.failed_at_ms < received_at_ms
+                else:
+                    wanted = old.claim.attempt < attempt
+                if not wanted:
                     return None
                 claim = Claim(attempt or old.claim.attempt + 1, old.claim.started_ms)
             turn = MemoryTurn(owner, claim, lease_until_ms=now_ms() + 30_000)
@@ -315,7 +326,7 @@ class MemoryStore(Store, Turns):
             turn = self.turns.get((ref, turn_id))
             if turn is None:
                 turn = self.turns[ref, turn_id] = MemoryTurn("", Claim(attempt, now_ms()))
-            elif turn.state == "failed" and turn.claim.attempt < attempt:
+            elif turn.claim.attempt < attempt:
                 turn.claim = Claim(attempt, turn.claim.started_ms)
             elif turn.state == "failed" or not (
                 turn.lease_until_ms < now_ms() if owner is None else turn.owner == owner

@@ -55,12 +55,13 @@ class Claims(RuleBasedStateMachine):
             self.session, "t", owner, attempt=asked, received_at_ms=received
         )
         dead = self.state == "running" and self.lease_until_ms < self.now_ms
-        free = self.state in ("none", "failed") or dead
-        if asked is None:
-            wanted = self.state == "none" or dead or self.failed_at_ms < received
+        if self.state == "none":
+            wanted = True
+        elif asked is None:
+            wanted = dead or (self.state == "failed" and self.failed_at_ms < received)
         else:
-            wanted = self.state == "none" or asked > self.attempts[-1]
-        assert (claim is not None) == (free and wanted)
+            wanted = asked > self.attempts[-1]
+        assert (claim is not None) == wanted
         if claim is None:
             return
         assert claim.attempt not in self.attempts
@@ -89,15 +90,18 @@ class Claims(RuleBasedStateMachine):
             self.state = reason
             self.failed_at_ms = self.now_ms if reason == "failed" else 0
 
-    @rule(known=st.booleans())
-    def die(self, known: bool) -> None:
-        ended = self.turns.fail_turn(self.session, "t", self.owner if known else None)
+    @rule(known=st.booleans(), waited_for=st.sampled_from([1, 1, 2, 3]))
+    def die(self, known: bool, waited_for: int) -> None:
+        owner = self.owner if known else None
+        ended = self.turns.fail_turn(self.session, "t", owner, waited_for)
+        unclaimed = self.state == "none" or waited_for > self.attempts[-1]
         dead = self.state not in ("none", "failed") and (
-            (known and self.owner is not None) or self.lease_until_ms < self.now_ms
+            owner is not None or self.lease_until_ms < self.now_ms
         )
-        assert (ended is not None) == (dead or self.state == "none")
+        assert (ended is not None) == (dead or unclaimed)
         if ended is not None:
-            if self.state == "none":
+            if unclaimed:
+                assert ended.attempt == waited_for
                 self.attempts.append(ended.attempt)
             self.state, self.failed_at_ms = "failed", self.now_ms
 

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from parley_client.messages import Metrics, ReplyText, TurnEnd, TurnEvent
+from parley_client.messages import Error, Metrics, ReplyText, TurnEnd, TurnEvent
 from parley_client.ordering import MAX_NAMED, Arrival, EventOrder, TurnOrder
 
 
@@ -91,6 +91,28 @@ def test_an_end_of_an_older_attempt_does_not_end_the_newer() -> None:
     order.begin(2)
     assert order.accept(end(0, 1)) == Arrival()
     assert not order.ended
+
+
+def why(attempt: int = 1) -> TurnEvent:
+    return Error("internal", "It broke off.", True, "t", 0, attempt=attempt)
+
+
+def test_why_an_attempt_broke_off_is_told_once() -> None:
+    order = TurnOrder()
+    order.accept(text(1))
+    assert order.accept(why()) == Arrival((why(),))
+    assert order.accept(why()) == Arrival()
+    assert order.accept(end(0)) == Arrival((end(0),))
+    assert order.accept(why()) == Arrival()
+
+
+def test_why_an_older_attempt_broke_off_is_not_told() -> None:
+    order = TurnOrder()
+    order.begin(2)
+    assert order.accept(why(1)) == Arrival()
+    assert order.accept(why(2)) == Arrival((why(2),))
+    order.begin(3)
+    assert order.accept(why(3)) == Arrival((why(3),))
 
 
 class LossyNetwork(RuleBasedStateMachine):

@@ -211,6 +211,31 @@ async def test_events_of_an_older_attempt_are_dropped(server: ScriptedServer) ->
         assert (await turn.retry()).text == "One two"
 
 
+async def test_that_a_function_died_may_be_told_again_while_the_next_attempt_begins(
+    server: ScriptedServer,
+) -> None:
+    """Lambda's failure destination tells of it, and so does the answer to a question."""
+
+    async def die_first(peer: Peer, message: Json) -> None:
+        turn_id, attempt = message["turn_id"], message["attempt"]
+        error = {"code": "internal", "message": "It broke off.", "retryable": True}
+        died: list[Json] = [
+            {"type": "error", "turn_id": turn_id, "seq": 0, **error},
+            turn_end(turn_id, 0, "", reason="failed", code="internal", retryable=True),
+        ]
+        await peer.send(*died)
+        if attempt == 2:
+            await peer.send(*again(reply_events(turn_id, answer_to(message["text"])), 2))
+
+    server.on("user_message", die_first)
+    async with Conversation.connect(server.url) as conversation:
+        turn = conversation.say("noon?")
+        with pytest.raises(TurnFailed, match=r"It broke off\."):
+            await turn
+        assert (await turn.retry()).text == answer_to("noon?")
+    assert [m["attempt"] for m in server.messages("user_message")] == [1, 2]
+
+
 async def test_a_newer_attempt_makes_the_running_one_void(server: ScriptedServer) -> None:
     begun = asyncio.Event()
 

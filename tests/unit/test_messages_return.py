@@ -148,7 +148,7 @@ def test_asking_for_a_turn_that_died_or_never_began_ends_it(door: Door, claimed:
     assert isinstance(error, Error)
     assert isinstance(end, TurnEnd)
     assert pong == Pong(1)
-    assert (error.turn_id, error.seq, error.retryable) == ("t", None, True)
+    assert (error.turn_id, error.seq, error.retryable) == ("t", 0, True)
     assert (end.turn_id, end.seq, end.attempt) == ("t", 0, 1)
     assert (end.reason, end.code, end.retryable) == ("failed", "internal", True)
 
@@ -163,6 +163,25 @@ def test_asking_for_a_turn_that_has_ended_gets_what_is_stored_of_it(door: Door) 
     first, pong = [event for _, _, event in door.posts[before:]]
     assert isinstance(first, ReplyText)
     assert (first.turn_id, first.seq) == ("t", 4)
+    assert pong == Pong(1)
+
+
+@pytest.mark.parametrize("reason", [None, "completed"])
+def test_asking_for_an_attempt_that_nobody_runs_ends_it_whatever_is_left_of_the_last_one(
+    door: Door, reason: str | None
+) -> None:
+    session = own(door.ready().session_id)
+    door.store.claim_turn(session, "t", "me")
+    if reason is not None:
+        door.store.finish_turn(session, "t", "me", reason=reason)
+        door.store.put_undelivered(session, [frame("t", 4)])
+    before = len(door.posts)
+    door.send("ping", sent_at=1, turn_id="t", attempt=2)
+    error, end, pong = [event for _, _, event in door.posts[before:]]
+    assert isinstance(error, Error)
+    assert isinstance(end, TurnEnd)
+    assert (error.attempt, error.seq) == (2, 0)
+    assert (end.attempt, end.seq, end.reason, end.retryable) == (2, 0, "failed", True)
     assert pong == Pong(1)
 
 

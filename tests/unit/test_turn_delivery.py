@@ -159,6 +159,26 @@ async def test_a_turn_that_somebody_else_ended_says_no_more(
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
+async def test_an_attempt_that_nobody_waits_for_any_more_stops_at_once() -> None:
+    responder, go_on = holding("One moment.")
+    stage = Stage(responder=responder, provider_timeout_s=5)
+    given_up = asyncio.create_task(stage.run())
+    await until(lambda: stage.text)
+    first, stage.wire = stage.wire, Wire()
+    responder.replies.append(["All is well."])
+    outcome = await stage.run(owner="next", attempt=2)
+    assert outcome is not None
+    assert outcome.reason == "completed"
+    assert await given_up is None
+    assert first.of(TurnEnd) == []
+    assert not go_on.is_set()
+    assert {getattr(event, "attempt", 0) for event in stage.wire.events} == {2}
+    assert stage.history_texts == [
+        ("user", "Hello there.", None),
+        ("assistant", "All is well.", None),
+    ]
+
+
 async def test_a_turn_that_failed_runs_again_when_it_is_sent_again() -> None:
     replies: Any = [[broken("timeout", "reply_failed")], ["All is well."]]
     stage = Stage(responder=FakeResponder(replies))

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from parley import turns as turns_module
-from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry, ResumeEntry
+from parley.inbox import AckEntry, BegunEntry, ChunkEntry, EndEntry, InterruptEntry, ResumeEntry
 from parley.items import Claim, StoredFrame, now_ms
 from parley.principal import SessionRef
 from parley.protocol import Word
@@ -72,6 +72,9 @@ def test_a_write_whose_answer_was_lost_counts(
         monkeypatch.setattr(table, name, repeated)
     assert claimed(turns, session, "me", attempt=1) is not None
     assert turns.finish_turn(session, "t", "me", reason="completed")
+    again = claimed(turns, session, "next", attempt=2)
+    assert again is not None
+    assert again.attempt == 2
 
 
 def test_one_turn_id_in_two_sessions_is_two_turns(turns: Turns) -> None:
@@ -80,8 +83,8 @@ def test_one_turn_id_in_two_sessions_is_two_turns(turns: Turns) -> None:
 
 
 @pytest.mark.parametrize("reason", ["completed", "interrupted"])
-@pytest.mark.parametrize("attempt", [None, 1, 2])
-def test_a_turn_that_ended_well_never_runs_again(
+@pytest.mark.parametrize("attempt", [None, 1])
+def test_a_turn_that_ended_well_does_not_run_again(
     turns: Turns, session: SessionRef, reason: Any, attempt: int | None
 ) -> None:
     words = [Word("One", 0, 200), Word("two.", 250, 600)]
@@ -111,7 +114,7 @@ def test_an_attempt_runs_once_however_often_it_is_asked_for(
     turns: Turns, session: SessionRef
 ) -> None:
     claimed(turns, session, "a", attempt=1)
-    assert claimed(turns, session, "b", attempt=2) is None, "the first still runs"
+    assert claimed(turns, session, "b") is None, "the first still runs"
     turns.finish_turn(session, "t", "a", reason="failed")
     assert claimed(turns, session, "c", attempt=1) is None
     again = claimed(turns, session, "d", attempt=2)
@@ -132,6 +135,38 @@ def test_a_turn_whose_lease_has_run_out_may_be_claimed(
     assert not turns.finish_turn(session, "t", "dead", reason="completed"), "no longer its own"
     assert not turns.renew_lease(session, "t", "dead")
     assert turns.renew_lease(session, "t", "next")
+
+
+@pytest.mark.parametrize("reason", [None, "completed", "interrupted", "failed"])
+def test_a_client_that_names_the_next_attempt_has_given_up_the_last_one(
+    turns: Turns, session: SessionRef, reason: Any
+) -> None:
+    claimed(turns, session, "first")
+    if reason is not None:
+        turns.finish_turn(session, "t", "first", reason=reason)
+    again = claimed(turns, session, "next", attempt=2)
+    assert again is not None
+    assert again.attempt == 2
+    assert not turns.renew_lease(session, "t", "first")
+    assert not turns.finish_turn(session, "t", "first", reason="interrupted")
+    turn = turns.turn(session, "t")
+    assert turn is not None
+    assert (turn.state, turn.claim.attempt) == ("running", 2)
+
+
+@pytest.mark.parametrize("reason", [None, "completed", "failed"])
+def test_an_attempt_that_nobody_runs_is_ended_with_those_before(
+    turns: Turns, session: SessionRef, reason: Any
+) -> None:
+    claimed(turns, session, "first")
+    if reason is not None:
+        turns.finish_turn(session, "t", "first", reason=reason)
+    ended = turns.fail_turn(session, "t", None, 2)
+    assert ended is not None
+    assert ended.attempt == 2
+    assert not turns.finish_turn(session, "t", "first", reason="completed")
+    assert claimed(turns, session, "late", attempt=2) is None
+    assert claimed(turns, session, "next", attempt=3) is not None
 
 
 @pytest.mark.parametrize("owner", ["dead", None])
@@ -266,6 +301,12 @@ def test_an_attempt_that_died_before_it_was_claimed_is_ended(
     assert turns.fail_turn(session, "t", "dead", 2) is None
     assert claimed(turns, session, "late", attempt=2) is None
     assert claimed(turns, session, "next", attempt=3) is not None
+
+
+def test_the_newest_attempt_counts(turns: Turns, session: SessionRef) -> None:
+    turns.inboxes.put_begun(session, "t", BegunEntry(3))
+    turns.inboxes.put_begun(session, "t", BegunEntry(2))
+    assert turns.inboxes.read_inbox(session, "t", 1) == [BegunEntry(3)]
 
 
 def test_the_newest_connection_counts(turns: Turns, session: SessionRef) -> None:

@@ -50,6 +50,16 @@ test("an end without a number ends the turn, whatever is missing", () => {
   assert.equal(turns.hasGap, false);
 });
 
+test("why an attempt broke off is told once, and not of an earlier one", () => {
+  const turns = new TurnEvents();
+  const why = /** @type {any} */ ({ type: "error", turn_id: "a", seq: 0, code: "internal" });
+  assert.deepEqual(turns.take(why).events, [why]);
+  assert.deepEqual(turns.take(why).events, []);
+  turns.begin("a", 2);
+  assert.deepEqual(turns.take(why).events, []);
+  assert.deepEqual(turns.take({ ...why, attempt: 2 }).events, [{ ...why, attempt: 2 }]);
+});
+
 test("a returning client names its oldest turn that has not ended", () => {
   const turns = new TurnEvents();
   delivered(turns, [[1]]);

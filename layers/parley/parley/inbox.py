@@ -69,7 +69,14 @@ class ResumeEntry:
     resumed_at_ms: int
 
 
-InboxEntry = ChunkEntry | EndEntry | InterruptEntry | AckEntry | ResumeEntry
+@dataclass(frozen=True, slots=True)
+class BegunEntry:
+    """This attempt at the turn has begun: nobody waits for those before it."""
+
+    attempt: int
+
+
+InboxEntry = ChunkEntry | EndEntry | InterruptEntry | AckEntry | ResumeEntry | BegunEntry
 
 
 class Utterance:

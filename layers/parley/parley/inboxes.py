@@ -9,6 +9,7 @@ from typing import Any
 
 from parley.inbox import (
     AckEntry,
+    BegunEntry,
     ChunkEntry,
     EndEntry,
     InboxEntry,
@@ -89,6 +90,18 @@ class Inboxes:
             values,
             condition="attribute_not_exists(pk) OR resumed_at <= :at",
             condition_values={":at": number(resume.resumed_at_ms)},
+        )
+
+    def put_begun(self, ref: SessionRef, turn_id: str, begun: BegunEntry) -> None:
+        """An attempt has begun. The newest one counts."""
+        attempt = number(begun.attempt)
+        self._put_inbox(
+            ref,
+            turn_id,
+            "begun",
+            {"attempt": attempt},
+            condition="attribute_not_exists(pk) OR attempt < :attempt",
+            condition_values={":attempt": attempt},
         )
 
     def clear_controls(self, ref: SessionRef, turn_id: str, before_ms: int) -> None:

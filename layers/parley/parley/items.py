@@ -16,6 +16,7 @@ import msgspec
 from parley.cues import Cue, Sound
 from parley.inbox import (
     AckEntry,
+    BegunEntry,
     ChunkEntry,
     EndEntry,
     InboxEntry,
@@ -270,6 +271,8 @@ def inbox_entry_from(item: dict[str, Any]) -> InboxEntry:
         return EndEntry(int(item["chunks"]["N"]), int(item["received_at"]["N"]))
     if kind == "received":
         return AckEntry(number_of(item, "attempt"), number_of(item, "seq"))
+    if kind == "begun":
+        return BegunEntry(number_of(item, "attempt"))
     if kind == "resume":
         return ResumeEntry(
             text_of(item, "connection"),

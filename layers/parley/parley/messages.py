@@ -365,11 +365,13 @@ class Messages:
         )
 
     def _look_after(self, ref: SessionRef, turn_id: str, attempt: int) -> None:
-        """A client has waited long for a turn: end it if it is dead, send what is stored."""
+        """A client has waited long for an attempt at a turn: send what is stored of it, end it
+        if nobody runs it, say again that it has failed."""
         turn, session = self._turns.turn(ref, turn_id), self._store.session(ref)
         if session is None:
             return
-        if turn is not None and not turn.running and self._resuming.replay_turn(session, turn_id):
+        ended = turn is not None and not turn.running
+        if ended and self._resuming.replay_turn(session, turn_id, attempt):
             return
         if self._recovery.end_dead_turn(ref, turn_id, None, attempt):
             return

@@ -362,8 +362,8 @@ class Limit(Struct, frozen=True):
 
 
 class Error(Attempted, tag="error"):
-    """Something went wrong. Numbered (`seq`) when it is an event of a turn,
-    unnumbered when it answers a message."""
+    """Something went wrong. Numbered (`seq`) when it is an event of a turn, unnumbered when it
+    answers a message. `seq` is 0 where it explains a `turn_end` with `seq` 0."""
 
     code: ErrorCode
     message: str

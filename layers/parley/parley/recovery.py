@@ -39,7 +39,8 @@ class Recovery:
 
         Args:
             owner: the invocation that is known to be dead; None if only its lease tells.
-            attempt: which attempt it was to run, or the client waits for.
+            attempt: which attempt it was to run, or the client waits for: it has given up those
+                before.
         """
         claim = self._turns.fail_turn(ref, turn_id, owner, attempt)
         if claim is not None:
@@ -51,7 +52,7 @@ class Recovery:
 
     def tell(self, ref: SessionRef, turn_id: str, claim: Claim) -> None:
         """Tell the client that a turn has failed, wherever it is now, or when it returns."""
-        error = Error.of(DIED, turn_id=turn_id, attempt=claim.attempt)
+        error = Error.of(DIED, turn_id=turn_id, seq=0, attempt=claim.attempt)
         end = TurnEnd(turn_id, 0, "failed", "", Metrics(), code=DIED.code, attempt=claim.attempt)
         end.retryable = DIED.retryable
         session = self._store.session(ref)

@@ -116,9 +116,13 @@ class Resuming:
             self._leave(session.ref, old)
             self._give_back(old.connection_id)
 
-    def replay_turn(self, session: Session, turn_id: str) -> bool:
-        """Send what is stored of one turn; False if there is nothing."""
-        frames = [f for f in self._turns.undelivered(session.ref) if f.turn_id == turn_id]
+    def replay_turn(self, session: Session, turn_id: str, attempt: int) -> bool:
+        """Send what is stored of one turn, from an attempt on; False if there is nothing."""
+        frames = [
+            frame
+            for frame in self._turns.undelivered(session.ref)
+            if frame.turn_id == turn_id and frame.attempt >= attempt
+        ]
         self._send(session, frames)
         return bool(frames)
 

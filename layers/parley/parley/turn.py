@@ -24,7 +24,7 @@ from parley.errors import (
     TurnTimeout,
     internal_error,
 )
-from parley.inbox import InterruptEntry, ResumeEntry
+from parley.inbox import BegunEntry, InterruptEntry, ResumeEntry
 from parley.invocation import TurnRequest
 from parley.items import Claim, Session
 from parley.keeping import Keeping
@@ -125,6 +125,7 @@ class Turn:
             self._timings,
             tell=self._tell,
             moved=self._on_moved,
+            given_up=self._on_superseded,
             log=services.log,
         )
         if request.audio is not None:
@@ -179,10 +180,14 @@ class Turn:
         return "completed", None
 
     async def _begin_anew(self) -> None:
-        """What the attempt before was told, and what it replied, is void."""
+        """What the attempt before was told, and what it replied, is void; if it still runs, it
+        is told that."""
         request, services = self._request, self._services
         ref, turn_id = request.session, request.turn_id
         try:
+            await asyncio.to_thread(
+                services.turns.inboxes.put_begun, ref, turn_id, BegunEntry(self._claim.attempt)
+            )
             await asyncio.to_thread(
                 services.turns.inboxes.clear_controls, ref, turn_id, request.received_at_ms
             )
@@ -212,7 +217,7 @@ class Turn:
                 self._log("lease_not_renewed", {"error": type(error).__name__})
                 continue
             if not ours:
-                self._superseded.set_result(None)
+                self._on_superseded()
                 return
 
     def _on_noted(self, session: Session | None) -> None:
@@ -230,6 +235,11 @@ class Turn:
         self._resumed = True
         received = resume.seq if resume.attempt == self._claim.attempt else 0
         self._poster.move(Address(resume.endpoint, resume.connection_id), received)
+
+    def _on_superseded(self) -> None:
+        """Somebody else runs the turn, or has ended it."""
+        if not self._superseded.done():
+            self._superseded.set_result(None)
 
     def _tell(self, error: ParleyError) -> None:
         self._outbox.error(error)

@@ -1,7 +1,9 @@
 """Turns in the table: who runs them, and what went out and may not have arrived.
 
-A turn belongs to the invocation that claimed it, for as long as its lease lasts. One
-that failed may be claimed again, as its next attempt. What comes in is in `parley.inboxes`.
+A turn belongs to the invocation that claimed it, for as long as its lease lasts. One that
+failed may be claimed again, as its next attempt; one that has not failed may be as well, as the
+attempt that the client names, who then waits for no earlier one. What comes in is in
+`parley.inboxes`.
 """
 
 from __future__ import annotations
@@ -76,8 +78,9 @@ class Turns:
         """Become the one invocation that runs this attempt; None if it is not to be run.
 
         Args:
-            attempt: which attempt the client asked for; None for the first, or for the one
-                after a failure that the client knew of when it asked.
+            attempt: which attempt the client asked for: it has given up those before, whether
+                they run or have ended. None for the first, or for the one after a failure that
+                the client knew of when it asked.
             received_at_ms: when API Gateway received the request.
         """
         now, nonce = now_ms(), uuid.uuid4().hex
@@ -99,40 +102,53 @@ class Turns:
         return (
             None
             if attempt == 1
-            else self._claim_again(ref, turn_id, owner, attempt, received_at_ms)
+            else self._claim_again(ref, turn_id, owner, nonce, attempt, received_at_ms)
         )
 
     def _claim_again(
-        self, ref: SessionRef, turn_id: str, owner: str, attempt: int | None, received_at_ms: int
+        self,
+        ref: SessionRef,
+        turn_id: str,
+        owner: str,
+        nonce: str,
+        attempt: int | None,
+        received_at_ms: int,
     ) -> Claim | None:
-        """Claim the next attempt at a turn that failed, or whose function died."""
+        """Claim the attempt that the client names, or the one after a failure."""
         values: dict[str, Any] = {
             ":running": {"S": "running"},
-            ":failed": {"S": "failed"},
             ":owner": {"S": owner},
-            ":now": number(now_ms()),
+            ":nonce": {"S": nonce},
             ":lease": number(now_ms() + round(LEASE_S * 1000)),
             ":expires": number(now_s() + self._turn_ttl_s),
         }
         if attempt is None:
-            newer = "(attribute_not_exists(failed_at) OR failed_at < :received)"
-            values |= {":received": number(received_at_ms), ":one": number(1)}
+            wanted = (
+                "(attribute_not_exists(failed_at) OR failed_at < :received) "
+                "AND (#state = :failed OR (#state = :running AND lease_until < :now))"
+            )
+            values |= {
+                ":received": number(received_at_ms),
+                ":failed": {"S": "failed"},
+                ":now": number(now_ms()),
+                ":one": number(1),
+            }
             next_attempt = "attempt + :one"
         else:
-            newer = "attempt < :attempt"
+            wanted = "attempt < :attempt"
             values[":attempt"] = number(attempt)
             next_attempt = ":attempt"
         item = self._table.update(
             turn_key(ref, turn_id),
-            f"SET #state = :running, #owner = :owner, attempt = {next_attempt}, "
+            f"SET #state = :running, #owner = :owner, nonce = :nonce, attempt = {next_attempt}, "
             "lease_until = :lease, expires_at = :expires REMOVE failed_at",
-            f"{newer} AND (#state = :failed OR (#state = :running AND lease_until < :now))",
+            wanted,
             {"#state": "state", "#owner": "owner"},
             values,
         )
-        if item is None:
-            return None
-        return Claim(int(item["attempt"]["N"]), int(item["started_at"]["N"]))
+        if item is None and self._was_written(ref, turn_id, "nonce", nonce):
+            item = self._table.get(turn_key(ref, turn_id))
+        return None if item is None else _claim_of(item)
 
     def renew_lease(self, ref: SessionRef, turn_id: str, owner: str) -> bool:
         """Stay the one that runs the turn, or delivers its end; False if somebody else does now,
@@ -204,6 +220,8 @@ class Turns:
         Returns:
             The attempt that failed; None if it had failed before, or somebody runs it.
         """
+        if attempt > 1 and (item := self._fail_unclaimed(ref, turn_id, attempt)) is not None:
+            return _claim_of(item)
         dead = "lease_until < :now" if owner is None else "#owner = :owner"
         values: dict[str, Any] = {
             ":failed": {"S": "failed"},
@@ -222,17 +240,16 @@ class Turns:
             f"attribute_not_exists(pk) OR (#state <> :failed AND {dead})",
             names,
             values,
-        ) or self._fail_unclaimed(ref, turn_id, attempt)
-        if item is None:
-            return None
-        return Claim(int(item["attempt"]["N"]), int(item["started_at"]["N"]))
+        )
+        return None if item is None else _claim_of(item)
 
     def _fail_unclaimed(self, ref: SessionRef, turn_id: str, attempt: int) -> Item | None:
-        """End an attempt that nobody claimed after the one before had failed."""
+        """End an attempt that nobody has claimed, and with it those before, which the client
+        waits for no more."""
         return self._table.update(
             turn_key(ref, turn_id),
-            "SET failed_at = :now, attempt = :attempt",
-            "#state = :failed AND attempt < :attempt",
+            "SET #state = :failed, failed_at = :now, attempt = :attempt",
+            "attempt < :attempt",
             {"#state": "state"},
             {
                 ":now": number(now_ms()),
@@ -302,3 +319,7 @@ class Turns:
     def delete_undelivered(self, ref: SessionRef, frames: Sequence[StoredFrame]) -> None:
         """Forget what has arrived."""
         self._table.write_batch([], [frame_key(ref, frame) for frame in frames])
+
+
+def _claim_of(item: Item) -> Claim:
+    return Claim(number_of(item, "attempt"), number_of(item, "started_at"))

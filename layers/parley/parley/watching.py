@@ -11,6 +11,7 @@ from parley.errors import ParleyError
 from parley.feed import Feed
 from parley.inbox import (
     AckEntry,
+    BegunEntry,
     ChunkEntry,
     EndEntry,
     InboxEntry,
@@ -36,6 +37,7 @@ class Watching:
         listening: of a spoken turn; None for a typed one.
         tell: takes what the client should be told.
         moved: told when the session has moved to another connection.
+        given_up: told when a later attempt at the turn has begun.
         log: told about trouble; takes an event name and fields.
     """
 
@@ -48,6 +50,7 @@ class Watching:
         *,
         tell: Callable[[ParleyError], None],
         moved: Callable[[ResumeEntry], None],
+        given_up: Callable[[], None],
         log: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._read = read
@@ -56,6 +59,7 @@ class Watching:
         self._timings = timings
         self._tell = tell
         self._moved = moved
+        self._given_up = given_up
         self._resumed_at_ms = 0
         self._log = log
         self._failed = 0
@@ -115,6 +119,9 @@ class Watching:
             if entry.attempt == self._attempt and entry.seq > self.acknowledged_seq:
                 self.acknowledged_seq = entry.seq
                 self.news.set()
+        elif isinstance(entry, BegunEntry):
+            if entry.attempt > self._attempt:
+                self._given_up()
         elif isinstance(entry, ResumeEntry):
             if entry.resumed_at_ms > self._resumed_at_ms:
                 self._resumed_at_ms = entry.resumed_at_ms

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
-from parley_client.messages import TurnEnd, TurnEvent
+from parley_client.messages import Error, TurnEnd, TurnEvent
 
 MAX_NAMED = 100
 """How many missing numbers are named: enough to see what happened."""
@@ -74,6 +74,7 @@ class TurnOrder:
         self.ended = False
         """The attempt's `turn_end` has been handed on: nothing follows it."""
         self._order: EventOrder[TurnEvent] = EventOrder()
+        self._explained = False
 
     @property
     def delivered(self) -> int:
@@ -90,6 +91,7 @@ class TurnOrder:
         self.attempt = attempt
         self.ended = False
         self._order = EventOrder()
+        self._explained = False
 
     def accept(self, event: TurnEvent) -> Arrival:
         """Take one event. Those of an older attempt, or after the end, are dropped."""
@@ -100,10 +102,19 @@ class TurnOrder:
             self.begin(event.attempt)
         if self.ended:
             return Arrival()
-        if isinstance(event, TurnEnd) and event.seq == 0:
-            # whoever ended it for a function that died didn't know what it had numbered
-            self.ended = True
-            return Arrival((event,), restarted)
+        if event.seq == 0:
+            # whoever ends a turn for a function that died doesn't know what it had numbered
+            return Arrival(self._epilogue(event), restarted)
         events = self._order.accept(event)
         self.ended = any(isinstance(each, TurnEnd) for each in events)
         return Arrival(tuple(events), restarted)
+
+    def _epilogue(self, event: TurnEvent) -> tuple[TurnEvent, ...]:
+        """Why the attempt broke off, and that it did: each once."""
+        if isinstance(event, TurnEnd):
+            self.ended = True
+        elif isinstance(event, Error) and not self._explained:
+            self._explained = True
+        else:
+            return ()
+        return (event,)
