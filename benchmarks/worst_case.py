@@ -47,9 +47,9 @@ answer over HTTP once more has less."""
 SESSION_UNITS = 16
 """Write units of a connection, with its slots for two accounts taken and given back, and of a new
 session, in its owner's list, bound and counted."""
-REPLAY_S, POSTS_PER_S = 20, 100
-"""How long a client that comes back is sent what it has missed (`parley.resuming`), and how many
-events of `PACKET_S` a second."""
+REPLAY_EVENTS, POSTS_PER_S = 500, 100
+"""How many events of `PACKET_S` a client that comes back, or asks for a turn, is sent before it
+counts as one that comes back again (`parley.resuming`), and how many a second."""
 PACKET_S = 0.4
 
 
@@ -114,7 +114,8 @@ def worst_day(values: Mapping[str, float], whose: str, prices: Prices) -> dict[s
     audio = ANSWER_UNITS_PER_S * prices.write_unit + AUDIO_BYTES_PER_S * prices.sent_byte
     minutes = DAY_S / 60
     # Who is sent what was missed is connected meanwhile.
-    resumed = minutes * min(values[f"SessionsPerMinutePer{whose}"], connections * 60 / REPLAY_S)
+    replay_s = REPLAY_EVENTS / POSTS_PER_S
+    resumed = minutes * min(values[f"SessionsPerMinutePer{whose}"], connections * 60 / replay_s)
     reads = minutes * values[f"ReadsPerMinutePer{whose}"]
     return {
         "speech synthesis": chars * prices.speech_char,
@@ -139,17 +140,16 @@ def worst_day(values: Mapping[str, float], whose: str, prices: Prices) -> dict[s
 
 
 def _resumed(history_messages: float, prices: Prices) -> float:
-    """What a session costs that is resumed, and sent what it has missed for as long as may be."""
+    """What a session costs that is resumed, and sent as much of what it has missed as may be."""
     history_units = min(256, history_messages * TEXT_CHARS / 4096)  # a query reads 1 MB
-    posts = REPLAY_S * POSTS_PER_S
     event_bytes = PACKET_S * AUDIO_BYTES_PER_S
     return (
         3 * (prices.lambda_request + LOG_BYTES * prices.log_byte)
         + 2 * prices.gateway_message
-        + REPLAY_S * prices.lambda_gb_s
+        + REPLAY_EVENTS / POSTS_PER_S * prices.lambda_gb_s
         + SESSION_UNITS * prices.write_unit
-        + (history_units + posts * event_bytes / 4096) * prices.read_unit
-        + posts * (prices.gateway_message + event_bytes * prices.sent_byte)
+        + (history_units + REPLAY_EVENTS * event_bytes / 4096) * prices.read_unit
+        + REPLAY_EVENTS * (prices.gateway_message + event_bytes * prices.sent_byte)
     )
 
 

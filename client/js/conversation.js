@@ -316,8 +316,9 @@ export class Conversation extends Emitter {
     if (!turn) return;
     const messages = this.#forget(turnId);
     if (problem.retryable) this.#turns.failed = { turnId, attempt: turn.attempt, messages };
-    const { code, message, retryable } = problem;
-    const told = new Problem(code, message, { retryable, turnId, cause: problem });
+    const { code, message, retryable, retryAfterMs, limit } = problem;
+    const more = { retryable, turnId, retryAfterMs, limit, cause: problem };
+    const told = new Problem(code, message, more);
     turn.fail(told);
     this.emit("error", told);
   }

@@ -63,6 +63,7 @@ function refusal(url, { status, headers }, content) {
       turnId,
       retryAfterMs,
       field: content["field"],
+      limit: content["limit"],
     });
   }
   if (status === 429) {

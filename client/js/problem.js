@@ -16,6 +16,7 @@ export class Problem extends Error {
    * @param {number} [more.closeCode] the WebSocket's, if it was closed
    * @param {number} [more.retryAfterMs] not before that
    * @param {string} [more.field] of the message, that is wrong
+   * @param {import("./messages.js").Limit} [more.limit] that was met
    * @param {unknown} [more.cause]
    */
   constructor(code, message, more = {}) {
@@ -27,6 +28,7 @@ export class Problem extends Error {
     this.closeCode = more.closeCode;
     this.retryAfterMs = more.retryAfterMs;
     this.field = more.field;
+    this.limit = more.limit;
   }
 
   /** @param {import("./messages.js").Error} event */
@@ -37,6 +39,7 @@ export class Problem extends Error {
       turnId: event.turn_id ?? undefined,
       retryAfterMs: event.retry_after_ms ?? undefined,
       field: event.field ?? undefined,
+      limit: event.limit ?? undefined,
     });
   }
 }

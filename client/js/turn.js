@@ -148,7 +148,8 @@ export class Turn {
   #failure(end) {
     const told = this.#problem;
     const retryable = end.retryable ?? told?.retryable ?? false;
-    const more = { retryable, turnId: this.id, cause: told };
+    const { retryAfterMs, limit } = told ?? {};
+    const more = { retryable, turnId: this.id, retryAfterMs, limit, cause: told };
     const text = told?.message ?? "The service could not finish the reply.";
     return new Problem(end.code ?? told?.code ?? "internal", text, more);
   }

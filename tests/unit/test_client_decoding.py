@@ -66,6 +66,7 @@ SAMPLES: list[protocol.ServerEvent] = [
         retry_after_ms=9,
         missing=[1, 2],
         attempt=2,
+        limit=protocol.Limit("turns_per_minute", 30, "subject"),
     ),
 ]
 
@@ -107,7 +108,7 @@ def test_no_event_of_the_protocol_is_left_out() -> None:
     assert known == set(typing.get_args(protocol.AnyServerEvent))
 
 
-@pytest.mark.parametrize("name", ["Settings", "Limits", "Metrics"])
+@pytest.mark.parametrize("name", ["Settings", "Limit", "Limits", "Metrics"])
 def test_shared_records_have_the_protocols_fields(name: str) -> None:
     theirs = {f.name for f in msgspec.structs.fields(getattr(protocol, name))}
     assert {f.name for f in dataclasses.fields(getattr(messages, name))} == theirs

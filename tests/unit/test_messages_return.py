@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
+from parley import resuming
 from parley.inbox import ResumeEntry
 from parley.items import StoredFrame
+from parley.limits.requests import RequestRates
+from parley.limits.rules import LimitRules, Share
+from parley.principal import Principal, SessionRef
 from parley.protocol import (
     Error,
     Pong,
@@ -19,6 +23,7 @@ from parley.protocol import (
     encode,
 )
 from parley.recovery import Recovery
+from parley.table import Table
 from tests.unit.door import Door
 from tests.unit.memory import own
 
@@ -183,6 +188,43 @@ def test_asking_for_an_attempt_that_nobody_runs_ends_it_whatever_is_left_of_the_
     assert (error.attempt, error.seq) == (2, 0)
     assert (end.attempt, end.seq, end.reason, end.retryable) == (2, 0, "failed", True)
     assert pong == Pong(1)
+
+
+def missed(table: Table, who: Principal, per_minute: int, frames: int) -> tuple[Door, SessionRef]:
+    """A session of somebody who has missed so many events of one turn."""
+    rules = LimitRules(Share(sessions_per_minute=per_minute), Share(sessions_per_minute=600))
+    door = Door(requests=RequestRates(table, rules))
+    door.connect("c", who)
+    ref = who.session(door.ready().session_id)
+    door.store.claim_turn(ref, "t", "me")
+    door.store.finish_turn(ref, "t", "me", reason="completed")
+    door.store.put_undelivered(ref, [frame("t", seq) for seq in range(1, frames + 1)])
+    return door, ref
+
+
+def replayed(door: Door) -> int:
+    """How many events somebody gets who asks for the turn."""
+    before = len(door.posts)
+    door.send("ping", sent_at=1, turn_id="t")
+    *events, pong = [event for _, _, event in door.posts[before:]]
+    assert pong == Pong(1)
+    assert all(isinstance(event, ReplyText) for event in events)
+    return len(events)
+
+
+def test_who_has_it_sent_again_and_again_is_not_for_long(table: Table) -> None:
+    door, _ = missed(table, Principal("acme", "asks-again"), 9, 3)  # three sessions at once
+    assert [replayed(door) for _ in range(5)] == [3, 3, 0, 0, 0]
+
+
+def test_many_events_count_as_more_than_one_session_that_is_resumed(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resuming, "REPLAY_EVENTS", 4)
+    door, ref = missed(table, Principal("acme", "has-missed"), 12, 30)  # four at once
+    assert replayed(door) == 12, "one was opened, three are left"
+    assert replayed(door) == 0
+    assert len([*door.store.undelivered(ref)]) == 30, "the rest is kept for another time"
 
 
 def test_asking_for_a_turn_needs_a_session(door: Door) -> None:

@@ -155,6 +155,17 @@ def test_who_reads_too_often_is_told_when_to_try_again(place: Place, what: str) 
     assert caught.value.limit == Limit("reads_per_minute", 3, "subject")
 
 
+def test_who_erases_too_often_is_told_when_to_try_again(place: Place) -> None:
+    place.me = Principal("acme", "erases")
+    sessions = [place.opened(place.me) for _ in range(2)]
+    place.limit_reads(3)
+    place.one(sessions[0], "DELETE")
+    with pytest.raises(ParleyError) as caught:
+        place.one(sessions[1], "DELETE")
+    assert caught.value.code == "rate_limited"
+    assert place.store.session(place.me.session(sessions[1])) is not None
+
+
 def test_a_history_that_is_longer_than_an_answer_is_not_read_to_its_end(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from benchmarks.worst_case import (
     ANSWER_UNITS_PER_S,
     LEASES_OF_A_UNIT,
     LIST_UNITS,
-    REPLAY_S,
+    REPLAY_EVENTS,
     SHARDS_TRIED,
     TRANSCRIPT_BYTES,
     TRANSCRIPT_UNITS,
@@ -76,7 +76,7 @@ def test_what_is_supposed_of_sessions_is_so() -> None:
     assert archive.MAX_PAGES * 1024 * 1024 / 4096 == TRANSCRIPT_UNITS
     assert sessions.MAX_ANSWER_BYTES == TRANSCRIPT_BYTES
     assert sessions.MAX_LIST_LIMIT <= LIST_UNITS, "a unit each"
-    assert resuming.REPLAY_S == REPLAY_S
+    assert resuming.REPLAY_EVENTS == REPLAY_EVENTS
 
 
 def test_an_answer_that_is_kept_costs_what_is_supposed_for_each_second() -> None:

@@ -220,6 +220,17 @@ test("a turn that failed says why, and its next attempt starts anew", async (t) 
   assert.equal(conversation.retry(turn_id), undefined);
 });
 
+test("a turn that met a limit says which, and when to try again", async (t) => {
+  const { conversation, socket } = await connected(t);
+  const { turn } = await said(conversation);
+  const limit = { name: "turns_per_minute", value: 30, scope: "subject" };
+  const error = { code: "rate_limited", message: "Slower.", retryable: true };
+  const more = { turn_id: turn.id, seq: 1, retry_after_ms: 2_000, limit };
+  socket.says({ type: "error", ...error, ...more });
+  socket.says(turnEnd(turn.id, 2, { reason: "failed", code: "rate_limited", retryable: true }));
+  await assert.rejects(turn, { ...error, retryAfterMs: 2_000, limit });
+});
+
 test("the last event of a turn that comes again is acknowledged again, and not shown", async (t) => {
   const { conversation, socket } = await connected(t);
   const { turn } = await said(conversation);

@@ -154,9 +154,11 @@ test("a turn that is refused fails with the server's sentence, and the next goes
   /** @type {unknown[]} */
   const errors = [];
   conversation.on("error", ({ code, turnId }) => errors.push([code, turnId]));
-  api.instead = [problem(429, "quota_exceeded")];
+  const limit = { name: "speech_seconds_per_day", value: 3_600, scope: "subject" };
+  api.instead = [problem(429, "quota_exceeded", { retry_after_ms: 7_000, limit })];
   const turn = conversation.say("hello");
-  await assert.rejects(turn, { code: "quota_exceeded", message: "It is quota_exceeded." });
+  const message = "It is quota_exceeded.";
+  await assert.rejects(turn, { code: "quota_exceeded", message, retryAfterMs: 7_000, limit });
   assert.deepEqual(errors, [["quota_exceeded", turn.id]]);
   assert.equal((await conversation.say("again")).reason, "completed");
 });

@@ -126,7 +126,7 @@ class Messages:
         self._records = records
         self._requests = requests
         self._sessions = BoundSessions(store)
-        self._resuming = Resuming(store, turns, gate, history_messages, slots)
+        self._resuming = Resuming(store, turns, gate, history_messages, slots, requests)
         self._recovery = Recovery(store, turns, gate.post)
         self._interrupting = Interrupting(store, turns)
         self._max_message_bytes = limits.message_bytes or MAX_MESSAGE_BYTES

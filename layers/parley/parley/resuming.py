@@ -12,6 +12,7 @@ from parley.errors import ConnectionGone, ParleyError
 from parley.ids import new_resume_token, token_hash, token_matches
 from parley.inbox import ResumeEntry
 from parley.items import Session, StoredFrame
+from parley.limits.requests import RequestRates
 from parley.limits.slots import ConnectionSlots
 from parley.principal import SessionRef, session_id_of
 from parley.protocol import Message, Received, SessionEnded, encode
@@ -21,6 +22,9 @@ from parley.turns import Turns
 REPLAY_S = 20.0
 """How long one message may spend on sending what was missed: API Gateway waits for 29 s. What
 is left is sent at the next `init`."""
+REPLAY_EVENTS = 500
+"""So many events are sent for one resume of a session; more count as another one. 500 are at
+least three minutes of speech."""
 
 
 class Gate(Protocol):
@@ -39,6 +43,7 @@ class Resuming:
     Args:
         history_messages: how many messages of the history a client gets.
         slots: those of connections; None if they are not counted.
+        requests: counts what is sent again; None if it is not limited.
     """
 
     def __init__(
@@ -48,12 +53,14 @@ class Resuming:
         gate: Gate,
         history_messages: int,
         slots: ConnectionSlots | None = None,
+        requests: RequestRates | None = None,
     ) -> None:
         self._store = store
         self._turns = turns
         self._gate = gate
         self._history_messages = history_messages
         self._slots = slots
+        self._requests = requests
 
     def admit(
         self, ref: SessionRef, shown: str | None, address: Address, bind: Callable[[], None]
@@ -117,7 +124,10 @@ class Resuming:
             self._give_back(old.connection_id)
 
     def replay_turn(self, session: Session, turn_id: str, attempt: int) -> bool:
-        """Send what is stored of one turn, from an attempt on; False if there is nothing."""
+        """Send what is stored of one turn, from an attempt on; False if there is nothing, or the
+        limit does not let it be looked for now."""
+        if not self._may_replay(session.ref):
+            return False
         frames = [
             frame
             for frame in self._turns.undelivered(session.ref)
@@ -150,12 +160,17 @@ class Resuming:
     def _send(self, session: Session, frames: Iterable[StoredFrame]) -> None:
         deadline = time.monotonic() + REPLAY_S
         try:
-            for frame in frames:
+            for sent, frame in enumerate(frames):
+                if sent and sent % REPLAY_EVENTS == 0 and not self._may_replay(session.ref):
+                    return
                 self._gate.post(session.endpoint, session.connection_id, frame.frame)
                 if time.monotonic() > deadline:
                     return
         except ConnectionGone:
             return  # it comes back once more
+
+    def _may_replay(self, ref: SessionRef) -> bool:
+        return self._requests is None or self._requests.may_replay(ref)
 
     def _leave(self, ref: SessionRef, old: Address) -> None:
         """Close the connection that the session was on, and say why if anybody is there."""

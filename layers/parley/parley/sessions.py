@@ -128,7 +128,9 @@ class Sessions:
 
     def erase(self, request: HttpRequest) -> HttpAnswer:
         """`DELETE /sessions/{session_id}`: erase it, with everything that was said and recorded."""
-        ref = self._allowed(request, principal_of(request))
+        principal = principal_of(request)
+        self._count(principal)
+        ref = self._allowed(request, principal)
         known = self._store.session(ref) is not None
         if not self._erasure.erase(ref):
             headers = {"retry-after": str(ERASE_AGAIN_MS // 1000)}

@@ -30,6 +30,7 @@ from parley_client.errors import (
 from parley_client.messages import (
     Audio,
     Error,
+    Limit,
     Limits,
     Metrics,
     ReplyText,
@@ -58,6 +59,7 @@ __all__ = [
     "Error",
     "EventGap",
     "HandshakeRefused",
+    "Limit",
     "Limits",
     "Metrics",
     "Notice",

@@ -21,6 +21,7 @@ from parley_client.messages import (
     AudioFormat,
     ConfigUpdated,
     Error,
+    Limit,
     Limits,
     Metrics,
     PastMessage,
@@ -253,4 +254,12 @@ def _error(at: _Fields) -> Error:
         retry_after_ms=at.optional_integer("retry_after_ms"),
         missing=tuple(seq for seq in at.items("missing") if isinstance(seq, int)),
         attempt=at.attempt(),
+        limit=_limit(at),
     )
+
+
+def _limit(at: _Fields) -> Limit | None:
+    if at.data.get("limit") is None:
+        return None
+    limit = at.inner("limit")
+    return Limit(limit.text("name"), limit.integer("value"), limit.text("scope"))

@@ -179,6 +179,7 @@ class ServerError(ParleyClientError):
         field: path of the offending field, e.g. ``config.settings.speed``.
         turn_id: the turn it belongs to, if any.
         missing: numbers of the audio chunks that never came (``audio_gap``).
+        limit: that was met (``rate_limited``, ``quota_exceeded``, ``too_large``).
     """
 
     def __init__(self, error: Error) -> None:
@@ -189,6 +190,7 @@ class ServerError(ParleyClientError):
         self.turn_id = error.turn_id
         self.retry_after_ms = error.retry_after_ms
         self.missing = error.missing
+        self.limit = error.limit
 
 
 class SessionLost(ServerError):

@@ -173,6 +173,21 @@ class TurnEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit that was met.
+
+    Attributes:
+        name: e.g. ``turns_per_minute``; docs/protocol.md has all.
+        value: in the unit of its name.
+        scope: whose it is: `subject` (the user), `tenant` or `connection`.
+    """
+
+    name: str
+    value: int
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
 class Error:
     """Something went wrong. `seq` numbers it when it is an event of a turn; it
     is None when it answers a message."""
@@ -186,6 +201,7 @@ class Error:
     retry_after_ms: int | None = None
     missing: tuple[int, ...] = ()
     attempt: int = 1
+    limit: Limit | None = None
 
 
 @dataclass(frozen=True, slots=True)

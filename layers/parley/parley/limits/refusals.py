@@ -15,7 +15,7 @@ _WHOSE = {
 }
 _REQUESTS: dict[RequestKind, str] = {
     "sessions": "sessions to open or resume",
-    "reads": "lists, transcripts and earlier answers to read",
+    "reads": "lists, transcripts and earlier answers to read, or sessions to erase,",
 }
 _AT_ONCE = {"subject": "of yours are", "tenant": "are", "connection": "are"}
 

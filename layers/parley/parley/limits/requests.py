@@ -10,12 +10,19 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 
+from parley.errors import ParleyError
 from parley.items import now_ms, number, number_of, text_of
 from parley.limits.buckets import TokenBucket, Wait, bucket_per_minute
 from parley.limits.refusals import too_many_requests
-from parley.limits.rules import Account, LimitRules, RequestKind, accounts_of
+from parley.limits.rules import (
+    Account,
+    LimitRules,
+    RequestKind,
+    accounts_of,
+    accounts_of_session,
+)
 from parley.limits.taking import taking
-from parley.principal import Principal
+from parley.principal import Principal, SessionRef
 from parley.table import Item, Table
 
 TRIES = 8
@@ -44,7 +51,19 @@ class RequestRates:
         Raises:
             ParleyError: `rate_limited`, with `retry_after_ms` and `limit`.
         """
-        for account in accounts_of(principal, self._rules):
+        self._take_from(accounts_of(principal, self._rules), kind)
+
+    def may_replay(self, ref: SessionRef) -> bool:
+        """Whether a client may be sent more of what it has missed. It counts as a session that is
+        resumed: whoever acknowledges nothing could have it sent without end."""
+        try:
+            self._take_from(accounts_of_session(ref, self._rules), "sessions")
+        except ParleyError:
+            return False
+        return True
+
+    def _take_from(self, accounts: list[Account], kind: RequestKind) -> None:
+        for account in accounts:
             per_minute = account.share.per_minute(kind)
             if per_minute:
                 wait_ms = self._take(account, kind, per_minute)

@@ -22,7 +22,7 @@ class Share:
         audio_s_per_day: seconds of speech that are listened to, per UTC day.
         speech_s_per_day: seconds of speech that replies are spoken with, per UTC day.
         sessions_per_minute: opened or resumed, but for those that a turn over HTTP opens.
-        reads_per_minute: transcripts, lists of sessions, and answers over HTTP once more.
+        reads_per_minute: transcripts, lists of sessions, answers over HTTP once more, and erasures.
     """
 
     connections: int = 0
