@@ -42,7 +42,7 @@ class Session:
         address = urlsplit(self._soak.stack.url)
         async with relayed(address.hostname or "", address.port or 0) as wire:
             url = f"ws://127.0.0.1:{wire.port}{address.path}"
-            conversation = await Conversation.connect(url, timeouts=TIMEOUTS, reconnect=RECONNECT)
+            conversation = await _connected(url)
             for plan in self._plans:
                 record = TurnRecord(plan)
                 self.records.append(record)
@@ -220,6 +220,16 @@ class Soak:
         )
         with urllib.request.urlopen(request, timeout=10) as response:
             return bytes(response.read())
+
+
+async def _connected(url: str) -> Conversation:
+    """A conversation. Connecting is not tried again by the client: that is the application's."""
+    while True:
+        try:
+            return await Conversation.connect(url, timeouts=TIMEOUTS, reconnect=RECONNECT)
+        except ParleyClientError as error:
+            if not error.retryable:
+                raise
 
 
 def _lose(wire: Wire, plan: TurnPlan) -> None:
