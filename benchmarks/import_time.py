@@ -1,8 +1,7 @@
-"""How long a function takes to import, as a cold start without SnapStart would.
+"""How long a function takes to import, as a cold start does.
 
-Each sample is a fresh process with this interpreter; compiled modules are in place, as
-Lambda's SnapStart or a second start has them. Run it with Python 3.13 for the deployed
-runtime's figures.
+Each sample is a fresh process with this interpreter; compiled modules are in place, as in the
+layer that is deployed. Run it with Python 3.13 for the deployed runtime's figures.
 
     python benchmarks/import_time.py [--samples 9]
 """

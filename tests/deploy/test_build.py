@@ -57,6 +57,19 @@ def test_the_layer_is_built_for_arm64() -> None:
     assert "313" in native.name
 
 
+def test_everything_in_the_layer_is_compiled_and_its_bytecode_is_taken_as_it_is() -> None:
+    python = BUILD / "ParleyLayer" / "python"
+    sources = [path for path in python.rglob("*.py") if path.stat().st_size]
+    compiled = [path.parent / "__pycache__" / f"{path.stem}.cpython-313.pyc" for path in sources]
+    assert not [path for path in compiled if not path.is_file()]
+    unchecked_hash = (1).to_bytes(4, "little")  # PEP 552
+    assert {path.read_bytes()[4:8] for path in compiled} == {unchecked_hash}
+    assert (
+        str(ROOT).encode()
+        not in (python / "parley" / "__pycache__" / "turn.cpython-313.pyc").read_bytes()
+    )
+
+
 @pytest.mark.parametrize("name", UNWANTED)
 def test_nothing_deployed_belongs_to_tests_or_to_the_local_stack(name: str) -> None:
     roots = [BUILD / "ParleyLayer" / "python", *(BUILD / function for function in FUNCTIONS)]

@@ -130,6 +130,16 @@ def test_a_function_has_its_own_log_group_and_policies(function: Resource) -> No
     assert "UseTheKey" in texts(properties["Policies"])
 
 
+def test_what_is_called_is_what_was_deployed_last() -> None:
+    """SAM publishes no version for an alias when only a parameter or the layer has changed."""
+    functions = [MAIN["Globals"]["Function"]] + [
+        resource["Properties"]
+        for resource in MAIN["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+    ]
+    assert not [each for each in functions if {"AutoPublishAlias", "SnapStart"} & set(each)]
+
+
 def test_no_function_has_a_url_of_its_own() -> None:
     for function in resources("AWS::Serverless::Function"):
         assert "FunctionUrlConfig" not in function.values[0]["Properties"]

@@ -88,12 +88,14 @@ def test_this_projects_own_template_is_served_whole() -> None:
     )
     assert stack.notices == []
     functions = {function.logical_id: function for function in stack.functions}
-    given_up = functions["FailureFunction"].arn + ":live"
+    given_up = functions["FailureFunction"].arn
     assert functions["TurnFunction"].event_invokes == {
-        "live": EventInvoke(0, 60.0, on_failure=given_up)
+        "$LATEST": EventInvoke(0, 60.0, on_failure=given_up)
     }
     assert functions["TurnFunction"].timeout_s == 900
-    assert functions["MessageFunction"].environment["TURN_FUNCTION"].endswith(":live")
+    assert (
+        functions["MessageFunction"].environment["TURN_FUNCTION"] == functions["TurnFunction"].arn
+    )
     assert all(f.layers == (ROOT / "layers" / "parley",) for f in stack.functions)
     assert stack.tables[0].ttl_attribute == "expires_at"
 
