@@ -36,9 +36,10 @@ class Session:
         self._plans = turns
         self.records: list[TurnRecord] = []
         self.history: tuple[PastMessage, ...] = ()
+        self._resume: dict[str, Any] = {}
 
     async def run(self) -> None:
-        """Hold the conversation, then ask the server what it remembers."""
+        """Hold the conversation."""
         address = urlsplit(self._soak.stack.url)
         async with relayed(address.hostname or "", address.port or 0) as wire:
             url = f"ws://127.0.0.1:{wire.port}{address.path}"
@@ -55,14 +56,13 @@ class Session:
                     record.problem = f"{type(error).__name__}: {error}"
                     if conversation.closed:
                         break
-            resume: dict[str, Any] = {
+            self._resume = {
                 "session_id": conversation.session_id,
                 "resume_token": conversation.resume_token,
             }
             await conversation.close()
         self._soak.faults["cut connection"] += wire.cuts
         self._soak.faults["half-open connection"] += wire.silences
-        await self._remember(resume)
 
     async def _hold(self, conversation: Conversation, wire: Wire, record: TurnRecord) -> None:
         plan = record.plan
@@ -118,9 +118,9 @@ class Session:
             record.interrupted_ms = PLAYED_MS
             await turn.interrupt(PLAYED_MS)
 
-    async def _remember(self, resume: dict[str, Any]) -> None:
-        """The server's own history, over a connection that nothing breaks."""
-        async with opened(self._soak.stack.url, **resume) as client:
+    async def remember(self) -> None:
+        """The server's own history, when nothing breaks any more."""
+        async with opened(self._soak.stack.url, **self._resume) as client:
             self.history = tuple(
                 PastMessage(m["role"], m["text"], m["turn_id"], m.get("heard"))
                 for m in client.ready.get("history", [])
@@ -152,6 +152,8 @@ class Soak:
             await asyncio.gather(*(session.run() for session in sessions))
         finally:
             collecting.cancel()
+        await asyncio.to_thread(self._mend)
+        await asyncio.gather(*(session.remember() for session in sessions))
         return await asyncio.to_thread(self._judge, sessions)
 
     def break_provider(self, surface: str, fault: dict[str, Any]) -> None:
@@ -160,13 +162,16 @@ class Soak:
         control.put(faults={surface: fault})
         self.faults[f"{surface} {next(iter(fault))}"] += 1
 
-    def _judge(self, sessions: list[Session]) -> Verdict:
+    def _mend(self) -> None:
+        """Nothing goes wrong from here on; what has is counted."""
         counts = json.loads(self._gateway("GET"))
         for fault in counts["faults"]:
             self.faults[_name(fault)] += fault["fired"]
         self._gateway("DELETE")
         throttled = json.loads(self._table({"throttling": []}))["happened"]
         self.faults["throttled by DynamoDB"] += throttled
+
+    def _judge(self, sessions: list[Session]) -> Verdict:
         self._look_at_synthesis()
         ledger = Ledger(self._spoken)
         ledger.verdict = self.verdict
