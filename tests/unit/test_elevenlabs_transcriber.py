@@ -10,14 +10,14 @@ import pytest
 
 from parley.errors import ProviderError
 from parley.protocol import Endpointing
-from parley.speech import TranscriptPiece
+from parley.speech import TranscriptPiece, elevenlabs_socket
 from parley.speech.elevenlabs_transcriber import (
     AUTO_COMMIT_FROM_MS,
     MIN_AUDIO_MS,
     ScribeStream,
     ScribeTranscriber,
 )
-from tests.unit.speech_server import Peer, closed_port, playing, silence
+from tests.unit.speech_server import Peer, closed_port, playing, silence, stalled_port
 
 STARTED = {"message_type": "session_started", "session_id": "x", "config": {}}
 SECOND = bytes(32_000)
@@ -327,11 +327,19 @@ async def test_a_bad_key_opens_the_socket_and_is_found_out_then() -> None:
     assert "the-key" not in raised.value.message
 
 
-async def test_a_service_that_does_not_start_is_given_up() -> None:
+async def test_a_service_that_does_not_start_is_worth_another_try() -> None:
     async with playing(silence) as server:
         with pytest.raises(ProviderError) as raised:
             await opened(server.url)
-    assert raised.value.kind == "timeout"
+    assert raised.value.kind == "unavailable"
+
+
+async def test_a_connect_that_stalls_is_worth_another_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(elevenlabs_socket, "CONNECT_TIMEOUT_S", 0.05)
+    async with stalled_port() as port:
+        with pytest.raises(ProviderError) as raised:
+            await opened(f"http://127.0.0.1:{port}")
+    assert raised.value.kind == "unavailable"
 
 
 @pytest.mark.parametrize(

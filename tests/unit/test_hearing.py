@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from parley import backoff
 from parley.errors import ProviderError
 from parley.feed import Feed
 from parley.hearing import Hearing
@@ -94,6 +95,39 @@ async def test_what_a_retry_cannot_mend_is_not_tried_again(kind: Any) -> None:
     with pytest.raises(ProviderError):
         await ear.hearing.transcript()
     assert len(ear.transcriber.opened) == 1
+
+
+async def test_a_transcriber_that_keeps_failing_has_time_until_the_user_has_finished(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backoff, "EARLY_DELAYS_S", (0.0,))
+    ear = Ear(FakeTranscriber([broken("unavailable")] * 9))
+    hearing = asyncio.create_task(ear.hearing.transcript())
+    ear.hear("What ", over=False)
+    await until(lambda: ear.transcriber.streams)
+    ear.hear("time is it?")
+    assert await hearing == "What time is it?"
+    assert ear.hearing.retries == 9
+
+
+async def test_the_user_who_finishes_waits_for_no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backoff, "EARLY_DELAYS_S", (60.0,))
+    ear = Ear(FakeTranscriber([broken("unavailable")]), timeout_s=2)
+    hearing = asyncio.create_task(ear.hearing.transcript())
+    await until(lambda: ear.hearing.retries)
+    ear.hear("What time is it?")
+    assert await hearing == "What time is it?"
+
+
+async def test_a_transcriber_that_still_fails_when_all_was_said_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backoff, "RETRY_DELAYS_S", (0.0, 0.0))
+    ear = Ear(FakeTranscriber([broken("unavailable")] * 9), timeout_s=5)
+    ear.hear("Well?")
+    with pytest.raises(ProviderError):
+        await ear.hearing.transcript()
+    assert len(ear.transcriber.opened) == 3
 
 
 async def test_a_transcriber_that_hears_the_end_need_not_be_told() -> None:

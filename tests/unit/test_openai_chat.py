@@ -16,7 +16,7 @@ from parley.errors import ProviderError
 from parley.protocol import Message
 from parley.responders import Prompt
 from parley.responders.openai_chat import INTERRUPTED_MARK, OpenAIChat
-from tests.unit.speech_server import closed_port
+from tests.unit.speech_server import closed_port, stalled_port
 
 TIMEOUT_S = 0.3
 PROMPT = Prompt("Be brief.", [], "Hello?")
@@ -353,6 +353,13 @@ async def test_an_answer_that_is_no_http_is_a_failure() -> None:
 
 async def test_nobody_is_there() -> None:
     async with chat(f"http://127.0.0.1:{closed_port()}") as responder:
+        with pytest.raises(ProviderError) as raised:
+            assert [d async for d in responder.reply(PROMPT, nobody)] == []
+    assert raised.value.kind == "unavailable"
+
+
+async def test_a_connect_that_stalls_is_worth_another_try() -> None:
+    async with stalled_port() as port, chat(f"https://127.0.0.1:{port}") as responder:
         with pytest.raises(ProviderError) as raised:
             assert [d async for d in responder.reply(PROMPT, nobody)] == []
     assert raised.value.kind == "unavailable"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.backoff import MAX_RETRY_AFTER_S, RETRY_DELAYS_S, RetrySchedule
+from parley.backoff import EARLY_DELAYS_S, MAX_RETRY_AFTER_S, RETRY_DELAYS_S, RetrySchedule
 from parley.errors import FailureKind, ProviderError
 from parley.ids import new_resume_token, new_ulid, token_hash, token_matches
 from parley.protocol import Settings, Word
@@ -89,7 +89,20 @@ def test_a_wait_that_is_asked_for_is_kept_if_the_user_can_bear_it() -> None:
         return failure("reply_failed", "It", "rate_limited", retry_after_ms=int(seconds * 1000))
 
     assert RetrySchedule().delay_after(asks(1)) == pytest.approx(1, rel=0.11)
-    assert RetrySchedule().delay_after(asks(MAX_RETRY_AFTER_S + 1)) is None
+    too_long = asks(MAX_RETRY_AFTER_S + 1)
+    assert RetrySchedule().delay_after(too_long) is None
+    early = RetrySchedule().delay_after(too_long, owed=False)
+    assert early == pytest.approx(MAX_RETRY_AFTER_S + 1, rel=0.11)
+
+
+def test_while_nothing_is_owed_it_is_tried_again_for_ever_and_the_schedule_stays_whole() -> None:
+    schedule = RetrySchedule()
+    error = failure("reply_failed", "It", "unavailable")
+    early = [schedule.delay_after(error, owed=False) for _ in range(20)]
+    assert early == pytest.approx([*EARLY_DELAYS_S, *EARLY_DELAYS_S[-1:] * 15], rel=0.11)
+    owed = [schedule.delay_after(error) for _ in range(2)]
+    assert owed == pytest.approx(list(RETRY_DELAYS_S), rel=0.11)
+    assert schedule.delay_after(error) is None
 
 
 @pytest.mark.parametrize(

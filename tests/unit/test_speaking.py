@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from parley import backoff
 from parley.errors import ProviderError
 from parley.settings import DEFAULT_SETTINGS
 from parley.speaking import Speaking
@@ -101,6 +102,18 @@ async def test_a_retry_speaks_everything_from_the_start() -> None:
     assert all(stream.closed for stream in speaker.synthesizer.streams)
 
 
+async def test_a_synthesizer_that_keeps_failing_has_time_until_there_is_something_to_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backoff, "EARLY_DELAYS_S", (0.0,))
+    speaker = Speaker(FakeSynthesizer([broken("unavailable")] * 9))
+    running = asyncio.create_task(speaker.speaking.run())
+    await until(lambda: speaker.synthesizer.streams)
+    speaker.say("One.")
+    await running
+    assert speaker.text == "One."
+
+
 async def test_nothing_is_tried_again_after_the_first_sound() -> None:
     speaker = Speaker(FakeSynthesizer([broken("unavailable")], fail_after=1))
     speaker.say("One.", "Two.")
@@ -124,6 +137,18 @@ async def test_a_reply_without_a_word_makes_no_sound() -> None:
     speaker.say()
     await speaker.speaking.run()
     assert speaker.pieces == []
+
+
+async def test_a_reply_without_a_word_does_not_wait_for_a_synthesizer_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(backoff, "EARLY_DELAYS_S", (0.0,))
+    monkeypatch.setattr(backoff, "RETRY_DELAYS_S", ())
+    speaker = Speaker(FakeSynthesizer([broken("unavailable")] * 1_000_000))
+    speaker.say()
+    async with asyncio.timeout(5):
+        with pytest.raises(ProviderError):
+            await speaker.speaking.run()
 
 
 async def test_cancelling_closes_the_stream_and_leaves_nothing_behind() -> None:

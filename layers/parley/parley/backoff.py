@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 
@@ -10,8 +11,12 @@ from parley.errors import ProviderError
 RETRY_DELAYS_S = (0.1, 2.0)
 """A blip is over in 100 ms; what is not, gets one more chance while the user would
 still wait (livekit-agents tries again on the same schedule)."""
+EARLY_DELAYS_S = (*RETRY_DELAYS_S, 4.0, 8.0, 16.0)
+"""While nothing is owed, e.g. because the user still talks, nobody waits: it is tried again for as
+long as that lasts, ever more rarely. The last delay repeats."""
 MAX_RETRY_AFTER_S = 3.0
-"""A provider that asks for more than this is not waited for: the user is told instead."""
+"""A provider that asks for more than this is not waited for when an answer is owed: the user is
+told instead."""
 
 
 class RetrySchedule:
@@ -19,22 +24,28 @@ class RetrySchedule:
 
     def __init__(self) -> None:
         self._delays: Iterator[float] = iter(RETRY_DELAYS_S)
+        self._early_delays: Iterator[float] = itertools.chain(
+            EARLY_DELAYS_S, itertools.repeat(EARLY_DELAYS_S[-1])
+        )
         self.retries = 0
 
-    def delay_after(self, error: ProviderError) -> float | None:
+    def delay_after(self, error: ProviderError, *, owed: bool = True) -> float | None:
         """Seconds to wait before the next try; None when there shall be none.
 
-        Bad keys and bad requests stay bad; a call that timed out has already used
-        up the user's patience.
+        Bad keys and bad requests stay bad; a call whose answer did not come in time has
+        already used up the user's patience.
+
+        Args:
+            owed: whether anybody waits for the answer yet.
         """
         if error.kind not in ("rate_limited", "unavailable"):
             return None
-        delay = next(self._delays, None)
+        delay = next(self._delays if owed else self._early_delays, None)
         if delay is None:
             return None
         if error.retry_after_ms is not None:
             delay = max(delay, error.retry_after_ms / 1000)
-            if delay > MAX_RETRY_AFTER_S:
+            if owed and delay > MAX_RETRY_AFTER_S:
                 return None
         self.retries += 1
         # It spreads load, and guards nothing.

@@ -10,7 +10,7 @@ from parley.backoff import RetrySchedule
 from parley.errors import ProviderError
 from parley.feed import Feed
 from parley.hedging import Claim, hedged
-from parley.patience import patience
+from parley.patience import patience, pause
 from parley.protocol import AudioFormat, Endpointing
 from parley.providers import failure
 from parley.speech import Transcriber, TranscriptPiece, TranscriptStream
@@ -77,10 +77,10 @@ class Hearing:
             try:
                 return await hedged(self._attempt, self._owed, self._hedge_after_s, self._on_hedge)
             except ProviderError as error:
-                delay = self._schedule.delay_after(error)
+                delay = self._schedule.delay_after(error, owed=self._owed.is_set())
                 if delay is None:
                     raise
-                await asyncio.sleep(delay)
+                await pause(delay, self._owed)
 
     async def _wait_for_the_end(self) -> None:
         async for _ in self._audio:

@@ -7,6 +7,7 @@ silence three times as long.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -29,6 +30,15 @@ async def patience(
     async with asyncio.timeout(None) as deadline, Tasks() as tasks:
         tasks.start(_watch(deadline, owed, answered, timeout_s))
         yield
+
+
+async def pause(delay_s: float, owed: asyncio.Event) -> None:
+    """Wait before the next try. That the answer becomes owed meanwhile ends the pause."""
+    if owed.is_set():
+        await asyncio.sleep(delay_s)
+        return
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(owed.wait(), delay_s)
 
 
 async def _watch(

@@ -10,7 +10,7 @@ from parley.backoff import RetrySchedule
 from parley.errors import ProviderError
 from parley.feed import Feed
 from parley.hedging import Claim, hedged
-from parley.patience import patience
+from parley.patience import patience, pause
 from parley.protocol import AudioFormat, Settings
 from parley.providers import failure
 from parley.speech import SpeechPiece, SpeechStream, Synthesizer
@@ -74,18 +74,20 @@ class Speaking:
             try:
                 return await hedged(self._attempt, self._owed, self._hedge_after_s, self._on_hedge)
             except ProviderError as error:
-                delay = None if self._sounded.is_set() else self._schedule.delay_after(error)
+                if self._sounded.is_set():
+                    raise
+                delay = self._schedule.delay_after(error, owed=self._owed.is_set())
                 if delay is None:
                     raise
-                await asyncio.sleep(delay)
+                await pause(delay, self._owed)
 
     def _on_hedge(self) -> None:
         self.hedges += 1
 
     async def _wait_for_a_clause(self) -> None:
         async for _ in self.clauses:
-            self._owed.set()
-            return
+            break
+        self._owed.set()  # also if there is none: the end is waited for then
 
     async def _attempt(self, claim: Claim) -> None:
         stream = await self._synthesizer.open(self._format, self._settings)

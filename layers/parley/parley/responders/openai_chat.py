@@ -88,6 +88,8 @@ class OpenAIChat:
                     )
                 async for delta in _deltas(response.aiter_lines()):
                     yield delta
+        except httpx.ConnectTimeout:  # nothing has been asked yet
+            raise _failure("unavailable") from None
         except httpx.TimeoutException:
             raise _failure("timeout") from None
         except (httpx.UnsupportedProtocol, httpx.InvalidURL):

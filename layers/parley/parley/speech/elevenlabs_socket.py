@@ -97,9 +97,9 @@ class ElevenLabsSocket:
             )
         except InvalidStatus as refused:
             raise _refusal(refused, code, service) from None
-        except TimeoutError:
-            raise failure(code, service, "timeout") from None
         except (OSError, InvalidHandshake, WebSocketException):
+            # A connect that stalls is one of them (TimeoutError is an OSError): nothing has been
+            # asked yet, so another connection may still answer in time.
             raise failure(code, service, "unavailable") from None
         return cls(connection, code, service)
 

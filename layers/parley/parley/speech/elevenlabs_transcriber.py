@@ -71,7 +71,7 @@ class ScribeTranscriber:
                 await stream.wait_until_started()
         except TimeoutError:
             await stream.close()
-            raise failure("transcription_failed", SERVICE, "timeout") from None
+            raise failure("transcription_failed", SERVICE, "unavailable") from None
         except BaseException:
             await stream.close()
             raise
