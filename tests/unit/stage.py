@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from parley.circuit import Circuits
 from parley.ending import Outcome
 from parley.history import History
 from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry
@@ -50,6 +51,7 @@ class Stage:
         self.transcriber = transcriber or FakeTranscriber()
         self.responder = responder or FakeResponder()
         self.synthesizer = synthesizer or FakeSynthesizer()
+        self.circuits = Circuits()
         self.acknowledges = True
         self.logged: list[tuple[str, dict[str, Any]]] = []
         self.deployment = replace(
@@ -69,6 +71,7 @@ class Stage:
             self.synthesizer,
             self.deployment,
             lambda event, fields: self.logged.append((event, fields)),
+            circuits=self.circuits,
         )
 
     async def run(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,6 +68,40 @@ def test_it_opens_only_after_failures_in_a_row(outcomes: list[bool]) -> None:
     assert (circuit.wait_s(0.0) > 0) == (row >= OPENS_AFTER)
 
 
+def never() -> bool:
+    return False
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_call_that_is_stopped_was_answered_if_its_answer_had_begun(begun: bool) -> None:
+    circuit = opened(time.monotonic() - OPEN_S - 1)
+    calling = asyncio.Event()
+
+    async def call() -> None:
+        calling.set()
+        await asyncio.Event().wait()
+
+    running = asyncio.create_task(
+        guarded(circuit, "speech_failed", "Speech synthesis", call, lambda: begun)
+    )
+    await calling.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert (circuit.wait_s(time.monotonic()) == 0) == begun
+
+
+async def test_an_answer_that_breaks_off_is_a_failure() -> None:
+    async def call() -> None:
+        raise broken("unavailable")
+
+    circuit = Circuit()
+    for _ in range(OPENS_AFTER):
+        with pytest.raises(ProviderError):
+            await guarded(circuit, "speech_failed", "Speech synthesis", call, lambda: True)
+    assert circuit.wait_s(time.monotonic()) > 0
+
+
 async def test_a_call_that_is_not_made_says_when_to_try_again() -> None:
     calls = 0
 
@@ -76,9 +113,9 @@ async def test_a_call_that_is_not_made_says_when_to_try_again() -> None:
     circuit = Circuit()
     for _ in range(OPENS_AFTER):
         with pytest.raises(ProviderError):
-            await guarded(circuit, "speech_failed", "Speech synthesis", call)
+            await guarded(circuit, "speech_failed", "Speech synthesis", call, never)
     with pytest.raises(ProviderError) as raised:
-        await guarded(circuit, "speech_failed", "Speech synthesis", call)
+        await guarded(circuit, "speech_failed", "Speech synthesis", call, never)
     assert calls == OPENS_AFTER
     assert raised.value.retryable
     assert 0 < (raised.value.retry_after_ms or 0) <= OPEN_S * 1000

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
+from parley.circuit import OPENS_AFTER
 from parley.inbox import ChunkEntry
 from parley.protocol import (
     Audio,
@@ -23,7 +25,7 @@ from tests.unit.fakes import (
     until,
 )
 from tests.unit.memory import REF
-from tests.unit.stage import REPLY, Stage
+from tests.unit.stage import REPLY, Stage, holding
 
 # --- what a good turn does --------------------------------------------------------------
 
@@ -289,6 +291,36 @@ async def test_a_transcriber_that_never_answers_is_given_up() -> None:
     stage.say("What time is it?")
     await stage.run(None)
     assert [(e.code, e.retryable) for e in stage.errors] == [("transcription_failed", True)]
+
+
+async def test_who_is_interrupted_while_answering_is_not_down() -> None:
+    responder, go_on = holding("Sure. ", "It ")
+    stage = Stage(responder=responder)
+    circuits = (stage.circuits.responder, stage.circuits.synthesizer)
+    for circuit in circuits:
+        for _ in range(OPENS_AFTER - 1):
+            circuit.failed(broken("unavailable"), time.monotonic())
+    running = asyncio.create_task(stage.run())
+    await until(lambda: stage.audio)
+    stage.interrupt(10)
+    await running
+    assert not go_on.is_set()
+    for circuit in circuits:
+        circuit.failed(broken("unavailable"), time.monotonic())
+        assert circuit.wait_s(time.monotonic()) == 0
+
+
+async def test_a_transcriber_that_is_interrupted_while_it_hears_is_not_down() -> None:
+    stage = Stage(listen_timeout_s=5)
+    for _ in range(OPENS_AFTER - 1):
+        stage.circuits.transcriber.failed(broken("unavailable"), time.monotonic())
+    stage.say("What", end=False)
+    running = asyncio.create_task(stage.run(None))
+    await until(lambda: stage.wire.of(Transcript))
+    stage.interrupt(0)
+    await running
+    stage.circuits.transcriber.failed(broken("unavailable"), time.monotonic())
+    assert stage.circuits.transcriber.wait_s(time.monotonic()) == 0
 
 
 async def test_a_provider_s_bug_is_an_internal_error_without_its_details() -> None:

@@ -6,6 +6,7 @@ environment.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -74,9 +75,17 @@ class Circuits:
 
 
 async def guarded(
-    circuit: Circuit, code: ErrorCode, service: str, call: Callable[[], Awaitable[T]]
+    circuit: Circuit,
+    code: ErrorCode,
+    service: str,
+    call: Callable[[], Awaitable[T]],
+    begun: Callable[[], bool],
 ) -> T:
     """What a call to a provider returns.
+
+    Args:
+        begun: whether the answer has begun: a call that is cancelled afterwards, because the user
+            interrupts, was answered.
 
     Raises:
         ProviderError: the call failed, or was not made because the provider is down.
@@ -88,6 +97,10 @@ async def guarded(
         answer = await call()
     except ProviderError as error:
         circuit.failed(error, time.monotonic())
+        raise
+    except asyncio.CancelledError:
+        if begun():
+            circuit.succeeded()
         raise
     circuit.succeeded()
     return answer

@@ -97,7 +97,7 @@ class Conversing:
 
     async def _hear(self, settings: Settings) -> str:
         deployment = self._services.deployment
-        self.hearing = Hearing(
+        hearing = self.hearing = Hearing(
             self._services.transcriber,
             self._watching.audio,
             self._request.format,
@@ -111,7 +111,8 @@ class Conversing:
             self._services.circuits.transcriber,
             "transcription_failed",
             "Speech recognition",
-            self.hearing.transcript,
+            hearing.transcript,
+            lambda: hearing.begun,
         )
         now = time.monotonic()
         self._watching.heard_the_end()

@@ -48,6 +48,8 @@ class Hearing:
         self._hedge_after_s = hedge_after_s
         self._owed = asyncio.Event()
         self.hedges = 0
+        self.begun = False
+        """Whether the transcriber has understood anything."""
         self._on_partial = on_partial
         self._schedule = RetrySchedule()
 
@@ -116,6 +118,7 @@ class Hearing:
 
     async def _receive(self, stream: TranscriptStream) -> str:
         async for piece in stream.pieces():
+            self.begun = True
             if piece.final:
                 return piece.text
             self._on_partial(piece)

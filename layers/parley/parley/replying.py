@@ -99,7 +99,13 @@ class Replying:
         A failure is told to the client; it does not end the turn.
         """
         try:
-            await guarded(self._circuits.synthesizer, "speech_failed", SPEECH, self._speaking.run)
+            await guarded(
+                self._circuits.synthesizer,
+                "speech_failed",
+                SPEECH,
+                self._speaking.run,
+                lambda: self._speaking.begun,
+            )
         except ProviderError as error:
             self.speech_failed = True
             self._outbox.error(error)
@@ -120,6 +126,7 @@ class Replying:
                 "reply_failed",
                 MODEL,
                 lambda: self._answer_with_retries(prompt, splitter),
+                self._begun.is_set,
             )
         finally:
             self._say(splitter.flush())

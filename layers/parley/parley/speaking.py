@@ -53,6 +53,11 @@ class Speaking:
         """How often the synthesizer was tried again."""
         return self._schedule.retries + self.hedges
 
+    @property
+    def begun(self) -> bool:
+        """Whether there has been a sound."""
+        return self._sounded.is_set()
+
     async def run(self) -> None:
         """Connect at once, speak the clauses as they come, end when all have been spoken.
 
