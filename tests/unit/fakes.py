@@ -67,12 +67,14 @@ class FakeTranscriber:
         fail_after: an attempt that is in trouble raises at this chunk; None: when opening.
         mute: never sends a final transcript.
         hears_the_end: finds the end of the utterance by itself, at a full stop.
+        stalled: so many streams, the first, take audio and never say anything.
     """
 
     troubles: list[Exception | None] = field(default_factory=list)
     fail_after: int | None = None
     mute: bool = False
     hears_the_end: bool = False
+    stalled: int = 0
     opened: list[tuple[AudioFormat, str, Endpointing]] = field(default_factory=list)
     streams: list[FakeTranscript] = field(default_factory=list)
 
@@ -83,7 +85,7 @@ class FakeTranscriber:
         trouble = self.troubles.pop(0) if self.troubles else None
         if trouble is not None and self.fail_after is None:
             raise trouble
-        stream = FakeTranscript(self, trouble)
+        stream = FakeTranscript(self, trouble, stalled=len(self.streams) < self.stalled)
         self.streams.append(stream)
         return stream
 
@@ -91,9 +93,12 @@ class FakeTranscriber:
 class FakeTranscript:
     """One utterance."""
 
-    def __init__(self, provider: FakeTranscriber, trouble: Exception | None) -> None:
+    def __init__(
+        self, provider: FakeTranscriber, trouble: Exception | None, *, stalled: bool = False
+    ) -> None:
         self._provider = provider
         self._trouble = trouble
+        self._stalled = stalled
         self._out: asyncio.Queue[TranscriptPiece | Exception] = asyncio.Queue()
         self.chunks: list[bytes] = []
         self.finished = False
@@ -105,6 +110,8 @@ class FakeTranscript:
 
     async def send(self, pcm: bytes) -> None:
         self.chunks.append(pcm)
+        if self._stalled:
+            return
         if self._trouble is not None and len(self.chunks) == self._provider.fail_after:
             self._out.put_nowait(self._trouble)
             return

@@ -46,6 +46,10 @@ class Peer:
         """Wait until the client has left."""
         await self._connection.wait_closed()
 
+    def stall(self) -> None:
+        """Read nothing more, as a service that is out of reach."""
+        self._connection.transport.pause_reading()
+
     def cut(self) -> None:
         """Break the TCP connection."""
         self._connection.transport.abort()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -10,7 +11,7 @@ import pytest
 
 from parley.errors import ProviderError
 from parley.protocol import Endpointing
-from parley.speech import TranscriptPiece, elevenlabs_socket
+from parley.speech import TranscriptPiece, elevenlabs_socket, elevenlabs_transcriber
 from parley.speech.elevenlabs_transcriber import (
     AUTO_COMMIT_FROM_MS,
     MIN_AUDIO_MS,
@@ -313,6 +314,27 @@ async def test_a_socket_that_ends_early_is_worth_another_try(how: str) -> None:
         with pytest.raises(ProviderError):
             await stream.send(SECOND)
         await stream.close()
+
+
+async def test_a_service_out_of_reach_is_found_out_while_the_user_talks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(elevenlabs_transcriber, "PING_INTERVAL_S", 0.05)
+    monkeypatch.setattr(elevenlabs_transcriber, "PING_TIMEOUT_S", 0.1)
+
+    async def script(peer: Peer) -> None:
+        await peer.send(STARTED)
+        peer.stall()
+
+    async with playing(script) as server:
+        stream = await opened(server.url, "server_vad")
+        await stream.send(SECOND)
+        async with asyncio.timeout(5):
+            with pytest.raises(ProviderError) as raised:
+                assert [piece async for piece in stream.pieces()] == []
+        await stream.close()
+        server.peers[0].cut()
+    assert raised.value.kind == "unavailable"
 
 
 async def test_a_bad_key_opens_the_socket_and_is_found_out_then() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
 from parley import backoff
+from parley import hearing as stage
 from parley.errors import ProviderError
 from parley.feed import Feed
-from parley.hearing import Hearing
+from parley.hearing import Hearing, Unheard
+from parley.protocol import Endpointing
 from parley.speech import TranscriptPiece
 from tests.unit.fakes import FakeTranscriber, broken, spoken, until
 
@@ -19,7 +22,11 @@ class Ear:
     """Hearing, and the partial transcripts that came of it."""
 
     def __init__(
-        self, transcriber: FakeTranscriber, timeout_s: float = 0.2, hedge_after_s: float = 9.0
+        self,
+        transcriber: FakeTranscriber,
+        timeout_s: float = 0.2,
+        hedge_after_s: float = 9.0,
+        endpointing: Endpointing = "manual",
     ) -> None:
         self.transcriber = transcriber
         self.partials: list[TranscriptPiece] = []
@@ -29,7 +36,7 @@ class Ear:
             self.audio,
             "pcm_16000",
             "en",
-            "manual",
+            endpointing,
             timeout_s=timeout_s,
             hedge_after_s=hedge_after_s,
             on_partial=self.partials.append,
@@ -135,6 +142,59 @@ async def test_a_transcriber_that_hears_the_end_need_not_be_told() -> None:
     ear.hear("Go on.", over=False)
     assert await ear.hearing.transcript() == "Go on."
     assert not ear.transcriber.streams[0].finished
+
+
+async def talk(ear: Ear, seconds: float) -> None:
+    """Say nothing in particular, chunk after chunk."""
+    async with asyncio.timeout(seconds + 5):
+        over = time.monotonic() + seconds
+        while time.monotonic() < over:
+            ear.hear("um ", over=False)
+            await asyncio.sleep(0.01)
+
+
+async def test_a_transcriber_that_is_to_find_the_end_and_stalls_gets_another_beside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stage, "UNHEARD_S", 0.1)
+    ear = Ear(
+        FakeTranscriber(hears_the_end=True, stalled=1),
+        hedge_after_s=0.0,
+        endpointing="server_vad",
+    )
+    running = asyncio.create_task(ear.hearing.transcript())
+    await talk(ear, 0.3)
+    ear.hear("Go on.", over=False)
+    async with asyncio.timeout(5):
+        assert (await running).endswith("um Go on.")
+    assert ear.hearing.hedges == 1
+
+
+@pytest.mark.parametrize(("stalled", "endpointing"), [(0, "server_vad"), (1, "manual")])
+async def test_a_transcriber_that_may_still_be_silent_is_alone(
+    monkeypatch: pytest.MonkeyPatch, stalled: int, endpointing: Endpointing
+) -> None:
+    monkeypatch.setattr(stage, "UNHEARD_S", 0.1)
+    ear = Ear(FakeTranscriber(stalled=stalled), hedge_after_s=0.0, endpointing=endpointing)
+    running = asyncio.create_task(ear.hearing.transcript())
+    await talk(ear, 0.3)
+    assert ear.hearing.hedges == 0
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+def test_pauses_in_the_audio_and_what_comes_at_once_are_no_stall() -> None:
+    unheard = Unheard()
+    for now_s in (0.0, 0.0, 0.0, 60.0, 60.0, 120.0):
+        assert not unheard.spoken(now_s)
+
+
+def test_a_stall_is_so_much_audio_in_a_row_without_a_word() -> None:
+    unheard = Unheard()
+    assert [now_s for now_s in range(10) if unheard.spoken(now_s)] == [5, 6, 7, 8, 9]
+    unheard.heard()
+    assert [now_s for now_s in range(10, 16) if unheard.spoken(now_s)] == [14, 15]
 
 
 async def test_cancelling_closes_the_stream_and_leaves_nothing_behind() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 
 from parley.backoff import RetrySchedule
@@ -15,6 +16,32 @@ from parley.protocol import AudioFormat, Endpointing
 from parley.providers import failure
 from parley.speech import Transcriber, TranscriptPiece, TranscriptStream
 from parley.tasks import Tasks
+
+UNHEARD_S = 5.0
+"""A transcriber that is to find the end of the utterance by itself, and says nothing while so much
+audio comes, has stalled, or the user is silent. A stall costs the turn, a second stream only money,
+so it is opened in either case."""
+_PAUSE_S = 2.0
+"""Chunks come more often than that; what is more is a pause in the audio."""
+
+
+class Unheard:
+    """How long audio has flowed without a word. Times are seconds of one monotonic clock."""
+
+    def __init__(self) -> None:
+        self._flowed_s = 0.0
+        self._spoken_s: float | None = None
+
+    def spoken(self, now_s: float) -> bool:
+        """Audio came; whether it has flowed for too long."""
+        if self._spoken_s is not None:
+            self._flowed_s += min(now_s - self._spoken_s, _PAUSE_S)
+        self._spoken_s = now_s
+        return self._flowed_s >= UNHEARD_S
+
+    def heard(self) -> None:
+        """The transcriber said something."""
+        self._flowed_s = 0.0
 
 
 class Hearing:
@@ -47,6 +74,9 @@ class Hearing:
         self._timeout_s = timeout_s
         self._hedge_after_s = hedge_after_s
         self._owed = asyncio.Event()
+        self._due = asyncio.Event()
+        """Set when a second stream is worth its price: it is owed, or the first seems to stall."""
+        self._unheard = Unheard()
         self.hedges = 0
         self.begun = False
         """Whether the transcriber has understood anything."""
@@ -76,8 +106,11 @@ class Hearing:
 
     async def _hear(self) -> str:
         while True:
+            if not self._owed.is_set():
+                self._due.clear()
+                self._unheard = Unheard()
             try:
-                return await hedged(self._attempt, self._owed, self._hedge_after_s, self._on_hedge)
+                return await hedged(self._attempt, self._due, self._hedge_after_s, self._on_hedge)
             except ProviderError as error:
                 delay = self._schedule.delay_after(error, owed=self._owed.is_set())
                 if delay is None:
@@ -86,8 +119,11 @@ class Hearing:
 
     async def _wait_for_the_end(self) -> None:
         async for _ in self._audio:
-            pass
+            stalls = self._unheard.spoken(time.monotonic())
+            if stalls and self._endpointing == "server_vad":
+                self._due.set()
         self._owed.set()
+        self._due.set()
 
     def _on_hedge(self) -> None:
         self.hedges += 1
@@ -119,6 +155,7 @@ class Hearing:
     async def _receive(self, stream: TranscriptStream) -> str:
         async for piece in stream.pieces():
             self.begun = True
+            self._unheard.heard()
             if piece.final:
                 return piece.text
             self._on_partial(piece)

@@ -78,8 +78,14 @@ class ElevenLabsSocket:
         *,
         code: ErrorCode,
         service: str,
+        ping_interval_s: float | None = None,
+        ping_timeout_s: float | None = None,
     ) -> ElevenLabsSocket:
         """Connect.
+
+        Args:
+            ping_interval_s: how often it is asked whether the service is there; None: never.
+            ping_timeout_s: how long that may stay without an answer.
 
         Raises:
             ProviderError: the handshake failed.
@@ -93,7 +99,8 @@ class ElevenLabsSocket:
                 max_size=MAX_FRAME_BYTES,
                 open_timeout=CONNECT_TIMEOUT_S,
                 close_timeout=0.5,
-                ping_interval=None,
+                ping_interval=ping_interval_s,
+                ping_timeout=ping_timeout_s,
             )
         except InvalidStatus as refused:
             raise _refusal(refused, code, service) from None

@@ -22,6 +22,10 @@ from parley.speech.elevenlabs_socket import ApiKey, ElevenLabsSocket
 SERVICE = "Speech recognition"
 MIN_AUDIO_MS = 500
 """A commit of less than 300 ms of audio is ignored; shorter utterances get silence added."""
+PING_INTERVAL_S = 5.0
+PING_TIMEOUT_S = 10.0
+"""While the user talks the service may say nothing for long; pings tell whether it is still there.
+Its answer may queue behind what a retry sends at once, so it has time."""
 AUTO_COMMIT_FROM_MS = 25_000
 """The service commits by itself after 37 to 43 s of speech, or 90 s as documented; never sooner."""
 AUTO_COMMIT_GRACE_S = 0.5
@@ -64,6 +68,8 @@ class ScribeTranscriber:
             self._api_key,
             code="transcription_failed",
             service=SERVICE,
+            ping_interval_s=PING_INTERVAL_S,
+            ping_timeout_s=PING_TIMEOUT_S,
         )
         stream = ScribeStream(socket, sample_rate_hz(audio_format), endpointing)
         try:
