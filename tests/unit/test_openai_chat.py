@@ -165,6 +165,14 @@ async def test_a_reply_does_not_depend_on_how_the_network_cuts_it(size: int) -> 
     assert await said(answer) == ["Grüße, ", "🙂 你好"]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+async def test_lines_end_as_the_standard_says_and_nowhere_else(end: str, size: int) -> None:
+    text = "One\u2028two\u2029three\x85four 🙂"
+    whole = json.dumps({"choices": [{"delta": {"content": text}}]}, ensure_ascii=False)
+    assert await said(stream(f"data: {whole}{end}{end}data: [DONE]", size=size)) == [text]
+
+
 async def test_what_is_asked() -> None:
     history = [
         Message("user", "One?", "t1"),

@@ -7,6 +7,7 @@ the protocol that all of them share are used.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -86,7 +87,7 @@ class OpenAIChat:
                         status=response.status_code,
                         retry_after=response.headers.get("Retry-After"),
                     )
-                async for delta in _deltas(response.aiter_lines()):
+                async for delta in _deltas(_lines(response.aiter_bytes())):
                     yield delta
         except httpx.ConnectTimeout:  # nothing has been asked yet
             raise _failure("unavailable") from None
@@ -120,7 +121,22 @@ class _Event(Struct):
     error: Any = None
 
 
+_LINE_END = re.compile(rb"[\r\n]")
 _events = msgspec.json.Decoder(_Event)
+
+
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    """The lines of a stream of events, and an empty one within each CR LF.
+
+    They end with LF, CR LF or CR alone. `httpx` ends them as `str.splitlines` does, also at what
+    JSON may hold as it is, e.g. U+2028.
+    """
+    rest = b""
+    async for chunk in chunks:
+        *lines, rest = _LINE_END.split(rest + chunk)
+        for line in lines:
+            yield line.decode(errors="replace")
+    yield rest.decode(errors="replace")
 
 
 async def _deltas(lines: AsyncIterator[str]) -> AsyncIterator[str]:
