@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parley.inbox import ChunkEntry, EndEntry
-from parley.listening import GAP_GIVE_UP_S, GAP_REPORT_S, GAP_WHILE_TALKING_S, Listening
+from parley.listening import (
+    GAP_GIVE_UP_S,
+    GAP_LOOK_S,
+    GAP_REPORT_S,
+    GAP_WHILE_TALKING_GIVE_UP_S,
+    GAP_WHILE_TALKING_S,
+    Listening,
+)
 
 
 def chunk(seq: int) -> ChunkEntry:
@@ -82,6 +89,87 @@ def test_a_gap_that_stays_is_given_up_and_the_rest_is_used() -> None:
     rest, _ = listening.update(GAP_GIVE_UP_S)
     assert rest == [chunk(3).audio]
     assert listening.over
+
+
+def talk(listening: Listening, chunks: range, from_s: float) -> tuple[list[bytes], list[list[int]]]:
+    """Chunks every half second; what was handed on and which chunks were asked for."""
+    heard: list[bytes] = []
+    asked: list[list[int]] = []
+    for n, seq in enumerate(chunks):
+        heard += listening.take_chunk(chunk(seq), from_s + n / 2)
+        audio, errors = listening.update(from_s + n / 2)
+        heard += audio
+        asked += [error.missing or [] for error in errors]
+    return heard, asked
+
+
+def test_a_gap_that_stays_while_the_user_talks_is_given_up_after_it_was_asked_for() -> None:
+    listening = Listening(8, 0)
+    assert talk(listening, range(1, 3), 0)[0] == [chunk(1).audio, chunk(2).audio]
+    late = range(4, 4 + 2 * int(GAP_WHILE_TALKING_GIVE_UP_S))
+    assert talk(listening, late, 1) == ([], [[3], [3], [3]]), "it may still come"
+    heard, _ = talk(listening, range(late.stop, late.stop + 2), 1 + len(late) / 2)
+    assert heard == [chunk(seq).audio for seq in range(4, late.stop + 2)]
+    assert not listening.over
+    assert listening.take_chunk(chunk(3), 7) == [], "too late"
+    assert len(listening.take_chunk(chunk(late.stop + 2), 7)) == 1
+
+
+def test_a_gap_is_not_given_up_while_the_client_is_away() -> None:
+    listening = Listening(100, 0)
+    talk(listening, range(1, 2), 0)
+    talk(listening, range(3, 5), 0.5)
+    for now_s in range(2, 60):
+        assert listening.update(now_s)[0] == []
+    assert talk(listening, range(5, 7), 60)[0] == []
+    assert len(listening.take_chunk(chunk(2), 61)) == 5
+
+
+def test_a_gap_that_closes_bit_by_bit_is_not_given_up() -> None:
+    listening = Listening(100, 0)
+    steady = range(5, 5 + 2 * 16)
+    for n, seq in enumerate(steady):
+        listening.take_chunk(chunk(seq), n / 2)
+        assert listening.update(n / 2)[0] == []
+        if n in (8, 16, 24):  # one of four comes every four seconds
+            assert len(listening.take_chunk(chunk(n // 8), n / 2)) == 1
+    assert len(listening.take_chunk(chunk(4), 16)) == 1 + len(steady)
+
+
+def test_gaps_that_stay_do_not_add_up() -> None:
+    listening = Listening(100, 0)
+    came = [seq for seq in range(1, 200) if seq % 5]  # two of ten seconds are lost
+    heard = []
+    for n, seq in enumerate(came):
+        heard += listening.take_chunk(chunk(seq), n / 2)
+        heard += listening.update(n / 2)[0]
+        behind_s = (n + 1 - len(heard)) / 2
+        assert behind_s <= GAP_WHILE_TALKING_GIVE_UP_S + 0.5
+    assert heard == [chunk(seq).audio for seq in came[: len(heard)]]
+
+
+def test_what_has_come_behind_a_gap_that_was_asked_for_is_read_rarely() -> None:
+    listening = Listening(100, 0)
+    for seq in (1, 3, 4):
+        listening.take_chunk(chunk(seq), 0)
+    listening.update(0)
+    assert [listening.read_from(at) for at in (0.0, 0.025, 0.05)] == [2, 2, 2], "on its way"
+    listening.update(GAP_WHILE_TALKING_S)
+    reads = [listening.read_from(1 + n * 0.025) for n in range(40)]
+    assert reads.count(2) == 1 / GAP_LOOK_S
+    assert set(reads) == {2, 5}
+
+
+def test_what_has_come_behind_a_gap_is_not_read_again_when_it_is_over() -> None:
+    listening = Listening(8, 0)
+    for seq in (1, 3):
+        listening.take_chunk(chunk(seq), 0)
+    listening.take_end(EndEntry(3, 0), 0)
+    listening.update(GAP_GIVE_UP_S)
+    assert listening.over
+    assert listening.read_from(GAP_GIVE_UP_S + 9) == 4
+    listening.take_chunk(chunk(9), GAP_GIVE_UP_S + 9)
+    assert listening.read_from(GAP_GIVE_UP_S + 9) == 10
 
 
 def test_more_chunks_than_announced_are_left_out_and_told_once() -> None:

@@ -85,6 +85,7 @@ class Utterance:
     def __init__(self) -> None:
         self._early: dict[int, bytes] = {}
         self._next_seq = 1
+        self._newest_seq = 0
         self._announced: int | None = None
         self._surplus: set[int] = set()
 
@@ -92,6 +93,11 @@ class Utterance:
     def next_seq(self) -> int:
         """The first chunk that has not arrived."""
         return self._next_seq
+
+    @property
+    def newest_seq(self) -> int:
+        """The last chunk that has arrived, whatever is missing before it."""
+        return self._newest_seq
 
     @property
     def ended(self) -> bool:
@@ -111,10 +117,19 @@ class Utterance:
         """Take a chunk; return the audio that is now next in order."""
         if chunk.seq < self._next_seq:
             return []
+        self._newest_seq = max(self._newest_seq, chunk.seq)
         if self._announced is not None and chunk.seq > self._announced:
             self._surplus.add(chunk.seq)
             return []
         self._early[chunk.seq] = chunk.audio
+        return self._take_ready()
+
+    def skip_gap(self) -> list[bytes]:
+        """Give up on what is missing first; the audio that is next then."""
+        self._next_seq = min(self._early)
+        return self._take_ready()
+
+    def _take_ready(self) -> list[bytes]:
         ready: list[bytes] = []
         while (audio := self._early.pop(self._next_seq, None)) is not None:
             ready.append(audio)

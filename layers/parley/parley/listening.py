@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from parley.audio import duration_ms
 from parley.errors import ParleyError
+from parley.gaps import Behind
 from parley.inbox import ChunkEntry, EndEntry, Utterance
 from parley.limits.refusals import utterance_too_long
 
@@ -15,6 +16,12 @@ GAP_REPORT_S = 0.5
 """How long after `audio_end` a missing chunk is reported: messages may overtake each other."""
 GAP_WHILE_TALKING_S = 1.0
 """How long later chunks may wait for a missing one while the user still talks."""
+GAP_WHILE_TALKING_GIVE_UP_S = 5.0
+"""How long audio may go on behind a missing chunk until the turn goes on without it. It has been
+asked for three times by then; ElevenLabs ends a transcription that gets no audio for 10 s."""
+GAP_LOOK_S = 0.25
+"""How often it is looked whether a chunk that was asked for has come. Each look reads again all
+that has come behind it, so it is not made with every poll."""
 GAP_AGAIN_S = 1.5
 """How long until what is still missing is reported again: what was sent again may be lost too."""
 GAP_GIVE_UP_S = 4.0
@@ -43,15 +50,23 @@ class Listening:
         self._last_audio_s = now_s
         self._ended_s: float | None = None
         self._gap_since_s: float | None = None
+        self._behind = Behind(now_s)
+        self._looked_s = now_s
         self._reported_missing: set[int] = set()
         self._reported_at_s = 0.0
         self._reported_surplus = False
         self._over = False
         self.end: EndEntry | None = None
 
-    @property
-    def next_seq(self) -> int:
-        """The first chunk worth reading from the inbox."""
+    def read_from(self, now_s: float) -> int:
+        """The first chunk worth reading from the inbox now."""
+        beyond = self._utterance.newest_seq + 1
+        if self._over:
+            return beyond
+        asked_for = self._utterance.next_seq in self._reported_missing
+        if asked_for and now_s < self._looked_s + GAP_LOOK_S:
+            return beyond
+        self._looked_s = now_s
         return self._utterance.next_seq
 
     @property
@@ -64,13 +79,17 @@ class Listening:
         if self._over:
             self._utterance.add(chunk)
             return []
-        if self._utterance.is_new(chunk):  # also behind a gap: the user still talks
-            if self._is_too_long(chunk):
-                self._too_long = True
-                return []
-            self._bytes += len(chunk.audio)
-            self._last_audio_s = now_s
-        return self._utterance.add(chunk)
+        if not self._utterance.is_new(chunk):
+            return []
+        if self._is_too_long(chunk):
+            self._too_long = True
+            return []
+        self._bytes += len(chunk.audio)
+        self._behind.update(now_s, self._last_audio_s)
+        self._last_audio_s = now_s  # also behind a gap: the user still talks
+        audio = self._utterance.add(chunk)
+        self._behind.came(chunk.seq, self._utterance.next_seq)
+        return audio
 
     def _is_too_long(self, chunk: ChunkEntry) -> bool:
         size = self._bytes + len(chunk.audio)
@@ -109,7 +128,16 @@ class Listening:
             return self._utterance.take_rest(), errors
         else:
             errors += self._gap_while_talking(now_s)
+            return self._past_gaps(now_s), errors
         return [], errors
+
+    def _past_gaps(self, now_s: float) -> list[bytes]:
+        """The audio behind gaps that have been asked for and stay."""
+        self._behind.update(now_s, self._last_audio_s)
+        audio: list[bytes] = []
+        while self._behind.waited_s(self._utterance.next_seq) >= GAP_WHILE_TALKING_GIVE_UP_S:
+            audio += self._utterance.skip_gap()
+        return audio
 
     def _gap_while_talking(self, now_s: float) -> list[ParleyError]:
         if not self._utterance.missing():

@@ -89,7 +89,7 @@ class Watching:
 
     async def look(self) -> None:
         """Read the inbox once; a table that fails is made up for by the next look."""
-        next_seq = self._listening.next_seq if self._listening else 1
+        next_seq = self._listening.read_from(time.monotonic()) if self._listening else 1
         try:
             entries = await asyncio.to_thread(self._read, next_seq)
         except Exception as error:
