@@ -26,6 +26,8 @@ LISTENING_POLL_S = 0.025
 REPLYING_POLL_S = 0.04
 UNREADABLE_POLL_S = 0.1
 """How often a table that failed is asked again."""
+UNREADABLE_GIVE_UP_S = 60.0
+"""How long that ends no utterance; then silence and gaps last as ever."""
 
 
 class Watching:
@@ -63,6 +65,9 @@ class Watching:
         self._resumed_at_ms = 0
         self._log = log
         self._failed = 0
+        self._failed_since_s = 0.0
+        self._unreadable_s = 0.0
+        """How long the outages were that are over."""
         self.acknowledged_seq = 0
         """Everything up to it has arrived, as the client says."""
         self.news = asyncio.Event()
@@ -89,21 +94,34 @@ class Watching:
 
     async def look(self) -> None:
         """Read the inbox once; a table that fails is made up for by the next look."""
-        next_seq = self._listening.read_from(time.monotonic()) if self._listening else 1
+        next_seq = self._listening.read_from(self._listened_s()) if self._listening else 1
+        asked_s = time.monotonic()
         try:
             entries = await asyncio.to_thread(self._read, next_seq)
         except Exception as error:
             if not self._failed:  # once for each failure, however long it lasts
                 self._log("inbox_unreadable", {"error": type(error).__name__})
+                self._failed_since_s = asked_s
             self._failed += 1
             entries = []
         else:
             if self._failed:
                 self._log("inbox_readable_again", {"failed_polls": self._failed})
+                self._unreadable_s += self._unreadable_now_s()
             self._failed = 0
         for entry in entries:
             self._take(entry)
         self._let_time_pass()
+
+    def _listened_s(self) -> float:
+        """The time, on a clock that stands still while the inbox cannot be read: nobody could be
+        heard then."""
+        return time.monotonic() - self._unreadable_s - self._unreadable_now_s()
+
+    def _unreadable_now_s(self) -> float:
+        if not self._failed:
+            return 0.0
+        return min(time.monotonic() - self._failed_since_s, UNREADABLE_GIVE_UP_S)
 
     def heard_the_end(self) -> None:
         """The transcriber found the end of the utterance by itself."""
@@ -111,7 +129,6 @@ class Watching:
             self._listening.stop()
 
     def _take(self, entry: InboxEntry) -> None:
-        now = time.monotonic()
         if isinstance(entry, InterruptEntry):
             if not self.interrupt.done():
                 self.interrupt.set_result(entry)
@@ -130,16 +147,16 @@ class Watching:
         elif self._listening is None:
             return
         elif isinstance(entry, EndEntry):
-            self._listening.take_end(entry, now)
+            self._listening.take_end(entry, self._listened_s())
         else:
             assert isinstance(entry, ChunkEntry)
-            self._hand_on(self._listening.take_chunk(entry, now))
+            self._hand_on(self._listening.take_chunk(entry, self._listened_s()))
 
     def _let_time_pass(self) -> None:
         if self._listening is None:
             return
         was_over = self._listening.over
-        late_audio, errors = self._listening.update(time.monotonic())
+        late_audio, errors = self._listening.update(self._listened_s())
         self._hand_on(late_audio)
         for error in errors:
             self._tell(error)
