@@ -9,8 +9,9 @@ import pytest
 
 from parley import watching
 from parley.errors import ParleyError
-from parley.inbox import ChunkEntry, EndEntry, InboxEntry
+from parley.inbox import ChunkEntry, EndEntry, InboxEntry, InterruptEntry
 from parley.listening import GAP_GIVE_UP_S, GAP_REPORT_S, GAP_WHILE_TALKING_S, Listening
+from parley.protocol import MAX_CHUNKS
 from parley.timings import Timings
 from parley.watching import UNREADABLE_GIVE_UP_S, Watching
 
@@ -24,7 +25,7 @@ class Watch:
         down: whether the table cannot be read.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, spoken: bool = True) -> None:
         self.now_s = 100.0
         self.down = False
         self.inbox: list[InboxEntry] = []
@@ -37,7 +38,7 @@ class Watch:
         self.watching = Watching(
             self._read,
             1,
-            self.listening,
+            self.listening if spoken else None,
             Timings(),
             tell=self.told.append,
             moved=lambda _resume: None,
@@ -129,3 +130,14 @@ async def test_what_is_behind_a_gap_is_not_read_with_every_poll(watch: Watch) ->
     assert watch.read_from == [1, 2, 2, 5, 5, 5]
     await watch.after(0.5)
     assert watch.read_from[-1] == 2
+
+
+async def test_a_typed_turn_reads_none_of_the_audio_that_somebody_sent_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watch = Watch(monkeypatch, spoken=False)
+    watch.inbox = [ChunkEntry(1, b"ab"), ChunkEntry(MAX_CHUNKS, b"cd"), InterruptEntry(5.0)]
+    await watch.after(0.04)
+    (first,) = watch.read_from
+    assert first > MAX_CHUNKS
+    assert watch.watching.interrupt.result() == InterruptEntry(5.0)

@@ -19,13 +19,16 @@ from parley.inbox import (
     ResumeEntry,
 )
 from parley.listening import Listening
-from parley.protocol import MAX_CHUNK_BYTES
+from parley.protocol import MAX_CHUNK_BYTES, MAX_CHUNKS
 from parley.timings import Timings, monotonic_at
 
 LISTENING_POLL_S = 0.025
 REPLYING_POLL_S = 0.04
 UNREADABLE_POLL_S = 0.1
 """How often a table that failed is asked again."""
+NO_AUDIO = MAX_CHUNKS + 1
+"""A turn that is typed, or came whole, reads no chunks: whoever sent some would have it read all of
+them again at every poll."""
 UNREADABLE_GIVE_UP_S = 60.0
 """How long that ends no utterance; then silence and gaps last as ever."""
 
@@ -94,7 +97,9 @@ class Watching:
 
     async def look(self) -> None:
         """Read the inbox once; a table that fails is made up for by the next look."""
-        next_seq = self._listening.read_from(self._listened_s()) if self._listening else 1
+        next_seq = NO_AUDIO
+        if self._listening is not None:
+            next_seq = self._listening.read_from(self._listened_s())
         asked_s = time.monotonic()
         try:
             entries = await asyncio.to_thread(self._read, next_seq)
