@@ -371,8 +371,8 @@ class Messages:
         if session is None:
             return
         ended = turn is not None and not turn.running
-        if ended and self._resuming.replay_turn(session, turn_id, attempt):
-            return
+        if ended and self._resuming.replay_turn(session, turn_id, attempt) != 0:
+            return  # also where nobody may look now: what is stored must not be void
         if self._recovery.end_dead_turn(ref, turn_id, None, attempt):
             return
         if turn is not None and turn.state == "failed":

@@ -123,18 +123,21 @@ class Resuming:
             self._leave(session.ref, old)
             self._give_back(old.connection_id)
 
-    def replay_turn(self, session: Session, turn_id: str, attempt: int) -> bool:
-        """Send what is stored of one turn, from an attempt on; False if there is nothing, or the
-        limit does not let it be looked for now."""
+    def replay_turn(self, session: Session, turn_id: str, attempt: int) -> int | None:
+        """Send what is stored of one turn, from an attempt on.
+
+        Returns:
+            How much is stored; None if the limit does not let it be looked for now.
+        """
         if not self._may_replay(session.ref):
-            return False
+            return None
         frames = [
             frame
             for frame in self._turns.undelivered(session.ref)
             if frame.turn_id == turn_id and frame.attempt >= attempt
         ]
         self._send(session, frames)
-        return bool(frames)
+        return len(frames)
 
     def _replay(self, session: Session, received: Received | None) -> None:
         stored = self._turns.undelivered(session.ref)
