@@ -192,6 +192,7 @@ class MemoryStore(Store, Turns):
         connection_id: str,
         endpoint: str,
         *,
+        connected_at_ms: int,
         shown_hash: str,
         new_hash: str,
     ) -> Session | None:
@@ -199,12 +200,15 @@ class MemoryStore(Store, Turns):
             now = self.sessions[ref]
             if shown_hash not in (now.token_hash, now.previous_hash) or now.status != "active":
                 return None
+            if connected_at_ms < now.connected_at_ms:
+                return None
             return self._change(
                 ref,
                 token_hash=new_hash,
                 previous_hash=shown_hash,
                 connection_id=connection_id,
                 endpoint=endpoint,
+                connected_at_ms=connected_at_ms,
             )
 
     def rotate_token(

@@ -72,6 +72,7 @@ class Store:
             "token_hash": {"S": session.token_hash},
             "connection": {"S": session.connection_id},
             "endpoint": {"S": session.endpoint},
+            "connected_at": number(session.connected_at_ms),
             "settings": {"S": encode_json(session.settings)},
             "status": {"S": session.status},
             "created_at": number(now_s()),
@@ -100,6 +101,7 @@ class Store:
         connection_id: str,
         endpoint: str,
         *,
+        connected_at_ms: int,
         shown_hash: str,
         new_hash: str,
     ) -> Session | None:
@@ -109,21 +111,25 @@ class Store:
         connection broke before it heard of the new one has no other.
 
         Args:
+            connected_at_ms: when the new connection was opened.
             shown_hash: of the token that the client has.
             new_hash: of the one that it gets.
 
         Returns:
-            None if the token is neither the latest nor the one before, or the session is over.
+            None if the token is neither the latest nor the one before, the session is over, or
+            it is on a connection that was opened later.
         """
         item = self._table.update(
             session_key(ref),
-            "SET #connection = :connection, endpoint = :endpoint, token_hash = :new, "
-            "previous_hash = :shown, resumable_until = :until",
-            "(token_hash = :shown OR previous_hash = :shown) AND #status = :active",
+            "SET #connection = :connection, endpoint = :endpoint, connected_at = :connected, "
+            "token_hash = :new, previous_hash = :shown, resumable_until = :until",
+            "(token_hash = :shown OR previous_hash = :shown) AND #status = :active "
+            "AND (attribute_not_exists(connected_at) OR connected_at <= :connected)",
             {"#connection": "connection", "#status": "status"},
             {
                 ":connection": {"S": connection_id},
                 ":endpoint": {"S": endpoint},
+                ":connected": number(connected_at_ms),
                 ":new": {"S": new_hash},
                 ":shown": {"S": shown_hash},
                 ":active": {"S": "active"},
