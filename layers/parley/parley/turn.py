@@ -162,12 +162,10 @@ class Turn:
         budget = max(0.1, self._remaining_s() - ENDING_MARGIN_S)
         stops: set[asyncio.Future[Any]] = {conversing, self._watching.interrupt, self._superseded}
         await asyncio.wait(stops, timeout=budget, return_when=asyncio.FIRST_COMPLETED)
-        if self._superseded.done():
+        if self._superseded.done() or self._watching.interrupt.done():
+            self._poster.hold()  # the providers' connections may take a while to close
             await cancelled(conversing)
-            return None
-        if self._watching.interrupt.done():
-            await cancelled(conversing)
-            return "interrupted", None
+            return None if self._superseded.done() else ("interrupted", None)
         if not conversing.done():
             await cancelled(conversing)
             return "failed", TurnTimeout()
