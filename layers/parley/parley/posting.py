@@ -73,6 +73,7 @@ class Poster:
             return
         self.address = address
         self.gone = False
+        self._refused_since_s = None
         self._again = deque(self._outbox.after(received_seq))
         self.wake()
 
@@ -106,10 +107,10 @@ class Poster:
 
     async def _refused(self, event: Numbered, address: Address, *, may_pass: bool) -> None:
         """A busy connection is not a lost one: nobody comes back from it. Post again, in order."""
-        now = time.monotonic()
-        self._refused_since_s = self._refused_since_s or now
         if address != self.address:
             return
+        now = time.monotonic()
+        self._refused_since_s = self._refused_since_s or now
         if not may_pass or now > self._refused_since_s + REFUSED_GIVE_UP_S:
             self.gone = True
             return
