@@ -314,10 +314,12 @@ class Store:
         message: Message,
         metrics: Any,
         sound: Sound | None = None,
+        attempt: int = 1,
     ) -> str:
         """Add a message to the history; returns its sort key.
 
-        The key orders messages by the start of their turn, the user's first.
+        The key orders messages by the start of their turn, the user's first. All attempts at a
+        turn have the same one, and what a later attempt has written stays.
         """
         key = message_key(started_ms, message)
         item: dict[str, Any] = {
@@ -326,6 +328,7 @@ class Store:
             "role": {"S": message.role},
             "text": {"S": message.text},
             "turn_id": {"S": message.turn_id},
+            "attempt": number(attempt),
         }
         if message.heard is not None:
             item["heard"] = {"S": message.heard}
@@ -333,11 +336,15 @@ class Store:
             item["metrics"] = {"S": encode_json(metrics)}
         if sound is not None:
             item |= sound_item(sound)
-        self._table.put(item)
+        self._table.put(
+            item,
+            "attribute_not_exists(attempt) OR attempt <= :attempt",
+            {":attempt": item["attempt"]},
+        )
         return key
 
     def forget_reply(self, ref: SessionRef, started_ms: int, turn_id: str) -> None:
-        """What an attempt at a turn replied is void: the turn is tried again."""
+        """What the attempt before replied is void: the turn is tried again."""
         key = message_key(started_ms, Message("assistant", "", turn_id))
         self._table.write_batch([], [{"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": key}}])
 

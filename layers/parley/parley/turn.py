@@ -85,9 +85,7 @@ class Turn:
         self._poster = Poster(
             self._outbox, self._post_frame, address, self._on_posted, fixed=not request.connected
         )
-        self._keeping = Keeping(
-            services.store, services.turns, request, owner, claim.started_ms, services.log
-        )
+        self._keeping = Keeping(services.store, services.turns, request, owner, claim, services.log)
         self._watching = self._inbox()
         self._sounding = Sounding(request)
         settings = services.deployment.defaults.merged_with(session.settings)
@@ -189,9 +187,7 @@ class Turn:
             await asyncio.to_thread(
                 services.turns.inboxes.clear_controls, ref, turn_id, request.received_at_ms
             )
-            await asyncio.to_thread(
-                services.store.forget_reply, ref, self._claim.started_ms, turn_id
-            )
+            await self._keeping.forget_reply()
         except Exception as error:
             self._log("attempt_not_forgotten", {"error": type(error).__name__})
 
@@ -236,6 +232,7 @@ class Turn:
 
     def _on_superseded(self) -> None:
         """Somebody else runs the turn, or has ended it."""
+        self._keeping.superseded = True
         if not self._superseded.done():
             self._superseded.set_result(None)
 
