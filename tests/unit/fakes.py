@@ -67,12 +67,14 @@ class FakeTranscriber:
         fail_after: an attempt that is in trouble raises at this chunk; None: when opening.
         mute: never sends a final transcript.
         hears_the_end: finds the end of the utterance by itself, at a full stop.
+        slow_to_close: each stream closes when its `may_close` is set.
     """
 
     troubles: list[Exception | None] = field(default_factory=list)
     fail_after: int | None = None
     mute: bool = False
     hears_the_end: bool = False
+    slow_to_close: bool = False
     opened: list[tuple[AudioFormat, str, Endpointing]] = field(default_factory=list)
     streams: list[FakeTranscript] = field(default_factory=list)
 
@@ -98,6 +100,7 @@ class FakeTranscript:
         self.chunks: list[bytes] = []
         self.finished = False
         self.closed = False
+        self.may_close = asyncio.Event()
 
     @property
     def _text(self) -> str:
@@ -126,6 +129,8 @@ class FakeTranscript:
                 return
 
     async def close(self) -> None:
+        if self._provider.slow_to_close:
+            await self.may_close.wait()
         self.closed = True
 
 
@@ -189,6 +194,7 @@ class FakeSynthesizer:
         silent: never sends any audio.
         timed: sends the times of the characters.
         cut: bytes that are missing at the end of every piece.
+        slow_to_close: each stream closes when its `may_close` is set.
     """
 
     troubles: list[Exception | None] = field(default_factory=list)
@@ -196,6 +202,7 @@ class FakeSynthesizer:
     silent: bool = False
     timed: bool = True
     cut: int = 0
+    slow_to_close: bool = False
     opened: list[tuple[AudioFormat, Settings]] = field(default_factory=list)
     streams: list[FakeSpeech] = field(default_factory=list)
 
@@ -219,6 +226,7 @@ class FakeSpeech:
         self.clauses: list[str] = []
         self.finished = False
         self.closed = False
+        self.may_close = asyncio.Event()
 
     async def speak(self, clause: str) -> None:
         fail_after = self._provider.fail_after
@@ -248,6 +256,8 @@ class FakeSpeech:
             yield piece
 
     async def close(self) -> None:
+        if self._provider.slow_to_close:
+            await self.may_close.wait()
         self.closed = True
 
 

@@ -14,7 +14,7 @@ from parley.patience import patience
 from parley.protocol import AudioFormat, Endpointing
 from parley.providers import failure
 from parley.speech import Transcriber, TranscriptPiece, TranscriptStream
-from parley.tasks import Tasks
+from parley.tasks import Closing, Tasks
 
 
 class Hearing:
@@ -25,6 +25,7 @@ class Hearing:
         timeout_s: how long the final transcript may take once it is asked for.
         hedge_after_s: how long until a second stream is opened beside a silent one.
         on_partial: told every transcript that is not final.
+        closing: closes the streams.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Hearing:
         timeout_s: float,
         hedge_after_s: float,
         on_partial: Callable[[TranscriptPiece], None],
+        closing: Closing,
     ) -> None:
         self._transcriber = transcriber
         self._audio = audio
@@ -49,6 +51,7 @@ class Hearing:
         self._owed = asyncio.Event()
         self.hedges = 0
         self._on_partial = on_partial
+        self._closing = closing
         self._schedule = RetrySchedule()
 
     @property
@@ -106,7 +109,7 @@ class Hearing:
         except TimeoutError:
             raise failure("transcription_failed", "Speech recognition", "timeout") from None
         finally:
-            await stream.close()
+            self._closing.close(stream)
 
     async def _send(self, stream: TranscriptStream, deadline: asyncio.Timeout) -> None:
         async for audio in self._audio:

@@ -35,7 +35,7 @@ from parley.protocol import Audio, Message, ReplyText, TurnEndReason
 from parley.recording import Recording
 from parley.services import Parts, Services
 from parley.sounding import Sounding
-from parley.tasks import cancelled
+from parley.tasks import Closing, cancelled
 from parley.timings import Timings
 from parley.turns import RENEW_S
 from parley.watching import Watching
@@ -88,6 +88,7 @@ class Turn:
         self._keeping = Keeping(services.store, services.turns, request, owner, claim, services.log)
         self._watching = self._inbox()
         self._sounding = Sounding(request)
+        self._closing = Closing()
         settings = services.deployment.defaults.merged_with(session.settings)
         self._recording = Recording(
             services.recordings if settings.record is True else None,
@@ -105,6 +106,7 @@ class Turn:
             self._keeping,
             self._sounding,
             timings,
+            self._closing,
         )
         self._conversing = Conversing(parts, settings, self._history)
         self._ending = Ending(
@@ -142,6 +144,10 @@ class Turn:
         """Run the turn to its end; None if somebody else has ended it or runs it."""
         if self._claim.attempt > 1:
             await self._begin_anew()
+        async with self._closing:
+            return await self._run()
+
+    async def _run(self) -> Outcome | None:
         conversing = asyncio.create_task(self._conversing.run())
         posting = asyncio.create_task(self._poster.run())
         tending = asyncio.create_task(self._tend())
