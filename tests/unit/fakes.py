@@ -68,6 +68,7 @@ class FakeTranscriber:
         mute: never sends a final transcript.
         hears_the_end: finds the end of the utterance by itself, at a full stop.
         stalled: so many streams, the first, take audio and never say anything.
+        slow_to_close: each stream closes when its `may_close` is set.
     """
 
     troubles: list[Exception | None] = field(default_factory=list)
@@ -75,6 +76,7 @@ class FakeTranscriber:
     mute: bool = False
     hears_the_end: bool = False
     stalled: int = 0
+    slow_to_close: bool = False
     opened: list[tuple[AudioFormat, str, Endpointing]] = field(default_factory=list)
     streams: list[FakeTranscript] = field(default_factory=list)
 
@@ -103,6 +105,7 @@ class FakeTranscript:
         self.chunks: list[bytes] = []
         self.finished = False
         self.closed = False
+        self.may_close = asyncio.Event()
 
     @property
     def _text(self) -> str:
@@ -133,6 +136,8 @@ class FakeTranscript:
                 return
 
     async def close(self) -> None:
+        if self._provider.slow_to_close:
+            await self.may_close.wait()
         self.closed = True
 
 
@@ -196,6 +201,7 @@ class FakeSynthesizer:
         silent: never sends any audio.
         timed: sends the times of the characters.
         cut: bytes that are missing at the end of every piece.
+        slow_to_close: each stream closes when its `may_close` is set.
     """
 
     troubles: list[Exception | None] = field(default_factory=list)
@@ -203,6 +209,7 @@ class FakeSynthesizer:
     silent: bool = False
     timed: bool = True
     cut: int = 0
+    slow_to_close: bool = False
     opened: list[tuple[AudioFormat, Settings]] = field(default_factory=list)
     streams: list[FakeSpeech] = field(default_factory=list)
 
@@ -226,6 +233,7 @@ class FakeSpeech:
         self.clauses: list[str] = []
         self.finished = False
         self.closed = False
+        self.may_close = asyncio.Event()
 
     async def speak(self, clause: str) -> None:
         fail_after = self._provider.fail_after
@@ -255,6 +263,8 @@ class FakeSpeech:
             yield piece
 
     async def close(self) -> None:
+        if self._provider.slow_to_close:
+            await self.may_close.wait()
         self.closed = True
 
 

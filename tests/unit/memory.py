@@ -145,6 +145,7 @@ class MemoryStore(Store, Turns):
         self.bindings: MemoryBindings = MemoryBindings(self._check)
         self.sessions: dict[SessionRef, Session] = {}
         self.history: dict[SessionRef, dict[str, Message]] = {}
+        self.written_by: dict[tuple[SessionRef, str], int] = {}
         self.heard_at: dict[str, int] = {}
         self.metrics: list[Any] = []
         self.sounds: dict[tuple[str, str], Sound | None] = {}
@@ -192,6 +193,7 @@ class MemoryStore(Store, Turns):
         connection_id: str,
         endpoint: str,
         *,
+        connected_at_ms: int,
         shown_hash: str,
         new_hash: str,
     ) -> Session | None:
@@ -199,12 +201,15 @@ class MemoryStore(Store, Turns):
             now = self.sessions[ref]
             if shown_hash not in (now.token_hash, now.previous_hash) or now.status != "active":
                 return None
+            if connected_at_ms < now.connected_at_ms:
+                return None
             return self._change(
                 ref,
                 token_hash=new_hash,
                 previous_hash=shown_hash,
                 connection_id=connection_id,
                 endpoint=endpoint,
+                connected_at_ms=connected_at_ms,
             )
 
     def rotate_token(
@@ -370,10 +375,14 @@ class MemoryStore(Store, Turns):
         message: Message,
         metrics: Any,
         sound: Sound | None = None,
+        attempt: int = 1,
     ) -> str:
         self._check("put_message")
         with self._lock:
             key = message_key(started_ms, message)
+            if self.written_by.get((ref, key), 0) > attempt:
+                return key
+            self.written_by[ref, key] = attempt
             kept = msgspec.structs.replace(message, started_ms=started_ms)
             self.history.setdefault(ref, {})[key] = kept
             self.metrics.append(metrics)
@@ -383,6 +392,7 @@ class MemoryStore(Store, Turns):
     def forget_reply(self, ref: SessionRef, started_ms: int, turn_id: str) -> None:
         key = message_key(started_ms, Message("assistant", "", turn_id))
         self.history.get(ref, {}).pop(key, None)
+        self.written_by.pop((ref, key), None)
 
     def set_heard(
         self,

@@ -113,6 +113,37 @@ async def test_what_is_not_on_its_way_when_an_interruption_comes_never_leaves() 
     assert stage.wire.end.reason == "interrupted"
 
 
+async def test_nothing_leaves_while_an_interrupted_turn_s_model_is_slow_to_let_go() -> None:
+    closing, may_close = asyncio.Event(), asyncio.Event()
+
+    class SlowToLetGo(FakeResponder):
+        async def reply(self, *arguments: Any) -> Any:
+            try:
+                async for delta in super().reply(*arguments):
+                    yield delta
+            finally:
+                closing.set()
+                await may_close.wait()
+
+    responder = SlowToLetGo([["word " * 400, asyncio.Event()]])
+    stage = Stage(responder=responder, provider_timeout_s=5)
+    running = asyncio.create_task(stage.run())
+    await until(lambda: stage.audio)
+    stage.wire.open.clear()
+    await until(lambda: stage.wire.posting)
+    before = len(stage.wire.events)
+    stage.interrupt(10)
+    await closing.wait()
+    stage.wire.open.set()
+    for _ in range(100):  # enough to post all that waits
+        await asyncio.sleep(0)
+    assert len(stage.wire.events) == before + 1, "the post under way"
+    may_close.set()
+    await running
+    assert len(stage.wire.events) == before + 2
+    assert stage.wire.end.reason == "interrupted"
+
+
 async def test_the_first_interruption_counts() -> None:
     responder, _ = holding("One two three four.")
     stage = Stage(responder=responder, provider_timeout_s=5)

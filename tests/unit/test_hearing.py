@@ -15,7 +15,8 @@ from parley.feed import Feed
 from parley.hearing import Hearing, Unheard
 from parley.protocol import Endpointing
 from parley.speech import TranscriptPiece
-from tests.unit.fakes import FakeTranscriber, broken, spoken, until
+from parley.tasks import Closing
+from tests.unit.fakes import DEADLINE_S, FakeTranscriber, broken, spoken, until
 
 
 class Ear:
@@ -31,6 +32,7 @@ class Ear:
         self.transcriber = transcriber
         self.partials: list[TranscriptPiece] = []
         self.audio: Feed[bytes] = Feed()
+        self.closing = Closing()
         self.hearing = Hearing(
             transcriber,
             self.audio,
@@ -40,6 +42,7 @@ class Ear:
             timeout_s=timeout_s,
             hedge_after_s=hedge_after_s,
             on_partial=self.partials.append,
+            closing=self.closing,
         )
 
     def hear(self, text: str, *, over: bool = True) -> None:
@@ -56,7 +59,8 @@ async def test_it_listens_while_the_user_talks() -> None:
     ear.hear("What time", over=False)
     await until(lambda: any(p.text == "What time" for p in ear.partials))
     ear.hear(" is it?")
-    assert await hearing == "What time is it?"
+    async with ear.closing:
+        assert await hearing == "What time is it?"
     assert not any(piece.final for piece in ear.partials)
     assert ear.transcriber.streams[0].closed
 
@@ -203,7 +207,20 @@ async def test_cancelling_closes_the_stream_and_leaves_nothing_behind() -> None:
     ear.hear("Well", over=False)
     await until(lambda: ear.partials)
     hearing.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await hearing
+    async with ear.closing:
+        with pytest.raises(asyncio.CancelledError):
+            await hearing
     assert ear.transcriber.streams[0].closed
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_transcript_does_not_wait_for_the_transcriber_s_farewell() -> None:
+    ear = Ear(FakeTranscriber(slow_to_close=True))
+    ear.hear("Well?")
+    async with asyncio.timeout(DEADLINE_S), ear.closing:
+        assert await ear.hearing.transcript() == "Well?"
+        (stream,) = ear.transcriber.streams
+        assert not stream.closed
+        stream.may_close.set()
+    assert stream.closed
     assert asyncio.all_tasks() == {asyncio.current_task()}

@@ -213,8 +213,10 @@ def replayed(door: Door) -> int:
 
 
 def test_who_has_it_sent_again_and_again_is_not_for_long(table: Table) -> None:
-    door, _ = missed(table, Principal("acme", "asks-again"), 9, 3)  # three sessions at once
+    door, ref = missed(table, Principal("acme", "asks-again"), 9, 3)  # three sessions at once
+    door.store.turns[ref, "t"].lease_until_ms = 0  # nobody delivers it any more
     assert [replayed(door) for _ in range(5)] == [3, 3, 0, 0, 0]
+    assert door.store.turns[ref, "t"].state == "completed", "what is stored of it stays good"
 
 
 def test_many_events_count_as_more_than_one_session_that_is_resumed(

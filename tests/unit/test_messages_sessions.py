@@ -96,6 +96,41 @@ def test_who_loses_the_race_for_a_token_is_denied(door: Door) -> None:
     assert door.store.bindings.items["c2"].ref is None
 
 
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_an_init_of_an_older_connection_that_comes_late_takes_nothing_back(
+    door: Door, meanwhile: bool
+) -> None:
+    door.age_s = 30
+    old = door.ready()
+    asked = {"session_id": old.session_id, "resume_token": old.resume_token}
+
+    def come_back() -> None:
+        door.age_s = 5
+        door.ready("newer", **asked)
+        door.age_s = 10  # as the one that was lost
+
+    bind = door.store.bindings.bind
+
+    def overtaken(*arguments: Any) -> bool:
+        bound = bind(*arguments)
+        door.store.bindings.bind = bind  # type: ignore[method-assign]  # once
+        come_back()
+        return bound
+
+    if meanwhile:
+        door.age_s = 10
+        door.store.bindings.bind = overtaken  # type: ignore[method-assign,assignment]  # a race
+    else:
+        come_back()
+    assert door.send("init", "lost", protocol=1, **asked) is None
+    session = door.store.sessions[own(old.session_id)]
+    (ready,) = door.to("newer")
+    assert isinstance(ready, Ready)
+    assert (session.connection_id, session.token_hash) == ("newer", token_hash(ready.resume_token))
+    assert ("https://x/dev", "newer") not in door.closed
+    assert door.store.bindings.items["lost"].ref is None
+
+
 def test_one_message_that_comes_twice_at_once_rotates_the_token_once(door: Door) -> None:
     old = door.ready()
     asked = {"session_id": old.session_id, "resume_token": old.resume_token}
@@ -122,7 +157,7 @@ def test_an_init_that_is_delivered_twice_is_answered_once(door: Door, resuming: 
     if resuming:
         body |= {"session_id": old.session_id, "resume_token": old.resume_token}
     door.connect("c2")
-    envelope = Envelope("c2", "https://x/dev", 0, "the-message")
+    envelope = Envelope("c2", "https://x/dev", 1_700_000_000_000, "the-message")
     for _ in range(2):
         assert door.messages.handle(envelope, json.dumps(body)) is None
     (ready,) = door.to("c2")

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from parley import posting
 from parley.connections import Address
-from parley.errors import ConnectionGone, ParleyError
+from parley.errors import ConnectionGone, ParleyError, PostRefused
 from parley.outbox import TEXT_INTERVAL_S, Numbered, Outbox
 from parley.posting import Poster
 from parley.protocol import Audio, Metrics, ReplyText
@@ -170,3 +171,58 @@ async def test_a_post_that_fails_after_the_client_moved_does_not_lose_the_new_co
         await poster.drained()
     running.cancel()
     assert (tried, poster.gone, poster.posts) == ([HERE, THERE], False, 1)
+
+
+async def test_a_busy_connection_is_as_patiently_tried_after_a_move_as_the_one_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(posting, "REFUSED_PAUSE_S", 0.01)
+    monkeypatch.setattr(posting, "REFUSED_GIVE_UP_S", 0.05)
+    outbox = Outbox("t", "pcm_24000")
+    taken: list[Address] = []
+    busy_there = [True, False]
+
+    async def post(address: Address, _frame: bytes) -> None:
+        if address == HERE or busy_there.pop(0):
+            raise PostRefused(429)
+        taken.append(address)
+
+    poster = Poster(outbox, post, HERE, lambda event: None)
+    running = asyncio.create_task(poster.run())
+    outbox.text("a", asyncio.get_running_loop().time())
+    poster.wake()
+    await until(lambda: poster.gone)
+    poster.move(THERE, 0)
+    async with asyncio.timeout(DEADLINE_S):
+        await poster.drained()
+    running.cancel()
+    assert (taken, poster.gone) == ([THERE], False)
+
+
+async def test_a_connection_that_was_left_says_nothing_about_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(posting, "REFUSED_PAUSE_S", 0.0)
+    monkeypatch.setattr(posting, "REFUSED_GIVE_UP_S", 0.0)
+    outbox = Outbox("t", "pcm_24000")
+    moved, tried = asyncio.Event(), list[Address]()
+
+    async def post(address: Address, _frame: bytes) -> None:
+        tried.append(address)
+        if address == HERE:
+            await moved.wait()
+        if len(tried) < 3:
+            await asyncio.sleep(0.001)  # so that the clock moves
+            raise PostRefused(429)
+
+    poster = Poster(outbox, post, HERE, lambda event: None)
+    running = asyncio.create_task(poster.run())
+    outbox.text("a", asyncio.get_running_loop().time())
+    poster.wake()
+    await until(lambda: tried == [HERE])
+    poster.move(THERE, 0)
+    moved.set()
+    async with asyncio.timeout(DEADLINE_S):
+        await poster.drained()
+    running.cancel()
+    assert (tried, poster.gone) == ([HERE, THERE, THERE], False)

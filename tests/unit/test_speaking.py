@@ -12,7 +12,8 @@ from parley.errors import ProviderError
 from parley.settings import DEFAULT_SETTINGS
 from parley.speaking import Speaking
 from parley.speech import SpeechPiece
-from tests.unit.fakes import FakeSynthesizer, broken, text_in, until
+from parley.tasks import Closing
+from tests.unit.fakes import DEADLINE_S, FakeSynthesizer, broken, text_in, until
 
 
 class Speaker:
@@ -23,6 +24,7 @@ class Speaker:
     ) -> None:
         self.synthesizer = synthesizer
         self.pieces: list[SpeechPiece] = []
+        self.closing = Closing()
         self.speaking = Speaking(
             synthesizer,
             "pcm_24000",
@@ -30,6 +32,7 @@ class Speaker:
             timeout_s=timeout_s,
             hedge_after_s=hedge_after_s,
             on_audio=self.pieces.append,
+            closing=self.closing,
         )
 
     def say(self, *clauses: str, close: bool = True) -> None:
@@ -48,7 +51,8 @@ async def test_it_connects_before_there_is_anything_to_say() -> None:
     running = asyncio.create_task(speaker.speaking.run())
     await until(lambda: speaker.synthesizer.streams)
     speaker.say("One.", "Two.")
-    await running
+    async with speaker.closing:
+        await running
     assert speaker.text == "One. Two."
     assert speaker.synthesizer.streams[0].closed
 
@@ -68,8 +72,9 @@ async def test_a_long_thought_is_no_silence_of_the_synthesizer_s() -> None:
 async def test_silence_where_a_sound_is_owed_is_a_timeout() -> None:
     speaker = Speaker(FakeSynthesizer(silent=True), timeout_s=0.05)
     speaker.say("One.", close=False)
-    with pytest.raises(ProviderError) as raised:
-        await speaker.speaking.run()
+    async with speaker.closing:
+        with pytest.raises(ProviderError) as raised:
+            await speaker.speaking.run()
     assert (raised.value.code, raised.value.kind) == ("speech_failed", "timeout")
     assert speaker.synthesizer.streams[0].closed
 
@@ -96,7 +101,8 @@ async def test_an_end_that_never_comes_is_a_timeout() -> None:
 async def test_a_retry_speaks_everything_from_the_start() -> None:
     speaker = Speaker(FakeSynthesizer([broken("unavailable")], fail_after=0))
     speaker.say("One.", "Two.", "Three.")
-    await speaker.speaking.run()
+    async with speaker.closing:
+        await speaker.speaking.run()
     assert speaker.text == "One. Two. Three."
     assert speaker.speaking.retries == 1
     assert all(stream.closed for stream in speaker.synthesizer.streams)
@@ -157,8 +163,9 @@ async def test_cancelling_closes_the_stream_and_leaves_nothing_behind() -> None:
     running = asyncio.create_task(speaker.speaking.run())
     await until(lambda: speaker.synthesizer.streams and speaker.synthesizer.streams[0].clauses)
     running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
+    async with speaker.closing:
+        with pytest.raises(asyncio.CancelledError):
+            await running
     assert speaker.synthesizer.streams[0].closed
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -186,7 +193,20 @@ async def test_a_silent_stream_gets_a_second_one_that_speaks_everything() -> Non
     running = asyncio.create_task(speaker.speaking.run())
     await until(lambda: speaker.text == "One.")
     speaker.say("Two.")
-    await running
+    async with speaker.closing:
+        await running
     assert speaker.text == "One. Two."
     assert speaker.speaking.retries == 1
     assert all(stream.closed for stream in synthesizer.streams)
+
+
+async def test_a_reply_that_has_been_spoken_does_not_wait_for_the_synthesizer_s_farewell() -> None:
+    speaker = Speaker(FakeSynthesizer(slow_to_close=True))
+    speaker.say("One.")
+    async with asyncio.timeout(DEADLINE_S), speaker.closing:
+        await speaker.speaking.run()
+        (stream,) = speaker.synthesizer.streams
+        assert not stream.closed
+        stream.may_close.set()
+    assert (speaker.text, stream.closed) == ("One.", True)
+    assert asyncio.all_tasks() == {asyncio.current_task()}

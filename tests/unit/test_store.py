@@ -91,8 +91,17 @@ def test_a_session_comes_back_as_it_was(store: Store, session: Session) -> None:
     assert store.session(own("nosuch")) is None
 
 
-def resumed(store: Store, session: Session, shown: str, new: str, to: str) -> Session | None:
-    return store.resume_session(session.ref, to, "https://y", shown_hash=shown, new_hash=new)
+def resumed(
+    store: Store, session: Session, shown: str, new: str, to: str, connected_at_ms: int = 1_000
+) -> Session | None:
+    return store.resume_session(
+        session.ref,
+        to,
+        "https://y",
+        connected_at_ms=connected_at_ms,
+        shown_hash=shown,
+        new_hash=new,
+    )
 
 
 def test_a_resumed_session_is_on_its_new_connection(store: Store, session: Session) -> None:
@@ -109,6 +118,27 @@ def test_the_token_before_is_good_until_the_latest_is_shown(store: Store, sessio
     assert resumed(store, session, "hash-3", "hash-4", "c4")
     assert resumed(store, session, "hash-1", "hash-5", "c5") is None
     assert resumed(store, session, "hash-2", "hash-5", "c5") is None
+
+
+def test_a_session_goes_to_no_connection_that_is_older_than_its_own(
+    store: Store, session: Session
+) -> None:
+    assert resumed(store, session, "hash-1", "hash-2", "c2", 5_000)
+    assert resumed(store, session, "hash-1", "hash-3", "lost", 4_999) is None
+    at_once = resumed(store, session, "hash-1", "hash-3", "c3", 5_000)
+    assert at_once is not None
+    assert (at_once.connection_id, at_once.connected_at_ms) == ("c3", 5_000)
+
+
+def test_a_session_that_does_not_say_how_old_its_connection_is_goes_to_any(
+    store: Store, session: Session, client: Any
+) -> None:
+    client.update_item(
+        TableName="table",
+        Key={"pk": {"S": f"SESSION#{session.ref}"}, "sk": {"S": "META"}},
+        UpdateExpression="REMOVE connected_at",
+    )
+    assert resumed(store, session, "hash-1", "hash-2", "c2")
 
 
 def test_a_session_that_ended_cannot_be_resumed(store: Store, session: Session) -> None:

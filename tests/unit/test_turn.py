@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from parley.connections import Address
+from parley.protocol import TurnEnd
 from parley.turn import ENDING_MARGIN_S
 from parley.watching import UNREADABLE_POLL_S
 from tests.unit.fakes import (
     FakeResponder,
     FakeSynthesizer,
+    FakeTranscriber,
     Wire,
     broken,
     until,
@@ -51,6 +53,29 @@ async def test_nothing_of_a_turn_stays_behind(text: str | None) -> None:
     assert asyncio.all_tasks() == {asyncio.current_task()}
     assert all(stream.closed for stream in stage.synthesizer.streams)
     assert all(stream.closed for stream in stage.transcriber.streams)
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+async def test_a_client_does_not_wait_until_the_providers_have_closed_but_the_turn_does(
+    stopped: bool,
+) -> None:
+    stage = Stage(
+        transcriber=FakeTranscriber(slow_to_close=True),
+        synthesizer=FakeSynthesizer(slow_to_close=True),
+    )
+    stage.say("What?")
+    running = asyncio.create_task(stage.run(None))
+    await until(lambda: stage.wire.of(TurnEnd))
+    if stopped:
+        running.cancel()
+    streams: list[Any] = [*stage.transcriber.streams, *stage.synthesizer.streams]
+    await until(lambda: len(asyncio.all_tasks()) == len(streams) + 2)  # the turn, and this test
+    assert not any(stream.closed for stream in streams)
+    for stream in streams:
+        stream.may_close.set()
+    await asyncio.wait([running])
+    assert (running.cancelled(), all(stream.closed for stream in streams)) == (stopped, True)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_of_two_invocations_of_one_turn_only_one_answers() -> None:

@@ -242,3 +242,54 @@ async def test_an_older_turn_that_starts_late_gives_way() -> None:
     stage.store.set_active_turn(REF, "newer", int(time.time() * 1000) + 1_000)
     await stage.run()
     assert stage.wire.end.reason == "interrupted"
+
+
+async def test_a_turn_that_is_refused_is_told_where_its_client_is_now() -> None:
+    stage = Stage()
+    stage.store.failing.add("conversation")
+    stage.store.open_session(connection_id="c2", endpoint="https://y")
+    await stage.run()
+    assert stage.wire.end.code == "internal"
+    assert set(stage.wire.addresses) == {Address("https://y", "c2")}
+    assert list(stage.store.undelivered(REF)) == []
+
+
+async def test_a_turn_that_is_refused_while_its_client_is_away_tells_it_when_it_returns() -> None:
+    stage = Stage()
+    stage.store.failing.add("conversation")
+    stage.wire.gone_after = 1
+    outcome = await stage.run()
+    assert outcome is not None
+    assert not outcome.delivered
+    kept = list(stage.store.undelivered(REF))
+    assert [(f.turn_id, f.attempt, f.seq) for f in kept] == [("t1", 1, 1), ("t1", 1, 2)]
+    assert kept[0].frame == stage.wire.frames[0]
+    end = msgspec.json.decode(kept[1].frame, type=AnyServerEvent)
+    assert isinstance(end, TurnEnd)
+    assert (end.reason, end.code) == ("failed", "internal")
+    assert {f.started_ms for f in kept} == {stage.store.turns[REF, "t1"].claim.started_ms}
+
+
+async def test_who_comes_back_while_a_refusal_is_being_kept_is_not_missed() -> None:
+    stage = Stage()
+    stage.store.failing.add("conversation")
+    stage.wire.gone_after = 0
+    store = stage.store.put_undelivered
+
+    def back_meanwhile(*arguments: Any) -> None:
+        store(*arguments)
+        stage.store.open_session(connection_id="c2", endpoint="https://y")
+        stage.wire.gone_after = None
+
+    stage.store.put_undelivered = back_meanwhile  # type: ignore[method-assign,assignment]  # a race
+    await stage.run()
+    assert stage.wire.end.code == "internal"
+    assert set(stage.wire.addresses) == {Address("https://y", "c2")}
+
+
+async def test_a_refusal_that_cannot_be_kept_is_logged() -> None:
+    stage = Stage()
+    stage.store.failing |= {"conversation", "put_undelivered"}
+    stage.wire.gone_after = 0
+    assert await stage.run() is not None
+    assert ("refusal_not_told", {"error": "OSError"}) in stage.logged

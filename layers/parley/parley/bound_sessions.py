@@ -23,7 +23,8 @@ class CameTwice(Exception):
 
 
 class CameLate(Exception):
-    """The connection of an `init` is over; there is nobody to answer."""
+    """The connection of an `init` is over, or the client has left it for a newer one; there is
+    nobody to answer."""
 
 
 @dataclass(slots=True)

@@ -39,6 +39,7 @@ class Conversing:
         self._keeping = parts.keeping
         self._sounding = parts.sounding
         self._timings = parts.timings
+        self._closing = parts.closing
         self._settings = settings
         self._history = history
         self.user_text = ""
@@ -64,6 +65,7 @@ class Conversing:
             changed=self._poster.wake if self._request.connected else self._on_grown,
             asked=self.note_asked,
             circuits=self._services.circuits,
+            closing=self._closing,
             max_chars=deployment.limits.reply_chars,
         )
         async with Tasks() as tasks:
@@ -106,6 +108,7 @@ class Conversing:
             timeout_s=deployment.provider_timeout_s,
             hedge_after_s=deployment.hedge_after_s,
             on_partial=self._on_partial,
+            closing=self._closing,
         )
         text = await guarded(
             self._services.circuits.transcriber,

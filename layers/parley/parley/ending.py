@@ -91,6 +91,8 @@ class Ending:
         if self._conversing.user_text:
             self._conversing.note_asked()  # it may have been stopped before the model was asked
         await self._poster.drained()
+        if self._keeping.superseded:
+            return None
         self._timings.mark("ended", time.monotonic())
         metrics, heard = self._metrics(), self._heard()
         interrupt = self._watching.interrupt.result() if self._watching.interrupt.done() else None

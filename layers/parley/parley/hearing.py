@@ -15,7 +15,7 @@ from parley.patience import patience, pause
 from parley.protocol import AudioFormat, Endpointing
 from parley.providers import failure
 from parley.speech import Transcriber, TranscriptPiece, TranscriptStream
-from parley.tasks import Tasks
+from parley.tasks import Closing, Tasks
 
 UNHEARD_S = 5.0
 """A transcriber that is to find the end of the utterance by itself, and says nothing while so much
@@ -52,6 +52,7 @@ class Hearing:
         timeout_s: how long the final transcript may take once it is asked for.
         hedge_after_s: how long until a second stream is opened beside a silent one.
         on_partial: told every transcript that is not final.
+        closing: closes the streams.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Hearing:
         timeout_s: float,
         hedge_after_s: float,
         on_partial: Callable[[TranscriptPiece], None],
+        closing: Closing,
     ) -> None:
         self._transcriber = transcriber
         self._audio = audio
@@ -81,6 +83,7 @@ class Hearing:
         self.begun = False
         """Whether the transcriber has understood anything."""
         self._on_partial = on_partial
+        self._closing = closing
         self._schedule = RetrySchedule()
 
     @property
@@ -144,7 +147,7 @@ class Hearing:
         except TimeoutError:
             raise failure("transcription_failed", "Speech recognition", "timeout") from None
         finally:
-            await stream.close()
+            self._closing.close(stream)
 
     async def _send(self, stream: TranscriptStream, deadline: asyncio.Timeout) -> None:
         async for audio in self._audio:

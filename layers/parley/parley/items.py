@@ -61,6 +61,7 @@ class Session:
         previous_turn: the one before it.
         previous_hash: of the token before, which is good until the latest has been shown.
         expires_at: when it can no longer be resumed, in s since the epoch; 0 for never.
+        connected_at_ms: when its connection was opened; 0 if it has none.
     """
 
     ref: SessionRef
@@ -73,6 +74,7 @@ class Session:
     previous_hash: str = ""
     expires_at: int = 0
     previous_turn: str | None = None
+    connected_at_ms: int = 0
 
     @property
     def session_id(self) -> str:
@@ -225,6 +227,7 @@ def session_from(ref: SessionRef, item: dict[str, Any]) -> Session:
         previous_hash=text_of(item, "previous_hash"),
         expires_at=number_of(item, "resumable_until"),
         previous_turn=text_of(item, "previous_turn") or None,
+        connected_at_ms=number_of(item, "connected_at"),
     )
 
 

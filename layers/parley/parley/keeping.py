@@ -13,7 +13,7 @@ from typing import Any
 from parley.cues import Sound
 from parley.inbox import InterruptEntry
 from parley.invocation import TurnRequest
-from parley.items import Session
+from parley.items import Claim, Session
 from parley.protocol import Message, Metrics, TurnEndReason, Word
 from parley.store import Store
 from parley.turns import Turns
@@ -24,7 +24,7 @@ class Keeping:
 
     Args:
         owner: names the invocation that has claimed it.
-        started_ms: when its first attempt began.
+        claim: which attempt it is.
         log: told about trouble; takes an event name and fields.
     """
 
@@ -34,14 +34,14 @@ class Keeping:
         turns: Turns,
         request: TurnRequest,
         owner: str,
-        started_ms: int,
+        claim: Claim,
         log: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._store = store
         self._turns = turns
         self._request = request
         self._owner = owner
-        self._started_ms = started_ms
+        self._claim = claim
         self._log = log
         self._writes: dict[str, asyncio.Task[None]] = {}
         self._reply_key = ""
@@ -86,6 +86,18 @@ class Keeping:
             await self.settled()
         self._start("turn_end", lambda: self._finish(reason, words))
         await self.settled()
+        if not said and self._claim.attempt > 1 and not self.superseded:
+            self._start("no_reply", self.forget_reply)  # the one before may have written it late
+            await self.settled()
+
+    async def forget_reply(self) -> None:
+        """What an attempt before this one replied is void."""
+        await asyncio.to_thread(
+            self._store.forget_reply,
+            self._request.session,
+            self._claim.started_ms,
+            self._turn_id,
+        )
 
     async def heard(self, heard: str, interrupt: InterruptEntry) -> None:
         """Note afterwards that of the reply only so much was heard."""
@@ -140,10 +152,11 @@ class Keeping:
         return await asyncio.to_thread(
             self._store.put_message,
             self._request.session,
-            self._started_ms,
+            self._claim.started_ms,
             message,
             metrics,
             sound,
+            self._claim.attempt,
         )
 
     async def _put_reply(self, message: Message, sound: Sound, metrics: Metrics) -> None:
@@ -159,7 +172,8 @@ class Keeping:
             message_key=self._reply_key,
             words=words,
         )
-        self.superseded = not finished
+        if not finished:
+            self.superseded = True
 
     async def _put_answer(self, attempt: int, frames: list[bytes]) -> None:
         await asyncio.to_thread(

@@ -82,11 +82,14 @@ class Envelope:
     connected_at_ms: int | None = None
 
     @property
+    def opened_at_ms(self) -> int:
+        """When the connection was opened."""
+        return self.received_at_ms if self.connected_at_ms is None else self.connected_at_ms
+
+    @property
     def age_s(self) -> float:
         """How long the connection had been open."""
-        if self.connected_at_ms is None:
-            return 0.0
-        return (self.received_at_ms - self.connected_at_ms) / 1000
+        return (self.received_at_ms - self.opened_at_ms) / 1000
 
 
 class Messages:
@@ -316,6 +319,7 @@ class Messages:
             settings=message.settings,
             status="active",
             endpoint=envelope.endpoint,
+            connected_at_ms=envelope.opened_at_ms,
         )
         self._store.put_session(session)
         self._bind(envelope, session.ref)
@@ -325,7 +329,11 @@ class Messages:
     def _resume_session(self, message: Init, ref: SessionRef, envelope: Envelope) -> None:
         address = Address(envelope.endpoint, envelope.connection_id)
         before, session, token, history = self._resuming.admit(
-            ref, message.resume_token, address, lambda: self._bind(envelope, ref)
+            ref,
+            message.resume_token,
+            address,
+            envelope.opened_at_ms,
+            lambda: self._bind(envelope, ref),
         )
         self._sessions.remember(envelope.connection_id, session.ref)
         ready = self._ready(session, token, resumed=True)
@@ -371,8 +379,8 @@ class Messages:
         if session is None:
             return
         ended = turn is not None and not turn.running
-        if ended and self._resuming.replay_turn(session, turn_id, attempt):
-            return
+        if ended and self._resuming.replay_turn(session, turn_id, attempt) != 0:
+            return  # also where nobody may look now: what is stored must not be void
         if self._recovery.end_dead_turn(ref, turn_id, None, attempt):
             return
         if turn is not None and turn.state == "failed":

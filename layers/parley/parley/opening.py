@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from parley.connections import Address
 from parley.ending import Outcome
 from parley.errors import ConnectionGone, ParleyError, internal_error
 from parley.invocation import TurnRequest
-from parley.items import Claim
+from parley.items import Claim, Session, StoredFrame
 from parley.limits.usage import Admission
-from parley.outbox import Outbox
+from parley.outbox import Numbered, Outbox
 from parley.posting import Post
 from parley.protocol import Metrics, encode
 from parley.services import Services
@@ -159,9 +159,10 @@ async def _refuse(
     error: ParleyError,
     attempt: int,
 ) -> Outcome:
-    """End a turn that never began, where it was asked for."""
+    """End a turn that never began."""
+    claim: Claim | None = None
     with contextlib.suppress(Exception):  # a table that fails is perhaps why it is refused
-        await asyncio.to_thread(
+        claim = await asyncio.to_thread(
             services.turns.fail_turn,
             request.session,
             request.turn_id,
@@ -172,9 +173,58 @@ async def _refuse(
     metrics = Metrics()
     outbox.error(error)
     outbox.end("failed", "", metrics, error=error)
-    address = Address(request.endpoint, request.connection_id)
-    with contextlib.suppress(ConnectionGone):
-        while (event := outbox.next(time.monotonic(), everything=True)) is not None:
-            await post(address, encode(event))
-    events = () if request.connected else outbox.after(0)
-    return Outcome("failed", metrics, error, delivered=False, events=events)
+    while outbox.next(time.monotonic(), everything=True) is not None:
+        pass  # numbered now; `after` has it
+    events = outbox.after(0)
+    if not request.connected:
+        return Outcome("failed", metrics, error, delivered=False, events=events)
+    try:
+        await _tell(request, services, post, claim, events)
+    except Exception as trouble:
+        services.log("refusal_not_told", {"error": type(trouble).__name__})
+    return Outcome("failed", metrics, error, delivered=False)
+
+
+async def _tell(
+    request: TurnRequest,
+    services: Services,
+    post: Post,
+    claim: Claim | None,
+    events: Sequence[Numbered],
+) -> None:
+    """Say wherever the client is now that its turn is refused, or keep it for its return.
+
+    As in `parley.delivering`, it is kept first, and then looked whether the client is back.
+
+    Args:
+        claim: the attempt that has been ended so; None if somebody else may run it.
+    """
+    left: Address | None = None
+    while True:
+        session = await _session_now(request, services)
+        address = Address(request.endpoint, request.connection_id)
+        if session is not None and session.connection_id:
+            address = Address(session.endpoint, session.connection_id)
+        if address == left:
+            return
+        try:
+            for event in events:
+                await post(address, encode(event))
+            return
+        except ConnectionGone:
+            left = address
+        if claim is None or session is None or session.is_over(time.time()):
+            return
+        frames = [
+            StoredFrame(
+                request.turn_id, claim.started_ms, claim.attempt, event.seq or 0, encode(event)
+            )
+            for event in events
+        ]
+        await asyncio.to_thread(services.turns.put_undelivered, request.session, frames)
+
+
+async def _session_now(request: TurnRequest, services: Services) -> Session | None:
+    with contextlib.suppress(Exception):  # as above
+        return await asyncio.to_thread(services.store.session, request.session)
+    return None

@@ -53,6 +53,7 @@ class Poster:
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
         self._draining = False
+        self._held = False
         self._refused_since_s: float | None = None
         self._fixed = fixed
         self.address = address
@@ -72,21 +73,27 @@ class Poster:
             return
         self.address = address
         self.gone = False
+        self._refused_since_s = None
         self._again = deque(self._outbox.after(received_seq))
         self.wake()
+
+    def hold(self) -> None:
+        """Post nothing more until it is to be drained: what waits may not be wanted."""
+        self._held = True
 
     async def run(self) -> None:
         """Post what comes, until cancelled."""
         while True:
             self._changed.clear()
             now = time.monotonic()
-            event = None if self.gone else self._next(now)
+            silent = self.gone or self._held
+            event = None if silent else self._next(now)
             if event is not None:
                 await self._send(event)
                 continue
             if self.gone or self._outbox.is_empty():
                 self._idle.set()
-            due_in_s = None if self.gone else self._outbox.due_in_s(now)
+            due_in_s = None if silent else self._outbox.due_in_s(now)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), due_in_s)
 
@@ -94,15 +101,16 @@ class Poster:
         """Hold nothing back any more, and wait until everything has been posted, or the
         connection is gone."""
         self._draining = True
+        self._held = False
         self.wake()
         await self._idle.wait()
 
     async def _refused(self, event: Numbered, address: Address, *, may_pass: bool) -> None:
         """A busy connection is not a lost one: nobody comes back from it. Post again, in order."""
-        now = time.monotonic()
-        self._refused_since_s = self._refused_since_s or now
         if address != self.address:
             return
+        now = time.monotonic()
+        self._refused_since_s = self._refused_since_s or now
         if not may_pass or now > self._refused_since_s + REFUSED_GIVE_UP_S:
             self.gone = True
             return

@@ -24,6 +24,7 @@ from parley.providers import failure
 from parley.responders import Prompt, Responder
 from parley.speaking import Speaking
 from parley.speech import SpeechPiece, Synthesizer
+from parley.tasks import Closing
 from parley.timings import Timings
 from parley.words import WordTimer
 
@@ -43,6 +44,7 @@ class Replying:
         circuits: say whether a provider is called at all.
         max_chars: what the model says beyond it is left out; 0 for what a frame can hold.
         asked: called when the responder has been asked, at each attempt.
+        closing: closes the synthesizer's streams.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Replying:
         changed: Callable[[], None],
         asked: Callable[[], None],
         circuits: Circuits,
+        closing: Closing,
         max_chars: int = 0,
     ) -> None:
         self._responder = responder
@@ -80,6 +83,7 @@ class Replying:
             timeout_s=timeout_s,
             hedge_after_s=hedge_after_s,
             on_audio=self._on_audio,
+            closing=closing,
         )
         self.text = ""
         self.words: list[Word] = []

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from parley.bound_sessions import CameLate
 from parley.connections import Address
 from parley.errors import ConnectionGone, ParleyError
 from parley.ids import new_resume_token, token_hash, token_matches
@@ -63,13 +64,19 @@ class Resuming:
         self._requests = requests
 
     def admit(
-        self, ref: SessionRef, shown: str | None, address: Address, bind: Callable[[], None]
+        self,
+        ref: SessionRef,
+        shown: str | None,
+        address: Address,
+        connected_at_ms: int,
+        bind: Callable[[], None],
     ) -> tuple[Session, Session, str, list[Message]]:
         """Move the session to a connection.
 
         Args:
             ref: the session, among those of whoever asks.
             shown: the resume token.
+            connected_at_ms: when the connection was opened.
             bind: binds the connection to the session; raises if it has one already. Done
                 before the token is rotated: of one message that comes twice at the same time
                 only one may rotate it, or nobody would know the token that counts.
@@ -78,6 +85,7 @@ class Resuming:
             The session before and after, its new resume token, and the history.
 
         Raises:
+            CameLate: the session is on a connection that was opened later.
             ParleyError: `session_not_found` or `resume_denied`, or what `bind` raised.
         """
         before, history = self._store.conversation(ref, self._history_messages)
@@ -88,6 +96,8 @@ class Resuming:
         previous = token_matches(shown, before.previous_hash)
         if not (latest or previous):
             raise _denied()
+        if connected_at_ms < before.connected_at_ms:
+            raise CameLate
         bind()
         token = new_resume_token()
         after: Session | None = None
@@ -96,6 +106,7 @@ class Resuming:
                 ref,
                 address.connection_id,
                 address.endpoint,
+                connected_at_ms=connected_at_ms,
                 shown_hash=token_hash(shown),
                 new_hash=token_hash(token),
             )
@@ -103,8 +114,13 @@ class Resuming:
             if after is None:
                 self._store.bindings.unbind(address.connection_id, ref)
         if after is None:
-            raise _denied()
+            raise self._overtaken(ref, connected_at_ms)
         return before, after, token, history
+
+    def _overtaken(self, ref: SessionRef, connected_at_ms: int) -> Exception:
+        """What came in between: the client itself, over a newer connection, or somebody else."""
+        now = self._store.session(ref)
+        return CameLate() if now and connected_at_ms < now.connected_at_ms else _denied()
 
     def catch_up(self, before: Session, session: Session, received: Received | None) -> None:
         """Have what was missed sent: by turns that still run, and from what is stored.
@@ -123,18 +139,21 @@ class Resuming:
             self._leave(session.ref, old)
             self._give_back(old.connection_id)
 
-    def replay_turn(self, session: Session, turn_id: str, attempt: int) -> bool:
-        """Send what is stored of one turn, from an attempt on; False if there is nothing, or the
-        limit does not let it be looked for now."""
+    def replay_turn(self, session: Session, turn_id: str, attempt: int) -> int | None:
+        """Send what is stored of one turn, from an attempt on.
+
+        Returns:
+            How much is stored; None if the limit does not let it be looked for now.
+        """
         if not self._may_replay(session.ref):
-            return False
+            return None
         frames = [
             frame
             for frame in self._turns.undelivered(session.ref)
             if frame.turn_id == turn_id and frame.attempt >= attempt
         ]
         self._send(session, frames)
-        return bool(frames)
+        return len(frames)
 
     def _replay(self, session: Session, received: Received | None) -> None:
         stored = self._turns.undelivered(session.ref)

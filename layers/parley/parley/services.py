@@ -20,6 +20,7 @@ from parley.settings import Deployment
 from parley.sounding import Sounding
 from parley.speech import Synthesizer, Transcriber
 from parley.store import Store
+from parley.tasks import Closing
 from parley.timings import Timings
 from parley.turns import Turns
 from parley.watching import Watching
@@ -62,3 +63,4 @@ class Parts:
     keeping: Keeping
     sounding: Sounding
     timings: Timings
+    closing: Closing

@@ -14,7 +14,7 @@ from parley.patience import patience, pause
 from parley.protocol import AudioFormat, Settings
 from parley.providers import failure
 from parley.speech import SpeechPiece, SpeechStream, Synthesizer
-from parley.tasks import Tasks
+from parley.tasks import Closing, Tasks
 
 
 class Speaking:
@@ -24,6 +24,7 @@ class Speaking:
         timeout_s: how long the synthesizer may stay silent when something is owed.
         hedge_after_s: how long until a second stream is opened beside a silent one.
         on_audio: told every piece of audio, in order.
+        closing: closes the streams.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Speaking:
         timeout_s: float,
         hedge_after_s: float,
         on_audio: Callable[[SpeechPiece], None],
+        closing: Closing,
     ) -> None:
         self._synthesizer = synthesizer
         self._format: AudioFormat = audio_format
@@ -42,6 +44,7 @@ class Speaking:
         self._timeout_s = timeout_s
         self._hedge_after_s = hedge_after_s
         self._on_audio = on_audio
+        self._closing = closing
         self._schedule = RetrySchedule()
         self._owed = asyncio.Event()
         self._sounded = asyncio.Event()
@@ -108,7 +111,7 @@ class Speaking:
         except TimeoutError:
             raise failure("speech_failed", "Speech synthesis", "timeout") from None
         finally:
-            await stream.close()
+            self._closing.close(stream)
 
     async def _send(self, stream: SpeechStream, deadline: asyncio.Timeout) -> None:
         async for clause in self.clauses:

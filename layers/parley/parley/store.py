@@ -72,6 +72,7 @@ class Store:
             "token_hash": {"S": session.token_hash},
             "connection": {"S": session.connection_id},
             "endpoint": {"S": session.endpoint},
+            "connected_at": number(session.connected_at_ms),
             "settings": {"S": encode_json(session.settings)},
             "status": {"S": session.status},
             "created_at": number(now_s()),
@@ -100,6 +101,7 @@ class Store:
         connection_id: str,
         endpoint: str,
         *,
+        connected_at_ms: int,
         shown_hash: str,
         new_hash: str,
     ) -> Session | None:
@@ -109,21 +111,25 @@ class Store:
         connection broke before it heard of the new one has no other.
 
         Args:
+            connected_at_ms: when the new connection was opened.
             shown_hash: of the token that the client has.
             new_hash: of the one that it gets.
 
         Returns:
-            None if the token is neither the latest nor the one before, or the session is over.
+            None if the token is neither the latest nor the one before, the session is over, or
+            it is on a connection that was opened later.
         """
         item = self._table.update(
             session_key(ref),
-            "SET #connection = :connection, endpoint = :endpoint, token_hash = :new, "
-            "previous_hash = :shown, resumable_until = :until",
-            "(token_hash = :shown OR previous_hash = :shown) AND #status = :active",
+            "SET #connection = :connection, endpoint = :endpoint, connected_at = :connected, "
+            "token_hash = :new, previous_hash = :shown, resumable_until = :until",
+            "(token_hash = :shown OR previous_hash = :shown) AND #status = :active "
+            "AND (attribute_not_exists(connected_at) OR connected_at <= :connected)",
             {"#connection": "connection", "#status": "status"},
             {
                 ":connection": {"S": connection_id},
                 ":endpoint": {"S": endpoint},
+                ":connected": number(connected_at_ms),
                 ":new": {"S": new_hash},
                 ":shown": {"S": shown_hash},
                 ":active": {"S": "active"},
@@ -308,10 +314,12 @@ class Store:
         message: Message,
         metrics: Any,
         sound: Sound | None = None,
+        attempt: int = 1,
     ) -> str:
         """Add a message to the history; returns its sort key.
 
-        The key orders messages by the start of their turn, the user's first.
+        The key orders messages by the start of their turn, the user's first. All attempts at a
+        turn have the same one, and what a later attempt has written stays.
         """
         key = message_key(started_ms, message)
         item: dict[str, Any] = {
@@ -320,6 +328,7 @@ class Store:
             "role": {"S": message.role},
             "text": {"S": message.text},
             "turn_id": {"S": message.turn_id},
+            "attempt": number(attempt),
         }
         if message.heard is not None:
             item["heard"] = {"S": message.heard}
@@ -327,11 +336,15 @@ class Store:
             item["metrics"] = {"S": encode_json(metrics)}
         if sound is not None:
             item |= sound_item(sound)
-        self._table.put(item)
+        self._table.put(
+            item,
+            "attribute_not_exists(attempt) OR attempt <= :attempt",
+            {":attempt": item["attempt"]},
+        )
         return key
 
     def forget_reply(self, ref: SessionRef, started_ms: int, turn_id: str) -> None:
-        """What an attempt at a turn replied is void: the turn is tried again."""
+        """What the attempt before replied is void: the turn is tried again."""
         key = message_key(started_ms, Message("assistant", "", turn_id))
         self._table.write_batch([], [{"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": key}}])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -27,6 +27,31 @@ class Tasks:
         task = asyncio.create_task(coroutine)
         self._tasks.append(task)
         return task
+
+
+class Closable(Protocol):
+    """A connection."""
+
+    async def close(self) -> None:
+        """Let go of it; never raises."""
+
+
+class Closing:
+    """Connections that are closed beside other work: a service that takes its time over the
+    farewell keeps nobody waiting. All are closed at the end of the block."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Closing:
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def close(self, connection: Closable) -> None:
+        """Begin to close one."""
+        self._tasks.append(asyncio.create_task(connection.close()))
 
 
 async def cancelled(*tasks: asyncio.Task[Any]) -> None:

@@ -35,7 +35,7 @@ from parley.protocol import Audio, Message, ReplyText, TurnEndReason
 from parley.recording import Recording
 from parley.services import Parts, Services
 from parley.sounding import Sounding
-from parley.tasks import cancelled
+from parley.tasks import Closing, cancelled
 from parley.timings import Timings
 from parley.turns import RENEW_S
 from parley.watching import Watching
@@ -85,11 +85,10 @@ class Turn:
         self._poster = Poster(
             self._outbox, self._post_frame, address, self._on_posted, fixed=not request.connected
         )
-        self._keeping = Keeping(
-            services.store, services.turns, request, owner, claim.started_ms, services.log
-        )
+        self._keeping = Keeping(services.store, services.turns, request, owner, claim, services.log)
         self._watching = self._inbox()
         self._sounding = Sounding(request)
+        self._closing = Closing()
         settings = services.deployment.defaults.merged_with(session.settings)
         self._recording = Recording(
             services.recordings if settings.record is True else None,
@@ -107,6 +106,7 @@ class Turn:
             self._keeping,
             self._sounding,
             timings,
+            self._closing,
         )
         self._conversing = Conversing(parts, settings, self._history)
         self._ending = Ending(
@@ -144,6 +144,10 @@ class Turn:
         """Run the turn to its end; None if somebody else has ended it or runs it."""
         if self._claim.attempt > 1:
             await self._begin_anew()
+        async with self._closing:
+            return await self._run()
+
+    async def _run(self) -> Outcome | None:
         conversing = asyncio.create_task(self._conversing.run())
         posting = asyncio.create_task(self._poster.run())
         tending = asyncio.create_task(self._tend())
@@ -162,12 +166,10 @@ class Turn:
         budget = max(0.1, self._remaining_s() - ENDING_MARGIN_S)
         stops: set[asyncio.Future[Any]] = {conversing, self._watching.interrupt, self._superseded}
         await asyncio.wait(stops, timeout=budget, return_when=asyncio.FIRST_COMPLETED)
-        if self._superseded.done():
+        if self._superseded.done() or self._watching.interrupt.done():
+            self._poster.hold()  # the providers' connections may take a while to close
             await cancelled(conversing)
-            return None
-        if self._watching.interrupt.done():
-            await cancelled(conversing)
-            return "interrupted", None
+            return None if self._superseded.done() else ("interrupted", None)
         if not conversing.done():
             await cancelled(conversing)
             return "failed", TurnTimeout()
@@ -191,9 +193,7 @@ class Turn:
             await asyncio.to_thread(
                 services.turns.inboxes.clear_controls, ref, turn_id, request.received_at_ms
             )
-            await asyncio.to_thread(
-                services.store.forget_reply, ref, self._claim.started_ms, turn_id
-            )
+            await self._keeping.forget_reply()
         except Exception as error:
             self._log("attempt_not_forgotten", {"error": type(error).__name__})
 
@@ -238,6 +238,7 @@ class Turn:
 
     def _on_superseded(self) -> None:
         """Somebody else runs the turn, or has ended it."""
+        self._keeping.superseded = True
         if not self._superseded.done():
             self._superseded.set_result(None)
 
