@@ -108,7 +108,11 @@ async def test_an_attempt_that_has_begun_to_answer_is_never_hedged() -> None:
 
 
 async def test_one_that_fails_leaves_it_to_the_other() -> None:
-    race = Race(fails("unavailable", 0.05), answers("two", 0.1))
+    async def fails_beside_another(_claim: Claim) -> str:
+        await until(lambda: race.started == 2)
+        raise broken("unavailable")
+
+    race = Race(fails_beside_another, answers("two", 0.1))
     race.owed.set()
     assert await race.run() == "two"
 
