@@ -279,7 +279,7 @@ export class HttpLink {
         const problem = problemOf(cause);
         // It may overtake the turn.
         const isEarly = problem.code === "bad_request" && this.#running.has(turnId);
-        if (!isEarly && !mayComeYet(problem) && problem.code !== "unreachable") return;
+        if (!isEarly && !problem.retryable) return;
         await after((FIRST_DELAY_MS / 4) * 2 ** tries);
       }
     }
@@ -320,9 +320,13 @@ export class HttpLink {
   }
 }
 
-/** @param {Problem} problem */
+/**
+ * Whether the turn runs, or may have: then the same request has its answer. What met a limit does
+ * not, and when to try that again is the user's business.
+ * @param {Problem} problem
+ */
 function mayComeYet({ code, retryable }) {
-  return code === "turn_running" || (retryable && code !== "unreachable");
+  return code === "turn_running" || (code === "internal" && retryable);
 }
 
 /** @param {unknown} cause */

@@ -183,7 +183,8 @@ export class Api {
       return { status: 200, body: { turn_id: turnId, state: "ended" } };
     }
     const turnId = body["turn_id"];
-    const events = this.#run(turnId, body["text"] ?? `${body["audio"].length} of base64`);
+    const said = body["text"] ?? `${body["audio"].length} of base64`;
+    const events = this.#run(turnId, said, body["attempt"]);
     await this.gate;
     const resume_token = this.#rotated(body["resume_token"]);
     return { status: 200, body: { session_id: "s", turn_id: turnId, resume_token, events } };
@@ -192,18 +193,20 @@ export class Api {
   /**
    * @param {string} turn_id
    * @param {string} said
+   * @param {number} [attempt]
    */
-  #run(turn_id, said) {
+  #run(turn_id, said, attempt = 1) {
     const known = this.#answers.get(turn_id);
     if (known) return known;
     this.ran.push(turn_id);
     const text = `You said: ${said}`;
     const audio = { audio: "AAAA", format: "pcm_24000", start_ms: 0, duration_ms: 1 };
+    const about = { turn_id, ...(attempt > 1 && { attempt }) };
     const events = [
-      { type: "transcript", turn_id, seq: 1, text: said, final: true },
-      { type: "reply_text", turn_id, seq: 2, delta: text },
-      { type: "audio", turn_id, seq: 3, ...audio },
-      { type: "turn_end", turn_id, seq: 4, reason: "completed", text, metrics: {} },
+      { type: "transcript", ...about, seq: 1, text: said, final: true },
+      { type: "reply_text", ...about, seq: 2, delta: text },
+      { type: "audio", ...about, seq: 3, ...audio },
+      { type: "turn_end", ...about, seq: 4, reason: "completed", text, metrics: {} },
     ];
     this.#answers.set(turn_id, events);
     return events;

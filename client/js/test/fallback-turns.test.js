@@ -149,19 +149,36 @@ test("a turn that API Gateway gave up is asked for again", async (t) => {
   assert.equal((await conversation.say("hello")).reason, "completed");
 });
 
-test("a turn that is refused fails with the server's sentence, and the next goes on", async (t) => {
+test("a turn that meets a limit fails at once, is not tried again by itself, and can be", async (t) => {
   const { api, conversation } = await overHttp(t);
   /** @type {unknown[]} */
   const errors = [];
   conversation.on("error", ({ code, turnId }) => errors.push([code, turnId]));
-  const limit = { name: "speech_seconds_per_day", value: 3_600, scope: "subject" };
-  api.instead = [problem(429, "quota_exceeded", { retry_after_ms: 7_000, limit })];
+  const limit = { name: "turns_per_minute", value: 30, scope: "subject" };
+  const more = { retryable: true, retry_after_ms: 60_000, limit };
+  api.instead = [problem(429, "rate_limited", more)];
   const turn = conversation.say("hello");
-  const message = "It is quota_exceeded.";
-  await assert.rejects(turn, { code: "quota_exceeded", message, retryAfterMs: 7_000, limit });
-  assert.deepEqual(errors, [["quota_exceeded", turn.id]]);
-  assert.equal((await conversation.say("again")).reason, "completed");
+  const message = "It is rate_limited.";
+  const told = { code: "rate_limited", message, retryable: true, retryAfterMs: 60_000, limit };
+  await assert.rejects(turn, told);
+  assert.deepEqual(errors, [["rate_limited", turn.id]]);
+  assert.equal(api.of("/turns").length, 1);
+  assert.equal((await conversation.retry(turn.id))?.text, "You said: hello");
+  assert.deepEqual(api.of("/turns").map(({ attempt }) => attempt), [1, 2]);
 });
+
+for (const [what, refusal] of /** @type {const} */ ([
+  ["the day's seconds are used up", problem(429, "quota_exceeded", { retryable: true })],
+  ["API Gateway has too many requests", { status: 429, body: { message: "Too Many Requests" } }],
+])) {
+  test(`when ${what} a turn fails, and the next goes on`, async (t) => {
+    const { api, conversation } = await overHttp(t);
+    api.instead = [{ ...refusal, headers: { "Retry-After": "60" } }];
+    await assert.rejects(conversation.say("hello"), { retryable: true, retryAfterMs: 60_000 });
+    assert.equal((await conversation.say("again")).reason, "completed");
+    assert.equal(api.of("/turns").length, 2);
+  });
+}
 
 test("settings go with the next turn, and to the WebSocket if there is none before", async (t) => {
   const { api, conversation, presence, player } = await overHttp(t);
