@@ -117,8 +117,7 @@ function listenTo(made) {
   on("sent", (message) => log.add("out", message));
   on("turn", begin);
   on("listened", ({ turnId }) => {
-    views.get(turnId)?.restart();
-    views.get(turnId)?.setState("waiting");
+    views.get(turnId)?.listened();
     if (turnId === spokenTurn) setMode("idle");
   });
   on("transcript", ({ turn_id, text: understood, final }) => {

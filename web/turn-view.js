@@ -38,9 +38,11 @@ export class TurnView {
     return this.#text;
   }
 
-  /** The user has finished: times count from here. */
-  restart() {
+  /** The user has finished: times count from here, unless the turn has failed meanwhile. */
+  listened() {
+    if (this.root.dataset["state"] === "done") return;
     this.#figures.restart();
+    this.setState("waiting");
   }
 
   /** @param {"listening" | "waiting" | "replying" | "done"} state */

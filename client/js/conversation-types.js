@@ -17,7 +17,8 @@
  * @property {ServerEvent} message every server event, in order within its turn
  * @property {ClientMessage} sent every message that left
  * @property {Turn} turn a turn began
- * @property {{turnId: string}} listened the user has finished speaking
+ * @property {{turnId: string}} listened the user has finished speaking, perhaps in a turn that has
+ *   failed meanwhile
  * @property {{turnId: string, playedMs: number}} interrupted a reply was cut off
  * @property {import("./messages.js").Transcript} transcript
  * @property {import("./messages.js").ReplyText} reply_text

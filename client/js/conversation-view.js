@@ -51,6 +51,7 @@ export class ConversationView {
       handsFree: false,
       sound: player?.state ?? "idle",
     };
+    this.conversation = conversation;
     this.#follow(conversation);
     player?.on("state", (sound) => this.#show({ sound }));
   }
@@ -79,16 +80,18 @@ export class ConversationView {
     conversation.on("turn", (turn) => {
       const { id, spoken, said } = turn;
       const others = this.#picture.turns.filter((turn) => turn.id !== id);
+      const { isListening } = conversation;
       /** @type {TurnPicture["status"]} */
-      const status = spoken && !said ? "listening" : "waiting";
+      const status = isListening ? "listening" : "waiting";
       const turns = [...others, { id, spoken, said, text: "", status }];
-      this.#show({ turns, isListening: status === "listening", problem: undefined });
+      this.#show({ turns, isListening, problem: undefined });
       // One that is refused, or not waited for any longer, has no `turn_end`.
       turn.catch(() => this.#done(id, {}));
     });
     conversation.on("listened", ({ turnId }) => {
-      this.#change(turnId, () => ({ status: "waiting" }));
-      this.#show({ isListening: false });
+      // A turn that has failed meanwhile is waited for no longer.
+      this.#change(turnId, ({ status }) => (status === "listening" ? { status: "waiting" } : {}));
+      this.#show({ isListening: conversation.isListening });
     });
     conversation.on("transcript", ({ turn_id, text }) =>
       this.#change(turn_id, () => ({ said: text })),
@@ -112,9 +115,8 @@ export class ConversationView {
    * @param {Partial<TurnPicture>} more
    */
   #done(id, more) {
-    const wasListening = this.#picture.turns.find((turn) => turn.id === id)?.status === "listening";
     this.#change(id, () => ({ ...more, status: "done" }));
-    if (wasListening) this.#show({ isListening: false });
+    this.#show({ isListening: this.conversation.isListening });
   }
 
   /**

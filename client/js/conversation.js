@@ -5,6 +5,7 @@
  *
  * Events (`on(name, listener)` or `addEventListener`): see `Events`.
  */
+import { BrokenTurns } from "./broken-turns.js";
 import { Connection } from "./connection.js";
 import { Emitter, oneOf } from "./emitter.js";
 import { HandsFree } from "./hands-free.js";
@@ -13,7 +14,6 @@ import { OpenTurns } from "./open-turns.js";
 import { Outgoing } from "./outgoing.js";
 import { Problem } from "./problem.js";
 import { Replies } from "./replies.js";
-import { unfinished } from "./turn.js";
 import { Utterances } from "./utterances.js";
 import { Vigil } from "./vigil.js";
 
@@ -40,6 +40,8 @@ export class Conversation extends Emitter {
   #turns = new OpenTurns();
   /** @type {Replies} */
   #replies;
+  /** @type {BrokenTurns} */
+  #broken;
   /** @type {Interruption} */
   #interruption;
   /** @type {Vigil} */
@@ -70,6 +72,12 @@ export class Conversation extends Emitter {
     this.#connection.session = session;
     this.#outgoing = new Outgoing((message) => this.#connection.send(message), queue);
     this.#utterances = new Utterances(this.#stage(), microphone);
+    this.#broken = new BrokenTurns({
+      turns: this.#turns,
+      outgoing: this.#outgoing,
+      post: (message, keep) => this.#post(message, keep),
+      onProblem: (problem) => this.emit("error", problem),
+    });
     this.#replies = new Replies(this.#repliesParts());
     this.#interruption = new Interruption(this.#interruptionParts());
     this.#vigil = new Vigil({
@@ -91,7 +99,7 @@ export class Conversation extends Emitter {
     this.#connection.on("token", (session) =>
       this.emit("session", { ...session, resumed: true, history: [] }),
     );
-    this.#connection.on("refused", ({ turnId, problem }) => this.#refused(turnId, problem));
+    this.#connection.on("refused", ({ turnId, problem }) => this.#broken.refused(turnId, problem));
     this.#connection.on("stayed", () => this.#outgoing.flush());
   }
 
@@ -108,7 +116,7 @@ export class Conversation extends Emitter {
         this.#look();
         this.emit("listened", { turnId });
       },
-      refuse: (turn, problem) => this.#refuse(turn, problem),
+      refuse: (turn, problem) => this.#broken.refuse(turn, problem),
     };
   }
 
@@ -119,7 +127,7 @@ export class Conversation extends Emitter {
       outgoing: this.#outgoing,
       utterances: this.#utterances,
       player: this.player,
-      forget: (turnId) => this.#forget(turnId),
+      forget: (turnId) => this.#broken.forget(turnId),
       acknowledge: (ack) => void this.#connection.send(ack),
       emit: (name, detail) => this.emit(name, detail),
     };
@@ -133,7 +141,7 @@ export class Conversation extends Emitter {
       isUp: () => this.canSpeak,
       hasLeft: (turnId) => this.#outgoing.hasLeft(turnId),
       takeBack: (turnId) => this.#utterances.takeBack(turnId),
-      forget: (turnId) => void this.#forget(turnId),
+      forget: (turnId) => void this.#broken.forget(turnId),
       post: (message, keep) => this.#post(message, keep),
       onInterrupted: (turnId, playedMs) => this.emit("interrupted", { turnId, playedMs }),
     };
@@ -166,6 +174,11 @@ export class Conversation extends Emitter {
   /** The reply that is waited for. */
   get #awaited() {
     return this.#turns.all().find((turn) => turn !== this.#utterances.turn);
+  }
+
+  /** Whether the user is being listened to. */
+  get isListening() {
+    return this.#utterances.isListening;
   }
 
   /** Whether nothing is said, waited for or heard. */
@@ -240,6 +253,7 @@ export class Conversation extends Emitter {
    * learns how much of it was heard. Without anything to stop, nothing happens.
    */
   interrupt() {
+    this.#utterances.finishKept();
     return this.#interruption.interrupt();
   }
 
@@ -280,7 +294,7 @@ export class Conversation extends Emitter {
   /** Close the connection; the session stays. */
   close() {
     this.#connection.close();
-    for (const { id } of this.#turns.all()) this.#forget(id);
+    for (const { id } of this.#turns.all()) this.#broken.forget(id);
   }
 
   /** @param {Turn} turn */
@@ -290,37 +304,6 @@ export class Conversation extends Emitter {
     this.#replies.expect(turn);
     this.emit("turn", turn);
     this.#look();
-  }
-
-  /**
-   * @param {Turn} turn that cannot be said
-   * @param {unknown} cause
-   */
-  #refuse(turn, cause) {
-    const problem =
-      cause instanceof Problem ? cause : new Problem("internal", String(cause), { cause });
-    problem.turnId ??= turn.id;
-    const wasHeardOf = this.#turns.has(turn.id) && this.#outgoing.hasLeft(turn.id);
-    this.#forget(turn.id);
-    if (wasHeardOf) this.#post({ type: "interrupt", turn_id: turn.id, played_ms: 0 }, false);
-    turn.fail(problem);
-    this.emit("error", problem);
-  }
-
-  /**
-   * @param {string} turnId that the server does not run
-   * @param {Problem} problem
-   */
-  #refused(turnId, problem) {
-    const turn = this.#turns.get(turnId);
-    if (!turn) return;
-    const messages = this.#forget(turnId);
-    if (problem.retryable) this.#turns.failed = { turnId, attempt: turn.attempt, messages };
-    const { code, message, retryable, retryAfterMs, limit } = problem;
-    const more = { retryable, turnId, retryAfterMs, limit, cause: problem };
-    const told = new Problem(code, message, more);
-    turn.fail(told);
-    this.emit("error", told);
   }
 
   /** @param {import("./messages.js").Ready} ready */
@@ -352,21 +335,7 @@ export class Conversation extends Emitter {
   #stopped(problem) {
     this.#utterances.takeBack();
     void this.stopHandsFree();
-    for (const turn of this.#turns.all()) {
-      if (turn.ended) continue;
-      const why = unfinished(turn, problem);
-      turn.fail(why);
-      if (problem) this.emit("error", why);
-    }
-  }
-
-  /**
-   * @param {string} turnId
-   * @returns {ClientMessage[]} what was said in it
-   */
-  #forget(turnId) {
-    this.#turns.delete(turnId);
-    return this.#outgoing.forget(turnId);
+    this.#broken.abandon(problem);
   }
 
   /** See whether there is something to wait for. */

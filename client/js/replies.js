@@ -112,8 +112,10 @@ export class Replies {
     const messages = forget(turnId);
     if (reason === "failed" && retryable && messages.length) {
       turns.failed = { turnId, attempt, messages };
+      utterances.keep(turnId, messages);
+    } else {
+      utterances.takeBack(turnId);
     }
-    utterances.takeBack(turnId);
     player?.finish?.(turnId);
     this.#acknowledge(turnId, attempt);
   }

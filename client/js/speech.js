@@ -13,6 +13,8 @@ export class Speech {
   /** The user let go before the microphone was open. */
   released = false;
   over = false;
+  /** Its turn has failed, and it goes on. */
+  isKept = false;
 
   /**
    * @param {import("./turn.js").Turn} turn
@@ -55,6 +57,26 @@ export class Speech {
     if (this.over) return;
     this.over = true;
     this.send({ type: "audio_end", turn_id: this.turn.id, chunks: this.chunks });
+  }
+
+  /**
+   * Its turn has failed: what follows is not sent but kept, so that all of it can be tried again.
+   * @param {ClientMessage[]} messages what there is of it; the rest is added
+   */
+  keep(messages) {
+    this.isKept = true;
+    this.send = (/** @type {ClientMessage} */ message) => void messages.push(message);
+  }
+
+  /**
+   * The turn is tried again before the user has finished: the rest follows.
+   * @param {import("./turn.js").Turn} turn the next attempt
+   * @param {(message: ClientMessage) => void} send
+   */
+  goOn(turn, send) {
+    this.isKept = false;
+    this.turn = turn;
+    this.send = send;
   }
 
   /** Nothing more is sent. */

@@ -40,6 +40,9 @@ export class Utterances {
   /** What is being said right now.
    * @type {Speech | undefined} */
   #speech;
+  /** What has been said, the last of which is on its way from the microphone.
+   * @type {Speech | undefined} */
+  #finishing;
   /** One begins after the other, so that each silences the one before.
    * @type {Promise<void>} */
   #last = Promise.resolve();
@@ -65,6 +68,11 @@ export class Utterances {
     return this.#speech?.turn;
   }
 
+  /** Whether the user is being listened to, in a turn that has begun. */
+  get isListening() {
+    return this.#speech?.turn.begun ?? false;
+  }
+
   /**
    * @param {string} text
    * @returns {Turn}
@@ -75,7 +83,8 @@ export class Utterances {
     if (problem) this.stage.refuse(turn, problem);
     else {
       const { id: turn_id, attempt } = turn;
-      void this.#send(turn, [{ type: "user_message", turn_id, text, attempt }]);
+      const message = /** @type {const} */ ({ type: "user_message", turn_id, text, attempt });
+      void this.#begin(turn, () => this.#send(turn, [message]));
     }
     return turn;
   }
@@ -88,13 +97,10 @@ export class Utterances {
     const attempt = before + 1;
     const typed = messages.find((message) => message.type === "user_message");
     const turn = new Turn(turnId, { spoken: !typed, said: typed?.text ?? "", attempt });
-    const isFirst = (/** @type {ClientMessage} */ { type }) =>
-      type === "user_message" || type === "audio_start";
-    const again = messages.filter((message) => message.type !== "interrupt");
-    void this.#send(
-      turn,
-      again.map((message) => (isFirst(message) ? { ...message, attempt } : message)),
-    );
+    void this.#begin(turn, () => {
+      this.#send(turn, again(messages, attempt));
+      this.#of(turnId)?.goOn(turn, this.stage.send);
+    });
     return turn;
   }
 
@@ -103,10 +109,8 @@ export class Utterances {
    * @param {ClientMessage[]} messages
    */
   #send(turn, messages) {
-    return this.#begin(turn, () => {
-      for (const message of messages) this.stage.send(message);
-      this.stage.begin(turn);
-    });
+    for (const message of messages) this.stage.send(message);
+    this.stage.begin(turn);
   }
 
   /**
@@ -117,8 +121,11 @@ export class Utterances {
     this.#last = this.#last.then(async () => {
       await this.stage.silence();
       try {
+        // What is said now counts, and not what has failed.
+        if (this.#speech?.isKept && this.turn?.id !== turn.id) this.#drop(this.#speech);
         begin();
       } catch (problem) {
+        this.takeBack(turn.id);
         this.stage.refuse(turn, problem);
       }
     });
@@ -130,6 +137,7 @@ export class Utterances {
    * @returns {Turn}
    */
   speak(options) {
+    if (this.#speech?.isKept) this.#drop(this.#speech);
     if (this.#speech) {
       this.#speech.released = false;
       return this.#speech.turn;
@@ -180,9 +188,16 @@ export class Utterances {
     speech.released = true;
     if (!speech.started) return;
     this.#speech = undefined;
+    this.#finishing = speech;
     this.look();
     await this.microphone?.stop();
-    if (speech.over) return;
+    if (this.#finishing === speech) this.#finishing = undefined;
+    if (!speech.over) this.#end(speech);
+  }
+
+  /** @param {Speech} speech all of which has been handed over */
+  #end(speech) {
+    if (this.#speech === speech) this.#speech = undefined;
     try {
       speech.end();
       this.stage.listened(speech.turn);
@@ -198,8 +213,9 @@ export class Utterances {
   understood(turnId) {
     const speech = this.#speech;
     if (speech?.turn.id !== turnId || speech.endpointing !== "server_vad") return;
-    this.#drop(speech);
-    this.stage.listened(speech.turn);
+    // The server needs no end; but the turn may yet move to HTTP, where nothing is heard before.
+    this.#end(speech);
+    this.#leave(speech);
   }
 
   /**
@@ -207,7 +223,30 @@ export class Utterances {
    * @param {string} [turnId] if it is this
    */
   takeBack(turnId = this.#speech?.turn.id) {
-    if (this.#speech && this.#speech.turn.id === turnId) this.#drop(this.#speech);
+    const speech = this.#of(turnId);
+    if (speech) this.#drop(speech);
+  }
+
+  /**
+   * A turn has failed, perhaps while it is spoken. Then the user is listened to until the end, so
+   * that all of it can be tried again; nobody else would find that end with `server_vad`.
+   * @param {string} turnId
+   * @param {ClientMessage[]} messages what was said in it; the rest is added
+   */
+  keep(turnId, messages) {
+    const speech = this.#of(turnId);
+    speech?.keep(messages);
+    if (this.#speech === speech && speech?.endpointing === "server_vad") void this.finish();
+  }
+
+  /** What is still listened to of a turn that has failed is finished. */
+  finishKept() {
+    if (this.#speech?.isKept) void this.finish();
+  }
+
+  /** @param {string | undefined} turnId */
+  #of(turnId) {
+    return [this.#speech, this.#finishing].find((speech) => speech?.turn.id === turnId);
   }
 
   /**
@@ -226,8 +265,16 @@ export class Utterances {
 
   /** @param {Speech} speech nothing more is sent of it */
   #drop(speech) {
+    // What has been kept of it can be tried again, so it has an end.
+    if (speech.isKept) this.#end(speech);
     speech.cancel();
+    this.#leave(speech);
+  }
+
+  /** @param {Speech} speech that is listened to no longer */
+  #leave(speech) {
     if (this.#speech === speech) this.#speech = undefined;
+    if (this.#finishing === speech) this.#finishing = undefined;
     this.look();
     void this.microphone?.stop();
   }
@@ -259,4 +306,17 @@ export class Utterances {
 function newTurnId() {
   const words = crypto.getRandomValues(new Uint32Array(2));
   return `t-${Array.from(words, (word) => word.toString(16).padStart(8, "0")).join("")}`;
+}
+
+/**
+ * What was said in a turn, as another attempt at it.
+ * @param {ClientMessage[]} messages
+ * @param {number} attempt
+ */
+function again(messages, attempt) {
+  const isFirst = (/** @type {ClientMessage} */ { type }) =>
+    type === "user_message" || type === "audio_start";
+  return messages
+    .filter((message) => message.type !== "interrupt")
+    .map((message) => (isFirst(message) ? { ...message, attempt } : message));
 }

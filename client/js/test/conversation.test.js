@@ -261,7 +261,7 @@ test("who leaves the end to the server is listened to until the final transcript
   socket.says({ ...transcript, seq: 2, text: "What time is it?", final: true });
   assert.deepEqual([seen, microphone.stops], [[turn.id], 1]);
   await conversation.stopSpeaking();
-  assert.deepEqual(socket.types(), ["audio_start", "audio_chunk"]);
+  assert.deepEqual(socket.types(), ["audio_start", "audio_chunk", "audio_end"]);
   assert.equal(socket.ofType("audio_start")[0]?.["endpointing"], "server_vad");
 });
 

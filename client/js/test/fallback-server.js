@@ -54,6 +54,8 @@ export class Api {
   /** What every request is answered with.
    * @type {Answer | undefined} */
   refusal;
+  /** Whether speech over a WebSocket is understood at its first chunk, and then nothing comes. */
+  understands = false;
   /** Turns wait for this. @type {Promise<unknown>} */
   gate = Promise.resolve();
   /** @type {{latest: string, shown: string} | undefined} */
@@ -222,6 +224,8 @@ export class Api {
       else if (message.type === "ping") say({ type: "pong", sent_at: 0 });
       else if (message.type === "user_message") {
         for (const event of this.#run(message.turn_id, message.text)) say(event);
+      } else if (message.type === "audio_chunk" && this.understands) {
+        say({ type: "transcript", turn_id: message.turn_id, seq: 1, text: "Hm.", final: true });
       }
     });
   }

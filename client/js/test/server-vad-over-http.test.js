@@ -121,6 +121,18 @@ test("a turn that moves to HTTP while it is spoken is ended there", async (t) =>
   assert.deepEqual([...Buffer.from(api.of("/turns")[0]?.["audio"], "base64")], [1, 0, 2, 0, 9, 9]);
 });
 
+test("a turn that moves to HTTP when it has been understood is sent there in one piece", async (t) => {
+  const microphone = new NoticingMicrophone();
+  const { api, conversation: talk } = await conversation(t, microphone, "open");
+  api.understands = true;
+  const understood = told(talk, "transcript");
+  const { turn } = await speaking(talk, microphone);
+  await understood;
+  api.block("reset");
+  assert.equal((await turn).reason, "completed");
+  assert.deepEqual([...Buffer.from(api.of("/turns")[0]?.["audio"], "base64")], [1, 0]);
+});
+
 test("where nothing notices the end, the turn fails with a sentence, and typing goes on", async (t) => {
   const microphone = new FakeMicrophone();
   const { api, conversation: talk } = await conversation(t, microphone);
