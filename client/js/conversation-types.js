@@ -40,6 +40,8 @@
 /**
  * @typedef {object} AudioOutput a `Player`, or what behaves like one
  * @property {(turnId: string, pcm: Uint8Array, rateHz: number) => void} play
+ * @property {(turnId: string) => void} [begin] a turn begins, perhaps again: what came of it before
+ *   is void
  * @property {(turnId: string) => void} [finish] nothing more will come of this turn
  * @property {(turnId: string) => Promise<number>} stop settles with the ms that were heard
  * @property {(turnId: string) => boolean} isPlaying

@@ -109,7 +109,7 @@ export class Conversation extends Emitter {
       unable: () => this.#unable(),
       isHttp: () => this.transport === "http",
       isHandsFree: () => this.#handsFree !== undefined,
-      silence: () => this.#interruption.silence(),
+      silence: (turnId) => this.#interruption.silence(turnId),
       send: (message) => this.#outgoing.add(message),
       begin: (turn) => this.#begin(turn),
       listened: ({ id: turnId }) => {

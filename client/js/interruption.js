@@ -37,22 +37,34 @@ export class Interruption {
 
   /** Without anything to stop, nothing happens. */
   interrupt() {
+    return this.#interrupt();
+  }
+
+  /**
+   * Interrupt until there is silence.
+   * @param {string} [again] the turn that is about to be tried again: the server, which would take
+   *   it for the next attempt's interruption, is not told
+   */
+  async silence(again) {
+    // Whoever else began a turn meanwhile is interrupted too.
+    do await this.#interrupt(again);
+    while (this.isPossible);
+  }
+
+  /** @param {string} [again] */
+  #interrupt(again) {
     const turn = this.parts.turns.newest;
     if (turn && this.isPossible) {
-      this.#stopping = this.#stop(turn).finally(() => (this.#stopping = undefined));
+      this.#stopping = this.#stop(turn, again).finally(() => (this.#stopping = undefined));
     }
     return this.#stopping ?? Promise.resolve();
   }
 
-  /** Interrupt until there is silence. */
-  async silence() {
-    // Whoever else began a turn meanwhile is interrupted too.
-    do await this.interrupt();
-    while (this.isPossible);
-  }
-
-  /** @param {Turn} turn */
-  async #stop(turn) {
+  /**
+   * @param {Turn} turn
+   * @param {string} [again]
+   */
+  async #stop(turn, again) {
     const { turns, player, hasLeft, takeBack, forget, post, onInterrupted } = this.parts;
     turn.interrupted = true;
     takeBack(turn.id);
@@ -61,7 +73,7 @@ export class Interruption {
     if (isRunning && !hasLeft(turn.id)) {
       forget(turn.id);
       turn.cancel();
-    } else {
+    } else if (turn.id !== again) {
       post({ type: "interrupt", turn_id: turn.id, played_ms: playedMs }, isRunning);
     }
     onInterrupted(turn.id, playedMs);

@@ -48,10 +48,11 @@ export class Playback {
   }
 
   /**
-   * @param {{turn?: string, samples?: Float32Array, finish?: string, flush?: number,
-   *   fade?: boolean, paused?: boolean}} message
+   * @param {{turn?: string, samples?: Float32Array, begin?: string, finish?: string,
+   *   flush?: number, fade?: boolean, paused?: boolean}} message
    */
-  take({ turn = "", samples, finish, flush, fade = false, paused }) {
+  take({ turn = "", samples, begin, finish, flush, fade = false, paused }) {
+    if (begin !== undefined) this.#begin(begin);
     if (samples) this.#add(turn, samples);
     if (finish !== undefined) this.#finished = finish;
     if (paused !== undefined) this.paused = paused;
@@ -68,6 +69,17 @@ export class Playback {
     this.#sinceReport += out.length;
     const due = this.#sinceReport >= REPORT_SAMPLES || this.queue.length === 0;
     if (due && this.#unreported) this.#report();
+  }
+
+  /** @param {string} turn what came of it before is neither heard nor counted */
+  #begin(turn) {
+    this.queue = this.queue.filter((piece) => piece.turn !== turn);
+    if (this.#finished === turn) this.#finished = "";
+    if (this.turn !== turn) return;
+    this.turn = "";
+    this.played = 0;
+    this.#collecting = undefined;
+    this.#report();
   }
 
   /**

@@ -57,8 +57,9 @@ export class Player extends Emitter {
   /** @type {{turn: string, rateHz: number, resampler: Resampler} | undefined} */
   #converting;
   /** The newest turn's audio: how many samples of it have been queued in all, how many chunks are
-   * yet to be, and whether everything so far has been heard.
-   * @type {{turn: string, samples: number, waiting: number, isOver: boolean} | undefined} */
+   * yet to be, and whether everything so far has been heard. It is void when the turn begins again.
+   * @type {{turn: string, samples: number, waiting: number, isOver: boolean, isVoid: boolean} |
+   *   undefined} */
   #queued;
   /** @type {Set<string>} */
   #silenced = new Set();
@@ -82,6 +83,22 @@ export class Player extends Emitter {
   }
 
   /**
+   * A turn begins, or begins again: what came of it before is neither heard any longer nor counted.
+   * @param {string} turn
+   */
+  begin(turn) {
+    if (this.isPlaying(turn)) void this.stop(turn);
+    this.#silenced.delete(turn);
+    if (this.#converting?.turn === turn) this.#converting = undefined;
+    if (this.#queued?.turn === turn) {
+      this.#queued.isVoid = true;
+      this.#queued = undefined;
+    }
+    void this.#opening?.then((node) => node?.post({ begin: turn }));
+    this.#update();
+  }
+
+  /**
    * Queue audio of a turn.
    * @param {string} turn
    * @param {Uint8Array} pcm 16-bit, mono
@@ -90,7 +107,7 @@ export class Player extends Emitter {
   play(turn, pcm, rateHz) {
     if (this.#silenced.has(turn)) return;
     if (this.#queued?.turn !== turn) {
-      this.#queued = { turn, samples: 0, waiting: 0, isOver: false };
+      this.#queued = { turn, samples: 0, waiting: 0, isOver: false, isVoid: false };
     }
     const queued = this.#queued;
     queued.isOver = false;
@@ -98,7 +115,7 @@ export class Player extends Emitter {
     void this.#open().then((node) => {
       if (!node) queued.isOver = true;
       // It may have been silenced while the sound was being opened.
-      if (!node || this.#silenced.has(turn)) return;
+      if (!node || this.#silenced.has(turn) || queued.isVoid) return;
       const samples = this.#converted(turn, decodePcm(pcm), rateHz);
       queued.waiting -= 1;
       queued.samples += samples.length;

@@ -43,6 +43,7 @@ export class Replies {
   /** @param {import("./turn.js").Turn} turn the events of which may come now */
   expect(turn) {
     this.#incoming.begin(turn.id, turn.attempt);
+    this.parts.player?.begin?.(turn.id);
   }
 
   /**

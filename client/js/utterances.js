@@ -27,7 +27,8 @@ import { Turn } from "./turn.js";
  * @property {() => Problem | undefined} unable why nothing can be said now
  * @property {() => boolean} isHttp speech recognition hears nothing before the end
  * @property {() => boolean} isHandsFree the microphone's detector of speech is in use
- * @property {() => Promise<void>} silence interrupt everything that is running
+ * @property {(turnId: string) => Promise<void>} silence interrupt everything that is running; the
+ *   turn is about to begin
  * @property {(message: ClientMessage) => void} send throws a `Problem` when there is no room
  * @property {(turn: Turn) => void} begin
  * @property {(turn: Turn) => void} listened
@@ -119,7 +120,7 @@ export class Utterances {
    */
   #begin(turn, begin) {
     this.#last = this.#last.then(async () => {
-      await this.stage.silence();
+      await this.stage.silence(turn.id);
       try {
         // What is said now counts, and not what has failed.
         if (this.#speech?.isKept && this.turn?.id !== turn.id) this.#drop(this.#speech);
@@ -161,7 +162,7 @@ export class Utterances {
     try {
       // Listening starts at once; the old reply falls silent meanwhile.
       const hear = (/** @type {Uint8Array} */ pcm) => this.#hear(speech, pcm);
-      await Promise.all([microphone?.start(hear, { prerollMs }), stage.silence()]);
+      await Promise.all([microphone?.start(hear, { prerollMs }), stage.silence(turn.id)]);
     } catch (problem) {
       this.#drop(speech);
       stage.refuse(turn, problem);

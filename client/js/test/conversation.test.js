@@ -220,6 +220,22 @@ test("a turn that failed says why, and its next attempt starts anew", async (t) 
   assert.equal(conversation.retry(turn_id), undefined);
 });
 
+test("a reply that is tried again while it is still heard falls silent, and is not interrupted", async (t) => {
+  const { conversation, socket, player } = await connected(t);
+  const { turn } = await said(conversation);
+  const turn_id = turn.id;
+  const audio = { type: "audio", turn_id, audio: "AAA=", format: "pcm_24000" };
+  socket.says({ ...audio, seq: 1 });
+  socket.says(turnEnd(turn_id, 2, { reason: "failed", code: "internal", retryable: true }));
+  await assert.rejects(turn, { code: "internal" });
+  assert.ok(conversation.retry(turn_id));
+  await settled();
+  assert.deepEqual(socket.types(), ["user_message", "ack", "user_message"]);
+  assert.deepEqual(player.begun, [[turn_id, false], [turn_id, false]]);
+  socket.says({ ...audio, seq: 1, attempt: 2 });
+  assert.deepEqual(player.played, [turn_id, turn_id]);
+});
+
 test("a turn that met a limit says which, and when to try again", async (t) => {
   const { conversation, socket } = await connected(t);
   const { turn } = await said(conversation);

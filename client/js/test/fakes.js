@@ -117,6 +117,13 @@ export class FakePlayer {
   /** @type {string[]} */
   played = [];
   playing = "";
+  /** Every turn that began, with whether it was heard at that time.
+   * @type {[string, boolean][]} */
+  begun = [];
+  /** @param {string} turn */
+  begin(turn) {
+    this.begun.push([turn, this.isPlaying(turn)]);
+  }
   /** @param {string} turn */
   play(turn) {
     this.played.push(turn);

@@ -19,6 +19,8 @@ function playback(rateHz = 24_000) {
     },
     /** @param {boolean} paused */
     pause: (paused) => node.take({ paused }),
+    /** @param {string} begin */
+    begin: (begin) => node.take({ begin }),
     /** @param {string} finish */
     finish: (finish) => node.take({ finish }),
     /** @param {number} blocks */
@@ -126,4 +128,25 @@ test("a pause is silent within a block, and afterwards goes on where it was", ()
   player.render(20);
   assert.equal(player.last().played, 2_000, "nothing was lost");
   assert.equal(player.last().gaps, 0);
+});
+
+test("a turn that begins again is counted from nothing, and of the attempt before nothing is heard", () => {
+  const player = playback();
+  player.add("a", ramp(1_000));
+  player.finish("a");
+  player.render(2);
+  player.begin("a");
+  assert.deepEqual([player.last().turn, player.last().played], ["", 0]);
+  player.add("a", ramp(100, 2_000));
+  assert.deepEqual(player.render(1).slice(0, 100), ramp(100, 2_000), "it is no gap");
+  assert.deepEqual([player.last().turn, player.last().played, player.last().gaps], ["a", 100, 0]);
+});
+
+test("another turn that begins changes nothing for the one that is heard", () => {
+  const player = playback();
+  player.add("a", ramp(256));
+  player.render(1);
+  player.begin("b");
+  assert.deepEqual(player.render(1), ramp(128, 128));
+  assert.deepEqual([player.last().turn, player.last().played], ["a", 256]);
 });
