@@ -110,6 +110,7 @@ function listenTo(made) {
   on("session", ({ id, token, resumed, history }) => {
     keepSession(server, { id, token });
     if (resumed && views.size === 0) showHistory(history);
+    if (!resumed) for (const view of views.values()) view.startAgain();
     settings.show(made.settings);
   });
   on("config_updated", (event) => settings.show(event.settings));

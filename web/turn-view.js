@@ -50,6 +50,18 @@ export class TurnView {
     this.root.dataset["state"] = state;
   }
 
+  /** In a new session a reply that had begun comes from its beginning. */
+  startAgain() {
+    if (this.root.dataset["state"] !== "replying") return;
+    this.#text = "";
+    this.#words = [];
+    this.#heardWords = 0;
+    this.hasAudio = false;
+    delete this.#reply.dataset["voice"];
+    this.#show();
+    this.setState("waiting");
+  }
+
   /**
    * @param {string} text
    * @param {boolean} final

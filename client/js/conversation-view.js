@@ -75,7 +75,8 @@ export class ConversationView {
     );
     conversation.on("transport", ({ transport }) => this.#show({ transport }));
     conversation.on("session", ({ resumed, history }) => {
-      if (resumed && this.#picture.turns.length === 0) this.#show({ turns: turnsOf(history) });
+      if (!resumed) this.#startAgain();
+      else if (this.#picture.turns.length === 0) this.#show({ turns: turnsOf(history) });
     });
     conversation.on("turn", (turn) => {
       const { id, spoken, said } = turn;
@@ -108,6 +109,14 @@ export class ConversationView {
       if (problem.turnId) this.#change(problem.turnId, () => ({ problem }));
       this.#show({ problem });
     });
+  }
+
+  /** In a new session a reply that had begun comes from its beginning. */
+  #startAgain() {
+    const turns = this.#picture.turns.map((turn) =>
+      turn.status === "replying" ? { ...turn, text: "", status: /** @type {const} */ ("waiting") } : turn,
+    );
+    this.#show({ turns });
   }
 
   /**

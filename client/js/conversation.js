@@ -91,7 +91,10 @@ export class Conversation extends Emitter {
       if (this.#replies.take(event)) this.#look();
     });
     this.#connection.on("sent", (message) => this.emit("sent", message));
-    this.#connection.on("session_lost", (problem) => this.emit("error", problem));
+    this.#connection.on("session_lost", (problem) => {
+      this.#replies.startAgain();
+      this.emit("error", problem);
+    });
     this.#connection.on("transport", (change) => {
       this.#utterances.look();
       this.emit("transport", change);

@@ -46,6 +46,16 @@ export class Replies {
     this.parts.player?.begin?.(turn.id);
   }
 
+  /** The session is lost: what has not ended is said in another, and its reply begins anew. */
+  startAgain() {
+    for (const turn of this.parts.turns.all()) {
+      turn.startAgain();
+      this.#incoming.begin(turn.id, turn.attempt);
+      // What was interrupted stays silent.
+      if (!turn.interrupted) this.parts.player?.begin?.(turn.id);
+    }
+  }
+
   /**
    * @param {ServerEvent} event
    * @returns {boolean} whether it is one of a turn's

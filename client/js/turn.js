@@ -111,6 +111,12 @@ export class Turn {
     this.#wake();
   }
 
+  /** What has come of the reply is void: it begins anew. */
+  startAgain() {
+    this.text = "";
+    if (!this.ended) this.#problem = undefined;
+  }
+
   /** It never reached the server. */
   cancel() {
     if (this.ended) return;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 
 import { problemOfClose } from "../close-codes.js";
+import { ConversationView } from "../conversation-view.js";
 import { after, begun, connected, ready, refused, said, speaking, turnEnd } from "./connected.js";
 import { FakeSocket, READY, settled } from "./fakes.js";
 
@@ -220,6 +221,34 @@ test("a session that cannot be resumed is followed by a new one, with what was s
   assert.equal(FakeSocket.last.sent[0]?.["session_id"], undefined);
   assert.deepEqual(FakeSocket.last.types(), ["user_message"]);
   assert.deepEqual(problems, ["session_not_found"]);
+});
+
+test("a reply that had begun comes whole in the new session", async (t) => {
+  const { conversation, socket, player } = await connected(t);
+  const view = new ConversationView(conversation);
+  const interrupted = await said(conversation, "one");
+  const { turn } = await said(conversation, "two");
+  /** @param {string} turn_id @param {number} seq @param {string} delta */
+  const text = (turn_id, seq, delta) => ({ type: "reply_text", turn_id, seq, delta });
+  socket.says(text(turn.id, 1, "Half "));
+  socket.says(text(turn.id, 2, "a"));
+  socket.ends(1006);
+  player.begun = [];
+  await after(500);
+  FakeSocket.last.opens();
+  FakeSocket.last.says({ type: "error", code: "session_not_found", message: "", retryable: false });
+  await settled();
+  assert.equal(turn.text, "");
+  await ready();
+  assert.deepEqual(view.snapshot().turns.map(({ text, status }) => [text, status]).at(-1), ["", "waiting"]);
+  FakeSocket.last.says(text(turn.id, 1, "Good "));
+  FakeSocket.last.says(text(turn.id, 2, "day."));
+  assert.equal(turn.text, "Good day.");
+  assert.equal(view.snapshot().turns.at(-1)?.text, "Good day.");
+  FakeSocket.last.says(turnEnd(turn.id, 3));
+  assert.equal((await turn).text, "Good day.");
+  assert.deepEqual(player.begun, [[turn.id, false]], "and what was interrupted stays silent");
+  assert.equal(interrupted.turn.interrupted, true);
 });
 
 test("connecting again after a failure resumes the session", async (t) => {
