@@ -287,6 +287,7 @@ export class Conversation extends Emitter {
     await this.stopHandsFree();
     if (this.state === "ready") {
       const over = oneOf(this, ["session_ended", "state"], END_TIMEOUT_MS);
+      await Promise.race([this.#utterances.begun, over]);
       this.#post({ type: "end" }, false);
       await over;
     }

@@ -69,6 +69,11 @@ export class Utterances {
     return this.#speech?.turn;
   }
 
+  /** Settles when everything that was said has begun, or cannot. */
+  get begun() {
+    return this.#last;
+  }
+
   /** Whether the user is being listened to, in a turn that has begun. */
   get isListening() {
     return this.#speech?.turn.begun ?? false;
@@ -120,8 +125,10 @@ export class Utterances {
    */
   #begin(turn, begin) {
     this.#last = this.#last.then(async () => {
-      await this.stage.silence(turn.id);
       try {
+        await this.stage.silence(turn.id);
+        const problem = this.stage.unable();
+        if (problem) throw problem;
         // What is said now counts, and not what has failed.
         if (this.#speech?.isKept && this.turn?.id !== turn.id) this.#drop(this.#speech);
         begin();
@@ -169,10 +176,8 @@ export class Utterances {
       return;
     }
     await this.#begin(turn, () => {
-      const problem = stage.unable();
-      if (speech.released || speech.over || problem) {
+      if (speech.released || speech.over) {
         this.#drop(speech);
-        if (problem) throw problem;
         turn.cancel();
         return;
       }
