@@ -279,7 +279,7 @@ export class Conversation extends Emitter {
   configure(settings) {
     const problem = this.#unable();
     if (problem) throw problem;
-    this.#outgoing.add({ type: "config", settings }, false);
+    this.#outgoing.add({ type: "config", settings });
   }
 
   /** End the session, and close the connection. */

@@ -5,8 +5,14 @@
 import { Problem } from "./problem.js";
 
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
-/** @typedef {{message: ClientMessage, turnId: string | undefined, bytes: number, sent: boolean}}
- *   Entry */
+/**
+ * @typedef {object} Entry
+ * @property {ClientMessage} message
+ * @property {string | undefined} turnId
+ * @property {boolean} keep until its turn is forgotten, or the settings are answered
+ * @property {number} bytes
+ * @property {boolean} sent
+ */
 
 export class Outgoing {
   /** @type {Entry[]} */
@@ -30,7 +36,8 @@ export class Outgoing {
 
   /**
    * Send, now or as soon as there is a connection.
-   * @param {ClientMessage} message kept for another time until its turn is forgotten
+   * @param {ClientMessage} message kept for another time until its turn is forgotten, or what it
+   *   asks for is answered
    * @param {boolean} [keep] false: sent once and forgotten
    * @throws {Problem} `too_large`, `queue_full`
    */
@@ -49,7 +56,7 @@ export class Outgoing {
       throw new Problem("queue_full", text, { turnId, retryable: true });
     }
     if (sent && !keep) return;
-    const entry = { message, turnId: keep ? turnId : undefined, bytes, sent };
+    const entry = { message, turnId: keep ? turnId : undefined, keep, bytes, sent };
     this.#entries.push(entry);
     if (!sent) this.#count(entry, 1);
   }
@@ -62,7 +69,7 @@ export class Outgoing {
       entry.sent = true;
       this.#count(entry, -1);
     }
-    this.#entries = this.#entries.filter(({ sent, turnId }) => !sent || turnId !== undefined);
+    this.#entries = this.#entries.filter(({ sent, keep }) => !sent || keep);
   }
 
   /** There is another connection: say everything again. */
@@ -95,6 +102,12 @@ export class Outgoing {
     for (const entry of gone) if (!entry.sent) this.#count(entry, -1);
     this.#entries = this.#entries.filter((entry) => entry.turnId !== turnId);
     return gone.map(({ message }) => message);
+  }
+
+  /** The oldest settings that were sent have been answered. */
+  configured() {
+    const index = this.#entries.findIndex(({ message, sent }) => sent && message.type === "config");
+    if (index >= 0) this.#entries.splice(index, 1);
   }
 
   /**

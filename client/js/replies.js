@@ -79,7 +79,7 @@ export class Replies {
 
   /** @param {ServerEvent} event */
   #deliver(event) {
-    const { emit, utterances } = this.parts;
+    const { emit, utterances, outgoing } = this.parts;
     emit("message", event);
     switch (event.type) {
       case "audio":
@@ -94,6 +94,7 @@ export class Replies {
         this.#failing(event);
         break;
       case "config_updated":
+        outgoing.configured();
         emit("config_updated", event);
         break;
       case "transcript":
@@ -133,7 +134,8 @@ export class Replies {
 
   /** @param {import("./messages.js").Error} event */
   #failing(event) {
-    const { code, turn_id: turnId, missing } = event;
+    const { code, turn_id: turnId, missing, field } = event;
+    if (field?.startsWith("config.")) this.parts.outgoing.configured();
     // What can be sent again is no problem of the user's.
     if (code === "audio_gap" && turnId && missing) this.parts.outgoing.resend(turnId, missing);
     else this.parts.emit("error", Problem.from(event));
