@@ -165,16 +165,16 @@ export class Socket {
     this.#wasAnswered = true;
     const event = decoded(frame);
     const opening = this.#opening;
-    if (!opening || (event.type !== "ready" && event.type !== "error")) {
-      if (!opening) this.#heartbeat.alive();
-      this.hooks.onEvent(event);
-    } else if (event.type === "ready") {
+    if (opening && event.type === "ready") {
       this.#opening = undefined;
       clearTimeout(this.#deadline);
       this.#heartbeat.alive();
       opening.resolve(event);
-    } else {
+    } else if (opening && event.type === "error" && !isOfTurn(event)) {
       this.#closed(Problem.from(event));
+    } else {
+      if (!opening) this.#heartbeat.alive();
+      this.hooks.onEvent(event);
     }
   }
 
@@ -193,6 +193,14 @@ export class Socket {
     this.#heartbeat.stop();
     this.#socket?.close(1000);
   }
+}
+
+/**
+ * Whether it tells of a turn, which goes on while the session moves, and not of `init`.
+ * @param {import("./messages.js").Error} error
+ */
+function isOfTurn({ seq, turn_id: turnId }) {
+  return typeof seq === "number" || typeof turnId === "string";
 }
 
 /**

@@ -271,6 +271,20 @@ test("an error that does not mean trying again ends the attempts", async (t) => 
   assert.equal(conversation.state, "failed");
 });
 
+test("the error of a turn, which comes before ready, refuses nothing", async (t) => {
+  const { conversation, socket } = await connected(t);
+  const { turn } = await said(conversation);
+  socket.ends(1006);
+  await after(500);
+  FakeSocket.last.opens();
+  const error = { type: "error", code: "speech_failed", message: "No sound.", retryable: false };
+  FakeSocket.last.says({ ...error, turn_id: turn.id, seq: 1 });
+  await ready({ resumed: true });
+  assert.equal(conversation.state, "ready");
+  FakeSocket.last.says(turnEnd(turn.id, 2, { text: "So." }));
+  assert.equal((await turn).text, "So.");
+});
+
 test("the server says when to come back", async (t) => {
   const { changes } = begun(t);
   await settled();
