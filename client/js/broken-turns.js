@@ -1,6 +1,6 @@
 /**
- * Turns that do not end as they should: they cannot be said, the server does not run them, or nobody
- * waits for them any longer.
+ * Turns that do not end as they should: they cannot be said, the server does not run them, or
+ * nobody waits for them any longer.
  */
 import { Problem } from "./problem.js";
 import { unfinished } from "./turn.js";

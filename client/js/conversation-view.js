@@ -113,10 +113,9 @@ export class ConversationView {
 
   /** In a new session a reply that had begun comes from its beginning. */
   #startAgain() {
-    const turns = this.#picture.turns.map((turn) =>
-      turn.status === "replying" ? { ...turn, text: "", status: /** @type {const} */ ("waiting") } : turn,
-    );
-    this.#show({ turns });
+    for (const { id, status } of this.#picture.turns) {
+      if (status === "replying") this.#change(id, () => ({ text: "", status: "waiting" }));
+    }
   }
 
   /**

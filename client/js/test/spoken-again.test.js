@@ -1,4 +1,4 @@
-/** A spoken turn that is tried again is the whole utterance, also if it failed while it was spoken. */
+/** A spoken turn that is tried again is the whole utterance, also if it failed meanwhile. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
