@@ -54,6 +54,11 @@ class Utterance:
         return self._opening["type"] == "audio_start"
 
     @property
+    def manual(self) -> bool:
+        """Whether the client finds its end."""
+        return self._opening.get("endpointing") == "manual"
+
+    @property
     def opened(self) -> bool:
         """Whether its first message has been handed to a connection."""
         return self._opened
