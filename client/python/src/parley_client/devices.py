@@ -156,8 +156,12 @@ class Speaker:
         latency_ms = float(self._stream.latency) * 1000
         return max(0.0, self.sound.played_ms - latency_ms)
 
-    def close(self) -> None:
-        """Let go of it."""
+    async def close(self) -> None:
+        """Let go of it, once what it has taken has sounded."""
+        await asyncio.to_thread(self._end)
+
+    def _end(self) -> None:
+        self._stream.stop()  # waits; `close` alone drops what is on its way to the speaker
         self._stream.close()
 
     def _play(self, out: Any, frames: int, time: object, status: object) -> None:
