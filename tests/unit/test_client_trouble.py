@@ -238,6 +238,17 @@ async def test_a_text_that_cannot_be_sent_is_refused_at_once(
     assert server.messages("user_message") == []
 
 
+async def test_settings_that_cannot_be_sent_are_refused_at_once(server: ScriptedServer) -> None:
+    half = {"style": "\ud800"}
+    with pytest.raises(BadInput, match="half a character"):
+        await Conversation.connect(server.url, half)
+    async with Conversation.connect(server.url) as conversation:
+        with pytest.raises(BadInput, match="half a character"):
+            await conversation.configure(half)
+        assert await conversation.configure({"speed": 0.8})
+    assert len(server.messages("config")) == len(server.peers) == 1
+
+
 async def test_the_reason_of_a_failed_turn_is_not_the_error_it_survived(
     server: ScriptedServer,
 ) -> None:
