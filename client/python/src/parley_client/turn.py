@@ -323,5 +323,4 @@ class Turn:
 def _is_about_one_message(error: Error) -> bool:
     """Whether the error is about a message that the turn can do without, or whose
     loss the server reports as `audio_gap`."""
-    kind = (error.field or "").partition(".")[0]
-    return kind in ("interrupt", "ack", "audio_chunk")
+    return error.about in ("interrupt", "ack", "audio_chunk")

@@ -290,11 +290,12 @@ class Turns:
             self._blame_a_turn(error)
 
     def _blame_a_turn(self, error: Error) -> None:
-        """An error that names nothing is about a message just sent. A typed turn
+        """An error that names no turn is about a message just sent. A typed turn
         without an event has sent one only; of a spoken turn's many, the loss of
         a chunk mends itself, and the loss of its start shows as silence."""
         for turn in self._turns.values():
-            if not turn.done and not turn.started:
+            possible = error.about is None or error.about in turn.utterance.types
+            if possible and not turn.done and not turn.started:
                 if turn.spoken:
                     turn.stray_error(error)
                 else:
