@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import os
+import signal
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -190,6 +191,23 @@ async def test_enter_during_the_reply_interrupts_it_at_what_was_played(
     assert b"\7\7" not in speaker.read_bytes()
 
 
+async def test_ctrl_c_while_the_microphone_records_stops_the_turn(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    async def stop(peer: Peer, message: Json) -> None:
+        await peer.send(turn_end(message["turn_id"], 1, "", reason="interrupted"))
+
+    server.on("interrupt", stop)
+    async with talking(server.url, FAKE_SPEAKER=str(tmp_path / "speaker.pcm")) as process:
+        press_enter(process)
+        await server.wait_for("audio_chunk")
+        process.send_signal(signal.SIGINT)
+        interrupt = await server.wait_for("interrupt")
+        _, err = await process.communicate(b"")
+    assert (process.returncode, interrupt["played_ms"]) == (0, 0)
+    assert b"(interrupted; heard: '')" in err
+
+
 @pytest.fixture
 def without_sounddevice(tmp_path: Path) -> Path:
     (tmp_path / "sounddevice.py").write_text("raise ImportError('no such package')\n")
@@ -200,9 +218,8 @@ async def test_without_the_package_there_is_a_sentence(
     server: ScriptedServer, without_sounddevice: Path
 ) -> None:
     async with talking(server.url, sounddevice=without_sounddevice) as process:
-        press_enter(process)
         _, err = await process.communicate(b"")
-    assert process.returncode == 2
+    assert (process.returncode, server.handshakes) == (2, 0)
     assert err.decode().endswith(
         "talk: The microphone needs the package sounddevice: pip install 'parley-client[audio]'.\n"
     )

@@ -168,6 +168,16 @@ class Speaker:
         out[:] = self.sound.take(frames * BYTES_PER_SAMPLE)
 
 
+def check_sounddevice() -> None:
+    """See whether there can be sound.
+
+    Raises:
+        BadInput: `sounddevice` is not installed.
+        NoDevice: PortAudio is not.
+    """
+    _sounddevice()
+
+
 def _sounddevice() -> ModuleType:
     try:
         import sounddevice
