@@ -10,7 +10,6 @@ READY := $(VENV)/.ready
 SAM_VENV := .venv-sam
 SAM := $(SAM_VENV)/bin/sam
 NODE_MODULES := client/js/node_modules/.ready
-SOURCES := local layers functions client/python tests benchmarks
 
 export SAM_CLI_TELEMETRY := 0
 export AWS_DEFAULT_REGION ?= us-east-1
@@ -78,7 +77,7 @@ template: $(SAM)
 build: $(SAM) ## sam build
 	@folder=$$(sh tests/python313.sh) && PATH="$$folder:$$PATH" $(SAM) build --cached
 
-deploy: build ## sam deploy, guided the first time
+deploy: build ## sam build and sam deploy --guided
 	$(SAM) deploy --guided
 
 chaos: $(READY) ## 500 turns while everything goes wrong

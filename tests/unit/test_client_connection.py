@@ -113,3 +113,13 @@ async def test_a_token_in_the_query_is_not_repeated_in_errors() -> None:
         with pytest.raises(HandshakeRefused) as refused:
             await Conversation.connect(f"{url}?token=secret-1")
     assert "secret-1" not in refused.value.message
+
+
+async def test_a_socks_proxy_in_the_way_names_the_package_that_it_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ws_proxy", "socks5h://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(ConnectFailed, match=r"SOCKS proxy.*pip install python-socks") as failed:
+        await Conversation.connect("ws://parley.invalid/dev")
+    assert not failed.value.retryable

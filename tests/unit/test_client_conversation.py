@@ -15,11 +15,13 @@ from parley_client import (
     ProtocolViolation,
     ReplyText,
     ServerError,
+    SessionLost,
     Settings,
     TurnEnd,
 )
 from parley_client.messages import PROTOCOL_VERSION
 from tests.unit.client_server import (
+    QUICK,
     READY,
     Json,
     Peer,
@@ -68,6 +70,37 @@ async def test_leaving_by_an_exception_does_not_end_the_session(server: Scripted
         async with Conversation.connect(server.url):
             raise RuntimeError("mine")
     assert server.messages("end") == []
+
+
+def _lose_the_end(server: ScriptedServer, code: str) -> None:
+    """The connection breaks at `end`, and whoever comes back is told so."""
+
+    async def refuse(peer: Peer, message: Json) -> None:
+        if peer.number == 1:
+            await server.ready(peer, message)
+        else:
+            error = {"code": code, "message": "Gone.", "retryable": False}
+            await peer.send({"type": "error", **error})
+
+    async def cut(peer: Peer, message: Json) -> None:
+        await peer.cut()
+
+    server.on("init", refuse)
+    server.on("end", cut)
+
+
+async def test_a_session_that_ended_as_asked_is_not_lost(server: ScriptedServer) -> None:
+    _lose_the_end(server, "session_not_found")
+    async with Conversation.connect(server.url, reconnect=QUICK) as conversation:
+        await conversation.say("good bye")
+    assert conversation.closed
+
+
+async def test_a_session_that_is_anothers_by_now_has_not_ended(server: ScriptedServer) -> None:
+    _lose_the_end(server, "resume_denied")
+    conversation = await Conversation.connect(server.url, reconnect=QUICK)
+    with pytest.raises(SessionLost, match="Gone"):
+        await conversation.end()
 
 
 async def test_events_in_any_order_and_twice_arrive_in_order_and_once(

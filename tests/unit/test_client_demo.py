@@ -176,7 +176,7 @@ async def test_the_default_questions_depend_on_each_other(
     ("key", "sentence"),
     [
         ("wrong", "refused the key in ELEVENLABS_API_KEY (HTTP 401): Bad key."),
-        ("", "Set ELEVENLABS_API_KEY"),
+        (" \r", "Set ELEVENLABS_API_KEY"),
     ],
 )
 async def test_a_bad_key_names_the_variable(
@@ -186,6 +186,31 @@ async def test_a_bad_key_names_the_variable(
     assert ended.code == 1
     assert sentence in ended.err
     assert len(ended.err.splitlines()) == 1
+
+
+async def test_white_space_around_the_key_is_not_part_of_it(
+    server: ScriptedServer, synthesizer_url: str
+) -> None:
+    ended = await demo("--url", server.url, "--elevenlabs-url", synthesizer_url, key=f" {KEY}\r\n")
+    assert (ended.code, ended.err) == (0, "")
+
+
+@pytest.mark.parametrize("key", ["secret\r\nkey", "secret-schlüssel", "secret\x7fkey"])
+async def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(
+    server: ScriptedServer, synthesizer_url: str, key: str
+) -> None:
+    ended = await demo("--url", server.url, "--elevenlabs-url", synthesizer_url, key=key)
+    assert ended.code == 1
+    assert ended.err == "demo: The key in ELEVENLABS_API_KEY has characters that no key has.\n"
+
+
+@pytest.mark.parametrize("url", ["http://[::1", f"http://{'a' * 64}.invalid", "ftp://host"])
+async def test_what_is_no_url_of_a_synthesizer_is_said_to_be_none(
+    server: ScriptedServer, url: str
+) -> None:
+    ended = await demo("--url", server.url, "--elevenlabs-url", url)
+    assert ended.code == 1
+    assert ended.err == f"demo: {url!r} is not the URL of an HTTP API.\n"
 
 
 async def test_an_unknown_voice_and_a_dead_synthesizer_are_explained(

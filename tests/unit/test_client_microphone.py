@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import os
+import signal
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -94,9 +95,10 @@ async def test_sound_that_comes_just_after_the_last_was_taken_is_waited_for() ->
 
 @contextlib.asynccontextmanager
 async def talking(
-    url: str, *arguments: str, **environment: str
+    url: str, *arguments: str, sounddevice: Path = FAKE, **environment: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A running `talk --microphone`."""
+    """A running `talk --microphone` that finds `sounddevice` in that folder."""
+    folders = filter(None, [str(sounddevice), os.environ.get("PYTHONPATH")])
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -105,7 +107,7 @@ async def talking(
         "--url",
         url,
         *arguments,
-        env={**os.environ, **environment},
+        env={**os.environ, **environment, "PYTHONPATH": os.pathsep.join(folders)},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -143,8 +145,7 @@ async def test_what_is_spoken_from_enter_to_enter_is_heard_and_the_reply_played(
 
     server.on("audio_end", reply)
     speaker = tmp_path / "speaker.pcm"
-    environment = {"PYTHONPATH": str(FAKE), "FAKE_SPEAKER": str(speaker)}
-    async with talking(server.url, **environment) as process:
+    async with talking(server.url, FAKE_SPEAKER=str(speaker)) as process:
         press_enter(process)
         await server.wait_for("audio_chunk", 2)
         press_enter(process)
@@ -176,8 +177,7 @@ async def test_enter_during_the_reply_interrupts_it_at_what_was_played(
     server.on("audio_end", reply)
     server.on("interrupt", stop)
     speaker = tmp_path / "speaker.pcm"
-    environment = {"PYTHONPATH": str(FAKE), "FAKE_SPEAKER": str(speaker)}
-    async with talking(server.url, **environment) as process:
+    async with talking(server.url, FAKE_SPEAKER=str(speaker)) as process:
         press_enter(process)
         await server.wait_for("audio_chunk")
         press_enter(process)
@@ -191,27 +191,42 @@ async def test_enter_during_the_reply_interrupts_it_at_what_was_played(
     assert b"\7\7" not in speaker.read_bytes()
 
 
+async def test_ctrl_c_while_the_microphone_records_stops_the_turn(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    async def stop(peer: Peer, message: Json) -> None:
+        await peer.send(turn_end(message["turn_id"], 1, "", reason="interrupted"))
+
+    server.on("interrupt", stop)
+    async with talking(server.url, FAKE_SPEAKER=str(tmp_path / "speaker.pcm")) as process:
+        press_enter(process)
+        await server.wait_for("audio_chunk")
+        process.send_signal(signal.SIGINT)
+        interrupt = await server.wait_for("interrupt")
+        _, err = await process.communicate(b"")
+    assert (process.returncode, interrupt["played_ms"]) == (0, 0)
+    assert b"(interrupted; heard: '')" in err
+
+
 @pytest.fixture
-def without_sounddevice(tmp_path: Path) -> str:
+def without_sounddevice(tmp_path: Path) -> Path:
     (tmp_path / "sounddevice.py").write_text("raise ImportError('no such package')\n")
-    return str(tmp_path)
+    return tmp_path
 
 
 async def test_without_the_package_there_is_a_sentence(
-    server: ScriptedServer, without_sounddevice: str
+    server: ScriptedServer, without_sounddevice: Path
 ) -> None:
-    async with talking(server.url, PYTHONPATH=without_sounddevice) as process:
-        press_enter(process)
+    async with talking(server.url, sounddevice=without_sounddevice) as process:
         _, err = await process.communicate(b"")
-    assert process.returncode == 2
+    assert (process.returncode, server.handshakes) == (2, 0)
     assert err.decode().endswith(
         "talk: The microphone needs the package sounddevice: pip install 'parley-client[audio]'.\n"
     )
 
 
 async def test_without_a_microphone_there_is_a_sentence(server: ScriptedServer) -> None:
-    environment = {"PYTHONPATH": str(FAKE), "FAKE_NO_DEVICE": "1"}
-    async with talking(server.url, **environment) as process:
+    async with talking(server.url, FAKE_NO_DEVICE="1") as process:
         press_enter(process)
         _, err = await process.communicate(b"")
     assert process.returncode == 1

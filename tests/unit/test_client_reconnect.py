@@ -211,9 +211,11 @@ async def test_a_session_ended_elsewhere_is_over(server: ScriptedServer) -> None
 
 async def test_the_first_connection_is_not_tried_again(server: ScriptedServer) -> None:
     server.refusals = [503]
-    with pytest.raises(ConnectFailed):
-        await Conversation.connect(server.url, reconnect=QUICK)
+    told: list[Notice] = []
+    with pytest.raises(ConnectFailed) as failed:
+        await Conversation.connect(server.url, reconnect=QUICK, on_notice=told.append)
     assert server.handshakes == 1
+    assert told == [StateChanged("connecting"), StateChanged("closed", failed.value)]
 
 
 async def test_what_is_said_while_there_is_no_connection_is_sent_in_order(
@@ -358,6 +360,7 @@ async def test_an_application_that_fails_at_a_notice_does_not_stop_the_conversat
         (lambda: Reconnect(rotate_after_s=0), r"Reconnect\.rotate_after_s must be above 0"),
         (lambda: Timeouts(gap_s=0), r"Timeouts\.gap_s must be above 0"),
         (lambda: Timeouts(silence_s=2.0), r"Timeouts\.silence_s must be above ask_s"),
+        (lambda: Conversation.connect("ws://x", heartbeat_s=0), "heartbeat_s must be above 0"),
     ],
 )
 def test_figures_out_of_range_are_named(options: Callable[[], object], sentence: str) -> None:

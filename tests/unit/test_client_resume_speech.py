@@ -154,6 +154,22 @@ async def test_an_interruption_that_may_be_lost_is_sent_again(server: ScriptedSe
     assert [m["played_ms"] for m in server.messages("interrupt")] == [50, 50]
 
 
+async def test_an_interruption_of_a_reply_that_has_ended_survives_the_connection(
+    server: ScriptedServer,
+) -> None:
+    async def lose_first(peer: Peer, message: Json) -> None:
+        if peer.number == 1:
+            await peer.cut()
+
+    server.on("interrupt", lose_first)
+    async with Conversation.connect(server.url, reconnect=QUICK) as conversation:
+        turn = conversation.say("hello")
+        await turn
+        await conversation.interrupt(played_ms=120)
+        sent = await server.wait_for("interrupt", connection=2)
+    assert sent == {"type": "interrupt", "turn_id": turn.turn_id, "played_ms": 120}
+
+
 async def test_audio_that_was_cut_off_by_an_interruption_leaves_no_gap(
     server: ScriptedServer,
 ) -> None:

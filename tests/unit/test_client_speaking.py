@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
@@ -15,9 +16,19 @@ from parley_client import (
     ServerError,
     Timeouts,
     Transcript,
+    TurnFailed,
 )
 from parley_client.audio import PcmSource
-from tests.unit.client_server import Json, Peer, ScriptedServer, reply_events, tone
+from parley_client.messages import Endpointing
+from tests.unit.client_server import (
+    DEADLINE_S,
+    Json,
+    Peer,
+    ScriptedServer,
+    reply_events,
+    tone,
+    turn_end,
+)
 
 
 class Listener:
@@ -211,6 +222,84 @@ async def test_with_server_vad_the_final_transcript_ends_the_sending(
     assert reply_.timings.transcript_ms == 0
     sent = server.messages("audio_chunk")
     assert server.messages("audio_end")[0]["chunks"] == len(sent) < 50
+
+
+class Microphone:
+    """Hears silence, until nobody listens any more."""
+
+    def __init__(self) -> None:
+        self.let_go = asyncio.Event()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield bytes(640)
+                await asyncio.sleep(0.001)
+        finally:
+            self.let_go.set()
+
+
+async def fail_at_3(peer: Peer, message: Json, *, retryable: bool) -> None:
+    if message["seq"] == 3:
+        why = {"reason": "failed", "code": "transcription_failed", "retryable": retryable}
+        await peer.send(turn_end(message["turn_id"], 1, "", **why))
+
+
+@pytest.mark.parametrize(
+    ("endpointing", "retryable"), [("manual", False), ("server_vad", True), ("server_vad", False)]
+)
+async def test_nobody_listens_to_a_turn_that_failed_for_good_or_whose_end_is_the_servers(
+    server: ScriptedServer, endpointing: Endpointing, retryable: bool
+) -> None:
+    server.on("audio_chunk", partial(fail_at_3, retryable=retryable))
+    microphone = Microphone()
+    async with Conversation.connect(server.url) as conversation:
+        turn = conversation.speak(microphone, endpointing=endpointing, chunk_ms=20)
+        with pytest.raises(TurnFailed):
+            await turn
+        async with asyncio.timeout(DEADLINE_S):
+            await microphone.let_go.wait()
+    assert server.messages("audio_end") == []
+
+
+async def test_nobody_listens_to_a_turn_that_was_refused_for_good(server: ScriptedServer) -> None:
+    async def refuse(peer: Peer, message: Json) -> None:
+        why = {"code": "bad_request", "message": "No.", "retryable": False}
+        await peer.send({"type": "error", "turn_id": message["turn_id"], **why})
+
+    server.on("audio_start", refuse)
+    microphone = Microphone()
+    async with Conversation.connect(server.url) as conversation:
+        with pytest.raises(TurnFailed, match="No"):
+            await conversation.speak(microphone)
+        async with asyncio.timeout(DEADLINE_S):
+            await microphone.let_go.wait()
+
+
+async def test_a_turn_tried_again_at_once_is_heard_until_the_server_has_heard_enough(
+    server: ScriptedServer,
+) -> None:
+    async def hear(peer: Peer, message: Json) -> None:
+        if message["seq"] == 3 and len(server.messages("audio_start")) == 1:
+            await fail_at_3(peer, message, retryable=True)
+        elif message["seq"] == 9:
+            turn_id, more = message["turn_id"], {"attempt": 2, "text": "Hi", "final": True}
+            await peer.send({"type": "transcript", "turn_id": turn_id, "seq": 1, **more})
+
+    async def reply(peer: Peer, message: Json) -> None:
+        events = reply_events(message["turn_id"], "Hi yourself.", first_seq=2)
+        await peer.send(*({**event, "attempt": 2} for event in events))
+
+    server.on("audio_chunk", hear)
+    server.on("audio_end", reply)
+    microphone = Microphone()
+    async with Conversation.connect(server.url) as conversation:
+        turn = conversation.speak(microphone, endpointing="server_vad", chunk_ms=20)
+        with pytest.raises(TurnFailed):
+            await turn
+        assert (await turn.retry()).text == "Hi yourself."
+        async with asyncio.timeout(DEADLINE_S):
+            await microphone.let_go.wait()
 
 
 async def test_a_microphone_that_fails_stops_the_turn_on_both_sides(

@@ -197,6 +197,37 @@ async def test_a_failed_turn_does_not_end_a_typed_conversation(server: ScriptedS
     assert (ended.code, ended.out) == (1, f"It is\n{answer_to('two')}\n")
 
 
+async def test_a_line_that_is_too_long_does_not_end_a_typed_conversation(
+    server: ScriptedServer,
+) -> None:
+    ended = await talk(url=server.url, typed=f"{'x' * 8_001}\ntwo\n")
+    assert (ended.code, ended.out) == (1, f"{answer_to('two')}\n")
+    assert "talk: The text has 8,001 characters; at most 8,000 can be said at once.\n" in ended.err
+
+
+WITHOUT_SIGNALS = """
+import asyncio, sys
+
+def add_signal_handler(*_):
+    raise NotImplementedError
+
+asyncio.SelectorEventLoop.add_signal_handler = add_signal_handler
+from parley_client.talk import main
+sys.exit(main())
+"""
+
+
+async def test_where_no_loop_hears_signals_the_command_works(server: ScriptedServer) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", WITHOUT_SIGNALS, "hi", "--url", server.url),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(DEADLINE_S):
+        out, err = await process.communicate()
+    assert (process.returncode, out.decode()) == (0, answer_to("hi") + "\n"), err.decode()
+
+
 class Rambler:
     """Replies word by word until it is interrupted."""
 

@@ -150,3 +150,17 @@ async def test_what_no_header_can_carry_is_refused_and_not_repeated(
         await Conversation.connect(server.url, token=lambda: token)
     assert token not in refused.value.message
     assert server.handshakes == 0
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_takes_the_token_to_no_other_server(
+    server: ScriptedServer, status: int
+) -> None:
+    async with ScriptedServer() as other:
+        server.refusals = [status]
+        server.refusal_headers = {"Location": f"{other.url}?key=secret"}
+        with pytest.raises(HandshakeRefused, match="redirects to another address") as refused:
+            await Conversation.connect(server.url, token="token-1")
+        assert other.handshakes == 0
+    assert (refused.value.status, refused.value.retryable) == (status, False)
+    assert "secret" not in refused.value.message

@@ -152,6 +152,56 @@ async def test_settings_that_the_gateway_could_not_deliver_are_an_error(
         assert (failed.value.code, failed.value.retryable) == ("gateway_error", True)
 
 
+def too_fast(**more: object) -> Json:
+    """The error about a message that was dropped."""
+    return {"type": "error", "code": "rate_limited", "message": "Slower.", "retryable": True} | more
+
+
+@pytest.mark.parametrize("named", [{}, {"field": "audio_chunk"}])
+async def test_a_chunk_that_was_dropped_is_no_answer_to_a_ping(
+    server: ScriptedServer, named: Json
+) -> None:
+    async def complain(peer: Peer, message: Json) -> None:
+        await peer.send(too_fast(**named), {"type": "pong", "sent_at": message["sent_at"]})
+
+    async def reply(peer: Peer, message: Json) -> None:
+        await peer.send(*reply_events(message["turn_id"], "Heard."))
+
+    server.on("ping", complain)
+    server.on("interrupt", reply)
+    async with Conversation.connect(server.url) as conversation:
+        turn = conversation.speak(bytes(320), real_time=False)
+        await server.wait_for("audio_end")
+        assert await conversation.ping() > 0
+        await turn.interrupt()
+        assert (await turn).text == "Heard."
+
+
+@pytest.mark.parametrize("named", [{}, {"field": "config"}])
+async def test_settings_that_were_dropped_are_refused_at_once(
+    server: ScriptedServer, named: Json
+) -> None:
+    async def refuse(peer: Peer, message: Json) -> None:
+        await peer.send(too_fast(**named))
+
+    server.on("config", refuse)
+    async with Conversation.connect(server.url) as conversation:
+        with pytest.raises(ServerError, match="Slower"):
+            await conversation.configure({"speed": 1.0})
+
+
+@pytest.mark.parametrize("field", ["audio_chunk", "ping", "ack", "interrupt.played_ms"])
+async def test_a_turn_is_not_blamed_for_another_message(server: ScriptedServer, field: str) -> None:
+    async def complain(peer: Peer, message: Json) -> None:
+        await peer.send(too_fast(field=field))
+        await answer(peer, message)
+
+    server.on("user_message", complain)
+    async with Conversation.connect(server.url) as conversation:
+        assert (await conversation.say("hi")).text == answer_to("hi")
+        assert [error.field for error in conversation.errors] == [field]
+
+
 async def test_a_server_that_falls_silent_fails_the_turn(server: ScriptedServer) -> None:
     async def begin(peer: Peer, message: Json) -> None:
         await peer.send(reply_events(message["turn_id"], "One two")[0])
@@ -236,6 +286,17 @@ async def test_a_text_that_cannot_be_sent_is_refused_at_once(
         with pytest.raises(BadInput, match=sentence):
             conversation.say(text)
     assert server.messages("user_message") == []
+
+
+async def test_settings_that_cannot_be_sent_are_refused_at_once(server: ScriptedServer) -> None:
+    half = {"style": "\ud800"}
+    with pytest.raises(BadInput, match="half a character"):
+        await Conversation.connect(server.url, half)
+    async with Conversation.connect(server.url) as conversation:
+        with pytest.raises(BadInput, match="half a character"):
+            await conversation.configure(half)
+        assert await conversation.configure({"speed": 0.8})
+    assert len(server.messages("config")) == len(server.peers) == 1
 
 
 async def test_the_reason_of_a_failed_turn_is_not_the_error_it_survived(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
 
 import pytest
 
@@ -140,3 +141,42 @@ async def test_no_turn_is_under_way_once_each_has_ended(turns: Turns) -> None:
     assert not idle.done()
     turns.on_turn_event(end("b", 1))
     await idle
+
+
+async def test_an_interruption_after_the_end_is_sent_again_while_it_may_not_have_arrived(
+    turns: Turns,
+) -> None:
+    turn = begin(turns, "a")
+    turns.on_turn_event(end("a", 1))
+    before_s = asyncio.get_running_loop().time()
+    await turn.interrupt(1_250)
+    begin(turns, "b", sent_at_s=None)  # "a" is forgotten, but not this
+    assert turns.again(before_s) == [{"type": "interrupt", "turn_id": "a", "played_ms": 1_250}]
+    later_s = asyncio.get_running_loop().time() + 1
+    assert turns.again(later_s) == []
+
+
+async def test_an_interruption_that_crosses_the_end_is_sent_again(turns: Turns) -> None:
+    turn = begin(turns, "a")
+    await turn.interrupt(50)
+    unfinished = turns.again(0)
+    turns.on_turn_event(end("a", 1))
+    assert turns.again(0) == unfinished[-1:]
+    assert unfinished[-1]["type"] == "interrupt"
+
+
+async def test_an_interruption_does_not_stop_the_next_attempt(turns: Turns) -> None:
+    turn = begin(turns, "a")
+    turns.on_turn_event(end("a", 1, failed=True))
+    await turn.interrupt(0)
+    turn.retry()
+    turns.on_turn_event(replace(end("a", 1), attempt=2))
+    assert turns.again(0) == []
+
+
+async def test_another_session_is_not_told_of_an_interruption(turns: Turns) -> None:
+    turn = begin(turns, "a")
+    turns.on_turn_event(end("a", 1))
+    await turn.interrupt(50)
+    turns.on_session_lost(SessionLost(Error("session_not_found", "Gone.", retryable=False)))
+    assert turns.again(0) == []

@@ -221,22 +221,22 @@ def test_messages_that_are_too_many_are_dropped_and_told_once(slow_door: Door) -
 
 
 @pytest.mark.parametrize(
-    ("message", "turn_id"),
+    ("message", "field", "turn_id"),
     [
-        ({"type": "user_message", "turn_id": "t", "text": "Hi."}, "t"),
-        ({"type": "audio_start", "turn_id": "t"}, "t"),
-        ({"type": "interrupt", "turn_id": "t", "played_ms": 1}, None),
-        ({"type": "nosuch", "turn_id": "t"}, None),
+        ({"type": "user_message", "turn_id": "t", "text": "Hi."}, "user_message", "t"),
+        ({"type": "audio_start", "turn_id": "t"}, "audio_start", "t"),
+        ({"type": "interrupt", "turn_id": "t", "played_ms": 1}, "interrupt", None),
+        ({"type": "nosuch", "turn_id": "t"}, None, None),
     ],
 )
-def test_a_turn_that_is_dropped_is_named(
-    slow_door: Door, message: dict[str, Any], turn_id: str | None
+def test_what_is_dropped_is_named_and_the_turn_that_it_begins(
+    slow_door: Door, message: dict[str, Any], field: str | None, turn_id: str | None
 ) -> None:
     slow_door.ready()
     flood(slow_door, ROOM - 1, type="ping", sent_at=1)
     (error,) = flood(slow_door, 2, **message)
     assert isinstance(error, Error)
-    assert (error.code, error.turn_id) == ("rate_limited", turn_id)
+    assert (error.code, error.field, error.turn_id) == ("rate_limited", field, turn_id)
     assert slow_door.turns == []
 
 

@@ -160,7 +160,7 @@ class Messages:
         if not too_fast.tell:
             return None
         error = too_many_messages(
-            too_fast.name, too_fast.limit, too_fast.wait_ms, self._turn_begun_by(body)
+            too_fast.name, too_fast.limit, too_fast.wait_ms, *self._dropped(body)
         )
         if not too_fast.close:
             self._send(envelope, Error.of(error))
@@ -179,13 +179,14 @@ class Messages:
         self._gate.close(envelope.endpoint, envelope.connection_id)
         return error
 
-    def _turn_begun_by(self, body: str) -> str | None:
-        """The turn that a message asks for, if it asks for one."""
+    def _dropped(self, body: str) -> tuple[str | None, str | None]:
+        """The type of a message, and the turn that it asks for, if it asks for one."""
         try:
             message = self._decoder.decode(body)
         except ParleyError:
-            return None
-        return message.turn_id if isinstance(message, (UserMessage, AudioStart)) else None
+            return None, None
+        turn_id = message.turn_id if isinstance(message, (UserMessage, AudioStart)) else None
+        return str(message.__struct_config__.tag), turn_id
 
     def _do(self, message: ClientMessage, envelope: Envelope) -> ServerEvent | None:
         try:

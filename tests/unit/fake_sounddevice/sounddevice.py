@@ -1,12 +1,14 @@
 """Stands in for PortAudio in the tests of `talk --microphone`: a microphone that hears
 a constant tone, and a speaker that writes what it plays to `$FAKE_SPEAKER`. Both keep
-time as hardware does and call back from threads of their own."""
+time as hardware does and call back from threads of their own. What the speaker has taken
+sounds after its latency: `stop` waits for that, `close` alone drops it."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +20,7 @@ class PortAudioError(Exception):
 
 
 class _Stream:
-    latency = 0.01
+    latency = 0.1
 
     def __init__(
         self,
@@ -65,8 +67,24 @@ class RawInputStream(_Stream):
 class RawOutputStream(_Stream):
     """The speaker."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._taken: deque[tuple[float, bytes]] = deque()
+
     def block(self) -> None:
-        played = memoryview(bytearray(2 * self.blocksize))
-        self.callback(played, self.blocksize, None, None)
+        taken = bytearray(2 * self.blocksize)
+        self.callback(memoryview(taken), self.blocksize, None, None)
+        self._taken.append((time.monotonic() + self.latency, bytes(taken)))
+        self._sound()
+
+    def stop(self) -> None:
+        self.close()
+        while self._taken:
+            time.sleep(max(0.0, self._taken[0][0] - time.monotonic()))
+            self._sound()
+
+    def _sound(self) -> None:
+        """Play what has been under way for long enough."""
         with open(os.environ["FAKE_SPEAKER"], "ab") as speaker:
-            speaker.write(played)
+            while self._taken and self._taken[0][0] <= time.monotonic():
+                speaker.write(self._taken.popleft()[1])

@@ -45,6 +45,13 @@ CLOSE_TIMEOUT_S = 2.0
 """How long to wait for the other side's close frame."""
 
 
+class _Connect(connect):
+    """Follows no redirect: it would show the token to whoever it leads to."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        return exc
+
+
 class Connection:
     """An open WebSocket that speaks in messages and events."""
 
@@ -65,7 +72,7 @@ class Connection:
         host = _host_of(url)
         shown = _without_query(url)
         try:
-            websocket = await connect(
+            websocket = await _Connect(
                 url,
                 # Not in the query string, where it would end up in logs.
                 subprotocols=[Subprotocol(SUBPROTOCOL), Subprotocol(token)] if token else None,
@@ -85,6 +92,11 @@ class Connection:
             raise BadInput(f"{shown} cannot be connected to: {invalid}.") from None
         except ProxyError as failed:
             raise ConnectFailed(f"The proxy in the way to {shown} refused: {failed}.") from None
+        except ImportError:  # websockets has what a SOCKS proxy takes from elsewhere
+            raise ConnectFailed(
+                f"A SOCKS proxy is in the way to {shown}: pip install python-socks.",
+                retryable=False,
+            ) from None
         except (InvalidMessage, InvalidHandshake, EOFError) as failed:
             if isinstance(failed.__cause__ or failed, EOFError):
                 raise ConnectFailed(
@@ -176,6 +188,11 @@ def _explain_token(url: str, token: str | None) -> str:
 
 
 def _explain_status(url: str, status: int) -> str:
+    if 300 <= status < 400:
+        return (
+            f"{url} redirects to another address (HTTP {status}), which is not followed. "
+            "Connect to that address itself."
+        )
     if status == 403:
         # API Gateway answers an unknown stage with 403 too
         return (

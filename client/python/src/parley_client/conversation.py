@@ -17,7 +17,13 @@ from types import TracebackType
 
 from parley_client.audio import BYTES_PER_SAMPLE, PcmSource, chunks, in_real_time, sample_rate_hz
 from parley_client.destination import Destination, TokenSource, UrlSource
-from parley_client.errors import BadAudio, BadInput, ConversationClosed
+from parley_client.errors import (
+    BadAudio,
+    BadInput,
+    ConversationClosed,
+    ParleyClientError,
+    SessionLost,
+)
 from parley_client.link import Link
 from parley_client.messages import (
     AudioFormat,
@@ -102,7 +108,10 @@ class Conversation:
             ConnectFailed: nothing usable answers there (when entered or awaited);
                 `Unauthorized` if it wants a token, or another one.
             ServerError: the server refuses the session or a setting (likewise).
+            ValueError: `heartbeat_s` is not above 0.
         """
+        if heartbeat_s is not None and heartbeat_s <= 0:
+            raise ValueError("heartbeat_s must be above 0, or None.")
 
         def make() -> Conversation:
             return cls(
@@ -238,6 +247,10 @@ class Conversation:
             if not self.closed:
                 await self._turns.acknowledged()
                 await self._link.request({"type": "end"}, SessionEnded, self._timeouts.request_s)
+        except SessionLost as lost:
+            if lost.code != "session_not_found":
+                raise
+            # it has ended as it should, and the connection broke before the server said so
         finally:
             await self.close()
 
@@ -269,6 +282,9 @@ class Conversation:
     async def _open(self) -> Conversation:
         try:
             await self._link.start()
+        except ParleyClientError as why:
+            await self._link.close(why)
+            raise
         except BaseException:
             await self.close()
             raise
@@ -282,10 +298,7 @@ class Conversation:
                 f"The text has {len(text):,} characters; at most "
                 f"{self.limits.max_text_chars:,} can be said at once."
             )
-        try:
-            size = len(encode(message).encode())
-        except UnicodeEncodeError:
-            raise BadInput("The text has half a character in it (a lone surrogate).") from None
+        size = _size_of(message, "text")
         if size > self.limits.max_message_bytes:
             # API Gateway would close the connection (1009) rather than answer
             raise BadInput(
@@ -327,5 +340,16 @@ def _new_turn_id() -> str:
 
 def _settings_json(settings: Settings | Mapping[str, object]) -> Message:
     if isinstance(settings, Settings):
-        return settings.as_json()
-    return {name: value for name, value in settings.items() if value is not None}
+        found = settings.as_json()
+    else:
+        found = {name: value for name, value in settings.items() if value is not None}
+    _size_of(found, "settings")  # refuses what has none
+    return found
+
+
+def _size_of(message: Message, what: str) -> int:
+    """How many bytes go over the wire; a frame that is no UTF-8 would end the connection."""
+    try:
+        return len(encode(message).encode())
+    except UnicodeEncodeError:
+        raise BadInput(f"There is half a character (a lone surrogate) in the {what}.") from None

@@ -48,7 +48,7 @@ class Question:
 
 async def synthesise_all(texts: Sequence[str], arguments: argparse.Namespace) -> list[Question]:
     """Speech for every question, before the conversation starts."""
-    key = os.environ.get(elevenlabs.KEY_VARIABLE, "")
+    key = os.environ.get(elevenlabs.KEY_VARIABLE, "").strip()
     if not key:
         raise BadInput(f"Set {elevenlabs.KEY_VARIABLE} to the key for {arguments.elevenlabs_url}.")
     questions = []

@@ -156,12 +156,26 @@ class Speaker:
         latency_ms = float(self._stream.latency) * 1000
         return max(0.0, self.sound.played_ms - latency_ms)
 
-    def close(self) -> None:
-        """Let go of it."""
+    async def close(self) -> None:
+        """Let go of it, once what it has taken has sounded."""
+        await asyncio.to_thread(self._end)
+
+    def _end(self) -> None:
+        self._stream.stop()  # waits; `close` alone drops what is on its way to the speaker
         self._stream.close()
 
     def _play(self, out: Any, frames: int, time: object, status: object) -> None:
         out[:] = self.sound.take(frames * BYTES_PER_SAMPLE)
+
+
+def check_sounddevice() -> None:
+    """See whether there can be sound.
+
+    Raises:
+        BadInput: `sounddevice` is not installed.
+        NoDevice: PortAudio is not.
+    """
+    _sounddevice()
 
 
 def _sounddevice() -> ModuleType:

@@ -34,10 +34,29 @@ def synthesise(text: str, *, url: str, key: str, voice: str) -> bytes:
     """The text as speech: mono 16-bit PCM at 16 kHz. Blocks until it is all there.
 
     Raises:
+        BadInput: that is no key, or no URL.
         SpeechUnavailable: with what to do about it.
     """
+    if not (key.isascii() and key.isprintable()):
+        raise BadInput(f"The key in {KEY_VARIABLE} has characters that no key has.")
+    try:
+        pcm = _ask(text, url=url, key=key, voice=voice)
+    except urllib.error.HTTPError as refused:
+        with refused:
+            raise SpeechUnavailable(_explain(refused.code, refused.read(), url, voice)) from None
+    except (OSError, http.client.HTTPException) as failed:
+        why = getattr(failed, "reason", None) or failed
+        raise SpeechUnavailable(f"{url} could not be asked to speak: {why}.") from None
+    except ValueError:
+        raise BadInput(f"{url!r} is not the URL of an HTTP API.") from None
+    if not pcm:
+        raise SpeechUnavailable(f"{url} made no sound of {text!r}.")
+    return pcm[: len(pcm) - len(pcm) % 2]
+
+
+def _ask(text: str, *, url: str, key: str, voice: str) -> bytes:
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise BadInput(f"{url!r} is not the URL of an HTTP API.")
+        raise ValueError(url)
     request = urllib.request.Request(  # noqa: S310  # the scheme was checked above
         f"{url.rstrip('/')}/v1/text-to-speech/{urllib.parse.quote(voice, safe='')}/stream"
         f"?output_format={FORMAT}",
@@ -45,19 +64,10 @@ def synthesise(text: str, *, url: str, key: str, voice: str) -> bytes:
         headers={"xi-api-key": key, "Content-Type": "application/json"},
         method="POST",
     )
-    try:
-        # The scheme was checked above.
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310  # nosec B310
-            pcm: bytes = answer.read()
-    except urllib.error.HTTPError as refused:
-        with refused:
-            raise SpeechUnavailable(_explain(refused.code, refused.read(), url, voice)) from None
-    except (OSError, http.client.HTTPException) as failed:
-        why = getattr(failed, "reason", None) or failed
-        raise SpeechUnavailable(f"{url} could not be asked to speak: {why}.") from None
-    if not pcm:
-        raise SpeechUnavailable(f"{url} made no sound of {text!r}.")
-    return pcm[: len(pcm) - len(pcm) % 2]
+    # The scheme was checked above.
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310  # nosec B310
+        pcm: bytes = answer.read()
+    return pcm
 
 
 def _explain(status: int, body: bytes, url: str, voice: str) -> str:

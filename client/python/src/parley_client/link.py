@@ -242,10 +242,13 @@ class Link:
         elif error.code == GATEWAY_ERROR:
             self._requests.refuse(ServerError(error))
             self._listener.on_gateway_error(error)
-        else:
-            kind = (error.field or "").partition(".")[0] or None
-            if not self._requests.refuse(ServerError(error), kind):
-                self._listener.on_turn_event(error)
+        elif not self._refuses_a_request(error):
+            self._listener.on_turn_event(error)
+
+    def _refuses_a_request(self, error: Error) -> bool:
+        if error.about is None and self._listener.waiting():
+            return False  # it may as well be about one of a turn's messages
+        return self._requests.refuse(ServerError(error), error.about)
 
     def _was_sent(self, message: Message, at_s: float) -> None:
         self._listener.on_sent(message, at_s)

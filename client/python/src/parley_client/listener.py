@@ -38,7 +38,7 @@ class Listener(Protocol):
         """How far the latest turn has arrived."""
 
     def again(self, since_s: float) -> list[Message]:
-        """What unfinished turns have said that may not have arrived."""
+        """What turns have said that may not have arrived."""
 
     def attempt_of(self, turn_id: str) -> int:
         """Which attempt at a turn is waited for."""

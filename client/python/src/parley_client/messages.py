@@ -203,6 +203,11 @@ class Error:
     attempt: int = 1
     limit: Limit | None = None
 
+    @property
+    def about(self) -> str | None:
+        """The type of the message that it answers, if it says so."""
+        return (self.field or "").partition(".")[0] or None
+
 
 @dataclass(frozen=True, slots=True)
 class Restarted:

@@ -41,31 +41,40 @@ class Speech:
         """Send the start, every chunk when it comes, and `audio_end`.
 
         Ends early when the server has found the end of the utterance by itself,
-        or the turn is over; one that failed is listened to until its end, so that
-        another attempt has all of it. What the source of the audio raises, this raises,
-        after telling the server to stop listening.
+        or the turn is over; one that another attempt may help is listened to until the
+        client finds its end, so that the attempt has all of it. What the source of the
+        audio raises, this raises, after telling the server to stop listening.
         """
-        attempt = self._turn.attempt
         await self._post(self._utterance.opening())
         sending = asyncio.create_task(self._send_chunks(chunks))
-        enough = asyncio.create_task(self._turn.utterance_over.wait())
         try:
-            await asyncio.wait({sending, enough}, return_when=asyncio.FIRST_COMPLETED)
-            retried = self._turn.attempt > attempt
-            if sending.done() or self._turn.failed or retried:
-                await sending  # of a turn that failed, the rest is kept for another attempt
+            await self._until_enough(sending)
         except Exception:
             with contextlib.suppress(ParleyClientError):  # the source's error is the one to tell
                 await self._post(self._utterance.interrupt(0), always=True)
             raise
         finally:
             sending.cancel()
-            enough.cancel()
-            await asyncio.gather(sending, enough, return_exceptions=True)
+            await asyncio.gather(sending, return_exceptions=True)
         self._utterance.complete = True
         if not self._turn.done:
             self._turn.utterance_ended()
             await self._post(self._utterance.end())
+
+    async def _until_enough(self, sending: asyncio.Task[None]) -> None:
+        """Wait until everything has been sent, or more is of no use."""
+        attempt = 0
+        while attempt < self._turn.attempt:  # it may have been tried again meanwhile
+            attempt = self._turn.attempt
+            enough = asyncio.create_task(self._turn.utterance_over.wait())
+            try:
+                await asyncio.wait({sending, enough}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                enough.cancel()
+                await asyncio.gather(enough, return_exceptions=True)
+            if sending.done() or (self._utterance.manual and self._turn.worth_a_retry):
+                await sending
+                return
 
     async def _send_chunks(self, chunks: AsyncGenerator[bytes, None]) -> None:
         async with contextlib.aclosing(chunks):

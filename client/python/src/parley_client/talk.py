@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from parley_client.audio import read_wav, sample_rate_hz, write_wav
 from parley_client.conversation import Connecting, Conversation
+from parley_client.devices import check_sounddevice
 from parley_client.errors import BadInput, ConversationClosed, ParleyClientError
 from parley_client.keyboard import TypedLines
 from parley_client.messages import (
@@ -104,7 +106,12 @@ class Talk:
         return code
 
     async def by_microphone(self) -> int:
-        """Ask what is spoken, from Enter to Enter; returns the exit code."""
+        """Ask what is spoken, from Enter to Enter; returns the exit code.
+
+        Raises:
+            BadInput, NoDevice: sound is not to be had here at all.
+        """
+        check_sounddevice()
         code = 0
         async with self._connect() as conversation:
             self._on_ctrl_c()
@@ -142,8 +149,6 @@ class Talk:
         """Whether it went well; what failed is told."""
         try:
             await asking
-        except BadInput:
-            raise
         except ParleyClientError as failed:
             self.tell(failed)
             return False
@@ -179,7 +184,8 @@ class Talk:
             else:
                 task.cancel()
 
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, pressed)
+        with contextlib.suppress(NotImplementedError):  # Windows: Ctrl-C ends the command
+            asyncio.get_running_loop().add_signal_handler(signal.SIGINT, pressed)
 
     async def _ask(self, conversation: Conversation, question: Typed | Spoken) -> None:
         self._interrupted = False
@@ -193,9 +199,9 @@ class Talk:
     async def _ask_aloud(self, voice: Voice) -> None:
         self._interrupted = False
         self._remark("(listening; Enter when you have finished)")
-        turn = await voice.listen()
         self._voice = voice
         try:
+            turn = await voice.listen()
             await self._follow("(spoken)", turn)
             await voice.finish()
         finally:

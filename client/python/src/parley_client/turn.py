@@ -178,6 +178,13 @@ class Turn:
         ended = self._builder.end is not None and self._builder.end.reason == "failed"
         return ended or isinstance(self._failure, TurnFailed)
 
+    @property
+    def worth_a_retry(self) -> bool:
+        """Whether it failed, and another attempt may go better."""
+        if isinstance(self._failure, TurnFailed):
+            return self._failure.retryable
+        return self.failed and self._reason_of_failure(self.so_far).retryable
+
     def restart(self, attempt: int) -> None:
         """Forget what came: the turn is sent once more."""
         self._order.begin(attempt)
@@ -316,5 +323,4 @@ class Turn:
 def _is_about_one_message(error: Error) -> bool:
     """Whether the error is about a message that the turn can do without, or whose
     loss the server reports as `audio_gap`."""
-    kind = (error.field or "").partition(".")[0]
-    return kind in ("interrupt", "ack", "audio_chunk")
+    return error.about in ("interrupt", "ack", "audio_chunk")

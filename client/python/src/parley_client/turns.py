@@ -64,6 +64,8 @@ class Turns:
         self._turns: dict[str, Turn] = {}
         self._count = 0
         self._heard: Turn | None = None
+        self._interruption: tuple[Message, float] | None = None
+        """The latest that was handed to a connection, and when (loop time)."""
         self._acks: set[asyncio.Task[None]] = set()
         self._resending: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
@@ -100,6 +102,7 @@ class Turns:
             raise BadInput("Only a turn that has failed can be tried again.")
         attempt = turn.attempt + 1
         turn.restart(attempt)
+        self._interruption = None  # it was not meant for this attempt
         self._add(turn)
         self._out.spawn(self._post_all(turn.utterance.next_attempt(attempt)), turn.fail)
 
@@ -130,8 +133,8 @@ class Turns:
         return Position(turn.turn_id, turn.received_seq, turn.attempt)
 
     def again(self, since_s: float) -> list[Message]:
-        """What unfinished turns have said that may not have arrived."""
-        return [
+        """What turns have said that may not have arrived."""
+        return self._late_interruption(since_s) + [
             message
             for turn in self._turns.values()
             if not turn.done
@@ -159,6 +162,8 @@ class Turns:
 
     def on_sent(self, message: Message, at_s: float) -> None:
         """A message was handed to a connection."""
+        if message["type"] == "interrupt":
+            self._interruption = message, at_s
         turn = self._turns.get(str(message.get("turn_id")))
         if turn is not None:
             if not turn.utterance.opened:
@@ -179,7 +184,7 @@ class Turns:
 
     def on_session_lost(self, reason: SessionLost) -> None:
         """A turn that had begun cannot go on in another session; the others begin there."""
-        self._heard = None
+        self._heard = self._interruption = None
         for turn in list(self._turns.values()):
             if turn.started:
                 turn.fail(reason)
@@ -231,6 +236,14 @@ class Turns:
         self._turns[turn.turn_id] = self.latest = turn
         self._idle.clear()
 
+    def _late_interruption(self, since_s: float) -> list[Message]:
+        """One that may not have arrived, of a turn that has ended: no event would show it."""
+        if self._interruption is None:
+            return []
+        message, sent_at_s = self._interruption
+        turn = self._turns.get(str(message["turn_id"]))
+        return [message] if sent_at_s >= since_s and (turn is None or turn.done) else []
+
     async def _post_all(self, messages: Iterable[Message]) -> None:
         for message in messages:
             await self._out.post(message)
@@ -277,11 +290,12 @@ class Turns:
             self._blame_a_turn(error)
 
     def _blame_a_turn(self, error: Error) -> None:
-        """An error that names nothing is about a message just sent. A typed turn
+        """An error that names no turn is about a message just sent. A typed turn
         without an event has sent one only; of a spoken turn's many, the loss of
         a chunk mends itself, and the loss of its start shows as silence."""
         for turn in self._turns.values():
-            if not turn.done and not turn.started:
+            possible = error.about is None or error.about in turn.utterance.types
+            if possible and not turn.done and not turn.started:
                 if turn.spoken:
                     turn.stray_error(error)
                 else:

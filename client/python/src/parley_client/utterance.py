@@ -54,6 +54,16 @@ class Utterance:
         return self._opening["type"] == "audio_start"
 
     @property
+    def types(self) -> tuple[str, ...]:
+        """Those of the messages that it is said with."""
+        return ("audio_start", "audio_chunk", "audio_end") if self.is_spoken else ("user_message",)
+
+    @property
+    def manual(self) -> bool:
+        """Whether the client finds its end."""
+        return self._opening.get("endpointing") == "manual"
+
+    @property
     def opened(self) -> bool:
         """Whether its first message has been handed to a connection."""
         return self._opened

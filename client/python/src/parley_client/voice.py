@@ -86,7 +86,7 @@ class Voice:
             self._enter.cancel()
             await asyncio.gather(self._enter, return_exceptions=True)
         if self._speaker is not None:
-            self._speaker.close()
+            await self._speaker.close()
         self._turn = self._speaker = self._enter = None
         self._interrupted = False
 

@@ -73,11 +73,14 @@ def too_many_connections(scope: LimitScope, limit: int) -> ParleyError:
     )
 
 
-def too_many_messages(name: str, limit: int, wait_ms: float, turn_id: str | None) -> ParleyError:
+def too_many_messages(
+    name: str, limit: int, wait_ms: float, field: str | None, turn_id: str | None
+) -> ParleyError:
     """A connection sends more than it may; what is too much is dropped.
 
     Args:
         name: `messages_per_second` or `bytes_per_second`.
+        field: the type of the dropped message, if it is known.
         turn_id: the turn that the dropped message was to begin, if it was.
     """
     what = name.partition("_")[0]
@@ -86,6 +89,7 @@ def too_many_messages(name: str, limit: int, wait_ms: float, turn_id: str | None
         f"This connection sends more than {limit:,} {what} a second. What is too much is dropped; "
         f"send it again in {_seconds(wait_ms)}, and more slowly.",
         retryable=True,
+        field=field,
         turn_id=turn_id,
         retry_after_ms=math.ceil(wait_ms),
         limit=Limit(name, limit, "connection"),
