@@ -111,6 +111,8 @@ export class HandsFree {
     const doubtMs = Math.max(0, interruptMs - startMs) + PAUSE_MS;
     this.#doubt = setTimeout(() => {
       this.#doubt = undefined;
+      // What the turn would interrupt may have ended unheard: then nothing else ends the pause.
+      if (!conversation.canInterrupt) player?.resume?.();
       this.#speak(doubtMs);
     }, doubtMs);
   }

@@ -1,0 +1,111 @@
+/**
+ * Sound without a browser: contexts without worklets, so that what plays and what listens is the
+ * real code, and a permission for the microphone that is given when the test says so.
+ */
+
+/** @typedef {import("node:test").TestContext} Context */
+
+const BLOCK = 2048;
+
+export class FakeAudioContext {
+  /** Every one that was made, in order.
+   * @type {FakeAudioContext[]} */
+  static all = [];
+  static get last() {
+    return /** @type {FakeAudioContext} */ (FakeAudioContext.all.at(-1));
+  }
+  /** The next that is made cannot be used. */
+  static isBroken = false;
+  state = "running";
+  destination = {};
+  onstatechange = () => {};
+  node = {
+    /** @param {object} _event */
+    onaudioprocess: (_event) => {},
+    connect: () => {},
+  };
+
+  /** @param {{sampleRate?: number}} [options] */
+  constructor({ sampleRate = 16_000 } = {}) {
+    this.sampleRate = sampleRate;
+    this.isBroken = FakeAudioContext.isBroken;
+    FakeAudioContext.all.push(this);
+  }
+
+  async resume() {}
+
+  async close() {
+    if (this.state === "closed") throw new DOMException("Closed already.", "InvalidStateError");
+    this.state = "closed";
+    this.onstatechange();
+  }
+
+  createScriptProcessor() {
+    if (this.isBroken) throw new DOMException("No sound here.", "NotSupportedError");
+    return this.node;
+  }
+
+  createMediaStreamSource() {
+    return { connect: () => {}, disconnect: () => {} };
+  }
+
+  /**
+   * One block of sound passes.
+   * @param {number} [level] what the microphone hears
+   * @returns {Float32Array} what is heard of it
+   */
+  passes(level = 0) {
+    const input = new Float32Array(BLOCK).fill(level);
+    const output = new Float32Array(BLOCK);
+    const buffer = (/** @type {Float32Array} */ samples) => ({ getChannelData: () => samples });
+    const event = { inputBuffer: buffer(input), outputBuffer: buffer(output) };
+    if (this.state === "running") this.node.onaudioprocess(event);
+    return output;
+  }
+}
+
+export class FakeTrack {
+  readyState = "live";
+  onended = () => {};
+  stop() {
+    this.readyState = "ended";
+  }
+}
+
+/**
+ * A browser that has sound, and a microphone.
+ * @param {Context} t
+ */
+export function withSound(t) {
+  FakeAudioContext.all = [];
+  FakeAudioContext.isBroken = false;
+  /** What was asked for the microphone: each is to be answered.
+   * @type {{allow: () => FakeTrack, deny: () => void}[]} */
+  const asked = [];
+  /** @type {FakeTrack[]} */
+  const tracks = [];
+  const getUserMedia = () =>
+    new Promise((resolve, reject) => {
+      const allow = () => {
+        const track = new FakeTrack();
+        tracks.push(track);
+        resolve({ getTracks: () => [track] });
+        return track;
+      };
+      const deny = () => reject(new DOMException("No.", "NotAllowedError"));
+      asked.push({ allow, deny });
+    });
+  Object.defineProperty(globalThis, "AudioContext", {
+    value: FakeAudioContext,
+    configurable: true,
+  });
+  Object.defineProperty(navigator, "mediaDevices", {
+    value: { getUserMedia },
+    configurable: true,
+  });
+  t.after(() => {
+    Reflect.deleteProperty(globalThis, "AudioContext");
+    Reflect.deleteProperty(navigator, "mediaDevices");
+  });
+  return { asked, tracks, live: () => tracks.filter(({ readyState }) => readyState === "live") };
+}
