@@ -73,6 +73,9 @@ let spokenTurn = "";
 let server = "";
 
 async function connect() {
+  // Nobody could stop afterwards what it has going.
+  await conversation?.stopHandsFree();
+  await conversation?.interrupt();
   conversation?.close();
   const address = url.value.trim();
   server = serverAt(address);

@@ -282,20 +282,23 @@ export class Conversation extends Emitter {
     this.#outgoing.add({ type: "config", settings });
   }
 
-  /** End the session, and close the connection. */
+  /** Fall silent, end the session, and close the connection. */
   async end() {
     await this.stopHandsFree();
     if (this.state === "ready") {
       const over = oneOf(this, ["session_ended", "state"], END_TIMEOUT_MS);
       await Promise.race([this.#utterances.begun, over]);
+      await this.#interruption.silence();
       this.#post({ type: "end" }, false);
       await over;
+    } else {
+      await this.#interruption.silence(this.#turns.newest?.id);
     }
     this.close();
     this.#connection.session = undefined;
   }
 
-  /** Close the connection; the session stays. */
+  /** Close the connection; the session stays, and what has come of the reply is heard. */
   close() {
     this.#connection.close();
     for (const { id } of this.#turns.all()) this.#broken.forget(id);

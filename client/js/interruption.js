@@ -42,29 +42,30 @@ export class Interruption {
 
   /**
    * Interrupt until there is silence.
-   * @param {string} [again] the turn that is about to be tried again: the server, which would take
-   *   it for the next attempt's interruption, is not told
+   * @param {string} [untold] the turn whose interruption the server is not told of: one that is
+   *   about to be tried again, for it would take it for the next attempt's, or one whose session is
+   *   given up
    */
-  async silence(again) {
+  async silence(untold) {
     // Whoever else began a turn meanwhile is interrupted too.
-    do await this.#interrupt(again);
+    do await this.#interrupt(untold);
     while (this.isPossible);
   }
 
-  /** @param {string} [again] */
-  #interrupt(again) {
+  /** @param {string} [untold] */
+  #interrupt(untold) {
     const turn = this.parts.turns.newest;
     if (turn && this.isPossible) {
-      this.#stopping = this.#stop(turn, again).finally(() => (this.#stopping = undefined));
+      this.#stopping = this.#stop(turn, untold).finally(() => (this.#stopping = undefined));
     }
     return this.#stopping ?? Promise.resolve();
   }
 
   /**
    * @param {Turn} turn
-   * @param {string} [again]
+   * @param {string} [untold]
    */
-  async #stop(turn, again) {
+  async #stop(turn, untold) {
     const { turns, player, hasLeft, takeBack, forget, post, onInterrupted } = this.parts;
     turn.interrupted = true;
     takeBack(turn.id);
@@ -73,7 +74,7 @@ export class Interruption {
     if (isRunning && !hasLeft(turn.id)) {
       forget(turn.id);
       turn.cancel();
-    } else if (turn.id !== again) {
+    } else if (turn.id !== untold) {
       post({ type: "interrupt", turn_id: turn.id, played_ms: playedMs }, isRunning);
     }
     onInterrupted(turn.id, playedMs);

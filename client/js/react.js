@@ -31,6 +31,7 @@ export function useParley({ autoConnect = true, ...options }) {
     }
     return () => {
       void conversation.stopHandsFree();
+      void conversation.interrupt();
       conversation.close();
       actions.microphone.release();
     };

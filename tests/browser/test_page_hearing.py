@@ -186,3 +186,16 @@ def test_sound_that_the_browser_holds_back_waits_for_a_press(
     until_sounding(page, 450)
     until_played(page)
     assert np.array_equal(heard(page), samples_of(pcm)), "and nothing of it is lost"
+
+
+def test_connecting_anew_silences_the_reply(open_page: Open, server: ScriptedServer) -> None:
+    page = open_page()
+    type_message(page, "Talk on")
+    turn_id = server.wait_for("user_message")["turn_id"]
+    Reply(server, turn_id).audio(tone(440, 20, 24_000))
+    until_sounding(page, 100)
+    page.click("#link summary")
+    page.click("#connect")
+    server.wait_for("init", 2)
+    assert server.wait_for("interrupt")["turn_id"] == turn_id
+    assert page.evaluate("window.parley.player.state") == "idle"

@@ -161,3 +161,14 @@ def test_without_permission_for_the_microphone_both_buttons_say_why_and_typing_g
         expect(page.locator("#hands-free")).to_have_attribute("aria-pressed", "false")
         assert "audio_start" not in server.types()
         page.context.close()
+
+
+def test_connecting_anew_ends_hands_free(open_page: Open, server: ScriptedServer) -> None:
+    page = open_page()
+    page.click("#hands-free")
+    expect(page.locator("#hands-free")).to_have_attribute("aria-pressed", "true")
+    page.click("#link summary")
+    page.click("#connect")
+    server.wait_for("init", 2)
+    expect(page.locator("#hands-free")).to_have_attribute("aria-pressed", "false")
+    expect(page.locator("#hold")).to_be_enabled()

@@ -55,10 +55,21 @@ test("what is said just before ending leaves before the end", async (t) => {
   const turn = conversation.say("hello");
   const ending = conversation.end();
   await settled();
-  assert.deepEqual(socket.types(), ["user_message", "end"]);
+  assert.deepEqual(socket.types(), ["user_message", "interrupt", "end"]);
   socket.says({ type: "session_ended", session_id: "s", reason: "ended" });
   await ending;
   await assert.rejects(turn, { code: "closed" });
+});
+
+test("ending without a connection silences the reply, and leaves nothing for the next session", async (t) => {
+  const { conversation, socket, player } = await connected(t);
+  const { turn } = await said(conversation);
+  socket.says({ type: "audio", turn_id: turn.id, seq: 1, audio: "AAA=", format: "pcm_24000" });
+  socket.says(turnEnd(turn.id, 2));
+  socket.ends(1006);
+  await conversation.end();
+  assert.equal(player.playing, "");
+  assert.deepEqual(await sentAfterwards(conversation), []);
 });
 
 test("a player that cannot be stopped costs one turn, and not the next", async (t) => {

@@ -168,6 +168,27 @@ test("ending waits for the server's word before it closes", async (t) => {
   assert.equal(socket.readyState, 3);
 });
 
+test("ending silences the reply, and tells first how much of it was heard", async (t) => {
+  const { conversation, socket, player } = await connected(t);
+  const { turn } = await said(conversation);
+  socket.says({ type: "audio", turn_id: turn.id, seq: 1, audio: "AAA=", format: "pcm_24000" });
+  socket.says(turnEnd(turn.id, 2));
+  void conversation.end();
+  await settled();
+  assert.equal(player.playing, "");
+  assert.deepEqual(socket.types().slice(-2), ["interrupt", "end"]);
+});
+
+test("what has come is heard to its end after closing, unless it is interrupted", async (t) => {
+  const { conversation, socket, player } = await connected(t);
+  const { turn } = await said(conversation);
+  socket.says({ type: "audio", turn_id: turn.id, seq: 1, audio: "AAA=", format: "pcm_24000" });
+  conversation.close();
+  assert.deepEqual([player.playing, conversation.canInterrupt], [turn.id, true]);
+  await conversation.interrupt();
+  assert.equal(player.playing, "");
+});
+
 /** @param {string} turn_id */
 function replyTo(turn_id) {
   const text = { type: "reply_text", turn_id };

@@ -108,6 +108,18 @@ test(`React ${version}: the hook connects, shows a turn as it comes, and closes`
   assert.equal(microphone.released, 1);
 });
 
+test(`React ${version}: a reply falls silent when the component goes`, async () => {
+  const { seen, player, leave } = await rendered();
+  await then(() => FakeSocket.last.becomesReady());
+  await then(() => void seen.parley.say("hello"));
+  const turn_id = seen.parley.turns[0]?.id;
+  const audio = { type: "audio", turn_id, seq: 1, audio: "AAA=", format: "pcm_24000" };
+  await then(() => FakeSocket.last.says(audio));
+  assert.equal(player.playing, turn_id);
+  await leave();
+  assert.equal(player.playing, "");
+});
+
 test(`React ${version}: it says that it goes on over HTTP`, async (t) => {
   const opened = { session_id: "s", resume_token: "t", settings: {} };
   t.mock.method(globalThis, "fetch", async () => Response.json(opened, { status: 201 }));
