@@ -47,6 +47,9 @@ export class Microphone extends Emitter {
   level = 0;
   /** @type {MediaStream | undefined} */
   #stream;
+  /** Until the user, too, has decided.
+   * @type {Promise<MediaStream> | undefined} */
+  #asking;
   /** @type {AudioNode | undefined} */
   #source;
   /** @type {AudioContext | undefined} */
@@ -65,6 +68,8 @@ export class Microphone extends Emitter {
   #flushCount = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #releasing;
+  /** How often it has been let go. */
+  #releases = 0;
 
   /**
    * @param {object} [options]
@@ -93,7 +98,8 @@ export class Microphone extends Emitter {
    * Begin an utterance. Call it from a user's gesture.
    * @param {(pcm: Uint8Array) => void} onChunk
    * @param {{prerollMs?: number}} [options] how much of what was heard before belongs to it
-   * @throws {Problem} `microphone_denied`, `microphone_missing`, `microphone_failed`
+   * @throws {Problem} `microphone_denied`, `microphone_missing`, `microphone_failed` (also if
+   *   `release` came meanwhile)
    */
   async start(onChunk, { prerollMs = 0 } = {}) {
     await this.#open();
@@ -127,6 +133,7 @@ export class Microphone extends Emitter {
       else post({ watch: settings });
     } catch (cause) {
       this.#watching = false;
+      this.#rest();
       if (cause instanceof Problem) throw cause;
       const text = "Speech cannot be noticed: the detector did not start.";
       throw new Problem("detector_failed", text, { cause });
@@ -146,12 +153,15 @@ export class Microphone extends Emitter {
     this.#rest();
   }
 
-  /** Let go of the microphone. */
+  /** Let go of the microphone, or of what is being opened. */
   release() {
     clearTimeout(this.#releasing);
+    this.#releases += 1;
     this.#source?.disconnect();
-    for (const track of this.#stream?.getTracks() ?? []) track.stop();
-    this.#source = this.#stream = undefined;
+    if (this.#stream) end(this.#stream);
+    void this.#context?.close();
+    this.#source = this.#stream = this.#asking = undefined;
+    this.#context = this.#opening = undefined;
     this.level = 0;
     this.#kept = new Ring((RATE_HZ * KEPT_MS) / 1000);
   }
@@ -164,10 +174,13 @@ export class Microphone extends Emitter {
 
   async #open() {
     clearTimeout(this.#releasing);
+    const before = this.#releases;
     try {
       this.#opening ??= this.#made();
       const [stream, capture] = await Promise.all([this.#input(), this.#opening]);
       await this.#context?.resume();
+      if (before !== this.#releases) throw new Error("released");
+      clearTimeout(this.#releasing);
       if (!this.#source && this.#context) {
         this.#resampler = new Resampler(this.#context.sampleRate, RATE_HZ);
         this.#source = this.#context.createMediaStreamSource(stream);
@@ -175,27 +188,34 @@ export class Microphone extends Emitter {
       }
       return capture;
     } catch (cause) {
+      if (before !== this.#releases) {
+        const text = "The microphone was let go before it was open.";
+        throw new Problem("microphone_failed", text, { retryable: true, cause });
+      }
+      // It may be allowed only now, when nobody waits for it any more.
+      void this.#asking?.then(() => this.#rest()).catch(() => undefined);
+      this.#rest();
       throw problemOf(cause);
     }
   }
 
+  /** The user is asked once, however many wait for it. */
   async #input() {
     if (this.#stream) return this.#stream;
-    if (!navigator.mediaDevices) {
-      throw new Problem("microphone_missing", "The microphone needs a secure (https) page.");
+    const asking = (this.#asking ??= asked());
+    try {
+      const stream = await asking;
+      if (this.#asking === asking) {
+        // A track ends when its device is unplugged, or the permission is taken back.
+        for (const track of stream.getTracks()) track.onended = () => this.#lost();
+        this.#stream = stream;
+      } else if (this.#stream !== stream) {
+        end(stream);
+      }
+      return stream;
+    } finally {
+      if (this.#asking === asking) this.#asking = undefined;
     }
-    const stream = await navigator.mediaDevices.getUserMedia({
-      audio: {
-        channelCount: 1,
-        echoCancellation: true,
-        noiseSuppression: true,
-        autoGainControl: true,
-      },
-    });
-    // A track ends when its device is unplugged, or the permission is taken back.
-    for (const track of stream.getTracks()) track.onended = () => this.#lost();
-    this.#stream = stream;
-    return stream;
   }
 
   #lost() {
@@ -218,13 +238,17 @@ export class Microphone extends Emitter {
           return { take: (message) => work.take(message), process: (input) => work.push(input) };
         },
       });
-      capture.listen((message) => this.#take(message));
+      capture.listen((message) => {
+        if (context === this.#context) this.#take(message);
+      });
       // A node that leads nowhere is not run by every browser. It is silent.
       capture.node.connect(context.destination);
       return capture;
     } catch (problem) {
-      this.#opening = undefined;
-      void context.close();
+      if (context === this.#context) {
+        this.#opening = this.#context = undefined;
+        void context.close();
+      }
       throw problem;
     }
   }
@@ -260,6 +284,25 @@ export class Microphone extends Emitter {
     });
     this.#flushes.delete(flush);
   }
+}
+
+async function asked() {
+  if (!navigator.mediaDevices) {
+    throw new Problem("microphone_missing", "The microphone needs a secure (https) page.");
+  }
+  return navigator.mediaDevices.getUserMedia({
+    audio: {
+      channelCount: 1,
+      echoCancellation: true,
+      noiseSuppression: true,
+      autoGainControl: true,
+    },
+  });
+}
+
+/** @param {MediaStream} stream */
+function end(stream) {
+  for (const track of stream.getTracks()) track.stop();
 }
 
 /** @param {Float32Array} samples */

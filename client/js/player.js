@@ -54,6 +54,7 @@ export class Player extends Emitter {
   /** Settles with nothing where there can be no sound.
    * @type {Promise<AudioThreadNode | undefined> | undefined} */
   #opening;
+  #hasFailed = false;
   /** @type {{turn: string, rateHz: number, resampler: Resampler} | undefined} */
   #converting;
   /** The newest turn's audio: how many samples of it have been queued in all, how many chunks are
@@ -76,6 +77,8 @@ export class Player extends Emitter {
 
   /** Make sound possible. Call it from a user's gesture; it does not wait for anything. */
   unlock() {
+    // Replies do not try again by themselves: each of their chunks would fail anew.
+    if (this.#hasFailed) this.#opening = undefined;
     void this.#open();
     const context = this.#context;
     // Settles only when sound is allowed, which may be never: `statechange` tells.
@@ -113,7 +116,10 @@ export class Player extends Emitter {
     queued.isOver = false;
     queued.waiting += 1;
     void this.#open().then((node) => {
-      if (!node) queued.isOver = true;
+      if (!node) {
+        queued.isOver = true;
+        this.#update();
+      }
       // It may have been silenced while the sound was being opened.
       if (!node || this.#silenced.has(turn) || queued.isVoid) return;
       const samples = this.#converted(turn, decodePcm(pcm), rateHz);
@@ -176,6 +182,16 @@ export class Player extends Emitter {
     this.#pause(false);
   }
 
+  /** Fall silent and let go of the sound; `unlock` or `play` opens it again. */
+  async close() {
+    const context = this.#context;
+    if (this.#queued) this.#queued.isVoid = true;
+    this.#opening = this.#context = this.#queued = undefined;
+    this.#paused = false;
+    this.#update();
+    await context?.close();
+  }
+
   /**
    * How much of a turn's audio has been played.
    * @param {string} turn
@@ -203,16 +219,30 @@ export class Player extends Emitter {
   }
 
   #open() {
-    this.#opening ??= this.#made().catch((cause) => {
-      const text = "The sound could not be opened. Replies are shown as text.";
-      this.emit("error", new Problem("player_failed", text, { cause }));
-      return undefined;
-    });
+    this.#opening ??= this.#made();
     return this.#opening;
   }
 
   async #made() {
-    const context = (this.#context = newContext());
+    this.#hasFailed = false;
+    /** @type {AudioContext | undefined} */
+    let context;
+    try {
+      context = this.#context = newContext();
+      return await this.#playback(context);
+    } catch (cause) {
+      if (context !== this.#context) return undefined; // closed meanwhile
+      this.#hasFailed = true;
+      void context?.close();
+      this.#context = undefined;
+      const text = "The sound could not be opened. Replies are shown as text.";
+      this.emit("error", new Problem("player_failed", text, { cause }));
+      return undefined;
+    }
+  }
+
+  /** @param {AudioContext} context */
+  async #playback(context) {
     context.onstatechange = () => this.#update();
     const playback = await audioThreadNode(context, {
       module: this.worklet,
@@ -228,7 +258,9 @@ export class Player extends Emitter {
       },
     });
     playback.node.connect(context.destination);
-    playback.listen((report) => this.#heard(report));
+    playback.listen((report) => {
+      if (context === this.#context) this.#heard(report);
+    });
     return playback;
   }
 

@@ -20,7 +20,7 @@ import { Problem } from "./problem.js";
  * @param {ParleyOptions} options
  */
 export function useParley({ autoConnect = true, ...options }) {
-  const [{ view, actions, conversation }] = useState(() => partsOf(options));
+  const [{ view, actions, conversation, ownPlayer }] = useState(() => partsOf(options));
   const picture = useSyncExternalStore(view.subscribe, view.snapshot, view.snapshot);
   useEffect(() => {
     if (autoConnect) {
@@ -34,13 +34,15 @@ export function useParley({ autoConnect = true, ...options }) {
       void conversation.interrupt();
       conversation.close();
       actions.microphone.release();
+      void ownPlayer?.close();
     };
-  }, [conversation, actions, autoConnect]);
+  }, [conversation, actions, ownPlayer, autoConnect]);
   return useMemo(() => ({ ...picture, ...actions }), [picture, actions]);
 }
 
 /** @param {Omit<ParleyOptions, "autoConnect">} options */
-function partsOf({ url, microphone = new Microphone(), player = new Player(), ...options }) {
+function partsOf({ url, microphone = new Microphone(), player: given, ...options }) {
+  const player = given ?? new Player();
   const conversation = new Conversation(url, { ...options, microphone, player });
   /** From a user's gesture, so sound is allowed from here on.
    * @template {unknown[]} Given
@@ -78,5 +80,7 @@ function partsOf({ url, microphone = new Microphone(), player = new Player(), ..
     microphone,
     player,
   };
-  return { conversation, actions, view: new ConversationView(conversation, player) };
+  const view = new ConversationView(conversation, player);
+  // One that was handed in may have more to play.
+  return { conversation, actions, view, ownPlayer: given ? undefined : player };
 }

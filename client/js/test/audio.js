@@ -3,9 +3,14 @@
  * real code, and a permission for the microphone that is given when the test says so.
  */
 
+import assert from "node:assert/strict";
+
+import { settled } from "./fakes.js";
+
 /** @typedef {import("node:test").TestContext} Context */
 
-const BLOCK = 2048;
+export const BLOCK = 2048;
+const DEADLINE_MS = 5_000;
 
 export class FakeAudioContext {
   /** Every one that was made, in order.
@@ -107,5 +112,12 @@ export function withSound(t) {
     Reflect.deleteProperty(globalThis, "AudioContext");
     Reflect.deleteProperty(navigator, "mediaDevices");
   });
-  return { asked, tracks, live: () => tracks.filter(({ readyState }) => readyState === "live") };
+  const live = () => tracks.filter(({ readyState }) => readyState === "live");
+  /** Settles when no microphone is open any more. */
+  const letGo = async () => {
+    for (const begunAt = Date.now(); live().length; await settled()) {
+      assert.ok(Date.now() < begunAt + DEADLINE_MS, "the microphone stays open");
+    }
+  };
+  return { asked, tracks, live, letGo };
 }

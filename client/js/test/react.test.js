@@ -4,6 +4,7 @@ import { after, test } from "node:test";
 
 import { Window } from "happy-dom";
 
+import { FakeAudioContext, withSound } from "./audio.js";
 import {
   FakeMicrophone,
   FakePlayer,
@@ -47,8 +48,15 @@ class HeldMicrophone extends FakeMicrophone {
   }
 }
 
-/** @param {{strict?: boolean, autoConnect?: boolean, httpUrl?: string}} [options] */
-async function rendered({ strict = false, autoConnect = true, httpUrl } = {}) {
+/**
+ * @param {{strict?: boolean, autoConnect?: boolean, httpUrl?: string, hasPlayer?: boolean}} [options]
+ */
+async function rendered({
+  strict = false,
+  autoConnect = true,
+  httpUrl,
+  hasPlayer = true,
+} = {}) {
   FakeSocket.all = [];
   const presence = new FakePresence();
   const player = new SilentPlayer();
@@ -63,7 +71,7 @@ async function rendered({ strict = false, autoConnect = true, httpUrl } = {}) {
       baseDelayMs: 0,
       WebSocket: SocketClass,
       presence,
-      player: /** @type {any} */ (player),
+      player: /** @type {any} */ (hasPlayer ? player : undefined),
       microphone: /** @type {any} */ (microphone),
       autoConnect,
     });
@@ -118,6 +126,18 @@ test(`React ${version}: a reply falls silent when the component goes`, async () 
   assert.equal(player.playing, turn_id);
   await leave();
   assert.equal(player.playing, "");
+});
+
+test(`React ${version}: the sound that the hook has made ends with it`, async (t) => {
+  withSound(t);
+  const { seen, leave } = await rendered({ hasPlayer: false });
+  await then(() => seen.parley.unlock());
+  assert.equal(FakeAudioContext.last.state, "running");
+  await leave();
+  assert.deepEqual(
+    FakeAudioContext.all.map(({ state }) => state),
+    ["closed"],
+  );
 });
 
 test(`React ${version}: it says that it goes on over HTTP`, async (t) => {
