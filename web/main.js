@@ -320,12 +320,6 @@ player.on("state", (state) => {
   if (state === "idle") views.get(player.turn)?.played();
   showInterrupt();
 });
-player.on("error", report);
-microphone.on("error", (problem) => {
-  report(problem);
-  void conversation?.stopHandsFree();
-  stopTalking();
-});
 player.on("progress", ({ turnId, playedMs, level }) => views.get(turnId)?.progress(playedMs, level));
 
 // Follows the conversation, unless the reader has scrolled up.

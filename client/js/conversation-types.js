@@ -35,6 +35,8 @@
  * @property {(onChunk: (pcm: Uint8Array) => void, options?: {prerollMs?: number}) => Promise<void>}
  *   start from `prerollMs` ago, if it was open then
  * @property {() => Promise<void>} stop settles when the last chunk has been handed over
+ * @property {(name: "error", listener: (problem: Problem) => void) => () => void} [on] what goes
+ *   wrong while it is open: `microphone_lost`
  */
 
 /**
@@ -48,6 +50,8 @@
  * @property {(turnId: string) => number | undefined} [playedMsOf]
  * @property {() => void} [pause]
  * @property {() => void} [resume]
+ * @property {{(name: "error", listener: (problem: Problem) => void): () => void,
+ *   (name: "state", listener: (state: string) => void): () => void}} [on]
  */
 
 /**

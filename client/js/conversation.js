@@ -7,8 +7,8 @@
  */
 import { BrokenTurns } from "./broken-turns.js";
 import { Connection } from "./connection.js";
+import { Devices } from "./devices.js";
 import { Emitter, oneOf } from "./emitter.js";
-import { HandsFree } from "./hands-free.js";
 import { Interruption } from "./interruption.js";
 import { OpenTurns } from "./open-turns.js";
 import { Outgoing } from "./outgoing.js";
@@ -46,8 +46,8 @@ export class Conversation extends Emitter {
   #interruption;
   /** @type {Vigil} */
   #vigil;
-  /** @type {HandsFree | undefined} */
-  #handsFree;
+  /** @type {Devices} */
+  #devices;
 
   /**
    * @param {import("./connection.js").Asked} url `wss://…/stage`, or who to ask for it
@@ -67,10 +67,17 @@ export class Conversation extends Emitter {
         ...(!this.#connection.session && { settings: this.settings }),
       }),
       quiet: () => this.#isQuiet,
-      needed: () => !this.#isQuiet || this.#handsFree !== undefined,
+      needed: () => !this.#isQuiet || this.#devices.isHandsFree,
     });
     this.#connection.session = session;
     this.#outgoing = new Outgoing((message) => this.#connection.send(message), queue);
+    this.#devices = new Devices({
+      conversation: this,
+      microphone,
+      player,
+      onHandsFree: (change) => this.emit("hands_free", change),
+      onError: (problem) => this.emit("error", problem),
+    });
     this.#utterances = new Utterances(this.#stage(), microphone);
     this.#broken = new BrokenTurns({
       turns: this.#turns,
@@ -111,7 +118,7 @@ export class Conversation extends Emitter {
     return {
       unable: () => this.#unable(),
       isHttp: () => this.transport === "http",
-      isHandsFree: () => this.#handsFree !== undefined,
+      isHandsFree: () => this.#devices.isHandsFree,
       silence: (turnId) => this.#interruption.silence(turnId),
       send: (message) => this.#outgoing.add(message),
       begin: (turn) => this.#begin(turn),
@@ -229,26 +236,13 @@ export class Conversation extends Emitter {
    * @param {HandsFreeSettings} [settings]
    * @throws {Problem} `microphone_denied`, `microphone_missing`, …
    */
-  async startHandsFree(settings = {}) {
-    const { microphone: detection, player } = this;
-    if (!detection || !("watch" in detection)) {
-      throw new Problem("microphone_missing", "There is no microphone that notices speech.");
-    }
-    await this.stopHandsFree();
-    const handsFree = new HandsFree({ conversation: this, detection, player }, settings);
-    handsFree.onSpeaking = (speaking) => this.emit("hands_free", { enabled: true, speaking });
-    await handsFree.start();
-    this.#handsFree = handsFree;
-    this.emit("hands_free", { enabled: true, speaking: false });
+  startHandsFree(settings = {}) {
+    return this.#devices.startHandsFree(settings);
   }
 
   /** What is being said is finished, and nothing more is listened to. */
-  async stopHandsFree() {
-    const handsFree = this.#handsFree;
-    if (!handsFree) return;
-    this.#handsFree = undefined;
-    await handsFree.stop();
-    this.emit("hands_free", { enabled: false, speaking: false });
+  stopHandsFree() {
+    return this.#devices.stopHandsFree();
   }
 
   /**
@@ -332,6 +326,7 @@ export class Conversation extends Emitter {
     const { state, problem } = change;
     if (state === "closed" || state === "failed") this.#stopped(problem);
     if (state !== "ready") this.#vigil.stop();
+    this.#devices.follow(this.canSpeak);
     this.emit("state", change);
   }
 

@@ -163,6 +163,22 @@ def test_without_permission_for_the_microphone_both_buttons_say_why_and_typing_g
         page.context.close()
 
 
+def test_a_microphone_that_is_lost_is_a_sentence_and_ends_what_is_said(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    keep = """
+        const ask = navigator.mediaDevices.getUserMedia;
+        navigator.mediaDevices.getUserMedia = async (wanted) => (window.stream = await ask(wanted));
+    """
+    page = open_page(script=keep)
+    with held(page):
+        server.wait_for("audio_chunk", 2)
+        page.evaluate("window.stream.getTracks()[0].dispatchEvent(new Event('ended'))")
+        server.wait_for("audio_end")
+        expect(page.get_by_role("alert")).to_contain_text("The microphone is gone")
+        expect(page.locator("#hold-label")).to_have_text("Hold to talk")
+
+
 def test_connecting_anew_ends_hands_free(open_page: Open, server: ScriptedServer) -> None:
     page = open_page()
     page.click("#hands-free")

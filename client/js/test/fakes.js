@@ -1,6 +1,11 @@
 /** What the tests hand in: a WebSocket without a network, a microphone, a player, a network. */
 
+import assert from "node:assert/strict";
+
+import { Problem } from "../problem.js";
+
 /** @typedef {Record<string, unknown>} Frame */
+/** @typedef {import("../capture-worklet.js").Voice} Voice */
 
 /** Keeps what is sent, says what it is told to say. */
 export class FakeSocket {
@@ -110,6 +115,46 @@ export class FakeMicrophone {
   async stop() {
     this.stops += 1;
     this.onChunk(new Uint8Array([9, 9]));
+  }
+}
+
+/** A microphone that notices speech when it is told to. */
+export class NoticingMicrophone extends FakeMicrophone {
+  isWatched = false;
+  /** @type {import("../capture-worklet.js").VoiceSettings | undefined} */
+  settings;
+  /** @type {Map<string, Set<(detail: any) => void>>} */
+  #listeners = new Map();
+  /** @param {import("../capture-worklet.js").VoiceSettings} settings */
+  watch = async (settings) => {
+    this.isWatched = true;
+    this.settings = settings;
+  };
+  unwatch = async () => {
+    this.isWatched = false;
+  };
+  expectEcho = async () => undefined;
+  /**
+   * @param {string} name
+   * @param {(detail: any) => void} listener
+   */
+  on = (name, listener) => {
+    const listeners = this.#listeners.get(name) ?? new Set();
+    this.#listeners.set(name, listeners.add(listener));
+    return () => listeners.delete(listener);
+  };
+  /** @param {Voice[]} voices */
+  notices(...voices) {
+    assert.ok(this.isWatched, "nobody listens");
+    for (const voice of voices) this.#tell("speech", { voice });
+  }
+  /** It is unplugged. */
+  isLost() {
+    this.#tell("error", new Problem("microphone_lost", "Gone.", { retryable: true }));
+  }
+  /** @param {string} name @param {unknown} detail */
+  #tell(name, detail) {
+    for (const listener of this.#listeners.get(name) ?? []) listener(detail);
   }
 }
 

@@ -6,21 +6,7 @@ import { toBase64 } from "../base64.js";
 import { Player } from "../player.js";
 import { FakeAudioContext, withSound } from "./audio.js";
 import { connected, said, turnEnd } from "./connected.js";
-import { FakeMicrophone, settled } from "./fakes.js";
-
-/** A microphone that notices what the test tells it to. */
-class NoticingMicrophone extends FakeMicrophone {
-  /** @type {(speech: {voice: import("../capture-worklet.js").Voice}) => void} */
-  notices = () => undefined;
-  async watch() {}
-  async unwatch() {}
-  async expectEcho() {}
-  /** @param {string} name @param {any} listener */
-  on(name, listener) {
-    if (name === "speech") this.notices = listener;
-    return () => undefined;
-  }
-}
+import { NoticingMicrophone, settled } from "./fakes.js";
 
 /**
  * A reply's audio.
@@ -49,13 +35,13 @@ test("a turn that ends while it may be a cough leaves the next reply to be heard
   const { conversation, socket } = await connected(t, { microphone, player });
   await conversation.startHandsFree();
   const { turn } = await said(conversation);
-  microphone.notices({ voice: "speaking" });
+  microphone.notices("speaking");
   socket.says(turnEnd(turn.id, 1));
   mock.timers.tick(560);
   microphone.open();
   await settled();
   const turn_id = String(socket.ofType("audio_start")[0]?.["turn_id"]);
-  microphone.notices({ voice: "silent" });
+  microphone.notices("silent");
   await settled();
   socket.says(audio(turn_id, 1));
   assert.ok((await heard()) > 0.2);

@@ -3,43 +3,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Api, conversing, told } from "./fallback-server.js";
-import { FakeMicrophone, settled } from "./fakes.js";
+import { FakeMicrophone, NoticingMicrophone, settled } from "./fakes.js";
 
 /** @typedef {import("node:test").TestContext} Context */
-/** @typedef {import("../capture-worklet.js").Voice} Voice */
 
 const SERVER_VAD = /** @type {const} */ ({ endpointing: "server_vad" });
-
-/** A microphone that notices speech when it is told to. */
-class NoticingMicrophone extends FakeMicrophone {
-  isWatched = false;
-  /** @type {import("../capture-worklet.js").VoiceSettings | undefined} */
-  settings;
-  /** @type {Set<(speech: {voice: Voice}) => void>} */
-  #listeners = new Set();
-  /** @param {import("../capture-worklet.js").VoiceSettings} settings */
-  watch = async (settings) => {
-    this.isWatched = true;
-    this.settings = settings;
-  };
-  unwatch = async () => {
-    this.isWatched = false;
-  };
-  expectEcho = async () => undefined;
-  /**
-   * @param {"speech"} _name
-   * @param {(speech: {voice: Voice}) => void} listener
-   */
-  on = (_name, listener) => {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  };
-  /** @param {Voice[]} voices */
-  notices(...voices) {
-    assert.ok(this.isWatched, "nobody listens");
-    for (const voice of voices) for (const listener of this.#listeners) listener({ voice });
-  }
-}
 
 /**
  * @param {Context} t
