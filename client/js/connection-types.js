@@ -59,7 +59,8 @@
  * @property {number} [maxDelayMs] its longest step: 15,000
  * @property {number} [stableAfterMs] a connection that has held so long has its attempts back:
  *   5,000
- * @property {number} [connectTimeoutMs] 15,000; 5,000 with `httpUrl`
+ * @property {number} [connectTimeoutMs] 15,000, for the answers of `url` and `token` and then for the
+ *   handshake and `ready`; for these 5,000 with `httpUrl`
  * @property {number} [heartbeatMs] 480,000; API Gateway closes what was silent for 10 minutes
  * @property {number} [pongTimeoutMs] 10,000
  * @property {number} [busyHeartbeatMs] while a turn is spoken or waited for: 2,000

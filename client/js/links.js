@@ -104,8 +104,8 @@ export class Links {
         onRefused: hooks.onRefused,
       },
       {
-        url: () => asked(options.httpUrl || undefined),
-        token: () => asked(options.token),
+        url: () => this.#asked(options.httpUrl || undefined),
+        token: () => this.#asked(options.token),
         known: this.#known,
       },
     );
@@ -122,13 +122,38 @@ export class Links {
    */
   async open(link, init, isTrial) {
     if (link instanceof HttpLink) return link.open(init());
-    const [url, token] = await Promise.all([asked(this.url), asked(this.options.token)]);
+    const [url, token] = await Promise.all([
+      this.#asked(this.url),
+      this.#asked(this.options.token),
+    ]);
     try {
       return await link.open(url ?? "", token || undefined, init());
     } catch (cause) {
       // With an HTTP API to ask, that says why.
       if (!token || isTrial || this.options.httpUrl) throw cause;
       throw await this.#refusals.explained(asProblem(cause), url ?? "");
+    }
+  }
+
+  /**
+   * Who never answers must not keep anybody from trying again.
+   * @param {Asked | undefined} source
+   * @returns {Promise<string | undefined>}
+   */
+  async #asked(source) {
+    if (typeof source !== "function") return source;
+    const timeoutMs = this.options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let timer;
+    /** @type {Promise<never>} */
+    const late = new Promise((_, reject) => {
+      const text = `There was no answer within ${timeoutMs} ms.`;
+      timer = setTimeout(() => reject(new Error(text)), timeoutMs);
+    });
+    try {
+      return await Promise.race([source(), late]);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -161,14 +186,6 @@ export class Links {
   hurry() {
     this.#fallback.hurry();
   }
-}
-
-/**
- * @param {Asked | undefined} source
- * @returns {Promise<string | undefined>}
- */
-async function asked(source) {
-  return typeof source === "function" ? source() : source;
 }
 
 /** @param {unknown} cause */

@@ -153,6 +153,43 @@ test("address and token are asked for again at every attempt", async (t) => {
   assert.equal(FakeSocket.last.url, "ws://test/1");
 });
 
+/** Hangs the first so many times, then gives a token. */
+function hanging(times = 1) {
+  let asked = 0;
+  return () => ((asked += 1) <= times ? new Promise(() => undefined) : "late");
+}
+
+test("an address or a token that never comes is given up, and asked for again", async (t) => {
+  const token = /** @type {() => Promise<string>} */ (hanging());
+  const { changes } = begun(t, { token });
+  await after(14_999);
+  assert.equal(changes.at(-1)?.problem, undefined);
+  await after(1);
+  const { problem, retryInMs } = changes.at(-1) ?? {};
+  assert.deepEqual([problem?.code, problem?.retryable, retryInMs], ["not_connected", true, 500]);
+  await after(500);
+  assert.deepEqual(FakeSocket.last.protocols, ["parley", "late"]);
+});
+
+test("a fresh connection whose token never comes does not keep a lost one from coming back", async (t) => {
+  let hangs = false;
+  const token = () => (hangs ? new Promise(() => undefined) : "good");
+  const { conversation, socket } = await connected(t, {
+    token: /** @type {() => Promise<string>} */ (token),
+    heartbeatMs: 1e9,
+  });
+  hangs = true;
+  await after(6_600_000);
+  socket.ends(1006);
+  hangs = false;
+  await after(15_000);
+  assert.equal(conversation.state, "reconnecting");
+  await after(500);
+  assert.equal(FakeSocket.all.length, 2);
+  await ready();
+  assert.equal(conversation.state, "ready");
+});
+
 for (const code of [1000, 1002, 1003, 1007, 1008, 1009, 1010, 3000, 3003, 4400, 4499]) {
   test(`close code ${code} is final`, async (t) => {
     const { conversation, socket, changes } = await connected(t);

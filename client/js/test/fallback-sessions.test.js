@@ -110,3 +110,21 @@ test("ending the session closes it", async (t) => {
   assert.equal(conversation.state, "closed");
   assert.equal(conversation.session, undefined);
 });
+
+test("a token that never comes costs a connection, and the turn is answered over the next", async (t) => {
+  let hangs = false;
+  const token = () => {
+    const wasHanging = hangs;
+    hangs = false;
+    return wasHanging ? new Promise(() => undefined) : "good";
+  };
+  const { conversation } = await overHttp(t, {
+    token: /** @type {() => Promise<string>} */ (token),
+    connectTimeoutMs: 500,
+  });
+  hangs = true;
+  const lost = told(conversation, "state", ({ state }) => state === "reconnecting");
+  const turn = conversation.say("hello");
+  assert.equal((await lost).problem?.code, "connection_lost");
+  assert.equal((await turn).text, "You said: hello");
+});
