@@ -136,7 +136,7 @@ export class Connection extends Emitter {
       const problem = asProblem(cause);
       if (!this.#socket?.isOpen) this.#lost(problem);
       else if (this.transport === "http") this.#stay(problem);
-      else this.#rotation.in(QUIET_EVERY_MS, QUIET_PATIENCE_MS);
+      else this.#rotation.again(QUIET_PATIENCE_MS);
     }
   }
 

@@ -2,10 +2,13 @@
 
 /** Looked for so often. */
 export const QUIET_EVERY_MS = 5_000;
+const LONGEST_MS = 300_000;
 
 export class QuietMoment {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
+  /** How often it was to be done again. */
+  #again = 0;
 
   /** @param {{isQuiet: () => boolean, act: () => void}} hooks */
   constructor(hooks) {
@@ -17,6 +20,17 @@ export class QuietMoment {
    * @param {number} [patienceMs] after which it is done whether it disturbs or not
    */
   in(ms, patienceMs = Infinity) {
+    this.#again = 0;
+    this.#wait(ms, Date.now() + ms + patienceMs);
+  }
+
+  /**
+   * It was done in vain: again after 5 s, 10 s, … 5 min.
+   * @param {number} patienceMs
+   */
+  again(patienceMs) {
+    const ms = Math.min(LONGEST_MS, QUIET_EVERY_MS * 2 ** this.#again);
+    this.#again += 1;
     this.#wait(ms, Date.now() + ms + patienceMs);
   }
 

@@ -222,6 +222,26 @@ test("before API Gateway's two hours are over, it moves to a fresh connection un
   assert.equal(changes.length, before, "nobody has noticed");
 });
 
+test("a fresh connection that is refused is tried again less and less often", async (t) => {
+  const { conversation } = await connected(t, { heartbeatMs: 1e9 });
+  await after(6_600_000);
+  for (const waitMs of [5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000]) {
+    const { length } = FakeSocket.all;
+    await refused();
+    await after(waitMs - 1);
+    assert.equal(FakeSocket.all.length, length);
+    await after(1);
+    assert.equal(FakeSocket.all.length, length + 1);
+  }
+  await ready({ resumed: true });
+  await after(6_600_000);
+  const { length } = FakeSocket.all;
+  await refused();
+  await after(5_000);
+  assert.equal(FakeSocket.all.length, length + 1, "after one that succeeded it begins anew");
+  assert.equal(conversation.state, "ready");
+});
+
 test("a running turn delays the move, but not for ever", async (t) => {
   const { conversation } = await connected(t, { busyHeartbeatMs: 1e9, busyPongTimeoutMs: 1e9 });
   conversation.say("a long story");
