@@ -1,4 +1,4 @@
-/** Which WebSocket the page talks to: the query string's, the last one, or its own host's. */
+/** Which WebSocket the page talks to: the query string's, the last one chosen, or its own host's. */
 
 const KEY = "parley-url";
 
@@ -31,7 +31,7 @@ export function serverAt(url) {
 
 /**
  * For the next visit.
- * @param {string} url
+ * @param {string} url that the user has chosen: a link must not decide about later visits
  */
 export function remember(url) {
   try {

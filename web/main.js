@@ -72,7 +72,8 @@ let spokenTurn = "";
 /** Whose session it is. */
 let server = "";
 
-async function connect() {
+/** @param {{isChosen?: boolean}} [how] whether the user has asked for the address */
+async function connect({ isChosen = false } = {}) {
   // Nobody could stop afterwards what it has going.
   await conversation?.stopHandsFree();
   await conversation?.interrupt();
@@ -91,7 +92,7 @@ async function connect() {
   listenTo(made);
   try {
     await made.connect();
-    remember(address);
+    if (isChosen) remember(address);
     tell("");
     link.open = false;
   } catch {
@@ -284,7 +285,7 @@ async function toggleHandsFree() {
 
 byId("connection", HTMLFormElement).addEventListener("submit", (event) => {
   event.preventDefault();
-  void connect();
+  void connect({ isChosen: true });
 });
 byId("own", HTMLButtonElement).addEventListener("click", () => (url.value = ownUrl()));
 compose.addEventListener("submit", (event) => {

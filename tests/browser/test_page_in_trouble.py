@@ -163,6 +163,15 @@ def test_an_address_that_does_not_answer_is_a_sentence_and_can_be_mended(
     assert page.input_value("#url") == server.url, "it is remembered"
 
 
+def test_an_address_that_came_with_a_link_is_not_remembered(
+    opened: Open, browser: Browser, site: str, server: ScriptedServer
+) -> None:
+    page = opened(browser, f"{site}?url={server.url}")
+    page.goto(site)
+    assert page.input_value("#url") == page.evaluate("`ws://${location.host}/dev`")
+    assert server.types() == ["init"]
+
+
 @pytest.mark.parametrize("refusals", [0, 1])
 def test_a_token_that_has_expired_is_followed_by_a_fresh_one(
     open_page: Open, server: ScriptedServer, refusals: int
