@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from local.permissions.identities import Credentials, Directory, Session
 from local.template.intrinsics import ACCOUNT_ID
@@ -24,13 +24,18 @@ class Callers:
     credentials: dict[str, Credentials] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
 
+    def give(self, logical_id: str, credentials: Credentials) -> Credentials:
+        """Give a function its credentials; what it signs with them will be known as its own."""
+        self.credentials[logical_id] = credentials
+        self.directory.secrets[credentials.access_key_id] = credentials.secret_access_key
+        return credentials
+
 
 def callers_of(stack: Stack) -> Callers:
     """Credentials for all functions; those of a role that is elsewhere may do everything."""
     found = Callers(Directory(roles=dict(stack.roles)))
     for function in stack.functions:
-        credentials = Credentials.new()
-        found.credentials[function.logical_id] = credentials
+        credentials = found.give(function.logical_id, Credentials.new())
         role = function.role.removeprefix(_ROLE_ARN)
         if role in stack.roles:
             found.directory.sessions[credentials.access_key_id] = Session(
@@ -41,4 +46,13 @@ def callers_of(stack: Stack) -> Callers:
                 f"{function.logical_id}: its role {function.role or '(none)'} is not in the "
                 "template; here it may do everything."
             )
+    return found
+
+
+def one_caller(stack: Stack, access_key_id: str) -> Callers:
+    """The same credentials for all functions, which may do everything."""
+    shared = replace(Credentials.new(), access_key_id=access_key_id)
+    found = Callers(Directory())
+    for function in stack.functions:
+        found.give(function.logical_id, shared)
     return found

@@ -15,7 +15,7 @@ from typing import Any
 import trustme
 from aiohttp import web
 
-from local.callers import callers_of
+from local.callers import callers_of, one_caller
 from local.description import description_of
 from local.faults import routes as fault_routes
 from local.faults.faults import Faults
@@ -41,7 +41,7 @@ from local.permissions.identities import Directory
 from local.runtime import environments_api, invoke_api
 from local.runtime.environment import Surroundings
 from local.runtime.service import LambdaService, ServiceOptions
-from local.services.aws import AwsServices
+from local.services.aws import OWN_KEY, AwsServices
 from local.template.intrinsics import ACCOUNT_ID, TemplateError
 from local.template.model import Function, Stack
 from local.template.reader import read_stack
@@ -203,21 +203,23 @@ class LocalStack:
     async def _give_credentials(self) -> None:
         """Give every function those of its role; one set for all if permissions are off."""
         options = self._options
-        if options.iam and options.dynamodb_endpoint:
-            # DynamoDB Local keeps a database for each access key id.
-            self.stack.notices.append(
-                "Permissions are not checked: the functions share one access key for the "
-                "DynamoDB that --dynamodb-endpoint names."
-            )
-        elif options.iam:
+        if options.iam and not options.dynamodb_endpoint:
             callers = callers_of(self.stack)
-            self.stack.notices.extend(callers.notices)
-            self._guard = Guard(callers.directory)
-            self._credentials = {
-                logical_id: credentials.variables()
-                for logical_id, credentials in callers.credentials.items()
-            }
-            await self._services.permit(callers.directory)
+        else:
+            # DynamoDB Local keeps a database for each access key id.
+            callers = one_caller(self.stack, OWN_KEY)
+            if options.iam:
+                self.stack.notices.append(
+                    "Permissions are not checked: the functions share one access key for the "
+                    "DynamoDB that --dynamodb-endpoint names."
+                )
+        self.stack.notices.extend(callers.notices)
+        self._guard = Guard(callers.directory)
+        self._credentials = {
+            logical_id: credentials.variables()
+            for logical_id, credentials in callers.credentials.items()
+        }
+        await self._services.permit(callers.directory)
 
     def _refused(self, sentence: str) -> None:
         self._options.log("permissions", sentence)

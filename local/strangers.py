@@ -12,12 +12,9 @@ import ipaddress
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-
-_SIGNATURES = {"X-Amz-Signature", "Signature"}
-"""Of a presigned URL, by signature version 4 and 2."""
 
 
 def stranger(headers: Mapping[str, str]) -> str | None:
@@ -44,19 +41,23 @@ class StrangersKeptOut:
     """A WSGI application that only this machine's own programs use.
 
     It stands for services that hold secrets and what was said, and moto's server lets every
-    origin read its answers. A page may use what it was given a presigned URL for, as on AWS.
+    origin read its answers.
+
+    Args:
+        is_given: whether a request, by its environ, is one that every page may make: one that
+            it was given a presigned URL for, as on AWS.
     """
 
-    def __init__(self, app: Wsgi) -> None:
+    def __init__(self, app: Wsgi, is_given: Callable[[Mapping[str, Any]], bool]) -> None:
         self._app = app
+        self._is_given = is_given
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """Answer one request."""
-        presigned = _SIGNATURES & parse_qs(environ.get("QUERY_STRING", "")).keys()
-        refused = None if presigned else stranger(_headers(environ))
-        if refused is None:
+        refused = stranger(_headers(environ))
+        if refused is None or self._is_given(environ):
             return self._app(environ, start_response)
         body = json.dumps({"message": refused}).encode()
         given = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]

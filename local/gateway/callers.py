@@ -6,10 +6,11 @@ given two functions, and by default every key is known and everything is allowed
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from local.gateway.signatures import is_valid, signature_of
+from local.signatures import SignedRequest, is_valid, path_of_others, signature_of
 
 Authorise = Callable[[str, str, str], None]
 """Takes access key id, action and resource ARN; raises `NotAllowed` to refuse."""
@@ -67,7 +68,10 @@ class Access:
             secret = self.secret_of(signature.access_key_id)
             if secret is None:
                 raise NotAllowed("The security token included in the request is invalid.")
-            if not is_valid(signature, secret, method, path, query, headers, body):
+            digest = hashlib.sha256(body).hexdigest()
+            lower = {name.lower(): value for name, value in headers.items()}
+            signed = SignedRequest(method, path_of_others(path), query, lower, digest)
+            if not is_valid(signature, secret, signed):
                 raise NotAllowed(
                     "The request signature we calculated does not match the signature you "
                     "provided. Check your AWS Secret Access Key and signing method."

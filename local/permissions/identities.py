@@ -105,10 +105,16 @@ class Role:
 
 @dataclass(slots=True)
 class Directory:
-    """All sessions by access key id, and all roles by name."""
+    """All sessions by access key id, and all roles by name.
+
+    Attributes:
+        secrets: of the functions, by access key id; also of those that may do everything and
+            have no session.
+    """
 
     sessions: dict[str, Session] = field(default_factory=dict)
     roles: dict[str, Role] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """As plain data, for another process."""
@@ -123,6 +129,7 @@ class Directory:
                 for key, session in self.sessions.items()
             },
             "roles": {name: role.as_json() for name, role in self.roles.items()},
+            "secrets": self.secrets,
         }
 
     @classmethod
@@ -131,4 +138,5 @@ class Directory:
         return cls(
             {key: Session(**session) for key, session in data["sessions"].items()},
             {name: Role.from_json(name, role) for name, role in data["roles"].items()},
+            dict(data["secrets"]),
         )

@@ -71,6 +71,10 @@ class PermissionsInFront:
             return self._without_hints(call, session, environ, start_response)
         return self._app(environ, start_response)
 
+    def secret_of(self, access_key_id: str) -> str | None:
+        """What a function signs with; None for a key that no function has."""
+        return self._guard.directory.secrets.get(access_key_id)
+
     def _call(self, environ: dict[str, Any]) -> HttpCall:
         """The request, its body read: what is refused must not leave it on the connection."""
         body = b""

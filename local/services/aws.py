@@ -22,8 +22,10 @@ from local.services.creation import create_resources
 from local.template.intrinsics import URL_SUFFIX
 from local.template.model import Stack
 
+OWN_KEY = "local"
+"""The stack's own access key id."""
 _CREDENTIALS = dict.fromkeys(
-    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), "local"
+    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), OWN_KEY
 )
 _START_TIMEOUT_S = 30
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import partial
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
@@ -17,6 +18,7 @@ from local.lifeline import end_with_parent
 from local.permissions.wsgi import PermissionsInFront
 from local.services.moto_knowledge import name_secrets_as_the_template_does, partition_key
 from local.services.moto_speed import make_quick
+from local.services.signed_links import is_signed_link
 from local.services.throttling import ThrottlingInFront
 from local.services.wsgi import Wsgi, serving
 from local.strangers import StrangersKeptOut
@@ -34,8 +36,9 @@ def main() -> None:
     make_quick()
     name_secrets_as_the_template_does()
     app: Wsgi = DomainDispatcherApplication(create_backend_app)
-    app = PermissionsInFront(ThrottlingInFront(app), ACCOUNT_ID, partition_key, _say)
-    asyncio.run(_serve(StrangersKeptOut(app), port))
+    asked = PermissionsInFront(ThrottlingInFront(app), ACCOUNT_ID, partition_key, _say)
+    is_given = partial(is_signed_link, secret_of=asked.secret_of)
+    asyncio.run(_serve(StrangersKeptOut(asked, is_given), port))
 
 
 async def _serve(app: Wsgi, port: int) -> None:

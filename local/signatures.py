@@ -8,7 +8,13 @@ import re
 import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+"""What stands for the digest of the body where that is not signed."""
+CURRENT_S = 300
+"""For how long a signature is good that says nothing else, and how far clocks may differ
+("Elements of an AWS API request signature")."""
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256\s+Credential=([^/,\s]+)/(\d{8})/([^/,\s]+)/([^/,\s]+)/aws4_request,\s*"
     r"SignedHeaders=([^,\s]+),\s*Signature=([0-9a-f]+)"
@@ -22,6 +28,7 @@ class Signature:
 
     Attributes:
         time: when it was made, if the query says so; else a header does.
+        expires: for how many seconds it is good, as the query has it; empty if nothing says so.
     """
 
     access_key_id: str
@@ -31,6 +38,32 @@ class Signature:
     signed_headers: tuple[str, ...]
     value: str
     time: str = ""
+    expires: str = ""
+
+    def made_at(self, headers: Mapping[str, str]) -> str:
+        """When it was made, as it is signed.
+
+        Args:
+            headers: of the request, names in lower case.
+        """
+        return self.time or headers.get("x-amz-date", "")
+
+
+@dataclass(frozen=True, slots=True)
+class SignedRequest:
+    """What a signature is about.
+
+    Attributes:
+        path: as it is signed, see `path_of_s3` and `path_of_others`.
+        headers: names in lower case.
+        payload_hash: SHA-256 of the body, or `UNSIGNED_PAYLOAD`.
+    """
+
+    method: str
+    path: str
+    raw_query: str
+    headers: Mapping[str, str]
+    payload_hash: str
 
 
 def signature_of(authorization: str, raw_query: str = "") -> Signature | None:
@@ -49,41 +82,55 @@ def _in_query(query: Mapping[str, str]) -> Signature | None:
     key, date, region, service, _ = credential
     headers = tuple(query.get("X-Amz-SignedHeaders", "").split(";"))
     value, time = query.get("X-Amz-Signature", ""), query.get("X-Amz-Date", "")
-    return Signature(key, date, region, service, headers, value, time)
+    expires = query.get("X-Amz-Expires", "")
+    return Signature(key, date, region, service, headers, value, time, expires)
 
 
-def is_valid(
-    signature: Signature,
-    secret: str,
-    method: str,
-    raw_path: str,
-    raw_query: str,
-    headers: Mapping[str, str],
-    body: bytes,
-) -> bool:
-    """Whether a request was signed with a secret, and is as it was when it was signed.
+def path_of_s3(raw_path: str) -> str:
+    """A path as it is signed for S3: encoded once."""
+    return urllib.parse.quote(urllib.parse.unquote_to_bytes(raw_path), safe="/~")
+
+
+def path_of_others(raw_path: str) -> str:
+    """A path as it is signed for other services: SDKs send `@` and `%3D`, and sign `%40` and
+    `%253D`."""
+    return urllib.parse.quote(raw_path, safe="/~")
+
+
+def is_current(signature: Signature, headers: Mapping[str, str], now_s: float) -> bool:
+    """Whether a signature was made just now, or has not expired.
 
     Args:
-        raw_path: as it was sent: SDKs send `@` and `%3D`, and sign `%40` and `%253D`.
-        headers: by any case.
+        headers: of the request, names in lower case.
     """
-    lower = {name.lower(): value for name, value in headers.items()}
-    time = signature.time or lower.get("x-amz-date", "")
+    time = signature.made_at(headers)
+    try:
+        made = datetime.strptime(time, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        good_for_s = int(signature.expires or CURRENT_S)
+    except ValueError:
+        return False
+    age_s = now_s - made.timestamp()
+    return time.startswith(signature.date) and -CURRENT_S <= age_s <= good_for_s
+
+
+def is_valid(signature: Signature, secret: str, request: SignedRequest) -> bool:
+    """Whether a request was signed with a secret, and is as it was when it was signed."""
+    time = signature.made_at(request.headers)
     wanted = {"host"} if signature.time else {"host", "x-amz-date"}
     if not wanted <= set(signature.signed_headers):
         return False
     canonical = "\n".join(
         [
-            method,
-            urllib.parse.quote(raw_path, safe="/~"),
-            _canonical_query(raw_query),
+            request.method,
+            request.path,
+            _canonical_query(request.raw_query),
             *(
-                f"{name}:{_SPACES.sub(' ', lower.get(name, '').strip())}"
+                f"{name}:{_SPACES.sub(' ', request.headers.get(name, '').strip())}"
                 for name in signature.signed_headers
             ),
             "",
             ";".join(signature.signed_headers),
-            hashlib.sha256(body).hexdigest(),
+            request.payload_hash,
         ]
     )
     scope = f"{signature.date}/{signature.region}/{signature.service}/aws4_request"
@@ -93,7 +140,7 @@ def is_valid(
     for part in (signature.date, signature.region, signature.service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
     expected = hmac.digest(key, text.encode(), "sha256").hex()
-    return hmac.compare_digest(expected, signature.value)
+    return hmac.compare_digest(expected.encode(), signature.value.encode())
 
 
 def _canonical_query(raw_query: str) -> str:
