@@ -14,6 +14,7 @@ from local.gateway.http_authorizers import authorizer_event, decided, identity
 from local.gateway.http_events import HttpRequest, http_event
 from local.gateway.http_responses import (
     INTERNAL_ERROR,
+    TOO_LARGE,
     HttpAnswer,
     http_answer,
     preflight,
@@ -21,7 +22,12 @@ from local.gateway.http_responses import (
 )
 from local.gateway.http_routing import Match, matching
 from local.gateway.identifiers import new_id, now_ms
-from local.gateway.integrations import IntegrationFault, Integrations, IntegrationTimeout
+from local.gateway.integrations import (
+    EventTooLarge,
+    IntegrationFault,
+    Integrations,
+    IntegrationTimeout,
+)
 from local.gateway.selection import DEFAULT
 from local.gateway.throttle import Throttle
 from local.runtime.call import Result
@@ -88,7 +94,7 @@ class HttpGateway:
         if not self._throttle.route((api.api_id, api.stage, route.key), route.rate):
             return HttpAnswer.message(429, "Too Many Requests")
         if len(request.body) > MAX_BODY_BYTES:
-            return HttpAnswer.message(413, "Request Entity Too Large")
+            return HttpAnswer.message(*TOO_LARGE)
         said = None
         if route.authorizer is not None:
             decision = await self._decision(api, route.authorizer, match, request)
@@ -104,7 +110,8 @@ class HttpGateway:
             return HttpAnswer.message(503, "Service Unavailable")
         except (IntegrationFault, Throttled) as fault:
             self._log(f"{route.key}: {fault}")
-            return HttpAnswer.message(*INTERNAL_ERROR)
+            large = isinstance(fault, EventTooLarge)
+            return HttpAnswer.message(*(TOO_LARGE if large else INTERNAL_ERROR))
         if answer.error:
             return HttpAnswer.message(*INTERNAL_ERROR)
         return http_answer(version, answer.body.encode())

@@ -29,6 +29,7 @@ class HttpAnswer:
 
 
 INTERNAL_ERROR = 500, "Internal Server Error"
+TOO_LARGE = 413, "Request Entity Too Large"
 
 
 def http_answer(version: str, payload: bytes) -> HttpAnswer:

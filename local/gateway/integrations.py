@@ -23,7 +23,7 @@ from local.gateway.mapping import (
     transformed,
 )
 from local.gateway.selection import DEFAULT
-from local.runtime.call import Result
+from local.runtime.call import MAX_EVENT_BYTES, Result
 from local.runtime.service import LambdaService, UnknownFunction
 from local.template.api_model import AWS_PROXY, MOCK, Integration, IntegrationResponse
 
@@ -32,6 +32,10 @@ _EVENT = "Event"
 
 class IntegrationFault(Exception):
     """The integration cannot be called, or its answer cannot be used; says why."""
+
+
+class EventTooLarge(IntegrationFault):
+    """Lambda does not take an event of that size."""
 
 
 class IntegrationTimeout(Exception):
@@ -76,12 +80,14 @@ class Integrations:
         """Call it.
 
         Raises:
+            EventTooLarge: of a proxy integration, the event has more than Lambda takes.
             IntegrationFault: it cannot be called.
             IntegrationTimeout: it took too long; the function goes on.
             Throttled: there is no concurrency left for the function.
         """
         if integration.kind == AWS_PROXY:
             payload = json.dumps(event, separators=(",", ":"))
+            _check_size(payload, event)
             return await self._invoke(integration, payload)
         if not integration.kind:
             raise IntegrationFault("the integration is not served here")
@@ -160,6 +166,15 @@ def _mocked(payload: str) -> Answer:
     if found is None:
         raise IntegrationFault("the request template of MOCK gives no statusCode")
     return Answer(int(found[1]))
+
+
+def _check_size(payload: str, event: Mapping[str, Any]) -> None:
+    if len(payload) <= MAX_EVENT_BYTES:
+        return
+    # What is not ASCII is escaped in the payload, and counts as what it is in UTF-8.
+    plain = json.dumps(event, separators=(",", ":"), ensure_ascii=False)
+    if (size := len(plain.encode(errors="surrogatepass"))) > MAX_EVENT_BYTES:
+        raise EventTooLarge(f"the event has {size:,} bytes; Lambda takes {MAX_EVENT_BYTES:,}")
 
 
 def _check_json(payload: str) -> None:

@@ -6,6 +6,8 @@ import json
 import uuid
 from dataclasses import dataclass, field
 
+MAX_EVENT_BYTES = 6 * 1024 * 1024
+"""The most that a function is given ("Lambda quotas")."""
 LOG_TAIL_BYTES = 4096
 """How much of its log an Invoke with `LogType: Tail` returns ("Invoke")."""
 

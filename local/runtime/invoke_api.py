@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from local.runtime.call import Result
+from local.runtime.call import MAX_EVENT_BYTES, Result
 from local.runtime.concurrency import Throttled
 from local.runtime.service import LambdaService, UnknownFunction
 
 SYNCHRONOUS, ASYNCHRONOUS, DRY_RUN = "RequestResponse", "Event", "DryRun"
 MAX_BYTES = {
-    SYNCHRONOUS: 6 * 1024 * 1024,
-    DRY_RUN: 6 * 1024 * 1024,
+    SYNCHRONOUS: MAX_EVENT_BYTES,
+    DRY_RUN: MAX_EVENT_BYTES,
     ASYNCHRONOUS: 1024 * 1024,
 }
 """Payload limits by type of invocation ("Invoke")."""

@@ -170,6 +170,31 @@ def test_a_body_that_is_not_known_to_be_text_is_base64(
     assert event["body"] == ("a=1" if is_text else base64.b64encode(b"a=1").decode())
 
 
+@pytest.mark.parametrize(
+    ("kind", "size", "status"),
+    [
+        ("application/octet-stream", 4_600_000, 200),
+        ("application/octet-stream", 4_800_000, 413),
+        ("text/plain", 6_200_000, 200),
+        ("text/plain", 6_300_000, 413),
+        ("text/plain", 10 * 1024 * 1024 + 1, 413),
+    ],
+)
+def test_a_request_that_makes_too_large_an_event_is_413(
+    shop: httpx.Client, kind: str, size: int, status: int
+) -> None:
+    answer = shop.put("/files/size", content=b"x" * size, headers={"content-type": kind})
+    assert answer.status_code == status
+    if status == 413:
+        assert answer.json() == {"message": "Request Entity Too Large"}
+
+
+def test_a_character_counts_as_in_utf_8(shop: httpx.Client) -> None:
+    text = "Ж" * 1_100_000
+    answer = shop.put("/files/size", content=text, headers={"content-type": "text/plain"})
+    assert (answer.status_code, answer.text) == (200, "1100000")
+
+
 def test_a_function_knows_where_its_api_is(app: RunningApp, shop: httpx.Client) -> None:
     url = shop.get("/x").json()["url"]
     assert url == app.info["http_apis"]["ServerlessHttpApi"]["https_url"] + "/"

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from parley.audio import sample_rate_hz
 from parley.errors import ParleyError
-from parley.http import HttpRequest
-from parley.http_bodies import MAX_AUDIO_S
+from parley.http import HttpRequest, read_request
+from parley.http_bodies import MAX_AUDIO_S, read_turn
 from parley.http_turns import HttpTurns
 from parley.invocation import TurnRequest
 from parley.settings import DEFAULT_SETTINGS
@@ -40,3 +47,47 @@ def test_an_utterance_is_as_long_as_the_deployment_and_the_answer_allow(
     with pytest.raises(ParleyError, match=f"may last {held_s} s") as refused:
         say(limit_s, held_s + 1)
     assert (refused.value.code, refused.value.field) == ("too_large", "audio")
+
+
+# --- what fits into an event of Lambda -----------------------------------------------------------
+
+LAMBDA_BYTES = 6 * 1024 * 1024
+DOCUMENTED = re.findall(
+    r"^\| `(pcm_\d+)` \| (\d+) s \| (\d+) s \|$",
+    (Path(__file__).parents[2] / "docs" / "http.md").read_text(),
+    re.MULTILINE,
+)
+
+
+def spoken(audio_format: str, seconds: float, as_body: bool) -> dict[str, Any]:
+    """The event of a spoken turn."""
+    rate = sample_rate_hz(audio_format)
+    sound = base64.b64encode(bytes(2 * int(rate * seconds))).decode()
+    kind = f"audio/pcm;rate={rate}" if as_body else "application/json"
+    return {
+        "routeKey": "POST /turns",
+        "headers": {"content-type": kind},
+        "requestContext": {"http": {"method": "POST"}, "timeEpoch": 0},
+        "body": sound if as_body else json.dumps({"audio": sound, "format": audio_format}),
+        "isBase64Encoded": as_body,
+    }
+
+
+@pytest.mark.parametrize("as_body", [True, False], ids=["as the body", "in JSON"])
+@pytest.mark.parametrize(
+    ("audio_format", "body_s", "json_s"), [*DOCUMENTED, ("pcm_24000", "60", "60")]
+)
+def test_an_utterance_is_as_long_as_the_documentation_says(
+    audio_format: str, body_s: str, json_s: str, as_body: bool
+) -> None:
+    longest_s = int(body_s if as_body else json_s)
+    event = spoken(audio_format, longest_s, as_body)
+    assert len(json.dumps(event)) + 2 * 10_240 < LAMBDA_BYTES, "with all that headers may have"
+    assert read_turn(read_request(event)).format == audio_format
+    with pytest.raises(ParleyError, match=r"too long|lower sample rate") as refused:
+        read_turn(read_request(spoken(audio_format, longest_s + 1, as_body)))
+    assert refused.value.code == "too_large"
+
+
+def test_the_highest_rates_are_documented() -> None:
+    assert [row[0] for row in DOCUMENTED] == ["pcm_48000", "pcm_44100"]

@@ -264,6 +264,7 @@ def _body(event: Mapping[str, Any]) -> bytes:
     if len(body) > MAX_BODY_BYTES:
         raise ParleyError(
             "too_large",
-            f"The body has {len(body):,} bytes; it may have at most {MAX_BODY_BYTES:,}.",
+            f"The body has {len(body):,} bytes; it may have at most {MAX_BODY_BYTES:,}. "
+            "Audio has fewer at a lower sample rate.",
         )
     return body

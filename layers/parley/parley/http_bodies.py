@@ -28,7 +28,8 @@ from parley.shape import Misshapen, check_shape
 from parley.wav import format_at, read_wav
 
 MAX_AUDIO_S = 60
-"""Of an utterance: with its transcript and its reply, it must fit into API Gateway's 30 s."""
+"""Of an utterance: with its transcript and its reply, it must fit into API Gateway's 30 s. At the
+highest sample rates the size of the body ends it sooner."""
 TOKEN_HEADER = "x-resume-token"  # noqa: S105  # nosec B105 - the name of a header
 
 Token = Annotated[str, Meta(max_length=256)]
