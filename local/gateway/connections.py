@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 
 from local.gateway.events import Caller
 from local.gateway.identifiers import now_ms
+
+CLOSE_TIMEOUT_S = 2.0
+"""How long a client may take to read what is left, and then to agree to a close."""
+SEND_TIMEOUT_S = 2.0
+"""How long a post waits for a client that is slow to read."""
+BUFFER_BYTES = 64 * 1024
+"""What may wait for a client besides what the system's own buffers hold."""
+
+
+class BufferFull(Exception):
+    """The client has not read what was sent before; nothing more is taken."""
 
 
 @dataclass(eq=False)
@@ -28,6 +41,7 @@ class Connection:
     warned: bool = False
     transport: asyncio.BaseTransport | None = None
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _going_on: set[asyncio.Task[object]] = field(default_factory=set)
 
     @property
     def open(self) -> bool:
@@ -35,13 +49,20 @@ class Connection:
         return not self.socket.closed and self.closing is None
 
     async def send(self, frame: str) -> bool:
-        """Write a text frame, in the order of the calls; False if the socket is closed."""
+        """Write a text frame, in the order of the calls; False if the socket is closed.
+
+        Raises:
+            BufferFull: the client does not read.
+        """
         async with self._writing:
             if not self.open:
                 return False
+            if self._unsent_bytes > BUFFER_BYTES:
+                raise BufferFull
             self.last_active_ms = now_ms()
+            # What takes time is the wait for the client: the frame is written before it.
             try:
-                await self.socket.send_str(frame)
+                await self._waited(self.socket.send_str(frame), SEND_TIMEOUT_S)
             except (ConnectionError, RuntimeError):
                 return False
             return True
@@ -54,7 +75,34 @@ class Connection:
         """
         if self.closing is None:
             self.closing = told or (code, reason)
-            await self.socket.close(code=code, message=reason.encode())
+            closing = self.socket.close(code=code, message=reason.encode())
+            try:
+                await self._waited(closing, 2 * CLOSE_TIMEOUT_S)
+            finally:
+                if self._unsent_bytes:  # a transport that is closed waits until they are read
+                    self.drop()
+
+    async def _waited(self, doing: Coroutine[Any, Any, object], limit_s: float) -> None:
+        """Wait until something is done, but not for long; it goes on then.
+
+        Cancelled it must not be: aiohttp lets all who wait for a client share one future.
+        """
+        task = asyncio.create_task(doing)
+        self._going_on.add(task)
+        task.add_done_callback(self._done)
+        if (await asyncio.wait([task], timeout=limit_s))[0]:
+            task.result()
+
+    def _done(self, task: asyncio.Task[object]) -> None:
+        self._going_on.discard(task)
+        if not task.cancelled():
+            task.exception()  # of one that went on, nobody asks for it
+
+    @property
+    def _unsent_bytes(self) -> int:
+        if not isinstance(self.transport, asyncio.WriteTransport):
+            return 0
+        return self.transport.get_write_buffer_size()
 
     def drop(self) -> None:
         """Cut it without a close frame, as a lost network does."""

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from local.gateway.authorizers import method_arn
 from local.gateway.callers import Access, NotAllowed
-from local.gateway.connections import Connection, Connections
+from local.gateway.connections import BufferFull, Connection, Connections
 from local.gateway.identifiers import iso_time
 from local.gateway.options import Assumptions
 from local.gateway.throttle import Throttle
@@ -75,7 +75,7 @@ class ManagementApi:
         except NotAllowed as refusal:
             return _refusal(403, "ForbiddenException", _message(str(refusal)))
         if not self.throttle.request():
-            return _refusal(429, "LimitExceededException", self.assumptions.limit_body)
+            return self._limited()
         if not _is_well_formed(connection_id):
             status = self.assumptions.malformed_id_status
             if status == 410:
@@ -93,13 +93,20 @@ class ManagementApi:
             text = body.decode(errors=errors)
         except UnicodeDecodeError:
             return _refusal(400, "BadRequestException", _message("The data is no text"))
-        return web.Response(status=200) if await connection.send(text) else self._gone()
+        try:
+            sent = await connection.send(text)
+        except BufferFull:
+            return self._limited()
+        return web.Response(status=200) if sent else self._gone()
 
     async def _delete(self, _request: web.Request, connection: Connection) -> web.Response:
         assumed = self.assumptions
         told = (1000, "Connection Closed Normally")
         await connection.close(assumed.delete_code, assumed.delete_reason, told=told)
         return web.Response(status=204)
+
+    def _limited(self) -> web.Response:
+        return _refusal(429, "LimitExceededException", self.assumptions.limit_body)
 
     def _gone(self) -> web.Response:
         """410; its body is empty, and boto3 needs the header to name the exception."""

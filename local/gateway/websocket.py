@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from local.gateway.callers import Access
-from local.gateway.connections import Connection, Connections
+from local.gateway.connections import CLOSE_TIMEOUT_S, BufferFull, Connection, Connections
 from local.gateway.events import Caller, disconnect_event, message_event
 from local.gateway.frames import FRAME_BYTES, MeteredProtocol
 from local.gateway.handshake import Handshakes
@@ -32,7 +32,6 @@ from local.runtime.service import LambdaService, Throttled
 from local.template.api_model import Route, WebSocketApi
 
 MAX_MESSAGE_BYTES = 128 * 1024
-CLOSE_TIMEOUT_S = 2.0
 
 # aiohttp warns of subprotocols that are not answered by naming them, and one may be a token.
 logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
@@ -262,7 +261,10 @@ class WebSocketGateway:
     async def _say(self, connection: Connection, frame: str) -> None:
         """Send a frame of the gateway's own: an error, or what a two-way route answered."""
         self._traffic.answered(connection.caller, frame)
-        await connection.send(frame)
+        try:
+            await connection.send(frame)
+        except BufferFull:
+            self._log(f"{connection.caller.connection_id} does not read: a frame is lost")
 
     def _remark_on(self, connection: Connection, body: str) -> None:
         if len(body) > FRAME_BYTES and not connection.warned:

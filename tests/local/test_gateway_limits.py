@@ -83,6 +83,28 @@ async def test_messages_and_posts_share_what_the_account_has(tmp_path: Path) -> 
     assert answer["message"] == "Too Many Requests"
 
 
+async def test_a_client_that_does_not_read_is_posted_to_no_more_and_can_be_closed(
+    usual: RunningApp,
+) -> None:
+    async with connect(usual.url("Api")) as socket:
+        mine = (await ping(socket))["pong"]
+        api = usual.management("Api")
+        socket.transport.pause_reading()
+
+        def post_until_it_is_full() -> None:
+            for _ in range(300):
+                api.post_to_connection(ConnectionId=mine, Data="x" * 128_000)
+
+        with pytest.raises(api.exceptions.LimitExceededException):
+            await asyncio.wait_for(asyncio.to_thread(post_until_it_is_full), 30)
+        deleting = asyncio.to_thread(api.delete_connection, ConnectionId=mine)
+        answer = await asyncio.wait_for(deleting, 10)
+        assert answer["ResponseMetadata"]["HTTPStatusCode"] == 204
+        with pytest.raises(api.exceptions.GoneException):
+            await asyncio.to_thread(api.get_connection, ConnectionId=mine)
+        socket.transport.abort()
+
+
 async def test_without_concurrency_a_message_is_an_error(tmp_path: Path) -> None:
     options = ("--concurrency", "1")
     with running_probe(tmp_path, *options) as probe:
