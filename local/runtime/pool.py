@@ -154,6 +154,9 @@ class Pool:
     async def _start(self, environment: Environment) -> None:
         try:
             error = await environment.start()
+        except Exception as problem:  # the machine's: no file, port or room for another
+            await environment.stop()
+            error = Result.failure("ServiceException", f"No environment can start: {problem}")
         except BaseException:
             await environment.stop()
             raise

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 from local.runtime.call import Result
 
+MAX_LINE_BYTES = 2 * 1024 * 1024
+"""Of a request: the runtime client says in a header of up to 1 MB what went wrong."""
 _BASE = "/2018-06-01/runtime/"
 
 
@@ -56,7 +58,9 @@ class RuntimeApi:
         # Our own socket: start_server leaves one of its own open when it is cancelled.
         self._socket = socket.create_server(("127.0.0.1", 0))
         host, port = self._socket.getsockname()
-        self._server = await asyncio.start_server(self._serve, sock=self._socket)
+        self._server = await asyncio.start_server(
+            self._serve, sock=self._socket, limit=MAX_LINE_BYTES
+        )
         return f"{host}:{port}"
 
     async def close(self) -> None:

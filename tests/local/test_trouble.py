@@ -1,0 +1,51 @@
+"""Environments in trouble: what they cannot do is an error, and ends neither them nor others."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from local.runtime.runtime_api import RuntimeApi
+from tests.local.lambda_harness import running
+
+RAISING = """
+    import os
+    def handler(event, context):
+        if "length" in event:
+            raise ValueError("x" * event["length"])
+        return {"pid": os.getpid()}
+"""
+
+
+async def test_an_environment_that_cannot_start_is_an_error_and_is_not_tried_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = 0
+
+    async def start(_api: RuntimeApi) -> str:
+        nonlocal tries
+        tries += 1
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with running(tmp_path, RAISING) as f:
+        with monkeypatch.context() as patch:
+            patch.setattr(RuntimeApi, "start", start)
+            results = await asyncio.wait_for(asyncio.gather(f.invoked(), f.invoked()), 10)
+        for result in results:
+            assert result.error_type == "ServiceException"
+            assert "Too many open files" in json.loads(result.payload)["errorMessage"]
+        assert tries == 2
+        assert any("Too many open files" in line for line in f.lines)
+        assert "pid" in await f.invoke(), "there is room again"
+
+
+async def test_a_long_message_of_an_exception_is_told_whole(tmp_path: Path) -> None:
+    async with running(tmp_path, RAISING) as f:
+        pid = (await f.invoke())["pid"]
+        found = json.loads((await f.invoked(length=900_000)).payload)
+        assert (found["errorType"], len(found["errorMessage"])) == ("ValueError", 900_000)
+        assert (await f.invoke())["pid"] == pid
