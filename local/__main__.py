@@ -89,6 +89,9 @@ def _forget_the_developers_account() -> None:
 def _add_start(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--template", type=Path, default=Path("template.yaml"))
     parser.add_argument("--parameter-overrides", nargs="*", default=[], metavar="KEY=VALUE")
+    parser.add_argument(
+        "--parameter-file", metavar="FILE", help="JSON: the same; - reads it from standard input"
+    )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=3001, help="0 for any (default 3001)")
     parser.add_argument("--tls-port", type=int, default=0, help="0 for any (the default)")
@@ -151,7 +154,7 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
 
 
 def _options(arguments: argparse.Namespace, log: LogWriter) -> Options:
-    parameters: dict[str, str] = {}
+    parameters = _parameters(arguments.parameter_file)
     for text in arguments.parameter_overrides:
         key, separator, value = text.partition("=")
         if not separator:
@@ -202,6 +205,20 @@ def _assumptions(arguments: argparse.Namespace) -> Assumptions:
     }
     chosen = [name for name, given in flags.items() if given]
     return Assumptions().changed([*chosen, *arguments.assume])
+
+
+def _parameters(path: str | None) -> dict[str, str]:
+    if path is None:
+        return {}
+    try:
+        found = json.loads(sys.stdin.read() if path == "-" else Path(path).read_text())
+    except OSError as error:
+        raise TemplateError(f"--parameter-file: {error}") from None
+    except ValueError as error:
+        raise TemplateError(f"--parameter-file: {path} is not valid JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise TemplateError(f"--parameter-file: expected an object, values by name, in {path}.")
+    return {str(name): str(value) for name, value in found.items()}
 
 
 def _variables(path: Path | None) -> dict[str, dict[str, str]]:

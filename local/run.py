@@ -131,25 +131,34 @@ def _check(url: str, headers: dict[str, str], who: str, variable: str) -> None:
 
 @contextlib.contextmanager
 def _process(
-    command: list[str], log: Path, environment: Mapping[str, str]
-) -> Iterator[dict[str, Any]]:
-    """A process of ours that prints one JSON line when it is ready."""
+    command: list[str], log: Path, environment: Mapping[str, str], told: str = ""
+) -> Iterator[tuple[dict[str, Any], subprocess.Popen[str]]]:
+    """A process of ours that prints one JSON line when it is ready: that line, and the process.
+
+    Args:
+        told: on its standard input; unlike a command line, nobody else can read that.
+    """
     with log.open("w") as stderr:
         child = subprocess.Popen(
             [sys.executable, *command],
             cwd=ROOT,
             env=dict(environment),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
             start_new_session=True,  # Ctrl-C is for us; we end our children in order
         )
+        assert child.stdin is not None
+        assert child.stdout is not None
         try:
-            line = child.stdout.readline() if child.stdout else ""
+            with contextlib.suppress(BrokenPipeError), child.stdin:
+                child.stdin.write(told)
+            line = child.stdout.readline()
             if not line:
                 child.wait()
                 raise CannotRun(_last_words(log) or f"{' '.join(command)} did not start.")
-            yield json.loads(line)
+            yield json.loads(line), child
         finally:
             child.terminate()
             try:
@@ -174,7 +183,7 @@ def run(port: int, *, demo: bool, stay: bool, log_folder: Path) -> int:
     providers.check()
     log_folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as running:
-        standins = running.enter_context(
+        standins, _ = running.enter_context(
             _process(
                 [
                     *("-m", "local.standins", "--exit-with-parent"),
@@ -185,8 +194,10 @@ def run(port: int, *, demo: bool, stay: bool, log_folder: Path) -> int:
             )
         )
         providers = providers.with_standins(standins["elevenlabs_url"], standins["llm_url"])
-        command = _start_command(providers, port, environment)
-        stack = running.enter_context(_process(command, log_folder / "stack.log", environment))
+        log, given = log_folder / "stack.log", json.dumps(_parameters(providers, environment))
+        stack, child = running.enter_context(
+            _process(_start_command(port), log, environment, given)
+        )
         _say_what_runs(providers, log_folder)
         if demo and _needs_a_token(environment):
             print("No conversation is held: AUTH_MODE wants a token. Put one into PARLEY_TOKEN.")
@@ -195,8 +206,9 @@ def run(port: int, *, demo: bool, stay: bool, log_folder: Path) -> int:
             if code or not stay:
                 return code
         _say_where(stack, environment.get("PARLEY_TOKEN", ""))
-        while stay:
-            signal.pause()  # until Ctrl-C or SIGTERM raises KeyboardInterrupt
+        if stay:
+            child.wait()  # until Ctrl-C or SIGTERM raises KeyboardInterrupt
+            raise CannotRun(f"The stack has ended. {_last_words(log) or 'It did not say why.'}")
     return 0
 
 
@@ -210,8 +222,9 @@ def _needs_a_token(environment: Mapping[str, str]) -> bool:
     return wanted != "off" and not environment.get("PARLEY_TOKEN")
 
 
-def _start_command(providers: Providers, port: int, environment: Mapping[str, str]) -> list[str]:
-    overrides = {
+def _parameters(providers: Providers, environment: Mapping[str, str]) -> dict[str, str]:
+    """Values of the template's parameters, keys and secrets among them."""
+    given = {
         "ElevenLabsApiKey": providers.elevenlabs_key,
         "ElevenLabsBaseUrl": providers.elevenlabs_url,
         "LlmApiKey": providers.llm_key,
@@ -220,13 +233,17 @@ def _start_command(providers: Providers, port: int, environment: Mapping[str, st
     }
     for parameter in CHOSEN_PARAMETERS:
         if value := environment.get(_variable(parameter)):
-            overrides[parameter] = value
+            given[parameter] = value
+    return given
+
+
+def _start_command(port: int) -> list[str]:
     return [
         *("-m", "local", "start", "--json"),
         *("--template", str(ROOT / "template.yaml")),
         *("--port", str(port), "--tls-port", "0", "--prewarm", "1"),
         *("--static", str(ROOT / "web"), "--static", f"/client={ROOT / 'client' / 'js'}"),
-        *("--parameter-overrides", *(f"{k}={v}" for k, v in overrides.items())),
+        *("--parameter-file", "-"),
     ]
 
 
