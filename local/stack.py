@@ -195,7 +195,8 @@ class LocalStack:
             own["AWS_ACCESS_KEY_ID"]: own["AWS_SECRET_ACCESS_KEY"]
             for own in (variables, *self._credentials.values())
         }
-        access = Access(options.authorise, secrets.get if options.verify_signatures else None)
+        secret_of = secrets.get if options.verify_signatures else None
+        access = Access(options.region, options.authorise, secret_of)
         for app, address in self._applications(self._lambda, main, access):
             await self._listen(app, address, tls)
         await asyncio.gather(creating, self._lambda.start(options.prewarm, options.prewarm_only))
@@ -294,11 +295,14 @@ class LocalStack:
             )
             if apis:
                 app.add_routes(management.routes())
-                app.router.add_get(f"/{{stage:{'|'.join(apis)}}}", gateway.handler(apis))
+                for end in ("", "/"):  # AWS's own examples connect with either
+                    path = f"/{{stage:{'|'.join(apis)}}}{end}"
+                    app.router.add_get(path, gateway.handler(apis))
             mounts = options.mounts if address is main else []
             app.add_routes(static.routes(mounts))
             if apis and not mounts:
-                app.router.add_get("/{stage}", gateway.handler(apis))
+                for end in ("", "/"):
+                    app.router.add_get(f"/{{stage}}{end}", gateway.handler(apis))
             yield app, address
 
     async def _listen(self, app: web.Application, address: Address, tls: ssl.SSLContext) -> None:

@@ -64,6 +64,15 @@ async def test_an_unknown_stage_is_403(app: App) -> None:
     assert refused.value.response.status_code == 403
 
 
+async def test_a_url_may_end_with_a_slash(app: App) -> None:
+    async with connect(app.url + "/?greeting=hello") as socket:
+        await socket.send('{"action": "ask"}')
+        assert json.loads(await socket.recv()) == {"you_asked": {"action": "ask"}}
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(app.url.replace("/prod", "/nosuch/"))
+    assert refused.value.response.status_code == 403
+
+
 async def test_a_subprotocol_is_answered_only_if_the_handler_does(app: App) -> None:
     protocols: Any = ["a", "b"]  # a str is one, as its type does not say
     async with connect(app.url, subprotocols=protocols) as socket:
