@@ -79,6 +79,8 @@ class WebSocketGateway:
                 return web.json_response({"message": "Forbidden"}, status=403)
             if request.headers.get("Upgrade", "").lower() != "websocket":
                 return web.Response(status=426)
+            if not web.WebSocketResponse().can_prepare(request):
+                return web.json_response({"message": "Bad Request"}, status=400)
             return await self._serve(api, request)
 
         return handle
@@ -208,11 +210,13 @@ class WebSocketGateway:
         event: dict[str, Any],
         in_order: asyncio.Lock,
     ) -> None:
-        if self._assumptions.serialize:
-            async with in_order:
+        try:
+            async with in_order if self._assumptions.serialize else contextlib.nullcontext():
                 await self._answer(api, connection, route, event)
-        else:
-            await self._answer(api, connection, route, event)
+        except Exception as problem:  # whatever it is, who has sent the message is told
+            self._log(f"{connection.caller.connection_id} failed: {problem!r}")
+            request_id = event["requestContext"]["requestId"]
+            await self._error(connection, "Internal server error", request_id)
 
     async def _answer(
         self,

@@ -8,6 +8,7 @@ import re
 import time
 from typing import Any
 
+import httpx
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -62,6 +63,21 @@ async def test_an_unknown_stage_is_403(app: App) -> None:
     with pytest.raises(InvalidStatus) as refused:
         await connect(app.url.replace("/prod", "/nosuch"))
     assert refused.value.response.status_code == 403
+
+
+@pytest.mark.parametrize("wrong", ["Sec-WebSocket-Key", "Sec-WebSocket-Version", "Connection"])
+def test_a_handshake_that_is_none_is_400_and_connects_nobody(app: App, wrong: str) -> None:
+    headers = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version": "13",
+        wrong: "close",
+    }
+    url = app.url.replace("ws:", "http:") + f"?wrong={wrong}"
+    assert httpx.get(url, headers=headers).status_code == 400
+    connects = [event.get("queryStringParameters") for event in app.events("CONNECT")]
+    assert {"wrong": wrong} not in connects
 
 
 async def test_a_url_may_end_with_a_slash(app: App) -> None:

@@ -1,4 +1,4 @@
-"""Environments in trouble: what they cannot do is an error, and ends neither them nor others."""
+"""In trouble: what an environment or the gateway cannot do is an error, and ends nothing else."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import json
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
 
+from local.gateway.integrations import Integrations
 from local.runtime.runtime_api import RuntimeApi
+from tests.local.app_stack import FIXTURES, app_here
 from tests.local.lambda_harness import running
 
 RAISING = """
@@ -49,3 +52,24 @@ async def test_a_long_message_of_an_exception_is_told_whole(tmp_path: Path) -> N
         found = json.loads((await f.invoked(length=900_000)).payload)
         assert (found["errorType"], len(found["errorMessage"])) == ("ValueError", 900_000)
         assert (await f.invoke())["pid"] == pid
+
+
+async def test_what_nobody_thought_of_is_told_to_who_sent_the_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_arguments: object) -> None:
+        raise ZeroDivisionError("nobody thought of it")
+
+    template = FIXTURES / "mapping" / "template.yaml"
+    async with (
+        app_here(template, tmp_path) as app,
+        asyncio.timeout(10),
+        connect(app.url("Api")) as socket,
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(Integrations, "call", broken)
+            await socket.send('{"action": "ping"}')
+            assert json.loads(await socket.recv())["message"] == "Internal server error"
+        await socket.send('{"action": "ping"}')
+        assert "pong" in json.loads(await socket.recv())
+    assert "nobody thought of it" in app.log.read_text()
