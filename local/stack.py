@@ -40,6 +40,7 @@ from local.permissions.guard import Guard
 from local.permissions.identities import Directory
 from local.runtime import environments_api, invoke_api
 from local.runtime.environment import Surroundings
+from local.runtime.interpreter import other_runtimes
 from local.runtime.service import LambdaService, ServiceOptions
 from local.services.aws import OWN_KEY, AwsServices
 from local.template.intrinsics import ACCOUNT_ID, TemplateError
@@ -214,7 +215,7 @@ class LocalStack:
                     "Permissions are not checked: the functions share one access key for the "
                     "DynamoDB that --dynamodb-endpoint names."
                 )
-        self.stack.notices.extend(callers.notices)
+        self.stack.notices.extend([*callers.notices, *other_runtimes(self.stack.functions)])
         self._guard = Guard(callers.directory)
         self._credentials = {
             logical_id: credentials.variables()
@@ -309,6 +310,7 @@ class LocalStack:
         runner = web.AppRunner(
             app,
             access_log=None,
+            auto_decompress=False,  # HTTP APIs pass a body on as it came
             shutdown_timeout=0.5,
             max_line_size=MAX_HEADER_BYTES,
             max_field_size=MAX_HEADER_BYTES,

@@ -108,10 +108,13 @@ class Integrations:
         """What the client of a two-way route is sent.
 
         Raises:
-            IntegrationFault: no integration response fits.
+            IntegrationFault: no integration response fits, or a proxy's body is no text.
         """
         if integration.kind == AWS_PROXY:
-            return str(_object(answer.body).get("body") or "")
+            body = _object(answer.body).get("body") or ""
+            if not isinstance(body, str):
+                raise IntegrationFault("the body of the answer is no string")
+            return body
         chosen = _response(integration, answer)
         if chosen is None:
             raise IntegrationFault("no integration response fits; add one with the key $default")

@@ -271,7 +271,7 @@ class WebSocketGateway:
             self._log(f"{connection.caller.connection_id} does not read: a frame is lost")
 
     def _remark_on(self, connection: Connection, body: str) -> None:
-        if len(body) > FRAME_BYTES and not connection.warned:
+        if not connection.warned and len(body.encode()) > FRAME_BYTES:
             connection.warned = True
             self._log(
                 f"{connection.caller.connection_id} sent a message of more than 32 KB: API "

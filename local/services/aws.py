@@ -57,7 +57,11 @@ class AwsServices:
         return self._dynamodb_endpoint or self.endpoint
 
     async def start(self) -> None:
-        """Start the server."""
+        """Start the server.
+
+        Raises:
+            ServicesError: it does not start.
+        """
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "local.services.moto_server", str(os.getpid())),
             env={k: v for k, v in os.environ.items() if not k.startswith("AWS_")},
@@ -66,8 +70,11 @@ class AwsServices:
             start_new_session=True,  # Ctrl-C in the terminal is for the stack alone
         )
         assert self._process.stdout is not None
-        async with asyncio.timeout(_START_TIMEOUT_S):
-            line = await self._process.stdout.readline()
+        try:
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                line = await self._process.stdout.readline()
+        except TimeoutError:
+            raise ServicesError(f"moto's server did not start in {_START_TIMEOUT_S} s.") from None
         if not line:
             raise ServicesError("moto's server did not start; it says why above.")
         self.endpoint = f"http://127.0.0.1:{int(line)}"

@@ -58,7 +58,7 @@ async def running(
     *,
     options: ServiceOptions | None = None,
     freeze: bool = True,
-    **function: Any,
+    **changed: Any,
 ) -> AsyncIterator[Harness]:
     """A function with a source, as a service of its own."""
     code = folder / "code"
@@ -75,7 +75,7 @@ async def running(
         observe=lambda kind, fields: observed.append((kind, dict(fields))),
         freeze=freeze,
     )
-    service = LambdaService([_function(code, **function)], around, options, faults)
+    service = LambdaService([function(code, **changed)], around, options, faults)
     await service.start(0)
     try:
         yield Harness(service, code, folder, faults, lines, observed, fired)
@@ -83,7 +83,8 @@ async def running(
         await service.stop()
 
 
-def _function(code: Path, **changed: Any) -> Function:
+def function(code: Path, **changed: Any) -> Function:
+    """A function whose sources are in a folder."""
     given: dict[str, Any] = {
         "logical_id": "F",
         "name": "f",

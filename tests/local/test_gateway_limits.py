@@ -67,6 +67,18 @@ async def test_too_much_of_a_head_is_refused(usual: RunningApp) -> None:
         assert "pong" in await ping(socket)
 
 
+async def test_a_message_of_more_than_32_kb_is_remarked_on_once(usual: RunningApp) -> None:
+    def remarks() -> int:
+        return usual.log.read_text().count("sent a message of more than 32 KB")
+
+    before = remarks()
+    async with connect(usual.url("Api")) as socket:
+        for fill in ("x" * 32_000, "Ж" * 17_000, "Ж" * 17_000):
+            await socket.send(json.dumps({"action": "ping", "fill": fill}, ensure_ascii=False))
+            assert "pong" in await ping(socket)
+    assert remarks() == before + 1
+
+
 async def test_messages_and_posts_share_what_the_account_has(tmp_path: Path) -> None:
     options = ("--request-rate", "0.001", "--request-burst", "2")
     with running_app(MAPPING, tmp_path, *options) as app:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.gateway.authorizers import decided
 from local.gateway.frames import FrameMeter
+from local.gateway.integrations import Answer, IntegrationFault, Integrations
 from local.gateway.json_path import MISSING, at
 from local.gateway.mapping import Source, mapped
 from local.gateway.options import Assumptions, Limits, OptionError
@@ -15,7 +17,9 @@ from local.gateway.policies import allows
 from local.gateway.selection import evaluated
 from local.gateway.throttle import Throttle, TokenBucket
 from local.runtime.call import Result
-from local.template.api_model import Rate
+from local.runtime.environment import Surroundings
+from local.runtime.service import LambdaService
+from local.template.api_model import Integration, Rate
 
 ARN = "arn:aws:execute-api:us-east-1:123456789012:abc/prod/$connect"
 BASE = ARN.removesuffix("/prod/$connect")
@@ -60,6 +64,19 @@ def test_a_policy_allows_or_not(statements: Any, allowed: bool | None) -> None:
 
 def test_no_policy_is_no_policy() -> None:
     assert allows("no", "execute-api:Invoke", ARN) is None
+
+
+def service_of_nothing() -> LambdaService:
+    return LambdaService([], Surroundings({}, Path(), lambda _source, _line: None))
+
+
+@pytest.mark.parametrize("body", ['{"a": 1}', "[1]", "1", "true"])
+def test_a_proxys_reply_is_text_or_an_error(body: str) -> None:
+    integrations, proxy = Integrations(service_of_nothing()), Integration("AWS_PROXY")
+    with pytest.raises(IntegrationFault, match="no string"):
+        integrations.reply(proxy, Answer(200, f'{{"body": {body}}}'), {})
+    for given, sent in (('{"body": "x"}', "x"), ('{"body": null}', ""), ("{}", ""), ("1", "")):
+        assert integrations.reply(proxy, Answer(200, given), {}) == sent
 
 
 def test_an_authorizers_answer_may_have_8_kb() -> None:

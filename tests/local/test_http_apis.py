@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import ssl
 from collections.abc import Iterator
@@ -168,6 +169,14 @@ def test_a_body_that_is_not_known_to_be_text_is_base64(
     event = seen(shop.post("/body", content=b"a=1", headers={"Content-Type": kind}))
     assert event["isBase64Encoded"] is not is_text
     assert event["body"] == ("a=1" if is_text else base64.b64encode(b"a=1").decode())
+
+
+def test_a_compressed_body_is_passed_on_as_it_came(shop: httpx.Client) -> None:
+    body = gzip.compress(b"{}")
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    event = seen(shop.post("/body", content=body, headers=headers))
+    assert event["headers"]["content-encoding"] == "gzip"
+    assert (event["isBase64Encoded"], base64.b64decode(event["body"])) == (True, body)
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,12 @@ from local.log_writer import LogWriter
 from local.runtime.call import Result
 from local.runtime.concurrency import Concurrency, OverReserved, Throttled
 from local.runtime.destinations import Settled
+from local.runtime.interpreter import OWN, other_runtimes
 from local.runtime.platform_log import PlatformLog, Report
 from local.runtime.retrying import Condition, Retry, Retrying
 from local.runtime.sources import Sources
 from local.template.model import EventInvoke
+from tests.local.lambda_harness import function
 
 # --- concurrency ------------------------------------------------------------------------------
 
@@ -59,6 +61,15 @@ def test_throttling_backs_off_to_five_minutes_and_costs_no_retries() -> None:
 def test_an_event_that_would_be_too_old_is_given_up(kind: str) -> None:
     retrying = Retrying(EventInvoke(max_age_s=60), retry_delay_s=1)
     assert getattr(retrying, kind)(59.5) is Condition.EVENT_AGE_EXCEEDED
+
+
+# --- runtimes ---------------------------------------------------------------------------------
+
+
+def test_runtimes_that_functions_do_not_get_are_named(tmp_path: Path) -> None:
+    functions = [function(tmp_path, runtime=each) for each in (OWN, "python3.8", "python3.8")]
+    (notice,) = other_runtimes(functions)
+    assert notice.startswith(f"Functions of python3.8 run on {OWN} here")
 
 
 # --- records ----------------------------------------------------------------------------------

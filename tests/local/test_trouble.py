@@ -12,6 +12,7 @@ from websockets.asyncio.client import connect
 
 from local.gateway.integrations import Integrations
 from local.runtime.runtime_api import RuntimeApi
+from local.services import aws
 from tests.local.app_stack import FIXTURES, app_here
 from tests.local.lambda_harness import running
 
@@ -73,3 +74,15 @@ async def test_what_nobody_thought_of_is_told_to_who_sent_the_message(
         await socket.send('{"action": "ping"}')
         assert "pong" in json.loads(await socket.recv())
     assert "nobody thought of it" in app.log.read_text()
+
+
+async def test_services_that_do_not_start_in_time_are_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aws, "_START_TIMEOUT_S", 0.01)
+    services = aws.AwsServices()
+    try:
+        with pytest.raises(aws.ServicesError, match="did not start in"):
+            await services.start()
+    finally:
+        await services.stop()
