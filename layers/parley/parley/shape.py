@@ -34,8 +34,8 @@ def check_shape(text: str, what: str = "message") -> None:
     try:
         # Numbers stay as they are written: making integers of them can be slow.
         value = json.loads(text, object_pairs_hook=_once, parse_int=str, parse_float=str)
-    except _Twice as twice:
-        raise Misshapen(f"The {what} has {twice} twice in one object.") from None
+    except _Refused as refused:
+        raise Misshapen(f"The {what} has {refused}.") from None
     except RecursionError:
         raise _too_deep(what) from None
     except ValueError as malformed:
@@ -45,21 +45,26 @@ def check_shape(text: str, what: str = "message") -> None:
         level = [inner for outer in level for inner in _inside(outer)]
         values += len(level)
         if values > MAX_VALUES:
-            raise Misshapen(f"The {what} has more than {MAX_VALUES} values.")
+            raise Misshapen(f"The {what} has {_TOO_MANY}.")
     if any(isinstance(inner, (dict, list)) for inner in level):
         raise _too_deep(what)
 
 
-class _Twice(Exception):
-    """A name, as it is shown, that an object has twice."""
+_TOO_MANY = f"more than {MAX_VALUES} values"
+
+
+class _Refused(Exception):
+    """What an object has that none may have."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _Twice(ascii(twice[:40]))
+    if len(pairs) > MAX_VALUES:  # before anything is made of them
+        raise _Refused(_TOO_MANY)
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise _Refused(f"{name[:40]!a} twice in one object")
+        found[name] = value
     return found
 
 
