@@ -47,6 +47,23 @@ def test_a_turn_beyond_the_limit_is_answered_429_and_the_token_stays_good(
         assert problem["limit"] == {"name": "turns_per_minute", "value": 3, "scope": "tenant"}
 
 
+@pytest.mark.parametrize("attempt", [None, 1, 2])
+def test_a_turn_that_was_refused_runs_when_the_same_request_comes_again(
+    http: ModuleType, aws: Any, attempt: int | None
+) -> None:
+    first = json.loads(ask(http)["body"])
+    asked = {name: first[name] for name in ("session_id", "resume_token")} | {"turn_id": "t"}
+    if attempt is not None:
+        asked["attempt"] = attempt
+    assert [ask(http, **asked)["statusCode"] for _ in range(2)] == [429, 429]
+    aws.delete_item(TableName="table", Key={"pk": {"S": "LIMIT#default"}, "sk": {"S": "USAGE"}})
+    answered = ask(http, **asked)
+    assert answered["statusCode"] == 200
+    answer = json.loads(answered["body"])
+    assert answer.get("attempt", 1) == (attempt or 1)
+    assert answer["error"]["code"] == "reply_failed", "no provider is there: so far it came"
+
+
 def test_a_first_turn_beyond_the_limit_leaves_no_session_behind(http: ModuleType, aws: Any) -> None:
     ask(http)
     before = items(aws, "SESSION#")

@@ -284,6 +284,17 @@ class MemoryStore(Store, Turns):
             self.turns[ref, turn_id] = turn
             return claim
 
+    def give_back(self, ref: SessionRef, turn_id: str, owner: str, attempt: int) -> None:
+        with self._lock:
+            turn = self.turns[ref, turn_id]
+            if (turn.owner, turn.claim.attempt) != (owner, attempt):
+                return
+            if attempt == 1:
+                del self.turns[ref, turn_id]
+                return
+            turn.state, turn.failed_at_ms = "failed", now_ms()
+            turn.claim = Claim(attempt - 1, turn.claim.started_ms)
+
     def renew_lease(self, ref: SessionRef, turn_id: str, owner: str) -> bool:
         self._check("renew_lease")
         turn = self.turns[ref, turn_id]

@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from parley import turns as turns_module
 from parley.table import Table
@@ -33,7 +33,7 @@ class Claims(RuleBasedStateMachine):
         self.owner: str | None = None
         self.lease_until_ms = 0
         self.state = "none"
-        self.attempts: list[int] = []
+        self.attempt = 0
         self.failed_at_ms = 0
 
     def _now_ms(self) -> int:
@@ -60,14 +60,14 @@ class Claims(RuleBasedStateMachine):
         elif asked is None:
             wanted = dead or (self.state == "failed" and self.failed_at_ms < received)
         else:
-            wanted = asked > self.attempts[-1]
+            wanted = asked > self.attempt
         assert (claim is not None) == wanted
         if claim is None:
             return
-        assert claim.attempt not in self.attempts
+        assert claim.attempt > self.attempt
         if asked is not None:
             assert claim.attempt == asked
-        self.attempts.append(claim.attempt)
+        self.attempt = claim.attempt
         self.owner, self.state = owner, "running"
         self.failed_at_ms = 0
         self.lease_until_ms = self.now_ms + round(LEASE_S * 1000)
@@ -94,7 +94,7 @@ class Claims(RuleBasedStateMachine):
     def die(self, known: bool, waited_for: int) -> None:
         owner = self.owner if known else None
         ended = self.turns.fail_turn(self.session, "t", owner, waited_for)
-        unclaimed = self.state == "none" or waited_for > self.attempts[-1]
+        unclaimed = self.state == "none" or waited_for > self.attempt
         dead = self.state not in ("none", "failed") and (
             owner is not None or self.lease_until_ms < self.now_ms
         )
@@ -102,12 +102,25 @@ class Claims(RuleBasedStateMachine):
         if ended is not None:
             if unclaimed:
                 assert ended.attempt == waited_for
-                self.attempts.append(ended.attempt)
+                self.attempt = ended.attempt
             self.state, self.failed_at_ms = "failed", self.now_ms
 
+    @precondition(lambda self: self.state == "running")
+    @rule(mine=st.booleans())
+    def refuse(self, mine: bool) -> None:
+        """A limit does not let the attempt begin: as if it had not been claimed."""
+        owner = self.owner if mine and self.owner else "somebody else"
+        self.turns.give_back(self.session, "t", owner, self.attempt)
+        if not mine:
+            return
+        self.attempt -= 1
+        self.state = "failed" if self.attempt else "none"
+        self.failed_at_ms = self.now_ms if self.attempt else 0
+
     @invariant()
-    def attempts_only_grow(self) -> None:
-        assert self.attempts == sorted(set(self.attempts))
+    def the_table_has_the_latest_attempt(self) -> None:
+        turn = self.turns.turn(self.session, "t") if hasattr(self, "session") else None
+        assert (turn.claim.attempt if turn is not None else 0) == self.attempt
 
     def teardown(self) -> None:
         self.clock.stop()

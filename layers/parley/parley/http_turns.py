@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Literal
 
@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from parley.answering import EventsAnswer, broken_off, frames_of, is_whole, turn_answer
 from parley.ending import Outcome
-from parley.errors import ErrorCode, ParleyError
+from parley.errors import ParleyError
 from parley.http import Handler, HttpAnswer, HttpError, HttpRequest, principal_of
 from parley.http_bodies import (
     MAX_AUDIO_S,
@@ -29,6 +29,7 @@ from parley.inbox import InterruptEntry
 from parley.interrupting import Interrupting
 from parley.invocation import TurnRequest
 from parley.items import Session, now_ms
+from parley.limits.refusals import LIMITED
 from parley.limits.requests import RequestRates
 from parley.limits.rules import RequestKind
 from parley.principal import Principal, SessionRef
@@ -39,10 +40,6 @@ from parley.turns import Turns
 
 RETRY_AFTER_MS = 1000
 """When to ask again for a turn that still runs."""
-
-
-LIMITED: Collection[ErrorCode] = ("rate_limited", "quota_exceeded")
-"""What a turn is refused with that one of the deployment's limits does not let begin."""
 
 
 class OpenedSession(Struct):

@@ -12,6 +12,7 @@ from parley.ending import Outcome
 from parley.errors import ConnectionGone, ParleyError, internal_error
 from parley.invocation import TurnRequest
 from parley.items import Claim, Session, StoredFrame
+from parley.limits.refusals import LIMITED
 from parley.limits.usage import Admission
 from parley.outbox import Numbered, Outbox
 from parley.posting import Post
@@ -159,16 +160,18 @@ async def _refuse(
     error: ParleyError,
     attempt: int,
 ) -> Outcome:
-    """End a turn that never began."""
+    """End a turn that never began.
+
+    Over HTTP one that meets a limit is answered with a problem, as if it had not been asked for:
+    the same request may come again later.
+    """
     claim: Claim | None = None
+    claimed = (request.session, request.turn_id, owner, attempt)
     with contextlib.suppress(Exception):  # a table that fails is perhaps why it is refused
-        claim = await asyncio.to_thread(
-            services.turns.fail_turn,
-            request.session,
-            request.turn_id,
-            owner,
-            attempt,
-        )
+        if error.code in LIMITED and not request.connected:
+            await asyncio.to_thread(services.turns.give_back, *claimed)
+        else:
+            claim = await asyncio.to_thread(services.turns.fail_turn, *claimed)
     outbox = Outbox(request.turn_id, services.deployment.reply_format, attempt)
     metrics = Metrics()
     outbox.error(error)

@@ -95,7 +95,7 @@ class Turns:
                 "started_at": number(now),
                 "expires_at": number(now_s() + self._turn_ttl_s),
             },
-            "attribute_not_exists(pk)",
+            "attribute_not_exists(attempt)",
         )
         if first or self._was_written(ref, turn_id, "nonce", nonce):
             return Claim(attempt or 1, now)
@@ -149,6 +149,24 @@ class Turns:
         if item is None and self._was_written(ref, turn_id, "nonce", nonce):
             item = self._table.get(turn_key(ref, turn_id))
         return None if item is None else _claim_of(item)
+
+    def give_back(self, ref: SessionRef, turn_id: str, owner: str, attempt: int) -> None:
+        """Undo the claim of an attempt that was not let begin: it may be claimed once more."""
+        first = attempt == 1
+        values = {":attempt": number(attempt)} | ({} if first else {":before": number(attempt - 1)})
+        self._table.update(
+            turn_key(ref, turn_id),
+            "SET #state = :failed, failed_at = :now"
+            + (" REMOVE attempt, started_at, #owner" if first else ", attempt = :before"),
+            "#owner = :owner AND attempt = :attempt",
+            {"#state": "state", "#owner": "owner"},
+            {
+                **values,
+                ":failed": {"S": "failed"},
+                ":now": number(now_ms()),
+                ":owner": {"S": owner},
+            },
+        )
 
     def renew_lease(self, ref: SessionRef, turn_id: str, owner: str) -> bool:
         """Stay the one that runs the turn, or delivers its end; False if somebody else does now,
@@ -237,7 +255,7 @@ class Turns:
             turn_key(ref, turn_id),
             "SET #state = :failed, failed_at = :now, attempt = if_not_exists(attempt, :attempt), "
             "started_at = if_not_exists(started_at, :now), expires_at = :expires",
-            f"attribute_not_exists(pk) OR (#state <> :failed AND {dead})",
+            f"attribute_not_exists(attempt) OR (#state <> :failed AND {dead})",
             names,
             values,
         )
@@ -259,9 +277,9 @@ class Turns:
         )
 
     def turn(self, ref: SessionRef, turn_id: str) -> TurnItem | None:
-        """A turn as it is now; None if nobody has claimed it."""
+        """A turn as it is now; None if nobody has claimed it, or the claim was given back."""
         item = self._table.get(turn_key(ref, turn_id))
-        return turn_from(item) if item else None
+        return turn_from(item) if item and "attempt" in item else None
 
     def running(self, ref: SessionRef) -> Iterator[str]:
         """The turns of a session that somebody runs now."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
-from parley.errors import ParleyError
+from parley.errors import ErrorCode, ParleyError
 from parley.limits.rules import RequestKind
 from parley.protocol import Limit, LimitScope
+
+LIMITED: Collection[ErrorCode] = ("rate_limited", "quota_exceeded")
+"""What a turn is refused with that one of the deployment's limits does not let begin."""
 
 _WHOSE = {
     "subject": "You have",
