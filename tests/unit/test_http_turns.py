@@ -138,6 +138,37 @@ def test_who_follows_the_events_gets_those_that_are_left() -> None:
     assert refused.value.code == "turn_over"
 
 
+@pytest.mark.parametrize("there", [[2, 3], [2, 4]], ids=["no end", "a gap"])
+@pytest.mark.parametrize(("lease_ms", "code"), [(20_000, "turn_running"), (-1, "turn_over")])
+def test_events_that_are_half_stored_are_no_answer(
+    there: list[int], lease_ms: int, code: str
+) -> None:
+    desk = Desk()
+    kept = [numbered(seq, end=seq == 4) for seq in there]
+    ended_over_a_websocket(desk, *kept, lease_ms=lease_ms)
+    asked = {"text": "Hello.", "session_id": "s", "resume_token": "token", "turn_id": "t"}
+    with pytest.raises(ParleyError) as refused:
+        desk.ask(**asked, events=True)
+    assert refused.value.code == code
+    desk.store.put_undelivered(REF, [numbered(3), numbered(4, end=True)])
+    answer = desk.ask(**asked, events=True)
+    assert [event["seq"] for event in answer["events"]] == [2, 3, 4]
+
+
+def numbered(seq: int, *, end: bool = False) -> StoredFrame:
+    """An event of the first attempt."""
+    event = TurnEnd("t", seq, "completed", "Yes.", Metrics()) if end else ReplyText("t", seq, "Y")
+    return StoredFrame("t", 1, 1, seq, encode(event))
+
+
+def test_the_end_of_a_turn_that_broke_off_is_an_answer_whatever_is_missing() -> None:
+    desk = Desk()
+    ended_over_a_websocket(desk, numbered(0, end=True), numbered(3), lease_ms=20_000)
+    asked = {"text": "Hello.", "session_id": "s", "resume_token": "token", "turn_id": "t"}
+    answer = desk.ask(**asked, events=True)
+    assert [event["seq"] for event in answer["events"]] == [0, 3]
+
+
 @pytest.mark.parametrize(("lease_ms", "code"), [(20_000, "turn_running"), (-1, "turn_over")])
 def test_an_answer_that_is_not_there_may_be_on_its_way(lease_ms: int, code: str) -> None:
     desk = Desk()

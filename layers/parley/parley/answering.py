@@ -86,10 +86,19 @@ def frames_of(events: Sequence[Numbered]) -> list[bytes]:
 
 def is_whole(frames: Sequence[bytes]) -> bool:
     """Whether these are all of a turn's events, the last one included."""
+    return is_rest(frames) and _events.decode(frames[0]).seq == 1
+
+
+def is_rest(frames: Sequence[bytes]) -> bool:
+    """Whether these are all that is left of a turn's events, the last one included. They are not
+    written as one: while some are there already, others may be on their way."""
     if not frames:
         return False
     first, last = _events.decode(frames[0]), _events.decode(frames[-1])
-    return first.seq == 1 and last.seq == len(frames) and isinstance(last, TurnEnd)
+    if first.seq == 0:  # the end of a turn whose function died: what is missing never comes
+        return True
+    numbered = (first.seq or 0) + len(frames) - 1 == last.seq
+    return numbered and isinstance(last, TurnEnd)
 
 
 def broken_off(turn_id: str, attempt: int) -> list[bytes]:

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from parley.answering import EventsAnswer, broken_off, frames_of, is_whole, turn_answer
+from parley.answering import EventsAnswer, broken_off, frames_of, is_rest, is_whole, turn_answer
 from parley.ending import Outcome
 from parley.errors import ParleyError
 from parley.http import Handler, HttpAnswer, HttpError, HttpRequest, principal_of
@@ -194,7 +194,7 @@ class HttpTurns:
                 for stored in self._turns.undelivered(ref)
                 if stored.turn_id == turn_id and stored.attempt == attempt
             ]
-            if is_whole(frames) or (frames and not whole):
+            if is_whole(frames) or (not whole and is_rest(frames)):
                 return frames
         if turn is not None and turn.running and turn.lease_until_ms <= now_ms():
             dead = self._turns.fail_turn(ref, turn_id, None, turn.claim.attempt)
