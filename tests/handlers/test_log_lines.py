@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.handlers.loading import KEY, ROOT, VARIABLES
+from tests.unit.tokens import SECRET
 
 WORDS = "ultramarine periwinkle"
 AUDIO = base64.b64encode(b"\x13\x37" * 60).decode()
@@ -25,16 +26,22 @@ AUDIO = base64.b64encode(b"\x13\x37" * 60).decode()
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
     """Everything that was written, and what the client got."""
     found = tmp_path_factory.mktemp("driver") / "found.json"
+    logged = written_by("log_lines", WORDS, AUDIO, str(found))
+    return logged, json.loads(found.read_text())
+
+
+def written_by(driver: str, *arguments: str, **variables: str) -> str:
+    """Everything that a driver wrote."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.handlers.log_lines", WORDS, AUDIO, str(found)],
+        [sys.executable, "-m", f"tests.handlers.{driver}", *arguments],
         cwd=ROOT,
-        env={**os.environ, **VARIABLES},
+        env={**os.environ, **VARIABLES, **variables},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr, json.loads(found.read_text())
+    return done.stdout + done.stderr
 
 
 def test_the_logs_hold_nothing_that_was_said_and_nothing_secret(
@@ -65,3 +72,13 @@ def test_what_goes_wrong_here_is_internal_and_no_stack_trace_to_the_client(
     assert len(internal) == 2, "a chunk and a config need the table; a typed turn does not"
     assert "Traceback" not in json.dumps(found["frames"])
     assert "botocore" not in json.dumps(found["frames"])
+
+
+@pytest.mark.parametrize(("function", "says"), [("token", "token_made"), ("health", "unhealthy")])
+def test_at_debug_no_library_logs_a_secret_of_a_function_that_is_alone(
+    function: str, says: str
+) -> None:
+    logged = written_by("alone", function, AUTH_MODE="secret", AUTH_SECRET_ARN="tokens")
+    assert says in logged
+    assert KEY not in logged
+    assert SECRET not in logged

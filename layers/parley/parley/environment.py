@@ -14,14 +14,11 @@ from parley.connections import Connections
 from parley.invocation import TurnRequest
 from parley.limits.requests import RequestRates
 from parley.limits.slots import ConnectionSlots
-from parley.quiet import keep_quiet
 from parley.recordings import Recordings
 from parley.settings import Deployment
 from parley.store import Store
 from parley.table import Table
 from parley.turns import Turns
-
-keep_quiet()
 
 
 class Environment:

@@ -1,0 +1,47 @@
+"""Runs one function that makes no `Environment`, in a process whose output is all looked at.
+
+    python -m tests.handlers.alone FUNCTION
+
+The root logger is at DEBUG before the function is loaded, as Lambda has it where
+`ApplicationLogLevel` says so.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import Any
+
+from tests.handlers.loading import Context, create_secret, event, load
+from tests.moto_table import client, create_table, mock_aws
+from tests.unit.tokens import SECRET, shared_token
+
+
+def asked_for_health() -> dict[str, Any]:
+    """A request with a token: both secrets are read."""
+    found = {**event("http-health"), "queryStringParameters": {"deep": "1"}}
+    token = shared_token({"sub": "ada", "exp": int(time.time()) + 60})
+    found["headers"] = {**found["headers"], "authorization": f"Bearer {token}"}
+    return found
+
+
+EVENTS = {"token": {"subject": "ada"}, "health": asked_for_health()}
+
+
+def main() -> None:
+    function = sys.argv[1]
+    with mock_aws():
+        create_table(client("dynamodb"))
+        manager = client("secretsmanager")
+        create_secret(manager)
+        manager.create_secret(Name="tokens", SecretString=SECRET)
+        logging.basicConfig(level=logging.DEBUG)
+        app = load(function)
+        app.handler(EVENTS[function], Context())
+        if function == "health":
+            app.loop.close()
+
+
+if __name__ == "__main__":
+    main()
