@@ -41,12 +41,13 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         message_id=request.get("messageId", ""),
         connected_at_ms=request["connectedAt"],
     )
+    body = event.get("body") or ""
     try:
-        refused = messages.handle(envelope, event.get("body") or "")
+        refused = messages.handle(envelope, body)
     except Exception as error:
         logger.error("message_failed", **traced(error))
         with contextlib.suppress(PostRefused):
-            messages.fail(envelope)
+            messages.fail(envelope, body)
         return {"statusCode": 500}
     if refused is not None:
         logger.info("message_refused", code=refused.code, field=refused.field)

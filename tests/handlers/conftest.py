@@ -65,6 +65,7 @@ def message(aws: Any) -> Any:
         table = aws
         posts = posted
         turns = started
+        messages = app.messages
         post = staticmethod(take)
 
         def send(self, name: str) -> dict[str, Any]:

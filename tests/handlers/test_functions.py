@@ -117,6 +117,22 @@ def test_a_table_that_fails_is_an_internal_error_and_no_stack_trace(message: Any
     assert "Traceback" not in json.dumps(message.posts)
 
 
+@pytest.mark.parametrize("kind", ["user-message", "audio-start"])
+def test_a_turn_that_cannot_be_started_is_named(
+    message: Any, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    message.send("init")
+
+    def fails(_request: Any) -> None:
+        raise OSError("Lambda cannot be reached")
+
+    monkeypatch.setattr(message.messages, "_start_turn", fails)
+    assert message.send(kind) == {"statusCode": 500}
+    asked = json.loads(event(f"message-{kind}")["body"])
+    told = message.posts[-1]
+    assert (told["code"], told["turn_id"]) == ("internal", asked["turn_id"])
+
+
 def test_a_turn_without_its_session_fails_in_good_order(turn: ModuleType) -> None:
     assert turn.handler(event("turn-typed"), Context()) == {"reason": "failed"}
 

@@ -195,10 +195,15 @@ class Messages:
             if not isinstance(message, UserMessage | AudioStart):  # a turn looks for itself
                 self._sessions.look_for(envelope.connection_id)
 
-    def fail(self, envelope: Envelope) -> None:
-        """Tell the client that we failed at its message."""
+    def fail(self, envelope: Envelope, body: str) -> None:
+        """Tell the client that we failed at its message, and which turn so did not begin."""
+        field, turn_id = self._dropped(body)
         error = ParleyError(
-            "internal", "Something went wrong on our side. Send the message again.", retryable=True
+            "internal",
+            "Something went wrong on our side. Send the message again.",
+            retryable=True,
+            field=field,
+            turn_id=turn_id,
         )
         self._send(envelope, Error.of(error))
 
