@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import time
@@ -150,6 +151,28 @@ def test_a_choice_that_would_leave_the_door_open_is_none(
 )
 def test_keys_are_fetched_over_tls_or_from_this_machine(url: str, trustworthy: bool) -> None:
     assert is_trustworthy_url(url) is trustworthy
+
+
+def test_a_handshake_does_not_wait_long_for_a_secrets_manager_that_is_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        for name, value in {
+            "AUTH_MODE": "secret",
+            "AUTH_SECRET_ARN": "tokens",
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER": url,
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "x",
+            "AWS_SECRET_ACCESS_KEY": "x",
+        }.items():
+            monkeypatch.setenv(name, value)
+        door, began = Doorkeeper.from_environment(), time.monotonic()
+        for _ in range(3):
+            with pytest.raises(Refused) as refused:
+                door.admit(event(f"parley, {TOKEN}"))
+            assert (refused.value.status, refused.value.why) == (503, "ReadTimeoutError")
+        assert time.monotonic() - began < 10, "a handshake has 29 s, and others wait behind it"
 
 
 # --- tokens that are made ----------------------------------------------------------------------

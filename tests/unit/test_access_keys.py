@@ -382,11 +382,41 @@ def test_the_last_secret_serves_while_secrets_manager_does_not(
     by_secret.payload(shared_token(CLAIMS))
     manager.down = True
     clock.now += 300
+    for _ in range(3):
+        by_secret.payload(shared_token(CLAIMS))
+    assert manager.asked == 2, "it is not asked with every token"
+    clock.now += 5
+    by_secret.payload(shared_token(CLAIMS))
+    assert manager.asked == 3
+    manager.down = False
+    manager.secret = hashlib.sha256(b"rotated").hexdigest()
+    clock.now += 5
+    by_secret.payload(shared_token(CLAIMS, manager.secret))
+
+
+def test_a_secret_that_could_not_be_read_for_a_day_lets_nobody_in(
+    manager: Manager, by_secret: SharedSecretVerifier, clock: Clock
+) -> None:
+    by_secret.payload(shared_token(CLAIMS))
+    manager.down = True
+    clock.now += 24 * 3600 - 1
+    by_secret.payload(shared_token(CLAIMS))
+    clock.now += 1
+    assert refusal(by_secret, shared_token(CLAIMS)) == "keys_unavailable"
+    manager.down = False
+    clock.now += 5
     by_secret.payload(shared_token(CLAIMS))
 
 
 def test_without_any_secret_nobody_is_let_in(
-    manager: Manager, by_secret: SharedSecretVerifier
+    manager: Manager, by_secret: SharedSecretVerifier, clock: Clock
 ) -> None:
     manager.down = True
-    assert refusal(by_secret, shared_token(CLAIMS)) == "keys_unavailable"
+    for _ in range(3):
+        with pytest.raises(Refused) as refused:
+            by_secret.payload(shared_token(CLAIMS))
+        assert (refused.value.status, refused.value.why) == (503, "ThrottlingException")
+    assert manager.asked == 1, "a slow failure is not repeated for everybody who waits"
+    manager.down = False
+    clock.now += 5
+    by_secret.payload(shared_token(CLAIMS))

@@ -38,6 +38,8 @@ PROBING_CONFIG = AWS_CONFIG.merge(
     Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
 )
 """Whether a service answers is to be known soon, and not after several tries."""
+HANDSHAKE_CONFIG = PROBING_CONFIG.merge(Config(retries={"total_max_attempts": 2}))
+"""Somebody waits for the secret, which is mostly known already."""
 
 
 def dynamodb(config: Config = AWS_CONFIG) -> DynamoDBClient:

@@ -109,7 +109,7 @@ def _verifier(rules: AccessRules, clock: Callable[[], float]) -> Verifier | None
     if rules.mode == "secret":
         from parley.access.secret import SharedSecret, read_secret
 
-        client = clients.secrets_manager()
+        client = clients.secrets_manager(clients.HANDSHAKE_CONFIG)
         secret = SharedSecret(lambda: read_secret(client, rules.secret_arn), clock)
         return SharedSecretVerifier(secret.candidates)
     from parley.access.issuer import IssuerKeys
