@@ -51,6 +51,11 @@ REPLAY_EVENTS, POSTS_PER_S = 500, 100
 """How many events of `PACKET_S` a client that comes back, or asks for a turn, is sent before it
 counts as one that comes back again (`parley.resuming`), and how many a second."""
 PACKET_S = 0.4
+STARTS_PER_TURN, STARTS_AT_ONCE = 2, 20
+"""How many turns a connection may ask for (`parley.limits.rates`)."""
+REFUSED_UNITS, REFUSED_S = 6, 0.1
+"""Write units and time of a turn that is refused: claimed and failed; taken from an account and
+given back, with a try that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,10 @@ def worst_day(values: Mapping[str, float], whose: str, prices: Prices) -> dict[s
     replay_s = REPLAY_EVENTS / POSTS_PER_S
     resumed = minutes * min(values[f"SessionsPerMinutePer{whose}"], connections * 60 / replay_s)
     reads = minutes * values[f"ReadsPerMinutePer{whose}"]
+    # Who comes back over another connection may ask for as many at once as before.
+    starts = connections * STARTS_PER_TURN * values["TurnsPerMinutePerSubject"]
+    starts += values[f"SessionsPerMinutePer{whose}"] * STARTS_AT_ONCE
+    refused = min(DAY_S * throttled, minutes * starts)
     return {
         "speech synthesis": chars * prices.speech_char,
         "speech recognition": audio_s * prices.listening_s,
@@ -132,6 +141,7 @@ def worst_day(values: Mapping[str, float], whose: str, prices: Prices) -> dict[s
             + MESSAGE_S * prices.lambda_gb_s
             + LOG_BYTES * prices.log_byte
         ),
+        "turns that are refused": refused * _refused(values["HistoryMessages"], prices),
         "chunks of no turn": chunks * CHUNK_UNITS * prices.write_unit,
         "answers that are kept": speech_s * audio,
         "sessions": resumed * _resumed(values["HistoryMessages"], prices),
@@ -139,9 +149,27 @@ def worst_day(values: Mapping[str, float], whose: str, prices: Prices) -> dict[s
     }
 
 
+def _history_units(history_messages: float) -> float:
+    """Read units of a history of the longest messages."""
+    return min(256, history_messages * TEXT_CHARS / 4096)  # a query reads 1 MB
+
+
+def _refused(history_messages: float, prices: Prices) -> float:
+    """What a turn costs that is started and then not let begin: it reads its session's history
+    beside, and tells the client twice."""
+    return (
+        prices.lambda_request
+        + REFUSED_S * prices.lambda_gb_s
+        + LOG_BYTES * prices.log_byte
+        + REFUSED_UNITS * prices.write_unit
+        + (_history_units(history_messages) + 3) * prices.read_unit
+        + 2 * prices.gateway_message
+    )
+
+
 def _resumed(history_messages: float, prices: Prices) -> float:
     """What a session costs that is resumed, and sent as much of what it has missed as may be."""
-    history_units = min(256, history_messages * TEXT_CHARS / 4096)  # a query reads 1 MB
+    history_units = _history_units(history_messages)
     event_bytes = PACKET_S * AUDIO_BYTES_PER_S
     return (
         3 * (prices.lambda_request + LOG_BYTES * prices.log_byte)

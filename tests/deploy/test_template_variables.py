@@ -32,11 +32,13 @@ REQUESTS = ("CONNECTIONS_", "SESSIONS_", "READS_")
 
 
 @pytest.mark.parametrize("whose", ["SUBJECT", "TENANT"])
-def test_sessions_and_reads_are_limited_alike_wherever_they_are_asked_for(whose: str) -> None:
+def test_turns_sessions_and_reads_are_limited_alike_wherever_they_are_asked_for(whose: str) -> None:
     sessions, reads = f"SESSIONS_PER_MINUTE_PER_{whose}", f"READS_PER_MINUTE_PER_{whose}"
     over_http = variables("HttpTurnFunction")
     assert variables("MessageFunction")[sessions] == over_http[sessions]
     assert variables("SessionsFunction")[reads] == over_http[reads]
+    turns = f"TURNS_PER_MINUTE_PER_{whose}"
+    assert variables("MessageFunction")[turns] == variables("TurnFunction")[turns]
     at_once = f"CONNECTIONS_PER_{whose}"
     assert variables("MessageFunction")[at_once] == over_http[at_once]
 

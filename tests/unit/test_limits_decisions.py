@@ -35,7 +35,7 @@ from parley.limits.rates import (
     MessageRates,
     TooFast,
 )
-from parley.limits.rules import NO_LIMITS, LimitRules, accounts_of, accounts_of_session
+from parley.limits.rules import NO_LIMITS, LimitRules, Share, accounts_of, accounts_of_session
 from parley.principal import ANONYMOUS, Principal
 
 # --- the token bucket -----------------------------------------------------------------
@@ -275,6 +275,35 @@ def test_connections_are_counted_apart_and_the_latest_are_remembered() -> None:
     assert rates.take("a", 1, 0) is None, "it has been forgotten"
 
 
+def test_a_connection_starts_no_more_turns_than_one_person_could_have() -> None:
+    rules = LimitRules(Share(turns_per_minute=30), messages_per_second=RATE, utterance_s=60)
+    rates = MessageRates(rules)
+
+    def ask(at_s: float) -> TooFast | None:
+        assert rates.take("a", 10, at_s * 1000) is None
+        return rates.take_turn("a", at_s * 1000)
+
+    at_once = [ask(0) for _ in range(25)]
+    assert at_once[:20] == [None] * 20
+    assert at_once[20] == TooFast("turns_per_minute", 60, 1000, tell=True, close=False)
+    assert [verdict.tell for verdict in at_once[21:] if verdict] == [False] * 4
+    assert [ask(1 + n) for n in range(60)] == [None] * 60, "twice as many as it may have"
+    assert rates.take("b", 10, 0) is None
+    assert rates.take_turn("b", 0) is None, "another one's are counted apart"
+
+
+@pytest.mark.parametrize(
+    ("subject", "tenant", "may"), [(1, 600, 20), (0, 60, 40), (0, 0, 100)], ids=str
+)
+def test_how_many_turns_may_be_asked_for_at_once(subject: int, tenant: int, may: int) -> None:
+    shares = Share(turns_per_minute=subject), Share(turns_per_minute=tenant)
+    rates = MessageRates(LimitRules(*shares))
+    for _ in range(100):
+        rates.take("a", 10, 0)
+    assert [rates.take_turn("a", 0) for _ in range(100)].count(None) == may
+
+
 def test_without_a_limit_nothing_is_counted() -> None:
     rates = MessageRates(NO_LIMITS)
     assert not any(rates.take("a", 1_000_000, 0) for _ in range(10_000))
+    assert not any(rates.take_turn("a", 0) for _ in range(10_000))

@@ -13,7 +13,7 @@ from parley import interrupting
 from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry
 from parley.invocation import TurnRequest
 from parley.limits.rates import CHUNKS_PER_S
-from parley.limits.rules import NO_LIMITS
+from parley.limits.rules import NO_LIMITS, LimitRules, Share
 from parley.messages import Envelope
 from parley.principal import Principal, session_id_of
 from parley.protocol import (
@@ -241,6 +241,25 @@ def test_what_is_dropped_is_named_and_the_turn_that_it_begins(
     assert isinstance(error, Error)
     assert (error.code, error.field, error.turn_id) == ("rate_limited", field, turn_id)
     assert slow_door.turns == []
+
+
+def test_turns_that_are_too_many_are_not_started() -> None:
+    door = Door(limits=LimitRules(Share(turns_per_minute=3)))
+    door.ready()
+    before = len(door.posts)
+    for number in range(25):
+        kind = "audio_start" if number % 2 else "user_message"
+        message = {"type": kind, "turn_id": f"t{number}", "text": "Hello."}
+        door.messages.handle(Envelope("c", "https://x/dev", 0), json.dumps(message))
+    assert [turn.turn_id for turn in door.turns] == [f"t{number}" for number in range(20)]
+    ((_, _, error),) = door.posts[before:]
+    assert isinstance(error, Error)
+    assert (error.code, error.retryable, error.turn_id) == ("rate_limited", True, "t20")
+    assert error.field == "user_message"
+    assert error.limit == Limit("turns_per_minute", 6, "connection")
+    assert 9_000 < (error.retry_after_ms or 0) <= 10_000
+    assert "6 turns a minute" in error.message
+    assert door.send("ping", sent_at=2) == Pong(2), "the connection goes on"
 
 
 def test_who_goes_on_flooding_is_closed(slow_door: Door) -> None:

@@ -14,6 +14,8 @@ from benchmarks.worst_case import (
     LIST_UNITS,
     REPLAY_EVENTS,
     SHARDS_TRIED,
+    STARTS_AT_ONCE,
+    STARTS_PER_TURN,
     TRANSCRIPT_BYTES,
     TRANSCRIPT_UNITS,
     Prices,
@@ -49,6 +51,7 @@ def test_what_is_free_costs_nothing(whose: str) -> None:
         ("UtteranceSeconds", "speech recognition"),
         ("ConnectionsPerSubject", "turn function"),
         ("MessagesPerSecond", "messages"),
+        ("TurnsPerMinutePerSubject", "turns that are refused"),
         ("ConnectionsPerSubject", "chunks of no turn"),
         ("SpeechSecondsPerDayPerSubject", "answers that are kept"),
         ("SessionsPerMinutePerSubject", "sessions"),
@@ -68,6 +71,7 @@ def test_a_minute_of_speech_costs_what_its_characters_cost() -> None:
 
 def test_what_is_supposed_of_the_library_is_so() -> None:
     assert rates.BYTES_PER_S * 3 / 4 == 96_000
+    assert (rates.STARTS_PER_TURN, rates.STARTS_AT_ONCE) == (STARTS_PER_TURN, STARTS_AT_ONCE)
     assert (MAX_CHUNK_BYTES, MAX_TEXT_CHARS) == (20_480, 8_000)
 
 

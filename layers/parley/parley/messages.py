@@ -159,9 +159,7 @@ class Messages:
             self._gate.close(envelope.endpoint, envelope.connection_id)
         if not too_fast.tell:
             return None
-        error = too_many_messages(
-            too_fast.name, too_fast.limit, too_fast.wait_ms, *self._dropped(body)
-        )
+        error = too_many_messages(too_fast, *self._dropped(body))
         if not too_fast.close:
             self._send(envelope, Error.of(error))
         return error
@@ -245,19 +243,13 @@ class Messages:
 
     @_answer.register
     def _user_message(self, message: UserMessage, envelope: Envelope) -> None:
-        request = self._turn_request(message.turn_id, envelope, text=message.text)
-        self._start_turn(msgspec.structs.replace(request, attempt=message.attempt))
+        self._start(self._turn_request(message, envelope))
 
     @_answer.register
     def _audio_start(self, message: AudioStart, envelope: Envelope) -> None:
-        request = self._turn_request(message.turn_id, envelope, text=None)
-        self._start_turn(
-            msgspec.structs.replace(
-                request,
-                format=message.format,
-                endpointing=message.endpointing,
-                attempt=message.attempt,
-            )
+        request = self._turn_request(message, envelope)
+        self._start(
+            msgspec.structs.replace(request, format=message.format, endpointing=message.endpointing)
         )
 
     @_answer.register
@@ -368,15 +360,25 @@ class Messages:
 
     # --- turns --------------------------------------------------------------------
 
-    def _turn_request(self, turn_id: str, envelope: Envelope, *, text: str | None) -> TurnRequest:
+    def _turn_request(self, message: UserMessage | AudioStart, envelope: Envelope) -> TurnRequest:
         return TurnRequest(
             session=self._session_of(envelope),
-            turn_id=turn_id,
+            turn_id=message.turn_id,
             connection_id=envelope.connection_id,
             endpoint=envelope.endpoint,
             received_at_ms=envelope.received_at_ms,
-            text=text,
+            text=message.text if isinstance(message, UserMessage) else None,
+            attempt=message.attempt,
         )
+
+    def _start(self, request: TurnRequest) -> None:
+        """Start a turn, unless its connection starts too many: even to refuse one costs."""
+        too_fast = self._rates.take_turn(request.connection_id, time.monotonic() * 1000)
+        if too_fast is None:
+            self._start_turn(request)
+        elif too_fast.tell:
+            asked_by = "audio_start" if request.spoken else "user_message"
+            raise too_many_messages(too_fast, asked_by, request.turn_id)
 
     def _look_after(self, ref: SessionRef, turn_id: str, attempt: int) -> None:
         """A client has waited long for an attempt at a turn: send what is stored of it, end it

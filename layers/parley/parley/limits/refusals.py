@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection
 
 from parley.errors import ErrorCode, ParleyError
+from parley.limits.rates import TooFast
 from parley.limits.rules import RequestKind
 from parley.protocol import Limit, LimitScope
 
@@ -77,26 +78,23 @@ def too_many_connections(scope: LimitScope, limit: int) -> ParleyError:
     )
 
 
-def too_many_messages(
-    name: str, limit: int, wait_ms: float, field: str | None, turn_id: str | None
-) -> ParleyError:
+def too_many_messages(too_fast: TooFast, field: str | None, turn_id: str | None) -> ParleyError:
     """A connection sends more than it may; what is too much is dropped.
 
     Args:
-        name: `messages_per_second` or `bytes_per_second`.
         field: the type of the dropped message, if it is known.
         turn_id: the turn that the dropped message was to begin, if it was.
     """
-    what = name.partition("_")[0]
+    what, _, unit = too_fast.name.partition("_per_")
     return ParleyError(
         "rate_limited",
-        f"This connection sends more than {limit:,} {what} a second. What is too much is dropped; "
-        f"send it again in {_seconds(wait_ms)}, and more slowly.",
+        f"This connection sends more than {too_fast.limit:,} {what} a {unit}. What is too "
+        f"much is dropped; send it again in {_seconds(too_fast.wait_ms)}, and more slowly.",
         retryable=True,
         field=field,
         turn_id=turn_id,
-        retry_after_ms=math.ceil(wait_ms),
-        limit=Limit(name, limit, "connection"),
+        retry_after_ms=math.ceil(too_fast.wait_ms),
+        limit=Limit(too_fast.name, too_fast.limit, "connection"),
     )
 
 
