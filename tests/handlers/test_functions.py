@@ -173,7 +173,38 @@ def test_a_turn_whose_function_died_is_ended_and_its_client_told(message: Any) -
     assert (error["type"], error["code"], error["turn_id"]) == ("error", "internal", "turn-1")
     assert (end["type"], end["reason"], end["seq"]) == ("turn_end", "failed", 0)
     assert end["retryable"] is True
-    assert failure.handler(record, Context()) == {"ended": False}, "once"
+
+
+@pytest.mark.parametrize("attempt", [None, 1, 2])
+@pytest.mark.parametrize("claimed", [True, False])
+def test_a_death_that_could_not_be_told_is_told_when_lambda_tries_again(
+    message: Any, attempt: int | None, claimed: bool
+) -> None:
+    message.send("init")
+    session = ANONYMOUS.session(message.posts[0]["session_id"])
+    failure = load("failure")
+    record = event("failure")
+    asked = {**record["requestPayload"], "session": session, "attempt": attempt}
+    record["requestPayload"] = asked
+    turns, dead = failure.environment.turns, record["requestContext"]["requestId"]
+    at_ms = asked["received_at_ms"]
+    if claimed:
+        turns.claim_turn(session, "turn-1", dead, attempt=attempt, received_at_ms=at_ms)
+
+    def fails(*_arguments: object) -> None:
+        raise OSError("API Gateway cannot be reached")
+
+    failure.recovery._post = fails
+    with pytest.raises(OSError, match="cannot be reached"):
+        failure.handler(record, Context())
+    failure.recovery._post = message.post
+    before = len(message.posts)
+    assert failure.handler(record, Context()) == {"ended": True}
+    error, end = message.posts[before:]
+    assert (error["type"], end["type"]) == ("error", "turn_end")
+    assert end.get("attempt", 1) == (attempt or 1)
+    turns.claim_turn(session, "turn-1", "next", attempt=3, received_at_ms=at_ms)
+    assert failure.handler(record, Context()) == {"ended": False}, "the next attempt runs"
 
 
 @pytest.mark.parametrize(

@@ -341,15 +341,21 @@ class MemoryStore(Store, Turns):
         with self._lock:
             turn = self.turns.get((ref, turn_id))
             if turn is None:
-                turn = self.turns[ref, turn_id] = MemoryTurn("", Claim(attempt, now_ms()))
+                claim = Claim(attempt, now_ms())
+                turn = self.turns[ref, turn_id] = MemoryTurn(owner or "", claim)
             elif turn.claim.attempt < attempt:
-                turn.claim = Claim(attempt, turn.claim.started_ms)
+                turn.claim, turn.owner = Claim(attempt, turn.claim.started_ms), owner or ""
             elif turn.state == "failed" or not (
                 turn.lease_until_ms < now_ms() if owner is None else turn.owner == owner
             ):
                 return None
             turn.state, turn.failed_at_ms = "failed", now_ms()
             return turn.claim
+
+    def failed_with(self, ref: SessionRef, turn_id: str, owner: str) -> Claim | None:
+        turn = self.turns.get((ref, turn_id))
+        failed = turn is not None and (turn.state, turn.owner) == ("failed", owner)
+        return turn.claim if turn is not None and failed else None
 
     def turn(self, ref: SessionRef, turn_id: str) -> TurnItem | None:
         turn = self.turns.get((ref, turn_id))

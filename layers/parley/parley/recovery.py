@@ -37,12 +37,17 @@ class Recovery:
     ) -> bool:
         """End an attempt and tell the client, unless it has ended or somebody runs it.
 
+        One whose owner is known to be dead is told of again: whoever ended it may have failed
+        before the client knew, and a client that knows takes no notice.
+
         Args:
             owner: the invocation that is known to be dead; None if only its lease tells.
             attempt: which attempt it was to run, or the client waits for: it has given up those
                 before.
         """
         claim = self._turns.fail_turn(ref, turn_id, owner, attempt)
+        if claim is None and owner is not None:
+            claim = self._turns.failed_with(ref, turn_id, owner)
         if claim is not None:
             self.tell(ref, turn_id, claim)
         if not self._store.is_there(ref):  # erased: nothing of the turn may be left

@@ -238,8 +238,10 @@ class Turns:
         Returns:
             The attempt that failed; None if it had failed before, or somebody runs it.
         """
-        if attempt > 1 and (item := self._fail_unclaimed(ref, turn_id, attempt)) is not None:
-            return _claim_of(item)
+        if attempt > 1:
+            unclaimed = self._fail_unclaimed(ref, turn_id, owner, attempt)
+            if unclaimed is not None:
+                return _claim_of(unclaimed)
         dead = "lease_until < :now" if owner is None else "#owner = :owner"
         values: dict[str, Any] = {
             ":failed": {"S": "failed"},
@@ -247,34 +249,44 @@ class Turns:
             ":attempt": number(attempt),
             ":expires": number(now_s() + self._turn_ttl_s),
         }
-        names = {"#state": "state"}
+        names, noted = {"#state": "state"}, ""
         if owner is not None:
             names["#owner"] = "owner"
             values[":owner"] = {"S": owner}
+            noted = ", #owner = if_not_exists(#owner, :owner)"
         item = self._table.update(
             turn_key(ref, turn_id),
             "SET #state = :failed, failed_at = :now, attempt = if_not_exists(attempt, :attempt), "
-            "started_at = if_not_exists(started_at, :now), expires_at = :expires",
+            f"started_at = if_not_exists(started_at, :now), expires_at = :expires{noted}",
             f"attribute_not_exists(attempt) OR (#state <> :failed AND {dead})",
             names,
             values,
         )
         return None if item is None else _claim_of(item)
 
-    def _fail_unclaimed(self, ref: SessionRef, turn_id: str, attempt: int) -> Item | None:
+    def _fail_unclaimed(
+        self, ref: SessionRef, turn_id: str, owner: str | None, attempt: int
+    ) -> Item | None:
         """End an attempt that nobody has claimed, and with it those before, which the client
         waits for no more."""
         return self._table.update(
             turn_key(ref, turn_id),
-            "SET #state = :failed, failed_at = :now, attempt = :attempt",
+            "SET #state = :failed, failed_at = :now, attempt = :attempt, #owner = :owner",
             "attempt < :attempt",
-            {"#state": "state"},
+            {"#state": "state", "#owner": "owner"},
             {
                 ":now": number(now_ms()),
                 ":attempt": number(attempt),
                 ":failed": {"S": "failed"},
+                ":owner": {"S": owner or ""},
             },
         )
+
+    def failed_with(self, ref: SessionRef, turn_id: str, owner: str) -> Claim | None:
+        """The attempt that this owner ran or was to run, if the turn has failed with it."""
+        item = self._table.get(turn_key(ref, turn_id)) or {}
+        mine = text_of(item, "state") == "failed" and text_of(item, "owner") == owner
+        return _claim_of(item) if mine and "attempt" in item else None
 
     def turn(self, ref: SessionRef, turn_id: str) -> TurnItem | None:
         """A turn as it is now; None if nobody has claimed it, or the claim was given back."""
