@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
+from local.template.api_model import Rate
 from local.template.intrinsics import TemplateError
 from local.template.reader import read_stack
 
@@ -186,6 +187,13 @@ def read(**parameters: str) -> Any:
     """The template with these parameters, as it is run."""
     given = {"ElevenLabsApiKey": "x", **parameters}
     return read_stack(ROOT / "template.yaml", given, "us-east-1", "localhost")
+
+
+def test_whether_all_works_is_asked_seldom_whatever_else_is_asked() -> None:
+    (api,) = read().http_apis
+    rates = {route.key: route.rate for route in api.routes}
+    assert rates.pop("GET /health") == Rate(5, 10)
+    assert set(rates.values()) == {Rate(500, 1000)}
 
 
 @pytest.mark.parametrize(
