@@ -8,8 +8,9 @@ for a spoken turn the final transcript.
 
     python benchmarks/first_audio.py [--turns 20] [--json FILE] [--parameter-overrides KEY=VALUE]
 
-`TurnsPerMinutePerTenant=0 AudioSecondsPerDayPerTenant=0 SpeechSecondsPerDayPerTenant=0` measures it
-without limits.
+`TurnsPerMinutePerSubject=0 TurnsPerMinutePerTenant=0 AudioSecondsPerDayPerTenant=0
+SpeechSecondsPerDayPerTenant=0` measures it without limits; with them one connection starts no
+more than 60 turns a minute.
 """
 
 from __future__ import annotations
