@@ -16,7 +16,7 @@ from parley.items import Session
 from parley.limits.leases import INIT_WITHIN_S
 from parley.limits.requests import RequestRates
 from parley.limits.rules import LimitRules, Share
-from parley.messages import HISTORY_BYTES, Envelope
+from parley.messages import Envelope
 from parley.principal import Principal, SessionRef
 from parley.protocol import (
     Error,
@@ -26,6 +26,7 @@ from parley.protocol import (
     Ready,
     Settings,
 )
+from parley.resuming import HISTORY_BYTES
 from parley.settings import DEFAULT_SETTINGS
 from parley.table import Table
 from tests.unit.door import Door

@@ -44,7 +44,6 @@ from parley.protocol import (
     Init,
     Interrupt,
     Limits,
-    Message,
     Ping,
     Pong,
     Ready,
@@ -55,13 +54,10 @@ from parley.protocol import (
     encode,
 )
 from parley.recovery import Recovery
-from parley.resuming import Gate, Resuming, no_session
+from parley.resuming import Gate, Resuming, fitting, no_session
 from parley.settings import in_force
 from parley.store import Store
 from parley.turns import Turns
-
-HISTORY_BYTES = 96 * 1024
-"""How much history a `ready` carries: with the rest it stays under API Gateway's 128 KB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +331,7 @@ class Messages:
         )
         self._sessions.remember(envelope.connection_id, session.ref)
         ready = self._ready(session, token, resumed=True)
-        ready.history = _fitting(history)
+        ready.history = fitting(history)
         self._send(envelope, ready)  # before anything of a turn
         self._resuming.catch_up(before, session, message.received)
 
@@ -393,13 +389,3 @@ class Messages:
             return
         if turn is not None and turn.state == "failed":
             self._recovery.tell(ref, turn_id, turn.claim)
-
-
-def _fitting(history: list[Message]) -> list[Message]:
-    """The newest messages that fit into one frame, oldest first."""
-    room = HISTORY_BYTES
-    for start in range(len(history) - 1, -1, -1):
-        room -= len(msgspec.json.encode(history[start])) + 1
-        if room < 0:
-            return history[start + 1 :]
-    return history

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+import msgspec
+
 from parley.bound_sessions import CameLate
 from parley.connections import Address
 from parley.errors import ConnectionGone, ParleyError
@@ -26,6 +28,8 @@ is left is sent at the next `init`."""
 REPLAY_EVENTS = 500
 """So many events are sent for one resume of a session; more count as another one. 500 are at
 least three minutes of speech."""
+HISTORY_BYTES = 96 * 1024
+"""How much history a `ready` carries: with the rest it stays under API Gateway's 128 KB."""
 
 
 class Gate(Protocol):
@@ -250,3 +254,13 @@ def _denied() -> ParleyError:
         "session.",
         field="init.resume_token",
     )
+
+
+def fitting(history: list[Message]) -> list[Message]:
+    """The newest messages that fit into one frame, oldest first."""
+    room = HISTORY_BYTES
+    for start in range(len(history) - 1, -1, -1):
+        room -= len(msgspec.json.encode(history[start])) + 1
+        if room < 0:
+            return history[start + 1 :]
+    return history
