@@ -5,29 +5,19 @@ dictionaries, which keep their contracts and break them only as a test says.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from parley.bindings import NO_SLOTS, Bindings
 from parley.cues import Sound
-from parley.inbox import (
-    AckEntry,
-    BegunEntry,
-    ChunkEntry,
-    EndEntry,
-    InboxEntry,
-    InterruptEntry,
-    ResumeEntry,
-)
-from parley.inboxes import Inboxes
-from parley.items import Claim, Connection, Session, StoredFrame, TurnItem, message_key, now_ms
-from parley.principal import ANONYMOUS, Principal, SessionRef
-from parley.protocol import LimitScope, Message, Settings, Word
+from parley.items import Claim, Session, StoredFrame, TurnItem, message_key, now_ms
+from parley.principal import ANONYMOUS, SessionRef
+from parley.protocol import Message, Settings, Word
 from parley.store import ERASED, Store
 from parley.turns import Turns
+from tests.unit.memory_parts import MemoryBindings, MemoryInboxes
 
 own = ANONYMOUS.session
 REF = own("s")
@@ -45,97 +35,6 @@ class MemoryTurn:
     failed_at_ms: int = 0
     words: list[Word] = field(default_factory=list)
     message_key: str = ""
-
-
-class MemoryInboxes(Inboxes):
-    """`Inboxes` in a dictionary.
-
-    Args:
-        check: raises if a method is to fail now.
-    """
-
-    def __init__(self, check: Callable[[str], None]) -> None:
-        self.entries: dict[tuple[SessionRef, str], dict[str, InboxEntry]] = {}
-        self._check = check
-        self._lock = threading.RLock()
-
-    def put_chunk(self, ref: SessionRef, turn_id: str, chunk: ChunkEntry) -> None:
-        self._check("put_chunk")
-        self._inbox(ref, turn_id)[f"audio#{chunk.seq:06d}"] = chunk
-
-    def put_end(self, ref: SessionRef, turn_id: str, end: EndEntry) -> None:
-        self._inbox(ref, turn_id)["end"] = end
-
-    def put_interrupt(self, ref: SessionRef, turn_id: str, interrupt: InterruptEntry) -> None:
-        self._inbox(ref, turn_id).setdefault("interrupt", interrupt)
-
-    def put_ack(self, ref: SessionRef, turn_id: str, ack: AckEntry) -> None:
-        self._inbox(ref, turn_id)["received"] = ack
-
-    def put_resume(self, ref: SessionRef, turn_id: str, resume: ResumeEntry) -> None:
-        self._inbox(ref, turn_id)["resume"] = resume
-
-    def put_begun(self, ref: SessionRef, turn_id: str, begun: BegunEntry) -> None:
-        self._inbox(ref, turn_id)["begun"] = begun
-
-    def clear_controls(self, ref: SessionRef, turn_id: str, before_ms: int) -> None:
-        with self._lock:
-            for name in ("interrupt", "received", "resume", "end"):
-                self._inbox(ref, turn_id).pop(name, None)
-
-    def read_inbox(self, ref: SessionRef, turn_id: str, next_seq: int) -> list[InboxEntry]:
-        self._check("read_inbox")
-        with self._lock:
-            entries = sorted(self._inbox(ref, turn_id).items())
-        first = f"audio#{next_seq:06d}"
-        return [entry for key, entry in entries if key >= first]
-
-    def _inbox(self, ref: SessionRef, turn_id: str) -> dict[str, InboxEntry]:
-        with self._lock:
-            return self.entries.setdefault((ref, turn_id), {})
-
-
-class MemoryBindings(Bindings):
-    """`Bindings` in a dictionary.
-
-    Args:
-        check: raises if a method is to fail now.
-    """
-
-    def __init__(self, check: Callable[[str], None]) -> None:
-        self.items: dict[str, Connection] = {}
-        self._check = check
-
-    def add(
-        self,
-        connection_id: str,
-        principal: Principal = ANONYMOUS,
-        connected_at_ms: int = 0,
-        slots: Mapping[LimitScope, int] = NO_SLOTS,
-    ) -> None:
-        self.items[connection_id] = Connection(
-            principal, connected_at_ms=connected_at_ms, slots=slots
-        )
-
-    def remove(self, connection_id: str) -> None:
-        self.items.pop(connection_id, None)
-
-    def bind(self, connection_id: str, ref: SessionRef, message_id: str) -> bool:
-        self._check("bind")
-        connection = self.items.get(connection_id)
-        if connection is None or connection.ref is not None:
-            return False
-        self.items[connection_id] = replace(
-            connection, ref=ref, message_id=message_id, initialised=True
-        )
-        return True
-
-    def unbind(self, connection_id: str, ref: SessionRef) -> None:
-        self.items[connection_id] = replace(self.items[connection_id], ref=None, message_id="")
-
-    def connection(self, connection_id: str) -> Connection | None:
-        self._check("connection")
-        return self.items.get(connection_id)
 
 
 class MemoryStore(Store, Turns):
