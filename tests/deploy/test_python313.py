@@ -69,4 +69,4 @@ def test_where_none_can_be_had_a_sentence_says_what_to_install(home: Path, uv: s
         program(home / "bin" / "uv", uv)
     found = looked_for(home)
     assert (found.returncode, found.stdout) == (1, "")
-    assert "sam build needs Python 3.13. Install it (" in found.stderr
+    assert "sam build needs Python 3.13 with pip. Install it (" in found.stderr

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -11,7 +11,7 @@ from parley import posting
 from parley.connections import Address
 from parley.errors import ConnectionGone, ParleyError, PostRefused
 from parley.outbox import TEXT_INTERVAL_S, Numbered, Outbox
-from parley.posting import Poster
+from parley.posting import Post, Poster
 from parley.protocol import Audio, Metrics, ReplyText
 from tests.unit.fakes import DEADLINE_S, Wire, until
 
@@ -38,6 +38,25 @@ class Office:
     async def drained(self) -> None:
         async with asyncio.timeout(DEADLINE_S):
             await self.poster.drained()
+
+
+async def moves(
+    post: Post, when: Callable[[Poster], bool], moved: asyncio.Event | None = None
+) -> Poster:
+    """A poster with one text to post, which moves at some time and then posts all of it."""
+    outbox = Outbox("t", "pcm_24000")
+    poster = Poster(outbox, post, HERE, lambda event: None)
+    running = asyncio.create_task(poster.run())
+    outbox.text("a", asyncio.get_running_loop().time())
+    poster.wake()
+    await until(lambda: when(poster))
+    poster.move(THERE, 0)
+    if moved is not None:
+        moved.set()
+    async with asyncio.timeout(DEADLINE_S):
+        await poster.drained()
+    running.cancel()
+    return poster
 
 
 @pytest.fixture
@@ -150,7 +169,6 @@ async def test_what_came_while_a_connection_was_gone_leaves_over_the_next(office
 
 
 async def test_a_post_that_fails_after_the_client_moved_does_not_lose_the_new_connection() -> None:
-    outbox = Outbox("t", "pcm_24000")
     tried: list[Address] = []
     moved = asyncio.Event()
 
@@ -160,16 +178,7 @@ async def test_a_post_that_fails_after_the_client_moved_does_not_lose_the_new_co
             await moved.wait()
             raise ConnectionGone
 
-    poster = Poster(outbox, post, HERE, lambda event: None)
-    running = asyncio.create_task(poster.run())
-    outbox.text("a", asyncio.get_running_loop().time())
-    poster.wake()
-    await until(lambda: tried == [HERE])
-    poster.move(THERE, 0)
-    moved.set()
-    async with asyncio.timeout(DEADLINE_S):
-        await poster.drained()
-    running.cancel()
+    poster = await moves(post, lambda _: tried == [HERE], moved)
     assert (tried, poster.gone, poster.posts) == ([HERE, THERE], False, 1)
 
 
@@ -178,7 +187,6 @@ async def test_a_busy_connection_is_as_patiently_tried_after_a_move_as_the_one_b
 ) -> None:
     monkeypatch.setattr(posting, "REFUSED_PAUSE_S", 0.01)
     monkeypatch.setattr(posting, "REFUSED_GIVE_UP_S", 0.05)
-    outbox = Outbox("t", "pcm_24000")
     taken: list[Address] = []
     busy_there = [True, False]
 
@@ -187,15 +195,7 @@ async def test_a_busy_connection_is_as_patiently_tried_after_a_move_as_the_one_b
             raise PostRefused(429)
         taken.append(address)
 
-    poster = Poster(outbox, post, HERE, lambda event: None)
-    running = asyncio.create_task(poster.run())
-    outbox.text("a", asyncio.get_running_loop().time())
-    poster.wake()
-    await until(lambda: poster.gone)
-    poster.move(THERE, 0)
-    async with asyncio.timeout(DEADLINE_S):
-        await poster.drained()
-    running.cancel()
+    poster = await moves(post, lambda poster: poster.gone)
     assert (taken, poster.gone) == ([THERE], False)
 
 
@@ -204,7 +204,6 @@ async def test_a_connection_that_was_left_says_nothing_about_the_next_one(
 ) -> None:
     monkeypatch.setattr(posting, "REFUSED_PAUSE_S", 0.0)
     monkeypatch.setattr(posting, "REFUSED_GIVE_UP_S", 0.0)
-    outbox = Outbox("t", "pcm_24000")
     moved, tried = asyncio.Event(), list[Address]()
 
     async def post(address: Address, _frame: bytes) -> None:
@@ -215,14 +214,5 @@ async def test_a_connection_that_was_left_says_nothing_about_the_next_one(
             await asyncio.sleep(0.001)  # so that the clock moves
             raise PostRefused(429)
 
-    poster = Poster(outbox, post, HERE, lambda event: None)
-    running = asyncio.create_task(poster.run())
-    outbox.text("a", asyncio.get_running_loop().time())
-    poster.wake()
-    await until(lambda: tried == [HERE])
-    poster.move(THERE, 0)
-    moved.set()
-    async with asyncio.timeout(DEADLINE_S):
-        await poster.drained()
-    running.cancel()
+    poster = await moves(post, lambda _: tried == [HERE], moved)
     assert (tried, poster.gone) == ([HERE, THERE, THERE], False)

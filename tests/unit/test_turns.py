@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from parley import turns as turns_module
-from parley.inbox import AckEntry, BegunEntry, ChunkEntry, EndEntry, InterruptEntry, ResumeEntry
+from parley.inbox import ChunkEntry, EndEntry, InterruptEntry
 from parley.items import Claim, StoredFrame, now_ms
 from parley.principal import SessionRef
 from parley.protocol import Word
@@ -204,80 +203,6 @@ def test_a_turn_that_never_began_is_ended_too_and_begins_no_more(
     assert claimed(turns, session, "again", received_at_ms=now_ms() + 1) is not None
 
 
-# --- the inbox ---------------------------------------------------------------------------------
-
-
-def test_an_inbox_is_read_in_order_whatever_came_first(turns: Turns, session: SessionRef) -> None:
-    turns.inboxes.put_interrupt(session, "t", InterruptEntry(12.5))
-    turns.inboxes.put_end(session, "t", EndEntry(11, 99))
-    for seq in (11, 2, 1, 10):
-        turns.inboxes.put_chunk(session, "t", ChunkEntry(seq, bytes([seq, 255])))
-    assert turns.inboxes.read_inbox(session, "t", 1) == [
-        *(ChunkEntry(seq, bytes([seq, 255])) for seq in (1, 2, 10, 11)),
-        EndEntry(11, 99),
-        InterruptEntry(12.5),
-    ]
-
-
-def test_an_inbox_is_read_on_from_the_first_missing_chunk(
-    turns: Turns, session: SessionRef
-) -> None:
-    for seq in (1, 2, 4):
-        turns.inboxes.put_chunk(session, "t", ChunkEntry(seq, b"ab"))
-    assert turns.inboxes.read_inbox(session, "t", 3) == [ChunkEntry(4, b"ab")]
-    turns.inboxes.put_chunk(session, "t", ChunkEntry(3, b"cd"))
-    assert turns.inboxes.read_inbox(session, "t", 3) == [
-        ChunkEntry(3, b"cd"),
-        ChunkEntry(4, b"ab"),
-    ]
-
-
-def test_an_inbox_of_more_than_a_page_is_read_to_its_end(turns: Turns, session: SessionRef) -> None:
-    for seq in range(1, 61):
-        turns.inboxes.put_chunk(session, "t", ChunkEntry(seq, bytes(20_480)))
-    entries = turns.inboxes.read_inbox(session, "t", 1)
-    assert [entry.seq for entry in entries if isinstance(entry, ChunkEntry)] == [*range(1, 61)]
-
-
-def test_an_inbox_is_never_another_turn_s(turns: Turns, session: SessionRef) -> None:
-    turns.inboxes.put_chunk(session, "t1", ChunkEntry(1, b"ab"))
-    claimed(turns, session, "me", "t2")
-    assert turns.inboxes.read_inbox(session, "t2", 1) == []
-
-
-def test_the_first_interruption_counts(turns: Turns, session: SessionRef) -> None:
-    turns.inboxes.put_interrupt(session, "t", InterruptEntry(None))
-    turns.inboxes.put_interrupt(session, "t", InterruptEntry(900.0))
-    assert turns.inboxes.read_inbox(session, "t", 1) == [InterruptEntry(None)]
-
-
-@pytest.mark.parametrize("played_ms", [0.0, 1e-300, 0.1 + 0.2, 1234.5678, 86_400_000.0])
-def test_any_time_that_the_protocol_allows_can_be_kept(
-    turns: Turns, session: SessionRef, played_ms: float
-) -> None:
-    turns.inboxes.put_interrupt(session, "t", InterruptEntry(played_ms))
-    (entry,) = turns.inboxes.read_inbox(session, "t", 1)
-    assert isinstance(entry, InterruptEntry)
-    assert entry.played_ms == pytest.approx(played_ms, abs=0.001)
-
-
-def test_what_was_acknowledged_only_grows(turns: Turns, session: SessionRef) -> None:
-    turns.inboxes.put_ack(session, "t", AckEntry(1, 7))
-    turns.inboxes.put_ack(session, "t", AckEntry(1, 3))
-    assert turns.inboxes.read_inbox(session, "t", 1) == [AckEntry(1, 7)]
-    turns.inboxes.put_ack(session, "t", AckEntry(1, 9))
-    assert turns.inboxes.read_inbox(session, "t", 50) == [AckEntry(1, 9)]
-
-
-def test_an_ack_of_the_next_attempt_takes_the_place_of_the_last_one_s(
-    turns: Turns, session: SessionRef
-) -> None:
-    turns.inboxes.put_ack(session, "t", AckEntry(1, 7))
-    turns.inboxes.put_ack(session, "t", AckEntry(2, 3))
-    turns.inboxes.put_ack(session, "t", AckEntry(1, 9))
-    assert turns.inboxes.read_inbox(session, "t", 1) == [AckEntry(2, 3)]
-
-
 def test_a_turn_that_ended_and_then_died_is_to_be_tried_again(
     turns: Turns, session: SessionRef
 ) -> None:
@@ -301,36 +226,6 @@ def test_an_attempt_that_died_before_it_was_claimed_is_ended(
     assert turns.fail_turn(session, "t", "dead", 2) is None
     assert claimed(turns, session, "late", attempt=2) is None
     assert claimed(turns, session, "next", attempt=3) is not None
-
-
-def test_the_newest_attempt_counts(turns: Turns, session: SessionRef) -> None:
-    turns.inboxes.put_begun(session, "t", BegunEntry(3))
-    turns.inboxes.put_begun(session, "t", BegunEntry(2))
-    assert turns.inboxes.read_inbox(session, "t", 1) == [BegunEntry(3)]
-
-
-def test_the_newest_connection_counts(turns: Turns, session: SessionRef) -> None:
-    newest = ResumeEntry("c2", "https://y", 1, 4, 2_000)
-    turns.inboxes.put_resume(session, "t", newest)
-    turns.inboxes.put_resume(session, "t", ResumeEntry("c1", "https://x", 1, 2, 1_000))
-    assert turns.inboxes.read_inbox(session, "t", 1) == [newest]
-
-
-def test_the_next_attempt_is_not_told_what_the_last_one_was(
-    turns: Turns, session: SessionRef
-) -> None:
-    turns.inboxes.put_chunk(session, "t", ChunkEntry(1, b"ab"))
-    turns.inboxes.put_end(session, "t", EndEntry(1, 1))
-    turns.inboxes.put_interrupt(session, "t", InterruptEntry(5.0))
-    turns.inboxes.put_ack(session, "t", AckEntry(1, 7))
-    asked_at_ms = now_ms() + 1
-    time.sleep(0.003)
-    turns.inboxes.put_resume(session, "t", ResumeEntry("c2", "https://y", 1, 4, 2_000))
-    turns.inboxes.clear_controls(session, "t", asked_at_ms)
-    assert turns.inboxes.read_inbox(session, "t", 1) == [
-        ChunkEntry(1, b"ab"),
-        ResumeEntry("c2", "https://y", 1, 4, 2_000),
-    ]
 
 
 # --- undelivered events -------------------------------------------------------------------

@@ -1,0 +1,24 @@
+"""What the tests of both kinds of tokens need: claims, a clock, and how a token is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from parley.access.refusals import Refused
+from parley.access.signatures import IssuerVerifier, SharedSecretVerifier
+
+CLAIMS = {"sub": "ada", "exp": 2_000_000_000}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def refusal(verifier: IssuerVerifier | SharedSecretVerifier, token: str) -> str:
+    with pytest.raises(Refused) as refused:
+        verifier.payload(token)
+    return refused.value.code
