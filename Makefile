@@ -43,9 +43,10 @@ browser:
 tested: $(READY)
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
-token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=]
+token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=, SETTINGS=]
 	@$(BIN)/python -m parley.access.mint $(if $(SUBJECT),--subject "$(SUBJECT)") \
-	  $(if $(TENANT),--tenant "$(TENANT)") $(if $(TTL),--ttl "$(TTL)")
+	  $(if $(TENANT),--tenant "$(TENANT)") $(if $(TTL),--ttl "$(TTL)") \
+	  $(if $(SETTINGS),--settings '$(SETTINGS)')
 
 lint: style types ## ruff, bandit and mypy --strict
 

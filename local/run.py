@@ -42,6 +42,9 @@ CHOSEN_PARAMETERS = (
     "AuthAudience",
     "AuthTenantClaim",
     "AllowedOrigins",
+    "ClientSettings",
+    "Voices",
+    "Languages",
 )
 """Parameters of the template that environment variables choose: `VoiceId` is `VOICE_ID`."""
 
@@ -93,6 +96,12 @@ class Providers:
             self.real_speech,
             self.real_llm,
         )
+
+    @property
+    def stand_ins(self) -> list[str]:
+        """The stages whose provider stands in for a real one."""
+        speech = [] if self.real_speech else ["transcriber", "synthesizer"]
+        return speech if self.real_llm else [*speech, "responder"]
 
     def check(self) -> None:
         """Ask the real services whether they take the keys.
@@ -194,7 +203,10 @@ def run(port: int, *, demo: bool, stay: bool, log_folder: Path) -> int:
             )
         )
         providers = providers.with_standins(standins["elevenlabs_url"], standins["llm_url"])
-        log, given = log_folder / "stack.log", json.dumps(_parameters(providers, environment))
+        log, given = (
+            log_folder / "stack.log",
+            json.dumps(_parameters(providers, environment, standins["voices"])),
+        )
         stack, child = running.enter_context(
             _process(_start_command(port), log, environment, given)
         )
@@ -222,15 +234,25 @@ def _needs_a_token(environment: Mapping[str, str]) -> bool:
     return wanted != "off" and not environment.get("PARLEY_TOKEN")
 
 
-def _parameters(providers: Providers, environment: Mapping[str, str]) -> dict[str, str]:
-    """Values of the template's parameters, keys and secrets among them."""
+def _parameters(
+    providers: Providers, environment: Mapping[str, str], voices: Mapping[str, str]
+) -> dict[str, str]:
+    """Values of the template's parameters, keys and secrets among them.
+
+    Args:
+        voices: names of the stand-in's voices, by their ids.
+    """
     given = {
         "ElevenLabsApiKey": providers.elevenlabs_key,
         "ElevenLabsBaseUrl": providers.elevenlabs_url,
         "LlmApiKey": providers.llm_key,
         "LlmBaseUrl": providers.llm_url,
         "LlmModel": providers.llm_model,
+        "StandIns": ",".join(providers.stand_ins),
     }
+    if not providers.real_speech:
+        given["Voices"] = ",".join(f"{voice}={name}" for voice, name in voices.items())
+        given["Languages"] = "en"
     for parameter in CHOSEN_PARAMETERS:
         if value := environment.get(_variable(parameter)):
             given[parameter] = value

@@ -57,6 +57,12 @@ export class Conversation extends Emitter {
     super();
     const { settings = {}, session, microphone, player, queue, ...connection } = options;
     this.settings = settings;
+    /** What may be chosen here, once the server has said so.
+     * @type {import("./messages.js").Choices | undefined} */
+    this.choices = undefined;
+    /** The stages whose provider only stands in for a real one, on a developer's machine.
+     * @type {NonNullable<import("./messages.js").Ready["stand_ins"]>} */
+    this.standIns = [];
     this.microphone = microphone;
     this.player = player;
     this.#connection = new Connection(url, {
@@ -64,7 +70,7 @@ export class Conversation extends Emitter {
       hello: () => ({
         received: this.#replies.received,
         // A session that is resumed has its settings.
-        ...(!this.#connection.session && { settings: this.settings }),
+        ...(!this.#connection.session && { settings: this.#choosable() }),
       }),
       quiet: () => this.#isQuiet,
       needed: () => !this.#isQuiet || this.#devices.isHandsFree,
@@ -307,9 +313,19 @@ export class Conversation extends Emitter {
     this.#look();
   }
 
+  /** Of the settings in force, those that a client may set: the others are refused. */
+  #choosable() {
+    const may = this.choices?.settings;
+    if (!may) return this.settings;
+    const chosen = Object.entries(this.settings).filter(([name]) => may.some((n) => n === name));
+    return Object.fromEntries(chosen);
+  }
+
   /** @param {import("./messages.js").Ready} ready */
   #opened(ready) {
     this.settings = ready.settings;
+    this.choices = ready.choices;
+    this.standIns = ready.stand_ins ?? [];
     const { max_text_chars, max_chunks, max_message_bytes } = ready.limits;
     this.#utterances.maxTextChars = max_text_chars ?? 8_000;
     this.#utterances.maxChunks = max_chunks ?? 9_000;
