@@ -94,7 +94,7 @@ lock: ## resolve the dependencies again
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade --quiet --output-file requirements.lock
 	uv pip compile --group layer --python-version 3.13 --python-platform aarch64-manylinux2014 \
-	  --no-header --no-annotate --constraint requirements.lock --quiet \
+	  --generate-hashes --no-header --no-annotate --constraint requirements.lock --quiet \
 	  --output-file layers/parley/requirements.txt
 
 clean: ## remove everything that was made
