@@ -1,57 +1,117 @@
-/** Which WebSocket the page talks to: the query string's, the last one chosen, or its own host's. */
+/**
+ * Addresses of servers: read as the browser will, and whether they are the page's own. Which of
+ * them the user has agreed to is `trust.js`'s.
+ */
 
-const KEY = "parley-url";
+/**
+ * @typedef {object} Address
+ * @property {string} url of the WebSocket
+ * @property {string | false} httpUrl where to go on if WebSockets are blocked
+ */
 
-/** @returns {string} */
-export function initialUrl() {
-  const asked = new URLSearchParams(location.search).get("url");
-  return asked ?? stored() ?? ownUrl();
+const WEB_SOCKET = ["ws:", "wss:"];
+const HTTP = ["http:", "https:"];
+
+/**
+ * @param {string} text
+ * @returns {string | undefined} the address of a WebSocket, without a user name, a password or a
+ *   fragment, which no WebSocket has any use for
+ */
+export function readWebSocketUrl(text) {
+  return read(text.trim().replace(/^http(?=s?:)/i, "ws"), WEB_SOCKET);
 }
 
 /**
- * Where to go on over HTTP if WebSockets are blocked: the query string's, for the address that the
- * page was opened with and for no other.
- * @param {string} url
- * @returns {string | false}
+ * @param {string} text
+ * @returns {string | undefined} the address of an HTTP API, likewise
  */
-export function httpUrlFor(url) {
-  const asked = new URLSearchParams(location.search).get("http");
-  return asked && url === initialUrl() ? asked : false;
+export function readHttpUrl(text) {
+  return read(text.trim(), HTTP);
+}
+
+/**
+ * Never relative to the page: a WebSocket takes `//host`, too.
+ * @param {string} text
+ * @param {string[]} protocols
+ */
+function read(text, protocols) {
+  if (!URL.canParse(text)) return undefined;
+  const url = new URL(text);
+  if (!protocols.includes(url.protocol) || !url.hostname) return undefined;
+  url.username = url.password = url.hash = "";
+  return url.href;
+}
+
+/**
+ * The API that belongs to the page: the one that its markup names, or else the one beside it, as
+ * the local stack serves both.
+ * @returns {Address}
+ */
+export function ownAddress() {
+  const named = readWebSocketUrl(markup("parley-url"));
+  const secure = location.protocol === "https:";
+  return {
+    url: named ?? `${secure ? "wss" : "ws"}://${location.host}/dev`,
+    httpUrl: readHttpUrl(markup("parley-http-url")) ?? false,
+  };
+}
+
+/** @param {string} name */
+function markup(name) {
+  const found = document.querySelector(`meta[name="${name}"]`);
+  return (found instanceof HTMLMetaElement && found.content) || "";
+}
+
+/**
+ * Whether an address is the page's own. All of this machine belongs to a page that this machine
+ * serves: the local stack has a port for each API.
+ * @param {Address} address
+ */
+export function isOwn({ url, httpUrl }) {
+  const own = ownAddress();
+  const places = [url, httpUrl].filter((place) => place !== false);
+  if (isThisMachine(location.href) && places.every(isThisMachine)) return true;
+  const isOwnHttp = !httpUrl || (own.httpUrl && originOf(httpUrl) === originOf(own.httpUrl));
+  return originOf(url) === originOf(own.url) && Boolean(isOwnHttp);
+}
+
+/** @param {string} url */
+function isThisMachine(url) {
+  const { hostname } = new URL(url);
+  return /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
+}
+
+/**
+ * Scheme, host and port: whom one talks to, and whether others can listen.
+ * @param {string} url
+ */
+export function originOf(url) {
+  const { protocol, host } = new URL(url);
+  return `${protocol}//${host}`;
+}
+
+/**
+ * As a person is shown it: an international name as the ASCII that it stands for, so that none
+ * looks like another.
+ * @param {string} url
+ */
+export function hostOf(url) {
+  return new URL(url).host;
+}
+
+/**
+ * Whether others on the way can read what is said.
+ * @param {string} url
+ */
+export function isInTheClear(url) {
+  return /^(ws|http):/.test(url) && !isThisMachine(url);
 }
 
 /**
  * Who is trusted with a token or a session: both addresses together, or whoever makes a link could
  * have it shown to an HTTP address of theirs.
- * @param {string} url
+ * @param {Address} address
  */
-export function serverAt(url) {
-  const httpUrl = httpUrlFor(url);
+export function serverAt({ url, httpUrl }) {
   return httpUrl ? `${url} ${httpUrl}` : url;
-}
-
-/**
- * For the next visit.
- * @param {string} url that the user has chosen: a link must not decide about later visits
- */
-export function remember(url) {
-  try {
-    if (url === ownUrl()) localStorage.removeItem(KEY);
-    else localStorage.setItem(KEY, url);
-  } catch {
-    // Storage is switched off: then it is not remembered.
-  }
-}
-
-/** The API beside the page: the local stack serves both. */
-export function ownUrl() {
-  const secure = location.protocol === "https:";
-  return `${secure ? "wss" : "ws"}://${location.host || "localhost:3001"}/dev`;
-}
-
-function stored() {
-  try {
-    return localStorage.getItem(KEY);
-  } catch {
-    return null;
-  }
 }

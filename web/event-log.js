@@ -58,10 +58,13 @@ export class EventLog {
       bytes: continues ? this.#run.bytes + bytes : bytes,
       text: (continues ? this.#run.text : "") + (rest["delta"] ?? ""),
     };
-    if (continues) this.list.firstElementChild?.remove();
-    const item = this.#item(direction, type, rest);
+    const before = continues ? this.list.firstElementChild : null;
+    const item = this.#item(direction, type, rest, before?.querySelector("details")?.open);
+    const hadFocus = before?.contains(document.activeElement);
+    before?.remove();
     this.#sift(item);
     this.list.prepend(item);
+    if (hadFocus) item.querySelector("summary")?.focus();
     while (this.list.childElementCount > KEPT) this.list.lastElementChild?.remove();
   }
 
@@ -73,32 +76,52 @@ export class EventLog {
   /** @param {HTMLElement} item */
   #sift(item) {
     const wanted = this.filter.value.trim().toLowerCase();
-    item.hidden = !(item.textContent ?? "").toLowerCase().includes(wanted);
+    const line = item.querySelector("summary")?.textContent ?? "";
+    item.hidden = !line.toLowerCase().includes(wanted);
   }
 
   /**
    * @param {"in" | "out"} direction
    * @param {string} type
    * @param {Record<string, any>} rest
+   * @param {boolean} [isOpen]
    */
-  #item(direction, type, rest) {
+  #item(direction, type, rest, isOpen = false) {
     const { count, bytes, text } = this.#run;
     const fields = text ? { ...rest, delta: text } : rest;
     const what = [
-      direction === "out" ? "→" : "←",
       type,
       count > 1 ? `× ${count}` : "",
       bytes ? `${(bytes / 1000).toFixed(1)} kB` : "",
     ];
-    const time = new Date().toISOString().slice(14, 23);
-    const item = element(
-      "li",
-      type === "error" ? "error" : `${direction} ${KINDS[type] ?? ""}`,
-      element("time", "", time),
-      element("b", "", what.filter(Boolean).join(" ")),
-      element("span", "", JSON.stringify(fields)),
+    const way = element("i", "way", direction === "out" ? "→ " : "← ");
+    way.setAttribute("aria-hidden", "true");
+    const line = element(
+      "summary",
+      "",
+      element("time", "", new Date().toISOString().slice(14, 23)),
+      element(
+        "b",
+        "",
+        way,
+        element("span", "hidden", direction === "out" ? "sent " : "received "),
+        what.filter(Boolean).join(" "),
+      ),
+      element("span", "fields", JSON.stringify(fields)),
     );
-    item.title = JSON.stringify(fields, null, 2);
-    return item;
+    const box = element("details", "", line);
+    // Hundreds of rows, of which few are ever opened.
+    box.addEventListener("toggle", () => {
+      if (box.open && !box.querySelector("pre")) box.append(whole(fields));
+    });
+    box.open = isOpen;
+    return element("li", type === "error" ? "error" : `${direction} ${KINDS[type] ?? ""}`, box);
   }
+}
+
+/** @param {object} fields */
+function whole(fields) {
+  const text = element("pre", "", JSON.stringify(fields, null, 2));
+  text.tabIndex = 0; // it scrolls
+  return text;
 }

@@ -1,11 +1,34 @@
 /** The settings: what the server is asked for, and how hands-free listens. */
+import { element } from "./elements.js";
+import { LANGUAGES, languageName } from "./languages.js";
 
 /** @typedef {import("parley-client/messages.js").Settings} Settings */
+/** @typedef {keyof Settings} Name */
+/** @typedef {HTMLInputElement | HTMLSelectElement} Field */
 
-const TEXTS = /** @type {const} */ (["voice", "language", "style"]);
-const NUMBERS = /** @type {const} */ (["speed", "stability"]);
+/**
+ * What may be chosen here; see `ready` in docs/protocol.md.
+ * @typedef {object} Choices
+ * @property {string[]} settings
+ * @property {{id: string, name: string}[]} voices
+ * @property {string[]} languages
+ */
+
+const NAMES = /** @type {const} */ (["voice", "language", "style", "speed", "stability", "record"]);
+const NUMBERS = ["speed", "stability"];
+/** Of a server that does not say: none can be chosen from a list of voices that nobody has.
+ * @type {Choices} */
+const UNSAID = { settings: ["language", "style", "speed", "stability"], voices: [], languages: LANGUAGES };
 
 export class SettingsForm {
+  #choices = UNSAID;
+  /** In force, as far as is known.
+   * @type {Settings} */
+  #inForce = {};
+  /** What was changed, oldest first, as long as the server has not answered.
+   * @type {string[]} */
+  #asked = [];
+
   /**
    * @param {HTMLFormElement} form
    * @param {{onChange: (settings: Settings) => void, onHandsFree: () => void}} hooks
@@ -15,11 +38,14 @@ export class SettingsForm {
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("input", () => this.#showNumbers());
     form.addEventListener("change", ({ target }) => {
-      if (!(target instanceof HTMLInputElement) || !target.reportValidity()) return;
+      if (!(target instanceof HTMLInputElement || target instanceof HTMLSelectElement)) return;
       if (target.dataset["handsFree"] !== undefined) onHandsFree();
-      else onChange(this.#chosen(target));
+      else if (target.reportValidity()) {
+        this.#asked.push(target.name);
+        onChange(this.#chosen(target));
+      }
     });
-    this.#showNumbers();
+    this.#fill();
   }
 
   /** @returns {import("parley-client/hands-free.js").HandsFreeSettings} */
@@ -32,36 +58,114 @@ export class SettingsForm {
     };
   }
 
-  /** @param {Settings} settings in force */
-  show(settings) {
-    for (const name of [...TEXTS, ...NUMBERS]) {
+  /**
+   * What a session has that has just been opened or resumed.
+   * @param {Settings} settings in force
+   * @param {Choices | undefined} choices if the server says
+   */
+  open(settings, choices) {
+    this.#choices = choices ?? UNSAID;
+    this.#asked = [];
+    this.#inForce = settings;
+    this.#fill();
+  }
+
+  /** @param {Settings} settings in force, as the server answers a change */
+  changed(settings) {
+    this.#inForce = settings;
+    this.#answered();
+  }
+
+  /** The server has not taken a change: what is in force is shown again. */
+  refused() {
+    this.#answered();
+  }
+
+  #answered() {
+    this.#asked.shift();
+    this.#fill();
+  }
+
+  #fill() {
+    const { settings, voices, languages } = this.#choices;
+    const named = languages.map((code) => /** @type {const} */ ([code, languageName(code)]));
+    named.sort(([, a], [, b]) => a.localeCompare(b));
+    const offers = { voice: voices.map(({ id, name }) => /** @type {const} */ ([id, name])), language: named };
+    for (const name of NAMES) {
+      // A later change of it is under way.
+      if (this.#asked.includes(name)) continue;
       const field = this.#field(name);
-      const value = settings[name];
-      if (value !== undefined && field !== document.activeElement) field.value = String(value);
+      if (name === "voice" || name === "language") this.#offer(name, offers[name]);
+      const isEmpty = field instanceof HTMLSelectElement && field.options.length === 0;
+      const row = field.closest(".field");
+      if (row instanceof HTMLElement) row.hidden = isEmpty || !settings.includes(name);
+      this.#show(name, field);
     }
+    const replies = this.form.querySelector("#reply-settings");
+    if (replies instanceof HTMLElement) replies.hidden = !replies.querySelector(".field:not([hidden])");
     this.#showNumbers();
   }
 
   /**
-   * @param {HTMLInputElement} field
+   * @param {Name} name
+   * @param {(readonly [value: string, label: string])[]} offered
+   */
+  #offer(name, offered) {
+    const field = this.#field(name);
+    const current = this.#inForce[name];
+    const options = [...offered];
+    // What the deployment has chosen need not be what it lets others choose.
+    if (options.length > 0 && !options.some(([value]) => value === current)) {
+      const label = name === "language" && current ? languageName(String(current)) : "As it is";
+      options.unshift([String(current ?? ""), label]);
+    }
+    field.replaceChildren(
+      ...options.map(([value, label]) => {
+        const option = element("option", "", label);
+        option.value = value;
+        option.disabled = value === "";
+        return option;
+      }),
+    );
+  }
+
+  /**
+   * @param {Name} name
+   * @param {Field} field
+   */
+  #show(name, field) {
+    const value = this.#inForce[name];
+    if (field instanceof HTMLInputElement && field.type === "checkbox") field.checked = value === true;
+    else if (value !== undefined) field.value = String(value);
+    else if (field instanceof HTMLSelectElement) field.value = "";
+    else field.value = field.defaultValue;
+  }
+
+  /**
+   * @param {Field} field
    * @returns {Settings}
    */
   #chosen(field) {
-    const isNumber = NUMBERS.some((name) => name === field.name);
-    return { [field.name]: isNumber ? Number(field.value) : field.value.trim() };
+    if (field instanceof HTMLInputElement && field.type === "checkbox") {
+      return { [field.name]: field.checked };
+    }
+    return { [field.name]: NUMBERS.includes(field.name) ? Number(field.value) : field.value.trim() };
   }
 
   #showNumbers() {
     for (const output of this.form.querySelectorAll("output")) {
-      output.textContent = this.#field(output.htmlFor.value).value + (output.dataset["unit"] ?? "");
+      const field = this.#field(output.htmlFor.value);
+      const said = field.value + (output.dataset["unit"] ?? "");
+      output.textContent = said;
+      field.setAttribute("aria-valuetext", said);
     }
   }
 
   /**
    * @param {string} name
-   * @returns {HTMLInputElement}
+   * @returns {Field}
    */
   #field(name) {
-    return /** @type {HTMLInputElement} */ (this.form.elements.namedItem(name));
+    return /** @type {Field} */ (this.form.elements.namedItem(name));
   }
 }

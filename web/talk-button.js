@@ -4,36 +4,57 @@
  */
 
 /** What uses the space bar itself. */
-const OWN_SPACE = "input, textarea, select, button, summary, a, [contenteditable]";
+const OWN_SPACE = "input, textarea, select, button, summary, a, dialog, [contenteditable]";
+/** Nobody says a word in less: whoever lets go so soon did not know that it is to be held. */
+export const TAP_MS = 250;
 
 /**
  * @param {HTMLButtonElement} button
- * @param {{onPress: () => void, onRelease: () => void}} hooks
+ * @param {{onPress: () => void, onTalk: (heldMs: number) => void, onRelease: () => void,
+ *   onTap: () => void}} hooks `onPress` at once; `onTalk` as soon as it is no tap, with how long it
+ *   has been held; then `onRelease`. A tap has `onTap` instead of both
  */
-export function holdToTalk(button, { onPress, onRelease }) {
-  let held = false;
-  const press = () => {
-    if (held || button.disabled) return;
-    held = true;
+export function holdToTalk(button, { onPress, onTalk, onRelease, onTap }) {
+  /** @type {"up" | "pressed" | "talking"} */
+  let state = "up";
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
+
+  /** @param {number} tapMs */
+  const press = (tapMs) => {
+    if (state !== "up" || button.disabled) return;
+    state = "pressed";
     onPress();
+    const talk = () => {
+      state = "talking";
+      onTalk(tapMs);
+    };
+    if (tapMs) timer = setTimeout(talk, tapMs);
+    else talk();
   };
   const release = () => {
-    if (!held) return;
-    held = false;
-    onRelease();
+    clearTimeout(timer);
+    const before = state;
+    state = "up";
+    if (before === "talking") onRelease();
+    else if (before === "pressed") onTap();
   };
 
   button.addEventListener("pointerdown", (event) => {
     if (event.button !== 0) return;
     if (event.isTrusted) button.setPointerCapture(event.pointerId);
-    press();
+    press(TAP_MS);
   });
-  for (const kind of ["pointerup", "pointercancel"]) button.addEventListener(kind, release);
+  for (const kind of ["pointerup", "pointercancel", "lostpointercapture"]) button.addEventListener(kind, release);
   button.addEventListener("contextmenu", (event) => event.preventDefault());
   button.addEventListener("click", (event) => {
     if (event.detail !== 0) return; // a pointer's, which has been pressed and let go already
-    if (held) release();
-    else press();
+    if (state === "up") press(0);
+    else release();
+  });
+  button.addEventListener("keydown", (event) => {
+    // A key that is kept down would begin and end again and again.
+    if (event.key === "Enter" && event.repeat) event.preventDefault();
   });
 
   /** @param {KeyboardEvent} event */
@@ -45,10 +66,10 @@ export function holdToTalk(button, { onPress, onRelease }) {
   document.addEventListener("keydown", (event) => {
     if (!isOurs(event)) return;
     event.preventDefault(); // neither scrolls nor clicks
-    if (!event.repeat) press();
+    if (!event.repeat) press(TAP_MS);
   });
   document.addEventListener("keyup", (event) => {
-    if (event.code !== "Space" || !held) return;
+    if (event.code !== "Space" || state === "up") return;
     event.preventDefault();
     release();
   });

@@ -10,9 +10,13 @@ const AUDIBLE = 0.005;
 
 export class TurnView {
   #said = element("p", "said");
-  #heard = element("span");
+  #heard = element("span", "heard");
+  /** @type {HTMLElement} */
   #rest = element("span", "rest");
   #reply = element("p", "reply", this.#heard, this.#rest);
+  // Sides and colours say to the eye whose words they are.
+  #user = element("h2", "hidden", "You:");
+  #assistant = element("h2", "hidden", "Reply:");
   #figures = new Figures();
   #text = "";
   /** @type {Word[]} */
@@ -28,7 +32,15 @@ export class TurnView {
    * @param {{spoken: boolean, text: string}} what
    */
   constructor(list, { spoken, text }) {
-    this.root = element("li", "turn", this.#said, this.#reply, this.#figures.root);
+    this.root = element(
+      "li",
+      "turn",
+      this.#user,
+      this.#said,
+      this.#assistant,
+      this.#reply,
+      this.#figures.root,
+    );
     this.setState("waiting");
     this.setSaid(text, !spoken);
     list.append(this.root);
@@ -36,6 +48,11 @@ export class TurnView {
 
   get text() {
     return this.#text;
+  }
+
+  /** Whether more may come of it. */
+  get isOpen() {
+    return this.root.dataset["state"] !== "done";
   }
 
   /** The user has finished: times count from here, unless the turn has failed meanwhile. */
@@ -48,6 +65,7 @@ export class TurnView {
   /** @param {"listening" | "waiting" | "replying" | "done"} state */
   setState(state) {
     this.root.dataset["state"] = state;
+    this.#showSpeakers();
   }
 
   /** In a new session a reply that had begun comes from its beginning. */
@@ -57,7 +75,7 @@ export class TurnView {
     this.#words = [];
     this.#heardWords = 0;
     this.hasAudio = false;
-    delete this.#reply.dataset["voice"];
+    this.#voice(undefined);
     this.#show();
     this.setState("waiting");
   }
@@ -69,6 +87,7 @@ export class TurnView {
   setSaid(text, final) {
     this.#said.textContent = text;
     this.#said.dataset["final"] = String(final);
+    this.#showSpeakers();
   }
 
   /** @param {string} text as it was understood */
@@ -89,7 +108,7 @@ export class TurnView {
   addWords(words) {
     this.hasAudio = true;
     this.#words.push(...words);
-    this.#reply.dataset["voice"] = "on";
+    this.#voice("on");
   }
 
   /**
@@ -106,13 +125,13 @@ export class TurnView {
 
   /** All of its audio has been played. */
   played() {
-    this.#reply.dataset["voice"] = "over";
+    this.#voice("over");
   }
 
   /** @param {number} playedMs the rest will not be heard */
   cut(playedMs) {
     this.progress(playedMs, 0);
-    if (this.hasAudio) this.#reply.dataset["voice"] = "cut";
+    if (this.hasAudio) this.#voice("cut");
   }
 
   /**
@@ -127,9 +146,12 @@ export class TurnView {
     this.#show();
   }
 
-  /** @param {import("parley-client").Problem} problem */
-  fail(problem) {
-    this.root.insertBefore(element("p", "problem", problem.message), this.#figures.root);
+  /**
+   * @param {import("parley-client").Problem} problem
+   * @param {string} sentence for a person
+   */
+  fail(problem, sentence) {
+    if (sentence) this.root.insertBefore(element("p", "problem", sentence), this.#figures.root);
     this.#retryable = problem.retryable;
     this.setState("done");
   }
@@ -166,8 +188,28 @@ export class TurnView {
 
   /** @param {string} heard */
   #cutAfter(heard) {
-    this.#reply.dataset["voice"] = "cut";
+    this.#voice("cut");
     this.#heardWords = heard.split(/\s+/).filter(Boolean).length;
+  }
+
+  /**
+   * How the sound stands to the text: what was cut off is deleted, not only crossed out.
+   * @param {"on" | "over" | "cut" | undefined} how
+   */
+  #voice(how) {
+    const before = this.#reply.dataset["voice"];
+    if (how) this.#reply.dataset["voice"] = how;
+    else delete this.#reply.dataset["voice"];
+    if ((how === "cut") === (before === "cut")) return;
+    const rest = element(how === "cut" ? "del" : "span", "rest", this.#rest.textContent ?? "");
+    this.#reply.replaceChildren(this.#heard, rest);
+    if (how === "cut") rest.before(element("span", "hidden", " Not heard: "));
+    this.#rest = rest;
+  }
+
+  #showSpeakers() {
+    this.#user.hidden = !this.isOpen && !this.#said.textContent;
+    this.#assistant.hidden = !this.#text;
   }
 
   #show() {
@@ -175,5 +217,8 @@ export class TurnView {
     const heard = words.slice(0, this.#heardWords).join("");
     this.#heard.textContent = heard;
     this.#rest.textContent = this.#text.slice(heard.length);
+    const label = this.#rest.previousElementSibling;
+    if (label instanceof HTMLElement && label !== this.#heard) label.hidden = !this.#rest.textContent;
+    this.#showSpeakers();
   }
 }

@@ -100,6 +100,16 @@ export class Microphone extends Emitter {
   }
 
   /**
+   * Open it before it is known whether anything will be said: what is heard from then on can belong
+   * to an utterance. Call it from a user's gesture.
+   * @throws {Problem} as `start` does
+   */
+  async open() {
+    await this.#open();
+    this.#rest();
+  }
+
+  /**
    * Begin an utterance. Call it from a user's gesture.
    * @param {(pcm: Uint8Array) => void} onChunk
    * @param {{prerollMs?: number}} [options] how much of what was heard before belongs to it

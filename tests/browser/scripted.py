@@ -45,6 +45,12 @@ class ScriptedServer:
         after_ready: said to each new connection, without being asked.
         accepted: the only token that is let in; none is asked for if it is None.
         offered: every token that has come with a handshake.
+        handshakes: how many have come, whatever became of them.
+        choices: what `ready` says may be chosen; nothing of it if it is None, as of older servers.
+        stand_ins: what `ready` says of stand-ins, likewise.
+        settings: in force in a new session.
+        refused_session: the code that a session which is to be resumed is refused with.
+        refused_settings: of an `init`, which is refused as long as it asks for one of them.
     """
 
     def __init__(self) -> None:
@@ -54,6 +60,12 @@ class ScriptedServer:
         self.history: list[Message] = []
         self.accepted: str | None = None
         self.offered: list[str] = []
+        self.handshakes = 0
+        self.choices: Message | None = None
+        self.stand_ins: list[str] | None = None
+        self.settings: Message = {}
+        self.refused_session = ""
+        self.refused_settings: set[str] = set()
         self.url = ""
         self._port = 0
         self._changed = threading.Condition()
@@ -81,6 +93,7 @@ class ScriptedServer:
                 thread.join()
 
     def _let_in(self, connection: ServerConnection, request: Request) -> Response | None:
+        self.handshakes += 1
         if self.accepted is None:
             return None
         protocols = request.headers.get("Sec-WebSocket-Protocol", "").split(", ")
@@ -100,20 +113,35 @@ class ScriptedServer:
                     self.send(type="pong", sent_at=message["sent_at"])
                     continue
                 if message["type"] == "init":
-                    self.send(
-                        type="ready",
-                        session_id="s1",
-                        resume_token="secret",
-                        resumed="session_id" in message,
-                        settings={},
-                        limits={"max_message_bytes": 32_768, "max_text_chars": 8_000},
-                        protocol=1,
-                        history=self.history if "session_id" in message else [],
-                    )
-                    self.after_ready()
+                    self._answer(message)
                 with self._changed:
                     self.received.append(message)
                     self._changed.notify_all()
+
+    def _answer(self, init: Message) -> None:
+        is_resumed = "session_id" in init
+        if is_resumed and self.refused_session:
+            text = "init.resume_token: not this session's"
+            self.send(type="error", code=self.refused_session, message=text, retryable=False)
+            return
+        for name in sorted(self.refused_settings & init.get("settings", {}).keys()):
+            field = f"init.settings.{name}"
+            text = f"{field}: expected one of those that `ready` lists"
+            self.send(type="error", code="bad_request", message=text, field=field, retryable=False)
+            return
+        self.send(
+            type="ready",
+            session_id="s1",
+            resume_token="secret",
+            resumed=is_resumed,
+            settings=self.settings,
+            limits={"max_message_bytes": 32_768, "max_text_chars": 8_000},
+            protocol=1,
+            history=self.history if is_resumed else [],
+            **({} if self.choices is None else {"choices": self.choices}),
+            **({} if self.stand_ins is None else {"stand_ins": self.stand_ins}),
+        )
+        self.after_ready()
 
     def send(self, **message: Any) -> None:
         """Send one message to the page."""

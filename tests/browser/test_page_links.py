@@ -1,0 +1,341 @@
+"""A link to the page: it decides nothing about whom the user talks to, and as whom.
+
+Hosts that do not belong to this machine are names that Chromium resolves to the scripted server,
+so that a connection that is opened without being asked for is seen there.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import Launch, Open
+from tests.browser.page import type_message
+from tests.browser.scripted import ScriptedServer, static_site
+from tests.e2e.stack import ROOT
+
+OWN = "talk.example"
+"""Where the page is, as far as the browser knows."""
+EVIL = "evil.example"
+NAMES = "--host-resolver-rules=MAP *.example 127.0.0.1"
+
+READY = "#state[data-state=ready]"
+
+
+@pytest.fixture(scope="module")
+def elsewhere(launch: Launch) -> Iterator[Browser]:
+    """A browser that finds `*.example` on this machine."""
+    with launch(NAMES) as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(opened: Open, elsewhere: Browser) -> Open:
+    """Open a page there. What listens to the sound has no place in a page that is not secure."""
+    return functools.partial(opened, elsewhere, ready=False, bypass_csp=False)
+
+
+@pytest.fixture
+def other() -> Iterator[ScriptedServer]:
+    """A second server, as good as the first."""
+    with ScriptedServer().running() as running:
+        yield running
+
+
+@pytest.fixture
+def page_url(site: str) -> str:
+    """The page, at a host that is not this machine's."""
+    return site.replace("127.0.0.1", OWN)
+
+
+def at(server: ScriptedServer, host: str) -> str:
+    """The server's address under another name."""
+    return server.url.replace("127.0.0.1", host)
+
+
+def question(page: Page) -> str:
+    """What the user is asked, in full."""
+    dialog = page.get_by_role("alertdialog")
+    expect(dialog).to_be_visible()
+    return dialog.inner_text()
+
+
+def choose(page: Page, server: ScriptedServer, host: str) -> str:
+    """Have the user type an address, so that it is theirs."""
+    if page.get_attribute("#link", "open") is None:
+        page.click("#link summary")
+    page.fill("#url", at(server, host))
+    page.press("#url", "Enter")
+    page.wait_for_selector(READY)
+    return at(server, host)
+
+
+def untouched(server: ScriptedServer) -> bool:
+    """Whether not even a handshake has come."""
+    return server.handshakes == 0
+
+
+LINKS = {
+    "another host": "ws://{evil}/dev",
+    "another port of the page's host": "ws://{own_other_port}/dev",
+    "the page's host before the at sign": "ws://talk.example@{evil}/dev",
+    "a name and a password": "ws://talk.example:80@{evil}/dev",
+    "no slashes": "ws:{evil}/dev",
+    "back slashes": "ws:\\\\{evil}\\dev",
+    "capitals": "WS://{EVIL}/dev",
+    "spaces around it": "  ws://{evil}/dev ",
+    "a line break in it": "ws://{ev\nil}/dev",
+    "http for ws": "http://{evil}/dev",
+    "the page's host in the path": "ws://{evil}/talk.example",
+    "the page's host in the query": "ws://{evil}/?talk.example",
+    "the page's host as a subdomain": "ws://talk.example.{evil}/dev",
+    "the page's host as an ending": "ws://evil-{own_other_port}/dev",
+    "a dot after the page's host": "ws://talk.example.:{port}/dev",
+    "loopback": "ws://127.0.0.1:{port}/dev",
+    "loopback as one number": "ws://2130706433:{port}/dev",
+    "the page's server encrypted": "wss://{own}/dev",
+}
+
+
+@pytest.mark.parametrize("link", LINKS.values(), ids=LINKS.keys())
+def test_a_link_to_a_host_that_is_not_the_pages_own_opens_nothing_unasked(
+    link: str,
+    visit: Open,
+    page_url: str,
+    server: ScriptedServer,
+) -> None:
+    port = urlsplit(server.url).port
+    asked = (
+        link.replace("{evil}", f"{EVIL}:{port}")
+        .replace("{EVIL}", f"{EVIL.upper()}:{port}")
+        .replace("{ev\nil}", f"ev\nil.example:{port}")
+        .replace("{own_other_port}", f"{OWN}:{port}")
+        .replace("{own}", urlsplit(page_url).netloc)
+        .replace("{port}", str(port))
+    )
+    page = visit(f"{page_url}?url={quote(asked)}#token=theirs")
+    assert "Connect to another server?" in question(page)
+    assert untouched(server)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("status")).to_have_text("Not connected")
+    expect(page).to_have_url(page_url)  # a reload does not ask again
+    assert untouched(server)
+    assert page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["//evil.example/dev", "/dev", "evil.example", "javascript:alert(1)", "ws://", "x"],
+)
+def test_a_link_without_an_address_is_told_as_such_and_opens_nothing(
+    link: str, visit: Open, page_url: str
+) -> None:
+    watch = """
+        window.opened = [];
+        window.WebSocket = class { constructor(url) { window.opened.push(url); } close() {} };
+    """
+    page = visit(f"{page_url}?url={quote(link)}", script=watch)
+    assert "This link leads nowhere" in question(page)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("alertdialog")).to_be_hidden()
+    assert page.evaluate("window.opened") == []
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("evil.example", "evil.example"),
+        ("tаlk.example", "xn--tlk-6cd.example"),
+        ("münchen.example", "xn--mnchen-3ya.example"),
+        ("EVIL.example", "evil.example"),
+        ("talk.example." + "long." * 40 + "evil.example", "long.evil.example"),
+    ],
+)
+def test_the_host_is_shown_in_full_and_as_what_it_is(
+    host: str, shown: str, visit: Open, page_url: str, server: ScriptedServer
+) -> None:
+    port = urlsplit(server.url).port
+    address = quote(f"ws://talk.example@{host}:{port}/dev")
+    page = visit(f"{page_url}?url={address}")
+    page.set_viewport_size({"width": 320, "height": 568})
+    name = page.locator("#question-hosts .host")
+    expect(name).to_contain_text(f"{shown}:{port}")
+    expect(page.get_by_role("alertdialog")).to_contain_text("not encrypted")
+    assert page.evaluate(
+        "(name) => name.scrollWidth <= name.clientWidth + 1", name.element_handle()
+    ), "no part of it is cut off"
+
+
+def test_who_says_yes_is_connected_and_not_asked_again(
+    visit: Open, page_url: str, server: ScriptedServer
+) -> None:
+    link = f"{page_url}?url={at(server, EVIL)}"
+    page = visit(link)
+    question(page)
+    assert page.evaluate("document.activeElement.textContent") == "Cancel", (
+        "Enter gives nothing away"
+    )
+    page.get_by_role("button", name="Connect", exact=True).last.click()
+    page.wait_for_selector(READY)
+    page.goto("about:blank")
+    page.goto(link)
+    page.wait_for_selector(READY)
+    page.goto(page_url)
+    expect(page.locator("#url")).not_to_have_value(at(server, EVIL))
+
+
+def test_an_address_that_was_typed_is_not_asked_for_and_its_downgrade_is(
+    visit: Open, page_url: str, server: ScriptedServer, other: ScriptedServer
+) -> None:
+    page = visit(page_url)
+    url = choose(page, server, EVIL)
+    page.goto(f"{page_url}?url={url}")
+    page.wait_for_selector(READY)
+    for elsewhere_url in (at(other, EVIL), url.replace("ws://", "wss://")):
+        page.goto(f"{page_url}?url={elsewhere_url}")
+        question(page)
+    assert untouched(other)
+
+
+@pytest.mark.parametrize("with_url", [False, True], ids=["own server", "chosen server"])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_session_is_shown_to_no_http_address_of_a_link(
+    with_url: bool,
+    at_once: bool,
+    visit: Open,
+    page_url: str,
+    server: ScriptedServer,
+    other: ScriptedServer,
+) -> None:
+    page = visit(page_url)
+    url = choose(page, server, "mine.example")
+    http = at(other, EVIL).replace("ws://", "http://")
+    query = f"?url={url}&http={http}" if with_url else f"?http={http}"
+    page.goto(page_url + query)
+    said = question(page)
+    assert urlsplit(http).netloc in said
+    assert untouched(other)
+    if at_once:
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("status")).to_have_text("Not connected")
+        assert untouched(other)
+    elif with_url:
+        page.get_by_role("button", name="Connect", exact=True).last.click()
+        page.wait_for_selector(READY)
+        assert "session_id" not in server.of_type("init")[-1], "another server, another session"
+
+
+def test_an_http_address_that_was_agreed_to_is_agreed_to_for_one_server_only(
+    visit: Open, page_url: str, server: ScriptedServer, other: ScriptedServer
+) -> None:
+    http = at(other, EVIL).replace("ws://", "http://")
+    page = visit(f"{page_url}?url={at(server, EVIL)}&http={http}")
+    question(page)
+    page.get_by_role("button", name="Connect", exact=True).last.click()
+    page.wait_for_selector(READY)
+    page.goto(page_url)
+    url = choose(page, server, "mine.example")
+    page.goto(f"{page_url}?url={url}&http={http}")
+    assert "Connect to another server?" in question(page)
+
+
+def test_a_link_of_this_machine_opens_at_once_as_make_run_prints_it(
+    opened: Open, browser: Browser, site: str, server: ScriptedServer, other: ScriptedServer
+) -> None:
+    server.accepted = "mine"
+    http = other.url.replace("ws://127.0.0.1", "http://localhost")
+    page = opened(browser, f"{site}?url={server.url}&http={http}#token=mine")
+    expect(page.get_by_role("alertdialog")).to_be_hidden()
+    assert server.offered == ["mine"]
+    assert "token" not in page.url
+
+
+@pytest.mark.parametrize("how", ["another page", "the same page"])
+@pytest.mark.parametrize("agrees", [False, True])
+def test_a_token_that_is_there_is_not_replaced_in_silence(
+    how: str, agrees: bool, opened: Open, browser: Browser, site: str, server: ScriptedServer
+) -> None:
+    server.accepted = "mine"
+    link = f"{site}?url={server.url}"
+    page = opened(browser, f"{link}#token=mine", bypass_csp=False)
+    type_message(page, "Hello")
+    server.wait_for("user_message")
+    if how == "another page":
+        page.goto("about:blank")
+    page.goto(f"{link}#token=theirs")  # a browser goes nowhere for another fragment
+    assert "Sign in as somebody else?" in question(page)
+    assert "theirs" not in server.offered
+    server.accepted = "theirs" if agrees else "mine"
+    if agrees:
+        page.get_by_role("button", name="Sign in anew").click()
+    else:
+        page.keyboard.press("Escape")
+    page.wait_for_selector(READY)
+    expect(page.get_by_role("alertdialog")).to_be_hidden()
+    page.wait_for_function("!location.href.includes('token')")
+    page.reload()
+    page.wait_for_selector(READY)
+    assert server.offered[-1] == server.accepted
+    if agrees:
+        assert "session_id" not in server.of_type("init")[1], "what was said stays with who said it"
+    else:
+        assert "theirs" not in server.offered
+
+
+@pytest.mark.parametrize("more", ["", "&http={http}", "/other"])
+def test_nor_is_it_for_another_path_of_the_same_server(
+    more: str, opened: Open, browser: Browser, site: str, server: ScriptedServer
+) -> None:
+    server.accepted = "mine"
+    opened_page = opened(browser, f"{site}?url={server.url}#token=mine", bypass_csp=False)
+    opened_page.goto("about:blank")
+    http = server.url.replace("ws://", "http://")
+    opened_page.goto(f"{site}?url={server.url}{more.replace('{http}', http)}#token=theirs")
+    assert "Sign in as somebody else?" in question(opened_page)
+    assert "theirs" not in server.offered
+
+
+def test_the_same_token_again_asks_nothing(
+    opened: Open, browser: Browser, site: str, server: ScriptedServer
+) -> None:
+    server.accepted = "mine"
+    page = opened(browser, f"{site}?url={server.url}#token=mine", bypass_csp=False)
+    page.goto("about:blank")
+    page.goto(f"{site}?url={server.url}#token=mine")
+    page.wait_for_selector(READY)
+    assert server.offered == ["mine", "mine"]
+
+
+def test_a_token_without_an_address_goes_to_the_pages_own_server_and_no_other(
+    visit: Open, page_url: str, server: ScriptedServer
+) -> None:
+    page = visit(page_url)
+    choose(page, server, "mine.example")
+    before = server.handshakes
+    page.goto(f"{page_url}#token=secret")
+    page.wait_for_function("!location.href.includes('token')")
+    expect(page.locator("#url")).to_have_value(f"ws://{urlsplit(page_url).netloc}/dev")
+    assert server.handshakes == before
+
+
+def test_the_deployer_says_in_the_page_which_server_is_its_own(
+    visit: Open, server: ScriptedServer, tmp_path: Path
+) -> None:
+    web = shutil.copytree(ROOT / "web", tmp_path / "web")
+    empty = 'name="parley-url" content=""'
+    named = (web / "index.html").read_text()
+    assert empty in named
+    (web / "index.html").write_text(
+        named.replace(empty, empty[:-1] + at(server, "api.example") + '"')
+    )
+    with static_site({"/": web, "/client/": ROOT / "client" / "js"}) as url:
+        page = visit(url.replace("127.0.0.1", OWN))
+        page.wait_for_selector(READY)
+        assert server.types() == ["init"]
+        page.context.close()

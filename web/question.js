@@ -1,0 +1,37 @@
+/** A question that comes before everything else on the page. */
+import { byId, element } from "./elements.js";
+
+/**
+ * Ask it. Whoever closes it, or presses Escape, has said no.
+ * @param {{title: string, text: string, hosts?: [what: string, host: string, warning: string][],
+ *   yes: string, no: string}} question
+ * @returns {Promise<boolean>}
+ */
+export function ask({ title, text, hosts = [], yes, no }) {
+  const dialog = byId("question", HTMLDialogElement);
+  byId("question-title", HTMLElement).textContent = title;
+  byId("question-text", HTMLElement).textContent = text;
+  byId("question-hosts", HTMLElement).replaceChildren(
+    ...hosts.map(([what, host, warning]) =>
+      element(
+        "div",
+        "",
+        element("dt", "", what),
+        element("dd", "", element("b", "host", host), element("small", "warning", warning)),
+      ),
+    ),
+  );
+  const agree = byId("question-yes", HTMLButtonElement);
+  const refuse = byId("question-no", HTMLButtonElement);
+  agree.textContent = yes;
+  refuse.textContent = no;
+  agree.onclick = () => dialog.close("yes");
+  refuse.onclick = () => dialog.close("");
+  dialog.returnValue = "";
+  dialog.showModal();
+  // What is pressed without looking must not be the answer that gives something away.
+  refuse.focus();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
+}

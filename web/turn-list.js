@@ -1,0 +1,98 @@
+/** The turns on the page, oldest first, and where one conversation ends and another begins. */
+import { element } from "./elements.js";
+import { TurnView } from "./turn-view.js";
+
+/** @typedef {import("parley-client").Turn} Turn */
+
+export class TurnList {
+  /** @type {Map<string, TurnView>} */
+  #views = new Map();
+
+  /**
+   * @param {HTMLElement} list
+   * @param {HTMLElement} empty what is shown instead while there is nothing
+   * @param {(turnId: string) => void} onRetry a failed turn is wanted again
+   */
+  constructor(list, empty, onRetry) {
+    this.list = list;
+    this.empty = empty;
+    this.onRetry = onRetry;
+  }
+
+  get isEmpty() {
+    return this.#views.size === 0;
+  }
+
+  /** @param {string | undefined} turnId */
+  get(turnId = "") {
+    return this.#views.get(turnId);
+  }
+
+  /**
+   * @param {Turn} turn
+   * @param {boolean} isSpoken and is being spoken now
+   */
+  begin({ id, said }, isSpoken) {
+    this.#views.get(id)?.root.remove();
+    const view = new TurnView(this.list, { spoken: isSpoken, text: said });
+    view.onRetry = () => this.onRetry(id);
+    this.#keep(id, view);
+    return view;
+  }
+
+  /** @param {string | undefined} turnId a noise, that hands-free took for speech */
+  remove(turnId = "") {
+    this.#views.get(turnId)?.root.remove();
+    this.#views.delete(turnId);
+  }
+
+  /** In a new session what is under way comes from its beginning. */
+  startAgain() {
+    for (const view of this.#views.values()) view.startAgain();
+  }
+
+  /**
+   * Show that what follows belongs to another conversation than what came before.
+   * @param {string} sentence
+   */
+  divide(sentence) {
+    const line = element("li", "divider", element("p", "", sentence));
+    // What is under way is said again in the new one.
+    const underWay = [...this.#views.values()].find((view) => view.isOpen)?.root ?? null;
+    const before = underWay ? underWay.previousElementSibling : this.list.lastElementChild;
+    if (before?.classList.contains("divider")) before.remove();
+    this.list.insertBefore(line, underWay);
+    this.empty.hidden = true;
+  }
+
+  /** @param {import("parley-client/messages.js").Message[]} history of a session that goes on */
+  showHistory(history) {
+    for (const { role, text, turn_id, heard } of history) {
+      const known = this.#views.get(turn_id);
+      const view = known ?? new TurnView(this.list, { spoken: false, text: "" });
+      this.#keep(turn_id, view);
+      if (role === "user") view.setSaid(text, true);
+      else view.recall(text, heard ?? undefined);
+    }
+  }
+
+  clear() {
+    this.#views.clear();
+    this.list.replaceChildren();
+    this.empty.hidden = false;
+  }
+
+  /** What was said, as plain text. */
+  export() {
+    return [...this.#views.values()].map((view) => view.export()).join("\n");
+  }
+
+  /**
+   * @param {string} id
+   * @param {TurnView} view
+   */
+  #keep(id, view) {
+    this.#views.set(id, view);
+    this.empty.hidden = true;
+  }
+}
