@@ -20,6 +20,7 @@ from tests.e2e.knocking import javascript_client
 from tests.e2e.raw import opened
 from tests.e2e.stack import Stack, Standins, running_stack
 from tests.e2e.test_access import knock
+from tests.local.own_key import own_key
 from tests.unit.tokens import shared_token
 
 pytestmark = pytest.mark.timeout(60)
@@ -37,21 +38,21 @@ def stack(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> Itera
 @cache
 def secret_of(stack: Stack) -> str:
     """The secret that the deployment shares with its backend."""
-    manager = client_of("secretsmanager", stack.info["aws_endpoint"])
+    manager = client_of("secretsmanager", stack)
     (name,) = [
         each["Name"] for each in manager.list_secrets()["SecretList"] if "Token" in each["Name"]
     ]
     return str(manager.get_secret_value(SecretId=name)["SecretString"])
 
 
-def client_of(service: str, endpoint: str) -> Any:
+def client_of(service: str, stack: Stack) -> Any:
     """A client of a service, as a backend has one."""
+    endpoint = stack.info["lambda_endpoint" if service == "lambda" else "aws_endpoint"]
     return boto3.client(
         service,  # type: ignore[call-overload]  # the stubs want a literal
         endpoint_url=endpoint,
         region_name="us-east-1",
-        aws_access_key_id="x",
-        aws_secret_access_key="x",
+        **own_key(stack.info),
     )
 
 
@@ -63,7 +64,7 @@ def token_for(stack: Stack, subject: str, **changes: Any) -> str:
 
 def invoke(stack: Stack, event: dict[str, Any]) -> dict[str, Any]:
     """Invoke the token function as a backend does."""
-    client = client_of("lambda", stack.info["lambda_endpoint"])
+    client = client_of("lambda", stack)
     name = stack.info["outputs"]["TokenFunctionName"]
     answer = client.invoke(FunctionName=name, Payload=json.dumps(event).encode())
     found: dict[str, Any] = json.loads(answer["Payload"].read())

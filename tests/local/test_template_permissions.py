@@ -32,6 +32,7 @@ from tests.e2e.http_api import HttpSession, url_of
 from tests.e2e.raw import RawClient, opened
 from tests.e2e.records import Records
 from tests.e2e.stack import ROOT, Stack, Standins, running_stack
+from tests.local.own_key import own_key
 
 SPOKEN = "What time is it?"
 TROUBLE = re.compile(r"AccessDenied|ClientError")
@@ -128,8 +129,7 @@ class Clients:
             "dynamodb",
             endpoint_url=stack.info["dynamodb_endpoint"],
             region_name="us-east-1",
-            aws_access_key_id="x",
-            aws_secret_access_key="x",
+            **own_key(stack.info),
         )
 
     async def visit(self) -> None:
