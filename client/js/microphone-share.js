@@ -79,6 +79,15 @@ export class MicrophoneShare extends Emitter {
   }
 
   /**
+   * Open it for an utterance that may follow. Call it from a user's gesture.
+   * @throws {Problem} as `start` does
+   */
+  async open() {
+    await this.#open("speech", () => undefined);
+    this.#rest();
+  }
+
+  /**
    * Begin an utterance. Call it from a user's gesture.
    * @param {(pcm: Uint8Array) => void} onChunk
    * @param {{prerollMs?: number}} [options] how much of what was heard before belongs to it

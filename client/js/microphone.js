@@ -104,9 +104,8 @@ export class Microphone extends Emitter {
    * to an utterance. Call it from a user's gesture.
    * @throws {Problem} as `start` does
    */
-  async open() {
-    await this.#open();
-    this.#rest();
+  open() {
+    return this.#own.open();
   }
 
   /**
