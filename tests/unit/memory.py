@@ -82,10 +82,6 @@ class MemoryStore(Store, Turns):
     def put_session(self, session: Session) -> None:
         self.sessions[session.ref] = session
 
-    def discard_session(self, ref: SessionRef, turn_id: str) -> None:
-        self.sessions.pop(ref, None)
-        self.turns.pop((ref, turn_id), None)
-
     def resume_session(
         self,
         ref: SessionRef,
@@ -127,8 +123,8 @@ class MemoryStore(Store, Turns):
             return None
         return self._change(ref, settings=self.sessions[ref].settings.merged_with(changes)).settings
 
-    def end_session(self, ref: SessionRef) -> str | None:
-        self._change(ref, status="ended")
+    def end_session(self, ref: SessionRef, received_at_ms: int) -> str | None:
+        self._change(ref, status="ended", ended_at_ms=received_at_ms)
         return self.sessions[ref].active_turn
 
     def session(self, ref: SessionRef) -> Session | None:
@@ -183,17 +179,6 @@ class MemoryStore(Store, Turns):
             self.turns[ref, turn_id] = turn
             return claim
 
-    def give_back(self, ref: SessionRef, turn_id: str, owner: str, attempt: int) -> None:
-        with self._lock:
-            turn = self.turns[ref, turn_id]
-            if (turn.owner, turn.claim.attempt) != (owner, attempt):
-                return
-            if attempt == 1:
-                del self.turns[ref, turn_id]
-                return
-            turn.state, turn.failed_at_ms = "failed", now_ms()
-            turn.claim = Claim(attempt - 1, turn.claim.started_ms)
-
     def renew_lease(self, ref: SessionRef, turn_id: str, owner: str) -> bool:
         self._check("renew_lease")
         turn = self.turns[ref, turn_id]
@@ -210,7 +195,7 @@ class MemoryStore(Store, Turns):
                 return None
             self.active_since[ref] = received_at_ms
             old = self.sessions[ref]
-            self._change(ref, active_turn=turn_id)
+            self._change(ref, active_turn=turn_id, active_since_ms=received_at_ms)
             return old
 
     def finish_turn(
@@ -279,6 +264,9 @@ class MemoryStore(Store, Turns):
     def undelivered(self, ref: SessionRef) -> Iterator[StoredFrame]:
         found = sorted(key for key in self.frames if key[0] == ref)
         yield from [self.frames[key] for key in found]
+
+    def undelivered_of(self, ref: SessionRef, turn_id: str, started_ms: int) -> list[StoredFrame]:
+        return [frame for frame in self.undelivered(ref) if frame.turn_id == turn_id]
 
     def delete_undelivered(self, ref: SessionRef, frames: Sequence[StoredFrame]) -> None:
         for frame in frames:
