@@ -82,10 +82,6 @@ class MemoryStore(Store, Turns):
     def put_session(self, session: Session) -> None:
         self.sessions[session.ref] = session
 
-    def discard_session(self, ref: SessionRef, turn_id: str) -> None:
-        self.sessions.pop(ref, None)
-        self.turns.pop((ref, turn_id), None)
-
     def resume_session(
         self,
         ref: SessionRef,
@@ -134,8 +130,8 @@ class MemoryStore(Store, Turns):
             check(before)
         return self._change(ref, settings=before.settings.merged_with(changes))
 
-    def end_session(self, ref: SessionRef) -> str | None:
-        self._change(ref, status="ended")
+    def end_session(self, ref: SessionRef, received_at_ms: int) -> str | None:
+        self._change(ref, status="ended", ended_at_ms=received_at_ms)
         return self.sessions[ref].active_turn
 
     def session(self, ref: SessionRef) -> Session | None:
@@ -190,17 +186,6 @@ class MemoryStore(Store, Turns):
             self.turns[ref, turn_id] = turn
             return claim
 
-    def give_back(self, ref: SessionRef, turn_id: str, owner: str, attempt: int) -> None:
-        with self._lock:
-            turn = self.turns[ref, turn_id]
-            if (turn.owner, turn.claim.attempt) != (owner, attempt):
-                return
-            if attempt == 1:
-                del self.turns[ref, turn_id]
-                return
-            turn.state, turn.failed_at_ms = "failed", now_ms()
-            turn.claim = Claim(attempt - 1, turn.claim.started_ms)
-
     def renew_lease(self, ref: SessionRef, turn_id: str, owner: str) -> bool:
         self._check("renew_lease")
         turn = self.turns[ref, turn_id]
@@ -217,7 +202,7 @@ class MemoryStore(Store, Turns):
                 return None
             self.active_since[ref] = received_at_ms
             old = self.sessions[ref]
-            self._change(ref, active_turn=turn_id)
+            self._change(ref, active_turn=turn_id, active_since_ms=received_at_ms)
             return old
 
     def finish_turn(
@@ -286,6 +271,9 @@ class MemoryStore(Store, Turns):
     def undelivered(self, ref: SessionRef) -> Iterator[StoredFrame]:
         found = sorted(key for key in self.frames if key[0] == ref)
         yield from [self.frames[key] for key in found]
+
+    def undelivered_of(self, ref: SessionRef, turn_id: str, started_ms: int) -> list[StoredFrame]:
+        return [frame for frame in self.undelivered(ref) if frame.turn_id == turn_id]
 
     def delete_undelivered(self, ref: SessionRef, frames: Sequence[StoredFrame]) -> None:
         for frame in frames:

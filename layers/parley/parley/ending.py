@@ -145,8 +145,10 @@ class Ending:
     def _heard(self) -> str | None:
         """What of the reply was heard, if it was interrupted and that can be known."""
         replying, interrupt = self._conversing.replying, self._watching.interrupt
-        if not interrupt.done() or replying is None:
+        if not interrupt.done():
             return None
+        if replying is None:
+            return ""  # it was interrupted before it began
         played_ms = interrupt.result().played_ms
         untimed = self._outbox.audio_ms and not replying.words  # what sounded, nobody knows
         if self._conversing.full:
@@ -165,5 +167,6 @@ class Ending:
             hearing.retries if hearing else 0
         )
         metrics.cold = self._cold
-        metrics.connection_reused = self._services.responder.connection_reused
+        if replying:
+            metrics.connection_reused = self._services.responder.connection_reused
         return metrics

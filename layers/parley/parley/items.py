@@ -66,6 +66,8 @@ class Session:
         connected_at_ms: when its connection was opened; 0 if it has none.
         settings: what its client chose.
         signed: what the token of its latest connection sets.
+        active_since_ms: when API Gateway received the turn that is the newest so far; 0 for none.
+        ended_at_ms: when API Gateway received its `end`; 0 if it was not ended.
     """
 
     ref: SessionRef
@@ -80,6 +82,8 @@ class Session:
     previous_turn: str | None = None
     connected_at_ms: int = 0
     signed: Settings = NO_SETTINGS
+    active_since_ms: int = 0
+    ended_at_ms: int = 0
 
     @property
     def session_id(self) -> str:
@@ -89,6 +93,17 @@ class Session:
     def is_over(self, at_s: float) -> bool:
         """Whether it was ended or erased, or nobody came back to it in time."""
         return self.status != "active" or 0 < self.expires_at <= at_s
+
+    def has_passed(self, turn_id: str, received_at_ms: int) -> bool:
+        """Whether a turn came too late to be wanted still: the user has ended the session since,
+        or begun a newer turn.
+
+        Args:
+            received_at_ms: when API Gateway received the turn.
+        """
+        if self.status == "ended":
+            return received_at_ms <= self.ended_at_ms
+        return received_at_ms < self.active_since_ms and self.active_turn != turn_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +259,8 @@ def session_from(ref: SessionRef, item: dict[str, Any]) -> Session:
         previous_turn=text_of(item, "previous_turn") or None,
         connected_at_ms=number_of(item, "connected_at"),
         signed=settings_of(item, "signed"),
+        active_since_ms=number_of(item, "active_since"),
+        ended_at_ms=number_of(item, "ended_at"),
     )
 
 
@@ -300,6 +317,10 @@ def inbox_entry_from(item: dict[str, Any]) -> InboxEntry:
             number_of(item, "seq"),
             number_of(item, "resumed_at"),
         )
+    return interrupt_from(item)
+
+
+def interrupt_from(item: dict[str, Any]) -> InterruptEntry:
     played_ms = item.get("played_ms", {}).get("N")
     return InterruptEntry(
         float(played_ms) if played_ms is not None else None, number_of(item, "received_at")
