@@ -1,6 +1,7 @@
 /** One turn on the page: what was said, the reply and how far it has been heard, its figures. */
 import { element } from "./elements.js";
 import { Figures } from "./figures.js";
+import { heardText } from "parley-client";
 
 /** @typedef {import("parley-client/messages.js").TurnEnd} TurnEnd */
 /** @typedef {import("parley-client/messages.js").Word} Word */
@@ -18,6 +19,9 @@ export class TurnView {
   /** @type {Word[]} */
   #words = [];
   #heardWords = 0;
+  /** Where it was cut off.
+   * @type {string | undefined} */
+  #heardText;
   hasAudio = false;
   /** Called when the user wants a failed turn again. */
   onRetry = () => {};
@@ -56,6 +60,7 @@ export class TurnView {
     this.#text = "";
     this.#words = [];
     this.#heardWords = 0;
+    this.#heardText = undefined;
     this.hasAudio = false;
     delete this.#reply.dataset["voice"];
     this.#show();
@@ -111,7 +116,9 @@ export class TurnView {
 
   /** @param {number} playedMs the rest will not be heard */
   cut(playedMs) {
+    if (this.#words.length) this.#heardText = heardText(this.#text, this.#words, playedMs);
     this.progress(playedMs, 0);
+    this.#show();
     if (this.hasAudio) this.#reply.dataset["voice"] = "cut";
   }
 
@@ -167,12 +174,14 @@ export class TurnView {
   /** @param {string} heard */
   #cutAfter(heard) {
     this.#reply.dataset["voice"] = "cut";
-    this.#heardWords = heard.split(/\s+/).filter(Boolean).length;
+    // By its letters: sessions from before may have kept other white space.
+    const letters = heard.replace(/\s/g, "").length;
+    this.#heardText = new RegExp(`^(?:\\s*\\S){${letters}}`).exec(this.#text)?.[0] ?? this.#text;
   }
 
   #show() {
-    const words = this.#text.match(/\s*\S+\s*/g) ?? [];
-    const heard = words.slice(0, this.#heardWords).join("");
+    const begun = this.#words.slice(0, this.#heardWords);
+    const heard = this.#heardText ?? heardText(this.#text, begun, Infinity);
     this.#heard.textContent = heard;
     this.#rest.textContent = this.#text.slice(heard.length);
   }

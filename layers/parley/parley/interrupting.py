@@ -8,12 +8,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from parley.heard import heard_text
 from parley.inbox import InterruptEntry
 from parley.items import TurnItem
 from parley.principal import SessionRef
 from parley.store import Store
 from parley.turns import Turns
-from parley.words import heard_text
 
 TURN_APPEARS_S = 0.6
 """How long a turn that was just asked for may take to appear in the table."""
@@ -50,9 +50,9 @@ class Interrupting:
         turn = self._turn(ref, turn_id)
         if turn is None or turn.running:
             return None if turn is None else Interrupted(running=True)
-        if entry.played_ms is None or not turn.message_key or not turn.words:
+        if entry.played_ms is None or not turn.message_key or not turn.parts:
             return Interrupted(running=False)
-        heard = heard_text(turn.words, entry.played_ms)
+        heard = heard_text(turn.parts, entry.played_ms)
         self._store.set_heard(ref, turn.message_key, heard, entry.received_at_ms, entry.played_ms)
         return Interrupted(running=False, heard=heard)
 
