@@ -201,11 +201,13 @@ class FakeSynthesizer:
         silent: never sends any audio.
         timed: sends the times of the characters.
         cut: bytes that are missing at the end of every piece.
+        breaks_off_after: each stream fails when so many characters have sounded.
         slow_to_close: each stream closes when its `may_close` is set.
     """
 
     troubles: list[Exception | None] = field(default_factory=list)
     fail_after: int | None = None
+    breaks_off_after: int | None = None
     silent: bool = False
     timed: bool = True
     cut: int = 0
@@ -231,6 +233,7 @@ class FakeSpeech:
         self._trouble = trouble
         self._out: asyncio.Queue[SpeechPiece | Exception | None] = asyncio.Queue()
         self.clauses: list[str] = []
+        self._sounded = 0
         self.finished = False
         self.closed = False
         self.may_close = asyncio.Event()
@@ -245,11 +248,17 @@ class FakeSpeech:
         if self._provider.silent:
             return
         text = clause + " "
+        breaks_off = self._provider.breaks_off_after
+        if breaks_off is not None:
+            text = text[: max(0, breaks_off - self._sounded)]
+        self._sounded += len(text)
         starts = [float(CHAR_MS * i) for i in range(len(text))]
         times = Alignment(list(text), starts, [float(CHAR_MS)] * len(text))
         pcm = sound_of(text)
         pcm = pcm[: len(pcm) - self._provider.cut]
         self._out.put_nowait(SpeechPiece(pcm, times if self._provider.timed else None))
+        if len(text) <= len(clause):
+            self._out.put_nowait(broken("refused", "speech_failed"))
 
     async def finish(self) -> None:
         self.finished = True

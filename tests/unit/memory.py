@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 
 from parley.cues import Sound
+from parley.heard import Heard
 from parley.items import Claim, Session, StoredFrame, TurnItem, message_key, now_ms
 from parley.principal import ANONYMOUS, SessionRef
-from parley.protocol import Message, Settings, Word
+from parley.protocol import Message, Settings
 from parley.store import ERASED, Store
 from parley.turns import Turns
 from tests.unit.memory_parts import MemoryBindings, MemoryInboxes
@@ -33,7 +34,7 @@ class MemoryTurn:
     state: str = "running"
     lease_until_ms: int = 0
     failed_at_ms: int = 0
-    words: list[Word] = field(default_factory=list)
+    parts: list[Heard] = field(default_factory=list)
     message_key: str = ""
 
 
@@ -213,14 +214,14 @@ class MemoryStore(Store, Turns):
         *,
         reason: str,
         message_key: str = "",
-        words: Sequence[Word] = (),
+        parts: Sequence[Heard] = (),
     ) -> bool:
         self._check("finish_turn")
         with self._lock:
             turn = self.turns[ref, turn_id]
             if (turn.owner, turn.state) != (owner, "running"):
                 return False
-            turn.state, turn.words, turn.message_key = reason, list(words), message_key
+            turn.state, turn.parts, turn.message_key = reason, list(parts), message_key
             turn.failed_at_ms = now_ms() if reason == "failed" else 0
             self.reasons[turn_id] = reason
             return True
@@ -252,7 +253,7 @@ class MemoryStore(Store, Turns):
         turn = self.turns.get((ref, turn_id))
         if turn is None:
             return None
-        return TurnItem(turn.state, turn.claim, turn.words, turn.message_key, turn.lease_until_ms)
+        return TurnItem(turn.state, turn.claim, turn.parts, turn.message_key, turn.lease_until_ms)
 
     def put_answer(
         self, ref: SessionRef, turn_id: str, attempt: int, frames: Sequence[bytes]

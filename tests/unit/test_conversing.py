@@ -52,7 +52,7 @@ async def test_a_turn_is_kept_in_the_history_with_its_metrics() -> None:
     assert stage.store.metrics[-1].reply_chars == len(REPLY)
     finished = stage.store.turns[REF, "t1"]
     assert finished.state == "completed"
-    assert " ".join(word.text for word in finished.words) == REPLY
+    assert "".join(part.text for part in finished.parts) == REPLY
     assert finished.message_key in stage.store.history[REF]
 
 

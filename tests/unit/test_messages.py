@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from parley.heard import Heard
 from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry
 from parley.invocation import TurnRequest
 from parley.limits.rates import CHUNKS_PER_S
@@ -25,7 +26,6 @@ from parley.protocol import (
     ServerEvent,
     SessionEnded,
     Settings,
-    Word,
 )
 from parley.settings import DEFAULT_SETTINGS
 from tests.unit.door import Door
@@ -111,8 +111,8 @@ def test_an_interruption_after_the_turn_notes_what_was_heard(door: Door) -> None
     session = own(door.ready().session_id)
     door.store.claim_turn(session, "t", "me")
     key = door.store.put_message(session, 1, Message("assistant", "One two.", "t"), None)
-    words = [Word("One", 0, 200), Word("two.", 250, 600)]
-    door.store.finish_turn(session, "t", "me", reason="completed", message_key=key, words=words)
+    parts = [Heard("", 0), Heard("One", 200), Heard(" two.", 600)]
+    door.store.finish_turn(session, "t", "me", reason="completed", message_key=key, parts=parts)
     assert door.send("interrupt", turn_id="t", played_ms=300) is None
     assert door.store.messages(session)[0].heard == "One"
 

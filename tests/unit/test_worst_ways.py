@@ -20,6 +20,7 @@ from parley.archive import Archive
 from parley.cues import Sound, cues_of
 from parley.erasure import Erasure
 from parley.errors import ParleyError
+from parley.heard import heard_parts
 from parley.history import History
 from parley.http import HttpRequest
 from parley.http_turns import HttpTurns
@@ -34,7 +35,7 @@ from parley.limits.slots import ConnectionSlots
 from parley.limits.usage import Admission, Meter
 from parley.messages import Envelope, Messages
 from parley.opening import run_turn
-from parley.principal import ANONYMOUS, Principal, SessionRef
+from parley.principal import ANONYMOUS, Identity, Principal, SessionRef
 from parley.protocol import Message, Metrics, Settings, TurnEnd, Word
 from parley.services import Services
 from parley.sessions import Sessions
@@ -214,7 +215,12 @@ class Somebody:
         message = Message("assistant", said, ID)
         key = self.store.put_message(self.ref, claim.started_ms, message, Metrics(), sound)
         self.turns.finish_turn(
-            self.ref, ID, "o" * 36, reason="completed", message_key=key, words=words
+            self.ref,
+            ID,
+            "o" * 36,
+            reason="completed",
+            message_key=key,
+            parts=heard_parts(said, words),
         )
 
 

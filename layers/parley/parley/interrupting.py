@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from parley.heard import heard_text
 from parley.inbox import InterruptEntry
 from parley.principal import SessionRef
 from parley.store import Store
 from parley.turns import Turns
-from parley.words import heard_text
 
 TurnState = Literal["pending", "running", "ended"]
 """How an interruption found its turn; `pending`: it has not begun, and perhaps never will."""
@@ -51,8 +51,8 @@ class Interrupting:
         turn = self._turns.turn(ref, turn_id)
         if turn is None or turn.running:
             return Interrupted("pending" if turn is None else "running")
-        if entry.played_ms is None or not turn.message_key or not turn.words:
+        if entry.played_ms is None or not turn.message_key or not turn.parts:
             return Interrupted("ended")
-        heard = heard_text(turn.words, entry.played_ms)
+        heard = heard_text(turn.parts, entry.played_ms)
         self._store.set_heard(ref, turn.message_key, heard, entry.received_at_ms, entry.played_ms)
         return Interrupted("ended", heard)

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from parley.cues import Cue, Sound
+from parley.heard import Heard
 from parley.inbox import (
     AckEntry,
     BegunEntry,
@@ -125,14 +126,14 @@ class TurnItem:
 
     Attributes:
         state: `running`, or the reason it ended with.
-        words: of its reply, once it has ended.
+        parts: of its reply, once it has ended: up to each word, and when it has been heard.
         message_key: the sort key of its reply in the history; empty if there is none.
         lease_until_ms: how long somebody may still be at work on it, in ms since the epoch.
     """
 
     state: str
     claim: Claim
-    words: Sequence[Word] = ()
+    parts: Sequence[Heard] = ()
     message_key: str = ""
     lease_until_ms: int = 0
 
@@ -331,10 +332,18 @@ def turn_from(item: dict[str, Any]) -> TurnItem:
     return TurnItem(
         state=text_of(item, "state"),
         claim=Claim(number_of(item, "attempt"), number_of(item, "started_at")),
-        words=msgspec.json.decode(text_of(item, "words") or "[]", type=list[Word]),
+        parts=_parts_from(item),
         message_key=text_of(item, "message_key"),
         lease_until_ms=number_of(item, "lease_until"),
     )
+
+
+def _parts_from(item: dict[str, Any]) -> list[Heard]:
+    if "parts" in item:
+        return msgspec.json.decode(text_of(item, "parts"), type=list[Heard])
+    # Of a turn that ended before parts were kept there are words, without what is between them.
+    words = msgspec.json.decode(text_of(item, "words") or "[]", type=list[Word])
+    return [Heard(f" {word.text}" if n else word.text, word.end_ms) for n, word in enumerate(words)]
 
 
 def answer_key(ref: SessionRef, turn_id: str, attempt: int, seq: int) -> dict[str, Any]:

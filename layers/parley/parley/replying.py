@@ -19,11 +19,12 @@ from parley.errors import ProviderError
 from parley.hedging import Claim, hedged
 from parley.outbox import Outbox
 from parley.patience import patience
-from parley.protocol import Settings, Word
+from parley.protocol import Settings
 from parley.providers import failure
 from parley.responders import Prompt, Responder
 from parley.speaking import Speaking
 from parley.speech import SpeechPiece, Synthesizer
+from parley.spoken_text import SpokenText
 from parley.tasks import Closing
 from parley.timings import Timings
 from parley.words import WordTimer
@@ -75,7 +76,9 @@ class Replying:
         self._owed = asyncio.Event()
         self._begun = asyncio.Event()
         self._hedges = 0
-        self._timer = WordTimer()
+        self._spoken = SpokenText()
+        self._timer = WordTimer(self._spoken)
+        self._language = str(settings.language or "")
         self._speaking = Speaking(
             synthesizer,
             outbox.format,
@@ -86,11 +89,15 @@ class Replying:
             closing=closing,
         )
         self.text = ""
-        self.words: list[Word] = []
         self.speech_failed = False
         self.speech_ms = 0.0
         """How much speech has been synthesised."""
         self._max_chars = min(max_chars or MAX_REPLY_CHARS, MAX_REPLY_CHARS)
+
+    @property
+    def times_known(self) -> bool:
+        """Whether it is known when the words that have been spoken sound: none may have been."""
+        return self._timer.timed
 
     @property
     def retries(self) -> int:
@@ -112,8 +119,9 @@ class Replying:
             )
         except ProviderError as error:
             self.speech_failed = True
-            self._outbox.error(error)
-        self._outbox.audio(b"", self._note(self._timer.flush()), time.monotonic())
+            self._outbox.error(error)  # a word that it broke off in has not been said
+        else:
+            self._outbox.audio(b"", self._timer.finish(), time.monotonic())
         self._outbox.close_audio()
         self._changed()
 
@@ -123,7 +131,7 @@ class Replying:
         Raises:
             ProviderError: `reply_failed`; never tried again after the first word.
         """
-        splitter = ClauseSplitter()
+        splitter = ClauseSplitter(self._language)
         try:
             await guarded(
                 self._circuits.responder,
@@ -133,7 +141,7 @@ class Replying:
                 self._begun.is_set,
             )
         finally:
-            self._say(splitter.flush())
+            self._say(splitter.feed(self._spoken.finish()) + splitter.flush())
             self._speaking.clauses.close()
 
     async def _answer_with_retries(self, prompt: Prompt, splitter: ClauseSplitter) -> None:
@@ -181,7 +189,7 @@ class Replying:
         self.text += delta
         self._outbox.text(delta, now)
         self._changed()
-        self._say(splitter.feed(delta))
+        self._say(splitter.feed(self._spoken.feed(delta)))
 
     def _say(self, clauses: list[str]) -> None:
         for clause in clauses:
@@ -192,13 +200,7 @@ class Replying:
     def _on_audio(self, piece: SpeechPiece) -> None:
         now = time.monotonic()
         self._timings.mark("first_audio", now)
-        words: list[Word] = []
-        if piece.alignment is not None:
-            words = self._timer.add(piece.alignment, self._outbox.audio_ms)
+        words = self._timer.add(piece.alignment, self._outbox.audio_ms) if piece.alignment else []
         self.speech_ms += duration_ms(len(piece.pcm), sample_rate_hz(self._outbox.format))
-        self._outbox.audio(piece.pcm, self._note(words), now)
+        self._outbox.audio(piece.pcm, words, now)
         self._changed()
-
-    def _note(self, words: list[Word]) -> list[Word]:
-        self.words += words
-        return words

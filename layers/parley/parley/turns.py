@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from parley.heard import Heard
 from parley.inboxes import Inboxes
 from parley.items import (
     Claim,
@@ -30,7 +31,7 @@ from parley.items import (
     turn_key,
 )
 from parley.principal import SessionRef
-from parley.protocol import TurnEndReason, Word
+from parley.protocol import TurnEndReason
 from parley.table import Item, Table
 
 TURN_TTL_S = 24 * 3600
@@ -174,20 +175,20 @@ class Turns:
         *,
         reason: TurnEndReason,
         message_key: str = "",
-        words: Sequence[Word] = (),
+        parts: Sequence[Heard] = (),
     ) -> bool:
-        """The turn is over; its words stay, for an interruption while audio still plays.
+        """The turn is over; its text stays with its times, for an interruption while audio plays.
 
         False if it was no longer this owner's to end.
         """
         finished = self._table.update(
             turn_key(ref, turn_id),
-            "SET #state = :reason, words = :words, message_key = :key, failed_at = :failed",
+            "SET #state = :reason, parts = :parts, message_key = :key, failed_at = :failed",
             "#owner = :owner AND #state = :running",
             {"#state": "state", "#owner": "owner"},
             {
                 ":reason": {"S": reason},
-                ":words": {"S": encode_json(list(words))},
+                ":parts": {"S": encode_json(list(parts))},
                 ":key": {"S": message_key},
                 ":failed": number(now_ms() if reason == "failed" else 0),
                 ":owner": {"S": owner},

@@ -16,6 +16,7 @@ from typing import Any
 from parley.audio import byte_count, duration_ms, sample_rate_hz
 from parley.protocol import AudioFormat, Endpointing
 from parley.providers import failure
+from parley.scripts import joined
 from parley.speech import TranscriptPiece
 from parley.speech.elevenlabs_socket import ApiKey, ElevenLabsSocket
 
@@ -179,7 +180,7 @@ class ScribeStream:
         return None  # repeated finals, details, and what later versions may add
 
     def _joined(self, tail: str = "") -> str:
-        return " ".join([*self._committed, tail]).strip()
+        return joined([*self._committed, tail])
 
     async def _send_chunk(self, pcm: bytes, *, commit: bool) -> None:
         await self._socket.send(
