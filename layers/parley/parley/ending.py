@@ -151,7 +151,7 @@ class Ending:
         untimed = self._outbox.audio_ms and not replying.words  # what sounded, nobody knows
         if self._conversing.full:
             played_ms = self._outbox.audio_ms  # more may have come until it stopped
-        if played_ms is None or untimed or replying.speech_failed:
+        if played_ms is None or untimed or replying.speech_error:
             return None
         return heard_text(replying.words, played_ms)
 
