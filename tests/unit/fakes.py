@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from parley.connections import Address
-from parley.errors import ConnectionGone, ErrorCode, FailureKind, ProviderError
+from parley.errors import ConnectionGone, FailureKind, ProviderError
 from parley.protocol import (
     AnyServerEvent,
     AudioFormat,
@@ -27,7 +27,7 @@ from parley.protocol import (
     TurnEnd,
     TurnEvent,
 )
-from parley.providers import failure
+from parley.providers import ProviderErrorCode, failure
 from parley.responders import Prompt
 from parley.speech import SpeechPiece, TranscriptPiece
 from parley.words import Alignment
@@ -38,9 +38,11 @@ RATE_HZ = 24_000
 SAMPLES_PER_CHAR = RATE_HZ * CHAR_MS // 1000
 
 
-def broken(kind: FailureKind = "refused", code: ErrorCode = "internal") -> ProviderError:
+def broken(
+    kind: FailureKind = "refused", code: ProviderErrorCode = "reply_failed"
+) -> ProviderError:
     """A provider's failure; `refused` is not tried again, `unavailable` is."""
-    return failure(code, "A fake", kind)
+    return failure(code, kind)
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -151,7 +151,7 @@ class Ending:
         played_ms = interrupt.result().played_ms
         if self._conversing.full:
             played_ms = self._outbox.audio_ms  # more may have come until it stopped
-        if not self._outbox.audio_ms and not replying.speech_failed:
+        if not self._outbox.audio_ms and not replying.speech_error:
             return None if played_ms is None else ""
         parts = self._heard_parts()
         return None if played_ms is None or not parts else heard_text(parts, played_ms)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from parley.audio import duration_ms, sample_rate_hz
 from parley.backoff import RetrySchedule
+from parley.blank_text import is_blank
 from parley.circuit import Circuits, guarded
 from parley.clauses import ClauseSplitter
 from parley.errors import ProviderError
@@ -29,7 +30,6 @@ from parley.tasks import Closing
 from parley.timings import Timings
 from parley.words import WordTimer
 
-SPEECH, MODEL = "Speech synthesis", "The language model"
 MAX_REPLY_CHARS = 12_000
 """A quarter of an hour of speech. What the model says beyond it is not waited for: `turn_end`
 carries the text, twice when it was interrupted, and must fit into API Gateway's 128 KB."""
@@ -76,6 +76,7 @@ class Replying:
         self._owed = asyncio.Event()
         self._begun = asyncio.Event()
         self._hedges = 0
+        self._last_error: ProviderError | None = None
         self._spoken = SpokenText()
         self._timer = WordTimer(self._spoken)
         self._language = str(settings.language or "")
@@ -89,7 +90,8 @@ class Replying:
             closing=closing,
         )
         self.text = ""
-        self.speech_failed = False
+        self.speech_error: ProviderError | None = None
+        """Why the reply is, or goes on, as text alone."""
         self.speech_ms = 0.0
         """How much speech has been synthesised."""
         self._max_chars = min(max_chars or MAX_REPLY_CHARS, MAX_REPLY_CHARS)
@@ -102,7 +104,17 @@ class Replying:
     @property
     def retries(self) -> int:
         """How often the responder and the synthesizer were tried again."""
-        return self._schedule.retries + self._hedges + self._speaking.retries
+        return self.responder_retries + self.speech_retries
+
+    @property
+    def responder_retries(self) -> int:
+        """How often the responder was tried again."""
+        return self._schedule.retries + self._hedges
+
+    @property
+    def speech_retries(self) -> int:
+        """How often the synthesizer was tried again."""
+        return self._speaking.retries
 
     async def speak(self) -> None:
         """Connect to the synthesizer at once, and speak what the responder says.
@@ -113,12 +125,11 @@ class Replying:
             await guarded(
                 self._circuits.synthesizer,
                 "speech_failed",
-                SPEECH,
                 self._speaking.run,
                 lambda: self._speaking.begun,
             )
         except ProviderError as error:
-            self.speech_failed = True
+            self.speech_error = error
             self._outbox.error(error)  # a word that it broke off in has not been said
         else:
             self._outbox.audio(b"", self._timer.finish(), time.monotonic())
@@ -136,7 +147,6 @@ class Replying:
             await guarded(
                 self._circuits.responder,
                 "reply_failed",
-                MODEL,
                 lambda: self._answer_with_retries(prompt, splitter),
                 self._begun.is_set,
             )
@@ -151,12 +161,14 @@ class Replying:
                     try:
                         return await self._answer(prompt, splitter)
                     except ProviderError as error:
+                        self._last_error = error
                         delay = None if self.text else self._schedule.delay_after(error)
                         if delay is None:
                             raise
                         await asyncio.sleep(delay)
         except TimeoutError:
-            raise failure("reply_failed", MODEL, "timeout") from None
+            cause = self._last_error.cause if self._last_error else None
+            raise failure("reply_failed", "timeout", cause=cause) from None
 
     async def _answer(self, prompt: Prompt, splitter: ClauseSplitter) -> None:
         self._timings.mark("requested", time.monotonic())
@@ -167,17 +179,16 @@ class Replying:
                 async for delta in deltas:
                     if not claim():
                         return
+                    self._begun.set()
+                    if not delta:
+                        continue
                     self._add(delta[: self._max_chars - len(self.text)], splitter)
                     if len(self.text) >= self._max_chars:
                         return
 
         await hedged(attempt, self._owed, self._hedge_after_s, self._on_hedge)
-        if not self.text.strip():
-            raise ProviderError(
-                "reply_failed",
-                "The language model had nothing to say. Ask again in other words.",
-                kind="timeout",
-            )
+        if is_blank(self.text):
+            raise failure("reply_failed", "empty")
 
     def _on_hedge(self) -> None:
         self._hedges += 1
@@ -185,7 +196,6 @@ class Replying:
     def _add(self, delta: str, splitter: ClauseSplitter) -> None:
         now = time.monotonic()
         self._timings.mark("first_token", now)
-        self._begun.set()
         self.text += delta
         self._outbox.text(delta, now)
         self._changed()
