@@ -169,7 +169,7 @@ export class MicrophoneShare extends Emitter {
   /** @param {Problem} [problem] */
   #end(problem) {
     for (const what of /** @type {const} */ (["speech", "watch"])) this.#withdraw(what, problem);
-    this.#cool();
+    this.cool();
     this.#chunker = undefined;
     this.extraDb = 0;
     if (!this.settings) return;
@@ -185,7 +185,7 @@ export class MicrophoneShare extends Emitter {
     const key = Symbol(what);
     /** @type {Promise<never>} */
     const ended = new Promise((_, end) => this.#waiting.set(key, { what, end }));
-    this.#cool();
+    this.cool();
     this.host.join(this);
     try {
       await Promise.race([this.host.open(), ended]);
@@ -213,7 +213,7 @@ export class MicrophoneShare extends Emitter {
 
   /** The next utterance begins at once for a while. */
   #rest() {
-    this.#cool();
+    this.cool();
     if (!this.isActive) {
       this.#warm = setTimeout(() => {
         this.#warm = undefined;
@@ -223,7 +223,8 @@ export class MicrophoneShare extends Emitter {
     this.host.look();
   }
 
-  #cool() {
+  /** It is not kept open for the next utterance. */
+  cool() {
     clearTimeout(this.#warm);
     this.#warm = undefined;
   }
