@@ -9,7 +9,7 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-from tests.browser.scripted import static_site
+from tests.browser.scripted import Instead, static_site
 from tests.e2e.stack import ROOT
 
 FOLDERS = {"/": Path(__file__).parent / "bare", "/client/": ROOT / "client" / "js"}
@@ -35,9 +35,11 @@ CONVERSATION = """async ({ url, options, microphone, player }) => {
 
 
 @contextmanager
-def bare_site() -> Iterator[str]:
-    """The page's address."""
-    with static_site(FOLDERS) as url:
+def bare_site(
+    also: dict[str, str] | None = None, instead: dict[str, Instead] | None = None
+) -> Iterator[str]:
+    """The page's address; see `static_site`."""
+    with static_site(FOLDERS, also=also, instead=instead) as url:
         yield url
 
 

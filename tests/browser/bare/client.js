@@ -27,8 +27,8 @@ if (mediaDevices) {
     return stream;
   };
 }
-const { addModule } = AudioWorklet.prototype;
-AudioWorklet.prototype.addModule = async function (...given) {
+const { addModule } = globalThis.AudioWorklet?.prototype ?? {};
+if (addModule) AudioWorklet.prototype.addModule = async function (...given) {
   await through("worklet");
   return addModule.apply(this, given);
 };
