@@ -184,7 +184,7 @@ function listenTo(made) {
     view?.finish(end);
     timing.add(end);
     // What is heard need not be read out as well.
-    if (view && !view.hasAudio) readOut(view.text);
+    if (view?.text && !view.hasAudio) readOut(view.text);
   });
   on("hands_free", ({ enabled }) => {
     handsFree.setAttribute("aria-pressed", String(enabled));
@@ -502,7 +502,7 @@ new ResizeObserver(() => {
   // What scrolls can be scrolled by keyboard.
   if (talk.scrollHeight > talk.clientHeight) talk.tabIndex = 0;
   else talk.removeAttribute("tabindex");
-  if (following) talk.scrollTo({ top: talk.scrollHeight });
+  if (following && !turns.isEmpty) talk.scrollTo({ top: talk.scrollHeight });
 }).observe(turnList);
 
 byId("save-events", HTMLButtonElement).addEventListener("click", () =>

@@ -61,10 +61,10 @@ export class SettingsForm {
   /**
    * What a session has that has just been opened or resumed.
    * @param {Settings} settings in force
-   * @param {Choices | undefined} choices if the server says
+   * @param {Partial<Choices> | undefined} choices as far as the server says
    */
   open(settings, choices) {
-    this.#choices = choices ?? UNSAID;
+    this.#choices = { ...UNSAID, ...choices };
     this.#asked = [];
     this.#inForce = settings;
     this.#fill();
