@@ -43,9 +43,10 @@ browser:
 tested: $(READY)
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
-token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=]
+token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=, SETTINGS=]
 	@$(BIN)/python -m parley.access.mint $(if $(SUBJECT),--subject "$(SUBJECT)") \
-	  $(if $(TENANT),--tenant "$(TENANT)") $(if $(TTL),--ttl "$(TTL)")
+	  $(if $(TENANT),--tenant "$(TENANT)") $(if $(TTL),--ttl "$(TTL)") \
+	  $(if $(SETTINGS),--settings '$(SETTINGS)')
 
 lint: style types ## ruff, bandit and mypy --strict
 
@@ -93,7 +94,7 @@ lock: ## resolve the dependencies again
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade --quiet --output-file requirements.lock
 	uv pip compile --group layer --python-version 3.13 --python-platform aarch64-manylinux2014 \
-	  --no-header --no-annotate --constraint requirements.lock --quiet \
+	  --generate-hashes --no-header --no-annotate --constraint requirements.lock --quiet \
 	  --output-file layers/parley/requirements.txt
 
 clean: ## remove everything that was made

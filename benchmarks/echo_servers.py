@@ -141,9 +141,9 @@ def _install(folder: Path, path: str) -> None:
             timeout=INSTALL_S,
         )
     except subprocess.TimeoutExpired:
-        raise Unavailable(f"npm install took more than {INSTALL_S} s") from None
+        raise Unavailable(f"npm took more than {INSTALL_S} s to install it") from None
     if done.returncode:
-        raise Unavailable(f"npm install failed: {done.stderr.strip()[-400:]}")
+        raise Unavailable(f"npm could not install it: {done.stderr.strip()[-400:]}")
 
 
 def _wait_for(text: str, log: Path, child: subprocess.Popen[bytes]) -> None:

@@ -29,6 +29,7 @@ from local.runtime.concurrency import ACCOUNT_LIMIT, OverReserved
 from local.runtime.event_queue import RETRY_DELAY_S
 from local.runtime.service import ServiceOptions
 from local.services.aws import ServicesError
+from local.services.own_key import PROFILE
 from local.stack import LocalStack, Options
 from local.template.intrinsics import TemplateError
 
@@ -129,6 +130,18 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--faults", default="", metavar="FILE|JSON", help="what is to go wrong")
     parser.add_argument("--no-iam", action="store_true", help="let every function do everything")
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="be reached by this name"
+    )
+    parser.add_argument(
+        "--allow-navigation", action="store_true", help="let other sites' links lead to the APIs"
+    )
+    parser.add_argument(
+        "--own-origins",
+        default="",
+        metavar="PARAMETER",
+        help="lists origins that an API takes; add those of the pages served here",
+    )
     limits = Limits()
     parser.add_argument("--idle-timeout", type=float, default=limits.idle_s, metavar="SECONDS")
     parser.add_argument("--max-duration", type=float, default=limits.duration_s, metavar="SECONDS")
@@ -191,6 +204,9 @@ def _options(arguments: argparse.Namespace, log: LogWriter) -> Options:
             arguments.request_burst,
         ),
         assumptions=_assumptions(arguments),
+        allow_hosts=arguments.allow_host,
+        allow_navigation=arguments.allow_navigation,
+        own_origins=arguments.own_origins,
         verify_signatures=arguments.verify_signatures,
         iam=not arguments.no_iam,
         log=log,
@@ -273,6 +289,7 @@ def _show(info: dict[str, Any], *, with_static: bool) -> None:
     print(f"Inspector      {info['inspector_url']}")
     print(f"Lambda         {info['lambda_endpoint']}")
     print(f"DynamoDB       {info['dynamodb_endpoint']}")
+    print(f"AWS tools      AWS_CONFIG_FILE={info['aws_config_file']} aws --profile {PROFILE} …")
     for name, function in info["functions"].items():
         print(f"Function       {name} ({function})")
     for name, value in info["outputs"].items():

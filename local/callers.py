@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from local.permissions.identities import Credentials, Directory, Session
 from local.template.intrinsics import ACCOUNT_ID
@@ -49,9 +49,8 @@ def callers_of(stack: Stack) -> Callers:
     return found
 
 
-def one_caller(stack: Stack, access_key_id: str) -> Callers:
+def one_caller(stack: Stack, shared: Credentials) -> Callers:
     """The same credentials for all functions, which may do everything."""
-    shared = replace(Credentials.new(), access_key_id=access_key_id)
     found = Callers(Directory())
     for function in stack.functions:
         found.give(function.logical_id, shared)

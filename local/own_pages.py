@@ -10,19 +10,23 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from local.strangers import stranger
+from local.strangers import Doors, Surface, stranger
 
 
-def own_pages_only(concerns: Callable[[web.Request], bool]) -> Middleware:
-    """A middleware that answers 403 to strangers.
+def own_pages_only(
+    surface: Callable[[web.Request], Surface] = lambda _request: Surface.PRIVATE,
+    doors: Doors | None = None,
+) -> Middleware:
+    """Return a middleware that answers 403 to strangers.
 
     Args:
-        concerns: which requests are for this machine alone.
+        surface: what a request is for; by default all are for this machine alone.
     """
+    opened = doors or Doors()
 
     @web.middleware
     async def keep_out(request: web.Request, handler: Handler) -> web.StreamResponse:
-        refused = stranger(request.headers) if concerns(request) else None
+        refused = stranger(request.headers, surface(request), opened, request.method)
         if refused:
             return web.json_response({"message": refused}, status=403)
         return await handler(request)

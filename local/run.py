@@ -30,6 +30,8 @@ DEFAULT_URL = "ws://localhost:3001/dev"
 STANDIN_KEY = "standin-key"
 VOICE = "21m00Tcm4TlvDq8ikWAM"
 """Asks the questions of the demo; the stand-in recognises this one best."""
+ORIGINS = "AllowedOrigins"
+"""The parameter that says which pages may connect; those that are served here may anyway."""
 CHOSEN_PARAMETERS = (
     "VoiceId",
     "SpeechModel",
@@ -41,7 +43,10 @@ CHOSEN_PARAMETERS = (
     "AuthIssuer",
     "AuthAudience",
     "AuthTenantClaim",
-    "AllowedOrigins",
+    ORIGINS,
+    "ClientSettings",
+    "Voices",
+    "Languages",
 )
 """Parameters of the template that environment variables choose: `VoiceId` is `VOICE_ID`."""
 
@@ -93,6 +98,12 @@ class Providers:
             self.real_speech,
             self.real_llm,
         )
+
+    @property
+    def stand_ins(self) -> list[str]:
+        """The stages whose provider stands in for a real one."""
+        speech = [] if self.real_speech else ["transcriber", "synthesizer"]
+        return speech if self.real_llm else [*speech, "responder"]
 
     def check(self) -> None:
         """Ask the real services whether they take the keys.
@@ -194,7 +205,10 @@ def run(port: int, *, demo: bool, stay: bool, log_folder: Path) -> int:
             )
         )
         providers = providers.with_standins(standins["elevenlabs_url"], standins["llm_url"])
-        log, given = log_folder / "stack.log", json.dumps(_parameters(providers, environment))
+        log, given = (
+            log_folder / "stack.log",
+            json.dumps(_parameters(providers, environment, standins["voices"])),
+        )
         stack, child = running.enter_context(
             _process(_start_command(port), log, environment, given)
         )
@@ -206,6 +220,7 @@ def run(port: int, *, demo: bool, stay: bool, log_folder: Path) -> int:
             if code or not stay:
                 return code
         _say_where(stack, environment.get("PARLEY_TOKEN", ""))
+        _say_who_may_connect(environment.get(_variable(ORIGINS), ""))
         if stay:
             child.wait()  # until Ctrl-C or SIGTERM raises KeyboardInterrupt
             raise CannotRun(f"The stack has ended. {_last_words(log) or 'It did not say why.'}")
@@ -222,15 +237,25 @@ def _needs_a_token(environment: Mapping[str, str]) -> bool:
     return wanted != "off" and not environment.get("PARLEY_TOKEN")
 
 
-def _parameters(providers: Providers, environment: Mapping[str, str]) -> dict[str, str]:
-    """Values of the template's parameters, keys and secrets among them."""
+def _parameters(
+    providers: Providers, environment: Mapping[str, str], voices: Mapping[str, str]
+) -> dict[str, str]:
+    """Values of the template's parameters, keys and secrets among them.
+
+    Args:
+        voices: names of the stand-in's voices, by their ids.
+    """
     given = {
         "ElevenLabsApiKey": providers.elevenlabs_key,
         "ElevenLabsBaseUrl": providers.elevenlabs_url,
         "LlmApiKey": providers.llm_key,
         "LlmBaseUrl": providers.llm_url,
         "LlmModel": providers.llm_model,
+        "StandIns": ",".join(providers.stand_ins),
     }
+    if not providers.real_speech:
+        given["Voices"] = ",".join(f"{voice}={name}" for voice, name in voices.items())
+        given["Languages"] = "en"
     for parameter in CHOSEN_PARAMETERS:
         if value := environment.get(_variable(parameter)):
             given[parameter] = value
@@ -243,7 +268,7 @@ def _start_command(port: int) -> list[str]:
         *("--template", str(ROOT / "template.yaml")),
         *("--port", str(port), "--tls-port", "0", "--prewarm", "1"),
         *("--static", str(ROOT / "web"), "--static", f"/client={ROOT / 'client' / 'js'}"),
-        *("--parameter-file", "-"),
+        *("--parameter-file", "-", "--own-origins", ORIGINS),
     ]
 
 
@@ -282,9 +307,18 @@ def _say_where(stack: Mapping[str, Any], token: str) -> None:
         f"{over_http}"
         f"\nThe inspector:  {stack['inspector_url']}"
         f'\nFrom a shell:   .venv/bin/talk {option}"What time is it?"'
-        "\n\nCtrl-C stops everything.",
-        flush=True,
     )
+
+
+def _say_who_may_connect(origins: str) -> None:
+    """Say it, and last how to end: programs wait for that line."""
+    if "*" in [entry.strip() for entry in origins.split(",")]:
+        print("Pages:          every page that is open in a browser may connect")
+    else:
+        more = f", and of {origins}" if origins else ""
+        example = f"{_variable(ORIGINS)}=http://localhost:5173 make run"
+        print(f"Pages:          those of this address{more} may connect; for more: {example}")
+    print("\nCtrl-C stops everything.", flush=True)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -27,6 +27,7 @@ from local.gateway.connections import Connections
 from local.gateway.http_api import HttpGateway
 from local.gateway.management import ManagementApi
 from local.gateway.options import Assumptions, Limits
+from local.gateway.origins import OwnOrigins
 from local.gateway.static import Mount
 from local.gateway.throttle import Throttle
 from local.gateway.traffic import Traffic
@@ -42,8 +43,11 @@ from local.runtime import environments_api, invoke_api
 from local.runtime.environment import Surroundings
 from local.runtime.interpreter import other_runtimes
 from local.runtime.service import LambdaService, ServiceOptions
-from local.services.aws import OWN_KEY, AwsServices
-from local.template.intrinsics import ACCOUNT_ID, TemplateError
+from local.services.aws import AwsServices
+from local.services.own_key import FILE, PROFILE, OwnKey, write_profile
+from local.strangers import Doors, Surface
+from local.template.api_model import HttpApi, WebSocketApi
+from local.template.intrinsics import ACCOUNT_ID, URL_SUFFIX, TemplateError
 from local.template.model import Function, Stack
 from local.template.reader import read_stack
 from local.workspace import Workspace
@@ -70,6 +74,10 @@ class Options:
         faults: what goes wrong from the start.
         latency: that is added to what API Gateway does.
         assumptions: what is assumed of API Gateway where nobody has established it.
+        allow_hosts: names with dots that the stack may be reached by.
+        allow_navigation: whether links of other sites may lead to the APIs.
+        own_origins: the parameter that lists the origins which an API takes: it gets those of
+            the pages that are served here; empty for none.
         verify_signatures: whether requests to `@connections` must be rightly signed.
         authorise: decides whether an access key may make a request to `@connections`.
         iam: whether functions may do only what their roles allow.
@@ -94,6 +102,9 @@ class Options:
     faults: Plan = field(default_factory=Plan)
     latency: Latency = field(default_factory=Latency)
     assumptions: Assumptions = field(default_factory=Assumptions)
+    allow_hosts: list[str] = field(default_factory=list)
+    allow_navigation: bool = False
+    own_origins: str = ""
     verify_signatures: bool = False
     authorise: Authorise = everything
     iam: bool = True
@@ -120,14 +131,17 @@ class LocalStack:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._services = AwsServices(options.dynamodb_endpoint, self._refused)
+        self._workspace = Workspace()
+        self._profile = self._workspace.folder / FILE
+        hint = f"Sign with a key of this stack: AWS_CONFIG_FILE={self._profile}, profile {PROFILE}."
+        self._services = AwsServices(options.dynamodb_endpoint, self._refused, OwnKey(hint=hint))
         self._guard = Guard(Directory())
         self._credentials: dict[str, dict[str, str]] = {}
-        self._workspace = Workspace()
         self._listeners = Listeners(options.host)
         self._runners: list[web.AppRunner] = []
         self._lambda: LambdaService | None = None
         self._gateway: WebSocketGateway | None = None
+        self._origins = OwnOrigins()
         self.journal = Journal()
         self.faults = Faults(options.faults, self._fault)
         self.stack: Stack
@@ -152,12 +166,16 @@ class LocalStack:
     async def _start(self) -> None:
         options = self._options
         main = self._listeners.open(options.port, options.tls_port)
+        parameters = dict(options.parameters)
+        if options.own_origins:
+            self._origins = OwnOrigins.of(main, options.own_origins, parameters)
+            parameters[options.own_origins] = self._origins.value
         starting = asyncio.create_task(self._services.start())
         await asyncio.sleep(0)  # moto starts while the template is read
         try:
             self.stack = read_stack(
                 options.template,
-                options.parameters,
+                parameters,
                 options.region,
                 main.domain_name,
                 lambda: self._listeners.another().domain_name,
@@ -176,6 +194,10 @@ class LocalStack:
         variables = self._services.variables(
             options.region, lambda_endpoint, f"https://{main.domain_name}", str(ca_bundle)
         )
+        hosts = {
+            host: (DEFAULT_HOST, self._listeners.addresses[domain_name].tls_port)
+            for host, domain_name in self._hosts().items()
+        }
         around = Surroundings(
             endpoints=variables,
             folder=self._workspace.folder,
@@ -183,6 +205,7 @@ class LocalStack:
             observe=self.journal.add,
             freeze=options.freeze,
             limit_memory=options.limit_memory,
+            hosts=hosts,
         )
         self._lambda = LambdaService(self._functions(), around, options.lambda_options, self.faults)
         self.info = {
@@ -191,7 +214,9 @@ class LocalStack:
             "aws_endpoint": self._services.endpoint,
             "dynamodb_endpoint": self._services.dynamodb_endpoint,
             "ca_bundle": str(ca_bundle),
+            "aws_config_file": str(self._profile),
         }
+        write_profile(self._profile, self._services.key, variables, self.info["management_url"])
         secrets = {
             own["AWS_ACCESS_KEY_ID"]: own["AWS_SECRET_ACCESS_KEY"]
             for own in (variables, *self._credentials.values())
@@ -201,6 +226,9 @@ class LocalStack:
         for app, address in self._applications(self._lambda, main, access):
             await self._listen(app, address, tls)
         await asyncio.gather(creating, self._lambda.start(options.prewarm, options.prewarm_only))
+        for notice in await self._services.notices(options.region):
+            self.info["notices"].append(notice)
+            options.log("services", notice)
 
     async def _give_credentials(self) -> None:
         """Give every function those of its role; one set for all if permissions are off."""
@@ -209,7 +237,7 @@ class LocalStack:
             callers = callers_of(self.stack)
         else:
             # DynamoDB Local keeps a database for each access key id.
-            callers = one_caller(self.stack, OWN_KEY)
+            callers = one_caller(self.stack, self._services.key.credentials)
             if options.iam:
                 self.stack.notices.append(
                     "Permissions are not checked: the functions share one access key for the "
@@ -258,6 +286,8 @@ class LocalStack:
         throttle, connections = Throttle(options.limits), Connections()
         traffic = Traffic(connections, self.faults, self.journal.add, options.latency)
         log = partial(options.log, "gateway")
+        named = [options.host, *options.allow_hosts, *self._hosts()]
+        doors = Doors(frozenset(map(str.lower, named)), options.allow_navigation)
         gateway = self._gateway = WebSocketGateway(
             service,
             connections,
@@ -276,7 +306,8 @@ class LocalStack:
                 client_max_size=MAX_BODY_BYTES,
                 middlewares=[
                     _no_other_sockets,
-                    own_pages_only(_for_this_machine),
+                    own_pages_only(partial(_surface, is_main=address is main), doors),
+                    self._origins.middleware(log),
                     permissions.permissions(self._guard, ACCOUNT_ID, api_ids, self._refused),
                     traffic.middleware(),
                 ],
@@ -322,6 +353,12 @@ class LocalStack:
         for bound in address.secure:
             await web.SockSite(runner, bound, ssl_context=tls).start()
 
+    def _hosts(self) -> dict[str, str]:
+        """Host and port of each API, by the name that AWS would give it."""
+        apis: list[WebSocketApi | HttpApi] = [*self.stack.apis, *self.stack.http_apis]
+        suffix = f"execute-api.{self._options.region}.{URL_SUFFIX}"
+        return {f"{api.api_id}.{suffix}".lower(): api.domain_name for api in apis}
+
     def _fault(self, kind: str, to: str) -> None:
         """A fault has happened."""
         self._options.log("faults", f"{kind} {to}")
@@ -340,7 +377,7 @@ class LocalStack:
 
     def _certificate(self) -> tuple[ssl.SSLContext, Path]:
         authority = trustme.CA()
-        certificate = authority.issue_cert("localhost", "127.0.0.1")
+        certificate = authority.issue_cert("localhost", "127.0.0.1", "::1", *self._hosts())
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         certificate.configure_cert(context)
         bundle = self._workspace.folder / "authority.pem"
@@ -351,13 +388,18 @@ class LocalStack:
         return web.Response(text=json.dumps(self.info), content_type="application/json")
 
 
-def _for_this_machine(request: web.Request) -> bool:
-    """Whether a request is for what only developers and functions use: all but the APIs and
-    the pages."""
+def _surface(request: web.Request, *, is_main: bool) -> Surface:
+    """What a request is for.
+
+    Args:
+        is_main: whether it came to the stack's own address; at the others there are APIs alone.
+    """
     matched = request.match_info
-    return request.path.startswith(inspector_routes.PREFIX) or bool(
-        {"function", "connection"} & matched.keys()
-    )
+    if request.path.startswith(inspector_routes.PREFIX) or {"function", "connection"} & set(
+        matched
+    ):
+        return Surface.PRIVATE
+    return Surface.API if "stage" in matched or not is_main else Surface.PAGE
 
 
 @web.middleware

@@ -1,9 +1,11 @@
-"""Keeps other sites' pages away from what is for the developer of this machine alone.
+"""Keeps other sites' pages away from what runs on a developer's machine.
 
 Every page that a developer visits may send requests to ports of the developer's machine; some
-are sent without asking ("simple" requests of CORS), and through a name of its own that
-resolves to 127.0.0.1 (DNS rebinding) a page reads the answers as well. Browsers name the host
-that they were asked for and the page that asks; SDKs and command-line tools send no `Origin`.
+are sent without asking ("simple" requests of CORS, links, forms and frames), and through a name
+of its own that resolves to 127.0.0.1 (DNS rebinding) a page reads the answers as well. Browsers
+name the host that they were asked for (`Host`), the page that asks (`Origin`) and how near that
+page is (`Sec-Fetch-Site`, "Fetch Metadata Request Headers"); SDKs and command-line tools send
+the first alone.
 """
 
 from __future__ import annotations
@@ -11,30 +13,84 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
+_NAMES = ("Host", "Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest")
+_NEAR = ("", "none", "same-origin")
+"""A `Sec-Fetch-Site` of no page (an address that was typed, a program) or of the same origin."""
 
-def stranger(headers: Mapping[str, str]) -> str | None:
-    """Why a request comes from a page of another site; None if it does not.
+
+class Surface(StrEnum):
+    """What a request is for."""
+
+    PRIVATE = "private"
+    """For the developer and the functions alone."""
+    PAGE = "page"
+    """A file of a folder that is served: another site may link to it, and no more."""
+    API = "api"
+    """An API of the template: which origins it takes is for the template to say, as on AWS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What is open besides what always is.
+
+    Attributes:
+        hosts: names with dots, in lower case, that the stack is reached by.
+        navigation: whether links of other sites may lead to an API, as after a sign-in elsewhere.
+    """
+
+    hosts: frozenset[str] = frozenset()
+    navigation: bool = False
+
+
+_CLOSED = Doors()
+
+
+def stranger(
+    headers: Mapping[str, str],
+    surface: Surface = Surface.PRIVATE,
+    doors: Doors = _CLOSED,
+    method: str = "GET",
+) -> str | None:
+    """Say why a request comes from a page of another site; None if it does not.
 
     Args:
         headers: of the request, found whatever their case.
     """
     host = headers.get("Host", "")
-    if not _is_of_this_machine(host):
-        return "Use localhost or an IP address to reach the local stack."
+    if not _is_of_this_machine(host, doors.hosts):
+        return (
+            "Use localhost or an IP address to reach the local stack, or name the host with "
+            "--allow-host."
+        )
     origin = headers.get("Origin")
     if origin is not None:
-        if urlsplit(origin).netloc == host:
+        if surface is Surface.API or _netloc(origin) == host.lower():
             return None
         return f"A page of {origin} may not use the local stack."
-    foreign = headers.get("Sec-Fetch-Site", "none") in ("cross-site", "same-site")
-    if foreign and headers.get("Sec-Fetch-Mode") != "navigate":  # a link to it is fine
-        return "A page of another site may not use the local stack."
-    return None
+    site = headers.get("Sec-Fetch-Site", "").lower()
+    if site in _NEAR or (surface is Surface.API and site == "same-site"):
+        return None
+    is_link = (headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest")) == (
+        "navigate",
+        "document",
+    )
+    if is_link and surface is Surface.PAGE and method in ("GET", "HEAD"):
+        return None
+    if is_link and surface is Surface.API:
+        if doors.navigation:
+            return None
+        return (
+            "A link or form of another site may not lead to the local API; --allow-navigation "
+            "lets it."
+        )
+    return "A page of another site may not use the local stack. Enter the address yourself."
 
 
 class StrangersKeptOut:
@@ -66,20 +122,28 @@ class StrangersKeptOut:
 
 
 def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
-    names = ("Host", "Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
-    keys = {name: "HTTP_" + name.upper().replace("-", "_") for name in names}
+    keys = {name: "HTTP_" + name.upper().replace("-", "_") for name in _NAMES}
     return {name: environ[key] for name, key in keys.items() if key in environ}
 
 
-def _is_of_this_machine(host: str) -> bool:
-    """Whether no public name leads to it: an address, `localhost`, or a name without a dot,
-    as containers of one network have them."""
+def _netloc(origin: str) -> str:
     try:
-        name = urlsplit(f"//{host}").hostname or ""
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def _is_of_this_machine(host: str, others: frozenset[str]) -> bool:
+    """Whether no public name leads to it: an address, `localhost`, or a name without a dot,
+    as containers of one network have them; or a name that was said to be the stack's."""
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
         return False
     if "." not in name or name.endswith(".localhost") or name == "host.docker.internal":
         return bool(name)
+    if name in others:
+        return True
     try:
         ipaddress.ip_address(name)
     except ValueError:

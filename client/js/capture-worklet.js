@@ -1,9 +1,11 @@
+// A copy of capture.js: change that one, and run `npm run build:worklets`.
+
 /**
  * Runs on the audio thread: hands the microphone's samples over in blocks of about 20 ms, and
  * notices speech by its loudness.
  *
- * It imports nothing, so that a bundler may copy it as it is; where there are no worklets, the
- * same classes run in the page.
+ * It imports nothing: `capture-worklet.js` is a copy of it. Where there are no worklets, the same
+ * classes run in the page.
  */
 
 /// <reference path="./worklet-globals.d.ts" />

@@ -46,6 +46,8 @@
  * @typedef {object} Known
  * @property {import("./messages.js").Settings} settings in force
  * @property {import("./messages.js").Limits} limits
+ * @property {import("./messages.js").Choices} [choices]
+ * @property {import("./messages.js").Ready["stand_ins"]} [standIns]
  * @property {import("./messages.js").Settings} unsent that the server has not been told
  */
 

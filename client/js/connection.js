@@ -8,6 +8,7 @@ import { asProblem, Links } from "./links.js";
 import { browserPresence } from "./presence.js";
 import { Problem, SESSION_GONE } from "./problem.js";
 import { QUIET_EVERY_MS, QuietMoment } from "./quiet-moment.js";
+import { checkWellFormed } from "./wording.js";
 
 /** @typedef {import("./messages.js").ServerEvent} ServerEvent */
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
@@ -193,11 +194,14 @@ export class Connection extends Emitter {
     const init = () => {
       const { session } = this;
       if (this.#next !== link) throw new Problem("closed", "The connection was closed.");
+      const hello = this.options.hello?.();
+      checkWellFormed(hello?.settings, "settings");
+      checkWellFormed(session, "session");
       return {
         type: "init",
         protocol: PROTOCOL_VERSION,
         ...(session && { session_id: session.id, resume_token: session.token }),
-        ...this.options.hello?.(),
+        ...hello,
       };
     };
     return this.#links.open(link, init, this.state === "ready");

@@ -5,6 +5,7 @@
 /** @typedef {import("./messages.js").Settings} Settings */
 /** @typedef {import("./turn.js").Turn} Turn */
 /** @typedef {import("./problem.js").Problem} Problem */
+/** @typedef {import("./microphone-share.js").Interruption} Interruption */
 /** @typedef {import("./connection.js").StateChange} StateChange */
 
 /**
@@ -27,6 +28,9 @@
  * @property {import("./messages.js").ConfigUpdated} config_updated
  * @property {import("./messages.js").SessionEnded} session_ended
  * @property {{enabled: boolean, speaking: boolean}} hands_free
+ * @property {{state: "hearing" | "interrupted", problem?: Problem}} microphone the browser has
+ *   stopped or muted it while it is listened to, or it hears again
+ * @property {Problem} warning what works less well than it could: `worklet_missing`
  * @property {Problem} error everything that goes wrong, with its `turnId` if it belongs to one
  */
 
@@ -35,8 +39,15 @@
  * @property {(onChunk: (pcm: Uint8Array) => void, options?: {prerollMs?: number}) => Promise<void>}
  *   start from `prerollMs` ago, if it was open then
  * @property {() => Promise<void>} stop settles when the last chunk has been handed over
- * @property {(name: "error", listener: (problem: Problem) => void) => () => void} [on] what goes
- *   wrong while it is open: `microphone_lost`
+ * @property {() => void} [withdraw] what is being opened by `start` is not wanted any more: it fails,
+ *   and nothing opens. Without it, `stop` is called once it is open
+ * @property {() => void} [release] nobody uses it any more: let go of it at once
+ * @property {() => AudioInput & import("./hands-free.js").Detection} [share] the part of one of
+ *   several users, who disturb each other in nothing
+ * @property {{(name: "error", listener: (problem: Problem) => void): () => void,
+ *   (name: "warning", listener: (problem: Problem) => void): () => void,
+ *   (name: "interruption", listener: (change: Interruption) => void): () => void}} [on] what goes
+ *   wrong while it is open: `microphone_lost`; that it has gone deaf, and hears again
  */
 
 /**
@@ -51,6 +62,7 @@
  * @property {() => void} [pause]
  * @property {() => void} [resume]
  * @property {{(name: "error", listener: (problem: Problem) => void): () => void,
+ *   (name: "warning", listener: (problem: Problem) => void): () => void,
  *   (name: "state", listener: (state: string) => void): () => void}} [on]
  */
 

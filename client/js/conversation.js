@@ -48,6 +48,8 @@ export class Conversation extends Emitter {
   #vigil;
   /** @type {Devices} */
   #devices;
+  /** Its part in the microphone, which others may use too. */
+  #input;
 
   /**
    * @param {import("./connection.js").Asked} url `wss://…/stage`, or who to ask for it
@@ -57,6 +59,12 @@ export class Conversation extends Emitter {
     super();
     const { settings = {}, session, microphone, player, queue, ...connection } = options;
     this.settings = settings;
+    /** What may be chosen here, once the server has said so.
+     * @type {import("./messages.js").Choices | undefined} */
+    this.choices = undefined;
+    /** The stages whose provider only stands in for a real one, on a developer's machine.
+     * @type {NonNullable<import("./messages.js").Ready["stand_ins"]>} */
+    this.standIns = [];
     this.microphone = microphone;
     this.player = player;
     this.#connection = new Connection(url, {
@@ -64,21 +72,25 @@ export class Conversation extends Emitter {
       hello: () => ({
         received: this.#replies.received,
         // A session that is resumed has its settings.
-        ...(!this.#connection.session && { settings: this.settings }),
+        ...(!this.#connection.session && { settings: this.#choosable() }),
       }),
       quiet: () => this.#isQuiet,
       needed: () => !this.#isQuiet || this.#devices.isHandsFree,
     });
     this.#connection.session = session;
     this.#outgoing = new Outgoing((message) => this.#connection.send(message), queue);
+    this.#input = microphone?.share?.() ?? microphone;
     this.#devices = new Devices({
       conversation: this,
-      microphone,
+      microphone: this.#input,
       player,
+      unable: () => this.#unableToListen(),
       onHandsFree: (change) => this.emit("hands_free", change),
+      onInterruption: (change) => this.#interrupted(change),
+      onWarning: (problem) => this.emit("warning", problem),
       onError: (problem) => this.emit("error", problem),
     });
-    this.#utterances = new Utterances(this.#stage(), microphone);
+    this.#utterances = new Utterances(this.#stage(), this.#input);
     this.#broken = new BrokenTurns({
       turns: this.#turns,
       outgoing: this.#outgoing,
@@ -218,7 +230,8 @@ export class Conversation extends Emitter {
    * Open the microphone and begin a spoken turn. What is running is interrupted. Call it from a
    * user's gesture.
    * @param {import("./utterances.js").Speaking} [options]
-   * @returns {Turn} `cancelled` if `stopSpeaking` came before the microphone was open. It fails
+   * @returns {Turn} `cancelled` if `stopSpeaking` came before the microphone was open, which then
+   *   lets go of it. It fails
    *   with a `Problem`: `not_connected`, `microphone_denied`, `microphone_missing`, …
    */
   startSpeaking({ prerollMs = PREROLL_MS, endpointing = "manual" } = {}) {
@@ -268,7 +281,7 @@ export class Conversation extends Emitter {
 
   /**
    * @param {Settings} settings from the next turn on
-   * @throws {Problem} `not_connected`
+   * @throws {Problem} `not_connected`, `bad_request`, `too_large`
    */
   configure(settings) {
     const problem = this.#unable();
@@ -276,9 +289,9 @@ export class Conversation extends Emitter {
     this.#outgoing.add({ type: "config", settings });
   }
 
-  /** Fall silent, end the session, and close the connection. */
+  /** Fall silent, let go of the microphone, end the session, and close the connection. */
   async end() {
-    await this.stopHandsFree();
+    await this.#letGo();
     if (this.state === "ready") {
       const over = oneOf(this, ["session_ended", "state"], END_TIMEOUT_MS);
       await Promise.race([this.#utterances.begun, over]);
@@ -294,6 +307,8 @@ export class Conversation extends Emitter {
 
   /** Close the connection; the session stays, and what has come of the reply is heard. */
   close() {
+    // A connection that was not open has nothing to tell, and hands-free needs none.
+    if (!this.canSpeak) void this.#letGo();
     this.#connection.close();
     for (const { id } of this.#turns.all()) this.#broken.forget(id);
   }
@@ -307,9 +322,19 @@ export class Conversation extends Emitter {
     this.#look();
   }
 
+  /** Of the settings in force, those that a client may set: the others are refused. */
+  #choosable() {
+    const may = this.choices?.settings;
+    if (!may) return this.settings;
+    const chosen = Object.entries(this.settings).filter(([name]) => may.some((n) => n === name));
+    return Object.fromEntries(chosen);
+  }
+
   /** @param {import("./messages.js").Ready} ready */
   #opened(ready) {
     this.settings = ready.settings;
+    this.choices = ready.choices;
+    this.standIns = ready.stand_ins ?? [];
     const { max_text_chars, max_chunks, max_message_bytes } = ready.limits;
     this.#utterances.maxTextChars = max_text_chars ?? 8_000;
     this.#utterances.maxChunks = max_chunks ?? 9_000;
@@ -335,9 +360,23 @@ export class Conversation extends Emitter {
    * @param {Problem | undefined} problem
    */
   #stopped(problem) {
-    this.#utterances.takeBack();
-    void this.stopHandsFree();
+    void this.#letGo();
     this.#broken.abandon(problem);
+  }
+
+  /** Nobody is listened to any more: the microphone is let go at once, or will not open. */
+  async #letGo() {
+    this.#utterances.giveUp();
+    const ended = this.stopHandsFree();
+    this.#input?.release?.();
+    await ended;
+  }
+
+  /** @param {import("./microphone-share.js").Interruption} change */
+  #interrupted({ isActive, problem }) {
+    if (isActive) this.#utterances.deafen();
+    this.emit("microphone", { state: isActive ? "interrupted" : "hearing", problem });
+    if (problem) this.emit("error", problem);
   }
 
   /** See whether there is something to wait for. */
@@ -346,6 +385,11 @@ export class Conversation extends Emitter {
     const isWaiting = isReady && this.#awaited !== undefined;
     this.#vigil.see({ isWaiting, hasGap: isReady && this.#replies.hasGap });
     this.#connection.attend(!this.#turns.isEmpty);
+  }
+
+  /** Before the first `connect` one may listen already: it can be the same gesture. */
+  #unableToListen() {
+    return this.state === "idle" ? undefined : this.#unable();
   }
 
   #unable() {

@@ -6,13 +6,17 @@ import { HandsFree } from "./hands-free.js";
 import { Problem } from "./problem.js";
 
 /** @typedef {import("./conversation-types.js").AudioInput} AudioInput */
+/** @typedef {import("./microphone-share.js").Interruption} Interruption */
 
 /**
  * @typedef {object} DevicesParts
  * @property {import("./hands-free.js").Parts["conversation"]} conversation
  * @property {AudioInput | (AudioInput & import("./hands-free.js").Detection)} [microphone]
+ * @property {() => Problem | undefined} unable why nobody can be listened to
  * @property {import("./conversation-types.js").AudioOutput} [player]
  * @property {(change: {enabled: boolean, speaking: boolean}) => void} onHandsFree
+ * @property {(change: Interruption) => void} onInterruption of the microphone
+ * @property {(problem: Problem) => void} onWarning
  * @property {(problem: Problem) => void} onError
  */
 
@@ -42,6 +46,8 @@ export class Devices {
     if (!detection || !("watch" in detection)) {
       throw new Problem("microphone_missing", "There is no microphone that notices speech.");
     }
+    const problem = this.parts.unable();
+    if (problem) throw problem;
     const ended = this.stopHandsFree();
     const handsFree = new HandsFree({ conversation, detection, player }, settings);
     handsFree.onSpeaking = (speaking) => onHandsFree({ enabled: true, speaking });
@@ -51,13 +57,17 @@ export class Devices {
     await Promise.all([ended, begun]);
   }
 
-  /** What waits for the microphone is not waited for: it ends when that opens. */
+  /** What waits for the microphone lets go of it at once. */
   async stopHandsFree() {
     const handsFree = this.#wanted;
     const wasOn = this.isHandsFree;
     this.#wanted = undefined;
     this.isHandsFree = false;
-    if (!handsFree || !wasOn) return;
+    if (!handsFree) return;
+    if (!wasOn) {
+      await handsFree.withdraw();
+      return;
+    }
     const ended = handsFree.stop();
     this.#last = ended.catch(() => undefined);
     await ended;
@@ -69,12 +79,15 @@ export class Devices {
     for (const stop of this.#unfollow) stop();
     this.#unfollow = [];
     if (!isUp) return;
-    const { player, onError } = this.parts;
+    const { player, onError, onWarning } = this.parts;
     /** @type {AudioInput | undefined} */
     const microphone = this.parts.microphone;
     const stops = [
       microphone?.on?.("error", (problem) => this.#failed(problem)),
+      microphone?.on?.("interruption", (change) => this.#interrupted(change)),
+      microphone?.on?.("warning", onWarning),
       player?.on?.("error", onError),
+      player?.on?.("warning", onWarning),
     ];
     this.#unfollow = stops.filter((stop) => stop !== undefined);
   }
@@ -95,6 +108,12 @@ export class Devices {
     }
     this.isHandsFree = true;
     this.parts.onHandsFree({ enabled: true, speaking: false });
+  }
+
+  /** @param {Interruption} change */
+  #interrupted(change) {
+    if (change.isActive) this.#wanted?.deafen();
+    this.parts.onInterruption(change);
   }
 
   /** @param {Problem} problem of the microphone's */

@@ -4,8 +4,8 @@
  * the reply goes on by itself.
  */
 
-/** @typedef {import("./capture-worklet.js").VoiceSettings} VoiceSettings */
-/** @typedef {import("./capture-worklet.js").Voice} Voice */
+/** @typedef {import("./capture.js").VoiceSettings} VoiceSettings */
+/** @typedef {import("./capture.js").Voice} Voice */
 
 /**
  * @typedef {object} HandsFreeSettings
@@ -88,6 +88,17 @@ export class HandsFree {
   async stop() {
     this.#unlisten();
     this.#heard("silent");
+    await this.parts.detection.unwatch();
+  }
+
+  /** The microphone has gone deaf: whoever spoke cannot be waited for. */
+  deafen() {
+    this.#heard("silent");
+  }
+
+  /** It is not wanted any more, and waits for the microphone. */
+  async withdraw() {
+    this.#unlisten();
     await this.parts.detection.unwatch();
   }
 

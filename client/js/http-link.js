@@ -88,6 +88,8 @@ export class HttpLink {
       const made = await this.#post("/sessions", { settings: init.settings ?? {} });
       this.#session = { id: made["session_id"], token: made["resume_token"] };
       known.settings = made["settings"];
+      known.choices = made["choices"];
+      known.standIns = made["stand_ins"];
     }
     if (this.#over) throw new Problem("closed", "The connection was closed.");
     this.hasOpened = true;
@@ -99,6 +101,8 @@ export class HttpLink {
       resumed: Boolean(id),
       settings: { ...known.settings, ...known.unsent },
       limits: { ...known.limits, max_chunks: MAX_CHUNKS },
+      ...(known.choices && { choices: known.choices }),
+      stand_ins: known.standIns ?? [],
       history,
     };
   }

@@ -173,7 +173,8 @@ export class Links {
     if (link.transport === "http") return;
     this.#fallback.reset();
     const { unsent } = this.#known;
-    this.#known = { settings: ready.settings, limits: ready.limits, unsent: {} };
+    const { settings, limits, choices, stand_ins: standIns } = ready;
+    this.#known = { settings, limits, choices, standIns, unsent: {} };
     if (Object.keys(unsent).length) link.send({ type: "config", settings: unsent });
   }
 

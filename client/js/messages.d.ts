@@ -46,6 +46,13 @@ export interface AudioStart {
   attempt?: number | null;
 }
 
+/** What a client may choose here: the settings that it may set, and the values of those that have a closed list. */
+export interface Choices {
+  settings: ("language" | "record" | "speed" | "stability" | "style" | "voice")[];
+  voices: Voice[];
+  languages: string[];
+}
+
 /** New settings, from the next turn on. */
 export interface Config {
   type: "config";
@@ -153,7 +160,7 @@ export interface Pong {
   sent_at: number;
 }
 
-/** Answers `init`. `settings` holds every setting in force. */
+/** Answers `init`. `settings` holds every setting in force. `stand_ins` names the stages whose provider only stands in for a real one, on a developer's machine; an application should tell its user. */
 export interface Ready {
   type: "ready";
   session_id: string;
@@ -162,6 +169,8 @@ export interface Ready {
   settings: Settings;
   limits: Limits;
   protocol: 1;
+  choices?: Choices;
+  stand_ins?: ("responder" | "synthesizer" | "transcriber")[];
   history?: Message[];
 }
 
@@ -188,7 +197,7 @@ export interface SessionEnded {
   reason?: "ended" | "replaced";
 }
 
-/** What a session may choose about its replies. Every field is optional; what is not set keeps the deployment's default. */
+/** What holds for a session's replies. Every field is optional; what is not set keeps the deployment's default. Which of them a client may set, `ready.choices` says. */
 export interface Settings {
   voice?: string;
   language?: string;
@@ -228,6 +237,12 @@ export interface UserMessage {
   turn_id: string;
   text: string;
   attempt?: number | null;
+}
+
+/** A voice that may be chosen, and its name for a person. */
+export interface Voice {
+  id: string;
+  name: string;
 }
 
 /** A spoken word and when it sounds, in ms of the reply's audio: `[text, start, end]`. */

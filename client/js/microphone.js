@@ -1,38 +1,36 @@
 /**
  * From the microphone to 16 kHz PCM in chunks of 100 ms, with the browser's echo cancellation
  * and noise suppression. It stays open for a while between utterances, so that the next one
- * begins at once, and a little before the key was pressed.
+ * begins at once, and a little before the key was pressed; never longer than somebody uses it.
  */
-import { audioThreadNode } from "./audio-thread.js";
-import { Chunker } from "./chunker.js";
+import { CaptureDevice, gone, letGo } from "./capture-device.js";
 import { Emitter } from "./emitter.js";
+import { askForMicrophone, endTracks } from "./microphone-access.js";
+import { MicrophoneShare } from "./microphone-share.js";
 import { Problem } from "./problem.js";
 import { Resampler } from "./resampler.js";
 import { Ring } from "./ring.js";
 
 export const RATE_HZ = 16_000;
-export const CHUNK_SAMPLES = RATE_HZ / 10;
 /** So much of what was heard before an utterance is kept. */
 const KEPT_MS = 2_500;
 /** A context that does not run may not answer. */
 const FLUSH_TIMEOUT_MS = 200;
 
-/** @typedef {import("./capture-worklet.js").VoiceSettings} VoiceSettings */
-/** @typedef {import("./audio-thread.js").AudioThreadNode} AudioThreadNode */
+/** @typedef {import("./capture.js").VoiceSettings} VoiceSettings */
+/** @typedef {import("./capture.js").Voice} Voice */
 
 /**
- * @typedef {object} MicrophoneEvents
- * @property {{voice: import("./capture-worklet.js").Voice}} speech while it is watched: somebody
- *   began to speak, pauses, or has ceased
+ * @typedef {object} OwnEvents
  * @property {{level: number}} level about every 20 ms while it is open
- * @property {Problem} error `microphone_lost`: unplugged, or taken away
  */
+
+/** @typedef {OwnEvents & import("./microphone-share.js").ShareEvents} MicrophoneEvents */
 
 /**
  * Notices speech instead of the built-in detector, which goes by loudness: a neural network, say.
  * @typedef {object} Detector
- * @property {(settings: VoiceSettings,
- *   tell: (voice: import("./capture-worklet.js").Voice) => void) => void | Promise<void>} start
+ * @property {(settings: VoiceSettings, tell: (voice: Voice) => void) => void | Promise<void>} start
  *   notice speech from now on, and tell every change: `speaking`, `pausing` if it knows, `silent`
  * @property {() => void | Promise<void>} stop
  * @property {(samples: Float32Array) => void} [hear] what the microphone hears: 16 kHz, mono, from
@@ -45,31 +43,22 @@ const FLUSH_TIMEOUT_MS = 200;
 export class Microphone extends Emitter {
   /** The loudest sample of the last 20 ms, from 0 to 1. */
   level = 0;
-  /** @type {MediaStream | undefined} */
-  #stream;
-  /** Until the user, too, has decided.
-   * @type {Promise<MediaStream> | undefined} */
-  #asking;
-  /** @type {AudioNode | undefined} */
-  #source;
-  /** @type {AudioContext | undefined} */
-  #context;
-  /** @type {Promise<AudioThreadNode> | undefined} */
-  #opening;
+  /** @type {CaptureDevice | undefined} */
+  #device;
+  /** The user is being asked, once however many wait for it. */
+  #isAsking = false;
+  /** Who may need it: everybody who has used it and not let go.
+   * @type {Set<MicrophoneShare>} */
+  #shares = new Set();
+  /** Of whoever uses the microphone itself. */
+  #own;
   /** @type {Resampler | undefined} */
   #resampler;
-  /** Where to, while an utterance is being said.
-   * @type {Chunker | undefined} */
-  #chunker;
-  #watching = false;
-  #kept = new Ring((RATE_HZ * KEPT_MS) / 1000);
+  #kept = newRing();
+  #isDetecting = false;
   /** @type {Map<number, () => void>} */
   #flushes = new Map();
   #flushCount = 0;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #releasing;
-  /** How often it has been let go. */
-  #releases = 0;
 
   /**
    * @param {object} [options]
@@ -87,11 +76,27 @@ export class Microphone extends Emitter {
     this.worklet = worklet;
     this.releaseAfterMs = releaseAfterMs;
     this.detector = detector;
+    this.#own = this.share();
   }
 
   /** Whether it is open, be it for an utterance, for hands-free or for a while longer. */
   get isOpen() {
-    return this.#stream !== undefined;
+    return this.#device?.hasStream ?? false;
+  }
+
+  /** A part of it that one user begins, ends and lets go of without disturbing others. */
+  share() {
+    return new MicrophoneShare({
+      open: () => this.#open(),
+      look: () => this.#look(),
+      join: (share) => void this.#shares.add(share),
+      heardBefore: (ms) => this.#heardBefore(ms),
+      flushed: () => this.#flushed(),
+      watch: (settings) => this.#watch(settings),
+      unwatch: () => this.#unwatch(),
+      expectEcho: () => this.#expectEcho(),
+      restMs: () => this.releaseAfterMs,
+    });
   }
 
   /**
@@ -99,35 +104,24 @@ export class Microphone extends Emitter {
    * to an utterance. Call it from a user's gesture.
    * @throws {Problem} as `start` does
    */
-  async open() {
-    await this.#open();
-    this.#rest();
+  open() {
+    return this.#own.open();
   }
 
   /**
    * Begin an utterance. Call it from a user's gesture.
    * @param {(pcm: Uint8Array) => void} onChunk
    * @param {{prerollMs?: number}} [options] how much of what was heard before belongs to it
-   * @throws {Problem} `microphone_denied`, `microphone_missing`, `microphone_failed` (also if
-   *   `release` came meanwhile)
+   * @throws {Problem} `microphone_denied`, `microphone_missing`, `microphone_failed` (also if `stop`
+   *   or `release` came meanwhile)
    */
-  async start(onChunk, { prerollMs = 0 } = {}) {
-    await this.#open();
-    this.#chunker = new Chunker(CHUNK_SAMPLES, onChunk);
-    this.#chunker.push(this.#kept.last((RATE_HZ * prerollMs) / 1000));
-    // What was said once is not said again.
-    this.#kept = new Ring((RATE_HZ * KEPT_MS) / 1000);
+  start(onChunk, options) {
+    return this.#own.start(onChunk, options);
   }
 
   /** End the utterance; settles when the last chunk has been handed over. */
-  async stop() {
-    const chunker = this.#chunker;
-    if (chunker) {
-      await this.#flushed();
-      chunker.flush();
-      if (this.#chunker === chunker) this.#chunker = undefined;
-    }
-    this.#rest();
+  stop() {
+    return this.#own.stop();
   }
 
   /**
@@ -135,184 +129,215 @@ export class Microphone extends Emitter {
    * @param {VoiceSettings} settings
    * @throws {Problem} as `start` does; `detector_failed`
    */
-  async watch(settings) {
-    this.#watching = true;
-    try {
-      const { post } = await this.#open();
-      if (this.detector) await this.detector.start(settings, (voice) => this.#notice(voice));
-      else post({ watch: settings });
-    } catch (cause) {
-      this.#watching = false;
-      this.#rest();
-      if (cause instanceof Problem) throw cause;
-      const text = "Speech cannot be noticed: the detector did not start.";
-      throw new Problem("detector_failed", text, { cause });
-    }
+  watch(settings) {
+    return this.#own.watch(settings);
+  }
+
+  unwatch() {
+    return this.#own.unwatch();
   }
 
   /** @param {number} extraDb how much louder than usual speech must be now */
-  async expectEcho(extraDb) {
-    this.detector?.expectEcho?.(extraDb);
-    (await this.#opening)?.post({ extraDb });
+  expectEcho(extraDb) {
+    return this.#own.expectEcho(extraDb);
   }
 
-  async unwatch() {
-    this.#watching = false;
-    await this.detector?.stop();
-    (await this.#opening)?.post({ watch: null });
-    this.#rest();
-  }
-
-  /** Let go of the microphone, or of what is being opened. */
+  /** Let go of the microphone for everybody, or of what is being opened; whoever is listened to is
+   * told `microphone_lost`. */
   release() {
-    clearTimeout(this.#releasing);
-    this.#releases += 1;
-    this.#source?.disconnect();
-    if (this.#stream) end(this.#stream);
-    void this.#context?.close();
-    this.#source = this.#stream = this.#asking = undefined;
-    this.#context = this.#opening = undefined;
-    this.level = 0;
-    this.#kept = new Ring((RATE_HZ * KEPT_MS) / 1000);
+    const text = "The microphone was let go.";
+    this.#lose(new Problem("microphone_lost", text, { retryable: true }), letGo());
   }
 
-  #rest() {
-    clearTimeout(this.#releasing);
-    if (this.#chunker || this.#watching || !this.#stream) return;
-    this.#releasing = setTimeout(() => this.release(), this.releaseAfterMs);
-  }
-
+  /** @returns {Promise<void>} when it hears */
   async #open() {
-    clearTimeout(this.#releasing);
-    const before = this.#releases;
+    const device = (this.#device ??= this.#newDevice());
     try {
-      this.#opening ??= this.#made();
-      const [stream, capture] = await Promise.all([this.#input(), this.#opening]);
-      await this.#context?.resume();
-      if (before !== this.#releases) throw new Error("released");
-      clearTimeout(this.#releasing);
-      if (!this.#source && this.#context) {
-        this.#resampler = new Resampler(this.#context.sampleRate, RATE_HZ);
-        this.#source = this.#context.createMediaStreamSource(stream);
-        this.#source.connect(capture.node);
-      }
-      return capture;
+      await device.ready;
     } catch (cause) {
-      if (before !== this.#releases) {
-        const text = "The microphone was let go before it was open.";
-        throw new Problem("microphone_failed", text, { retryable: true, cause });
-      }
-      // It may be allowed only now, when nobody waits for it any more.
-      void this.#asking?.then(() => this.#rest()).catch(() => undefined);
-      this.#rest();
-      throw problemOf(cause);
+      if (device === this.#device) this.#close();
+      throw cause;
     }
   }
 
-  /** The user is asked once, however many wait for it. */
-  async #input() {
-    if (this.#stream) return this.#stream;
-    const asking = (this.#asking ??= asked());
+  #newDevice() {
+    const device = new CaptureDevice(this.worklet, {
+      onMessage: (message) => this.#take(message),
+      onLost: () => this.#lost(),
+      onDeafness: (why) => this.#deafened(why),
+      onWarning: (warning) => this.#tell("warning", warning),
+    });
+    // What is asked already is answered to whoever needs it then.
+    if (!this.#isAsking) void this.#ask();
+    return device;
+  }
+
+  async #ask() {
+    this.#isAsking = true;
     try {
-      const stream = await asking;
-      if (this.#asking === asking) {
-        // A track ends when its device is unplugged, or the permission is taken back.
-        for (const track of stream.getTracks()) track.onended = () => this.#lost();
-        this.#stream = stream;
-      } else if (this.#stream !== stream) {
-        end(stream);
-      }
-      return stream;
-    } finally {
-      if (this.#asking === asking) this.#asking = undefined;
+      const stream = await askForMicrophone();
+      this.#isAsking = false;
+      // Whoever asked may be gone, and then nobody else would ever let go of it.
+      if (this.#device) this.#device.take(stream);
+      else endTracks(stream);
+    } catch (problem) {
+      this.#isAsking = false;
+      this.#device?.fail(problem);
     }
+  }
+
+  /** See whether anybody needs it. */
+  #look() {
+    for (const share of this.#shares) if (!share.isNeeded) this.#shares.delete(share);
+    if (this.#shares.size === 0) this.#close();
+  }
+
+  #close() {
+    const device = this.#device;
+    this.#device = this.#resampler = undefined;
+    device?.close();
+    this.level = 0;
+    this.#kept = newRing();
+    for (const flushed of this.#flushes.values()) flushed();
   }
 
   #lost() {
-    this.release();
-    const text = "The microphone is gone: unplugged, or no longer allowed.";
-    this.emit("error", new Problem("microphone_lost", text, { retryable: true }));
+    const problem = gone();
+    this.#lose(problem);
+    this.emit("error", problem);
   }
 
-  async #made() {
-    // At the device's own rate: a `sampleRate` asked for is not honoured everywhere.
-    const context = (this.#context = new AudioContext());
-    try {
-      const capture = await audioThreadNode(context, {
-        module: this.worklet,
-        name: "parley-capture",
-        options: { numberOfOutputs: 1 },
-        instead: async (post) => {
-          const { Capture } = await import("./capture-worklet.js");
-          const work = new Capture(context.sampleRate, post);
-          return { take: (message) => work.take(message), process: (input) => work.push(input) };
-        },
-      });
-      capture.listen((message) => {
-        if (context === this.#context) this.#take(message);
-      });
-      // A node that leads nowhere is not run by every browser. It is silent.
-      capture.node.connect(context.destination);
-      return capture;
-    } catch (problem) {
-      if (context === this.#context) {
-        this.#opening = this.#context = undefined;
-        void context.close();
-      }
-      throw problem;
+  /**
+   * It is open for nobody any more.
+   * @param {Problem} problem
+   * @param {Problem} [unopened] to who still waited for it
+   */
+  #lose(problem, unopened) {
+    this.#close();
+    for (const share of [...this.#shares]) share.lose(problem, unopened);
+  }
+
+  /** @param {import("./capture-monitor.js").Deafness | undefined} why */
+  #deafened(why) {
+    // What the detector took for speech when it went deaf is over.
+    if (!why && !this.detector) this.#postWatch();
+    const problem = why && interrupted(why);
+    this.#tell("interruption", { isActive: why !== undefined, problem });
+  }
+
+  /**
+   * @template {"interruption" | "warning"} Name
+   * @param {Name} name
+   * @param {MicrophoneEvents[Name]} detail
+   */
+  #tell(name, detail) {
+    this.emit(name, detail);
+    for (const share of this.#shares) {
+      if (share.isActive) share.emit(name, /** @type {any} */ (detail));
     }
   }
 
-  /** @param {{samples?: Float32Array, voice?: import("./capture-worklet.js").Voice, flushed?: number}}
-   *   message */
+  /** @param {import("./capture-device.js").CaptureMessage} message */
   #take({ samples, voice, flushed }) {
     if (samples) {
       this.level = peak(samples);
-      const heard = this.#resampler?.push(samples) ?? new Float32Array();
-      if (this.#chunker) this.#chunker.push(heard);
-      else this.#kept.push(heard);
-      if (this.#watching) this.detector?.hear?.(heard);
+      this.#hear(samples);
       this.emit("level", { level: this.level });
     }
     if (voice) this.#notice(voice);
     if (flushed !== undefined) this.#flushes.get(flushed)?.();
   }
 
-  /** @param {import("./capture-worklet.js").Voice} voice */
+  /** @param {Float32Array} samples at the device's rate */
+  #hear(samples) {
+    this.#resampler ??= new Resampler(this.#device?.sampleRate ?? RATE_HZ, RATE_HZ);
+    const heard = this.#resampler.push(samples);
+    const speaking = [...this.#shares].filter(({ isSpeaking }) => isSpeaking);
+    for (const share of speaking) share.hear(heard);
+    if (!speaking.length) this.#kept.push(heard);
+    if (this.#isDetecting) this.detector?.hear?.(heard);
+  }
+
+  /** @param {number} ms */
+  #heardBefore(ms) {
+    const samples = this.#kept.last((RATE_HZ * ms) / 1000);
+    // What was said once is not said again.
+    this.#kept = newRing();
+    return samples;
+  }
+
+  /** Who wants speech to be noticed. */
+  #watchers() {
+    return [...this.#shares].filter(({ settings }) => settings);
+  }
+
+  /** @param {Voice} voice */
   #notice(voice) {
-    if (this.#watching) this.emit("speech", { voice });
+    const watchers = this.#watchers();
+    if (watchers.length) this.emit("speech", { voice });
+    for (const share of watchers) share.emit("speech", { voice });
+  }
+
+  /** Have the built-in detector notice what is wanted now; it begins anew. */
+  #postWatch() {
+    const watch = this.#watchers().at(-1)?.settings ?? null;
+    this.#device?.post({ watch, extraDb: this.#extraDb });
+  }
+
+  /** @param {VoiceSettings} settings */
+  async #watch(settings) {
+    if (!this.detector) this.#postWatch();
+    else if (!this.#isDetecting) await this.#startDetector(this.detector, settings);
+  }
+
+  /**
+   * @param {Detector} detector
+   * @param {VoiceSettings} settings
+   */
+  async #startDetector(detector, settings) {
+    this.#isDetecting = true;
+    try {
+      await detector.start(settings, (voice) => this.#notice(voice));
+    } catch (cause) {
+      this.#isDetecting = false;
+      throw cause;
+    }
+    // It was stopped before it had started; it may have a microphone of its own.
+    if (!this.#isDetecting) await detector.stop();
+  }
+
+  async #unwatch() {
+    if (!this.detector) this.#postWatch();
+    else if (!this.#watchers().length) {
+      this.#isDetecting = false;
+      await this.detector.stop();
+    }
+  }
+
+  get #extraDb() {
+    return Math.max(0, ...[...this.#shares].map(({ extraDb }) => extraDb));
+  }
+
+  #expectEcho() {
+    const extraDb = this.#extraDb;
+    this.detector?.expectEcho?.(extraDb);
+    this.#device?.post({ extraDb });
   }
 
   /** Settles when everything that was heard until now has been handed over. */
   async #flushed() {
-    const capture = await this.#opening;
     const flush = (this.#flushCount += 1);
     await new Promise((/** @type {(value?: undefined) => void} */ resolve) => {
       this.#flushes.set(flush, resolve);
       setTimeout(resolve, FLUSH_TIMEOUT_MS);
-      capture?.post({ flush });
+      this.#device?.post({ flush });
     });
     this.#flushes.delete(flush);
   }
 }
 
-async function asked() {
-  if (!navigator.mediaDevices) {
-    throw new Problem("microphone_missing", "The microphone needs a secure (https) page.");
-  }
-  return navigator.mediaDevices.getUserMedia({
-    audio: {
-      channelCount: 1,
-      echoCancellation: true,
-      noiseSuppression: true,
-      autoGainControl: true,
-    },
-  });
-}
-
-/** @param {MediaStream} stream */
-function end(stream) {
-  for (const track of stream.getTracks()) track.stop();
+function newRing() {
+  return new Ring((RATE_HZ * KEPT_MS) / 1000);
 }
 
 /** @param {Float32Array} samples */
@@ -320,17 +345,13 @@ function peak(samples) {
   return samples.reduce((highest, sample) => Math.max(highest, Math.abs(sample)), 0);
 }
 
-/** @param {unknown} cause */
-function problemOf(cause) {
-  if (cause instanceof Problem) return cause;
-  const name = cause instanceof DOMException ? cause.name : "";
-  if (name === "NotAllowedError" || name === "SecurityError") {
-    const text = "The microphone is not allowed. Allow it in the browser's address bar to talk.";
-    return new Problem("microphone_denied", text, { cause });
-  }
-  if (name === "NotFoundError" || name === "OverconstrainedError") {
-    return new Problem("microphone_missing", "No microphone was found.", { cause });
-  }
-  const text = "The microphone could not be opened. Another program may be using it.";
-  return new Problem("microphone_failed", text, { retryable: true, cause });
+/** @param {import("./capture-monitor.js").Deafness} why */
+function interrupted(why) {
+  const text = {
+    suspended: "The browser has stopped the microphone, perhaps for a call.",
+    muted: "The microphone is muted, by the system or on the device.",
+    stalled: "Nothing comes from the microphone.",
+  }[why];
+  const more = " It goes on by itself when it can; otherwise touch the page, or begin again.";
+  return new Problem("microphone_interrupted", text + more, { retryable: true });
 }

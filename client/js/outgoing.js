@@ -3,6 +3,7 @@
  * the connection was lost. The server takes every message of a turn once, however often it comes.
  */
 import { Problem } from "./problem.js";
+import { checkBytes, checkWellFormed } from "./wording.js";
 
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
 /**
@@ -39,15 +40,13 @@ export class Outgoing {
    * @param {ClientMessage} message kept for another time until its turn is forgotten, or what it
    *   asks for is answered
    * @param {boolean} [keep] false: sent once and forgotten
-   * @throws {Problem} `too_large`, `queue_full`
+   * @throws {Problem} `bad_request`, `too_large`, `queue_full`
    */
   add(message, keep = true) {
     const turnId = "turn_id" in message ? (message.turn_id ?? undefined) : undefined;
     const bytes = new TextEncoder().encode(JSON.stringify(message)).length;
-    if (bytes > this.maxMessageBytes) {
-      const text = "That is too long for one message. Please shorten it.";
-      throw new Problem("too_large", text, { turnId });
-    }
+    checkWellFormed(message, contentOf(message), turnId);
+    checkBytes(bytes, this.maxMessageBytes, contentOf(message), turnId);
     const { messages: waiting, bytes: waitingBytes } = this.#waiting;
     const fits = waiting < this.maxMessages && waitingBytes + bytes <= this.maxBytes;
     const sent = waiting === 0 && this.send(message);
@@ -134,4 +133,13 @@ export class Outgoing {
     this.#waiting.messages += sign;
     this.#waiting.bytes += sign * entry.bytes;
   }
+}
+
+/**
+ * What a message holds that its user has written.
+ * @param {ClientMessage} message
+ */
+function contentOf({ type }) {
+  if (type === "config") return "settings";
+  return type === "audio_chunk" ? "sound" : "text";
 }

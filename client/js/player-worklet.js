@@ -1,10 +1,12 @@
+// A copy of playback.js: change that one, and run `npm run build:worklets`.
+
 /**
  * Runs on the audio thread: plays queued samples without a gap, counts what it has played of
  * each turn, and falls silent within one block of 128 samples when told to.
  *
  * What was handed to the device before a flush is still heard; so the count is of what left
- * here, which is what reaches the ear. It imports nothing, so that a bundler may copy it as it
- * is; where there are no worklets, the same class runs in the page.
+ * here, which is what reaches the ear. It imports nothing: `player-worklet.js` is a copy of it. Where
+ * there are no worklets, the same class runs in the page.
  */
 
 /// <reference path="./worklet-globals.d.ts" />

@@ -8,6 +8,7 @@
 import { audioThreadNode } from "./audio-thread.js";
 import { Emitter } from "./emitter.js";
 import { decodePcm } from "./pcm.js";
+import { Playback } from "./playback.js";
 import { Problem } from "./problem.js";
 import { Resampler } from "./resampler.js";
 
@@ -34,6 +35,7 @@ const SILENCED_KEPT = 100;
  * @typedef {object} PlayerEvents
  * @property {PlayerState} state
  * @property {Problem} error `player_failed`: there will be no sound
+ * @property {Problem} warning `worklet_missing`: it sounds all the same
  * @property {{turnId: string, playedMs: number, level: number}} progress about every 20 ms
  */
 
@@ -235,7 +237,8 @@ export class Player extends Emitter {
       this.#hasFailed = true;
       void context?.close();
       this.#context = undefined;
-      const text = "The sound could not be opened. Replies are shown as text.";
+      const why = cause instanceof Problem ? ` ${cause.message}` : "";
+      const text = `The sound could not be opened. Replies are shown as text.${why}`;
       this.emit("error", new Problem("player_failed", text, { cause }));
       return undefined;
     }
@@ -248,8 +251,7 @@ export class Player extends Emitter {
       module: this.worklet,
       name: "parley-player",
       options: { numberOfInputs: 0, outputChannelCount: [1] },
-      instead: async (post) => {
-        const { Playback } = await import("./player-worklet.js");
+      instead: (post) => {
         const work = new Playback(context.sampleRate, post);
         return {
           take: (message) => work.take(message),
@@ -258,6 +260,7 @@ export class Player extends Emitter {
       },
     });
     playback.node.connect(context.destination);
+    if (playback.warning) this.emit("warning", playback.warning);
     playback.listen((report) => {
       if (context === this.#context) this.#heard(report);
     });

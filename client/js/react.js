@@ -32,8 +32,8 @@ export function useParley({ autoConnect = true, ...options }) {
     return () => {
       void conversation.stopHandsFree();
       void conversation.interrupt();
+      // The microphone too, unless another conversation uses it.
       conversation.close();
-      actions.microphone.release();
       void ownPlayer?.close();
     };
   }, [conversation, actions, ownPlayer, autoConnect]);

@@ -10,8 +10,8 @@ export class Speech {
   /** How many chunks have been handed over. */
   chunks = 0;
   started = false;
-  /** The user let go before the microphone was open. */
-  released = false;
+  /** Whether the microphone has opened for it. */
+  isOpen = false;
   over = false;
   /** Its turn has failed, and it goes on. */
   isKept = false;

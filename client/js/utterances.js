@@ -6,6 +6,7 @@ import { Problem } from "./problem.js";
 import { SpeechEnd } from "./speech-end.js";
 import { Speech } from "./speech.js";
 import { Turn } from "./turn.js";
+import { checkText } from "./wording.js";
 
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
 /** @typedef {import("./conversation-types.js").AudioInput} AudioInput */
@@ -85,12 +86,15 @@ export class Utterances {
    */
   type(text) {
     const turn = new Turn(newTurnId(), { spoken: false, said: text });
-    const problem = this.stage.unable() ?? this.#unfit(text);
-    if (problem) this.stage.refuse(turn, problem);
-    else {
+    try {
+      const problem = this.stage.unable();
+      if (problem) throw problem;
+      checkText(text, this.maxTextChars);
       const { id: turn_id, attempt } = turn;
       const message = /** @type {const} */ ({ type: "user_message", turn_id, text, attempt });
       void this.#begin(turn, () => this.#send(turn, [message]));
+    } catch (problem) {
+      this.stage.refuse(turn, problem);
     }
     return turn;
   }
@@ -146,10 +150,7 @@ export class Utterances {
    */
   speak(options) {
     if (this.#speech?.isKept) this.#drop(this.#speech);
-    if (this.#speech) {
-      this.#speech.released = false;
-      return this.#speech.turn;
-    }
+    if (this.#speech) return this.#speech.turn;
     const turn = new Turn(newTurnId(), { spoken: true });
     const missing = new Problem("microphone_missing", "There is no microphone.");
     const problem = this.stage.unable() ?? (this.microphone ? undefined : missing);
@@ -169,30 +170,42 @@ export class Utterances {
     try {
       // Listening starts at once; the old reply falls silent meanwhile.
       const hear = (/** @type {Uint8Array} */ pcm) => this.#hear(speech, pcm);
-      await Promise.all([microphone?.start(hear, { prerollMs }), stage.silence(turn.id)]);
+      await Promise.all([
+        microphone?.start(hear, { prerollMs }).then(() => this.#opened(speech)),
+        stage.silence(turn.id),
+      ]);
     } catch (problem) {
+      // Whoever gave it up has told the turn.
+      if (speech.over) return;
       this.#drop(speech);
       stage.refuse(turn, problem);
       return;
     }
+    if (speech.over) return;
     await this.#begin(turn, () => {
-      if (speech.released || speech.over) {
-        this.#drop(speech);
-        turn.cancel();
-        return;
-      }
+      if (speech.over) return;
       stage.begin(turn);
       speech.start();
       this.look();
     });
   }
 
+  /** @param {Speech} speech for which the microphone has opened */
+  #opened(speech) {
+    speech.isOpen = true;
+    // It could not be kept from opening, for nobody.
+    if (speech.over && !this.#speech) void this.microphone?.stop();
+  }
+
   /** The user has finished speaking. */
   async finish() {
     const speech = this.#speech;
     if (!speech) return;
-    speech.released = true;
-    if (!speech.started) return;
+    if (!speech.started) {
+      this.#drop(speech);
+      speech.turn.cancel();
+      return;
+    }
     this.#speech = undefined;
     this.#finishing = speech;
     this.look();
@@ -231,6 +244,22 @@ export class Utterances {
   takeBack(turnId = this.#speech?.turn.id) {
     const speech = this.#of(turnId);
     if (speech) this.#drop(speech);
+  }
+
+  /** Nobody is there any more who could be listened to. */
+  giveUp() {
+    const speech = this.#speech;
+    if (!speech) return;
+    this.#drop(speech);
+    if (speech.turn.begun) return;
+    const problem = this.stage.unable();
+    if (problem) speech.turn.fail(problem);
+    else speech.turn.cancel();
+  }
+
+  /** The microphone hears nothing for now, so speech recognition will not find an end. */
+  deafen() {
+    if (this.#speech?.endpointing === "server_vad") void this.finish();
   }
 
   /**
@@ -282,7 +311,8 @@ export class Utterances {
     if (this.#speech === speech) this.#speech = undefined;
     if (this.#finishing === speech) this.#finishing = undefined;
     this.look();
-    void this.microphone?.stop();
+    if (speech.isOpen) void this.microphone?.stop();
+    else this.microphone?.withdraw?.();
   }
 
   /** See who finds the end of what is spoken now: what messages go over may have changed. */
@@ -298,13 +328,6 @@ export class Utterances {
     if (!speech) return;
     this.#drop(speech);
     this.stage.refuse(speech.turn, problem);
-  }
-
-  /** @param {string} text */
-  #unfit(text) {
-    if (!text.trim()) return new Problem("bad_request", "There is nothing to say.");
-    if (text.length <= this.maxTextChars) return undefined;
-    return new Problem("too_large", `A message has at most ${this.maxTextChars} characters.`);
   }
 }
 

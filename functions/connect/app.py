@@ -25,7 +25,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     connection_id, connected_at_ms = request["connectionId"], request["connectedAt"]
     try:
         admission = doorkeeper.admit(event)
-        slots = environment.slots.take(admission.principal, connection_id, connected_at_ms)
+        who = admission.identity
+        slots = environment.slots.take(who.principal, connection_id, connected_at_ms)
     except Refused as refused:
         log = logger.error if refused.code == "keys_unavailable" else logger.info
         log("connection_refused", code=refused.code, why=refused.why)
@@ -33,9 +34,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     except ParleyError as refused:
         logger.info("connection_refused", code=refused.code, why=refused.message)
         return {"statusCode": 429}
-    made = Connection(admission.principal, connected_at_ms=connected_at_ms, slots=slots)
+    made = Connection(who.principal, connected_at_ms=connected_at_ms, slots=slots)
     try:
-        environment.store.bindings.add(connection_id, made.principal, connected_at_ms, made.slots)
+        environment.store.bindings.add(
+            connection_id, who.principal, connected_at_ms, slots, who.settings
+        )
     except Exception:  # the handshake fails: nobody will be told of this connection's end
         environment.slots.give_back(connection_id, made)
         raise

@@ -54,10 +54,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         environment.store,
         environment.turns,
         run,
-        environment.deployment.defaults,
+        environment.deployment.settings_policy,
+        stand_ins=environment.deployment.stand_ins,
         utterance_s=environment.deployment.limits.utterance_s,
         requests=environment.requests,
-        records=environment.recordings is not None,
     )
     answer = respond(event, turns.routes(), failed, bearer)
     if answer["statusCode"] >= 400:

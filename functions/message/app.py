@@ -23,10 +23,10 @@ messages = Messages(
     TurnStarter(deployment.turn_function),
     slots=environment.slots,
     requests=environment.requests,
-    defaults=deployment.defaults,
+    policy=deployment.settings_policy,
     history_messages=deployment.history_messages,
     limits=deployment.limits,
-    records=bool(deployment.recording_bucket),
+    stand_ins=deployment.stand_ins,
 )
 
 

@@ -7,6 +7,7 @@ leaves in the background does not go on.
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 import signal
 import time
@@ -57,6 +58,7 @@ class Surroundings:
         observe: told of invocations.
         freeze: whether an environment stands still between invocations.
         limit_memory: whether one that uses more than its function's `MemorySize` is killed.
+        hosts: address and port that a host name of AWS leads to in the functions' processes.
     """
 
     endpoints: Mapping[str, str]
@@ -65,6 +67,7 @@ class Surroundings:
     observe: Observe = lambda _kind, _fields: None
     freeze: bool = True
     limit_memory: bool = True
+    hosts: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -123,7 +126,11 @@ class Environment:
         )
         try:
             self._process = await FunctionProcess.start(
-                self._function.handler, self._function.code, variables, self._say
+                self._function.handler,
+                self._function.code,
+                variables,
+                self._say,
+                json.dumps(self._around.hosts),
             )
         except OSError as problem:
             await self.stop()

@@ -40,9 +40,17 @@ class FunctionProcess:
 
     @classmethod
     async def start(
-        cls, handler: str, folder: Path, environment: dict[str, str], log: Callable[[str], None]
+        cls,
+        handler: str,
+        folder: Path,
+        environment: dict[str, str],
+        log: Callable[[str], None],
+        hosts: str = "{}",
     ) -> FunctionProcess:
         """Start AWS's runtime client with a handler in a folder.
+
+        Args:
+            hosts: JSON: where host names of the stack's APIs lead, see `local.runtime.own_hosts`.
 
         Raises:
             OSError: it cannot be started.
@@ -50,7 +58,7 @@ class FunctionProcess:
         output, theirs = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "local.runtime.launcher", str(os.getpid()), handler),
+                *(sys.executable, "-m", "local.runtime.launcher", str(os.getpid()), handler, hosts),
                 cwd=folder,
                 env=environment,
                 stdin=asyncio.subprocess.DEVNULL,

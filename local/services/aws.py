@@ -13,20 +13,20 @@ from typing import Any
 
 import aiohttp
 import boto3
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials as SigningKey
 from botocore.exceptions import BotoCoreError, ClientError
 
 from local.permissions.identities import Directory
 from local.permissions.wsgi import CONTROL_PATH
 from local.services.creation import create_resources
+from local.services.own_key import OwnKey
+from local.services.table_check import lacking
 from local.template.intrinsics import URL_SUFFIX
 from local.template.model import Stack
 
-OWN_KEY = "local"
-"""The stack's own access key id."""
-_CREDENTIALS = dict.fromkeys(
-    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), OWN_KEY
-)
 _START_TIMEOUT_S = 30
 
 
@@ -40,13 +40,18 @@ class AwsServices:
     Args:
         dynamodb_endpoint: another DynamoDB to use, e.g. DynamoDB Local; empty for moto's.
         log: told a sentence for every call that was not allowed.
+        key: that calls of nobody's function are signed with; one of its own by default.
     """
 
     def __init__(
-        self, dynamodb_endpoint: str = "", log: Callable[[str], None] = lambda _line: None
+        self,
+        dynamodb_endpoint: str = "",
+        log: Callable[[str], None] = lambda _line: None,
+        key: OwnKey | None = None,
     ) -> None:
         self._dynamodb_endpoint = dynamodb_endpoint
         self._log = log
+        self.key = key or OwnKey()
         self._listening: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self.endpoint = ""
@@ -64,7 +69,10 @@ class AwsServices:
         """
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "local.services.moto_server", str(os.getpid())),
-            env={k: v for k, v in os.environ.items() if not k.startswith("AWS_")},
+            env={
+                **{k: v for k, v in os.environ.items() if not k.startswith("AWS_")},
+                **self.key.variables(),
+            },
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,  # Ctrl-C in the terminal is for the stack alone
@@ -92,8 +100,11 @@ class AwsServices:
     async def permit(self, directory: Directory) -> None:
         """Allow its callers what their roles allow, from now on."""
         data = json.dumps(directory.as_json()).encode()
+        request = AWSRequest("PUT", self.endpoint + CONTROL_PATH, data=data)
+        own = SigningKey(self.key.credentials.access_key_id, self.key.secret)
+        SigV4Auth(own, "local", "local").add_auth(request)
         async with aiohttp.ClientSession(raise_for_status=True) as session:
-            await session.put(self.endpoint + CONTROL_PATH, data=data)
+            await session.put(str(request.url), data=data, headers=dict(request.headers.items()))
 
     async def create(self, stack: Stack) -> None:
         """Create the stack's tables, secrets and other resources.
@@ -108,6 +119,26 @@ class AwsServices:
         except ClientError as error:
             raise ServicesError(f"The template's resources: {error}") from None
 
+    async def notices(self, region: str) -> list[str]:
+        """Say in a sentence what a DynamoDB of the developer's own lacks; none if nothing.
+
+        Raises:
+            ServicesError: it cannot be reached, or makes no table.
+        """
+        if not self._dynamodb_endpoint:
+            return []
+        client = self._client("dynamodb", self.dynamodb_endpoint, region)
+        try:
+            missing = await asyncio.to_thread(lacking, client)
+        except (BotoCoreError, ClientError) as error:
+            raise ServicesError(f"{error} (--dynamodb-endpoint says where it is.)") from None
+        if not missing:
+            return []
+        return [
+            f"{self._dynamodb_endpoint} is not all of DynamoDB; it lacks: {'; '.join(missing)}. "
+            "What needs that fails here and works on AWS; DynamoDB Local and moto have it."
+        ]
+
     def variables(
         self, region: str, lambda_endpoint: str, gateway_endpoint: str, ca_bundle: str
     ) -> dict[str, str]:
@@ -118,7 +149,7 @@ class AwsServices:
                 gets 403 on AWS, and must not succeed here.
         """
         return {
-            **_CREDENTIALS,
+            **self.key.credentials.variables(),
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
             "AWS_ENDPOINT_URL": self.endpoint,
@@ -150,7 +181,7 @@ class AwsServices:
             service,  # type: ignore[call-overload]  # the stubs want a literal
             endpoint_url=endpoint,
             region_name=region,
-            aws_access_key_id=_CREDENTIALS["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=_CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+            aws_access_key_id=self.key.credentials.access_key_id,
+            aws_secret_access_key=self.key.secret,
             config=Config(retries={"total_max_attempts": 2}),
         )

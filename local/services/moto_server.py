@@ -4,11 +4,15 @@ moto's own command speaks HTTP/1.0: every call opens a connection. Prints its po
 stdout when it is ready, then a line for every call that was not allowed.
 
     python -m local.services.moto_server PARENT_PID [PORT]
+
+Only what is signed with a key of the stack is answered. Its own key comes in the environment
+(`local.services.own_key`): no other user of the machine can read that.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from functools import partial
 
@@ -16,8 +20,14 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 from local.lifeline import end_with_parent
 from local.permissions.wsgi import PermissionsInFront
-from local.services.moto_knowledge import name_secrets_as_the_template_does, partition_key
+from local.services.moto_knowledge import (
+    issued_secret,
+    name_secrets_as_the_template_does,
+    partition_key,
+)
 from local.services.moto_speed import make_quick
+from local.services.own_key import OwnKey
+from local.services.signed_calls import SignedCallsOnly
 from local.services.signed_links import is_signed_link
 from local.services.throttling import ThrottlingInFront
 from local.services.wsgi import Wsgi, serving
@@ -33,12 +43,22 @@ def main() -> None:
     """Serve until killed."""
     end_with_parent(int(sys.argv[1]))
     port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    own = OwnKey.from_variables(os.environ)
     make_quick()
     name_secrets_as_the_template_does()
     app: Wsgi = DomainDispatcherApplication(create_backend_app)
     asked = PermissionsInFront(ThrottlingInFront(app), ACCOUNT_ID, partition_key, _say)
-    is_given = partial(is_signed_link, secret_of=asked.secret_of)
-    asyncio.run(_serve(StrangersKeptOut(asked, is_given), port))
+
+    def secret_of(access_key_id: str) -> str | None:
+        return (
+            own.secret_of(access_key_id)
+            or asked.secret_of(access_key_id)
+            or issued_secret(access_key_id)
+        )
+
+    is_given = partial(is_signed_link, secret_of=secret_of)
+    signed = SignedCallsOnly(asked, secret_of, is_given, own.hint)
+    asyncio.run(_serve(StrangersKeptOut(signed, is_given), port))
 
 
 async def _serve(app: Wsgi, port: int) -> None:

@@ -44,7 +44,7 @@ def is_signed_link(environ: Mapping[str, Any], secret_of: SecretOf) -> bool:
     if method not in _METHODS or not (bucket and key) or "HTTP_AUTHORIZATION" in environ:
         return False
     request = SignedRequest(
-        method, path_of_s3(raw_path), query, _headers(environ), UNSIGNED_PAYLOAD
+        method, path_of_s3(raw_path), query, headers_of(environ), UNSIGNED_PAYLOAD
     )
     return _by_version_4(request, secret_of) or _by_version_2(request, secret_of)
 
@@ -85,12 +85,14 @@ def _by_version_2(request: SignedRequest, secret_of: SecretOf) -> bool:
     return hmac.compare_digest(expected, query.get("Signature", "").encode())
 
 
-def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
+def headers_of(environ: Mapping[str, Any]) -> dict[str, str]:
+    """Return the headers of a request of WSGI, names in lower case."""
     headers = {
         name[5:].replace("_", "-").lower(): str(value)
         for name, value in environ.items()
         if name.startswith("HTTP_")
     }
-    if kind := environ.get("CONTENT_TYPE"):
-        headers["content-type"] = kind
+    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if environ.get(name):
+            headers[name.replace("_", "-").lower()] = str(environ[name])
     return headers

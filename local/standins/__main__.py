@@ -1,6 +1,6 @@
 """`python -m local.standins`: both stand-ins, until a signal or the parent's end.
 
-Prints one JSON line when both are ready: `{"elevenlabs_url", "llm_url", "pid"}`.
+Prints one JSON line when both are ready: `{"elevenlabs_url", "llm_url", "voices", "pid"}`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from aiohttp import web
 from local.standins.chat import chat_app
 from local.standins.elevenlabs_app import elevenlabs_app
 from local.standins.faults import ChatDelays, ChatSettings, SpeechDelays, SpeechSettings
+from local.standins.voices import VOICES
 
 DEFAULT_KEY = "standin-key"
 PARENT_POLL_S = 0.5
@@ -67,7 +68,12 @@ async def serve(options: argparse.Namespace) -> None:
             listening(elevenlabs, options.host, options.elevenlabs_port)
         )
         llm_url = await running.enter_async_context(listening(llm, options.host, options.llm_port))
-        ready = {"elevenlabs_url": elevenlabs_url, "llm_url": f"{llm_url}/v1", "pid": os.getpid()}
+        ready = {
+            "elevenlabs_url": elevenlabs_url,
+            "llm_url": f"{llm_url}/v1",
+            "voices": {voice.voice_id: voice.name for voice in VOICES.values()},
+            "pid": os.getpid(),
+        }
         print(json.dumps(ready), flush=True)
         watching = asyncio.create_task(_watch_parent(over)) if options.exit_with_parent else None
         await over.wait()

@@ -132,6 +132,8 @@ class _Mp3Encoder:
         self._lame = lameenc.Encoder()
         self._lame.set_bit_rate(audio_format.kbps)
         self._lame.set_in_sample_rate(audio_format.rate_hz)
+        # LAME halves the rate of a low bit rate unless it is told one.
+        self._lame.set_out_sample_rate(audio_format.rate_hz)
         self._lame.set_channels(1)
         self._lame.set_quality(7)
         self._lame.silence()
@@ -188,8 +190,7 @@ def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
     """All of a signal at another rate."""
     if from_hz == to_hz or not samples.size:
         return samples
-    resampled: Samples = soxr.resample(samples, from_hz, to_hz)
-    return resampled
+    return _rounded(soxr.resample(samples.astype(np.float32), from_hz, to_hz))
 
 
 class StreamResampler:
@@ -199,15 +200,22 @@ class StreamResampler:
         self._stream = (
             None
             if from_hz == to_hz
-            else soxr.ResampleStream(from_hz, to_hz, 1, dtype="int16", quality=soxr.HQ)
+            else soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality=soxr.HQ)
         )
 
     def resample(self, samples: Samples) -> Samples:
         """The next piece; a few milliseconds are kept back."""
         if self._stream is None:
             return samples
-        resampled: Samples = self._stream.resample_chunk(samples)
-        return resampled
+        return _rounded(self._stream.resample_chunk(samples.astype(np.float32)))
+
+
+def _rounded(signal: npt.NDArray[np.float32]) -> Samples:
+    """16-bit samples of a resampled signal.
+
+    soxr itself makes them with dither: silence becomes noise, and no two streams are the same.
+    """
+    return np.clip(np.rint(signal), -32_768, 32_767).astype(np.int16)
 
 
 def wav(pcm: bytes, rate_hz: int) -> bytes:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -20,6 +26,7 @@ FUNCTIONS = (
     "TokenFunction",
     "SessionsFunction",
 )
+REQUIREMENTS = ROOT / "layers" / "parley" / "requirements.txt"
 MAX_LAYER_BYTES = 100 * 1024 * 1024
 UNWANTED = ("elevenlabs", "moto", "pytest", "local", "tests", "boto3_stubs", "pydantic")
 
@@ -81,14 +88,72 @@ def test_a_function_is_its_handler_and_nothing_else(function: str) -> None:
     assert [path.name for path in (BUILD / function).iterdir()] == ["app.py"]
 
 
+def pins(path: Path) -> dict[str, set[str]]:
+    """What a file of requirements pins, and the hashes that it may have."""
+    found: dict[str, set[str]] = {}
+    pinned: set[str] = set()
+    for line in path.read_text().splitlines():
+        if requirement := re.match(r"[a-z0-9-]+==[^\s;]+", line):
+            pinned = found.setdefault(requirement[0], set())
+        pinned |= set(re.findall(r"--hash=(sha256:[0-9a-f]{64})", line))
+    return found
+
+
 def test_requirements_of_the_layer_are_those_of_the_lock() -> None:
-    locked = {
-        line.split(" ")[0].split(";")[0].strip("\\ ")
-        for line in (ROOT / "requirements.lock").read_text().splitlines()
-        if "==" in line and not line.startswith(" ")
-    }
-    pinned = (ROOT / "layers" / "parley" / "requirements.txt").read_text().split()
-    assert set(pinned) <= locked
+    locked = pins(ROOT / "requirements.lock")
+    assert pins(REQUIREMENTS).items() <= locked.items()
+
+
+def test_every_requirement_of_the_layer_is_pinned_with_its_hashes() -> None:
+    lines = [line for line in REQUIREMENTS.read_text().splitlines() if not line.startswith(" ")]
+    assert len(pins(REQUIREMENTS)) == len(lines) > 10
+    assert [name for name, hashes in pins(REQUIREMENTS).items() if not hashes] == []
+
+
+def wheel(folder: Path, *, content: str) -> str:
+    """Make a wheel of a package, and return its hash."""
+    path = folder / "voice-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("voice.py", content)
+        archive.writestr(
+            "voice-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: voice\nVersion: 1.0\n"
+        )
+        archive.writestr("voice-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("voice-1.0.dist-info/RECORD", "")
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+@pytest.mark.parametrize("requirement", ["voice==1.0 --hash={}", "voice==1.0"])
+def test_a_package_that_nobody_has_reviewed_does_not_get_into_the_layer(
+    tmp_path: Path, requirement: str
+) -> None:
+    """The layer's own Makefile, with an index that serves something else than was locked."""
+    shutil.copy(ROOT / "layers" / "parley" / "Makefile", tmp_path)
+    (tmp_path / "parley").mkdir()
+    reviewed = wheel(tmp_path, content="")
+    (tmp_path / "requirements.txt").write_text(requirement.format(reviewed))
+
+    assert ("{}" in requirement) is (build_layer(tmp_path) == 0)
+    wheel(tmp_path, content="raise SystemExit")
+    shutil.rmtree(tmp_path / "built", ignore_errors=True)
+    assert build_layer(tmp_path) != 0
+    assert not list(tmp_path.glob("built/python/voice*"))
+
+
+def build_layer(folder: Path) -> int:
+    """Run what `sam build` runs, with the wheels of a folder, and return its exit code."""
+    python = subprocess.run(
+        ["sh", ROOT / "tests" / "python313.sh"], capture_output=True, text=True, check=True
+    )
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(folder), "PIP_NO_CACHE_DIR": "1"}
+    path = f"{python.stdout.strip()}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["make", "build-ParleyLayer", f"ARTIFACTS_DIR={folder / 'built'}"],
+        cwd=folder,
+        env={**os.environ, **offline, "PATH": path},
+        capture_output=True,
+        check=False,
+    ).returncode
 
 
 def test_keys_are_never_shown() -> None:

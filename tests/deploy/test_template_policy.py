@@ -15,6 +15,7 @@ from samtranslator.yaml_helper import yaml_parse
 from local.template.api_model import Rate
 from local.template.intrinsics import TemplateError
 from local.template.reader import read_stack
+from local.template.transform import transformed
 
 ROOT = Path(__file__).parents[2]
 Resource = dict[str, Any]
@@ -69,8 +70,9 @@ ALLOWED = [
     for template, content in TEMPLATES.items()
     for name, resource in content["Resources"].items()
     for statement in statements(resource)
-    if statement["Effect"] == "Allow"
+    if statement["Effect"] == "Allow" and "Resource" in statement
 ]
+"""Who may assume a role is not among them: that names nothing but Lambda."""
 
 
 @pytest.mark.parametrize("statement", ALLOWED)
@@ -80,9 +82,15 @@ def test_a_statement_says_what_it_is_for_and_names_every_action(statement: dict[
     assert [action for action in texts(statement["Action"]) if "*" in action] == []
 
 
+WITHOUT_RESOURCES = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
+"""Actions for which IAM knows no resources (Service Authorization Reference, AWS X-Ray)."""
+
+
 @pytest.mark.parametrize("statement", ALLOWED)
 def test_a_statement_names_its_resources(statement: dict[str, Any]) -> None:
     assert "NotResource" not in statement
+    if set(texts(statement["Action"])) <= WITHOUT_RESOURCES:
+        return
     wild = [text for text in texts(statement["Resource"]) if "*" in text]
     within_a_bucket = [text for text in wild if re.fullmatch(r"\$\{\w+\.Arn\}/[\w/]*\*", text)]
     assert [t for t in wild if not CONNECTIONS.fullmatch(t) and t not in within_a_bucket] == []
@@ -123,12 +131,69 @@ def test_secrets_are_under_the_users_key(secret: Resource) -> None:
 
 
 @pytest.mark.parametrize("function", resources("AWS::Serverless::Function"))
-def test_a_function_has_its_own_log_group_and_policies(function: Resource) -> None:
+def test_a_function_has_its_own_log_group_and_role(function: Resource) -> None:
     properties = function["Properties"]
     (group,) = (text for text in texts(properties["LoggingConfig"]) if text.endswith("Logs"))
     assert MAIN["Resources"][group]["Type"] == "AWS::Logs::LogGroup"
-    assert "Role" not in properties
-    assert "UseTheKey" in texts(properties["Policies"])
+    assert "Policies" not in properties  # which SAM ignores where there is a role
+    role = role_of(function)
+    assert "UseTheKey" in texts(role["ManagedPolicyArns"])
+    (log,) = (each for each in statements(role) if "logs:" in json.dumps(each["Action"]))
+    assert log["Resource"] == {"Fn::GetAtt": [group, "Arn"]}
+    assert sorted(log["Action"]) == ["logs:CreateLogStream", "logs:PutLogEvents"]
+
+
+def role_of(function: Resource) -> Resource:
+    """The properties of a function's role."""
+    name, attribute = function["Properties"]["Role"]["Fn::GetAtt"]
+    assert attribute == "Arn"
+    properties: Resource = MAIN["Resources"][name]["Properties"]
+    return properties
+
+
+def test_every_function_has_a_role_of_its_own_that_lambda_alone_assumes() -> None:
+    functions = [each.values[0] for each in resources("AWS::Serverless::Function")]
+    names = [function["Properties"]["Role"]["Fn::GetAtt"][0] for function in functions]
+    assert len(set(names)) == len(names)
+    assert set(names) == {
+        name for name, found in MAIN["Resources"].items() if found["Type"] == "AWS::IAM::Role"
+    }
+    for function in functions:
+        (trust,) = statements(role_of(function)["AssumeRolePolicyDocument"])
+        assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+        assert trust["Action"] == "sts:AssumeRole"
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+@pytest.mark.parametrize("mode", ["off", "secret", "oidc"])
+def test_no_role_has_a_managed_policy_but_those_of_the_template(template: str, mode: str) -> None:
+    """AWS's own allow writing to every log group of the account, and SAM attaches them unasked."""
+    known = TEMPLATES[template]["Parameters"]
+    given = {"AuthMode": mode, "ElevenLabsApiKey": "x", "ApiOrigin": "wss://example.com"}
+    deployed = transformed(
+        ROOT / template, {name: given[name] for name in given if name in known}, "us-east-1"
+    ).template["Resources"]
+    own = {name for name, each in deployed.items() if each["Type"] == "AWS::IAM::ManagedPolicy"}
+    for role in (each for each in deployed.values() if each["Type"] == "AWS::IAM::Role"):
+        attached = role["Properties"].get("ManagedPolicyArns", [])
+        assert set(texts(attached)) <= own | {"HasKmsKey", "AWS::NoValue"}
+
+
+def test_only_the_turn_may_send_to_the_function_that_looks_after_the_dead() -> None:
+    """Lambda invokes a destination with the role of the function that failed."""
+    senders = {
+        name
+        for name, found in MAIN["Resources"].items()
+        for statement in statements(found)
+        if statement.get("Action") == "lambda:InvokeFunction"
+        and statement["Resource"] == {"Fn::GetAtt": ["FailureFunction", "Arn"]}
+    }
+    destinations = {
+        name.removesuffix("Role") + "Role"
+        for name, found in MAIN["Resources"].items()
+        if "FailureFunction" in texts(found.get("Properties", {}).get("EventInvokeConfig", {}))
+    }
+    assert senders == destinations == {"TurnFunctionRole"}
 
 
 def test_what_is_called_is_what_was_deployed_last() -> None:

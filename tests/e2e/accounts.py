@@ -17,6 +17,7 @@ import boto3
 
 from tests.e2e.raw import RawClient, opened
 from tests.e2e.stack import Stack
+from tests.local.own_key import own_key
 
 _subjects = itertools.count(1)
 
@@ -30,8 +31,7 @@ class Accounts:
             "dynamodb",
             endpoint_url=stack.info["dynamodb_endpoint"],
             region_name="us-east-1",
-            aws_access_key_id="x",
-            aws_secret_access_key="x",
+            **own_key(stack.info),
         )
         (self._table,) = self._client.list_tables()["TableNames"]
 

@@ -18,6 +18,7 @@ import boto3
 
 from tests.e2e.raw import RawClient
 from tests.e2e.stack import Stack
+from tests.local.own_key import own_key
 
 LATE_S = 10.0
 """So long after an erasure a function that was under way may still be seen."""
@@ -49,8 +50,7 @@ class Records:
         known = {
             "endpoint_url": stack.info["aws_endpoint"],
             "region_name": "us-east-1",
-            "aws_access_key_id": "x",
-            "aws_secret_access_key": "x",
+            **own_key(stack.info),
         }
         self._dynamodb = boto3.client("dynamodb", **known)
         self._s3 = boto3.client("s3", **known)

@@ -15,11 +15,12 @@ import boto3
 import pytest
 
 from parley_client import Conversation, Unauthorized
-from tests.e2e.http_api import url_of
+from tests.e2e.http_api import HttpSession, problem, url_of
 from tests.e2e.knocking import javascript_client
 from tests.e2e.raw import opened
 from tests.e2e.stack import Stack, Standins, running_stack
 from tests.e2e.test_access import knock
+from tests.local.own_key import own_key
 from tests.unit.tokens import shared_token
 
 pytestmark = pytest.mark.timeout(60)
@@ -37,21 +38,21 @@ def stack(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> Itera
 @cache
 def secret_of(stack: Stack) -> str:
     """The secret that the deployment shares with its backend."""
-    manager = client_of("secretsmanager", stack.info["aws_endpoint"])
+    manager = client_of("secretsmanager", stack)
     (name,) = [
         each["Name"] for each in manager.list_secrets()["SecretList"] if "Token" in each["Name"]
     ]
     return str(manager.get_secret_value(SecretId=name)["SecretString"])
 
 
-def client_of(service: str, endpoint: str) -> Any:
+def client_of(service: str, stack: Stack) -> Any:
     """A client of a service, as a backend has one."""
+    endpoint = stack.info["lambda_endpoint" if service == "lambda" else "aws_endpoint"]
     return boto3.client(
         service,  # type: ignore[call-overload]  # the stubs want a literal
         endpoint_url=endpoint,
         region_name="us-east-1",
-        aws_access_key_id="x",
-        aws_secret_access_key="x",
+        **own_key(stack.info),
     )
 
 
@@ -63,7 +64,7 @@ def token_for(stack: Stack, subject: str, **changes: Any) -> str:
 
 def invoke(stack: Stack, event: dict[str, Any]) -> dict[str, Any]:
     """Invoke the token function as a backend does."""
-    client = client_of("lambda", stack.info["lambda_endpoint"])
+    client = client_of("lambda", stack)
     name = stack.info["outputs"]["TokenFunctionName"]
     answer = client.invoke(FunctionName=name, Payload=json.dumps(event).encode())
     found: dict[str, Any] = json.loads(answer["Payload"].read())
@@ -122,6 +123,54 @@ async def test_a_token_made_by_hand_is_taken(stack: Stack) -> None:
         check=True,
     )
     assert await knock(stack.url, ["parley", made.stdout.strip()]) == 101
+
+
+# --- settings that a token sets -----------------------------------------------------------------
+
+STYLE = "Answer as a harbour pilot would."
+
+
+def instructions(stack: Stack) -> str:
+    """What the model was told with the latest turn."""
+    asked = [r for r in stack.llm.requests() if r["path"].endswith("/chat/completions")]
+    return str(asked[-1]["body"]["messages"][0]["content"])
+
+
+async def test_only_a_token_can_write_into_the_model_s_instructions(stack: Stack) -> None:
+    async with opened(stack.url, init=False, token=token_for(stack, "eve")) as eve:
+        await eve.send(type="init", protocol=1, settings={"style": STYLE})
+        refused = await eve.other()
+        assert (refused["code"], refused["field"]) == ("bad_request", "init.settings.style")
+        await eve.init()
+        assert (await eve.say("Hello.")).end["reason"] == "completed"
+    assert STYLE not in instructions(stack)
+    token = token_for(stack, "ada", parley_settings={"style": STYLE})
+    async with opened(stack.url, token=token) as ada:
+        assert ada.ready["settings"]["style"] == STYLE
+        assert (await ada.say("Hello.")).end["reason"] == "completed"
+        assert STYLE in instructions(stack)
+        await ada.send(type="config", settings={"style": "Be rude."})
+        assert (await ada.other())["field"] == "config.settings.style"
+    assert STYLE not in stack.logs()
+
+
+async def test_over_http_a_token_sets_the_same(stack: Stack) -> None:
+    token = token_for(stack, "ada", parley_settings={"style": STYLE})
+    async with HttpSession(stack, token) as ada:
+        await ada.say("Hello.")
+        assert STYLE in instructions(stack)
+    async with HttpSession(stack, token_for(stack, "eve")) as eve:
+        refused = await eve.post(text="Hello.", settings={"style": STYLE})
+        assert "lets a client set" in problem(refused, 400, "bad_request", "settings.style")
+
+
+async def test_the_token_function_signs_settings(stack: Stack) -> None:
+    made = invoke(stack, {"subject": "ada", "settings": {"style": STYLE}})
+    async with opened(stack.url, token=made["token"]) as ada:
+        assert ada.ready["settings"]["style"] == STYLE
+        assert "style" not in ada.ready["choices"]["settings"]
+    failed = invoke(stack, {"subject": "ada", "settings": {"record": True}})
+    assert "settings.record: consent is the user's to give" in failed["errorMessage"]
 
 
 # --- the clients -------------------------------------------------------------------------------

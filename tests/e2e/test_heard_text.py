@@ -12,6 +12,7 @@ import pytest
 from parley.principal import ANONYMOUS
 from tests.e2e.raw import Reply, opened
 from tests.e2e.stack import Stack
+from tests.local.own_key import own_key
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -40,8 +41,7 @@ class History:
             "dynamodb",
             endpoint_url=stack.info["aws_endpoint"],
             region_name="us-east-1",
-            aws_access_key_id="outside",
-            aws_secret_access_key="outside",
+            **own_key(stack.info),
         )
         messages = self._client.query(
             TableName=self._table,

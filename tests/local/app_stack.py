@@ -18,6 +18,7 @@ from local.log_writer import LogWriter
 from local.stack import LocalStack
 from tests.e2e.stack import process
 from tests.local.clients import client
+from tests.local.own_key import own_key
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -50,8 +51,7 @@ class RunningApp:
             "dynamodb",
             endpoint_url=self.info["dynamodb_endpoint"],
             region_name="us-east-1",
-            aws_access_key_id="x",
-            aws_secret_access_key="x",
+            **own_key(self.info),
         )
         return dynamodb.Table(self.info["tables"][logical_id])
 

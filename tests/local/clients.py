@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import boto3
+
+from tests.local.own_key import own_key
 
 
 @functools.cache
@@ -26,3 +29,15 @@ def client(
         aws_access_key_id=key,
         aws_secret_access_key=secret,
     )
+
+
+def own_client(service: str, info: Mapping[str, Any], endpoint: str, verify: str = "") -> Any:
+    """A client that has the stack's own key, as the developer's tools have it.
+
+    Args:
+        endpoint: its name in what the stack says, such as `aws_endpoint`.
+        verify: likewise, of the file with the authority.
+    """
+    key = own_key(info)
+    given = (key["aws_access_key_id"], key["aws_secret_access_key"])
+    return client(service, info[endpoint], info[verify] if verify else None, *given)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.stack import process
-from tests.local.clients import client
+from tests.local.clients import own_client
 
 CHAT = Path(__file__).parent / "fixtures" / "chat" / "template.yaml"
 
@@ -30,8 +30,7 @@ class App:
     def client(self, service: str) -> Any:
         """A boto3 client of the stack's services."""
         names = {"lambda": "lambda_endpoint", "apigatewaymanagementapi": "management_url"}
-        endpoint = self.info[names.get(service, "aws_endpoint")]
-        return client(service, endpoint, self.info["ca_bundle"])
+        return own_client(service, self.info, names.get(service, "aws_endpoint"), "ca_bundle")
 
     def events(self, kind: str, connection_id: str = "") -> list[dict[str, Any]]:
         """The events of a kind that functions have received."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.e2e.stack import process
 from tests.local.app_stack import stack_here
-from tests.local.clients import client
+from tests.local.clients import own_client
 
 PROBE = Path(__file__).parent / "fixtures" / "probe" / "template.yaml"
 
@@ -43,11 +43,11 @@ class Probe:
     def client(self, service: str) -> Any:
         """A boto3 client of the stack's services."""
         endpoint, verify = {
-            "lambda": (self.info["lambda_endpoint"], None),
-            "dynamodb": (self.info["dynamodb_endpoint"], None),
-            "apigatewaymanagementapi": (self.info["management_url"], self.info["ca_bundle"]),
+            "lambda": ("lambda_endpoint", ""),
+            "dynamodb": ("dynamodb_endpoint", ""),
+            "apigatewaymanagementapi": ("management_url", "ca_bundle"),
         }[service]
-        return client(service, endpoint, verify)
+        return own_client(service, self.info, endpoint, verify)
 
     def invoke(self, logical_id: str, event: dict[str, Any]) -> tuple[Any, bool]:
         """What a function returns, and whether that is an error."""

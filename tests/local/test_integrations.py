@@ -18,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from tests.local.app_stack import FIXTURES, RunningApp, running_app
+from tests.local.own_key import own_key
 
 TEMPLATE = FIXTURES / "mapping" / "template.yaml"
 ERROR = "Internal server error"
@@ -200,6 +201,12 @@ async def test_a_connect_that_cannot_be_called_has_a_status(
     assert refused.value.response.status_code == status
 
 
+def own_management(app: RunningApp, api: str) -> Any:
+    """A client of `@connections` with the stack's own key."""
+    key = own_key(app.info)
+    return app.management(api, key["aws_access_key_id"], key["aws_secret_access_key"])
+
+
 def signed(url: str, secret: str, *, in_query: bool) -> tuple[str, dict[str, str]]:
     """The URL and headers of a handshake that is signed, as the SDK signs."""
     request = AWSRequest("GET", url.replace("ws://", "http://"))
@@ -211,7 +218,8 @@ def signed(url: str, secret: str, *, in_query: bool) -> tuple[str, dict[str, str
 
 @pytest.mark.parametrize("in_query", [True, False], ids=["query", "header"])
 async def test_a_connection_that_must_be_signed_is(changed: RunningApp, in_query: bool) -> None:
-    url, headers = signed(changed.url("Signed") + "?b=1&a=x%20y", "local", in_query=in_query)
+    secret = own_key(changed.info)["aws_secret_access_key"]
+    url, headers = signed(changed.url("Signed") + "?b=1&a=x%20y", secret, in_query=in_query)
     async with connect(url, additional_headers=headers) as connected:
         assert (await connected.ping()) is not None
     url, headers = signed(changed.url("Signed"), "wrong", in_query=in_query)
@@ -300,7 +308,7 @@ async def test_a_frame_of_32_kb_is_let_through_and_a_larger_one_closes(
 
 
 async def test_the_close_code_of_a_delete_may_be_assumed(changed: RunningApp) -> None:
-    api = changed.management("Failing", "local", "local")
+    api = own_management(changed, "Failing")
     async with connect(changed.url("Failing")) as connected:
         mine = (await ask(connected, "where"))["context"]["connectionId"]
         await asyncio.to_thread(api.delete_connection, ConnectionId=mine)
@@ -321,7 +329,7 @@ async def test_compression_may_be_assumed(changed: RunningApp) -> None:
 
 
 async def test_bytes_that_are_no_text_may_be_refused(changed: RunningApp) -> None:
-    api = changed.management("Failing", "local", "local")
+    api = own_management(changed, "Failing")
     async with connect(changed.url("Failing")) as connected:
         mine = (await ask(connected, "where"))["context"]["connectionId"]
         with pytest.raises(api.exceptions.ClientError) as refused:
@@ -346,7 +354,7 @@ def test_signatures_are_verified_when_asked_for(
 
 
 def test_what_is_rightly_signed_is_let_in(changed: RunningApp) -> None:
-    api = changed.management("Api", "local", "local")
+    api = own_management(changed, "Api")
     for connection_id in ("PJqB0fHsqRcCHlw=", "no id"):
         with pytest.raises(api.exceptions.GoneException):
             api.get_connection(ConnectionId=connection_id)

@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError
 
 from tests.e2e.stack import process
 from tests.local.conftest import eventually
+from tests.local.own_key import own_key
 
 TEMPLATE = Path(__file__).parent / "fixtures" / "events" / "template.yaml"
 ACCOUNT = "arn:aws:{}:us-east-1:123456789012:{}"
@@ -40,8 +41,7 @@ class Events:
             service,  # type: ignore[call-overload]  # the stubs want a literal
             endpoint_url=endpoint,
             region_name="us-east-1",
-            aws_access_key_id="x",
-            aws_secret_access_key="x",
+            **own_key(self.info),
             config=Config(retries={"total_max_attempts": 1}),
         )
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from tests.e2e.stack import process
 from tests.local.app_stack import stack_here
-from tests.local.clients import client
+from tests.local.clients import own_client
 from tests.local.conftest import eventually
 
 TEMPLATE = Path(__file__).parent / "fixtures" / "permissions" / "template.yaml"
@@ -37,7 +38,7 @@ class Caller:
     def client(self, service: str) -> Any:
         """A boto3 client as a developer has one."""
         endpoint = "lambda_endpoint" if service == "lambda" else "aws_endpoint"
-        return client(service, self.info[endpoint])
+        return own_client(service, self.info, endpoint)
 
     def invoke(self, function: str, **event: Any) -> dict[str, Any]:
         """What a function returns."""
@@ -381,9 +382,12 @@ def _without_permissions(caller: Caller) -> list[dict[str, Any]]:
 
 
 async def test_another_dynamodb_goes_without_permissions_which_is_said(
-    caller: Caller, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
-    log, elsewhere = tmp_path / "log", ("--dynamodb-endpoint", caller.info["aws_endpoint"])
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    log, elsewhere = tmp_path / "log", ("--dynamodb-endpoint", f"http://{host}:{port}")
     async with stack_here(TEMPLATE, log, *elsewhere) as info:
         assert [notice for notice in info["notices"] if "ermissions" in notice] == [
             "Permissions are not checked: the functions share one access key for the DynamoDB "
@@ -391,4 +395,5 @@ async def test_another_dynamodb_goes_without_permissions_which_is_said(
         ]
         listed = ("Denied", "s3", "list_objects_v2")
         found = await asyncio.to_thread(Caller(info, log).call, *listed, Bucket="$BUCKET")
+    server.stop()
     assert found["status"] == 200

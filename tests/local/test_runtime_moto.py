@@ -15,6 +15,7 @@ from moto.server import ThreadedMotoServer
 
 from local.services.aws import AwsServices
 from local.services.moto_speed import _quick
+from local.services.own_key import ACCESS_KEY_ID
 
 KEYS = ["a", "a#1", "a#2", "b", "b#1", "c"]
 CONDITIONS: list[tuple[str | None, list[str]]] = [
@@ -183,7 +184,11 @@ async def both() -> AsyncIterator[tuple[Any, Any]]:
     plain.start()
     await services.start()
     host, port = plain.get_host_and_port()
-    known = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
+    known = {
+        "aws_access_key_id": ACCESS_KEY_ID,
+        "aws_secret_access_key": services.key.secret,
+        "region_name": "us-east-1",
+    }
     clients = [
         boto3.client("dynamodb", endpoint_url=endpoint, **known)  # type: ignore[call-overload]
         for endpoint in (f"http://{host}:{port}", services.endpoint)

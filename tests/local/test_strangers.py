@@ -13,12 +13,19 @@ from multidict import CIMultiDict
 from local.stack import LocalStack, Options
 from local.standins.chat import chat_app
 from local.standins.faults import ChatSettings
-from local.strangers import stranger
+from local.strangers import Doors, Surface, stranger
 from tests.local.conftest import CHAT
 
 EVIL = {"Origin": "https://evil.test"}
 REBOUND = {"Host": "evil.test:3001"}
 PLAN = '{"faults": [{"kind": "drop_connection", "rate": 0}]}'
+LINK = {
+    "Sec-Fetch-Site": "cross-site",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Dest": "document",
+}
+FRAME = {**LINK, "Sec-Fetch-Dest": "iframe"}
+FORM = {**LINK, **EVIL, "Content-Type": "text/plain"}
 SIMPLE = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
 
 
@@ -34,12 +41,12 @@ SIMPLE = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
         {"Host": "parley:3001"},
         {"Host": "localhost:3001", "Origin": "http://localhost:3001"},
         {"Host": "localhost:3001", "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"},
-        {"Host": "localhost:3001", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
+        {"Host": "LOCALHOST:3001", "Origin": "http://localhost:3001"},
         {"Host": "localhost:3001", "Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"},
     ],
     ids=str,
 )
-def test_programs_own_pages_and_links_are_no_strangers(headers: dict[str, str]) -> None:
+def test_programs_and_own_pages_are_no_strangers(headers: dict[str, str]) -> None:
     assert stranger(CIMultiDict(headers)) is None
 
 
@@ -58,6 +65,13 @@ def test_programs_own_pages_and_links_are_no_strangers(headers: dict[str, str]) 
         {"Host": "localhost:3001", "Origin": "http://localhost:3001.evil.test"},
         {"Host": "localhost:3001", **SIMPLE},
         {"Host": "localhost:3001", "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"},
+        {"Host": "localhost:3001", **LINK},
+        {"Host": "localhost:3001", **LINK, "Sec-Fetch-Dest": "iframe"},
+        {"Host": "localhost:3001", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
+        {"Host": "localhost:3001", "Sec-Fetch-Site": "Cross-Site"},
+        {"Host": "localhost:3001", "Sec-Fetch-Site": "something new"},
+        {"Host": "localhost:3001", "Origin": "http://[::1"},
+        {"Host": "abc.execute-api.us-east-1.amazonaws.com"},
     ],
     ids=str,
 )
@@ -65,6 +79,48 @@ def test_pages_of_others_and_rebound_names_are_strangers(headers: dict[str, str]
     assert stranger(CIMultiDict(headers)) is not None
 
 
+OWN = {"Host": "localhost:3001"}
+SAME_SITE = {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate"}
+
+
+@pytest.mark.parametrize(
+    ("surface", "doors", "method", "headers", "let_in"),
+    [
+        (Surface.PAGE, Doors(), "GET", {**OWN, **LINK}, True),
+        (Surface.PAGE, Doors(), "POST", {**OWN, **LINK}, False),
+        (Surface.PAGE, Doors(), "GET", {**OWN, **FRAME}, False),
+        (Surface.PAGE, Doors(), "GET", {**OWN, **SIMPLE}, False),
+        (Surface.PAGE, Doors(), "GET", {**OWN, **EVIL}, False),
+        (Surface.PAGE, Doors(), "GET", REBOUND, False),
+        (Surface.API, Doors(), "GET", {**OWN, **EVIL}, True),  # the template's to decide
+        (Surface.API, Doors(), "GET", {**OWN, **SAME_SITE}, True),
+        (Surface.API, Doors(), "GET", {**OWN, **SIMPLE}, False),
+        (Surface.API, Doors(), "GET", {**OWN, **LINK}, False),
+        (Surface.API, Doors(navigation=True), "GET", {**OWN, **LINK}, True),
+        (Surface.API, Doors(navigation=True), "GET", {**OWN, **FRAME}, False),
+        (Surface.API, Doors(navigation=True), "GET", {**OWN, **SIMPLE}, False),
+        (Surface.API, Doors(), "GET", REBOUND, False),
+        (Surface.API, Doors(), "GET", {**REBOUND, "Origin": "http://evil.test:3001"}, False),
+        (Surface.API, Doors(frozenset({"evil.test"})), "GET", REBOUND, True),
+        (Surface.PRIVATE, Doors(frozenset({"evil.test"})), "GET", REBOUND, True),
+        (Surface.PRIVATE, Doors(navigation=True), "GET", {**OWN, **LINK}, False),
+    ],
+)
+def test_what_is_asked_for_says_who_may_ask(
+    surface: Surface, doors: Doors, method: str, headers: dict[str, str], let_in: bool
+) -> None:
+    assert (stranger(CIMultiDict(headers), surface, doors, method) is None) == let_in
+
+
+ATTACKS = {
+    "origin": EVIL,
+    "rebound": REBOUND,
+    "no-cors": SIMPLE,
+    "link": LINK,
+    "frame": FRAME,
+    "form": FORM,
+    "sandbox": {"Origin": "null"},
+}
 on_the_stack = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -82,7 +138,7 @@ async def session() -> AsyncIterator[ClientSession]:
 
 
 @on_the_stack
-@pytest.mark.parametrize("page", [EVIL, REBOUND, SIMPLE], ids=["origin", "rebound", "no-cors"])
+@pytest.mark.parametrize("page", ATTACKS.values(), ids=ATTACKS.keys())
 async def test_a_strangers_page_reaches_nothing_that_is_for_this_machine(
     stack: LocalStack, session: ClientSession, page: dict[str, str]
 ) -> None:
@@ -122,7 +178,7 @@ async def test_the_developers_own_requests_are_answered(
 
 
 @on_the_stack
-@pytest.mark.parametrize("page", [EVIL, REBOUND, SIMPLE], ids=["origin", "rebound", "no-cors"])
+@pytest.mark.parametrize("page", ATTACKS.values(), ids=ATTACKS.keys())
 async def test_a_strangers_page_cannot_read_secrets_or_reset_the_services(
     stack: LocalStack, session: ClientSession, page: dict[str, str]
 ) -> None:
@@ -146,7 +202,9 @@ async def test_a_strangers_page_cannot_read_secrets_or_reset_the_services(
 
 async def test_a_strangers_page_cannot_change_or_read_a_stand_in() -> None:
     async with TestClient(TestServer(chat_app("key", ChatSettings()))) as client:
-        for method, path in (("PUT", "/_control"), ("GET", "/_requests")):
-            answer = await client.request(method, path, data="{}", headers=EVIL)
-            assert (path, answer.status) == (path, 403)
-            assert (await client.request(method, path, data="{}")).status == 200
+        for method, path in (("PUT", "/_control"), ("GET", "/_requests"), ("GET", "/v1/models")):
+            own = {"Authorization": "Bearer key"}
+            for page in ATTACKS.values():
+                answer = await client.request(method, path, data="{}", headers={**own, **page})
+                assert (path, answer.status) == (path, 403)
+            assert (await client.request(method, path, data="{}", headers=own)).status == 200

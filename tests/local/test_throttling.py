@@ -15,6 +15,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local.services.aws import AwsServices
+from local.services.own_key import ACCESS_KEY_ID
+
+KEY: dict[str, Any] = {"aws_access_key_id": ACCESS_KEY_ID}
+"""That of the services which run."""
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +26,7 @@ def endpoint() -> Iterator[str]:
     services = AwsServices()
     with asyncio.Runner() as runner:
         runner.run(services.start())
+        KEY["aws_secret_access_key"] = services.key.secret
         yield services.endpoint
         runner.run(services.stop())
 
@@ -31,8 +36,7 @@ def client(endpoint: str, attempts: int = 1) -> Any:
         "dynamodb",
         endpoint_url=endpoint,
         region_name="us-east-1",
-        aws_access_key_id="x",
-        aws_secret_access_key="x",
+        **KEY,
         config=Config(retries={"total_max_attempts": attempts}),
     )
 

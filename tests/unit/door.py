@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -14,12 +15,16 @@ from parley.limits.rules import NO_LIMITS, LimitRules
 from parley.messages import Envelope, Messages
 from parley.principal import ANONYMOUS, Principal
 from parley.protocol import (
+    NO_SETTINGS,
     AnyServerEvent,
     Error,
     Ready,
     ServerEvent,
+    Settings,
+    Stage,
 )
 from parley.settings import DEFAULT_SETTINGS
+from parley.settings_policy import SettingsPolicy
 from tests.unit.memory import MemoryStore
 
 
@@ -31,6 +36,8 @@ class Door:
         store: MemoryStore | None = None,
         limits: LimitRules = NO_LIMITS,
         requests: RequestRates | None = None,
+        policy: SettingsPolicy = SettingsPolicy(DEFAULT_SETTINGS),  # noqa: B008 - is frozen
+        stand_ins: Sequence[Stage] = (),
     ) -> None:
         self.store = store or MemoryStore()
         self.posts: list[tuple[str, str, ServerEvent]] = []
@@ -45,7 +52,8 @@ class Door:
             self.store,
             self,
             self.turns.append,
-            defaults=DEFAULT_SETTINGS,
+            policy=policy,
+            stand_ins=stand_ins,
             history_messages=40,
             limits=limits,
             requests=requests,
@@ -61,10 +69,15 @@ class Door:
     def close(self, endpoint: str, connection_id: str) -> None:
         self.closed.append((endpoint, connection_id))
 
-    def connect(self, connection: str, principal: Principal = ANONYMOUS) -> None:
+    def connect(
+        self,
+        connection: str,
+        principal: Principal = ANONYMOUS,
+        signed: Settings = NO_SETTINGS,
+    ) -> None:
         """Open a connection."""
         self.connected.add(connection)
-        self.store.bindings.add(connection, principal)
+        self.store.bindings.add(connection, principal, signed=signed)
 
     def to(self, connection: str) -> list[ServerEvent]:
         """Everything that was posted to a connection."""

@@ -5,7 +5,7 @@ dictionaries, which keep their contracts and break them only as a test says.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,6 +95,7 @@ class MemoryStore(Store, Turns):
         connected_at_ms: int,
         shown_hash: str,
         new_hash: str,
+        signed: Settings,
     ) -> Session | None:
         with self._lock:
             now = self.sessions[ref]
@@ -109,6 +110,7 @@ class MemoryStore(Store, Turns):
                 connection_id=connection_id,
                 endpoint=endpoint,
                 connected_at_ms=connected_at_ms,
+                signed=signed,
             )
 
     def rotate_token(
@@ -122,10 +124,15 @@ class MemoryStore(Store, Turns):
             self._change(ref, token_hash=new_hash, previous_hash=shown_hash)
             return True
 
-    def change_settings(self, ref: SessionRef, changes: Settings) -> Settings | None:
+    def change_settings(
+        self, ref: SessionRef, changes: Settings, check: Callable[[Session], None] | None = None
+    ) -> Session | None:
         if ref not in self.sessions:
             return None
-        return self._change(ref, settings=self.sessions[ref].settings.merged_with(changes)).settings
+        before = self.sessions[ref]
+        if check is not None:
+            check(before)
+        return self._change(ref, settings=before.settings.merged_with(changes))
 
     def end_session(self, ref: SessionRef) -> str | None:
         self._change(ref, status="ended")

@@ -19,7 +19,7 @@ from parley.inbox import (
 from parley.inboxes import Inboxes
 from parley.items import Connection
 from parley.principal import ANONYMOUS, Principal, SessionRef
-from parley.protocol import LimitScope
+from parley.protocol import NO_SETTINGS, LimitScope, Settings
 
 
 class MemoryInboxes(Inboxes):
@@ -87,9 +87,10 @@ class MemoryBindings(Bindings):
         principal: Principal = ANONYMOUS,
         connected_at_ms: int = 0,
         slots: Mapping[LimitScope, int] = NO_SLOTS,
+        signed: Settings = NO_SETTINGS,
     ) -> None:
         self.items[connection_id] = Connection(
-            principal, connected_at_ms=connected_at_ms, slots=slots
+            principal, connected_at_ms=connected_at_ms, slots=slots, signed=signed
         )
 
     def remove(self, connection_id: str) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from parley.access.claims import ClaimRules, principal_of
+from parley.access.claims import ClaimRules, identity_of
 from parley.access.refusals import Refused
 from parley.principal import Principal
+from parley.protocol import NO_SETTINGS, Settings
 
 NOW = 1_700_000_000.0
 RULES = ClaimRules(issuer="https://issuer.example", audience="parley", tenant_claim="custom:tenant")
@@ -25,7 +26,7 @@ GOOD: dict[str, Any] = {
 def refusal(claims: dict[str, Any] | bytes, rules: ClaimRules = RULES) -> str:
     payload = claims if isinstance(claims, bytes) else json.dumps(claims).encode()
     with pytest.raises(Refused) as refused:
-        principal_of(payload, rules, NOW)
+        identity_of(payload, rules, NOW)
     return refused.value.code
 
 
@@ -46,7 +47,7 @@ def changed(**claims: Any) -> dict[str, Any]:
 )
 def test_a_good_token_names_its_principal(claims: dict[str, Any]) -> None:
     payload = json.dumps(changed(**claims)).encode()
-    assert principal_of(payload, RULES, NOW) == Principal("acme", "ada")
+    assert identity_of(payload, RULES, NOW).principal == Principal("acme", "ada")
 
 
 @pytest.mark.parametrize(
@@ -90,13 +91,60 @@ def test_what_is_no_set_of_claims_is_malformed(payload: bytes) -> None:
 
 def test_without_a_tenant_claim_there_is_one_tenant() -> None:
     payload = json.dumps({"sub": "ada", "exp": NOW + 1, "tenant": "mine"}).encode()
-    assert principal_of(payload, ClaimRules(), NOW) == Principal("default", "ada")
+    assert identity_of(payload, ClaimRules(), NOW).principal == Principal("default", "ada")
 
 
 def test_subjects_that_look_like_keys_stay_apart() -> None:
     keys = set()
     for tenant, subject in [("a", "b/c"), ("a/b", "c"), ("a#b", "c"), ("a", "b#c"), ("a%2Fb", "c")]:
         payload = json.dumps(changed(sub=subject, **{"custom:tenant": tenant})).encode()
-        keys.add(principal_of(payload, RULES, NOW).key)
+        keys.add(identity_of(payload, RULES, NOW).principal.key)
     assert len(keys) == 5
     assert not any("#" in key for key in keys)
+
+
+# --- settings that a token sets ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("claim", "settings"),
+    [
+        ({"style": "Be brief."}, Settings(style="Be brief.")),
+        ('{"style": "Be brief.", "voice": "v"}', Settings(style="Be brief.", voice="v")),
+        ({"style": "x", "of_a_later_version": 1}, Settings(style="x")),
+        ({}, NO_SETTINGS),
+        ("", NO_SETTINGS),
+        (None, NO_SETTINGS),
+        (..., NO_SETTINGS),
+    ],
+)
+def test_a_token_may_set_settings_for_its_user(claim: Any, settings: Settings) -> None:
+    payload = json.dumps(changed(parley_settings=claim)).encode()
+    assert identity_of(payload, RULES, NOW).settings == settings
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "no JSON",
+        "[]",
+        [],
+        1,
+        {"speed": 9},
+        {"style": "x" * 1_001},
+        {"style": None},
+        '{"voice": "../v1"}',
+        "[" * 100_000,
+        {"record": True},
+        {"record": False},
+    ],
+)
+def test_settings_that_are_none_refuse_the_token(claim: Any) -> None:
+    assert refusal(changed(parley_settings=claim)) == "bad_settings"
+
+
+def test_why_a_token_s_settings_are_refused_quotes_nothing_of_them() -> None:
+    payload = json.dumps(changed(parley_settings={"style": "x" * 1_001, "speed": "ada"})).encode()
+    with pytest.raises(Refused) as refused:
+        identity_of(payload, RULES, NOW)
+    assert refused.value.why == "parley_settings holds no settings"

@@ -62,7 +62,7 @@ def test_the_token_is_taken_from_where_a_client_can_put_it(
     given: dict[str, Any], echoed: dict[str, str]
 ) -> None:
     admission = doorkeeper().admit(given)
-    assert admission.principal == Principal("default", "ada")
+    assert admission.identity.principal == Principal("default", "ada")
     assert admission.headers == echoed, "the answer names the protocol, never the token"
 
 
@@ -100,9 +100,9 @@ def test_a_foreign_page_is_refused_whatever_token_it_has(open_to_all: bool) -> N
 
 def test_where_authentication_is_off_everybody_is_anonymous() -> None:
     keeper = doorkeeper(open_to_all=True)
-    assert keeper.admit(event()).principal == ANONYMOUS
+    assert keeper.admit(event()).identity.principal == ANONYMOUS
     assert keeper.admit(event("parley, anything")).headers == ECHOED
-    assert keeper.admit(event("parley, anything")).principal == ANONYMOUS
+    assert keeper.admit(event("parley, anything")).identity.principal == ANONYMOUS
 
 
 # --- the deployment's choices ------------------------------------------------------------------
@@ -191,7 +191,9 @@ def test_a_token_that_was_made_is_let_in() -> None:
     )
     verifier = SharedSecretVerifier(SharedSecret(SECRET.encode, lambda: NOW).candidates)
     keeper = Doorkeeper(rules, verifier, lambda: NOW)
-    assert keeper.admit(event(f"parley, {made['token']}")).principal == Principal("acme", "ada")
+    assert keeper.admit(event(f"parley, {made['token']}")).identity.principal == Principal(
+        "acme", "ada"
+    )
 
 
 @pytest.mark.parametrize(
@@ -227,7 +229,7 @@ def test_the_command_prints_a_token_and_nothing_else() -> None:
     token = run_mint("--subject", "ada").stdout.strip()
     verifier = SharedSecretVerifier(SharedSecret(SECRET.encode, time.time).candidates)
     keeper = Doorkeeper(AccessRules(AllowedOrigins("*")), verifier)
-    assert keeper.admit(event(f"parley, {token}")).principal.subject == "ada"
+    assert keeper.admit(event(f"parley, {token}")).identity.principal.subject == "ada"
 
 
 def test_the_command_says_what_is_missing_and_shows_no_secret() -> None:

@@ -22,6 +22,8 @@ SAMPLES: list[protocol.ServerEvent] = [
         settings=protocol.Settings(voice="v", language="en", speed=1.1, stability=0.5, style="x"),
         limits=protocol.Limits(),
         protocol=1,
+        choices=protocol.Choices(["voice"], [protocol.Voice("v", "Vera")], ["en", "de"]),
+        stand_ins=["transcriber"],
         history=[protocol.Message(role="user", text="Hi.", turn_id="t", heard="H")],
     ),
     protocol.Transcript(turn_id="t", seq=1, text="hällo", final=True, attempt=2),
@@ -73,6 +75,13 @@ SAMPLES: list[protocol.ServerEvent] = [
 
 def plain(value: object) -> object:
     """A client event as the JSON it was read from."""
+    if isinstance(value, messages.Choices):
+        voices = [{"id": each, "name": name} for each, name in value.voices.items()]
+        return {
+            "settings": list(value.settings),
+            "voices": voices,
+            "languages": list(value.languages),
+        }
     if isinstance(value, messages.Word):
         return [value.text, value.start_ms, value.end_ms]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

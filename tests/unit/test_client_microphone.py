@@ -221,7 +221,7 @@ async def test_without_the_package_there_is_a_sentence(
         _, err = await process.communicate(b"")
     assert (process.returncode, server.handshakes) == (2, 0)
     assert err.decode().endswith(
-        "talk: The microphone needs the package sounddevice: pip install 'parley-client[audio]'.\n"
+        "talk: The microphone needs the package sounddevice: pip install sounddevice.\n"
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from parley_client import Settings
+from typing import Any
+
+from parley_client import Choices, Settings
 from parley_client.messages import Limits, Ready
 from parley_client.session import Position, Session
 
 
-def ready(session_id: str, token: str) -> Ready:
+def ready(session_id: str, token: str, **said: Any) -> Ready:
     return Ready(
         session_id=session_id,
         resume_token=token,
@@ -15,6 +17,7 @@ def ready(session_id: str, token: str) -> Ready:
         settings=Settings(language="en", speed=0.9),
         limits=Limits(),
         protocol=1,
+        **said,
     )
 
 
@@ -57,3 +60,10 @@ def test_a_lost_session_is_replaced_by_one_with_the_settings_in_force() -> None:
     }
     assert session.opened(ready("new", "t2")) == "old"
     assert session.init(None)["session_id"] == "new"
+
+
+def test_of_the_settings_in_force_only_those_that_may_be_chosen_are_asked_for_again() -> None:
+    session = Session({})
+    session.opened(ready("old", "t1", choices=Choices(("speed",), {}, ())))
+    session.lost()
+    assert session.init(None)["settings"] == {"speed": 0.9}

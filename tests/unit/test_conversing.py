@@ -14,7 +14,9 @@ from parley.protocol import (
     Audio,
     Settings,
     Transcript,
+    Voice,
 )
+from parley.settings import DEFAULT_SETTINGS
 from tests.unit.fakes import (
     FakeResponder,
     FakeSynthesizer,
@@ -157,12 +159,32 @@ async def test_a_follow_up_sees_the_conversation_so_far() -> None:
 
 
 async def test_the_session_s_settings_shape_the_reply() -> None:
-    stage = Stage()
+    stage = Stage(
+        client_settings=frozenset({"voice", "speed", "style"}), voices=(Voice("other", "Otto"),)
+    )
     stage.store.open_session(settings=Settings(voice="other", speed=0.8, style="Like a pirate."))
     await stage.run()
     (_, settings), *_ = stage.synthesizer.opened
     assert (settings.voice, settings.speed, settings.stability) == ("other", 0.8, 0.5)
     assert stage.responder.prompts[0].instructions.endswith("How to reply: Like a pirate.")
+
+
+async def test_what_a_client_may_no_longer_choose_does_not_hold() -> None:
+    stage = Stage()
+    stage.store.open_session(settings=Settings(voice="gone", speed=0.8, style="Like a pirate."))
+    await stage.run()
+    (_, settings), *_ = stage.synthesizer.opened
+    assert (settings.voice, settings.speed) == (DEFAULT_SETTINGS.voice, 0.8)
+    assert "pirate" not in stage.responder.prompts[0].instructions
+
+
+async def test_what_a_token_sets_holds_whatever_the_client_chose() -> None:
+    stage = Stage(client_settings=frozenset({"style"}))
+    stage.store.open_session(
+        settings=Settings(style="Like a pirate."), signed=Settings(style="Formally.")
+    )
+    await stage.run()
+    assert stage.responder.prompts[0].instructions.endswith("How to reply: Formally.")
 
 
 async def test_text_does_not_wait_for_speech() -> None:

@@ -28,6 +28,7 @@ from parley.principal import Principal, session_id_of
 from parley.protocol import Message, Settings
 from parley.services import Services
 from parley.settings import DEFAULT_SETTINGS, Deployment
+from parley.settings_policy import SettingsPolicy
 from parley.store import KNOWN_THERE_S, Store
 from parley.table import Table
 from parley.turns import Turns
@@ -78,7 +79,7 @@ class Place:
             self.turns,
             _Gate(),
             self.started.append,
-            defaults=DEFAULT_SETTINGS,
+            policy=SettingsPolicy(DEFAULT_SETTINGS),
             history_messages=40,
         )
 

@@ -32,6 +32,16 @@ EVENTS: list[protocol.ServerEvent] = [
     protocol.Audio("t", 3, b"\0\0", "pcm_24000", 0, 1, [protocol.Word("Hi", 0, 1)]),
     protocol.TurnEnd("t", 4, "completed", "Hi", protocol.Metrics(total_ms=1.5)),
     protocol.Ready("s", "r", False, protocol.Settings(speed=1.0), protocol.Limits(), 1),
+    protocol.Ready(
+        "s",
+        "r",
+        True,
+        protocol.Settings(),
+        protocol.Limits(),
+        1,
+        protocol.Choices(["voice"], [protocol.Voice("v", "Vera")], ["en"]),
+        ["responder"],
+    ),
     protocol.Error("bad_request", "No.", retryable=False, field="x"),
     protocol.Pong(1.0),
 ]

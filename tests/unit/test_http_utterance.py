@@ -17,6 +17,7 @@ from parley.http_bodies import MAX_AUDIO_S, read_turn
 from parley.http_turns import HttpTurns
 from parley.invocation import TurnRequest
 from parley.settings import DEFAULT_SETTINGS
+from parley.settings_policy import SettingsPolicy
 from tests.unit.memory import MemoryStore
 
 
@@ -31,7 +32,7 @@ def run(_request: TurnRequest) -> None:
 def say(utterance_s: int, seconds: float) -> None:
     """Post so many seconds of sound to a deployment with this limit."""
     store = MemoryStore()
-    turns = HttpTurns(store, store, run, DEFAULT_SETTINGS, utterance_s=utterance_s)
+    turns = HttpTurns(store, store, run, SettingsPolicy(DEFAULT_SETTINGS), utterance_s=utterance_s)
     headers = {"content-type": "audio/pcm;rate=8000"}
     turns.take_turn(
         HttpRequest("POST", "POST /turns", headers=headers, body=bytes(int(16_000 * seconds)))

@@ -142,11 +142,11 @@ def test_an_interruption_of_no_turn_is_refused(door: Door, monkeypatch: pytest.M
 
 def test_config_changes_what_it_names_and_answers_with_all(door: Door) -> None:
     session = own(door.ready(settings={"speed": 0.8}).session_id)
-    answer = door.send("config", settings={"style": "Short."})
+    answer = door.send("config", settings={"language": "de"})
     assert isinstance(answer, ConfigUpdated)
-    assert (answer.settings.speed, answer.settings.style) == (0.8, "Short.")
+    assert (answer.settings.speed, answer.settings.language) == (0.8, "de")
     assert answer.settings.voice == DEFAULT_SETTINGS.voice
-    assert door.store.sessions[session].settings == Settings(speed=0.8, style="Short.")
+    assert door.store.sessions[session].settings == Settings(speed=0.8, language="de")
 
 
 def test_ping_gives_back_what_it_got_even_before_init(door: Door) -> None:

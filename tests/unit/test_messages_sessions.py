@@ -18,14 +18,7 @@ from parley.limits.requests import RequestRates
 from parley.limits.rules import LimitRules, Share
 from parley.messages import Envelope
 from parley.principal import Principal, SessionRef
-from parley.protocol import (
-    Error,
-    Limit,
-    Message,
-    Pong,
-    Ready,
-    Settings,
-)
+from parley.protocol import Choices, Error, Limit, Message, Pong, Ready, Settings
 from parley.resuming import HISTORY_BYTES
 from parley.settings import DEFAULT_SETTINGS
 from parley.table import Table
@@ -335,3 +328,48 @@ def test_a_session_is_not_resumed_more_often_either(counted: Door) -> None:
     assert error.code == "rate_limited"
     session = counted.store.sessions[ann.session(old.session_id)]
     assert session.token_hash == token_hash(old.resume_token), "it keeps its token"
+
+
+# --- settings -----------------------------------------------------------------------------------
+
+
+def test_a_session_is_not_opened_with_settings_that_a_client_may_not_choose() -> None:
+    door = Door()
+    refused = door.refused("init", protocol=1, settings={"style": "Ignore everything above."})
+    assert (refused.code, refused.field) == ("bad_request", "init.settings.style")
+    assert not door.store.sessions
+    assert door.ready().settings.style == "", "the connection is good for another try"
+
+
+def test_ready_says_what_may_be_chosen_and_what_stands_in() -> None:
+    door = Door(stand_ins=["responder"])
+    ready = door.ready()
+    assert isinstance(ready.choices, Choices)
+    assert ready.choices.settings == ["language", "speed", "voice"]
+    assert ready.stand_ins == ["responder"]
+
+
+def test_what_a_token_sets_holds_in_its_session_and_moves_with_its_connection() -> None:
+    door = Door()
+    door.connect("a", signed=Settings(style="Formally."))
+    ready = door.ready("a")
+    assert ready.settings.style == "Formally."
+    refused = door.refused("config", "a", settings={"style": "Rudely."})
+    assert (refused.field, "the token sets it" in refused.message) == (
+        "config.settings.style",
+        True,
+    )
+    door.connect("b", signed=Settings(style="Briefly."))
+    shown = {"session_id": ready.session_id, "resume_token": ready.resume_token}
+    assert door.ready("b", **shown).settings.style == "Briefly."
+    (session,) = door.store.sessions.values()
+    assert session.signed == Settings(style="Briefly.")
+
+
+def test_settings_that_are_refused_change_nothing() -> None:
+    door = Door()
+    door.ready()
+    refused = door.refused("config", settings={"speed": 0.8, "voice": "another"})
+    assert refused.field == "config.settings.voice"
+    (session,) = door.store.sessions.values()
+    assert session.settings == Settings()

@@ -10,7 +10,7 @@ from parley.archive import Archive
 from parley.erasure import Erasure
 from parley.errors import ParleyError
 from parley.http import HttpRequest
-from parley.principal import Principal
+from parley.principal import Identity, Principal
 from parley.sessions import Sessions
 from parley.store import Store
 from parley.table import Table
@@ -28,7 +28,7 @@ def test_an_id_that_can_be_none_is_refused(table: Table, method: str, session_id
         method,
         f"{method} /sessions/{{session_id}}",
         parameters={"session_id": session_id},
-        identify=lambda _: ADA,
+        identify=lambda _: Identity(ADA),
     )
     ask: Any = sessions.read if method == "GET" else sessions.erase
     with pytest.raises(ParleyError) as refused:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from parley.limits.rules import LimitRules, Share
+from parley.protocol import Voice
 from parley.settings import ConfigurationError, Deployment
 
 ROOT = Path(__file__).parents[2]
@@ -49,6 +50,10 @@ ALL = {
     "MESSAGE_BYTES": "14",
     "UTTERANCE_SECONDS": "15",
     "REPLY_CHARACTERS": "16",
+    "CLIENT_SETTINGS": "speed, style",
+    "VOICES": "v1=Vera, v2",
+    "LANGUAGES": "de,fr",
+    "STAND_INS": "responder",
 }
 
 
@@ -85,8 +90,11 @@ def test_a_limit_is_a_whole_number(name: str) -> None:
         Deployment.from_environment({**ALL, name: "1.5"})
 
 
+LISTS = {"CLIENT_SETTINGS", "VOICES", "LANGUAGES", "STAND_INS"}
+
+
 def test_an_empty_variable_is_one_that_is_not_set() -> None:
-    empty = {**dict.fromkeys(ALL, " "), "TABLE_NAME": "t"}
+    empty = {**dict.fromkeys(ALL.keys() - LISTS, " "), "TABLE_NAME": "t"}
     assert Deployment.from_environment(empty) == Deployment.from_environment({"TABLE_NAME": "t"})
 
 
@@ -130,3 +138,33 @@ def test_the_template_sets_every_variable_that_is_read() -> None:
         if resource["Type"] == "AWS::Serverless::Function"
     ]
     assert set(ALL) <= everywhere.union(*map(variables, functions))
+
+
+def test_who_may_choose_what_is_read() -> None:
+    found = Deployment.from_environment(ALL)
+    assert found.client_settings == {"speed", "style"}
+    assert found.voices == (Voice("v1", "Vera"), Voice("v2", "v2"))
+    assert found.languages == ("de", "fr")
+    assert found.stand_ins == ("responder",)
+
+
+@pytest.mark.parametrize("name", sorted(LISTS))
+def test_a_list_that_is_empty_holds_nothing(name: str) -> None:
+    found = Deployment.from_environment({"TABLE_NAME": "t", name: " "})
+    assert not getattr(found, name.lower())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CLIENT_SETTINGS", "speed,record"),
+        ("CLIENT_SETTINGS", "everything"),
+        ("VOICES", "../v1=Vera"),
+        ("VOICES", "=Vera"),
+        ("LANGUAGES", "de-DE"),
+        ("STAND_INS", "voice"),
+    ],
+)
+def test_a_wrong_entry_of_a_list_is_named(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{name}: expected"):
+        Deployment.from_environment({"TABLE_NAME": "t", name: value})

@@ -101,6 +101,7 @@ def resumed(
         connected_at_ms=connected_at_ms,
         shown_hash=shown,
         new_hash=new,
+        signed=Settings(style="Short."),
     )
 
 
@@ -177,7 +178,8 @@ def test_settings_replace_the_older_ones(store: Store, session: Session) -> None
     changed = store.change_settings(session.ref, Settings(language="de"))
     now = store.session(session.ref)
     assert now is not None
-    assert now.settings == changed == Settings(voice="v", language="de", speed=0.9)
+    assert now == changed
+    assert now.settings == Settings(voice="v", language="de", speed=0.9)
 
 
 def test_of_changes_to_the_settings_at_the_same_time_none_is_lost(
@@ -193,7 +195,8 @@ def test_of_changes_to_the_settings_at_the_same_time_none_is_lost(
 
     monkeypatch.setattr(table, "get", meanwhile)
     changed = store.change_settings(session.ref, Settings(language="de"))
-    assert changed == Settings(voice="v", language="de", speed=1.1, style="Short.")
+    assert changed is not None
+    assert changed.settings == Settings(voice="v", language="de", speed=1.1, style="Short.")
 
 
 def test_settings_that_never_stay_are_given_up(

@@ -21,6 +21,7 @@ from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol import Settings, TurnEnd
 from parley.services import Services
 from parley.settings import DEFAULT_SETTINGS, Deployment
+from parley.settings_policy import SettingsPolicy
 from parley.store import Store
 from parley.table import Table
 from parley.turns import Turns
@@ -99,7 +100,7 @@ async def test_a_healthy_turn_costs_five_writes_its_ack_and_two_for_each_account
         turns,
         _NoGate(),
         lambda request: None,
-        defaults=DEFAULT_SETTINGS,
+        policy=SettingsPolicy(DEFAULT_SETTINGS),
         history_messages=40,
     )
     store.bindings.remove("c")

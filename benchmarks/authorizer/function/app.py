@@ -13,7 +13,7 @@ doorkeeper = Doorkeeper.from_environment()
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answers with a policy for the handshake."""
     try:
-        principal = doorkeeper.admit(event).principal
+        principal = doorkeeper.admit(event).identity.principal
     except Refused:
         raise Exception("Unauthorized") from None  # what API Gateway answers with 401
     statement = {

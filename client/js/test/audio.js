@@ -21,6 +21,12 @@ export class FakeAudioContext {
   }
   /** The next that is made cannot be used. */
   static isBroken = false;
+  /** How the next ones load a worklet; without it they have none.
+   * @type {((module: URL) => Promise<void>) | undefined} */
+  static loads;
+  /** How the next ones resume.
+   * @type {() => Promise<void>} */
+  static resumes = async () => undefined;
   state = "running";
   destination = {};
   onstatechange = () => {};
@@ -37,7 +43,27 @@ export class FakeAudioContext {
     FakeAudioContext.all.push(this);
   }
 
-  async resume() {}
+  get audioWorklet() {
+    const { loads } = FakeAudioContext;
+    return loads && { addModule: loads };
+  }
+
+  /** How often it was asked to. */
+  resumed = 0;
+
+  resume() {
+    this.resumed += 1;
+    return FakeAudioContext.resumes();
+  }
+
+  /**
+   * The browser stops it, or lets it go on.
+   * @param {string} state
+   */
+  becomes(state) {
+    this.state = state;
+    this.onstatechange();
+  }
 
   async close() {
     if (this.state === "closed") throw new DOMException("Closed already.", "InvalidStateError");
@@ -69,9 +95,24 @@ export class FakeAudioContext {
   }
 }
 
+/** A node of a worklet that says nothing. */
+class FakeWorkletNode {
+  port = { postMessage: () => {}, onmessage: () => {} };
+  connect() {}
+}
+
 export class FakeTrack {
   readyState = "live";
+  muted = false;
   onended = () => {};
+  onmute = () => {};
+  onunmute = () => {};
+  /** @param {boolean} isMuted by the system */
+  mutes(isMuted) {
+    this.muted = isMuted;
+    if (isMuted) this.onmute();
+    else this.onunmute();
+  }
   stop() {
     this.readyState = "ended";
   }
@@ -84,8 +125,10 @@ export class FakeTrack {
 export function withSound(t) {
   FakeAudioContext.all = [];
   FakeAudioContext.isBroken = false;
+  FakeAudioContext.loads = undefined;
+  FakeAudioContext.resumes = async () => undefined;
   /** What was asked for the microphone: each is to be answered.
-   * @type {{allow: () => FakeTrack, deny: () => void}[]} */
+   * @type {{allow: () => FakeTrack, deny: (why?: unknown) => void}[]} */
   const asked = [];
   /** @type {FakeTrack[]} */
   const tracks = [];
@@ -97,11 +140,16 @@ export function withSound(t) {
         resolve({ getTracks: () => [track] });
         return track;
       };
-      const deny = () => reject(new DOMException("No.", "NotAllowedError"));
+      /** @param {unknown} [why] */
+      const deny = (why) => reject(why ?? new DOMException("No.", "NotAllowedError"));
       asked.push({ allow, deny });
     });
   Object.defineProperty(globalThis, "AudioContext", {
     value: FakeAudioContext,
+    configurable: true,
+  });
+  Object.defineProperty(globalThis, "AudioWorkletNode", {
+    value: FakeWorkletNode,
     configurable: true,
   });
   Object.defineProperty(navigator, "mediaDevices", {
@@ -110,6 +158,7 @@ export function withSound(t) {
   });
   t.after(() => {
     Reflect.deleteProperty(globalThis, "AudioContext");
+    Reflect.deleteProperty(globalThis, "AudioWorkletNode");
     Reflect.deleteProperty(navigator, "mediaDevices");
   });
   const live = () => tracks.filter(({ readyState }) => readyState === "live");

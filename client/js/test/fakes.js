@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { Problem } from "../problem.js";
 
 /** @typedef {Record<string, unknown>} Frame */
-/** @typedef {import("../capture-worklet.js").Voice} Voice */
+/** @typedef {import("../capture.js").Voice} Voice */
 
 /** Keeps what is sent, says what it is told to say. */
 export class FakeSocket {
@@ -121,11 +121,11 @@ export class FakeMicrophone {
 /** A microphone that notices speech when it is told to. */
 export class NoticingMicrophone extends FakeMicrophone {
   isWatched = false;
-  /** @type {import("../capture-worklet.js").VoiceSettings | undefined} */
+  /** @type {import("../capture.js").VoiceSettings | undefined} */
   settings;
   /** @type {Map<string, Set<(detail: any) => void>>} */
   #listeners = new Map();
-  /** @param {import("../capture-worklet.js").VoiceSettings} settings */
+  /** @param {import("../capture.js").VoiceSettings} settings */
   watch = async (settings) => {
     this.isWatched = true;
     this.settings = settings;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 
-import { Capture, VoiceDetector } from "../capture-worklet.js";
+import { Capture, VoiceDetector } from "../capture.js";
 import { HandsFree } from "../hands-free.js";
 import { tone } from "./signals.js";
 
@@ -27,7 +27,7 @@ function voice(ms, level) {
 /**
  * What a detector hears, and when, in ms.
  * @param {Float32Array[]} pieces
- * @param {Partial<import("../capture-worklet.js").VoiceSettings>} [settings]
+ * @param {Partial<import("../capture.js").VoiceSettings>} [settings]
  */
 function heard(pieces, settings = {}) {
   const detector = new VoiceDetector(RATE);
@@ -106,7 +106,7 @@ function listening({ canInterrupt = false } = {}) {
   mock.timers.enable({ apis: ["setTimeout"] });
   /** @type {unknown[]} */
   const seen = [];
-  /** @type {(speech: {voice: import("../capture-worklet.js").Voice}) => void} */
+  /** @type {(speech: {voice: import("../capture.js").Voice}) => void} */
   let listener = () => undefined;
   const conversation = {
     canInterrupt,
@@ -131,7 +131,7 @@ function listening({ canInterrupt = false } = {}) {
   return {
     seen,
     handsFree,
-    /** @param {import("../capture-worklet.js").Voice} voice @param {number} [thenMs] */
+    /** @param {import("../capture.js").Voice} voice @param {number} [thenMs] */
     hears: (voice, thenMs = 0) => {
       listener({ voice });
       mock.timers.tick(thenMs);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Playback } from "../player-worklet.js";
+import { Playback } from "../playback.js";
 
 /** @typedef {{turn: string, played: number, level: number, gaps: number, flushed?: number}} Report */
 

@@ -26,6 +26,7 @@ Object.assign(globalThis, {
 const { StrictMode, act, createElement, version } = await import("react");
 const { createRoot } = await import("react-dom/client");
 const { useParley } = await import("../react.js");
+const { Microphone } = await import("../microphone.js");
 
 after(() => window.close());
 
@@ -49,13 +50,15 @@ class HeldMicrophone extends FakeMicrophone {
 }
 
 /**
- * @param {{strict?: boolean, autoConnect?: boolean, httpUrl?: string, hasPlayer?: boolean}} [options]
+ * @param {{strict?: boolean, autoConnect?: boolean, httpUrl?: string, hasPlayer?: boolean,
+ *   input?: InstanceType<typeof Microphone>}} [options]
  */
 async function rendered({
   strict = false,
   autoConnect = true,
   httpUrl,
   hasPlayer = true,
+  input,
 } = {}) {
   FakeSocket.all = [];
   const presence = new FakePresence();
@@ -72,7 +75,7 @@ async function rendered({
       WebSocket: SocketClass,
       presence,
       player: /** @type {any} */ (hasPlayer ? player : undefined),
-      microphone: /** @type {any} */ (microphone),
+      microphone: /** @type {any} */ (input ?? microphone),
       autoConnect,
     });
     return createElement("p", null, seen.parley.turns.map(({ text }) => text).join("|"));
@@ -139,6 +142,29 @@ test(`React ${version}: the sound that the hook has made ends with it`, async (t
     ["closed"],
   );
 });
+
+for (const time of ["while the browser asks", "when it is open"]) {
+  test(`React ${version}: a component that goes ${time} lets go of its microphone alone`, async (t) => {
+    const { asked, live } = withSound(t);
+    const input = new Microphone();
+    const { seen, leave } = await rendered({ input });
+    await then(() => FakeSocket.last.becomesReady());
+    await then(() => void seen.parley.startSpeaking().catch(() => undefined));
+    if (time === "when it is open") await then(() => void asked[0]?.allow());
+    await leave();
+    if (time !== "when it is open") await then(() => void asked[0]?.allow());
+    assert.deepEqual(live(), []);
+    const other = input.share();
+    const opening = other.start(() => undefined);
+    asked[1]?.allow();
+    await opening;
+    const another = await rendered({ input });
+    await another.leave();
+    assert.equal(live().length, 1, "another's stays open");
+    other.release();
+    assert.deepEqual(live(), []);
+  });
+}
 
 test(`React ${version}: it says that it goes on over HTTP`, async (t) => {
   const opened = { session_id: "s", resume_token: "t", settings: {} };

@@ -53,3 +53,24 @@ test("settings that are refused are not sent again", async (t) => {
   socket.says({ ...refused, field: "config.settings.speed" });
   assert.deepEqual(await broken(), []);
 });
+
+test("a session that was lost is followed by one with the settings that may be chosen", async (t) => {
+  const { conversation } = await connected(t);
+  assert.equal(conversation.choices, undefined);
+  const choices = { settings: ["speed"], voices: [{ id: "v", name: "Vera" }], languages: ["en"] };
+  const settings = { voice: "v", speed: 0.9, style: "", record: false };
+  FakeSocket.last.ends(1006);
+  await after(1_000);
+  await ready({ resumed: true, settings, choices, stand_ins: ["responder"] });
+  assert.deepEqual(conversation.choices, choices);
+  assert.deepEqual(conversation.standIns, ["responder"]);
+  FakeSocket.last.ends(1006);
+  await after(1_000);
+  FakeSocket.last.opens();
+  FakeSocket.last.says({ type: "error", code: "session_not_found", message: "", retryable: false });
+  await settled();
+  await ready();
+  const [init] = FakeSocket.last.sent;
+  assert.equal(init?.["session_id"], undefined);
+  assert.deepEqual(init?.["settings"], { speed: 0.9 });
+});

@@ -13,10 +13,11 @@ from parley.items import (
     connection_key,
     now_s,
     number,
+    signed_item,
     text_of,
 )
 from parley.principal import Principal, SessionRef
-from parley.protocol import LimitScope
+from parley.protocol import NO_SETTINGS, LimitScope, Settings
 from parley.table import Table
 
 CONNECTION_TTL_S = 3 * 3600
@@ -36,12 +37,14 @@ class Bindings:
         principal: Principal,
         connected_at_ms: int = 0,
         slots: Mapping[LimitScope, int] = NO_SLOTS,
+        signed: Settings = NO_SETTINGS,
     ) -> None:
         """A connection was opened; it has no session yet.
 
         Args:
             connected_at_ms: API Gateway's `connectedAt`.
             slots: the shards in which it has one.
+            signed: the settings of the token that it was opened with.
         """
         self._table.put(
             {
@@ -49,6 +52,7 @@ class Bindings:
                 "tenant": {"S": principal.tenant},
                 "subject": {"S": principal.subject},
                 "connected_at": number(connected_at_ms),
+                **signed_item(signed),
                 **{f"slot_of_{scope}": number(shard) for scope, shard in slots.items()},
                 "expires_at": number(now_s() + CONNECTION_TTL_S),
             }

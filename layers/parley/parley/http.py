@@ -1,7 +1,7 @@
 """HTTP requests and answers: API Gateway's payload format 2.0 in, and JSON or a problem out.
 
 What is wrong with a request is a `ParleyError` like everywhere else; here it becomes a
-problem document (RFC 9457) with one of Parley's closed error codes. `principal_of` is the one
+problem document (RFC 9457) with one of Parley's closed error codes. `identity_of` is the one
 place that says who asks.
 """
 
@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from parley.errors import ErrorCode, ParleyError
-from parley.principal import ANONYMOUS, Principal
+from parley.principal import ANONYMOUS, Identity, Principal
 from parley.protocol import Limit
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -97,8 +97,8 @@ class Problem(Struct, omit_defaults=True):
     """The limit that was met, if one was."""
 
 
-def _everybody(_request: HttpRequest) -> Principal:
-    return ANONYMOUS
+def _everybody(_request: HttpRequest) -> Identity:
+    return Identity(ANONYMOUS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class HttpRequest:
         headers: names in lower case.
         body: at most `MAX_BODY_BYTES`.
         received_at_ms: when API Gateway received it, in ms since the epoch.
-        identify: says who asks; see `principal_of`.
+        identify: says who asks; see `identity_of`.
     """
 
     method: str
@@ -122,7 +122,7 @@ class HttpRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     received_at_ms: int = 0
-    identify: Callable[[HttpRequest], Principal] = field(default=_everybody)
+    identify: Callable[[HttpRequest], Identity] = field(default=_everybody)
 
     @property
     def origin(self) -> str:
@@ -192,7 +192,7 @@ class HttpAnswer:
         }
 
 
-Identify = Callable[[HttpRequest], Principal]
+Identify = Callable[[HttpRequest], Identity]
 """Says who asks; raises `HttpError` for who may not."""
 Handler = Callable[[HttpRequest], HttpAnswer]
 
@@ -245,6 +245,15 @@ def read_request(event: Mapping[str, Any], identify: Identify = _everybody) -> H
 
 def principal_of(request: HttpRequest) -> Principal:
     """Who asks; `ANONYMOUS` if and only if there is no authentication.
+
+    Raises:
+        HttpError: nobody who may.
+    """
+    return identity_of(request).principal
+
+
+def identity_of(request: HttpRequest) -> Identity:
+    """Who asks, and what their token sets.
 
     Raises:
         HttpError: nobody who may.

@@ -90,12 +90,14 @@ class AskedTurn:
     Attributes:
         text: of a typed turn; None for a spoken one.
         audio, format: of a spoken turn.
+        settings_path: where its settings were, for errors.
     """
 
     body: TurnBody
     text: str | None
     audio: bytes | None
     format: AudioFormat
+    settings_path: str = "settings."
 
 
 def read_turn(request: HttpRequest, max_audio_s: int = MAX_AUDIO_S) -> AskedTurn:
@@ -107,10 +109,11 @@ def read_turn(request: HttpRequest, max_audio_s: int = MAX_AUDIO_S) -> AskedTurn
     Raises:
         ParleyError: `bad_request` or `too_large`, naming the field.
     """
-    kind = request.content_type
+    kind, settings_path = request.content_type, "settings."
     if kind in ("audio/wav", "audio/x-wav", "audio/vnd.wave", "audio/pcm"):
         body = _from_query(request.query)
         body.audio, body.format = request.body, "wav"
+        settings_path = ""
         if kind == "audio/pcm":
             body.format = format_at(_rate_hz(request), "Content-Type")
     else:
@@ -121,9 +124,9 @@ def read_turn(request: HttpRequest, max_audio_s: int = MAX_AUDIO_S) -> AskedTurn
     if body.text is not None:
         if not body.text.strip():
             raise _bad("text", "expected at least one character that is not white space")
-        return AskedTurn(body, body.text, None, "pcm_16000")
+        return AskedTurn(body, body.text, None, "pcm_16000", settings_path)
     audio_format, pcm = _samples(body.format, body.audio or b"", max_audio_s)
-    return AskedTurn(body, None, pcm, audio_format)
+    return AskedTurn(body, None, pcm, audio_format, settings_path)
 
 
 Body = TypeVar("Body", SessionBody, TurnBody, InterruptBody)

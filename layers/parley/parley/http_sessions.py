@@ -9,7 +9,7 @@ from parley.errors import ParleyError
 from parley.http import HttpError
 from parley.ids import new_resume_token, new_ulid, token_hash, token_matches
 from parley.items import Session
-from parley.principal import Principal
+from parley.principal import Identity, Principal
 from parley.protocol import Settings
 from parley.store import Store
 
@@ -20,15 +20,16 @@ class HttpSessions:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def opened(self, principal: Principal, settings: Settings) -> tuple[Session, str]:
+    def opened(self, identity: Identity, settings: Settings) -> tuple[Session, str]:
         """A new session, and its resume token. It is on no connection."""
         token = new_resume_token()
         session = Session(
-            ref=principal.session(new_ulid()),
+            ref=identity.principal.session(new_ulid()),
             token_hash=token_hash(token),
             connection_id="",
             settings=settings,
             status="active",
+            signed=identity.settings,
         )
         self._store.put_session(session)
         return session, token

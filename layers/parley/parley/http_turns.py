@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Literal
 
@@ -12,7 +12,7 @@ from msgspec import Struct
 from parley.answering import EventsAnswer, broken_off, frames_of, is_rest, is_whole, turn_answer
 from parley.ending import Outcome
 from parley.errors import ParleyError
-from parley.http import Handler, HttpAnswer, HttpError, HttpRequest, principal_of
+from parley.http import Handler, HttpAnswer, HttpError, HttpRequest, identity_of, principal_of
 from parley.http_bodies import (
     MAX_AUDIO_S,
     TOKEN_HEADER,
@@ -33,8 +33,8 @@ from parley.limits.refusals import LIMITED
 from parley.limits.requests import RequestRates
 from parley.limits.rules import RequestKind
 from parley.principal import Principal, SessionRef
-from parley.protocol import Settings
-from parley.settings import in_force
+from parley.protocol import Choices, Settings, Stage
+from parley.settings_policy import SettingsPolicy
 from parley.store import Store
 from parley.turns import Turns
 
@@ -42,12 +42,14 @@ RETRY_AFTER_MS = 1000
 """When to ask again for a turn that still runs."""
 
 
-class OpenedSession(Struct):
-    """A new session. `settings` holds every setting in force."""
+class OpenedSession(Struct, omit_defaults=True):
+    """A new session. `settings` holds every setting in force, `choices` what may be set."""
 
     session_id: str
     resume_token: str
     settings: Settings
+    choices: Choices
+    stand_ins: list[Stage] = msgspec.field(default_factory=list)
 
 
 class InterruptAnswer(Struct, omit_defaults=True):
@@ -63,11 +65,12 @@ class HttpTurns:
     """Answers the requests about turns.
 
     Args:
+        policy: which settings hold, and what clients may choose.
         run: runs a turn to its end; None if somebody else runs it or has run it.
+        stand_ins: the stages whose provider stands in for a real one.
         utterance_s: the deployment's longest utterance; 0 for no limit of its own.
         requests: counts sessions that are opened without a turn, and answers that are given once
             more; None if they are not limited.
-        records: whether turns are recorded if the user consents.
     """
 
     def __init__(
@@ -75,19 +78,19 @@ class HttpTurns:
         store: Store,
         turns: Turns,
         run: Callable[[TurnRequest], Outcome | None],
-        defaults: Settings,
+        policy: SettingsPolicy,
         *,
         utterance_s: int = 0,
+        stand_ins: Sequence[Stage] = (),
         requests: RequestRates | None = None,
-        records: bool = False,
     ) -> None:
         self._store = store
         self._turns = turns
         self._run = run
-        self._defaults = defaults
+        self._policy = policy
+        self._stand_ins = list(stand_ins)
         self._max_audio_s = min(MAX_AUDIO_S, utterance_s or MAX_AUDIO_S)
         self._requests = requests
-        self._records = records
         self._sessions = HttpSessions(store)
 
     def routes(self) -> dict[str, Handler]:
@@ -100,25 +103,30 @@ class HttpTurns:
 
     def open_session(self, request: HttpRequest) -> HttpAnswer:
         """A session without a turn, so that its first turn can be repeated safely too."""
-        principal = principal_of(request)
+        who = identity_of(request)
         body = read_json(request, SessionBody)
-        self._count(principal, "sessions")
-        session, token = self._sessions.opened(principal, body.settings)
-        settings = in_force(self._defaults, session.settings, records=self._records)
-        opened = OpenedSession(session.session_id, token, settings)
+        self._count(who.principal, "sessions")
+        self._policy.check(body.settings, who.settings, "settings.")
+        session, token = self._sessions.opened(who, body.settings)
+        settings = self._policy.in_force(session.settings, session.signed)
+        choices = self._policy.choices(session.signed)
+        opened = OpenedSession(session.session_id, token, settings, choices, self._stand_ins)
         return HttpAnswer.of(opened, HTTPStatus.CREATED)
 
     def take_turn(self, request: HttpRequest) -> HttpAnswer:
         """Runs a turn, or gives once more the answer of one that was run."""
-        principal = principal_of(request)
+        who = identity_of(request)
+        principal = who.principal
         asked = read_turn(request, self._max_audio_s)
         body = asked.body
         if body.session_id is None:
-            session, token = self._sessions.opened(principal, body.settings)
+            self._policy.check(body.settings, who.settings, asked.settings_path)
+            session, token = self._sessions.opened(who, body.settings)
         else:
             session = self._sessions.shown(principal, body.session_id, body.resume_token)
             token = None
             if body.settings != Settings():
+                self._policy.check(body.settings, session.signed, asked.settings_path)
                 self._store.change_settings(session.ref, body.settings)
         turn_id = body.turn_id or new_ulid()
         outcome = self._run(_turn_request(asked, session.ref, turn_id, request.received_at_ms))

@@ -24,7 +24,7 @@ from parley.inbox import (
     ResumeEntry,
 )
 from parley.principal import Principal, SessionRef, session_id_of
-from parley.protocol import LimitScope, Message, Settings, Word
+from parley.protocol import NO_SETTINGS, LimitScope, Message, Settings, Word
 
 _HAVE_SLOTS: tuple[LimitScope, ...] = ("subject", "tenant")
 
@@ -40,6 +40,7 @@ class Connection:
         connected_at_ms: API Gateway's `connectedAt`, which its slots are named by.
         slots: the shards in which it has a slot, of its subject and of its tenant.
         initialised: whether it has ever been bound.
+        signed: the settings of the token that opened it.
     """
 
     principal: Principal
@@ -48,6 +49,7 @@ class Connection:
     connected_at_ms: int = 0
     slots: Mapping[LimitScope, int] = field(default_factory=dict)
     initialised: bool = False
+    signed: Settings = NO_SETTINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Session:
         previous_hash: of the token before, which is good until the latest has been shown.
         expires_at: when it can no longer be resumed, in s since the epoch; 0 for never.
         connected_at_ms: when its connection was opened; 0 if it has none.
+        settings: what its client chose.
+        signed: what the token of its latest connection sets.
     """
 
     ref: SessionRef
@@ -75,6 +79,7 @@ class Session:
     expires_at: int = 0
     previous_turn: str | None = None
     connected_at_ms: int = 0
+    signed: Settings = NO_SETTINGS
 
     @property
     def session_id(self) -> str:
@@ -195,6 +200,15 @@ def number_of(item: dict[str, Any], name: str) -> int:
     return int(item.get(name, {}).get("N", 0))
 
 
+def settings_of(item: dict[str, Any], name: str) -> Settings:
+    return msgspec.json.decode(text_of(item, name) or "{}", type=Settings)
+
+
+def signed_item(signed: Settings) -> dict[str, Any]:
+    """What an item says of a token's settings; most tokens have none."""
+    return {"signed": {"S": encode_json(signed)}} if signed != NO_SETTINGS else {}
+
+
 def encode_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
@@ -212,6 +226,7 @@ def connection_from(item: dict[str, Any]) -> Connection:
             if f"slot_of_{scope}" in item
         },
         "init_message" in item,
+        settings_of(item, "signed"),
     )
 
 
@@ -220,7 +235,7 @@ def session_from(ref: SessionRef, item: dict[str, Any]) -> Session:
         ref=ref,
         token_hash=text_of(item, "token_hash"),
         connection_id=text_of(item, "connection"),
-        settings=msgspec.json.decode(text_of(item, "settings") or "{}", type=Settings),
+        settings=settings_of(item, "settings"),
         status=text_of(item, "status"),
         active_turn=text_of(item, "active_turn") or None,
         endpoint=text_of(item, "endpoint"),
@@ -228,6 +243,7 @@ def session_from(ref: SessionRef, item: dict[str, Any]) -> Session:
         expires_at=number_of(item, "resumable_until"),
         previous_turn=text_of(item, "previous_turn") or None,
         connected_at_ms=number_of(item, "connected_at"),
+        signed=settings_of(item, "signed"),
     )
 
 

@@ -7,7 +7,7 @@ and starts turns; everything that takes time happens in the turn.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import singledispatchmethod
 
@@ -21,14 +21,14 @@ from parley.ids import new_resume_token, new_ulid, token_hash
 from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry
 from parley.interrupting import Interrupting
 from parley.invocation import TurnRequest
-from parley.items import Session
+from parley.items import Connection, Session
 from parley.limits.leases import INIT_WITHIN_S
 from parley.limits.rates import MessageRates, TooFast
 from parley.limits.refusals import too_many_messages
 from parley.limits.requests import RequestRates
 from parley.limits.rules import NO_LIMITS, LimitRules
 from parley.limits.slots import ConnectionSlots
-from parley.principal import Principal, SessionRef, session_id_of
+from parley.principal import SessionRef, session_id_of
 from parley.protocol import (
     MAX_MESSAGE_BYTES,
     PROTOCOL_VERSION,
@@ -49,13 +49,13 @@ from parley.protocol import (
     Ready,
     ServerEvent,
     SessionEnded,
-    Settings,
+    Stage,
     UserMessage,
     encode,
 )
 from parley.recovery import Recovery
 from parley.resuming import Gate, Resuming, fitting, no_session
-from parley.settings import in_force
+from parley.settings_policy import SettingsPolicy
 from parley.store import Store
 from parley.turns import Turns
 
@@ -95,12 +95,12 @@ class Messages:
         store, turns: the table.
         gate: posts to connections and closes them.
         start_turn: invokes the turn function, asynchronously.
-        defaults: the deployment's settings for replies.
+        policy: which settings hold, and what clients may choose.
         history_messages: how many messages a resumed session's `ready` carries.
         slots: those of connections; None if they are not counted.
         requests: counts the sessions that are opened and resumed; None if they are not limited.
         limits: how large and how many messages may be.
-        records: whether turns are recorded if the user consents.
+        stand_ins: the stages whose provider stands in for a real one.
     """
 
     def __init__(
@@ -110,19 +110,19 @@ class Messages:
         gate: Gate,
         start_turn: Callable[[TurnRequest], None],
         *,
-        defaults: Settings,
+        policy: SettingsPolicy,
         history_messages: int,
         slots: ConnectionSlots | None = None,
         requests: RequestRates | None = None,
         limits: LimitRules = NO_LIMITS,
-        records: bool = False,
+        stand_ins: Sequence[Stage] = (),
     ) -> None:
         self._store = store
         self._turns = turns
         self._gate = gate
         self._start_turn = start_turn
-        self._defaults = defaults
-        self._records = records
+        self._policy = policy
+        self._stand_ins = list(stand_ins)
         self._requests = requests
         self._sessions = BoundSessions(store)
         self._resuming = Resuming(store, turns, gate, history_messages, slots, requests)
@@ -231,8 +231,8 @@ class Messages:
             if self._requests is not None:
                 self._requests.take(principal, "sessions")
             if message.session_id is None:
-                return self._open_session(message, principal, envelope)
-            self._resume_session(message, principal.session(message.session_id), envelope)
+                return self._open_session(message, unbound, envelope)
+            self._resume_session(message, message.session_id, unbound, envelope)
         except (CameTwice, CameLate):
             pass
         return None
@@ -274,10 +274,14 @@ class Messages:
     @_answer.register
     def _config(self, message: Config, envelope: Envelope) -> ServerEvent:
         ref = self._session_of(envelope)
-        settings = self._store.change_settings(ref, message.settings)
-        if settings is None:
+
+        def check(session: Session) -> None:
+            self._policy.check(message.settings, session.signed, "config.settings.")
+
+        session = self._store.change_settings(ref, message.settings, check)
+        if session is None:
             raise no_session()
-        return ConfigUpdated(self._in_force(settings))
+        return ConfigUpdated(self._policy.in_force(session.settings, session.signed))
 
     @_answer.register
     def _ack(self, message: Ack, envelope: Envelope) -> None:
@@ -304,29 +308,35 @@ class Messages:
 
     # --- sessions ---------------------------------------------------------------
 
-    def _open_session(self, message: Init, principal: Principal, envelope: Envelope) -> Ready:
+    def _open_session(self, message: Init, unbound: Connection, envelope: Envelope) -> Ready:
+        self._policy.check(message.settings, unbound.signed, "init.settings.")
         token = new_resume_token()
         session = Session(
-            ref=principal.session(new_ulid()),
+            ref=unbound.principal.session(new_ulid()),
             token_hash=token_hash(token),
             connection_id=envelope.connection_id,
             settings=message.settings,
             status="active",
             endpoint=envelope.endpoint,
             connected_at_ms=envelope.opened_at_ms,
+            signed=unbound.signed,
         )
         self._store.put_session(session)
         self._bind(envelope, session.ref)
         self._sessions.remember(envelope.connection_id, session.ref)
         return self._ready(session, token, resumed=False)
 
-    def _resume_session(self, message: Init, ref: SessionRef, envelope: Envelope) -> None:
+    def _resume_session(
+        self, message: Init, session_id: str, unbound: Connection, envelope: Envelope
+    ) -> None:
+        ref = unbound.principal.session(session_id)
         address = Address(envelope.endpoint, envelope.connection_id)
         before, session, token, history = self._resuming.admit(
             ref,
             message.resume_token,
             address,
             envelope.opened_at_ms,
+            unbound.signed,
             lambda: self._bind(envelope, ref),
         )
         self._sessions.remember(envelope.connection_id, session.ref)
@@ -340,13 +350,12 @@ class Messages:
             session_id=session.session_id,
             resume_token=token,
             resumed=resumed,
-            settings=self._in_force(session.settings),
+            settings=self._policy.in_force(session.settings, session.signed),
             limits=Limits(max_message_bytes=self._max_message_bytes),
             protocol=1,
+            choices=self._policy.choices(session.signed),
+            stand_ins=self._stand_ins,
         )
-
-    def _in_force(self, chosen: Settings) -> Settings:
-        return in_force(self._defaults, chosen, records=self._records)
 
     def _bind(self, envelope: Envelope, ref: SessionRef) -> None:
         self._sessions.claim(envelope.connection_id, ref, envelope.message_id)

@@ -34,6 +34,8 @@ MAX_ATTEMPTS = 100
 AudioFormat = Literal["pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000"]
 """Signed 16-bit little-endian mono PCM; the number is the sample rate in Hz."""
 Endpointing = Literal["manual", "server_vad"]
+SettingName = Literal["language", "speed", "voice", "stability", "style", "record"]
+Stage = Literal["transcriber", "responder", "synthesizer"]
 SessionEndReason = Literal["ended", "replaced"]
 TurnEndReason = Literal["completed", "interrupted", "failed"]
 LimitScope = Literal["subject", "tenant", "connection"]
@@ -57,8 +59,8 @@ Milliseconds = Annotated[float, Meta(ge=0, le=86_400_000)]
 
 
 class Settings(Struct, omit_defaults=True, frozen=True):
-    """What a session may choose about its replies. Every field is optional;
-    what is not set keeps the deployment's default."""
+    """What holds for a session's replies. Every field is optional; what is not set keeps the
+    deployment's default. Which of them a client may set, `ready.choices` says."""
 
     voice: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}" + END)] | UnsetType = UNSET
     """An ElevenLabs voice id."""
@@ -77,6 +79,9 @@ class Settings(Struct, omit_defaults=True, frozen=True):
         return msgspec.convert(
             {**msgspec.to_builtins(self), **msgspec.to_builtins(newer)}, Settings
         )
+
+
+NO_SETTINGS = Settings()
 
 
 class Received(Struct, frozen=True, omit_defaults=True):
@@ -245,8 +250,29 @@ class Limits(Struct, frozen=True):
     max_text_chars: int = MAX_TEXT_CHARS
 
 
+class Voice(Struct, frozen=True):
+    """A voice that may be chosen, and its name for a person."""
+
+    id: str
+    name: str
+
+
+class Choices(Struct, frozen=True):
+    """What a client may choose here: the settings that it may set, and the values of those that
+    have a closed list."""
+
+    settings: list[SettingName]
+    voices: list[Voice]
+    languages: list[str]
+    """ISO 639 codes."""
+
+
 class Ready(ServerEvent, tag="ready"):
-    """Answers `init`. `settings` holds every setting in force."""
+    """Answers `init`. `settings` holds every setting in force.
+
+    `stand_ins` names the stages whose provider only stands in for a real one, on a developer's
+    machine; an application should tell its user.
+    """
 
     session_id: str
     resume_token: str
@@ -254,6 +280,8 @@ class Ready(ServerEvent, tag="ready"):
     settings: Settings
     limits: Limits
     protocol: Literal[1]
+    choices: Choices | UnsetType = UNSET
+    stand_ins: list[Stage] = msgspec.field(default_factory=list)
     history: list[Message] | UnsetType = UNSET
 
 

@@ -18,7 +18,7 @@ from parley.items import Session, StoredFrame
 from parley.limits.requests import RequestRates
 from parley.limits.slots import ConnectionSlots
 from parley.principal import SessionRef, session_id_of
-from parley.protocol import Message, Received, SessionEnded, encode
+from parley.protocol import Message, Received, SessionEnded, Settings, encode
 from parley.store import Store
 from parley.turns import Turns
 
@@ -73,6 +73,7 @@ class Resuming:
         shown: str | None,
         address: Address,
         connected_at_ms: int,
+        signed: Settings,
         bind: Callable[[], None],
     ) -> tuple[Session, Session, str, list[Message]]:
         """Move the session to a connection.
@@ -81,6 +82,7 @@ class Resuming:
             ref: the session, among those of whoever asks.
             shown: the resume token.
             connected_at_ms: when the connection was opened.
+            signed: the settings of the token that it was opened with.
             bind: binds the connection to the session; raises if it has one already. Done
                 before the token is rotated: of one message that comes twice at the same time
                 only one may rotate it, or nobody would know the token that counts.
@@ -113,6 +115,7 @@ class Resuming:
                 connected_at_ms=connected_at_ms,
                 shown_hash=token_hash(shown),
                 new_hash=token_hash(token),
+                signed=signed,
             )
         finally:
             if after is None:

@@ -10,12 +10,18 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import TypeVar, get_args
 
 import msgspec
 
 from parley.limits.rules import LimitRules, Share
-from parley.protocol import MAX_MESSAGE_BYTES, AudioFormat, Settings
+from parley.protocol import MAX_MESSAGE_BYTES, AudioFormat, SettingName, Settings, Stage, Voice
+from parley.settings_policy import (
+    DEFAULT_CLIENT_SETTINGS,
+    DEFAULT_LANGUAGES,
+    SETTING_NAMES,
+    SettingsPolicy,
+)
 
 DEFAULT_SYSTEM_PROMPT = (
     "You are a helpful voice assistant. Your words are spoken aloud: answer in one to three "
@@ -28,16 +34,6 @@ DEFAULT_SETTINGS = Settings(
 )
 
 
-def in_force(defaults: Settings, chosen: Settings, *, records: bool) -> Settings:
-    """What holds in a session: what was chosen, over the deployment's defaults.
-
-    Args:
-        records: whether the deployment records those who consent; if not, nobody is.
-    """
-    settings = defaults.merged_with(chosen)
-    return settings if records else settings.merged_with(Settings(record=False))
-
-
 class ConfigurationError(Exception):
     """An environment variable is missing or wrong; names it and what is allowed."""
 
@@ -47,6 +43,8 @@ class Deployment:
     """What the deployment was configured with.
 
     Attributes:
+        client_settings, voices, languages: what clients may choose; see `settings_policy`.
+        stand_ins: the stages whose provider stands in for a real one.
         provider_timeout_s: how long a provider may stay silent before its call has failed.
         hedge_after_s: how long until a provider that stalls is asked a second time, beside.
         listen_timeout_s: how long a spoken turn may go without audio before it counts as over.
@@ -68,6 +66,10 @@ class Deployment:
     system_prompt: str = DEFAULT_SYSTEM_PROMPT
     reply_format: AudioFormat = "pcm_24000"
     defaults: Settings = DEFAULT_SETTINGS
+    client_settings: frozenset[SettingName] = DEFAULT_CLIENT_SETTINGS
+    voices: tuple[Voice, ...] = ()
+    languages: tuple[str, ...] = DEFAULT_LANGUAGES
+    stand_ins: tuple[Stage, ...] = ()
     provider_timeout_s: float = 8.0
     hedge_after_s: float = 2.0
     listen_timeout_s: float = 8.0
@@ -75,6 +77,17 @@ class Deployment:
     history_messages: int = 40
     limits: LimitRules = field(default_factory=LimitRules)
     recording_bucket: str = ""
+
+    @property
+    def settings_policy(self) -> SettingsPolicy:
+        """Which settings hold, and who may choose them."""
+        return SettingsPolicy(
+            self.defaults,
+            self.client_settings,
+            self.voices,
+            self.languages,
+            records=bool(self.recording_bucket),
+        )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Deployment:
@@ -109,6 +122,12 @@ class Deployment:
                     record=False,
                 )
             ),
+            client_settings=frozenset(
+                read.names("CLIENT_SETTINGS", SETTING_NAMES, tuple(DEFAULT_CLIENT_SETTINGS))
+            ),
+            voices=_voices(read),
+            languages=_languages(read),
+            stand_ins=read.names("STAND_INS", get_args(Stage), ()),
             provider_timeout_s=read.number("PROVIDER_TIMEOUT_SECONDS", 8.0),
             hedge_after_s=read.number("HEDGE_AFTER_SECONDS", 2.0),
             listen_timeout_s=read.number("LISTEN_TIMEOUT_SECONDS", 8.0),
@@ -117,6 +136,30 @@ class Deployment:
             limits=_limits(read),
             recording_bucket=read.text("RECORDING_BUCKET", ""),
         )
+
+
+def _voices(read: _Reader) -> tuple[Voice, ...]:
+    """`id=Name` for each voice; one without a name is called by its id."""
+    voices = []
+    for entry in read.entries("VOICES", ()):
+        voice_id, _, name = (part.strip() for part in entry.partition("="))
+        _convert("VOICES", {"voice": voice_id}, f"expected id=Name, got {entry!r}")
+        voices.append(Voice(voice_id, name or voice_id))
+    return tuple(voices)
+
+
+def _languages(read: _Reader) -> tuple[str, ...]:
+    languages = read.entries("LANGUAGES", DEFAULT_LANGUAGES)
+    for code in languages:
+        _convert("LANGUAGES", {"language": code}, f"expected ISO 639 codes, got {code!r}")
+    return languages
+
+
+def _convert(variable: str, settings: Mapping[str, str], rule: str) -> None:
+    try:
+        msgspec.convert(settings, Settings)
+    except msgspec.ValidationError:
+        raise ConfigurationError(f"{variable}: {rule}.") from None
 
 
 def _limits(read: _Reader) -> LimitRules:
@@ -154,6 +197,9 @@ def _checked(defaults: Settings) -> Settings:
         ) from None
 
 
+Name = TypeVar("Name", bound=str)
+
+
 class _Reader:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
@@ -166,6 +212,25 @@ class _Reader:
 
     def text(self, name: str, default: str) -> str:
         return self._environment.get(name, "").strip() or default
+
+    def entries(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        """What is separated by commas. A variable that is set and empty means none."""
+        if name not in self._environment:
+            return default
+        return tuple(e.strip() for e in self._environment[name].split(",") if e.strip())
+
+    def names(
+        self, name: str, known: tuple[Name, ...], default: tuple[Name, ...]
+    ) -> tuple[Name, ...]:
+        """Entries of a closed list."""
+        found = self.entries(name, default)
+        for entry in found:
+            if entry not in known:
+                raise ConfigurationError(
+                    f"{name}: expected some of {', '.join(known)}, separated by commas; "
+                    f"got {entry!r}."
+                )
+        return tuple(entry for entry in known if entry in found)
 
     def number(self, name: str, default: float) -> float:
         value = self.text(name, "")

@@ -8,6 +8,7 @@ docs/design.md, section 5.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from parley.items import (
     owner_key,
     session_from,
     session_key,
+    signed_item,
     sound_item,
     text_of,
     turn_key,
@@ -74,6 +76,7 @@ class Store:
             "endpoint": {"S": session.endpoint},
             "connected_at": number(session.connected_at_ms),
             "settings": {"S": encode_json(session.settings)},
+            **signed_item(session.signed),
             "status": {"S": session.status},
             "created_at": number(now_s()),
             "resumable_until": number(now_s() + self._session_idle_s),
@@ -104,6 +107,7 @@ class Store:
         connected_at_ms: int,
         shown_hash: str,
         new_hash: str,
+        signed: Settings,
     ) -> Session | None:
         """Move a session to a new connection and rotate its token; it as it is then.
 
@@ -114,6 +118,7 @@ class Store:
             connected_at_ms: when the new connection was opened.
             shown_hash: of the token that the client has.
             new_hash: of the one that it gets.
+            signed: the settings of the token that the new connection was opened with.
 
         Returns:
             None if the token is neither the latest nor the one before, the session is over, or
@@ -122,7 +127,8 @@ class Store:
         item = self._table.update(
             session_key(ref),
             "SET #connection = :connection, endpoint = :endpoint, connected_at = :connected, "
-            "token_hash = :new, previous_hash = :shown, resumable_until = :until",
+            "token_hash = :new, previous_hash = :shown, resumable_until = :until, "
+            "signed = :signed",
             "(token_hash = :shown OR previous_hash = :shown) AND #status = :active "
             "AND (attribute_not_exists(connected_at) OR connected_at <= :connected)",
             {"#connection": "connection", "#status": "status"},
@@ -134,6 +140,7 @@ class Store:
                 ":shown": {"S": shown_hash},
                 ":active": {"S": "active"},
                 ":until": number(now_s() + self._session_idle_s),
+                ":signed": {"S": encode_json(signed)},
             },
         )
         return None if item is None else session_from(ref, item)
@@ -166,10 +173,15 @@ class Store:
         )
         return item is not None
 
-    def change_settings(self, ref: SessionRef, changes: Settings) -> Settings | None:
-        """New settings for the turns to come; None if there is no such session.
+    def change_settings(
+        self, ref: SessionRef, changes: Settings, check: Callable[[Session], None] | None = None
+    ) -> Session | None:
+        """Change settings for the turns to come; the session as it is then, None if there is none.
 
         Of changes that come at the same time none is lost.
+
+        Args:
+            check: raises if the session may not have these changes.
 
         Raises:
             SettingsContended: others change them all the time.
@@ -178,7 +190,10 @@ class Store:
             item = self._table.get(session_key(ref))
             if item is None:
                 return None
-            settings = session_from(ref, item).settings.merged_with(changes)
+            before = session_from(ref, item)
+            if check is not None:
+                check(before)
+            settings = before.settings.merged_with(changes)
             changed = self._table.update(
                 session_key(ref),
                 "SET settings = :settings",
@@ -187,7 +202,7 @@ class Store:
                 {":settings": {"S": encode_json(settings)}, ":before": item["settings"]},
             )
             if changed is not None:
-                return settings
+                return replace(before, settings=settings)
         raise SettingsContended
 
     def end_session(self, ref: SessionRef) -> str | None:

@@ -89,7 +89,8 @@ class Turn:
         self._watching = self._inbox()
         self._sounding = Sounding(request)
         self._closing = Closing()
-        settings = services.deployment.defaults.merged_with(session.settings)
+        policy = services.deployment.settings_policy
+        settings = policy.in_force(session.settings, session.signed)
         self._recording = Recording(
             services.recordings if settings.record is True else None,
             request,

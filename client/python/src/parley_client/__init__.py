@@ -29,6 +29,7 @@ from parley_client.errors import (
 )
 from parley_client.messages import (
     Audio,
+    Choices,
     Error,
     Limit,
     Limits,
@@ -52,6 +53,7 @@ __all__ = [
     "Audio",
     "BadAudio",
     "BadInput",
+    "Choices",
     "ConnectFailed",
     "ConnectionLost",
     "Conversation",

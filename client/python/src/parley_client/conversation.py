@@ -27,6 +27,7 @@ from parley_client.errors import (
 from parley_client.link import Link
 from parley_client.messages import (
     AudioFormat,
+    Choices,
     ConfigUpdated,
     Endpointing,
     Error,
@@ -144,6 +145,16 @@ class Conversation:
     def settings(self) -> Settings:
         """Every setting in force."""
         return self._session.settings
+
+    @property
+    def choices(self) -> Choices | None:
+        """What may be chosen here; None if the server does not say."""
+        return self._opened.choices
+
+    @property
+    def stand_ins(self) -> tuple[str, ...]:
+        """The stages whose provider only stands in for a real one, on a developer's machine."""
+        return self._opened.stand_ins
 
     @property
     def state(self) -> State:

@@ -19,6 +19,7 @@ from parley_client.messages import (
     GATEWAY_ERROR,
     Audio,
     AudioFormat,
+    Choices,
     ConfigUpdated,
     Error,
     Limit,
@@ -131,6 +132,18 @@ class _Fields:
             raise self.bad(name)
         return value
 
+    def texts(self, name: str) -> list[str]:
+        values = self.items(name)
+        if not all(isinstance(value, str) for value in values):
+            raise self.bad(name)
+        return values
+
+    def objects(self, name: str) -> list[dict[str, Any]]:
+        values = self.items(name)
+        if not all(isinstance(value, dict) for value in values):
+            raise self.bad(name)
+        return values
+
     def inner(self, name: str) -> _Fields:
         value = self.data.get(name)
         if not isinstance(value, dict):
@@ -185,6 +198,17 @@ def _ready(at: _Fields) -> Ready:
         limits=Limits(**at.inner("limits").known(Limits)),
         protocol=at.integer("protocol"),
         history=tuple(_past_message(entry, at) for entry in at.items("history")),
+        choices=None if at.data.get("choices") is None else _choices(at.inner("choices")),
+        stand_ins=tuple(at.texts("stand_ins")),
+    )
+
+
+def _choices(at: _Fields) -> Choices:
+    voices = [_Fields(f"{at.kind}.voices", voice) for voice in at.objects("voices")]
+    return Choices(
+        settings=tuple(at.texts("settings")),
+        voices={voice.text("id"): voice.text("name") for voice in voices},
+        languages=tuple(at.texts("languages")),
     )
 
 

@@ -183,7 +183,7 @@ def _sounddevice() -> ModuleType:
         import sounddevice
     except ImportError:
         raise BadInput(
-            "The microphone needs the package sounddevice: pip install 'parley-client[audio]'."
+            "The microphone needs the package sounddevice: pip install sounddevice."
         ) from None
     except OSError as missing:  # the wheels for Linux do not carry PortAudio
         raise NoDevice(

@@ -72,8 +72,24 @@ class PastMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Choices:
+    """What a client may choose here."""
+
+    settings: tuple[str, ...]
+    """Names of the settings that it may set."""
+    voices: Mapping[str, str]
+    """Names of the voices that it may choose, by their ids."""
+    languages: tuple[str, ...]
+    """ISO 639 codes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
-    """The session is open."""
+    """The session is open.
+
+    `choices` is None from a server that does not say. `stand_ins` names the stages
+    (`transcriber`, `responder`, `synthesizer`) whose provider only stands in for a real one.
+    """
 
     session_id: str
     resume_token: str
@@ -82,6 +98,8 @@ class Ready:
     limits: Limits
     protocol: int
     history: tuple[PastMessage, ...] = ()
+    choices: Choices | None = None
+    stand_ins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

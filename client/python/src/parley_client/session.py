@@ -71,5 +71,12 @@ class Session:
         """The server no longer has it: the next `init` opens a new one, with these settings."""
         if self.ready is not None:
             self._lost = self.ready.session_id
-            self._wanted = self.settings.as_json()
+            self._wanted = self._choosable(self.settings.as_json())
             self._resumable = False
+
+    def _choosable(self, settings: Message) -> Message:
+        """Of the settings in force, those that a client may set: the others are refused."""
+        choices = self.ready.choices if self.ready is not None else None
+        if choices is None:
+            return settings
+        return {name: value for name, value in settings.items() if name in choices.settings}

@@ -304,7 +304,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--microphone",
         action="store_true",
-        help="speak and listen: pip install 'parley-client[audio]'",
+        help="speak and listen: pip install sounddevice",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object per turn")
     parser.add_argument("--voice", metavar="ID", help="an ElevenLabs voice id")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from parley.access.doorkeeper import Doorkeeper
 from parley.access.refusals import Refused
 from parley.http import HttpError, HttpRequest
-from parley.principal import Principal
+from parley.principal import Identity
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
@@ -25,8 +25,8 @@ class Bearer:
         self._doorkeeper = doorkeeper
         self._logger = logger
 
-    def __call__(self, request: HttpRequest) -> Principal:
-        """The principal of a request.
+    def __call__(self, request: HttpRequest) -> Identity:
+        """Who asks.
 
         Raises:
             HttpError: 401, 403 or 503, with nothing about why.

@@ -8,12 +8,16 @@ from typing import Any
 import msgspec
 
 from parley.access.refusals import Refused
-from parley.principal import ANONYMOUS, Principal
+from parley.principal import ANONYMOUS, Identity, Principal
+from parley.protocol import Settings
 
 CLOCK_SKEW_S = 60.0
 """How far the issuer's clock may be off."""
 MAX_SUBJECT_CHARACTERS = 256
 MAX_TENANT_CHARACTERS = 128
+SETTINGS_CLAIM = "parley_settings"
+"""Settings that the application's backend chose for the user: an object, or the same as JSON in a
+string."""
 MAX_KEY_BYTES = 896
 """Of a principal, percent-encoded: with the ids of session and turn it is in the keys of
 recordings, which have at most 1,024 bytes in S3; DynamoDB's partition keys have room for 2,048."""
@@ -46,8 +50,8 @@ class _Claims(msgspec.Struct):
     sub: str = ""
 
 
-def principal_of(payload: bytes, rules: ClaimRules, now_s: float) -> Principal:
-    """Whom a token's payload stands for.
+def identity_of(payload: bytes, rules: ClaimRules, now_s: float) -> Identity:
+    """Whom a token's payload stands for, and the settings that it sets.
 
     Args:
         now_s: the time, in s since the epoch.
@@ -66,7 +70,7 @@ def principal_of(payload: bytes, rules: ClaimRules, now_s: float) -> Principal:
     principal = Principal(_tenant(everything, rules.tenant_claim), claims.sub)
     if not may_be_known(principal):
         raise Refused("bad_subject")
-    return principal
+    return Identity(principal, _settings(everything.get(SETTINGS_CLAIM)))
 
 
 def may_be_known(principal: Principal) -> bool:
@@ -97,6 +101,23 @@ def _audiences(claims: _Claims) -> list[str]:
     if claims.aud is None:
         return [claims.client_id]
     return [claims.aud] if isinstance(claims.aud, str) else claims.aud
+
+
+def _settings(claim: Any) -> Settings:
+    """Amazon Cognito's custom attributes are strings: JSON in one is taken too."""
+    if claim is None or claim == "":
+        return Settings()
+    try:
+        if isinstance(claim, str):
+            settings = msgspec.json.decode(claim, type=Settings)
+        else:
+            settings = msgspec.convert(claim, Settings)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        # Not what msgspec says: it may quote the claim.
+        raise Refused("bad_settings", f"{SETTINGS_CLAIM} holds no settings") from None
+    if settings.record is not msgspec.UNSET:
+        raise Refused("bad_settings", f"{SETTINGS_CLAIM}.record: consent is the user's to give")
+    return settings
 
 
 def _tenant(everything: dict[str, Any], name: str) -> str:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from parley import clients
-from parley.access.claims import principal_of
+from parley.access.claims import identity_of
 from parley.access.handshake import SUBPROTOCOL, Handshake
 from parley.access.refusals import Refused
 from parley.access.rules import AccessRules
-from parley.principal import ANONYMOUS, Principal
+from parley.principal import ANONYMOUS, Identity
 
 if TYPE_CHECKING:
     from parley.access.signatures import Verifier
@@ -26,11 +26,11 @@ class Admission:
     """A handshake that is let in.
 
     Attributes:
-        principal: who it is.
+        identity: who it is.
         headers: of the answer.
     """
 
-    principal: Principal
+    identity: Identity
     headers: Mapping[str, str]
 
 
@@ -69,12 +69,12 @@ class Doorkeeper:
             Refused: it is not let in.
         """
         handshake = Handshake.of(event)
-        principal = self.identify(handshake.origins, handshake.tokens)
+        identity = self.identify(handshake.origins, handshake.tokens)
         # A browser that offered subprotocols gives up unless one of them is answered.
         headers = {"Sec-WebSocket-Protocol": SUBPROTOCOL} if handshake.offers_parley else {}
-        return Admission(principal, headers)
+        return Admission(identity, headers)
 
-    def identify(self, origins: Iterable[str], tokens: Sequence[str]) -> Principal:
+    def identify(self, origins: Iterable[str], tokens: Sequence[str]) -> Identity:
         """Whom the tokens of a request stand for; `ANONYMOUS` if and only if nobody needs one.
 
         Args:
@@ -87,7 +87,7 @@ class Doorkeeper:
         if not self._rules.origins.allow(origins):
             raise Refused("foreign_origin")
         if self._verifier is None:
-            return ANONYMOUS
+            return Identity(ANONYMOUS)
         if not tokens:
             raise Refused("no_token")
         token, *others = tokens
@@ -96,7 +96,7 @@ class Doorkeeper:
         if len(token) > MAX_TOKEN_CHARACTERS:
             raise Refused("too_large")
         payload = self._verifier.payload(token)
-        return principal_of(payload, self._rules.claims, self._clock())
+        return identity_of(payload, self._rules.claims, self._clock())
 
 
 def _verifier(rules: AccessRules, clock: Callable[[], float]) -> Verifier | None:

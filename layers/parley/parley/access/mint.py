@@ -21,11 +21,13 @@ from parley.access.claims import (
     MAX_KEY_BYTES,
     MAX_SUBJECT_CHARACTERS,
     MAX_TENANT_CHARACTERS,
+    SETTINGS_CLAIM,
     ClaimRules,
     may_be_known,
 )
 from parley.access.secret import MIN_BYTES
 from parley.principal import ANONYMOUS, Principal
+from parley.protocol import NO_SETTINGS, Settings
 
 DEFAULT_TTL_S = 300
 MAX_TTL_S = 3600
@@ -37,12 +39,15 @@ class TokenRequest(msgspec.Struct, forbid_unknown_fields=True):
     Attributes:
         subject: the user.
         tenant: the user's tenant, if the deployment tells tenants apart.
+        settings: what it sets for the user's sessions, such as the style; the client cannot
+            choose what it sets.
         ttl_s: for how long a connection can be opened with it, in s. An open connection stays.
     """
 
     subject: str
     tenant: str | None = None
     ttl_s: int = DEFAULT_TTL_S
+    settings: Settings | None = None
 
 
 class BadRequest(ValueError):
@@ -73,6 +78,7 @@ def mint(request: TokenRequest, secret: bytes, rules: ClaimRules, now_s: float) 
         claims["iss"] = rules.issuer
     if rules.audience:
         claims["aud"] = rules.audience
+    claims |= _settings(request.settings)
     claims |= _tenant(request.tenant, rules.tenant_claim)
     if not may_be_known(Principal(request.tenant or ANONYMOUS.tenant, request.subject)):
         raise BadRequest(
@@ -92,6 +98,14 @@ def _tenant(tenant: str | None, claim: str) -> dict[str, str]:
     return {claim: tenant}
 
 
+def _settings(settings: Settings | None) -> dict[str, Any]:
+    if settings is None or settings == NO_SETTINGS:
+        return {}
+    if settings.record is not msgspec.UNSET:
+        raise BadRequest("settings.record: consent is the user's to give, not the token's.")
+    return {SETTINGS_CLAIM: msgspec.to_builtins(settings)}
+
+
 def main() -> int:
     """The command; the secret and the rules come from the environment."""
     parser = argparse.ArgumentParser(
@@ -102,14 +116,21 @@ def main() -> int:
     parser.add_argument("--subject", default="developer", help="the user (default developer)")
     parser.add_argument("--tenant", help="the user's tenant, with AUTH_TENANT_CLAIM")
     parser.add_argument("--ttl", type=int, default=DEFAULT_TTL_S, metavar="SECONDS")
+    parser.add_argument(
+        "--settings", default="{}", metavar="JSON", help="""what it sets: {"style": "Short."}"""
+    )
     given = parser.parse_args()
     read = os.environ.get
     rules = ClaimRules(
         read("AUTH_ISSUER", ""), read("AUTH_AUDIENCE", ""), read("AUTH_TENANT_CLAIM", "")
     )
-    request = TokenRequest(given.subject, given.tenant, given.ttl)
     try:
+        settings = msgspec.json.decode(given.settings, type=Settings)
+        request = TokenRequest(given.subject, given.tenant, given.ttl, settings)
         made = mint(request, read("AUTH_SECRET", "").encode(), rules, time.time())
+    except msgspec.DecodeError as invalid:
+        print(f"--settings: {invalid}.", file=sys.stderr)
+        return 2
     except BadRequest as problem:
         print(problem, file=sys.stderr)
         return 2

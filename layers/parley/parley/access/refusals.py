@@ -19,6 +19,7 @@ RefusalCode = Literal[
     "wrong_audience",
     "bad_subject",
     "no_tenant",
+    "bad_settings",
     "foreign_origin",
     "keys_unavailable",
 ]
