@@ -293,6 +293,6 @@ def test_no_control_is_without_a_name(open_page: Open, server: ScriptedServer) -
     STATES["conversation"](page, server)
     open_settings(page)
     for role in ("button", "textbox", "slider", "combobox", "checkbox", "tab"):
-        for control in page.get_by_role(role).all():  # type: ignore[arg-type] # a Literal
+        for control in page.get_by_role(role).all():
             line = control.aria_snapshot().splitlines()[0]
             assert re.match(rf'- {role} "[^"]+', line), line
