@@ -22,8 +22,6 @@ import { Waveform } from "./waveform.js";
 /** @typedef {"idle" | "opening" | "listening"} Mode */
 /** @typedef {import("./address.js").Address} Address */
 /** @typedef {import("parley-client/messages.js").Ready} Ready */
-/** What a newer server says besides.
- * @typedef {{choices?: import("./settings-form.js").Choices, stand_ins?: string[]}} Said */
 
 const link = byId("link", HTMLDetailsElement);
 const linkButton = byId("link-button", HTMLElement);
@@ -96,8 +94,8 @@ let spokenTurn = "";
 let address = ownAddress();
 /** Where what the user had with it before could not be gone on with. */
 let isSessionLost = false;
-/** What the server says of its choices and stand-ins comes before the session.
- * @type {Said} */
+/** What the server says of its choices and stand-ins, before it is known whose session it is.
+ * @type {Partial<Ready>} */
 let said = {};
 
 /**
@@ -159,7 +157,7 @@ function listenTo(made) {
   on("message", (message) => {
     log.add("in", message);
     // Over HTTP no server says it: what is known is kept.
-    if (message.type === "ready" && made.transport === "websocket") said = /** @type {Said} */ (message);
+    if (message.type === "ready" && made.transport === "websocket") said = message;
   });
   on("sent", (message) => log.add("out", message));
   on("turn", begin);
@@ -184,7 +182,7 @@ function listenTo(made) {
     view?.finish(end);
     timing.add(end);
     // What is heard need not be read out as well.
-    if (view && !view.hasAudio) readOut(view.text);
+    if (view?.text && !view.hasAudio) readOut(view.text);
   });
   on("hands_free", ({ enabled }) => {
     handsFree.setAttribute("aria-pressed", String(enabled));
@@ -262,6 +260,7 @@ function showState(change) {
   if (!canSpeak) {
     setMode("idle");
     player.resume();
+    microphone.release();
   }
   if (handsFreeIsOn()) hold.disabled = true;
   showTransport();
@@ -502,7 +501,7 @@ new ResizeObserver(() => {
   // What scrolls can be scrolled by keyboard.
   if (talk.scrollHeight > talk.clientHeight) talk.tabIndex = 0;
   else talk.removeAttribute("tabindex");
-  if (following) talk.scrollTo({ top: talk.scrollHeight });
+  if (following && !turns.isEmpty) talk.scrollTo({ top: talk.scrollHeight });
 }).observe(turnList);
 
 byId("save-events", HTMLButtonElement).addEventListener("click", () =>

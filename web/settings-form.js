@@ -6,13 +6,7 @@ import { LANGUAGES, languageName } from "./languages.js";
 /** @typedef {keyof Settings} Name */
 /** @typedef {HTMLInputElement | HTMLSelectElement} Field */
 
-/**
- * What may be chosen here; see `ready` in docs/protocol.md.
- * @typedef {object} Choices
- * @property {string[]} settings
- * @property {{id: string, name: string}[]} voices
- * @property {string[]} languages
- */
+/** @typedef {import("parley-client/messages.js").Choices} Choices */
 
 const NAMES = /** @type {const} */ (["voice", "language", "style", "speed", "stability", "record"]);
 const NUMBERS = ["speed", "stability"];
@@ -61,10 +55,10 @@ export class SettingsForm {
   /**
    * What a session has that has just been opened or resumed.
    * @param {Settings} settings in force
-   * @param {Choices | undefined} choices if the server says
+   * @param {Partial<Choices> | undefined} choices as far as the server says
    */
   open(settings, choices) {
-    this.#choices = choices ?? UNSAID;
+    this.#choices = { ...UNSAID, ...choices };
     this.#asked = [];
     this.#inForce = settings;
     this.#fill();

@@ -212,7 +212,7 @@ export class TurnView {
     if ((how === "cut") === (before === "cut")) return;
     const rest = element(how === "cut" ? "del" : "span", "rest", this.#rest.textContent ?? "");
     this.#reply.replaceChildren(this.#heard, rest);
-    if (how === "cut") rest.before(element("span", "hidden", " Not heard: "));
+    if (how === "cut") rest.before(element("span", "hidden", " – not heard: "));
     this.#rest = rest;
   }
 

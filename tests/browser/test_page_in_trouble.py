@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.page import heard, type_message, until_played, until_sounding
@@ -230,3 +230,210 @@ def test_a_token_that_is_refused_is_a_sentence(
     server.accepted = "another"
     page = opened(browser, f"{site}?url={server.url}#token=given", ready=False)
     expect(page.locator("body")).to_contain_text("The token may have expired", timeout=20_000)
+
+
+def gives_up(page: Page, server: ScriptedServer) -> None:
+    """Every attempt of the client's has failed."""
+    server.refuse = True
+    server.drop()
+    # Back-off with jitter: half a minute at most.
+    page.wait_for_selector("#state[data-state=failed]", timeout=40_000)
+
+
+def test_after_the_last_attempt_there_is_a_button_and_what_was_said_is_still_there(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page(script="Math.random = () => 0.01")
+    type_message(page, "Hello")
+    reply = Reply(server, server.wait_for("user_message")["turn_id"])
+    reply.text("Hello!")
+    reply.end("Hello!")
+    server.wait_for("ack")
+    gives_up(page, server)
+    notice = page.get_by_role("alert")
+    expect(notice).to_contain_text("now and then")
+    host = page.evaluate("location.host")
+    expect(notice).to_contain_text(host)
+    expect(notice).not_to_contain_text("ws://")
+    again = page.get_by_role("button", name="Try again")
+    server.refuse = False
+    again.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("Connected")
+    expect(page.locator("#notice")).to_be_hidden()
+    assert page.evaluate("document.activeElement !== document.body"), "the place is not lost"
+    resumed = server.of_type("init")[-1]
+    assert resumed["session_id"] == "s1"
+    expect(page.locator(".reply")).to_have_text("Hello!")
+
+
+def test_after_the_last_attempt_it_goes_on_trying_as_long_as_somebody_looks(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    hurry = """
+        Math.random = () => 0.01;
+        const wait = window.setTimeout;
+        // What is waited for longer than anything of the client's is over sooner.
+        window.setTimeout = (act, ms, ...more) => wait(act, ms > 20000 ? 300 : ms, ...more);
+    """
+    page = open_page(script=hurry)
+    gives_up(page, server)
+    page.evaluate(
+        """() => {
+            window.failures = 0;
+            const state = document.querySelector("#state");
+            new MutationObserver(() => (window.failures += state.dataset.state === "failed"))
+                .observe(state, { attributes: true });
+        }"""
+    )
+    tried = server.handshakes
+    page.wait_for_function("window.failures >= 2", timeout=30_000)
+    assert server.handshakes > tried + 1
+    server.refuse = False
+    expect(page.get_by_role("status")).to_have_text("Connected", timeout=15_000)
+
+
+def test_nobody_who_looks_away_is_tried_for_and_who_comes_back_is_at_once(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page(script="Math.random = () => 0.01")
+    gives_up(page, server)
+    server.refuse = False
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.get_by_role("status")).to_have_text("Connected", timeout=10_000)
+
+
+def test_what_is_refused_for_good_is_not_tried_again_by_itself(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    server.close(1008)
+    expect(page.get_by_role("alert")).to_contain_text("does not allow this connection")
+    expect(page.get_by_role("alert")).not_to_contain_text("now and then")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("status")).to_have_text("Connected")
+    assert server.handshakes == 2
+
+
+def test_the_address_that_was_typed_is_the_one_that_is_named(
+    opened: Open, browser: Browser, site: str
+) -> None:
+    page = opened(browser, site, ready=False)
+    page.wait_for_selector("#link[open]")
+    page.fill("#url", "ws://nowhere.invalid/dev")
+    page.press("#url", "Enter")
+    expect(page.get_by_role("alert")).to_contain_text("ws://nowhere.invalid/dev")
+
+
+@pytest.mark.parametrize("typed", ["", "x", "//evil.example", "ftp://a.example", "wss://", "ws:"])
+def test_what_is_no_address_is_told_as_such(
+    typed: str, open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    page.click("#link summary")
+    page.fill("#url", typed)
+    page.press("#url", "Enter")
+    expect(page.get_by_role("alert")).to_contain_text("begins with wss://")
+    expect(page.get_by_role("status")).to_have_text("Connected")
+    assert server.handshakes == 1
+
+
+@pytest.mark.parametrize("code", ["resume_denied", "session_not_found"])
+def test_a_lost_session_is_a_line_that_stays(
+    code: str, open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    type_message(page, "My name is Alice.")
+    reply = Reply(server, server.wait_for("user_message")["turn_id"])
+    reply.text("Hello Alice.")
+    reply.end("Hello Alice.")
+    server.wait_for("ack")
+    server.refused_session = code
+    server.drop()
+    line = page.locator(".divider")
+    sentence = "The conversation before this could not be continued. This is a new one."
+    expect(line).to_have_text(sentence)
+    expect(page.get_by_role("status")).to_have_text("Connected")
+    type_message(page, "Who am I?")
+    reply = Reply(server, server.wait_for("user_message", 2)["turn_id"])
+    reply.text("I do not know.")
+    reply.end("I do not know.")
+    expect(page.locator("#turns > li")).to_have_text(
+        [re.compile("Alice"), sentence, re.compile("I do not know")]
+    )
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_what_is_said_again_after_a_loss_is_below_the_line(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    type_message(page, "Hello")
+    reply = Reply(server, server.wait_for("user_message")["turn_id"])
+    reply.text("Hel")
+    expect(page.locator(".reply")).to_have_text("Hel")
+    server.refused_session = "session_not_found"
+    server.drop()
+    expect(page.locator("#turns > li")).to_have_count(2)
+    expect(page.locator("#turns > li").first).to_contain_text("This is a new one.")
+
+
+def test_a_session_that_is_lost_over_a_reload_is_told_too(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    server.refused_session = "session_not_found"
+    page.reload()
+    expect(page.locator(".divider")).to_contain_text("could not be continued")
+
+
+def test_a_first_session_and_one_that_goes_on_have_no_line(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    type_message(page, "Hello")
+    server.wait_for("user_message")
+    server.drop()
+    server.wait_for("user_message", 2)
+    page.reload()
+    page.wait_for_selector("#state[data-state=ready]")
+    expect(page.locator(".divider")).to_have_count(0)
+
+
+def test_a_session_that_goes_on_elsewhere_can_be_taken_back(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    server.send(type="session_ended", session_id="s1", reason="replaced")
+    expect(page.get_by_role("alert")).to_contain_text("goes on in another place")
+    page.locator("#notice").get_by_role("button", name="Connect").click()
+    assert server.wait_for("init", 2)["session_id"] == "s1"
+    expect(page.get_by_role("status")).to_have_text("Connected")
+
+
+@pytest.mark.parametrize(
+    ("stand_ins", "note"),
+    [
+        (["synthesizer"], "Voice is a stand-in for development."),
+        (["responder", "synthesizer"], "Voice and answers are stand-ins for development."),
+        (
+            ["transcriber", "responder", "synthesizer"],
+            "Voice, ears and answers are stand-ins for development.",
+        ),
+        (["another"], "Parts of this are stand-ins for development."),
+    ],
+)
+def test_a_stand_in_is_called_one_for_as_long_as_it_is(
+    stand_ins: list[str], note: str, open_page: Open, server: ScriptedServer
+) -> None:
+    server.stand_ins = stand_ins
+    page = open_page()
+    expect(page.get_by_role("note")).to_have_text(note)
+    type_message(page, "Hello")
+    server.wait_for("user_message")
+    expect(page.get_by_role("note")).to_be_visible()
+    server.stand_ins = None
+    server.drop()
+    server.wait_for("init", 2)
+    expect(page.get_by_role("note")).to_be_hidden()

@@ -19,6 +19,7 @@ import pytest
 from parley_client.audio import read_wav, write_wav
 from tests.unit.client_server import (
     DEADLINE_S,
+    READY,
     Json,
     Peer,
     ScriptedServer,
@@ -78,6 +79,59 @@ async def test_a_question_prints_the_reply_alone_on_standard_output(
     assert (ended.code, ended.out) == (0, answer_to("how are you?") + "\n")
     assert "first text" in ended.err
     assert "first sound" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("stand_ins", "note"),
+    [
+        (["synthesizer"], "(voice is a stand-in for development)"),
+        (["responder"], "(answers are stand-ins for development)"),
+        (
+            ["responder", "transcriber", "synthesizer"],
+            "(voice, ears and answers are stand-ins for development)",
+        ),
+        (["of-tomorrow"], "(parts of this are stand-ins for development)"),
+    ],
+)
+@pytest.mark.parametrize("arguments", [["hi"], []], ids=["one question", "typed"])
+async def test_a_stand_in_is_called_one_in_the_first_line(
+    stand_ins: list[str], note: str, arguments: list[str], server: ScriptedServer
+) -> None:
+    async def ready(peer: Peer, message: Json) -> None:
+        await peer.send({**READY, "stand_ins": stand_ins})
+
+    server.on("init", ready)
+    ended = await talk(*arguments, url=server.url, typed="" if arguments else "hi\nhi\n")
+    assert ended.err.splitlines()[0] == note
+    assert ended.err.count("stand-in") == 1
+    assert "stand-in" not in ended.out
+
+
+async def test_without_stand_ins_nothing_is_said_of_them(server: ScriptedServer) -> None:
+    assert "stand-in" not in (await talk("hi", url=server.url)).err
+
+
+@pytest.mark.parametrize(
+    ("field", "sentence"),
+    [
+        ("init.settings.voice", "does not allow that for --voice"),
+        ("init.settings.style", "does not allow that for --style"),
+        ("init.settings", "does not allow these options"),
+    ],
+)
+async def test_a_setting_that_is_refused_is_named_as_it_was_given(
+    field: str, sentence: str, server: ScriptedServer
+) -> None:
+    async def refuse(peer: Peer, message: Json) -> None:
+        text = f"{field}: expected one of those that `ready` lists"
+        error = {"type": "error", "code": "bad_request", "message": text, "retryable": False}
+        await peer.send({**error, "field": field})
+
+    server.on("init", refuse)
+    ended = await talk("hi", "--voice", "v1", url=server.url)
+    assert ended.code == 1
+    assert sentence in ended.err
+    assert "expected" not in ended.err
 
 
 async def test_the_reply_can_be_saved_and_settings_be_chosen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +13,32 @@ from parley_client.reply import Reply
 
 PARTS = ("dispatch", "transcript", "prepare", "responder", "clause", "synthesizer", "delivery")
 """What the server's `first_audio_ms` is made of, in order."""
+
+
+STAND_INS = {"synthesizer": "voice", "transcriber": "ears", "responder": "answers"}
+"""Stages, in the order in which they are named to a person."""
+
+
+def stand_ins_note(stages: Collection[str]) -> str:
+    """Say which stages only stand in for real ones; empty if there are none."""
+    if not stages:
+        return ""
+    words = [word for stage, word in STAND_INS.items() if stage in stages]
+    if not words:
+        return "parts of this are stand-ins for development"
+    named = ", ".join([*words[:-2], " and ".join(words[-2:])])
+    return f"{named} {'is a stand-in' if words == ['voice'] else 'are stand-ins'} for development"
+
+
+def person_sentence(failed: ParleyClientError) -> str:
+    """What failed, for a person: a setting by its option, not by its place in a message."""
+    field = getattr(failed, "field", None) or ""
+    parts = field.split(".")
+    if parts[:2] != ["init", "settings"]:
+        return failed.message
+    if len(parts) < 3:
+        return "This server does not allow these options."
+    return f"This server does not allow that for --{parts[2]}. Leave it out, or try another value."
 
 
 def timing_line(reply: Reply) -> str:

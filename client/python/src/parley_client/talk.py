@@ -38,7 +38,13 @@ from parley_client.messages import (
     TurnEvent,
 )
 from parley_client.notices import Notice, SessionRenewed, StateChanged
-from parley_client.printing import as_json, error_as_json, timing_line
+from parley_client.printing import (
+    as_json,
+    error_as_json,
+    person_sentence,
+    stand_ins_note,
+    timing_line,
+)
 from parley_client.reply import Reply
 from parley_client.terminal import CYAN, DIM, RED, Terminal, printable
 from parley_client.turn import Turn
@@ -86,6 +92,7 @@ class Talk:
     async def once(self, question: Typed | Spoken) -> int:
         """Ask one question; returns the exit code."""
         async with self._connect() as conversation:
+            self._say_what_stands_in(conversation)
             self._on_ctrl_c()
             await self._ask(conversation, question)
         return EXIT_INTERRUPTED if self._interrupted else 0
@@ -94,6 +101,7 @@ class Talk:
         """Ask every line that is typed; returns the exit code."""
         code = 0
         async with self._connect() as conversation:
+            self._say_what_stands_in(conversation)
             self._on_ctrl_c()
             typed = TypedLines(sys.stdin.fileno())
             if sys.stdin.isatty():
@@ -114,6 +122,7 @@ class Talk:
         check_sounddevice()
         code = 0
         async with self._connect() as conversation:
+            self._say_what_stands_in(conversation)
             self._on_ctrl_c()
             typed = TypedLines(sys.stdin.fileno())
             voice = Voice(conversation, typed)
@@ -140,6 +149,11 @@ class Talk:
             case SessionRenewed():
                 self._remark("(this is a new session: what was said before is forgotten)")
         self._away = isinstance(notice, StateChanged) and notice.state == "reconnecting"
+
+    def _say_what_stands_in(self, conversation: Conversation) -> None:
+        """Nobody should take a stand-in's voice or answers for what the product can do."""
+        if note := stand_ins_note(conversation.stand_ins):
+            self._remark(f"({note})")
 
     def _remark(self, text: str) -> None:
         self._out.end_line()
@@ -266,7 +280,7 @@ class Talk:
         """Say what failed, in the way that was asked for."""
         if self._json:
             self._out.line(error_as_json(failed))
-        _complain(failed.message)
+        _complain(person_sentence(failed))
 
 
 async def _interrupt_quietly(playing: Turn | Voice) -> None:

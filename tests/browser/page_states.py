@@ -1,0 +1,145 @@
+"""The page's states, for tests that look at all of them: how it fits, and how accessible it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.page import type_message, until_sounding
+from tests.browser.scripted import Message, Reply, ScriptedServer
+from tests.browser.signals import tone
+
+CHOICES: Message = {
+    "settings": ["language", "record", "speed", "stability", "style", "voice"],
+    "voices": [{"id": "21m00Tcm4TlvDq8ikWAM", "name": "Rachel"}, {"id": "b", "name": "Bill"}],
+    "languages": ["en", "de", "fr"],
+}
+SETTINGS: Message = {
+    "voice": "21m00Tcm4TlvDq8ikWAM",
+    "language": "en",
+    "speed": 1.0,
+    "stability": 0.5,
+    "style": "",
+    "record": False,
+}
+STAND_INS = ["transcriber", "responder", "synthesizer"]
+REPLY = "A story about the sea, and of what is heard of it only the beginning is."
+WORDS = [[word, 90 * at, 90 * at + 80] for at, word in enumerate(REPLY.split())]
+
+
+def _empty(page: Page, server: ScriptedServer) -> None:
+    return
+
+
+def _conversation(page: Page, server: ScriptedServer) -> None:
+    """A typed turn that is over, and one that was cut off."""
+    type_message(page, "What time is it?")
+    first = Reply(server, server.wait_for("user_message")["turn_id"])
+    first.text("It is a quarter to nine.\n\nIs there anything else?")
+    first.end("It is a quarter to nine.")
+    page.locator(".turn").get_by_text("total").wait_for()
+    type_message(page, "Tell me a story about the sea, a long one, with a storm in it.")
+    second = Reply(server, server.wait_for("user_message", 2)["turn_id"])
+    second.text(REPLY)
+    second.audio(tone(440, 9, 24_000), words=WORDS, chunk_ms=1_000)
+    until_sounding(page, 500)
+    page.keyboard.press("Escape")
+    second.end(REPLY, "interrupted", heard="A story about the sea,")
+    expect(page.locator(".turn").nth(1).locator(".numbers")).to_contain_text("total")
+
+
+def _speaking(page: Page, server: ScriptedServer) -> None:
+    """A reply that is being heard."""
+    type_message(page, "Tell me a story about the sea.")
+    reply = Reply(server, server.wait_for("user_message")["turn_id"])
+    reply.text(REPLY)
+    reply.audio(tone(440, 30, 24_000), words=WORDS, chunk_ms=5_000)
+    until_sounding(page, 500)
+
+
+def _failed_turn(page: Page, server: ScriptedServer) -> None:
+    """A turn that went wrong and can be tried again."""
+    type_message(page, "Hello")
+    reply = Reply(server, server.wait_for("user_message")["turn_id"])
+    sentence = "The language model is busy. Try again in a moment."
+    reply.send("error", code="reply_failed", message=sentence, retryable=True)
+    reply.end("", "failed", code="reply_failed", retryable=True)
+    page.get_by_role("button", name="Try again").wait_for()
+
+
+def _refused(page: Page, server: ScriptedServer) -> None:
+    """The server has closed the connection for good."""
+    _conversation(page, server)
+    server.close(1008)
+    page.locator("#notice").get_by_role("button", name="Try again").wait_for()
+
+
+def _reconnecting(page: Page, server: ScriptedServer) -> None:
+    """The connection is lost."""
+    _conversation(page, server)
+    server.refuse = True
+    server.drop()
+    page.wait_for_selector("#state[data-state=reconnecting]")
+    page.locator("#notice").wait_for()
+
+
+def _new_session(page: Page, server: ScriptedServer) -> None:
+    """What was said before could not be gone on with."""
+    _conversation(page, server)
+    server.refused_session = "resume_denied"
+    server.drop()
+    page.locator(".divider").wait_for()
+
+
+def _address(page: Page, server: ScriptedServer) -> None:
+    """The address is looked at."""
+    page.click("#link summary")
+
+
+def _hint(page: Page, server: ScriptedServer) -> None:
+    """The button was pressed for a moment."""
+    page.locator("#hold").dispatch_event("pointerdown", {"button": 0})
+    page.locator("#hold").dispatch_event("pointerup")
+    page.locator("#notice").wait_for()
+
+
+def _question(page: Page, server: ScriptedServer) -> None:
+    """A link leads to somewhere else."""
+    page.goto(page.url.partition("?")[0] + "?url=ws://talk.example.long-name.evil.example:8080/dev")
+    page.get_by_role("alertdialog").wait_for()
+
+
+def _panel(tab: str) -> Callable[[Page, ScriptedServer], None]:
+    def show(page: Page, server: ScriptedServer) -> None:
+        _conversation(page, server)
+        page.click("#panel-toggle")
+        page.get_by_role("tab", name=tab).click()
+        if tab == "Events":
+            page.locator("#events summary").nth(2).click()
+
+    return show
+
+
+STATES: dict[str, Callable[[Page, ScriptedServer], None]] = {
+    "empty": _empty,
+    "conversation": _conversation,
+    "speaking": _speaking,
+    "failed turn": _failed_turn,
+    "refused": _refused,
+    "reconnecting": _reconnecting,
+    "new session": _new_session,
+    "address": _address,
+    "hint": _hint,
+    "question": _question,
+    "events": _panel("Events"),
+    "timing": _panel("Timing"),
+    "settings": _panel("Settings"),
+}
+
+
+def prepare(server: ScriptedServer) -> None:
+    """Have the server say everything that it may say of itself."""
+    server.choices = CHOICES
+    server.settings = SETTINGS
+    server.stand_ins = STAND_INS

@@ -1,0 +1,214 @@
+"""The settings of the page: lists of what may be chosen, and nothing that is not in force."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Open
+from tests.browser.page import type_message
+from tests.browser.page_states import CHOICES, SETTINGS, prepare
+from tests.browser.scripted import Message, Reply, ScriptedServer
+
+LABELS = {
+    "voice": "Voice",
+    "language": "Language",
+    "style": "Style",
+    "speed": "Speed",
+    "stability": "Stability",
+    "record": "Recording is allowed",
+}
+
+
+def settings_of(open_page: Open) -> Page:
+    page = open_page()
+    page.click("#panel-toggle")
+    page.get_by_role("tab", name="Settings").click()
+    return page
+
+
+def refuse(server: ScriptedServer, field: str, code: str = "bad_request") -> None:
+    text = f"{field}: expected text matching '^[a-z]{{2,3}}$(?!\\n)'"
+    server.send(type="error", code=code, message=text, field=field, retryable=False)
+
+
+@pytest.mark.parametrize("allowed", [[], ["language"], ["speed", "voice"], list(LABELS)])
+def test_only_what_may_be_set_is_shown(
+    allowed: list[str], open_page: Open, server: ScriptedServer
+) -> None:
+    prepare(server)
+    server.choices = {**CHOICES, "settings": allowed}
+    page = settings_of(open_page)
+    for name, label in LABELS.items():
+        control = page.get_by_label(label, exact=True)
+        if name in allowed:
+            expect(control).to_be_visible()
+        else:
+            expect(control).to_be_hidden()
+    expect(page.get_by_role("heading", name="Replies")).to_have_count(1 if allowed else 0)
+
+
+def test_voices_and_languages_are_lists_of_names(open_page: Open, server: ScriptedServer) -> None:
+    prepare(server)
+    page = settings_of(open_page)
+    voice, language = page.get_by_label("Voice"), page.get_by_label("Language")
+    expect(voice.locator("option")).to_have_text(["Rachel", "Bill"])
+    expect(voice).to_have_value("21m00Tcm4TlvDq8ikWAM")
+    expect(language.locator("option")).to_have_text(["English", "French", "German"])
+    voice.select_option("Bill")
+    assert server.wait_for("config")["settings"] == {"voice": "b"}
+    language.select_option("German")
+    assert server.wait_for("config", 2)["settings"] == {"language": "de"}
+    page.get_by_label("Recording is allowed").check()
+    assert server.wait_for("config", 3)["settings"] == {"record": True}
+
+
+def test_what_is_in_force_is_shown_also_if_it_may_not_be_chosen(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    prepare(server)
+    server.settings = {**SETTINGS, "voice": "of-the-deployment", "language": "it"}
+    page = settings_of(open_page)
+    expect(page.get_by_label("Voice")).to_have_value("of-the-deployment")
+    expect(page.get_by_label("Voice").locator("option:checked")).to_have_text("As it is")
+    expect(page.get_by_label("Language").locator("option:checked")).to_have_text("Italian")
+
+
+@pytest.mark.parametrize("choices", [None, {}], ids=["none", "empty"])
+def test_a_server_that_lists_nothing_is_offered_what_every_server_takes(
+    choices: Message | None, open_page: Open, server: ScriptedServer
+) -> None:
+    server.choices = choices
+    page = settings_of(open_page)
+    expect(page.get_by_label("Voice")).to_be_hidden()
+    page.get_by_label("Language").select_option("German")
+    assert server.wait_for("config")["settings"] == {"language": "de"}
+
+
+@pytest.mark.parametrize(
+    ("label", "wrong", "right", "sentence"),
+    [
+        ("Voice", "b", "21m00Tcm4TlvDq8ikWAM", "That voice is not available here."),
+        ("Language", "de", "en", "That language is not available here."),
+        ("Style", "Like a pirate", "", "The style cannot be set to that here."),
+        ("Speed", "1.2", "1", "The speed cannot be set to that here."),
+        ("Stability", "1", "0.5", "The stability cannot be set to that here."),
+    ],
+)
+def test_what_is_refused_does_not_stay_and_is_a_sentence(
+    label: str,
+    wrong: str,
+    right: str,
+    sentence: str,
+    open_page: Open,
+    server: ScriptedServer,
+) -> None:
+    prepare(server)
+    page = settings_of(open_page)
+    field = page.get_by_label(label, exact=True)
+    if label in ("Voice", "Language"):
+        field.select_option(wrong)
+    else:
+        field.fill(wrong)
+        field.blur()
+    server.wait_for("config")
+    field.focus()
+    refuse(server, f"config.settings.{label.lower()}")
+    expect(page.get_by_role("alert")).to_have_text(f"{sentence} It stays as it was.")
+    expect(field).to_have_value(right)
+
+
+def test_a_refusal_does_not_take_back_what_was_chosen_since(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    prepare(server)
+    page = settings_of(open_page)
+    page.get_by_label("Voice").select_option("Bill")
+    page.get_by_label("Language").select_option("German")
+    server.wait_for("config", 2)
+    refuse(server, "config.settings.voice")
+    expect(page.get_by_label("Voice")).to_have_value("21m00Tcm4TlvDq8ikWAM")
+    expect(page.get_by_label("Language")).to_have_value("de")
+    server.send(type="config_updated", settings={**SETTINGS, "language": "de"})
+    expect(page.get_by_label("Language")).to_have_value("de")
+
+
+@pytest.mark.parametrize(
+    ("field", "code"),
+    [
+        ("config.settings.language", "bad_request"),
+        ("config.settings", "bad_request"),
+        ("audio_chunk.seq", "bad_request"),
+        ("user_message.text", "too_large"),
+        ("user_message.turn_id", "bad_request"),
+        ("type", "unknown_type"),
+        ("$", "bad_request"),
+    ],
+)
+@pytest.mark.parametrize("is_named", [True, False], ids=["named", "in the text alone"])
+def test_no_field_error_of_the_protocol_reaches_a_person(
+    field: str, code: str, is_named: bool, open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    text = f"{field}: expected text matching '^[a-z]'"
+    more = {"field": field} if is_named else {}
+    server.send(type="error", code=code, message=text, retryable=False, **more)
+    expect(page.get_by_role("alert")).to_contain_text(".")
+    shown = page.inner_text("body")
+    assert "expected" not in shown
+    assert f"{field}:" not in shown
+
+
+def test_nor_does_one_in_a_turn(open_page: Open, server: ScriptedServer) -> None:
+    page = open_page()
+    type_message(page, "Hello")
+    reply = Reply(server, server.wait_for("user_message")["turn_id"])
+    text = "user_message.text: expected no control characters"
+    reply.send(
+        "error", code="bad_request", message=text, field="user_message.text", retryable=False
+    )
+    reply.end("", "failed")
+    expect(page.locator(".turn .problem")).to_have_text("That message cannot be sent like this.")
+
+
+@pytest.mark.parametrize("field", ["interrupt.turn_id", "ack.seq", "ping.sent_at"])
+def test_what_answers_something_that_nobody_asked_for_is_not_told(
+    field: str, open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    server.send(
+        type="error",
+        code="bad_request",
+        message=f"{field}: this session has no turn 't-1'",
+        field=field,
+        retryable=False,
+    )
+    server.send(type="config_updated", settings={"stability": 0.8})
+    page.wait_for_function("document.querySelector('#stability').value === '0.8'")
+    expect(page.locator("#notice")).to_be_hidden()
+    page.click("#panel-toggle")
+    expect(page.locator("#events")).to_contain_text(field)
+
+
+@pytest.mark.parametrize("refused", [{"voice"}, {"voice", "speed"}])
+def test_a_setting_of_before_that_a_new_session_refuses_is_forgotten(
+    refused: set[str], open_page: Open, server: ScriptedServer
+) -> None:
+    prepare(server)
+    page = settings_of(open_page)
+    page.get_by_label("Language").select_option("German")
+    server.wait_for("config")
+    in_force = {**SETTINGS, "voice": "b", "language": "de"}
+    server.send(type="config_updated", settings=in_force)
+    expect(page.get_by_label("Voice")).to_have_value("b")
+    server.refused_settings = refused
+    server.refused_session = "session_not_found"
+    server.drop()
+    page.wait_for_selector("#notice[data-kind=hint]")
+    expect(page.get_by_role("alert")).to_have_text(
+        "A setting that you chose earlier is not available here any more."
+    )
+    expect(page.get_by_role("status").first).to_have_text("Connected")
+    taken = server.of_type("init")[-1]["settings"]
+    assert taken == {name: value for name, value in in_force.items() if name not in refused}
+    expect(page.get_by_label("Voice")).to_have_value("21m00Tcm4TlvDq8ikWAM")
