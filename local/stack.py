@@ -44,7 +44,9 @@ from local.runtime.interpreter import other_runtimes
 from local.runtime.service import LambdaService, ServiceOptions
 from local.services.aws import OWN_KEY, AwsServices
 from local.template.intrinsics import ACCOUNT_ID, TemplateError
+from local.template.lint import Findings, lint
 from local.template.model import Function, Stack
+from local.template.problems import TemplateProblems, problems_of, told_once
 from local.template.reader import read_stack
 from local.workspace import Workspace
 
@@ -73,6 +75,8 @@ class Options:
         verify_signatures: whether requests to `@connections` must be rightly signed.
         authorise: decides whether an access key may make a request to `@connections`.
         iam: whether functions may do only what their roles allow.
+        lint: whether cfn-lint is asked about the template.
+        stored: values in SSM's parameter store from the start, by name.
         log: takes a source (a function, `gateway` or `permissions`) and a line.
     """
 
@@ -97,6 +101,8 @@ class Options:
     verify_signatures: bool = False
     authorise: Authorise = everything
     iam: bool = True
+    lint: bool = True
+    stored: dict[str, str] = field(default_factory=dict)
     log: Callable[[str, str], None] = lambda _source, _line: None
 
 
@@ -153,19 +159,15 @@ class LocalStack:
         options = self._options
         main = self._listeners.open(options.port, options.tls_port)
         starting = asyncio.create_task(self._services.start())
-        await asyncio.sleep(0)  # moto starts while the template is read
+        linting = asyncio.create_task(self._lint())
+        await asyncio.sleep(0)  # both start while the template is read
         try:
-            self.stack = read_stack(
-                options.template,
-                options.parameters,
-                options.region,
-                main.domain_name,
-                lambda: self._listeners.another().domain_name,
-            )
+            self.stack = await self._read(main, linting)
             _check_names(options.prewarm_only, self.stack)
         except BaseException:
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
+            for task in (starting, linting):
+                task.cancel()
+            await asyncio.gather(starting, linting, return_exceptions=True)
             raise
         await starting
         await self._give_credentials()
@@ -201,6 +203,33 @@ class LocalStack:
         for app, address in self._applications(self._lambda, main, access):
             await self._listen(app, address, tls)
         await asyncio.gather(creating, self._lambda.start(options.prewarm, options.prewarm_only))
+
+    async def _lint(self) -> Findings:
+        options = self._options
+        if not options.lint:
+            return Findings()
+        return await lint(options.template, options.parameters, options.region, options.stored)
+
+    async def _read(self, main: Address, linting: asyncio.Task[Findings]) -> Stack:
+        """The template, once nobody has anything against it."""
+        options = self._options
+        try:
+            stack = read_stack(
+                options.template,
+                options.parameters,
+                options.region,
+                main.domain_name,
+                lambda: self._listeners.another().domain_name,
+                options.stored,
+            )
+        except TemplateError as error:
+            found = await linting
+            raise TemplateProblems(told_once(problems_of(error), found.problems)) from None
+        found = await linting
+        if found.problems:
+            raise TemplateProblems(found.problems)
+        stack.notices.extend(found.notices)
+        return stack
 
     async def _give_credentials(self) -> None:
         """Give every function those of its role; one set for all if permissions are off."""

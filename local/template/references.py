@@ -7,9 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from local.permissions.calls.settings import secret_suffix
-from local.template.intrinsics import ACCOUNT_ID, PARTITION, URL_SUFFIX, TemplateError
-
-STACK_NAME = "local"
+from local.template.intrinsics import (
+    ACCOUNT_ID,
+    PARTITION,
+    STACK_NAME,
+    URL_SUFFIX,
+    TemplateError,
+)
 
 _NAME_PROPERTIES = {
     "AWS::ApiGatewayV2::DomainName": "DomainName",

@@ -16,8 +16,15 @@ ALLOW = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
 DOCUMENT = {"Version": "2012-10-17", "Statement": [ALLOW]}
 
 
+TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}}
+
+
 def role(**properties: Any) -> dict[str, Any]:
-    return {"Type": "AWS::IAM::Role", "Properties": properties}
+    trust = {"Statement": [{**TRUST, "Action": "sts:AssumeRole"}]}
+    return {
+        "Type": "AWS::IAM::Role",
+        "Properties": {"AssumeRolePolicyDocument": trust, **properties},
+    }
 
 
 @pytest.mark.parametrize(
@@ -93,7 +100,7 @@ def test_what_is_no_policy_ends_the_start_with_a_sentence(
 ) -> None:
     with pytest.raises(TemplateError) as refused:
         read(tmp_path, resources)
-    assert str(refused.value) == said
+    assert str(refused.value).startswith(f"{said} [AWS, ")
 
 
 VALUES = {
