@@ -19,6 +19,7 @@ _TOKEN = re.compile(
     r"\\Q(?P<quoted>.*?)(?:\\E|\Z)"
     r"|\\x\{(?P<code>[0-9A-Fa-f]+)\}"
     r"|\\0(?P<octal>[0-3]?[0-7]{1,2})"
+    r"|\\k<(?P<group>[A-Za-z0-9]+)>"
     r"|\\p\{java(?P<java>[A-Za-z]+)\}"
     r"|(?P<escaped>\\.)"
     r"|(?P<twice>--|\|\||~~)"
@@ -68,6 +69,8 @@ def _rewritten(pattern: str) -> Iterator[str]:
             yield rf"\U{int(token['code'], 16):08x}"
         elif token["octal"] is not None:
             yield rf"\x{int(token['octal'], 8):02x}"
+        elif token["group"] is not None:
+            yield f"(?P={token['group']})"
         elif token["java"] is not None:
             yield _JAVA_CLASSES[token["java"]]
         elif token["escaped"] is not None:

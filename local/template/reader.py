@@ -229,8 +229,9 @@ class _Reader:
         self._problems += self._attempt(lambda: list(name_problems(template)), [])
         apis: list[WebSocketApi] = self._attempt(ApiReader(template).apis, [], _API_GATEWAY)
         http_apis: list[HttpApi] = self._attempt(HttpApiReader(template).apis, [], _API_GATEWAY)
-        rights = InvocationRights(template, self._region)
-        self._problems += self._attempt(lambda: list(rights.problems(apis, http_apis)), [])
+        self._problems += self._attempt(
+            lambda: list(InvocationRights(template, self._region).problems(apis, http_apis)), []
+        )
         tables = self._each("AWS::DynamoDB::Table", self._table)
         functions = self._each("AWS::Lambda::Function", self._function)
         self._notices += self._attempt(
@@ -324,7 +325,10 @@ class _Reader:
     def _props(self, logical_id: str) -> dict[str, Any]:
         if logical_id not in self._properties:
             raw = self._resources[logical_id].get("Properties") or {}
-            self._properties[logical_id] = self._resolver.resolve(raw)
+            found = self._resolver.resolve(raw)
+            if not isinstance(found, dict):
+                raise TemplateError("Its Properties must be a map.")
+            self._properties[logical_id] = found
         return self._properties[logical_id]
 
     # --- functions ------------------------------------------------------------------

@@ -150,7 +150,7 @@ def _culprit(source: dict[str, Any], parameters: Mapping[str, Value]) -> str:
 def _of_cause(message: str) -> Problem:
     found = _OF_A_RESOURCE.fullmatch(message)
     if found is None:
-        return Problem("", message, _SAM)
+        return Problem("Globals" if "'Globals'" in message else "Transform", message, _SAM)
     return Problem(found["id"], found["why"], _SAM)
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from local.template.intrinsics import ACCOUNT_ID, PARTITION
 from local.template.problems import Problem
 from local.template.resolved import Resolved
 
@@ -54,13 +55,14 @@ def function_problems(template: Resolved) -> Iterator[Problem]:
         logical_id: _trusts_lambda(properties.get("AssumeRolePolicyDocument"))
         for logical_id, properties in template.of("AWS::IAM::Role").items()
     }
-    roles = {f":role/{template.name(logical_id)}": logical_id for logical_id in trusting}
+    roles = {template.name(logical_id): logical_id for logical_id in trusting}
     for logical_id, properties in functions.items():
         yield from _limits(logical_id, properties)
         yield from _variables(logical_id, properties)
         yield from _package(logical_id, properties)
-        named = str(properties.get("Role", ""))
-        role = next((roles[end] for end in roles if named.endswith(end)), None)
+        account, _, named = str(properties.get("Role", "")).partition(":role/")
+        here = account == f"arn:{PARTITION}:iam::{ACCOUNT_ID}"
+        role = roles.get(named.rpartition("/")[2]) if here else None
         if role is not None and not trusting[role]:
             yield Problem(
                 logical_id,

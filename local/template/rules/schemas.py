@@ -169,20 +169,26 @@ _Validator = extend(  # type: ignore[no-untyped-call]
 @functools.cache
 def _validator(kind: str, region: str) -> Any:
     """Of a type; None if it is not known."""
-    place = _kinds(region).get(kind) or _kinds(HOME_REGION).get(kind)
+    place = kinds(region).get(kind) or kinds(HOME_REGION).get(kind)
     if place is None:
         return None
-    schema = json.loads((_folder() / "resources" / f"{place}.json").read_text())
+    found = schema(place)
     return _Validator(
         {
-            "definitions": {k: _relevant(v) for k, v in schema.get("definitions", {}).items()},
-            **_relevant({key: schema[key] for key in _CHECKED if key in schema}),
+            "definitions": {k: _relevant(v) for k, v in found.get("definitions", {}).items()},
+            **_relevant({key: found[key] for key in _CHECKED if key in found}),
         }
     )
 
 
+def schema(place: str) -> dict[str, Any]:
+    """The schema that lies at a place."""
+    return dict(json.loads((_folder() / "resources" / f"{place}.json").read_text()))
+
+
 @functools.cache
-def _kinds(region: str) -> dict[str, str]:
+def kinds(region: str) -> dict[str, str]:
+    """Where the schema of each type of a region is; empty for a region that is not known."""
     file = _folder() / "providers" / f"{region}.json"
     return dict(json.loads(file.read_text())) if file.is_file() else {}
 
