@@ -7,7 +7,14 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.client_alone import bare_site, begin, connect, seen, until_listening, until_loaded
+from tests.browser.client_alone import (
+    bare_site,
+    begin,
+    connect,
+    seen,
+    until_listening,
+    until_loaded,
+)
 from tests.browser.conftest import Open
 from tests.browser.scripted import ScriptedServer
 

@@ -204,8 +204,8 @@ def test_a_character_counts_as_in_utf_8(shop: httpx.Client) -> None:
     assert (answer.status_code, answer.text) == (200, "1100000")
 
 
-def test_a_function_knows_where_its_api_is(app: RunningApp, shop: httpx.Client) -> None:
-    url = shop.get("/x").json()["url"]
+def test_a_function_knows_where_another_api_is(app: RunningApp, office: httpx.Client) -> None:
+    url = office.get("/open").json()["url"]
     assert url == app.info["http_apis"]["ServerlessHttpApi"]["https_url"] + "/"
     assert httpx.get(url, verify=ssl_of(app)).status_code == 200
 
