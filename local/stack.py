@@ -41,7 +41,7 @@ from local.permissions.guard import Guard
 from local.permissions.identities import Directory
 from local.runtime import environments_api, invoke_api
 from local.runtime.environment import Surroundings
-from local.runtime.interpreter import other_runtimes
+from local.runtime.interpreter import other_runtimes, refuse_what_cannot_run
 from local.runtime.service import LambdaService, ServiceOptions
 from local.services.aws import AwsServices
 from local.services.own_key import FILE, PROFILE, OwnKey, write_profile
@@ -181,6 +181,7 @@ class LocalStack:
                 lambda: self._listeners.another().domain_name,
             )
             _check_names(options.prewarm_only, self.stack)
+            refuse_what_cannot_run(self.stack)
         except BaseException:
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)

@@ -108,6 +108,7 @@ class _Reader:
         self._properties: dict[str, dict[str, Any]] = {}
         self._notices = list(source.notices)
         self._domain_names: dict[str, str] = {}
+        self._unserved: dict[str, str] = {}
         self._references = References(
             self._resources, lambda value: self._resolver.resolve(value), region, self._domain_names
         )
@@ -186,6 +187,7 @@ class _Reader:
             stored=stored,
             outputs=outputs,
             notices=list(dict.fromkeys([*not_served, *about_apis, *self._notices, *made_up])),
+            unserved=self._unserved,
         )
 
     def _of(self, kind: str) -> dict[str, dict[str, Any]]:
@@ -210,6 +212,7 @@ class _Reader:
         reason = _why_not(properties, has_code=bool(code or inline))
         if reason:
             self._notices.append(f"{logical_id}: {reason}; it cannot be invoked here.")
+            self._unserved[self._references.name(logical_id)] = f"{logical_id}: {reason}"
             return None
         if code is not None and not code.is_dir():
             raise TemplateError(f"{logical_id}: its code {code} is not a folder.")
