@@ -299,9 +299,11 @@ def _show(info: dict[str, Any], *, with_static: bool) -> None:
     for notice in info["notices"]:
         print(f"Note: {notice}")
     for name, api in info["apis"].items():
-        print(f"WebSocket API  {name}: {api['websocket_url']}  ({api['wss_url']})")
+        for stage in api["stages"].values():
+            print(f"WebSocket API  {name}: {stage['websocket_url']}  ({stage['wss_url']})")
     for name, api in info["http_apis"].items():
-        print(f"HTTP API       {name}: {api['http_url']}  ({api['https_url']})")
+        for stage in api["stages"].values():
+            print(f"HTTP API       {name}: {stage['http_url']}  ({stage['https_url']})")
     if with_static:
         print(f"Static         {info['static_url']}")
     print(f"Inspector      {info['inspector_url']}")

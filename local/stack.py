@@ -41,7 +41,7 @@ from local.permissions.guard import Guard
 from local.permissions.identities import Directory
 from local.runtime import environments_api, invoke_api
 from local.runtime.environment import Surroundings
-from local.runtime.interpreter import other_runtimes
+from local.runtime.interpreter import other_runtimes, refuse_what_cannot_run
 from local.runtime.service import LambdaService, ServiceOptions
 from local.services.aws import AwsServices
 from local.services.own_key import FILE, PROFILE, OwnKey, write_profile
@@ -182,6 +182,7 @@ class LocalStack:
         try:
             self.stack = await self._read(main, parameters, linting)
             _check_names(options.prewarm_only, self.stack)
+            refuse_what_cannot_run(self.stack)
         except BaseException:
             for task in (starting, linting):
                 task.cancel()

@@ -138,6 +138,7 @@ class _Reader:
         self._notices = list(source.notices)
         self._problems: list[Problem] = []
         self._domain_names: dict[str, str] = {}
+        self._unserved: dict[str, str] = {}
         self._references = References(
             self._resources, lambda value: self._resolver.resolve(value), region, self._domain_names
         )
@@ -274,6 +275,7 @@ class _Reader:
             stored=stored,
             outputs=outputs,
             notices=list(dict.fromkeys([*not_served, *about_apis, *self._notices, *made_up])),
+            unserved=self._unserved,
         )
 
     def _resolve_everything(self) -> None:
@@ -339,6 +341,7 @@ class _Reader:
         reason = _why_not(properties, has_code=bool(code or inline))
         if reason:
             self._notices.append(f"{logical_id}: {reason}; it cannot be invoked here.")
+            self._unserved[self._references.name(logical_id)] = f"{logical_id}: {reason}"
             return None
         if code is not None and not code.is_dir():
             raise TemplateError(f"{logical_id}: its code {code} is not a folder.")
