@@ -47,6 +47,10 @@ export class BrokenTurns {
     const turn = turns.get(turnId);
     if (!turn) return;
     const messages = this.forget(turnId);
+    if (turn.interrupted) {
+      turn.cancel(); // who has stopped it need not know that it was one too many
+      return;
+    }
     if (problem.retryable) turns.failed = { turnId, attempt: turn.attempt, messages };
     const { code, message, retryable, retryAfterMs, limit } = problem;
     const more = { retryable, turnId, retryAfterMs, limit, cause: problem };

@@ -280,10 +280,7 @@ export class HttpLink {
         await this.#postInterrupt(turnId, played_ms);
         return;
       } catch (cause) {
-        const problem = problemOf(cause);
-        // It may overtake the turn.
-        const isEarly = problem.code === "bad_request" && this.#running.has(turnId);
-        if (!isEarly && !problem.retryable) return;
+        if (!problemOf(cause).retryable) return;
         await after((FIRST_DELAY_MS / 4) * 2 ** tries);
       }
     }

@@ -69,10 +69,10 @@ CASES: list[tuple[str, str, str, str | None]] = [
         "audio_start.format",
     ),
     (
-        "an interrupt for an unknown turn",
-        '{"type": "interrupt", "turn_id": "never", "played_ms": 0}',
+        "an interrupt of less than nothing",
+        '{"type": "interrupt", "turn_id": "never", "played_ms": -1}',
         "bad_request",
-        "interrupt.turn_id",
+        "interrupt.played_ms",
     ),
     (
         "a setting out of range",

@@ -290,10 +290,26 @@ async def test_a_turn_that_runs_is_stopped(stack: Stack) -> None:
     assert "audio" not in answer
 
 
-async def test_a_turn_that_is_not_there_cannot_be_interrupted(stack: Stack) -> None:
+async def test_a_turn_that_has_not_begun_is_interrupted_when_it_does(stack: Stack) -> None:
     async with HttpSession(stack) as session:
         await session.open()
-        problem(await session.interrupt("none", 0), 404, "bad_request", "turn_id")
+        for _ in range(2):
+            interrupted = await session.interrupt("early", 0)
+            assert interrupted.status_code == 200
+            assert interrupted.json() == {"turn_id": "early", "state": "pending"}
+        before = asked(stack)
+        answer = await session.say("Count to five.", turn_id="early")
+        assert (answer["reason"], answer["text"], answer["heard"]) == ("interrupted", "", "")
+        assert "error" not in answer
+        assert "audio" not in answer
+        assert asked(stack) == before
+        next_one = await session.say("And now?")
+        assert next_one["reason"] == "completed"
+
+
+async def test_what_is_no_turn_s_id_or_without_a_token_is_not_interrupted(stack: Stack) -> None:
+    async with HttpSession(stack) as session:
+        await session.open()
         problem(await session.interrupt("no id!", 0), 400, "bad_request", "turn_id")
         session.token = "wrong"
         problem(await session.interrupt("none", 0), 403, "resume_denied", "resume_token")

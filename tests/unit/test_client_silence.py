@@ -105,7 +105,7 @@ async def test_a_silent_turn_is_asked_after(server: ScriptedServer) -> None:
 
     server.on("user_message", nothing)
     server.on("ping", end_it)
-    timeouts = Timeouts(ask_s=0.05)
+    timeouts = Timeouts(ask_s=0.05, begin_s=0.05)
     async with Conversation.connect(server.url, timeouts=timeouts) as conversation:
         await conversation.configure({})  # by now the client is idle, and must wake up
         turn = conversation.say("hello?")
@@ -113,6 +113,26 @@ async def test_a_silent_turn_is_asked_after(server: ScriptedServer) -> None:
     assert [event.seq for event in events] == [0]
     assert server.messages("ping")[0]["turn_id"] == turn.turn_id
     assert len(server.peers) == 1
+
+
+async def test_a_turn_whose_function_has_to_start_is_not_asked_after_before_it_should_have_begun(
+    server: ScriptedServer,
+) -> None:
+    async def slow(peer: Peer, message: Json) -> None:
+        await server.wait_for("ping", 4)
+        await peer.send(
+            {"type": "reply_text", "turn_id": message["turn_id"], "seq": 1, "delta": "Y"}
+        )
+        await server.wait_for("ping", 6)
+        await peer.send(turn_end(message["turn_id"], 2, "Y"))
+
+    server.on("user_message", slow)
+    async with Conversation.connect(server.url, timeouts=Timeouts(ask_s=0.05)) as conversation:
+        turn = conversation.say("hello?")
+        assert (await turn).text == "Y"
+    asked = [ping.get("turn_id") for ping in server.messages("ping")]
+    assert asked[:4] == [None] * 4, "the connection lives; the turn may be about to begin"
+    assert turn.turn_id in asked[4:]
 
 
 async def test_a_connection_that_nothing_comes_over_is_left_for_another(

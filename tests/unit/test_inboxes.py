@@ -70,6 +70,25 @@ def test_an_inbox_is_never_another_turn_s(
     assert inboxes.read_inbox(session, "t2", 1) == []
 
 
+def test_an_interruption_that_comes_before_its_turn_is_read_alone(
+    inboxes: Inboxes, session: SessionRef
+) -> None:
+    assert inboxes.interruption(session, "t") is None
+    inboxes.put_chunk(session, "t", ChunkEntry(1, b"\0\0"))
+    inboxes.put_interrupt(session, "t2", InterruptEntry(1.0, 1_000))
+    assert inboxes.interruption(session, "t") is None
+    inboxes.put_interrupt(session, "t", InterruptEntry(12.5, 1_000))
+    assert inboxes.interruption(session, "t") == InterruptEntry(12.5, 1_000)
+
+
+def test_an_interruption_that_comes_long_after_another_is_of_the_next_attempt(
+    inboxes: Inboxes, session: SessionRef
+) -> None:
+    for received_at_ms, kept in ((10_000, 10_000), (12_000, 10_000), (12_001, 12_001)):
+        inboxes.put_interrupt(session, "t", InterruptEntry(1.0, received_at_ms))
+        assert inboxes.interruption(session, "t") == InterruptEntry(1.0, kept)
+
+
 def test_the_first_interruption_counts(inboxes: Inboxes, session: SessionRef) -> None:
     inboxes.put_interrupt(session, "t", InterruptEntry(None))
     inboxes.put_interrupt(session, "t", InterruptEntry(900.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from parley.items import Claim, StoredFrame, now_ms
 from parley.principal import SessionRef
 from parley.table import BATCH_ITEMS, Table
 from parley.turns import Turns
+from tests.unit.billed import BilledClient
 from tests.unit.memory import own
 
 
@@ -240,6 +242,20 @@ def test_what_was_not_delivered_comes_back_in_order(turns: Turns, session: Sessi
     again = frame(1, attempt=2)
     turns.put_undelivered(session, [later, again, frame(10), frame(9)])
     assert list(turns.undelivered(session)) == [frame(9), frame(10), again, later]
+
+
+def test_what_is_stored_of_a_turn_is_read_without_that_of_others(
+    client: Any, session: SessionRef
+) -> None:
+    billed = BilledClient(client)
+    turns = Turns(billed.table, 600)
+    mine = [frame(1), frame(2), frame(1, attempt=2), frame(999_999, attempt=100)]
+    others = [frame(1, "s"), frame(1, "t2"), frame(1, "t", 999), frame(1, "t", 1_001)]
+    large = [replace(frame(seq, "u"), frame=bytes(20_000)) for seq in range(50)]
+    turns.put_undelivered(session, mine + others + large)
+    billed.bill.clear()
+    assert turns.undelivered_of(session, "t", 1_000) == mine
+    assert billed.bill.reads == 1
 
 
 def test_more_than_a_batch_is_kept_and_forgotten(turns: Turns, session: SessionRef) -> None:

@@ -181,8 +181,8 @@ export class Api {
     }
     if (path !== "/turns") {
       const turnId = path.split("/")[4] ?? "";
-      if (!this.ran.includes(turnId)) return problem(404, "bad_request");
-      return { status: 200, body: { turn_id: turnId, state: "ended" } };
+      const state = this.ran.includes(turnId) ? "ended" : "pending";
+      return { status: 200, body: { turn_id: turnId, state } };
     }
     const turnId = body["turn_id"];
     const said = body["text"] ?? `${body["audio"].length} of base64`;

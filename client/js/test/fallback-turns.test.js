@@ -107,6 +107,20 @@ test("a turn that is interrupted while it runs is left to end, and plays nothing
   assert.equal(conversation.state, "ready");
 });
 
+test("a turn that was stopped and is then one too many is told to nobody", async (t) => {
+  const { api, conversation } = await overHttp(t);
+  /** @type {import("../problem.js").Problem[]} */
+  const problems = [];
+  conversation.on("error", (shown) => problems.push(shown));
+  api.instead = [problem(429, "rate_limited", { retryable: true, retry_after_ms: 9_000 })];
+  const turn = conversation.say("one");
+  await settled();
+  await conversation.interrupt();
+  assert.equal((await turn).reason, "cancelled");
+  assert.deepEqual(problems, []);
+  assert.equal((await conversation.say("two")).reason, "completed");
+});
+
 test("of an answer that comes after the next turn began nothing is heard", async (t) => {
   const { api, conversation, player } = await overHttp(t);
   let open = () => {};

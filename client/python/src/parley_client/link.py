@@ -178,7 +178,7 @@ class Link:
     def ask(self, turn_id: str | None) -> None:
         """Ping, without waiting: a dead connection may not even take the message."""
         ping: Message = {"type": "ping", "sent_at": time.time() * 1000}
-        if turn_id is not None:
+        if turn_id is not None and self._listener.may_be_asked_after(turn_id):
             ping["turn_id"] = turn_id
             if (attempt := self._listener.attempt_of(turn_id)) > 1:
                 ping["attempt"] = attempt

@@ -40,6 +40,9 @@ class Listener(Protocol):
     def again(self, since_s: float) -> list[Message]:
         """What turns have said that may not have arrived."""
 
+    def may_be_asked_after(self, turn_id: str) -> bool:
+        """Whether a turn has begun, or should have by now."""
+
     def attempt_of(self, turn_id: str) -> int:
         """Which attempt at a turn is waited for."""
 

@@ -25,11 +25,15 @@ class Timeouts:
     new connection, once, so that the server sends it again."""
     ask_s: float = 2.0
     """For an event of an unfinished turn, before the server is asked whether it still runs."""
+    begin_s: float = 10.0
+    """For a turn's first event, before that: a server that is asked after a turn that nobody has
+    begun gives it up, and its function may have to start first. Until then only the connection is
+    asked after."""
     silence_s: float = 6.0
     """For anything at all while something is due; then the connection counts as dead."""
 
     def __post_init__(self) -> None:
-        for name in ("connect_s", "request_s", "answer_s", "gap_s", "ask_s"):
+        for name in ("connect_s", "request_s", "answer_s", "gap_s", "ask_s", "begin_s"):
             value: float | None = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"Timeouts.{name} must be above 0.")

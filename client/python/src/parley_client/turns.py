@@ -149,6 +149,14 @@ class Turns:
             if not turn.done and turn.utterance.opened
         }
 
+    def may_be_asked_after(self, turn_id: str) -> bool:
+        """Whether a turn has begun, or should have by now."""
+        turn = self._turns.get(turn_id)
+        if turn is None or turn.started:
+            return True
+        waited_s = asyncio.get_running_loop().time() - turn.silent_since_s
+        return waited_s >= self._timeouts.begin_s
+
     def attempt_of(self, turn_id: str) -> int:
         """Which attempt at a turn is waited for."""
         turn = self._turns.get(turn_id)
