@@ -152,3 +152,26 @@ async def test_an_interruption_that_comes_twice_finds_the_same_both_times(stack:
         assert is_whole(reply.end["text"], told)
         kept, _ = await History(stack, client.ready["session_id"]).changes(0)
         assert kept == told
+
+
+async def test_marks_are_not_spoken_and_han_is_heard_to_the_character(stack: Stack) -> None:
+    async with opened(stack.url) as client:
+        reply = await client.say(
+            "Repeat after me: the **menu** of [today](https://a.example/b): 今天天气很好"
+        )
+        text, length_ms = reply.end["text"], reply.end["metrics"]["audio_ms"]
+        assert "**menu**" in text
+        words = [w for e in reply.events if e["type"] == "audio" for w in e.get("words", [])]
+        assert "".join("".join(word for word, _, _ in words).split()) == "".join(text.split())
+        history, known_since_ms, found = History(stack, client.ready["session_id"]), 0, set()
+        for played_ms in range(0, length_ms + 100, 100):
+            await client.send(type="interrupt", turn_id=reply.turn_id, played_ms=played_ms)
+            kept, known_since_ms = await history.changes(known_since_ms)
+            assert kept == heard(reply, played_ms)
+            assert text.startswith(kept or "")
+            found.add(kept)
+    assert any("今" in each and "好" not in each for each in found if each), "to the character"
+    said = [r for r in stack.elevenlabs.requests() if "multi-stream-input" in r["path"]][-1]
+    spoken = "".join(f["frame"].get("text") or "" for f in said["frames"] if f["direction"] == "in")
+    assert "menu of today" in spoken
+    assert not {"*", "[", "/"} & set(spoken)
