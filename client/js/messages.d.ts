@@ -245,7 +245,7 @@ export interface Voice {
   name: string;
 }
 
-/** A spoken word and when it sounds, in ms of the reply's audio: `[text, start, end]`. */
+/** A piece of the reply's text and when it sounds, in ms of its audio: `[text, start, end]`. In scripts without spaces it is a character; what makes no sound starts and ends at once. */
 export type Word = [string, number, number];
 
 export type ClientMessage =

@@ -110,3 +110,68 @@ async def test_a_cut_while_the_turn_runs_is_right_to_the_word(
         reply = await client.ended("t")
     assert reply.end["reason"] == "interrupted"
     assert reply.end["heard"] == heard(reply, played_ms)
+
+
+BROKEN_OFF = "Repeat after me: lulu du lu duriri, du lu du ba. nime kolume ni pa."
+"""What the user says in the turn of `make chaos --seed 723` whose voice breaks off in `Lulu`."""
+
+
+def is_whole(text: str, heard: str) -> bool:
+    """Whether it is the text's beginning, and ends with a word of it."""
+    return text.startswith(heard) and (not heard or text[len(heard) :][:1] in ("", " "))
+
+
+async def test_of_a_voice_that_broke_off_no_half_a_word_counts_as_heard(stack: Stack) -> None:
+    stack.elevenlabs.put(faults={"tts": {"cut": 1, "times": 1}})
+    async with opened(stack.url) as client:
+        reply = await client.say(BROKEN_OFF)
+        assert "speech_failed" in [event.get("code") for event in reply.events]
+        length_ms = reply.end["metrics"]["audio_ms"]
+        assert 0 < length_ms < 2_000, "it broke off"
+        history, known_since_ms = History(stack, client.ready["session_id"]), 0
+        for played_ms in range(0, length_ms + 300, 25):
+            await client.send(type="interrupt", turn_id=reply.turn_id, played_ms=played_ms)
+            kept, known_since_ms = await history.changes(known_since_ms)
+            assert kept == heard(reply, played_ms)
+            assert is_whole(reply.end["text"], kept or ""), kept
+
+
+async def test_an_interruption_that_comes_twice_finds_the_same_both_times(stack: Stack) -> None:
+    stack.elevenlabs.put(faults={"tts": {"cut": 1, "times": 1}})
+    stack.llm.put(delays={"llm_token_ms": 60})
+    async with opened(stack.url) as client:
+        turn_id = client.new_turn_id()
+        await client.send(type="user_message", turn_id=turn_id, text=BROKEN_OFF)
+        await client.has(turn_id, "error")
+        for _ in range(2):  # while it runs, and when it has ended
+            await client.send(type="interrupt", turn_id=turn_id, played_ms=400)
+            reply = await client.ended(turn_id)
+        told = reply.end["heard"]
+        assert reply.end["reason"] == "interrupted"
+        assert told == heard(reply, 400)
+        assert is_whole(reply.end["text"], told)
+        kept, _ = await History(stack, client.ready["session_id"]).changes(0)
+        assert kept == told
+
+
+async def test_marks_are_not_spoken_and_han_is_heard_to_the_character(stack: Stack) -> None:
+    async with opened(stack.url) as client:
+        reply = await client.say(
+            "Repeat after me: the **menu** of [today](https://a.example/b): 今天天气很好"
+        )
+        text, length_ms = reply.end["text"], reply.end["metrics"]["audio_ms"]
+        assert "**menu**" in text
+        words = [w for e in reply.events if e["type"] == "audio" for w in e.get("words", [])]
+        assert "".join("".join(word for word, _, _ in words).split()) == "".join(text.split())
+        history, known_since_ms, found = History(stack, client.ready["session_id"]), 0, set()
+        for played_ms in range(0, length_ms + 100, 100):
+            await client.send(type="interrupt", turn_id=reply.turn_id, played_ms=played_ms)
+            kept, known_since_ms = await history.changes(known_since_ms)
+            assert kept == heard(reply, played_ms)
+            assert text.startswith(kept or "")
+            found.add(kept)
+    assert any("今" in each and "好" not in each for each in found if each), "to the character"
+    said = [r for r in stack.elevenlabs.requests() if "multi-stream-input" in r["path"]][-1]
+    spoken = "".join(f["frame"].get("text") or "" for f in said["frames"] if f["direction"] == "in")
+    assert "menu of today" in spoken
+    assert not {"*", "[", "/"} & set(spoken)

@@ -177,8 +177,16 @@ async def test_what_the_service_commits_by_itself_is_kept_before_the_tail() -> N
         ([committed("A long story"), committed("and its end.")], "A long story and its end."),
         ([committed("All of it."), error("commit_throttled")], "All of it."),
         ([committed("All of it.")], "All of it."),
+        ([committed("你好，我想"), committed("订一张票。")], "你好，我想订一张票。"),
+        ([committed("สวัสดี"), committed("ครับ")], "สวัสดีครับ"),
     ],
-    ids=["the service's own came first", "it left nothing for ours", "ours alone"],
+    ids=[
+        "the service's own came first",
+        "it left nothing for ours",
+        "ours alone",
+        "Han has no spaces",
+        "nor has Thai",
+    ],
 )
 async def test_a_long_utterance_keeps_its_tail_when_the_service_commits_at_the_same_time(
     answers: list[dict[str, Any]], expected: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from datetime import UTC, datetime
 
 import msgspec
@@ -15,6 +16,7 @@ from parley.cues import LINE_CHARS, Cue, Sound, cues_of
 from parley.items import Session
 from parley.principal import ANONYMOUS
 from parley.protocol import Message, Settings, Word
+from parley.scripts import unit_ends
 from parley.transcripts import markdown, summary, view
 from parley.transcripts import webvtt as captions_of
 
@@ -112,6 +114,68 @@ def test_markdown_shows_no_marks_of_its_own_and_strikes_out_what_was_not_heard()
         "",
         "**Assistant** (22:13:22): Once there ~~was a fox. It slept.~~",
     ]
+
+
+HAN = "今天天气很好。我们去公园，好吗？"
+
+
+@pytest.mark.parametrize(
+    ("said", "heard", "shown"),
+    [
+        (HAN, "今天天气", "今天天气~~很好。我们去公园，好吗？~~"),
+        (HAN, "今天天气很好。", "今天天气很好。~~我们去公园，好吗？~~"),
+        (HAN, "今天天气很好。我们去公园", "今天天气很好。我们去公园<del>，好吗？</del>"),
+        (HAN, "", f"~~{HAN}~~"),
+        (HAN, HAN, HAN),
+        ("สวัสดีครับ", "สวัสดี", "สวัสดี~~ครับ~~"),
+        ("One  two\n\nthree.", "One  two", "One two ~~three.~~"),
+        ("One\n\ntwo.", "One two.", "One two."),  # as versions before kept it
+    ],
+)
+def test_markdown_adds_no_space_where_the_text_has_none(said: str, heard: str, shown: str) -> None:
+    text = markdown(conversation(replied(said, heard=heard, cues=[])))
+    assert text.splitlines()[-1].endswith(f": {shown}")
+
+
+@pytest.mark.parametrize(
+    ("said", "heard", "lines"),
+    [
+        (HAN, "今天天", ["今天天<c.unheard>气很好。我们去公园，好吗？</c>"]),
+        (HAN, "今天天气很好。我们", ["今天天气很好。", "我们<c.unheard>去公园，好吗？</c>"]),
+        ("Once. Then", "Once.", ["Once. <c.unheard>Then</c>"]),
+    ],
+)
+def test_captions_add_no_space_where_the_text_has_none(
+    said: str, heard: str, lines: list[str]
+) -> None:
+    found = [Word(char, n * 100, n * 100 + 100) for n, char in enumerate("".join(said.split()))]
+    cues = cues_of(said, found)
+    document = captions_of(conversation(replied(said, heard=heard, cues=cues)))
+    shown = [block.split("\n", 1)[1] for block in document.split("\n\n")[2:]]
+    assert [text.strip() for text in shown] == [f"<v Assistant>{line}</v>" for line in lines]
+
+
+@pytest.mark.parametrize(
+    "said", ["今天天气很好。“我们走吧！”她说。好。", "नमस्ते। आप कैसे हैं। ठीक।", "آپ کیسے ہیں؟ ٹھیک۔"]
+)
+def test_a_line_ends_with_its_sentence_in_every_script(said: str) -> None:
+    found = [
+        Word(said[a:b].strip(), a * 10, b * 10)
+        for a, b in itertools.pairwise([0, *unit_ends(said)])
+    ]
+    cues = cues_of(said, found)
+    ends = [end.end_char for end in cues]
+    assert [said[a:b].strip() for a, b in itertools.pairwise([0, *ends])] == [
+        each.strip() for each in re.findall(r"[^。！।؟۔]+[。！।؟۔]+”?", said)
+    ]
+
+
+def test_lines_of_wide_characters_are_half_as_long() -> None:
+    said = "今" * 200
+    found = [Word(char, n * 10, n * 10 + 10) for n, char in enumerate(said)]
+    assert (
+        max(b - a for a, b in itertools.pairwise([c.end_char for c in cues_of(said, found)])) == 42
+    )
 
 
 @pytest.mark.parametrize(

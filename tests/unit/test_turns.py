@@ -9,9 +9,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from parley import turns as turns_module
-from parley.heard import Heard
+from parley.heard import Heard, heard_text
 from parley.inbox import ChunkEntry, EndEntry, InterruptEntry
-from parley.items import Claim, StoredFrame, now_ms
+from parley.items import Claim, StoredFrame, now_ms, turn_key
 from parley.principal import SessionRef
 from parley.table import BATCH_ITEMS, Table
 from parley.turns import Turns
@@ -97,6 +97,26 @@ def test_a_turn_that_ended_well_does_not_run_again(
     assert turn is not None
     assert (turn.state, turn.parts, turn.message_key) == (reason, parts, "MESSAGE#1")
     assert claimed(turns, session, "other", attempt=attempt) is None
+
+
+def test_of_a_turn_from_before_its_words_are_read(
+    turns: Turns, table: Table, session: SessionRef
+) -> None:
+    claimed(turns, session, "me")
+    turns.finish_turn(session, "t", "me", reason="completed")
+    words = '[["One",0,200],["two.",250,600]]'
+    table.update(
+        turn_key(session, "t"),
+        "SET words = :words REMOVE parts",
+        None,
+        {},
+        {":words": {"S": words}},
+    )
+    turn = turns.turn(session, "t")
+    assert turn is not None
+    assert [heard_text(turn.parts, ms) for ms in (0, 200, 599, 600)] == [
+        "", "One", "One", "One two.",
+    ]  # fmt: skip
 
 
 def test_a_turn_that_failed_runs_again_when_it_is_asked_for_again(

@@ -48,3 +48,21 @@ test("what cannot be said is told with its turn", async (t) => {
   await assert.rejects(turn, { code: "bad_request" });
   assert.deepEqual(problems, [["bad_request", turn.id]]);
 });
+
+test("what was heard of a reply that has ended is known by its words, and never half a word", async (t) => {
+  const { conversation, socket, player } = await connected(t);
+  const view = new ConversationView(conversation);
+  const { turn } = await said(conversation);
+  const about = { turn_id: turn.id };
+  const audio = { audio: "AAAA", format: "pcm_24000", start_ms: 0, duration_ms: 900 };
+  socket.says({ type: "reply_text", ...about, seq: 1, delta: "Lulu 唱了。" });
+  const words = [["Lulu", 0, 400], ["唱", 450, 600], ["了。", 600, 900]];
+  socket.says({ type: "audio", ...about, seq: 2, ...audio, words });
+  const text = "Lulu 唱了。";
+  socket.says({ type: "turn_end", ...about, seq: 3, reason: "completed", text, metrics: {} });
+  await turn;
+  for (const [playedMs, heard] of /** @type {[number, string][]} */ ([[399, ""], [599, "Lulu"], [600, "Lulu 唱"]])) {
+    conversation.emit("interrupted", { turnId: turn.id, playedMs });
+    assert.equal(view.snapshot().turns[0]?.heard, heard);
+  }
+});

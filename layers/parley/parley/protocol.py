@@ -223,7 +223,10 @@ class TurnEvent(Attempted):
 
 
 class Word(Struct, frozen=True, array_like=True):
-    """A spoken word and when it sounds, in ms of the reply's audio: `[text, start, end]`."""
+    """A piece of the reply's text and when it sounds, in ms of its audio: `[text, start, end]`.
+
+    In scripts without spaces it is a character; what makes no sound starts and ends at once.
+    """
 
     text: str
     start_ms: int
