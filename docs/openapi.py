@@ -92,6 +92,8 @@ PATHS: dict[str, Any] = {
                 "content": {
                     **content("TurnBody"),
                     "audio/wav": {"schema": AUDIO},
+                    "audio/wave": {"schema": AUDIO},
+                    "audio/vnd.wave": {"schema": AUDIO},
                     "audio/pcm": {"schema": AUDIO},
                 },
             },
