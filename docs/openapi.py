@@ -85,7 +85,8 @@ PATHS: dict[str, Any] = {
             "operationId": "takeTurn",
             "summary": "Say something, and get the whole reply.",
             "description": "The fields of a turn are the body's, or the query's if the body is "
-            "audio. A repeated turn_id is not run again: its answer is given once more.",
+            "audio. audio/wave, audio/vnd.wave, audio/x-wav and audio/x-pn-wav are audio/wav. "
+            "A repeated turn_id is not run again: its answer is given once more.",
             "parameters": [TOKEN],
             "requestBody": {
                 "required": True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import struct
 import time
 import wave
@@ -25,6 +26,20 @@ from parley_client.audio import (
     write_wav,
 )
 from parley_client.errors import BadAudio
+from parley_client.wav import NoWav, parse_wav
+from tests.unit.wav_files import (
+    DATA,
+    FLOAT,
+    LIST,
+    MU_LAW,
+    SAMPLES,
+    UNKNOWN,
+    WELL,
+    chunk,
+    extensible,
+    fmt,
+    riff,
+)
 
 
 def ramp(count: int) -> bytes:
@@ -79,6 +94,60 @@ def test_what_is_no_wav_is_refused_with_a_sentence(tmp_path: Path, content: byte
     path.write_bytes(content)
     with pytest.raises(BadAudio, match="is not a PCM WAV file"):
         read_wav(path)
+
+
+@pytest.mark.parametrize("content", [file for _, file in WELL], ids=[name for name, _ in WELL])
+def test_what_programs_write_is_read(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.wav"
+    path.write_bytes(content)
+    assert read_wav(path) == (SAMPLES, "pcm_16000")
+
+
+def test_a_file_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = tmp_path / "x.wav"
+    path.write_bytes(riff(fmt(), DATA)[:-3])
+    assert read_wav(path) == (SAMPLES[:4], "pcm_16000")
+
+
+def test_an_empty_recording_with_a_note_behind_it_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "x.wav"
+    path.write_bytes(riff(fmt(), chunk(b"data", b""), LIST))
+    assert read_wav(path) == (b"", "pcm_16000")
+
+
+def test_extensible_stereo_is_mixed(tmp_path: Path) -> None:
+    path = tmp_path / "x.wav"
+    path.write_bytes(riff(extensible(channels=2), chunk(b"data", SAMPLES, UNKNOWN)))
+    assert read_wav(path) == (struct.pack("<2h", -1, -1), "pcm_16000")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (riff(fmt(bits=32, code=FLOAT), DATA), "floating point"),
+        (riff(extensible(bits=32, code=FLOAT), DATA), "floating point"),
+        (riff(extensible(bits=24), DATA), "24-bit samples, 16 are needed"),
+        (riff(extensible(channels=6), DATA), "6 channels, 1 or 2 can be sent"),
+        (riff(fmt(bits=8, code=MU_LAW), DATA), "µ-law"),
+        (riff(fmt(), LIST), "no samples in it"),
+        (riff(DATA), "does not say what its samples are"),
+    ],
+)
+def test_another_kind_of_wav_says_what_it_is_and_what_converts_it(
+    tmp_path: Path, content: bytes, complaint: str
+) -> None:
+    path = tmp_path / "x.wav"
+    path.write_bytes(content)
+    with pytest.raises(BadAudio, match=complaint) as refused:
+        read_wav(path)
+    assert f"ffmpeg -i {path}" in refused.value.message
+
+
+@given(st.binary(max_size=80), st.integers(0, 80), st.binary(max_size=8))
+def test_whatever_is_in_a_file_it_is_read_or_refused(pcm: bytes, at: int, noise: bytes) -> None:
+    file = riff(fmt(), LIST, chunk(b"data", pcm))
+    with contextlib.suppress(NoWav):
+        parse_wav(file[:at] + noise + file[at + len(noise) :])
 
 
 def test_a_missing_file_is_refused_with_a_sentence(tmp_path: Path) -> None:

@@ -412,7 +412,7 @@ IN_STREAM: list[tuple[str, Answer, str, str, int | None, str | None]] = [
      "tool_call", "refused", None, None),
     ("nothing", stream(event(finish_reason="stop")), "empty", "empty", None, None),
     ("a thought that filled it", stream(event("<think>hm"), event(finish_reason="length")),
-     "token_limit", "empty", None, None),
+     "length", "empty", None, None),
     ("a filter", stream(event(finish_reason="content_filter")), "filter", "filtered", None, None),
 ]  # fmt: skip
 

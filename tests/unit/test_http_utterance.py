@@ -21,6 +21,7 @@ from parley.principal import SessionRef
 from parley.settings import DEFAULT_SETTINGS
 from parley.settings_policy import SettingsPolicy
 from tests.unit.memory import MemoryStore
+from tests.unit.wav_files import DATA, SAMPLES, WELL, extensible, riff
 
 
 class Ran(Exception):
@@ -56,6 +57,35 @@ def test_an_utterance_is_as_long_as_the_deployment_and_the_answer_allow(
     with pytest.raises(ParleyError, match=f"may last {held_s} s") as refused:
         say(limit_s, held_s + 1)
     assert (refused.value.code, refused.value.field) == ("too_large", "audio")
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "audio/wav",
+        "audio/x-wav",
+        "audio/wave",
+        "audio/x-pn-wav",
+        "audio/vnd.wave",
+        "Audio/WAVE",
+        "audio/vnd.wave; codec=1",
+        'audio/wav;codecs="1"; charset=binary',
+        " audio/x-wav ",
+    ],
+)
+def test_a_wav_file_is_taken_by_each_of_its_names(content_type: str) -> None:
+    headers = {"content-type": content_type}
+    request = HttpRequest("POST", "POST /turns", headers=headers, body=riff(extensible(), DATA))
+    turn = read_turn(request)
+    assert (turn.audio, turn.format) == (SAMPLES, "pcm_16000")
+
+
+@pytest.mark.parametrize(("name", "file"), WELL, ids=[name for name, _ in WELL])
+def test_a_wav_file_in_json_is_taken_as_programs_write_it(name: str, file: bytes) -> None:
+    body = json.dumps({"audio": base64.b64encode(file).decode(), "format": "wav"}).encode()
+    headers = {"content-type": "application/json"}
+    turn = read_turn(HttpRequest("POST", "POST /turns", headers=headers, body=body))
+    assert (turn.audio, turn.format) == (SAMPLES, "pcm_16000"), name
 
 
 # --- what fits into an event of Lambda -----------------------------------------------------------

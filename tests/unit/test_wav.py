@@ -6,12 +6,27 @@ import contextlib
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from parley.errors import ParleyError
 from parley.wav import read_wav
 from tests.e2e.http_api import wav
+from tests.unit.wav_files import (
+    A_LAW,
+    DATA,
+    FLOAT,
+    IMA_ADPCM,
+    LIST,
+    MU_LAW,
+    SAMPLES,
+    UNKNOWN,
+    WELL,
+    chunk,
+    extensible,
+    fmt,
+    riff,
+)
 
 RATES = [8_000, 16_000, 22_050, 24_000, 44_100, 48_000]
 
@@ -27,6 +42,73 @@ def test_other_chunks_are_passed_over() -> None:
     note = b"LIST" + struct.pack("<I", 6) + b"a note"
     size = struct.pack("<I", len(file) - 8 + len(note))
     assert read_wav(b"RIFF" + size + file[8:12] + note + file[12:]) == ("pcm_16000", b"abcd")
+
+
+@pytest.mark.parametrize("file", [file for _, file in WELL], ids=[name for name, _ in WELL])
+def test_what_programs_write_is_read(file: bytes) -> None:
+    assert read_wav(file) == ("pcm_16000", SAMPLES)
+
+
+@given(st.binary(max_size=200), st.sampled_from([0, UNKNOWN, 0x7FFFF000]), st.sampled_from(RATES))
+def test_a_size_that_was_not_known_loses_nothing(content: bytes, size: int, rate_hz: int) -> None:
+    pcm = content[: len(content) // 2 * 2]
+    assume(pcm[:4] != b"LIST")
+    file = riff(fmt(rate_hz), LIST, chunk(b"data", pcm, size), size=size)
+    assert read_wav(file) == (f"pcm_{rate_hz}", pcm)
+
+
+def test_a_stream_that_was_cut_within_a_sample_loses_half_of_it() -> None:
+    file = riff(fmt(), chunk(b"data", SAMPLES + b"x", UNKNOWN, pad=False))
+    assert read_wav(file) == ("pcm_16000", SAMPLES)
+
+
+def test_an_empty_recording_with_a_note_behind_it_is_empty() -> None:
+    assert read_wav(riff(fmt(), chunk(b"data", b""), LIST)) == ("pcm_16000", b"")
+
+
+REFUSED: list[tuple[str, bytes, str]] = [
+    ("8 bits", riff(fmt(bits=8), DATA), "16-bit samples, got 8-bit"),
+    ("24 bits", riff(extensible(bits=24), DATA), "16-bit samples, got 24-bit"),
+    ("32 bits", riff(fmt(bits=32), DATA), "16-bit samples, got 32-bit"),
+    ("floating point", riff(fmt(bits=32, code=FLOAT), DATA), "but floating point"),
+    ("extensible floats", riff(extensible(bits=32, code=FLOAT), DATA), "but floating point"),
+    ("A-law", riff(fmt(bits=8, code=A_LAW), DATA), "but A-law"),
+    ("µ-law", riff(fmt(bits=8, code=MU_LAW), DATA), "but µ-law"),
+    ("ADPCM", riff(fmt(bits=4, code=IMA_ADPCM), DATA), "but ADPCM"),
+    ("something else", riff(fmt(code=0x1234), DATA), "but format 4660"),
+    ("stereo", riff(fmt(channels=2), DATA), "one channel, got 2"),
+    ("extensible stereo", riff(extensible(channels=2), DATA), "one channel, got 2"),
+    ("another rate", riff(fmt(11_025), DATA), "got 11025"),
+    ("no samples", riff(fmt(), LIST), "no samples in it"),
+    ("no format", riff(DATA), "before it says what they are"),
+    ("half a format", riff(chunk(b"fmt ", bytes(12)), DATA), "does not say what its samples are"),
+    ("half the samples", riff(fmt(), chunk(b"data", SAMPLES, 800)), "800 bytes of samples, but 8"),
+    ("another form", riff(fmt(), DATA, form=b"AVI "), "no WAV file"),
+    ("big-endian", b"RIFX" + riff(fmt(), DATA)[4:], "no WAV file"),
+    ("MP3", b"ID3\x04" + bytes(60), "no WAV file, but MP3"),
+    ("Ogg", b"OggS" + bytes(60), "no WAV file, but Ogg"),
+    ("FLAC", b"fLaC" + bytes(60), "no WAV file, but FLAC"),
+    ("WebM", b"\x1aE\xdf\xa3" + bytes(60), "no WAV file, but WebM"),
+    ("MP4", b"\0\0\0 ftypM4A " + bytes(60), "no WAV file, but MP4"),
+    ("half a header", b"RIFF\0\0", "it ends too early"),
+]  # fmt: skip
+
+
+OF_ITS_STRUCTURE = {
+    *("no samples in it", "before it says what they are", "does not say what its samples are"),
+    *("800 bytes of samples, but 8", "got 11025"),
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "said"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
+)
+def test_what_is_not_taken_is_named_with_what_is(file: bytes, said: str) -> None:
+    with pytest.raises(ParleyError, match=said) as refused:
+        read_wav(file)
+    assert refused.value.field == "audio"
+    names_what_is_taken = "Taken are WAV files of 16-bit PCM in one channel, at 8000"
+    assert (names_what_is_taken in str(refused.value)) == (said not in OF_ITS_STRUCTURE)
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ _ADVICE: dict[str, str] = {
     "no_protocol": "What {host} answers is not what {called_there} answers: check {base_url}.",
     "tool_call": "Model {model_name} called a function, and this deployment gives it none: switch "
     "tools off at {host}, or choose another {model}.",
-    "token_limit": "Model {model_name} reached its limit of tokens before its first word: have it "
+    "length": "Model {model_name} reached its limit of tokens before its first word: have it "
     "think less, or raise the limit at {host}.",
     "empty": "Model {model_name} answered with nothing.",
 }

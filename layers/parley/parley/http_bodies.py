@@ -30,6 +30,10 @@ from parley.wav import format_at, read_wav
 MAX_AUDIO_S = 60
 """Of an utterance: with its transcript and its reply, it must fit into API Gateway's 30 s. At the
 highest sample rates the size of the body ends it sooner."""
+WAV_TYPES = frozenset(
+    {"audio/wav", "audio/wave", "audio/x-wav", "audio/x-pn-wav", "audio/vnd.wave"}
+)
+"""What programs and browsers call it; RFC 2361 registers the last."""
 TOKEN_HEADER = "x-resume-token"  # noqa: S105  # nosec B105 - the name of a header
 
 Token = Annotated[str, Meta(max_length=256)]
@@ -110,7 +114,7 @@ def read_turn(request: HttpRequest, max_audio_s: int = MAX_AUDIO_S) -> AskedTurn
         ParleyError: `bad_request` or `too_large`, naming the field.
     """
     kind, settings_path = request.content_type, "settings."
-    if kind in ("audio/wav", "audio/x-wav", "audio/vnd.wave", "audio/pcm"):
+    if kind in WAV_TYPES or kind == "audio/pcm":
         body = _from_query(request.query)
         body.audio, body.format = request.body, "wav"
         settings_path = ""

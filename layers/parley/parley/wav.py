@@ -1,15 +1,42 @@
-"""WAV files of 16-bit mono PCM, written, and read strictly: at a rate that the protocol knows."""
+"""WAV files of 16-bit mono PCM, written, and read as programs write them.
+
+Programs that write into a pipe do not know how long the sound will be, and say 0, or a size that
+no file has; others add chunks before and after, or forget a pad byte. What is in the file counts,
+not what its headers say of its length.
+"""
 
 from __future__ import annotations
 
 import io
 import struct
 import wave
+from dataclasses import dataclass
 from typing import get_args
 
 from parley.audio import BYTES_PER_SAMPLE, sample_rate_hz
 from parley.errors import ParleyError
 from parley.protocol import AudioFormat
+
+_PCM = 1
+_EXTENSIBLE = 0xFFFE
+_GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
+"""A format's GUID is its code and this (Microsoft, "Extensible Wave-Format Descriptors")."""
+_SMALLEST = 12
+_UNKNOWN_FROM = 0x7FFF0000
+"""Sizes from here on stand for "not known yet": ffmpeg writes 0xFFFFFFFF, sox 0x7FFFF000. A
+request's body is much smaller."""
+_CHUNKS = frozenset(
+    [b"fmt ", b"data", b"LIST", b"fact", b"bext", b"JUNK", b"PEAK", b"cue ", b"id3 "]
+)
+_CODES = {2: "ADPCM", 3: "floating point", 6: "A-law", 7: "µ-law", 0x11: "ADPCM", 0x55: "MP3"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    code: int
+    channels: int
+    rate_hz: int
+    bits: int
 
 
 def read_wav(content: bytes) -> tuple[AudioFormat, bytes]:
@@ -18,24 +45,16 @@ def read_wav(content: bytes) -> tuple[AudioFormat, bytes]:
     Raises:
         ParleyError: `bad_request`; it is something else, or not all of it is there.
     """
-    try:
-        with wave.open(io.BytesIO(content)) as file:
-            channels, width, rate_hz, frames, _, _ = file.getparams()
-            pcm = file.readframes(frames)
-    except (wave.Error, EOFError, RuntimeError, struct.error) as problem:
-        said = str(problem) or "it ends too early"
-        raise _refused(f"this is no WAV file with PCM in it ({said})") from None
-    if width != BYTES_PER_SAMPLE:
-        raise _refused(f"expected 16-bit samples, got {8 * width}-bit")
-    if channels != 1:
-        raise _refused(f"expected one channel, got {channels}")
-    audio_format = format_at(rate_hz, "audio")
-    if len(pcm) != frames * width:
-        raise _refused(
-            f"its header announces {frames * width:,} bytes of samples, but {len(pcm):,} came. A "
-            "program that writes WAV into a pipe does not know its length: have it write a file"
-        )
-    return audio_format, pcm
+    kind, data = _find_data(content)
+    if kind.code != _PCM:
+        what = _CODES.get(kind.code, f"format {kind.code}")
+        raise _refused(f"this is no WAV file with PCM in it, but {what}. {_TAKEN}")
+    if kind.bits != 8 * BYTES_PER_SAMPLE:
+        raise _refused(f"expected 16-bit samples, got {kind.bits}-bit. {_TAKEN}")
+    if kind.channels != 1:
+        raise _refused(f"expected one channel, got {kind.channels}. {_TAKEN}")
+    audio_format = format_at(kind.rate_hz, "audio")
+    return audio_format, data[: len(data) // BYTES_PER_SAMPLE * BYTES_PER_SAMPLE]
 
 
 def write_wav(pcm: bytes, rate_hz: int) -> bytes:
@@ -59,11 +78,96 @@ def format_at(rate_hz: int, field: str) -> AudioFormat:
         if sample_rate_hz(audio_format) == rate_hz:
             found: AudioFormat = audio_format
             return found
-    known = ", ".join(str(sample_rate_hz(name)) for name in get_args(AudioFormat))
     raise ParleyError(
-        "bad_request", f"{field}: expected a sample rate of {known} Hz; got {rate_hz}.", field=field
+        "bad_request",
+        f"{field}: expected a sample rate of {_RATES} Hz; got {rate_hz}.",
+        field=field,
     )
+
+
+def _find_data(content: bytes) -> tuple[_Format, bytes]:
+    """The format and the bytes of a file's sound."""
+    if content[:4] not in (b"RIFF", b"RF64") or content[8:12] != b"WAVE":
+        raise _refused(f"this is no WAV file{_what_it_is(content)}. {_TAKEN}")
+    kind: _Format | None = None
+    long_size = 0
+    at = 12
+    while at + 8 <= len(content):
+        name, size = content[at : at + 4], struct.unpack_from("<I", content, at + 4)[0]
+        body = content[at + 8 : at + 8 + size]
+        if name == b"fmt ":
+            kind = kind or _format_in(body)
+        elif name == b"ds64" and len(body) >= 16:  # of RF64, the form for more than 4 GB
+            long_size = struct.unpack_from("<Q", body, 8)[0]
+        elif name == b"data":
+            if kind is None:
+                raise _refused("this WAV file has samples before it says what they are")
+            return kind, _samples(content[at + 8 :], long_size if size >= _UNKNOWN_FROM else size)
+        at = _next_chunk(content, at + 8, size)
+    raise _refused("this WAV file has no samples in it: it ends too early")
+
+
+def _format_in(body: bytes) -> _Format:
+    if len(body) < 16:
+        raise _refused("this WAV file does not say what its samples are: it ends too early")
+    code, channels, rate_hz, _, _, bits = struct.unpack_from("<HHIIHH", body)
+    if code == _EXTENSIBLE and len(body) >= 40 and body[26:40] == _GUID_TAIL:
+        code = struct.unpack_from("<H", body, 24)[0]
+    return _Format(code, channels, rate_hz, bits)
+
+
+def _samples(rest: bytes, size: int) -> bytes:
+    """The samples at the start of what follows a data chunk's header.
+
+    Args:
+        size: what it says of their length.
+    """
+    if size >= _UNKNOWN_FROM or (size == 0 and not _are_chunks(rest)):
+        return rest
+    if size > len(rest):
+        raise _refused(
+            f"its header announces {size:,} bytes of samples, but {len(rest):,} came: it was cut "
+            "off on its way"
+        )
+    return rest[:size]
+
+
+def _are_chunks(rest: bytes) -> bool:
+    """Whether these bytes are chunks, and so no sound of a size that was not known."""
+    at = 0
+    while at + 8 <= len(rest):
+        if rest[at : at + 4] not in _CHUNKS:
+            return False
+        at = _next_chunk(rest, at + 8, struct.unpack_from("<I", rest, at + 4)[0])
+    return at > 0 or not rest
+
+
+def _next_chunk(content: bytes, start: int, size: int) -> int:
+    """Where the chunk begins after one whose content begins here. One of odd size has a pad byte,
+    which some programs forget."""
+    end = start + size
+    return end + 1 if size % 2 and content[end : end + 4] not in _CHUNKS else end
+
+
+def _what_it_is(content: bytes) -> str:
+    names = {
+        b"ID3": "MP3",
+        b"OggS": "Ogg",
+        b"fLaC": "FLAC",
+        b"\x1aE\xdf\xa3": "WebM",
+        b"FORM": "AIFF",
+    }
+    found = [name for magic, name in names.items() if content.startswith(magic)]
+    if content[4:8] == b"ftyp":
+        found = ["MP4"]
+    if found:
+        return f", but {found[0]}"
+    return "" if len(content) >= _SMALLEST else ": it ends too early"
 
 
 def _refused(why: str) -> ParleyError:
     return ParleyError("bad_request", f"audio: {why}.", field="audio")
+
+
+_RATES = ", ".join(str(sample_rate_hz(name)) for name in get_args(AudioFormat))
+_TAKEN = f"Taken are WAV files of 16-bit PCM in one channel, at {_RATES} Hz"

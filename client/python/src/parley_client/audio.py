@@ -16,6 +16,7 @@ from typing import TypeAlias, get_args
 
 from parley_client.errors import BadAudio
 from parley_client.messages import AudioFormat
+from parley_client.wav import NoWav, parse_wav
 
 PcmSource: TypeAlias = bytes | bytearray | memoryview | Iterable[bytes] | AsyncIterable[bytes]
 """A whole utterance, or pieces of it of any size."""
@@ -79,24 +80,26 @@ def read_wav(path: str | Path) -> tuple[bytes, AudioFormat]:
     """
     convert = f"Convert it: ffmpeg -i {path} -ac 1 -ar 16000 -c:a pcm_s16le question.wav"
     try:
-        with wave.open(str(path), "rb") as wav:
-            channels, width, rate_hz = wav.getnchannels(), wav.getsampwidth(), wav.getframerate()
-            pcm = wav.readframes(wav.getnframes())
+        wav = parse_wav(Path(path).read_bytes())
     except OSError as unreadable:
         raise BadAudio(f"{path} cannot be read: {unreadable.strerror or unreadable}.") from None
-    except (wave.Error, EOFError, ValueError) as invalid:
-        why = str(invalid) or "it ends too early"
-        raise BadAudio(f"{path} is not a PCM WAV file ({why}). {convert}") from None
-    if width != BYTES_PER_SAMPLE:
-        raise BadAudio(f"{path} has {8 * width}-bit samples, 16 are needed. {convert}")
-    if channels not in (1, 2):
-        raise BadAudio(f"{path} has {channels} channels, 1 or 2 can be sent. {convert}")
+    except NoWav as invalid:
+        raise BadAudio(f"{path} is not a PCM WAV file ({invalid}). {convert}") from None
+    if wav.coding != "PCM":
+        raise BadAudio(f"{path} is not a PCM WAV file (it is {wav.coding}). {convert}")
+    if wav.bits != 8 * BYTES_PER_SAMPLE:
+        raise BadAudio(f"{path} has {wav.bits}-bit samples, 16 are needed. {convert}")
+    if wav.channels not in (1, 2):
+        raise BadAudio(f"{path} has {wav.channels} channels, 1 or 2 can be sent. {convert}")
     for kind, rate in _RATES_HZ.items():
-        if rate == rate_hz:
-            pcm = pcm[: len(pcm) - len(pcm) % (width * channels)]  # a cut-off file's last bytes
-            return (_mono(pcm) if channels == 2 else pcm), kind
+        if rate == wav.rate_hz:
+            frame_bytes = BYTES_PER_SAMPLE * wav.channels
+            pcm = wav.data[: len(wav.data) // frame_bytes * frame_bytes]  # it may be cut off
+            return (_mono(pcm) if wav.channels == 2 else pcm), kind
     allowed = ", ".join(f"{rate:,}" for rate in _RATES_HZ.values())
-    raise BadAudio(f"{path} has {rate_hz:,} samples per second; {allowed} can be sent. {convert}")
+    raise BadAudio(
+        f"{path} has {wav.rate_hz:,} samples per second; {allowed} can be sent. {convert}"
+    )
 
 
 def write_wav(path: str | Path, pcm: bytes, rate_hz: int) -> None:

@@ -173,7 +173,7 @@ def _nothing_said(reply: ChatReply, diagnosis: Diagnosis) -> ProviderError:
     if reply.finish_reason == "content_filter":
         return diagnosis.because("filter", "filtered")
     if reply.finish_reason == "length":
-        return diagnosis.because("token_limit", "empty")
+        return diagnosis.because("length", "empty")
     return diagnosis.because("empty", "empty")
 
 
