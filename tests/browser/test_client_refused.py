@@ -34,8 +34,10 @@ SESSION = {"id": "s1", "token": "the session's secret"}
 
 
 @contextmanager
-def api(status: int, headers: dict[str, str], cors: dict[str, str]) -> Iterator[tuple[str, list[Any]]]:
-    """An HTTP server that answers everything but preflights alike; its address, and what it was asked."""
+def api(
+    status: int, headers: dict[str, str], cors: dict[str, str]
+) -> Iterator[tuple[str, list[Any]]]:
+    """A server that answers all but preflights alike; gives its address, and what it was asked."""
     asked: list[Any] = []
 
     class Handler(BaseHTTPRequestHandler):

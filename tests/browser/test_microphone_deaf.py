@@ -7,7 +7,14 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.client_alone import bare_site, begin, connect, seen, until_listening, until_loaded
+from tests.browser.client_alone import (
+    bare_site,
+    begin,
+    connect,
+    seen,
+    until_listening,
+    until_loaded,
+)
 from tests.browser.conftest import Open
 from tests.browser.scripted import ScriptedServer
 
@@ -84,7 +91,8 @@ def test_a_touch_has_it_go_on_where_the_browser_wants_one(
             const resume = contexts[0].resume.bind(contexts[0]);
             window.refused = 0;
             contexts[0].resume = async () => {
-                if (["pointerdown", "touchend", "keydown"].includes(window.event?.type)) return resume();
+                const gestures = ["pointerdown", "touchend", "keydown"];
+                if (gestures.includes(window.event?.type)) return resume();
                 window.refused += 1;
                 throw new DOMException("A gesture is needed.", "InvalidStateError");
             };
