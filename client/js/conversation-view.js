@@ -17,6 +17,8 @@
  * @property {string} [heard] what of the reply was heard, if less
  * @property {Problem} [problem] what went wrong
  * @property {import("./messages.js").Metrics} [metrics]
+ * @property {true} [isForgotten] it belongs to a session before this one, of which the server knows
+ *   nothing any more: draw a line after the last of these
  */
 
 /**
@@ -25,6 +27,8 @@
  * @property {boolean} canSpeak whether what is said now is taken
  * @property {"websocket" | "http"} transport what messages go over
  * @property {Problem} [problem] the last one, until the next turn or connection
+ * @property {number} [retryInMs] when the next attempt to connect was due, as the state changed
+ * @property {boolean} isDeaf the browser has stopped or muted the microphone that is listened to
  * @property {readonly TurnPicture[]} turns oldest first
  * @property {boolean} isListening the user is being listened to
  * @property {boolean} handsFree
@@ -52,6 +56,7 @@ export class ConversationView {
       turns: [],
       isListening: false,
       handsFree: false,
+      isDeaf: false,
       sound: player?.state ?? "idle",
     };
     this.conversation = conversation;
@@ -73,9 +78,15 @@ export class ConversationView {
 
   /** @param {Conversation} conversation */
   #follow(conversation) {
-    conversation.on("state", ({ state, problem }) =>
-      this.#show({ state, problem, canSpeak: conversation.canSpeak }),
-    );
+    conversation.on("state", ({ state, problem, retryInMs }) => {
+      const { canSpeak } = conversation;
+      this.#show({ state, problem, retryInMs, canSpeak, ...(!canSpeak && { isDeaf: false }) });
+    });
+    conversation.on("microphone", ({ state }) => {
+      const isDeaf = state === "interrupted";
+      const wasTold = !isDeaf && this.#picture.problem?.code === "microphone_interrupted";
+      this.#show({ isDeaf, ...(wasTold && { problem: undefined }) });
+    });
     conversation.on("transport", ({ transport }) => this.#show({ transport }));
     conversation.on("session", ({ resumed, history }) => {
       if (!resumed) this.#startAgain();
@@ -119,10 +130,11 @@ export class ConversationView {
     });
   }
 
-  /** In a new session a reply that had begun comes from its beginning. */
+  /** In a new session a reply that had begun comes from its beginning, and what is over is forgotten. */
   #startAgain() {
     for (const { id, status } of this.#picture.turns) {
       if (status === "replying") this.#change(id, () => ({ text: "", status: "waiting" }));
+      else if (status === "done") this.#change(id, () => ({ isForgotten: true }));
     }
   }
 

@@ -73,7 +73,8 @@ def until_live(page: Page, tracks: int = 1) -> None:
 def until_listening(page: Page) -> None:
     """The microphone is open, and a turn has begun or hands-free has."""
     page.wait_for_function(
-        "conversation.isListening || seen.some(({ kind, enabled }) => kind === 'hands_free' && enabled)"
+        """() => conversation.isListening
+            || seen.some(({ kind, enabled }) => kind === "hands_free" && enabled)"""
     )
 
 

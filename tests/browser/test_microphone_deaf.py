@@ -91,7 +91,8 @@ def test_a_touch_has_it_go_on_where_the_browser_wants_one(
             const resume = contexts[0].resume.bind(contexts[0]);
             window.refused = 0;
             contexts[0].resume = async () => {
-                if (["pointerdown", "touchend", "keydown"].includes(window.event?.type)) return resume();
+                const gestures = ["pointerdown", "touchend", "keydown"];
+                if (gestures.includes(window.event?.type)) return resume();
                 window.refused += 1;
                 throw new DOMException("A gesture is needed.", "InvalidStateError");
             };
