@@ -362,7 +362,8 @@ function report(problem, canBeHurried = false) {
  * @param {Problem} problem
  */
 function explained(problem) {
-  if (problem.code === "unreachable") {
+  // Where something answers, the client's sentence says more.
+  if (problem.code === "unreachable" && problem.message.startsWith("No connection")) {
     const where = isOwn(address) ? `this page's server, ${location.host},` : address.url;
     return `No connection to ${where} could be opened. Is the address right, and the server up?`;
   }

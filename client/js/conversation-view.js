@@ -3,6 +3,8 @@
  * React there is `react.js`; for other frameworks, `subscribe` and `snapshot` are all it takes.
  */
 
+import { SESSION_GONE } from "./problem.js";
+
 /** @typedef {import("./conversation.js").Conversation} Conversation */
 /** @typedef {import("./player.js").Player} Player */
 /** @typedef {import("./problem.js").Problem} Problem */
@@ -10,6 +12,7 @@
 /**
  * @typedef {object} TurnPicture
  * @property {string} id
+ * @property {number} session which it belongs to: where two neighbours differ, a new one began
  * @property {boolean} spoken
  * @property {string} said what the user said, as far as it is understood
  * @property {string} text the reply so far
@@ -26,6 +29,9 @@
  * @property {"websocket" | "http"} transport what messages go over
  * @property {Problem} [problem] the last one, until the next turn or connection
  * @property {readonly TurnPicture[]} turns oldest first
+ * @property {number} session how many there have been, with this one: what is said next belongs to it
+ * @property {boolean} sessionLost whether it is a new one because the one before could not be
+ *   continued; what was said before is not known to it
  * @property {boolean} isListening the user is being listened to
  * @property {boolean} handsFree
  * @property {import("./player.js").PlayerState} sound `blocked`: call `unlock` in a gesture
@@ -36,6 +42,10 @@ export class ConversationView {
   #picture;
   /** @type {Set<() => void>} */
   #listeners = new Set();
+  /** Whether there is a session that another one would follow. */
+  #hasSession;
+  /** Whether the one before the next could not be continued. */
+  #isLost = false;
 
   /**
    * @param {Conversation} conversation
@@ -47,11 +57,14 @@ export class ConversationView {
       canSpeak: conversation.canSpeak,
       transport: conversation.transport,
       turns: [],
+      session: 1,
+      sessionLost: false,
       isListening: false,
       handsFree: false,
       sound: player?.state ?? "idle",
     };
     this.conversation = conversation;
+    this.#hasSession = conversation.session !== undefined;
     this.#follow(conversation);
     player?.on("state", (sound) => this.#show({ sound }));
   }
@@ -76,7 +89,10 @@ export class ConversationView {
     conversation.on("transport", ({ transport }) => this.#show({ transport }));
     conversation.on("session", ({ resumed, history }) => {
       if (!resumed) this.#startAgain();
-      else if (this.#picture.turns.length === 0) this.#show({ turns: turnsOf(history) });
+      else if (this.#picture.turns.length === 0) {
+        this.#show({ turns: turnsOf(history, this.#picture.session) });
+      }
+      this.#hasSession = true;
     });
     conversation.on("turn", (turn) => {
       const { id, spoken, said } = turn;
@@ -84,7 +100,8 @@ export class ConversationView {
       const { isListening } = conversation;
       /** @type {TurnPicture["status"]} */
       const status = isListening ? "listening" : "waiting";
-      const turns = [...others, { id, spoken, said, text: "", status }];
+      const { session } = this.#picture;
+      const turns = [...others, { id, session, spoken, said, text: "", status }];
       this.#show({ turns, isListening, problem: undefined });
       // One that is refused, or not waited for any longer, has no `turn_end`.
       turn.catch(() => this.#done(id, {}));
@@ -107,14 +124,22 @@ export class ConversationView {
     conversation.on("hands_free", ({ enabled }) => this.#show({ handsFree: enabled }));
     conversation.on("error", (problem) => {
       if (problem.turnId) this.#change(problem.turnId, () => ({ problem }));
+      else if (SESSION_GONE.includes(problem.code)) this.#isLost = true;
       this.#show({ problem });
     });
   }
 
-  /** In a new session a reply that had begun comes from its beginning. */
+  /** In a new session what has not been answered is said again, and replied to from the beginning. */
   #startAgain() {
+    const session = this.#picture.session + (this.#hasSession ? 1 : 0);
+    this.#show({ session, sessionLost: this.#isLost });
+    this.#isLost = false;
     for (const { id, status } of this.#picture.turns) {
-      if (status === "replying") this.#change(id, () => ({ text: "", status: "waiting" }));
+      if (status === "done") continue;
+      this.#change(id, () => ({
+        session,
+        ...(status === "replying" && { text: "", status: "waiting" }),
+      }));
     }
   }
 
@@ -147,13 +172,16 @@ export class ConversationView {
 
 /**
  * @param {import("./messages.js").Message[]} history
+ * @param {number} session
  * @returns {TurnPicture[]}
  */
-function turnsOf(history) {
+function turnsOf(history, session) {
   /** @type {Map<string, TurnPicture>} */
   const turns = new Map();
   for (const { role, text, turn_id: id, heard } of history) {
-    const turn = turns.get(id) ?? { id, spoken: false, said: "", text: "", status: "done" };
+    /** @type {TurnPicture} */
+    const fresh = { id, session, spoken: false, said: "", text: "", status: "done" };
+    const turn = turns.get(id) ?? fresh;
     const more = role === "user" ? { said: text } : { text, heard: heard ?? undefined };
     turns.set(id, { ...turn, ...more });
   }
