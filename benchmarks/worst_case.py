@@ -21,15 +21,14 @@ DAY_S = 86_400
 CHARS_PER_S = 15
 """How fast a voice reads: 900 characters a minute."""
 CHARS_PER_TOKEN = 4
-TEXT_CHARS = 8_000
-"""The longest typed message of the protocol."""
+TEXT_CHARS, TEXT_BYTES = 8_000, 32_000
+"""The longest typed message of the protocol, and its size in signs of four bytes."""
 LISTENING_POLLS_PER_S = 40
-CHUNK_UNITS = 21
-"""Write units of the largest chunk, 20 KB and its key."""
-BYTES_PER_S = 96_000
-"""Audio that one connection may send in the long run (`parley.limits.rates`)."""
-MESSAGE_S, CONNECT_S = 0.01, 0.01
-"""What the message function and the connect function take."""
+CHUNK_BYTES, BYTES_PER_S = 20_480, 96_000
+"""The largest chunk, and the audio that one connection may send in the long run
+(`parley.limits.rates`)."""
+MESSAGE_S, CONNECT_S, REQUEST_S = 0.01, 0.01, 0.02
+"""What a message, a handshake and a request over HTTP take of their functions."""
 LOG_BYTES = 1_000
 """Of one invocation, in JSON."""
 ANSWER_UNITS_PER_S = 66
@@ -51,11 +50,10 @@ REPLAY_EVENTS, POSTS_PER_S = 500, 100
 """How many events of `PACKET_S` a client that comes back, or asks for a turn, is sent before it
 counts as one that comes back again (`parley.resuming`), and how many a second."""
 PACKET_S = 0.4
-STARTS_PER_TURN, STARTS_AT_ONCE = 2, 20
-"""How many turns a connection may ask for (`parley.limits.rates`)."""
-REFUSED_UNITS, REFUSED_S = 6, 0.1
-"""Write units and time of a turn that is refused: claimed and failed; taken from an account and
-given back, with a try that failed."""
+CALLS_PER_TURN, CALLS_AT_ONCE = 2, 20
+"""How many turns a connection may ask for, interrupt and ask after (`parley.limits`)."""
+SHORT_TURN_S = 0.1
+"""What a turn takes that ends before it begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +72,67 @@ class Prices:
     listening_s: float = 0.39 / 3600
     input_token: float = 0.15 / 1e6
     output_token: float = 0.60 / 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What it uses to do something once.
+
+    Attributes:
+        writes, reads: units of the table.
+        posts: messages to the client.
+        seconds: of a function, beside what a message or a request takes in any case.
+        history: whether the session's history is read as well.
+    """
+
+    writes: int = 0
+    reads: int = 0
+    posts: int = 0
+    seconds: float = 0.0
+    history: bool = False
+
+
+WAYS: Mapping[str, Mapping[str, Way]] = {
+    "messages": {
+        "a ping": Way(posts=1),
+        "an acknowledgement of no turn": Way(writes=1),
+        "settings of the greatest size": Way(writes=4, reads=1, posts=1),
+    },
+    "chunks of no turn": {"the largest chunk": Way(writes=21)},
+    "turns that are refused": {
+        "a turn that its tenant has no room for": Way(
+            writes=7, reads=3, posts=2, seconds=SHORT_TURN_S, history=True
+        ),
+    },
+    "turns that are stopped before they begin": {
+        "the longest message, interrupted": Way(
+            writes=42, reads=6, posts=1, seconds=SHORT_TURN_S, history=True
+        ),
+    },
+    "interruptions": {
+        "of no turn": Way(writes=1, reads=1),
+        "of the longest reply": Way(writes=27, reads=7),
+    },
+    "questions after turns": {
+        "after one that never came": Way(writes=1, reads=4, posts=3),
+        "after one that runs": Way(writes=1, reads=3, posts=1),
+    },
+    "interruptions over HTTP": {
+        "of no turn": Way(writes=3, reads=3),
+        "of the longest reply": Way(writes=29, reads=9),
+    },
+    "requests over HTTP that are refused": {
+        "a first turn": Way(writes=1, reads=1),
+        "a turn of a session": Way(writes=1, reads=9),
+        "an interruption": Way(writes=1),
+        "a transcript": Way(writes=1),
+        "a transcript without a token": Way(),
+        "a transcript with a token that is made up": Way(reads=1),
+        "an interruption with a token that is made up": Way(writes=1, reads=1),
+    },
+}
+"""By what they add to, the cheapest ways to cost the most. `tests/unit/test_worst_ways.py` goes
+each of them and counts what it uses."""
 
 
 def defaults() -> dict[str, float]:
@@ -114,7 +173,7 @@ def worst_day(values: Mapping[str, float], whose: str, prices: Prices) -> dict[s
     tokens_in, tokens_out = history / CHARS_PER_TOKEN, values["ReplyCharacters"] / CHARS_PER_TOKEN
     throttled = values["ThrottlingRateLimit"]
     messages = DAY_S * min(throttled, connections * values["MessagesPerSecond"])
-    chunks = DAY_S * min(throttled, connections * BYTES_PER_S / 20_000)
+    chunks = DAY_S * min(throttled, connections * BYTES_PER_S / CHUNK_BYTES)
     speech_s = chars / CHARS_PER_S
     audio = ANSWER_UNITS_PER_S * prices.write_unit + AUDIO_BYTES_PER_S * prices.sent_byte
     minutes = DAY_S / 60
@@ -123,9 +182,16 @@ def worst_day(values: Mapping[str, float], whose: str, prices: Prices) -> dict[s
     resumed = minutes * min(values[f"SessionsPerMinutePer{whose}"], connections * 60 / replay_s)
     reads = minutes * values[f"ReadsPerMinutePer{whose}"]
     # Who comes back over another connection may ask for as many at once as before.
-    starts = connections * STARTS_PER_TURN * values["TurnsPerMinutePerSubject"]
-    starts += values[f"SessionsPerMinutePer{whose}"] * STARTS_AT_ONCE
-    refused = min(DAY_S * throttled, minutes * starts)
+    per_minute = connections * CALLS_PER_TURN * values["TurnsPerMinutePerSubject"]
+    per_minute += values[f"SessionsPerMinutePer{whose}"] * CALLS_AT_ONCE
+    calls = min(DAY_S * throttled, minutes * per_minute)
+    begun = minutes * values[f"TurnsPerMinutePer{whose}"]
+    arriving = prices.gateway_message + _invoked(prices, MESSAGE_S)
+    request = prices.http_request + _invoked(prices, REQUEST_S)
+
+    def costliest(name: str) -> float:
+        return max(_used(way, values, prices) for way in WAYS[name].values())
+
     return {
         "speech synthesis": chars * prices.speech_char,
         "speech recognition": audio_s * prices.listening_s,
@@ -134,15 +200,20 @@ def worst_day(values: Mapping[str, float], whose: str, prices: Prices) -> dict[s
         "turn function": connections
         * DAY_S
         * (prices.lambda_gb_s + LISTENING_POLLS_PER_S * prices.read_unit),
-        "messages": messages
-        * (
-            prices.gateway_message
-            + prices.lambda_request
-            + MESSAGE_S * prices.lambda_gb_s
-            + LOG_BYTES * prices.log_byte
-        ),
-        "turns that are refused": refused * _refused(values["HistoryMessages"], prices),
-        "chunks of no turn": chunks * CHUNK_UNITS * prices.write_unit,
+        "messages": messages * arriving + (messages - chunks) * costliest("messages"),
+        "chunks of no turn": chunks * costliest("chunks of no turn"),
+        "turns that are refused": calls
+        * (_invoked(prices, 0) + costliest("turns that are refused")),
+        "turns that are stopped before they begin": begun
+        * (_invoked(prices, 0) + costliest("turns that are stopped before they begin")),
+        "interruptions": calls * costliest("interruptions"),
+        "questions after turns": calls * costliest("questions after turns"),
+        "interruptions over HTTP": CALLS_PER_TURN
+        * begun
+        * (request + costliest("interruptions over HTTP")),
+        "requests over HTTP that are refused": DAY_S
+        * throttled
+        * (request + costliest("requests over HTTP that are refused")),
         "answers that are kept": speech_s * audio,
         "sessions": resumed * _resumed(values["HistoryMessages"], prices),
         "transcripts": reads * _read(prices),
@@ -151,19 +222,22 @@ def worst_day(values: Mapping[str, float], whose: str, prices: Prices) -> dict[s
 
 def _history_units(history_messages: float) -> float:
     """Read units of a history of the longest messages."""
-    return min(256, history_messages * TEXT_CHARS / 4096)  # a query reads 1 MB
+    return min(256, history_messages * TEXT_BYTES / 4096)  # a query reads 1 MB
 
 
-def _refused(history_messages: float, prices: Prices) -> float:
-    """What a turn costs that is started and then not let begin: it reads its session's history
-    beside, and tells the client twice."""
+def _invoked(prices: Prices, seconds: float) -> float:
+    """What a function costs that runs for so long."""
+    return prices.lambda_request + seconds * prices.lambda_gb_s + LOG_BYTES * prices.log_byte
+
+
+def _used(way: Way, values: Mapping[str, float], prices: Prices) -> float:
+    """What a way costs, but for what every message or request does."""
+    reads = way.reads + (_history_units(values["HistoryMessages"]) if way.history else 0)
     return (
-        prices.lambda_request
-        + REFUSED_S * prices.lambda_gb_s
-        + LOG_BYTES * prices.log_byte
-        + REFUSED_UNITS * prices.write_unit
-        + (_history_units(history_messages) + 3) * prices.read_unit
-        + 2 * prices.gateway_message
+        way.writes * prices.write_unit
+        + reads * prices.read_unit
+        + way.posts * prices.gateway_message
+        + way.seconds * prices.lambda_gb_s
     )
 
 

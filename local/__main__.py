@@ -129,6 +129,10 @@ def _add_start(parser: argparse.ArgumentParser) -> None:
         "--latency", default="{}", metavar="FILE|JSON", help="time to add to AWS's hops"
     )
     parser.add_argument("--faults", default="", metavar="FILE|JSON", help="what is to go wrong")
+    parser.add_argument(
+        "--ssm-parameters", default="{}", metavar="FILE|JSON", help="SSM's parameter store"
+    )
+    parser.add_argument("--no-lint", action="store_true", help="do not ask cfn-lint")
     parser.add_argument("--no-iam", action="store_true", help="let every function do everything")
     parser.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME", help="be reached by this name"
@@ -209,6 +213,8 @@ def _options(arguments: argparse.Namespace, log: LogWriter) -> Options:
         own_origins=arguments.own_origins,
         verify_signatures=arguments.verify_signatures,
         iam=not arguments.no_iam,
+        lint=not arguments.no_lint,
+        stored=_stored(arguments.ssm_parameters),
         log=log,
     )
 
@@ -234,6 +240,18 @@ def _parameters(path: str | None) -> dict[str, str]:
         raise TemplateError(f"--parameter-file: {path} is not valid JSON: {error}") from None
     if not isinstance(found, dict):
         raise TemplateError(f"--parameter-file: expected an object, values by name, in {path}.")
+    return {str(name): str(value) for name, value in found.items()}
+
+
+def _stored(text: str) -> dict[str, str]:
+    try:
+        found = json.loads(text if text.lstrip().startswith("{") else Path(text).read_text())
+    except OSError as error:
+        raise TemplateError(f"--ssm-parameters: {error}") from None
+    except ValueError as error:
+        raise TemplateError(f"--ssm-parameters: not valid JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise TemplateError("--ssm-parameters: expected an object, values by name.")
     return {str(name): str(value) for name, value in found.items()}
 
 
@@ -281,9 +299,11 @@ def _show(info: dict[str, Any], *, with_static: bool) -> None:
     for notice in info["notices"]:
         print(f"Note: {notice}")
     for name, api in info["apis"].items():
-        print(f"WebSocket API  {name}: {api['websocket_url']}  ({api['wss_url']})")
+        for stage in api["stages"].values():
+            print(f"WebSocket API  {name}: {stage['websocket_url']}  ({stage['wss_url']})")
     for name, api in info["http_apis"].items():
-        print(f"HTTP API       {name}: {api['http_url']}  ({api['https_url']})")
+        for stage in api["stages"].values():
+            print(f"HTTP API       {name}: {stage['http_url']}  ({stage['https_url']})")
     if with_static:
         print(f"Static         {info['static_url']}")
     print(f"Inspector      {info['inspector_url']}")

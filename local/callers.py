@@ -36,7 +36,8 @@ def callers_of(stack: Stack) -> Callers:
     found = Callers(Directory(roles=dict(stack.roles)))
     for function in stack.functions:
         credentials = found.give(function.logical_id, Credentials.new())
-        role = function.role.removeprefix(_ROLE_ARN)
+        own = function.role.startswith(_ROLE_ARN)
+        role = function.role.rpartition("/")[2] if own else ""  # a path may be between the two
         if role in stack.roles:
             found.directory.sessions[credentials.access_key_id] = Session(
                 ACCOUNT_ID, role, function.name, function.arn

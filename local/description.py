@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from local.gateway.mapping import unreadable_templates
@@ -24,13 +24,14 @@ def description_of(
     stages = [api for api in stack.apis if api.domain_name == main.domain_name]
     return {
         **_urls(main, stages[0].stage if stages else ""),
-        "apis": {
-            api.logical_id: _urls(addresses[api.domain_name], api.stage) for api in stack.apis
-        },
-        "http_apis": {
-            api.logical_id: _http_urls(addresses[api.domain_name], api.stage)
+        "apis": _by_api(
+            (api.logical_id, api.stage, _urls(addresses[api.domain_name], api.stage))
+            for api in stack.apis
+        ),
+        "http_apis": _by_api(
+            (api.logical_id, api.stage, _http_urls(addresses[api.domain_name], api.stage))
             for api in stack.http_apis
-        },
+        ),
         "static_url": f"http://localhost:{main.port}/",
         "inspector_url": f"http://localhost:{main.port}/_local",
         "outputs": {name: local(text) for name, text in stack.outputs.items()},
@@ -48,6 +49,14 @@ def _template_faults(apis: list[WebSocketApi]) -> list[str]:
         for route in api.routes.values()
         for fault in unreadable_templates(route.integration)
     ]
+
+
+def _by_api(stages: Iterable[tuple[str, str, dict[str, str]]]) -> dict[str, dict[str, Any]]:
+    """The URLs of each API: those of its first stage, and under `stages` those of all."""
+    found: dict[str, dict[str, Any]] = {}
+    for logical_id, stage, urls in stages:
+        found.setdefault(logical_id, {**urls, "stages": {}})["stages"][stage] = urls
+    return found
 
 
 def _urls(address: Address, stage: str) -> dict[str, str]:

@@ -296,7 +296,9 @@ def _say_where(stack: Mapping[str, Any], token: str) -> None:
     url = stack["websocket_url"]
     option = "" if url == DEFAULT_URL else f"--url {url} "
     over_http = "".join(
-        f"\nOver HTTP:      {api['http_url']}" for api in stack["http_apis"].values()
+        f"\nOver HTTP:      {stage['http_url']}"
+        for api in stack["http_apis"].values()
+        for stage in api["stages"].values()
     )
     over_http_url = next((api["http_url"] for api in stack["http_apis"].values()), "")
     page = stack["static_url"] + (f"?http={over_http_url}" if over_http_url else "")

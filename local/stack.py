@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -41,14 +41,16 @@ from local.permissions.guard import Guard
 from local.permissions.identities import Directory
 from local.runtime import environments_api, invoke_api
 from local.runtime.environment import Surroundings
-from local.runtime.interpreter import other_runtimes
+from local.runtime.interpreter import other_runtimes, refuse_what_cannot_run
 from local.runtime.service import LambdaService, ServiceOptions
 from local.services.aws import AwsServices
 from local.services.own_key import FILE, PROFILE, OwnKey, write_profile
 from local.strangers import Doors, Surface
 from local.template.api_model import HttpApi, WebSocketApi
 from local.template.intrinsics import ACCOUNT_ID, URL_SUFFIX, TemplateError
+from local.template.lint import Findings, lint
 from local.template.model import Function, Stack
+from local.template.problems import TemplateProblems, problems_of, told_once
 from local.template.reader import read_stack
 from local.workspace import Workspace
 
@@ -81,6 +83,8 @@ class Options:
         verify_signatures: whether requests to `@connections` must be rightly signed.
         authorise: decides whether an access key may make a request to `@connections`.
         iam: whether functions may do only what their roles allow.
+        lint: whether cfn-lint is asked about the template.
+        stored: values in SSM's parameter store from the start, by name.
         log: takes a source (a function, `gateway` or `permissions`) and a line.
     """
 
@@ -108,6 +112,8 @@ class Options:
     verify_signatures: bool = False
     authorise: Authorise = everything
     iam: bool = True
+    lint: bool = True
+    stored: dict[str, str] = field(default_factory=dict)
     log: Callable[[str, str], None] = lambda _source, _line: None
 
 
@@ -171,19 +177,16 @@ class LocalStack:
             self._origins = OwnOrigins.of(main, options.own_origins, parameters)
             parameters[options.own_origins] = self._origins.value
         starting = asyncio.create_task(self._services.start())
-        await asyncio.sleep(0)  # moto starts while the template is read
+        linting = asyncio.create_task(self._lint(parameters))
+        await asyncio.sleep(0)  # both start while the template is read
         try:
-            self.stack = read_stack(
-                options.template,
-                parameters,
-                options.region,
-                main.domain_name,
-                lambda: self._listeners.another().domain_name,
-            )
+            self.stack = await self._read(main, parameters, linting)
             _check_names(options.prewarm_only, self.stack)
+            refuse_what_cannot_run(self.stack)
         except BaseException:
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
+            for task in (starting, linting):
+                task.cancel()
+            await asyncio.gather(starting, linting, return_exceptions=True)
             raise
         await starting
         await self._give_credentials()
@@ -229,6 +232,35 @@ class LocalStack:
         for notice in await self._services.notices(options.region):
             self.info["notices"].append(notice)
             options.log("services", notice)
+
+    async def _lint(self, parameters: Mapping[str, str]) -> Findings:
+        options = self._options
+        if not options.lint:
+            return Findings()
+        return await lint(options.template, parameters, options.region, options.stored)
+
+    async def _read(
+        self, main: Address, parameters: Mapping[str, str], linting: asyncio.Task[Findings]
+    ) -> Stack:
+        """The template, once nobody has anything against it."""
+        options = self._options
+        try:
+            stack = read_stack(
+                options.template,
+                parameters,
+                options.region,
+                main.domain_name,
+                lambda: self._listeners.another().domain_name,
+                options.stored,
+            )
+        except TemplateError as error:
+            found = await linting
+            raise TemplateProblems(told_once(problems_of(error), found.problems)) from None
+        found = await linting
+        if found.problems:
+            raise TemplateProblems(found.problems)
+        stack.notices.extend(found.notices)
+        return stack
 
     async def _give_credentials(self) -> None:
         """Give every function those of its role; one set for all if permissions are off."""

@@ -1,6 +1,7 @@
 /** One turn on the page: what was said, the reply and how far it has been heard, its figures. */
 import { element } from "./elements.js";
 import { Figures } from "./figures.js";
+import { heardText } from "parley-client";
 
 /** @typedef {import("parley-client/messages.js").TurnEnd} TurnEnd */
 /** @typedef {import("parley-client/messages.js").Word} Word */
@@ -22,6 +23,9 @@ export class TurnView {
   /** @type {Word[]} */
   #words = [];
   #heardWords = 0;
+  /** Where it was cut off.
+   * @type {string | undefined} */
+  #heardText;
   hasAudio = false;
   /** Called when the user wants a failed turn again. */
   onRetry = () => {};
@@ -74,6 +78,7 @@ export class TurnView {
     this.#text = "";
     this.#words = [];
     this.#heardWords = 0;
+    this.#heardText = undefined;
     this.hasAudio = false;
     this.#voice(undefined);
     this.#show();
@@ -130,8 +135,10 @@ export class TurnView {
 
   /** @param {number} playedMs the rest will not be heard */
   cut(playedMs) {
+    if (this.#words.length) this.#heardText = heardText(this.#text, this.#words, playedMs);
     this.progress(playedMs, 0);
     if (this.hasAudio) this.#voice("cut");
+    this.#show();
   }
 
   /**
@@ -189,7 +196,9 @@ export class TurnView {
   /** @param {string} heard */
   #cutAfter(heard) {
     this.#voice("cut");
-    this.#heardWords = heard.split(/\s+/).filter(Boolean).length;
+    // By its letters: sessions from before may have kept other white space.
+    const letters = heard.replace(/\s/g, "").length;
+    this.#heardText = new RegExp(`^(?:\\s*\\S){${letters}}`).exec(this.#text)?.[0] ?? this.#text;
   }
 
   /**
@@ -213,8 +222,8 @@ export class TurnView {
   }
 
   #show() {
-    const words = this.#text.match(/\s*\S+\s*/g) ?? [];
-    const heard = words.slice(0, this.#heardWords).join("");
+    const begun = this.#words.slice(0, this.#heardWords);
+    const heard = this.#heardText ?? heardText(this.#text, begun, Infinity);
     this.#heard.textContent = heard;
     this.#rest.textContent = this.#text.slice(heard.length);
     const label = this.#rest.previousElementSibling;

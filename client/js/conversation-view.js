@@ -46,6 +46,9 @@ export class ConversationView {
   #hasSession;
   /** Whether the one before the next could not be continued. */
   #isLost = false;
+  /** The last turns: what was heard of them may yet be told.
+   * @type {Map<string, import("./turn.js").Turn>} */
+  #following = new Map();
 
   /**
    * @param {Conversation} conversation
@@ -96,6 +99,7 @@ export class ConversationView {
     });
     conversation.on("turn", (turn) => {
       const { id, spoken, said } = turn;
+      this.#following = new Map([...this.#following].slice(-1)).set(id, turn);
       const others = this.#picture.turns.filter((turn) => turn.id !== id);
       const { isListening } = conversation;
       /** @type {TurnPicture["status"]} */
@@ -117,7 +121,11 @@ export class ConversationView {
     conversation.on("reply_text", ({ turn_id, delta }) =>
       this.#change(turn_id, ({ text }) => ({ text: text + delta, status: "replying" })),
     );
-    conversation.on("interrupted", ({ turnId }) => this.#done(turnId, {}));
+    conversation.on("interrupted", ({ turnId, playedMs }) => {
+      // Of a turn that has ended no event tells it any more.
+      const heard = this.#following.get(turnId)?.heardAt(playedMs);
+      this.#done(turnId, heard === undefined ? {} : { heard });
+    });
     conversation.on("turn_end", ({ turn_id, heard, metrics }) =>
       this.#done(turn_id, { metrics, ...(typeof heard === "string" && { heard }) }),
     );

@@ -4,6 +4,7 @@
  */
 export { ConversationView } from "./conversation-view.js";
 export { Conversation } from "./conversation.js";
+export { heardText } from "./heard.js";
 export { Microphone } from "./microphone.js";
 export { Player } from "./player.js";
 export { Problem } from "./problem.js";

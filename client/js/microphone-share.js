@@ -178,7 +178,7 @@ export class MicrophoneShare extends Emitter {
   /** @param {Problem} [problem] */
   #end(problem) {
     for (const what of /** @type {const} */ (["speech", "watch"])) this.#withdraw(what, problem);
-    this.#cool();
+    this.cool();
     this.#chunker = undefined;
     this.extraDb = 0;
     if (!this.settings) return;
@@ -194,7 +194,7 @@ export class MicrophoneShare extends Emitter {
     const key = Symbol(what);
     /** @type {Promise<never>} */
     const ended = new Promise((_, end) => this.#waiting.set(key, { what, end }));
-    this.#cool();
+    this.cool();
     this.host.join(this);
     try {
       await Promise.race([this.host.open(), ended]);
@@ -222,7 +222,7 @@ export class MicrophoneShare extends Emitter {
 
   /** The next utterance begins at once for a while. */
   #rest() {
-    this.#cool();
+    this.cool();
     if (!this.isActive) {
       this.#warm = setTimeout(() => {
         this.#warm = undefined;
@@ -232,7 +232,8 @@ export class MicrophoneShare extends Emitter {
     this.host.look();
   }
 
-  #cool() {
+  /** It is not kept open for the next utterance. */
+  cool() {
     clearTimeout(this.#warm);
     this.#warm = undefined;
   }

@@ -56,6 +56,8 @@ export class Microphone extends Emitter {
   #resampler;
   #kept = newRing();
   #isDetecting = false;
+  /** The browser has stopped or muted it. */
+  #isDeaf = false;
   /** @type {Map<number, () => void>} */
   #flushes = new Map();
   #flushCount = 0;
@@ -188,13 +190,18 @@ export class Microphone extends Emitter {
 
   /** See whether anybody needs it. */
   #look() {
-    for (const share of this.#shares) if (!share.isNeeded) this.#shares.delete(share);
+    for (const share of this.#shares) {
+      // What hears nothing is not kept for the next utterance: another opening may hear.
+      if (this.#isDeaf && !share.isActive) share.cool();
+      if (!share.isNeeded) this.#shares.delete(share);
+    }
     if (this.#shares.size === 0) this.#close();
   }
 
   #close() {
     const device = this.#device;
     this.#device = this.#resampler = undefined;
+    this.#isDeaf = false;
     device?.close();
     this.level = 0;
     this.#kept = newRing();
@@ -222,7 +229,9 @@ export class Microphone extends Emitter {
     // What the detector took for speech when it went deaf is over.
     if (!why && !this.detector) this.#postWatch();
     const problem = why && interrupted(why);
-    this.#tell("interruption", { isActive: why !== undefined, problem });
+    this.#isDeaf = why !== undefined;
+    this.#tell("interruption", { isActive: this.#isDeaf, problem });
+    this.#look();
   }
 
   /**

@@ -57,6 +57,8 @@ export class Player extends Emitter {
    * @type {Promise<AudioThreadNode | undefined> | undefined} */
   #opening;
   #hasFailed = false;
+  /** Whether this context has been allowed to sound. */
+  #hasRun = false;
   /** @type {{turn: string, rateHz: number, resampler: Resampler} | undefined} */
   #converting;
   /** The newest turn's audio: how many samples of it have been queued in all, how many chunks are
@@ -226,7 +228,7 @@ export class Player extends Emitter {
   }
 
   async #made() {
-    this.#hasFailed = false;
+    this.#hasFailed = this.#hasRun = false;
     /** @type {AudioContext | undefined} */
     let context;
     try {
@@ -246,7 +248,7 @@ export class Player extends Emitter {
 
   /** @param {AudioContext} context */
   async #playback(context) {
-    context.onstatechange = () => this.#update();
+    context.onstatechange = () => this.#goOn(context);
     const playback = await audioThreadNode(context, {
       module: this.worklet,
       name: "parley-player",
@@ -265,6 +267,18 @@ export class Player extends Emitter {
       if (context === this.#context) this.#heard(report);
     });
     return playback;
+  }
+
+  /**
+   * A call or another program may stop a context that was allowed to sound; nobody presses anything
+   * for it to go on.
+   * @param {AudioContext} context whose state has changed
+   */
+  #goOn(context) {
+    if (context !== this.#context) return;
+    if (context.state === "running") this.#hasRun = true;
+    else if (this.#hasRun) context.resume().catch(() => undefined);
+    this.#update();
   }
 
   /** @param {Report} report */

@@ -2,6 +2,7 @@
  * One turn as an object: wait for its end with `await`, or follow its events with `for await`.
  * It only keeps what it is told; the conversation tells it.
  */
+import { heardText } from "./heard.js";
 import { Problem } from "./problem.js";
 
 /** @typedef {import("./turn-events.js").TurnEvent} TurnEvent */
@@ -29,6 +30,8 @@ export class Turn {
   interrupted = false;
   /** @type {TurnEvent[]} */
   #events = [];
+  /** @type {import("./messages.js").Word[]} */
+  #words = [];
   /** @type {(() => void)[]} */
   #readers = [];
   /** @type {Problem | undefined} */
@@ -106,14 +109,25 @@ export class Turn {
     this.#events.push(event);
     if (event.type === "transcript") this.said = event.text;
     else if (event.type === "reply_text") this.text += event.delta;
+    else if (event.type === "audio") this.#words.push(...(event.words ?? []));
     else if (event.type === "error") this.#problem = Problem.from(event);
     else if (event.type === "turn_end") this.#end(event);
     this.#wake();
   }
 
+  /**
+   * The reply's text up to the last word that had been heard when `playedMs` had been played;
+   * `undefined` if no word has a time.
+   * @param {number} playedMs
+   */
+  heardAt(playedMs) {
+    return this.#words.length ? heardText(this.text, this.#words, playedMs) : undefined;
+  }
+
   /** What has come of the reply is void: it begins anew. */
   startAgain() {
     this.text = "";
+    this.#words = [];
     if (!this.ended) this.#problem = undefined;
   }
 

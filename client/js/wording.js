@@ -48,7 +48,7 @@ export function checkText(text, maxChars) {
  */
 export function checkBytes(bytes, maxBytes, what, turnId) {
   if (bytes <= maxBytes) return;
-  const makes = `The ${what} makes a message of ${grouped(bytes)} bytes`;
+  const makes = `The ${what} ${what.endsWith("s") ? "make" : "makes"} a message of ${grouped(bytes)} bytes`;
   throw new Problem("too_large", `${makes}; at most ${grouped(maxBytes)} can be sent.`, { turnId });
 }
 

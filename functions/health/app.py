@@ -27,8 +27,7 @@ probes = Probes(
     Table(clients.dynamodb(clients.PROBING_CONFIG), deployment.table),
     Keys(deployment.secret_arn, int(KEEP_S), clients.PROBING_CONFIG),
     httpx.AsyncClient(),
-    deployment.elevenlabs_base_url,
-    deployment.llm_base_url,
+    deployment,
 )
 deep_health = DeepHealth(probes.all())
 

@@ -15,6 +15,7 @@ from parley.errors import traced
 from parley.http import respond
 from parley.http_turns import HttpTurns
 from parley.invocation import TurnRequest
+from parley.limits.usage import Admission
 from parley.principal import session_id_of
 from parley.reporting import report
 from parley.turn_runner import TurnRunner, answer_ms
@@ -42,10 +43,10 @@ def failed(error: Exception) -> None:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answers one request of the HTTP API."""
 
-    def run(request: TurnRequest) -> Outcome | None:
+    def run(request: TurnRequest, admission: Admission) -> Outcome | None:
         logger.append_keys(session_id=session_id_of(request.session), turn_id=request.turn_id)
         left_ms = answer_ms(request, context.get_remaining_time_in_millis)
-        outcome = runner.run(request, context.aws_request_id, left_ms)
+        outcome = runner.run(request, context.aws_request_id, left_ms, admission)
         report(request, outcome, logger, metrics)
         metrics.flush_metrics()  # here, because other requests have none
         return outcome
@@ -55,6 +56,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         environment.turns,
         run,
         environment.deployment.settings_policy,
+        admit=runner.admit,
         stand_ins=environment.deployment.stand_ins,
         utterance_s=environment.deployment.limits.utterance_s,
         requests=environment.requests,

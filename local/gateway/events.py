@@ -12,7 +12,7 @@ from typing import Any
 
 from multidict import CIMultiDictProxy, MultiMapping
 
-from local.gateway.identifiers import new_id, now_ms, request_time
+from local.gateway.identifiers import forwarded_for, new_id, now_ms, request_time
 
 _NOT_PASSED_ON = frozenset(
     {
@@ -60,7 +60,7 @@ def connect_event(
     passed = [("Host", caller.domain_name), *passed]
     passed += [
         ("X-Amzn-Trace-Id", f"Root=1-{int(now_ms() / 1000):08x}-{os.urandom(12).hex()}"),
-        ("X-Forwarded-For", caller.source_ip),
+        ("X-Forwarded-For", forwarded_for(headers.getall("X-Forwarded-For", []), caller.source_ip)),
         ("X-Forwarded-Port", str(port)),
         ("X-Forwarded-Proto", "https" if secure else "http"),
     ]

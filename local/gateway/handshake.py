@@ -48,12 +48,14 @@ class Verdict:
         caller: with what the authorizer said.
         protocol: the subprotocol that the handler chose; empty for none.
         reason: why it was refused, for the log.
+        advice: to the developer, on how to mend it.
     """
 
     status: int
     caller: Caller
     protocol: str = ""
     reason: str = ""
+    advice: str = ""
 
     @property
     def accepted(self) -> bool:
@@ -155,7 +157,7 @@ class Handshakes:
 def _proxy_verdict(answer: Answer, caller: Caller) -> Verdict:
     """The handler's own status; 502 for an error, and for what is no proxy response."""
     if answer.error:
-        return Verdict(502, caller, reason=answer.error)
+        return Verdict(502, caller, reason=answer.error, advice=answer.advice)
     try:
         found = json.loads(answer.body)
     except ValueError:

@@ -113,7 +113,7 @@ class HttpGateway:
             large = isinstance(fault, EventTooLarge)
             return HttpAnswer.message(*(TOO_LARGE if large else INTERNAL_ERROR))
         if answer.error:
-            return HttpAnswer.message(*INTERNAL_ERROR)
+            return HttpAnswer.message(*INTERNAL_ERROR, answer.advice)
         return http_answer(version, answer.body.encode())
 
     # --- authorizers ----------------------------------------------------------------

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.gateway.identifiers import request_time
+from local.gateway.identifiers import forwarded_for, request_time
 from local.template.api_model import HttpApi
 from local.template.intrinsics import ACCOUNT_ID
 
@@ -178,11 +178,12 @@ def _identity(request: HttpRequest) -> dict[str, str | None]:
 def _headers(api: HttpApi, request: HttpRequest) -> list[tuple[str, str]]:
     """What the client sent, with what API Gateway says about it."""
     passed = [(n, v) for n, v in request.headers if n.lower() not in _ADDED | {"host"}]
+    before = [value for name, value in request.headers if name.lower() == "x-forwarded-for"]
     return [
         *passed,
         ("Host", api.domain_name),
         ("X-Amzn-Trace-Id", f"Root=1-{int(request.at_ms / 1000):08x}-{os.urandom(12).hex()}"),
-        ("X-Forwarded-For", request.source_ip),
+        ("X-Forwarded-For", forwarded_for(before, request.source_ip)),
         ("X-Forwarded-Port", str(request.port)),
         ("X-Forwarded-Proto", "https" if request.secure else "http"),
     ]

@@ -23,9 +23,10 @@ class HttpAnswer:
     body: bytes = b""
 
     @classmethod
-    def message(cls, status: int, text: str) -> HttpAnswer:
-        """API Gateway's own answers."""
-        return cls(status, [_JSON], json.dumps({"message": text}, separators=(",", ":")).encode())
+    def message(cls, status: int, text: str, advice: str = "") -> HttpAnswer:
+        """API Gateway's own answers, with advice to the developer if there is some."""
+        said = {"message": text, **({"advice": advice} if advice else {})}
+        return cls(status, [_JSON], json.dumps(said, separators=(",", ":")).encode())
 
 
 INTERNAL_ERROR = 500, "Internal Server Error"

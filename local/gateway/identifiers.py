@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 _SHARED = 7
@@ -24,6 +25,16 @@ def new_id(kin: str = "") -> str:
     seconds = int(time.time()).to_bytes(5, "big")[1:]
     made = base64.urlsafe_b64encode(seconds + os.urandom(7)).decode()
     return made[:-_SHARED] + kin[-_SHARED:] if kin else made
+
+
+def forwarded_for(given: Iterable[str], source_ip: str) -> str:
+    """`X-Forwarded-For`: what the client says of those before it, and last who it is.
+
+    Args:
+        given: values of the header in the request.
+    """
+    before = [value.strip() for value in given if value.strip()]
+    return ", ".join([*before, source_ip])
 
 
 def request_time(epoch_ms: int) -> str:

@@ -51,11 +51,13 @@ class Answer:
             says; 202 of an asynchronous invocation.
         body: as text.
         error: the function's error; empty if it has none.
+        advice: to the developer, on how to mend it.
     """
 
     status: int
     body: str = ""
     error: str = ""
+    advice: str = ""
 
 
 def source_of(event: Mapping[str, Any]) -> Source:
@@ -135,7 +137,8 @@ class Integrations:
         body = result.payload.decode(errors="replace")
         if not result.error:
             return Answer(200, body)
-        return Answer(200, body, str(_object(body).get("errorMessage") or "error"))
+        message = str(_object(body).get("errorMessage") or "error")
+        return Answer(200, body, message, result.advice)
 
     async def invoke(self, function: str, payload: str, timeout_s: float) -> Result:
         """Invoke a function; it goes on when its time is up.

@@ -104,6 +104,9 @@ class WebSocketGateway:
         if not verdict.accepted:
             self._log(f"{caller.connection_id} refused with {verdict.status} {verdict.reason}")
             self._traffic.refused(caller, verdict.status)
+            if verdict.advice:  # AWS has no such body; nor does it miss what is missing here
+                body = {"message": "Internal server error", "advice": verdict.advice}
+                return web.json_response(body, status=verdict.status)
             return web.Response(status=verdict.status)
         socket = web.WebSocketResponse(
             autoping=False,

@@ -81,10 +81,10 @@ def _json(service: str, sentence: str, request_id: str) -> Answer:
         body["__type"] = f"com.amazon.coral.service#{kind}"
     if service == "sqs":
         headers["x-amzn-query-error"] = "AccessDenied;Sender"  # SDKs take the code from here
-    if service == "lambda":
+    if service in ("lambda", "xray"):  # both speak REST
         headers |= {"Content-Type": "application/json", "x-amzn-ErrorType": kind}
         del body["__type"]
-    status = 403 if service in ("lambda", "sqs") else 400
+    status = 403 if service in ("lambda", "sqs", "xray") else 400
     return Answer(status, headers, json.dumps(body).encode(), sentence)
 
 

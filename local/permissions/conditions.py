@@ -73,7 +73,7 @@ class Condition:
         for wanted in self.values:
             if operator.arn:
                 text = wanted.text(context)
-                hit = text is not None and _arn_matches(value, text)
+                hit = text is not None and arn_matches(value, text)
             elif operator.matches is None:
                 hit = wanted.matches(value, lambda: context)
             else:
@@ -102,7 +102,7 @@ def _compared(matches: _Comparison, value: str, wanted: str) -> bool:
         return False
 
 
-def _arn_matches(value: str, wanted: str) -> bool:
+def arn_matches(value: str, wanted: str) -> bool:
     """Each of the six parts of an ARN by itself; the last may hold colons."""
     theirs, ours = value.split(":", 5), wanted.split(":", 5)
     return len(theirs) == len(ours) == 6 and all(

@@ -50,7 +50,10 @@ _KNOWN = frozenset(
 )
 
 
-_CHECKED = ("dynamodb", "execute-api", "lambda", "s3", "secretsmanager", "sns", "sqs", "ssm")
+_CHECKED = (
+    *("dynamodb", "execute-api", "lambda", "logs", "s3", "secretsmanager", "sns", "sqs", "ssm"),
+    "xray",
+)
 
 
 def is_checked(action: str) -> bool:

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 from local.permissions.answers import Answer, caller_identity, refusal
-from local.permissions.calls import messaging, s3, settings
+from local.permissions.calls import messaging, s3, settings, telemetry
 from local.permissions.calls.access import Access
 from local.permissions.calls.dynamodb import DynamoDbCalls, HashKey
 from local.permissions.calls.http import HttpCall
@@ -43,11 +43,13 @@ class PermissionsInFront:
         self._guard = Guard(Directory())
         self._services: Mapping[str, Callable[[HttpCall], list[Access]]] = {
             "dynamodb": DynamoDbCalls(hash_key).accesses,
+            "logs": telemetry.logs,
             "s3": s3.accesses,
             "secretsmanager": settings.secrets_manager,
             "sns": messaging.sns,
             "sqs": messaging.sqs,
             "ssm": settings.parameters,
+            "xray": telemetry.xray,
         }
 
     def __call__(

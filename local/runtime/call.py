@@ -37,11 +37,13 @@ class Result:
     Attributes:
         error: whether `payload` is an error object.
         log: the last 4 KB of what was logged meanwhile.
+        advice: to the developer, on how to mend the error; no part of what Lambda answers.
     """
 
     payload: bytes
     error: bool
     log: bytes = b""
+    advice: str = ""
 
     @classmethod
     def failure(cls, kind: str, message: str) -> Result:

@@ -6,9 +6,11 @@ import asyncio
 import os
 import time
 from collections import deque
+from dataclasses import replace
 
 from local.runtime.call import Call, Result
 from local.runtime.environment import Environment, Surroundings
+from local.runtime.packages import import_advice
 from local.runtime.sources import Sources
 from local.template.model import Function
 
@@ -60,7 +62,10 @@ class Pool:
         if isinstance(environment, Result):
             return environment
         try:
-            return await environment.invoke(call)
+            result = await environment.invoke(call)
+            if (advised := self._advised(result)).advice:
+                self._around.log(self.function.logical_id, advised.advice)
+            return advised
         finally:
             self._busy.discard(environment)
             if environment.alive and environment not in self._outdated:
@@ -165,8 +170,14 @@ class Pool:
             self._end(environment)
             return
         if error is not None:
+            error = self._advised(error)
             self._around.log(self.function.logical_id, f"init failed: {error.payload.decode()}")
+            if error.advice:
+                self._around.log(self.function.logical_id, error.advice)
         self._give(environment if error is None else error)
+
+    def _advised(self, result: Result) -> Result:
+        return replace(result, advice=import_advice(self.function, result))
 
     def _give(self, found: Environment | Result) -> None:
         """Hand an environment, or the error of one, to whoever waits."""

@@ -28,6 +28,12 @@ MODELS = ("standin", "gpt-4o-mini")
 MAX_BODY_BYTES = 16 * 1024 * 1024
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 
+_TOOL_CALL = {
+    "index": 0,
+    "id": "call_1",
+    "type": "function",
+    "function": {"name": "get_time", "arguments": "{}"},
+}
 _TOKEN = re.compile(r"\s?\w+|\s?[^\w\s]|\s+")
 
 
@@ -118,6 +124,10 @@ def tokens(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
+def _request_id() -> str:
+    return f"req_{uuid.uuid4().hex}"
+
+
 class ChatApi:
     """The endpoints' handlers."""
 
@@ -151,6 +161,7 @@ class ChatApi:
             response = await self._answer(request, record, began)
         except BadRequest as problem:
             response = web.json_response(problem.body, status=problem.status)
+            response.headers["x-request-id"] = _request_id()
         finally:
             record.end()
         record.status = response.status
@@ -173,13 +184,18 @@ class ChatApi:
             raise BadRequest(400, "We could not parse the JSON body of your request.") from None
         record.body = body
         if fault and fault.status is not None:
-            return _status_answer(fault)
+            return _status_answer(fault, request, body)
         self._check_key(request)
         completion = Completion.parse(body)
+        oddities = self._controls.settings.oddities
+        if oddities.strict_roles:
+            _check_roles(completion.messages)
         # The clock of the machine that it runs on is what a user expects to hear.
         text = reply_to(completion.messages, datetime.now().astimezone())
-        reply = _Reply(completion, tokens(text))
-        if completion.stream:
+        thought = f"<think>The user said: {completion.messages[-1].content}</think>\n\n"
+        reply = _Reply(completion, tokens(thought + text if oddities.thinks else text))
+        reply.calls_tool = oddities.calls_tool
+        if completion.stream and not oddities.whole_answers:
             return await self._stream(request, record, reply, fault, began)
         wait_ms = delays.llm_first_token_ms + delays.llm_token_ms * (len(reply.tokens) - 1)
         await sleep_until(began + wait_ms / 1000)
@@ -200,7 +216,8 @@ class ChatApi:
     ) -> web.StreamResponse:
         if fault and fault.cut == 0:
             reset_connection(request)
-        response = web.StreamResponse(headers={"Cache-Control": "no-cache"})
+        headers = {"Cache-Control": "no-cache", "x-request-id": _request_id()}
+        response = web.StreamResponse(headers=headers)
         response.content_type = "text/event-stream"
         await response.prepare(request)
 
@@ -213,7 +230,9 @@ class ChatApi:
         due = began + delays.llm_first_token_ms / 1000
         await sleep_until(due)
         await send(reply.chunk({"role": "assistant", "content": ""}))
-        for count, token in enumerate(reply.tokens, 1):
+        if reply.calls_tool:
+            await send(reply.chunk({"tool_calls": [_TOOL_CALL]}))
+        for count, token in enumerate(() if reply.calls_tool else reply.tokens, 1):
             await sleep_until(due)
             due += delays.llm_token_ms / 1000
             if fault and fault.garbage and count == 1:
@@ -244,9 +263,15 @@ class _Reply:
     def __init__(self, completion: Completion, all_tokens: list[str]) -> None:
         self.completion = completion
         self.tokens = all_tokens[: completion.max_tokens]
-        self.finish_reason = "stop" if len(self.tokens) == len(all_tokens) else "length"
+        self.calls_tool = False
+        self._finish_reason = "stop" if len(self.tokens) == len(all_tokens) else "length"
         self._id = f"chatcmpl-{uuid.uuid4().hex}"
         self._created = int(time.time())
+
+    @property
+    def finish_reason(self) -> str:
+        """Why the reply ends."""
+        return "tool_calls" if self.calls_tool else self._finish_reason
 
     def chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
         """One event of the stream."""
@@ -260,7 +285,10 @@ class _Reply:
 
     def whole(self) -> dict[str, Any]:
         """The reply at once."""
-        message = {"role": "assistant", "content": "".join(self.tokens), "refusal": None}
+        message: dict[str, Any] = {"role": "assistant", "refusal": None}
+        message["content"] = None if self.calls_tool else "".join(self.tokens)
+        if self.calls_tool:
+            message["tool_calls"] = [_TOOL_CALL]
         choice = {
             "index": 0,
             "message": message,
@@ -284,13 +312,32 @@ class _Reply:
         }
 
 
-def _status_answer(fault: Fault) -> web.Response:
+def _check_roles(messages: list[Message]) -> None:
+    """Refuse what a strict template refuses.
+
+    Raises:
+        BadRequest: in the words of Mistral's template.
+    """
+    roles = [message.role for message in messages]
+    turns = roles[1:] if roles[:1] in (["system"], ["developer"]) else roles
+    if turns[-1:] != ["user"] or any(
+        role != ("user", "assistant")[at % 2] for at, role in enumerate(turns)
+    ):
+        raise BadRequest(
+            400, "Conversation roles must alternate user/assistant/user/assistant/...", "bad_roles"
+        )
+    if not all(message.content.strip() for message in messages):
+        raise BadRequest(400, "A message has to have content.", "empty_message")
+
+
+def _status_answer(fault: Fault, request: web.Request, body: Any) -> web.Response:
+    """The error of a fault. Its text repeats the key and what was said, as some services do."""
     assert fault.status is not None
-    codes = {401: "invalid_api_key", 429: "rate_limit_exceeded"}
-    problem = BadRequest(
-        fault.status, f"Status {fault.status}, on demand.", codes.get(fault.status)
-    )
+    codes = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
+    message = f"Status {fault.status}, on demand: {request.headers.get('Authorization')}, {body}."
+    problem = BadRequest(fault.status, message, fault.code or codes.get(fault.status))
     response = web.json_response(problem.body, status=fault.status)
+    response.headers["x-request-id"] = _request_id()
     if fault.retry_after is not None:
         response.headers["Retry-After"] = f"{fault.retry_after:g}"
     return response

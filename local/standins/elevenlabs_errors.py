@@ -90,7 +90,11 @@ def voice_not_found(voice_id: str) -> ApiProblem:
     )
 
 
-def of_fault(status: int) -> ApiProblem:
-    """The error that a status on demand is answered with."""
-    code, message = _FAULT_CODES.get(status, (f"status_{status}", f"Status {status}, on demand."))
-    return ApiProblem(status, code, message)
+def of_fault(status: int, code: str | None = None) -> ApiProblem:
+    """The error that a status on demand is answered with.
+
+    Args:
+        code: in place of the usual one.
+    """
+    usual, message = _FAULT_CODES.get(status, (f"status_{status}", f"Status {status}, on demand."))
+    return ApiProblem(status, code or usual, message)

@@ -136,7 +136,7 @@ class StatusFault(Exception):
     def response(self, shape: Literal["current", "legacy"]) -> web.Response:
         """The HTTP answer."""
         assert self._fault.status is not None
-        response = of_fault(self._fault.status).response(shape)
+        response = of_fault(self._fault.status, self._fault.code).response(shape)
         if self._fault.retry_after is not None:
             response.headers["Retry-After"] = f"{self._fault.retry_after:g}"
         return response

@@ -26,6 +26,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
         times: for how many requests; `always` until it is taken back.
         status: answer with this HTTP status (a WebSocket's handshake likewise).
         retry_after: seconds, in the `Retry-After` header beside `status`.
+        code: the service's own name for the error, beside `status`.
         refuse: reset the TCP connection instead of answering.
         stall: say nothing more, `before` or `after` the first output.
         cut: reset the TCP connection after so many outputs (tokens of a chat, pieces of
@@ -37,6 +38,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
     times: Annotated[int, msgspec.Meta(ge=1)] | Literal["always"] = 1
     status: Literal[400, 401, 403, 404, 408, 422, 429, 500, 502, 503, 504] | None = None
     retry_after: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    code: str | None = None
     refuse: bool = False
     stall: Literal["before", "after"] | None = None
     cut: Annotated[int, msgspec.Meta(ge=0)] | None = None
@@ -56,6 +58,8 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
             raise ValueError("a fault is one of status, refuse, stall, cut, garbage, error_frame")
         if self.retry_after is not None and self.status is None:
             raise ValueError("retry_after goes with status")
+        if self.code is not None and self.status is None:
+            raise ValueError("code goes with status")
 
 
 class SpeechDelays(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -132,11 +136,29 @@ class ChatFaults(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
     llm: Fault | None = None
 
 
+class ChatOddities(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """What other endpoints of this protocol are known to do; all of it is off by default.
+
+    Attributes:
+        strict_roles: refuse messages that are not system, then user and assistant in turns, the
+            user first and last, none of them empty, as the templates of Mistral, Gemma and Phi do.
+        thinks: think within the reply, between `<think>` and `</think>`.
+        whole_answers: answer in one piece, also if a stream was asked for.
+        calls_tool: call a function, whether there is one or not, in place of a reply.
+    """
+
+    strict_roles: bool = False
+    thinks: bool = False
+    whole_answers: bool = False
+    calls_tool: bool = False
+
+
 class ChatSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """All of what the chat stand-in's control API sets."""
 
     delays: ChatDelays = ChatDelays()
     faults: ChatFaults = ChatFaults()
+    oddities: ChatOddities = ChatOddities()
 
 
 S = TypeVar("S", SpeechSettings, ChatSettings)

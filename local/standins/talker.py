@@ -9,7 +9,7 @@ equal conversations at equal times have equal replies.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -128,6 +128,7 @@ def reply_to(messages: Sequence[Message], now: datetime) -> str:
         messages: all of it, the oldest first.
         now: the user's time.
     """
+    messages = list(_in_lines(messages))
     last = max((i for i, m in enumerate(messages) if m.role == "user"), default=None)
     if last is None:
         return "Hello, what can I do for you?"
@@ -136,6 +137,16 @@ def reply_to(messages: Sequence[Message], now: datetime) -> str:
     if not turn.heard:
         return "Sorry, I didn't catch that."
     return next(reply for rule in _RULES if (reply := rule(turn)))
+
+
+def _in_lines(messages: Sequence[Message]) -> Iterator[Message]:
+    """The messages, each line of a user's as one: those without a reply are sent as lines."""
+    for message in messages:
+        lines = message.content.splitlines() if message.role == "user" else []
+        if len(lines) < 2:
+            yield message
+        else:
+            yield from (Message("user", line) for line in lines if line.strip())
 
 
 def _facts(messages: Sequence[Message]) -> dict[str, str]:

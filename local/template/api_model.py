@@ -44,6 +44,8 @@ class Integration:
             `WHEN_NO_MATCH`, `WHEN_NO_TEMPLATES` or `NEVER`.
         content_handling: `CONVERT_TO_TEXT`, `CONVERT_TO_BINARY` or empty.
         payload_version: of HTTP APIs, `2.0` or `1.0`.
+        logical_id: for messages.
+        credentials: whether API Gateway assumes a role to invoke it, and needs no permission.
     """
 
     kind: str
@@ -56,6 +58,8 @@ class Integration:
     content_handling: str = ""
     responses: tuple[IntegrationResponse, ...] = ()
     payload_version: str = "2.0"
+    logical_id: str = ""
+    credentials: bool = False
 
     @property
     def is_proxy(self) -> bool:
@@ -74,6 +78,9 @@ class Authorizer:
         payload_version: of HTTP APIs, `2.0` or `1.0`.
         simple: whether it answers `{"isAuthorized": …}` (HTTP APIs).
         ttl_s: how long an answer is kept (HTTP APIs).
+        logical_id: for messages.
+        authorizer_id: API Gateway's own id of it.
+        credentials: whether API Gateway assumes a role to invoke it, and needs no permission.
     """
 
     function: str
@@ -81,6 +88,9 @@ class Authorizer:
     payload_version: str = "1.0"
     simple: bool = False
     ttl_s: float = 0.0
+    logical_id: str = ""
+    authorizer_id: str = ""
+    credentials: bool = False
 
 
 @dataclass(frozen=True, slots=True)

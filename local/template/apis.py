@@ -44,8 +44,6 @@ class ApiReader:
 
     def _stages(self, logical_id: str, properties: dict[str, Any]) -> list[WebSocketApi]:
         expression = properties.get("RouteSelectionExpression")
-        if not expression:
-            raise TemplateError(f"{logical_id}: a WebSocket API needs a RouteSelectionExpression.")
         if true(properties.get("DisableExecuteApiEndpoint")):
             self._notice(f"{logical_id}: DisableExecuteApiEndpoint has no effect here.")
         stages = stages_of(self._template, logical_id)
@@ -96,7 +94,7 @@ class ApiReader:
             )
         if true(properties.get("ApiKeyRequired")):
             self._notice(f"{logical_id}: API keys are not asked for here.")
-        if any(true((p or {}).get("Required")) for p in _values(properties, "RequestParameters")):
+        if any(map(_is_required, _values(properties, "RequestParameters"))):
             self._notice(f"{logical_id}: required RequestParameters are not checked here.")
         return Route(
             key=key,
@@ -161,7 +159,13 @@ class ApiReader:
                     f"{name}: IdentitySource {source!r} must be route.request.header.NAME, "
                     "route.request.querystring.NAME, stageVariables.NAME or context.NAME."
                 )
-        return Authorizer(function, sources)
+        return Authorizer(
+            function,
+            sources,
+            logical_id=name,
+            authorizer_id=str(self._ref(name)),
+            credentials=bool(properties.get("AuthorizerCredentialsArn")),
+        )
 
     def _models(self, logical_id: str, properties: dict[str, Any]) -> dict[str, Any]:
         """JSON schemas of a route by key."""
@@ -174,6 +178,10 @@ class ApiReader:
             if str(model) not in schemas:
                 self._notice(f"{logical_id}: there is no model {model}; nothing is checked.")
         return {str(k): schemas[str(m)] for k, m in wanted.items() if str(m) in schemas}
+
+
+def _is_required(parameter: Any) -> bool:
+    return isinstance(parameter, dict) and true(parameter.get("Required"))
 
 
 def _values(properties: dict[str, Any], name: str) -> list[Any]:

@@ -28,18 +28,33 @@ _DEFAULT_TTL_S = 0.0
 
 
 @dataclass(frozen=True, slots=True)
+class _Authorizer:
+    """An authorizer as the template has it.
+
+    Attributes:
+        authorizer_id: API Gateway's own id of it.
+    """
+
+    logical_id: str
+    authorizer_id: str
+    properties: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class _Source:
     """A route as the template has it, whichever way it is written; keys as in CloudFormation.
 
     Attributes:
         name: what a notice calls it.
-        authorizer: properties of its authorizer; None if it has none.
+        logical_id: of what invokes the function: the integration, or the API that describes it.
+        authorizer: None if it has none.
     """
 
     name: str
     key: str
+    logical_id: str
     integration: Mapping[str, Any]
-    authorizer: Mapping[str, Any] | None
+    authorizer: _Authorizer | None
 
 
 class HttpApiReader:
@@ -61,7 +76,7 @@ class HttpApiReader:
                 self._notice(f"{logical_id}: a definition in S3 is not read here.")
             if true(properties.get("DisableExecuteApiEndpoint")):
                 self._notice(f"{logical_id}: DisableExecuteApiEndpoint has no effect here.")
-            body = properties.get("Body") or {}
+            body = _map(logical_id, properties, "Body")
             sources = [*self._quick(logical_id, properties), *self._raw(logical_id)]
             sources += self._described(logical_id, body)
             cors = properties.get("CorsConfiguration") or body.get("x-amazon-apigateway-cors")
@@ -90,60 +105,62 @@ class HttpApiReader:
                 "IntegrationUri": properties["Target"],
                 "PayloadFormatVersion": "2.0",
             }
-            yield _Source(
-                logical_id, str(properties.get("RouteKey", "$default")), integration, None
-            )
+            key = str(properties.get("RouteKey", "$default"))
+            yield _Source(logical_id, key, logical_id, integration, None)
 
     def _raw(self, logical_id: str) -> Iterator[_Source]:
         """Routes that are resources of their own."""
         api_id = self._ref(logical_id)
         integrations = {
-            f"integrations/{self._ref(name)}": properties
+            f"integrations/{self._ref(name)}": (name, properties)
             for name, properties in self._of("AWS::ApiGatewayV2::Integration").items()
         }
         authorizers = {
-            self._ref(name): properties
+            self._ref(name): _Authorizer(name, str(self._ref(name)), properties)
             for name, properties in self._of("AWS::ApiGatewayV2::Authorizer").items()
         }
         for route_id, properties in self._of("AWS::ApiGatewayV2::Route").items():
             if required(route_id, properties, "ApiId") != api_id:
                 continue
-            integration = integrations.get(str(properties.get("Target")))
-            if integration is None:
+            found = integrations.get(str(properties.get("Target")))
+            if found is None:
                 self._notice(f"{route_id}: the route has no integration.")
                 continue
             kind = str(properties.get("AuthorizationType") or "NONE")
             authorizer = authorizers.get(properties.get("AuthorizerId"))
             if kind != "NONE" and authorizer is None:
-                authorizer = {"AuthorizerType": kind}
+                authorizer = _Authorizer(route_id, "", {"AuthorizerType": kind})
+            key = str(required(route_id, properties, "RouteKey"))
+            integration_id, integration = found
             yield _Source(
-                route_id,
-                str(required(route_id, properties, "RouteKey")),
-                integration,
-                authorizer if kind != "NONE" else None,
+                route_id, key, integration_id, integration, authorizer if kind != "NONE" else None
             )
 
-    def _described(self, logical_id: str, body: dict[str, Any]) -> Iterator[_Source]:
+    def _described(self, logical_id: str, body: Mapping[str, Any]) -> Iterator[_Source]:
         """Routes of an OpenAPI document."""
-        schemes = (body.get("components") or {}).get("securitySchemes") or {}
-        for path, item in (body.get("paths") or {}).items():
-            for method, operation in item.items():
+        components = _map(logical_id, body, "components")
+        schemes = _map(logical_id, components, "securitySchemes")
+        paths = _map(logical_id, body, "paths")
+        for path in paths:
+            item = _map(logical_id, paths, path)
+            for method in item:
                 if method not in (*_METHODS, _ANY):
                     continue
+                operation = _map(logical_id, item, method)
                 verb = "ANY" if method == _ANY else method.upper()
                 key = "$default" if path in ("$default", "/$default") else f"{verb} {path}"
-                integration = operation.get("x-amazon-apigateway-integration")
-                if integration is None:
+                integration = _map(logical_id, operation, "x-amazon-apigateway-integration")
+                if not integration:
                     self._notice(f"{logical_id}: {key} has no integration.")
                     continue
-                security = operation.get("security") or body.get("security") or []
-                names = [name for entry in security for name in entry]
-                chosen = next((name for name in names if name != "NONE"), None)
+                chosen = _security(operation.get("security") or body.get("security"))
+                scheme = _map(logical_id, schemes, chosen or "")
                 yield _Source(
                     f"{logical_id}: {key}",
                     key,
+                    logical_id,
                     _capitalised(integration, {"type": "IntegrationType", "uri": "IntegrationUri"}),
-                    None if chosen is None else _scheme(schemes.get(chosen) or {}),
+                    None if chosen is None else _Authorizer(logical_id, chosen, _scheme(scheme)),
                 )
 
     # --- what becomes of them -------------------------------------------------------
@@ -183,12 +200,15 @@ class HttpApiReader:
             function=function,
             timeout_s=timeout_s(source.name, properties.get("TimeoutInMillis"), MAX_HTTP_TIMEOUT_S),
             payload_version=version,
+            logical_id=source.logical_id,
+            credentials=bool(properties.get("CredentialsArn") or properties.get("Credentials")),
         )
 
     def _authorizer(self, source: _Source, variables: dict[str, str]) -> Authorizer | None:
-        properties = source.authorizer
-        if properties is None:
+        found = source.authorizer
+        if found is None:
             return None
+        properties = found.properties
         kind = str(properties.get("AuthorizerType") or "").upper()
         if kind != "REQUEST":
             self._notice(
@@ -207,12 +227,40 @@ class HttpApiReader:
             ttl_s=_DEFAULT_TTL_S
             if ttl is None
             else number(source.name, "AuthorizerResultTtlInSeconds", ttl),
+            logical_id=found.logical_id,
+            authorizer_id=found.authorizer_id,
+            credentials=bool(
+                properties.get("AuthorizerCredentialsArn")
+                or properties.get("AuthorizerCredentials")
+            ),
         )
+
+
+def _map(logical_id: str, of: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A map in an OpenAPI document; empty if it is not there.
+
+    Raises:
+        TemplateError: it is something else.
+    """
+    found = of.get(name)
+    if found is None:
+        return {}
+    if not isinstance(found, Mapping):
+        raise TemplateError(f"{logical_id}: {name} of its OpenAPI document must be a map.")
+    return found
+
+
+def _security(entries: object) -> str | None:
+    """The first scheme that a security requirement names."""
+    listed = entries if isinstance(entries, list) else []
+    names = [name for entry in listed if isinstance(entry, Mapping) for name in entry]
+    return next((name for name in names if name != "NONE"), None)
 
 
 def _scheme(scheme: Mapping[str, Any]) -> dict[str, Any]:
     """An authorizer of an OpenAPI document."""
-    found = scheme.get("x-amazon-apigateway-authorizer") or {}
+    found = scheme.get("x-amazon-apigateway-authorizer")
+    found = found if isinstance(found, Mapping) else {}
     kind = str(found.get("type") or scheme.get("x-amazon-apigateway-authtype") or "")
     return {**_capitalised(found, {"type": "AuthorizerType"}), "AuthorizerType": kind}
 

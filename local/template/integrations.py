@@ -68,6 +68,8 @@ class IntegrationReader:
             passthrough=passthrough,
             content_handling=content,
             responses=self._responses(logical_id),
+            logical_id=logical_id,
+            credentials=bool(properties.get("CredentialsArn")),
         )
 
     def _responses(self, integration_id: str) -> tuple[IntegrationResponse, ...]:

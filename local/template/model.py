@@ -108,6 +108,7 @@ class Stack:
         roles: what the template's roles may do, by name.
         stored: what is created besides tables and secrets.
         notices: one sentence for everything in the template that is not served.
+        unserved: functions that cannot run here: logical id and reason, by name.
     """
 
     region: str
@@ -120,3 +121,4 @@ class Stack:
     stored: StoredResources = field(default_factory=StoredResources)
     outputs: dict[str, str] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
+    unserved: dict[str, str] = field(default_factory=dict)

@@ -5,21 +5,33 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from local.permissions.identities import Role
+from local.template.api_model import HttpApi, WebSocketApi
 from local.template.apis import ApiReader
 from local.template.generated import generated_secret
 from local.template.http_apis import HttpApiReader
-from local.template.intrinsics import ACCOUNT_ID, PARTITION, URL_SUFFIX, Resolver, TemplateError
+from local.template.intrinsics import Resolver, TemplateError, pseudo_parameters
 from local.template.invocation import dead_letter, event_invokes, unserved_destinations
 from local.template.model import Function, Secret, Stack, Table
 from local.template.placement import placed
-from local.template.references import STACK_NAME, References
+from local.template.problems import Problem, TemplateProblems, problems_of
+from local.template.references import References
 from local.template.resolved import Resolved
-from local.template.resources import StoredResourceReader
+from local.template.resources import Parameter, StoredResourceReader, StoredResources
 from local.template.roles import RoleReader
-from local.template.transform import Transformed, transformed
+from local.template.rules.apis import api_problems
+from local.template.rules.circles import circles, graph_of, listed
+from local.template.rules.functions import function_problems
+from local.template.rules.invocation_rights import InvocationRights
+from local.template.rules.names import name_problems
+from local.template.rules.schemas import schema_problems
+from local.template.transform import Transformed, transformed, written_out
+
+T = TypeVar("T")
 
 DEFAULT_TIMEOUT_S = 3.0
 DEFAULT_MEMORY_MB = 128
@@ -66,6 +78,14 @@ _WITHOUT_EFFECT = frozenset(
         "AWS::Logs::MetricFilter",
     }
 )
+_RULED = frozenset({"AWS::Lambda::Permission"})
+"""What has no effect of its own here, but must be as AWS wants it."""
+_API_GATEWAY = 'AWS, "Amazon API Gateway Version 2 API Reference"'
+_POLICIES = 'AWS, "IAM JSON policy element reference"'
+_CONDITIONS = 'AWS, "CloudFormation template Conditions syntax"'
+_DEPENDS = 'AWS, "DependsOn attribute"'
+_FUNCTIONS = 'AWS, "Intrinsic function reference"'
+_OUTPUTS = 'AWS, "CloudFormation template Outputs syntax"'
 _TABLE_KEYS = (
     "AttributeDefinitions",
     "KeySchema",
@@ -82,6 +102,7 @@ def read_stack(
     region: str,
     domain_name: str,
     another: Callable[[], str] | None = None,
+    stored: Mapping[str, str] | None = None,
 ) -> Stack:
     """Read a template.
 
@@ -90,12 +111,19 @@ def read_stack(
         domain_name: host and port of the address that APIs share.
         another: gives host and port of one more address, for an API that cannot share;
             without it, all APIs are said to be at `domain_name`.
+        stored: what SSM's parameter store holds, by name.
 
     Raises:
-        TemplateError: the template cannot be served.
+        TemplateError: the template cannot be served, or AWS would refuse it; all that is wrong
+            with it, a line for each.
     """
-    source = transformed(path, overrides, region)
-    return _Reader(source, region, domain_name, another or (lambda: domain_name)).stack()
+    stored = stored or {}
+    source = transformed(written_out(path, overrides, region, stored), path.parent, region)
+    stack = _Reader(source, region, domain_name, another or (lambda: domain_name)).stack()
+    stack.stored.parameters += [
+        Parameter("", name, "String", value) for name, value in stored.items()
+    ]
+    return stack
 
 
 class _Reader:
@@ -104,39 +132,90 @@ class _Reader:
     ) -> None:
         self._source = source
         self._region = region
-        self._resources: dict[str, dict[str, Any]] = source.template["Resources"]
+        self._resources: dict[str, dict[str, Any]] = dict(source.template["Resources"])
         self._properties: dict[str, dict[str, Any]] = {}
+        self._unresolved: set[str] = set()
         self._notices = list(source.notices)
+        self._problems: list[Problem] = []
         self._domain_names: dict[str, str] = {}
+        self._unserved: dict[str, str] = {}
         self._references = References(
             self._resources, lambda value: self._resolver.resolve(value), region, self._domain_names
         )
-        pseudo = {
-            "AWS::AccountId": ACCOUNT_ID,
-            "AWS::Partition": PARTITION,
-            "AWS::Region": region,
-            "AWS::StackName": STACK_NAME,
-            "AWS::StackId": self._references.arn("cloudformation", f"stack/{STACK_NAME}/1"),
-            "AWS::URLSuffix": URL_SUFFIX,
-            "AWS::NotificationARNs": [],
-        }
+        known = {**pseudo_parameters(region), **source.parameters}
+        mappings = source.template.get("Mappings") or {}
         self._resolver = Resolver(
-            {**pseudo, **source.parameters},
-            source.template.get("Conditions") or {},
-            source.template.get("Mappings") or {},
+            known,
+            self._conditions(known, mappings),
+            mappings,
             self._references.ref,
             self._references.attribute,
         )
+        self._leave_out()
+        self._graph = graph_of(self._resources, self._chosen)
+        self._problems += circles(self._graph)
+        self._stop_if_wrong()  # what is in a circle cannot be resolved
+        self._place(domain_name, another)
+
+    def _conditions(self, known: Mapping[str, Any], mappings: Mapping[str, Any]) -> dict[str, bool]:
+        """Whether each condition holds; they know parameters and mappings, and no resources."""
+        conditions = self._source.template.get("Conditions") or {}
+        resolver = Resolver(known, conditions, mappings, _no_resource, _no_resource)
+        found = {}
+        for name in conditions:
+            try:
+                found[name] = resolver.condition(name)
+            except TemplateError as error:
+                found[name] = False
+                self._problems.append(Problem(name, str(error), _CONDITIONS))
+        return found
+
+    def _leave_out(self) -> None:
+        """Forget the resources whose condition does not hold."""
+        everything = set(self._resources)
         for logical_id, resource in list(self._resources.items()):
+            for name in listed(resource.get("DependsOn")):
+                if name not in everything:
+                    sentence = f"DependsOn names {name}, which is no resource of the template."
+                    self._problems.append(Problem(logical_id, sentence, _DEPENDS, ("DependsOn",)))
             condition = resource.get("Condition")
-            if condition and not self._resolver.condition(condition):
+            try:
+                wanted = condition is None or self._resolver.condition(condition)
+            except TemplateError as error:
+                self._problems.append(Problem(logical_id, str(error), _CONDITIONS, ("Condition",)))
+                continue
+            if not wanted:
                 del self._resources[logical_id]
-        self._domain_names |= placed(
-            self._resources, self._resolver.resolve, self._references.ref, domain_name, another
-        )
+
+    def _chosen(self, value: Any) -> Any:
+        try:
+            return self._resolver.chosen(value)
+        except (TemplateError, ValueError):  # told when the resource is resolved
+            return value
+
+    def _place(self, domain_name: str, another: Callable[[], str]) -> None:
+        self._domain_names |= {
+            logical_id: domain_name
+            for logical_id, resource in self._resources.items()
+            if resource["Type"] == "AWS::ApiGatewayV2::Api"
+        }
+        try:
+            self._domain_names |= placed(
+                self._resources, self._resolver.resolve, self._references.ref, domain_name, another
+            )
+        except TemplateError as error:
+            self._problems += problems_of(error, _API_GATEWAY)
+
+    def _stop_if_wrong(self) -> None:
+        if self._problems:
+            raise TemplateProblems(self._problems)
 
     def stack(self) -> Stack:
-        """Everything that is served."""
+        """Everything that is served.
+
+        Raises:
+            TemplateProblems: all that is wrong.
+        """
         about_apis: list[str] = []
         template = Resolved(
             self._of,
@@ -145,22 +224,32 @@ class _Reader:
             self._domain_names,
             about_apis.append,
         )
-        apis, http_apis = ApiReader(template).apis(), HttpApiReader(template).apis()
-        tables = [self._table(*item) for item in self._of("AWS::DynamoDB::Table").items()]
-        functions = [
-            function
-            for logical_id, properties in self._of("AWS::Lambda::Function").items()
-            if (function := self._function(logical_id, properties)) is not None
-        ]
-        self._notices += unserved_destinations(
-            self._of("AWS::Lambda::EventInvokeConfig"),
-            {function.logical_id: function.dead_letter for function in functions},
+        self._resolve_everything()
+        self._problems += self._attempt(lambda: list(function_problems(template)), [])
+        self._problems += self._attempt(lambda: list(api_problems(template, self._graph)), [])
+        self._problems += self._attempt(lambda: list(name_problems(template)), [])
+        apis: list[WebSocketApi] = self._attempt(ApiReader(template).apis, [], _API_GATEWAY)
+        http_apis: list[HttpApi] = self._attempt(HttpApiReader(template).apis, [], _API_GATEWAY)
+        self._problems += self._attempt(
+            lambda: list(InvocationRights(template, self._region).problems(apis, http_apis)), []
         )
-        secrets = [self._secret(*item) for item in self._of("AWS::SecretsManager::Secret").items()]
+        tables = self._each("AWS::DynamoDB::Table", self._table)
+        functions = self._each("AWS::Lambda::Function", self._function)
+        self._notices += self._attempt(
+            lambda: list(
+                unserved_destinations(
+                    self._of("AWS::Lambda::EventInvokeConfig"),
+                    {function.logical_id: function.dead_letter for function in functions},
+                )
+            ),
+            [],
+        )
+        secrets = self._each("AWS::SecretsManager::Secret", self._secret)
         template = replace(template, notice=self._notices.append)
-        roles = RoleReader(template).roles()
-        stored = StoredResourceReader(template).resources()
+        roles: dict[str, Role] = self._attempt(RoleReader(template).roles, {}, _POLICIES)
+        stored = self._attempt(StoredResourceReader(template).resources, StoredResources())
         outputs = self._outputs()
+        self._stop_if_wrong()
         not_served = [
             f"{logical_id}: {resource['Type']} is not served here."
             for logical_id, resource in self._resources.items()
@@ -186,20 +275,62 @@ class _Reader:
             stored=stored,
             outputs=outputs,
             notices=list(dict.fromkeys([*not_served, *about_apis, *self._notices, *made_up])),
+            unserved=self._unserved,
         )
+
+    def _resolve_everything(self) -> None:
+        """Look at the properties of every resource, also of what is not served."""
+        for logical_id, resource in self._resources.items():
+            made_up, imports = dict(self._references.placeholders), set(self._resolver.imports)
+            try:
+                properties = self._props(logical_id)
+            except TemplateError as error:
+                self._unresolved.add(logical_id)
+                self._problems.append(Problem(logical_id, str(error), _FUNCTIONS))
+                continue
+            if resource["Type"] in _SERVED | _RULED:
+                self._problems += schema_problems(
+                    logical_id, resource["Type"], properties, self._region
+                )
+            else:  # nothing is made of it, so nobody is told what was made up for it
+                self._references.placeholders = made_up
+                self._resolver.imports = imports
+
+    def _attempt(self, read: Callable[[], T], otherwise: T, source: str = "") -> T:
+        """What is read; what cannot be is a problem, or follows from one that is known."""
+        try:
+            return read()
+        except TemplateError as error:
+            self._problems += problems_of(error, source)
+        except (AttributeError, LookupError, TypeError, ValueError):
+            if not self._problems:
+                raise
+        return otherwise
+
+    def _each(self, kind: str, read: Callable[[str, dict[str, Any]], T | None]) -> list[T]:
+        """What is made of all resources of a type."""
+        made = []
+        for logical_id, properties in self._of(kind).items():
+            found = self._attempt(partial(read, logical_id, properties), None, _FUNCTIONS)
+            if found is not None:
+                made.append(found)
+        return made
 
     def _of(self, kind: str) -> dict[str, dict[str, Any]]:
         """Resolved properties of all resources of a type."""
         return {
             name: self._props(name)
             for name, resource in self._resources.items()
-            if resource["Type"] == kind
+            if resource["Type"] == kind and name not in self._unresolved
         }
 
     def _props(self, logical_id: str) -> dict[str, Any]:
         if logical_id not in self._properties:
             raw = self._resources[logical_id].get("Properties") or {}
-            self._properties[logical_id] = self._resolver.resolve(raw)
+            found = self._resolver.resolve(raw)
+            if not isinstance(found, dict):
+                raise TemplateError("Its Properties must be a map.")
+            self._properties[logical_id] = found
         return self._properties[logical_id]
 
     # --- functions ------------------------------------------------------------------
@@ -210,6 +341,7 @@ class _Reader:
         reason = _why_not(properties, has_code=bool(code or inline))
         if reason:
             self._notices.append(f"{logical_id}: {reason}; it cannot be invoked here.")
+            self._unserved[self._references.name(logical_id)] = f"{logical_id}: {reason}"
             return None
         if code is not None and not code.is_dir():
             raise TemplateError(f"{logical_id}: its code {code} is not a folder.")
@@ -308,8 +440,11 @@ class _Reader:
         outputs = {}
         for name, output in (self._source.template.get("Outputs") or {}).items():
             condition = output.get("Condition")
-            if condition is None or self._resolver.condition(condition):
-                outputs[name] = self._local(_text(self._resolver.resolve(output["Value"])))
+            try:
+                if condition is None or self._resolver.condition(condition):
+                    outputs[name] = self._local(_text(self._resolver.resolve(output["Value"])))
+            except TemplateError as error:
+                self._problems.append(Problem(name, str(error), _OUTPUTS))
         return outputs
 
     def _local(self, text: str) -> str:
@@ -322,6 +457,10 @@ class _Reader:
             )
             text = re.sub(host, domain_name, text)
         return text
+
+
+def _no_resource(name: str, *_attribute: str) -> Any:
+    raise TemplateError(f"It refers to {name}; a condition knows parameters and mappings alone.")
 
 
 def _why_not(properties: Mapping[str, Any], *, has_code: bool) -> str:

@@ -7,9 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from local.permissions.calls.settings import secret_suffix
-from local.template.intrinsics import ACCOUNT_ID, PARTITION, URL_SUFFIX, TemplateError
-
-STACK_NAME = "local"
+from local.template.api_parts import required
+from local.template.intrinsics import (
+    ACCOUNT_ID,
+    PARTITION,
+    STACK_NAME,
+    URL_SUFFIX,
+    TemplateError,
+)
 
 _NAME_PROPERTIES = {
     "AWS::ApiGatewayV2::DomainName": "DomainName",
@@ -74,16 +79,16 @@ class References:
         kind = self._kind(logical_id)
         if kind == "AWS::Lambda::Alias":
             properties = self._properties(logical_id)
-            return f"{self._function_arn(properties)}:{properties['Name']}"
+            return f"{self._function_arn(logical_id)}:{required(logical_id, properties, 'Name')}"
         if kind == "AWS::Lambda::Version":
-            return f"{self._function_arn(self._properties(logical_id))}:1"
+            return f"{self._function_arn(logical_id)}:1"
         if kind == "AWS::Lambda::LayerVersion":
             return self.arn("lambda", f"layer:{logical_id}:1")
         if kind == "AWS::SecretsManager::Secret":
             name = self.name(logical_id)
             return self.arn("secretsmanager", f"secret:{name}-{secret_suffix(name)}")
         if kind == "AWS::IAM::ManagedPolicy":
-            return self.arn("iam", f"policy/{self.name(logical_id)}")
+            return self.arn("iam", f"policy{self._path(logical_id, '/')}{self.name(logical_id)}")
         if kind == "AWS::SNS::Topic":
             return self.arn("sns", self.name(logical_id))
         if kind == "AWS::SQS::Queue":
@@ -92,7 +97,7 @@ class References:
         if kind == "AWS::ApiGatewayV2::Api":
             return hashlib.sha256(logical_id.encode()).hexdigest()[:10]
         if kind == "AWS::ApiGatewayV2::Stage":
-            return str(self._properties(logical_id)["StageName"])
+            return str(required(logical_id, self._properties(logical_id), "StageName"))
         if kind.startswith("AWS::ApiGatewayV2::") and kind != "AWS::ApiGatewayV2::DomainName":
             return f"{STACK_NAME}-{logical_id}"
         return self.name(logical_id)
@@ -102,7 +107,7 @@ class References:
         kind = self._kind(logical_id)
         if attribute == "Arn" and kind in _ARNS:
             service, prefix = _ARNS[kind]
-            return self.arn(service, f"{prefix}{self.name(logical_id)}")
+            return self.arn(service, f"{prefix}{self._path(logical_id)}{self.name(logical_id)}")
         if (kind, attribute) in _SAME_AS_REF:
             return self.ref(logical_id)
         if (kind, attribute) == ("AWS::Lambda::Version", "Version"):
@@ -122,6 +127,14 @@ class References:
         """An ARN of this account and region."""
         region = "" if service == "iam" else self._region
         return f"arn:{PARTITION}:{service}:{region}:{ACCOUNT_ID}:{resource}"
+
+    def _path(self, logical_id: str, otherwise: str = "") -> str:
+        """Of a role or managed policy: what stands before its name in its ARN."""
+        properties = self._resources[logical_id].get("Properties") or {}
+        if not self._kind(logical_id).startswith("AWS::IAM::") or "Path" not in properties:
+            return otherwise
+        path = str(self._resolve(properties["Path"]))
+        return path if otherwise else path.removeprefix("/")
 
     def _made_up(self, logical_id: str, kind: str) -> str:
         """A name for what has none: bucket names have no capitals, FIFO ones a suffix."""
@@ -156,11 +169,13 @@ class References:
 
     def _properties(self, logical_id: str) -> dict[str, Any]:
         resolved = self._resolve(self._resources[logical_id].get("Properties") or {})
-        return dict(resolved)
+        if not isinstance(resolved, dict):
+            raise TemplateError(f"{logical_id}: its Properties must be a map.")
+        return resolved
 
-    def _function_arn(self, properties: Mapping[str, Any]) -> str:
+    def _function_arn(self, logical_id: str) -> str:
         """The ARN of the function that an alias or a version names, by name or ARN."""
-        function = str(properties["FunctionName"])
+        function = str(required(logical_id, self._properties(logical_id), "FunctionName"))
         return (
             function if function.startswith("arn:") else self.arn("lambda", f"function:{function}")
         )

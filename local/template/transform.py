@@ -6,37 +6,42 @@ it runs and found again by logical id.
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from samtranslator.model.exceptions import InvalidDocumentException
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
-from samtranslator.yaml_helper import intrinsics_multi_constructor
 
-from local.template.intrinsics import TemplateError
+from local.template.includes import included, transforms_of
+from local.template.intrinsics import Resolver, TemplateError, pseudo_parameters
+from local.template.language_extensions import expanded
+from local.template.loader import load_template
 from local.template.parameters import Value, parameter_values
+from local.template.problems import Problem, TemplateProblems
+from local.template.structure import check_structure
 
 _PLACEHOLDER_CODE = "s3://local/code"
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """SAM's own `yaml_parse`, but in C where there is libyaml: many times as quick."""
-
-
-_Loader.add_multi_constructor("!", intrinsics_multi_constructor)
+_SAM = "SAM's translator"
+_OF_A_RESOURCE = re.compile(
+    r"Resource with id \[(?P<id>[^\]]+)\] is invalid\. (?P<why>.*)", re.DOTALL
+)
+_APPLICATION = "AWS::Serverless::Application"
 
 
 @dataclass(frozen=True, slots=True)
 class Transformed:
-    """A template after the SAM transform.
+    """A template after a transform.
 
     Attributes:
+        template: plain data.
         parameters: values of the template's own parameters.
         code: folders of functions and layers, by their logical id in the source.
         notices: what the transform loses without a word, and what has no code here.
@@ -44,55 +49,109 @@ class Transformed:
 
     template: dict[str, Any]
     parameters: dict[str, Value]
-    code: dict[str, Path]
-    notices: list[str]
+    code: dict[str, Path] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
 
 
-def transformed(path: Path, overrides: Mapping[str, str], region: str) -> Transformed:
-    """Read and transform a template.
+def written_out(
+    path: Path, overrides: Mapping[str, str], region: str, stored: Mapping[str, str]
+) -> Transformed:
+    """Read a template; what it includes and what its loops make is in it, SAM is still SAM.
+
+    Args:
+        stored: what SSM's parameter store holds, by name.
 
     Raises:
-        TemplateError: it cannot be read, is no valid SAM, or lacks a parameter.
+        TemplateError: it cannot be read, lacks a parameter, or is not built as templates are.
     """
-    source = _parsed(path)
-    parameters = parameter_values(source.get("Parameters") or {}, overrides)
-    notices = _collisions(source)
-    code = _put_code_aside(source, path.parent)
+    source = load_template(path)
+    names, includes = transforms_of(source)
+    notices: list[str] = []
+    check_structure(source, ("Parameters", "Mappings"))
+    parameters = parameter_values(source.get("Parameters") or {}, overrides, stored, notices.append)
+    known = {**pseudo_parameters(region), **parameters}
+
+    def resolver(template: Mapping[str, Any]) -> Callable[[Any], Any]:
+        conditions, mappings = template.get("Conditions") or {}, template.get("Mappings") or {}
+        return Resolver(known, conditions, mappings, _not_yet, _not_yet).resolve
+
+    source = included(source, includes, path.parent, resolver(source))
+    check_structure(source, ("Mappings",))
+    source = expanded(source, names, resolver(source))
+    check_structure(source)
+    return Transformed(source, parameters, notices=notices)
+
+
+def transformed(found: Transformed, folder: Path, region: str) -> Transformed:
+    """Transform what `written_out` gave.
+
+    Args:
+        folder: the template's, which paths in it are relative to.
+
+    Raises:
+        TemplateError: it is no valid SAM.
+    """
+    source = copy.deepcopy(found.template)
+    notices = [*found.notices, *_collisions(source), *_applications(source)]
+    code = _put_code_aside(source, folder)
+    with _region(region):
+        translated = _translated(source, found.parameters)
+    return replace(found, template=translated, code=code, notices=notices)
+
+
+def _not_yet(name: str, *_attribute: str) -> Any:
+    raise TemplateError(f"{name} is no parameter; resources are not there yet.")
+
+
+@contextmanager
+def _region(region: str) -> Iterator[None]:
+    """The translator reads the region from the environment, and from nowhere else."""
     before = os.environ.get("AWS_DEFAULT_REGION")
-    os.environ["AWS_DEFAULT_REGION"] = region  # the translator reads it from nowhere else
-    logging.getLogger("samtranslator").setLevel(logging.ERROR)
+    os.environ["AWS_DEFAULT_REGION"] = region
     try:
-        translated = Translator(managed_policy_map={}, sam_parser=Parser()).translate(
-            source, dict(parameters)
-        )
-    except InvalidDocumentException as invalid:
-        causes = "; ".join(str(cause.message) for cause in invalid.causes)
-        raise TemplateError(f"{path}: {causes}") from None
+        yield
     finally:
         if before is None:
             del os.environ["AWS_DEFAULT_REGION"]
         else:
             os.environ["AWS_DEFAULT_REGION"] = before
-    return Transformed(translated, parameters, code, notices)
 
 
-def _parsed(path: Path) -> dict[str, Any]:
+def _translated(source: dict[str, Any], parameters: Mapping[str, Value]) -> dict[str, Any]:
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)
     try:
-        source = _Loader(path.read_text()).get_single_data()
-    except FileNotFoundError:
-        raise TemplateError(f"There is no template {path}. Name one with --template.") from None
-    except yaml.YAMLError as error:
-        raise TemplateError(f"{path} is not valid YAML: {error}") from None
-    if not isinstance(source, dict) or not isinstance(source.get("Resources"), dict):
-        raise TemplateError(f"{path} has no Resources.")
-    return dict(_unshared(source))
+        return _translate(source, parameters)
+    except InvalidDocumentException as invalid:
+        raise TemplateProblems(_of_cause(str(cause.message)) for cause in invalid.causes) from None
+    except Exception as error:  # the translator fails in its own ways on what it does not expect
+        culprit = _culprit(source, parameters)
+        raise TemplateProblems(
+            [Problem(culprit, f"it fails on this: {type(error).__name__}: {error}", _SAM)]
+        ) from None
 
 
-def _unshared(value: Any) -> Any:
-    """A copy in which what a YAML anchor shares is there twice: it is changed in place."""
-    if isinstance(value, dict):
-        return {key: _unshared(item) for key, item in value.items()}
-    return [_unshared(item) for item in value] if isinstance(value, list) else value
+def _translate(source: dict[str, Any], parameters: Mapping[str, Value]) -> dict[str, Any]:
+    translator = Translator(managed_policy_map={}, sam_parser=Parser())
+    return dict(translator.translate(copy.deepcopy(source), dict(parameters)))
+
+
+def _culprit(source: dict[str, Any], parameters: Mapping[str, Value]) -> str:
+    """The resource that the translator fails on even if it is alone."""
+    for logical_id, resource in source["Resources"].items():
+        try:
+            _translate({**source, "Resources": {logical_id: resource}}, parameters)
+        except InvalidDocumentException:
+            continue
+        except Exception:
+            return str(logical_id)
+    return "Resources"
+
+
+def _of_cause(message: str) -> Problem:
+    found = _OF_A_RESOURCE.fullmatch(message)
+    if found is None:
+        return Problem("Globals" if "'Globals'" in message else "Transform", message, _SAM)
+    return Problem(found["id"], found["why"], _SAM)
 
 
 def _collisions(source: dict[str, Any]) -> list[str]:
@@ -103,22 +162,41 @@ def _collisions(source: dict[str, Any]) -> list[str]:
     """
     notices = []
     for logical_id, resource in source["Resources"].items():
-        if resource.get("Type") != "AWS::Serverless::WebSocketApi":
+        routes = (resource.get("Properties") or {}).get("Routes")
+        if resource["Type"] != "AWS::Serverless::WebSocketApi" or not isinstance(routes, dict):
             continue
         seen: dict[str, str] = {}
-        for key in (resource.get("Properties") or {}).get("Routes") or {}:
-            folded = str(key).removeprefix("$").lower()
+        for key in routes:
+            folded = key.removeprefix("$").lower()
             if folded in seen:
                 notices.append(
                     f"{logical_id}: SAM takes the routes {seen[folded]} and {key} for one; "
                     "only the last is there."
                 )
-            seen[folded] = str(key)
+            seen[folded] = key
+    return notices
+
+
+def _applications(source: dict[str, Any]) -> list[str]:
+    """Applications of the Serverless Application Repository: the translator would ask AWS."""
+    notices = []
+    for logical_id, resource in source["Resources"].items():
+        if resource["Type"] != _APPLICATION:
+            continue
+        location = (resource.get("Properties") or {}).get("Location")
+        if isinstance(location, dict):
+            resource["Properties"] = {"Location": "https://local/application.yaml"}
+            notices.append(
+                f"{logical_id}: applications of the Serverless Application Repository are not "
+                "served here."
+            )
     return notices
 
 
 def _put_code_aside(source: dict[str, Any], folder: Path) -> dict[str, Path]:
-    global_uri = ((source.get("Globals") or {}).get("Function") or {}).get("CodeUri")
+    shared = source.get("Globals") or {}
+    of_functions = shared.get("Function") if isinstance(shared, dict) else None
+    defaults = of_functions if isinstance(of_functions, dict) else {}
     code: dict[str, Path] = {}
     keys = {
         "AWS::Serverless::Function": "CodeUri",
@@ -127,15 +205,26 @@ def _put_code_aside(source: dict[str, Any], folder: Path) -> dict[str, Path]:
         "AWS::Lambda::LayerVersion": "Content",
     }
     for logical_id, resource in source["Resources"].items():
-        key = keys.get(resource.get("Type", ""))
+        key = keys.get(resource["Type"])
         if key is None:
             continue
-        properties = resource.setdefault("Properties", {})
+        properties = resource.get("Properties")
+        properties = resource["Properties"] = {} if properties is None else properties
         uri = properties.get(key)
-        if uri is None and key == "CodeUri" and "InlineCode" not in properties:
-            uri = global_uri
-        if isinstance(uri, str) and not uri.startswith("s3://"):
+        if uri is None and key == "CodeUri":
+            uri = _default_folder(properties, defaults)
+        if isinstance(uri, str) and not uri.startswith(("s3://", "https://")):
             code[logical_id] = (folder / uri).resolve()
             if "Serverless" in resource["Type"]:
                 properties[key] = _PLACEHOLDER_CODE
     return code
+
+
+def _default_folder(properties: Mapping[str, Any], defaults: Mapping[str, Any]) -> Any:
+    """The code of a function that names none: as `sam build`, the template's own folder."""
+    if "InlineCode" in properties or "ImageUri" in properties:
+        return None
+    if "CodeUri" in defaults:
+        return defaults["CodeUri"]
+    package = properties.get("PackageType", defaults.get("PackageType", "Zip"))
+    return None if package == "Image" else "."

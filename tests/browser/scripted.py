@@ -241,6 +241,10 @@ class Reply:
         self.send("turn_end", reason=reason, text=text, metrics=METRICS, **fields)
 
 
+Instead = Callable[[http.server.BaseHTTPRequestHandler], None]
+"""Answers a request, or does not."""
+
+
 class _Files(http.server.SimpleHTTPRequestHandler):
     """Serves `folders`, by prefix, without a word on stderr."""
 
@@ -250,8 +254,15 @@ class _Files(http.server.SimpleHTTPRequestHandler):
         ".js": "text/javascript",
     }
 
-    def __init__(self, *arguments: Any, folders: dict[str, Path], **more: Any) -> None:
-        self._folders = folders
+    def __init__(
+        self,
+        *arguments: Any,
+        folders: dict[str, Path],
+        also: dict[str, str],
+        instead: dict[str, Instead],
+        **more: Any,
+    ) -> None:
+        self._folders, self._also, self._instead = folders, also, instead
         super().__init__(*arguments, **more)
 
     def translate_path(self, path: str) -> str:
@@ -259,15 +270,37 @@ class _Files(http.server.SimpleHTTPRequestHandler):
         prefix = next(prefix for prefix in self._folders if plain.startswith(prefix))
         return str(self._folders[prefix] / plain.removeprefix(prefix))
 
+    def do_GET(self) -> None:
+        answer = self._instead.get(self.path)
+        if answer is None:
+            super().do_GET()
+        else:
+            answer(self)
+
+    def end_headers(self) -> None:
+        for name, value in self._also.items():
+            self.send_header(name, value)
+        super().end_headers()
+
     def log_message(self, *_arguments: Any) -> None:
         return
 
 
 @contextlib.contextmanager
-def static_site(folders: dict[str, Path]) -> Iterator[str]:
-    """Folders served by prefix, the longest first; gives the site's address."""
+def static_site(
+    folders: dict[str, Path],
+    *,
+    also: dict[str, str] | None = None,
+    instead: dict[str, Instead] | None = None,
+) -> Iterator[str]:
+    """Folders served by prefix, the longest first; gives the site's address.
+
+    `also` are headers of every answer; `instead` answers some paths in another way.
+    """
     ordered = dict(sorted(folders.items(), key=lambda item: -len(item[0])))
-    handler: Callable[..., Any] = functools.partial(_Files, folders=ordered)
+    handler: Callable[..., Any] = functools.partial(
+        _Files, folders=ordered, also=also or {}, instead=instead or {}
+    )
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

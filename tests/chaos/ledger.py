@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from parley_client import heard_text
 from parley_client.messages import Audio, Error, PastMessage, ReplyText, TurnEnd
 from tests.chaos.plan import TurnPlan
 
@@ -36,9 +37,9 @@ class Attempt:
         return b"".join(e.audio for e in self.events if isinstance(e, Audio))
 
     def heard(self, played_ms: float) -> str:
-        """The words whose audio had ended when so much had been played."""
+        """What had been heard when so much had been played, by the client's own rule."""
         words = [word for e in self.events if isinstance(e, Audio) for word in e.words]
-        return " ".join(word.text for word in words if word.end_ms <= played_ms)
+        return heard_text(self.end.text if self.end else self.text, words, played_ms)
 
     @property
     def voiceless(self) -> bool:

@@ -10,6 +10,7 @@ import boto3
 import pytest
 
 from parley.principal import ANONYMOUS
+from parley_client import Word, heard_text
 from tests.e2e.raw import Reply, opened
 from tests.e2e.stack import Stack
 from tests.local.own_key import own_key
@@ -27,9 +28,9 @@ LATE_S = 5.0
 
 
 def heard(reply: Reply, played_ms: float) -> str:
-    """The words that had been played, by the times that came with the audio."""
+    """What had been played, by the times that came with the audio and the client's own rule."""
     words = [word for e in reply.events if e["type"] == "audio" for word in e.get("words", [])]
-    return " ".join(text for text, _, end_ms in words if end_ms <= played_ms)
+    return heard_text(reply.end["text"], [Word(*word) for word in words], played_ms)
 
 
 class History:

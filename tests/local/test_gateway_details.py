@@ -66,7 +66,7 @@ async def test_connect_sees_the_headers_that_aws_adds(probe: Probe) -> None:
     found = event["headers"]
     assert found["Host"] == event["requestContext"]["domainName"]
     assert found["X-Mine"] == "a"
-    assert found["X-Forwarded-For"] == "127.0.0.1"
+    assert found["X-Forwarded-For"] == "1.2.3.4, 127.0.0.1"
     assert found["X-Forwarded-Proto"] == "http"
     assert found["X-Forwarded-Port"] == str(urllib.parse.urlsplit(probe.url).port)
     assert found["X-Amzn-Trace-Id"].startswith("Root=1-")

@@ -127,12 +127,31 @@ async def test_without_concurrency_a_message_is_an_error(tmp_path: Path) -> None
     assert answer["message"] == "Internal server error"
 
 
-async def test_a_malformed_connection_id_is_a_bad_request(usual: RunningApp) -> None:
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        *("no id", "abc", "test-connection", "1", "undefined", "None", "x" * 200, "ü", "%", "=="),
+        "123e4567-e89b-12d3-a456-426614174000",
+        *("PJqB0fHsqRcCHlw", "PJqB0fHsqRcCHlw==", "PJqB0fHsqRcCHl=", "PJqB0fHsqRcCHlww"),
+        *("PJqB0fHsqRcCHl+=", "PJqB0fHsqRcC Hlw=", "PJqB0fHsqRcCHlw=\n", "PJqB0fHsqRcCHlw=x"),
+    ],
+)
+async def test_a_malformed_connection_id_is_a_bad_request(
+    usual: RunningApp, malformed: str
+) -> None:
     api = usual.management("Api")
-    with pytest.raises(api.exceptions.ClientError) as refused:
-        await asyncio.to_thread(api.post_to_connection, ConnectionId="no id", Data="x")
-    assert refused.value.response["Error"]["Code"] == "BadRequestException"
-    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    for call, more in (("post_to_connection", {"Data": "x"}), ("get_connection", {})):
+        with pytest.raises(api.exceptions.ClientError) as refused:
+            await asyncio.to_thread(getattr(api, call), ConnectionId=malformed, **more)
+        assert refused.value.response["Error"]["Code"] == "BadRequestException"
+        assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+
+
+@pytest.mark.parametrize("gone", ["PJqB0fHsqRcCHlw=", "HXT_RfBnPHcCIIg=", "JC1dgf9yoAMCK-g="])
+async def test_a_well_formed_connection_id_of_nobody_is_gone(usual: RunningApp, gone: str) -> None:
+    api = usual.management("Api")
+    with pytest.raises(api.exceptions.GoneException):
+        await asyncio.to_thread(api.get_connection, ConnectionId=gone)
 
 
 async def keep_pinging(socket: ClientConnection, seconds: float) -> None:

@@ -138,6 +138,29 @@ def test_version_2_has_the_keys_that_aws_sends(app: RunningApp, shop: httpx.Clie
     assert context["domainName"] in app.info["http_apis"]["ServerlessHttpApi"]["https_url"]
 
 
+@pytest.mark.parametrize("path", ["/items/7", "/old/7"], ids=["version 2", "version 1"])
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ([], "127.0.0.1"),
+        (["203.0.113.9"], "203.0.113.9, 127.0.0.1"),
+        (["203.0.113.9, 10.0.0.1"], "203.0.113.9, 10.0.0.1, 127.0.0.1"),
+        (["203.0.113.9", "10.0.0.1"], "203.0.113.9, 10.0.0.1, 127.0.0.1"),
+        (["", ""], "127.0.0.1"),
+        (["127.0.0.1"], "127.0.0.1, 127.0.0.1"),
+        (["unknown"], "unknown, 127.0.0.1"),
+    ],
+)
+def test_who_asks_comes_after_what_it_says_of_others(
+    shop: httpx.Client, path: str, sent: list[str], expected: str
+) -> None:
+    event = seen(shop.get(path, headers=[("X-Forwarded-For", value) for value in sent]))
+    headers = {name.lower(): value for name, value in event["headers"].items()}
+    assert headers["x-forwarded-for"] == expected
+    context = event["requestContext"]
+    assert (context.get("http") or context["identity"])["sourceIp"] == "127.0.0.1"
+
+
 def test_version_1_has_the_keys_that_aws_sends(shop: httpx.Client) -> None:
     event = seen(shop.get("/old/7?a=1&a=2", headers=[("X-Mine", "a"), ("X-Mine", "b")]))
     assert event["version"] == "1.0"
@@ -204,8 +227,8 @@ def test_a_character_counts_as_in_utf_8(shop: httpx.Client) -> None:
     assert (answer.status_code, answer.text) == (200, "1100000")
 
 
-def test_a_function_knows_where_its_api_is(app: RunningApp, shop: httpx.Client) -> None:
-    url = shop.get("/x").json()["url"]
+def test_a_function_knows_where_another_api_is(app: RunningApp, office: httpx.Client) -> None:
+    url = office.get("/open").json()["url"]
     assert url == app.info["http_apis"]["ServerlessHttpApi"]["https_url"] + "/"
     assert httpx.get(url, verify=ssl_of(app)).status_code == 200
 

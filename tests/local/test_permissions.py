@@ -273,6 +273,38 @@ def test_policies_of_every_kind_are_looked_at(
         assert found["status"] == 200
 
 
+GROUP = {"logGroupName": "/own"}
+NOT_ALLOWED = "because no identity-based policy allows the {} action"
+
+
+@pytest.mark.parametrize(
+    ("function", "service", "operation", "arguments", "reason"),
+    [
+        ("Denied", "logs", "create_log_group", GROUP, ""),
+        ("Denied", "logs", "describe_log_groups", {}, NOT_ALLOWED.format("logs:DescribeLogGroups")),
+        ("Scoped", "logs", "create_log_group", GROUP, NOT_ALLOWED.format("logs:CreateLogGroup")),
+        (
+            *("Denied", "xray", "put_trace_segments", {"TraceSegmentDocuments": []}),
+            NOT_ALLOWED.format("xray:PutTraceSegments"),
+        ),
+    ],
+    ids=["as SAM grants it", "more than SAM grants", "a role without it", "traces"],
+)
+def test_what_sam_grants_to_every_function_is_looked_at(
+    caller: Caller,
+    function: str,
+    service: str,
+    operation: str,
+    arguments: dict[str, Any],
+    reason: str,
+) -> None:
+    found = caller.call(function, service, operation, **arguments)
+    if reason:
+        assert found["message"].endswith(reason)
+    else:
+        assert found["status"] == 200
+
+
 def test_who_may_not_list_a_bucket_is_not_told_what_is_missing(caller: Caller) -> None:
     missing = {"Bucket": "$BUCKET", "Key": "missing"}
     assert caller.call("Allowed", "s3", "get_object", **missing)["code"] == "NoSuchKey"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.permissions.calls import messaging, s3, settings
+from local.permissions.calls import messaging, s3, settings, telemetry
 from local.permissions.calls.compute import invoke, manage_connections
 from local.permissions.calls.http import HttpCall
 from local.permissions.calls.settings import secret_suffix
@@ -209,3 +209,37 @@ def test_the_caller_is_named_by_the_signature_or_by_a_presigned_url() -> None:
     for made in (call("s3"), unsigned):
         assert made.scope == ("AKIAEXAMPLE", "eu-west-1", "s3")
     assert call("s3", authorization="").scope == ("", "", "")
+
+
+# --- logs and traces --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("operation", "members", "resource"),
+    [
+        ("CreateLogGroup", {"logGroupName": "/g"}, "log-group:/g"),
+        ("CreateLogStream", {"logGroupName": "/g", "logStreamName": "s"}, "log-group:/g"),
+        (
+            "PutLogEvents",
+            {"logGroupName": "/g", "logStreamName": "s"},
+            "log-group:/g:log-stream:s",
+        ),
+        (
+            "FilterLogEvents",
+            {"logGroupIdentifier": f"arn:aws:logs:eu-west-1:{ACCOUNT}:log-group:/g:*"},
+            "log-group:/g",
+        ),
+        ("DescribeLogGroups", {}, "log-group:*"),
+    ],
+)
+def test_logs(operation: str, members: dict[str, Any], resource: str) -> None:
+    found = telemetry.logs(json_call("logs", operation, **members))
+    assert needed(found) == [(f"logs:{operation}", f"arn:aws:logs:eu-west-1:{ACCOUNT}:{resource}")]
+
+
+@pytest.mark.parametrize(
+    ("path", "operation"),
+    [("/TraceSegments", "PutTraceSegments"), ("/SamplingTargets", "GetSamplingTargets")],
+)
+def test_xray(path: str, operation: str) -> None:
+    assert needed(telemetry.xray(call("xray", "POST", path, ""))) == [(f"xray:{operation}", "*")]

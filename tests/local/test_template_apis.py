@@ -16,7 +16,8 @@ LAMBDA = "arn:aws:apigateway:eu-west-1:lambda:path/2015-03-31/functions/f/invoca
 
 def raw(kind: str, **properties: Any) -> dict[str, Any]:
     """A resource of API Gateway, of the API `A`."""
-    own = {} if kind == "Api" else {"ApiId": {"Ref": "A"}}
+    own: dict[str, Any] = {"Name": "a"} if kind == "Api" else {"ApiId": {"Ref": "A"}}
+    own |= {"AutoDeploy": True} if kind == "Stage" else {}
     return {"Type": f"AWS::ApiGatewayV2::{kind}", "Properties": {**own, **properties}}
 
 

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.callers import callers_of
+from local.permissions.identities import Role
 from local.template.intrinsics import TemplateError
 from local.template.resources import Subscription
+from local.template.roles import managed_policy
 from tests.local.test_template_details import function, read
 
 ALLOW = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
 DOCUMENT = {"Version": "2012-10-17", "Statement": [ALLOW]}
 
 
+TRUST = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}}
+
+
 def role(**properties: Any) -> dict[str, Any]:
-    return {"Type": "AWS::IAM::Role", "Properties": properties}
+    trust = {"Statement": [{**TRUST, "Action": "sts:AssumeRole"}]}
+    return {
+        "Type": "AWS::IAM::Role",
+        "Properties": {"AssumeRolePolicyDocument": trust, **properties},
+    }
 
 
 @pytest.mark.parametrize(
@@ -42,8 +52,81 @@ def test_a_policy_can_name_the_roles_it_is_for(
 )
 def test_policies_of_aws_are_known_by_name_and_arn(tmp_path: Path, name: str) -> None:
     stack = read(tmp_path, {"F": function(Policies=[name])})
-    (document,) = stack.roles["local-FRole"].policies.values()
+    (_, document) = stack.roles["local-FRole"].policies.values()
     assert "sqs:*" in document["Statement"][0]["Action"]
+    assert stack.notices == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "action"),
+    [
+        ("AWSLambdaBasicExecutionRole", "logs:PutLogEvents"),
+        ("AWSXRayDaemonWriteAccess", "xray:PutTraceSegments"),
+        ("AWSXrayWriteOnlyAccess", "xray:PutTraceSegments"),
+        ("AWSLambdaVPCAccessExecutionRole", "ec2:CreateNetworkInterface"),
+        ("AmazonDynamoDBFullAccess", "dynamodb:*"),
+        ("AdministratorAccess", "*"),
+    ],
+)
+def test_managed_policies_are_part_of_what_a_role_may_do(
+    tmp_path: Path, policy: str, action: str
+) -> None:
+    arn = f"arn:aws:iam::aws:policy/{policy}"
+    stack = read(tmp_path, {"R": role(ManagedPolicyArns=[arn])})
+    (statement, *_) = stack.roles["local-R"].policies[arn]["Statement"]
+    assert action in statement["Action"]
+
+
+def test_what_sam_gives_to_every_function_is_part_of_its_role(tmp_path: Path) -> None:
+    stack = read(tmp_path, {"F": function(Tracing="Active")})
+    assert [name.rpartition("/")[2] for name in stack.roles["local-FRole"].policies] == [
+        "AWSLambdaBasicExecutionRole",
+        "AWSXrayWriteOnlyAccess",
+    ]
+
+
+def test_the_policies_that_are_known_beforehand_are_those_of_aws() -> None:
+    from moto.iam.aws_managed_policies import aws_managed_policies_data
+
+    theirs = json.loads(aws_managed_policies_data)
+    for name in ("AWSLambdaBasicExecutionRole", "AWSXRayDaemonWriteAccess"):
+        ours = managed_policy(name)
+        assert ours is not None
+        (mine,), (their,) = ours["Statement"], theirs[name]["Document"]["Statement"]
+        assert mine == {key: their[key] for key in mine}
+
+
+@pytest.mark.parametrize(
+    ("properties", "arn"),
+    [
+        ({"RoleName": "own"}, "arn:aws:iam::123456789012:role/own"),
+        ({"RoleName": "own"}, {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:role/own"}),
+        ({"RoleName": "own", "Path": "/app/"}, "arn:aws:iam::123456789012:role/app/own"),
+        ({"Path": "/app/one/"}, {"Fn::GetAtt": ["R", "Arn"]}),
+    ],
+    ids=str,
+)
+def test_a_role_may_be_given_by_its_arn(
+    tmp_path: Path, properties: dict[str, Any], arn: Any
+) -> None:
+    callers = callers_of(read(tmp_path, {"R": role(**properties), "F": function(Role=arn)}))
+    (session,) = callers.directory.sessions.values()
+    assert session.role == properties.get("RoleName", "local-R")
+    assert callers.notices == []
+
+
+@pytest.mark.parametrize("path", [{}, {"Path": "/app/"}], ids=str)
+def test_a_policy_of_ones_own_may_be_given_by_its_arn(tmp_path: Path, path: dict[str, str]) -> None:
+    own = {"ManagedPolicyName": "own", "PolicyDocument": DOCUMENT, **path}
+    arn = f"arn:aws:iam::123456789012:policy{path.get('Path', '/')}own"
+    stack = read(
+        tmp_path,
+        {
+            "P": {"Type": "AWS::IAM::ManagedPolicy", "Properties": own},
+            "R": role(ManagedPolicyArns=[arn], PermissionsBoundary=arn),
+        },
+    )
+    assert stack.roles["local-R"] == Role({arn: DOCUMENT}, DOCUMENT)
     assert stack.notices == []
 
 
@@ -93,7 +176,7 @@ def test_what_is_no_policy_ends_the_start_with_a_sentence(
 ) -> None:
     with pytest.raises(TemplateError) as refused:
         read(tmp_path, resources)
-    assert str(refused.value) == said
+    assert str(refused.value).startswith(f"{said} [AWS, ")
 
 
 VALUES = {

@@ -26,10 +26,13 @@ class AtomicClient:
         self.repeats = False
         self.broken = ""
         self.calls: Counter[str] = Counter()
+        self.changed: set[str] = set()
+        """The partitions that were to be changed."""
 
     def update_item(self, **request: Any) -> Any:
         with self._lock:
             self.calls["UpdateItem"] += 1
+            self.changed.add(request["Key"]["pk"]["S"])
             if request["Key"]["pk"]["S"] == self.broken:
                 raise ConnectTimeoutError(endpoint_url="https://dynamodb.example")
             if self.repeats:

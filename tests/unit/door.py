@@ -44,6 +44,8 @@ class Door:
         self.closed: list[tuple[str, str]] = []
         self.turns: list[TurnRequest] = []
         self.gone = False
+        self.now_ms = 1_700_000_000_000
+        """When API Gateway receives what is sent."""
         self.age_s = 0
         """How long the connections have been open."""
         self.connected: set[str] = set()
@@ -88,9 +90,10 @@ class Door:
         if connection not in self.connected:  # as the connect function has done
             self.connect(connection)
         before = len(self.posts)
-        now_ms = 1_700_000_000_000
-        connected_at_ms = now_ms - 1000 * self.age_s
-        envelope = Envelope(connection, "https://x/dev", now_ms, connected_at_ms=connected_at_ms)
+        connected_at_ms = self.now_ms - 1000 * self.age_s
+        envelope = Envelope(
+            connection, "https://x/dev", self.now_ms, connected_at_ms=connected_at_ms
+        )
         error = self.messages.handle(envelope, json.dumps({"type": kind, **fields}))
         answers = [event for _, to, event in self.posts[before:] if to == connection]
         answer = answers[0] if answers else None

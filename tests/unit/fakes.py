@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from parley.connections import Address
-from parley.errors import ConnectionGone, ErrorCode, FailureKind, ProviderError
+from parley.errors import ConnectionGone, FailureKind, ProviderError
 from parley.protocol import (
     AnyServerEvent,
     AudioFormat,
@@ -27,7 +27,7 @@ from parley.protocol import (
     TurnEnd,
     TurnEvent,
 )
-from parley.providers import failure
+from parley.providers import ProviderErrorCode, failure
 from parley.responders import Prompt
 from parley.speech import SpeechPiece, TranscriptPiece
 from parley.words import Alignment
@@ -38,9 +38,11 @@ RATE_HZ = 24_000
 SAMPLES_PER_CHAR = RATE_HZ * CHAR_MS // 1000
 
 
-def broken(kind: FailureKind = "refused", code: ErrorCode = "internal") -> ProviderError:
+def broken(
+    kind: FailureKind = "refused", code: ProviderErrorCode = "reply_failed"
+) -> ProviderError:
     """A provider's failure; `refused` is not tried again, `unavailable` is."""
-    return failure(code, "A fake", kind)
+    return failure(code, kind)
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -201,11 +203,13 @@ class FakeSynthesizer:
         silent: never sends any audio.
         timed: sends the times of the characters.
         cut: bytes that are missing at the end of every piece.
+        breaks_off_after: each stream fails when so many characters have sounded.
         slow_to_close: each stream closes when its `may_close` is set.
     """
 
     troubles: list[Exception | None] = field(default_factory=list)
     fail_after: int | None = None
+    breaks_off_after: int | None = None
     silent: bool = False
     timed: bool = True
     cut: int = 0
@@ -231,6 +235,7 @@ class FakeSpeech:
         self._trouble = trouble
         self._out: asyncio.Queue[SpeechPiece | Exception | None] = asyncio.Queue()
         self.clauses: list[str] = []
+        self._sounded = 0
         self.finished = False
         self.closed = False
         self.may_close = asyncio.Event()
@@ -245,11 +250,17 @@ class FakeSpeech:
         if self._provider.silent:
             return
         text = clause + " "
+        breaks_off = self._provider.breaks_off_after
+        if breaks_off is not None:
+            text = text[: max(0, breaks_off - self._sounded)]
+        self._sounded += len(text)
         starts = [float(CHAR_MS * i) for i in range(len(text))]
         times = Alignment(list(text), starts, [float(CHAR_MS)] * len(text))
         pcm = sound_of(text)
         pcm = pcm[: len(pcm) - self._provider.cut]
         self._out.put_nowait(SpeechPiece(pcm, times if self._provider.timed else None))
+        if len(text) <= len(clause):
+            self._out.put_nowait(broken("refused", "speech_failed"))
 
     async def finish(self) -> None:
         self.finished = True

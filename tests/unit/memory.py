@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 
 from parley.cues import Sound
+from parley.heard import Heard
 from parley.items import Claim, Session, StoredFrame, TurnItem, message_key, now_ms
 from parley.principal import ANONYMOUS, SessionRef
-from parley.protocol import Message, Settings, Word
+from parley.protocol import Message, Settings
 from parley.store import ERASED, Store
 from parley.turns import Turns
 from tests.unit.memory_parts import MemoryBindings, MemoryInboxes
@@ -33,7 +34,7 @@ class MemoryTurn:
     state: str = "running"
     lease_until_ms: int = 0
     failed_at_ms: int = 0
-    words: list[Word] = field(default_factory=list)
+    parts: list[Heard] = field(default_factory=list)
     message_key: str = ""
 
 
@@ -81,10 +82,6 @@ class MemoryStore(Store, Turns):
 
     def put_session(self, session: Session) -> None:
         self.sessions[session.ref] = session
-
-    def discard_session(self, ref: SessionRef, turn_id: str) -> None:
-        self.sessions.pop(ref, None)
-        self.turns.pop((ref, turn_id), None)
 
     def resume_session(
         self,
@@ -134,8 +131,8 @@ class MemoryStore(Store, Turns):
             check(before)
         return self._change(ref, settings=before.settings.merged_with(changes))
 
-    def end_session(self, ref: SessionRef) -> str | None:
-        self._change(ref, status="ended")
+    def end_session(self, ref: SessionRef, received_at_ms: int) -> str | None:
+        self._change(ref, status="ended", ended_at_ms=received_at_ms)
         return self.sessions[ref].active_turn
 
     def session(self, ref: SessionRef) -> Session | None:
@@ -190,17 +187,6 @@ class MemoryStore(Store, Turns):
             self.turns[ref, turn_id] = turn
             return claim
 
-    def give_back(self, ref: SessionRef, turn_id: str, owner: str, attempt: int) -> None:
-        with self._lock:
-            turn = self.turns[ref, turn_id]
-            if (turn.owner, turn.claim.attempt) != (owner, attempt):
-                return
-            if attempt == 1:
-                del self.turns[ref, turn_id]
-                return
-            turn.state, turn.failed_at_ms = "failed", now_ms()
-            turn.claim = Claim(attempt - 1, turn.claim.started_ms)
-
     def renew_lease(self, ref: SessionRef, turn_id: str, owner: str) -> bool:
         self._check("renew_lease")
         turn = self.turns[ref, turn_id]
@@ -217,7 +203,7 @@ class MemoryStore(Store, Turns):
                 return None
             self.active_since[ref] = received_at_ms
             old = self.sessions[ref]
-            self._change(ref, active_turn=turn_id)
+            self._change(ref, active_turn=turn_id, active_since_ms=received_at_ms)
             return old
 
     def finish_turn(
@@ -228,14 +214,14 @@ class MemoryStore(Store, Turns):
         *,
         reason: str,
         message_key: str = "",
-        words: Sequence[Word] = (),
+        parts: Sequence[Heard] = (),
     ) -> bool:
         self._check("finish_turn")
         with self._lock:
             turn = self.turns[ref, turn_id]
             if (turn.owner, turn.state) != (owner, "running"):
                 return False
-            turn.state, turn.words, turn.message_key = reason, list(words), message_key
+            turn.state, turn.parts, turn.message_key = reason, list(parts), message_key
             turn.failed_at_ms = now_ms() if reason == "failed" else 0
             self.reasons[turn_id] = reason
             return True
@@ -267,7 +253,7 @@ class MemoryStore(Store, Turns):
         turn = self.turns.get((ref, turn_id))
         if turn is None:
             return None
-        return TurnItem(turn.state, turn.claim, turn.words, turn.message_key, turn.lease_until_ms)
+        return TurnItem(turn.state, turn.claim, turn.parts, turn.message_key, turn.lease_until_ms)
 
     def put_answer(
         self, ref: SessionRef, turn_id: str, attempt: int, frames: Sequence[bytes]
@@ -286,6 +272,9 @@ class MemoryStore(Store, Turns):
     def undelivered(self, ref: SessionRef) -> Iterator[StoredFrame]:
         found = sorted(key for key in self.frames if key[0] == ref)
         yield from [self.frames[key] for key in found]
+
+    def undelivered_of(self, ref: SessionRef, turn_id: str, started_ms: int) -> list[StoredFrame]:
+        return [frame for frame in self.undelivered(ref) if frame.turn_id == turn_id]
 
     def delete_undelivered(self, ref: SessionRef, frames: Sequence[StoredFrame]) -> None:
         for frame in frames:

@@ -16,8 +16,8 @@ from parley.inbox import (
     InterruptEntry,
     ResumeEntry,
 )
-from parley.inboxes import Inboxes
-from parley.items import Connection
+from parley.inboxes import READ_WITHIN_MS, Inboxes
+from parley.items import Connection, now_ms
 from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol import NO_SETTINGS, LimitScope, Settings
 
@@ -31,6 +31,7 @@ class MemoryInboxes(Inboxes):
 
     def __init__(self, check: Callable[[str], None]) -> None:
         self.entries: dict[tuple[SessionRef, str], dict[str, InboxEntry]] = {}
+        self._interrupted_ms: dict[tuple[SessionRef, str], int] = {}
         self._check = check
         self._lock = threading.RLock()
 
@@ -42,7 +43,17 @@ class MemoryInboxes(Inboxes):
         self._inbox(ref, turn_id)["end"] = end
 
     def put_interrupt(self, ref: SessionRef, turn_id: str, interrupt: InterruptEntry) -> None:
-        self._inbox(ref, turn_id).setdefault("interrupt", interrupt)
+        with self._lock:
+            before = self.interruption(ref, turn_id)
+            read_ms = interrupt.received_at_ms - READ_WITHIN_MS
+            if before is None or before.received_at_ms < read_ms:
+                self._inbox(ref, turn_id)["interrupt"] = interrupt
+                self._interrupted_ms[ref, turn_id] = now_ms()
+
+    def interruption(self, ref: SessionRef, turn_id: str) -> InterruptEntry | None:
+        self._check("interruption")
+        entry = self._inbox(ref, turn_id).get("interrupt")
+        return entry if isinstance(entry, InterruptEntry) else None
 
     def put_ack(self, ref: SessionRef, turn_id: str, ack: AckEntry) -> None:
         self._inbox(ref, turn_id)["received"] = ack
@@ -56,6 +67,8 @@ class MemoryInboxes(Inboxes):
     def clear_controls(self, ref: SessionRef, turn_id: str, before_ms: int) -> None:
         with self._lock:
             for name in ("interrupt", "received", "resume", "end"):
+                if name == "interrupt" and self._interrupted_ms.get((ref, turn_id), 0) > before_ms:
+                    continue  # meant for the attempt that begins
                 self._inbox(ref, turn_id).pop(name, None)
 
     def read_inbox(self, ref: SessionRef, turn_id: str, next_seq: int) -> list[InboxEntry]:

@@ -38,9 +38,9 @@ class Peer:
             raw = frame if isinstance(frame, str | bytes) else json.dumps(frame)
             await self._connection.send(raw)
 
-    async def close(self, code: int = 1000) -> None:
+    async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close in good order."""
-        await self._connection.close(code)
+        await self._connection.close(code, reason)
 
     async def gone(self) -> None:
         """Wait until the client has left."""
@@ -60,17 +60,26 @@ class SpeechServer:
 
     Attributes:
         refusal: HTTP status and headers that the handshake is answered with, instead.
+        refusal_body: what is in that answer.
+        headers: of the handshake's answer.
     """
 
     def __init__(self) -> None:
         self.script: Script | None = None
         self.refusal: tuple[int, dict[str, str]] | None = None
+        self.refusal_body = b"{}"
+        self.headers: dict[str, str] = {}
         self.peers: list[Peer] = []
         self.url = ""
 
     async def __aenter__(self) -> SpeechServer:
         self._server: Server = await serve(
-            self._serve, "127.0.0.1", 0, process_request=self._answer, compression=None
+            self._serve,
+            "127.0.0.1",
+            0,
+            process_request=self._answer,
+            process_response=self._add_headers,
+            compression=None,
         )
         port = next(iter(self._server.sockets)).getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
@@ -84,7 +93,12 @@ class SpeechServer:
         if self.refusal is None:
             return None
         status, headers = self.refusal
-        return Response(status, HTTPStatus(status).phrase, Headers(headers), b"{}")
+        return Response(status, HTTPStatus(status).phrase, Headers(headers), self.refusal_body)
+
+    def _add_headers(
+        self, _connection: ServerConnection, _request: Request, response: Response
+    ) -> None:
+        response.headers.update(self.headers)
 
     async def _serve(self, connection: ServerConnection) -> None:
         peer = Peer(connection)

@@ -81,9 +81,7 @@ async def test_a_call_that_is_stopped_was_answered_if_its_answer_had_begun(begun
         calling.set()
         await asyncio.Event().wait()
 
-    running = asyncio.create_task(
-        guarded(circuit, "speech_failed", "Speech synthesis", call, lambda: begun)
-    )
+    running = asyncio.create_task(guarded(circuit, "speech_failed", call, lambda: begun))
     await calling.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -98,7 +96,7 @@ async def test_an_answer_that_breaks_off_is_a_failure() -> None:
     circuit = Circuit()
     for _ in range(OPENS_AFTER):
         with pytest.raises(ProviderError):
-            await guarded(circuit, "speech_failed", "Speech synthesis", call, lambda: True)
+            await guarded(circuit, "speech_failed", call, lambda: True)
     assert circuit.wait_s(time.monotonic()) > 0
 
 
@@ -113,9 +111,9 @@ async def test_a_call_that_is_not_made_says_when_to_try_again() -> None:
     circuit = Circuit()
     for _ in range(OPENS_AFTER):
         with pytest.raises(ProviderError):
-            await guarded(circuit, "speech_failed", "Speech synthesis", call, never)
+            await guarded(circuit, "speech_failed", call, never)
     with pytest.raises(ProviderError) as raised:
-        await guarded(circuit, "speech_failed", "Speech synthesis", call, never)
+        await guarded(circuit, "speech_failed", call, never)
     assert calls == OPENS_AFTER
     assert raised.value.retryable
     assert 0 < (raised.value.retry_after_ms or 0) <= OPEN_S * 1000

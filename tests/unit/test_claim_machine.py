@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from parley import turns as turns_module
 from parley.table import Table
@@ -104,18 +104,6 @@ class Claims(RuleBasedStateMachine):
                 assert ended.attempt == waited_for
                 self.attempt = ended.attempt
             self.state, self.failed_at_ms = "failed", self.now_ms
-
-    @precondition(lambda self: self.state == "running")
-    @rule(mine=st.booleans())
-    def refuse(self, mine: bool) -> None:
-        """A limit does not let the attempt begin: as if it had not been claimed."""
-        owner = self.owner if mine and self.owner else "somebody else"
-        self.turns.give_back(self.session, "t", owner, self.attempt)
-        if not mine:
-            return
-        self.attempt -= 1
-        self.state = "failed" if self.attempt else "none"
-        self.failed_at_ms = self.now_ms if self.attempt else 0
 
     @invariant()
     def the_table_has_the_latest_attempt(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from parley.circuit import OPENS_AFTER
+from parley.errors import Cause, FailureKind, ProviderError
 from parley.inbox import ChunkEntry
 from parley.protocol import (
     Audio,
@@ -16,6 +17,7 @@ from parley.protocol import (
     Transcript,
     Voice,
 )
+from parley.providers import PROVIDER_OF_CODE, ProviderErrorCode, failure
 from parley.settings import DEFAULT_SETTINGS
 from tests.unit.fakes import (
     FakeResponder,
@@ -52,7 +54,7 @@ async def test_a_turn_is_kept_in_the_history_with_its_metrics() -> None:
     assert stage.store.metrics[-1].reply_chars == len(REPLY)
     finished = stage.store.turns[REF, "t1"]
     assert finished.state == "completed"
-    assert " ".join(word.text for word in finished.words) == REPLY
+    assert "".join(part.text for part in finished.parts) == REPLY
     assert finished.message_key in stage.store.history[REF]
 
 
@@ -204,6 +206,110 @@ async def test_audio_that_ends_in_the_middle_of_a_sample_does_not_keep_the_turn(
 
 
 # --- providers that fail ------------------------------------------------------------------
+
+
+def because(code: ProviderErrorCode, kind: FailureKind) -> ProviderError:
+    """A failure of which something is known."""
+    provider = PROVIDER_OF_CODE[code]
+    cause = Cause(provider, "key", "Check it.", "h", 401, "invalid_api_key", None, "req_1")
+    return failure(code, kind, cause=cause)
+
+
+def failures(stage: Stage) -> list[dict[str, Any]]:
+    """What was logged of providers that failed."""
+    return [fields for event, fields in stage.logged if event == "provider_failed"]
+
+
+LOGGED = {
+    "reason": "key",
+    "advice": "Check it.",
+    "host": "h",
+    "status": 401,
+    "provider_code": "invalid_api_key",
+    "request_id": "req_1",
+}
+
+
+@pytest.mark.parametrize(("kind", "retries"), [("unauthorized", 0), ("rate_limited", 1)])
+async def test_why_a_model_fails_is_logged_once_it_has_failed(
+    kind: FailureKind, retries: int
+) -> None:
+    errors: Any = [[because("reply_failed", kind)] for _ in range(3)]
+    stage = Stage(responder=FakeResponder(errors), provider_timeout_s=0.8)
+    await stage.run()
+    expected = {"code": "reply_failed", "provider": "llm", **LOGGED}
+    (logged,) = failures(stage)
+    assert logged.pop("kind") in (kind, "timeout"), "the second pause is longer than the patience"
+    assert logged.pop("retries") >= retries
+    assert logged == expected
+
+
+async def test_why_a_voice_fails_is_logged_although_the_turn_goes_on() -> None:
+    trouble = because("speech_failed", "unauthorized")
+    stage = Stage(synthesizer=FakeSynthesizer([trouble]), responder=FakeResponder([[REPLY]]))
+    await stage.run()
+    assert stage.wire.end.reason == "completed"
+    assert failures(stage) == [
+        {"code": "speech_failed", "kind": "unauthorized", "retries": 0, "provider": "tts", **LOGGED}
+    ]
+
+
+async def test_why_speech_is_not_understood_is_logged() -> None:
+    trouble = because("transcription_failed", "refused")
+    stage = Stage(transcriber=FakeTranscriber([trouble]))
+    stage.say("What time is it?")
+    await stage.run(None)
+    assert failures(stage) == [
+        {"code": "transcription_failed", "kind": "refused", "retries": 0, "provider": "stt",
+         **LOGGED}
+    ]  # fmt: skip
+
+
+async def test_a_failure_that_passes_is_not_logged() -> None:
+    stage = Stage(responder=FakeResponder([[because("reply_failed", "unavailable")], ["Well."]]))
+    await stage.run()
+    assert stage.wire.end.reason == "completed"
+    assert failures(stage) == []
+
+
+async def test_a_provider_that_is_not_called_any_more_is_logged_with_what_it_failed_of() -> None:
+    stage = Stage(synthesizer=FakeSynthesizer([because("speech_failed", "timeout")] * 9))
+    for turn in range(OPENS_AFTER + 1):
+        await stage.run(turn_id=f"t{turn}")
+    *_, last = failures(stage)
+    assert last["reason"] == "not_called"
+    assert last["advice"].endswith("The last: Check it.")
+    assert (last["status"], last["request_id"]) == (401, "req_1")
+    assert len(stage.synthesizer.opened) == OPENS_AFTER
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "said"),
+    [
+        ("reply_failed", "unauthorized", "The assistant cannot answer right now. Tell whoever"),
+        ("reply_failed", "unavailable", "The assistant cannot answer right now. Try again"),
+        ("reply_failed", "timeout", "The assistant did not answer in time. Try again"),
+        ("reply_failed", "filtered", "The assistant may not answer that. Ask in other words."),
+        ("transcription_failed", "refused", "Speech is not understood right now. Type instead"),
+        ("speech_failed", "unauthorized", "The voice is not available right now"),
+    ],
+)
+def test_the_user_gets_a_sentence_for_users(
+    code: ProviderErrorCode, kind: FailureKind, said: str
+) -> None:
+    assert failure(code, kind).message.startswith(said)
+
+
+async def test_a_model_that_thinks_is_neither_asked_twice_nor_given_up() -> None:
+    thinks: Any = ["", asyncio.Event(), "", "Noon."]
+    stage = Stage(responder=FakeResponder([thinks]), hedge_after_s=0.05, provider_timeout_s=0.15)
+    running = asyncio.create_task(stage.run("What time is it?"))
+    await asyncio.sleep(0.4)  # longer than either limit
+    assert stage.wire.events == []
+    thinks[1].set()
+    await running
+    assert (stage.wire.end.reason, stage.text) == ("completed", "Noon.")
+    assert len(stage.responder.prompts) == 1
 
 
 async def test_a_responder_that_fails_before_its_first_word_is_asked_again() -> None:

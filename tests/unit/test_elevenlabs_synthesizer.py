@@ -256,7 +256,7 @@ async def test_a_handshake_that_is_refused(status: int, kind: str) -> None:
         with pytest.raises(ProviderError) as raised:
             await opened(server)
     found = raised.value
-    assert (found.kind, found.status, found.retry_after_ms) == (kind, status, 2000)
+    assert (found.kind, found.cause.status, found.retry_after_ms) == (kind, status, 2000)
     assert "the-key" not in found.message
 
 

@@ -373,7 +373,7 @@ async def test_a_handshake_that_is_refused(status: int, kind: str) -> None:
         server.refusal = (status, {})
         with pytest.raises(ProviderError) as raised:
             await opened(server.url)
-    assert (raised.value.kind, raised.value.status) == (kind, status)
+    assert (raised.value.kind, raised.value.cause.status) == (kind, status)
 
 
 async def test_a_busy_service_says_when_to_come_again() -> None:

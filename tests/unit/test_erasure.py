@@ -166,7 +166,7 @@ def test_an_erased_session_takes_nothing_more(place: Place, quick: None) -> None
     token = {"session_id": session_id_of(place.ref), "resume_token": "token"}
     assert place.send("init", "again", protocol=1, **token) == "session_not_found"
     assert place.send("ack", turn_id="t", seq=1) == "not_initialised"
-    assert place.store.end_session(place.ref) is None
+    assert place.store.end_session(place.ref, 0) is None
     assert place.store.change_settings(place.ref, Settings(speed=1.1)) is None
     assert place.store.set_active_turn(place.ref, "t", 1) is None
 

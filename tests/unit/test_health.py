@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import tomllib
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import httpx
 import pytest
 
-from parley.health import VERSION, DeepHealth, Health, HealthCheck, NotWell, Probe, Probes
+from parley.health import (
+    ASK_AGAIN_S,
+    VERSION,
+    DeepHealth,
+    Health,
+    HealthCheck,
+    NotWell,
+    Probes,
+)
 from parley.keys import Keys
+from parley.settings import Deployment
 from parley.table import Table
+from tests.unit.speech_server import closed_port
 
 
 async def well() -> None:
@@ -88,43 +99,164 @@ class Secret:
         return "llm-key"
 
 
-def probes(status: int, body: dict[str, Any] | None = None) -> tuple[dict[str, Probe], list[Any]]:
-    """Probes of providers that answer so, and what they were asked."""
-    asked: list[httpx.Request] = []
+SPOKEN = "data: " + json.dumps({"choices": [{"delta": {"content": "Hi"}}]}) + "\n\n"
+MODELS = [{"model_id": "eleven_flash_v2_5"}, {"model_id": "eleven_v3"}]
+WELL: dict[str, httpx.Response] = {
+    "/v1/models": httpx.Response(200, json=MODELS),
+    "/v1/voices/21m00Tcm4TlvDq8ikWAM": httpx.Response(200, json={}),
+    "/llm/v1/models": httpx.Response(200, json={"data": []}),
+    "/llm/v1/chat/completions": httpx.Response(200, text=SPOKEN),
+}
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
-        return httpx.Response(status, json=body or {})
 
-    client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    table, keys = cast("Table", None), cast("Keys", Secret())
-    return Probes(table, keys, client, "https://speech", "https://llm/v1/").all(), asked
+class Providers:
+    """Providers that answer as a test says.
+
+    Attributes:
+        answers: by path; what is not named is well.
+        asked: what they were asked.
+        now_s: the time.
+    """
+
+    def __init__(self, **deployment: str) -> None:
+        self.answers = dict(WELL)
+        self.asked: list[httpx.Request] = []
+        self.now_s = 100.0
+        client = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
+        table, keys = cast("Table", None), cast("Keys", Secret())
+        urls = {"elevenlabs_base_url": "https://speech", "llm_base_url": "https://chat/llm/v1/"}
+        deployed = Deployment(table="t", **{**urls, **deployment})  # type: ignore[arg-type]
+        self.probes = Probes(table, keys, client, deployed, lambda: self.now_s).all()
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        found = self.answers[request.url.path]
+        return httpx.Response(found.status_code, headers=found.headers, content=found.content)
+
+    @property
+    def paths(self) -> list[str]:
+        return [request.url.path for request in self.asked]
 
 
 async def test_providers_are_asked_with_their_keys() -> None:
-    found, asked = probes(200)
-    await found["elevenlabs"]()
-    await found["llm"]()
-    assert [str(r.url) for r in asked] == ["https://speech/v1/models", "https://llm/v1/models"]
-    assert asked[0].headers["xi-api-key"] == "speech-key"
-    assert asked[1].headers["authorization"] == "Bearer llm-key"
+    providers = Providers()
+    await providers.probes["elevenlabs"]()
+    await providers.probes["llm"]()
+    assert [str(request.url) for request in providers.asked] == [
+        "https://speech/v1/models",
+        "https://speech/v1/voices/21m00Tcm4TlvDq8ikWAM",
+        "https://chat/llm/v1/chat/completions",
+    ]
+    assert providers.asked[0].headers["xi-api-key"] == "speech-key"
+    assert providers.asked[1].headers["xi-api-key"] == "speech-key"
+    assert providers.asked[2].headers["authorization"] == "Bearer llm-key"
+    assert json.loads(providers.asked[2].content)["model"] == "gpt-4o-mini"
 
 
+async def test_a_model_that_answered_is_not_asked_again_soon() -> None:
+    providers = Providers()
+    for _ in range(3):
+        await providers.probes["llm"]()
+    assert providers.paths == ["/llm/v1/chat/completions", *["/llm/v1/models"] * 2]
+    providers.now_s += ASK_AGAIN_S
+    await providers.probes["llm"]()
+    assert providers.paths[-1] == "/llm/v1/chat/completions"
+
+
+@pytest.mark.parametrize("later", [False, True])
 @pytest.mark.parametrize("name", ["elevenlabs", "llm"])
 @pytest.mark.parametrize(
-    ("status", "said"), [(401, "refuses the API key"), (403, "refuses"), (500, "HTTP 500")]
+    ("status", "code", "said"),
+    [
+        (401, "invalid_api_key", "refused the API key (401, invalid_api_key): check {key}"),
+        (
+            403,
+            "odd_thing",
+            "does not allow this to the API key (403, odd_thing): check what {key} may do",
+        ),
+        (401, "quota_exceeded", "quota at {host} is used up or not paid (401, quota_exceeded)"),
+        (429, "insufficient_quota", "quota at {host} is used up or not paid (429, insufficient"),
+        (429, "rate_limit_exceeded", "limits how much the account may ask"),
+        (500, "server_error", "is down or overloaded (500, server_error)"),
+        (301, "odd_thing", "{host} sends elsewhere (301, odd_thing): set {url}"),
+    ],
 )
-async def test_a_provider_that_refuses_is_not_well(name: str, status: int, said: str) -> None:
-    found, _ = probes(status, {"detail": {"status": "invalid_api_key"}})
-    with pytest.raises(NotWell, match=said):
-        await found[name]()
+async def test_a_provider_that_refuses_is_named_with_what_to_look_at(
+    name: str, later: bool, status: int, code: str, said: str
+) -> None:
+    providers = Providers()
+    if later:
+        await providers.probes[name]()
+    path = {"elevenlabs": "/v1/models", "llm": "/llm/v1/chat/completions"}[name]
+    path = "/llm/v1/models" if name == "llm" and later else path
+    body = {"error": {"message": "speech-key llm-key", "code": code}}
+    providers.answers[path] = httpx.Response(status, json=body)
+    names = {
+        "elevenlabs": ("ElevenLabsApiKey", "speech", "ElevenLabsBaseUrl"),
+        "llm": ("LlmApiKey", "chat", "LlmBaseUrl"),
+    }
+    key, host, url = names[name]
+    with pytest.raises(NotWell) as raised:
+        await providers.probes[name]()
+    assert said.format(key=key, host=host, url=url) in str(raised.value)
+    assert not any(secret in str(raised.value) for secret in ("speech-key", "llm-key"))
+
+
+async def test_a_model_that_is_not_there_is_named() -> None:
+    providers = Providers(llm_model="gpt-5-maxi", speech_model="eleven_x")
+    body = {"error": {"code": "model_not_found"}}
+    providers.answers["/llm/v1/chat/completions"] = httpx.Response(404, json=body)
+    with pytest.raises(NotWell, match=r"No model 'gpt-5-maxi' at chat \(404, .*: check LlmModel"):
+        await providers.probes["llm"]()
+    with pytest.raises(NotWell, match="No model 'eleven_x' at speech: check SpeechModel"):
+        await providers.probes["elevenlabs"]()
+
+
+async def test_a_voice_that_is_not_there_is_named() -> None:
+    providers = Providers()
+    body = {"detail": {"status": "voice_not_found", "message": "x"}}
+    path = "/v1/voices/21m00Tcm4TlvDq8ikWAM"
+    providers.answers[path] = httpx.Response(400, json=body)
+    with pytest.raises(NotWell, match=r"No such voice at speech .*check VoiceId"):
+        await providers.probes["elevenlabs"]()
+    providers.answers[path] = httpx.Response(401, json={"detail": {"status": "x"}})
+    await providers.probes["elevenlabs"]()  # a key that may not read voices may speak
+
+
+@pytest.mark.parametrize(
+    "body", ['{"choices": [{"finish_reason": "tool_calls"}]}', '{"error": {"code": 503}}', "<html>"]
+)
+async def test_a_model_whose_answer_is_no_reply_is_not_well(body: str) -> None:
+    providers = Providers()
+    providers.answers["/llm/v1/chat/completions"] = httpx.Response(200, text=body)
+    with pytest.raises(NotWell):
+        await providers.probes["llm"]()
+
+
+async def test_a_host_that_is_not_there_is_named() -> None:
+    table, keys = cast("Table", None), cast("Keys", Secret())
+    deployed = Deployment(
+        table="t",
+        elevenlabs_base_url="https://no-such-host.invalid",
+        llm_base_url=f"http://127.0.0.1:{closed_port()}/v1",
+    )
+    async with httpx.AsyncClient() as client:
+        found = Probes(table, keys, client, deployed).all()
+        with pytest.raises(NotWell, match=r"^Host no-such-host\.invalid not found: check Eleven"):
+            await found["elevenlabs"]()
+        with pytest.raises(NotWell, match=r"^Nobody listens at 127.0.0.1:[0-9]+: check LlmBaseUrl"):
+            await found["llm"]()
 
 
 async def test_a_key_that_may_not_list_models_is_known_all_the_same() -> None:
-    found, _ = probes(401, {"detail": {"status": "missing_permissions"}})
-    await found["elevenlabs"]()
+    providers = Providers()
+    body = {"detail": {"status": "missing_permissions"}}
+    providers.answers["/v1/models"] = httpx.Response(401, json=body)
+    await providers.probes["elevenlabs"]()
 
 
 async def test_an_llm_without_a_list_of_models_is_reached_all_the_same() -> None:
-    found, _ = probes(404)
-    await found["llm"]()
+    providers = Providers()
+    providers.answers["/llm/v1/models"] = httpx.Response(404)
+    for _ in range(2):
+        await providers.probes["llm"]()

@@ -16,10 +16,11 @@ from parley.http_turns import HttpTurns
 from parley.ids import token_hash
 from parley.invocation import TurnRequest
 from parley.items import StoredFrame, now_ms
-from parley.limits.refusals import too_many_requests
+from parley.limits.refusals import too_many_requests, too_many_turns
 from parley.limits.requests import RequestRates
 from parley.limits.rules import RequestKind
-from parley.principal import Principal
+from parley.limits.usage import Admission
+from parley.principal import Identity, Principal, SessionRef
 from parley.protocol import Metrics, ReplyText, Settings, TurnEnd, encode
 from parley.settings import DEFAULT_SETTINGS
 from parley.settings_policy import SettingsPolicy
@@ -47,15 +48,23 @@ class Desk:
         self.store.open_session(token_hash=token_hash("token"))
         self.ran: list[TurnRequest] = []
         self.counted: list[str] = []
+        self.admitted: list[SessionRef] = []
+        self.refusal: ParleyError | None = None
         self.turns = HttpTurns(
             self.store,
             self.store,
             self._run,
             SettingsPolicy(DEFAULT_SETTINGS),
+            admit=self._admit,
             requests=Counting(self.counted),
         )
 
-    def _run(self, request: TurnRequest) -> Outcome | None:
+    def _admit(self, ref: SessionRef, spoken: bool) -> Admission:
+        self.admitted.append(ref)
+        return Admission(self.refusal)
+
+    def _run(self, request: TurnRequest, admission: Admission) -> Outcome | None:
+        assert admission.refused is None
         self.ran.append(request)
         claim = self.store.claim_turn(
             request.session,
@@ -202,6 +211,133 @@ def test_an_answer_is_given_once_more_and_not_without_end() -> None:
     with pytest.raises(ParleyError) as refused:
         desk.ask(**asked)
     assert refused.value.code == "rate_limited"
+
+
+def one_too_many() -> ParleyError:
+    return too_many_turns("tenant", 3, 1000)
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("events", [False, True])
+def test_a_turn_that_is_one_too_many_is_counted_before_anything_is_written(
+    named: bool, events: bool
+) -> None:
+    desk = Desk()
+    desk.refusal = one_too_many()
+    before = dict(desk.store.sessions)
+    body: dict[str, Any] = {"text": "Hello.", "settings": {"speed": 0.9}, "events": events}
+    if named:
+        body |= {"session_id": "s", "resume_token": "token", "turn_id": "t"}
+    for attempt in (None, 1, 2):
+        with pytest.raises(ParleyError) as refused:
+            desk.ask(**body, attempt=attempt)
+        assert refused.value is desk.refusal
+    assert desk.store.sessions == before, "no session, no settings, no token"
+    assert (desk.ran, desk.store.turns, desk.counted) == ([], {}, [])
+
+
+@pytest.mark.parametrize("token", [None, "", "made up"])
+def test_who_shows_no_token_that_is_good_uses_up_nobody_s_turns(token: str | None) -> None:
+    desk = Desk()
+    with pytest.raises(ParleyError):
+        desk.ask(text="Hello.", session_id="s", resume_token=token, turn_id="t")
+    assert (desk.admitted, desk.ran) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("state", "lease_ms", "attempt", "again"),
+    [
+        ("completed", -1, None, True),
+        ("completed", -1, 1, True),
+        ("completed", -1, 2, False),
+        ("interrupted", -1, None, True),
+        ("failed", -1, 1, True),
+        ("failed", -1, None, False),
+        ("failed", -1, 2, False),
+        ("running", 20_000, None, True),
+        ("running", 20_000, 1, True),
+        ("running", 20_000, 2, False),
+        ("running", -1, None, False),
+    ],
+)
+def test_a_request_that_has_come_before_costs_no_turn_and_one_that_would_run_does(
+    state: str, lease_ms: int, attempt: int | None, again: bool
+) -> None:
+    desk = Desk()
+    ended_over_a_websocket(desk, stored(1), stored(2), lease_ms=lease_ms)
+    desk.store.turns[REF, "t"] = replace(desk.store.turns[REF, "t"], state=state)
+    desk.refusal = one_too_many()
+    asked = {"text": "Hello.", "session_id": "s", "resume_token": "token", "turn_id": "t"}
+    code = "rate_limited"
+    if again and state != "running":
+        assert desk.ask(**asked, attempt=attempt)["text"] == "Yes."
+        return
+    with pytest.raises(ParleyError) as refused:
+        desk.ask(**asked, attempt=attempt)
+    code = "turn_running" if again else "rate_limited"
+    assert refused.value.code == code
+    assert desk.ran == []
+
+
+def interrupted(desk: Desk, **request: Any) -> dict[str, Any]:
+    """Post an interruption."""
+    asked = HttpRequest(
+        "POST",
+        "POST /sessions/{session_id}/turns/{turn_id}/interrupt",
+        parameters={"session_id": "s", "turn_id": "t"},
+        headers={"content-type": "application/json", **request.pop("headers", {})},
+        body=json.dumps({"played_ms": 0, **request}).encode(),
+        received_at_ms=now_ms(),
+    )
+    found: dict[str, Any] = json.loads(desk.turns.interrupt(asked).body)
+    return found
+
+
+def test_a_turn_that_has_not_begun_is_interrupted_when_it_does() -> None:
+    desk = Desk()
+    for _ in range(2):
+        answer = interrupted(desk, resume_token="token")
+        assert answer == {"turn_id": "t", "state": "pending"}
+    assert desk.counted == ["interrupts"] * 2
+    assert desk.store.turns == {}
+    assert desk.store.inboxes.interruption(REF, "t") is not None
+
+
+def test_interruptions_over_http_are_counted_and_refused_before_anything_is_written() -> None:
+    desk = Desk()
+    for _ in range(3):
+        interrupted(desk, headers={"x-resume-token": "token"})
+    desk.store.inboxes.entries.clear()
+    with pytest.raises(ParleyError) as refused:
+        interrupted(desk, resume_token="token")
+    assert refused.value.code == "rate_limited"
+    assert desk.store.inboxes.entries == {}
+
+
+@pytest.mark.parametrize("token", [None, "", "made up"])
+def test_an_interruption_without_a_good_token_is_counted_for_nobody(token: str | None) -> None:
+    desk = Desk()
+    with pytest.raises(ParleyError):
+        interrupted(desk, resume_token=token)
+    assert (desk.counted, desk.store.inboxes.entries) == ([], {})
+
+
+def test_who_is_known_is_counted_before_anything_is_read() -> None:
+    desk = Desk()
+    desk.counted.extend(["interrupts"] * 3)
+    read: list[SessionRef] = []
+    desk.store.session = read.append  # type: ignore[method-assign, assignment]
+    asked = HttpRequest(
+        "POST",
+        "",
+        parameters={"session_id": "s", "turn_id": "t"},
+        headers={"content-type": "application/json"},
+        body=b'{"played_ms": 0, "resume_token": "token"}',
+        identify=lambda _: Identity(Principal("acme", "ann")),
+    )
+    with pytest.raises(ParleyError) as refused:
+        desk.turns.interrupt(asked)
+    assert (refused.value.code, read) == ("rate_limited", [])
 
 
 def test_who_waits_for_a_turn_that_runs_reads_nothing() -> None:

@@ -16,6 +16,8 @@ from parley.http import HttpRequest, read_request
 from parley.http_bodies import MAX_AUDIO_S, read_turn
 from parley.http_turns import HttpTurns
 from parley.invocation import TurnRequest
+from parley.limits.usage import Admission
+from parley.principal import SessionRef
 from parley.settings import DEFAULT_SETTINGS
 from parley.settings_policy import SettingsPolicy
 from tests.unit.memory import MemoryStore
@@ -25,14 +27,20 @@ class Ran(Exception):
     """The turn was taken."""
 
 
-def run(_request: TurnRequest) -> None:
+def run(_request: TurnRequest, _admission: Admission) -> None:
     raise Ran
+
+
+def admit(_ref: SessionRef, _spoken: bool) -> Admission:
+    return Admission()
 
 
 def say(utterance_s: int, seconds: float) -> None:
     """Post so many seconds of sound to a deployment with this limit."""
     store = MemoryStore()
-    turns = HttpTurns(store, store, run, SettingsPolicy(DEFAULT_SETTINGS), utterance_s=utterance_s)
+    turns = HttpTurns(
+        store, store, run, SettingsPolicy(DEFAULT_SETTINGS), admit=admit, utterance_s=utterance_s
+    )
     headers = {"content-type": "audio/pcm;rate=8000"}
     turns.take_turn(
         HttpRequest("POST", "POST /turns", headers=headers, body=bytes(int(16_000 * seconds)))

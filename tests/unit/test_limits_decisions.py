@@ -281,7 +281,7 @@ def test_a_connection_starts_no_more_turns_than_one_person_could_have() -> None:
 
     def ask(at_s: float) -> TooFast | None:
         assert rates.take("a", 10, at_s * 1000) is None
-        return rates.take_turn("a", at_s * 1000)
+        return rates.take_call("turns_per_minute", "a", at_s * 1000)
 
     at_once = [ask(0) for _ in range(25)]
     assert at_once[:20] == [None] * 20
@@ -289,7 +289,7 @@ def test_a_connection_starts_no_more_turns_than_one_person_could_have() -> None:
     assert [verdict.tell for verdict in at_once[21:] if verdict] == [False] * 4
     assert [ask(1 + n) for n in range(60)] == [None] * 60, "twice as many as it may have"
     assert rates.take("b", 10, 0) is None
-    assert rates.take_turn("b", 0) is None, "another one's are counted apart"
+    assert rates.take_call("turns_per_minute", "b", 0) is None, "another one's are counted apart"
 
 
 @pytest.mark.parametrize(
@@ -300,10 +300,10 @@ def test_how_many_turns_may_be_asked_for_at_once(subject: int, tenant: int, may:
     rates = MessageRates(LimitRules(*shares))
     for _ in range(100):
         rates.take("a", 10, 0)
-    assert [rates.take_turn("a", 0) for _ in range(100)].count(None) == may
+    assert [rates.take_call("turns_per_minute", "a", 0) for _ in range(100)].count(None) == may
 
 
 def test_without_a_limit_nothing_is_counted() -> None:
     rates = MessageRates(NO_LIMITS)
     assert not any(rates.take("a", 1_000_000, 0) for _ in range(10_000))
-    assert not any(rates.take_turn("a", 0) for _ in range(10_000))
+    assert not any(rates.take_call("turns_per_minute", "a", 0) for _ in range(10_000))

@@ -72,6 +72,24 @@ def test_a_request_too_many_is_refused_until_it_is_said_to_be_taken(
     refused(rates, ann, kind)
 
 
+@pytest.mark.parametrize(
+    ("shares", "at_once", "limit"),
+    [
+        ((Share(turns_per_minute=6), Share()), 4, Limit("interrupts_per_minute", 12, "subject")),
+        ((Share(), Share(turns_per_minute=3)), 2, Limit("interrupts_per_minute", 6, "tenant")),
+    ],
+)
+def test_turns_may_be_interrupted_twice_as_often_as_they_may_be_asked_for(
+    atomic: AtomicClient, clock: Clock, shares: tuple[Share, Share], at_once: int, limit: Limit
+) -> None:
+    rates, ann = RequestRates(atomic.table, LimitRules(*shares), clock), somebody()
+    for _ in range(at_once):
+        rates.take(ann, "interrupts")
+    error = refused(rates, ann, "interrupts")
+    assert error.limit == limit
+    assert "turns to interrupt a minute" in error.message
+
+
 def test_sessions_and_reads_and_people_are_counted_apart(
     atomic: AtomicClient, clock: Clock
 ) -> None:

@@ -105,6 +105,22 @@ async def test_a_turn_that_the_tenant_has_no_room_for_costs_its_subject_none(
     assert (await alone.admit(second, spoken=False)).refused is None
 
 
+async def test_a_subject_s_refusals_take_nothing_from_its_tenant_not_even_for_a_moment(
+    meter_of: MeterOf, atomic: AtomicClient
+) -> None:
+    meter = meter_of(Share(turns_per_minute=3), Share(turns_per_minute=60))
+    tenant = f"tenant{next(_names)}"
+    greedy, modest = somebody(tenant), somebody(tenant)
+    assert (await meter.admit(greedy, spoken=False)).refused is None
+    atomic.changed.clear()
+    found = await asyncio.gather(*(meter.admit(greedy, spoken=False) for _ in range(40)))
+    assert {each.refused.limit.scope for each in found if each.refused and each.refused.limit} == {
+        "subject"
+    }
+    assert f"LIMIT#{tenant}" not in atomic.changed
+    assert (await meter.admit(modest, spoken=False)).refused is None
+
+
 @pytest.mark.parametrize("broken", ["tenant", "subject"])
 async def test_a_turn_that_cannot_be_counted_everywhere_is_counted_nowhere(
     broken: str, meter_of: MeterOf, atomic: AtomicClient

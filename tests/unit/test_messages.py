@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
 
-from parley import interrupting
+from parley.heard import Heard
 from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry
 from parley.invocation import TurnRequest
 from parley.limits.rates import CHUNKS_PER_S
@@ -25,7 +26,6 @@ from parley.protocol import (
     ServerEvent,
     SessionEnded,
     Settings,
-    Word,
 )
 from parley.settings import DEFAULT_SETTINGS
 from tests.unit.door import Door
@@ -111,8 +111,8 @@ def test_an_interruption_after_the_turn_notes_what_was_heard(door: Door) -> None
     session = own(door.ready().session_id)
     door.store.claim_turn(session, "t", "me")
     key = door.store.put_message(session, 1, Message("assistant", "One two.", "t"), None)
-    words = [Word("One", 0, 200), Word("two.", 250, 600)]
-    door.store.finish_turn(session, "t", "me", reason="completed", message_key=key, words=words)
+    parts = [Heard("", 0), Heard("One", 200), Heard(" two.", 600)]
+    door.store.finish_turn(session, "t", "me", reason="completed", message_key=key, parts=parts)
     assert door.send("interrupt", turn_id="t", played_ms=300) is None
     assert door.store.messages(session)[0].heard == "One"
 
@@ -126,15 +126,10 @@ def test_an_interruption_of_a_reply_without_speech_leaves_it_whole(door: Door) -
     assert door.store.messages(session)[0].heard is None
 
 
-def test_an_interruption_of_no_turn_is_refused(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interrupting, "TURN_APPEARS_S", 0.05)
-    door.ready()
-    error = door.refused("interrupt", turn_id="nosuch", played_ms=0)
-    assert (error.code, error.field, error.turn_id) == (
-        "bad_request",
-        "interrupt.turn_id",
-        "nosuch",
-    )
+def test_an_interruption_of_a_turn_that_has_not_begun_waits_for_it(door: Door) -> None:
+    session = own(door.ready().session_id)
+    assert door.send("interrupt", turn_id="cold", played_ms=0) is None
+    assert door.store.inboxes.interruption(session, "cold") == InterruptEntry(0, door.now_ms)
 
 
 # --- the rest -----------------------------------------------------------------------------------
@@ -260,6 +255,62 @@ def test_turns_that_are_too_many_are_not_started() -> None:
     assert 9_000 < (error.retry_after_ms or 0) <= 10_000
     assert "6 turns a minute" in error.message
     assert door.send("ping", sent_at=2) == Pong(2), "the connection goes on"
+
+
+@pytest.fixture
+def limited_door() -> Door:
+    """Six calls a minute, of which twenty may come at once."""
+    return Door(limits=LimitRules(Share(turns_per_minute=3)))
+
+
+class Calls:
+    """The calls to the table that interruptions and questions make.
+
+    Attributes:
+        of: by name.
+    """
+
+    def __init__(self, door: Door) -> None:
+        self.of: list[str] = []
+        for place, name in ((door.store, "turn"), (door.store.inboxes, "put_interrupt")):
+            setattr(place, name, self._counted(name, getattr(place, name)))
+
+    def _counted(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any) -> Any:
+            self.of.append(name)
+            return call(*args)
+
+        return counted
+
+
+def test_interruptions_that_are_too_many_cost_no_call(limited_door: Door) -> None:
+    limited_door.ready()
+    calls = Calls(limited_door)
+    before = len(limited_door.posts)
+    for number in range(30):
+        message = {"type": "interrupt", "turn_id": f"t{number}", "played_ms": 0}
+        limited_door.messages.handle(Envelope("c", "https://x/dev", 0), json.dumps(message))
+    assert len(calls.of) == 20 * 2, "each writes once and looks once"
+    ((_, _, error),) = limited_door.posts[before:]
+    assert isinstance(error, Error)
+    assert (error.code, error.field, error.turn_id) == ("rate_limited", "interrupt", None)
+    assert error.limit == Limit("interrupts_per_minute", 6, "connection")
+    limited_door.send("user_message", turn_id="t", text="Hello.")
+    assert [turn.turn_id for turn in limited_door.turns] == ["t"], "turns are counted apart"
+
+
+def test_who_asks_after_turns_too_often_is_answered_as_if_there_were_no_turn(
+    limited_door: Door,
+) -> None:
+    limited_door.ready()
+    calls = Calls(limited_door)
+    before = len(limited_door.posts)
+    for number in range(30):
+        message = {"type": "ping", "sent_at": number, "turn_id": "t"}
+        limited_door.messages.handle(Envelope("c", "https://x/dev", 0), json.dumps(message))
+    assert calls.of.count("turn") == 20
+    answers = [event for _, _, event in limited_door.posts[before:]]
+    assert [event.sent_at for event in answers if isinstance(event, Pong)] == list(range(30))
 
 
 def test_who_goes_on_flooding_is_closed(slow_door: Door) -> None:

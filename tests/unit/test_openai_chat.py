@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -15,110 +13,13 @@ import pytest
 from parley.errors import ProviderError
 from parley.protocol import Message
 from parley.responders import Prompt
-from parley.responders.openai_chat import INTERRUPTED_MARK, OpenAIChat
+from parley.responders.chat_prompt import INTERRUPTED_MARK
+from parley.responders.openai_chat import OpenAIChat
+from tests.unit.chat_server import Answer, endpoint, event, plain, stream
 from tests.unit.speech_server import closed_port, stalled_port
 
-TIMEOUT_S = 0.3
+TIMEOUT_S = 1.0
 PROMPT = Prompt("Be brief.", [], "Hello?")
-
-Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
-
-
-@dataclass
-class Request:
-    """What the endpoint was asked."""
-
-    line: str
-    headers: dict[str, str]
-    body: Any = None
-
-
-@dataclass
-class Endpoint:
-    """An HTTP server that answers each request by the next script; the last one repeats."""
-
-    answers: list[Answer]
-    url: str = ""
-    requests: list[Request] = field(default_factory=list)
-    connections: int = 0
-    writers: list[asyncio.StreamWriter] = field(default_factory=list)
-    tasks: list[asyncio.Task[Any] | None] = field(default_factory=list)
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self.writers.append(writer)
-        self.tasks.append(asyncio.current_task())
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-                headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
-                body = await reader.readexactly(int(headers.get("content-length", "0")))
-                authorization = [line for line in head if line.startswith("Authorization")]
-                headers["authorization"] = "".join(authorization).partition(": ")[2]
-                self.requests.append(Request(head[0], headers, json.loads(body) if body else None))
-                answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-                await answer(writer)
-                await writer.drain()
-
-
-@contextlib.asynccontextmanager
-async def endpoint(*answers: Answer) -> AsyncIterator[Endpoint]:
-    """An endpoint that is there."""
-    found = Endpoint(list(answers))
-    server = await asyncio.start_server(found.serve, "127.0.0.1", 0)
-    found.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/"
-    try:
-        yield found
-    finally:
-        server.close()
-        for writer in found.writers:
-            writer.transport.abort()
-        await asyncio.gather(*filter(None, found.tasks))
-
-
-def plain(status: str, body: str = "{}", **headers: str) -> Answer:
-    """An answer in one piece."""
-
-    async def answer(writer: asyncio.StreamWriter) -> None:
-        lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}"]
-        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-        writer.write("\r\n".join([*lines, "", body]).encode())
-
-    return answer
-
-
-def stream(*parts: str | bytes, then: str = "end", size: int = 0) -> Answer:
-    """Server-sent events; afterwards the stream ends, is cut, or says nothing more.
-
-    Args:
-        size: bytes per chunk; 0: a chunk per part.
-    """
-
-    async def answer(writer: asyncio.StreamWriter) -> None:
-        writer.write(
-            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
-            b"Transfer-Encoding: chunked\r\n\r\n"
-        )
-        whole = [part.encode() if isinstance(part, str) else part for part in parts]
-        if size:
-            joined = b"".join(whole)
-            whole = [joined[at : at + size] for at in range(0, len(joined), size)]
-        for chunk in whole:
-            writer.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
-            await writer.drain()
-        if then == "end":
-            writer.write(b"0\r\n\r\n")
-        elif then == "cut":
-            writer.transport.abort()
-
-    return answer
-
-
-def event(content: object = None, **choice: Any) -> str:
-    """One event of a stream."""
-    delta = {} if content is None else {"content": content}
-    return "data: " + json.dumps({"choices": [{"index": 0, "delta": delta, **choice}]}) + "\n\n"
-
 
 DONE = "data: [DONE]\n\n"
 
@@ -173,8 +74,67 @@ async def test_lines_end_as_the_standard_says_and_nowhere_else(end: str, size: i
     assert await said(stream(f"data: {whole}{end}{end}data: [DONE]", size=size)) == [text]
 
 
+REPLIES: list[tuple[str, Answer, str]] = [
+    (
+        "content in parts",
+        stream(event([{"type": "thinking", "thinking": []}]), event([{"text": "Hello"}]), DONE),
+        "Hello",
+    ),
+    (
+        "an emoji in two halves",
+        stream(event("fun \ud83d"), event("\ude00 bye"), DONE),
+        "fun 😀 bye",
+    ),
+    ("half an emoji", stream(event("fun \ud83d"), DONE), "fun \ufffd"),
+    (
+        "a thought within the reply",
+        stream(event("<think>"), event("The time?"), event("</think>\n\nIt is noon."), DONE),
+        "It is noon.",
+    ),
+    ("a byte order mark", stream("\ufeff" + event("Hello"), DONE), "Hello"),
+    ("a field of another type", stream(event("Hello", index="0", finish_reason=5), DONE), "Hello"),
+    (
+        "an event of two lines",
+        stream('data: {"choices": [{"delta":\ndata: {"content": "Hello"}}]}\n\n', DONE),
+        "Hello",
+    ),
+    (
+        "no stream at all",
+        plain("200 OK", '{"choices": [{"message": {"content": "Hello"}}]}', Content_Type="a/b"),
+        "Hello",
+    ),
+    (
+        "nonsense after the end",
+        stream(event("Hello", finish_reason="stop"), "data: {\n\n", DONE),
+        "Hello",
+    ),
+    (
+        "an end without an end",
+        stream(event("Hello"), event(finish_reason="stop"), then="nothing"),
+        "Hello",
+    ),
+    ("a break after the end", stream(event("Hello", finish_reason="stop"), then="cut"), "Hello"),
+]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"), [case[1:] for case in REPLIES], ids=[case[0] for case in REPLIES]
+)
+async def test_what_endpoints_send_is_a_reply(answer: Answer, expected: str) -> None:
+    assert "".join(await said(answer)) == expected
+
+
+async def test_a_connection_that_carried_a_reply_is_used_again() -> None:
+    async with endpoint(stream(event("x"), DONE)) as server, chat(server.url) as responder:
+        for _ in range(2):
+            assert [d async for d in responder.reply(PROMPT, nobody)] == ["x"]
+        assert (server.connections, responder.connection_reused) == (1, True)
+
+
 async def test_what_is_asked() -> None:
     history = [
+        Message("assistant", "What the window has left.", "t0"),
+        Message("user", "Nothing came of this.", "t0b"),
         Message("user", "One?", "t1"),
         Message("assistant", "One, two, three.", "t1", heard="One,"),
         Message("user", "Two?", "t2"),
@@ -189,7 +149,7 @@ async def test_what_is_asked() -> None:
     assert request.body["stream"] is True
     assert [(m["role"], m["content"]) for m in request.body["messages"]] == [
         ("system", "Be brief."),
-        ("user", "One?"),
+        ("user", "Nothing came of this.\nOne?"),
         ("assistant", "One," + INTERRUPTED_MARK),
         ("user", "Two?"),
         ("assistant", "Two."),
@@ -306,7 +266,7 @@ async def test_an_endpoint_that_never_answers_is_given_up() -> None:
 async def test_statuses(status: str, kind: str, retryable: bool) -> None:
     error, _ = await failed(plain(status, '{"error": {"message": "key the-key is bad"}}'))
     assert (error.kind, error.retryable) == (kind, retryable)
-    assert error.status == int(status[:3])
+    assert error.cause.status == int(status[:3])
     assert "the-key" not in error.message
 
 
@@ -337,7 +297,6 @@ async def test_an_error_in_the_stream_is_a_failure() -> None:
         '{"choices": {"a": 1}}',
         '{"choices": [{"delta": "x"}]}',
         '{"choices": [{"delta": {"content": {"a": 1}}}]}',
-        '{"choices": [{"delta": {"content": "\\ud800"}}]}',
         "[" * 5_000,
     ],
 )

@@ -166,6 +166,32 @@ def test_who_erases_too_often_is_told_when_to_try_again(place: Place) -> None:
     assert place.store.session(place.me.session(sessions[1])) is not None
 
 
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize(
+    ("shown", "code"),
+    [
+        ({}, "unauthorized"),
+        ({"x_resume_token": ""}, "unauthorized"),
+        ({"x_resume_token": "made up"}, "resume_denied"),
+        ({"x_resume_token": "\u6f22"}, "resume_denied"),
+    ],
+)
+def test_whom_nobody_knows_uses_up_nothing_without_a_session_s_token(
+    place: Place, method: str, shown: dict[str, str], code: str
+) -> None:
+    place.me = ANONYMOUS
+    session_id, absent = place.opened(ANONYMOUS), new_ulid()
+    rates = RequestRates(place.table, LimitRules(Share(), Share(reads_per_minute=3)))
+    place.sessions = Sessions(place.store, Archive(place.table), place.erasure, None, rates)
+    bucket = {"pk": {"S": "LIMIT#default"}, "sk": {"S": "READS"}}
+    place.table.delete(bucket)
+    for _ in range(5):
+        assert refused(lambda: place.one(session_id, method, **shown))[0] == code
+        assert refused(lambda: place.one(absent, method, **shown))[0] in (code, "session_not_found")
+    assert place.table.get(bucket) is None
+    place.one(session_id, method, x_resume_token="token")  # whoever has one is let in
+
+
 def test_a_history_that_is_longer_than_an_answer_is_not_read_to_its_end(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,7 +143,7 @@ def test_a_session_that_does_not_say_how_old_its_connection_is_goes_to_any(
 
 
 def test_a_session_that_ended_cannot_be_resumed(store: Store, session: Session) -> None:
-    assert store.end_session(session.ref) is None
+    assert store.end_session(session.ref, 0) is None
     assert resumed(store, session, "hash-1", "hash-2", "c2") is None
     now = store.session(session.ref)
     assert now is not None
@@ -171,7 +171,7 @@ def test_ending_a_session_names_the_turn_that_was_claimed_last(
 ) -> None:
     store.set_active_turn(session.ref, "t1", 1)
     store.set_active_turn(session.ref, "t2", 2)
-    assert store.end_session(session.ref) == "t2"
+    assert store.end_session(session.ref, 0) == "t2"
 
 
 def test_settings_replace_the_older_ones(store: Store, session: Session) -> None:
@@ -239,7 +239,7 @@ def test_another_principal_s_session_of_that_name_is_another_session(
 def test_nothing_makes_half_a_session(store: Store, client: Any) -> None:
     assert store.change_settings(own("never-opened"), Settings(speed=1.0)) is None
     store.set_active_turn(own("never-opened"), "t", 1)
-    assert store.end_session(own("never-opened")) is None
+    assert store.end_session(own("never-opened"), 0) is None
     store.set_heard(own("never-opened"), "MESSAGE#1", "x", 1)
     assert item(client, f"SESSION#{own('never-opened')}") == {}
 
@@ -393,7 +393,7 @@ def test_a_session_that_is_marked_takes_no_change(store: Store, session: Session
     assert first is not None
     assert store.mark_erased(session.ref) == first
     assert not store.is_there(session.ref)
-    assert store.end_session(session.ref) is None
+    assert store.end_session(session.ref, 0) is None
     assert store.set_active_turn(session.ref, "t", 1) is None
     assert store.mark_erased(own("never-was")) is None
 

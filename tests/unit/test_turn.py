@@ -90,7 +90,7 @@ async def test_of_two_invocations_of_one_turn_only_one_answers() -> None:
 async def test_a_session_that_is_over_gets_no_turn(sessions: str) -> None:
     stage = Stage()
     if sessions == "ended":
-        stage.store.end_session(REF)
+        stage.store.end_session(REF, 0)
     else:
         stage.store.sessions.clear()
     await stage.run()

@@ -8,10 +8,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from parley import turns as turns_module
+from parley.heard import Heard
 from parley.inbox import ChunkEntry, EndEntry, InterruptEntry
 from parley.items import Claim, StoredFrame, now_ms
 from parley.principal import SessionRef
-from parley.protocol import Word
 from parley.table import BATCH_ITEMS, Table
 from parley.turns import Turns
 from tests.unit.memory import own
@@ -86,14 +86,14 @@ def test_one_turn_id_in_two_sessions_is_two_turns(turns: Turns) -> None:
 def test_a_turn_that_ended_well_does_not_run_again(
     turns: Turns, session: SessionRef, reason: Any, attempt: int | None
 ) -> None:
-    words = [Word("One", 0, 200), Word("two.", 250, 600)]
+    parts = [Heard("", 0), Heard("One", 200), Heard(" two.", 600)]
     claimed(turns, session, "me")
     assert turns.finish_turn(
-        session, "t", "me", reason=reason, message_key="MESSAGE#1", words=words
+        session, "t", "me", reason=reason, message_key="MESSAGE#1", parts=parts
     )
     turn = turns.turn(session, "t")
     assert turn is not None
-    assert (turn.state, turn.words, turn.message_key) == (reason, words, "MESSAGE#1")
+    assert (turn.state, turn.parts, turn.message_key) == (reason, parts, "MESSAGE#1")
     assert claimed(turns, session, "other", attempt=attempt) is None
 
 

@@ -10,12 +10,15 @@ import pytest
 
 from benchmarks.worst_case import (
     ANSWER_UNITS_PER_S,
+    BYTES_PER_S,
+    CALLS_AT_ONCE,
+    CALLS_PER_TURN,
+    CHUNK_BYTES,
     LEASES_OF_A_UNIT,
     LIST_UNITS,
     REPLAY_EVENTS,
     SHARDS_TRIED,
-    STARTS_AT_ONCE,
-    STARTS_PER_TURN,
+    TEXT_CHARS,
     TRANSCRIPT_BYTES,
     TRANSCRIPT_UNITS,
     Prices,
@@ -26,7 +29,7 @@ from benchmarks.worst_case import (
 )
 from parley import archive, resuming, sessions
 from parley.items import answer_key
-from parley.limits import leases, rates
+from parley.limits import leases, rates, rules
 from parley.outbox import Outbox
 from parley.principal import ANONYMOUS
 from parley.protocol import MAX_CHUNK_BYTES, MAX_TEXT_CHARS, Metrics, Word, encode
@@ -52,6 +55,11 @@ def test_what_is_free_costs_nothing(whose: str) -> None:
         ("ConnectionsPerSubject", "turn function"),
         ("MessagesPerSecond", "messages"),
         ("TurnsPerMinutePerSubject", "turns that are refused"),
+        ("TurnsPerMinutePerSubject", "turns that are stopped before they begin"),
+        ("TurnsPerMinutePerSubject", "interruptions"),
+        ("TurnsPerMinutePerSubject", "questions after turns"),
+        ("TurnsPerMinutePerSubject", "interruptions over HTTP"),
+        ("ThrottlingRateLimit", "requests over HTTP that are refused"),
         ("ConnectionsPerSubject", "chunks of no turn"),
         ("SpeechSecondsPerDayPerSubject", "answers that are kept"),
         ("SessionsPerMinutePerSubject", "sessions"),
@@ -70,9 +78,10 @@ def test_a_minute_of_speech_costs_what_its_characters_cost() -> None:
 
 
 def test_what_is_supposed_of_the_library_is_so() -> None:
-    assert rates.BYTES_PER_S * 3 / 4 == 96_000
-    assert (rates.STARTS_PER_TURN, rates.STARTS_AT_ONCE) == (STARTS_PER_TURN, STARTS_AT_ONCE)
-    assert (MAX_CHUNK_BYTES, MAX_TEXT_CHARS) == (20_480, 8_000)
+    assert rates.BYTES_PER_S * 3 / 4 == BYTES_PER_S
+    assert (rules.CALLS_PER_TURN, rates.CALLS_AT_ONCE) == (CALLS_PER_TURN, CALLS_AT_ONCE)
+    assert (MAX_CHUNK_BYTES, MAX_TEXT_CHARS) == (CHUNK_BYTES, TEXT_CHARS)
+    assert rules.LimitRules().reply_chars == defaults()["ReplyCharacters"]
 
 
 def test_what_is_supposed_of_sessions_is_so() -> None:

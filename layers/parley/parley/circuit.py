@@ -10,11 +10,11 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from parley.errors import ErrorCode, ProviderError
-from parley.providers import failure
+from parley.errors import Cause, ProviderError
+from parley.providers import ProviderErrorCode, failure
 
 T = TypeVar("T")
 
@@ -28,9 +28,14 @@ OPEN_S = 10.0
 
 
 class Circuit:
-    """Whether a provider may be called. Times are seconds of one monotonic clock."""
+    """Whether a provider may be called. Times are seconds of one monotonic clock.
+
+    Attributes:
+        last_cause: why the last call failed that says something about the provider.
+    """
 
     def __init__(self) -> None:
+        self.last_cause: Cause | None = None
         self._failed_at_s: deque[float] = deque(maxlen=OPENS_AFTER)
         self._closed_from_s = 0.0
         self._open = False
@@ -58,6 +63,7 @@ class Circuit:
         """A call failed. Bad keys and bad requests say nothing about the provider."""
         if error.kind not in ("unavailable", "timeout"):
             return
+        self.last_cause = error.cause
         self._failed_at_s.append(now_s)
         full = len(self._failed_at_s) == OPENS_AFTER
         if self._open or (full and now_s - self._failed_at_s[0] <= WITHIN_S):
@@ -76,8 +82,7 @@ class Circuits:
 
 async def guarded(
     circuit: Circuit,
-    code: ErrorCode,
-    service: str,
+    code: ProviderErrorCode,
     call: Callable[[], Awaitable[T]],
     begun: Callable[[], bool],
 ) -> T:
@@ -92,7 +97,8 @@ async def guarded(
     """
     wait_s = circuit.wait_s(time.monotonic())
     if wait_s > 0:
-        raise failure(code, service, "unavailable", retry_after_ms=round(wait_s * 1000))
+        cause = _not_called(circuit.last_cause)
+        raise failure(code, "unavailable", cause=cause, retry_after_ms=round(wait_s * 1000))
     try:
         answer = await call()
     except ProviderError as error:
@@ -104,3 +110,10 @@ async def guarded(
         raise
     circuit.succeeded()
     return answer
+
+
+def _not_called(last: Cause | None) -> Cause | None:
+    if last is None:
+        return None
+    advice = f"It was not called, after {OPENS_AFTER} failures in a row. The last: {last.advice}"
+    return replace(last, reason="not_called", advice=advice)

@@ -2,33 +2,68 @@
 
 The first pieces are clauses, so that the first sound is early; once enough has
 been handed over to keep the listener busy, pieces are whole sentences, which
-sound better. Abbreviations, initials, decimals, times and host names are not
-boundaries. Plain text in, plain text out: no clock, no provider.
+sound better. The marks are those of every script that has some. Abbreviations, initials,
+ordinals, decimals, times, names with dots and the numbers of lists are not boundaries.
+Plain text in, plain text out: no clock, no provider.
+
+What the last token ends with may go on in the next: `Node` `.` `js`, `?` `!`, `3` `,` `000`. A
+full stop or question mark that is a token of its own therefore waits for one more, or the reply's
+end; so does an ellipsis, and every mark behind a digit or within an open quote or bracket. Commas,
+colons, exclamation marks, the marks of other scripts, and a full stop that comes in one token with
+an ordinary word do not wait.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Literal
 
-_SENTENCE_END = ".!?…。！？"
-_CLAUSE_END = ",;:，、；："
-_CLOSERS = "\"'”’)]»"
-_NEEDS_NO_SPACE = "。！？，、；："
-
-_ABBREVIATION = re.compile(
-    r"(?:^|[\s(\"'])(?:dr|mr|mrs|ms|prof|st|sr|jr|gen|col|capt|lt|sgt|rev|hon|gov|sen|rep|pres"
-    r"|mt|ft|vol|fig|approx|dept|est|inc|ltd|co|corp|bros|vs|cf|eds|pp)$",
-    re.IGNORECASE,
+from parley.abbreviations import (
+    MAX_ORDINAL_DIGITS,
+    ORDINAL_LANGUAGES,
+    abbreviations,
+    two_letters,
 )
-"""Words whose full stop is not the end of a sentence, whatever follows."""
-_DOTTED = re.compile(r"(?:^|[\s(\"'])(?:[A-Za-z]\.)*[A-Za-z]\.$")
-"""An initial or a dotted abbreviation: `J.`, `e.g.`, `p.m.`, `U.S.`"""
+from parley.scripts import CLAUSE_END, CLOSERS, SENTENCE_END, cluster_start, is_unspaced
+
+MAX_CHARS = 240
+"""No piece is longer."""
+
+_FULL_STOP = "."
+_GOES_ON = "…‥\u055c\u055e"
+"""What another mark often follows, or the rest of the word: it waits for what comes."""
+_ONLY_BEFORE_SPACE = frozenset(".!?,;:…‥\u037e\u0387\u055c\u055d\u055e")
+"""They end nothing within a word: `3.5`, `a:b`; the Armenian ones stand on a vowel."""
+_CLOSERS_OF_SOME = {"“": "„”", "‘": "‚’", "«": "»", "‹": "›", "»": "«"}
+"""They close in some languages and open in others: they close what one of these has opened."""
+_OPENING, _CLOSING = "([{（［「『【《〈｢", ")]}）］」』】》〉｣"
+_BETWEEN_DIGITS = frozenset(".,:，：．、")
+"""`3.5`, `1,000`, `10:30`: what such a mark behind a digit is, the next token says."""
+
+_ANY_CLOSER = re.escape(CLOSERS + "".join(_CLOSERS_OF_SOME))
+_MARKS = re.escape(SENTENCE_END + CLAUSE_END)
+_SPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+"""Thai, Lao, Burmese, Khmer: a space there is what a comma is elsewhere."""
 _BOUNDARY = re.compile(
-    rf"(?P<mark>[{re.escape(_SENTENCE_END + _CLAUSE_END)}]+|\n+|\s[-–—]+(?=\s)|—)"
-    rf"(?P<closers>[{re.escape(_CLOSERS)}]*)"
+    rf"(?P<mark>\.(?:[ \u00a0]\.)+|[{_MARKS}]+|\n+|\s[-–—]+(?=\s)|—"
+    rf"|(?<=[{_SPACED}])[ \u200b]+(?=[{_SPACED}]))"
+    rf"(?P<closers>(?:[{_ANY_CLOSER}]|[ \u00a0\u202f]»|\[\d{{1,3}}\])*)"
 )
 _CONJUNCTION = re.compile(r"\s(?=(?:and|but|because|so|which|while|although|when|if)\s)")
 _SPEAKABLE = re.compile(r"\w")
+_LAST_WORD = re.compile(r"(?:^|[\s(\[{\"'“„«‚‘])([^\s(\[{\"'“„«‚‘]+)$")
+_DOTTED = re.compile(r"(?:[^\W\d_]{1,2}\.)*[^\W\d_]")
+"""An initial or a dotted abbreviation, without its last stop: `J`, `e.g`, `p.m`, `U.S`, `Ph.D`"""
+_BEFORE_NUMBERS = ("no", "nos", "nr", "str")
+"""`No. 5`, `Hauptstr. 5`: without a number behind them they are words."""
+_ITEM = re.compile(
+    r"\s*[(\[]?(?:(\d{1,3})|[^\W\d_]|x{0,3}(?:ix|iv|v?i{0,3})|X{0,3}(?:IX|IV|V?I{0,3}))"
+)
+"""What numbers an item of a list, at the start of a piece."""
+_SPACED_MIN_CHARS = 12
+"""A shorter phrase between spaces is a word or a number, not a clause."""
+
+Verdict = Literal["cut", "go on", "wait"]
 
 
 class ClauseSplitter:
@@ -37,6 +72,7 @@ class ClauseSplitter:
     The pieces, joined, are the text that went in (white space at their ends aside).
 
     Args:
+        language: of the reply (ISO 639), if it is known: in some `3.` is an ordinal.
         eager_chars: until this many characters were handed over, cut at clauses.
         long_clause_chars: later, a clause this long is cut too.
         max_chars: a piece never grows past this many characters.
@@ -45,77 +81,189 @@ class ClauseSplitter:
 
     def __init__(
         self,
+        language: str = "",
         *,
         eager_chars: int = 60,
         long_clause_chars: int = 90,
-        max_chars: int = 240,
+        max_chars: int = MAX_CHARS,
         conjunction_chars: int = 40,
     ) -> None:
+        self._language = two_letters(language)
         self._eager_chars = eager_chars
         self._long_clause_chars = long_clause_chars
         self._max_chars = max_chars
         self._conjunction_chars = conjunction_chars
-        self._buffer = ""
+        self._buffer = self._delta = ""
+        self._paragraph = ""
+        """What was handed over since the last line break: quotes in it may still be open."""
+        self._item = 0
+        """The number of the list's last item, if there is one."""
         self._handed_over = 0
 
     def feed(self, delta: str) -> list[str]:
         """Take the next bit of the reply; return the pieces it completes."""
         self._buffer += delta
-        pieces: list[str] = []
-        while (cut := self._next_cut()) is not None:
-            piece, self._buffer = self._buffer[:cut], self._buffer[cut:]
-            self._hand_over(piece, pieces)
-        return pieces
+        self._delta = delta
+        return self._cut_off(complete=False)
 
     def flush(self) -> list[str]:
-        """The reply is complete: return what is left."""
-        pieces: list[str] = []
+        """Return what is left: the reply is complete."""
+        pieces = self._cut_off(complete=True)
         piece, self._buffer = self._buffer, ""
         self._hand_over(piece, pieces)
         return pieces
 
+    def _cut_off(self, *, complete: bool) -> list[str]:
+        pieces: list[str] = []
+        while (cut := self._next_cut(complete=complete)) is not None:
+            piece, self._buffer = self._buffer[:cut], self._buffer[cut:]
+            self._hand_over(piece, pieces)
+        return pieces
+
     def _hand_over(self, piece: str, pieces: list[str]) -> None:
+        line_break = piece.rfind("\n")
+        self._paragraph = self._paragraph + piece if line_break < 0 else piece[line_break + 1 :]
         if _SPEAKABLE.search(piece):
             pieces.append(piece.strip())
             self._handed_over += len(piece)
 
-    def _next_cut(self) -> int | None:
+    def _next_cut(self, *, complete: bool) -> int | None:
         for match in _BOUNDARY.finditer(self._buffer):
+            if match.end() > self._max_chars:
+                break
             if not _SPEAKABLE.search(self._buffer, 0, match.start()):
                 continue
-            if self._is_boundary(match):
-                return match.end()
+            end = match.end() - len(match["closers"]) + self._closing(match)
+            verdict = self._judge(match, end)
+            if verdict == "cut" or (verdict == "wait" and complete and end < len(self._buffer)):
+                return end
+            if verdict == "wait":
+                break
         return self._forced_cut()
 
-    def _is_boundary(self, match: re.Match[str]) -> bool:
-        mark, before, after = match["mark"], self._buffer[: match.start()], match.end()
-        following = self._buffer[after : after + 1]
+    def _closing(self, match: re.Match[str]) -> int:
+        """How many of the quotes and brackets behind a mark belong to what it ends."""
+        closers, before = match["closers"], self._paragraph + self._buffer[: match.start()]
+        for count, char in enumerate(closers):
+            following = self._buffer[match.end() - len(closers) + count + 1 :][:1]
+            if char == '"' and following.isalnum() and before.count('"') % 2 == 0:
+                return count
+            opening = _CLOSERS_OF_SOME.get(char)
+            if opening and not sum(map(before.count, opening)) > before.count(char):
+                return count if not closers[:count].isspace() else 0
+        return len(closers)
+
+    def _judge(self, match: re.Match[str], end: int) -> Verdict:
+        mark, before = match["mark"], self._buffer[: match.start()]
+        following = self._buffer[end : end + 1]
         if "\n" in mark:
+            return "cut"
+        if mark.isspace() or mark == "\u200b":
+            return self._as_clause(end) if len(before.strip()) >= _SPACED_MIN_CHARS else "go on"
+        if mark in _BETWEEN_DIGITS and before[-1:].isdigit() and following.isdigit():
+            return "go on"
+        if mark == "、" and following and _ITEM.fullmatch(before):
+            return "go on"
+        if not following:
+            return self._at_the_end(mark, before, match["closers"])
+        if not self._ends_word(mark, following):
+            return "go on"
+        if mark[-1] in SENTENCE_END or (mark[-1] == ";" and self._language == "el"):
+            return self._as_sentence(mark, before, end)
+        if mark == "," and before[-1:].isspace():
+            return "go on"
+        return self._as_clause(end)
+
+    def _at_the_end(self, mark: str, before: str, closers: str) -> Verdict:
+        """Of a mark that is the last that has come: it may not be the whole of it."""
+        waits = mark[-1] in _GOES_ON or (before[-1:].isdigit() and mark[-1] in _BETWEEN_DIGITS)
+        if mark[-1] in ".?" and not closers:
+            waits = waits or not self._came_with_a_word(mark, before)
+        if waits or (not closers and self._is_within_quotes(before)):
+            return "wait"
+        if mark[-1] in SENTENCE_END:
+            return self._as_sentence(mark, before, len(self._buffer))
+        if mark == "," and before[-1:].isspace():
+            return "go on"
+        return self._as_clause(len(self._buffer))
+
+    def _came_with_a_word(self, mark: str, before: str) -> bool:
+        """Whether the last token is a mark with an ordinary word in front of it, no name's part."""
+        word = _LAST_WORD.search(before)
+        ordinary = word is not None and word[1].isalpha() and word[1].islower()
+        return ordinary and len(self._delta) > len(mark)
+
+    def _is_within_quotes(self, before: str) -> bool:
+        text = self._paragraph + before
+        count = text.count
+        if count('"') % 2 or any(
+            count(opening) > count(closing)
+            for opening, closing in zip(_OPENING, _CLOSING, strict=True)
+        ):
             return True
-        if mark[-1] in _SENTENCE_END:
-            return _ends_sentence(before, mark, following)
-        if following and not following.isspace() and mark[-1] not in _NEEDS_NO_SPACE + "—":
+        if text.isascii():
             return False
-        if not following and before[-1:].isdigit():
+        low = "„" in text  # „so“, where others write “so”
+        if count("„") > count("“") + count("”") if low else count("“") > count("”"):
+            return True
+        return count("«") != count("»") or count("‹") != count("›")
+
+    def _ends_word(self, mark: str, following: str) -> bool:
+        if following.isspace() or mark[-1] == "—" or mark[-1] not in _ONLY_BEFORE_SPACE:
+            return True
+        return is_unspaced(following)
+
+    def _as_clause(self, end: int) -> Verdict:
+        eager = self._handed_over < self._eager_chars
+        return "cut" if eager or end >= self._long_clause_chars else "go on"
+
+    def _as_sentence(self, mark: str, before: str, end: int) -> Verdict:
+        if mark != _FULL_STOP:
+            return "cut"
+        if before[-1:].isspace():
+            return "go on"  # `.NET`, ` .5`: a stop after white space ends nothing
+        rest = self._buffer[end:]
+        following = rest.lstrip()[:1]
+        tells = before[-1:].islower() and not before.lower().endswith(_BEFORE_NUMBERS)
+        if not following and rest and "\n" not in rest and not tells:
+            return "wait"  # for what tells an ordinal from a number
+        if following == "." and "\n" not in rest:
+            return "wait" if not rest.strip(" \u00a0.") else "go on"
+        if self._is_abbreviation(before, following) or self._numbers(before, following):
+            return "go on"
+        return "cut"
+
+    def _is_abbreviation(self, before: str, following: str) -> bool:
+        match = _LAST_WORD.search(before)
+        if match is None:
             return False
-        return self._handed_over < self._eager_chars or match.end() >= self._long_clause_chars
+        word = match[1]
+        if _DOTTED.fullmatch(word):
+            return True
+        if following.isdigit() and word.lower().endswith(_BEFORE_NUMBERS):
+            return True
+        return word.lower() in abbreviations(self._language)
+
+    def _numbers(self, before: str, following: str) -> bool:
+        """Whether the number in front of a full stop is an ordinal, or an item's."""
+        if item := _ITEM.fullmatch(before):
+            self._item = int(item[1] or 0)
+            return True
+        word = _LAST_WORD.search(before)
+        if word is None or not word[1].isdecimal() or len(word[1]) > MAX_ORDINAL_DIGITS:
+            return False
+        if self._language in ORDINAL_LANGUAGES or following.islower():
+            return True
+        return self._item > 0 and int(word[1]) == self._item + 1
 
     def _forced_cut(self) -> int | None:
         if self._handed_over == 0 and len(self._buffer) > self._conjunction_chars:
             match = _CONJUNCTION.search(self._buffer, self._conjunction_chars)
-            if match:
+            if match and match.start() <= self._max_chars:
                 return match.start()
-        if len(self._buffer) > self._max_chars:
-            space = self._buffer.rfind(" ", 0, self._max_chars)
-            return space if space > 0 else self._max_chars
-        return None
-
-
-def _ends_sentence(before: str, mark: str, following: str) -> bool:
-    if following and not following.isspace() and mark[-1] not in _NEEDS_NO_SPACE:
-        return False
-    if mark != ".":
-        return True
-    if before[-1:].isdigit() and not following:
-        return False
-    return not _DOTTED.search(before + ".") and not _ABBREVIATION.search(before)
+        if len(self._buffer) <= self._max_chars:
+            return None
+        space = self._buffer.rfind(" ", 0, self._max_chars)
+        return (
+            space if space > 0 else cluster_start(self._buffer, self._max_chars) or self._max_chars
+        )

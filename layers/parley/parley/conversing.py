@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
+from parley.blank_text import is_blank
 from parley.circuit import guarded
-from parley.errors import ParleyError
+from parley.errors import ParleyError, ProviderError
 from parley.hearing import Hearing
 from parley.inbox import InterruptEntry
 from parley.items import now_ms
@@ -72,12 +73,18 @@ class Conversing:
             speaking = tasks.start(self._speak(replying))
             if self._request.spoken:
                 tasks.start(self._services.responder.warm_up())
-                self.user_text = await self._hear(settings)
+                try:
+                    self.user_text = await self._hear(settings)
+                except ProviderError as error:
+                    self._log_failure(error, self.hearing.retries if self.hearing else 0)
+                    raise
             else:
                 self.user_text = self._request.text or ""
             try:
                 await replying.think(self._prompt(settings))
-            except ParleyError:
+            except ParleyError as error:
+                if isinstance(error, ProviderError):
+                    self._log_failure(error, replying.responder_retries)
                 if replying.text:  # what has been said is spoken to its end
                     await speaking
                 raise
@@ -96,6 +103,13 @@ class Conversing:
         if not self._request.spoken:
             await self.asked.wait()
         await replying.speak()
+        if replying.speech_error is not None:
+            self._log_failure(replying.speech_error, replying.speech_retries)
+
+    def _log_failure(self, error: ProviderError, retries: int) -> None:
+        """Say why a provider failed, once the turn has to go on without it."""
+        fields = {"code": error.code, "kind": error.kind, "retries": retries}
+        self._services.log("provider_failed", fields | error.cause.log_fields())
 
     async def _hear(self, settings: Settings) -> str:
         deployment = self._services.deployment
@@ -113,7 +127,6 @@ class Conversing:
         text = await guarded(
             self._services.circuits.transcriber,
             "transcription_failed",
-            "Speech recognition",
             hearing.transcript,
             lambda: hearing.begun,
         )
@@ -122,7 +135,7 @@ class Conversing:
         self._timings.mark("received", now)
         self._timings.mark("started", now)
         self._timings.mark("transcribed", now)
-        if not text.strip():
+        if is_blank(text):
             raise ParleyError(
                 "no_speech",
                 "No words were heard. Check the microphone and say it again.",

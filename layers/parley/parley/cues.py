@@ -6,20 +6,23 @@ a caption needs and a tenth of the size.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from parley.heard import heard_parts
 from parley.protocol import Word
+from parley.scripts import CLOSERS, SENTENCE_END
 
 LINE_CHARS = 84
-"""Two lines of 42 characters, what captions usually show at a time."""
+"""Two lines of 42 characters, what captions usually show at a time; of wide ones (Han, kana,
+Hangul) half as many."""
 LINE_MS = 7_000
 """How long a caption usually stays, at most."""
-_ENDS_A_LINE = ".!?;:…。！？"
-_SEARCHED_CHARS = 40
-"""How far from its place a word is looked for: it may have been spoken in other words."""
+_ENDS_A_LINE = SENTENCE_END + ";:；：\u061b"
+_BEHIND_MARKS = CLOSERS + "»“*_~`"
 
 
 class Cue(msgspec.Struct, frozen=True, array_like=True):
@@ -54,18 +57,23 @@ class Sound:
 def cues_of(said: str, words: Iterable[Word]) -> list[Cue]:
     """The lines of a text whose words have times; text after the last of them made no sound."""
     cues: list[Cue] = []
-    begin = position = 0
+    words = list(words)
+    position = width = 0
     start_ms: int | None = None
     end_ms = 0
-    for word in words:
-        found = said.find(word.text, position, position + len(word.text) + _SEARCHED_CHARS)
-        position = found + len(word.text) if found >= 0 else position
+    for word, part in zip(words, heard_parts(said, words)[1:], strict=True):
+        position += len(part.text)
+        width += len(part.text) + sum(map(_is_wide, part.text))
         start_ms = word.start_ms if start_ms is None else start_ms
         end_ms = word.end_ms
-        long = position - begin >= LINE_CHARS or end_ms - start_ms >= LINE_MS
-        if long or word.text[-1:] in _ENDS_A_LINE:
+        long = width >= LINE_CHARS or end_ms - start_ms >= LINE_MS
+        if long or (word.text.rstrip(_BEHIND_MARKS) or word.text)[-1] in _ENDS_A_LINE:
             cues.append(Cue(start_ms, end_ms, position))
-            begin, start_ms = position, None
+            width, start_ms = 0, None
     if start_ms is not None:
         cues.append(Cue(start_ms, end_ms, position))
     return cues
+
+
+def _is_wide(char: str) -> bool:
+    return char > "\u1100" and unicodedata.east_asian_width(char) in "WF"

@@ -11,11 +11,11 @@ from parley.audio import duration_ms, sample_rate_hz
 from parley.conversing import Conversing
 from parley.delivering import Delivering
 from parley.errors import ParleyError
+from parley.heard import Heard, heard_parts, heard_text
 from parley.outbox import Numbered
 from parley.protocol import Metrics, TurnEndReason, encode
 from parley.recording import Recording
 from parley.services import Parts
-from parley.words import heard_text
 
 LEAST_SPEECH_MS = 1_000
 """A turn that asked the model counts as so much speech at least: a client that interrupts every
@@ -83,7 +83,6 @@ class Ending:
         """Say the last of it and see it delivered; None if somebody else has ended the turn."""
         replying = self._conversing.replying
         said = replying.text if replying else ""
-        words = replying.words if replying else []
         if reason == "interrupted" and not self._conversing.full:
             self._outbox.drop_unsent()
         if error is not None:
@@ -96,8 +95,8 @@ class Ending:
         self._timings.mark("ended", time.monotonic())
         metrics, heard = self._metrics(), self._heard()
         interrupt = self._watching.interrupt.result() if self._watching.interrupt.done() else None
-        sound = self._sounding.of_reply(said, words, self._outbox.audio_ms, interrupt)
-        await self._keeping.reply(reason, said, heard, words, metrics, sound)
+        sound = self._sounding.of_reply(said, self._outbox.words, self._outbox.audio_ms, interrupt)
+        await self._keeping.reply(reason, said, heard, self._heard_parts(), metrics, sound)
         if self._keeping.superseded:
             return None
         if reason == "completed":
@@ -145,15 +144,24 @@ class Ending:
     def _heard(self) -> str | None:
         """What of the reply was heard, if it was interrupted and that can be known."""
         replying, interrupt = self._conversing.replying, self._watching.interrupt
-        if not interrupt.done() or replying is None:
+        if not interrupt.done():
             return None
+        if replying is None:
+            return ""  # it was interrupted before it began
         played_ms = interrupt.result().played_ms
-        untimed = self._outbox.audio_ms and not replying.words  # what sounded, nobody knows
         if self._conversing.full:
             played_ms = self._outbox.audio_ms  # more may have come until it stopped
-        if played_ms is None or untimed or replying.speech_failed:
-            return None
-        return heard_text(replying.words, played_ms)
+        if not self._outbox.audio_ms and not replying.speech_error:
+            return None if played_ms is None else ""
+        parts = self._heard_parts()
+        return None if played_ms is None or not parts else heard_text(parts, played_ms)
+
+    def _heard_parts(self) -> list[Heard]:
+        """The parts of the reply, and when each has been heard; none if nobody knows."""
+        replying = self._conversing.replying
+        if replying is None or not replying.times_known:
+            return []
+        return heard_parts(replying.text, self._outbox.words)
 
     def _metrics(self) -> Metrics:
         metrics = self._timings.metrics()
@@ -165,5 +173,6 @@ class Ending:
             hearing.retries if hearing else 0
         )
         metrics.cold = self._cold
-        metrics.connection_reused = self._services.responder.connection_reused
+        if replying:
+            metrics.connection_reused = self._services.responder.connection_reused
         return metrics

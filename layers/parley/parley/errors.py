@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -44,10 +45,21 @@ ErrorCode = Literal[
 ]
 
 FailureKind = Literal[
-    "unauthorized", "rate_limited", "unavailable", "timeout", "refused", "invalid"
+    "unauthorized",
+    "rate_limited",
+    "unavailable",
+    "timeout",
+    "refused",
+    "invalid",
+    "empty",
+    "filtered",
 ]
-"""Why a provider failed: bad key, 429, 5xx or a broken connection, no answer
-in time, a 4xx that a retry cannot mend, an answer that makes no sense."""
+"""Why a provider failed: bad key, 429, 5xx or a broken connection, no answer in time, a refusal
+that a retry cannot mend, an answer that makes no sense, one with nothing in it, one that the
+provider's filter held back."""
+
+ProviderName = Literal["llm", "stt", "tts"]
+"""The language model, speech to text, text to speech."""
 
 
 class ParleyError(Exception):
@@ -102,12 +114,44 @@ class TurnTimeout(ParleyError):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a provider failed, for whoever runs the deployment.
+
+    It holds no text that the provider wrote: providers repeat keys and what the user said.
+
+    Attributes:
+        provider: which.
+        reason: in one word, e.g. `host_not_found`.
+        advice: in a sentence that names what to look at.
+        host: whom the call went to.
+        status: the HTTP status, where there was one.
+        provider_code, provider_type: the provider's own names for it.
+        request_id: by which the provider finds the call.
+        close_code: of a WebSocket.
+    """
+
+    provider: ProviderName
+    reason: str
+    advice: str
+    host: str | None = None
+    status: int | None = None
+    provider_code: str | None = None
+    provider_type: str | None = None
+    request_id: str | None = None
+    close_code: int | None = None
+
+    def log_fields(self) -> dict[str, Any]:
+        """Return what is known, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
 class ProviderError(ParleyError):
     """A transcriber, responder or synthesizer failed.
 
     Attributes:
         kind: why, see `FailureKind`.
-        status: the HTTP status, where there was one.
+        cause: why, for the log; the message is for the user.
     """
 
     def __init__(
@@ -116,13 +160,13 @@ class ProviderError(ParleyError):
         message: str,
         *,
         kind: FailureKind,
-        status: int | None = None,
+        cause: Cause,
         retry_after_ms: int | None = None,
     ) -> None:
-        retryable = kind in ("rate_limited", "unavailable", "timeout")
+        retryable = kind in ("rate_limited", "unavailable", "timeout", "empty")
         super().__init__(code, message, retryable=retryable, retry_after_ms=retry_after_ms)
         self.kind: FailureKind = kind
-        self.status = status
+        self.cause = cause
 
 
 class ConnectionGone(Exception):

@@ -85,6 +85,7 @@ class Hearing:
         self._on_partial = on_partial
         self._closing = closing
         self._schedule = RetrySchedule()
+        self._last_error: ProviderError | None = None
 
     @property
     def retries(self) -> int:
@@ -105,7 +106,8 @@ class Hearing:
                 tasks.start(self._wait_for_the_end())
                 return await self._hear()
         except TimeoutError:
-            raise failure("transcription_failed", "Speech recognition", "timeout") from None
+            cause = self._last_error.cause if self._last_error else None
+            raise failure("transcription_failed", "timeout", cause=cause) from None
 
     async def _hear(self) -> str:
         while True:
@@ -115,6 +117,7 @@ class Hearing:
             try:
                 return await hedged(self._attempt, self._due, self._hedge_after_s, self._on_hedge)
             except ProviderError as error:
+                self._last_error = error
                 delay = self._schedule.delay_after(error, owed=self._owed.is_set())
                 if delay is None:
                     raise
@@ -145,7 +148,7 @@ class Hearing:
                     with contextlib.suppress(asyncio.CancelledError, ProviderError):
                         await sending
         except TimeoutError:
-            raise failure("transcription_failed", "Speech recognition", "timeout") from None
+            raise failure("transcription_failed", "timeout") from None
         finally:
             self._closing.close(stream)
 
@@ -162,4 +165,4 @@ class Hearing:
             if piece.final:
                 return piece.text
             self._on_partial(piece)
-        raise failure("transcription_failed", "Speech recognition", "unavailable")
+        raise failure("transcription_failed", "unavailable")

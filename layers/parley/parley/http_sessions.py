@@ -7,9 +7,9 @@ from http import HTTPStatus
 
 from parley.errors import ParleyError
 from parley.http import HttpError
-from parley.ids import new_resume_token, new_ulid, token_hash, token_matches
+from parley.ids import new_resume_token, token_hash, token_matches
 from parley.items import Session
-from parley.principal import Identity, Principal
+from parley.principal import SessionRef
 from parley.protocol import Settings
 from parley.store import Store
 
@@ -20,21 +20,25 @@ class HttpSessions:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def opened(self, identity: Identity, settings: Settings) -> tuple[Session, str]:
-        """A new session, and its resume token. It is on no connection."""
+    def opened(self, ref: SessionRef, settings: Settings, signed: Settings) -> tuple[Session, str]:
+        """A new session, and its resume token. It is on no connection.
+
+        Args:
+            signed: the settings of the token that asks for it.
+        """
         token = new_resume_token()
         session = Session(
-            ref=identity.principal.session(new_ulid()),
+            ref=ref,
             token_hash=token_hash(token),
             connection_id="",
             settings=settings,
             status="active",
-            signed=identity.settings,
+            signed=signed,
         )
         self._store.put_session(session)
         return session, token
 
-    def shown(self, principal: Principal, session_id: str, token: str | None) -> Session:
+    def shown(self, ref: SessionRef, token: str | None) -> Session:
         """The session whose token, the latest or the one before, is shown.
 
         Raises:
@@ -47,7 +51,7 @@ class HttpSessions:
                 "resume_token: required with a session_id, in the body or as X-Resume-Token.",
                 field="resume_token",
             )
-        session = self._store.session(principal.session(session_id))
+        session = self._store.session(ref)
         if session is None or session.is_over(time.time()):
             raise ParleyError(
                 "session_not_found",

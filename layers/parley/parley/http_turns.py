@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -12,7 +11,7 @@ from msgspec import Struct
 from parley.answering import EventsAnswer, broken_off, frames_of, is_rest, is_whole, turn_answer
 from parley.ending import Outcome
 from parley.errors import ParleyError
-from parley.http import Handler, HttpAnswer, HttpError, HttpRequest, identity_of, principal_of
+from parley.http import Handler, HttpAnswer, HttpRequest, identity_of, principal_of
 from parley.http_bodies import (
     MAX_AUDIO_S,
     TOKEN_HEADER,
@@ -26,13 +25,13 @@ from parley.http_bodies import (
 from parley.http_sessions import HttpSessions
 from parley.ids import new_ulid
 from parley.inbox import InterruptEntry
-from parley.interrupting import Interrupting
+from parley.interrupting import Interrupting, TurnState
 from parley.invocation import TurnRequest
 from parley.items import Session, now_ms
-from parley.limits.refusals import LIMITED
 from parley.limits.requests import RequestRates
 from parley.limits.rules import RequestKind
-from parley.principal import Principal, SessionRef
+from parley.limits.usage import Admission
+from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol import Choices, Settings, Stage
 from parley.settings_policy import SettingsPolicy
 from parley.store import Store
@@ -54,10 +53,11 @@ class OpenedSession(Struct, omit_defaults=True):
 
 class InterruptAnswer(Struct, omit_defaults=True):
     """`heard` is what of a reply that has ended was heard, where that is known. A turn that
-    runs stops, and its answer says what was heard."""
+    runs stops, and its answer says what was heard; one that has not begun (`pending`) stops when it
+    does."""
 
     turn_id: str
-    state: Literal["running", "ended"]
+    state: TurnState
     heard: str | None = None
 
 
@@ -65,8 +65,10 @@ class HttpTurns:
     """Answers the requests about turns.
 
     Args:
+        run: runs a turn that has been admitted to its end; None if somebody else runs it or has
+            run it.
         policy: which settings hold, and what clients may choose.
-        run: runs a turn to its end; None if somebody else runs it or has run it.
+        admit: counts a turn of a session; the argument is whether it is spoken.
         stand_ins: the stages whose provider stands in for a real one.
         utterance_s: the deployment's longest utterance; 0 for no limit of its own.
         requests: counts sessions that are opened without a turn, and answers that are given once
@@ -77,9 +79,10 @@ class HttpTurns:
         self,
         store: Store,
         turns: Turns,
-        run: Callable[[TurnRequest], Outcome | None],
+        run: Callable[[TurnRequest, Admission], Outcome | None],
         policy: SettingsPolicy,
         *,
+        admit: Callable[[SessionRef, bool], Admission],
         utterance_s: int = 0,
         stand_ins: Sequence[Stage] = (),
         requests: RequestRates | None = None,
@@ -87,6 +90,7 @@ class HttpTurns:
         self._store = store
         self._turns = turns
         self._run = run
+        self._admit = admit
         self._policy = policy
         self._stand_ins = list(stand_ins)
         self._max_audio_s = min(MAX_AUDIO_S, utterance_s or MAX_AUDIO_S)
@@ -107,35 +111,43 @@ class HttpTurns:
         body = read_json(request, SessionBody)
         self._count(who.principal, "sessions")
         self._policy.check(body.settings, who.settings, "settings.")
-        session, token = self._sessions.opened(who, body.settings)
+        ref = who.principal.session(new_ulid())
+        session, token = self._sessions.opened(ref, body.settings, who.settings)
         settings = self._policy.in_force(session.settings, session.signed)
         choices = self._policy.choices(session.signed)
         opened = OpenedSession(session.session_id, token, settings, choices, self._stand_ins)
         return HttpAnswer.of(opened, HTTPStatus.CREATED)
 
     def take_turn(self, request: HttpRequest) -> HttpAnswer:
-        """Runs a turn, or gives once more the answer of one that was run."""
+        """Runs a turn, or gives once more the answer of one that was run.
+
+        It is counted before anything is written: one that a limit does not let begin has left
+        nothing, and the token that was shown stays the latest.
+        """
         who = identity_of(request)
         principal = who.principal
         asked = read_turn(request, self._max_audio_s)
         body = asked.body
-        if body.session_id is None:
-            self._policy.check(body.settings, who.settings, asked.settings_path)
-            session, token = self._sessions.opened(who, body.settings)
-        else:
-            session = self._sessions.shown(principal, body.session_id, body.resume_token)
-            token = None
-            if body.settings != Settings():
-                self._policy.check(body.settings, session.signed, asked.settings_path)
-                self._store.change_settings(session.ref, body.settings)
         turn_id = body.turn_id or new_ulid()
-        outcome = self._run(_turn_request(asked, session.ref, turn_id, request.received_at_ms))
+        ref = principal.session(body.session_id or new_ulid())
+        token: str | None = None
+        # Whose token is not good has nothing counted: where nobody is known, all share one account.
+        session = None if body.session_id is None else self._sessions.shown(ref, body.resume_token)
+        signed = who.settings if session is None else session.signed
+        self._policy.check(body.settings, signed, asked.settings_path)
+        admission = self._admit(ref, asked.text is None)
+        if admission.refused is not None and not self._was_here(asked, ref):
+            raise admission.refused
+        if session is None:
+            session, token = self._sessions.opened(ref, body.settings, signed)
+        elif admission.refused is None and body.settings != Settings():
+            self._store.change_settings(ref, body.settings)
+        outcome = None
+        if admission.refused is None:
+            turn = _turn_request(asked, ref, turn_id, request.received_at_ms)
+            outcome = self._run(turn, admission)
         if outcome is None:
-            frames = self._answered_before(principal, session.ref, turn_id, whole=not body.events)
-        elif outcome.error is not None and outcome.error.code in LIMITED:
-            if body.session_id is None:  # nobody will ever know its token
-                self._store.discard_session(session.ref, turn_id)
-            raise outcome.error  # it never began, and the token that was shown stays the latest
+            frames = self._answered_before(principal, ref, turn_id, whole=not body.events)
         else:
             frames = frames_of(outcome.events)
         if token is None and body.resume_token is not None:
@@ -143,25 +155,22 @@ class HttpTurns:
         return _answer(asked, session, turn_id, frames, token)
 
     def interrupt(self, request: HttpRequest) -> HttpAnswer:
-        """Stops a turn, or notes what was heard of one that has ended."""
+        """Stops a turn, also one that has not begun, or notes what was heard of one that has
+        ended."""
         principal = principal_of(request)
         session_id, turn_id = identifier(request, "session_id"), identifier(request, "turn_id")
         body = read_json(request, InterruptBody)
         token = body.resume_token or request.headers.get(TOKEN_HEADER)
-        session = self._sessions.shown(principal, session_id, token)
+        ref = principal.session(session_id)
+        if principal != ANONYMOUS:
+            self._count(principal, "interrupts")
+        self._sessions.shown(ref, token)
+        if principal == ANONYMOUS:  # all share one account: nobody counts who shows no token
+            self._count(principal, "interrupts")
         entry = InterruptEntry(body.played_ms, request.received_at_ms)
-        done = Interrupting(self._store, self._turns).interrupt(session.ref, turn_id, entry)
-        self._look_for(session.ref)
-        if done is None:
-            raise HttpError(
-                HTTPStatus.NOT_FOUND,
-                "bad_request",
-                f"turn_id: this session has no turn {turn_id!r}.",
-                field="turn_id",
-                turn_id=turn_id,
-            )
-        state: Literal["running", "ended"] = "running" if done.running else "ended"
-        return HttpAnswer.of(InterruptAnswer(turn_id, state, done.heard))
+        done = Interrupting(self._store, self._turns).interrupt(ref, turn_id, entry)
+        self._look_for(ref)
+        return HttpAnswer.of(InterruptAnswer(turn_id, done.state, done.heard))
 
     def _look_for(self, ref: SessionRef) -> None:
         """The session may have been erased meanwhile: nothing may be left of what has just
@@ -179,6 +188,19 @@ class HttpTurns:
             self._requests.take(principal, kind)
 
     # --- answers once more ------------------------------------------------------------
+
+    def _was_here(self, asked: AskedTurn, ref: SessionRef) -> bool:
+        """Whether the same request has come before, whose answer costs no turn: one that would not
+        run, whatever the limits say."""
+        body = asked.body
+        if body.session_id is None or body.turn_id is None:
+            return False
+        turn = self._turns.turn(ref, body.turn_id)
+        if turn is None:
+            return False
+        if body.attempt is not None:
+            return turn.claim.attempt >= body.attempt
+        return turn.lease_until_ms > now_ms() if turn.running else turn.state != "failed"
 
     def _answered_before(
         self, principal: Principal, ref: SessionRef, turn_id: str, *, whole: bool
@@ -199,8 +221,8 @@ class HttpTurns:
             attempt = turn.claim.attempt
             frames = self._turns.answer(ref, turn_id, attempt) or [
                 stored.frame
-                for stored in self._turns.undelivered(ref)
-                if stored.turn_id == turn_id and stored.attempt == attempt
+                for stored in self._turns.undelivered_of(ref, turn_id, turn.claim.started_ms)
+                if stored.attempt == attempt
             ]
             if is_whole(frames) or (not whole and is_rest(frames)):
                 return frames

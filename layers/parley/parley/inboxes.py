@@ -20,6 +20,7 @@ from parley.items import (
     chunk_key,
     inbox_entry_from,
     inbox_key,
+    interrupt_from,
     now_ms,
     now_s,
     number,
@@ -31,6 +32,8 @@ from parley.table import Table
 
 INBOX_TTL_S = 24 * 3600
 """What nobody has read by then nobody will."""
+READ_WITHIN_MS = 2_000
+"""After so long, a turn that runs has read what is in its inbox (`parley.watching`)."""
 _FIRST_CONTROL, _AFTER_INBOX = "b", "~"
 """Controls sort after the audio (`audio#…`), which an attempt may use again."""
 
@@ -54,13 +57,27 @@ class Inboxes:
         self._put_inbox(ref, turn_id, "end", values)
 
     def put_interrupt(self, ref: SessionRef, turn_id: str, interrupt: InterruptEntry) -> None:
-        """The user stopped the reply; the first to say so counts."""
+        """The user stopped the reply; the first to say so counts, until all who run the turn have
+        read it. After that it is the next attempt that is stopped, perhaps before it has begun."""
         played_ms = interrupt.played_ms
         values: dict[str, Any] = {"received_at": number(interrupt.received_at_ms)}
         if played_ms is not None:
             # Rounded, because DynamoDB refuses numbers under 1e-130, which a client may send.
             values["played_ms"] = {"N": repr(round(played_ms, 3))}
-        self._put_inbox(ref, turn_id, "interrupt", values, condition="attribute_not_exists(pk)")
+        self._put_inbox(
+            ref,
+            turn_id,
+            "interrupt",
+            values,
+            condition="attribute_not_exists(pk) OR received_at < :read",
+            condition_values={":read": number(interrupt.received_at_ms - READ_WITHIN_MS)},
+        )
+
+    def interruption(self, ref: SessionRef, turn_id: str) -> InterruptEntry | None:
+        """The interruption of a turn, which may have come before the turn has; None if none has."""
+        key = {**turn_key(ref, turn_id), "sk": {"S": inbox_key(turn_id, "interrupt")}}
+        item = self._table.get(key)
+        return interrupt_from(item) if item else None
 
     def put_ack(self, ref: SessionRef, turn_id: str, ack: AckEntry) -> None:
         """The client has everything of the turn up to a number."""

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from parley.cues import Cue, Sound
+from parley.heard import Heard
 from parley.inbox import (
     AckEntry,
     BegunEntry,
@@ -66,6 +67,8 @@ class Session:
         connected_at_ms: when its connection was opened; 0 if it has none.
         settings: what its client chose.
         signed: what the token of its latest connection sets.
+        active_since_ms: when API Gateway received the turn that is the newest so far; 0 for none.
+        ended_at_ms: when API Gateway received its `end`; 0 if it was not ended.
     """
 
     ref: SessionRef
@@ -80,6 +83,8 @@ class Session:
     previous_turn: str | None = None
     connected_at_ms: int = 0
     signed: Settings = NO_SETTINGS
+    active_since_ms: int = 0
+    ended_at_ms: int = 0
 
     @property
     def session_id(self) -> str:
@@ -89,6 +94,17 @@ class Session:
     def is_over(self, at_s: float) -> bool:
         """Whether it was ended or erased, or nobody came back to it in time."""
         return self.status != "active" or 0 < self.expires_at <= at_s
+
+    def has_passed(self, turn_id: str, received_at_ms: int) -> bool:
+        """Whether a turn came too late to be wanted still: the user has ended the session since,
+        or begun a newer turn.
+
+        Args:
+            received_at_ms: when API Gateway received the turn.
+        """
+        if self.status == "ended":
+            return received_at_ms <= self.ended_at_ms
+        return received_at_ms < self.active_since_ms and self.active_turn != turn_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +126,14 @@ class TurnItem:
 
     Attributes:
         state: `running`, or the reason it ended with.
-        words: of its reply, once it has ended.
+        parts: of its reply, once it has ended: up to each word, and when it has been heard.
         message_key: the sort key of its reply in the history; empty if there is none.
         lease_until_ms: how long somebody may still be at work on it, in ms since the epoch.
     """
 
     state: str
     claim: Claim
-    words: Sequence[Word] = ()
+    parts: Sequence[Heard] = ()
     message_key: str = ""
     lease_until_ms: int = 0
 
@@ -244,6 +260,8 @@ def session_from(ref: SessionRef, item: dict[str, Any]) -> Session:
         previous_turn=text_of(item, "previous_turn") or None,
         connected_at_ms=number_of(item, "connected_at"),
         signed=settings_of(item, "signed"),
+        active_since_ms=number_of(item, "active_since"),
+        ended_at_ms=number_of(item, "ended_at"),
     )
 
 
@@ -300,6 +318,10 @@ def inbox_entry_from(item: dict[str, Any]) -> InboxEntry:
             number_of(item, "seq"),
             number_of(item, "resumed_at"),
         )
+    return interrupt_from(item)
+
+
+def interrupt_from(item: dict[str, Any]) -> InterruptEntry:
     played_ms = item.get("played_ms", {}).get("N")
     return InterruptEntry(
         float(played_ms) if played_ms is not None else None, number_of(item, "received_at")
@@ -310,10 +332,18 @@ def turn_from(item: dict[str, Any]) -> TurnItem:
     return TurnItem(
         state=text_of(item, "state"),
         claim=Claim(number_of(item, "attempt"), number_of(item, "started_at")),
-        words=msgspec.json.decode(text_of(item, "words") or "[]", type=list[Word]),
+        parts=_parts_from(item),
         message_key=text_of(item, "message_key"),
         lease_until_ms=number_of(item, "lease_until"),
     )
+
+
+def _parts_from(item: dict[str, Any]) -> list[Heard]:
+    if "parts" in item:
+        return msgspec.json.decode(text_of(item, "parts"), type=list[Heard])
+    # Of a turn that ended before parts were kept there are words, without what is between them.
+    words = msgspec.json.decode(text_of(item, "words") or "[]", type=list[Word])
+    return [Heard(f" {word.text}" if n else word.text, word.end_ms) for n, word in enumerate(words)]
 
 
 def answer_key(ref: SessionRef, turn_id: str, attempt: int, seq: int) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from parley.cues import Sound
+from parley.heard import Heard
 from parley.inbox import InterruptEntry
 from parley.invocation import TurnRequest
 from parley.items import Claim, Session
-from parley.protocol import Message, Metrics, TurnEndReason, Word
+from parley.protocol import Message, Metrics, TurnEndReason
 from parley.store import Store
 from parley.turns import Turns
 
@@ -74,7 +75,7 @@ class Keeping:
         reason: TurnEndReason,
         said: str,
         heard: str | None,
-        words: list[Word],
+        parts: list[Heard],
         metrics: Metrics,
         sound: Sound,
     ) -> None:
@@ -84,7 +85,7 @@ class Keeping:
             message = Message("assistant", said, self._turn_id, heard)
             self._start("reply", lambda: self._put_reply(message, sound, metrics))
             await self.settled()
-        self._start("turn_end", lambda: self._finish(reason, words))
+        self._start("turn_end", lambda: self._finish(reason, parts))
         await self.settled()
         if not said and self._claim.attempt > 1 and not self.superseded:
             self._start("no_reply", self.forget_reply)  # the one before may have written it late
@@ -162,7 +163,7 @@ class Keeping:
     async def _put_reply(self, message: Message, sound: Sound, metrics: Metrics) -> None:
         self._reply_key = await self._put(message, sound, metrics)
 
-    async def _finish(self, reason: TurnEndReason, words: list[Word]) -> None:
+    async def _finish(self, reason: TurnEndReason, parts: list[Heard]) -> None:
         finished = await asyncio.to_thread(
             self._turns.finish_turn,
             self._request.session,
@@ -170,7 +171,7 @@ class Keeping:
             self._owner,
             reason=reason,
             message_key=self._reply_key,
-            words=words,
+            parts=parts,
         )
         if not finished:
             self.superseded = True

@@ -23,7 +23,7 @@ from parley.interrupting import Interrupting
 from parley.invocation import TurnRequest
 from parley.items import Connection, Session
 from parley.limits.leases import INIT_WITHIN_S
-from parley.limits.rates import MessageRates, TooFast
+from parley.limits.rates import CallName, MessageRates, TooFast
 from parley.limits.refusals import too_many_messages
 from parley.limits.requests import RequestRates
 from parley.limits.rules import NO_LIMITS, LimitRules
@@ -261,15 +261,14 @@ class Messages:
 
     @_answer.register
     def _interrupt(self, message: Interrupt, envelope: Envelope) -> None:
+        too_fast = self._take_call("interrupts_per_minute", envelope.connection_id)
+        if too_fast is not None:
+            if too_fast.tell:
+                raise too_many_messages(too_fast, "interrupt", None)
+            return
         ref = self._session_of(envelope)
         entry = InterruptEntry(message.played_ms, envelope.received_at_ms)
-        if self._interrupting.interrupt(ref, message.turn_id, entry) is None:
-            raise BadMessage(
-                "bad_request",
-                f"interrupt.turn_id: this session has no turn {message.turn_id!r}.",
-                field="interrupt.turn_id",
-                turn_id=message.turn_id,
-            )
+        self._interrupting.interrupt(ref, message.turn_id, entry)
 
     @_answer.register
     def _config(self, message: Config, envelope: Envelope) -> ServerEvent:
@@ -291,14 +290,17 @@ class Messages:
 
     @_answer.register
     def _ping(self, message: Ping, envelope: Envelope) -> ServerEvent:
-        if message.turn_id is not None:
+        # One that asks too often is answered as if it had asked for no turn: the connection lives.
+        if message.turn_id is not None and not self._take_call(
+            "pings_per_minute", envelope.connection_id
+        ):
             self._look_after(self._session_of(envelope), message.turn_id, message.attempt)
         return Pong(message.sent_at)
 
     @_answer.register
     def _end(self, message: End, envelope: Envelope) -> ServerEvent:
         ref = self._session_of(envelope)
-        running = self._store.end_session(ref)
+        running = self._store.end_session(ref, envelope.received_at_ms)
         turn = self._turns.turn(ref, running) if running is not None else None
         if running is not None and turn is not None and turn.running:
             self._turns.inboxes.put_interrupt(
@@ -378,12 +380,16 @@ class Messages:
 
     def _start(self, request: TurnRequest) -> None:
         """Start a turn, unless its connection starts too many: even to refuse one costs."""
-        too_fast = self._rates.take_turn(request.connection_id, time.monotonic() * 1000)
+        too_fast = self._take_call("turns_per_minute", request.connection_id)
         if too_fast is None:
             self._start_turn(request)
         elif too_fast.tell:
             asked_by = "audio_start" if request.spoken else "user_message"
             raise too_many_messages(too_fast, asked_by, request.turn_id)
+
+    def _take_call(self, name: CallName, connection_id: str) -> TooFast | None:
+        """A message is about to cost calls; None if they may be made."""
+        return self._rates.take_call(name, connection_id, time.monotonic() * 1000)
 
     def _look_after(self, ref: SessionRef, turn_id: str, attempt: int) -> None:
         """A client has waited long for an attempt at a turn: send what is stored of it, end it
@@ -391,9 +397,10 @@ class Messages:
         turn, session = self._turns.turn(ref, turn_id), self._store.session(ref)
         if session is None:
             return
-        ended = turn is not None and not turn.running
-        if ended and self._resuming.replay_turn(session, turn_id, attempt) != 0:
-            return  # also where nobody may look now: what is stored must not be void
+        if turn is not None and not turn.running:
+            started_ms = turn.claim.started_ms
+            if self._resuming.replay_turn(session, turn_id, started_ms, attempt) != 0:
+                return  # also where nobody may look now: what is stored must not be void
         if self._recovery.end_dead_turn(ref, turn_id, None, attempt):
             return
         if turn is not None and turn.state == "failed":

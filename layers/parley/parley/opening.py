@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 from parley.connections import Address
 from parley.ending import Outcome
 from parley.errors import ConnectionGone, ParleyError, internal_error
+from parley.inbox import InterruptEntry
 from parley.invocation import TurnRequest
 from parley.items import Claim, Session, StoredFrame
-from parley.limits.refusals import LIMITED
 from parley.limits.usage import Admission
 from parley.outbox import Numbered, Outbox
 from parley.posting import Post
-from parley.protocol import Metrics, encode
+from parley.protocol import Metrics, TurnEndReason, encode
 from parley.services import Services
 from parley.timings import Timings, monotonic_at
 from parley.turn import Turn
@@ -30,6 +30,7 @@ async def run_turn(
     *,
     remaining_s: Callable[[], float],
     cold: bool,
+    admission: Admission | None = None,
 ) -> Outcome | None:
     """Run a turn to its end; None if it is not, or no longer, this invocation's to run.
 
@@ -38,9 +39,18 @@ async def run_turn(
         owner: names this invocation in the claim.
         remaining_s: how much of the invocation's time is left.
         cold: whether the environment is fresh.
+        admission: of a turn that has been counted already; None counts it now.
     """
     try:
-        return await _run(request, services, post, owner, remaining_s=remaining_s, cold=cold)
+        return await _run(
+            request,
+            services,
+            post,
+            owner,
+            remaining_s=remaining_s,
+            cold=cold,
+            admitted=admission,
+        )
     finally:
         await _leave_nothing_erased(request, services)
 
@@ -70,6 +80,7 @@ async def _run(
     *,
     remaining_s: Callable[[], float],
     cold: bool,
+    admitted: Admission | None,
 ) -> Outcome | None:
     if not request.connected:
         post = _nowhere
@@ -77,7 +88,7 @@ async def _run(
     if request.complete:
         timings.mark("received", monotonic_at(request.received_at_ms))
         timings.mark("started", time.monotonic())
-    claim, read, admission = await asyncio.gather(
+    claim, read, admission, stopped = await asyncio.gather(
         asyncio.to_thread(
             services.turns.claim_turn,
             request.session,
@@ -87,7 +98,8 @@ async def _run(
             received_at_ms=request.received_at_ms,
         ),
         asyncio.to_thread(services.history.read, request.session),
-        _admission(request, services),
+        _admission(request, services, admitted),
+        asyncio.to_thread(services.turns.inboxes.interruption, request.session, request.turn_id),
         return_exceptions=True,  # none is left running when another fails
     )
     if claim is None:
@@ -99,18 +111,25 @@ async def _run(
     for failed in (claim, read, admission):
         if isinstance(failed, Exception):
             error = internal_error(failed, services.log)
-            return await _refuse(request, services, post, owner, error, _attempt(request, claim))
+            return await _refuse(request, services, post, owner, error, claim)
     assert not isinstance(claim, BaseException)
     assert not isinstance(read, BaseException)
     assert not isinstance(admission, BaseException)
-    if admission.refused is not None:
-        return await _refuse(request, services, post, owner, admission.refused, claim.attempt)
     session, history = read
-    if session is None or session.is_over(time.time()):
+    if isinstance(stopped, BaseException) or claim.attempt > 1:
+        stopped = None  # the turn reads its inbox itself; of an earlier attempt it takes nothing
+    passed = session is not None and session.has_passed(request.turn_id, request.received_at_ms)
+    if passed and stopped is None:
+        stopped = InterruptEntry(None)
+    if admission.refused is not None:
+        # Who has stopped it does not want to hear that it was one too many.
+        refused = None if stopped is not None else admission.refused
+        return await _refuse(request, services, post, owner, refused, claim)
+    if session is None or (session.is_over(time.time()) and not passed):
         over = ParleyError(
             "session_not_found", "This session is over. Open a new connection and send init."
         )
-        return await _refuse(request, services, post, owner, over, claim.attempt)
+        return await _refuse(request, services, post, owner, over, claim)
     turn = Turn(
         request,
         claim,
@@ -122,6 +141,7 @@ async def _run(
         remaining_s=remaining_s,
         cold=cold,
         timings=timings,
+        stopped=stopped,
     )
     return await turn.run()
 
@@ -130,7 +150,11 @@ async def _nowhere(_address: Address, _frame: bytes) -> None:
     """For a turn that is one answer: its outbox keeps all of it."""
 
 
-async def _admission(request: TurnRequest, services: Services) -> Admission:
+async def _admission(
+    request: TurnRequest, services: Services, admitted: Admission | None
+) -> Admission:
+    if admitted is not None:
+        return admitted
     if services.meter is None:
         return Admission()
     return await services.meter.admit(request.session, spoken=request.spoken)
@@ -147,45 +171,46 @@ async def _give_back(admission: Admission, services: Services) -> None:
         services.log("not_given_back", {"error": type(error).__name__})
 
 
-def _attempt(request: TurnRequest, claim: Claim | BaseException) -> int:
-    """Which attempt is refused: the one that was claimed, or was to be."""
-    return claim.attempt if isinstance(claim, Claim) else request.attempt or 1
-
-
 async def _refuse(
     request: TurnRequest,
     services: Services,
     post: Post,
     owner: str,
-    error: ParleyError,
-    attempt: int,
+    error: ParleyError | None,
+    claimed: Claim | BaseException,
 ) -> Outcome:
     """End a turn that never began.
 
-    Over HTTP one that meets a limit is answered with a problem, as if it had not been asked for:
-    the same request may come again later.
+    Args:
+        error: why; None for one that the user has stopped.
+        claimed: the attempt; what went wrong if it could not be claimed.
     """
-    claim: Claim | None = None
-    claimed = (request.session, request.turn_id, owner, attempt)
+    ref, turn_id = request.session, request.turn_id
+    attempt = claimed.attempt if isinstance(claimed, Claim) else request.attempt or 1
+    reason: TurnEndReason = "interrupted" if error is None else "failed"
+    ended: Claim | None = None
     with contextlib.suppress(Exception):  # a table that fails is perhaps why it is refused
-        if error.code in LIMITED and not request.connected:
-            await asyncio.to_thread(services.turns.give_back, *claimed)
-        else:
-            claim = await asyncio.to_thread(services.turns.fail_turn, *claimed)
-    outbox = Outbox(request.turn_id, services.deployment.reply_format, attempt)
+        if error is not None:
+            ended = await asyncio.to_thread(services.turns.fail_turn, ref, turn_id, owner, attempt)
+        elif await asyncio.to_thread(
+            services.turns.finish_turn, ref, turn_id, owner, reason=reason
+        ) and isinstance(claimed, Claim):
+            ended = claimed
+    outbox = Outbox(turn_id, services.deployment.reply_format, attempt)
     metrics = Metrics()
-    outbox.error(error)
-    outbox.end("failed", "", metrics, error=error)
+    if error is not None:
+        outbox.error(error)
+    outbox.end(reason, "", metrics, "" if error is None else None, error)
     while outbox.next(time.monotonic(), everything=True) is not None:
         pass  # numbered now; `after` has it
     events = outbox.after(0)
     if not request.connected:
-        return Outcome("failed", metrics, error, delivered=False, events=events)
+        return Outcome(reason, metrics, error, delivered=False, events=events)
     try:
-        await _tell(request, services, post, claim, events)
+        await _tell(request, services, post, ended, events)
     except Exception as trouble:
         services.log("refusal_not_told", {"error": type(trouble).__name__})
-    return Outcome("failed", metrics, error, delivered=False)
+    return Outcome(reason, metrics, error, delivered=False)
 
 
 async def _tell(

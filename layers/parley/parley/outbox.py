@@ -55,6 +55,7 @@ class Outbox:
         self._text_since = 0.0
         self._last_text_at: float | None = None
         self._words: deque[Word] = deque()
+        self._left_words: list[Word] = []
         self._audio_since = 0.0
         self._audio_closed = False
         self._end: TurnEnd | None = None
@@ -69,6 +70,11 @@ class Outbox:
     def format(self) -> AudioFormat:
         """The format of the reply's audio."""
         return self._format
+
+    @property
+    def words(self) -> list[Word]:
+        """The words that have left or wait to: both sides tell by them what was heard."""
+        return [*self._left_words, *self._words]
 
     @property
     def audio_bytes(self) -> int:
@@ -218,6 +224,7 @@ class Outbox:
         last_packet = self._audio_closed and self._packer.pending_bytes < 2
         while self._words and (self._words[0].start_ms < end_ms or last_packet):
             words.append(self._words.popleft())
+        self._left_words += words
         start_ms = round(duration_ms(start_bytes, rate))
         return Audio(
             self._turn_id,

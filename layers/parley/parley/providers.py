@@ -1,52 +1,77 @@
-"""What the providers have in common: how they fail, and the words for it."""
+"""What the providers have in common: how they fail, and what the user is told of it.
+
+What whoever runs the deployment is told is in `parley.diagnosis`.
+"""
 
 from __future__ import annotations
 
-from parley.errors import ErrorCode, FailureKind, ProviderError
+import math
+from typing import Literal
 
-_ADVICE: dict[FailureKind, str] = {
-    "unauthorized": "refused the API key. Check the key in this deployment's secret.",
-    "rate_limited": "is busy or its limit is reached. Try again in a moment.",
-    "unavailable": "is not available just now. Try again in a moment.",
-    "timeout": "did not answer in time. Try again in a moment.",
-    "refused": "refused the request. Check this deployment's URL, model and voice, and the "
-    "account's quota.",
-    "invalid": "sent something that makes no sense. Try again.",
+from parley.errors import Cause, FailureKind, ProviderError, ProviderName
+
+ProviderErrorCode = Literal["reply_failed", "transcription_failed", "speech_failed"]
+
+PROVIDER_OF_CODE: dict[ProviderErrorCode, ProviderName] = {
+    "reply_failed": "llm",
+    "transcription_failed": "stt",
+    "speech_failed": "tts",
+}
+
+_LATER = frozenset({"rate_limited", "unavailable", "timeout", "empty"})
+_WHAT_FAILS: dict[ProviderErrorCode, tuple[str, str]] = {
+    "reply_failed": (
+        "The assistant cannot answer right now. Try again in a moment.",
+        "The assistant cannot answer right now. Tell whoever runs this service.",
+    ),
+    "transcription_failed": (
+        "Speech is not understood right now. Try again in a moment, or type.",
+        "Speech is not understood right now. Type instead, and tell whoever runs this service.",
+    ),
+    "speech_failed": (
+        "The voice is not available right now: the reply comes as text.",
+        "The voice is not available right now: the reply comes as text.",
+    ),
+}
+"""What the user is told: where a later try may work, and where it cannot."""
+_OF_A_REPLY: dict[FailureKind, str] = {
+    "timeout": "The assistant did not answer in time. Try again in a moment.",
+    "empty": "The assistant had nothing to say to that. Ask in other words.",
+    "filtered": "The assistant may not answer that. Ask in other words.",
 }
 
 
 def failure(
-    code: ErrorCode,
-    service: str,
+    code: ProviderErrorCode,
     kind: FailureKind,
     *,
-    status: int | None = None,
+    cause: Cause | None = None,
     retry_after_ms: int | None = None,
 ) -> ProviderError:
-    """A provider's failure, in words that say what to do.
+    """Make a provider's failure, in a sentence for the user.
 
     Args:
-        service: how the sentence begins, e.g. `The language model`.
+        cause: what is known of it; without one, no more than its kind is.
     """
-    return ProviderError(
-        code, f"{service} {_ADVICE[kind]}", kind=kind, status=status, retry_after_ms=retry_after_ms
-    )
+    later, never = _WHAT_FAILS[code]
+    message = later if kind in _LATER else never
+    if code == "reply_failed":
+        message = _OF_A_REPLY.get(kind, message)
+    known = cause or Cause(PROVIDER_OF_CODE[code], kind, _UNKNOWN.get(kind, "It failed."))
+    return ProviderError(code, message, kind=kind, cause=known, retry_after_ms=retry_after_ms)
 
 
-def kind_of_status(status: int) -> FailureKind:
-    """What an HTTP status of a provider means."""
-    if status in (401, 403):
-        return "unauthorized"
-    if status == 429:
-        return "rate_limited"
-    if status == 408 or status >= 500:
-        return "unavailable"
-    return "refused"
+_UNKNOWN: dict[FailureKind, str] = {
+    "timeout": "It did not answer in time: it is slow or overloaded. A quicker model, or more "
+    "ProviderTimeoutSeconds, may help.",
+    "empty": "The model answered with nothing.",
+}
 
 
 def retry_after_ms(value: str | None) -> int | None:
     """The seconds form of a `Retry-After` header, in ms (RFC 9110, 10.2.3)."""
     try:
-        return max(0, round(float(value) * 1000)) if value else None
+        seconds = float(value) if value else math.nan
     except ValueError:
         return None
+    return max(0, round(seconds * 1000)) if math.isfinite(seconds) else None

@@ -13,22 +13,23 @@ from collections.abc import Callable
 
 from parley.audio import duration_ms, sample_rate_hz
 from parley.backoff import RetrySchedule
+from parley.blank_text import is_blank
 from parley.circuit import Circuits, guarded
 from parley.clauses import ClauseSplitter
 from parley.errors import ProviderError
 from parley.hedging import Claim, hedged
 from parley.outbox import Outbox
 from parley.patience import patience
-from parley.protocol import Settings, Word
+from parley.protocol import Settings
 from parley.providers import failure
 from parley.responders import Prompt, Responder
 from parley.speaking import Speaking
 from parley.speech import SpeechPiece, Synthesizer
+from parley.spoken_text import SpokenText
 from parley.tasks import Closing
 from parley.timings import Timings
 from parley.words import WordTimer
 
-SPEECH, MODEL = "Speech synthesis", "The language model"
 MAX_REPLY_CHARS = 12_000
 """A quarter of an hour of speech. What the model says beyond it is not waited for: `turn_end`
 carries the text, twice when it was interrupted, and must fit into API Gateway's 128 KB."""
@@ -75,7 +76,10 @@ class Replying:
         self._owed = asyncio.Event()
         self._begun = asyncio.Event()
         self._hedges = 0
-        self._timer = WordTimer()
+        self._last_error: ProviderError | None = None
+        self._spoken = SpokenText()
+        self._timer = WordTimer(self._spoken)
+        self._language = str(settings.language or "")
         self._speaking = Speaking(
             synthesizer,
             outbox.format,
@@ -86,16 +90,31 @@ class Replying:
             closing=closing,
         )
         self.text = ""
-        self.words: list[Word] = []
-        self.speech_failed = False
+        self.speech_error: ProviderError | None = None
+        """Why the reply is, or goes on, as text alone."""
         self.speech_ms = 0.0
         """How much speech has been synthesised."""
         self._max_chars = min(max_chars or MAX_REPLY_CHARS, MAX_REPLY_CHARS)
 
     @property
+    def times_known(self) -> bool:
+        """Whether it is known when the words that have been spoken sound: none may have been."""
+        return self._timer.timed
+
+    @property
     def retries(self) -> int:
         """How often the responder and the synthesizer were tried again."""
-        return self._schedule.retries + self._hedges + self._speaking.retries
+        return self.responder_retries + self.speech_retries
+
+    @property
+    def responder_retries(self) -> int:
+        """How often the responder was tried again."""
+        return self._schedule.retries + self._hedges
+
+    @property
+    def speech_retries(self) -> int:
+        """How often the synthesizer was tried again."""
+        return self._speaking.retries
 
     async def speak(self) -> None:
         """Connect to the synthesizer at once, and speak what the responder says.
@@ -106,14 +125,14 @@ class Replying:
             await guarded(
                 self._circuits.synthesizer,
                 "speech_failed",
-                SPEECH,
                 self._speaking.run,
                 lambda: self._speaking.begun,
             )
         except ProviderError as error:
-            self.speech_failed = True
-            self._outbox.error(error)
-        self._outbox.audio(b"", self._note(self._timer.flush()), time.monotonic())
+            self.speech_error = error
+            self._outbox.error(error)  # a word that it broke off in has not been said
+        else:
+            self._outbox.audio(b"", self._timer.finish(), time.monotonic())
         self._outbox.close_audio()
         self._changed()
 
@@ -123,17 +142,16 @@ class Replying:
         Raises:
             ProviderError: `reply_failed`; never tried again after the first word.
         """
-        splitter = ClauseSplitter()
+        splitter = ClauseSplitter(self._language)
         try:
             await guarded(
                 self._circuits.responder,
                 "reply_failed",
-                MODEL,
                 lambda: self._answer_with_retries(prompt, splitter),
                 self._begun.is_set,
             )
         finally:
-            self._say(splitter.flush())
+            self._say(splitter.feed(self._spoken.finish()) + splitter.flush())
             self._speaking.clauses.close()
 
     async def _answer_with_retries(self, prompt: Prompt, splitter: ClauseSplitter) -> None:
@@ -143,12 +161,14 @@ class Replying:
                     try:
                         return await self._answer(prompt, splitter)
                     except ProviderError as error:
+                        self._last_error = error
                         delay = None if self.text else self._schedule.delay_after(error)
                         if delay is None:
                             raise
                         await asyncio.sleep(delay)
         except TimeoutError:
-            raise failure("reply_failed", MODEL, "timeout") from None
+            cause = self._last_error.cause if self._last_error else None
+            raise failure("reply_failed", "timeout", cause=cause) from None
 
     async def _answer(self, prompt: Prompt, splitter: ClauseSplitter) -> None:
         self._timings.mark("requested", time.monotonic())
@@ -159,17 +179,16 @@ class Replying:
                 async for delta in deltas:
                     if not claim():
                         return
+                    self._begun.set()
+                    if not delta:
+                        continue
                     self._add(delta[: self._max_chars - len(self.text)], splitter)
                     if len(self.text) >= self._max_chars:
                         return
 
         await hedged(attempt, self._owed, self._hedge_after_s, self._on_hedge)
-        if not self.text.strip():
-            raise ProviderError(
-                "reply_failed",
-                "The language model had nothing to say. Ask again in other words.",
-                kind="timeout",
-            )
+        if is_blank(self.text):
+            raise failure("reply_failed", "empty")
 
     def _on_hedge(self) -> None:
         self._hedges += 1
@@ -177,11 +196,10 @@ class Replying:
     def _add(self, delta: str, splitter: ClauseSplitter) -> None:
         now = time.monotonic()
         self._timings.mark("first_token", now)
-        self._begun.set()
         self.text += delta
         self._outbox.text(delta, now)
         self._changed()
-        self._say(splitter.feed(delta))
+        self._say(splitter.feed(self._spoken.feed(delta)))
 
     def _say(self, clauses: list[str]) -> None:
         for clause in clauses:
@@ -192,13 +210,7 @@ class Replying:
     def _on_audio(self, piece: SpeechPiece) -> None:
         now = time.monotonic()
         self._timings.mark("first_audio", now)
-        words: list[Word] = []
-        if piece.alignment is not None:
-            words = self._timer.add(piece.alignment, self._outbox.audio_ms)
+        words = self._timer.add(piece.alignment, self._outbox.audio_ms) if piece.alignment else []
         self.speech_ms += duration_ms(len(piece.pcm), sample_rate_hz(self._outbox.format))
-        self._outbox.audio(piece.pcm, self._note(words), now)
+        self._outbox.audio(piece.pcm, words, now)
         self._changed()
-
-    def _note(self, words: list[Word]) -> list[Word]:
-        self.words += words
-        return words

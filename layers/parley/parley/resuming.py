@@ -146,8 +146,13 @@ class Resuming:
             self._leave(session.ref, old)
             self._give_back(old.connection_id)
 
-    def replay_turn(self, session: Session, turn_id: str, attempt: int) -> int | None:
+    def replay_turn(
+        self, session: Session, turn_id: str, started_ms: int, attempt: int
+    ) -> int | None:
         """Send what is stored of one turn, from an attempt on.
+
+        Args:
+            started_ms: when the turn's first attempt began.
 
         Returns:
             How much is stored; None if the limit does not let it be looked for now.
@@ -156,8 +161,8 @@ class Resuming:
             return None
         frames = [
             frame
-            for frame in self._turns.undelivered(session.ref)
-            if frame.turn_id == turn_id and frame.attempt >= attempt
+            for frame in self._turns.undelivered_of(session.ref, turn_id, started_ms)
+            if frame.attempt >= attempt
         ]
         self._send(session, frames)
         return len(frames)

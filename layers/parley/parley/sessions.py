@@ -96,9 +96,7 @@ class Sessions:
     def read(self, request: HttpRequest) -> HttpAnswer:
         """`GET /sessions/{session_id}`: what was said, as JSON, Markdown or WebVTT."""
         wanted = _format(request)
-        principal = principal_of(request)
-        self._count(principal)
-        ref = self._allowed(request, principal)
+        ref = self._counted(request)
         try:
             conversation = self._archive.conversation(ref)
         except TooLong:
@@ -128,9 +126,7 @@ class Sessions:
 
     def erase(self, request: HttpRequest) -> HttpAnswer:
         """`DELETE /sessions/{session_id}`: erase it, with everything that was said and recorded."""
-        principal = principal_of(request)
-        self._count(principal)
-        ref = self._allowed(request, principal)
+        ref = self._counted(request)
         known = self._store.session(ref) is not None
         if not self._erasure.erase(ref):
             headers = {"retry-after": str(ERASE_AGAIN_MS // 1000)}
@@ -143,6 +139,20 @@ class Sessions:
     def _count(self, principal: Principal) -> None:
         if self._requests is not None:
             self._requests.take(principal, "reads")
+
+    def _counted(self, request: HttpRequest) -> SessionRef:
+        """The session that is asked for, once the request has been counted.
+
+        Where nobody is known all share one account, so only who shows a session's token is counted:
+        anybody else could use up everybody's reads and erasures.
+        """
+        principal = principal_of(request)
+        if principal == ANONYMOUS:
+            ref = self._allowed(request, principal)
+            self._count(principal)
+            return ref
+        self._count(principal)
+        return self._allowed(request, principal)
 
     def _allowed(self, request: HttpRequest, principal: Principal) -> SessionRef:
         """The session that is asked for.

@@ -46,6 +46,7 @@ class Speaking:
         self._on_audio = on_audio
         self._closing = closing
         self._schedule = RetrySchedule()
+        self._last_error: ProviderError | None = None
         self._owed = asyncio.Event()
         self._sounded = asyncio.Event()
         self.hedges = 0
@@ -75,13 +76,15 @@ class Speaking:
                 tasks.start(self._wait_for_a_clause())
                 await self._speak()
         except TimeoutError:
-            raise failure("speech_failed", "Speech synthesis", "timeout") from None
+            cause = self._last_error.cause if self._last_error else None
+            raise failure("speech_failed", "timeout", cause=cause) from None
 
     async def _speak(self) -> None:
         while True:
             try:
                 return await hedged(self._attempt, self._owed, self._hedge_after_s, self._on_hedge)
             except ProviderError as error:
+                self._last_error = error
                 if self._sounded.is_set():
                     raise
                 delay = self._schedule.delay_after(error, owed=self._owed.is_set())
@@ -109,7 +112,7 @@ class Speaking:
                     with contextlib.suppress(asyncio.CancelledError, ProviderError):
                         await sending
         except TimeoutError:
-            raise failure("speech_failed", "Speech synthesis", "timeout") from None
+            raise failure("speech_failed", "timeout") from None
         finally:
             self._closing.close(stream)
 

@@ -28,7 +28,6 @@ from parley.items import (
     signed_item,
     sound_item,
     text_of,
-    turn_key,
 )
 from parley.principal import ANONYMOUS, SessionRef, owner_of, session_id_of
 from parley.protocol import Message, Settings
@@ -86,17 +85,6 @@ class Store:
             self._table.put(item)
         else:
             self._table.put_together([item, owner_key(owner, session.session_id)])
-
-    def discard_session(self, ref: SessionRef, turn_id: str) -> None:
-        """Remove a session that was opened for a turn, which then was not let begin."""
-        self._table.write_batch(
-            [],
-            [
-                turn_key(ref, turn_id),
-                owner_key(owner_of(ref), session_id_of(ref)),
-                session_key(ref),
-            ],
-        )
 
     def resume_session(
         self,
@@ -205,14 +193,19 @@ class Store:
                 return replace(before, settings=settings)
         raise SettingsContended
 
-    def end_session(self, ref: SessionRef) -> str | None:
-        """End a session; the turn that was claimed last, if any."""
+    def end_session(self, ref: SessionRef, received_at_ms: int) -> str | None:
+        """End a session; the turn that was claimed last, if any.
+
+        Args:
+            received_at_ms: when API Gateway received the word of it, which tells the turns that
+                the user has ended so from one that was asked for afterwards.
+        """
         item = self._table.update(
             session_key(ref),
-            "SET #status = :ended",
+            "SET #status = :ended, ended_at = if_not_exists(ended_at, :at)",
             "attribute_exists(pk) AND #status <> :erased",
             {"#status": "status"},
-            {":ended": {"S": "ended"}, ":erased": {"S": ERASED}},
+            {":ended": {"S": "ended"}, ":at": number(received_at_ms), ":erased": {"S": ERASED}},
         )
         return text_of(item or {}, "active_turn") or None
 

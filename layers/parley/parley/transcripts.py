@@ -113,11 +113,26 @@ def markdown(conversation: Conversation) -> str:
     for record in conversation.records:
         heard, unheard = _heard_and_not(record)
         text = _plain(heard)
-        if unheard:
-            text = f"{text} ~~{_plain(unheard)}~~".strip()
+        if unheard.strip():
+            gap = _gap(heard, unheard)
+            text += gap + _struck_out(gap or text, _plain(unheard))
         at = _moment(_began_ms(record))
         lines.append(f"**{_SPEAKERS[record.message.role]}** ({at:%H:%M:%S}): {text}")
     return "\n\n".join(lines) + "\n"
+
+
+def _gap(heard: str, unheard: str) -> str:
+    """The white space between two parts of a text, if there is any."""
+    spaced = heard[-1:].isspace() or unheard[:1].isspace()
+    return " " if spaced and heard.strip() else ""
+
+
+def _struck_out(before: str, text: str) -> str:
+    """Markdown that strikes a text out behind another one."""
+    # A tilde run between a letter and a mark opens nothing (GitHub Flavored Markdown, 6.5).
+    if before[-1:].isalnum() and not text[0].isalnum():
+        return f"<del>{text}</del>"
+    return f"~~{text}~~"
 
 
 def _plain(text: str) -> str:
@@ -149,8 +164,9 @@ def webvtt(conversation: Conversation) -> str:
     captions = [each for record in conversation.records for each in _captions(record, zero_ms)]
     for caption in sorted(captions, key=lambda each: each.start_ms):
         text = _escaped(caption.heard)
-        if caption.unheard:
-            text = f"{text} <c.unheard>{_escaped(caption.unheard)}</c>".strip()
+        if caption.unheard.strip():
+            gap = _gap(caption.heard, caption.unheard)
+            text = f"{text}{gap}<c.unheard>{_escaped(caption.unheard)}</c>"
         times = f"{_clock(caption.start_ms)} --> {_clock(caption.end_ms)}"
         blocks.append(f"{times}\n<v {caption.speaker}>{text}</v>")
     return "\n\n".join(blocks) + "\n"

@@ -56,6 +56,7 @@ class Turn:
         remaining_s: how much of the invocation's time is left.
         cold: whether the environment is fresh.
         timings: begun when the turn was.
+        stopped: the interruption that came before the turn did; None if none has.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Turn:
         remaining_s: Callable[[], float],
         cold: bool,
         timings: Timings,
+        stopped: InterruptEntry | None = None,
     ) -> None:
         self._request = request
         self._claim = claim
@@ -115,6 +117,8 @@ class Turn:
         )
         self._resumed = False
         self._superseded: asyncio.Future[None] = asyncio.Future()
+        if stopped is not None:
+            self._watching.interrupt.set_result(stopped)
 
     def _inbox(self) -> Watching:
         request, services = self._request, self._services
@@ -145,25 +149,27 @@ class Turn:
         """Run the turn to its end; None if somebody else has ended it or runs it."""
         if self._claim.attempt > 1:
             await self._begin_anew()
+            await self._watching.look()  # what is left in the inbox is meant for this attempt
         async with self._closing:
             return await self._run()
 
     async def _run(self) -> Outcome | None:
-        conversing = asyncio.create_task(self._conversing.run())
         posting = asyncio.create_task(self._poster.run())
         tending = asyncio.create_task(self._tend())
         renewing = asyncio.create_task(self._renew_lease())
         try:
-            ended = await self._until_stopped(conversing)
+            ended = await self._until_stopped()
             self._ending.charge()
             return None if ended is None else await self._ending.finish(*ended)
         finally:
             await cancelled(posting, tending, renewing)
             await self._keeping.settled()
 
-    async def _until_stopped(
-        self, conversing: asyncio.Task[None]
-    ) -> tuple[TurnEndReason, ParleyError | None] | None:
+    async def _until_stopped(self) -> tuple[TurnEndReason, ParleyError | None] | None:
+        if self._watching.interrupt.done():  # nothing has been asked for, nor will be
+            self._conversing.user_text = self._request.text or ""
+            return "interrupted", None
+        conversing = asyncio.create_task(self._conversing.run())
         budget = max(0.1, self._remaining_s() - ENDING_MARGIN_S)
         stops: set[asyncio.Future[Any]] = {conversing, self._watching.interrupt, self._superseded}
         await asyncio.wait(stops, timeout=budget, return_when=asyncio.FIRST_COMPLETED)

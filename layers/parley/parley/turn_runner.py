@@ -19,8 +19,9 @@ from parley.history import History
 from parley.invocation import TurnRequest
 from parley.items import now_ms
 from parley.keys import Keys
-from parley.limits.usage import Meter
+from parley.limits.usage import Admission, Meter
 from parley.opening import run_turn
+from parley.principal import SessionRef
 from parley.responders.openai_chat import OpenAIChat
 from parley.services import Services
 from parley.speech.elevenlabs_synthesizer import ElevenLabsSynthesizer
@@ -52,20 +53,40 @@ class TurnRunner:
         self._loop = asyncio.new_event_loop()
         self._cold = True
 
+    def admit(self, ref: SessionRef, spoken: bool) -> Admission:
+        """Count a turn before it is run."""
+        meter = self._services.meter
+        if meter is None:
+            return Admission()
+        return self._loop.run_until_complete(meter.admit(ref, spoken=spoken))
+
     def run(
-        self, request: TurnRequest, owner: str, remaining_ms: Callable[[], int]
+        self,
+        request: TurnRequest,
+        owner: str,
+        remaining_ms: Callable[[], int],
+        admission: Admission | None = None,
     ) -> Outcome | None:
         """Run a turn to its end; None if it was another invocation's to run.
 
         Args:
             owner: names this invocation.
             remaining_ms: how much of the invocation's time is left.
+            admission: of a turn that has been counted already.
         """
         cold, self._cold = self._cold, False
-        return self._loop.run_until_complete(self._run(request, owner, remaining_ms, cold=cold))
+        return self._loop.run_until_complete(
+            self._run(request, owner, remaining_ms, admission, cold=cold)
+        )
 
     async def _run(
-        self, request: TurnRequest, owner: str, remaining_ms: Callable[[], int], *, cold: bool
+        self,
+        request: TurnRequest,
+        owner: str,
+        remaining_ms: Callable[[], int],
+        admission: Admission | None,
+        *,
+        cold: bool,
     ) -> Outcome | None:
         connections = self._environment.connections
 
@@ -81,6 +102,7 @@ class TurnRunner:
             owner,
             remaining_s=lambda: remaining_ms() / 1000,
             cold=cold,
+            admission=admission,
         )
 
 

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from parley.heard import Heard
 from parley.inboxes import Inboxes
 from parley.items import (
     Claim,
@@ -30,7 +31,7 @@ from parley.items import (
     turn_key,
 )
 from parley.principal import SessionRef
-from parley.protocol import TurnEndReason, Word
+from parley.protocol import TurnEndReason
 from parley.table import Item, Table
 
 TURN_TTL_S = 24 * 3600
@@ -150,24 +151,6 @@ class Turns:
             item = self._table.get(turn_key(ref, turn_id))
         return None if item is None else _claim_of(item)
 
-    def give_back(self, ref: SessionRef, turn_id: str, owner: str, attempt: int) -> None:
-        """Undo the claim of an attempt that was not let begin: it may be claimed once more."""
-        first = attempt == 1
-        values = {":attempt": number(attempt)} | ({} if first else {":before": number(attempt - 1)})
-        self._table.update(
-            turn_key(ref, turn_id),
-            "SET #state = :failed, failed_at = :now"
-            + (" REMOVE attempt, started_at, #owner" if first else ", attempt = :before"),
-            "#owner = :owner AND attempt = :attempt",
-            {"#state": "state", "#owner": "owner"},
-            {
-                **values,
-                ":failed": {"S": "failed"},
-                ":now": number(now_ms()),
-                ":owner": {"S": owner},
-            },
-        )
-
     def renew_lease(self, ref: SessionRef, turn_id: str, owner: str) -> bool:
         """Stay the one that runs the turn, or delivers its end; False if somebody else does now,
         or it has failed."""
@@ -192,20 +175,20 @@ class Turns:
         *,
         reason: TurnEndReason,
         message_key: str = "",
-        words: Sequence[Word] = (),
+        parts: Sequence[Heard] = (),
     ) -> bool:
-        """The turn is over; its words stay, for an interruption while audio still plays.
+        """The turn is over; its text stays with its times, for an interruption while audio plays.
 
         False if it was no longer this owner's to end.
         """
         finished = self._table.update(
             turn_key(ref, turn_id),
-            "SET #state = :reason, words = :words, message_key = :key, failed_at = :failed",
+            "SET #state = :reason, parts = :parts, message_key = :key, failed_at = :failed",
             "#owner = :owner AND #state = :running",
             {"#state": "state", "#owner": "owner"},
             {
                 ":reason": {"S": reason},
-                ":words": {"S": encode_json(list(words))},
+                ":parts": {"S": encode_json(list(parts))},
                 ":key": {"S": message_key},
                 ":failed": number(now_ms() if reason == "failed" else 0),
                 ":owner": {"S": owner},
@@ -289,7 +272,7 @@ class Turns:
         return _claim_of(item) if mine and "attempt" in item else None
 
     def turn(self, ref: SessionRef, turn_id: str) -> TurnItem | None:
-        """A turn as it is now; None if nobody has claimed it, or the claim was given back."""
+        """A turn as it is now; None if nobody has claimed it."""
         item = self._table.get(turn_key(ref, turn_id))
         return turn_from(item) if item and "attempt" in item else None
 
@@ -345,6 +328,15 @@ class Turns:
         """What may not have arrived: by the start of their turns, in order."""
         for page in self._table.pages(f"SESSION#{ref}", _FIRST_FRAME, _AFTER_FRAMES):
             yield from map(frame_from, page)
+
+    def undelivered_of(self, ref: SessionRef, turn_id: str, started_ms: int) -> list[StoredFrame]:
+        """What may not have arrived of one turn, in order; nothing of others is read."""
+        first, last = (
+            frame_key(ref, StoredFrame(turn_id, started_ms, *end))["sk"]["S"]
+            for end in ((0, 0), (999, 999_999))
+        )
+        pages = self._table.pages(f"SESSION#{ref}", first, last)
+        return [frame_from(item) for page in pages for item in page]
 
     def delete_undelivered(self, ref: SessionRef, frames: Sequence[StoredFrame]) -> None:
         """Forget what has arrived."""

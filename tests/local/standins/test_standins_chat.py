@@ -162,6 +162,62 @@ def test_garbage_in_the_stream(llm: Standin) -> None:
         contents(events(llm, asked(stream=True)))
 
 
+STRICT: list[tuple[list[tuple[str, str]], str | None]] = [
+    ([("system", "a"), ("user", "b")], None),
+    ([("user", "b")], None),
+    ([("system", "a"), ("user", "b"), ("assistant", "c"), ("user", "d")], None),
+    ([("system", "a"), ("user", "b"), ("user", "c")], "bad_roles"),
+    ([("system", "a"), ("assistant", "b"), ("user", "c")], "bad_roles"),
+    ([("system", "a"), ("user", "b"), ("assistant", "c")], "bad_roles"),
+    ([("user", "b"), ("system", "a")], "bad_roles"),
+    ([("system", "a")], "bad_roles"),
+    ([("system", "a"), ("user", " ")], "empty_message"),
+]
+
+
+@pytest.mark.parametrize(("messages", "code"), STRICT)
+def test_a_strict_endpoint_takes_turns_and_nothing_else(
+    llm: Standin, messages: list[tuple[str, str]], code: str | None
+) -> None:
+    body = {**asked(), "messages": [{"role": r, "content": c} for r, c in messages]}
+    llm.put(oddities={"strict_roles": True})
+    answer = llm.http.post(PATH, json=body, headers=HEADERS)
+    assert answer.status_code == (400 if code else 200)
+    assert answer.json().get("error", {}).get("code") == code
+    llm.put(oddities={"strict_roles": False})
+    assert llm.http.post(PATH, json=body, headers=HEADERS).status_code == 200
+
+
+def test_it_may_think_within_its_reply(llm: Standin) -> None:
+    llm.put(oddities={"thinks": True})
+    text = "".join(contents(events(llm, asked(stream=True))))
+    assert text.startswith("<think>The user said: What is two plus three?</think>\n\nTwo plus")
+
+
+def test_it_may_answer_in_one_piece_although_a_stream_was_asked_for(llm: Standin) -> None:
+    llm.put(oddities={"whole_answers": True})
+    answer = llm.http.post(PATH, json=asked(stream=True), headers=HEADERS).json()
+    assert answer["choices"][0]["message"]["content"] == "Two plus three is five."
+
+
+def test_it_may_call_a_function_that_it_was_not_given(llm: Standin) -> None:
+    llm.put(oddities={"calls_tool": True})
+    whole = llm.http.post(PATH, json=asked(), headers=HEADERS).json()["choices"][0]
+    assert (whole["message"]["content"], whole["finish_reason"]) == (None, "tool_calls")
+    found = events(llm, asked(stream=True))
+    assert contents(found) == []
+    assert any("tool_calls" in data for _, data in found)
+
+
+def test_an_error_has_an_id_and_repeats_what_was_sent(llm: Standin) -> None:
+    llm.put(faults={"llm": {"status": 429, "code": "insufficient_quota"}})
+    answer = llm.http.post(PATH, json=asked(), headers=HEADERS)
+    assert answer.headers["x-request-id"].startswith("req_")
+    assert answer.json()["error"]["code"] == "insufficient_quota"
+    assert KEY in answer.json()["error"]["message"]
+    assert "two plus three" in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
@@ -171,6 +227,8 @@ def test_garbage_in_the_stream(llm: Standin) -> None:
         ({"faults": {"tts": {"cut": 1}}}, "tts"),
         ({"faults": {"llm": {"cut": 1, "refuse": True}}}, "one of"),
         ({"faults": {"llm": {"status": 418}}}, "status"),
+        ({"faults": {"llm": {"cut": 1, "code": "x"}}}, "code"),
+        ({"oddities": {"thinks": 1}}, "thinks"),
         ({"faults": {"llm": {"times": 0, "cut": 1}}}, "times"),
     ],
 )

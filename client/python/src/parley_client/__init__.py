@@ -27,6 +27,7 @@ from parley_client.errors import (
     TurnFailed,
     Unauthorized,
 )
+from parley_client.heard import heard_text
 from parley_client.messages import (
     Audio,
     Choices,
@@ -90,4 +91,5 @@ __all__ = [
     "Unauthorized",
     "UnknownEvent",
     "Word",
+    "heard_text",
 ]

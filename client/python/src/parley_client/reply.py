@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from parley_client.audio import Playback, duration_ms, sample_rate_hz
 from parley_client.errors import ProtocolViolation
+from parley_client.heard import heard_text
 from parley_client.messages import (
     Audio,
     AudioFormat,
@@ -54,6 +55,13 @@ class Reply:
     timings: Timings
     errors: tuple[Error, ...]
     """Errors on the way, e.g. `speech_failed` of a reply that went on as text."""
+
+    def heard_at(self, played_ms: float) -> str | None:
+        """The text up to the last word that had been heard when so much audio had been played.
+
+        None if no word has a time.
+        """
+        return heard_text(self.text, self.words, played_ms) if self.words else None
 
     @property
     def audio_ms(self) -> float:

@@ -21,6 +21,7 @@ _WHOSE = {
 _REQUESTS: dict[RequestKind, str] = {
     "sessions": "sessions to open or resume",
     "reads": "lists, transcripts and earlier answers to read, or sessions to erase,",
+    "interrupts": "turns to interrupt",
 }
 _AT_ONCE = {"subject": "of yours are", "tenant": "are", "connection": "are"}
 
@@ -40,7 +41,7 @@ def too_many_turns(scope: LimitScope, per_minute: int, wait_ms: float) -> Parley
 def too_many_requests(
     scope: LimitScope, kind: RequestKind, per_minute: int, wait_ms: float
 ) -> ParleyError:
-    """The bucket of sessions or of reads is empty."""
+    """The bucket of sessions, of reads or of interruptions is empty."""
     return ParleyError(
         "rate_limited",
         f"{_WHOSE[scope]} {per_minute:,} {_REQUESTS[kind]} a minute, and they have been used. "

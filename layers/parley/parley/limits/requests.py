@@ -1,4 +1,5 @@
-"""How often sessions are opened, resumed and read: token buckets in the table, for what costs.
+"""How often sessions are opened, resumed and read, and turns interrupted over HTTP: token buckets
+in the table, for what costs.
 
 One account is asked, so that one conditional write is all that it costs whoever is at rest: the
 user's own, or the tenant's where nobody is known or users have no limit of their own. Turns are

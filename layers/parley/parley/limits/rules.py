@@ -8,8 +8,12 @@ from typing import Literal
 from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol import LimitScope
 
-RequestKind = Literal["sessions", "reads"]
-"""What a request is counted as: opening or resuming a session, or reading."""
+RequestKind = Literal["sessions", "reads", "interrupts"]
+"""What a request is counted as: opening or resuming a session, reading, or interrupting a turn over
+HTTP (over a WebSocket each connection counts those for itself, in `rates`)."""
+CALLS_PER_TURN = 2
+"""How often one may ask for a turn, interrupt one and ask after one, each, for each turn that one
+may have: what is lost on its way is sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,11 @@ class Share:
 
     def per_minute(self, kind: RequestKind) -> int:
         """How many requests of a kind."""
-        return self.sessions_per_minute if kind == "sessions" else self.reads_per_minute
+        return {
+            "sessions": self.sessions_per_minute,
+            "reads": self.reads_per_minute,
+            "interrupts": CALLS_PER_TURN * self.turns_per_minute,
+        }[kind]
 
     @property
     def has_quota(self) -> bool:

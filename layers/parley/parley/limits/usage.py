@@ -101,33 +101,37 @@ class Meter:
         self._now = clock
 
     async def admit(self, ref: SessionRef, *, spoken: bool) -> Admission:
-        """Take a turn from each account of the session's owner, all at once.
+        """Take a turn from each account of the session's owner.
 
-        Of a turn that is refused, what was taken elsewhere is given back.
+        One after the other, the user's own first: who has used up what is theirs takes nothing
+        from the tenant, not even for a moment, or a flood of refused turns would have others
+        refused. What was taken from the user is given back if the tenant has none.
         """
         accounts = [
             account
             for account in accounts_of_session(ref, self._rules)
             if account.share.turns_per_minute or account.share.has_quota
         ]
-        answers = await asyncio.gather(
-            *(asyncio.to_thread(self._take, account, spoken) for account in accounts),
-            return_exceptions=True,
-        )
-        taken = tuple(
-            account
-            for account, answer in zip(accounts, answers, strict=True)
-            if answer is None and account.share.turns_per_minute
-        )
-        for failed in answers:
-            if isinstance(failed, BaseException) and not isinstance(failed, ParleyError):
-                await self.give_back(Admission(taken=taken))
-                raise failed
-        refused = _longest([answer for answer in answers if isinstance(answer, ParleyError)])
-        if refused is not None:
-            await self.give_back(Admission(taken=taken))
-            return Admission(refused)
-        return Admission(taken=taken)
+        taken: list[Account] = []
+        for position, account in enumerate(accounts):
+            try:
+                refusal = await asyncio.to_thread(self._take, account, spoken)
+                if refusal is None:
+                    if account.share.turns_per_minute:
+                        taken.append(account)
+                    continue
+                others = await asyncio.gather(
+                    *(
+                        asyncio.to_thread(self._refusal, other, spoken)
+                        for other in accounts[position + 1 :]
+                    )
+                )
+            except Exception:
+                await self.give_back(Admission(taken=tuple(taken)))
+                raise
+            await self.give_back(Admission(taken=tuple(taken)))
+            return Admission(_longest([refusal, *others]))
+        return Admission(taken=tuple(taken))
 
     async def give_back(self, admission: Admission) -> None:
         """The turn that was admitted is not run, because somebody else runs it."""
@@ -150,8 +154,7 @@ class Meter:
         """The first try supposes that the account has been at rest, which it usually has; each
         one after it knows how the item is."""
         if not account.share.turns_per_minute:
-            usage = Usage.of(self._table.get(_key(account)) or {})
-            return usage.refusal(account, self._now(), spoken=spoken)
+            return self._refusal(account, spoken)
         usage, nonce, wait_ms = Usage(), uuid.uuid4().hex, 1000.0
         for _ in range(TRIES):
             now = self._now()
@@ -163,6 +166,11 @@ class Meter:
                 return None
             usage = Usage.of(item)
         return too_many_turns(account.scope, account.share.turns_per_minute, wait_ms)
+
+    def _refusal(self, account: Account, spoken: bool) -> ParleyError | None:
+        """Whether an account would refuse a turn; nothing is taken."""
+        usage = Usage.of(self._table.get(_key(account)) or {})
+        return usage.refusal(account, self._now(), spoken=spoken)
 
     def _try_to_take(
         self, account: Account, usage: Usage, now: int, spoken: bool, nonce: str
@@ -231,9 +239,10 @@ def _quota_condition(account: Account, spoken: bool) -> tuple[str, dict[str, Any
     return f"(attribute_not_exists(used_on) OR used_on <> :today OR ({held}))", values
 
 
-def _longest(refusals: list[ParleyError]) -> ParleyError | None:
+def _longest(refusals: list[ParleyError | None]) -> ParleyError:
     """The refusal that lasts longest: before that, trying again is in vain."""
-    return max(refusals, key=lambda refusal: refusal.retry_after_ms or 0, default=None)
+    told = [refusal for refusal in refusals if refusal is not None]
+    return max(told, key=lambda refusal: refusal.retry_after_ms or 0)
 
 
 def _expiry(now: int) -> dict[str, str]:

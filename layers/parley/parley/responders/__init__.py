@@ -31,7 +31,7 @@ class Responder(Protocol):
         """Open a connection before it is needed; never raises."""
 
     def reply(self, prompt: Prompt, asked: Callable[[], None]) -> AsyncGenerator[str, None]:
-        """The reply, bit by bit.
+        """The reply, bit by bit. An empty bit says that the model thinks, and has no words yet.
 
         Args:
             asked: called once the request is on its way, before the first bit of the reply,

@@ -6,21 +6,39 @@ the protocol that all of them share are used.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx
 import msgspec
-from msgspec import Struct
 
-from parley.errors import FailureKind, ProviderError
-from parley.protocol import Message
-from parley.providers import failure, kind_of_status, retry_after_ms
+from parley.diagnosis import MAX_BODY_BYTES, Diagnosis, Endpoint
+from parley.errors import ProviderError
 from parley.responders import Prompt
+from parley.responders.chat_chunks import Nonsense
+from parley.responders.chat_prompt import build_messages
+from parley.responders.chat_reply import BrokenOff, ChatReply, ErrorInAnswer
 
-INTERRUPTED_MARK = "… [the user interrupted here and heard no more]"
+LINGER_S = 0.2
+"""How long more is waited for when the reply has ended, so that the connection can be used again;
+nothing that comes then is of the reply."""
+ERROR_BODY_S = 1.0
+"""How long an error's body may take."""
+
+
+def chat_endpoint(base_url: str, model: str) -> Endpoint:
+    """Say how a deployment names its chat endpoint."""
+    return Endpoint(
+        code="reply_failed",
+        called="the chat endpoint",
+        base_url=base_url,
+        model=model,
+        key_parameter="LlmApiKey",
+        url_parameter="LlmBaseUrl",
+        model_parameter="LlmModel",
+    )
 
 
 class OpenAIChat:
@@ -43,6 +61,7 @@ class OpenAIChat:
         timeout_s: float,
     ) -> None:
         self._client = client
+        self._endpoint = chat_endpoint(base_url, model)
         self._base_url = base_url.rstrip("/")
         self._model = model
         self._api_key = api_key
@@ -57,8 +76,9 @@ class OpenAIChat:
     async def warm_up(self) -> None:
         """See `parley.responders.Responder`. Any answer will do: the connection counts."""
         with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL):
+            headers = _authorization(await self._api_key())
             await self._client.get(
-                f"{self._base_url}/models", headers=await self._headers(), timeout=self._timeout
+                f"{self._base_url}/models", headers=headers, timeout=self._timeout
             )
 
     async def reply(self, prompt: Prompt, asked: Callable[[], None]) -> AsyncGenerator[str, None]:
@@ -70,127 +90,104 @@ class OpenAIChat:
             elif event == "http11.send_request_body.complete":
                 asked()
 
-        body = {"model": self._model, "stream": True, "messages": _messages(prompt)}
+        messages = build_messages(prompt)
+        body = {"model": self._model, "stream": True, "messages": messages}
+        key = await self._api_key()
+        said = [message["content"] for message in messages]
+        diagnosis = Diagnosis(self._endpoint, key, said)
         self._connection_reused = True
         try:
             async with self._client.stream(
                 "POST",
                 f"{self._base_url}/chat/completions",
                 content=msgspec.json.encode(body),
-                headers={"Content-Type": "application/json", **await self._headers()},
+                headers={"Content-Type": "application/json", **_authorization(key)},
                 timeout=self._timeout,
                 extensions={"trace": trace},
             ) as response:
+                diagnosis.note_answer(response.headers)
                 if response.status_code != 200:
-                    raise _failure(
-                        kind_of_status(response.status_code),
-                        status=response.status_code,
-                        retry_after=response.headers.get("Retry-After"),
-                    )
-                async for delta in _deltas(_lines(response.aiter_bytes())):
-                    yield delta
+                    found = await _error_body(response)
+                    raise diagnosis.refused(response.status_code, response.headers, found)
+                async for text in _read_reply(response, diagnosis):
+                    yield text
         except httpx.ConnectTimeout:  # nothing has been asked yet
-            raise _failure("unavailable") from None
+            raise diagnosis.because("connect_timeout", "unavailable") from None
         except httpx.TimeoutException:
-            raise _failure("timeout") from None
+            raise diagnosis.because("timeout", "timeout") from None
         except (httpx.UnsupportedProtocol, httpx.InvalidURL):
-            raise _failure("refused") from None
+            raise diagnosis.because("invalid_url", "refused") from None
+        except httpx.ConnectError as error:
+            raise diagnosis.broken(error) from None
         except httpx.HTTPError:
-            raise _failure("unavailable") from None
+            raise diagnosis.because("connection_lost", "unavailable") from None
         finally:
             asked()
 
-    async def _headers(self) -> dict[str, str]:
-        key = await self._api_key()
-        return {"Authorization": f"Bearer {key}"} if key else {}
 
-
-class _Delta(Struct):
-    content: str | None = None
-
-
-class _Choice(Struct):
-    delta: _Delta | None = None
-    finish_reason: Any = None
-
-
-class _Event(Struct):
-    """What is read of an event of the stream; the rest is ignored."""
-
-    choices: list[_Choice] | None = None
-    error: Any = None
-
-
-_LINE_END = re.compile(rb"[\r\n]")
-_events = msgspec.json.Decoder(_Event)
-
-
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
-    """The lines of a stream of events, and an empty one within each CR LF.
-
-    They end with LF, CR LF or CR alone. `httpx` ends them as `str.splitlines` does, also at what
-    JSON may hold as it is, e.g. U+2028.
-    """
-    rest = b""
-    async for chunk in chunks:
-        *lines, rest = _LINE_END.split(rest + chunk)
-        for line in lines:
-            yield line.decode(errors="replace")
-    yield rest.decode(errors="replace")
-
-
-async def _deltas(lines: AsyncIterator[str]) -> AsyncIterator[str]:
-    """The text in a stream of server-sent events.
+async def _read_reply(response: httpx.Response, diagnosis: Diagnosis) -> AsyncIterator[str]:
+    """The reply in an answer.
 
     Raises:
-        ProviderError: the stream says so, makes no sense, or ends before the reply does.
+        ProviderError: the answer says so, makes no sense, ends before the reply does, or has
+            nothing to read in it.
     """
-    finished = False
-    async for line in lines:
-        if not line.startswith("data:"):
-            continue
-        data = line.removeprefix("data:").strip()
-        if data == "[DONE]":
-            return
-        event = _parsed(data)
-        if event.error:
-            raise _failure("unavailable")
-        for choice in event.choices or ():
-            if choice.delta is not None and choice.delta.content:
-                yield choice.delta.content
-            finished = finished or bool(choice.finish_reason)
-    if not finished:
-        raise _failure("unavailable")
-
-
-def _parsed(data: str) -> _Event:
+    if response.headers.get("Content-Type", "").lower().startswith("text/html"):
+        raise diagnosis.because("no_protocol", "invalid")
+    reply = ChatReply()
     try:
-        return _events.decode(data)
-    except (msgspec.DecodeError, RecursionError):
-        raise _failure("invalid") from None
+        async for chunk in _chunks(response, reply):
+            for text in reply.feed(chunk):
+                yield text
+        for text in reply.close():
+            yield text
+    except Nonsense:
+        raise diagnosis.because("no_protocol", "invalid") from None
+    except ErrorInAnswer as told:
+        raise diagnosis.told(told.error) from None
+    except BrokenOff:
+        raise diagnosis.because("connection_lost", "unavailable") from None
+    if not reply.shows_something:
+        raise _nothing_said(reply, diagnosis)
 
 
-def _messages(prompt: Prompt) -> list[dict[str, str]]:
-    return [
-        {"role": "system", "content": prompt.instructions},
-        *({"role": message.role, "content": _content(message)} for message in prompt.history),
-        {"role": "user", "content": prompt.text},
-    ]
+async def _chunks(response: httpx.Response, reply: ChatReply) -> AsyncIterator[bytes]:
+    """The bytes of an answer; when the reply has ended, not for long and whatever goes wrong."""
+    chunks = response.aiter_bytes()
+    while True:
+        try:
+            async with asyncio.timeout(LINGER_S if reply.finished else None):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except (TimeoutError, httpx.HTTPError):
+            if reply.finished:
+                return
+            raise
+        yield chunk
 
 
-def _content(message: Message) -> str:
-    if message.heard is None:
-        return message.text
-    return message.heard + INTERRUPTED_MARK
+def _nothing_said(reply: ChatReply, diagnosis: Diagnosis) -> ProviderError:
+    if reply.calls_tool or reply.finish_reason in ("tool_calls", "function_call"):
+        return diagnosis.because("tool_call", "refused")
+    if reply.finish_reason == "content_filter":
+        return diagnosis.because("filter", "filtered")
+    if reply.finish_reason == "length":
+        return diagnosis.because("token_limit", "empty")
+    return diagnosis.because("empty", "empty")
 
 
-def _failure(
-    kind: FailureKind, *, status: int | None = None, retry_after: str | None = None
-) -> ProviderError:
-    return failure(
-        "reply_failed",
-        "The language model",
-        kind,
-        status=status,
-        retry_after_ms=retry_after_ms(retry_after),
-    )
+async def _error_body(response: httpx.Response) -> bytes:
+    """What an error's body begins with."""
+    body = bytearray()
+    with contextlib.suppress(TimeoutError, httpx.HTTPError):
+        async with asyncio.timeout(ERROR_BODY_S):
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) >= MAX_BODY_BYTES:
+                    break
+    return bytes(body[:MAX_BODY_BYTES])
+
+
+def _authorization(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"} if key else {}

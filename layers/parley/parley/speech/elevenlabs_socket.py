@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
+    ConcurrencyError,
     ConnectionClosed,
     InvalidHandshake,
+    InvalidMessage,
     InvalidStatus,
+    InvalidURI,
     WebSocketException,
 )
 
-from parley.errors import ErrorCode, FailureKind, ProviderError
-from parley.providers import failure, kind_of_status, retry_after_ms
+from parley.diagnosis import Diagnosis, Endpoint
+from parley.errors import FailureKind, ProviderError
 
 ApiKey = Callable[[], Awaitable[str]]
 
@@ -31,70 +34,48 @@ CONNECT_TIMEOUT_S = 3.0
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 """Frames with audio and alignment exceed the 1 MiB that websockets allows by default."""
 
-_KIND_OF_ERROR: dict[str, FailureKind] = {
-    "auth_error": "unauthorized",
-    "invalid_api_key": "unauthorized",
-    "missing_api_key": "unauthorized",
-    "quota_exceeded": "refused",
-    "unaccepted_terms": "refused",
-    "insufficient_credits": "refused",
-    "payment_required": "refused",
-    "voice_not_found": "refused",
-    "invalid_request": "refused",
-    "input_error": "refused",
-    "rate_limited": "rate_limited",
-    "rate_limit_exceeded": "rate_limited",
-    "concurrent_limit_exceeded": "rate_limited",
-    "too_many_concurrent_requests": "rate_limited",
-    "max_active_conversations": "rate_limited",
-    "queue_overflow": "rate_limited",
-    "resource_exhausted": "rate_limited",
-    "system_busy": "unavailable",
-}
-"""ElevenLabs' error names; any other means that the service itself failed."""
-
 
 class ElevenLabsSocket:
     """One open socket.
 
     Args:
         connection: the open WebSocket.
-        code: the error code that its failures carry.
-        service: what the service is called in messages, e.g. `Speech synthesis`.
+        diagnosis: makes its failures.
     """
 
-    def __init__(self, connection: ClientConnection, code: ErrorCode, service: str) -> None:
+    def __init__(self, connection: ClientConnection, diagnosis: Diagnosis) -> None:
         self._connection = connection
-        self._code: ErrorCode = code
-        self._service = service
+        self._diagnosis = diagnosis
 
     @classmethod
     async def open(
         cls,
-        base_url: str,
+        endpoint: Endpoint,
         path: str,
         query: dict[str, str],
         api_key: ApiKey,
+        said: Sequence[str] = (),
         *,
-        code: ErrorCode,
-        service: str,
         ping_interval_s: float | None = None,
         ping_timeout_s: float | None = None,
     ) -> ElevenLabsSocket:
         """Connect.
 
         Args:
+            said: what must not be in a log if the service sends it back; may grow.
             ping_interval_s: how often it is asked whether the service is there; None: never.
             ping_timeout_s: how long that may stay without an answer.
 
         Raises:
             ProviderError: the handshake failed.
         """
-        url = f"{_websocket_url(base_url)}{path}?{urlencode(query)}"
+        key = await api_key()
+        diagnosis = Diagnosis(endpoint, key, said)
+        url = f"{_websocket_url(endpoint.base_url)}{path}?{urlencode(query)}"
         try:
             connection = await connect(
                 url,
-                additional_headers={"xi-api-key": await api_key()},
+                additional_headers={"xi-api-key": key},
                 compression=None,
                 max_size=MAX_FRAME_BYTES,
                 open_timeout=CONNECT_TIMEOUT_S,
@@ -103,12 +84,19 @@ class ElevenLabsSocket:
                 ping_timeout=ping_timeout_s,
             )
         except InvalidStatus as refused:
-            raise _refusal(refused, code, service) from None
-        except (OSError, InvalidHandshake, WebSocketException):
+            answer = refused.response
+            raise diagnosis.refused(answer.status_code, answer.headers, answer.body) from None
+        except InvalidURI:
+            raise diagnosis.because("invalid_url", "refused") from None
+        except InvalidMessage:
+            raise diagnosis.because("no_protocol", "unavailable") from None
+        except (OSError, InvalidHandshake, WebSocketException) as error:
             # A connect that stalls is one of them (TimeoutError is an OSError): nothing has been
             # asked yet, so another connection may still answer in time.
-            raise failure(code, service, "unavailable") from None
-        return cls(connection, code, service)
+            raise diagnosis.broken(error) from None
+        if connection.response is not None:
+            diagnosis.note_answer(connection.response.headers)
+        return cls(connection, diagnosis)
 
     async def send(self, frame: dict[str, Any]) -> None:
         """Send one frame.
@@ -118,8 +106,8 @@ class ElevenLabsSocket:
         """
         try:
             await self._connection.send(msgspec.json.encode(frame).decode())
-        except ConnectionClosed:
-            raise self.failure("unavailable") from None
+        except ConnectionClosed as closed:
+            raise await self._told_before(closed) from None
 
     async def receive(self) -> dict[str, Any] | None:
         """The next frame; None when the service has closed the socket normally.
@@ -132,7 +120,7 @@ class ElevenLabsSocket:
         except ConnectionClosed as closed:
             if closed.rcvd is not None and closed.rcvd.code == 1000:
                 return None
-            raise self.failure("unavailable") from None
+            raise self._lost(closed) from None
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             raise self.failure("invalid") from None
         if not isinstance(frame, dict):
@@ -145,23 +133,43 @@ class ElevenLabsSocket:
             await asyncio.wait_for(self._connection.close(), timeout=0.5)
 
     def failure(self, kind: FailureKind) -> ProviderError:
-        """A failure of this kind, in words."""
-        return failure(self._code, self._service, kind)
+        """Make the failure of a service that closes too early, or sends what makes no sense."""
+        reason = "closed" if kind == "unavailable" else "no_protocol"
+        return self._diagnosis.because(reason, kind)
 
-    def error_frame(self, name: str) -> ProviderError:
-        """The failure that an error frame with this name means."""
-        return self.failure(_KIND_OF_ERROR.get(name, "unavailable"))
+    def silent(self) -> ProviderError:
+        """Make the failure of a service that says nothing, and may do so to another call."""
+        return self._diagnosis.because("timeout", "unavailable")
 
+    def error_frame(self, error: object) -> ProviderError:
+        """Make the failure that an error frame means.
 
-def _refusal(refused: InvalidStatus, code: ErrorCode, service: str) -> ProviderError:
-    status = refused.response.status_code
-    return failure(
-        code,
-        service,
-        kind_of_status(status),
-        status=status,
-        retry_after_ms=retry_after_ms(refused.response.headers.get("Retry-After")),
-    )
+        Args:
+            error: its name.
+        """
+        return self._diagnosis.told(error)
+
+    async def _told_before(self, closed: ConnectionClosed) -> ProviderError:
+        """Make the failure of a send that found the connection closed.
+
+        The service may have said why, in a frame that nobody has read yet.
+        """
+        try:
+            while (frame := await self.receive()) is not None:
+                if name := frame.get("error"):
+                    return self.error_frame(frame.get("message_type", name))
+        except ConcurrencyError:  # somebody reads, and finds it
+            pass
+        except ProviderError as error:
+            return error
+        return self._lost(closed)
+
+    def _lost(self, closed: ConnectionClosed) -> ProviderError:
+        """Make the failure of a connection that has ended; a close frame may name its error."""
+        close = closed.rcvd
+        if close is None:
+            return self._diagnosis.because("connection_lost", "unavailable")
+        return self._diagnosis.closed(close.code, close.reason)
 
 
 def _websocket_url(base_url: str) -> str:

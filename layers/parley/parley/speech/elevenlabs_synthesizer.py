@@ -16,10 +16,10 @@ import msgspec
 
 from parley.protocol import AudioFormat, Settings
 from parley.speech import SpeechPiece
+from parley.speech.elevenlabs_endpoint import elevenlabs_endpoint
 from parley.speech.elevenlabs_socket import ApiKey, ElevenLabsSocket
 from parley.words import Alignment
 
-SERVICE = "Speech synthesis"
 CONTEXT = "reply"
 INACTIVITY_TIMEOUT_S = 180
 """The longest the service allows: the socket is opened while the user still talks."""
@@ -35,12 +35,13 @@ class ElevenLabsSynthesizer:
     """
 
     def __init__(self, base_url: str, model: str, api_key: ApiKey) -> None:
-        self._base_url = base_url
+        self._endpoint = elevenlabs_endpoint("speech_failed", base_url, model, "SpeechModel")
         self._model = model
         self._api_key = api_key
 
     async def open(self, audio_format: AudioFormat, settings: Settings) -> ElevenLabsSpeech:
         """See `parley.speech.Synthesizer`."""
+        said: list[str] = []
         query = {
             "model_id": self._model,
             "output_format": audio_format,
@@ -50,12 +51,11 @@ class ElevenLabsSynthesizer:
             # Only the v2.5 models take a language; the others refuse the parameter.
             query["language_code"] = settings.language
         socket = await ElevenLabsSocket.open(
-            self._base_url,
+            self._endpoint,
             f"/v1/text-to-speech/{settings.voice}/multi-stream-input",
             query,
             self._api_key,
-            code="speech_failed",
-            service=SERVICE,
+            said,
         )
         await socket.send(
             {
@@ -64,17 +64,19 @@ class ElevenLabsSynthesizer:
                 "voice_settings": {"speed": settings.speed, "stability": settings.stability},
             }
         )
-        return ElevenLabsSpeech(socket)
+        return ElevenLabsSpeech(socket, said)
 
 
 class ElevenLabsSpeech:
     """One reply; see `parley.speech.SpeechStream`."""
 
-    def __init__(self, socket: ElevenLabsSocket) -> None:
+    def __init__(self, socket: ElevenLabsSocket, said: list[str]) -> None:
         self._socket = socket
+        self._said = said
 
     async def speak(self, clause: str) -> None:
         """See `parley.speech.SpeechStream`."""
+        self._said.append(clause)
         await self._socket.send({"text": clause + " ", "context_id": CONTEXT, "flush": True})
 
     async def finish(self) -> None:
@@ -88,7 +90,7 @@ class ElevenLabsSpeech:
             if frame is None:
                 raise self._socket.failure("unavailable")
             if name := frame.get("error"):
-                raise self._socket.error_frame(str(name))
+                raise self._socket.error_frame(name)
             if frame.get("contextId", frame.get("context_id", CONTEXT)) != CONTEXT:
                 continue
             if audio := frame.get("audio"):

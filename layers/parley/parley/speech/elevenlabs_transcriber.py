@@ -15,11 +15,11 @@ from typing import Any
 
 from parley.audio import byte_count, duration_ms, sample_rate_hz
 from parley.protocol import AudioFormat, Endpointing
-from parley.providers import failure
+from parley.scripts import joined
 from parley.speech import TranscriptPiece
+from parley.speech.elevenlabs_endpoint import elevenlabs_endpoint
 from parley.speech.elevenlabs_socket import ApiKey, ElevenLabsSocket
 
-SERVICE = "Speech recognition"
 MIN_AUDIO_MS = 500
 """A commit of less than 300 ms of audio is ignored; shorter utterances get silence added."""
 PING_INTERVAL_S = 5.0
@@ -45,7 +45,9 @@ class ScribeTranscriber:
     """
 
     def __init__(self, base_url: str, model: str, api_key: ApiKey, timeout_s: float) -> None:
-        self._base_url = base_url
+        self._endpoint = elevenlabs_endpoint(
+            "transcription_failed", base_url, model, "TranscriptionModel"
+        )
         self._model = model
         self._api_key = api_key
         self._timeout_s = timeout_s
@@ -59,25 +61,25 @@ class ScribeTranscriber:
             "audio_format": audio_format,
             "commit_strategy": "vad" if endpointing == "server_vad" else "manual",
         }
+        said: list[str] = []
         if language:
             query["language_code"] = language
         socket = await ElevenLabsSocket.open(
-            self._base_url,
+            self._endpoint,
             "/v1/speech-to-text/realtime",
             query,
             self._api_key,
-            code="transcription_failed",
-            service=SERVICE,
+            said,
             ping_interval_s=PING_INTERVAL_S,
             ping_timeout_s=PING_TIMEOUT_S,
         )
-        stream = ScribeStream(socket, sample_rate_hz(audio_format), endpointing)
+        stream = ScribeStream(socket, sample_rate_hz(audio_format), endpointing, said)
         try:
             async with asyncio.timeout(self._timeout_s):
                 await stream.wait_until_started()
         except TimeoutError:
             await stream.close()
-            raise failure("transcription_failed", SERVICE, "unavailable") from None
+            raise socket.silent() from None
         except BaseException:
             await stream.close()
             raise
@@ -87,8 +89,11 @@ class ScribeTranscriber:
 class ScribeStream:
     """One utterance; see `parley.speech.TranscriptStream`."""
 
-    def __init__(self, socket: ElevenLabsSocket, rate_hz: int, endpointing: Endpointing) -> None:
+    def __init__(
+        self, socket: ElevenLabsSocket, rate_hz: int, endpointing: Endpointing, said: list[str]
+    ) -> None:
         self._socket = socket
+        self._said = said
         self._rate_hz = rate_hz
         self._endpointing: Endpointing = endpointing
         self._sent_bytes = 0
@@ -104,7 +109,7 @@ class ScribeStream:
         if frame is None:
             raise self._socket.failure("unavailable")
         if (kind := frame.get("message_type")) != "session_started":
-            raise self._socket.error_frame(str(kind))
+            raise self._socket.error_frame(kind)
 
     async def send(self, pcm: bytes) -> None:
         """See `parley.speech.TranscriptStream`."""
@@ -160,6 +165,8 @@ class ScribeStream:
     def _piece(self, frame: dict[str, Any]) -> TranscriptPiece | None:
         kind = str(frame.get("message_type"))
         text = str(frame.get("text") or "").strip()
+        if text:
+            self._said.append(text)
         if kind == "partial_transcript":
             if not text or text == self._partial or text in self._committed[-1:]:
                 return None
@@ -179,7 +186,7 @@ class ScribeStream:
         return None  # repeated finals, details, and what later versions may add
 
     def _joined(self, tail: str = "") -> str:
-        return " ".join([*self._committed, tail]).strip()
+        return joined([*self._committed, tail])
 
     async def _send_chunk(self, pcm: bytes, *, commit: bool) -> None:
         await self._socket.send(

@@ -1,0 +1,54 @@
+"""From a session's history to messages that every chat endpoint accepts.
+
+The templates of many models (Mistral, Gemma and Phi under vLLM and llama.cpp) refuse anything
+but `system`, then `user` and `assistant` in turns, a user first and last, none of them empty.
+A session's history is not always so: a turn that failed, or was interrupted before its first
+word was heard, left a question without a reply, and the window may begin with a reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from parley.blank_text import is_blank
+from parley.protocol import Message
+from parley.responders import Prompt
+
+INTERRUPTED_MARK = "… [the user interrupted here and heard no more]"
+
+
+def build_messages(prompt: Prompt) -> list[dict[str, str]]:
+    """Build the messages of a request.
+
+    Args:
+        prompt: its text shows something; `parley.blank_text.is_blank` tells.
+    """
+    messages: list[dict[str, str]] = []
+    if not is_blank(prompt.instructions):
+        messages.append({"role": "system", "content": prompt.instructions})
+    for role, content in _spoken(prompt):
+        last = messages[-1]["role"] if messages else "system"
+        if last == role:
+            messages[-1]["content"] += "\n" + content
+        elif (last, role) != ("system", "assistant"):  # whom it answered is not in the window
+            messages.append({"role": role, "content": content})
+    return messages
+
+
+def _spoken(prompt: Prompt) -> Iterator[tuple[str, str]]:
+    """Role and content of all that shows something, the oldest first."""
+    for message in prompt.history:
+        content = _content(message)
+        if not is_blank(content):
+            yield message.role, content
+    yield "user", prompt.text
+
+
+def _content(message: Message) -> str:
+    """What the conversation was for the user: of a reply, what was heard.
+
+    A reply of which nothing was heard has no note either: there was nothing to interrupt.
+    """
+    if message.heard is None:
+        return message.text
+    return "" if is_blank(message.heard) else message.heard + INTERRUPTED_MARK

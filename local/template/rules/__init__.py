@@ -1,0 +1,1 @@
+"""What AWS refuses of a template that CloudFormation could read: each rule names its source."""

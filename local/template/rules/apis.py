@@ -1,0 +1,144 @@
+"""What API Gateway refuses of an API: routes, stages, deployments, and kinds of things."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from local.template.api_parts import true
+from local.template.problems import Problem
+from local.template.resolved import Resolved
+from local.template.rules.circles import Graph, reached
+
+_API = "AWS::ApiGatewayV2::Api"
+_ROUTE = "AWS::ApiGatewayV2::Route"
+_STAGE = "AWS::ApiGatewayV2::Stage"
+_DEPLOYMENT = "AWS::ApiGatewayV2::Deployment"
+_HTTP_ROUTE = re.compile(r"\$default|(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|ANY) /\S*")
+_CHOICES: Mapping[tuple[str, str], tuple[str, ...]] = {
+    (_API, "ProtocolType"): ("HTTP", "WEBSOCKET"),
+    ("AWS::ApiGatewayV2::Integration", "IntegrationType"): (
+        "AWS",
+        "AWS_PROXY",
+        "HTTP",
+        "HTTP_PROXY",
+        "MOCK",
+    ),
+    ("AWS::ApiGatewayV2::Authorizer", "AuthorizerType"): ("REQUEST", "JWT"),
+    (_ROUTE, "AuthorizationType"): ("NONE", "AWS_IAM", "CUSTOM", "JWT"),
+}
+_HTTP_SELECTION = ("${request.method} ${request.path}", "$request.method $request.path")
+
+
+def api_problems(template: Resolved, graph: Graph) -> Iterator[Problem]:
+    """What is wrong with the APIs of a template.
+
+    Args:
+        graph: what each resource needs.
+    """
+    for (kind, name), allowed in _CHOICES.items():
+        for logical_id, properties in template.of(kind).items():
+            value = properties.get(name)
+            if value is not None and value not in allowed:
+                sentence = f"{name} must be one of {', '.join(allowed)}, not {value}."
+                yield Problem(logical_id, sentence, f'AWS, "{kind}"', (name,))
+    for logical_id, properties in template.of(_API).items():
+        yield from _api(template, graph, logical_id, properties)
+
+
+def _api(
+    template: Resolved, graph: Graph, logical_id: str, properties: Mapping[str, Any]
+) -> Iterator[Problem]:
+    api_id = template.ref(logical_id)
+    routes = _of(template, _ROUTE, api_id)
+    stages = _of(template, _STAGE, api_id)
+    yield from _selection(logical_id, properties)
+    yield from _unique(routes, "RouteKey", 'AWS, "AWS::ApiGatewayV2::Route"')
+    yield from _unique(stages, "StageName", 'AWS, "AWS::ApiGatewayV2::Stage"')
+    yield from _routes(template, routes, websocket=properties.get("ProtocolType") == "WEBSOCKET")
+    deployments = _of(template, _DEPLOYMENT, api_id)
+    by_reference = {template.ref(name): name for name in template.of(_DEPLOYMENT)}
+    whole = bool(properties.get("Body") or properties.get("Target"))
+    for stage_id, stage in stages.items():
+        if true(stage.get("AutoDeploy")):
+            continue
+        named = by_reference.get(stage.get("DeploymentId"))
+        if not stage.get("DeploymentId") and (routes or whole):
+            yield Problem(
+                stage_id,
+                "the stage has no deployment: it needs a DeploymentId, or AutoDeploy: true.",
+                'AWS, "AWS::ApiGatewayV2::Stage"',
+                ("DeploymentId",),
+            )
+        elif named is not None and named not in deployments:
+            sentence = f"its deployment {named} is one of another API."
+            yield Problem(stage_id, sentence, 'AWS, "AWS::ApiGatewayV2::Deployment"')
+    for name in deployments:
+        left_out = sorted(set(routes) - reached(graph, name))
+        if left_out:
+            yield Problem(
+                name,
+                f"the deployment does not depend on {', '.join(left_out)}: made before, it is "
+                "without them, and without any route it fails. Name them in DependsOn.",
+                'AWS, "AWS::ApiGatewayV2::Deployment"',
+                ("DependsOn",),
+            )
+
+
+def _of(template: Resolved, kind: str, api_id: str) -> dict[str, dict[str, Any]]:
+    """The resources of an API."""
+    return {
+        name: properties
+        for name, properties in template.of(kind).items()
+        if properties.get("ApiId") == api_id
+    }
+
+
+def _selection(logical_id: str, properties: Mapping[str, Any]) -> Iterator[Problem]:
+    expression = properties.get("RouteSelectionExpression")
+    kind, path = properties.get("ProtocolType"), ("RouteSelectionExpression",)
+    source = 'AWS, "AWS::ApiGatewayV2::Api"'
+    if kind == "WEBSOCKET" and not expression:
+        yield Problem(logical_id, "a WebSocket API needs a RouteSelectionExpression.", source, path)
+    if kind == "HTTP" and expression and expression not in _HTTP_SELECTION:
+        sentence = f"the RouteSelectionExpression of an HTTP API is {_HTTP_SELECTION[0]}."
+        yield Problem(logical_id, sentence, source, path)
+
+
+def _unique(found: Mapping[str, Mapping[str, Any]], name: str, source: str) -> Iterator[Problem]:
+    first: dict[Any, str] = {}
+    for logical_id, properties in found.items():
+        value = properties.get(name)
+        if value is None:
+            continue
+        if value in first:
+            sentence = f"{name} {value} is that of {first[value]} already, in the same API."
+            yield Problem(logical_id, sentence, source, (name,))
+        first.setdefault(value, logical_id)
+
+
+def _routes(
+    template: Resolved, routes: Mapping[str, Mapping[str, Any]], *, websocket: bool
+) -> Iterator[Problem]:
+    integrations = {
+        f"integrations/{template.ref(name)}"
+        for name in template.of("AWS::ApiGatewayV2::Integration")
+    }
+    for logical_id, properties in routes.items():
+        target, key = properties.get("Target"), str(properties.get("RouteKey", ""))
+        if target and target not in integrations:
+            yield Problem(
+                logical_id,
+                f"its Target {target} is no integration of the API; one is integrations/ and the "
+                "Ref of an AWS::ApiGatewayV2::Integration.",
+                'AWS, "AWS::ApiGatewayV2::Route"',
+                ("Target",),
+            )
+        if not websocket and key and not _HTTP_ROUTE.fullmatch(key):
+            yield Problem(
+                logical_id,
+                f"RouteKey {key} must be $default, or a method and a path: GET /items.",
+                'AWS, "Create routes for HTTP APIs in API Gateway"',
+                ("RouteKey",),
+            )

@@ -1,0 +1,141 @@
+"""Why a provider failed: in the log for whoever runs the deployment, never with a word of the user
+or a key; and a sentence for users in the conversation."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.raw import Reply, opened
+from tests.e2e.stack import STANDIN_KEY, Stack, Standins, running_stack
+from tests.unit.speech_server import closed_port
+
+pytestmark = pytest.mark.timeout(120)
+
+WORDS = "ultramarine"
+
+
+def failures(log: str) -> list[dict[str, Any]]:
+    """What was logged of providers that failed."""
+    lines = [line.split(" | ", 1)[-1] for line in log.splitlines() if '"provider_failed"' in line]
+    return [json.loads(line) for line in lines]
+
+
+async def one_turn(
+    stack: Stack, surface: str, speech: Callable[[str], bytes]
+) -> tuple[Reply, dict[str, Any]]:
+    """A turn that fails at one provider, and what was logged of it."""
+    before = stack.log.stat().st_size
+    async with opened(stack.url) as client:
+        if surface == "stt":
+            reply = await client.speak(speech("What time is it?"), speed=4)
+        else:
+            reply = await client.say(f"Say {WORDS}.")
+    async with asyncio.timeout(10):  # a log's line may come after the turn's last event
+        while not (found := failures(stack.logged_since(before))):
+            await asyncio.sleep(0.05)
+    log = stack.logged_since(before)
+    assert STANDIN_KEY not in log
+    assert WORDS not in log
+    (logged,) = found
+    assert logged["level"] == "WARNING"
+    assert logged["provider"] == surface
+    assert {"turn_id", "session_id", "retries", "host", "advice"} <= set(logged)
+    return reply, logged
+
+
+CAUSES: list[tuple[dict[str, Any], int, str, str, bool]] = [
+    ({"status": 401}, 401, "key", "invalid_api_key", False),
+    ({"status": 403, "code": "insufficient_permissions"}, 403, "permission",
+     "insufficient_permissions", False),
+    ({"status": 404, "code": "model_not_found"}, 404, "model", "model_not_found", False),
+    ({"status": 429, "code": "insufficient_quota"}, 429, "quota", "insufficient_quota", False),
+    ({"status": 429, "code": "rate_limit_exceeded", "retry_after": 30}, 429, "busy",
+     "rate_limit_exceeded", True),
+    ({"status": 503, "code": "overloaded_error"}, 503, "down", "overloaded_error", True),
+]  # fmt: skip
+KEYS = {"llm": "LlmApiKey", "tts": "ElevenLabsApiKey", "stt": "ElevenLabsApiKey"}
+
+
+@pytest.mark.parametrize("surface", ["llm", "tts", "stt"])
+@pytest.mark.parametrize(
+    ("fault", "status", "reason", "code", "retryable"), CAUSES, ids=[case[3] for case in CAUSES]
+)
+async def test_a_refusal_leaves_its_cause_in_the_log(
+    stack: Stack,
+    speech: Callable[[str], bytes],
+    surface: str,
+    fault: dict[str, Any],
+    status: int,
+    reason: str,
+    code: str,
+    retryable: bool,
+) -> None:
+    control = stack.llm if surface == "llm" else stack.elevenlabs
+    control.put(faults={surface: {**fault, "times": "always"}})
+    try:
+        reply, logged = await one_turn(stack, surface, speech)
+    finally:
+        control.put(faults={surface: None})
+    assert (logged["status"], logged["reason"]) == (status, reason)
+    assert logged["provider_code"] == code
+    assert logged["request_id"]
+    (error,) = reply.errors
+    assert error["retryable"] is retryable
+    assert not any(name in error["message"] for name in ("Llm", "ElevenLabs", "key", str(status)))
+    if reason == "key":
+        assert (
+            f"refused the API key (401, invalid_api_key): check {KEYS[surface]}"
+            in (logged["advice"])
+        )
+
+
+@pytest.mark.parametrize(
+    ("oddity", "reason"), [({"calls_tool": True}, "tool_call")], ids=["tool_call"]
+)
+async def test_a_model_that_says_nothing_leaves_its_cause(
+    stack: Stack, speech: Callable[[str], bytes], oddity: dict[str, bool], reason: str
+) -> None:
+    stack.llm.put(oddities=oddity)
+    try:
+        reply, logged = await one_turn(stack, "llm", speech)
+    finally:
+        stack.llm.put(oddities=dict.fromkeys(oddity, False))
+    assert logged["reason"] == reason
+    assert [error["code"] for error in reply.errors] == ["reply_failed"]
+
+
+@pytest.fixture(scope="module")
+def dead_stack(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> Iterator[Stack]:
+    """A stack whose providers are not where it looks for them."""
+    with running_stack(
+        tmp_path_factory.mktemp("dead"),
+        parameters={
+            "LlmBaseUrl": "https://no-such-host.invalid/v1",
+            "ElevenLabsBaseUrl": f"http://127.0.0.1:{closed_port()}",
+            "ProviderTimeoutSeconds": "4",
+        },
+        standins=standins,
+    ) as stack:
+        yield stack
+
+
+async def test_hosts_that_are_not_there_leave_their_cause(
+    dead_stack: Stack, speech: Callable[[str], bytes]
+) -> None:
+    before = dead_stack.log.stat().st_size
+    async with opened(dead_stack.url) as client:
+        await client.say(f"Say {WORDS}.")
+        await client.speak(speech("What time is it?"), speed=4)
+    async with asyncio.timeout(10):
+        while len(failures(dead_stack.logged_since(before))) < 2:
+            await asyncio.sleep(0.05)
+    found = {logged["provider"]: logged for logged in failures(dead_stack.logged_since(before))}
+    assert found["llm"]["advice"] == "Host no-such-host.invalid not found: check LlmBaseUrl."
+    assert found["stt"]["reason"] == "connection_refused"
+    assert "ElevenLabsBaseUrl" in found["stt"]["advice"]
+    assert found["llm"]["retries"] >= 1

@@ -1,0 +1,167 @@
+"""What of a reply is spoken, and where in the reply it stands."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from parley.spoken_text import LOOKAHEAD_CHARS, SpokenText
+
+
+def spoken(*tokens: str) -> SpokenText:
+    text = SpokenText()
+    given_back = [text.feed(token) for token in tokens]
+    assert "".join([*given_back, text.finish()]) == text.text
+    return text
+
+
+def places(text: SpokenText) -> list[tuple[str, int, int]]:
+    return [(char, text.start(n), text.end(n)) for n, char in enumerate(text.text)]
+
+
+READ = [
+    ("**Menu**: *soup* and ***fish***.", "Menu: soup and fish."),
+    ("__Menu__: _soup_ and ~~fish~~.", "Menu: soup and fish."),
+    ("*smiles* Hello **there**!", "smiles Hello there!"),
+    ("这是**重要**的。", "这是重要的。"),
+    ("이것은 **중요**합니다.", "이것은 중요합니다."),
+    ("**“Hi!”** he said.", "“Hi!” he said."),
+    ("**a *b* c** d", "a b c d"),
+    ("# Title\nText", "Title\nText"),
+    ("### Title ###\nText", "Title\nText"),
+    ("Title\n=====\nText", "Title\nText"),
+    ("- One\n- **Two**\n* Three\n+ Four\n• Five", "One\nTwo\nThree\nFour\nFive"),
+    ("- [x] Done\n- [ ] Open", "Done\nOpen"),
+    ("1. One\n2) Two\n   - Three", "1. One\n2) Two\nThree"),
+    ("See [the docs](https://a.example/b_c*d) now.", "See the docs now."),
+    ('See [it](https://a.example "The title").', "See it."),
+    ("See [**it**](<a b>).", "See it."),
+    ("See [a (b)](https://en.example/A_(b)).", "See a (b)."),
+    ("![A fox](fox.png) and [![x](y)](z).", "A fox and x."),
+    ("It is so[^1].", "It is so."),
+    ("Run `main.py`, or ``a`b``.", "Run main.py, or a`b."),
+    ("Call `f(*args)` and `a_b_c`.", "Call f(*args) and a_b_c."),
+    ("Run:\n```bash\nmake run\n```\nDone.", "Run:\nmake run\nDone."),
+    ("Code:\n```python\nx = 1\ny = 2\n```\nDone.", "Code:\nDone."),
+    ("Code:\n~~~\nx = 1\n```\ny = 2\n~~~\nDone.", "Code:\nDone."),
+    ("Code:\n```python\nx = 1\ny = 2", "Code:"),
+    ("| Name | Age |\n| --- | :-: |\n| Bob | 3 |\n\nEnd", "Name, Age\nBob, 3\nEnd"),
+    ("Name | Age\n--- | ---\nBob | 3\n", "Name | Age\nBob, 3"),
+    ("|a|b|\n|-|-|\n|1||", "a, b\n1"),
+    ("> Once\n> upon\n>> a time", "Once\nupon\na time"),
+    ("Hi\n\n---\n\nThere\n***\n_ _ _", "Hi\nThere"),
+    ("<b>Hi</b> <a href=\"x\">there</a><br>you<!-- no -->", "Hi there\nyou"),
+    ("<ul><li>One</li><li>Two</li></ul>", "One\nTwo"),
+    ("See https://www.example.com/a/b?x=1&y=2. Or http://localhost:3000/x!",
+     "See example.com. Or localhost:3000!"),
+    ("(https://en.example.org/A_(b)) and <https://x.example/y>",
+     "(en.example.org) and x.example"),
+    ("看https://a.example/b。好", "看a.example。好"),
+    ("Mail <me@example.org>.", "Mail me@example.org."),
+    ("R&amp;D &lt; 3&nbsp;€", "R&D < 3 €"),
+    (r"\*not\* \_this\_ \# 1\.", "*not* _this_ # 1."),
+    ("One\\\nTwo", "One\nTwo"),
+]  # fmt: skip
+
+AS_IT_IS = [
+    "2 * 3 * 4 = 24", "2*3*4", "2**3**4", "a * b", "x**2", "snake_case", "a_b and c_d", "C# and F#",
+    "#1 and #hashtag", "5 > 3 and 3 < 5", "a<b and c>d", "*args and **kwargs", "*args",
+    "a 5* hotel, a 4* one", "f*** you", "~5 minutes", "C:\\path", "AT&T and R&D", "[1] and [a]",
+    "arr[0](x)", "List<String> x", "x | y", "I <3 you", "Bonjour !", "Wait... what?!", "_private",
+    "-5 degrees", "— Hello", ":-) Hi", "_ _", "😀 Hi", "it's 'so'", "http is old", "h", "the https",
+    ">= 5 items", "a = b == c", "10 - 3 = 7", "3 + 4", "50% & more", "!important", "1. One",
+]  # fmt: skip
+
+
+def lines(text: str) -> str:
+    """Without empty lines and the white space around each."""
+    return "\n".join(line.strip() for line in text.split("\n") if line.strip())
+
+
+@pytest.mark.parametrize(("written", "read"), READ)
+def test_speech_gets_words(written: str, read: str) -> None:
+    assert lines(spoken(written).text) == read
+
+
+@pytest.mark.parametrize("text", AS_IT_IS)
+def test_what_only_looks_like_a_mark_is_text(text: str) -> None:
+    assert spoken(text).text == text
+    assert spoken(f"So {text}, then.").text == f"So {text}, then."
+
+
+@pytest.mark.parametrize("written", [written for written, _ in READ] + AS_IT_IS)
+def test_any_cut_into_tokens_gives_the_same(written: str) -> None:
+    whole = places(spoken(written))
+    assert places(spoken(*written)) == whole
+    for cut in range(len(written)):
+        assert places(spoken(written[:cut], written[cut:])) == whole
+    chance = random.Random(written)
+    for _ in range(20):
+        cuts = sorted(chance.sample(range(len(written) + 1), min(4, len(written))))
+        tokens = [written[a:b] for a, b in itertools.pairwise([0, *cuts, len(written)])]
+        assert places(spoken(*tokens)) == whole
+
+
+MARKS = (
+    "* ** _ ~~ ` ``` # > | [ ]( ) <b> < > https://a.b/c &amp; & \\ ! a 12 。你 --- [^1] h http "
+    "<!-- --> = 1."
+)
+MARKED = st.lists(
+    st.sampled_from(
+        [*MARKS.split(), "\n", "\n\n", "- ", "# ", "> ", "Word ", " ", "1. ", "x" * 90]
+    ),
+    max_size=25,
+).map("".join)
+
+
+@given(MARKED, st.lists(st.integers(1, 9), min_size=1, max_size=6))
+@example("*" + "x" * 250 + "*", [3])
+@example("[" + "x" * 250 + "](y)", [7])
+def test_any_marks_in_any_tokens_give_the_same(written: str, sizes: list[int]) -> None:
+    tokens, at = [], 0
+    for size in itertools.cycle(sizes):
+        if at >= len(written):
+            break
+        tokens.append(written[at : at + size])
+        at += size
+    assert places(spoken(*tokens)) == places(spoken(written))
+
+
+@given(MARKED)
+def test_what_is_spoken_stands_in_order_in_what_was_written(written: str) -> None:
+    text = spoken(written)
+    assert text.written == written
+    at = 0
+    for index, char in enumerate(text.text):
+        start, end = text.start(index), text.end(index)
+        assert at <= start <= end <= len(written)
+        if end == start + 1 and written[start] != "|":
+            assert char in (written[start], " ", "\n")
+        at = end
+
+
+@given(st.text("abc DEF,.?'\"():;%$é你。0123456789-", max_size=200))
+def test_plain_text_is_passed_on_at_once(text: str) -> None:
+    passed = SpokenText()
+    plain = f"So {text}z".replace("h", "")
+    assert [passed.feed(char) for char in plain] == [*plain]
+
+
+@pytest.mark.parametrize("begun", ["**Sure", "[the docs", "_Sure", "See <b", "`", "> ", "# "])
+def test_nothing_is_held_back_for_long(begun: str) -> None:
+    text = SpokenText()
+    text.feed(begun)
+    text.feed("x" * (LOOKAHEAD_CHARS + 300) + " ")
+    assert len(text.text) > LOOKAHEAD_CHARS
+
+
+def test_a_spoken_word_names_its_place_with_the_marks_behind_it() -> None:
+    text = spoken("Eat **soup**, [now](https://a.example).")
+    at = text.text.index("soup")
+    assert text.written[text.start(at) : text.end(at + 3)] == "soup**"
+    at = text.text.index("now")
+    assert text.written[text.start(at) : text.end(at + 2)] == "now](https://a.example)"

@@ -1,0 +1,402 @@
+"""The cheapest ways to cost the most, gone one by one: each uses what the price list supposes.
+
+Through the functions' own code, over a table whose units are counted as DynamoDB bills them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from benchmarks.worst_case import WAYS
+from parley.archive import Archive
+from parley.cues import Sound, cues_of
+from parley.erasure import Erasure
+from parley.errors import ParleyError
+from parley.heard import heard_parts
+from parley.history import History
+from parley.http import HttpRequest
+from parley.http_turns import HttpTurns
+from parley.ids import token_hash
+from parley.inbox import AckEntry, InterruptEntry
+from parley.invocation import TurnRequest
+from parley.items import Session, now_ms, number
+from parley.limits.leases import Shards, lease_of
+from parley.limits.requests import RequestRates
+from parley.limits.rules import LimitRules, Share
+from parley.limits.slots import ConnectionSlots
+from parley.limits.usage import Admission, Meter
+from parley.messages import Envelope, Messages
+from parley.opening import run_turn
+from parley.principal import ANONYMOUS, Identity, Principal, SessionRef
+from parley.protocol import Message, Metrics, Settings, TurnEnd, Word
+from parley.services import Services
+from parley.sessions import Sessions
+from parley.settings import DEFAULT_SETTINGS, Deployment
+from parley.settings_policy import SettingsPolicy
+from parley.store import Store
+from parley.turns import Turns
+from tests.unit.billed import BilledClient
+from tests.unit.fakes import FakeResponder, FakeSynthesizer, FakeTranscriber, Wire
+
+_names = itertools.count()
+ENDPOINT = "https://abcdefghij.execute-api.eu-central-1.amazonaws.com/dev"
+ID = "x" * 64
+"""The longest name that a client may give."""
+CHARS = "漢"
+"""A sign of three bytes. One of four costs a reply more, and no synthesizer speaks it."""
+FULL_MS = 3_600_000
+"""A bucket that is full again in an hour is empty."""
+
+
+class Somebody:
+    """A user who does what costs the most, through the functions' insides.
+
+    Attributes:
+        posts: what was posted to the client.
+    """
+
+    def __init__(self, client: Any, principal: Principal) -> None:
+        self.billed = BilledClient(client)
+        self.principal = principal
+        self.rules = LimitRules()
+        table = self.table = self.billed.table
+        self.store, self.turns = Store(table), Turns(table)
+        self.requests = RequestRates(table, self.rules)
+        self.posts: list[bytes] = []
+        self.asked: list[TurnRequest] = []
+        self.connection_id = f"L0SM9cOFvHcCIhw{next(_names)}="
+        self.session = Session(
+            ref=principal.session("01HGCZ7A9V3QK5W8XN2M4R6T0B"),
+            token_hash=token_hash("token"),
+            connection_id=self.connection_id,
+            settings=Settings(style=CHARS * 1_000, voice="v" * 64, language="en"),
+            status="active",
+            endpoint=ENDPOINT,
+            previous_hash=token_hash("before"),
+            connected_at_ms=now_ms(),
+        )
+        self.ref = self.session.ref
+        self.store.put_session(self.session)
+        self.store.bindings.add(self.connection_id, principal)
+        self.store.bindings.bind(self.connection_id, self.ref, "m")
+        self.messages = Messages(
+            self.store,
+            self.turns,
+            self,
+            self.asked.append,
+            policy=SettingsPolicy(DEFAULT_SETTINGS),
+            history_messages=40,
+            limits=self.rules,
+            requests=self.requests,
+        )
+        self.say("ping", sent_at=1, turn_id="warm")  # the environment knows the connection now
+        self.http = HttpTurns(
+            self.store,
+            self.turns,
+            self._never,
+            SettingsPolicy(DEFAULT_SETTINGS),
+            admit=self._admit,
+            requests=self.requests,
+        )
+        archive, erasure = Archive(table), Erasure(self.store, self.turns, None)
+        self.sessions = Sessions(self.store, archive, erasure, None, self.requests)
+
+    # --- what the functions work with ---------------------------------------------
+
+    def post(self, endpoint: str, connection_id: str, frame: bytes) -> None:
+        self.posts.append(frame)
+
+    def close(self, endpoint: str, connection_id: str) -> None:
+        raise AssertionError("nothing here is so bad")
+
+    def _admit(self, ref: SessionRef, spoken: bool) -> Admission:
+        return asyncio.run(Meter(self.table, self.rules).admit(ref, spoken=spoken))
+
+    def _never(self, request: TurnRequest, admission: Admission) -> None:
+        raise AssertionError("it is refused")
+
+    # --- what is done ---------------------------------------------------------------
+
+    def say(self, kind: str, **fields: Any) -> None:
+        """Send a message, when the session has not been looked for lately."""
+        for binding in self.messages._sessions._bindings.values():
+            binding.seen_s = time.time()
+        envelope = Envelope(self.connection_id, ENDPOINT, now_ms())
+        error = self.messages.handle(envelope, json.dumps({"type": kind, **fields}))
+        assert error is None, error
+
+    def request(self, handler: Callable[[HttpRequest], Any], token: str, **body: Any) -> str:
+        """Make a request; what it is refused with, or nothing."""
+        headers = {"content-type": "application/json"}
+        if token:
+            headers["x-resume-token"] = token
+        request = HttpRequest(
+            "GET",
+            "",
+            parameters={"session_id": self.session.session_id, "turn_id": ID},
+            headers=headers,
+            body=json.dumps(body).encode(),
+            received_at_ms=now_ms(),
+            identify=lambda request: Identity(self.principal),
+        )
+        try:
+            handler(request)
+        except ParleyError as refused:
+            return refused.code
+        return ""
+
+    def run(self, request: TurnRequest) -> TurnEnd:
+        """Start a turn's function."""
+        wire = Wire()
+
+        def acknowledge(event: Any) -> None:
+            if isinstance(event, TurnEnd):
+                entry = AckEntry(event.attempt, event.seq)
+                self.turns.inboxes.put_ack(self.ref, request.turn_id, entry)
+
+        wire.on_event = acknowledge
+        services = Services(
+            self.store,
+            self.turns,
+            History(self.store, 40),
+            FakeTranscriber(),
+            FakeResponder(),
+            FakeSynthesizer(),
+            Deployment(table="table"),
+            lambda event, fields: None,
+            meter=Meter(self.table, self.rules),
+        )
+        work = run_turn(request, services, wire.post, "o" * 36, remaining_s=lambda: 60, cold=False)
+        asyncio.run(work)
+        self.posts += wire.frames
+        return wire.end
+
+    def turn(self, text: str = "Hello.") -> TurnRequest:
+        """A turn that is asked for."""
+        return TurnRequest(self.ref, ID, self.connection_id, ENDPOINT, now_ms(), text, attempt=1)
+
+    # --- how things are ---------------------------------------------------------------
+
+    def empty(self, *buckets: str, tenant: bool = False) -> None:
+        """These buckets of the user, or of the tenant, have nothing left."""
+        key = self.principal.key.partition("/")[0] if tenant else self.principal.key
+        if self.principal == ANONYMOUS:
+            key = "default"
+        for bucket in buckets:
+            full_at = number(now_ms() + FULL_MS)
+            item = {"pk": {"S": f"LIMIT#{key}"}, "sk": {"S": bucket}, "full_at": full_at}
+            self.table.put({**item, "expires_at": number(9_999_999_999)})
+
+    def in_use(self, *buckets: str) -> None:
+        """These buckets of the user have been taken from: the first try to take finds that out."""
+        for bucket in buckets:
+            key = {"pk": {"S": f"LIMIT#{self.principal.key}"}, "sk": {"S": bucket}}
+            self.table.put(
+                {**key, "full_at": number(now_ms() + 1_500), "taken_by": {"S": "n" * 32}}
+            )
+
+    def longest_reply(self) -> None:
+        """The reply to the turn is as long as it may be, and has ended."""
+        words = [
+            Word(CHARS * 5, at * 300, at * 300 + 280) for at in range(self.rules.reply_chars // 5)
+        ]
+        said = "".join(word.text for word in words)
+        sound = Sound(now_ms(), words[-1].end_ms, cues_of(said, words))
+        claim = self.turns.claim_turn(self.ref, ID, "o" * 36, attempt=1, received_at_ms=now_ms())
+        assert claim is not None
+        message = Message("assistant", said, ID)
+        key = self.store.put_message(self.ref, claim.started_ms, message, Metrics(), sound)
+        self.turns.finish_turn(
+            self.ref,
+            ID,
+            "o" * 36,
+            reason="completed",
+            message_key=key,
+            parts=heard_parts(said, words),
+        )
+
+
+Going = Callable[[Somebody], Callable[[], object]]
+"""Prepares a way; returns what goes it."""
+GOING: dict[tuple[str, str], Going] = {}
+
+
+def way(row: str, name: str) -> Callable[[Going], Going]:
+    """Whatever is decorated goes this way."""
+
+    def add(going: Going) -> Going:
+        GOING[row, name] = going
+        return going
+
+    return add
+
+
+@way("messages", "a ping")
+def _ping(who: Somebody) -> Callable[[], object]:
+    return lambda: who.say("ping", sent_at=1)
+
+
+@way("messages", "an acknowledgement of no turn")
+def _acknowledge(who: Somebody) -> Callable[[], object]:
+    return lambda: who.say("ack", turn_id=ID, seq=1_000_000, attempt=100)
+
+
+@way("messages", "settings of the greatest size")
+def _configure(who: Somebody) -> Callable[[], object]:
+    return lambda: who.say("config", settings={"speed": 0.9123456789})
+
+
+@way("chunks of no turn", "the largest chunk")
+def _chunk(who: Somebody) -> Callable[[], object]:
+    audio = base64.b64encode(bytes(20_480)).decode()
+    return lambda: who.say("audio_chunk", turn_id=ID, seq=1, audio=audio)
+
+
+@way("turns that are refused", "a turn that its tenant has no room for")
+def _refused_turn(who: Somebody) -> Callable[[], object]:
+    who.in_use("USAGE")
+    who.empty("USAGE", tenant=True)
+    return lambda: expect(who.run(who.turn()).code, "rate_limited")
+
+
+@way("turns that are stopped before they begin", "the longest message, interrupted")
+def _stopped_turn(who: Somebody) -> Callable[[], object]:
+    who.in_use("USAGE")
+    who.turns.inboxes.put_interrupt(who.ref, ID, InterruptEntry(0, now_ms()))
+    return lambda: expect(who.run(who.turn("\N{GRINNING FACE}" * 8_000)).reason, "interrupted")
+
+
+@way("interruptions", "of no turn")
+def _interrupt(who: Somebody) -> Callable[[], object]:
+    return lambda: who.say("interrupt", turn_id=ID, played_ms=0)
+
+
+@way("interruptions", "of the longest reply")
+def _interrupt_reply(who: Somebody) -> Callable[[], object]:
+    who.longest_reply()
+    return lambda: who.say("interrupt", turn_id=ID, played_ms=86_000_000)
+
+
+@way("questions after turns", "after one that never came")
+def _ask(who: Somebody) -> Callable[[], object]:
+    return lambda: who.say("ping", sent_at=1, turn_id=ID)
+
+
+@way("questions after turns", "after one that runs")
+def _ask_running(who: Somebody) -> Callable[[], object]:
+    who.turns.claim_turn(who.ref, ID, "o" * 36, attempt=1, received_at_ms=now_ms())
+    return lambda: who.say("ping", sent_at=1, turn_id=ID)
+
+
+@way("interruptions over HTTP", "of no turn")
+def _http_interrupt(who: Somebody) -> Callable[[], object]:
+    who.in_use("INTERRUPTS")
+    return lambda: expect(who.request(who.http.interrupt, "token", played_ms=0), "")
+
+
+@way("interruptions over HTTP", "of the longest reply")
+def _http_interrupt_reply(who: Somebody) -> Callable[[], object]:
+    who.in_use("INTERRUPTS")
+    who.longest_reply()
+    return lambda: expect(who.request(who.http.interrupt, "token", played_ms=86_000_000), "")
+
+
+@way("requests over HTTP that are refused", "a first turn")
+def _http_first_turn(who: Somebody) -> Callable[[], object]:
+    who.empty("USAGE")
+    return lambda: expect(who.request(who.http.take_turn, "", text="Hello."), "rate_limited")
+
+
+@way("requests over HTTP that are refused", "a turn of a session")
+def _http_turn(who: Somebody) -> Callable[[], object]:
+    who.empty("USAGE", "READS")
+    who.longest_reply()
+    about = {"session_id": who.session.session_id, "turn_id": ID, "attempt": 2}
+    return lambda: expect(
+        who.request(who.http.take_turn, "token", text="Hello.", **about), "rate_limited"
+    )
+
+
+@way("requests over HTTP that are refused", "an interruption")
+def _http_interrupt_refused(who: Somebody) -> Callable[[], object]:
+    who.empty("INTERRUPTS")
+    return lambda: expect(who.request(who.http.interrupt, "token", played_ms=0), "rate_limited")
+
+
+@way("requests over HTTP that are refused", "a transcript")
+def _transcript(who: Somebody) -> Callable[[], object]:
+    who.empty("READS")
+    return lambda: expect(who.request(who.sessions.read, "token"), "rate_limited")
+
+
+@way("requests over HTTP that are refused", "a transcript without a token")
+def _transcript_without(who: Somebody) -> Callable[[], object]:
+    return lambda: expect(who.request(who.sessions.read, ""), "unauthorized")
+
+
+@way("requests over HTTP that are refused", "a transcript with a token that is made up")
+def _transcript_made_up(who: Somebody) -> Callable[[], object]:
+    return lambda: expect(who.request(who.sessions.read, "made up"), "resume_denied")
+
+
+@way("requests over HTTP that are refused", "an interruption with a token that is made up")
+def _interrupt_made_up(who: Somebody) -> Callable[[], object]:
+    return lambda: expect(who.request(who.http.interrupt, "made up", played_ms=0), "resume_denied")
+
+
+def expect(found: object, wanted: object) -> None:
+    """The way leads where it is thought to."""
+    assert found == wanted
+
+
+NOBODY_KNOWN = ("a transcript without a token", "a transcript with a token that is made up")
+
+
+@pytest.mark.parametrize(
+    ("row", "name"), [(row, name) for row, ways in WAYS.items() for name in ways], ids=str
+)
+def test_a_way_uses_what_the_price_list_supposes(row: str, name: str, client: Any) -> None:
+    nobody = name in NOBODY_KNOWN
+    who = Somebody(client, ANONYMOUS if nobody else Principal(f"tenant{next(_names)}", "ann"))
+    go = GOING[row, name](who)
+    who.billed.bill.clear()
+    who.posts.clear()
+    go()
+    bill, supposed = who.billed.bill, WAYS[row][name]
+    history = 1 if supposed.history else 0  # here it is short
+    used = f"it uses {bill}, and posts {len(who.posts)}"
+    assert (bill.writes, len(who.posts)) == (supposed.writes, supposed.posts), used
+    # A turn looks into its inbox until it has been acknowledged.
+    polls = 2 if supposed.history else 0
+    assert supposed.reads - polls <= bill.reads - history <= supposed.reads, used
+
+
+def test_every_way_is_gone() -> None:
+    assert set(GOING) == {(row, name) for row, ways in WAYS.items() for name in ways}
+
+
+@pytest.mark.parametrize(("connections", "units"), [(30, 1), (100, 4), (360, 12), (3_000, 12)])
+def test_a_handshake_that_is_refused_costs_a_unit_for_each_place_that_it_tries(
+    client: Any, connections: int, units: int
+) -> None:
+    billed = BilledClient(client)
+    crowd = Principal(f"tenant{next(_names)}", "")
+    bindings = Store(billed.table).bindings
+    slots = ConnectionSlots(billed.table, bindings, LimitRules(Share(), Share(connections)))
+    shards = Shards(connections)
+    for shard in range(shards.count):  # all are taken, by connections of this moment
+        leases = [lease_of(f"c{shard}-{n}", now_ms()) for n in range(shards.room(shard))]
+        key = {"pk": {"S": f"LIMIT#{crowd.tenant}"}, "sk": {"S": f"CONNECTIONS#{shard:03d}"}}
+        billed.table.put({**key, "leases": {"SS": leases}})
+    billed.bill.clear()
+    with pytest.raises(ParleyError):
+        slots.take(crowd, "one too many", now_ms())
+    assert (billed.bill.writes, billed.bill.reads) == (units, 0)
