@@ -9,7 +9,7 @@
 /**
  * `idle` before the first `connect`, `connecting` until it has worked once, `ready`,
  * `reconnecting` after a loss, `offline` while there is no network, `closed` when it was meant,
- * `failed` when it was not and nothing more is tried.
+ * `failed` when it was not and nothing more is tried, or only slowly.
  * @typedef {"idle" | "connecting" | "ready" | "reconnecting" | "offline" | "closed" | "failed"}
  *   State
  */
@@ -20,7 +20,7 @@
  * @property {Problem} [problem] why
  * @property {number} attempt how many have been used since the last stable connection
  * @property {number} attempts how many there are
- * @property {number} [retryInMs] when the next attempt is due
+ * @property {number} [retryInMs] when the next attempt is due; also in `failed`, with `slowRetryMs`
  */
 
 /**
@@ -57,6 +57,8 @@
  *   or with `false`, there is nothing to fall back to
  * @property {Asked} [token] asked again at every attempt, as the address is
  * @property {number} [attempts] after which it gives up: 5
+ * @property {number} [slowRetryMs] after having given up it is tried again that often, or up to half
+ *   as long more, while the page is looked at: 30,000 are usual. Without it, never
  * @property {number} [baseDelayMs] the first step of the back-off: 500
  * @property {number} [maxDelayMs] its longest step: 15,000
  * @property {number} [stableAfterMs] a connection that has held so long has its attempts back:

@@ -146,7 +146,8 @@ export class Connection extends Emitter {
    * @param {Problem} [problem] why, if it was not asked for
    */
   close(problem) {
-    if (["idle", "closed", "failed"].includes(this.state)) return;
+    const isOver = this.state === "failed" && !this.#unwatch;
+    if (isOver || ["idle", "closed"].includes(this.state)) return;
     this.#end("closed", problem);
   }
 
@@ -316,8 +317,52 @@ export class Connection extends Emitter {
       // A laptop that slept should find its conversation when it wakes.
       this.#rest(problem);
     } else {
-      this.#end("failed", problem);
+      this.#giveUp(problem);
     }
+  }
+
+  /**
+   * The attempts are used up. Others follow, far apart, for as long as somebody looks.
+   * @param {Problem} problem
+   */
+  #giveUp(problem) {
+    if (!this.options.slowRetryMs) {
+      this.#end("failed", problem);
+      return;
+    }
+    this.#end("failed", problem, () => {
+      this.#unwatch = this.presence.watch(() => this.#lookedAt(problem));
+      const { slowRetryMs = 0, random = Math.random } = this.options;
+      return this.#waitSlowly(slowRetryMs * (1 + random() / 2));
+    });
+  }
+
+  /**
+   * The network or the page's visibility has changed after the attempts were used up.
+   * @param {Problem} problem why they were
+   */
+  #lookedAt(problem) {
+    this.#become("failed", problem, this.#waitSlowly(0));
+  }
+
+  /**
+   * @param {number} afterMs until the next attempt, if somebody looks
+   * @returns {number | undefined} how long it is, at least what the server wants
+   */
+  #waitSlowly(afterMs) {
+    clearTimeout(this.#retry);
+    if (!this.presence.visible() || !this.presence.online()) return undefined;
+    const retryInMs = Math.max(afterMs, this.#backoff.heldMs);
+    this.#retry = setTimeout(() => this.#tryOnce(), retryInMs);
+    return retryInMs;
+  }
+
+  /** One attempt: none is left after it. */
+  #tryOnce() {
+    this.#unwatch?.();
+    this.#unwatch = this.presence.watch(() => this.#changed());
+    this.#become(this.#waiting);
+    void this.#attempt();
   }
 
   /** The network or the page's visibility has changed. */
@@ -371,12 +416,13 @@ export class Connection extends Emitter {
   /**
    * @param {"closed" | "failed"} state
    * @param {Problem} [problem]
+   * @param {() => number | undefined} [goOn] gives when it is tried again all the same
    */
-  #end(state, problem) {
+  #end(state, problem, goOn) {
     this.#stop();
     const caller = this.#caller;
     this.#caller = undefined;
-    this.#become(state, problem);
+    this.#become(state, problem, goOn?.());
     caller?.reject(problem ?? new Problem("closed", "The connection was closed."));
   }
 

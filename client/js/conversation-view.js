@@ -3,8 +3,6 @@
  * React there is `react.js`; for other frameworks, `subscribe` and `snapshot` are all it takes.
  */
 
-import { SESSION_GONE } from "./problem.js";
-
 /** @typedef {import("./conversation.js").Conversation} Conversation */
 /** @typedef {import("./player.js").Player} Player */
 /** @typedef {import("./problem.js").Problem} Problem */
@@ -12,7 +10,6 @@ import { SESSION_GONE } from "./problem.js";
 /**
  * @typedef {object} TurnPicture
  * @property {string} id
- * @property {number} session which it belongs to: where two neighbours differ, a new one began
  * @property {boolean} spoken
  * @property {string} said what the user said, as far as it is understood
  * @property {string} text the reply so far
@@ -20,6 +17,8 @@ import { SESSION_GONE } from "./problem.js";
  * @property {string} [heard] what of the reply was heard, if less
  * @property {Problem} [problem] what went wrong
  * @property {import("./messages.js").Metrics} [metrics]
+ * @property {true} [isForgotten] it belongs to a session before this one, of which the server knows
+ *   nothing any more: draw a line after the last of these
  */
 
 /**
@@ -28,10 +27,9 @@ import { SESSION_GONE } from "./problem.js";
  * @property {boolean} canSpeak whether what is said now is taken
  * @property {"websocket" | "http"} transport what messages go over
  * @property {Problem} [problem] the last one, until the next turn or connection
+ * @property {number} [retryInMs] when the next attempt to connect was due, as the state changed
+ * @property {boolean} isDeaf the browser has stopped or muted the microphone that is listened to
  * @property {readonly TurnPicture[]} turns oldest first
- * @property {number} session how many there have been, with this one: what is said next belongs to it
- * @property {boolean} sessionLost whether it is a new one because the one before could not be
- *   continued; what was said before is not known to it
  * @property {boolean} isListening the user is being listened to
  * @property {boolean} handsFree
  * @property {import("./player.js").PlayerState} sound `blocked`: call `unlock` in a gesture
@@ -42,10 +40,6 @@ export class ConversationView {
   #picture;
   /** @type {Set<() => void>} */
   #listeners = new Set();
-  /** Whether there is a session that another one would follow. */
-  #hasSession;
-  /** Whether the one before the next could not be continued. */
-  #isLost = false;
   /** The last turns: what was heard of them may yet be told.
    * @type {Map<string, import("./turn.js").Turn>} */
   #following = new Map();
@@ -60,14 +54,12 @@ export class ConversationView {
       canSpeak: conversation.canSpeak,
       transport: conversation.transport,
       turns: [],
-      session: 1,
-      sessionLost: false,
       isListening: false,
       handsFree: false,
+      isDeaf: false,
       sound: player?.state ?? "idle",
     };
     this.conversation = conversation;
-    this.#hasSession = conversation.session !== undefined;
     this.#follow(conversation);
     player?.on("state", (sound) => this.#show({ sound }));
   }
@@ -86,16 +78,19 @@ export class ConversationView {
 
   /** @param {Conversation} conversation */
   #follow(conversation) {
-    conversation.on("state", ({ state, problem }) =>
-      this.#show({ state, problem, canSpeak: conversation.canSpeak }),
-    );
+    conversation.on("state", ({ state, problem, retryInMs }) => {
+      const { canSpeak } = conversation;
+      this.#show({ state, problem, retryInMs, canSpeak, ...(!canSpeak && { isDeaf: false }) });
+    });
+    conversation.on("microphone", ({ state }) => {
+      const isDeaf = state === "interrupted";
+      const wasTold = !isDeaf && this.#picture.problem?.code === "microphone_interrupted";
+      this.#show({ isDeaf, ...(wasTold && { problem: undefined }) });
+    });
     conversation.on("transport", ({ transport }) => this.#show({ transport }));
     conversation.on("session", ({ resumed, history }) => {
       if (!resumed) this.#startAgain();
-      else if (this.#picture.turns.length === 0) {
-        this.#show({ turns: turnsOf(history, this.#picture.session) });
-      }
-      this.#hasSession = true;
+      else if (this.#picture.turns.length === 0) this.#show({ turns: turnsOf(history) });
     });
     conversation.on("turn", (turn) => {
       const { id, spoken, said } = turn;
@@ -104,8 +99,7 @@ export class ConversationView {
       const { isListening } = conversation;
       /** @type {TurnPicture["status"]} */
       const status = isListening ? "listening" : "waiting";
-      const { session } = this.#picture;
-      const turns = [...others, { id, session, spoken, said, text: "", status }];
+      const turns = [...others, { id, spoken, said, text: "", status }];
       this.#show({ turns, isListening, problem: undefined });
       // One that is refused, or not waited for any longer, has no `turn_end`.
       turn.catch(() => this.#done(id, {}));
@@ -132,22 +126,15 @@ export class ConversationView {
     conversation.on("hands_free", ({ enabled }) => this.#show({ handsFree: enabled }));
     conversation.on("error", (problem) => {
       if (problem.turnId) this.#change(problem.turnId, () => ({ problem }));
-      else if (SESSION_GONE.includes(problem.code)) this.#isLost = true;
       this.#show({ problem });
     });
   }
 
-  /** In a new session what has not been answered is said again, and replied to from the beginning. */
+  /** In a new session a reply that had begun comes from its beginning, and what is over is forgotten. */
   #startAgain() {
-    const session = this.#picture.session + (this.#hasSession ? 1 : 0);
-    this.#show({ session, sessionLost: this.#isLost });
-    this.#isLost = false;
     for (const { id, status } of this.#picture.turns) {
-      if (status === "done") continue;
-      this.#change(id, () => ({
-        session,
-        ...(status === "replying" && { text: "", status: "waiting" }),
-      }));
+      if (status === "replying") this.#change(id, () => ({ text: "", status: "waiting" }));
+      else if (status === "done") this.#change(id, () => ({ isForgotten: true }));
     }
   }
 
@@ -180,16 +167,13 @@ export class ConversationView {
 
 /**
  * @param {import("./messages.js").Message[]} history
- * @param {number} session
  * @returns {TurnPicture[]}
  */
-function turnsOf(history, session) {
+function turnsOf(history) {
   /** @type {Map<string, TurnPicture>} */
   const turns = new Map();
   for (const { role, text, turn_id: id, heard } of history) {
-    /** @type {TurnPicture} */
-    const fresh = { id, session, spoken: false, said: "", text: "", status: "done" };
-    const turn = turns.get(id) ?? fresh;
+    const turn = turns.get(id) ?? { id, spoken: false, said: "", text: "", status: "done" };
     const more = role === "user" ? { said: text } : { text, heard: heard ?? undefined };
     turns.set(id, { ...turn, ...more });
   }

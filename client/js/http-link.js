@@ -73,7 +73,7 @@ export class HttpLink {
    * Open a session, or see whether it may be gone on with.
    * @param {Init} init
    * @returns {Promise<Ready>}
-   * @throws {Problem} `unreachable`, `unauthorized`, or the code of the server's refusal
+   * @throws {Problem} `unreachable`, `redirected`, `unauthorized`, or the code of the server's refusal
    */
   async open(init) {
     this.#url = ((await this.options.url()) ?? "").replace(/\/+$/, "");
@@ -246,7 +246,7 @@ export class HttpLink {
     const { code, field = "" } = problem;
     // Or every turn to come would fail for them, too.
     if (field.startsWith("settings")) this.#configure(undefined);
-    if (["unreachable", "unauthorized", ...SESSION_GONE].includes(code)) {
+    if (["unreachable", "unauthorized", "redirected", ...SESSION_GONE].includes(code)) {
       this.#over = true;
       const lost = new Problem("connection_lost", "The connection was lost.", {
         retryable: true,

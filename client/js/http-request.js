@@ -1,5 +1,8 @@
 /** One request to the HTTP API: JSON there and back, and what goes wrong as a `Problem`. */
 import { Problem } from "./problem.js";
+import { answersAt, pagesOf } from "./refusal.js";
+
+const PROBE_MS = 5_000;
 
 /**
  * @typedef {object} Request
@@ -13,7 +16,7 @@ import { Problem } from "./problem.js";
  * @param {string} url
  * @param {Request} request
  * @returns {Promise<Record<string, any>>} the answer
- * @throws {Problem} `unreachable` if no answer came, the server's code, or `unauthorized`
+ * @throws {Problem} `unreachable` if no answer came, `redirected`, `unauthorized`, or the server's code
  */
 export async function ask(url, { body, token, resumeToken, timeoutMs }) {
   let response;
@@ -27,13 +30,15 @@ export async function ask(url, { body, token, resumeToken, timeoutMs }) {
         ...(token && { Authorization: `Bearer ${token}` }),
       },
       body: body && JSON.stringify(body),
+      // Whoever it leads to would have the token, and what is said.
+      redirect: "error",
       credentials: "omit",
       cache: "no-store",
       signal: AbortSignal.timeout(timeoutMs),
     });
     answer = await response.text();
   } catch (cause) {
-    throw unreachable(url, cause);
+    throw await explained(url, cause);
   }
   const content = decoded(answer);
   if (!response.ok) throw refusal(url, response, content);
@@ -51,8 +56,13 @@ export async function ask(url, { body, token, resumeToken, timeoutMs }) {
 function refusal(url, { status, headers }, content) {
   const isProblem = typeof content?.["code"] === "string";
   const code = isProblem ? content["code"] : undefined;
-  if ((status === 401 || status === 403) && code !== "resume_denied") {
+  if (status === 401) {
     const text = "The server does not let us in. The token may have expired, or be another's.";
+    return new Problem("unauthorized", text);
+  }
+  if (status === 403 && code !== "resume_denied") {
+    const why = pagesOf("It may not allow") || "It may not allow ";
+    const text = `The server refuses (HTTP 403). ${why}this user, or what was asked. Another token may not help.`;
     return new Problem("unauthorized", text);
   }
   const retryAfterMs = content?.["retry_after_ms"] ?? waitMs(headers.get("Retry-After"));
@@ -86,6 +96,56 @@ function waitMs(retryAfter) {
   if (/^\d+$/.test(retryAfter)) return Number(retryAfter) * 1_000;
   const untilMs = Date.parse(retryAfter);
   return Number.isNaN(untilMs) ? undefined : Math.max(0, untilMs - Date.now());
+}
+
+/**
+ * Why no answer came, as far as it can be found out: a browser tells a page the same of a dead server,
+ * of a redirect and of an answer that the page may not read.
+ * @param {string} url
+ * @param {unknown} cause
+ */
+async function explained(url, cause) {
+  const { name, cause: reason } = /** @type {Partial<Error>} */ (Object(cause));
+  const said = String(/** @type {Partial<Error>} */ (Object(reason)).message ?? "");
+  if (/redirect/i.test(said)) return redirected(url, cause); // Node.js tells
+  if (name === "TimeoutError" || !globalThis.location) return unreachable(url, cause);
+  if (await redirectsAt(url)) return redirected(url, cause);
+  if (!(await answersAt(url))) return unreachable(url, cause);
+  const text =
+    `${url} answers, but the browser keeps the answer from this page. ` +
+    `${pagesOf("The server may not allow") || "The server may not allow this page, "}` +
+    "or it may redirect to another address, which is not followed.";
+  return new Problem("unreachable", text, { retryable: true, cause });
+}
+
+/**
+ * Whether an address leads to another, if the page may know.
+ * @param {string} url
+ */
+async function redirectsAt(url) {
+  try {
+    const { type } = await fetch(url, {
+      method: "HEAD",
+      redirect: "manual",
+      credentials: "omit",
+      cache: "no-store",
+      signal: AbortSignal.timeout(PROBE_MS),
+    });
+    return type === "opaqueredirect";
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * @param {string} url
+ * @param {unknown} cause
+ */
+function redirected(url, cause) {
+  const text =
+    `${url} redirects to another address, which is not followed: the token and what is said would ` +
+    "go there. Use that address itself.";
+  return new Problem("redirected", text, { cause });
 }
 
 /**

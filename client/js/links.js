@@ -130,8 +130,10 @@ export class Links {
       return await link.open(url ?? "", token || undefined, init());
     } catch (cause) {
       // With an HTTP API to ask, that says why.
-      if (!token || isTrial || this.options.httpUrl) throw cause;
-      throw await this.#refusals.explained(asProblem(cause), url ?? "");
+      if (isTrial || this.options.httpUrl) throw cause;
+      // Without a token a program has nothing that could be refused; a page has its origin.
+      if (!token && !globalThis.location) throw cause;
+      throw await this.#refusals.explained(asProblem(cause), url ?? "", Boolean(token));
     }
   }
 

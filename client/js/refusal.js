@@ -18,36 +18,56 @@ export class Refusals {
   }
 
   /**
-   * What a handshake with a token has failed for.
+   * What a handshake has failed for.
    * @param {Problem} problem as the WebSocket has it
    * @param {string} url
+   * @param {boolean} hadToken
    * @returns {Promise<Problem>} `handshake_refused` from the third in a row on, if somebody answers
    *   there: worth trying again, for the reason may be one that passes (429, 5xx)
    */
-  async explained(problem, url) {
+  async explained(problem, url, hadToken) {
     if (problem.code !== "unreachable") return problem;
     this.#count += 1;
     if (this.#count < FAILURES || !(await answersAt(url))) return problem;
+    const token = hadToken ? "the token may have expired or not be good there" : "it may want a token";
     const text =
-      "The server answers, but opens no connection. The token may have expired or not be good " +
-      "there, too many connections may be open, the server may be overloaded, or this network " +
-      "may block WebSockets.";
-    return new Problem("handshake_refused", text, { retryable: true, cause: problem });
+      `The server answers, but opens no connection. ${pagesOf("It may not allow")}${token}, too many ` +
+      "connections may be open, the server may be overloaded, the address may have another path, or " +
+      "this network may block WebSockets.";
+    return new Problem("handshake_refused", sentence(text), { retryable: true, cause: problem });
   }
 }
 
 /**
- * Whether anybody answers HTTP at a WebSocket's address. What, a page may not see, nor need it:
- * API Gateway answers without invoking a function.
+ * The page's origin, which is what a server allows or not; programs have none.
+ * @param {string} does what the server does with it
+ */
+export function pagesOf(does) {
+  const { origin } = globalThis.location ?? {};
+  return origin ? `${does} pages of ${origin} (AllowedOrigins), ` : "";
+}
+
+/** @param {string} text the second sentence of which may have lost its beginning */
+function sentence(text) {
+  return text.replace(/\. (\w)/g, (_, first) => `. ${first.toUpperCase()}`);
+}
+
+/**
+ * Whether anybody answers HTTP at an address. What, a page may not see, nor need it: API Gateway
+ * answers without invoking a function.
  * @param {string} url
  */
-async function answersAt(url) {
+export async function answersAt(url) {
   try {
     const address = new URL(url.replace(/^ws/, "http"));
     address.search = "";
     await fetch(address, {
       method: "HEAD",
       mode: "no-cors",
+      // Browsers send no such request with another mode ("Main fetch", Fetch standard). It holds
+      // neither a token nor a word, and nothing of the answer is read.
+      redirect: "follow",
+      referrerPolicy: "no-referrer",
       credentials: "omit",
       cache: "no-store",
       signal: AbortSignal.timeout(PROBE_MS),

@@ -90,16 +90,16 @@ export class Socket {
    *   query string it would end up in logs
    * @param {Init} init
    * @returns {Promise<Ready>}
-   * @throws {Problem} `bad_url`, `unreachable`, what its close code means, or the code of the
+   * @throws {Problem} `websocket_missing`, `bad_url`, `unreachable`, what its close code means, or the code of the
    *   server's refusal
    */
   open(url, token, init) {
     const Socket = this.options.WebSocket ?? globalThis.WebSocket;
+    if (!Socket) return Promise.reject(withoutWebSocket());
     try {
       this.#socket = token ? new Socket(url, [SUBPROTOCOL, token]) : new Socket(url);
     } catch (cause) {
-      const text = `“${url}” is not a WebSocket address, or the token has characters that are not allowed.`;
-      return Promise.reject(new Problem("bad_url", text, { cause }));
+      return Promise.reject(unusable(url, cause));
     }
     const unreachable = () => {
       const text =
@@ -192,6 +192,42 @@ export class Socket {
     clearTimeout(this.#deadline);
     this.#heartbeat.stop();
     this.#socket?.close(1000);
+  }
+}
+
+/** Node.js has a WebSocket from version 22 on; so have all browsers. */
+function withoutWebSocket() {
+  const text =
+    "There is no WebSocket here. Node.js has one from version 22 on; before that, pass one to the " +
+    'conversation: `import WebSocket from "ws"`, then `new Conversation(url, { WebSocket })`.';
+  return new Problem("websocket_missing", text);
+}
+
+/**
+ * Why no WebSocket can be made for an address and a token.
+ * @param {string} url
+ * @param {unknown} cause
+ */
+function unusable(url, cause) {
+  const { name } = /** @type {Partial<Error>} */ (Object(cause));
+  // "Establish a WebSocket connection": mixed content, or a policy, as older browsers tell it.
+  if (name === "SecurityError") {
+    const text = `The browser does not let this page connect to ${url}. A page with https needs wss://.`;
+    return new Problem("bad_url", text, { cause });
+  }
+  const text = isWebSocketAddress(url)
+    ? "The token has characters that are not allowed in a handshake."
+    : `“${url}” is not a WebSocket address. It begins with wss:// or ws://.`;
+  return new Problem("bad_url", text, { cause });
+}
+
+/** @param {string} url */
+function isWebSocketAddress(url) {
+  try {
+    const { protocol, hash } = new URL(url);
+    return /^(ws|http)s?:$/.test(protocol) && !hash;
+  } catch {
+    return false;
   }
 }
 

@@ -2,16 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { ConversationView } from "../conversation-view.js";
-import { connected, ready, said, speaking, turnEnd } from "./connected.js";
+import { connected, ready, said, speaking } from "./connected.js";
 import { FakeSocket, settled } from "./fakes.js";
-
-/**
- * The next socket has been made.
- * @param {FakeSocket} before
- */
-async function following(before) {
-  while (FakeSocket.last === before) await settled();
-}
 
 test("a spoken turn that cannot go on is done, and nobody is listened to any more", async (t) => {
   const { conversation, socket, microphone } = await connected(t, { queue: { maxMessages: 2 } });
@@ -45,35 +37,6 @@ test("a turn that is not waited for any longer is done, until its events come af
     view.snapshot().turns.map(({ status, text }) => [status, text]),
     [["replying", "Good day."]],
   );
-});
-
-test("a session that is lost stays told, and what is said again belongs to the new one", async (t) => {
-  const { conversation, socket } = await connected(t, { baseDelayMs: 0 });
-  const view = new ConversationView(conversation);
-  const { turn } = await said(conversation);
-  socket.says(turnEnd(turn.id, 1));
-  await said(conversation, "And now?");
-  assert.deepEqual([view.snapshot().session, view.snapshot().sessionLost], [1, false]);
-  socket.ends(1006);
-  await following(socket);
-  FakeSocket.last.opens();
-  await settled();
-  const text = "init.resume_token: is not this session's";
-  FakeSocket.last.says({ type: "error", code: "resume_denied", message: text, retryable: false });
-  await settled();
-  await ready({ resumed: false });
-  const { session, sessionLost, turns } = view.snapshot();
-  assert.deepEqual([session, sessionLost], [2, true]);
-  assert.deepEqual(turns.map((each) => [each.session, each.status]), [[1, "done"], [2, "waiting"]]);
-});
-
-test("a first session follows none, and one that goes on is the same", async (t) => {
-  const { conversation, socket } = await connected(t, { baseDelayMs: 0 });
-  const view = new ConversationView(conversation);
-  socket.ends(1006);
-  await following(socket);
-  await ready({ resumed: true });
-  assert.deepEqual([view.snapshot().session, view.snapshot().sessionLost], [1, false]);
 });
 
 test("what cannot be said is told with its turn", async (t) => {
