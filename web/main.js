@@ -109,6 +109,7 @@ async function connect(to, { isTyped = false } = {}) {
   const before = conversation;
   conversation = undefined;
   before?.close();
+  notice.show("");
   isSessionLost = false;
   address = to;
   const made = new Conversation(to.url, {
@@ -268,7 +269,7 @@ function showState(change) {
   if (state === "failed") gaveUp(problem);
   else if (state === "closed") closed(problem);
   else if (problem) report(problem, (retryInMs ?? 0) > LONG_WAIT_MS);
-  else if (state !== "offline") notice.show("");
+  else if (state === "ready") notice.show("");
 }
 
 /**
