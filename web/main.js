@@ -10,7 +10,6 @@ import { save } from "./save.js";
 import { isAboutSettings, sentenceOf } from "./sentences.js";
 import { keepSession, keptSession } from "./session.js";
 import { SettingsForm } from "./settings-form.js";
-import { SlowAttempts } from "./slow-attempts.js";
 import { standInsNote } from "./stand-ins.js";
 import { TAP_MS, holdToTalk } from "./talk-button.js";
 import { Timing } from "./timing.js";
@@ -53,6 +52,8 @@ const STATES = {
 const HOLD = { idle: "Hold to talk", opening: "One moment …", listening: "Listening …" };
 /** So much from before the button was pressed belongs to what is said. */
 const PREROLL_MS = 300;
+/** After the last attempt, for as long as somebody looks. */
+const SLOW_RETRY_MS = 30_000;
 /** Who waits longer than this may want to hurry it. */
 const LONG_WAIT_MS = 5_000;
 const SESSION_LOST = ["session_not_found", "resume_denied"];
@@ -68,7 +69,6 @@ const notice = new Notice(
   linkButton,
 );
 const turns = new TurnList(turnList, byId("empty", HTMLElement), (id) => conversation?.retry(id));
-const slowAttempts = new SlowAttempts(() => void tryAgain());
 const panel = new Panel(byId("panel", HTMLElement), byId("panel-toggle", HTMLButtonElement), [
   talk,
   byId("footer", HTMLElement),
@@ -109,7 +109,7 @@ async function connect(to, { isTyped = false } = {}) {
   const before = conversation;
   conversation = undefined;
   before?.close();
-  slowAttempts.stop();
+  notice.show("");
   isSessionLost = false;
   address = to;
   const made = new Conversation(to.url, {
@@ -118,6 +118,7 @@ async function connect(to, { isTyped = false } = {}) {
     session: keptSession(serverAt(to)),
     token: tokenFor(to) ?? "",
     httpUrl: to.httpUrl,
+    slowRetryMs: SLOW_RETRY_MS,
   });
   conversation = made;
   Object.assign(window, { parley: { conversation, player, microphone } });
@@ -134,7 +135,6 @@ async function connect(to, { isTyped = false } = {}) {
 
 /** Go on with the same conversation, and with what it has not been able to say. */
 async function tryAgain() {
-  slowAttempts.stop();
   try {
     await conversation?.connect();
   } catch {
@@ -253,7 +253,8 @@ function begin(turn) {
 function showState(change) {
   const { state, problem, attempt, attempts, retryInMs } = change;
   stateView.dataset["state"] = state;
-  const count = retryInMs === undefined ? "" : ` (${attempt} of ${attempts})`;
+  const isCounted = retryInMs !== undefined && state !== "failed";
+  const count = isCounted ? ` (${attempt} of ${attempts})` : "";
   stateView.replaceChildren(STATES[state], element("span", "count", count));
   const canSpeak = conversation?.canSpeak ?? false;
   for (const control of [hold, text, sayButton, handsFree]) control.disabled = !canSpeak;
@@ -268,11 +269,11 @@ function showState(change) {
   if (state === "failed") gaveUp(problem);
   else if (state === "closed") closed(problem);
   else if (problem) report(problem, (retryInMs ?? 0) > LONG_WAIT_MS);
-  else if (state !== "offline") notice.show("");
+  else if (state === "ready") notice.show("");
 }
 
 /**
- * Nothing more is tried by the client.
+ * The client's attempts are used up, or there is no use in any.
  * @param {Problem | undefined} problem
  */
 function gaveUp(problem) {
@@ -283,7 +284,6 @@ function gaveUp(problem) {
   const goesOn = problem?.retryable ? " This page tries again now and then while you look at it." : "";
   const action = { label: "Try again", run: () => void tryAgain() };
   notice.show((problem ? explained(problem) : "") + goesOn, { action });
-  if (problem?.retryable) slowAttempts.begin();
 }
 
 /**
@@ -362,7 +362,8 @@ function report(problem, canBeHurried = false) {
  * @param {Problem} problem
  */
 function explained(problem) {
-  if (problem.code === "unreachable") {
+  // Where something answers, the client's sentence says more.
+  if (problem.code === "unreachable" && problem.message.startsWith("No connection")) {
     const where = isOwn(address) ? `this page's server, ${location.host},` : address.url;
     return `No connection to ${where} could be opened. Is the address right, and the server up?`;
   }

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from websockets.sync.client import ClientConnection, connect
 
+from tests.browser.axe import violations
 from tests.local import conftest as local
 
 app = local.app
@@ -156,3 +157,62 @@ def test_a_narrow_window_shows_both_halves(
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= 400
     page.screenshot(path=artifacts / f"inspector-narrow-{colours}.png")
+
+
+def test_a_row_is_opened_and_left_by_keyboard(page: Page, app: local.App) -> None:
+    with connect(app.url) as socket:
+        assert say(socket, action="post", data="hello") == "hello"
+    page.keyboard.press("4")
+    expect(rows(page)).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(page.locator("#details")).to_be_focused()
+    expect(page.locator("#details pre")).to_have_text("hello")
+    page.keyboard.press("Tab")
+    expect(page.locator("#details summary").first).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("listbox")).to_be_focused()
+    expect(page.get_by_role("option", selected=True)).to_contain_text("hello")
+
+
+def test_a_row_is_opened_by_touch(browser: Browser, app: local.App) -> None:
+    context = browser.new_context(has_touch=True, viewport={"width": 400, "height": 760})
+    touched = context.new_page()
+    touched.goto(f"{app.info['static_url']}_local")
+    expect(touched.locator("#state")).to_have_text("live")
+    with connect(app.url) as socket:
+        assert say(socket, action="post", data="by finger") == "by finger"
+    touched.get_by_role("option").filter(has_text="by finger").first.tap()
+    expect(touched.get_by_role("option", selected=True)).to_contain_text("by finger")
+    expect(touched.locator("#details pre").first).to_contain_text("by finger")
+    context.close()
+
+
+def test_the_lists_are_tabs_that_arrows_move_between(page: Page) -> None:
+    page.get_by_role("tab", name="Everything").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Connections")).to_be_focused()
+    expect(page.get_by_role("tab", selected=True)).to_contain_text("Connections")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("tab", name="Faults")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("searchbox", name="Filter")).to_be_focused()
+
+
+@both_colours
+@pytest.mark.parametrize("width", [1280, 400])
+def test_axe_finds_nothing_to_object_to(
+    page: Page, app: local.App, colours: str, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 760})
+    found = violations(page)
+    with connect(app.url) as socket:
+        say(socket, action="post", data="a post")
+        say(socket, action="raise")
+        expect(page.locator("#rows li[data-type=invocation][data-state=bad]")).to_have_count(1)
+        for kind in ("connection", "post", "message", "invocation"):
+            rows(page, kind).first.click()
+            found += violations(page)
+    page.keyboard.press("p")
+    found += violations(page)
+    assert found == [], "\n".join(found)

@@ -90,7 +90,9 @@ function relatedList(item, related, go) {
 function block(title, text) {
   const box = element("details", `text ${title}`);
   box.setAttribute("open", "");
-  box.append(element("summary", "", title), element("pre", "", text));
+  const content = element("pre", "", text);
+  content.tabIndex = 0; // it scrolls
+  box.append(element("summary", "", title), content);
   return box;
 }
 

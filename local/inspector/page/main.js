@@ -61,7 +61,11 @@ function count() {
 /** @param {string} view */
 function chooseView(view) {
   list.view = view;
-  for (const tab of tabs) tab.setAttribute("aria-selected", String(tab.dataset["view"] === view));
+  for (const tab of tabs) {
+    const isChosen = tab.dataset["view"] === view;
+    tab.setAttribute("aria-selected", String(isChosen));
+    tab.tabIndex = isChosen ? 0 : -1;
+  }
   refill();
 }
 
@@ -85,8 +89,29 @@ function say(word) {
   state.textContent = word;
 }
 
+/** To what is known of the row that is chosen; the first one if none is. */
+function open() {
+  if (!list.selected) list.move(0);
+  if (list.selected) details.focus();
+}
+
+/**
+ * Tabs, as the ARIA Authoring Practices have them.
+ * @param {number} by
+ */
+function moveTab(by) {
+  const now = tabs.findIndex((tab) => tab === document.activeElement);
+  const next = tabs[(now + by + tabs.length) % tabs.length];
+  if (now < 0 || !next) return;
+  chooseView(next.dataset["view"] ?? "all");
+  next.focus();
+}
+
 /** @type {Record<string, () => void>} */
 const KEYS = {
+  Enter: open,
+  ArrowRight: () => moveTab(1),
+  ArrowLeft: () => moveTab(-1),
   ArrowDown: () => list.move(1),
   j: () => list.move(1),
   ArrowUp: () => list.move(-1),
@@ -106,7 +131,12 @@ document.addEventListener("keydown", (event) => {
   }
   const tab = tabs[Number(event.key) - 1];
   const act = tab ? () => chooseView(tab.dataset["view"] ?? "all") : KEYS[event.key];
+  if (!act && event.key === "Escape" && details.contains(document.activeElement)) {
+    find("rows").focus();
+  }
   if (!act || (details.contains(document.activeElement) && event.key.length > 1)) return;
+  // Buttons are pressed with it, and the list is left with it.
+  if (event.key === "Enter" && document.activeElement !== find("rows")) return;
   event.preventDefault();
   act();
 });
