@@ -20,7 +20,7 @@ QUIETLY := --quiet --disable-pip-version-check --no-compile
 TOGETHER := --no-print-directory --jobs 4 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run token test checked tested browser lint style types javascript format unit build template validate deploy chaos bench lock generate clean
+.PHONY: help run token test checked tested browser lint style types javascript format unit build template validate deploy remove chaos bench lock generate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,7 +55,7 @@ types: $(READY)
 
 style: $(READY)
 	$(BIN)/ruff check --quiet .
-	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive layers functions client/python/src local
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive layers functions client/python/src local deploy
 	$(BIN)/ruff format --quiet --check .
 
 javascript: $(READY) $(NODE_MODULES) ## the JavaScript: types and tests
@@ -78,8 +78,15 @@ template: $(SAM)
 build: $(SAM) ## sam build
 	@folder=$$(sh tests/python313.sh) && PATH="$$folder:$$PATH" $(SAM) build --cached
 
-deploy: build ## sam build and sam deploy --guided
-	$(SAM) deploy --guided
+# Only what the user has set: the region of this file would hide the one of a profile.
+DEPLOY = $(if $(filter file,$(origin AWS_DEFAULT_REGION)),env -u AWS_DEFAULT_REGION) $(BIN)/python -m deploy
+
+deploy: $(READY) $(SAM) ## deploy to AWS, or update what is there [PARAMETERS=, ARGS=]
+	@$(MAKE) --no-print-directory build >/dev/null
+	@$(DEPLOY) deploy $(ARGS)
+
+remove: $(READY) $(SAM) ## remove from AWS what was deployed [ARGS=]
+	@$(DEPLOY) remove $(ARGS)
 
 chaos: $(READY) ## 500 turns while everything goes wrong
 	$(BIN)/python -m tests.chaos

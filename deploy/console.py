@@ -1,0 +1,75 @@
+"""A terminal with somebody in front of it, or none."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+
+from deploy.errors import DeployError
+
+Check = Callable[[str], str | None]
+"""Says what is wrong with an answer, None if nothing is."""
+
+
+class Console:
+    """Asks until an answer is allowed.
+
+    Attributes:
+        interactive: whether anybody can be asked.
+    """
+
+    def __init__(self) -> None:
+        self.interactive = sys.stdin.isatty()
+
+    def say(self, text: str = "") -> None:
+        """Print a line, or several."""
+        print(text, flush=True)
+
+    def ask(self, question: str, default: str, check: Check) -> str:
+        """Return an answer, or the default if there is none, that is allowed."""
+        shown = f" [{default}]" if default else ""
+        return self._until_allowed(lambda: input(f"{question}{shown}: ") or default, check)
+
+    def ask_hidden(self, question: str, check: Check) -> str:
+        """Likewise, and show nothing of it.
+
+        Raises:
+            DeployError: the terminal would show it.
+        """
+        return self._until_allowed(lambda: _hidden(f"{question}: "), check)
+
+    def choose(self, question: str, choices: Sequence[str], default: str) -> str:
+        """Return one of a few words."""
+        wanted = f"Answer {', '.join(choices[:-1])} or {choices[-1]}."
+        return self.ask(question, default, lambda answer: None if answer in choices else wanted)
+
+    def confirm(self, question: str, *, default: bool) -> bool:
+        """Return whether the answer is yes."""
+        hint = "Y/n" if default else "y/N"
+        words = {"": default, "y": True, "yes": True, "n": False, "no": False}
+        answer = self._until_allowed(
+            lambda: input(f"{question} [{hint}] ").lower(),
+            lambda word: None if word in words else "Answer y or n.",
+        )
+        return words[answer]
+
+    def _until_allowed(self, read: Callable[[], str], check: Check) -> str:
+        while True:
+            answer = read().strip()
+            wrong = check(answer)
+            if wrong is None:
+                return answer
+            self.say(f"  {wrong}")
+
+
+def _hidden(prompt: str) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", getpass.GetPassWarning)
+        try:
+            return getpass.getpass(prompt)
+        except getpass.GetPassWarning:
+            raise DeployError(
+                "This terminal cannot hide what is typed. Set ELEVENLABS_API_KEY and LLM_API_KEY."
+            ) from None

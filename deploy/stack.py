@@ -1,0 +1,282 @@
+"""The CloudFormation stack: what is there, what will change, and waiting until it has.
+
+The values of parameters go from this process to CloudFormation and nowhere else: no file has
+them, and no command line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError, WaiterError
+
+from deploy.account import Account
+from deploy.errors import DeployError
+
+DESCRIPTION = "Parley:"
+"""How the description of Parley's template begins."""
+POLL_S = 3
+_PREPARED = ("CREATE_COMPLETE", "FAILED")
+_NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
+_NOT_THERE = ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE")
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """A stack that is there.
+
+    Attributes:
+        stored: values of its parameters; `****` for secrets.
+    """
+
+    status: str
+    description: str
+    stored: dict[str, str]
+    outputs: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What will become of one resource.
+
+    Attributes:
+        action: `Add`, `Modify`, `Remove` and so on.
+        is_replaced: whether another one takes its place.
+    """
+
+    action: str
+    logical_id: str
+    kind: str
+    is_replaced: bool
+
+
+@dataclass(slots=True)
+class ChangeSet:
+    """Changes that CloudFormation makes ready, and then makes.
+
+    Attributes:
+        stack: the stack's name, and its id as soon as it is known.
+    """
+
+    name: str
+    stack: str
+    is_new_stack: bool
+    changes: list[Change] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Stacks:
+    """CloudFormation in one account and region.
+
+    Attributes:
+        say: prints a line.
+        role: that CloudFormation assumes, if any.
+    """
+
+    account: Account
+    say: Callable[[str], None]
+    role: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def _client(self) -> Any:
+        return self.account.session.client("cloudformation")
+
+    def find(self, name: str) -> Existing | None:
+        """The stack of a name; None if there is none, or only the shell of one."""
+        try:
+            (stack,) = self._client.describe_stacks(StackName=name)["Stacks"]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return None
+            raise _sentence(error) from None
+        if stack["StackStatus"] in _NOT_THERE:
+            return None
+        return Existing(
+            stack["StackStatus"],
+            stack.get("Description", ""),
+            {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])},
+            {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])},
+        )
+
+    def upload(self, template: bytes, bucket: str, prefix: str) -> str:
+        """Put the template beside its code, since it may be too long for a request.
+
+        Returns:
+            its URL.
+        """
+        key = f"{prefix}/{hashlib.sha256(template).hexdigest()[:32]}.template"
+        client = self.account.session.client("s3")
+        try:
+            client.put_object(Bucket=bucket, Key=key, Body=template)
+        except ClientError as error:
+            raise _sentence(error) from None
+        return f"{client.meta.endpoint_url}/{bucket}/{key}"
+
+    @contextmanager
+    def change_set(
+        self, stack: str, url: str, values: Sequence[Mapping[str, Any]], *, is_new: bool
+    ) -> Iterator[ChangeSet | None]:
+        """Have CloudFormation find out what would change; None if nothing would.
+
+        What is not started within the context is taken away again, and so is the shell of a
+        new stack.
+
+        Raises:
+            DeployError: it refuses to.
+        """
+        prepared = ChangeSet(f"parley-{secrets.token_hex(8)}", stack, is_new)
+        is_started = False
+        try:
+            self._create(prepared, url, values)
+            has_changes = self._wait_until_prepared(prepared)
+            yield prepared if has_changes else None
+            is_started = has_changes
+        finally:
+            if not is_started:
+                self._discard(prepared)
+
+    def _create(self, prepared: ChangeSet, url: str, values: Sequence[Mapping[str, Any]]) -> None:
+        optional: dict[str, Any] = {"RoleARN": self.role} if self.role else {}
+        if prepared.is_new_stack:
+            optional["OnStackFailure"] = "DELETE"
+        try:
+            made = self._client.create_change_set(
+                StackName=prepared.stack,
+                ChangeSetName=prepared.name,
+                ChangeSetType="CREATE" if prepared.is_new_stack else "UPDATE",
+                TemplateURL=url,
+                Parameters=list(values),
+                Capabilities=["CAPABILITY_IAM"],
+                Tags=[{"Key": key, "Value": value} for key, value in self.tags.items()],
+                **optional,
+            )
+        except ClientError as error:
+            raise _sentence(error) from None
+        prepared.stack = made["StackId"]
+
+    def _wait_until_prepared(self, prepared: ChangeSet) -> bool:
+        names = {"ChangeSetName": prepared.name, "StackName": prepared.stack}
+        while (found := self._client.describe_change_set(**names))["Status"] not in _PREPARED:
+            time.sleep(POLL_S)
+        if found["Status"] == "FAILED":
+            reason = str(found.get("StatusReason", ""))
+            if any(each in reason for each in _NO_CHANGES):
+                return False
+            raise DeployError(f"CloudFormation refuses the template: {reason}")
+        pages = self._client.get_paginator("describe_change_set").paginate(**names)
+        prepared.changes = [
+            _change(each["ResourceChange"]) for page in pages for each in page["Changes"]
+        ]
+        return True
+
+    def _discard(self, prepared: ChangeSet) -> None:
+        """Take it away, if it is there; what CloudFormation says of that is nothing to add."""
+        with suppress(ClientError):
+            self._client.delete_change_set(ChangeSetName=prepared.name, StackName=prepared.stack)
+        if prepared.is_new_stack:
+            with suppress(ClientError):
+                (stack,) = self._client.describe_stacks(StackName=prepared.stack)["Stacks"]
+                if stack["StackStatus"] == "REVIEW_IN_PROGRESS":
+                    self._client.delete_stack(StackName=stack["StackId"])
+
+    def start(self, prepared: ChangeSet) -> set[str]:
+        """Have the changes made.
+
+        Returns:
+            ids of the events that were there before.
+        """
+        before = {event["EventId"] for event in self._events(prepared)}
+        try:
+            self._client.execute_change_set(ChangeSetName=prepared.name, StackName=prepared.stack)
+        except ClientError as error:
+            raise _sentence(error) from None
+        return before
+
+    def wait(self, prepared: ChangeSet, told: set[str]) -> Existing:
+        """Tell what happens until the changes are made.
+
+        Args:
+            told: ids of events that nobody need be told of.
+
+        Raises:
+            DeployError: they could not be.
+        """
+        failures: list[str] = []
+        while True:
+            (stack,) = self._client.describe_stacks(StackName=prepared.stack)["Stacks"]
+            for event in self._events(prepared):
+                if event["EventId"] not in told:
+                    told.add(event["EventId"])
+                    self._tell(event, failures)
+            status = str(stack["StackStatus"])
+            if not status.endswith("_IN_PROGRESS"):
+                break
+            time.sleep(POLL_S)
+        found = self.find(prepared.stack)
+        if found is None or status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+            undone = status.endswith(("ROLLBACK_COMPLETE", "DELETE_COMPLETE"))
+            outcome = "what was made is undone" if undone else f"the stack is {status}"
+            causes = "".join(f"\n  {each}" for each in failures)
+            raise DeployError(f"It could not be deployed; {outcome}.{causes}")
+        return found
+
+    def _events(self, prepared: ChangeSet) -> list[dict[str, Any]]:
+        """What has happened to the stack, the oldest first."""
+        paginator = self._client.get_paginator("describe_stack_events")
+        pages = paginator.paginate(StackName=prepared.stack)
+        return [event for page in pages for event in page["StackEvents"]][::-1]
+
+    def _tell(self, event: Mapping[str, Any], failures: list[str]) -> None:
+        status, logical_id = event["ResourceStatus"], event["LogicalResourceId"]
+        reason = event.get("ResourceStatusReason", "")
+        if status.endswith("_COMPLETE"):
+            self.say(f"  {status.removesuffix('_COMPLETE').lower():8} {logical_id}")
+        elif status.endswith("_FAILED") and "cancelled" not in reason:
+            failures.append(f"{logical_id}: {reason}")
+
+    def remove(self, name: str) -> None:
+        """Delete a stack whose first deployment failed, and wait until it is gone."""
+        try:
+            self._client.delete_stack(StackName=name)
+            self._client.get_waiter("stack_delete_complete").wait(StackName=name)
+        except (ClientError, WaiterError) as error:
+            raise DeployError(f"{name} cannot be removed: {error}") from None
+
+
+def values(
+    declared: Mapping[str, Any], found: Mapping[str, str], stored: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Parameters as CloudFormation takes them: what is not given keeps what is stored."""
+    given = [
+        {"ParameterKey": name, "ParameterValue": value} for name, value in sorted(found.items())
+    ]
+    kept = [
+        {"ParameterKey": name, "UsePreviousValue": True}
+        for name in declared
+        if name in stored and name not in found
+    ]
+    return given + kept
+
+
+def _change(found: Mapping[str, Any]) -> Change:
+    return Change(
+        found["Action"],
+        found["LogicalResourceId"],
+        found["ResourceType"],
+        found.get("Replacement") == "True",
+    )
+
+
+def _sentence(error: ClientError) -> DeployError:
+    found = error.response.get("Error", {})
+    text = f"{error.operation_name}: {found.get('Message') or found.get('Code')}"
+    if "AccessDenied" in str(found.get("Code")):
+        text += " What whoever deploys must be allowed is in docs/deployer-policy.json."
+    return DeployError(text)

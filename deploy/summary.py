@@ -1,0 +1,147 @@
+"""What is said before and after: what there will be, what it costs, how to try and remove it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from deploy.options import ROOT
+from deploy.stack import Change, Existing
+from local.template.intrinsics import Resolver
+from local.template.transform import transformed
+
+COSTS = ROOT / "docs" / "costs.md"
+_NAMES = {
+    "AWS::ApiGatewayV2::Api": "API",
+    "AWS::DynamoDB::Table": "table",
+    "AWS::IAM::Role": "role",
+    "AWS::Lambda::Function": "function",
+    "AWS::Logs::LogGroup": "log group",
+    "AWS::S3::Bucket": "bucket",
+    "AWS::Lambda::LayerVersion": "layer",
+    "AWS::SecretsManager::Secret": "secret",
+}
+"""What a reader wants to know of; the rest belongs to one of them."""
+KEEPS = {"AWS::ApiGatewayV2::Api", "AWS::DynamoDB::Table", "AWS::S3::Bucket"}
+"""Kinds of which another one in its place is another address, or empty."""
+
+
+def kinds(template: Path, values: Mapping[str, str]) -> list[str]:
+    """Types of the resources that there will be with these values of parameters."""
+    found = transformed(template, values, "us-east-1")
+    resolver = Resolver(
+        found.parameters,
+        found.template.get("Conditions") or {},
+        found.template.get("Mappings") or {},
+        lambda name: name,
+        lambda name, attribute: f"{name}.{attribute}",
+    )
+    return [
+        each["Type"]
+        for each in found.template["Resources"].values()
+        if "Condition" not in each or resolver.condition(each["Condition"])
+    ]
+
+
+def count_kinds(kinds: Iterable[str]) -> str:
+    """Such as `8 functions, 2 APIs, 1 table`, the most first."""
+    counted = Counter(kind for kind in kinds if kind in _NAMES)
+    return ", ".join(
+        f"{count} {_NAMES[kind]}{'s' if count > 1 else ''}"
+        for kind, count in sorted(counted.items(), key=lambda each: (-each[1], each[0]))
+    )
+
+
+def costs(*, with_secret: bool, is_open: bool) -> str:
+    """What it costs while nobody talks, and while somebody does."""
+    text = COSTS.read_text()
+    minute = _figure(r"\| \*\*sum\*\* \| \| \| \*\*([\d.]+)\*\* \|", text)
+    worst = _figure(r"\| \*\*sum\*\* \| [\d,.]+ \| ([\d,.]+) \|", text)
+    idle = float(_figure(r"one Secrets Manager secret \(\$([\d.]+) a", text))
+    lines = [
+        f"It costs ${idle * (2 if with_secret else 1):.2f} a month while nobody talks, and "
+        f"${float(minute):.3f} of AWS for a minute of talk;",
+        "ElevenLabs and the language model cost several times that (docs/costs.md).",
+    ]
+    if is_open:
+        lines.append(
+            "Anybody who knows the URL can talk. The limits let that cost up to "
+            f"${worst} a day (docs/costs.md)."
+        )
+    return "\n".join(lines)
+
+
+def _figure(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    if found is None:
+        raise LookupError(f"{COSTS} has no figure as {pattern}")
+    return found[1]
+
+
+def changes(found: Sequence[Change]) -> str:
+    """What CloudFormation is about to do, one line for each kind of change."""
+    lines = []
+    for action in dict.fromkeys(each.action for each in found):
+        kinds = [each for each in found if each.action == action]
+        counted = count_kinds(each.kind for each in kinds)
+        lines.append(
+            f"  {action.lower()}: {len(kinds)} resources" + (f" ({counted})" if counted else "")
+        )
+    return "\n".join(lines)
+
+
+def lost(found: Sequence[Change]) -> list[str]:
+    """What will be another one afterwards, or gone, although somebody relies on it."""
+    return [
+        f"{each.logical_id} ({_NAMES[each.kind]})"
+        for each in found
+        if each.kind in KEEPS and (each.is_replaced or each.action == "Remove")
+    ]
+
+
+def how_to_try(stack: Existing, options: str) -> str:
+    """Addresses of a stack, and the first things to do with them.
+
+    Args:
+        options: region and profile, as the AWS CLI takes them.
+    """
+    url, http = stack.outputs.get("WebSocketUrl", ""), stack.outputs.get("HttpUrl", "")
+    lines = [f"  {url}", f"  {http}", ""]
+    has_tokens = stack.stored.get("AuthMode", "off") != "off"
+    if (maker := stack.outputs.get("TokenFunctionName")) is not None:
+        lines += [
+            "A token for a user, as your backend would make one:",
+            f"  aws lambda invoke {options} --function-name {maker} \\",
+            "    --cli-binary-format raw-in-base64-out \\",
+            '    --payload \'{"subject": "ada"}\' /dev/stdout',
+            "",
+        ]
+    shown = ' --token "$TOKEN"' if has_tokens else ""
+    lines += [
+        "Try it:",
+        f'  .venv/bin/talk --url {url}{shown} "Hello"',
+        f"  make run, and then http://localhost:3001/?url={url}",
+    ]
+    return "\n".join(lines)
+
+
+def what_stays(outputs: Mapping[str, str], options: str) -> str:
+    """What removing the stack leaves, and how to be rid of it."""
+    lines = []
+    if table := outputs.get("TableName"):
+        lines += [
+            "The table with the conversations stays, and costs what it stores. To delete it too:",
+            f"  aws dynamodb delete-table {options} --table-name {table}",
+        ]
+    if bucket := outputs.get("RecordingBucketName"):
+        lines += [
+            "The bucket with the recordings stays. To delete it too:",
+            f"  aws s3 rb {options} --force s3://{bucket}",
+        ]
+    lines += [
+        "SAM's bucket stays, for whatever else SAM deploys in this region (stack",
+        "aws-sam-cli-managed-default), and so do backups of the table, for 35 days.",
+    ]
+    return "\n".join(lines)

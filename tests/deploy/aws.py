@@ -1,0 +1,165 @@
+"""AWS on this machine, and a small stack that all of it can make.
+
+The stack has the parameters of Parley's template: what is asked for is the same. Parley's own
+resources are of kinds that moto's CloudFormation does not make.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+import yaml
+from moto.cloudformation.models import ChangeSet, cloudformation_backends
+from moto.server import ThreadedMotoServer
+from samtranslator.yaml_helper import yaml_parse
+
+ROOT = Path(__file__).parents[2]
+SAM = ROOT / ".venv-sam" / "bin" / "sam"
+REGION = "eu-west-1"
+BUCKET = "code-of-parley"
+RESOURCES: dict[str, Any] = {
+    "Table": {
+        "Type": "AWS::DynamoDB::Table",
+        "DeletionPolicy": "Retain",
+        "Properties": {
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+        },
+    },
+    "Role": {
+        "Type": "AWS::IAM::Role",
+        "Properties": {"AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": []}},
+    },
+    "TurnFunction": {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {
+            "Runtime": "python3.13",
+            "Handler": "app.handler",
+            "Code": "function",
+            "Role": {"Fn::GetAtt": ["Role", "Arn"]},
+        },
+    },
+}
+OUTPUTS = {
+    "WebSocketUrl": {"Value": "wss://a1b2c3.execute-api.eu-west-1.amazonaws.com/dev"},
+    "HttpUrl": {"Value": "https://d4e5f6.execute-api.eu-west-1.amazonaws.com"},
+    "TableName": {"Value": {"Ref": "Table"}},
+}
+
+
+def small_template(folder: Path, **changed: Any) -> Path:
+    """A template and its code in a folder, as `sam build` would leave them."""
+    (folder / "function").mkdir(exist_ok=True)
+    (folder / "function" / "app.py").write_text("def handler(event, context): ...\n")
+    content = {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Description": "Parley: a small one.",
+        "Parameters": yaml_parse((ROOT / "template.yaml").read_text())["Parameters"],
+        "Resources": RESOURCES,
+        "Outputs": OUTPUTS,
+        **changed,
+    }
+    path = folder / "template.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Aws:
+    """Services that programs reach through their environment."""
+
+    endpoint: str
+
+    def client(self, service: str) -> Any:
+        """A client of one of them."""
+        return boto3.client(  # type: ignore[call-overload]  # the stubs want a literal
+            service,
+            endpoint_url=self.endpoint,
+            region_name=REGION,
+            aws_access_key_id="x",
+            aws_secret_access_key="x",
+        )
+
+    def environment(self, home: Path) -> dict[str, str]:
+        """Variables for whoever has credentials, and nothing else of this machine's."""
+        return {
+            **nobody(home),
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": "x",
+            "AWS_SECRET_ACCESS_KEY": "x",
+            "AWS_REGION": REGION,
+        }
+
+    def stacks(self) -> dict[str, str]:
+        """The status of every stack that is there."""
+        found = self.client("cloudformation").describe_stacks()["Stacks"]
+        return {each["StackName"]: each["StackStatus"] for each in found}
+
+    def parameters(self, stack: str = "parley") -> dict[str, str]:
+        """What a stack has been given, secrets too, which CloudFormation tells nobody."""
+        (backend,) = (
+            each for each in cloudformation_backends["123456789012"].values() if each.stacks
+        )
+        (found,) = (each for each in backend.stacks.values() if each.name == stack)
+        return dict(found.parameters)
+
+
+def nobody(home: Path) -> dict[str, str]:
+    """Variables of somebody without AWS credentials."""
+    (home / "tmp").mkdir(exist_ok=True)
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "TMPDIR": str(home / "tmp"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:1",
+    }
+
+
+def _apply(prepared: ChangeSet) -> None:
+    """Leave the stack as CloudFormation does.
+
+    moto 5.2 makes the resources alone: the stack gets no outputs, no description and none of
+    its new parameters.
+    """
+    stack = prepared.stack
+    stack.resource_map.update(prepared.template_dict, prepared.parameters)
+    stack.template_dict = prepared.template_dict
+    stack.description = prepared.template_dict.get("Description")
+    stack.parameters = prepared.parameters
+    stack.output_map = stack._create_output_map()
+
+
+@contextmanager
+def running_aws() -> Iterator[Aws]:
+    """moto, with a bucket for code."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    aws = Aws(f"http://localhost:{port}")
+    urllib.request.urlopen(f"{aws.endpoint}/moto-api/reset", b"").close()
+    aws.client("s3").create_bucket(
+        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
+    )
+    try:
+        with patch.object(ChangeSet, "apply", _apply):
+            yield aws
+    finally:
+        server.stop()
+
+
+def deploy(*arguments: str) -> list[str | Path]:
+    """The command that `make deploy` runs."""
+    return [sys.executable, "-m", "deploy", *arguments]

@@ -1,0 +1,302 @@
+"""What is given for parameters, where from, and what is asked for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.console import Check, Console
+from deploy.errors import DeployError, MissingAnswers
+from deploy.options import read_options
+from deploy.parameters import Parameters, words_of
+from deploy.questions import Questions
+from deploy.stack import Change, values
+from deploy.summary import changes, costs, kinds, lost
+
+ROOT = Path(__file__).parents[2]
+PARAMETERS = Parameters(ROOT / "template.yaml")
+KEY = "sk_0123456789abcdef"
+OIDC = {"AuthMode": "oidc", "AuthIssuer": "https://i.example.com", "AuthAudience": "me"}
+OPEN = {"AuthMode": "off", "AllowedOrigins": "https://b.example"}
+STORED = {"ElevenLabsApiKey": "****", "LlmApiKey": "****", "AuthMode": "off", "Language": "de"}
+
+
+class Script(Console):
+    """Answers that are known beforehand.
+
+    Attributes:
+        asked: every question, and what was said of wrong answers.
+    """
+
+    def __init__(self, answers: list[str] | None) -> None:
+        self.interactive = answers is not None
+        self._answers: Iterator[str] = iter(answers or [])
+        self.asked: list[str] = []
+
+    def say(self, text: str = "") -> None:
+        self.asked.append(text.strip())
+
+    def ask(self, question: str, default: str, check: Check) -> str:
+        return self._next(question, lambda: next(self._answers) or default, check)
+
+    def ask_hidden(self, question: str, check: Check) -> str:
+        return self._next(question, lambda: next(self._answers), check)
+
+    def _next(self, question: str, read: Callable[[], str], check: Check) -> str:
+        self.asked.append(question)
+        return self._until_allowed(read, check)
+
+
+def answers(
+    typed: list[str] | None,
+    *,
+    words: Mapping[str, str] | None = None,
+    stored: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """What the questions end with."""
+    script = Script(typed)
+    questions = Questions(script, PARAMETERS, words or {}, stored or {}, environment or {})
+    return questions.answers()
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored", "environment", "keys"),
+    [
+        ([KEY, "llm", "", ""], {}, {}, (KEY, "llm")),
+        ([KEY, "", "", ""], {}, {}, (KEY, "")),
+        ([KEY, "-", "", ""], {}, {}, (KEY, "")),
+        (["", "a b", KEY, "", "", ""], {}, {}, (KEY, "")),
+        (["-", "", "", ""], {}, {}, ("-", "")),  # there must be one: this is what was typed
+        ([f"  {KEY}\t", " llm ", "", ""], {}, {}, (KEY, "llm")),
+        (["", "", "", ""], STORED, {}, (None, None)),
+        (["new", "-", "", ""], STORED, {}, ("new", "")),
+        (["", "", "", ""], {}, {"ELEVENLABS_API_KEY": "e", "LLM_API_KEY": "l"}, ("e", "l")),
+        (["mine", "-", "", ""], {}, {"ELEVENLABS_API_KEY": "e", "LLM_API_KEY": "l"}, ("mine", "")),
+        (["", "", "", ""], STORED, {"LLM_API_KEY": "l"}, (None, "l")),
+        (None, {}, {"ELEVENLABS_API_KEY": "e"}, ("e", None)),
+        (None, STORED, {}, (None, None)),
+        (None, STORED, {"ELEVENLABS_API_KEY": "e"}, ("e", None)),
+    ],
+)
+def test_keys_are_typed_stored_or_in_the_environment(
+    typed: list[str] | None,
+    stored: dict[str, str],
+    environment: dict[str, str],
+    keys: tuple[str | None, str | None],
+) -> None:
+    found = answers(typed, stored=stored, environment=environment)
+    assert (found.get("ElevenLabsApiKey"), found.get("LlmApiKey")) == keys
+
+
+@pytest.mark.parametrize(
+    ("typed", "words", "stored", "found"),
+    [
+        (["off", ""], {}, {}, {"AuthMode": "off", "AllowedOrigins": "*"}),
+        (["off", "https://b.example"], {}, {}, OPEN),
+        (["oidc", "https://i.example.com", "me", ""], {}, {}, {**OIDC, "AllowedOrigins": "*"}),
+        (["", "", "", ""], {}, {**STORED, **OIDC}, {**OIDC, "AllowedOrigins": "*"}),
+        ([""], OIDC, {}, {**OIDC, "AllowedOrigins": "*"}),
+        (["me", ""], {**OIDC, "AuthAudience": ""}, {}, {**OIDC, "AllowedOrigins": "*"}),
+        ([], OPEN, {}, OPEN),
+        (["Off", "OIDC", "off", "ftp:/x", "*"], {}, {}, {"AuthMode": "off", "AllowedOrigins": "*"}),
+    ],
+)  # fmt: skip
+def test_who_may_connect_is_asked_as_far_as_it_is_open(
+    typed: list[str], words: dict[str, str], stored: dict[str, str], found: dict[str, str]
+) -> None:
+    keys = {"ElevenLabsApiKey": KEY, "LlmApiKey": ""}
+    assert answers(typed, words={**keys, **words}, stored=stored) == {**keys, **found}
+
+
+def test_the_shared_secret_comes_from_the_environment_where_it_is_used() -> None:
+    secret = {"AUTH_SECRET": "s" * 32}
+    assert answers([KEY, "", "secret", ""], environment=secret)["AuthSecret"] == "s" * 32
+    assert "AuthSecret" not in answers([KEY, "", "off", ""], environment=secret)
+    with pytest.raises(DeployError, match="AuthSecret: Wanted: empty, or 32 to 512"):
+        answers([KEY, "", "secret", ""], environment={"AUTH_SECRET": "short"})
+
+
+def test_nobody_to_ask_is_told_everything_that_is_missing() -> None:
+    with pytest.raises(MissingAnswers) as missing:
+        answers(None, words={"AuthMode": "oidc"})
+    for name in ("ELEVENLABS_API_KEY", "AuthIssuer", "AuthAudience"):
+        assert name in str(missing.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("", {}),
+        ("Language=de", {"Language": "de"}),
+        ("Language=de Language=fr", {"Language": "fr"}),
+        ("SystemPrompt='You are brief. 1 + 1 = 2'", {"SystemPrompt": "You are brief. 1 + 1 = 2"}),
+        ("AllowedOrigins=*", {"AllowedOrigins": "*"}),
+        ("LlmApiBase=", {"LlmApiBase": ""}),
+        ("ParameterKey=Language,ParameterValue=de", {"Language": "de"}),
+        ("AuthIssuer=https://i.example.com/?a=b", {"AuthIssuer": "https://i.example.com/?a=b"}),
+    ],
+)
+def test_words_are_read_as_sam_reads_them(
+    tmp_path: Path, words: str, found: dict[str, str]
+) -> None:
+    assert PARAMETERS.overrides(words_of(words, "here"), tmp_path) == found
+
+
+AS_WRITTEN = {"Language": "no", "AuthMode": "off", "HistoryMessages": "010"}
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("Language: no\nAuthMode: off\nHistoryMessages: 010", AS_WRITTEN),
+        ('{"Language": "de"}', {"Language": "de"}),
+        ('[{"ParameterKey": "Language", "ParameterValue": "de"}]', {"Language": "de"}),
+        ("Language:\n- de\n- fr", {"Language": "de,fr"}),
+    ],
+)  # fmt: skip
+def test_a_file_gives_values_as_they_are_written(
+    tmp_path: Path, content: str, found: dict[str, str]
+) -> None:
+    (tmp_path / "values.yaml").write_text(content)
+    assert PARAMETERS.overrides(["file://values.yaml"], tmp_path) == found
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "values.yaml cannot be read: No such file"),
+        ("Language: [", "values.yaml is neither YAML nor JSON"),
+        ("Language", "values.yaml has no lines such as `Language: de`"),
+        ("", "values.yaml has no lines such as `Language: de`"),
+        ("Language: {a: b}", "Language must be a text or a list"),
+        (f"ElevenLabsApiKey: {KEY}", "holds ElevenLabsApiKey, and others can read it: chmod 600"),
+    ],
+)
+def test_a_file_that_is_none_gets_a_sentence(
+    tmp_path: Path, content: str | None, sentence: str
+) -> None:
+    path = tmp_path / "values.yaml"
+    if content is not None:
+        path.write_text(content)
+        path.chmod(0o644)
+    with pytest.raises(DeployError, match=sentence) as refused:
+        PARAMETERS.overrides([f"file://{path}"], tmp_path)
+    assert KEY not in str(refused.value)
+
+
+def test_a_file_that_nobody_else_reads_may_hold_keys(tmp_path: Path) -> None:
+    path = tmp_path / "values.yaml"
+    path.write_text(f"ElevenLabsApiKey: {KEY}")
+    path.chmod(0o600)
+    assert PARAMETERS.overrides([f"file://{path}"], tmp_path) == {"ElevenLabsApiKey": KEY}
+
+
+@pytest.mark.parametrize("name", ["ElevenLabsApiKey", "LlmApiKey", "AuthSecret"])
+@pytest.mark.parametrize("form", ["{}={}", "ParameterKey={},ParameterValue={}"])
+def test_a_secret_is_not_taken_from_where_others_read_it(
+    tmp_path: Path, name: str, form: str
+) -> None:
+    with pytest.raises(DeployError, match=f"{name} is a secret") as refused:
+        PARAMETERS.overrides([form.format(name, KEY)], tmp_path)
+    assert KEY not in str(refused.value)
+
+
+@pytest.mark.parametrize("word", ["Language", "=de", "--yes", "Language: de", "Lang uage=de"])
+def test_what_is_no_pair_gets_a_sentence(tmp_path: Path, word: str) -> None:
+    with pytest.raises(DeployError, match="is no Name=value"):
+        PARAMETERS.overrides([word], tmp_path)
+
+
+@given(st.sampled_from(sorted(PARAMETERS.declared)), st.text(max_size=20))
+def test_a_value_is_taken_or_refused_with_a_sentence(name: str, value: str) -> None:
+    wrong = PARAMETERS.wrong(name, value)
+    assert wrong is None or (len(wrong) > 10 and wrong.endswith("."))
+    if PARAMETERS.is_secret(name) and len(value) > 3:
+        assert wrong is None or value not in wrong
+
+
+@pytest.mark.parametrize("name", [n for n in PARAMETERS.declared if n != "ElevenLabsApiKey"])
+def test_every_default_is_allowed(name: str) -> None:
+    assert PARAMETERS.wrong(name, PARAMETERS.default(name)) is None
+
+
+def config(folder: Path, content: str) -> list[str]:
+    """Arguments that name a samconfig.toml."""
+    (folder / "samconfig.toml").write_text(content)
+    return ["--config-file", str(folder / "samconfig.toml")]
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        '"Language=de StageName=live"',
+        '["Language=de", "StageName=live"]',
+        '{Language = "de", StageName = "live"}',
+    ],
+)
+def test_samconfig_is_read_in_all_of_its_forms(
+    tmp_path: Path, overrides: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARAMETERS", "Language=fr VoiceSpeed=1.1")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    given = config(
+        tmp_path,
+        '[default.global.parameters]\nstack_name = "talk"\nregion = "eu-west-1"\n'
+        f'[default.deploy.parameters]\nparameter_overrides = {overrides}\ntags = "team=voice"\n',
+    )
+    options = read_options(["deploy", *given, "--parameter-overrides", "VoiceSpeed=1.2"])
+    assert (options.usual_name, options.region, options.profile) == ("talk", "eu-west-1", None)
+    assert options.tags == {"team": "voice"}
+    assert PARAMETERS.overrides(options.words, tmp_path) == {
+        "Language": "fr",
+        "StageName": "live",
+        "VoiceSpeed": "1.2",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("[default", "is not valid TOML"),
+        ("[default.deploy.parameters]\nparameter_overrides = 1", "must be a text, a list or"),
+        ("[default.deploy.parameters]\nparameter_overrides = \"A='\"", "No closing quotation"),
+    ],
+)  # fmt: skip
+def test_a_samconfig_that_is_none_gets_a_sentence(
+    tmp_path: Path, content: str, sentence: str
+) -> None:
+    with pytest.raises(DeployError, match=sentence):
+        read_options(["deploy", *config(tmp_path, content)])
+
+
+def test_what_is_not_given_keeps_what_is_stored_and_nothing_else() -> None:
+    found = values(PARAMETERS.declared, {"Language": "fr"}, {**STORED, "Gone": "x"})
+    kept = {each["ParameterKey"] for each in found if each.get("UsePreviousValue")}
+    assert kept == {"ElevenLabsApiKey", "LlmApiKey", "AuthMode"}
+    assert {"ParameterKey": "Language", "ParameterValue": "fr"} in found
+    assert len(found) == 4
+
+
+def test_it_is_said_what_there_will_be_and_what_it_costs() -> None:
+    plain = {"ElevenLabsApiKey": "x"}
+    assert "AWS::S3::Bucket" not in kinds(ROOT / "template.yaml", plain)
+    secret = kinds(ROOT / "template.yaml", {**plain, "AuthMode": "secret", "Recording": "consent"})
+    assert secret.count("AWS::SecretsManager::Secret") == 2
+    assert "AWS::S3::Bucket" in secret
+    assert costs(with_secret=True, is_open=False).startswith("It costs $0.80 a month")
+    assert "a day" in costs(with_secret=False, is_open=True)
+    assert "a day" not in costs(with_secret=False, is_open=False)
+
+
+def test_what_users_rely_on_is_named_before_it_goes() -> None:
+    table = Change("Modify", "Table", "AWS::DynamoDB::Table", is_replaced=True)
+    api = Change("Remove", "Api", "AWS::ApiGatewayV2::Api", is_replaced=False)
+    other = Change("Modify", "TurnFunction", "AWS::Lambda::Function", is_replaced=False)
+    assert lost([table, api, other]) == ["Table (table)", "Api (API)"]
+    assert lost([other]) == []
+    assert changes([table, other]) == "  modify: 2 resources (1 table, 1 function)"
