@@ -86,6 +86,8 @@ _CONDITIONS = 'AWS, "CloudFormation template Conditions syntax"'
 _DEPENDS = 'AWS, "DependsOn attribute"'
 _FUNCTIONS = 'AWS, "Intrinsic function reference"'
 _OUTPUTS = 'AWS, "CloudFormation template Outputs syntax"'
+UNREADABLE = "it cannot be read here"
+"""For what nobody has thought of."""
 _TABLE_KEYS = (
     "AttributeDefinitions",
     "KeySchema",
@@ -294,22 +296,33 @@ class _Reader:
                 self._references.placeholders = made_up
                 self._resolver.imports = imports
 
-    def _attempt(self, read: Callable[[], T], otherwise: T, source: str = "") -> T:
-        """What is read; what cannot be is a problem, or follows from one that is known."""
+    def _attempt(
+        self, read: Callable[[], T], otherwise: T, source: str = "", where: str = "Resources"
+    ) -> T:
+        """What is read; what cannot be is a problem, or follows from one that is known.
+
+        Args:
+            source: of a problem that names none.
+            where: what is read.
+        """
         try:
             return read()
         except TemplateError as error:
             self._problems += problems_of(error, source)
-        except (AttributeError, LookupError, TypeError, ValueError):
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            # The schemas let through what is free in them, such as OpenAPI.
             if not self._problems:
-                raise
+                sentence = f"{UNREADABLE}: {type(error).__name__}: {error}."
+                self._problems.append(Problem(where, sentence, source))
         return otherwise
 
     def _each(self, kind: str, read: Callable[[str, dict[str, Any]], T | None]) -> list[T]:
         """What is made of all resources of a type."""
         made = []
         for logical_id, properties in self._of(kind).items():
-            found = self._attempt(partial(read, logical_id, properties), None, _FUNCTIONS)
+            found = self._attempt(
+                partial(read, logical_id, properties), None, _FUNCTIONS, logical_id
+            )
             if found is not None:
                 made.append(found)
         return made
