@@ -10,7 +10,7 @@ from pathlib import Path
 from deploy.options import ROOT
 from deploy.stack import Change, Existing
 from local.template.intrinsics import Resolver
-from local.template.transform import transformed
+from local.template.transform import read_transformed
 
 COSTS = ROOT / "docs" / "costs.md"
 _NAMES = {
@@ -30,7 +30,7 @@ KEEPS = {"AWS::ApiGatewayV2::Api", "AWS::DynamoDB::Table", "AWS::S3::Bucket"}
 
 def kinds(template: Path, values: Mapping[str, str]) -> list[str]:
     """Types of the resources that there will be with these values of parameters."""
-    found = transformed(template, values, "us-east-1")
+    found = read_transformed(template, values, "us-east-1")
     resolver = Resolver(
         found.parameters,
         found.template.get("Conditions") or {},

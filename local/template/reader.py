@@ -29,7 +29,7 @@ from local.template.rules.functions import function_problems
 from local.template.rules.invocation_rights import InvocationRights
 from local.template.rules.names import name_problems
 from local.template.rules.schemas import schema_problems
-from local.template.transform import Transformed, transformed, written_out
+from local.template.transform import Transformed, read_transformed
 
 T = TypeVar("T")
 
@@ -86,6 +86,8 @@ _CONDITIONS = 'AWS, "CloudFormation template Conditions syntax"'
 _DEPENDS = 'AWS, "DependsOn attribute"'
 _FUNCTIONS = 'AWS, "Intrinsic function reference"'
 _OUTPUTS = 'AWS, "CloudFormation template Outputs syntax"'
+UNREADABLE = "it cannot be read here"
+"""For what nobody has thought of."""
 _TABLE_KEYS = (
     "AttributeDefinitions",
     "KeySchema",
@@ -117,11 +119,10 @@ def read_stack(
         TemplateError: the template cannot be served, or AWS would refuse it; all that is wrong
             with it, a line for each.
     """
-    stored = stored or {}
-    source = transformed(written_out(path, overrides, region, stored), path.parent, region)
+    source = read_transformed(path, overrides, region, stored)
     stack = _Reader(source, region, domain_name, another or (lambda: domain_name)).stack()
     stack.stored.parameters += [
-        Parameter("", name, "String", value) for name, value in stored.items()
+        Parameter("", name, "String", value) for name, value in (stored or {}).items()
     ]
     return stack
 
@@ -296,22 +297,33 @@ class _Reader:
                 self._references.placeholders = made_up
                 self._resolver.imports = imports
 
-    def _attempt(self, read: Callable[[], T], otherwise: T, source: str = "") -> T:
-        """What is read; what cannot be is a problem, or follows from one that is known."""
+    def _attempt(
+        self, read: Callable[[], T], otherwise: T, source: str = "", where: str = "Resources"
+    ) -> T:
+        """What is read; what cannot be is a problem, or follows from one that is known.
+
+        Args:
+            source: of a problem that names none.
+            where: what is read.
+        """
         try:
             return read()
         except TemplateError as error:
             self._problems += problems_of(error, source)
-        except (AttributeError, LookupError, TypeError, ValueError):
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            # The schemas let through what is free in them, such as OpenAPI.
             if not self._problems:
-                raise
+                sentence = f"{UNREADABLE}: {type(error).__name__}: {error}."
+                self._problems.append(Problem(where, sentence, source))
         return otherwise
 
     def _each(self, kind: str, read: Callable[[str, dict[str, Any]], T | None]) -> list[T]:
         """What is made of all resources of a type."""
         made = []
         for logical_id, properties in self._of(kind).items():
-            found = self._attempt(partial(read, logical_id, properties), None, _FUNCTIONS)
+            found = self._attempt(
+                partial(read, logical_id, properties), None, _FUNCTIONS, logical_id
+            )
             if found is not None:
                 made.append(found)
         return made

@@ -38,7 +38,13 @@ def _section(name: str, content: Any) -> Iterator[Problem]:
     if not isinstance(content, dict):
         yield Problem(name, "it must be a map.", _PAGE)
         return
-    for logical_id, item in content.items():
+    for given, item in content.items():
+        if (name, given) == ("Mappings", "Fn::Transform"):  # what it includes is not there yet
+            continue
+        logical_id = given or name
+        if not _LOGICAL_ID.fullmatch(given):
+            sentence = f"a name in {name} has letters and digits, and nothing else."
+            yield Problem(logical_id, sentence, _PAGE)
         if name == "Mappings":
             yield from _mapping(logical_id, item)
         elif name in _OF_MAPS and not isinstance(item, dict):
@@ -56,7 +62,7 @@ def _section(name: str, content: Any) -> Iterator[Problem]:
 
 def _mapping(name: str, content: Any) -> Iterator[Problem]:
     inner = content.values() if isinstance(content, dict) else [None]
-    if name != "Fn::Transform" and not all(isinstance(each, dict) for each in inner):
+    if not all(isinstance(each, dict) for each in inner):
         yield Problem(name, "a mapping must be a map of maps.", _PAGE)
 
 
@@ -69,8 +75,6 @@ def _parameter(name: str, definition: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _resource(logical_id: str, resource: Mapping[str, Any]) -> Iterator[Problem]:
-    if not _LOGICAL_ID.fullmatch(logical_id):
-        yield Problem(logical_id, "a logical id has letters and digits, and nothing else.", _PAGE)
     if not isinstance(resource.get("Type"), str) or not resource["Type"]:
         yield Problem(logical_id, "it must have a Type, which is a text.", _PAGE)
     for key in _MAPS_OF_A_RESOURCE:

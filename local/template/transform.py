@@ -82,6 +82,17 @@ def written_out(
     return Transformed(source, parameters, notices=notices)
 
 
+def read_transformed(
+    path: Path, overrides: Mapping[str, str], region: str, stored: Mapping[str, str] | None = None
+) -> Transformed:
+    """Read a template and transform it.
+
+    Raises:
+        TemplateError: as `written_out` and `transformed` do.
+    """
+    return transformed(written_out(path, overrides, region, stored or {}), path.parent, region)
+
+
 def transformed(found: Transformed, folder: Path, region: str) -> Transformed:
     """Transform what `written_out` gave.
 

@@ -14,7 +14,7 @@ import pytest
 from local.permissions.evaluation import Evaluator, Verdict
 from local.permissions.patterns import Context
 from local.permissions.policies import parsed_policy
-from local.template.transform import transformed
+from local.template.transform import read_transformed
 
 ROOT = Path(__file__).parents[2]
 POLICY = ROOT / "docs" / "deployer-policy.json"
@@ -176,7 +176,7 @@ def decide(action: str, resource: str, context: Context) -> Verdict:
 
 def types() -> set[str]:
     """Every type of resource that the template may make, whatever its parameters."""
-    found = transformed(ROOT / "template.yaml", {"ElevenLabsApiKey": "x"}, "eu-west-1")
+    found = read_transformed(ROOT / "template.yaml", {"ElevenLabsApiKey": "x"}, "eu-west-1")
     return {resource["Type"] for resource in found.template["Resources"].values()}
 
 

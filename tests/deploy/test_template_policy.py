@@ -15,7 +15,7 @@ from samtranslator.yaml_helper import yaml_parse
 from local.template.api_model import Rate
 from local.template.intrinsics import TemplateError
 from local.template.reader import read_stack
-from local.template.transform import transformed, written_out
+from local.template.transform import read_transformed
 
 ROOT = Path(__file__).parents[2]
 Resource = dict[str, Any]
@@ -172,8 +172,8 @@ def test_no_role_has_a_managed_policy_but_those_of_the_template(template: str, m
     known = TEMPLATES[template]["Parameters"]
     given = {"AuthMode": mode, "ElevenLabsApiKey": "x", "ApiOrigin": "wss://example.com"}
     parameters = {name: given[name] for name in given if name in known}
-    written = written_out(ROOT / template, parameters, "us-east-1", {})
-    deployed = transformed(written, ROOT, "us-east-1").template["Resources"]
+    found = read_transformed(ROOT / template, parameters, "us-east-1")
+    deployed = found.template["Resources"]
     own = {name for name, each in deployed.items() if each["Type"] == "AWS::IAM::ManagedPolicy"}
     for role in (each for each in deployed.values() if each["Type"] == "AWS::IAM::Role"):
         attached = role["Properties"].get("ManagedPolicyArns", [])

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from local.template.intrinsics import TemplateError
 from local.template.problems import problems_of
-from local.template.reader import read_stack
+from local.template.reader import UNREADABLE, read_stack
 from local.template.rules import schemas
 from local.template.rules.schemas import HOME_REGION
 
@@ -57,14 +57,15 @@ CLOUDFORMATION = (
     *("AWS::Lambda::Permission", "AWS::DynamoDB::Table", "AWS::IAM::Role", "AWS::IAM::Policy"),
     *("AWS::IAM::ManagedPolicy", "AWS::S3::Bucket", "AWS::SecretsManager::Secret"),
     *("AWS::SNS::Subscription", "AWS::SNS::Topic", "AWS::SQS::Queue", "AWS::SSM::Parameter"),
-    *("AWS::Logs::LogGroup", "AWS::CloudFormation::Stack", "Custom::Thing", "Nonsense", ""),
+    *("AWS::Logs::LogGroup", "AWS::CloudFormation::Stack", "Custom::Thing", "Nonsense"),
 )
 TEXTS = st.sampled_from(
     [
         *("", "x", "go", "$default", "$connect", "python3.13", "app.handler", "code", "WEBSOCKET"),
         *("HTTP", "AWS_PROXY", "true", "-1", "1e9", "${", "${Fn}", "${Fn.Arn}", "${AWS::Region}"),
         *("${Nosuch.X}", "{{resolve:ssm:/x}}", "arn:aws:lambda:us-east-1:123456789012:function:f"),
-        *("{", '{"a": 1}', "[]", "*", "GET /", "s3://b/k", "integrations/x", "é\u2028\x07", "\ud83d"),
+        *("{", '{"a": 1}', "[]", "*", "GET /", "s3://b/k", "integrations/x", "é\u2028\x07"),
+        "\ud83d",
         *("$request.body.action", "lambda:InvokeFunction", "apigateway.amazonaws.com", "REQUEST"),
     ]
 )  # fmt: skip
@@ -92,8 +93,7 @@ def functions(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
     known = [
         *("GetAtt", "Sub", "Join", "Split", "Select", "If", "Equals", "Not", "And", "FindInMap"),
-        *("Base64", "Cidr", "ImportValue", "Length", "ToJsonString", "GetAZs", "Transform"),
-        *("ForEach", "ForEach::Loop", "Nosuch"),
+        *("Base64", "Cidr", "ImportValue", "Length", "ToJsonString", "GetAZs", "Nosuch"),
     ]
     wrong = st.builds(lambda n, a: {fn(n): a}, st.sampled_from(known), inner)
     return st.one_of(right, right, wrong, st.builds(lambda a: {"Ref": a}, inner))
@@ -164,17 +164,28 @@ GOOD: dict[str, Any] = {
 }
 
 
+def rarely(often: int) -> st.SearchStrategy[bool]:
+    """True once in a while; `integers` would like its ends too much."""
+    return st.sampled_from([*[False] * often, True])
+
+
+LOOPS = ("Fn::ForEach", "Fn::ForEach::Loop", "Fn::Transform")
+
+
 @st.composite
 def resources(draw: st.DrawFn) -> Any:
     """A resource: a good one with a few properties changed, or something odd."""
     kind = draw(st.sampled_from([*SAM_PROPERTIES, *CLOUDFORMATION]))
     names = st.sampled_from(properties_of(kind) or ("A",))
-    changed = draw(st.dictionaries(st.one_of(names, names, names, TEXTS), VALUES, max_size=2))
+    keys = st.one_of(*[names] * 9, TEXTS)
+    changed = draw(st.dictionaries(keys, VALUES, max_size=2))
     found: dict[str, Any] = {"Type": kind, "Properties": {**GOOD.get(kind, {}), **changed}}
     attributes = ["Condition", "DependsOn", "Metadata", "DeletionPolicy", "Type", "Properties"]
-    if draw(st.integers(0, 4)) == 0:
+    if draw(rarely(9)):
         found[draw(st.sampled_from(attributes))] = draw(VALUES)
-    return found if draw(st.integers(0, 30)) else draw(VALUES)
+    if draw(rarely(30)):
+        found["Properties"]["X"] = {draw(st.sampled_from(LOOPS)): draw(VALUES)}
+    return draw(VALUES) if draw(rarely(60)) else found
 
 
 def sections(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -211,10 +222,10 @@ def templates(draw: st.DrawFn) -> dict[str, Any]:
         "Resources": VALUES,
         "Nonsense": VALUES,
     }
-    if draw(st.integers(0, 1)):
+    if draw(rarely(3)):
         name = draw(st.sampled_from(sorted(odd)))
         found[name] = draw(odd[name])
-    if draw(st.integers(0, 5)) == 0 and isinstance(found["Resources"], dict):
+    if draw(rarely(5)) and isinstance(found["Resources"], dict):
         body = draw(st.one_of(VALUES, st.builds(lambda r: {"L${N}": r}, resources())))
         collection = draw(st.one_of(st.just(["One", "Two"]), st.just({"Ref": "Names"}), VALUES))
         found["Resources"]["Fn::ForEach::L"] = ["N", collection, body]
@@ -244,4 +255,5 @@ def test_a_template_is_served_or_refused_with_logical_ids_and_sentences(
                 said = str(problem)
                 assert said.strip()
                 assert "Traceback" not in said
+                assert UNREADABLE not in said
                 assert problem.logical_id or NAMED.match(said) or path.name in said, said

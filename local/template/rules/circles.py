@@ -89,7 +89,7 @@ def _referred(value: Any) -> Iterator[str]:
         if key == "Ref" and isinstance(item, str):
             yield item
         elif key == "Fn::GetAtt":
-            first = item if isinstance(item, str) else next(iter(item or []), None)
+            first = item[0] if isinstance(item, list) and item else item
             yield str(first).split(".", 1)[0]
         elif key == "Fn::Sub":
             yield from _substituted(item)
