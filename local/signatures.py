@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import re
@@ -19,6 +20,8 @@ _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256\s+Credential=([^/,\s]+)/(\d{8})/([^/,\s]+)/([^/,\s]+)/aws4_request,\s*"
     r"SignedHeaders=([^,\s]+),\s*Signature=([0-9a-f]+)"
 )
+_KEYS = 256
+"""So many keys and times are remembered: most calls share them, and each takes a while."""
 _SPACES = re.compile(r"\s+")
 
 
@@ -105,11 +108,11 @@ def is_current(signature: Signature, headers: Mapping[str, str], now_s: float) -
     """
     time = signature.made_at(headers)
     try:
-        made = datetime.strptime(time, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        made_s = _epoch_s(time)
         good_for_s = int(signature.expires or CURRENT_S)
     except ValueError:
         return False
-    age_s = now_s - made.timestamp()
+    age_s = now_s - made_s
     return time.startswith(signature.date) and -CURRENT_S <= age_s <= good_for_s
 
 
@@ -136,11 +139,23 @@ def is_valid(signature: Signature, secret: str, request: SignedRequest) -> bool:
     scope = f"{signature.date}/{signature.region}/{signature.service}/aws4_request"
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     text = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{digest}"
-    key = f"AWS4{secret}".encode()
-    for part in (signature.date, signature.region, signature.service, "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
+    key = _signing_key(secret, signature.date, signature.region, signature.service)
     expected = hmac.digest(key, text.encode(), "sha256").hex()
     return hmac.compare_digest(expected.encode(), signature.value.encode())
+
+
+@functools.lru_cache(_KEYS)
+def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for part in (date, region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+@functools.lru_cache(_KEYS)
+def _epoch_s(time: str) -> float:
+    """Seconds since the epoch; raises `ValueError` for what is no time of a signature."""
+    return datetime.strptime(time, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
 
 
 def _canonical_query(raw_query: str) -> str:

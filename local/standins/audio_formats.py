@@ -213,7 +213,8 @@ class StreamResampler:
 def _rounded(signal: npt.NDArray[np.float32]) -> Samples:
     """16-bit samples of a resampled signal.
 
-    soxr itself makes them with dither: silence becomes noise, and no two streams are the same.
+    soxr itself makes them with dither: silence becomes noise, and the same samples in other pieces
+    come out otherwise.
     """
     return np.clip(np.rint(signal), -32_768, 32_767).astype(np.int16)
 
