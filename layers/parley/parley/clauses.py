@@ -16,6 +16,7 @@ an ordinary word do not wait.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Literal
 
 from parley.abbreviations import (
@@ -211,7 +212,7 @@ class ClauseSplitter:
     def _ends_word(self, mark: str, following: str) -> bool:
         if following.isspace() or mark[-1] == "—" or mark[-1] not in _ONLY_BEFORE_SPACE:
             return True
-        return is_unspaced(following)
+        return is_unspaced(following) or unicodedata.category(following) == "So"  # an emoji
 
     def _as_clause(self, end: int) -> Verdict:
         eager = self._handed_over < self._eager_chars
