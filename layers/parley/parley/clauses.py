@@ -226,8 +226,8 @@ class ClauseSplitter:
         rest = self._buffer[end:]
         following = rest.lstrip()[:1]
         tells = before[-1:].islower() and not before.lower().endswith(_BEFORE_NUMBERS)
-        if not following and rest and "\n" not in rest and not tells:
-            return "wait"  # for what tells an ordinal from a number
+        if not following and rest and "\n" not in rest and (not tells or self._delta.isspace()):
+            return "wait"  # for what tells an ordinal from a number, and `. . .` from a stop
         if following == "." and "\n" not in rest:
             return "wait" if not rest.strip(" \u00a0.") else "go on"
         if self._is_abbreviation(before, following) or self._numbers(before, following):
