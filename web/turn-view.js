@@ -223,7 +223,8 @@ export class TurnView {
 
   #show() {
     const begun = this.#words.slice(0, this.#heardWords);
-    const heard = this.#heardText ?? heardText(this.#text, begun, Infinity);
+    const words = this.#heardText ?? heardText(this.#text, begun, Infinity);
+    const heard = words + (/^\s*/.exec(this.#text.slice(words.length))?.[0] ?? "");
     this.#heard.textContent = heard;
     this.#rest.textContent = this.#text.slice(heard.length);
     const label = this.#rest.previousElementSibling;

@@ -191,6 +191,7 @@ def test_closing_quotes_and_brackets_stay_with_their_sentence(case: str, pieces:
         ("Τι κάνεις; Καλά.", ["Τι κάνεις;", "Καλά."]),
         ("Really⸮ Yes‽ No‼ Ok.", ["Really⸮", "Yes‽", "No‼", "Ok."]),
         ("Bonjour ! Ça va ? Oui.", ["Bonjour !", "Ça va ?", "Oui."]),
+        ("Great!😀 And now? 🎉 Go.", ["Great!", "😀 And now?", "🎉 Go."]),
         ("¿Qué? ¡Sí! Bueno.", ["¿Qué?", "¡Sí!", "Bueno."]),
         ("好……我们走吧。", ["好……", "我们走吧。"]),
         ("สวัสดีครับผม ยินดีที่ได้รู้จัก วันนี้เป็นอย่างไรบ้าง",
@@ -209,6 +210,7 @@ def test_every_script_is_cut_at_its_own_marks(text: str, pieces: list[str]) -> N
     [
         ("Well|.|.|.| Okay then|.", ["Well...", "Okay then."]),
         ("Well|.| .| .| Okay then|.", ["Well. . .", "Okay then."]),
+        ("Well|.| |.| |.| |Okay then|.", ["Well. . .", "Okay then."]),
         ("Well|…| Okay then|.", ["Well…", "Okay then."]),
         ("What|?|!| Okay then|.", ["What?!", "Okay then."]),
         ("What|?|?|?| Okay then|.", ["What???", "Okay then."]),

@@ -62,7 +62,9 @@ READ = [
      "(en.example.org) and x.example"),
     ("看https://a.example/b。好", "看a.example。好"),
     ("Mail <me@example.org>.", "Mail me@example.org."),
-    ("R&amp;D &lt; 3&nbsp;€", "R&D < 3 €"),
+    ("R&amp;D &lt; 3&nbsp;€ &mdash; so", "R&D < 3 € — so"),
+    ("*" + "walks on " * 40 + "far*", "walks on " * 40 + "far"),
+    ("- **" + "walks on " * 40 + "far** end", "walks on " * 40 + "far end"),
     (r"\*not\* \_this\_ \# 1\.", "*not* _this_ # 1."),
     ("One\\\nTwo", "One\nTwo"),
 ]  # fmt: skip
@@ -72,6 +74,7 @@ AS_IT_IS = [
     "#1 and #hashtag", "5 > 3 and 3 < 5", "a<b and c>d", "*args and **kwargs", "*args",
     "a 5* hotel, a 4* one", "f*** you", "~5 minutes", "C:\\path", "AT&T and R&D", "[1] and [a]",
     "arr[0](x)", "List<String> x", "x | y", "I <3 you", "Bonjour !", "Wait... what?!", "_private",
+    "use *args " + "here and " * 40 + "there",
     "-5 degrees", "— Hello", ":-) Hi", "_ _", "😀 Hi", "it's 'so'", "http is old", "h", "the https",
     ">= 5 items", "a = b == c", "10 - 3 = 7", "3 + 4", "50% & more", "!important", "1. One",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ an ordinary word do not wait.
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Literal
 
 from parley.abbreviations import (
@@ -211,7 +212,7 @@ class ClauseSplitter:
     def _ends_word(self, mark: str, following: str) -> bool:
         if following.isspace() or mark[-1] == "—" or mark[-1] not in _ONLY_BEFORE_SPACE:
             return True
-        return is_unspaced(following)
+        return is_unspaced(following) or unicodedata.category(following) == "So"  # an emoji
 
     def _as_clause(self, end: int) -> Verdict:
         eager = self._handed_over < self._eager_chars
@@ -225,8 +226,8 @@ class ClauseSplitter:
         rest = self._buffer[end:]
         following = rest.lstrip()[:1]
         tells = before[-1:].islower() and not before.lower().endswith(_BEFORE_NUMBERS)
-        if not following and rest and "\n" not in rest and not tells:
-            return "wait"  # for what tells an ordinal from a number
+        if not following and rest and "\n" not in rest and (not tells or self._delta.isspace()):
+            return "wait"  # for what tells an ordinal from a number, and `. . .` from a stop
         if following == "." and "\n" not in rest:
             return "wait" if not rest.strip(" \u00a0.") else "go on"
         if self._is_abbreviation(before, following) or self._numbers(before, following):

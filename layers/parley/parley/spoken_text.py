@@ -50,7 +50,11 @@ _TAG_SO_FAR = rf"<[/!]?[^\s<>]*|</?(?:{_TAG_NAMES})\s[^<>]*"
 _LINES = "|blockquote|br|caption|dd|div|dt|figcaption|h1|h2|h3|h4|h5|h6|hr|li|p|pre|table|tr|"
 """Tags that begin a line, which is a pause."""
 _IN_ANGLES = r"<(?:[Hh]ttps?://[^\s<>]*|[A-Za-z][\w.+-]*@[\w.-]+)>"
-_ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": " ", "#39": "'"}
+_ENTITIES = {
+    "amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": " ", "#39": "'",
+    "mdash": "—", "ndash": "–", "hellip": "…", "lsquo": "‘", "rsquo": "’", "ldquo": "“",
+    "rdquo": "”", "euro": "€", "deg": "°",
+}  # fmt: skip
 _ESCAPABLE = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
 _BULLET = r"(?:[-*+]|[•◦▪‣●])[ \t]+(?:\[[ xX]\][ \t]+)?|[•◦▪‣●]"
 
@@ -401,7 +405,11 @@ class SpokenText:
                 return True
         if not decided:
             raise _Undecided
-        return False
+        # So much text behind a mark at the start of a line is emphasis that goes on: an action in a
+        # story, say. Within a line it is a sign: `*args`.
+        goes_on = len(window) == LOOKAHEAD_CHARS
+        line = self.written[self.written.rfind("\n", 0, self._at) + 1 : self._at]
+        return goes_on and not line.strip(" \t>-*_+#")
 
     def _image(self) -> None:
         before = self._before()
@@ -503,11 +511,11 @@ class SpokenText:
 
     def _entity(self) -> None:
         text = self._rest(8)
-        match = re.match(r"&([A-Za-z]{2,4}|#39);", text)
+        match = re.match(r"&([A-Za-z]{2,6}|#39);", text)
         if match is not None and match[1] in _ENTITIES:
             self._replace(match.end(), _ENTITIES[match[1]])
             return
-        if not self._complete and re.fullmatch(r"&(?:[A-Za-z]{0,4}|#3?9?)", text):
+        if not self._complete and re.fullmatch(r"&(?:[A-Za-z]{0,6}|#3?9?)", text):
             raise _Undecided
         self._say(1)
 
