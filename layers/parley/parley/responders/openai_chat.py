@@ -90,39 +90,47 @@ class OpenAIChat:
             elif event == "http11.send_request_body.complete":
                 asked()
 
-        messages = build_messages(prompt)
-        body = {"model": self._model, "stream": True, "messages": messages}
-        key = await self._api_key()
-        said = [message["content"] for message in messages]
-        diagnosis = Diagnosis(self._endpoint, key, said)
-        self._connection_reused = True
         try:
-            async with self._client.stream(
+            messages = build_messages(prompt)
+            key = await self._api_key()
+            diagnosis = Diagnosis(self._endpoint, key, [m["content"] for m in messages])
+            self._connection_reused = True
+            request = self._client.stream(
                 "POST",
                 f"{self._base_url}/chat/completions",
-                content=msgspec.json.encode(body),
+                content=msgspec.json.encode(
+                    {"model": self._model, "stream": True, "messages": messages}
+                ),
                 headers={"Content-Type": "application/json", **_authorization(key)},
                 timeout=self._timeout,
                 extensions={"trace": trace},
-            ) as response:
+            )
+            async with _named(diagnosis), request as response:
                 diagnosis.note_answer(response.headers)
                 if response.status_code != 200:
                     found = await _error_body(response)
                     raise diagnosis.refused(response.status_code, response.headers, found)
                 async for text in _read_reply(response, diagnosis):
                     yield text
-        except httpx.ConnectTimeout:  # nothing has been asked yet
-            raise diagnosis.because("connect_timeout", "unavailable") from None
-        except httpx.TimeoutException:
-            raise diagnosis.because("timeout", "timeout") from None
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL):
-            raise diagnosis.because("invalid_url", "refused") from None
-        except httpx.ConnectError as error:
-            raise diagnosis.broken(error) from None
-        except httpx.HTTPError:
-            raise diagnosis.because("connection_lost", "unavailable") from None
         finally:
             asked()
+
+
+@contextlib.asynccontextmanager
+async def _named(diagnosis: Diagnosis) -> AsyncIterator[None]:
+    """A block in which what goes wrong on the way is a `ProviderError`."""
+    try:
+        yield
+    except httpx.ConnectTimeout:  # nothing has been asked yet
+        raise diagnosis.because("connect_timeout", "unavailable") from None
+    except httpx.TimeoutException:
+        raise diagnosis.because("timeout", "timeout") from None
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL):
+        raise diagnosis.because("invalid_url", "refused") from None
+    except httpx.ConnectError as error:
+        raise diagnosis.broken(error) from None
+    except httpx.HTTPError:
+        raise diagnosis.because("connection_lost", "unavailable") from None
 
 
 async def _read_reply(response: httpx.Response, diagnosis: Diagnosis) -> AsyncIterator[str]:
