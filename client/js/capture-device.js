@@ -39,7 +39,7 @@ export class CaptureDevice {
   /** @type {CaptureMonitor | undefined} */
   #monitor;
   /** @type {(stream: MediaStream) => void} */
-  #give = () => undefined;
+  #provide = () => undefined;
   /** @type {(cause: unknown) => void} */
   #fail = () => undefined;
 
@@ -52,7 +52,7 @@ export class CaptureDevice {
     this.worklet = worklet;
     this.hooks = hooks;
     /** @type {Promise<MediaStream>} */
-    const given = new Promise((resolve) => (this.#give = resolve));
+    const given = new Promise((resolve) => (this.#provide = resolve));
     /** @type {Promise<never>} */
     const failed = new Promise((_, reject) => (this.#fail = reject));
     this.ready = Promise.race([this.#open(given), failed]);
@@ -71,11 +71,11 @@ export class CaptureDevice {
   }
 
   /** @param {MediaStream} stream that the user has allowed; its tracks are this device's to end */
-  take(stream) {
+  attach(stream) {
     this.#stream = stream;
     // A track ends when its device is unplugged, or the permission is taken back.
     for (const track of stream.getTracks()) track.onended = () => this.hooks.onLost();
-    this.#give(stream);
+    this.#provide(stream);
   }
 
   /** @param {unknown} cause why there is none */

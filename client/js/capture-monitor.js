@@ -34,34 +34,34 @@ export class CaptureMonitor {
     this.context = context;
     this.tracks = tracks;
     this.onChange = onChange;
-    context.onstatechange = this.#look;
-    for (const track of tracks) track.onmute = track.onunmute = this.#look;
-    for (const name of OCCASIONS) globalThis.document?.addEventListener(name, this.#look);
+    context.onstatechange = this.#check;
+    for (const track of tracks) track.onmute = track.onunmute = this.#check;
+    for (const name of OCCASIONS) globalThis.document?.addEventListener(name, this.#check);
     this.#wait();
   }
 
   /** Sound has come. */
   heard() {
     this.#heardAt = Date.now();
-    if (this.#isTold) this.#look();
+    if (this.#isTold) this.#check();
   }
 
   stop() {
     clearTimeout(this.#timer);
     this.context.onstatechange = ignored;
     for (const track of this.tracks) track.onmute = track.onunmute = ignored;
-    for (const name of OCCASIONS) globalThis.document?.removeEventListener(name, this.#look);
+    for (const name of OCCASIONS) globalThis.document?.removeEventListener(name, this.#check);
   }
 
   #wait() {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      this.#look();
+      this.#check();
       this.#wait();
     }, LOOK_MS);
   }
 
-  #look = () => {
+  #check = () => {
     const why = this.#why();
     // Refused, or without an answer, while the call goes on: it is tried again.
     if (this.context.state !== "running") this.context.resume().catch(() => undefined);

@@ -366,7 +366,7 @@ export class Conversation extends Emitter {
 
   /** Nobody is listened to any more: the microphone is let go at once, or will not open. */
   async #letGo() {
-    this.#utterances.giveUp();
+    this.#utterances.abandon();
     const ended = this.stopHandsFree();
     this.#input?.release?.();
     await ended;
@@ -374,7 +374,7 @@ export class Conversation extends Emitter {
 
   /** @param {import("./microphone-share.js").Interruption} change */
   #interrupted({ isActive, problem }) {
-    if (isActive) this.#utterances.deafen();
+    if (isActive) this.#utterances.endUnheard();
     this.emit("microphone", { state: isActive ? "interrupted" : "hearing", problem });
     if (problem) this.emit("error", problem);
   }

@@ -112,7 +112,7 @@ export class Devices {
 
   /** @param {Interruption} change */
   #interrupted(change) {
-    if (change.isActive) this.#wanted?.deafen();
+    if (change.isActive) this.#wanted?.endUnheard();
     this.parts.onInterruption(change);
   }
 

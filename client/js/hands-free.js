@@ -92,7 +92,7 @@ export class HandsFree {
   }
 
   /** The microphone has gone deaf: whoever spoke cannot be waited for. */
-  deafen() {
+  endUnheard() {
     this.#heard("silent");
   }
 

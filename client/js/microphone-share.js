@@ -29,7 +29,7 @@ import { Problem } from "./problem.js";
  * @typedef {object} ShareHost what a share needs of its microphone
  * @property {() => number} restMs how long it stays open for the next utterance
  * @property {() => Promise<void>} open
- * @property {() => void} look see whether anybody needs it
+ * @property {() => void} closeIfUnused close the device, unless somebody needs it
  * @property {(share: MicrophoneShare) => void} join
  * @property {(ms: number) => Float32Array} heardBefore what was heard just now, once
  * @property {() => Promise<void>} flushed everything heard until now has been handed over
@@ -131,7 +131,7 @@ export class MicrophoneShare extends Emitter {
       if (this.settings !== settings) throw letGo();
     } catch (cause) {
       if (this.settings === settings) this.settings = undefined;
-      this.host.look();
+      this.host.closeIfUnused();
       if (cause instanceof Problem) throw cause;
       const text = "Speech cannot be noticed: the detector did not start.";
       throw new Problem("detector_failed", text, { cause });
@@ -156,7 +156,7 @@ export class MicrophoneShare extends Emitter {
   /** Let go of it: the device is closed at once, unless somebody else needs it. */
   release() {
     this.#end();
-    this.host.look();
+    this.host.closeIfUnused();
   }
 
   /**
@@ -203,7 +203,7 @@ export class MicrophoneShare extends Emitter {
       else throw letGo();
     } finally {
       this.#waiting.delete(key);
-      this.host.look();
+      this.host.closeIfUnused();
     }
   }
 
@@ -217,7 +217,7 @@ export class MicrophoneShare extends Emitter {
       this.#waiting.delete(key);
       end(problem);
     }
-    if (ended.length) this.host.look();
+    if (ended.length) this.host.closeIfUnused();
   }
 
   /** The next utterance begins at once for a while. */
@@ -226,10 +226,10 @@ export class MicrophoneShare extends Emitter {
     if (!this.isActive) {
       this.#warm = setTimeout(() => {
         this.#warm = undefined;
-        this.host.look();
+        this.host.closeIfUnused();
       }, this.host.restMs());
     }
-    this.host.look();
+    this.host.closeIfUnused();
   }
 
   /** It is not kept open for the next utterance. */

@@ -90,7 +90,7 @@ export class Microphone extends Emitter {
   share() {
     return new MicrophoneShare({
       open: () => this.#open(),
-      look: () => this.#look(),
+      closeIfUnused: () => this.#closeIfUnused(),
       join: (share) => void this.#shares.add(share),
       heardBefore: (ms) => this.#heardBefore(ms),
       flushed: () => this.#flushed(),
@@ -164,10 +164,10 @@ export class Microphone extends Emitter {
 
   #newDevice() {
     const device = new CaptureDevice(this.worklet, {
-      onMessage: (message) => this.#take(message),
+      onMessage: (message) => this.#handleMessage(message),
       onLost: () => this.#lost(),
       onDeafness: (why) => this.#deafened(why),
-      onWarning: (warning) => this.#tell("warning", warning),
+      onWarning: (warning) => this.#notifyUsers("warning", warning),
     });
     // What is asked already is answered to whoever needs it then.
     if (!this.#isAsking) void this.#ask();
@@ -180,7 +180,7 @@ export class Microphone extends Emitter {
       const stream = await askForMicrophone();
       this.#isAsking = false;
       // Whoever asked may be gone, and then nobody else would ever let go of it.
-      if (this.#device) this.#device.take(stream);
+      if (this.#device) this.#device.attach(stream);
       else endTracks(stream);
     } catch (problem) {
       this.#isAsking = false;
@@ -188,8 +188,8 @@ export class Microphone extends Emitter {
     }
   }
 
-  /** See whether anybody needs it. */
-  #look() {
+  /** Close the device, unless somebody needs it. */
+  #closeIfUnused() {
     for (const share of this.#shares) {
       // What hears nothing is not kept for the next utterance: another opening may hear.
       if (this.#isDeaf && !share.isActive) share.cool();
@@ -230,8 +230,8 @@ export class Microphone extends Emitter {
     if (!why && !this.detector) this.#postWatch();
     const problem = why && interrupted(why);
     this.#isDeaf = why !== undefined;
-    this.#tell("interruption", { isActive: this.#isDeaf, problem });
-    this.#look();
+    this.#notifyUsers("interruption", { isActive: this.#isDeaf, problem });
+    this.#closeIfUnused();
   }
 
   /**
@@ -239,7 +239,7 @@ export class Microphone extends Emitter {
    * @param {Name} name
    * @param {MicrophoneEvents[Name]} detail
    */
-  #tell(name, detail) {
+  #notifyUsers(name, detail) {
     this.emit(name, detail);
     for (const share of this.#shares) {
       if (share.isActive) share.emit(name, /** @type {any} */ (detail));
@@ -247,7 +247,7 @@ export class Microphone extends Emitter {
   }
 
   /** @param {import("./capture-device.js").CaptureMessage} message */
-  #take({ samples, voice, flushed }) {
+  #handleMessage({ samples, voice, flushed }) {
     if (samples) {
       this.level = peak(samples);
       this.#hear(samples);

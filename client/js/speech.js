@@ -12,6 +12,8 @@ export class Speech {
   started = false;
   /** Whether the microphone has opened for it. */
   isOpen = false;
+  /** The user has let go: the microphone has been stopped for it. */
+  isFinished = false;
   over = false;
   /** Its turn has failed, and it goes on. */
   isKept = false;

@@ -208,6 +208,7 @@ export class Utterances {
     }
     this.#speech = undefined;
     this.#finishing = speech;
+    speech.isFinished = true;
     this.look();
     await this.microphone?.stop();
     if (this.#finishing === speech) this.#finishing = undefined;
@@ -247,7 +248,7 @@ export class Utterances {
   }
 
   /** Nobody is there any more who could be listened to. */
-  giveUp() {
+  abandon() {
     const speech = this.#speech;
     if (!speech) return;
     this.#drop(speech);
@@ -258,7 +259,7 @@ export class Utterances {
   }
 
   /** The microphone hears nothing for now, so speech recognition will not find an end. */
-  deafen() {
+  endUnheard() {
     if (this.#speech?.endpointing === "server_vad") void this.finish();
   }
 
@@ -311,6 +312,8 @@ export class Utterances {
     if (this.#speech === speech) this.#speech = undefined;
     if (this.#finishing === speech) this.#finishing = undefined;
     this.look();
+    // The microphone may be open for what was begun after this was finished.
+    if (speech.isFinished) return;
     if (speech.isOpen) void this.microphone?.stop();
     else this.microphone?.withdraw?.();
   }

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { ConversationView } from "../conversation-view.js";
-import { connected, ready, said, speaking } from "./connected.js";
-import { FakeSocket, settled } from "./fakes.js";
+import { Problem } from "../problem.js";
+import { connected, ready, said, speaking, turnEnd } from "./connected.js";
+import { FakeSocket, NoticingMicrophone, settled } from "./fakes.js";
 
 test("a spoken turn that cannot go on is done, and nobody is listened to any more", async (t) => {
   const { conversation, socket, microphone } = await connected(t, { queue: { maxMessages: 2 } });
@@ -65,4 +66,48 @@ test("what was heard of a reply that has ended is known by its words, and never 
     conversation.emit("interrupted", { turnId: turn.id, playedMs });
     assert.equal(view.snapshot().turns[0]?.heard, heard);
   }
+});
+
+test("what a lost session held is marked for good, and what is said again is not", async (t) => {
+  const { conversation, socket } = await connected(t, { baseDelayMs: 0 });
+  const view = new ConversationView(conversation);
+  const { turn: done } = await said(conversation, "one");
+  socket.says(turnEnd(done.id, 1));
+  const { turn: open } = await said(conversation, "two");
+  socket.ends(1006);
+  while (FakeSocket.last === socket) await settled();
+  const gone = { type: "error", code: "session_not_found", message: "Gone.", retryable: false };
+  FakeSocket.last.opens();
+  FakeSocket.last.says(gone);
+  await settled();
+  await ready({ session_id: "another" });
+  const marks = () => view.snapshot().turns.map(({ id, isForgotten }) => [id, isForgotten]);
+  assert.deepEqual(marks(), [
+    [done.id, true],
+    [open.id, undefined],
+  ]);
+  assert.equal(view.snapshot().problem, undefined, "the sentence is told for a moment alone");
+  FakeSocket.last.says(turnEnd(open.id, 1));
+  assert.deepEqual(marks()[0], [done.id, true]);
+});
+
+test("a microphone that the browser has stopped is shown until it hears again", async (t) => {
+  /** @type {(change: import("../microphone-share.js").Interruption) => void} */
+  let interrupt = () => undefined;
+  const microphone = new NoticingMicrophone();
+  const { on } = microphone;
+  microphone.on = (name, listener) => {
+    if (name === "interruption") interrupt = listener;
+    return on(name, listener);
+  };
+  const { conversation } = await connected(t, { microphone });
+  const view = new ConversationView(conversation);
+  const problem = new Problem("microphone_interrupted", "A call.", { retryable: true });
+  interrupt({ isActive: true, problem });
+  assert.deepEqual([view.snapshot().isDeaf, view.snapshot().problem], [true, problem]);
+  interrupt({ isActive: false });
+  assert.deepEqual([view.snapshot().isDeaf, view.snapshot().problem], [false, undefined]);
+  interrupt({ isActive: true, problem });
+  conversation.close();
+  assert.equal(view.snapshot().isDeaf, false);
 });

@@ -310,3 +310,20 @@ for (const [way, goes] of /** @type {[string, (conversation: Conversation) => un
     });
   }
 }
+
+test("a turn that fails just after its end does not stop what is said next", async (t) => {
+  const { conversation, socket } = await begun(t, "speaking", "when it is open");
+  FakeAudioContext.last.passes(0.3);
+  const [{ turn_id } = {}] = socket.ofType("audio_start");
+  void conversation.stopSpeaking(); // its last chunk is on its way
+  const next = conversation.startSpeaking();
+  await rest();
+  const failed = { reason: "failed", code: "no_speech", text: "", metrics: {} };
+  socket.says({ type: "turn_end", turn_id, seq: 1, ...failed });
+  await rest();
+  mock.timers.tick(200);
+  await rest();
+  for (let block = 0; block < 4; block += 1) FakeAudioContext.last.passes(0.3);
+  const chunks = socket.ofType("audio_chunk").filter(({ turn_id: id }) => id === next.id);
+  assert.ok(chunks.length > 2);
+});
