@@ -94,6 +94,8 @@ let spokenTurn = "";
 let address = ownAddress();
 /** Where what the user had with it before could not be gone on with. */
 let isSessionLost = false;
+/** What was said of a microphone that hears nothing. */
+let deafNotice = "";
 /** What the server says of its choices and stand-ins, before it is known whose session it is.
  * @type {Partial<Ready>} */
 let said = {};
@@ -189,6 +191,10 @@ function listenTo(made) {
     hold.disabled = enabled || !made.canSpeak;
     showHint();
     if (enabled) wave.wake();
+  });
+  on("microphone", ({ state }) => {
+    // What has gone by is not to be read any more.
+    if (state === "hearing" && notice.message === deafNotice) notice.show("");
   });
   on("error", fail);
 }
@@ -355,6 +361,7 @@ function report(problem, canBeHurried = false) {
   const sentence = explained(problem);
   const action = canBeHurried ? { label: "Try again", run: () => void tryAgain() } : undefined;
   if (sentence) notice.show(sentence, { action });
+  if (problem.code === "microphone_interrupted") deafNotice = sentence;
 }
 
 /**

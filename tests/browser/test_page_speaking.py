@@ -188,3 +188,24 @@ def test_connecting_anew_ends_hands_free(open_page: Open, server: ScriptedServer
     server.wait_for("init", 2)
     expect(page.locator("#hands-free")).to_have_attribute("aria-pressed", "false")
     expect(page.locator("#hold")).to_be_enabled()
+
+
+def test_a_microphone_that_hears_nothing_is_told_until_it_hears_again(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    keep = """
+        const ask = navigator.mediaDevices.getUserMedia;
+        navigator.mediaDevices.getUserMedia = async (wanted) => (window.stream = await ask(wanted));
+        window.mute = (muted) => {
+            const [track] = window.stream.getTracks();
+            Object.defineProperty(track, "muted", { value: muted, configurable: true });
+            track.dispatchEvent(new Event(muted ? "mute" : "unmute"));
+        };
+    """
+    page = open_page(script=keep)
+    page.click("#hands-free")
+    expect(page.locator("#hands-free")).to_have_attribute("aria-pressed", "true")
+    page.evaluate("window.mute(true)")
+    expect(page.get_by_role("alert")).to_contain_text("goes on by itself")
+    page.evaluate("window.mute(false)")
+    expect(page.locator("#notice")).to_be_hidden()
