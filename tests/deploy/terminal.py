@@ -34,7 +34,7 @@ class Terminal:
         self._read_to = 0
         self.shown = ""
 
-    def expect(self, pattern: str, within_s: float = 60) -> str:
+    def expect(self, pattern: str, within_s: float = 120) -> str:
         """Wait until something is shown after what was expected before, and return it."""
         deadline = time.monotonic() + within_s
         while (found := re.compile(pattern).search(self.shown, self._read_to)) is None:
@@ -56,7 +56,7 @@ class Terminal:
         """Press keys."""
         os.write(self._master, text.encode())
 
-    def exit_code(self, within_s: float = 60) -> int:
+    def exit_code(self, within_s: float = 120) -> int:
         """Read to the end, and return the program's exit code."""
         deadline = time.monotonic() + within_s
         while self._read(deadline - time.monotonic()):

@@ -44,7 +44,7 @@ QUESTIONS = {
 """What is asked before the last question, and what is answered."""
 URL = "wss://a1b2c3.execute-api.eu-west-1.amazonaws.com/dev"
 pytestmark = [
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(300),
     pytest.mark.skipif(not SAM.exists(), reason="the SAM CLI is not installed: run `make build`"),
     # moto says so of each kind of resource that it does not make.
     pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning"),
@@ -81,7 +81,7 @@ def test_a_few_questions_and_it_is_deployed(aws: Aws, tmp_path: Path) -> None:
         shown.expect(r"resources: 1 function, 1 role, 1 table|resources: .*1 table")
         shown.expect(r"\$0\.40 a month while nobody talks, and \$0\.\d+ of AWS for a minute")
         shown.expect("docs/deployer-policy.json")
-        shown.answer(r"Deploy it\? \[Y/n\]", "")
+        shown.answer(r"Deploy it\? \[Y/n", "")
         shown.expect(URL)
         shown.expect("talk --url wss://")
         shown.expect(r"localhost:3001/\?url=wss://")
@@ -274,7 +274,7 @@ def test_removing_says_what_goes_and_what_stays(aws: Aws, tmp_path: Path) -> Non
         shown.answer("Name of the stack", "")
         shown.expect("parley goes: its URL, functions, keys and logs.")
         shown.expect("The table with the conversations stays")
-        shown.answer(r"Remove parley\? \[y/N\]", "")
+        shown.answer(r"Remove parley\? \[y/N", "")
         assert shown.exit_code() == 1
     assert "parley" in aws.stacks()
     with deploying(environment, template, command="remove") as shown:
