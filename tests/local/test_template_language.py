@@ -16,7 +16,7 @@ from local.template.reader import read_stack
 
 SAM = "AWS::Serverless-2016-10-31"
 LANGUAGE = "AWS::LanguageExtensions"
-FUNCTION = {
+FUNCTION: dict[str, Any] = {
     "Type": "AWS::Serverless::Function",
     "Properties": {"Runtime": "python3.13", "Handler": "app.handler", "CodeUri": "code"},
 }
