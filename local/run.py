@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from local.services.own_key import PROFILE
+
 ROOT = Path(__file__).resolve().parent.parent
 ELEVENLABS_URL = "https://api.elevenlabs.io"
 OPENAI_URL = "https://api.openai.com/v1"
@@ -308,6 +310,7 @@ def _say_where(stack: Mapping[str, Any], token: str) -> None:
         f"\nThe WebSocket:  {url}"
         f"{over_http}"
         f"\nThe inspector:  {stack['inspector_url']}"
+        f"\nAWS tools:      AWS_CONFIG_FILE={stack['aws_config_file']} aws --profile {PROFILE} …"
         f'\nFrom a shell:   .venv/bin/talk {option}"What time is it?"'
     )
 

@@ -15,6 +15,8 @@ from aiohttp.typedefs import Handler, Middleware
 from local.listeners import Address
 
 _ANY = "*"
+_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+"""Which an address that listens on this machine alone is opened by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,8 @@ class OwnOrigins:
         entries = [entry for entry in entries if entry]
         if _ANY in entries:
             return cls(parameter, _ANY)
-        own = [f"http://{host}:{main.port}" for host in ("localhost", "127.0.0.1")]
-        own += [f"https://{host}:{main.tls_port}" for host in ("localhost", "127.0.0.1")]
+        own = [f"http://{host}:{main.port}" for host in _HOSTS]
+        own += [f"https://{host}:{main.tls_port}" for host in _HOSTS]
         return cls(parameter, ",".join(dict.fromkeys([*own, *entries])))
 
     def middleware(self, log: Callable[[str], None]) -> Middleware:

@@ -215,7 +215,7 @@ def test_no_page_of_another_site_talks(running: Running, origin: str) -> None:
     assert status == 403
     option = f"--parameter-overrides AllowedOrigins={origin}"
     assert option in running.log.read_text(), "the developer is told what lets it in"
-    for own in (f"http://localhost:{port}", f"http://127.0.0.1:{port}"):
+    for own in (f"http://{host}:{port}" for host in ("localhost", "127.0.0.1", "[::1]")):
         given = {**upgrade, "Origin": own}
         assert _answer("127.0.0.1", port, False, "GET", "/dev", given)[0] == 101
 
