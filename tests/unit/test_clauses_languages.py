@@ -210,6 +210,7 @@ def test_every_script_is_cut_at_its_own_marks(text: str, pieces: list[str]) -> N
     [
         ("Well|.|.|.| Okay then|.", ["Well...", "Okay then."]),
         ("Well|.| .| .| Okay then|.", ["Well. . .", "Okay then."]),
+        ("Well|.| |.| |.| |Okay then|.", ["Well. . .", "Okay then."]),
         ("Well|…| Okay then|.", ["Well…", "Okay then."]),
         ("What|?|!| Okay then|.", ["What?!", "Okay then."]),
         ("What|?|?|?| Okay then|.", ["What???", "Okay then."]),
