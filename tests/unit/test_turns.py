@@ -106,7 +106,7 @@ def test_of_a_turn_from_before_its_words_are_read(
     table.update(
         turn_key(session, "t"),
         "SET words = :words REMOVE parts",
-        None,
+        "attribute_exists(pk)",
         {},
         {":words": {"S": words}},
     )
