@@ -12,7 +12,7 @@ import parley_client
 from parley.inbox import InterruptEntry
 from parley.interrupting import Interrupting
 from parley.protocol import Audio, Settings
-from tests.unit.fakes import CHAR_MS, FakeResponder, FakeSynthesizer, until
+from tests.unit.fakes import CHAR_MS, FakeResponder, FakeSynthesizer, Step, until
 from tests.unit.memory import REF
 from tests.unit.stage import Stage, holding
 
@@ -59,12 +59,12 @@ async def test_han_is_heard_to_the_character_also_after_the_end() -> None:
         assert done is not None
         heard = parley_client.heard_text(said, words_of(stage), played_ms)
         assert done.heard == stage.store.messages()[-1].heard == heard
-    assert done.heard == said
+    assert heard == said
     assert [word.text for word in words_of(stage)][:6] == [*"今天天气很好"]
 
 
 async def test_the_language_of_the_session_decides_what_an_ordinal_is() -> None:
-    reply = ["Am", " 3", ".", " Juni", " kommt", " er", "."]
+    reply: list[Step] = ["Am", " 3", ".", " Juni", " kommt", " er", "."]
     for language, pieces in [("de", ["Am 3. Juni kommt er."]), ("en", ["Am 3.", "Juni kommt er."])]:
         stage = Stage(responder=FakeResponder([[*reply]]))
         stage.store.open_session(settings=Settings(language=language))

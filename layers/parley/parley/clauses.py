@@ -219,15 +219,18 @@ class ClauseSplitter:
         return "cut" if eager or end >= self._long_clause_chars else "go on"
 
     def _as_sentence(self, mark: str, before: str, end: int) -> Verdict:
+        rest = self._buffer[end:]
+        open_end = bool(rest) and not rest.strip() and "\n" not in rest
+        if open_end and mark[-1] == _FULL_STOP and self._delta.isspace():
+            return "wait"  # `. . .`, whose spaces are tokens
         if mark != _FULL_STOP:
             return "cut"
         if before[-1:].isspace():
             return "go on"  # `.NET`, ` .5`: a stop after white space ends nothing
-        rest = self._buffer[end:]
         following = rest.lstrip()[:1]
         tells = before[-1:].islower() and not before.lower().endswith(_BEFORE_NUMBERS)
-        if not following and rest and "\n" not in rest and (not tells or self._delta.isspace()):
-            return "wait"  # for what tells an ordinal from a number, and `. . .` from a stop
+        if open_end and not tells:
+            return "wait"  # for what tells an ordinal from a number
         if following == "." and "\n" not in rest:
             return "wait" if not rest.strip(" \u00a0.") else "go on"
         if self._is_abbreviation(before, following) or self._numbers(before, following):
