@@ -29,12 +29,13 @@ export class Refusals {
     if (problem.code !== "unreachable") return problem;
     this.#count += 1;
     if (this.#count < FAILURES || !(await answersAt(url))) return problem;
-    const token = hadToken ? "the token may have expired or not be good there" : "it may want a token";
+    const token = hadToken ? "The token may have expired or not be good there" : "It may want a token";
+    const origin = pagesOf("It may not allow").replace(/, $/, ". ");
     const text =
-      `The server answers, but opens no connection. ${pagesOf("It may not allow")}${token}, too many ` +
-      "connections may be open, the server may be overloaded, the address may have another path, or " +
-      "this network may block WebSockets.";
-    return new Problem("handshake_refused", sentence(text), { retryable: true, cause: problem });
+      `The server answers, but opens no connection. ${origin}${token}, too many connections may be ` +
+      "open, the server may be overloaded, the address may have another path, or this network may " +
+      "block WebSockets.";
+    return new Problem("handshake_refused", text, { retryable: true, cause: problem });
   }
 }
 
@@ -45,11 +46,6 @@ export class Refusals {
 export function pagesOf(does) {
   const { origin } = globalThis.location ?? {};
   return origin ? `${does} pages of ${origin} (AllowedOrigins), ` : "";
-}
-
-/** @param {string} text the second sentence of which may have lost its beginning */
-function sentence(text) {
-  return text.replace(/\. (\w)/g, (_, first) => `. ${first.toUpperCase()}`);
 }
 
 /**
