@@ -134,7 +134,7 @@ def test_a_refused_key_is_a_sentence(stack: Stack, opened: Open, browser: Browse
     stack.llm.put(faults={"llm": {"status": 401, "times": "always"}})
     page = opened(browser, page_of(stack))
     type_message(page, "Hello?")
-    expect(page.locator(".turn .problem")).to_contain_text("refused the API key", timeout=15_000)
+    expect(page.locator(".turn .problem")).to_contain_text("Tell whoever runs this", timeout=15_000)
 
 
 def test_the_page_fits_and_is_photographed(
