@@ -83,7 +83,7 @@ class Options:
         verify_signatures: whether requests to `@connections` must be rightly signed.
         authorise: decides whether an access key may make a request to `@connections`.
         iam: whether functions may do only what their roles allow.
-        lint: whether cfn-lint is asked about the template.
+        lint: whether cfn-lint is asked about the template; it takes seconds the first time.
         stored: values in SSM's parameter store from the start, by name.
         log: takes a source (a function, `gateway` or `permissions`) and a line.
     """
@@ -112,7 +112,7 @@ class Options:
     verify_signatures: bool = False
     authorise: Authorise = everything
     iam: bool = True
-    lint: bool = True
+    lint: bool = False
     stored: dict[str, str] = field(default_factory=dict)
     log: Callable[[str, str], None] = lambda _source, _line: None
 

@@ -61,7 +61,7 @@ def running_app(template: Path, folder: Path, *options: str) -> Iterator[Running
     """The application on ports of the system's choice."""
     folder.mkdir(exist_ok=True)
     log = folder / "functions.log"
-    command = [sys.executable, "-m", "local", "start", "--json", "--quiet"]
+    command = [sys.executable, "-m", "local", "start", "--no-lint", "--json", "--quiet"]
     command += ["--template", str(template), "--port", "0", "--log-file", str(log), *options]
     with process(command, folder / "stack.log", os.environ) as info:
         yield RunningApp(info, log)
@@ -75,7 +75,7 @@ async def stack_here(template: Path, log: Path, *options: str) -> AsyncIterator[
     boto3 is for a thread.
     """
     with log.open("a") as file:
-        command_line = ["--template", str(template), "--port", "0", *options]
+        command_line = ["--no-lint", "--template", str(template), "--port", "0", *options]
         async with LocalStack(options_of(command_line, LogWriter(None, file))) as stack:
             yield stack.info
 

@@ -67,7 +67,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     log = tmp_path_factory.mktemp("chat") / "stack.log"
     environment = {**os.environ, "AWS_PROFILE": "the-developer", "AWS_ACCESS_KEY_ID": "real"}
     command = [
-        *(sys.executable, "-m", "local", "start", "--json", "--template", str(CHAT)),
+        *(sys.executable, "-m", "local", "start", "--no-lint", "--json", "--template", str(CHAT)),
         *("--port", "0", "--parameter-overrides", "Secret=s3cret"),
     ]
     with process(command, log, environment) as info:

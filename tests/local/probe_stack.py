@@ -67,7 +67,7 @@ class Probe:
 def running_probe(folder: Path, *options: str) -> Iterator[Probe]:
     """The application on ports of the system's choice."""
     log = folder / "functions.log"
-    command = [sys.executable, "-m", "local", "start", "--json", "--quiet"]
+    command = [sys.executable, "-m", "local", "start", "--no-lint", "--json", "--quiet"]
     command += ["--template", str(PROBE), "--port", "0", "--log-file", str(log), *options]
     environment = {**os.environ, "DEVELOPERS_SECRET": "never"}
     with process(command, folder / "stack.log", environment) as info:

@@ -86,7 +86,17 @@ class Events:
 def events(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Events]:
     folder = tmp_path_factory.mktemp("events")
     log = folder / "functions.log"
-    command = [sys.executable, "-m", "local", "start", "--json", "--quiet", "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "local",
+        "start",
+        "--no-lint",
+        "--json",
+        "--quiet",
+        "--port",
+        "0",
+    ]
     command += ["--template", str(TEMPLATE), "--log-file", str(log), "--retry-delay", "0.1"]
     with process(command, folder / "stack.log", dict(os.environ)) as info:
         yield Events(info, log)

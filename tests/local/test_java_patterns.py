@@ -66,10 +66,10 @@ def test_a_pattern_that_is_not_understood_is_named_and_not_checked(pattern: str)
 
 
 def test_a_pattern_that_takes_for_ever_is_given_up() -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(NotChecked, match="it takes more than 1 s"):
         matches(r"(a|aa)+$", "a" * 60 + "b")
-    assert time.monotonic() - began < 30
+    assert time.process_time() - began < 30
 
 
 def test_a_value_that_does_not_match_is_refused() -> None:

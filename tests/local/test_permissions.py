@@ -73,7 +73,16 @@ class Caller:
 @pytest.fixture(scope="module")
 def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
     log = tmp_path_factory.mktemp("permissions") / "stack.log"
-    command = [sys.executable, "-m", "local", "start", "--json", "--template", str(TEMPLATE)]
+    command = [
+        sys.executable,
+        "-m",
+        "local",
+        "start",
+        "--no-lint",
+        "--json",
+        "--template",
+        str(TEMPLATE),
+    ]
     with process([*command, "--port", "0"], log, os.environ) as info:
         yield Caller(info, log)
 

@@ -125,7 +125,7 @@ def test_reports_are_as_lambda_writes_them(app: App) -> None:
 
 def start(*options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "local", "start", "--template", str(CHAT), *options],
+        [sys.executable, "-m", "local", "start", "--no-lint", "--template", str(CHAT), *options],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -219,7 +219,7 @@ def test_a_mistake_is_one_sentence(
     port = in_use(app.info)
     given = [port if option == "IN_USE" else option for option in options]
     with mock.patch.dict(os.environ):
-        status = main(["start", "--template", str(CHAT), "--port", "0", *given])
+        status = main(["start", "--no-lint", "--template", str(CHAT), "--port", "0", *given])
     said = capsys.readouterr().err
     assert status == 2
     assert sentence.replace("IN_USE", port) in said

@@ -231,7 +231,17 @@ def test_localhost_is_served_by_its_ipv6_address_too(probe: Probe) -> None:
 
 
 def test_a_stack_can_be_stopped_while_it_starts() -> None:
-    command = [sys.executable, "-m", "local", "start", "--template", str(PROBE), "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "local",
+        "start",
+        "--no-lint",
+        "--template",
+        str(PROBE),
+        "--port",
+        "0",
+    ]
     with subprocess.Popen(
         [*command, "--prewarm", "2"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as starting:
@@ -277,7 +287,9 @@ def test_the_folder_of_a_killed_stack_is_removed_by_the_next(
 def test_a_dynamodb_that_is_not_there_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--template", str(PROBE), "--port", "0")
     with mock.patch.dict(os.environ):
-        assert main(["start", *options, "--dynamodb-endpoint", "http://127.0.0.1:9"]) == 2
+        assert (
+            main(["start", "--no-lint", *options, "--dynamodb-endpoint", "http://127.0.0.1:9"]) == 2
+        )
     said = capsys.readouterr().err
     assert "--dynamodb-endpoint" in said
     assert said.count("\n") == 1

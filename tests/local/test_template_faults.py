@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from local.template.lint import Findings, findings_of
+from local.template.loader import load_template
 from local.template.reader import read_stack
 from tests.e2e.stack import ROOT
 from tests.local.faulty import FAULTS, FOLDER, GOOD, faulty, is_about, problems_with, written
@@ -57,6 +58,17 @@ def test_cfn_lint_has_nothing_against_a_good_template_and_warnings_are_notices()
     found = linted(GOOD, "xx-nowhere-1")
     assert found.problems == []
     assert [notice.split(":")[0] for notice in found.notices] == ["InProduction", "Sizes"]
+
+
+TEMPLATES = [*sorted((FOLDER.parent).rglob("template.yaml")), ROOT / "template.yaml"]
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.parent.name)
+def test_cfn_lint_refuses_no_template_that_is_served(path: Path) -> None:
+    """The stacks of the other tests do not ask it."""
+    assert linted(load_template(path)).problems == []
 
 
 def started(template: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -178,6 +178,7 @@ def test_a_path_that_is_no_file_is_a_sentence(tmp_path: Path, kind: str) -> None
         read_stack(path, {}, "us-east-1", "localhost:1")
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("name", ["empty", "an image", "a logical id twice", None])
 def test_the_command_says_it_and_ends(tmp_path: Path, name: str | None) -> None:
     path = tmp_path / "template.yaml"
@@ -187,7 +188,7 @@ def test_the_command_says_it_and_ends(tmp_path: Path, name: str | None) -> None:
         path.write_bytes(BAD[name][0])
     command = [sys.executable, "-m", "local", "start", "--port", "0", "--template", str(path)]
     ended = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=150, check=False
     )
     assert (ended.returncode, ended.stdout) == (2, "")
     assert len(ended.stderr.splitlines()) == 1, ended.stderr
