@@ -183,7 +183,7 @@ def resources(draw: st.DrawFn) -> Any:
     attributes = ["Condition", "DependsOn", "Metadata", "DeletionPolicy", "Type", "Properties"]
     if draw(rarely(9)):
         found[draw(st.sampled_from(attributes))] = draw(VALUES)
-    if draw(rarely(30)):
+    if draw(rarely(30)) and isinstance(found["Properties"], dict):
         found["Properties"]["X"] = {draw(st.sampled_from(LOOPS)): draw(VALUES)}
     return draw(VALUES) if draw(rarely(60)) else found
 
