@@ -53,6 +53,10 @@ CHOSEN_PARAMETERS = (
 """Parameters of the template that environment variables choose: `VoiceId` is `VOICE_ID`."""
 
 
+REFUSAL_LINES = 40
+"""Of why a process did not start: a refused template has a line for each fault."""
+
+
 class CannotRun(Exception):
     """Something is missing or in the way; says what to do."""
 
@@ -170,7 +174,8 @@ def _process(
             line = child.stdout.readline()
             if not line:
                 child.wait()
-                raise CannotRun(_last_words(log) or f"{' '.join(command)} did not start.")
+                why = _last_words(log, REFUSAL_LINES)
+                raise CannotRun(why or f"{' '.join(command)} did not start.")
             yield json.loads(line), child
         finally:
             child.terminate()
@@ -180,9 +185,8 @@ def _process(
                 os.killpg(child.pid, signal.SIGKILL)
 
 
-def _last_words(log: Path) -> str:
-    lines = log.read_text().strip().splitlines()
-    return lines[-1] if lines else ""
+def _last_words(log: Path, lines: int = 1) -> str:
+    return "\n".join(log.read_text().strip().splitlines()[-lines:])
 
 
 def run(port: int, *, demo: bool, stay: bool, log_folder: Path) -> int:
