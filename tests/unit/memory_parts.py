@@ -16,8 +16,8 @@ from parley.inbox import (
     InterruptEntry,
     ResumeEntry,
 )
-from parley.inboxes import READ_WITHIN_MS, Inboxes
-from parley.items import Connection, now_ms
+from parley.inboxes import Inboxes
+from parley.items import Connection
 from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol import NO_SETTINGS, LimitScope, Settings
 
@@ -31,7 +31,7 @@ class MemoryInboxes(Inboxes):
 
     def __init__(self, check: Callable[[str], None]) -> None:
         self.entries: dict[tuple[SessionRef, str], dict[str, InboxEntry]] = {}
-        self._interrupted_ms: dict[tuple[SessionRef, str], int] = {}
+        self._interrupted: dict[tuple[SessionRef, str], list[InterruptEntry]] = {}
         self._check = check
         self._lock = threading.RLock()
 
@@ -44,16 +44,13 @@ class MemoryInboxes(Inboxes):
 
     def put_interrupt(self, ref: SessionRef, turn_id: str, interrupt: InterruptEntry) -> None:
         with self._lock:
-            before = self.interruption(ref, turn_id)
-            read_ms = interrupt.received_at_ms - READ_WITHIN_MS
-            if before is None or before.received_at_ms < read_ms:
-                self._inbox(ref, turn_id)["interrupt"] = interrupt
-                self._interrupted_ms[ref, turn_id] = now_ms()
+            kept = self._interrupted.setdefault((ref, turn_id), [])
+            if not kept or kept[-1].received_at_ms < interrupt.received_at_ms:
+                kept[1:] = [interrupt]  # beside the first, or as the first
 
-    def interruption(self, ref: SessionRef, turn_id: str) -> InterruptEntry | None:
-        self._check("interruption")
-        entry = self._inbox(ref, turn_id).get("interrupt")
-        return entry if isinstance(entry, InterruptEntry) else None
+    def interruptions(self, ref: SessionRef, turn_id: str) -> list[InterruptEntry]:
+        self._check("interruptions")
+        return [*self._interrupted.get((ref, turn_id), [])]
 
     def put_ack(self, ref: SessionRef, turn_id: str, ack: AckEntry) -> None:
         self._inbox(ref, turn_id)["received"] = ack
@@ -66,9 +63,7 @@ class MemoryInboxes(Inboxes):
 
     def clear_controls(self, ref: SessionRef, turn_id: str, before_ms: int) -> None:
         with self._lock:
-            for name in ("interrupt", "received", "resume", "end"):
-                if name == "interrupt" and self._interrupted_ms.get((ref, turn_id), 0) > before_ms:
-                    continue  # meant for the attempt that begins
+            for name in ("received", "resume", "end"):
                 self._inbox(ref, turn_id).pop(name, None)
 
     def read_inbox(self, ref: SessionRef, turn_id: str, next_seq: int) -> list[InboxEntry]:
@@ -76,7 +71,8 @@ class MemoryInboxes(Inboxes):
         with self._lock:
             entries = sorted(self._inbox(ref, turn_id).items())
         first = f"audio#{next_seq:06d}"
-        return [entry for key, entry in entries if key >= first]
+        found = [entry for key, entry in entries if key >= first]
+        return [*found, *self._interrupted.get((ref, turn_id), [])]
 
     def _inbox(self, ref: SessionRef, turn_id: str) -> dict[str, InboxEntry]:
         with self._lock:

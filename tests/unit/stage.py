@@ -12,6 +12,7 @@ from parley.ending import Outcome
 from parley.history import History
 from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry
 from parley.invocation import TurnRequest
+from parley.items import now_ms
 from parley.opening import run_turn
 from parley.protocol import (
     Audio,
@@ -115,7 +116,7 @@ class Stage:
             self.store.inboxes.put_end(REF, turn_id, entry)
 
     def interrupt(self, played_ms: float | None, turn_id: str = "t1") -> None:
-        self.store.inboxes.put_interrupt(REF, turn_id, InterruptEntry(played_ms))
+        self.store.inboxes.put_interrupt(REF, turn_id, InterruptEntry(played_ms, now_ms()))
 
     def there(self) -> list[Any]:
         """What was posted to another connection than the turn's first."""

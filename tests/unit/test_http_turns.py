@@ -300,7 +300,7 @@ def test_a_turn_that_has_not_begun_is_interrupted_when_it_does() -> None:
         assert answer == {"turn_id": "t", "state": "pending"}
     assert desk.counted == ["interrupts"] * 2
     assert desk.store.turns == {}
-    assert desk.store.inboxes.interruption(REF, "t") is not None
+    assert desk.store.inboxes.interruptions(REF, "t") != []
 
 
 def test_interruptions_over_http_are_counted_and_refused_before_anything_is_written() -> None:

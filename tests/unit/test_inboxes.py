@@ -73,20 +73,34 @@ def test_an_inbox_is_never_another_turn_s(
 def test_an_interruption_that_comes_before_its_turn_is_read_alone(
     inboxes: Inboxes, session: SessionRef
 ) -> None:
-    assert inboxes.interruption(session, "t") is None
+    assert inboxes.interruptions(session, "t") == []
     inboxes.put_chunk(session, "t", ChunkEntry(1, b"\0\0"))
     inboxes.put_interrupt(session, "t2", InterruptEntry(1.0, 1_000))
-    assert inboxes.interruption(session, "t") is None
+    assert inboxes.interruptions(session, "t") == []
     inboxes.put_interrupt(session, "t", InterruptEntry(12.5, 1_000))
-    assert inboxes.interruption(session, "t") == InterruptEntry(12.5, 1_000)
+    assert inboxes.interruptions(session, "t") == [InterruptEntry(12.5, 1_000)]
 
 
-def test_an_interruption_that_comes_long_after_another_is_of_the_next_attempt(
-    inboxes: Inboxes, session: SessionRef
+@pytest.mark.parametrize(
+    ("came", "kept"),
+    [
+        ([10_000], [10_000]),
+        ([10_000, 10_000], [10_000]),
+        ([10_000, 10_001], [10_000, 10_001]),
+        ([10_000, 12_500, 11_000], [10_000, 12_500]),
+        ([10_000, 11_000, 12_500], [10_000, 12_500]),
+        ([10_000, 9_000], [10_000]),
+    ],
+)
+def test_the_first_interruption_and_the_newest_are_kept(
+    inboxes: Inboxes, session: SessionRef, came: list[int], kept: list[int]
 ) -> None:
-    for received_at_ms, kept in ((10_000, 10_000), (12_000, 10_000), (12_001, 12_001)):
-        inboxes.put_interrupt(session, "t", InterruptEntry(1.0, received_at_ms))
-        assert inboxes.interruption(session, "t") == InterruptEntry(1.0, kept)
+    for received_at_ms in came:
+        played_ms = None if received_at_ms == 10_000 else received_at_ms / 8
+        inboxes.put_interrupt(session, "t", InterruptEntry(played_ms, received_at_ms))
+    found = [InterruptEntry(None if at == 10_000 else at / 8, at) for at in kept]
+    assert inboxes.interruptions(session, "t") == found
+    assert inboxes.read_inbox(session, "t", 1) == found
 
 
 def test_the_first_interruption_counts(inboxes: Inboxes, session: SessionRef) -> None:
@@ -140,7 +154,6 @@ def test_the_next_attempt_is_not_told_what_the_last_one_was(
 ) -> None:
     inboxes.put_chunk(session, "t", ChunkEntry(1, b"ab"))
     inboxes.put_end(session, "t", EndEntry(1, 1))
-    inboxes.put_interrupt(session, "t", InterruptEntry(5.0))
     inboxes.put_ack(session, "t", AckEntry(1, 7))
     asked_at_ms = now_ms() + 1
     time.sleep(0.003)

@@ -129,7 +129,7 @@ def test_an_interruption_of_a_reply_without_speech_leaves_it_whole(door: Door) -
 def test_an_interruption_of_a_turn_that_has_not_begun_waits_for_it(door: Door) -> None:
     session = own(door.ready().session_id)
     assert door.send("interrupt", turn_id="cold", played_ms=0) is None
-    assert door.store.inboxes.interruption(session, "cold") == InterruptEntry(0, door.now_ms)
+    assert door.store.inboxes.interruptions(session, "cold") == [InterruptEntry(0, door.now_ms)]
 
 
 # --- the rest -----------------------------------------------------------------------------------

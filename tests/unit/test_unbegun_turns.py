@@ -200,6 +200,38 @@ def replace_time(request: TurnRequest, received_at_ms: int) -> TurnRequest:
     return msgspec.structs.replace(request, received_at_ms=received_at_ms)
 
 
+@pytest.mark.parametrize("limited", [False, True])
+@pytest.mark.parametrize("pause_ms", [100, 300, 1_000, 1_900, 2_100, 3_000])
+@pytest.mark.parametrize("begins", ["after it", "before it"])
+async def test_an_attempt_is_stopped_however_soon_after_the_one_before_it(
+    begins: str, pause_ms: int, limited: bool
+) -> None:
+    cold = Cold()
+    cold.meter = Refusing() if limited and begins == "after it" else None
+    cold.ask("a", attempt=1)
+    cold.store.claim_turn(cold.session, "a", "dead", attempt=1)
+    cold.store.fail_turn(cold.session, "a", "dead")
+    cold.send("interrupt", turn_id="a", played_ms=300)  # what still plays
+    cold.door.now_ms = int(time.time() * 1000) - 400
+    cold.send("interrupt", turn_id="a", played_ms=300)
+    cold.ask("a", attempt=2)
+    cold.responder.replies = [[asyncio.Event()]]  # a model that never answers
+    if begins == "after it":
+        cold.door.now_ms += pause_ms
+        cold.send("interrupt", turn_id="a", played_ms=0)
+        end = await cold.begin("a")
+    else:
+        beginning = asyncio.create_task(cold.begin("a"))
+        async with asyncio.timeout(5):
+            while not cold.responder.prompts:
+                await asyncio.sleep(0.01)
+        assert not beginning.done(), "what came before it does not stop it"
+        cold.door.now_ms += pause_ms
+        cold.send("interrupt", turn_id="a", played_ms=0)
+        end = await beginning
+    assert (end.reason, end.attempt) == ("interrupted", 2)
+
+
 async def test_what_stopped_an_attempt_does_not_stop_the_next() -> None:
     cold = Cold()
     cold.send("interrupt", turn_id="a", played_ms=0)
@@ -215,7 +247,7 @@ async def test_an_inbox_that_cannot_be_read_at_first_is_read_again() -> None:
     cold = Cold()
     cold.ask("a")
     cold.send("interrupt", turn_id="a", played_ms=0)
-    cold.store.failing = {"interruption"}
+    cold.store.failing = {"interruptions"}
     cold.responder.replies = [[asyncio.Event()]]  # a model that never answers
     assert (await cold.begin("a")).reason == "interrupted"
     assert cold.kept == [("user", "Hello a.", None)]

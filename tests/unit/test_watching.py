@@ -38,6 +38,7 @@ class Watch:
         self.watching = Watching(
             self._read,
             1,
+            0,
             self.listening if spoken else None,
             Timings(),
             tell=self.told.append,

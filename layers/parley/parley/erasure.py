@@ -83,7 +83,7 @@ class Erasure:
         wait, in which only the turns that were found are looked at."""
         running = list(self._turns.running(ref))
         for turn_id in running:
-            self._turns.inboxes.put_interrupt(ref, turn_id, InterruptEntry(None))
+            self._turns.inboxes.put_interrupt(ref, turn_id, InterruptEntry(None, now_ms()))
         return running
 
     def _runs(self, ref: SessionRef, turn_id: str) -> bool:

@@ -42,6 +42,17 @@ class InterruptEntry:
     played_ms: float | None
     received_at_ms: int = 0
 
+    def stops(self, attempt: int, asked_ms: int) -> bool:
+        """Whether it is meant for this attempt at its turn.
+
+        A later attempt is stopped by what came after it was asked for. The first one is stopped by
+        whatever came, since messages overtake each other.
+
+        Args:
+            asked_ms: when API Gateway received what asked for the attempt, in ms since the epoch.
+        """
+        return attempt == 1 or self.received_at_ms >= asked_ms
+
 
 @dataclass(frozen=True, slots=True)
 class AckEntry:

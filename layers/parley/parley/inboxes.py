@@ -18,9 +18,9 @@ from parley.inbox import (
 )
 from parley.items import (
     chunk_key,
-    inbox_entry_from,
+    inbox_entries_from,
     inbox_key,
-    interrupt_from,
+    interruptions_from,
     now_ms,
     now_s,
     number,
@@ -28,12 +28,10 @@ from parley.items import (
     turn_key,
 )
 from parley.principal import SessionRef
-from parley.table import Table
+from parley.table import Item, Table
 
 INBOX_TTL_S = 24 * 3600
 """What nobody has read by then nobody will."""
-READ_WITHIN_MS = 2_000
-"""After so long, a turn that runs has read what is in its inbox (`parley.watching`)."""
 _FIRST_CONTROL, _AFTER_INBOX = "b", "~"
 """Controls sort after the audio (`audio#…`), which an attempt may use again."""
 
@@ -57,27 +55,30 @@ class Inboxes:
         self._put_inbox(ref, turn_id, "end", values)
 
     def put_interrupt(self, ref: SessionRef, turn_id: str, interrupt: InterruptEntry) -> None:
-        """The user stopped the reply; the first to say so counts, until all who run the turn have
-        read it. After that it is the next attempt that is stopped, perhaps before it has begun."""
+        """The user stopped the reply. The first one is kept, and the newest, which may be meant
+        for a later attempt: which one counts is `InterruptEntry.stops`'."""
         played_ms = interrupt.played_ms
-        values: dict[str, Any] = {"received_at": number(interrupt.received_at_ms)}
-        if played_ms is not None:
-            # Rounded, because DynamoDB refuses numbers under 1e-130, which a client may send.
-            values["played_ms"] = {"N": repr(round(played_ms, 3))}
-        self._put_inbox(
-            ref,
-            turn_id,
-            "interrupt",
-            values,
-            condition="attribute_not_exists(pk) OR received_at < :read",
-            condition_values={":read": number(interrupt.received_at_ms - READ_WITHIN_MS)},
+        # Rounded, because DynamoDB refuses numbers under 1e-130, which a client may send.
+        played = {"NULL": True} if played_ms is None else {"N": repr(round(played_ms, 3))}
+        self._table.update(
+            _interrupt_key(ref, turn_id),
+            "SET received_at = if_not_exists(received_at, :at), last_at = :at, "
+            "played_ms = if_not_exists(played_ms, :played), last_played_ms = :played, "
+            "written_at = :written, expires_at = :expires",
+            "attribute_not_exists(last_at) OR last_at < :at",
+            {},
+            {
+                ":at": number(interrupt.received_at_ms),
+                ":played": played,
+                ":written": number(now_ms()),
+                ":expires": number(now_s() + INBOX_TTL_S),
+            },
         )
 
-    def interruption(self, ref: SessionRef, turn_id: str) -> InterruptEntry | None:
-        """The interruption of a turn, which may have come before the turn has; None if none has."""
-        key = {**turn_key(ref, turn_id), "sk": {"S": inbox_key(turn_id, "interrupt")}}
-        item = self._table.get(key)
-        return interrupt_from(item) if item else None
+    def interruptions(self, ref: SessionRef, turn_id: str) -> list[InterruptEntry]:
+        """The interruptions of a turn that are kept; they may have come before the turn has."""
+        item = self._table.get(_interrupt_key(ref, turn_id))
+        return interruptions_from(item) if item else []
 
     def put_ack(self, ref: SessionRef, turn_id: str, ack: AckEntry) -> None:
         """The client has everything of the turn up to a number."""
@@ -124,15 +125,18 @@ class Inboxes:
     def clear_controls(self, ref: SessionRef, turn_id: str, before_ms: int) -> None:
         """Forget what an earlier attempt was told: it is not meant for the next one.
 
+        Interruptions stay: each says for itself which attempt it is meant for.
+
         Args:
             before_ms: when the next attempt was asked for, in ms since the epoch.
         """
         first, last = inbox_key(turn_id, _FIRST_CONTROL), inbox_key(turn_id, _AFTER_INBOX)
+        interrupt_key = _interrupt_key(ref, turn_id)
         old = [
             {"pk": item["pk"], "sk": item["sk"]}
             for page in self._table.pages(f"SESSION#{ref}", first, last)
             for item in page
-            if number_of(item, "written_at") < before_ms
+            if number_of(item, "written_at") < before_ms and item["sk"] != interrupt_key["sk"]
         ]
         self._table.write_batch([], old)
 
@@ -140,7 +144,7 @@ class Inboxes:
         """Chunks from `next_seq` on, and the controls, that have arrived so far."""
         first, last = chunk_key(turn_id, next_seq), inbox_key(turn_id, _AFTER_INBOX)
         pages = self._table.pages(f"SESSION#{ref}", first, last)
-        return [inbox_entry_from(item) for page in pages for item in page]
+        return [entry for page in pages for item in page for entry in inbox_entries_from(item)]
 
     def _put_inbox(
         self,
@@ -163,3 +167,7 @@ class Inboxes:
             condition,
             condition_values,
         )
+
+
+def _interrupt_key(ref: SessionRef, turn_id: str) -> Item:
+    return {**turn_key(ref, turn_id), "sk": {"S": inbox_key(turn_id, "interrupt")}}

@@ -300,32 +300,38 @@ def sound_from(item: dict[str, Any]) -> Sound:
     )
 
 
-def inbox_entry_from(item: dict[str, Any]) -> InboxEntry:
+def inbox_entries_from(item: dict[str, Any]) -> Sequence[InboxEntry]:
     kind, *rest = text_of(item, "sk").split("#")[3:]
     if kind == "audio":
-        return ChunkEntry(int(rest[0]), bytes(item["audio"]["B"]))
+        return [ChunkEntry(int(rest[0]), bytes(item["audio"]["B"]))]
     if kind == "end":
-        return EndEntry(int(item["chunks"]["N"]), int(item["received_at"]["N"]))
+        return [EndEntry(int(item["chunks"]["N"]), int(item["received_at"]["N"]))]
     if kind == "received":
-        return AckEntry(number_of(item, "attempt"), number_of(item, "seq"))
+        return [AckEntry(number_of(item, "attempt"), number_of(item, "seq"))]
     if kind == "begun":
-        return BegunEntry(number_of(item, "attempt"))
+        return [BegunEntry(number_of(item, "attempt"))]
     if kind == "resume":
-        return ResumeEntry(
+        resume = ResumeEntry(
             text_of(item, "connection"),
             text_of(item, "endpoint"),
             number_of(item, "attempt"),
             number_of(item, "seq"),
             number_of(item, "resumed_at"),
         )
-    return interrupt_from(item)
+        return [resume]
+    return interruptions_from(item)
 
 
-def interrupt_from(item: dict[str, Any]) -> InterruptEntry:
-    played_ms = item.get("played_ms", {}).get("N")
-    return InterruptEntry(
-        float(played_ms) if played_ms is not None else None, number_of(item, "received_at")
-    )
+def interruptions_from(item: dict[str, Any]) -> list[InterruptEntry]:
+    """The first interruption of a turn and the newest, if that is another one."""
+    first = InterruptEntry(_played_ms(item, "played_ms"), number_of(item, "received_at"))
+    last = InterruptEntry(_played_ms(item, "last_played_ms"), number_of(item, "last_at"))
+    return [first, last] if last.received_at_ms > first.received_at_ms else [first]
+
+
+def _played_ms(item: dict[str, Any], name: str) -> float | None:
+    played_ms = item.get(name, {}).get("N")
+    return float(played_ms) if played_ms is not None else None
 
 
 def turn_from(item: dict[str, Any]) -> TurnItem:

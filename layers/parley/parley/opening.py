@@ -88,7 +88,7 @@ async def _run(
     if request.complete:
         timings.mark("received", monotonic_at(request.received_at_ms))
         timings.mark("started", time.monotonic())
-    claim, read, admission, stopped = await asyncio.gather(
+    claim, read, admission, interruptions = await asyncio.gather(
         asyncio.to_thread(
             services.turns.claim_turn,
             request.session,
@@ -99,7 +99,7 @@ async def _run(
         ),
         asyncio.to_thread(services.history.read, request.session),
         _admission(request, services, admitted),
-        asyncio.to_thread(services.turns.inboxes.interruption, request.session, request.turn_id),
+        asyncio.to_thread(services.turns.inboxes.interruptions, request.session, request.turn_id),
         return_exceptions=True,  # none is left running when another fails
     )
     if claim is None:
@@ -116,8 +116,10 @@ async def _run(
     assert not isinstance(read, BaseException)
     assert not isinstance(admission, BaseException)
     session, history = read
-    if isinstance(stopped, BaseException) or claim.attempt > 1:
-        stopped = None  # the turn reads its inbox itself; of an earlier attempt it takes nothing
+    if isinstance(interruptions, BaseException):
+        interruptions = []  # the turn reads its inbox itself
+    asked_ms = request.received_at_ms
+    stopped = next((each for each in interruptions if each.stops(claim.attempt, asked_ms)), None)
     passed = session is not None and session.has_passed(request.turn_id, request.received_at_ms)
     if passed and stopped is None:
         stopped = InterruptEntry(None)

@@ -126,6 +126,7 @@ class Turn:
         watching = Watching(
             functools.partial(services.turns.inboxes.read_inbox, request.session, request.turn_id),
             self._claim.attempt,
+            request.received_at_ms,
             None if request.complete else self._listening(silence_s),
             self._timings,
             tell=self._tell,

@@ -39,6 +39,7 @@ class Watching:
     Args:
         read: reads the inbox from a chunk's number on; blocking, run in a thread.
         attempt: which attempt at the turn this is.
+        asked_ms: when it was asked for, in ms since the epoch.
         listening: of a spoken turn; None for a typed one.
         tell: takes what the client should be told.
         moved: told when the session has moved to another connection.
@@ -50,6 +51,7 @@ class Watching:
         self,
         read: Callable[[int], list[InboxEntry]],
         attempt: int,
+        asked_ms: int,
         listening: Listening | None,
         timings: Timings,
         *,
@@ -60,6 +62,7 @@ class Watching:
     ) -> None:
         self._read = read
         self._attempt = attempt
+        self._asked_ms = asked_ms
         self._listening = listening
         self._timings = timings
         self._tell = tell
@@ -135,7 +138,7 @@ class Watching:
 
     def _take(self, entry: InboxEntry) -> None:
         if isinstance(entry, InterruptEntry):
-            if not self.interrupt.done():
+            if entry.stops(self._attempt, self._asked_ms) and not self.interrupt.done():
                 self.interrupt.set_result(entry)
         elif isinstance(entry, AckEntry):
             if entry.attempt == self._attempt and entry.seq > self.acknowledged_seq:
