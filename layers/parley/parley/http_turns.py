@@ -109,8 +109,8 @@ class HttpTurns:
         """A session without a turn, so that its first turn can be repeated safely too."""
         who = identity_of(request)
         body = read_json(request, SessionBody)
-        self._count(who.principal, "sessions")
         self._policy.check(body.settings, who.settings, "settings.")
+        self._count(who.principal, "sessions")
         ref = who.principal.session(new_ulid())
         session, token = self._sessions.opened(ref, body.settings, who.settings)
         settings = self._policy.in_force(session.settings, session.signed)
@@ -140,7 +140,11 @@ class HttpTurns:
             raise admission.refused
         if session is None:
             session, token = self._sessions.opened(ref, body.settings, signed)
-        elif admission.refused is None and body.settings != Settings():
+        elif (
+            admission.refused is None
+            and body.settings != Settings()
+            and not self._was_here(asked, ref)  # it would not run, and the session has gone on
+        ):
             self._store.change_settings(ref, body.settings)
         outcome = None
         if admission.refused is None:

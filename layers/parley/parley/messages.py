@@ -28,7 +28,7 @@ from parley.limits.refusals import too_many_messages
 from parley.limits.requests import RequestRates
 from parley.limits.rules import NO_LIMITS, LimitRules
 from parley.limits.slots import ConnectionSlots
-from parley.principal import SessionRef, session_id_of
+from parley.principal import ANONYMOUS, Principal, SessionRef, session_id_of
 from parley.protocol import (
     MAX_MESSAGE_BYTES,
     PROTOCOL_VERSION,
@@ -227,11 +227,15 @@ class Messages:
         # Looked up before anything changes: a refused init must not cost a session its token.
         try:
             unbound = self._sessions.unbound(envelope.connection_id, envelope.message_id)
-            principal = unbound.principal
-            if self._requests is not None:
-                self._requests.take(principal, "sessions")
             if message.session_id is None:
+                self._policy.check(message.settings, unbound.signed, "init.settings.")
+                self._count_session(unbound.principal)
                 return self._open_session(message, unbound, envelope)
+            if unbound.principal == ANONYMOUS:
+                # All share one account: nobody counts who shows no token.
+                ref = unbound.principal.session(message.session_id)
+                self._resuming.check(ref, message.resume_token)
+            self._count_session(unbound.principal)
             self._resume_session(message, message.session_id, unbound, envelope)
         except (CameTwice, CameLate):
             pass
@@ -311,7 +315,6 @@ class Messages:
     # --- sessions ---------------------------------------------------------------
 
     def _open_session(self, message: Init, unbound: Connection, envelope: Envelope) -> Ready:
-        self._policy.check(message.settings, unbound.signed, "init.settings.")
         token = new_resume_token()
         session = Session(
             ref=unbound.principal.session(new_ulid()),
@@ -358,6 +361,10 @@ class Messages:
             choices=self._policy.choices(session.signed),
             stand_ins=self._stand_ins,
         )
+
+    def _count_session(self, principal: Principal) -> None:
+        if self._requests is not None:
+            self._requests.take(principal, "sessions")
 
     def _bind(self, envelope: Envelope, ref: SessionRef) -> None:
         self._sessions.claim(envelope.connection_id, ref, envelope.message_id)

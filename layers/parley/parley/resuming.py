@@ -67,6 +67,14 @@ class Resuming:
         self._slots = slots
         self._requests = requests
 
+    def check(self, ref: SessionRef, shown: str | None) -> None:
+        """Whether a session may be resumed with this token, by one read.
+
+        Raises:
+            ParleyError: `session_not_found` or `resume_denied`.
+        """
+        _opened_by(shown, self._store.session(ref))
+
     def admit(
         self,
         ref: SessionRef,
@@ -94,14 +102,8 @@ class Resuming:
             CameLate: the session is on a connection that was opened later.
             ParleyError: `session_not_found` or `resume_denied`, or what `bind` raised.
         """
-        before, history = self._store.conversation(ref, self._history_messages)
-        if before is None or before.is_over(time.time()):
-            raise no_session()
-        shown = shown or ""
-        latest = token_matches(shown, before.token_hash)
-        previous = token_matches(shown, before.previous_hash)
-        if not (latest or previous):
-            raise _denied()
+        found, history = self._store.conversation(ref, self._history_messages)
+        before, shown = _opened_by(shown, found), shown or ""
         if connected_at_ms < before.connected_at_ms:
             raise CameLate
         bind()
@@ -223,6 +225,17 @@ class Resuming:
         )
         if self._slots is not None and connection is not None:
             self._slots.give_back(connection_id, connection)
+
+
+def _opened_by(shown: str | None, session: Session | None) -> Session:
+    """The session that a resume token opens; raises `ParleyError` if it does not."""
+    if session is None or session.is_over(time.time()):
+        raise no_session()
+    latest = token_matches(shown or "", session.token_hash)
+    previous = token_matches(shown or "", session.previous_hash)
+    if not (latest or previous):
+        raise _denied()
+    return session
 
 
 def _resume_entry(address: Address, turn_id: str, received: Received | None) -> ResumeEntry:
