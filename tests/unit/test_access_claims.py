@@ -111,9 +111,10 @@ def test_subjects_that_look_like_keys_stay_apart() -> None:
     [
         ({"style": "Be brief."}, Settings(style="Be brief.")),
         ('{"style": "Be brief.", "voice": "v"}', Settings(style="Be brief.", voice="v")),
-        ({"style": "x", "of_a_later_version": 1}, Settings(style="x")),
         ({}, NO_SETTINGS),
         ("", NO_SETTINGS),
+        (" ", NO_SETTINGS),
+        ("\n\t ", NO_SETTINGS),
         (None, NO_SETTINGS),
         (..., NO_SETTINGS),
     ],
@@ -137,10 +138,29 @@ def test_a_token_may_set_settings_for_its_user(claim: Any, settings: Settings) -
         "[" * 100_000,
         {"record": True},
         {"record": False},
+        {"style": "x", "of_a_later_version": 1},
+        {"stlye": "x"},
+        {"Voice": "x"},
+        {"voice_id": "x"},
+        {"language_code": "de"},
+        {"": "x"},
+        '{"stlye": "x"}',
+        '{"style": "x", "style": "y"}',
+        '{"style": "x", "st\\u0079le": "y"}',
     ],
 )
 def test_settings_that_are_none_refuse_the_token(claim: Any) -> None:
     assert refusal(changed(parley_settings=claim)) == "bad_settings"
+
+
+@pytest.mark.parametrize("name", ["stlye", "a word of the user's", "x" * 1_000, "\n"])
+def test_why_an_unknown_setting_is_refused_says_what_settings_there_are(name: str) -> None:
+    for claim in ({name: "secret"}, json.dumps({"style": "x", name: "secret"})):
+        with pytest.raises(Refused) as refused:
+            identity_of(json.dumps(changed(parley_settings=claim)).encode(), RULES, NOW)
+        assert refused.value.why == (
+            "parley_settings: a name in it is no setting (voice, language, speed, stability, style)"
+        )
 
 
 def test_why_a_token_s_settings_are_refused_quotes_nothing_of_them() -> None:

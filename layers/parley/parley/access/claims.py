@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,20 +105,39 @@ def _audiences(claims: _Claims) -> list[str]:
 
 
 def _settings(claim: Any) -> Settings:
-    """Amazon Cognito's custom attributes are strings: JSON in one is taken too."""
-    if claim is None or claim == "":
+    """Amazon Cognito's custom attributes are strings: JSON in one is taken too.
+
+    A name that is none of a setting is refused, and one that comes twice: what the backend means to
+    choose would be the client's choice.
+    """
+    if claim is None or (isinstance(claim, str) and not claim.strip()):
         return Settings()
     try:
-        if isinstance(claim, str):
-            settings = msgspec.json.decode(claim, type=Settings)
-        else:
-            settings = msgspec.convert(claim, Settings)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        fields = _fields_in(claim) if isinstance(claim, str) else claim
+        settings = msgspec.convert(fields, Settings)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         # Not what msgspec says: it may quote the claim.
         raise Refused("bad_settings", f"{SETTINGS_CLAIM} holds no settings") from None
+    if not fields.keys() <= set(Settings.__struct_fields__):
+        known = ", ".join(name for name in Settings.__struct_fields__ if name != "record")
+        why = f"{SETTINGS_CLAIM}: a name in it is no setting ({known})"
+        raise Refused("bad_settings", why)
     if settings.record is not msgspec.UNSET:
         raise Refused("bad_settings", f"{SETTINGS_CLAIM}.record: consent is the user's to give")
     return settings
+
+
+def _fields_in(text: str) -> Any:
+    """What JSON says; raises `ValueError` if a name comes twice in it."""
+    json.loads(text, object_pairs_hook=_named_once)
+    return msgspec.json.decode(text)  # refuses what is no JSON, which Python's own takes
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError
+    return found
 
 
 def _tenant(everything: dict[str, Any], name: str) -> str:

@@ -27,10 +27,14 @@ from parley.access.claims import (
 )
 from parley.access.secret import MIN_BYTES
 from parley.principal import ANONYMOUS, Principal
-from parley.protocol import NO_SETTINGS, Settings
+from parley.protocol import Settings
 
 DEFAULT_TTL_S = 300
 MAX_TTL_S = 3600
+
+
+class SignedSettings(Settings, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a token sets. One that is misspelled would be the client's to choose."""
 
 
 class TokenRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -47,7 +51,7 @@ class TokenRequest(msgspec.Struct, forbid_unknown_fields=True):
     subject: str
     tenant: str | None = None
     ttl_s: int = DEFAULT_TTL_S
-    settings: Settings | None = None
+    settings: SignedSettings | None = None
 
 
 class BadRequest(ValueError):
@@ -98,8 +102,8 @@ def _tenant(tenant: str | None, claim: str) -> dict[str, str]:
     return {claim: tenant}
 
 
-def _settings(settings: Settings | None) -> dict[str, Any]:
-    if settings is None or settings == NO_SETTINGS:
+def _settings(settings: SignedSettings | None) -> dict[str, Any]:
+    if settings is None or settings == SignedSettings():
         return {}
     if settings.record is not msgspec.UNSET:
         raise BadRequest("settings.record: consent is the user's to give, not the token's.")
@@ -125,7 +129,7 @@ def main() -> int:
         read("AUTH_ISSUER", ""), read("AUTH_AUDIENCE", ""), read("AUTH_TENANT_CLAIM", "")
     )
     try:
-        settings = msgspec.json.decode(given.settings, type=Settings)
+        settings = msgspec.json.decode(given.settings, type=SignedSettings)
         request = TokenRequest(given.subject, given.tenant, given.ttl, settings)
         made = mint(request, read("AUTH_SECRET", "").encode(), rules, time.time())
     except msgspec.DecodeError as invalid:
