@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import time
 
 import pytest
 from hypothesis import assume, given
@@ -127,6 +128,27 @@ def test_what_is_wrong_is_named(file: bytes, said: str) -> None:
     with pytest.raises(ParleyError, match=said) as refused:
         read_wav(file)
     assert (refused.value.code, refused.value.field) == ("bad_request", "audio")
+
+
+MB = 1024 * 1024
+EMPTY = {name: chunk(name, b"") for name in (b"junk", b"LIST", b"fmt ", b"ds64", b"\0\0\0\0")}
+
+
+@pytest.mark.parametrize("name", EMPTY, ids=str)
+def test_a_file_of_nothing_but_empty_chunks_is_refused_at_once(name: bytes) -> None:
+    empty = riff(fmt(16_000), *[EMPTY[name]] * (4 * MB // 8 - 10))
+    nothing = riff(fmt(16_000), chunk(b"data", b""), *[EMPTY[b"LIST"]] * (4 * MB // 8 - 10))
+    for file in (empty, nothing):
+        began_s = time.process_time()
+        with pytest.raises(ParleyError, match=r"more than 1,000 chunks\."):
+            read_wav(file)
+        assert time.process_time() - began_s < 0.02
+
+
+def test_so_many_chunks_as_programs_write_are_read() -> None:
+    notes = [chunk(b"LIST", b"a note")] * 900
+    assert read_wav(riff(fmt(16_000), *notes, chunk(b"data", b"abcd")))[1] == b"abcd"
+    assert read_wav(riff(fmt(16_000), chunk(b"data", b""), *notes))[1] == b""
 
 
 @given(st.binary(max_size=120), st.integers(0, 60), st.binary(max_size=8))

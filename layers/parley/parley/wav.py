@@ -28,6 +28,9 @@ request's body is much smaller."""
 _CHUNKS = frozenset(
     [b"fmt ", b"data", b"LIST", b"fact", b"bext", b"JUNK", b"PEAK", b"cue ", b"id3 "]
 )
+_MAX_CHUNKS = 1_000
+"""More than any program writes. Each takes time to pass over, and a body has room for half a
+million."""
 _CODES = {2: "ADPCM", 3: "floating point", 6: "A-law", 7: "µ-law", 0x11: "ADPCM", 0x55: "MP3"}
 
 
@@ -91,8 +94,9 @@ def _find_data(content: bytes) -> tuple[_Format, bytes]:
         raise _refused(f"this is no WAV file{_what_it_is(content)}. {_TAKEN}")
     kind: _Format | None = None
     long_size = 0
-    at = 12
+    at, passed = 12, 0
     while at + 8 <= len(content):
+        passed = _passed(passed)
         name, size = content[at : at + 4], struct.unpack_from("<I", content, at + 4)[0]
         body = content[at + 8 : at + 8 + size]
         if name == b"fmt ":
@@ -134,12 +138,20 @@ def _samples(rest: bytes, size: int) -> bytes:
 
 def _are_chunks(rest: bytes) -> bool:
     """Whether these bytes are chunks, and so no sound of a size that was not known."""
-    at = 0
+    at, passed = 0, 0
     while at + 8 <= len(rest):
+        passed = _passed(passed)
         if rest[at : at + 4] not in _CHUNKS:
             return False
         at = _next_chunk(rest, at + 8, struct.unpack_from("<I", rest, at + 4)[0])
     return at > 0 or not rest
+
+
+def _passed(chunks: int) -> int:
+    """One chunk more."""
+    if chunks == _MAX_CHUNKS:
+        raise _refused(f"this WAV file has more than {_MAX_CHUNKS:,} chunks")
+    return chunks + 1
 
 
 def _next_chunk(content: bytes, start: int, size: int) -> int:
