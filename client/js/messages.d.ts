@@ -245,7 +245,7 @@ export interface Voice {
   name: string;
 }
 
-/** A piece of the reply's text and when it sounds, in ms of its audio: `[text, start, end]`. In scripts without spaces it is a character; what makes no sound starts and ends at once. */
+/** A piece of the reply's text and when it sounds, in ms of its audio: `[text, start, end]`. In scripts without spaces it is a character; what makes no sound ends with the next that does. */
 export type Word = [string, number, number];
 
 export type ClientMessage =

@@ -6,6 +6,7 @@ Each case is a reply as its tokens stream, `|` between them, and the pieces that
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -165,6 +166,10 @@ def test_a_word_that_is_an_abbreviation_elsewhere_ends_a_sentence() -> None:
         ("It rained (a lot!|)| Then it stopped|.", ["It rained (a lot!)", "Then it stopped."]),
         ("It is so|.|[1]| Then it stopped|.", ["It is so.[1]", "Then it stopped."]),
         ('“Yes|,|”| she said|.', ["“Yes,”", "she said."]),
+        ("»|Nein|!|«|, rief er|.", ["»Nein!«,", "rief er."]),
+        ("«| Oui|.| »|, dit-il|.", ["« Oui. »,", "dit-il."]),
+        ('"Oui|?|"|,| dit-il|.', ['"Oui?",', "dit-il."]),
+        ("“|Is it|?|”| He asked|.", ["“Is it?”", "He asked."]),
     ],
 )  # fmt: skip
 def test_closing_quotes_and_brackets_stay_with_their_sentence(case: str, pieces: list[str]) -> None:
@@ -259,13 +264,149 @@ def test_a_full_stop_at_the_end_of_the_reply_waits_for_nothing_else() -> None:
     assert splitter.flush() == ["That is all."]
 
 
-ALPHABET = "ab AB.,;:!?…1\n\"'”—-()「」。，เก่ากำ์ က္ခ é́👩‍👧।؟"
+ENDS = [
+    ("de", "Das ist| so|.| Möchtest| du| mehr|?", 2),
+    ("de", "Das geht| so|.| Art| und| Weise| stimmen|.", 2),
+    ("fr", "Voilà ce que| c|'|est|.| Et| toi|?", 2),
+    ("fr", "J'ai trouvé votre| vol|.| Voulez|-vous| le| réserver|?", 2),
+    ("fr", "Le vent vient de l'|est|.| Il| souffle|.", 2),
+    ("nl", "De zaal is| vol|.| Zal| ik| een| andere| zoeken|?", 2),
+    ("sv", "Ja det är| hon|.| Ska| jag| ringa|?", 2),
+    ("pl", "To był| sen|.| Już| dobrze|.", 2),
+    ("pl", "Powiedz| co|.| Słucham|.", 2),
+    ("cs", "Nevím| co|.| Řekni| to|.", 2),
+    ("es", "Me gusta la| col|.| Y| a| ti|?", 2),
+    ("tr", "Bunu yapan| sen|.| Ben| değil|.", 2),
+    ("no", "Det er en| rev|.| Ser| du| den|?", 2),
+    ("de", "Die Antwort ist| 42|.| Soll| ich| das| erklären|?", 2),
+    ("de", "Es sind| 15|.| Möchten| Sie| noch| mehr|?", 2),
+    ("cs", "Odpověď je| 42|.| Chcete| to| vysvětlit|?", 2),
+    ("pl", "Odpowiedź to| 42|.| Czy| mam| to| wyjaśnić|?", 2),
+    ("fi", "Vastaus on| 42|.| Haluatko| tietää| miksi|?", 2),
+    ("da", "Svaret er| 42|.| Skal| jeg| forklare|?", 2),
+    ("no", "Svaret er| 42|.| Skal| jeg| forklare|?", 2),
+    ("hu", "A válasz| 42|.| Elmagyarázzam|?", 2),
+    ("tr", "Cevap| 42|.| Başka| bir| soru| var| mı|?", 2),
+    ("hr", "Odgovor je| 42|.| Trebam| li| objasniti|?", 2),
+    ("en", "hello there|.| how| are| you|?", 2),  # who writes without capitals
+    ("ka", "ეს არის| კარგი|.| და| ახლა|?", 2),
+    ("de", "Das ist eine| DVD|.| Nimm| sie|.", 2),
+    ("en", "We sailed on the| SS|.| Then| it| sank|.", 2),
+]
+
+
+@pytest.mark.parametrize(("language", "case", "count"), ENDS)
+def test_a_sentence_ends_before_the_next_begins(language: str, case: str, count: int) -> None:
+    pieces = cut(as_streamed(case), language)
+    assert len(pieces) == count
+    assert pieces[0].endswith(".")
+
+
+GOES_ON = [
+    # ordinals, in Roman numerals too
+    ("de", "Damals hat Karl| IV|.| regiert|."),
+    ("de", "Es war der| II|.| Weltkrieg| in| Europa|."),
+    ("de", "Das ist die| 2|.| Auflage| davon|."),
+    ("de", "Das ist die| 2|.| Auflage"),
+    ("cs", "Vládl tam Karel| IV|.| a| dobře|."),
+    ("pl", "Był to Jan Paweł| II|.| był"),
+    ("hu", "Ez| II|.| Béla| király|."),
+    ("tr", "Bu| II|.| Dünya| Savaşı|."),
+    ("fi", "Se on Kaarle| XII|.| ja| muut|."),
+    ("hr", "To je| XX|.| vijek"),
+    ("sr", "To je| XX|.| vek"),
+    ("gsw", "Am| 3|.| Juni| isch| es|."),
+    ("nds", "An'n| 3|.| Juni| is| dat|."),
+    # what follows has a small letter
+    ("de", "Das Hotel am| Hbf|.| ist| nah|."),
+    ("da", "Det er| Dvs|.| her|."),
+    ("de", "Das ist| zzT|.| nicht| da|."),
+    ("en", "He is| 5| ft|.| 3| in|.| tall|."),
+    ("es", "El país| EE|.UU|.| es| grande|."),
+    ("fr", "Il vécut avant| J|.-|C|.| est| né|."),
+    ("fr", "C|.-à-d|.| ici|."),
+    ("de", "Der Preis ohne| MwSt|.| sind| zehn| Euro|."),
+    ("en", "“|Is it|?|”| he asked|."),
+    ("en", "Is| Yahoo|?| a company|."),
+    ("el", "Ο κύριος| Αβγδ|.| είναι| εδώ|."),
+    ("ru", "Вот| Абв|.| это| так|."),
+    # abbreviations, and words that a number follows
+    ("en", "On| Jan|.| 5 we meet again on| Sept|.| 11|."),
+    ("en", "Call| tel|.| 123| ext|.| 4|."),
+    ("en", "Read| ch|.| 3| sec|.| 4| and ed|.| 2|."),
+    ("en", "Read| vol|.| 3| of| it|."),
+    ("en", "Read| vol.| 3| of| it|."),
+    ("en", "See Smith et| al|.| 2020|."),
+    ("en", "Ask| Maj|.| Smith| on Fifth| Ave|.| Hotel|."),
+    ("en", "Ask| Sen|.| Smith| of St|.| Louis|."),
+    ("de", "Frag| Mag|.| Huber| und Dipl|.-|Ing|.| Huber|."),
+    ("de", "Frag| Prof|.| Dr|.| med|.| Huber|."),
+    ("de", "Es dauert 5| Std|.| Fahrt| bis| dort|."),
+    ("de", "Es war 44| v|.| Chr|.| in| Rom|."),
+    ("de", "Die Sitzung ist am| Mo|.| Vormittag|."),
+    ("es", "Pregunta a| Lic|.| Gómez| y Dña|.| Ana|."),
+    ("es", "Vive en| EE|.| UU|.| desde| hace| años|."),
+    ("pt", "Ao| Exmo|.| Senhor| Gomes|."),
+    ("pl", "To| prof|.| dr| hab|.| Nowak|."),
+    ("ru", "Дом 5| кв|.| 3| рис|.| 4|."),
+    ("el", "Η| κα|.| Παπαδοπούλου|."),
+    ("cs", "To je| PhDr|.| Novák| a Bc|.| Nová|."),
+    ("tr", "Bu| Doç|.| Dr|.| Yılmaz|."),
+    ("nl", "Vraag| drs|.| Jansen| en ir|.| Smit|."),
+    ("id", "Ini| Bpk|.| Joko| di Jl|.| Sudirman|."),
+    ("vi", "Ở| TP|.| Hồ Chí Minh|."),
+    ("ro", "Acesta este| Dl|.| Ionescu|."),
+    ("ca", "Mireu el| núm|.| 5|."),
+    ("hi", "ये| डॉ|.| शर्मा| हैं|।"),
+    ("ta", "இவர்| திரு|.| குமார்|."),
+    ("hy", "Ահա| Պրն|.| Պետրոսյան|։"),
+    ("ka", "აი| პროფ|.| ბერიძე|."),
+    # the marks of other scripts
+    ("zh", "一|、|苹果"),
+    ("zh", "十一|、|苹果"),
+    ("hi", "1|।| सेब"),
+    ("ar", "السعر| ٣|،|٥| دولار|."),
+    ("km", "ផ្លែប៉ោម ។ល។"),
+    ("ur", "یہ| ا|۔|ب|۔| خان| ہیں|۔"),
+]
+
+
+@pytest.mark.parametrize(("language", "case"), GOES_ON)
+def test_what_follows_shows_that_a_sentence_goes_on(language: str, case: str) -> None:
+    tokens = as_streamed(case)
+    assert cut(tokens, language) == ["".join(tokens)]
+
+
+def test_once_a_voice_speaks_marks_that_come_one_by_one_stay_together() -> None:
+    begun = "This is a first sentence that is long enough to be spoken for a while. "
+    assert cut([begun, "Wow", "!", "!", "!", " Great", "?!", "?", " Yes", "."])[1:] == [
+        "Wow!!!", "Great?!?", "Yes.",
+    ]  # fmt: skip
+
+
+def test_a_mark_is_looked_at_only_while_what_follows_may_change_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = 0
+    judge = ClauseSplitter._judge
+
+    def count(*args: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return judge(*args)
+
+    monkeypatch.setattr(ClauseSplitter, "_judge", count)
+    cut(["1."] * 3_000, "de")
+    assert looks < 3_000 * 25
+
+
+ALPHABET = "\t\r\u00a0\u202f\u3000\x0c\x85\u2028IVab AB.,;:!?…1\n\"'”—-()「」。，เก่ากำ์ က္ခ é́👩‍👧।؟"
 
 
 @given(
     st.text(alphabet=ALPHABET, max_size=300),
     st.lists(st.integers(1, 12), min_size=1, max_size=5),
-    st.sampled_from(["", "en", "de", "th"]),
+    st.sampled_from(["", "en", "de", "th", "cs", "tr"]),
 )
 def test_the_pieces_joined_are_the_text_in_any_script(
     text: str, sizes: list[int], language: str

@@ -67,6 +67,16 @@ READ = [
     ("- **" + "walks on " * 40 + "far** end", "walks on " * 40 + "far end"),
     (r"\*not\* \_this\_ \# 1\.", "*not* _this_ # 1."),
     ("One\\\nTwo", "One\nTwo"),
+    ("| Produit | Prix |\n|---|---|\n| Café | 5\u00a0€ |", "Produit, Prix\nCafé, 5\u00a0€"),
+    ("| A | B |\r\n|---|---|\r\n| a | b |\r\n\r\nEnd | here", "A, B\na, b\nEnd | here"),
+    ("| 名前 |\u3000値 |\n|-|-|\n|\u3000りんご\u3000|3\u202fkg|", "名前, 値\nりんご, 3\u202fkg"),
+    ("|a\x0c|\x85b\u2028|\n|-|-|\n|1\x0b2|\u2003|", "a, b\n1\x0b2"),
+    ("**a\r\n\r\nb** c\\\r\nd", "**a\nb** c\nd"),
+    ("```go\nfunc main() {\n\tfmt.Println(1)\n}\n```\nDone.", "Done."),
+    ("```\none\n\u3000\ntwo\n```\nDone.", "Done."),
+    ("```\none\n\n\ntwo\n```\nDone.", "Done."),
+    ("```sh\nmake run\n\t\n ```\t\nDone.", "make run\nDone."),
+    ("~~~\r\nmake run\r\n~~~\r\nDone.", "make run\nDone."),
 ]  # fmt: skip
 
 AS_IT_IS = [
@@ -83,6 +93,31 @@ AS_IT_IS = [
 def lines(text: str) -> str:
     """Without empty lines and the white space around each."""
     return "\n".join(line.strip() for line in text.split("\n") if line.strip())
+
+
+WHITE_SPACE = [chr(point) for point in range(0x3001) if chr(point).isspace() and point != 10]
+
+
+@pytest.mark.parametrize("space", WHITE_SPACE, ids=lambda space: f"U+{ord(space):04X}")
+def test_white_space_of_any_kind_is_no_fault(space: str, caplog: pytest.LogCaptureFixture) -> None:
+    written = f"|{space}Tea{space}|{space}5{space}€{space}|{space}\n|{space}-{space}|\n|{space}|"
+    assert lines(spoken(*written).text) == f"Tea, 5{space}€"
+    assert not caplog.records
+
+
+def test_a_fault_costs_the_marks_and_not_the_reply(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: SpokenText) -> None:
+        raise LookupError("secret words")
+
+    monkeypatch.setattr(SpokenText, "_tag", fail)
+    written = "**Menu** and <b>*soup*</b>\n# End"
+    text = spoken(*written)
+    assert text.text == "Menu and <b>*soup*</b>\n# End"
+    assert [written[start:end] for _, start, end in places(text)][-5:] == [*"# End"]
+    assert "LookupError" in caplog.text
+    assert "secret" not in caplog.text
 
 
 @pytest.mark.parametrize(("written", "read"), READ)
@@ -115,7 +150,22 @@ MARKS = (
 )
 MARKED = st.lists(
     st.sampled_from(
-        [*MARKS.split(), "\n", "\n\n", "- ", "# ", "> ", "Word ", " ", "1. ", "x" * 90]
+        [
+            *MARKS.split(),
+            *"\t\r\u00a0\u202f\u3000\x0b\x0c\x85\u2028",
+            "```\n",
+            "~~~\n",
+            "|-|\n",
+            "\n",
+            "\n\n",
+            "- ",
+            "# ",
+            "> ",
+            "Word ",
+            " ",
+            "1. ",
+            "x" * 90,
+        ]
     ),
     max_size=25,
 ).map("".join)

@@ -119,6 +119,23 @@ def test_a_voice_that_breaks_off_anywhere_leaves_no_half_a_word(written: str) ->
         assert [w for w in words if w.start_ms < w.end_ms] == ended
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "# Menu today", "- Tea", "> Quote", "1. Tea", "**Menu**", "> # *Menu* today", "* * *\nMenu",
+        "```\na = 1\nb = 2\n```\nDone.", "<!-- no -->Hi", "😀 Hi", "|Tea|5|\n|-|-|",
+        "[Docs](https://a.example)", "[^1] So", "— Hi", "---\n\n# 今天",
+    ],
+)  # fmt: skip
+def test_before_the_first_word_has_ended_nothing_was_heard(written: str) -> None:
+    reply = Reply(written)
+    words = reply.words()
+    sounding = next(char for char in reply.sounds if char.isalnum())
+    for played_ms in range(reply.sounds.index(sounding) * CHAR_MS + CHAR_MS):
+        assert reply.heard(words, played_ms) == ""
+    assert reply.heard(words, 10_000) == written
+
+
 @pytest.mark.parametrize("broken_off", range(1, 4))
 def test_half_of_lulu_is_not_lulu(broken_off: int) -> None:
     reply = Reply("Lulu sang.")
@@ -154,7 +171,10 @@ def test_without_times_there_are_no_words() -> None:
     assert reply.timer.finish() == []
 
 
-@given(st.text("ab 你กำ.*`#\n-|[]()😀", max_size=60), st.lists(st.integers(0, 60), max_size=4))
+@given(
+    st.text("ab 你กำ.*`#\n-|[]()😀\t\r\u00a0\u202f\u3000\x0c\x85\u2028", max_size=60),
+    st.lists(st.integers(0, 60), max_size=4),
+)
 def test_any_text_in_any_frames(written: str, cuts: list[int]) -> None:
     words = Reply(written).words(*cuts)
     assert words == Reply(written).words()

@@ -8,9 +8,10 @@ Plain text in, plain text out: no clock, no provider.
 
 What the last token ends with may go on in the next: `Node` `.` `js`, `?` `!`, `3` `,` `000`. A
 full stop or question mark that is a token of its own therefore waits for one more, or the reply's
-end; so does an ellipsis, and every mark behind a digit or within an open quote or bracket. Commas,
-colons, exclamation marks, the marks of other scripts, and a full stop that comes in one token with
-an ordinary word do not wait.
+end; so does an ellipsis, a quote that closes behind a mark, and every mark behind a digit or within
+an open quote or bracket. Commas, colons, exclamation marks, the marks of other scripts, and a full
+stop that comes in one token with an ordinary word do not wait before the first pieces are handed
+over. What has come shows more: before a small letter or a comma no sentence has ended.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from typing import Literal
 from parley.abbreviations import (
     MAX_ORDINAL_DIGITS,
     ORDINAL_LANGUAGES,
-    abbreviations,
+    begins_sentence,
+    is_abbreviation,
+    precedes_number,
     two_letters,
 )
 from parley.scripts import CLAUSE_END, CLOSERS, SENTENCE_END, cluster_start, is_unspaced
@@ -38,7 +41,7 @@ _ONLY_BEFORE_SPACE = frozenset(".!?,;:…‥\u037e\u0387\u055c\u055d\u055e")
 _CLOSERS_OF_SOME = {"“": "„”", "‘": "‚’", "«": "»", "‹": "›", "»": "«"}
 """They close in some languages and open in others: they close what one of these has opened."""
 _OPENING, _CLOSING = "([{（［「『【《〈｢", ")]}）］」』】》〉｣"
-_BETWEEN_DIGITS = frozenset(".,:，：．、")
+_BETWEEN_DIGITS = frozenset(".,:，：．、،")
 """`3.5`, `1,000`, `10:30`: what such a mark behind a digit is, the next token says."""
 
 _ANY_CLOSER = re.escape(CLOSERS + "".join(_CLOSERS_OF_SOME))
@@ -55,10 +58,16 @@ _SPEAKABLE = re.compile(r"\w")
 _LAST_WORD = re.compile(r"(?:^|[\s(\[{\"'“„«‚‘])([^\s(\[{\"'“„«‚‘]+)$")
 _DOTTED = re.compile(r"(?:[^\W\d_]{1,2}\.)*[^\W\d_]")
 """An initial or a dotted abbreviation, without its last stop: `J`, `e.g`, `p.m`, `U.S`, `Ph.D`"""
-_BEFORE_NUMBERS = ("no", "nos", "nr", "str")
-"""`No. 5`, `Hauptstr. 5`: without a number behind them they are words."""
+_ROMAN = re.compile(r"(?=[XVI])X{0,3}(?:IX|IV|V?I{0,3})")
+_URDU_INITIALS = re.compile(r"(?:[^\W\d_]۔)*[^\W\d_]")
+_NEXT_WORD = re.compile(r"\s*([^\W\d_]+)")
+_LAST_CASED = 0x590
+"""Latin, Greek, Cyrillic and Armenian end below it: a sentence begins with a capital in them."""
+_BRACKETS = frozenset(")]}")
+_SETTLED_CHARS = 40
+"""What is so far behind a mark no longer changes what the mark is."""
 _ITEM = re.compile(
-    r"\s*[(\[]?(?:(\d{1,3})|[^\W\d_]|x{0,3}(?:ix|iv|v?i{0,3})|X{0,3}(?:IX|IV|V?I{0,3}))"
+    r"\s*[(\[]?(?:(\d{1,3})|[^\W\d_]|[一二三四五六七八九十]{1,3}|x{0,3}(?:ix|iv|v?i{0,3})|X{0,3}(?:IX|IV|V?I{0,3}))"
 )
 """What numbers an item of a list, at the start of a piece."""
 _SPACED_MIN_CHARS = 12
@@ -100,11 +109,15 @@ class ClauseSplitter:
         self._item = 0
         """The number of the list's last item, if there is one."""
         self._handed_over = 0
+        self._has_capitals = self._complete = False
+        self._settled = 0
+        """Up to there the buffer has no boundary, whatever follows."""
 
     def feed(self, delta: str) -> list[str]:
         """Take the next bit of the reply; return the pieces it completes."""
         self._buffer += delta
         self._delta = delta
+        self._has_capitals = self._has_capitals or delta != delta.lower()
         return self._cut_off(complete=False)
 
     def flush(self) -> list[str]:
@@ -116,8 +129,10 @@ class ClauseSplitter:
 
     def _cut_off(self, *, complete: bool) -> list[str]:
         pieces: list[str] = []
+        self._complete = complete
         while (cut := self._next_cut(complete=complete)) is not None:
             piece, self._buffer = self._buffer[:cut], self._buffer[cut:]
+            self._settled = 0
             self._hand_over(piece, pieces)
         return pieces
 
@@ -129,7 +144,7 @@ class ClauseSplitter:
             self._handed_over += len(piece)
 
     def _next_cut(self, *, complete: bool) -> int | None:
-        for match in _BOUNDARY.finditer(self._buffer):
+        for match in _BOUNDARY.finditer(self._buffer, self._settled):
             if match.end() > self._max_chars:
                 break
             if not _SPEAKABLE.search(self._buffer, 0, match.start()):
@@ -140,6 +155,8 @@ class ClauseSplitter:
                 return end
             if verdict == "wait":
                 break
+            if match.end() + _SETTLED_CHARS < len(self._buffer):
+                self._settled = match.end()
         return self._forced_cut()
 
     def _closing(self, match: re.Match[str]) -> int:
@@ -163,8 +180,8 @@ class ClauseSplitter:
             return self._as_clause(end) if len(before.strip()) >= _SPACED_MIN_CHARS else "go on"
         if mark in _BETWEEN_DIGITS and before[-1:].isdigit() and following.isdigit():
             return "go on"
-        if mark == "、" and following and _ITEM.fullmatch(before):
-            return "go on"
+        if mark in "、।۔" and (item := _ITEM.fullmatch(before)) and (mark == "、" or item[1]):
+            return "go on" if following else "wait"
         if not following:
             return self._at_the_end(mark, before, match["closers"])
         if not self._ends_word(mark, following):
@@ -180,6 +197,9 @@ class ClauseSplitter:
         waits = mark[-1] in _GOES_ON or (before[-1:].isdigit() and mark[-1] in _BETWEEN_DIGITS)
         if mark[-1] in ".?" and not closers:
             waits = waits or not self._came_with_a_word(mark, before)
+        if mark[-1] in ".?!":  # `Yahoo! is`, `“Is it?” he said`, `!` `!`
+            waits = waits or not _BRACKETS.issuperset(closers)
+            waits = waits or self._handed_over >= self._eager_chars
         if waits or (not closers and self._is_within_quotes(before)):
             return "wait"
         if mark[-1] in SENTENCE_END:
@@ -192,6 +212,7 @@ class ClauseSplitter:
         """Whether the last token is a mark with an ordinary word in front of it, no name's part."""
         word = _LAST_WORD.search(before)
         ordinary = word is not None and word[1].isalpha() and word[1].islower()
+        ordinary = ordinary and not _precedes_numbers(before)
         return ordinary and len(self._delta) > len(mark)
 
     def _is_within_quotes(self, before: str) -> bool:
@@ -220,45 +241,77 @@ class ClauseSplitter:
 
     def _as_sentence(self, mark: str, before: str, end: int) -> Verdict:
         rest = self._buffer[end:]
-        open_end = bool(rest) and not rest.strip() and "\n" not in rest
+        following = rest.lstrip()[:1]
+        open_end = bool(rest) and not following and "\n" not in rest
         if open_end and mark[-1] == _FULL_STOP and self._delta.isspace():
             return "wait"  # `. . .`, whose spaces are tokens
+        if self._goes_on(mark, before, rest):
+            return "go on"
         if mark != _FULL_STOP:
             return "cut"
         if before[-1:].isspace():
             return "go on"  # `.NET`, ` .5`: a stop after white space ends nothing
-        following = rest.lstrip()[:1]
-        tells = before[-1:].islower() and not before.lower().endswith(_BEFORE_NUMBERS)
+        tells = before[-1:].islower() and not _precedes_numbers(before)
         if open_end and not tells:
             return "wait"  # for what tells an ordinal from a number
         if following == "." and "\n" not in rest:
             return "wait" if not rest.strip(" \u00a0.") else "go on"
-        if self._is_abbreviation(before, following) or self._numbers(before, following):
+        if self._is_abbreviation(before, following):
             return "go on"
-        return "cut"
+        return self._behind_number(before, rest)
+
+    def _goes_on(self, mark: str, before: str, rest: str) -> bool:
+        """Whether what follows a mark shows that the sentence goes on: a comma, a small letter."""
+        following = rest.lstrip()[:1]
+        if mark == "។":
+            return rest.startswith("ល។")  # "and so on", in Khmer
+        if mark == "۔":
+            word = _LAST_WORD.search(before)
+            return word is not None and _URDU_INITIALS.fullmatch(word[1]) is not None
+        if not following:
+            return False
+        if following in ",،":
+            return True
+        if mark != _FULL_STOP and mark[-1] not in "?!":
+            return False
+        # Some write without capitals: nothing shows it then.
+        return self._has_capitals and following.islower() and ord(following) < _LAST_CASED
 
     def _is_abbreviation(self, before: str, following: str) -> bool:
         match = _LAST_WORD.search(before)
         if match is None:
             return False
-        word = match[1]
-        if _DOTTED.fullmatch(word):
+        if _DOTTED.fullmatch(match[1]):
             return True
-        if following.isdigit() and word.lower().endswith(_BEFORE_NUMBERS):
+        if following.isdigit() and _precedes_numbers(before):
             return True
-        return word.lower() in abbreviations(self._language)
+        return is_abbreviation(match[1], self._language)
 
-    def _numbers(self, before: str, following: str) -> bool:
-        """Whether the number in front of a full stop is an ordinal, or an item's."""
+    def _behind_number(self, before: str, rest: str) -> Verdict:
+        """Of a full stop: whether what is in front of it is an ordinal, or an item's number."""
         if item := _ITEM.fullmatch(before):
             self._item = int(item[1] or 0)
-            return True
+            return "go on"
         word = _LAST_WORD.search(before)
-        if word is None or not word[1].isdecimal() or len(word[1]) > MAX_ORDINAL_DIGITS:
-            return False
-        if self._language in ORDINAL_LANGUAGES or following.islower():
-            return True
-        return self._item > 0 and int(word[1]) == self._item + 1
+        number = word[1] if word is not None else ""
+        if number.isdecimal() and len(number) <= MAX_ORDINAL_DIGITS:
+            if rest.lstrip()[:1].islower() or 0 < self._item == int(number) - 1:
+                return "go on"
+        elif not _ROMAN.fullmatch(number):
+            return "cut"
+        return self._behind_ordinal(number, rest) if self._language in ORDINAL_LANGUAGES else "cut"
+
+    def _behind_ordinal(self, number: str, rest: str) -> Verdict:
+        """Whether a new sentence follows, where a number with a full stop may be an ordinal."""
+        word = _NEXT_WORD.match(rest)
+        if word is None or not word[1][0].isupper():
+            return "go on"
+        decided = begins_sentence(word[1], self._language)
+        if decided is None:  # a capital begins a sentence, or a name behind a Roman number
+            return "cut" if number.isdecimal() else "go on"
+        if word.end() == len(rest) and not self._complete:
+            return "wait"
+        return "cut" if decided else "go on"
 
     def _forced_cut(self) -> int | None:
         if self._handed_over == 0 and len(self._buffer) > self._conjunction_chars:
@@ -271,3 +324,8 @@ class ClauseSplitter:
         return (
             space if space > 0 else cluster_start(self._buffer, self._max_chars) or self._max_chars
         )
+
+
+def _precedes_numbers(before: str) -> bool:
+    match = _LAST_WORD.search(before)
+    return match is not None and precedes_number(match[1])

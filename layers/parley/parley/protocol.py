@@ -225,7 +225,7 @@ class TurnEvent(Attempted):
 class Word(Struct, frozen=True, array_like=True):
     """A piece of the reply's text and when it sounds, in ms of its audio: `[text, start, end]`.
 
-    In scripts without spaces it is a character; what makes no sound starts and ends at once.
+    In scripts without spaces it is a character; what makes no sound ends with the next that does.
     """
 
     text: str

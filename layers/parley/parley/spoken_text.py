@@ -16,8 +16,11 @@ never for more than `LOOKAHEAD_CHARS`, and never in text that has no marks.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
+
+_LOG = logging.getLogger(__name__)
 
 LOOKAHEAD_CHARS = 200
 """How far the other end of an emphasis or of a link's text may be."""
@@ -77,7 +80,7 @@ class SpokenText:
         self._starts: list[int] = []
         self._ends: list[int] = []
         self._at = 0
-        self._complete = False
+        self._complete = self._as_written = False
         self._line_begins = True
         self._in_heading = False
         self._in_table = self._in_row = self._cell_is_empty = False
@@ -127,10 +130,15 @@ class SpokenText:
     def _go_on(self) -> str:
         begun = len(self.text)
         try:
-            while self._at < len(self.written):
+            while self._at < len(self.written) and not self._as_written:
                 self._take()
         except _Undecided:
             pass
+        except Exception as fault:  # costs the marks, never the turn
+            _LOG.error("a reply is spoken as written: %s", type(fault).__name__)
+            self._as_written = True
+        if self._as_written:
+            self._say(len(self.written) - self._at)
         return self.text[begun:]
 
     def _take(self) -> None:
@@ -144,7 +152,7 @@ class SpokenText:
             self._plain(_IN_CODE)
         elif (handle := self._handlers.get(self._char())) is not None:
             handle()
-        elif self._in_row and self._char() in " \t":
+        elif self._in_row and self._char().isspace():
             self._cell_space()
         else:
             self._plain(_IN_CELL if self._in_row else _PLAIN)
@@ -231,7 +239,7 @@ class SpokenText:
     def _line_start(self) -> bool:
         """Pass over what makes a line a heading, an item, a quote, …; False if nothing does."""
         first = self._char()
-        if first in " \t":
+        if _is_space(first):
             self._say(1)
             return True
         passed = (
@@ -301,7 +309,7 @@ class SpokenText:
 
     def _is_table(self, first: str) -> bool:
         line, whole = self._line()
-        if re.fullmatch(r"[|:\- \t]+", line):
+        if re.fullmatch(r"[|:\-\s]+", line):
             if not whole:
                 raise _Undecided
             if "|" in line and "-" in line:
@@ -328,11 +336,13 @@ class SpokenText:
             return
         self._code_lines += 1
         if self._code_lines == 1 and len(line) <= MAX_READ_CODE_CHARS:
-            following, whole = self._line(len(line) + 1)
-            if not whole and not following.strip(self._fence[0] + " "):
+            behind = self.written[self._at + len(line) :].lstrip()
+            following, line_break, _ = behind.partition("\n")
+            whole = bool(line_break) or self._complete
+            if not whole and not "".join(following.split()).strip(self._fence[0]):
                 self._code_lines = 0
                 raise _Undecided
-            if self._ends_block(following) or not following.strip():
+            if whole and (not following or self._ends_block(following)):
                 self._say(len(line))
                 return
         self._drop(len(line))
@@ -348,7 +358,7 @@ class SpokenText:
         if following in _ESCAPABLE:
             self._drop(1)
             self._say(1)
-        elif following == "\n":
+        elif following in ("\n", "\r"):
             self._drop(1)
         else:
             self._say(1)
@@ -393,7 +403,7 @@ class SpokenText:
         window = self.written[begin : begin + LOOKAHEAD_CHARS]
         at_end = self._complete and begin + len(window) == len(self.written)
         decided = at_end or len(window) == LOOKAHEAD_CHARS
-        if blank := re.search(r"\n[ \t]*\n", window):
+        if blank := re.search(r"\n[^\S\n]*\n", window):
             window, decided, at_end = window[: blank.start() + 1], True, False
         for match in re.finditer(re.escape(run[0]) + "+", window):
             following = window[match.end() : match.end() + 1]
@@ -441,7 +451,7 @@ class SpokenText:
         window = self.written[begin : begin + LOOKAHEAD_CHARS]
         decided = len(window) == LOOKAHEAD_CHARS or self._complete
         depth = 0
-        for match in re.finditer(r"\\.|[\[\]]|\n[ \t]*\n", window, re.DOTALL):
+        for match in re.finditer(r"\\.|[\[\]]|\n[^\S\n]*\n", window, re.DOTALL):
             depth += {"[": 1, "]": -1}.get(match[0], 0)
             if match[0].isspace():
                 return None
@@ -532,7 +542,7 @@ class SpokenText:
 
     def _cell_space(self) -> None:
         length = 1
-        while self._char(length) in (" ", "\t"):
+        while _is_space(self._char(length)):
             length += 1
         if self._cell_is_empty or self._char(length) in ("|", "\n", ""):
             self._drop(length)
@@ -544,13 +554,18 @@ class SpokenText:
             self._say(1)
             return
         length = 1
-        while self._char(length) in (" ", "\t", "|"):
+        while _is_space(self._char(length)) or self._char(length) == "|":
             length += 1
         if self._char(length) in ("", "\n") or self._cell_is_empty:
             self._drop(length)
         else:
             self._replace(length, ", ")
         self._cell_is_empty = True
+
+
+def _is_space(char: str) -> bool:
+    """Whether it is white space that ends no line: a no-break space, an ideographic one, a CR."""
+    return char.isspace() and char != "\n"
 
 
 def _may_close(run: str, before: str, following: str) -> bool:

@@ -3,7 +3,8 @@
 The synthesizer times the characters that it was given; this turns them into words of the reply as
 it was written, on the reply's own timeline. In scripts without spaces a word is a character. The
 words, one after another, are the written text without its white space: what is not spoken (the
-mark of a heading, a block of code) is a word that takes no time. It knows nothing of how the
+mark of a heading, a block of code) is a word that ends with the next one that sounds: until then
+nothing of it has been heard. It knows nothing of how the
 times were obtained.
 """
 
@@ -58,6 +59,8 @@ class WordTimer:
         """The first character of the word that has begun."""
         self._written_to = 0
         self._start_ms = self._end_ms = 0.0
+        self._marks: list[Word] = []
+        """A dash, an emoji: they end with the word behind them, when that is known."""
         self._unfound = ""
         self._is_exact = True
         self.timed = False
@@ -106,7 +109,11 @@ class WordTimer:
             words += self._end_word(last)
         if self._is_exact and self._is_to_come(len(self._chars)):
             return words
-        return words + self._unspoken(len(self._spoken.written), self._end_ms)
+        return (
+            words
+            + self._marks
+            + self._unspoken(len(self._spoken.written), self._end_ms, self._end_ms)
+        )
 
     def _is_to_come(self, end: int) -> bool:
         """Whether something that sounds has not been timed, up to a character."""
@@ -138,21 +145,28 @@ class WordTimer:
 
     def _end_word(self, last: int) -> list[Word]:
         assert self._word_from is not None, "it has begun"
-        first, self._word_from = self._places[self._word_from], None
+        begun, self._word_from = self._word_from, None
+        first = self._places[begun]
         head = self._spoken.written[self._written_to : self._spoken.start(first)]
         begin = self._written_to + len(head)
         while begin > self._written_to and not self._spoken.written[begin - 1].isspace():
             begin -= 1  # marks in front of it are the word's
-        words = self._unspoken(begin, self._start_ms)
+        words = self._unspoken(begin, self._start_ms, self._end_ms)
         end = self._spoken.end(self._places[last])
         text = self._spoken.written[begin:end].strip()
         self._written_to = max(end, begin)
-        return [*words, Word(text, round(self._start_ms), round(self._end_ms))] if text else words
+        words += [Word(text, round(self._start_ms), round(self._end_ms))] if text else []
+        if not any(map(str.isalnum, self._chars[begun : last + 1])):
+            self._marks += words
+            return []
+        ended = [Word(mark.text, mark.start_ms, round(self._end_ms)) for mark in self._marks]
+        self._marks = []
+        return ended + words
 
-    def _unspoken(self, end: int, at_ms: float) -> list[Word]:
+    def _unspoken(self, end: int, start_ms: float, end_ms: float) -> list[Word]:
         text = self._spoken.written[self._written_to : end].strip()
         self._written_to = max(end, self._written_to)
-        return [Word(text, round(at_ms), round(at_ms))] if text else []
+        return [Word(text, round(start_ms), round(end_ms))] if text else []
 
     # --- a version made for speaking ----------------------------------------------------
 
