@@ -259,6 +259,31 @@ EVENTS_WITHOUT_TEXT = [
     "\n\n\n",
     "nonsense\n\n",
     "event: ping\ndata: {}\n\n",
+    "event: ping\ndata: keep-alive\n\n",
+    "event: keep-alive\ndata: null\n\n",
+    "data: keep-alive\n\n",
+    "data: null\n\n",
+    'data: ""\n\n',
+    "data: []\n\n",
+    "data: [null]\n\n",
+    "data: 7\n\n",
+    "data: true\n\n",
+    'data: {"choices": [null]}\n\n',
+    'data: {"choices": ["x", 7]}\n\n',
+    'data: {"choices": {}}\n\n',
+    'data: {"choices": {"a": 1}}\n\n',
+    'data: {"choices": "x"}\n\n',
+    'data: {"choices": [{"delta": []}]}\n\n',
+    'data: {"choices": [{"delta": "x"}]}\n\n',
+    'data: {"choices": [{"delta": {"content": false}}]}\n\n',
+    'data: {"choices": [{"delta": {"content": true}}]}\n\n',
+    'data: {"choices": [{"delta": {"content": {}}}]}\n\n',
+    'data: {"choices": [{"delta": {"content": {"a": 1}}}]}\n\n',
+    'data: {"choices": [{"delta": {"content": 1e999}}]}\n\n',
+    'data: {"choices": [{"index": 1, "delta": {"content": "other"}, "finish_reason": "stop"}]}\n\n',
+    "data: {\n\n",
+    "data: [[[[\n\n",
+    'data: {"object": "chat.completion.chunk", "detail": null}\n\n',
 ]
 
 
@@ -295,6 +320,16 @@ FRAMED = [
                                                 "finish_reason": "stop"}), "Hello"),
     ("a message in place of a delta",
      event(choice={"delta": None, "message": {"content": "Hello"}}) + DONE, "Hello"),
+    ("numbers", event(4) + event(".") + event(2.5) + event(0) + DONE, "4.2.50"),
+    ("choices that come in turns",
+     event("", choice={"index": 1, "delta": {"content": "B"}})
+     + event("Hel") + event(choice={"index": 2, "delta": {"content": "C"}})
+     + event(choice={"index": 1, "finish_reason": "stop"}) + event("lo") + STOP, "Hello"),
+    ("choices in one event",
+     'data: {"choices":[{"index":1,"delta":{"content":"B"},"finish_reason":"length"},'
+     '{"index":0,"delta":{"content":"A"}}]}\n\n' + DONE, "A"),
+    ("a choice whose index is text",
+     event("A", choice={"index": "0"}) + event("B", choice={"index": "1"}) + DONE, "A"),
     ("several choices",
      'data: {"choices":[{"delta":{"content":"a"}},{"delta":{"content":"b"}}]}\n\n' + DONE, "ab"),
     ("a refusal", event(choice={"delta": {"content": None, "refusal": "I can't."}}) + STOP,
@@ -348,7 +383,16 @@ def test_an_endpoint_may_answer_without_a_stream(
         '{"choices": ["x"]}',
         '{"choices": [{"delta": "x"}]}',
         '{"choices": [{"delta": {"content": {"a": 1}}}]}',
-        '{"choices": [{"delta": {"content": 7}}]}',
+        '[{"status": "ok"}]',
+        "OK",
+        "OK\n",
+        "Welcome\n\nto: the router\n",
+        "<!doctype html><title>Sign in</title>",
+        "\n <html>\n<body>\ndata: x\n\n</body></html>",
+        "upstream connect error or disconnect/reset before headers",
+        "data: nonsense",
+        "data: null\n\n" + DONE,
+        "data: nonsense\n\n: ping\n\n",
     ],
     ids=lambda answer: answer[:40],
 )
@@ -358,7 +402,11 @@ def test_what_makes_no_sense_is_no_reply(answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", ["", "\n", ": ping\n\n", event("Hi"), event("Hi") + 'data: {"ch']
+    "answer",
+    [
+        *("", "\n", ": ping\n\n", event("Hi"), event("Hi") + 'data: {"ch', 'data: {"ch', "da"),
+        *("event: ping\ndata: keep-alive\n\n", "retry: 5\nid: 7\n\n", event("Hi") + "data: x\n\n"),
+    ],
 )
 def test_an_answer_that_ends_before_the_reply_has_broken_off(answer: str) -> None:
     with pytest.raises(BrokenOff):
@@ -375,6 +423,17 @@ ERRORS: list[tuple[str, Any]] = [
     ('error: {"code": "x"}\n\n', {"code": "x"}),
     ('{"error": {"code": "x"}}', {"code": "x"}),
     ('data: {"choices": [{"finish_reason": "error"}]}\n\n', None),
+    ('data: {"choices": [{"finish_reason": "error", "error": {"code": 502}}]}\n\n', {"code": 502}),
+    ('data: {"object": "error", "code": 429}\n\n', {"object": "error", "code": 429}),
+    ('{"object": "error", "code": 429}', {"object": "error", "code": 429}),
+    ('data: {"detail": "Overloaded"}\n\n', {"detail": "Overloaded"}),
+    ('{"detail": "Overloaded"}', {"detail": "Overloaded"}),
+    ('[{"error": {"code": "x"}}]', {"code": "x"}),
+    ('data: [{"error": {"code": "x"}}]\n\n', {"code": "x"}),
+    ('event: error\ndata: [{"error": {"code": "x"}}]\n\n', {"code": "x"}),
+    ('event: error\ndata: {"detail": "x"}\n\n', {"detail": "x"}),
+    ('[{"object": "error", "code": 429}]', {"object": "error", "code": 429}),
+    ('data: keep-alive\n\ndata: {"error": "x"}\n\n', "x"),
 ]
 
 
