@@ -188,6 +188,8 @@ class ChatApi:
         self._check_key(request)
         completion = Completion.parse(body)
         oddities = self._controls.settings.oddities
+        if oddities.no_system_role and completion.messages[0].role in ("system", "developer"):
+            raise BadRequest(400, "System role not supported", "bad_roles")
         if oddities.strict_roles:
             _check_roles(completion.messages)
         # The clock of the machine that it runs on is what a user expects to hear.

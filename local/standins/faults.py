@@ -142,12 +142,14 @@ class ChatOddities(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     Attributes:
         strict_roles: refuse messages that are not system, then user and assistant in turns, the
             user first and last, none of them empty, as the templates of Mistral, Gemma and Phi do.
+        no_system_role: refuse a system message, as the templates of Gemma 2 and Mistral 7B do.
         thinks: think within the reply, between `<think>` and `</think>`.
         whole_answers: answer in one piece, also if a stream was asked for.
         calls_tool: call a function, whether there is one or not, in place of a reply.
     """
 
     strict_roles: bool = False
+    no_system_role: bool = False
     thinks: bool = False
     whole_answers: bool = False
     calls_tool: bool = False

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.raw import opened
-from tests.e2e.stack import Stack
+from tests.e2e.stack import Stack, Standins, running_stack
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -76,6 +77,25 @@ async def test_after_a_reply_of_which_nothing_was_heard_and_a_turn_that_failed_i
     assert (reply.end["reason"], reply.text) == ("completed", "Two plus three is five.")
     (turn,) = prompts(stack)[-1:]
     assert turn == [("user", "Count to thirty.\nAre you there?\nWhat is two plus three?")]
+
+
+async def test_a_model_that_takes_no_system_message_converses(
+    tmp_path: Path, standins: Standins
+) -> None:
+    # A stack of its own: an environment remembers what its model takes.
+    with running_stack(tmp_path, standins=standins) as stack:
+        stack.llm.reset()
+        with odd(stack, "strict_roles", "no_system_role"):
+            async with opened(stack.url) as client:
+                first = await client.say("My name is Ada.", "a")
+                second = await client.say("What is my name?", "b")
+        assert "takes no system message" in stack.logged_since(0)
+    assert [reply.end["reason"] for reply in (first, second)] == ["completed", "completed"]
+    assert "Ada" in second.text
+    bodies = [r["body"] for r in stack.llm.requests() if "completions" in r["path"]]
+    accepted = bodies[-1]["messages"]
+    assert [message["role"] for message in accepted] == ["user", "assistant", "user"]
+    assert accepted[0]["content"].endswith("\n\nMy name is Ada.")
 
 
 async def test_what_a_model_thinks_is_neither_shown_nor_spoken_nor_kept(stack: Stack) -> None:

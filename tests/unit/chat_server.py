@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,12 +64,19 @@ async def endpoint(*answers: Answer) -> AsyncIterator[Endpoint]:
         await asyncio.gather(*filter(None, found.tasks))
 
 
-def plain(status: str, body: str = "{}", **headers: str) -> Answer:
-    """An answer in one piece."""
+def plain(
+    status: str, body: str = "{}", pairs: Sequence[tuple[str, str]] = (), **headers: str
+) -> Answer:
+    """An answer in one piece.
+
+    Args:
+        pairs: more headers, of which some may come twice.
+    """
 
     async def answer(writer: asyncio.StreamWriter) -> None:
         lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        lines += [f"{name}: {value}" for name, value in pairs]
         writer.write("\r\n".join([*lines, "", body]).encode())
 
     return answer

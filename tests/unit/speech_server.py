@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +15,8 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 Script = Callable[["Peer"], Awaitable[None]]
+Pairs = Mapping[str, str] | Sequence[tuple[str, str]]
+"""Headers; of the second form, some may come twice."""
 
 
 class Peer:
@@ -66,9 +68,9 @@ class SpeechServer:
 
     def __init__(self) -> None:
         self.script: Script | None = None
-        self.refusal: tuple[int, dict[str, str]] | None = None
+        self.refusal: tuple[int, Pairs] | None = None
         self.refusal_body = b"{}"
-        self.headers: dict[str, str] = {}
+        self.headers: Pairs = {}
         self.peers: list[Peer] = []
         self.url = ""
 
@@ -93,12 +95,14 @@ class SpeechServer:
         if self.refusal is None:
             return None
         status, headers = self.refusal
-        return Response(status, HTTPStatus(status).phrase, Headers(headers), self.refusal_body)
+        found = Headers()
+        _add(found, headers)
+        return Response(status, HTTPStatus(status).phrase, found, self.refusal_body)
 
     def _add_headers(
         self, _connection: ServerConnection, _request: Request, response: Response
     ) -> None:
-        response.headers.update(self.headers)
+        _add(response.headers, self.headers)
 
     async def _serve(self, connection: ServerConnection) -> None:
         peer = Peer(connection)
@@ -107,6 +111,11 @@ class SpeechServer:
         with contextlib.suppress(Exception):
             await self.script(peer)
             await peer.gone()
+
+
+def _add(headers: Headers, pairs: Pairs) -> None:
+    for name, value in pairs.items() if isinstance(pairs, Mapping) else pairs:
+        headers[name] = value
 
 
 @contextlib.asynccontextmanager

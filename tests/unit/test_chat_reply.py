@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from parley.responders.chat_chunks import Nonsense
 from parley.responders.chat_reply import BrokenOff, ChatReply, ErrorInAnswer
+from parley.responders.thought_filter import ThoughtFilter
 
 HUGE = "9" * 5000
 """A number that Python itself does not read."""
@@ -110,7 +111,69 @@ THOUGHTS: list[tuple[str, str, str]] = [
     ("the start of a tag", "<thi", "<thi"),
     ("a longer tag", "<thinker>Noon", "<thinker>Noon"),
     ("less than", "< 5", "< 5"),
-    ("an end without a start", "</think>Noon.", "</think>Noon."),
+    ("an end without a start", "</think>\n\nNoon.", "Noon."),
+    ("two ends without a start", "</think>\n</THINK >Noon.", "Noon."),
+    ("an end within a reply", "It is </think> noon.", "It is </think> noon."),
+    ("one in another", "<think><think>a</think>secret</think>Noon.", "Noon."),
+    ("one in another, later", "<think>a <think>b</think> secret</think>\nNoon.", "Noon."),
+    ("one of another name in it", "<think><reflection>a</reflection>b</think>Noon.", "Noon."),
+    ("three deep", "<think><think><thought>a</thought></think>b</think>\nNoon.", "Noon."),
+    ("a tag that a thought is about", "<think>The <think> tag?</think>Noon.", "Noon."),
+    ("a tag that thought and reply are about", "<think>The <think> tag?</think>It is <think>.",
+     "It is <think>."),
+    ("two that begin and one that ends", "<think>\n<think>\nhm</think>\n\nNoon.", "Noon."),
+    ("an attribute", '<think type="x">a</think>Noon.', "Noon."),
+    ("attributes", "<think budget = 3 x='y'>a</think>Noon.", "Noon."),
+    ("white space in the tags", "<think >a</think >Noon.", "Noon."),
+    ("white space before the name", "< think>a</ think>Noon.", "Noon."),
+    ("a break within the tag", "<think\n>a< / think\n>Noon.", "Noon."),
+    ("an end of another name", "<think>a</thinking>Noon.", "Noon."),
+    ("an end of another name, the other way", "<thinking>a</think>\nNoon.", "Noon."),
+    ("an end in other brackets", "[THINK]a</think>Noon.", "Noon."),
+    ("an empty tag", "<think/>Noon.", "Noon."),
+    ("an empty tag with white space", "<think />\n\nNoon.", "Noon."),
+    ("an empty tag in a thought", "<think>a<think/>b</think>Noon.", "Noon."),
+    ("an end of other brackets in a thought", "[THINK]a [/think]Noon.", "Noon."),
+    ("an answer in tags", "<think>a</think>\n<answer>Noon.</answer>", "Noon."),
+    ("an answer in capitals", "<think>a</think><ANSWER>\nIt is noon. </Answer>", "It is noon. "),
+    ("an answer and more", "<think>a</think><answer>It is</answer> noon.", "It is noon."),
+    ("an answer without an end", "<think>a</think><answer>Noon. 3 < 4", "Noon. 3 < 4"),
+    ("an answer without a thought", "<answer>Noon.</answer>", "<answer>Noon.</answer>"),
+    ("an answer about answers", "<think>a</think>Put it into <answer>.", "Put it into <answer>."),
+    ("a tag of a reply after a thought", "<think>a</think><b>Noon</b>", "<b>Noon</b>"),
+    ("tokens of a thought", "<|begin_of_thought|>a<|end_of_thought|>\n\n"
+     "<|begin_of_solution|>Noon.<|end_of_solution|>", "Noon."),
+    ("channels", "<|channel|>analysis<|message|>a <b><|end|><|start|>assistant<|channel|>final"
+     "<|message|>Noon.<|return|>", "Noon."),
+    ("channels without an end", "<|channel|>analysis<|message|>a"
+     "<|start|>assistant<|channel|>final<|message|>Noon.", "Noon."),
+    ("several channels", "<|start|>assistant<|channel|>analysis<|message|>a<|end|>"
+     "<|start|>assistant<|channel|>commentary to=user<|message|>b<|end|>"
+     "<|channel|>final<|message|>Noon.", "Noon."),
+    ("the last channel alone", "<|channel|>final<|message|>Noon.", "Noon."),
+    ("after a blank that is none", "\u200b<think>a</think>\u200bNoon.", "Noon."),
+    ("in a fence", "```\n<think>\na\n</think>\n```\nNoon.", "Noon."),
+    ("in a fence of tildes", "~~~\n<think>a</think>\n~~~\n\nNoon.", "Noon."),
+    ("a fence of the reply", "<think>a</think>```\n1 + 1\n```", "```\n1 + 1\n```"),
+    ("a fence of a reply without a thought", "```\n<b>\n```\nNoon.", "```\n<b>\n```\nNoon."),
+    ("a fence in a language", "```xml\n<think>a</think>\n```", "```xml\n<think>a</think>\n```"),
+    *((f"of the name {name}", f"<{name}>a</{name}>\nNoon.", "Noon.") for name in (
+        *("thoughts", "analysis", "reflection", "scratchpad", "Reasoning", "inner_monologue"),
+        *("seed:think", "antThinking", "reason"),
+    )),
+    ("words in angle brackets", "<think about it>Noon.", "<think about it>Noon."),
+    ("more words in them", "<analysis of the data> and more", "<analysis of the data> and more"),
+    ("the start of a tag with an attribute", "<think type='x", "<think type='x"),
+    ("a tag of a name that is longer", "<reasonable>Noon</reasonable>",
+     "<reasonable>Noon</reasonable>"),
+    ("an end of a name that is longer", "</thinker>Noon", "</thinker>Noon"),
+    ("an empty tag of another name", "<br/>Noon", "<br/>Noon"),
+    ("words behind a bar", "<|Noon|>", "<|Noon|>"),
+    ("a word in code", "``<think>`` begins it.", "``<think>`` begins it."),
+    ("an endless tag", "<think x=" + "y" * 400 + ">Noon.", "<think x=" + "y" * 400 + ">Noon."),
+    ("much white space", "\n" * 1200 + "Noon.", "\n" * 1200 + "Noon."),
+    ("much white space before a tag", "\n" * 1200 + "<b>", "\n" * 1200 + "<b>"),
+    ("long thoughts", "<think>" + "a < b, [c]. " * 80 + "</think>Noon.", "Noon."),
 ]  # fmt: skip
 
 
@@ -196,6 +259,31 @@ EVENTS_WITHOUT_TEXT = [
     "\n\n\n",
     "nonsense\n\n",
     "event: ping\ndata: {}\n\n",
+    "event: ping\ndata: keep-alive\n\n",
+    "event: keep-alive\ndata: null\n\n",
+    "data: keep-alive\n\n",
+    "data: null\n\n",
+    'data: ""\n\n',
+    "data: []\n\n",
+    "data: [null]\n\n",
+    "data: 7\n\n",
+    "data: true\n\n",
+    'data: {"choices": [null]}\n\n',
+    'data: {"choices": ["x", 7]}\n\n',
+    'data: {"choices": {}}\n\n',
+    'data: {"choices": {"a": 1}}\n\n',
+    'data: {"choices": "x"}\n\n',
+    'data: {"choices": [{"delta": []}]}\n\n',
+    'data: {"choices": [{"delta": "x"}]}\n\n',
+    'data: {"choices": [{"delta": {"content": false}}]}\n\n',
+    'data: {"choices": [{"delta": {"content": true}}]}\n\n',
+    'data: {"choices": [{"delta": {"content": {}}}]}\n\n',
+    'data: {"choices": [{"delta": {"content": {"a": 1}}}]}\n\n',
+    'data: {"choices": [{"delta": {"content": 1e999}}]}\n\n',
+    'data: {"choices": [{"index": 1, "delta": {"content": "other"}, "finish_reason": "stop"}]}\n\n',
+    "data: {\n\n",
+    "data: [[[[\n\n",
+    'data: {"object": "chat.completion.chunk", "detail": null}\n\n',
 ]
 
 
@@ -232,6 +320,16 @@ FRAMED = [
                                                 "finish_reason": "stop"}), "Hello"),
     ("a message in place of a delta",
      event(choice={"delta": None, "message": {"content": "Hello"}}) + DONE, "Hello"),
+    ("numbers", event(4) + event(".") + event(2.5) + event(0) + DONE, "4.2.50"),
+    ("choices that come in turns",
+     event("", choice={"index": 1, "delta": {"content": "B"}})
+     + event("Hel") + event(choice={"index": 2, "delta": {"content": "C"}})
+     + event(choice={"index": 1, "finish_reason": "stop"}) + event("lo") + STOP, "Hello"),
+    ("choices in one event",
+     'data: {"choices":[{"index":1,"delta":{"content":"B"},"finish_reason":"length"},'
+     '{"index":0,"delta":{"content":"A"}}]}\n\n' + DONE, "A"),
+    ("a choice whose index is text",
+     event("A", choice={"index": "0"}) + event("B", choice={"index": "1"}) + DONE, "A"),
     ("several choices",
      'data: {"choices":[{"delta":{"content":"a"}},{"delta":{"content":"b"}}]}\n\n' + DONE, "ab"),
     ("a refusal", event(choice={"delta": {"content": None, "refusal": "I can't."}}) + STOP,
@@ -285,7 +383,16 @@ def test_an_endpoint_may_answer_without_a_stream(
         '{"choices": ["x"]}',
         '{"choices": [{"delta": "x"}]}',
         '{"choices": [{"delta": {"content": {"a": 1}}}]}',
-        '{"choices": [{"delta": {"content": 7}}]}',
+        '[{"status": "ok"}]',
+        "OK",
+        "OK\n",
+        "Welcome\n\nto: the router\n",
+        "<!doctype html><title>Sign in</title>",
+        "\n <html>\n<body>\ndata: x\n\n</body></html>",
+        "upstream connect error or disconnect/reset before headers",
+        "data: nonsense",
+        "data: null\n\n" + DONE,
+        "data: nonsense\n\n: ping\n\n",
     ],
     ids=lambda answer: answer[:40],
 )
@@ -295,7 +402,11 @@ def test_what_makes_no_sense_is_no_reply(answer: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", ["", "\n", ": ping\n\n", event("Hi"), event("Hi") + 'data: {"ch']
+    "answer",
+    [
+        *("", "\n", ": ping\n\n", event("Hi"), event("Hi") + 'data: {"ch', 'data: {"ch', "da"),
+        *("event: ping\ndata: keep-alive\n\n", "retry: 5\nid: 7\n\n", event("Hi") + "data: x\n\n"),
+    ],
 )
 def test_an_answer_that_ends_before_the_reply_has_broken_off(answer: str) -> None:
     with pytest.raises(BrokenOff):
@@ -312,6 +423,17 @@ ERRORS: list[tuple[str, Any]] = [
     ('error: {"code": "x"}\n\n', {"code": "x"}),
     ('{"error": {"code": "x"}}', {"code": "x"}),
     ('data: {"choices": [{"finish_reason": "error"}]}\n\n', None),
+    ('data: {"choices": [{"finish_reason": "error", "error": {"code": 502}}]}\n\n', {"code": 502}),
+    ('data: {"object": "error", "code": 429}\n\n', {"object": "error", "code": 429}),
+    ('{"object": "error", "code": 429}', {"object": "error", "code": 429}),
+    ('data: {"detail": "Overloaded"}\n\n', {"detail": "Overloaded"}),
+    ('{"detail": "Overloaded"}', {"detail": "Overloaded"}),
+    ('[{"error": {"code": "x"}}]', {"code": "x"}),
+    ('data: [{"error": {"code": "x"}}]\n\n', {"code": "x"}),
+    ('event: error\ndata: [{"error": {"code": "x"}}]\n\n', {"code": "x"}),
+    ('event: error\ndata: {"detail": "x"}\n\n', {"detail": "x"}),
+    ('[{"object": "error", "code": 429}]', {"object": "error", "code": 429}),
+    ('data: keep-alive\n\ndata: {"error": "x"}\n\n', "x"),
 ]
 
 
@@ -377,6 +499,46 @@ def test_nor_does_an_answer_in_one_piece(
     sizes: list[int], answer: tuple[dict[str, Any], str]
 ) -> None:
     assert said(json.dumps(answer[0], indent=1), sizes) == answer[1]
+
+
+TAGS = [
+    *("<think>", "</think>", "<thinking>", "</thinking>", "< think >", "<think/>", "<think a='b'>"),
+    *("[THINK]", "[/THINK]", "<|channel|>analysis<|message|>", "<|end|>", "<|start|>assistant"),
+    *("<|channel|>final<|message|>", "<answer>", "</answer>", "```", "\n", " ", "\u200b", "Noon. "),
+    *(
+        "a",
+        "<",
+        ">",
+        "/",
+        "<b>",
+        "`",
+        "x" * 300,
+        " " * 990,
+        "<think x=",
+        "[",
+        "<|begin_of_thought|>",
+    ),
+]
+
+
+@settings(max_examples=400)
+@given(st.lists(st.sampled_from(TAGS), max_size=12), st.lists(st.integers(1, 9), max_size=60))
+def test_nor_do_thoughts_depend_on_how_they_are_cut(pieces: list[str], sizes: list[int]) -> None:
+    def filtered(parts: list[str]) -> str:
+        thoughts = ThoughtFilter()
+        return "".join([*map(thoughts.feed, parts), thoughts.flush()])
+
+    text, rest, cut = "".join(pieces), "".join(pieces), list[str]()
+    for size in sizes:
+        cut, rest = [*cut, rest[:size]], rest[size:]
+    assert filtered([*cut, rest]) == filtered(pieces) == filtered(list(text)) == filtered([text])
+
+
+@given(st.lists(st.sampled_from(TAGS[:14]), min_size=1, max_size=6))
+def test_a_reply_in_words_loses_nothing(pieces: list[str]) -> None:
+    text = "The tag " + "".join(pieces)
+    thoughts = ThoughtFilter()
+    assert thoughts.feed(text) + thoughts.flush() == text
 
 
 @given(st.binary(max_size=200))

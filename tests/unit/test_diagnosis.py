@@ -28,6 +28,7 @@ from tests.unit.speech_server import Peer, SpeechServer, closed_port, playing, s
 KEY = "sk-proj-Tr0ub4dor-and-3"
 WORDS = "ultramarine periwinkle"
 TIMEOUT_S = 1.0
+CHAT = Endpoint("reply_failed", "the chat endpoint", "https://h/v1", "m", "K", "U", "M")
 
 
 async def key() -> str:
@@ -102,16 +103,20 @@ async def failed(provider: str, url: str) -> ProviderError:
 
 
 async def refused(
-    provider: str, status: int, body: Any, headers: dict[str, str] | None = None
+    provider: str,
+    status: int,
+    body: Any,
+    headers: dict[str, str] | list[tuple[str, str]] | None = None,
 ) -> ProviderError:
     """How a call fails that a real server answers so."""
     raw = body if isinstance(body, str) else json.dumps(body)
     phrase = httpx.codes.get_reason_phrase(status) or "Odd"
+    pairs = list(headers.items()) if isinstance(headers, dict) else headers or []
     if provider == "llm":
-        async with endpoint(plain(f"{status} {phrase}", raw, **(headers or {}))) as server:
+        async with endpoint(plain(f"{status} {phrase}", raw, pairs)) as server:
             return await failed(provider, server.url)
     async with playing() as speech:
-        speech.refusal, speech.refusal_body = (status, headers or {}), raw.encode()
+        speech.refusal, speech.refusal_body = (status, pairs), raw.encode()
         return await failed(provider, speech.url)
 
 
@@ -282,6 +287,63 @@ async def test_nor_does_a_word_of_the_user() -> None:
     assert (error.cause.provider_code, error.cause.provider_type) == (None, None)
 
 
+PLAIN_KEY = "sk-AbCdEfGhIjKlMnOpQrStUvWx"
+
+
+@pytest.mark.parametrize(
+    "sent_back",
+    [
+        PLAIN_KEY.lower(),
+        PLAIN_KEY.upper(),
+        PLAIN_KEY.swapcase(),
+        f"invalid_{PLAIN_KEY.lower()}",
+        f"{PLAIN_KEY.upper()}_is_wrong",
+        PLAIN_KEY.lower().replace("-", "_"),
+        PLAIN_KEY.replace("-", ""),
+        "key." + "-".join(PLAIN_KEY[3:].lower()),
+        PLAIN_KEY.lower()[-8:],
+        f"no_{PLAIN_KEY[9:16].upper()}",
+    ],
+)
+@pytest.mark.parametrize("place", ["code", "id in the body", "id in a header"])
+def test_a_key_goes_no_further_however_it_is_written(sent_back: str, place: str) -> None:
+    error: dict[str, Any] = {"code": sent_back} if place == "code" else {}
+    body = {"error": error, "request_id": sent_back if place == "id in the body" else 7}
+    headers = {"x-request-id": sent_back} if place == "id in a header" else {}
+    failed = Diagnosis(CHAT, PLAIN_KEY).refused(401, headers, json.dumps(body).encode())
+    written = json.dumps(failed.cause.log_fields()).lower()
+    assert sent_back.lower() not in written
+    assert (failed.cause.provider_code, failed.cause.request_id) == (None, None)
+
+
+SAID = "Note this: my password is Hunter Two, and I live in Rue de l'Église 9."
+
+
+@pytest.mark.parametrize(
+    "sent_back",
+    [
+        *("my_password_is_hunter_two", "my-password.is.hunter-two", "MyPasswordIsHunterTwo"),
+        *("invalid_my_password_is_hunter_two", "hunter_two", "is_hunter_two_and_what", "Password"),
+        *("blocked:my-password-is".replace(":", "_"), "x_HUNTERTWOANDILIVE_y"),
+    ],
+)
+def test_words_of_the_user_go_no_further_however_they_are_written(sent_back: str) -> None:
+    body = {"error": {"code": sent_back, "type": "odd_error"}, "request_id": sent_back}
+    headers = {"x-request-id": sent_back}
+    failed = Diagnosis(CHAT, "", ["Be brief.", SAID]).refused(
+        400, headers, json.dumps(body).encode()
+    )
+    cause = failed.cause
+    assert (cause.provider_code, cause.provider_type) == ("odd_error", None)
+    assert cause.request_id is None
+
+
+def test_a_name_and_an_id_that_share_little_with_what_was_said_are_kept() -> None:
+    body = {"error": {"code": "password_policy"}, "request_id": "req_hunter_8f1aa2b3"}
+    cause = Diagnosis(CHAT, KEY, [SAID]).refused(400, {}, json.dumps(body).encode()).cause
+    assert (cause.provider_code, cause.request_id) == ("password_policy", "req_hunter_8f1aa2b3")
+
+
 @pytest.mark.parametrize("word", ["Periwinkle", "ultramarine"])
 async def test_nor_does_one_that_was_spoken(word: str) -> None:
     async def script(peer: Peer) -> None:
@@ -401,6 +463,16 @@ IN_STREAM: list[tuple[str, Answer, str, str, int | None, str | None]] = [
      "key", "unauthorized", None, "invalid_api_key"),
     ("the key", stream(f'data: {{"error": {{"code": "{KEY}", "type": "{WORDS}"}}}}\n\n'),
      "down", "unavailable", None, None),
+    ("vLLM's older shape",
+     stream('data: {"object": "error", "message": "x", "type": "rate_limit_exceeded", '
+            '"code": 429}\n\n'), "busy", "rate_limited", 429, "rate_limit_exceeded"),
+    ("a list", plain("200 OK", '[{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}]'),
+     "busy", "rate_limited", 429, "RESOURCE_EXHAUSTED"),
+    ("a detail", stream('data: {"detail": "Model overloaded"}\n\n'),
+     "down", "unavailable", None, None),
+    ("text alone", plain("200 OK", "OK"), "no_protocol", "invalid", None, None),
+    ("a page without a type", plain("200 OK", "<html><body>\n<p>Sign in</p>\n</body></html>"),
+     "no_protocol", "invalid", None, None),
     ("another page", plain("200 OK", "<!doctype html>", Content_Type="text/html; charset=utf-8"),
      "no_protocol", "invalid", None, None),
     ("other JSON", plain("200 OK", '{"status": "ok"}'), "no_protocol", "invalid", None, None),
@@ -518,6 +590,45 @@ async def test_a_transcriber_that_never_begins() -> None:
     assert (error.kind, error.cause.reason) == ("unavailable", "timeout")
 
 
+# --- headers that come more than once ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("provider", CALLS)
+@pytest.mark.parametrize("name", ["x-request-id", "X-Request-Id", "cf-ray"])
+async def test_of_an_id_that_comes_twice_the_first_is_kept(provider: str, name: str) -> None:
+    twice = [(name, "req_8f1aa2"), (name, "req_of_the_proxy"), ("Retry-After", "2")]
+    error = await refused(provider, 503, {}, [*twice, ("retry-after", "9")])
+    assert (error.cause.request_id, error.cause.status) == ("req_8f1aa2", 503)
+    assert error.retry_after_ms == 2000
+
+
+@pytest.mark.parametrize("provider", ["tts", "stt"])
+async def test_headers_that_come_twice_break_no_handshake(provider: str) -> None:
+    async with playing() as server:
+        server.headers = [("request-id", "6c1d5e0f"), ("request-id", "9a3b9a3b"), ("Via", "1.1 a"),
+                          ("Via", "1.1 b"), ("Retry-After", "1"), ("Retry-After", "2")]  # fmt: skip
+        error = await told_by(provider, "rate_limited", server)
+    assert (error.kind, error.cause.request_id) == ("rate_limited", "6c1d5e0f")
+
+
+@pytest.mark.parametrize("provider", ["tts", "stt"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("Location", "/a"), ("Location", "/b")],
+        [("Location", "http://[")],
+        [("Location", "ftp://h/x")],
+        [("Location", "wss://a..b/")],
+        [("Content-Length", "2"), ("Content-Length", "3")],
+    ],
+    ids=str,
+)
+async def test_a_handshake_that_contradicts_itself_is_a_failure_of_the_provider(
+    provider: str, headers: list[tuple[str, str]]
+) -> None:
+    assert (await refused(provider, 307, {}, headers)).kind in ("unavailable", "refused")
+
+
 # --- the plain object -----------------------------------------------------------------------
 
 
@@ -545,3 +656,27 @@ def test_a_filler_in_place_of_a_key_hides_nothing(filler: str) -> None:
     chat = Endpoint("reply_failed", "it", "https://h", "m", "K", "U", "M")
     error = Diagnosis(chat, filler).refused(400, {}, b'{"error": {"code": "no-extra_field"}}')
     assert error.cause.provider_code == "no-extra_field"
+
+
+DEEP = 5_000
+
+
+def nested(value: Any, field: str, depth: int) -> Any:
+    for _ in range(depth):
+        value = {field: value}
+    return value
+
+
+@pytest.mark.parametrize("field", ["error", "detail"])
+@pytest.mark.parametrize("depth", [1, 3, 8, 9, 100, DEEP])
+def test_an_error_may_be_nested_as_deep_as_it_likes(field: str, depth: int) -> None:
+    error = Diagnosis(CHAT).told(nested({"code": "insufficient_quota"}, field, depth))
+    assert error.cause.reason == ("quota" if depth <= 8 else "down")
+    both = nested({"error": [nested({}, field, depth)], "code": "rate_limit_exceeded"}, "error", 2)
+    assert Diagnosis(CHAT).told(both).cause.reason == "busy"
+
+
+def test_nor_does_a_body_of_such_an_error_matter() -> None:
+    body = b'{"error":' * DEEP + b"{}" + b"}" * DEEP
+    error = Diagnosis(CHAT).refused(503, {}, body)
+    assert (error.cause.reason, error.cause.status) == ("down", 503)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ from parley.protocol import Message
 from parley.responders import Prompt
 from parley.responders.chat_prompt import INTERRUPTED_MARK
 from parley.responders.openai_chat import OpenAIChat
-from tests.unit.chat_server import Answer, endpoint, event, plain, stream
+from tests.unit.chat_server import Answer, Endpoint, endpoint, event, plain, stream
 from tests.unit.speech_server import closed_port, stalled_port
 
 TIMEOUT_S = 1.0
@@ -25,14 +26,16 @@ DONE = "data: [DONE]\n\n"
 
 
 @contextlib.asynccontextmanager
-async def chat(url: str, key: str = "the-key") -> AsyncIterator[OpenAIChat]:
+async def chat(
+    url: str, key: str = "the-key", log: Callable[[str, dict[str, Any]], None] | None = None
+) -> AsyncIterator[OpenAIChat]:
     """The client under test."""
 
     async def api_key() -> str:
         return key
 
     async with httpx.AsyncClient() as client:
-        yield OpenAIChat(client, url, "the-model", api_key, TIMEOUT_S)
+        yield OpenAIChat(client, url, "the-model", api_key, TIMEOUT_S, log)
 
 
 def nobody() -> None:
@@ -155,6 +158,98 @@ async def test_what_is_asked() -> None:
         ("assistant", "Two."),
         ("user", "Three?"),
     ]
+
+
+SYSTEM_REFUSED = [
+    ("400 Bad Request", '{"object": "error", "message": "System role not supported", "code": 400}'),
+    ("400 Bad Request", '{"error": {"message": "Only user and assistant roles are supported!"}}'),
+    ("400 Bad Request", '{"error": "Conversation roles must alternate user/assistant/user/..."}'),
+    ("400 Bad Request", '[{"error": {"message": "Developer instruction is not enabled"}}]'),
+    ("422 Unprocessable Entity", '{"detail": "system message is not allowed"}'),
+    ("500 Internal Server Error", '{"error": {"message": "Jinja: System role not supported"}}'),
+]
+SYSTEM = [("system", "Be brief."), ("user", "Hello?")]
+IN_FRONT = [("user", "Be brief.\n\nHello?")]
+
+
+def roles(server: Endpoint) -> list[list[tuple[str, str]]]:
+    """The messages of each request."""
+    return [[(m["role"], m["content"]) for m in r.body["messages"]] for r in server.requests]
+
+
+@pytest.mark.parametrize(("status", "body"), SYSTEM_REFUSED)
+async def test_a_model_that_takes_no_system_message_gets_the_instructions_in_front(
+    status: str, body: str
+) -> None:
+    log: list[tuple[str, dict[str, Any]]] = []
+    good = stream(event("Hi."), DONE)
+    async with (
+        endpoint(plain(status, body), good) as server,
+        chat(server.url, log=lambda name, fields: log.append((name, fields))) as responder,
+    ):
+        for _ in range(2):
+            assert [d async for d in responder.reply(PROMPT, nobody)] == ["Hi."]
+        assert roles(server) == [SYSTEM, IN_FRONT, IN_FRONT]
+        assert server.connections == 1
+        host = server.url.split("/")[2]
+    ((name, fields),) = log
+    assert name == "system_message_refused"
+    assert fields["advice"].startswith(f"Model 'the-model' at {host} takes no system message")
+    assert "Hello?" not in json.dumps(fields)
+
+
+async def test_where_the_instructions_go_in_a_conversation() -> None:
+    history = [Message("assistant", "Gone.", "a"), Message("user", "One?", "b"),
+               Message("assistant", "Two.", "b")]  # fmt: skip
+    refusal = plain("400 Bad Request", "System role not supported")
+    async with (
+        endpoint(refusal, stream(event("x"), DONE)) as server,
+        chat(server.url) as responder,
+    ):
+        prompt = Prompt("Be brief.", history, "Three?")
+        assert [d async for d in responder.reply(prompt, nobody)] == ["x"]
+    assert roles(server)[-1] == [
+        ("user", "Be brief.\n\nOne?"), ("assistant", "Two."), ("user", "Three?"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("prompt", "status", "body"),
+    [
+        (PROMPT, "400 Bad Request", '{"error": {"code": "context_length_exceeded"}}'),
+        (PROMPT, "401 Unauthorized", "This key has no role."),
+        (PROMPT, "500 Internal Server Error", "{}"),
+        (Prompt(" ", [], "Hello?"), "400 Bad Request", "System role not supported"),
+    ],
+)
+async def test_nothing_is_asked_again_for_another_reason(
+    prompt: Prompt, status: str, body: str
+) -> None:
+    async with endpoint(plain(status, body)) as server, chat(server.url) as responder:
+        with pytest.raises(ProviderError) as raised:
+            assert [d async for d in responder.reply(prompt, nobody)]
+    assert raised.value.cause.status == int(status[:3])
+    assert len(server.requests) == 1
+
+
+async def test_what_did_not_help_is_not_remembered() -> None:
+    log: list[str] = []
+    refusal = plain("400 Bad Request", "roles")
+    async with (
+        endpoint(refusal, refusal, stream(event("x"), DONE)) as server,
+        chat(server.url, log=lambda name, _: log.append(name)) as responder,
+    ):
+        with pytest.raises(ProviderError):
+            assert [d async for d in responder.reply(PROMPT, nobody)]
+        assert [d async for d in responder.reply(PROMPT, nobody)] == ["x"]
+    assert roles(server) == [SYSTEM, IN_FRONT, SYSTEM]
+    assert log == []
+
+
+@pytest.mark.parametrize("status", ["201 Created", "202 Accepted", "206 Partial Content"])
+async def test_a_reply_counts_under_every_status_of_success(status: str) -> None:
+    body = event("Hi.") + DONE
+    assert await said(plain(status, body, Content_Type="text/event-stream")) == ["Hi."]
 
 
 async def test_that_it_was_asked_is_told_before_it_answers() -> None:

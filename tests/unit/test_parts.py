@@ -123,6 +123,8 @@ def test_while_nothing_is_owed_it_is_tried_again_for_ever_and_the_schedule_stays
     [
         *[(None, None), ("", None), ("2", 2000), ("0.5", 500), ("Wed", None)],
         *[("-1", 0), ("inf", None), ("nan", None), ("1e400", None)],
+        *[(huge, 86_400_000) for huge in ("86401", "1e306", "1e300", "9" * 20, "9" * 300)],
+        *[("86399", 86_399_000), ("-1e306", 0), ("-9e307", 0), ("-inf", None)],
     ],
 )
 def test_retry_after(value: str | None, expected: int | None) -> None:

@@ -134,9 +134,13 @@ _REQUEST_ID_HEADERS = (
     "x-trace-id",
     "cf-ray",
 )
-_SHARED_CHARS = 6
-"""A name that has so many characters in a row in common with the key is part of it."""
+_SHARED_WITH_KEY = 6
+"""A name that has so many letters and digits in a row in common with the key is part of it."""
+_SHARED_WITH_WORDS = 12
+"""The same for what was said. More than for the key, because names are words, too."""
 _SHORTEST_KEY = 4
+_MAX_DEPTH = 8
+"""Providers nest two or three errors; without a bound a body could use up the stack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,15 +194,19 @@ class Diagnosis:
 
     def __init__(self, endpoint: Endpoint, key: str = "", said: Sequence[str] = ()) -> None:
         self._endpoint = endpoint
-        self._key = key
+        self._key = _characters(key)
         self._said = said
-        self.request_id: str | None = None
-        """Of the call, once it has been answered."""
+        self._ids: list[str] = []
 
     def note_answer(self, headers: Mapping[str, str]) -> None:
-        """Keep the request's id."""
+        """Keep the request's id.
+
+        Args:
+            headers: their names in lower case, or of a mapping to which case is nothing.
+        """
+        # They are judged when the call has failed: most do not, and what was said may be long.
         found = (headers.get(name) for name in _REQUEST_ID_HEADERS)
-        self.request_id = next(filter(None, map(self._clean_id, found)), self.request_id)
+        self._ids = [_first(value) for value in found if value] + self._ids
 
     def refused(
         self, status: int, headers: Mapping[str, str], body: bytes | bytearray | None
@@ -206,8 +214,9 @@ class Diagnosis:
         """The call was answered with this status."""
         self.note_answer(headers)
         told = self._read(_parsed(body or b""))
+        wait = headers.get("retry-after")
         return self._told(
-            ToldError(status, told.names, told.request_id), headers.get("Retry-After")
+            ToldError(status, told.names, told.request_id), _first(wait) if wait else None
         )
 
     def told(self, error: Any) -> ProviderError:
@@ -285,7 +294,7 @@ class Diagnosis:
             told.status,
             code,
             kind,
-            told.request_id or self.request_id,
+            told.request_id or next(filter(None, map(self._clean_id, self._ids)), None),
             close_code,
         )
 
@@ -315,26 +324,46 @@ class Diagnosis:
         return None if self._is_private(value) else value
 
     def _is_private(self, value: str) -> bool:
-        """Whether a provider sends back what it was sent."""
-        size = min(_SHARED_CHARS, len(self._key))
-        if size < _SHORTEST_KEY:  # a filler, such as `x`, for an endpoint that needs no key
-            size = 0
-        pieces = (value[at : at + size] for at in range(len(value) - size + 1))
-        if size and any(piece in self._key for piece in pieces):
+        """Whether a provider sends back what it was sent, in whichever spelling."""
+        sent_back = _characters(value)
+        # A shorter key is a filler, such as `x`, for an endpoint that needs none.
+        of_key = min(_SHARED_WITH_KEY, len(self._key))
+        if of_key >= _SHORTEST_KEY and _share(sent_back, self._key, of_key):
             return True
-        return any(value.lower() in text.lower() for text in self._said)
+        of_words = min(_SHARED_WITH_WORDS, len(sent_back))
+        return any(_share(sent_back, _characters(text), of_words) for text in self._said)
 
 
-def _fields(error: Any) -> Iterator[tuple[str, Any]]:
-    """The fields of an error that name it, from the innermost: `code` before `type`."""
+def _characters(text: str) -> str:
+    """The letters and digits of a text, without their case."""
+    return "".join(filter(str.isalnum, text.casefold()))
+
+
+def _share(one: str, other: str, size: int) -> bool:
+    """Whether two texts have so many characters in a row in common."""
+    return any(one[at : at + size] in other for at in range(len(one) - size + 1))
+
+
+def _first(value: str) -> str:
+    """The first value of a header that came more than once: HTTP joins them with commas."""
+    return value.partition(",")[0].strip()
+
+
+def _fields(error: Any, deeper: int = _MAX_DEPTH) -> Iterator[tuple[str, Any]]:
+    """The fields of an error that name it, from the innermost: `code` before `type`.
+
+    Args:
+        deeper: how many errors within errors are looked at.
+    """
     if isinstance(error, str):
         yield "code", error
     if isinstance(error, list):  # Gemini answers with a list, FastAPI has one in `detail`
         error = error[0] if error else None
     if not isinstance(error, dict):
         return
-    for inner in ("error", "detail"):
-        yield from _fields(error.get(inner))
+    if deeper:
+        for inner in ("error", "detail"):
+            yield from _fields(error.get(inner), deeper - 1)
     for field in ("code", "status", "type", "message_type", "request_id"):
         if field in error and not (field == "type" and error[field] == "error"):
             yield field, error[field]

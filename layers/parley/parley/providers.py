@@ -18,6 +18,9 @@ PROVIDER_OF_CODE: dict[ProviderErrorCode, ProviderName] = {
     "speech_failed": "tts",
 }
 
+_LONGEST_WAIT_S = 86_400
+"""A longer wait is as good as none; a browser's timers hold 24 days, and beyond fire at once."""
+
 _LATER = frozenset({"rate_limited", "unavailable", "timeout", "empty"})
 _WHAT_FAILS: dict[ProviderErrorCode, tuple[str, str]] = {
     "reply_failed": (
@@ -69,9 +72,11 @@ _UNKNOWN: dict[FailureKind, str] = {
 
 
 def retry_after_ms(value: str | None) -> int | None:
-    """The seconds form of a `Retry-After` header, in ms (RFC 9110, 10.2.3)."""
+    """The seconds form of a `Retry-After` header, in ms (RFC 9110, 10.2.3); a day at most."""
     try:
         seconds = float(value) if value else math.nan
     except ValueError:
         return None
-    return max(0, round(seconds * 1000)) if math.isfinite(seconds) else None
+    if not math.isfinite(seconds):
+        return None
+    return round(min(max(seconds, 0.0), _LONGEST_WAIT_S) * 1000)

@@ -124,7 +124,7 @@ def _services(environment: Environment, log: Callable[[str, dict[str, Any]], Non
             timeout_s,
         ),
         responder=OpenAIChat(
-            client, deployment.llm_base_url, deployment.llm_model, keys.llm, timeout_s
+            client, deployment.llm_base_url, deployment.llm_model, keys.llm, timeout_s, log
         ),
         synthesizer=ElevenLabsSynthesizer(
             deployment.elevenlabs_base_url, deployment.speech_model, keys.elevenlabs

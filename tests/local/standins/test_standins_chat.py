@@ -188,6 +188,15 @@ def test_a_strict_endpoint_takes_turns_and_nothing_else(
     assert llm.http.post(PATH, json=body, headers=HEADERS).status_code == 200
 
 
+def test_it_may_take_no_system_message(llm: Standin) -> None:
+    llm.put(oddities={"no_system_role": True})
+    body = {**asked(), "messages": [{"role": "system", "content": "a"}, *asked()["messages"][-1:]]}
+    refused = llm.http.post(PATH, json=body, headers=HEADERS)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "bad_roles")
+    body["messages"] = body["messages"][1:]
+    assert llm.http.post(PATH, json=body, headers=HEADERS).status_code == 200
+
+
 def test_it_may_think_within_its_reply(llm: Standin) -> None:
     llm.put(oddities={"thinks": True})
     text = "".join(contents(events(llm, asked(stream=True))))

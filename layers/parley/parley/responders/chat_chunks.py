@@ -1,8 +1,7 @@
 """What is read of a chat endpoint's JSON: the reply's text, and how the reply ends.
 
 Endpoints differ in everything that is not read here, so nothing of that can cost a reply:
-`usage`, `index`, `logprobs`, numbers of any size. Only what makes no sense where text is
-expected is refused.
+`usage`, `logprobs`, numbers of any size. What makes no sense where text is expected is no text.
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+_OTHER_CHOICE = re.compile(r"[1-9][0-9]{0,4}(?:\.0)?")
+"""An index of a choice that is not the first; the reply is the first alone."""
 _HALF = re.compile("[\ud800-\udfff]")
 _HIGH_HALF_AT_END = re.compile("[\ud800-\udbff]\\Z")
 
@@ -34,6 +35,7 @@ class ChatChunk:
         calls_tool: the model wants a function called.
         error: what the endpoint says went wrong.
         has_choices: it is of a reply at all.
+        is_odd: it has something else where a reply's choices are.
     """
 
     text: str = ""
@@ -43,60 +45,87 @@ class ChatChunk:
     calls_tool: bool = False
     error: Any = None
     has_choices: bool = False
-
-
-def read_object(data: str) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        Nonsense: it is none.
-    """
-    try:
-        found = _JSON.decode(data.strip().removeprefix("\ufeff"))
-    except (ValueError, RecursionError):
-        raise Nonsense from None
-    if not isinstance(found, dict):
-        raise Nonsense
-    return found
+    is_odd: bool = False
 
 
 def read_chunk(data: str) -> ChatChunk:
     """Read an event's data, or the body of an answer.
 
     Raises:
-        Nonsense: it is no JSON object, or has something else where a reply's text is.
+        Nonsense: it is neither a JSON object nor an error.
     """
-    event = read_object(data)
-    chunk = ChatChunk(error=event.get("error") or None)
+    event = _decode(data)
+    error = find_error(event)
+    if not isinstance(event, dict):
+        if error is None:
+            raise Nonsense
+        return ChatChunk(error=error)
+    chunk = ChatChunk(error=error)
     choices = event.get("choices")
     if choices is None:
         return chunk
-    if not isinstance(choices, list):
-        raise Nonsense
-    chunk.has_choices = True
-    for choice in choices:
-        _read_choice(choice, chunk)
+    if isinstance(choices, list):
+        chunk.has_choices = not choices
+        for choice in choices:
+            _read_choice(choice, chunk)
+    chunk.is_odd = not chunk.has_choices
     return chunk
+
+
+def read_error(data: str) -> Any:
+    """Read the data of an event that is an error: an object, or text."""
+    try:
+        found = _decode(data)
+    except Nonsense:
+        return data
+    return find_error(found) or found
+
+
+def find_error(found: Any) -> Any:
+    """Find what an answer says went wrong; None if it says nothing of that kind."""
+    if isinstance(found, list):  # as Gemini answers
+        found = found[0] if found else None
+    if not isinstance(found, dict):
+        return None
+    if found.get("error"):
+        return found["error"]
+    # The first is vLLM's older shape, the second FastAPI's.
+    is_error = found.get("object") == "error" or (found.get("detail") and "choices" not in found)
+    return found if is_error else None
+
+
+def _decode(data: str) -> Any:
+    try:
+        return _JSON.decode(data.strip().removeprefix("\ufeff"))
+    except (ValueError, RecursionError):
+        raise Nonsense from None
 
 
 def _read_choice(choice: Any, chunk: ChatChunk) -> None:
     if not isinstance(choice, dict):
-        raise Nonsense
+        return
+    index = choice.get("index")
+    if index and _OTHER_CHOICE.fullmatch(str(index)):
+        chunk.has_choices = True
+        return
     said = choice.get("delta")
     if said is None and choice.get("message") is not None:
         said, chunk.whole = choice["message"], True
-    if said is not None:
-        if not isinstance(said, dict):
-            raise Nonsense
-        text = _text_of(said.get("content"))
+    if isinstance(said, dict):
+        content = said.get("content")
+        text = _text_of(content)
         # A refusal is what the model has to say to the user, too.
         chunk.text += text or _text_of(said.get("refusal"))
-        chunk.thinks = chunk.thinks or any(map(said.get, _THOUGHTS)) or bool(said.get("content"))
+        chunk.thinks = chunk.thinks or any(map(said.get, _THOUGHTS)) or bool(content)
         calls = said.get("tool_calls") or said.get("function_call")
         chunk.calls_tool = chunk.calls_tool or bool(calls)
+        chunk.has_choices = chunk.has_choices or bool(text) or not isinstance(content, dict)
     reason = choice.get("finish_reason")
     if reason and reason != "null":
         chunk.finish_reason = str(reason)
+        if reason == "error":
+            chunk.error = chunk.error or choice.get("error")
+    chunk.has_choices = chunk.has_choices or not said or bool(reason)
 
 
 def _text_of(content: Any) -> str:
@@ -107,9 +136,11 @@ def _text_of(content: Any) -> str:
         return content
     if isinstance(content, list):
         return "".join(map(_text_of_part, content))
-    if isinstance(content, dict) and isinstance(content.get("text"), str):
+    if isinstance(content, dict):
         return _text_of_part(content)
-    raise Nonsense
+    if isinstance(content, bool) or not math.isfinite(content):
+        return ""
+    return str(content)
 
 
 def _text_of_part(part: Any) -> str:

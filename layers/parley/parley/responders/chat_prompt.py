@@ -17,14 +17,17 @@ from parley.responders import Prompt
 INTERRUPTED_MARK = "… [the user interrupted here and heard no more]"
 
 
-def build_messages(prompt: Prompt) -> list[dict[str, str]]:
+def build_messages(prompt: Prompt, *, system_role: bool = True) -> list[dict[str, str]]:
     """Build the messages of a request.
 
     Args:
         prompt: its text shows something; `parley.blank_text.is_blank` tells.
+        system_role: the model's template takes a `system` message. Those of Gemma 1 and 2 and of
+            Mistral 7B Instruct do not: the instructions stand before what the user said first.
     """
     messages: list[dict[str, str]] = []
-    if not is_blank(prompt.instructions):
+    has_instructions = not is_blank(prompt.instructions)
+    if has_instructions and system_role:
         messages.append({"role": "system", "content": prompt.instructions})
     for role, content in _spoken(prompt):
         last = messages[-1]["role"] if messages else "system"
@@ -32,6 +35,8 @@ def build_messages(prompt: Prompt) -> list[dict[str, str]]:
             messages[-1]["content"] += "\n" + content
         elif (last, role) != ("system", "assistant"):  # whom it answered is not in the window
             messages.append({"role": role, "content": content})
+    if has_instructions and not system_role:
+        messages[0]["content"] = f"{prompt.instructions}\n\n{messages[0]['content']}"
     return messages
 
 

@@ -15,7 +15,7 @@ from parley.responders.chat_chunks import (
     Nonsense,
     SurrogateJoiner,
     read_chunk,
-    read_object,
+    read_error,
 )
 from parley.responders.event_stream import (
     MAX_EVENT_BYTES,
@@ -68,12 +68,14 @@ class ChatReply:
         self._joiner = SurrogateJoiner()
         self._thoughts = ThoughtFilter()
         self._has_text = False
+        self._makes_sense = False
+        self._is_odd = False
 
     def feed(self, chunk: bytes) -> Iterator[str]:
         """Yield what of the reply ends in this chunk.
 
         Raises:
-            Nonsense: it is no answer of such an endpoint.
+            Nonsense: it is no answer of such an endpoint; of a stream that is known at its end.
             ErrorInAnswer: see there.
         """
         if self.done:
@@ -83,6 +85,8 @@ class ChatReply:
             start = bytes(self._body).lstrip(_BEFORE_JSON)
             if not start:
                 return
+            if start.startswith(b"<"):  # a page, with whichever type
+                raise Nonsense
             # No line of a stream of events begins so.
             self._is_json = start[:1] in (b"{", b"[")
             chunk = bytes(self._body)
@@ -112,10 +116,12 @@ class ChatReply:
             self.finished = True
         elif not self.done:
             for event in self._events.close():
-                try:
-                    yield from self._take_event(event)
-                except Nonsense:  # half an event: that is no nonsense, but the end of a connection
-                    break
+                # Half an object is no nonsense, but the end of a connection.
+                was_odd = self._is_odd or not event.data.lstrip().startswith("{")
+                yield from self._take_event(event)
+                self._is_odd = self._is_odd and was_odd
+        if not self._makes_sense and (self._is_odd or self._events.is_something_else):
+            raise Nonsense
         if not self.finished:
             raise BrokenOff
         yield from self._show(self._thoughts.feed(self._joiner.flush()) + self._thoughts.flush())
@@ -123,14 +129,15 @@ class ChatReply:
     def _take_event(self, event: ServerSentEvent) -> Iterator[str]:
         try:
             if event.kind == "error":
-                raise ErrorInAnswer(_error_in(event.data))
-            yield from self._take_data(event.data)
-        except (Nonsense, ErrorInAnswer):
+                raise ErrorInAnswer(read_error(event.data))
+            yield from self._take_data(event)
+        except ErrorInAnswer:
             if not self.finished:
                 raise
             self.done = True  # what comes after the reply cannot cost it
 
-    def _take_data(self, data: str) -> Iterator[str]:
+    def _take_data(self, event: ServerSentEvent) -> Iterator[str]:
+        data = event.data
         if data.strip() == "[DONE]":
             self.finished = self.done = True
             return
@@ -140,15 +147,21 @@ class ChatReply:
             # Endpoints that leave out the blank line between two events: each line is one.
             lines = [line for line in data.split("\n") if line.strip()]
             if len(lines) < 2:
-                raise
+                # It costs no reply, which may have begun: endpoints, and proxies before them,
+                # send signs of life of their own. Whether anything made sense shows at the end.
+                self._is_odd = self._is_odd or event.kind == "message"
+                return
             for line in lines:
-                yield from self._take_data(line)
+                if not self.done:
+                    yield from self._take_data(event._replace(data=line))
             return
         yield from self._take(chunk)
 
     def _take(self, chunk: ChatChunk) -> Iterator[str]:
         if chunk.error is not None or chunk.finish_reason == "error":
             raise ErrorInAnswer(chunk.error)
+        self._makes_sense = self._makes_sense or chunk.has_choices
+        self._is_odd = self._is_odd or chunk.is_odd
         self.calls_tool = self.calls_tool or chunk.calls_tool
         if chunk.text and not (chunk.whole and self._has_text):  # it has come bit by bit
             self._has_text = True
@@ -164,15 +177,6 @@ class ChatReply:
             yield text
         elif self._thoughts.thinks:
             yield ""
-
-
-def _error_in(data: str) -> Any:
-    """What an event of the kind `error` says: an object, or text."""
-    try:
-        found = read_object(data)
-    except Nonsense:
-        return data
-    return found.get("error") or found
 
 
 def _checked(chunk: ChatChunk) -> ChatChunk:

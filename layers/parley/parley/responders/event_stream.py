@@ -34,10 +34,19 @@ class ServerSentEvent(NamedTuple):
     data: str
 
 
+_FIELDS = ("data", "event", "error", "id", "retry")
+
+
 class EventStreamParser:
-    """Reads one stream."""
+    """Reads one stream.
+
+    Attributes:
+        is_something_else: no event has come, but lines that are none of such a stream.
+    """
 
     def __init__(self) -> None:
+        self.is_something_else = False
+        self._has_event = False
         self._rest = bytearray()
         self._after_cr = False
         self._begun = False
@@ -70,7 +79,10 @@ class EventStreamParser:
         The standard drops it; endpoints leave out the blank line after their last one.
         """
         if self._rest:
-            self._take_line(bytes(self._rest))
+            line = bytes(self._rest)
+            self._take_line(line)
+            if any(name.encode().startswith(line) for name in _FIELDS):  # cut off within its name
+                self.is_something_else = False
         if (event := self._dispatch()) is not None:
             yield event
 
@@ -89,6 +101,8 @@ class EventStreamParser:
             # No field of the standard: llama.cpp tells so what broke in mid-stream.
             self._kind = "error"
             self._add_data(value)
+        elif name and name not in _FIELDS:
+            self.is_something_else = not self._has_event
         return None  # a comment has no name; `id` and `retry` are for who reconnects
 
     def _add_data(self, value: str) -> None:
@@ -98,4 +112,7 @@ class EventStreamParser:
     def _dispatch(self) -> ServerSentEvent | None:
         event = ServerSentEvent(self._kind or "message", "\n".join(self._data))
         self._kind, self._data, self._data_chars = "", [], 0
-        return event if event.data else None
+        if not event.data:
+            return None
+        self._has_event, self.is_something_else = True, False
+        return event

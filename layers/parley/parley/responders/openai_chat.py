@@ -27,6 +27,10 @@ nothing that comes then is of the reply."""
 ERROR_BODY_S = 1.0
 """How long an error's body may take."""
 
+_MODEL_PARAMETER = "LlmModel"
+_OF_SYSTEM_ROLE = (b"role", b"system message", b"system prompt", b"developer instruction")
+"""What a refusal speaks of that may mean the system message; the last is Gemini's, of Gemma."""
+
 
 def chat_endpoint(base_url: str, model: str) -> Endpoint:
     """Say how a deployment names its chat endpoint."""
@@ -37,7 +41,7 @@ def chat_endpoint(base_url: str, model: str) -> Endpoint:
         model=model,
         key_parameter="LlmApiKey",
         url_parameter="LlmBaseUrl",
-        model_parameter="LlmModel",
+        model_parameter=_MODEL_PARAMETER,
     )
 
 
@@ -50,6 +54,7 @@ class OpenAIChat:
         model: the model's name.
         api_key: gives the key when one is needed; an empty one is not sent.
         timeout_s: how long the endpoint may stay silent.
+        log: told once what of the endpoint costs time; takes an event name and fields.
     """
 
     def __init__(
@@ -59,6 +64,7 @@ class OpenAIChat:
         model: str,
         api_key: Callable[[], Awaitable[str]],
         timeout_s: float,
+        log: Callable[[str, dict[str, Any]], None] | None = None,
     ) -> None:
         self._client = client
         self._endpoint = chat_endpoint(base_url, model)
@@ -66,6 +72,8 @@ class OpenAIChat:
         self._model = model
         self._api_key = api_key
         self._timeout = httpx.Timeout(timeout_s, connect=min(3.0, timeout_s))
+        self._log = log
+        self._system_role = True
         self._connection_reused: bool | None = None
 
     @property
@@ -91,29 +99,56 @@ class OpenAIChat:
                 asked()
 
         try:
-            messages = build_messages(prompt)
             key = await self._api_key()
-            diagnosis = Diagnosis(self._endpoint, key, [m["content"] for m in messages])
             self._connection_reused = True
-            request = self._client.stream(
-                "POST",
-                f"{self._base_url}/chat/completions",
-                content=msgspec.json.encode(
-                    {"model": self._model, "stream": True, "messages": messages}
-                ),
-                headers={"Content-Type": "application/json", **_authorization(key)},
-                timeout=self._timeout,
-                extensions={"trace": trace},
-            )
-            async with _named(diagnosis), request as response:
-                diagnosis.note_answer(response.headers)
-                if response.status_code != 200:
-                    found = await _error_body(response)
-                    raise diagnosis.refused(response.status_code, response.headers, found)
-                async for text in _read_reply(response, diagnosis):
-                    yield text
+            system_role, ended = self._system_role, False
+            while not ended:
+                messages = build_messages(prompt, system_role=system_role)
+                diagnosis = Diagnosis(self._endpoint, key, [m["content"] for m in messages])
+                request = self._request(messages, key, trace)
+                async with _named(diagnosis), request as response:
+                    diagnosis.note_answer(response.headers)
+                    if not response.is_success:
+                        found = await _error_body(response)
+                        if _refuses_system_role(messages, response.status_code, found):
+                            system_role = False
+                            continue
+                        raise diagnosis.refused(response.status_code, response.headers, found)
+                    if not system_role:
+                        self._note_system_role_refused()
+                    async for text in _read_reply(response, diagnosis):
+                        yield text
+                    ended = True
         finally:
             asked()
+
+    def _request(
+        self, messages: list[dict[str, str]], key: str, trace: Callable[..., Awaitable[None]]
+    ) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
+        return self._client.stream(
+            "POST",
+            f"{self._base_url}/chat/completions",
+            content=msgspec.json.encode(
+                {"model": self._model, "stream": True, "messages": messages}
+            ),
+            headers={"Content-Type": "application/json", **_authorization(key)},
+            timeout=self._timeout,
+            extensions={"trace": trace},
+        )
+
+    def _note_system_role_refused(self) -> None:
+        """Put the instructions in front from now on, which a second request has shown to help."""
+        if not self._system_role:
+            return
+        self._system_role = False
+        if self._log is not None:
+            host = self._endpoint.host
+            advice = (
+                f"Model '{self._model}' at {host} takes no system message: the instructions go "
+                "before what the user says first. Finding that out costs every new environment a "
+                f"request: a template that takes one saves it, or another {_MODEL_PARAMETER}."
+            )
+            self._log("system_message_refused", {"provider": "llm", "host": host, "advice": advice})
 
 
 @contextlib.asynccontextmanager
@@ -183,6 +218,18 @@ def _nothing_said(reply: ChatReply, diagnosis: Diagnosis) -> ProviderError:
     if reply.finish_reason == "length":
         return diagnosis.because("length", "empty")
     return diagnosis.because("empty", "empty")
+
+
+def _refuses_system_role(messages: list[dict[str, str]], status: int, body: bytes) -> bool:
+    """Whether the model's template may have refused the system message, and nothing else.
+
+    Templates of Mistral's do not name it: "Conversation roles must alternate". llama.cpp answers
+    500 where a template fails.
+    """
+    if messages[0]["role"] != "system" or status not in (400, 422, 500):
+        return False
+    text = body.lower()
+    return any(mark in text for mark in _OF_SYSTEM_ROLE)
 
 
 async def _error_body(response: httpx.Response) -> bytes:

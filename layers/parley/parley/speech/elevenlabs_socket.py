@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.datastructures import Headers
 from websockets.exceptions import (
     ConcurrencyError,
     ConnectionClosed,
@@ -85,7 +86,8 @@ class ElevenLabsSocket:
             )
         except InvalidStatus as refused:
             answer = refused.response
-            raise diagnosis.refused(answer.status_code, answer.headers, answer.body) from None
+            found = _first_values(answer.headers)
+            raise diagnosis.refused(answer.status_code, found, answer.body) from None
         except InvalidURI:
             raise diagnosis.because("invalid_url", "refused") from None
         except InvalidMessage:
@@ -94,8 +96,10 @@ class ElevenLabsSocket:
             # A connect that stalls is one of them (TimeoutError is an OSError): nothing has been
             # asked yet, so another connection may still answer in time.
             raise diagnosis.broken(error) from None
+        except (LookupError, ValueError):  # it redirects to two places, or to what is no URL
+            raise diagnosis.because("no_protocol", "unavailable") from None
         if connection.response is not None:
-            diagnosis.note_answer(connection.response.headers)
+            diagnosis.note_answer(_first_values(connection.response.headers))
         return cls(connection, diagnosis)
 
     async def send(self, frame: dict[str, Any]) -> None:
@@ -170,6 +174,14 @@ class ElevenLabsSocket:
         if close is None:
             return self._diagnosis.because("connection_lost", "unavailable")
         return self._diagnosis.closed(close.code, close.reason)
+
+
+def _first_values(headers: Headers) -> dict[str, str]:
+    """Headers by their names in lower case; of one that comes twice, the first.
+
+    The library's own mapping raises for such a one, and a proxy adds its id to the origin's.
+    """
+    return {name.lower(): value for name, value in reversed(list(headers.raw_items()))}
 
 
 def _websocket_url(base_url: str) -> str:
