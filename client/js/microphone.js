@@ -91,6 +91,11 @@ export class Microphone extends Emitter {
     return new MicrophoneShare({
       open: () => this.#open(),
       closeIfUnused: () => this.#closeIfUnused(),
+      released: () => {
+        // A conversation is over: whoever opened it meant to speak to that.
+        this.#own.forgo();
+        this.#closeIfUnused();
+      },
       join: (share) => void this.#shares.add(share),
       heardBefore: (ms) => this.#heardBefore(ms),
       flushed: () => this.#flushed(),
@@ -103,7 +108,8 @@ export class Microphone extends Emitter {
 
   /**
    * Open it before it is known whether anything will be said: what is heard from then on can belong
-   * to an utterance. Call it from a user's gesture.
+   * to an utterance. It stays open for `releaseAfterMs`, or until somebody who shares it lets go (a
+   * conversation that ends). Call it from a user's gesture.
    * @throws {Problem} as `start` does
    */
   open() {
