@@ -3,6 +3,7 @@
  * any time how things stand. What is sent and received is somebody else's business.
  */
 import { Backoff } from "./backoff.js";
+import { startTimer } from "./delay.js";
 import { Emitter } from "./emitter.js";
 import { asProblem, Links } from "./links.js";
 import { browserPresence } from "./presence.js";
@@ -220,7 +221,7 @@ export class Connection extends Emitter {
     socket.attend(this.#isBusy);
     this.session = { id: ready.session_id, token: ready.resume_token };
     clearTimeout(this.#stable);
-    this.#stable = setTimeout(() => this.#backoff.reset(), this.options.stableAfterMs ?? 5_000);
+    this.#stable = startTimer(() => this.#backoff.reset(), this.options.stableAfterMs ?? 5_000);
     this.#settle(socket, ready);
     const isNew = this.state !== "ready";
     this.state = "ready";
@@ -311,7 +312,7 @@ export class Connection extends Emitter {
     }
     const retryInMs = this.#backoff.next(problem.retryAfterMs);
     if (retryInMs !== undefined) {
-      this.#retry = setTimeout(() => void this.#attempt(), retryInMs);
+      this.#retry = startTimer(() => void this.#attempt(), retryInMs);
       this.#become(this.#waiting, problem, retryInMs);
     } else if (!this.presence.visible()) {
       // A laptop that slept should find its conversation when it wakes.
@@ -353,7 +354,7 @@ export class Connection extends Emitter {
     clearTimeout(this.#retry);
     if (!this.presence.visible() || !this.presence.online()) return undefined;
     const retryInMs = Math.max(afterMs, this.#backoff.heldMs);
-    this.#retry = setTimeout(() => this.#tryOnce(), retryInMs);
+    this.#retry = startTimer(() => this.#tryOnce(), retryInMs);
     return retryInMs;
   }
 
@@ -409,7 +410,7 @@ export class Connection extends Emitter {
     this.#backoff.reset();
     const { heldMs } = this.#backoff;
     this.#become(this.#waiting, undefined, heldMs || undefined);
-    if (heldMs) this.#retry = setTimeout(() => void this.#attempt(), heldMs);
+    if (heldMs) this.#retry = startTimer(() => void this.#attempt(), heldMs);
     else void this.#attempt();
   }
 

@@ -4,6 +4,7 @@
  */
 import { letGo } from "./capture-device.js";
 import { Chunker } from "./chunker.js";
+import { startTimer } from "./delay.js";
 import { Emitter } from "./emitter.js";
 import { Problem } from "./problem.js";
 
@@ -241,7 +242,7 @@ export class MicrophoneShare extends Emitter {
 
   #keepWarm() {
     this.cool();
-    this.#warm = setTimeout(() => {
+    this.#warm = startTimer(() => {
       this.#warm = undefined;
       this.host.closeIfUnused();
     }, this.host.restMs());

@@ -1,4 +1,5 @@
 /** What can go wrong, as an object: a code for the program, a sentence for the person. */
+import { toldMs } from "./delay.js";
 
 /** The server's codes for a session that cannot be gone on with. */
 export const SESSION_GONE = ["session_not_found", "resume_denied"];
@@ -14,7 +15,7 @@ export class Problem extends Error {
    * @param {boolean} [more.retryable] whether the same thing, tried again, may work
    * @param {string} [more.turnId] the turn it happened to
    * @param {number} [more.closeCode] the WebSocket's, if it was closed
-   * @param {number} [more.retryAfterMs] not before that
+   * @param {number} [more.retryAfterMs] not before that; what is no time counts as nothing
    * @param {string} [more.field] of the message, that is wrong
    * @param {import("./messages.js").Limit} [more.limit] that was met
    * @param {unknown} [more.cause]
@@ -26,7 +27,7 @@ export class Problem extends Error {
     this.retryable = more.retryable ?? false;
     this.turnId = more.turnId;
     this.closeCode = more.closeCode;
-    this.retryAfterMs = more.retryAfterMs;
+    this.retryAfterMs = toldMs(more.retryAfterMs);
     this.field = more.field;
     this.limit = more.limit;
   }

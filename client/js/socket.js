@@ -3,6 +3,7 @@
  * turns or audio, and does not come back once it has closed.
  */
 import { problemOfClose } from "./close-codes.js";
+import { startTimer } from "./delay.js";
 import { Heartbeat } from "./heartbeat.js";
 import { Problem } from "./problem.js";
 import { about } from "./turn-events.js";
@@ -114,7 +115,7 @@ export class Socket {
       const problem = problemOfClose(event.code);
       this.#closed(this.#opening && problem.retryable ? unreachable() : problem);
     };
-    this.#deadline = setTimeout(() => this.#closed(unreachable()), this.options.connectTimeoutMs);
+    this.#deadline = startTimer(() => this.#closed(unreachable()), this.options.connectTimeoutMs);
     return new Promise((resolve, reject) => (this.#opening = { resolve, reject }));
   }
 

@@ -8,7 +8,7 @@ import { connected } from "./connected.js";
 import { FakeSocket, settled } from "./fakes.js";
 
 /** @typedef {import("node:test").TestContext} Context */
-/** @typedef {Awaited<ReturnType<typeof connected>>} Made */
+/** @typedef {{conversation: import("../conversation.js").Conversation, socket: FakeSocket}} Made */
 
 const ENDED = { type: "session_ended", session_id: "s", reason: "ended" };
 const SAMPLES = 1_600;
