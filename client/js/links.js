@@ -63,7 +63,13 @@ export class Links {
 
   /** What is to be tried now. */
   next() {
-    return this.isHttpDue ? this.#http() : this.websocket();
+    return this.isHttpDue || this.#isHttpOnly ? this.#http() : this.websocket();
+  }
+
+  /** Programs may have no WebSocket: Node.js before version 22. */
+  get #isHttpOnly() {
+    const { httpUrl, WebSocket = globalThis.WebSocket } = this.options;
+    return Boolean(httpUrl) && !WebSocket;
   }
 
   /** @returns {Link} */
