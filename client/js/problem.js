@@ -18,6 +18,7 @@ export class Problem extends Error {
    * @param {number} [more.retryAfterMs] not before that; what is no time counts as nothing
    * @param {string} [more.field] of the message, that is wrong
    * @param {import("./messages.js").Limit} [more.limit] that was met
+   * @param {string} [more.url] that gives no answer, as it may be told
    * @param {unknown} [more.cause]
    */
   constructor(code, message, more = {}) {
@@ -30,12 +31,13 @@ export class Problem extends Error {
     this.retryAfterMs = toldMs(more.retryAfterMs);
     this.field = more.field;
     this.limit = more.limit;
+    this.url = more.url;
   }
 
   /** @param {import("./messages.js").Error} event */
   static from(event) {
     const { code, message, retryable } = event;
-    return new Problem(code, message, {
+    return new Problem(code, explained(message), {
       retryable,
       turnId: event.turn_id ?? undefined,
       retryAfterMs: event.retry_after_ms ?? undefined,
@@ -43,4 +45,13 @@ export class Problem extends Error {
       limit: event.limit ?? undefined,
     });
   }
+}
+
+/**
+ * What a server says of a refusal, or that it says nothing.
+ * @param {unknown} text
+ * @returns {string}
+ */
+export function explained(text) {
+  return typeof text === "string" && text ? text : "The server refuses, and does not say why.";
 }
