@@ -5,7 +5,7 @@
 import { audioThreadNode } from "./audio-thread.js";
 import { Capture } from "./capture.js";
 import { CaptureMonitor } from "./capture-monitor.js";
-import { endTracks, microphoneProblem } from "./microphone-access.js";
+import { endTracks, notOpened } from "./microphone-access.js";
 import { Problem } from "./problem.js";
 
 /** @typedef {import("./audio-thread.js").AudioThreadNode} AudioThreadNode */
@@ -113,7 +113,7 @@ export class CaptureDevice {
       this.#source.connect(capture.node);
       this.#monitor = new CaptureMonitor(context, stream.getTracks(), this.hooks.onDeafness);
     } catch (cause) {
-      throw microphoneProblem(cause);
+      throw notOpened(cause);
     }
   }
 

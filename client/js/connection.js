@@ -3,6 +3,7 @@
  * any time how things stand. What is sent and received is somebody else's business.
  */
 import { Backoff } from "./backoff.js";
+import { startTimer } from "./delay.js";
 import { Emitter } from "./emitter.js";
 import { asProblem, Links } from "./links.js";
 import { browserPresence } from "./presence.js";
@@ -24,6 +25,8 @@ import { checkWellFormed } from "./wording.js";
 export const PROTOCOL_VERSION = 1;
 /** Looked for a quiet moment so long, before it is done anyway. */
 const QUIET_PATIENCE_MS = 300_000;
+/** However often the network or the page's visibility changes, attempts are at least so far apart. */
+const CHANGE_EVERY_MS = 3_000;
 /** After the page was hidden or the network away, the answer must come sooner. */
 const WAKE_TIMEOUT_MS = 4_000;
 
@@ -46,6 +49,13 @@ export class Connection extends Emitter {
   #backoff;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retry;
+  /** When that is, by `Date.now`. */
+  #retryAt = Infinity;
+  /** When the last attempt was made, and the last WebSocket tried while HTTP served. */
+  #attemptedAt = -Infinity;
+  #triedAt = -Infinity;
+  /** Whether there was a network and somebody looked when that last changed. */
+  #wasPresent = true;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #stable;
   #rotation = new QuietMoment({
@@ -90,6 +100,7 @@ export class Connection extends Emitter {
     this.#backoff.reset();
     this.#hasWorked = false;
     this.#links.reset();
+    this.#wasPresent = this.#isPresent;
     this.#unwatch = this.presence.watch(() => this.#changed());
     this.#become("connecting");
     /** @type {Promise<Ready>} */
@@ -128,6 +139,7 @@ export class Connection extends Emitter {
   /** Move to a fresh socket; the old one serves until it is ready. */
   async renew() {
     if (this.state !== "ready" || this.#next) return;
+    if (this.transport === "http") this.#triedAt = Date.now();
     const socket = (this.#next = this.#links.websocket());
     try {
       this.#opened(socket, await this.#open(socket));
@@ -165,6 +177,8 @@ export class Connection extends Emitter {
   }
 
   async #attempt() {
+    this.#cancelRetry();
+    this.#attemptedAt = Date.now();
     const link = (this.#next = this.#links.next());
     try {
       this.#opened(link, await this.#open(link));
@@ -220,7 +234,7 @@ export class Connection extends Emitter {
     socket.attend(this.#isBusy);
     this.session = { id: ready.session_id, token: ready.resume_token };
     clearTimeout(this.#stable);
-    this.#stable = setTimeout(() => this.#backoff.reset(), this.options.stableAfterMs ?? 5_000);
+    this.#stable = startTimer(() => this.#backoff.reset(), this.options.stableAfterMs ?? 5_000);
     this.#settle(socket, ready);
     const isNew = this.state !== "ready";
     this.state = "ready";
@@ -300,7 +314,7 @@ export class Connection extends Emitter {
 
   /** @param {Problem} problem */
   #tryAgain(problem) {
-    clearTimeout(this.#retry);
+    this.#cancelRetry();
     if (!this.presence.online()) {
       this.#become("offline", problem);
       return;
@@ -311,7 +325,7 @@ export class Connection extends Emitter {
     }
     const retryInMs = this.#backoff.next(problem.retryAfterMs);
     if (retryInMs !== undefined) {
-      this.#retry = setTimeout(() => void this.#attempt(), retryInMs);
+      this.#attemptIn(retryInMs);
       this.#become(this.#waiting, problem, retryInMs);
     } else if (!this.presence.visible()) {
       // A laptop that slept should find its conversation when it wakes.
@@ -342,7 +356,7 @@ export class Connection extends Emitter {
    * @param {Problem} problem why they were
    */
   #lookedAt(problem) {
-    this.#become("failed", problem, this.#waitSlowly(0));
+    this.#become("failed", problem, this.#waitSlowly(leftMs(this.#attemptedAt)));
   }
 
   /**
@@ -353,7 +367,7 @@ export class Connection extends Emitter {
     clearTimeout(this.#retry);
     if (!this.presence.visible() || !this.presence.online()) return undefined;
     const retryInMs = Math.max(afterMs, this.#backoff.heldMs);
-    this.#retry = setTimeout(() => this.#tryOnce(), retryInMs);
+    this.#retry = startTimer(() => this.#tryOnce(), retryInMs);
     return retryInMs;
   }
 
@@ -372,12 +386,30 @@ export class Connection extends Emitter {
       if (!this.presence.visible()) return;
       this.#socket?.probe(WAKE_TIMEOUT_MS);
       // Another network may let a WebSocket through.
-      if (this.transport === "http" && this.presence.online()) this.#rotation.in(0);
+      if (this.transport === "http" && this.presence.online()) {
+        this.#rotation.in(leftMs(this.#triedAt));
+      }
       return;
     }
     this.#links.hurry();
-    const waiting = state === "offline" || (state !== "closed" && !this.#next);
-    if (waiting && this.presence.online() && this.presence.visible()) this.#comeBack();
+    const wasPresent = this.#wasPresent && state !== "offline" && !this.#isResting;
+    this.#wasPresent = this.#isPresent;
+    if (!this.#isPresent || state === "closed" || this.#next) return;
+    if (wasPresent) this.#hurry();
+    else this.#comeBack(Math.min(leftMs(this.#attemptedAt), leftUntil(this.#retryAt)));
+  }
+
+  /** The network is perhaps another: the attempt that is due is made sooner. */
+  #hurry() {
+    const inMs = Math.max(leftMs(this.#attemptedAt), this.#backoff.heldMs);
+    if (Date.now() + inMs >= this.#retryAt) return;
+    this.#become(this.#waiting, undefined, inMs);
+    this.#attemptIn(inMs);
+  }
+
+  /** Whether there is a network, and somebody looks. */
+  get #isPresent() {
+    return this.presence.online() && this.presence.visible();
   }
 
   /** Whether a fresh socket would disturb nothing, and is not only for a page that is hidden. */
@@ -402,15 +434,30 @@ export class Connection extends Emitter {
     this.#become(this.#waiting, problem);
   }
 
-  /** Try at once, or as soon as the server lets us, with all attempts. */
-  #comeBack() {
-    clearTimeout(this.#retry);
+  /**
+   * Try at once, or as soon as the server lets us, with all attempts.
+   * @param {number} [afterMs] not before that
+   */
+  #comeBack(afterMs = 0) {
+    this.#cancelRetry();
     this.#isResting = false;
     this.#backoff.reset();
-    const { heldMs } = this.#backoff;
-    this.#become(this.#waiting, undefined, heldMs || undefined);
-    if (heldMs) this.#retry = setTimeout(() => void this.#attempt(), heldMs);
+    const inMs = Math.max(afterMs, this.#backoff.heldMs);
+    this.#become(this.#waiting, undefined, inMs || undefined);
+    if (inMs) this.#attemptIn(inMs);
     else void this.#attempt();
+  }
+
+  /** @param {number} ms */
+  #attemptIn(ms) {
+    this.#cancelRetry();
+    this.#retryAt = Date.now() + ms;
+    this.#retry = startTimer(() => void this.#attempt(), ms);
+  }
+
+  #cancelRetry() {
+    clearTimeout(this.#retry);
+    this.#retryAt = Infinity;
   }
 
   /**
@@ -427,7 +474,8 @@ export class Connection extends Emitter {
   }
 
   #stop() {
-    for (const timer of [this.#retry, this.#stable]) clearTimeout(timer);
+    this.#cancelRetry();
+    clearTimeout(this.#stable);
     this.#rotation.stop();
     this.#isResting = false;
     this.#unwatch?.();
@@ -447,4 +495,17 @@ export class Connection extends Emitter {
     const { used: attempt, attempts } = this.#backoff;
     this.emit("state", { state, problem, attempt, attempts, retryInMs });
   }
+}
+
+/**
+ * How long until the next attempt that a change here is worth.
+ * @param {number} lastAt by `Date.now`
+ */
+function leftMs(lastAt) {
+  return leftUntil(lastAt + CHANGE_EVERY_MS);
+}
+
+/** @param {number} at by `Date.now` */
+function leftUntil(at) {
+  return Math.max(0, at - Date.now());
 }

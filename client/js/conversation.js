@@ -203,6 +203,12 @@ export class Conversation extends Emitter {
     return this.#utterances.isListening;
   }
 
+  /** Whether hands-free listens, or will as soon as the browser gives the microphone: until
+   * `stopHandsFree`, which is heard at that time too, or until it has failed. */
+  get isHandsFreeWanted() {
+    return this.#devices.isHandsFreeWanted;
+  }
+
   /** Whether nothing is said, waited for or heard. */
   get #isQuiet() {
     return this.#turns.isEmpty && !this.#utterances.turn && !this.canInterrupt;
@@ -308,7 +314,10 @@ export class Conversation extends Emitter {
   /** Close the connection; the session stays, and what has come of the reply is heard. */
   close() {
     // A connection that was not open has nothing to tell, and hands-free needs none.
-    if (!this.canSpeak) void this.#letGo();
+    if (!this.canSpeak) {
+      void this.#letGo();
+      this.#devices.follow(false);
+    }
     this.#connection.close();
     for (const { id } of this.#turns.all()) this.#broken.forget(id);
   }

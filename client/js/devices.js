@@ -37,6 +37,11 @@ export class Devices {
     this.parts = parts;
   }
 
+  /** Whether hands-free listens, or will once the microphone is open. */
+  get isHandsFreeWanted() {
+    return this.#wanted !== undefined;
+  }
+
   /**
    * @param {import("./hands-free.js").HandsFreeSettings} settings
    * @throws {Problem} why nothing can be listened to; nothing if it is not wanted any more
@@ -48,6 +53,8 @@ export class Devices {
     }
     const problem = this.parts.unable();
     if (problem) throw problem;
+    // Before the first connection nobody has followed them yet.
+    this.follow(true);
     const ended = this.stopHandsFree();
     const handsFree = new HandsFree({ conversation, detection, player }, settings);
     handsFree.onSpeaking = (speaking) => onHandsFree({ enabled: true, speaking });

@@ -3,6 +3,7 @@
  * nothing: whoever has been silent is asked, and if nothing comes then, the socket is dead. While
  * somebody waits or speaks that takes seconds; an idle connection costs next to nothing.
  */
+import { startTimer } from "./delay.js";
 
 /** So often it is looked whether the question is still on its way out. */
 const STEP_MS = 1_000;
@@ -83,7 +84,7 @@ export class Heartbeat {
     clearTimeout(this.#silence);
     const { heartbeatMs, busyHeartbeatMs } = this.times;
     const waitMs = this.#isBusy ? busyHeartbeatMs : heartbeatMs;
-    this.#silence = setTimeout(() => {
+    this.#silence = startTimer(() => {
       if (this.#isBusy || this.hooks.isNeeded()) this.hooks.ask();
     }, waitMs);
   }
@@ -108,7 +109,7 @@ export class Heartbeat {
       return;
     }
     const stepMs = Math.min(STEP_MS, leftMs);
-    this.#deadline = setTimeout(() => {
+    this.#deadline = startTimer(() => {
       const stillAhead = this.#bytesAhead();
       // A link that is slower than speech is no dead one: the question has yet to leave.
       const isLeaving = stillAhead < bytesAhead;

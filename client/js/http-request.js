@@ -1,6 +1,7 @@
 /** One request to the HTTP API: JSON there and back, and what goes wrong as a `Problem`. */
-import { Problem } from "./problem.js";
+import { explained, Problem } from "./problem.js";
 import { answersAt, pagesOf } from "./refusal.js";
+import { shownCause, shownUrl } from "./shown-url.js";
 
 const PROBE_MS = 5_000;
 
@@ -38,7 +39,7 @@ export async function ask(url, { body, token, resumeToken, timeoutMs }) {
     });
     answer = await response.text();
   } catch (cause) {
-    throw await explained(url, cause);
+    throw await whyUnanswered(url, cause);
   }
   const content = decoded(answer);
   if (!response.ok) throw refusal(url, response, content);
@@ -68,7 +69,7 @@ function refusal(url, { status, headers }, content) {
   const retryAfterMs = content?.["retry_after_ms"] ?? waitMs(headers.get("Retry-After"));
   if (isProblem) {
     const { retryable, turn_id: turnId, detail } = content;
-    return new Problem(code, String(detail), {
+    return new Problem(code, explained(detail), {
       retryable: retryable === true,
       turnId,
       retryAfterMs,
@@ -104,7 +105,7 @@ function waitMs(retryAfter) {
  * @param {string} url
  * @param {unknown} cause
  */
-async function explained(url, cause) {
+async function whyUnanswered(url, cause) {
   const { name, cause: reason } = /** @type {Partial<Error>} */ (Object(cause));
   const said = String(/** @type {Partial<Error>} */ (Object(reason)).message ?? "");
   if (/redirect/i.test(said)) return redirected(url, cause); // Node.js tells
@@ -112,10 +113,10 @@ async function explained(url, cause) {
   if (await redirectsAt(url)) return redirected(url, cause);
   if (!(await answersAt(url))) return unreachable(url, cause);
   const text =
-    `${url} answers, but the browser keeps the answer from this page. ` +
+    `${shownUrl(url)} answers, but the browser keeps the answer from this page. ` +
     `${pagesOf("The server may not allow") || "The server may not allow this page, "}` +
     "or it may redirect to another address, which is not followed.";
-  return new Problem("unreachable", text, { retryable: true, cause });
+  return new Problem("unreachable", text, { retryable: true, cause: shownCause(cause, url) });
 }
 
 /**
@@ -143,9 +144,9 @@ async function redirectsAt(url) {
  */
 function redirected(url, cause) {
   const text =
-    `${url} redirects to another address, which is not followed: the token and what is said would ` +
+    `${shownUrl(url)} redirects to another address, which is not followed: the token and what is said would ` +
     "go there. Use that address itself.";
-  return new Problem("redirected", text, { cause });
+  return new Problem("redirected", text, { cause: shownCause(cause, url) });
 }
 
 /**
@@ -153,8 +154,10 @@ function redirected(url, cause) {
  * @param {unknown} [cause]
  */
 function unreachable(url, cause) {
-  const text = `There is no answer from ${url}. Is the address right, and the server up?`;
-  return new Problem("unreachable", text, { retryable: true, cause });
+  const shown = shownUrl(url);
+  const text = `There is no answer from ${shown}. Is the address right, and the server up?`;
+  const more = { retryable: true, url: shown, cause: shownCause(cause, url) };
+  return new Problem("unreachable", text, more);
 }
 
 /**

@@ -2,6 +2,7 @@
  * What messages go over: a WebSocket, or HTTP where none can be had. It makes them, opens them, and
  * knows which is to be tried next.
  */
+import { startTimer } from "./delay.js";
 import { Fallback } from "./fallback.js";
 import { HttpLink } from "./http-link.js";
 import { Problem } from "./problem.js";
@@ -62,7 +63,13 @@ export class Links {
 
   /** What is to be tried now. */
   next() {
-    return this.isHttpDue ? this.#http() : this.websocket();
+    return this.isHttpDue || this.#isHttpOnly ? this.#http() : this.websocket();
+  }
+
+  /** Programs may have no WebSocket: Node.js before version 22. */
+  get #isHttpOnly() {
+    const { httpUrl, WebSocket = globalThis.WebSocket } = this.options;
+    return Boolean(httpUrl) && !WebSocket;
   }
 
   /** @returns {Link} */
@@ -150,7 +157,7 @@ export class Links {
     /** @type {Promise<never>} */
     const late = new Promise((_, reject) => {
       const text = `There was no answer within ${timeoutMs} ms.`;
-      timer = setTimeout(() => reject(new Error(text)), timeoutMs);
+      timer = startTimer(() => reject(new Error(text)), timeoutMs);
     });
     try {
       return await Promise.race([source(), late]);

@@ -73,17 +73,16 @@ export async function askForMicrophone() {
   try {
     return await navigator.mediaDevices.getUserMedia({ audio: AUDIO });
   } catch (cause) {
-    throw microphoneProblem(cause);
+    throw refusal(cause);
   }
 }
 
 /**
- * Why the microphone cannot be used.
+ * Why the browser gives none.
  * @param {unknown} cause
  * @returns {Problem}
  */
-export function microphoneProblem(cause) {
-  if (cause instanceof Problem) return cause;
+function refusal(cause) {
   // Not by `instanceof`: an OverconstrainedError was no DOMException for years.
   const { name = "", message = "" } = /** @type {Partial<Error>} */ (Object(cause));
   const known = FORMER_NAMES[name] ?? name;
@@ -93,6 +92,18 @@ export function microphoneProblem(cause) {
     const { code, text, retryable } = reason;
     return new Problem(code, text, { retryable, cause });
   }
+  return notOpened(cause);
+}
+
+/**
+ * Why a microphone that was given could not be used, or nobody knows: the same names mean other things
+ * where they come from the graph of sound.
+ * @param {unknown} cause
+ * @returns {Problem}
+ */
+export function notOpened(cause) {
+  if (cause instanceof Problem) return cause;
+  const { name = "" } = /** @type {Partial<Error>} */ (Object(cause));
   const why = name && name !== "Error" ? ` (${name})` : "";
   const text = `The microphone could not be opened${why}.`;
   return new Problem("microphone_failed", text, { retryable: true, cause });

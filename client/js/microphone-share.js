@@ -4,6 +4,7 @@
  */
 import { letGo } from "./capture-device.js";
 import { Chunker } from "./chunker.js";
+import { startTimer } from "./delay.js";
 import { Emitter } from "./emitter.js";
 import { Problem } from "./problem.js";
 
@@ -30,6 +31,7 @@ import { Problem } from "./problem.js";
  * @property {() => number} restMs how long it stays open for the next utterance
  * @property {() => Promise<void>} open
  * @property {() => void} closeIfUnused close the device, unless somebody needs it
+ * @property {() => void} released close the device, unless it is open for more than what may follow
  * @property {(share: MicrophoneShare) => void} join
  * @property {(ms: number) => Float32Array} heardBefore what was heard just now, once
  * @property {() => Promise<void>} flushed everything heard until now has been handed over
@@ -38,7 +40,11 @@ import { Problem } from "./problem.js";
  * @property {() => void} expectEcho see how much is expected
  */
 
+/** @typedef {"open" | "speech" | "watch"} Purpose what somebody waits for it for */
+
 export const CHUNK_SAMPLES = 1_600;
+/** @type {Purpose[]} */
+const PURPOSES = ["open", "speech", "watch"];
 
 /** @extends {Emitter<ShareEvents>} */
 export class MicrophoneShare extends Emitter {
@@ -51,7 +57,7 @@ export class MicrophoneShare extends Emitter {
    * @type {Chunker | undefined} */
   #chunker;
   /** What waits for the microphone, and how to end that.
-   * @type {Map<symbol, {what: "speech" | "watch", end: (problem: Problem) => void}>} */
+   * @type {Map<symbol, {what: Purpose, end: (problem: Problem) => void}>} */
   #waiting = new Map();
   /** For the next utterance.
    * @type {ReturnType<typeof setTimeout> | undefined} */
@@ -83,8 +89,7 @@ export class MicrophoneShare extends Emitter {
    * @throws {Problem} as `start` does
    */
   async open() {
-    await this.#open("speech", () => undefined);
-    this.#rest();
+    await this.#open("open", () => this.#keepWarm());
   }
 
   /**
@@ -104,6 +109,7 @@ export class MicrophoneShare extends Emitter {
   /** End the utterance; settles when the last chunk has been handed over. What is being opened for it
    * is let go at once. */
   async stop() {
+    this.#withdraw("open");
     this.#withdraw("speech");
     const chunker = this.#chunker;
     if (!chunker) return;
@@ -116,7 +122,14 @@ export class MicrophoneShare extends Emitter {
 
   /** What is being opened for an utterance is not wanted any more: it is let go at once. */
   withdraw() {
+    this.#withdraw("open");
     this.#withdraw("speech");
+  }
+
+  /** No utterance is expected any more: what is opened or kept open for one is let go. */
+  forgo() {
+    this.cool();
+    this.#withdraw("open");
   }
 
   /**
@@ -156,7 +169,7 @@ export class MicrophoneShare extends Emitter {
   /** Let go of it: the device is closed at once, unless somebody else needs it. */
   release() {
     this.#end();
-    this.host.closeIfUnused();
+    this.host.released();
   }
 
   /**
@@ -177,7 +190,7 @@ export class MicrophoneShare extends Emitter {
 
   /** @param {Problem} [problem] */
   #end(problem) {
-    for (const what of /** @type {const} */ (["speech", "watch"])) this.#withdraw(what, problem);
+    for (const what of PURPOSES) this.#withdraw(what, problem);
     this.cool();
     this.#chunker = undefined;
     this.extraDb = 0;
@@ -187,7 +200,7 @@ export class MicrophoneShare extends Emitter {
   }
 
   /**
-   * @param {"speech" | "watch"} what it is for
+   * @param {Purpose} what it is for
    * @param {() => void} begin
    */
   async #open(what, begin) {
@@ -208,7 +221,7 @@ export class MicrophoneShare extends Emitter {
   }
 
   /**
-   * @param {"speech" | "watch"} what is not wanted any more
+   * @param {Purpose} what is not wanted any more
    * @param {Problem} [problem]
    */
   #withdraw(what, problem = letGo()) {
@@ -223,13 +236,16 @@ export class MicrophoneShare extends Emitter {
   /** The next utterance begins at once for a while. */
   #rest() {
     this.cool();
-    if (!this.isActive) {
-      this.#warm = setTimeout(() => {
-        this.#warm = undefined;
-        this.host.closeIfUnused();
-      }, this.host.restMs());
-    }
+    if (!this.isActive) this.#keepWarm();
     this.host.closeIfUnused();
+  }
+
+  #keepWarm() {
+    this.cool();
+    this.#warm = startTimer(() => {
+      this.#warm = undefined;
+      this.host.closeIfUnused();
+    }, this.host.restMs());
   }
 
   /** It is not kept open for the next utterance. */

@@ -55,7 +55,9 @@ export class Microphone extends Emitter {
   /** @type {Resampler | undefined} */
   #resampler;
   #kept = newRing();
-  #isDetecting = false;
+  /** The start of the detector that was handed in, while it is wanted.
+   * @type {Promise<void> | undefined} */
+  #detecting;
   /** The browser has stopped or muted it. */
   #isDeaf = false;
   /** @type {Map<number, () => void>} */
@@ -91,6 +93,11 @@ export class Microphone extends Emitter {
     return new MicrophoneShare({
       open: () => this.#open(),
       closeIfUnused: () => this.#closeIfUnused(),
+      released: () => {
+        // A conversation is over: whoever opened it meant to speak to that.
+        this.#own.forgo();
+        this.#closeIfUnused();
+      },
       join: (share) => void this.#shares.add(share),
       heardBefore: (ms) => this.#heardBefore(ms),
       flushed: () => this.#flushed(),
@@ -103,7 +110,8 @@ export class Microphone extends Emitter {
 
   /**
    * Open it before it is known whether anything will be said: what is heard from then on can belong
-   * to an utterance. Call it from a user's gesture.
+   * to an utterance. It stays open for `releaseAfterMs`, or until somebody who shares it lets go (a
+   * conversation that ends). Call it from a user's gesture.
    * @throws {Problem} as `start` does
    */
   open() {
@@ -264,7 +272,7 @@ export class Microphone extends Emitter {
     const speaking = [...this.#shares].filter(({ isSpeaking }) => isSpeaking);
     for (const share of speaking) share.hear(heard);
     if (!speaking.length) this.#kept.push(heard);
-    if (this.#isDetecting) this.detector?.hear?.(heard);
+    if (this.#detecting) this.detector?.hear?.(heard);
   }
 
   /** @param {number} ms */
@@ -296,7 +304,21 @@ export class Microphone extends Emitter {
   /** @param {VoiceSettings} settings */
   async #watch(settings) {
     if (!this.detector) this.#postWatch();
-    else if (!this.#isDetecting) await this.#startDetector(this.detector, settings);
+    else await this.#detected(this.detector, settings);
+  }
+
+  /**
+   * @param {Detector} detector
+   * @param {VoiceSettings} settings
+   * @returns {Promise<void>} when it has started, for everybody who wants it
+   */
+  #detected(detector, settings) {
+    if (this.#detecting) return this.#detecting;
+    const starting = (this.#detecting = this.#startDetector(detector, settings));
+    starting.catch(() => {
+      if (this.#detecting === starting) this.#detecting = undefined;
+    });
+    return starting;
   }
 
   /**
@@ -304,21 +326,15 @@ export class Microphone extends Emitter {
    * @param {VoiceSettings} settings
    */
   async #startDetector(detector, settings) {
-    this.#isDetecting = true;
-    try {
-      await detector.start(settings, (voice) => this.#notice(voice));
-    } catch (cause) {
-      this.#isDetecting = false;
-      throw cause;
-    }
+    await detector.start(settings, (voice) => this.#notice(voice));
     // It was stopped before it had started; it may have a microphone of its own.
-    if (!this.#isDetecting) await detector.stop();
+    if (!this.#detecting) await detector.stop();
   }
 
   async #unwatch() {
     if (!this.detector) this.#postWatch();
     else if (!this.#watchers().length) {
-      this.#isDetecting = false;
+      this.#detecting = undefined;
       await this.detector.stop();
     }
   }

@@ -14,7 +14,8 @@
  */
 export function browserPresence() {
   const { document, navigator } = globalThis;
-  const connection = /** @type {{connection?: EventTarget} | undefined} */ (navigator)?.connection;
+  /** @typedef {EventTarget & {type?: string}} NetworkInformation */
+  const { connection } = /** @type {{connection?: NetworkInformation}} */ (navigator ?? {});
   return {
     online: () => navigator?.onLine !== false,
     visible: () => document?.visibilityState !== "hidden",
@@ -26,11 +27,19 @@ export function browserPresence() {
         [globalThis, "offline"],
         [document, "visibilitychange"],
       ];
-      // From one network to another; Chromium alone tells.
-      if (connection) sources.push([connection, "change"]);
       for (const [source, name] of sources) source.addEventListener(name, listener);
+      // From one network to another; Chromium alone tells. It tells new estimates of a network's
+      // speed alike, most of all of a bad one.
+      let type = connection?.type;
+      const onChange = () => {
+        if (connection?.type === type) return;
+        type = connection?.type;
+        listener();
+      };
+      connection?.addEventListener("change", onChange);
       return () => {
         for (const [source, name] of sources) source.removeEventListener(name, listener);
+        connection?.removeEventListener("change", onChange);
       };
     },
   };

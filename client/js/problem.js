@@ -1,4 +1,5 @@
 /** What can go wrong, as an object: a code for the program, a sentence for the person. */
+import { toldMs } from "./delay.js";
 
 /** The server's codes for a session that cannot be gone on with. */
 export const SESSION_GONE = ["session_not_found", "resume_denied"];
@@ -14,9 +15,10 @@ export class Problem extends Error {
    * @param {boolean} [more.retryable] whether the same thing, tried again, may work
    * @param {string} [more.turnId] the turn it happened to
    * @param {number} [more.closeCode] the WebSocket's, if it was closed
-   * @param {number} [more.retryAfterMs] not before that
+   * @param {number} [more.retryAfterMs] not before that; what is no time counts as nothing
    * @param {string} [more.field] of the message, that is wrong
    * @param {import("./messages.js").Limit} [more.limit] that was met
+   * @param {string} [more.url] that gives no answer, as it may be told
    * @param {unknown} [more.cause]
    */
   constructor(code, message, more = {}) {
@@ -26,15 +28,16 @@ export class Problem extends Error {
     this.retryable = more.retryable ?? false;
     this.turnId = more.turnId;
     this.closeCode = more.closeCode;
-    this.retryAfterMs = more.retryAfterMs;
+    this.retryAfterMs = toldMs(more.retryAfterMs);
     this.field = more.field;
     this.limit = more.limit;
+    this.url = more.url;
   }
 
   /** @param {import("./messages.js").Error} event */
   static from(event) {
     const { code, message, retryable } = event;
-    return new Problem(code, message, {
+    return new Problem(code, explained(message), {
       retryable,
       turnId: event.turn_id ?? undefined,
       retryAfterMs: event.retry_after_ms ?? undefined,
@@ -42,4 +45,13 @@ export class Problem extends Error {
       limit: event.limit ?? undefined,
     });
   }
+}
+
+/**
+ * What a server says of a refusal, or that it says nothing.
+ * @param {unknown} text
+ * @returns {string}
+ */
+export function explained(text) {
+  return typeof text === "string" && text ? text : "The server refuses, and does not say why.";
 }

@@ -1,4 +1,5 @@
 /** Does something when it disturbs nobody: after a while, and then in the first quiet moment. */
+import { startTimer } from "./delay.js";
 
 /** Looked for so often. */
 export const QUIET_EVERY_MS = 5_000;
@@ -44,7 +45,7 @@ export class QuietMoment {
    */
   #wait(ms, latest) {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
+    this.#timer = startTimer(() => {
       if (this.hooks.isQuiet() || Date.now() >= latest) this.hooks.act();
       else this.#wait(QUIET_EVERY_MS, latest);
     }, ms);

@@ -3,8 +3,10 @@
  * turns or audio, and does not come back once it has closed.
  */
 import { problemOfClose } from "./close-codes.js";
+import { startTimer } from "./delay.js";
 import { Heartbeat } from "./heartbeat.js";
 import { Problem } from "./problem.js";
+import { shownCause, shownUrl } from "./shown-url.js";
 import { about } from "./turn-events.js";
 
 /** @typedef {import("./messages.js").ServerEvent} ServerEvent */
@@ -102,10 +104,11 @@ export class Socket {
       return Promise.reject(unusable(url, cause));
     }
     const unreachable = () => {
+      const shown = shownUrl(url);
       const text =
-        `No connection to ${url} could be opened. Is the address right, and the server up? ` +
+        `No connection to ${shown} could be opened. Is the address right, and the server up? ` +
         "Whether it has refused, a browser does not say.";
-      return new Problem("unreachable", text, { retryable: true });
+      return new Problem("unreachable", text, { retryable: true, url: shown });
     };
     this.#socket.onopen = () => this.#begin(init);
     this.#socket.onmessage = (frame) => this.#receive(String(frame.data));
@@ -114,7 +117,7 @@ export class Socket {
       const problem = problemOfClose(event.code);
       this.#closed(this.#opening && problem.retryable ? unreachable() : problem);
     };
-    this.#deadline = setTimeout(() => this.#closed(unreachable()), this.options.connectTimeoutMs);
+    this.#deadline = startTimer(() => this.#closed(unreachable()), this.options.connectTimeoutMs);
     return new Promise((resolve, reject) => (this.#opening = { resolve, reject }));
   }
 
@@ -209,16 +212,18 @@ function withoutWebSocket() {
  * @param {unknown} cause
  */
 function unusable(url, cause) {
+  const shown = shownUrl(url);
+  const more = { cause: shownCause(cause, url) };
   const { name } = /** @type {Partial<Error>} */ (Object(cause));
   // "Establish a WebSocket connection": mixed content, or a policy, as older browsers tell it.
   if (name === "SecurityError") {
-    const text = `The browser does not let this page connect to ${url}. A page with https needs wss://.`;
-    return new Problem("bad_url", text, { cause });
+    const text = `The browser does not let this page connect to ${shown}. A page with https needs wss://.`;
+    return new Problem("bad_url", text, more);
   }
   const text = isWebSocketAddress(url)
     ? "The token has characters that are not allowed in a handshake."
-    : `“${url}” is not a WebSocket address. It begins with wss:// or ws://.`;
-  return new Problem("bad_url", text, { cause });
+    : `“${shown}” is not a WebSocket address. It begins with wss:// or ws://.`;
+  return new Problem("bad_url", text, more);
 }
 
 /** @param {string} url */

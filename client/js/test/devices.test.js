@@ -2,13 +2,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { Conversation } from "../conversation.js";
 import { Microphone } from "../microphone.js";
 import { Player } from "../player.js";
 import { FakeAudioContext, withSound } from "./audio.js";
 import { connected, speaking } from "./connected.js";
-import { NoticingMicrophone, settled } from "./fakes.js";
-
-/** @typedef {import("../conversation.js").Conversation} Conversation */
+import { FakePresence, NoticingMicrophone, SocketClass, settled } from "./fakes.js";
 
 /**
  * What is told from now on, by its code or as hands-free is.
@@ -123,4 +122,74 @@ test("hands-free that is ended while permission is asked for does not complain",
   await conversation.stopHandsFree();
   asked[0]?.deny();
   await starting;
+});
+
+for (const [outcome, answer] of /** @type {["allow" | "deny", boolean][]} */ ([
+  ["allow", true],
+  ["deny", false],
+])) {
+  test(`hands-free is wanted while the browser asks; ${outcome}: ${answer} afterwards`, async (t) => {
+    const { asked } = withSound(t);
+    const { conversation } = await connected(t, { microphone: new Microphone() });
+    assert.equal(conversation.isHandsFreeWanted, false);
+    const starting = conversation.startHandsFree().catch(() => undefined);
+    assert.equal(conversation.isHandsFreeWanted, true);
+    await settled();
+    asked[0]?.[outcome]();
+    await starting;
+    assert.equal(conversation.isHandsFreeWanted, answer);
+    await conversation.stopHandsFree();
+    assert.equal(conversation.isHandsFreeWanted, false);
+  });
+}
+
+test("hands-free that is withdrawn and begun again while the browser asks listens once", async (t) => {
+  const { asked, live } = withSound(t);
+  const { conversation } = await connected(t, { microphone: new Microphone() });
+  const seen = told(conversation);
+  const starting = [conversation.startHandsFree()];
+  await settled();
+  await conversation.stopHandsFree();
+  await starting[0];
+  assert.equal(conversation.isHandsFreeWanted, false);
+  starting.push(conversation.startHandsFree());
+  await settled();
+  asked[0]?.allow();
+  await Promise.all(starting);
+  assert.deepEqual([asked.length, live().length, seen], [1, 1, [true]]);
+});
+
+test("hands-free before the first connection is told that its microphone is lost, once", async (t) => {
+  const { asked, tracks, live } = withSound(t);
+  const microphone = new Microphone();
+  const presence = new FakePresence();
+  const conversation = new Conversation("ws://test", { WebSocket: SocketClass, presence, microphone });
+  t.after(() => conversation.close());
+  const seen = told(conversation);
+  const starting = conversation.startHandsFree();
+  await settled();
+  asked[0]?.allow();
+  await starting;
+  const [track] = tracks;
+  assert.ok(track);
+  track.readyState = "ended";
+  track.onended();
+  await settled();
+  assert.deepEqual([seen, live()], [[true, "microphone_lost", false], []]);
+});
+
+test("hands-free before the first connection that is closed leaves nobody listening", async (t) => {
+  const { asked, tracks } = withSound(t);
+  const microphone = new Microphone();
+  const conversation = new Conversation("ws://test", { WebSocket: SocketClass, microphone });
+  const starting = conversation.startHandsFree();
+  await settled();
+  asked[0]?.allow();
+  await starting;
+  conversation.close();
+  await settled();
+  const seen = told(conversation);
+  tracks[0]?.onended();
+  await settled();
+  assert.deepEqual(seen, []);
 });

@@ -137,3 +137,32 @@ test("a handshake that succeeded counts as none that was blocked", () => {
   fallback.failed(false);
   assert.equal(fallback.isDue, true);
 });
+
+/** @param {import("node:test").TestContext} t */
+function withoutWebSocket(t) {
+  const had = Object.getOwnPropertyDescriptor(globalThis, "WebSocket");
+  Reflect.deleteProperty(globalThis, "WebSocket");
+  t.after(() => had && Object.defineProperty(globalThis, "WebSocket", had));
+}
+
+test("where there is no WebSocket it is HTTP at once, and stays so", async (t) => {
+  withoutWebSocket(t);
+  const api = await Api.running(t);
+  const { conversation, connecting, presence } = conversing(t, api, { WebSocket: undefined });
+  await connecting;
+  assert.deepEqual([conversation.transport, api.handshakes], ["http", 0]);
+  assert.equal((await conversation.say("hello")).reason, "completed");
+  presence.changed();
+  for (let step = 0; step < 20; step += 1) await settled();
+  assert.deepEqual([conversation.state, conversation.transport], ["ready", "http"]);
+});
+
+test("where there is no WebSocket, an HTTP API that is away is tried as often as ever", async (t) => {
+  withoutWebSocket(t);
+  const api = await Api.running(t);
+  let asked = 0;
+  const options = { httpUrl: () => ((asked += 1), "http://127.0.0.1:9"), attempts: 3 };
+  const { connecting } = conversing(t, api, { WebSocket: undefined, ...options });
+  await assert.rejects(connecting, { code: "unreachable" });
+  assert.equal(asked, 4);
+});

@@ -81,3 +81,28 @@ test("a detector that does not start lets go of the microphone", async (t) => {
   await assert.rejects(watching, { code: "detector_failed" });
   await letGo();
 });
+
+for (const name of [
+  "InvalidStateError",
+  "NotAllowedError",
+  "SecurityError",
+  "NotFoundError",
+  "NotReadableError",
+  "AbortError",
+  "NotSupportedError",
+]) {
+  test(`what the sound graph fails with (${name}) is not told as the user's or the page's fault`, async (t) => {
+    const { asked, live } = withSound(t);
+    t.mock.method(FakeAudioContext.prototype, "createMediaStreamSource", () => {
+      throw new DOMException("The context is closed.", name);
+    });
+    const opening = new Microphone().start(() => undefined);
+    asked[0]?.allow();
+    await assert.rejects(opening, {
+      code: "microphone_failed",
+      retryable: true,
+      message: `The microphone could not be opened (${name}).`,
+    });
+    assert.deepEqual(live(), []);
+  });
+}

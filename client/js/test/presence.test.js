@@ -39,7 +39,7 @@ test("a hidden page does not give up before it is looked at again", async (t) =>
   assert.equal(conversation.state, "reconnecting");
   presence.isVisible = true;
   presence.changed();
-  await settled();
+  await after(3_000);
   await ready();
   assert.equal(conversation.state, "ready");
 });

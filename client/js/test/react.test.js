@@ -166,6 +166,19 @@ for (const time of ["while the browser asks", "when it is open"]) {
   });
 }
 
+for (const time of ["while the browser asks", "when it is open"]) {
+  test(`React ${version}: gone ${time}, what was opened for the first word is let go`, async (t) => {
+    const { asked, live } = withSound(t);
+    const { seen, leave } = await rendered({ input: new Microphone() });
+    await then(() => FakeSocket.last.becomesReady());
+    await then(() => void seen.parley.microphone.open().catch(() => undefined));
+    if (time === "when it is open") await then(() => void asked[0]?.allow());
+    await leave();
+    if (time !== "when it is open") await then(() => void asked[0]?.allow());
+    assert.deepEqual([asked.length, live()], [1, []]);
+  });
+}
+
 test(`React ${version}: it says that it goes on over HTTP`, async (t) => {
   const opened = { session_id: "s", resume_token: "t", settings: {} };
   t.mock.method(globalThis, "fetch", async () => Response.json(opened, { status: 201 }));

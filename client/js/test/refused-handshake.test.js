@@ -93,7 +93,10 @@ test("a page that is looked at again does not try before the limit ends", async 
   api.upgrades = "open";
   const { handshakes } = api;
   const waiting = told(conversation, "state");
-  presence.changed();
+  for (const isVisible of [false, true]) {
+    presence.isVisible = isVisible;
+    presence.changed();
+  }
   const { retryInMs = 0 } = await waiting;
   assert.ok(retryInMs > 500 && retryInMs <= 1_000, `${retryInMs} ms`);
   await connecting;
