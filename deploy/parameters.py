@@ -22,6 +22,8 @@ SECRETS = {
     "AuthSecret": "AUTH_SECRET",
 }
 """Parameters that nobody may see, and the variables of the environment that give them."""
+NOT_TOLD = "****"
+"""What CloudFormation tells of a secret."""
 _PAIR = re.compile(r"(?:ParameterKey=)?([A-Za-z0-9]+)(?:=|,ParameterValue=)(.*)", re.DOTALL)
 _FILE = "file://"
 _SOURCE = re.compile(r" \[[^\]]*\]$", re.MULTILINE)
@@ -50,6 +52,19 @@ class Parameters:
     def is_secret(self, name: str) -> bool:
         """Whether its value must not be seen."""
         return str(self.declared[name].get("NoEcho", "")).lower() == "true"
+
+    def visible(self, stored: Mapping[str, str]) -> dict[str, str]:
+        """Those of a stack's values that CloudFormation tells, and that the template still has."""
+        hidden = self.hidden(stored)
+        return {n: v for n, v in stored.items() if n in self.declared and n not in hidden}
+
+    def hidden(self, stored: Mapping[str, str]) -> list[str]:
+        """Parameters of a stack whose values CloudFormation tells nobody."""
+        return [
+            name
+            for name, value in stored.items()
+            if name in self.declared and (self.is_secret(name) or value == NOT_TOLD)
+        ]
 
     def wrong(self, name: str, value: str) -> str | None:
         """What is wrong with a value, None if nothing is."""
