@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -36,6 +37,7 @@ class Deployment:
         self._account = account
         self._stacks = Stacks(account, console.say, options.role, options.tags)
         self._is_under_way = False
+        self._name = options.usual_name
 
     def deploy(self) -> None:
         """Ask, say what will be, and make it so.
@@ -46,15 +48,28 @@ class Deployment:
         parameters = Parameters(self._options.template)
         words = parameters.overrides(self._options.words, Path.cwd())
         name, there = self._choose_stack()
+        self._name = name
         is_new = there is None or there.status in _FAILED_AT_FIRST
-        stored = {} if there is None or is_new else there.stored
+        stored = {} if there is None else there.stored
+        if is_new:  # what is hidden goes with the stack
+            stored = parameters.visible(stored)
         questions = Questions(self._console, parameters, words, stored, os.environ)
         found = questions.answers()
+        if is_new:
+            found, stored = parameters.checked({**stored, **found}), {}
         self._say_what_will_be(name, questions, found, is_new=is_new)
+        if there is not None and is_new:
+            what = "removal" if there.status == "DELETE_FAILED" else "deployment"
+            self._console.say(f"What is left of a {what} of {name} that failed is removed first.")
+            lost = [each for each in parameters.hidden(there.stored) if each not in found]
+            if lost:
+                self._console.say(
+                    f"Its secrets that are not given are not kept: {', '.join(lost)}."
+                )
         self._agree("Deploy it?", default=True)
 
         if there is not None and is_new:
-            self._console.say(f"Removing what is left of a deployment of {name} that failed ...")
+            self._console.say(f"Removing what is left of {name} ...")
             self._stacks.remove(name)
         self._console.say("Uploading the code (sam package) ...")
         package = upload_code(self._account, self._options.template, self._options.bucket, name)
@@ -86,7 +101,7 @@ class Deployment:
                 return f"There is a stack {name} that is not Parley's. Choose another name."
             if there.status.endswith("_IN_PROGRESS"):
                 return f"{name} is being changed ({there.status}). Wait until that is over."
-            return None
+            return None if self._options.command == "remove" else self._stuck(name, there.status)
 
         name = self._options.stack_name
         if not name and self._console.interactive:
@@ -97,6 +112,21 @@ class Deployment:
             if sentence:
                 raise DeployError(f"{name}: {sentence}")
         return name, found[name]
+
+    def _stuck(self, name: str, status: str) -> str | None:
+        """Why CloudFormation would update it no more, and what to do; None if it does."""
+        if status == "UPDATE_ROLLBACK_FAILED":
+            options = " ".join(self._account.options)
+            return (
+                f"An update of {name} was not undone ({status}). Have that done first: "
+                f"aws cloudformation continue-update-rollback {options} --stack-name {name}"
+            )
+        if status == "IMPORT_ROLLBACK_FAILED":
+            return (
+                f"An import into {name} was not undone ({status}). The AWS console shows what is "
+                "in the way."
+            )
+        return None
 
     def _say_what_will_be(
         self, name: str, questions: Questions, found: dict[str, str], *, is_new: bool
@@ -147,7 +177,14 @@ class Deployment:
             DeployError: there is none, or it is not wanted.
         """
         name, there = self._choose_stack()
+        self._name = name
         if there is None:
+            if self._stacks.is_shell(name):
+                raise DeployError(
+                    f"Of {name} there is only a change set that nobody has started. To remove it: "
+                    f"aws cloudformation delete-stack {' '.join(self._account.options)} "
+                    f"--stack-name {name}"
+                )
             raise DeployError(f"There is no stack {name} in {self._account.region}.")
         stays = summary.what_stays(there.outputs, " ".join(self._account.options))
         self._console.say(f"{name} goes: its URL, functions, keys and logs. {stays}")
@@ -175,10 +212,23 @@ class Deployment:
             )
         return "Interrupted. Nothing was deployed."
 
+    @property
+    def after_losing_sight(self) -> str:
+        """What is true if AWS cannot be asked any more; empty if nothing has been started."""
+        if not self._is_under_way:
+            return ""
+        again = self._command("deploy", self._name)
+        return (
+            f" CloudFormation goes on by itself. Sign in again if need be, and {again} shows what "
+            "came of it."
+        )
+
 
 def main() -> int:
     """Run the program; returns its exit code."""
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as it is under nohup
+        signal.signal(signal.SIGHUP, _interrupt)
     console = Console()
     deployment: Deployment | None = None
     try:
@@ -191,17 +241,24 @@ def main() -> int:
         deployment = Deployment(console, options, account)
         deployment.remove() if options.command == "remove" else deployment.deploy()
     except (KeyboardInterrupt, EOFError):
-        console.say()
-        console.say(
-            deployment.after_an_interruption if deployment else "Interrupted. Nothing was deployed."
-        )
+        with suppress(OSError):  # the terminal may be gone
+            console.say()
+            console.say(
+                deployment.after_an_interruption
+                if deployment
+                else "Interrupted. Nothing was deployed."
+            )
         return INTERRUPTED
     except Declined:
         console.say("Nothing was deployed or removed.")
         return 1
-    except (DeployError, ClientError, BotoCoreError) as error:
+    except DeployError as error:
         print(f"deploy: {error}", file=sys.stderr)
         return 2 if isinstance(error, MissingAnswers) else 1
+    except (ClientError, BotoCoreError) as error:
+        after = deployment.after_losing_sight if deployment else ""
+        print(f"deploy: {str(error).rstrip('.')}.{after}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -57,7 +57,11 @@ class Console:
 
     def _until_allowed(self, read: Callable[[], str], check: Check) -> str:
         while True:
-            answer = read().strip()
+            try:
+                answer = read().strip()
+            except UnicodeDecodeError:  # bytes of another encoding, pasted
+                self.say("  Wanted: text in UTF-8.")
+                continue
             wrong = check(answer)
             if wrong is None:
                 return answer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ from deploy.parameters import words_of
 
 ROOT = Path(__file__).parents[1]
 CONFIG = "samconfig.toml"
+ENVIRONMENT = "default"
+"""The table of samconfig.toml that is read if no other is asked for."""
+_TEXTS = ("stack_name", "region", "profile", "s3_bucket", "role_arn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +49,11 @@ def read_options(arguments: Sequence[str]) -> Options:
     """Read the command line, then what it leaves open in samconfig.toml.
 
     Raises:
-        DeployError: samconfig.toml is no TOML, or has something else than is allowed.
+        DeployError: samconfig.toml is no TOML, or has something else than is allowed, or what is
+            asked for of it is not there.
     """
     line = _parser().parse_args(arguments)
-    config = _config(Path(line.config_file), line.config_env)
+    config = _config(line.config_file, line.config_env)
     words = words_of(config.get("parameter_overrides", []), f"{CONFIG}: parameter_overrides")
     words += words_of(os.environ.get("PARAMETERS", ""), "PARAMETERS")
     words += [word for group in line.parameter_overrides for word in group]
@@ -65,7 +69,7 @@ def read_options(arguments: Sequence[str]) -> Options:
         profile=line.profile or config.get("profile") or os.environ.get("AWS_PROFILE"),
         bucket=line.s3_bucket or config.get("s3_bucket"),
         role=config.get("role_arn"),
-        tags=dict(word.split("=", 1) for word in tags if "=" in word),
+        tags=_tags(tags),
     )
 
 
@@ -90,23 +94,63 @@ def _parser() -> argparse.ArgumentParser:
         help="parameters of the template, or file://values.yaml with a line for each",
     )
     parser.add_argument("--yes", action="store_true", help="answer the last question with yes")
-    parser.add_argument("--config-file", metavar="FILE", default=str(ROOT / CONFIG))
-    parser.add_argument("--config-env", metavar="NAME", default="default")
+    parser.add_argument("--config-file", metavar="FILE", help=f"{CONFIG}, unless told otherwise")
+    parser.add_argument("--config-env", metavar="NAME", default=ENVIRONMENT)
     parser.add_argument(
         "--template", metavar="FILE", default=str(ROOT / ".aws-sam" / "build" / "template.yaml")
     )
     return parser
 
 
-def _config(path: Path, environment: str) -> dict[str, Any]:
-    """What a samconfig.toml says of `sam deploy`."""
+def _config(chosen: str | None, environment: str) -> dict[str, Any]:
+    """What a samconfig.toml says of `sam deploy`.
+
+    Only what nobody has asked for may be missing: the usual file, and the usual environment.
+    """
+    path = Path(chosen) if chosen else ROOT / CONFIG
     try:
-        found = tomllib.loads(path.read_text()).get(environment, {})
-    except FileNotFoundError:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        if chosen:
+            raise DeployError(f"{path} cannot be read: {error.strerror}.") from None
+        if environment != ENVIRONMENT:
+            raise DeployError(
+                f"There is no {path} with an environment {environment} (--config-env)."
+            ) from None
         return {}
+    except OSError as error:
+        raise DeployError(f"{path} cannot be read: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DeployError(f"{path} is not valid TOML: {error}") from None
+    if environment not in content and environment != ENVIRONMENT:
+        there = ", ".join(name for name in content if isinstance(content[name], dict))
+        raise DeployError(f"{path} has no environment {environment}. It has: {there or 'none'}.")
+    found = _table(content, environment, path)
     merged: dict[str, Any] = {}
     for command in ("global", "deploy"):
-        merged |= (found.get(command) or {}).get("parameters") or {}
+        section = _table(found, command, path, environment)
+        merged |= _table(section, "parameters", path, environment, command)
+    for name in _TEXTS:
+        if not isinstance(merged.get(name, ""), str):
+            raise DeployError(f"{path}: {name} must be a text, not {_shown(merged[name])}.")
     return merged
+
+
+def _table(parent: Mapping[str, Any], name: str, path: Path, *above: str) -> dict[str, Any]:
+    """A table of a file, empty if it is not there."""
+    found = parent.get(name, {})
+    if not isinstance(found, dict):
+        where = ".".join([*above, name])
+        raise DeployError(f"{path}: {where} must be a table, not {_shown(found)}.")
+    return found
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _tags(words: Sequence[str]) -> dict[str, str]:
+    for word in words:
+        if "=" not in word[1:]:
+            raise DeployError(f"{CONFIG}: tags: {word!r} is no Name=value.")
+    return dict(word.split("=", 1) for word in words)

@@ -22,8 +22,13 @@ SECRETS = {
     "AuthSecret": "AUTH_SECRET",
 }
 """Parameters that nobody may see, and the variables of the environment that give them."""
+NOT_TOLD = "****"
+"""What CloudFormation tells of a secret."""
 _PAIR = re.compile(r"(?:ParameterKey=)?([A-Za-z0-9]+)(?:=|,ParameterValue=)(.*)", re.DOTALL)
 _FILE = "file://"
+_SOURCE = re.compile(r" \[[^\]]*\]$", re.MULTILINE)
+"""Which rule a value breaks, at the end of a sentence: whoever is asked for it need not know."""
+_ITEM = ("ParameterKey", "ParameterValue")
 
 
 class Parameters:
@@ -48,16 +53,31 @@ class Parameters:
         """Whether its value must not be seen."""
         return str(self.declared[name].get("NoEcho", "")).lower() == "true"
 
+    def visible(self, stored: Mapping[str, str]) -> dict[str, str]:
+        """Those of a stack's values that CloudFormation tells, and that the template still has."""
+        hidden = self.hidden(stored)
+        return {n: v for n, v in stored.items() if n in self.declared and n not in hidden}
+
+    def hidden(self, stored: Mapping[str, str]) -> list[str]:
+        """Parameters of a stack whose values CloudFormation tells nobody."""
+        return [
+            name
+            for name, value in stored.items()
+            if name in self.declared and (self.is_secret(name) or value == NOT_TOLD)
+        ]
+
     def wrong(self, name: str, value: str) -> str | None:
         """What is wrong with a value, None if nothing is."""
         definition = self.declared[name]
+        if any("\ud800" <= char <= "\udfff" for char in value):  # bytes that are no UTF-8
+            return "Wanted: text in UTF-8."
         try:
             parameter_values({name: definition}, {name: value})
         except TemplateError as error:
             wanted = definition.get("ConstraintDescription")
             if wanted and "AllowedValues" not in definition:
                 return f"Wanted: {wanted}."
-            return str(error)
+            return _SOURCE.sub("", str(error))
         except re.error:
             return None  # a pattern of Java's: CloudFormation tells
         return None
@@ -114,14 +134,17 @@ class Parameters:
             raise DeployError(f"{path} cannot be read: {error.strerror}.") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise DeployError(f"{path} is neither YAML nor JSON: {_first_line(error)}") from None
-        if isinstance(found, list):  # as the AWS CLI has them
-            found = {
-                each.get("ParameterKey"): each.get("ParameterValue")
-                for each in found
-                if isinstance(each, dict)
-            }
+        if isinstance(found, list):  # as SAM and the AWS CLI have them
+            found = dict(
+                _item(f"{path}, item {number}", each) for number, each in enumerate(found, 1)
+            )
         if not isinstance(found, dict):
             raise DeployError(f"{path} has no lines such as `Language: de`.")
+        if isinstance(found.get("Parameters"), dict) and "Parameters" not in self.declared:
+            raise DeployError(
+                f"{path}: Parameters holds the values: leave it out, and write lines such as "
+                "`Language: de`."
+            )
         given = {str(name): _text(path, name, value) for name, value in found.items()}
         secrets = [name for name in given if name in self.declared and self.is_secret(name)]
         if secrets and path.stat().st_mode & 0o077:
@@ -147,6 +170,25 @@ def words_of(value: Any, where: str) -> list[str]:
     if isinstance(value, dict):
         return [f"{name}={_plain(each)}" for name, each in value.items()]
     raise DeployError(f"{where} must be a text, a list or a table.")
+
+
+def _item(where: str, item: Any) -> tuple[str, Any]:
+    """Name and value of an item of a list. A refusal never shows it: it may hold a secret."""
+    if isinstance(item, str) and (pair := _PAIR.fullmatch(item)):
+        return pair[1], pair[2]
+    if not isinstance(item, dict):
+        raise DeployError(f"{where} is no Name=value.")
+    name = item.get("ParameterKey")
+    if name is not None and not isinstance(name, str):
+        raise DeployError(f"{where}: ParameterKey must be a text.")
+    if "UsePreviousValue" in item:
+        raise DeployError(
+            f"{where}: leave {name or 'it'} out to keep its value; UsePreviousValue is not read."
+        )
+    if set(item) != set(_ITEM):
+        has = ", ".join(map(str, item)) or "nothing"
+        raise DeployError(f"{where} has {has}: wanted are {' and '.join(_ITEM)}.")
+    return str(name), item["ParameterValue"]
 
 
 def _plain(value: Any) -> str:

@@ -14,7 +14,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import ClientError, WaiterError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    WaiterError,
+)
 
 from deploy.account import Account
 from deploy.errors import DeployError
@@ -22,9 +28,15 @@ from deploy.errors import DeployError
 DESCRIPTION = "Parley:"
 """How the description of Parley's template begins."""
 POLL_S = 3
+GIVE_UP_S = 600
+"""How long CloudFormation is asked without an answer, while it works."""
+_TRANSIENT = ("Throttl", "RequestLimitExceeded", "ServiceUnavailable", "Internal")
+"""How codes of errors begin that the next question may not meet ("Common error types")."""
+SHELL = "REVIEW_IN_PROGRESS"
+"""The status of what a change set for a new stack makes, until somebody starts it."""
 _PREPARED = ("CREATE_COMPLETE", "FAILED")
 _NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
-_NOT_THERE = ("REVIEW_IN_PROGRESS", "DELETE_COMPLETE")
+_NOT_THERE = (SHELL, "DELETE_COMPLETE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +74,13 @@ class ChangeSet:
 
     Attributes:
         stack: the stack's name, and its id as soon as it is known.
+        has_own_shell: whether it has made the shell of the stack itself.
     """
 
     name: str
     stack: str
     is_new_stack: bool
+    has_own_shell: bool
     changes: list[Change] = field(default_factory=list)
 
 
@@ -90,20 +104,22 @@ class Stacks:
 
     def find(self, name: str) -> Existing | None:
         """The stack of a name; None if there is none, or only the shell of one."""
+        stack = self._described(name)
+        return None if stack is None or stack["StackStatus"] in _NOT_THERE else _existing(stack)
+
+    def is_shell(self, name: str) -> bool:
+        """Whether there is a change set for a new stack of that name, and nothing else."""
+        stack = self._described(name)
+        return stack is not None and stack["StackStatus"] == SHELL
+
+    def _described(self, name: str) -> Mapping[str, Any] | None:
         try:
             (stack,) = self._client.describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
             if "does not exist" in str(error):
                 return None
             raise _sentence(error) from None
-        if stack["StackStatus"] in _NOT_THERE:
-            return None
-        return Existing(
-            stack["StackStatus"],
-            stack.get("Description", ""),
-            {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])},
-            {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])},
-        )
+        return dict(stack)
 
     def upload(self, template: bytes, bucket: str, prefix: str) -> str:
         """Put the template beside its code, since it may be too long for a request.
@@ -126,12 +142,13 @@ class Stacks:
         """Have CloudFormation find out what would change; None if nothing would.
 
         What is not started within the context is taken away again, and so is the shell of a
-        new stack.
+        new stack, unless it was there before: somebody else may need it.
 
         Raises:
             DeployError: it refuses to.
         """
-        prepared = ChangeSet(f"parley-{secrets.token_hex(8)}", stack, is_new)
+        has_shell = is_new and not self.is_shell(stack)
+        prepared = ChangeSet(f"parley-{secrets.token_hex(8)}", stack, is_new, has_shell)
         is_started = False
         try:
             self._create(prepared, url, values)
@@ -177,13 +194,13 @@ class Stacks:
         return True
 
     def _discard(self, prepared: ChangeSet) -> None:
-        """Take it away, if it is there; what CloudFormation says of that is nothing to add."""
-        with suppress(ClientError):
+        """Take it away, if it is there; what AWS says of that is nothing to add."""
+        with suppress(ClientError, BotoCoreError):
             self._client.delete_change_set(ChangeSetName=prepared.name, StackName=prepared.stack)
-        if prepared.is_new_stack:
-            with suppress(ClientError):
+        if prepared.has_own_shell:
+            with suppress(ClientError, BotoCoreError):
                 (stack,) = self._client.describe_stacks(StackName=prepared.stack)["Stacks"]
-                if stack["StackStatus"] == "REVIEW_IN_PROGRESS":
+                if stack["StackStatus"] == SHELL:
                     self._client.delete_stack(StackName=stack["StackId"])
 
     def start(self, prepared: ChangeSet) -> set[str]:
@@ -205,27 +222,44 @@ class Stacks:
         Args:
             told: ids of events that nobody need be told of.
 
+        An answer that fails to come is asked for again, up to `GIVE_UP_S`.
+
         Raises:
             DeployError: they could not be.
+            ClientError, BotoCoreError: it cannot be known; CloudFormation goes on.
         """
         failures: list[str] = []
+        answered_at, is_lost = time.monotonic(), False
         while True:
-            (stack,) = self._client.describe_stacks(StackName=prepared.stack)["Stacks"]
-            for event in self._events(prepared):
-                if event["EventId"] not in told:
-                    told.add(event["EventId"])
-                    self._tell(event, failures)
-            status = str(stack["StackStatus"])
-            if not status.endswith("_IN_PROGRESS"):
-                break
+            try:
+                stack = self._look(prepared, told, failures)
+            except (ClientError, ConnectionError, HTTPClientError) as error:
+                if not _may_pass(error) or time.monotonic() - answered_at >= GIVE_UP_S:
+                    raise
+                if not is_lost:
+                    self.say("CloudFormation cannot be asked now; it goes on. Asking again ...")
+                is_lost = True
+            else:
+                answered_at, is_lost = time.monotonic(), False
+                if not stack["StackStatus"].endswith("_IN_PROGRESS"):
+                    break
             time.sleep(POLL_S)
-        found = self.find(prepared.stack)
-        if found is None or status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+        status = str(stack["StackStatus"])
+        if status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             undone = status.endswith(("ROLLBACK_COMPLETE", "DELETE_COMPLETE"))
             outcome = "what was made is undone" if undone else f"the stack is {status}"
             causes = "".join(f"\n  {each}" for each in failures)
             raise DeployError(f"It could not be deployed; {outcome}.{causes}")
-        return found
+        return _existing(stack)
+
+    def _look(self, prepared: ChangeSet, told: set[str], failures: list[str]) -> Mapping[str, Any]:
+        """The stack as it is now, after telling what has happened to it."""
+        (stack,) = self._client.describe_stacks(StackName=prepared.stack)["Stacks"]
+        for event in self._events(prepared):
+            if event["EventId"] not in told:
+                told.add(event["EventId"])
+                self._tell(event, failures)
+        return dict(stack)
 
     def _events(self, prepared: ChangeSet) -> list[dict[str, Any]]:
         """What has happened to the stack, the oldest first."""
@@ -242,7 +276,7 @@ class Stacks:
             failures.append(f"{logical_id}: {reason}")
 
     def remove(self, name: str) -> None:
-        """Delete a stack whose first deployment failed, and wait until it is gone."""
+        """Delete a stack that cannot be updated any more, and wait until it is gone."""
         try:
             self._client.delete_stack(StackName=name)
             self._client.get_waiter("stack_delete_complete").wait(StackName=name)
@@ -263,6 +297,22 @@ def values(
         if name in stored and name not in found
     ]
     return given + kept
+
+
+def _existing(stack: Mapping[str, Any]) -> Existing:
+    return Existing(
+        stack["StackStatus"],
+        stack.get("Description", ""),
+        {each["ParameterKey"]: each["ParameterValue"] for each in stack.get("Parameters", [])},
+        {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])},
+    )
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same question may be answered a little later."""
+    if not isinstance(error, ClientError):
+        return True
+    return str(error.response.get("Error", {}).get("Code")).startswith(_TRANSIENT)
 
 
 def _change(found: Mapping[str, Any]) -> Change:

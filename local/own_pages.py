@@ -26,7 +26,9 @@ def own_pages_only(
 
     @web.middleware
     async def keep_out(request: web.Request, handler: Handler) -> web.StreamResponse:
-        refused = stranger(request.headers, surface(request), opened, request.method)
+        refused = stranger(
+            request.headers, surface(request), opened, request.method, request.scheme
+        )
         if refused:
             return web.json_response({"message": refused}, status=403)
         return await handler(request)

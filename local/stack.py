@@ -76,7 +76,7 @@ class Options:
         faults: what goes wrong from the start.
         latency: that is added to what API Gateway does.
         assumptions: what is assumed of API Gateway where nobody has established it.
-        allow_hosts: names with dots that the stack may be reached by.
+        allow_hosts: other names that the stack may be reached by.
         allow_navigation: whether links of other sites may lead to the APIs.
         own_origins: the parameter that lists the origins which an API takes: it gets those of
             the pages that are served here; empty for none.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -41,7 +42,7 @@ class Doors:
     """What is open besides what always is.
 
     Attributes:
-        hosts: names with dots, in lower case, that the stack is reached by.
+        hosts: other names, in lower case, that the stack is reached by.
         navigation: whether links of other sites may lead to an API, as after a sign-in elsewhere.
     """
 
@@ -57,21 +58,26 @@ def stranger(
     surface: Surface = Surface.PRIVATE,
     doors: Doors = _CLOSED,
     method: str = "GET",
+    scheme: str = "http",
 ) -> str | None:
     """Say why a request comes from a page of another site; None if it does not.
 
     Args:
         headers: of the request, found whatever their case.
+        scheme: of the listener that the request has come to.
     """
     host = headers.get("Host", "")
-    if not _is_of_this_machine(host, doors.hosts):
+    name = _name(host)
+    if not (name in doors.hosts or _is_of_this_machine(name)):
         return (
             "Use localhost or an IP address to reach the local stack, or name the host with "
             "--allow-host."
         )
     origin = headers.get("Origin")
     if origin is not None:
-        if surface is Surface.API or _netloc(origin) == host.lower():
+        # In front of a host that was named, such as a tunnel's, TLS may end.
+        schemes = ("http", "https") if name in doors.hosts else (scheme,)
+        if surface is Surface.API or origin.lower() in [f"{s}://{host.lower()}" for s in schemes]:
             return None
         return f"A page of {origin} may not use the local stack."
     site = headers.get("Sec-Fetch-Site", "").lower()
@@ -112,7 +118,7 @@ class StrangersKeptOut:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """Answer one request."""
-        refused = stranger(_headers(environ))
+        refused = stranger(_headers(environ), scheme=environ.get("wsgi.url_scheme", "http"))
         if refused is None or self._is_given(environ):
             return self._app(environ, start_response)
         body = json.dumps({"message": refused}).encode()
@@ -126,23 +132,23 @@ def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
     return {name: environ[key] for name, key in keys.items() if key in environ}
 
 
-def _netloc(origin: str) -> str:
+def _name(host: str) -> str:
+    """The name in a `Host`, in lower case; empty if there is none."""
     try:
-        return urlsplit(origin).netloc.lower()
+        return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
         return ""
 
 
-def _is_of_this_machine(host: str, others: frozenset[str]) -> bool:
-    """Whether no public name leads to it: an address, `localhost`, or a name without a dot,
-    as containers of one network have them; or a name that was said to be the stack's."""
-    try:
-        name = (urlsplit(f"//{host}").hostname or "").lower()
-    except ValueError:
-        return False
-    if "." not in name or name.endswith(".localhost") or name == "host.docker.internal":
+def _is_of_this_machine(name: str) -> bool:
+    """Whether nobody else can make it lead here: an address, `localhost`, the machine's own name.
+
+    Any other name without a dot may be answered by whoever is in the same network (LLMNR, mDNS, a
+    search domain of DHCP), and so be made to lead to 127.0.0.1.
+    """
+    if name in ("localhost", "host.docker.internal", socket.gethostname().lower()):
         return bool(name)
-    if name in others:
+    if name.endswith(".localhost"):
         return True
     try:
         ipaddress.ip_address(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -157,6 +158,9 @@ AS_WRITTEN = {"Language": "no", "AuthMode": "off", "HistoryMessages": "010"}
         ('{"Language": "de"}', {"Language": "de"}),
         ('[{"ParameterKey": "Language", "ParameterValue": "de"}]', {"Language": "de"}),
         ("Language:\n- de\n- fr", {"Language": "de,fr"}),
+        ("- AuthMode=off\n- Language=de", {"AuthMode": "off", "Language": "de"}),
+        ('["AuthMode=secret"]', {"AuthMode": "secret"}),
+        ("[]", {}),
     ],
 )  # fmt: skip
 def test_a_file_gives_values_as_they_are_written(
@@ -174,6 +178,20 @@ def test_a_file_gives_values_as_they_are_written(
         ("Language", "values.yaml has no lines such as `Language: de`"),
         ("", "values.yaml has no lines such as `Language: de`"),
         ("Language: {a: b}", "Language must be a text or a list"),
+        ("- 1", "values.yaml, item 1 is no Name=value"),
+        ("- Language=de\n- Language", "values.yaml, item 2 is no Name=value"),
+        ("- [Language=de]", "values.yaml, item 1 is no Name=value"),
+        ("- Language: de", "values.yaml, item 1 has Language: wanted are ParameterKey and"),
+        ("- {ParameterKey: Language}", "values.yaml, item 1 has ParameterKey: wanted are Par"),
+        ("- {ParameterKey: [a], ParameterValue: b}", "item 1: ParameterKey must be a text"),
+        ('[{"ParameterKey": "Language", "UsePreviousValue": true}]', "item 1: leave Language out"),
+        ('{"Parameters": {"Language": "de"}}', "Parameters holds the values: leave it out"),
+        (f"- ElevenLabsApiKey={KEY}", "holds ElevenLabsApiKey, and others can read it: chmod 600"),
+        (
+            f"- {{ParameterKey: LlmApiKey, ParameterValue: {KEY}}}",
+            "holds LlmApiKey, and others can read it: chmod 600",
+        ),
+        (f"- 'ElevenLabsApiKey {KEY}'", "item 1 is no Name=value"),
         (f"ElevenLabsApiKey: {KEY}", "holds ElevenLabsApiKey, and others can read it: chmod 600"),
     ],
 )
@@ -189,9 +207,10 @@ def test_a_file_that_is_none_gets_a_sentence(
     assert KEY not in str(refused.value)
 
 
-def test_a_file_that_nobody_else_reads_may_hold_keys(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [f"ElevenLabsApiKey: {KEY}", f"- ElevenLabsApiKey={KEY}"])
+def test_a_file_that_nobody_else_reads_may_hold_keys(tmp_path: Path, content: str) -> None:
     path = tmp_path / "values.yaml"
-    path.write_text(f"ElevenLabsApiKey: {KEY}")
+    path.write_text(content)
     path.chmod(0o600)
     assert PARAMETERS.overrides([f"file://{path}"], tmp_path) == {"ElevenLabsApiKey": KEY}
 
@@ -265,6 +284,17 @@ def test_samconfig_is_read_in_all_of_its_forms(
         ("[default", "is not valid TOML"),
         ("[default.deploy.parameters]\nparameter_overrides = 1", "must be a text, a list or"),
         ("[default.deploy.parameters]\nparameter_overrides = \"A='\"", "No closing quotation"),
+        ("default = 3", "default must be a table, not 3"),
+        ("default = []", "default must be a table"),
+        ('[default]\ndeploy = "x"', "default.deploy must be a table, not 'x'"),
+        ("[default]\nglobal = []", "default.global must be a table"),
+        ('[default.deploy]\nparameters = "x"', "default.deploy.parameters must be a table"),
+        ("[default.deploy.parameters]\nregion = 3", "region must be a text, not 3"),
+        ("[default.global.parameters]\nprofile = true", "profile must be a text, not true"),
+        ("[default.global.parameters]\nstack_name = []", "stack_name must be a text"),
+        ("[default.deploy.parameters]\ns3_bucket = {a = 1}", "s3_bucket must be a text"),
+        ("[default.deploy.parameters]\nrole_arn = 1.5", "role_arn must be a text, not 1.5"),
+        ('[default.deploy.parameters]\ntags = ["team"]', "tags: 'team' is no Name=value"),
     ],
 )  # fmt: skip
 def test_a_samconfig_that_is_none_gets_a_sentence(
@@ -272,6 +302,75 @@ def test_a_samconfig_that_is_none_gets_a_sentence(
 ) -> None:
     with pytest.raises(DeployError, match=sentence):
         read_options(["deploy", *config(tmp_path, content)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--config-file", "prod.tml"], "prod.tml cannot be read: No such file"),
+        (["--config-file", "."], "cannot be read: Is a directory"),
+        (["--config-file", "a/b.toml"], "a/b.toml cannot be read: No such file"),
+        (["--config-file", "samconfig.toml/x"], "cannot be read: Not a directory"),
+        (["--config-file", "latin.toml"], "latin.toml is not valid TOML"),
+        (["--config-env", "production"], "has no environment production. It has: default, prod."),
+        (["--config-file", "empty.toml", "--config-env", "prod"], "has no environment prod."),
+        (["--config-file", "no.toml", "--config-env", "prod"], "no.toml cannot be read"),
+    ],
+)
+def test_a_configuration_that_is_asked_for_must_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("deploy.options.ROOT", tmp_path)
+    Path("samconfig.toml").write_text("version = 0.1\n[default]\n[prod.deploy.parameters]\n")
+    Path("empty.toml").write_text("version = 0.1\n")
+    Path("latin.toml").write_bytes(b"a = '\xe9'")
+    with pytest.raises(DeployError, match=re.escape(sentence)):
+        read_options(["deploy", *arguments])
+
+
+def test_without_a_samconfig_the_defaults_are_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.options.ROOT", tmp_path)
+    assert read_options(["deploy"]).usual_name == "parley"
+    with pytest.raises(DeployError, match=r"There is no .*samconfig.toml with an environment prod"):
+        read_options(["deploy", "--config-env", "prod"])
+    (tmp_path / "samconfig.toml").write_text("[prod.global.parameters]\nstack_name = 'x'\n")
+    assert read_options(["deploy"]).usual_name == "parley"
+    assert read_options(["deploy", "--config-env", "prod"]).usual_name == "x"
+
+
+@pytest.mark.parametrize("value", ["https://\udcff.example", "\udce9", "*\ud800"])
+@pytest.mark.parametrize("name", ["AllowedOrigins", "SystemPrompt", "LlmApiKey", "AuthAudience"])
+def test_a_value_that_is_no_text_is_refused(name: str, value: str) -> None:
+    wrong = PARAMETERS.wrong(name, value)
+    assert wrong is not None
+    assert wrong.isprintable()
+    wrong.encode()
+
+
+def test_a_hidden_answer_that_is_no_text_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    typed: Iterator[str | UnicodeDecodeError] = iter(
+        [UnicodeDecodeError("utf-8", b"k\xe9y", 1, 2, "invalid"), "k\udce9y", KEY]
+    )
+
+    def getpass(prompt: str) -> str:
+        found = next(typed)
+        if isinstance(found, UnicodeDecodeError):
+            raise found
+        return found
+
+    monkeypatch.setattr("getpass.getpass", getpass)
+    said: list[str] = []
+    monkeypatch.setattr(Console, "say", lambda _self, text="": said.append(text))
+    check = lambda answer: PARAMETERS.wrong("LlmApiKey", answer)  # noqa: E731
+    assert Console().ask_hidden("Key", check) == KEY
+    assert len(said) == 2
+    for line in said:
+        line.encode()
 
 
 def test_what_is_not_given_keeps_what_is_stored_and_nothing_else() -> None:

@@ -304,7 +304,7 @@ class Run:
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
         """Run it; returns its exit code, what it says and what it complains of."""
-        handler = signal.getsignal(signal.SIGTERM)
+        handlers = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
         with self._patch.context() as patch, open(os.devnull) as nobody_there:
             for name in os.environ:
                 patch.delenv(name)
@@ -315,7 +315,8 @@ class Run:
             try:
                 code = main()
             finally:
-                signal.signal(signal.SIGTERM, handler)
+                for number, handler in handlers.items():
+                    signal.signal(number, handler)
         return code, *self._out.readouterr()
 
 

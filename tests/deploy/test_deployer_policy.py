@@ -130,6 +130,7 @@ NEEDED: dict[str, dict[str, str]] = {
         STACK: (
             "cloudformation: CreateChangeSet DescribeChangeSet ExecuteChangeSet "
             "DeleteChangeSet DescribeStacks DescribeStackEvents DeleteStack GetTemplate "
+            "ContinueUpdateRollback "
             "ListStackResources"
         ),
         SAM: (
