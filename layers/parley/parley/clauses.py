@@ -10,8 +10,8 @@ What the last token ends with may go on in the next: `Node` `.` `js`, `?` `!`, `
 full stop or question mark that is a token of its own therefore waits for one more, or the reply's
 end; so does an ellipsis, a quote that closes behind a mark, and every mark behind a digit or within
 an open quote or bracket. Commas, colons, exclamation marks, the marks of other scripts, and a full
-stop that comes in one token with an ordinary word do not wait before the first pieces are handed
-over. What has come shows more: before a small letter or a comma no sentence has ended.
+stop that comes in one token with an ordinary word do not wait as long as the listener does. What
+has come shows more: before a small letter or a comma no sentence has ended.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _NEXT_WORD = re.compile(r"\s*([^\W\d_]+)")
 _LAST_CASED = 0x590
 """Latin, Greek, Cyrillic and Armenian end below it: a sentence begins with a capital in them."""
 _BRACKETS = frozenset(")]}")
-_SETTLED_CHARS = 40
+_SETTLED_CHARS = 16
 """What is so far behind a mark no longer changes what the mark is."""
 _ITEM = re.compile(
     r"\s*[(\[]?(?:(\d{1,3})|[^\W\d_]|[一二三四五六七八九十]{1,3}|x{0,3}(?:ix|iv|v?i{0,3})|X{0,3}(?:IX|IV|V?I{0,3}))"
