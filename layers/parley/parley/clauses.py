@@ -58,9 +58,9 @@ _SPEAKABLE = re.compile(r"\w")
 _LAST_WORD = re.compile(r"(?:^|[\s(\[{\"'“„«‚‘])([^\s(\[{\"'“„«‚‘]+)$")
 _DOTTED = re.compile(r"(?:[^\W\d_]{1,2}\.)*[^\W\d_]")
 """An initial or a dotted abbreviation, without its last stop: `J`, `e.g`, `p.m`, `U.S`, `Ph.D`"""
-_ROMAN = re.compile(r"(?=[XVI])X{0,3}(?:IX|IV|V?I{0,3})")
-_URDU_INITIALS = re.compile(r"(?:[^\W\d_]۔)*[^\W\d_]")
-_NEXT_WORD = re.compile(r"\s*([^\W\d_]+)")
+_ROMAN = r"(?=[XVI])X{0,3}(?:IX|IV|V?I{0,3})"
+_URDU_INITIALS = r"(?:[^\W\d_]۔)*[^\W\d_]"
+_NEXT_WORD = r"\s*([^\W\d_]+)"
 _LAST_CASED = 0x590
 """Latin, Greek, Cyrillic and Armenian end below it: a sentence begins with a capital in them."""
 _BRACKETS = frozenset(")]}")
@@ -267,7 +267,7 @@ class ClauseSplitter:
             return rest.startswith("ល។")  # "and so on", in Khmer
         if mark == "۔":
             word = _LAST_WORD.search(before)
-            return word is not None and _URDU_INITIALS.fullmatch(word[1]) is not None
+            return word is not None and re.fullmatch(_URDU_INITIALS, word[1]) is not None
         if not following:
             return False
         if following in ",،":
@@ -297,13 +297,13 @@ class ClauseSplitter:
         if number.isdecimal() and len(number) <= MAX_ORDINAL_DIGITS:
             if rest.lstrip()[:1].islower() or 0 < self._item == int(number) - 1:
                 return "go on"
-        elif not _ROMAN.fullmatch(number):
+        elif not re.fullmatch(_ROMAN, number):
             return "cut"
         return self._behind_ordinal(number, rest) if self._language in ORDINAL_LANGUAGES else "cut"
 
     def _behind_ordinal(self, number: str, rest: str) -> Verdict:
         """Whether a new sentence follows, where a number with a full stop may be an ordinal."""
-        word = _NEXT_WORD.match(rest)
+        word = re.match(_NEXT_WORD, rest)
         if word is None or not word[1][0].isupper():
             return "go on"
         decided = begins_sentence(word[1], self._language)
