@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from parley.spoken_text import LOOKAHEAD_CHARS, SpokenText
+from parley.spoken_text import FIRST_LOOKAHEAD_CHARS, LOOKAHEAD_CHARS, SpokenText
 
 
 def spoken(*tokens: str) -> SpokenText:
@@ -77,9 +77,27 @@ READ = [
     ("```\none\n\n\ntwo\n```\nDone.", "Done."),
     ("```sh\nmake run\n\t\n ```\t\nDone.", "make run\nDone."),
     ("~~~\r\nmake run\r\n~~~\r\nDone.", "make run\nDone."),
+    ("It&#8217;s &#x27;so&#X27;, caf&eacute; &copy; 2 &times; &frac12;&NewLine;a",
+     "It’s 'so', café © 2 × ½\na"),
+    ("See www.example.com/a/b?x=1, or WWW.Example.org.", "See example.com, or Example.org."),
+    ("HTTPS://EXAMPLE.COM/x and Http://a.example/", "EXAMPLE.COM and a.example"),
+    ("看https://ja.wikipedia.org/wiki/日本語。好", "看ja.wikipedia.org。好"),
+    ("看https://ja.wikipedia.org/wiki/日本語_(曖昧)よ", "看ja.wikipedia.org曖昧)よ"),
+    ("看https://例え.jp/x 好", "看例え.jp 好"),
+    ("https://a.example/b에서 봐요", "a.example에서 봐요"),
+    ("It is so[^1].\n\n[^1]: A note\n  [^b]: B", "It is so.\nA note\nB"),
+    ("<table><tr><td>a</td><td>b</td></tr>\n<tr>\n  <th>c</th>\n  <th x=1>d</th></tr></table>",
+     "a, b\nc\nd"),
+    ("<td>a</td> <td>b</td>", "a , b"),
+    ("<ruby>漢<rp>(</rp><rt>かん</rt><rp>)</rp></ruby>字と<RUBY>a<RT>b</RUBY>", "漢字とa"),
+    ("<input disabled>Hi<details open><video controls src='x'/>Ho</details>", "HiHo"),
+    ("Open `a`, __init__.py and __main__.py.", "Open a, __init__.py and __main__.py."),
+    ("__Menu__. And __that__.", "Menu. And that."),
 ]  # fmt: skip
 
 AS_IT_IS = [
+    "f(*args), g(*args)", "f(*a, **b), g(*a, **b)", "а*б*в", "α*β*γ", "é*è*ê", "&nothing; &#; &x",
+    "__init__.py", "www", "www.", "a www b", "me@www.example", "awww.nice", "<b and c>",
     "2 * 3 * 4 = 24", "2*3*4", "2**3**4", "a * b", "x**2", "snake_case", "a_b and c_d", "C# and F#",
     "#1 and #hashtag", "5 > 3 and 3 < 5", "a<b and c>d", "*args and **kwargs", "*args",
     "a 5* hotel, a 4* one", "f*** you", "~5 minutes", "C:\\path", "AT&T and R&D", "[1] and [a]",
@@ -146,7 +164,7 @@ def test_any_cut_into_tokens_gives_the_same(written: str) -> None:
 
 MARKS = (
     "* ** _ ~~ ` ``` # > | [ ]( ) <b> < > https://a.b/c &amp; & \\ ! a 12 。你 --- [^1] h http "
-    "<!-- --> = 1."
+    "<!-- --> = 1. www. www.a.b &#x41; &Tab; &#1; <td> <rt> </rt> __a__. W Ж"
 )
 MARKED = st.lists(
     st.sampled_from(
@@ -210,6 +228,41 @@ def test_nothing_is_held_back_for_long(begun: str) -> None:
     text.feed(begun)
     text.feed("x" * (LOOKAHEAD_CHARS + 300) + " ")
     assert len(text.text) > LOOKAHEAD_CHARS
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("*walks slowly over to the window of the room and looks", "walks slowly over"),
+        ("**Walks slowly over to the window of the room and looks", "Walks slowly over"),
+        ("[note: this is a draft and it may change at any time now", "[note: this"),
+        ("\n  _walks slowly over to the window of the room and looks", "\n  walks slowly over"),
+    ],
+)
+def test_before_the_first_word_little_is_held_back(written: str, read: str) -> None:
+    text = SpokenText()
+    text.feed(written[: FIRST_LOOKAHEAD_CHARS + 8])
+    assert text.text.startswith(read)
+    text.feed(written[FIRST_LOOKAHEAD_CHARS + 8 :] + "*")
+    text.finish()
+    assert text.text.count("*") + text.text.count("_") <= 1
+
+
+@pytest.mark.parametrize("mark", ["`", "~", "*", "_", "#", "-", "=", "|", "[", "<", "&", "!", "\\"])
+def test_a_long_run_of_marks_costs_no_more_than_a_look_at_each(mark: str) -> None:
+    looks = 0
+
+    class Counted(SpokenText):
+        def _char(self, ahead: int = 0) -> str:
+            nonlocal looks
+            looks += 1
+            return super()._char(ahead)
+
+    text = Counted()
+    for _ in range(1_000):
+        text.feed(mark * 2)
+    text.finish()
+    assert looks < 2_000 * 10
 
 
 def test_a_spoken_word_names_its_place_with_the_marks_behind_it() -> None:

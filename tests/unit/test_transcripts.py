@@ -116,6 +116,19 @@ def test_markdown_shows_no_marks_of_its_own_and_strikes_out_what_was_not_heard()
     ]
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("&lt;b&gt; is a tag", r"\&lt;b\&gt; is a tag"),
+        ("&#60;b&#x3E; &copy; &frac12;", r"\&\#60;b\&\#x3E; \&copy; \&frac12;"),
+        ("R&D at AT&T & Co; yes", "R&D at AT&T & Co; yes"),
+    ],
+)
+def test_markdown_shows_an_entity_as_it_was_written(said: str, shown: str) -> None:
+    text = markdown(conversation(replied(said, cues=[])))
+    assert text.splitlines()[-1].endswith(f": {shown}")
+
+
 HAN = "今天天气很好。我们去公园，好吗？"
 
 

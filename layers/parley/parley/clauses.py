@@ -10,8 +10,8 @@ What the last token ends with may go on in the next: `Node` `.` `js`, `?` `!`, `
 full stop or question mark that is a token of its own therefore waits for one more, or the reply's
 end; so does an ellipsis, a quote that closes behind a mark, and every mark behind a digit or within
 an open quote or bracket. Commas, colons, exclamation marks, the marks of other scripts, and a full
-stop that comes in one token with an ordinary word do not wait before the first pieces are handed
-over. What has come shows more: before a small letter or a comma no sentence has ended.
+stop that comes in one token with an ordinary word do not wait as long as the listener does. What
+has come shows more: before a small letter or a comma no sentence has ended.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ _SPEAKABLE = re.compile(r"\w")
 _LAST_WORD = re.compile(r"(?:^|[\s(\[{\"'“„«‚‘])([^\s(\[{\"'“„«‚‘]+)$")
 _DOTTED = re.compile(r"(?:[^\W\d_]{1,2}\.)*[^\W\d_]")
 """An initial or a dotted abbreviation, without its last stop: `J`, `e.g`, `p.m`, `U.S`, `Ph.D`"""
-_ROMAN = re.compile(r"(?=[XVI])X{0,3}(?:IX|IV|V?I{0,3})")
-_URDU_INITIALS = re.compile(r"(?:[^\W\d_]۔)*[^\W\d_]")
-_NEXT_WORD = re.compile(r"\s*([^\W\d_]+)")
+_ROMAN = r"(?=[XVI])X{0,3}(?:IX|IV|V?I{0,3})"
+_URDU_INITIALS = r"(?:[^\W\d_]۔)*[^\W\d_]"
+_NEXT_WORD = r"\s*([^\W\d_]+)"
 _LAST_CASED = 0x590
 """Latin, Greek, Cyrillic and Armenian end below it: a sentence begins with a capital in them."""
 _BRACKETS = frozenset(")]}")
-_SETTLED_CHARS = 40
+_SETTLED_CHARS = 16
 """What is so far behind a mark no longer changes what the mark is."""
 _ITEM = re.compile(
     r"\s*[(\[]?(?:(\d{1,3})|[^\W\d_]|[一二三四五六七八九十]{1,3}|x{0,3}(?:ix|iv|v?i{0,3})|X{0,3}(?:IX|IV|V?I{0,3}))"
@@ -267,7 +267,7 @@ class ClauseSplitter:
             return rest.startswith("ល។")  # "and so on", in Khmer
         if mark == "۔":
             word = _LAST_WORD.search(before)
-            return word is not None and _URDU_INITIALS.fullmatch(word[1]) is not None
+            return word is not None and re.fullmatch(_URDU_INITIALS, word[1]) is not None
         if not following:
             return False
         if following in ",،":
@@ -297,13 +297,13 @@ class ClauseSplitter:
         if number.isdecimal() and len(number) <= MAX_ORDINAL_DIGITS:
             if rest.lstrip()[:1].islower() or 0 < self._item == int(number) - 1:
                 return "go on"
-        elif not _ROMAN.fullmatch(number):
+        elif not re.fullmatch(_ROMAN, number):
             return "cut"
         return self._behind_ordinal(number, rest) if self._language in ORDINAL_LANGUAGES else "cut"
 
     def _behind_ordinal(self, number: str, rest: str) -> Verdict:
         """Whether a new sentence follows, where a number with a full stop may be an ordinal."""
-        word = _NEXT_WORD.match(rest)
+        word = re.match(_NEXT_WORD, rest)
         if word is None or not word[1][0].isupper():
             return "go on"
         decided = begins_sentence(word[1], self._language)

@@ -113,10 +113,17 @@ def joined(texts: Iterable[str]) -> str:
     """Join texts that were said one after another: with a space, where their scripts have any."""
     whole = ""
     for text in texts:
-        if whole and text and not (is_unspaced(whole[-1]) or is_unspaced(text[0])):
+        if whole and text and not (_is_unspaced_at(whole[::-1]) or _is_unspaced_at(text)):
             whole += " "
         whole += text
     return whole
+
+
+def _is_unspaced_at(text: str) -> bool:
+    """Whether a text begins without spaces; marks that many scripts share (`……`, `“`) do not
+    tell."""
+    telling = (char for char in text if char.isascii() or char.isalnum() or is_unspaced(char))
+    return is_unspaced(next(telling, text[0]))
 
 
 def _may_part(base: str, following: str) -> bool:

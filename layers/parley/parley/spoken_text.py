@@ -11,7 +11,9 @@ What is not: longer blocks of code, rules, tags, comments, the marks themselves.
 like a mark is text: `2 * 3`, `snake_case`, `C#`, `#1`, `5 > 3`, `*args`.
 
 Some marks are decided by what follows them, so text is held back from a mark until that has come:
-never for more than `LOOKAHEAD_CHARS`, and never in text that has no marks.
+of an emphasis or a link's text for `LOOKAHEAD_CHARS` at most, and for `FIRST_LOOKAHEAD_CHARS`
+before the first word; of an address or a tag until it ends, up to its own limit; of a fence, a rule
+or a line of code to the end of the line. Text that has no marks is never held back.
 """
 
 from __future__ import annotations
@@ -20,46 +22,19 @@ import logging
 import re
 from collections.abc import Callable
 
+from parley import markup
+
 _LOG = logging.getLogger(__name__)
 
 LOOKAHEAD_CHARS = 200
 """How far the other end of an emphasis or of a link's text may be."""
+FIRST_LOOKAHEAD_CHARS = 40
+"""As long as nothing is spoken, and a listener waits."""
 MAX_ADDRESS_CHARS = 2_000
 MAX_TAG_CHARS = 400
+MAX_ENTITY_CHARS = 12
 MAX_READ_CODE_CHARS = 80
 """A block of code with one line of so many characters is read: a command. The rest is shown."""
-
-_PLAIN = re.compile(r"[^\\`*_~!\[<&#|\n]+")
-_IN_CELL = re.compile(r"[^\\`*_~!\[<&#|\s]+")
-_IN_CODE = re.compile(r"[^`\n]+")
-_ADDRESS_BEGINS = re.compile(r"(?<![A-Za-z0-9])[Hh]ttps?://")
-_MAY_BEGIN_ADDRESS = re.compile(r"(?<![A-Za-z0-9])[Hh](?:t(?:t(?:p(?:s?(?::/?)?)?)?)?)?\Z")
-_ADDRESS = r"[Hh]ttps?://[^\s<>\"`|\\^{}\[\]\u3000-\u303f\u3040-\u30ff\u4e00-\u9fff\uff00-\uffef]+"
-_HOST = r"[Hh]ttps?://(?:[^/?#@]*@)?(?:www\.)?([^/?#]+)"
-_AFTER_ADDRESS = ".,;:!?'*_~)"
-_LINK_TARGET = (
-    r"\(\s*(?:<[^<>\n]*>|[^\s()<>]*(?:\([^\s()]*\)[^\s()<>]*)*)"
-    r"(?:\s+(?:\"[^\"\n]*\"|'[^'\n]*'))?\s*\)"
-)
-_LINK_TARGET_SO_FAR = r"\(\s*(?:<[^<>\n]*>?|\S*)(?:\s+(?:[\"'][^\n]*)?)?"
-_TAG_NAMES = (
-    "a|abbr|article|aside|audio|b|big|blockquote|br|button|caption|center|cite|code|col|dd|del|"
-    "details|dfn|div|dl|dt|em|figcaption|figure|font|footer|h[1-6]|header|hr|i|img|ins|kbd|li|main|"
-    "mark|nav|ol|p|pre|q|s|samp|section|small|span|strike|strong|sub|summary|sup|table|tbody|td|"
-    "tfoot|th|thead|tr|tt|u|ul|var|video|wbr"
-)
-_TAG = rf"</?({_TAG_NAMES})(?:\s+[\w:-]+\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'<>=]+))*\s*/?>"
-_TAG_SO_FAR = rf"<[/!]?[^\s<>]*|</?(?:{_TAG_NAMES})\s[^<>]*"
-_LINES = "|blockquote|br|caption|dd|div|dt|figcaption|h1|h2|h3|h4|h5|h6|hr|li|p|pre|table|tr|"
-"""Tags that begin a line, which is a pause."""
-_IN_ANGLES = r"<(?:[Hh]ttps?://[^\s<>]*|[A-Za-z][\w.+-]*@[\w.-]+)>"
-_ENTITIES = {
-    "amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": " ", "#39": "'",
-    "mdash": "—", "ndash": "–", "hellip": "…", "lsquo": "‘", "rsquo": "’", "ldquo": "“",
-    "rdquo": "”", "euro": "€", "deg": "°",
-}  # fmt: skip
-_ESCAPABLE = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")
-_BULLET = r"(?:[-*+]|[•◦▪‣●])[ \t]+(?:\[[ xX]\][ \t]+)?|[•◦▪‣●]"
 
 
 class _Undecided(Exception):
@@ -149,13 +124,13 @@ class SpokenText:
         elif self._line_begins and self._line_start():
             pass
         elif self._code and self._char() not in "`\n":
-            self._plain(_IN_CODE)
+            self._plain(markup.IN_CODE)
         elif (handle := self._handlers.get(self._char())) is not None:
             handle()
         elif self._in_row and self._char().isspace():
             self._cell_space()
         else:
-            self._plain(_IN_CELL if self._in_row else _PLAIN)
+            self._plain(markup.IN_CELL if self._in_row else markup.PLAIN)
 
     def _say(self, count: int) -> None:
         text = self.written[self._at : self._at + count]
@@ -173,6 +148,9 @@ class SpokenText:
         self._at = end
 
     def _replace(self, count: int, text: str) -> None:
+        if not text:
+            self._drop(count)
+            return
         end = self._at + count
         self.text += text
         self._starts += [self._at] * len(text)
@@ -194,9 +172,9 @@ class SpokenText:
 
     def _run(self) -> str:
         """The same character, as often as it follows itself."""
-        mark, length = self._char(), 1
-        while self._char(length) == mark:
-            length += 1
+        mark, rest = self._char(), self.written[self._at :]
+        length = len(rest) - len(rest.lstrip(mark))
+        self._char(length)  # more of it may come
         return mark * length
 
     def _line(self, ahead: int = 0) -> tuple[str, bool]:
@@ -211,14 +189,14 @@ class SpokenText:
         match = pattern.match(self.written, self._at)
         assert match is not None, "a character of its own handler comes here never"
         end = min([match.end(), *self._skips])
-        address = _ADDRESS_BEGINS.search(self.written, self._at, end)
+        address = markup.ADDRESS_BEGINS.search(self.written, self._at, end)
         if address is not None and address.start() == self._at:
             self._address(end)
             return
         if address is not None:
             end = address.start()
         elif end == len(self.written) and not self._complete:
-            begun = _MAY_BEGIN_ADDRESS.search(self.written, self._at)
+            begun = markup.MAY_BEGIN_ADDRESS.search(self.written, self._at)
             end = begun.start() if begun is not None else end
         if end == self._at:
             raise _Undecided
@@ -239,7 +217,7 @@ class SpokenText:
     def _line_start(self) -> bool:
         """Pass over what makes a line a heading, an item, a quote, …; False if nothing does."""
         first = self._char()
-        if _is_space(first):
+        if markup.is_space(first):
             self._say(1)
             return True
         passed = (
@@ -274,7 +252,7 @@ class SpokenText:
     def _is_item(self, mark: str) -> bool:
         if mark in "-*+" and self._char(1) not in (" ", "\t"):
             return False
-        match = re.match(_BULLET, self._rest(MAX_TAG_CHARS))
+        match = re.match(markup.BULLET, self._rest(MAX_TAG_CHARS))
         assert match is not None, "a mark and white space"
         behind = self.written[self._at + match.end() :]
         if not self._complete and (not behind or (behind[0] == "[" and len(behind) < 4)):
@@ -355,7 +333,7 @@ class SpokenText:
 
     def _escape(self) -> None:
         following = self._char(1)
-        if following in _ESCAPABLE:
+        if following in markup.ESCAPABLE:
             self._drop(1)
             self._say(1)
         elif following in ("\n", "\r"):
@@ -381,7 +359,7 @@ class SpokenText:
         following = self._char(len(run))
         if mark == "~" and len(run) != 2:
             self._say(len(run))
-        elif opened and _may_close(run, before, following):
+        elif opened and markup.may_close(run, before, following):
             length = len(run)
             while opened and length:
                 closed = min(length, opened[-1])
@@ -391,18 +369,22 @@ class SpokenText:
                     opened.pop()
             self._drop(len(run) - length)
             self._say(length)
-        elif _may_open(run, before, following) and self._is_closed(run):
+        elif markup.may_open(run, before, following) and self._is_closed(run):
             opened.append(len(run))
             self._drop(len(run))
         else:
             self._say(len(run))
 
+    def _lookahead(self) -> int:
+        said_nothing = not self.text or self.text.isspace()
+        return FIRST_LOOKAHEAD_CHARS if said_nothing else LOOKAHEAD_CHARS
+
     def _is_closed(self, run: str) -> bool:
         """Whether the other end of an emphasis follows."""
-        begin = self._at + len(run)
-        window = self.written[begin : begin + LOOKAHEAD_CHARS]
+        begin, limit = self._at + len(run), self._lookahead()
+        window = self.written[begin : begin + limit]
         at_end = self._complete and begin + len(window) == len(self.written)
-        decided = at_end or len(window) == LOOKAHEAD_CHARS
+        decided = at_end or len(window) == limit
         if blank := re.search(r"\n[^\S\n]*\n", window):
             window, decided, at_end = window[: blank.start() + 1], True, False
         for match in re.finditer(re.escape(run[0]) + "+", window):
@@ -411,15 +393,22 @@ class SpokenText:
                 break
             before = window[match.start() - 1 : match.start()]
             fits = len(match[0]) >= min(len(run), 2) and (len(run), len(match[0])) != (1, 2)
-            if fits and before != "\\" and _may_close(match[0], before, following):
+            if run[0] == "_" and following == ".":  # `__init__.py`, or the end of a sentence
+                behind = window[match.end() + 1 : match.end() + 2]
+                if not behind and not at_end:
+                    break
+                fits = fits and not behind.isalnum()
+            if fits and before != "\\" and markup.may_close(match[0], before, following):
                 return True
         if not decided:
             raise _Undecided
         # So much text behind a mark at the start of a line is emphasis that goes on: an action in a
         # story, say. Within a line it is a sign: `*args`.
-        goes_on = len(window) == LOOKAHEAD_CHARS
-        line = self.written[self.written.rfind("\n", 0, self._at) + 1 : self._at]
-        return goes_on and not line.strip(" \t>-*_+#")
+        goes_on = len(window) == limit
+        return goes_on and not self._line_so_far().strip(" \t>-*_+#")
+
+    def _line_so_far(self) -> str:
+        return self.written[self.written.rfind("\n", 0, self._at) + 1 : self._at]
 
     def _image(self) -> None:
         before = self._before()
@@ -434,7 +423,9 @@ class SpokenText:
         if self._char(1) == "^":
             note = re.match(r"\[\^[^\]\s]{1,40}\]", self._rest(60))
             if note is not None:
-                self._drop(note.end())
+                line_begins = not self._line_so_far().strip()
+                colon = line_begins and self._char(note.end()) == ":"
+                self._drop(note.end() + colon)
                 return
             if re.fullmatch(r"\[\^[^\]\s]{0,40}", self._rest(60)) and not self._complete:
                 raise _Undecided
@@ -447,9 +438,11 @@ class SpokenText:
 
     def _target(self, ahead: int) -> tuple[int, int] | None:
         """Where a link's text ends, and its address; None if a bracket begins no link."""
-        begin = self._at + ahead
-        window = self.written[begin : begin + LOOKAHEAD_CHARS]
-        decided = len(window) == LOOKAHEAD_CHARS or self._complete
+        begin, limit = self._at + ahead, self._lookahead()
+        window = self.written[begin : begin + limit]
+        decided = len(window) == limit or self._complete
+        if decided and "]" not in window:
+            return None  # without a look at each of a run of brackets
         depth = 0
         for match in re.finditer(r"\\.|[\[\]]|\n[^\S\n]*\n", window, re.DOTALL):
             depth += {"[": 1, "]": -1}.get(match[0], 0)
@@ -465,17 +458,19 @@ class SpokenText:
         if self._char(bracket + 1 - self._at) != "(":
             return None
         behind = self.written[bracket + 1 : bracket + 1 + MAX_ADDRESS_CHARS]
-        match = re.match(_LINK_TARGET, behind)
-        if match and (not _is_latin(self._before()) or re.search(r"://|\(/|\(#|mailto:", match[0])):
+        match = re.match(markup.LINK_TARGET, behind)
+        if match and (
+            not markup.is_cased(self._before()) or re.search(r"://|\(/|\(#|mailto:", match[0])
+        ):
             return bracket, bracket + 1 + match.end()
         whole = self._complete or len(behind) == MAX_ADDRESS_CHARS
-        if not match and not whole and re.fullmatch(_LINK_TARGET_SO_FAR, behind):
+        if not match and not whole and re.fullmatch(markup.LINK_TARGET_SO_FAR, behind):
             raise _Undecided
         return None
 
     def _address(self, limit: int) -> None:
         end = min([self._at + MAX_ADDRESS_CHARS, *self._skips])
-        match = re.compile(_ADDRESS).match(self.written, self._at, end)
+        match = re.compile(markup.ADDRESS).match(self.written, self._at, end)
         if match is None:  # nothing behind the slashes
             if limit == len(self.written) and not self._complete:
                 raise _Undecided
@@ -484,11 +479,11 @@ class SpokenText:
         if match.end() == len(self.written) and not self._complete:
             raise _Undecided
         address = match[0]
-        while address[-1] in _AFTER_ADDRESS and not (
+        while address[-1] in markup.AFTER_ADDRESS and not (
             address[-1] == ")" and address.count("(") >= address.count(")")
         ):
             address = address[:-1]
-        host = re.match(_HOST, address)
+        host = re.match(markup.HOST, address)
         if host is None:
             self._say(len("http"))
         else:
@@ -503,29 +498,43 @@ class SpokenText:
             if end < 0 and undecided:
                 raise _Undecided
             self._drop(end + 3) if end >= 0 else self._say(4)
-        elif match := re.match(_TAG, text, re.IGNORECASE):
+        elif match := re.match(markup.TAG, text, re.IGNORECASE):
             name, begins = match[1].lower(), self.text[-1:] in ("", "\n")
-            if f"|{name}|" in _LINES and not begins:
+            if name in markup.SILENT_TAGS and text[1] != "/":
+                closing = re.search(rf"</{name}\s*>|(?=</ruby)", text, re.IGNORECASE)
+                if closing is None and undecided:
+                    raise _Undecided
+                self._drop((closing or match).end())
+            elif f"|{name}|" in markup.LINES and not begins:
                 self._replace(match.end(), "\n")
+            elif name in ("td", "th") and text[1] != "/" and self._behind_cell():
+                self._replace(match.end(), ", ")
             else:
                 self._drop(match.end())
-        elif match := re.match(_IN_ANGLES, text):
+        elif match := re.match(markup.IN_ANGLES, text):
             end = self._at + match.end()
             self._skips[end - 1] = end
             self._drop(1)
         else:
             may_be = following.isascii() and (following.isalpha() or following in "/!")
-            if may_be and undecided and re.fullmatch(_TAG_SO_FAR, text, re.IGNORECASE):
+            if may_be and undecided and re.fullmatch(markup.TAG_SO_FAR, text, re.IGNORECASE):
                 raise _Undecided
             self._say(1)
 
+    def _behind_cell(self) -> bool:
+        return self.text.rstrip(" \t")[-1:] not in ("", "\n")
+
     def _entity(self) -> None:
-        text = self._rest(8)
-        match = re.match(r"&([A-Za-z]{2,6}|#39);", text)
-        if match is not None and match[1] in _ENTITIES:
-            self._replace(match.end(), _ENTITIES[match[1]])
-            return
-        if not self._complete and re.fullmatch(r"&(?:[A-Za-z]{0,6}|#3?9?)", text):
+        text = self._rest(MAX_ENTITY_CHARS)
+        match = re.match(markup.ENTITY, text)
+        if match is not None:
+            from html import unescape  # its table is not for every start of a function
+
+            char = unescape(match[0])
+            if len(char) == 1 or not char.endswith(";"):  # `&nothing;` is not `&not` and more
+                self._replace(match.end(), " " if char == "\u00a0" else char)
+                return
+        elif not self._complete and re.fullmatch(markup.ENTITY_SO_FAR, text):
             raise _Undecided
         self._say(1)
 
@@ -542,7 +551,7 @@ class SpokenText:
 
     def _cell_space(self) -> None:
         length = 1
-        while _is_space(self._char(length)):
+        while markup.is_space(self._char(length)):
             length += 1
         if self._cell_is_empty or self._char(length) in ("|", "\n", ""):
             self._drop(length)
@@ -554,40 +563,10 @@ class SpokenText:
             self._say(1)
             return
         length = 1
-        while _is_space(self._char(length)) or self._char(length) == "|":
+        while markup.is_space(self._char(length)) or self._char(length) == "|":
             length += 1
         if self._char(length) in ("", "\n") or self._cell_is_empty:
             self._drop(length)
         else:
             self._replace(length, ", ")
         self._cell_is_empty = True
-
-
-def _is_space(char: str) -> bool:
-    """Whether it is white space that ends no line: a no-break space, an ideographic one, a CR."""
-    return char.isspace() and char != "\n"
-
-
-def _may_close(run: str, before: str, following: str) -> bool:
-    if not before or before.isspace():
-        return False
-    if run[0] == "_":
-        return not following.isalnum()
-    if len(run) > 1:
-        return not (_is_latin(before) and following.isdigit())
-    return not (_is_latin(before) and _is_latin(following))
-
-
-def _may_open(run: str, before: str, following: str) -> bool:
-    if not following or following.isspace():
-        return False
-    if run[0] == "_":
-        return not before.isalnum()
-    if len(run) > 1:
-        return not (before.isdigit() or (_is_latin(before) and following.isdigit()))
-    return not _is_latin(before)
-
-
-def _is_latin(char: str) -> bool:
-    """Whether it is of a script in which a star within a word is a sign: `a*b`."""
-    return char.isascii() and char.isalnum()

@@ -22,7 +22,7 @@ from parley.recordings import Side
 SILENT_MS_PER_CHAR = 60
 """How long a line without sound is shown: what was typed, and replies in text."""
 LEAST_MS = 1_000
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~]|&(?=#?\w+;))")
 _SPEAKERS = {"user": "User", "assistant": "Assistant"}
 
 
