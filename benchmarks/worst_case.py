@@ -29,6 +29,10 @@ CHUNK_BYTES, BYTES_PER_S = 20_480, 96_000
 (`parley.limits.rates`)."""
 MESSAGE_S, CONNECT_S, REQUEST_S = 0.01, 0.01, 0.02
 """What a message, a handshake and a request over HTTP take of their functions."""
+METERED_BYTES, GATEWAY_BYTES = 512 * 1024, 10 * 1024 * 1024
+"""An HTTP API counts so much of a body, or a part of it, as a request; it takes no longer one."""
+REFUSE_S = 0.05
+"""What it takes to refuse the longest body that a function is given, beside `REQUEST_S`."""
 LOG_BYTES = 1_000
 """Of one invocation, in JSON."""
 ANSWER_UNITS_PER_S = 66
@@ -82,6 +86,7 @@ class Way:
         writes, reads: units of the table.
         posts: messages to the client.
         seconds: of a function, beside what a message or a request takes in any case.
+        body_bytes: of a request over HTTP.
         history: whether the session's history is read as well.
     """
 
@@ -89,6 +94,7 @@ class Way:
     reads: int = 0
     posts: int = 0
     seconds: float = 0.0
+    body_bytes: int = 0
     history: bool = False
 
 
@@ -97,6 +103,9 @@ WAYS: Mapping[str, Mapping[str, Way]] = {
         "a ping": Way(posts=1),
         "an acknowledgement of no turn": Way(writes=1),
         "settings of the greatest size": Way(writes=4, reads=1, posts=1),
+    },
+    "handshakes": {
+        "one that is accepted, and its end": Way(writes=12),
     },
     "chunks of no turn": {"the largest chunk": Way(writes=21)},
     "turns that are refused": {
@@ -111,7 +120,7 @@ WAYS: Mapping[str, Mapping[str, Way]] = {
     },
     "interruptions": {
         "of no turn": Way(writes=1, reads=1),
-        "of the longest reply": Way(writes=27, reads=7),
+        "of the longest reply": Way(writes=27, reads=6),
     },
     "questions after turns": {
         "after one that never came": Way(writes=1, reads=4, posts=3),
@@ -119,12 +128,13 @@ WAYS: Mapping[str, Mapping[str, Way]] = {
     },
     "interruptions over HTTP": {
         "of no turn": Way(writes=3, reads=3),
-        "of the longest reply": Way(writes=29, reads=9),
+        "of the longest reply": Way(writes=29, reads=8),
     },
     "requests over HTTP that are refused": {
         "a first turn": Way(writes=1, reads=1),
-        "a turn of a session": Way(writes=1, reads=9),
+        "a turn of a session": Way(writes=1, reads=8),
         "an interruption": Way(writes=1),
+        "the longest body": Way(seconds=REFUSE_S, body_bytes=GATEWAY_BYTES),
         "a transcript": Way(writes=1),
         "a transcript without a token": Way(),
         "a transcript with a token that is made up": Way(reads=1),
@@ -176,6 +186,7 @@ def worst_day(values: Mapping[str, float], whose: str, prices: Prices) -> dict[s
     chunks = DAY_S * min(throttled, connections * BYTES_PER_S / CHUNK_BYTES)
     speech_s = chars / CHARS_PER_S
     audio = ANSWER_UNITS_PER_S * prices.write_unit + AUDIO_BYTES_PER_S * prices.sent_byte
+    audio += AUDIO_BYTES_PER_S / METERED_BYTES * prices.http_request
     minutes = DAY_S / 60
     # Who is sent what was missed is connected meanwhile.
     replay_s = REPLAY_EVENTS / POSTS_PER_S
@@ -230,11 +241,17 @@ def _invoked(prices: Prices, seconds: float) -> float:
     return prices.lambda_request + seconds * prices.lambda_gb_s + LOG_BYTES * prices.log_byte
 
 
+def _metered(body_bytes: int) -> int:
+    """As how many requests an HTTP API counts one, by what is sent with it or answered."""
+    return max(1, math.ceil(body_bytes / METERED_BYTES))
+
+
 def _used(way: Way, values: Mapping[str, float], prices: Prices) -> float:
     """What a way costs, but for what every message or request does."""
     reads = way.reads + (_history_units(values["HistoryMessages"]) if way.history else 0)
     return (
         way.writes * prices.write_unit
+        + (_metered(way.body_bytes) - 1) * prices.http_request
         + reads * prices.read_unit
         + way.posts * prices.gateway_message
         + way.seconds * prices.lambda_gb_s
@@ -258,7 +275,7 @@ def _resumed(history_messages: float, prices: Prices) -> float:
 def _read(prices: Prices) -> float:
     """What the longest transcript costs."""
     return (
-        prices.http_request
+        _metered(TRANSCRIPT_BYTES) * prices.http_request
         + prices.lambda_request
         + TRANSCRIPT_S * prices.lambda_gb_s
         + LOG_BYTES * prices.log_byte
@@ -281,6 +298,14 @@ def worst_flood(values: Mapping[str, float], prices: Prices) -> float:
     return DAY_S * values["ThrottlingRateLimit"] * each
 
 
+def worst_crowd(values: Mapping[str, float], prices: Prices) -> float:
+    """What a day of nothing but handshakes costs that are accepted, and ended at once, USD."""
+    (way,) = WAYS["handshakes"].values()
+    functions = 2 * _invoked(prices, CONNECT_S * 0.5)  # of half a GB: connect and disconnect
+    each = prices.gateway_message + functions + _used(way, values, prices)
+    return DAY_S * values["ThrottlingRateLimit"] * each
+
+
 def table(values: Mapping[str, float], prices: Prices) -> str:
     """The worst day as a Markdown table."""
     subject, tenant = (worst_day(values, whose, prices) for whose in ("Subject", "Tenant"))
@@ -296,7 +321,11 @@ def main() -> None:
     changed = dict(argument.split("=", 1) for argument in sys.argv[1:])
     values = {**defaults(), **{name: float(value) for name, value in changed.items()}}
     sys.stdout.write(table(values, Prices()) + "\n\n")
-    sys.stdout.write(f"Refused handshakes alone: {worst_flood(values, Prices()):,.2f} USD a day.\n")
+    for what, usd in (
+        ("Refused", worst_flood(values, Prices())),
+        ("Accepted", worst_crowd(values, Prices())),
+    ):
+        sys.stdout.write(f"{what} handshakes alone: {usd:,.2f} USD a day.\n")
 
 
 if __name__ == "__main__":

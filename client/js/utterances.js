@@ -334,10 +334,17 @@ export class Utterances {
   }
 }
 
-/** 64 random bits: unique within a session, and safe to use as an id. */
+let turnsBegun = 0;
+
+/**
+ * Unique within a session, and sorts after those before it: of two turns that arrive in the same
+ * millisecond, the server takes the one that sorts last for the newer.
+ */
 function newTurnId() {
-  const words = crypto.getRandomValues(new Uint32Array(2));
-  return `t-${Array.from(words, (word) => word.toString(16).padStart(8, "0")).join("")}`;
+  const random = crypto.getRandomValues(new Uint32Array(2));
+  turnsBegun += 1;
+  const parts = [Date.now().toString(16).padStart(12, "0"), turnsBegun, ...random];
+  return `t-${parts.map((part) => part.toString(16).padStart(8, "0")).join("")}`;
 }
 
 /**

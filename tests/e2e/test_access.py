@@ -291,9 +291,7 @@ async def test_another_ones_turn_cannot_be_reached_by_its_name(
             {"type": "ack", "seq": 1},
         ):
             await mallory.send(turn_id=turn, **message)
-        await mallory.send(type="interrupt", turn_id=turn, played_ms=0)
-        refused = await mallory.other()
-        assert (refused["type"], refused["code"]) == ("error", "bad_request")
+        await mallory.send(type="interrupt", turn_id=turn, played_ms=0)  # of none of hers: no word
         await mallory.send(type="ping", sent_at=1, turn_id=turn)
         assert (await mallory.other())["type"] == "pong"
         told = [event["type"] for event in mallory.reply(turn).events]

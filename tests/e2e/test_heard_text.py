@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from typing import Any
 
@@ -23,7 +24,8 @@ QUESTIONS = (
     "Tell me a joke.",
     "Repeat after me: one, two, and then three. Not four!",
 )
-CUTS_EACH = 50
+CUTS_EACH, ROUNDS = 10, 5
+"""A connection may interrupt twenty times at once."""
 LATE_S = 5.0
 
 
@@ -74,7 +76,7 @@ async def test_of_200_cuts_after_the_end_every_one_is_right_to_the_word(stack: S
     chance = random.Random(4)
     wrong: list[tuple[str, float, str, str | None]] = []
     cuts = 0
-    for question in QUESTIONS:
+    for question in QUESTIONS * ROUNDS:
         async with opened(stack.url) as client:
             reply = await client.say(question)
             history = History(stack, client.ready["session_id"])
@@ -155,7 +157,8 @@ async def test_an_interruption_that_comes_twice_finds_the_same_both_times(stack:
 
 
 async def test_marks_are_not_spoken_and_han_is_heard_to_the_character(stack: Stack) -> None:
-    async with opened(stack.url) as client:
+    async with contextlib.AsyncExitStack() as connections:
+        client = await connections.enter_async_context(opened(stack.url))
         reply = await client.say(
             "Repeat after me: the **menu** of [today](https://a.example/b): 今天天气很好"
         )
@@ -164,7 +167,11 @@ async def test_marks_are_not_spoken_and_han_is_heard_to_the_character(stack: Sta
         words = [w for e in reply.events if e["type"] == "audio" for w in e.get("words", [])]
         assert "".join("".join(word for word, _, _ in words).split()) == "".join(text.split())
         history, known_since_ms, found = History(stack, client.ready["session_id"]), 0, set()
-        for played_ms in range(0, length_ms + 100, 100):
+        for cut, played_ms in enumerate(range(0, length_ms + 100, 100), 1):
+            if cut % CUTS_EACH == 0:
+                ready = client.ready
+                shown = {name: ready[name] for name in ("session_id", "resume_token")}
+                client = await connections.enter_async_context(opened(stack.url, **shown))
             await client.send(type="interrupt", turn_id=reply.turn_id, played_ms=played_ms)
             kept, known_since_ms = await history.changes(known_since_ms)
             assert kept == heard(reply, played_ms)

@@ -199,7 +199,8 @@ class MemoryStore(Store, Turns):
         with self._lock:
             if ref not in self.sessions or self.sessions[ref].status != "active":
                 return None
-            if self.active_since.get(ref, 0) > received_at_ms:
+            newest = (self.active_since.get(ref, 0), self.sessions[ref].active_turn or "")
+            if received_at_ms and newest > (received_at_ms, turn_id):
                 return None
             self.active_since[ref] = received_at_ms
             old = self.sessions[ref]

@@ -17,6 +17,7 @@ from parley_client import (
     Timeouts,
     TurnEnd,
 )
+from parley_client.conversation import _new_turn_id
 from parley_client.messages import Message, Metrics
 from parley_client.session import Position
 from parley_client.turn import Turn
@@ -180,3 +181,8 @@ async def test_another_session_is_not_told_of_an_interruption(turns: Turns) -> N
     await turn.interrupt(50)
     turns.on_session_lost(SessionLost(Error("session_not_found", "Gone.", retryable=False)))
     assert turns.again(0) == []
+
+
+def test_a_turn_s_id_sorts_after_those_before_it() -> None:
+    ids = [_new_turn_id() for _ in range(1_000)]
+    assert sorted(set(ids)) == ids

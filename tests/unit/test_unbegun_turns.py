@@ -152,6 +152,25 @@ async def test_in_whatever_order_the_functions_start_only_the_newest_turn_is_ans
     }
 
 
+@pytest.mark.parametrize("order", ["ab", "ba"])
+@pytest.mark.parametrize("stops", [False, True], ids=["by asking", "by interrupting too"])
+async def test_of_two_turns_of_one_millisecond_the_newer_is_answered(
+    order: str, stops: bool
+) -> None:
+    cold = Cold()
+    cold.ask("a")
+    if stops:
+        cold.send("interrupt", turn_id="a", played_ms=0)
+    cold.ask("b")
+    first, second = cold.door.turns
+    cold.door.turns[1] = replace_time(second, first.received_at_ms)
+    ends = {turn_id: (await cold.begin(turn_id)).reason for turn_id in order}
+    if order == "ba" or stops:
+        assert ends == {"a": "interrupted", "b": "completed"}
+    else:
+        assert ends["b"] == "completed"
+
+
 async def test_what_the_next_turn_is_told_has_the_message_and_no_reply() -> None:
     cold = Cold()
     cold.ask("a")

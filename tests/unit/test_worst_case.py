@@ -24,6 +24,7 @@ from benchmarks.worst_case import (
     Prices,
     defaults,
     table,
+    worst_crowd,
     worst_day,
     worst_flood,
 )
@@ -42,6 +43,7 @@ FREE = Prices(**{field.name: 0.0 for field in fields(Prices)})
 def test_what_is_free_costs_nothing(whose: str) -> None:
     assert set(worst_day(defaults(), whose, FREE).values()) == {0.0}
     assert worst_flood(defaults(), FREE) == 0
+    assert worst_crowd(defaults(), FREE) == 0
 
 
 @pytest.mark.parametrize(
@@ -112,3 +114,4 @@ def test_the_docs_say_what_it_says() -> None:
     costs = (ROOT / "docs" / "costs.md").read_text()
     assert table(defaults(), Prices()) in costs, "run benchmarks/worst_case.py"
     assert f"${worst_flood(defaults(), Prices()):,.0f} a day" in costs
+    assert f"${worst_crowd(defaults(), Prices()):,.0f} a day" in costs

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from benchmarks.worst_case import WAYS
+from benchmarks.worst_case import REFUSE_S, REQUEST_S, WAYS
 from parley.archive import Archive
 from parley.cues import Sound, cues_of
 from parley.erasure import Erasure
 from parley.errors import ParleyError
 from parley.heard import heard_parts
 from parley.history import History
-from parley.http import HttpRequest
+from parley.http import MAX_BODY_BYTES, HttpRequest
 from parley.http_turns import HttpTurns
 from parley.ids import token_hash
 from parley.inbox import AckEntry, InterruptEntry
@@ -45,6 +45,7 @@ from parley.store import Store
 from parley.turns import Turns
 from tests.unit.billed import BilledClient
 from tests.unit.fakes import FakeResponder, FakeSynthesizer, FakeTranscriber, Wire
+from tests.unit.wav_files import chunk, fmt, riff
 
 _names = itertools.count()
 ENDPOINT = "https://abcdefghij.execute-api.eu-central-1.amazonaws.com/dev"
@@ -254,6 +255,23 @@ def _configure(who: Somebody) -> Callable[[], object]:
     return lambda: who.say("config", settings={"speed": 0.9123456789})
 
 
+@way("handshakes", "one that is accepted, and its end")
+def _handshake(who: Somebody) -> Callable[[], object]:
+    bindings = who.store.bindings
+    slots = ConnectionSlots(who.table, bindings, LimitRules(Share(10), Share(100)))
+    signed = Settings(style=CHARS * 1_000, voice="v" * 64, language="en", speed=0.9123456789)
+
+    def come_and_go() -> None:
+        connected_at_ms = now_ms()
+        taken = slots.take(who.principal, "c", connected_at_ms)
+        bindings.add("c", who.principal, connected_at_ms, taken, signed)
+        connection = bindings.remove("c")
+        assert connection is not None
+        slots.give_back("c", connection)
+
+    return come_and_go
+
+
 @way("chunks of no turn", "the largest chunk")
 def _chunk(who: Somebody) -> Callable[[], object]:
     audio = base64.b64encode(bytes(20_480)).decode()
@@ -329,6 +347,23 @@ def _http_turn(who: Somebody) -> Callable[[], object]:
 def _http_interrupt_refused(who: Somebody) -> Callable[[], object]:
     who.empty("INTERRUPTS")
     return lambda: expect(who.request(who.http.interrupt, "token", played_ms=0), "rate_limited")
+
+
+@way("requests over HTTP that are refused", "the longest body")
+def _longest_body(who: Somebody) -> Callable[[], object]:
+    empty = riff(fmt(16_000), *[chunk(b"junk", b"")] * (MAX_BODY_BYTES // 8 - 10))
+    words = json.dumps({"text": [CHARS] * (MAX_BODY_BYTES // 12)}).encode()
+    bodies = {"audio/wav": empty, "application/json": words}
+
+    def refuse_it() -> None:
+        for kind, body in bodies.items():
+            request = HttpRequest("POST", "POST /turns", headers={"content-type": kind}, body=body)
+            began_s = time.process_time()
+            with pytest.raises(ParleyError):
+                who.http.take_turn(request)
+            assert time.process_time() - began_s < REQUEST_S + REFUSE_S, kind
+
+    return refuse_it
 
 
 @way("requests over HTTP that are refused", "a transcript")

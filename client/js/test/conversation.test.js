@@ -30,6 +30,14 @@ test("saying something without a connection is an error that says so", async () 
   await assert.rejects(conversation.say("hello"), { code: "not_connected", retryable: true });
 });
 
+test("a turn's id sorts after those before it", async (t) => {
+  const { conversation } = await connected(t);
+  /** @type {string[]} */
+  const ids = [];
+  for (let count = 0; count < 20; count += 1) ids.push((await said(conversation)).turn.id);
+  assert.deepEqual([...new Set(ids)].sort(), ids);
+});
+
 test("events are delivered in order and once, and the end of a turn is acknowledged", async (t) => {
   const { conversation, socket } = await connected(t);
   const { turn } = await said(conversation);

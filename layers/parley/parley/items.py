@@ -104,7 +104,8 @@ class Session:
         """
         if self.status == "ended":
             return received_at_ms <= self.ended_at_ms
-        return received_at_ms < self.active_since_ms and self.active_turn != turn_id
+        newest = (self.active_since_ms, self.active_turn or "")
+        return (received_at_ms, turn_id) < newest and self.active_turn != turn_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,7 +218,8 @@ class Store:
         """Note the newest turn, which also keeps the session from expiring.
 
         Args:
-            received_at_ms: when API Gateway received the turn, which tells which is newer.
+            received_at_ms: when API Gateway received the turn, which tells which is newer. Of the
+                same millisecond it is the one whose id sorts last: clients number theirs.
 
         Returns:
             The session as it was before, with the turn that this one follows; None if there
@@ -229,7 +230,8 @@ class Store:
             "SET previous_turn = if_not_exists(active_turn, :none), active_turn = :turn, "
             "active_since = :received, resumable_until = :until",
             "#status = :active AND "
-            "(attribute_not_exists(active_since) OR active_since <= :received)",
+            "(attribute_not_exists(active_since) OR active_since < :received "
+            "OR (active_since = :received AND active_turn <= :turn))",
             {"#status": "status"},
             {
                 ":active": {"S": "active"},
