@@ -28,7 +28,9 @@ from parley_client.audio import (
 from parley_client.errors import BadAudio
 from parley_client.wav import NoWav, parse_wav
 from tests.unit.wav_files import (
+    AMBISONIC_TAIL,
     DATA,
+    EMPTY,
     FLOAT,
     LIST,
     MU_LAW,
@@ -103,15 +105,22 @@ def test_what_programs_write_is_read(tmp_path: Path, content: bytes) -> None:
     assert read_wav(path) == (SAMPLES, "pcm_16000")
 
 
-def test_a_file_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+def test_a_file_that_was_cut_off_is_read_as_far_as_it_goes_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "x.wav"
     path.write_bytes(riff(fmt(), DATA)[:-3])
     assert read_wav(path) == (SAMPLES[:4], "pcm_16000")
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"{path} was cut off: it announces 8 bytes of samples, and 5 are there."
+    )
 
 
-def test_an_empty_recording_with_a_note_behind_it_is_empty(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [file for _, file in EMPTY], ids=[name for name, _ in EMPTY])
+def test_a_recording_with_other_chunks_behind_it_is_empty(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.wav"
-    path.write_bytes(riff(fmt(), chunk(b"data", b""), LIST))
+    path.write_bytes(content)
     assert read_wav(path) == (b"", "pcm_16000")
 
 
@@ -126,6 +135,7 @@ def test_extensible_stereo_is_mixed(tmp_path: Path) -> None:
     [
         (riff(fmt(bits=32, code=FLOAT), DATA), "floating point"),
         (riff(extensible(bits=32, code=FLOAT), DATA), "floating point"),
+        (riff(extensible(tail=AMBISONIC_TAIL), DATA), "an extensible format of another kind"),
         (riff(extensible(bits=24), DATA), "24-bit samples, 16 are needed"),
         (riff(extensible(channels=6), DATA), "6 channels, 1 or 2 can be sent"),
         (riff(fmt(bits=8, code=MU_LAW), DATA), "µ-law"),

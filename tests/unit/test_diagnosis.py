@@ -658,6 +658,22 @@ def test_a_filler_in_place_of_a_key_hides_nothing(filler: str) -> None:
     assert error.cause.provider_code == "no-extra_field"
 
 
+@pytest.mark.parametrize(
+    ("status", "reason", "kind"),
+    [
+        (409, "down", "unavailable"),
+        (425, "down", "unavailable"),
+        (498, "busy", "rate_limited"),
+        (499, "request", "refused"),
+        (410, "request", "refused"),
+    ],
+)
+def test_a_status_that_passes_is_worth_another_try(status: int, reason: str, kind: str) -> None:
+    error = Diagnosis(CHAT).refused(status, {}, b"")
+    assert (error.cause.reason, error.kind) == (reason, kind)
+    assert error.retryable == (kind != "refused")
+
+
 DEEP = 5_000
 
 

@@ -21,7 +21,7 @@ from parley.principal import SessionRef
 from parley.settings import DEFAULT_SETTINGS
 from parley.settings_policy import SettingsPolicy
 from tests.unit.memory import MemoryStore
-from tests.unit.wav_files import DATA, SAMPLES, WELL, extensible, riff
+from tests.unit.wav_files import DATA, EMPTY, SAMPLES, WELL, extensible, riff
 
 
 class Ran(Exception):
@@ -86,6 +86,14 @@ def test_a_wav_file_in_json_is_taken_as_programs_write_it(name: str, file: bytes
     headers = {"content-type": "application/json"}
     turn = read_turn(HttpRequest("POST", "POST /turns", headers=headers, body=body))
     assert (turn.audio, turn.format) == (SAMPLES, "pcm_16000"), name
+
+
+@pytest.mark.parametrize("file", [file for _, file in EMPTY], ids=[name for name, _ in EMPTY])
+def test_a_wav_file_without_sound_is_refused_as_one(file: bytes) -> None:
+    headers = {"content-type": "audio/wav"}
+    with pytest.raises(ParleyError, match="audio: this WAV file has no sound in it") as refused:
+        read_turn(HttpRequest("POST", "POST /turns", headers=headers, body=file))
+    assert (refused.value.code, refused.value.field) == ("bad_request", "audio")
 
 
 # --- what fits into an event of Lambda -----------------------------------------------------------

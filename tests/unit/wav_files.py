@@ -39,10 +39,11 @@ def extensible(
     bits: int = 16,
     valid_bits: int | None = None,
     code: int = PCM,
+    tail: bytes = GUID_TAIL,
 ) -> bytes:
     """A `fmt ` chunk of `WAVE_FORMAT_EXTENSIBLE`."""
     valid = bits if valid_bits is None else valid_bits
-    extension = struct.pack("<HHI", 22, valid, 4) + struct.pack("<H", code) + GUID_TAIL
+    extension = struct.pack("<HHI", 22, valid, 4) + struct.pack("<H", code) + tail
     return chunk(b"fmt ", _fmt(rate_hz, channels, bits, EXTENSIBLE) + extension)
 
 
@@ -64,8 +65,20 @@ BEXT = chunk(b"bext", bytes(603))
 JUNK = chunk(b"JUNK", bytes(28))
 ODD = chunk(b"odd ", b"abc")
 
+AMBISONIC_TAIL = bytes.fromhex("000021072d118644c8c1ca000000")
+"""Of another GUID, `AMBISONIC_B_FORMAT_PCM`."""
+
+
+def long_form(name: bytes, *chunks: bytes, samples: int) -> bytes:
+    """A file of the form for more than 4 GB, whose sizes are in `ds64`."""
+    sizes = chunk(b"ds64", struct.pack("<QQQI", 80, samples, samples // 2, 0))
+    return name + struct.pack("<I", UNKNOWN) + b"WAVE" + sizes + b"".join(chunks)
+
+
 SAMPLES = struct.pack("<4h", 1, -2, 32767, -32768)
 DATA = chunk(b"data", SAMPLES)
+
+SMPL, AXML = chunk(b"smpl", bytes(36)), chunk(b"axml", b"<ebuCoreMain/>")
 
 WELL: list[tuple[str, bytes]] = [
     ("plain", riff(fmt(), DATA)),
@@ -100,5 +113,35 @@ WELL: list[tuple[str, bytes]] = [
     ("RF64", b"RF64" + struct.pack("<I", UNKNOWN) + b"WAVE"
      + chunk(b"ds64", struct.pack("<QQQI", 80, len(SAMPLES), 4, 0)) + fmt()
      + chunk(b"data", SAMPLES, UNKNOWN)),
+    ("RF64, a chunk behind its samples",
+     long_form(b"RF64", fmt(), chunk(b"data", SAMPLES, UNKNOWN), LIST, samples=len(SAMPLES))),
+    ("RF64 of unknown length",
+     long_form(b"RF64", fmt(), chunk(b"data", SAMPLES, UNKNOWN), samples=0)),
+    ("BW64", long_form(b"BW64", fmt(), chunk(b"data", SAMPLES, UNKNOWN), samples=len(SAMPLES))),
+    ("BW64, a chunk behind its samples",
+     long_form(b"BW64", fmt(), chunk(b"data", SAMPLES, UNKNOWN), AXML, samples=len(SAMPLES))),
+    ("BW64 with plain sizes", b"BW64" + riff(JUNK, fmt(), DATA, AXML)[4:]),
+    ("two data chunks",
+     riff(fmt(), chunk(b"data", SAMPLES[:4]), LIST, chunk(b"data", SAMPLES[4:]))),
+    ("an empty data chunk first", riff(fmt(), chunk(b"data", b""), LIST, DATA)),
+    ("an empty data chunk directly before", riff(fmt(), chunk(b"data", b""), DATA)),
+    ("an empty data chunk last", riff(fmt(), DATA, chunk(b"data", b""))),
+    ("two odd chunks without their pads",
+     riff(fmt(), chunk(b"odd ", b"abc", pad=False), chunk(b"aXML", b"abc", pad=False), DATA)),
+    ("an odd chunk without its pad before another name",
+     riff(fmt(), chunk(b"LIST", b"abc", pad=False), SMPL, DATA)),
+    ("an odd chunk with a pad byte that is not 0", riff(fmt(), chunk(b"odd ", b"abc", pad=False),
+                                                        b"x", DATA)),
 ]  # fmt: skip
 """All of them hold `SAMPLES`, at 16 kHz."""
+
+EMPTY: list[tuple[str, bytes]] = [
+    *(
+        (f"{names} of {len(content)}",
+         riff(fmt(), chunk(b"data", b""), *[chunk(name, content) for name in names]))
+        for names in ([b"smpl"], [b"iXML"], [b"afsp"], [b"LIST", b"smpl"], [b"smpl", b"LIST"])
+        for content in (b"abc", b"abcd" * 9)
+    ),
+    ("two empty data chunks", riff(fmt(), chunk(b"data", b""), chunk(b"data", b""))),
+]  # fmt: skip
+"""None of them holds a sample: other chunks come behind."""

@@ -391,12 +391,14 @@ def _path(url: str) -> str:
 
 
 def _reason_of_status(status: int | None) -> str:
-    if status is None or status == 408 or status >= 500:
+    # A lock that OpenAI waits for is 409, as its own client has it.
+    if status is None or status in (408, 409, 425) or status >= 500:
         return "down"
     if 300 <= status < 400:
         return "redirect"
     named = {401: "key", 402: "quota", 403: "permission", 404: "not_found", 405: "not_found"}
-    return "busy" if status == 429 else named.get(status, "request")
+    # 498 is Groq's for a lack of capacity.
+    return "busy" if status in (429, 498) else named.get(status, "request")
 
 
 def _reason_of(error: BaseException) -> str:

@@ -208,6 +208,8 @@ def _rate_hz(request: HttpRequest) -> int:
 
 def _samples(given: InputFormat, content: bytes, max_audio_s: int) -> tuple[AudioFormat, bytes]:
     audio_format, pcm = read_wav(content) if given == "wav" else (given, content)
+    if given == "wav" and not pcm:
+        raise _bad("audio", "this WAV file has no sound in it: of samples it holds none")
     if len(pcm) < BYTES_PER_SAMPLE or len(pcm) % BYTES_PER_SAMPLE:
         raise _bad(
             "audio", f"expected whole 16-bit samples, an even number of bytes; got {len(pcm)}"

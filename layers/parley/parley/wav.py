@@ -8,6 +8,7 @@ not what its headers say of its length.
 from __future__ import annotations
 
 import io
+import re
 import struct
 import wave
 from dataclasses import dataclass
@@ -31,7 +32,10 @@ _CHUNKS = frozenset(
 _MAX_CHUNKS = 1_000
 """More than any program writes. Each takes time to pass over, and a body has room for half a
 million."""
+_NAME = re.compile(rb"[A-Za-z_][ -~]{3}")
+"""Of any other chunk."""
 _CODES = {2: "ADPCM", 3: "floating point", 6: "A-law", 7: "µ-law", 0x11: "ADPCM", 0x55: "MP3"}
+_CODES[_EXTENSIBLE] = "an extensible format of another kind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +93,11 @@ def format_at(rate_hz: int, field: str) -> AudioFormat:
 
 
 def _find_data(content: bytes) -> tuple[_Format, bytes]:
-    """The format and the bytes of a file's sound."""
-    if content[:4] not in (b"RIFF", b"RF64") or content[8:12] != b"WAVE":
+    """The format and the bytes of a file's sound, which may be in several chunks."""
+    if content[:4] not in (b"RIFF", b"RF64", b"BW64") or content[8:12] != b"WAVE":
         raise _refused(f"this is no WAV file{_what_it_is(content)}. {_TAKEN}")
     kind: _Format | None = None
+    found: list[bytes] = []
     long_size = 0
     at, passed = 12, 0
     while at + 8 <= len(content):
@@ -101,14 +106,18 @@ def _find_data(content: bytes) -> tuple[_Format, bytes]:
         body = content[at + 8 : at + 8 + size]
         if name == b"fmt ":
             kind = kind or _format_in(body)
-        elif name == b"ds64" and len(body) >= 16:  # of RF64, the form for more than 4 GB
+        elif name == b"ds64" and len(body) >= 16:  # of RF64 and BW64, for more than 4 GB
             long_size = struct.unpack_from("<Q", body, 8)[0]
         elif name == b"data":
             if kind is None:
                 raise _refused("this WAV file has samples before it says what they are")
-            return kind, _samples(content[at + 8 :], long_size if size >= _UNKNOWN_FROM else size)
+            size = long_size if size >= _UNKNOWN_FROM else size
+            found.append(_samples(content[at + 8 :], size))
+            size = len(found[-1])
         at = _next_chunk(content, at + 8, size)
-    raise _refused("this WAV file has no samples in it: it ends too early")
+    if kind is None or not found:
+        raise _refused("this WAV file has no samples in it: it ends too early")
+    return kind, b"".join(found)
 
 
 def _format_in(body: bytes) -> _Format:
@@ -138,13 +147,17 @@ def _samples(rest: bytes, size: int) -> bytes:
 
 def _are_chunks(rest: bytes) -> bool:
     """Whether these bytes are chunks, and so no sound of a size that was not known."""
-    at, passed = 0, 0
+    at, known, passed = 0, True, 0
     while at + 8 <= len(rest):
         passed = _passed(passed)
-        if rest[at : at + 4] not in _CHUNKS:
-            return False
-        at = _next_chunk(rest, at + 8, struct.unpack_from("<I", rest, at + 4)[0])
-    return at > 0 or not rest
+        name, size = rest[at : at + 4], struct.unpack_from("<I", rest, at + 4)[0]
+        if name not in _CHUNKS:
+            known = False
+            if not size or not _NAME.match(name):
+                return False
+        at = _next_chunk(rest, at + 8, size)
+    # Four letters may be sound, but not with a size behind them that leads to the file's end.
+    return at > 0 if known and rest else len(rest) <= at <= len(rest) + 1
 
 
 def _passed(chunks: int) -> int:
@@ -158,23 +171,38 @@ def _next_chunk(content: bytes, start: int, size: int) -> int:
     """Where the chunk begins after one whose content begins here. One of odd size has a pad byte,
     which some programs forget."""
     end = start + size
-    return end + 1 if size % 2 and content[end : end + 4] not in _CHUNKS else end
+    if size % 2 == 0 or content[end : end + 4] in _CHUNKS:
+        return end
+    if content[end + 1 : end + 5] in _CHUNKS:  # some write a pad byte that is a letter
+        return end + 1
+    return end if _NAME.match(content, end) else end + 1
 
 
 def _what_it_is(content: bytes) -> str:
-    names = {
-        b"ID3": "MP3",
-        b"OggS": "Ogg",
-        b"fLaC": "FLAC",
-        b"\x1aE\xdf\xa3": "WebM",
-        b"FORM": "AIFF",
-    }
-    found = [name for magic, name in names.items() if content.startswith(magic)]
-    if content[4:8] == b"ftyp":
-        found = ["MP4"]
-    if found:
-        return f", but {found[0]}"
+    for magic, name in _OTHERS.items():
+        if re.match(magic, content, re.DOTALL):
+            return f", but {name}"
     return "" if len(content) >= _SMALLEST else ": it ends too early"
+
+
+_OTHERS = {
+    rb"ID3": "MP3",
+    rb"OggS": "Ogg",
+    rb"fLaC": "FLAC",
+    rb"\x1aE\xdf\xa3": "WebM",
+    rb"FORM": "AIFF",
+    rb"....ftyp": "MP4",
+    rb"RIFF....AVI ": "AVI",
+    rb"RIFX": "RIFX, its big-endian form",
+    rb"riff\x2e\x91\xcf\x11": "Wave64",
+    rb"\.snd": "AU",
+    rb"caff": "CAF",
+    rb"#!AMR": "AMR",
+    rb"ADIF|\xff[\xf0\xf1\xf8\xf9]": "AAC",
+    # An MPEG frame without a tag before it: layer III, and a bit rate and a sample rate that exist.
+    rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xeb]": "MP3",
+}
+"""How other files begin."""
 
 
 def _refused(why: str) -> ParleyError:

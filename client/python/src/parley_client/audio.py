@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import logging
 import sys
 import wave
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
@@ -26,6 +27,7 @@ AUDIBLE_AMPLITUDE = 328
 leaves in a pause, below any spoken sound."""
 
 BYTES_PER_SAMPLE = 2
+_log = logging.getLogger(__name__)
 _RATES_HZ = {kind: int(kind.removeprefix("pcm_")) for kind in get_args(AudioFormat)}
 
 
@@ -89,6 +91,13 @@ def read_wav(path: str | Path) -> tuple[bytes, AudioFormat]:
         raise BadAudio(f"{path} is not a PCM WAV file (it is {wav.coding}). {convert}")
     if wav.bits != 8 * BYTES_PER_SAMPLE:
         raise BadAudio(f"{path} has {wav.bits}-bit samples, 16 are needed. {convert}")
+    if wav.announced_bytes > len(wav.data):
+        _log.warning(
+            "%s was cut off: it announces %s bytes of samples, and %s are there.",
+            path,
+            f"{wav.announced_bytes:,}",
+            f"{len(wav.data):,}",
+        )
     if wav.channels not in (1, 2):
         raise BadAudio(f"{path} has {wav.channels} channels, 1 or 2 can be sent. {convert}")
     for kind, rate in _RATES_HZ.items():

@@ -6,6 +6,7 @@ header says of the length at its word: ffmpeg and sox do not know it when they w
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 
@@ -17,7 +18,10 @@ _UNKNOWN_FROM = 0x7FFF0000
 _CHUNKS = frozenset(
     [b"fmt ", b"data", b"LIST", b"fact", b"bext", b"JUNK", b"PEAK", b"cue ", b"id3 "]
 )
+_NAME = re.compile(rb"[A-Za-z_][ -~]{3}")
+"""Of any other chunk."""
 _CODES = {1: "PCM", 2: "ADPCM", 3: "floating point", 6: "A-law", 7: "µ-law", 0x11: "ADPCM"}
+_CODES[_EXTENSIBLE] = "an extensible format of another kind"
 
 
 class NoWav(ValueError):
@@ -31,7 +35,8 @@ class WavFile:
     Attributes:
         coding: `PCM`, or another in words.
         bits: of a sample.
-        data: the samples; fewer than announced if the file was cut off.
+        data: the samples.
+        announced_bytes: of samples; more than there are if the file was cut off.
     """
 
     coding: str
@@ -39,6 +44,7 @@ class WavFile:
     rate_hz: int
     bits: int
     data: bytes
+    announced_bytes: int
 
 
 def parse_wav(content: bytes) -> WavFile:
@@ -47,21 +53,30 @@ def parse_wav(content: bytes) -> WavFile:
     Raises:
         NoWav: it is something else.
     """
-    if content[:4] not in (b"RIFF", b"RF64") or content[8:12] != b"WAVE":
+    if content[:4] not in (b"RIFF", b"RF64", b"BW64") or content[8:12] != b"WAVE":
         raise NoWav("it does not begin as one" if len(content) >= 12 else "it ends too early")
     kind: tuple[str, int, int, int] | None = None
+    found: list[bytes] = []
+    announced_bytes = long_size = 0
     at = 12
     while at + 8 <= len(content):
         name, size = content[at : at + 4], struct.unpack_from("<I", content, at + 4)[0]
         start = at + 8
         if name == b"fmt " and kind is None:
             kind = _format_in(content[start : start + size])
+        elif name == b"ds64" and size >= 16:  # of RF64 and BW64, for more than 4 GB
+            long_size = int.from_bytes(content[start + 8 : start + 16], "little")
         elif name == b"data":
             if kind is None:
                 raise NoWav("it does not say what its samples are")
-            return WavFile(*kind, _samples(content[start:], size))
+            size = long_size if size >= _UNKNOWN_FROM else size
+            found.append(_samples(content[start:], size))
+            announced_bytes += max(size if size < _UNKNOWN_FROM else 0, len(found[-1]))
+            size = len(found[-1])
         at = _next_chunk(content, start, size)
-    raise NoWav("there are no samples in it: it ends too early")
+    if kind is None or not found:
+        raise NoWav("there are no samples in it: it ends too early")
+    return WavFile(*kind, b"".join(found), announced_bytes)
 
 
 def _format_in(body: bytes) -> tuple[str, int, int, int]:
@@ -81,16 +96,24 @@ def _samples(rest: bytes, size: int) -> bytes:
 
 def _are_chunks(rest: bytes) -> bool:
     """Whether these bytes are chunks, and so no sound of a size that was not known."""
-    at = 0
+    at, known = 0, True
     while at + 8 <= len(rest):
-        if rest[at : at + 4] not in _CHUNKS:
-            return False
-        at = _next_chunk(rest, at + 8, struct.unpack_from("<I", rest, at + 4)[0])
-    return at > 0 or not rest
+        name, size = rest[at : at + 4], struct.unpack_from("<I", rest, at + 4)[0]
+        if name not in _CHUNKS:
+            known = False
+            if not size or not _NAME.match(name):
+                return False
+        at = _next_chunk(rest, at + 8, size)
+    # Four letters may be sound, but not with a size behind them that leads to the file's end.
+    return at > 0 if known and rest else len(rest) <= at <= len(rest) + 1
 
 
 def _next_chunk(content: bytes, start: int, size: int) -> int:
     """Where the chunk begins after one whose content begins here. One of odd size has a pad byte,
     which some programs forget."""
     end = start + size
-    return end + 1 if size % 2 and content[end : end + 4] not in _CHUNKS else end
+    if size % 2 == 0 or content[end : end + 4] in _CHUNKS:
+        return end
+    if content[end + 1 : end + 5] in _CHUNKS:  # some write a pad byte that is a letter
+        return end + 1
+    return end if _NAME.match(content, end) else end + 1
