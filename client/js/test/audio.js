@@ -152,6 +152,11 @@ export function withSound(t) {
     value: FakeWorkletNode,
     configurable: true,
   });
+  // Node.js has a navigator from version 21 on.
+  const hadNavigator = "navigator" in globalThis;
+  if (!hadNavigator) {
+    Object.defineProperty(globalThis, "navigator", { value: {}, configurable: true });
+  }
   Object.defineProperty(navigator, "mediaDevices", {
     value: { getUserMedia },
     configurable: true,
@@ -160,6 +165,7 @@ export function withSound(t) {
     Reflect.deleteProperty(globalThis, "AudioContext");
     Reflect.deleteProperty(globalThis, "AudioWorkletNode");
     Reflect.deleteProperty(navigator, "mediaDevices");
+    if (!hadNavigator) Reflect.deleteProperty(globalThis, "navigator");
   });
   const live = () => tracks.filter(({ readyState }) => readyState === "live");
   /** Settles when no microphone is open any more. */

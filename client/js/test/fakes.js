@@ -2,6 +2,8 @@
 
 import assert from "node:assert/strict";
 
+import { WebSocket as WebSocketOfPackage } from "ws";
+
 import { Problem } from "../problem.js";
 
 /** @typedef {Record<string, unknown>} Frame */
@@ -70,6 +72,21 @@ export class FakeSocket {
   }
 }
 
+class NodeWebSocket extends WebSocketOfPackage {
+  /**
+   * @param {string} url
+   * @param {string[]} [protocols]
+   */
+  constructor(url, protocols) {
+    super(url, protocols);
+    // As a browser's: an error that nobody listens to is no exception.
+    this.on("error", () => undefined);
+  }
+}
+
+/** A real one: Node.js has it from version 22 on. */
+export const AnyWebSocket =
+  globalThis.WebSocket ?? /** @type {typeof WebSocket} */ (/** @type {unknown} */ (NodeWebSocket));
 export const SocketClass = /** @type {typeof WebSocket} */ (/** @type {unknown} */ (FakeSocket));
 export const READY = {
   type: "ready",

@@ -6,7 +6,7 @@ import { inspect } from "node:util";
 import { Conversation } from "../conversation.js";
 import { ask } from "../http-request.js";
 import { shownUrl } from "../shown-url.js";
-import { FakePresence } from "./fakes.js";
+import { AnyWebSocket, FakePresence } from "./fakes.js";
 
 const SECRET = "geheim";
 
@@ -53,7 +53,8 @@ for (const url of [
       const presence = new FakePresence();
       const http = { httpUrl: url.replace(/^ws/, "http") };
       const address = over === "HTTP" ? "ws://127.0.0.1:9/dev" : url;
-      const options = { presence, attempts: 2, baseDelayMs: 0, ...(over === "HTTP" && http) };
+      const mine = { presence, WebSocket: AnyWebSocket, attempts: 2, baseDelayMs: 0 };
+      const options = { ...mine, ...(over === "HTTP" && http) };
       const conversation = new Conversation(address, options);
       t.after(() => conversation.close());
       const reason = await conversation.connect().then(

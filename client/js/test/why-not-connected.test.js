@@ -6,7 +6,7 @@ import { test } from "node:test";
 
 import { Conversation } from "../conversation.js";
 import { Api, conversing, overHttp, problem } from "./fallback-server.js";
-import { FakePresence, FakeSocket, SocketClass } from "./fakes.js";
+import { AnyWebSocket, FakePresence, FakeSocket, SocketClass } from "./fakes.js";
 
 /** @typedef {import("node:test").TestContext} Context */
 
@@ -96,7 +96,7 @@ for (const [what, url, token, sentence] of /** @type {[string, string, string, R
   ["a token with a line break", "wss://api.example/dev", "a\nb", /The token has characters/],
 ])) {
   test(`${what} is told as that, and not as anything else`, async () => {
-    const { code, message } = await reasonOf(new Conversation(url, { token }).connect());
+    const { code, message } = await reasonOf(new Conversation(url, { token, WebSocket: AnyWebSocket }).connect());
     assert.equal(code, "bad_url");
     assert.match(message, sentence);
     assert.equal(/token/.test(message), token !== "");

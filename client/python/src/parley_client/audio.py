@@ -113,7 +113,8 @@ def read_wav(path: str | Path) -> tuple[bytes, AudioFormat]:
 
 def write_wav(path: str | Path, pcm: bytes, rate_hz: int) -> None:
     """Write mono PCM as a WAV file."""
-    with wave.open(str(path), "wb") as wav:
+    # `wave` that fails to open a path itself complains once more when it is collected.
+    with open(path, "wb") as file, wave.open(file, "wb") as wav:
         wav.setnchannels(1)
         wav.setsampwidth(BYTES_PER_SAMPLE)
         wav.setframerate(rate_hz)

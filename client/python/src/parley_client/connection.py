@@ -7,6 +7,7 @@ that comes back opens a new one of these.
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import ssl
 import time
@@ -70,7 +71,7 @@ class Connection:
         """
         url, token = await destination.resolve(timeout_s)
         host = _host_of(url)
-        shown = _without_query(url)
+        shown = shown_url(url)
         try:
             websocket = await _Connect(
                 url,
@@ -89,7 +90,13 @@ class Connection:
         except InvalidStatus as refused:
             raise _refusal(refused, shown, token) from None
         except (InvalidURI, InvalidProxy) as invalid:
-            raise BadInput(f"{shown} cannot be connected to: {invalid}.") from None
+            # As a text it repeats the whole URL.
+            raise BadInput(f"{shown} cannot be connected to: {invalid.msg}.") from None
+        except UnicodeError:
+            raise BadInput(
+                f"{shown!r} cannot be connected to: the parts of a host's name have 1 to 63 "
+                "letters, and no part of a URL has half a character."
+            ) from None
         except ProxyError as failed:
             raise ConnectFailed(f"The proxy in the way to {shown} refused: {failed}.") from None
         except ImportError:  # websockets has what a SOCKS proxy takes from elsewhere
@@ -152,15 +159,26 @@ def _host_of(url: str) -> str:
         host, parts = None, urlsplit("")
     if parts.scheme not in ("ws", "wss") or not host:
         raise BadInput(
-            f"{_without_query(url)!r} is not a WebSocket URL; one looks like "
+            f"{shown_url(url)!r} is not a WebSocket URL; one looks like "
             "ws://localhost:3001/dev or wss://abc123.execute-api.eu-west-1.amazonaws.com/prod."
         )
     return host
 
 
-def _without_query(url: str) -> str:
-    """The URL as it may be shown: a query can hold a token."""
-    return url.partition("?")[0]
+def shown_url(url: str) -> str:
+    """The URL as it may be shown: without user, query and fragment, which can hold secrets."""
+    try:
+        parts = urlsplit(url)
+        if parts.hostname and (parts.port is None or parts.port >= 0):
+            host = parts.netloc.rpartition("@")[2]
+            return f"{parts.scheme}://{host}{parts.path}"
+    except ValueError:
+        pass
+    if "@" not in url:
+        return re.split(r"[?#]", url, maxsplit=1)[0]
+    # Where a password ends is not to be told from what is no URL.
+    scheme = re.match(r"\w+://", url)
+    return f"{scheme[0] if scheme else ''}…"
 
 
 def _is_local(host: str) -> bool:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeAlias
 
+from parley_client.errors import BadInput
+
 PROTOCOL_VERSION = 1
 
 AudioFormat: TypeAlias = Literal[
@@ -280,8 +282,15 @@ ServerEvent: TypeAlias = TurnEvent | Answer
 
 
 def encode(message: Mapping[str, object]) -> str:
-    """A client message as one JSON text frame."""
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    """A client message as one JSON text frame.
+
+    Raises:
+        BadInput: a number in it is none that JSON has.
+    """
+    try:
+        return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        raise BadInput("Numbers must be finite: nan and inf are none.") from None
 
 
 def to_base64(pcm: bytes) -> str:

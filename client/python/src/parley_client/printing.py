@@ -90,6 +90,15 @@ def error_as_json(failed: ParleyClientError) -> str:
     return json.dumps({"error": error}, ensure_ascii=False)
 
 
+def encodable(line: str, encoding: str) -> str:
+    """JSON in characters that an encoding has: what it lacks is escaped."""
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(json.loads(line))
+    return line
+
+
 def _measured(values: dict[str, object]) -> dict[str, object]:
     return {
         name: round(value, 1) if isinstance(value, float) else value

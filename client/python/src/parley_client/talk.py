@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import io
+import math
 import os
 import signal
 import sys
@@ -40,6 +42,7 @@ from parley_client.messages import (
 from parley_client.notices import Notice, SessionRenewed, StateChanged
 from parley_client.printing import (
     as_json,
+    encodable,
     error_as_json,
     person_sentence,
     stand_ins_note,
@@ -236,7 +239,7 @@ class Talk:
             self._out.end_line()
         saved = self._save_audio(reply)
         if self._json:
-            self._out.line(as_json(asked, reply, saved))
+            self._tell_json(as_json(asked, reply, saved))
         else:
             self._sum_up(reply, saved)
 
@@ -279,8 +282,11 @@ class Talk:
     def tell(self, failed: ParleyClientError) -> None:
         """Say what failed, in the way that was asked for."""
         if self._json:
-            self._out.line(error_as_json(failed))
+            self._tell_json(error_as_json(failed))
         _complain(person_sentence(failed))
+
+    def _tell_json(self, line: str) -> None:
+        self._out.line(encodable(line, sys.stdout.encoding or "utf-8"))
 
 
 async def _interrupt_quietly(playing: Turn | Voice) -> None:
@@ -292,6 +298,13 @@ async def _interrupt_quietly(playing: Turn | Voice) -> None:
 
 def _complain(sentence: str) -> None:
     Terminal(sys.stderr).line(f"talk: {printable(sentence)}")
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -323,8 +336,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="one JSON object per turn")
     parser.add_argument("--voice", metavar="ID", help="an ElevenLabs voice id")
     parser.add_argument("--language", metavar="CODE", help="the language spoken, e.g. en")
-    parser.add_argument("--speed", type=float, help="0.7 to 1.2")
-    parser.add_argument("--stability", type=float, help="0 to 1")
+    parser.add_argument("--speed", type=_number, help="0.7 to 1.2")
+    parser.add_argument("--stability", type=_number, help="0 to 1")
     parser.add_argument("--style", help="how to reply, in words")
     parser.add_argument(
         "--record",
@@ -345,11 +358,17 @@ def _question(words: Sequence[str]) -> Typed | Spoken | None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A character that the output's encoding lacks must not cost the reply.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     arguments = _parser().parse_args(argv)
     talk = Talk(arguments)
     try:
         if arguments.save is not None and not arguments.save.parent.is_dir():
             raise BadInput(f"There is no folder {arguments.save.parent} to save the reply in.")
+        if arguments.save is not None and arguments.save.is_dir():
+            raise BadInput(f"{arguments.save} is a folder: name a file to save the reply in.")
         question = _question(arguments.question)
         if arguments.microphone:
             if question is not None:

@@ -8,6 +8,7 @@ cursor or retitle the window.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from typing import Final, TextIO
 
@@ -17,12 +18,16 @@ RED: Final = "31"
 CYAN: Final = "36"
 
 SEGMENT_COLOURS: Final = ("34", "36", "33", "35", "32", "31", "37")
+_LINES: Final = {0x2028: "\n", 0x2029: "\n"}
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""C0 but for tab and line feed, C1, and what embeds, overrides or isolates a direction
+(Unicode Standard Annex 9)."""
 _ERASE_LINE: Final = "\r\x1b[2K"
 
 
 def printable(text: str) -> str:
-    """The text without control characters; line breaks and tabs stay."""
-    return "".join(c for c in text if c in "\n\t" or (c >= " " and not "\x7f" <= c <= "\x9f"))
+    """The text without what controls a terminal or reorders a line; line breaks and tabs stay."""
+    return _CONTROLS.sub("", text.translate(_LINES))
 
 
 class Terminal:
