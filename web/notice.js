@@ -28,15 +28,24 @@ export class Notice {
   show(message, { kind = "problem", action } = {}) {
     // Whoever pressed the button must not be put back to the top of the page.
     if (!action && document.activeElement === this.#button) this.home.focus();
-    this.#text.textContent = message;
+    this.#action = action?.run ?? (() => {});
     this.root.dataset["kind"] = kind;
     this.#button.hidden = !action;
-    this.#button.textContent = action?.label ?? "";
-    this.#action = action?.run ?? (() => {});
+    setText(this.#button, action?.label ?? "");
+    setText(this.#text, message);
     this.root.hidden = !message;
   }
 
   get message() {
     return this.root.hidden ? "" : (this.#text.textContent ?? "");
   }
+}
+
+/**
+ * A screen reader reads out what is set, also if it is what was there before.
+ * @param {HTMLElement} element
+ * @param {string} text
+ */
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }

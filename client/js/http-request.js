@@ -1,5 +1,5 @@
 /** One request to the HTTP API: JSON there and back, and what goes wrong as a `Problem`. */
-import { Problem } from "./problem.js";
+import { Problem, textOf } from "./problem.js";
 import { answersAt, pagesOf } from "./refusal.js";
 
 const PROBE_MS = 5_000;
@@ -68,7 +68,7 @@ function refusal(url, { status, headers }, content) {
   const retryAfterMs = content?.["retry_after_ms"] ?? waitMs(headers.get("Retry-After"));
   if (isProblem) {
     const { retryable, turn_id: turnId, detail } = content;
-    return new Problem(code, String(detail), {
+    return new Problem(code, textOf(detail), {
       retryable: retryable === true,
       turnId,
       retryAfterMs,

@@ -34,7 +34,7 @@ export class Problem extends Error {
   /** @param {import("./messages.js").Error} event */
   static from(event) {
     const { code, message, retryable } = event;
-    return new Problem(code, message, {
+    return new Problem(code, textOf(message), {
       retryable,
       turnId: event.turn_id ?? undefined,
       retryAfterMs: event.retry_after_ms ?? undefined,
@@ -42,4 +42,13 @@ export class Problem extends Error {
       limit: event.limit ?? undefined,
     });
   }
+}
+
+/**
+ * @param {unknown} said what a server gives as the text of a problem
+ * @returns {string} a sentence, whatever that is
+ */
+export function textOf(said) {
+  if (typeof said === "string" && said.trim()) return said;
+  return "Something went wrong at the server. It did not say what.";
 }
