@@ -1,7 +1,7 @@
 /** The page: shows what the conversation tells, and tells it what is pressed and typed. */
 import { Conversation, Microphone, Player, Problem } from "parley-client";
 import { isOwn, ownAddress, readWebSocketUrl, serverAt, tokenIn } from "./address.js";
-import { byId, element } from "./elements.js";
+import { byId, element, setText } from "./elements.js";
 import { EventLog } from "./event-log.js";
 import { hasToken } from "./link.js";
 import { Notice } from "./notice.js";
@@ -361,7 +361,7 @@ function handsFreeIsOn() {
 /** @param {Mode} next */
 function showHandsFree(next) {
   handsFree.setAttribute("aria-pressed", String(next !== "idle"));
-  handsFreeLabel.textContent = next === "opening" ? HOLD.opening : "Hands-free";
+  setText(handsFreeLabel, next === "opening" ? HOLD.opening : "Hands-free");
   hold.disabled = next !== "idle" || !conversation?.canSpeak;
   showHint();
   if (next === "listening") wave.wake();
@@ -379,7 +379,7 @@ function setMode(next) {
   mode = next;
   compose.dataset["mode"] = next;
   hold.setAttribute("aria-pressed", String(next !== "idle"));
-  holdLabel.textContent = HOLD[next];
+  setText(holdLabel, HOLD[next]);
   showHint();
   if (next === "listening") wave.wake();
 }

@@ -1,4 +1,5 @@
 /** What the page has to say to its user, with what can be done about it. */
+import { setText } from "./elements.js";
 
 /** @typedef {{label: string, run: () => void}} Action */
 
@@ -39,13 +40,4 @@ export class Notice {
   get message() {
     return this.root.hidden ? "" : (this.#text.textContent ?? "");
   }
-}
-
-/**
- * A screen reader reads out what is set, also if it is what was there before.
- * @param {HTMLElement} element
- * @param {string} text
- */
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }

@@ -482,10 +482,13 @@ def test_what_is_tried_now_and_then_is_not_read_out_each_time_and_changes_no_con
             new MutationObserver(() => (window.failures += state.dataset.state === "failed"))
                 .observe(state, { attributes: true });
             const observed = { subtree: true, childList: true, characterData: true,
-                attributes: true, attributeFilter: ["hidden", "disabled", "readonly", "aria-disabled"] };
+                attributes: true, attributeOldValue: true,
+                attributeFilter: ["hidden", "disabled", "readonly", "aria-disabled"] };
             const observer = new MutationObserver((records) => {
-                for (const { target, attributeName } of records)
-                    window.changes.push(`${target.id || target.parentNode?.id} ${attributeName ?? "text"}`);
+                for (const { target, attributeName, oldValue } of records) {
+                    if (attributeName && target.getAttribute(attributeName) === oldValue) continue;
+                    window.changes.push(`${target.id} ${attributeName ?? "text"}`);
+                }
             });
             for (const id of ["notice", "compose"])
                 observer.observe(document.getElementById(id), observed);

@@ -54,7 +54,7 @@ class ScriptedApi:
             if self.is_lost:
                 problem = {"code": "session_not_found", "detail": "There is none.", "status": 404}
                 return 404, problem
-            return 200, {"messages": [], "history": []}
+            return 200, {"status": "active", "messages": []}
         self.asked.append(body.get("settings", {}))
         wrong = ["voice"] if self.refuses_all else sorted(self.refused & self.asked[-1].keys())
         if wrong:
