@@ -14,11 +14,16 @@ const HTTP = ["http:", "https:"];
 
 /**
  * @param {string} text
- * @returns {string | undefined} the address of a WebSocket, without a user name, a password or a
- *   fragment, which no WebSocket has any use for
+ * @returns {string | undefined} the address of a WebSocket, without a user name, a password and a
+ *   fragment, which no WebSocket has any use for, and without a query: servers take a token from it
  */
 export function readWebSocketUrl(text) {
   return read(text.trim().replace(/^http(?=s?:)/i, "ws"), WEB_SOCKET);
+}
+
+/** @param {string} text an address that the user has typed, perhaps with `?token=` */
+export function tokenIn(text) {
+  return (URL.canParse(text.trim()) && new URL(text.trim()).searchParams.get("token")) || "";
 }
 
 /**
@@ -38,7 +43,7 @@ function read(text, protocols) {
   if (!URL.canParse(text)) return undefined;
   const url = new URL(text);
   if (!protocols.includes(url.protocol) || !url.hostname) return undefined;
-  url.username = url.password = url.hash = "";
+  url.username = url.password = url.search = url.hash = "";
   return url.href;
 }
 
@@ -48,12 +53,31 @@ function read(text, protocols) {
  * @returns {Address}
  */
 export function ownAddress() {
-  const named = readWebSocketUrl(markup("parley-url"));
+  const named = namedUrl();
   const secure = location.protocol === "https:";
   return {
     url: named ?? `${secure ? "wss" : "ws"}://${location.host}/dev`,
     httpUrl: readHttpUrl(markup("parley-http-url")) ?? false,
   };
+}
+
+/** The WebSocket's address that the page's markup names. */
+function namedUrl() {
+  return readWebSocketUrl(markup("parley-url"));
+}
+
+/**
+ * What a link means by an address. There is one API at the origin that the page names as its own:
+ * another path, or no HTTP address, would have the user be nobody there, and without a session.
+ * @param {Address} asked
+ * @returns {Address}
+ */
+export function meantBy({ url, httpUrl }) {
+  const named = namedUrl();
+  if (!named || originOf(url) !== originOf(named)) return { url, httpUrl };
+  const own = ownAddress();
+  const isOwnHttp = !httpUrl || (own.httpUrl && originOf(httpUrl) === originOf(own.httpUrl));
+  return isOwnHttp ? own : { url: named, httpUrl };
 }
 
 /** @param {string} name */

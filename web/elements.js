@@ -25,3 +25,12 @@ export function element(tag, className = "", ...content) {
   made.append(...content);
   return made;
 }
+
+/**
+ * A screen reader reads out what is set, also if it is what was there before.
+ * @param {HTMLElement} element
+ * @param {string} text
+ */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}

@@ -18,6 +18,13 @@ const KINDS = {
   ping: "quiet",
   pong: "quiet",
 };
+/** Which way a message went, as a sign and in words; `here` is what the client itself says. */
+const WAYS = {
+  in: { sign: "← ", words: "received " },
+  out: { sign: "→ ", words: "sent " },
+  here: { sign: "· ", words: "noted " },
+};
+/** @typedef {keyof typeof WAYS} Way */
 const STREAMED = ["audio_chunk", "audio", "reply_text"];
 
 export class EventLog {
@@ -39,7 +46,7 @@ export class EventLog {
   }
 
   /**
-   * @param {"in" | "out"} direction
+   * @param {Way} direction
    * @param {object} message
    */
   add(direction, message) {
@@ -68,6 +75,13 @@ export class EventLog {
     while (this.list.childElementCount > KEPT) this.list.lastElementChild?.remove();
   }
 
+  /** Forget everything. */
+  clear() {
+    this.#all = [];
+    this.#run = { key: "", count: 0, bytes: 0, text: "" };
+    this.list.replaceChildren();
+  }
+
   /** One JSON object a line, oldest first; audio by its size. */
   export() {
     return this.#all.map((entry) => `${JSON.stringify(entry)}\n`).join("");
@@ -81,7 +95,7 @@ export class EventLog {
   }
 
   /**
-   * @param {"in" | "out"} direction
+   * @param {Way} direction
    * @param {string} type
    * @param {Record<string, any>} rest
    * @param {boolean} [isOpen]
@@ -94,7 +108,8 @@ export class EventLog {
       count > 1 ? `× ${count}` : "",
       bytes ? `${(bytes / 1000).toFixed(1)} kB` : "",
     ];
-    const way = element("i", "way", direction === "out" ? "→ " : "← ");
+    const { sign, words } = WAYS[direction];
+    const way = element("i", "way", sign);
     way.setAttribute("aria-hidden", "true");
     const line = element(
       "summary",
@@ -104,7 +119,7 @@ export class EventLog {
         "b",
         "",
         way,
-        element("span", "hidden", direction === "out" ? "sent " : "received "),
+        element("span", "hidden", words),
         what.filter(Boolean).join(" "),
       ),
       element("span", "fields", JSON.stringify(fields)),

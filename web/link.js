@@ -2,7 +2,7 @@
  * What the page's own address asks for: `?url=` and `?http=` a server, `#token=` a token for it.
  * Whoever makes a link decides that, so nothing of it is done before it is looked at.
  */
-import { ownAddress, readHttpUrl, readWebSocketUrl } from "./address.js";
+import { meantBy, ownAddress, readHttpUrl, readWebSocketUrl } from "./address.js";
 
 /**
  * @typedef {object} Link
@@ -17,12 +17,21 @@ import { ownAddress, readHttpUrl, readWebSocketUrl } from "./address.js";
 export function readLink() {
   const query = new URLSearchParams(location.search);
   const [asked, askedHttp] = [query.get("url"), query.get("http")];
-  const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
+  const token = tokenOfFragment();
   if (!asked && !askedHttp && !token) return undefined;
   const own = ownAddress();
   const url = asked ? readWebSocketUrl(asked) : own.url;
   const httpUrl = askedHttp ? readHttpUrl(askedHttp) : !asked && own.httpUrl;
-  return { address: url && httpUrl !== undefined ? { url, httpUrl } : undefined, token };
+  return { address: url && httpUrl !== undefined ? meantBy({ url, httpUrl }) : undefined, token };
+}
+
+/** Whether the page's address holds a token that nobody has looked at yet. */
+export function hasToken() {
+  return tokenOfFragment() !== "";
+}
+
+function tokenOfFragment() {
+  return new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
 }
 
 /** Take the token out of the address bar, and out of the history. */

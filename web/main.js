@@ -1,26 +1,26 @@
 /** The page: shows what the conversation tells, and tells it what is pressed and typed. */
 import { Conversation, Microphone, Player, Problem } from "parley-client";
-import { isOwn, ownAddress, readWebSocketUrl, serverAt } from "./address.js";
-import { byId, element } from "./elements.js";
+import { isOwn, ownAddress, readWebSocketUrl, serverAt, tokenIn } from "./address.js";
+import { byId, element, setText } from "./elements.js";
 import { EventLog } from "./event-log.js";
+import { hasToken } from "./link.js";
 import { Notice } from "./notice.js";
 import { addressToOpen } from "./opening.js";
 import { Panel } from "./panel.js";
 import { save } from "./save.js";
-import { isAboutSettings, sentenceOf } from "./sentences.js";
-import { keepSession, keptSession } from "./session.js";
+import { NOT_UNDERSTOOD, isAboutSettings, sentenceOf, settingOf } from "./sentences.js";
+import { keepSession, keptSession, knownOf } from "./session.js";
 import { SettingsForm } from "./settings-form.js";
 import { standInsNote } from "./stand-ins.js";
 import { TAP_MS, holdToTalk } from "./talk-button.js";
 import { Timing } from "./timing.js";
-import { tokenFor } from "./token.js";
+import { keepToken, tokenFor } from "./token.js";
 import { remember, trust, usualAddress } from "./trust.js";
 import { TurnList } from "./turn-list.js";
 import { Waveform } from "./waveform.js";
 
 /** @typedef {"idle" | "opening" | "listening"} Mode */
 /** @typedef {import("./address.js").Address} Address */
-/** @typedef {import("parley-client/messages.js").Ready} Ready */
 
 const link = byId("link", HTMLDetailsElement);
 const linkButton = byId("link-button", HTMLElement);
@@ -31,6 +31,7 @@ const hold = byId("hold", HTMLButtonElement);
 const holdLabel = byId("hold-label", HTMLElement);
 const sayButton = byId("say", HTMLButtonElement);
 const handsFree = byId("hands-free", HTMLButtonElement);
+const handsFreeLabel = byId("hands-free-label", HTMLElement);
 const interruptButton = byId("interrupt", HTMLButtonElement);
 const unblock = byId("unblock", HTMLButtonElement);
 const transportView = byId("transport", HTMLElement);
@@ -96,24 +97,34 @@ let address = ownAddress();
 let isSessionLost = false;
 /** What was said of a microphone that hears nothing. */
 let deafNotice = "";
-/** What the server says of its choices and stand-ins, before it is known whose session it is.
- * @type {Partial<Ready>} */
-let said = {};
+/** What is known of the server's choices and stand-ins.
+ * @type {import("./session.js").Known} */
+let known = {};
+/** The client's attempts are used up: one follows now and then. */
+let isTriedSlowly = false;
 
 /**
  * @param {Address} to
- * @param {{isTyped?: boolean}} [how] whether the user has typed the address
+ * @param {{isTyped?: boolean, isSomebodyElse?: boolean}} [how] whether the user has typed the
+ *   address; whether another than before uses the page from now on
  */
-async function connect(to, { isTyped = false } = {}) {
+async function connect(to, { isTyped = false, isSomebodyElse = false } = {}) {
   // Nobody could stop afterwards what it has going.
-  await conversation?.stopHandsFree();
+  await stopHandsFree();
   await conversation?.interrupt();
   const before = conversation;
   conversation = undefined;
   before?.close();
+  microphone.release();
   notice.show("");
-  isSessionLost = false;
+  if (isSomebodyElse) {
+    keepSession(serverAt(to), undefined);
+    forgetWords();
+    text.value = "";
+  }
+  isSessionLost = isTriedSlowly = false;
   address = to;
+  known = knownOf(serverAt(to));
   const made = new Conversation(to.url, {
     microphone,
     player,
@@ -137,6 +148,7 @@ async function connect(to, { isTyped = false } = {}) {
 
 /** Go on with the same conversation, and with what it has not been able to say. */
 async function tryAgain() {
+  isTriedSlowly = false;
   try {
     await conversation?.connect();
   } catch {
@@ -156,11 +168,7 @@ function listenTo(made) {
   on("transport", showTransport);
   on("session", (session) => opened(made, session));
   on("config_updated", (event) => settings.changed(event.settings));
-  on("message", (message) => {
-    log.add("in", message);
-    // Over HTTP no server says it: what is known is kept.
-    if (message.type === "ready" && made.transport === "websocket") said = message;
-  });
+  on("message", (message) => log.add("in", message));
   on("sent", (message) => log.add("out", message));
   on("turn", begin);
   on("listened", ({ turnId }) => {
@@ -186,11 +194,11 @@ function listenTo(made) {
     // What is heard need not be read out as well.
     if (view?.text && !view.hasAudio) readOut(view.text);
   });
-  on("hands_free", ({ enabled }) => {
-    handsFree.setAttribute("aria-pressed", String(enabled));
-    hold.disabled = enabled || !made.canSpeak;
-    showHint();
-    if (enabled) wave.wake();
+  on("hands_free", ({ enabled }) => showHandsFree(enabled ? "listening" : "idle"));
+  on("warning", (problem) => {
+    // For whoever runs the page: its user misses nothing.
+    log.add("here", { type: "warning", code: problem.code, message: problem.message });
+    console.warn(problem.message);
   });
   on("microphone", ({ state }) => {
     // What has gone by is not to be read any more.
@@ -204,7 +212,11 @@ function listenTo(made) {
  * @param {import("parley-client/conversation-types.js").Events["session"]} session
  */
 function opened(made, { id, token, resumed, history }) {
-  keepSession(serverAt(address), { id, token });
+  // A session that is resumed over HTTP says neither: what is known is kept.
+  if (!resumed || made.transport === "websocket" || made.choices) {
+    known = { choices: made.choices, standIns: made.standIns };
+  }
+  keepSession(serverAt(address), { id, token }, known);
   if (resumed && turns.isEmpty) turns.showHistory(history);
   if (!resumed) {
     const lost = "The conversation before this could not be continued. This is a new one.";
@@ -213,8 +225,8 @@ function opened(made, { id, token, resumed, history }) {
     turns.startAgain();
   }
   isSessionLost = false;
-  settings.open(made.settings, said.choices);
-  standIns.textContent = standInsNote(said.stand_ins ?? []);
+  settings.open(made.settings, known.choices);
+  standIns.textContent = standInsNote(known.standIns ?? []);
   standIns.hidden = !standIns.textContent;
 }
 
@@ -263,19 +275,37 @@ function showState(change) {
   const count = isCounted ? ` (${attempt} of ${attempts})` : "";
   stateView.replaceChildren(STATES[state], element("span", "count", count));
   const canSpeak = conversation?.canSpeak ?? false;
-  for (const control of [hold, text, sayButton, handsFree]) control.disabled = !canSpeak;
+  // Whoever reads it, or is in it, is not disturbed by an attempt that nobody has asked for.
+  const isQuiet = isTriedSlowly && state === "connecting";
+  if (!isQuiet) enable(canSpeak);
   if (!canSpeak) {
     setMode("idle");
+    showHandsFree("idle");
     player.resume();
     microphone.release();
   }
-  if (handsFreeIsOn()) hold.disabled = true;
   showTransport();
+  if (isQuiet) return;
   if (state === "connecting" && problem) link.open = true;
   if (state === "failed") gaveUp(problem);
   else if (state === "closed") closed(problem);
   else if (problem) report(problem, (retryInMs ?? 0) > LONG_WAIT_MS);
-  else if (state === "ready") notice.show("");
+  else if (state === "ready") {
+    isTriedSlowly = false;
+    notice.show("");
+  }
+}
+
+/** @param {boolean} canSpeak whether anything can be said now */
+function enable(canSpeak) {
+  // It keeps the focus, and what is half written can still be read.
+  text.readOnly = !canSpeak;
+  text.setAttribute("aria-disabled", String(!canSpeak));
+  const focused = document.activeElement;
+  hold.disabled = !canSpeak || handsFreeIsOn();
+  for (const control of [sayButton, handsFree]) control.disabled = !canSpeak;
+  // A button that cannot be pressed has no focus to go on from.
+  if (focused instanceof HTMLButtonElement && focused.disabled && compose.contains(focused)) text.focus();
 }
 
 /**
@@ -283,22 +313,26 @@ function showState(change) {
  * @param {Problem | undefined} problem
  */
 function gaveUp(problem) {
-  if (problem?.field?.startsWith("init.settings")) {
-    forgetSettings(problem.field);
+  const isRefused = problem !== undefined && isAboutSettings(problem);
+  if (isRefused && Object.keys(conversation?.settings ?? {}).length > 0) {
+    forgetSettings(problem);
     return;
   }
+  isTriedSlowly = problem?.retryable ?? false;
   const goesOn = problem?.retryable ? " This page tries again now and then while you look at it." : "";
   const action = { label: "Try again", run: () => void tryAgain() };
-  notice.show((problem ? explained(problem) : "") + goesOn, { action });
+  // Nothing of what was chosen is the reason.
+  const why = isRefused ? NOT_UNDERSTOOD : problem && explained(problem);
+  notice.show((why ?? "") + goesOn, { action });
 }
 
 /**
  * What was chosen earlier is not allowed any more: the conversation goes on without it.
- * @param {string} field as the server names it
+ * @param {Problem} problem
  */
-function forgetSettings(field) {
+function forgetSettings(problem) {
   if (!conversation) return;
-  const { [/** @type {"voice"} */ (field.split(".")[2] ?? "")]: _, ...others } = conversation.settings;
+  const { [/** @type {"voice"} */ (settingOf(problem))]: _, ...others } = conversation.settings;
   const isKnown = Object.keys(others).length < Object.keys(conversation.settings).length;
   conversation.settings = isKnown ? others : {};
   void tryAgain().then(() => {
@@ -319,8 +353,18 @@ function showTransport() {
   transportView.textContent = isOverHttp ? "over HTTP" : "";
 }
 
+/** Whether it listens, or will as soon as the browser lets it. */
 function handsFreeIsOn() {
   return handsFree.getAttribute("aria-pressed") === "true";
+}
+
+/** @param {Mode} next */
+function showHandsFree(next) {
+  handsFree.setAttribute("aria-pressed", String(next !== "idle"));
+  setText(handsFreeLabel, next === "opening" ? HOLD.opening : "Hands-free");
+  hold.disabled = next !== "idle" || !conversation?.canSpeak;
+  showHint();
+  if (next === "listening") wave.wake();
 }
 
 function showInterrupt() {
@@ -335,7 +379,7 @@ function setMode(next) {
   mode = next;
   compose.dataset["mode"] = next;
   hold.setAttribute("aria-pressed", String(next !== "idle"));
-  holdLabel.textContent = HOLD[next];
+  setText(holdLabel, HOLD[next]);
   showHint();
   if (next === "listening") wave.wake();
 }
@@ -369,10 +413,16 @@ function report(problem, canBeHurried = false) {
  * @param {Problem} problem
  */
 function explained(problem) {
-  // Where something answers, the client's sentence says more.
-  if (problem.code === "unreachable" && problem.message.startsWith("No connection")) {
-    const where = isOwn(address) ? `this page's server, ${location.host},` : address.url;
-    return `No connection to ${where} could be opened. Is the address right, and the server up?`;
+  const where = isOwn(address) ? `this page's server, ${location.host},` : address.url;
+  if (problem.code === "unreachable") {
+    const isKept = problem.message.includes(" answers, but ");
+    const why = isKept
+      ? `It answers, but not to this page: it may not allow pages of ${location.origin}.`
+      : "Is the address right, and the server up?";
+    return `No connection to ${where} could be opened. ${why}`;
+  }
+  if (problem.code === "redirected") {
+    return `No connection to ${where} could be opened. It leads to another address, which is not followed.`;
   }
   const sentence = sentenceOf(problem);
   return problem.code.startsWith("microphone_") ? `${sentence} You can go on typing.` : sentence;
@@ -384,7 +434,8 @@ function configure(wanted) {
     conversation?.configure(wanted);
   } catch (problem) {
     settings.refused();
-    if (problem instanceof Problem) report(problem);
+    // The client's own sentence.
+    if (problem instanceof Problem) notice.show(problem.message);
     else throw problem;
   }
 }
@@ -430,12 +481,22 @@ async function toggleHandsFree() {
   player.unlock();
   notice.show("");
   try {
-    if (handsFreeIsOn()) await conversation?.stopHandsFree();
-    else await conversation?.startHandsFree(settings.handsFree);
+    if (handsFreeIsOn()) await stopHandsFree();
+    else {
+      showHandsFree("opening");
+      await conversation?.startHandsFree(settings.handsFree);
+    }
   } catch (problem) {
+    showHandsFree("idle");
     if (problem instanceof Problem) report(problem);
     else throw problem;
   }
+}
+
+/** Also while the browser asks whether it may listen. */
+async function stopHandsFree() {
+  showHandsFree("idle");
+  await conversation?.stopHandsFree();
 }
 
 /** To the address that the user has typed. */
@@ -446,11 +507,11 @@ function connectTyped() {
     url.focus();
     return;
   }
+  const token = tokenIn(url.value);
   url.value = typed;
-  const own = ownAddress();
-  const known = [address, own].find((each) => each.url === typed);
-  const to = known ?? { url: typed, httpUrl: false };
+  const to = [address, ownAddress()].find((each) => each.url === typed) ?? { url: typed, httpUrl: false };
   trust(to);
+  if (token) keepToken(to, token);
   void connect(to, { isTyped: true });
 }
 
@@ -485,6 +546,7 @@ document.addEventListener("keydown", (event) => {
     link.open = false;
     if (isInLink) linkButton.focus();
   } else if (panel.hasFocus || (panel.isOpen && !conversation?.canInterrupt)) panel.close();
+  else if (handsFreeLabel.textContent === HOLD.opening) void stopHandsFree();
   else void conversation?.interrupt();
 });
 document.addEventListener("pointerdown", ({ target }) => {
@@ -523,13 +585,22 @@ byId("forget", HTMLButtonElement).addEventListener("click", () => void startAnew
 /** End the session, and begin another. */
 async function startAnew() {
   const ending = conversation;
-  await ending?.stopHandsFree();
+  await stopHandsFree();
   await ending?.interrupt();
   conversation = undefined;
   await ending?.end();
   keepSession(serverAt(address), undefined);
-  turns.clear();
+  forgetWords();
   await connect(address);
+}
+
+/** Nothing that was said or chosen so far is to be found in the page any more. */
+function forgetWords() {
+  turns.clear();
+  log.clear();
+  timing.clear();
+  settings.open({}, known.choices);
+  readOut("");
 }
 
 /** Do what the page's own address asks for, and connect. */
@@ -541,15 +612,12 @@ async function open() {
     return;
   }
   url.value = to.url;
-  if (isSomebodyElse) {
-    keepSession(serverAt(to), undefined);
-    turns.clear();
-  }
-  await connect(to);
+  await connect(to, { isSomebodyElse });
 }
 
 // One after the other: each may have something to ask.
 let opening = open();
 window.addEventListener("hashchange", () => {
-  opening = opening.then(open);
+  // The one before may have taken the token; no other fragment is anything to the page.
+  opening = opening.then(() => (hasToken() ? open() : undefined));
 });

@@ -1,4 +1,5 @@
 /** What the page has to say to its user, with what can be done about it. */
+import { setText } from "./elements.js";
 
 /** @typedef {{label: string, run: () => void}} Action */
 
@@ -28,11 +29,11 @@ export class Notice {
   show(message, { kind = "problem", action } = {}) {
     // Whoever pressed the button must not be put back to the top of the page.
     if (!action && document.activeElement === this.#button) this.home.focus();
-    this.#text.textContent = message;
+    this.#action = action?.run ?? (() => {});
     this.root.dataset["kind"] = kind;
     this.#button.hidden = !action;
-    this.#button.textContent = action?.label ?? "";
-    this.#action = action?.run ?? (() => {});
+    setText(this.#button, action?.label ?? "");
+    setText(this.#text, message);
     this.root.hidden = !message;
   }
 

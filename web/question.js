@@ -30,7 +30,8 @@ export function ask({ title, text, hosts = [], yes, no }) {
   dialog.returnValue = "";
   dialog.showModal();
   // What is pressed without looking must not be the answer that gives something away.
-  refuse.focus();
+  refuse.focus({ preventScroll: true });
+  dialog.scrollTop = 0;
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
   });

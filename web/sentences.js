@@ -3,7 +3,11 @@
 /** @typedef {import("parley-client").Problem} Problem */
 
 /** `config.settings.language: expected …`, `$.audio[3]: …` */
-const FIELD_ERROR = /^[$a-z_][\w$]*(\.[\w$]+|\[[^\]]*\])*:\s/;
+const PLACE = /^[$_\p{L}][\p{L}\p{N}_$-]*(?:\.[\p{L}\p{N}_$-]+|\[[^\]]*\])*(?=:\s)/u;
+/** What the page has done wrong, and nobody else. */
+const PROTOCOL = ["bad_request", "unknown_type"];
+export const NOT_UNDERSTOOD =
+  "The server does not understand this page. Reload it: one of the two may be newer.";
 /** Nobody has asked for what these answer. */
 const UNASKED = /^(interrupt|ack|ping|resume|received|audio_end)\b/;
 const SETTING = /^(?:(?:config|init)\.)?settings\.(\w+)/;
@@ -22,7 +26,8 @@ const SETTINGS = {
  * @returns {string} empty if it is of no concern to a person
  */
 export function sentenceOf(problem) {
-  const { code, message, field = FIELD_ERROR.exec(message)?.[0].slice(0, -2) } = problem;
+  const { code, message } = problem;
+  const field = fieldOf(problem);
   if (field !== undefined) {
     if (UNASKED.test(field)) return "";
     if (isAboutSettings(problem)) {
@@ -32,9 +37,32 @@ export function sentenceOf(problem) {
     if (field.startsWith("user_message")) {
       return code === "too_large" ? "That message is too long." : "That message cannot be sent like this.";
     }
-    return "The server does not understand this page. Reload it: one of the two may be newer.";
+    return NOT_UNDERSTOOD;
   }
-  return message;
+  if (PROTOCOL.includes(code) && !problem.turnId) return NOT_UNDERSTOOD;
+  // The name of a template's parameter is a deployer's.
+  return message.replace(" (AllowedOrigins)", "");
+}
+
+/**
+ * What of a message is wrong. A server need not name it but in its text, where a single word before
+ * a colon may be any.
+ * @param {Problem} problem
+ */
+function fieldOf({ code, field, message, turnId }) {
+  if (field !== undefined) return field;
+  const [place] = PLACE.exec(message) ?? [];
+  const isProtocol = PROTOCOL.includes(code) && !turnId;
+  return isProtocol || /[.$[]/.test(place ?? "") ? place : undefined;
+}
+
+/**
+ * Which setting is refused.
+ * @param {Problem} problem
+ * @returns {string} empty if none is named
+ */
+export function settingOf(problem) {
+  return SETTING.exec(fieldOf(problem) ?? "")?.[1] ?? "";
 }
 
 /**

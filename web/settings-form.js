@@ -58,7 +58,7 @@ export class SettingsForm {
    * @param {Partial<Choices> | undefined} choices as far as the server says
    */
   open(settings, choices) {
-    this.#choices = { ...UNSAID, ...choices };
+    this.#choices = readable(choices);
     this.#asked = [];
     this.#inForce = settings;
     this.#fill();
@@ -129,6 +129,7 @@ export class SettingsForm {
    */
   #show(name, field) {
     const value = this.#inForce[name];
+    if (field instanceof HTMLInputElement && field.type === "range") widen(field, Number(value));
     if (field instanceof HTMLInputElement && field.type === "checkbox") field.checked = value === true;
     else if (value !== undefined) field.value = String(value);
     else if (field instanceof HTMLSelectElement) field.value = "";
@@ -162,4 +163,50 @@ export class SettingsForm {
   #field(name) {
     return /** @type {Field} */ (this.form.elements.namedItem(name));
   }
+}
+
+/**
+ * As far as they make sense: a server need not be this project's.
+ * @param {unknown} said
+ * @returns {Choices}
+ */
+function readable(said) {
+  const { settings, voices, languages } = /** @type {Record<string, unknown>} */ (Object(said));
+  const named = listOf(voices).flatMap((voice) => {
+    const { id, name } = Object(voice);
+    return isText(id) ? [{ id, name: isText(name) ? name : id }] : [];
+  });
+  return {
+    settings: /** @type {Name[]} */ (Array.isArray(settings) ? settings : UNSAID.settings),
+    voices: named,
+    languages: Array.isArray(languages) ? languages.filter(isText) : UNSAID.languages,
+  };
+}
+
+/**
+ * @param {unknown} value
+ * @returns {unknown[]}
+ */
+function listOf(value) {
+  return Array.isArray(value) ? value : [];
+}
+
+/**
+ * @param {unknown} value
+ * @returns {value is string}
+ */
+function isText(value) {
+  return typeof value === "string" && value.trim() !== "";
+}
+
+/**
+ * Show what is in force also if it is more, or less, than can be chosen.
+ * @param {HTMLInputElement} field
+ * @param {number} value
+ */
+function widen(field, value) {
+  const { leastOffered = field.min, mostOffered = field.max } = field.dataset;
+  Object.assign(field.dataset, { leastOffered, mostOffered });
+  field.min = value < Number(leastOffered) ? String(value) : leastOffered;
+  field.max = value > Number(mostOffered) ? String(value) : mostOffered;
 }

@@ -11,6 +11,13 @@ export class Timing {
   /** @param {HTMLElement} root */
   constructor(root) {
     this.root = root;
+    this.empty = [...root.childNodes];
+  }
+
+  /** Forget everything. */
+  clear() {
+    this.#turns = [];
+    this.root.replaceChildren(...this.empty);
   }
 
   /** @param {import("parley-client/messages.js").TurnEnd} end */

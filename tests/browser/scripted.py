@@ -46,11 +46,13 @@ class ScriptedServer:
         accepted: the only token that is let in; none is asked for if it is None.
         offered: every token that has come with a handshake.
         handshakes: how many have come, whatever became of them.
+        paths: of each of them, with the query.
         choices: what `ready` says may be chosen; nothing of it if it is None, as of older servers.
         stand_ins: what `ready` says of stand-ins, likewise.
         settings: in force in a new session.
         refused_session: the code that a session which is to be resumed is refused with.
         refused_settings: of an `init`, which is refused as long as it asks for one of them.
+        refuses_all_settings: every `init` is refused for its settings, also one without any.
     """
 
     def __init__(self) -> None:
@@ -61,11 +63,13 @@ class ScriptedServer:
         self.accepted: str | None = None
         self.offered: list[str] = []
         self.handshakes = 0
+        self.paths: list[str] = []
         self.choices: Message | None = None
         self.stand_ins: list[str] | None = None
         self.settings: Message = {}
         self.refused_session = ""
         self.refused_settings: set[str] = set()
+        self.refuses_all_settings = False
         self.url = ""
         self._port = 0
         self._changed = threading.Condition()
@@ -94,6 +98,7 @@ class ScriptedServer:
 
     def _let_in(self, connection: ServerConnection, request: Request) -> Response | None:
         self.handshakes += 1
+        self.paths.append(request.path)
         if self.accepted is None:
             return None
         protocols = request.headers.get("Sec-WebSocket-Protocol", "").split(", ")
@@ -124,7 +129,8 @@ class ScriptedServer:
             text = "init.resume_token: not this session's"
             self.send(type="error", code=self.refused_session, message=text, retryable=False)
             return
-        for name in sorted(self.refused_settings & init.get("settings", {}).keys()):
+        refused = self.refused_settings & init.get("settings", {}).keys()
+        for name in ["voice"] if self.refuses_all_settings else sorted(refused):
             field = f"init.settings.{name}"
             text = f"{field}: expected one of those that `ready` lists"
             self.send(type="error", code="bad_request", message=text, field=field, retryable=False)
@@ -271,7 +277,7 @@ class _Files(http.server.SimpleHTTPRequestHandler):
         return str(self._folders[prefix] / plain.removeprefix(prefix))
 
     def do_GET(self) -> None:
-        answer = self._instead.get(self.path)
+        answer = self._instead.get(self.path.partition("?")[0])
         if answer is None:
             super().do_GET()
         else:

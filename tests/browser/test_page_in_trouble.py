@@ -438,3 +438,61 @@ def test_a_stand_in_is_called_one_for_as_long_as_it_is(
     server.drop()
     server.wait_for("init", 2)
     expect(page.get_by_role("note")).to_be_hidden()
+
+
+HURRY = """
+    Math.random = () => 0.01;
+    const wait = window.setTimeout;
+    // What is waited for longer than anything of the client's is over sooner.
+    window.setTimeout = (act, ms, ...more) => wait(act, ms > 20000 ? 300 : ms, ...more);
+"""
+
+
+@pytest.mark.parametrize("control", ["#text", "#hold", "#hands-free", "#say"])
+def test_whoever_was_somewhere_when_the_connection_fails_is_not_put_elsewhere(
+    control: str, open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page(script="Math.random = () => 0.01")
+    page.fill("#text", "half a sen")
+    page.focus(control)
+    gives_up(page, server)
+    assert page.evaluate("document.querySelector('#compose').contains(document.activeElement)")
+    expect(page.locator("#text")).to_have_value("half a sen")
+    expect(page.locator("#text")).not_to_be_editable()
+    page.keyboard.press("Enter")
+    page.keyboard.type("x")
+    expect(page.locator("#text")).to_have_value("half a sen")
+    server.refuse = False
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("status")).to_have_text("Connected")
+    page.press("#text", "Enter")
+    assert server.wait_for("user_message")["text"] == "half a sen"
+
+
+def test_what_is_tried_now_and_then_is_not_read_out_each_time_and_changes_no_control(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page(script=HURRY)
+    gives_up(page, server)
+    page.evaluate(
+        """() => {
+            window.changes = [];
+            window.failures = 0;
+            const state = document.querySelector("#state");
+            new MutationObserver(() => (window.failures += state.dataset.state === "failed"))
+                .observe(state, { attributes: true });
+            const observed = { subtree: true, childList: true, characterData: true,
+                attributes: true, attributeOldValue: true,
+                attributeFilter: ["hidden", "disabled", "readonly", "aria-disabled"] };
+            const observer = new MutationObserver((records) => {
+                for (const { target, attributeName, oldValue } of records) {
+                    if (attributeName && target.getAttribute(attributeName) === oldValue) continue;
+                    window.changes.push(`${target.id} ${attributeName ?? "text"}`);
+                }
+            });
+            for (const id of ["notice", "compose"])
+                observer.observe(document.getElementById(id), observed);
+        }"""
+    )
+    page.wait_for_function("window.failures >= 2", timeout=30_000)
+    assert page.evaluate("window.changes") == []

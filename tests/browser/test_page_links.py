@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -17,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Launch, Open
 from tests.browser.page import type_message
-from tests.browser.scripted import ScriptedServer, static_site
+from tests.browser.scripted import Reply, ScriptedServer, static_site
 from tests.e2e.stack import ROOT
 
 OWN = "talk.example"
@@ -339,3 +341,190 @@ def test_the_deployer_says_in_the_page_which_server_is_its_own(
         page.wait_for_selector(READY)
         assert server.types() == ["init"]
         page.context.close()
+
+
+@contextmanager
+def deployed(server: ScriptedServer, http_url: str = "") -> Iterator[str]:
+    """The page as a deployer has it: it names its own API."""
+    html = (ROOT / "web" / "index.html").read_text()
+    for name, value in (("parley-url", at(server, OWN)), ("parley-http-url", http_url)):
+        empty = f'name="{name}" content=""'
+        assert empty in html
+        html = html.replace(empty, f'{empty[:-1]}{value}"')
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        body = html.encode()
+        request.send_response(200)
+        request.send_header("Content-Type", "text/html")
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+    with static_site(
+        {"/": ROOT / "web", "/client/": ROOT / "client" / "js"}, instead={"/": answer}
+    ) as url:
+        yield url.replace("127.0.0.1", OWN)
+
+
+@pytest.mark.parametrize("http_url", ["", "https://http.talk.example/api"], ids=["", "with HTTP"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        "?token=attacker",
+        "?x",
+        "?x=1&token=attacker",
+        "?TOKEN=attacker",
+        "%3Ftoken=attacker",
+        "/?token=attacker",
+        "/other",
+        "/../other?token=attacker",
+        "//",
+        ";token=attacker",
+        "",
+    ],
+)
+def test_a_link_to_the_pages_own_server_changes_neither_who_one_is_there_nor_the_session(
+    more: str, http_url: str, visit: Open, server: ScriptedServer
+) -> None:
+    server.accepted = "mine"
+    with deployed(server, http_url) as url:
+        page = visit(f"{url}#token=mine")
+        page.wait_for_selector(READY)
+        page.goto("about:blank")
+        page.goto(f"{url}?url={quote(at(server, OWN) + more)}")
+        page.wait_for_selector(READY)
+        expect(page.get_by_role("alertdialog")).to_be_hidden()
+        assert server.paths == ["/dev", "/dev"]
+        assert server.offered == ["mine", "mine"]
+        assert server.of_type("init")[1]["session_id"] == "s1"
+        page.context.close()
+
+
+def test_a_query_in_an_address_reaches_no_server_and_a_typed_token_is_shown_as_one(
+    opened: Open, browser: Browser, site: str, server: ScriptedServer
+) -> None:
+    page = opened(browser, f"{site}?url={quote(server.url + '?token=theirs&x')}")
+    assert server.paths == ["/dev"]
+    server.accepted = "mine"
+    page.click("#link summary")
+    page.fill("#url", f"{server.url}?token=mine")
+    page.press("#url", "Enter")
+    page.wait_for_function("document.querySelector('#link').open === false")
+    page.wait_for_selector(READY)
+    assert server.paths[-1] == "/dev"
+    assert server.offered == ["mine"]
+    kept = page.evaluate("JSON.stringify({...localStorage})")
+    assert "mine" not in kept, "a token is kept no longer than the tab is open"
+
+
+def words_on(page: Page) -> str:
+    """All that is to be found in the page, seen or not."""
+    return str(
+        page.evaluate(
+            """() => document.documentElement.outerHTML
+                + [...document.querySelectorAll("input")].map(({ value }) => value).join()"""
+        )
+    )
+
+
+def test_who_signs_in_anew_finds_nothing_of_who_was_there_before(
+    opened: Open, browser: Browser, site: str, server: ScriptedServer
+) -> None:
+    page = opened(browser, f"{site}?url={server.url}#token=alice")
+    type_message(page, "Are the pears ripe?")
+    reply = Reply(server, server.wait_for("user_message")["turn_id"])
+    reply.text("The pears are ripe.")
+    reply.end("The pears are ripe.")
+    expect(page.locator("#announce")).to_have_text("The pears are ripe.")
+    type_message(page, "Give me pears")
+    Reply(server, server.wait_for("user_message", 2)["turn_id"]).text("Pears, at once")
+    expect(page.locator("#turns")).to_contain_text("Pears, at once")
+    server.send(type="config_updated", settings={"style": "like a pear"})
+    page.fill("#text", "A draft of pears")
+    page.evaluate("location.hash = '#token=bob'")
+    page.get_by_role("button", name="Sign in anew").click()
+    server.wait_for("init", 2)
+    page.wait_for_selector(READY)
+    assert "pear" not in words_on(page).lower()
+    assert "bob" not in words_on(page).lower()
+    page.click("#panel-toggle")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export", exact=True).click()
+    exported = Path(download.value.path()).read_text()
+    assert "ready" in exported
+    assert "pear" not in exported.lower()
+
+
+def test_begin_anew_forgets_the_events_and_the_times_too(
+    opened: Open, browser: Browser, site: str, server: ScriptedServer
+) -> None:
+    page = opened(browser, f"{site}?url={server.url}")
+    type_message(page, "Are the pears ripe?")
+    reply = Reply(server, server.wait_for("user_message")["turn_id"])
+    reply.text("The pears are ripe.")
+    reply.end("The pears are ripe.")
+    expect(page.locator("#announce")).to_have_text("The pears are ripe.")
+    page.click("#panel-toggle")
+    page.get_by_role("tab", name="Settings").click()
+    page.get_by_role("button", name="Begin anew").click()
+    server.wait_for("end")
+    server.send(type="session_ended", session_id="s1", reason="ended")
+    server.wait_for("init", 2)
+    page.wait_for_selector(READY)
+    assert "pear" not in words_on(page).lower()
+
+
+@pytest.mark.parametrize("fragment", ["#top", "#", "#token=", "#tokens=x", "#/route?token=x"])
+def test_another_fragment_without_a_token_disturbs_nothing(
+    fragment: str, opened: Open, browser: Browser, site: str, server: ScriptedServer
+) -> None:
+    page = opened(browser, f"{site}?url={server.url}")
+    type_message(page, "Hello")
+    reply = Reply(server, server.wait_for("user_message")["turn_id"])
+    reply.text("Good ")
+    expect(page.locator(".reply")).to_contain_text("Good")
+    page.evaluate(
+        """(fragment) => new Promise((done) => {
+            addEventListener("hashchange", () => setTimeout(done));
+            location.hash = "#before";
+            location.hash = fragment;
+        })""",
+        fragment,
+    )
+    reply.text("day.")
+    expect(page.locator(".reply")).to_contain_text("Good day.")
+    assert server.types() == ["init", "user_message"]
+    assert server.handshakes == 1
+
+
+def test_two_tokens_one_after_the_other_begin_no_conversation_elsewhere(
+    opened: Open, browser: Browser, site: str, server: ScriptedServer
+) -> None:
+    page = opened(browser, f"{site}?url={server.url}")
+    page.evaluate("location.hash = '#token=one'; location.hash = '#token=one&x'")
+    server.wait_for("init", 2)
+    page.wait_for_selector(READY)
+    expect(page.locator("#url")).to_have_value(server.url)
+
+
+@pytest.mark.parametrize("size", [(320, 568), (640, 400), (844, 390)])
+def test_of_a_long_question_the_beginning_and_both_answers_are_seen(
+    size: tuple[int, int], visit: Open, page_url: str, server: ScriptedServer
+) -> None:
+    long = ".".join(letter * 60 for letter in "abc")
+    host = f"{OWN}.{long}.{EVIL}"
+    width, height = size
+    page = visit(
+        f"{page_url}?url={quote(f'wss://{host}/dev')}&http={quote(f'https://x.{host}/')}",
+        viewport={"width": width, "height": height},
+    )
+    question(page)
+    dialog = page.locator("#question").bounding_box()
+    title = page.locator("#question-title").bounding_box()
+    assert dialog
+    assert title
+    assert title["y"] >= dialog["y"], "the question begins at its beginning"
+    for name in ("Cancel", "Connect"):
+        expect(page.locator("#question").get_by_role("button", name=name)).to_be_in_viewport(
+            ratio=1
+        )

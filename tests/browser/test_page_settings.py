@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.page import type_message
@@ -212,3 +212,132 @@ def test_a_setting_of_before_that_a_new_session_refuses_is_forgotten(
     taken = server.of_type("init")[-1]["settings"]
     assert taken == {name: value for name, value in in_force.items() if name not in refused}
     expect(page.get_by_label("Voice")).to_have_value("21m00Tcm4TlvDq8ikWAM")
+
+
+def test_a_server_that_refuses_every_session_for_its_settings_is_not_hammered(
+    opened: Open, browser: Browser, site: str, server: ScriptedServer
+) -> None:
+    server.refuses_all_settings = True
+    page = opened(browser, f"{site}?url={server.url}", ready=False)
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("does not understand this page")
+    tried = server.handshakes
+    assert tried == 1
+    page.get_by_role("button", name="Try again").click()
+    server.wait_for("init", 2)
+    expect(page.locator("#state")).to_have_attribute("data-state", "failed")
+    assert server.handshakes == tried + 1
+
+
+NOT_UNDERSTOOD = "The server does not understand this page. Reload it: one of the two may be newer."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "config.other.foo-bar: unknown",
+        "config.größe: unknown",
+        "Settings.voice: no",
+        "`ready.choices` names it",
+        "turn t-0011223344556677 is not this session's",
+        'audio_start["a b"]: unknown',
+        "$.audio[3]: bad",
+        "expected an object",
+        "type: missing",
+        "",
+        None,
+    ],
+)
+def test_no_text_of_the_protocol_reaches_a_person_without_a_field_either(
+    text: str | None, open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    server.send(type="error", code="bad_request", message=text, retryable=False)
+    expect(page.get_by_role("alert")).to_have_text(NOT_UNDERSTOOD)
+
+
+@pytest.mark.parametrize(
+    "text", ["config.settings.foo-bar: unknown", "config.settings.größe: unknown"]
+)
+def test_a_setting_that_nobody_knows_is_a_setting_all_the_same(
+    text: str, open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    server.send(type="error", code="bad_request", message=text, retryable=False)
+    expect(page.get_by_role("alert")).to_have_text(
+        "That setting is not available here. It stays as it was."
+    )
+
+
+@pytest.mark.parametrize("text", ["error: the model said no", "timeout: try later", "Busy: wait."])
+def test_a_sentence_with_a_colon_is_told_as_it_is(
+    text: str, open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    server.send(type="error", code="internal", message=text, retryable=True)
+    expect(page.get_by_role("alert")).to_have_text(text)
+
+
+@pytest.mark.parametrize("text", [None, "", 7, {}])
+@pytest.mark.parametrize("is_of_a_turn", [False, True])
+def test_a_problem_without_a_text_is_a_sentence_all_the_same(
+    text: object, is_of_a_turn: bool, open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    said = {"code": "internal", "message": text, "retryable": False}
+    if is_of_a_turn:
+        type_message(page, "Hello")
+        Reply(server, server.wait_for("user_message")["turn_id"]).send("error", **said)
+    else:
+        server.send(type="error", **said)
+    shown = page.locator(".turn .problem") if is_of_a_turn else page.get_by_role("alert")
+    expect(shown).to_have_text("Something went wrong at the server. It did not say what.")
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"settings": None},
+        {"settings": ["voice"], "voices": None, "languages": None},
+        {"settings": "voice", "voices": "Rachel", "languages": {}},
+        {"settings": [None, 7], "voices": [None, 7, "Rachel", {}], "languages": [None, 7, ""]},
+        {"settings": ["voice", "language"], "voices": [{"id": ""}], "languages": [""]},
+        [],
+        "everything",
+    ],
+)
+def test_choices_that_make_no_sense_leave_the_page_whole(
+    choices: object, open_page: Open, server: ScriptedServer
+) -> None:
+    server.choices = choices  # type: ignore[assignment]
+    server.settings = {"speed": 1.1}
+    page = settings_of(open_page)
+    expect(page.get_by_label("Voice")).to_be_hidden()
+    expect(page.locator("#speed")).to_have_value("1.1")
+    page.get_by_role("tab", name="Events").click()
+    page.keyboard.press("Escape")
+    type_message(page, "Hello")
+    server.wait_for("user_message")
+
+
+@pytest.mark.parametrize("voice", [{"id": "a"}, {"id": "a", "name": ""}, {"id": "a", "name": None}])
+def test_a_voice_without_a_name_is_called_what_it_is(
+    voice: Message, open_page: Open, server: ScriptedServer
+) -> None:
+    server.choices = {"settings": ["voice"], "voices": [voice], "languages": []}
+    server.settings = {"voice": "a"}
+    page = settings_of(open_page)
+    expect(page.get_by_label("Voice").locator("option")).to_have_text(["a"])
+
+
+def test_a_speed_beyond_what_can_be_chosen_is_shown_as_it_is(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    server.settings = {"speed": 1.5}
+    page = settings_of(open_page)
+    expect(page.locator("output[for=speed]")).to_have_text("1.5")
+    server.send(type="config_updated", settings={"speed": 0.5})
+    expect(page.locator("output[for=speed]")).to_have_text("0.5")
+    server.send(type="config_updated", settings={"speed": 1})
+    expect(page.locator("#speed")).to_have_attribute("max", "1.2")
+    expect(page.locator("#speed")).to_have_attribute("min", "0.7")

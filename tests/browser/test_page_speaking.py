@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from pathlib import Path
 
 import numpy as np
@@ -209,3 +210,95 @@ def test_a_microphone_that_hears_nothing_is_told_until_it_hears_again(
     expect(page.get_by_role("alert")).to_contain_text("goes on by itself")
     page.evaluate("window.mute(false)")
     expect(page.locator("#notice")).to_be_hidden()
+
+
+SLOW_PERMISSION = """
+    window.tracks = [];
+    const devices = navigator.mediaDevices;
+    const open = devices.getUserMedia.bind(devices);
+    devices.getUserMedia = async (wanted) => {
+        await new Promise((allow) => (window.allow = allow));
+        const stream = await open(wanted);
+        window.tracks.push(...stream.getTracks());
+        return stream;
+    };
+"""
+LIVE = "window.tracks.filter(({ readyState }) => readyState === 'live').length"
+
+
+@pytest.mark.parametrize("how", ["click", "Escape", "Escape and click, twice"])
+def test_hands_free_can_be_withdrawn_while_the_browser_asks(how: str, open_page: Open) -> None:
+    page = open_page(script=SLOW_PERMISSION)
+    button = page.locator("#hands-free")
+    button.click()
+    page.wait_for_function("window.allow")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    expect(button).to_have_text("One moment …")
+    if how == "click":
+        button.click()
+    else:
+        page.keyboard.press("Escape")
+    if "twice" in how:
+        button.click()
+        expect(button).to_have_attribute("aria-pressed", "true")
+        button.click()
+    expect(button).to_have_attribute("aria-pressed", "false")
+    expect(button).to_have_text("Hands-free")
+    expect(page.locator("#hold")).to_be_enabled()
+    page.evaluate("window.allow()")
+    page.wait_for_timeout(500)
+    assert page.evaluate(LIVE) == 0
+    expect(button).to_have_attribute("aria-pressed", "false")
+    expect(page.locator("#notice")).to_be_hidden()
+
+
+def test_hands_free_that_was_withdrawn_and_is_wanted_again_listens(open_page: Open) -> None:
+    page = open_page(script=SLOW_PERMISSION)
+    button = page.locator("#hands-free")
+    for _ in range(3):
+        button.click()
+    page.wait_for_function("window.allow")
+    page.evaluate("window.allow()")
+    expect(button).to_have_text("Hands-free")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    page.wait_for_function(f"{LIVE} === 1")
+    expect(page.locator("#text")).to_have_attribute("placeholder", re.compile("Just speak"))
+
+
+def test_hands_free_that_may_not_have_the_microphone_is_not_pressed(
+    launch: Launch, opened: Open, site: str, server: ScriptedServer
+) -> None:
+    with launch(REFUSE_MICROPHONE) as browser:
+        page = opened(browser, f"{site}?url={server.url}")
+        page.click("#hands-free")
+        expect(page.get_by_role("alert")).to_contain_text("go on typing")
+        expect(page.locator("#hands-free")).to_have_attribute("aria-pressed", "false")
+        expect(page.locator("#hands-free")).to_have_text("Hands-free")
+        page.context.close()
+
+
+@pytest.mark.parametrize("how", ["Connect", "Begin anew"])
+def test_whoever_begins_elsewhere_has_no_microphone_open(
+    how: str, open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page(script=SLOW_PERMISSION + "window.allow = () => undefined;")
+    page.evaluate("navigator.mediaDevices.getUserMedia === undefined")
+    page.hover("#hold")
+    page.mouse.down()
+    page.wait_for_timeout(400)
+    page.evaluate("window.allow()")
+    expect(page.locator("#hold-label")).to_have_text("Listening …")
+    page.mouse.up()
+    server.wait_for("audio_end")
+    page.keyboard.press("Escape")
+    if how == "Connect":
+        page.click("#link summary")
+        page.press("#url", "Enter")
+    else:
+        page.click("#panel-toggle")
+        page.get_by_role("tab", name="Settings").click()
+        page.get_by_role("button", name="Begin anew").click()
+        server.wait_for("end")
+        server.send(type="session_ended", session_id="s1", reason="ended")
+    server.wait_for("init", 2)
+    page.wait_for_function(f"{LIVE} === 0")
