@@ -20,7 +20,8 @@ from deploy.options import Options, read_options
 from deploy.package import run_sam, upload_code
 from deploy.parameters import Parameters
 from deploy.questions import Questions
-from deploy.stack import DESCRIPTION, ChangeSet, Existing, Stacks, values
+from deploy.stack import DESCRIPTION, ChangeSet, Existing, Stacks
+from deploy.stack import values as stack_values
 
 _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
 _FAILED_AT_FIRST = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
@@ -74,7 +75,7 @@ class Deployment:
         self._console.say("Uploading the code (sam package) ...")
         package = upload_code(self._account, self._options.template, self._options.bucket, name)
         url = self._stacks.upload(package.template, package.bucket, name)
-        given = values(parameters.declared, found, stored)
+        given = stack_values(parameters.declared, found, stored)
         with self._stacks.change_set(name, url, given, is_new=is_new) as prepared:
             before = self._start(prepared) if prepared else set()
         if prepared:
@@ -146,9 +147,10 @@ class Deployment:
         say(f"  model: {model} at {questions.effective(found, 'LlmBaseUrl')}")
         if not questions.effective(found, "LlmApiKey"):
             say("  no key for the model: right only for an endpoint that asks for none")
-        kinds = summary.kinds(self._options.template, questions.all_effective(found))
+        values = questions.all_effective(found)
+        kinds = summary.kinds(self._options.template, values)
         say(f"  resources: {summary.count_kinds(kinds)}")
-        say(summary.costs(with_secret=mode == "secret", is_open=mode == "off"))
+        say(summary.costs(values))
         say("Your credentials need what docs/deployer-policy.json allows.")
 
     def _agree(self, question: str, *, default: bool) -> None:

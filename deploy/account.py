@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
@@ -68,10 +69,12 @@ def open_account(console: Console, region: str | None, profile: str | None) -> A
         region = region or os.environ.get("AWS_REGION") or session.region_name
         session = boto3.Session(profile_name=profile, region_name=_region(console, region, session))
         known = session.client("sts", config=_QUICK).get_caller_identity()
-    except ProfileNotFound:
-        names = ", ".join(boto3.Session().available_profiles)
+    except ProfileNotFound as error:
+        # One of boto3's would raise the same again if a variable names the profile.
+        names = ", ".join(sorted(botocore.session.Session().available_profiles))
         raise DeployError(
-            f"There is no profile {profile}." + (f" There are: {names}." if names else "")
+            f"There is no profile {error.kwargs['profile']}."
+            + (f" There are: {names}." if names else "")
         ) from None
     except NoCredentialsError:
         raise DeployError(f"There are no AWS credentials. {_HOW_TO_SIGN_IN}") from None

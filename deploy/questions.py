@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deploy.console import Console
-from deploy.errors import MissingAnswers
+from deploy.errors import DeployError, MissingAnswers
 from deploy.parameters import SECRETS, Parameters
 
 REMOVED = "-"
@@ -47,8 +47,11 @@ class Questions:
             for name, variable in SECRETS.items()
             if self.environment.get(variable) and name not in found
         }
+        for name, value in from_environment.items():
+            if wrong := self.parameters.wrong(name, value):
+                raise DeployError(f"{SECRETS[name]} in the environment: {wrong}")
         if not self.console.interactive:
-            found |= self.parameters.checked(from_environment)
+            found |= from_environment
             self._demand(found)
             return found
         for name, question in (
@@ -59,7 +62,7 @@ class Questions:
                 found |= self._key(name, question, from_environment.get(name))
         self._ask_who_may_connect(found)
         if self.effective(found, "AuthMode") == "secret" and "AuthSecret" in from_environment:
-            found |= self.parameters.checked({"AuthSecret": from_environment["AuthSecret"]})
+            found["AuthSecret"] = from_environment["AuthSecret"]
         return found
 
     def effective(self, found: Mapping[str, str], name: str) -> str:

@@ -7,11 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.worst_case import Prices, defaults, worst_day
 from deploy.options import ROOT
 from deploy.stack import Change, Existing
 from local.template.intrinsics import Resolver
 from local.template.transform import read_transformed
 
+LOCAL_PAGE = "http://localhost:3001"
+"""The origin of the page that `make run` serves."""
 COSTS = ROOT / "docs" / "costs.md"
 _NAMES = {
     "AWS::ApiGatewayV2::Api": "API",
@@ -54,23 +57,43 @@ def count_kinds(kinds: Iterable[str]) -> str:
     )
 
 
-def costs(*, with_secret: bool, is_open: bool) -> str:
-    """What it costs while nobody talks, and while somebody does."""
+def costs(values: Mapping[str, str]) -> str:
+    """What it costs while nobody talks, while somebody does, and on the worst day.
+
+    Args:
+        values: that all parameters will have.
+    """
     text = COSTS.read_text()
     minute = _figure(r"\| \*\*sum\*\* \| \| \| \*\*([\d.]+)\*\* \|", text)
-    worst = _figure(r"\| \*\*sum\*\* \| [\d,.]+ \| ([\d,.]+) \|", text)
     idle = float(_figure(r"one Secrets Manager secret \(\$([\d.]+) a", text))
-    lines = [
-        f"It costs ${idle * (2 if with_secret else 1):.2f} a month while nobody talks, and "
-        f"${float(minute):.3f} of AWS for a minute of talk;",
-        "ElevenLabs and the language model cost several times that (docs/costs.md).",
-    ]
-    if is_open:
-        lines.append(
-            "Anybody who knows the URL can talk. The limits let that cost up to "
-            f"${worst} a day (docs/costs.md)."
-        )
-    return "\n".join(lines)
+    mode = values["AuthMode"]
+    idle *= 2 if mode == "secret" else 1
+    tenant = _worst_day(values, "Tenant")
+    if mode == "off":
+        worst = f"Anybody who knows the URL can talk. The limits let that cost {tenant}"
+    else:
+        subject = _worst_day(values, "Subject")
+        worst = f"The limits let one user cost {subject}, and one tenant {tenant}"
+    return "\n".join(
+        [
+            f"It costs ${idle:.2f} a month while nobody talks, and "
+            f"${float(minute):.3f} of AWS for a minute of talk;",
+            "ElevenLabs and the language model cost several times that (docs/costs.md).",
+            f"{worst} (docs/costs.md).",
+        ]
+    )
+
+
+def _worst_day(values: Mapping[str, str], whose: str) -> str:
+    """Such as `up to $12.34 a day`."""
+    numbers = {name: float(values[name]) for name in defaults()}
+    used = [name for name in numbers if name.endswith((f"Per{whose}", "PerSecond"))]
+    if "TurnsPerMinutePerSubject" not in used:  # bounds what each connection asks for
+        used.append("TurnsPerMinutePerSubject")
+    unlimited = [name for name in used if numbers[name] == 0]
+    if unlimited:
+        return f"without bounds ({', '.join(unlimited)}: 0)"
+    return f"up to ${sum(worst_day(numbers, whose, Prices()).values()):,.2f} a day"
 
 
 def _figure(pattern: str, text: str) -> str:
@@ -119,11 +142,14 @@ def how_to_try(stack: Existing, options: str) -> str:
             "",
         ]
     shown = ' --token "$TOKEN"' if has_tokens else ""
-    lines += [
-        "Try it:",
-        f'  .venv/bin/talk --url {url}{shown} "Hello"',
-        f"  make run, and then http://localhost:3001/?url={url}",
-    ]
+    lines += ["Try it:", f'  .venv/bin/talk --url {url}{shown} "Hello"']
+    origins = [each.strip() for each in stack.stored.get("AllowedOrigins", "*").split(",")]
+    if "*" in origins or LOCAL_PAGE in origins:
+        lines.append(f"  make run, and then {LOCAL_PAGE}/?url={url}")
+    else:
+        lines.append(
+            f"The page of `make run` may not connect: add {LOCAL_PAGE} to AllowedOrigins for that."
+        )
     return "\n".join(lines)
 
 

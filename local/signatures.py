@@ -20,6 +20,8 @@ _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256\s+Credential=([^/,\s]+)/(\d{8})/([^/,\s]+)/([^/,\s]+)/aws4_request,\s*"
     r"SignedHeaders=([^,\s]+),\s*Signature=([0-9a-f]+)"
 )
+_EXPIRES = re.compile("[0-9]{1,6}")
+"""Seconds: a week at most ("Authenticating Requests: Using Query Parameters")."""
 _KEYS = 256
 """So many keys and times are remembered: most calls share them, and each takes a while."""
 _SPACES = re.compile(r"\s+")
@@ -109,9 +111,11 @@ def is_current(signature: Signature, headers: Mapping[str, str], now_s: float) -
     time = signature.made_at(headers)
     try:
         made_s = _epoch_s(time)
-        good_for_s = int(signature.expires or CURRENT_S)
     except ValueError:
         return False
+    if not _EXPIRES.fullmatch(signature.expires or str(CURRENT_S)):
+        return False
+    good_for_s = int(signature.expires or CURRENT_S)
     age_s = now_s - made_s
     return time.startswith(signature.date) and -CURRENT_S <= age_s <= good_for_s
 

@@ -7,6 +7,7 @@ stack's own, or one that the services themselves have given out.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -16,8 +17,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from xml.sax.saxutils import escape  # nosec B406  # writes XML, reads none
 
+from botocore.exceptions import UnknownRegionError
+from botocore.session import Session
+
 from local.services.signed_links import headers_of
-from local.services.throttling import CONTROL_PATH
 from local.signatures import (
     UNSIGNED_PAYLOAD,
     Signature,
@@ -34,6 +37,16 @@ SecretOf = Callable[[str], str | None]
 """The secret of an access key id; None for a key that nobody has."""
 
 _DIGEST = "x-amz-content-sha256"
+_SERVICES = {
+    "AmazonSQS": "sqs",
+    "AmazonSSM": "ssm",
+    "DynamoDB_20120810": "dynamodb",
+    "Logs_20140328": "logs",
+    "secretsmanager": "secretsmanager",
+}
+"""Whose operations `X-Amz-Target` names; the signature says so where that is not sent."""
+_OWN_REGIONS = ("local", "localhost")
+"""What the stack itself signs for, and what tools name that know no region."""
 _HEXADECIMAL = 64
 """Characters of a SHA-256; anything else in its place says how the body is signed."""
 
@@ -63,8 +76,6 @@ class SignedCallsOnly:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """Answer one request."""
-        if environ["PATH_INFO"] == CONTROL_PATH:  # how busy it is, is no secret
-            return self._app(environ, start_response)
         signature = signature_of(
             environ.get("HTTP_AUTHORIZATION", ""), environ.get("QUERY_STRING", "")
         )
@@ -83,6 +94,8 @@ class SignedCallsOnly:
         secret = self._secret_of(signature.access_key_id)
         if secret is None:
             return "InvalidClientTokenId", "The security token included in the request is invalid."
+        if meant := _scope_that_is_wrong(environ, signature):
+            return "SignatureDoesNotMatch", f"Credential should be scoped to {meant}."
         headers = headers_of(environ)
         if not is_current(signature, headers, time.time()):
             made = signature.made_at(headers)
@@ -136,6 +149,34 @@ class SignedCallsOnly:
         ]
         start_response("403 Forbidden", headers)
         return [body]
+
+
+def _scope_that_is_wrong(environ: Mapping[str, Any], signature: Signature) -> str:
+    """What a signature should have named instead; empty if it may be so.
+
+    One endpoint stands for those of all regions.
+    """
+    prefix = str(environ.get("HTTP_X_AMZ_TARGET", "")).partition(".")[0]
+    service = _SERVICES.get(prefix, signature.service)
+    if signature.service != service:
+        return f"correct service: '{service}'"
+    return "" if _is_region(signature.region) else "a valid region"
+
+
+@functools.lru_cache
+def _is_region(name: str) -> bool:
+    if name in _OWN_REGIONS:
+        return True
+    try:
+        _botocore().get_partition_for_region(name)
+    except UnknownRegionError:
+        return False
+    return True
+
+
+@functools.cache
+def _botocore() -> Session:
+    return Session()
 
 
 def _payload_hash(

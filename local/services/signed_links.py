@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -27,6 +28,7 @@ from local.signatures import (
 SecretOf = Callable[[str], str | None]
 """The secret of an access key id; None for a key that no function has."""
 
+_EPOCH_S = re.compile("[0-9]{1,15}")
 _METHODS = ("GET", "HEAD", "PUT")
 
 
@@ -66,7 +68,7 @@ def _by_version_4(request: SignedRequest, secret_of: SecretOf) -> bool:
 def _by_version_2(request: SignedRequest, secret_of: SecretOf) -> bool:
     query = dict(parse_qsl(request.raw_query, keep_blank_values=True))
     secret, expires = secret_of(query.get("AWSAccessKeyId", "")), query.get("Expires", "")
-    if secret is None or not expires.isdecimal() or int(expires) < time.time():
+    if secret is None or not _EPOCH_S.fullmatch(expires) or int(expires) < time.time():
         return False
     given = {**query, **request.headers}
     names = sorted(name for name in given if name.startswith("x-amz-"))

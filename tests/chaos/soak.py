@@ -19,6 +19,7 @@ from tests.chaos.plan import SoakPlan, TurnPlan
 from tests.chaos.wire import Wire, relayed
 from tests.e2e.raw import opened
 from tests.e2e.stack import Stack, running_stack
+from tests.local.own_key import own_key, signed_put
 
 RECONNECT = Reconnect(attempts=40, base_s=0.05, cap_s=1.0, stable_s=1.0)
 TIMEOUTS = Timeouts(connect_s=6, request_s=6, answer_s=30, gap_s=2)
@@ -218,10 +219,10 @@ class Soak:
             return bytes(response.read())
 
     def _table(self, body: dict[str, Any]) -> bytes:
-        request = urllib.request.Request(
+        request = signed_put(
             f"{self.stack.info['aws_endpoint']}/_local/faults",
-            data=json.dumps(body).encode(),
-            method="PUT",
+            json.dumps(body).encode(),
+            own_key(self.stack.info),
         )
         with urllib.request.urlopen(request, timeout=10) as response:
             return bytes(response.read())

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.worst_case import Prices, defaults, worst_day
 from deploy.console import Check, Console
 from deploy.errors import DeployError, MissingAnswers
 from deploy.options import read_options
 from deploy.parameters import Parameters, words_of
 from deploy.questions import Questions
-from deploy.stack import Change, values
-from deploy.summary import changes, costs, kinds, lost
+from deploy.stack import Change, Existing, values
+from deploy.summary import changes, costs, how_to_try, kinds, lost
 
 ROOT = Path(__file__).parents[2]
 PARAMETERS = Parameters(ROOT / "template.yaml")
@@ -118,8 +119,26 @@ def test_the_shared_secret_comes_from_the_environment_where_it_is_used() -> None
     secret = {"AUTH_SECRET": "s" * 32}
     assert answers([KEY, "", "secret", ""], environment=secret)["AuthSecret"] == "s" * 32
     assert "AuthSecret" not in answers([KEY, "", "off", ""], environment=secret)
-    with pytest.raises(DeployError, match="AuthSecret: Wanted: empty, or 32 to 512"):
-        answers([KEY, "", "secret", ""], environment={"AUTH_SECRET": "short"})
+
+
+@pytest.mark.parametrize("typed", [None, []], ids=["nobody", "at a terminal"])
+@pytest.mark.parametrize(
+    ("variable", "value", "wanted"),
+    [
+        ("ELEVENLABS_API_KEY", f"{KEY}\r", "letters, digits and"),
+        ("ELEVENLABS_API_KEY", f'"{KEY}"', "letters, digits and"),
+        ("LLM_API_KEY", "two words", "letters, digits and"),
+        ("LLM_API_KEY", f"{KEY}\udce9", "text in UTF-8"),
+        ("AUTH_SECRET", "tooshort", "empty, or 32 to 512"),
+    ],
+)
+def test_a_variable_that_is_wrong_is_named_before_anything_is_asked(
+    typed: list[str] | None, variable: str, value: str, wanted: str
+) -> None:
+    environment = {"ELEVENLABS_API_KEY": KEY, variable: value}
+    with pytest.raises(DeployError, match=f"{variable} in the environment: Wanted: {wanted}") as no:
+        answers(typed, environment=environment)
+    assert value not in str(no.value)
 
 
 def test_nobody_to_ask_is_told_everything_that_is_missing() -> None:
@@ -387,9 +406,50 @@ def test_it_is_said_what_there_will_be_and_what_it_costs() -> None:
     secret = kinds(ROOT / "template.yaml", {**plain, "AuthMode": "secret", "Recording": "consent"})
     assert secret.count("AWS::SecretsManager::Secret") == 2
     assert "AWS::S3::Bucket" in secret
-    assert costs(with_secret=True, is_open=False).startswith("It costs $0.80 a month")
-    assert "a day" in costs(with_secret=False, is_open=True)
-    assert "a day" not in costs(with_secret=False, is_open=False)
+
+
+def effective(**changed: str) -> dict[str, str]:
+    return {**{name: PARAMETERS.default(name) for name in PARAMETERS.declared}, **changed}
+
+
+def test_the_worst_day_follows_the_limits_that_will_hold() -> None:
+    opened, other = costs(effective()), costs(effective(AuthMode="secret"))
+    assert opened.startswith("It costs $0.40 a month")
+    assert other.startswith("It costs $0.80 a month")
+    subject, tenant = (
+        f"${sum(worst_day(defaults(), whose, Prices()).values()):,.2f}"
+        for whose in ("Subject", "Tenant")
+    )
+    assert f"cost up to {tenant} a day" in opened
+    assert "Anybody" in opened
+    assert f"one user cost up to {subject} a day, and one tenant up to {tenant}" in other
+    assert "Anybody" not in other
+    assert "cost without bounds (SpeechSecondsPerDayPerTenant: 0)" in costs(
+        effective(SpeechSecondsPerDayPerTenant="0")
+    )
+    lower = costs(effective(ThrottlingRateLimit="50"))
+    assert tenant not in lower
+    day = sum(worst_day({**defaults(), "ThrottlingRateLimit": 50}, "Tenant", Prices()).values())
+    assert f"${day:,.2f}" in lower
+
+
+@pytest.mark.parametrize(
+    ("origins", "is_shown"),
+    [
+        ("*", True),
+        ("https://a.example", False),
+        ("https://a.example, http://localhost:3001", True),
+        ("http://localhost:5173", False),
+        ("", False),
+    ],
+)
+def test_the_local_page_is_shown_only_if_it_may_connect(origins: str, is_shown: bool) -> None:
+    stack = Existing(
+        "CREATE_COMPLETE", "", {"AllowedOrigins": origins}, {"WebSocketUrl": "wss://x"}
+    )
+    said = how_to_try(stack, "")
+    assert ("make run, and then http://localhost:3001/?url=wss://x" in said) is is_shown
+    assert ("add http://localhost:3001 to AllowedOrigins" in said) is not is_shown
 
 
 def test_what_users_rely_on_is_named_before_it_goes() -> None:

@@ -364,9 +364,11 @@ NO_KEYS = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
         ({"PARAMETERS": f"ElevenLabsApiKey={KEY}"}, [], "ElevenLabsApiKey is a secret"),
         ({}, ["--parameter-overrides", f"LlmApiKey={KEY}"], "LlmApiKey is a secret"),
         ({"PARAMETERS": "Language=Deutsch"}, [], "Language: Wanted: an ISO 639 code, such as en."),
-        ({"ELEVENLABS_API_KEY": "two words"}, [], "ElevenLabsApiKey: Wanted: letters, digits and"),
+        ({"ELEVENLABS_API_KEY": "two words"}, [], "ELEVENLABS_API_KEY in the environment: Wanted"),
         ({}, ["--stack-name", "a b"], "a b: Wanted: letters, digits and -"),
-        ({}, ["--profile", "nobody"], "There is no profile nobody."),
+        ({}, ["--profile", "nobody"], "There is no profile nobody. There are: home, work."),
+        ({"AWS_PROFILE": "nobody"}, [], "There is no profile nobody. There are: home, work."),
+        ({"AWS_DEFAULT_PROFILE": "nobody"}, [], "There is no profile nobody. There are: home"),
         (NO_KEYS, [], "There are no AWS credentials. Sign in"),
         ({"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, [], "AWS cannot be reached in that region"),
     ],
@@ -379,7 +381,10 @@ def test_without_a_terminal_a_sentence_says_what_is_missing(
     arguments: list[str],
     sentence: str,
 ) -> None:
-    run.environment = {k: v for k, v in {**run.environment, **changed}.items() if v}
+    config = tmp_path / "aws-config"
+    config.write_text("[profile work]\n[profile home]\n")
+    all_changed = {"AWS_CONFIG_FILE": str(config), **changed}
+    run.environment = {k: v for k, v in {**run.environment, **all_changed}.items() if v}
     code, said, complained = run("--template", str(small_template(tmp_path)), *arguments)
     assert code in (1, 2)
     assert sentence in complained

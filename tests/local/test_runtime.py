@@ -197,11 +197,14 @@ def in_use(info: dict[str, Any]) -> str:
     return str(info["static_url"]).rsplit(":", 1)[1].strip("/")
 
 
+NO_SUCH = "has no parameter Nosuch"
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ((), "The parameter Secret has no value."),
-        (("--parameter-overrides", "Nosuch=1"), "has no parameter Nosuch"),
+        (("--parameter-overrides", "Nosuch=1"), NO_SUCH),  # and Secret has no value
         (("--parameter-overrides", "Secret"), "expected KEY=VALUE"),
         (("--port", "IN_USE", *SECRET), "Port IN_USE is in use."),
         (("--template", "nosuch.yaml"), "There is no template nosuch.yaml."),
@@ -223,7 +226,9 @@ def test_a_mistake_is_one_sentence(
     said = capsys.readouterr().err
     assert status == 2
     assert sentence.replace("IN_USE", port) in said
-    assert said.count("\n") == 1
+    lines = said.splitlines()
+    assert all(line.endswith((".", "…")) for line in lines), "each fault is a sentence"
+    assert len(lines) == (2 if sentence == NO_SUCH else 1)
 
 
 def test_the_command_ends_with_2_after_a_mistake() -> None:

@@ -14,6 +14,9 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.auth import S3SigV4Auth, SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from botocore.session import Session
 
@@ -79,6 +82,8 @@ def test_the_stacks_own_key_opens_every_service_and_no_other_does(
         ("GET", "/local-bucket"),
         ("GET", "/local-bucket?X-Amz-Signature=1"),
         ("PUT", CONTROL_PATH),
+        ("PUT", "/_local/faults"),
+        ("GET", "/_local/faults"),
         ("POST", "/?Action=ListQueues"),
     ],
 )
@@ -89,6 +94,45 @@ def test_what_is_not_signed_is_not_answered(app: RunningApp, method: str, path: 
         urllib.request.urlopen(request, timeout=10)
     assert refused.value.code == 403
     refused.value.close()
+
+
+@pytest.mark.parametrize(
+    ("service", "region", "target", "said"),
+    [
+        ("dynamodb", "us-east-1", "DynamoDB_20120810.ListTables", ""),
+        ("dynamodb", "eu-south-2", "DynamoDB_20120810.ListTables", ""),
+        ("dynamodb", "local", "DynamoDB_20120810.ListTables", ""),
+        ("dynamodb", "mars-1", "DynamoDB_20120810.ListTables", "a valid region"),
+        ("dynamodb", "x", "DynamoDB_20120810.ListTables", "a valid region"),
+        ("s3", "us-east-1", "DynamoDB_20120810.ListTables", "correct service: 'dynamodb'"),
+        ("lambda", "us-east-1", "DynamoDB_20120810.ListTables", "correct service: 'dynamodb'"),
+        ("execute-api", "us-east-1", "secretsmanager.ListSecrets", "'secretsmanager'"),
+        ("secretsmanager", "us-east-1", "secretsmanager.ListSecrets", ""),
+        ("sqs", "us-east-1", "AmazonSSM.DescribeParameters", "correct service: 'ssm'"),
+    ],
+)
+def test_a_signature_is_good_for_its_service_and_a_region(
+    app: RunningApp, service: str, region: str, target: str, said: str
+) -> None:
+    key = own_key(app.info)
+    kind = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"}
+    signed = AWSRequest("POST", app.info["aws_endpoint"] + "/", data=b"{}", headers=kind)
+    credentials = Credentials(key["aws_access_key_id"], key["aws_secret_access_key"])
+    auth = S3SigV4Auth if service == "s3" else SigV4Auth
+    auth(credentials, service, region).add_auth(signed)
+    request = urllib.request.Request(
+        str(signed.url), b"{}", dict(signed.headers.items()), method="POST"
+    )
+    if not said:
+        assert urllib.request.urlopen(request, timeout=10).status == 200
+        return
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=10)
+    assert refused.value.code == 403
+    answer = json.load(refused.value)
+    assert answer["__type"] == "SignatureDoesNotMatch"
+    assert "Credential should be scoped to" in answer["message"]
+    assert said in answer["message"]
 
 
 def test_what_was_changed_since_it_was_signed_is_refused(app: RunningApp) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import boto3
 import pytest
@@ -123,6 +125,13 @@ def test_a_link_expires(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
         "AWSAccessKeyId=AKIAFUNCTION&Signature=1",
         "AWSAccessKeyId=AKIAFUNCTION&Signature=1&Expires=4000000000",
         "AWSAccessKeyId=AKIAFUNCTION&Signature=%C3%A9&Expires=soon",
+        "AWSAccessKeyId=AKIAFUNCTION&Signature=1&Expires=" + "9" * 5_000,
+        "AWSAccessKeyId=AKIAFUNCTION&Signature=1&Expires=-1",
+        "AWSAccessKeyId=AKIAFUNCTION&Signature=1&Expires=%C2%B2",
+        "AWSAccessKeyId=AKIAFUNCTION&Signature=1&Expires=",
+        "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAFUNCTION/20260101/us-east-1/s3/"
+        "aws4_request&X-Amz-Date=20260101T000000Z&X-Amz-SignedHeaders=host&X-Amz-Signature=1"
+        "&X-Amz-Expires=" + "9" * 5_000,
         "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAFUNCTION/20260101/us-east-1/s3/"
         "aws4_request&X-Amz-Date=20260101T000000Z&X-Amz-Expires=9000000000"
         "&X-Amz-SignedHeaders=host&X-Amz-Signature=%C3%A9",
@@ -130,6 +139,16 @@ def test_a_link_expires(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_what_only_looks_like_a_link_is_none(query: str) -> None:
     assert not is_given(f"http://127.0.0.1:5000/sounds/a?{query}")
+
+
+@pytest.mark.parametrize("expires", ["\u0664" * 10, "9" * 5_000, "+4000000000"])
+def test_a_time_in_other_digits_is_none(expires: str) -> None:
+    parts = urlsplit(link("s3"))
+    query = {**dict(parse_qsl(parts.query)), "Expires": expires}
+    text = f"GET\n\n\n{expires}\nx-amz-security-token:{query['x-amz-security-token']}\n{parts.path}"
+    digest = hmac.digest(SECRETS["AKIAFUNCTION"].encode(), text.encode(), "sha1")
+    query["Signature"] = base64.b64encode(digest).decode()
+    assert not is_given(f"http://127.0.0.1:5000{parts.path}?{urlencode(query)}")
 
 
 # --- on the stack ----------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from local.services.aws import AwsServices
 from local.services.own_key import ACCESS_KEY_ID
+from tests.local.own_key import signed_put
 
 KEY: dict[str, Any] = {"aws_access_key_id": ACCESS_KEY_ID}
 """That of the services which run."""
@@ -43,7 +44,7 @@ def client(endpoint: str, attempts: int = 1) -> Any:
 
 def put(endpoint: str, throttling: object) -> None:
     data = json.dumps({"throttling": throttling}).encode()
-    request = urllib.request.Request(endpoint + "/_local/faults", data, method="PUT")
+    request = signed_put(endpoint + "/_local/faults", data, KEY)
     urllib.request.urlopen(request, timeout=10).close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from tests.local.test_template_details import api, function, read
 FN = {"FunctionArn": {"Fn::GetAtt": ["F", "Arn"]}}
 OTHER = {"FunctionArn": {"Fn::GetAtt": ["G", "Arn"]}}
 IMPORT = "Unable to import module 'app':"
+INSTALL = "pip install"
 IMAGE = {
     "Type": "AWS::Serverless::Function",
     "Properties": {"PackageType": "Image", "ImageUri": "x"},
@@ -125,13 +127,21 @@ def written(folder: Path, handler: str, code: str, **files: str) -> Path:
     return path
 
 
-def test_the_start_ends_with_the_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("runtime", "sentence"),
+    [
+        ("nodejs22.x", "F: the runtime nodejs22.x is not served here, only Python. "),
+        ("java21", "F: the runtime java21 is not served here, only Python. "),
+        ("nodejs3.14", "F: Runtime must be one of "),  # AWS has none of that name
+    ],
+)
+def test_the_start_ends_with_the_sentence(tmp_path: Path, runtime: str, sentence: str) -> None:
     path = written(tmp_path, "app.handler", "")
-    path.write_text(path.read_text().replace("python3", "nodejs3"))
+    path.write_text(re.sub(r"python3[.]\d+", runtime, path.read_text()))
     command = [sys.executable, "-m", "local", "start", "--port", "0", "--template", str(path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 2
-    assert ended.stderr.startswith("F: the runtime nodejs3.")
+    assert ended.stderr.startswith(sentence)
     assert "Traceback" not in ended.stderr
     assert not ended.stdout
 
@@ -147,7 +157,7 @@ async def test_a_missing_package_names_the_command_that_mends_it(
     listed = shlex.quote(str(folder / "src" / "requirements.txt"))
     advice = (
         "F: the module not_there_at_all is not installed. "
-        f"Run `{shlex.quote(sys.executable)} -m pip install -r {listed}`, or run `sam build` and "
+        f"Run `{shlex.quote(sys.executable)} -m {INSTALL} -r {listed}`, or run `sam build` and "
         "start with --template .aws-sam/build/template.yaml."
     )
     with running_app(path, tmp_path / "log") as app:
@@ -206,10 +216,10 @@ def test_errors_of_every_shape_are_looked_at(tmp_path: Path, payload: bytes) -> 
 def test_without_a_list_of_packages_no_name_is_guessed(tmp_path: Path) -> None:
     error = Result.failure("ModuleNotFoundError", "No module named 'yaml'")
     said = import_advice(a_function(tmp_path), error)
-    assert "pip install yaml" not in said
+    assert f"{INSTALL} yaml" not in said
     assert f"{tmp_path} has no requirements.txt" in said
     layer = tmp_path / "layer"
     layer.mkdir()
     (layer / "requirements.txt").write_text("pyyaml==6")
     said = import_advice(a_function(tmp_path, layers=(layer,)), error)
-    assert f"pip install -r {layer / 'requirements.txt'}" in said
+    assert f"{INSTALL} -r {layer / 'requirements.txt'}" in said

@@ -15,6 +15,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 WELL_KNOWN = {
+    "boto3": "AWS's own SDK",
+    "dynalite": "a DynamoDB whose limits a finding shows",
     "pyjwt": "signs a token in an application's back end",
     "jose": "likewise, in Node",
     "sounddevice": "the microphone of the Python client",
