@@ -119,6 +119,9 @@ class _Files:
                 )
             file = (self._folder / path).resolve()
             found = parse(file, read_text(file)) if file.exists() else None
+        except (OSError, ValueError):  # too long, NUL, half of a surrogate pair
+            sentence = f"{INCLUDE} of {path!r:.120}: no file can be called so."
+            return self._refused(Problem(where, sentence, f'AWS, "{INCLUDE} transform"'))
         except TemplateError as error:
             return self._refused(Problem(where, str(error), f'AWS, "{INCLUDE} transform"'))
         if not isinstance(found, dict):

@@ -18,7 +18,6 @@ PARTITION = "aws"
 ACCOUNT_ID = "123456789012"
 URL_SUFFIX = "amazonaws.com"
 STACK_NAME = "local"
-NO_VALUE = object()
 
 _PLACEHOLDER = re.compile(r"\$\{(!?)([^}]+)\}")
 _MAX_CIDRS = 256
@@ -27,6 +26,19 @@ _MAX_SHOWN = 120
 
 class TemplateError(Exception):
     """The template, or what it was given, is wrong; a sentence that says what and where."""
+
+
+class _NoValue:
+    """What `Ref: AWS::NoValue` gives; it takes away what it stands for, and is never text."""
+
+    def __str__(self) -> str:
+        raise TypeError("AWS::NoValue is no text")
+
+    def __repr__(self) -> str:
+        return "AWS::NoValue"
+
+
+NO_VALUE = _NoValue()
 
 
 def pseudo_parameters(region: str) -> dict[str, Any]:

@@ -33,7 +33,8 @@ def placed(
             properties = resource.get("Properties") or {}
             api_id = resolve(required(logical_id, properties, "ApiId"))
             name = resolve(required(logical_id, properties, "StageName"))
-            stages.setdefault(api_id, []).append(str(name))
+            if isinstance(api_id, str) and isinstance(name, (str, int, float)):
+                stages.setdefault(api_id, []).append(str(name))
     found: dict[str, str] = {}
     taken: set[str] = set()
     for logical_id, resource in resources.items():

@@ -14,7 +14,7 @@ from local.template.api_model import HttpApi, WebSocketApi
 from local.template.apis import ApiReader
 from local.template.generated import generated_secret
 from local.template.http_apis import HttpApiReader
-from local.template.intrinsics import Resolver, TemplateError, pseudo_parameters
+from local.template.intrinsics import NO_VALUE, Resolver, TemplateError, pseudo_parameters
 from local.template.invocation import dead_letter, event_invokes, unserved_destinations
 from local.template.model import Function, Secret, Stack, Table
 from local.template.placement import placed
@@ -29,7 +29,7 @@ from local.template.rules.functions import function_problems
 from local.template.rules.invocation_rights import InvocationRights
 from local.template.rules.names import name_problems
 from local.template.rules.schemas import schema_problems
-from local.template.transform import Transformed, read_transformed
+from local.template.transform import Transformed, is_folder, read_transformed
 
 T = TypeVar("T")
 
@@ -119,8 +119,12 @@ def read_stack(
         TemplateError: the template cannot be served, or AWS would refuse it; all that is wrong
             with it, a line for each.
     """
-    source = read_transformed(path, overrides, region, stored)
-    stack = _Reader(source, region, domain_name, another or (lambda: domain_name)).stack()
+    try:
+        source = read_transformed(path, overrides, region, stored)
+        stack = _Reader(source, region, domain_name, another or (lambda: domain_name)).stack()
+    except RecursionError:
+        sentence = "what refers to each other is nested too deep to be read here."
+        raise TemplateProblems([Problem("Resources", sentence, "this emulator")]) from None
     stack.stored.parameters += [
         Parameter("", name, "String", value) for name, value in (stored or {}).items()
     ]
@@ -310,7 +314,7 @@ class _Reader:
             return read()
         except TemplateError as error:
             self._problems += problems_of(error, source)
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
             # The schemas let through what is free in them, such as OpenAPI.
             if not self._problems:
                 sentence = f"{UNREADABLE}: {type(error).__name__}: {error}."
@@ -355,7 +359,7 @@ class _Reader:
             self._notices.append(f"{logical_id}: {reason}; it cannot be invoked here.")
             self._unserved[self._references.name(logical_id)] = f"{logical_id}: {reason}"
             return None
-        if code is not None and not code.is_dir():
+        if code is not None and not is_folder(code):
             raise TemplateError(f"{logical_id}: its code {code} is not a folder.")
         name = self._references.name(logical_id)
         concurrency = properties.get("ReservedConcurrentExecutions")
@@ -454,7 +458,10 @@ class _Reader:
             condition = output.get("Condition")
             try:
                 if condition is None or self._resolver.condition(condition):
-                    outputs[name] = self._local(_text(self._resolver.resolve(output["Value"])))
+                    value = self._resolver.resolve(output["Value"])
+                    if value is NO_VALUE:
+                        raise TemplateError("its Value is AWS::NoValue, which is none.")
+                    outputs[name] = self._local(_text(value))
             except TemplateError as error:
                 self._problems.append(Problem(name, str(error), _OUTPUTS))
         return outputs

@@ -10,6 +10,7 @@ from local.permissions.calls.settings import secret_suffix
 from local.template.api_parts import required
 from local.template.intrinsics import (
     ACCOUNT_ID,
+    NO_VALUE,
     PARTITION,
     STACK_NAME,
     URL_SUFFIX,
@@ -32,6 +33,12 @@ _FIFO = {"AWS::SQS::Queue": "FifoQueue", "AWS::SNS::Topic": "FifoTopic"}
 _SAME_AS_REF = frozenset(
     {
         ("AWS::ApiGatewayV2::Api", "ApiId"),
+        ("AWS::ApiGatewayV2::Authorizer", "AuthorizerId"),
+        ("AWS::ApiGatewayV2::Deployment", "DeploymentId"),
+        ("AWS::ApiGatewayV2::Integration", "IntegrationId"),
+        ("AWS::ApiGatewayV2::Model", "ModelId"),
+        ("AWS::ApiGatewayV2::Route", "RouteId"),
+        ("AWS::ApiGatewayV2::RouteResponse", "RouteResponseId"),
         ("AWS::Lambda::Alias", "AliasArn"),
         ("AWS::Lambda::LayerVersion", "LayerVersionArn"),
         ("AWS::Lambda::Version", "FunctionArn"),
@@ -71,8 +78,11 @@ class References:
         kind = self._kind(logical_id)
         own = _NAME_PROPERTIES.get(kind, f"{kind.rsplit('::', 1)[-1]}Name")
         properties = self._resources[logical_id].get("Properties") or {}
-        raw = properties.get(own) or properties.get("Name")
-        return str(self._resolve(raw)) if raw else self._made_up(logical_id, kind)
+        for key in (own, "Name"):
+            found = self._resolve(properties.get(key))
+            if found is not NO_VALUE and found:
+                return str(found)
+        return self._made_up(logical_id, kind)
 
     def ref(self, logical_id: str) -> Any:
         """What `Ref` gives."""
@@ -131,9 +141,12 @@ class References:
     def _path(self, logical_id: str, otherwise: str = "") -> str:
         """Of a role or managed policy: what stands before its name in its ARN."""
         properties = self._resources[logical_id].get("Properties") or {}
-        if not self._kind(logical_id).startswith("AWS::IAM::") or "Path" not in properties:
+        if not self._kind(logical_id).startswith("AWS::IAM::"):
             return otherwise
-        path = str(self._resolve(properties["Path"]))
+        found = self._resolve(properties.get("Path"))
+        if found is None or found is NO_VALUE:
+            return otherwise
+        path = str(found)
         return path if otherwise else path.removeprefix("/")
 
     def _made_up(self, logical_id: str, kind: str) -> str:
@@ -141,7 +154,8 @@ class References:
         if kind == "AWS::S3::Bucket":
             return f"{STACK_NAME}-{logical_id.lower()}"
         properties = self._resources[logical_id].get("Properties") or {}
-        fifo = kind in _FIFO and str(self._resolve(properties.get(_FIFO[kind]))).lower() == "true"
+        flag = self._resolve(properties.get(_FIFO[kind])) if kind in _FIFO else NO_VALUE
+        fifo = flag is not NO_VALUE and str(flag).lower() == "true"
         return f"{STACK_NAME}-{logical_id}" + (".fifo" if fifo else "")
 
     def _of_stored(self, logical_id: str, kind: str, attribute: str) -> str | None:

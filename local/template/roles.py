@@ -13,7 +13,8 @@ from typing import Any
 
 from local.permissions.identities import Role
 from local.permissions.policies import PolicyError, parsed_policy
-from local.template.intrinsics import TemplateError
+from local.template.intrinsics import PARTITION, TemplateError
+from local.template.problems import Problem, TemplateProblems
 from local.template.resolved import Resolved
 
 _XRAY: dict[str, Any] = {
@@ -48,6 +49,12 @@ _OFTEN: dict[str, dict[str, Any]] = {
 }
 """What SAM gives to every function: reading all of AWS's policies takes a third of a second."""
 
+_PATHS = {"AWSLambdaBasicExecutionRole": "service-role/"}
+"""Of those, where it is not empty."""
+_AWS_POLICIES = f"arn:{PARTITION}:iam::aws:policy/"
+_BOUNDARY = ("permissions boundary", "limits")
+_PAGE = 'AWS, "AWS Managed Policy Reference"'
+
 
 class RoleReader:
     """Reads the roles of one template."""
@@ -79,34 +86,53 @@ class RoleReader:
         policies: dict[str, Any] = {}
         for place, policy in enumerate(properties.get("Policies") or [], 1):
             name = str(policy.get("PolicyName", f"policy {place}"))
-            policies[name] = self._checked(f"{logical_id}: {name}", policy.get("PolicyDocument"))
+            document = self._checked(f"{logical_id}: {name}", policy.get("PolicyDocument"))
+            policies[f"{name} ({place})" if name in policies else name] = document
         for reference in properties.get("ManagedPolicyArns") or []:
             document = self._managed(logical_id, str(reference), managed)
             if document is not None:
                 policies[str(reference)] = document
-        policies |= dict(self._attached(self._name(logical_id)))
+        for kind, name, document in self._attached(self._name(logical_id)):
+            policies[f"{name} ({kind})" if name in policies else name] = document
         boundary = properties.get("PermissionsBoundary")
-        limit = self._managed(logical_id, str(boundary), managed) if boundary else None
+        limit = self._managed(logical_id, str(boundary), managed, _BOUNDARY) if boundary else None
         return Role(policies, limit)
 
-    def _attached(self, role: str) -> Iterable[tuple[str, Any]]:
+    def _attached(self, role: str) -> Iterable[tuple[str, str, Any]]:
         """Policies that name the role, rather than the role them."""
         for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy"):
             for logical_id, properties in self._of(kind).items():
                 if role in (properties.get("Roles") or [properties.get("RoleName")]):
                     document = properties.get("PolicyDocument")
-                    yield logical_id, self._checked(logical_id, document)
+                    yield kind, logical_id, self._checked(logical_id, document)
 
-    def _managed(self, role: str, reference: str, own: Mapping[str, Any]) -> Any:
+    def _managed(
+        self,
+        role: str,
+        reference: str,
+        own: Mapping[str, Any],
+        what: tuple[str, str] = ("managed policy", "grants"),
+    ) -> Any:
+        """The document of a managed policy; None, and a notice, for one that is not known.
+
+        Raises:
+            TemplateError: it is one of AWS's, under another path.
+        """
         if reference in own:
             return own[reference]
+        by_name = ":" not in reference  # SAM takes names alone
         name = reference.rpartition("/")[2]
-        document = managed_policy(name)
+        theirs = by_name or reference.startswith(_AWS_POLICIES)
+        document = managed_policy(name) if theirs else None
         if document is None:
-            self._notice(
-                f"{role}: the managed policy {reference} is not known here; it grants nothing."
-            )
+            kind, does = what
+            self._notice(f"{role}: the {kind} {reference} is not known here; it {does} nothing.")
             return None
+        right = f"{_AWS_POLICIES}{aws_path(name)}{name}"
+        if not by_name and reference != right:
+            raise TemplateProblems(
+                [Problem(role, f"there is no managed policy {reference}; it is {right}.", _PAGE)]
+            )
         return self._checked(f"{role}: {name}", document)
 
     def _checked(self, where: str, document: Any) -> Any:
@@ -122,13 +148,19 @@ class RoleReader:
 
 def managed_policy(name: str) -> dict[str, Any] | None:
     """The document of one of AWS's managed policies; None for one that is not known."""
-    return _OFTEN.get(name) or _aws_managed().get(name)
+    return _OFTEN.get(name) or (_aws_managed().get(name) or {}).get("Document")
+
+
+def aws_path(name: str) -> str:
+    """What stands before the name of one of AWS's policies in its ARN: `service-role/`."""
+    if name in _OFTEN:
+        return _PATHS.get(name, "")
+    return str(_aws_managed()[name].get("Path", "/")).removeprefix("/")
 
 
 @functools.cache
 def _aws_managed() -> dict[str, Any]:
-    """Documents of AWS's managed policies by name; takes a third of a second to read."""
+    """AWS's managed policies by name; takes a third of a second to read."""
     from moto.iam.aws_managed_policies import aws_managed_policies_data
 
-    found = json.loads(aws_managed_policies_data)
-    return {name: policy["Document"] for name, policy in found.items()}
+    return dict(json.loads(aws_managed_policies_data))

@@ -29,6 +29,7 @@ from local.template.problems import Problem, TemplateProblems
 from local.template.structure import check_structure
 
 _PLACEHOLDER_CODE = "s3://local/code"
+_SAM_CLI = 'AWS, "sam build"'
 _SAM = "SAM's translator"
 _OF_A_RESOURCE = re.compile(
     r"Resource with id \[(?P<id>[^\]]+)\] is invalid\. (?P<why>.*)", re.DOTALL
@@ -225,10 +226,26 @@ def _put_code_aside(source: dict[str, Any], folder: Path) -> dict[str, Path]:
         if uri is None and key == "CodeUri":
             uri = _default_folder(properties, defaults)
         if isinstance(uri, str) and not uri.startswith(("s3://", "https://")):
-            code[logical_id] = (folder / uri).resolve()
+            code[logical_id] = _local_path(logical_id, key, folder, uri)
             if "Serverless" in resource["Type"]:
                 properties[key] = _PLACEHOLDER_CODE
     return code
+
+
+def _local_path(logical_id: str, key: str, folder: Path, uri: str) -> Path:
+    try:
+        return (folder / uri).resolve()
+    except (OSError, ValueError):  # NUL, half of a surrogate pair
+        sentence = f"{key} {uri!r} is no name that a folder can have."
+        raise TemplateProblems([Problem(logical_id, sentence, _SAM_CLI)]) from None
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; no folder has a name that is too long."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _default_folder(properties: Mapping[str, Any], defaults: Mapping[str, Any]) -> Any:

@@ -60,10 +60,10 @@ def test_policies_of_aws_are_known_by_name_and_arn(tmp_path: Path, name: str) ->
 @pytest.mark.parametrize(
     ("policy", "action"),
     [
-        ("AWSLambdaBasicExecutionRole", "logs:PutLogEvents"),
+        ("service-role/AWSLambdaBasicExecutionRole", "logs:PutLogEvents"),
         ("AWSXRayDaemonWriteAccess", "xray:PutTraceSegments"),
         ("AWSXrayWriteOnlyAccess", "xray:PutTraceSegments"),
-        ("AWSLambdaVPCAccessExecutionRole", "ec2:CreateNetworkInterface"),
+        ("service-role/AWSLambdaVPCAccessExecutionRole", "ec2:CreateNetworkInterface"),
         ("AmazonDynamoDBFullAccess", "dynamodb:*"),
         ("AdministratorAccess", "*"),
     ],

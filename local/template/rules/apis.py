@@ -16,6 +16,8 @@ _ROUTE = "AWS::ApiGatewayV2::Route"
 _STAGE = "AWS::ApiGatewayV2::Stage"
 _DEPLOYMENT = "AWS::ApiGatewayV2::Deployment"
 _HTTP_ROUTE = re.compile(r"\$default|(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|ANY) /\S*")
+_STAGE_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_STAGES = 'AWS, "AWS::ApiGatewayV2::Stage"'
 _CHOICES: Mapping[tuple[str, str], tuple[str, ...]] = {
     (_API, "ProtocolType"): ("HTTP", "WEBSOCKET"),
     ("AWS::ApiGatewayV2::Integration", "IntegrationType"): (
@@ -53,14 +55,18 @@ def _api(
     api_id = template.ref(logical_id)
     routes = _of(template, _ROUTE, api_id)
     stages = _of(template, _STAGE, api_id)
+    websocket = properties.get("ProtocolType") == "WEBSOCKET"
     yield from _selection(logical_id, properties)
     yield from _unique(routes, "RouteKey", 'AWS, "AWS::ApiGatewayV2::Route"')
     yield from _unique(stages, "StageName", 'AWS, "AWS::ApiGatewayV2::Stage"')
-    yield from _routes(template, routes, websocket=properties.get("ProtocolType") == "WEBSOCKET")
+    yield from _routes(template, routes, websocket=websocket)
     deployments = _of(template, _DEPLOYMENT, api_id)
     by_reference = {template.ref(name): name for name in template.of(_DEPLOYMENT)}
     whole = bool(properties.get("Body") or properties.get("Target"))
     for stage_id, stage in stages.items():
+        yield from _stage(stage_id, stage, websocket=websocket)
+        if not whole:
+            yield from _settings(stage_id, stage, routes)
         if true(stage.get("AutoDeploy")):
             continue
         named = by_reference.get(stage.get("DeploymentId"))
@@ -74,7 +80,28 @@ def _api(
         elif named is not None and named not in deployments:
             sentence = f"its deployment {named} is one of another API."
             yield Problem(stage_id, sentence, 'AWS, "AWS::ApiGatewayV2::Deployment"')
+        elif named is None and stage.get("DeploymentId") and "." not in str(stage["DeploymentId"]):
+            yield Problem(  # a dot is in what stands for an attribute that is not known
+                stage_id,
+                f"DeploymentId {stage['DeploymentId']} is no deployment of the API; one is the Ref "
+                "of an AWS::ApiGatewayV2::Deployment.",
+                'AWS, "AWS::ApiGatewayV2::Stage"',
+                ("DeploymentId",),
+            )
+        elif named is not None and deployments[named].get("StageName") == stage.get("StageName"):
+            yield Problem(
+                stage_id,
+                f"its deployment {named} has the StageName {stage.get('StageName')}, and so makes "
+                "this stage itself, before it: leave StageName out there.",
+                'AWS, "AWS::ApiGatewayV2::Deployment"',
+            )
     for name in deployments:
+        if websocket and not routes:
+            yield Problem(
+                name,
+                "the API has no route, and a WebSocket API needs one before it is deployed.",
+                'AWS, "AWS::ApiGatewayV2::Deployment"',
+            )
         left_out = sorted(set(routes) - reached(graph, name))
         if left_out:
             yield Problem(
@@ -84,6 +111,25 @@ def _api(
                 'AWS, "AWS::ApiGatewayV2::Deployment"',
                 ("DependsOn",),
             )
+
+
+def _stage(logical_id: str, stage: Mapping[str, Any], *, websocket: bool) -> Iterator[Problem]:
+    name = str(stage.get("StageName", ""))
+    allowed = "letters, digits, - and _" + ("" if websocket else ", or $default")
+    if name and not _STAGE_NAME.fullmatch(name) and (websocket or name != "$default"):
+        sentence = f"StageName must be of 1 to 128 {allowed}, not {name}."
+        yield Problem(logical_id, sentence, _STAGES, ("StageName",))
+
+
+def _settings(
+    logical_id: str, stage: Mapping[str, Any], routes: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Problem]:
+    keys = {str(route.get("RouteKey")) for route in routes.values()}
+    settings = stage.get("RouteSettings")
+    for key in settings if isinstance(settings, Mapping) else ():
+        if key not in keys:
+            sentence = f"RouteSettings names {key}, which is no RouteKey of the API."
+            yield Problem(logical_id, sentence, _STAGES, ("RouteSettings", str(key)))
 
 
 def _of(template: Resolved, kind: str, api_id: str) -> dict[str, dict[str, Any]]:

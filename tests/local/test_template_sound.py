@@ -1,0 +1,89 @@
+"""What AWS takes is served, and told of where it is not as on AWS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.template.intrinsics import NO_VALUE, TemplateError
+from local.template.loader import parse, read_text
+from local.template.reader import read_stack
+from tests.local.faulty import FOLDER, GOOD, changed, problems_with, written
+from tests.local.test_template_details import function, read
+from tests.local.test_template_roles import DOCUMENT, role
+
+SOUND: dict[str, dict[str, Any]] = parse(FOLDER / "sound.yaml", read_text(FOLDER / "sound.yaml"))
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_what_aws_takes_is_served(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, changed(GOOD, SOUND[name]["change"]))
+    stack = read_stack(path, {}, "us-east-1", "localhost:1")
+    assert "<object" not in repr(stack)
+    assert "NoValue" not in repr(stack)
+    noticed = SOUND[name].get("notice")
+    assert (noticed is None) == (stack.notices == []), stack.notices
+    assert noticed is None or any(noticed in notice for notice in stack.notices)
+
+
+def test_no_value_never_becomes_text() -> None:
+    with pytest.raises(TypeError):
+        str(NO_VALUE)
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("resources", "more", "at"),
+    [
+        ({"F": function(CodeUri=LONG)}, {}, "F"),
+        ({"F": function(CodeUri="a\0b")}, {}, "F"),
+        ({"F": function(), "L": {"Type": "AWS::Serverless::LayerVersion",
+                                 "Properties": {"ContentUri": "a\0b"}}}, {}, "L"),
+        ({"F": function(Environment={"Fn::Transform": {
+            "Name": "AWS::Include", "Parameters": {"Location": LONG}}})}, {}, "F"),
+        ({"F": function(Environment={"Fn::Transform": {
+            "Name": "AWS::Include", "Parameters": {"Location": "a\0b"}}})}, {}, "F"),
+        ({f"P{n}": {"Type": "AWS::SSM::Parameter", "Properties": {
+            "Type": "String", "Value": {"Fn::GetAtt": [f"P{n + 1}", "Value"]} if n < 399 else "x"}}
+          for n in range(400)}, {}, "Resources"),
+        ({"F": function()}, {"Conditions": {
+            f"C{n}": {"Fn::Not": [{"Condition": f"C{n + 1}"}]} if n < 399 else
+            {"Fn::Equals": ["a", "a"]} for n in range(400)}}, "Resources"),
+    ],
+    ids=["long code", "NUL in code", "NUL in a layer", "long include", "NUL in an include",
+         "400 names", "400 conditions"],
+)  # fmt: skip
+def test_what_is_too_long_or_too_deep_is_refused_with_a_sentence(
+    tmp_path: Path, resources: dict[str, Any], more: dict[str, Any], at: str
+) -> None:
+    with pytest.raises(TemplateError) as refused:
+        read(tmp_path, resources, **more)
+    assert all(line.startswith(f"{at}: ") for line in str(refused.value).splitlines())
+
+
+def test_half_a_character_is_no_name_of_a_folder(tmp_path: Path) -> None:
+    template = changed(GOOD, {"Resources": {"Function": {"Properties": {"CodeUri": "a\ud83d"}}}})
+    (problem,) = problems_with(written(tmp_path, template))
+    assert problem.logical_id == "Function"
+
+
+def test_no_policy_of_a_role_is_lost(tmp_path: Path) -> None:
+    deny = {"Version": "2012-10-17", "Statement": [{**DOCUMENT["Statement"][0], "Effect": "Deny"}]}
+    inline = [
+        {"PolicyName": "Extra", "PolicyDocument": DOCUMENT},
+        {"PolicyName": "Extra", "PolicyDocument": deny},
+    ]
+    attached = {"PolicyName": "other", "PolicyDocument": deny, "Roles": [{"Ref": "R"}]}
+    stack = read(
+        tmp_path,
+        {
+            "R": role(Policies=inline),
+            "Extra": {"Type": "AWS::IAM::Policy", "Properties": attached},
+        },
+    )
+    found = list(stack.roles["local-R"].policies.values())
+    assert found == [DOCUMENT, deny, deny]
