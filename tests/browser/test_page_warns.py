@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import Open
 from tests.browser.page import held, type_message
-from tests.browser.scripted import Reply, ScriptedServer, static_site
+from tests.browser.scripted import Instead, Reply, ScriptedServer, static_site
 from tests.browser.signals import tone
 from tests.e2e.stack import ROOT
 
@@ -21,7 +21,7 @@ def test_a_worklet_that_is_missing_is_named_in_the_events_and_in_the_console(
     opened: Open, browser: Browser, server: ScriptedServer
 ) -> None:
     files = ("capture-worklet.js", "player-worklet.js")
-    missing = {f"/client/{name}": not_there for name in files}
+    missing: dict[str, Instead] = {f"/client/{name}": not_there for name in files}
     folders = {"/": ROOT / "web", "/client/": ROOT / "client" / "js"}
     with static_site(folders, instead=missing) as url:
         page = opened(browser, f"{url}?url={server.url}")

@@ -12,7 +12,7 @@ from local.template.loader import parse, read_text
 from local.template.reader import read_stack
 from tests.local.faulty import FOLDER, GOOD, changed, problems_with, written
 from tests.local.test_template_details import function, read
-from tests.local.test_template_roles import DOCUMENT, role
+from tests.local.test_template_roles import ALLOW, DOCUMENT, role
 
 SOUND: dict[str, dict[str, Any]] = parse(FOLDER / "sound.yaml", read_text(FOLDER / "sound.yaml"))
 
@@ -72,7 +72,7 @@ def test_half_a_character_is_no_name_of_a_folder(tmp_path: Path) -> None:
 
 
 def test_no_policy_of_a_role_is_lost(tmp_path: Path) -> None:
-    deny = {"Version": "2012-10-17", "Statement": [{**DOCUMENT["Statement"][0], "Effect": "Deny"}]}
+    deny = {"Version": "2012-10-17", "Statement": [{**ALLOW, "Effect": "Deny"}]}
     inline = [
         {"PolicyName": "Extra", "PolicyDocument": DOCUMENT},
         {"PolicyName": "Extra", "PolicyDocument": deny},
