@@ -45,8 +45,6 @@ _SERVICES = {
     "secretsmanager": "secretsmanager",
 }
 """Whose operations `X-Amz-Target` names; the signature says so where that is not sent."""
-_OWN_REGIONS = ("local", "localhost")
-"""What the stack itself signs for, and what tools name that know no region."""
 _HEXADECIMAL = 64
 """Characters of a SHA-256; anything else in its place says how the body is signed."""
 
@@ -156,6 +154,8 @@ def _scope_that_is_wrong(environ: Mapping[str, Any], signature: Signature) -> st
 
     One endpoint stands for those of all regions.
     """
+    if environ["PATH_INFO"].startswith("/_local/"):  # of no service
+        return ""
     prefix = str(environ.get("HTTP_X_AMZ_TARGET", "")).partition(".")[0]
     service = _SERVICES.get(prefix, signature.service)
     if signature.service != service:
@@ -165,8 +165,6 @@ def _scope_that_is_wrong(environ: Mapping[str, Any], signature: Signature) -> st
 
 @functools.lru_cache
 def _is_region(name: str) -> bool:
-    if name in _OWN_REGIONS:
-        return True
     try:
         _botocore().get_partition_for_region(name)
     except UnknownRegionError:

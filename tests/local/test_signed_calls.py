@@ -101,7 +101,7 @@ def test_what_is_not_signed_is_not_answered(app: RunningApp, method: str, path: 
     [
         ("dynamodb", "us-east-1", "DynamoDB_20120810.ListTables", ""),
         ("dynamodb", "eu-south-2", "DynamoDB_20120810.ListTables", ""),
-        ("dynamodb", "local", "DynamoDB_20120810.ListTables", ""),
+        ("dynamodb", "local", "DynamoDB_20120810.ListTables", "a valid region"),
         ("dynamodb", "mars-1", "DynamoDB_20120810.ListTables", "a valid region"),
         ("dynamodb", "x", "DynamoDB_20120810.ListTables", "a valid region"),
         ("s3", "us-east-1", "DynamoDB_20120810.ListTables", "correct service: 'dynamodb'"),
