@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from parley.inbox import AckEntry
+from parley.inbox import AckEntry, InterruptEntry
 from parley.invocation import TurnRequest
 from parley.limits.refusals import too_many_turns
 from parley.limits.usage import Admission, Meter
@@ -321,3 +321,18 @@ def test_an_interruption_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     before = list(door.posts)
     assert door.send("interrupt", turn_id="never", played_ms=0) is None
     assert door.posts == before, "a success without a word"
+
+
+@pytest.mark.parametrize(("waited_ms", "looks"), [(0, 0), (1_000, 1)])
+async def test_a_turn_that_begins_at_once_pays_no_read_for_it(waited_ms: int, looks: int) -> None:
+    stage = Stage()
+    looked: list[str] = []
+    interruptions = stage.store.inboxes.interruptions
+
+    def look(ref: SessionRef, turn_id: str) -> list[InterruptEntry]:
+        looked.append(turn_id)
+        return interruptions(ref, turn_id)
+
+    stage.store.inboxes.interruptions = look  # type: ignore[method-assign]
+    await stage.run("Hello.", received_at_ms=int(time.time() * 1000) - waited_ms)
+    assert (stage.wire.end.reason, len(looked)) == ("completed", looks)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from benchmarks.worst_case import REFUSE_S, REQUEST_S, WAYS
@@ -289,7 +290,9 @@ def _refused_turn(who: Somebody) -> Callable[[], object]:
 def _stopped_turn(who: Somebody) -> Callable[[], object]:
     who.in_use("USAGE")
     who.turns.inboxes.put_interrupt(who.ref, ID, InterruptEntry(0, now_ms()))
-    return lambda: expect(who.run(who.turn("\N{GRINNING FACE}" * 8_000)).reason, "interrupted")
+    turn = who.turn("\N{GRINNING FACE}" * 8_000)
+    late = msgspec.structs.replace(turn, received_at_ms=turn.received_at_ms - 1_000)
+    return lambda: expect(who.run(late).reason, "interrupted")
 
 
 @way("interruptions", "of no turn")

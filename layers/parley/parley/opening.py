@@ -12,7 +12,7 @@ from parley.ending import Outcome
 from parley.errors import ConnectionGone, ParleyError, internal_error
 from parley.inbox import InterruptEntry
 from parley.invocation import TurnRequest
-from parley.items import Claim, Session, StoredFrame
+from parley.items import Claim, Session, StoredFrame, now_ms
 from parley.limits.usage import Admission
 from parley.outbox import Numbered, Outbox
 from parley.posting import Post
@@ -20,6 +20,9 @@ from parley.protocol import Metrics, TurnEndReason, encode
 from parley.services import Services
 from parley.timings import Timings, monotonic_at
 from parley.turn import Turn
+
+PROMPT_MS = 150
+"""A turn that begins so soon after it was asked for begins at once."""
 
 
 async def run_turn(
@@ -99,7 +102,7 @@ async def _run(
         ),
         asyncio.to_thread(services.history.read, request.session),
         _admission(request, services, admitted),
-        asyncio.to_thread(services.turns.inboxes.interruptions, request.session, request.turn_id),
+        _interruptions(request, services),
         return_exceptions=True,  # none is left running when another fails
     )
     if claim is None:
@@ -150,6 +153,19 @@ async def _run(
 
 async def _nowhere(_address: Address, _frame: bytes) -> None:
     """For a turn that is one answer: its outbox keeps all of it."""
+
+
+async def _interruptions(request: TurnRequest, services: Services) -> list[InterruptEntry]:
+    """Return the interruptions that came before a turn.
+
+    Not looked for where a turn begins at once: nobody is so quick, and a read would be on the way
+    to every first sound. Should somebody be, the turn's own first look at its inbox finds it.
+    """
+    is_prompt = now_ms() - request.received_at_ms < PROMPT_MS
+    if is_prompt and (request.attempt or 1) == 1:
+        return []
+    inboxes = services.turns.inboxes
+    return await asyncio.to_thread(inboxes.interruptions, request.session, request.turn_id)
 
 
 async def _admission(
