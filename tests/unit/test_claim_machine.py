@@ -103,6 +103,7 @@ class Claims(RuleBasedStateMachine):
             if unclaimed:
                 assert ended.attempt == waited_for
                 self.attempt = ended.attempt
+                self.owner = owner  # whoever ran an attempt before has nothing left to end
             self.state, self.failed_at_ms = "failed", self.now_ms
 
     @invariant()
