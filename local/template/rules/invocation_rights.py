@@ -19,6 +19,8 @@ from local.template.resolved import Resolved
 _GATEWAY = "apigateway.amazonaws.com"
 _ACTIONS = ("lambda:invokefunction", "lambda:*", "*")
 _SOURCE = 'AWS, "Invoking a Lambda function using an Amazon API Gateway endpoint"'
+_ARN_PARTS = 5
+"""Before `:function:`: arn, partition, service, region, account."""
 _METHODS = ("GET", "POST", "DELETE")
 """Some of those that ANY stands for."""
 
@@ -59,6 +61,8 @@ class InvocationRights:
     """Judges the permissions of one template."""
 
     def __init__(self, template: Resolved, region: str) -> None:
+        self._region = region
+        self._notice = template.notice
         self._prefix = f"arn:{PARTITION}:execute-api:{region}:{ACCOUNT_ID}"
         self._functions = {
             template.name(logical_id): logical_id
@@ -73,6 +77,7 @@ class InvocationRights:
             for properties in template.of("AWS::Lambda::Permission").values()
             if str(properties.get("Principal")) in (_GATEWAY, "*")
             and str(properties.get("Action")).lower() in _ACTIONS
+            and self._is_here(str(properties.get("FunctionName")))
         ]
 
     def problems(
@@ -82,7 +87,14 @@ class InvocationRights:
         lacking: dict[tuple[str, str], list[_Need]] = {}
         for need in (*self._of_websockets(apis), *self._of_http(http_apis)):
             function = _bare(need.function)
-            known = function.partition(":")[0] in self._functions
+            here = self._is_here(need.function)
+            known = here and function.partition(":")[0] in self._functions
+            if not known:
+                where = "the template" if here else "this account and region"
+                self._notice(
+                    f"{need.logical_id}: there is no function {need.function} in {where}; it "
+                    "cannot be invoked here."
+                )
             if known and not self._is_granted(function, need):
                 lacking.setdefault((need.logical_id, function), []).append(need)
         for (logical_id, function), needs in lacking.items():
@@ -95,6 +107,13 @@ class InvocationRights:
                 f"{needs[0].sources[0]}. It would deploy, and answer 500 or Internal server error.",
                 _SOURCE,
             )
+
+    def _is_here(self, function: str) -> bool:
+        """Whether a function that is given by name or ARN is of this account and region."""
+        before = function.rpartition(":function:")[0].split(":")
+        account = before[-1] if ":function:" in function else ACCOUNT_ID
+        region = before[3] if len(before) == _ARN_PARTS else self._region
+        return (account or ACCOUNT_ID, region) == (ACCOUNT_ID, self._region)
 
     def _is_granted(self, function: str, need: _Need) -> bool:
         patterns = [
