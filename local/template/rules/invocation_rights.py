@@ -63,6 +63,7 @@ class InvocationRights:
     def __init__(self, template: Resolved, region: str) -> None:
         self._region = region
         self._notice = template.notice
+        self._of = template.of
         self._prefix = f"arn:{PARTITION}:execute-api:{region}:{ACCOUNT_ID}"
         self._functions = {
             template.name(logical_id): logical_id
@@ -83,7 +84,11 @@ class InvocationRights:
     def problems(
         self, apis: Iterable[WebSocketApi], http_apis: Iterable[HttpApi]
     ) -> Iterator[Problem]:
-        """A problem for each integration and authorizer whose function may not be invoked."""
+        """A problem for each integration and authorizer whose function may not be invoked.
+
+        A permission for an alias or a version that is not there is one too.
+        """
+        yield from self._of_qualifiers()
         lacking: dict[tuple[str, str], list[_Need]] = {}
         for need in (*self._of_websockets(apis), *self._of_http(http_apis)):
             function = _bare(need.function)
@@ -107,6 +112,26 @@ class InvocationRights:
                 f"{needs[0].sources[0]}. It would deploy, and answer 500 or Internal server error.",
                 _SOURCE,
             )
+
+    def _of_qualifiers(self) -> Iterator[Problem]:
+        known = {("$LATEST", name) for name in self._functions}
+        for kind, key in (("Alias", "Name"), ("Version", "")):
+            for properties in self._of(f"AWS::Lambda::{kind}").values():
+                name = _bare(str(properties.get("FunctionName"))).partition(":")[0]
+                known.add((str(properties.get(key, "1")), name))
+        for logical_id, properties in self._of("AWS::Lambda::Permission").items():
+            given = str(properties.get("FunctionName"))
+            name, _, qualifier = _bare(given).partition(":")
+            if not qualifier or name not in self._functions or not self._is_here(given):
+                continue
+            if not qualifier.isdecimal() and (qualifier, name) not in known:
+                yield Problem(
+                    logical_id,
+                    f"the function {self._functions[name]} has no alias {qualifier} in the "
+                    "template, so the permission cannot be created.",
+                    'AWS, "AddPermission"',
+                    ("FunctionName",),
+                )
 
     def _is_here(self, function: str) -> bool:
         """Whether a function that is given by name or ARN is of this account and region."""
