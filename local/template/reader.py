@@ -156,6 +156,8 @@ class _Reader:
             self._references.ref,
             self._references.attribute,
         )
+        if source.template.get("Rules"):
+            self._notices.append("Rules are not checked here: their assertions may fail on AWS.")
         self._leave_out()
         self._graph = graph_of(self._resources, self._chosen)
         self._problems += circles(self._graph)

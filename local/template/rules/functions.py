@@ -96,6 +96,10 @@ def _variables(logical_id: str, properties: Mapping[str, Any]) -> Iterator[Probl
     for name, value in variables.items():
         size += len(name.encode()) + len(str(value).encode("utf-8", "surrogatepass"))
         path = ("Environment", "Variables", name)
+        if isinstance(value, (list, Mapping)):
+            what = "list" if isinstance(value, list) else "map"
+            sentence = f"the variable {name} must be a text, not a {what}; Fn::Join makes one."
+            yield Problem(logical_id, sentence, _VARIABLES, path)
         if name in RESERVED:
             sentence = f"the variable {name} is reserved: Lambda sets it itself."
             yield Problem(
