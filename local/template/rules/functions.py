@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -133,6 +134,11 @@ def _package(logical_id: str, properties: Mapping[str, Any]) -> Iterator[Problem
 
 
 def _trusts_lambda(document: Any) -> bool:
+    if isinstance(document, str):  # the schema takes JSON in text too
+        try:
+            document = json.loads(document)
+        except ValueError:
+            return False
     statements = document.get("Statement") if isinstance(document, Mapping) else None
     listed = statements if isinstance(statements, list) else [statements]
     return any(_lets_lambda_in(each) for each in listed if isinstance(each, Mapping))
