@@ -93,6 +93,11 @@ def test_half_a_character_is_no_name_of_a_folder(tmp_path: Path) -> None:
     assert problem.logical_id == "Function"
 
 
+def test_what_sam_makes_counts_too(tmp_path: Path) -> None:
+    with pytest.raises(TemplateError, match="Resources: 502 are more than the 500 of a stack"):
+        read(tmp_path, {f"F{n}": function() for n in range(251)})
+
+
 def test_no_policy_of_a_role_is_lost(tmp_path: Path) -> None:
     deny = {"Version": "2012-10-17", "Statement": [{**ALLOW, "Effect": "Deny"}]}
     inline = [
