@@ -237,7 +237,13 @@ class LocalStack:
         options = self._options
         if not options.lint:
             return Findings()
-        return await lint(options.template, parameters, options.region, options.stored)
+        return await lint(
+            options.template,
+            parameters,
+            options.region,
+            options.stored,
+            lambda sentence: options.log("template", sentence),
+        )
 
     async def _read(
         self, main: Address, parameters: Mapping[str, str], linting: asyncio.Task[Findings]

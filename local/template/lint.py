@@ -14,7 +14,7 @@ import importlib.metadata
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ TIMEOUT_S = 120
 _MAX_KEPT = 64
 _RULES = "https://github.com/aws-cloudformation/cfn-lint/blob/main/docs/rules.md"
 """For a rule that names no page."""
+_OWN_CRASH = "E0002"
+"""A rule that raised an exception: nothing that AWS says."""
 _FORMAT = "1"
 """Of what is kept; changes when its meaning does."""
 
@@ -45,11 +47,16 @@ class Findings:
 
 
 async def lint(
-    path: Path, overrides: Mapping[str, str], region: str, stored: Mapping[str, str]
+    path: Path,
+    overrides: Mapping[str, str],
+    region: str,
+    stored: Mapping[str, str],
+    announce: Callable[[str], None],
 ) -> Findings:
     """Have a template looked at, unless what was said of it is known.
 
     Args:
+        announce: takes a sentence before what takes seconds.
         overrides: values of parameters, which loops may be made of.
         stored: what SSM's parameter store holds, by name.
     """
@@ -61,6 +68,7 @@ async def lint(
     kept = _kept(text)
     said = _read(kept)
     if said is None:
+        announce("looking at the changed template with cfn-lint …")
         said = await _asked(text)
         if said is None:
             return Findings(notices=["cfn-lint did not look at the template: it failed."])
@@ -82,7 +90,9 @@ def findings_of(matches: list[dict[str, Any]]) -> Findings:
             f"cfn-lint {match['rule']}, {match['page'] or _RULES}",
             about,
         )
-        if match["rule"].startswith("E"):
+        if match["rule"] == _OWN_CRASH:
+            found.notices.append(f"cfn-lint failed at a rule: {problem}")
+        elif match["rule"].startswith("E"):
             found.problems.append(problem)
         elif match["rule"].startswith("W"):
             found.notices.append(str(problem))

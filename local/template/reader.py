@@ -29,6 +29,7 @@ from local.template.rules.functions import function_problems
 from local.template.rules.invocation_rights import InvocationRights
 from local.template.rules.names import name_problems
 from local.template.rules.schemas import schema_problems
+from local.template.structure import MAX_RESOURCES
 from local.template.transform import Transformed, is_folder, read_transformed
 
 T = TypeVar("T")
@@ -84,6 +85,7 @@ _API_GATEWAY = 'AWS, "Amazon API Gateway Version 2 API Reference"'
 _POLICIES = 'AWS, "IAM JSON policy element reference"'
 _CONDITIONS = 'AWS, "CloudFormation template Conditions syntax"'
 _DEPENDS = 'AWS, "DependsOn attribute"'
+_QUOTAS = 'AWS, "CloudFormation quotas"'
 _FUNCTIONS = 'AWS, "Intrinsic function reference"'
 _OUTPUTS = 'AWS, "CloudFormation template Outputs syntax"'
 UNREADABLE = "it cannot be read here"
@@ -156,7 +158,12 @@ class _Reader:
             self._references.ref,
             self._references.attribute,
         )
+        if source.template.get("Rules"):
+            self._notices.append("Rules are not checked here: their assertions may fail on AWS.")
         self._leave_out()
+        if len(self._resources) > MAX_RESOURCES:
+            sentence = f"{len(self._resources)} are more than the {MAX_RESOURCES} of a stack."
+            self._problems.append(Problem("Resources", sentence, _QUOTAS))
         self._graph = graph_of(self._resources, self._chosen)
         self._problems += circles(self._graph)
         self._stop_if_wrong()  # what is in a circle cannot be resolved

@@ -13,6 +13,7 @@ from typing import Any
 
 from local.permissions.identities import Role
 from local.permissions.policies import PolicyError, parsed_policy
+from local.template.api_parts import from_json
 from local.template.intrinsics import PARTITION, TemplateError
 from local.template.problems import Problem, TemplateProblems
 from local.template.resolved import Resolved
@@ -136,6 +137,8 @@ class RoleReader:
         return self._checked(f"{role}: {name}", document)
 
     def _checked(self, where: str, document: Any) -> Any:
+        if isinstance(document, str):  # the schema takes JSON in text too
+            document = from_json(where, "its policy", document)
         document = json.loads(json.dumps(document, default=str))  # YAML reads Version as a date
         try:
             policy = parsed_policy(document)

@@ -68,7 +68,7 @@ def test_a_uri_names_its_function(tmp_path: Path, uri: Any) -> None:
     )
     stack = read(tmp_path, resources)
     assert stack.apis[0].routes["go"].integration.function.split("function:")[-1].startswith("f")
-    assert stack.notices == []
+    assert all("there is no function" in notice for notice in stack.notices)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from local.template.intrinsics import NO_VALUE, TemplateError
+from local.template.lint import findings_of, lint
 from local.template.loader import parse, read_text
 from local.template.reader import read_stack
 from tests.local.faulty import FOLDER, GOOD, changed, problems_with, written
@@ -26,6 +27,27 @@ def test_what_aws_takes_is_served(tmp_path: Path, name: str) -> None:
     noticed = SOUND[name].get("notice")
     assert (noticed is None) == (stack.notices == []), stack.notices
     assert noticed is None or any(noticed in notice for notice in stack.notices)
+
+
+def test_a_rule_of_cfn_lint_that_fails_is_a_notice() -> None:
+    crash = {"rule": "E0002", "page": "", "message": "Unknown exception", "path": []}
+    found = findings_of([crash])
+    assert found.problems == []
+    assert len(found.notices) == 1
+
+
+async def test_whoever_waits_for_cfn_lint_is_told_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(_text: str) -> list[dict[str, Any]]:
+        return []
+
+    monkeypatch.setattr("local.template.lint._asked", nothing)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    said: list[str] = []
+    for _ in range(2):
+        await lint(FOLDER / "template.yaml", {}, "us-east-1", {}, said.append)
+    assert said == ["looking at the changed template with cfn-lint …"]
 
 
 def test_no_value_never_becomes_text() -> None:
@@ -69,6 +91,11 @@ def test_half_a_character_is_no_name_of_a_folder(tmp_path: Path) -> None:
     template = changed(GOOD, {"Resources": {"Function": {"Properties": {"CodeUri": "a\ud83d"}}}})
     (problem,) = problems_with(written(tmp_path, template))
     assert problem.logical_id == "Function"
+
+
+def test_what_sam_makes_counts_too(tmp_path: Path) -> None:
+    with pytest.raises(TemplateError, match="Resources: 502 are more than the 500 of a stack"):
+        read(tmp_path, {f"F{n}": function() for n in range(251)})
 
 
 def test_no_policy_of_a_role_is_lost(tmp_path: Path) -> None:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from local.template.api_parts import true
 from local.template.problems import Problem
 from local.template.resolved import Resolved
+from local.template.rules.authorizers import authorizer_problems
 from local.template.rules.circles import Graph, reached
+from local.template.rules.integrations import integration_problems
 
 _API = "AWS::ApiGatewayV2::Api"
 _ROUTE = "AWS::ApiGatewayV2::Route"
+_INTEGRATION = "AWS::ApiGatewayV2::Integration"
 _STAGE = "AWS::ApiGatewayV2::Stage"
 _DEPLOYMENT = "AWS::ApiGatewayV2::Deployment"
 _HTTP_ROUTE = re.compile(r"\$default|(GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS|ANY) /\S*")
 _STAGE_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_MAX_NAME = 128
 _STAGES = 'AWS, "AWS::ApiGatewayV2::Stage"'
 _CHOICES: Mapping[tuple[str, str], tuple[str, ...]] = {
     (_API, "ProtocolType"): ("HTTP", "WEBSOCKET"),
-    ("AWS::ApiGatewayV2::Integration", "IntegrationType"): (
+    (_INTEGRATION, "IntegrationType"): (
         "AWS",
         "AWS_PROXY",
         "HTTP",
@@ -45,6 +49,15 @@ def api_problems(template: Resolved, graph: Graph) -> Iterator[Problem]:
             if value is not None and value not in allowed:
                 sentence = f"{name} must be one of {', '.join(allowed)}, not {value}."
                 yield Problem(logical_id, sentence, f'AWS, "{kind}"', (name,))
+    apis = {template.ref(logical_id) for logical_id in template.of(_API)}
+    for kind in (_ROUTE, _STAGE, _DEPLOYMENT, _INTEGRATION, "AWS::ApiGatewayV2::Authorizer"):
+        for logical_id, properties in template.of(kind).items():
+            if str(properties.get("ApiId")) not in apis:
+                template.notice(
+                    f"{logical_id}: ApiId {properties.get('ApiId')} is no API of the template; "
+                    "it is not served here."
+                )
+    yield from _responses(template, apis)
     for logical_id, properties in template.of(_API).items():
         yield from _api(template, graph, logical_id, properties)
 
@@ -56,13 +69,19 @@ def _api(
     routes = _of(template, _ROUTE, api_id)
     stages = _of(template, _STAGE, api_id)
     websocket = properties.get("ProtocolType") == "WEBSOCKET"
+    yield from _named(logical_id, properties)
+    yield from authorizer_problems(template, api_id, routes, websocket=websocket)
+    integrations = _of(template, _INTEGRATION, api_id)
+    yield from integration_problems(integrations, websocket=websocket)
     yield from _selection(logical_id, properties)
     yield from _unique(routes, "RouteKey", 'AWS, "AWS::ApiGatewayV2::Route"')
     yield from _unique(stages, "StageName", 'AWS, "AWS::ApiGatewayV2::Stage"')
-    yield from _routes(template, routes, websocket=websocket)
+    whole = bool(properties.get("Body") or properties.get("Target"))
+    targets = {f"integrations/{template.ref(name)}" for name in integrations}
+    if properties.get("ProtocolType") or whole:
+        yield from _routes(targets, routes, websocket=websocket)
     deployments = _of(template, _DEPLOYMENT, api_id)
     by_reference = {template.ref(name): name for name in template.of(_DEPLOYMENT)}
-    whole = bool(properties.get("Body") or properties.get("Target"))
     for stage_id, stage in stages.items():
         yield from _stage(stage_id, stage, websocket=websocket)
         if not whole:
@@ -110,6 +129,35 @@ def _api(
                 "without them, and without any route it fails. Name them in DependsOn.",
                 'AWS, "AWS::ApiGatewayV2::Deployment"',
                 ("DependsOn",),
+            )
+
+
+def _named(logical_id: str, properties: Mapping[str, Any]) -> Iterator[Problem]:
+    """What an API that no OpenAPI document describes needs."""
+    source = 'AWS, "AWS::ApiGatewayV2::Api"'
+    if properties.get("Body") or properties.get("BodyS3Location"):
+        return
+    for name in ("Name", "ProtocolType"):
+        if not properties.get(name):
+            sentence = f"{name} is missing; an API without a Body needs one."
+            yield Problem(logical_id, sentence, source, (name,))
+    length = len(str(properties.get("Name", "")))
+    if length > _MAX_NAME:
+        sentence = f"Name must have at most {_MAX_NAME} characters, not {length}."
+        yield Problem(logical_id, sentence, source, ("Name",))
+    if properties.get("ProtocolType") == "WEBSOCKET" and properties.get("CorsConfiguration"):
+        sentence = "CorsConfiguration is for HTTP APIs; browsers do not ask for WebSockets."
+        yield Problem(logical_id, sentence, source, ("CorsConfiguration",))
+
+
+def _responses(template: Resolved, apis: Collection[Any]) -> Iterator[Problem]:
+    routes = {template.ref(name) for name in template.of(_ROUTE)}
+    for logical_id, properties in template.of("AWS::ApiGatewayV2::RouteResponse").items():
+        route = str(properties.get("RouteId"))
+        if str(properties.get("ApiId")) in apis and route not in routes and "." not in route:
+            sentence = f"RouteId {route} is no route of the API."
+            yield Problem(
+                logical_id, sentence, 'AWS, "AWS::ApiGatewayV2::RouteResponse"', ("RouteId",)
             )
 
 
@@ -165,12 +213,8 @@ def _unique(found: Mapping[str, Mapping[str, Any]], name: str, source: str) -> I
 
 
 def _routes(
-    template: Resolved, routes: Mapping[str, Mapping[str, Any]], *, websocket: bool
+    integrations: Collection[str], routes: Mapping[str, Mapping[str, Any]], *, websocket: bool
 ) -> Iterator[Problem]:
-    integrations = {
-        f"integrations/{template.ref(name)}"
-        for name in template.of("AWS::ApiGatewayV2::Integration")
-    }
     for logical_id, properties in routes.items():
         target, key = properties.get("Target"), str(properties.get("RouteKey", ""))
         if target and target not in integrations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -96,6 +97,10 @@ def _variables(logical_id: str, properties: Mapping[str, Any]) -> Iterator[Probl
     for name, value in variables.items():
         size += len(name.encode()) + len(str(value).encode("utf-8", "surrogatepass"))
         path = ("Environment", "Variables", name)
+        if isinstance(value, (list, Mapping)):
+            what = "list" if isinstance(value, list) else "map"
+            sentence = f"the variable {name} must be a text, not a {what}; Fn::Join makes one."
+            yield Problem(logical_id, sentence, _VARIABLES, path)
         if name in RESERVED:
             sentence = f"the variable {name} is reserved: Lambda sets it itself."
             yield Problem(
@@ -129,6 +134,11 @@ def _package(logical_id: str, properties: Mapping[str, Any]) -> Iterator[Problem
 
 
 def _trusts_lambda(document: Any) -> bool:
+    if isinstance(document, str):  # the schema takes JSON in text too
+        try:
+            document = json.loads(document)
+        except ValueError:
+            return False
     statements = document.get("Statement") if isinstance(document, Mapping) else None
     listed = statements if isinstance(statements, list) else [statements]
     return any(_lets_lambda_in(each) for each in listed if isinstance(each, Mapping))

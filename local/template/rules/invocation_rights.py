@@ -19,6 +19,8 @@ from local.template.resolved import Resolved
 _GATEWAY = "apigateway.amazonaws.com"
 _ACTIONS = ("lambda:invokefunction", "lambda:*", "*")
 _SOURCE = 'AWS, "Invoking a Lambda function using an Amazon API Gateway endpoint"'
+_ARN_PARTS = 5
+"""Before `:function:`: arn, partition, service, region, account."""
 _METHODS = ("GET", "POST", "DELETE")
 """Some of those that ANY stands for."""
 
@@ -59,6 +61,9 @@ class InvocationRights:
     """Judges the permissions of one template."""
 
     def __init__(self, template: Resolved, region: str) -> None:
+        self._region = region
+        self._notice = template.notice
+        self._of = template.of
         self._prefix = f"arn:{PARTITION}:execute-api:{region}:{ACCOUNT_ID}"
         self._functions = {
             template.name(logical_id): logical_id
@@ -73,16 +78,28 @@ class InvocationRights:
             for properties in template.of("AWS::Lambda::Permission").values()
             if str(properties.get("Principal")) in (_GATEWAY, "*")
             and str(properties.get("Action")).lower() in _ACTIONS
+            and self._is_here(str(properties.get("FunctionName")))
         ]
 
     def problems(
         self, apis: Iterable[WebSocketApi], http_apis: Iterable[HttpApi]
     ) -> Iterator[Problem]:
-        """A problem for each integration and authorizer whose function may not be invoked."""
+        """A problem for each integration and authorizer whose function may not be invoked.
+
+        A permission for an alias or a version that is not there is one too.
+        """
+        yield from self._of_qualifiers()
         lacking: dict[tuple[str, str], list[_Need]] = {}
         for need in (*self._of_websockets(apis), *self._of_http(http_apis)):
             function = _bare(need.function)
-            known = function.partition(":")[0] in self._functions
+            here = self._is_here(need.function)
+            known = here and function.partition(":")[0] in self._functions
+            if not known:
+                where = "the template" if here else "this account and region"
+                self._notice(
+                    f"{need.logical_id}: there is no function {need.function} in {where}; it "
+                    "cannot be invoked here."
+                )
             if known and not self._is_granted(function, need):
                 lacking.setdefault((need.logical_id, function), []).append(need)
         for (logical_id, function), needs in lacking.items():
@@ -95,6 +112,33 @@ class InvocationRights:
                 f"{needs[0].sources[0]}. It would deploy, and answer 500 or Internal server error.",
                 _SOURCE,
             )
+
+    def _of_qualifiers(self) -> Iterator[Problem]:
+        known = {("$LATEST", name) for name in self._functions}
+        for kind, key in (("Alias", "Name"), ("Version", "")):
+            for properties in self._of(f"AWS::Lambda::{kind}").values():
+                name = _bare(str(properties.get("FunctionName"))).partition(":")[0]
+                known.add((str(properties.get(key, "1")), name))
+        for logical_id, properties in self._of("AWS::Lambda::Permission").items():
+            given = str(properties.get("FunctionName"))
+            name, _, qualifier = _bare(given).partition(":")
+            if not qualifier or name not in self._functions or not self._is_here(given):
+                continue
+            if not qualifier.isdecimal() and (qualifier, name) not in known:
+                yield Problem(
+                    logical_id,
+                    f"the function {self._functions[name]} has no alias {qualifier} in the "
+                    "template, so the permission cannot be created.",
+                    'AWS, "AddPermission"',
+                    ("FunctionName",),
+                )
+
+    def _is_here(self, function: str) -> bool:
+        """Whether a function that is given by name or ARN is of this account and region."""
+        before = function.rpartition(":function:")[0].split(":")
+        account = before[-1] if ":function:" in function else ACCOUNT_ID
+        region = before[3] if len(before) == _ARN_PARTS else self._region
+        return (account or ACCOUNT_ID, region) == (ACCOUNT_ID, self._region)
 
     def _is_granted(self, function: str, need: _Need) -> bool:
         patterns = [
