@@ -82,8 +82,11 @@ def page(bare: str, opened: Open, browser: Browser) -> Page:
 
 
 @pytest.mark.parametrize("session", [None, SESSION], ids=["a new session", "an old session"])
-@pytest.mark.parametrize("cors", [CORS, {}], ids=["readable", "hidden"])
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    ("status", "cors"),
+    [(301, CORS), (302, {}), (303, CORS), (307, {}), (308, CORS)],
+    ids=["301", "302, hidden", "303", "307, hidden", "308"],
+)
 def test_a_redirect_gets_neither_the_token_nor_a_word(
     page: Page, status: int, cors: dict[str, str], session: dict[str, str] | None
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -48,6 +49,13 @@ STOPS = {
     "hands-free": "() => void conversation.stopHandsFree()",
 }
 GATES = ["permission", "worklet", "resume"]
+LATE = [
+    (use, gate, way)
+    for (gate, way), use in zip(
+        itertools.product(GATES, [*WAYS, "stopped by hand"]), itertools.cycle(STOPS), strict=False
+    )
+]
+"""Every way at every gate, with both uses in turn; `microphone-let-go.test.js` has them all."""
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +92,7 @@ def test_an_open_microphone_is_let_go_at_once(
     assert_nothing_is_open(page)
 
 
-@pytest.mark.parametrize("use", STOPS)
-@pytest.mark.parametrize("gate", GATES)
-@pytest.mark.parametrize("way", [*WAYS, "stopped by hand"])
+@pytest.mark.parametrize(("use", "gate", "way"), LATE)
 def test_a_microphone_that_is_given_too_late_is_let_go_at_once(
     page: Page, server: ScriptedServer, use: str, gate: str, way: str
 ) -> None:
