@@ -53,6 +53,8 @@ CHOSEN_PARAMETERS = (
 """Parameters of the template that environment variables choose: `VoiceId` is `VOICE_ID`."""
 
 
+SECRETS = frozenset({"ELEVENLABS_API_KEY", "LLM_API_KEY", "AUTH_SECRET", "PARLEY_TOKEN"})
+"""Variables that neither stand-ins nor stack inherit: the stack has them as parameters."""
 REFUSAL_LINES = 40
 """Of why a process did not start: a refused template has a line for each fault."""
 
@@ -196,6 +198,7 @@ def run(port: int, *, demo: bool, stay: bool, log_folder: Path) -> int:
         the exit code.
     """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
+    quiet = {name: value for name, value in environment.items() if name not in SECRETS}
     providers = Providers.chosen(environment)
     providers.check()
     log_folder.mkdir(parents=True, exist_ok=True)
@@ -207,7 +210,7 @@ def run(port: int, *, demo: bool, stay: bool, log_folder: Path) -> int:
                     *("--api-key", STANDIN_KEY, "--llm-api-key", STANDIN_KEY),
                 ],
                 log_folder / "standins.log",
-                environment,
+                quiet,
             )
         )
         providers = providers.with_standins(standins["elevenlabs_url"], standins["llm_url"])
@@ -215,9 +218,7 @@ def run(port: int, *, demo: bool, stay: bool, log_folder: Path) -> int:
             log_folder / "stack.log",
             json.dumps(_parameters(providers, environment, standins["voices"])),
         )
-        stack, child = running.enter_context(
-            _process(_start_command(port), log, environment, given)
-        )
+        stack, child = running.enter_context(_process(_start_command(port), log, quiet, given))
         _say_what_runs(providers, log_folder)
         if demo and _needs_a_token(environment):
             print("No conversation is held: AUTH_MODE wants a token. Put one into PARLEY_TOKEN.")

@@ -27,6 +27,11 @@ def children(pid: int) -> dict[int, str]:
     return found
 
 
+def environment_of(pid: int) -> str:
+    """What a process was started with."""
+    return Path(f"/proc/{pid}/environ").read_text()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_keys_are_on_no_command_line_and_the_end_of_the_stack_is_noticed(tmp_path: Path) -> None:
     environment = {**os.environ, "AUTH_MODE": "secret", "AUTH_SECRET": SECRET}
@@ -45,6 +50,7 @@ def test_keys_are_on_no_command_line_and_the_end_of_the_stack_is_noticed(tmp_pat
             lines = children(running.pid)
             stack = next(pid for pid, line in lines.items() if "local start" in line)
             assert not [line for line in lines.values() if SECRET in line]
+            assert not [pid for pid in lines if SECRET in environment_of(pid)]
             os.kill(stack, signal.SIGKILL)
             assert running.wait(20) == 2
             assert "The stack has ended." in running.stderr.read()
