@@ -139,7 +139,7 @@ def read_plan(text: str | bytes) -> Plan:
     try:
         return msgspec.json.decode(text, type=Plan)
     except msgspec.DecodeError as problem:
-        raise BadPlan(f"The faults cannot be read: {problem}") from None
+        raise BadPlan(f"The faults cannot be read: {problem}.") from None
 
 
 def plan_of_option(text: str) -> Plan:

@@ -222,7 +222,7 @@ async def test_a_client_that_leaves_during_connect_gets_its_disconnect(probe: Pr
     parts = urllib.parse.urlsplit(answering(probe.url, {"statusCode": 200}))
     _, writer = await asyncio.open_connection(parts.hostname, parts.port)
     request = (
-        f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+        f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
         "Upgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
         "Sec-WebSocket-Version: 13\r\n\r\n"
     )

@@ -207,7 +207,7 @@ async def test_control_characters_of_a_reply_do_not_reach_the_terminal(
         (["none.wav"], "none.wav cannot be read: No such file or directory."),
         (["hi", "--url", "http://localhost/dev"], "is not a WebSocket URL"),
         (["hi", "--save", "no/such/folder/a.wav"], "There is no folder no/such/folder"),
-        (["hi", "--speed", "fast"], "invalid float value: 'fast'"),
+        (["hi", "--speed", "fast"], "--speed: expected a number, got 'fast'"),
         (["   "], "the text is empty"),
     ],
 )

@@ -301,9 +301,12 @@ def _complain(sentence: str) -> None:
 
 
 def _number(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
     if not math.isfinite(number):
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
     return number
 
 
