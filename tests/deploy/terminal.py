@@ -14,8 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 # What is hidden is read from the terminal that controls the process, not from its input.
+# A run that was put into the background of a shell has interruptions ignored, and hands that on.
 _TAKE_THE_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "import fcntl, os, signal, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    "signal.signal(signal.SIGINT, signal.SIG_DFL); "
     "os.execv(sys.argv[1], sys.argv[1:])"
 )
 INTERRUPT = "\x03"
