@@ -276,7 +276,7 @@ function showState(change) {
   stateView.replaceChildren(STATES[state], element("span", "count", count));
   const canSpeak = conversation?.canSpeak ?? false;
   // Whoever reads it, or is in it, is not disturbed by an attempt that nobody has asked for.
-  const isQuiet = isTriedSlowly && state === "connecting";
+  const isQuiet = isTriedSlowly && (state === "connecting" || state === "reconnecting");
   if (!isQuiet) enable(canSpeak);
   if (!canSpeak) {
     setMode("idle");

@@ -25,8 +25,9 @@ registerProcessor("tap", class extends AudioWorkletProcessor {
 const module = URL.createObjectURL(new Blob([TAP], { type: "text/javascript" }));
 const addModule = AudioWorklet.prototype.addModule;
 AudioWorklet.prototype.addModule = async function (url, ...rest) {
-  await addModule.call(this, url, ...rest);
+  // First: the page's own may be missing.
   await addModule.call(this, module);
+  await addModule.call(this, url, ...rest);
 };
 
 window.heard = [];

@@ -291,7 +291,7 @@ def test_a_problem_without_a_text_is_a_sentence_all_the_same(
     else:
         server.send(type="error", **said)
     shown = page.locator(".turn .problem") if is_of_a_turn else page.get_by_role("alert")
-    expect(shown).to_have_text("Something went wrong at the server. It did not say what.")
+    expect(shown).to_have_text("The server refuses, and does not say why.")
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,7 @@ def test_hands_free_can_be_withdrawn_while_the_browser_asks(how: str, open_page:
     page = open_page(script=SLOW_PERMISSION)
     button = page.locator("#hands-free")
     button.click()
-    page.wait_for_function("window.allow")
+    page.wait_for_function("window.allow !== undefined")
     expect(button).to_have_attribute("aria-pressed", "true")
     expect(button).to_have_text("One moment …")
     if how == "click":
@@ -257,7 +257,7 @@ def test_hands_free_that_was_withdrawn_and_is_wanted_again_listens(open_page: Op
     button = page.locator("#hands-free")
     for _ in range(3):
         button.click()
-    page.wait_for_function("window.allow")
+    page.wait_for_function("window.allow !== undefined")
     page.evaluate("window.allow()")
     expect(button).to_have_text("Hands-free")
     expect(button).to_have_attribute("aria-pressed", "true")
