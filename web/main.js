@@ -195,11 +195,6 @@ function listenTo(made) {
     if (view?.text && !view.hasAudio) readOut(view.text);
   });
   on("hands_free", ({ enabled }) => showHandsFree(enabled ? "listening" : "idle"));
-  on("warning", (problem) => {
-    // For whoever runs the page: its user misses nothing.
-    log.add("here", { type: "warning", code: problem.code, message: problem.message });
-    console.warn(problem.message);
-  });
   on("microphone", ({ state }) => {
     // What has gone by is not to be read any more.
     if (state === "hearing" && notice.message === deafNotice) notice.show("");
@@ -252,6 +247,15 @@ function fail(problem) {
   }
   if (isAboutSettings(problem)) settings.refused();
   if (problem.turnId === spokenTurn) setMode("idle");
+}
+
+/**
+ * For whoever runs the page: its user misses nothing.
+ * @param {Problem} problem
+ */
+function warn(problem) {
+  log.add("here", { type: "warning", code: problem.code, message: problem.message });
+  console.warn(problem.message);
 }
 
 /** @param {import("parley-client").Turn} turn */
@@ -554,6 +558,9 @@ document.addEventListener("pointerdown", ({ target }) => {
   if (!inside && conversation?.state === "ready") link.open = false;
 });
 
+// The microphone is opened before a conversation uses it.
+player.on("warning", warn);
+microphone.on("warning", warn);
 player.on("state", (state) => {
   unblock.hidden = state !== "blocked";
   if (state === "playing") wave.wake();
