@@ -218,8 +218,9 @@ async def test_a_second_attempt_without_a_word_leaves_no_reply_of_the_first() ->
     await stage.run()
     assert stage.history_texts[-1] == ("assistant", "Half an ", None)
     stage.wire = Wire()
-    running = asyncio.create_task(stage.run(received_at_ms=int(time.time() * 1000) + 5))
-    await until(lambda: len(stage.responder.prompts) == 2)
+    asked_ms = int(time.time() * 1000) + 5
+    running = asyncio.create_task(stage.run(received_at_ms=asked_ms))
+    await until(lambda: len(stage.responder.prompts) == 2 and time.time() * 1000 > asked_ms + 1)
     stage.interrupt(0)
     await running
     assert stage.wire.end.reason == "interrupted"

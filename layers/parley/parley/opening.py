@@ -158,11 +158,13 @@ async def _nowhere(_address: Address, _frame: bytes) -> None:
 async def _interruptions(request: TurnRequest, services: Services) -> list[InterruptEntry]:
     """Return the interruptions that came before a turn.
 
-    Not looked for where a turn begins at once: nobody is so quick, and a read would be on the way
-    to every first sound. Should somebody be, the turn's own first look at its inbox finds it.
+    Not looked for where a turn over a connection begins at once: nobody is so quick, and a read
+    would be on the way to every first sound. Should somebody be, the turn's own first look at its
+    inbox finds it. A turn over HTTP may be interrupted before it is asked for, and has no first
+    sound to hurry for.
     """
     is_prompt = now_ms() - request.received_at_ms < PROMPT_MS
-    if is_prompt and (request.attempt or 1) == 1:
+    if request.connected and is_prompt and (request.attempt or 1) == 1:
         return []
     inboxes = services.turns.inboxes
     return await asyncio.to_thread(inboxes.interruptions, request.session, request.turn_id)

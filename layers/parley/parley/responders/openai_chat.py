@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -30,6 +31,8 @@ ERROR_BODY_S = 1.0
 _MODEL_PARAMETER = "LlmModel"
 _OF_SYSTEM_ROLE = (b"role", b"system message", b"system prompt", b"developer instruction")
 """What a refusal speaks of that may mean the system message; the last is Gemini's, of Gemma."""
+_ROLE_OF_MESSAGE = re.compile(rb"""\\*["']role\\*["']\s*:""")
+"""In a message that an error repeats: it speaks of no role."""
 
 
 def chat_endpoint(base_url: str, model: str) -> Endpoint:
@@ -228,7 +231,9 @@ def _refuses_system_role(messages: list[dict[str, str]], status: int, body: byte
     """
     if messages[0]["role"] != "system" or status not in (400, 422, 500):
         return False
-    text = body.lower()
+    for message in messages:  # some repeat what they were asked
+        body = body.replace(message["content"].encode(), b"")
+    text = _ROLE_OF_MESSAGE.sub(b"", body.lower())
     return any(mark in text for mark in _OF_SYSTEM_ROLE)
 
 

@@ -23,7 +23,9 @@ _LONGEST_TAG = 256
 _LONGEST_BEFORE = 1000
 """So much white space before a tag is looked at, so that a model that sends nothing else costs no
 time."""
-_ATTRIBUTES = r"(?:\s+[\w:-]+\s{0,3}=[^<>]{0,180}?)?"
+_WITHIN = r"[^<>\[\]◁▷]"
+"""What a tag may hold: nothing of another tag, or it would depend on the cut which comes first."""
+_ATTRIBUTES = rf"(?:\s+[\w:-]+\s{{0,3}}={_WITHIN}{{0,180}}?)?"
 """Without a `=` it is no tag, but words in angle brackets."""
 _CHANNEL = r"(?:<\|start\|>assistant)?<\|channel\|>"
 _TAG = re.compile(
@@ -31,14 +33,15 @@ _TAG = re.compile(
     r"|\[/?think\]|◁/?think▷"  # Magistral's and Kimi's
     r"|<\|(?P<token>begin|end)_of_thought\|>"  # Sky-T1's
     # Harmony, the format of gpt-oss.
-    rf"|{_CHANNEL}(?P<channel>analysis|commentary|final)[^<>]{{0,60}}<\|message\|>|(?P<stop><\|end\|>)",
+    rf"|{_CHANNEL}(?P<channel>analysis|commentary|final){_WITHIN}{{0,60}}<\|message\|>|(?P<stop><\|end\|>)",
     re.IGNORECASE,
 )
 _START = re.compile(r"[<\[◁]")
 _UNFINISHED_TAG = re.compile(
-    r"<\s{0,3}/?\s{0,3}(?P<name>[\w:]*)(?P<more>\s+(?:[\w:-]+\s{0,3}(?:=[^<>]{0,184})?)?)?/?"
+    r"<\s{0,3}/?\s{0,3}(?P<name>[\w:]*)"
+    rf"(?P<more>\s+(?:[\w:-]+\s{{0,3}}(?:={_WITHIN}{{0,184}})?)?)?/?"
 )
-_UNFINISHED_CHANNEL = re.compile(rf"{_CHANNEL}[^<>]{{0,71}}(?:<[^<>]{{0,9}})?", re.IGNORECASE)
+_UNFINISHED_CHANNEL = re.compile(rf"{_CHANNEL}{_WITHIN}{{0,71}}(?:<[^<>]{{0,9}})?", re.IGNORECASE)
 _TOKENS = (
     *("[think]", "[/think]", "◁think▷", "◁/think▷", "<|begin_of_thought|>", "<|end_of_thought|>"),
     *("<|start|>assistant<|channel|>", "<|channel|>", "<|end|>", "<|begin_of_solution|>"),
@@ -53,6 +56,7 @@ _LONGEST_REPLY_END = len("<|end_of_solution|>")
 
 _SKIPPED = r"[\s\ufeff\u200b-\u200d\u2060]*"
 _BLANK = re.compile(_SKIPPED)
+_FENCE = re.compile(r"`{3,}|~{3,}")
 _BEFORE = re.compile(rf"{_SKIPPED}(?:(?:`{{3,}}|~{{3,}}){_SKIPPED})?")
 """What may come before a thought: white space, and a fence that some models put around it."""
 _UNFINISHED_FENCE = ("", "`", "``", "~", "~~")
@@ -110,6 +114,8 @@ class ThoughtFilter:
 
     def _skip_tag(self) -> bool:
         """Drop a tag that the reply would begin with; whether there is one."""
+        if self._tagged:
+            self._drop_separation()
         at = _end_of(_BEFORE, self._held)
         if at > _LONGEST_BEFORE:
             return False
@@ -125,6 +131,14 @@ class ThoughtFilter:
         self._tagged = True
         self._held = self._held[found.end() :]
         return True
+
+    def _drop_separation(self) -> None:
+        """Drop white space after a thought as it comes, so that it is never too much to look at."""
+        self._held = self._held[_end_of(_BLANK, self._held) :]
+        if self._fenced and (fence := _FENCE.match(self._held)) is not None:
+            blank = _BLANK.match(self._held, fence.end())
+            if blank is not None and blank[0]:
+                self._held = f"{fence[0]} {self._held[blank.end() :]}"
 
     def _take(self, mark: _Mark) -> None:
         self.thinks = self.thinks or mark.does != "begin reply"
