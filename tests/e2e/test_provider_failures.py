@@ -167,7 +167,8 @@ async def test_garbage_between_the_words_of_a_responder_is_passed_over(
     assert reply.errors == []
     assert reply.end["reason"] == "completed"
     assert reply.end["metrics"]["retries"] == 0
-    assert reply.text == reply.end["text"] == "One, two, three, four, five."
+    assert reply.text == reply.end["text"]
+    assert reply.text.lower().endswith("one, two, three, four, five.")
     assert reply.audio
 
 
