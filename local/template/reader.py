@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from local.permissions.identities import Role
 from local.template.api_model import HttpApi, WebSocketApi
 from local.template.apis import ApiReader
+from local.template.assertions import rule_problems
 from local.template.generated import generated_secret
 from local.template.http_apis import HttpApiReader
 from local.template.intrinsics import NO_VALUE, Resolver, TemplateError, pseudo_parameters
@@ -158,8 +159,15 @@ class _Reader:
             self._references.ref,
             self._references.attribute,
         )
-        if source.template.get("Rules"):
-            self._notices.append("Rules are not checked here: their assertions may fail on AWS.")
+        self._problems += rule_problems(
+            source.template.get("Rules") or {},
+            known,
+            {
+                name: str(each.get("Type"))
+                for name, each in (source.template.get("Parameters") or {}).items()
+            },
+            self._notices.append,
+        )
         self._leave_out()
         if len(self._resources) > MAX_RESOURCES:
             sentence = f"{len(self._resources)} are more than the {MAX_RESOURCES} of a stack."
