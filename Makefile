@@ -12,6 +12,8 @@ SAM := $(SAM_VENV)/bin/sam
 NODE_MODULES := client/js/node_modules/.ready
 
 export SAM_CLI_TELEMETRY := 0
+# Where it is set (in many images), every process would compile all that it imports again.
+unexport PYTHONDONTWRITEBYTECODE
 export AWS_DEFAULT_REGION ?= us-east-1
 
 # Python compiles what is imported when it first is: all of it would take a third of installing.
