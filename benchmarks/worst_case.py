@@ -8,6 +8,7 @@ supposes somebody who does nothing but use everything up, in the costliest way t
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 from collections.abc import Mapping
@@ -145,11 +146,12 @@ WAYS: Mapping[str, Mapping[str, Way]] = {
 each of them and counts what it uses."""
 
 
-def defaults() -> dict[str, float]:
+@functools.cache
+def defaults() -> Mapping[str, float]:
     """The defaults of the template's numeric parameters."""
 
-    class Loader(yaml.SafeLoader):
-        """Reads CloudFormation's tags as nothing."""
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        """Reads CloudFormation's tags as nothing, in C where there is libyaml."""
 
     Loader.add_multi_constructor("!", lambda _loader, _tag, _node: None)
     template = yaml.load((ROOT / "template.yaml").read_text(), Loader)

@@ -30,7 +30,7 @@ class Console:
     def ask(self, question: str, default: str, check: Check) -> str:
         """Return an answer, or the default if there is none, that is allowed."""
         shown = f" [{default}]" if default else ""
-        return self._until_allowed(lambda: input(f"{question}{shown}: ") or default, check)
+        return self._until_allowed(lambda: _typed(f"{question}{shown}: ") or default, check)
 
     def ask_hidden(self, question: str, check: Check) -> str:
         """Likewise, and show nothing of it.
@@ -50,7 +50,7 @@ class Console:
         hint = "Y/n" if default else "y/N"
         words = {"": default, "y": True, "yes": True, "n": False, "no": False}
         answer = self._until_allowed(
-            lambda: input(f"{question} [{hint}] ").lower(),
+            lambda: _typed(f"{question} [{hint}] ").lower(),
             lambda word: None if word in words else "Answer y or n.",
         )
         return words[answer]
@@ -66,6 +66,15 @@ class Console:
             if wrong is None:
                 return answer
             self.say(f"  {wrong}")
+
+
+def _typed(prompt: str) -> str:
+    """What is typed after a prompt.
+
+    `input` shows its own prompt in C, and loses an interruption that comes right after it.
+    """
+    print(prompt, end="", flush=True)
+    return input()
 
 
 def _hidden(prompt: str) -> str:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from samtranslator.yaml_helper import yaml_parse
 
 from deploy.errors import DeployError
 from local.template.intrinsics import TemplateError
+from local.template.loader import parse
 from local.template.parameters import parameter_values
 
 SECRETS = {
@@ -40,7 +40,7 @@ class Parameters:
 
     def __init__(self, path: Path) -> None:
         try:
-            template = yaml_parse(path.read_text())
+            template = parse(path, path.read_text())
         except FileNotFoundError:
             raise DeployError(f"There is no {path}: run `make build` first.") from None
         self.declared: dict[str, dict[str, Any]] = template.get("Parameters") or {}

@@ -7,15 +7,15 @@ it runs and found again by logical id.
 from __future__ import annotations
 
 import copy
+import functools
 import logging
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import boto3
 from samtranslator.model.exceptions import InvalidDocumentException
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
@@ -106,8 +106,7 @@ def transformed(found: Transformed, folder: Path, region: str) -> Transformed:
     source = copy.deepcopy(found.template)
     notices = [*found.notices, *_collisions(source), *_applications(source)]
     code = _put_code_aside(source, folder)
-    with _region(region):
-        translated = _translated(source, found.parameters)
+    translated = _translated(source, found.parameters, region)
     return replace(found, template=translated, code=code, notices=notices)
 
 
@@ -115,43 +114,39 @@ def _not_yet(name: str, *_attribute: str) -> Any:
     raise TemplateError(f"{name} is no parameter; resources are not there yet.")
 
 
-@contextmanager
-def _region(region: str) -> Iterator[None]:
-    """The translator reads the region from the environment, and from nowhere else."""
-    before = os.environ.get("AWS_DEFAULT_REGION")
-    os.environ["AWS_DEFAULT_REGION"] = region
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["AWS_DEFAULT_REGION"]
-        else:
-            os.environ["AWS_DEFAULT_REGION"] = before
-
-
-def _translated(source: dict[str, Any], parameters: Mapping[str, Value]) -> dict[str, Any]:
+def _translated(
+    source: dict[str, Any], parameters: Mapping[str, Value], region: str
+) -> dict[str, Any]:
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
     try:
-        return _translate(source, parameters)
+        return _translate(source, parameters, region)
     except InvalidDocumentException as invalid:
         raise TemplateProblems(_of_cause(str(cause.message)) for cause in invalid.causes) from None
     except Exception as error:  # the translator fails in its own ways on what it does not expect
-        culprit = _culprit(source, parameters)
+        culprit = _culprit(source, parameters, region)
         raise TemplateProblems(
             [Problem(culprit, f"it fails on this: {type(error).__name__}: {error}", _SAM)]
         ) from None
 
 
-def _translate(source: dict[str, Any], parameters: Mapping[str, Value]) -> dict[str, Any]:
-    translator = Translator(managed_policy_map={}, sam_parser=Parser())
+@functools.cache
+def _session(region: str) -> boto3.Session:
+    """What tells the translator the region: nothing is asked of it, and it takes long to make."""
+    return boto3.Session(region_name=region)
+
+
+def _translate(
+    source: dict[str, Any], parameters: Mapping[str, Value], region: str
+) -> dict[str, Any]:
+    translator = Translator({}, Parser(), boto_session=_session(region))
     return dict(translator.translate(copy.deepcopy(source), dict(parameters)))
 
 
-def _culprit(source: dict[str, Any], parameters: Mapping[str, Value]) -> str:
+def _culprit(source: dict[str, Any], parameters: Mapping[str, Value], region: str) -> str:
     """The resource that the translator fails on even if it is alone."""
     for logical_id, resource in source["Resources"].items():
         try:
-            _translate({**source, "Resources": {logical_id: resource}}, parameters)
+            _translate({**source, "Resources": {logical_id: resource}}, parameters, region)
         except InvalidDocumentException:
             continue
         except Exception:

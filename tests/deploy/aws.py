@@ -6,6 +6,7 @@ resources are of kinds that moto's CloudFormation does not make.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -18,10 +19,10 @@ from typing import Any
 from unittest.mock import patch
 
 import boto3
-import yaml
 from moto.cloudformation.models import ChangeSet, cloudformation_backends
 from moto.server import ThreadedMotoServer
-from samtranslator.yaml_helper import yaml_parse
+
+from local.template.loader import load_template
 
 ROOT = Path(__file__).parents[2]
 SAM = ROOT / ".venv-sam" / "bin" / "sam"
@@ -51,6 +52,7 @@ RESOURCES: dict[str, Any] = {
         },
     },
 }
+WITHOUT_CODE = {name: RESOURCES[name] for name in ("Table", "Role")}
 OUTPUTS = {
     "WebSocketUrl": {"Value": "wss://a1b2c3.execute-api.eu-west-1.amazonaws.com/dev"},
     "HttpUrl": {"Value": "https://d4e5f6.execute-api.eu-west-1.amazonaws.com"},
@@ -65,13 +67,13 @@ def small_template(folder: Path, **changed: Any) -> Path:
     content = {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "Parley: a small one.",
-        "Parameters": yaml_parse((ROOT / "template.yaml").read_text())["Parameters"],
+        "Parameters": load_template(ROOT / "template.yaml")["Parameters"],
         "Resources": RESOURCES,
         "Outputs": OUTPUTS,
         **changed,
     }
     path = folder / "template.yaml"
-    path.write_text(yaml.safe_dump(content))
+    path.write_text(json.dumps(content))
     return path
 
 
@@ -105,6 +107,19 @@ class Aws:
         """The status of every stack that is there."""
         found = self.client("cloudformation").describe_stacks()["Stacks"]
         return {each["StackName"]: each["StackStatus"] for each in found}
+
+    def reset(self) -> None:
+        """Leave nothing but a bucket for code."""
+        urllib.request.urlopen(f"{self.endpoint}/moto-api/reset", b"").close()
+        where = {"LocationConstraint": REGION}
+        self.client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=where)
+
+    def create(self, template: Path, **parameters: str) -> None:
+        """Make Parley's stack of a template that needs no code, as a deployment leaves it."""
+        given = [{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()]
+        self.client("cloudformation").create_stack(
+            StackName="parley", TemplateBody=template.read_text(), Parameters=given
+        )
 
     def parameters(self, stack: str = "parley") -> dict[str, str]:
         """What a stack has been given, secrets too, which CloudFormation tells nobody."""
@@ -143,16 +158,12 @@ def _apply(prepared: ChangeSet) -> None:
 
 @contextmanager
 def running_aws() -> Iterator[Aws]:
-    """moto, with a bucket for code."""
+    """moto, to be reset before it is used."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
     _, port = server.get_host_and_port()
     aws = Aws(f"http://localhost:{port}")
-    urllib.request.urlopen(f"{aws.endpoint}/moto-api/reset", b"").close()
-    aws.client("s3").create_bucket(
-        Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
-    )
     try:
         with patch.object(ChangeSet, "apply", _apply):
             yield aws

@@ -18,11 +18,13 @@ from typing import Any
 import pytest
 
 from deploy.__main__ import main
+from deploy.package import Package
 from tests.deploy.aws import (
     BUCKET,
     REGION,
     ROOT,
     SAM,
+    WITHOUT_CODE,
     Aws,
     deploy,
     nobody,
@@ -51,10 +53,16 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def aws() -> Iterator[Aws]:
+@pytest.fixture(scope="module")
+def server() -> Iterator[Aws]:
     with running_aws() as found:
         yield found
+
+
+@pytest.fixture
+def aws(server: Aws) -> Aws:
+    server.reset()
+    return server
 
 
 @contextmanager
@@ -71,110 +79,6 @@ def answer_all(shown: Terminal) -> None:
     """Answer everything but the last question."""
     for question, answer in QUESTIONS.items():
         shown.answer(question, answer)
-
-
-def test_a_few_questions_and_it_is_deployed(aws: Aws, tmp_path: Path) -> None:
-    with deploying(aws.environment(tmp_path), small_template(tmp_path)) as shown:
-        shown.expect("Account 123456789012")
-        shown.expect(f"Region {REGION}")
-        answer_all(shown)
-        shown.expect(r"resources: 1 function, 1 role, 1 table|resources: .*1 table")
-        shown.expect(r"\$0\.40 a month while nobody talks, and \$0\.\d+ of AWS for a minute")
-        shown.expect("docs/deployer-policy.json")
-        shown.answer(r"Deploy it\? \[Y/n", "")
-        shown.expect(URL)
-        shown.expect("talk --url wss://")
-        shown.expect(r"localhost:3001/\?url=wss://")
-        shown.expect("To remove it: make remove ARGS=")
-        shown.expect("The table with the conversations stays")
-        shown.expect(f"aws dynamodb delete-table --region {REGION} --table-name parley-Table")
-        shown.expect("SAM's bucket stays")
-        assert shown.exit_code() == 0
-    assert aws.stacks() == {"parley": "CREATE_COMPLETE"}
-    assert aws.parameters() == {
-        "ElevenLabsApiKey": KEY,
-        "LlmApiKey": LLM_KEY,
-        "AuthMode": "off",
-        "AllowedOrigins": "*",
-    }
-
-
-def test_a_wrong_answer_is_asked_again_with_what_is_allowed(aws: Aws, tmp_path: Path) -> None:
-    with deploying(aws.environment(tmp_path), small_template(tmp_path)) as shown:
-        shown.answer("Name of the stack", "1 name")
-        shown.answer("Wanted: letters, digits and -, a letter first", "mine")
-        shown.answer("ElevenLabs API key", "")
-        shown.answer("Wanted: letters, digits and . _", "two words")
-        shown.answer("Wanted: letters, digits and . _", KEY)
-        shown.answer("API key of the language model", "")
-        shown.answer(r"Who may connect \[off\]", "everybody")
-        shown.answer("Answer off, secret or oidc", "oidc")
-        shown.answer("Issuer", "http://issuer.example.com")
-        shown.answer("Wanted: an https URL", "https://issuer.example.com/")
-        shown.answer("Audience", "")
-        shown.answer("It is needed", "me")
-        shown.answer("Pages that may connect", "app.example.com")
-        shown.answer("Wanted: .* or origins such as", "https://app.example.com")
-        shown.expect("who has a token of https://issuer.example.com/, from pages of https://app")
-        shown.answer("Deploy it", "perhaps")
-        shown.answer("Answer y or n", "n")
-        assert shown.exit_code() == 1
-        assert "Nothing was deployed" in shown.shown
-    assert aws.stacks() == {}
-
-
-def test_an_update_keeps_what_is_stored(aws: Aws, tmp_path: Path) -> None:
-    environment, template = aws.environment(tmp_path), small_template(tmp_path)
-    with deploying(environment, template, "--parameter-overrides", "Language=de") as shown:
-        answer_all(shown)
-        shown.answer("Deploy it", "y")
-        assert shown.exit_code() == 0
-    with deploying(environment, template) as shown:
-        shown.answer("Name of the stack", "")
-        shown.answer("ElevenLabs API key .*Enter keeps the stored one", "")
-        shown.answer("API key of the language model .*Enter keeps the stored one; - for none", "-")
-        shown.answer(r"Who may connect \[off\]", "secret")
-        shown.answer("Pages that may connect", "")
-        shown.answer("Deploy it", "y")
-        assert shown.exit_code() == 0
-    assert (
-        aws.parameters().items()
-        >= {
-            "ElevenLabsApiKey": KEY,
-            "LlmApiKey": "",
-            "AuthMode": "secret",
-            "Language": "de",
-        }.items()
-    )
-    assert aws.stacks() == {"parley": "UPDATE_COMPLETE"}
-
-
-@pytest.mark.parametrize(
-    ("question", "key"),
-    [
-        ("Name of the stack", INTERRUPT),
-        ("ElevenLabs API key", INTERRUPT),
-        ("API key of the language model", END_OF_INPUT),
-        ("Deploy it", INTERRUPT),
-        ("Deploy it", END_OF_INPUT),
-    ],
-)
-def test_whoever_breaks_off_leaves_nothing(
-    aws: Aws, tmp_path: Path, question: str, key: str
-) -> None:
-    with deploying(aws.environment(tmp_path), small_template(tmp_path)) as shown:
-        for each, answer in QUESTIONS.items():
-            if each == question:
-                break
-            shown.answer(each, answer)
-        shown.expect(question)
-        shown.expect(r"(: |\] )\Z")
-        shown.type(key)
-        assert shown.exit_code() == 130
-        assert shown.shown.rstrip().endswith("Interrupted. Nothing was deployed.")
-    assert aws.stacks() == {}
-    assert aws.client("s3").list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
-    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 class Watch:
@@ -202,7 +106,7 @@ class Watch:
         self._look()
 
     def _run(self) -> None:
-        while not self._stopped.wait(0.02):
+        while not self._stopped.wait(0.1):
             self._look()
 
     def _look(self) -> None:
@@ -219,21 +123,111 @@ class Watch:
 
 
 @pytest.mark.skipif(not Path("/bin/ps").exists(), reason="there is no ps")
-def test_keys_are_in_no_command_line_no_file_and_not_on_the_screen(
-    aws: Aws, tmp_path: Path
-) -> None:
+def test_a_few_questions_and_it_is_deployed(aws: Aws, tmp_path: Path) -> None:
+    """And no key is on the screen, in a command line or in a file."""
     with (
         Watch(KEY, tmp_path) as watch,
         deploying(aws.environment(tmp_path), small_template(tmp_path)) as shown,
     ):
+        shown.expect("Account 123456789012")
+        shown.expect(f"Region {REGION}")
         answer_all(shown)
-        shown.answer("Deploy it", "y")
+        shown.expect(r"resources: 1 function, 1 role, 1 table|resources: .*1 table")
+        shown.expect(r"\$0\.40 a month while nobody talks, and \$0\.\d+ of AWS for a minute")
+        shown.expect("docs/deployer-policy.json")
+        shown.answer(r"Deploy it\? \[Y/n", "")
+        shown.expect(URL)
+        shown.expect("talk --url wss://")
+        shown.expect(r"localhost:3001/\?url=wss://")
+        shown.expect("To remove it: make remove ARGS=")
+        shown.expect("The table with the conversations stays")
+        shown.expect(f"aws dynamodb delete-table --region {REGION} --table-name parley-Table")
+        shown.expect("SAM's bucket stays")
         assert shown.exit_code() == 0
-    assert aws.parameters()["ElevenLabsApiKey"] == KEY
+    assert aws.stacks() == {"parley": "CREATE_COMPLETE"}
+    assert aws.parameters() == {
+        "ElevenLabsApiKey": KEY,
+        "LlmApiKey": LLM_KEY,
+        "AuthMode": "off",
+        "AllowedOrigins": "*",
+    }
     assert watch.looked > 5
     assert watch.found == set()
     assert KEY not in shown.shown
     assert LLM_KEY not in shown.shown
+
+
+def test_a_wrong_answer_is_asked_again_with_what_is_allowed(aws: Aws, tmp_path: Path) -> None:
+    with deploying(aws.environment(tmp_path), small_template(tmp_path)) as shown:
+        shown.answer("Name of the stack", "1 name")
+        shown.answer("Wanted: letters, digits and -, a letter first", "mine")
+        shown.answer("ElevenLabs API key", "")
+        shown.answer("Wanted: letters, digits and . _", "two words")
+        shown.answer("Wanted: letters, digits and . _", KEY)
+        shown.answer("API key of the language model", "")
+        shown.answer(r"Who may connect \[off\]", "everybody")
+        shown.answer("Answer off, secret or oidc", "oidc")
+        shown.answer("Issuer", "http://issuer.example.com")
+        shown.answer("Wanted: an https URL", "https://issuer.example.com/")
+        shown.answer("Audience", "")
+        shown.answer("It is needed", "me")
+        shown.answer("Pages that may connect", "app.example.com")
+        shown.answer("Wanted: .* or origins such as", "https://app.example.com")
+        shown.expect("who has a token of https://issuer.example.com/, from pages of https://app")
+        shown.answer("Deploy it", "perhaps")
+        shown.answer("Answer y or n", "n")
+        assert shown.exit_code() == 1
+        assert "Nothing was deployed" in shown.shown
+    assert aws.stacks() == {}
+
+
+def test_an_update_keeps_what_is_stored(aws: Aws, tmp_path: Path) -> None:
+    stored = {"ElevenLabsApiKey": KEY, "LlmApiKey": LLM_KEY, "Language": "de"}
+    aws.create(small_template(tmp_path, Resources=WITHOUT_CODE), **stored)
+    with deploying(aws.environment(tmp_path), small_template(tmp_path)) as shown:
+        shown.answer("Name of the stack", "")
+        shown.answer("ElevenLabs API key .*Enter keeps the stored one", "")
+        shown.answer("API key of the language model .*Enter keeps the stored one; - for none", "-")
+        shown.answer(r"Who may connect \[off\]", "secret")
+        shown.answer("Pages that may connect", "")
+        shown.answer("Deploy it", "y")
+        assert shown.exit_code() == 0
+    assert (
+        aws.parameters().items()
+        >= {
+            "ElevenLabsApiKey": KEY,
+            "LlmApiKey": "",
+            "AuthMode": "secret",
+            "Language": "de",
+        }.items()
+    )
+    assert aws.stacks() == {"parley": "UPDATE_COMPLETE"}
+
+
+@pytest.mark.parametrize(
+    ("question", "key"),
+    [
+        ("ElevenLabs API key", INTERRUPT),
+        ("API key of the language model", END_OF_INPUT),
+        ("Deploy it", END_OF_INPUT),
+    ],
+)
+def test_whoever_breaks_off_leaves_nothing(
+    aws: Aws, tmp_path: Path, question: str, key: str
+) -> None:
+    with deploying(aws.environment(tmp_path), small_template(tmp_path)) as shown:
+        for each, answer in QUESTIONS.items():
+            if each == question:
+                break
+            shown.answer(each, answer)
+        shown.expect(question)
+        shown.expect(r"(: |\] )\Z")
+        shown.type(key)
+        assert shown.exit_code() == 130
+        assert shown.shown.rstrip().endswith("Interrupted. Nothing was deployed.")
+    assert aws.stacks() == {}
+    assert aws.client("s3").list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_what_cloudformation_refuses_is_said_and_leaves_no_stack(aws: Aws, tmp_path: Path) -> None:
@@ -259,17 +253,17 @@ def test_a_stack_that_is_not_parley_s_is_left_alone(aws: Aws, tmp_path: Path) ->
     with deploying(aws.environment(tmp_path), small_template(tmp_path)) as shown:
         shown.answer("Name of the stack", "website")
         shown.expect("There is a stack website that is not Parley's. Choose another name.")
-        shown.expect("Name of the stack")
+        shown.expect(r"Name of the stack.*(: |\] )\Z")
         shown.type(INTERRUPT)
         assert shown.exit_code() == 130
+        assert shown.shown.rstrip().endswith("Interrupted. Nothing was deployed.")
+    assert list(aws.stacks()) == ["website"]
 
 
 def test_removing_says_what_goes_and_what_stays(aws: Aws, tmp_path: Path) -> None:
-    environment, template = aws.environment(tmp_path), small_template(tmp_path)
-    with deploying(environment, template) as shown:
-        answer_all(shown)
-        shown.answer("Deploy it", "y")
-        assert shown.exit_code() == 0
+    environment = aws.environment(tmp_path)
+    template = small_template(tmp_path, Resources=WITHOUT_CODE)
+    aws.create(template, ElevenLabsApiKey=KEY)
     with deploying(environment, template, command="remove") as shown:
         shown.answer("Name of the stack", "")
         shown.expect("parley goes: its URL, functions, keys and logs.")
@@ -327,12 +321,18 @@ def run(
     return Run(aws.environment(tmp_path), monkeypatch, capsys)
 
 
-def test_without_a_terminal_the_environment_answers(aws: Aws, tmp_path: Path, run: Run) -> None:
+def test_without_a_terminal_the_environment_answers(
+    aws: Aws, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "deploy.__main__.upload_code",
+        lambda _account, template, bucket, _prefix: Package(template.read_bytes(), bucket),
+    )
     run.environment |= {
         "ELEVENLABS_API_KEY": KEY,
         "PARAMETERS": "Language=de AuthMode=oidc AuthIssuer=https://i.example.com AuthAudience=me",
     }
-    template = str(small_template(tmp_path))
+    template = str(small_template(tmp_path, Resources=WITHOUT_CODE))
     code, said, complained = run("--s3-bucket", BUCKET, "--template", template, "--yes")
     assert (code, complained) == (0, "")
     assert URL in said
@@ -418,7 +418,7 @@ def test_make_does_not_choose_the_region(given: dict[str, str], hidden: bool) ->
     environment = {k: v for k, v in os.environ.items() if k != "AWS_DEFAULT_REGION"}
     environment.pop("MAKEFLAGS", None)
     done: Any = subprocess.run(
-        ["make", "-n", "deploy"],
+        ["make", "-n", "deploy", f"PYTHON={sys.executable}"],
         cwd=ROOT,
         env={**environment, **given},
         capture_output=True,

@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import boto3
+import pytest
 
-from local.__main__ import options_of
+from local.__main__ import main, options_of
 from local.log_writer import LogWriter
 from local.stack import LocalStack
 from tests.e2e.stack import process
@@ -78,6 +80,15 @@ async def stack_here(template: Path, log: Path, *options: str) -> AsyncIterator[
         command_line = ["--no-lint", "--template", str(template), "--port", "0", *options]
         async with LocalStack(options_of(command_line, LogWriter(None, file))) as stack:
             yield stack.info
+
+
+def refused_here(template: Path, capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    """What `local start` complains of a template that it refuses; it runs in this process."""
+    with patch.dict(os.environ):  # the command forgets the developer's account
+        code = main(["start", "--port", "0", "--template", str(template), *options])
+    said, complained = capsys.readouterr()
+    assert (code, said) == (2, "")
+    return complained
 
 
 @contextlib.asynccontextmanager

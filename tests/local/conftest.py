@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -12,9 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from samtranslator.translator import translator
 
 from tests.e2e.stack import process
 from tests.local.clients import own_client
+
+# SAM's translator reads and validates the policies that it carries, always the same, each time.
+# They are a third of what a small template takes, and these tests read hundreds.
+translator.make_policy_template_for_function_plugin = functools.cache(
+    translator.make_policy_template_for_function_plugin
+)
 
 CHAT = Path(__file__).parent / "fixtures" / "chat" / "template.yaml"
 
