@@ -62,6 +62,8 @@ export class Playback {
   /** @param {Float32Array} out silence, to be filled */
   render(out) {
     if (this.#canPlay(out.length)) {
+      // What was not cut needs no ramp: before its first sample there is nothing.
+      if (!this.paused && this.#isAtBeginning()) this.#gain = 1;
       const count = this.#fill(out);
       this.#shape(out, count);
       for (const sample of out) this.peak = Math.max(this.peak, Math.abs(sample));
@@ -92,6 +94,11 @@ export class Playback {
       this.#collecting = 0;
     }
     this.queue.push({ turn, samples, at: 0 });
+  }
+
+  #isAtBeginning() {
+    const [next] = this.queue;
+    return next !== undefined && next.turn !== this.turn;
   }
 
   /** @param {number} wanted samples */

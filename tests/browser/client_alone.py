@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Error, Page
 
 from tests.browser.scripted import Instead, static_site
 from tests.e2e.stack import ROOT
@@ -41,6 +41,28 @@ def bare_site(
     """The page's address; see `static_site`."""
     with static_site(FOLDERS, also=also, instead=instead) as url:
         yield url
+
+
+@contextmanager
+def in_tab(tab: Page, url: str) -> Iterator[Page]:
+    """The page, loaded anew in a tab that tests share; an error of its own scripts fails the test.
+
+    What one test has had open is gone before the next.
+    """
+    problems: list[str] = []
+
+    def keep(error: Error) -> None:
+        problems.append(str(error))
+
+    tab.on("pageerror", keep)
+    try:
+        tab.goto(url)
+        until_loaded(tab)
+        yield tab
+        tab.goto("about:blank")
+    finally:
+        tab.remove_listener("pageerror", keep)
+    assert problems == []
 
 
 def until_loaded(page: Page) -> None:

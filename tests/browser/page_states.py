@@ -33,7 +33,9 @@ def _empty(page: Page, server: ScriptedServer) -> None:
 
 
 def _conversation(page: Page, server: ScriptedServer) -> None:
-    """A typed turn that is over, and one that was cut off."""
+    """A typed turn that is over, and one that was cut off, unless the page has turns already."""
+    if page.locator(".turn").count():
+        return
     type_message(page, "What time is it?")
     first = Reply(server, server.wait_for("user_message")["turn_id"])
     first.text("It is a quarter to nine.\n\nIs there anything else?")
@@ -113,7 +115,8 @@ def _question(page: Page, server: ScriptedServer) -> None:
 def _panel(tab: str) -> Callable[[Page, ScriptedServer], None]:
     def show(page: Page, server: ScriptedServer) -> None:
         _conversation(page, server)
-        page.click("#panel-toggle")
+        if page.get_attribute("#panel-toggle", "aria-expanded") != "true":
+            page.click("#panel-toggle")
         page.get_by_role("tab", name=tab).click()
         if tab == "Events":
             page.locator("#events summary").nth(2).click()

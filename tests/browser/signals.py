@@ -50,6 +50,21 @@ def frequency_hz(samples: Samples, rate_hz: int) -> float:
     return float(spectrum.argmax() * rate_hz / (16 * len(samples)))
 
 
+def steady_hz_and_level(samples: Samples, rate_hz: int) -> tuple[float, float]:
+    """A tone's frequency and peak from moment to moment, the median of each.
+
+    Where a piece of it is missing the phase jumps, which is no other frequency.
+    """
+    spectrum = np.fft.fft(samples)
+    # Without the negative frequencies, its angle is the phase and its size the envelope.
+    half = len(samples) // 2
+    spectrum[1:half] *= 2
+    spectrum[half + 1 :] = 0
+    rotating = np.fft.ifft(spectrum)
+    turned = np.angle(rotating[1:] / rotating[:-1])
+    return float(np.median(turned)) * rate_hz / (2 * np.pi), float(np.median(abs(rotating)))
+
+
 def rms(samples: Samples) -> float:
     """Root mean square."""
     return float(np.sqrt(np.mean(samples**2)))

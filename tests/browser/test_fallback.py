@@ -27,8 +27,6 @@ from tests.e2e.stack import Stack
 
 pytestmark = pytest.mark.timeout(120)
 
-SOFT_SAMPLES = 240
-
 
 @pytest.fixture
 def proxy(stack: Stack) -> BlockingProxy:
@@ -55,7 +53,7 @@ def until_transport(page: Page, wanted: str) -> None:
     page.wait_for_function(f"window.parley.conversation.transport === '{wanted}'", timeout=20_000)
 
 
-def test_where_websockets_are_blocked_a_typed_turn_is_answered_and_every_sample_of_it_heard(
+def test_where_websockets_are_blocked_every_sample_is_heard_until_one_opens_again(
     stack: Stack,
     proxy: BlockingProxy,
     address: str,
@@ -73,6 +71,22 @@ def test_where_websockets_are_blocked_a_typed_turn_is_answered_and_every_sample_
     page.screenshot(path=artifacts / "page-over-http.png")
     assert_all_of_it_was_heard(page, last_reply_audio(stack))
     assert transport(page) == "http"
+    for width, height in ((390, 844), (320, 568)):
+        page.set_viewport_size({"width": width, "height": height})
+        expect(page.locator("#transport")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.screenshot(path=artifacts / f"page-over-http-{width}.png")
+    session = page.evaluate("window.parley.conversation.session.id")
+    proxy.blocks = False
+    # As the browser tells of a network that has changed.
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    until_transport(page, "websocket")
+    expect(page.locator("#transport")).to_be_hidden()
+    say(page, "What did I say?")
+    assert "What did I say" in page.locator(".reply").nth(2).inner_text()
+    expect(page.locator(".turn")).to_have_count(3)
+    assert page.evaluate("window.parley.conversation.session.id") == session
+    assert proxy.handshakes == 3
 
 
 def test_where_websockets_open_and_carry_nothing_a_typed_turn_is_answered_over_http(
@@ -109,10 +123,7 @@ def test_where_websockets_are_blocked_a_spoken_turn_is_understood_and_answered(
     until_played(page)
     made, samples = last_reply_audio(stack), heard(page)
     # The microphone's own graph is silent, and in between; what sounds is the same.
-    # A player that was silenced for the microphone begins softly, within 10 ms.
-    sounded, whole = samples[samples.nonzero()], made[made.nonzero()]
-    after = len(whole) - SOFT_SAMPLES
-    assert np.array_equal(sounded[-after:], whole[-after:])
+    assert np.array_equal(samples[samples.nonzero()], made[made.nonzero()])
     assert transport(page) == "http"
 
 
@@ -131,25 +142,6 @@ def test_a_reply_over_http_is_interrupted_where_it_was_heard(
     remembered = asked[-1]["body"]["messages"][-2]["content"]
     assert "interrupted" in remembered
     assert unheard.strip() not in remembered
-
-
-def test_back_on_a_websocket_the_session_goes_on_with_its_history(
-    stack: Stack, proxy: BlockingProxy, address: str, opened: Open, browser: Browser
-) -> None:
-    page = opened(browser, address)
-    say(page, "Say seven.")
-    assert transport(page) == "http"
-    session = page.evaluate("window.parley.conversation.session.id")
-    proxy.blocks = False
-    # As the browser tells of a network that has changed.
-    page.evaluate("window.dispatchEvent(new Event('online'))")
-    until_transport(page, "websocket")
-    expect(page.locator("#transport")).to_be_hidden()
-    say(page, "What did I say?")
-    assert "Say seven" in page.locator(".reply").nth(1).inner_text()
-    expect(page.locator(".turn")).to_have_count(2)
-    assert page.evaluate("window.parley.conversation.session.id") == session
-    assert proxy.handshakes == 3
 
 
 def test_a_websocket_that_is_blocked_in_the_middle_is_left_for_http_with_its_history(
@@ -220,18 +212,6 @@ def test_who_leaves_the_end_to_speech_recognition_need_not_stop_over_http_either
     assert "time" in reply["said"].lower()
     assert reply["text"]
     assert transport(page) == "http"
-
-
-def test_on_a_phone_nothing_sticks_out_over_http(
-    address: str, opened: Open, browser: Browser, artifacts: Path
-) -> None:
-    page = opened(browser, address, viewport={"width": 390, "height": 844})
-    say(page, "Say seven.")
-    for width, height in ((390, 844), (320, 568)):
-        page.set_viewport_size({"width": width, "height": height})
-        expect(page.locator("#transport")).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        page.screenshot(path=artifacts / f"page-over-http-{width}.png")
 
 
 def test_a_reload_resumes_the_session_over_http_and_shows_it_to_no_other_address(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -39,7 +38,7 @@ const listening = { addEventListener: () => undefined, removeEventListener: () =
 Object.assign(globalThis, { window, document, HTMLElement, ...listening });
 const { createElement, version } = await import("react");
 const { createRoot } = await import("react-dom/client");
-const { Talk } = await import("./built/talk.js");
+const { Talk } = await import("./component.js");
 const root = createRoot(document.body);
 root.render(createElement(Talk));
 while (document.querySelector("button")?.disabled !== false) {
@@ -108,14 +107,18 @@ def install(folder: Path, packed: Path, *, react: int = 19) -> None:
         (modules / name).symlink_to(CLIENT / "node_modules" / name)
 
 
-def compile_strictly(folder: Path, source: str, module: str) -> None:
-    """Into JavaScript beside it, the packages' declarations checked as well."""
-    options = {"strict": True, "skipLibCheck": False, "types": [], "outDir": "built"}
+def compile_strictly(folder: Path, projects: dict[str, list[str]]) -> None:
+    """Each kind of module into a folder of its name, the packages' declarations checked as well."""
+    options = {"strict": True, "skipLibCheck": False, "types": []}
+    options["skipDefaultLibCheck"] = True  # TypeScript's own
     jsx = {"jsx": "react-jsx", "allowJs": True, "checkJs": True}
-    target = {"target": "es2022", "lib": ["es2023", "dom", "dom.iterable"], "module": module}
-    config = {"compilerOptions": {**options, **jsx, **target}, "files": [source]}
-    (folder / "tsconfig.json").write_text(json.dumps(config))
-    run([NODE, CLIENT / "node_modules" / "typescript" / "bin" / "tsc"], folder)
+    target = {"target": "es2022", "lib": ["es2023", "dom", "dom.iterable"]}
+    for module, files in projects.items():
+        output = {"module": module, "outDir": module}
+        config = {"compilerOptions": {**options, **jsx, **target, **output}, "files": files}
+        (folder / f"{module}.json").write_text(json.dumps(config))
+    tsc = CLIENT / "node_modules" / "typescript" / "bin" / "tsc"
+    run([NODE, tsc, "--build", *(f"{module}.json" for module in projects)], folder)
 
 
 def test_javascript_without_a_build_step(
@@ -132,13 +135,26 @@ def test_javascript_without_a_build_step(
         page.close()
 
 
-@pytest.mark.parametrize("module", ["nodenext", "preserve"])
-def test_typescript(packed: Path, tmp_path: Path, server: ScriptedServer, module: str) -> None:
-    install(tmp_path, packed)
-    url = f"const url = {json.dumps(server.url)};\nconst fetchToken = async () => 'secret';\n"
+@pytest.fixture(scope="module")
+def built(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """TypeScript's lines and the component, whose types are the same for every React."""
+    folder = tmp_path_factory.mktemp("built")
+    install(folder, packed)
+    given = 'const url = "ws://anywhere/dev";\nconst fetchToken = async () => "secret";\n'
     # Imports come first in neither of the two: they are hoisted.
-    (tmp_path / "talk.ts").write_text(url + five_lines("ts"))
-    compile_strictly(tmp_path, "talk.ts", module)
+    (folder / "talk.ts").write_text(given + five_lines("ts"))
+    (folder / "component.jsx").write_text(five_lines("jsx"))
+    compile_strictly(folder, {"nodenext": ["talk.ts", "component.jsx"], "preserve": ["talk.ts"]})
+    return folder
+
+
+@pytest.mark.parametrize("module", ["nodenext", "preserve"])
+def test_typescript(
+    built: Path, packed: Path, tmp_path: Path, server: ScriptedServer, module: str
+) -> None:
+    install(tmp_path, packed)
+    source = (built / module / "talk.js").read_text()
+    (tmp_path / "talk.js").write_text(addressed(source, server.url))
     server.accepted = "secret"
 
     def answer() -> None:
@@ -151,36 +167,26 @@ def test_typescript(packed: Path, tmp_path: Path, server: ScriptedServer, module
 
     answering = threading.Thread(target=answer)
     answering.start()
-    assert run([NODE, "built/talk.js"], tmp_path).splitlines() == ["Once upon ", "a time."]
+    assert run([NODE, "talk.js"], tmp_path).splitlines() == ["Once upon ", "a time."]
     answering.join()
 
 
-@pytest.fixture(scope="module")
-def component(shared_stack: Stack, packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The React component, compiled: its types are the same for every version."""
-    folder = tmp_path_factory.mktemp("component")
-    install(folder, packed)
-    (folder / "talk.jsx").write_text(addressed(five_lines("jsx"), shared_stack.url))
-    compile_strictly(folder, "talk.jsx", "nodenext")
-    return folder / "built"
-
-
 @pytest.mark.parametrize("react", sorted(REACT))
-def test_react(component: Path, packed: Path, tmp_path: Path, react: int) -> None:
+def test_react(stack: Stack, built: Path, packed: Path, tmp_path: Path, react: int) -> None:
     install(tmp_path, packed, react=react)
-    shutil.copytree(component, tmp_path / "built")
+    component = addressed((built / "nodenext" / "component.js").read_text(), stack.url)
+    (tmp_path / "component.js").write_text(component)
     (tmp_path / "render.js").write_text(RENDER)
     said = run([NODE, "render.js"], tmp_path)
     assert re.fullmatch(rf"{react}\.\S+ Hold to talk\n", said)
 
 
 def test_python(stack: Stack, tmp_path: Path) -> None:
-    wheels, installed = tmp_path / "wheels", tmp_path / "installed"
-    pip: list[str | Path] = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    installed = tmp_path / "installed"
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install"]
     source = ROOT / "client" / "python"
-    run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", wheels, source], tmp_path)
-    (wheel,) = wheels.glob("*.whl")
-    run([*pip, "install", "--no-deps", "--target", installed, wheel], tmp_path)
+    # It makes a wheel, and installs that.
+    run([*pip, "--no-deps", "--no-build-isolation", "--target", installed, source], tmp_path)
     (tmp_path / "talk.py").write_text(
         f"import sys\nsys.path.insert(0, {str(installed)!r})\n"
         + addressed(five_lines("python"), stack.url)

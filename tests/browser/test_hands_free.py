@@ -95,9 +95,8 @@ def test_speech_begins_a_turn_and_silence_ends_it(
     expect(page.locator("#hold")).to_be_enabled()
 
 
-@pytest.mark.parametrize("loudness", [ROOM, 5 * ROOM])
 def test_sentences_with_pauses_are_one_turn_each_and_the_room_is_none(
-    listening: Listening, server: ScriptedServer, speech: Speech, loudness: float
+    listening: Listening, server: ScriptedServer, speech: Speech
 ) -> None:
     sentences = [
         said(speech("What time")) + silence(0.4) + speech("is it in London?"),
@@ -106,7 +105,7 @@ def test_sentences_with_pauses_are_one_turn_each_and_the_room_is_none(
     ]
     before, between = silence(1.5), silence(1.3)
     heard = (sentence + between for sentence in sentences)
-    room = in_a_room(before, *heard, loudness=loudness)
+    room = in_a_room(before, *heard, loudness=5 * ROOM)  # elsewhere the room is quiet
     page = listening(room)
     page.click("#hands-free")
     at = len(before)

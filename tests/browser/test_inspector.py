@@ -6,7 +6,7 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -18,20 +18,15 @@ from tests.local import conftest as local
 app = local.app
 pytestmark = pytest.mark.timeout(120)
 
-
-@pytest.fixture(params=["light"])
-def colours(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-both_colours = pytest.mark.parametrize("colours", ["light", "dark"], indirect=True)
+Colours = Literal["light", "dark"]
+COLOURS: tuple[Colours, ...] = ("light", "dark")
 
 
 @pytest.fixture
-def page(browser: Browser, app: local.App, colours: str) -> Iterator[Page]:
+def page(browser: Browser, app: local.App) -> Iterator[Page]:
     """The page, following the stack; nothing may go wrong in it."""
     context = browser.new_context(
-        color_scheme="dark" if colours == "dark" else "light",
+        color_scheme="light",
         viewport={"width": 1280, "height": 800},
     )
     page = context.new_page()
@@ -56,14 +51,17 @@ def rows(page: Page, kind: str = "") -> Any:
     return page.locator(f"#rows li[data-type={kind}]" if kind else "#rows li")
 
 
+def photograph(page: Page, folder: Path, name: str) -> None:
+    for colours in COLOURS:
+        page.emulate_media(color_scheme=colours)
+        page.screenshot(path=folder / f"{name}-{colours}.png")
+
+
 def choose(page: Page, view: str) -> None:
     page.locator(f"[role=tab][data-view={view}]").click()
 
 
-@both_colours
-def test_a_conversation_is_there_as_it_happens(
-    page: Page, app: local.App, colours: str, artifacts: Path
-) -> None:
+def test_a_conversation_is_there_as_it_happens(page: Page, app: local.App, artifacts: Path) -> None:
     with connect(app.url) as socket:
         assert say(socket, action="post", data="good morning") == "good morning"
         expect(rows(page, "connection")).to_have_count(1)
@@ -77,7 +75,7 @@ def test_a_conversation_is_there_as_it_happens(
         failed.click()
         expect(page.locator("#details")).to_contain_text("ValueError")
         expect(page.locator("#details pre").nth(1)).to_contain_text("START RequestId")
-        page.screenshot(path=artifacts / f"inspector-{colours}.png")
+        photograph(page, artifacts, "inspector")
     expect(rows(page, "connection")).to_contain_text("disconnected")
     expect(page.locator("[data-view=connections] b")).to_have_text("0")
 
@@ -143,10 +141,7 @@ def test_faults_are_listed(page: Page, app: local.App) -> None:
         urllib.request.urlopen(urllib.request.Request(url, method="DELETE")).close()
 
 
-@both_colours
-def test_a_narrow_window_shows_both_halves(
-    page: Page, app: local.App, colours: str, artifacts: Path
-) -> None:
+def test_a_narrow_window_shows_both_halves(page: Page, app: local.App, artifacts: Path) -> None:
     page.set_viewport_size({"width": 400, "height": 760})
     with connect(app.url) as socket:
         say(socket, action="post", data="narrow")
@@ -156,7 +151,7 @@ def test_a_narrow_window_shows_both_halves(
     expect(page.locator("#details pre")).to_have_text("narrow")
     width = page.evaluate("document.documentElement.scrollWidth")
     assert width <= 400
-    page.screenshot(path=artifacts / f"inspector-narrow-{colours}.png")
+    photograph(page, artifacts, "inspector-narrow")
 
 
 def test_a_row_is_opened_and_left_by_keyboard(page: Page, app: local.App) -> None:
@@ -199,11 +194,11 @@ def test_the_lists_are_tabs_that_arrows_move_between(page: Page) -> None:
     expect(page.get_by_role("searchbox", name="Filter")).to_be_focused()
 
 
-@both_colours
-@pytest.mark.parametrize("width", [1280, 400])
+@pytest.mark.parametrize(("width", "colours"), [(1280, "light"), (400, "dark")])
 def test_axe_finds_nothing_to_object_to(
-    page: Page, app: local.App, colours: str, width: int
+    page: Page, app: local.App, width: int, colours: Colours
 ) -> None:
+    page.emulate_media(color_scheme=colours)
     page.set_viewport_size({"width": width, "height": 760})
     found = violations(page)
     with connect(app.url) as socket:

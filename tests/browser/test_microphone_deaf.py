@@ -11,11 +11,10 @@ from tests.browser.client_alone import (
     bare_site,
     begin,
     connect,
+    in_tab,
     seen,
     until_listening,
-    until_loaded,
 )
-from tests.browser.conftest import Open
 from tests.browser.scripted import ScriptedServer
 
 MUTE = """(isMuted) => {
@@ -30,13 +29,20 @@ def bare() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def tab(browser: Browser) -> Iterator[Page]:
+    """For all of the tests, one after the other."""
+    tab = browser.new_page()
+    yield tab
+    tab.close()
+
+
 @pytest.fixture
-def page(bare: str, opened: Open, browser: Browser, server: ScriptedServer) -> Page:
+def page(bare: str, tab: Page, server: ScriptedServer) -> Iterator[Page]:
     """A page whose conversation is ready, and whose microphone hears a tone without an end."""
-    page = opened(browser, bare, ready=False, bypass_csp=False)
-    until_loaded(page)
-    connect(page, server.url)
-    return page
+    with in_tab(tab, bare) as page:
+        connect(page, server.url)
+        yield page
 
 
 def until_told(page: Page, state: str) -> None:

@@ -12,11 +12,10 @@ from tests.browser.client_alone import (
     bare_site,
     begin,
     connect,
+    in_tab,
     until_listening,
     until_live,
-    until_loaded,
 )
-from tests.browser.conftest import Open
 from tests.browser.scripted import ScriptedServer
 from tests.e2e.stack import Stack
 
@@ -64,13 +63,20 @@ def bare() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def tab(browser: Browser) -> Iterator[Page]:
+    """For all of the tests, one after the other."""
+    tab = browser.new_page()
+    yield tab
+    tab.close()
+
+
 @pytest.fixture
-def page(bare: str, opened: Open, browser: Browser, server: ScriptedServer) -> Page:
+def page(bare: str, tab: Page, server: ScriptedServer) -> Iterator[Page]:
     """A page whose conversation is ready."""
-    page = opened(browser, bare, ready=False, bypass_csp=False)
-    until_loaded(page)
-    connect(page, server.url, attempts=1, baseDelayMs=10)
-    return page
+    with in_tab(tab, bare) as page:
+        connect(page, server.url, attempts=1, baseDelayMs=10)
+        yield page
 
 
 def assert_nothing_is_open(page: Page) -> None:
@@ -157,11 +163,14 @@ def test_a_device_that_goes_while_it_is_being_opened_leaves_nothing(page: Page) 
 @pytest.mark.parametrize("way", ["close", "end"])
 @pytest.mark.parametrize("is_asking", [True, False], ids=["asking", "open"])
 def test_over_http_nothing_stays_open_either(
-    stack: Stack, bare: str, opened: Open, browser: Browser, way: str, is_asking: bool
+    stack: Stack, bare: str, tab: Page, way: str, is_asking: bool
 ) -> None:
+    with in_tab(tab, bare) as page:
+        end_over_http(page, stack, way, is_asking)
+
+
+def end_over_http(page: Page, stack: Stack, way: str, is_asking: bool) -> None:
     (api,) = stack.info["http_apis"].values()
-    page = opened(browser, bare, ready=False, bypass_csp=False)
-    until_loaded(page)
     # Nobody listens on the discard port, as behind a proxy that blocks WebSockets.
     connect(page, "ws://127.0.0.1:9", httpUrl=api["http_url"], baseDelayMs=10)
     assert page.evaluate("conversation.transport") == "http"

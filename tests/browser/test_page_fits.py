@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open
 from tests.browser.page_states import STATES, prepare
 from tests.browser.scripted import ScriptedServer
 
+Look = tuple[int, int, Literal["light", "dark"]]
 SIZES = ((320, 568), (390, 844), (844, 390), (640, 400), (1280, 800))
 
 # What is wrong with the layout, in words.
@@ -61,27 +63,67 @@ LOOK = """() => {
 }"""
 
 
-def photograph(page: Page, folder: Path, name: str, scheme: str = "light") -> list[str]:
-    """Look at the page in all sizes, and say what is wrong."""
+def look(page: Page) -> list[str]:
+    """What is wrong with the page as it is."""
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+    return list(page.evaluate(LOOK))
+
+
+def look_at_all_sizes(page: Page, folder: Path, state: str) -> list[str]:
+    """What is wrong with the page in any size; each that is wrong is photographed, and two more."""
     found = []
-    for width, height in SIZES:
+    # The colours change no box.
+    looks: list[Look] = [*((*size, "light") for size in SIZES), (390, 844, "dark")]
+    for width, height, scheme in looks:
         page.set_viewport_size({"width": width, "height": height})
-        page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
-        page.screenshot(
-            path=folder / f"fits-{name}-{width}x{height}-{scheme}.png".replace(" ", "-")
-        )
-        found += [f"{width}x{height}: {problem}" for problem in page.evaluate(LOOK)]
+        page.emulate_media(color_scheme=scheme)
+        problems = look(page)
+        found += [f"{state}, {width}x{height}, {scheme}: {problem}" for problem in problems]
+        if problems or scheme == "dark" or (width, height) == SIZES[-1]:
+            name = f"fits-{state}-{width}x{height}-{scheme}.png".replace(" ", "-")
+            page.screenshot(path=folder / name)
+    page.set_viewport_size({"width": SIZES[-1][0], "height": SIZES[-1][1]})
     return found
 
 
-@pytest.mark.parametrize("state", STATES)
+def give_up(page: Page, server: ScriptedServer) -> None:
+    """The attempts are used up, and the longest notice is there."""
+    page.add_init_script("Math.random = () => 0.01")  # hardly any time between the attempts
+    page.reload()
+    page.wait_for_selector("#state[data-state=ready]", timeout=15_000)
+    STATES["conversation"](page, server)
+    server.refuse = True
+    server.drop()
+    page.wait_for_selector("#state[data-state=failed]")
+    expect(page.get_by_role("alert")).to_contain_text("The server answers, but")
+
+
+LOOKED_AT = {**STATES, "given up": give_up}
+IN_ONE_PAGE = (
+    ("empty", "address"),
+    ("hint", "question"),
+    ("failed turn", "speaking"),
+    ("conversation", "events", "timing", "settings"),
+    ("refused", "given up"),
+    ("new session", "reconnecting"),
+)
+"""Each state can follow the one before it."""
+
+
+def test_every_state_is_looked_at() -> None:
+    assert sorted(state for states in IN_ONE_PAGE for state in states) == sorted(LOOKED_AT)
+
+
+@pytest.mark.parametrize("states", IN_ONE_PAGE, ids=", ".join)
 def test_nothing_is_cut_off_or_covered_on_any_screen(
-    state: str, open_page: Open, server: ScriptedServer, artifacts: Path
+    states: tuple[str, ...], open_page: Open, server: ScriptedServer, artifacts: Path
 ) -> None:
     prepare(server)
     page = open_page(reduced_motion="reduce")
-    STATES[state](page, server)
-    found = photograph(page, artifacts, state)
-    page.emulate_media(color_scheme="dark")
-    found += photograph(page, artifacts, state, "dark")
+    found = []
+    for state in states:
+        # What a state waits for is what it has caused itself.
+        server.received.clear()
+        LOOKED_AT[state](page, server)
+        found += look_at_all_sizes(page, artifacts, state)
     assert found == [], "\n".join(found)

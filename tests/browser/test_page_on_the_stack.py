@@ -35,15 +35,16 @@ LOOKS: tuple[tuple[str, Literal["light", "dark"], int, int], ...] = (
 )
 
 
-def test_a_typed_turn_is_answered_and_every_sample_of_it_heard(
+def test_a_reload_goes_on_with_the_session_and_every_sample_of_a_reply_is_heard(
     stack: Stack, opened: Open, browser: Browser, artifacts: Path
 ) -> None:
     page = opened(browser, page_of(stack))
     say(page, "Say seven.")
-    page.evaluate("window.forgetHeard()")
+    page.reload()
+    expect(page.locator(".said")).to_have_text("Say seven.")
     say(page, "What did I say?")
     assert "Say seven" in page.locator(".reply").nth(1).inner_text()
-    expect(page.locator(".turn .bar i").first).to_be_visible()
+    expect(page.locator(".turn").nth(1).locator(".bar i").first).to_be_visible()
     page.screenshot(path=artifacts / "page-typed.png")
     assert_all_of_it_was_heard(page, last_reply_audio(stack))
 
@@ -90,17 +91,6 @@ def test_what_was_not_heard_is_marked_and_not_remembered_as_said(
     remembered = asked[-1]["body"]["messages"][-2]["content"]
     assert "interrupted" in remembered
     assert unheard.strip() not in remembered
-
-
-def test_a_reload_resumes_the_session_with_its_history(
-    stack: Stack, opened: Open, browser: Browser
-) -> None:
-    page = opened(browser, page_of(stack))
-    say(page, "Say seven.")
-    page.reload()
-    expect(page.locator(".said")).to_have_text("Say seven.")
-    say(page, "What did I say?")
-    assert "Say seven" in page.locator(".reply").nth(1).inner_text()
 
 
 def test_a_connection_that_breaks_during_a_reply_costs_not_one_sample(

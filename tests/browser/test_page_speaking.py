@@ -12,12 +12,12 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import MICROPHONE_HZ, MICROPHONE_LEVEL, REFUSE_MICROPHONE, Launch, Open
 from tests.browser.page import held, type_message, until_played, until_sounding
-from tests.browser.scripted import Message, Reply, ScriptedServer
-from tests.browser.signals import frequency_hz, rms, samples_of, tone
+from tests.browser.scripted import Reply, ScriptedServer
+from tests.browser.signals import Samples, frequency_hz, rms, samples_of, steady_hz_and_level, tone
 
 
-def check_utterance(server: ScriptedServer, page: Page) -> Message:
-    """What was said is the microphone's tone, whole and well numbered; gives its `audio_end`."""
+def utterance(server: ScriptedServer, page: Page) -> Samples:
+    """What was said, well numbered and asked for as people's microphones need it."""
     start, end = server.wait_for("audio_start"), server.wait_for("audio_end")
     assert (start["format"], start["endpointing"]) == ("pcm_16000", "manual")
     chunks = server.of_type("audio_chunk")
@@ -26,13 +26,17 @@ def check_utterance(server: ScriptedServer, page: Page) -> Message:
     audio = [base64.b64decode(chunk["audio"]) for chunk in chunks]
     assert {len(chunk) for chunk in audio[:-1]} == {3_200}, "100 ms each"
     assert 0 < len(audio[-1]) <= 3_200
-    said = samples_of(b"".join(audio))[1_600:]  # the device needs a moment to come up
-    assert frequency_hz(said, 16_000) == pytest.approx(MICROPHONE_HZ, abs=1)
-    assert rms(said) == pytest.approx(MICROPHONE_LEVEL / np.sqrt(2), rel=0.05)
     (asked,) = page.evaluate("window.asked")
     assert asked["echoCancellation"] is True
     assert asked["noiseSuppression"] is True
-    return end
+    return samples_of(b"".join(audio))[1_600:]  # the device needs a moment to come up
+
+
+def check_utterance(server: ScriptedServer, page: Page) -> None:
+    """What was said is the microphone's tone, whole."""
+    said = utterance(server, page)
+    assert frequency_hz(said, 16_000) == pytest.approx(MICROPHONE_HZ, abs=1)
+    assert rms(said) == pytest.approx(MICROPHONE_LEVEL / np.sqrt(2), rel=0.05)
 
 
 def test_what_is_said_while_the_button_is_held_arrives_as_it_sounds(
@@ -51,44 +55,17 @@ def test_what_is_said_while_the_button_is_held_arrives_as_it_sounds(
     expect(page.locator("#hold-label")).to_have_text("Hold to talk")
 
 
-def test_a_second_utterance_has_numbers_of_its_own(open_page: Open, server: ScriptedServer) -> None:
-    page = open_page()
-    for number in (1, 2):
-        with held(page):
-            server.wait_for("audio_start", number)
-            turn_id = server.of_type("audio_start")[-1]["turn_id"]
-            page.wait_for_timeout(300)
-        end = server.wait_for("audio_end", number)
-        seqs = [c["seq"] for c in server.of_type("audio_chunk") if c["turn_id"] == turn_id]
-        assert seqs == list(range(1, end["chunks"] + 1))
-        Reply(server, turn_id).end("")
-        server.wait_for("ack", number)
-
-
-def test_the_space_bar_talks(open_page: Open, server: ScriptedServer) -> None:
+def test_the_space_bar_talks_and_enter_on_the_button_begins_and_ends_an_utterance(
+    open_page: Open, server: ScriptedServer
+) -> None:
     page = open_page()
     page.keyboard.down("Space")
     server.wait_for("audio_chunk", 6)
     page.keyboard.up("Space")
     check_utterance(server, page)
-
-
-def test_a_finger_talks(open_page: Open, server: ScriptedServer) -> None:
-    page = open_page(has_touch=True, viewport={"width": 390, "height": 844})
-    box = page.locator("#hold").bounding_box()
-    assert box
-    finger = page.context.new_cdp_session(page)
-    at = [{"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}]
-    finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": at})
-    server.wait_for("audio_chunk", 6)
-    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    check_utterance(server, page)
-
-
-def test_enter_on_the_button_begins_and_ends_an_utterance(
-    open_page: Open, server: ScriptedServer
-) -> None:
-    page = open_page()
+    Reply(server, server.wait_for("audio_end")["turn_id"]).end("")
+    server.wait_for("ack")
+    server.received.clear()
     page.focus("#hold")
     page.keyboard.press("Enter")
     server.wait_for("audio_chunk", 6)
@@ -107,7 +84,7 @@ def test_escape_while_talking_takes_it_back(open_page: Open, server: ScriptedSer
     assert server.of_type("audio_end") == []
 
 
-def test_what_was_said_just_before_the_key_was_pressed_is_not_cut_off(
+def test_a_second_utterance_has_numbers_of_its_own_and_its_beginning(
     open_page: Open, server: ScriptedServer
 ) -> None:
     page = open_page()
@@ -119,10 +96,13 @@ def test_what_was_said_just_before_the_key_was_pressed_is_not_cut_off(
         with held(page):
             server.wait_for("audio_start", number)
         end = server.wait_for("audio_end", number)
+        chunks = [c for c in server.of_type("audio_chunk") if c["turn_id"] == end["turn_id"]]
+        assert [chunk["seq"] for chunk in chunks] == list(range(1, end["chunks"] + 1))
+        Reply(server, end["turn_id"]).end("")
+        server.wait_for("ack", number)
         page.wait_for_timeout(400)  # of sound, before the key is pressed again
     held_ms = page.evaluate("window.pointerup - window.pointerdown")
-    pcm = [c["audio"] for c in server.of_type("audio_chunk") if c["turn_id"] == end["turn_id"]]
-    said = samples_of(b"".join(base64.b64decode(chunk) for chunk in pcm))
+    said = samples_of(b"".join(base64.b64decode(chunk["audio"]) for chunk in chunks))
     assert len(said) / 16 > held_ms + 150, "300 ms, less what the device is late"
     assert frequency_hz(said[:4_800], 16_000) == pytest.approx(MICROPHONE_HZ, abs=2)
 
@@ -134,7 +114,10 @@ def test_without_audio_worklets_it_hears_and_is_heard_all_the_same(
     page = open_page(script=none)
     with held(page):
         server.wait_for("audio_chunk", 8)
-    check_utterance(server, page)
+    # A page that is busy loses blocks of it: what it hears is right wherever it hears.
+    hz, level = steady_hz_and_level(utterance(server, page), 16_000)
+    assert hz == pytest.approx(MICROPHONE_HZ, abs=1)
+    assert level == pytest.approx(MICROPHONE_LEVEL, rel=0.05)
     type_message(page, "Sing")
     reply = Reply(server, server.wait_for("user_message")["turn_id"])
     reply.audio(tone(440, 0.5, 24_000))
@@ -159,7 +142,9 @@ def test_without_permission_for_the_microphone_both_buttons_say_why_and_typing_g
         expect(page.get_by_role("alert")).to_be_hidden()
         page.click("#hands-free")
         expect(page.get_by_role("alert")).to_contain_text("The microphone is not allowed")
+        expect(page.get_by_role("alert")).to_contain_text("go on typing")
         expect(page.locator("#hands-free")).to_have_attribute("aria-pressed", "false")
+        expect(page.locator("#hands-free")).to_have_text("Hands-free")
         assert "audio_start" not in server.types()
         page.context.close()
 
@@ -205,7 +190,8 @@ def test_a_microphone_that_hears_nothing_is_told_until_it_hears_again(
     """
     page = open_page(script=keep)
     page.click("#hands-free")
-    expect(page.locator("#hands-free")).to_have_attribute("aria-pressed", "true")
+    page.wait_for_function("window.stream !== undefined")
+    expect(page.locator("#hands-free")).to_have_text("Hands-free")
     page.evaluate("window.mute(true)")
     expect(page.get_by_role("alert")).to_contain_text("goes on by itself")
     page.evaluate("window.mute(false)")
@@ -226,30 +212,29 @@ SLOW_PERMISSION = """
 LIVE = "window.tracks.filter(({ readyState }) => readyState === 'live').length"
 
 
-@pytest.mark.parametrize("how", ["click", "Escape", "Escape and click, twice"])
-def test_hands_free_can_be_withdrawn_while_the_browser_asks(how: str, open_page: Open) -> None:
+def test_hands_free_can_be_withdrawn_while_the_browser_asks(open_page: Open) -> None:
     page = open_page(script=SLOW_PERMISSION)
     button = page.locator("#hands-free")
-    button.click()
-    page.wait_for_function("window.allow !== undefined")
-    expect(button).to_have_attribute("aria-pressed", "true")
-    expect(button).to_have_text("One moment …")
-    if how == "click":
+    for number, how in enumerate(("click", "Escape", "Escape and click, twice"), start=1):
         button.click()
-    else:
-        page.keyboard.press("Escape")
-    if "twice" in how:
-        button.click()
-        expect(button).to_have_attribute("aria-pressed", "true")
-        button.click()
-    expect(button).to_have_attribute("aria-pressed", "false")
-    expect(button).to_have_text("Hands-free")
-    expect(page.locator("#hold")).to_be_enabled()
-    page.evaluate("window.allow()")
-    page.wait_for_timeout(500)
-    assert page.evaluate(LIVE) == 0
-    expect(button).to_have_attribute("aria-pressed", "false")
-    expect(page.locator("#notice")).to_be_hidden()
+        page.wait_for_function("window.allow !== undefined")
+        expect(button, how).to_have_attribute("aria-pressed", "true")
+        expect(button, how).to_have_text("One moment …")
+        if how == "click":
+            button.click()
+        else:
+            page.keyboard.press("Escape")
+        if "twice" in how:
+            button.click()
+            expect(button, how).to_have_attribute("aria-pressed", "true")
+            button.click()
+        expect(button, how).to_have_attribute("aria-pressed", "false")
+        expect(button, how).to_have_text("Hands-free")
+        expect(page.locator("#hold"), how).to_be_enabled()
+        page.evaluate("() => { const allow = window.allow; delete window.allow; allow(); }")
+        page.wait_for_function(f"window.tracks.length === {number} && {LIVE} === 0")
+        expect(button, how).to_have_attribute("aria-pressed", "false")
+        expect(page.locator("#notice"), how).to_be_hidden()
 
 
 def test_hands_free_that_was_withdrawn_and_is_wanted_again_listens(open_page: Open) -> None:
@@ -265,27 +250,14 @@ def test_hands_free_that_was_withdrawn_and_is_wanted_again_listens(open_page: Op
     expect(page.locator("#text")).to_have_attribute("placeholder", re.compile("Just speak"))
 
 
-def test_hands_free_that_may_not_have_the_microphone_is_not_pressed(
-    launch: Launch, opened: Open, site: str, server: ScriptedServer
-) -> None:
-    with launch(REFUSE_MICROPHONE) as browser:
-        page = opened(browser, f"{site}?url={server.url}")
-        page.click("#hands-free")
-        expect(page.get_by_role("alert")).to_contain_text("go on typing")
-        expect(page.locator("#hands-free")).to_have_attribute("aria-pressed", "false")
-        expect(page.locator("#hands-free")).to_have_text("Hands-free")
-        page.context.close()
-
-
 @pytest.mark.parametrize("how", ["Connect", "Begin anew"])
 def test_whoever_begins_elsewhere_has_no_microphone_open(
     how: str, open_page: Open, server: ScriptedServer
 ) -> None:
-    page = open_page(script=SLOW_PERMISSION + "window.allow = () => undefined;")
-    page.evaluate("navigator.mediaDevices.getUserMedia === undefined")
+    page = open_page(script=SLOW_PERMISSION)
     page.hover("#hold")
     page.mouse.down()
-    page.wait_for_timeout(400)
+    page.wait_for_function("window.allow !== undefined")
     page.evaluate("window.allow()")
     expect(page.locator("#hold-label")).to_have_text("Listening …")
     page.mouse.up()

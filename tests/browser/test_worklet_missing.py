@@ -12,10 +12,18 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.client_alone import FOLDERS, bare_site, begin, connect, seen, until_loaded
+from tests.browser.client_alone import (
+    FOLDERS,
+    bare_site,
+    begin,
+    connect,
+    in_tab,
+    seen,
+    until_loaded,
+)
 from tests.browser.conftest import MICROPHONE_HZ, REFUSE_MICROPHONE, Launch, Open
 from tests.browser.scripted import Instead, Reply, ScriptedServer
-from tests.browser.signals import frequency_hz, samples_of, tone
+from tests.browser.signals import samples_of, steady_hz_and_level, tone
 
 CAPTURE, PLAYER = "/client/capture-worklet.js", "/client/player-worklet.js"
 BARE = {"ready": False, "bypass_csp": False}
@@ -25,6 +33,14 @@ BARE = {"ready": False, "bypass_csp": False}
 def bare() -> Iterator[str]:
     with bare_site() as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Browser) -> Iterator[Page]:
+    """For all of the tests, one after the other."""
+    tab = browser.new_page()
+    yield tab
+    tab.close()
 
 
 def answer(status: int, content_type: str, body: bytes) -> Instead:
@@ -65,12 +81,6 @@ def policy_without_worklets() -> str:
     return f"script-src 'unsafe-eval' {sources}; worker-src 'none'"
 
 
-def open_bare(opened: Open, browser: Browser, url: str) -> Page:
-    page = opened(browser, url, **BARE)
-    until_loaded(page)
-    return page
-
-
 def check_that_it_hears_and_is_heard(page: Page, server: ScriptedServer) -> None:
     begin(page, "speaking")
     server.wait_for("audio_chunk", 8)
@@ -78,7 +88,7 @@ def check_that_it_hears_and_is_heard(page: Page, server: ScriptedServer) -> None
     server.wait_for("audio_end")
     chunks = [base64.b64decode(chunk["audio"]) for chunk in server.of_type("audio_chunk")]
     said = samples_of(b"".join(chunks))[1_600:]
-    assert frequency_hz(said, 16_000) == pytest.approx(MICROPHONE_HZ, abs=2)
+    assert steady_hz_and_level(said, 16_000)[0] == pytest.approx(MICROPHONE_HZ, abs=1)
     page.click("#press")
     page.evaluate("() => { player.unlock(); void conversation.say('Sing'); }")
     reply = Reply(server, server.wait_for("user_message")["turn_id"])
@@ -94,25 +104,29 @@ def check_that_it_hears_and_is_heard(page: Page, server: ScriptedServer) -> None
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_without_the_worklets_files_it_hears_and_is_heard_and_names_them(
-    opened: Open, browser: Browser, server: ScriptedServer, fault: str
+    tab: Page, server: ScriptedServer, fault: str
 ) -> None:
-    with bare_site(instead=dict.fromkeys((CAPTURE, PLAYER), FAULTS[fault])) as url:
-        page = open_bare(opened, browser, url)
+    with (
+        bare_site(instead=dict.fromkeys((CAPTURE, PLAYER), FAULTS[fault])) as url,
+        in_tab(tab, url) as page,
+    ):
         connect(page, server.url, player=True)
         check_that_it_hears_and_is_heard(page, server)
 
 
 def test_under_a_policy_that_forbids_the_worklets_it_hears_and_is_heard(
-    opened: Open, browser: Browser, server: ScriptedServer
+    tab: Page, server: ScriptedServer
 ) -> None:
-    with bare_site(also={"Content-Security-Policy": policy_without_worklets()}) as url:
-        page = open_bare(opened, browser, url)
+    with (
+        bare_site(also={"Content-Security-Policy": policy_without_worklets()}) as url,
+        in_tab(tab, url) as page,
+    ):
         connect(page, server.url, player=True)
         check_that_it_hears_and_is_heard(page, server)
 
 
 def test_a_host_that_does_not_answer_for_a_worklet_keeps_nobody_waiting(
-    opened: Open, browser: Browser, server: ScriptedServer
+    tab: Page, server: ScriptedServer
 ) -> None:
     over = threading.Event()
 
@@ -120,9 +134,8 @@ def test_a_host_that_does_not_answer_for_a_worklet_keeps_nobody_waiting(
         over.wait()
         break_off(request)
 
-    with bare_site(instead={CAPTURE: wait}) as url:
+    with bare_site(instead={CAPTURE: wait}) as url, in_tab(tab, url) as page:
         try:
-            page = open_bare(opened, browser, url)
             connect(page, server.url)
             begin(page, "speaking")
             server.wait_for("audio_chunk", 2)
@@ -132,10 +145,9 @@ def test_a_host_that_does_not_answer_for_a_worklet_keeps_nobody_waiting(
 
 
 def test_where_nothing_else_works_the_problem_names_the_file(
-    opened: Open, browser: Browser, server: ScriptedServer
+    tab: Page, server: ScriptedServer
 ) -> None:
-    with bare_site(instead={CAPTURE: FAULTS["not there"]}) as url:
-        page = open_bare(opened, browser, url)
+    with bare_site(instead={CAPTURE: FAULTS["not there"]}) as url, in_tab(tab, url) as page:
         page.evaluate("delete BaseAudioContext.prototype.createScriptProcessor")
         connect(page, server.url)
         begin(page, "speaking")
@@ -150,52 +162,47 @@ def until_error(page: Page) -> list[dict[str, Any]]:
     return seen(page, "error")
 
 
-@pytest.mark.parametrize(
-    ("name", "message", "code", "sentence"),
-    [
-        ("NotAllowedError", "Permission denied", "microphone_denied", "address bar"),
-        ("NotAllowedError", "Permission denied by system", "microphone_denied", "The system"),
-        ("NotAllowedError", "Permission dismissed", "microphone_denied", "without an answer"),
-        ("SecurityError", "", "microphone_denied", "security settings"),
-        ("NotFoundError", "Requested device not found", "microphone_missing", "No microphone was"),
-        ("OverconstrainedError", "", "microphone_missing", "can do what is asked"),
-        ("NotReadableError", "Could not start", "microphone_failed", "Another program"),
-        ("AbortError", "Starting failed", "microphone_failed", "did not start"),
-        ("InvalidStateError", "", "microphone_failed", "while the page is shown"),
-        ("WeirdError", "", "microphone_failed", "could not be opened (WeirdError)"),
-    ],
-)
+CAUSES = [
+    ("NotAllowedError", "Permission denied", "microphone_denied", "address bar"),
+    ("NotAllowedError", "Permission denied by system", "microphone_denied", "The system"),
+    ("NotAllowedError", "Permission dismissed", "microphone_denied", "without an answer"),
+    ("SecurityError", "", "microphone_denied", "security settings"),
+    ("NotFoundError", "Requested device not found", "microphone_missing", "No microphone was"),
+    ("OverconstrainedError", "", "microphone_missing", "can do what is asked"),
+    ("NotReadableError", "Could not start", "microphone_failed", "Another program"),
+    ("AbortError", "Starting failed", "microphone_failed", "did not start"),
+    ("InvalidStateError", "", "microphone_failed", "while the page is shown"),
+    ("WeirdError", "", "microphone_failed", "could not be opened (WeirdError)"),
+]
+"""The browser's name and words, and what is made of them."""
+
+
 def test_each_cause_of_a_missing_microphone_has_a_sentence_of_its_own(
-    bare: str,
-    opened: Open,
-    browser: Browser,
-    server: ScriptedServer,
-    name: str,
-    message: str,
-    code: str,
-    sentence: str,
+    bare: str, tab: Page, server: ScriptedServer
 ) -> None:
-    page = open_bare(opened, browser, bare)
-    page.evaluate(
-        """([name, message]) => {
-            const cause = new DOMException(message, name);
-            navigator.mediaDevices.getUserMedia = () => Promise.reject(cause);
-        }""",
-        [name, message],
-    )
-    connect(page, server.url)
-    begin(page, "speaking")
-    (problem,) = until_error(page)
-    assert problem["code"] == code
-    assert sentence in problem["message"]
-    assert problem["message"].endswith(".")
+    with in_tab(tab, bare) as page:
+        page.evaluate(
+            """() => {
+                const refuse = async () => { throw new DOMException(...window.cause); };
+                navigator.mediaDevices.getUserMedia = refuse;
+            }"""
+        )
+        for name, message, code, sentence in CAUSES:
+            page.evaluate("(cause) => void (window.cause = cause)", [message, name])
+            connect(page, server.url)
+            begin(page, "speaking")
+            (problem,) = until_error(page)
+            assert problem["code"] == code, name
+            assert sentence in problem["message"], name
+            assert problem["message"].endswith("."), name
 
 
 def test_a_user_who_says_no_is_told_where_to_say_yes(
     launch: Launch, bare: str, opened: Open, server: ScriptedServer
 ) -> None:
     with launch(REFUSE_MICROPHONE) as browser:
-        page = open_bare(opened, browser, bare)
+        page = opened(browser, bare, **BARE)
+        until_loaded(page)
         connect(page, server.url)
         begin(page, "speaking")
         assert "address bar" in until_error(page)[0]["message"]
@@ -203,10 +210,9 @@ def test_a_user_who_says_no_is_told_where_to_say_yes(
 
 
 def test_a_page_that_may_not_use_it_whatever_the_user_says_tells_so(
-    opened: Open, browser: Browser, server: ScriptedServer
+    tab: Page, server: ScriptedServer
 ) -> None:
-    with bare_site(also={"Permissions-Policy": "microphone=()"}) as url:
-        page = open_bare(opened, browser, url)
+    with bare_site(also={"Permissions-Policy": "microphone=()"}) as url, in_tab(tab, url) as page:
         connect(page, server.url)
         begin(page, "speaking")
         assert "Permissions-Policy" in until_error(page)[0]["message"]

@@ -130,6 +130,36 @@ test("a pause is silent within a block, and afterwards goes on where it was", ()
   assert.equal(player.last().gaps, 0);
 });
 
+test("a turn that begins after a pause is heard whole, from its first sample", () => {
+  const player = playback();
+  player.pause(true);
+  player.render(3);
+  player.pause(false);
+  player.render(3);
+  player.add("a", ramp(256));
+  assert.deepEqual(player.render(2), ramp(256));
+  player.pause(true);
+  player.render(1);
+  player.add("b", ramp(256));
+  assert.deepEqual(new Set(player.render(3)), new Set([0]), "silent while it is paused");
+  player.pause(false);
+  assert.deepEqual(player.render(2), ramp(256));
+});
+
+test("a turn that a pause cut fades in, also where it is the rest of it that comes late", () => {
+  const player = playback();
+  player.add("a", new Array(64).fill(0.5));
+  player.render(1);
+  player.pause(true);
+  player.render(1);
+  player.add("a", new Array(256).fill(0.5));
+  player.finish("a");
+  player.pause(false);
+  const back = player.render(2);
+  assert.ok(back.slice(0, 127).every((sample, i) => sample < (back[i + 1] ?? 0)));
+  assert.deepEqual(new Set(back.slice(128)), new Set([0.5]));
+});
+
 test("a turn that begins again is counted from nothing, and of the attempt before nothing is heard", () => {
   const player = playback();
   player.add("a", ramp(1_000));
