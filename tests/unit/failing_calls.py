@@ -17,7 +17,7 @@ from parley.responders.openai_chat import OpenAIChat
 from parley.settings import DEFAULT_SETTINGS
 from parley.speech.elevenlabs_synthesizer import ElevenLabsSynthesizer
 from parley.speech.elevenlabs_transcriber import ScribeTranscriber
-from tests.unit.chat_server import endpoint, plain
+from tests.unit.chat_server import endpoint, http_client, plain
 from tests.unit.speech_server import Peer, SpeechServer, playing
 
 KEY = "sk-proj-Tr0ub4dor-and-3"
@@ -30,7 +30,7 @@ async def key() -> str:
 
 
 async def ask_llm(url: str) -> None:
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         chat = OpenAIChat(client, url, "the-model", key, TIMEOUT_S)
         async for _ in chat.reply(Prompt("Be brief.", [], WORDS), lambda: None):
             pass
