@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import contextlib
 import io
-import os
-import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from json import loads
 from pathlib import Path
@@ -19,7 +14,8 @@ import pytest
 
 from parley_client.audio import read_wav
 from parley_client.terminal import Terminal, bar
-from tests.unit.client_server import DEADLINE_S, Json, Peer, ScriptedServer, reply_events, tone
+from tests.unit.client_server import Json, Peer, ScriptedServer, reply_events, tone
+from tests.unit.commands import Ended, running
 
 KEY = "a-good-key"
 SAMPLES_PER_CHARACTER = 160
@@ -110,32 +106,12 @@ async def server() -> AsyncIterator[ScriptedServer]:
         yield running
 
 
-@dataclass
-class Ended:
-    code: int | None
-    out: str
-    err: str
-
-
 async def demo(*arguments: str, key: str = KEY) -> Ended:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "parley_client.demo",
-        "--voice",
-        "voice-1",
-        *arguments,
-        env={**os.environ, "ELEVENLABS_API_KEY": key},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(DEADLINE_S):
-            out, err = await process.communicate()
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-    ended = Ended(process.returncode, out.decode(), err.decode())
+    more = ["--voice", "voice-1", *arguments]
+    async with running("parley_client.demo", *more, ELEVENLABS_API_KEY=key) as process:
+        out, err = await process.communicate()
+        code = await process.wait()
+    ended = Ended(code, out.decode(), err.decode())
     assert "Traceback" not in ended.err
     return ended
 

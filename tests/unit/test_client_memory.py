@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 from benchmarks.client_memory import one_turn, python_conversation
 
-TURNS = 30
-"""Among them spoken ones, four that are interrupted and three that lose their connection."""
+WARM_UP = 10
+TURNS = 20
+"""After these, among them spoken ones, three that are interrupted and two that lose their
+connection."""
 IN_FLIGHT = 1
 """Of each kind of object: the last event that came may still be held."""
 IN_FLIGHT_BYTES = 10_000
@@ -47,31 +49,33 @@ def _bytes_of(holder: object) -> Iterator[bytes | bytearray]:
             yield from _bytes_of(part)
 
 
-async def grown(*, keep: bool = False) -> tuple[Counter[str], int]:
+async def grown(warm_up: int, turns: int, *, keep: bool = False) -> tuple[Counter[str], int]:
     """How many objects of each type, and how many bytes, the turns have left.
 
     Args:
+        warm_up: so many turns are held before it counts.
+        turns: so many count.
         keep: hold on to the turns, as a client that leaks would.
     """
     kept = []
     async with python_conversation() as conversation:
-        for number in range(1, TURNS + 11):
+        for number in range(1, warm_up + turns + 1):
             turn, _ = await one_turn(conversation, number)
             if keep:
                 kept.append(turn)
-            if number == 10:
+            if number == warm_up:
                 before = living()
         after = living()
     return after.objects - before.objects, after.bytes - before.bytes
 
 
 async def test_turns_that_are_over_leave_nothing() -> None:
-    objects, held = await grown()
+    objects, held = await grown(WARM_UP, TURNS)
     assert all(count <= IN_FLIGHT for count in objects.values()), objects
     assert held <= IN_FLIGHT_BYTES
 
 
 async def test_a_client_that_kept_its_turns_would_be_noticed() -> None:
-    objects, held = await grown(keep=True)
-    assert objects["Turn"] == TURNS
-    assert held > TURNS * IN_FLIGHT_BYTES
+    objects, held = await grown(1, 5, keep=True)
+    assert objects["Turn"] == 5
+    assert held > 5 * IN_FLIGHT_BYTES

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import json
 import os
 import pty
 import signal
 import sys
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -30,44 +28,22 @@ from tests.unit.client_server import (
     tone,
     turn_end,
 )
+from tests.unit.commands import Command, Ended, running
 
 
-@dataclass
-class Ended:
-    code: int | None
-    out: str
-    err: str
-
-
-@contextlib.asynccontextmanager
-async def talking(
-    *arguments: str, url: str | None = None, stdin: int = asyncio.subprocess.PIPE
-) -> AsyncIterator[asyncio.subprocess.Process]:
+def talking(
+    *arguments: str, url: str | None = None, stdin: int | None = None
+) -> AbstractAsyncContextManager[Command]:
     """A running `talk`."""
-    environment = {**os.environ, "PARLEY_URL": url} if url is not None else None
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "parley_client.talk",
-        *arguments,
-        env=environment,
-        stdin=stdin,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(DEADLINE_S):
-            yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
+    environment = {"PARLEY_URL": url} if url is not None else {}
+    return running("parley_client.talk", *arguments, stdin=stdin, **environment)
 
 
 async def talk(*arguments: str, url: str | None = None, typed: str = "") -> Ended:
     async with talking(*arguments, url=url) as process:
         out, err = await process.communicate(typed.encode())
-    ended = Ended(process.returncode, out.decode(), err.decode())
+        code = await process.wait()
+    ended = Ended(code, out.decode(), err.decode())
     assert "Traceback" not in ended.err
     return ended
 
@@ -314,7 +290,6 @@ async def test_ctrl_c_interrupts_the_reply_and_the_conversation_goes_on(
     Rambler(server)
     async with talking(url=server.url) as process:
         assert process.stdin is not None
-        assert process.stdout is not None
         process.stdin.write(b"tell me everything\n")
         begun = await process.stdout.readuntil(b"word3 ")
         process.send_signal(signal.SIGINT)
@@ -332,7 +307,6 @@ async def test_ctrl_c_interrupts_the_reply_and_the_conversation_goes_on(
 async def test_ctrl_c_during_one_question_exits_with_130(server: ScriptedServer) -> None:
     Rambler(server)
     async with talking("everything", url=server.url) as process:
-        assert process.stdout is not None
         await process.stdout.readuntil(b"word2 ")
         process.send_signal(signal.SIGINT)
         _, err = await process.communicate()
@@ -348,7 +322,6 @@ async def test_a_second_ctrl_c_leaves_a_reply_that_will_not_stop(server: Scripte
 
     server.on("interrupt", ignore)
     async with talking("everything", url=server.url) as process:
-        assert process.stdout is not None
         await process.stdout.readuntil(b"word2 ")
         process.send_signal(signal.SIGINT)
         await server.wait_for("interrupt")
@@ -365,7 +338,6 @@ async def test_at_a_terminal_ctrl_c_at_the_prompt_hints_and_ctrl_d_ends(
     keyboard, terminal = pty.openpty()
     try:
         async with talking(url=server.url, stdin=terminal) as process:
-            assert process.stderr is not None
             greeting = await process.stderr.readuntil(b"> ")
             process.send_signal(signal.SIGINT)
             hint = await process.stderr.readuntil(b"> ")

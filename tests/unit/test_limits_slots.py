@@ -12,6 +12,7 @@ import pytest
 from parley.bindings import Bindings
 from parley.errors import ParleyError
 from parley.items import Connection
+from parley.limits import leases
 from parley.limits.leases import LEASE_S, LOST_AFTER_S
 from parley.limits.rules import LimitRules, Share
 from parley.limits.slots import ConnectionSlots
@@ -89,8 +90,12 @@ def test_taking_and_giving_back_can_be_repeated(table: Table, ann: Principal) ->
     assert not gateway.let_in(ann, "d")
 
 
-def test_a_slot_is_given_back_in_whichever_shard_it_was_taken(table: Table, ann: Principal) -> None:
-    gateway, limit = Gateway(table, tenant=100), 100
+def test_a_slot_is_given_back_in_whichever_shard_it_was_taken(
+    table: Table, ann: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "SHARD_LEASES", 3)
+    gateway, limit = Gateway(table, tenant=10), 10
+    assert leases.Shards(limit).count == 4
     names = [f"{ann.tenant}-{number}" for number in range(limit)]
     for name in names:
         gateway.connect(ann, name)

@@ -145,12 +145,12 @@ async def test_a_turn_that_is_given_back_can_be_taken_again(meter_of: MeterOf) -
 
 @given(
     per_minute=st.integers(3, 30),
-    callers=st.integers(2, 16),
+    callers=st.integers(2, 10),
     used=st.integers(0, 4),
     repeats=st.booleans(),
 )
 @settings(
-    max_examples=15,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

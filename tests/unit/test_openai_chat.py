@@ -8,7 +8,6 @@ import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import httpx
 import pytest
 
 from parley.errors import ProviderError
@@ -16,7 +15,7 @@ from parley.protocol import Message
 from parley.responders import Prompt
 from parley.responders.chat_prompt import INTERRUPTED_MARK
 from parley.responders.openai_chat import OpenAIChat
-from tests.unit.chat_server import Answer, Endpoint, endpoint, event, plain, stream
+from tests.unit.chat_server import Answer, Endpoint, endpoint, event, http_client, plain, stream
 from tests.unit.speech_server import closed_port, stalled_port
 
 TIMEOUT_S = 1.0
@@ -34,7 +33,7 @@ async def chat(
     async def api_key() -> str:
         return key
 
-    async with httpx.AsyncClient() as client:
+    async with http_client() as client:
         yield OpenAIChat(client, url, "the-model", api_key, TIMEOUT_S, log)
 
 
