@@ -74,7 +74,8 @@ def beside(stack: contextlib.AbstractAsyncContextManager[Running]) -> Iterator[R
 
     with ThreadPoolExecutor(1) as thread:
         kept = thread.submit(asyncio.run, keep())
-        wait((started, kept), return_when=FIRST_COMPLETED)
+        both: tuple[Future[Any], ...] = (started, kept)
+        wait(both, return_when=FIRST_COMPLETED)
         if kept.done():
             kept.result()
         running, end = started.result()
