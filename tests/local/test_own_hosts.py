@@ -73,7 +73,7 @@ async def test_a_host_of_somebody_else_is_left_alone(app: RunningApp) -> None:
 def test_a_start_prints_the_urls_of_all_stages() -> None:
     command = [sys.executable, "-m", "local", "start", "--no-lint", "--template", str(TEMPLATE)]
     with subprocess.Popen(
-        [*command, "--port", "0", "--quiet", "--prewarm", "1"],
+        [*command, "--port", "0", "--quiet", "--prewarm", "1", "--prewarm-only", "Lister"],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ,

@@ -420,7 +420,8 @@ OPEN = """
           InlineCode: |
             import boto3
             def handler(event, context):
-                return boto3.client("s3").list_buckets()["ResponseMetadata"]["HTTPStatusCode"]
+                found = boto3.client("s3").list_buckets()
+                return {"status": found["ResponseMetadata"]["HTTPStatusCode"]}
     """
 
 
@@ -438,7 +439,7 @@ def test_another_dynamodb_goes_without_permissions_which_is_said(tmp_path: Path)
             "Permissions are not checked: the functions share one access key for the DynamoDB "
             "that --dynamodb-endpoint names."
         ]
-        assert Caller(app.info, app.log).invoke("Listing") == 200
+        assert Caller(app.info, app.log).invoke("Listing") == {"status": 200}
 
 
 # --- links ------------------------------------------------------------------------------------

@@ -184,9 +184,7 @@ def test_too_large_an_event_is_refused(probe: Probe) -> None:
 # --- life of the stack ----------------------------------------------------------------------
 
 
-async def test_a_stack_runs_inside_a_program_and_leaves_nothing_that_a_function_has_started() -> (
-    None
-):
+async def test_a_stack_inside_a_program_leaves_nothing_that_a_function_has_started() -> None:
     lines: list[tuple[str, str]] = []
     options = Options(template=PROBE, port=0, log=lambda source, line: lines.append((source, line)))
     async with LocalStack(options) as stack, connect(stack.info["websocket_url"]) as socket:
