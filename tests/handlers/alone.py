@@ -1,15 +1,14 @@
-"""Runs one function that makes no `Environment`, in a process whose output is all looked at.
+"""Runs the functions that make no `Environment`, in a process whose output is all looked at.
 
-    python -m tests.handlers.alone FUNCTION
+    python -m tests.handlers.alone
 
-The root logger is at DEBUG before the function is loaded, as Lambda has it where
+The root logger is at DEBUG before a function is loaded, as Lambda has it where
 `ApplicationLogLevel` says so.
 """
 
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from typing import Any
 
@@ -26,21 +25,17 @@ def asked_for_health() -> dict[str, Any]:
     return found
 
 
-EVENTS = {"token": {"subject": "ada"}, "health": asked_for_health()}
-
-
 def main() -> None:
-    function = sys.argv[1]
     with mock_aws():
         create_table(client("dynamodb"))
         manager = client("secretsmanager")
         create_secret(manager)
         manager.create_secret(Name="tokens", SecretString=SECRET)
         logging.basicConfig(level=logging.DEBUG)
-        app = load(function)
-        app.handler(EVENTS[function], Context())
-        if function == "health":
-            app.loop.close()
+        load("token").handler({"subject": "ada"}, Context())
+        health = load("health")
+        health.handler(asked_for_health(), Context())
+        health.loop.close()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,17 @@ import pytest
 from parley import backoff, clients
 from tests.handlers.loading import QUICK_RETRIES_S, VARIABLES, Context, create_secret, event, load
 from tests.moto_table import SESSION, client, create_table, mock_aws
+
+
+class Session:
+    """moto's session, whose clients are made once each: a cold start makes them all."""
+
+    @functools.cache  # noqa: B019 - as long as the tests
+    def create_client(self, service: str, **more: Any) -> Any:
+        return SESSION.create_client(service, **more)
+
+
+CLIENTS = Session()
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +41,7 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     # moto answers only sessions that were made after it was imported; another test file may
     # have imported the library before.
-    monkeypatch.setattr(clients, "_session", SESSION)
+    monkeypatch.setattr(clients, "_session", CLIENTS)
     # No provider comes to be there in two seconds.
     monkeypatch.setattr(backoff, "RETRY_DELAYS_S", QUICK_RETRIES_S)
 

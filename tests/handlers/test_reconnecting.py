@@ -62,12 +62,12 @@ def test_a_client_that_comes_back_often_is_not_locked_out_by_the_connections_it_
 ) -> None:
     assert phone.connect("c0") == 200
     ready = phone.init("c0")
-    for number in range(1, 40):
+    for number in range(1, 4 * SLOTS):
         assert phone.connect(f"c{number}") == 200
         asked = {name: ready[name] for name in ("session_id", "resume_token")}
         ready = phone.init(f"c{number}", **asked)
         assert ready["resumed"] is True
-    assert leases(aws) == ["c39"]
+    assert leases(aws) == [f"c{4 * SLOTS - 1}"]
 
 
 def test_connections_that_were_lost_before_their_init_lock_nobody_out(

@@ -1,15 +1,20 @@
-"""An application of the fixtures on the local stack: as its own process, or in this one."""
+"""An application of the fixtures on the local stack, in this process.
+
+A stack of a process of its own costs three times as much, most of it to import what is imported
+here already. The fixture `app` and `test_runtime.py` run the command as a user does.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
-import os
-import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 import boto3
@@ -18,10 +23,10 @@ import pytest
 from local.__main__ import main, options_of
 from local.log_writer import LogWriter
 from local.stack import LocalStack
-from tests.e2e.stack import process
-from tests.local.clients import client
+from tests.local.clients import client, close_connections
 from tests.local.own_key import own_key
 
+Running = TypeVar("Running")
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
@@ -59,22 +64,44 @@ class RunningApp:
 
 
 @contextlib.contextmanager
-def running_app(template: Path, folder: Path, *options: str) -> Iterator[RunningApp]:
-    """The application on ports of the system's choice."""
+def beside(stack: contextlib.AbstractAsyncContextManager[Running]) -> Iterator[Running]:
+    """A stack in a thread with a loop of its own: whoever uses it may block."""
+    started: Future[tuple[Running, Callable[[], object]]] = Future()
+
+    async def keep() -> None:
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        async with stack as running:
+            started.set_result((running, partial(loop.call_soon_threadsafe, over.set)))
+            await over.wait()
+
+    with ThreadPoolExecutor(1) as thread:
+        kept = thread.submit(asyncio.run, keep())
+        both: tuple[Future[Any], ...] = (started, kept)
+        wait(both, return_when=FIRST_COMPLETED)
+        if kept.done():
+            kept.result()
+        running, end = started.result()
+        try:
+            yield running
+        finally:
+            close_connections()  # a TLS connection waits for the other side's end
+            end()
+            kept.result()
+
+
+def running_app(
+    template: Path, folder: Path, *options: str
+) -> contextlib.AbstractContextManager[RunningApp]:
+    """The application on ports of the system's choice, beside the test."""
     folder.mkdir(exist_ok=True)
-    log = folder / "functions.log"
-    command = [sys.executable, "-m", "local", "start", "--no-lint", "--json", "--quiet"]
-    command += ["--template", str(template), "--port", "0", "--log-file", str(log), *options]
-    with process(command, folder / "stack.log", os.environ) as info:
-        yield RunningApp(info, log)
+    return beside(app_here(template, folder, *options))
 
 
 @contextlib.asynccontextmanager
 async def stack_here(template: Path, log: Path, *options: str) -> AsyncIterator[dict[str, Any]]:
     """What a stack says that runs in this process, with options as the command takes them.
 
-    It starts in a third of the time of a process. A blocking call would keep it from answering:
-    boto3 is for a thread.
+    A blocking call would keep it from answering: boto3 is for a thread.
     """
     with log.open("a") as file:
         command_line = ["--no-lint", "--template", str(template), "--port", "0", *options]

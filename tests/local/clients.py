@@ -10,6 +10,8 @@ import boto3
 
 from tests.local.own_key import own_key
 
+_made: list[Any] = []
+
 
 @functools.cache
 def client(
@@ -21,7 +23,7 @@ def client(
         verify: a file with the authority of its certificate.
         key: of whom the requests are.
     """
-    return boto3.client(
+    made = boto3.client(
         service,  # type: ignore[call-overload]  # the stubs want a literal
         endpoint_url=endpoint,
         verify=verify,
@@ -29,6 +31,14 @@ def client(
         aws_access_key_id=key,
         aws_secret_access_key=secret,
     )
+    _made.append(made)
+    return made
+
+
+def close_connections() -> None:
+    """Close what the clients keep open; they open it again when they need it."""
+    for made in _made:
+        made.close()
 
 
 def own_client(service: str, info: Mapping[str, Any], endpoint: str, verify: str = "") -> Any:

@@ -1,4 +1,4 @@
-"""The ports that a process and its children really listen on, as the kernel lists them."""
+"""A process and its children, and the ports that they really listen on, as the kernel has them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,24 @@ def family_of(pid: int) -> list[int]:
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
     children = [int(child) for task in tasks for child in task.read_text().split()]
     return [pid, *(each for child in children for each in family_of(child))]
+
+
+def command(pid: int) -> str:
+    """What a process runs."""
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+
+
+def environment_of(pid: int) -> str:
+    """What a process was started with."""
+    return Path(f"/proc/{pid}/environ").read_text()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs still."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
 
 
 def open_ports(pid: int) -> set[tuple[str, int]]:

@@ -1,19 +1,17 @@
-"""The probe application on the local stack, as its own process or in this one, and ways
-to look at it."""
+"""The probe application on the local stack, and ways to look at it."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
-from tests.e2e.stack import process
-from tests.local.app_stack import stack_here
+from tests.local.app_stack import beside, stack_here
 from tests.local.clients import own_client
 
 PROBE = Path(__file__).parent / "fixtures" / "probe" / "template.yaml"
@@ -65,13 +63,10 @@ class Probe:
 
 @contextlib.contextmanager
 def running_probe(folder: Path, *options: str) -> Iterator[Probe]:
-    """The application on ports of the system's choice."""
-    log = folder / "functions.log"
-    command = [sys.executable, "-m", "local", "start", "--no-lint", "--json", "--quiet"]
-    command += ["--template", str(PROBE), "--port", "0", "--log-file", str(log), *options]
-    environment = {**os.environ, "DEVELOPERS_SECRET": "never"}
-    with process(command, folder / "stack.log", environment) as info:
-        yield Probe(info, log)
+    """The application on ports of the system's choice, beside the test."""
+    developers = mock.patch.dict(os.environ, {"DEVELOPERS_SECRET": "never"})
+    with developers, beside(probe_here(folder, *options)) as probe:
+        yield probe
 
 
 @contextlib.asynccontextmanager

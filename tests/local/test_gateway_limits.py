@@ -1,10 +1,12 @@
-"""The gateway at its limits, through real sockets; each stack has one that is soon reached."""
+"""The gateway at its limits, through real sockets; each stack has some that are soon reached."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +17,58 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.local.app_stack import FIXTURES, RunningApp, running_app
 from tests.local.conftest import eventually
-from tests.local.probe_stack import running_probe
+from tests.local.probe_stack import Probe, running_probe
 
-MAPPING = FIXTURES / "mapping" / "template.yaml"
-TOKEN = FIXTURES / "apps" / "token" / "template.yaml"
+TEMPLATE = FIXTURES / "limits" / "template.yaml"
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def usual(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningApp]:
     """The application with the limits of AWS."""
-    with running_app(MAPPING, tmp_path_factory.mktemp("usual")) as app:
+    with running_app(TEMPLATE, tmp_path_factory.mktemp("usual")) as app:
         yield app
+
+
+ASSUMED = (
+    *("pings-keep-alive", "expiry-code=4001", "expiry-reason=idle", "connect-timeout-status=500"),
+    *("lost-code=1001", "lost-reason=Going away", "lost-delay-s=0.3"),
+)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def assumed(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningApp]:
-    """The application with what may be assumed of connections that are idle for a second."""
-    options = ["--idle-timeout", "1"]
-    for setting in ("pings-keep-alive", "expiry-code=4001", "expiry-reason=idle"):
-        options += ["--assume", setting]
-    with running_app(MAPPING, tmp_path_factory.mktemp("assumed"), *options) as app:
+    """The application with what may be assumed; connections are idle after a second."""
+    options = ["--idle-timeout", "1", *(word for a in ASSUMED for word in ("--assume", a))]
+    with running_app(TEMPLATE, tmp_path_factory.mktemp("assumed"), *options) as app:
         yield app
+
+
+@dataclass
+class Scarce:
+    """An application that takes a connection a second and two requests, and a connection."""
+
+    app: RunningApp
+    socket: ClientConnection
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scarce(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scarce]:
+    options = ("--connection-rate", "1", "--request-rate", "0.001", "--request-burst", "2")
+    with running_app(TEMPLATE, tmp_path_factory.mktemp("scarce"), *options) as app:
+        async with connect(app.url("Api")) as socket:
+            yield Scarce(app, socket)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def busy(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Probe]:
+    """The probe, which takes messages one after the other and runs two functions at once.
+
+    A third is reserved by one that nobody asks.
+    """
+    options = ("--concurrency", "3", "--serialize")
+    with running_probe(tmp_path_factory.mktemp("busy"), *options) as probe:
+        yield probe
 
 
 async def ping(socket: ClientConnection) -> dict[str, Any]:
@@ -52,11 +84,18 @@ async def refusal(url: str, **more: Any) -> int:
     return refused.value.response.status_code
 
 
-async def test_too_many_new_connections_are_429(tmp_path: Path) -> None:
-    with running_app(MAPPING, tmp_path, "--connection-rate", "1") as app:
-        url = app.url("Api")
-        async with connect(url):
-            assert await refusal(url) == 429
+async def test_too_many_new_connections_are_429(scarce: Scarce) -> None:
+    loop = asyncio.get_running_loop()
+    url, began = scarce.app.url("Api"), loop.time()
+    async with contextlib.AsyncExitStack() as opened:
+        shaking = [opened.enter_async_context(connect(url)) for _ in range(10)]
+        found = await asyncio.gather(*shaking, return_exceptions=True)
+        allowed = 1 + loop.time() - began
+    refused = [each for each in found if isinstance(each, BaseException)]
+    assert 10 - len(refused) <= allowed
+    for each in refused:
+        assert isinstance(each, InvalidStatus)
+        assert each.response.status_code == 429
 
 
 async def test_too_much_of_a_head_is_refused(usual: RunningApp) -> None:
@@ -79,17 +118,14 @@ async def test_a_message_of_more_than_32_kb_is_remarked_on_once(usual: RunningAp
     assert remarks() == before + 1
 
 
-async def test_messages_and_posts_share_what_the_account_has(tmp_path: Path) -> None:
-    options = ("--request-rate", "0.001", "--request-burst", "2")
-    with running_app(MAPPING, tmp_path, *options) as app:
-        async with connect(app.url("Api")) as socket:
-            mine = (await ping(socket))["pong"]
-            api = app.management("Api")
-            await asyncio.to_thread(api.post_to_connection, ConnectionId=mine, Data="hello")
-            assert await socket.recv() == "hello"
-            with pytest.raises(api.exceptions.LimitExceededException) as refused:
-                await asyncio.to_thread(api.post_to_connection, ConnectionId=mine, Data="no")
-            answer = await ping(socket)
+async def test_messages_and_posts_share_what_the_account_has(scarce: Scarce) -> None:
+    socket, api = scarce.socket, scarce.app.management("Api")
+    mine = (await ping(socket))["pong"]
+    await asyncio.to_thread(api.post_to_connection, ConnectionId=mine, Data="hello")
+    assert await socket.recv() == "hello"
+    with pytest.raises(api.exceptions.LimitExceededException) as refused:
+        await asyncio.to_thread(api.post_to_connection, ConnectionId=mine, Data="no")
+    answer = await ping(socket)
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 429
     assert list(answer) == ["message", "connectionId", "requestId"]
     assert answer["message"] == "Too Many Requests"
@@ -117,14 +153,28 @@ async def test_a_client_that_does_not_read_is_posted_to_no_more_and_can_be_close
         socket.transport.abort()
 
 
-async def test_without_concurrency_a_message_is_an_error(tmp_path: Path) -> None:
-    options = ("--concurrency", "1")
-    with running_probe(tmp_path, *options) as probe:
-        async with connect(probe.bare_url) as socket:
-            for _ in range(2):
-                await socket.send(json.dumps({"action": "run"}))  # takes a second
-            answer = json.loads(await socket.recv())
-    assert answer["message"] == "Internal server error"
+async def test_messages_may_be_taken_one_after_the_other(busy: Probe) -> None:
+    async with connect(busy.url) as socket:
+        await socket.send(json.dumps({"do": {"it": ["late"]}}))  # answered after 300 ms
+        await socket.send(json.dumps({"do": {"it": ["echo"]}}))
+        assert "message" in json.loads(await socket.recv())
+        assert "event" in json.loads(await socket.recv())
+
+
+# After the test above: functions that still run would leave it no concurrency.
+async def test_without_concurrency_a_message_is_an_error(busy: Probe) -> None:
+    async with contextlib.AsyncExitStack() as open_sockets:
+        sockets = [await open_sockets.enter_async_context(connect(busy.bare_url)) for _ in range(3)]
+        for socket in sockets:
+            await socket.send(json.dumps({"action": "run"}))  # takes a second, and has no answer
+        received = [asyncio.ensure_future(socket.recv()) for socket in sockets]
+        done, waiting = await asyncio.wait(
+            received, timeout=10, return_when=asyncio.FIRST_COMPLETED
+        )
+        for future in waiting:
+            future.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    assert {json.loads(future.result())["message"] for future in done} == {"Internal server error"}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +214,7 @@ async def keep_pinging(socket: ClientConnection, seconds: float) -> None:
 
 
 async def test_a_ping_does_not_count_as_a_message(tmp_path: Path) -> None:
-    with running_app(MAPPING, tmp_path, "--idle-timeout", "1") as app:
+    with running_app(TEMPLATE, tmp_path, "--idle-timeout", "1") as app:
         socket = await connect(app.url("Api"), ping_interval=None)
         with pytest.raises(ConnectionClosed) as closed:
             await keep_pinging(socket, 10)
@@ -184,24 +234,12 @@ async def test_the_close_at_the_idle_limit_may_be_assumed(assumed: RunningApp) -
     assert (socket.close_code, socket.close_reason) == (4001, "idle")
 
 
-async def test_messages_may_be_taken_one_after_the_other(tmp_path: Path) -> None:
-    with running_probe(tmp_path, "--serialize") as probe:
-        async with connect(probe.url) as socket:
-            await socket.send(json.dumps({"do": {"it": ["late"]}}))  # answered after 300 ms
-            await socket.send(json.dumps({"do": {"it": ["echo"]}}))
-            assert "message" in json.loads(await socket.recv())
-            assert "event" in json.loads(await socket.recv())
-
-
-async def test_what_a_lost_connection_is_told_may_be_assumed(tmp_path: Path) -> None:
-    options = ("--assume", "lost-code=1001", "--assume", "lost-reason=Going away")
-    with running_app(TOKEN, tmp_path, *options, "--assume", "lost-delay-s=0.3") as app:
-        protocols: Any = ["chat", "token-of-ann"]
-        socket = await connect(app.url("Api"), subprotocols=protocols)
-        socket.transport.abort()
-        await socket.wait_closed()
-        await asyncio.to_thread(eventually, lambda: told(app))
-        assert told(app) == [(1001, "Going away")]
+async def test_what_a_lost_connection_is_told_may_be_assumed(assumed: RunningApp) -> None:
+    socket = await connect(assumed.url("Told"))
+    socket.transport.abort()
+    await socket.wait_closed()
+    await asyncio.to_thread(eventually, lambda: told(assumed))
+    assert told(assumed) == [(1001, "Going away")]
 
 
 def told(app: RunningApp) -> list[tuple[int, str]]:
@@ -210,71 +248,16 @@ def told(app: RunningApp) -> list[tuple[int, str]]:
     return [(c["disconnectStatusCode"], c["disconnectReason"]) for c in contexts]
 
 
-def connects(folder: Path) -> Path:
-    """A template whose `$connect` takes too long, and one that may be asked once."""
-    (folder / "code").mkdir()
-    (folder / "code" / "connect.py").write_text(CONNECT)
-    template = folder / "template.yaml"
-    template.write_text(CONNECTS)
-    return template
+async def test_a_connect_that_takes_too_long_is_504(usual: RunningApp) -> None:
+    assert await refusal(usual.url("Slow")) == 504
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def connecting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningApp]:
-    """The application whose `$connect` routes are limited."""
-    folder = tmp_path_factory.mktemp("connecting")
-    with running_app(connects(folder), folder) as app:
-        yield app
+async def test_a_throttled_connect_route_is_429(usual: RunningApp) -> None:
+    async with connect(usual.url("Throttled")):
+        assert await refusal(usual.url("Throttled")) == 429
 
 
-async def test_a_connect_that_takes_too_long_is_504(connecting: RunningApp) -> None:
-    assert await refusal(connecting.url("Slow")) == 504
-
-
-async def test_a_throttled_connect_route_is_429(connecting: RunningApp) -> None:
-    async with connect(connecting.url("Throttled")):
-        assert await refusal(connecting.url("Throttled")) == 429
-
-
-async def test_the_status_of_a_connect_that_takes_too_long_may_be_assumed(tmp_path: Path) -> None:
-    options = ("--assume", "connect-timeout-status=500")
-    with running_app(connects(tmp_path), tmp_path, *options) as app:
-        assert await refusal(app.url("Slow")) == 500
-
-
-CONNECT = """
-import time
-
-
-def slow(event, context):
-    time.sleep(2)
-
-
-def quick(event, context):
-    return {"statusCode": 200}
-"""
-CONNECTS = """
-Transform: AWS::Serverless-2016-10-31
-Globals:
-  Function: {CodeUri: code/, Runtime: python3.13, Timeout: 5}
-Resources:
-  SlowFunction:
-    Type: AWS::Serverless::Function
-    Properties: {Handler: connect.slow}
-  QuickFunction:
-    Type: AWS::Serverless::Function
-    Properties: {Handler: connect.quick}
-  Slow:
-    Type: AWS::Serverless::WebSocketApi
-    Properties:
-      StageName: dev
-      RouteSelectionExpression: $request.body.action
-      Routes: {$connect: {FunctionArn: !GetAtt SlowFunction.Arn, IntegrationTimeout: 1000}}
-  Throttled:
-    Type: AWS::Serverless::WebSocketApi
-    Properties:
-      StageName: dev
-      DefaultRouteSettings: {ThrottlingRateLimit: 0.001, ThrottlingBurstLimit: 1}
-      RouteSelectionExpression: $request.body.action
-      Routes: {$connect: {FunctionArn: !GetAtt QuickFunction.Arn}}
-"""
+async def test_the_status_of_a_connect_that_takes_too_long_may_be_assumed(
+    assumed: RunningApp,
+) -> None:
+    assert await refusal(assumed.url("Slow")) == 500

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
-import sys
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +17,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.e2e.stack import process
+from tests.local.app_stack import running_app
 from tests.local.conftest import eventually
 from tests.local.own_key import own_key
 
@@ -85,21 +83,8 @@ class Events:
 @pytest.fixture(scope="module")
 def events(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Events]:
     folder = tmp_path_factory.mktemp("events")
-    log = folder / "functions.log"
-    command = [
-        sys.executable,
-        "-m",
-        "local",
-        "start",
-        "--no-lint",
-        "--json",
-        "--quiet",
-        "--port",
-        "0",
-    ]
-    command += ["--template", str(TEMPLATE), "--log-file", str(log), "--retry-delay", "0.1"]
-    with process(command, folder / "stack.log", dict(os.environ)) as info:
-        yield Events(info, log)
+    with running_app(TEMPLATE, folder, "--retry-delay", "0.1") as app:
+        yield Events(app.info, app.log)
 
 
 # --- the request ------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""Every port that `local run` really listens on keeps other sites' pages out.
+"""`local run` as a process: every port that it really listens on keeps other sites' pages out,
+nobody reads its keys, and it ends with the stack.
 
 The ports are not listed here: they are found as the kernel has them, so that one that is added
 later is tried as well, and fails the test until it is told what it is.
@@ -15,6 +16,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.stack import ROOT
-from tests.local.open_ports import open_ports
+from tests.local.open_ports import command, environment_of, family_of, open_ports
+from tests.unit.tokens import SECRET, shared_token
 
 pytestmark = [
     pytest.mark.timeout(180),
@@ -35,6 +38,8 @@ MAIN, MAIN_TLS = "the stack", "the stack, with TLS"
 HTTP, HTTP_TLS = "the HTTP API", "the HTTP API, with TLS"
 AWS, SPEECH, CHAT = "AWS services", "stand-in for ElevenLabs", "stand-in for a language model"
 RUNTIME = "Runtime API"
+TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+TLS.check_hostname, TLS.verify_mode = False, ssl.CERT_NONE
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Running:
         log: of the stack.
     """
 
+    process: subprocess.Popen[str]
     ports: frozenset[tuple[str, int]]
     kinds: dict[int, str]
     log: Path
@@ -57,15 +63,17 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    names = ("ELEVENLABS_API_KEY", "LLM_API_KEY", "LLM_BASE_URL", "ALLOWED_ORIGINS", "AUTH_MODE")
+    names = ("ELEVENLABS_API_KEY", "LLM_API_KEY", "LLM_BASE_URL", "ALLOWED_ORIGINS", "PARLEY_TOKEN")
     environment = {name: value for name, value in os.environ.items() if name not in names}
-    command = [sys.executable, "-m", "local", "run", "--no-demo", "--port", "0"]
+    environment |= {"AUTH_MODE": "secret", "AUTH_SECRET": SECRET}
+    arguments = [sys.executable, "-m", "local", "run", "--no-demo", "--port", "0"]
     logs = tmp_path_factory.mktemp("logs")
     with subprocess.Popen(
-        [*command, "--logs", str(logs)],
+        [*arguments, "--logs", str(logs)],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     ) as process:
         try:
@@ -101,7 +109,7 @@ def _described(process: subprocess.Popen[str], log: Path) -> Running:
             status, body = _answer("127.0.0.1", port, False, "GET", "/v1/models", {})
             if status == 401:
                 kinds[port] = SPEECH if b"xi" in body or b"detail" in body else CHAT
-    return Running(ports, kinds, log)
+    return Running(process, ports, kinds, log)
 
 
 def _port(url: str) -> int:
@@ -129,10 +137,8 @@ def _answer(
     """Status and body of a request that has these headers and no others."""
     given = {"Host": f"localhost:{port}", "Content-Length": str(len(body)), **headers}
     if secure:
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-            address, port, timeout=20, context=context
+            address, port, timeout=20, context=TLS
         )
     else:
         connection = http.client.HTTPConnection(address, port, timeout=20)
@@ -203,11 +209,13 @@ def test_no_page_of_another_site_gets_in(
     "origin", [EVIL, "null", "http://localhost:1", "http://127.0.0.1.nip.test"]
 )
 def test_no_page_of_another_site_talks(running: Running, origin: str) -> None:
+    token = shared_token({"sub": "ada", "exp": int(time.time()) + 60})
     upgrade = {
         "Connection": "Upgrade",
         "Upgrade": "websocket",
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Protocol": f"parley, {token}",
         "Content-Length": None,
     }
     (port,) = [port for port, kind in running.kinds.items() if kind == MAIN]
@@ -243,3 +251,20 @@ def test_the_developers_own_requests_are_answered(running: Running) -> None:
         SPEECH: 404,
         CHAT: 404,
     }
+
+
+def test_keys_are_on_no_command_line(running: Running) -> None:
+    children = set(family_of(running.process.pid)) - {running.process.pid}
+    assert any("local start" in command(pid) for pid in children)
+    assert not [pid for pid in children if SECRET in command(pid)]
+    assert not [pid for pid in children if SECRET in environment_of(pid)]
+
+
+# The last: nothing is left to ask after it.
+def test_the_end_of_the_stack_is_noticed(running: Running) -> None:
+    process = running.process
+    stack = next(pid for pid in family_of(process.pid) if "local start" in command(pid))
+    os.kill(stack, signal.SIGKILL)
+    assert process.wait(20) == 2
+    assert process.stderr is not None
+    assert "The stack has ended." in process.stderr.read()

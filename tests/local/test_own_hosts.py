@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ import pytest
 from websockets.asyncio.client import connect
 
 from tests.local.app_stack import RunningApp, running_app
+from tests.local.conftest import eventually
+from tests.local.open_ports import alive, family_of
 
 TEMPLATE = Path(__file__).parent / "fixtures" / "hosts" / "template.yaml"
 pytestmark = pytest.mark.timeout(60)
@@ -66,10 +69,14 @@ async def test_a_host_of_somebody_else_is_left_alone(app: RunningApp) -> None:
     assert "this stack" not in said
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_a_start_prints_the_urls_of_all_stages() -> None:
-    command = [sys.executable, "-m", "local", "start", "--template", str(TEMPLATE)]
+    command = [sys.executable, "-m", "local", "start", "--no-lint", "--template", str(TEMPLATE)]
     with subprocess.Popen(
-        [*command, "--port", "0", "--quiet"], stdout=subprocess.PIPE, text=True, env=os.environ
+        [*command, "--port", "0", "--quiet", "--prewarm", "1", "--prewarm-only", "Lister"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ,
     ) as starting:
         assert starting.stdout is not None
         said = []
@@ -77,7 +84,11 @@ def test_a_start_prints_the_urls_of_all_stages() -> None:
             said.append(line)
             if line.startswith("Ctrl-C"):
                 break
-        starting.terminate()
+        children = set(family_of(starting.pid)) - {starting.pid}
+        starting.send_signal(signal.SIGINT)
+        assert starting.wait(10) == 0
+        assert len(children) >= 2, "moto and a function"  # and Ctrl-C leaves none of them
+        eventually(lambda: not any(alive(child) for child in children), 5)
     of_websocket = [line for line in said if line.startswith("WebSocket API  Api: ")]
     assert sorted(line.split()[3].rsplit("/", 1)[1] for line in of_websocket) == ["dev", "second"]
     of_http = [line for line in said if line.startswith("HTTP API       Items: ")]

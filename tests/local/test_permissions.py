@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import json
-import os
-import sys
+import textwrap
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 from moto.server import ThreadedMotoServer
 
-from tests.e2e.stack import process
-from tests.local.app_stack import stack_here
+from tests.local.app_stack import running_app
 from tests.local.clients import own_client
 from tests.local.conftest import eventually
 
@@ -72,19 +72,8 @@ class Caller:
 
 @pytest.fixture(scope="module")
 def caller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
-    log = tmp_path_factory.mktemp("permissions") / "stack.log"
-    command = [
-        sys.executable,
-        "-m",
-        "local",
-        "start",
-        "--no-lint",
-        "--json",
-        "--template",
-        str(TEMPLATE),
-    ]
-    with process([*command, "--port", "0"], log, os.environ) as info:
-        yield Caller(info, log)
+    with running_app(TEMPLATE, tmp_path_factory.mktemp("permissions")) as app:
+        yield Caller(app.info, app.log)
 
 
 TABLE = ARN.format("dynamodb", "table/local-Table")
@@ -405,36 +394,91 @@ def test_what_is_not_as_on_aws_is_named_at_the_start(caller: Caller) -> None:
 # --- without permissions ----------------------------------------------------------------------
 
 
-async def test_without_iam_every_function_may_do_everything(tmp_path: Path) -> None:
-    async with stack_here(TEMPLATE, tmp_path / "log", "--no-iam") as info:
-        found, *keys = await asyncio.to_thread(_without_permissions, Caller(info, tmp_path / "log"))
+@pytest.fixture(scope="module")
+def free(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caller]:
+    """The application where nobody is refused."""
+    with running_app(TEMPLATE, tmp_path_factory.mktemp("free"), "--no-iam") as app:
+        yield Caller(app.info, app.log)
+
+
+def test_without_iam_every_function_may_do_everything(free: Caller) -> None:
+    found = free.call("Denied", "dynamodb", "put_item", TableName="$TABLE", Item=KEY)
     assert found["status"] == 200
-    assert keys[0] == keys[1]
+    name = "AWS_ACCESS_KEY_ID"
+    assert free.environment("Denied", name) == free.environment("Allowed", name)
 
 
-def _without_permissions(caller: Caller) -> list[dict[str, Any]]:
-    """What comes of a call that the role does not allow, and two functions' credentials."""
-    key = "AWS_ACCESS_KEY_ID"
-    return [
-        caller.call("Denied", "dynamodb", "put_item", TableName="$TABLE", Item=KEY),
-        caller.environment("Denied", key),
-        caller.environment("Allowed", key),
-    ]
+OPEN = """
+    Transform: AWS::Serverless-2016-10-31
+    Resources:
+      Listing:
+        Type: AWS::Serverless::Function
+        Properties:
+          Runtime: python3.13
+          Handler: index.handler
+          Timeout: 20
+          InlineCode: |
+            import boto3
+            def handler(event, context):
+                found = boto3.client("s3").list_buckets()
+                return {"status": found["ResponseMetadata"]["HTTPStatusCode"]}
+    """
 
 
-async def test_another_dynamodb_goes_without_permissions_which_is_said(
-    tmp_path: Path,
-) -> None:
+def test_another_dynamodb_goes_without_permissions_which_is_said(tmp_path: Path) -> None:
+    template = tmp_path / "template.yaml"
+    template.write_text(textwrap.dedent(OPEN))
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    log, elsewhere = tmp_path / "log", ("--dynamodb-endpoint", f"http://{host}:{port}")
-    async with stack_here(TEMPLATE, log, *elsewhere) as info:
-        assert [notice for notice in info["notices"] if "ermissions" in notice] == [
+    elsewhere = ("--dynamodb-endpoint", f"http://{host}:{port}")
+    with contextlib.ExitStack() as running:
+        running.callback(server.stop)
+        app = running.enter_context(running_app(template, tmp_path, *elsewhere))
+        assert [notice for notice in app.info["notices"] if "ermissions" in notice] == [
             "Permissions are not checked: the functions share one access key for the DynamoDB "
             "that --dynamodb-endpoint names."
         ]
-        listed = ("Denied", "s3", "list_objects_v2")
-        found = await asyncio.to_thread(Caller(info, log).call, *listed, Bucket="$BUCKET")
-    server.stop()
-    assert found["status"] == 200
+        assert Caller(app.info, app.log).invoke("Listing") == {"status": 200}
+
+
+# --- links ------------------------------------------------------------------------------------
+
+
+def status(url: str, body: bytes | None = None) -> tuple[int, bytes]:
+    """What a page of another site is answered."""
+    headers = {"Origin": "https://evil.test", "Content-Type": "application/octet-stream"}
+    request = urllib.request.Request(url, body, headers, method="PUT" if body else "GET")
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, refused.read()
+
+
+@pytest.mark.parametrize("roles", ["caller", "free"])
+def test_a_page_uses_a_link_that_a_function_has_signed(
+    request: pytest.FixtureRequest, roles: str
+) -> None:
+    app: Caller = request.getfixturevalue(roles)
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "BUCKET")
+    key, secret, token, bucket = (app.environment("Allowed", *names)[name] for name in names)
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=app.info["aws_endpoint"],
+        region_name="us-east-1",
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        aws_session_token=token,
+        config=Config(signature_version="s3v4"),
+    )
+    params = {"Bucket": bucket, "Key": "a"}
+    assert status(s3.generate_presigned_url("put_object", params), b"sound")[0] == 200
+    url = s3.generate_presigned_url("get_object", params)
+    assert status(url) == (200, b"sound")
+    assert status(url[:-1] + "g")[0] == 403
+    for path in (f"/{bucket}/a", f"/{bucket}", "/"):
+        for query in ("X-Amz-Signature=1", "Signature=1"):
+            url = f"{app.info['aws_endpoint']}{path}?{query}"
+            assert (path, status(url)[0]) == (path, 403)

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -17,8 +16,8 @@ from websockets.asyncio.client import connect
 
 from local.__main__ import main
 from tests.e2e.stack import ROOT
-from tests.local.app_stack import stack_here
 from tests.local.conftest import CHAT, App, eventually
+from tests.local.open_ports import alive, command, family_of
 
 SECRET = ("--parameter-overrides", "Secret=x")
 
@@ -133,63 +132,27 @@ def start(*options: str) -> subprocess.Popen[str]:
     )
 
 
-def descendants(pid: int) -> set[int]:
-    """All processes below one."""
-    found: set[int] = set()
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(entry.read_text().rsplit(")", 1)[1].split()[1])
-        except OSError:
-            continue
-        if parent == pid:
-            child = int(entry.parent.name)
-            found |= {child} | descendants(child)
-    return found
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_no_process_is_left_however_the_stack_ends(how: signal.Signals) -> None:
-    options = ("--json", "--port", "0", "--prewarm", "1", "--prewarm-only", "Chat")
-    with start(*options, *SECRET) as stack:
+@pytest.mark.parametrize(
+    ("how", "only", "count"),
+    [
+        (signal.SIGKILL, (), 3),  # Broken starts never
+        (signal.SIGTERM, ("--prewarm-only", "Chat", "--prewarm-only", "Worker"), 2),
+    ],
+)
+def test_those_that_are_named_are_there_from_the_start_and_none_is_left_however_it_ends(
+    how: signal.Signals, only: tuple[str, ...], count: int
+) -> None:
+    with start("--json", "--port", "0", "--prewarm", "1", *only, *SECRET) as stack:
         assert stack.stdout is not None
         assert stack.stdout.readline()
-        children = descendants(stack.pid)
-        assert len(children) >= 2, "moto and a function"
+        children = set(family_of(stack.pid)) - {stack.pid}
+        environments = [pid for pid in children if "local.runtime.launcher" in command(pid)]
+        assert len(environments) == count
+        assert len(children) > count, "moto is there as well"
         stack.send_signal(how)
         stack.wait(10)
         eventually(lambda: not any(alive(child) for child in children), 5)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
-@pytest.mark.parametrize(
-    ("only", "count"),
-    [((), 3), (("--prewarm-only", "Chat", "--prewarm-only", "Worker"), 2)],  # Broken starts never
-    ids=["all", "two"],
-)
-async def test_only_the_functions_that_are_named_are_there_from_the_start(
-    tmp_path: Path, only: tuple[str, ...], count: int
-) -> None:
-    def environments() -> set[int]:
-        return {pid for pid in descendants(os.getpid()) if "local.runtime.launcher" in command(pid)}
-
-    before = environments()
-    options = ("--prewarm", "1", *only, *SECRET)
-    async with stack_here(CHAT, tmp_path / "log", *options):
-        assert len(environments() - before) == count
-
-
-def command(pid: int) -> str:
-    """What a process runs."""
-    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-
-
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
 
 
 def in_use(info: dict[str, Any]) -> str:

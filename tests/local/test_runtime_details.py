@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -31,7 +30,8 @@ from local.stack import LocalStack, Options
 from local.workspace import Workspace
 from tests.e2e.stack import ROOT
 from tests.local.conftest import eventually
-from tests.local.probe_stack import PROBE, Probe, probe_here, running_probe
+from tests.local.open_ports import alive, family_of
+from tests.local.probe_stack import PROBE, Probe, running_probe
 
 MESSAGE = {"requestContext": {"eventType": "MESSAGE"}}
 
@@ -181,14 +181,23 @@ def test_too_large_an_event_is_refused(probe: Probe) -> None:
     assert refused.value.response["Error"]["Code"] == "RequestTooLargeException"
 
 
-async def test_what_a_killed_function_has_started_is_killed_with_it(tmp_path: Path) -> None:
-    async with probe_here(tmp_path) as short:
-        calling = threading.Thread(target=quietly, args=(short, {"wrong": "child"}))
+# --- life of the stack ----------------------------------------------------------------------
+
+
+async def test_a_stack_inside_a_program_leaves_nothing_that_a_function_has_started() -> None:
+    lines: list[tuple[str, str]] = []
+    options = Options(template=PROBE, port=0, log=lambda source, line: lines.append((source, line)))
+    async with LocalStack(options) as stack, connect(stack.info["websocket_url"]) as socket:
+        await socket.send(json.dumps({"do": {"it": ["echo"]}}))
+        assert json.loads(await asyncio.wait_for(socket.recv(), 10))["changed"] == "by the template"
+        inside = Probe(stack.info, Path(os.devnull))
+        calling = threading.Thread(target=quietly, args=(inside, {"wrong": "child"}))
         calling.start()
-        await asyncio.to_thread(eventually, lambda: "CHILD " in short.log.read_text())
-        child = int(re.findall(r"CHILD (\d+)", short.log.read_text())[0])
+        await asyncio.to_thread(eventually, lambda: children_in(lines))
     calling.join()
+    (child,) = children_in(lines)
     eventually(lambda: not alive(child), 5)
+    assert {source for source, _ in lines} >= {"gateway", "Probe"}
 
 
 def quietly(probe: Probe, event: dict[str, Any]) -> None:
@@ -197,25 +206,9 @@ def quietly(probe: Probe, event: dict[str, Any]) -> None:
         probe.invoke("Misbehave", event)
 
 
-def alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    status = Path(f"/proc/{pid}/status")
-    return not (status.exists() and "\nState:\tZ" in status.read_text())
-
-
-# --- life of the stack ----------------------------------------------------------------------
-
-
-async def test_a_stack_runs_inside_a_program(tmp_path: Path) -> None:
-    lines: list[tuple[str, str]] = []
-    options = Options(template=PROBE, port=0, log=lambda source, line: lines.append((source, line)))
-    async with LocalStack(options) as stack, connect(stack.info["websocket_url"]) as socket:
-        await socket.send(json.dumps({"do": {"it": ["echo"]}}))
-        assert json.loads(await asyncio.wait_for(socket.recv(), 10))["changed"] == "by the template"
-    assert {source for source, _ in lines} >= {"gateway", "Probe"}
+def children_in(lines: list[tuple[str, str]]) -> list[int]:
+    """What the misbehaving function says that it has started."""
+    return [int(line.split()[1]) for _, line in list(lines) if line.startswith("CHILD ")]
 
 
 def test_localhost_is_served_by_its_ipv6_address_too(probe: Probe) -> None:
@@ -230,37 +223,24 @@ def test_localhost_is_served_by_its_ipv6_address_too(probe: Probe) -> None:
         assert connection.recv(12) == b"HTTP/1.1 426"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_a_stack_can_be_stopped_while_it_starts() -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "local",
-        "start",
-        "--no-lint",
-        "--template",
-        str(PROBE),
-        "--port",
-        "0",
-    ]
+    command = [sys.executable, "-m", "local", "start", "--no-lint", "--template", str(PROBE)]
     with subprocess.Popen(
-        [*command, "--prewarm", "2"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*command, "--port", "0", "--prewarm", "2"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as starting:
-        eventually(lambda: moto_of(starting.pid) is not None)
-        moto = moto_of(starting.pid)
-        assert moto is not None
-        began = time.monotonic()
+        eventually(lambda: len(family_of(starting.pid)) > 1)
+        _, moto = family_of(starting.pid)
+        os.kill(moto, signal.SIGSTOP)  # so that the start cannot come to its end
         starting.send_signal(signal.SIGTERM)
-        _, errors = starting.communicate(timeout=10)
-        assert time.monotonic() - began < 3
-        assert starting.returncode == 0
-        assert b"Traceback" not in errors
-        eventually(lambda: not alive(moto), 3)
-
-
-def moto_of(pid: int) -> int | None:
-    """A child of a process."""
-    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
-    return int(found.stdout.split()[0]) if found.stdout.split() else None
+        said, errors = starting.communicate(timeout=20)  # it would wait 30 s for moto
+    assert starting.returncode == 0
+    assert said == b"", "it has not come to run"
+    assert b"Traceback" not in errors
+    eventually(lambda: not alive(moto))
 
 
 def test_the_folder_of_a_killed_stack_is_removed_by_the_next(

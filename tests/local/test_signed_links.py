@@ -1,27 +1,22 @@
-"""A page of another site may use the links that functions have signed, and nothing like them."""
+"""A page of another site may use the links that functions have signed, and nothing like them.
+
+How a stack takes them is in `test_permissions.py`.
+"""
 
 from __future__ import annotations
 
 import base64
 import hmac
-import json
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import boto3
 import pytest
-import pytest_asyncio
-from aiohttp import ClientSession
 from botocore.config import Config
 
 from local.services.signed_links import is_signed_link
-from local.stack import LocalStack, Options
 
-TEMPLATE = Path(__file__).parent / "fixtures" / "permissions" / "template.yaml"
-EVIL = {"Origin": "https://evil.test"}
 KEY = "recordings/default/a b+c@%41/é~.wav"
 OBJECT = {"Bucket": "sounds", "Key": KEY}
 VERSIONS = {"version 4": "s3v4", "version 2": "s3"}
@@ -149,41 +144,3 @@ def test_a_time_in_other_digits_is_none(expires: str) -> None:
     digest = hmac.digest(SECRETS["AKIAFUNCTION"].encode(), text.encode(), "sha1")
     query["Signature"] = base64.b64encode(digest).decode()
     assert not is_given(f"http://127.0.0.1:5000{parts.path}?{urlencode(query)}")
-
-
-# --- on the stack ----------------------------------------------------------------------------
-
-on_the_stack = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(
-    scope="module", loop_scope="module", params=[True, False], ids=["roles", "no roles"]
-)
-async def stack(request: pytest.FixtureRequest) -> AsyncIterator[LocalStack]:
-    async with LocalStack(Options(template=TEMPLATE, port=0, iam=request.param)) as running:
-        yield running
-
-
-@on_the_stack
-async def test_a_page_uses_a_link_that_a_function_has_signed(stack: LocalStack) -> None:
-    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "BUCKET")
-    event = json.dumps({"service": "environment", "names": names})
-    invoke = f"2015-03-31/functions/{stack.info['functions']['Allowed']}/invocations"
-    async with ClientSession() as session:
-        async with session.post(str(stack.info["static_url"]) + invoke, data=event) as answer:
-            key, secret, bucket = (await answer.json(content_type=None)).values()
-        s3 = s3_client("s3v4", key, secret, str(stack.info["aws_endpoint"]))
-        params = {"Bucket": bucket, "Key": "a"}
-        upload = s3.generate_presigned_url("put_object", params)
-        async with session.put(upload, data=b"sound", headers=EVIL) as answer:
-            assert answer.status == 200
-        url = s3.generate_presigned_url("get_object", params)
-        async with session.get(url, headers=EVIL) as answer:
-            assert (answer.status, await answer.read()) == (200, b"sound")
-        async with session.get(url[:-1] + "g", headers=EVIL) as answer:
-            assert answer.status == 403
-        for path in (f"/{bucket}/a", f"/{bucket}", "/"):
-            for query in ("X-Amz-Signature=1", "Signature=1"):
-                url = f"{stack.info['aws_endpoint']}{path}?{query}"
-                async with session.get(url, headers=EVIL) as answer:
-                    assert (path, answer.status) == (path, 403)
