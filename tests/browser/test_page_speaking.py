@@ -55,6 +55,18 @@ def test_what_is_said_while_the_button_is_held_arrives_as_it_sounds(
     expect(page.locator("#hold-label")).to_have_text("Hold to talk")
 
 
+def test_a_finger_talks(open_page: Open, server: ScriptedServer) -> None:
+    page = open_page(has_touch=True, viewport={"width": 390, "height": 844})
+    box = page.locator("#hold").bounding_box()
+    assert box
+    finger = page.context.new_cdp_session(page)
+    at = [{"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}]
+    finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": at})
+    server.wait_for("audio_chunk", 6)
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    check_utterance(server, page)
+
+
 def test_the_space_bar_talks_and_enter_on_the_button_begins_and_ends_an_utterance(
     open_page: Open, server: ScriptedServer
 ) -> None:
