@@ -62,7 +62,7 @@ def in_tab(tab: Page, url: str) -> Iterator[Page]:
         tab.goto("about:blank")
     finally:
         tab.remove_listener("pageerror", keep)
-    assert problems == []
+    assert problems == [], problems
 
 
 def until_loaded(page: Page) -> None:

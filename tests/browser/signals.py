@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import wave
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,19 +51,26 @@ def frequency_hz(samples: Samples, rate_hz: int) -> float:
     return float(spectrum.argmax() * rate_hz / (16 * len(samples)))
 
 
-def steady_hz_and_level(samples: Samples, rate_hz: int) -> tuple[float, float]:
-    """A tone's frequency and peak from moment to moment, the median of each.
+class Tone(NamedTuple):
+    """A tone from moment to moment: the median, and for how much of the time it is that."""
 
-    Where a piece of it is missing the phase jumps, which is no other frequency.
-    """
+    hz: float
+    level: float
+    share: float
+
+
+def steady_tone(samples: Samples, rate_hz: int) -> Tone:
+    """The tone of which pieces may be missing: there the phase jumps, and nothing else changes."""
     spectrum = np.fft.fft(samples)
     # Without the negative frequencies, its angle is the phase and its size the envelope.
     half = len(samples) // 2
     spectrum[1:half] *= 2
     spectrum[half + 1 :] = 0
     rotating = np.fft.ifft(spectrum)
-    turned = np.angle(rotating[1:] / rotating[:-1])
-    return float(np.median(turned)) * rate_hz / (2 * np.pi), float(np.median(abs(rotating)))
+    each_hz = np.angle(rotating[1:] / rotating[:-1]) * rate_hz / (2 * np.pi)
+    hz = float(np.median(each_hz))
+    share = float(np.mean(abs(each_hz - hz) < 0.02 * hz))
+    return Tone(hz, float(np.median(abs(rotating))), share)
 
 
 def rms(samples: Samples) -> float:

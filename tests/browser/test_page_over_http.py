@@ -122,20 +122,20 @@ def offered(page: Page) -> list[str]:
     return list(page.evaluate(rows))
 
 
-@pytest.mark.parametrize("then", ["opened", "reloaded"])
 def test_choices_and_stand_ins_are_known_over_http(
-    then: str, opened: Open, browser: Browser, site: str, api: ScriptedApi
+    opened: Open, browser: Browser, site: str, api: ScriptedApi
 ) -> None:
     choices = {**CHOICES, "settings": ["voice", "speed"]}
     api.said = {"choices": choices, "stand_ins": ["synthesizer"]}
     page = opened(browser, address(site, api.url))
-    if then == "reloaded":
-        page.reload()
-        page.wait_for_selector("#state[data-state=ready]", timeout=15_000)
-        assert len(api.asked) == 1, "the session goes on"
-    expect(page.locator("#transport")).to_have_text("over HTTP")
-    assert offered(page) == ["voice", "speed"]
-    expect(page.get_by_role("note")).to_contain_text("stand-in")
+    for then in ("opened", "reloaded"):
+        if then == "reloaded":
+            page.reload()
+            page.wait_for_selector("#state[data-state=ready]", timeout=15_000)
+            assert len(api.asked) == 1, "the session goes on"
+        expect(page.locator("#transport"), then).to_have_text("over HTTP")
+        assert offered(page) == ["voice", "speed"], then
+        expect(page.get_by_role("note"), then).to_contain_text("stand-in")
 
 
 def test_what_another_server_has_said_is_not_believed_of_this_one(
@@ -150,22 +150,26 @@ def test_what_another_server_has_said_is_not_believed_of_this_one(
     expect(page.get_by_role("note")).to_be_hidden()
 
 
-@pytest.mark.parametrize("field", ["settings.{}", "init.settings.{}", "settings"])
 def test_a_setting_of_before_that_is_refused_over_http_is_forgotten(
-    field: str, opened: Open, browser: Browser, site: str, api: ScriptedApi
+    opened: Open, browser: Browser, site: str, api: ScriptedApi
 ) -> None:
     api.said = {"choices": {**CHOICES, "settings": ["voice", "speed"]}}
     page = opened(browser, address(site, api.url))
-    page.evaluate("window.parley.conversation.settings = { voice: 'b', speed: 1.1 }")
-    api.refused, api.field, api.is_lost = {"voice"}, field, True
-    page.evaluate("window.parley.conversation.close()")
-    page.get_by_role("button", name="Connect", exact=True).last.click()
-    page.wait_for_selector("#notice[data-kind=hint]", timeout=15_000)
-    expect(page.get_by_role("alert")).to_contain_text("is not available here any more")
-    assert api.asked[1:] == [
-        {"voice": "b", "speed": 1.1},
-        {} if field == "settings" else {"speed": 1.1},
-    ]
+    api.refused, api.is_lost = {"voice"}, True
+    for field in ("settings.{}", "init.settings.{}", "settings"):
+        page.evaluate("window.parley.conversation.settings = { voice: 'b', speed: 1.1 }")
+        api.field = field
+        api.asked.clear()
+        page.evaluate("window.parley.conversation.close()")
+        page.wait_for_selector("#notice[data-kind=problem]")
+        page.get_by_role("button", name="Connect", exact=True).last.click()
+        page.wait_for_selector("#notice[data-kind=hint]", timeout=15_000)
+        alert = page.get_by_role("alert")
+        expect(alert, field).to_contain_text("is not available here any more")
+        assert api.asked == [
+            {"voice": "b", "speed": 1.1},
+            {} if field == "settings" else {"speed": 1.1},
+        ], field
 
 
 def test_an_http_api_that_refuses_every_session_is_not_asked_again_and_again(

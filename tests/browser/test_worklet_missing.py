@@ -23,7 +23,7 @@ from tests.browser.client_alone import (
 )
 from tests.browser.conftest import MICROPHONE_HZ, REFUSE_MICROPHONE, Launch, Open
 from tests.browser.scripted import Instead, Reply, ScriptedServer
-from tests.browser.signals import samples_of, steady_hz_and_level, tone
+from tests.browser.signals import samples_of, steady_tone, tone
 
 CAPTURE, PLAYER = "/client/capture-worklet.js", "/client/player-worklet.js"
 BARE = {"ready": False, "bypass_csp": False}
@@ -88,7 +88,9 @@ def check_that_it_hears_and_is_heard(page: Page, server: ScriptedServer) -> None
     server.wait_for("audio_end")
     chunks = [base64.b64decode(chunk["audio"]) for chunk in server.of_type("audio_chunk")]
     said = samples_of(b"".join(chunks))[1_600:]
-    assert steady_hz_and_level(said, 16_000)[0] == pytest.approx(MICROPHONE_HZ, abs=1)
+    # A page that is busy loses blocks of it: what it hears is right wherever it hears.
+    assert steady_tone(said, 16_000).hz == pytest.approx(MICROPHONE_HZ, abs=1)
+    assert steady_tone(said, 16_000).share > 0.6
     page.click("#press")
     page.evaluate("() => { player.unlock(); void conversation.say('Sing'); }")
     reply = Reply(server, server.wait_for("user_message")["turn_id"])
