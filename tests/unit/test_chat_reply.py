@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from parley.responders.chat_chunks import Nonsense
@@ -473,7 +473,6 @@ PIECES: list[Any] = [
 ]  # fmt: skip
 
 
-@settings(max_examples=300)
 @given(
     st.lists(st.sampled_from(PIECES), max_size=8),
     st.lists(st.sampled_from(EVENTS_WITHOUT_TEXT), max_size=3),
@@ -521,7 +520,6 @@ TAGS = [
 ]
 
 
-@settings(max_examples=400)
 @given(st.lists(st.sampled_from(TAGS), max_size=12), st.lists(st.integers(1, 9), max_size=60))
 def test_nor_do_thoughts_depend_on_how_they_are_cut(pieces: list[str], sizes: list[int]) -> None:
     def filtered(parts: list[str]) -> str:

@@ -195,4 +195,4 @@ class LossyNetwork(RuleBasedStateMachine):
 
 
 TestLossyNetwork = LossyNetwork.TestCase
-TestLossyNetwork.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
+TestLossyNetwork.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)

@@ -50,15 +50,22 @@ class Aws:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
 
+@pytest.fixture(scope="module")
+def session() -> Iterator[Session]:
+    """One with credentials, which has read the services' definitions once for all tests."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name, value in {
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield Session()
+
+
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
-    for name, value in {
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(clients, "_session", Session())  # one with these credentials
+def aws(monkeypatch: pytest.MonkeyPatch, session: Session) -> Iterator[Aws]:
+    monkeypatch.setattr(clients, "_session", session)
     found = Aws()
     thread = threading.Thread(target=found.server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

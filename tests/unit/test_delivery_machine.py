@@ -160,5 +160,5 @@ class Delivery(RuleBasedStateMachine):
         assert (said, heard) == (self.text, self.audio)
 
 
-Delivery.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Delivery.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestDelivery = Delivery.TestCase

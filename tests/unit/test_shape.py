@@ -10,7 +10,7 @@ import pytest
 
 from parley.shape import MAX_VALUES, Misshapen, check_shape
 
-FEW = 6_000
+FEW = 2_000
 
 
 def numbered_then_twice(count: int) -> str:

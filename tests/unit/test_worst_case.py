@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import fields
 from pathlib import Path
@@ -22,11 +23,13 @@ from benchmarks.worst_case import (
     TRANSCRIPT_BYTES,
     TRANSCRIPT_UNITS,
     Prices,
-    defaults,
     table,
     worst_crowd,
     worst_day,
     worst_flood,
+)
+from benchmarks.worst_case import (
+    defaults as read_defaults,
 )
 from parley import archive, resuming, sessions
 from parley.items import answer_key
@@ -35,6 +38,8 @@ from parley.outbox import Outbox
 from parley.principal import ANONYMOUS
 from parley.protocol import MAX_CHUNK_BYTES, MAX_TEXT_CHARS, Metrics, Word, encode
 
+defaults = functools.cache(read_defaults)
+"""Nobody changes them: reading the template takes longer than a test."""
 ROOT = Path(__file__).parents[2]
 FREE = Prices(**{field.name: 0.0 for field in fields(Prices)})
 

@@ -354,19 +354,22 @@ def _http_interrupt_refused(who: Somebody) -> Callable[[], object]:
 
 @way("requests over HTTP that are refused", "the longest body")
 def _longest_body(who: Somebody) -> Callable[[], object]:
-    empty = riff(fmt(16_000), *[chunk(b"junk", b"")] * (MAX_BODY_BYTES // 8 - 10))
-    words = json.dumps({"text": [CHARS] * (MAX_BODY_BYTES // 12)}).encode()
-    bodies = {"audio/wav": empty, "application/json": words}
-
-    def refuse_it() -> None:
-        for kind, body in bodies.items():
-            request = HttpRequest("POST", "POST /turns", headers={"content-type": kind}, body=body)
-            began_s = time.process_time()
+    def refuse_them() -> None:
+        for request in longest_bodies():
             with pytest.raises(ParleyError):
                 who.http.take_turn(request)
-            assert time.process_time() - began_s < REQUEST_S + REFUSE_S, kind
 
-    return refuse_it
+    return refuse_them
+
+
+def longest_bodies() -> list[HttpRequest]:
+    """Those that take longest to read, of each kind."""
+    empty = riff(fmt(16_000), *[chunk(b"junk", b"")] * (MAX_BODY_BYTES // 8 - 10))
+    words = json.dumps({"text": [CHARS] * (MAX_BODY_BYTES // 12)}).encode()
+    return [
+        HttpRequest("POST", "POST /turns", headers={"content-type": kind}, body=body)
+        for kind, body in [("audio/wav", empty), ("application/json", words)]
+    ]
 
 
 @way("requests over HTTP that are refused", "a transcript")
@@ -417,11 +420,26 @@ def test_a_way_uses_what_the_price_list_supposes(row: str, name: str, client: An
     assert supposed.reads - polls <= bill.reads - history <= supposed.reads, used
 
 
+def test_the_longest_body_is_refused_within_the_time_that_is_supposed(client: Any) -> None:
+    who = Somebody(client, Principal(f"tenant{next(_names)}", "ann"))
+    for request in longest_bodies():
+        fastest_s = min(refused_after_s(who, request) for _ in range(5))
+        assert fastest_s < REQUEST_S + REFUSE_S, request.headers
+
+
+def refused_after_s(who: Somebody, request: HttpRequest) -> float:
+    """This thread's share of the processor, which other work makes longer and never shorter."""
+    began_s = time.thread_time()
+    with pytest.raises(ParleyError):
+        who.http.take_turn(request)
+    return time.thread_time() - began_s
+
+
 def test_every_way_is_gone() -> None:
     assert set(GOING) == {(row, name) for row, ways in WAYS.items() for name in ways}
 
 
-@pytest.mark.parametrize(("connections", "units"), [(30, 1), (100, 4), (360, 12), (3_000, 12)])
+@pytest.mark.parametrize(("connections", "units"), [(30, 1), (100, 4), (360, 12), (420, 12)])
 def test_a_handshake_that_is_refused_costs_a_unit_for_each_place_that_it_tries(
     client: Any, connections: int, units: int
 ) -> None:
