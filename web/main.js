@@ -8,7 +8,7 @@ import { Notice } from "./notice.js";
 import { addressToOpen } from "./opening.js";
 import { Panel } from "./panel.js";
 import { save } from "./save.js";
-import { NOT_UNDERSTOOD, isAboutSettings, sentenceOf, settingOf } from "./sentences.js";
+import { NOT_UNDERSTOOD, explained, isAboutSettings, sentenceOf, settingOf } from "./sentences.js";
 import { keepSession, keptSession, knownOf } from "./session.js";
 import { SettingsForm } from "./settings-form.js";
 import { standInsNote } from "./stand-ins.js";
@@ -326,7 +326,7 @@ function gaveUp(problem) {
   const goesOn = problem?.retryable ? " This page tries again now and then while you look at it." : "";
   const action = { label: "Try again", run: () => void tryAgain() };
   // Nothing of what was chosen is the reason.
-  const why = isRefused ? NOT_UNDERSTOOD : problem && explained(problem);
+  const why = isRefused ? NOT_UNDERSTOOD : problem && explained(problem, address);
   notice.show((why ?? "") + goesOn, { action });
 }
 
@@ -347,7 +347,7 @@ function forgetSettings(problem) {
 
 /** @param {Problem | undefined} problem */
 function closed(problem) {
-  const sentence = problem ? explained(problem) : "This conversation has ended.";
+  const sentence = problem ? explained(problem, address) : "This conversation has ended.";
   notice.show(sentence, { action: { label: "Connect", run: () => void tryAgain() } });
 }
 
@@ -406,30 +406,10 @@ function readOut(sentence) {
  * @param {boolean} [canBeHurried] whether the user may want to try at once
  */
 function report(problem, canBeHurried = false) {
-  const sentence = explained(problem);
+  const sentence = explained(problem, address);
   const action = canBeHurried ? { label: "Try again", run: () => void tryAgain() } : undefined;
   if (sentence) notice.show(sentence, { action });
   if (problem.code === "microphone_interrupted") deafNotice = sentence;
-}
-
-/**
- * With the address that the user knows, and not with what has been made of it.
- * @param {Problem} problem
- */
-function explained(problem) {
-  const where = isOwn(address) ? `this page's server, ${location.host},` : address.url;
-  if (problem.code === "unreachable") {
-    const isKept = problem.message.includes(" answers, but ");
-    const why = isKept
-      ? `It answers, but not to this page: it may not allow pages of ${location.origin}.`
-      : "Is the address right, and the server up?";
-    return `No connection to ${where} could be opened. ${why}`;
-  }
-  if (problem.code === "redirected") {
-    return `No connection to ${where} could be opened. It leads to another address, which is not followed.`;
-  }
-  const sentence = sentenceOf(problem);
-  return problem.code.startsWith("microphone_") ? `${sentence} You can go on typing.` : sentence;
 }
 
 /** @param {import("parley-client/messages.js").Settings} wanted */

@@ -1,4 +1,5 @@
 /** What a problem is to the person who meets it. The event log has it as the program does. */
+import { isOwn } from "./address.js";
 
 /** @typedef {import("parley-client").Problem} Problem */
 
@@ -42,6 +43,27 @@ export function sentenceOf(problem) {
   if (PROTOCOL.includes(code) && !problem.turnId) return NOT_UNDERSTOOD;
   // The name of a template's parameter is a deployer's.
   return message.replace(" (AllowedOrigins)", "");
+}
+
+/**
+ * With the address that the user knows, and not with what has been made of it.
+ * @param {Problem} problem
+ * @param {import("./address.js").Address} address that the page talks to
+ */
+export function explained(problem, address) {
+  const where = isOwn(address) ? `this page's server, ${location.host},` : address.url;
+  if (problem.code === "unreachable") {
+    const isKept = problem.message.includes(" answers, but ");
+    const why = isKept
+      ? `It answers, but not to this page: it may not allow pages of ${location.origin}.`
+      : "Is the address right, and the server up?";
+    return `No connection to ${where} could be opened. ${why}`;
+  }
+  if (problem.code === "redirected") {
+    return `No connection to ${where} could be opened. It leads to another address, which is not followed.`;
+  }
+  const sentence = sentenceOf(problem);
+  return problem.code.startsWith("microphone_") ? `${sentence} You can go on typing.` : sentence;
 }
 
 /**

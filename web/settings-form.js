@@ -149,7 +149,7 @@ export class SettingsForm {
 
   #showNumbers() {
     for (const output of this.form.querySelectorAll("output")) {
-      const field = this.#field(output.htmlFor.value);
+      const field = this.#field(String(output.htmlFor));
       const said = field.value + (output.dataset["unit"] ?? "");
       output.textContent = said;
       field.setAttribute("aria-valuetext", said);

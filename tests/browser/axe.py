@@ -10,14 +10,20 @@ from tests.e2e.stack import ROOT
 SCRIPT = ROOT / "client" / "js" / "node_modules" / "axe-core" / "axe.min.js"
 
 
-def violations(page: Page) -> list[str]:
+COLOURS = ["color-contrast", "link-in-text-block"]
+"""The rules that depend on the colour scheme; all others find the same in each."""
+
+
+def violations(page: Page, rules: list[str] | None = None) -> list[str]:
     """Each violated rule with the elements that violate it; none if all is well."""
     if not SCRIPT.exists():
         pytest.fail("axe-core is missing: run `npm ci` in client/js")
-    page.evaluate(SCRIPT.read_text() + "; undefined")
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(SCRIPT.read_text() + "; undefined")
     # Of things that fade in, the contrast changes.
     page.evaluate("Promise.all(document.getAnimations().map((each) => each.finished))")
-    found = page.evaluate("axe.run({ resultTypes: ['violations'] })")["violations"]
+    options = {"resultTypes": ["violations"], **({"runOnly": rules} if rules else {})}
+    found = page.evaluate("(options) => axe.run(options)", options)["violations"]
     return [
         f"{rule['id']}: {node['html'][:160]} {node['failureSummary']}"
         for rule in found

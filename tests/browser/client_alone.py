@@ -9,7 +9,7 @@ from typing import Any
 
 from playwright.sync_api import Error, Page
 
-from tests.browser.scripted import Instead, static_site
+from tests.browser.scripted import CACHED, Instead, static_site
 from tests.e2e.stack import ROOT
 
 FOLDERS = {"/": Path(__file__).parent / "bare", "/client/": ROOT / "client" / "js"}
@@ -39,7 +39,8 @@ def bare_site(
     also: dict[str, str] | None = None, instead: dict[str, Instead] | None = None
 ) -> Iterator[str]:
     """The page's address; see `static_site`."""
-    with static_site(FOLDERS, also=also, instead=instead) as url:
+    is_plain = also is None and instead is None
+    with static_site(FOLDERS, also=CACHED if is_plain else also, instead=instead) as url:
         yield url
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
-from tests.browser.scripted import ScriptedServer, static_site
+from tests.browser.contexts import Kept, forget, given_back, taken
+from tests.browser.scripted import CACHED, ScriptedServer, static_site
 from tests.browser.signals import tone, write_wav
 from tests.e2e.stack import ROOT
 
@@ -83,6 +84,7 @@ def launch(playwright: Playwright) -> Launch:
         try:
             yield browser
         finally:
+            forget(browser)
             browser.close()
 
     return launched
@@ -121,7 +123,7 @@ def browser(launch: Launch, microphone: Path) -> Iterator[Browser]:
 @contextmanager
 def opening() -> Iterator[Open]:
     """Open a page in a browser; an error of the page's own scripts fails the test."""
-    contexts: list[BrowserContext] = []
+    used: list[Kept] = []
     problems: list[str] = []
 
     def open_page(
@@ -130,9 +132,9 @@ def opening() -> Iterator[Open]:
         options.setdefault("viewport", {"width": 1280, "height": 800})
         # The tap is a script from elsewhere, as the page's policy forbids it.
         tapped = options.setdefault("bypass_csp", True)
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
+        kept = taken(browser, options)
+        used.append(kept)
+        page = kept.new_page()
         page.on("pageerror", lambda error: problems.append(str(error)))
         if tapped:
             page.add_init_script(TAP)
@@ -145,8 +147,8 @@ def opening() -> Iterator[Open]:
     try:
         yield open_page
     finally:
-        for context in contexts:
-            context.close()
+        for kept in used:
+            given_back(kept)
     assert problems == []
 
 
@@ -159,7 +161,8 @@ def opened() -> Iterator[Open]:
 @pytest.fixture(scope="session")
 def site() -> Iterator[str]:
     """The page and the client, as plain files."""
-    with static_site({"/": ROOT / "web", "/client/": ROOT / "client" / "js"}) as url:
+    folders = {"/": ROOT / "web", "/client/": ROOT / "client" / "js"}
+    with static_site(folders, also=CACHED) as url:
         yield url
 
 

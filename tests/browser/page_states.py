@@ -112,14 +112,19 @@ def _question(page: Page, server: ScriptedServer) -> None:
     page.get_by_role("alertdialog").wait_for()
 
 
+def show_tab(page: Page, tab: str) -> None:
+    """Look at one part of the details."""
+    if page.locator("#panel").is_hidden():
+        page.click("#panel-toggle")
+    page.get_by_role("tab", name=tab).click()
+    if tab == "Events":
+        page.locator("#events summary").nth(2).click()
+
+
 def _panel(tab: str) -> Callable[[Page, ScriptedServer], None]:
     def show(page: Page, server: ScriptedServer) -> None:
         _conversation(page, server)
-        if page.get_attribute("#panel-toggle", "aria-expanded") != "true":
-            page.click("#panel-toggle")
-        page.get_by_role("tab", name=tab).click()
-        if tab == "Events":
-            page.locator("#events summary").nth(2).click()
+        show_tab(page, tab)
 
     return show
 

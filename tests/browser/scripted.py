@@ -247,6 +247,8 @@ class Reply:
         self.send("turn_end", reason=reason, text=text, metrics=METRICS, **fields)
 
 
+CACHED = {"Cache-Control": "max-age=86400"}
+"""For a site that stays what it is as long as a browser may have it."""
 Instead = Callable[[http.server.BaseHTTPRequestHandler], None]
 """Answers a request, or does not."""
 
@@ -284,7 +286,7 @@ class _Files(http.server.SimpleHTTPRequestHandler):
             answer(self)
 
     def end_headers(self) -> None:
-        for name, value in self._also.items():
+        for name, value in {"Cache-Control": "no-store", **self._also}.items():
             self.send_header(name, value)
         super().end_headers()
 
@@ -301,7 +303,8 @@ def static_site(
 ) -> Iterator[str]:
     """Folders served by prefix, the longest first; gives the site's address.
 
-    `also` are headers of every answer; `instead` answers some paths in another way.
+    `also` are headers of every answer; `instead` answers some paths in another way. Unless `also`
+    says so, nothing is cached: the port may be another site's tomorrow.
     """
     ordered = dict(sorted(folders.items(), key=lambda item: -len(item[0])))
     handler: Callable[..., Any] = functools.partial(

@@ -43,12 +43,14 @@ def api(
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
-            told = {name.lower(): value for name, value in self.headers.items()}
+            sent = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(length).decode()
-            asked.append({"method": self.command, "path": self.path, "headers": told, "body": body})
+            asked.append({"method": self.command, "path": self.path, "headers": sent, "body": body})
             is_preflight = self.command == "OPTIONS"
             self.send_response(204 if is_preflight else status)
-            for name, value in {**cors, **({} if is_preflight else headers)}.items():
+            # A redirect for good would be kept for whoever has the port next.
+            told = {"Cache-Control": "no-store", **cors, **({} if is_preflight else headers)}
+            for name, value in told.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", "0")
             self.end_headers()

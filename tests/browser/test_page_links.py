@@ -1,7 +1,8 @@
 """A link to the page: it decides nothing about whom the user talks to, and as whom.
 
 Hosts that do not belong to this machine are names that Chromium resolves to the scripted server,
-so that a connection that is opened without being asked for is seen there.
+so that a connection that is opened without being asked for is seen there. A few addresses of each
+kind are here; all of them are in client/js/test/page-links.test.js.
 """
 
 from __future__ import annotations
@@ -85,22 +86,7 @@ def untouched(server: ScriptedServer) -> bool:
 
 LINKS = {
     "another host": "ws://{evil}/dev",
-    "another port of the page's host": "ws://{own_other_port}/dev",
     "the page's host before the at sign": "ws://talk.example@{evil}/dev",
-    "a name and a password": "ws://talk.example:80@{evil}/dev",
-    "no slashes": "ws:{evil}/dev",
-    "back slashes": "ws:\\\\{evil}\\dev",
-    "capitals": "WS://{EVIL}/dev",
-    "spaces around it": "  ws://{evil}/dev ",
-    "a line break in it": "ws://{ev\nil}/dev",
-    "http for ws": "http://{evil}/dev",
-    "the page's host in the path": "ws://{evil}/talk.example",
-    "the page's host in the query": "ws://{evil}/?talk.example",
-    "the page's host as a subdomain": "ws://talk.example.{evil}/dev",
-    "the page's host as an ending": "ws://evil-{own_other_port}/dev",
-    "a dot after the page's host": "ws://talk.example.:{port}/dev",
-    "loopback": "ws://127.0.0.1:{port}/dev",
-    "loopback as one number": "ws://2130706433:{port}/dev",
     "the page's server encrypted": "wss://{own}/dev",
 }
 
@@ -113,14 +99,7 @@ def test_a_link_to_a_host_that_is_not_the_pages_own_opens_nothing_unasked(
     server: ScriptedServer,
 ) -> None:
     port = urlsplit(server.url).port
-    asked = (
-        link.replace("{evil}", f"{EVIL}:{port}")
-        .replace("{EVIL}", f"{EVIL.upper()}:{port}")
-        .replace("{ev\nil}", f"ev\nil.example:{port}")
-        .replace("{own_other_port}", f"{OWN}:{port}")
-        .replace("{own}", urlsplit(page_url).netloc)
-        .replace("{port}", str(port))
-    )
+    asked = link.replace("{evil}", f"{EVIL}:{port}").replace("{own}", urlsplit(page_url).netloc)
     page = visit(f"{page_url}?url={quote(asked)}#token=theirs")
     assert "Connect to another server?" in question(page)
     assert untouched(server)
@@ -131,10 +110,7 @@ def test_a_link_to_a_host_that_is_not_the_pages_own_opens_nothing_unasked(
     assert page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 0]
 
 
-@pytest.mark.parametrize(
-    "link",
-    ["//evil.example/dev", "/dev", "evil.example", "javascript:alert(1)", "ws://", "x"],
-)
+@pytest.mark.parametrize("link", ["//evil.example/dev", "javascript:alert(1)"])
 def test_a_link_without_an_address_is_told_as_such_and_opens_nothing(
     link: str, visit: Open, page_url: str
 ) -> None:
@@ -152,10 +128,7 @@ def test_a_link_without_an_address_is_told_as_such_and_opens_nothing(
 @pytest.mark.parametrize(
     ("host", "shown"),
     [
-        ("evil.example", "evil.example"),
         ("tаlk.example", "xn--tlk-6cd.example"),
-        ("münchen.example", "xn--mnchen-3ya.example"),
-        ("EVIL.example", "evil.example"),
         ("talk.example." + "long." * 40 + "evil.example", "long.evil.example"),
     ],
 )
@@ -205,8 +178,11 @@ def test_an_address_that_was_typed_is_not_asked_for_and_its_downgrade_is(
     assert untouched(other)
 
 
-@pytest.mark.parametrize("with_url", [False, True], ids=["own server", "chosen server"])
-@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize(
+    ("with_url", "at_once"),
+    [(False, True), (True, True), (True, False)],
+    ids=["own server", "chosen server, refused", "chosen server, agreed to"],
+)
 def test_a_session_is_shown_to_no_http_address_of_a_link(
     with_url: bool,
     at_once: bool,
@@ -227,7 +203,7 @@ def test_a_session_is_shown_to_no_http_address_of_a_link(
         page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_role("status")).to_have_text("Not connected")
         assert untouched(other)
-    elif with_url:
+    else:
         page.get_by_role("button", name="Connect", exact=True).last.click()
         page.wait_for_selector(READY)
         assert "session_id" not in server.of_type("init")[-1], "another server, another session"
@@ -258,8 +234,7 @@ def test_a_link_of_this_machine_opens_at_once_as_make_run_prints_it(
     assert "token" not in page.url
 
 
-@pytest.mark.parametrize("how", ["another page", "the same page"])
-@pytest.mark.parametrize("agrees", [False, True])
+@pytest.mark.parametrize(("how", "agrees"), [("another page", False), ("the same page", True)])
 def test_a_token_that_is_there_is_not_replaced_in_silence(
     how: str, agrees: bool, opened: Open, browser: Browser, site: str, server: ScriptedServer
 ) -> None:
@@ -290,7 +265,7 @@ def test_a_token_that_is_there_is_not_replaced_in_silence(
         assert "theirs" not in server.offered
 
 
-@pytest.mark.parametrize("more", ["", "&http={http}", "/other"])
+@pytest.mark.parametrize("more", ["&http={http}", "/other"])
 def test_nor_is_it_for_another_path_of_the_same_server(
     more: str, opened: Open, browser: Browser, site: str, server: ScriptedServer
 ) -> None:
@@ -366,22 +341,9 @@ def deployed(server: ScriptedServer, http_url: str = "") -> Iterator[str]:
         yield url.replace("127.0.0.1", OWN)
 
 
-@pytest.mark.parametrize("http_url", ["", "https://http.talk.example/api"], ids=["", "with HTTP"])
 @pytest.mark.parametrize(
-    "more",
-    [
-        "?token=attacker",
-        "?x",
-        "?x=1&token=attacker",
-        "?TOKEN=attacker",
-        "%3Ftoken=attacker",
-        "/?token=attacker",
-        "/other",
-        "/../other?token=attacker",
-        "//",
-        ";token=attacker",
-        "",
-    ],
+    ("more", "http_url"),
+    [("?token=attacker", ""), ("/../other?token=attacker", "https://http.talk.example/api")],
 )
 def test_a_link_to_the_pages_own_server_changes_neither_who_one_is_there_nor_the_session(
     more: str, http_url: str, visit: Open, server: ScriptedServer
@@ -474,7 +436,7 @@ def test_begin_anew_forgets_the_events_and_the_times_too(
     assert "pear" not in words_on(page).lower()
 
 
-@pytest.mark.parametrize("fragment", ["#top", "#", "#token=", "#tokens=x", "#/route?token=x"])
+@pytest.mark.parametrize("fragment", ["#", "#/route?token=x"])
 def test_another_fragment_without_a_token_disturbs_nothing(
     fragment: str, opened: Open, browser: Browser, site: str, server: ScriptedServer
 ) -> None:
@@ -507,24 +469,22 @@ def test_two_tokens_one_after_the_other_begin_no_conversation_elsewhere(
     expect(page.locator("#url")).to_have_value(server.url)
 
 
-@pytest.mark.parametrize("size", [(320, 568), (640, 400), (844, 390)])
 def test_of_a_long_question_the_beginning_and_both_answers_are_seen(
-    size: tuple[int, int], visit: Open, page_url: str, server: ScriptedServer
+    visit: Open, page_url: str, server: ScriptedServer
 ) -> None:
     long = ".".join(letter * 60 for letter in "abc")
     host = f"{OWN}.{long}.{EVIL}"
-    width, height = size
-    page = visit(
-        f"{page_url}?url={quote(f'wss://{host}/dev')}&http={quote(f'https://x.{host}/')}",
-        viewport={"width": width, "height": height},
-    )
-    question(page)
-    dialog = page.locator("#question").bounding_box()
-    title = page.locator("#question-title").bounding_box()
-    assert dialog
-    assert title
-    assert title["y"] >= dialog["y"], "the question begins at its beginning"
-    for name in ("Cancel", "Connect"):
-        expect(page.locator("#question").get_by_role("button", name=name)).to_be_in_viewport(
-            ratio=1
-        )
+    link = f"{page_url}?url={quote(f'wss://{host}/dev')}&http={quote(f'https://x.{host}/')}"
+    page = visit(page_url)
+    for width, height in ((320, 568), (640, 400), (844, 390)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.goto(link)
+        question(page)
+        dialog = page.locator("#question").bounding_box()
+        title = page.locator("#question-title").bounding_box()
+        assert dialog
+        assert title
+        assert title["y"] >= dialog["y"], f"at {width} pixels it begins at its beginning"
+        for name in ("Cancel", "Connect"):
+            button = page.locator("#question").get_by_role("button", name=name)
+            expect(button, f"at {width} pixels").to_be_in_viewport(ratio=1)
