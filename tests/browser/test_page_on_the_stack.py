@@ -62,7 +62,7 @@ def test_a_spoken_turn_is_understood_and_answered(
     hear(question + bytes(3 * 32_000), 16_000)
     page = opened(browser, page_of(stack))
     with held(page):
-        page.wait_for_selector(".said[data-final=false]:not(:empty)", timeout=10_000)
+        page.wait_for_selector(".said[data-final=false]:not(:empty)", timeout=30_000)
         page.screenshot(path=artifacts / "page-listening.png")
         until_heard(page, len(question) / 32_000)
     page.wait_for_selector(".said[data-final=true]", timeout=20_000)
