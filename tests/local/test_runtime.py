@@ -151,8 +151,8 @@ def test_those_that_are_named_are_there_from_the_start_and_none_is_left_however_
         assert len(environments) == count
         assert len(children) > count, "moto is there as well"
         stack.send_signal(how)
-        stack.wait(10)
-        eventually(lambda: not any(alive(child) for child in children), 5)
+        stack.wait(30)
+        eventually(lambda: not any(alive(child) for child in children))
 
 
 def in_use(info: dict[str, Any]) -> str:

@@ -196,7 +196,7 @@ async def test_a_stack_inside_a_program_leaves_nothing_that_a_function_has_start
         await asyncio.to_thread(eventually, lambda: children_in(lines))
     calling.join()
     (child,) = children_in(lines)
-    eventually(lambda: not alive(child), 5)
+    eventually(lambda: not alive(child))
     assert {source for source, _ in lines} >= {"gateway", "Probe"}
 
 
