@@ -1,25 +1,25 @@
 /** The page: shows what the conversation tells, and tells it what is pressed and typed. */
 import { Conversation, Microphone, Player, Problem } from "parley-client";
-import { isOwn, ownAddress, readWebSocketUrl, serverAt, tokenIn } from "./address.js";
-import { byId, element, setText } from "./elements.js";
+import { ownAddress, readWebSocketUrl, serverAt, tokenIn } from "./address.js";
+import { ConnectionView } from "./connection-view.js";
+import { byId } from "./elements.js";
 import { EventLog } from "./event-log.js";
 import { hasToken } from "./link.js";
 import { Notice } from "./notice.js";
 import { addressToOpen } from "./opening.js";
 import { Panel } from "./panel.js";
 import { save } from "./save.js";
-import { NOT_UNDERSTOOD, explained, isAboutSettings, sentenceOf, settingOf } from "./sentences.js";
+import { explained, isAboutSettings, sentenceOf } from "./sentences.js";
 import { keepSession, keptSession, knownOf } from "./session.js";
 import { SettingsForm } from "./settings-form.js";
 import { standInsNote } from "./stand-ins.js";
-import { TAP_MS, holdToTalk } from "./talk-button.js";
+import { Talking } from "./talking.js";
 import { Timing } from "./timing.js";
 import { keepToken, tokenFor } from "./token.js";
 import { remember, trust, usualAddress } from "./trust.js";
 import { TurnList } from "./turn-list.js";
 import { Waveform } from "./waveform.js";
 
-/** @typedef {"idle" | "opening" | "listening"} Mode */
 /** @typedef {import("./address.js").Address} Address */
 
 const link = byId("link", HTMLDetailsElement);
@@ -28,35 +28,17 @@ const url = byId("url", HTMLInputElement);
 const text = byId("text", HTMLInputElement);
 const compose = byId("compose", HTMLFormElement);
 const hold = byId("hold", HTMLButtonElement);
-const holdLabel = byId("hold-label", HTMLElement);
 const sayButton = byId("say", HTMLButtonElement);
 const handsFree = byId("hands-free", HTMLButtonElement);
-const handsFreeLabel = byId("hands-free-label", HTMLElement);
 const interruptButton = byId("interrupt", HTMLButtonElement);
 const unblock = byId("unblock", HTMLButtonElement);
-const transportView = byId("transport", HTMLElement);
-const stateView = byId("state", HTMLElement);
 const turnList = byId("turns", HTMLElement);
 const talk = byId("talk", HTMLElement);
 const announce = byId("announce", HTMLElement);
 const standIns = byId("stand-ins", HTMLElement);
 
-const STATES = {
-  idle: "Not connected",
-  connecting: "Connecting …",
-  ready: "Connected",
-  reconnecting: "Reconnecting …",
-  offline: "No network",
-  closed: "Not connected",
-  failed: "Not connected",
-};
-const HOLD = { idle: "Hold to talk", opening: "One moment …", listening: "Listening …" };
-/** So much from before the button was pressed belongs to what is said. */
-const PREROLL_MS = 300;
 /** After the last attempt, for as long as somebody looks. */
 const SLOW_RETRY_MS = 30_000;
-/** Who waits longer than this may want to hurry it. */
-const LONG_WAIT_MS = 5_000;
 const SESSION_LOST = ["session_not_found", "resume_denied"];
 
 const player = new Player();
@@ -76,21 +58,46 @@ const panel = new Panel(byId("panel", HTMLElement), byId("panel-toggle", HTMLBut
 ]);
 const settings = new SettingsForm(byId("settings", HTMLFormElement), {
   onChange: configure,
-  onHandsFree: () => {
-    if (handsFreeIsOn()) void conversation?.startHandsFree(settings.handsFree);
-  },
+  onHandsFree: () => talking.changed(),
 });
 const wave = new Waveform(byId("wave", HTMLCanvasElement), () => {
-  if (mode === "listening") return { level: microphone.level, source: "mine" };
+  if (talking.isListening) return { level: microphone.level, source: "mine" };
   if (player.state === "playing") return { level: player.level, source: "reply" };
-  return handsFreeIsOn() ? { level: microphone.level, source: "room" } : undefined;
+  return talking.isHandsFree ? { level: microphone.level, source: "room" } : undefined;
 });
+const talking = new Talking(
+  {
+    compose,
+    text,
+    hold,
+    holdLabel: byId("hold-label", HTMLElement),
+    handsFree,
+    handsFreeLabel: byId("hands-free-label", HTMLElement),
+  },
+  { player, microphone, notice },
+  {
+    conversation: () => conversation,
+    handsFreeSettings: () => settings.handsFree,
+    onListen: () => wave.wake(),
+    report,
+  },
+);
+const connectionView = new ConnectionView(
+  {
+    link,
+    state: byId("state", HTMLElement),
+    transport: byId("transport", HTMLElement),
+    compose,
+    text,
+    hold,
+    say: sayButton,
+    handsFree,
+  },
+  { talking, notice },
+  { conversation: () => conversation, explained: (problem) => explained(problem, address), report },
+);
 /** @type {Conversation | undefined} */
 let conversation;
-/** @type {Mode} */
-let mode = "idle";
-/** The turn that is being spoken. */
-let spokenTurn = "";
 /** @type {Address} */
 let address = ownAddress();
 /** Where what the user had with it before could not be gone on with. */
@@ -100,9 +107,6 @@ let deafNotice = "";
 /** What is known of the server's choices and stand-ins.
  * @type {import("./session.js").Known} */
 let known = {};
-/** The client's attempts are used up: one follows now and then. */
-let isTriedSlowly = false;
-
 /**
  * @param {Address} to
  * @param {{isTyped?: boolean, isSomebodyElse?: boolean}} [how] whether the user has typed the
@@ -110,7 +114,7 @@ let isTriedSlowly = false;
  */
 async function connect(to, { isTyped = false, isSomebodyElse = false } = {}) {
   // Nobody could stop afterwards what it has going.
-  await stopHandsFree();
+  await talking.stopHandsFree();
   await conversation?.interrupt();
   const before = conversation;
   conversation = undefined;
@@ -122,7 +126,8 @@ async function connect(to, { isTyped = false, isSomebodyElse = false } = {}) {
     forgetWords();
     text.value = "";
   }
-  isSessionLost = isTriedSlowly = false;
+  isSessionLost = false;
+  connectionView.startAgain();
   address = to;
   known = knownOf(serverAt(to));
   const made = new Conversation(to.url, {
@@ -146,16 +151,6 @@ async function connect(to, { isTyped = false, isSomebodyElse = false } = {}) {
   }
 }
 
-/** Go on with the same conversation, and with what it has not been able to say. */
-async function tryAgain() {
-  isTriedSlowly = false;
-  try {
-    await conversation?.connect();
-  } catch {
-    // The state has told why.
-  }
-}
-
 /** @param {Conversation} made */
 function listenTo(made) {
   /** @type {Conversation["on"]} */
@@ -164,8 +159,8 @@ function listenTo(made) {
       if (made === conversation) listener(detail);
       showInterrupt();
     });
-  on("state", showState);
-  on("transport", showTransport);
+  on("state", (change) => connectionView.show(change));
+  on("transport", () => connectionView.showTransport());
   on("session", (session) => opened(made, session));
   on("config_updated", (event) => settings.changed(event.settings));
   on("message", (message) => log.add("in", message));
@@ -173,7 +168,7 @@ function listenTo(made) {
   on("turn", begin);
   on("listened", ({ turnId }) => {
     turns.get(turnId)?.listened();
-    if (turnId === spokenTurn) setMode("idle");
+    talking.ended(turnId);
   });
   on("transcript", ({ turn_id, text: understood, final }) => {
     const view = turns.get(turn_id);
@@ -185,7 +180,7 @@ function listenTo(made) {
   on("interrupted", ({ turnId, playedMs }) => {
     turns.get(turnId)?.cut(playedMs);
     turns.get(turnId)?.setState("done");
-    if (turnId === spokenTurn) setMode("idle");
+    talking.ended(turnId);
   });
   on("turn_end", (end) => {
     const view = turns.get(end.turn_id);
@@ -194,7 +189,7 @@ function listenTo(made) {
     // What is heard need not be read out as well.
     if (view?.text && !view.hasAudio) readOut(view.text);
   });
-  on("hands_free", ({ enabled }) => showHandsFree(enabled ? "listening" : "idle"));
+  on("hands_free", ({ enabled }) => talking.showHandsFree(enabled ? "listening" : "idle"));
   on("microphone", ({ state }) => {
     // What has gone by is not to be read any more.
     if (state === "hearing" && notice.message === deafNotice) notice.show("");
@@ -235,7 +230,7 @@ function divide(sentence) {
 function fail(problem) {
   const view = turns.get(problem.turnId);
   const sentence = sentenceOf(problem);
-  if (view && handsFreeIsOn() && problem.code === "no_speech") turns.remove(problem.turnId);
+  if (view && talking.isHandsFree && problem.code === "no_speech") turns.remove(problem.turnId);
   else if (view) {
     view.fail(problem, sentence);
     readOut(sentence);
@@ -246,7 +241,7 @@ function fail(problem) {
     report(problem);
   }
   if (isAboutSettings(problem)) settings.refused();
-  if (problem.turnId === spokenTurn) setMode("idle");
+  talking.ended(problem.turnId);
 }
 
 /**
@@ -264,111 +259,10 @@ function begin(turn) {
   const isSpoken = turn.spoken && turn.attempt === 1;
   const view = turns.begin(turn, isSpoken);
   if (isSpoken) {
-    spokenTurn = turn.id;
     view.setState("listening");
-    setMode("listening");
+    talking.begun(turn.id);
   }
   talk.scrollTop = talk.scrollHeight;
-}
-
-/** @param {import("parley-client/connection.js").StateChange} change */
-function showState(change) {
-  const { state, problem, attempt, attempts, retryInMs } = change;
-  stateView.dataset["state"] = state;
-  const isCounted = retryInMs !== undefined && state !== "failed";
-  const count = isCounted ? ` (${attempt} of ${attempts})` : "";
-  stateView.replaceChildren(STATES[state], element("span", "count", count));
-  const canSpeak = conversation?.canSpeak ?? false;
-  // Whoever reads it, or is in it, is not disturbed by an attempt that nobody has asked for.
-  const isQuiet = isTriedSlowly && (state === "connecting" || state === "reconnecting");
-  if (!isQuiet) enable(canSpeak);
-  if (!canSpeak) {
-    setMode("idle");
-    showHandsFree("idle");
-    player.resume();
-    microphone.release();
-  }
-  showTransport();
-  if (isQuiet) return;
-  if (state === "connecting" && problem) link.open = true;
-  if (state === "failed") gaveUp(problem);
-  else if (state === "closed") closed(problem);
-  else if (problem) report(problem, (retryInMs ?? 0) > LONG_WAIT_MS);
-  else if (state === "ready") {
-    isTriedSlowly = false;
-    notice.show("");
-  }
-}
-
-/** @param {boolean} canSpeak whether anything can be said now */
-function enable(canSpeak) {
-  // It keeps the focus, and what is half written can still be read.
-  text.readOnly = !canSpeak;
-  text.setAttribute("aria-disabled", String(!canSpeak));
-  const focused = document.activeElement;
-  hold.disabled = !canSpeak || handsFreeIsOn();
-  for (const control of [sayButton, handsFree]) control.disabled = !canSpeak;
-  // A button that cannot be pressed has no focus to go on from.
-  if (focused instanceof HTMLButtonElement && focused.disabled && compose.contains(focused)) text.focus();
-}
-
-/**
- * The client's attempts are used up, or there is no use in any.
- * @param {Problem | undefined} problem
- */
-function gaveUp(problem) {
-  const isRefused = problem !== undefined && isAboutSettings(problem);
-  if (isRefused && Object.keys(conversation?.settings ?? {}).length > 0) {
-    forgetSettings(problem);
-    return;
-  }
-  isTriedSlowly = problem?.retryable ?? false;
-  const goesOn = problem?.retryable ? " This page tries again now and then while you look at it." : "";
-  const action = { label: "Try again", run: () => void tryAgain() };
-  // Nothing of what was chosen is the reason.
-  const why = isRefused ? NOT_UNDERSTOOD : problem && explained(problem, address);
-  notice.show((why ?? "") + goesOn, { action });
-}
-
-/**
- * What was chosen earlier is not allowed any more: the conversation goes on without it.
- * @param {Problem} problem
- */
-function forgetSettings(problem) {
-  if (!conversation) return;
-  const { [/** @type {"voice"} */ (settingOf(problem))]: _, ...others } = conversation.settings;
-  const isKnown = Object.keys(others).length < Object.keys(conversation.settings).length;
-  conversation.settings = isKnown ? others : {};
-  void tryAgain().then(() => {
-    const sentence = "A setting that you chose earlier is not available here any more.";
-    if (conversation?.state === "ready") notice.show(sentence, { kind: "hint" });
-  });
-}
-
-/** @param {Problem | undefined} problem */
-function closed(problem) {
-  const sentence = problem ? explained(problem, address) : "This conversation has ended.";
-  notice.show(sentence, { action: { label: "Connect", run: () => void tryAgain() } });
-}
-
-function showTransport() {
-  const isOverHttp = conversation?.transport === "http" && conversation.state === "ready";
-  transportView.hidden = !isOverHttp;
-  transportView.textContent = isOverHttp ? "over HTTP" : "";
-}
-
-/** Whether it listens, or will as soon as the browser lets it. */
-function handsFreeIsOn() {
-  return handsFree.getAttribute("aria-pressed") === "true";
-}
-
-/** @param {Mode} next */
-function showHandsFree(next) {
-  handsFree.setAttribute("aria-pressed", String(next !== "idle"));
-  setText(handsFreeLabel, next === "opening" ? HOLD.opening : "Hands-free");
-  hold.disabled = next !== "idle" || !conversation?.canSpeak;
-  showHint();
-  if (next === "listening") wave.wake();
 }
 
 function showInterrupt() {
@@ -376,21 +270,6 @@ function showInterrupt() {
   interruptButton.disabled = !conversation?.canInterrupt;
   // A button that is gone has no focus to go on from.
   if (hadFocus && interruptButton.disabled) hold.focus();
-}
-
-/** @param {Mode} next */
-function setMode(next) {
-  mode = next;
-  compose.dataset["mode"] = next;
-  hold.setAttribute("aria-pressed", String(next !== "idle"));
-  setText(holdLabel, HOLD[next]);
-  showHint();
-  if (next === "listening") wave.wake();
-}
-
-function showHint() {
-  const listening = mode === "listening" ? "Let go to send, or Stop" : "Type a message";
-  text.placeholder = handsFreeIsOn() ? "Just speak, or type a message" : listening;
 }
 
 /**
@@ -403,11 +282,10 @@ function readOut(sentence) {
 
 /**
  * @param {Problem} problem
- * @param {boolean} [canBeHurried] whether the user may want to try at once
+ * @param {import("./notice.js").Action} [action] what the user may want to do at once
  */
-function report(problem, canBeHurried = false) {
+function report(problem, action) {
   const sentence = explained(problem, address);
-  const action = canBeHurried ? { label: "Try again", run: () => void tryAgain() } : undefined;
   if (sentence) notice.show(sentence, { action });
   if (problem.code === "microphone_interrupted") deafNotice = sentence;
 }
@@ -431,56 +309,6 @@ function sayTyped(message) {
   turn?.catch(() => {
     if (!turn.begun) text.value ||= message;
   });
-}
-
-/** Who speaks next is not known yet: the reply waits. */
-function press() {
-  player.unlock();
-  player.pause();
-  notice.show("");
-  setMode("opening");
-  // What fails is told when a turn begins.
-  microphone.open().catch(() => undefined);
-}
-
-/** @param {number} heldMs */
-function startTalking(heldMs) {
-  conversation?.startSpeaking({ prerollMs: PREROLL_MS + heldMs }).catch(() => setMode("idle"));
-}
-
-function stopTalking() {
-  player.resume();
-  setMode("idle");
-  void conversation?.stopSpeaking();
-}
-
-/** Too short for a word. */
-function showHowToTalk() {
-  player.resume();
-  setMode("idle");
-  notice.show("Hold the button while you talk.", { kind: "hint" });
-}
-
-async function toggleHandsFree() {
-  player.unlock();
-  notice.show("");
-  try {
-    if (handsFreeIsOn()) await stopHandsFree();
-    else {
-      showHandsFree("opening");
-      await conversation?.startHandsFree(settings.handsFree);
-    }
-  } catch (problem) {
-    showHandsFree("idle");
-    if (problem instanceof Problem) report(problem);
-    else throw problem;
-  }
-}
-
-/** Also while the browser asks whether it may listen. */
-async function stopHandsFree() {
-  showHandsFree("idle");
-  await conversation?.stopHandsFree();
 }
 
 /** To the address that the user has typed. */
@@ -513,13 +341,6 @@ compose.addEventListener("submit", (event) => {
 byId("ideas", HTMLElement).addEventListener("click", ({ target }) => {
   if (target instanceof HTMLButtonElement && !sayButton.disabled) sayTyped(target.textContent ?? "");
 });
-holdToTalk(hold, {
-  onPress: press,
-  onTalk: startTalking,
-  onRelease: stopTalking,
-  onTap: showHowToTalk,
-});
-handsFree.addEventListener("click", () => void toggleHandsFree());
 interruptButton.addEventListener("click", () => void conversation?.interrupt());
 unblock.addEventListener("click", () => player.unlock());
 document.addEventListener("keydown", (event) => {
@@ -530,7 +351,7 @@ document.addEventListener("keydown", (event) => {
     link.open = false;
     if (isInLink) linkButton.focus();
   } else if (panel.hasFocus || (panel.isOpen && !conversation?.canInterrupt)) panel.close();
-  else if (handsFreeLabel.textContent === HOLD.opening) void stopHandsFree();
+  else if (talking.isHandsFreeOpening) void talking.stopHandsFree();
   else void conversation?.interrupt();
 });
 document.addEventListener("pointerdown", ({ target }) => {
@@ -572,7 +393,7 @@ byId("forget", HTMLButtonElement).addEventListener("click", () => void startAnew
 /** End the session, and begin another. */
 async function startAnew() {
   const ending = conversation;
-  await stopHandsFree();
+  await talking.stopHandsFree();
   await ending?.interrupt();
   conversation = undefined;
   await ending?.end();

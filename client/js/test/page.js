@@ -10,6 +10,7 @@ const GLOBALS = [
   "location",
   "localStorage",
   "sessionStorage",
+  "window",
   "HTMLButtonElement",
   "HTMLDialogElement",
   "HTMLElement",

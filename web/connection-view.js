@@ -1,0 +1,166 @@
+/** What the connection's states are to the user: a word, controls, and what can be done about it. */
+import { element } from "./elements.js";
+import { NOT_UNDERSTOOD, isAboutSettings, settingOf } from "./sentences.js";
+
+/** @typedef {import("parley-client").Conversation} Conversation */
+/** @typedef {import("parley-client").Problem} Problem */
+
+const STATES = {
+  idle: "Not connected",
+  connecting: "Connecting …",
+  ready: "Connected",
+  reconnecting: "Reconnecting …",
+  offline: "No network",
+  closed: "Not connected",
+  failed: "Not connected",
+};
+/** Who waits longer than this may want to hurry it. */
+const LONG_WAIT_MS = 5_000;
+
+/**
+ * @typedef {object} Parts of the page
+ * @property {HTMLDetailsElement} link
+ * @property {HTMLElement} state
+ * @property {HTMLElement} transport
+ * @property {HTMLFormElement} compose
+ * @property {HTMLInputElement} text
+ * @property {HTMLButtonElement} hold
+ * @property {HTMLButtonElement} say
+ * @property {HTMLButtonElement} handsFree
+ */
+
+/**
+ * @typedef {object} Hooks
+ * @property {() => Conversation | undefined} conversation
+ * @property {(problem: Problem) => string} explained
+ * @property {(problem: Problem, action: import("./notice.js").Action | undefined) => void} report
+ */
+
+export class ConnectionView {
+  /** The client's attempts are used up: one follows now and then. */
+  #isTriedSlowly = false;
+  #parts;
+  #talking;
+  #notice;
+  #hooks;
+
+  /**
+   * @param {Parts} parts
+   * @param {{talking: import("./talking.js").Talking, notice: import("./notice.js").Notice}} others
+   * @param {Hooks} hooks
+   */
+  constructor(parts, { talking, notice }, hooks) {
+    this.#parts = parts;
+    this.#talking = talking;
+    this.#notice = notice;
+    this.#hooks = hooks;
+  }
+
+  /** Another connection is to be made. */
+  startAgain() {
+    this.#isTriedSlowly = false;
+  }
+
+  /** @param {import("parley-client/connection.js").StateChange} change */
+  show({ state, problem, attempt, attempts, retryInMs }) {
+    const view = this.#parts.state;
+    view.dataset["state"] = state;
+    const isCounted = retryInMs !== undefined && state !== "failed";
+    const count = isCounted ? ` (${attempt} of ${attempts})` : "";
+    view.replaceChildren(STATES[state], element("span", "count", count));
+    const canSpeak = this.#conversation?.canSpeak ?? false;
+    // Whoever reads it, or is in it, is not disturbed by an attempt that nobody has asked for.
+    const isQuiet = this.#isTriedSlowly && (state === "connecting" || state === "reconnecting");
+    if (!isQuiet) this.#enable(canSpeak);
+    if (!canSpeak) this.#talking.reset();
+    this.showTransport();
+    if (isQuiet) return;
+    if (state === "connecting" && problem) this.#parts.link.open = true;
+    if (state === "failed") this.#gaveUp(problem);
+    else if (state === "closed") this.#closed(problem);
+    else if (problem) {
+      const canBeHurried = (retryInMs ?? 0) > LONG_WAIT_MS;
+      this.#hooks.report(problem, canBeHurried ? this.#again("Try again") : undefined);
+    } else if (state === "ready") {
+      this.#isTriedSlowly = false;
+      this.#notice.show("");
+    }
+  }
+
+  showTransport() {
+    const isOverHttp = this.#conversation?.transport === "http" && this.#conversation.state === "ready";
+    this.#parts.transport.hidden = !isOverHttp;
+    this.#parts.transport.textContent = isOverHttp ? "over HTTP" : "";
+  }
+
+  get #conversation() {
+    return this.#hooks.conversation();
+  }
+
+  /** @param {boolean} canSpeak whether anything can be said now */
+  #enable(canSpeak) {
+    const { compose, handsFree, hold, say, text } = this.#parts;
+    // It keeps the focus, and what is half written can still be read.
+    text.readOnly = !canSpeak;
+    text.setAttribute("aria-disabled", String(!canSpeak));
+    const focused = document.activeElement;
+    hold.disabled = !canSpeak || this.#talking.isHandsFree;
+    for (const control of [say, handsFree]) control.disabled = !canSpeak;
+    // A button that cannot be pressed has no focus to go on from.
+    if (focused instanceof HTMLButtonElement && focused.disabled && compose.contains(focused)) text.focus();
+  }
+
+  /**
+   * The client's attempts are used up, or there is no use in any.
+   * @param {Problem | undefined} problem
+   */
+  #gaveUp(problem) {
+    const isRefused = problem !== undefined && isAboutSettings(problem);
+    if (isRefused && Object.keys(this.#conversation?.settings ?? {}).length > 0) {
+      this.#forgetSettings(problem);
+      return;
+    }
+    this.#isTriedSlowly = problem?.retryable ?? false;
+    const goesOn = problem?.retryable ? " This page tries again now and then while you look at it." : "";
+    // Nothing of what was chosen is the reason.
+    const why = isRefused ? NOT_UNDERSTOOD : problem && this.#hooks.explained(problem);
+    this.#notice.show((why ?? "") + goesOn, { action: this.#again("Try again") });
+  }
+
+  /**
+   * What was chosen earlier is not allowed any more: the conversation goes on without it.
+   * @param {Problem} problem
+   */
+  #forgetSettings(problem) {
+    const conversation = this.#conversation;
+    if (!conversation) return;
+    const { [/** @type {"voice"} */ (settingOf(problem))]: _, ...others } = conversation.settings;
+    const isKnown = Object.keys(others).length < Object.keys(conversation.settings).length;
+    conversation.settings = isKnown ? others : {};
+    void this.#tryAgain().then(() => {
+      const sentence = "A setting that you chose earlier is not available here any more.";
+      if (this.#conversation?.state === "ready") this.#notice.show(sentence, { kind: "hint" });
+    });
+  }
+
+  /** @param {Problem | undefined} problem */
+  #closed(problem) {
+    const sentence = problem ? this.#hooks.explained(problem) : "This conversation has ended.";
+    this.#notice.show(sentence, { action: this.#again("Connect") });
+  }
+
+  /** @param {string} label */
+  #again(label) {
+    return { label, run: () => void this.#tryAgain() };
+  }
+
+  /** Go on with the same conversation, and with what it has not been able to say. */
+  async #tryAgain() {
+    this.#isTriedSlowly = false;
+    try {
+      await this.#conversation?.connect();
+    } catch {
+      // The state has told why.
+    }
+  }
+}
