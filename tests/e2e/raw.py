@@ -10,7 +10,7 @@ import base64
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -157,6 +157,11 @@ class RawClient:
         assert self.ready["type"] == "ready", self.ready
         return self.ready
 
+    def has_ended(self, turn_id: str) -> bool:
+        """Whether a turn's end has come."""
+        self.reply(turn_id)
+        return self._ended[turn_id].is_set()
+
     async def ended(self, turn_id: str, timeout_s: float = 60) -> Reply:
         """Wait for a turn's end."""
         reply = self.reply(turn_id)
@@ -169,9 +174,27 @@ class RawClient:
 
     async def has(self, turn_id: str, kind: str, timeout_s: float = 20) -> None:
         """Wait for the first event of a type in a turn."""
+        await self.until(
+            turn_id, lambda reply: any(e["type"] == kind for e in reply.events), timeout_s
+        )
+
+    async def until(
+        self, turn_id: str, reached: Callable[[Reply], bool], timeout_s: float = 20
+    ) -> Reply:
+        """Wait until what has come for a turn is as far as that."""
         async with asyncio.timeout(timeout_s):
-            while not any(event["type"] == kind for event in self.reply(turn_id).events):
+            while not reached(reply := self.reply(turn_id)):
                 await self._changed.wait()
+        return reply
+
+    async def refused(self, frame: str) -> Event:
+        """Send what is no good message; the only answer, and the connection lives."""
+        await self.socket.send(frame)
+        error = await self.other()
+        await self.send(type="ping", sent_at=1)
+        after = await self.other()
+        assert after["type"] == "pong", f"one answer, not more: {after}"
+        return error
 
     async def say(self, text: str, turn_id: str | None = None) -> Reply:
         """Hold a typed turn."""
@@ -180,9 +203,13 @@ class RawClient:
         return await self.ended(turn)
 
     async def speak(
-        self, pcm: bytes, turn_id: str | None = None, *, chunk_ms: int = 100, speed: float = 1.0
+        self, pcm: bytes, turn_id: str | None = None, *, chunk_ms: int = 400, speed: float = 1.0
     ) -> Reply:
-        """Hold a spoken turn: 16 kHz PCM, sent in real time or `speed` times quicker."""
+        """Hold a spoken turn: 16 kHz PCM, sent in real time or `speed` times quicker.
+
+        The chunks are larger than a client's: how many come at once is how many environments
+        start.
+        """
         turn = turn_id or self.new_turn_id()
         chunks = pcm_chunks(pcm, chunk_ms)
         await self.send(type="audio_start", turn_id=turn, format="pcm_16000", endpointing="manual")
