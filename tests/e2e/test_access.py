@@ -7,8 +7,10 @@ A stack that takes an issuer's tokens. Beside every attack somebody else's sessi
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +20,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
 from tests.e2e.issuer import AUDIENCE, TENANT_CLAIM, Issuer
-from tests.e2e.raw import RawClient, opened
+from tests.e2e.raw import RawClient, Reply, opened
 from tests.e2e.stack import Stack, Standins, running_stack
 from tests.unit.tokens import SigningKey, confused_token, shared_token, unsigned_token
 
@@ -52,6 +54,9 @@ def world(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> Itera
         "AuthMode": "oidc",
         "SessionsPerMinutePerSubject": "0",  # one user talks beside every attack
         "TurnsPerMinutePerSubject": "0",
+        # Ten recognisers share two cores.
+        "ProviderTimeoutSeconds": "60",
+        "ListenTimeoutSeconds": "30",
         "AuthIssuer": issuer.url,
         "AuthAudience": AUDIENCE,
         "AuthTenantClaim": TENANT_CLAIM,
@@ -172,60 +177,49 @@ def _exchanged(signed: str, claimed: str) -> str:
     return f"{header}.{claimed.split('.')[1]}.{signature}"
 
 
-async def logged_code(stack: Stack, start: int) -> str:
-    """Why the latest handshake was refused, as the log says."""
-    marker = '"code":"'
+async def refused_knock(
+    stack: Stack, protocols: list[str] | None, origin: str | None = None
+) -> tuple[int, str, str]:
+    """The status that answers a handshake, why, as the log says, and what has been logged."""
+    before = stack.log.stat().st_size
+    status = await knock(stack.url, protocols, origin)
     async with asyncio.timeout(10):
-        while not (lines := [x for x in _lines(stack, start) if "connection_refused" in x]):
+        while "connection_refused" not in (logged := stack.logged_since(before)):
             await asyncio.sleep(0.02)
-    return lines[-1].partition(marker)[2].partition('"')[0]
+    lines = [line for line in logged.splitlines() if "connection_refused" in line]
+    return status, lines[-1].partition('"code":"')[2].partition('"')[0], logged
 
 
-def _lines(stack: Stack, start: int) -> list[str]:
-    return stack.logs()[start:].splitlines()
+async def test_nobody_is_let_in_without_a_good_token(world: World, ada: RawClient) -> None:
+    wrong: dict[str, Any] = {}
+    for attack, (make, expected) in ATTACKS.items():
+        protocols = make(world)
+        status, code, logged = await refused_knock(world.stack, protocols)
+        told = [each[-40:] for each in protocols or [] if len(each) > 10 and each[-40:] in logged]
+        if (status, code, told) != (401, expected, []):
+            wrong[attack] = (status, code, f"logged: {told}")
+    assert wrong == {}
 
 
-@pytest.mark.parametrize("attack", ATTACKS)
-async def test_nobody_is_let_in_without_a_good_token(
-    world: World, ada: RawClient, attack: str
-) -> None:
-    make, code = ATTACKS[attack]
-    protocols, before = make(world), len(world.stack.logs())
-    assert await knock(world.stack.url, protocols) == 401
-    assert await logged_code(world.stack, before) == code
-    for protocol in protocols or []:
-        if len(protocol) > 10:
-            assert protocol[-40:] not in world.stack.logs()[before:], "no token is logged"
+async def test_what_else_is_refused_at_the_handshake(world: World, ada: RawClient) -> None:
+    for token in ("", "garbage"):
+        assert await knock(f"{world.stack.url}?token={token}") == 401, token
+    too_long = ["parley", "x" * 11_000]
+    assert await knock(world.stack.url, too_long) in (400, 431), "API Gateway takes no such token"
+    no_tenant = world.key.token(world.claims(**{TENANT_CLAIM: ...}))
+    assert await knock(world.stack.url, ["parley", no_tenant]) == 403
 
 
-@pytest.mark.parametrize("token", ["", "garbage"])
-async def test_a_bad_token_in_the_query_string_is_none(
-    world: World, ada: RawClient, token: str
-) -> None:
-    assert await knock(f"{world.stack.url}?token={token}") == 401
+FOREIGN = ["https://evil.example", "http://app.example", "https://app.example.evil.example", "null"]
 
 
-async def test_a_token_that_api_gateway_does_not_take_is_refused_by_it(
+async def test_a_foreign_page_is_refused_even_with_its_users_token(
     world: World, ada: RawClient
 ) -> None:
-    assert await knock(world.stack.url, ["parley", "x" * 11_000]) in (400, 431)
-
-
-async def test_a_token_without_a_tenant_may_not_talk(world: World, ada: RawClient) -> None:
-    token = world.key.token(world.claims(**{TENANT_CLAIM: ...}))
-    assert await knock(world.stack.url, ["parley", token]) == 403
-
-
-@pytest.mark.parametrize(
-    "origin",
-    ["https://evil.example", "http://app.example", "https://app.example.evil.example", "null"],
-)
-async def test_a_foreign_page_is_refused_even_with_its_users_token(
-    world: World, ada: RawClient, origin: str
-) -> None:
-    before = len(world.stack.logs())
-    assert await knock(world.stack.url, ["parley", world.issuer.token("ada")], origin) == 403
-    assert await logged_code(world.stack, before) == "foreign_origin"
+    for origin in FOREIGN:
+        shown = ["parley", world.issuer.token("ada")]
+        status, code, _ = await refused_knock(world.stack, shown, origin)
+        assert (status, code) == (403, "foreign_origin"), origin
 
 
 @pytest.mark.parametrize("origin", [OWN_PAGE, "https://a.b.example.org", None])
@@ -257,17 +251,17 @@ async def refusal_of(world: World, subject: str, tenant: str, **init: Any) -> di
         return await client.other()
 
 
-@pytest.mark.parametrize(("subject", "tenant"), OTHERS)
 async def test_a_stolen_resume_token_is_worth_nothing_to_another(
-    world: World, ada: RawClient, subject: str, tenant: str
+    world: World, ada: RawClient
 ) -> None:
     stolen = {name: ada.ready[name] for name in ("session_id", "resume_token")}
-    refused = await refusal_of(world, subject, tenant, **stolen)
     made_up = {"session_id": "01JD0000000000000000000000", "resume_token": stolen["resume_token"]}
-    assert refused["code"] == "session_not_found"
-    assert refused == await refusal_of(world, subject, tenant, **made_up), (
-        "whether there is such a session cannot be told"
-    )
+    for subject, tenant in OTHERS:
+        refused = await refusal_of(world, subject, tenant, **stolen)
+        assert refused["code"] == "session_not_found", (subject, tenant)
+        assert refused == await refusal_of(world, subject, tenant, **made_up), (
+            "whether there is such a session cannot be told"
+        )
 
 
 async def test_its_owner_comes_back_with_a_new_token(world: World) -> None:
@@ -309,6 +303,57 @@ async def test_the_same_turn_id_names_a_turn_of_each(world: World, ada: RawClien
             ada.say("I am Ada.", "the-same"), bob.say("I am Bob.", "the-same")
         )
     assert mine.end["reason"] == theirs.end["reason"] == "completed"
+
+
+NAMES = [
+    "Alice",
+    "Robert",
+    "Peter",
+    "Mary",
+    "David",
+    "Susan",
+    "Thomas",
+    "Laura",
+    "Simon",
+    "Emma",
+]
+SPOKEN_AT_ONCE = 4
+"""As many as the stand-in has recognisers."""
+
+
+@pytest.mark.timeout(120)
+async def test_ten_sessions_at_once_share_nothing(
+    world: World, speech: Callable[[str], bytes]
+) -> None:
+    question = speech("What is my name?")
+    world.stack.standins.reset()
+
+    async def ask(number: int, client: RawClient) -> Reply:
+        if number < SPOKEN_AT_ONCE:
+            return await client.speak(question, speed=4)
+        return await client.say("What is my name?")
+
+    async with AsyncExitStack() as open_ones:
+        clients = []
+        for name in NAMES:
+            session = opened(world.stack.url, token=world.issuer.token(name))
+            clients.append(await open_ones.enter_async_context(session))
+        first = [await each.say(f"My name is {n}.") for each, n in zip(clients, NAMES, strict=True)]
+        second = await asyncio.gather(*(ask(*numbered) for numbered in enumerate(clients)))
+        assert all(client.no_others() for client in clients)
+    assert len({client.ready["session_id"] for client in clients}) == len(NAMES)
+    for reply in (*first, *second):
+        reply.check_gapless()
+    for name, reply in zip(NAMES, second, strict=True):
+        assert name in reply.text, (name, reply.text)
+        assert not words(reply.text) & {n.lower() for n in NAMES if n != name}
+    records = [r for r in world.stack.elevenlabs.requests() if "multi-stream" in r["path"]]
+    made = [world.stack.elevenlabs.audio(record["id"], "out") for record in records]
+    assert sorted(made) == sorted(reply.audio for reply in (*first, *second))
+
+
+def words(text: str) -> set[str]:
+    return set(re.findall(r"[a-z]+", text.lower()))
 
 
 # --- the issuer's keys -------------------------------------------------------------------------

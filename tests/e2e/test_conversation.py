@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.e2e.raw import RawClient, Reply, opened, pcm_chunks
-from tests.e2e.stack import Stack, Standins, running_stack
+from tests.e2e.stack import Stack
 
 Speech = Callable[[str], bytes]
 
@@ -34,7 +32,7 @@ async def test_ten_turns_typed_and_spoken(stack: Stack, speech: Speech) -> None:
     replies: list[Reply] = []
     async with opened(stack.url) as client:
         replies.append(await client.say("My name is Alice."))
-        replies.append(await client.speak(speech("What is my name?"), speed=4))
+        replies.append(await client.speak(speech("What is my name?"), chunk_ms=100, speed=2))
         replies.append(await client.say("What is two plus three?"))
         replies.append(await client.speak(speech("How many days are in a week?"), speed=4))
         replies.append(await client.say("Count to five."))
@@ -102,7 +100,7 @@ async def test_metrics_add_up_to_the_first_audio(stack: Stack, speech: Speech) -
     assert "transcript_ms" in spoken.end["metrics"]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 async def test_chunks_in_any_order_reach_the_transcriber_whole_in_order_once(
     stack: Stack, speech: Speech, seed: int
 ) -> None:
@@ -196,50 +194,6 @@ async def test_the_same_turn_sent_twice_runs_once(stack: Stack) -> None:
     assert len(asked) == 2
 
 
-@pytest.fixture
-def patient_stack(tmp_path: Path, standins: Standins) -> Iterator[Stack]:
-    """A stack whose providers may take their time: ten recognisers share two cores."""
-    patience = {"ProviderTimeoutSeconds": "60", "ListenTimeoutSeconds": "30"}
-    with running_stack(tmp_path, parameters=patience, standins=standins) as stack:
-        yield stack
-
-
-async def test_ten_sessions_at_once_share_nothing(patient_stack: Stack, speech: Speech) -> None:
-    stack, question = patient_stack, speech("What is my name?")
-    names = [
-        "Alice",
-        "Robert",
-        "Peter",
-        "Mary",
-        "David",
-        "Susan",
-        "Thomas",
-        "Laura",
-        "Simon",
-        "Emma",
-    ]
-
-    async def talk(client: RawClient, name: str) -> tuple[Reply, Reply, str]:
-        first = await client.say(f"My name is {name}.")
-        # Large chunks: how many messages there are at once is how many environments start.
-        second = await client.speak(question, chunk_ms=400, speed=4)
-        assert client.no_others()
-        return first, second, client.ready["session_id"]
-
-    async with AsyncExitStack() as connections:
-        clients = [await connections.enter_async_context(opened(stack.url)) for _ in names]
-        results = await asyncio.gather(*map(talk, clients, names))
-    assert len({session for _, _, session in results}) == len(names)
-    for name, (first, second, _) in zip(names, results, strict=True):
-        first.check_gapless()
-        second.check_gapless()
-        assert name in second.text, (name, second.transcript, second.text)
-        assert not words(second.text) & {n.lower() for n in names if n != name}
-    made = made_by_synthesizer(stack)
-    heard = [reply.audio for first, second, _ in results for reply in (first, second)]
-    assert sorted(made) == sorted(heard)
-
-
 async def test_settings_change_from_the_next_turn_on(stack: Stack) -> None:
     async with opened(stack.url) as client:
         slow = await client.say("Count to five.")
@@ -302,9 +256,7 @@ async def test_interrupt_stops_the_reply_and_keeps_what_was_heard(stack: Stack) 
         turn = client.new_turn_id()
         await client.send(type="user_message", turn_id=turn, text="Tell me a story about the sea.")
         await client.has(turn, "audio")
-        async with asyncio.timeout(20):
-            while not (timed := words_of(client.reply(turn))):
-                await asyncio.sleep(0.005)
+        timed = words_of(await client.until(turn, lambda reply: bool(words_of(reply))))
         played_ms = timed[0][2]
         await client.send(type="interrupt", turn_id=turn, played_ms=played_ms)
         reply = await client.ended(turn)
