@@ -7,59 +7,36 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
-import boto3
 import pytest
 
+from local.template.reader import read_stack
 from parley_client import Conversation, Unauthorized
+from tests.e2e.backend import client_of, secret_of, token_for
 from tests.e2e.http_api import HttpSession, problem, url_of
 from tests.e2e.knocking import javascript_client
 from tests.e2e.raw import opened
-from tests.e2e.stack import Stack, Standins, running_stack
+from tests.e2e.stack import ROOT, Stack
 from tests.e2e.test_access import knock
-from tests.local.own_key import own_key
-from tests.unit.tokens import shared_token
+from tests.unit.tokens import SECRET, shared_token
 
 pytestmark = pytest.mark.timeout(60)
 READING = "secretsmanager:GetSecretValue"
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> Iterator[Stack]:
+@pytest.fixture
+def stack(secret_stack: Stack) -> Stack:
     """Secrets Manager has made its secret."""
-    folder, parameters = tmp_path_factory.mktemp("secret"), {"AuthMode": "secret"}
-    with running_stack(folder, parameters=parameters, standins=standins) as running:
-        yield running
+    secret_stack.standins.reset()
+    return secret_stack
 
 
-@cache
-def secret_of(stack: Stack) -> str:
-    """The secret that the deployment shares with its backend."""
-    manager = client_of("secretsmanager", stack)
-    (name,) = [
-        each["Name"] for each in manager.list_secrets()["SecretList"] if "Token" in each["Name"]
-    ]
-    return str(manager.get_secret_value(SecretId=name)["SecretString"])
-
-
-def client_of(service: str, stack: Stack) -> Any:
-    """A client of a service, as a backend has one."""
-    endpoint = stack.info["lambda_endpoint" if service == "lambda" else "aws_endpoint"]
-    return boto3.client(
-        service,  # type: ignore[call-overload]  # the stubs want a literal
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        **own_key(stack.info),
-    )
-
-
-def token_for(stack: Stack, subject: str, **changes: Any) -> str:
-    """A token that the app's backend has signed."""
-    claims = {"sub": subject, "exp": int(time.time()) + 60, **changes}
-    return shared_token(claims, secret_of(stack))
+def test_a_secret_that_is_given_is_the_deployment_s() -> None:
+    given = {"ElevenLabsApiKey": "x", "AuthMode": "secret", "AuthSecret": SECRET}
+    read = read_stack(ROOT / "template.yaml", given, "us-east-1", "localhost")
+    (secret,) = [secret for secret in read.secrets if secret.logical_id == "TokenSecret"]
+    assert secret.value == SECRET
 
 
 def invoke(stack: Stack, event: dict[str, Any]) -> dict[str, Any]:
