@@ -18,7 +18,7 @@ from tests.chaos.ledger import Attempt, Ledger, TurnRecord, Verdict, spoken_key
 from tests.chaos.plan import SoakPlan, TurnPlan
 from tests.chaos.wire import Wire, relayed
 from tests.e2e.raw import opened
-from tests.e2e.stack import Stack, running_stack
+from tests.e2e.stack import Stack, Standins, running_stack
 from tests.local.own_key import own_key, signed_put
 
 RECONNECT = Reconnect(attempts=40, base_s=0.05, cap_s=1.0, stable_s=1.0)
@@ -254,15 +254,18 @@ def _name(fault: dict[str, Any]) -> str:
     return " ".join(str(part) for part in [fault["kind"].replace("_", " "), *details])
 
 
-def run_soak(plan: SoakPlan, folder: Path | None = None) -> Verdict:
+def run_soak(
+    plan: SoakPlan, folder: Path | None = None, standins: Standins | None = None
+) -> Verdict:
     """Start a stack, run the soak on it, stop it.
 
     Args:
         folder: for the stack's logs; None for one that is removed afterwards.
+        standins: those that it talks to; its own if there are none.
     """
     with tempfile.TemporaryDirectory() as temporary:
         logs = folder or Path(temporary)
-        with running_stack(logs, parameters=PARAMETERS, prewarm=2) as stack:
+        with running_stack(logs, parameters=PARAMETERS, standins=standins) as stack:
             return asyncio.run(Soak(stack, plan).run())
 
 

@@ -9,16 +9,21 @@ import pytest
 from tests.chaos.ledger import MAX_SILENCE_S
 from tests.chaos.plan import planned
 from tests.chaos.soak import run_soak, table
+from tests.e2e.stack import Standins
 
-TURNS, SESSIONS, SEED = 24, 3, 7
+TURNS, SESSIONS, SEED = 12, 2, 138
+"""Of the seeds up to 400 the one whose first twelve turns have the most kinds of faults."""
 BUSY_S = 5.0
 """What other tests on the same machine may add to a silence: a turn is a dozen processes' work."""
 
 
 @pytest.mark.timeout(240)
-def test_nothing_is_lost_doubled_or_endless_whatever_goes_wrong(tmp_path: Path) -> None:
+def test_nothing_is_lost_doubled_or_endless_whatever_goes_wrong(
+    tmp_path: Path, standins: Standins
+) -> None:
+    standins.reset()
     plan = planned(SEED, TURNS, SESSIONS)
-    verdict = run_soak(plan, tmp_path)
+    verdict = run_soak(plan, tmp_path, standins)
     log = (tmp_path / "stack.log").read_text().splitlines()
     turn_id, _, _ = verdict.longest_in.partition(" ")
     logged = [line[:1_000] for line in log if turn_id in line]
