@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import ssl
@@ -26,6 +27,13 @@ def url_of(stack: Stack) -> str:
 def asked(stack: Stack) -> int:
     """How often the language model was asked."""
     return len([r for r in stack.llm.requests() if "chat/completions" in r["path"]])
+
+
+async def until_asked(stack: Stack, times: int = 1) -> None:
+    """Until the language model has been asked so often."""
+    async with asyncio.timeout(20):
+        while await asyncio.to_thread(asked, stack) < times:
+            await asyncio.sleep(0.02)
 
 
 def problem(answer: httpx.Response, status: int, code: str, field: str | None = None) -> str:

@@ -24,7 +24,7 @@ from tests.e2e.raw import RawClient, Reply, opened
 from tests.e2e.stack import Stack, Standins, running_stack
 from tests.unit.tokens import SigningKey, confused_token, shared_token, unsigned_token
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 OWN_PAGE = "https://app.example"
 
 
@@ -321,7 +321,6 @@ SPOKEN_AT_ONCE = 4
 """As many as the stand-in has recognisers."""
 
 
-@pytest.mark.timeout(120)
 async def test_ten_sessions_at_once_share_nothing(
     world: World, speech: Callable[[str], bytes]
 ) -> None:

@@ -21,7 +21,7 @@ from tests.e2e.stack import ROOT, Stack
 from tests.e2e.test_access import knock
 from tests.unit.tokens import SECRET, shared_token
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 READING = "secretsmanager:GetSecretValue"
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from tests.e2e.http_api import until_asked
 from tests.e2e.raw import opened
 from tests.e2e.stack import Stack
 
@@ -40,7 +40,7 @@ async def test_after_an_interruption_before_the_first_word_a_strict_endpoint_goe
         with odd(stack, "strict_roles"):
             stack.llm.put(delays={"llm_first_token_ms": 5_000})
             await client.send(type="user_message", turn_id="a", text="My name is Ada.")
-            await _until_asked(stack, 1)
+            await until_asked(stack)
             await client.send(type="interrupt", turn_id="a", played_ms=0)
             assert (await client.ended("a")).end["reason"] == "interrupted"
             stack.llm.put(delays={"llm_first_token_ms": 0})
@@ -116,9 +116,3 @@ async def test_an_endpoint_that_does_not_stream_is_understood(stack: Stack) -> N
             reply = await client.say("What is two plus three?")
     assert (reply.end["reason"], reply.text) == ("completed", "Two plus three is five.")
     assert reply.audio
-
-
-async def _until_asked(stack: Stack, times: int) -> None:
-    async with asyncio.timeout(20):
-        while len(prompts(stack)) < times:
-            await asyncio.sleep(0.02)

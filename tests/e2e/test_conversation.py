@@ -128,7 +128,8 @@ async def test_chunks_in_any_order_reach_the_transcriber_whole_in_order_once(
 
 async def test_missing_chunks_are_named_and_can_be_sent_again(stack: Stack, speech: Speech) -> None:
     pcm = speech("What time is it?")
-    chunks = list(enumerate(pcm_chunks(pcm), 1))
+    chunks = list(enumerate(pcm_chunks(pcm, 200), 1))
+    assert len(chunks) > 5
     async with opened(stack.url) as client:
         turn = client.new_turn_id()
         await client.send(type="audio_start", turn_id=turn, format="pcm_16000")
@@ -153,7 +154,7 @@ async def test_an_utterance_whose_end_never_comes_closes_by_itself(
     async with opened(stack.url) as client:
         turn = client.new_turn_id()
         await client.send(type="audio_start", turn_id=turn, format="pcm_16000")
-        for seq, chunk in enumerate(pcm_chunks(speech("What time is it?")), 1):
+        for seq, chunk in enumerate(pcm_chunks(speech("What time is it?"), 400), 1):
             await client.chunk(turn, seq, chunk)
         reply = await client.ended(turn)
     assert reply.end["reason"] == "completed", reply.events
@@ -175,9 +176,9 @@ async def test_the_server_can_find_the_end_of_an_utterance(stack: Stack, speech:
         await client.send(
             type="audio_start", turn_id=turn, format="pcm_16000", endpointing="server_vad"
         )
-        for seq, chunk in enumerate(pcm_chunks(pcm), 1):
+        for seq, chunk in enumerate(pcm_chunks(pcm, 400), 1):
             await client.chunk(turn, seq, chunk)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.2)
         reply = await client.ended(turn)
     assert reply.end["reason"] == "completed"
     assert "time" in words(reply.transcript)

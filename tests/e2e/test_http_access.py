@@ -14,7 +14,7 @@ from tests.e2e.raw import opened
 from tests.e2e.stack import Stack
 from tests.unit.tokens import shared_token, unsigned_token
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture

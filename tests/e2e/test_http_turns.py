@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.http_api import ALWAYS, HttpSession, asked, problem, sound_of, wav
+from tests.e2e.http_api import ALWAYS, HttpSession, asked, problem, sound_of, until_asked, wav
 from tests.e2e.raw import opened
 from tests.e2e.stack import Stack
 
@@ -158,7 +158,7 @@ async def test_a_turn_that_runs_is_not_run_beside(stack: Stack) -> None:
     async with HttpSession(stack) as session:
         await session.open()
         running = asyncio.create_task(session.post(text=STORY, turn_id="running"))
-        await asked_once(stack)
+        await until_asked(stack)
         refused = await session.client.post(
             "/turns",
             json={"text": STORY, "turn_id": "running", "session_id": session.session_id},
@@ -225,7 +225,7 @@ async def test_the_answer_of_an_interrupted_turn_brings_no_token(stack: Stack) -
     async with HttpSession(stack) as session:
         await session.open()
         older = asyncio.create_task(session.post(text=STORY, turn_id="older"))
-        await asked_once(stack)
+        await until_asked(stack)
         newer = await session.post(text="Count to five.", turn_id="newer")
         interrupted = (await older).json()
     assert interrupted["reason"] == "interrupted"
@@ -233,13 +233,6 @@ async def test_the_answer_of_an_interrupted_turn_brings_no_token(stack: Stack) -
     assert "audio" not in interrupted, "nobody will hear it"
     assert newer.json()["reason"] == "completed"
     assert "resume_token" in newer.json()
-
-
-async def asked_once(stack: Stack) -> None:
-    """Until the language model has been asked."""
-    async with asyncio.timeout(20):
-        while not await asyncio.to_thread(asked, stack):
-            await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +274,7 @@ async def test_a_turn_that_runs_is_stopped(stack: Stack) -> None:
     async with HttpSession(stack) as session:
         await session.open()
         running = asyncio.create_task(session.post(text=STORY, turn_id="running"))
-        await asked_once(stack)
+        await until_asked(stack)
         interrupted = await session.interrupt("running", 0)
         answer = (await running).json()
     assert interrupted.json() == {"turn_id": "running", "state": "running"}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.http_api import asked, until_asked
 from tests.e2e.raw import opened
 from tests.e2e.stack import Stack
 
@@ -48,16 +49,16 @@ async def test_a_client_that_names_the_next_attempt_waits_for_no_earlier_one(
 ) -> None:
     async with opened(faulty.url) as client:
         await client.say("Good morning.")
-        before = len(faulty.logs())
+        before = faulty.log.stat().st_size
         faulty.llm.put(delays={"llm_first_token_ms": 60_000})
         question = {"type": "user_message", "turn_id": "again", "text": "What time is it?"}
-        asked = len(faulty.llm.requests())
+        so_far = asked(faulty)
         await client.send(**question)
-        while len(faulty.llm.requests()) == asked:
-            await asyncio.sleep(0.02)
+        await until_asked(faulty, so_far + 1)
         await client.send(**question, attempt=2)
-        while '"turn_already_claimed"' not in faulty.logs()[before:]:  # the first has stopped
-            await asyncio.sleep(0.02)
+        async with asyncio.timeout(20):  # until the first has stopped
+            while '"turn_already_claimed"' not in faulty.logged_since(before):
+                await asyncio.sleep(0.02)
         faulty.llm.put(delays={"llm_first_token_ms": 0})  # for whom the second asks beside
         reply = await client.ended("again", timeout_s=20)
         assert {event.get("attempt") for event in reply.events} == {2}

@@ -124,7 +124,7 @@ async def test_of_two_places_the_newer_wins_and_the_older_is_told(stack: Stack) 
 async def test_a_spoken_turn_goes_on_over_another_connection(
     stack: Stack, speech: Callable[[str], bytes]
 ) -> None:
-    chunks = pcm_chunks(speech("What time is it?"))
+    chunks = pcm_chunks(speech("What time is it?"), 200)
     cut = len(chunks) // 2
     async with opened(stack.url) as first:
         await first.send(type="audio_start", turn_id="t", format="pcm_16000", attempt=1)

@@ -46,7 +46,7 @@ async def hold_turn(
         control.put(faults={surface: fault})
         began = time.monotonic()
         if surface == "stt":
-            reply = await client.speak(pcm, speed=4)
+            reply = await client.speak(pcm, chunk_ms=200, speed=4)
         else:
             reply = await client.say("Count to five.")
         took_s = time.monotonic() - began

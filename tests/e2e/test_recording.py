@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.http_api import HttpSession, asked
+from tests.e2e.http_api import HttpSession, until_asked
 from tests.e2e.raw import opened
 from tests.e2e.records import Records
 
@@ -150,8 +150,7 @@ async def test_a_turn_over_http_of_an_erased_session_removes_what_it_may_have_re
         await session.open()
         ready = {"session_id": session.session_id, "resume_token": session.token}
         turn = asyncio.create_task(session.post(text="Hello.", settings={"record": True}))
-        while not asked(records.stack):
-            await asyncio.sleep(0.05)
+        await until_asked(records.stack)
         with records.stack.without("HttpTurnFunction", "s3:DeleteObject"):
             assert (await records.erase(ready)).status == 204
             await turn
