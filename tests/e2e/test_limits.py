@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import statistics
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -63,7 +64,7 @@ def limited_stack(tmp_path_factory: pytest.TempPathFactory, standins: Standins) 
         yield stack
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def accounts(limited_stack: Stack) -> Accounts:
     return Accounts(limited_stack)
 
@@ -284,17 +285,26 @@ async def connected_again(url: str) -> None:
             await asyncio.sleep(0.2)
 
 
-async def slowed_down(client: RawClient, send: Callable[[int], Any]) -> Event:
-    """Send until a client is told that it is too much, and wait for as long as it says."""
-    for number in range(1, 40 * ROOM):  # several functions may count, each for itself
+async def nothing(_: int) -> None:
+    """Send nothing but the pings."""
+
+
+async def slowed_down(client: RawClient, send: Callable[[int], Any] = nothing) -> Event:
+    """Send until a client is told that it is too much, and wait for as long as it says.
+
+    What comes at once starts functions, and each counts for itself: a ping after every third
+    message is answered before the next is sent.
+    """
+    for number in range(1, 30 * ROOM):  # several functions may have started before
         await send(number)
-        await asyncio.sleep(0.02)  # at least so many are too much, and a function does for them
-        while not client.no_others():
-            answer = await client.other()
-            if answer["type"] == "error":
-                assert number >= 20
-                await passed(answer)
-                return answer
+        if number % 3 and send is not nothing:
+            continue
+        await client.send(type="ping", sent_at=number)
+        answer = await client.other()
+        if answer["type"] == "error":
+            assert number >= 20
+            await passed(answer)
+            return answer
     raise AssertionError("nothing was too much")
 
 
@@ -302,7 +312,7 @@ async def test_messages_that_come_too_fast_are_dropped_until_the_client_has_wait
     accounts: Accounts,
 ) -> None:
     async with undisturbed(accounts), accounts.opened() as client:
-        error = await slowed_down(client, lambda number: client.send(type="ping", sent_at=number))
+        error = await slowed_down(client)
         assert (error["code"], error["retryable"]) == ("rate_limited", True)
         assert limit_of(error) == ("messages_per_second", 1, "connection")
         await client.send(type="ping", sent_at=-1)
@@ -333,15 +343,18 @@ async def test_audio_that_nobody_can_speak_so_fast_for_a_turn_of_somebody_else(
 
 
 async def flood(client: RawClient) -> None:
-    """Send much more than may be, but not so much at once that many functions share it: each
-    would count for itself."""
+    """Send much more than may be, in the beat of the answers, and in it when none comes any more:
+    many functions would share what comes faster, and each counts for itself."""
+    took_s: list[float] = []
     answered = True
     for number in range(3_000):
+        began = time.monotonic()
         await client.send(type="ping", sent_at=number)
         if answered:
             answered = (await client.other())["type"] == "pong"
+            took_s.append(time.monotonic() - began)
         else:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(2 * statistics.median(took_s))
 
 
 async def test_a_connection_that_goes_on_flooding_is_closed_and_its_session_may_come_back(
