@@ -14,7 +14,7 @@ from tests.e2e.http_api import url_of, wav
 from tests.e2e.stack import ROOT, Stack
 
 pytestmark = pytest.mark.timeout(120)
-EXAMPLES = 10
+EXAMPLES = 6
 """Of each operation: many of them run a turn, with everything that belongs to one."""
 
 schemathesis.openapi.media_type("audio/pcm", st.binary(max_size=64))

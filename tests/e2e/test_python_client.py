@@ -102,7 +102,7 @@ def spoken(stack: Stack) -> bytes:
     return stack.elevenlabs.audio(record["id"], "out")
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_a_typed_turn_over_a_network_that_keeps_breaking_loses_nothing(
     stack: Stack, network: Network, seed: int
 ) -> None:
