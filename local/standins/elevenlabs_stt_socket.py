@@ -145,6 +145,7 @@ class SttSocket:
         if audio:
             self._chunks += 1
             if self._fault and self._fault.cut == self._chunks:
+                await session.stop()  # who comes again at once finds a recogniser free
                 reset_connection(self._request)
             session.hear(audio)
         if frame.get("commit"):
