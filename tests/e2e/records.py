@@ -114,7 +114,7 @@ class Records:
             if left := self.traces(looked_for):
                 assert now < began + LATE_S, (left, self.everything()[-3000:])
                 clean_since = time.monotonic()
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(STILL_S / 4)
 
 
 def _readable(value: Any) -> str:
