@@ -44,11 +44,7 @@ class Afterwards:
 def loud_stack(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> Iterator[Stack]:
     with running_stack(
         tmp_path_factory.mktemp("loud"),
-        parameters={
-            "LogLevel": "DEBUG",
-            "ProviderTimeoutSeconds": "2",
-            "ListenTimeoutSeconds": "2",
-        },
+        parameters={"LogLevel": "DEBUG"},
         standins=standins,
         variables=LOUD,
     ) as stack:
