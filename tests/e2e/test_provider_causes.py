@@ -61,8 +61,9 @@ KEYS = {"llm": "LlmApiKey", "tts": "ElevenLabsApiKey", "stt": "ElevenLabsApiKey"
 
 
 SURFACES = ("llm", "tts", "stt")
-# How each surface reads each of them, tests/unit/test_diagnosis.py looks at: here each cause takes
-# the way into the log from one of them, and the first, which names a parameter, from all.
+# How each surface reads each of them, tests/unit/test_diagnosis_statuses.py looks at: here each
+# cause takes the way into the log from one surface, and the first, which names a parameter, from
+# all.
 TAKEN = [("tts", *CAUSES[0]), ("stt", *CAUSES[0])] + [
     (SURFACES[n % 3], *cause) for n, cause in enumerate(CAUSES)
 ]

@@ -32,6 +32,7 @@ async def test_a_port_where_nobody_listens(provider: str, host: str) -> None:
     error = await failed(provider, f"http://user:{KEY}@{host}:{port}/v1")
     assert (error.kind, error.cause.reason) == ("unavailable", "connection_refused")
     assert error.cause.host == f"{host}:{port}"
+    assert CALLS[provider].url_parameter in error.cause.advice
 
 
 @pytest.mark.parametrize("provider", CALLS)
