@@ -19,21 +19,6 @@ from tests.e2e.stack import (
     running_standins,
 )
 
-STACKS = ("recording_stack", "secret_stack")
-"""Those that more than one file uses, and no file but for them."""
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give a file to one process, and the files that share a stack to the same.
-
-    That is for `--dist loadgroup`; each process that runs one of them starts a stack.
-    """
-    for item in items:
-        used = getattr(item, "fixturenames", ())
-        stack = next((name for name in STACKS if name in used), None)
-        item.add_marker(pytest.mark.xdist_group(stack or str(item.path.relative_to(ROOT))))
-
 
 @pytest.fixture(scope="session")
 def standins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standins]:
