@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.e2e.stack import process
-from tests.local.app_stack import running_app
 
 ROOT = Path(__file__).resolve().parent.parent
 ECHO = ROOT / "benchmarks" / "echo"
@@ -61,9 +60,10 @@ class Server:
 @contextlib.contextmanager
 def local_stack(folder: Path) -> Iterator[Server]:
     """The echo on the local API Gateway and Lambda, as a user starts it."""
-    template = ECHO / "template.yaml"
-    with running_app(template, folder / "stack", "--prewarm", str(ENVIRONMENTS)) as app:
-        yield Server("local", app.url("Api"), int(app.info["pid"]))
+    command = [sys.executable, "-m", "local", "start", "--json", "--quiet", "--port", "0"]
+    command += ["--template", str(ECHO / "template.yaml"), "--prewarm", str(ENVIRONMENTS)]
+    with process(command, folder / "stack.log", os.environ) as info:
+        yield Server("local", str(info["apis"]["Api"]["websocket_url"]), int(info["pid"]))
 
 
 @contextlib.contextmanager

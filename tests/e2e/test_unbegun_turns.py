@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from parley_client import Conversation
-from tests.e2e.http_api import ALWAYS, HttpSession, asked, url_of
+from tests.e2e.http_api import HttpSession, asked, url_of
 from tests.e2e.knocking import NODE
 from tests.e2e.raw import RawClient, opened, pcm_chunks
 from tests.e2e.stack import ROOT, Stack
@@ -125,15 +125,13 @@ async def test_an_http_turn_is_interrupted_while_its_function_starts(stack: Stac
 async def test_the_python_client_s_user_sees_no_error(stack: Stack, newer: bool) -> None:
     stack.renew("TurnFunction")
     async with Conversation.connect(stack.url) as conversation:
+        # The second message may have to wait for a function that takes it.
+        stack.llm.put(delays={"llm_first_token_ms": 2_300})
         if newer:
-            # The second message may have to wait for a function that takes it.
-            stack.llm.put(faults={"llm": {"stall": "before", "times": ALWAYS}})
             turn, second = conversation.say("one"), conversation.say("two")
             reply = await turn
-            stack.llm.put(faults={"llm": None})
             assert (await second).reason == "completed"
         else:
-            stack.llm.put(delays={"llm_first_token_ms": 1_800})
             turn = conversation.say("one")
             await asyncio.sleep(0.1)
             await turn.interrupt()
@@ -173,5 +171,6 @@ async def test_the_javascript_client_s_user_sees_no_error(
     assert [turn["status"] for turn in came["turns"]] == ["done"] * 2
     assert [turn["said"] for turn in came["turns"]] == ["one", "two"]
     if stopped == "interrupted":
-        assert (came["turns"][0]["text"], came["turns"][0].get("heard", "")) == ("", "")
+        assert came["turns"][0].get("heard", "") == ""
+        assert http or came["turns"][0]["text"] == ""
     assert came["transport"] == ("http" if http else "websocket")

@@ -30,7 +30,7 @@ from local.stack import LocalStack, Options
 from local.workspace import Workspace
 from tests.e2e.stack import ROOT
 from tests.local.conftest import eventually
-from tests.local.open_ports import alive, family_of
+from tests.local.open_ports import alive, command, family_of
 from tests.local.probe_stack import PROBE, Probe, running_probe
 
 MESSAGE = {"requestContext": {"eventType": "MESSAGE"}}
@@ -225,14 +225,15 @@ def test_localhost_is_served_by_its_ipv6_address_too(probe: Probe) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_a_stack_can_be_stopped_while_it_starts() -> None:
-    command = [sys.executable, "-m", "local", "start", "--no-lint", "--template", str(PROBE)]
+    start = [sys.executable, "-m", "local", "start", "--no-lint", "--template", str(PROBE)]
     with subprocess.Popen(
-        [*command, "--port", "0", "--prewarm", "2"],
+        [*start, "--port", "0", "--prewarm", "2"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as starting:
-        eventually(lambda: len(family_of(starting.pid)) > 1)
+        # Not before it is moto: the start waits for a child's exec, and for no signal meanwhile.
+        eventually(lambda: any("moto_server" in command(each) for each in family_of(starting.pid)))
         _, moto = family_of(starting.pid)
         os.kill(moto, signal.SIGSTOP)  # so that the start cannot come to its end
         starting.send_signal(signal.SIGTERM)
