@@ -22,7 +22,7 @@ QUIETLY := --quiet --disable-pip-version-check --no-compile
 TOGETHER := --no-print-directory --jobs 4 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run token test checked tested browser lint style types javascript format unit build template validate deploy remove chaos bench lock generate clean
+.PHONY: help run token test checked collected tested browser lint style types javascript format unit build template validate deploy remove chaos bench lock generate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,10 +37,14 @@ test: ## run every check and test
 	$(MAKE) --no-print-directory tested
 
 # Each begins as soon as what it needs is installed: the slowest first.
-checked: types style build template javascript browser
+checked: types style build template javascript browser collected
 
 browser:
 	@sh tests/system-packages.sh
+
+# pytest rewrites what tests assert, once: otherwise each of its processes would do all of it.
+collected: $(READY)
+	@found=$$($(BIN)/pytest --collect-only -qq 2>&1) || { echo "$$found" >&2; exit 1; }
 
 tested: $(READY)
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
