@@ -150,6 +150,7 @@ each of them and counts what it uses."""
 def defaults() -> Mapping[str, float]:
     """The defaults of the template's numeric parameters."""
 
+    # mypy knows no base class that is chosen when it runs.
     class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
         """Reads CloudFormation's tags as nothing, in C where there is libyaml."""
 

@@ -40,18 +40,18 @@ export class ConnectionView {
   /** The client's attempts are used up: one follows now and then. */
   #isTriedSlowly = false;
   #parts;
-  #talking;
+  #speech;
   #notice;
   #hooks;
 
   /**
    * @param {Parts} parts
-   * @param {{talking: import("./talking.js").Talking, notice: import("./notice.js").Notice}} others
+   * @param {{speech: import("./speech-controls.js").SpeechControls, notice: import("./notice.js").Notice}} others
    * @param {Hooks} hooks
    */
-  constructor(parts, { talking, notice }, hooks) {
+  constructor(parts, { speech, notice }, hooks) {
     this.#parts = parts;
-    this.#talking = talking;
+    this.#speech = speech;
     this.#notice = notice;
     this.#hooks = hooks;
   }
@@ -72,7 +72,7 @@ export class ConnectionView {
     // Whoever reads it, or is in it, is not disturbed by an attempt that nobody has asked for.
     const isQuiet = this.#isTriedSlowly && (state === "connecting" || state === "reconnecting");
     if (!isQuiet) this.#enable(canSpeak);
-    if (!canSpeak) this.#talking.reset();
+    if (!canSpeak) this.#speech.reset();
     this.showTransport();
     if (isQuiet) return;
     if (state === "connecting" && problem) this.#parts.link.open = true;
@@ -104,7 +104,7 @@ export class ConnectionView {
     text.readOnly = !canSpeak;
     text.setAttribute("aria-disabled", String(!canSpeak));
     const focused = document.activeElement;
-    hold.disabled = !canSpeak || this.#talking.isHandsFree;
+    hold.disabled = !canSpeak || this.#speech.isHandsFree;
     for (const control of [say, handsFree]) control.disabled = !canSpeak;
     // A button that cannot be pressed has no focus to go on from.
     if (focused instanceof HTMLButtonElement && focused.disabled && compose.contains(focused)) text.focus();

@@ -13,7 +13,7 @@ import { explained, isAboutSettings, sentenceOf } from "./sentences.js";
 import { keepSession, keptSession, knownOf } from "./session.js";
 import { SettingsForm } from "./settings-form.js";
 import { standInsNote } from "./stand-ins.js";
-import { Talking } from "./talking.js";
+import { SpeechControls } from "./speech-controls.js";
 import { Timing } from "./timing.js";
 import { keepToken, tokenFor } from "./token.js";
 import { remember, trust, usualAddress } from "./trust.js";
@@ -58,14 +58,14 @@ const panel = new Panel(byId("panel", HTMLElement), byId("panel-toggle", HTMLBut
 ]);
 const settings = new SettingsForm(byId("settings", HTMLFormElement), {
   onChange: configure,
-  onHandsFree: () => talking.changed(),
+  onHandsFree: () => speech.changed(),
 });
 const wave = new Waveform(byId("wave", HTMLCanvasElement), () => {
-  if (talking.isListening) return { level: microphone.level, source: "mine" };
+  if (speech.isListening) return { level: microphone.level, source: "mine" };
   if (player.state === "playing") return { level: player.level, source: "reply" };
-  return talking.isHandsFree ? { level: microphone.level, source: "room" } : undefined;
+  return speech.isHandsFree ? { level: microphone.level, source: "room" } : undefined;
 });
-const talking = new Talking(
+const speech = new SpeechControls(
   {
     compose,
     text,
@@ -93,7 +93,7 @@ const connectionView = new ConnectionView(
     say: sayButton,
     handsFree,
   },
-  { talking, notice },
+  { speech, notice },
   { conversation: () => conversation, explained: (problem) => explained(problem, address), report },
 );
 /** @type {Conversation | undefined} */
@@ -114,7 +114,7 @@ let known = {};
  */
 async function connect(to, { isTyped = false, isSomebodyElse = false } = {}) {
   // Nobody could stop afterwards what it has going.
-  await talking.stopHandsFree();
+  await speech.stopHandsFree();
   await conversation?.interrupt();
   const before = conversation;
   conversation = undefined;
@@ -168,7 +168,7 @@ function listenTo(made) {
   on("turn", begin);
   on("listened", ({ turnId }) => {
     turns.get(turnId)?.listened();
-    talking.ended(turnId);
+    speech.ended(turnId);
   });
   on("transcript", ({ turn_id, text: understood, final }) => {
     const view = turns.get(turn_id);
@@ -180,7 +180,7 @@ function listenTo(made) {
   on("interrupted", ({ turnId, playedMs }) => {
     turns.get(turnId)?.cut(playedMs);
     turns.get(turnId)?.setState("done");
-    talking.ended(turnId);
+    speech.ended(turnId);
   });
   on("turn_end", (end) => {
     const view = turns.get(end.turn_id);
@@ -189,7 +189,7 @@ function listenTo(made) {
     // What is heard need not be read out as well.
     if (view?.text && !view.hasAudio) readOut(view.text);
   });
-  on("hands_free", ({ enabled }) => talking.showHandsFree(enabled ? "listening" : "idle"));
+  on("hands_free", ({ enabled }) => speech.showHandsFree(enabled ? "listening" : "idle"));
   on("microphone", ({ state }) => {
     // What has gone by is not to be read any more.
     if (state === "hearing" && notice.message === deafNotice) notice.show("");
@@ -230,7 +230,7 @@ function divide(sentence) {
 function fail(problem) {
   const view = turns.get(problem.turnId);
   const sentence = sentenceOf(problem);
-  if (view && talking.isHandsFree && problem.code === "no_speech") turns.remove(problem.turnId);
+  if (view && speech.isHandsFree && problem.code === "no_speech") turns.remove(problem.turnId);
   else if (view) {
     view.fail(problem, sentence);
     readOut(sentence);
@@ -241,7 +241,7 @@ function fail(problem) {
     report(problem);
   }
   if (isAboutSettings(problem)) settings.refused();
-  talking.ended(problem.turnId);
+  speech.ended(problem.turnId);
 }
 
 /**
@@ -260,7 +260,7 @@ function begin(turn) {
   const view = turns.begin(turn, isSpoken);
   if (isSpoken) {
     view.setState("listening");
-    talking.begun(turn.id);
+    speech.begun(turn.id);
   }
   talk.scrollTop = talk.scrollHeight;
 }
@@ -351,7 +351,7 @@ document.addEventListener("keydown", (event) => {
     link.open = false;
     if (isInLink) linkButton.focus();
   } else if (panel.hasFocus || (panel.isOpen && !conversation?.canInterrupt)) panel.close();
-  else if (talking.isHandsFreeOpening) void talking.stopHandsFree();
+  else if (speech.isHandsFreeOpening) void speech.stopHandsFree();
   else void conversation?.interrupt();
 });
 document.addEventListener("pointerdown", ({ target }) => {
@@ -393,7 +393,7 @@ byId("forget", HTMLButtonElement).addEventListener("click", () => void startAnew
 /** End the session, and begin another. */
 async function startAnew() {
   const ending = conversation;
-  await talking.stopHandsFree();
+  await speech.stopHandsFree();
   await ending?.interrupt();
   conversation = undefined;
   await ending?.end();

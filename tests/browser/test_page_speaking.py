@@ -126,12 +126,11 @@ def test_without_audio_worklets_it_hears_and_is_heard_all_the_same(
     page = open_page(script=none)
     with held(page):
         server.wait_for("audio_chunk", 8)
-    # A page that is busy loses blocks of it, which bends the tone a little where they are missing.
-    # A wrong rate would be off by a twelfth.
+    # A page that is busy loses blocks of it: what it hears is right wherever it hears.
     heard = steady_tone(utterance(server, page), 16_000)
-    assert heard.hz == pytest.approx(MICROPHONE_HZ, rel=0.02)
-    assert heard.level == pytest.approx(MICROPHONE_LEVEL, rel=0.2)
-    assert heard.share > 0.6
+    assert heard.hz == pytest.approx(MICROPHONE_HZ, abs=1)
+    assert heard.level == pytest.approx(MICROPHONE_LEVEL, rel=0.05)
+    assert heard.share > 0.5
     type_message(page, "Sing")
     reply = Reply(server, server.wait_for("user_message")["turn_id"])
     reply.audio(tone(440, 0.5, 24_000))

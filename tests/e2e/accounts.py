@@ -6,9 +6,7 @@ Says into the table who is at the other end of a connection, between its handsha
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +15,7 @@ import boto3
 
 from tests.e2e.raw import RawClient, opened
 from tests.e2e.stack import Stack
+from tests.e2e.until import until
 from tests.local.own_key import own_key
 
 _subjects = itertools.count(1)
@@ -74,10 +73,7 @@ class Accounts:
 
     async def nobody_connected(self) -> None:
         """Wait until every connection of the tests before has given its slot back."""
-        deadline = time.monotonic() + 20
-        while leases := self._leases("default"):
-            assert time.monotonic() < deadline, leases
-            await asyncio.sleep(0.1)
+        await until(lambda: not self._leases("default"))
 
     def _leases(self, account: str) -> list[str]:
         answer = self._client.query(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import io
 import ssl
@@ -12,6 +11,7 @@ from typing import Any
 import httpx
 
 from tests.e2e.stack import Stack
+from tests.e2e.until import until
 
 NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For addresses without TLS: to read the system's takes longer than to ask."""
@@ -31,9 +31,7 @@ def asked(stack: Stack) -> int:
 
 async def until_asked(stack: Stack, times: int = 1) -> None:
     """Until the language model has been asked so often."""
-    async with asyncio.timeout(20):
-        while await asyncio.to_thread(asked, stack) < times:
-            await asyncio.sleep(0.02)
+    await until(lambda: asked(stack) >= times)
 
 
 def problem(answer: httpx.Response, status: int, code: str, field: str | None = None) -> str:

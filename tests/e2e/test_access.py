@@ -22,6 +22,7 @@ from websockets.typing import Origin, Subprotocol
 from tests.e2e.issuer import AUDIENCE, TENANT_CLAIM, Issuer
 from tests.e2e.raw import RawClient, Reply, opened
 from tests.e2e.stack import Stack, Standins, running_stack
+from tests.e2e.until import until
 from tests.unit.tokens import SigningKey, confused_token, shared_token, unsigned_token
 
 pytestmark = pytest.mark.timeout(120)
@@ -183,10 +184,13 @@ async def refused_knock(
     """The status that answers a handshake, why, as the log says, and what has been logged."""
     before = stack.log.stat().st_size
     status = await knock(stack.url, protocols, origin)
-    async with asyncio.timeout(10):
-        while "connection_refused" not in (logged := stack.logged_since(before)):
-            await asyncio.sleep(0.02)
-    lines = [line for line in logged.splitlines() if "connection_refused" in line]
+
+    def refusals() -> list[str]:
+        lines = stack.logged_since(before).splitlines()
+        return [line for line in lines if "connection_refused" in line]
+
+    lines = await until(refusals)
+    logged = stack.logged_since(before)
     return status, lines[-1].partition('"code":"')[2].partition('"')[0], logged
 
 

@@ -178,7 +178,7 @@ async def test_the_server_can_find_the_end_of_an_utterance(stack: Stack, speech:
         )
         for seq, chunk in enumerate(pcm_chunks(pcm, 400), 1):
             await client.chunk(turn, seq, chunk)
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)  # twice as fast as it is spoken
         reply = await client.ended(turn)
     assert reply.end["reason"] == "completed"
     assert "time" in words(reply.transcript)

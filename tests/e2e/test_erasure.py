@@ -11,6 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.e2e.raw import RawClient, opened, pcm_chunks
 from tests.e2e.records import Records
+from tests.e2e.until import until
 
 pytestmark = pytest.mark.timeout(180)
 QUESTION = "Tell me a long story about a periwinkle lighthouse."
@@ -34,9 +35,8 @@ async def refused(client: RawClient) -> dict[str, Any]:
 async def test_a_session_that_is_over_is_gone(records: Records) -> None:
     async with opened(records.stack.url, settings={"record": True}) as client:
         reply = await client.say(QUESTION, "turn-one")
-        async with asyncio.timeout(20):
-            while not any(each.endswith("turn-one-assistant.wav") for each in records.objects()):
-                await asyncio.sleep(0.1)
+        recording = "turn-one-assistant.wav"
+        await until(lambda: any(each.endswith(recording) for each in records.objects()))
     traces = [*names(client, "turn-one"), reply.text]
     assert records.traces(traces) == traces
     assert (await records.erase(client.ready)).status == 204
@@ -70,7 +70,7 @@ async def test_chunks_that_still_come_leave_nothing(
         async def talk() -> None:
             for seq, chunk in enumerate(chunks, 1):
                 await client.chunk("turn-three", seq, chunk)
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.1)  # twice as fast as it is spoken
                 if erased.is_set() and seq % 5 == 0:
                     return
 
@@ -89,9 +89,7 @@ async def test_events_that_were_not_delivered_are_gone(records: Records) -> None
         client.acknowledges = False
         # Short: the longer a reply, the longer its acknowledgement is waited for.
         await client.say(f"Repeat after me: {RARE}.", "turn-four")
-    async with asyncio.timeout(30):
-        while "OUT#" not in records.everything():
-            await asyncio.sleep(0.1)
+    await until(lambda: "OUT#" in records.everything(), timeout_s=30)
     assert (await records.erase(client.ready)).status == 204
     await records.no_traces(names(client, "turn-four"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from functools import cache
 from typing import Any
@@ -14,6 +13,7 @@ from parley.principal import ANONYMOUS
 from parley_client import Word, heard_text
 from tests.e2e.raw import Reply, opened
 from tests.e2e.stack import Stack
+from tests.e2e.until import until
 from tests.local.own_key import own_key
 
 pytestmark = pytest.mark.timeout(180)
@@ -77,10 +77,14 @@ class History:
 
     async def changes(self, known_since_ms: int) -> tuple[str | None, int]:
         """What was heard, once something newer than that is known."""
-        async with asyncio.timeout(LATE_S):
-            while (now := await asyncio.to_thread(self.heard))[1] <= known_since_ms:
-                await asyncio.sleep(0.02)
-        return now
+
+        def newer() -> tuple[str | None, int] | None:
+            now = self.heard()
+            return now if now[1] > known_since_ms else None
+
+        found = await until(newer, LATE_S)
+        assert found is not None
+        return found
 
 
 async def test_of_many_cuts_after_the_end_every_one_is_right_to_the_word(stack: Stack) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import urllib.request
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import pytest
 from tests.e2e.http_api import asked, until_asked
 from tests.e2e.raw import opened
 from tests.e2e.stack import Stack
+from tests.e2e.until import until
 
 
 def follow(stack: Stack, plan: object) -> None:
@@ -56,9 +56,8 @@ async def test_a_client_that_names_the_next_attempt_waits_for_no_earlier_one(
         await client.send(**question)
         await until_asked(faulty, so_far + 1)
         await client.send(**question, attempt=2)
-        async with asyncio.timeout(20):  # until the first has stopped
-            while '"turn_already_claimed"' not in faulty.logged_since(before):
-                await asyncio.sleep(0.02)
+        # The first has stopped.
+        await until(lambda: '"turn_already_claimed"' in faulty.logged_since(before))
         faulty.llm.put(delays={"llm_first_token_ms": 0})  # for whom the second asks beside
         reply = await client.ended("again", timeout_s=20)
         assert {event.get("attempt") for event in reply.events} == {2}

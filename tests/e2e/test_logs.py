@@ -5,13 +5,13 @@ That it is nothing of what was said, `test_log_redaction` looks at, with more sw
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
 
 from tests.e2e.raw import opened
 from tests.e2e.stack import Stack
+from tests.e2e.until import until
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -25,10 +25,8 @@ def ends(logged: str, session: str) -> list[str]:
 async def log_with_ends(stack: Stack, start: int, session: str, times: int) -> str:
     """The log from `start` on, once so many turns of a session have ended: their lines are
     written when all has been acknowledged."""
-    async with asyncio.timeout(10):
-        while len(ends(logged := stack.logs()[start:], session)) < times:
-            await asyncio.sleep(0.02)
-    return logged
+    await until(lambda: len(ends(stack.logs()[start:], session)) >= times)
+    return stack.logs()[start:]
 
 
 async def test_a_turn_can_be_understood_from_its_log_line(stack: Stack) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.e2e.raw import Event, RawClient, opened, pcm_chunks
 from tests.e2e.stack import Stack
+from tests.e2e.until import until
 
 LONG = "Tell me a story about the sea."
 
@@ -66,9 +67,7 @@ async def test_a_reply_that_ended_while_its_client_was_away_waits_for_it(stack: 
         await first.has("t", "reply_text")
         await vanish(first)
     log = len(stack.logs())
-    async with asyncio.timeout(20):
-        while '"turn_ended"' not in stack.logs()[log:]:
-            await asyncio.sleep(0.05)
+    await until(lambda: '"turn_ended"' in stack.logs()[log:])
     async with opened(stack.url, **back(first, "t")) as second:
         reply = await second.ended("t")
         again = back(second, "t")
@@ -87,9 +86,7 @@ async def test_a_client_that_never_acknowledges_gets_it_again(stack: Stack) -> N
         first.acknowledges = False
         reply = await first.say("My name is Ada.", "t")
         log = len(stack.logs())
-        async with asyncio.timeout(20):
-            while '"turn_ended"' not in stack.logs()[log:]:
-                await asyncio.sleep(0.05)
+        await until(lambda: '"turn_ended"' in stack.logs()[log:])
     have_one = back(first, "t")
     have_one["received"]["seq"] = 1
     async with opened(stack.url, **have_one) as second:

@@ -3,7 +3,6 @@ or a key; and a sentence for users in the conversation."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 
 from tests.e2e.raw import Reply, opened
 from tests.e2e.stack import STANDIN_KEY, Stack
+from tests.e2e.until import until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -34,9 +34,8 @@ async def one_turn(
             reply = await client.speak(speech("What time is it?"), speed=4)
         else:
             reply = await client.say(f"Say {WORDS}.")
-    async with asyncio.timeout(10):  # a log's line may come after the turn's last event
-        while not (found := failures(stack.logged_since(before))):
-            await asyncio.sleep(0.05)
+    # A log's line may come after the turn's last event.
+    found = await until(lambda: failures(stack.logged_since(before)))
     log = stack.logged_since(before)
     assert STANDIN_KEY not in log
     assert WORDS not in log

@@ -15,6 +15,7 @@ import pytest
 from tests.e2e.http_api import HttpSession, until_asked
 from tests.e2e.raw import opened
 from tests.e2e.records import Records
+from tests.e2e.until import until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -67,12 +68,12 @@ async def test_consent_can_be_taken_back(records: Records) -> None:
 
 async def logged(records: Records, text: str, before: int, session_id: str = "") -> None:
     """Wait for a line of the log that holds a text, and names a session."""
-    async with asyncio.timeout(20):
-        while not any(
+    await until(
+        lambda: any(
             text in line and session_id in line
             for line in records.stack.logs()[before:].splitlines()
-        ):
-            await asyncio.sleep(0.1)
+        )
+    )
 
 
 async def test_a_bucket_that_fails_costs_the_recording_and_not_the_turn(records: Records) -> None:

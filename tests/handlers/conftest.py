@@ -17,7 +17,7 @@ from tests.moto_table import SESSION, client, create_table, mock_aws
 class Session:
     """moto's session, whose clients are made once each: a cold start makes them all."""
 
-    @functools.cache  # noqa: B019 - as long as the tests
+    @functools.cache  # noqa: B019 - it lives as long as the tests do
     def create_client(self, service: str, **more: Any) -> Any:
         return SESSION.create_client(service, **more)
 

@@ -1,4 +1,4 @@
-/** What is spoken: hold-to-talk and hands-free, and what the page shows of them. */
+/** The controls of speech: hold-to-talk and hands-free, and what the page shows of them. */
 import { Problem } from "parley-client";
 import { setText } from "./elements.js";
 import { holdToTalk } from "./talk-button.js";
@@ -27,7 +27,7 @@ const PREROLL_MS = 300;
  * @property {(problem: Problem) => void} report
  */
 
-export class Talking {
+export class SpeechControls {
   /** The turn that is being spoken. */
   turn = "";
   /** @type {Mode} */
