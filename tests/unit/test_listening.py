@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from parley.inbox import ChunkEntry, EndEntry
 from parley.listening import (
+    GAP_GIVE_UP_AT_LAST_S,
     GAP_GIVE_UP_S,
     GAP_LOOK_S,
     GAP_REPORT_S,
@@ -88,6 +89,21 @@ def test_a_gap_that_stays_is_given_up_and_the_rest_is_used() -> None:
     listening.update(GAP_REPORT_S)
     rest, _ = listening.update(GAP_GIVE_UP_S)
     assert rest == [chunk(3).audio]
+    assert listening.over
+
+
+def test_a_client_that_came_back_or_sends_what_was_missing_is_waited_for_anew() -> None:
+    listening = Listening(8, 0)
+    listening.take_chunk(chunk(4), 0)
+    listening.take_end(EndEntry(4, 0), 0)
+    listening.take_resume(GAP_GIVE_UP_S - 1)
+    assert listening.update(GAP_GIVE_UP_S)[0] == []
+    heard = listening.take_chunk(chunk(1), 2 * GAP_GIVE_UP_S - 1.5)
+    assert listening.update(2 * GAP_GIVE_UP_S)[0] == []
+    heard += listening.take_chunk(chunk(2), GAP_GIVE_UP_AT_LAST_S - 1)
+    assert heard == [chunk(1).audio, chunk(2).audio]
+    assert listening.update(GAP_GIVE_UP_AT_LAST_S - 0.5)[0] == []
+    assert listening.update(GAP_GIVE_UP_AT_LAST_S)[0] == [chunk(4).audio], "not for ever"
     assert listening.over
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from parley import watching
 from parley.errors import ParleyError
-from parley.inbox import ChunkEntry, EndEntry, InboxEntry, InterruptEntry
+from parley.inbox import ChunkEntry, EndEntry, InboxEntry, InterruptEntry, ResumeEntry
 from parley.listening import GAP_GIVE_UP_S, GAP_REPORT_S, GAP_WHILE_TALKING_S, Listening
 from parley.protocol import MAX_CHUNKS
 from parley.timings import Timings
@@ -106,6 +106,17 @@ async def test_a_gap_is_not_given_up_while_the_inbox_cannot_be_read(watch: Watch
     await watch.after(0.5)
     assert watch.listening.over
     assert len(watch.watching.audio) == 3
+
+
+async def test_a_gap_is_not_given_up_as_soon_as_its_client_is_back(watch: Watch) -> None:
+    watch.inbox += [chunk(1), chunk(3), EndEntry(3, 0)]
+    await watch.after(0)
+    watch.inbox.append(ResumeEntry("again", "", 1, 0, resumed_at_ms=1))
+    await watch.after(GAP_GIVE_UP_S - 0.5)
+    await watch.after(1)
+    assert not watch.listening.over
+    await watch.after(GAP_GIVE_UP_S)
+    assert watch.listening.over, "it came back once, and sent nothing"
 
 
 async def test_an_inbox_that_stays_unreadable_ends_the_utterance(watch: Watch) -> None:

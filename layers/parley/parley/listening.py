@@ -25,7 +25,10 @@ that has come behind it, so it is not made with every poll."""
 GAP_AGAIN_S = 1.5
 """How long until what is still missing is reported again: what was sent again may be lost too."""
 GAP_GIVE_UP_S = 4.0
-"""How long after `audio_end` the turn waits for missing chunks before it goes on without."""
+"""How long the turn waits for missing chunks before it goes on without: after `audio_end`, after
+each that came, and after the client came back, since it asks and sends again then."""
+GAP_GIVE_UP_AT_LAST_S = 12.0
+"""How long after `audio_end` the turn waits in all."""
 
 
 class Listening:
@@ -49,6 +52,8 @@ class Listening:
         self._silence_s = silence_s
         self._last_audio_s = now_s
         self._ended_s: float | None = None
+        self._mended_s = now_s
+        """When the client last sent what was missing, or came back to do so."""
         self._gap_since_s: float | None = None
         self._behind = Behind(now_s)
         self._looked_s = now_s
@@ -81,6 +86,7 @@ class Listening:
             return []
         if not self._utterance.is_new(chunk):
             return []
+        self._mended_s = now_s
         if self._is_too_long(chunk):
             self._too_long = True
             return []
@@ -102,6 +108,10 @@ class Listening:
             self._ended_s = now_s
             self._utterance.end(entry)
 
+    def take_resume(self, now_s: float) -> None:
+        """The client came back on another connection."""
+        self._mended_s = now_s
+
     def stop(self) -> None:
         """The transcriber found the end of the utterance by itself."""
         self._over = True
@@ -118,7 +128,7 @@ class Listening:
             self._over = True
             return self._utterance.take_rest(), [*errors, utterance_too_long(self._max_s)]
         elif self._ended_s is not None:
-            if now_s >= self._ended_s + GAP_GIVE_UP_S:
+            if now_s >= self._given_up_s(self._ended_s):
                 self._over = True
                 return self._utterance.take_rest(), errors
             if now_s >= self._ended_s + GAP_REPORT_S:
@@ -130,6 +140,11 @@ class Listening:
             errors += self._gap_while_talking(now_s)
             return self._past_gaps(now_s), errors
         return [], errors
+
+    def _given_up_s(self, ended_s: float) -> float:
+        """When what is still missing is no longer waited for."""
+        mended_s = max(ended_s, self._mended_s)
+        return min(mended_s + GAP_GIVE_UP_S, ended_s + GAP_GIVE_UP_AT_LAST_S)
 
     def _past_gaps(self, now_s: float) -> list[bytes]:
         """The audio behind gaps that have been asked for and stay."""

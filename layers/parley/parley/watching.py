@@ -151,6 +151,8 @@ class Watching:
             if entry.resumed_at_ms > self._resumed_at_ms:
                 self._resumed_at_ms = entry.resumed_at_ms
                 self._moved(entry)
+                if self._listening is not None:
+                    self._listening.take_resume(self._listened_s())
                 self.news.set()
         elif self._listening is None:
             return
