@@ -22,6 +22,8 @@ from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
+from tests.browser.signals import Tone, samples_of, steady_tone
+
 Message = dict[str, Any]
 DEADLINE_S = 10.0
 METRICS: Message = {
@@ -189,6 +191,21 @@ class ScriptedServer:
                 if not self._changed.wait(end - time.monotonic()):
                     types = [message["type"] for message in self.received]
                     raise AssertionError(f"no {kind} number {number} came, but {types}")
+
+
+def until_heard_whole(server: ScriptedServer) -> Tone:
+    """The microphone's tone, as soon as a piece of it came in which nothing is missing.
+
+    A page that is busy loses blocks of it, more or fewer: it is right wherever it is heard. The
+    piece is longer than four blocks, so what joins two of them is heard too.
+    """
+    for number in range(4, 200):
+        server.wait_for("audio_chunk", number)
+        chunks = [base64.b64decode(chunk["audio"]) for chunk in server.of_type("audio_chunk")]
+        heard = steady_tone(samples_of(b"".join(chunks)), 16_000)
+        if heard.whole_s >= 0.2:
+            return heard
+    raise AssertionError("in none of 20 s the tone is whole")
 
 
 def _end(connection: ServerConnection) -> None:

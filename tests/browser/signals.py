@@ -52,11 +52,11 @@ def frequency_hz(samples: Samples, rate_hz: int) -> float:
 
 
 class Tone(NamedTuple):
-    """What is heard of one tone: medians, and in how many of its moments it is whole."""
+    """What is heard of one tone: medians, and for how long at once it is whole."""
 
     hz: float
     level: float
-    share: float
+    whole_s: float
 
 
 def steady_tone(samples: Samples, rate_hz: int) -> Tone:
@@ -76,7 +76,9 @@ def steady_tone(samples: Samples, rate_hz: int) -> Tone:
         return Tone(0, 0, 0)
     each_hz = np.arccos(np.clip(cosine[whole], -1, 1)) * rate_hz / (2 * np.pi)
     level = np.sqrt(2 * energy[whole] / (size - 2))
-    return Tone(float(np.median(each_hz)), float(np.median(level)), float(np.mean(whole)))
+    edges = np.flatnonzero(np.diff([False, *whole, False]))
+    whole_s = float(np.max(edges[1::2] - edges[::2])) / 50
+    return Tone(float(np.median(each_hz)), float(np.median(level)), whole_s)
 
 
 def rms(samples: Samples) -> float:

@@ -37,6 +37,8 @@ class Network:
         self._pipes: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._more = asyncio.Event()
+        self._passed_bytes = 0
         self.connections = 0
 
     async def __aenter__(self) -> Network:
@@ -62,23 +64,31 @@ class Network:
         for pipe in self._pipes:
             pipe.transport.abort()
         self._pipes.clear()
+        self._passed_bytes = 0
+
+    async def passed(self, size_bytes: int) -> None:
+        """Wait until so much has passed since the last cut, both ways together."""
+        while self._passed_bytes < size_bytes:
+            self._more.clear()
+            await self._more.wait()
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         up, down = await asyncio.open_connection(self._target.hostname, self._target.port)
         self._pipes |= {writer, down}
         for source, sink in ((reader, down), (up, writer)):
-            task = asyncio.create_task(_pump(source, sink))
+            task = asyncio.create_task(self._pump(source, sink))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await source.read(65_536):
-            sink.write(data)
-            await sink.drain()
-    sink.close()
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(4_096):
+                sink.write(data)
+                await sink.drain()
+                self._passed_bytes += len(data)
+                self._more.set()
+        sink.close()
 
 
 @pytest.fixture
@@ -88,12 +98,27 @@ async def network(stack: Stack) -> AsyncIterator[Network]:
 
 
 async def cut_now_and_then(network: Network, turn: Turn, rng: random.Random) -> None:
-    """Fewer cuts than attempts: on a slow machine no connection may live as long as a cut."""
+    """Cut ever again when something has passed: a slow machine's client is not away for longer.
+
+    Fewer cuts than attempts: what is repeated after a cut may be more than passes until the next.
+    """
     for _ in range(QUICK.attempts // 2):
-        await asyncio.sleep(rng.uniform(0.1, 0.6))
+        await network.passed(rng.randrange(5_000, 60_000))
         if turn.done:
             return
         network.cut()
+
+
+@contextlib.asynccontextmanager
+async def cuts(network: Network, turn: Turn, seed: int) -> AsyncIterator[None]:
+    """While this lasts, the connection is cut now and then."""
+    cutting = asyncio.create_task(cut_now_and_then(network, turn, random.Random(seed)))
+    try:
+        yield
+    finally:
+        cutting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await cutting
 
 
 def spoken(stack: Stack) -> bytes:
@@ -109,10 +134,9 @@ async def test_a_typed_turn_over_a_network_that_keeps_breaking_loses_nothing(
     stack.llm.put(delays={"llm_token_ms": 40})
     async with Conversation.connect(network.url, reconnect=QUICK) as conversation:
         turn = conversation.say(LONG)
-        breaking = asyncio.create_task(cut_now_and_then(network, turn, random.Random(seed)))
-        events = [event async for event in turn]
-        reply = await turn
-        await breaking
+        async with cuts(network, turn, seed):
+            events = [event async for event in turn]
+            reply = await turn
     assert network.connections > 2
     assert not any(isinstance(event, Restarted) for event in events)
     assert [event.seq for event in events] == [*range(1, len(events) + 1)]
@@ -127,9 +151,8 @@ async def test_a_spoken_turn_over_a_network_that_keeps_breaking_is_heard_whole(
     pcm = speech("What is the tallest mountain?")
     async with Conversation.connect(network.url, reconnect=QUICK) as conversation:
         turn = conversation.speak(pcm)
-        breaking = asyncio.create_task(cut_now_and_then(network, turn, random.Random(5)))
-        reply = await turn
-        await breaking
+        async with cuts(network, turn, seed=5):
+            reply = await turn
     assert network.connections > 2
     record = [r for r in stack.elevenlabs.requests() if "speech-to-text" in r["path"]][-1]
     assert stack.elevenlabs.audio(record["id"], "in").rstrip(b"\0") == pcm.rstrip(b"\0")

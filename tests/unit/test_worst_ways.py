@@ -58,6 +58,8 @@ CHARS = "漢"
 """A sign of three bytes. One of four costs a reply more, and no synthesizer speaks it."""
 FULL_MS = 3_600_000
 """A bucket that is full again in an hour is empty."""
+TAKEN_FROM_MS = 15_000
+"""A bucket of 20 s that is full again then has room for one more, and is not full soon."""
 
 
 class Somebody:
@@ -203,9 +205,8 @@ class Somebody:
         """These buckets of the user have been taken from: the first try to take finds that out."""
         for bucket in buckets:
             key = {"pk": {"S": f"LIMIT#{self.principal.key}"}, "sk": {"S": bucket}}
-            self.table.put(
-                {**key, "full_at": number(now_ms() + 1_500), "taken_by": {"S": "n" * 32}}
-            )
+            full_at = number(now_ms() + TAKEN_FROM_MS)
+            self.table.put({**key, "full_at": full_at, "taken_by": {"S": "n" * 32}})
 
     def longest_reply(self) -> None:
         """The reply to the turn is as long as it may be, and has ended."""
@@ -327,8 +328,8 @@ def _http_interrupt(who: Somebody) -> Callable[[], object]:
 
 @way("interruptions over HTTP", "of the longest reply")
 def _http_interrupt_reply(who: Somebody) -> Callable[[], object]:
-    who.in_use("INTERRUPTS")
     who.longest_reply()
+    who.in_use("INTERRUPTS")
     return lambda: expect(who.request(who.http.interrupt, "token", played_ms=86_000_000), "")
 
 
