@@ -15,6 +15,7 @@ from parley.ending import Outcome
 from parley.inbox import ResumeEntry
 from parley.protocol import Audio, Transcript
 from parley.turn import ENDING_MARGIN_S
+from tests.quickest import quickest
 from tests.unit.fakes import FakeResponder, FakeSynthesizer, broken, spoken, text_in, until
 from tests.unit.memory import REF
 from tests.unit.stage import REPLY, Stage, holding
@@ -43,12 +44,15 @@ async def test_all_of_a_typed_turn_is_one_answer() -> None:
 
 
 async def test_nobody_is_waited_for() -> None:
-    stage = Stage()
-    stage.acknowledges = False
-    began = time.monotonic()
-    await answered(stage)
-    assert time.monotonic() - began < 1.0, "the wait for an ack is 1.5 s"
-    assert not stage.store.frames
+    async def took_s() -> float:
+        stage = Stage()
+        stage.acknowledges = False
+        began = time.monotonic()
+        await answered(stage)
+        assert not stage.store.frames
+        return time.monotonic() - began
+
+    assert await quickest(took_s, 1.0) < 1.0, "the wait for an ack is 1.5 s"
 
 
 async def test_audio_that_came_whole_is_transcribed_whole() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from parley.errors import ParleyError
 from parley.wav import read_wav
 from tests.e2e.http_api import wav
+from tests.quickest import quickest
 from tests.unit.wav_files import (
     A_LAW,
     AMBISONIC_TAIL,
@@ -158,14 +159,18 @@ NO_SOUND = {name: chunk(name, b"") for name in (b"junk", b"LIST", b"fmt ", b"ds6
 
 
 @pytest.mark.parametrize("name", NO_SOUND, ids=str)
-def test_a_file_of_nothing_but_empty_chunks_is_refused_at_once(name: bytes) -> None:
+async def test_a_file_of_nothing_but_empty_chunks_is_refused_at_once(name: bytes) -> None:
     empty = riff(fmt(16_000), *[NO_SOUND[name]] * (4 * MB // 8 - 10))
     nothing = riff(fmt(16_000), chunk(b"data", b""), *[NO_SOUND[b"LIST"]] * (4 * MB // 8 - 10))
     for file in (empty, nothing):
-        began_s = time.process_time()
-        with pytest.raises(ParleyError, match=r"more than 1,000 chunks\."):
-            read_wav(file)
-        assert time.process_time() - began_s < 0.02
+
+        async def took_s(file: bytes = file) -> float:
+            began_s = time.process_time()
+            with pytest.raises(ParleyError, match=r"more than 1,000 chunks\."):
+                read_wav(file)
+            return time.process_time() - began_s
+
+        assert await quickest(took_s, 0.02) < 0.02
 
 
 def test_so_many_chunks_as_programs_write_are_read() -> None:

@@ -11,6 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from tests.local.standins.conftest import KEY, VOICE, Socket, Standin, socket_to
+from tests.quickest import quickest
 
 MULTI = f"/v1/text-to-speech/{VOICE}/multi-stream-input"
 SINGLE = f"/v1/text-to-speech/{VOICE}/stream-input"
@@ -214,31 +215,33 @@ async def test_nonsense_is_an_error_frame(elevenlabs: Standin, frame: str) -> No
 
 async def test_the_first_byte_comes_when_it_is_set_to(elevenlabs: Standin) -> None:
     elevenlabs.put(delays={"tts_first_byte_ms": 150})
-    async with socket_to(elevenlabs, MULTI, **PCM) as socket:
-        await socket.send(text=" ", context_id="a")
-        took_ms = []
-        for _ in range(3):
+
+    async def first_byte_ms() -> float:
+        async with socket_to(elevenlabs, MULTI, **PCM) as socket:
+            await socket.send(text=" ", context_id="a")
             began = time.monotonic()
             await socket.send(text="Hello there, my friend. ", context_id="a", flush=True)
             await socket.receive()
-            took_ms.append((time.monotonic() - began) * 1000)
-            await asyncio.sleep(0.3)
-            while True:
-                try:
-                    await asyncio.wait_for(socket.connection.recv(), 0.05)
-                except TimeoutError:
-                    break
-    assert 149 <= min(took_ms) < 190
+            took_ms = (time.monotonic() - began) * 1000
+        assert took_ms >= 149
+        return took_ms
+
+    assert await quickest(first_byte_ms, 190) < 190
 
 
 async def test_audio_can_be_paced(elevenlabs: Standin) -> None:
     elevenlabs.put(delays={"tts_realtime_factor": 4})
-    async with socket_to(elevenlabs, MULTI, **PCM) as socket:
-        began = time.monotonic()
-        frames = await spoken(socket, "a", "One, two, three, four, five, six. ")
-        took_s = time.monotonic() - began
-    sounds_s = len(audio_of(frames)) / 32_000
-    assert sounds_s / 4 * 0.7 < took_s < sounds_s / 4 + 1
+
+    async def beyond_s() -> float:
+        async with socket_to(elevenlabs, MULTI, **PCM) as socket:
+            began = time.monotonic()
+            frames = await spoken(socket, "a", "One, two, three, four, five, six. ")
+            took_s = time.monotonic() - began
+        paced_s = len(audio_of(frames)) / 32_000 / 4
+        assert took_s > paced_s * 0.7
+        return took_s - paced_s
+
+    assert await quickest(beyond_s, 1, tries=6) < 1
 
 
 async def test_times_may_all_come_with_the_first_frame(elevenlabs: Standin) -> None:
