@@ -9,7 +9,7 @@ for (const upgrades of /** @type {const} */ (["reset", "refuse", "hang"])) {
   test(`where upgrades meet a ${upgrades} it goes on over HTTP after two`, async (t) => {
     const api = await Api.running(t);
     api.upgrades = upgrades;
-    const { conversation, connecting } = conversing(t, api, { connectTimeoutMs: 100 });
+    const { conversation, connecting } = conversing(t, api, { connectTimeoutMs: 300 });
     /** @type {string[]} */
     const transports = [];
     conversation.on("transport", ({ transport }) => transports.push(transport));

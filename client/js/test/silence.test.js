@@ -139,9 +139,9 @@ test("speech into a network that swallows it is noticed within 10 s, and arrives
 test("a server that thinks for long is not taken for a dead one", patient, async (t) => {
   const server = await listening(t, ({ type, turn_id }, say) => {
     const end = { type: "turn_end", turn_id, seq: 1, reason: "completed", text: "So.", metrics: {} };
-    if (type === "user_message") setTimeout(() => say(end), 1_000);
+    if (type === "user_message") setTimeout(() => say(end), 3_000);
   });
-  const times = { busyHeartbeatMs: 100, busyPongTimeoutMs: 200 };
+  const times = { busyHeartbeatMs: 300, busyPongTimeoutMs: 1_000 };
   const conversation = await connected(t, server.url, times);
   /** @type {string[]} */
   const states = [];
