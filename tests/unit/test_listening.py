@@ -107,6 +107,17 @@ def test_a_client_that_came_back_or_sends_what_was_missing_is_waited_for_anew() 
     assert listening.over
 
 
+def test_chunks_that_nobody_waits_for_do_not_make_it_wait_for_longer() -> None:
+    listening = Listening(8, 0)
+    listening.take_chunk(chunk(1), 0)
+    listening.take_chunk(chunk(3), 0)
+    listening.take_end(EndEntry(3, 0), 0)
+    listening.take_chunk(chunk(4), GAP_GIVE_UP_S - 1)  # beyond what was announced
+    listening.take_chunk(chunk(3), GAP_GIVE_UP_S - 0.5)  # again
+    listening.update(GAP_GIVE_UP_S)
+    assert listening.over
+
+
 def talk(listening: Listening, chunks: range, from_s: float) -> tuple[list[bytes], list[list[int]]]:
     """Chunks every half second; what was handed on and which chunks were asked for."""
     heard: list[bytes] = []

@@ -27,8 +27,9 @@ GAP_AGAIN_S = 1.5
 GAP_GIVE_UP_S = 4.0
 """How long the turn waits for missing chunks before it goes on without: after `audio_end`, after
 each that came, and after the client came back, since it asks and sends again then."""
-GAP_GIVE_UP_AT_LAST_S = 12.0
-"""How long after `audio_end` the turn waits in all."""
+GAP_GIVE_UP_AT_LAST_S = 9.0
+"""How long after `audio_end` the turn waits in all: ElevenLabs ends a transcription that gets no
+audio for 10 s."""
 
 
 class Listening:
@@ -86,10 +87,11 @@ class Listening:
             return []
         if not self._utterance.is_new(chunk):
             return []
-        self._mended_s = now_s
         if self._is_too_long(chunk):
             self._too_long = True
             return []
+        if chunk.seq <= (self._utterance.announced or 0):  # behind what was announced nothing waits
+            self._mended_s = now_s
         self._bytes += len(chunk.audio)
         self._behind.update(now_s, self._last_audio_s)
         self._last_audio_s = now_s  # also behind a gap: the user still talks
@@ -128,7 +130,7 @@ class Listening:
             self._over = True
             return self._utterance.take_rest(), [*errors, utterance_too_long(self._max_s)]
         elif self._ended_s is not None:
-            if now_s >= self._given_up_s(self._ended_s):
+            if now_s >= self._give_up_at_s(self._ended_s):
                 self._over = True
                 return self._utterance.take_rest(), errors
             if now_s >= self._ended_s + GAP_REPORT_S:
@@ -141,7 +143,7 @@ class Listening:
             return self._past_gaps(now_s), errors
         return [], errors
 
-    def _given_up_s(self, ended_s: float) -> float:
+    def _give_up_at_s(self, ended_s: float) -> float:
         """When what is still missing is no longer waited for."""
         mended_s = max(ended_s, self._mended_s)
         return min(mended_s + GAP_GIVE_UP_S, ended_s + GAP_GIVE_UP_AT_LAST_S)
