@@ -170,7 +170,7 @@ class Ledger:
             self._note(record, "the pieces of the text are not the text")
 
     def _judge_audio(self, record: TurnRecord, attempt: Attempt, end: TurnEnd) -> None:
-        made = self._made_for(end)
+        made = self._made_for(end, broke_off=attempt.voiceless or end.reason != "completed")
         # Of a reply that was interrupted, what had not arrived is not sent again.
         interrupted = record.interrupted_ms is not None
         if end.reason == "completed" and not attempt.voiceless and not interrupted:
@@ -182,11 +182,11 @@ class Ledger:
             sizes = [len(audio) for audio in made]
             self._note(record, f"audio of {len(attempt.audio)} bytes; synthesised: {sizes}")
 
-    def _made_for(self, end: TurnEnd) -> list[bytes]:
-        """What the synthesizer made of this reply; of one that broke off it may have been given
-        more, or less, than was said."""
+    def _made_for(self, end: TurnEnd, *, broke_off: bool) -> list[bytes]:
+        """What the synthesizer made of this reply; of one that broke off, or whose voice did, it
+        may have been given more, or less, than was said."""
         said = spoken_key(end.text)
-        if end.reason == "completed":
+        if not broke_off:
             return self._spoken.get(said, [])
         return [
             audio
