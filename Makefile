@@ -3,7 +3,6 @@
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
   $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
   && { echo $$p; break; }; done)
-UV := $(shell command -v uv 2>/dev/null)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -16,8 +15,6 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE
 export AWS_DEFAULT_REGION ?= us-east-1
 
-# Python compiles what is imported when it first is: all of it would take a third of installing.
-QUIETLY := --quiet --disable-pip-version-check --no-compile
 # Side by side; where make can (4.0), what one of them says stays together.
 TOGETHER := --no-print-directory --jobs 4 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
@@ -109,23 +106,18 @@ lock: ## resolve the dependencies again
 	uv pip compile --group layer --python-version 3.13 --python-platform aarch64-manylinux2014 \
 	  --generate-hashes --no-header --no-annotate --constraint requirements.lock --quiet \
 	  --output-file layers/parley/requirements.txt
+	for group in sam uv; do \
+	  uv pip compile --group $$group --universal --python-version 3.11 --generate-hashes --no-header \
+	    --no-annotate --upgrade --quiet --output-file tests/$$group-requirements.txt || exit; \
+	done
 
 clean: ## remove everything that was made
-	rm -rf $(VENV) $(SAM_VENV) .aws-sam .local artifacts client/js/node_modules
+	rm -rf .venv-uv $(VENV) $(SAM_VENV) .aws-sam .local artifacts client/js/node_modules
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): requirements.lock pyproject.toml client/python/pyproject.toml
-	@PYTHON="$(PYTHON)" sh tests/python.sh
-ifneq ($(UV),)
-	uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)
-	uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . -e client/python
-else
-	@$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install $(QUIETLY) --no-deps --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install $(QUIETLY) --no-deps --no-build-isolation -e . -e client/python
-endif
+$(READY): requirements.lock pyproject.toml client/python/pyproject.toml tests/environment.sh
+	@PYTHON="$(PYTHON)" sh tests/environment.sh $(VENV) requirements.lock . client/python
 	@$(BIN)/python tests/node_commands.py $(BIN)
 	@touch $@
 
@@ -133,13 +125,6 @@ $(NODE_MODULES): client/js/package-lock.json | $(READY)
 	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund
 	@touch $@
 
-$(SAM): tests/sam-requirements.txt
-	@PYTHON="$(PYTHON)" sh tests/python.sh
-ifneq ($(UV),)
-	uv venv --quiet --allow-existing --python $(PYTHON) $(SAM_VENV)
-	uv pip install --quiet --python $(SAM_VENV)/bin/python -r tests/sam-requirements.txt
-else
-	@$(PYTHON) -m venv $(SAM_VENV)
-	$(SAM_VENV)/bin/python -m pip install $(QUIETLY) -r tests/sam-requirements.txt
-endif
+$(SAM): tests/sam-requirements.txt tests/environment.sh | $(READY)
+	@PYTHON="$(PYTHON)" sh tests/environment.sh $(SAM_VENV) tests/sam-requirements.txt
 	@touch $@
