@@ -15,6 +15,10 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE
 export AWS_DEFAULT_REGION ?= us-east-1
 
+NPM := env PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix client/js
+# `make test` says how long each part has taken.
+TIMED := @sh tests/timed.sh
+
 # Side by side; where make can (4.0), what one of them says stays together.
 TOGETHER := --no-print-directory --jobs 4 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
@@ -30,21 +34,21 @@ run: $(READY) ## hold a spoken conversation on this machine, then serve the page
 test: ## run every check and test
 	@PYTHON="$(PYTHON)" sh tests/python.sh
 	@sh tests/python313.sh >/dev/null
-	@$(MAKE) $(TOGETHER) checked
-	$(MAKE) --no-print-directory tested
+	@export TIMES=$$(mktemp); $(MAKE) $(TOGETHER) checked && $(MAKE) --no-print-directory tested; \
+	  status=$$?; sh tests/timed.sh; rm -f "$$TIMES"; exit $$status
 
 # Each begins as soon as what it needs is installed: the slowest first.
 checked: types style build template javascript browser collected
 
 browser:
-	@sh tests/system-packages.sh
+	$(TIMED) browser-packages sh tests/system-packages.sh
 
 # pytest rewrites what tests assert, once: otherwise each of its processes would do all of it.
 collected: $(READY)
-	@found=$$($(BIN)/pytest --collect-only -qq 2>&1) || { echo "$$found" >&2; exit 1; }
+	$(TIMED) collection sh -c 'found=$$($(BIN)/pytest --collect-only -qq 2>&1) || { echo "$$found" >&2; exit 1; }'
 
 tested: $(READY)
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(TIMED) pytest $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 25
 
 token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=, SETTINGS=]
 	@$(BIN)/python -m parley.access.mint $(if $(SUBJECT),--subject "$(SUBJECT)") \
@@ -54,16 +58,16 @@ token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=
 lint: style types ## ruff, bandit and mypy --strict
 
 types: $(READY)
-	$(BIN)/mypy
+	$(TIMED) types $(BIN)/mypy
 
 style: $(READY)
-	$(BIN)/ruff check --quiet .
-	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive layers functions client/python/src local deploy
-	$(BIN)/ruff format --quiet --check .
+	$(TIMED) style $(BIN)/ruff check --quiet .
+	$(TIMED) style $(BIN)/bandit --quiet --configfile pyproject.toml --recursive layers functions client/python/src local deploy
+	$(TIMED) style $(BIN)/ruff format --quiet --check .
 
 javascript: $(READY) $(NODE_MODULES) ## the JavaScript: types and tests
-	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent check
-	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm test --silent
+	$(TIMED) javascript $(NPM) run --silent check
+	$(TIMED) javascript $(NPM) test --silent
 
 unit: $(READY) ## the quick tests only
 	$(BIN)/pytest tests/unit
@@ -75,11 +79,11 @@ format: $(READY) ## put the Python code in shape
 validate: template build ## sam validate --lint, and a build of everything that is deployed
 
 template: $(SAM)
-	$(SAM) validate --lint
-	$(SAM_VENV)/bin/cfn-lint docs/page-on-cloudfront.yaml
+	$(TIMED) template $(SAM) validate --lint
+	$(TIMED) template $(SAM_VENV)/bin/cfn-lint docs/page-on-cloudfront.yaml
 
 build: $(SAM) ## sam build
-	@folder=$$(sh tests/python313.sh) && PATH="$$folder:$$PATH" $(SAM) build --cached
+	@folder=$$(sh tests/python313.sh) && PATH="$$folder:$$PATH" sh tests/timed.sh build $(SAM) build --cached
 
 # Only what the user has set: the region of this file would hide the one of a profile.
 DEPLOY = $(if $(filter file,$(origin AWS_DEFAULT_REGION)),env -u AWS_DEFAULT_REGION) $(BIN)/python -m deploy
@@ -117,14 +121,14 @@ clean: ## remove everything that was made
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): requirements.lock pyproject.toml client/python/pyproject.toml tests/environment.sh
-	@PYTHON="$(PYTHON)" sh tests/environment.sh $(VENV) requirements.lock . client/python
+	@PYTHON="$(PYTHON)" sh tests/timed.sh environment sh tests/environment.sh $(VENV) requirements.lock . client/python
 	@$(BIN)/python tests/node_commands.py $(BIN)
 	@touch $@
 
 $(NODE_MODULES): client/js/package-lock.json | $(READY)
-	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund
+	$(TIMED) javascript $(NPM) ci --silent --no-audit --no-fund
 	@touch $@
 
 $(SAM): tests/sam-requirements.txt tests/environment.sh | $(READY)
-	@PYTHON="$(PYTHON)" sh tests/environment.sh $(SAM_VENV) tests/sam-requirements.txt
+	@PYTHON="$(PYTHON)" sh tests/timed.sh environment sh tests/environment.sh $(SAM_VENV) tests/sam-requirements.txt
 	@touch $@
