@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from functools import cache
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import Scheduling
 
 from tests.directory_times import pytest_runtest_logreport, pytest_terminal_summary
 from tests.e2e.stack import (
@@ -19,8 +21,15 @@ from tests.e2e.stack import (
     running_stack,
     running_standins,
 )
+from tests.stack_scheduling import StackScheduling
 
 __all__ = ["pytest_runtest_logreport", "pytest_terminal_summary"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """Spare workers the start of a stack that another one has."""
+    return StackScheduling(config, log) if config.option.dist == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
