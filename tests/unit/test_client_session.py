@@ -6,7 +6,7 @@ from typing import Any
 
 from parley_client import Choices, Settings
 from parley_client.messages import Limits, Ready
-from parley_client.session import Position, Session
+from parley_client.session import Session
 
 
 def ready(session_id: str, token: str, **said: Any) -> Ready:
@@ -34,7 +34,7 @@ def test_a_return_shows_the_latest_token_and_how_far_a_turn_has_arrived() -> Non
     session = Session({"speed": 0.9})
     session.opened(ready("s", "first"))
     session.opened(ready("s", "second"))
-    init = session.init(Position("t", 3, 1))
+    init = session.init({"turn_id": "t", "seq": 3})
     assert init == {
         "type": "init",
         "protocol": 1,
@@ -44,16 +44,12 @@ def test_a_return_shows_the_latest_token_and_how_far_a_turn_has_arrived() -> Non
     }
 
 
-def test_a_later_attempt_is_named() -> None:
-    assert Position("t", 0, 2).as_json() == {"turn_id": "t", "seq": 0, "attempt": 2}
-
-
 def test_a_lost_session_is_replaced_by_one_with_the_settings_in_force() -> None:
     session = Session({})
     assert session.opened(ready("old", "t1")) is None
     session.configured(Settings(language="de"))
     session.lost()
-    assert session.init(Position("t", 3, 1)) == {
+    assert session.init({"turn_id": "t", "seq": 3}) == {
         "type": "init",
         "protocol": 1,
         "settings": {"language": "de"},
@@ -64,6 +60,6 @@ def test_a_lost_session_is_replaced_by_one_with_the_settings_in_force() -> None:
 
 def test_of_the_settings_in_force_only_those_that_may_be_chosen_are_asked_for_again() -> None:
     session = Session({})
-    session.opened(ready("old", "t1", choices=Choices(("speed",), {}, ())))
+    session.opened(ready("old", "t1", choices=Choices(("speed",), (), ())))
     session.lost()
     assert session.init(None)["settings"] == {"speed": 0.9}

@@ -13,7 +13,7 @@ import pytest
 
 from parley_client import BadInput, Settings
 from parley_client.audio import write_wav
-from parley_client.messages import encode
+from parley_client.encoder import encode
 from parley_client.talk import main
 from parley_client.terminal import printable
 from tests.unit.client_server import DEADLINE_S, Json, Peer, ScriptedServer, reply_events

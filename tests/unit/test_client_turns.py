@@ -18,8 +18,7 @@ from parley_client import (
     TurnEnd,
 )
 from parley_client.conversation import _new_turn_id
-from parley_client.messages import Message, Metrics
-from parley_client.session import Position
+from parley_client.messages import ClientMessage, Metrics
 from parley_client.turn import Turn
 from parley_client.turns import Turns
 from parley_client.utterance import Utterance
@@ -29,14 +28,14 @@ class Posts:
     """Takes every message, and hands it on at once."""
 
     def __init__(self, turns: Turns) -> None:
-        self.all: list[Message] = []
+        self.all: list[ClientMessage] = []
         self._turns = turns
         self._tasks: set[asyncio.Task[None]] = set()
 
     def check_open(self) -> None:
         """It always is."""
 
-    async def post(self, message: Message, *, always: bool = False) -> None:
+    async def post(self, message: ClientMessage, *, always: bool = False) -> None:
         self.all.append(message)
         self._turns.on_sent(message, asyncio.get_running_loop().time())
 
@@ -83,7 +82,7 @@ async def test_a_turn_that_was_not_sent_yet_is_not_waited_for(turns: Turns) -> N
     begin(turns, "queued", sent_at_s=None)
     begin(turns, "sent", sent_at_s=100.0)
     assert turns.waiting() == {"sent": 100.0}
-    assert turns.received() == Position("sent", 0, 1)
+    assert turns.received() == {"turn_id": "sent", "seq": 0}
 
 
 async def test_sending_it_again_is_no_sign_of_the_server(turns: Turns) -> None:
@@ -108,7 +107,7 @@ async def test_when_all_turns_have_ended_the_last_heard_of_is_named(turns: Turns
     turns.on_turn_event(end("a", 1))
     turns.on_turn_event(ReplyText("b", 1, "Hi"))
     turns.on_turn_event(end("b", 2))
-    assert turns.received() == Position("b", 2, 1)
+    assert turns.received() == {"turn_id": "b", "seq": 2}
     assert turns.waiting() == {}
 
 
@@ -119,7 +118,7 @@ async def test_a_turn_tried_again_is_as_old_as_it_was(turns: Turns) -> None:
     turns.on_turn_event(ReplyText("newer", 1, "Hi"))
     older.retry()
     turns.on_sent(older.utterance.opening(), 101.0)
-    assert turns.received() == Position("older", 0, 2)
+    assert turns.received() == {"turn_id": "older", "seq": 0, "attempt": 2}
     assert turns.latest is older
 
 
@@ -129,7 +128,7 @@ async def test_of_a_lost_session_nothing_has_been_received(turns: Turns) -> None
     turns.on_turn_event(ReplyText("begun", 1, "Hi"))
     turns.on_session_lost(SessionLost(Error("session_not_found", "Gone.", retryable=False)))
     assert begun.done
-    assert turns.received() == Position("unheard", 0, 1)
+    assert turns.received() == {"turn_id": "unheard", "seq": 0}
 
 
 async def test_no_turn_is_under_way_once_each_has_ended(turns: Turns) -> None:

@@ -9,13 +9,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from parley_client.messages import Message
+from parley_client.messages import ClientMessage
 from parley_client.utterance import Utterance
 
 WINDOW_S = 2.0
 
 
-def kinds(messages: list[Message]) -> list[Any]:
+def kinds(messages: list[ClientMessage]) -> list[Any]:
     return [message.get("seq", message["type"]) for message in messages]
 
 
@@ -84,19 +84,19 @@ class SpokenTurn(RuleBasedStateMachine):
         self.broken = False
         self.spoken: list[bytes] = []
         self.ended = False
-        self.queue: list[Message] = []
+        self.queue: list[ClientMessage] = []
         self.arrived: dict[int, bytes] = {}
         self.started = False
         self.end: int | None = None
         self.post(self.utterance.opening())
 
-    def post(self, message: Message) -> None:
+    def post(self, message: ClientMessage) -> None:
         if self.connected:
             self.transmit(message)
         else:
             self.queue.append(message)
 
-    def transmit(self, message: Message) -> None:
+    def transmit(self, message: ClientMessage) -> None:
         self.utterance.sent(message, self.now_s)
         if self.broken:
             return  # swallowed by a connection whose end nobody has noticed

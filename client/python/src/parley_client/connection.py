@@ -11,7 +11,6 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -26,8 +25,9 @@ from websockets.exceptions import (
 )
 from websockets.typing import Subprotocol
 
-from parley_client.decoding import decode
+from parley_client.decoder import decode
 from parley_client.destination import Destination
+from parley_client.encoder import encode
 from parley_client.errors import (
     BadInput,
     ConnectFailed,
@@ -35,7 +35,8 @@ from parley_client.errors import (
     HandshakeRefused,
     Unauthorized,
 )
-from parley_client.messages import ServerEvent, encode
+from parley_client.events import ReceivedEvent
+from parley_client.messages import ClientMessage
 from parley_client.retry_after import retry_after_ms
 
 MAX_EVENT_BYTES = 1_048_576
@@ -119,7 +120,7 @@ class Connection:
             raise ConnectFailed(_explain_os_error(shown, host, failed)) from None
         return cls(websocket, shown)
 
-    async def send(self, message: Mapping[str, object]) -> None:
+    async def send(self, message: ClientMessage) -> None:
         """Send one message.
 
         Raises:
@@ -130,7 +131,7 @@ class Connection:
         except ConnectionClosed as closed:
             raise _lost(closed) from None
 
-    async def receive(self) -> ServerEvent | None:
+    async def receive(self) -> ReceivedEvent | None:
         """The next event; None for one that this client is too old to know.
 
         Raises:

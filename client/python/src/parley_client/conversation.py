@@ -15,9 +15,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from types import TracebackType
+from typing import cast
 
 from parley_client.audio import BYTES_PER_SAMPLE, PcmSource, chunks, in_real_time, sample_rate_hz
 from parley_client.destination import Destination, TokenSource, UrlSource
+from parley_client.encoder import encode, settings_message
 from parley_client.errors import (
     BadAudio,
     BadInput,
@@ -28,17 +30,21 @@ from parley_client.errors import (
 from parley_client.link import Link
 from parley_client.messages import (
     AudioFormat,
+    AudioStart,
     Choices,
+    ClientMessage,
+    Config,
     ConfigUpdated,
     Endpointing,
     Error,
     Limits,
-    Message,
+    Ping,
     Pong,
     Ready,
     SessionEnded,
     Settings,
-    encode,
+    SettingsMessage,
+    UserMessage,
 )
 from parley_client.notices import OnNotice, State
 from parley_client.options import Reconnect, Timeouts
@@ -59,7 +65,7 @@ class Conversation:
     def __init__(
         self,
         destination: Destination,
-        settings: Message,
+        settings: SettingsMessage,
         *,
         heartbeat_s: float | None,
         timeouts: Timeouts,
@@ -118,7 +124,7 @@ class Conversation:
         def make() -> Conversation:
             return cls(
                 Destination(url, token),
-                _settings_json(settings or {}),
+                _wanted_settings(settings or {}),
                 heartbeat_s=heartbeat_s,
                 timeouts=timeouts or Timeouts(),
                 reconnect=reconnect or Reconnect(),
@@ -241,7 +247,7 @@ class Conversation:
 
     async def configure(self, settings: Settings | Mapping[str, object]) -> Settings:
         """Change settings from the next turn on; returns every setting in force."""
-        message: Message = {"type": "config", "settings": _settings_json(settings)}
+        message: Config = {"type": "config", "settings": _wanted_settings(settings)}
         answer = await self._link.request(message, ConfigUpdated, self._timeouts.request_s)
         self._session.configured(answer.settings)
         return answer.settings
@@ -249,7 +255,7 @@ class Conversation:
     async def ping(self) -> float:
         """Ask for a sign of life; returns the round trip in ms."""
         started_s = time.perf_counter()
-        message: Message = {"type": "ping", "sent_at": time.time() * 1000}
+        message: Ping = {"type": "ping", "sent_at": time.time() * 1000}
         await self._link.request(message, Pong, self._timeouts.request_s)
         return (time.perf_counter() - started_s) * 1000
 
@@ -302,7 +308,7 @@ class Conversation:
             raise
         return self
 
-    def _check_text(self, text: str, message: Message) -> None:
+    def _check_text(self, text: str, message: UserMessage | AudioStart) -> None:
         if not text.strip():
             raise BadInput("There is nothing to say: the text is empty.")
         if len(text) > self.limits.max_text_chars:
@@ -356,16 +362,17 @@ def _new_turn_id() -> str:
     return f"{now_ms:012x}{next(_turns_begun):08x}{secrets.token_hex(6)}"
 
 
-def _settings_json(settings: Settings | Mapping[str, object]) -> Message:
+def _wanted_settings(settings: Settings | Mapping[str, object]) -> SettingsMessage:
     if isinstance(settings, Settings):
-        found = settings.as_json()
+        found = settings_message(settings)
     else:
-        found = {name: value for name, value in settings.items() if value is not None}
+        given = {name: value for name, value in settings.items() if value is not None}
+        found = cast(SettingsMessage, given)  # the server says what is wrong with it
     _size_of(found, "settings")  # refuses what has none
     return found
 
 
-def _size_of(message: Message, what: str) -> int:
+def _size_of(message: ClientMessage | SettingsMessage, what: str) -> int:
     """How many bytes go over the wire; a frame that is no UTF-8 would end the connection."""
     try:
         return len(encode(message).encode())

@@ -23,8 +23,9 @@ from parley_client.errors import (
     ServerError,
     SessionLost,
 )
+from parley_client.events import ReceivedEvent
 from parley_client.listener import Listener
-from parley_client.messages import Error, Ready, ServerEvent
+from parley_client.messages import Error, Ready
 from parley_client.notices import Notice, SessionRenewed, StateChanged
 from parley_client.options import Reconnect, Timeouts
 from parley_client.session import Session
@@ -49,7 +50,7 @@ class User(Protocol):
     async def resume(self, connection: Connection, suspect_since_s: float) -> None:
         """This connection is ready; what was sent since then may not have arrived."""
 
-    def dispatch(self, event: ServerEvent) -> None:
+    def dispatch(self, event: ReceivedEvent) -> None:
         """Something came. What this raises ends the connection."""
 
     def ask(self, turn_id: str | None) -> None:
@@ -266,7 +267,7 @@ class Lifeline:
             self._user.announce(SessionRenewed(lost_session_id, event.session_id))
         return connection
 
-    def _before_ready(self, event: ServerEvent | None) -> None:
+    def _before_ready(self, event: ReceivedEvent | None) -> None:
         if isinstance(event, Error) and event.turn_id is None:
             raise (SessionLost if event.code in SessionLost.CODES else ServerError)(event)
         if event is not None:  # a running turn may find the new connection before `ready` does

@@ -23,17 +23,16 @@ from parley_client.errors import (
     ServerError,
     SessionReplaced,
 )
+from parley_client.events import GATEWAY_ERROR, Answer, ReceivedEvent, message_type_of
 from parley_client.lifeline import LOST_CODE, Lifeline
 from parley_client.listener import Listener
 from parley_client.messages import (
-    GATEWAY_ERROR,
-    Answer,
+    ClientMessage,
     ConfigUpdated,
     Error,
-    Message,
+    Ping,
     Pong,
     Ready,
-    ServerEvent,
     SessionEnded,
 )
 from parley_client.notices import Notice, OnNotice, State, StateChanged
@@ -97,7 +96,7 @@ class Link:
         if self.closed_by is not None:
             raise self.closed_by
 
-    async def post(self, message: Message, *, always: bool = False) -> None:
+    async def post(self, message: ClientMessage, *, always: bool = False) -> None:
         """Send a message that has no answer of its own, now or when there is a connection.
 
         Raises:
@@ -107,7 +106,7 @@ class Link:
         self.check_open()
         await self._outgoing.post(message, always=always)
 
-    async def request(self, message: Message, answer: type[A], timeout_s: float) -> A:
+    async def request(self, message: ClientMessage, answer: type[A], timeout_s: float) -> A:
         """Send a message, on the next connection again if need be, and wait for its answer.
 
         Raises:
@@ -177,14 +176,14 @@ class Link:
 
     def ask(self, turn_id: str | None) -> None:
         """Ping, without waiting: a dead connection may not even take the message."""
-        ping: Message = {"type": "ping", "sent_at": time.time() * 1000}
+        ping: Ping = {"type": "ping", "sent_at": time.time() * 1000}
         if turn_id is not None and self._listener.may_be_asked_after(turn_id):
             ping["turn_id"] = turn_id
             if (attempt := self._listener.attempt_of(turn_id)) > 1:
                 ping["attempt"] = attempt
         self.spawn(self._outgoing.post(ping, always=True))
 
-    def dispatch(self, event: ServerEvent) -> None:
+    def dispatch(self, event: ReceivedEvent) -> None:
         """Give an event to whom it concerns.
 
         Raises:
@@ -246,11 +245,12 @@ class Link:
             self._listener.on_turn_event(error)
 
     def _refuses_a_request(self, error: Error) -> bool:
-        if error.about is None and self._listener.waiting():
+        answered = message_type_of(error)
+        if answered is None and self._listener.waiting():
             return False  # it may as well be about one of a turn's messages
-        return self._requests.refuse(ServerError(error), error.about)
+        return self._requests.refuse(ServerError(error), answered)
 
-    def _was_sent(self, message: Message, at_s: float) -> None:
+    def _was_sent(self, message: ClientMessage, at_s: float) -> None:
         self._listener.on_sent(message, at_s)
         self._lifeline.sent()
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
-from parley_client.messages import Error, TurnEnd, TurnEvent
+from parley_client.events import TurnEvent
+from parley_client.messages import Error, TurnEnd
 
 MAX_NAMED = 100
 """How many missing numbers are named: enough to see what happened."""

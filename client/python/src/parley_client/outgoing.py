@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from parley_client.backlog import Backlog
 from parley_client.connection import Connection
 from parley_client.errors import ConnectionLost
-from parley_client.messages import Message
+from parley_client.messages import ClientMessage
 
 
 class Outgoing:
@@ -19,7 +19,7 @@ class Outgoing:
         on_sent: told each message that was handed to a connection, and when (loop time).
     """
 
-    def __init__(self, backlog: Backlog, on_sent: Callable[[Message, float], None]) -> None:
+    def __init__(self, backlog: Backlog, on_sent: Callable[[ClientMessage, float], None]) -> None:
         self._backlog = backlog
         self._on_sent = on_sent
         self._connection: Connection | None = None
@@ -32,11 +32,11 @@ class Outgoing:
         """Whether messages go out over this connection."""
         return self._connection is connection
 
-    def waits(self, message: Message) -> bool:
+    def waits(self, message: ClientMessage) -> bool:
         """Whether this very message waits."""
         return self._backlog.holds(message)
 
-    async def post(self, message: Message, *, always: bool = False) -> None:
+    async def post(self, message: ClientMessage, *, always: bool = False) -> None:
         """Send a message, or keep it; with `always` it is kept whatever the bounds.
 
         Raises:
@@ -51,7 +51,7 @@ class Outgoing:
                     self.hold()
         self._backlog.add(message, always=always)
 
-    async def resume(self, connection: Connection, again: Sequence[Message]) -> None:
+    async def resume(self, connection: Connection, again: Sequence[ClientMessage]) -> None:
         """Send what may be lost, then what has waited; from then on, everything at once.
 
         Raises:
@@ -64,6 +64,6 @@ class Outgoing:
             self._backlog.drop_first()
         self._connection = connection
 
-    async def _send(self, connection: Connection, message: Message) -> None:
+    async def _send(self, connection: Connection, message: ClientMessage) -> None:
         await connection.send(message)
         self._on_sent(message, asyncio.get_running_loop().time())

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from parley_client.audio import Playback, duration_ms, sample_rate_hz
 from parley_client.errors import ProtocolViolation
+from parley_client.events import TurnEvent
 from parley_client.heard import heard_text
 from parley_client.messages import (
     Audio,
     AudioFormat,
     Error,
     Metrics,
-    Reason,
     ReplyText,
     Transcript,
     TurnEnd,
-    TurnEvent,
+    TurnEndReason,
     Word,
 )
 
@@ -50,7 +50,7 @@ class Reply:
     words: tuple[Word, ...]
     heard: str | None
     """What was heard, when that is less than `text`."""
-    reason: Reason | None
+    reason: TurnEndReason | None
     metrics: Metrics
     timings: Timings
     errors: tuple[Error, ...]

@@ -12,14 +12,14 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from parley_client.errors import BadAudio, ParleyClientError
-from parley_client.messages import Message
+from parley_client.messages import ClientMessage
 from parley_client.turn import Turn
 
 
 class Post(Protocol):
     """Sends one message, or keeps it until there is a connection."""
 
-    async def __call__(self, message: Message, *, always: bool = False) -> None: ...
+    async def __call__(self, message: ClientMessage, *, always: bool = False) -> None: ...
 
 
 class Speech:

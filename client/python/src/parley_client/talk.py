@@ -28,16 +28,15 @@ from parley_client.audio import read_wav, sample_rate_hz, write_wav
 from parley_client.conversation import Connecting, Conversation
 from parley_client.devices import check_sounddevice
 from parley_client.errors import BadInput, ConversationClosed, ParleyClientError
+from parley_client.events import Restarted, TurnEvent
 from parley_client.keyboard import TypedLines
 from parley_client.messages import (
     Audio,
     AudioFormat,
     Error,
     ReplyText,
-    Restarted,
     Settings,
     Transcript,
-    TurnEvent,
 )
 from parley_client.notices import Notice, SessionRenewed, StateChanged
 from parley_client.printing import (

@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from parley_client.errors import AnswerTimeout, EventGap, ParleyClientError, TurnFailed
-from parley_client.messages import Error, Restarted, Transcript, TurnEnd, TurnEvent
+from parley_client.events import Restarted, TurnEvent, message_type_of
+from parley_client.messages import Error, Transcript, TurnEnd
 from parley_client.options import Timeouts
 from parley_client.ordering import TurnOrder
 from parley_client.reply import Reply, ReplyBuilder
@@ -323,4 +324,4 @@ class Turn:
 def _is_about_one_message(error: Error) -> bool:
     """Whether the error is about a message that the turn can do without, or whose
     loss the server reports as `audio_gap`."""
-    return error.about in ("interrupt", "ack", "audio_chunk")
+    return message_type_of(error) in ("interrupt", "ack", "audio_chunk")

@@ -17,9 +17,9 @@ from parley_client.errors import (
     ParleyClientError,
     SessionLost,
 )
-from parley_client.messages import Error, Message, TurnEnd, TurnEvent
+from parley_client.events import TurnEvent, message_type_of
+from parley_client.messages import Ack, ClientMessage, Error, Interrupt, Received, TurnEnd
 from parley_client.options import Reconnect, Timeouts
-from parley_client.session import Position
 from parley_client.turn import Turn
 from parley_client.utterance import Utterance
 
@@ -36,7 +36,7 @@ class Out(Protocol):
     def check_open(self) -> None:
         """Raise what closed it."""
 
-    async def post(self, message: Message, *, always: bool = False) -> None:
+    async def post(self, message: ClientMessage, *, always: bool = False) -> None:
         """Send a message, or keep it until there is a connection."""
 
     def spawn(
@@ -64,7 +64,7 @@ class Turns:
         self._turns: dict[str, Turn] = {}
         self._count = 0
         self._heard: Turn | None = None
-        self._interruption: tuple[Message, float] | None = None
+        self._interruption: tuple[Interrupt, float] | None = None
         """The latest that was handed to a connection, and when (loop time)."""
         self._acks: set[asyncio.Task[None]] = set()
         self._resending: asyncio.Task[None] | None = None
@@ -120,7 +120,7 @@ class Turns:
 
     # --- asked by the link ------------------------------------------------------
 
-    def received(self) -> Position | None:
+    def received(self) -> Received | None:
         """How far the oldest unfinished turn has arrived, or else the latest one.
 
         The server takes everything of the turns before this one for arrived.
@@ -130,9 +130,12 @@ class Turns:
         turn = min(unfinished, key=lambda t: t.number, default=self._heard)
         if turn is None:
             return None
-        return Position(turn.turn_id, turn.received_seq, turn.attempt)
+        received: Received = {"turn_id": turn.turn_id, "seq": turn.received_seq}
+        if turn.attempt > 1:
+            received["attempt"] = turn.attempt
+        return received
 
-    def again(self, since_s: float) -> list[Message]:
+    def again(self, since_s: float) -> list[ClientMessage]:
         """What turns have said that may not have arrived."""
         return self._late_interruption(since_s) + [
             message
@@ -168,7 +171,7 @@ class Turns:
 
     # --- told by the link -------------------------------------------------------
 
-    def on_sent(self, message: Message, at_s: float) -> None:
+    def on_sent(self, message: ClientMessage, at_s: float) -> None:
         """A message was handed to a connection."""
         if message["type"] == "interrupt":
             self._interruption = message, at_s
@@ -244,15 +247,15 @@ class Turns:
         self._turns[turn.turn_id] = self.latest = turn
         self._idle.clear()
 
-    def _late_interruption(self, since_s: float) -> list[Message]:
+    def _late_interruption(self, since_s: float) -> list[ClientMessage]:
         """One that may not have arrived, of a turn that has ended: no event would show it."""
         if self._interruption is None:
             return []
         message, sent_at_s = self._interruption
-        turn = self._turns.get(str(message["turn_id"]))
+        turn = self._turns.get(message["turn_id"])
         return [message] if sent_at_s >= since_s and (turn is None or turn.done) else []
 
-    async def _post_all(self, messages: Iterable[Message]) -> None:
+    async def _post_all(self, messages: Iterable[ClientMessage]) -> None:
         for message in messages:
             await self._out.post(message)
 
@@ -273,7 +276,7 @@ class Turns:
             self._out.spawn(self._post_all(lost), turn.fail)
 
     def _acknowledge(self, end: TurnEnd) -> None:
-        ack: Message = {"type": "ack", "turn_id": end.turn_id, "seq": end.seq}
+        ack: Ack = {"type": "ack", "turn_id": end.turn_id, "seq": end.seq}
         if end.attempt > 1:
             ack["attempt"] = end.attempt
 
@@ -301,8 +304,9 @@ class Turns:
         """An error that names no turn is about a message just sent. A typed turn
         without an event has sent one only; of a spoken turn's many, the loss of
         a chunk mends itself, and the loss of its start shows as silence."""
+        refused = message_type_of(error)
         for turn in self._turns.values():
-            possible = error.about is None or error.about in turn.utterance.types
+            possible = refused is None or refused in turn.utterance.types
             if possible and not turn.done and not turn.started:
                 if turn.spoken:
                     turn.stray_error(error)
