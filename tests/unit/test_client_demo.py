@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from parley_client.audio import read_wav
+from parley_client.audio_file import read_wav
 from parley_client.terminal import Terminal, bar
 from tests.unit.client_server import Json, Peer, ScriptedServer, reply_events, tone
 from tests.unit.commands import Ended, running

@@ -18,7 +18,7 @@ from parley_client import (
     Transcript,
     TurnFailed,
 )
-from parley_client.audio import PcmSource
+from parley_client.chunker import PcmSource
 from parley_client.messages import Endpointing
 from tests.quickest import quickest
 from tests.unit.client_server import (
@@ -364,3 +364,9 @@ async def test_chunks_of_a_length_that_cannot_be_sent_are_refused(
     async with Conversation.connect(server.url) as conversation:
         with pytest.raises(BadAudio, match="1 to 640 ms of pcm_16000 can"):
             conversation.speak(bytes(320), chunk_ms=chunk_ms)
+
+
+async def test_an_unknown_format_is_refused_with_the_known_ones(server: ScriptedServer) -> None:
+    async with Conversation.connect(server.url) as conversation:
+        with pytest.raises(BadAudio, match=r"'mp3_44100' is not one of pcm_8000, pcm_16000"):
+            conversation.speak(b"", format="mp3_44100")  # type: ignore[arg-type]  # what is tested

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from parley_client.audio import read_wav, write_wav
+from parley_client.audio_file import read_wav, write_wav
 from tests.unit.client_server import (
     DEADLINE_S,
     READY,

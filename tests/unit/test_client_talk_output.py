@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from parley_client import BadInput, Settings
-from parley_client.audio import write_wav
+from parley_client.audio_file import write_wav
 from parley_client.encoder import encode
 from parley_client.talk import main
 from parley_client.terminal import printable

@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Mapping
 from types import TracebackType
 from typing import cast
 
-from parley_client.audio import BYTES_PER_SAMPLE, PcmSource, chunks, in_real_time, sample_rate_hz
+from parley_client.chunker import PcmSource, cut_into_chunks, pace
 from parley_client.destination import Destination, TokenSource, UrlSource
 from parley_client.encoder import encode, settings_message
 from parley_client.errors import (
@@ -48,6 +48,7 @@ from parley_client.messages import (
 )
 from parley_client.notices import OnNotice, State
 from parley_client.options import Reconnect, Timeouts
+from parley_client.pcm import BYTES_PER_SAMPLE, SAMPLE_RATES_HZ
 from parley_client.session import Session
 from parley_client.speaking import Speech
 from parley_client.turn import Turn
@@ -220,7 +221,10 @@ class Conversation:
         Raises:
             BadAudio: the format or the chunk's length cannot be sent.
         """
-        rate_hz = sample_rate_hz(format)
+        if format not in SAMPLE_RATES_HZ:
+            allowed = ", ".join(SAMPLE_RATES_HZ)
+            raise BadAudio(f"The audio format {format!r} is not one of {allowed}.")
+        rate_hz = SAMPLE_RATES_HZ[format]
         chunk_bytes = rate_hz * chunk_ms // 1000 * BYTES_PER_SAMPLE
         if not 0 < chunk_bytes <= self.limits.max_chunk_bytes:
             longest_ms = self.limits.max_chunk_bytes * 1000 // (BYTES_PER_SAMPLE * rate_hz)
@@ -228,8 +232,8 @@ class Conversation:
                 f"A chunk of {chunk_ms} ms cannot be sent: 1 to {longest_ms} ms of {format} can."
             )
         turn = self._turns.begin(Utterance.spoken(_new_turn_id(), format, endpointing))
-        cut = chunks(audio, chunk_bytes)
-        paced = in_real_time(cut, rate_hz) if real_time else cut
+        chunks = cut_into_chunks(audio, chunk_bytes)
+        paced = pace(chunks, rate_hz) if real_time else chunks
         speech = Speech(turn, self._link.post, self.limits.max_chunks)
         self._link.spawn(speech.send(paced), turn.fail)
         return turn

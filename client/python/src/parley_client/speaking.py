@@ -1,6 +1,6 @@
 """Sends one utterance: its start, its chunks as they come, its end.
 
-How audio is cut and paced is `parley_client.audio`'s business; this stops
+How audio is cut and paced is `chunker`'s business; this stops
 listening to it as soon as the server has heard enough.
 """
 

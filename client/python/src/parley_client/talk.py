@@ -24,7 +24,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from parley_client.audio import read_wav, sample_rate_hz, write_wav
+from parley_client.audio_file import read_wav, write_wav
 from parley_client.conversation import Connecting, Conversation
 from parley_client.devices import check_sounddevice
 from parley_client.errors import BadInput, ConversationClosed, ParleyClientError
@@ -39,6 +39,7 @@ from parley_client.messages import (
     Transcript,
 )
 from parley_client.notices import Notice, SessionRenewed, StateChanged
+from parley_client.pcm import SAMPLE_RATES_HZ
 from parley_client.printing import (
     as_json,
     encodable,
@@ -275,7 +276,7 @@ class Talk:
         path = self._save
         if self._saved > 1:
             path = path.with_name(f"{path.stem}-{self._saved}{path.suffix}")
-        write_wav(path, reply.audio, sample_rate_hz(reply.audio_format))
+        write_wav(path, reply.audio, SAMPLE_RATES_HZ[reply.audio_format])
         return path
 
     def tell(self, failed: ParleyClientError) -> None:

@@ -17,7 +17,8 @@ from parley_client.events import Restarted, TurnEvent, message_type_of
 from parley_client.messages import Error, Transcript, TurnEnd
 from parley_client.options import Timeouts
 from parley_client.ordering import TurnOrder
-from parley_client.reply import Reply, ReplyBuilder
+from parley_client.reply import Reply
+from parley_client.reply_builder import ReplyBuilder
 from parley_client.utterance import Utterance
 
 
