@@ -6,7 +6,7 @@
 /** @typedef {import("./turn.js").Turn} Turn */
 /** @typedef {import("./problem.js").Problem} Problem */
 /** @typedef {import("./microphone-share.js").Interruption} Interruption */
-/** @typedef {import("./connection.js").StateChange} StateChange */
+/** @typedef {import("./reconnector.js").StateChange} StateChange */
 
 /**
  * @typedef {object} Events
@@ -77,7 +77,7 @@
  *   while there is no connection: 1,000 messages, 4,000,000 bytes
  */
 
-/** @typedef {Own & Omit<import("./connection.js").ConnectionOptions, "hello" | "quiet">}
+/** @typedef {Own & Omit<import("./reconnector.js").ReconnectorOptions, "hello" | "quiet">}
  *   ConversationOptions */
 
 export {};

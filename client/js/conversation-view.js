@@ -23,7 +23,7 @@
 
 /**
  * @typedef {object} Picture
- * @property {import("./connection.js").State} state
+ * @property {import("./reconnector.js").State} state
  * @property {boolean} canSpeak whether what is said now is taken
  * @property {"websocket" | "http"} transport what messages go over
  * @property {Problem} [problem] the last one, until the next turn or connection

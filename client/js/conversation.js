@@ -6,7 +6,7 @@
  * Events (`on(name, listener)` or `addEventListener`): see `Events`.
  */
 import { BrokenTurns } from "./broken-turns.js";
-import { Connection } from "./connection.js";
+import { Reconnector } from "./reconnector.js";
 import { Devices } from "./devices.js";
 import { Emitter, oneOf } from "./emitter.js";
 import { Interruption } from "./interruption.js";
@@ -15,12 +15,12 @@ import { Outgoing } from "./outgoing.js";
 import { Problem } from "./problem.js";
 import { Replies } from "./replies.js";
 import { Utterances } from "./utterances.js";
-import { Vigil } from "./vigil.js";
+import { Watchdog } from "./watchdog.js";
 
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
 /** @typedef {import("./messages.js").Settings} Settings */
 /** @typedef {import("./turn.js").Turn} Turn */
-/** @typedef {import("./connection.js").StateChange} StateChange */
+/** @typedef {import("./reconnector.js").StateChange} StateChange */
 /** @typedef {import("./hands-free.js").HandsFreeSettings} HandsFreeSettings */
 /** @typedef {import("./conversation-types.js").Events} Events */
 /** @typedef {import("./conversation-types.js").ConversationOptions} ConversationOptions */
@@ -31,8 +31,8 @@ const PREROLL_MS = 300;
 
 /** @extends {Emitter<Events>} */
 export class Conversation extends Emitter {
-  /** @type {Connection} */
-  #connection;
+  /** @type {Reconnector} */
+  #reconnector;
   /** @type {Outgoing} */
   #outgoing;
   /** @type {Utterances} */
@@ -44,20 +44,20 @@ export class Conversation extends Emitter {
   #broken;
   /** @type {Interruption} */
   #interruption;
-  /** @type {Vigil} */
-  #vigil;
+  /** @type {Watchdog} */
+  #watchdog;
   /** @type {Devices} */
   #devices;
   /** Its part in the microphone, which others may use too. */
   #input;
 
   /**
-   * @param {import("./connection.js").Asked} url `wss://…/stage`, or who to ask for it
+   * @param {import("./reconnector.js").Asked} url `wss://…/stage`, or who to ask for it
    * @param {ConversationOptions} [options]
    */
   constructor(url, options = {}) {
     super();
-    const { settings = {}, session, microphone, player, queue, ...connection } = options;
+    const { settings = {}, session, microphone, player, queue, ...connectionOptions } = options;
     this.settings = settings;
     /** What may be chosen here, once the server has said so.
      * @type {import("./messages.js").Choices | undefined} */
@@ -67,18 +67,18 @@ export class Conversation extends Emitter {
     this.standIns = [];
     this.microphone = microphone;
     this.player = player;
-    this.#connection = new Connection(url, {
-      ...connection,
+    this.#reconnector = new Reconnector(url, {
+      ...connectionOptions,
       hello: () => ({
         received: this.#replies.received,
         // A session that is resumed has its settings.
-        ...(!this.#connection.session && { settings: this.#choosable() }),
+        ...(!this.#reconnector.session && { settings: this.#choosable() }),
       }),
       quiet: () => this.#isQuiet,
       needed: () => !this.#isQuiet || this.#devices.isHandsFree,
     });
-    this.#connection.session = session;
-    this.#outgoing = new Outgoing((message) => this.#connection.send(message), queue);
+    this.#reconnector.session = session;
+    this.#outgoing = new Outgoing((message) => this.#reconnector.send(message), queue);
     this.#input = microphone?.share?.() ?? microphone;
     this.#devices = new Devices({
       conversation: this,
@@ -99,30 +99,30 @@ export class Conversation extends Emitter {
     });
     this.#replies = new Replies(this.#repliesParts());
     this.#interruption = new Interruption(this.#interruptionParts());
-    this.#vigil = new Vigil({
-      onSilence: () => this.#connection.probe(this.#awaited),
-      onGap: () => void this.#connection.renew(),
+    this.#watchdog = new Watchdog({
+      onSilence: () => this.#reconnector.probe(this.#awaited),
+      onGap: () => void this.#reconnector.renew(),
     });
-    this.#connection.on("ready", (ready) => this.#opened(ready));
-    this.#connection.on("state", (change) => this.#changed(change));
-    this.#connection.on("event", (event) => {
+    this.#reconnector.on("ready", (ready) => this.#opened(ready));
+    this.#reconnector.on("state", (change) => this.#changed(change));
+    this.#reconnector.on("event", (event) => {
       if (event.type === "config_updated") this.settings = event.settings;
       if (this.#replies.take(event)) this.#look();
     });
-    this.#connection.on("sent", (message) => this.emit("sent", message));
-    this.#connection.on("session_lost", (problem) => {
+    this.#reconnector.on("sent", (message) => this.emit("sent", message));
+    this.#reconnector.on("session_lost", (problem) => {
       this.#replies.startAgain();
       this.emit("error", problem);
     });
-    this.#connection.on("transport", (change) => {
+    this.#reconnector.on("transport", (change) => {
       this.#utterances.look();
       this.emit("transport", change);
     });
-    this.#connection.on("token", (session) =>
+    this.#reconnector.on("token", (session) =>
       this.emit("session", { ...session, resumed: true, history: [] }),
     );
-    this.#connection.on("refused", ({ turnId, problem }) => this.#broken.refused(turnId, problem));
-    this.#connection.on("stayed", () => this.#outgoing.flush());
+    this.#reconnector.on("refused", ({ turnId, problem }) => this.#broken.refused(turnId, problem));
+    this.#reconnector.on("stayed", () => this.#outgoing.flush());
   }
 
   /** @returns {import("./utterances.js").Stage} */
@@ -150,7 +150,7 @@ export class Conversation extends Emitter {
       utterances: this.#utterances,
       player: this.player,
       forget: (turnId) => this.#broken.forget(turnId),
-      acknowledge: (ack) => void this.#connection.send(ack),
+      acknowledge: (ack) => void this.#reconnector.send(ack),
       emit: (name, detail) => this.emit(name, detail),
     };
   }
@@ -170,17 +170,17 @@ export class Conversation extends Emitter {
   }
 
   get state() {
-    return this.#connection.state;
+    return this.#reconnector.state;
   }
 
   /** What messages go over: HTTP where WebSockets are blocked, if there is an `httpUrl`. */
   get transport() {
-    return this.#connection.transport;
+    return this.#reconnector.transport;
   }
 
   /** What it takes to resume the session: keep it to come back after a reload. */
   get session() {
-    return this.#connection.session;
+    return this.#reconnector.session;
   }
 
   /** Whether `interrupt()` would stop something. */
@@ -219,7 +219,7 @@ export class Conversation extends Emitter {
    * @throws {Problem} why it did not work
    */
   async connect() {
-    await this.#connection.connect();
+    await this.#reconnector.connect();
   }
 
   /**
@@ -308,7 +308,7 @@ export class Conversation extends Emitter {
       await this.#interruption.silence(this.#turns.newest?.id);
     }
     this.close();
-    this.#connection.session = undefined;
+    this.#reconnector.session = undefined;
   }
 
   /** Close the connection; the session stays, and what has come of the reply is heard. */
@@ -318,7 +318,7 @@ export class Conversation extends Emitter {
       void this.#letGo();
       this.#devices.follow(false);
     }
-    this.#connection.close();
+    this.#reconnector.close();
     for (const { id } of this.#turns.all()) this.#broken.forget(id);
   }
 
@@ -359,7 +359,7 @@ export class Conversation extends Emitter {
   #changed(change) {
     const { state, problem } = change;
     if (state === "closed" || state === "failed") this.#stopped(problem);
-    if (state !== "ready") this.#vigil.stop();
+    if (state !== "ready") this.#watchdog.stop();
     this.#devices.follow(this.canSpeak);
     this.emit("state", change);
   }
@@ -392,8 +392,8 @@ export class Conversation extends Emitter {
   #look() {
     const isReady = this.state === "ready";
     const isWaiting = isReady && this.#awaited !== undefined;
-    this.#vigil.see({ isWaiting, hasGap: isReady && this.#replies.hasGap });
-    this.#connection.attend(!this.#turns.isEmpty);
+    this.#watchdog.see({ isWaiting, hasGap: isReady && this.#replies.hasGap });
+    this.#reconnector.attend(!this.#turns.isEmpty);
   }
 
   /** Before the first `connect` one may listen already: it can be the same gesture. */

@@ -5,7 +5,7 @@
 import { heardText } from "./heard.js";
 import { Problem } from "./problem.js";
 
-/** @typedef {import("./turn-events.js").TurnEvent} TurnEvent */
+/** @typedef {import("./event-order.js").TurnEvent} TurnEvent */
 
 /**
  * @typedef {object} TurnResult

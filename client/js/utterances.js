@@ -6,7 +6,7 @@ import { Problem } from "./problem.js";
 import { SpeechEnd } from "./speech-end.js";
 import { Speech } from "./speech.js";
 import { Turn } from "./turn.js";
-import { checkText } from "./wording.js";
+import { checkText } from "./message-checks.js";
 
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
 /** @typedef {import("./conversation-types.js").AudioInput} AudioInput */

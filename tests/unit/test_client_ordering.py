@@ -10,9 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from parley_client.event_order import MAX_NAMED, Arrival, EventOrder, TurnOrder
 from parley_client.events import TurnEvent
 from parley_client.messages import Error, Metrics, ReplyText, TurnEnd
-from parley_client.ordering import MAX_NAMED, Arrival, EventOrder, TurnOrder
 
 
 @dataclass(frozen=True)

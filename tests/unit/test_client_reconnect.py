@@ -25,7 +25,7 @@ from parley_client import (
     StateChanged,
     Timeouts,
 )
-from parley_client.silence import Silence
+from parley_client.heartbeat import Heartbeat
 from tests.unit.client_server import (
     DEADLINE_S,
     QUICK,
@@ -374,7 +374,7 @@ async def test_a_fault_of_the_client_ends_the_conversation_instead_of_hanging_it
     def broken(*_: object) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(Silence, "check", broken)
+    monkeypatch.setattr(Heartbeat, "check", broken)
     async with Conversation.connect(server.url) as conversation:
         with pytest.raises(ParleyClientError, match="client itself failed: ZeroDivisionError"):
             await conversation.say("hello")

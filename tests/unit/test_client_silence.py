@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 
 from parley_client import Conversation, Notice, Reconnect, StateChanged, Timeouts
-from parley_client.silence import Silence, Verdict
+from parley_client.heartbeat import Heartbeat, Verdict
 from tests.unit.client_server import (
     DEADLINE_S,
     QUICK,
@@ -27,17 +27,17 @@ IMPATIENT = Timeouts(ask_s=0.2, silence_s=0.4)
 # --- the plain object -------------------------------------------------------------
 
 
-def silence(heartbeat_s: float | None = None) -> Silence:
-    return Silence(100.0, ask_after_s=5.0, dead_after_s=10.0, heartbeat_s=heartbeat_s)
+def heartbeat(heartbeat_s: float | None = None) -> Heartbeat:
+    return Heartbeat(100.0, ask_after_s=5.0, dead_after_s=10.0, heartbeat_s=heartbeat_s)
 
 
 def test_nothing_is_due_while_nobody_waits() -> None:
-    verdict = silence().check(1_000.0, {})
+    verdict = heartbeat().check(1_000.0, {})
     assert (verdict.dead, verdict.ask, verdict.next_at_s) == (False, (), math.inf)
 
 
 def test_a_silent_turn_is_asked_after_and_then_the_connection_is_dead() -> None:
-    watch = silence()
+    watch = heartbeat()
     waiting = {"t": 200.0}
     assert watch.check(201.0, waiting) == Verdict(dead=False, ask=(), next_at_s=205.0)
     assert watch.check(205.0, waiting) == Verdict(dead=False, ask=("t",), next_at_s=210.0)
@@ -46,13 +46,13 @@ def test_a_silent_turn_is_asked_after_and_then_the_connection_is_dead() -> None:
 
 
 def test_who_was_too_busy_to_ask_has_not_been_kept_waiting() -> None:
-    watch = silence()
+    watch = heartbeat()
     assert watch.check(299.0, {"t": 200.0}) == Verdict(dead=False, ask=("t",), next_at_s=304.0)
     assert watch.check(304.0, {"t": 200.0}).dead
 
 
 def test_an_answer_keeps_the_connection_but_the_turn_is_asked_after_again() -> None:
-    watch = silence()
+    watch = heartbeat()
     waiting: Mapping[str, float] = {"t": 200.0}
     assert watch.check(205.0, waiting).ask == ("t",)
     watch.heard(206.0)
@@ -63,17 +63,17 @@ def test_an_answer_keeps_the_connection_but_the_turn_is_asked_after_again() -> N
 
 
 def test_each_silent_turn_is_asked_after_even_while_another_talks() -> None:
-    watch = silence()
+    watch = heartbeat()
     watch.heard(204.9)
     assert watch.check(205.0, {"old": 200.0, "new": 204.0}).ask == ("old",)
 
 
 def test_silence_before_the_connection_was_ready_does_not_count() -> None:
-    assert silence().check(104.0, {"t": 50.0}).ask == ()
+    assert heartbeat().check(104.0, {"t": 50.0}).ask == ()
 
 
 def test_an_idle_connection_is_pinged_and_given_up_without_an_answer() -> None:
-    watch = silence(heartbeat_s=240.0)
+    watch = heartbeat(heartbeat_s=240.0)
     assert watch.check(300.0, {}).next_at_s == 340.0
     assert watch.check(340.0, {}).ask == (None,)
     assert not watch.check(349.9, {}).dead
@@ -81,7 +81,7 @@ def test_an_idle_connection_is_pinged_and_given_up_without_an_answer() -> None:
 
 
 def test_an_answered_heartbeat_beats_again_after_the_same_time() -> None:
-    watch = silence(heartbeat_s=240.0)
+    watch = heartbeat(heartbeat_s=240.0)
     watch.check(340.0, {})
     watch.heard(341.0)
     verdict = watch.check(351.0, {})
@@ -89,7 +89,7 @@ def test_an_answered_heartbeat_beats_again_after_the_same_time() -> None:
 
 
 def test_a_question_about_a_turn_is_a_heartbeat_too() -> None:
-    watch = silence(heartbeat_s=6.0)
+    watch = heartbeat(heartbeat_s=6.0)
     assert watch.check(105.0, {"t": 100.0}).ask == ("t",)
     assert watch.check(106.0, {"t": 100.0}).ask == ()
 

@@ -11,7 +11,7 @@ from parley_client import (
     Conversation,
     ParleyClientError,
 )
-from parley_client.connection import shown_url
+from parley_client.websocket_transport import shown_url
 from tests.unit.client_server import (
     QUICK,
     ScriptedServer,

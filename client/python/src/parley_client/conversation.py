@@ -3,7 +3,7 @@
     async with Conversation.connect("ws://localhost:3001/dev") as conversation:
         reply = await conversation.say("What is the tallest mountain?")
 
-This is what an application sees. `Link` keeps the session reachable and `Turns`
+This is what an application sees. `Channel` keeps the session reachable and `Turns`
 keeps the books; here is what can be said, and whether it may be.
 """
 
@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Mapping
 from types import TracebackType
 from typing import cast
 
+from parley_client.channel import Channel
 from parley_client.chunker import PcmSource, cut_into_chunks, pace
 from parley_client.destination import Destination, TokenSource, UrlSource
 from parley_client.encoder import encode, settings_message
@@ -27,7 +28,6 @@ from parley_client.errors import (
     ParleyClientError,
     SessionLost,
 )
-from parley_client.link import Link
 from parley_client.messages import (
     AudioFormat,
     AudioStart,
@@ -50,7 +50,7 @@ from parley_client.notices import OnNotice, State
 from parley_client.options import Reconnect, Timeouts
 from parley_client.pcm import BYTES_PER_SAMPLE, SAMPLE_RATES_HZ
 from parley_client.session import Session
-from parley_client.speaking import Speech
+from parley_client.speech import Speech
 from parley_client.turn import Turn
 from parley_client.turns import Turns
 from parley_client.utterance import Utterance
@@ -76,7 +76,7 @@ class Conversation:
         self._timeouts = timeouts
         self._session = Session(settings)
         self._turns = Turns(timeouts, reconnect)
-        self._link = Link(
+        self._channel = Channel(
             destination,
             self._session,
             self._turns,
@@ -85,7 +85,7 @@ class Conversation:
             heartbeat_s=heartbeat_s,
             on_notice=on_notice,
         )
-        self._turns.attach(self._link)
+        self._turns.attach(self._channel)
 
     @classmethod
     def connect(
@@ -98,7 +98,7 @@ class Conversation:
         timeouts: Timeouts | None = None,
         reconnect: Reconnect | None = None,
         on_notice: OnNotice | None = None,
-    ) -> Connecting:
+    ) -> PendingConversation:
         """Open a session: `async with Conversation.connect(url) as c`, or `await` it.
 
         Args:
@@ -132,7 +132,7 @@ class Conversation:
                 on_notice=on_notice,
             )
 
-        return Connecting(make)
+        return PendingConversation(make)
 
     @property
     def session_id(self) -> str:
@@ -167,7 +167,7 @@ class Conversation:
     @property
     def state(self) -> State:
         """`connecting`, `ready`, `reconnecting` or `closed`."""
-        return self._link.state
+        return self._channel.state
 
     @property
     def errors(self) -> deque[Error]:
@@ -177,7 +177,7 @@ class Conversation:
     @property
     def closed(self) -> bool:
         """Whether nothing more can be said."""
-        return self._link.closed_by is not None
+        return self._channel.closed_by is not None
 
     # --- turns ------------------------------------------------------------------
 
@@ -194,9 +194,9 @@ class Conversation:
 
         async def send() -> None:
             turn.utterance_ended()
-            await self._link.post(message)
+            await self._channel.post(message)
 
-        self._link.spawn(send(), turn.fail)
+        self._channel.spawn(send(), turn.fail)
         return turn
 
     def speak(
@@ -234,8 +234,8 @@ class Conversation:
         turn = self._turns.begin(Utterance.spoken(_new_turn_id(), format, endpointing))
         chunks = cut_into_chunks(audio, chunk_bytes)
         paced = pace(chunks, rate_hz) if real_time else chunks
-        speech = Speech(turn, self._link.post, self.limits.max_chunks)
-        self._link.spawn(speech.send(paced), turn.fail)
+        speech = Speech(turn, self._channel.post, self.limits.max_chunks)
+        self._channel.spawn(speech.send(paced), turn.fail)
         return turn
 
     async def interrupt(self, played_ms: float | None = None) -> None:
@@ -252,7 +252,7 @@ class Conversation:
     async def configure(self, settings: Settings | Mapping[str, object]) -> Settings:
         """Change settings from the next turn on; returns every setting in force."""
         message: Config = {"type": "config", "settings": _wanted_settings(settings)}
-        answer = await self._link.request(message, ConfigUpdated, self._timeouts.request_s)
+        answer = await self._channel.request(message, ConfigUpdated, self._timeouts.request_s)
         self._session.configured(answer.settings)
         return answer.settings
 
@@ -260,7 +260,7 @@ class Conversation:
         """Ask for a sign of life; returns the round trip in ms."""
         started_s = time.perf_counter()
         message: Ping = {"type": "ping", "sent_at": time.time() * 1000}
-        await self._link.request(message, Pong, self._timeouts.request_s)
+        await self._channel.request(message, Pong, self._timeouts.request_s)
         return (time.perf_counter() - started_s) * 1000
 
     async def end(self) -> None:
@@ -268,7 +268,7 @@ class Conversation:
         try:
             if not self.closed:
                 await self._turns.acknowledged()
-                await self._link.request({"type": "end"}, SessionEnded, self._timeouts.request_s)
+                await self._channel.request({"type": "end"}, SessionEnded, self._timeouts.request_s)
         except SessionLost as lost:
             if lost.code != "session_not_found":
                 raise
@@ -278,7 +278,7 @@ class Conversation:
 
     async def close(self) -> None:
         """Close the connection; the session stays as it is."""
-        await self._link.close(ConversationClosed("The conversation was closed."))
+        await self._channel.close(ConversationClosed("The conversation was closed."))
 
     async def __aenter__(self) -> Conversation:
         return self
@@ -303,9 +303,9 @@ class Conversation:
 
     async def _open(self) -> Conversation:
         try:
-            await self._link.start()
+            await self._channel.start()
         except ParleyClientError as why:
-            await self._link.close(why)
+            await self._channel.close(why)
             raise
         except BaseException:
             await self.close()
@@ -329,7 +329,7 @@ class Conversation:
             )
 
 
-class Connecting:
+class PendingConversation:
     """A conversation about to be opened: `await` it, or enter it."""
 
     def __init__(self, make: Callable[[], Conversation]) -> None:

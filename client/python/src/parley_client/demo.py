@@ -22,8 +22,8 @@ from parley_client.audio_file import write_wav
 from parley_client.conversation import Conversation
 from parley_client.errors import BadInput, ParleyClientError
 from parley_client.messages import Metrics, ReplyText, Transcript
+from parley_client.output import parts_of
 from parley_client.pcm import SAMPLE_RATES_HZ, duration_ms
-from parley_client.printing import parts_of
 from parley_client.reply import Reply
 from parley_client.terminal import BOLD, CYAN, DIM, RED, Terminal, bar, printable
 from parley_client.turn import Turn

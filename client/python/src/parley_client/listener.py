@@ -1,4 +1,4 @@
-"""What a link tells and asks whoever keeps the turns."""
+"""What a channel tells, and asks of, the keeper of the turns."""
 
 from __future__ import annotations
 

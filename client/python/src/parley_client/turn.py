@@ -13,10 +13,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from parley_client.errors import AnswerTimeout, EventGap, ParleyClientError, TurnFailed
+from parley_client.event_order import TurnOrder
 from parley_client.events import Restarted, TurnEvent, message_type_of
 from parley_client.messages import Error, Transcript, TurnEnd
 from parley_client.options import Timeouts
-from parley_client.ordering import TurnOrder
 from parley_client.reply import Reply
 from parley_client.reply_builder import ReplyBuilder
 from parley_client.utterance import Utterance

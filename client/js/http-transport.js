@@ -1,7 +1,7 @@
 /**
- * The same messages and events as a `Socket` has, over HTTP: a turn is one request, and its answer
+ * The same messages and events as a `WebSocketTransport` has, over HTTP: a turn is one request, and its answer
  * brings all of its events. It speaks when the user has finished, and hears when the reply is
- * complete. Like a socket it does not come back: who lost it opens another, and says again what was
+ * complete. Like that it does not come back: who lost it opens another, and says again what was
  * not answered; the server runs a turn once.
  */
 import { CollectedSpeech, MAX_SPEECH_S } from "./collected-speech.js";
@@ -14,7 +14,7 @@ import { Problem, SESSION_GONE } from "./problem.js";
 /** @typedef {import("./messages.js").Limits} Limits */
 /** @typedef {import("./messages.js").Init} Init */
 /** @typedef {import("./messages.js").Ready} Ready */
-/** @typedef {import("./connection-types.js").Known} Known */
+/** @typedef {import("./reconnector-types.js").Known} Known */
 
 /** API Gateway waits 30 s for a function, and then for nobody. */
 const TURN_TIMEOUT_MS = 35_000;
@@ -34,9 +34,9 @@ const MAX_CHUNKS = MAX_SPEECH_S * 10 - 2;
  * @property {(turnId: string, problem: Problem) => void} onRefused the turn does not run
  */
 
-export class HttpLink {
+export class HttpTransport {
   /** @type {"websocket" | "http"} */
-  transport = "http";
+  kind = "http";
   hasOpened = false;
   #url = "";
   #over = false;

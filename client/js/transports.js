@@ -4,27 +4,27 @@
  */
 import { startTimer } from "./delay.js";
 import { Fallback } from "./fallback.js";
-import { HttpLink } from "./http-link.js";
+import { HttpTransport } from "./http-transport.js";
 import { Problem } from "./problem.js";
 import { Refusals } from "./refusal.js";
-import { Socket } from "./socket.js";
+import { WebSocketTransport } from "./websocket-transport.js";
 
 /** @typedef {import("./messages.js").ServerEvent} ServerEvent */
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
 /** @typedef {import("./messages.js").Init} Init */
 /** @typedef {import("./messages.js").Ready} Ready */
-/** @typedef {Socket | HttpLink} Link */
-/** @typedef {import("./connection-types.js").Asked} Asked */
-/** @typedef {import("./connection-types.js").ConnectionOptions} ConnectionOptions */
+/** @typedef {WebSocketTransport | HttpTransport} Transport */
+/** @typedef {import("./reconnector-types.js").Asked} Asked */
+/** @typedef {import("./reconnector-types.js").ReconnectorOptions} ReconnectorOptions */
 
 /**
- * @typedef {object} LinkHooks
- * @property {(link: Link, event: ServerEvent) => void} onEvent
+ * @typedef {object} TransportHooks
+ * @property {(transport: Transport, event: ServerEvent) => void} onEvent
  * @property {(message: ClientMessage) => void} onSent
- * @property {(link: Link, problem: Problem) => void} onClosed
+ * @property {(transport: Transport, problem: Problem) => void} onClosed
  * @property {() => boolean} isNeeded
- * @property {() => boolean} mayBegin see `Socket`
- * @property {(token: string) => void} onToken see `HttpLink`, as of `onRefused`
+ * @property {() => boolean} mayBegin see `WebSocketTransport`
+ * @property {(token: string) => void} onToken see `HttpTransport`, as of `onRefused`
  * @property {(turnId: string, problem: Problem) => void} onRefused
  */
 
@@ -32,16 +32,16 @@ const CONNECT_TIMEOUT_MS = 15_000;
 /** With HTTP to go to, nobody waits so long for a proxy that never answers. */
 const CONNECT_TIMEOUT_WITH_HTTP_MS = 5_000;
 
-export class Links {
+export class Transports {
   #fallback;
   #refusals = new Refusals();
-  /** @type {import("./connection-types.js").Known} */
+  /** @type {import("./reconnector-types.js").Known} */
   #known = { settings: {}, limits: {}, unsent: {} };
 
   /**
    * @param {Asked} url the WebSocket's
-   * @param {LinkHooks} hooks
-   * @param {ConnectionOptions} options
+   * @param {TransportHooks} hooks
+   * @param {ReconnectorOptions} options
    */
   constructor(url, hooks, options) {
     this.url = url;
@@ -72,16 +72,16 @@ export class Links {
     return Boolean(httpUrl) && !WebSocket;
   }
 
-  /** @returns {Link} */
+  /** @returns {Transport} */
   websocket() {
     const { hooks, options } = this;
     const timeoutMs = options.httpUrl ? CONNECT_TIMEOUT_WITH_HTTP_MS : CONNECT_TIMEOUT_MS;
-    /** @type {Link} */
-    const link = new Socket(
+    /** @type {Transport} */
+    const transport = new WebSocketTransport(
       {
-        onEvent: (event) => hooks.onEvent(link, event),
+        onEvent: (event) => hooks.onEvent(transport, event),
         onSent: hooks.onSent,
-        onClosed: (problem) => hooks.onClosed(link, problem),
+        onClosed: (problem) => hooks.onClosed(transport, problem),
         isNeeded: hooks.isNeeded,
         mayBegin: hooks.mayBegin,
       },
@@ -95,18 +95,18 @@ export class Links {
         busyPongTimeoutMs: options.busyPongTimeoutMs ?? 4_000,
       },
     );
-    return link;
+    return transport;
   }
 
-  /** @returns {Link} */
+  /** @returns {Transport} */
   #http() {
     const { hooks, options } = this;
-    /** @type {Link} */
-    const link = new HttpLink(
+    /** @type {Transport} */
+    const transport = new HttpTransport(
       {
-        onEvent: (event) => hooks.onEvent(link, event),
+        onEvent: (event) => hooks.onEvent(transport, event),
         onSent: hooks.onSent,
-        onClosed: (problem) => hooks.onClosed(link, problem),
+        onClosed: (problem) => hooks.onClosed(transport, problem),
         onToken: hooks.onToken,
         onRefused: hooks.onRefused,
       },
@@ -116,25 +116,25 @@ export class Links {
         known: this.#known,
       },
     );
-    return link;
+    return transport;
   }
 
   /**
    * Connect, with the address and the token of now.
-   * @param {Link} link
+   * @param {Transport} transport
    * @param {() => Init} init what to say, unless connecting has ended meanwhile: then it throws
-   * @param {boolean} isTrial another link serves: that it fails says nothing
+   * @param {boolean} isTrial another transport serves: that it fails says nothing
    * @returns {Promise<Ready>}
-   * @throws {Problem} see `Socket` and `HttpLink`; what else is thrown came from whoever was asked
+   * @throws {Problem} see `WebSocketTransport` and `HttpTransport`; what else is thrown came from whoever was asked
    */
-  async open(link, init, isTrial) {
-    if (link instanceof HttpLink) return link.open(init());
+  async open(transport, init, isTrial) {
+    if (transport instanceof HttpTransport) return transport.open(init());
     const [url, token] = await Promise.all([
       this.#asked(this.url),
       this.#asked(this.options.token),
     ]);
     try {
-      return await link.open(url ?? "", token || undefined, init());
+      return await transport.open(url ?? "", token || undefined, init());
     } catch (cause) {
       // With an HTTP API to ask, that says why.
       if (isTrial || this.options.httpUrl) throw cause;
@@ -166,25 +166,25 @@ export class Links {
     }
   }
 
-  /** @param {Link} link that could not be opened */
-  failed(link) {
-    if (link instanceof HttpLink) this.#fallback.httpFailed();
-    else this.#fallback.failed(!link.wasIgnored);
+  /** @param {Transport} transport that could not be opened */
+  failed(transport) {
+    if (transport instanceof HttpTransport) this.#fallback.httpFailed();
+    else this.#fallback.failed(!transport.wasIgnored);
   }
 
   /**
    * It is ready, and serves.
-   * @param {Link} link
+   * @param {Transport} transport
    * @param {Ready} ready
    */
-  settled(link, ready) {
+  settled(transport, ready) {
     this.#refusals.reset();
-    if (link.transport === "http") return;
+    if (transport.kind === "http") return;
     this.#fallback.reset();
     const { unsent } = this.#known;
     const { settings, limits, choices, stand_ins: standIns } = ready;
     this.#known = { settings, limits, choices, standIns, unsent: {} };
-    if (Object.keys(unsent).length) link.send({ type: "config", settings: unsent });
+    if (Object.keys(unsent).length) transport.send({ type: "config", settings: unsent });
   }
 
   /** ms until a WebSocket is tried again while HTTP serves. */

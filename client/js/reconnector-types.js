@@ -24,7 +24,7 @@
  */
 
 /**
- * @typedef {object} ConnectionEvents
+ * @typedef {object} ReconnectorEvents
  * @property {StateChange} state
  * @property {Ready} ready a socket is ready: the first, the next, or a fresh one; before `state`
  * @property {ServerEvent} event
@@ -52,7 +52,7 @@
  */
 
 /**
- * @typedef {object} ConnectionOptions
+ * @typedef {object} ReconnectorOptions
  * @property {HttpUrl} [httpUrl] of the HTTP API, for networks that block WebSockets; without one,
  *   or with `false`, there is nothing to fall back to
  * @property {Asked} [token] asked again at every attempt, as the address is

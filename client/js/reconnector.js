@@ -1,26 +1,26 @@
 /**
- * Stays connected: opens sockets one after the other, resumes the session on each, and says at
+ * Stays connected: opens transports one after the other, resumes the session on each, and says at
  * any time how things stand. What is sent and received is somebody else's business.
  */
 import { Backoff } from "./backoff.js";
 import { startTimer } from "./delay.js";
 import { Emitter } from "./emitter.js";
-import { asProblem, Links } from "./links.js";
+import { asProblem, Transports } from "./transports.js";
 import { browserPresence } from "./presence.js";
 import { Problem, SESSION_GONE } from "./problem.js";
 import { QUIET_EVERY_MS, QuietMoment } from "./quiet-moment.js";
-import { checkWellFormed } from "./wording.js";
+import { checkWellFormed } from "./message-checks.js";
 
 /** @typedef {import("./messages.js").ServerEvent} ServerEvent */
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
 /** @typedef {import("./messages.js").Init} Init */
 /** @typedef {import("./messages.js").Ready} Ready */
-/** @typedef {import("./links.js").Link} Link */
-/** @typedef {import("./connection-types.js").State} State */
-/** @typedef {import("./connection-types.js").StateChange} StateChange */
-/** @typedef {import("./connection-types.js").ConnectionEvents} ConnectionEvents */
-/** @typedef {import("./connection-types.js").Asked} Asked */
-/** @typedef {import("./connection-types.js").ConnectionOptions} ConnectionOptions */
+/** @typedef {import("./transports.js").Transport} Transport */
+/** @typedef {import("./reconnector-types.js").State} State */
+/** @typedef {import("./reconnector-types.js").StateChange} StateChange */
+/** @typedef {import("./reconnector-types.js").ReconnectorEvents} ReconnectorEvents */
+/** @typedef {import("./reconnector-types.js").Asked} Asked */
+/** @typedef {import("./reconnector-types.js").ReconnectorOptions} ReconnectorOptions */
 
 export const PROTOCOL_VERSION = 1;
 /** Looked for a quiet moment so long, before it is done anyway. */
@@ -30,8 +30,8 @@ const CHANGE_EVERY_MS = 3_000;
 /** After the page was hidden or the network away, the answer must come sooner. */
 const WAKE_TIMEOUT_MS = 4_000;
 
-/** @extends {Emitter<ConnectionEvents>} */
-export class Connection extends Emitter {
+/** @extends {Emitter<ReconnectorEvents>} */
+export class Reconnector extends Emitter {
   /** @type {State} */
   state = "idle";
   /** What the session is resumed with.
@@ -40,12 +40,12 @@ export class Connection extends Emitter {
   /** What messages go over, since it has last been ready.
    * @type {"websocket" | "http"} */
   transport = "websocket";
-  /** @type {Link | undefined} */
-  #socket;
+  /** @type {Transport | undefined} */
+  #current;
   /** The one that is being opened.
-   * @type {Link | undefined} */
+   * @type {Transport | undefined} */
   #next;
-  #links;
+  #transports;
   #backoff;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #retry;
@@ -73,14 +73,14 @@ export class Connection extends Emitter {
 
   /**
    * @param {Asked} url
-   * @param {ConnectionOptions} [options]
+   * @param {ReconnectorOptions} [options]
    */
   constructor(url, options = {}) {
     super();
     this.url = url;
     this.options = options;
     this.presence = options.presence ?? browserPresence();
-    this.#links = new Links(url, this.#hooks(), options);
+    this.#transports = new Transports(url, this.#hooks(), options);
     this.#backoff = new Backoff({
       baseMs: options.baseDelayMs,
       maxMs: options.maxDelayMs,
@@ -99,7 +99,7 @@ export class Connection extends Emitter {
     this.#caller?.reject(new Problem("closed", "Connecting has begun anew."));
     this.#backoff.reset();
     this.#hasWorked = false;
-    this.#links.reset();
+    this.#transports.reset();
     this.#wasPresent = this.#isPresent;
     this.#unwatch = this.presence.watch(() => this.#changed());
     this.#become("connecting");
@@ -117,15 +117,15 @@ export class Connection extends Emitter {
     if (this.#isResting) this.#comeBack();
     // While the session moves to a WebSocket it has no other turn: what is said waits for it.
     const isMoving = this.transport === "http" && this.#next?.hasOpened;
-    if (this.state !== "ready" || isMoving || !this.#socket?.isOpen) return false;
-    this.#socket.send(message);
+    if (this.state !== "ready" || isMoving || !this.#current?.isOpen) return false;
+    this.#current.send(message);
     return true;
   }
 
   /** @param {boolean} isBusy a turn is spoken or waited for: silence must be noticed in seconds */
   attend(isBusy) {
     this.#isBusy = isBusy;
-    this.#socket?.attend(isBusy);
+    this.#current?.attend(isBusy);
   }
 
   /**
@@ -133,21 +133,21 @@ export class Connection extends Emitter {
    * @param {{id: string, attempt: number}} [turn]
    */
   probe(turn) {
-    this.#socket?.probe(undefined, turn);
+    this.#current?.probe(undefined, turn);
   }
 
-  /** Move to a fresh socket; the old one serves until it is ready. */
+  /** Move to a fresh transport; the old one serves until it is ready. */
   async renew() {
     if (this.state !== "ready" || this.#next) return;
     if (this.transport === "http") this.#triedAt = Date.now();
-    const socket = (this.#next = this.#links.websocket());
+    const transport = (this.#next = this.#transports.websocket());
     try {
-      this.#opened(socket, await this.#open(socket));
+      this.#opened(transport, await this.#open(transport));
     } catch (cause) {
-      if (this.#next !== socket) return;
+      if (this.#next !== transport) return;
       this.#next = undefined;
       const problem = asProblem(cause);
-      if (!this.#socket?.isOpen) this.#lost(problem);
+      if (!this.#current?.isOpen) this.#lost(problem);
       else if (this.transport === "http") this.#stay(problem);
       else this.#rotation.again(QUIET_PATIENCE_MS);
     }
@@ -163,14 +163,14 @@ export class Connection extends Emitter {
     this.#end("closed", problem);
   }
 
-  /** @returns {import("./links.js").LinkHooks} */
+  /** @returns {import("./transports.js").TransportHooks} */
   #hooks() {
     return {
-      onEvent: (link, event) => this.#take(link, event),
+      onEvent: (transport, event) => this.#take(transport, event),
       onSent: (message) => this.emit("sent", message),
-      onClosed: (link, problem) => this.#closed(link, problem),
+      onClosed: (transport, problem) => this.#closed(transport, problem),
       isNeeded: () => this.#isNeeded,
-      mayBegin: () => this.transport !== "http" || !this.#socket?.isOpen || this.#isQuiet,
+      mayBegin: () => this.transport !== "http" || !this.#current?.isOpen || this.#isQuiet,
       onToken: (token) => this.#keep(token),
       onRefused: (turnId, problem) => this.emit("refused", { turnId, problem }),
     };
@@ -179,17 +179,17 @@ export class Connection extends Emitter {
   async #attempt() {
     this.#cancelRetry();
     this.#attemptedAt = Date.now();
-    const link = (this.#next = this.#links.next());
+    const transport = (this.#next = this.#transports.next());
     try {
-      this.#opened(link, await this.#open(link));
+      this.#opened(transport, await this.#open(transport));
     } catch (cause) {
-      if (this.#next !== link) return;
+      if (this.#next !== transport) return;
       this.#next = undefined;
       const problem = asProblem(cause);
       if (this.#isSessionGone(problem)) return void this.#attempt();
-      this.#links.failed(link);
+      this.#transports.failed(transport);
       if (!problem.retryable) this.#end("failed", problem);
-      else if (this.#links.isHttpDue) void this.#attempt();
+      else if (this.#transports.isHttpDue) void this.#attempt();
       else this.#tryAgain(problem);
     }
   }
@@ -203,12 +203,12 @@ export class Connection extends Emitter {
     return true;
   }
 
-  /** @param {Link} link */
-  #open(link) {
+  /** @param {Transport} transport */
+  #open(transport) {
     /** @returns {Init} */
     const init = () => {
       const { session } = this;
-      if (this.#next !== link) throw new Problem("closed", "The connection was closed.");
+      if (this.#next !== transport) throw new Problem("closed", "The connection was closed.");
       const hello = this.options.hello?.();
       checkWellFormed(hello?.settings, "settings");
       checkWellFormed(session, "session");
@@ -219,23 +219,23 @@ export class Connection extends Emitter {
         ...hello,
       };
     };
-    return this.#links.open(link, init, this.state === "ready");
+    return this.#transports.open(transport, init, this.state === "ready");
   }
 
   /**
-   * @param {Link} socket
+   * @param {Transport} transport
    * @param {Ready} ready
    */
-  #opened(socket, ready) {
-    if (this.#next !== socket) return socket.close();
+  #opened(transport, ready) {
+    if (this.#next !== transport) return transport.close();
     this.#next = undefined;
-    this.#socket?.close();
-    this.#socket = socket;
-    socket.attend(this.#isBusy);
+    this.#current?.close();
+    this.#current = transport;
+    transport.attend(this.#isBusy);
     this.session = { id: ready.session_id, token: ready.resume_token };
     clearTimeout(this.#stable);
     this.#stable = startTimer(() => this.#backoff.reset(), this.options.stableAfterMs ?? 5_000);
-    this.#settle(socket, ready);
+    this.#settle(transport, ready);
     const isNew = this.state !== "ready";
     this.state = "ready";
     this.#hasWorked = true;
@@ -246,22 +246,22 @@ export class Connection extends Emitter {
   }
 
   /**
-   * @param {Link} link that is ready
+   * @param {Transport} transport that is ready
    * @param {Ready} ready
    */
-  #settle(link, ready) {
-    const { transport } = link;
-    this.#links.settled(link, ready);
-    if (transport === "http") this.#rotation.in(this.#links.nextTrialMs());
+  #settle(transport, ready) {
+    const { kind } = transport;
+    this.#transports.settled(transport, ready);
+    if (kind === "http") this.#rotation.in(this.#transports.nextTrialMs());
     else this.#rotation.in(this.options.rotateAfterMs ?? 6_600_000, QUIET_PATIENCE_MS);
-    if (this.transport === transport) return;
-    this.transport = transport;
-    this.emit("transport", { transport });
+    if (this.transport === kind) return;
+    this.transport = kind;
+    this.emit("transport", { transport: kind });
   }
 
   /** @param {Problem} problem why no WebSocket can be had yet: HTTP goes on */
   #stay({ code }) {
-    this.#rotation.in(code === "closed" ? QUIET_EVERY_MS : this.#links.nextTrialMs());
+    this.#rotation.in(code === "closed" ? QUIET_EVERY_MS : this.#transports.nextTrialMs());
     this.emit("stayed", undefined);
   }
 
@@ -273,13 +273,13 @@ export class Connection extends Emitter {
   }
 
   /**
-   * @param {Link} socket
+   * @param {Transport} transport
    * @param {ServerEvent} event
    */
-  #take(socket, event) {
+  #take(transport, event) {
     if (event.type === "session_ended") {
-      // The old socket's farewell after a move to a fresh one.
-      const moved = event.reason === "replaced" && (socket !== this.#socket || this.#next);
+      // The old transport's farewell after a move to a fresh one.
+      const moved = event.reason === "replaced" && (transport !== this.#current || this.#next);
       if (moved) return;
       this.emit("event", event);
       const text = "This conversation goes on in another place. Connect to take it back.";
@@ -292,11 +292,11 @@ export class Connection extends Emitter {
   }
 
   /**
-   * @param {Link} socket
+   * @param {Transport} transport
    * @param {Problem} problem
    */
-  #closed(socket, problem) {
-    if (socket !== this.#socket) return;
+  #closed(transport, problem) {
+    if (transport !== this.#current) return;
     if (!this.#next) this.#lost(problem);
     // While a fresh one is being opened the old one may go, but not be silent.
     else if (problem.closeCode === undefined) this.#become("reconnecting", problem);
@@ -306,7 +306,7 @@ export class Connection extends Emitter {
   #lost(problem) {
     clearTimeout(this.#stable);
     this.#rotation.stop();
-    this.#socket = undefined;
+    this.#current = undefined;
     if (this.#isSessionGone(problem)) this.#comeBack();
     else if (problem.retryable) this.#tryAgain(problem);
     else this.#end("failed", problem);
@@ -384,14 +384,14 @@ export class Connection extends Emitter {
     const { state } = this;
     if (state === "ready") {
       if (!this.presence.visible()) return;
-      this.#socket?.probe(WAKE_TIMEOUT_MS);
+      this.#current?.probe(WAKE_TIMEOUT_MS);
       // Another network may let a WebSocket through.
       if (this.transport === "http" && this.presence.online()) {
         this.#rotation.in(leftMs(this.#triedAt));
       }
       return;
     }
-    this.#links.hurry();
+    this.#transports.hurry();
     const wasPresent = this.#wasPresent && state !== "offline" && !this.#isResting;
     this.#wasPresent = this.#isPresent;
     if (!this.#isPresent || state === "closed" || this.#next) return;
@@ -412,7 +412,7 @@ export class Connection extends Emitter {
     return this.presence.online() && this.presence.visible();
   }
 
-  /** Whether a fresh socket would disturb nothing, and is not only for a page that is hidden. */
+  /** Whether a fresh transport would disturb nothing, and is not only for a page that is hidden. */
   get #isQuiet() {
     const isQuiet = this.options.quiet?.() ?? true;
     return isQuiet && (this.transport === "websocket" || this.presence.visible());
@@ -480,9 +480,9 @@ export class Connection extends Emitter {
     this.#isResting = false;
     this.#unwatch?.();
     this.#unwatch = undefined;
-    const sockets = [this.#socket, this.#next];
-    this.#socket = this.#next = undefined;
-    for (const socket of sockets) socket?.close();
+    const transports = [this.#current, this.#next];
+    this.#current = this.#next = undefined;
+    for (const transport of transports) transport?.close();
   }
 
   /**

@@ -19,7 +19,7 @@ const PARTS = /** @type {const} */ ([
   ["delivery_ms", "delivery", "to this connection"],
 ]);
 
-export class Figures {
+export class TurnMetrics {
   /** @type {Map<Figure, number>} */
   #times = new Map();
   #zero = performance.now();

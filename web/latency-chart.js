@@ -1,10 +1,10 @@
 /** The time to the first sound of the last turns, as stacked bars of one scale. */
 import { element } from "./elements.js";
-import { milliseconds, partsOf } from "./figures.js";
+import { milliseconds, partsOf } from "./turn-metrics.js";
 
 const KEPT = 12;
 
-export class Timing {
+export class LatencyChart {
   /** @type {{text: string, metrics: import("parley-client/messages.js").Metrics}[]} */
   #turns = [];
 

@@ -1,7 +1,7 @@
 """One WebSocket connection: opened with readable errors, closed with a reason.
 
-It carries messages and events and knows nothing of sessions and turns; a link
-that comes back opens a new one of these.
+It carries messages and events, and knows nothing of sessions and turns. Whoever comes back
+opens another.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Connect(connect):
         return exc
 
 
-class Connection:
+class WebSocketTransport:
     """An open WebSocket that speaks in messages and events."""
 
     def __init__(self, socket: ClientConnection, url: str) -> None:
@@ -62,7 +62,7 @@ class Connection:
         self.url = url
 
     @classmethod
-    async def open(cls, destination: Destination, timeout_s: float) -> Connection:
+    async def open(cls, destination: Destination, timeout_s: float) -> WebSocketTransport:
         """Connect.
 
         Raises:

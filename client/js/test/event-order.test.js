@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { TurnEvents } from "../turn-events.js";
+import { TurnEvents } from "../event-order.js";
 
 /** @param {number} seq @param {number} [attempt] */
 function event(seq, attempt) {
-  return /** @type {import("../turn-events.js").TurnEvent} */ ({
+  return /** @type {import("../event-order.js").TurnEvent} */ ({
     type: "reply_text",
     turn_id: "a",
     seq,

@@ -1,6 +1,6 @@
 /** Notices that nothing comes although something should, and that something between is missing. */
 
-export class Vigil {
+export class Watchdog {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #silence;
   /** @type {ReturnType<typeof setTimeout> | undefined} */

@@ -7,7 +7,7 @@ import { startTimer } from "./delay.js";
 import { Heartbeat } from "./heartbeat.js";
 import { Problem } from "./problem.js";
 import { shownCause, shownUrl } from "./shown-url.js";
-import { about } from "./turn-events.js";
+import { about } from "./event-order.js";
 
 /** @typedef {import("./messages.js").ServerEvent} ServerEvent */
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
@@ -21,7 +21,7 @@ const OPEN = 1;
 const NO_CLOSE_FRAME = 1006;
 
 /**
- * @typedef {object} SocketHooks
+ * @typedef {object} WebSocketHooks
  * @property {(event: ServerEvent) => void} onEvent everything but what answers `init`
  * @property {(message: ClientMessage) => void} onSent
  * @property {(problem: Problem) => void} onClosed after `ready`, and not by us
@@ -35,11 +35,11 @@ const NO_CLOSE_FRAME = 1006;
  * @property {number} connectTimeoutMs for everything from the handshake to `ready`
  */
 
-/** @typedef {Own & import("./heartbeat.js").HeartbeatTimes} SocketOptions */
+/** @typedef {Own & import("./heartbeat.js").HeartbeatTimes} WebSocketOptions */
 
-export class Socket {
+export class WebSocketTransport {
   /** @type {"websocket" | "http"} */
-  transport = "websocket";
+  kind = "websocket";
   /** Whether the handshake has succeeded. */
   hasOpened = false;
   /** @type {WebSocket | undefined} */
@@ -56,8 +56,8 @@ export class Socket {
   #wasAnswered = false;
 
   /**
-   * @param {SocketHooks} hooks
-   * @param {SocketOptions} options
+   * @param {WebSocketHooks} hooks
+   * @param {WebSocketOptions} options
    */
   constructor(hooks, options) {
     this.hooks = hooks;

@@ -1,6 +1,6 @@
 """What a conversation sends through: posts, requests, and the tasks that belong to them.
 
-It lasts as long as the session and outlives its connections, which `lifeline` keeps;
+It lasts as long as the session and outlives its connections, which `reconnector` keeps;
 it knows no turns. Whatever happens, nothing it was given is silently lost: a message
 is sent, waits for a connection, or is refused by an error.
 """
@@ -13,7 +13,6 @@ from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
 from parley_client.backlog import Backlog
-from parley_client.connection import Connection
 from parley_client.destination import Destination
 from parley_client.errors import (
     AnswerTimeout,
@@ -24,7 +23,6 @@ from parley_client.errors import (
     SessionReplaced,
 )
 from parley_client.events import GATEWAY_ERROR, Answer, ReceivedEvent, message_type_of
-from parley_client.lifeline import LOST_CODE, Lifeline
 from parley_client.listener import Listener
 from parley_client.messages import (
     ClientMessage,
@@ -38,13 +36,15 @@ from parley_client.messages import (
 from parley_client.notices import Notice, OnNotice, State, StateChanged
 from parley_client.options import Reconnect, Timeouts
 from parley_client.outgoing import Outgoing
+from parley_client.reconnector import LOST_CODE, Reconnector
 from parley_client.requests import Requests
 from parley_client.session import Session
+from parley_client.websocket_transport import WebSocketTransport
 
 A = TypeVar("A", bound=Answer)
 
 
-class Link:
+class Channel:
     """A session in use. `start` opens it; `close` lets go of it."""
 
     def __init__(
@@ -67,7 +67,7 @@ class Link:
         backlog = Backlog(policy.queue_messages, policy.queue_bytes)
         self._outgoing = Outgoing(backlog, self._was_sent)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._lifeline = Lifeline(
+        self._reconnector = Reconnector(
             destination,
             session,
             listener,
@@ -87,9 +87,9 @@ class Link:
             ParleyClientError: why it could not be opened.
         """
         self.announce(StateChanged("connecting"))
-        connection = await self._lifeline.open()
-        await self.resume(connection, 0.0)
-        self.spawn(self._live(connection))
+        transport = await self._reconnector.open()
+        await self.resume(transport, 0.0)
+        self.spawn(self._live(transport))
 
     def check_open(self) -> None:
         """Raise what closed it, if it is closed."""
@@ -101,7 +101,7 @@ class Link:
 
         Raises:
             QueueFull: too much waits already, and not `always`.
-            ParleyClientError: what closed the link.
+            ParleyClientError: what closed the channel.
         """
         self.check_open()
         await self._outgoing.post(message, always=always)
@@ -131,7 +131,7 @@ class Link:
         work: Coroutine[object, object, None],
         failed: Callable[[Exception], None] | None = None,
     ) -> asyncio.Task[None]:
-        """Run `work` until it ends or the link is closed; tell `failed` what it raises."""
+        """Run `work` until it ends or the channel is closed; tell `failed` what it raises."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
 
@@ -146,7 +146,7 @@ class Link:
 
     def drop(self, reason: ParleyClientError) -> None:
         """Give the connection up and come back by another."""
-        self._lifeline.drop(reason)
+        self._reconnector.drop(reason)
 
     async def close(self, reason: ParleyClientError) -> None:
         """Stop everything, for `reason` unless there was one before."""
@@ -155,21 +155,21 @@ class Link:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._lifeline.closed()
+        await self._reconnector.closed()
 
-    # --- for the lifeline -------------------------------------------------------
+    # --- for the reconnector ----------------------------------------------------
 
     def hold(self) -> None:
         """Messages wait from now on."""
         self._outgoing.hold()
 
-    async def resume(self, connection: Connection, suspect_since_s: float) -> None:
-        """Send what may be lost and what has waited; then the link is ready."""
-        if self._outgoing.uses(connection):
+    async def resume(self, transport: WebSocketTransport, suspect_since_s: float) -> None:
+        """Send what may be lost and what has waited; then the channel is ready."""
+        if self._outgoing.uses(transport):
             return  # the first one, which `start` has made ready
         unanswered = [m for m in self._requests.unanswered if not self._outgoing.waits(m)]
         again = self._listener.again(suspect_since_s) + unanswered
-        await self._outgoing.resume(connection, again)
+        await self._outgoing.resume(transport, again)
         self._listener.on_ready()
         if self.state != "ready":
             self.announce(StateChanged("ready"))
@@ -222,9 +222,9 @@ class Link:
 
     # --- inside -----------------------------------------------------------------
 
-    async def _live(self, connection: Connection) -> None:
+    async def _live(self, transport: WebSocketTransport) -> None:
         try:
-            await self._lifeline.run(connection)
+            await self._reconnector.run(transport)
         except ParleyClientError as final:
             self._shut(final)
         except Exception as fault:
@@ -252,7 +252,7 @@ class Link:
 
     def _was_sent(self, message: ClientMessage, at_s: float) -> None:
         self._listener.on_sent(message, at_s)
-        self._lifeline.sent()
+        self._reconnector.sent()
 
     def _shut(self, reason: ParleyClientError) -> None:
         if self.closed_by is None:

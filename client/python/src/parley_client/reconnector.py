@@ -1,6 +1,6 @@
 """One connection after the other: opens, greets, watches, comes back, changes over in time.
 
-What decides is elsewhere (`backoff`, `silence`, `session`, the table in `errors`);
+What decides is elsewhere (`backoff`, `heartbeat`, `session`, the table in `errors`);
 this does the waiting. What goes over the connections is its user's business.
 """
 
@@ -12,7 +12,6 @@ import math
 from typing import Any, Protocol
 
 from parley_client.backoff import Backoff
-from parley_client.connection import Connection
 from parley_client.destination import Destination
 from parley_client.errors import (
     AnswerTimeout,
@@ -24,12 +23,13 @@ from parley_client.errors import (
     SessionLost,
 )
 from parley_client.events import ReceivedEvent
+from parley_client.heartbeat import Heartbeat
 from parley_client.listener import Listener
 from parley_client.messages import Error, Ready
 from parley_client.notices import Notice, SessionRenewed, StateChanged
 from parley_client.options import Reconnect, Timeouts
 from parley_client.session import Session
-from parley_client.silence import Silence
+from parley_client.websocket_transport import WebSocketTransport
 
 RECENT_S = 2.0
 """What was sent so shortly before a connection was last heard of may not have arrived."""
@@ -41,13 +41,13 @@ LOST_CODE = 1006
 """The close code of a connection that ended without one (RFC 6455, 7.1.5)."""
 
 
-class User(Protocol):
+class TransportUser(Protocol):
     """Who sends and receives over the connections."""
 
     def hold(self) -> None:
         """Nothing may be sent for now."""
 
-    async def resume(self, connection: Connection, suspect_since_s: float) -> None:
+    async def resume(self, transport: WebSocketTransport, suspect_since_s: float) -> None:
         """This connection is ready; what was sent since then may not have arrived."""
 
     def dispatch(self, event: ReceivedEvent) -> None:
@@ -60,7 +60,7 @@ class User(Protocol):
         """Something that the application may want to know."""
 
 
-class Lifeline:
+class Reconnector:
     """The connections of one session."""
 
     def __init__(
@@ -68,7 +68,7 @@ class Lifeline:
         destination: Destination,
         session: Session,
         listener: Listener,
-        user: User,
+        user: TransportUser,
         *,
         policy: Reconnect,
         timeouts: Timeouts,
@@ -83,7 +83,7 @@ class Lifeline:
         self._heartbeat_s = heartbeat_s
         self._backoff = Backoff(policy)
         self._loop = asyncio.get_running_loop()
-        self._current: Connection | None = None
+        self._current: WebSocketTransport | None = None
         self._dropped_for: ParleyClientError | None = None
         self._switching = False
         self._ready_s = 0.0
@@ -91,9 +91,9 @@ class Lifeline:
         self._something_sent = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
 
-    # --- for the link -----------------------------------------------------------
+    # --- for the channel --------------------------------------------------------
 
-    async def open(self) -> Connection:
+    async def open(self) -> WebSocketTransport:
         """Connect and greet once.
 
         Raises:
@@ -101,7 +101,7 @@ class Lifeline:
         """
         return await self._greet(await self._dial())
 
-    async def run(self, connection: Connection) -> None:
+    async def run(self, transport: WebSocketTransport) -> None:
         """Live with this connection and those that follow it.
 
         Raises:
@@ -109,10 +109,10 @@ class Lifeline:
         """
         while True:
             try:
-                connection = await self._use(connection)
+                transport = await self._use(transport)
             except ParleyClientError as lost:
                 self._backoff.lost(self._loop.time() - self._ready_s)
-                connection = await self._come_back(lost)
+                transport = await self._come_back(lost)
 
     def sent(self) -> None:
         """Something was sent, so something may be due sooner."""
@@ -130,25 +130,25 @@ class Lifeline:
 
     # --- one connection ---------------------------------------------------------
 
-    async def _use(self, connection: Connection) -> Connection:
+    async def _use(self, transport: WebSocketTransport) -> WebSocketTransport:
         """Live with a connection; returns the one that takes its place.
 
         Raises:
             ParleyClientError: how it ended.
         """
-        self._current, self._dropped_for, self._switching = connection, None, False
+        self._current, self._dropped_for, self._switching = transport, None, False
         self._ready_s = self._loop.time()
-        silence = Silence(
+        heartbeat = Heartbeat(
             self._ready_s,
             ask_after_s=self._timeouts.ask_s,
             dead_after_s=self._timeouts.silence_s,
             heartbeat_s=self._heartbeat_s,
         )
-        receiving = asyncio.create_task(self._receive(connection, silence))
+        receiving = asyncio.create_task(self._receive(transport, heartbeat))
         successor = asyncio.create_task(self._successor())
         helpers = {
-            asyncio.create_task(self._user.resume(connection, self._suspect_since_s)),
-            asyncio.create_task(self._watch(silence)),
+            asyncio.create_task(self._user.resume(transport, self._suspect_since_s)),
+            asyncio.create_task(self._watch(heartbeat)),
         }
         try:
             await _first(receiving, successor, helpers)
@@ -165,21 +165,21 @@ class Lifeline:
         finally:
             self._user.hold()
             self._current = None
-            heard_s = max(silence.heard_s, self._loop.time() - self._timeouts.silence_s)
+            heard_s = max(heartbeat.heard_s, self._loop.time() - self._timeouts.silence_s)
             self._suspect_since_s = heard_s - RECENT_S
             await _cancel(receiving, successor, *helpers)
-            self._retire(connection)
+            self._retire(transport)
 
-    async def _receive(self, connection: Connection, silence: Silence) -> None:
+    async def _receive(self, transport: WebSocketTransport, heartbeat: Heartbeat) -> None:
         while True:
-            event = await connection.receive()
-            silence.heard(self._loop.time())
+            event = await transport.receive()
+            heartbeat.heard(self._loop.time())
             if event is not None:
                 self._user.dispatch(event)
 
-    async def _watch(self, silence: Silence) -> None:
+    async def _watch(self, heartbeat: Heartbeat) -> None:
         while True:
-            verdict = silence.check(self._loop.time(), self._listener.waiting())
+            verdict = heartbeat.check(self._loop.time(), self._listener.waiting())
             if verdict.dead:
                 sentence = f"Nothing came from the server for {self._timeouts.silence_s:g} s."
                 self.drop(ConnectionLost(sentence, close_code=LOST_CODE))
@@ -194,7 +194,7 @@ class Lifeline:
 
     # --- the next one -----------------------------------------------------------
 
-    async def _come_back(self, reason: ParleyClientError) -> Connection:
+    async def _come_back(self, reason: ParleyClientError) -> WebSocketTransport:
         self._listener.on_lost()
         while True:
             if isinstance(reason, SessionLost) and self._policy.new_session:
@@ -216,7 +216,7 @@ class Lifeline:
             except ParleyClientError as failed:
                 reason = failed
 
-    async def _successor(self) -> Connection:
+    async def _successor(self) -> WebSocketTransport:
         """Another connection, ready, when the present one has grown old."""
         if self._policy.rotate_after_s is None:
             await asyncio.Event().wait()
@@ -227,45 +227,45 @@ class Lifeline:
                 await self._listener.idle()
         while True:
             try:
-                connection = await self._dial()
+                transport = await self._dial()
                 break
             except ParleyClientError as failed:  # the present one still works: no hurry
                 told_s = (failed.retry_after_ms or 0) / 1000
                 await asyncio.sleep(max(self._policy.cap_s, told_s))
         self._switching = True
         self._user.hold()
-        return await self._greet(connection)
+        return await self._greet(transport)
 
     # --- opening and closing ----------------------------------------------------
 
-    async def _dial(self) -> Connection:
+    async def _dial(self) -> WebSocketTransport:
         try:
-            return await Connection.open(self._destination, self._timeouts.connect_s)
+            return await WebSocketTransport.open(self._destination, self._timeouts.connect_s)
         except HandshakeRefused as refused:
             if refused.status not in TOKEN_STATUSES or not self._destination.may_change:
                 raise
             # Perhaps it expired on the way; a second refusal is meant.
-            return await Connection.open(self._destination, self._timeouts.connect_s)
+            return await WebSocketTransport.open(self._destination, self._timeouts.connect_s)
 
-    async def _greet(self, connection: Connection) -> Connection:
+    async def _greet(self, transport: WebSocketTransport) -> WebSocketTransport:
         """Send `init` and wait for `ready`; a connection that gets none is closed again."""
         try:
-            await connection.send(self._session.init(self._listener.received()))
+            await transport.send(self._session.init(self._listener.received()))
             async with asyncio.timeout(self._timeouts.connect_s):
-                while not isinstance(event := await connection.receive(), Ready):
+                while not isinstance(event := await transport.receive(), Ready):
                     self._before_ready(event)
         except TimeoutError:
-            self._retire(connection)
+            self._retire(transport)
             raise AnswerTimeout(
-                f"{connection.url} didn't answer `init` within {self._timeouts.connect_s:g} s."
+                f"{transport.url} didn't answer `init` within {self._timeouts.connect_s:g} s."
             ) from None
         except BaseException:
-            self._retire(connection)
+            self._retire(transport)
             raise
         lost_session_id = self._session.opened(event)
         if lost_session_id is not None:
             self._user.announce(SessionRenewed(lost_session_id, event.session_id))
-        return connection
+        return transport
 
     def _before_ready(self, event: ReceivedEvent | None) -> None:
         if isinstance(event, Error) and event.turn_id is None:
@@ -273,15 +273,15 @@ class Lifeline:
         if event is not None:  # a running turn may find the new connection before `ready` does
             self._user.dispatch(event)
 
-    def _retire(self, connection: Connection) -> None:
-        closing = asyncio.create_task(connection.close())
+    def _retire(self, transport: WebSocketTransport) -> None:
+        closing = asyncio.create_task(transport.close())
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
 
 async def _first(
     receiving: asyncio.Task[None],
-    successor: asyncio.Task[Connection],
+    successor: asyncio.Task[WebSocketTransport],
     helpers: set[asyncio.Task[None]],
 ) -> None:
     """Wait for the end of the connection or for its successor. What a helper raises

@@ -23,7 +23,7 @@ class Verdict:
     """Nothing changes before this, unless something is sent; infinite when never."""
 
 
-class Silence:
+class Heartbeat:
     """Watches one connection. Times in s of any one clock.
 
     A connection is dead when a question has gone unanswered, never by the time alone:
