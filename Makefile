@@ -69,7 +69,7 @@ javascript: $(READY) $(NODE_MODULES) ## the JavaScript: types and tests
 	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm test --silent
 
 unit: $(READY) ## the quick tests only
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest client/python/tests tests/unit
 
 format: $(READY) ## put the Python code in shape
 	$(BIN)/ruff check --quiet --fix .

@@ -21,7 +21,7 @@ from parley.principal import SessionRef
 from parley.settings import DEFAULT_SETTINGS
 from parley.settings_policy import SettingsPolicy
 from tests.unit.memory import MemoryStore
-from tests.unit.wav_files import DATA, EMPTY, SAMPLES, WELL, extensible, riff
+from tests.wav_files import DATA, EMPTY, SAMPLES, WELL, extensible, riff
 
 
 class Ran(Exception):

@@ -48,7 +48,7 @@ from parley.store import Store
 from parley.turns import Turns
 from tests.unit.billed import BilledClient
 from tests.unit.fakes import FakeResponder, FakeSynthesizer, FakeTranscriber, Wire
-from tests.unit.wav_files import chunk, fmt, riff
+from tests.wav_files import chunk, fmt, riff
 
 _names = itertools.count()
 ENDPOINT = "https://abcdefghij.execute-api.eu-central-1.amazonaws.com/dev"

@@ -20,7 +20,7 @@ from parley_client import (
     TurnEnd,
 )
 from parley_client.messages import PROTOCOL_VERSION
-from tests.unit.client_server import (
+from scripted_server import (
     QUICK,
     READY,
     Json,

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from commands import Command, Ended, running
 from parley_client.audio_file import read_wav, write_wav
-from tests.unit.client_server import (
+from scripted_server import (
     DEADLINE_S,
     READY,
     Json,
@@ -28,7 +29,6 @@ from tests.unit.client_server import (
     tone,
     turn_end,
 )
-from tests.unit.commands import Command, Ended, running
 
 
 def talking(

@@ -20,8 +20,7 @@ from parley_client import (
 )
 from parley_client.chunker import PcmSource
 from parley_client.messages import Endpointing
-from tests.quickest import quickest
-from tests.unit.client_server import (
+from scripted_server import (
     DEADLINE_S,
     Json,
     Peer,
@@ -30,6 +29,7 @@ from tests.unit.client_server import (
     tone,
     turn_end,
 )
+from tests.quickest import quickest
 
 
 class Listener:

@@ -3,7 +3,7 @@
 It remembers nothing but the turn it last broke off. A reply to `LOST` ends with the connection
 in its middle, the first time; one to `ENDLESS` goes on until it is interrupted.
 
-    python -m tests.unit.soak_server     prints its address, and serves until it is ended
+    python soak_server.py     prints its address, and serves until it is ended
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from tests.unit.client_server import READY, Json
+from scripted_server import READY, Json
 
 ENDLESS = "Talk on."
 LOST = "Speak as the line breaks."
@@ -33,7 +33,7 @@ _LAST_SEQ = REPLY_CHUNKS + 2
 async def soak_server() -> AsyncIterator[str]:
     """The address of one that runs meanwhile."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.unit.soak_server", stdout=asyncio.subprocess.PIPE
+        sys.executable, __file__, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     try:

@@ -26,7 +26,7 @@ from parley_client import (
     Timeouts,
 )
 from parley_client.heartbeat import Heartbeat
-from tests.unit.client_server import (
+from scripted_server import (
     DEADLINE_S,
     QUICK,
     READY,

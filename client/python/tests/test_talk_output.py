@@ -16,7 +16,7 @@ from parley_client.audio_file import write_wav
 from parley_client.encoder import encode
 from parley_client.talk import main
 from parley_client.terminal import printable
-from tests.unit.client_server import DEADLINE_S, Json, Peer, ScriptedServer, reply_events
+from scripted_server import DEADLINE_S, Json, Peer, ScriptedServer, reply_events
 
 SAID = "Grüße, 世界 😀 \N{EM DASH} “ok”"
 

@@ -22,7 +22,7 @@ from parley_client.pcm import AUDIBLE_AMPLITUDE, first_audible_sample
 from parley_client.playback import Playback
 from parley_client.wav import NoWav, parse_wav
 from tests.quickest import quickest
-from tests.unit.wav_files import (
+from tests.wav_files import (
     AMBISONIC_TAIL,
     DATA,
     EMPTY,

@@ -12,7 +12,7 @@ from parley_client import (
     ParleyClientError,
 )
 from parley_client.websocket_transport import shown_url
-from tests.unit.client_server import (
+from scripted_server import (
     QUICK,
     ScriptedServer,
 )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from parley_client import Conversation, Notice, Reconnect, StateChanged, Timeouts
 from parley_client.heartbeat import Heartbeat, Verdict
-from tests.unit.client_server import (
+from scripted_server import (
     DEADLINE_S,
     QUICK,
     Json,

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from parley_client.devices import Playing, Recording
-from tests.unit.client_server import (
+from scripted_server import (
     DEADLINE_S,
     Json,
     Peer,

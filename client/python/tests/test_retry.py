@@ -19,7 +19,7 @@ from parley_client import (
     TurnEnd,
     TurnFailed,
 )
-from tests.unit.client_server import (
+from scripted_server import (
     QUICK,
     Json,
     Peer,

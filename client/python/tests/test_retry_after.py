@@ -8,7 +8,7 @@ import pytest
 
 from parley_client import Conversation, HandshakeRefused, Notice, Reconnect, StateChanged
 from parley_client.retry_after import retry_after_ms
-from tests.unit.client_server import ScriptedServer
+from scripted_server import ScriptedServer
 
 QUICK = Reconnect(attempts=3, base_s=0.001, cap_s=0.002, stable_s=0.0)
 

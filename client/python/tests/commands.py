@@ -18,9 +18,12 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
-from tests.unit.client_server import DEADLINE_S
+from scripted_server import DEADLINE_S
+
+FORK_SERVER = Path(__file__).with_name("fork_server.py")
 
 
 @dataclass
@@ -127,7 +130,7 @@ async def _reader(pipe: BinaryIO) -> asyncio.StreamReader:
 def _fork_server() -> socket.socket:
     """Start it; every later command comes from the same one."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    arguments = [sys.executable, "-m", "tests.unit.fork_server", str(theirs.fileno())]
+    arguments = [sys.executable, str(FORK_SERVER), str(theirs.fileno())]
     process = subprocess.Popen(arguments, pass_fds=[theirs.fileno()])
     theirs.close()
 

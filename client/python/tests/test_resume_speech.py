@@ -11,7 +11,7 @@ from parley_client import (
     Conversation,
     TurnEnd,
 )
-from tests.unit.client_server import (
+from scripted_server import (
     QUICK,
     Json,
     Peer,

@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.client_memory import one_turn, python_conversation
+from soak import one_turn, soak_conversation
 
 WARM_UP = 10
 TURNS = 20
@@ -58,7 +58,7 @@ async def grown(warm_up: int, turns: int, *, keep: bool = False) -> tuple[Counte
         keep: hold on to the turns, as a client that leaks would.
     """
     kept = []
-    async with python_conversation() as conversation:
+    async with soak_conversation() as conversation:
         for number in range(1, warm_up + turns + 1):
             turn, _ = await one_turn(conversation, number)
             if keep:

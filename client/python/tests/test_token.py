@@ -16,7 +16,7 @@ from parley_client import (
     Timeouts,
     Unauthorized,
 )
-from tests.unit.client_server import ScriptedServer
+from scripted_server import ScriptedServer
 
 QUICK = Reconnect(attempts=5, base_s=0.001, cap_s=0.002, stable_s=0.0)
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from commands import Ended, running
 from parley_client.audio_file import read_wav
 from parley_client.terminal import Terminal, bar
-from tests.unit.client_server import Json, Peer, ScriptedServer, reply_events, tone
-from tests.unit.commands import Ended, running
+from scripted_server import Json, Peer, ScriptedServer, reply_events, tone
 
 KEY = "a-good-key"
 SAMPLES_PER_CHARACTER = 160

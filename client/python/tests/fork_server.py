@@ -1,8 +1,8 @@
 """Forks a process for each command that it is asked for, with the command's own imports done.
 
-    python -m tests.unit.fork_server DESCRIPTOR
+    python fork_server.py DESCRIPTOR
 
-`DESCRIPTOR` is a socket: `tests/unit/commands.py` holds its other end. It ends with that.
+`DESCRIPTOR` is a socket: `commands.py` holds its other end. It ends with that.
 """
 
 from __future__ import annotations
