@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from generator.json_schema import asyncapi, json_schema
+from generator.protocol_tables import protocol_page
 from generator.python_client import python_messages
 from generator.typescript import typescript
 from openapi import openapi
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 FILES = {
     ROOT / "docs" / "protocol.schema.json": json_schema,
     ROOT / "docs" / "asyncapi.yaml": asyncapi,
+    ROOT / "docs" / "protocol.md": protocol_page,
     ROOT / "docs" / "openapi.yaml": openapi,
     ROOT / "client" / "js" / "messages.d.ts": typescript,
     ROOT / "client" / "python" / "src" / "parley_client" / "messages.py": python_messages,

@@ -5,14 +5,19 @@ export type ErrorCode = "bad_request" | "unknown_type" | "not_initialised" | "un
 /** Signed 16-bit little-endian mono PCM; the number is the sample rate in Hz. */
 export type AudioFormat = "pcm_8000" | "pcm_16000" | "pcm_22050" | "pcm_24000" | "pcm_44100" | "pcm_48000";
 
+/** Who finds the end of an utterance: the client, or the transcriber. */
 export type Endpointing = "manual" | "server_vad";
 
+/** The fields of `Settings`. */
 export type SettingName = "language" | "speed" | "voice" | "stability" | "style" | "record";
 
+/** Speech to text, the language model, text to speech. */
 export type Stage = "transcriber" | "responder" | "synthesizer";
 
+/** The client ended the session, or another connection took it over. */
 export type SessionEndReason = "ended" | "replaced";
 
+/** Why a turn is over. */
 export type TurnEndReason = "completed" | "interrupted" | "failed";
 
 /** Whom a limit is for: one user, all users of a tenant together, or one connection. */
@@ -170,14 +175,19 @@ export interface Metrics {
   synthesizer_ms?: number | null;
   /** Until API Gateway had taken the first audio. */
   delivery_ms?: number | null;
+  /** Until the first text of the reply was sent. */
   first_text_ms?: number | null;
+  /** Until API Gateway had taken the first audio: the sum of the parts above. */
   first_audio_ms?: number | null;
+  /** Until the turn ended. */
   total_ms?: number | null;
   /** How much speech was synthesised. */
   audio_ms?: number | null;
+  /** How long the reply's text is. */
   reply_chars?: number | null;
   /** Messages posted to the connection before `turn_end`. */
   posts?: number | null;
+  /** How often a provider was asked again. */
   retries?: number | null;
   /** The turn ran in a fresh Lambda environment. */
   cold?: boolean | null;
@@ -244,9 +254,9 @@ export interface Settings {
   voice?: string;
   /** ISO 639 code of the language spoken, e.g. `en`. */
   language?: string;
-  /** 0.7 to 1.2. */
+  /** How fast the voice speaks; 1 is its own speed. 0.7 to 1.2. */
   speed?: number;
-  /** 0 to 1. */
+  /** How even the voice sounds; low values vary more. 0 to 1. */
   stability?: number;
   /** How to reply, in words, e.g. `Answer like a pirate, in one sentence.` Up to 1,000 characters. */
   style?: string;

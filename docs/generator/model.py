@@ -147,11 +147,15 @@ def constraint(annotation: Any) -> str:
     return ", ".join(filter(None, (_meta_text(meta, annotation) for meta in _metas(annotation))))
 
 
+def field_bounds(field: Field) -> str:
+    """The range of a field's number, or the length of its value; empty if it has neither."""
+    bounds = (_bounds(meta, field.type) for meta in _metas(field.type) if not meta.description)
+    return " ".join(bounds).strip()
+
+
 def field_doc(field: Field) -> str:
     """What the source says about a field, and its bounds."""
-    bounds = " ".join(
-        _bounds(meta, field.type) for meta in _metas(field.type) if not meta.description
-    ).strip()
+    bounds = field_bounds(field)
     said = [field.doc, f"{bounds[:1].upper()}{bounds[1:]}." if bounds else ""]
     return " ".join(filter(None, said))
 

@@ -18,9 +18,11 @@ frames, so this bounds a whole client message."""
 MAX_CHUNK_BYTES = 20_480
 """Raw audio in one chunk: base64 makes 27.3 KB of it, which leaves room for the JSON."""
 MAX_TEXT_CHARS = 8_000
+"""Of a typed turn."""
 MAX_CHUNKS = 9_000
 """15 minutes of 100 ms chunks, the longest invocation Lambda allows."""
 MAX_STYLE_CHARS = 1_000
+"""Of the setting `style`."""
 MAX_ATTEMPTS = 100
 """How often a turn may be sent again after it has failed."""
 
@@ -51,10 +53,15 @@ AudioFormat: TypeAlias = Literal[
 ]
 """Signed 16-bit little-endian mono PCM; the number is the sample rate in Hz."""
 Endpointing: TypeAlias = Literal["manual", "server_vad"]
+"""Who finds the end of an utterance: the client, or the transcriber."""
 SettingName: TypeAlias = Literal["language", "speed", "voice", "stability", "style", "record"]
+"""The fields of `Settings`."""
 Stage: TypeAlias = Literal["transcriber", "responder", "synthesizer"]
+"""Speech to text, the language model, text to speech."""
 SessionEndReason: TypeAlias = Literal["ended", "replaced"]
+"""The client ended the session, or another connection took it over."""
 TurnEndReason: TypeAlias = Literal["completed", "interrupted", "failed"]
+"""Why a turn is over."""
 LimitScope: TypeAlias = Literal["subject", "tenant", "connection"]
 """Whom a limit is for: one user, all users of a tenant together, or one connection."""
 
@@ -81,9 +88,9 @@ class SettingsMessage(TypedDict, total=False):
     language: str
     """ISO 639 code of the language spoken, e.g. `en`."""
     speed: float
-    """0.7 to 1.2."""
+    """How fast the voice speaks; 1 is its own speed. 0.7 to 1.2."""
     stability: float
-    """0 to 1."""
+    """How even the voice sounds; low values vary more. 0 to 1."""
     style: str
     """How to reply, in words, e.g. `Answer like a pirate, in one sentence.` Up to 1,000 characters.
     """
@@ -216,9 +223,9 @@ class Settings:
     language: str | None = None
     """ISO 639 code of the language spoken, e.g. `en`."""
     speed: float | None = None
-    """0.7 to 1.2."""
+    """How fast the voice speaks; 1 is its own speed. 0.7 to 1.2."""
     stability: float | None = None
-    """0 to 1."""
+    """How even the voice sounds; low values vary more. 0 to 1."""
     style: str | None = None
     """How to reply, in words, e.g. `Answer like a pirate, in one sentence.` Up to 1,000 characters.
     """
@@ -303,14 +310,19 @@ class Metrics:
     delivery_ms: float | None = None
     """Until API Gateway had taken the first audio."""
     first_text_ms: float | None = None
+    """Until the first text of the reply was sent."""
     first_audio_ms: float | None = None
+    """Until API Gateway had taken the first audio: the sum of the parts above."""
     total_ms: float | None = None
+    """Until the turn ended."""
     audio_ms: int | None = None
     """How much speech was synthesised."""
     reply_chars: int | None = None
+    """How long the reply's text is."""
     posts: int | None = None
     """Messages posted to the connection before `turn_end`."""
     retries: int | None = None
+    """How often a provider was asked again."""
     cold: bool | None = None
     """The turn ran in a fresh Lambda environment."""
     connection_reused: bool | None = None
