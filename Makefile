@@ -100,8 +100,9 @@ chaos: $(READY) ## 500 turns while everything goes wrong
 bench: $(READY) ## measure the time to first audio
 	$(BIN)/python benchmarks/first_audio.py
 
-generate: $(READY) ## the schema and the types that follow from parley/protocol.py
+generate: $(READY) $(NODE_MODULES) ## what follows from the types: schemas, messages, tables, references
 	$(BIN)/python docs/generate.py
+	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent build:reference
 
 lock: ## resolve the dependencies again
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \

@@ -13,6 +13,7 @@ from pathlib import Path
 from generator.json_schema import asyncapi, json_schema
 from generator.protocol_tables import protocol_page
 from generator.python_client import python_messages
+from generator.python_reference import python_reference
 from generator.typescript import typescript
 from openapi import openapi
 
@@ -25,6 +26,7 @@ FILES = {
     ROOT / "docs" / "openapi.yaml": openapi,
     ROOT / "client" / "js" / "messages.d.ts": typescript,
     ROOT / "client" / "python" / "src" / "parley_client" / "messages.py": python_messages,
+    ROOT / "docs" / "client-python-reference.md": python_reference,
 }
 
 

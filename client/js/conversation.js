@@ -58,6 +58,7 @@ export class Conversation extends Emitter {
   constructor(url, options = {}) {
     super();
     const { settings = {}, session, microphone, player, queue, ...connectionOptions } = options;
+    /** Every setting in force. */
     this.settings = settings;
     /** What may be chosen here, once the server has said so.
      * @type {import("./messages.js").Choices | undefined} */
@@ -65,7 +66,9 @@ export class Conversation extends Emitter {
     /** The stages whose provider only stands in for a real one, on a developer's machine.
      * @type {NonNullable<import("./messages.js").Ready["stand_ins"]>} */
     this.standIns = [];
+    /** Where speech comes from. */
     this.microphone = microphone;
+    /** Where replies sound. */
     this.player = player;
     this.#reconnector = new Reconnector(url, {
       ...connectionOptions,
@@ -169,16 +172,17 @@ export class Conversation extends Emitter {
     };
   }
 
+  /** The connection's state. */
   get state() {
     return this.#reconnector.state;
   }
 
-  /** What messages go over: HTTP where WebSockets are blocked, if there is an `httpUrl`. */
+  /** What messages go over: HTTP if WebSockets are blocked and there is an `httpUrl`. */
   get transport() {
     return this.#reconnector.transport;
   }
 
-  /** What it takes to resume the session: keep it to come back after a reload. */
+  /** What resumes the session. Keep it to come back after a reload. */
   get session() {
     return this.#reconnector.session;
   }
@@ -203,8 +207,8 @@ export class Conversation extends Emitter {
     return this.#utterances.isListening;
   }
 
-  /** Whether hands-free listens, or will as soon as the browser gives the microphone: until
-   * `stopHandsFree`, which is heard at that time too, or until it has failed. */
+  /** Whether hands-free listens, or will as soon as the browser gives the microphone. It is false after
+   * `stopHandsFree`, also while the browser asks, and after a failure. */
   get isHandsFreeWanted() {
     return this.#devices.isHandsFreeWanted;
   }
@@ -215,7 +219,8 @@ export class Conversation extends Emitter {
   }
 
   /**
-   * Open the connection and a session, and stay connected; after `failed` or `closed`, resume it.
+   * Open the connection and a session, and stay connected. After `failed` or `closed`, resume the
+   * session, with all attempts.
    * @throws {Problem} why it did not work
    */
   async connect() {
@@ -223,7 +228,7 @@ export class Conversation extends Emitter {
   }
 
   /**
-   * A typed turn. What is running is interrupted.
+   * Begin a typed turn. It interrupts what is running.
    * @param {string} text
    * @returns {Turn} `await` it for the whole reply, `for await` its events. It fails with a
    *   `Problem`: `not_connected`, `bad_request`, `too_large`, `queue_full`, or the server's
@@ -233,8 +238,8 @@ export class Conversation extends Emitter {
   }
 
   /**
-   * Open the microphone and begin a spoken turn. What is running is interrupted. Call it from a
-   * user's gesture.
+   * Open the microphone and begin a spoken turn. It interrupts what is running. Call it from a user's
+   * gesture.
    * @param {import("./utterances.js").Speaking} [options]
    * @returns {Turn} `cancelled` if `stopSpeaking` came before the microphone was open, which then
    *   lets go of it. It fails
@@ -244,13 +249,13 @@ export class Conversation extends Emitter {
     return this.#utterances.speak({ prerollMs, endpointing });
   }
 
-  /** The user has finished speaking. */
+  /** End the spoken turn: the user has finished. */
   stopSpeaking() {
     return this.#utterances.finish();
   }
 
   /**
-   * Hands-free: whoever begins to speak begins a turn, and interrupts the reply; silence ends it.
+   * Listen hands-free. Speech begins a turn and interrupts the reply. Silence ends the turn.
    * Call it from a user's gesture.
    * @param {HandsFreeSettings} [settings]
    * @throws {Problem} `microphone_denied`, `microphone_missing`, …
@@ -259,14 +264,14 @@ export class Conversation extends Emitter {
     return this.#devices.startHandsFree(settings);
   }
 
-  /** What is being said is finished, and nothing more is listened to. */
+  /** Finish what is being said, and listen no longer. */
   stopHandsFree() {
     return this.#devices.stopHandsFree();
   }
 
   /**
-   * Stop what is being said, by either side: the reply falls silent at once, and the server
-   * learns how much of it was heard. Without anything to stop, nothing happens.
+   * Stop what is being said, by either side. The reply falls silent at once, and the server learns
+   * how much of it was heard. Without anything to stop, nothing happens.
    */
   interrupt() {
     this.#utterances.finishKept();
@@ -274,7 +279,7 @@ export class Conversation extends Emitter {
   }
 
   /**
-   * Try the turn again that has failed last, if its problem was `retryable`.
+   * Try the turn again that failed last, if its problem was `retryable`.
    * @param {string} turnId
    * @returns {Turn | undefined} the next attempt, unless there is nothing to try again
    */
@@ -286,7 +291,8 @@ export class Conversation extends Emitter {
   }
 
   /**
-   * @param {Settings} settings from the next turn on
+   * Change settings from the next turn on: those that `choices` lists, and `record`.
+   * @param {Settings} settings
    * @throws {Problem} `not_connected`, `bad_request`, `too_large`
    */
   configure(settings) {
@@ -295,7 +301,7 @@ export class Conversation extends Emitter {
     this.#outgoing.add({ type: "config", settings });
   }
 
-  /** Fall silent, let go of the microphone, end the session, and close the connection. */
+  /** End the session: fall silent, let go of the microphone, and close the connection. */
   async end() {
     await this.#letGo();
     if (this.state === "ready") {
@@ -311,7 +317,8 @@ export class Conversation extends Emitter {
     this.#reconnector.session = undefined;
   }
 
-  /** Close the connection; the session stays, and what has come of the reply is heard. */
+  /** Close the connection and let go of the microphone. The session stays, and what has come of the
+   * reply is heard to its end, unless `interrupt()` silences it. */
   close() {
     // A connection that was not open has nothing to tell, and hands-free needs none.
     if (!this.canSpeak) {

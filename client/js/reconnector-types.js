@@ -7,20 +7,20 @@
 /** @typedef {import("./problem.js").Problem} Problem */
 
 /**
- * `idle` before the first `connect`, `connecting` until it has worked once, `ready`,
- * `reconnecting` after a loss, `offline` while there is no network, `closed` when it was meant,
- * `failed` when it was not and nothing more is tried, or only slowly.
+ * `idle` before the first `connect`. `connecting` until it has worked once. `ready`. `reconnecting`
+ * after a loss. `offline` while there is no network. `closed` when it was meant. `failed` when it was
+ * not, and nothing more is tried, or only slowly.
  * @typedef {"idle" | "connecting" | "ready" | "reconnecting" | "offline" | "closed" | "failed"}
  *   State
  */
 
 /**
  * @typedef {object} StateChange
- * @property {State} state
- * @property {Problem} [problem] why
- * @property {number} attempt how many have been used since the last stable connection
- * @property {number} attempts how many there are
- * @property {number} [retryInMs] when the next attempt is due; also in `failed`, with `slowRetryMs`
+ * @property {State} state The state from now on.
+ * @property {Problem} [problem] Why it changed.
+ * @property {number} attempt How many attempts have been used since the last stable connection.
+ * @property {number} attempts How many there are.
+ * @property {number} [retryInMs] When the next attempt is due; also in `failed`, with `slowRetryMs`.
  */
 
 /**
@@ -37,9 +37,9 @@
  * @property {undefined} stayed no WebSocket could be had: what waited for it may be sent
  */
 
-/** @typedef {string | (() => string | Promise<string>)} Asked a value, or who to ask for it */
+/** @typedef {string | (() => string | Promise<string>)} Asked A value, or a function that gives it. */
 
-/** @typedef {Asked | false} HttpUrl */
+/** @typedef {Asked | false} HttpUrl An address; `false` for none. */
 
 /**
  * What HTTP cannot ask of a session.
@@ -53,29 +53,33 @@
 
 /**
  * @typedef {object} ReconnectorOptions
- * @property {HttpUrl} [httpUrl] of the HTTP API, for networks that block WebSockets; without one,
- *   or with `false`, there is nothing to fall back to
- * @property {Asked} [token] asked again at every attempt, as the address is
- * @property {number} [attempts] after which it gives up: 5
- * @property {number} [slowRetryMs] after having given up it is tried again that often, or up to half
- *   as long more, while the page is looked at: 30,000 are usual. Without it, never
- * @property {number} [baseDelayMs] the first step of the back-off: 500
- * @property {number} [maxDelayMs] its longest step: 15,000
- * @property {number} [stableAfterMs] a connection that has held so long has its attempts back:
- *   5,000
- * @property {number} [connectTimeoutMs] 15,000, for the answers of `url` and `token` and then for the
- *   handshake and `ready`; for these 5,000 with `httpUrl`
- * @property {number} [heartbeatMs] 480,000; API Gateway closes what was silent for 10 minutes
- * @property {number} [pongTimeoutMs] 10,000
- * @property {number} [busyHeartbeatMs] while a turn is spoken or waited for: 2,000
- * @property {number} [busyPongTimeoutMs] 4,000
- * @property {number} [rotateAfterMs] 6,600,000 (110 minutes); API Gateway closes after 120
+ * @property {HttpUrl} [httpUrl] The HTTP API's address, for networks that block WebSockets. Without
+ *   one, or with `false`, there is nothing to fall back to.
+ * @property {Asked} [token] What the server lets the user in with. Every attempt asks for it again, as for
+ *   the address.
+ * @property {number} [attempts] Attempts before it gives up. Default 5.
+ * @property {number} [slowRetryMs] How often it tries again after it has given up, while the page is
+ *   visible; each wait is up to half as long more. 30,000 is usual. Default: never.
+ * @property {number} [baseDelayMs] The first step of the back-off. Default 500.
+ * @property {number} [maxDelayMs] The longest step. Default 15,000.
+ * @property {number} [stableAfterMs] How long a connection must last before all attempts are available
+ *   again. Default 5,000.
+ * @property {number} [connectTimeoutMs] How long `url` and `token` may take, and then the handshake and
+ *   `ready` together. Default 15,000; with `httpUrl` 5,000 for the handshake and `ready`.
+ * @property {number} [heartbeatMs] Silence of an idle connection before a `ping`. Default 480,000: API
+ *   Gateway closes after 10 minutes.
+ * @property {number} [pongTimeoutMs] How soon something must come then. Default 10,000.
+ * @property {number} [busyHeartbeatMs] Silence before a `ping` while a turn is spoken or waited for.
+ *   Default 2,000.
+ * @property {number} [busyPongTimeoutMs] How soon something must come then. Default 4,000.
+ * @property {number} [rotateAfterMs] Age at which another connection takes over. Default 6,600,000 (110
+ *   minutes): API Gateway closes after 120.
  * @property {() => boolean} [quiet] whether a fresh socket would disturb nothing now
- * @property {() => boolean} [needed] whether there must be a connection although nobody looks
+ * @property {() => boolean} [needed] Whether a connection is needed although the page is hidden.
  * @property {() => Partial<Init>} [hello] what `init` says besides the session
- * @property {typeof WebSocket} [WebSocket]
- * @property {import("./presence.js").Presence} [presence]
- * @property {() => number} [random] from 0 to 1
+ * @property {typeof WebSocket} [WebSocket] The class to use. Default: the global one.
+ * @property {import("./presence.js").Presence} [presence] Tells network and visibility. Default: the browser's.
+ * @property {() => number} [random] Gives a number from 0 to 1. Default `Math.random`.
  */
 
 export {};

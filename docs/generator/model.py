@@ -286,7 +286,9 @@ def _source(module: ModuleType) -> ast.Module:
 
 
 def _constant_docs() -> dict[str, str]:
-    return {name: doc for module in _modules() for name, doc in _documented(_source(module).body)}
+    return {
+        name: doc for module in _modules() for name, doc in documented_names(_source(module).body)
+    }
 
 
 def _field_docs(struct: type[Struct]) -> dict[str, str]:
@@ -295,11 +297,11 @@ def _field_docs(struct: type[Struct]) -> dict[str, str]:
         if base.__module__ in sys.modules and is_struct(base) and base is not Struct:
             for node in _source(sys.modules[base.__module__]).body:
                 if isinstance(node, ast.ClassDef) and node.name == base.__name__:
-                    docs.update(_documented(node.body))
+                    docs.update(documented_names(node.body))
     return docs
 
 
-def _documented(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+def documented_names(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
     """Names that are assigned, with the string below them."""
     for statement, following in pairwise(body):
         match statement:

@@ -57,10 +57,9 @@ from parley_client.utterance import Utterance
 
 
 class Conversation:
-    """One session. Made by `connect`; use it as an async context manager.
+    """One session. `connect` makes it; use it as an async context manager.
 
-    Leaving the block ends the session; leaving it by an exception only closes
-    the connection.
+    Leaving the block ends the session. Leaving it by an exception only closes the connection.
     """
 
     def __init__(
@@ -105,13 +104,13 @@ class Conversation:
             url: `ws://` or `wss://`, with the stage as its path; or a function,
                 `async` or not, that is asked for it at each attempt.
             settings: voice, language, speed, stability, style, consent to be recorded.
-            token: what the server lets you in with; or a function, `async` or not, that is
-                asked for one at each attempt, since tokens expire.
+            token: what the server lets the user in with; or a function, `async` or not, that
+                is asked for one at each attempt, since tokens expire.
             heartbeat_s: how long the connection may be idle before a ping; API
                 Gateway closes after 10 minutes. None never pings.
             timeouts: how long to wait for what.
             reconnect: how to survive the loss of the connection.
-            on_notice: told of the connection's states; it must not block.
+            on_notice: called at every change of the connection's state; it must not block.
 
         Raises:
             ConnectFailed: nothing usable answers there (when entered or awaited);
@@ -141,7 +140,7 @@ class Conversation:
 
     @property
     def resume_token(self) -> str:
-        """What returning to the session takes, beside its id."""
+        """Resumes the session, together with its id."""
         return self._opened.resume_token
 
     @property
@@ -241,8 +240,8 @@ class Conversation:
     async def interrupt(self, played_ms: float | None = None) -> None:
         """Stop the latest reply, of which `played_ms` of audio have been heard.
 
-        None assumes that it was played as it came. A reply that has ended may
-        be interrupted too, while its audio is still playing.
+        None assumes that it was played as it came. A reply that has ended may be interrupted
+        too, while its audio still plays.
         """
         if self._turns.latest is not None:
             await self._turns.interrupt(self._turns.latest, played_ms)
@@ -250,14 +249,14 @@ class Conversation:
     # --- the session ------------------------------------------------------------
 
     async def configure(self, settings: Settings | Mapping[str, object]) -> Settings:
-        """Change settings from the next turn on; returns every setting in force."""
+        """Change settings from the next turn on; return every setting in force."""
         message: Config = {"type": "config", "settings": _wanted_settings(settings)}
         answer = await self._channel.request(message, ConfigUpdated, self._timeouts.request_s)
         self._session.configured(answer.settings)
         return answer.settings
 
     async def ping(self) -> float:
-        """Ask for a sign of life; returns the round trip in ms."""
+        """Send a `ping`; return the round trip in ms."""
         started_s = time.perf_counter()
         message: Ping = {"type": "ping", "sent_at": time.time() * 1000}
         await self._channel.request(message, Pong, self._timeouts.request_s)

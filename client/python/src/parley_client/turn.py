@@ -45,10 +45,9 @@ class Owner(Protocol):
 class Turn:
     """A running or finished turn.
 
-    Await it for the `Reply`; iterate over it (`async for event in turn`) for its
-    events, in order and each once. Both raise what kept the turn from its end;
-    a turn that ended as `failed` raises `TurnFailed` when awaited, and `retry`
-    tries it again.
+    Await it for the `Reply`. Iterate over it (`async for event in turn`) for its events, in order
+    and each once. Both raise what kept the turn from its end. A turn that ended as `failed` raises
+    `TurnFailed` when awaited; `retry` tries it again.
 
     Attributes:
         turn_id: names the turn.
@@ -112,7 +111,7 @@ class Turn:
 
     @property
     def done(self) -> bool:
-        """Whether the turn has ended, one way or the other."""
+        """Whether the turn has ended, in whatever way."""
         return self._finished.is_set()
 
     @property
@@ -145,10 +144,10 @@ class Turn:
         await self._owner.interrupt(self, played_ms)
 
     def retry(self) -> Turn:
-        """Send a turn that failed once more, a spoken one with the audio it had.
+        """Send a turn that failed once more; a spoken one with the audio it had.
 
-        What came of it before is void. Returns the turn itself: `await turn.retry()`
-        for the new reply, or iterate over it.
+        What came of it before is void. It returns the turn itself: `await turn.retry()` gives
+        the new reply.
 
         Raises:
             BadInput: it has not failed, or not by the server.
