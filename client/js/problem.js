@@ -6,7 +6,7 @@ export const SESSION_GONE = ["session_not_found", "resume_denied"];
 
 /**
  * What went wrong. `message` is a sentence for a person. Codes are the server's (docs/protocol.md) and
- * the client's own (docs/client.md).
+ * the client's own (docs/client-behaviour.md).
  */
 export class Problem extends Error {
   /**
