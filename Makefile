@@ -50,7 +50,7 @@ tested: $(READY)
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=, SETTINGS=]
-	@$(BIN)/python -m parley.access.mint $(if $(SUBJECT),--subject "$(SUBJECT)") \
+	@$(BIN)/python -m parley.auth.token_issuer $(if $(SUBJECT),--subject "$(SUBJECT)") \
 	  $(if $(TENANT),--tenant "$(TENANT)") $(if $(TTL),--ttl "$(TTL)") \
 	  $(if $(SETTINGS),--settings '$(SETTINGS)')
 
@@ -100,7 +100,7 @@ chaos: $(READY) ## 500 turns while everything goes wrong
 bench: $(READY) ## measure the time to first audio
 	$(BIN)/python benchmarks/first_audio.py
 
-generate: $(READY) ## the schema and the types that follow from parley/protocol.py
+generate: $(READY) ## the schema and the types that follow from parley/protocol/messages.py
 	$(BIN)/python docs/generate.py
 
 lock: ## resolve the dependencies again

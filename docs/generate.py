@@ -1,7 +1,7 @@
 """Writes what follows from the types: JSON Schema, AsyncAPI, OpenAPI, TypeScript.
 
 `python docs/generate.py` writes the files; `--check` only says whether they are current.
-The one description of the protocol is `layers/parley/parley/protocol.py`; OpenAPI is
+The one description of the protocol is `layers/parley/parley/protocol/messages.py`; OpenAPI is
 `docs/openapi.py`'s.
 """
 
@@ -16,10 +16,10 @@ import msgspec
 import yaml
 from openapi import openapi
 
-from parley.protocol import PROTOCOL_VERSION, AnyClientMessage, AnyServerEvent
+from parley.protocol.messages import PROTOCOL_VERSION, AnyClientMessage, AnyServerEvent
 
 ROOT = Path(__file__).parent.parent
-NOTE = "Generated from layers/parley/parley/protocol.py by docs/generate.py; do not edit."
+NOTE = "Generated from layers/parley/parley/protocol/messages.py by docs/generate.py; do not edit."
 
 
 def definitions() -> dict[str, Any]:

@@ -11,24 +11,24 @@ from typing import Any
 import msgspec
 import yaml
 
-from parley import protocol
-from parley.answering import EventsAnswer, TurnAnswer
-from parley.health import VERSION, Health
-from parley.http import Problem
-from parley.http_bodies import InterruptBody, SessionBody, TurnBody, TurnQuery
-from parley.http_turns import InterruptAnswer, OpenedSession
-from parley.sessions import LIST_LIMIT, MAX_LIST_LIMIT, ErasureState, SessionList
-from parley.transcripts import SessionView
+from parley.http.bodies import InterruptBody, SessionBody, TurnBody, TurnQuery
+from parley.http.framework import Problem
+from parley.http.health import VERSION, Health
+from parley.http.sessions import LIST_LIMIT, MAX_LIST_LIMIT, ErasureState, SessionList
+from parley.http.transcripts import SessionView
+from parley.http.turn_answer import EventsAnswer, TurnAnswer
+from parley.http.turns import InterruptAnswer, OpenedSession
+from parley.protocol import messages
 
 NOTE = "Generated from layers/parley/parley by docs/generate.py; do not edit."
 TYPES = (
     *(TurnBody, TurnQuery, SessionBody, InterruptBody),
     *(SessionList, SessionView, ErasureState),
     *(TurnAnswer, EventsAnswer, OpenedSession, InterruptAnswer, Health, Problem),
-    *(protocol.Transcript, protocol.ReplyText, protocol.Audio, protocol.TurnEnd, protocol.Error),
+    *(messages.Transcript, messages.ReplyText, messages.Audio, messages.TurnEnd, messages.Error),
 )
 TURN_EVENTS = ("Transcript", "ReplyText", "Audio", "TurnEnd", "Error")
-IN_QUERY = (TurnQuery, protocol.Settings)
+IN_QUERY = (TurnQuery, messages.Settings)
 AUDIO = {"type": "string", "format": "binary"}
 
 

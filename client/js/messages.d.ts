@@ -1,4 +1,4 @@
-// Generated from layers/parley/parley/protocol.py by docs/generate.py; do not edit.
+// Generated from layers/parley/parley/protocol/messages.py by docs/generate.py; do not edit.
 
 /** Everything of an attempt at the turn, up to `seq`, has arrived. */
 export interface Ack {

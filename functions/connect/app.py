@@ -7,15 +7,15 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from parley.access.doorkeeper import Doorkeeper
-from parley.access.refusals import Refused
-from parley.environment import Environment
+from parley.app.environment import Environment
+from parley.auth.authenticator import Authenticator
+from parley.auth.errors import Refused
 from parley.errors import ParleyError
-from parley.items import Connection
+from parley.storage.item_codec import Connection
 
 logger = Logger()
 environment = Environment()
-doorkeeper = Doorkeeper.from_environment()
+doorkeeper = Authenticator.from_environment()
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")

@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from parley.environment import Environment
+from parley.app.environment import Environment
 
 logger = Logger()
 environment = Environment()
@@ -16,7 +16,7 @@ environment = Environment()
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Called on a best-effort basis, and once: what it misses, the items' TTL cleans up, and a
-    slot that it does not give back is found when it is needed (`parley.limits.slots`)."""
+    slot that it does not give back is found when it is needed."""
     request = event["requestContext"]
     connection_id = request["connectionId"]
     connection = environment.store.bindings.remove(connection_id)

@@ -12,10 +12,10 @@ import msgspec
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from parley.environment import Environment
-from parley.invocation import TurnRequest
+from parley.app.environment import Environment
 from parley.principal import session_id_of
-from parley.recovery import Recovery
+from parley.protocol.turn_request import TurnRequest
+from parley.sessions.recovery import Recovery
 
 logger = Logger()
 environment = Environment()

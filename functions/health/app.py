@@ -10,22 +10,22 @@ import httpx
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from parley import clients
-from parley.access.bearer import Bearer
-from parley.access.doorkeeper import Doorkeeper
+from parley.auth.authenticator import Authenticator
+from parley.aws import clients
+from parley.aws.api_keys import ApiKeys
+from parley.config import Deployment
 from parley.errors import ParleyError, traced
-from parley.health import KEEP_S, VERSION, DeepHealth, Health, Probes
-from parley.http import HttpAnswer, HttpRequest, principal_of, respond
-from parley.keys import Keys
-from parley.settings import Deployment
-from parley.table import Table
+from parley.http.auth import Bearer
+from parley.http.framework import HttpAnswer, HttpRequest, principal_of, respond
+from parley.http.health import KEEP_S, VERSION, DeepHealth, Health, Probes
+from parley.storage.table import Table
 
 logger = Logger()
 deployment = Deployment.from_environment()
 loop = asyncio.new_event_loop()  # kept: what did not answer in time is not waited for
 probes = Probes(
     Table(clients.dynamodb(clients.PROBING_CONFIG), deployment.table),
-    Keys(deployment.secret_arn, int(KEEP_S), clients.PROBING_CONFIG),
+    ApiKeys(deployment.secret_arn, int(KEEP_S), clients.PROBING_CONFIG),
     httpx.AsyncClient(),
     deployment,
 )
@@ -48,7 +48,7 @@ def health(request: HttpRequest) -> HttpAnswer:
     return HttpAnswer.of(found, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-bearer = Bearer(Doorkeeper.from_environment(), logger)
+bearer = Bearer(Authenticator.from_environment(), logger)
 
 
 def failed(error: Exception) -> None:

@@ -7,18 +7,18 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from parley.access.bearer import Bearer
-from parley.access.doorkeeper import Doorkeeper
-from parley.ending import Outcome
-from parley.environment import Environment
+from parley.app.environment import Environment
+from parley.app.turn_runner import TurnRunner, answer_ms
+from parley.auth.authenticator import Authenticator
 from parley.errors import traced
-from parley.http import respond
-from parley.http_turns import HttpTurns
-from parley.invocation import TurnRequest
-from parley.limits.usage import Admission
+from parley.http.auth import Bearer
+from parley.http.framework import respond
+from parley.http.turns import TurnRoutes
+from parley.limits.turn_quota import Admission
 from parley.principal import session_id_of
-from parley.reporting import report
-from parley.turn_runner import TurnRunner, answer_ms
+from parley.protocol.turn_request import TurnRequest
+from parley.turn.finish import Outcome
+from parley.turn.telemetry import report
 
 logger = Logger()
 metrics = Metrics()
@@ -31,7 +31,7 @@ def warn(event: str, fields: dict[str, Any]) -> None:
 
 environment = Environment()
 runner = TurnRunner(environment, warn)
-bearer = Bearer(Doorkeeper.from_environment(), logger)
+bearer = Bearer(Authenticator.from_environment(), logger)
 
 
 def failed(error: Exception) -> None:
@@ -51,7 +51,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         metrics.flush_metrics()  # here, because other requests have none
         return outcome
 
-    turns = HttpTurns(
+    turns = TurnRoutes(
         environment.store,
         environment.turns,
         run,

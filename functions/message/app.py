@@ -8,19 +8,20 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from parley.connections import endpoint_url
-from parley.environment import Environment, TurnStarter
+from parley.app.environment import Environment
+from parley.aws.management_api import endpoint_url
+from parley.aws.turn_invoker import TurnInvoker
 from parley.errors import PostRefused, traced
-from parley.messages import Envelope, Messages
+from parley.websocket.message_handler import Envelope, MessageHandler
 
 logger = Logger()
 environment = Environment()
 deployment = environment.deployment
-messages = Messages(
+messages = MessageHandler(
     environment.store,
     environment.turns,
     environment.connections,
-    TurnStarter(deployment.turn_function),
+    TurnInvoker(deployment.turn_function),
     slots=environment.slots,
     requests=environment.requests,
     policy=deployment.settings_policy,

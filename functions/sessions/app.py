@@ -7,18 +7,18 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from parley.access.bearer import Bearer
-from parley.access.doorkeeper import Doorkeeper
-from parley.environment import Environment
-from parley.erasure import Erasure
+from parley.app.environment import Environment
+from parley.auth.authenticator import Authenticator
 from parley.errors import traced
-from parley.http import respond
-from parley.sessions import Sessions
+from parley.http.auth import Bearer
+from parley.http.framework import respond
+from parley.http.sessions import SessionRoutes
+from parley.sessions.erasure import Erasure
 
 logger = Logger()
 environment = Environment()
 store, recordings = environment.store, environment.recordings
-sessions = Sessions(
+sessions = SessionRoutes(
     store,
     environment.archive,
     Erasure(store, environment.turns, recordings),
@@ -30,7 +30,7 @@ ROUTES = {
     "GET /sessions/{session_id}": sessions.read,
     "DELETE /sessions/{session_id}": sessions.erase,
 }
-bearer = Bearer(Doorkeeper.from_environment(), logger)
+bearer = Bearer(Authenticator.from_environment(), logger)
 
 
 def failed(error: Exception) -> None:

@@ -13,11 +13,11 @@ import msgspec
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from parley import clients
-from parley.access.mint import BadRequest, TokenRequest, mint
-from parley.access.refusals import Refused
-from parley.access.rules import AccessRules
-from parley.access.secret import read_secret
+from parley.auth.config import AccessRules
+from parley.auth.errors import Refused
+from parley.auth.shared_secret import read_secret
+from parley.auth.token_issuer import BadRequest, TokenRequest, mint
+from parley.aws import clients
 
 logger = Logger()
 rules = AccessRules.from_environment()

@@ -8,11 +8,11 @@ import msgspec
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from parley.environment import Environment
-from parley.invocation import TurnRequest
+from parley.app.environment import Environment
+from parley.app.turn_runner import TurnRunner
 from parley.principal import session_id_of
-from parley.reporting import report
-from parley.turn_runner import TurnRunner
+from parley.protocol.turn_request import TurnRequest
+from parley.turn.telemetry import report
 
 logger = Logger()
 metrics = Metrics()

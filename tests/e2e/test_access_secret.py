@@ -93,7 +93,7 @@ def test_a_request_for_no_token_is_explained(
 
 async def test_a_token_made_by_hand_is_taken(stack: Stack) -> None:
     made = subprocess.run(
-        [sys.executable, "-m", "parley.access.mint", "--subject", "ada"],
+        [sys.executable, "-m", "parley.auth.token_issuer", "--subject", "ada"],
         env={"AUTH_SECRET": secret_of(stack)},
         capture_output=True,
         text=True,

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from parley import backoff
+from parley.providers import retry
 from tests.handlers.loading import QUICK_RETRIES_S, Context, create_secret, event, load
 from tests.moto_table import client, create_table, mock_aws
 
@@ -86,7 +86,7 @@ def misbehave(there: Client, table: Any, words: str, audio: str) -> str:
 
 def main() -> None:
     words, audio, file = sys.argv[1:]
-    backoff.RETRY_DELAYS_S = QUICK_RETRIES_S
+    retry.RETRY_DELAYS_S = QUICK_RETRIES_S
     with mock_aws():
         table = client("dynamodb")
         create_table(table)

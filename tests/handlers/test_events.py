@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from parley.decoding import Decoder
-from parley.invocation import TurnRequest
-from parley.protocol import CLIENT_MESSAGES
+from parley.protocol.decoder import Decoder
+from parley.protocol.messages import CLIENT_MESSAGES
+from parley.protocol.turn_request import TurnRequest
 
 EVENTS = Path(__file__).parents[2] / "events"
 MESSAGES = sorted(path.stem for path in EVENTS.glob("message-*.json"))

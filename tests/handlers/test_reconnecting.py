@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from parley.limits.leases import LOST_AFTER_S
+from parley.limits.connection_lease import LOST_AFTER_S
 from tests.handlers.loading import Context, event, items, load
 
 SLOTS = 3

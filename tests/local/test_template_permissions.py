@@ -24,10 +24,11 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from local.template.reader import read_stack
-from parley.items import now_ms, turn_key
-from parley.limits.leases import LOST_AFTER_S, Shards, lease_of
+from parley.clock import now_ms
+from parley.limits.connection_lease import LOST_AFTER_S, Shards, lease_of
 from parley.limits.rules import LimitRules
 from parley.principal import ANONYMOUS
+from parley.storage.item_codec import turn_key
 from tests.e2e.http_api import HttpSession, url_of
 from tests.e2e.raw import RawClient, opened
 from tests.e2e.records import Records

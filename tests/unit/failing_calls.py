@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
+from parley.config import DEFAULT_SETTINGS
 from parley.errors import ProviderError
-from parley.responders import Prompt
-from parley.responders.openai_chat import OpenAIChat
-from parley.settings import DEFAULT_SETTINGS
-from parley.speech.elevenlabs_synthesizer import ElevenLabsSynthesizer
-from parley.speech.elevenlabs_transcriber import ScribeTranscriber
+from parley.providers.elevenlabs.synthesizer import ElevenLabsSynthesizer
+from parley.providers.elevenlabs.transcriber import ScribeTranscriber
+from parley.providers.llm import Prompt
+from parley.providers.openai_chat.responder import OpenAIChat
 from tests.unit.chat_server import endpoint, http_client, plain
 from tests.unit.speech_server import Peer, SpeechServer, playing
 

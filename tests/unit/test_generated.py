@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from parley import protocol
+from parley.protocol import messages
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,29 +26,29 @@ def test_generated_files_are_current() -> None:
     assert check.returncode == 0, check.stdout + "run `make generate`"
 
 
-EVENTS: list[protocol.ServerEvent] = [
-    protocol.Transcript("t", 1, "hello", final=True),
-    protocol.ReplyText("t", 2, "Hi"),
-    protocol.Audio("t", 3, b"\0\0", "pcm_24000", 0, 1, [protocol.Word("Hi", 0, 1)]),
-    protocol.TurnEnd("t", 4, "completed", "Hi", protocol.Metrics(total_ms=1.5)),
-    protocol.Ready("s", "r", False, protocol.Settings(speed=1.0), protocol.Limits(), 1),
-    protocol.Ready(
+EVENTS: list[messages.ServerEvent] = [
+    messages.Transcript("t", 1, "hello", final=True),
+    messages.ReplyText("t", 2, "Hi"),
+    messages.Audio("t", 3, b"\0\0", "pcm_24000", 0, 1, [messages.Word("Hi", 0, 1)]),
+    messages.TurnEnd("t", 4, "completed", "Hi", messages.Metrics(total_ms=1.5)),
+    messages.Ready("s", "r", False, messages.Settings(speed=1.0), messages.Limits(), 1),
+    messages.Ready(
         "s",
         "r",
         True,
-        protocol.Settings(),
-        protocol.Limits(),
+        messages.Settings(),
+        messages.Limits(),
         1,
-        protocol.Choices(["voice"], [protocol.Voice("v", "Vera")], ["en"]),
+        messages.Choices(["voice"], [messages.Voice("v", "Vera")], ["en"]),
         ["responder"],
     ),
-    protocol.Error("bad_request", "No.", retryable=False, field="x"),
-    protocol.Pong(1.0),
+    messages.Error("bad_request", "No.", retryable=False, field="x"),
+    messages.Pong(1.0),
 ]
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
-def test_events_satisfy_the_json_schema(event: protocol.ServerEvent) -> None:
+def test_events_satisfy_the_json_schema(event: messages.ServerEvent) -> None:
     schema = json.loads((ROOT / "docs" / "protocol.schema.json").read_text())
     wanted = {**schema, "$ref": "#/$defs/ServerEvent"}
-    jsonschema.validate(json.loads(protocol.encode(event)), wanted)
+    jsonschema.validate(json.loads(messages.encode(event)), wanted)

@@ -19,33 +19,35 @@ import msgspec
 import pytest
 
 from benchmarks.worst_case import REFUSE_S, REQUEST_S, WAYS
-from parley.archive import Archive
-from parley.cues import Sound, cues_of
-from parley.erasure import Erasure
+from parley.audio.captions import Sound, cues_of
+from parley.audio.heard import heard_parts
+from parley.auth.identity import Identity
+from parley.clock import now_ms
+from parley.config import DEFAULT_SETTINGS, Deployment
 from parley.errors import ParleyError
-from parley.heard import heard_parts
-from parley.history import History
-from parley.http import MAX_BODY_BYTES, HttpRequest
-from parley.http_turns import HttpTurns
+from parley.http.framework import MAX_BODY_BYTES, HttpRequest
+from parley.http.sessions import SessionRoutes
+from parley.http.turns import TurnRoutes
 from parley.ids import token_hash
-from parley.inbox import AckEntry, InterruptEntry
-from parley.invocation import TurnRequest
-from parley.items import Session, now_ms, number
-from parley.limits.leases import Shards, lease_of
-from parley.limits.requests import RequestRates
+from parley.limits.connection_lease import Shards, lease_of
+from parley.limits.connection_slots import ConnectionSlots
+from parley.limits.request_rates import RequestRates
 from parley.limits.rules import LimitRules, Share
-from parley.limits.slots import ConnectionSlots
-from parley.limits.usage import Admission, Meter
-from parley.messages import Envelope, Messages
-from parley.opening import run_turn
-from parley.principal import ANONYMOUS, Identity, Principal, SessionRef
-from parley.protocol import Message, Metrics, Settings, TurnEnd, Word
-from parley.services import Services
-from parley.sessions import Sessions
-from parley.settings import DEFAULT_SETTINGS, Deployment
-from parley.settings_policy import SettingsPolicy
-from parley.store import Store
-from parley.turns import Turns
+from parley.limits.turn_quota import Admission, Meter
+from parley.principal import ANONYMOUS, Principal, SessionRef
+from parley.protocol.messages import Message, Metrics, Settings, TurnEnd, Word
+from parley.protocol.turn_request import TurnRequest
+from parley.sessions.erasure import Erasure
+from parley.sessions.settings_policy import SettingsPolicy
+from parley.storage.history_cache import HistoryCache
+from parley.storage.inbox_entries import AckEntry, InterruptEntry
+from parley.storage.item_codec import Session, number
+from parley.storage.session_reader import SessionReader
+from parley.storage.sessions import SessionStore
+from parley.storage.turns import TurnStore
+from parley.turn.context import Services
+from parley.turn.start import run_turn
+from parley.websocket.message_handler import Envelope, MessageHandler
 from tests.unit.billed import BilledClient
 from tests.unit.fakes import FakeResponder, FakeSynthesizer, FakeTranscriber, Wire
 from tests.unit.wav_files import chunk, fmt, riff
@@ -74,7 +76,7 @@ class Somebody:
         self.principal = principal
         self.rules = LimitRules()
         table = self.table = self.billed.table
-        self.store, self.turns = Store(table), Turns(table)
+        self.store, self.turns = SessionStore(table), TurnStore(table)
         self.requests = RequestRates(table, self.rules)
         self.posts: list[bytes] = []
         self.asked: list[TurnRequest] = []
@@ -93,7 +95,7 @@ class Somebody:
         self.store.put_session(self.session)
         self.store.bindings.add(self.connection_id, principal)
         self.store.bindings.bind(self.connection_id, self.ref, "m")
-        self.messages = Messages(
+        self.messages = MessageHandler(
             self.store,
             self.turns,
             self,
@@ -104,7 +106,7 @@ class Somebody:
             requests=self.requests,
         )
         self.say("ping", sent_at=1, turn_id="warm")  # the environment knows the connection now
-        self.http = HttpTurns(
+        self.http = TurnRoutes(
             self.store,
             self.turns,
             self._never,
@@ -112,8 +114,8 @@ class Somebody:
             admit=self._admit,
             requests=self.requests,
         )
-        archive, erasure = Archive(table), Erasure(self.store, self.turns, None)
-        self.sessions = Sessions(self.store, archive, erasure, None, self.requests)
+        archive, erasure = SessionReader(table), Erasure(self.store, self.turns, None)
+        self.sessions = SessionRoutes(self.store, archive, erasure, None, self.requests)
 
     # --- what the functions work with ---------------------------------------------
 
@@ -172,7 +174,7 @@ class Somebody:
         services = Services(
             self.store,
             self.turns,
-            History(self.store, 40),
+            HistoryCache(self.store, 40),
             FakeTranscriber(),
             FakeResponder(),
             FakeSynthesizer(),
@@ -463,7 +465,7 @@ def test_a_handshake_that_is_refused_costs_a_unit_for_each_place_that_it_tries(
 ) -> None:
     billed = BilledClient(client)
     crowd = Principal(f"tenant{next(_names)}", "")
-    bindings = Store(billed.table).bindings
+    bindings = SessionStore(billed.table).bindings
     slots = ConnectionSlots(billed.table, bindings, LimitRules(Share(), Share(connections)))
     shards = Shards(connections)
     for shard in range(shards.count):  # all are taken, by connections of this moment

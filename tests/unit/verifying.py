@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parley.access.refusals import Refused
-from parley.access.signatures import IssuerVerifier, SharedSecretVerifier
+from parley.auth.errors import Refused
+from parley.auth.signature import IssuerVerifier, SharedSecretVerifier
 
 CLAIMS = {"sub": "ada", "exp": 2_000_000_000}
 

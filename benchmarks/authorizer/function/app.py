@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from parley.access.doorkeeper import Doorkeeper
-from parley.access.refusals import Refused
+from parley.auth.authenticator import Authenticator
+from parley.auth.errors import Refused
 
-doorkeeper = Doorkeeper.from_environment()
+doorkeeper = Authenticator.from_environment()
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:

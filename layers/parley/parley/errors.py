@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from parley.protocol import Limit
+    from parley.limit import Limit
 
 ErrorCode = Literal[
     "bad_request",

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import NewType
 from urllib.parse import quote
 
-from parley.protocol import NO_SETTINGS, Settings
-
 SessionRef = NewType("SessionRef", str)
 """A session and its owner: `<tenant>/<subject>/<session id>`, each part percent-encoded."""
 
@@ -36,18 +34,6 @@ class Principal:
     def session(self, session_id: str) -> SessionRef:
         """The session of this name that is the principal's own."""
         return SessionRef(f"{self.key}/{quote(session_id, safe='')}")
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What a token says of whoever shows it.
-
-    Attributes:
-        settings: those that it sets for its user's sessions.
-    """
-
-    principal: Principal
-    settings: Settings = NO_SETTINGS
 
 
 ANONYMOUS = Principal()

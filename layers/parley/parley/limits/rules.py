@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from parley.limit import LimitScope
 from parley.principal import ANONYMOUS, Principal, SessionRef
-from parley.protocol import LimitScope
 
 RequestKind = Literal["sessions", "reads", "interrupts"]
 """What a request is counted as: opening or resuming a session, reading, or interrupting a turn over

@@ -1,0 +1,34 @@
+"""The AWS clients that one Lambda environment keeps between invocations.
+
+Built once, at import, so that SnapStart can keep them. Nothing here opens a connection
+before it is needed: a snapshot must not hold one.
+"""
+
+from __future__ import annotations
+
+from parley.aws import clients
+from parley.aws.management_api import ManagementApi
+from parley.config import Deployment
+from parley.limits.connection_slots import ConnectionSlots
+from parley.limits.request_rates import RequestRates
+from parley.storage.recordings import Recordings
+from parley.storage.session_reader import SessionReader
+from parley.storage.sessions import SessionStore
+from parley.storage.table import Table
+from parley.storage.turns import TurnStore
+
+
+class Environment:
+    """The clients that the functions share."""
+
+    def __init__(self) -> None:
+        self.deployment = Deployment.from_environment()
+        self.connections = ManagementApi()
+        table = self.table = Table(clients.dynamodb(), self.deployment.table)
+        self.store = SessionStore(table, self.deployment.session_idle_s)
+        self.turns = TurnStore(table, self.deployment.session_idle_s)
+        self.slots = ConnectionSlots(table, self.store.bindings, self.deployment.limits)
+        self.requests = RequestRates(table, self.deployment.limits)
+        self.archive = SessionReader(table)
+        bucket = self.deployment.recording_bucket
+        self.recordings = Recordings(clients.s3, bucket) if bucket else None

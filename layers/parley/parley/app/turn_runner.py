@@ -1,0 +1,136 @@
+"""Runs turns in one Lambda environment: the event loop and the providers it keeps.
+
+One event loop serves all invocations, because a pooled connection is bound to the
+loop it was opened on. It only runs during an invocation: Lambda freezes the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from parley.app.environment import Environment
+from parley.aws.api_keys import ApiKeys
+from parley.aws.management_api import Address
+from parley.clock import now_ms
+from parley.limits.turn_quota import Admission, Meter
+from parley.principal import SessionRef
+from parley.protocol.turn_request import TurnRequest
+from parley.providers.elevenlabs.synthesizer import ElevenLabsSynthesizer
+from parley.providers.elevenlabs.transcriber import ScribeTranscriber
+from parley.providers.openai_chat.responder import OpenAIChat
+from parley.storage.history_cache import HistoryCache
+from parley.turn.context import Services
+from parley.turn.finish import Outcome
+from parley.turn.start import run_turn
+
+ANSWER_MS = 29_000
+"""API Gateway waits 30 s for an HTTP API's function ("Amazon API Gateway quotas"): so long after
+it took a request, the answer must be on its way."""
+
+
+def answer_ms(request: TurnRequest, remaining_ms: Callable[[], int]) -> Callable[[], int]:
+    """How much time is left for a turn that answers an HTTP request, in ms."""
+    return lambda: min(remaining_ms(), request.received_at_ms + ANSWER_MS - now_ms())
+
+
+class TurnRunner:
+    """Runs one turn after the other.
+
+    Args:
+        environment: the AWS clients.
+        log: told about trouble; takes an event name and fields.
+    """
+
+    def __init__(
+        self, environment: Environment, log: Callable[[str, dict[str, Any]], None]
+    ) -> None:
+        self._environment = environment
+        self._services = _services(environment, log)
+        self._loop = asyncio.new_event_loop()
+        self._cold = True
+
+    def admit(self, ref: SessionRef, spoken: bool) -> Admission:
+        """Count a turn before it is run."""
+        meter = self._services.meter
+        if meter is None:
+            return Admission()
+        return self._loop.run_until_complete(meter.admit(ref, spoken=spoken))
+
+    def run(
+        self,
+        request: TurnRequest,
+        owner: str,
+        remaining_ms: Callable[[], int],
+        admission: Admission | None = None,
+    ) -> Outcome | None:
+        """Run a turn to its end; None if it was another invocation's to run.
+
+        Args:
+            owner: names this invocation.
+            remaining_ms: how much of the invocation's time is left.
+            admission: of a turn that has been counted already.
+        """
+        cold, self._cold = self._cold, False
+        return self._loop.run_until_complete(
+            self._run(request, owner, remaining_ms, admission, cold=cold)
+        )
+
+    async def _run(
+        self,
+        request: TurnRequest,
+        owner: str,
+        remaining_ms: Callable[[], int],
+        admission: Admission | None,
+        *,
+        cold: bool,
+    ) -> Outcome | None:
+        connections = self._environment.connections
+
+        async def post(address: Address, frame: bytes) -> None:
+            await asyncio.to_thread(
+                connections.post, address.endpoint, address.connection_id, frame
+            )
+
+        return await run_turn(
+            request,
+            self._services,
+            post,
+            owner,
+            remaining_s=lambda: remaining_ms() / 1000,
+            cold=cold,
+            admission=admission,
+        )
+
+
+def _services(environment: Environment, log: Callable[[str, dict[str, Any]], None]) -> Services:
+    deployment = environment.deployment
+    keys = ApiKeys(deployment.secret_arn)
+    client = httpx.AsyncClient(
+        limits=httpx.Limits(max_keepalive_connections=10, keepalive_expiry=None)
+    )
+    timeout_s = deployment.provider_timeout_s
+    return Services(
+        store=environment.store,
+        turns=environment.turns,
+        history=HistoryCache(environment.store, deployment.history_messages),
+        transcriber=ScribeTranscriber(
+            deployment.elevenlabs_base_url,
+            deployment.transcription_model,
+            keys.elevenlabs,
+            timeout_s,
+        ),
+        responder=OpenAIChat(
+            client, deployment.llm_base_url, deployment.llm_model, keys.llm, timeout_s, log
+        ),
+        synthesizer=ElevenLabsSynthesizer(
+            deployment.elevenlabs_base_url, deployment.speech_model, keys.elevenlabs
+        ),
+        deployment=deployment,
+        log=log,
+        meter=Meter(environment.table, deployment.limits),
+        recordings=environment.recordings,
+    )

@@ -1,0 +1,42 @@
+"""The providers' API keys, read from Secrets Manager and kept for some minutes."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
+from botocore.config import Config
+
+from parley.aws import clients
+
+MAX_AGE_S = 300
+"""A rotated key is used after at most five minutes."""
+
+
+class ApiKeys:
+    """Gives the keys when they are needed.
+
+    Args:
+        secret_arn: of a secret with the JSON keys `elevenlabs_api_key` and `llm_api_key`.
+        max_age_s: how long what was read is used.
+        config: of the client.
+    """
+
+    def __init__(
+        self, secret_arn: str, max_age_s: int = MAX_AGE_S, config: Config = clients.AWS_CONFIG
+    ) -> None:
+        self._secret_arn = secret_arn
+        self._max_age_s = max_age_s
+        self._provider = SecretsProvider(boto3_client=clients.secrets_manager(config))
+
+    async def elevenlabs(self) -> str:
+        """ElevenLabs' key."""
+        return await asyncio.to_thread(self._read, "elevenlabs_api_key")
+
+    async def llm(self) -> str:
+        """The chat endpoint's key; may be empty."""
+        return await asyncio.to_thread(self._read, "llm_api_key")
+
+    def _read(self, name: str) -> str:
+        secret = self._provider.get(self._secret_arn, transform="json", max_age=self._max_age_s)
+        return str(secret.get(name, "")) if isinstance(secret, dict) else ""

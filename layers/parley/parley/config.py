@@ -1,0 +1,268 @@
+"""The deployment's choices: environment variables to typed settings, read once.
+
+`template.yaml` sets every variable; the defaults here are those of the template.
+Secrets are not among them: they are fetched by `parley.app.environment`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar, get_args
+
+import msgspec
+
+from parley.limits.rules import LimitRules, Share
+from parley.protocol.messages import (
+    MAX_MESSAGE_BYTES,
+    AudioFormat,
+    SettingName,
+    Settings,
+    Stage,
+    Voice,
+)
+from parley.sessions.settings_policy import (
+    DEFAULT_CLIENT_SETTINGS,
+    DEFAULT_LANGUAGES,
+    SETTING_NAMES,
+    SettingsPolicy,
+)
+
+DEFAULT_SYSTEM_PROMPT = (
+    "You are a helpful voice assistant. Your words are spoken aloud: answer in one to three "
+    "short, natural sentences, without lists, markdown, emoji or stage directions. Start with "
+    "a short clause."
+)
+
+DEFAULT_SETTINGS = Settings(
+    voice="21m00Tcm4TlvDq8ikWAM", language="en", speed=1.0, stability=0.5, style="", record=False
+)
+
+
+class ConfigurationError(Exception):
+    """An environment variable is missing or wrong; names it and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What the deployment was configured with.
+
+    Attributes:
+        client_settings, voices, languages: what clients may choose; see `settings_policy`.
+        stand_ins: the stages whose provider stands in for a real one.
+        provider_timeout_s: how long a provider may stay silent before its call has failed.
+        hedge_after_s: how long until a provider that stalls is asked a second time, beside.
+        listen_timeout_s: how long a spoken turn may go without audio before it counts as over.
+        session_idle_s: how long a session can be resumed after its last turn.
+        history_messages: how many earlier messages the responder is given.
+        limits: how much everybody may use.
+        recording_bucket: where the turns of those who consent are recorded; empty for nowhere.
+    """
+
+    table: str
+    turn_function: str = ""
+    custom_domain: str = ""
+    secret_arn: str = ""
+    elevenlabs_base_url: str = "https://api.elevenlabs.io"
+    speech_model: str = "eleven_flash_v2_5"
+    transcription_model: str = "scribe_v2_realtime"
+    llm_base_url: str = "https://api.openai.com/v1"
+    llm_model: str = "gpt-4o-mini"
+    system_prompt: str = DEFAULT_SYSTEM_PROMPT
+    reply_format: AudioFormat = "pcm_24000"
+    defaults: Settings = DEFAULT_SETTINGS
+    client_settings: frozenset[SettingName] = DEFAULT_CLIENT_SETTINGS
+    voices: tuple[Voice, ...] = ()
+    languages: tuple[str, ...] = DEFAULT_LANGUAGES
+    stand_ins: tuple[Stage, ...] = ()
+    provider_timeout_s: float = 8.0
+    hedge_after_s: float = 2.0
+    listen_timeout_s: float = 8.0
+    session_idle_s: int = 24 * 3600
+    history_messages: int = 40
+    limits: LimitRules = field(default_factory=LimitRules)
+    recording_bucket: str = ""
+
+    @property
+    def settings_policy(self) -> SettingsPolicy:
+        """Which settings hold, and who may choose them."""
+        return SettingsPolicy(
+            self.defaults,
+            self.client_settings,
+            self.voices,
+            self.languages,
+            records=bool(self.recording_bucket),
+        )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Deployment:
+        """Read and check the variables.
+
+        Raises:
+            ConfigurationError: one is missing or not what it must be.
+        """
+        read = _Reader(environment)
+        standard = cls(table="")
+        voice = str(standard.defaults.voice)
+        language = str(standard.defaults.language)
+        return cls(
+            table=read.required("TABLE_NAME"),
+            turn_function=read.text("TURN_FUNCTION", ""),
+            custom_domain=read.text("CUSTOM_DOMAIN", ""),
+            secret_arn=read.text("SECRET_ARN", ""),
+            elevenlabs_base_url=read.text("ELEVENLABS_BASE_URL", standard.elevenlabs_base_url),
+            speech_model=read.text("SPEECH_MODEL", standard.speech_model),
+            transcription_model=read.text("TRANSCRIPTION_MODEL", standard.transcription_model),
+            llm_base_url=read.text("LLM_BASE_URL", standard.llm_base_url),
+            llm_model=read.text("LLM_MODEL", standard.llm_model),
+            system_prompt=read.text("SYSTEM_PROMPT", standard.system_prompt),
+            reply_format=read.audio_format("REPLY_FORMAT", standard.reply_format),
+            defaults=_checked(
+                Settings(
+                    voice=read.text("VOICE_ID", voice),
+                    language=read.text("LANGUAGE", language),
+                    speed=read.number("VOICE_SPEED", 1.0),
+                    stability=read.number("VOICE_STABILITY", 0.5),
+                    style="",
+                    record=False,
+                )
+            ),
+            client_settings=frozenset(
+                read.names("CLIENT_SETTINGS", SETTING_NAMES, tuple(DEFAULT_CLIENT_SETTINGS))
+            ),
+            voices=_voices(read),
+            languages=_languages(read),
+            stand_ins=read.names("STAND_INS", get_args(Stage), ()),
+            provider_timeout_s=read.number("PROVIDER_TIMEOUT_SECONDS", 8.0),
+            hedge_after_s=read.number("HEDGE_AFTER_SECONDS", 2.0),
+            listen_timeout_s=read.number("LISTEN_TIMEOUT_SECONDS", 8.0),
+            session_idle_s=int(read.number("SESSION_IDLE_HOURS", 24.0) * 3600),
+            history_messages=int(read.number("HISTORY_MESSAGES", 40)),
+            limits=_limits(read),
+            recording_bucket=read.text("RECORDING_BUCKET", ""),
+        )
+
+
+def _voices(read: _Reader) -> tuple[Voice, ...]:
+    """`id=Name` for each voice; one without a name is called by its id."""
+    voices = []
+    for entry in read.entries("VOICES", ()):
+        voice_id, _, name = (part.strip() for part in entry.partition("="))
+        _convert("VOICES", {"voice": voice_id}, f"expected id=Name, got {entry!r}")
+        voices.append(Voice(voice_id, name or voice_id))
+    return tuple(voices)
+
+
+def _languages(read: _Reader) -> tuple[str, ...]:
+    languages = read.entries("LANGUAGES", DEFAULT_LANGUAGES)
+    for code in languages:
+        _convert("LANGUAGES", {"language": code}, f"expected ISO 639 codes, got {code!r}")
+    return languages
+
+
+def _convert(variable: str, settings: Mapping[str, str], rule: str) -> None:
+    try:
+        msgspec.convert(settings, Settings)
+    except msgspec.ValidationError:
+        raise ConfigurationError(f"{variable}: {rule}.") from None
+
+
+def _limits(read: _Reader) -> LimitRules:
+    standard = LimitRules()
+
+    def share(whose: str, usual: Share) -> Share:
+        return Share(
+            connections=read.count(f"CONNECTIONS_{whose}", usual.connections),
+            turns_per_minute=read.count(f"TURNS_PER_MINUTE_{whose}", usual.turns_per_minute),
+            audio_s_per_day=read.count(f"AUDIO_SECONDS_PER_DAY_{whose}", usual.audio_s_per_day),
+            speech_s_per_day=read.count(f"SPEECH_SECONDS_PER_DAY_{whose}", usual.speech_s_per_day),
+            sessions_per_minute=read.count(
+                f"SESSIONS_PER_MINUTE_{whose}", usual.sessions_per_minute
+            ),
+            reads_per_minute=read.count(f"READS_PER_MINUTE_{whose}", usual.reads_per_minute),
+        )
+
+    return LimitRules(
+        subject=share("PER_SUBJECT", standard.subject),
+        tenant=share("PER_TENANT", standard.tenant),
+        messages_per_second=read.count("MESSAGES_PER_SECOND", standard.messages_per_second),
+        message_bytes=read.count("MESSAGE_BYTES", standard.message_bytes) or MAX_MESSAGE_BYTES,
+        utterance_s=read.count("UTTERANCE_SECONDS", standard.utterance_s),
+        reply_chars=read.count("REPLY_CHARACTERS", standard.reply_chars),
+    )
+
+
+def _checked(defaults: Settings) -> Settings:
+    """A client's settings are checked when they are read; these must hold to the same rules."""
+    try:
+        return Settings().merged_with(defaults)
+    except msgspec.ValidationError as invalid:
+        raise ConfigurationError(
+            f"VOICE_ID, LANGUAGE, VOICE_SPEED or VOICE_STABILITY: {invalid}."
+        ) from None
+
+
+Name = TypeVar("Name", bound=str)
+
+
+class _Reader:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def required(self, name: str) -> str:
+        value = self.text(name, "")
+        if not value:
+            raise ConfigurationError(f"The environment variable {name} is not set.")
+        return value
+
+    def text(self, name: str, default: str) -> str:
+        return self._environment.get(name, "").strip() or default
+
+    def entries(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        """What is separated by commas. A variable that is set and empty means none."""
+        if name not in self._environment:
+            return default
+        return tuple(e.strip() for e in self._environment[name].split(",") if e.strip())
+
+    def names(
+        self, name: str, known: tuple[Name, ...], default: tuple[Name, ...]
+    ) -> tuple[Name, ...]:
+        """Entries of a closed list."""
+        found = self.entries(name, default)
+        for entry in found:
+            if entry not in known:
+                raise ConfigurationError(
+                    f"{name}: expected some of {', '.join(known)}, separated by commas; "
+                    f"got {entry!r}."
+                )
+        return tuple(entry for entry in known if entry in found)
+
+    def number(self, name: str, default: float) -> float:
+        value = self.text(name, "")
+        if not value:
+            return default
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number) or number < 0:
+            raise ConfigurationError(f"{name}: expected a number from 0 on, got {value!r}.")
+        return number
+
+    def count(self, name: str, default: int) -> int:
+        number = self.number(name, default)
+        if number != int(number):
+            raise ConfigurationError(f"{name}: expected a whole number, got {number}.")
+        return int(number)
+
+    def audio_format(self, name: str, default: AudioFormat) -> AudioFormat:
+        value = self.text(name, default)
+        for allowed in get_args(AudioFormat):
+            if value == allowed:
+                found: AudioFormat = allowed
+                return found
+        raise ConfigurationError(
+            f"{name}: expected one of {', '.join(get_args(AudioFormat))}; got {value!r}."
+        )

@@ -1,0 +1,233 @@
+"""What an HTTP request asks: its body, or its query, as typed fields.
+
+Errors name the field and the rule, as `parley.protocol.decoder` does for messages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from parley.audio.pcm import BYTES_PER_SAMPLE, duration_ms, sample_rate_hz
+from parley.audio.wav import format_at, read_wav
+from parley.errors import ParleyError
+from parley.http.framework import HttpError, HttpRequest
+from parley.protocol.decoder import field_and_rule
+from parley.protocol.json_limits import Misshapen, check_shape
+from parley.protocol.messages import (
+    MAX_TEXT_CHARS,
+    Attempt,
+    AudioFormat,
+    Identifier,
+    Milliseconds,
+    Settings,
+)
+
+MAX_AUDIO_S = 60
+"""Of an utterance: with its transcript and its reply, it must fit into API Gateway's 30 s. At the
+highest sample rates the size of the body ends it sooner."""
+WAV_TYPES = frozenset(
+    {"audio/wav", "audio/wave", "audio/x-wav", "audio/x-pn-wav", "audio/vnd.wave"}
+)
+"""What programs and browsers call it; RFC 2361 registers the last."""
+TOKEN_HEADER = "x-resume-token"  # noqa: S105  # nosec B105 - the name of a header
+
+Token = Annotated[str, Meta(max_length=256)]
+Text = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT_CHARS)]
+InputFormat = Literal[
+    "wav", "pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000"
+]
+"""A WAV file, or samples alone."""
+
+
+class SessionBody(Struct):
+    """Opens a session."""
+
+    settings: Settings = Settings()
+
+
+class TurnBody(Struct):
+    """A turn: either `text` or `audio`. Without `session_id` it is the first of a new session.
+
+    `attempt` as in `user_message`. `settings` hold from this turn on.
+    """
+
+    text: Text | None = None
+    audio: bytes | None = None
+    format: InputFormat = "pcm_16000"
+    """Of `audio`."""
+    turn_id: Identifier | None = None
+    """Makes the request idempotent within its session; one is made if there is none."""
+    session_id: Identifier | None = None
+    resume_token: Token | None = None
+    """Of the session; may also be the header `X-Resume-Token`."""
+    settings: Settings = Settings()
+    events: bool = False
+    """Answer with the events that a WebSocket would have carried."""
+    attempt: Attempt | None = None
+
+
+class TurnQuery(Struct):
+    """The fields of a turn whose body is its audio."""
+
+    turn_id: Identifier | None = None
+    session_id: Identifier | None = None
+    events: bool = False
+    attempt: Attempt | None = None
+
+
+class InterruptBody(Struct):
+    """`played_ms` of the reply's audio have really been heard."""
+
+    played_ms: Milliseconds
+    resume_token: Token | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskedTurn:
+    """A turn that is asked for, checked.
+
+    Attributes:
+        text: of a typed turn; None for a spoken one.
+        audio, format: of a spoken turn.
+        settings_path: where its settings were, for errors.
+    """
+
+    body: TurnBody
+    text: str | None
+    audio: bytes | None
+    format: AudioFormat
+    settings_path: str = "settings."
+
+
+def read_turn(request: HttpRequest, max_audio_s: int = MAX_AUDIO_S) -> AskedTurn:
+    """The turn that a request asks for.
+
+    Args:
+        max_audio_s: the longest utterance.
+
+    Raises:
+        ParleyError: `bad_request` or `too_large`, naming the field.
+    """
+    kind, settings_path = request.content_type, "settings."
+    if kind in WAV_TYPES or kind == "audio/pcm":
+        body = _from_query(request.query)
+        body.audio, body.format = request.body, "wav"
+        settings_path = ""
+        if kind == "audio/pcm":
+            body.format = format_at(_rate_hz(request), "Content-Type")
+    else:
+        body = read_json(request, TurnBody)
+    body.resume_token = body.resume_token or request.headers.get(TOKEN_HEADER)
+    if (body.text is None) == (body.audio is None):
+        raise _bad("text", "expected either text or audio, and not both")
+    if body.text is not None:
+        if not body.text.strip():
+            raise _bad("text", "expected at least one character that is not white space")
+        return AskedTurn(body, body.text, None, "pcm_16000", settings_path)
+    audio_format, pcm = _samples(body.format, body.audio or b"", max_audio_s)
+    return AskedTurn(body, None, pcm, audio_format, settings_path)
+
+
+Body = TypeVar("Body", SessionBody, TurnBody, InterruptBody)
+
+
+def read_json(request: HttpRequest, kind: type[Body]) -> Body:
+    """A body of JSON.
+
+    Raises:
+        ParleyError: `bad_request`, naming the field.
+    """
+    if request.content_type != "application/json":
+        raise HttpError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "bad_request",
+            f"Content-Type: {request.content_type or 'none'} is not taken here; this request "
+            "takes " + _TAKEN.get(request.route, "application/json") + ".",
+            field="Content-Type",
+        )
+    try:
+        check_shape(request.body.decode(), "body")
+        return msgspec.json.decode(request.body, type=kind)
+    except msgspec.ValidationError as invalid:
+        raise _invalid(invalid, kind) from None
+    except Misshapen as misshapen:
+        raise ParleyError("bad_request", str(misshapen)) from None
+    except (msgspec.DecodeError, UnicodeError) as malformed:
+        raise ParleyError("bad_request", f"The body is not valid JSON: {malformed}.") from None
+
+
+def identifier(request: HttpRequest, name: str) -> str:
+    """A session's or a turn's id in the path.
+
+    Raises:
+        ParleyError: `bad_request`.
+    """
+    try:
+        return msgspec.convert(request.parameters[name], Identifier)
+    except msgspec.ValidationError as invalid:
+        raise _bad(name, field_and_rule(str(invalid), TurnBody)[1]) from None
+
+
+_TAKEN = {
+    "POST /turns": "application/json, audio/wav, or audio/pcm with a rate, such as "
+    "audio/pcm;rate=16000"
+}
+
+
+def _from_query(query: Any) -> TurnBody:
+    if "resume_token" in query:
+        raise _bad("resume_token", "expected in the header X-Resume-Token: URLs end up in logs")
+    try:
+        fields = msgspec.convert(dict(query), TurnQuery, strict=False)
+        settings = msgspec.convert(dict(query), Settings, strict=False)
+    except msgspec.ValidationError as invalid:
+        raise _invalid(invalid, TurnQuery) from None
+    return TurnBody(
+        turn_id=fields.turn_id,
+        session_id=fields.session_id,
+        events=fields.events,
+        attempt=fields.attempt,
+        settings=settings,
+    )
+
+
+def _rate_hz(request: HttpRequest) -> int:
+    _, _, parameters = request.headers.get("content-type", "").partition(";")
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        digits = value.strip().strip('"')
+        if name.strip().lower() == "rate" and digits.isascii() and digits.isdigit():
+            return int(digits[:9])
+    raise _bad("Content-Type", "audio/pcm needs its sample rate, such as audio/pcm;rate=16000")
+
+
+def _samples(given: InputFormat, content: bytes, max_audio_s: int) -> tuple[AudioFormat, bytes]:
+    audio_format, pcm = read_wav(content) if given == "wav" else (given, content)
+    if given == "wav" and not pcm:
+        raise _bad("audio", "this WAV file has no sound in it: of samples it holds none")
+    if len(pcm) < BYTES_PER_SAMPLE or len(pcm) % BYTES_PER_SAMPLE:
+        raise _bad(
+            "audio", f"expected whole 16-bit samples, an even number of bytes; got {len(pcm)}"
+        )
+    seconds = duration_ms(len(pcm), sample_rate_hz(audio_format)) / 1000
+    if seconds > max_audio_s:
+        raise ParleyError(
+            "too_large",
+            f"audio: {seconds:.1f} s are too long; an utterance may last {max_audio_s} s here.",
+            field="audio",
+        )
+    return audio_format, pcm
+
+
+def _invalid(invalid: msgspec.ValidationError, kind: type[Struct]) -> ParleyError:
+    field, rule = field_and_rule(str(invalid), kind)
+    return _bad(field or "body", rule)
+
+
+def _bad(field: str, rule: str) -> ParleyError:
+    return ParleyError("bad_request", f"{field}: {rule}.", field=field)

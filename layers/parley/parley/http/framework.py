@@ -1,0 +1,280 @@
+"""HTTP requests and answers: API Gateway's payload format 2.0 in, and JSON or a problem out.
+
+What is wrong with a request is a `ParleyError` like everywhere else; here it becomes a
+problem document (RFC 9457) with one of Parley's closed error codes. `identity_of` is the one
+place that says who asks.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from parley.auth.identity import Identity
+from parley.errors import ErrorCode, ParleyError
+from parley.limit import Limit
+from parley.principal import ANONYMOUS, Principal
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+"""Lambda takes events of 6 MB ("Lambda quotas"), in which a body that is no text is base64."""
+
+STATUS_OF: Mapping[ErrorCode, HTTPStatus] = {
+    "bad_request": HTTPStatus.BAD_REQUEST,
+    "unknown_type": HTTPStatus.BAD_REQUEST,
+    "not_initialised": HTTPStatus.BAD_REQUEST,
+    "unsupported_protocol": HTTPStatus.BAD_REQUEST,
+    "audio_gap": HTTPStatus.BAD_REQUEST,
+    "unauthorized": HTTPStatus.UNAUTHORIZED,
+    "resume_denied": HTTPStatus.FORBIDDEN,
+    "session_not_found": HTTPStatus.NOT_FOUND,
+    "turn_running": HTTPStatus.CONFLICT,
+    "turn_over": HTTPStatus.GONE,
+    "too_large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "no_speech": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "rate_limited": HTTPStatus.TOO_MANY_REQUESTS,
+    "quota_exceeded": HTTPStatus.TOO_MANY_REQUESTS,
+    "internal": HTTPStatus.INTERNAL_SERVER_ERROR,
+    "transcription_failed": HTTPStatus.SERVICE_UNAVAILABLE,
+    "reply_failed": HTTPStatus.SERVICE_UNAVAILABLE,
+    "speech_failed": HTTPStatus.SERVICE_UNAVAILABLE,
+    "turn_timeout": HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""The status of an error that does not say its own."""
+
+
+class HttpError(ParleyError):
+    """An error whose status its code does not tell.
+
+    Attributes:
+        status: of the answer.
+    """
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        code: ErrorCode,
+        message: str,
+        *,
+        retryable: bool = False,
+        field: str | None = None,
+        turn_id: str | None = None,
+        retry_after_ms: int | None = None,
+    ) -> None:
+        super().__init__(
+            code,
+            message,
+            retryable=retryable,
+            field=field,
+            turn_id=turn_id,
+            retry_after_ms=retry_after_ms,
+        )
+        self.status = status
+
+
+class Problem(Struct, omit_defaults=True):
+    """What went wrong, as `application/problem+json` (RFC 9457). `code` is from the closed
+    list; `detail` is a sentence for a person."""
+
+    title: str
+    """The status in words."""
+    status: int
+    code: ErrorCode
+    detail: str
+    retryable: bool
+    """Whether the same request, sent again, may work."""
+    field: str | None = None
+    """Path of the field that is wrong."""
+    turn_id: str | None = None
+    retry_after_ms: int | None = None
+    """How long to wait before that; also in `Retry-After`, in whole seconds."""
+    limit: Limit | None = None
+    """The limit that was met, if one was."""
+
+
+def _everybody(_request: HttpRequest) -> Identity:
+    return Identity(ANONYMOUS)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A request.
+
+    Attributes:
+        route: the route's key, e.g. `POST /turns`.
+        parameters: what stands for the variables of the route's path.
+        query: decoded; what is there several times is joined by commas.
+        headers: names in lower case.
+        body: at most `MAX_BODY_BYTES`.
+        received_at_ms: when API Gateway received it, in ms since the epoch.
+        identify: says who asks; see `identity_of`.
+    """
+
+    method: str
+    route: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    received_at_ms: int = 0
+    identify: Callable[[HttpRequest], Identity] = field(default=_everybody)
+
+    @property
+    def origin(self) -> str:
+        """Of the page that asks; empty if it is none."""
+        return self.headers.get("origin", "")
+
+    @property
+    def content_type(self) -> str:
+        """Without its parameters, in lower case."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def bearer_token(self) -> str:
+        """Of the `Authorization` header (RFC 6750); empty if there is none."""
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else ""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """An answer. `body` is JSON."""
+
+    status: HTTPStatus = HTTPStatus.OK
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, content: object, status: HTTPStatus = HTTPStatus.OK) -> HttpAnswer:
+        """An answer with a struct, or anything else that msgspec writes."""
+        return cls(status, msgspec.json.encode(content))
+
+    @classmethod
+    def problem(cls, error: ParleyError) -> HttpAnswer:
+        """The answer that says what went wrong."""
+        status = error.status if isinstance(error, HttpError) else STATUS_OF[error.code]
+        problem = Problem(
+            title=status.phrase,
+            status=int(status),
+            code=error.code,
+            detail=error.message,
+            retryable=error.retryable,
+            field=error.field,
+            turn_id=error.turn_id,
+            retry_after_ms=error.retry_after_ms,
+            limit=error.limit,
+        )
+        headers = {}
+        if error.retry_after_ms is not None:
+            headers["retry-after"] = str(-(-error.retry_after_ms // 1000))
+        if status is HTTPStatus.UNAUTHORIZED:
+            headers["www-authenticate"] = "Bearer"
+        body = msgspec.json.encode(problem)
+        return cls(status, body, "application/problem+json", headers)
+
+    def payload(self) -> dict[str, Any]:
+        """What a function returns to API Gateway. Nothing on the way may keep an answer: it
+        has a session's token or what was said."""
+        return {
+            "statusCode": int(self.status),
+            "headers": {
+                "content-type": self.content_type,
+                "cache-control": "no-store",
+                **self.headers,
+            },
+            "body": self.body.decode(),
+        }
+
+
+Identify = Callable[[HttpRequest], Identity]
+"""Says who asks; raises `HttpError` for who may not."""
+Handler = Callable[[HttpRequest], HttpAnswer]
+
+
+def respond(
+    event: Mapping[str, Any],
+    routes: Mapping[str, Handler],
+    failed: Callable[[Exception], None],
+    identify: Identify = _everybody,
+) -> dict[str, Any]:
+    """Answer one request; what goes wrong is a problem document, never a stack trace.
+
+    Args:
+        event: API Gateway's, payload format 2.0.
+        routes: what answers each route, by its key.
+        failed: told of an exception that nobody thought of.
+        identify: says who asks.
+    """
+    try:
+        request = read_request(event, identify)
+        return routes[request.route](request).payload()
+    except ParleyError as error:
+        return HttpAnswer.problem(error).payload()
+    except Exception as error:
+        failed(error)
+        internal = ParleyError(
+            "internal", "Something went wrong on our side. Try again.", retryable=True
+        )
+        return HttpAnswer.problem(internal).payload()
+
+
+def read_request(event: Mapping[str, Any], identify: Identify = _everybody) -> HttpRequest:
+    """The request of an event.
+
+    Raises:
+        ParleyError: `too_large`.
+    """
+    context = event["requestContext"]
+    return HttpRequest(
+        method=context["http"]["method"],
+        route=event["routeKey"],
+        parameters=event.get("pathParameters") or {},
+        query=event.get("queryStringParameters") or {},
+        headers=event.get("headers") or {},
+        body=_body(event),
+        received_at_ms=context["timeEpoch"],
+        identify=identify,
+    )
+
+
+def principal_of(request: HttpRequest) -> Principal:
+    """Who asks; `ANONYMOUS` if and only if there is no authentication.
+
+    Raises:
+        HttpError: nobody who may.
+    """
+    return identity_of(request).principal
+
+
+def identity_of(request: HttpRequest) -> Identity:
+    """Who asks, and what their token sets.
+
+    Raises:
+        HttpError: nobody who may.
+    """
+    return request.identify(request)
+
+
+def _body(event: Mapping[str, Any]) -> bytes:
+    text = event.get("body") or ""
+    if not event.get("isBase64Encoded"):
+        body = text.encode()
+    else:
+        try:
+            body = base64.b64decode(text, validate=True)
+        except binascii.Error:
+            raise ParleyError("bad_request", "The body cannot be read.") from None
+    if len(body) > MAX_BODY_BYTES:
+        raise ParleyError(
+            "too_large",
+            f"The body has {len(body):,} bytes; it may have at most {MAX_BODY_BYTES:,}. "
+            "Audio has fewer at a lower sample rate.",
+        )
+    return body
