@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import msgspec
 import yaml
-from openapi import openapi
+from openapi import write_openapi
 
 from parley.protocol.messages import PROTOCOL_VERSION, AnyClientMessage, AnyServerEvent
 
@@ -149,7 +149,7 @@ def _type(schema: dict[str, Any]) -> str:
 FILES = {
     ROOT / "docs" / "protocol.schema.json": json_schema,
     ROOT / "docs" / "asyncapi.yaml": asyncapi,
-    ROOT / "docs" / "openapi.yaml": openapi,
+    ROOT / "docs" / "openapi.yaml": write_openapi,
     ROOT / "client" / "js" / "messages.d.ts": typescript,
 }
 

@@ -26,8 +26,8 @@ from parley.clock import now_ms
 from parley.config import DEFAULT_SETTINGS, Deployment
 from parley.errors import ParleyError
 from parley.http.framework import MAX_BODY_BYTES, HttpRequest
-from parley.http.sessions import SessionRoutes
-from parley.http.turns import TurnRoutes
+from parley.http.sessions import SessionHandlers
+from parley.http.turns import TurnHandlers
 from parley.ids import token_hash
 from parley.limits.connection_lease import Shards, lease_of
 from parley.limits.connection_slots import ConnectionSlots
@@ -106,7 +106,7 @@ class Somebody:
             requests=self.requests,
         )
         self.say("ping", sent_at=1, turn_id="warm")  # the environment knows the connection now
-        self.http = TurnRoutes(
+        self.http = TurnHandlers(
             self.store,
             self.turns,
             self._never,
@@ -115,7 +115,7 @@ class Somebody:
             requests=self.requests,
         )
         archive, erasure = SessionReader(table), Erasure(self.store, self.turns, None)
-        self.sessions = SessionRoutes(self.store, archive, erasure, None, self.requests)
+        self.sessions = SessionHandlers(self.store, archive, erasure, None, self.requests)
 
     # --- what the functions work with ---------------------------------------------
 
@@ -141,7 +141,9 @@ class Somebody:
         error = self.messages.handle(envelope, json.dumps({"type": kind, **fields}))
         assert error is None, error
 
-    def request(self, handler: Callable[[HttpRequest], Any], token: str, **body: Any) -> str:
+    def request(
+        self, handler: Callable[[HttpRequest, Identity], Any], token: str, **body: Any
+    ) -> str:
         """Make a request; what it is refused with, or nothing."""
         headers = {"content-type": "application/json"}
         if token:
@@ -153,10 +155,9 @@ class Somebody:
             headers=headers,
             body=json.dumps(body).encode(),
             received_at_ms=now_ms(),
-            identify=lambda request: Identity(self.principal),
         )
         try:
-            handler(request)
+            handler(request, Identity(self.principal))
         except ParleyError as refused:
             return refused.code
         return ""
@@ -325,20 +326,20 @@ def _ask_running(who: Somebody) -> Callable[[], object]:
 @way("interruptions over HTTP", "of no turn")
 def _http_interrupt(who: Somebody) -> Callable[[], object]:
     who.in_use("INTERRUPTS")
-    return lambda: expect(who.request(who.http.interrupt, "token", played_ms=0), "")
+    return lambda: expect(who.request(who.http.interrupt_turn, "token", played_ms=0), "")
 
 
 @way("interruptions over HTTP", "of the longest reply")
 def _http_interrupt_reply(who: Somebody) -> Callable[[], object]:
     who.longest_reply()
     who.in_use("INTERRUPTS")
-    return lambda: expect(who.request(who.http.interrupt, "token", played_ms=86_000_000), "")
+    return lambda: expect(who.request(who.http.interrupt_turn, "token", played_ms=86_000_000), "")
 
 
 @way("requests over HTTP that are refused", "a first turn")
 def _http_first_turn(who: Somebody) -> Callable[[], object]:
     who.empty("USAGE")
-    return lambda: expect(who.request(who.http.take_turn, "", text="Hello."), "rate_limited")
+    return lambda: expect(who.request(who.http.run_turn, "", text="Hello."), "rate_limited")
 
 
 @way("requests over HTTP that are refused", "a turn of a session")
@@ -347,14 +348,16 @@ def _http_turn(who: Somebody) -> Callable[[], object]:
     who.longest_reply()
     about = {"session_id": who.session.session_id, "turn_id": ID, "attempt": 2}
     return lambda: expect(
-        who.request(who.http.take_turn, "token", text="Hello.", **about), "rate_limited"
+        who.request(who.http.run_turn, "token", text="Hello.", **about), "rate_limited"
     )
 
 
 @way("requests over HTTP that are refused", "an interruption")
 def _http_interrupt_refused(who: Somebody) -> Callable[[], object]:
     who.empty("INTERRUPTS")
-    return lambda: expect(who.request(who.http.interrupt, "token", played_ms=0), "rate_limited")
+    return lambda: expect(
+        who.request(who.http.interrupt_turn, "token", played_ms=0), "rate_limited"
+    )
 
 
 @way("requests over HTTP that are refused", "the longest body")
@@ -362,7 +365,7 @@ def _longest_body(who: Somebody) -> Callable[[], object]:
     def refuse_them() -> None:
         for request in longest_bodies():
             with pytest.raises(ParleyError):
-                who.http.take_turn(request)
+                who.http.run_turn(request, Identity(who.principal))
 
     return refuse_them
 
@@ -380,22 +383,24 @@ def longest_bodies() -> list[HttpRequest]:
 @way("requests over HTTP that are refused", "a transcript")
 def _transcript(who: Somebody) -> Callable[[], object]:
     who.empty("READS")
-    return lambda: expect(who.request(who.sessions.read, "token"), "rate_limited")
+    return lambda: expect(who.request(who.sessions.read_session, "token"), "rate_limited")
 
 
 @way("requests over HTTP that are refused", "a transcript without a token")
 def _transcript_without(who: Somebody) -> Callable[[], object]:
-    return lambda: expect(who.request(who.sessions.read, ""), "unauthorized")
+    return lambda: expect(who.request(who.sessions.read_session, ""), "unauthorized")
 
 
 @way("requests over HTTP that are refused", "a transcript with a token that is made up")
 def _transcript_made_up(who: Somebody) -> Callable[[], object]:
-    return lambda: expect(who.request(who.sessions.read, "made up"), "resume_denied")
+    return lambda: expect(who.request(who.sessions.read_session, "made up"), "resume_denied")
 
 
 @way("requests over HTTP that are refused", "an interruption with a token that is made up")
 def _interrupt_made_up(who: Somebody) -> Callable[[], object]:
-    return lambda: expect(who.request(who.http.interrupt, "made up", played_ms=0), "resume_denied")
+    return lambda: expect(
+        who.request(who.http.interrupt_turn, "made up", played_ms=0), "resume_denied"
+    )
 
 
 def expect(found: object, wanted: object) -> None:
@@ -445,7 +450,7 @@ def test_the_longest_body_is_refused_within_the_time_that_is_supposed(client: An
 
 def refuse(who: Somebody, request: HttpRequest) -> None:
     with pytest.raises(ParleyError):
-        who.http.take_turn(request)
+        who.http.run_turn(request, Identity(who.principal))
 
 
 def thread_s(act: Callable[[], object]) -> float:

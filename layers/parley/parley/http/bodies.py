@@ -5,6 +5,7 @@ Errors name the field and the rule, as `parley.protocol.decoder` does for messag
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, TypeVar
@@ -34,6 +35,9 @@ WAV_TYPES = frozenset(
     {"audio/wav", "audio/wave", "audio/x-wav", "audio/x-pn-wav", "audio/vnd.wave"}
 )
 """What programs and browsers call it; RFC 2361 registers the last."""
+TURN_MEDIA_TYPES = (
+    "application/json, audio/wav, or audio/pcm with a rate, such as audio/pcm;rate=16000"
+)
 TOKEN_HEADER = "x-resume-token"  # noqa: S105  # nosec B105 - the name of a header
 
 Token = Annotated[str, Meta(max_length=256)]
@@ -121,23 +125,47 @@ def read_turn(request: HttpRequest, max_audio_s: int = MAX_AUDIO_S) -> AskedTurn
         if kind == "audio/pcm":
             body.format = format_at(_rate_hz(request), "Content-Type")
     else:
-        body = read_json(request, TurnBody)
+        body = read_json(request, TurnBody, TURN_MEDIA_TYPES)
     body.resume_token = body.resume_token or request.headers.get(TOKEN_HEADER)
     if (body.text is None) == (body.audio is None):
-        raise _bad("text", "expected either text or audio, and not both")
+        raise bad_field("text", "expected either text or audio, and not both")
     if body.text is not None:
         if not body.text.strip():
-            raise _bad("text", "expected at least one character that is not white space")
+            raise bad_field("text", "expected at least one character that is not white space")
         return AskedTurn(body, body.text, None, "pcm_16000", settings_path)
     audio_format, pcm = _samples(body.format, body.audio or b"", max_audio_s)
     return AskedTurn(body, None, pcm, audio_format, settings_path)
 
 
+Query = TypeVar("Query", bound=Struct)
+
+
+def read_query(request: HttpRequest, kind: type[Query], rules: Mapping[str, str]) -> Query:
+    """Read the fields of a query.
+
+    Args:
+        rules: what is expected of each field, for errors.
+
+    Raises:
+        ParleyError: `bad_request`, naming the field and the rule.
+    """
+    try:
+        return msgspec.convert(dict(request.query), kind, strict=False)
+    except msgspec.ValidationError as invalid:
+        field = field_and_rule(str(invalid), kind)[0]
+        raise bad_field(field, rules[field]) from None
+
+
 Body = TypeVar("Body", SessionBody, TurnBody, InterruptBody)
 
 
-def read_json(request: HttpRequest, kind: type[Body]) -> Body:
-    """A body of JSON.
+def read_json(
+    request: HttpRequest, kind: type[Body], media_types: str = "application/json"
+) -> Body:
+    """Read a body of JSON.
+
+    Args:
+        media_types: what the route takes, in words.
 
     Raises:
         ParleyError: `bad_request`, naming the field.
@@ -147,7 +175,7 @@ def read_json(request: HttpRequest, kind: type[Body]) -> Body:
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             "bad_request",
             f"Content-Type: {request.content_type or 'none'} is not taken here; this request "
-            "takes " + _TAKEN.get(request.route, "application/json") + ".",
+            f"takes {media_types}.",
             field="Content-Type",
         )
     try:
@@ -170,18 +198,14 @@ def identifier(request: HttpRequest, name: str) -> str:
     try:
         return msgspec.convert(request.parameters[name], Identifier)
     except msgspec.ValidationError as invalid:
-        raise _bad(name, field_and_rule(str(invalid), TurnBody)[1]) from None
-
-
-_TAKEN = {
-    "POST /turns": "application/json, audio/wav, or audio/pcm with a rate, such as "
-    "audio/pcm;rate=16000"
-}
+        raise bad_field(name, field_and_rule(str(invalid), TurnBody)[1]) from None
 
 
 def _from_query(query: Any) -> TurnBody:
     if "resume_token" in query:
-        raise _bad("resume_token", "expected in the header X-Resume-Token: URLs end up in logs")
+        raise bad_field(
+            "resume_token", "expected in the header X-Resume-Token: URLs end up in logs"
+        )
     try:
         fields = msgspec.convert(dict(query), TurnQuery, strict=False)
         settings = msgspec.convert(dict(query), Settings, strict=False)
@@ -203,15 +227,15 @@ def _rate_hz(request: HttpRequest) -> int:
         digits = value.strip().strip('"')
         if name.strip().lower() == "rate" and digits.isascii() and digits.isdigit():
             return int(digits[:9])
-    raise _bad("Content-Type", "audio/pcm needs its sample rate, such as audio/pcm;rate=16000")
+    raise bad_field("Content-Type", "audio/pcm needs its sample rate, such as audio/pcm;rate=16000")
 
 
 def _samples(given: InputFormat, content: bytes, max_audio_s: int) -> tuple[AudioFormat, bytes]:
     audio_format, pcm = read_wav(content) if given == "wav" else (given, content)
     if given == "wav" and not pcm:
-        raise _bad("audio", "this WAV file has no sound in it: of samples it holds none")
+        raise bad_field("audio", "this WAV file has no sound in it: of samples it holds none")
     if len(pcm) < BYTES_PER_SAMPLE or len(pcm) % BYTES_PER_SAMPLE:
-        raise _bad(
+        raise bad_field(
             "audio", f"expected whole 16-bit samples, an even number of bytes; got {len(pcm)}"
         )
     seconds = duration_ms(len(pcm), sample_rate_hz(audio_format)) / 1000
@@ -226,8 +250,9 @@ def _samples(given: InputFormat, content: bytes, max_audio_s: int) -> tuple[Audi
 
 def _invalid(invalid: msgspec.ValidationError, kind: type[Struct]) -> ParleyError:
     field, rule = field_and_rule(str(invalid), kind)
-    return _bad(field or "body", rule)
+    return bad_field(field or "body", rule)
 
 
-def _bad(field: str, rule: str) -> ParleyError:
+def bad_field(field: str, rule: str) -> ParleyError:
+    """Return the error of a field that breaks a rule."""
     return ParleyError("bad_request", f"{field}: {rule}.", field=field)

@@ -1,15 +1,14 @@
 """HTTP requests and answers: API Gateway's payload format 2.0 in, and JSON or a problem out.
 
-What is wrong with a request is a `ParleyError` like everywhere else; here it becomes a
-problem document (RFC 9457) with one of Parley's closed error codes. `identity_of` is the one
-place that says who asks.
+What is wrong with a request is a `ParleyError` like everywhere else. Here it becomes a problem
+document (RFC 9457) with one of Parley's closed error codes.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -17,10 +16,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from parley.auth.identity import Identity
 from parley.errors import ErrorCode, ParleyError
 from parley.limit import Limit
-from parley.principal import ANONYMOUS, Principal
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """Lambda takes events of 6 MB ("Lambda quotas"), in which a body that is no text is base64."""
@@ -98,10 +95,6 @@ class Problem(Struct, omit_defaults=True):
     """The limit that was met, if one was."""
 
 
-def _everybody(_request: HttpRequest) -> Identity:
-    return Identity(ANONYMOUS)
-
-
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
     """A request.
@@ -113,7 +106,6 @@ class HttpRequest:
         headers: names in lower case.
         body: at most `MAX_BODY_BYTES`.
         received_at_ms: when API Gateway received it, in ms since the epoch.
-        identify: says who asks; see `identity_of`.
     """
 
     method: str
@@ -123,7 +115,6 @@ class HttpRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     received_at_ms: int = 0
-    identify: Callable[[HttpRequest], Identity] = field(default=_everybody)
 
     @property
     def origin(self) -> str:
@@ -193,39 +184,7 @@ class HttpAnswer:
         }
 
 
-Identify = Callable[[HttpRequest], Identity]
-"""Says who asks; raises `HttpError` for who may not."""
-Handler = Callable[[HttpRequest], HttpAnswer]
-
-
-def respond(
-    event: Mapping[str, Any],
-    routes: Mapping[str, Handler],
-    failed: Callable[[Exception], None],
-    identify: Identify = _everybody,
-) -> dict[str, Any]:
-    """Answer one request; what goes wrong is a problem document, never a stack trace.
-
-    Args:
-        event: API Gateway's, payload format 2.0.
-        routes: what answers each route, by its key.
-        failed: told of an exception that nobody thought of.
-        identify: says who asks.
-    """
-    try:
-        request = read_request(event, identify)
-        return routes[request.route](request).payload()
-    except ParleyError as error:
-        return HttpAnswer.problem(error).payload()
-    except Exception as error:
-        failed(error)
-        internal = ParleyError(
-            "internal", "Something went wrong on our side. Try again.", retryable=True
-        )
-        return HttpAnswer.problem(internal).payload()
-
-
-def read_request(event: Mapping[str, Any], identify: Identify = _everybody) -> HttpRequest:
+def read_request(event: Mapping[str, Any]) -> HttpRequest:
     """The request of an event.
 
     Raises:
@@ -240,26 +199,7 @@ def read_request(event: Mapping[str, Any], identify: Identify = _everybody) -> H
         headers=event.get("headers") or {},
         body=_body(event),
         received_at_ms=context["timeEpoch"],
-        identify=identify,
     )
-
-
-def principal_of(request: HttpRequest) -> Principal:
-    """Who asks; `ANONYMOUS` if and only if there is no authentication.
-
-    Raises:
-        HttpError: nobody who may.
-    """
-    return identity_of(request).principal
-
-
-def identity_of(request: HttpRequest) -> Identity:
-    """Who asks, and what their token sets.
-
-    Raises:
-        HttpError: nobody who may.
-    """
-    return request.identify(request)
 
 
 def _body(event: Mapping[str, Any]) -> bytes:

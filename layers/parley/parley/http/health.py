@@ -11,19 +11,27 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import httpx
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from parley.auth.identity import Identity
 from parley.aws.api_keys import ApiKeys
 from parley.config import Deployment
 from parley.errors import ProviderError
+from parley.http.bodies import read_query
+from parley.http.framework import HttpAnswer, HttpRequest
+from parley.http.route import Route, Success
 from parley.providers.diagnosis import Diagnosis
 from parley.providers.elevenlabs.endpoint import elevenlabs_endpoint
 from parley.providers.llm import Prompt
 from parley.providers.openai_chat.responder import OpenAIChat, chat_endpoint
 from parley.storage.table import Table
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools import Logger
 
 VERSION = "0.1.0"
 """Of Parley."""
@@ -52,6 +60,15 @@ class Health(Struct, omit_defaults=True):
     status: Literal["ok", "failing"]
     version: str
     checks: dict[str, HealthCheck] | None = None
+
+
+class HealthQuery(Struct):
+    """How deep to look."""
+
+    deep: Annotated[
+        Literal["0", "1"],
+        Meta(description="1 also looks at the table, the secret and the providers."),
+    ] = "0"
 
 
 class NotWell(Exception):
@@ -207,6 +224,57 @@ class Probes:
             raise _not_well(diagnosis.because("invalid_url", "refused")) from None
         except httpx.HTTPError:
             raise _not_well(diagnosis.because("connection_lost", "unavailable")) from None
+
+
+class HealthHandlers:
+    """Answers `GET /health`.
+
+    Args:
+        loop: runs the checks. It is kept: what did not answer in time is not waited for.
+        logger: gets what fails.
+    """
+
+    def __init__(
+        self, deep_health: DeepHealth, loop: asyncio.AbstractEventLoop, logger: Logger
+    ) -> None:
+        self._deep_health = deep_health
+        self._loop = loop
+        self._logger = logger
+
+    def check_health(self, request: HttpRequest, _identity: Identity) -> HttpAnswer:
+        """Say that the API answers, which this answer shows; with `deep=1` check the rest too."""
+        query = read_query(request, HealthQuery, {"deep": "expected 0 or 1"})
+        if query.deep == "0":
+            return HttpAnswer.of(Health("ok", VERSION))
+        found = self._loop.run_until_complete(self._deep_health.look())
+        if found.status == "ok":
+            return HttpAnswer.of(found)
+        checks = found.checks or {}
+        failing = {name: check.detail for name, check in checks.items() if not check.ok}
+        self._logger.warning("unhealthy", failing=failing)
+        return HttpAnswer.of(found, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _asks_for_liveness(request: HttpRequest) -> bool:
+    # A load balancer that asks for no more has no token. One with a wrong value may be told so.
+    return request.query.get("deep") != "1"
+
+
+ROUTES = (
+    Route(
+        "GET /health",
+        HealthHandlers.check_health,
+        "Whether the deployment works.",
+        {
+            HTTPStatus.OK: Success("It works.", (Health,)),
+            HTTPStatus.SERVICE_UNAVAILABLE: Success(
+                "Something that it depends on does not work.", (Health,)
+            ),
+        },
+        query=(HealthQuery,),
+        is_open=_asks_for_liveness,
+    ),
+)
 
 
 def _check(answer: httpx.Response, diagnosis: Diagnosis) -> None:

@@ -6,20 +6,29 @@ is shown and erased to whoever has its resume token, and nobody gets a list.
 
 from __future__ import annotations
 
-import re
 import time
 from http import HTTPStatus
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
+from parley.auth.identity import Identity
 from parley.errors import ParleyError
-from parley.http.bodies import identifier
-from parley.http.framework import HttpAnswer, HttpRequest, principal_of
-from parley.http.transcripts import SessionSummary, markdown, summary, view, webvtt
+from parley.http.bodies import bad_field, identifier, read_query
+from parley.http.framework import HttpAnswer, HttpRequest
+from parley.http.route import Route, Success
+from parley.http.transcripts import (
+    SessionSummary,
+    SessionView,
+    markdown,
+    summary,
+    view,
+    webvtt,
+)
 from parley.ids import token_matches
 from parley.limits.request_rates import RequestRates
 from parley.principal import ANONYMOUS, Principal, SessionRef
+from parley.protocol.messages import END
 from parley.sessions.erasure import Erasure
 from parley.storage.recordings import Recordings
 from parley.storage.session_reader import SessionReader, TooLong
@@ -31,9 +40,34 @@ ERASE_AGAIN_MS = 5_000
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 """Lambda answers with 6 MB at most ("Lambda quotas"), in JSON, which writes some characters of
 the body as two."""
-_CURSOR = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 
+Cursor = Annotated[
+    str,
+    Meta(pattern="^[A-Za-z0-9_-]{0,64}" + END, description="next_cursor of the answer before."),
+]
 Format = Literal["json", "md", "vtt"]
+
+
+class ListQuery(Struct):
+    """Which page of the list."""
+
+    limit: Annotated[int, Meta(ge=1, le=MAX_LIST_LIMIT)] = LIST_LIMIT
+    cursor: Cursor = ""
+
+
+LIST_RULES = {
+    "limit": f"expected a whole number from 1 to {MAX_LIST_LIMIT}",
+    "cursor": "expected the next_cursor of an earlier answer, as it was",
+}
+
+
+class ReadQuery(Struct):
+    """How a transcript is written."""
+
+    format: Annotated[Format, Meta(description="Instead of an Accept header.")] | UnsetType = UNSET
+
+
+READ_RULES = {"format": "expected json, md or vtt"}
 
 
 class SessionList(Struct, omit_defaults=True):
@@ -50,7 +84,7 @@ class ErasureState(Struct):
     erased: bool
 
 
-class SessionRoutes:
+class SessionHandlers:
     """Answers requests about sessions.
 
     Args:
@@ -72,31 +106,25 @@ class SessionRoutes:
         self._recordings = recordings
         self._requests = requests
 
-    def list(self, request: HttpRequest) -> HttpAnswer:
-        """`GET /sessions?limit=&cursor=`: whoever asks, their sessions, newest first."""
-        principal = principal_of(request)
+    def list_sessions(self, request: HttpRequest, identity: Identity) -> HttpAnswer:
+        """List the principal's own sessions, newest first."""
+        principal = identity.principal
         if principal == ANONYMOUS:
             raise ParleyError(
                 "unauthorized",
                 "Nobody has a list of sessions, because authentication is off: nobody is known. "
                 "Ask for one session with GET /sessions/{session_id} and its X-Resume-Token.",
             )
-        limit, cursor = _limit(request), request.query.get("cursor", "")
-        if cursor and not _CURSOR.fullmatch(cursor):
-            raise ParleyError(
-                "bad_request",
-                "cursor: expected the next_cursor of an earlier answer, as it was.",
-                field="cursor",
-            )
+        query = _list_query(request)
         self._count(principal)
-        found, more = self._archive.newest(principal, limit, cursor)
+        found, more = self._archive.newest(principal, query.limit, query.cursor)
         now = time.time()
         return HttpAnswer.of(SessionList([summary(each, now) for each in found], more or None))
 
-    def read(self, request: HttpRequest) -> HttpAnswer:
-        """`GET /sessions/{session_id}`: what was said, as JSON, Markdown or WebVTT."""
+    def read_session(self, request: HttpRequest, identity: Identity) -> HttpAnswer:
+        """Give what was said, as JSON, Markdown or WebVTT."""
         wanted = _format(request)
-        ref = self._counted(request)
+        ref = self._counted(request, identity.principal)
         try:
             conversation = self._archive.conversation(ref)
         except TooLong:
@@ -124,9 +152,9 @@ class SessionRoutes:
             )
         return HttpAnswer(HTTPStatus.OK, body, kind)
 
-    def erase(self, request: HttpRequest) -> HttpAnswer:
-        """`DELETE /sessions/{session_id}`: erase it, with everything that was said and recorded."""
-        ref = self._counted(request)
+    def erase_session(self, request: HttpRequest, identity: Identity) -> HttpAnswer:
+        """Erase a session, with everything that was said and recorded in it."""
+        ref = self._counted(request, identity.principal)
         known = self._store.session(ref) is not None
         if not self._erasure.erase(ref):
             headers = {"retry-after": str(ERASE_AGAIN_MS // 1000)}
@@ -140,13 +168,12 @@ class SessionRoutes:
         if self._requests is not None:
             self._requests.take(principal, "reads")
 
-    def _counted(self, request: HttpRequest) -> SessionRef:
+    def _counted(self, request: HttpRequest, principal: Principal) -> SessionRef:
         """The session that is asked for, once the request has been counted.
 
         Where nobody is known all share one account, so only who shows a session's token is counted:
         anybody else could use up everybody's reads and erasures.
         """
-        principal = principal_of(request)
         if principal == ANONYMOUS:
             ref = self._allowed(request, principal)
             self._count(principal)
@@ -185,26 +212,19 @@ class SessionRoutes:
         return ref
 
 
-def _limit(request: HttpRequest) -> int:
-    text = request.query.get("limit", str(LIST_LIMIT))
-    if not re.fullmatch(r"[0-9]{1,4}", text, re.ASCII) or not 1 <= int(text) <= MAX_LIST_LIMIT:
-        raise ParleyError(
-            "bad_request",
-            f"limit: expected a whole number from 1 to {MAX_LIST_LIMIT}.",
-            field="limit",
-        )
-    return int(text)
+def _list_query(request: HttpRequest) -> ListQuery:
+    # msgspec would take 1e1 for a whole number.
+    if not request.query.get("limit", "0").isdigit():
+        raise bad_field("limit", LIST_RULES["limit"])
+    return read_query(request, ListQuery, LIST_RULES)
 
 
 def _format(request: HttpRequest) -> Format:
+    query = read_query(request, ReadQuery, READ_RULES)
+    if query.format is not UNSET:
+        return query.format
     accepted = request.headers.get("accept", "")
-    asked = request.query.get("format")
-    if asked is None:
-        return "md" if "text/markdown" in accepted else "vtt" if "text/vtt" in accepted else "json"
-    formats: dict[str, Format] = {"json": "json", "md": "md", "vtt": "vtt"}
-    if asked not in formats:
-        raise ParleyError("bad_request", "format: expected json, md or vtt.", field="format")
-    return formats[asked]
+    return "md" if "text/markdown" in accepted else "vtt" if "text/vtt" in accepted else "json"
 
 
 def _no_session() -> ParleyError:
@@ -213,3 +233,47 @@ def _no_session() -> ParleyError:
         "There is no such session, or it is not yours, or it has been erased.",
         field="session_id",
     )
+
+
+TOKEN_WITHOUT_AUTHENTICATION = "The session's resume token; needed where authentication is off."  # noqa: S105  # nosec B105 - a description
+ROUTES = (
+    Route(
+        "GET /sessions",
+        SessionHandlers.list_sessions,
+        "Your sessions, newest first.",
+        {HTTPStatus.OK: Success("One page.", (SessionList,))},
+        description="Needs authentication: without it nobody is known.",
+        query=(ListQuery,),
+    ),
+    Route(
+        "GET /sessions/{session_id}",
+        SessionHandlers.read_session,
+        "What was said in a session.",
+        {
+            HTTPStatus.OK: Success(
+                "Its transcript. WebVTT is timed from the session's start.",
+                (SessionView,),
+                ("text/markdown", "text/vtt"),
+            )
+        },
+        (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND),
+        query=(ReadQuery,),
+        resume_token=TOKEN_WITHOUT_AUTHENTICATION,
+    ),
+    Route(
+        "DELETE /sessions/{session_id}",
+        SessionHandlers.erase_session,
+        "Erase a session with everything that was said and recorded in it.",
+        {
+            HTTPStatus.ACCEPTED: Success(
+                "It can no longer be read or gone on with, but a turn still runs: repeat the "
+                "request after Retry-After.",
+                (ErasureState,),
+            ),
+            HTTPStatus.NO_CONTENT: Success("Nothing of it is left."),
+        },
+        (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND),
+        description="May be repeated. A turn that runs is stopped first.",
+        resume_token=TOKEN_WITHOUT_AUTHENTICATION,
+    ),
+)

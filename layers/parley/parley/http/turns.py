@@ -8,6 +8,7 @@ from http import HTTPStatus
 import msgspec
 from msgspec import Struct
 
+from parley.auth.identity import Identity
 from parley.clock import now_ms
 from parley.errors import ParleyError
 from parley.http.bodies import (
@@ -16,14 +17,18 @@ from parley.http.bodies import (
     AskedTurn,
     InterruptBody,
     SessionBody,
+    TurnBody,
+    TurnQuery,
     identifier,
     read_json,
     read_turn,
 )
-from parley.http.framework import Handler, HttpAnswer, HttpRequest, identity_of, principal_of
+from parley.http.framework import HttpAnswer, HttpRequest
+from parley.http.route import Route, Success
 from parley.http.session_tokens import SessionTokens
 from parley.http.turn_answer import (
     EventsAnswer,
+    TurnAnswer,
     broken_off,
     frames_of,
     is_rest,
@@ -47,6 +52,7 @@ from parley.turn.finish import Outcome
 
 RETRY_AFTER_MS = 1000
 """When to ask again for a turn that still runs."""
+TOKEN_NOT_IN_BODY = "The session's resume token, if the body does not have it."  # noqa: S105  # nosec B105 - a description
 
 
 class OpenedSession(Struct, omit_defaults=True):
@@ -69,7 +75,7 @@ class InterruptAnswer(Struct, omit_defaults=True):
     heard: str | None = None
 
 
-class TurnRoutes:
+class TurnHandlers:
     """Answers the requests about turns.
 
     Args:
@@ -105,35 +111,25 @@ class TurnRoutes:
         self._requests = requests
         self._sessions = SessionTokens(store)
 
-    def routes(self) -> dict[str, Handler]:
-        """What answers which route."""
-        return {
-            "POST /sessions": self.open_session,
-            "POST /turns": self.take_turn,
-            "POST /sessions/{session_id}/turns/{turn_id}/interrupt": self.interrupt,
-        }
-
-    def open_session(self, request: HttpRequest) -> HttpAnswer:
-        """A session without a turn, so that its first turn can be repeated safely too."""
-        who = identity_of(request)
+    def open_session(self, request: HttpRequest, identity: Identity) -> HttpAnswer:
+        """Open a session without a turn, so that its first turn can be repeated safely too."""
         body = read_json(request, SessionBody)
-        self._policy.check(body.settings, who.settings, "settings.")
-        self._count(who.principal, "sessions")
-        ref = who.principal.session(new_ulid())
-        session, token = self._sessions.opened(ref, body.settings, who.settings)
+        self._policy.check(body.settings, identity.settings, "settings.")
+        self._count(identity.principal, "sessions")
+        ref = identity.principal.session(new_ulid())
+        session, token = self._sessions.opened(ref, body.settings, identity.settings)
         settings = self._policy.in_force(session.settings, session.signed)
         choices = self._policy.choices(session.signed)
         opened = OpenedSession(session.session_id, token, settings, choices, self._stand_ins)
         return HttpAnswer.of(opened, HTTPStatus.CREATED)
 
-    def take_turn(self, request: HttpRequest) -> HttpAnswer:
-        """Runs a turn, or gives once more the answer of one that was run.
+    def run_turn(self, request: HttpRequest, identity: Identity) -> HttpAnswer:
+        """Run a turn, or give once more the answer of one that was run.
 
-        It is counted before anything is written: one that a limit does not let begin has left
+        Count it before anything is written: a turn that a limit does not let begin leaves
         nothing, and the token that was shown stays the latest.
         """
-        who = identity_of(request)
-        principal = who.principal
+        principal = identity.principal
         asked = read_turn(request, self._max_audio_s)
         body = asked.body
         turn_id = body.turn_id or new_ulid()
@@ -141,7 +137,7 @@ class TurnRoutes:
         token: str | None = None
         # Whose token is not good has nothing counted: where nobody is known, all share one account.
         session = None if body.session_id is None else self._sessions.shown(ref, body.resume_token)
-        signed = who.settings if session is None else session.signed
+        signed = identity.settings if session is None else session.signed
         self._policy.check(body.settings, signed, asked.settings_path)
         admission = self._admit(ref, asked.text is None)
         if admission.refused is not None and not self._was_here(asked, ref):
@@ -166,10 +162,10 @@ class TurnRoutes:
             token = self._sessions.next_token(session, body.resume_token, turn_id)
         return _answer(asked, session, turn_id, frames, token)
 
-    def interrupt(self, request: HttpRequest) -> HttpAnswer:
-        """Stops a turn, also one that has not begun, or notes what was heard of one that has
+    def interrupt_turn(self, request: HttpRequest, identity: Identity) -> HttpAnswer:
+        """Stop a turn, also one that has not begun, or note what was heard of one that has
         ended."""
-        principal = principal_of(request)
+        principal = identity.principal
         session_id, turn_id = identifier(request, "session_id"), identifier(request, "turn_id")
         body = read_json(request, InterruptBody)
         token = body.resume_token or request.headers.get(TOKEN_HEADER)
@@ -283,3 +279,43 @@ def _answer(
         return HttpAnswer.of(turn_answer(session.session_id, frames, token))
     events = [msgspec.Raw(frame) for frame in frames]
     return HttpAnswer.of(EventsAnswer(session.session_id, turn_id, events, token))
+
+
+ROUTES = (
+    Route(
+        "POST /turns",
+        TurnHandlers.run_turn,
+        "Say something, and get the whole reply.",
+        {
+            HTTPStatus.OK: Success(
+                "The turn has ended; `events` asks for an EventsAnswer.",
+                (TurnAnswer, EventsAnswer),
+            )
+        },
+        (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.GONE),
+        description="The fields of a turn are the body's, or the query's if the body is audio. "
+        "audio/wave, audio/vnd.wave, audio/x-wav and audio/x-pn-wav are audio/wav. A repeated "
+        "turn_id is not run again: its answer is given once more.",
+        body=TurnBody,
+        audio_types=("audio/wav", "audio/pcm"),
+        query=(TurnQuery, Settings),
+        query_note="If the body is audio.",
+        resume_token=TOKEN_NOT_IN_BODY,
+    ),
+    Route(
+        "POST /sessions",
+        TurnHandlers.open_session,
+        "Open a session without a turn.",
+        {HTTPStatus.CREATED: Success("It is open.", (OpenedSession,))},
+        body=SessionBody,
+    ),
+    Route(
+        "POST /sessions/{session_id}/turns/{turn_id}/interrupt",
+        TurnHandlers.interrupt_turn,
+        "Stop a turn, or say how much of its reply was heard.",
+        {HTTPStatus.OK: Success("It is noted.", (InterruptAnswer,))},
+        (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND),
+        body=InterruptBody,
+        resume_token=TOKEN_NOT_IN_BODY,
+    ),
+)
