@@ -7,6 +7,7 @@ is shown and erased to whoever has its resume token, and nobody gets a list.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, Literal
 
@@ -25,14 +26,15 @@ from parley.http.transcripts import (
     view,
     webvtt,
 )
-from parley.ids import token_matches
 from parley.limits.request_rates import RequestRates
 from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol.messages import END
 from parley.sessions.erasure import Erasure
+from parley.sessions.token import TokenErrors, check_erasure, check_read
+from parley.storage.item_codec import Session
 from parley.storage.recordings import Recordings
 from parley.storage.session_reader import SessionReader, TooLong
-from parley.storage.sessions import ERASED, SessionStore
+from parley.storage.sessions import SessionStore
 
 LIST_LIMIT = 20
 MAX_LIST_LIMIT = 100
@@ -46,6 +48,8 @@ Cursor = Annotated[
     Meta(pattern="^[A-Za-z0-9_-]{0,64}" + END, description="next_cursor of the answer before."),
 ]
 Format = Literal["json", "md", "vtt"]
+TokenCheck = Callable[[Session | None, str, TokenErrors], Session]
+"""A check of `parley.sessions.token`."""
 
 
 class ListQuery(Struct):
@@ -124,7 +128,7 @@ class SessionHandlers:
     def read_session(self, request: HttpRequest, identity: Identity) -> HttpAnswer:
         """Give what was said, as JSON, Markdown or WebVTT."""
         wanted = _format(request)
-        ref = self._counted(request, identity.principal)
+        ref = self._counted(request, identity.principal, check_read)
         try:
             conversation = self._archive.conversation(ref)
         except TooLong:
@@ -154,7 +158,7 @@ class SessionHandlers:
 
     def erase_session(self, request: HttpRequest, identity: Identity) -> HttpAnswer:
         """Erase a session, with everything that was said and recorded in it."""
-        ref = self._counted(request, identity.principal)
+        ref = self._counted(request, identity.principal, check_erasure)
         known = self._store.session(ref) is not None
         if not self._erasure.erase(ref):
             headers = {"retry-after": str(ERASE_AGAIN_MS // 1000)}
@@ -168,20 +172,20 @@ class SessionHandlers:
         if self._requests is not None:
             self._requests.take(principal, "reads")
 
-    def _counted(self, request: HttpRequest, principal: Principal) -> SessionRef:
+    def _counted(self, request: HttpRequest, principal: Principal, check: TokenCheck) -> SessionRef:
         """The session that is asked for, once the request has been counted.
 
         Where nobody is known all share one account, so only who shows a session's token is counted:
         anybody else could use up everybody's reads and erasures.
         """
         if principal == ANONYMOUS:
-            ref = self._allowed(request, principal)
+            ref = self._allowed(request, principal, check)
             self._count(principal)
             return ref
         self._count(principal)
-        return self._allowed(request, principal)
+        return self._allowed(request, principal, check)
 
-    def _allowed(self, request: HttpRequest, principal: Principal) -> SessionRef:
+    def _allowed(self, request: HttpRequest, principal: Principal, check: TokenCheck) -> SessionRef:
         """The session that is asked for.
 
         Raises:
@@ -198,17 +202,7 @@ class SessionHandlers:
                 "it. Send the header with the token that ready brought.",
                 field="X-Resume-Token",
             )
-        session = self._store.session(ref)
-        if session is None or (session.status == ERASED and request.method == "GET"):
-            raise _no_session()
-        latest = token_matches(shown, session.token_hash)
-        previous = token_matches(shown, session.previous_hash)
-        if not (latest or previous):
-            raise ParleyError(
-                "resume_denied",
-                "X-Resume-Token: this is not the session's latest resume token.",
-                field="X-Resume-Token",
-            )
+        check(self._store.session(ref), shown, TOKEN_ERRORS)
         return ref
 
 
@@ -233,6 +227,17 @@ def _no_session() -> ParleyError:
         "There is no such session, or it is not yours, or it has been erased.",
         field="session_id",
     )
+
+
+def _token_denied() -> ParleyError:
+    return ParleyError(
+        "resume_denied",
+        "X-Resume-Token: this is not the session's latest resume token.",
+        field="X-Resume-Token",
+    )
+
+
+TOKEN_ERRORS = TokenErrors(_no_session, _token_denied)
 
 
 TOKEN_WITHOUT_AUTHENTICATION = "The session's resume token; needed where authentication is off."  # noqa: S105  # nosec B105 - a description

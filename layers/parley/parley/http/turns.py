@@ -25,7 +25,7 @@ from parley.http.bodies import (
 )
 from parley.http.framework import HttpAnswer, HttpRequest
 from parley.http.route import Route, Success
-from parley.http.session_tokens import SessionTokens
+from parley.http.session_tokens import find_session, rotate_token
 from parley.http.turn_answer import (
     EventsAnswer,
     TurnAnswer,
@@ -43,6 +43,7 @@ from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol.messages import Choices, Settings, Stage
 from parley.protocol.turn_request import TurnRequest
 from parley.sessions.interruption import Interruption, TurnState
+from parley.sessions.opener import open_session
 from parley.sessions.settings_policy import SettingsPolicy
 from parley.storage.inbox_entries import InterruptEntry
 from parley.storage.item_codec import Session
@@ -109,7 +110,6 @@ class TurnHandlers:
         self._stand_ins = list(stand_ins)
         self._max_audio_s = min(MAX_AUDIO_S, utterance_s or MAX_AUDIO_S)
         self._requests = requests
-        self._sessions = SessionTokens(store)
 
     def open_session(self, request: HttpRequest, identity: Identity) -> HttpAnswer:
         """Open a session without a turn, so that its first turn can be repeated safely too."""
@@ -117,7 +117,7 @@ class TurnHandlers:
         self._policy.check(body.settings, identity.settings, "settings.")
         self._count(identity.principal, "sessions")
         ref = identity.principal.session(new_ulid())
-        session, token = self._sessions.opened(ref, body.settings, identity.settings)
+        session, token = open_session(self._store, ref, body.settings, identity.settings)
         settings = self._policy.in_force(session.settings, session.signed)
         choices = self._policy.choices(session.signed)
         opened = OpenedSession(session.session_id, token, settings, choices, self._stand_ins)
@@ -135,15 +135,17 @@ class TurnHandlers:
         turn_id = body.turn_id or new_ulid()
         ref = principal.session(body.session_id or new_ulid())
         token: str | None = None
-        # Whose token is not good has nothing counted: where nobody is known, all share one account.
-        session = None if body.session_id is None else self._sessions.shown(ref, body.resume_token)
+        session: Session | None = None
+        if body.session_id is not None:
+            # Before the count: where authentication is off, all share one account.
+            session = find_session(self._store, ref, body.resume_token)
         signed = identity.settings if session is None else session.signed
         self._policy.check(body.settings, signed, asked.settings_path)
         admission = self._admit(ref, asked.text is None)
         if admission.refused is not None and not self._was_here(asked, ref):
             raise admission.refused
         if session is None:
-            session, token = self._sessions.opened(ref, body.settings, signed)
+            session, token = open_session(self._store, ref, body.settings, signed)
         elif (
             admission.refused is None
             and body.settings != Settings()
@@ -159,7 +161,7 @@ class TurnHandlers:
         else:
             frames = frames_of(outcome.events)
         if token is None and body.resume_token is not None:
-            token = self._sessions.next_token(session, body.resume_token, turn_id)
+            token = rotate_token(self._store, session, body.resume_token, turn_id)
         return _answer(asked, session, turn_id, frames, token)
 
     def interrupt_turn(self, request: HttpRequest, identity: Identity) -> HttpAnswer:
@@ -172,7 +174,7 @@ class TurnHandlers:
         ref = principal.session(session_id)
         if principal != ANONYMOUS:
             self._count(principal, "interrupts")
-        self._sessions.shown(ref, token)
+        find_session(self._store, ref, token)
         if principal == ANONYMOUS:  # all share one account: nobody counts who shows no token
             self._count(principal, "interrupts")
         entry = InterruptEntry(body.played_ms, request.received_at_ms)

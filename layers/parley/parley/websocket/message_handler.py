@@ -15,7 +15,7 @@ import msgspec
 
 from parley.aws.management_api import Address
 from parley.errors import BadMessage, ConnectionGone, ParleyError, PostRefused
-from parley.ids import new_resume_token, new_ulid, token_hash
+from parley.ids import new_ulid
 from parley.limits.connection_lease import INIT_WITHIN_S
 from parley.limits.connection_slots import ConnectionSlots
 from parley.limits.errors import too_many_messages
@@ -50,6 +50,7 @@ from parley.protocol.messages import (
 )
 from parley.protocol.turn_request import TurnRequest
 from parley.sessions.interruption import Interruption
+from parley.sessions.opener import open_session
 from parley.sessions.recovery import Recovery
 from parley.sessions.settings_policy import SettingsPolicy
 from parley.storage.inbox_entries import AckEntry, ChunkEntry, EndEntry, InterruptEntry
@@ -315,18 +316,15 @@ class MessageHandler:
     # --- sessions ---------------------------------------------------------------
 
     def _open_session(self, message: Init, unbound: Connection, envelope: Envelope) -> Ready:
-        token = new_resume_token()
-        session = Session(
-            ref=unbound.principal.session(new_ulid()),
-            token_hash=token_hash(token),
+        session, token = open_session(
+            self._store,
+            unbound.principal.session(new_ulid()),
+            message.settings,
+            unbound.signed,
             connection_id=envelope.connection_id,
-            settings=message.settings,
-            status="active",
             endpoint=envelope.endpoint,
             connected_at_ms=envelope.opened_at_ms,
-            signed=unbound.signed,
         )
-        self._store.put_session(session)
         self._bind(envelope, session.ref)
         self._sessions.remember(envelope.connection_id, session.ref)
         return self._ready(session, token, resumed=False)

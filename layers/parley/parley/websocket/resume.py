@@ -11,11 +11,12 @@ import msgspec
 
 from parley.aws.management_api import Address
 from parley.errors import ConnectionGone, ParleyError
-from parley.ids import new_resume_token, token_hash, token_matches
+from parley.ids import new_resume_token, token_hash
 from parley.limits.connection_slots import ConnectionSlots
 from parley.limits.request_rates import RequestRates
 from parley.principal import SessionRef, session_id_of
 from parley.protocol.messages import Message, Received, SessionEnded, Settings, encode
+from parley.sessions.token import TokenErrors, check_resume
 from parley.storage.inbox_entries import ResumeEntry
 from parley.storage.item_codec import Session, StoredFrame
 from parley.storage.sessions import SessionStore
@@ -73,7 +74,7 @@ class SessionResume:
         Raises:
             ParleyError: `session_not_found` or `resume_denied`.
         """
-        _opened_by(shown, self._store.session(ref))
+        check_resume(self._store.session(ref), shown or "", time.time(), TOKEN_ERRORS)
 
     def admit(
         self,
@@ -103,7 +104,8 @@ class SessionResume:
             ParleyError: `session_not_found` or `resume_denied`, or what `bind` raised.
         """
         found, history = self._store.conversation(ref, self._history_messages)
-        before, shown = _opened_by(shown, found), shown or ""
+        token_shown = shown or ""
+        before = check_resume(found, token_shown, time.time(), TOKEN_ERRORS)
         if connected_at_ms < before.connected_at_ms:
             raise CameLate
         bind()
@@ -115,7 +117,7 @@ class SessionResume:
                 address.connection_id,
                 address.endpoint,
                 connected_at_ms=connected_at_ms,
-                shown_hash=token_hash(shown),
+                shown_hash=token_hash(token_shown),
                 new_hash=token_hash(token),
                 signed=signed,
             )
@@ -227,17 +229,6 @@ class SessionResume:
             self._slots.give_back(connection_id, connection)
 
 
-def _opened_by(shown: str | None, session: Session | None) -> Session:
-    """The session that a resume token opens; raises `ParleyError` if it does not."""
-    if session is None or session.is_over(time.time()):
-        raise no_session()
-    latest = token_matches(shown or "", session.token_hash)
-    previous = token_matches(shown or "", session.previous_hash)
-    if not (latest or previous):
-        raise _denied()
-    return session
-
-
 def _resume_entry(address: Address, turn_id: str, received: Received | None) -> ResumeEntry:
     here = received is not None and received.turn_id == turn_id
     return ResumeEntry(
@@ -275,6 +266,9 @@ def _denied() -> ParleyError:
         "session.",
         field="init.resume_token",
     )
+
+
+TOKEN_ERRORS = TokenErrors(no_session, _denied)
 
 
 def fitting(history: list[Message]) -> list[Message]:
