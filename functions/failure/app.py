@@ -24,7 +24,7 @@ recovery = Recovery(environment.store, environment.turns, environment.connection
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Ends the turn, tells the client, and says so in the log."""
+    """End the turn, tell the client, and log both."""
     invocation = event["requestContext"]
     request = msgspec.convert(event["requestPayload"], TurnRequest)
     logger.append_keys(session_id=session_id_of(request.session), turn_id=request.turn_id)

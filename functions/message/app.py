@@ -33,7 +33,7 @@ messages = MessageHandler(
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Nothing is returned to the client this way: answers are posted to its connection."""
+    """Handle one message. Answers are posted to the connection; none is returned."""
     request = event["requestContext"]
     envelope = Envelope(
         connection_id=request["connectionId"],

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from parley.auth.authenticator import Authenticator
-from parley.auth.errors import Refused
+from parley.auth.errors import AccessDenied
 from parley.auth.identity import Identity
 from parley.http.framework import HttpError, HttpRequest
 
@@ -30,13 +30,13 @@ def authenticate_request(
     """
     token = request.bearer_token
     try:
-        return authenticator.identify(
+        return authenticator.authenticate(
             [request.origin] if request.origin else [], [token] if token else []
         )
-    except Refused as refused:
-        log = logger.error if refused.code == "keys_unavailable" else logger.info
-        log("request_unauthorized", code=refused.code, why=refused.why)
-        raise _problem_of(HTTPStatus(refused.status)) from None
+    except AccessDenied as denied:
+        log = logger.error if denied.code == "keys_unavailable" else logger.info
+        log("request_unauthorized", code=denied.code, why=denied.why)
+        raise _problem_of(HTTPStatus(denied.status)) from None
 
 
 def _problem_of(status: HTTPStatus) -> HttpError:
