@@ -48,7 +48,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     except Exception as error:
         logger.error("message_failed", **traced(error))
         with contextlib.suppress(PostRefused):
-            messages.fail(envelope, body)
+            messages.report_fault(envelope, body)
         return {"statusCode": 500}
     if refused is not None:
         logger.info("message_refused", code=refused.code, field=refused.field)

@@ -135,7 +135,7 @@ class Somebody:
 
     def say(self, kind: str, **fields: Any) -> None:
         """Send a message, when the session has not been looked for lately."""
-        for binding in self.messages._sessions._bindings.values():
+        for binding in self.messages._binding._bindings.values():
             binding.seen_s = time.time()
         envelope = Envelope(self.connection_id, ENDPOINT, now_ms())
         error = self.messages.handle(envelope, json.dumps({"type": kind, **fields}))

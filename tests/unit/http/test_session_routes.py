@@ -35,13 +35,11 @@ class Place:
     def __init__(self, table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
         self.table, self.store, self.turns = table, SessionStore(table), TurnStore(table)
         self.me = ADA
-        self.patience_s = 20.0
+        self.wait_s = 20.0
         self.erasure = erasure = Erasure(self.store, self.turns, None)
         self.sessions = SessionHandlers(self.store, SessionReader(table), erasure, None)
         monkeypatch.setattr("parley.sessions.erasure.SETTLE_S", 0.0)
-        monkeypatch.setattr(
-            erasure, "erase", lambda ref: Erasure.erase(erasure, ref, self.patience_s)
-        )
+        monkeypatch.setattr(erasure, "erase", lambda ref: Erasure.erase(erasure, ref, self.wait_s))
 
     def limit_reads(self, per_minute: int) -> None:
         """From now on everybody may read so often, a third of it at once."""
@@ -253,7 +251,7 @@ def test_an_erasure_that_takes_longer_says_so_and_is_finished_by_the_next(place:
     session_id = place.opened()
     ref = ADA.session(session_id)
     place.turns.claim_turn(ref, "t", "me", attempt=1, received_at_ms=1)
-    place.patience_s = 0.0
+    place.wait_s = 0.0
     answer = place.one(session_id, "DELETE")
     assert answer.status == HTTPStatus.ACCEPTED
     assert json.loads(answer.body) == {"erased": False}

@@ -186,7 +186,7 @@ def test_a_turn_that_does_not_stop_makes_it_wait_and_another_time_finishes(
 ) -> None:
     place.turns.claim_turn(place.ref, "t", "me", attempt=1, received_at_ms=1)
     erasure = Erasure(place.store, place.turns, None)
-    assert not erasure.erase(place.ref, patience_s=0)
+    assert not erasure.erase(place.ref, wait_s=0)
     (entry,) = place.turns.inboxes.read_inbox(place.ref, "t", 1)
     assert isinstance(entry, InterruptEntry)
     assert not place.store.is_there(place.ref)
