@@ -26,7 +26,7 @@ probes = Probes(
     httpx.AsyncClient(),
     deployment,
 )
-health = HealthHandlers(DeepHealth(probes.all()), loop, logger)
+health = HealthHandlers(DeepHealth(probes.by_name()), loop, logger)
 dispatcher = Dispatcher(ROUTES, Authenticator.from_environment(), logger)
 
 

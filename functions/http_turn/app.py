@@ -49,7 +49,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         environment.turns,
         run,
         environment.deployment.settings_policy,
-        admit=runner.admit,
+        admit_turn=runner.admit,
         stand_ins=environment.deployment.stand_ins,
         utterance_s=environment.deployment.limits.utterance_s,
         requests=environment.requests,

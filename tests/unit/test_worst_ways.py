@@ -111,7 +111,7 @@ class Somebody:
             self.turns,
             self._never,
             SettingsPolicy(DEFAULT_SETTINGS),
-            admit=self._admit,
+            admit_turn=self._admit,
             requests=self.requests,
         )
         archive, erasure = SessionReader(table), Erasure(self.store, self.turns, None)

@@ -16,10 +16,10 @@ from parley.config import Deployment
 from parley.http.health import (
     ASK_AGAIN_S,
     VERSION,
+    CheckFailed,
     DeepHealth,
     Health,
     HealthCheck,
-    NotWell,
     Probes,
 )
 from parley.storage.table import Table
@@ -42,7 +42,7 @@ def test_the_version_is_the_projects() -> None:
 
 
 async def test_all_is_well_if_everything_is() -> None:
-    health = await DeepHealth({"a": well, "b": well}).look()
+    health = await DeepHealth({"a": well, "b": well}).check()
     assert health.status == "ok"
     assert {name: check.ok for name, check in checks(health).items()} == {"a": True, "b": True}
 
@@ -50,7 +50,7 @@ async def test_all_is_well_if_everything_is() -> None:
 @pytest.mark.parametrize(
     ("error", "detail"),
     [
-        (NotWell("It has a cold."), "It has a cold."),
+        (CheckFailed("It has a cold."), "It has a cold."),
         (OSError("sk-a-secret"), "It cannot be reached or read (OSError)."),
     ],
 )
@@ -60,7 +60,7 @@ async def test_one_that_fails_is_named_and_the_others_are_looked_at(
     async def ill() -> None:
         raise error
 
-    health = await DeepHealth({"a": ill, "b": well}).look()
+    health = await DeepHealth({"a": ill, "b": well}).check()
     assert health.status == "failing"
     assert checks(health)["a"].detail == detail
     assert checks(health)["b"].ok
@@ -70,7 +70,7 @@ async def test_one_that_does_not_answer_is_not_waited_for() -> None:
     async def silent() -> None:
         await asyncio.Event().wait()
 
-    health = await DeepHealth({"a": silent}, limit_s=0.01).look()
+    health = await DeepHealth({"a": silent}, timeout_s=0.01).check()
     assert checks(health)["a"].detail == "It did not answer within 0.01 s."
 
 
@@ -81,11 +81,11 @@ async def test_an_answer_is_kept_for_a_while() -> None:
         asked.append(1)
 
     health = DeepHealth({"a": count}, keep_s=10, now_s=lambda: now_s[0])
-    first = await health.look()
+    first = await health.check()
     now_s[0] = 109.9
-    assert await health.look() is first
+    assert await health.check() is first
     now_s[0] = 110.0
-    await health.look()
+    await health.check()
     assert len(asked) == 2
 
 
@@ -126,7 +126,7 @@ class Providers:
         table, keys = cast("Table", None), cast("ApiKeys", Secret())
         urls = {"elevenlabs_base_url": "https://speech", "llm_base_url": "https://chat/llm/v1/"}
         deployed = Deployment(table="t", **{**urls, **deployment})  # type: ignore[arg-type]
-        self.probes = Probes(table, keys, client, deployed, lambda: self.now_s).all()
+        self.probes = Probes(table, keys, client, deployed, lambda: self.now_s).by_name()
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
@@ -196,7 +196,7 @@ async def test_a_provider_that_refuses_is_named_with_what_to_look_at(
         "llm": ("LlmApiKey", "chat", "LlmBaseUrl"),
     }
     key, host, url = names[name]
-    with pytest.raises(NotWell) as raised:
+    with pytest.raises(CheckFailed) as raised:
         await providers.probes[name]()
     assert said.format(key=key, host=host, url=url) in str(raised.value)
     assert not any(secret in str(raised.value) for secret in ("speech-key", "llm-key"))
@@ -206,9 +206,11 @@ async def test_a_model_that_is_not_there_is_named() -> None:
     providers = Providers(llm_model="gpt-5-maxi", speech_model="eleven_x")
     body = {"error": {"code": "model_not_found"}}
     providers.answers["/llm/v1/chat/completions"] = httpx.Response(404, json=body)
-    with pytest.raises(NotWell, match=r"No model 'gpt-5-maxi' at chat \(404, .*: check LlmModel"):
+    with pytest.raises(
+        CheckFailed, match=r"No model 'gpt-5-maxi' at chat \(404, .*: check LlmModel"
+    ):
         await providers.probes["llm"]()
-    with pytest.raises(NotWell, match="No model 'eleven_x' at speech: check SpeechModel"):
+    with pytest.raises(CheckFailed, match="No model 'eleven_x' at speech: check SpeechModel"):
         await providers.probes["elevenlabs"]()
 
 
@@ -217,7 +219,7 @@ async def test_a_voice_that_is_not_there_is_named() -> None:
     body = {"detail": {"status": "voice_not_found", "message": "x"}}
     path = "/v1/voices/21m00Tcm4TlvDq8ikWAM"
     providers.answers[path] = httpx.Response(400, json=body)
-    with pytest.raises(NotWell, match=r"No such voice at speech .*check VoiceId"):
+    with pytest.raises(CheckFailed, match=r"No such voice at speech .*check VoiceId"):
         await providers.probes["elevenlabs"]()
     providers.answers[path] = httpx.Response(401, json={"detail": {"status": "x"}})
     await providers.probes["elevenlabs"]()  # a key that may not read voices may speak
@@ -229,7 +231,7 @@ async def test_a_voice_that_is_not_there_is_named() -> None:
 async def test_a_model_whose_answer_is_no_reply_is_not_well(body: str) -> None:
     providers = Providers()
     providers.answers["/llm/v1/chat/completions"] = httpx.Response(200, text=body)
-    with pytest.raises(NotWell):
+    with pytest.raises(CheckFailed):
         await providers.probes["llm"]()
 
 
@@ -241,10 +243,14 @@ async def test_a_host_that_is_not_there_is_named() -> None:
         llm_base_url=f"http://127.0.0.1:{closed_port()}/v1",
     )
     async with httpx.AsyncClient() as client:
-        found = Probes(table, keys, client, deployed).all()
-        with pytest.raises(NotWell, match=r"^Host no-such-host\.invalid not found: check Eleven"):
+        found = Probes(table, keys, client, deployed).by_name()
+        with pytest.raises(
+            CheckFailed, match=r"^Host no-such-host\.invalid not found: check Eleven"
+        ):
             await found["elevenlabs"]()
-        with pytest.raises(NotWell, match=r"^Nobody listens at 127.0.0.1:[0-9]+: check LlmBaseUrl"):
+        with pytest.raises(
+            CheckFailed, match=r"^Nobody listens at 127.0.0.1:[0-9]+: check LlmBaseUrl"
+        ):
             await found["llm"]()
 
 

@@ -60,7 +60,7 @@ class Desk:
             self.store,
             self._run,
             SettingsPolicy(DEFAULT_SETTINGS),
-            admit=self._admit,
+            admit_turn=self._admit,
             requests=Counting(self.counted),
         )
 

@@ -41,7 +41,12 @@ def say(utterance_s: int, seconds: float) -> None:
     """Post so many seconds of sound to a deployment with this limit."""
     store = MemoryStore()
     turns = TurnHandlers(
-        store, store, run, SettingsPolicy(DEFAULT_SETTINGS), admit=admit, utterance_s=utterance_s
+        store,
+        store,
+        run,
+        SettingsPolicy(DEFAULT_SETTINGS),
+        admit_turn=admit,
+        utterance_s=utterance_s,
     )
     headers = {"content-type": "audio/pcm;rate=8000"}
     body = bytes(int(16_000 * seconds))

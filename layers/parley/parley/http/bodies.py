@@ -1,6 +1,6 @@
-"""What an HTTP request asks: its body, or its query, as typed fields.
+"""Reads the bodies and queries of HTTP requests into types.
 
-Errors name the field and the rule, as `parley.protocol.decoder` does for messages.
+Errors name the field and the rule, as those of `parley.protocol.decoder` do for messages.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from parley.protocol.messages import (
 )
 
 MAX_AUDIO_S = 60
-"""Of an utterance: with its transcript and its reply, it must fit into API Gateway's 30 s. At the
-highest sample rates the size of the body ends it sooner."""
+"""The longest utterance, in s. With its transcript and reply it must fit into API Gateway's 30 s.
+At the highest sample rates, the size of the body is the lower limit."""
 WAV_TYPES = frozenset(
     {"audio/wav", "audio/wave", "audio/x-wav", "audio/x-pn-wav", "audio/vnd.wave"}
 )
-"""What programs and browsers call it; RFC 2361 registers the last."""
+"""The media types that programs and browsers use; RFC 2361 registers the last."""
 TURN_MEDIA_TYPES = (
     "application/json, audio/wav, or audio/pcm with a rate, such as audio/pcm;rate=16000"
 )
@@ -65,7 +65,7 @@ class TurnBody(Struct):
     format: InputFormat = "pcm_16000"
     """Of `audio`."""
     turn_id: Identifier | None = None
-    """Makes the request idempotent within its session; one is made if there is none."""
+    """Makes the request idempotent within its session; generated if it is left out."""
     session_id: Identifier | None = None
     resume_token: Token | None = None
     """Of the session; may also be the header `X-Resume-Token`."""
@@ -92,13 +92,14 @@ class InterruptBody(Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class AskedTurn:
-    """A turn that is asked for, checked.
+class RequestedTurn:
+    """The turn that a request asks for, validated.
 
     Attributes:
-        text: of a typed turn; None for a spoken one.
-        audio, format: of a spoken turn.
-        settings_path: where its settings were, for errors.
+        text: the text of a typed turn; None for a spoken one.
+        audio: the 16-bit mono samples of a spoken turn; None for a typed one.
+        format: the format of `audio`.
+        settings_path: where the settings were in the request, for errors.
     """
 
     body: TurnBody
@@ -108,22 +109,22 @@ class AskedTurn:
     settings_path: str = "settings."
 
 
-def read_turn(request: HttpRequest, max_audio_s: int = MAX_AUDIO_S) -> AskedTurn:
-    """The turn that a request asks for.
+def read_turn(request: HttpRequest, max_audio_s: int = MAX_AUDIO_S) -> RequestedTurn:
+    """Read the turn that a request asks for.
 
     Args:
-        max_audio_s: the longest utterance.
+        max_audio_s: the longest utterance, in s.
 
     Raises:
         ParleyError: `bad_request` or `too_large`, naming the field.
     """
     kind, settings_path = request.content_type, "settings."
     if kind in WAV_TYPES or kind == "audio/pcm":
-        body = _from_query(request.query)
+        body = _read_turn_query(request.query)
         body.audio, body.format = request.body, "wav"
         settings_path = ""
         if kind == "audio/pcm":
-            body.format = format_at(_rate_hz(request), "Content-Type")
+            body.format = format_at(_read_rate_hz(request), "Content-Type")
     else:
         body = read_json(request, TurnBody, TURN_MEDIA_TYPES)
     body.resume_token = body.resume_token or request.headers.get(TOKEN_HEADER)
@@ -132,9 +133,9 @@ def read_turn(request: HttpRequest, max_audio_s: int = MAX_AUDIO_S) -> AskedTurn
     if body.text is not None:
         if not body.text.strip():
             raise bad_field("text", "expected at least one character that is not white space")
-        return AskedTurn(body, body.text, None, "pcm_16000", settings_path)
-    audio_format, pcm = _samples(body.format, body.audio or b"", max_audio_s)
-    return AskedTurn(body, None, pcm, audio_format, settings_path)
+        return RequestedTurn(body, body.text, None, "pcm_16000", settings_path)
+    audio_format, pcm = _read_samples(body.format, body.audio or b"", max_audio_s)
+    return RequestedTurn(body, None, pcm, audio_format, settings_path)
 
 
 Query = TypeVar("Query", bound=Struct)
@@ -182,15 +183,15 @@ def read_json(
         check_shape(request.body.decode(), "body")
         return msgspec.json.decode(request.body, type=kind)
     except msgspec.ValidationError as invalid:
-        raise _invalid(invalid, kind) from None
+        raise _make_error(invalid, kind) from None
     except Misshapen as misshapen:
         raise ParleyError("bad_request", str(misshapen)) from None
     except (msgspec.DecodeError, UnicodeError) as malformed:
         raise ParleyError("bad_request", f"The body is not valid JSON: {malformed}.") from None
 
 
-def identifier(request: HttpRequest, name: str) -> str:
-    """A session's or a turn's id in the path.
+def read_identifier(request: HttpRequest, name: str) -> str:
+    """Read a session's or a turn's id from the path.
 
     Raises:
         ParleyError: `bad_request`.
@@ -201,7 +202,7 @@ def identifier(request: HttpRequest, name: str) -> str:
         raise bad_field(name, field_and_rule(str(invalid), TurnBody)[1]) from None
 
 
-def _from_query(query: Any) -> TurnBody:
+def _read_turn_query(query: Any) -> TurnBody:
     if "resume_token" in query:
         raise bad_field(
             "resume_token", "expected in the header X-Resume-Token: URLs end up in logs"
@@ -210,7 +211,7 @@ def _from_query(query: Any) -> TurnBody:
         fields = msgspec.convert(dict(query), TurnQuery, strict=False)
         settings = msgspec.convert(dict(query), Settings, strict=False)
     except msgspec.ValidationError as invalid:
-        raise _invalid(invalid, TurnQuery) from None
+        raise _make_error(invalid, TurnQuery) from None
     return TurnBody(
         turn_id=fields.turn_id,
         session_id=fields.session_id,
@@ -220,7 +221,7 @@ def _from_query(query: Any) -> TurnBody:
     )
 
 
-def _rate_hz(request: HttpRequest) -> int:
+def _read_rate_hz(request: HttpRequest) -> int:
     _, _, parameters = request.headers.get("content-type", "").partition(";")
     for parameter in parameters.split(";"):
         name, _, value = parameter.partition("=")
@@ -230,7 +231,9 @@ def _rate_hz(request: HttpRequest) -> int:
     raise bad_field("Content-Type", "audio/pcm needs its sample rate, such as audio/pcm;rate=16000")
 
 
-def _samples(given: InputFormat, content: bytes, max_audio_s: int) -> tuple[AudioFormat, bytes]:
+def _read_samples(
+    given: InputFormat, content: bytes, max_audio_s: int
+) -> tuple[AudioFormat, bytes]:
     audio_format, pcm = read_wav(content) if given == "wav" else (given, content)
     if given == "wav" and not pcm:
         raise bad_field("audio", "this WAV file has no sound in it: of samples it holds none")
@@ -248,7 +251,7 @@ def _samples(given: InputFormat, content: bytes, max_audio_s: int) -> tuple[Audi
     return audio_format, pcm
 
 
-def _invalid(invalid: msgspec.ValidationError, kind: type[Struct]) -> ParleyError:
+def _make_error(invalid: msgspec.ValidationError, kind: type[Struct]) -> ParleyError:
     field, rule = field_and_rule(str(invalid), kind)
     return bad_field(field or "body", rule)
 

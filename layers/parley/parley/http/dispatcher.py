@@ -46,15 +46,15 @@ class Dispatcher(Generic[Handlers]):
             request = read_request(event)
             route = self._routes[request.route]
             identity = self._identify(request, route)
-            return route.handler(handlers, request, identity).payload()
+            return route.handler(handlers, request, identity).to_payload()
         except ParleyError as error:
-            return HttpAnswer.problem(error).payload()
+            return HttpAnswer.problem(error).to_payload()
         except Exception as error:
             self._logger.error("request_failed", **traced(error))
             internal = ParleyError(
                 "internal", "Something went wrong on our side. Try again.", retryable=True
             )
-            return HttpAnswer.problem(internal).payload()
+            return HttpAnswer.problem(internal).to_payload()
 
     def _identify(self, request: HttpRequest, route: Route[Handlers]) -> Identity:
         if route.is_open(request):

@@ -20,7 +20,7 @@ from parley.errors import ErrorCode, ParleyError
 from parley.limit import Limit
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
-"""Lambda takes events of 6 MB ("Lambda quotas"), in which a body that is no text is base64."""
+"""Lambda takes events of 6 MB ("Lambda quotas"). In them a binary body is base64."""
 
 STATUS_OF: Mapping[ErrorCode, HTTPStatus] = {
     "bad_request": HTTPStatus.BAD_REQUEST,
@@ -43,14 +43,14 @@ STATUS_OF: Mapping[ErrorCode, HTTPStatus] = {
     "speech_failed": HTTPStatus.SERVICE_UNAVAILABLE,
     "turn_timeout": HTTPStatus.SERVICE_UNAVAILABLE,
 }
-"""The status of an error that does not say its own."""
+"""The status of each code, unless an `HttpError` says another."""
 
 
 class HttpError(ParleyError):
-    """An error whose status its code does not tell.
+    """An error whose status does not follow from its code.
 
     Attributes:
-        status: of the answer.
+        status: the status of the answer.
     """
 
     def __init__(
@@ -90,9 +90,9 @@ class Problem(Struct, omit_defaults=True):
     """Path of the field that is wrong."""
     turn_id: str | None = None
     retry_after_ms: int | None = None
-    """How long to wait before that; also in `Retry-After`, in whole seconds."""
+    """How long to wait before another try; also in `Retry-After`, in whole seconds."""
     limit: Limit | None = None
-    """The limit that was met, if one was."""
+    """The limit that was met, if there was one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +101,9 @@ class HttpRequest:
 
     Attributes:
         route: the route's key, e.g. `POST /turns`.
-        parameters: what stands for the variables of the route's path.
-        query: decoded; what is there several times is joined by commas.
-        headers: names in lower case.
+        parameters: the values of the variables in the route's path.
+        query: decoded; the values of a repeated name are joined by commas.
+        headers: their names are in lower case.
         body: at most `MAX_BODY_BYTES`.
         received_at_ms: when API Gateway received it, in ms since the epoch.
     """
@@ -118,17 +118,17 @@ class HttpRequest:
 
     @property
     def origin(self) -> str:
-        """Of the page that asks; empty if it is none."""
+        """Return the origin of the page that asks; empty if there is none."""
         return self.headers.get("origin", "")
 
     @property
     def content_type(self) -> str:
-        """Without its parameters, in lower case."""
+        """Return the media type of the body, without its parameters, in lower case."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
     def bearer_token(self) -> str:
-        """Of the `Authorization` header (RFC 6750); empty if there is none."""
+        """Return the token of the header `Authorization` (RFC 6750); empty if there is none."""
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
         return token.strip() if scheme.lower() == "bearer" else ""
 
@@ -144,12 +144,12 @@ class HttpAnswer:
 
     @classmethod
     def of(cls, content: object, status: HTTPStatus = HTTPStatus.OK) -> HttpAnswer:
-        """An answer with a struct, or anything else that msgspec writes."""
+        """Make an answer from a struct, or from anything else that msgspec encodes."""
         return cls(status, msgspec.json.encode(content))
 
     @classmethod
     def problem(cls, error: ParleyError) -> HttpAnswer:
-        """The answer that says what went wrong."""
+        """Make the answer that says what went wrong."""
         status = error.status if isinstance(error, HttpError) else STATUS_OF[error.code]
         problem = Problem(
             title=status.phrase,
@@ -170,13 +170,13 @@ class HttpAnswer:
         body = msgspec.json.encode(problem)
         return cls(status, body, "application/problem+json", headers)
 
-    def payload(self) -> dict[str, Any]:
-        """What a function returns to API Gateway. Nothing on the way may keep an answer: it
-        has a session's token or what was said."""
+    def to_payload(self) -> dict[str, Any]:
+        """Return what the function returns to API Gateway."""
         return {
             "statusCode": int(self.status),
             "headers": {
                 "content-type": self.content_type,
+                # It has a session's token, or what was said.
                 "cache-control": "no-store",
                 **self.headers,
             },
@@ -185,10 +185,10 @@ class HttpAnswer:
 
 
 def read_request(event: Mapping[str, Any]) -> HttpRequest:
-    """The request of an event.
+    """Read the request from an event, payload format 2.0.
 
     Raises:
-        ParleyError: `too_large`.
+        ParleyError: `too_large`, or `bad_request` for a body that is not base64.
     """
     context = event["requestContext"]
     return HttpRequest(
@@ -197,12 +197,12 @@ def read_request(event: Mapping[str, Any]) -> HttpRequest:
         parameters=event.get("pathParameters") or {},
         query=event.get("queryStringParameters") or {},
         headers=event.get("headers") or {},
-        body=_body(event),
+        body=_read_body(event),
         received_at_ms=context["timeEpoch"],
     )
 
 
-def _body(event: Mapping[str, Any]) -> bytes:
+def _read_body(event: Mapping[str, Any]) -> bytes:
     text = event.get("body") or ""
     if not event.get("isBase64Encoded"):
         body = text.encode()

@@ -1,8 +1,8 @@
-"""Whether this deployment works: `GET /health`, and with `deep=1` what it depends on too.
+"""Answers `GET /health`: whether the API works, and with `deep=1` what it depends on.
 
-A deep answer is kept for some seconds, so that nobody can have the providers hammered; that the
-language model answered, which costs some tokens to find out, for some minutes. What fails is named
-in the same sentences that a turn's failure leaves in the log.
+A deep answer is cached for some seconds, so that nobody can flood the providers. That the language
+model answers costs tokens to find out, and is cached for some minutes. A failing check is described
+in the sentences that a turn's failure leaves in the log.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
 
 VERSION = "0.1.0"
-"""Of Parley."""
-LIMIT_S = 3.0
-"""What has not answered by then has failed."""
+"""The version of Parley."""
+TIMEOUT_S = 3.0
+"""How long a check may take."""
 KEEP_S = 10.0
-"""How long an environment gives the same deep answer."""
+"""How long an environment caches a deep answer."""
 ASK_AGAIN_S = 300.0
-"""How long after an answer of the language model it is only looked whether it is there."""
+"""How long after an answer of the language model only its endpoint is checked."""
 
 
 class HealthCheck(Struct, omit_defaults=True):
-    """One thing that the deployment depends on."""
+    """The check of one dependency."""
 
     ok: bool
     ms: float
-    """How long it took to say so."""
+    """How long the check took."""
     detail: str | None = None
-    """What is wrong, and what to look at."""
+    """What is wrong, and what to check."""
 
 
 class Health(Struct, omit_defaults=True):
-    """Answers `GET /health`. `checks` are there with `deep=1`: `table`, `secret`, `elevenlabs`
+    """The health of the deployment. With `deep=1` it has the checks `table`, `secret`, `elevenlabs`
     and `llm`."""
 
     status: Literal["ok", "failing"]
@@ -63,75 +63,78 @@ class Health(Struct, omit_defaults=True):
 
 
 class HealthQuery(Struct):
-    """How deep to look."""
+    """What to check."""
 
     deep: Annotated[
         Literal["0", "1"],
-        Meta(description="1 also looks at the table, the secret and the providers."),
+        Meta(description="1 also checks the table, the secret and the providers."),
     ] = "0"
 
 
-class NotWell(Exception):
-    """A check has failed; says what is wrong."""
+class CheckFailed(Exception):
+    """A check has failed; the text says what is wrong."""
 
 
 Probe = Callable[[], Awaitable[None]]
-"""Looks at one thing; raises if it does not work."""
+"""Checks one dependency; raises if it does not work."""
 
 
 class DeepHealth:
-    """Looks at what a deployment depends on.
+    """Checks what a deployment depends on.
 
     Args:
-        probes: by name.
+        probes: the checks, by name.
+        timeout_s: how long a check may take.
+        keep_s: how long an answer is cached.
+        now_s: returns the time of a monotonic clock, in s.
     """
 
     def __init__(
         self,
         probes: Mapping[str, Probe],
         *,
-        limit_s: float = LIMIT_S,
+        timeout_s: float = TIMEOUT_S,
         keep_s: float = KEEP_S,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._probes = probes
-        self._limit_s = limit_s
+        self._timeout_s = timeout_s
         self._keep_s = keep_s
         self._now_s = now_s
         self._kept: tuple[float, Health] | None = None
 
-    async def look(self) -> Health:
-        """How everything is, or was a moment ago."""
+    async def check(self) -> Health:
+        """Run the checks, or return what they found a moment ago."""
         if self._kept is not None and self._now_s() < self._kept[0] + self._keep_s:
             return self._kept[1]
-        found = await asyncio.gather(*map(self._checked, self._probes.values()))
+        found = await asyncio.gather(*map(self._run_probe, self._probes.values()))
         checks = dict(zip(self._probes, found, strict=True))
         well = all(check.ok for check in found)
         health = Health("ok" if well else "failing", VERSION, checks)
         self._kept = (self._now_s(), health)
         return health
 
-    async def _checked(self, probe: Probe) -> HealthCheck:
+    async def _run_probe(self, probe: Probe) -> HealthCheck:
         began, detail = time.monotonic(), None
         try:
-            async with asyncio.timeout(self._limit_s):
+            async with asyncio.timeout(self._timeout_s):
                 await probe()
         except TimeoutError:
-            detail = f"It did not answer within {self._limit_s:g} s."
-        except NotWell as problem:
+            detail = f"It did not answer within {self._timeout_s:g} s."
+        except CheckFailed as problem:
             detail = str(problem)
-        except Exception as error:  # what went wrong with what is deployed, but no secret
+        except Exception as error:  # its text may hold a secret
             detail = f"It cannot be reached or read ({type(error).__name__})."
         ms = round((time.monotonic() - began) * 1000, 1)
         return HealthCheck(detail is None, ms, detail)
 
 
 class Probes:
-    """The four things that every deployment depends on.
+    """The four dependencies of every deployment.
 
     Args:
-        client: for the providers; its time limits do not matter.
-        deployment: says which endpoints, models and voice.
+        client: calls the providers; its timeouts do not matter.
+        deployment: has the endpoints, the models and the voice.
     """
 
     def __init__(
@@ -152,78 +155,78 @@ class Probes:
         )
         self._chat = chat_endpoint(deployment.llm_base_url, deployment.llm_model)
         self._responder = OpenAIChat(
-            client, deployment.llm_base_url, deployment.llm_model, keys.llm, LIMIT_S
+            client, deployment.llm_base_url, deployment.llm_model, keys.llm, TIMEOUT_S
         )
         self._now_s = now_s
         self._replied_at_s: float | None = None
 
-    def all(self) -> dict[str, Probe]:
-        """By name."""
+    def by_name(self) -> dict[str, Probe]:
+        """Return the probes by name."""
         return {
-            "table": self._read_table,
-            "secret": self._read_secret,
-            "elevenlabs": self._ask_elevenlabs,
-            "llm": self._ask_llm,
+            "table": self._check_table,
+            "secret": self._check_secret,
+            "elevenlabs": self._check_elevenlabs,
+            "llm": self._check_llm,
         }
 
-    async def _read_table(self) -> None:
+    async def _check_table(self) -> None:
         nothing = {"pk": {"S": "HEALTH"}, "sk": {"S": "META"}}
         await asyncio.to_thread(self._table.get, nothing)
 
-    async def _read_secret(self) -> None:
+    async def _check_secret(self) -> None:
         if not await self._keys.elevenlabs():
-            raise NotWell("The secret has no elevenlabs_api_key.")
+            raise CheckFailed("The secret has no elevenlabs_api_key.")
 
-    async def _ask_elevenlabs(self) -> None:
+    async def _check_elevenlabs(self) -> None:
         key = await self._keys.elevenlabs()
         diagnosis, headers = Diagnosis(self._elevenlabs, key), {"xi-api-key": key}
         base_url = self._elevenlabs.base_url.rstrip("/")
         answer = await self._get(f"{base_url}/v1/models", headers, diagnosis)
-        # A key that may only speak and listen is refused the list, but known.
+        # A key without the permission to list models is known all the same.
         if answer.status_code not in (401, 403) or b"missing_permissions" not in answer.content:
-            _check(answer, diagnosis)
-            if _lacks(answer, self._speech_model):
-                raise _not_well(diagnosis.because("model", "refused"))
+            _raise_for_status(answer, diagnosis)
+            if _lacks_model(answer, self._speech_model):
+                raise _make_failure(diagnosis.because("model", "refused"))
         answer = await self._get(f"{base_url}/v1/voices/{self._voice}", headers, diagnosis)
         if answer.status_code in (400, 404):
             error = diagnosis.refused(answer.status_code, answer.headers, answer.content)
             if error.cause.reason == "voice":
-                raise _not_well(error)
+                raise _make_failure(error)
 
-    async def _ask_llm(self) -> None:
+    async def _check_llm(self) -> None:
         now_s = self._now_s()
         if self._replied_at_s is not None and now_s < self._replied_at_s + ASK_AGAIN_S:
-            await self._look_for_llm()
+            await self._check_llm_endpoint()
             return
         prompt = Prompt("Answer with one word.", [], "Hello?")
         try:
             async with contextlib.aclosing(self._responder.reply(prompt, lambda: None)) as bits:
                 await anext(bits)
         except ProviderError as error:
-            raise _not_well(error) from None
+            raise _make_failure(error) from None
         self._replied_at_s = now_s
 
-    async def _look_for_llm(self) -> None:
-        """Whether the endpoint that answered a while ago is there, and still takes the key."""
+    async def _check_llm_endpoint(self) -> None:
+        """Check that the endpoint that answered a while ago is there, and still takes the key."""
         key = await self._keys.llm()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         diagnosis = Diagnosis(self._chat, key)
         url = f"{self._chat.base_url.rstrip('/')}/models"
         answer = await self._get(url, headers, diagnosis)
-        if answer.status_code != 404:  # an endpoint without a list of its models is reached
-            _check(answer, diagnosis)
+        if answer.status_code != 404:  # some endpoints have no list of their models
+            _raise_for_status(answer, diagnosis)
 
     async def _get(self, url: str, headers: dict[str, str], diagnosis: Diagnosis) -> httpx.Response:
         try:
             return await self._client.get(url, headers=headers)
         except httpx.TimeoutException:
-            raise _not_well(diagnosis.because("timeout", "timeout")) from None
+            raise _make_failure(diagnosis.because("timeout", "timeout")) from None
         except httpx.ConnectError as error:
-            raise _not_well(diagnosis.broken(error)) from None
+            raise _make_failure(diagnosis.broken(error)) from None
         except (httpx.UnsupportedProtocol, httpx.InvalidURL):
-            raise _not_well(diagnosis.because("invalid_url", "refused")) from None
+            raise _make_failure(diagnosis.because("invalid_url", "refused")) from None
         except httpx.HTTPError:
-            raise _not_well(diagnosis.because("connection_lost", "unavailable")) from None
+            raise _make_failure(diagnosis.because("connection_lost", "unavailable")) from None
 
 
 class HealthHandlers:
@@ -246,7 +249,7 @@ class HealthHandlers:
         query = read_query(request, HealthQuery, {"deep": "expected 0 or 1"})
         if query.deep == "0":
             return HttpAnswer.of(Health("ok", VERSION))
-        found = self._loop.run_until_complete(self._deep_health.look())
+        found = self._loop.run_until_complete(self._deep_health.check())
         if found.status == "ok":
             return HttpAnswer.of(found)
         checks = found.checks or {}
@@ -277,17 +280,17 @@ ROUTES = (
 )
 
 
-def _check(answer: httpx.Response, diagnosis: Diagnosis) -> None:
+def _raise_for_status(answer: httpx.Response, diagnosis: Diagnosis) -> None:
     if answer.status_code >= 300:
-        raise _not_well(diagnosis.refused(answer.status_code, answer.headers, answer.content))
+        raise _make_failure(diagnosis.refused(answer.status_code, answer.headers, answer.content))
 
 
-def _not_well(error: ProviderError) -> NotWell:
-    return NotWell(error.cause.advice)
+def _make_failure(error: ProviderError) -> CheckFailed:
+    return CheckFailed(error.cause.advice)
 
 
-def _lacks(answer: httpx.Response, model: str) -> bool:
-    """Whether a list of ElevenLabs' models names some, and not this one."""
+def _lacks_model(answer: httpx.Response, model: str) -> bool:
+    """Return whether ElevenLabs' list of models has some, and not this one."""
     try:
         listed: Any = answer.json()
     except ValueError:

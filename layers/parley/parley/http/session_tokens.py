@@ -14,7 +14,7 @@ from parley.storage.item_codec import Session
 from parley.storage.sessions import SessionStore
 
 
-def find_session(store: SessionStore, ref: SessionRef, token: str | None) -> Session:
+def find_session(sessions: SessionStore, ref: SessionRef, token: str | None) -> Session:
     """Return the session that a token resumes: its latest, or the one before.
 
     Raises:
@@ -27,10 +27,10 @@ def find_session(store: SessionStore, ref: SessionRef, token: str | None) -> Ses
             "resume_token: required with a session_id, in the body or as X-Resume-Token.",
             field="resume_token",
         )
-    return check_resume(store.session(ref), token, time.time(), TOKEN_ERRORS)
+    return check_resume(sessions.session(ref), token, time.time(), TOKEN_ERRORS)
 
 
-def rotate_token(store: SessionStore, session: Session, token: str, turn_id: str) -> str | None:
+def rotate_token(sessions: SessionStore, session: Session, token: str, turn_id: str) -> str | None:
     """Give the session its next token, with the answer of its newest turn.
 
     Args:
@@ -41,13 +41,13 @@ def rotate_token(store: SessionStore, session: Session, token: str, turn_id: str
         The next token; None if a newer turn has come, whose answer brings it.
     """
     next_token = new_resume_token()
-    rotated = store.rotate_token(
+    rotated = sessions.rotate_token(
         session.ref, turn_id, shown_hash=token_hash(token), new_hash=token_hash(next_token)
     )
     return next_token if rotated else None
 
 
-def _not_found() -> ParleyError:
+def _not_found_error() -> ParleyError:
     return ParleyError(
         "session_not_found",
         "There is no such session, or it is over, or nobody came back to it in time. "
@@ -56,7 +56,7 @@ def _not_found() -> ParleyError:
     )
 
 
-def _denied() -> ParleyError:
+def _denied_error() -> ParleyError:
     return ParleyError(
         "resume_denied",
         "The resume token is not the session's latest. Leave session_id out for a new session.",
@@ -64,4 +64,4 @@ def _denied() -> ParleyError:
     )
 
 
-TOKEN_ERRORS = TokenErrors(_not_found, _denied)
+TOKEN_ERRORS = TokenErrors(_not_found_error, _denied_error)
