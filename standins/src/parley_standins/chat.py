@@ -18,7 +18,8 @@ from typing import Any
 
 from aiohttp import web
 
-from parley_standins.control import ControlApi, begin_record, for_this_machine
+from parley_standins.browser_guard import refuse_pages
+from parley_standins.control import ControlApi, begin_record
 from parley_standins.faults import ChatSettings, Controls, Fault
 from parley_standins.recording import Record, Recorder
 from parley_standins.talker import Message, reply_to
@@ -354,7 +355,7 @@ def chat_app(api_key: str, settings: ChatSettings) -> web.Application:
     """
     recorder = Recorder()
     controls = Controls(settings)
-    app = web.Application(middlewares=[for_this_machine, dropping], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[refuse_pages, dropping], client_max_size=MAX_BODY_BYTES)
     app.add_routes(ControlApi(controls, recorder).routes())
     app.add_routes(ChatApi(api_key, controls, recorder).routes())
     return app

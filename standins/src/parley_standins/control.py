@@ -15,13 +15,8 @@ from aiohttp import web
 
 from parley_standins.faults import ChatSettings, Controls, InvalidControl, SpeechSettings
 from parley_standins.recording import Record, Recorder
-from samwire.own_pages import own_pages_only
 
 S = TypeVar("S", SpeechSettings, ChatSettings)
-
-
-for_this_machine = own_pages_only()
-"""A middleware: no page of another site uses a stand-in, or reads what was said to it."""
 
 
 class ControlApi(Generic[S]):

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from parley_standins.control import ControlApi, for_this_machine
+from parley_standins.browser_guard import refuse_pages
+from parley_standins.control import ControlApi
 from parley_standins.elevenlabs_http import ElevenLabsHttp
 from parley_standins.elevenlabs_service import SpeechService, problems_to_answers
 from parley_standins.elevenlabs_stt_socket import SttSocket
@@ -48,7 +49,7 @@ def elevenlabs_app(api_key: str, settings: SpeechSettings) -> web.Application:
         return await SttSocket(service, request).serve()
 
     app = web.Application(
-        middlewares=[for_this_machine, dropping, problems_to_answers(service)],
+        middlewares=[refuse_pages, dropping, problems_to_answers(service)],
         client_max_size=MAX_BODY_BYTES,
     )
     app.cleanup_ctx.append(engines)
