@@ -96,7 +96,7 @@ class Stack:
 
     Attributes:
         url: of the WebSocket API.
-        info: what `local start --json` said.
+        info: what `samwire start --json` said.
     """
 
     url: str
@@ -206,7 +206,7 @@ def running_standins(folder: Path) -> Iterator[Standins]:
     Args:
         folder: for the log file.
     """
-    command = [sys.executable, "-m", "local.standins", "--exit-with-parent"]
+    command = [sys.executable, "-m", "parley_standins", "--exit-with-parent"]
     with process(command, folder / "standins.log", clean_environment()) as ready:
         elevenlabs, llm = str(ready["elevenlabs_url"]), str(ready["llm_url"])
         yield Standins(elevenlabs, llm, Control(elevenlabs), Control(llm.removesuffix("/v1")))
@@ -242,7 +242,7 @@ def running_stack(
             "LlmBaseUrl": standins.llm_url,
             **(parameters or {}),
         }
-        command = [sys.executable, "-m", "local", "start", "--json"]
+        command = [sys.executable, "-m", "samwire", "start", "--json"]
         command += ["--template", str(ROOT / "template.yaml"), "--port", "0", "--tls-port", "0"]
         command += ["--prewarm", str(prewarm)]
         for function in OF_CONVERSATIONS:  # an import takes a second of one core

@@ -32,7 +32,9 @@ def checks(health: Health) -> dict[str, HealthCheck]:
 
 
 def test_the_version_is_the_projects() -> None:
-    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+    project = tomllib.loads(
+        (Path(__file__).parents[3] / "layers" / "parley" / "pyproject.toml").read_text()
+    )
     assert project["project"]["version"] == VERSION
 
 
