@@ -9,24 +9,25 @@ import httpx
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from parley.app.providers import build_context
 from parley.auth.authenticator import Authenticator
 from parley.aws import clients
 from parley.aws.api_keys import ApiKeys
 from parley.config import Deployment
 from parley.http.dispatcher import Dispatcher
-from parley.http.health import KEEP_S, ROUTES, DeepHealth, HealthHandlers, Probes
+from parley.http.health import KEEP_S, ROUTES, DeepHealth, HealthHandlers, build_checks
+from parley.providers import registry
 from parley.storage.table import Table
 
 logger = Logger()
 deployment = Deployment.from_environment()
 loop = asyncio.new_event_loop()
-probes = Probes(
-    Table(clients.dynamodb(clients.PROBING_CONFIG), deployment.table),
-    ApiKeys(deployment.secret_arn, int(KEEP_S), clients.PROBING_CONFIG),
-    httpx.AsyncClient(),
-    deployment,
-)
-health = HealthHandlers(DeepHealth(probes.by_name()), loop, logger)
+keys = ApiKeys(deployment.secret_arn, int(KEEP_S), clients.PROBING_CONFIG)
+table = Table(clients.dynamodb(clients.PROBING_CONFIG), deployment.table)
+chosen = [deployment.transcriber, deployment.responder, deployment.synthesizer]
+context = build_context(deployment, keys, httpx.AsyncClient(), lambda _event, _fields: None)
+deep_health = DeepHealth(build_checks(table, keys.read, registry.build_checks(chosen, context)))
+health = HealthHandlers(deep_health, loop, logger)
 dispatcher = Dispatcher(ROUTES, Authenticator.from_environment(), logger)
 
 
