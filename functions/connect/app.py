@@ -26,7 +26,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     try:
         accepted = authenticator.authenticate_handshake(event)
         identity = accepted.identity
-        slots = environment.slots.take(identity.principal, connection_id, connected_at_ms)
+        slots = environment.connection_slots.take(
+            identity.principal, connection_id, connected_at_ms
+        )
     except AccessDenied as denied:
         log = logger.error if denied.code == "keys_unavailable" else logger.info
         log("connection_refused", code=denied.code, why=denied.why)
@@ -36,12 +38,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return {"statusCode": 429}
     connection = Connection(identity.principal, connected_at_ms=connected_at_ms, slots=slots)
     try:
-        environment.store.bindings.add(
+        environment.sessions.connections.add(
             connection_id, identity.principal, connected_at_ms, slots, identity.settings
         )
     except Exception:
         # The handshake fails, so no $disconnect will give the slot back.
-        environment.slots.give_back(connection_id, connection)
+        environment.connection_slots.give_back(connection_id, connection)
         raise
     logger.info("connected")
     return {"statusCode": 200, "headers": dict(accepted.headers)}

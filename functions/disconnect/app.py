@@ -22,8 +22,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """
     request = event["requestContext"]
     connection_id = request["connectionId"]
-    connection = environment.store.bindings.remove(connection_id)
+    connection = environment.sessions.connections.remove(connection_id)
     if connection is not None:
-        environment.slots.give_back(connection_id, connection)
+        environment.connection_slots.give_back(connection_id, connection)
     logger.info("disconnected", code=request.get("disconnectStatusCode"))
     return {"statusCode": 200}

@@ -19,7 +19,7 @@ from parley.sessions.recovery import Recovery
 
 logger = Logger()
 environment = Environment()
-recovery = Recovery(environment.store, environment.turns, environment.connections.post)
+recovery = Recovery(environment.sessions, environment.turns, environment.management_api.post)
 
 
 @logger.inject_lambda_context(clear_state=True)

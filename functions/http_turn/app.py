@@ -45,14 +45,14 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return outcome
 
     turns = TurnHandlers(
-        environment.store,
+        environment.sessions,
         environment.turns,
         run,
         environment.deployment.settings_policy,
         admit_turn=runner.admit,
         stand_ins=environment.deployment.stand_ins,
         utterance_s=environment.deployment.limits.utterance_s,
-        requests=environment.requests,
+        requests=environment.request_rates,
     )
     answer = dispatcher.answer_event(event, turns)
     if answer["statusCode"] >= 400:

@@ -18,12 +18,12 @@ logger = Logger()
 environment = Environment()
 deployment = environment.deployment
 messages = MessageHandler(
-    environment.store,
+    environment.sessions,
     environment.turns,
-    environment.connections,
+    environment.management_api,
     TurnInvoker(deployment.turn_function),
-    slots=environment.slots,
-    requests=environment.requests,
+    slots=environment.connection_slots,
+    requests=environment.request_rates,
     policy=deployment.settings_policy,
     history_messages=deployment.history_messages,
     limits=deployment.limits,

@@ -15,13 +15,12 @@ from parley.sessions.erasure import Erasure
 
 logger = Logger()
 environment = Environment()
-store, recordings = environment.store, environment.recordings
-sessions = SessionHandlers(
-    store,
-    environment.archive,
-    Erasure(store, environment.turns, recordings),
-    recordings,
-    environment.requests,
+handlers = SessionHandlers(
+    environment.sessions,
+    environment.session_reader,
+    Erasure(environment.sessions, environment.turns, environment.recordings),
+    environment.recordings,
+    environment.request_rates,
 )
 dispatcher = Dispatcher(ROUTES, Authenticator.from_environment(), logger)
 
@@ -29,6 +28,6 @@ dispatcher = Dispatcher(ROUTES, Authenticator.from_environment(), logger)
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request of the HTTP API."""
-    answer = dispatcher.answer_event(event, sessions)
+    answer = dispatcher.answer_event(event, handlers)
     logger.info("answered", route=event["routeKey"], status=answer["statusCode"])
     return answer

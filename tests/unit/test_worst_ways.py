@@ -93,8 +93,8 @@ class Somebody:
         )
         self.ref = self.session.ref
         self.store.put_session(self.session)
-        self.store.bindings.add(self.connection_id, principal)
-        self.store.bindings.bind(self.connection_id, self.ref, "m")
+        self.store.connections.add(self.connection_id, principal)
+        self.store.connections.bind(self.connection_id, self.ref, "m")
         self.messages = MessageHandler(
             self.store,
             self.turns,
@@ -264,15 +264,15 @@ def _configure(who: Somebody) -> Callable[[], object]:
 
 @way("handshakes", "one that is accepted, and its end")
 def _handshake(who: Somebody) -> Callable[[], object]:
-    bindings = who.store.bindings
-    slots = ConnectionSlots(who.table, bindings, LimitRules(Share(10), Share(100)))
+    connections = who.store.connections
+    slots = ConnectionSlots(who.table, connections, LimitRules(Share(10), Share(100)))
     signed = Settings(style=CHARS * 1_000, voice="v" * 64, language="en", speed=0.9123456789)
 
     def come_and_go() -> None:
         connected_at_ms = now_ms()
         taken = slots.take(who.principal, "c", connected_at_ms)
-        bindings.add("c", who.principal, connected_at_ms, taken, signed)
-        connection = bindings.remove("c")
+        connections.add("c", who.principal, connected_at_ms, taken, signed)
+        connection = connections.remove("c")
         assert connection is not None
         slots.give_back("c", connection)
 
@@ -464,15 +464,15 @@ def test_every_way_is_gone() -> None:
     assert set(GOING) == {(row, name) for row, ways in WAYS.items() for name in ways}
 
 
-@pytest.mark.parametrize(("connections", "units"), [(30, 1), (100, 4), (360, 12), (420, 12)])
+@pytest.mark.parametrize(("most", "units"), [(30, 1), (100, 4), (360, 12), (420, 12)])
 def test_a_handshake_that_is_refused_costs_a_unit_for_each_place_that_it_tries(
-    client: Any, connections: int, units: int
+    client: Any, most: int, units: int
 ) -> None:
     billed = BilledClient(client)
     crowd = Principal(f"tenant{next(_names)}", "")
-    bindings = SessionStore(billed.table).bindings
-    slots = ConnectionSlots(billed.table, bindings, LimitRules(Share(), Share(connections)))
-    shards = Shards(connections)
+    connections = SessionStore(billed.table).connections
+    slots = ConnectionSlots(billed.table, connections, LimitRules(Share(), Share(most)))
+    shards = Shards(most)
     for shard in range(shards.count):  # all are taken, by connections of this moment
         leases = [lease_of(f"c{shard}-{n}", now_ms()) for n in range(shards.room(shard))]
         key = {"pk": {"S": f"LIMIT#{crowd.tenant}"}, "sk": {"S": f"CONNECTIONS#{shard:03d}"}}

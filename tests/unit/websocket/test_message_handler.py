@@ -90,7 +90,7 @@ def test_another_principal_s_session_is_not_there(door: Door) -> None:
 
 def test_an_init_on_a_connection_that_is_gone_is_left_alone(door: Door) -> None:
     door.connect("c")
-    door.store.bindings.remove("c")
+    door.store.connections.remove("c")
     assert door.send("init", protocol=1) is None
     assert door.store.sessions == {}
 

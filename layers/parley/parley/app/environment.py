@@ -23,12 +23,14 @@ class Environment:
 
     def __init__(self) -> None:
         self.deployment = Deployment.from_environment()
-        self.connections = ManagementApi()
+        self.management_api = ManagementApi()
         table = self.table = Table(clients.dynamodb(), self.deployment.table)
-        self.store = SessionStore(table, self.deployment.session_idle_s)
+        self.sessions = SessionStore(table, self.deployment.session_idle_s)
         self.turns = TurnStore(table, self.deployment.session_idle_s)
-        self.slots = ConnectionSlots(table, self.store.bindings, self.deployment.limits)
-        self.requests = RequestRates(table, self.deployment.limits)
-        self.archive = SessionReader(table)
+        self.connection_slots = ConnectionSlots(
+            table, self.sessions.connections, self.deployment.limits
+        )
+        self.request_rates = RequestRates(table, self.deployment.limits)
+        self.session_reader = SessionReader(table)
         bucket = self.deployment.recording_bucket
         self.recordings = Recordings(clients.s3, bucket) if bucket else None

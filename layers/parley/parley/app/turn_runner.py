@@ -87,11 +87,11 @@ class TurnRunner:
         *,
         cold: bool,
     ) -> Outcome | None:
-        connections = self._environment.connections
+        management_api = self._environment.management_api
 
         async def post(address: Address, frame: bytes) -> None:
             await asyncio.to_thread(
-                connections.post, address.endpoint, address.connection_id, frame
+                management_api.post, address.endpoint, address.connection_id, frame
             )
 
         return await run_turn(
@@ -113,9 +113,9 @@ def _services(environment: Environment, log: Callable[[str, dict[str, Any]], Non
     )
     providers = build_context(deployment, keys, client, log)
     return Services(
-        store=environment.store,
+        store=environment.sessions,
         turns=environment.turns,
-        history=HistoryCache(environment.store, deployment.history_messages),
+        history=HistoryCache(environment.sessions, deployment.history_messages),
         transcriber=registry.build_transcriber(deployment.transcriber, providers),
         responder=registry.build_responder(deployment.responder, providers),
         synthesizer=registry.build_synthesizer(deployment.synthesizer, providers),

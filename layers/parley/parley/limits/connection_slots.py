@@ -27,12 +27,12 @@ class ConnectionSlots:
     """Takes and gives back the slots of connections.
 
     Args:
-        bindings: the connections themselves, to know which have come to nothing.
+        connections: the connections themselves, to know which have come to nothing.
     """
 
-    def __init__(self, table: Table, bindings: ConnectionStore, rules: LimitRules) -> None:
+    def __init__(self, table: Table, connections: ConnectionStore, rules: LimitRules) -> None:
         self._table = table
-        self._bindings = bindings
+        self._connections = connections
         self._rules = rules
 
     def take(
@@ -103,7 +103,7 @@ class ConnectionSlots:
         doubtful = held.doubtful(now)
         if not doubtful:
             return False
-        working = self._bindings.initialised(doubtful)
+        working = self._connections.initialised(doubtful)
         lost = {lease for connection, lease in doubtful.items() if connection not in working}
         self._remove(key, lost, looked_at=now)
         return bool(lost)

@@ -55,11 +55,11 @@ class SessionStore:
         session_idle_s: how long a session can be resumed after its last turn.
 
     Attributes:
-        bindings: the connections, and the session that each is bound to.
+        connections: the connections, and the session that each is bound to.
     """
 
     def __init__(self, table: Table, session_idle_s: int = 86_400) -> None:
-        self.bindings = ConnectionStore(table)
+        self.connections = ConnectionStore(table)
         self._table = table
         self._session_idle_s = session_idle_s
 
@@ -295,7 +295,7 @@ class SessionStore:
         pk = f"SESSION#{ref}"
         for page in self._table.pages(pk, "CONNECTION#", "CONNECTION#~", ("pk", "sk")):
             for key in page:
-                self.bindings.unbind(text_of(key, "sk").removeprefix("CONNECTION#"), ref)
+                self.connections.unbind(text_of(key, "sk").removeprefix("CONNECTION#"), ref)
         self._table.delete(session_key(ref))
 
     # --- the history ------------------------------------------------------------

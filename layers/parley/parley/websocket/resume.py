@@ -123,7 +123,7 @@ class SessionResume:
             )
         finally:
             if after is None:
-                self._sessions.bindings.unbind(address.connection_id, ref)
+                self._sessions.connections.unbind(address.connection_id, ref)
         if after is None:
             raise self._error_of_lost_race(ref, connected_at_ms)
         return before, after, next_token, history
@@ -229,7 +229,7 @@ class SessionResume:
         # client that comes back often would fill its slots.
         if self._slots is None:
             return
-        connection = self._sessions.bindings.connection(connection_id)
+        connection = self._sessions.connections.connection(connection_id)
         if connection is not None:
             self._slots.give_back(connection_id, connection)
 

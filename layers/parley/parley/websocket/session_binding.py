@@ -58,7 +58,7 @@ class SessionBinding:
             DuplicateInit: this very message has bound it.
             StaleInit: the connection is closed.
         """
-        connection = self._sessions.bindings.connection(connection_id)
+        connection = self._sessions.connections.connection(connection_id)
         if connection is None:
             raise StaleInit
         if connection.ref is None:
@@ -73,7 +73,7 @@ class SessionBinding:
 
     def bind(self, connection_id: str, ref: SessionRef, message_id: str) -> None:
         """Bind a connection to its session; raise as `find_unbound` does if it has one."""
-        if not self._sessions.bindings.bind(connection_id, ref, message_id):
+        if not self._sessions.connections.bind(connection_id, ref, message_id):
             self.find_unbound(connection_id, message_id)
             raise ParleyError(
                 "internal", "Something went wrong on our side. Send init again.", retryable=True
@@ -89,7 +89,7 @@ class SessionBinding:
         """Find the session that a connection is bound to; raise `BadMessage` if there is none."""
         if (known := self._bindings.get(connection_id)) is not None:
             return known.ref
-        connection = self._sessions.bindings.connection(connection_id)
+        connection = self._sessions.connections.connection(connection_id)
         if connection is None or connection.ref is None:
             raise BadMessage(
                 "not_initialised",
@@ -102,7 +102,7 @@ class SessionBinding:
         """Return whether a connection is open and has never had a session."""
         if connection_id in self._bindings:
             return False
-        connection = self._sessions.bindings.connection(connection_id)
+        connection = self._sessions.connections.connection(connection_id)
         if connection is not None and connection.ref is not None:
             self.remember(connection_id, connection.ref)
         return connection is not None and not connection.initialised
