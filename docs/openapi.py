@@ -68,13 +68,8 @@ def write_openapi() -> str:
                     "description": "What went wrong (RFC 9457).",
                     "content": {"application/problem+json": {"schema": _reference(Problem)}},
                 },
-                "Busy": {
-                    "description": "API Gateway had no answer in time.",
-                    "content": {
-                        "application/problem+json": {"schema": _reference(Problem)},
-                        "application/json": {"schema": {"type": "object"}},
-                    },
-                },
+                "TooManyRequests": _gateway_response("A limit is exceeded, or API Gateway's own."),
+                "Busy": _gateway_response("API Gateway had no answer in time."),
             },
             "schemas": {
                 name: schema for name, schema in schemas.items() if name not in in_query_only
@@ -137,6 +132,8 @@ def _query(route: Route[Any], schemas: Schemas) -> list[dict[str, Any]]:
     for kind in route.query:
         for name, full_schema in schemas[kind.__name__]["properties"].items():
             schema = dict(_without_null(full_schema))
+            if all(isinstance(value, str) for value in schema.get("enum", [0])):
+                schema = {"type": "string", **schema}  # msgspec leaves it out of an enum
             description = route.query_note or schema.pop("description", "")
             note = {"description": description} if description else {}
             parameters.append({"name": name, "in": "query", **note, "schema": schema})
@@ -160,10 +157,20 @@ def _responses(route: Route[Any]) -> dict[str, Any]:
     statuses = {*ANY_PROBLEM, *route.problems, *([WRONG_TYPE] if route.body is not None else [])}
     problem = {"$ref": "#/components/responses/Problem"}
     responses = dict.fromkeys((*statuses, 500), problem)
-    # API Gateway's own answer.
+    # API Gateway answers with these as well, in its own form.
+    responses[429] = {"$ref": "#/components/responses/TooManyRequests"}
     responses[503] = {"$ref": "#/components/responses/Busy"}
     successes = {status: _response(success) for status, success in route.successes.items()}
     return {str(int(status)): found for status, found in sorted((responses | successes).items())}
+
+
+def _gateway_response(description: str) -> dict[str, Any]:
+    """Return a response that is a problem of Parley's or an answer of API Gateway's."""
+    content = {
+        "application/problem+json": {"schema": _reference(Problem)},
+        "application/json": {"schema": {"type": "object"}},
+    }
+    return {"description": description, "content": content}
 
 
 def _response(success: Success) -> dict[str, Any]:

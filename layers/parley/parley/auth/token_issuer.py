@@ -38,7 +38,7 @@ class SignedSettings(Settings, frozen=True, omit_defaults=True, forbid_unknown_f
 
 
 class TokenRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Whom a token is for.
+    """A request for a token.
 
     Attributes:
         subject: the user.
