@@ -11,11 +11,10 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from parley.aws.management_api import Address
-from parley.protocol.messages import encode
 from parley.protocol.turn_request import TurnRequest
+from parley.sessions.store_and_forward import find_session, next_address, stored_frames
 from parley.storage.item_codec import StoredFrame, TurnClaim
-from parley.storage.sessions import ERASED, SessionStore
+from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
 from parley.turn.input.poller import InboxPoller
 from parley.turn.output.outbox import Outbox
@@ -60,7 +59,6 @@ class Delivery:
         self._store = store
         self._turns = turns
         self._remaining_s = remaining_s
-        self._erased = False
 
     async def finish(self) -> bool:
         """Wait until the client has everything, or keep what it may not have.
@@ -75,10 +73,17 @@ class Delivery:
         while True:
             if await self._acknowledged():
                 return True
-            if await self._has_moved():
+            try:
+                session = await asyncio.to_thread(find_session, self._store, self._request.session)
+            except Exception:  # what matters more comes next: storing what has not arrived
+                moved_to = None
+            else:
+                if session is None:
+                    return False
+                moved_to = next_address(session, self._poster.address)
+            if moved_to is not None:  # without having told this turn
+                self._poster.move(moved_to, self._watching.acknowledged_seq)
                 continue
-            if self._erased:
-                return False
             await asyncio.to_thread(
                 self._turns.put_undelivered, self._request.session, self._frames()
             )
@@ -104,33 +109,10 @@ class Delivery:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._watching.news.wait(), left_s)
 
-    async def _has_moved(self) -> bool:
-        """Whether the session is on another connection by now, without having told this turn."""
-        try:
-            session = await asyncio.to_thread(self._store.session, self._request.session)
-        except Exception:  # what matters more comes next: keeping what has not arrived
-            return False
-        self._erased = session is None or session.status == ERASED
-        if session is None or session.is_over(time.time()):
-            return False
-        address = Address(session.endpoint, session.connection_id)
-        if address == self._poster.address:
-            return False
-        self._poster.move(address, self._watching.acknowledged_seq)
-        return True
-
     def _frames(self) -> list[StoredFrame]:
         if self._watching.interrupt.done():
             self._outbox.drop_unsent()
         while self._outbox.next(time.monotonic(), everything=True) is not None:
             pass  # numbered now; `after` has it
-        return [
-            StoredFrame(
-                self._request.turn_id,
-                self._claim.started_ms,
-                self._claim.attempt,
-                event.seq or 0,
-                encode(event),
-            )
-            for event in self._outbox.after(self._watching.acknowledged_seq)
-        ]
+        events = self._outbox.after(self._watching.acknowledged_seq)
+        return stored_frames(self._request.turn_id, self._claim, events)

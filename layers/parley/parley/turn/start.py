@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 
 from parley.aws.management_api import Address
 from parley.clock import now_ms
-from parley.errors import ConnectionGone, ParleyError, internal_error
+from parley.errors import ParleyError, internal_error
 from parley.limits.turn_quota import Admission
 from parley.protocol.messages import Metrics, TurnEndReason, encode
 from parley.protocol.turn_request import TurnRequest
+from parley.sessions.store_and_forward import StoreAndForward, stored_frames
 from parley.storage.inbox_entries import InterruptEntry
-from parley.storage.item_codec import Session, StoredFrame, TurnClaim
+from parley.storage.item_codec import TurnClaim
 from parley.turn.context import Services
 from parley.turn.finish import Outcome
 from parley.turn.output.latency import TurnLatency, monotonic_at
@@ -241,39 +242,25 @@ async def _tell(
     claim: TurnClaim | None,
     events: Sequence[Numbered],
 ) -> None:
-    """Say wherever the client is now that its turn is refused, or keep it for its return.
-
-    As in `parley.turn.delivery`, it is kept first, and then looked whether the client is back.
+    """Tell the client that its turn is refused, wherever it is, or when it returns.
 
     Args:
         claim: the attempt that has been ended so; None if somebody else may run it.
     """
-    left: Address | None = None
-    while True:
-        session = await _session_now(request, services)
-        address = Address(request.endpoint, request.connection_id)
-        if session is not None and session.connection_id:
-            address = Address(session.endpoint, session.connection_id)
-        if address == left:
-            return
-        try:
-            for event in events:
-                await post(address, encode(event))
-            return
-        except ConnectionGone:
-            left = address
-        if claim is None or session is None or session.is_over(time.time()):
-            return
-        frames = [
-            StoredFrame(
-                request.turn_id, claim.started_ms, claim.attempt, event.seq or 0, encode(event)
-            )
-            for event in events
-        ]
-        await asyncio.to_thread(services.turns.put_undelivered, request.session, frames)
+    loop = asyncio.get_running_loop()
 
+    async def post_to(endpoint: str, connection_id: str, frame: bytes) -> None:
+        await post(Address(endpoint, connection_id), frame)
 
-async def _session_now(request: TurnRequest, services: Services) -> Session | None:
-    with contextlib.suppress(Exception):  # as above
-        return await asyncio.to_thread(services.store.session, request.session)
-    return None
+    def post_from_thread(endpoint: str, connection_id: str, frame: bytes) -> None:
+        posted = post_to(endpoint, connection_id, frame)
+        asyncio.run_coroutine_threadsafe(posted, loop).result()
+
+    forward = StoreAndForward(services.store, services.turns, post_from_thread)
+    await asyncio.to_thread(
+        forward.post_or_store,
+        request.session,
+        [encode(event) for event in events],
+        stored_frames(request.turn_id, claim, events) if claim is not None else [],
+        Address(request.endpoint, request.connection_id),
+    )
