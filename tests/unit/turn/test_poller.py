@@ -25,6 +25,7 @@ from parley.turn.input.endpointing import (
 )
 from parley.turn.input.poller import UNREADABLE_GIVE_UP_S, InboxPoller
 from parley.turn.output.latency import TurnLatency
+from parley.turn.stop import TurnStop
 
 SILENCE_S = 8.0
 
@@ -46,6 +47,7 @@ class Watch:
         clock = SimpleNamespace(monotonic=lambda: self.now_s)
         monkeypatch.setattr(poller, "time", clock)
         self.listening = EndpointDetector(SILENCE_S, self.now_s)
+        self.stop = TurnStop()
         self.watching = InboxPoller(
             self._read,
             1,
@@ -54,7 +56,7 @@ class Watch:
             TurnLatency(),
             tell=self.told.append,
             moved=lambda _resume: None,
-            given_up=lambda: None,
+            stop=self.stop,
             log=self._log,
         )
 
@@ -163,4 +165,4 @@ async def test_a_typed_turn_reads_none_of_the_audio_that_somebody_sent_for_it(
     await watch.after(0.04)
     (first,) = watch.read_from
     assert first > MAX_CHUNKS
-    assert watch.watching.interrupt.result() == InterruptEntry(5.0)
+    assert watch.stop.interruption == InterruptEntry(5.0)

@@ -25,6 +25,7 @@ from parley.turn.output.outbox import Outbox
 from parley.turn.output.sender import Sender
 from parley.turn.persistence import TurnPersistence
 from parley.turn.playback_times import PlaybackTimes
+from parley.turn.stop import TurnStop
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +66,4 @@ class Parts:
     sounding: PlaybackTimes
     timings: TurnLatency
     closing: BackgroundClose
+    stop: TurnStop

@@ -19,6 +19,7 @@ from parley.storage.turns import TurnStore
 from parley.turn.input.poller import InboxPoller
 from parley.turn.output.outbox import Outbox
 from parley.turn.output.sender import Sender
+from parley.turn.stop import TurnStop
 
 ACK_WAIT_S = 1.5
 """How long a client may take to acknowledge what has been posted to it."""
@@ -46,6 +47,7 @@ class Delivery:
         outbox: Outbox,
         poster: Sender,
         watching: InboxPoller,
+        stop: TurnStop,
         store: SessionStore,
         turns: TurnStore,
         *,
@@ -56,6 +58,7 @@ class Delivery:
         self._outbox = outbox
         self._poster = poster
         self._watching = watching
+        self._stop = stop
         self._store = store
         self._turns = turns
         self._remaining_s = remaining_s
@@ -110,7 +113,7 @@ class Delivery:
                 await asyncio.wait_for(self._watching.news.wait(), left_s)
 
     def _frames(self) -> list[StoredFrame]:
-        if self._watching.interrupt.done():
+        if self._stop.interrupted:
             self._outbox.drop_unsent()
         while self._outbox.next(time.monotonic(), everything=True) is not None:
             pass  # numbered now; `after` has it

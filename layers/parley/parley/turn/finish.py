@@ -16,6 +16,7 @@ from parley.turn.context import Parts
 from parley.turn.delivery import Delivery
 from parley.turn.output.outbox import Numbered
 from parley.turn.pipeline import Pipeline
+from parley.turn.stop import StopReason
 
 LEAST_SPEECH_MS = 1_000
 """A turn that asked the model counts as so much speech at least: a client that interrupts every
@@ -63,6 +64,7 @@ class TurnFinisher:
         self._keeping = parts.keeping
         self._sounding = parts.sounding
         self._timings = parts.timings
+        self._stop = parts.stop
         self._conversing = conversing
         self._recording = recording
         self._remaining_s = remaining_s
@@ -83,30 +85,31 @@ class TurnFinisher:
         """Say the last of it and see it delivered; None if somebody else has ended the turn."""
         replying = self._conversing.replying
         said = replying.text if replying else ""
-        if reason == "interrupted" and not self._conversing.full:
+        if reason == "interrupted" and self._stop.interrupted:
             self._outbox.drop_unsent()
         if error is not None:
             self._outbox.error(error)
         if self._conversing.user_text:
             self._conversing.note_asked()  # it may have been stopped before the model was asked
         await self._poster.drained()
-        if self._keeping.superseded:
+        if self._stop.superseded:
             return None
         self._timings.mark("ended", time.monotonic())
         metrics, heard = self._metrics(), self._heard()
-        interrupt = self._watching.interrupt.result() if self._watching.interrupt.done() else None
-        sound = self._sounding.of_reply(said, self._outbox.words, self._outbox.audio_ms, interrupt)
+        sound = self._sounding.of_reply(
+            said, self._outbox.words, self._outbox.audio_ms, self._played_ms()
+        )
         await self._keeping.reply(reason, said, heard, self._heard_parts(), metrics, sound)
-        if self._keeping.superseded:
+        if self._stop.superseded:
             return None
         if reason == "completed":
             # An interruption before this look is ours to honour; one after it finds the turn
             # finished, and the message function honours it.
             await self._watching.look()
-            if self._watching.interrupt.done():
+            if self._stop.interrupted:
                 reason, heard = "interrupted", self._heard()
-                if heard is not None:
-                    await self._keeping.heard(heard, self._watching.interrupt.result())
+                if heard is not None and self._stop.interruption is not None:
+                    await self._keeping.heard(heard, self._stop.interruption)
         self._outbox.end(reason, said, metrics, heard, error)
         delivered, _ = await asyncio.gather(
             self._delivered() if self._request.connected else self._answered(),
@@ -117,7 +120,7 @@ class TurnFinisher:
 
     async def _answered(self) -> bool:
         """Keep everything that was said: an answer may be lost on its way."""
-        if self._watching.interrupt.done() and not self._conversing.full:
+        if self._stop.interrupted:
             self._outbox.drop_unsent()  # also if it came at the very end: nobody will hear it
         await self._poster.drained()
         frames = [encode(event) for event in self._outbox.after(0)]
@@ -131,6 +134,7 @@ class TurnFinisher:
             self._outbox,
             self._poster,
             self._watching,
+            self._stop,
             self._services.store,
             self._services.turns,
             remaining_s=self._remaining_s,
@@ -143,18 +147,22 @@ class TurnFinisher:
 
     def _heard(self) -> str | None:
         """What of the reply was heard, if it was interrupted and that can be known."""
-        replying, interrupt = self._conversing.replying, self._watching.interrupt
-        if not interrupt.done():
+        replying = self._conversing.replying
+        if self._stop.reason is None:
             return None
         if replying is None:
             return ""  # it was interrupted before it began
-        played_ms = interrupt.result().played_ms
-        if self._conversing.full:
-            played_ms = self._outbox.audio_ms  # more may have come until it stopped
+        played_ms = self._played_ms()
         if not self._outbox.audio_ms and not replying.speech_error:
             return None if played_ms is None else ""
         parts = self._heard_parts()
         return None if played_ms is None or not parts else heard_text(parts, played_ms)
+
+    def _played_ms(self) -> float | None:
+        """Return how much of the reply was played, if it was interrupted and that is known."""
+        if self._stop.reason is StopReason.ANSWER_FULL:
+            return self._outbox.audio_ms  # all of it is in the answer
+        return self._stop.interruption.played_ms if self._stop.interruption is not None else None
 
     def _heard_parts(self) -> list[Heard]:
         """The parts of the reply, and when each has been heard; none if nobody knows."""

@@ -18,6 +18,7 @@ from parley.storage.inbox_entries import InterruptEntry
 from parley.storage.item_codec import Session, TurnClaim
 from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
+from parley.turn.stop import StopReason, TurnStop
 
 
 class TurnPersistence:
@@ -26,6 +27,7 @@ class TurnPersistence:
     Args:
         owner: names the invocation that has claimed it.
         claim: which attempt it is.
+        stop: asked when the turn turns out not to be this attempt's to end.
         log: told about trouble; takes an event name and fields.
     """
 
@@ -36,6 +38,7 @@ class TurnPersistence:
         request: TurnRequest,
         owner: str,
         claim: TurnClaim,
+        stop: TurnStop,
         log: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._store = store
@@ -43,11 +46,10 @@ class TurnPersistence:
         self._request = request
         self._owner = owner
         self._claim = claim
+        self._stop = stop
         self._log = log
         self._writes: dict[str, asyncio.Task[None]] = {}
         self._reply_key = ""
-        self.superseded = False
-        """Somebody else ended the turn, or runs it: nothing more is to be said of it."""
 
     def newest_turn(self, history: list[Message], found: Callable[[Session | None], None]) -> None:
         """Note, beside other work, that this is the session's newest turn.
@@ -87,7 +89,7 @@ class TurnPersistence:
             await self.settled()
         self._start("turn_end", lambda: self._finish(reason, parts))
         await self.settled()
-        if not said and self._claim.attempt > 1 and not self.superseded:
+        if not said and self._claim.attempt > 1 and not self._stop.superseded:
             self._start("no_reply", self.forget_reply)  # the one before may have written it late
             await self.settled()
 
@@ -174,7 +176,7 @@ class TurnPersistence:
             parts=parts,
         )
         if not finished:
-            self.superseded = True
+            self._stop.request(StopReason.SUPERSEDED)
 
     async def _put_answer(self, attempt: int, frames: list[bytes]) -> None:
         await asyncio.to_thread(

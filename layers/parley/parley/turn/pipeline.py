@@ -6,17 +6,16 @@ import asyncio
 import time
 
 from parley.aio.tasks import Tasks
-from parley.clock import now_ms
 from parley.errors import ParleyError, ProviderError
 from parley.protocol.messages import Message, Settings
 from parley.providers.circuit_breaker import guarded
 from parley.providers.llm import Prompt
 from parley.providers.stt import TranscriptPiece
-from parley.storage.inbox_entries import InterruptEntry
 from parley.text.blank import is_blank
 from parley.turn.context import Parts
 from parley.turn.stages.reply import ReplyStage
 from parley.turn.stages.stt import SttStage
+from parley.turn.stop import StopReason
 
 MAX_ANSWER_AUDIO_BYTES = 3_500_000
 """Of a reply that is one answer: in base64, and with the rest, it stays below the 6 MB that a
@@ -41,6 +40,7 @@ class Pipeline:
         self._sounding = parts.sounding
         self._timings = parts.timings
         self._closing = parts.closing
+        self._stop = parts.stop
         self._settings = settings
         self._history = history
         self.user_text = ""
@@ -49,8 +49,6 @@ class Pipeline:
         """Set when the model has been asked."""
         self.hearing: SttStage | None = None
         self.replying: ReplyStage | None = None
-        self.full = False
-        """The reply was cut where its answer had no more room."""
 
     async def run(self) -> None:
         """Converse until the reply has been posted; raises `ParleyError` if that fails."""
@@ -152,10 +150,8 @@ class Pipeline:
     def _on_grown(self) -> None:
         """There is more of an answer, which has room for so much sound."""
         self._poster.wake()
-        interrupt = self._watching.interrupt
-        if self._outbox.audio_bytes >= MAX_ANSWER_AUDIO_BYTES and not interrupt.done():
-            self.full = True
-            interrupt.set_result(InterruptEntry(self._outbox.audio_ms, now_ms()))
+        if self._outbox.audio_bytes >= MAX_ANSWER_AUDIO_BYTES:
+            self._stop.request(StopReason.ANSWER_FULL)
 
     def _prompt(self, settings: Settings) -> Prompt:
         instructions = self._services.deployment.system_prompt

@@ -9,7 +9,6 @@ from parley.audio.pcm import duration_ms, sample_rate_hz
 from parley.clock import now_ms
 from parley.protocol.messages import Audio, ReplyText, Word
 from parley.protocol.turn_request import TurnRequest
-from parley.storage.inbox_entries import InterruptEntry
 from parley.turn.output.outbox import Numbered
 
 
@@ -35,15 +34,14 @@ class PlaybackTimes:
         return Sound(request.received_at_ms, round(length_ms))
 
     def of_reply(
-        self, said: str, words: Sequence[Word], audio_ms: float, interrupt: InterruptEntry | None
+        self, said: str, words: Sequence[Word], audio_ms: float, played_ms: float | None
     ) -> Sound:
         """Of the reply.
 
         Args:
             audio_ms: how long it is.
-            interrupt: what stopped it, if anything has.
+            played_ms: how much of it was played; None if nobody knows.
         """
-        played_ms = interrupt.played_ms if interrupt is not None else None
         return Sound(
             self._sounds_at_ms or self._shown_at_ms or now_ms(),
             round(audio_ms),

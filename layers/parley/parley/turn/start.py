@@ -21,6 +21,7 @@ from parley.turn.finish import Outcome
 from parley.turn.output.latency import TurnLatency, monotonic_at
 from parley.turn.output.outbox import Numbered, Outbox
 from parley.turn.output.sender import Post
+from parley.turn.stop import StopReason, TurnStop
 from parley.turn.turn import Turn
 
 PROMPT_MS = 150
@@ -123,14 +124,16 @@ async def _run(
     session, history = read
     if isinstance(interruptions, BaseException):
         interruptions = []  # the turn reads its inbox itself
-    asked_ms = request.received_at_ms
-    stopped = next((each for each in interruptions if each.stops(claim.attempt, asked_ms)), None)
+    stop = TurnStop()
+    for each in interruptions:
+        if each.stops(claim.attempt, request.received_at_ms):
+            stop.request(StopReason.INTERRUPTED, each)
     passed = session is not None and session.has_passed(request.turn_id, request.received_at_ms)
-    if passed and stopped is None:
-        stopped = InterruptEntry(None)
+    if passed:
+        stop.request(StopReason.OVERTAKEN)
     if admission.refused is not None:
         # Who has stopped it does not want to hear that it was one too many.
-        refused = None if stopped is not None else admission.refused
+        refused = None if stop.reason is not None else admission.refused
         return await _refuse(request, services, post, owner, refused, claim)
     if session is None or (session.is_over(time.time()) and not passed):
         over = ParleyError(
@@ -148,7 +151,7 @@ async def _run(
         remaining_s=remaining_s,
         cold=cold,
         timings=timings,
-        stopped=stopped,
+        stop=stop,
     )
     return await turn.run()
 

@@ -19,7 +19,7 @@ from parley.aws.management_api import Address
 from parley.errors import ConnectionGone, ParleyError, PostRefused, TurnTimeout, internal_error
 from parley.protocol.messages import Audio, Message, ReplyText, TurnEndReason
 from parley.protocol.turn_request import TurnRequest
-from parley.storage.inbox_entries import BegunEntry, InterruptEntry, ResumeEntry
+from parley.storage.inbox_entries import BegunEntry, ResumeEntry
 from parley.storage.item_codec import Session, TurnClaim
 from parley.storage.turns import RENEW_S
 from parley.turn.audio_recorder import AudioRecorder
@@ -33,6 +33,7 @@ from parley.turn.output.sender import Post, Sender
 from parley.turn.persistence import TurnPersistence
 from parley.turn.pipeline import Pipeline
 from parley.turn.playback_times import PlaybackTimes
+from parley.turn.stop import StopReason, TurnStop
 
 ENDING_MARGIN_S = 3.0
 """What a turn keeps of its invocation's time to end in good order."""
@@ -50,7 +51,7 @@ class Turn:
         remaining_s: how much of the invocation's time is left.
         cold: whether the environment is fresh.
         timings: begun when the turn was.
-        stopped: the interruption that came before the turn did; None if none has.
+        stop: whether and why it is to stop, perhaps before it has begun.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Turn:
         remaining_s: Callable[[], float],
         cold: bool,
         timings: TurnLatency,
-        stopped: InterruptEntry | None = None,
+        stop: TurnStop,
     ) -> None:
         self._request = request
         self._claim = claim
@@ -75,6 +76,7 @@ class Turn:
         self._services = services
         self._remaining_s = remaining_s
         self._timings = timings
+        self._stop = stop
         self._outbox = Outbox(request.turn_id, services.deployment.reply_format, claim.attempt)
         self._post = post
         address = Address(session.endpoint, session.connection_id)
@@ -82,7 +84,7 @@ class Turn:
             self._outbox, self._post_frame, address, self._on_posted, fixed=not request.connected
         )
         self._keeping = TurnPersistence(
-            services.store, services.turns, request, owner, claim, services.log
+            services.store, services.turns, request, owner, claim, stop, services.log
         )
         self._watching = self._inbox()
         self._sounding = PlaybackTimes(request)
@@ -106,15 +108,13 @@ class Turn:
             self._sounding,
             timings,
             self._closing,
+            stop,
         )
         self._conversing = Pipeline(parts, settings, self._history)
         self._ending = TurnFinisher(
             parts, self._conversing, self._recording, remaining_s=remaining_s, cold=cold
         )
         self._resumed = False
-        self._superseded: asyncio.Future[None] = asyncio.Future()
-        if stopped is not None:
-            self._watching.interrupt.set_result(stopped)
 
     def _inbox(self) -> InboxPoller:
         request, services = self._request, self._services
@@ -127,7 +127,7 @@ class Turn:
             self._timings,
             tell=self._tell,
             moved=self._on_moved,
-            given_up=self._on_superseded,
+            stop=self._stop,
             log=services.log,
         )
         if request.audio is not None:
@@ -163,17 +163,15 @@ class Turn:
             await self._keeping.settled()
 
     async def _until_stopped(self) -> tuple[TurnEndReason, ParleyError | None] | None:
-        if self._watching.interrupt.done():  # nothing has been asked for, nor will be
+        if self._stop.reason is not None:  # nothing has been asked for, nor will be
             self._conversing.user_text = self._request.text or ""
-            return "interrupted", None
+            return None if self._stop.superseded else ("interrupted", None)
         conversing = asyncio.create_task(self._conversing.run())
-        budget = max(0.1, self._remaining_s() - ENDING_MARGIN_S)
-        stops: set[asyncio.Future[Any]] = {conversing, self._watching.interrupt, self._superseded}
-        await asyncio.wait(stops, timeout=budget, return_when=asyncio.FIRST_COMPLETED)
-        if self._superseded.done() or self._watching.interrupt.done():
+        await self._stop.wait_for(conversing, max(0.1, self._remaining_s() - ENDING_MARGIN_S))
+        if self._stop.reason is not None:
             self._poster.hold()  # the providers' connections may take a while to close
             await cancelled(conversing)
-            return None if self._superseded.done() else ("interrupted", None)
+            return None if self._stop.superseded else ("interrupted", None)
         if not conversing.done():
             await cancelled(conversing)
             return "failed", TurnTimeout()
@@ -221,14 +219,13 @@ class Turn:
                 self._log("lease_not_renewed", {"error": type(error).__name__})
                 continue
             if not ours:
-                self._on_superseded()
+                self._stop.request(StopReason.SUPERSEDED)
                 return
 
     def _on_noted(self, session: Session | None) -> None:
         """This is the newest turn now, or a newer one has come already."""
         if session is None:
-            if not self._watching.interrupt.done():
-                self._watching.interrupt.set_result(InterruptEntry(None))
+            self._stop.request(StopReason.OVERTAKEN)
             return
         address = Address(session.endpoint, session.connection_id)
         if address != self._poster.address and not self._resumed:  # a resume is newer than this
@@ -239,12 +236,6 @@ class Turn:
         self._resumed = True
         received = resume.seq if resume.attempt == self._claim.attempt else 0
         self._poster.move(Address(resume.endpoint, resume.connection_id), received)
-
-    def _on_superseded(self) -> None:
-        """Somebody else runs the turn, or has ended it."""
-        self._keeping.superseded = True
-        if not self._superseded.done():
-            self._superseded.set_result(None)
 
     def _tell(self, error: ParleyError) -> None:
         self._outbox.error(error)

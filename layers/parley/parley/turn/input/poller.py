@@ -21,6 +21,7 @@ from parley.storage.inbox_entries import (
 )
 from parley.turn.input.endpointing import EndpointDetector
 from parley.turn.output.latency import TurnLatency, monotonic_at
+from parley.turn.stop import StopReason, TurnStop
 
 LISTENING_POLL_S = 0.025
 REPLYING_POLL_S = 0.04
@@ -43,7 +44,7 @@ class InboxPoller:
         listening: of a spoken turn; None for a typed one.
         tell: takes what the client should be told.
         moved: told when the session has moved to another connection.
-        given_up: told when a later attempt at the turn has begun.
+        stop: asked when there is an interruption, or a later attempt has begun.
         log: told about trouble; takes an event name and fields.
     """
 
@@ -57,7 +58,7 @@ class InboxPoller:
         *,
         tell: Callable[[ParleyError], None],
         moved: Callable[[ResumeEntry], None],
-        given_up: Callable[[], None],
+        stop: TurnStop,
         log: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._read = read
@@ -67,7 +68,7 @@ class InboxPoller:
         self._timings = timings
         self._tell = tell
         self._moved = moved
-        self._given_up = given_up
+        self._stop = stop
         self._resumed_at_ms = 0
         self._log = log
         self._failed = 0
@@ -81,7 +82,6 @@ class InboxPoller:
         self.audio: ReplayQueue[bytes] = ReplayQueue()
         self.audio_bytes = 0
         """How much of it has been handed on."""
-        self.interrupt: asyncio.Future[InterruptEntry] = asyncio.Future()
 
     def take_whole(self, audio: bytes) -> None:
         """All of the utterance is here already; the transcriber gets it in chunks."""
@@ -138,15 +138,15 @@ class InboxPoller:
 
     def _take(self, entry: InboxEntry) -> None:
         if isinstance(entry, InterruptEntry):
-            if entry.stops(self._attempt, self._asked_ms) and not self.interrupt.done():
-                self.interrupt.set_result(entry)
+            if entry.stops(self._attempt, self._asked_ms):
+                self._stop.request(StopReason.INTERRUPTED, entry)
         elif isinstance(entry, AckEntry):
             if entry.attempt == self._attempt and entry.seq > self.acknowledged_seq:
                 self.acknowledged_seq = entry.seq
                 self.news.set()
         elif isinstance(entry, BegunEntry):
             if entry.attempt > self._attempt:
-                self._given_up()
+                self._stop.request(StopReason.SUPERSEDED)
         elif isinstance(entry, ResumeEntry):
             if entry.resumed_at_ms > self._resumed_at_ms:
                 self._resumed_at_ms = entry.resumed_at_ms
