@@ -23,7 +23,7 @@ from parley.providers.elevenlabs.synthesizer import ElevenLabsSynthesizer
 from parley.providers.elevenlabs.transcriber import ScribeTranscriber
 from parley.providers.openai_chat.responder import OpenAIChat
 from parley.storage.history_cache import HistoryCache
-from parley.turn.context import Services
+from parley.turn.context import TurnServices
 from parley.turn.finish import Outcome
 from parley.turn.start import run_turn
 
@@ -106,14 +106,14 @@ class TurnRunner:
         )
 
 
-def _services(environment: Environment, log: Callable[[str, dict[str, Any]], None]) -> Services:
+def _services(environment: Environment, log: Callable[[str, dict[str, Any]], None]) -> TurnServices:
     deployment = environment.deployment
     keys = ApiKeys(deployment.secret_arn)
     client = httpx.AsyncClient(
         limits=httpx.Limits(max_keepalive_connections=10, keepalive_expiry=None)
     )
     timeout_s = deployment.provider_timeout_s
-    return Services(
+    return TurnServices(
         store=environment.store,
         turns=environment.turns,
         history=HistoryCache(environment.store, deployment.history_messages),

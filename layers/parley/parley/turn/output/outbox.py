@@ -87,43 +87,46 @@ class Outbox:
         return duration_ms(self.audio_bytes, self._packer.rate_hz)
 
     def transcript(self, text: str, *, final: bool) -> None:
-        """A transcript; a partial one that has not left yet is superseded."""
+        """Add a transcript, in place of a partial one that has not left yet."""
         if self._events and isinstance(last := self._events[-1], Transcript) and not last.final:
             self._events.pop()
         self._events.append(Transcript(self._turn_id, 0, text, final))
 
     def error(self, error: ParleyError) -> None:
-        """Something went wrong in the turn."""
+        """Add an error of the turn."""
         self._events.append(Error.of(error, turn_id=self._turn_id, seq=0))
 
     def text(self, delta: str, now_s: float) -> None:
-        """More of the reply's text."""
+        """Add more of the reply's text."""
         if not self._text:
             self._text_since = now_s
         self._text += delta
 
     def audio(self, pcm: bytes, words: list[Word], now_s: float) -> None:
-        """More of the reply's audio, and the words that have become known."""
+        """Add more of the reply's audio, and the words that have become known."""
         if not self._packer.pending_bytes:
             self._audio_since = now_s
         self._packer.add(pcm)
         self._words.extend(words)
 
     def close_audio(self) -> None:
-        """No more audio will come: nothing needs to wait for more."""
+        """Note that no more audio will come: nothing needs to wait for more."""
         self._audio_closed = True
 
     def acknowledge(self, seq: int) -> None:
-        """The client has everything up to `seq`."""
+        """Forget what the client has: everything up to `seq`."""
         while self._unacknowledged and (self._unacknowledged[0].seq or 0) <= seq:
             self._unacknowledged.popleft()
 
     def after(self, seq: int) -> list[Numbered]:
-        """What has left after `seq` and is not known to have arrived."""
+        """Return what has left after `seq` and is not known to have arrived."""
         return [event for event in self._unacknowledged if (event.seq or 0) > seq]
 
     def drop_unsent(self) -> None:
-        """The user interrupted: what has not left never will, and audio never again."""
+        """Drop what has not left, since the user interrupted.
+
+        What has left may have to be sent again: its numbers stay, and its audio goes.
+        """
         for event in self._unacknowledged:
             if isinstance(event, Audio):
                 event.audio, event.duration_ms = b"", 0
@@ -133,12 +136,12 @@ class Outbox:
         self._words.clear()
 
     def is_empty(self) -> bool:
-        """Whether everything has left."""
+        """Return whether everything has left."""
         waiting = self._events or self._text or self._end is not None
         return not waiting and not self._audio_waits()
 
     def next(self, now_s: float, *, everything: bool = False) -> Numbered | None:
-        """The next event to post, numbered; None when nothing is due yet.
+        """Take the next event to post, numbered; None when nothing is due yet.
 
         Args:
             now_s: the time.
@@ -161,8 +164,13 @@ class Outbox:
         end, self._end = self._end, None
         return end
 
+    def number_all(self, now_s: float) -> None:
+        """Number everything that waits: it is kept instead of posted, and `after` returns it."""
+        while self.next(now_s, everything=True) is not None:
+            pass
+
     def due_in_s(self, now_s: float) -> float | None:
-        """Seconds until `next` will have something; None when nothing waits."""
+        """Return the seconds until `next` will have something; None when nothing waits."""
         if self._events or self._end is not None:
             return 0.0
         due: list[float] = []
@@ -180,7 +188,7 @@ class Outbox:
         heard: str | None = None,
         error: ParleyError | None = None,
     ) -> None:
-        """The turn is over: its last event leaves after everything else.
+        """Add the turn's end, which leaves after everything else.
 
         Args:
             error: why it failed, if it did.
@@ -197,7 +205,7 @@ class Outbox:
         return event
 
     def _audio_waits(self) -> bool:
-        """Whether there is audio, or words that came after all of it."""
+        """Return whether there is audio, or words that came after all of it."""
         return self._packer.pending_bytes >= 2 or (self._audio_closed and bool(self._words))
 
     def _text_due_s(self) -> float:
