@@ -28,7 +28,16 @@ FUNCTIONS = (
 )
 REQUIREMENTS = ROOT / "layers" / "parley" / "requirements.txt"
 MAX_LAYER_BYTES = 100 * 1024 * 1024
-UNWANTED = ("elevenlabs", "moto", "pytest", "local", "tests", "boto3_stubs", "pydantic")
+UNWANTED = (
+    "elevenlabs",
+    "moto",
+    "pytest",
+    "samwire",
+    "parley_standins",
+    "tests",
+    "boto3_stubs",
+    "pydantic",
+)
 
 pytestmark = pytest.mark.skipif(
     not BUILD.is_dir(), reason="nothing is built: run `make build` (needs Python 3.13)"

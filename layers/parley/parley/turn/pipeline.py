@@ -8,7 +8,6 @@ import time
 from parley.aio.tasks import Tasks
 from parley.errors import ParleyError, ProviderError
 from parley.protocol.messages import Message, Settings
-from parley.providers.circuit_breaker import guarded
 from parley.providers.llm import Prompt
 from parley.providers.stt import TranscriptPiece
 from parley.text.blank import is_blank
@@ -61,10 +60,10 @@ class Pipeline:
             turn.latency,
             timeout_s=deployment.provider_timeout_s,
             hedge_after_s=deployment.hedge_after_s,
-            changed=turn.sender.wake if turn.request.connected else self._extend_answer,
-            asked=self.note_model_asked,
-            circuits=services.circuits,
-            closing=turn.background_close,
+            on_change=turn.sender.wake if turn.request.connected else self._extend_answer,
+            on_asked=self.note_model_asked,
+            breakers=services.circuits,
+            background=turn.background_close,
             max_chars=deployment.limits.reply_chars,
         )
         async with Tasks() as tasks:
@@ -79,7 +78,7 @@ class Pipeline:
             else:
                 self.user_text = turn.request.text or ""
             try:
-                await reply.think(self._prompt())
+                await reply.write(self._prompt())
             except ParleyError as error:
                 if isinstance(error, ProviderError):
                     self._log_failure(error, reply.responder_retries)
@@ -119,17 +118,13 @@ class Pipeline:
             turn.request.format,
             str(self._settings.language or ""),
             turn.request.endpointing,
+            breaker=turn.services.circuits.transcriber,
             timeout_s=deployment.provider_timeout_s,
             hedge_after_s=deployment.hedge_after_s,
             on_partial=self._send_partial_transcript,
-            closing=turn.background_close,
+            background=turn.background_close,
         )
-        text = await guarded(
-            turn.services.circuits.transcriber,
-            "transcription_failed",
-            stt.transcript,
-            lambda: stt.begun,
-        )
+        text = await stt.transcribe()
         now = time.monotonic()
         turn.poller.end_utterance()
         # An utterance whose end `audio_end` has told is marked already, and the first mark counts.
