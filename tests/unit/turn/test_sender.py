@@ -28,11 +28,11 @@ class Office:
         self.sender = Sender(self.outbox, self.wire.post, HERE, self.posted.append)
 
     def text(self, delta: str) -> None:
-        self.outbox.text(delta, asyncio.get_running_loop().time())
+        self.outbox.add_text(delta, asyncio.get_running_loop().time())
         self.sender.wake()
 
     def audio(self, pcm: bytes) -> None:
-        self.outbox.audio(pcm, [], asyncio.get_running_loop().time())
+        self.outbox.add_audio(pcm, [], asyncio.get_running_loop().time())
         self.sender.wake()
 
     async def drain(self) -> None:
@@ -47,7 +47,7 @@ async def moves(
     outbox = Outbox("t", "pcm_24000")
     sender = Sender(outbox, post, HERE, lambda event: None)
     running = asyncio.create_task(sender.run())
-    outbox.text("a", asyncio.get_running_loop().time())
+    outbox.add_text("a", asyncio.get_running_loop().time())
     sender.wake()
     await until(lambda: when(sender))
     sender.move(THERE, 0)
@@ -68,11 +68,11 @@ async def office() -> AsyncIterator[Office]:
 
 
 async def test_what_is_put_in_is_posted_in_order(office: Office) -> None:
-    office.outbox.transcript("Hello?", final=True)
+    office.outbox.add_transcript("Hello?", final=True)
     office.text("Hi.")
     office.audio(bytes(96_000))
-    office.outbox.error(ParleyError("speech_failed", "No."))
-    office.outbox.end("completed", "Hi.", Metrics())
+    office.outbox.add_error(ParleyError("speech_failed", "No."))
+    office.outbox.add_end("completed", "Hi.", Metrics())
     await office.drain()
     assert office.wire.end.text == "Hi."
     assert office.posted == office.wire.events
@@ -146,7 +146,7 @@ async def test_a_client_that_moved_gets_what_it_has_not_received(office: Office)
     await office.drain()
     before = len(office.wire.events)
     office.sender.move(THERE, 2)
-    office.outbox.end("completed", "a", Metrics())
+    office.outbox.add_end("completed", "a", Metrics())
     await office.drain()
     again = office.wire.events[before:]
     assert [event.seq for event in again] == [*range(3, before + 2)]  # type: ignore[attr-defined]  # numbered

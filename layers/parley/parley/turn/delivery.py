@@ -75,7 +75,7 @@ class Delivery:
             # Cleared before it is looked what came: what comes while we look sets it again.
             poller.client_news.clear()
             outbox.acknowledge(poller.acknowledged_seq)
-            if outbox.is_empty() and not outbox.after(0):
+            if outbox.is_empty() and not outbox.unacknowledged(0):
                 return True
             left_s = deadline - time.monotonic()
             if sender.gone or left_s <= 0:
@@ -103,5 +103,5 @@ class Delivery:
         if self._turn.stop.interrupted:
             outbox.drop_unsent()
         outbox.number_all(time.monotonic())
-        events = outbox.after(self._turn.poller.acknowledged_seq)
+        events = outbox.unacknowledged(self._turn.poller.acknowledged_seq)
         return stored_frames(self._turn.request.turn_id, self._turn.claim, events)

@@ -70,7 +70,7 @@ class TurnFinisher:
         if reason == "interrupted" and turn.stop.interrupted:
             turn.outbox.drop_unsent()
         if error is not None:
-            turn.outbox.error(error)
+            turn.outbox.add_error(error)
         if self._pipeline.user_text:  # the turn may have been stopped before the model was asked
             self._pipeline.note_model_asked()
         await turn.sender.drain()
@@ -94,12 +94,12 @@ class TurnFinisher:
                 reason, heard = "interrupted", self._heard()
                 if heard is not None and turn.stop.interruption is not None:
                     await turn.persistence.write_heard(heard, turn.stop.interruption)
-        turn.outbox.end(reason, said, metrics, heard, error)
+        turn.outbox.add_end(reason, said, metrics, heard, error)
         delivered, _ = await asyncio.gather(
             self._deliver() if turn.request.connected else self._keep_answer(),
             turn.recorder.store(turn.poller.audio.items, turn.invocation.remaining_s()),
         )
-        events = () if turn.request.connected else turn.outbox.after(0)
+        events = () if turn.request.connected else turn.outbox.unacknowledged(0)
         return Outcome(reason, metrics, error, delivered, turn.recorder.failed, events)
 
     async def _keep_answer(self) -> bool:
@@ -108,7 +108,7 @@ class TurnFinisher:
         if turn.stop.interrupted:
             turn.outbox.drop_unsent()  # also if it came at the very end: nobody will hear it
         await turn.sender.drain()
-        frames = [encode(event) for event in turn.outbox.after(0)]
+        frames = [encode(event) for event in turn.outbox.unacknowledged(0)]
         await turn.persistence.write_answer(turn.claim.attempt, frames)
         return True
 

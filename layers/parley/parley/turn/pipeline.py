@@ -137,12 +137,12 @@ class Pipeline:
                 "No words were heard. Check the microphone and say it again.",
                 retryable=True,
             )
-        turn.outbox.transcript(text, final=True)
+        turn.outbox.add_transcript(text, final=True)
         turn.sender.wake()
         return text
 
     def _send_partial_transcript(self, piece: TranscriptPiece) -> None:
-        self._turn.outbox.transcript(piece.text, final=False)
+        self._turn.outbox.add_transcript(piece.text, final=False)
         self._turn.sender.wake()
 
     def _extend_answer(self) -> None:

@@ -208,10 +208,10 @@ class TurnStart:
         outbox = Outbox(request.turn_id, services.deployment.reply_format, attempt)
         metrics = Metrics()
         if error is not None:
-            outbox.error(error)
-        outbox.end(reason, "", metrics, "" if error is None else None, error)
+            outbox.add_error(error)
+        outbox.add_end(reason, "", metrics, "" if error is None else None, error)
         outbox.number_all(time.monotonic())
-        events = outbox.after(0)
+        events = outbox.unacknowledged(0)
         if not request.connected:
             return Outcome(reason, metrics, error, delivered=False, events=events)
         try:

@@ -216,7 +216,7 @@ class Turn:
         self._turn.sender.move(Address(resume.endpoint, resume.connection_id), received)
 
     def _tell(self, error: ParleyError) -> None:
-        self._turn.outbox.error(error)
+        self._turn.outbox.add_error(error)
         self._turn.sender.wake()
 
     async def _post_frame(self, address: Address, frame: bytes) -> None:

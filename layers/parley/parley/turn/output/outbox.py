@@ -86,23 +86,23 @@ class Outbox:
         """How long it sounds."""
         return duration_ms(self.audio_bytes, self._packer.rate_hz)
 
-    def transcript(self, text: str, *, final: bool) -> None:
+    def add_transcript(self, text: str, *, final: bool) -> None:
         """Add a transcript, in place of a partial one that has not left yet."""
         if self._events and isinstance(last := self._events[-1], Transcript) and not last.final:
             self._events.pop()
         self._events.append(Transcript(self._turn_id, 0, text, final))
 
-    def error(self, error: ParleyError) -> None:
+    def add_error(self, error: ParleyError) -> None:
         """Add an error of the turn."""
         self._events.append(Error.of(error, turn_id=self._turn_id, seq=0))
 
-    def text(self, delta: str, now_s: float) -> None:
+    def add_text(self, delta: str, now_s: float) -> None:
         """Add more of the reply's text."""
         if not self._text:
             self._text_since = now_s
         self._text += delta
 
-    def audio(self, pcm: bytes, words: list[Word], now_s: float) -> None:
+    def add_audio(self, pcm: bytes, words: list[Word], now_s: float) -> None:
         """Add more of the reply's audio, and the words that have become known."""
         if not self._packer.pending_bytes:
             self._audio_since = now_s
@@ -118,7 +118,7 @@ class Outbox:
         while self._unacknowledged and (self._unacknowledged[0].seq or 0) <= seq:
             self._unacknowledged.popleft()
 
-    def after(self, seq: int) -> list[Numbered]:
+    def unacknowledged(self, seq: int) -> list[Numbered]:
         """Return what has left after `seq` and is not known to have arrived."""
         return [event for event in self._unacknowledged if (event.seq or 0) > seq]
 
@@ -128,7 +128,7 @@ class Outbox:
         What has left may have to be sent again: its numbers stay, and its audio goes.
         """
         for event in self._unacknowledged:
-            if isinstance(event, Audio):
+            if isinstance(event, Audio):  # kept with its number: the client counts without a gap
                 event.audio, event.duration_ms = b"", 0
         self._events.clear()
         self._text = ""
@@ -140,17 +140,17 @@ class Outbox:
         waiting = self._events or self._text or self._end is not None
         return not waiting and not self._audio_waits()
 
-    def next(self, now_s: float, *, everything: bool = False) -> Numbered | None:
+    def take_next(self, now_s: float, *, everything: bool = False) -> Numbered | None:
         """Take the next event to post, numbered; None when nothing is due yet.
 
         Args:
             now_s: the time.
             everything: nothing more will come, so nothing needs to be held back.
         """
-        event = self._next(now_s, everything=everything)
-        return None if event is None else self._leaving(event)
+        event = self._choose_next(now_s, everything=everything)
+        return None if event is None else self._number(event)
 
-    def _next(self, now_s: float, *, everything: bool) -> Numbered | None:
+    def _choose_next(self, now_s: float, *, everything: bool) -> Numbered | None:
         if self._events:
             return self._events.popleft()
         if self._end is not None:
@@ -165,12 +165,15 @@ class Outbox:
         return end
 
     def number_all(self, now_s: float) -> None:
-        """Number everything that waits: it is kept instead of posted, and `after` returns it."""
-        while self.next(now_s, everything=True) is not None:
+        """Number everything that waits, to be kept instead of posted.
+
+        `unacknowledged` returns it then.
+        """
+        while self.take_next(now_s, everything=True) is not None:
             pass
 
     def due_in_s(self, now_s: float) -> float | None:
-        """Return the seconds until `next` will have something; None when nothing waits."""
+        """Return the seconds until `take_next` will have something; None when nothing waits."""
         if self._events or self._end is not None:
             return 0.0
         due: list[float] = []
@@ -180,7 +183,7 @@ class Outbox:
             due.append(self._audio_due_s())
         return max(0.0, min(due) - now_s) if due else None
 
-    def end(
+    def add_end(
         self,
         reason: TurnEndReason,
         text: str,
@@ -197,9 +200,9 @@ class Outbox:
         if error is not None:
             self._end.code, self._end.retryable = error.code, error.retryable
 
-    def _leaving(self, event: Numbered) -> Numbered:
+    def _number(self, event: Numbered) -> Numbered:
         self._seq += 1
-        event.seq = self._seq
+        event.seq = self._seq  # only now: what an interruption drops leaves no gap in the numbers
         event.attempt = self._attempt
         self._unacknowledged.append(event)
         return event
@@ -209,11 +212,12 @@ class Outbox:
         return self._packer.pending_bytes >= 2 or (self._audio_closed and bool(self._words))
 
     def _text_due_s(self) -> float:
-        if self._last_text_at is None:
+        if self._last_text_at is None:  # the first bit: it tells the user that an answer comes
             return self._text_since
         return max(self._text_since, self._last_text_at + TEXT_INTERVAL_S)
 
     def _audio_due_s(self) -> float:
+        # The first sound never waits, and neither does what is complete.
         if self._packer.is_full() or self._audio_closed or not self._packer.taken_bytes:
             return self._audio_since
         return self._audio_since + AUDIO_HOLD_S
@@ -229,6 +233,7 @@ class Outbox:
         pcm = self._packer.take()
         end_ms = duration_ms(start_bytes + len(pcm), rate)
         words: list[Word] = []
+        # A word may start beyond the last sample, by the synthesizer's reckoning: it goes with it.
         last_packet = self._audio_closed and self._packer.pending_bytes < 2
         while self._words and (self._words[0].start_ms < end_ms or last_packet):
             words.append(self._words.popleft())

@@ -74,7 +74,7 @@ class Sender:
         self.address = address
         self.gone = False
         self._refused_since_s = None
-        self._again = deque(self._outbox.after(received_seq))
+        self._again = deque(self._outbox.unacknowledged(received_seq))
         self.wake()
 
     def hold(self) -> None:
@@ -122,7 +122,7 @@ class Sender:
     def _next(self, now_s: float) -> Numbered | None:
         if self._again:
             return self._again.popleft()
-        return self._outbox.next(now_s, everything=self._draining)
+        return self._outbox.take_next(now_s, everything=self._draining)
 
     async def _send(self, event: Numbered) -> None:
         address, frame = self.address, encode(event)
