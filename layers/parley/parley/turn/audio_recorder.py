@@ -62,7 +62,7 @@ class AudioRecorder:
         """
         if self._recordings is None:
             return
-        if remaining_s < TIME_S:
+        if remaining_s < TIME_S:  # a turn that is killed here would be told to have failed
             self._log_failure("TimeIsUp")
             return
         await asyncio.gather(
@@ -78,7 +78,7 @@ class AudioRecorder:
         audio_format: AudioFormat,
     ) -> None:
         pcm = _join_kept(chunks)
-        if not pcm:
+        if not pcm:  # a typed turn has no user audio, and a reply may be text alone
             return
         try:
             await asyncio.to_thread(

@@ -57,6 +57,7 @@ class Delivery:
             if moved_to is not None:
                 sender.move(moved_to, poller.acknowledged_seq)
                 continue
+            # Before the last look: a client that returns in between finds what is stored.
             turns, ref = self._turn.services.turns, self._turn.request.session
             await asyncio.to_thread(turns.put_undelivered, ref, self._undelivered())
             address = sender.address
@@ -68,6 +69,7 @@ class Delivery:
         """Return whether the client says, in time, that it has everything."""
         sender, poller, outbox = self._turn.sender, self._turn.poller, self._turn.outbox
         await sender.drain()
+        # The last second of the invocation is for storing what has not arrived.
         wait_s = min(ack_wait_s(sender.posted_bytes), self._turn.invocation.remaining_s() - 1.0)
         deadline = time.monotonic() + max(0.0, wait_s)
         while True:

@@ -69,6 +69,7 @@ class Pipeline:
         async with Tasks() as tasks:
             speech = tasks.start(self._speak(reply))
             if turn.request.spoken:
+                # The connection to the model opens while there is time: the user still speaks.
                 tasks.start(services.responder.warm_up())
                 try:
                     self.user_text = await self._transcribe()

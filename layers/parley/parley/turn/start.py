@@ -77,7 +77,7 @@ class TurnStart:
         """
         request, services = self._request, self._services
         latency = TurnLatency()
-        if request.complete:
+        if request.complete:  # of other spoken turns the clock starts with the end of the utterance
             latency.mark("received", monotonic_at(request.received_at_ms))
             latency.mark("started", time.monotonic())
         claim, read, admission, interruptions = await asyncio.gather(
@@ -144,8 +144,8 @@ class TurnStart:
     async def sweep_erased_session(self) -> None:
         """Delete what the turn has written into a session that was erased while it ran.
 
-        Looked for after the last write, so that either this finds the session erased, or whoever
-        erases it finds what was written.
+        Looked for after the last write, so that either this finds the session erased, or the
+        erasure finds what was written.
         """
         ref, services = self._request.session, self._services
         try:
@@ -209,7 +209,9 @@ class TurnStart:
         metrics = Metrics()
         if error is not None:
             outbox.add_error(error)
-        outbox.add_end(reason, "", metrics, "" if error is None else None, error)
+        # Of a turn that was stopped nothing was heard; of one that failed that is not asked.
+        heard = "" if error is None else None
+        outbox.add_end(reason, "", metrics, heard, error)
         outbox.number_all(time.monotonic())
         events = outbox.unacknowledged(0)
         if not request.connected:
@@ -239,6 +241,8 @@ class TurnStart:
         Args:
             ended: the attempt that has been ended so; None if somebody else may run it.
         """
+        # What posts or stores blocks, as the message function needs it: it runs in a thread here,
+        # and leaves the posts to the loop.
         loop = asyncio.get_running_loop()
 
         async def post(endpoint: str, connection_id: str, frame: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Why a turn stops before its reply is over: asked for in one place, by whoever finds out first."""
+"""Why a turn stops before its reply is over. All who find a reason ask for it here."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class TurnStop:
     def request(self, reason: StopReason, interruption: InterruptEntry | None = None) -> None:
         """Ask the turn to stop."""
         if reason is StopReason.SUPERSEDED:
-            self.superseded = True
+            self.superseded = True  # an interruption before it stays known: see `interrupted`
         elif self._first is None:
             self._first = reason
             self.interruption = interruption

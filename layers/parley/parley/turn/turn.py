@@ -35,7 +35,7 @@ from parley.turn.pipeline import Pipeline
 from parley.turn.playback_times import PlaybackTimes
 from parley.turn.stop import StopReason, TurnStop
 
-ENDING_MARGIN_S = 3.0
+END_MARGIN_S = 3.0
 """What a turn keeps of its invocation's time to end in good order."""
 
 
@@ -114,7 +114,7 @@ class Turn:
 
     async def run(self) -> Outcome | None:
         """Run the turn to its end; None if somebody else has ended it or runs it."""
-        if self._turn.claim.attempt > 1:
+        if self._turn.claim.attempt > 1:  # costs a first attempt, which all wait for, no call
             await self._void_earlier_attempts()
             await self._turn.poller.poll()  # what is left in the inbox is meant for this attempt
         async with self._turn.background_close:
@@ -143,12 +143,13 @@ class Turn:
             return None if stop.superseded else ("interrupted", None)
         conversation = asyncio.create_task(self._pipeline.run())
         remaining_s = self._turn.invocation.remaining_s()
-        await stop.wait_for(conversation, max(0.1, remaining_s - ENDING_MARGIN_S))
+        await stop.wait_for(conversation, max(0.1, remaining_s - END_MARGIN_S))
         if stop.reason is not None:
             self._turn.sender.hold()  # the providers' connections may take a while to close
             await cancelled(conversation)
             return None if stop.superseded else ("interrupted", None)
         if not conversation.done():
+            # Nothing is held: unlike after an interruption, what has been said is wanted.
             await cancelled(conversation)
             return "failed", TurnTimeout()
         try:

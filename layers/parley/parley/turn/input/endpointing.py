@@ -86,13 +86,13 @@ class EndpointDetector:
 
     def add_chunk(self, chunk: ChunkEntry, now_s: float) -> list[bytes]:
         """Add a chunk that arrived; return the audio that is now next in order."""
-        if self._over:
+        if self._over:  # only to tell the client that it sent more than it announced
             self._utterance.add(chunk)
             return []
         if not self._utterance.is_new(chunk):
             return []
         if self._is_too_long(chunk):
-            self._too_long = True
+            self._too_long = True  # what follows is left out too, or there would be a hole
             return []
         if chunk.seq <= (self._utterance.announced or 0):  # behind what was announced nothing waits
             self._mended_s = now_s
@@ -132,6 +132,7 @@ class EndpointDetector:
         errors = self._surplus_error()
         if self._over:
             return [], errors
+        # First of all: what is complete is neither late nor too long.
         if self._utterance.complete:
             self._over = True
         elif self._too_long:
@@ -144,7 +145,7 @@ class EndpointDetector:
             if now_s >= self._ended_s + GAP_REPORT_S:
                 errors += self._gap_error(now_s)
         elif now_s >= self._last_audio_s + self._silence_s:
-            self._over = True
+            self._over = True  # `audio_end` is lost, or its client is
             return self._utterance.take_rest(), errors
         else:
             errors += self._gap_while_talking(now_s)

@@ -141,9 +141,11 @@ class InboxPoller:
 
     def _take(self, entry: InboxEntry) -> None:
         if isinstance(entry, InterruptEntry):
+            # One that was meant for an earlier attempt stays in the inbox.
             if entry.stops(self._attempt, self._asked_ms):
                 self._stop.request(StopReason.INTERRUPTED, entry)
         elif isinstance(entry, AckEntry):
+            # Acks overtake each other, and those of an earlier attempt mean other events.
             if entry.attempt == self._attempt and entry.seq > self.acknowledged_seq:
                 self.acknowledged_seq = entry.seq
                 self.client_news.set()
@@ -157,7 +159,7 @@ class InboxPoller:
                 if self._detector is not None:
                     self._detector.note_resume(self._utterance_s())
                 self.client_news.set()
-        elif self._detector is None:
+        elif self._detector is None:  # audio that somebody sent for a typed turn
             return
         elif isinstance(entry, EndEntry):
             self._detector.note_end(entry, self._utterance_s())

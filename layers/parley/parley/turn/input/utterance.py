@@ -74,6 +74,7 @@ class Utterance:
         for seq in [seq for seq in self._early if seq > entry.chunks]:
             del self._early[seq]
             self._surplus.add(seq)
+        # These were next in order and have been handed on: they can only be reported.
         self._surplus.update(range(entry.chunks + 1, self._next_seq))
 
     @property

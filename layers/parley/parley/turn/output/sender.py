@@ -63,7 +63,7 @@ class Sender:
 
     def wake(self) -> None:
         """Look again: the outbox has something new."""
-        if not self.gone:
+        if not self.gone:  # one that is gone takes nothing: who waits for it must not hang
             self._idle.clear()
         self._changed.set()
 
@@ -74,6 +74,7 @@ class Sender:
         self.address = address
         self.gone = False
         self._refused_since_s = None
+        # What was on its way to the old connection may be lost. The client drops what it has twice.
         self._again = deque(self._outbox.unacknowledged(received_seq))
         self.wake()
 
@@ -93,6 +94,7 @@ class Sender:
                 continue
             if self.gone or self._outbox.is_empty():
                 self._idle.set()
+            # In silence only a move or a drain can be worth waking up for.
             due_in_s = None if silent else self._outbox.due_in_s(now)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), due_in_s)
@@ -125,7 +127,7 @@ class Sender:
         return self._outbox.take_next(now_s, everything=self._draining)
 
     async def _send(self, event: Numbered) -> None:
-        address, frame = self.address, encode(event)
+        address, frame = self.address, encode(event)  # the address may move during the post
         try:
             await self._post(address, frame)
         except PostRefused as refused:
