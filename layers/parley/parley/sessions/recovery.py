@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from parley.errors import ConnectionGone, ParleyError
+from parley.errors import ParleyError
 from parley.principal import SessionRef
 from parley.protocol.messages import Error, Metrics, TurnEnd, encode
+from parley.sessions.store_and_forward import StoreAndForward, stored_frames
 from parley.sessions.sweep import sweep_if_erased
-from parley.storage.item_codec import StoredFrame, TurnClaim
-from parley.storage.sessions import ERASED, SessionStore
+from parley.storage.item_codec import TurnClaim
+from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
 
 DIED = ParleyError(
@@ -68,12 +69,7 @@ class Recovery:
         error = Error.of(DIED, turn_id=turn_id, seq=0, attempt=failed.attempt)
         end = TurnEnd(turn_id, 0, "failed", "", Metrics(), code=DIED.code, attempt=failed.attempt)
         end.retryable = DIED.retryable
-        session = self._sessions.session(ref)
-        if session is None or session.status == ERASED:
-            return
-        try:
-            self._post(session.endpoint, session.connection_id, encode(error))
-            self._post(session.endpoint, session.connection_id, encode(end))
-        except ConnectionGone:
-            frame = StoredFrame(turn_id, failed.started_ms, failed.attempt, 0, encode(end))
-            self._turns.put_undelivered(ref, [frame])
+        # Stored events are found by their number, which these two lack. The end alone says all.
+        stored = stored_frames(turn_id, failed, [end])
+        forward = StoreAndForward(self._sessions, self._turns, self._post)
+        forward.post_or_store(ref, [encode(error), encode(end)], stored)
