@@ -1,6 +1,6 @@
 """What the items of the table look like: their keys, and the values in and out of them.
 
-The layout is in docs/design.md, section 5. Plain conversions; `sessions`,
+docs/storage.md has the layout. Plain conversions; `sessions`,
 `turns`, `connections` and `inboxes` do the reading and writing.
 """
 

@@ -1,7 +1,7 @@
 """Sessions and their histories in the table, and the conditions that keep them right.
 
 Every key is built from the session that a connection is bound to, never from what a message
-claims. The layout is in docs/design.md, section 5.
+claims. docs/storage.md has the layout.
 """
 
 from __future__ import annotations
