@@ -102,7 +102,7 @@ export interface Interrupt {
   played_ms: number;
 }
 
-/** A limit that was met: its name, how high it is in the unit of its name, and whose it is. */
+/** A limit that was met: its name, its value in the unit of the name, and whom it holds for. */
 export interface Limit {
   name: string;
   value: number;

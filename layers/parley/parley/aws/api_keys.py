@@ -10,16 +10,16 @@ from botocore.config import Config
 from parley.aws import clients
 
 MAX_AGE_S = 300
-"""A rotated key is used after at most five minutes."""
+"""How long a key is kept: a rotated key is in use after at most five minutes."""
 
 
 class ApiKeys:
-    """Gives the keys when they are needed.
+    """Reads the keys when they are needed.
 
     Args:
-        secret_arn: of a secret with the JSON keys `elevenlabs_api_key` and `llm_api_key`.
-        max_age_s: how long what was read is used.
-        config: of the client.
+        secret_arn: ARN of a secret with the JSON keys `elevenlabs_api_key` and `llm_api_key`.
+        max_age_s: how long a key that was read is used.
+        config: configuration of the Secrets Manager client.
     """
 
     def __init__(
@@ -30,11 +30,11 @@ class ApiKeys:
         self._provider = SecretsProvider(boto3_client=clients.secrets_manager(config))
 
     async def elevenlabs(self) -> str:
-        """ElevenLabs' key."""
+        """Return ElevenLabs' key; empty if the secret has none."""
         return await asyncio.to_thread(self._read, "elevenlabs_api_key")
 
     async def llm(self) -> str:
-        """The chat endpoint's key; may be empty."""
+        """Return the chat endpoint's key; may be empty."""
         return await asyncio.to_thread(self._read, "llm_api_key")
 
     def _read(self, name: str) -> str:
