@@ -213,12 +213,14 @@ class _Reader:
         self._environment = environment
 
     def required(self, name: str) -> str:
+        """Return a variable that must be set."""
         value = self.text(name, "")
         if not value:
             raise ConfigurationError(f"The environment variable {name} is not set.")
         return value
 
     def text(self, name: str, default: str) -> str:
+        """Return a variable without white space around it; the default if it is empty."""
         return self._environment.get(name, "").strip() or default
 
     def entries(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
@@ -241,6 +243,7 @@ class _Reader:
         return tuple(entry for entry in known if entry in found)
 
     def number(self, name: str, default: float) -> float:
+        """Return a finite number of at least 0."""
         value = self.text(name, "")
         if not value:
             return default
@@ -253,12 +256,14 @@ class _Reader:
         return number
 
     def count(self, name: str, default: int) -> int:
+        """Return a whole number of at least 0."""
         number = self.number(name, default)
         if number != int(number):
             raise ConfigurationError(f"{name}: expected a whole number, got {number}.")
         return int(number)
 
     def audio_format(self, name: str, default: AudioFormat) -> AudioFormat:
+        """Return one of the protocol's audio formats."""
         value = self.text(name, default)
         for allowed in get_args(AudioFormat):
             if value == allowed:

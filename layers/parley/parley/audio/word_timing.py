@@ -82,8 +82,7 @@ class WordTimer:
                 self._is_last.append(index + 1 in ends)
 
     def add(self, alignment: Alignment, offset_ms: float) -> list[Word]:
-        """Take characters of audio that starts `offset_ms` into the reply. Return the words they
-        end.
+        """Take characters of audio that starts `offset_ms` into the reply. Return words that end.
 
         A word is known when its last character is. A word whose audio breaks off is never known.
         """

@@ -98,8 +98,7 @@ class Session:
         return self.status != "active" or 0 < self.expires_at <= at_s
 
     def has_passed(self, turn_id: str, received_at_ms: int) -> bool:
-        """Return whether a turn came too late: the user has ended the session or begun a newer
-        turn.
+        """Return whether a turn came too late: the session has ended, or a newer turn has begun.
 
         Args:
             turn_id: the turn.
