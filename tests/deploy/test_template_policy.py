@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from local.template.api_model import Rate
-from local.template.intrinsics import TemplateError
-from local.template.reader import read_stack
-from local.template.transform import read_transformed
+from samwire.template.api_model import Rate
+from samwire.template.intrinsics import TemplateError
+from samwire.template.reader import read_stack
+from samwire.template.transform import read_transformed
 
 ROOT = Path(__file__).parents[2]
 Resource = dict[str, Any]

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from local.template.reader import read_stack
 from parley_client import Conversation, Unauthorized
+from samwire.template.reader import read_stack
 from tests.e2e.backend import client_of, secret_of, token_for
 from tests.e2e.http_api import HttpSession, problem, url_of
 from tests.e2e.knocking import javascript_client

@@ -217,7 +217,7 @@ def test_a_death_that_could_not_be_told_is_told_when_lambda_tries_again(
             ["connect", "message", "failure"],
             ["httpx", "websockets", "boto3", "jwt", "cryptography", "parley.turn.turn", "asyncio"],
         ),
-        (["turn", "http_turn"], ["elevenlabs", "moto", "local", "pydantic", "aws_xray_sdk"]),
+        (["turn", "http_turn"], ["elevenlabs", "moto", "samwire", "pydantic", "aws_xray_sdk"]),
         (["health"], ["websockets", "parley.turn.turn", "pydantic"]),
     ],
 )

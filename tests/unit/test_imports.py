@@ -14,7 +14,9 @@ LIBRARY = ROOT / "layers" / "parley" / "parley"
 FORBIDDEN = {
     "elevenlabs",
     "moto",
-    "local",
+    "samwire",
+    "parley_standins",
+    "dev",
     "tests",
     "client",
     "boto3",

@@ -9,7 +9,6 @@ from parley.aio.tasks import Tasks
 from parley.clock import now_ms
 from parley.errors import ParleyError, ProviderError
 from parley.protocol.messages import Message, Settings
-from parley.providers.circuit_breaker import guarded
 from parley.providers.llm import Prompt
 from parley.providers.stt import TranscriptPiece
 from parley.storage.inbox_entries import InterruptEntry
@@ -63,10 +62,10 @@ class Pipeline:
             self._timings,
             timeout_s=deployment.provider_timeout_s,
             hedge_after_s=deployment.hedge_after_s,
-            changed=self._poster.wake if self._request.connected else self._on_grown,
-            asked=self.note_asked,
-            circuits=self._services.circuits,
-            closing=self._closing,
+            on_change=self._poster.wake if self._request.connected else self._on_grown,
+            on_asked=self.note_asked,
+            breakers=self._services.circuits,
+            background=self._closing,
             max_chars=deployment.limits.reply_chars,
         )
         async with Tasks() as tasks:
@@ -81,7 +80,7 @@ class Pipeline:
             else:
                 self.user_text = self._request.text or ""
             try:
-                await replying.think(self._prompt(settings))
+                await replying.write(self._prompt(settings))
             except ParleyError as error:
                 if isinstance(error, ProviderError):
                     self._log_failure(error, replying.responder_retries)
@@ -119,17 +118,13 @@ class Pipeline:
             self._request.format,
             str(settings.language or ""),
             self._request.endpointing,
+            breaker=self._services.circuits.transcriber,
             timeout_s=deployment.provider_timeout_s,
             hedge_after_s=deployment.hedge_after_s,
             on_partial=self._on_partial,
-            closing=self._closing,
+            background=self._closing,
         )
-        text = await guarded(
-            self._services.circuits.transcriber,
-            "transcription_failed",
-            hearing.transcript,
-            lambda: hearing.begun,
-        )
+        text = await hearing.transcribe()
         now = time.monotonic()
         self._watching.heard_the_end()
         self._timings.mark("received", now)
