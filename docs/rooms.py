@@ -27,7 +27,7 @@ _SPACING = """\
 config:
   flowchart:
     nodeSpacing: 40
-    rankSpacing: 20
+    rankSpacing: 36
     padding: 8
     subGraphTitleMargin: {top: 2, bottom: 8}
 ---"""
