@@ -22,7 +22,7 @@ from parley.principal import SessionRef
 from parley.protocol.turn_request import TurnRequest
 from parley.providers import registry
 from parley.storage.history_cache import HistoryCache
-from parley.turn.context import Services
+from parley.turn.context import TurnServices
 from parley.turn.finish import Outcome
 from parley.turn.start import run_turn
 
@@ -105,14 +105,14 @@ class TurnRunner:
         )
 
 
-def _services(environment: Environment, log: Callable[[str, dict[str, Any]], None]) -> Services:
+def _services(environment: Environment, log: Callable[[str, dict[str, Any]], None]) -> TurnServices:
     deployment = environment.deployment
     keys = ApiKeys(deployment.secret_arn)
     client = httpx.AsyncClient(
         limits=httpx.Limits(max_keepalive_connections=10, keepalive_expiry=None)
     )
     providers = build_context(deployment, keys, client, log)
-    return Services(
+    return TurnServices(
         store=environment.store,
         turns=environment.turns,
         history=HistoryCache(environment.store, deployment.history_messages),

@@ -119,9 +119,9 @@ class ReplyStage:
             await self._tts.run()
         except ProviderError as error:
             self.speech_error = error
-            self._outbox.error(error)  # a word that it broke off in has not been said
+            self._outbox.add_error(error)  # a word that it broke off in has not been said
         else:
-            self._outbox.audio(b"", self._timer.finish(), time.monotonic())
+            self._outbox.add_audio(b"", self._timer.finish(), time.monotonic())
         self._outbox.close_audio()
         self._on_change()
 
@@ -168,7 +168,7 @@ class ReplyStage:
         now = time.monotonic()
         self._latency.mark("first_token", now)
         self.text += delta
-        self._outbox.text(delta, now)
+        self._outbox.add_text(delta, now)
         self._on_change()
         self._say(splitter.feed(self._spoken.feed(delta)))
 
@@ -183,5 +183,5 @@ class ReplyStage:
         self._latency.mark("first_audio", now)
         words = self._timer.add(piece.alignment, self._outbox.audio_ms) if piece.alignment else []
         self.speech_ms += duration_ms(len(piece.pcm), sample_rate_hz(self._outbox.format))
-        self._outbox.audio(piece.pcm, words, now)
+        self._outbox.add_audio(piece.pcm, words, now)
         self._on_change()
