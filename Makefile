@@ -10,6 +10,8 @@ READY := $(VENV)/.ready
 SAM_VENV := .venv-sam
 SAM := $(SAM_VENV)/bin/sam
 NODE_MODULES := client/js/node_modules/.ready
+# What requirements.lock locks; the client needs no more.
+DISTRIBUTIONS := layers/parley samwire standins
 
 export SAM_CLI_TELEMETRY := 0
 # Where it is set (in many images), every process would compile all that it imports again.
@@ -28,7 +30,7 @@ help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(READY) ## hold a spoken conversation on this machine, then serve the page
-	@$(BIN)/python -m local run
+	@$(BIN)/python -m dev
 
 test: ## run every check and test
 	@PYTHON="$(PYTHON)" sh tests/python.sh
@@ -50,7 +52,7 @@ tested: $(READY)
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=, SETTINGS=]
-	@$(BIN)/python -m parley.access.mint $(if $(SUBJECT),--subject "$(SUBJECT)") \
+	@$(BIN)/python -m parley.auth.token_issuer $(if $(SUBJECT),--subject "$(SUBJECT)") \
 	  $(if $(TENANT),--tenant "$(TENANT)") $(if $(TTL),--ttl "$(TTL)") \
 	  $(if $(SETTINGS),--settings '$(SETTINGS)')
 
@@ -61,7 +63,7 @@ types: $(READY)
 
 style: $(READY)
 	$(BIN)/ruff check --quiet .
-	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive layers functions client/python/src local deploy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive layers functions client/python/src samwire/src standins/src dev deploy
 	$(BIN)/ruff format --quiet --check .
 
 javascript: $(READY) $(NODE_MODULES) ## the JavaScript: types and tests
@@ -100,14 +102,15 @@ chaos: $(READY) ## 500 turns while everything goes wrong
 bench: $(READY) ## measure the time to first audio
 	$(BIN)/python benchmarks/first_audio.py
 
-generate: $(READY) $(NODE_MODULES) ## what follows from the types: schemas, messages, tables, references
+generate: $(READY) $(NODE_MODULES) ## what follows from the types: schemas, messages, references; the rooms
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/rooms.py
 	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent build:reference
 
 lock: ## resolve the dependencies again
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	uv pip compile $(DISTRIBUTIONS:%=%/pyproject.toml) --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade --quiet --output-file requirements.lock
-	uv pip compile --group layer --python-version 3.13 --python-platform aarch64-manylinux2014 \
+	uv pip compile layers/parley/pyproject.toml --python-version 3.13 --python-platform aarch64-manylinux2014 \
 	  --generate-hashes --no-header --no-annotate --constraint requirements.lock --quiet \
 	  --output-file layers/parley/requirements.txt
 
@@ -116,16 +119,16 @@ clean: ## remove everything that was made
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): requirements.lock pyproject.toml client/python/pyproject.toml
+$(READY): requirements.lock client/python/pyproject.toml $(DISTRIBUTIONS:%=%/pyproject.toml)
 	@PYTHON="$(PYTHON)" sh tests/python.sh
 ifneq ($(UV),)
 	uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)
 	uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . -e client/python
+	uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e ./client/python $(DISTRIBUTIONS:%=-e ./%)
 else
 	@$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install $(QUIETLY) --no-deps --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install $(QUIETLY) --no-deps --no-build-isolation -e . -e client/python
+	$(BIN)/python -m pip install $(QUIETLY) --no-deps --no-build-isolation -e ./client/python $(DISTRIBUTIONS:%=-e ./%)
 endif
 	@$(BIN)/python tests/node_commands.py $(BIN)
 	@touch $@

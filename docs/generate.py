@@ -1,7 +1,7 @@
 """Write what follows from the types: JSON Schema, AsyncAPI, OpenAPI, the clients' messages.
 
 `python docs/generate.py` writes the files; `--check` only says whether they are current.
-The one description of the protocol is `layers/parley/parley/protocol.py`; OpenAPI is
+The one description of the protocol is `layers/parley/parley/protocol/messages.py`; OpenAPI is
 `docs/openapi.py`'s.
 """
 
@@ -15,7 +15,7 @@ from generator.protocol_tables import protocol_page
 from generator.python_client import python_messages
 from generator.python_reference import python_reference
 from generator.typescript import typescript
-from openapi import openapi
+from openapi import write_openapi
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,7 +23,7 @@ FILES = {
     ROOT / "docs" / "protocol.schema.json": json_schema,
     ROOT / "docs" / "asyncapi.yaml": asyncapi,
     ROOT / "docs" / "protocol.md": protocol_page,
-    ROOT / "docs" / "openapi.yaml": openapi,
+    ROOT / "docs" / "openapi.yaml": write_openapi,
     ROOT / "client" / "js" / "messages.d.ts": typescript,
     ROOT / "client" / "python" / "src" / "parley_client" / "messages.py": python_messages,
     ROOT / "docs" / "client-python-reference.md": python_reference,

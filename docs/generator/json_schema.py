@@ -11,7 +11,7 @@ import yaml
 from msgspec import Struct
 
 from generator import model
-from parley.protocol import PROTOCOL_VERSION
+from parley.protocol.messages import PROTOCOL_VERSION
 
 
 def json_schema() -> str:

@@ -19,9 +19,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from parley import errors, protocol
+from parley import errors
+from parley.protocol import messages as protocol
 
-SOURCE = "layers/parley/parley/protocol.py"
+SOURCE = "layers/parley/parley/protocol/messages.py"
 NOTE = f"Generated from {SOURCE} by docs/generate.py; do not edit."
 
 CLIENT_MESSAGES: tuple[type[Struct], ...] = get_args(protocol.AnyClientMessage)

@@ -15,12 +15,12 @@ from parley_client import Conversation, Reconnect, Timeouts, Turn
 from parley_client.errors import ParleyClientError, TurnFailed
 from parley_client.events import Restarted
 from parley_client.messages import Audio, Message, TurnEnd
+from samwire_tests.own_key import own_key, signed_put
 from tests.chaos.ledger import Attempt, Ledger, TurnRecord, Verdict, spoken_key
 from tests.chaos.plan import SoakPlan, TurnPlan
 from tests.chaos.wire import Wire, relayed
 from tests.e2e.raw import opened
 from tests.e2e.stack import Stack, Standins, running_stack
-from tests.local.own_key import own_key, signed_put
 
 RECONNECT = Reconnect(attempts=40, base_s=0.05, cap_s=1.0, stable_s=1.0)
 TIMEOUTS = Timeouts(connect_s=6, request_s=6, answer_s=30, gap_s=2)

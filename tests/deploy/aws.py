@@ -22,7 +22,7 @@ import boto3
 from moto.cloudformation.models import ChangeSet, cloudformation_backends
 from moto.server import ThreadedMotoServer
 
-from local.template.loader import load_template
+from samwire.template.loader import load_template
 
 ROOT = Path(__file__).parents[2]
 SAM = ROOT / ".venv-sam" / "bin" / "sam"

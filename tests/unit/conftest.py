@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from parley.table import Table
+from parley.storage.table import Table
 from tests import moto_table
 from tests.moto_table import mock_aws
 from tests.unit.door import Door

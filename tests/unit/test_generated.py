@@ -12,8 +12,8 @@ from typing import get_args
 import jsonschema
 import pytest
 
-from parley import protocol
 from parley.errors import ErrorCode
+from parley.protocol import messages as protocol
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "layers" / "parley" / "parley"

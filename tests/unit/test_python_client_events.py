@@ -10,7 +10,8 @@ import typing
 import msgspec
 import pytest
 
-from parley import protocol
+from parley.limit import Limit
+from parley.protocol import messages as protocol
 from parley_client import decoder
 
 SAMPLES: list[protocol.ServerEvent] = [
@@ -67,7 +68,7 @@ SAMPLES: list[protocol.ServerEvent] = [
         retry_after_ms=9,
         missing=[1, 2],
         attempt=2,
-        limit=protocol.Limit("turns_per_minute", 30, "subject"),
+        limit=Limit("turns_per_minute", 30, "subject"),
     ),
 ]
 

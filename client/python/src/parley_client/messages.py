@@ -1,6 +1,6 @@
 """The wire protocol, version 1: messages, events, enumerations and limits.
 
-Generated from layers/parley/parley/protocol.py by docs/generate.py; do not edit.
+Generated from layers/parley/parley/protocol/messages.py by docs/generate.py; do not edit.
 
 What a client sends is a `TypedDict`, for it becomes JSON as it is. What it reads is a dataclass:
 None or an empty tuple stands for what was left out. `| str` stands for what a newer server may say.
@@ -13,14 +13,14 @@ from typing import ClassVar, Literal, NamedTuple, NotRequired, TypeAlias, TypedD
 
 PROTOCOL_VERSION = 1
 MAX_MESSAGE_BYTES = 32_768
-"""API Gateway's WebSocket frame limit ("Amazon API Gateway quotas"); a browser cannot choose its
-frames, so this bounds a whole client message."""
+"""API Gateway's limit of a WebSocket frame ("Amazon API Gateway quotas"). A browser cannot choose
+its frames, so this limits a whole client message."""
 MAX_CHUNK_BYTES = 20_480
-"""Raw audio in one chunk: base64 makes 27.3 KB of it, which leaves room for the JSON."""
+"""Raw audio in one chunk. In base64 it is 27.3 KB, which leaves room for the JSON."""
 MAX_TEXT_CHARS = 8_000
 """Of a typed turn."""
 MAX_CHUNKS = 9_000
-"""15 minutes of 100 ms chunks, the longest invocation Lambda allows."""
+"""Chunks of 100 ms in 15 minutes, the longest invocation that Lambda allows."""
 MAX_STYLE_CHARS = 1_000
 """Of the setting `style`."""
 MAX_ATTEMPTS = 100
@@ -51,7 +51,7 @@ ErrorCode: TypeAlias = Literal[
 AudioFormat: TypeAlias = Literal[
     "pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000"
 ]
-"""Signed 16-bit little-endian mono PCM; the number is the sample rate in Hz."""
+"""Signed 16-bit little-endian mono PCM. The number is the sample rate in Hz."""
 Endpointing: TypeAlias = Literal["manual", "server_vad"]
 """Who finds the end of an utterance: the client, or the transcriber."""
 SettingName: TypeAlias = Literal["language", "speed", "voice", "stability", "style", "record"]
@@ -63,15 +63,15 @@ SessionEndReason: TypeAlias = Literal["ended", "replaced"]
 TurnEndReason: TypeAlias = Literal["completed", "interrupted", "failed"]
 """Why a turn is over."""
 LimitScope: TypeAlias = Literal["subject", "tenant", "connection"]
-"""Whom a limit is for: one user, all users of a tenant together, or one connection."""
+"""Whom a limit holds for: one user, all users of a tenant together, or one connection."""
 
 
 # --- client to server ---------------------------------------------------------
 
 
 class Received(TypedDict):
-    """How far a returning client has got: everything up to `seq` of its oldest turn that has not
-    ended, or of its latest turn."""
+    """How far a returning client has got: it has every event up to `seq` of its oldest turn that
+    has not ended, or of its latest turn."""
 
     turn_id: str
     seq: int
@@ -80,8 +80,8 @@ class Received(TypedDict):
 
 
 class SettingsMessage(TypedDict, total=False):
-    """What holds for a session's replies. Every field is optional; what is not set keeps the
-    deployment's default. Which of them a client may set, `ready.choices` says."""
+    """The settings of a session's replies. Every field is optional. A field that is not set keeps
+    the deployment's default. `ready.choices` says which fields a client may set."""
 
     voice: str
     """An ElevenLabs voice id."""
@@ -95,8 +95,8 @@ class SettingsMessage(TypedDict, total=False):
     """How to reply, in words, e.g. `Answer like a pirate, in one sentence.` Up to 1,000 characters.
     """
     record: bool
-    """The user consents to being recorded. A deployment that does not record answers `false`,
-    whatever is asked for."""
+    """The user consents to being recorded. A deployment that does not record answers `false` in any
+    case."""
 
 
 class Init(TypedDict):
@@ -115,7 +115,7 @@ class UserMessage(TypedDict):
     """A typed turn.
 
     `attempt` counts from 1. The same attempt of a turn runs once, however often it is sent. A turn
-    that has failed runs again with the next attempt, or when it is sent without any.
+    that has failed runs again with the next attempt, or when it is sent without an attempt.
     """
 
     type: Literal["user_message"]
@@ -127,7 +127,7 @@ class UserMessage(TypedDict):
 
 
 class AudioStart(TypedDict):
-    """A spoken turn begins. `attempt` as in `user_message`."""
+    """A spoken turn begins. `attempt` is as in `user_message`."""
 
     type: Literal["audio_start"]
     turn_id: str
@@ -149,7 +149,7 @@ class AudioChunk(TypedDict):
 
 
 class AudioEnd(TypedDict):
-    """The user has finished; `chunks` says how many chunks there were."""
+    """The user has finished. `chunks` says how many chunks there were."""
 
     type: Literal["audio_end"]
     turn_id: str
@@ -158,7 +158,7 @@ class AudioEnd(TypedDict):
 
 
 class Interrupt(TypedDict):
-    """Stop. `played_ms` of the reply's audio have really been heard."""
+    """Stop the reply. The user has heard `played_ms` of its audio."""
 
     type: Literal["interrupt"]
     turn_id: str
@@ -174,7 +174,7 @@ class Config(TypedDict):
 
 
 class Ack(TypedDict):
-    """Everything of an attempt at the turn, up to `seq`, has arrived."""
+    """Every event of an attempt at the turn, up to `seq`, has arrived."""
 
     type: Literal["ack"]
     turn_id: str
@@ -186,10 +186,10 @@ class Ack(TypedDict):
 
 
 class Ping(TypedDict):
-    """Heartbeat; `sent_at` comes back as it was.
+    """Heartbeat. `sent_at` comes back unchanged.
 
-    With `turn_id`, also a question: does this attempt at the turn still run? One that does not, and
-    never ended, is ended now.
+    With `turn_id` it also asks whether this attempt at the turn still runs. An attempt that does
+    not run, and never ended, is ended now.
     """
 
     type: Literal["ping"]
@@ -215,8 +215,8 @@ ClientMessage: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What holds for a session's replies. Every field is optional; what is not set keeps the
-    deployment's default. Which of them a client may set, `ready.choices` says."""
+    """The settings of a session's replies. Every field is optional. A field that is not set keeps
+    the deployment's default. `ready.choices` says which fields a client may set."""
 
     voice: str | None = None
     """An ElevenLabs voice id."""
@@ -230,13 +230,13 @@ class Settings:
     """How to reply, in words, e.g. `Answer like a pirate, in one sentence.` Up to 1,000 characters.
     """
     record: bool | None = None
-    """The user consents to being recorded. A deployment that does not record answers `false`,
-    whatever is asked for."""
+    """The user consents to being recorded. A deployment that does not record answers `false` in any
+    case."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the server accepts."""
+    """The limits of what the server accepts."""
 
     max_message_bytes: int = 32_768
     max_chunk_bytes: int = 20_480
@@ -254,8 +254,8 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a client may choose here: the settings that it may set, and the values of those that
-    have a closed list."""
+    """What a client may choose: the settings that it may set, and the values of those that have a
+    closed list."""
 
     settings: tuple[SettingName | str, ...]
     voices: tuple[Voice, ...]
@@ -278,7 +278,8 @@ class Message:
 class Word(NamedTuple):
     """A piece of the reply's text and when it sounds, in ms of its audio: `[text, start, end]`.
 
-    In scripts without spaces it is a character; what makes no sound ends with the next that does.
+    In scripts without spaces it is a character. A piece without sound ends with the next piece that
+    sounds.
     """
 
     text: str
@@ -290,7 +291,7 @@ class Word(NamedTuple):
 class Metrics:
     """Where a turn's time went, in ms.
 
-    Zero is the moment API Gateway received `user_message` or `audio_end`. The parts from
+    Zero is the moment when API Gateway received `user_message` or `audio_end`. The parts from
     `dispatch_ms` to `delivery_ms` add up to `first_audio_ms`.
     """
 
@@ -308,7 +309,7 @@ class Metrics:
     synthesizer_ms: float | None = None
     """From that clause to its first audio."""
     delivery_ms: float | None = None
-    """Until API Gateway had taken the first audio."""
+    """From that audio until API Gateway had accepted it."""
     first_text_ms: float | None = None
     """Until the first text of the reply was sent."""
     first_audio_ms: float | None = None
@@ -326,12 +327,12 @@ class Metrics:
     cold: bool | None = None
     """The turn ran in a fresh Lambda environment."""
     connection_reused: bool | None = None
-    """The responder was reached over a connection that was already open."""
+    """The connection to the responder was already open."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A limit that was met: its name, how high it is in the unit of its name, and whose it is."""
+    """A limit that was met: its name, its value in the unit of the name, and whom it holds for."""
 
     name: str
     value: int
@@ -342,8 +343,8 @@ class Limit:
 class Ready:
     """Answers `init`. `settings` holds every setting in force.
 
-    `stand_ins` names the stages whose provider only stands in for a real one, on a developer's
-    machine; an application should tell its user.
+    `stand_ins` names the stages whose provider is a stand-in, on a developer's machine. An
+    application should tell its user.
     """
 
     type: ClassVar[Literal["ready"]] = "ready"
@@ -360,7 +361,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What the user is understood to have said so far; a final one stands."""
+    """What the user is understood to have said so far. A final transcript does not change."""
 
     type: ClassVar[Literal["transcript"]] = "transcript"
     turn_id: str
@@ -400,8 +401,8 @@ class Audio:
 class TurnEnd:
     """The last event of a turn. `heard` is set when less was heard than said.
 
-    A turn whose function died is ended by somebody else, who does not know its events: `seq` is
-    then 0, and nothing more of this attempt will come.
+    A turn whose function died is ended by another function, which does not know its events. Then
+    `seq` is 0, and no more events of this attempt will come.
     """
 
     type: ClassVar[Literal["turn_end"]] = "turn_end"
@@ -414,7 +415,7 @@ class TurnEnd:
     code: ErrorCode | str | None = None
     """Why the turn failed."""
     retryable: bool = False
-    """Whether sending the same turn again may help."""
+    """Whether the same turn, sent again, may work."""
     attempt: int = 1
 
 
@@ -436,7 +437,7 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded:
-    """Answers `end`; or says that another connection has taken the session over."""
+    """Answers `end`, or says that another connection has taken the session over."""
 
     type: ClassVar[Literal["session_ended"]] = "session_ended"
     session_id: str
@@ -445,8 +446,8 @@ class SessionEnded:
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """Something went wrong. Numbered (`seq`) when it is an event of a turn, unnumbered when it
-    answers a message. `seq` is 0 where it explains a `turn_end` with `seq` 0."""
+    """Something went wrong. It has a `seq` when it is an event of a turn, and none when it answers
+    a message. `seq` is 0 where it explains a `turn_end` with `seq` 0."""
 
     type: ClassVar[Literal["error"]] = "error"
     code: ErrorCode | str
