@@ -92,7 +92,7 @@ export class HandsFree {
     await this.parts.detection.unwatch();
   }
 
-  /** The microphone has gone deaf: whoever spoke cannot be waited for. */
+  /** The microphone has gone deaf: the end of the speech cannot be waited for. */
   endUnheard() {
     this.#heard("silent");
   }
