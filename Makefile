@@ -71,7 +71,7 @@ javascript: $(READY) $(NODE_MODULES) ## the JavaScript: types and tests
 	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm test --silent
 
 unit: $(READY) ## the quick tests only
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest client/python/tests tests/unit
 
 format: $(READY) ## put the Python code in shape
 	$(BIN)/ruff check --quiet --fix .
@@ -102,8 +102,9 @@ chaos: $(READY) ## 500 turns while everything goes wrong
 bench: $(READY) ## measure the time to first audio
 	$(BIN)/python benchmarks/first_audio.py
 
-generate: $(READY) ## schema and types from parley/protocol/messages.py; the picture of the rooms
+generate: $(READY) $(NODE_MODULES) ## what follows from the types: schemas, messages, tables, references
 	$(BIN)/python docs/generate.py
+	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent build:reference
 	$(BIN)/python docs/rooms.py
 
 lock: ## resolve the dependencies again

@@ -1,11 +1,36 @@
 // Generated from layers/parley/parley/protocol/messages.py by docs/generate.py; do not edit.
 
+export type ErrorCode = "bad_request" | "unknown_type" | "not_initialised" | "unsupported_protocol" | "session_not_found" | "resume_denied" | "unauthorized" | "rate_limited" | "too_large" | "audio_gap" | "no_speech" | "transcription_failed" | "reply_failed" | "speech_failed" | "turn_timeout" | "quota_exceeded" | "turn_running" | "turn_over" | "internal";
+
+/** Signed 16-bit little-endian mono PCM. The number is the sample rate in Hz. */
+export type AudioFormat = "pcm_8000" | "pcm_16000" | "pcm_22050" | "pcm_24000" | "pcm_44100" | "pcm_48000";
+
+/** Who finds the end of an utterance: the client, or the transcriber. */
+export type Endpointing = "manual" | "server_vad";
+
+/** The fields of `Settings`. */
+export type SettingName = "language" | "speed" | "voice" | "stability" | "style" | "record";
+
+/** Speech to text, the language model, text to speech. */
+export type Stage = "transcriber" | "responder" | "synthesizer";
+
+/** The client ended the session, or another connection took it over. */
+export type SessionEndReason = "ended" | "replaced";
+
+/** Why a turn is over. */
+export type TurnEndReason = "completed" | "interrupted" | "failed";
+
+/** Whom a limit holds for: one user, all users of a tenant together, or one connection. */
+export type LimitScope = "subject" | "tenant" | "connection";
+
 /** Every event of an attempt at the turn, up to `seq`, has arrived. */
 export interface Ack {
   type: "ack";
   turn_id: string;
   seq: number;
+  /** 0 to 86,400,000. */
   played_ms?: number | null;
+  /** 1 to 100. */
   attempt?: number;
 }
 
@@ -15,7 +40,7 @@ export interface Audio {
   turn_id: string;
   seq: number;
   audio: string;
-  format: "pcm_16000" | "pcm_22050" | "pcm_24000" | "pcm_44100" | "pcm_48000" | "pcm_8000";
+  format: AudioFormat;
   start_ms: number;
   duration_ms: number;
   words?: Word[];
@@ -26,7 +51,9 @@ export interface Audio {
 export interface AudioChunk {
   type: "audio_chunk";
   turn_id: string;
+  /** 1 to 9,000. */
   seq: number;
+  /** 2 to 20,480 bytes, in base64. */
   audio: string;
 }
 
@@ -34,6 +61,7 @@ export interface AudioChunk {
 export interface AudioEnd {
   type: "audio_end";
   turn_id: string;
+  /** 0 to 9,000. */
   chunks: number;
 }
 
@@ -41,15 +69,17 @@ export interface AudioEnd {
 export interface AudioStart {
   type: "audio_start";
   turn_id: string;
-  format?: "pcm_16000" | "pcm_22050" | "pcm_24000" | "pcm_44100" | "pcm_48000" | "pcm_8000";
-  endpointing?: "manual" | "server_vad";
+  format?: AudioFormat;
+  endpointing?: Endpointing;
+  /** 1 to 100. */
   attempt?: number | null;
 }
 
 /** What a client may choose: the settings that it may set, and the values of those that have a closed list. */
 export interface Choices {
-  settings: ("language" | "record" | "speed" | "stability" | "style" | "voice")[];
+  settings: SettingName[];
   voices: Voice[];
+  /** ISO 639 codes. */
   languages: string[];
 }
 
@@ -73,7 +103,7 @@ export interface End {
 /** Something went wrong. It has a `seq` when it is an event of a turn, and none when it answers a message. `seq` is 0 where it explains a `turn_end` with `seq` 0. */
 export interface Error {
   type: "error";
-  code: "audio_gap" | "bad_request" | "internal" | "no_speech" | "not_initialised" | "quota_exceeded" | "rate_limited" | "reply_failed" | "resume_denied" | "session_not_found" | "speech_failed" | "too_large" | "transcription_failed" | "turn_over" | "turn_running" | "turn_timeout" | "unauthorized" | "unknown_type" | "unsupported_protocol";
+  code: ErrorCode;
   message: string;
   retryable: boolean;
   turn_id?: string | null;
@@ -90,6 +120,7 @@ export interface Init {
   type: "init";
   protocol: number;
   session_id?: string | null;
+  /** Up to 256 characters. */
   resume_token?: string | null;
   received?: Received | null;
   settings?: Settings;
@@ -99,6 +130,7 @@ export interface Init {
 export interface Interrupt {
   type: "interrupt";
   turn_id: string;
+  /** 0 to 86,400,000. */
   played_ms: number;
 }
 
@@ -106,7 +138,7 @@ export interface Interrupt {
 export interface Limit {
   name: string;
   value: number;
-  scope: "connection" | "subject" | "tenant";
+  scope: LimitScope;
 }
 
 /** The limits of what the server accepts. */
@@ -119,30 +151,47 @@ export interface Limits {
 
 /** One message of the history. `heard` is set when less was heard than said. */
 export interface Message {
-  role: "assistant" | "user";
+  role: "user" | "assistant";
   text: string;
   turn_id: string;
   heard?: string | null;
+  /** When its turn began, in ms since the epoch. */
   started_ms?: number;
 }
 
 /** Where a turn's time went, in ms. Zero is the moment when API Gateway received `user_message` or `audio_end`. The parts from `dispatch_ms` to `delivery_ms` add up to `first_audio_ms`. */
 export interface Metrics {
+  /** From API Gateway to the turn: Lambda's own queue and a cold start (typed), or the way through the inbox (spoken). */
   dispatch_ms?: number | null;
+  /** From the end of the utterance to its final transcript (spoken only). */
   transcript_ms?: number | null;
+  /** Claiming the turn, reading the history, sending the request. */
   prepare_ms?: number | null;
+  /** From the request to the reply's first token. */
   responder_ms?: number | null;
+  /** From the first token to the first speakable clause. */
   clause_ms?: number | null;
+  /** From that clause to its first audio. */
   synthesizer_ms?: number | null;
+  /** From that audio until API Gateway had accepted it. */
   delivery_ms?: number | null;
+  /** Until the first text of the reply was sent. */
   first_text_ms?: number | null;
+  /** Until API Gateway had taken the first audio: the sum of the parts above. */
   first_audio_ms?: number | null;
+  /** Until the turn ended. */
   total_ms?: number | null;
+  /** How much speech was synthesised. */
   audio_ms?: number | null;
+  /** How long the reply's text is. */
   reply_chars?: number | null;
+  /** Messages posted to the connection before `turn_end`. */
   posts?: number | null;
+  /** How often a provider was asked again. */
   retries?: number | null;
+  /** The turn ran in a fresh Lambda environment. */
   cold?: boolean | null;
+  /** The connection to the responder was already open. */
   connection_reused?: boolean | null;
 }
 
@@ -151,6 +200,7 @@ export interface Ping {
   type: "ping";
   sent_at: number;
   turn_id?: string | null;
+  /** 1 to 100. */
   attempt?: number;
 }
 
@@ -170,7 +220,7 @@ export interface Ready {
   limits: Limits;
   protocol: 1;
   choices?: Choices;
-  stand_ins?: ("responder" | "synthesizer" | "transcriber")[];
+  stand_ins?: Stage[];
   history?: Message[];
 }
 
@@ -178,6 +228,7 @@ export interface Ready {
 export interface Received {
   turn_id: string;
   seq: number;
+  /** 1 to 100. */
   attempt?: number;
 }
 
@@ -194,16 +245,22 @@ export interface ReplyText {
 export interface SessionEnded {
   type: "session_ended";
   session_id: string;
-  reason?: "ended" | "replaced";
+  reason?: SessionEndReason;
 }
 
 /** The settings of a session's replies. Every field is optional. A field that is not set keeps the deployment's default. `ready.choices` says which fields a client may set. */
 export interface Settings {
+  /** An ElevenLabs voice id. */
   voice?: string;
+  /** ISO 639 code of the language spoken, e.g. `en`. */
   language?: string;
+  /** How fast the voice speaks; 1 is its own speed. 0.7 to 1.2. */
   speed?: number;
+  /** How even the voice sounds; low values vary more. 0 to 1. */
   stability?: number;
+  /** How to reply, in words, e.g. `Answer like a pirate, in one sentence.` Up to 1,000 characters. */
   style?: string;
+  /** The user consents to being recorded. A deployment that does not record answers `false` in any case. */
   record?: boolean;
 }
 
@@ -222,11 +279,13 @@ export interface TurnEnd {
   type: "turn_end";
   turn_id: string;
   seq: number;
-  reason: "completed" | "failed" | "interrupted";
+  reason: TurnEndReason;
   text: string;
   metrics: Metrics;
   heard?: string | null;
-  code?: "audio_gap" | "bad_request" | "internal" | "no_speech" | "not_initialised" | "quota_exceeded" | "rate_limited" | "reply_failed" | "resume_denied" | "session_not_found" | "speech_failed" | "too_large" | "transcription_failed" | "turn_over" | "turn_running" | "turn_timeout" | "unauthorized" | "unknown_type" | "unsupported_protocol" | null;
+  /** Why the turn failed. */
+  code?: ErrorCode | null;
+  /** Whether the same turn, sent again, may work. */
   retryable?: boolean;
   attempt?: number;
 }
@@ -235,7 +294,9 @@ export interface TurnEnd {
 export interface UserMessage {
   type: "user_message";
   turn_id: string;
+  /** 1 to 8,000 characters. */
   text: string;
+  /** 1 to 100. */
   attempt?: number | null;
 }
 

@@ -50,7 +50,7 @@ from parley.turn.start import run_turn
 from parley.websocket.message_handler import Envelope, MessageHandler
 from tests.unit.billed import BilledClient
 from tests.unit.fakes import FakeResponder, FakeSynthesizer, FakeTranscriber, Wire
-from tests.unit.wav_files import chunk, fmt, riff
+from tests.wav_files import chunk, fmt, riff
 
 _names = itertools.count()
 ENDPOINT = "https://abcdefghij.execute-api.eu-central-1.amazonaws.com/dev"

@@ -22,7 +22,7 @@ from parley.principal import ANONYMOUS, SessionRef
 from parley.protocol.turn_request import TurnRequest
 from parley.sessions.settings_policy import SettingsPolicy
 from tests.unit.memory import MemoryStore
-from tests.unit.wav_files import DATA, EMPTY, SAMPLES, WELL, extensible, riff
+from tests.wav_files import DATA, EMPTY, SAMPLES, WELL, extensible, riff
 
 
 class Ran(Exception):

@@ -26,19 +26,26 @@ its frames, so this limits a whole client message."""
 MAX_CHUNK_BYTES = 20_480
 """Raw audio in one chunk. In base64 it is 27.3 KB, which leaves room for the JSON."""
 MAX_TEXT_CHARS = 8_000
+"""Of a typed turn."""
 MAX_CHUNKS = 9_000
 """Chunks of 100 ms in 15 minutes, the longest invocation that Lambda allows."""
 MAX_STYLE_CHARS = 1_000
+"""Of the setting `style`."""
 MAX_ATTEMPTS = 100
 """How often a turn may be sent again after it has failed."""
 
 AudioFormat = Literal["pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000"]
 """Signed 16-bit little-endian mono PCM. The number is the sample rate in Hz."""
 Endpointing = Literal["manual", "server_vad"]
+"""Who finds the end of an utterance: the client, or the transcriber."""
 SettingName = Literal["language", "speed", "voice", "stability", "style", "record"]
+"""The fields of `Settings`."""
 Stage = Literal["transcriber", "responder", "synthesizer"]
+"""Speech to text, the language model, text to speech."""
 SessionEndReason = Literal["ended", "replaced"]
+"""The client ended the session, or another connection took it over."""
 TurnEndReason = Literal["completed", "interrupted", "failed"]
+"""Why a turn is over."""
 
 END = r"$(?!\n)"
 """The end of a pattern. Python's `$` alone also matches before a line break at the end of a text.
@@ -66,7 +73,9 @@ class Settings(Struct, omit_defaults=True, frozen=True):
     language: Annotated[str, Meta(pattern="^[a-z]{2,3}" + END)] | UnsetType = UNSET
     """ISO 639 code of the language spoken, e.g. `en`."""
     speed: Annotated[float, Meta(ge=0.7, le=1.2)] | UnsetType = UNSET
+    """How fast the voice speaks; 1 is its own speed."""
     stability: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    """How even the voice sounds; low values vary more."""
     style: Annotated[str, Meta(max_length=MAX_STYLE_CHARS)] | UnsetType = UNSET
     """How to reply, in words, e.g. `Answer like a pirate, in one sentence.`"""
     record: bool | UnsetType = UNSET
@@ -334,14 +343,19 @@ class Metrics(Struct, omit_defaults=True):
     delivery_ms: float | None = None
     """From that audio until API Gateway had accepted it."""
     first_text_ms: float | None = None
+    """Until the first text of the reply was sent."""
     first_audio_ms: float | None = None
+    """Until API Gateway had taken the first audio: the sum of the parts above."""
     total_ms: float | None = None
+    """Until the turn ended."""
     audio_ms: int | None = None
     """How much speech was synthesised."""
     reply_chars: int | None = None
+    """How long the reply's text is."""
     posts: int | None = None
     """Messages posted to the connection before `turn_end`."""
     retries: int | None = None
+    """How often a provider was asked again."""
     cold: bool | None = None
     """The turn ran in a fresh Lambda environment."""
     connection_reused: bool | None = None
