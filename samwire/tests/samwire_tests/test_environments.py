@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from samwire.runtime import environments_api
 from samwire.runtime.concurrency import Throttled
-from samwire.runtime.service import ServiceOptions
+from samwire.runtime.options import ServiceOptions
 from samwire_tests.lambda_harness import Harness, running
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="known on Linux only")
