@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from samwire.cli.parameters import function_variables, stored_parameters, template_parameters
+from samwire.cli.parameters import environment_variables, stored_parameters, template_parameters
 from samwire.cli.parser import parse
 from samwire.faults.latency import latency_of_option
 from samwire.faults.plan import Plan, plan_of_option
@@ -46,7 +46,7 @@ def stack_options(arguments: argparse.Namespace, log: LogWriter) -> Options:
         prewarm=arguments.prewarm,
         prewarm_only=arguments.prewarm_only,
         dynamodb_endpoint=arguments.dynamodb_endpoint,
-        environment=function_variables(arguments.env_vars),
+        environment=environment_variables(arguments.env_vars),
         lambda_options=ServiceOptions(
             concurrency=arguments.concurrency,
             reload=not arguments.no_watch,

@@ -46,7 +46,7 @@ def stored_parameters(text: str) -> dict[str, str]:
     return _values_of_file(option, text)
 
 
-def function_variables(path: Path | None) -> dict[str, dict[str, str]]:
+def environment_variables(path: Path | None) -> dict[str, dict[str, str]]:
     """Return what `--env-vars` holds: variables by logical id of the function.
 
     Raises:
