@@ -23,11 +23,3 @@ def test_the_old_command_says_in_a_sentence_where_it_went(
     assert ended.stderr.count("\n") == 1
     for new in ("`samwire start`", "`parley-standins`", "`make run`"):
         assert new in ended.stderr
-
-
-def test_the_emulator_brings_no_module_of_that_name() -> None:
-    """The one there is belongs to the stand-ins."""
-    import local
-    import samwire
-
-    assert Path(local.__file__).parent != Path(samwire.__file__).parent.parent
