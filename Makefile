@@ -102,8 +102,9 @@ chaos: $(READY) ## 500 turns while everything goes wrong
 bench: $(READY) ## measure the time to first audio
 	$(BIN)/python benchmarks/first_audio.py
 
-generate: $(READY) ## the schema and the types that follow from parley/protocol/messages.py
+generate: $(READY) ## schema and types from parley/protocol/messages.py; the picture of the rooms
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/rooms.py
 
 lock: ## resolve the dependencies again
 	uv pip compile $(DISTRIBUTIONS:%=%/pyproject.toml) --group dev --universal --python-version 3.11 \

@@ -1,6 +1,6 @@
 // Generated from layers/parley/parley/protocol/messages.py by docs/generate.py; do not edit.
 
-/** Everything of an attempt at the turn, up to `seq`, has arrived. */
+/** Every event of an attempt at the turn, up to `seq`, has arrived. */
 export interface Ack {
   type: "ack";
   turn_id: string;
@@ -30,14 +30,14 @@ export interface AudioChunk {
   audio: string;
 }
 
-/** The user has finished; `chunks` says how many chunks there were. */
+/** The user has finished. `chunks` says how many chunks there were. */
 export interface AudioEnd {
   type: "audio_end";
   turn_id: string;
   chunks: number;
 }
 
-/** A spoken turn begins. `attempt` as in `user_message`. */
+/** A spoken turn begins. `attempt` is as in `user_message`. */
 export interface AudioStart {
   type: "audio_start";
   turn_id: string;
@@ -46,7 +46,7 @@ export interface AudioStart {
   attempt?: number | null;
 }
 
-/** What a client may choose here: the settings that it may set, and the values of those that have a closed list. */
+/** What a client may choose: the settings that it may set, and the values of those that have a closed list. */
 export interface Choices {
   settings: ("language" | "record" | "speed" | "stability" | "style" | "voice")[];
   voices: Voice[];
@@ -70,7 +70,7 @@ export interface End {
   type: "end";
 }
 
-/** Something went wrong. Numbered (`seq`) when it is an event of a turn, unnumbered when it answers a message. `seq` is 0 where it explains a `turn_end` with `seq` 0. */
+/** Something went wrong. It has a `seq` when it is an event of a turn, and none when it answers a message. `seq` is 0 where it explains a `turn_end` with `seq` 0. */
 export interface Error {
   type: "error";
   code: "audio_gap" | "bad_request" | "internal" | "no_speech" | "not_initialised" | "quota_exceeded" | "rate_limited" | "reply_failed" | "resume_denied" | "session_not_found" | "speech_failed" | "too_large" | "transcription_failed" | "turn_over" | "turn_running" | "turn_timeout" | "unauthorized" | "unknown_type" | "unsupported_protocol";
@@ -95,21 +95,21 @@ export interface Init {
   settings?: Settings;
 }
 
-/** Stop. `played_ms` of the reply's audio have really been heard. */
+/** Stop the reply. The user has heard `played_ms` of its audio. */
 export interface Interrupt {
   type: "interrupt";
   turn_id: string;
   played_ms: number;
 }
 
-/** A limit that was met: its name, how high it is in the unit of its name, and whose it is. */
+/** A limit that was met: its name, its value in the unit of the name, and whom it holds for. */
 export interface Limit {
   name: string;
   value: number;
   scope: "connection" | "subject" | "tenant";
 }
 
-/** What the server accepts. */
+/** The limits of what the server accepts. */
 export interface Limits {
   max_message_bytes?: number;
   max_chunk_bytes?: number;
@@ -126,7 +126,7 @@ export interface Message {
   started_ms?: number;
 }
 
-/** Where a turn's time went, in ms. Zero is the moment API Gateway received `user_message` or `audio_end`. The parts from `dispatch_ms` to `delivery_ms` add up to `first_audio_ms`. */
+/** Where a turn's time went, in ms. Zero is the moment when API Gateway received `user_message` or `audio_end`. The parts from `dispatch_ms` to `delivery_ms` add up to `first_audio_ms`. */
 export interface Metrics {
   dispatch_ms?: number | null;
   transcript_ms?: number | null;
@@ -146,7 +146,7 @@ export interface Metrics {
   connection_reused?: boolean | null;
 }
 
-/** Heartbeat; `sent_at` comes back as it was. With `turn_id`, also a question: does this attempt at the turn still run? One that does not, and never ended, is ended now. */
+/** Heartbeat. `sent_at` comes back unchanged. With `turn_id` it also asks whether this attempt at the turn still runs. An attempt that does not run, and never ended, is ended now. */
 export interface Ping {
   type: "ping";
   sent_at: number;
@@ -160,7 +160,7 @@ export interface Pong {
   sent_at: number;
 }
 
-/** Answers `init`. `settings` holds every setting in force. `stand_ins` names the stages whose provider only stands in for a real one, on a developer's machine; an application should tell its user. */
+/** Answers `init`. `settings` holds every setting in force. `stand_ins` names the stages whose provider is a stand-in, on a developer's machine. An application should tell its user. */
 export interface Ready {
   type: "ready";
   session_id: string;
@@ -174,7 +174,7 @@ export interface Ready {
   history?: Message[];
 }
 
-/** How far a returning client has got: everything up to `seq` of its oldest turn that has not ended, or of its latest turn. */
+/** How far a returning client has got: it has every event up to `seq` of its oldest turn that has not ended, or of its latest turn. */
 export interface Received {
   turn_id: string;
   seq: number;
@@ -190,14 +190,14 @@ export interface ReplyText {
   attempt?: number;
 }
 
-/** Answers `end`; or says that another connection has taken the session over. */
+/** Answers `end`, or says that another connection has taken the session over. */
 export interface SessionEnded {
   type: "session_ended";
   session_id: string;
   reason?: "ended" | "replaced";
 }
 
-/** What holds for a session's replies. Every field is optional; what is not set keeps the deployment's default. Which of them a client may set, `ready.choices` says. */
+/** The settings of a session's replies. Every field is optional. A field that is not set keeps the deployment's default. `ready.choices` says which fields a client may set. */
 export interface Settings {
   voice?: string;
   language?: string;
@@ -207,7 +207,7 @@ export interface Settings {
   record?: boolean;
 }
 
-/** What the user is understood to have said so far; a final one stands. */
+/** What the user is understood to have said so far. A final transcript does not change. */
 export interface Transcript {
   type: "transcript";
   turn_id: string;
@@ -217,7 +217,7 @@ export interface Transcript {
   attempt?: number;
 }
 
-/** The last event of a turn. `heard` is set when less was heard than said. A turn whose function died is ended by somebody else, who does not know its events: `seq` is then 0, and nothing more of this attempt will come. */
+/** The last event of a turn. `heard` is set when less was heard than said. A turn whose function died is ended by another function, which does not know its events. Then `seq` is 0, and no more events of this attempt will come. */
 export interface TurnEnd {
   type: "turn_end";
   turn_id: string;
@@ -231,7 +231,7 @@ export interface TurnEnd {
   attempt?: number;
 }
 
-/** A typed turn. `attempt` counts from 1. The same attempt of a turn runs once, however often it is sent. A turn that has failed runs again with the next attempt, or when it is sent without any. */
+/** A typed turn. `attempt` counts from 1. The same attempt of a turn runs once, however often it is sent. A turn that has failed runs again with the next attempt, or when it is sent without an attempt. */
 export interface UserMessage {
   type: "user_message";
   turn_id: string;
@@ -245,7 +245,7 @@ export interface Voice {
   name: string;
 }
 
-/** A piece of the reply's text and when it sounds, in ms of its audio: `[text, start, end]`. In scripts without spaces it is a character; what makes no sound ends with the next that does. */
+/** A piece of the reply's text and when it sounds, in ms of its audio: `[text, start, end]`. In scripts without spaces it is a character. A piece without sound ends with the next piece that sounds. */
 export type Word = [string, number, number];
 
 export type ClientMessage =

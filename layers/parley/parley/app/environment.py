@@ -1,7 +1,6 @@
 """The AWS clients that one Lambda environment keeps between invocations.
 
-Built once, at import, so that SnapStart can keep them. Nothing here opens a connection
-before it is needed: a snapshot must not hold one.
+They are built once, at import. Nothing here opens a connection before it is needed.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from parley.storage.turns import TurnStore
 
 
 class Environment:
-    """The clients that the functions share."""
+    """The configuration, the AWS clients and the stores that the functions share."""
 
     def __init__(self) -> None:
         self.deployment = Deployment.from_environment()
