@@ -102,10 +102,10 @@ chaos: $(READY) ## 500 turns while everything goes wrong
 bench: $(READY) ## measure the time to first audio
 	$(BIN)/python benchmarks/first_audio.py
 
-generate: $(READY) $(NODE_MODULES) ## what follows from the types: schemas, messages, references; the rooms
+generate: $(READY) $(NODE_MODULES) ## what follows from the types: schemas, messages, tables, references
 	$(BIN)/python docs/generate.py
-	$(BIN)/python docs/rooms.py
 	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent build:reference
+	$(BIN)/python docs/rooms.py
 
 lock: ## resolve the dependencies again
 	uv pip compile $(DISTRIBUTIONS:%=%/pyproject.toml) --group dev --universal --python-version 3.11 \

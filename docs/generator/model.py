@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from parley import errors
+from parley import errors, limit
 from parley.protocol import messages as protocol
 
 SOURCE = "layers/parley/parley/protocol/messages.py"
@@ -265,7 +265,7 @@ def _bounds(meta: Meta, annotation: Any) -> str:
 def _modules() -> tuple[ModuleType, ...]:
     """Where the protocol's types are defined."""
     structs = (*CLIENT_MESSAGES, *SERVER_EVENTS)
-    found = {protocol.__name__: protocol, errors.__name__: errors}
+    found = {module.__name__: module for module in (protocol, errors, limit)}
     for struct in (*structs, *_part_types(structs)):
         found[struct.__module__] = sys.modules[struct.__module__]
     return tuple(found.values())
