@@ -19,7 +19,7 @@
  */
 
 /**
- * @typedef {object} Detection a `Microphone`, or what behaves like one
+ * @typedef {object} Detection A `Microphone`, or what notices speech like one.
  * @property {(settings: VoiceSettings) => Promise<void>} watch
  * @property {() => Promise<void>} unwatch
  * @property {(extraDb: number) => Promise<void>} expectEcho

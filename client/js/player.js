@@ -12,7 +12,7 @@ import { Playback } from "./playback.js";
 import { Problem } from "./problem.js";
 import { Resampler } from "./resampler.js";
 
-/** @typedef {"idle" | "playing" | "paused" | "blocked"} PlayerState */
+/** @typedef {"idle" | "playing" | "paused" | "blocked"} PlayerState What a player does. */
 /** @typedef {import("./audio-thread.js").AudioThreadNode} AudioThreadNode */
 
 /**
