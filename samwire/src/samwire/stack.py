@@ -85,7 +85,7 @@ class Options:
         iam: whether functions may do only what their roles allow.
         lint: whether cfn-lint is asked about the template; it takes seconds the first time.
         stored: values in SSM's parameter store from the start, by name.
-        log: takes a source (a function, `gateway` or `permissions`) and a line.
+        log: takes a source (a function, `gateway`, `start`, …) and a line.
     """
 
     template: Path
@@ -179,6 +179,7 @@ class LocalStack:
         starting = asyncio.create_task(self._services.start())
         linting = asyncio.create_task(self._lint(parameters))
         await asyncio.sleep(0)  # both start while the template is read
+        options.log("start", f"reading {options.template.name}")
         try:
             self.stack = await self._read(main, parameters, linting)
             _check_names(options.prewarm_only, self.stack)
@@ -188,11 +189,14 @@ class LocalStack:
                 task.cancel()
             await asyncio.gather(starting, linting, return_exceptions=True)
             raise
+        options.log("start", "starting the database and the other services")
         await starting
         await self._give_credentials()
         tls, ca_bundle = self._certificate()
         host = DEFAULT_HOST if options.host in ("0.0.0.0", "::", "") else options.host
         lambda_endpoint = f"http://{host}:{main.port}"
+        functions = self._functions()
+        options.log("start", f"creating the tables and loading {len(functions)} functions")
         creating = asyncio.create_task(self._services.create(self.stack))
         variables = self._services.variables(
             options.region, lambda_endpoint, f"https://{main.domain_name}", str(ca_bundle)
@@ -210,7 +214,7 @@ class LocalStack:
             limit_memory=options.limit_memory,
             hosts=hosts,
         )
-        self._lambda = LambdaService(self._functions(), around, options.lambda_options, self.faults)
+        self._lambda = LambdaService(functions, around, options.lambda_options, self.faults)
         self.info = {
             **description_of(self.stack, self._listeners.addresses, main, self._local),
             "lambda_endpoint": lambda_endpoint,
