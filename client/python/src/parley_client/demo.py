@@ -143,7 +143,8 @@ def _show_parts(metrics: Metrics, screen: Terminal) -> None:
         sum_ = f" = {total_ms:,.0f} ms to the first audio"
     else:
         sum_ = f" = {total_ms:,.0f} ms, but the first audio took {first_audio_ms:,.0f} ms"
-    screen.line(screen.paint(f"           {named}{sum_}", DIM))
+    for line in screen.fold(f"{named}{sum_}", indent=" " * 11).splitlines():
+        screen.line(screen.paint(line, DIM))
 
 
 def _ms(value: float | None) -> str:
@@ -196,7 +197,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         return 0
     screen.end_line()
-    errors.line(errors.paint(f"demo: {printable(sentence)}", RED))
+    for line in errors.fold(f"demo: {printable(sentence)}").splitlines():
+        errors.line(errors.paint(line, RED))
     return 1
 
 
