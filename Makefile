@@ -7,6 +7,8 @@ UV := $(shell command -v uv 2>/dev/null)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The share of it that `make run` needs is there.
+RUNNABLE := $(VENV)/.runnable
 SAM_VENV := .venv-sam
 SAM := $(SAM_VENV)/bin/sam
 NODE_MODULES := client/js/node_modules/.ready
@@ -29,8 +31,11 @@ TOGETHER := --no-print-directory --jobs 4 $(if $(filter output-sync,$(.FEATURES)
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(READY) ## hold a spoken conversation on this machine, then serve the page
-	@$(BIN)/python -m dev
+run: ## hold a spoken conversation on this machine, then serve the page [PORT=, DEMO=no]
+	@PYTHON="$(PYTHON)" sh tests/python.sh
+	@$(PYTHON) -m dev.port $(if $(PORT),"$(PORT)")
+	@$(MAKE) --no-print-directory $(RUNNABLE)
+	@$(BIN)/python -m dev $(if $(PORT),--port "$(PORT)") $(if $(DEMO),--demo "$(DEMO)")
 
 test: ## run every check and test
 	@PYTHON="$(PYTHON)" sh tests/python.sh
@@ -129,6 +134,9 @@ else
 	$(BIN)/python -m pip install $(QUIETLY) --no-deps --no-build-isolation -e ./client/python $(DISTRIBUTIONS:%=-e ./%)
 endif
 	@$(BIN)/python tests/node_commands.py $(BIN)
+	@touch $@
+
+$(RUNNABLE): $(READY)
 	@touch $@
 
 $(NODE_MODULES): client/js/package-lock.json | $(READY)
