@@ -14,6 +14,9 @@ SAM := $(SAM_VENV)/bin/sam
 NODE_MODULES := client/js/node_modules/.ready
 # What requirements.lock locks; the client needs no more.
 DISTRIBUTIONS := layers/parley samwire standins
+# What moto's server has for services that Parley's template does not use: `make run` goes without.
+UNUSED := antlr4-python3-runtime graphql-core joserfc jsonpath-ng jsonschema-path lazy-object-proxy \
+  openapi-schema-validator openapi-spec-validator pathable pydantic-settings pyparsing python-dotenv
 
 export SAM_CLI_TELEMETRY := 0
 # Where it is set (in many images), every process would compile all that it imports again.
@@ -113,6 +116,9 @@ generate: $(READY) ## the schema and the types that follow from parley/protocol/
 lock: ## resolve the dependencies again
 	uv pip compile $(DISTRIBUTIONS:%=%/pyproject.toml) --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade --quiet --output-file requirements.lock
+	uv pip compile client/python/pyproject.toml $(DISTRIBUTIONS:%=%/pyproject.toml) --group run --universal \
+	  --python-version 3.11 --generate-hashes --no-header --no-annotate --constraint requirements.lock --quiet \
+	  $(UNUSED:%=--no-emit-package %) --output-file dev/requirements.lock
 	uv pip compile layers/parley/pyproject.toml --python-version 3.13 --python-platform aarch64-manylinux2014 \
 	  --generate-hashes --no-header --no-annotate --constraint requirements.lock --quiet \
 	  --output-file layers/parley/requirements.txt
