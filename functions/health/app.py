@@ -10,6 +10,7 @@ import httpx
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from parley.app.providers import build_context
 from parley.auth.authenticator import Authenticator
 from parley.aws import clients
 from parley.aws.api_keys import ApiKeys
@@ -17,19 +18,18 @@ from parley.config import Deployment
 from parley.errors import ParleyError, traced
 from parley.http.auth import Bearer
 from parley.http.framework import HttpAnswer, HttpRequest, principal_of, respond
-from parley.http.health import KEEP_S, VERSION, DeepHealth, Health, Probes
+from parley.http.health import KEEP_S, VERSION, DeepHealth, Health, build_checks
+from parley.providers import registry
 from parley.storage.table import Table
 
 logger = Logger()
 deployment = Deployment.from_environment()
 loop = asyncio.new_event_loop()  # kept: what did not answer in time is not waited for
-probes = Probes(
-    Table(clients.dynamodb(clients.PROBING_CONFIG), deployment.table),
-    ApiKeys(deployment.secret_arn, int(KEEP_S), clients.PROBING_CONFIG),
-    httpx.AsyncClient(),
-    deployment,
-)
-deep_health = DeepHealth(probes.all())
+keys = ApiKeys(deployment.secret_arn, int(KEEP_S), clients.PROBING_CONFIG)
+table = Table(clients.dynamodb(clients.PROBING_CONFIG), deployment.table)
+chosen = [deployment.transcriber, deployment.responder, deployment.synthesizer]
+context = build_context(deployment, keys, httpx.AsyncClient(), lambda _event, _fields: None)
+deep_health = DeepHealth(build_checks(table, keys.read, registry.build_checks(chosen, context)))
 
 
 def health(request: HttpRequest) -> HttpAnswer:

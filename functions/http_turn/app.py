@@ -18,7 +18,7 @@ from parley.limits.turn_quota import Admission
 from parley.principal import session_id_of
 from parley.protocol.turn_request import TurnRequest
 from parley.turn.finish import Outcome
-from parley.turn.telemetry import report
+from parley.turn.telemetry import report_turn
 
 logger = Logger()
 metrics = Metrics()
@@ -47,7 +47,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         logger.append_keys(session_id=session_id_of(request.session), turn_id=request.turn_id)
         left_ms = answer_ms(request, context.get_remaining_time_in_millis)
         outcome = runner.run(request, context.aws_request_id, left_ms, admission)
-        report(request, outcome, logger, metrics)
+        report_turn(request, outcome, logger, metrics)
         metrics.flush_metrics()  # here, because other requests have none
         return outcome
 

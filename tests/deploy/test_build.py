@@ -50,6 +50,12 @@ def test_the_layer_stays_below_100_mb() -> None:
     assert size < MAX_LAYER_BYTES, f"{size / 1e6:.1f} MB"
 
 
+def test_the_layer_holds_no_commands_and_no_type_stubs() -> None:
+    python = BUILD / "ParleyLayer" / "python"
+    assert not (python / "bin").exists()
+    assert not [*python.rglob("*.pyi")]
+
+
 def test_the_layer_holds_the_library_and_what_it_needs() -> None:
     python = BUILD / "ParleyLayer" / "python"
     for name in (
@@ -80,10 +86,8 @@ def test_everything_in_the_layer_is_compiled_and_its_bytecode_is_taken_as_it_is(
     assert not [path for path in compiled if not path.is_file()]
     unchecked_hash = (1).to_bytes(4, "little")  # PEP 552
     assert {path.read_bytes()[4:8] for path in compiled} == {unchecked_hash}
-    assert (
-        str(ROOT).encode()
-        not in (python / "parley" / "__pycache__" / "turn.cpython-313.pyc").read_bytes()
-    )
+    errors = python / "parley" / "__pycache__" / "errors.cpython-313.pyc"
+    assert str(ROOT).encode() not in errors.read_bytes()
 
 
 @pytest.mark.parametrize("name", UNWANTED)

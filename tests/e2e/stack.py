@@ -216,6 +216,7 @@ def running_standins(folder: Path) -> Iterator[Standins]:
 def running_stack(
     folder: Path,
     *,
+    template: Path = ROOT / "template.yaml",
     parameters: Mapping[str, str] | None = None,
     standins: Standins | None = None,
     prewarm: int = 1,
@@ -226,6 +227,7 @@ def running_stack(
 
     Args:
         folder: for log files.
+        template: what is run.
         parameters: over the template's defaults.
         standins: those that it talks to; its own if there are none.
         prewarm: how many environments the functions of a conversation have from the start.
@@ -243,7 +245,7 @@ def running_stack(
             **(parameters or {}),
         }
         command = [sys.executable, "-m", "samwire", "start", "--json"]
-        command += ["--template", str(ROOT / "template.yaml"), "--port", "0", "--tls-port", "0"]
+        command += ["--template", str(template), "--port", "0", "--tls-port", "0"]
         command += ["--prewarm", str(prewarm)]
         for function in OF_CONVERSATIONS:  # an import takes a second of one core
             command += ["--prewarm-only", function]

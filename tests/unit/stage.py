@@ -14,7 +14,7 @@ from parley.protocol.turn_request import TurnRequest
 from parley.providers.circuit_breaker import CircuitBreakers
 from parley.storage.history_cache import HistoryCache
 from parley.storage.inbox_entries import AckEntry, ChunkEntry, EndEntry, InterruptEntry
-from parley.turn.context import Services
+from parley.turn.context import TurnServices
 from parley.turn.finish import Outcome
 from parley.turn.start import run_turn
 from tests.unit.fakes import (
@@ -56,9 +56,9 @@ class Stage:
         self.history = HistoryCache(self.store, self.deployment.history_messages)
 
     @property
-    def services(self) -> Services:
+    def services(self) -> TurnServices:
         """What the turns work with."""
-        return Services(
+        return TurnServices(
             self.store,
             self.store,
             self.history,

@@ -10,6 +10,7 @@ import yaml
 from parley.config import ConfigurationError, Deployment
 from parley.limits.rules import LimitRules, Share
 from parley.protocol.messages import Voice
+from parley.providers import registry
 
 ROOT = Path(__file__).parents[2]
 ALL = {
@@ -17,11 +18,9 @@ ALL = {
     "TURN_FUNCTION": "turn",
     "CUSTOM_DOMAIN": "talk.example",
     "SECRET_ARN": "arn:secret",
-    "ELEVENLABS_BASE_URL": "http://127.0.0.1:1",
-    "SPEECH_MODEL": "eleven_v9",
-    "TRANSCRIPTION_MODEL": "scribe_v9",
-    "LLM_BASE_URL": "http://127.0.0.1:2/v1",
-    "LLM_MODEL": "parrot",
+    "TRANSCRIBER": "parakeet",
+    "RESPONDER": "parrot",
+    "SYNTHESIZER": "myna",
     "SYSTEM_PROMPT": "Repeat.",
     "REPLY_FORMAT": "pcm_44100",
     "VOICE_ID": "voice",
@@ -55,6 +54,29 @@ ALL = {
     "LANGUAGES": "de,fr",
     "STAND_INS": "responder",
 }
+
+
+@pytest.fixture(autouse=True)
+def birds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Providers that are not the usual ones."""
+    monkeypatch.setitem(registry.TRANSCRIBERS, "parakeet", "no.module")
+    monkeypatch.setitem(registry.RESPONDERS, "parrot", "no.module")
+    monkeypatch.setitem(registry.SYNTHESIZERS, "myna", "no.module")
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("TRANSCRIBER", "elevenlabs, parakeet"),
+        ("RESPONDER", "openai_chat, parrot"),
+        ("SYNTHESIZER", "elevenlabs, myna"),
+    ],
+)
+def test_a_provider_that_is_not_registered_is_named_with_those_that_are(
+    name: str, known: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{name}: expected one of {known}; got 'dodo'"):
+        Deployment.from_environment({**ALL, name: "dodo"})
 
 
 def test_every_variable_is_read() -> None:

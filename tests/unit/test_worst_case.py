@@ -109,11 +109,11 @@ def test_an_answer_that_is_kept_costs_what_is_supposed_for_each_second() -> None
     outbox, ref = Outbox("t" * 26, "pcm_24000"), ANONYMOUS.session("s" * 26)
     for at_ms in range(0, 60_000, 100):
         words = [Word("conversation", at_ms, at_ms + 400)] if at_ms % 400 == 0 else []
-        outbox.audio(bytes(4_800), words, at_ms / 1000)
+        outbox.add_audio(bytes(4_800), words, at_ms / 1000)
     outbox.close_audio()
-    outbox.end("completed", "x" * 900, Metrics())
+    outbox.add_end("completed", "x" * 900, Metrics())
     units = 0
-    while (event := outbox.next(60.0, everything=True)) is not None:
+    while (event := outbox.take_next(60.0, everything=True)) is not None:
         key = answer_key(ref, "t" * 26, 1, event.seq or 0)
         names = sum(len(value["S"]) for value in key.values()) + len("pkskframeexpires_at") + 6
         units += math.ceil((len(encode(event)) + names) / 1024)

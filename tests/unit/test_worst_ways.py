@@ -45,7 +45,7 @@ from parley.storage.item_codec import Session, number
 from parley.storage.session_reader import SessionReader
 from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
-from parley.turn.context import Services
+from parley.turn.context import TurnServices
 from parley.turn.start import run_turn
 from parley.websocket.message_handler import Envelope, MessageHandler
 from tests.unit.billed import BilledClient
@@ -171,7 +171,7 @@ class Somebody:
                 self.turns.inboxes.put_ack(self.ref, request.turn_id, entry)
 
         wire.on_event = acknowledge
-        services = Services(
+        services = TurnServices(
             self.store,
             self.turns,
             HistoryCache(self.store, 40),

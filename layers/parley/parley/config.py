@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar, get_args
 
@@ -23,6 +23,7 @@ from parley.protocol.messages import (
     Stage,
     Voice,
 )
+from parley.providers import registry
 from parley.sessions.settings_policy import (
     DEFAULT_CLIENT_SETTINGS,
     DEFAULT_LANGUAGES,
@@ -50,6 +51,7 @@ class Deployment:
     """What the deployment was configured with.
 
     Attributes:
+        transcriber, responder, synthesizer: names of providers; see `parley.providers.registry`.
         client_settings, voices, languages: what clients may choose; see `settings_policy`.
         stand_ins: the stages whose provider stands in for a real one.
         provider_timeout_s: how long a provider may stay silent before its call has failed.
@@ -65,11 +67,9 @@ class Deployment:
     turn_function: str = ""
     custom_domain: str = ""
     secret_arn: str = ""
-    elevenlabs_base_url: str = "https://api.elevenlabs.io"
-    speech_model: str = "eleven_flash_v2_5"
-    transcription_model: str = "scribe_v2_realtime"
-    llm_base_url: str = "https://api.openai.com/v1"
-    llm_model: str = "gpt-4o-mini"
+    transcriber: str = "elevenlabs"
+    responder: str = "openai_chat"
+    synthesizer: str = "elevenlabs"
     system_prompt: str = DEFAULT_SYSTEM_PROMPT
     reply_format: AudioFormat = "pcm_24000"
     defaults: Settings = DEFAULT_SETTINGS
@@ -112,11 +112,9 @@ class Deployment:
             turn_function=read.text("TURN_FUNCTION", ""),
             custom_domain=read.text("CUSTOM_DOMAIN", ""),
             secret_arn=read.text("SECRET_ARN", ""),
-            elevenlabs_base_url=read.text("ELEVENLABS_BASE_URL", standard.elevenlabs_base_url),
-            speech_model=read.text("SPEECH_MODEL", standard.speech_model),
-            transcription_model=read.text("TRANSCRIPTION_MODEL", standard.transcription_model),
-            llm_base_url=read.text("LLM_BASE_URL", standard.llm_base_url),
-            llm_model=read.text("LLM_MODEL", standard.llm_model),
+            transcriber=read.choice("TRANSCRIBER", registry.TRANSCRIBERS, standard.transcriber),
+            responder=read.choice("RESPONDER", registry.RESPONDERS, standard.responder),
+            synthesizer=read.choice("SYNTHESIZER", registry.SYNTHESIZERS, standard.synthesizer),
             system_prompt=read.text("SYSTEM_PROMPT", standard.system_prompt),
             reply_format=read.audio_format("REPLY_FORMAT", standard.reply_format),
             defaults=_checked(
@@ -263,6 +261,14 @@ class _Reader:
             if value == allowed:
                 found: AudioFormat = allowed
                 return found
-        raise ConfigurationError(
-            f"{name}: expected one of {', '.join(get_args(AudioFormat))}; got {value!r}."
-        )
+        raise _not_one_of(name, get_args(AudioFormat), value)
+
+    def choice(self, name: str, known: Iterable[str], default: str) -> str:
+        value = self.text(name, default)
+        if value not in known:
+            raise _not_one_of(name, known, value)
+        return value
+
+
+def _not_one_of(name: str, known: Iterable[str], value: str) -> ConfigurationError:
+    return ConfigurationError(f"{name}: expected one of {', '.join(known)}; got {value!r}.")

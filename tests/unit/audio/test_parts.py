@@ -163,7 +163,7 @@ def test_settings_come_from_the_environment() -> None:
     found = Deployment.from_environment({"TABLE_NAME": "t", "VOICE_SPEED": "0.9"})
     assert found.table == "t"
     assert found.defaults.speed == 0.9
-    assert found.llm_base_url == "https://api.openai.com/v1"
+    assert (found.transcriber, found.responder) == ("elevenlabs", "openai_chat")
 
 
 @pytest.mark.parametrize(

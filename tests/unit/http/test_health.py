@@ -6,23 +6,18 @@ import asyncio
 import json
 import tomllib
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import httpx
 import pytest
 
-from parley.aws.api_keys import ApiKeys
-from parley.config import Deployment
-from parley.http.health import (
-    ASK_AGAIN_S,
-    VERSION,
-    DeepHealth,
-    Health,
-    HealthCheck,
-    NotWell,
-    Probes,
-)
+from parley.http.health import VERSION, DeepHealth, Health, HealthCheck, build_checks
+from parley.providers.checks import ProviderChecks, Unhealthy
+from parley.providers.elevenlabs import checks as elevenlabs
+from parley.providers.openai_chat import checks as openai_chat
+from parley.providers.openai_chat.checks import ASK_AGAIN_S
 from parley.storage.table import Table
+from tests.unit.provider_context import build_context
 from tests.unit.speech_server import closed_port
 
 
@@ -52,7 +47,7 @@ async def test_all_is_well_if_everything_is() -> None:
 @pytest.mark.parametrize(
     ("error", "detail"),
     [
-        (NotWell("It has a cold."), "It has a cold."),
+        (Unhealthy("It has a cold."), "It has a cold."),
         (OSError("sk-a-secret"), "It cannot be reached or read (OSError)."),
     ],
 )
@@ -91,14 +86,12 @@ async def test_an_answer_is_kept_for_a_while() -> None:
     assert len(asked) == 2
 
 
-class Secret:
-    """The provider keys."""
+KEYS = {"elevenlabs_api_key": "speech-key", "llm_api_key": "llm-key"}
 
-    async def elevenlabs(self) -> str:
-        return "speech-key"
 
-    async def llm(self) -> str:
-        return "llm-key"
+async def read_key(name: str) -> str:
+    """Read a provider's key."""
+    return KEYS.get(name, "")
 
 
 SPOKEN = "data: " + json.dumps({"choices": [{"delta": {"content": "Hi"}}]}) + "\n\n"
@@ -120,15 +113,17 @@ class Providers:
         now_s: the time.
     """
 
-    def __init__(self, **deployment: str) -> None:
+    def __init__(self, **variables: str) -> None:
         self.answers = dict(WELL)
         self.asked: list[httpx.Request] = []
         self.now_s = 100.0
         client = httpx.AsyncClient(transport=httpx.MockTransport(self._answer))
-        table, keys = cast("Table", None), cast("ApiKeys", Secret())
-        urls = {"elevenlabs_base_url": "https://speech", "llm_base_url": "https://chat/llm/v1/"}
-        deployed = Deployment(table="t", **{**urls, **deployment})  # type: ignore[arg-type]
-        self.probes = Probes(table, keys, client, deployed, lambda: self.now_s).all()
+        urls = {"ELEVENLABS_BASE_URL": "https://speech", "LLM_BASE_URL": "https://chat/llm/v1/"}
+        providers = build_context(client, {**urls, **variables}, key=read_key)
+        self.checks = {
+            **elevenlabs.build_checks(providers).checks,
+            **openai_chat.build_checks(providers, lambda: self.now_s).checks,
+        }
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
@@ -142,8 +137,8 @@ class Providers:
 
 async def test_providers_are_asked_with_their_keys() -> None:
     providers = Providers()
-    await providers.probes["elevenlabs"]()
-    await providers.probes["llm"]()
+    await providers.checks["elevenlabs"]()
+    await providers.checks["llm"]()
     assert [str(request.url) for request in providers.asked] == [
         "https://speech/v1/models",
         "https://speech/v1/voices/21m00Tcm4TlvDq8ikWAM",
@@ -158,10 +153,10 @@ async def test_providers_are_asked_with_their_keys() -> None:
 async def test_a_model_that_answered_is_not_asked_again_soon() -> None:
     providers = Providers()
     for _ in range(3):
-        await providers.probes["llm"]()
+        await providers.checks["llm"]()
     assert providers.paths == ["/llm/v1/chat/completions", *["/llm/v1/models"] * 2]
     providers.now_s += ASK_AGAIN_S
-    await providers.probes["llm"]()
+    await providers.checks["llm"]()
     assert providers.paths[-1] == "/llm/v1/chat/completions"
 
 
@@ -188,7 +183,7 @@ async def test_a_provider_that_refuses_is_named_with_what_to_look_at(
 ) -> None:
     providers = Providers()
     if later:
-        await providers.probes[name]()
+        await providers.checks[name]()
     path = {"elevenlabs": "/v1/models", "llm": "/llm/v1/chat/completions"}[name]
     path = "/llm/v1/models" if name == "llm" and later else path
     body = {"error": {"message": "speech-key llm-key", "code": code}}
@@ -198,20 +193,20 @@ async def test_a_provider_that_refuses_is_named_with_what_to_look_at(
         "llm": ("LlmApiKey", "chat", "LlmBaseUrl"),
     }
     key, host, url = names[name]
-    with pytest.raises(NotWell) as raised:
-        await providers.probes[name]()
+    with pytest.raises(Unhealthy) as raised:
+        await providers.checks[name]()
     assert said.format(key=key, host=host, url=url) in str(raised.value)
     assert not any(secret in str(raised.value) for secret in ("speech-key", "llm-key"))
 
 
 async def test_a_model_that_is_not_there_is_named() -> None:
-    providers = Providers(llm_model="gpt-5-maxi", speech_model="eleven_x")
+    providers = Providers(LLM_MODEL="gpt-5-maxi", SPEECH_MODEL="eleven_x")
     body = {"error": {"code": "model_not_found"}}
     providers.answers["/llm/v1/chat/completions"] = httpx.Response(404, json=body)
-    with pytest.raises(NotWell, match=r"No model 'gpt-5-maxi' at chat \(404, .*: check LlmModel"):
-        await providers.probes["llm"]()
-    with pytest.raises(NotWell, match="No model 'eleven_x' at speech: check SpeechModel"):
-        await providers.probes["elevenlabs"]()
+    with pytest.raises(Unhealthy, match=r"No model 'gpt-5-maxi' at chat \(404, .*: check LlmModel"):
+        await providers.checks["llm"]()
+    with pytest.raises(Unhealthy, match="No model 'eleven_x' at speech: check SpeechModel"):
+        await providers.checks["elevenlabs"]()
 
 
 async def test_a_voice_that_is_not_there_is_named() -> None:
@@ -219,10 +214,10 @@ async def test_a_voice_that_is_not_there_is_named() -> None:
     body = {"detail": {"status": "voice_not_found", "message": "x"}}
     path = "/v1/voices/21m00Tcm4TlvDq8ikWAM"
     providers.answers[path] = httpx.Response(400, json=body)
-    with pytest.raises(NotWell, match=r"No such voice at speech .*check VoiceId"):
-        await providers.probes["elevenlabs"]()
+    with pytest.raises(Unhealthy, match=r"No such voice at speech .*check VoiceId"):
+        await providers.checks["elevenlabs"]()
     providers.answers[path] = httpx.Response(401, json={"detail": {"status": "x"}})
-    await providers.probes["elevenlabs"]()  # a key that may not read voices may speak
+    await providers.checks["elevenlabs"]()  # a key that may not read voices may speak
 
 
 @pytest.mark.parametrize(
@@ -231,34 +226,45 @@ async def test_a_voice_that_is_not_there_is_named() -> None:
 async def test_a_model_whose_answer_is_no_reply_is_not_well(body: str) -> None:
     providers = Providers()
     providers.answers["/llm/v1/chat/completions"] = httpx.Response(200, text=body)
-    with pytest.raises(NotWell):
-        await providers.probes["llm"]()
+    with pytest.raises(Unhealthy):
+        await providers.checks["llm"]()
 
 
 async def test_a_host_that_is_not_there_is_named() -> None:
-    table, keys = cast("Table", None), cast("ApiKeys", Secret())
-    deployed = Deployment(
-        table="t",
-        elevenlabs_base_url="https://no-such-host.invalid",
-        llm_base_url=f"http://127.0.0.1:{closed_port()}/v1",
-    )
+    variables = {
+        "ELEVENLABS_BASE_URL": "https://no-such-host.invalid",
+        "LLM_BASE_URL": f"http://127.0.0.1:{closed_port()}/v1",
+    }
     async with httpx.AsyncClient() as client:
-        found = Probes(table, keys, client, deployed).all()
-        with pytest.raises(NotWell, match=r"^Host no-such-host\.invalid not found: check Eleven"):
-            await found["elevenlabs"]()
-        with pytest.raises(NotWell, match=r"^Nobody listens at 127.0.0.1:[0-9]+: check LlmBaseUrl"):
-            await found["llm"]()
+        providers = build_context(client, variables, key=read_key)
+        with pytest.raises(Unhealthy, match=r"^Host no-such-host\.invalid not found: check Eleven"):
+            await elevenlabs.build_checks(providers).checks["elevenlabs"]()
+        with pytest.raises(Unhealthy, match=r"^Nobody listens at 127.0.0.1:[0-9]+: check LlmBase"):
+            await openai_chat.build_checks(providers).checks["llm"]()
 
 
 async def test_a_key_that_may_not_list_models_is_known_all_the_same() -> None:
     providers = Providers()
     body = {"detail": {"status": "missing_permissions"}}
     providers.answers["/v1/models"] = httpx.Response(401, json=body)
-    await providers.probes["elevenlabs"]()
+    await providers.checks["elevenlabs"]()
+
+
+@pytest.mark.parametrize("missing", KEYS)
+async def test_a_secret_without_a_key_that_is_needed_is_named(missing: str) -> None:
+    async def read(name: str) -> str:
+        return "" if name == missing else KEYS[name]
+
+    needed = [ProviderChecks({}, keys=(name,)) for name in KEYS]
+    checks = build_checks(Table(cast("Any", None), "t"), read, needed)
+    assert list(checks) == ["table", "secret"]
+    with pytest.raises(Unhealthy, match=rf"^The secret has no {missing}\.$"):
+        await checks["secret"]()
+    await build_checks(Table(cast("Any", None), "t"), read_key, needed)["secret"]()
 
 
 async def test_an_llm_without_a_list_of_models_is_reached_all_the_same() -> None:
     providers = Providers()
     providers.answers["/llm/v1/models"] = httpx.Response(404)
     for _ in range(2):
-        await providers.probes["llm"]()
+        await providers.checks["llm"]()

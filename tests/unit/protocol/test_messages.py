@@ -121,10 +121,10 @@ def test_the_largest_audio_event_stays_within_one_unit_of_metering(
     rate = int(audio_format.removeprefix("pcm_"))
     # quick speech of long words: 5 a second, 25 characters each
     spoken = [Word("ß" * 25, n * 200, n * 200 + 180) for n in range(seconds * 5)]
-    outbox.audio(bytes(rate * 2 * seconds), spoken, 0)
+    outbox.add_audio(bytes(rate * 2 * seconds), spoken, 0)
     outbox.close_audio()
     sizes: list[int] = []
-    while (event := outbox.next(0, everything=True)) is not None:
+    while (event := outbox.take_next(0, everything=True)) is not None:
         assert isinstance(event, Audio)
         assert len(event.audio) <= MAX_PACKET_BYTES
         sizes.append(len(encode(event)))

@@ -12,8 +12,9 @@ import pytest
 from parley.audio.word_timing import Alignment
 from parley.config import DEFAULT_SETTINGS
 from parley.errors import ProviderError
-from parley.providers.elevenlabs.synthesizer import CONTEXT, ElevenLabsSpeech, ElevenLabsSynthesizer
+from parley.providers.elevenlabs.synthesizer import CONTEXT, ElevenLabsSpeech, build_synthesizer
 from parley.providers.tts import SpeechPiece
+from tests.unit.provider_context import build_context
 from tests.unit.speech_server import Peer, SpeechServer, closed_port, playing
 
 PCM = bytes(range(64))
@@ -22,12 +23,9 @@ TIMES = {"chars": ["H", "i"], "charStartTimesMs": [0, 10], "charDurationsMs": [1
 FINAL = {"audio": None, "isFinal": True, "contextId": CONTEXT}
 
 
-async def key() -> str:
-    return "the-key"
-
-
 async def opened(server: SpeechServer, model: str = "eleven_flash_v2_5") -> ElevenLabsSpeech:
-    return await ElevenLabsSynthesizer(server.url, model, key).open("pcm_24000", DEFAULT_SETTINGS)
+    context = build_context(variables={"ELEVENLABS_BASE_URL": server.url, "SPEECH_MODEL": model})
+    return await build_synthesizer(context).open("pcm_24000", DEFAULT_SETTINGS)
 
 
 def audio(**fields: Any) -> dict[str, Any]:
@@ -261,7 +259,8 @@ async def test_a_handshake_that_is_refused(status: int, kind: str) -> None:
 
 
 async def test_nobody_is_there() -> None:
-    synthesizer = ElevenLabsSynthesizer(f"http://127.0.0.1:{closed_port()}", "m", key)
+    url = f"http://127.0.0.1:{closed_port()}"
+    synthesizer = build_synthesizer(build_context(variables={"ELEVENLABS_BASE_URL": url}))
     with pytest.raises(ProviderError) as raised:
         await synthesizer.open("pcm_24000", DEFAULT_SETTINGS)
     assert raised.value.kind == "unavailable"

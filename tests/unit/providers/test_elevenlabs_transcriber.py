@@ -16,21 +16,20 @@ from parley.providers.elevenlabs.transcriber import (
     AUTO_COMMIT_FROM_MS,
     MIN_AUDIO_MS,
     ScribeStream,
-    ScribeTranscriber,
+    build_transcriber,
 )
 from parley.providers.stt import TranscriptPiece
+from tests.unit.provider_context import build_context
 from tests.unit.speech_server import Peer, closed_port, playing, silence, stalled_port
 
 STARTED = {"message_type": "session_started", "session_id": "x", "config": {}}
 SECOND = bytes(32_000)
 
 
-async def key() -> str:
-    return "the-key"
-
-
 async def opened(url: str, endpointing: Endpointing = "manual", language: str = "") -> ScribeStream:
-    transcriber = ScribeTranscriber(url, "scribe_v2_realtime", key, timeout_s=0.3)
+    transcriber = build_transcriber(
+        build_context(variables={"ELEVENLABS_BASE_URL": url}, timeout_s=0.3)
+    )
     return await transcriber.open("pcm_16000", language, endpointing)
 
 

@@ -14,8 +14,9 @@ from parley.errors import ProviderError
 from parley.protocol.messages import Message
 from parley.providers.llm import Prompt
 from parley.providers.openai_chat.prompt import INTERRUPTED_MARK
-from parley.providers.openai_chat.responder import OpenAIChat
+from parley.providers.openai_chat.responder import OpenAIChat, build_responder
 from tests.unit.chat_server import Answer, Endpoint, endpoint, event, http_client, plain, stream
+from tests.unit.provider_context import build_context
 from tests.unit.speech_server import closed_port, stalled_port
 
 TIMEOUT_S = 1.0
@@ -29,12 +30,11 @@ async def chat(
     url: str, key: str = "the-key", log: Callable[[str, dict[str, Any]], None] | None = None
 ) -> AsyncIterator[OpenAIChat]:
     """The client under test."""
-
-    async def api_key() -> str:
-        return key
-
     async with http_client() as client:
-        yield OpenAIChat(client, url, "the-model", api_key, TIMEOUT_S, log)
+        variables = {"LLM_BASE_URL": url, "LLM_MODEL": "the-model"}
+        yield build_responder(
+            build_context(client, variables, key=key, timeout_s=TIMEOUT_S, log=log)
+        )
 
 
 def nobody() -> None:

@@ -29,7 +29,7 @@ from parley.storage.item_codec import Session, StoredFrame
 from parley.storage.sessions import KNOWN_THERE_S, SessionStore
 from parley.storage.table import Table
 from parley.storage.turns import TurnStore
-from parley.turn.context import Services
+from parley.turn.context import TurnServices
 from parley.turn.start import run_turn
 from parley.websocket.message_handler import Envelope, MessageHandler
 from tests.unit.fakes import FakeResponder, FakeSynthesizer, FakeTranscriber, Wire
@@ -102,7 +102,7 @@ class Place:
 
     async def turn(self, turn_id: str, **fakes: Any) -> None:
         """Run a turn, as the turn function does."""
-        services = Services(
+        services = TurnServices(
             self.store,
             self.turns,
             HistoryCache(self.store, 40),

@@ -66,7 +66,7 @@ async def recorded(
         recordings, request(), "pcm_24000", lambda name, fields: log.append((name, fields))
     )
     for event in (ReplyText("t", 1, "x"), audio(2, b"ab"), audio(3, b"cd"), audio(2, b"")):
-        made.posted(event)
+        made.note_posted(event)
     await made.store([b"12", b"34"], remaining_s)
     return made, log
 

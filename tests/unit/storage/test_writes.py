@@ -23,7 +23,7 @@ from parley.storage.item_codec import Session, number
 from parley.storage.sessions import SessionStore
 from parley.storage.table import Table
 from parley.storage.turns import TurnStore
-from parley.turn.context import Services
+from parley.turn.context import TurnServices
 from parley.turn.start import run_turn
 from parley.websocket.message_handler import Envelope, MessageHandler
 from tests.unit.fakes import FakeResponder, FakeSynthesizer, FakeTranscriber, Wire
@@ -114,7 +114,7 @@ async def test_a_healthy_turn_costs_five_writes_its_ack_and_two_for_each_account
             assert messages.handle(Envelope("c", "https://x", 0), ack) is None
 
     wire.on_event = acknowledge
-    services = Services(
+    services = TurnServices(
         store,
         turns,
         HistoryCache(store, 40),

@@ -14,7 +14,7 @@ from parley.protocol.messages import Audio, Transcript
 from parley.storage.inbox_entries import ResumeEntry
 from parley.turn import pipeline
 from parley.turn.finish import Outcome
-from parley.turn.turn import ENDING_MARGIN_S
+from parley.turn.turn import END_MARGIN_S
 from tests.quickest import quickest
 from tests.unit.fakes import FakeResponder, FakeSynthesizer, broken, spoken, text_in, until
 from tests.unit.memory import REF
@@ -138,7 +138,7 @@ async def test_a_reply_that_does_not_fit_is_cut_where_it_was_heard(
 async def test_a_turn_without_time_ends_with_what_there_is() -> None:
     responder, _ = holding("Sure, that is so. ")
     stage = Stage(responder=responder)
-    _, answer = await answered(stage, remaining_s=ENDING_MARGIN_S + 0.2)
+    _, answer = await answered(stage, remaining_s=END_MARGIN_S + 0.2)
     assert (answer.reason, answer.text) == ("failed", "Sure, that is so. ")
     assert answer.error is not None
     assert answer.error.code == "turn_timeout"

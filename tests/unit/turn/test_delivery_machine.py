@@ -69,37 +69,37 @@ class Delivery(RuleBasedStateMachine):
     @rule(delta=st.text(alphabet="ab ", min_size=1, max_size=4))
     def think(self, delta: str) -> None:
         self.text += delta
-        self.outbox.text(delta, self.now)
+        self.outbox.add_text(delta, self.now)
 
     @precondition(lambda self: not self.ended)
     @rule(samples=st.integers(1, 4_000))
     def speak(self, samples: int) -> None:
         pcm = bytes([len(self.audio) % 251, samples % 251]) * samples
         self.audio += pcm
-        self.outbox.audio(pcm, [], self.now)
+        self.outbox.add_audio(pcm, [], self.now)
 
     @precondition(lambda self: not self.ended)
     @rule()
     def end(self) -> None:
         self.ended = True
         self.outbox.close_audio()
-        self.outbox.end("completed", self.text, Metrics())
+        self.outbox.add_end("completed", self.text, Metrics())
 
     @precondition(lambda self: self.stored is None)
     @rule(later_s=st.floats(0, 0.2))
     def post(self, later_s: float) -> None:
         self.now += later_s
-        if self.connected and (event := self.outbox.next(self.now)) is not None:
+        if self.connected and (event := self.outbox.take_next(self.now)) is not None:
             self.flying.append(encode(event))
 
     @precondition(lambda self: self.ended and self.stored is None)
     @rule()
     def give_up_waiting(self) -> None:
-        while self.outbox.next(self.now, everything=True) is not None:
+        while self.outbox.take_next(self.now, everything=True) is not None:
             pass
         self.stored = [
             StoredFrame("t", 1_000, 1, event.seq or 0, encode(event))
-            for event in self.outbox.after(0)
+            for event in self.outbox.unacknowledged(0)
         ]
 
     # --- the connection ---------------------------------------------------------------
@@ -121,7 +121,7 @@ class Delivery(RuleBasedStateMachine):
     def come_back(self) -> None:
         self.connected = True
         if self.stored is None:
-            self.flying = [encode(e) for e in self.outbox.after(self.client.received)]
+            self.flying = [encode(e) for e in self.outbox.unacknowledged(self.client.received)]
         else:
             received = Received("t", self.client.received)
             missed = [f for f in self.stored if not _is_known(f, received, 1_000)]
@@ -152,7 +152,7 @@ class Delivery(RuleBasedStateMachine):
         self.come_back()
         for frame in self.flying:
             self.client.take(frame)
-        while (event := self.outbox.next(self.now, everything=True)) is not None:
+        while (event := self.outbox.take_next(self.now, everything=True)) is not None:
             self.client.take(encode(event))
         assert isinstance(self.client.delivered[-1], TurnEnd)
         said = "".join(e.delta for e in self.client.delivered if isinstance(e, ReplyText))

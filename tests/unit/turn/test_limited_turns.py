@@ -20,7 +20,7 @@ from parley.protocol.turn_request import TurnRequest
 from parley.storage.history_cache import HistoryCache
 from parley.storage.inbox_entries import AckEntry, ChunkEntry, EndEntry, InterruptEntry
 from parley.storage.table import Table
-from parley.turn.context import Services
+from parley.turn.context import TurnServices
 from parley.turn.finish import LEAST_SPEECH_MS, Outcome
 from parley.turn.start import run_turn
 from tests.unit.atomic import AtomicClient
@@ -42,7 +42,7 @@ class Stage:
         self.responder = FakeResponder()
         self.synthesizer = FakeSynthesizer()
         self.logged: list[str] = []
-        self.services = Services(
+        self.services = TurnServices(
             self.store,
             self.store,
             HistoryCache(self.store, 40),

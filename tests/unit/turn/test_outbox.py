@@ -27,7 +27,7 @@ RATE = 24_000
 
 def drained(outbox: Outbox, now_s: float) -> list[Numbered]:
     events: list[Numbered] = []
-    while (event := outbox.next(now_s, everything=True)) is not None:
+    while (event := outbox.take_next(now_s, everything=True)) is not None:
         events.append(event)
     return events
 
@@ -49,17 +49,17 @@ def test_everything_leaves_once_in_order(steps: list[tuple[str, object]]) -> Non
     for kind, value in steps:
         if kind == "text":
             text += str(value)
-            outbox.text(str(value), now)
+            outbox.add_text(str(value), now)
         elif kind == "audio":
             pcm = maker.randbytes(int(str(value)))
             audio += pcm
-            outbox.audio(pcm, [], now)
+            outbox.add_audio(pcm, [], now)
         else:
             now += float(str(value))
-            while (event := outbox.next(now)) is not None:
+            while (event := outbox.take_next(now)) is not None:
                 left.append(event)
     if len(audio) % 2:
-        outbox.audio(b"\0", [], now)
+        outbox.add_audio(b"\0", [], now)
         audio += b"\0"
     outbox.close_audio()
     left += drained(outbox, now)
@@ -77,7 +77,7 @@ def test_everything_leaves_once_in_order(steps: list[tuple[str, object]]) -> Non
 
 def test_the_first_packet_is_small_and_later_ones_grow() -> None:
     outbox = Outbox("t", "pcm_24000")
-    outbox.audio(bytes(RATE * 2 * 2), [], 0)
+    outbox.add_audio(bytes(RATE * 2 * 2), [], 0)
     sizes = [e.duration_ms for e in drained(outbox, 0) if isinstance(e, Audio)]
     assert sizes[:4] == list(PACKET_MS)
     assert set(sizes[4:-1]) == {PACKET_MS[-1]}
@@ -94,30 +94,30 @@ def test_a_packet_is_never_too_large_for_a_unit_of_metering(rate: int) -> None:
 
 def test_text_gathers_after_its_first_bit() -> None:
     outbox = Outbox("t", "pcm_24000")
-    outbox.text("a", 0)
-    assert isinstance(outbox.next(0), ReplyText)
-    outbox.text("b", 0.01)
-    outbox.text("c", 0.02)
-    assert outbox.next(0.03) is None
+    outbox.add_text("a", 0)
+    assert isinstance(outbox.take_next(0), ReplyText)
+    outbox.add_text("b", 0.01)
+    outbox.add_text("c", 0.02)
+    assert outbox.take_next(0.03) is None
     assert outbox.due_in_s(0.03) == pytest.approx(TEXT_INTERVAL_S - 0.03)
-    event = outbox.next(TEXT_INTERVAL_S)
+    event = outbox.take_next(TEXT_INTERVAL_S)
     assert isinstance(event, ReplyText)
     assert event.delta == "bc"
 
 
 def test_a_packet_that_is_not_full_waits_a_little_for_more() -> None:
     outbox = Outbox("t", "pcm_24000")
-    outbox.audio(bytes(2400), [], 0)
-    assert isinstance(outbox.next(0), Audio), "the first sound never waits"
-    outbox.audio(bytes(100), [], 1)
-    assert outbox.next(1) is None
-    assert isinstance(outbox.next(1 + AUDIO_HOLD_S), Audio)
+    outbox.add_audio(bytes(2400), [], 0)
+    assert isinstance(outbox.take_next(0), Audio), "the first sound never waits"
+    outbox.add_audio(bytes(100), [], 1)
+    assert outbox.take_next(1) is None
+    assert isinstance(outbox.take_next(1 + AUDIO_HOLD_S), Audio)
 
 
 def test_every_word_goes_with_the_audio_it_begins_in() -> None:
     outbox = Outbox("t", "pcm_24000")
     words = [Word("a", 0, 40), Word("b", 60, 90), Word("c", 120, 400), Word("late", 990, 1200)]
-    outbox.audio(bytes(RATE * 2), words, 0)
+    outbox.add_audio(bytes(RATE * 2), words, 0)
     outbox.close_audio()
     audio = [event for event in drained(outbox, 0) if isinstance(event, Audio)]
     assert [word for event in audio for word in event.words] == words
@@ -127,13 +127,13 @@ def test_every_word_goes_with_the_audio_it_begins_in() -> None:
 
 def test_an_interruption_drops_what_has_not_left_and_leaves_no_gap() -> None:
     outbox = Outbox("t", "pcm_24000")
-    outbox.text("heard", 0)
-    outbox.audio(bytes(9600), [], 0)
-    first = outbox.next(0)
+    outbox.add_text("heard", 0)
+    outbox.add_audio(bytes(9600), [], 0)
+    first = outbox.take_next(0)
     outbox.drop_unsent()
     assert outbox.is_empty()
-    outbox.end("interrupted", "heard", Metrics())
-    end = outbox.next(0)
+    outbox.add_end("interrupted", "heard", Metrics())
+    end = outbox.take_next(0)
     assert isinstance(first, ReplyText)
     assert isinstance(end, TurnEnd)
     assert (first.seq, end.seq) == (1, 2)
@@ -141,17 +141,17 @@ def test_an_interruption_drops_what_has_not_left_and_leaves_no_gap() -> None:
 
 def test_a_newer_partial_transcript_takes_the_place_of_one_that_has_not_left() -> None:
     outbox = Outbox("t", "pcm_24000")
-    outbox.transcript("what", final=False)
-    outbox.transcript("what time", final=False)
-    outbox.transcript("What time is it?", final=True)
-    outbox.transcript("no more", final=False)
+    outbox.add_transcript("what", final=False)
+    outbox.add_transcript("what time", final=False)
+    outbox.add_transcript("What time is it?", final=True)
+    outbox.add_transcript("no more", final=False)
     events = [event for event in drained(outbox, 0) if isinstance(event, Transcript)]
     assert [event.text for event in events] == ["What time is it?", "no more"]
 
 
 def test_errors_of_a_turn_are_numbered() -> None:
     outbox = Outbox("t", "pcm_24000")
-    outbox.error(ParleyError("speech_failed", "No.", retryable=True))
+    outbox.add_error(ParleyError("speech_failed", "No.", retryable=True))
     (event,) = drained(outbox, 0)
     assert isinstance(event, Error)
     assert (event.turn_id, event.seq, event.code) == ("t", 1, "speech_failed")
@@ -185,11 +185,11 @@ def test_words_leave_once_in_order_and_never_before_their_audio(
             count += size
             sounded_ms += 10 * size
             expected += [word.text for word in words]
-            outbox.audio(bytes(480 * size), words, now)
+            outbox.add_audio(bytes(480 * size), words, now)
         elif kind == "text":
-            outbox.text("x", now)
+            outbox.add_text("x", now)
         elif kind == "next":
-            while (event := outbox.next(now)) is not None:
+            while (event := outbox.take_next(now)) is not None:
                 left.append(event)
         elif not expected:
             outbox.drop_unsent()  # dropping is the end of a reply: only before its audio here
@@ -208,16 +208,16 @@ def test_after_an_interruption_nothing_is_left_and_numbers_go_on(
 ) -> None:
     outbox = Outbox("t", "pcm_24000")
     for size in sizes:
-        outbox.audio(bytes(size), [Word("w", 0, 1)], 0)
-        outbox.text("w ", 0)
-        outbox.transcript("w", final=False)
-    left = [event for _ in range(posted) if (event := outbox.next(1)) is not None]
+        outbox.add_audio(bytes(size), [Word("w", 0, 1)], 0)
+        outbox.add_text("w ", 0)
+        outbox.add_transcript("w", final=False)
+    left = [event for _ in range(posted) if (event := outbox.take_next(1)) is not None]
     outbox.drop_unsent()
     assert outbox.is_empty()
-    assert outbox.next(9, everything=True) is None
+    assert outbox.take_next(9, everything=True) is None
     assert outbox.due_in_s(9) is None
-    outbox.end("interrupted", "", Metrics())
-    end = outbox.next(9)
+    outbox.add_end("interrupted", "", Metrics())
+    end = outbox.take_next(9)
     assert isinstance(end, TurnEnd)
     assert end.seq == len(left) + 1
     assert outbox.is_empty()
@@ -241,7 +241,7 @@ def test_packets_joined_are_the_audio_that_went_in(pcm: bytes, size: int, rate: 
 
 def test_an_odd_byte_at_the_end_keeps_nothing_waiting() -> None:
     outbox = Outbox("t", "pcm_24000")
-    outbox.audio(bytes(4801), [], 0)
+    outbox.add_audio(bytes(4801), [], 0)
     outbox.close_audio()
     drained(outbox, 0)
     assert outbox.is_empty()
@@ -250,12 +250,12 @@ def test_an_odd_byte_at_the_end_keeps_nothing_waiting() -> None:
 
 def test_words_that_become_known_after_all_audio_has_left_still_leave() -> None:
     outbox = Outbox("t", "pcm_16000")
-    outbox.audio(bytes(1600), [], 0.0)
-    assert outbox.next(0.0) is not None
-    outbox.audio(b"", [Word("late", 10, 40)], 0.0)
+    outbox.add_audio(bytes(1600), [], 0.0)
+    assert outbox.take_next(0.0) is not None
+    outbox.add_audio(b"", [Word("late", 10, 40)], 0.0)
     outbox.close_audio()
     assert not outbox.is_empty()
-    event = outbox.next(0.0)
+    event = outbox.take_next(0.0)
     assert isinstance(event, Audio)
     assert (event.audio, event.words) == (b"", [Word("late", 10, 40)])
     assert outbox.is_empty()
@@ -263,11 +263,11 @@ def test_words_that_become_known_after_all_audio_has_left_still_leave() -> None:
 
 def test_the_end_leaves_after_everything_else_and_holds_nothing_back() -> None:
     outbox = Outbox("t", "pcm_24000", attempt=2)
-    outbox.audio(bytes(4_800), [], 0)
-    assert isinstance(outbox.next(0), Audio)
-    outbox.end("completed", "x", Metrics())
-    outbox.audio(bytes(100), [], 0)
-    outbox.text("x", 0)
+    outbox.add_audio(bytes(4_800), [], 0)
+    assert isinstance(outbox.take_next(0), Audio)
+    outbox.add_end("completed", "x", Metrics())
+    outbox.add_audio(bytes(100), [], 0)
+    outbox.add_text("x", 0)
     left = drained(outbox, 0)
     assert [type(event).__name__ for event in left][-1] == "TurnEnd"
     assert [event.seq for event in left] == [2, 3, 4]
@@ -277,23 +277,23 @@ def test_the_end_leaves_after_everything_else_and_holds_nothing_back() -> None:
 def test_what_has_left_is_kept_until_it_is_acknowledged() -> None:
     outbox = Outbox("t", "pcm_24000")
     for n in range(4):
-        outbox.transcript(str(n), final=True)
+        outbox.add_transcript(str(n), final=True)
     left = drained(outbox, 0)
-    assert outbox.after(0) == left
-    assert outbox.after(2) == left[2:]
+    assert outbox.unacknowledged(0) == left
+    assert outbox.unacknowledged(2) == left[2:]
     outbox.acknowledge(3)
-    assert outbox.after(0) == left[3:]
+    assert outbox.unacknowledged(0) == left[3:]
     outbox.acknowledge(1)
-    assert outbox.after(0) == left[3:]
+    assert outbox.unacknowledged(0) == left[3:]
 
 
 def test_after_an_interruption_audio_is_not_sent_again_but_its_number_is() -> None:
     outbox = Outbox("t", "pcm_24000")
-    outbox.audio(bytes(9_600), [Word("w", 0, 1)], 0)
+    outbox.add_audio(bytes(9_600), [Word("w", 0, 1)], 0)
     outbox.close_audio()
     left = drained(outbox, 0)
     assert any(event.audio for event in left if isinstance(event, Audio))
     outbox.drop_unsent()
-    again = outbox.after(0)
+    again = outbox.unacknowledged(0)
     assert [event.seq for event in again] == [event.seq for event in left]
     assert all(event.audio == b"" for event in again if isinstance(event, Audio))

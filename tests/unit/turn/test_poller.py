@@ -25,6 +25,7 @@ from parley.turn.input.endpointing import (
 )
 from parley.turn.input.poller import UNREADABLE_GIVE_UP_S, InboxPoller
 from parley.turn.output.latency import TurnLatency
+from parley.turn.stop import TurnStop
 
 SILENCE_S = 8.0
 
@@ -45,16 +46,17 @@ class Watch:
         self.logged: list[str] = []
         clock = SimpleNamespace(monotonic=lambda: self.now_s)
         monkeypatch.setattr(poller, "time", clock)
-        self.listening = EndpointDetector(SILENCE_S, self.now_s)
-        self.watching = InboxPoller(
+        self.detector = EndpointDetector(SILENCE_S, self.now_s)
+        self.stop = TurnStop()
+        self.poller = InboxPoller(
             self._read,
             1,
             0,
-            self.listening if spoken else None,
+            self.detector if spoken else None,
             TurnLatency(),
             tell=self.told.append,
             moved=lambda _resume: None,
-            given_up=lambda: None,
+            stop=self.stop,
             log=self._log,
         )
 
@@ -70,7 +72,7 @@ class Watch:
     async def after(self, seconds: float) -> None:
         """Look, so much later."""
         self.now_s += seconds
-        await self.watching.look()
+        await self.poller.poll()
 
 
 @pytest.fixture
@@ -90,17 +92,17 @@ async def test_silence_does_not_pass_while_the_inbox_cannot_be_read(watch: Watch
     await watch.after(0.1)
     await watch.after(SILENCE_S)
     await watch.after(SILENCE_S)
-    assert not watch.listening.over
+    assert not watch.detector.over
     watch.down = False
     await watch.after(0.1)
-    assert not watch.listening.over, "the client had no chance to be heard"
+    assert not watch.detector.over, "the client had no chance to be heard"
     watch.inbox.append(chunk(2))
     await watch.after(1)
     await watch.after(SILENCE_S - 0.1)
-    assert not watch.listening.over
+    assert not watch.detector.over
     await watch.after(0.2)
-    assert watch.listening.over
-    assert list(watch.watching.audio.items) == [chunk(1).audio, chunk(2).audio]
+    assert watch.detector.over
+    assert list(watch.poller.audio.items) == [chunk(1).audio, chunk(2).audio]
     assert watch.logged == ["inbox_unreadable", "inbox_readable_again"]
 
 
@@ -112,11 +114,11 @@ async def test_a_gap_is_not_given_up_while_the_inbox_cannot_be_read(watch: Watch
     await watch.after(0.1)
     watch.down = False
     await watch.after(2 * GAP_GIVE_UP_S)
-    assert not watch.listening.over
+    assert not watch.detector.over
     watch.inbox.append(chunk(2))
     await watch.after(0.5)
-    assert watch.listening.over
-    assert len(watch.watching.audio) == 3
+    assert watch.detector.over
+    assert len(watch.poller.audio) == 3
 
 
 async def test_a_gap_is_not_given_up_as_soon_as_its_client_is_back(watch: Watch) -> None:
@@ -125,9 +127,9 @@ async def test_a_gap_is_not_given_up_as_soon_as_its_client_is_back(watch: Watch)
     watch.inbox.append(ResumeEntry("again", "", 1, 0, resumed_at_ms=1))
     await watch.after(GAP_GIVE_UP_S - 0.5)
     await watch.after(1)
-    assert not watch.listening.over
+    assert not watch.detector.over
     await watch.after(GAP_GIVE_UP_S)
-    assert watch.listening.over, "it came back once, and sent nothing"
+    assert watch.detector.over, "it came back once, and sent nothing"
 
 
 async def test_an_inbox_that_stays_unreadable_ends_the_utterance(watch: Watch) -> None:
@@ -136,10 +138,10 @@ async def test_an_inbox_that_stays_unreadable_ends_the_utterance(watch: Watch) -
     watch.down = True
     await watch.after(0.1)
     await watch.after(UNREADABLE_GIVE_UP_S)
-    assert not watch.listening.over
+    assert not watch.detector.over
     await watch.after(SILENCE_S)
-    assert watch.listening.over
-    assert watch.watching.audio.closed
+    assert watch.detector.over
+    assert watch.poller.audio.closed
 
 
 async def test_what_is_behind_a_gap_is_not_read_with_every_poll(watch: Watch) -> None:
@@ -163,4 +165,4 @@ async def test_a_typed_turn_reads_none_of_the_audio_that_somebody_sent_for_it(
     await watch.after(0.04)
     (first,) = watch.read_from
     assert first > MAX_CHUNKS
-    assert watch.watching.interrupt.result() == InterruptEntry(5.0)
+    assert watch.stop.interruption == InterruptEntry(5.0)

@@ -10,7 +10,7 @@ import pytest
 from parley.aws.management_api import Address
 from parley.errors import ConnectionGone, ParleyError, PostRefused
 from parley.protocol.messages import Audio, Metrics, ReplyText
-from parley.turn.output import sender
+from parley.turn.output import sender as sender_module
 from parley.turn.output.outbox import TEXT_INTERVAL_S, Numbered, Outbox
 from parley.turn.output.sender import Post, Sender
 from tests.unit.fakes import DEADLINE_S, Wire, until
@@ -19,64 +19,64 @@ HERE, THERE = Address("https://x", "here"), Address("https://x", "there")
 
 
 class Office:
-    """An outbox, its poster at work, and the connection."""
+    """An outbox, its sender at work, and the connection."""
 
     def __init__(self) -> None:
         self.wire = Wire()
         self.outbox = Outbox("t", "pcm_24000")
         self.posted: list[Numbered] = []
-        self.poster = Sender(self.outbox, self.wire.post, HERE, self.posted.append)
+        self.sender = Sender(self.outbox, self.wire.post, HERE, self.posted.append)
 
     def text(self, delta: str) -> None:
-        self.outbox.text(delta, asyncio.get_running_loop().time())
-        self.poster.wake()
+        self.outbox.add_text(delta, asyncio.get_running_loop().time())
+        self.sender.wake()
 
     def audio(self, pcm: bytes) -> None:
-        self.outbox.audio(pcm, [], asyncio.get_running_loop().time())
-        self.poster.wake()
+        self.outbox.add_audio(pcm, [], asyncio.get_running_loop().time())
+        self.sender.wake()
 
-    async def drained(self) -> None:
+    async def drain(self) -> None:
         async with asyncio.timeout(DEADLINE_S):
-            await self.poster.drained()
+            await self.sender.drain()
 
 
 async def moves(
     post: Post, when: Callable[[Sender], bool], moved: asyncio.Event | None = None
 ) -> Sender:
-    """A poster with one text to post, which moves at some time and then posts all of it."""
+    """A sender with one text to post, which moves at some time and then posts all of it."""
     outbox = Outbox("t", "pcm_24000")
-    poster = Sender(outbox, post, HERE, lambda event: None)
-    running = asyncio.create_task(poster.run())
-    outbox.text("a", asyncio.get_running_loop().time())
-    poster.wake()
-    await until(lambda: when(poster))
-    poster.move(THERE, 0)
+    sender = Sender(outbox, post, HERE, lambda event: None)
+    running = asyncio.create_task(sender.run())
+    outbox.add_text("a", asyncio.get_running_loop().time())
+    sender.wake()
+    await until(lambda: when(sender))
+    sender.move(THERE, 0)
     if moved is not None:
         moved.set()
     async with asyncio.timeout(DEADLINE_S):
-        await poster.drained()
+        await sender.drain()
     running.cancel()
-    return poster
+    return sender
 
 
 @pytest.fixture
 async def office() -> AsyncIterator[Office]:
     found = Office()
-    running = asyncio.create_task(found.poster.run())
+    running = asyncio.create_task(found.sender.run())
     yield found
     running.cancel()
 
 
 async def test_what_is_put_in_is_posted_in_order(office: Office) -> None:
-    office.outbox.transcript("Hello?", final=True)
+    office.outbox.add_transcript("Hello?", final=True)
     office.text("Hi.")
     office.audio(bytes(96_000))
-    office.outbox.error(ParleyError("speech_failed", "No."))
-    office.outbox.end("completed", "Hi.", Metrics())
-    await office.drained()
+    office.outbox.add_error(ParleyError("speech_failed", "No."))
+    office.outbox.add_end("completed", "Hi.", Metrics())
+    await office.drain()
     assert office.wire.end.text == "Hi."
     assert office.posted == office.wire.events
-    assert office.poster.posts == len(office.posted)
+    assert office.sender.posts == len(office.posted)
     assert sum(len(event.audio) for event in office.wire.of(Audio)) == 96_000
 
 
@@ -87,7 +87,7 @@ async def test_what_gathers_while_a_post_is_under_way_leaves_as_one(office: Offi
     for delta in "bcdefgh":
         office.text(delta)
     office.wire.open.set()
-    await office.drained()
+    await office.drain()
     assert [event.delta for event in office.wire.of(ReplyText)] == ["a", "bcdefgh"]
 
 
@@ -105,7 +105,7 @@ async def test_draining_holds_nothing_back(office: Office) -> None:
     await until(lambda: office.posted)
     office.text("b")
     office.audio(bytes(100))
-    await office.drained()
+    await office.drain()
     assert office.outbox.is_empty()
     assert len(office.posted) == 3
 
@@ -114,7 +114,7 @@ async def test_draining_waits_for_the_post_that_is_under_way(office: Office) -> 
     office.wire.open.clear()
     office.text("a")
     await until(lambda: office.wire.posting)
-    draining = asyncio.create_task(office.drained())
+    draining = asyncio.create_task(office.drain())
     await asyncio.sleep(0.05)
     assert not draining.done()
     office.wire.open.set()
@@ -123,8 +123,8 @@ async def test_draining_waits_for_the_post_that_is_under_way(office: Office) -> 
 
 
 async def test_an_empty_outbox_is_drained_at_once(office: Office) -> None:
-    await office.drained()
-    await office.drained()
+    await office.drain()
+    await office.drain()
     assert office.wire.events == []
 
 
@@ -134,20 +134,20 @@ async def test_a_connection_that_is_gone_is_not_posted_to_again(office: Office) 
     await until(lambda: office.posted)
     for _ in range(3):
         office.audio(bytes(9600))
-        await office.drained()
-    assert office.poster.gone
-    assert (office.poster.posts, len(office.wire.frames)) == (1, 1)
+        await office.drain()
+    assert office.sender.gone
+    assert (office.sender.posts, len(office.wire.frames)) == (1, 1)
 
 
 async def test_a_client_that_moved_gets_what_it_has_not_received(office: Office) -> None:
     office.text("a")
     await until(lambda: len(office.posted) == 1)
     office.audio(bytes(96_000))
-    await office.drained()
+    await office.drain()
     before = len(office.wire.events)
-    office.poster.move(THERE, 2)
-    office.outbox.end("completed", "a", Metrics())
-    await office.drained()
+    office.sender.move(THERE, 2)
+    office.outbox.add_end("completed", "a", Metrics())
+    await office.drain()
     again = office.wire.events[before:]
     assert [event.seq for event in again] == [*range(3, before + 2)]  # type: ignore[attr-defined]  # numbered
     assert set(office.wire.addresses[before:]) == {THERE}
@@ -159,11 +159,11 @@ async def test_what_came_while_a_connection_was_gone_leaves_over_the_next(office
     office.text("a")
     await until(lambda: office.posted)
     office.text("b")
-    await until(lambda: office.poster.gone)
+    await until(lambda: office.sender.gone)
     office.text("c")
     office.wire.gone_after = None
-    office.poster.move(THERE, 1)
-    await office.drained()
+    office.sender.move(THERE, 1)
+    await office.drain()
     assert "".join(event.delta for event in office.wire.of(ReplyText)) == "abc"
     assert [event.seq for event in office.wire.of(ReplyText)] == [1, 2, 3]
 
@@ -178,15 +178,15 @@ async def test_a_post_that_fails_after_the_client_moved_does_not_lose_the_new_co
             await moved.wait()
             raise ConnectionGone
 
-    poster = await moves(post, lambda _: tried == [HERE], moved)
-    assert (tried, poster.gone, poster.posts) == ([HERE, THERE], False, 1)
+    sender = await moves(post, lambda _: tried == [HERE], moved)
+    assert (tried, sender.gone, sender.posts) == ([HERE, THERE], False, 1)
 
 
 async def test_a_busy_connection_is_as_patiently_tried_after_a_move_as_the_one_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sender, "REFUSED_PAUSE_S", 0.01)
-    monkeypatch.setattr(sender, "REFUSED_GIVE_UP_S", 0.05)
+    monkeypatch.setattr(sender_module, "REFUSED_PAUSE_S", 0.01)
+    monkeypatch.setattr(sender_module, "REFUSED_GIVE_UP_S", 0.05)
     taken: list[Address] = []
     busy_there = [True, False]
 
@@ -195,15 +195,15 @@ async def test_a_busy_connection_is_as_patiently_tried_after_a_move_as_the_one_b
             raise PostRefused(429)
         taken.append(address)
 
-    poster = await moves(post, lambda poster: poster.gone)
-    assert (taken, poster.gone) == ([THERE], False)
+    sender = await moves(post, lambda sender: sender.gone)
+    assert (taken, sender.gone) == ([THERE], False)
 
 
 async def test_a_connection_that_was_left_says_nothing_about_the_next_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sender, "REFUSED_PAUSE_S", 0.0)
-    monkeypatch.setattr(sender, "REFUSED_GIVE_UP_S", 0.0)
+    monkeypatch.setattr(sender_module, "REFUSED_PAUSE_S", 0.0)
+    monkeypatch.setattr(sender_module, "REFUSED_GIVE_UP_S", 0.0)
     moved, tried = asyncio.Event(), list[Address]()
 
     async def post(address: Address, _frame: bytes) -> None:
@@ -214,5 +214,5 @@ async def test_a_connection_that_was_left_says_nothing_about_the_next_one(
             await asyncio.sleep(0.001)  # so that the clock moves
             raise PostRefused(429)
 
-    poster = await moves(post, lambda _: tried == [HERE], moved)
-    assert (tried, poster.gone) == ([HERE, THERE, THERE], False)
+    sender = await moves(post, lambda _: tried == [HERE], moved)
+    assert (tried, sender.gone) == ([HERE, THERE, THERE], False)

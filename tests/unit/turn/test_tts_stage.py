@@ -11,6 +11,7 @@ from parley.aio.tasks import BackgroundClose
 from parley.config import DEFAULT_SETTINGS
 from parley.errors import ProviderError
 from parley.providers import retry
+from parley.providers.circuit_breaker import CircuitBreaker
 from parley.providers.tts import SpeechPiece
 from parley.turn.stages.tts import TtsStage
 from tests.unit.fakes import DEADLINE_S, FakeSynthesizer, broken, text_in, until
@@ -32,7 +33,8 @@ class Speaker:
             timeout_s=timeout_s,
             hedge_after_s=hedge_after_s,
             on_audio=self.pieces.append,
-            closing=self.closing,
+            breaker=CircuitBreaker(),
+            background=self.closing,
         )
 
     def say(self, *clauses: str, close: bool = True) -> None:
@@ -99,7 +101,7 @@ async def test_an_end_that_never_comes_is_a_timeout() -> None:
 
 
 async def test_a_retry_speaks_everything_from_the_start() -> None:
-    speaker = Speaker(FakeSynthesizer([broken("unavailable")], fail_after=0))
+    speaker = Speaker(FakeSynthesizer([broken("unavailable")], fail_after=0), timeout_s=9.0)
     speaker.say("One.", "Two.", "Three.")
     async with speaker.closing:
         await speaker.speaking.run()

@@ -15,7 +15,7 @@ import pytest
 from parley.aws.management_api import Address
 from parley.protocol.messages import TurnEnd
 from parley.turn.input.poller import UNREADABLE_POLL_S
-from parley.turn.turn import ENDING_MARGIN_S
+from parley.turn.turn import END_MARGIN_S
 from tests.unit.fakes import (
     FakeResponder,
     FakeSynthesizer,
@@ -117,7 +117,7 @@ async def test_a_new_turn_interrupts_the_one_that_still_runs() -> None:
 async def test_a_turn_ends_before_its_invocation_does() -> None:
     responder, _ = holding("It is", " getting late.")
     stage = Stage(responder=responder, provider_timeout_s=60)
-    await stage.run(remaining_s=ENDING_MARGIN_S + 0.2)
+    await stage.run(remaining_s=END_MARGIN_S + 0.2)
     assert [(e.code, e.retryable) for e in stage.errors] == [("turn_timeout", True)]
     assert stage.wire.end.reason == "failed"
     assert stage.history_texts[-1] == ("assistant", "It is getting late.", None)

@@ -13,17 +13,16 @@ from typing import Any
 import httpx
 
 from parley.app.environment import Environment
+from parley.app.providers import build_context
 from parley.aws.api_keys import ApiKeys
 from parley.aws.management_api import Address
 from parley.clock import now_ms
 from parley.limits.turn_quota import Admission, Meter
 from parley.principal import SessionRef
 from parley.protocol.turn_request import TurnRequest
-from parley.providers.elevenlabs.synthesizer import ElevenLabsSynthesizer
-from parley.providers.elevenlabs.transcriber import ScribeTranscriber
-from parley.providers.openai_chat.responder import OpenAIChat
+from parley.providers import registry
 from parley.storage.history_cache import HistoryCache
-from parley.turn.context import Services
+from parley.turn.context import TurnServices
 from parley.turn.finish import Outcome
 from parley.turn.start import run_turn
 
@@ -106,29 +105,20 @@ class TurnRunner:
         )
 
 
-def _services(environment: Environment, log: Callable[[str, dict[str, Any]], None]) -> Services:
+def _services(environment: Environment, log: Callable[[str, dict[str, Any]], None]) -> TurnServices:
     deployment = environment.deployment
     keys = ApiKeys(deployment.secret_arn)
     client = httpx.AsyncClient(
         limits=httpx.Limits(max_keepalive_connections=10, keepalive_expiry=None)
     )
-    timeout_s = deployment.provider_timeout_s
-    return Services(
+    providers = build_context(deployment, keys, client, log)
+    return TurnServices(
         store=environment.store,
         turns=environment.turns,
         history=HistoryCache(environment.store, deployment.history_messages),
-        transcriber=ScribeTranscriber(
-            deployment.elevenlabs_base_url,
-            deployment.transcription_model,
-            keys.elevenlabs,
-            timeout_s,
-        ),
-        responder=OpenAIChat(
-            client, deployment.llm_base_url, deployment.llm_model, keys.llm, timeout_s, log
-        ),
-        synthesizer=ElevenLabsSynthesizer(
-            deployment.elevenlabs_base_url, deployment.speech_model, keys.elevenlabs
-        ),
+        transcriber=registry.build_transcriber(deployment.transcriber, providers),
+        responder=registry.build_responder(deployment.responder, providers),
+        synthesizer=registry.build_synthesizer(deployment.synthesizer, providers),
         deployment=deployment,
         log=log,
         meter=Meter(environment.table, deployment.limits),

@@ -17,7 +17,7 @@ class ApiKeys:
     """Gives the keys when they are needed.
 
     Args:
-        secret_arn: of a secret with the JSON keys `elevenlabs_api_key` and `llm_api_key`.
+        secret_arn: of a secret whose text is a JSON object: keys by their names.
         max_age_s: how long what was read is used.
         config: of the client.
     """
@@ -29,13 +29,9 @@ class ApiKeys:
         self._max_age_s = max_age_s
         self._provider = SecretsProvider(boto3_client=clients.secrets_manager(config))
 
-    async def elevenlabs(self) -> str:
-        """ElevenLabs' key."""
-        return await asyncio.to_thread(self._read, "elevenlabs_api_key")
-
-    async def llm(self) -> str:
-        """The chat endpoint's key; may be empty."""
-        return await asyncio.to_thread(self._read, "llm_api_key")
+    async def read(self, name: str) -> str:
+        """Return the key of that name; empty if there is none."""
+        return await asyncio.to_thread(self._read, name)
 
     def _read(self, name: str) -> str:
         secret = self._provider.get(self._secret_arn, transform="json", max_age=self._max_age_s)

@@ -8,31 +8,19 @@ in the same sentences that a turn's failure leaves in the log.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Literal
 
-import httpx
 from msgspec import Struct
 
-from parley.aws.api_keys import ApiKeys
-from parley.config import Deployment
-from parley.errors import ProviderError
-from parley.providers.diagnosis import Diagnosis
-from parley.providers.elevenlabs.endpoint import elevenlabs_endpoint
-from parley.providers.llm import Prompt
-from parley.providers.openai_chat.responder import OpenAIChat, chat_endpoint
+from parley.providers.checks import CHECK_LIMIT_S, Check, ProviderChecks, Unhealthy
 from parley.storage.table import Table
 
 VERSION = "0.1.0"
 """Of Parley."""
-LIMIT_S = 3.0
-"""What has not answered by then has failed."""
 KEEP_S = 10.0
 """How long an environment gives the same deep answer."""
-ASK_AGAIN_S = 300.0
-"""How long after an answer of the language model it is only looked whether it is there."""
 
 
 class HealthCheck(Struct, omit_defaults=True):
@@ -54,30 +42,22 @@ class Health(Struct, omit_defaults=True):
     checks: dict[str, HealthCheck] | None = None
 
 
-class NotWell(Exception):
-    """A check has failed; says what is wrong."""
-
-
-Probe = Callable[[], Awaitable[None]]
-"""Looks at one thing; raises if it does not work."""
-
-
 class DeepHealth:
     """Looks at what a deployment depends on.
 
     Args:
-        probes: by name.
+        checks: by name.
     """
 
     def __init__(
         self,
-        probes: Mapping[str, Probe],
+        checks: Mapping[str, Check],
         *,
-        limit_s: float = LIMIT_S,
+        limit_s: float = CHECK_LIMIT_S,
         keep_s: float = KEEP_S,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._probes = probes
+        self._checks = checks
         self._limit_s = limit_s
         self._keep_s = keep_s
         self._now_s = now_s
@@ -87,21 +67,21 @@ class DeepHealth:
         """How everything is, or was a moment ago."""
         if self._kept is not None and self._now_s() < self._kept[0] + self._keep_s:
             return self._kept[1]
-        found = await asyncio.gather(*map(self._checked, self._probes.values()))
-        checks = dict(zip(self._probes, found, strict=True))
+        found = await asyncio.gather(*map(self._checked, self._checks.values()))
+        checks = dict(zip(self._checks, found, strict=True))
         well = all(check.ok for check in found)
         health = Health("ok" if well else "failing", VERSION, checks)
         self._kept = (self._now_s(), health)
         return health
 
-    async def _checked(self, probe: Probe) -> HealthCheck:
+    async def _checked(self, check: Check) -> HealthCheck:
         began, detail = time.monotonic(), None
         try:
             async with asyncio.timeout(self._limit_s):
-                await probe()
+                await check()
         except TimeoutError:
             detail = f"It did not answer within {self._limit_s:g} s."
-        except NotWell as problem:
+        except Unhealthy as problem:
             detail = str(problem)
         except Exception as error:  # what went wrong with what is deployed, but no secret
             detail = f"It cannot be reached or read ({type(error).__name__})."
@@ -109,121 +89,24 @@ class DeepHealth:
         return HealthCheck(detail is None, ms, detail)
 
 
-class Probes:
-    """The four things that every deployment depends on.
+def build_checks(
+    table: Table, read_key: Callable[[str], Awaitable[str]], providers: Iterable[ProviderChecks]
+) -> dict[str, Check]:
+    """Build the checks of what a deployment depends on, by name: `table`, `secret`, and those of
+    its providers."""
+    parts = list(providers)
+    keys = [key for part in parts for key in part.keys]
 
-    Args:
-        client: for the providers; its time limits do not matter.
-        deployment: says which endpoints, models and voice.
-    """
-
-    def __init__(
-        self,
-        table: Table,
-        keys: ApiKeys,
-        client: httpx.AsyncClient,
-        deployment: Deployment,
-        now_s: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._table = table
-        self._keys = keys
-        self._client = client
-        self._voice = str(deployment.defaults.voice)
-        self._speech_model = deployment.speech_model
-        self._elevenlabs = elevenlabs_endpoint(
-            "speech_failed", deployment.elevenlabs_base_url, deployment.speech_model, "SpeechModel"
-        )
-        self._chat = chat_endpoint(deployment.llm_base_url, deployment.llm_model)
-        self._responder = OpenAIChat(
-            client, deployment.llm_base_url, deployment.llm_model, keys.llm, LIMIT_S
-        )
-        self._now_s = now_s
-        self._replied_at_s: float | None = None
-
-    def all(self) -> dict[str, Probe]:
-        """By name."""
-        return {
-            "table": self._read_table,
-            "secret": self._read_secret,
-            "elevenlabs": self._ask_elevenlabs,
-            "llm": self._ask_llm,
-        }
-
-    async def _read_table(self) -> None:
+    async def read_table() -> None:
         nothing = {"pk": {"S": "HEALTH"}, "sk": {"S": "META"}}
-        await asyncio.to_thread(self._table.get, nothing)
+        await asyncio.to_thread(table.get, nothing)
 
-    async def _read_secret(self) -> None:
-        if not await self._keys.elevenlabs():
-            raise NotWell("The secret has no elevenlabs_api_key.")
+    async def read_secret() -> None:
+        for key in keys:
+            if not await read_key(key):
+                raise Unhealthy(f"The secret has no {key}.")
 
-    async def _ask_elevenlabs(self) -> None:
-        key = await self._keys.elevenlabs()
-        diagnosis, headers = Diagnosis(self._elevenlabs, key), {"xi-api-key": key}
-        base_url = self._elevenlabs.base_url.rstrip("/")
-        answer = await self._get(f"{base_url}/v1/models", headers, diagnosis)
-        # A key that may only speak and listen is refused the list, but known.
-        if answer.status_code not in (401, 403) or b"missing_permissions" not in answer.content:
-            _check(answer, diagnosis)
-            if _lacks(answer, self._speech_model):
-                raise _not_well(diagnosis.because("model", "refused"))
-        answer = await self._get(f"{base_url}/v1/voices/{self._voice}", headers, diagnosis)
-        if answer.status_code in (400, 404):
-            error = diagnosis.refused(answer.status_code, answer.headers, answer.content)
-            if error.cause.reason == "voice":
-                raise _not_well(error)
-
-    async def _ask_llm(self) -> None:
-        now_s = self._now_s()
-        if self._replied_at_s is not None and now_s < self._replied_at_s + ASK_AGAIN_S:
-            await self._look_for_llm()
-            return
-        prompt = Prompt("Answer with one word.", [], "Hello?")
-        try:
-            async with contextlib.aclosing(self._responder.reply(prompt, lambda: None)) as bits:
-                await anext(bits)
-        except ProviderError as error:
-            raise _not_well(error) from None
-        self._replied_at_s = now_s
-
-    async def _look_for_llm(self) -> None:
-        """Whether the endpoint that answered a while ago is there, and still takes the key."""
-        key = await self._keys.llm()
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        diagnosis = Diagnosis(self._chat, key)
-        url = f"{self._chat.base_url.rstrip('/')}/models"
-        answer = await self._get(url, headers, diagnosis)
-        if answer.status_code != 404:  # an endpoint without a list of its models is reached
-            _check(answer, diagnosis)
-
-    async def _get(self, url: str, headers: dict[str, str], diagnosis: Diagnosis) -> httpx.Response:
-        try:
-            return await self._client.get(url, headers=headers)
-        except httpx.TimeoutException:
-            raise _not_well(diagnosis.because("timeout", "timeout")) from None
-        except httpx.ConnectError as error:
-            raise _not_well(diagnosis.broken(error)) from None
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL):
-            raise _not_well(diagnosis.because("invalid_url", "refused")) from None
-        except httpx.HTTPError:
-            raise _not_well(diagnosis.because("connection_lost", "unavailable")) from None
-
-
-def _check(answer: httpx.Response, diagnosis: Diagnosis) -> None:
-    if answer.status_code >= 300:
-        raise _not_well(diagnosis.refused(answer.status_code, answer.headers, answer.content))
-
-
-def _not_well(error: ProviderError) -> NotWell:
-    return NotWell(error.cause.advice)
-
-
-def _lacks(answer: httpx.Response, model: str) -> bool:
-    """Whether a list of ElevenLabs' models names some, and not this one."""
-    try:
-        listed: Any = answer.json()
-    except ValueError:
-        return False
-    models = listed if isinstance(listed, list) else []
-    known = [item.get("model_id") for item in models if isinstance(item, dict)]
-    return bool(known) and model not in known
+    found: dict[str, Check] = {"table": read_table, "secret": read_secret}
+    for part in parts:
+        found |= part.checks
+    return found

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from parley.errors import ConnectionGone, ParleyError
+from parley.errors import ParleyError
 from parley.principal import SessionRef
 from parley.protocol.messages import Error, Metrics, TurnEnd, encode
-from parley.storage.item_codec import StoredFrame, TurnClaim
-from parley.storage.sessions import ERASED, SessionStore
+from parley.sessions.store_and_forward import StoreAndForward, stored_frames
+from parley.storage.item_codec import TurnClaim
+from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
 
 DIED = ParleyError(
@@ -62,12 +63,7 @@ class Recovery:
         error = Error.of(DIED, turn_id=turn_id, seq=0, attempt=claim.attempt)
         end = TurnEnd(turn_id, 0, "failed", "", Metrics(), code=DIED.code, attempt=claim.attempt)
         end.retryable = DIED.retryable
-        session = self._store.session(ref)
-        if session is None or session.status == ERASED:
-            return
-        try:
-            self._post(session.endpoint, session.connection_id, encode(error))
-            self._post(session.endpoint, session.connection_id, encode(end))
-        except ConnectionGone:
-            frame = StoredFrame(turn_id, claim.started_ms, claim.attempt, 0, encode(end))
-            self._turns.put_undelivered(ref, [frame])
+        # Both have no number, and what is stored is found by it. The end alone says all.
+        stored = stored_frames(turn_id, claim, [end])
+        forward = StoreAndForward(self._store, self._turns, self._post)
+        forward.post_or_store(ref, [encode(error), encode(end)], stored)

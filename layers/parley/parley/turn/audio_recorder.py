@@ -1,4 +1,4 @@
-"""One turn's audio, kept while it is heard and said, and stored when everything has been sent.
+"""One turn's audio, kept while it comes and goes, and stored when everything has been sent.
 
 A recording that fails costs the recording, never the turn.
 """
@@ -22,7 +22,7 @@ TIME_S = 10.0
 
 
 class AudioRecorder:
-    """Records one turn.
+    """Record one turn.
 
     Args:
         recordings: where to; None if this turn is not to be recorded.
@@ -44,27 +44,29 @@ class AudioRecorder:
         self._reply: list[bytes] = []
         self.failed = False
 
-    def posted(self, event: Numbered) -> None:
-        """An event has been sent. One that is sent again, over another connection, is the same."""
-        if self._recordings is None or not isinstance(event, Audio) or event.seq <= self._seq:
+    def note_posted(self, event: Numbered) -> None:
+        """Keep the audio of an event that has been posted."""
+        if self._recordings is None or not isinstance(event, Audio):
+            return
+        if event.seq <= self._seq:  # posted again, over another connection
             return
         self._seq = event.seq
         self._reply.append(event.audio)
 
-    async def store(self, heard: Iterable[bytes], remaining_s: float) -> None:
+    async def store(self, user_audio: Iterable[bytes], remaining_s: float) -> None:
         """Store both sides.
 
         Args:
-            heard: the user's audio, in order.
+            user_audio: in order.
             remaining_s: how much of the invocation's time is left.
         """
         if self._recordings is None:
             return
-        if remaining_s < TIME_S:
-            self._failed("TimeIsUp")
+        if remaining_s < TIME_S:  # a turn that is killed here would be told to have failed
+            self._log_failure("TimeIsUp")
             return
         await asyncio.gather(
-            self._store(self._recordings, "user", heard, self._request.format),
+            self._store(self._recordings, "user", user_audio, self._request.format),
             self._store(self._recordings, "assistant", self._reply, self._reply_format),
         )
 
@@ -75,8 +77,8 @@ class AudioRecorder:
         chunks: Iterable[bytes],
         audio_format: AudioFormat,
     ) -> None:
-        pcm = _joined(chunks)
-        if not pcm:
+        pcm = _join_kept(chunks)
+        if not pcm:  # a typed turn has no user audio, and a reply may be text alone
             return
         try:
             await asyncio.to_thread(
@@ -88,17 +90,17 @@ class AudioRecorder:
                 sample_rate_hz(audio_format),
             )
         except Exception as error:
-            self._failed(type(error).__name__)
+            self._log_failure(type(error).__name__)
         if len(pcm) > MAX_BYTES:
             self._log("recording_cut", {"side": side})
 
-    def _failed(self, error: str) -> None:
+    def _log_failure(self, error: str) -> None:
         self.failed = True
         self._log("not_recorded", {"error": error})
 
 
-def _joined(chunks: Iterable[bytes]) -> bytes:
-    """The audio up to just beyond what is kept."""
+def _join_kept(chunks: Iterable[bytes]) -> bytes:
+    """Return the audio up to just beyond what is kept, which tells whether it is cut."""
     joined = bytearray()
     for chunk in chunks:
         joined += chunk

@@ -1,4 +1,4 @@
-"""What a turn works with: what its environment keeps for all turns, and the parts of its own."""
+"""What a turn works with: what its environment keeps for all turns, and what is its own."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ from parley.storage.item_codec import TurnClaim
 from parley.storage.recordings import Recordings
 from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
+from parley.turn.audio_recorder import AudioRecorder
 from parley.turn.input.poller import InboxPoller
 from parley.turn.output.latency import TurnLatency
 from parley.turn.output.outbox import Outbox
-from parley.turn.output.sender import Sender
+from parley.turn.output.sender import Post, Sender
 from parley.turn.persistence import TurnPersistence
 from parley.turn.playback_times import PlaybackTimes
+from parley.turn.stop import TurnStop
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
-    """What a turn works with.
+class TurnServices:
+    """What the turns of one environment share.
 
     Attributes:
         log: told about trouble that the client is not; takes an event name and fields.
@@ -52,16 +54,36 @@ class Services:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What one attempt at one turn is made of, for those who carry it out."""
+class Invocation:
+    """The Lambda invocation that runs a turn.
+
+    Attributes:
+        owner: names it in the claim.
+        post: sends a frame to a connection.
+        remaining_s: returns how much of its time is left.
+        cold: whether its environment is fresh.
+    """
+
+    owner: str
+    post: Post
+    remaining_s: Callable[[], float]
+    cold: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TurnContext:
+    """One attempt at one turn, as `Pipeline`, `TurnFinisher` and `Delivery` share it."""
 
     request: TurnRequest
     claim: TurnClaim
-    services: Services
+    services: TurnServices
+    invocation: Invocation
     outbox: Outbox
-    poster: Sender
-    watching: InboxPoller
-    keeping: TurnPersistence
-    sounding: PlaybackTimes
-    timings: TurnLatency
-    closing: BackgroundClose
+    sender: Sender
+    poller: InboxPoller
+    persistence: TurnPersistence
+    playback: PlaybackTimes
+    recorder: AudioRecorder
+    latency: TurnLatency
+    stop: TurnStop
+    background_close: BackgroundClose

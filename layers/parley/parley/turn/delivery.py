@@ -1,4 +1,4 @@
-"""The end of a turn's delivery: the client has everything, or it is kept for its return.
+"""The end of a turn's delivery: the client has everything, or it is stored for its return.
 
 Costs a healthy client nothing but its `ack`. Of one that is away or silent, what it may
 not have is stored, and the message function sends it at the session's next `init`.
@@ -9,17 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
 
 from parley.aws.management_api import Address
-from parley.protocol.messages import encode
-from parley.protocol.turn_request import TurnRequest
-from parley.storage.item_codec import StoredFrame, TurnClaim
-from parley.storage.sessions import ERASED, SessionStore
-from parley.storage.turns import TurnStore
-from parley.turn.input.poller import InboxPoller
-from parley.turn.output.outbox import Outbox
-from parley.turn.output.sender import Sender
+from parley.sessions.store_and_forward import find_session, next_address, stored_frames
+from parley.storage.item_codec import StoredFrame
+from parley.turn.context import TurnContext
 
 ACK_WAIT_S = 1.5
 """How long a client may take to acknowledge what has been posted to it."""
@@ -29,108 +23,87 @@ MAX_ACK_WAIT_S = 15.0
 
 
 def ack_wait_s(posted_bytes: int) -> float:
-    """How long to wait for a client that was sent so much."""
+    """Return how long to wait for a client that was sent so much."""
     return min(MAX_ACK_WAIT_S, ACK_WAIT_S + posted_bytes / SLOW_LINK_BYTES_PER_S)
 
 
+class SessionErased(Exception):
+    """The session is erased: nothing of it may be stored."""
+
+
 class Delivery:
-    """Sees a turn's events to their end.
+    """See the events of a turn that has ended in the table to their end."""
 
-    Args:
-        remaining_s: how much of the invocation's time is left.
-    """
+    def __init__(self, turn: TurnContext) -> None:
+        self._turn = turn
 
-    def __init__(
-        self,
-        request: TurnRequest,
-        claim: TurnClaim,
-        outbox: Outbox,
-        poster: Sender,
-        watching: InboxPoller,
-        store: SessionStore,
-        turns: TurnStore,
-        *,
-        remaining_s: Callable[[], float],
-    ) -> None:
-        self._request = request
-        self._claim = claim
-        self._outbox = outbox
-        self._poster = poster
-        self._watching = watching
-        self._store = store
-        self._turns = turns
-        self._remaining_s = remaining_s
-        self._erased = False
+    async def deliver(self) -> bool:
+        """Wait until the client has everything, or store what it may not have.
 
-    async def finish(self) -> bool:
-        """Wait until the client has everything, or keep what it may not have.
-
-        The turn has ended in the table by now. A client that comes back tells the turn first
-        and then reads what is stored; the turn stores first and then looks whether it was told.
-        So one of the two finds the other.
+        A client that comes back tells the turn first and then reads what is stored; the turn
+        stores first and then looks whether it was told. So one of the two finds the other.
 
         Returns:
             Whether the client has acknowledged everything.
         """
+        sender, poller = self._turn.sender, self._turn.poller
         while True:
-            if await self._acknowledged():
+            if await self._wait_for_ack():
                 return True
-            if await self._has_moved():
-                continue
-            if self._erased:
+            try:
+                moved_to = await self._find_client_elsewhere()
+            except SessionErased:
                 return False
-            await asyncio.to_thread(
-                self._turns.put_undelivered, self._request.session, self._frames()
-            )
-            address = self._poster.address
-            await self._watching.look()
-            if self._poster.address == address:
+            if moved_to is not None:
+                sender.move(moved_to, poller.acknowledged_seq)
+                continue
+            # Before the last look: a client that returns in between finds what is stored.
+            turns, ref = self._turn.services.turns, self._turn.request.session
+            await asyncio.to_thread(turns.put_undelivered, ref, self._undelivered())
+            address = sender.address
+            await poller.poll()
+            if sender.address == address:
                 return False
 
-    async def _acknowledged(self) -> bool:
-        """Whether the client says, in time, that it has everything."""
-        await self._poster.drained()
-        wait_s = min(ack_wait_s(self._poster.posted_bytes), self._remaining_s() - 1.0)
+    async def _wait_for_ack(self) -> bool:
+        """Return whether the client says, in time, that it has everything."""
+        sender, poller, outbox = self._turn.sender, self._turn.poller, self._turn.outbox
+        await sender.drain()
+        # The last second of the invocation is for storing what has not arrived.
+        wait_s = min(ack_wait_s(sender.posted_bytes), self._turn.invocation.remaining_s() - 1.0)
         deadline = time.monotonic() + max(0.0, wait_s)
         while True:
-            await self._poster.drained()
-            self._watching.news.clear()
-            self._outbox.acknowledge(self._watching.acknowledged_seq)
-            if self._outbox.is_empty() and not self._outbox.after(0):
+            await sender.drain()
+            # Cleared before it is looked what came: what comes while we look sets it again.
+            poller.client_news.clear()
+            outbox.acknowledge(poller.acknowledged_seq)
+            if outbox.is_empty() and not outbox.unacknowledged(0):
                 return True
             left_s = deadline - time.monotonic()
-            if self._poster.gone or left_s <= 0:
+            if sender.gone or left_s <= 0:
                 return False
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._watching.news.wait(), left_s)
+                await asyncio.wait_for(poller.client_news.wait(), left_s)
 
-    async def _has_moved(self) -> bool:
-        """Whether the session is on another connection by now, without having told this turn."""
+    async def _find_client_elsewhere(self) -> Address | None:
+        """Return where the session has moved to without having told this turn; None if nowhere.
+
+        Raises:
+            SessionErased: nobody comes back to it.
+        """
+        store, ref = self._turn.services.store, self._turn.request.session
         try:
-            session = await asyncio.to_thread(self._store.session, self._request.session)
-        except Exception:  # what matters more comes next: keeping what has not arrived
-            return False
-        self._erased = session is None or session.status == ERASED
-        if session is None or session.is_over(time.time()):
-            return False
-        address = Address(session.endpoint, session.connection_id)
-        if address == self._poster.address:
-            return False
-        self._poster.move(address, self._watching.acknowledged_seq)
-        return True
+            session = await asyncio.to_thread(find_session, store, ref)
+        except Exception:
+            return None  # what matters more comes next: storing what has not arrived
+        if session is None:
+            raise SessionErased
+        return next_address(session, self._turn.sender.address)
 
-    def _frames(self) -> list[StoredFrame]:
-        if self._watching.interrupt.done():
-            self._outbox.drop_unsent()
-        while self._outbox.next(time.monotonic(), everything=True) is not None:
-            pass  # numbered now; `after` has it
-        return [
-            StoredFrame(
-                self._request.turn_id,
-                self._claim.started_ms,
-                self._claim.attempt,
-                event.seq or 0,
-                encode(event),
-            )
-            for event in self._outbox.after(self._watching.acknowledged_seq)
-        ]
+    def _undelivered(self) -> list[StoredFrame]:
+        outbox = self._turn.outbox
+        if self._turn.stop.interrupted:
+            outbox.drop_unsent()
+        outbox.number_all(time.monotonic())
+        events = outbox.unacknowledged(self._turn.poller.acknowledged_seq)
+        return stored_frames(self._turn.request.turn_id, self._turn.claim, events)

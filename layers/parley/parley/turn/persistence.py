@@ -18,14 +18,16 @@ from parley.storage.inbox_entries import InterruptEntry
 from parley.storage.item_codec import Session, TurnClaim
 from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
+from parley.turn.stop import StopReason, TurnStop
 
 
 class TurnPersistence:
-    """Writes down one turn.
+    """Write down one turn.
 
     Args:
         owner: names the invocation that has claimed it.
         claim: which attempt it is.
+        stop: asked when the turn turns out not to be this attempt's to end.
         log: told about trouble; takes an event name and fields.
     """
 
@@ -36,6 +38,7 @@ class TurnPersistence:
         request: TurnRequest,
         owner: str,
         claim: TurnClaim,
+        stop: TurnStop,
         log: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._store = store
@@ -43,16 +46,17 @@ class TurnPersistence:
         self._request = request
         self._owner = owner
         self._claim = claim
+        self._stop = stop
         self._log = log
         self._writes: dict[str, asyncio.Task[None]] = {}
         self._reply_key = ""
-        self.superseded = False
-        """Somebody else ended the turn, or runs it: nothing more is to be said of it."""
 
-    def newest_turn(self, history: list[Message], found: Callable[[Session | None], None]) -> None:
-        """Note, beside other work, that this is the session's newest turn.
+    def note_newest_turn(
+        self, history: list[Message], found: Callable[[Session | None], None]
+    ) -> None:
+        """Note in the background that this is the session's newest turn.
 
-        An older one that still runs is interrupted by it.
+        Interrupts an older one that still runs.
 
         Args:
             found: told of the session as it was when that was noted, or None if a newer turn
@@ -61,16 +65,16 @@ class TurnPersistence:
         """
         self._start("newest_turn", lambda: self._note_newest(history, found))
 
-    def user(self, text: str, sound: Sound) -> None:
-        """Write, beside other work, what the user said. The first call counts."""
+    def write_user_message(self, text: str, sound: Sound) -> None:
+        """Write in the background what the user said. The first call counts."""
         message = Message("user", text, self._turn_id)
         self._start("user_message", lambda: self._put(message, sound))
 
-    def usage(self, charge: Callable[[], Awaitable[None]]) -> None:
-        """Write, beside other work, what the turn has used."""
+    def write_usage(self, charge: Callable[[], Awaitable[None]]) -> None:
+        """Write in the background what the turn has used."""
         self._start("usage", charge)
 
-    async def reply(
+    async def write_reply_and_end(
         self,
         reason: TurnEndReason,
         said: str,
@@ -79,20 +83,25 @@ class TurnPersistence:
         metrics: Metrics,
         sound: Sound,
     ) -> None:
-        """Write the reply and the turn's end, after everything else has been written."""
-        await self.settled()
+        """Write the reply and the turn's end, after everything else has been written.
+
+        Requests `SUPERSEDED` if the turn was no longer this attempt's to end.
+        """
+        # In order: who finds the turn ended finds its reply, and what was said before it.
+        await self.wait_until_written()
         if said:
             message = Message("assistant", said, self._turn_id, heard)
             self._start("reply", lambda: self._put_reply(message, sound, metrics))
-            await self.settled()
+            await self.wait_until_written()
         self._start("turn_end", lambda: self._finish(reason, parts))
-        await self.settled()
-        if not said and self._claim.attempt > 1 and not self.superseded:
-            self._start("no_reply", self.forget_reply)  # the one before may have written it late
-            await self.settled()
+        await self.wait_until_written()
+        if not said and self._claim.attempt > 1 and not self._stop.superseded:
+            # The attempt before may have written its reply after this one had voided it.
+            self._start("no_reply", self.forget_reply)
+            await self.wait_until_written()
 
     async def forget_reply(self) -> None:
-        """What an attempt before this one replied is void."""
+        """Delete what an attempt before this one replied."""
         await asyncio.to_thread(
             self._store.forget_reply,
             self._request.session,
@@ -100,19 +109,19 @@ class TurnPersistence:
             self._turn_id,
         )
 
-    async def heard(self, heard: str, interrupt: InterruptEntry) -> None:
+    async def write_heard(self, heard: str, interrupt: InterruptEntry) -> None:
         """Note afterwards that of the reply only so much was heard."""
         if self._reply_key:
             self._start("heard", lambda: self._put_heard(heard, interrupt))
-            await self.settled()
+            await self.wait_until_written()
 
-    async def answer(self, attempt: int, frames: list[bytes]) -> None:
+    async def write_answer(self, attempt: int, frames: list[bytes]) -> None:
         """Keep the events of an attempt that answer an HTTP request."""
         self._start("answer", lambda: self._put_answer(attempt, frames))
-        await self.settled()
+        await self.wait_until_written()
 
-    async def settled(self) -> None:
-        """Wait for what is being written."""
+    async def wait_until_written(self) -> None:
+        """Wait for what is written in the background."""
         await asyncio.gather(*self._writes.values())
 
     # --- the writes ---------------------------------------------------------------
@@ -122,10 +131,11 @@ class TurnPersistence:
         return self._request.turn_id
 
     def _start(self, name: str, write: Callable[[], Awaitable[Any]]) -> None:
+        """Begin a write, once for each name."""
         if name not in self._writes:
-            self._writes[name] = asyncio.create_task(self._logged(name, write))
+            self._writes[name] = asyncio.create_task(self._try(name, write))
 
-    async def _logged(self, name: str, write: Callable[[], Awaitable[Any]]) -> None:
+    async def _try(self, name: str, write: Callable[[], Awaitable[Any]]) -> None:
         try:
             await write()
         except Exception as error:
@@ -140,6 +150,7 @@ class TurnPersistence:
         )
         found(session)
         previous = session.active_turn if session is not None else None
+        # One that has replied has ended, or is about to: its reply stays as it is.
         replied = any(m.turn_id == previous and m.role == "assistant" for m in history)
         if previous and previous != self._turn_id and not replied:
             await asyncio.to_thread(
@@ -174,7 +185,7 @@ class TurnPersistence:
             parts=parts,
         )
         if not finished:
-            self.superseded = True
+            self._stop.request(StopReason.SUPERSEDED)
 
     async def _put_answer(self, attempt: int, frames: list[bytes]) -> None:
         await asyncio.to_thread(

@@ -9,17 +9,19 @@ from collections.abc import Callable, Sequence
 
 from parley.aws.management_api import Address
 from parley.clock import now_ms
-from parley.errors import ConnectionGone, ParleyError, internal_error
+from parley.errors import ParleyError, internal_error
 from parley.limits.turn_quota import Admission
-from parley.protocol.messages import Metrics, TurnEndReason, encode
+from parley.protocol.messages import Message, Metrics, TurnEndReason, encode
 from parley.protocol.turn_request import TurnRequest
+from parley.sessions.store_and_forward import StoreAndForward, stored_frames
 from parley.storage.inbox_entries import InterruptEntry
-from parley.storage.item_codec import Session, StoredFrame, TurnClaim
-from parley.turn.context import Services
+from parley.storage.item_codec import Session, TurnClaim
+from parley.turn.context import Invocation, TurnServices
 from parley.turn.finish import Outcome
 from parley.turn.output.latency import TurnLatency, monotonic_at
 from parley.turn.output.outbox import Numbered, Outbox
 from parley.turn.output.sender import Post
+from parley.turn.stop import StopReason, TurnStop
 from parley.turn.turn import Turn
 
 PROMPT_MS = 150
@@ -28,7 +30,7 @@ PROMPT_MS = 150
 
 async def run_turn(
     request: TurnRequest,
-    services: Services,
+    services: TurnServices,
     post: Post,
     owner: str,
     *,
@@ -41,239 +43,221 @@ async def run_turn(
     Args:
         post: sends a frame to a connection.
         owner: names this invocation in the claim.
-        remaining_s: how much of the invocation's time is left.
+        remaining_s: returns how much of the invocation's time is left.
         cold: whether the environment is fresh.
         admission: of a turn that has been counted already; None counts it now.
     """
+    invocation = Invocation(owner, post if request.connected else _drop, remaining_s, cold)
+    start = TurnStart(request, services, invocation)
     try:
-        return await _run(
-            request,
-            services,
-            post,
-            owner,
-            remaining_s=remaining_s,
-            cold=cold,
-            admitted=admission,
-        )
+        return await start.run(admission)
     finally:
-        await _leave_nothing_erased(request, services)
+        await start.sweep_erased_session()
 
 
-async def _leave_nothing_erased(request: TurnRequest, services: Services) -> None:
-    """The session may have been erased while the turn ran: what it has written since goes too.
-
-    Looked for after the last write, so that either this finds the session erased, or whoever
-    erases it finds what was written.
-    """
-    ref = request.session
-    try:
-        if await asyncio.to_thread(services.store.is_there, ref):
-            return
-        await asyncio.to_thread(services.store.sweep, ref)
-        if services.recordings is not None:
-            await asyncio.to_thread(services.recordings.delete_turn, ref, request.turn_id)
-    except Exception as error:
-        services.log("not_swept", {"error": type(error).__name__})
+async def _drop(_address: Address, _frame: bytes) -> None:
+    """Post a frame of a turn that is one answer nowhere: its outbox keeps all of it."""
 
 
-async def _run(
-    request: TurnRequest,
-    services: Services,
-    post: Post,
-    owner: str,
-    *,
-    remaining_s: Callable[[], float],
-    cold: bool,
-    admitted: Admission | None,
-) -> Outcome | None:
-    if not request.connected:
-        post = _nowhere
-    timings = TurnLatency()
-    if request.complete:
-        timings.mark("received", monotonic_at(request.received_at_ms))
-        timings.mark("started", time.monotonic())
-    claim, read, admission, interruptions = await asyncio.gather(
-        asyncio.to_thread(
-            services.turns.claim_turn,
-            request.session,
-            request.turn_id,
-            owner,
-            attempt=request.attempt,
-            received_at_ms=request.received_at_ms,
-        ),
-        asyncio.to_thread(services.history.read, request.session),
-        _admission(request, services, admitted),
-        _interruptions(request, services),
-        return_exceptions=True,  # none is left running when another fails
-    )
-    if claim is None:
-        if isinstance(admission, Admission):
-            await _give_back(admission, services)
-        return None
-    if isinstance(claim, Exception) and isinstance(admission, Admission):
-        await _give_back(admission, services)
-    for failed in (claim, read, admission):
-        if isinstance(failed, Exception):
-            error = internal_error(failed, services.log)
-            return await _refuse(request, services, post, owner, error, claim)
-    assert not isinstance(claim, BaseException)
-    assert not isinstance(read, BaseException)
-    assert not isinstance(admission, BaseException)
-    session, history = read
-    if isinstance(interruptions, BaseException):
-        interruptions = []  # the turn reads its inbox itself
-    asked_ms = request.received_at_ms
-    stopped = next((each for each in interruptions if each.stops(claim.attempt, asked_ms)), None)
-    passed = session is not None and session.has_passed(request.turn_id, request.received_at_ms)
-    if passed and stopped is None:
-        stopped = InterruptEntry(None)
-    if admission.refused is not None:
-        # Who has stopped it does not want to hear that it was one too many.
-        refused = None if stopped is not None else admission.refused
-        return await _refuse(request, services, post, owner, refused, claim)
-    if session is None or (session.is_over(time.time()) and not passed):
-        over = ParleyError(
-            "session_not_found", "This session is over. Open a new connection and send init."
+class TurnStart:
+    """Begin a turn, or refuse it."""
+
+    def __init__(
+        self, request: TurnRequest, services: TurnServices, invocation: Invocation
+    ) -> None:
+        self._request = request
+        self._services = services
+        self._invocation = invocation
+
+    async def run(self, admitted: Admission | None) -> Outcome | None:
+        """Run the turn to its end; None if it is not this invocation's to run.
+
+        Args:
+            admitted: of a turn that has been counted already; None counts it now.
+        """
+        request, services = self._request, self._services
+        latency = TurnLatency()
+        if request.complete:  # of other spoken turns the clock starts with the end of the utterance
+            latency.mark("received", monotonic_at(request.received_at_ms))
+            latency.mark("started", time.monotonic())
+        claim, read, admission, interruptions = await asyncio.gather(
+            asyncio.to_thread(
+                services.turns.claim_turn,
+                request.session,
+                request.turn_id,
+                self._invocation.owner,
+                attempt=request.attempt,
+                received_at_ms=request.received_at_ms,
+            ),
+            asyncio.to_thread(services.history.read, request.session),
+            self._admit(admitted),
+            self._read_interruptions(),
+            return_exceptions=True,  # none is left running when another fails
         )
-        return await _refuse(request, services, post, owner, over, claim)
-    turn = Turn(
-        request,
-        claim,
-        owner,
-        session,
-        history,
-        services,
-        post,
-        remaining_s=remaining_s,
-        cold=cold,
-        timings=timings,
-        stopped=stopped,
-    )
-    return await turn.run()
+        if not isinstance(claim, TurnClaim) and isinstance(admission, Admission):
+            # Another delivery of the turn runs and is charged for it, or the claim has failed.
+            await self._give_back(admission)
+        if claim is None:
+            return None
+        for failed in (claim, read, admission):
+            if isinstance(failed, Exception):
+                return await self._refuse(internal_error(failed, services.log), claim)
+        assert not isinstance(claim, BaseException)
+        assert not isinstance(read, BaseException)
+        assert not isinstance(admission, BaseException)
+        session, history = read
+        if isinstance(interruptions, BaseException):
+            interruptions = []  # the turn reads its inbox itself
+        return await self._run_claimed(claim, session, history, admission, interruptions, latency)
 
+    async def _run_claimed(
+        self,
+        claim: TurnClaim,
+        session: Session | None,
+        history: list[Message],
+        admission: Admission,
+        interruptions: list[InterruptEntry],
+        latency: TurnLatency,
+    ) -> Outcome | None:
+        request, stop = self._request, TurnStop()
+        for each in interruptions:
+            if each.stops(claim.attempt, request.received_at_ms):
+                stop.request(StopReason.INTERRUPTED, each)
+        passed = session is not None and session.has_passed(request.turn_id, request.received_at_ms)
+        if passed:
+            stop.request(StopReason.OVERTAKEN)
+        if admission.refused is not None:
+            # Who has stopped it does not want to hear that it was one too many.
+            refused = None if stop.reason is not None else admission.refused
+            return await self._refuse(refused, claim)
+        # A session that the user has ended since still gets the end of its last turn.
+        if session is None or (session.is_over(time.time()) and not passed):
+            over = ParleyError(
+                "session_not_found", "This session is over. Open a new connection and send init."
+            )
+            return await self._refuse(over, claim)
+        turn = Turn(
+            request, claim, session, history, self._services, self._invocation, latency, stop
+        )
+        return await turn.run()
 
-async def _nowhere(_address: Address, _frame: bytes) -> None:
-    """For a turn that is one answer: its outbox keeps all of it."""
+    async def sweep_erased_session(self) -> None:
+        """Delete what the turn has written into a session that was erased while it ran.
 
+        Looked for after the last write, so that either this finds the session erased, or the
+        erasure finds what was written.
+        """
+        ref, services = self._request.session, self._services
+        try:
+            if await asyncio.to_thread(services.store.is_there, ref):
+                return
+            await asyncio.to_thread(services.store.sweep, ref)
+            if services.recordings is not None:
+                turn_id = self._request.turn_id
+                await asyncio.to_thread(services.recordings.delete_turn, ref, turn_id)
+        except Exception as error:
+            services.log("not_swept", {"error": type(error).__name__})
 
-async def _interruptions(request: TurnRequest, services: Services) -> list[InterruptEntry]:
-    """Return the interruptions that came before a turn.
+    async def _read_interruptions(self) -> list[InterruptEntry]:
+        """Return the interruptions that came before the turn.
 
-    Not looked for where a turn over a connection begins at once: nobody is so quick, and a read
-    would be on the way to every first sound. Should somebody be, the turn's own first look at its
-    inbox finds it. A turn over HTTP may be interrupted before it is asked for, and has no first
-    sound to hurry for.
-    """
-    is_prompt = now_ms() - request.received_at_ms < PROMPT_MS
-    if request.connected and is_prompt and (request.attempt or 1) == 1:
-        return []
-    inboxes = services.turns.inboxes
-    return await asyncio.to_thread(inboxes.interruptions, request.session, request.turn_id)
+        Not looked for where a turn over a connection begins at once: nobody is so quick, and a
+        read would be on the way to every first sound. Should somebody be, the turn's own first
+        look at its inbox finds it. A turn over HTTP may be interrupted before it is asked for, and
+        has no first sound to hurry for.
+        """
+        request, inboxes = self._request, self._services.turns.inboxes
+        is_prompt = now_ms() - request.received_at_ms < PROMPT_MS
+        if request.connected and is_prompt and (request.attempt or 1) == 1:
+            return []
+        return await asyncio.to_thread(inboxes.interruptions, request.session, request.turn_id)
 
+    async def _admit(self, admitted: Admission | None) -> Admission:
+        meter = self._services.meter
+        if admitted is not None:
+            return admitted
+        if meter is None:
+            return Admission()
+        return await meter.admit(self._request.session, spoken=self._request.spoken)
 
-async def _admission(
-    request: TurnRequest, services: Services, admitted: Admission | None
-) -> Admission:
-    if admitted is not None:
-        return admitted
-    if services.meter is None:
-        return Admission()
-    return await services.meter.admit(request.session, spoken=request.spoken)
-
-
-async def _give_back(admission: Admission, services: Services) -> None:
-    """The turn does not begin here: another delivery of it runs and is charged for it, or
-    claiming it failed."""
-    if services.meter is None:
-        return
-    try:
-        await services.meter.give_back(admission)
-    except Exception as error:
-        services.log("not_given_back", {"error": type(error).__name__})
-
-
-async def _refuse(
-    request: TurnRequest,
-    services: Services,
-    post: Post,
-    owner: str,
-    error: ParleyError | None,
-    claimed: TurnClaim | BaseException,
-) -> Outcome:
-    """End a turn that never began.
-
-    Args:
-        error: why; None for one that the user has stopped.
-        claimed: the attempt; what went wrong if it could not be claimed.
-    """
-    ref, turn_id = request.session, request.turn_id
-    attempt = claimed.attempt if isinstance(claimed, TurnClaim) else request.attempt or 1
-    reason: TurnEndReason = "interrupted" if error is None else "failed"
-    ended: TurnClaim | None = None
-    with contextlib.suppress(Exception):  # a table that fails is perhaps why it is refused
-        if error is not None:
-            ended = await asyncio.to_thread(services.turns.fail_turn, ref, turn_id, owner, attempt)
-        elif await asyncio.to_thread(
-            services.turns.finish_turn, ref, turn_id, owner, reason=reason
-        ) and isinstance(claimed, TurnClaim):
-            ended = claimed
-    outbox = Outbox(turn_id, services.deployment.reply_format, attempt)
-    metrics = Metrics()
-    if error is not None:
-        outbox.error(error)
-    outbox.end(reason, "", metrics, "" if error is None else None, error)
-    while outbox.next(time.monotonic(), everything=True) is not None:
-        pass  # numbered now; `after` has it
-    events = outbox.after(0)
-    if not request.connected:
-        return Outcome(reason, metrics, error, delivered=False, events=events)
-    try:
-        await _tell(request, services, post, ended, events)
-    except Exception as trouble:
-        services.log("refusal_not_told", {"error": type(trouble).__name__})
-    return Outcome(reason, metrics, error, delivered=False)
-
-
-async def _tell(
-    request: TurnRequest,
-    services: Services,
-    post: Post,
-    claim: TurnClaim | None,
-    events: Sequence[Numbered],
-) -> None:
-    """Say wherever the client is now that its turn is refused, or keep it for its return.
-
-    As in `parley.turn.delivery`, it is kept first, and then looked whether the client is back.
-
-    Args:
-        claim: the attempt that has been ended so; None if somebody else may run it.
-    """
-    left: Address | None = None
-    while True:
-        session = await _session_now(request, services)
-        address = Address(request.endpoint, request.connection_id)
-        if session is not None and session.connection_id:
-            address = Address(session.endpoint, session.connection_id)
-        if address == left:
+    async def _give_back(self, admission: Admission) -> None:
+        if self._services.meter is None:
             return
         try:
-            for event in events:
-                await post(address, encode(event))
-            return
-        except ConnectionGone:
-            left = address
-        if claim is None or session is None or session.is_over(time.time()):
-            return
-        frames = [
-            StoredFrame(
-                request.turn_id, claim.started_ms, claim.attempt, event.seq or 0, encode(event)
-            )
-            for event in events
-        ]
-        await asyncio.to_thread(services.turns.put_undelivered, request.session, frames)
+            await self._services.meter.give_back(admission)
+        except Exception as error:
+            self._services.log("not_given_back", {"error": type(error).__name__})
 
+    # --- refusals -------------------------------------------------------------------
 
-async def _session_now(request: TurnRequest, services: Services) -> Session | None:
-    with contextlib.suppress(Exception):  # as above
-        return await asyncio.to_thread(services.store.session, request.session)
-    return None
+    async def _refuse(
+        self, error: ParleyError | None, claimed: TurnClaim | BaseException
+    ) -> Outcome:
+        """End a turn that never began.
+
+        Args:
+            error: why; None for one that the user has stopped.
+            claimed: the attempt; what went wrong if it could not be claimed.
+        """
+        request, services = self._request, self._services
+        attempt = claimed.attempt if isinstance(claimed, TurnClaim) else request.attempt or 1
+        reason: TurnEndReason = "interrupted" if error is None else "failed"
+        ended: TurnClaim | None = None
+        with contextlib.suppress(Exception):  # a table that fails is perhaps why it is refused
+            ended = await self._end_in_table(error, claimed, attempt)
+        outbox = Outbox(request.turn_id, services.deployment.reply_format, attempt)
+        metrics = Metrics()
+        if error is not None:
+            outbox.add_error(error)
+        # Of a turn that was stopped nothing was heard; of one that failed that is not asked.
+        heard = "" if error is None else None
+        outbox.add_end(reason, "", metrics, heard, error)
+        outbox.number_all(time.monotonic())
+        events = outbox.unacknowledged(0)
+        if not request.connected:
+            return Outcome(reason, metrics, error, delivered=False, events=events)
+        try:
+            await self._tell_refused(ended, events)
+        except Exception as trouble:
+            services.log("refusal_not_told", {"error": type(trouble).__name__})
+        return Outcome(reason, metrics, error, delivered=False)
+
+    async def _end_in_table(
+        self, error: ParleyError | None, claimed: TurnClaim | BaseException, attempt: int
+    ) -> TurnClaim | None:
+        """Note that the attempt has ended; return it, or None if somebody else may run it."""
+        turns, owner = self._services.turns, self._invocation.owner
+        ref, turn_id = self._request.session, self._request.turn_id
+        if error is not None:
+            return await asyncio.to_thread(turns.fail_turn, ref, turn_id, owner, attempt)
+        finished = await asyncio.to_thread(
+            turns.finish_turn, ref, turn_id, owner, reason="interrupted"
+        )
+        return claimed if finished and isinstance(claimed, TurnClaim) else None
+
+    async def _tell_refused(self, ended: TurnClaim | None, events: Sequence[Numbered]) -> None:
+        """Tell the client that its turn is refused, wherever it is, or when it returns.
+
+        Args:
+            ended: the attempt that has been ended so; None if somebody else may run it.
+        """
+        # What posts or stores blocks, as the message function needs it: it runs in a thread here,
+        # and leaves the posts to the loop.
+        loop = asyncio.get_running_loop()
+
+        async def post(endpoint: str, connection_id: str, frame: bytes) -> None:
+            await self._invocation.post(Address(endpoint, connection_id), frame)
+
+        def post_from_thread(endpoint: str, connection_id: str, frame: bytes) -> None:
+            posted = post(endpoint, connection_id, frame)
+            asyncio.run_coroutine_threadsafe(posted, loop).result()
+
+        request, services = self._request, self._services
+        forward = StoreAndForward(services.store, services.turns, post_from_thread)
+        await asyncio.to_thread(
+            forward.post_or_store,
+            request.session,
+            [encode(event) for event in events],
+            stored_frames(request.turn_id, ended, events) if ended is not None else [],
+            Address(request.endpoint, request.connection_id),
+        )

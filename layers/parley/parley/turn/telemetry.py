@@ -1,4 +1,4 @@
-"""What a turn leaves for whoever runs the deployment: metrics (EMF), a trace and a log line."""
+"""What a turn leaves for operations: metrics (EMF), a trace and a log line."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from parley.turn.finish import Outcome
 
 @functools.cache
 def tracer() -> Tracer:
-    """The tracer. Making one takes 0.2 s: only turns that are sampled pay for it, after
-    their last event."""
+    """Return the tracer.
+
+    Making one takes 0.2 s: only turns that are sampled pay for it, after their last event.
+    """
     return Tracer(auto_patch=False)
 
 
-def report(request: TurnRequest, outcome: Outcome | None, logger: Logger, metrics: Metrics) -> None:
-    """Say how a turn ended, or that it was not this invocation's to run."""
+def report_turn(
+    request: TurnRequest, outcome: Outcome | None, logger: Logger, metrics: Metrics
+) -> None:
+    """Report how a turn ended, or that it was not this invocation's to run."""
     if outcome is None:
         logger.info("turn_already_claimed")
         metrics.add_metric(name="turn_already_claimed", unit=MetricUnit.Count, value=1)

@@ -1,4 +1,4 @@
-"""One turn: hear, think, speak, and stop when told to.
+"""One turn: transcribe, think, speak, and stop when told to.
 
 One Lambda invocation runs one turn. This is where its parts meet: the claim and its lease, the
 inbox, the conversation (`parley.turn.pipeline`), the outbox, and the end (`parley.turn.finish`),
@@ -10,250 +10,220 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable
 from typing import Any
 
 from parley.aio.tasks import BackgroundClose, cancelled
 from parley.audio.pcm import sample_rate_hz
 from parley.aws.management_api import Address
+from parley.config import Deployment
 from parley.errors import ConnectionGone, ParleyError, PostRefused, TurnTimeout, internal_error
 from parley.protocol.messages import Audio, Message, ReplyText, TurnEndReason
 from parley.protocol.turn_request import TurnRequest
-from parley.storage.inbox_entries import BegunEntry, InterruptEntry, ResumeEntry
+from parley.storage.inbox_entries import BegunEntry, ResumeEntry
 from parley.storage.item_codec import Session, TurnClaim
 from parley.storage.turns import RENEW_S
 from parley.turn.audio_recorder import AudioRecorder
-from parley.turn.context import Parts, Services
+from parley.turn.context import Invocation, TurnContext, TurnServices
 from parley.turn.finish import Outcome, TurnFinisher
 from parley.turn.input.endpointing import EndpointDetector
 from parley.turn.input.poller import InboxPoller
 from parley.turn.output.latency import TurnLatency
 from parley.turn.output.outbox import Numbered, Outbox
-from parley.turn.output.sender import Post, Sender
+from parley.turn.output.sender import Sender
 from parley.turn.persistence import TurnPersistence
 from parley.turn.pipeline import Pipeline
 from parley.turn.playback_times import PlaybackTimes
+from parley.turn.stop import StopReason, TurnStop
 
-ENDING_MARGIN_S = 3.0
+END_MARGIN_S = 3.0
 """What a turn keeps of its invocation's time to end in good order."""
 
 
 class Turn:
-    """One attempt at one turn of one session.
+    """Run one attempt at one turn of one session.
 
     Args:
         claim: which attempt it is.
-        owner: names this invocation.
         session: the session as it was when the turn began.
         history: its messages.
-        post: sends a frame to a connection.
-        remaining_s: how much of the invocation's time is left.
-        cold: whether the environment is fresh.
-        timings: begun when the turn was.
-        stopped: the interruption that came before the turn did; None if none has.
+        latency: begun when the turn was.
+        stop: whether and why it is to stop, perhaps before it has begun.
     """
 
     def __init__(
         self,
         request: TurnRequest,
         claim: TurnClaim,
-        owner: str,
         session: Session,
         history: list[Message],
-        services: Services,
-        post: Post,
-        *,
-        remaining_s: Callable[[], float],
-        cold: bool,
-        timings: TurnLatency,
-        stopped: InterruptEntry | None = None,
+        services: TurnServices,
+        invocation: Invocation,
+        latency: TurnLatency,
+        stop: TurnStop,
     ) -> None:
-        self._request = request
-        self._claim = claim
-        self._owner = owner
-        self._history = [m for m in history if m.turn_id != request.turn_id]
-        self._services = services
-        self._remaining_s = remaining_s
-        self._timings = timings
-        self._outbox = Outbox(request.turn_id, services.deployment.reply_format, claim.attempt)
-        self._post = post
-        address = Address(session.endpoint, session.connection_id)
-        self._poster = Sender(
-            self._outbox, self._post_frame, address, self._on_posted, fixed=not request.connected
-        )
-        self._keeping = TurnPersistence(
-            services.store, services.turns, request, owner, claim, services.log
-        )
-        self._watching = self._inbox()
-        self._sounding = PlaybackTimes(request)
-        self._closing = BackgroundClose()
-        policy = services.deployment.settings_policy
-        settings = policy.in_force(session.settings, session.signed)
-        self._recording = AudioRecorder(
-            services.recordings if settings.record is True else None,
-            request,
-            services.deployment.reply_format,
-            services.log,
-        )
-        parts = Parts(
-            request,
-            claim,
-            services,
-            self._outbox,
-            self._poster,
-            self._watching,
-            self._keeping,
-            self._sounding,
-            timings,
-            self._closing,
-        )
-        self._conversing = Pipeline(parts, settings, self._history)
-        self._ending = TurnFinisher(
-            parts, self._conversing, self._recording, remaining_s=remaining_s, cold=cold
-        )
-        self._resumed = False
-        self._superseded: asyncio.Future[None] = asyncio.Future()
-        if stopped is not None:
-            self._watching.interrupt.set_result(stopped)
-
-    def _inbox(self) -> InboxPoller:
-        request, services = self._request, self._services
-        silence_s = services.deployment.listen_timeout_s
-        watching = InboxPoller(
-            functools.partial(services.turns.inboxes.read_inbox, request.session, request.turn_id),
-            self._claim.attempt,
-            request.received_at_ms,
-            None if request.complete else self._listening(silence_s),
-            self._timings,
-            tell=self._tell,
-            moved=self._on_moved,
-            given_up=self._on_superseded,
-            log=services.log,
+        deployment, log = services.deployment, services.log
+        settings = deployment.settings_policy.in_force(session.settings, session.signed)
+        outbox = Outbox(request.turn_id, deployment.reply_format, claim.attempt)
+        self._turn = TurnContext(
+            request=request,
+            claim=claim,
+            services=services,
+            invocation=invocation,
+            outbox=outbox,
+            sender=Sender(
+                outbox,
+                self._post_frame,
+                Address(session.endpoint, session.connection_id),
+                self._note_posted,
+                fixed=not request.connected,
+            ),
+            poller=InboxPoller(
+                functools.partial(
+                    services.turns.inboxes.read_inbox, request.session, request.turn_id
+                ),
+                claim.attempt,
+                request.received_at_ms,
+                None if request.complete else _endpoint_detector(request, deployment),
+                latency,
+                tell=self._tell,
+                moved=self._follow_client,
+                stop=stop,
+                log=log,
+            ),
+            persistence=TurnPersistence(
+                services.store, services.turns, request, invocation.owner, claim, stop, log
+            ),
+            playback=PlaybackTimes(request),
+            recorder=AudioRecorder(
+                services.recordings if settings.record is True else None,
+                request,
+                deployment.reply_format,
+                log,
+            ),
+            latency=latency,
+            stop=stop,
+            background_close=BackgroundClose(),
         )
         if request.audio is not None:
-            watching.take_whole(request.audio)
-        return watching
-
-    def _listening(self, silence_s: float) -> EndpointDetector:
-        return EndpointDetector(
-            silence_s,
-            time.monotonic(),
-            self._services.deployment.limits.utterance_s,
-            sample_rate_hz(self._request.format),
-        )
+            self._turn.poller.take_utterance(request.audio)
+        # An attempt before this one may have written messages, which are asked again now.
+        self._history = [m for m in history if m.turn_id != request.turn_id]
+        self._pipeline = Pipeline(self._turn, settings, self._history)
+        self._finisher = TurnFinisher(self._turn, self._pipeline)
+        self._client_has_moved = False
 
     async def run(self) -> Outcome | None:
         """Run the turn to its end; None if somebody else has ended it or runs it."""
-        if self._claim.attempt > 1:
-            await self._begin_anew()
-            await self._watching.look()  # what is left in the inbox is meant for this attempt
-        async with self._closing:
+        if self._turn.claim.attempt > 1:  # costs a first attempt, which all wait for, no call
+            await self._void_earlier_attempts()
+            await self._turn.poller.poll()  # what is left in the inbox is meant for this attempt
+        async with self._turn.background_close:
             return await self._run()
 
     async def _run(self) -> Outcome | None:
-        posting = asyncio.create_task(self._poster.run())
-        tending = asyncio.create_task(self._tend())
-        renewing = asyncio.create_task(self._renew_lease())
+        work = (self._turn.sender.run(), self._poll_inbox(), self._renew_lease())
+        tasks = [asyncio.create_task(each) for each in work]
         try:
-            ended = await self._until_stopped()
-            self._ending.charge()
-            return None if ended is None else await self._ending.finish(*ended)
+            ended = await self._converse()
+            self._finisher.charge()
+            return None if ended is None else await self._finisher.finish(*ended)
         finally:
-            await cancelled(posting, tending, renewing)
-            await self._keeping.settled()
+            await cancelled(*tasks)
+            await self._turn.persistence.wait_until_written()
 
-    async def _until_stopped(self) -> tuple[TurnEndReason, ParleyError | None] | None:
-        if self._watching.interrupt.done():  # nothing has been asked for, nor will be
-            self._conversing.user_text = self._request.text or ""
-            return "interrupted", None
-        conversing = asyncio.create_task(self._conversing.run())
-        budget = max(0.1, self._remaining_s() - ENDING_MARGIN_S)
-        stops: set[asyncio.Future[Any]] = {conversing, self._watching.interrupt, self._superseded}
-        await asyncio.wait(stops, timeout=budget, return_when=asyncio.FIRST_COMPLETED)
-        if self._superseded.done() or self._watching.interrupt.done():
-            self._poster.hold()  # the providers' connections may take a while to close
-            await cancelled(conversing)
-            return None if self._superseded.done() else ("interrupted", None)
-        if not conversing.done():
-            await cancelled(conversing)
+    async def _converse(self) -> tuple[TurnEndReason, ParleyError | None] | None:
+        """Converse until the reply is over or the turn is to stop.
+
+        Returns:
+            How the turn ends, and why it failed, if it did; None if somebody else ends it.
+        """
+        stop, request = self._turn.stop, self._turn.request
+        if stop.reason is not None:  # nothing has been asked for, nor will be
+            self._pipeline.user_text = request.text or ""
+            return None if stop.superseded else ("interrupted", None)
+        conversation = asyncio.create_task(self._pipeline.run())
+        remaining_s = self._turn.invocation.remaining_s()
+        await stop.wait_for(conversation, max(0.1, remaining_s - END_MARGIN_S))
+        if stop.reason is not None:
+            self._turn.sender.hold()  # the providers' connections may take a while to close
+            await cancelled(conversation)
+            return None if stop.superseded else ("interrupted", None)
+        if not conversation.done():
+            # Nothing is held: unlike after an interruption, what has been said is wanted.
+            await cancelled(conversation)
             return "failed", TurnTimeout()
         try:
-            await conversing
+            await conversation
         except ParleyError as error:
             return "failed", error
         except Exception as error:
             return "failed", internal_error(error, self._log)
         return "completed", None
 
-    async def _begin_anew(self) -> None:
-        """What the attempt before was told, and what it replied, is void; if it still runs, it
-        is told that."""
-        request, services = self._request, self._services
-        ref, turn_id = request.session, request.turn_id
+    async def _void_earlier_attempts(self) -> None:
+        """Forget what attempts before this one were told and replied; stop the one that runs."""
+        request, services = self._turn.request, self._turn.services
+        ref, turn_id, inboxes = request.session, request.turn_id, services.turns.inboxes
         try:
-            await asyncio.to_thread(
-                services.turns.inboxes.put_begun, ref, turn_id, BegunEntry(self._claim.attempt)
-            )
-            await asyncio.to_thread(
-                services.turns.inboxes.clear_controls, ref, turn_id, request.received_at_ms
-            )
-            await self._keeping.forget_reply()
+            begun = BegunEntry(self._turn.claim.attempt)
+            await asyncio.to_thread(inboxes.put_begun, ref, turn_id, begun)
+            await asyncio.to_thread(inboxes.clear_controls, ref, turn_id, request.received_at_ms)
+            await self._turn.persistence.forget_reply()
         except Exception as error:
             self._log("attempt_not_forgotten", {"error": type(error).__name__})
 
-    async def _tend(self) -> None:
-        """Watch the inbox and write down what happened, but not before the model was asked:
-        until then, all the time there is belongs to the first sound."""
-        if not self._request.spoken:
-            await self._conversing.asked.wait()
-        self._keeping.newest_turn(self._history, self._on_noted)
-        await self._watching.run()
+    async def _poll_inbox(self) -> None:
+        """Poll the inbox and note that this is the newest turn, once the model has been asked.
+
+        Until then, all the time there is belongs to the first sound. A spoken turn has its audio
+        in the inbox.
+        """
+        if not self._turn.request.spoken:
+            await self._pipeline.asked.wait()
+        self._turn.persistence.note_newest_turn(self._history, self._follow_session)
+        await self._turn.poller.run()
 
     async def _renew_lease(self) -> None:
-        request, turns = self._request, self._services.turns
+        request, turns = self._turn.request, self._turn.services.turns
+        owner = self._turn.invocation.owner
         while True:
             await asyncio.sleep(RENEW_S)
             try:
                 ours = await asyncio.to_thread(
-                    turns.renew_lease, request.session, request.turn_id, self._owner
+                    turns.renew_lease, request.session, request.turn_id, owner
                 )
             except Exception as error:  # the next renewal makes up for it
                 self._log("lease_not_renewed", {"error": type(error).__name__})
                 continue
             if not ours:
-                self._on_superseded()
+                self._turn.stop.request(StopReason.SUPERSEDED)
                 return
 
-    def _on_noted(self, session: Session | None) -> None:
-        """This is the newest turn now, or a newer one has come already."""
+    def _follow_session(self, session: Session | None) -> None:
+        """Go where the session was when this became its newest turn; None if a newer one has."""
         if session is None:
-            if not self._watching.interrupt.done():
-                self._watching.interrupt.set_result(InterruptEntry(None))
+            self._turn.stop.request(StopReason.OVERTAKEN)
             return
         address = Address(session.endpoint, session.connection_id)
-        if address != self._poster.address and not self._resumed:  # a resume is newer than this
-            self._poster.move(address, 0)
+        # Whatever the client itself has told the turn since is newer than what was read here.
+        if address != self._turn.sender.address and not self._client_has_moved:
+            self._turn.sender.move(address, 0)
 
-    def _on_moved(self, resume: ResumeEntry) -> None:
-        """The session goes on over another connection."""
-        self._resumed = True
-        received = resume.seq if resume.attempt == self._claim.attempt else 0
-        self._poster.move(Address(resume.endpoint, resume.connection_id), received)
-
-    def _on_superseded(self) -> None:
-        """Somebody else runs the turn, or has ended it."""
-        self._keeping.superseded = True
-        if not self._superseded.done():
-            self._superseded.set_result(None)
+    def _follow_client(self, resume: ResumeEntry) -> None:
+        """Go on over the connection that the client has resumed its session on."""
+        self._client_has_moved = True
+        # Of another attempt's events the numbers mean nothing: all of this one is sent again.
+        received = resume.seq if resume.attempt == self._turn.claim.attempt else 0
+        self._turn.sender.move(Address(resume.endpoint, resume.connection_id), received)
 
     def _tell(self, error: ParleyError) -> None:
-        self._outbox.error(error)
-        self._poster.wake()
+        self._turn.outbox.add_error(error)
+        self._turn.sender.wake()
 
     async def _post_frame(self, address: Address, frame: bytes) -> None:
         """Post a frame; one that fails in a way nobody thought of is one that never arrives."""
         try:
-            await self._post(address, frame)
+            await self._turn.invocation.post(address, frame)
         except PostRefused as refused:
             self._log("post_refused", {"status": refused.status})
             raise
@@ -263,13 +233,22 @@ class Turn:
             self._log("post_failed", {"error": type(error).__name__})
             raise ConnectionGone from None
 
-    def _on_posted(self, event: Numbered) -> None:
+    def _note_posted(self, event: Numbered) -> None:
         if isinstance(event, ReplyText):
-            self._timings.mark("first_text_posted", time.monotonic())
+            self._turn.latency.mark("first_text_posted", time.monotonic())
         elif isinstance(event, Audio):
-            self._timings.mark("first_audio_posted", time.monotonic())
-        self._sounding.posted(event)
-        self._recording.posted(event)
+            self._turn.latency.mark("first_audio_posted", time.monotonic())
+        self._turn.playback.note_posted(event)
+        self._turn.recorder.note_posted(event)
 
     def _log(self, event: str, fields: dict[str, Any]) -> None:
-        self._services.log(event, fields)
+        self._turn.services.log(event, fields)
+
+
+def _endpoint_detector(request: TurnRequest, deployment: Deployment) -> EndpointDetector:
+    return EndpointDetector(
+        deployment.listen_timeout_s,
+        time.monotonic(),
+        deployment.limits.utterance_s,
+        sample_rate_hz(request.format),
+    )

@@ -1,7 +1,7 @@
 """A WebSocket to ElevenLabs: JSON frames in and out, failures as `ProviderError`.
 
 What both of ElevenLabs' speech sockets have in common; what the frames mean is for
-`elevenlabs_transcriber` and `elevenlabs_synthesizer`. The official SDK is not used
+`transcriber` and `synthesizer`. The official SDK is not used
 here: it has no asynchronous client for these sockets and doubles the cold start.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -27,9 +27,8 @@ from websockets.exceptions import (
 )
 
 from parley.errors import FailureKind, ProviderError
+from parley.providers.context import ApiKey
 from parley.providers.diagnosis import Diagnosis, Endpoint
-
-ApiKey = Callable[[], Awaitable[str]]
 
 CONNECT_TIMEOUT_S = 3.0
 MAX_FRAME_BYTES = 16 * 1024 * 1024

@@ -16,8 +16,10 @@ import msgspec
 
 from parley.audio.word_timing import Alignment
 from parley.protocol.messages import AudioFormat, Settings
-from parley.providers.elevenlabs.endpoint import elevenlabs_endpoint
-from parley.providers.elevenlabs.socket import ApiKey, ElevenLabsSocket
+from parley.providers.context import ApiKey, ProviderContext
+from parley.providers.diagnosis import Endpoint
+from parley.providers.elevenlabs.config import API_KEY, speech_endpoint
+from parley.providers.elevenlabs.socket import ElevenLabsSocket
 from parley.providers.tts import SpeechPiece
 
 CONTEXT = "reply"
@@ -25,18 +27,22 @@ INACTIVITY_TIMEOUT_S = 180
 """The longest the service allows: the socket is opened while the user still talks."""
 
 
+def build_synthesizer(context: ProviderContext) -> ElevenLabsSynthesizer:
+    """Build the deployment's synthesizer."""
+    return ElevenLabsSynthesizer(speech_endpoint(context), context.key(API_KEY))
+
+
 class ElevenLabsSynthesizer:
     """Opens synthesis streams.
 
     Args:
-        base_url: of ElevenLabs' API, `https://…` or `http://…`.
-        model: e.g. `eleven_flash_v2_5`.
+        endpoint: where, and with which model, e.g. `eleven_flash_v2_5`.
         api_key: gives the key when one is needed.
     """
 
-    def __init__(self, base_url: str, model: str, api_key: ApiKey) -> None:
-        self._endpoint = elevenlabs_endpoint("speech_failed", base_url, model, "SpeechModel")
-        self._model = model
+    def __init__(self, endpoint: Endpoint, api_key: ApiKey) -> None:
+        self._endpoint = endpoint
+        self._model = endpoint.model
         self._api_key = api_key
 
     async def open(self, audio_format: AudioFormat, settings: Settings) -> ElevenLabsSpeech:

@@ -15,8 +15,10 @@ from typing import Any
 
 from parley.audio.pcm import byte_count, duration_ms, sample_rate_hz
 from parley.protocol.messages import AudioFormat, Endpointing
-from parley.providers.elevenlabs.endpoint import elevenlabs_endpoint
-from parley.providers.elevenlabs.socket import ApiKey, ElevenLabsSocket
+from parley.providers.context import ApiKey, ProviderContext
+from parley.providers.diagnosis import Endpoint
+from parley.providers.elevenlabs.config import API_KEY, transcription_endpoint
+from parley.providers.elevenlabs.socket import ElevenLabsSocket
 from parley.providers.stt import TranscriptPiece
 from parley.text.scripts import joined
 
@@ -34,21 +36,25 @@ AUTO_COMMIT_GRACE_S = 0.5
 _NOT_ENOUGH = frozenset({"commit_throttled", "insufficient_audio_activity"})
 
 
+def build_transcriber(context: ProviderContext) -> ScribeTranscriber:
+    """Build the deployment's transcriber."""
+    return ScribeTranscriber(
+        transcription_endpoint(context), context.key(API_KEY), context.timeout_s
+    )
+
+
 class ScribeTranscriber:
     """Opens realtime transcription streams.
 
     Args:
-        base_url: of ElevenLabs' API, `https://…` or `http://…`.
-        model: e.g. `scribe_v2_realtime`.
+        endpoint: where, and with which model, e.g. `scribe_v2_realtime`.
         api_key: gives the key when one is needed.
         timeout_s: how long `session_started` may take.
     """
 
-    def __init__(self, base_url: str, model: str, api_key: ApiKey, timeout_s: float) -> None:
-        self._endpoint = elevenlabs_endpoint(
-            "transcription_failed", base_url, model, "TranscriptionModel"
-        )
-        self._model = model
+    def __init__(self, endpoint: Endpoint, api_key: ApiKey, timeout_s: float) -> None:
+        self._endpoint = endpoint
+        self._model = endpoint.model
         self._api_key = api_key
         self._timeout_s = timeout_s
 

@@ -16,9 +16,11 @@ import httpx
 import msgspec
 
 from parley.errors import ProviderError
+from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import MAX_BODY_BYTES, Diagnosis, Endpoint
 from parley.providers.llm import Prompt
 from parley.providers.openai_chat.chunks import Nonsense
+from parley.providers.openai_chat.config import API_KEY, chat_endpoint
 from parley.providers.openai_chat.prompt import build_messages
 from parley.providers.openai_chat.reply import BrokenOff, ChatReply, ErrorInAnswer
 
@@ -28,23 +30,20 @@ nothing that comes then is of the reply."""
 ERROR_BODY_S = 1.0
 """How long an error's body may take."""
 
-_MODEL_PARAMETER = "LlmModel"
 _OF_SYSTEM_ROLE = (b"role", b"system message", b"system prompt", b"developer instruction")
 """What a refusal speaks of that may mean the system message; the last is Gemini's, of Gemma."""
 _ROLE_OF_MESSAGE = re.compile(rb"""\\*["']role\\*["']\s*:""")
 """In a message that an error repeats: it speaks of no role."""
 
 
-def chat_endpoint(base_url: str, model: str) -> Endpoint:
-    """Say how a deployment names its chat endpoint."""
-    return Endpoint(
-        code="reply_failed",
-        called="the chat endpoint",
-        base_url=base_url,
-        model=model,
-        key_parameter="LlmApiKey",
-        url_parameter="LlmBaseUrl",
-        model_parameter=_MODEL_PARAMETER,
+def build_responder(context: ProviderContext) -> OpenAIChat:
+    """Build the deployment's responder."""
+    return OpenAIChat(
+        context.http_client,
+        chat_endpoint(context),
+        context.key(API_KEY),
+        context.timeout_s,
+        context.log,
     )
 
 
@@ -53,8 +52,7 @@ class OpenAIChat:
 
     Args:
         client: shared by the turns of an environment, so that connections stay open.
-        base_url: up to and without `/chat/completions`.
-        model: the model's name.
+        endpoint: where, up to and without `/chat/completions`, and with which model.
         api_key: gives the key when one is needed; an empty one is not sent.
         timeout_s: how long the endpoint may stay silent.
         log: told once what of the endpoint costs time; takes an event name and fields.
@@ -63,16 +61,15 @@ class OpenAIChat:
     def __init__(
         self,
         client: httpx.AsyncClient,
-        base_url: str,
-        model: str,
-        api_key: Callable[[], Awaitable[str]],
+        endpoint: Endpoint,
+        api_key: ApiKey,
         timeout_s: float,
         log: Callable[[str, dict[str, Any]], None] | None = None,
     ) -> None:
         self._client = client
-        self._endpoint = chat_endpoint(base_url, model)
-        self._base_url = base_url.rstrip("/")
-        self._model = model
+        self._endpoint = endpoint
+        self._base_url = endpoint.base_url.rstrip("/")
+        self._model = endpoint.model
         self._api_key = api_key
         self._timeout = httpx.Timeout(timeout_s, connect=min(3.0, timeout_s))
         self._log = log
@@ -149,7 +146,8 @@ class OpenAIChat:
             advice = (
                 f"Model '{self._model}' at {host} takes no system message: the instructions go "
                 "before what the user says first. Finding that out costs every new environment a "
-                f"request: a template that takes one saves it, or another {_MODEL_PARAMETER}."
+                "request: a template that takes one saves it, or another "
+                f"{self._endpoint.model_parameter}."
             )
             self._log("system_message_refused", {"provider": "llm", "host": host, "advice": advice})
 

@@ -10,31 +10,34 @@ AWAY_AFTER_S = 1.0
 it could not send comes when it is back, and so does what it was asked for."""
 
 
-class Behind:
-    """The chunks behind a gap, and since when. Times are seconds of one monotonic clock."""
+class AudioGap:
+    """Note which chunks are behind a gap, and since when.
+
+    Times are seconds of one monotonic clock.
+    """
 
     def __init__(self, now_s: float) -> None:
         self._now_s = now_s
         self._flowed_s = 0.0
-        """The time that passed while audio came."""
+        """How much time has passed while audio came."""
         self._since_s: dict[int, float] = {}
         self._filled_s = 0.0
 
-    def came(self, seq: int, next_seq: int) -> None:
-        """A new chunk came, and `next_seq` is now the first that has not."""
+    def add_chunk(self, seq: int, next_seq: int) -> None:
+        """Note that a new chunk came, and that `next_seq` is now the first that has not."""
         if seq > next_seq:
             self._since_s[seq] = self._flowed_s
         elif next_seq == seq + 1:  # a gap that closes bit by bit is being mended
             self._filled_s = self._flowed_s
 
-    def update(self, now_s: float, last_audio_s: float) -> None:
+    def advance(self, now_s: float, last_audio_s: float) -> None:
         """Let time pass."""
         if now_s < last_audio_s + AWAY_AFTER_S:
             self._flowed_s += now_s - self._now_s
         self._now_s = now_s
 
     def waited_s(self, next_seq: int) -> float:
-        """How long chunks have waited for this one."""
+        """Return how long chunks have waited for this one."""
         self._since_s = {seq: since_s for seq, since_s in self._since_s.items() if seq > next_seq}
         if not self._since_s:
             return 0.0

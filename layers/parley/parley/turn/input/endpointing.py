@@ -10,7 +10,7 @@ from parley.audio.pcm import duration_ms
 from parley.errors import ParleyError
 from parley.limits.errors import utterance_too_long
 from parley.storage.inbox_entries import ChunkEntry, EndEntry
-from parley.turn.input.audio_gap import Behind
+from parley.turn.input.audio_gap import AudioGap
 from parley.turn.input.utterance import Utterance
 
 GAP_REPORT_S = 0.5
@@ -34,7 +34,9 @@ audio for 10 s."""
 
 
 class EndpointDetector:
-    """The hearing half of a spoken turn. Times are seconds of one monotonic clock.
+    """Find the end of an utterance, and what is missing of it.
+
+    Times are seconds of one monotonic clock.
 
     Args:
         silence_s: without any audio for this long, the utterance counts as over.
@@ -57,7 +59,7 @@ class EndpointDetector:
         self._mended_s = now_s
         """When the client last sent what was missing, or came back to do so."""
         self._gap_since_s: float | None = None
-        self._behind = Behind(now_s)
+        self._gap = AudioGap(now_s)
         self._looked_s = now_s
         self._reported_missing: set[int] = set()
         self._reported_at_s = 0.0
@@ -65,11 +67,12 @@ class EndpointDetector:
         self._over = False
         self.end: EndEntry | None = None
 
-    def read_from(self, now_s: float) -> int:
-        """The first chunk worth reading from the inbox now."""
+    def first_seq_to_read(self, now_s: float) -> int:
+        """Return the number of the first chunk worth reading from the inbox now."""
         beyond = self._utterance.newest_seq + 1
         if self._over:
             return beyond
+        # What waits behind a gap is read again with every look for the chunk that is missing.
         asked_for = self._utterance.next_seq in self._reported_missing
         if asked_for and now_s < self._looked_s + GAP_LOOK_S:
             return beyond
@@ -81,50 +84,55 @@ class EndpointDetector:
         """Whether the utterance is over."""
         return self._over
 
-    def take_chunk(self, chunk: ChunkEntry, now_s: float) -> list[bytes]:
-        """A chunk arrived; the audio that is now next in order."""
-        if self._over:
+    def add_chunk(self, chunk: ChunkEntry, now_s: float) -> list[bytes]:
+        """Add a chunk that arrived; return the audio that is now next in order."""
+        if self._over:  # only to tell the client that it sent more than it announced
             self._utterance.add(chunk)
             return []
         if not self._utterance.is_new(chunk):
             return []
         if self._is_too_long(chunk):
-            self._too_long = True
+            self._too_long = True  # what follows is left out too, or there would be a hole
             return []
         if chunk.seq <= (self._utterance.announced or 0):  # behind what was announced nothing waits
             self._mended_s = now_s
         self._bytes += len(chunk.audio)
-        self._behind.update(now_s, self._last_audio_s)
+        self._gap.advance(now_s, self._last_audio_s)
         self._last_audio_s = now_s  # also behind a gap: the user still talks
         audio = self._utterance.add(chunk)
-        self._behind.came(chunk.seq, self._utterance.next_seq)
+        self._gap.add_chunk(chunk.seq, self._utterance.next_seq)
         return audio
 
     def _is_too_long(self, chunk: ChunkEntry) -> bool:
         size = self._bytes + len(chunk.audio)
         return self._too_long or 0 < self._max_s * 1000 < duration_ms(size, self._rate_hz)
 
-    def take_end(self, entry: EndEntry, now_s: float) -> None:
-        """`audio_end` arrived."""
+    def note_end(self, entry: EndEntry, now_s: float) -> None:
+        """Note that `audio_end` arrived."""
         if self.end is None:
             self.end = entry
             self._ended_s = now_s
             self._utterance.end(entry)
 
-    def take_resume(self, now_s: float) -> None:
-        """The client came back on another connection."""
+    def note_resume(self, now_s: float) -> None:
+        """Note that the client came back on another connection."""
         self._mended_s = now_s
 
-    def stop(self) -> None:
-        """The transcriber found the end of the utterance by itself."""
+    def end_utterance(self) -> None:
+        """End the utterance where the transcriber has found its end by itself."""
         self._over = True
 
-    def update(self, now_s: float) -> tuple[list[bytes], list[ParleyError]]:
-        """Let time pass: audio to send although something before it is missing, and
-        what the client should be told. Look at `over` afterwards."""
+    def advance(self, now_s: float) -> tuple[list[bytes], list[ParleyError]]:
+        """Let time pass. Look at `over` afterwards.
+
+        Returns:
+            Audio to send on although something before it is missing, and what the client should
+            be told.
+        """
         errors = self._surplus_error()
         if self._over:
             return [], errors
+        # First of all: what is complete is neither late nor too long.
         if self._utterance.complete:
             self._over = True
         elif self._too_long:
@@ -137,23 +145,23 @@ class EndpointDetector:
             if now_s >= self._ended_s + GAP_REPORT_S:
                 errors += self._gap_error(now_s)
         elif now_s >= self._last_audio_s + self._silence_s:
-            self._over = True
+            self._over = True  # `audio_end` is lost, or its client is
             return self._utterance.take_rest(), errors
         else:
             errors += self._gap_while_talking(now_s)
-            return self._past_gaps(now_s), errors
+            return self._skip_gaps(now_s), errors
         return [], errors
 
     def _give_up_at_s(self, ended_s: float) -> float:
-        """When what is still missing is no longer waited for."""
+        """Return when what is still missing is no longer waited for."""
         mended_s = max(ended_s, self._mended_s)
         return min(mended_s + GAP_GIVE_UP_S, ended_s + GAP_GIVE_UP_AT_LAST_S)
 
-    def _past_gaps(self, now_s: float) -> list[bytes]:
-        """The audio behind gaps that have been asked for and stay."""
-        self._behind.update(now_s, self._last_audio_s)
+    def _skip_gaps(self, now_s: float) -> list[bytes]:
+        """Return the audio behind gaps that have been asked for and stay."""
+        self._gap.advance(now_s, self._last_audio_s)
         audio: list[bytes] = []
-        while self._behind.waited_s(self._utterance.next_seq) >= GAP_WHILE_TALKING_GIVE_UP_S:
+        while self._gap.waited_s(self._utterance.next_seq) >= GAP_WHILE_TALKING_GIVE_UP_S:
             audio += self._utterance.skip_gap()
         return audio
 

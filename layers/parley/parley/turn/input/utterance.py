@@ -1,4 +1,4 @@
-"""Puts the chunks of a running turn's utterance in order, however they arrive.
+"""Put the chunks of a running turn's utterance in order, however they arrive.
 
 API Gateway may run one connection's messages concurrently, so a chunk can come
 before its `audio_start` and `audio_end` before the last chunks.
@@ -10,7 +10,7 @@ from parley.storage.inbox_entries import ChunkEntry, EndEntry
 
 
 class Utterance:
-    """Puts the chunks of one utterance in order, once each."""
+    """Put the chunks of one utterance in order, once each."""
 
     def __init__(self) -> None:
         self._early: dict[int, bytes] = {}
@@ -40,7 +40,7 @@ class Utterance:
         return self._announced is not None and self._next_seq > self._announced
 
     def is_new(self, chunk: ChunkEntry) -> bool:
-        """Whether it has not arrived before."""
+        """Return whether a chunk has not arrived before."""
         return chunk.seq >= self._next_seq and chunk.seq not in self._early
 
     def add(self, chunk: ChunkEntry) -> list[bytes]:
@@ -55,7 +55,7 @@ class Utterance:
         return self._take_ready()
 
     def skip_gap(self) -> list[bytes]:
-        """Give up on what is missing first; the audio that is next then."""
+        """Give up on what is missing first; return the audio that is next then."""
         self._next_seq = min(self._early)
         return self._take_ready()
 
@@ -74,6 +74,7 @@ class Utterance:
         for seq in [seq for seq in self._early if seq > entry.chunks]:
             del self._early[seq]
             self._surplus.add(seq)
+        # These were next in order and have been handed on: they can only be reported.
         self._surplus.update(range(entry.chunks + 1, self._next_seq))
 
     @property
@@ -82,16 +83,16 @@ class Utterance:
         return self._announced
 
     def missing(self) -> list[int]:
-        """Announced chunks that have not arrived."""
+        """Return the announced chunks that have not arrived."""
         last = self._announced if self._announced is not None else max(self._early, default=0)
         return [seq for seq in range(self._next_seq, last + 1) if seq not in self._early]
 
     def surplus(self) -> list[int]:
-        """Chunks beyond what `audio_end` announced."""
+        """Return the chunks beyond what `audio_end` announced."""
         return sorted(self._surplus)
 
     def take_rest(self) -> list[bytes]:
-        """Give up on what is missing: the chunks that came after the gaps, in order."""
+        """Give up on what is missing; return the chunks that came after the gaps, in order."""
         rest = [self._early[seq] for seq in sorted(self._early)]
         self._early.clear()
         return rest

@@ -22,7 +22,7 @@ Mark = Literal[
 
 
 def monotonic_at(epoch_ms: int) -> float:
-    """When something that another clock dated in ms since the epoch was, on the monotonic clock."""
+    """Return when something was, on the monotonic clock, that another clock dated in epoch ms."""
     return time.monotonic() - max(0.0, time.time() - epoch_ms / 1000)
 
 
@@ -33,11 +33,11 @@ class TurnLatency:
         self._marks: dict[Mark, float] = {}
 
     def mark(self, name: Mark, at_s: float) -> None:
-        """Note when something first happened."""
+        """Note when something happened first."""
         self._marks.setdefault(name, at_s)
 
     def metrics(self) -> Metrics:
-        """The parts and the sums, in ms; what did not happen is None."""
+        """Return the parts and the sums, in ms; what did not happen is None."""
         thinking_from: Mark = "transcribed" if "transcribed" in self._marks else "started"
         return Metrics(
             dispatch_ms=self._between("received", "started"),

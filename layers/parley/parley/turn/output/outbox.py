@@ -86,46 +86,49 @@ class Outbox:
         """How long it sounds."""
         return duration_ms(self.audio_bytes, self._packer.rate_hz)
 
-    def transcript(self, text: str, *, final: bool) -> None:
-        """A transcript; a partial one that has not left yet is superseded."""
+    def add_transcript(self, text: str, *, final: bool) -> None:
+        """Add a transcript, in place of a partial one that has not left yet."""
         if self._events and isinstance(last := self._events[-1], Transcript) and not last.final:
             self._events.pop()
         self._events.append(Transcript(self._turn_id, 0, text, final))
 
-    def error(self, error: ParleyError) -> None:
-        """Something went wrong in the turn."""
+    def add_error(self, error: ParleyError) -> None:
+        """Add an error of the turn."""
         self._events.append(Error.of(error, turn_id=self._turn_id, seq=0))
 
-    def text(self, delta: str, now_s: float) -> None:
-        """More of the reply's text."""
+    def add_text(self, delta: str, now_s: float) -> None:
+        """Add more of the reply's text."""
         if not self._text:
             self._text_since = now_s
         self._text += delta
 
-    def audio(self, pcm: bytes, words: list[Word], now_s: float) -> None:
-        """More of the reply's audio, and the words that have become known."""
+    def add_audio(self, pcm: bytes, words: list[Word], now_s: float) -> None:
+        """Add more of the reply's audio, and the words that have become known."""
         if not self._packer.pending_bytes:
             self._audio_since = now_s
         self._packer.add(pcm)
         self._words.extend(words)
 
     def close_audio(self) -> None:
-        """No more audio will come: nothing needs to wait for more."""
+        """Note that no more audio will come: nothing needs to wait for more."""
         self._audio_closed = True
 
     def acknowledge(self, seq: int) -> None:
-        """The client has everything up to `seq`."""
+        """Forget what the client has: everything up to `seq`."""
         while self._unacknowledged and (self._unacknowledged[0].seq or 0) <= seq:
             self._unacknowledged.popleft()
 
-    def after(self, seq: int) -> list[Numbered]:
-        """What has left after `seq` and is not known to have arrived."""
+    def unacknowledged(self, seq: int) -> list[Numbered]:
+        """Return what has left after `seq` and is not known to have arrived."""
         return [event for event in self._unacknowledged if (event.seq or 0) > seq]
 
     def drop_unsent(self) -> None:
-        """The user interrupted: what has not left never will, and audio never again."""
+        """Drop what has not left, since the user interrupted.
+
+        What has left may have to be sent again: its numbers stay, and its audio goes.
+        """
         for event in self._unacknowledged:
-            if isinstance(event, Audio):
+            if isinstance(event, Audio):  # kept with its number: the client counts without a gap
                 event.audio, event.duration_ms = b"", 0
         self._events.clear()
         self._text = ""
@@ -133,21 +136,21 @@ class Outbox:
         self._words.clear()
 
     def is_empty(self) -> bool:
-        """Whether everything has left."""
+        """Return whether everything has left."""
         waiting = self._events or self._text or self._end is not None
         return not waiting and not self._audio_waits()
 
-    def next(self, now_s: float, *, everything: bool = False) -> Numbered | None:
-        """The next event to post, numbered; None when nothing is due yet.
+    def take_next(self, now_s: float, *, everything: bool = False) -> Numbered | None:
+        """Take the next event to post, numbered; None when nothing is due yet.
 
         Args:
             now_s: the time.
             everything: nothing more will come, so nothing needs to be held back.
         """
-        event = self._next(now_s, everything=everything)
-        return None if event is None else self._leaving(event)
+        event = self._choose_next(now_s, everything=everything)
+        return None if event is None else self._number(event)
 
-    def _next(self, now_s: float, *, everything: bool) -> Numbered | None:
+    def _choose_next(self, now_s: float, *, everything: bool) -> Numbered | None:
         if self._events:
             return self._events.popleft()
         if self._end is not None:
@@ -161,8 +164,16 @@ class Outbox:
         end, self._end = self._end, None
         return end
 
+    def number_all(self, now_s: float) -> None:
+        """Number everything that waits, to be kept instead of posted.
+
+        `unacknowledged` returns it then.
+        """
+        while self.take_next(now_s, everything=True) is not None:
+            pass
+
     def due_in_s(self, now_s: float) -> float | None:
-        """Seconds until `next` will have something; None when nothing waits."""
+        """Return the seconds until `take_next` will have something; None when nothing waits."""
         if self._events or self._end is not None:
             return 0.0
         due: list[float] = []
@@ -172,7 +183,7 @@ class Outbox:
             due.append(self._audio_due_s())
         return max(0.0, min(due) - now_s) if due else None
 
-    def end(
+    def add_end(
         self,
         reason: TurnEndReason,
         text: str,
@@ -180,7 +191,7 @@ class Outbox:
         heard: str | None = None,
         error: ParleyError | None = None,
     ) -> None:
-        """The turn is over: its last event leaves after everything else.
+        """Add the turn's end, which leaves after everything else.
 
         Args:
             error: why it failed, if it did.
@@ -189,23 +200,24 @@ class Outbox:
         if error is not None:
             self._end.code, self._end.retryable = error.code, error.retryable
 
-    def _leaving(self, event: Numbered) -> Numbered:
+    def _number(self, event: Numbered) -> Numbered:
         self._seq += 1
-        event.seq = self._seq
+        event.seq = self._seq  # only now: what an interruption drops leaves no gap in the numbers
         event.attempt = self._attempt
         self._unacknowledged.append(event)
         return event
 
     def _audio_waits(self) -> bool:
-        """Whether there is audio, or words that came after all of it."""
+        """Return whether there is audio, or words that came after all of it."""
         return self._packer.pending_bytes >= 2 or (self._audio_closed and bool(self._words))
 
     def _text_due_s(self) -> float:
-        if self._last_text_at is None:
+        if self._last_text_at is None:  # the first bit: it tells the user that an answer comes
             return self._text_since
         return max(self._text_since, self._last_text_at + TEXT_INTERVAL_S)
 
     def _audio_due_s(self) -> float:
+        # The first sound never waits, and neither does what is complete.
         if self._packer.is_full() or self._audio_closed or not self._packer.taken_bytes:
             return self._audio_since
         return self._audio_since + AUDIO_HOLD_S
@@ -221,6 +233,7 @@ class Outbox:
         pcm = self._packer.take()
         end_ms = duration_ms(start_bytes + len(pcm), rate)
         words: list[Word] = []
+        # A word may start beyond the last sample, by the synthesizer's reckoning: it goes with it.
         last_packet = self._audio_closed and self._packer.pending_bytes < 2
         while self._words and (self._words[0].start_ms < end_ms or last_packet):
             words.append(self._words.popleft())

@@ -1,4 +1,4 @@
-"""Posts a turn's outbox to its connection: one at a time, in order, wherever the client is.
+"""Post a turn's outbox to its connection: one at a time, in order, wherever the client is.
 
 A connection that is gone does not end the turn: the outbox fills until the session has
 moved to another connection, which then gets everything that the client has not received.
@@ -27,7 +27,7 @@ Post = Callable[[Address, bytes], Awaitable[None]]
 
 
 class Sender:
-    """Empties an outbox.
+    """Empty an outbox.
 
     Args:
         outbox: what to post.
@@ -62,19 +62,20 @@ class Sender:
         self.posted_bytes = 0
 
     def wake(self) -> None:
-        """The outbox has something new."""
-        if not self.gone:
+        """Look again: the outbox has something new."""
+        if not self.gone:  # one that is gone takes nothing: who waits for it must not hang
             self._idle.clear()
         self._changed.set()
 
     def move(self, address: Address, received_seq: int) -> None:
-        """The client is somewhere else now, and has everything up to `received_seq`."""
+        """Post to another connection, whose client has everything up to `received_seq`."""
         if self._fixed:
             return
         self.address = address
         self.gone = False
         self._refused_since_s = None
-        self._again = deque(self._outbox.after(received_seq))
+        # What was on its way to the old connection may be lost. The client drops what it has twice.
+        self._again = deque(self._outbox.unacknowledged(received_seq))
         self.wake()
 
     def hold(self) -> None:
@@ -84,7 +85,7 @@ class Sender:
     async def run(self) -> None:
         """Post what comes, until cancelled."""
         while True:
-            self._changed.clear()
+            self._changed.clear()  # first: what changes while we look wakes us again
             now = time.monotonic()
             silent = self.gone or self._held
             event = None if silent else self._next(now)
@@ -93,21 +94,24 @@ class Sender:
                 continue
             if self.gone or self._outbox.is_empty():
                 self._idle.set()
+            # In silence only a move or a drain can be worth waking up for.
             due_in_s = None if silent else self._outbox.due_in_s(now)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), due_in_s)
 
-    async def drained(self) -> None:
-        """Hold nothing back any more, and wait until everything has been posted, or the
-        connection is gone."""
+    async def drain(self) -> None:
+        """Hold nothing back, and wait until all is posted or the connection is gone."""
         self._draining = True
         self._held = False
         self.wake()
         await self._idle.wait()
 
-    async def _refused(self, event: Numbered, address: Address, *, may_pass: bool) -> None:
-        """A busy connection is not a lost one: nobody comes back from it. Post again, in order."""
-        if address != self.address:
+    async def _retry(self, event: Numbered, address: Address, *, may_pass: bool) -> None:
+        """Post again, in order, what a connection refused, unless it is of no use.
+
+        A busy connection is not a lost one: no client returns from it to ask for the event.
+        """
+        if address != self.address:  # moved meanwhile: it is sent again from there
             return
         now = time.monotonic()
         self._refused_since_s = self._refused_since_s or now
@@ -120,17 +124,17 @@ class Sender:
     def _next(self, now_s: float) -> Numbered | None:
         if self._again:
             return self._again.popleft()
-        return self._outbox.next(now_s, everything=self._draining)
+        return self._outbox.take_next(now_s, everything=self._draining)
 
     async def _send(self, event: Numbered) -> None:
-        address, frame = self.address, encode(event)
+        address, frame = self.address, encode(event)  # the address may move during the post
         try:
             await self._post(address, frame)
         except PostRefused as refused:
-            await self._refused(event, address, may_pass=refused.may_pass)
+            await self._retry(event, address, may_pass=refused.may_pass)
             return
         except ConnectionGone:
-            if address == self.address:  # if not, it is sent again from there
+            if address == self.address:  # if not, `move` has put the event up for posting again
                 self.gone = True
             return
         self._refused_since_s = None

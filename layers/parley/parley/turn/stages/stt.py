@@ -1,20 +1,21 @@
-"""From an utterance's audio to its final transcript, retried with all of its audio."""
+"""Speech to text: from an utterance's audio to its final transcript.
+
+An attempt that fails is repeated with all of the audio.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable
 
-from parley.aio.deadline import owed_deadline, pause
 from parley.aio.replay_queue import ReplayQueue
 from parley.aio.tasks import BackgroundClose, Tasks
-from parley.errors import ProviderError
 from parley.protocol.messages import AudioFormat, Endpointing
+from parley.providers.call import ProviderCall, StreamDeadline, exchange
+from parley.providers.circuit_breaker import CircuitBreaker
 from parley.providers.errors import failure
-from parley.providers.hedging import TakeLead, hedged
-from parley.providers.retry import RetrySchedule
+from parley.providers.hedging import TakeLead
 from parley.providers.stt import Transcriber, TranscriptPiece, TranscriptStream
 
 UNHEARD_S = 5.0
@@ -26,21 +27,21 @@ _PAUSE_S = 2.0
 
 
 class Unheard:
-    """How long audio has flowed without a word. Times are seconds of one monotonic clock."""
+    """Measures how long audio has flowed without a word, in seconds of one monotonic clock."""
 
     def __init__(self) -> None:
         self._flowed_s = 0.0
         self._spoken_s: float | None = None
 
-    def spoken(self, now_s: float) -> bool:
-        """Audio came; whether it has flowed for too long."""
+    def note_audio(self, now_s: float) -> bool:
+        """Note that audio came; return whether it has flowed for too long."""
         if self._spoken_s is not None:
             self._flowed_s += min(now_s - self._spoken_s, _PAUSE_S)
         self._spoken_s = now_s
         return self._flowed_s >= UNHEARD_S
 
-    def heard(self) -> None:
-        """The transcriber said something."""
+    def note_words(self) -> None:
+        """Note that the transcriber said something."""
         self._flowed_s = 0.0
 
 
@@ -49,10 +50,11 @@ class SttStage:
 
     Args:
         audio: what was said, as it arrives; closed at its end.
-        timeout_s: how long the final transcript may take once it is asked for.
-        hedge_after_s: how long until a second stream is opened beside a silent one.
-        on_partial: told every transcript that is not final.
-        closing: closes the streams.
+        breaker: says whether the transcriber is called at all.
+        timeout_s: how long the final transcript may take once it is owed.
+        hedge_after_s: how long until a second stream is opened in parallel to a silent one.
+        on_partial: gets every transcript that is not final.
+        background: closes the streams.
     """
 
     def __init__(
@@ -63,10 +65,11 @@ class SttStage:
         language: str,
         endpointing: Endpointing,
         *,
+        breaker: CircuitBreaker,
         timeout_s: float,
         hedge_after_s: float,
         on_partial: Callable[[TranscriptPiece], None],
-        closing: BackgroundClose,
+        background: BackgroundClose,
     ) -> None:
         self._transcriber = transcriber
         self._audio = audio
@@ -74,94 +77,71 @@ class SttStage:
         self._language = language
         self._endpointing: Endpointing = endpointing
         self._timeout_s = timeout_s
-        self._hedge_after_s = hedge_after_s
-        self._owed = asyncio.Event()
-        self._due = asyncio.Event()
-        """Set when a second stream is worth its price: it is owed, or the first seems to stall."""
-        self._unheard = Unheard()
-        self.hedges = 0
-        self.begun = False
-        """Whether the transcriber has understood anything."""
         self._on_partial = on_partial
-        self._closing = closing
-        self._schedule = RetrySchedule()
-        self._last_error: ProviderError | None = None
+        self._background = background
+        self._unheard = Unheard()
+        self._call = ProviderCall(
+            "transcription_failed",
+            breaker,
+            timeout_s=timeout_s,
+            hedge_after_s=hedge_after_s,
+            whole=True,
+            # A second stream may be worth its price before the transcript is owed: the first one
+            # may have stalled while the user still talks.
+            due=asyncio.Event(),
+        )
 
     @property
     def retries(self) -> int:
-        """How often the transcriber was tried again."""
-        return self._schedule.retries + self.hedges
+        """How often the transcriber was asked again."""
+        return self._call.retries
 
-    async def transcript(self) -> str:
-        """The final transcript, once `audio` has been closed or the transcriber heard the end.
+    async def transcribe(self) -> str:
+        """Return the final transcript, once `audio` is closed or the transcriber heard the end.
 
         Raises:
             ProviderError: `transcription_failed`, after the retries.
         """
-        try:
-            async with (
-                owed_deadline(self._owed, asyncio.Event(), self._timeout_s),
-                Tasks() as tasks,
-            ):
-                tasks.start(self._wait_for_the_end())
-                return await self._hear()
-        except TimeoutError:
-            cause = self._last_error.cause if self._last_error else None
-            raise failure("transcription_failed", "timeout", cause=cause) from None
+        async with Tasks() as tasks:
+            tasks.start(self._watch_audio())
+            return await self._call.run(self._attempt, prepare=self._prepare)
 
-    async def _hear(self) -> str:
-        while True:
-            if not self._owed.is_set():
-                self._due.clear()
-                self._unheard = Unheard()
-            try:
-                return await hedged(self._attempt, self._due, self._hedge_after_s, self._on_hedge)
-            except ProviderError as error:
-                self._last_error = error
-                delay = self._schedule.delay_after(error, owed=self._owed.is_set())
-                if delay is None:
-                    raise
-                await pause(delay, self._owed)
+    def _prepare(self) -> None:
+        if not self._call.owed.is_set():
+            self._call.due.clear()
+            self._unheard = Unheard()
 
-    async def _wait_for_the_end(self) -> None:
+    async def _watch_audio(self) -> None:
         async for _ in self._audio:
-            stalls = self._unheard.spoken(time.monotonic())
+            stalls = self._unheard.note_audio(time.monotonic())
             if stalls and self._endpointing == "server_vad":
-                self._due.set()
-        self._owed.set()
-        self._due.set()
+                self._call.due.set()
+        self._call.owed.set()
+        self._call.due.set()
 
-    def _on_hedge(self) -> None:
-        self.hedges += 1
-
-    async def _attempt(self, claim: TakeLead) -> str:
+    async def _attempt(self, take_lead: TakeLead) -> str:
         stream = await self._transcriber.open(self._format, self._language, self._endpointing)
-        try:
-            async with asyncio.timeout(None) as deadline:
-                sending = asyncio.create_task(self._send(stream, deadline))
-                try:
-                    text = await self._receive(stream)
-                    claim()
-                    return text
-                finally:
-                    sending.cancel()
-                    with contextlib.suppress(asyncio.CancelledError, ProviderError):
-                        await sending
-        except TimeoutError:
-            raise failure("transcription_failed", "timeout") from None
-        finally:
-            self._closing.close(stream)
+        text = await exchange(
+            stream,
+            self._send,
+            self._receive,
+            code="transcription_failed",
+            timeout_s=self._timeout_s,
+            background=self._background,
+        )
+        take_lead()
+        return text
 
-    async def _send(self, stream: TranscriptStream, deadline: asyncio.Timeout) -> None:
+    async def _send(self, stream: TranscriptStream, deadline: StreamDeadline) -> None:
         async for audio in self._audio:
             await stream.send(audio)
         await stream.finish()
-        deadline.reschedule(asyncio.get_running_loop().time() + self._timeout_s)
+        deadline.restart()
 
-    async def _receive(self, stream: TranscriptStream) -> str:
+    async def _receive(self, stream: TranscriptStream, _deadline: StreamDeadline) -> str:
         async for piece in stream.pieces():
-            self.begun = True
-            self._unheard.heard()
+            self._call.begun.set()
+            self._unheard.note_words()
             if piece.final:
                 return piece.text
             self._on_partial(piece)
