@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local.template.loader import load_template
+from samwire.template.loader import load_template
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / ".aws-sam" / "build"
