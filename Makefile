@@ -39,7 +39,7 @@ help: ## list what can be made
 run: ## hold a spoken conversation on this machine, then serve the page [PORT=, DEMO=no]
 	@PYTHON="$(PYTHON)" sh tests/python.sh
 	@$(PYTHON) -m dev.port $(if $(PORT),"$(PORT)")
-	@$(MAKE) --no-print-directory $(RUNNABLE)
+	@$(MAKE) --no-print-directory --silent $(RUNNABLE)
 	@$(BIN)/python -m dev $(if $(PORT),--port "$(PORT)") $(if $(DEMO),--demo "$(DEMO)")
 
 test: ## run every check and test
