@@ -57,7 +57,11 @@ def test_it_is_said_at_once(taken: int) -> None:
 
 
 def test_a_port_that_is_taken_on_ipv6_alone_is_in_use_too() -> None:
-    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+    try:
+        server = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with server:
         assert "is in use" in refusal("dev.port", str(server.getsockname()[1]))
 
 
