@@ -81,7 +81,7 @@ javascript: $(READY) $(NODE_MODULES) ## the JavaScript: types and tests
 	$(TIMED) javascript $(NPM) test --silent
 
 unit: $(READY) ## the quick tests only
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest client/python/tests tests/unit
 
 format: $(READY) ## put the Python code in shape
 	$(BIN)/ruff check --quiet --fix .
@@ -112,8 +112,10 @@ chaos: $(READY) ## 500 turns while everything goes wrong
 bench: $(READY) ## measure the time to first audio
 	$(BIN)/python benchmarks/first_audio.py
 
-generate: $(READY) ## the schema and the types that follow from parley/protocol/messages.py
+generate: $(READY) $(NODE_MODULES) ## what follows from the types: schemas, messages, tables, references
 	$(BIN)/python docs/generate.py
+	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent build:reference
+	$(BIN)/python docs/rooms.py
 
 lock: ## resolve the dependencies again
 	uv pip compile $(DISTRIBUTIONS:%=%/pyproject.toml) --group dev --universal --python-version 3.11 \

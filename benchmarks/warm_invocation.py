@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 from samwire.runtime.environment import Surroundings
-from samwire.runtime.service import LambdaService, ServiceOptions
+from samwire.runtime.options import ServiceOptions
+from samwire.runtime.service import LambdaService
 from samwire.template.model import Function
 
 PAUSE_S = 0.01

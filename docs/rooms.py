@@ -1,9 +1,11 @@
-"""Draws the rooms of the layer and who imports whom; says where imports run in a circle.
+"""Draw the rooms of the layer and their imports, and find imports that run in a circle.
 
-`python docs/rooms.py` writes the picture into docs/architecture.md; `--check` only says whether it
-is current. A package's members are its modules and its packages. The rule holds in every package
-at every depth: the imports between its members run in no circle. So each member has a floor: one
-above the highest that it imports.
+`python docs/rooms.py` writes the picture into docs/architecture.md. `--check` reports whether the
+picture is current, and writes nothing.
+
+The members of a package are its modules and its packages. In every package, at every depth, the
+imports between the members run in no circle. So each member has a floor: one above the highest
+floor that it imports.
 """
 
 from __future__ import annotations
@@ -20,8 +22,19 @@ PAGE = ROOT / "docs" / "architecture.md"
 LAYER = ROOT / "layers" / "parley" / "parley"
 BEGIN, END = "<!-- rooms: drawn by docs/rooms.py -->", "<!-- /rooms -->"
 
+_SPACING = """\
+---
+config:
+  flowchart:
+    nodeSpacing: 40
+    rankSpacing: 36
+    padding: 8
+    subGraphTitleMargin: {top: 2, bottom: 8}
+---"""
+"""With Mermaid's own spacing the picture is taller than a screen, and arrows cross the titles."""
+
 Graph = dict[str, set[str]]
-"""Whom each member imports."""
+"""For each member, the members that it imports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +46,7 @@ class Import:
 
 
 def packages(root: Path = ROOT) -> Iterator[Path]:
-    """Yield the folder of every package that a person wrote here, tests aside."""
+    """Yield the folder of every package of the repository, without tests and built files."""
     left_out = {"node_modules", "tests", "build", "benchmarks"}
     for init in sorted(root.rglob("__init__.py")):
         parts = init.relative_to(root).parts
@@ -44,7 +57,7 @@ def packages(root: Path = ROOT) -> Iterator[Path]:
 
 
 def modules(package: Path) -> dict[str, Path]:
-    """Return the modules of a package by full name; a folder's `__init__` is named like it."""
+    """Return the modules of a package by full name. An `__init__` has the name of its folder."""
     found = {}
     for path in sorted(package.rglob("*.py")):
         parts = path.relative_to(package.parent).with_suffix("").parts
@@ -53,7 +66,7 @@ def modules(package: Path) -> dict[str, Path]:
 
 
 def imports(package: Path) -> list[Import]:
-    """Return what the modules of a package import of each other, wherever in a file they do."""
+    """Return the imports between the modules of a package, those inside functions included."""
     known = modules(package)
     found: set[tuple[str, str]] = set()
     for name, path in known.items():
@@ -79,7 +92,7 @@ def _names(tree: ast.AST, name: str, path: Path) -> Iterator[str]:
 
 
 def members(package: str, found: Iterable[Import], names: Iterable[str]) -> Graph:
-    """Return who imports whom among the direct members of `package`, e.g. `parley.turn`."""
+    """Return the imports between the direct members of `package`, for example `parley.turn`."""
     graph: Graph = {}
     for name in names:
         if (member := _member(package, name)) is not None:
@@ -98,7 +111,7 @@ def _member(package: str, name: str) -> str | None:
 
 
 def circles(package: Path) -> list[list[str]]:
-    """Return one circle of imports for each package in which there is one."""
+    """Return one circle of imports for each package that has one."""
     names, found = modules(package), imports(package)
     inner = {name for name, path in names.items() if path.name == "__init__.py"}
     rounds = []
@@ -111,7 +124,7 @@ def circles(package: Path) -> list[list[str]]:
 
 
 def floors(graph: Graph) -> dict[str, int]:
-    """Return the floor of each member: 1 for one that imports none of the others.
+    """Return the floor of each member: 1 for a member that imports no other.
 
     Raises:
         CycleError: the imports run in a circle.
@@ -123,9 +136,9 @@ def floors(graph: Graph) -> dict[str, int]:
 
 
 def rooms() -> Graph:
-    """Return who imports whom among the layer's rooms.
+    """Return the imports between the rooms of the layer.
 
-    The modules of `parley/` itself that import no room are one room, `parley`.
+    Modules of `parley/` itself that import no room count as one room, `parley`.
     """
     graph = members("parley", imports(LAYER), modules(LAYER))
     own = {name for name in graph if (LAYER / f"{name}.py").exists()}
@@ -143,13 +156,14 @@ def rooms() -> Graph:
 
 
 def picture() -> str:
-    """Draw the rooms by floor; an arrow that others imply is left out."""
+    """Return the rooms by floor as a Mermaid picture, without arrows that others imply."""
     graph = rooms()
     floor = floors(graph)
-    lines = ["```mermaid", "flowchart TB"]
+    lines = ["```mermaid", _SPACING, "flowchart TB"]
     for level in sorted(set(floor.values()), reverse=True):
-        lines.append(f'  subgraph floor{level}["floor {level}"]')
-        lines += [f"    {_id(room)}[{room}/]" for room in sorted(graph) if floor[room] == level]
+        lines.append(f'  subgraph floor{level}["{level}"]')
+        here = sorted(room for room in graph if floor[room] == level)
+        lines += [f"    {_id(room)}[{_label(room)}]" for room in here]
         lines.append("  end")
     for importer in sorted(graph, key=lambda room: (-floor[room], room)):
         lines += [
@@ -159,12 +173,16 @@ def picture() -> str:
     return "\n".join(lines)
 
 
+def _label(room: str) -> str:
+    return f"{room}.py" if (LAYER / f"{room}.py").exists() else f"{room}/"
+
+
 def _id(room: str) -> str:
     return f"room_{room}"  # "http" and others would do, "end" would not
 
 
 def _direct(graph: Graph, importer: str) -> set[str]:
-    """Whom a room imports, without those that one of the others imports, directly or not."""
+    """Return the imports of a room, without those that another of its imports reaches."""
     implied: set[str] = set()
     for below in graph[importer]:
         implied |= _reached(graph, below)
@@ -179,14 +197,14 @@ def _reached(graph: Graph, room: str) -> set[str]:
 
 
 def drawn(page: str) -> str:
-    """Return the page with the picture of today between its two marks."""
+    """Return the page with the current picture between its two markers."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n{picture()}\n{END}{after}"
 
 
 def main(arguments: list[str]) -> int:
-    """Write the picture; with `--check`, say whether it is current."""
+    """Write the picture. With `--check`, report whether it is current."""
     page = PAGE.read_text()
     if "--check" in arguments:
         if drawn(page) == page:

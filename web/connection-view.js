@@ -61,7 +61,7 @@ export class ConnectionView {
     this.#isTriedSlowly = false;
   }
 
-  /** @param {import("parley-client/connection.js").StateChange} change */
+  /** @param {import("parley-client/reconnector.js").StateChange} change */
   show({ state, problem, attempt, attempts, retryInMs }) {
     const view = this.#parts.state;
     view.dataset["state"] = state;

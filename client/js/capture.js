@@ -19,7 +19,7 @@ const FALL = 60;
 /** Speech must fall so far below what began it before it counts as silence. */
 const HYSTERESIS_DB = 3;
 
-/** @typedef {"silent" | "speaking" | "pausing"} Voice */
+/** @typedef {"silent" | "speaking" | "pausing"} Voice What a detector of speech hears. */
 
 /**
  * @typedef {object} VoiceSettings

@@ -22,7 +22,7 @@ const FLUSH_TIMEOUT_MS = 200;
 
 /**
  * @typedef {object} OwnEvents
- * @property {{level: number}} level about every 20 ms while it is open
+ * @property {{level: number}} level About every 20 ms while it is open.
  */
 
 /** @typedef {OwnEvents & import("./microphone-share.js").ShareEvents} MicrophoneEvents */
@@ -31,12 +31,13 @@ const FLUSH_TIMEOUT_MS = 200;
  * Notices speech instead of the built-in detector, which goes by loudness: a neural network, say.
  * @typedef {object} Detector
  * @property {(settings: VoiceSettings, tell: (voice: Voice) => void) => void | Promise<void>} start
- *   notice speech from now on, and tell every change: `speaking`, `pausing` if it knows, `silent`
- * @property {() => void | Promise<void>} stop
- * @property {(samples: Float32Array) => void} [hear] what the microphone hears: 16 kHz, mono, from
- *   -1 to 1, about 20 ms at a time
- * @property {(extraDb: number) => void} [expectEcho] how much louder speech must be now that a
- *   reply is heard; 0 when it is over
+ *   Notice speech from now on, and `tell` every change: `speaking`, `pausing` after `pauseMs` of
+ *   quiet, `silent` after `endMs`.
+ * @property {() => void | Promise<void>} stop Stop noticing.
+ * @property {(samples: Float32Array) => void} [hear] Take what the microphone hears: 16 kHz, mono,
+ *   from -1 to 1, about 20 ms at a time.
+ * @property {(extraDb: number) => void} [expectEcho] How much louder speech must be while a reply is
+ *   heard; 0 when it is over.
  */
 
 /** @extends {Emitter<MicrophoneEvents>} */
@@ -66,10 +67,10 @@ export class Microphone extends Emitter {
 
   /**
    * @param {object} [options]
-   * @param {URL} [options.worklet] where `capture-worklet.js` is
-   * @param {number} [options.releaseAfterMs] unused for so long, it is let go, and the browser's
-   *   recording mark with it
-   * @param {Detector} [options.detector] for hands-free, instead of the built-in one
+   * @param {URL} [options.worklet] Where `capture-worklet.js` is.
+   * @param {number} [options.releaseAfterMs] How long it stays open unused. The browser shows its
+   *   recording mark as long. Default 60,000.
+   * @param {Detector} [options.detector] Notices speech instead of the built-in one.
    */
   constructor({
     worklet = new URL("./capture-worklet.js", import.meta.url),
@@ -77,8 +78,11 @@ export class Microphone extends Emitter {
     detector,
   } = {}) {
     super();
+    /** @internal */
     this.worklet = worklet;
+    /** As in the options. */
     this.releaseAfterMs = releaseAfterMs;
+    /** As in the options. */
     this.detector = detector;
     this.#own = this.share();
   }
@@ -143,11 +147,15 @@ export class Microphone extends Emitter {
     return this.#own.watch(settings);
   }
 
+  /** Stop noticing speech. */
   unwatch() {
     return this.#own.unwatch();
   }
 
-  /** @param {number} extraDb how much louder than usual speech must be now */
+  /**
+   * Expect the echo of a reply; 0 when it is over.
+   * @param {number} extraDb how much louder than usual speech must be now
+   */
   expectEcho(extraDb) {
     return this.#own.expectEcho(extraDb);
   }

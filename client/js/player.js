@@ -33,15 +33,16 @@ const SILENCED_KEPT = 100;
 
 /**
  * @typedef {object} PlayerEvents
- * @property {PlayerState} state
- * @property {Problem} error `player_failed`: there will be no sound
- * @property {Problem} warning `worklet_missing`: it sounds all the same
- * @property {{turnId: string, playedMs: number, level: number}} progress about every 20 ms
+ * @property {PlayerState} state The state has changed. `blocked`: call `unlock` in a gesture.
+ * @property {Problem} error `player_failed`: there will be no sound.
+ * @property {Problem} warning `worklet_missing`: sound is processed in the page.
+ * @property {{turnId: string, playedMs: number, level: number}} progress About every 20 ms.
  */
 
 /** @extends {Emitter<PlayerEvents>} */
 export class Player extends Emitter {
-  /** @type {PlayerState} */
+  /** `blocked`: the browser allows no sound before a gesture; call `unlock` in one.
+   * @type {PlayerState} */
   state = "idle";
   /** The turn that was played last, or is being played. */
   turn = "";
@@ -76,6 +77,7 @@ export class Player extends Emitter {
   /** @param {URL} [worklet] where `player-worklet.js` is */
   constructor(worklet = new URL("./player-worklet.js", import.meta.url)) {
     super();
+    /** @internal */
     this.worklet = worklet;
   }
 
@@ -182,6 +184,7 @@ export class Player extends Emitter {
     this.#pause(true);
   }
 
+  /** Go on where it was. */
   resume() {
     this.#pause(false);
   }

@@ -2,7 +2,7 @@
 
 /**
  * @typedef {object} Presence
- * @property {() => boolean} online false only when there surely is no network
+ * @property {() => boolean} online False only when there surely is no network.
  * @property {() => boolean} visible
  * @property {(listener: () => void) => () => void} watch calls at every change; gives a function
  *   that ends it

@@ -15,12 +15,15 @@ environment = Environment()
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Called on a best-effort basis, and once: what it misses, the items' TTL cleans up, and a
-    slot that it does not give back is found when it is needed."""
+    """Remove the connection and give its slot back.
+
+    API Gateway calls this once, on a best-effort basis. The TTL removes an item that is missed,
+    and a slot that is not given back is found when it is needed.
+    """
     request = event["requestContext"]
     connection_id = request["connectionId"]
-    connection = environment.store.bindings.remove(connection_id)
+    connection = environment.sessions.connections.remove(connection_id)
     if connection is not None:
-        environment.slots.give_back(connection_id, connection)
+        environment.connection_slots.give_back(connection_id, connection)
     logger.info("disconnected", code=request.get("disconnectStatusCode"))
     return {"statusCode": 200}

@@ -18,12 +18,12 @@ logger = Logger()
 environment = Environment()
 deployment = environment.deployment
 messages = MessageHandler(
-    environment.store,
+    environment.sessions,
     environment.turns,
-    environment.connections,
+    environment.management_api,
     TurnInvoker(deployment.turn_function),
-    slots=environment.slots,
-    requests=environment.requests,
+    slots=environment.connection_slots,
+    requests=environment.request_rates,
     policy=deployment.settings_policy,
     history_messages=deployment.history_messages,
     limits=deployment.limits,
@@ -33,7 +33,7 @@ messages = MessageHandler(
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Nothing is returned to the client this way: answers are posted to its connection."""
+    """Handle one message. Answers are posted to the connection; none is returned."""
     request = event["requestContext"]
     envelope = Envelope(
         connection_id=request["connectionId"],
@@ -48,7 +48,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     except Exception as error:
         logger.error("message_failed", **traced(error))
         with contextlib.suppress(PostRefused):
-            messages.fail(envelope, body)
+            messages.report_fault(envelope, body)
         return {"statusCode": 500}
     if refused is not None:
         logger.info("message_refused", code=refused.code, field=refused.field)

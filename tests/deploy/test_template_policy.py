@@ -27,7 +27,7 @@ MAIN = TEMPLATES["template.yaml"]
 KEY = "arn:aws:kms:us-east-1:123456789012:key/0e3b1c4a-1111-2222-3333-444455556666"
 SECRET_NAMES = re.compile(r"(ApiKey|Secret|Token|Password|PrivateKey)$")
 # Naming the API would make API, functions and roles depend on each other in a circle: its id is
-# a wildcard, the stage and the method are not (docs/design.md, section 8).
+# a wildcard, the stage and the method are not (docs/decisions.md, "Deployment").
 CONNECTIONS = re.compile(
     r"arn:\$\{AWS::Partition\}:execute-api:\$\{AWS::Region\}:\$\{AWS::AccountId\}"
     r":\*/\$\{StageName\}/(POST|DELETE|GET)/@connections/\*"

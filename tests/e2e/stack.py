@@ -231,7 +231,7 @@ def running_stack(
         parameters: over the template's defaults.
         standins: those that it talks to; its own if there are none.
         prewarm: how many environments the functions of a conversation have from the start.
-        static: what is served beside the API, as `--static` takes it.
+        static: what is served beside the API, as `--static-dir` takes it.
         variables: environment variables that all functions get.
     """
     with contextlib.ExitStack() as own:
@@ -254,7 +254,7 @@ def running_stack(
             given.write_text(json.dumps({"Parameters": dict(variables)}))
             command += ["--env-vars", str(given)]
         for mount in static:
-            command += ["--static", mount]
+            command += ["--static-dir", mount]
         command += ["--parameter-overrides", *(f"{k}={v}" for k, v in overrides.items())]
         log = folder / "stack.log"
         info = own.enter_context(process(command, log, clean_environment()))

@@ -70,7 +70,7 @@ def message(aws: Any) -> Any:
     def take(_endpoint: str, _connection_id: str, frame: bytes) -> None:
         posted.append(json.loads(frame))
 
-    app.environment.connections.post = take
+    app.environment.management_api.post = take
     app.messages._start_turn = started.append
     load("connect").handler(event("connect"), Context())
 

@@ -29,7 +29,7 @@ class Client:
     def __init__(self) -> None:
         self.frames: list[dict[str, Any]] = []
         self.message, self.turn, self.http = load("message"), load("turn"), load("http_turn")
-        self.message.environment.connections.post = self._take
+        self.message.environment.management_api.post = self._take
         self.message.messages._start_turn = lambda request: None
         self._now_ms = int(time.time() * 1000)
 

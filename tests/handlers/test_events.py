@@ -123,7 +123,8 @@ def test_there_is_an_event_for_every_route_of_the_http_functions() -> None:
     template = yaml_parse((EVENTS.parent / "template.yaml").read_text())
     routes = {
         f"{source['Properties']['Method']} {source['Properties']['Path']}"
-        for name in ("HttpTurnFunction", "HealthFunction", "SessionsFunction")
-        for source in template["Resources"][name]["Properties"]["Events"].values()
+        for resource in template["Resources"].values()
+        for source in resource.get("Properties", {}).get("Events", {}).values()
+        if source["Type"] == "HttpApi"
     }
     assert {event(name)["routeKey"] for name in HTTP} == routes

@@ -79,7 +79,7 @@ class Door:
     ) -> None:
         """Open a connection."""
         self.connected.add(connection)
-        self.store.bindings.add(connection, principal, signed=signed)
+        self.store.connections.add(connection, principal, signed=signed)
 
     def to(self, connection: str) -> list[ServerEvent]:
         """Everything that was posted to a connection."""

@@ -20,7 +20,7 @@ from parley.protocol.messages import Message, Settings
 from parley.storage.item_codec import Session, StoredFrame, TurnClaim, TurnItem, message_key
 from parley.storage.sessions import ERASED, SessionStore
 from parley.storage.turns import TurnStore
-from tests.unit.memory_parts import MemoryBindings, MemoryInboxes
+from tests.unit.memory_parts import MemoryConnections, MemoryInboxes
 
 own = ANONYMOUS.session
 REF = own("s")
@@ -44,7 +44,7 @@ class MemoryStore(SessionStore, TurnStore):
     """`SessionStore` and `TurnStore` in dictionaries. `failing` names what raises."""
 
     def __init__(self) -> None:
-        self.bindings: MemoryBindings = MemoryBindings(self._check)
+        self.connections: MemoryConnections = MemoryConnections(self._check)
         self.sessions: dict[SessionRef, Session] = {}
         self.history: dict[SessionRef, dict[str, Message]] = {}
         self.written_by: dict[tuple[SessionRef, str], int] = {}

@@ -80,7 +80,7 @@ class MemoryInboxes(InboxStore):
             return self.entries.setdefault((ref, turn_id), {})
 
 
-class MemoryBindings(ConnectionStore):
+class MemoryConnections(ConnectionStore):
     """`ConnectionStore` in a dictionary.
 
     Args:

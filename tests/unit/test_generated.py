@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import jsonschema
 import pytest
 
-from parley.protocol import messages
+from parley.errors import ErrorCode
+from parley.protocol import messages as protocol
 
 ROOT = Path(__file__).parents[2]
+LIBRARY = ROOT / "layers" / "parley" / "parley"
 
 
 def test_generated_files_are_current() -> None:
@@ -26,29 +30,52 @@ def test_generated_files_are_current() -> None:
     assert check.returncode == 0, check.stdout + "run `make generate`"
 
 
-EVENTS: list[messages.ServerEvent] = [
-    messages.Transcript("t", 1, "hello", final=True),
-    messages.ReplyText("t", 2, "Hi"),
-    messages.Audio("t", 3, b"\0\0", "pcm_24000", 0, 1, [messages.Word("Hi", 0, 1)]),
-    messages.TurnEnd("t", 4, "completed", "Hi", messages.Metrics(total_ms=1.5)),
-    messages.Ready("s", "r", False, messages.Settings(speed=1.0), messages.Limits(), 1),
-    messages.Ready(
+def first_column(title: str) -> set[str]:
+    """What the first cells of the table below a title of docs/protocol.md name as code."""
+    page = (ROOT / "docs" / "protocol.md").read_text()
+    section = page.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| ([^|]+) \|", section, re.MULTILINE)
+    return {name for cell in cells for name in re.findall(r"`([a-z_]+)`", cell)}
+
+
+def test_the_page_explains_every_error_code() -> None:
+    assert first_column("Errors") - {"retryable"} == set(get_args(ErrorCode))
+
+
+def test_the_page_explains_every_limit() -> None:
+    named = first_column("Limits") - {"scope", "connection"}
+    source = "".join(path.read_text() for path in LIBRARY.rglob("*.py"))
+    used = set(re.findall(r'"(\w+_per_(?:second|minute|day)|utterance_seconds)"', source))
+    kinds = re.search(r"^RequestKind = Literal\[(.*)\]", source, re.MULTILINE)
+    assert kinds is not None
+    used |= {f"{kind}_per_minute" for kind in re.findall(r"\w+", kinds[1])}
+    # More pings are answered without looking; the handshake alone counts connections.
+    assert named == used - {"pings_per_minute"} | {"connections"}
+
+
+EVENTS: list[protocol.ServerEvent] = [
+    protocol.Transcript("t", 1, "hello", final=True),
+    protocol.ReplyText("t", 2, "Hi"),
+    protocol.Audio("t", 3, b"\0\0", "pcm_24000", 0, 1, [protocol.Word("Hi", 0, 1)]),
+    protocol.TurnEnd("t", 4, "completed", "Hi", protocol.Metrics(total_ms=1.5)),
+    protocol.Ready("s", "r", False, protocol.Settings(speed=1.0), protocol.Limits(), 1),
+    protocol.Ready(
         "s",
         "r",
         True,
-        messages.Settings(),
-        messages.Limits(),
+        protocol.Settings(),
+        protocol.Limits(),
         1,
-        messages.Choices(["voice"], [messages.Voice("v", "Vera")], ["en"]),
+        protocol.Choices(["voice"], [protocol.Voice("v", "Vera")], ["en"]),
         ["responder"],
     ),
-    messages.Error("bad_request", "No.", retryable=False, field="x"),
-    messages.Pong(1.0),
+    protocol.Error("bad_request", "No.", retryable=False, field="x"),
+    protocol.Pong(1.0),
 ]
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
-def test_events_satisfy_the_json_schema(event: messages.ServerEvent) -> None:
+def test_events_satisfy_the_json_schema(event: protocol.ServerEvent) -> None:
     schema = json.loads((ROOT / "docs" / "protocol.schema.json").read_text())
     wanted = {**schema, "$ref": "#/$defs/ServerEvent"}
-    jsonschema.validate(json.loads(messages.encode(event)), wanted)
+    jsonschema.validate(json.loads(protocol.encode(event)), wanted)

@@ -114,6 +114,26 @@ def test_where_authentication_is_off_nothing_is_imported_for_it() -> None:
     assert done.stdout.strip() == ""
 
 
+OWN = {
+    "samwire": {"samwire", "samwire_tests"},
+    "standins": {"parley_standins", "standins_tests", "local"},
+}
+"""The packages of each distribution that is installed alone, tests included."""
+PARLEYS = {"parley", "parley_client", "dev", "deploy", "functions", "tests", "benchmarks"}
+
+
+@pytest.mark.parametrize("folder", OWN)
+def test_a_distribution_and_its_tests_import_nothing_else_of_this_repository(folder: str) -> None:
+    others = PARLEYS.union(*OWN.values()) - OWN[folder]
+    tops = {
+        path: {name.partition(".")[0] for name in imported(path)}
+        for kind in ("src", "tests")
+        for path in (ROOT / folder / kind).rglob("*.py")
+    }
+    assert len(tops) > 10
+    assert {str(path): found & others for path, found in tops.items() if found & others} == {}
+
+
 def test_there_is_something_to_check() -> None:
     assert "functions/message/app.py" in DEPLOYED
     assert "layers/parley/parley/providers/elevenlabs/socket.py" in DEPLOYED

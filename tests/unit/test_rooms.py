@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -42,6 +43,33 @@ def test_a_room_is_above_all_that_it_imports() -> None:
     assert {floor["parley"], floor["aio"]} == {1}
     assert all(floor[room] > floor[below] for room in graph for below in graph[room])
     assert floor["app"] == max(floor.values())
+
+
+def test_the_picture_in_the_architecture_page_is_current() -> None:
+    assert rooms.main(["--check"]) == 0, "run `make generate`"
+
+
+def test_a_picture_of_other_rooms_is_not_current(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    page = tmp_path / "architecture.md"
+    page.write_text(rooms.PAGE.read_text().replace("--> room_storage", "--> room_text"))
+    monkeypatch.setattr(rooms, "PAGE", page)
+    assert rooms.main(["--check"]) == 1
+
+
+def test_the_architecture_page_has_a_row_for_every_room_and_no_other() -> None:
+    table = rooms.PAGE.read_text().partition("| room |")[2].partition("\n\n")[0]
+    named = re.findall(r"^\| `([\w.]+?)/?` \|", table, re.MULTILINE)
+    assert sorted(name.removesuffix(".py") for name in named) == sorted(rooms.rooms())
+
+
+def test_every_module_that_the_architecture_page_names_is_there() -> None:
+    named = set(re.findall(r"`([\w/]+/\w+\.py)`", rooms.PAGE.read_text()))
+    assert len(named) > 20
+    assert [
+        name for name in named if not ((rooms.LAYER / name).exists() or (ROOT / name).exists())
+    ] == []
 
 
 def package(folder: Path, **files: str) -> Path:

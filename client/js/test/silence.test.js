@@ -67,7 +67,7 @@ async function connected(t, url, options) {
  * The next time it has this state.
  * @param {Conversation} conversation
  * @param {string} state
- * @returns {Promise<import("../connection.js").StateChange>}
+ * @returns {Promise<import("../reconnector.js").StateChange>}
  */
 function becomes(conversation, state) {
   return new Promise((resolve) => {

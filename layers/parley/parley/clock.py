@@ -1,4 +1,4 @@
-"""The time of day, as items and messages have it."""
+"""The time of day, in the units of items and messages."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import time
 
 
 def now_s() -> int:
+    """Return the time in s since the epoch."""
     return int(time.time())
 
 
 def now_ms() -> int:
-    """The time in ms since the epoch."""
+    """Return the time in ms since the epoch."""
     return int(time.time() * 1000)

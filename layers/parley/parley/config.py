@@ -1,7 +1,7 @@
-"""The deployment's choices: environment variables to typed settings, read once.
+"""The deployment's configuration: environment variables as typed settings, read once.
 
-`template.yaml` sets every variable; the defaults here are those of the template.
-Secrets are not among them: they are fetched by `parley.app.environment`.
+`template.yaml` sets every variable. The defaults here are the template's. Secrets are not among
+them: `parley.aws.api_keys` reads those.
 """
 
 from __future__ import annotations
@@ -43,24 +43,25 @@ DEFAULT_SETTINGS = Settings(
 
 
 class ConfigurationError(Exception):
-    """An environment variable is missing or wrong; names it and what is allowed."""
+    """An environment variable is missing or invalid. The message names it and what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What the deployment was configured with.
+    """The configuration of a deployment.
 
     Attributes:
         transcriber, responder, synthesizer: names of providers; see `parley.providers.registry`.
-        client_settings, voices, languages: what clients may choose; see `settings_policy`.
-        stand_ins: the stages whose provider stands in for a real one.
-        provider_timeout_s: how long a provider may stay silent before its call has failed.
-        hedge_after_s: how long until a provider that stalls is asked a second time, beside.
-        listen_timeout_s: how long a spoken turn may go without audio before it counts as over.
+        client_settings, voices, languages: what clients may choose; see
+            `parley.sessions.settings_policy`.
+        stand_ins: the stages whose provider is a stand-in.
+        provider_timeout_s: how long a provider may stay silent before its call fails.
+        hedge_after_s: how long a provider may stay silent before a second call starts in parallel.
+        listen_timeout_s: how long a spoken turn may go without audio before it is over.
         session_idle_s: how long a session can be resumed after its last turn.
         history_messages: how many earlier messages the responder is given.
-        limits: how much everybody may use.
-        recording_bucket: where the turns of those who consent are recorded; empty for nowhere.
+        limits: how much may be used.
+        recording_bucket: the bucket for recordings of consenting users; empty for no recording.
     """
 
     table: str
@@ -87,7 +88,7 @@ class Deployment:
 
     @property
     def settings_policy(self) -> SettingsPolicy:
-        """Which settings hold, and who may choose them."""
+        """The rules for which settings hold, and who may choose them."""
         return SettingsPolicy(
             self.defaults,
             self.client_settings,
@@ -98,10 +99,10 @@ class Deployment:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Deployment:
-        """Read and check the variables.
+        """Read and check the environment variables.
 
         Raises:
-            ConfigurationError: one is missing or not what it must be.
+            ConfigurationError: a variable is missing or invalid.
         """
         read = _Reader(environment)
         standard = cls(table="")
@@ -144,7 +145,7 @@ class Deployment:
 
 
 def _voices(read: _Reader) -> tuple[Voice, ...]:
-    """`id=Name` for each voice; one without a name is called by its id."""
+    """Return a voice for each `id=Name`. A voice without a name has its id as its name."""
     voices = []
     for entry in read.entries("VOICES", ()):
         voice_id, _, name = (part.strip() for part in entry.partition("="))
@@ -193,7 +194,7 @@ def _limits(read: _Reader) -> LimitRules:
 
 
 def _checked(defaults: Settings) -> Settings:
-    """A client's settings are checked when they are read; these must hold to the same rules."""
+    """Check the defaults by the rules that hold for a client's settings."""
     try:
         return Settings().merged_with(defaults)
     except msgspec.ValidationError as invalid:
@@ -210,16 +211,18 @@ class _Reader:
         self._environment = environment
 
     def required(self, name: str) -> str:
+        """Return a variable that must be set."""
         value = self.text(name, "")
         if not value:
             raise ConfigurationError(f"The environment variable {name} is not set.")
         return value
 
     def text(self, name: str, default: str) -> str:
+        """Return a variable without white space around it; the default if it is empty."""
         return self._environment.get(name, "").strip() or default
 
     def entries(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
-        """What is separated by commas. A variable that is set and empty means none."""
+        """Return the entries that commas separate. A variable that is set and empty has none."""
         if name not in self._environment:
             return default
         return tuple(e.strip() for e in self._environment[name].split(",") if e.strip())
@@ -227,7 +230,7 @@ class _Reader:
     def names(
         self, name: str, known: tuple[Name, ...], default: tuple[Name, ...]
     ) -> tuple[Name, ...]:
-        """Entries of a closed list."""
+        """Return the entries, each of which must be in the closed list `known`."""
         found = self.entries(name, default)
         for entry in found:
             if entry not in known:
@@ -238,6 +241,7 @@ class _Reader:
         return tuple(entry for entry in known if entry in found)
 
     def number(self, name: str, default: float) -> float:
+        """Return a finite number of at least 0."""
         value = self.text(name, "")
         if not value:
             return default
@@ -250,12 +254,14 @@ class _Reader:
         return number
 
     def count(self, name: str, default: int) -> int:
+        """Return a whole number of at least 0."""
         number = self.number(name, default)
         if number != int(number):
             raise ConfigurationError(f"{name}: expected a whole number, got {number}.")
         return int(number)
 
     def audio_format(self, name: str, default: AudioFormat) -> AudioFormat:
+        """Return one of the protocol's audio formats."""
         value = self.text(name, default)
         for allowed in get_args(AudioFormat):
             if value == allowed:
@@ -264,6 +270,7 @@ class _Reader:
         raise _not_one_of(name, get_args(AudioFormat), value)
 
     def choice(self, name: str, known: Iterable[str], default: str) -> str:
+        """Return one of the `known` names."""
         value = self.text(name, default)
         if value not in known:
             raise _not_one_of(name, known, value)

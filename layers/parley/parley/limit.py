@@ -1,4 +1,4 @@
-"""A limit as a client is told of it: what an error and the protocol both name."""
+"""A limit as the client is told of it, in errors and in the protocol."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Literal
 from msgspec import Struct
 
 LimitScope = Literal["subject", "tenant", "connection"]
-"""Whom a limit is for: one user, all users of a tenant together, or one connection."""
+"""Whom a limit holds for: one user, all users of a tenant together, or one connection."""
 
 
 class Limit(Struct, frozen=True):
-    """A limit that was met: its name, how high it is in the unit of its name, and whose it is."""
+    """A limit that was met: its name, its value in the unit of the name, and whom it holds for."""
 
     name: str
     value: int

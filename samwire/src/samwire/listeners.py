@@ -14,8 +14,8 @@ BACKLOG = 128
 DEFAULT_HOST = "127.0.0.1"
 
 
-class PortInUse(Exception):
-    """A port is taken; says which, and what option changes it."""
+class CannotListen(Exception):
+    """A host or a port cannot be used; says which, and what option changes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Listeners:
         """The stack's own address; 0 for any port.
 
         Raises:
-            PortInUse: a port is taken.
+            CannotListen: the host is not of this machine, or a port is taken.
         """
         plain = self._bound(self._host, port, "--port")
         secure = self._bound(DEFAULT_HOST, tls_port, "--tls-port")
@@ -75,7 +75,7 @@ class Listeners:
         plain = None
         if self._preferred:
             self._preferred += 1
-            with contextlib.suppress(PortInUse):
+            with contextlib.suppress(CannotListen):
                 plain = self._bound(self._host, self._preferred, "--port")
         plain = plain or self._bound(self._host, 0, "--port")
         return self._added(Address(plain, self._bound(DEFAULT_HOST, 0, "--tls-port")))
@@ -100,7 +100,7 @@ class Listeners:
             return [first]
         try:
             return [first, self._listening("::1", _port(first), option)]
-        except PortInUse:
+        except CannotListen:
             if port:
                 raise
             return [first]
@@ -108,9 +108,12 @@ class Listeners:
             return [first]
 
     def _listening(self, host: str, port: int, option: str) -> socket.socket:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(
+                host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )[0]
+        except socket.gaierror:
+            raise CannotListen(f"--host: {host} is no address of this machine.") from None
         found = socket.socket(family, kind, protocol)
         self._sockets.append(found)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -120,11 +123,13 @@ class Listeners:
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL and host == "::1":
                 raise
-            if error.errno == errno.EADDRINUSE:
+            if error.errno == errno.EADDRNOTAVAIL:
+                said = f"--host: {host} is no address of this machine."
+            elif error.errno == errno.EADDRINUSE:
                 said = f"Port {port} is in use. Stop what uses it, or choose another with {option}."
             else:
                 said = f"Port {port} cannot be used ({error.strerror}). Choose another: {option}."
-            raise PortInUse(said) from None
+            raise CannotListen(said) from None
         return found
 
 

@@ -42,16 +42,16 @@ from samwire.permissions.identities import Directory
 from samwire.runtime import environments_api, invoke_api
 from samwire.runtime.environment import Surroundings
 from samwire.runtime.interpreter import other_runtimes, refuse_what_cannot_run
-from samwire.runtime.service import LambdaService, ServiceOptions
+from samwire.runtime.options import ServiceOptions
+from samwire.runtime.service import LambdaService
 from samwire.services.aws import AwsServices
 from samwire.services.own_key import FILE, PROFILE, OwnKey, write_profile
 from samwire.strangers import Doors, Surface
 from samwire.template.api_model import HttpApi, WebSocketApi
 from samwire.template.intrinsics import ACCOUNT_ID, URL_SUFFIX, TemplateError
 from samwire.template.lint import Findings, lint
+from samwire.template.linted import read_linted
 from samwire.template.model import Function, Stack
-from samwire.template.problems import TemplateProblems, problems_of, told_once
-from samwire.template.reader import read_stack
 from samwire.workspace import Workspace
 
 MAX_BODY_BYTES = 11 * 1024 * 1024
@@ -132,7 +132,7 @@ class LocalStack:
 
     Raises:
         TemplateError: on entering, the template cannot be served.
-        PortInUse: on entering, a port is taken.
+        CannotListen: on entering, a port is taken.
     """
 
     def __init__(self, options: Options) -> None:
@@ -254,23 +254,15 @@ class LocalStack:
     ) -> Stack:
         """The template, once nobody has anything against it."""
         options = self._options
-        try:
-            stack = read_stack(
-                options.template,
-                parameters,
-                options.region,
-                main.domain_name,
-                lambda: self._listeners.another().domain_name,
-                options.stored,
-            )
-        except TemplateError as error:
-            found = await linting
-            raise TemplateProblems(told_once(problems_of(error), found.problems)) from None
-        found = await linting
-        if found.problems:
-            raise TemplateProblems(found.problems)
-        stack.notices.extend(found.notices)
-        return stack
+        return await read_linted(
+            options.template,
+            parameters,
+            options.region,
+            main.domain_name,
+            lambda: self._listeners.another().domain_name,
+            options.stored,
+            linting,
+        )
 
     async def _give_credentials(self) -> None:
         """Give every function those of its role; one set for all if permissions are off."""

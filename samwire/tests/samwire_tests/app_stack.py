@@ -23,7 +23,8 @@ from unittest.mock import patch
 import boto3
 import pytest
 
-from samwire.__main__ import main, options_of
+from samwire.__main__ import main
+from samwire.cli.options import options_of
 from samwire.log_writer import LogWriter
 from samwire.stack import LocalStack
 from samwire_tests.clients import client, close_connections

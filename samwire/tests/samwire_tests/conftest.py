@@ -16,7 +16,7 @@ import pytest
 from samtranslator.translator import translator
 
 from samwire_tests.clients import own_client
-from tests.e2e.stack import process
+from samwire_tests.ready_process import ready_process
 
 # SAM's translator reads and validates the policies that it carries, always the same, each time.
 # They are a third of what a small template takes, and these tests read hundreds.
@@ -78,5 +78,5 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         *(sys.executable, "-m", "samwire", "start", "--no-lint", "--json", "--template", str(CHAT)),
         *("--port", "0", "--parameter-overrides", "Secret=s3cret"),
     ]
-    with process(command, log, environment) as info:
+    with ready_process(command, log, environment) as info:
         yield App(info["websocket_url"], info, log)

@@ -14,7 +14,8 @@ from samwire.faults.faults import Faults
 from samwire.faults.plan import Plan, read_plan
 from samwire.runtime.call import Result
 from samwire.runtime.environment import Surroundings
-from samwire.runtime.service import LambdaService, ServiceOptions
+from samwire.runtime.options import ServiceOptions
+from samwire.runtime.service import LambdaService
 from samwire.template.model import Function
 
 

@@ -15,9 +15,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+import samwire
 from samwire.runtime import environments_api
 from samwire.runtime.concurrency import Throttled
-from samwire.runtime.service import ServiceOptions
+from samwire.runtime.options import ServiceOptions
 from samwire_tests.lambda_harness import Harness, running
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="known on Linux only")
@@ -48,6 +49,27 @@ async def until(condition: Callable[[], bool]) -> None:
 def state(pid: int) -> str:
     """The state of a process: `T` is stopped."""
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+
+# --- modules ----------------------------------------------------------------------------------
+
+
+async def test_a_function_finds_its_own_modules_and_pythons_before_installed_ones(
+    tmp_path: Path,
+) -> None:
+    source = """
+        import os, sys, json
+        def handler(event, context):
+            return {"variable": os.environ["PYTHONPATH"], "path": sys.path, "json": json.__file__}
+    """
+    async with running(tmp_path, source) as f:
+        found = await f.invoke()
+        assert found["variable"] == str(f.code)
+        standard = str(Path(found["json"]).parents[1])
+        emulator = str(Path(samwire.__file__).parents[1])
+        before = found["path"][: found["path"].index(standard)]
+        assert str(f.code) in before
+        assert emulator not in before
 
 
 # --- freezing ---------------------------------------------------------------------------------

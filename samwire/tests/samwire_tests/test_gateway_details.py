@@ -38,7 +38,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def probe(tmp_path_factory: pytest.TempPathFactory, page: Path) -> Iterator[Probe]:
-    options = ("--static", str(page), "--prewarm", "1")
+    options = ("--static-dir", str(page), "--prewarm", "1")
     with running_probe(tmp_path_factory.mktemp("probe"), *options) as running:
         yield running
 

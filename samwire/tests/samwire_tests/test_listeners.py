@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from samwire.listeners import Listeners, PortInUse
+from samwire.listeners import CannotListen, Listeners
 from samwire.stack import Options
 from samwire_tests.conftest import CHAT
 
@@ -54,9 +54,9 @@ def test_a_port_that_is_taken_names_its_option(listeners: Listeners) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = int(other.getsockname()[1])
-        with pytest.raises(PortInUse, match=rf"Port {port} is in use.*--port"):
+        with pytest.raises(CannotListen, match=rf"Port {port} is in use.*--port"):
             listeners.open(port, 0)
-        with pytest.raises(PortInUse, match=rf"Port {port} is in use.*--tls-port"):
+        with pytest.raises(CannotListen, match=rf"Port {port} is in use.*--tls-port"):
             listeners.open(0, port)
 
 

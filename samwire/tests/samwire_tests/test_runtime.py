@@ -17,7 +17,6 @@ from websockets.asyncio.client import connect
 from samwire.__main__ import main
 from samwire_tests.conftest import CHAT, App, eventually
 from samwire_tests.open_ports import alive, command, family_of
-from tests.e2e.stack import ROOT
 
 SECRET = ("--parameter-overrides", "Secret=x")
 
@@ -125,7 +124,6 @@ def test_reports_are_as_lambda_writes_them(app: App) -> None:
 def start(*options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "samwire", "start", "--no-lint", "--template", str(CHAT), *options],
-        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -31,7 +31,6 @@ from samwire.workspace import Workspace
 from samwire_tests.conftest import eventually
 from samwire_tests.open_ports import alive, command, family_of
 from samwire_tests.probe_stack import PROBE, Probe, running_probe
-from tests.e2e.stack import ROOT
 
 MESSAGE = {"requestContext": {"eventType": "MESSAGE"}}
 
@@ -233,7 +232,6 @@ def test_a_stack_can_be_stopped_while_it_starts() -> None:
     start = [sys.executable, "-m", "samwire", "start", "--no-lint", "--template", str(PROBE)]
     with subprocess.Popen(
         [*start, "--port", "0", "--prewarm", "2"],
-        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as starting:

@@ -142,7 +142,7 @@ def test_what_is_asked_for_says_who_may_ask(
         ("localhost", "https://localhost", "https"),
         ("localhost", "http://localhost", "http"),
         ("127.0.0.1:3002", "https://127.0.0.1:3002", "https"),
-        ("parley:3001", "http://parley:3001", "http https"),
+        ("voice:3001", "http://voice:3001", "http https"),
         ("tunnel.test", "https://tunnel.test", "http https"),  # it ends TLS in front of the stack
         ("tunnel.test", "capacitor://tunnel.test", ""),
     ],
@@ -150,7 +150,7 @@ def test_what_is_asked_for_says_who_may_ask(
 def test_an_origin_is_of_the_scheme_that_is_listened_for(
     scheme: str, host: str, origin: str, let_in: str
 ) -> None:
-    doors = Doors(frozenset({"tunnel.test", "parley"}))
+    doors = Doors(frozenset({"tunnel.test", "voice"}))
     refused = stranger({"Host": host, "Origin": origin}, doors=doors, scheme=scheme)
     assert (refused is None) == (scheme in let_in.split())
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from samwire.__main__ import options_of
+from samwire.cli.options import options_of
 from samwire.log_writer import LogWriter
 from samwire.services.aws import ServicesError
 from samwire.services.table_check import lacking

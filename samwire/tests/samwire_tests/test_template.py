@@ -8,10 +8,8 @@ from typing import Any
 import pytest
 
 from samwire.template.intrinsics import NO_VALUE, Resolver, TemplateError
-from samwire.template.model import EventInvoke
 from samwire.template.reader import read_stack
 from samwire_tests.conftest import CHAT
-from tests.e2e.stack import ROOT
 
 
 def resolver() -> Resolver:
@@ -82,40 +80,6 @@ def test_a_condition_decides_over_a_value() -> None:
     assert all("GREETING" not in function.environment for function in stack.functions)
 
 
-def test_this_projects_own_template_is_served_whole() -> None:
-    stack = read_stack(
-        ROOT / "template.yaml", {"ElevenLabsApiKey": "k"}, "us-east-1", "localhost:1"
-    )
-    assert stack.notices == []
-    functions = {function.logical_id: function for function in stack.functions}
-    given_up = functions["FailureFunction"].arn
-    assert functions["TurnFunction"].event_invokes == {
-        "$LATEST": EventInvoke(0, 60.0, on_failure=given_up)
-    }
-    assert functions["TurnFunction"].timeout_s == 900
-    assert (
-        functions["MessageFunction"].environment["TURN_FUNCTION"] == functions["TurnFunction"].arn
-    )
-    assert all(f.layers == (ROOT / "layers" / "parley",) for f in stack.functions)
-    assert stack.tables[0].ttl_attribute == "expires_at"
-
-
-@pytest.mark.parametrize("recording", ["off", "consent"])
-def test_a_bucket_is_there_only_where_its_condition_holds(recording: str) -> None:
-    stack = read_stack(
-        ROOT / "template.yaml",
-        {"ElevenLabsApiKey": "k", "Recording": recording},
-        "us-east-1",
-        "localhost:1",
-    )
-    names = [bucket.name for bucket in stack.stored.buckets]
-    assert len(names) == (1 if recording == "consent" else 0)
-    for function in stack.functions:
-        assert function.environment.get("RECORDING_BUCKET", "") == "".join(names)
-    granted = str([role.policies for role in stack.roles.values()])
-    assert ("s3:PutObject" in granted) is bool(names)
-
-
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -133,9 +97,3 @@ def test_a_template_that_is_wrong_is_one_sentence(tmp_path: Path, text: str, sen
     path.write_text(text)
     with pytest.raises(TemplateError, match=sentence):
         read_stack(path, {}, "us-east-1", "localhost:1")
-
-
-def test_a_value_that_is_not_allowed_is_refused() -> None:
-    parameters = {"ElevenLabsApiKey": "k", "LogLevel": "LOUD"}
-    with pytest.raises(TemplateError, match="LogLevel must be one of DEBUG"):
-        read_stack(ROOT / "template.yaml", parameters, "us-east-1", "localhost:1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,6 @@ import pytest
 from samwire.template.assertions import rule_problems
 from samwire.template.intrinsics import TemplateError
 from samwire.template.reader import read_stack
-from tests.e2e.stack import ROOT
 
 VALUES = {"Mode": "oidc", "Zones": ["a", "b"], "More": ["c"], "Empty": "", "AWS::Region": "eu-1"}
 KINDS = {"Mode": "String", "Zones": "CommaDelimitedList", "More": "CommaDelimitedList"}
@@ -92,9 +93,25 @@ def test_what_asks_for_an_account_is_named() -> None:
     assert notices == ["The rule Rule is not checked: Fn::ValueOfAll asks what an account has."]
 
 
-def test_this_projects_own_rules_are_held_against_what_is_given() -> None:
-    given = {"ElevenLabsApiKey": "k", "AuthMode": "oidc", "AuthIssuer": "https://issuer.example"}
-    with pytest.raises(TemplateError, match=r"^OidcNeedsAn\w+: AuthMode oidc needs AuthAudience"):
-        read_stack(ROOT / "template.yaml", given, "us-east-1", "localhost:1")
-    given["AuthAudience"] = "parley"
-    read_stack(ROOT / "template.yaml", given, "us-east-1", "localhost:1")
+def test_a_templates_rules_are_held_against_what_is_given(tmp_path: Path) -> None:
+    template = {
+        "Parameters": {name: {"Type": "String", "Default": ""} for name in ("Mode", "Audience")},
+        "Rules": {
+            "NeedsAnAudience": {
+                "RuleCondition": {"Fn::Equals": [{"Ref": "Mode"}, "oidc"]},
+                "Assertions": [
+                    {
+                        "Assert": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Audience"}, ""]}]},
+                        "AssertDescription": "Mode oidc needs Audience",
+                    }
+                ],
+            }
+        },
+        "Resources": {"Done": {"Type": "AWS::CloudFormation::WaitConditionHandle"}},
+    }
+    path = tmp_path / "template.json"
+    path.write_text(json.dumps(template))
+    with pytest.raises(TemplateError, match=r"^NeedsAnAudience: Mode oidc needs Audience"):
+        read_stack(path, {"Mode": "oidc"}, "us-east-1", "localhost:1")
+    read_stack(path, {"Mode": "oidc", "Audience": "a"}, "us-east-1", "localhost:1")
+    read_stack(path, {}, "us-east-1", "localhost:1")

@@ -12,14 +12,12 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-ROOT = Path(__file__).parents[3]
 KEY = "standin-key"
 VOICE = "21m00Tcm4TlvDq8ikWAM"
 
@@ -72,7 +70,6 @@ def running(*options: str) -> Iterator[Standins]:
     """The command, until the end of the block."""
     process = subprocess.Popen(
         [sys.executable, "-m", "parley_standins", *options],
-        cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
         env=dict(os.environ),

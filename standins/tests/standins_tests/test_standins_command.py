@@ -10,7 +10,7 @@ import time
 import pytest
 
 from parley_standins.__main__ import main
-from standins_tests.conftest import ROOT, Standins, running
+from standins_tests.conftest import Standins, running
 
 
 def children(pid: int) -> list[int]:
@@ -58,7 +58,6 @@ def test_it_ends_with_its_parent() -> None:
     )
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script],
-        cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,

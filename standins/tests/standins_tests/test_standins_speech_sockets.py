@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 
 from standins_tests.conftest import KEY, VOICE, Socket, Standin, socket_to
-from tests.quickest import quickest
+from standins_tests.quickest import quickest
 
 MULTI = f"/v1/text-to-speech/{VOICE}/multi-stream-input"
 SINGLE = f"/v1/text-to-speech/{VOICE}/stream-input"

@@ -15,7 +15,7 @@ from parley.audio.wav import read_wav
 from parley.errors import ParleyError
 from tests.e2e.http_api import wav
 from tests.quickest import quickest
-from tests.unit.wav_files import (
+from tests.wav_files import (
     A_LAW,
     AMBISONIC_TAIL,
     DATA,

@@ -1,4 +1,4 @@
-"""A handshake as the doorkeeper sees it: origin first, then the token."""
+"""A handshake as the authenticator sees it: origin first, then the token."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 from parley.auth.authenticator import MAX_TOKEN_CHARACTERS, Authenticator
 from parley.auth.claims import ClaimRules
 from parley.auth.config import AccessRules, is_trustworthy_url
-from parley.auth.errors import Refused
+from parley.auth.errors import AccessDenied
 from parley.auth.origins import AllowedOrigins
 from parley.auth.shared_secret import SharedSecret
 from parley.auth.signature import SharedSecretVerifier
-from parley.auth.token_issuer import BadRequest, TokenRequest, mint
+from parley.auth.token_issuer import BadRequest, TokenRequest, issue_token
 from parley.config import ConfigurationError
 from parley.principal import ANONYMOUS, Principal
 from tests.unit.tokens import SECRET, shared_token
@@ -27,9 +27,9 @@ TOKEN = shared_token({"sub": "ada", "exp": NOW + 300})
 ECHOED = {"Sec-WebSocket-Protocol": "parley"}
 
 
-def doorkeeper(*, open_to_all: bool = False, origins: str = "*") -> Authenticator:
+def make_authenticator(*, open_to_all: bool = False, origins: str = "*") -> Authenticator:
     rules = AccessRules(AllowedOrigins(origins))
-    verifier = SharedSecretVerifier(SharedSecret(SECRET.encode, lambda: NOW).candidates)
+    verifier = SharedSecretVerifier(SharedSecret(SECRET.encode, lambda: NOW).find_candidates)
     return Authenticator(rules, None if open_to_all else verifier, lambda: NOW)
 
 
@@ -61,9 +61,9 @@ def event(
 def test_the_token_is_taken_from_where_a_client_can_put_it(
     given: dict[str, Any], echoed: dict[str, str]
 ) -> None:
-    admission = doorkeeper().admit(given)
-    assert admission.identity.principal == Principal("default", "ada")
-    assert admission.headers == echoed, "the answer names the protocol, never the token"
+    accepted = make_authenticator().authenticate_handshake(given)
+    assert accepted.identity.principal == Principal("default", "ada")
+    assert accepted.headers == echoed, "the answer names the protocol, never the token"
 
 
 @pytest.mark.parametrize(
@@ -84,25 +84,32 @@ def test_the_token_is_taken_from_where_a_client_can_put_it(
 def test_without_a_good_token_nobody_is_let_in(
     given: dict[str, Any], code: str, status: int
 ) -> None:
-    with pytest.raises(Refused) as refused:
-        doorkeeper().admit(given)
+    with pytest.raises(AccessDenied) as refused:
+        make_authenticator().authenticate_handshake(given)
     assert (refused.value.code, refused.value.status) == (code, status)
 
 
 @pytest.mark.parametrize("open_to_all", [True, False])
 def test_a_foreign_page_is_refused_whatever_token_it_has(open_to_all: bool) -> None:
-    keeper = doorkeeper(open_to_all=open_to_all, origins="https://app.example")
-    with pytest.raises(Refused) as refused:
-        keeper.admit(event(f"parley, {TOKEN}", origin="https://evil.example"))
+    authenticator = make_authenticator(open_to_all=open_to_all, origins="https://app.example")
+    with pytest.raises(AccessDenied) as refused:
+        authenticator.authenticate_handshake(
+            event(f"parley, {TOKEN}", origin="https://evil.example")
+        )
     assert (refused.value.code, refused.value.status) == ("foreign_origin", 403)
-    assert keeper.admit(event(f"parley, {TOKEN}", origin="https://app.example"))
+    assert authenticator.authenticate_handshake(
+        event(f"parley, {TOKEN}", origin="https://app.example")
+    )
 
 
 def test_where_authentication_is_off_everybody_is_anonymous() -> None:
-    keeper = doorkeeper(open_to_all=True)
-    assert keeper.admit(event()).identity.principal == ANONYMOUS
-    assert keeper.admit(event("parley, anything")).headers == ECHOED
-    assert keeper.admit(event("parley, anything")).identity.principal == ANONYMOUS
+    authenticator = make_authenticator(open_to_all=True)
+    assert authenticator.authenticate_handshake(event()).identity.principal == ANONYMOUS
+    assert authenticator.authenticate_handshake(event("parley, anything")).headers == ECHOED
+    assert (
+        authenticator.authenticate_handshake(event("parley, anything")).identity.principal
+        == ANONYMOUS
+    )
 
 
 # --- the deployment's choices ------------------------------------------------------------------
@@ -169,8 +176,8 @@ def test_a_handshake_does_not_wait_long_for_a_secrets_manager_that_is_silent(
             monkeypatch.setenv(name, value)
         door, began = Authenticator.from_environment(), time.monotonic()
         for _ in range(3):
-            with pytest.raises(Refused) as refused:
-                door.admit(event(f"parley, {TOKEN}"))
+            with pytest.raises(AccessDenied) as refused:
+                door.authenticate_handshake(event(f"parley, {TOKEN}"))
             assert (refused.value.status, refused.value.why) == (503, "ReadTimeoutError")
         assert time.monotonic() - began < 10, "a handshake has 29 s, and others wait behind it"
 
@@ -181,7 +188,7 @@ def test_a_handshake_does_not_wait_long_for_a_secrets_manager_that_is_silent(
 def test_a_token_that_was_made_is_let_in() -> None:
     claims = ClaimRules("https://app.example", "parley", "tenant")
     request = TokenRequest("ada", "acme", 60)
-    made = mint(request, SECRET.encode(), claims, NOW)
+    made = issue_token(request, SECRET.encode(), claims, NOW)
     assert made["expires_at"] == NOW + 60
     rules = AccessRules(
         AllowedOrigins("*"),
@@ -189,11 +196,11 @@ def test_a_token_that_was_made_is_let_in() -> None:
         audience=claims.audience,
         tenant_claim=claims.tenant_claim,
     )
-    verifier = SharedSecretVerifier(SharedSecret(SECRET.encode, lambda: NOW).candidates)
-    keeper = Authenticator(rules, verifier, lambda: NOW)
-    assert keeper.admit(event(f"parley, {made['token']}")).identity.principal == Principal(
-        "acme", "ada"
-    )
+    verifier = SharedSecretVerifier(SharedSecret(SECRET.encode, lambda: NOW).find_candidates)
+    authenticator = Authenticator(rules, verifier, lambda: NOW)
+    assert authenticator.authenticate_handshake(
+        event(f"parley, {made['token']}")
+    ).identity.principal == Principal("acme", "ada")
 
 
 @pytest.mark.parametrize(
@@ -212,7 +219,7 @@ def test_a_token_that_would_be_refused_is_not_made(
     request_: TokenRequest, secret: str, tenant_claim: str, named: str
 ) -> None:
     with pytest.raises(BadRequest, match=named):
-        mint(request_, secret.encode(), ClaimRules(tenant_claim=tenant_claim), NOW)
+        issue_token(request_, secret.encode(), ClaimRules(tenant_claim=tenant_claim), NOW)
 
 
 def run_mint(*arguments: str, secret: str = SECRET) -> subprocess.CompletedProcess[str]:
@@ -227,9 +234,12 @@ def run_mint(*arguments: str, secret: str = SECRET) -> subprocess.CompletedProce
 
 def test_the_command_prints_a_token_and_nothing_else() -> None:
     token = run_mint("--subject", "ada").stdout.strip()
-    verifier = SharedSecretVerifier(SharedSecret(SECRET.encode, time.time).candidates)
-    keeper = Authenticator(AccessRules(AllowedOrigins("*")), verifier)
-    assert keeper.admit(event(f"parley, {token}")).identity.principal.subject == "ada"
+    verifier = SharedSecretVerifier(SharedSecret(SECRET.encode, time.time).find_candidates)
+    authenticator = Authenticator(AccessRules(AllowedOrigins("*")), verifier)
+    assert (
+        authenticator.authenticate_handshake(event(f"parley, {token}")).identity.principal.subject
+        == "ada"
+    )
 
 
 def test_the_command_says_what_is_missing_and_shows_no_secret() -> None:

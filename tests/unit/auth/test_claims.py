@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from parley.auth.claims import ClaimRules, identity_of
-from parley.auth.errors import Refused
+from parley.auth.claims import ClaimRules, read_identity
+from parley.auth.errors import AccessDenied
 from parley.principal import Principal
 from parley.protocol.messages import NO_SETTINGS, Settings
 
@@ -25,8 +25,8 @@ GOOD: dict[str, Any] = {
 
 def refusal(claims: dict[str, Any] | bytes, rules: ClaimRules = RULES) -> str:
     payload = claims if isinstance(claims, bytes) else json.dumps(claims).encode()
-    with pytest.raises(Refused) as refused:
-        identity_of(payload, rules, NOW)
+    with pytest.raises(AccessDenied) as refused:
+        read_identity(payload, rules, NOW)
     return refused.value.code
 
 
@@ -47,7 +47,7 @@ def changed(**claims: Any) -> dict[str, Any]:
 )
 def test_a_good_token_names_its_principal(claims: dict[str, Any]) -> None:
     payload = json.dumps(changed(**claims)).encode()
-    assert identity_of(payload, RULES, NOW).principal == Principal("acme", "ada")
+    assert read_identity(payload, RULES, NOW).principal == Principal("acme", "ada")
 
 
 @pytest.mark.parametrize(
@@ -91,14 +91,14 @@ def test_what_is_no_set_of_claims_is_malformed(payload: bytes) -> None:
 
 def test_without_a_tenant_claim_there_is_one_tenant() -> None:
     payload = json.dumps({"sub": "ada", "exp": NOW + 1, "tenant": "mine"}).encode()
-    assert identity_of(payload, ClaimRules(), NOW).principal == Principal("default", "ada")
+    assert read_identity(payload, ClaimRules(), NOW).principal == Principal("default", "ada")
 
 
 def test_subjects_that_look_like_keys_stay_apart() -> None:
     keys = set()
     for tenant, subject in [("a", "b/c"), ("a/b", "c"), ("a#b", "c"), ("a", "b#c"), ("a%2Fb", "c")]:
         payload = json.dumps(changed(sub=subject, **{"custom:tenant": tenant})).encode()
-        keys.add(identity_of(payload, RULES, NOW).principal.key)
+        keys.add(read_identity(payload, RULES, NOW).principal.key)
     assert len(keys) == 5
     assert not any("#" in key for key in keys)
 
@@ -121,7 +121,7 @@ def test_subjects_that_look_like_keys_stay_apart() -> None:
 )
 def test_a_token_may_set_settings_for_its_user(claim: Any, settings: Settings) -> None:
     payload = json.dumps(changed(parley_settings=claim)).encode()
-    assert identity_of(payload, RULES, NOW).settings == settings
+    assert read_identity(payload, RULES, NOW).settings == settings
 
 
 @pytest.mark.parametrize(
@@ -156,8 +156,8 @@ def test_settings_that_are_none_refuse_the_token(claim: Any) -> None:
 @pytest.mark.parametrize("name", ["stlye", "a word of the user's", "x" * 1_000, "\n"])
 def test_why_an_unknown_setting_is_refused_says_what_settings_there_are(name: str) -> None:
     for claim in ({name: "secret"}, json.dumps({"style": "x", name: "secret"})):
-        with pytest.raises(Refused) as refused:
-            identity_of(json.dumps(changed(parley_settings=claim)).encode(), RULES, NOW)
+        with pytest.raises(AccessDenied) as refused:
+            read_identity(json.dumps(changed(parley_settings=claim)).encode(), RULES, NOW)
         assert refused.value.why == (
             "parley_settings: a name in it is no setting (voice, language, speed, stability, style)"
         )
@@ -165,6 +165,6 @@ def test_why_an_unknown_setting_is_refused_says_what_settings_there_are(name: st
 
 def test_why_a_token_s_settings_are_refused_quotes_nothing_of_them() -> None:
     payload = json.dumps(changed(parley_settings={"style": "x" * 1_001, "speed": "ada"})).encode()
-    with pytest.raises(Refused) as refused:
-        identity_of(payload, RULES, NOW)
+    with pytest.raises(AccessDenied) as refused:
+        read_identity(payload, RULES, NOW)
     assert refused.value.why == "parley_settings holds no settings"

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from parley.auth.errors import Refused
-from parley.auth.jwks import CannotFetch, KeySet, usable_keys
+from parley.auth.errors import AccessDenied
+from parley.auth.jwks import KeySet, KeysUnavailable, read_keys
 from parley.auth.shared_secret import SharedSecret
 from parley.auth.signature import IssuerVerifier, SharedSecretVerifier
 from tests.unit.tokens import (
@@ -42,7 +42,7 @@ class Issuer:
     def __call__(self) -> list[Mapping[str, Any]]:
         self.asked += 1
         if self.down:
-            raise CannotFetch("ConnectTimeout")
+            raise KeysUnavailable("ConnectTimeout")
         if self.answer is not None:
             return self.answer
         return [key.jwk for key in self.keys]
@@ -60,7 +60,7 @@ def issuer() -> Issuer:
 
 @pytest.fixture
 def verifier(issuer: Issuer, clock: Clock) -> IssuerVerifier:
-    return IssuerVerifier(KeySet(issuer, clock).find)
+    return IssuerVerifier(KeySet(issuer, clock).find_key)
 
 
 # --- signatures --------------------------------------------------------------------------------
@@ -68,12 +68,12 @@ def verifier(issuer: Issuer, clock: Clock) -> IssuerVerifier:
 
 @pytest.mark.parametrize("key", [OLD, NEW], ids=["RS256", "ES256"])
 def test_a_token_that_the_issuer_signed_is_genuine(key: SigningKey, clock: Clock) -> None:
-    verifier = IssuerVerifier(KeySet(Issuer(OLD, NEW), clock).find)
-    assert b'"ada"' in verifier.payload(key.token(CLAIMS))
+    verifier = IssuerVerifier(KeySet(Issuer(OLD, NEW), clock).find_key)
+    assert b'"ada"' in verifier.verify(key.token(CLAIMS))
 
 
 def test_a_token_without_a_key_id_is_the_only_keys(verifier: IssuerVerifier) -> None:
-    assert b'"ada"' in verifier.payload(OLD.token(CLAIMS, kid=None))
+    assert b'"ada"' in verifier.verify(OLD.token(CLAIMS, kid=None))
 
 
 def test_without_a_key_id_no_key_is_guessed(issuer: Issuer, verifier: IssuerVerifier) -> None:
@@ -106,8 +106,8 @@ def test_what_the_issuer_did_not_sign_is_refused(
 
 
 def test_a_shared_secret_takes_its_own_tokens_only(clock: Clock) -> None:
-    verifier = SharedSecretVerifier(SharedSecret(SECRET.encode, clock).candidates)
-    assert b'"ada"' in verifier.payload(shared_token(CLAIMS))
+    verifier = SharedSecretVerifier(SharedSecret(SECRET.encode, clock).find_candidates)
+    assert b'"ada"' in verifier.verify(shared_token(CLAIMS))
     assert refusal(verifier, shared_token(CLAIMS, "x" * 40)) == "bad_signature"
     assert refusal(verifier, unsigned_token(CLAIMS)) == "wrong_algorithm"
     assert refusal(verifier, OLD.token(CLAIMS)) == "wrong_algorithm"
@@ -139,8 +139,8 @@ TOKENS = (
 
 
 VERIFIERS = (
-    IssuerVerifier(KeySet(Issuer(OLD, NEW), Clock()).find),
-    SharedSecretVerifier(SharedSecret(SECRET.encode, Clock()).candidates),
+    IssuerVerifier(KeySet(Issuer(OLD, NEW), Clock()).find_key),
+    SharedSecretVerifier(SharedSecret(SECRET.encode, Clock()).find_candidates),
 )
 
 
@@ -150,8 +150,8 @@ VERIFIERS = (
 @example(token="\ud800.e30.")
 def test_whatever_is_shown_for_a_token_is_refused_in_good_order(token: str) -> None:
     for verifier in VERIFIERS:
-        with pytest.raises(Refused):
-            verifier.payload(token)
+        with pytest.raises(AccessDenied):
+            verifier.verify(token)
 
 
 # --- the issuer's keys -------------------------------------------------------------------------
@@ -170,36 +170,36 @@ def test_whatever_is_shown_for_a_token_is_refused_in_good_order(token: str) -> N
     ],
 )
 def test_keys_for_other_purposes_are_left_out(changes: dict[str, Any]) -> None:
-    assert usable_keys([{**OLD.jwk, **changes}, NEW.jwk])[0].key_id == "new"
+    assert read_keys([{**OLD.jwk, **changes}, NEW.jwk])[0].key_id == "new"
 
 
 def test_a_short_rsa_key_is_left_out() -> None:
-    assert usable_keys([SigningKey("short", bits=1024).jwk]) == []
+    assert read_keys([SigningKey("short", bits=1024).jwk]) == []
 
 
 def test_keys_are_fetched_once_in_ten_minutes(
     issuer: Issuer, verifier: IssuerVerifier, clock: Clock
 ) -> None:
     for _ in range(3):
-        verifier.payload(OLD.token(CLAIMS))
+        verifier.verify(OLD.token(CLAIMS))
     assert issuer.asked == 1
     clock.now += 600
-    verifier.payload(OLD.token(CLAIMS))
+    verifier.verify(OLD.token(CLAIMS))
     assert issuer.asked == 2
 
 
 def test_a_rotated_key_is_found_at_once(issuer: Issuer, verifier: IssuerVerifier) -> None:
-    verifier.payload(OLD.token(CLAIMS))
+    verifier.verify(OLD.token(CLAIMS))
     issuer.keys.append(NEW)
-    verifier.payload(NEW.token(CLAIMS))
-    verifier.payload(OLD.token(CLAIMS))
+    verifier.verify(NEW.token(CLAIMS))
+    verifier.verify(OLD.token(CLAIMS))
     assert issuer.asked == 2
 
 
 def test_a_key_that_was_withdrawn_is_good_for_ten_minutes_at_most(
     issuer: Issuer, verifier: IssuerVerifier, clock: Clock
 ) -> None:
-    verifier.payload(OLD.token(CLAIMS))
+    verifier.verify(OLD.token(CLAIMS))
     issuer.keys = [NEW]
     clock.now += 600
     assert refusal(verifier, OLD.token(CLAIMS)) == "unknown_key"
@@ -228,14 +228,14 @@ def test_what_is_refused_anyway_asks_the_issuer_for_nothing(
 def test_while_the_issuer_is_down_its_last_keys_are_good(
     issuer: Issuer, verifier: IssuerVerifier, clock: Clock
 ) -> None:
-    verifier.payload(OLD.token(CLAIMS))
+    verifier.verify(OLD.token(CLAIMS))
     issuer.down = True
     clock.now += 600
     for _ in range(3):
-        verifier.payload(OLD.token(CLAIMS))
+        verifier.verify(OLD.token(CLAIMS))
     assert issuer.asked == 2, "it is not asked with every token"
     clock.now += 5
-    verifier.payload(OLD.token(CLAIMS))
+    verifier.verify(OLD.token(CLAIMS))
     assert issuer.asked == 3
 
 
@@ -251,40 +251,40 @@ def test_an_issuer_that_answers_without_a_key_to_use_locks_nobody_out(
     answer: list[Mapping[str, Any]],
     asked_for: str,
 ) -> None:
-    verifier.payload(OLD.token(CLAIMS))
+    verifier.verify(OLD.token(CLAIMS))
     issuer.answer = answer
     if asked_for == "fresh keys":
         clock.now += 600
     else:
         assert refusal(verifier, OLD.token(CLAIMS, kid="unknown")) == "unknown_key"
-    verifier.payload(OLD.token(CLAIMS))
+    verifier.verify(OLD.token(CLAIMS))
     assert issuer.asked == 2
     clock.now += 24 * 3600
     assert refusal(verifier, OLD.token(CLAIMS)) == "keys_unavailable", "not for ever"
     issuer.answer = None
     clock.now += 5
-    verifier.payload(OLD.token(CLAIMS))
+    verifier.verify(OLD.token(CLAIMS))
 
 
 def test_an_issuer_that_never_had_a_key_to_use_is_asked_again_soon(
     issuer: Issuer, verifier: IssuerVerifier, clock: Clock
 ) -> None:
     issuer.answer = []
-    with pytest.raises(Refused) as refused:
-        verifier.payload(OLD.token(CLAIMS))
+    with pytest.raises(AccessDenied) as refused:
+        verifier.verify(OLD.token(CLAIMS))
     assert (refused.value.status, refused.value.why) == (
         503,
         "the key set has no key that can be used",
     )
     issuer.answer = None
     clock.now += 5
-    verifier.payload(OLD.token(CLAIMS))
+    verifier.verify(OLD.token(CLAIMS))
 
 
 def test_after_a_day_without_the_issuer_nobody_is_let_in(
     issuer: Issuer, verifier: IssuerVerifier, clock: Clock
 ) -> None:
-    verifier.payload(OLD.token(CLAIMS))
+    verifier.verify(OLD.token(CLAIMS))
     issuer.down = True
     clock.now += 24 * 3600
     assert refusal(verifier, OLD.token(CLAIMS)) == "keys_unavailable"
@@ -295,10 +295,10 @@ def test_an_issuer_that_is_down_from_the_start_lets_nobody_in_until_it_is_back(
 ) -> None:
     issuer.down = True
     for _ in range(3):
-        with pytest.raises(Refused) as refused:
-            verifier.payload(OLD.token(CLAIMS))
+        with pytest.raises(AccessDenied) as refused:
+            verifier.verify(OLD.token(CLAIMS))
         assert (refused.value.status, refused.value.why) == (503, "ConnectTimeout")
     assert issuer.asked == 1, "a slow failure is not repeated for everybody who waits"
     issuer.down = False
     clock.now += 5
-    verifier.payload(OLD.token(CLAIMS))
+    verifier.verify(OLD.token(CLAIMS))

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from parley.auth.claims import ClaimRules
-from parley.auth.token_issuer import BadRequest, TokenRequest, main, mint
+from parley.auth.token_issuer import BadRequest, TokenRequest, issue_token, main
 
 SECRET = b"a-secret-that-is-long-enough-to-sign-with"
 
@@ -27,7 +27,7 @@ def test_a_name_that_would_be_refused_gets_no_token(
     request_: TokenRequest, tenant_claim: str
 ) -> None:
     with pytest.raises(BadRequest, match=r"^subject: "):
-        mint(request_, SECRET, ClaimRules(tenant_claim=tenant_claim), 0)
+        issue_token(request_, SECRET, ClaimRules(tenant_claim=tenant_claim), 0)
 
 
 @pytest.mark.parametrize("name", ["stlye", "Voice", "voice_id", "language_code", ""])
@@ -37,7 +37,7 @@ def test_a_misspelled_setting_makes_no_token(
     with pytest.raises(msgspec.ValidationError, match=f"unknown field `{name}`"):
         msgspec.convert({"subject": "ada", "settings": {name: "x"}}, TokenRequest)
     monkeypatch.setenv("AUTH_SECRET", SECRET.decode())
-    monkeypatch.setattr("sys.argv", ["mint", "--settings", json.dumps({name: "hidden"})])
+    monkeypatch.setattr("sys.argv", ["token_issuer", "--settings", json.dumps({name: "hidden"})])
     assert main() == 2
     told = capsys.readouterr()
     assert told.out == ""
@@ -47,12 +47,14 @@ def test_a_misspelled_setting_makes_no_token(
 
 def test_settings_that_there_are_are_set() -> None:
     asked = {"subject": "ada", "settings": {"style": "Short.", "speed": 0.9}}
-    made = mint(msgspec.convert(asked, TokenRequest), SECRET, ClaimRules(), time.time())
+    made = issue_token(msgspec.convert(asked, TokenRequest), SECRET, ClaimRules(), time.time())
     payload = made["token"].split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     assert claims["parley_settings"] == asked["settings"]
 
 
 def test_another_tenant_may_have_an_anonymous_user() -> None:
-    made = mint(TokenRequest("anonymous", "acme"), SECRET, ClaimRules(tenant_claim="tenant"), 0)
+    made = issue_token(
+        TokenRequest("anonymous", "acme"), SECRET, ClaimRules(tenant_claim="tenant"), 0
+    )
     assert made["token"]

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
+from parley.auth.identity import Identity
 from parley.errors import ErrorCode, ParleyError
 from parley.http.framework import (
     MAX_BODY_BYTES,
@@ -17,8 +18,9 @@ from parley.http.framework import (
     HttpError,
     HttpRequest,
     read_request,
-    respond,
 )
+from parley.http.route import Route
+from tests.unit.http.dispatching import OPEN_TO_ALL, RecordingLogger, dispatch
 
 
 def event(**changes: Any) -> dict[str, Any]:
@@ -38,14 +40,15 @@ def event(**changes: Any) -> dict[str, Any]:
     }
 
 
-def answered(error: Exception) -> tuple[dict[str, Any], list[Exception]]:
-    """What a route that raises is answered with, and what was said to have failed."""
-    failed: list[Exception] = []
+def answered(error: Exception) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What a route that raises is answered with, and what is logged as an error."""
+    logger = RecordingLogger()
 
-    def route(_request: HttpRequest) -> HttpAnswer:
+    def fail(_self: None, _request: HttpRequest, _identity: Identity) -> HttpAnswer:
         raise error
 
-    return respond(event(), {"POST /turns": route}, failed.append), failed
+    route = Route("POST /turns", fail, "Fail.", {})
+    return dispatch(route, None, event(), OPEN_TO_ALL, logger), logger.errors
 
 
 @pytest.mark.parametrize("encoded", [False, True])
@@ -126,9 +129,11 @@ def test_a_fault_is_told_to_the_log_and_not_to_the_client() -> None:
     assert answer["statusCode"] == 500
     assert json.loads(answer["body"])["code"] == "internal"
     assert "nobody" not in answer["body"]
-    assert failed == [fault]
+    (logged,) = failed
+    assert (logged["message"], logged["error"]) == ("request_failed", "RuntimeError")
+    assert "nobody" not in repr(logged)
 
 
 def test_no_answer_may_be_kept_on_the_way() -> None:
-    assert HttpAnswer.of({}).payload()["headers"]["cache-control"] == "no-store"
+    assert HttpAnswer.of({}).to_payload()["headers"]["cache-control"] == "no-store"
     assert answered(ParleyError("bad_request", "No."))[0]["headers"]["cache-control"] == "no-store"

@@ -39,7 +39,7 @@ def test_the_version_is_the_projects() -> None:
 
 
 async def test_all_is_well_if_everything_is() -> None:
-    health = await DeepHealth({"a": well, "b": well}).look()
+    health = await DeepHealth({"a": well, "b": well}).check()
     assert health.status == "ok"
     assert {name: check.ok for name, check in checks(health).items()} == {"a": True, "b": True}
 
@@ -57,7 +57,7 @@ async def test_one_that_fails_is_named_and_the_others_are_looked_at(
     async def ill() -> None:
         raise error
 
-    health = await DeepHealth({"a": ill, "b": well}).look()
+    health = await DeepHealth({"a": ill, "b": well}).check()
     assert health.status == "failing"
     assert checks(health)["a"].detail == detail
     assert checks(health)["b"].ok
@@ -67,7 +67,7 @@ async def test_one_that_does_not_answer_is_not_waited_for() -> None:
     async def silent() -> None:
         await asyncio.Event().wait()
 
-    health = await DeepHealth({"a": silent}, limit_s=0.01).look()
+    health = await DeepHealth({"a": silent}, timeout_s=0.01).check()
     assert checks(health)["a"].detail == "It did not answer within 0.01 s."
 
 
@@ -78,11 +78,11 @@ async def test_an_answer_is_kept_for_a_while() -> None:
         asked.append(1)
 
     health = DeepHealth({"a": count}, keep_s=10, now_s=lambda: now_s[0])
-    first = await health.look()
+    first = await health.check()
     now_s[0] = 109.9
-    assert await health.look() is first
+    assert await health.check() is first
     now_s[0] = 110.0
-    await health.look()
+    await health.check()
     assert len(asked) == 2
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from parley.auth.identity import Identity
 from parley.errors import ParleyError
 from parley.http import sessions as sessions_module
 from parley.http.framework import HttpRequest
-from parley.http.sessions import SessionRoutes
+from parley.http.sessions import SessionHandlers
 from parley.ids import new_ulid, token_hash
 from parley.limit import Limit
 from parley.limits.request_rates import RequestRates
@@ -34,19 +35,16 @@ class Place:
     def __init__(self, table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
         self.table, self.store, self.turns = table, SessionStore(table), TurnStore(table)
         self.me = ADA
-        self.patience_s = 20.0
+        self.wait_s = 20.0
         self.erasure = erasure = Erasure(self.store, self.turns, None)
-        self.sessions = SessionRoutes(self.store, SessionReader(table), erasure, None)
-        monkeypatch.setattr(sessions_module, "principal_of", lambda _: self.me)
+        self.sessions = SessionHandlers(self.store, SessionReader(table), erasure, None)
         monkeypatch.setattr("parley.sessions.erasure.SETTLE_S", 0.0)
-        monkeypatch.setattr(
-            erasure, "erase", lambda ref: Erasure.erase(erasure, ref, self.patience_s)
-        )
+        monkeypatch.setattr(erasure, "erase", lambda ref: Erasure.erase(erasure, ref, self.wait_s))
 
     def limit_reads(self, per_minute: int) -> None:
         """From now on everybody may read so often, a third of it at once."""
         rates = RequestRates(self.table, LimitRules(Share(reads_per_minute=per_minute)))
-        self.sessions = SessionRoutes(
+        self.sessions = SessionHandlers(
             self.store, SessionReader(self.table), self.erasure, None, rates
         )
 
@@ -57,7 +55,8 @@ class Place:
         return session_id_of(ref)
 
     def list(self, **query: str) -> dict[str, Any]:
-        answer = self.sessions.list(HttpRequest("GET", "GET /sessions", query=query))
+        request = HttpRequest("GET", "GET /sessions", query=query)
+        answer = self.sessions.list_sessions(request, Identity(self.me))
         return dict(json.loads(answer.body))
 
     def one(self, session_id: str, method: str = "GET", **headers: str) -> Any:
@@ -67,7 +66,8 @@ class Place:
             parameters={"session_id": session_id},
             headers={name.replace("_", "-"): value for name, value in headers.items()},
         )
-        return self.sessions.read(request) if method == "GET" else self.sessions.erase(request)
+        answer = self.sessions.read_session if method == "GET" else self.sessions.erase_session
+        return answer(request, Identity(self.me))
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_whom_nobody_knows_uses_up_nothing_without_a_session_s_token(
     place.me = ANONYMOUS
     session_id, absent = place.opened(ANONYMOUS), new_ulid()
     rates = RequestRates(place.table, LimitRules(Share(), Share(reads_per_minute=3)))
-    place.sessions = SessionRoutes(
+    place.sessions = SessionHandlers(
         place.store, SessionReader(place.table), place.erasure, None, rates
     )
     bucket = {"pk": {"S": "LIMIT#default"}, "sk": {"S": "READS"}}
@@ -251,7 +251,7 @@ def test_an_erasure_that_takes_longer_says_so_and_is_finished_by_the_next(place:
     session_id = place.opened()
     ref = ADA.session(session_id)
     place.turns.claim_turn(ref, "t", "me", attempt=1, received_at_ms=1)
-    place.patience_s = 0.0
+    place.wait_s = 0.0
     answer = place.one(session_id, "DELETE")
     assert answer.status == HTTPStatus.ACCEPTED
     assert json.loads(answer.body) == {"erased": False}

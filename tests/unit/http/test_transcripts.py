@@ -12,8 +12,7 @@ import webvtt
 from webvtt import WebVTT
 
 from parley.audio.captions import LINE_CHARS, Cue, Sound, cues_of
-from parley.http.transcripts import markdown, summary, view
-from parley.http.transcripts import webvtt as captions_of
+from parley.http.transcripts import render_markdown, render_webvtt, summarize_session, view_session
 from parley.principal import ANONYMOUS
 from parley.protocol.messages import Message, Settings, Word
 from parley.storage.item_codec import Session
@@ -46,7 +45,7 @@ def replied(
 
 def parsed(*records: Record) -> list[tuple[float, float, str, str]]:
     """The captions, as a WebVTT parser reads them: start, end, who, text with its tags."""
-    found: WebVTT = webvtt.from_string(captions_of(conversation(*records)))
+    found: WebVTT = webvtt.from_string(render_webvtt(conversation(*records)))
     return [
         (
             each.start_time.in_milliseconds() / 1000,
@@ -59,7 +58,7 @@ def parsed(*records: Record) -> list[tuple[float, float, str, str]]:
 
 
 def test_captions_are_timed_from_the_session_s_start() -> None:
-    document = captions_of(conversation(asked(), replied()))
+    document = render_webvtt(conversation(asked(), replied()))
     assert "00:00:01.000 --> 00:00:02.000\n<v User>A story?</v>" in document
     assert "00:00:02.100 --> 00:00:03.500\n<v Assistant>Once there was a fox.</v>" in document
     assert "00:00:03.600 --> 00:00:04.400\n<v Assistant>It slept.</v>" in document
@@ -77,7 +76,7 @@ def test_captions_are_timed_from_the_session_s_start() -> None:
     ],
 )
 def test_what_was_not_heard_is_marked_in_the_last_caption(heard: str, lines: list[str]) -> None:
-    document = captions_of(conversation(replied(heard=heard)))
+    document = render_webvtt(conversation(replied(heard=heard)))
     shown = [block.split("\n", 1)[1] for block in document.split("\n\n")[2:]]
     assert [text.strip() for text in shown] == [f"<v Assistant>{line}</v>" for line in lines]
 
@@ -89,7 +88,7 @@ def test_what_was_not_heard_is_marked_in_the_last_caption(heard: str, lines: lis
 def test_no_text_breaks_the_captions(text: str) -> None:
     (caption,) = parsed(asked(text))
     assert caption[0] == 1.0
-    document = captions_of(conversation(asked(text)))
+    document = render_webvtt(conversation(asked(text)))
     assert document.count("-->") == 1
     assert document.count("\n\n") == 2
 
@@ -106,7 +105,7 @@ def test_text_that_made_no_sound_stays_with_the_last_that_did() -> None:
 
 
 def test_markdown_shows_no_marks_of_its_own_and_strikes_out_what_was_not_heard() -> None:
-    text = markdown(conversation(asked("*Hi*\n# <b>"), replied(heard="Once there")))
+    text = render_markdown(conversation(asked("*Hi*\n# <b>"), replied(heard="Once there")))
     assert text.splitlines() == [
         "# Conversation of 2023-11-14 22:13 UTC",
         "",
@@ -125,7 +124,7 @@ def test_markdown_shows_no_marks_of_its_own_and_strikes_out_what_was_not_heard()
     ],
 )
 def test_markdown_shows_an_entity_as_it_was_written(said: str, shown: str) -> None:
-    text = markdown(conversation(replied(said, cues=[])))
+    text = render_markdown(conversation(replied(said, cues=[])))
     assert text.splitlines()[-1].endswith(f": {shown}")
 
 
@@ -146,7 +145,7 @@ HAN = "今天天气很好。我们去公园，好吗？"
     ],
 )
 def test_markdown_adds_no_space_where_the_text_has_none(said: str, heard: str, shown: str) -> None:
-    text = markdown(conversation(replied(said, heard=heard, cues=[])))
+    text = render_markdown(conversation(replied(said, heard=heard, cues=[])))
     assert text.splitlines()[-1].endswith(f": {shown}")
 
 
@@ -163,7 +162,7 @@ def test_captions_add_no_space_where_the_text_has_none(
 ) -> None:
     found = [Word(char, n * 100, n * 100 + 100) for n, char in enumerate("".join(said.split()))]
     cues = cues_of(said, found)
-    document = captions_of(conversation(replied(said, heard=heard, cues=cues)))
+    document = render_webvtt(conversation(replied(said, heard=heard, cues=cues)))
     shown = [block.split("\n", 1)[1] for block in document.split("\n\n")[2:]]
     assert [text.strip() for text in shown] == [f"<v Assistant>{line}</v>" for line in lines]
 
@@ -200,7 +199,7 @@ def test_lines_of_wide_characters_are_half_as_long() -> None:
     ],
 )
 def test_a_summary_says_how_a_session_is(status: str, expires_at: int, shown: str) -> None:
-    found = summary(conversation(status=status, expires_at=expires_at).head, BEGAN_S + 10)
+    found = summarize_session(conversation(status=status, expires_at=expires_at).head, BEGAN_S + 10)
     assert msgspec.to_builtins(found) == {
         "id": "s",
         "created_at": "2023-11-14T22:13:20Z",
@@ -210,18 +209,18 @@ def test_a_summary_says_how_a_session_is(status: str, expires_at: int, shown: st
 
 
 def test_a_session_lasts_from_its_first_message_to_the_end_of_its_last() -> None:
-    found = view(conversation(asked(), replied()), BEGAN_S, {})
+    found = view_session(conversation(asked(), replied()), BEGAN_S, {})
     assert (found.turns, found.duration_ms) == (1, 3_500)
 
 
 def test_a_session_without_turns_has_no_length_and_says_so() -> None:
-    found = msgspec.to_builtins(view(conversation(), BEGAN_S, {}))
+    found = msgspec.to_builtins(view_session(conversation(), BEGAN_S, {}))
     assert (found["turns"], found["duration_ms"]) == (0, 0)
 
 
 def test_recordings_are_linked_from_the_messages_whose_sound_they_are() -> None:
     links = {("t", "assistant"): "https://a"}
-    found = view(conversation(asked(), replied()), BEGAN_S, links)  # type: ignore[arg-type]  # a key is narrower
+    found = view_session(conversation(asked(), replied()), BEGAN_S, links)  # type: ignore[arg-type]  # a key is narrower
     assert [each.recording for each in found.messages] == [None, "https://a"]
     assert found.messages[0].at == datetime.fromtimestamp(BEGAN_S + 1, UTC)
 

@@ -16,19 +16,21 @@ from parley.clock import now_ms
 from parley.config import DEFAULT_SETTINGS
 from parley.errors import ParleyError
 from parley.http.framework import HttpRequest
-from parley.http.turns import TurnRoutes
+from parley.http.turns import TurnHandlers
 from parley.ids import token_hash
 from parley.limits.errors import too_many_requests, too_many_turns
 from parley.limits.request_rates import RequestRates
 from parley.limits.rules import RequestKind
 from parley.limits.turn_quota import Admission
-from parley.principal import Principal, SessionRef
+from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol.messages import Metrics, ReplyText, Settings, TurnEnd, encode
 from parley.protocol.turn_request import TurnRequest
 from parley.sessions.settings_policy import SettingsPolicy
 from parley.storage.item_codec import StoredFrame
 from parley.turn.finish import Outcome
 from tests.unit.memory import REF, MemoryStore
+
+NOBODY = Identity(ANONYMOUS)
 
 
 class Counting(RequestRates):
@@ -44,7 +46,7 @@ class Counting(RequestRates):
 
 
 class Desk:
-    """`TurnRoutes` over a table in memory, and the turns that it ran."""
+    """`TurnHandlers` over a table in memory, and the turns that it ran."""
 
     def __init__(self) -> None:
         self.store = MemoryStore()
@@ -53,12 +55,12 @@ class Desk:
         self.counted: list[str] = []
         self.admitted: list[SessionRef] = []
         self.refusal: ParleyError | None = None
-        self.turns = TurnRoutes(
+        self.turns = TurnHandlers(
             self.store,
             self.store,
             self._run,
             SettingsPolicy(DEFAULT_SETTINGS),
-            admit=self._admit,
+            admit_turn=self._admit,
             requests=Counting(self.counted),
         )
 
@@ -90,7 +92,7 @@ class Desk:
             body=json.dumps(body).encode(),
             received_at_ms=now_ms(),
         )
-        found: dict[str, Any] = json.loads(self.turns.take_turn(request).body)
+        found: dict[str, Any] = json.loads(self.turns.run_turn(request, NOBODY).body)
         return found
 
 
@@ -319,7 +321,7 @@ def test_settings_that_are_refused_use_up_no_session() -> None:
         received_at_ms=now_ms(),
     )
     with pytest.raises(ParleyError) as refused:
-        desk.turns.open_session(request)
+        desk.turns.open_session(request, NOBODY)
     assert (refused.value.code, desk.counted) == ("bad_request", [])
 
 
@@ -333,7 +335,7 @@ def interrupted(desk: Desk, **request: Any) -> dict[str, Any]:
         body=json.dumps({"played_ms": 0, **request}).encode(),
         received_at_ms=now_ms(),
     )
-    found: dict[str, Any] = json.loads(desk.turns.interrupt(asked).body)
+    found: dict[str, Any] = json.loads(desk.turns.interrupt_turn(asked, NOBODY).body)
     return found
 
 
@@ -377,10 +379,9 @@ def test_who_is_known_is_counted_before_anything_is_read() -> None:
         parameters={"session_id": "s", "turn_id": "t"},
         headers={"content-type": "application/json"},
         body=b'{"played_ms": 0, "resume_token": "token"}',
-        identify=lambda _: Identity(Principal("acme", "ann")),
     )
     with pytest.raises(ParleyError) as refused:
-        desk.turns.interrupt(asked)
+        desk.turns.interrupt_turn(asked, Identity(Principal("acme", "ann")))
     assert (refused.value.code, read) == ("rate_limited", [])
 
 

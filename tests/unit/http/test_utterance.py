@@ -11,17 +11,18 @@ from typing import Any
 import pytest
 
 from parley.audio.pcm import sample_rate_hz
+from parley.auth.identity import Identity
 from parley.config import DEFAULT_SETTINGS
 from parley.errors import ParleyError
 from parley.http.bodies import MAX_AUDIO_S, read_turn
 from parley.http.framework import HttpRequest, read_request
-from parley.http.turns import TurnRoutes
+from parley.http.turns import TurnHandlers
 from parley.limits.turn_quota import Admission
-from parley.principal import SessionRef
+from parley.principal import ANONYMOUS, SessionRef
 from parley.protocol.turn_request import TurnRequest
 from parley.sessions.settings_policy import SettingsPolicy
 from tests.unit.memory import MemoryStore
-from tests.unit.wav_files import DATA, EMPTY, SAMPLES, WELL, extensible, riff
+from tests.wav_files import DATA, EMPTY, SAMPLES, WELL, extensible, riff
 
 
 class Ran(Exception):
@@ -39,13 +40,18 @@ def admit(_ref: SessionRef, _spoken: bool) -> Admission:
 def say(utterance_s: int, seconds: float) -> None:
     """Post so many seconds of sound to a deployment with this limit."""
     store = MemoryStore()
-    turns = TurnRoutes(
-        store, store, run, SettingsPolicy(DEFAULT_SETTINGS), admit=admit, utterance_s=utterance_s
+    turns = TurnHandlers(
+        store,
+        store,
+        run,
+        SettingsPolicy(DEFAULT_SETTINGS),
+        admit_turn=admit,
+        utterance_s=utterance_s,
     )
     headers = {"content-type": "audio/pcm;rate=8000"}
-    turns.take_turn(
-        HttpRequest("POST", "POST /turns", headers=headers, body=bytes(int(16_000 * seconds)))
-    )
+    body = bytes(int(16_000 * seconds))
+    request = HttpRequest("POST", "POST /turns", headers=headers, body=body)
+    turns.run_turn(request, Identity(ANONYMOUS))
 
 
 @pytest.mark.parametrize(("limit_s", "held_s"), [(6, 6), (0, MAX_AUDIO_S), (300, MAX_AUDIO_S)])

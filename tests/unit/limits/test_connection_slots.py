@@ -37,19 +37,19 @@ class Gateway:
     """
 
     def __init__(self, table: Table, subject: int = 0, tenant: int = 0) -> None:
-        self.bindings = ConnectionStore(table)
+        self.connections = ConnectionStore(table)
         rules = LimitRules(Share(subject), Share(tenant))
-        self.slots = ConnectionSlots(table, self.bindings, rules)
+        self.slots = ConnectionSlots(table, self.connections, rules)
         self.at_ms = int(time.time() * 1000)
 
     def connect(self, who: Principal, name: str, *, age_s: int = 0) -> None:
         """A handshake; of a connection that is so old by now."""
         at_ms = self.at_ms - 1000 * age_s
-        self.bindings.add(name, who, at_ms, self.slots.take(who, name, at_ms))
+        self.connections.add(name, who, at_ms, self.slots.take(who, name, at_ms))
 
     def disconnect(self, name: str) -> None:
         """API Gateway tells of the end."""
-        connection = self.bindings.remove(name)
+        connection = self.connections.remove(name)
         assert connection is not None
         self.slots.give_back(name, connection)
 
@@ -82,7 +82,7 @@ def test_taking_and_giving_back_can_be_repeated(table: Table, ann: Principal) ->
     for _ in range(3):
         gateway.connect(ann, "a")
     gateway.connect(ann, "b")
-    connection = gateway.bindings.connection("a")
+    connection = gateway.connections.connection("a")
     assert connection is not None
     for _ in range(3):
         gateway.slots.give_back("a", connection)
@@ -112,7 +112,7 @@ def test_a_connection_whose_end_was_never_told_is_over_after_its_two_hours(
     gateway = Gateway(table, subject=2)
     for name, age_s in (("lost", LEASE_S), ("young", LEASE_S - 60)):
         gateway.connect(ann, name, age_s=age_s)
-        gateway.bindings.bind(name, ann.session("s"), "m")
+        gateway.connections.bind(name, ann.session("s"), "m")
     gateway.connect(ann, "new")
     assert not gateway.let_in(ann, "another")
 
@@ -122,7 +122,7 @@ def test_a_connection_that_was_lost_before_its_init_gives_its_slot_up_when_it_is
 ) -> None:
     gateway = Gateway(table, subject=2)
     gateway.connect(ann, "talks", age_s=600)
-    gateway.bindings.bind("talks", ann.session("s"), "m")
+    gateway.connections.bind("talks", ann.session("s"), "m")
     gateway.connect(ann, "lost", age_s=LOST_AFTER_S)
     gateway.connect(ann, "new")
     assert not gateway.let_in(ann, "another"), "the one that talks keeps its slot"
@@ -139,8 +139,8 @@ def test_a_slot_that_the_end_of_a_connection_did_not_give_back_is_found_when_it_
 ) -> None:
     gateway = Gateway(table, subject=1)
     gateway.connect(ann, "talked", age_s=LOST_AFTER_S)
-    gateway.bindings.bind("talked", ann.session("s"), "m")
-    assert gateway.bindings.remove("talked"), "and then the function failed"
+    gateway.connections.bind("talked", ann.session("s"), "m")
+    assert gateway.connections.remove("talked"), "and then the function failed"
     gateway.connect(ann, "new")
 
 
@@ -149,7 +149,7 @@ def test_a_flood_of_handshakes_searches_a_full_shard_once(
 ) -> None:
     gateway, atomic = Gateway(table, subject=1), AtomicClient(client)
     gateway.connect(ann, "talks", age_s=600)
-    gateway.bindings.bind("talks", ann.session("s"), "m")
+    gateway.connections.bind("talks", ann.session("s"), "m")
     gateway.slots = ConnectionSlots(
         atomic.table, ConnectionStore(atomic.table), LimitRules(Share(1))
     )

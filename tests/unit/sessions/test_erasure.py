@@ -58,7 +58,7 @@ class Place:
         self.connection = new_ulid()
         self.started: list[TurnRequest] = []
         self.messages = self.environment()
-        self.store.bindings.add(self.connection, OWNER)
+        self.store.connections.add(self.connection, OWNER)
         self.store.put_session(
             Session(
                 self.ref,
@@ -70,7 +70,7 @@ class Place:
                 "https://x",
             )
         )
-        self.store.bindings.bind(self.connection, self.ref, "m")
+        self.store.connections.bind(self.connection, self.ref, "m")
 
     def environment(self) -> MessageHandler:
         """The message function, in an environment of its own."""
@@ -151,7 +151,7 @@ async def test_nothing_of_a_whole_session_is_left(place: Place, quick: None) -> 
     assert kept == {connection, owner, f"SESSION#{place.ref}"}
     assert Erasure(place.store, place.turns, None).erase(place.ref)
     assert place.left() == []
-    assert place.store.bindings.connection(place.connection) is not None, (
+    assert place.store.connections.connection(place.connection) is not None, (
         "it may have another session"
     )
 
@@ -162,7 +162,7 @@ def test_the_wait_is_longer_than_a_session_is_taken_to_be_there() -> None:
 
 def test_an_erased_session_takes_nothing_more(place: Place, quick: None) -> None:
     assert Erasure(place.store, place.turns, None).erase(place.ref)
-    place.store.bindings.add("again", OWNER)
+    place.store.connections.add("again", OWNER)
     token = {"session_id": session_id_of(place.ref), "resume_token": "token"}
     assert place.send("init", "again", protocol=1, **token) == "session_not_found"
     assert place.send("ack", turn_id="t", seq=1) == "not_initialised"
@@ -186,7 +186,7 @@ def test_a_turn_that_does_not_stop_makes_it_wait_and_another_time_finishes(
 ) -> None:
     place.turns.claim_turn(place.ref, "t", "me", attempt=1, received_at_ms=1)
     erasure = Erasure(place.store, place.turns, None)
-    assert not erasure.erase(place.ref, patience_s=0)
+    assert not erasure.erase(place.ref, wait_s=0)
     (entry,) = place.turns.inboxes.read_inbox(place.ref, "t", 1)
     assert isinstance(entry, InterruptEntry)
     assert not place.store.is_there(place.ref)
@@ -227,7 +227,7 @@ def _writers(place: Place) -> list[Callable[[], object]]:
         if not place.store.is_there(ref):
             place.store.sweep(ref)
 
-    place.store.bindings.add("another", OWNER)
+    place.store.connections.add("another", OWNER)
     token = {"session_id": session_id_of(ref), "resume_token": "token"}
     return [
         turn_writes,

@@ -54,7 +54,7 @@ def test_what_was_said_before_is_gone_although_a_turn_does_not_stop(
     recordings.put(ref, "t1", "user", b"\0\0", 8_000)
     turns.claim_turn(ref, "t2", "dead", attempt=1, received_at_ms=1)
 
-    assert not Erasure(store, turns, recordings).erase(ref, patience_s=0)
+    assert not Erasure(store, turns, recordings).erase(ref, wait_s=0)
 
     kept = partition(client, f"SESSION#{ref}")
     assert sorted(kept) == ["META", "TURN#t2#IN#interrupt", "TURN#t2#META"]

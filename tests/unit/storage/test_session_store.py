@@ -57,28 +57,28 @@ def said(turn_id: str, role: str, text: str = "x", heard: str | None = None) -> 
 
 def test_a_connection_is_bound_once_and_to_one_session(store: SessionStore) -> None:
     somebody = Principal("acme", "a#b/c d")
-    store.bindings.add("bound", somebody)
-    assert store.bindings.connection("bound") == Connection(somebody)
-    assert store.bindings.bind("bound", own("first"), "m")
-    assert not store.bindings.bind("bound", own("second"), "m")
-    assert store.bindings.connection("bound") == Connection(
+    store.connections.add("bound", somebody)
+    assert store.connections.connection("bound") == Connection(somebody)
+    assert store.connections.bind("bound", own("first"), "m")
+    assert not store.connections.bind("bound", own("second"), "m")
+    assert store.connections.connection("bound") == Connection(
         somebody, own("first"), "m", initialised=True
     )
 
 
 def test_a_connection_that_was_refused_its_session_may_get_another(store: SessionStore) -> None:
-    store.bindings.add("refused", ANONYMOUS)
-    store.bindings.bind("refused", own("first"), "m")
-    store.bindings.unbind("refused", own("first"))
-    assert store.bindings.connection("refused") == Connection(ANONYMOUS, initialised=True)
-    assert store.bindings.bind("refused", own("second"), "m")
+    store.connections.add("refused", ANONYMOUS)
+    store.connections.bind("refused", own("first"), "m")
+    store.connections.unbind("refused", own("first"))
+    assert store.connections.connection("refused") == Connection(ANONYMOUS, initialised=True)
+    assert store.connections.bind("refused", own("second"), "m")
 
 
 def test_a_connection_that_is_gone_has_no_session(store: SessionStore) -> None:
-    store.bindings.add("brief", ANONYMOUS)
-    store.bindings.bind("brief", own("s"), "m")
-    store.bindings.remove("brief")
-    assert store.bindings.connection("brief") is None
+    store.connections.add("brief", ANONYMOUS)
+    store.connections.bind("brief", own("s"), "m")
+    store.connections.remove("brief")
+    assert store.connections.connection("brief") is None
 
 
 def test_a_session_comes_back_as_it_was(store: SessionStore, session: Session) -> None:
@@ -220,7 +220,7 @@ def test_writes_whose_answer_was_lost_count(
     store: SessionStore, table: Table, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.set_active_turn(session.ref, "t1", 1)
-    store.bindings.add("lost", ANONYMOUS)
+    store.connections.add("lost", ANONYMOUS)
     write = table.update
 
     def repeated(*arguments: Any, **options: Any) -> Any:
@@ -228,8 +228,8 @@ def test_writes_whose_answer_was_lost_count(
         return write(*arguments, **options)  # as botocore does after a time-out
 
     monkeypatch.setattr(table, "update", repeated)
-    assert store.bindings.bind("lost", session.ref, "m")
-    assert not store.bindings.bind("lost", session.ref, "m"), "by another invocation"
+    assert store.connections.bind("lost", session.ref, "m")
+    assert not store.connections.bind("lost", session.ref, "m"), "by another invocation"
     before = store.set_active_turn(session.ref, "t2", 2)
     assert before is not None
     assert before.active_turn == "t1", "or the turn before would not be interrupted"
@@ -375,7 +375,7 @@ def test_a_turn_keeps_its_session_from_expiring(
 def test_a_table_that_fails_is_not_taken_for_a_condition(client: Any) -> None:
     lost = SessionStore(Table(client, "no-such-table"))
     with pytest.raises(ClientError):
-        lost.bindings.bind("c", own("s"), "m")
+        lost.connections.bind("c", own("s"), "m")
     with pytest.raises(ClientError):
         lost.put_session(Session(own("s"), "", "c", Settings(), "active"))
 

@@ -104,9 +104,9 @@ async def test_a_healthy_turn_costs_five_writes_its_ack_and_two_for_each_account
         policy=SettingsPolicy(DEFAULT_SETTINGS),
         history_messages=40,
     )
-    store.bindings.remove("c")
-    store.bindings.add("c", ANONYMOUS)
-    store.bindings.bind("c", ref, "m")
+    store.connections.remove("c")
+    store.connections.add("c", ANONYMOUS)
+    store.connections.bind("c", ref, "m")
 
     def acknowledge(event: Any) -> None:
         if isinstance(event, TurnEnd):

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from parley.http.turn_answer import TurnAnswer, frames_of, is_whole, turn_answer
+from parley.http.turn_answer import TurnAnswer, build_turn_answer, encode_events, is_complete
 from parley.protocol.messages import Audio, Transcript
 from parley.storage.inbox_entries import ResumeEntry
 from parley.turn import pipeline
@@ -28,9 +28,9 @@ async def answered(
     outcome = await stage.run(text, connection_id="", **request)
     assert outcome is not None
     assert not stage.wire.events, "nothing is posted to the session's connection"
-    frames = frames_of(outcome.events)
-    assert is_whole(frames)
-    return outcome, turn_answer("s", frames, "token")
+    frames = encode_events(outcome.events)
+    assert is_complete(frames)
+    return outcome, build_turn_answer("s", frames, "token")
 
 
 async def test_all_of_a_typed_turn_is_one_answer() -> None:
@@ -69,7 +69,7 @@ async def test_audio_that_came_whole_is_transcribed_whole() -> None:
 async def test_what_was_answered_is_kept() -> None:
     stage = Stage()
     outcome, _ = await answered(stage)
-    assert stage.store.answers == {(REF, "t1", 1): frames_of(outcome.events)}
+    assert stage.store.answers == {(REF, "t1", 1): encode_events(outcome.events)}
 
 
 async def test_an_answer_that_cannot_be_kept_is_given_all_the_same() -> None:
@@ -164,10 +164,10 @@ async def test_a_turn_that_is_refused_is_an_answer_too() -> None:
 
 async def test_events_with_a_gap_are_not_whole() -> None:
     outcome, _ = await answered(Stage())
-    frames = frames_of(outcome.events)
-    assert not is_whole(frames[1:])
-    assert not is_whole(frames[:-1])
-    assert not is_whole([])
+    frames = encode_events(outcome.events)
+    assert not is_complete(frames[1:])
+    assert not is_complete(frames[:-1])
+    assert not is_complete([])
 
 
 async def test_what_is_not_there_is_left_out_of_the_json() -> None:

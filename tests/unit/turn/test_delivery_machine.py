@@ -24,7 +24,7 @@ from parley.protocol.messages import (
 )
 from parley.storage.item_codec import StoredFrame
 from parley.turn.output.outbox import Numbered, Outbox
-from parley.websocket.resume import _is_known
+from parley.websocket.resume import _has_arrived
 
 
 class Client:
@@ -124,7 +124,7 @@ class Delivery(RuleBasedStateMachine):
             self.flying = [encode(e) for e in self.outbox.unacknowledged(self.client.received)]
         else:
             received = Received("t", self.client.received)
-            missed = [f for f in self.stored if not _is_known(f, received, 1_000)]
+            missed = [f for f in self.stored if not _has_arrived(f, received, 1_000)]
             self.flying = [frame.frame for frame in missed]
 
     @precondition(lambda self: self.stored is None)

@@ -90,7 +90,7 @@ def test_another_principal_s_session_is_not_there(door: Door) -> None:
 
 def test_an_init_on_a_connection_that_is_gone_is_left_alone(door: Door) -> None:
     door.connect("c")
-    door.store.bindings.remove("c")
+    door.store.connections.remove("c")
     assert door.send("init", protocol=1) is None
     assert door.store.sessions == {}
 
@@ -173,7 +173,7 @@ def test_a_client_that_has_left_is_no_error(door: Door) -> None:
 def test_our_failure_is_told_without_its_details(door: Door) -> None:
     ping = '{"type": "ping", "sent_at": 1, "turn_id": "t"}'
     for body, field in (("{", None), (ping, "ping")):
-        door.messages.fail(Envelope("c", "https://x/dev", 0), body)
+        door.messages.report_fault(Envelope("c", "https://x/dev", 0), body)
         _, _, event = door.posts.pop()
         assert isinstance(event, Error)
         assert (event.code, event.retryable) == ("internal", True)

@@ -34,7 +34,7 @@ def test_init_opens_a_session_and_keeps_only_the_token_s_hash(door: Door) -> Non
     assert session.settings == Settings(speed=0.8), "only what was chosen, so defaults may change"
     assert (ready.settings.speed, ready.settings.voice) == (0.8, DEFAULT_SETTINGS.voice)
     assert ready.resumed is False
-    assert door.store.bindings.items["c"].ref == own(ready.session_id)
+    assert door.store.connections.items["c"].ref == own(ready.session_id)
 
 
 def test_another_protocol_version_is_refused(door: Door) -> None:
@@ -62,7 +62,7 @@ def test_a_session_is_not_resumed_without_its_token(door: Door, token: str | Non
     old = door.ready()
     error = door.refused("init", "c2", protocol=1, session_id=old.session_id, resume_token=token)
     assert (error.code, error.field) == ("resume_denied", "init.resume_token")
-    assert door.store.bindings.items["c2"].ref is None
+    assert door.store.connections.items["c2"].ref is None
     assert door.refused("end", "c2").code == "not_initialised"
 
 
@@ -88,7 +88,7 @@ def test_who_loses_the_race_for_a_token_is_denied(door: Door) -> None:
     door.store.resume_session = overtaken  # type: ignore[method-assign]  # a rival is quicker
     asked = {"session_id": old.session_id, "resume_token": old.resume_token}
     assert door.refused("init", "c2", protocol=1, **asked).code == "resume_denied"
-    assert door.store.bindings.items["c2"].ref is None
+    assert door.store.connections.items["c2"].ref is None
 
 
 @pytest.mark.parametrize("meanwhile", [False, True])
@@ -104,17 +104,17 @@ def test_an_init_of_an_older_connection_that_comes_late_takes_nothing_back(
         door.ready("newer", **asked)
         door.age_s = 10  # as the one that was lost
 
-    bind = door.store.bindings.bind
+    bind = door.store.connections.bind
 
     def overtaken(*arguments: Any) -> bool:
         bound = bind(*arguments)
-        door.store.bindings.bind = bind  # type: ignore[method-assign]  # once
+        door.store.connections.bind = bind  # type: ignore[method-assign]  # once
         come_back()
         return bound
 
     if meanwhile:
         door.age_s = 10
-        door.store.bindings.bind = overtaken  # type: ignore[method-assign,assignment]  # a race
+        door.store.connections.bind = overtaken  # type: ignore[method-assign,assignment]  # a race
     else:
         come_back()
     assert door.send("init", "lost", protocol=1, **asked) is None
@@ -123,20 +123,20 @@ def test_an_init_of_an_older_connection_that_comes_late_takes_nothing_back(
     assert isinstance(ready, Ready)
     assert (session.connection_id, session.token_hash) == ("newer", token_hash(ready.resume_token))
     assert ("https://x/dev", "newer") not in door.closed
-    assert door.store.bindings.items["lost"].ref is None
+    assert door.store.connections.items["lost"].ref is None
 
 
 def test_one_message_that_comes_twice_at_once_rotates_the_token_once(door: Door) -> None:
     old = door.ready()
     asked = {"session_id": old.session_id, "resume_token": old.resume_token}
-    bind = door.store.bindings.bind
+    bind = door.store.connections.bind
 
     def meanwhile(connection_id: str, ref: SessionRef, message_id: str) -> bool:
-        door.store.bindings.bind = bind  # type: ignore[method-assign]  # once
+        door.store.connections.bind = bind  # type: ignore[method-assign]  # once
         door.ready(connection_id, **asked)
         return bind(connection_id, ref, message_id)
 
-    door.store.bindings.bind = meanwhile  # type: ignore[method-assign]  # a race
+    door.store.connections.bind = meanwhile  # type: ignore[method-assign]  # a race
     door.send("init", "c2", protocol=1, **asked)
     ready, refused = [e for e in door.to("c2") if isinstance(e, Ready | Error)]
     assert isinstance(ready, Ready)
@@ -290,7 +290,7 @@ def test_another_function_sees_once_that_a_connection_has_begun(door: Door) -> N
 
 def test_a_connection_whose_session_was_erased_may_begin_another(door: Door) -> None:
     old = door.ready()
-    door.store.bindings.unbind("c", own(old.session_id))
+    door.store.connections.unbind("c", own(old.session_id))
     later = Door(door.store)
     later.connected, later.age_s = {"c"}, 7_000
     assert later.ready().session_id != old.session_id

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parley_client import elevenlabs
-from parley_client.audio import duration_ms, sample_rate_hz, write_wav
+from parley_client.audio_file import write_wav
 from parley_client.conversation import Conversation
 from parley_client.errors import BadInput, ParleyClientError
 from parley_client.messages import Metrics, ReplyText, Transcript
-from parley_client.printing import parts_of
+from parley_client.output import parts_of
+from parley_client.pcm import SAMPLE_RATES_HZ, duration_ms
 from parley_client.reply import Reply
 from parley_client.terminal import BOLD, CYAN, DIM, RED, Terminal, bar, printable
 from parley_client.turn import Turn
@@ -77,7 +78,7 @@ async def converse(arguments: argparse.Namespace, screen: Terminal) -> None:
     async with Conversation.connect(arguments.url, token=token) as conversation:
         screen.line(screen.paint(f"session {conversation.session_id} at {arguments.url}", DIM))
         for number, question in enumerate(questions, 1):
-            length_s = duration_ms(len(question.pcm), sample_rate_hz(elevenlabs.FORMAT)) / 1000
+            length_s = duration_ms(len(question.pcm), SAMPLE_RATES_HZ[elevenlabs.FORMAT]) / 1000
             screen.line()
             screen.line(
                 screen.paint(f"{number}. {question.text}", BOLD)
@@ -157,9 +158,9 @@ def _ms(value: float | None) -> str:
 
 def _save(folder: Path, number: int, question: Question, reply: Reply) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    write_wav(folder / f"question-{number}.wav", question.pcm, sample_rate_hz(elevenlabs.FORMAT))
+    write_wav(folder / f"question-{number}.wav", question.pcm, SAMPLE_RATES_HZ[elevenlabs.FORMAT])
     if reply.audio_format is not None:
-        write_wav(folder / f"reply-{number}.wav", reply.audio, sample_rate_hz(reply.audio_format))
+        write_wav(folder / f"reply-{number}.wav", reply.audio, SAMPLE_RATES_HZ[reply.audio_format])
 
 
 def _parser() -> argparse.ArgumentParser:

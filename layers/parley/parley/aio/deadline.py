@@ -1,7 +1,7 @@
-"""How long an answer may be owed, over all attempts at it, retries and pauses included.
+"""Deadlines for answers that are owed, over all attempts, with retries and pauses.
 
-Each attempt has its own time-out; without this, three of them in a row would keep a user in
-silence three times as long.
+Each attempt has a time-out of its own. Without this deadline, three attempts in a row would keep a
+user in silence three times as long.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from parley.aio.tasks import Tasks
 async def owed_deadline(
     owed: asyncio.Event, answered: asyncio.Event, timeout_s: float
 ) -> AsyncIterator[None]:
-    """A block in which an answer is waited for.
+    """Run a block that waits for an answer, and stop it when the answer is late.
 
     Args:
-        owed: set when the answer is owed; before that, waiting costs no patience.
-        answered: set when it, or the first of it, has come.
+        owed: set when the answer is owed; the time starts then.
+        answered: set when the answer, or its first part, has come; the time stops then.
+        timeout_s: how long the answer may take once it is owed.
 
     Raises:
-        TimeoutError: it did not come in time.
+        TimeoutError: the answer did not come in time.
     """
     async with asyncio.timeout(None) as deadline, Tasks() as tasks:
         tasks.start(_watch(deadline, owed, answered, timeout_s))
@@ -33,7 +34,8 @@ async def owed_deadline(
 
 
 async def pause(delay_s: float, owed: asyncio.Event) -> None:
-    """Wait before the next try. That the answer becomes owed meanwhile ends the pause."""
+    """Wait `delay_s` before the next attempt, or less: the pause ends when the answer becomes
+    owed."""
     if owed.is_set():
         await asyncio.sleep(delay_s)
         return

@@ -1,7 +1,6 @@
 """A sequence that grows while it is read, and can be read again from its start.
 
-What a provider is sent goes through one, so that a retry carries its whole input
-with it.
+The input of a provider call goes through one, so a retry sends the whole input again.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ T = TypeVar("T")
 
 
 class ReplayQueue(Generic[T]):
-    """Put items in, close it; every iteration gives all of them, from the first."""
+    """A sequence of items with an end. Every iteration yields all items, from the first."""
 
     def __init__(self) -> None:
         self._items: list[T] = []
@@ -23,12 +22,12 @@ class ReplayQueue(Generic[T]):
 
     @property
     def closed(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether the last item has been put in."""
         return self._closed
 
     @property
     def items(self) -> Sequence[T]:
-        """Everything that has been put in so far."""
+        """All items that have been put in so far."""
         return self._items
 
     def __len__(self) -> int:
@@ -40,7 +39,7 @@ class ReplayQueue(Generic[T]):
         self._wake()
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """Mark the end: no more items will come."""
         self._closed = True
         self._wake()
 

@@ -1,4 +1,4 @@
-"""asyncio tasks that end with the block they were started in, and leave nothing behind."""
+"""asyncio tasks that end with the block that started them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Tasks:
-    """Tasks that end with the block they were started in."""
+    """A block that cancels, at its end, the tasks that it has started."""
 
     def __init__(self) -> None:
         self._tasks: list[asyncio.Task[Any]] = []
@@ -23,22 +23,24 @@ class Tasks:
         await cancelled(*self._tasks)
 
     def start(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Start one."""
+        """Start a coroutine as a task, and return the task."""
         task = asyncio.create_task(coroutine)
         self._tasks.append(task)
         return task
 
 
 class Closable(Protocol):
-    """A connection."""
+    """A connection that can be closed."""
 
     async def close(self) -> None:
-        """Let go of it; never raises."""
+        """Close the connection. Never raise."""
 
 
 class BackgroundClose:
-    """Connections that are closed beside other work: a service that takes its time over the
-    farewell keeps nobody waiting. All are closed at the end of the block."""
+    """A block that closes connections in parallel with other work, and waits for them at its end.
+
+    A service that takes its time to answer a close delays nothing else.
+    """
 
     def __init__(self) -> None:
         self._tasks: list[asyncio.Task[None]] = []
@@ -50,15 +52,15 @@ class BackgroundClose:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def close(self, connection: Closable) -> None:
-        """Begin to close one."""
+        """Start to close a connection."""
         self._tasks.append(asyncio.create_task(connection.close()))
 
 
 async def cancelled(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait until they are gone.
+    """Cancel tasks and wait until they have ended.
 
     Raises:
-        asyncio.CancelledError: the caller has been cancelled meanwhile.
+        asyncio.CancelledError: the caller was cancelled in the meantime.
     """
     for task in tasks:
         task.cancel()
@@ -67,4 +69,4 @@ async def cancelled(*tasks: asyncio.Task[Any]) -> None:
             await task
     this = asyncio.current_task()
     if this is not None and this.cancelling():
-        raise asyncio.CancelledError  # ours, which came while we waited for theirs
+        raise asyncio.CancelledError  # the caller's own, which the loop above has suppressed

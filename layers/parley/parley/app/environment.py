@@ -1,7 +1,6 @@
 """The AWS clients that one Lambda environment keeps between invocations.
 
-Built once, at import, so that SnapStart can keep them. Nothing here opens a connection
-before it is needed: a snapshot must not hold one.
+They are built once, at import. Nothing here opens a connection before it is needed.
 """
 
 from __future__ import annotations
@@ -19,16 +18,18 @@ from parley.storage.turns import TurnStore
 
 
 class Environment:
-    """The clients that the functions share."""
+    """The configuration, the AWS clients and the stores that the functions share."""
 
     def __init__(self) -> None:
         self.deployment = Deployment.from_environment()
-        self.connections = ManagementApi()
+        self.management_api = ManagementApi()
         table = self.table = Table(clients.dynamodb(), self.deployment.table)
-        self.store = SessionStore(table, self.deployment.session_idle_s)
+        self.sessions = SessionStore(table, self.deployment.session_idle_s)
         self.turns = TurnStore(table, self.deployment.session_idle_s)
-        self.slots = ConnectionSlots(table, self.store.bindings, self.deployment.limits)
-        self.requests = RequestRates(table, self.deployment.limits)
-        self.archive = SessionReader(table)
+        self.connection_slots = ConnectionSlots(
+            table, self.sessions.connections, self.deployment.limits
+        )
+        self.request_rates = RequestRates(table, self.deployment.limits)
+        self.session_reader = SessionReader(table)
         bucket = self.deployment.recording_bucket
         self.recordings = Recordings(clients.s3, bucket) if bucket else None

@@ -1,7 +1,7 @@
-"""Runs turns in one Lambda environment: the event loop and the providers it keeps.
+"""Runs turns in one Lambda environment: keeps the event loop and the providers.
 
-One event loop serves all invocations, because a pooled connection is bound to the
-loop it was opened on. It only runs during an invocation: Lambda freezes the rest.
+One event loop serves all invocations, because a pooled connection is bound to the loop that opened
+it. The loop runs only during an invocation: Lambda freezes the environment otherwise.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from parley.turn.finish import Outcome
 from parley.turn.start import run_turn
 
 ANSWER_MS = 29_000
-"""API Gateway waits 30 s for an HTTP API's function ("Amazon API Gateway quotas"): so long after
-it took a request, the answer must be on its way."""
+"""Time after its request at which an HTTP answer must be on its way. API Gateway waits 30 s for an
+HTTP API's function ("Amazon API Gateway quotas")."""
 
 
 def answer_ms(request: TurnRequest, remaining_ms: Callable[[], int]) -> Callable[[], int]:
-    """How much time is left for a turn that answers an HTTP request, in ms."""
+    """Return a function that says how many ms are left for a turn that answers an HTTP request."""
     return lambda: min(remaining_ms(), request.received_at_ms + ANSWER_MS - now_ms())
 
 
@@ -41,7 +41,7 @@ class TurnRunner:
 
     Args:
         environment: the AWS clients.
-        log: told about trouble; takes an event name and fields.
+        log: called with an event name and fields when something goes wrong.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class TurnRunner:
         self._cold = True
 
     def admit(self, ref: SessionRef, spoken: bool) -> Admission:
-        """Count a turn before it is run."""
+        """Count a turn against the limits before it runs."""
         meter = self._services.meter
         if meter is None:
             return Admission()
@@ -66,12 +66,12 @@ class TurnRunner:
         remaining_ms: Callable[[], int],
         admission: Admission | None = None,
     ) -> Outcome | None:
-        """Run a turn to its end; None if it was another invocation's to run.
+        """Run a turn to its end. Return None if another invocation runs it.
 
         Args:
-            owner: names this invocation.
-            remaining_ms: how much of the invocation's time is left.
-            admission: of a turn that has been counted already.
+            owner: a name for this invocation.
+            remaining_ms: returns how much of the invocation's time is left, in ms.
+            admission: the result of `admit`, if the turn has been counted already.
         """
         cold, self._cold = self._cold, False
         return self._loop.run_until_complete(
@@ -87,11 +87,11 @@ class TurnRunner:
         *,
         cold: bool,
     ) -> Outcome | None:
-        connections = self._environment.connections
+        management_api = self._environment.management_api
 
         async def post(address: Address, frame: bytes) -> None:
             await asyncio.to_thread(
-                connections.post, address.endpoint, address.connection_id, frame
+                management_api.post, address.endpoint, address.connection_id, frame
             )
 
         return await run_turn(
@@ -113,9 +113,9 @@ def _services(environment: Environment, log: Callable[[str, dict[str, Any]], Non
     )
     providers = build_context(deployment, keys, client, log)
     return TurnServices(
-        store=environment.store,
+        store=environment.sessions,
         turns=environment.turns,
-        history=HistoryCache(environment.store, deployment.history_messages),
+        history=HistoryCache(environment.sessions, deployment.history_messages),
         transcriber=registry.build_transcriber(deployment.transcriber, providers),
         responder=registry.build_responder(deployment.responder, providers),
         synthesizer=registry.build_synthesizer(deployment.synthesizer, providers),

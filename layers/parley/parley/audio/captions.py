@@ -1,7 +1,7 @@
-"""When what was said could be heard: kept with each message, for transcripts with times.
+"""The lines of a message with their times, for transcripts and captions.
 
-A reply's words have their times one by one; a message keeps them by the line, which is what
-a caption needs and a tenth of the size.
+Each word of a reply has its times. A message keeps them for each line, which is what a caption
+needs, at a tenth of the size.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from parley.protocol.messages import Word
 from parley.text.scripts import CLOSERS, SENTENCE_END
 
 LINE_CHARS = 84
-"""Two lines of 42 characters, what captions usually show at a time; of wide ones (Han, kana,
-Hangul) half as many."""
+"""The width of a line: two lines of 42 characters, as captions usually show at a time. Wide
+characters (Han, kana, Hangul) count twice."""
 LINE_MS = 7_000
-"""How long a caption usually stays, at most."""
+"""The longest time that a caption usually stays."""
 _ENDS_A_LINE = SENTENCE_END + ";:；：\u061b"
 _BEHIND_MARKS = CLOSERS + "»“*_~`"
 
@@ -30,7 +30,7 @@ class Cue(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         start_ms, end_ms: from the start of the message's sound.
-        end_char: where it ends in the message's text; it begins where the one before ends.
+        end_char: where the line ends in the message's text; it begins where the one before ends.
     """
 
     start_ms: int
@@ -43,8 +43,9 @@ class Sound:
     """When a message could be heard.
 
     Attributes:
-        at_ms: when it began, in ms since the epoch; of what was typed, when it was sent.
+        at_ms: when its sound began, or when it was typed, in ms since the epoch.
         duration_ms: 0 if it made no sound.
+        cues: its lines, in order.
         heard_ms: how much of it was heard, if that is known and less than all.
     """
 
@@ -55,7 +56,7 @@ class Sound:
 
 
 def cues_of(said: str, words: Iterable[Word]) -> list[Cue]:
-    """The lines of a text whose words have times; text after the last of them made no sound."""
+    """Return the lines of a text whose words have times. Text after the last word made no sound."""
     cues: list[Cue] = []
     words = list(words)
     position = width = 0

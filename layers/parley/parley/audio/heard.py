@@ -1,7 +1,7 @@
-"""How much of a reply was heard: from its beginning up to the last word whose sound had ended.
+"""How much of a reply was heard: its beginning, up to the last word whose sound had ended.
 
-The rule is the protocol's, and every client has it too (docs/protocol.md, "What was heard"); the
-cases that all of them keep to are in tests/heard.json.
+The rule is the protocol's, and every client has it too (docs/protocol.md, "What was heard"). The
+cases that server and clients share are in tests/heard.json.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from msgspec import Struct
 from parley.protocol.messages import Word
 
 SEARCHED_CHARS = 40
-"""How far behind its place a word is looked for in the text: it may have been spoken in other
-words."""
+"""How far behind its expected place a word is searched for in the text. The synthesizer may have
+spoken other words."""
 
 
 class Heard(Struct, frozen=True, array_like=True):
-    """The next of a reply's text, from its beginning, and when it has been heard."""
+    """The next part of a reply's text, and when its sound has ended."""
 
     text: str
     end_ms: int
@@ -27,11 +27,12 @@ class Heard(Struct, frozen=True, array_like=True):
 def heard_parts(said: str, words: Iterable[Word]) -> list[Heard]:
     """Return a text's parts up to each of its words, and when each has been heard.
 
-    They begin with nothing, which has always been heard: no parts at all mean that nobody knows.
+    The first part is empty, and has always been heard. An empty list means that the times are
+    unknown.
 
     Args:
         said: the reply as it was written.
-        words: its words, in order; a word that is not found near its place is passed over.
+        words: its words, in order. A word that is not found near its place is skipped.
     """
     parts, position = [Heard("", 0)], 0
     for word in words:
@@ -47,8 +48,10 @@ def heard_parts(said: str, words: Iterable[Word]) -> list[Heard]:
 
 
 def heard_text(parts: Iterable[Heard], played_ms: float) -> str:
-    """Return what had been heard when `played_ms` had been played: up to the last word that had
-    ended, from the reply's beginning. A word that had not ended counts as nothing."""
+    """Return the beginning of the reply that was heard when `played_ms` had been played.
+
+    It ends with the last word that had ended. A word that had not ended counts as nothing.
+    """
     heard = ""
     for part in parts:
         if part.end_ms > played_ms:

@@ -1,33 +1,33 @@
-"""PCM arithmetic: 16-bit little-endian mono, and the packets it leaves in."""
+"""Arithmetic of PCM (16-bit little-endian mono), and the packets that it is sent in."""
 
 from __future__ import annotations
 
 BYTES_PER_SAMPLE = 2
 
 PACKET_MS = (50, 100, 200, 400)
-"""Sizes of the first packets of a reply; the last one goes on. The first is small, so
-that sound starts early; later ones grow, so that posts stay few."""
+"""Lengths of the first packets of a reply; the last one repeats. The first is short, so that sound
+starts early. Later ones grow, so that there are few posts."""
 MAX_PACKET_BYTES = 22_000
-"""Base64 and JSON keep such a packet within 32 KB, API Gateway's unit of metering."""
+"""In base64 and JSON such a packet stays below 32 KB, API Gateway's unit of metering."""
 
 
 def sample_rate_hz(audio_format: str) -> int:
-    """The sample rate that a format such as `pcm_16000` names."""
+    """Return the sample rate that a format such as `pcm_16000` names."""
     return int(audio_format.removeprefix("pcm_"))
 
 
 def duration_ms(byte_count: int, rate_hz: int) -> float:
-    """How long so much PCM sounds."""
+    """Return how long PCM of `byte_count` bytes sounds."""
     return byte_count * 1000 / (BYTES_PER_SAMPLE * rate_hz)
 
 
 def byte_count(milliseconds: float, rate_hz: int) -> int:
-    """Bytes of whole samples in so much time, rounded down."""
+    """Return the bytes of the whole samples in a time, rounded down."""
     return int(milliseconds * rate_hz / 1000) * BYTES_PER_SAMPLE
 
 
 class AudioPacker:
-    """Collects PCM as it is synthesised and gives it back in packets that grow.
+    """Collects PCM as it is synthesised, and returns it in packets that grow.
 
     Args:
         rate_hz: sample rate of the audio.
@@ -41,30 +41,30 @@ class AudioPacker:
 
     @property
     def pending_bytes(self) -> int:
-        """Audio that has not been taken."""
+        """Bytes of audio that have not been taken."""
         return len(self._pending)
 
     @property
     def taken_bytes(self) -> int:
-        """Audio that has been taken, from the start of the reply."""
+        """Bytes of audio that have been taken since the start of the reply."""
         return self._taken_bytes
 
     @property
     def target_bytes(self) -> int:
-        """The size of the next packet, if there is that much."""
+        """The size of the next packet, if there is enough audio."""
         target_ms = PACKET_MS[min(self._packets, len(PACKET_MS) - 1)]
         return min(byte_count(target_ms, self.rate_hz), MAX_PACKET_BYTES)
 
     def add(self, pcm: bytes) -> None:
-        """Audio that follows what was added before; may end in the middle of a sample."""
+        """Append audio. It may end in the middle of a sample."""
         self._pending += pcm
 
     def is_full(self) -> bool:
-        """Whether a packet of the target size can be taken."""
+        """Return whether a packet of the target size can be taken."""
         return len(self._pending) >= self.target_bytes
 
     def take(self) -> bytes:
-        """Up to a packet's worth of whole samples; empty when there is none."""
+        """Return up to one packet of whole samples; empty if there is none."""
         size = min(self.target_bytes, len(self._pending))
         size -= size % BYTES_PER_SAMPLE
         packet = bytes(self._pending[:size])
@@ -75,5 +75,5 @@ class AudioPacker:
         return packet
 
     def drop(self) -> None:
-        """Forget what has not been taken."""
+        """Discard what has not been taken."""
         self._pending.clear()

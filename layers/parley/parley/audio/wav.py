@@ -1,8 +1,8 @@
-"""WAV files of 16-bit mono PCM, written, and read as programs write them.
+"""WAV files of 16-bit mono PCM: written, and read as programs write them.
 
-Programs that write into a pipe do not know how long the sound will be, and say 0, or a size that
-no file has; others add chunks before and after, or forget a pad byte. What is in the file counts,
-not what its headers say of its length.
+A program that writes into a pipe does not know how long the sound will be, and writes 0 or an
+impossible size. Others add chunks before and after the sound, or omit a pad byte. So the content
+counts, not what the headers say of its length.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from parley.protocol.messages import AudioFormat
 _PCM = 1
 _EXTENSIBLE = 0xFFFE
 _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
-"""A format's GUID is its code and this (Microsoft, "Extensible Wave-Format Descriptors")."""
+"""The end of a format's GUID; the format's code is its beginning (Microsoft, "Extensible
+Wave-Format Descriptors")."""
 _SMALLEST = 12
 _UNKNOWN_FROM = 0x7FFF0000
-"""Sizes from here on stand for "not known yet": ffmpeg writes 0xFFFFFFFF, sox 0x7FFFF000. A
-request's body is much smaller."""
+"""Sizes from here on mean "not known yet": ffmpeg writes 0xFFFFFFFF, sox 0x7FFFF000. A request's
+body is much smaller."""
 _CHUNKS = frozenset(
     [b"fmt ", b"data", b"LIST", b"fact", b"bext", b"JUNK", b"PEAK", b"cue ", b"id3 "]
 )
 _MAX_CHUNKS = 1_000
-"""More than any program writes. Each takes time to pass over, and a body has room for half a
+"""More chunks than any program writes. Each takes time to skip, and a body has room for half a
 million."""
 _NAME = re.compile(rb"[A-Za-z_][ -~]{3}")
-"""Of any other chunk."""
+"""The name of a chunk that is not in `_CHUNKS`."""
 _CODES = {2: "ADPCM", 3: "floating point", 6: "A-law", 7: "µ-law", 0x11: "ADPCM", 0x55: "MP3"}
 _CODES[_EXTENSIBLE] = "an extensible format of another kind"
 
@@ -47,10 +48,10 @@ class _Format:
 
 
 def read_wav(content: bytes) -> tuple[AudioFormat, bytes]:
-    """The format and the samples of a WAV file.
+    """Return the format and the samples of a WAV file.
 
     Raises:
-        ParleyError: `bad_request`; it is something else, or not all of it is there.
+        ParleyError: `bad_request`; the content is not such a file, or is not complete.
     """
     kind, data = _find_data(content)
     if kind.code != _PCM:
@@ -65,7 +66,7 @@ def read_wav(content: bytes) -> tuple[AudioFormat, bytes]:
 
 
 def write_wav(pcm: bytes, rate_hz: int) -> bytes:
-    """So much PCM as a WAV file."""
+    """Return PCM as a WAV file."""
     content = io.BytesIO()
     with wave.open(content, "wb") as file:
         file.setnchannels(1)
@@ -76,10 +77,13 @@ def write_wav(pcm: bytes, rate_hz: int) -> bytes:
 
 
 def format_at(rate_hz: int, field: str) -> AudioFormat:
-    """The format of a sample rate.
+    """Return the protocol's format of a sample rate.
+
+    Args:
+        field: the field that an error names.
 
     Raises:
-        ParleyError: `bad_request`; the protocol has none.
+        ParleyError: `bad_request`; the protocol has no such format.
     """
     for audio_format in get_args(AudioFormat):
         if sample_rate_hz(audio_format) == rate_hz:
@@ -93,7 +97,7 @@ def format_at(rate_hz: int, field: str) -> AudioFormat:
 
 
 def _find_data(content: bytes) -> tuple[_Format, bytes]:
-    """The format and the bytes of a file's sound, which may be in several chunks."""
+    """Return the format and the bytes of a file's sound, which may be in several chunks."""
     if content[:4] not in (b"RIFF", b"RF64", b"BW64") or content[8:12] != b"WAVE":
         raise _refused(f"this is no WAV file{_what_it_is(content)}. {_TAKEN}")
     kind: _Format | None = None
@@ -106,7 +110,7 @@ def _find_data(content: bytes) -> tuple[_Format, bytes]:
         body = content[at + 8 : at + 8 + size]
         if name == b"fmt ":
             kind = kind or _format_in(body)
-        elif name == b"ds64" and len(body) >= 16:  # of RF64 and BW64, for more than 4 GB
+        elif name == b"ds64" and len(body) >= 16:  # in RF64 and BW64: the sizes beyond 4 GB
             long_size = struct.unpack_from("<Q", body, 8)[0]
         elif name == b"data":
             if kind is None:
@@ -130,10 +134,10 @@ def _format_in(body: bytes) -> _Format:
 
 
 def _samples(rest: bytes, size: int) -> bytes:
-    """The samples at the start of what follows a data chunk's header.
+    """Return the samples at the start of `rest`, which follows the header of a data chunk.
 
     Args:
-        size: what it says of their length.
+        size: the length of the samples, as the header says it.
     """
     if size >= _UNKNOWN_FROM or (size == 0 and not _are_chunks(rest)):
         return rest
@@ -146,7 +150,7 @@ def _samples(rest: bytes, size: int) -> bytes:
 
 
 def _are_chunks(rest: bytes) -> bool:
-    """Whether these bytes are chunks, and so no sound of a size that was not known."""
+    """Return whether these bytes are chunks, and not sound whose size was unknown."""
     at, known, passed = 0, True, 0
     while at + 8 <= len(rest):
         passed = _passed(passed)
@@ -156,24 +160,26 @@ def _are_chunks(rest: bytes) -> bool:
             if not size or not _NAME.match(name):
                 return False
         at = _next_chunk(rest, at + 8, size)
-    # Four letters may be sound, but not with a size behind them that leads to the file's end.
+    # Sound may look like a name, but hardly with a size behind it that leads to the file's end.
     return at > 0 if known and rest else len(rest) <= at <= len(rest) + 1
 
 
 def _passed(chunks: int) -> int:
-    """One chunk more."""
+    """Count a chunk, and refuse one too many."""
     if chunks == _MAX_CHUNKS:
         raise _refused(f"this WAV file has more than {_MAX_CHUNKS:,} chunks")
     return chunks + 1
 
 
 def _next_chunk(content: bytes, start: int, size: int) -> int:
-    """Where the chunk begins after one whose content begins here. One of odd size has a pad byte,
-    which some programs forget."""
+    """Return where the chunk after the one whose content begins at `start` begins.
+
+    A chunk of odd size has a pad byte, which some programs omit.
+    """
     end = start + size
     if size % 2 == 0 or content[end : end + 4] in _CHUNKS:
         return end
-    if content[end + 1 : end + 5] in _CHUNKS:  # some write a pad byte that is a letter
+    if content[end + 1 : end + 5] in _CHUNKS:  # some programs write a letter as the pad byte
         return end + 1
     return end if _NAME.match(content, end) else end + 1
 
@@ -199,10 +205,10 @@ _OTHERS = {
     rb"caff": "CAF",
     rb"#!AMR": "AMR",
     rb"ADIF|\xff[\xf0\xf1\xf8\xf9]": "AAC",
-    # An MPEG frame without a tag before it: layer III, and a bit rate and a sample rate that exist.
+    # An MPEG frame without a tag in front: layer III, with a valid bit rate and sample rate.
     rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xeb]": "MP3",
 }
-"""How other files begin."""
+"""Patterns of how files of other formats begin."""
 
 
 def _refused(why: str) -> ParleyError:

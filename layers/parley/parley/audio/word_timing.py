@@ -1,11 +1,12 @@
-"""When each word of a reply sounds, and so how much of it a listener heard.
+"""When each word of a reply sounds, and so how much of it a listener has heard.
 
-The synthesizer times the characters that it was given; this turns them into words of the reply as
-it was written, on the reply's own timeline. In scripts without spaces a word is a character. The
-words, one after another, are the written text without its white space: what is not spoken (the
+The synthesizer times the characters that it was given. This module turns them into words of the
+reply as it was written, on the reply's own timeline. In scripts without spaces a word is a
+character.
+
+The words, one after another, are the written text without its white space. What is not spoken (the
 mark of a heading, a block of code) is a word that ends with the next one that sounds: until then
-nothing of it has been heard. It knows nothing of how the
-times were obtained.
+nothing of it has been heard.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from parley.text.scripts import unit_ends
 from parley.text.spoken_text import SpokenText
 
 _MISSED_CHARS = 8
-"""So many characters the synthesizer may pass over, and still be understood."""
+"""How many characters the synthesizer may skip and still be matched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Characters and when they sound, in ms from the start of the audio they came with.
+    """Characters and when they sound, in ms from the start of the audio that they came with.
 
     Attributes:
-        exact: the characters are those of the clauses, not of a version made for speaking.
+        exact: whether the characters are those of the clauses, not of a version made for speaking.
     """
 
     chars: Sequence[str]
@@ -37,13 +38,13 @@ class Alignment:
 
 
 class WordTimer:
-    """Collects timed characters and gives back words, with times from the reply's start.
+    """Collects timed characters, and returns words with times from the reply's start.
 
     Args:
         spoken: what is spoken of the reply.
 
     Attributes:
-        timed: whether the synthesizer tells times at all.
+        timed: whether the synthesizer has sent any times.
     """
 
     def __init__(self, spoken: SpokenText) -> None:
@@ -51,24 +52,24 @@ class WordTimer:
         self._expected_to = 0
         self._chars: list[str] = []
         self._places: list[int] = []
-        """Of each character that will be spoken, its place in the spoken text."""
+        """For each character that will be spoken, its place in the spoken text."""
         self._is_last: list[bool] = []
-        """Whether it is the last of a word."""
+        """For each character, whether it is the last of a word."""
         self._next = 0
         self._word_from: int | None = None
-        """The first character of the word that has begun."""
+        """The first character of the word that has begun; None between words."""
         self._written_to = 0
         self._start_ms = self._end_ms = 0.0
         self._marks: list[Word] = []
-        """A dash, an emoji: they end with the word behind them, when that is known."""
+        """Words without a letter (a dash, an emoji). They end with the word behind them."""
         self._unfound = ""
         self._is_exact = True
         self.timed = False
 
     def expect(self, clause: str) -> None:
-        """Note what is about to be spoken; its end ends a word, whatever the alignment says.
+        """Note a clause that is about to be spoken. Its end ends a word in any case.
 
-        A synthesizer may leave out the white space between two clauses.
+        A synthesizer may omit the white space between two clauses.
         """
         begin = self._spoken.text.find(clause, self._expected_to)
         assert begin >= 0, "clauses are cut from the spoken text"
@@ -81,9 +82,9 @@ class WordTimer:
                 self._is_last.append(index + 1 in ends)
 
     def add(self, alignment: Alignment, offset_ms: float) -> list[Word]:
-        """Take characters of audio that starts `offset_ms` into the reply; return words they end.
+        """Take characters of audio that starts `offset_ms` into the reply. Return words that end.
 
-        A word is known with its last character. One whose audio breaks off never is.
+        A word is known when its last character is. A word whose audio breaks off is never known.
         """
         words: list[Word] = []
         for text, start, duration in zip(
@@ -116,7 +117,7 @@ class WordTimer:
         )
 
     def _is_to_come(self, end: int) -> bool:
-        """Whether something that sounds has not been timed, up to a character."""
+        """Return whether some character before `end` that sounds has no time yet."""
         return any(map(str.isalnum, self._chars[self._next : end]))
 
     # --- one character, one word ------------------------------------------------------
@@ -127,7 +128,7 @@ class WordTimer:
         try:
             found = self._chars.index(char, self._next, self._next + _MISSED_CHARS)
         except ValueError:
-            return []  # not of the text: the times around it say enough
+            return []  # not in the text: the times around it are enough
         words: list[Word] = []
         skipped = range(self._next, found)
         if self._word_from is not None and (ended := [n for n in skipped if self._is_last[n]]):
@@ -150,7 +151,7 @@ class WordTimer:
         head = self._spoken.written[self._written_to : self._spoken.start(first)]
         begin = self._written_to + len(head)
         while begin > self._written_to and not self._spoken.written[begin - 1].isspace():
-            begin -= 1  # marks in front of it are the word's
+            begin -= 1  # marks in front of a word belong to it
         words = self._unspoken(begin, self._start_ms, self._end_ms)
         end = self._spoken.end(self._places[last])
         text = self._spoken.written[begin:end].strip()
@@ -171,7 +172,7 @@ class WordTimer:
     # --- a version made for speaking ----------------------------------------------------
 
     def _other_char(self, char: str, start_ms: float, end_ms: float) -> list[Word]:
-        """Of an alignment in other words: what is the same in both is known."""
+        """Take a character of an alignment in other words: match where both versions agree."""
         if char.isspace():
             return self._find_other()
         if not self._unfound and self._word_from is None:
@@ -181,7 +182,7 @@ class WordTimer:
         return []
 
     def _find_other(self) -> list[Word]:
-        """Find the last word of the other version in the text; what was not found goes with it."""
+        """Find the last word of the other version in the text. What was not found belongs to it."""
         word, self._unfound = self._unfound, ""
         if not word:
             return []

@@ -1,4 +1,4 @@
-"""Decides about a handshake or a request: may this page ask, and whom does its token stand for?"""
+"""Authenticates handshakes and requests: by the page's origin, then by the token."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from parley.auth.claims import identity_of
+from parley.auth.claims import read_identity
 from parley.auth.config import AccessRules
-from parley.auth.errors import Refused
+from parley.auth.errors import AccessDenied
 from parley.auth.handshake import SUBPROTOCOL, Handshake
 from parley.auth.identity import Identity
 from parley.aws import clients
@@ -19,16 +19,15 @@ if TYPE_CHECKING:
     from parley.auth.signature import Verifier
 
 MAX_TOKEN_CHARACTERS = 8192
-"""API Gateway takes 10,240 bytes of headers together."""
+"""API Gateway takes 10,240 bytes of headers in all."""
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
-    """A handshake that is let in.
+class AcceptedHandshake:
+    """A handshake that has passed.
 
     Attributes:
-        identity: who it is.
-        headers: of the answer.
+        headers: those of the answer.
     """
 
     identity: Identity
@@ -36,10 +35,10 @@ class Admission:
 
 
 class Authenticator:
-    """Lets handshakes in or refuses them.
+    """Authenticates handshakes and requests.
 
     Args:
-        verifier: tells genuine tokens; None if nobody needs one.
+        verifier: verifies tokens; None if authentication is off.
         clock: the time, in s since the epoch.
     """
 
@@ -55,56 +54,55 @@ class Authenticator:
 
     @classmethod
     def from_environment(cls) -> Authenticator:
-        """As the environment variables ask for.
+        """Make the authenticator that the environment variables describe.
 
         Raises:
-            ConfigurationError: one is missing or not what it must be.
+            ConfigurationError: a variable is missing or invalid.
         """
         rules = AccessRules.from_environment()
-        return cls(rules, _verifier(rules, time.time))
+        return cls(rules, _make_verifier(rules, time.time))
 
-    def admit(self, event: Mapping[str, Any]) -> Admission:
-        """Decide about a `$connect` event.
+    def authenticate_handshake(self, event: Mapping[str, Any]) -> AcceptedHandshake:
+        """Authenticate a `$connect` event.
 
         Raises:
-            Refused: it is not let in.
+            AccessDenied: the handshake is refused.
         """
-        handshake = Handshake.of(event)
-        identity = self.identify(handshake.origins, handshake.tokens)
-        # A browser that offered subprotocols gives up unless one of them is answered.
+        handshake = Handshake.read_event(event)
+        identity = self.authenticate(handshake.origins, handshake.tokens)
+        # A browser that offered subprotocols closes the connection unless one is answered.
         headers = {"Sec-WebSocket-Protocol": SUBPROTOCOL} if handshake.offers_parley else {}
-        return Admission(identity, headers)
+        return AcceptedHandshake(identity, headers)
 
-    def identify(self, origins: Iterable[str], tokens: Sequence[str]) -> Identity:
-        """Whom the tokens of a request stand for; `ANONYMOUS` if and only if nobody needs one.
+    def authenticate(self, origins: Iterable[str], tokens: Sequence[str]) -> Identity:
+        """Return the identity that a token proves; `ANONYMOUS` if authentication is off.
 
         Args:
             origins: the request's `Origin` headers.
-            tokens: what it shows; exactly one is good.
+            tokens: the tokens that it carries; more than one is malformed.
 
         Raises:
-            Refused: it is not let in.
+            AccessDenied: the request is refused.
         """
         if not self._rules.origins.allow(origins):
-            raise Refused("foreign_origin")
+            raise AccessDenied("foreign_origin")
         if self._verifier is None:
             return Identity(ANONYMOUS)
         if not tokens:
-            raise Refused("no_token")
+            raise AccessDenied("no_token")
         token, *others = tokens
         if others:
-            raise Refused("malformed")
+            raise AccessDenied("malformed")
         if len(token) > MAX_TOKEN_CHARACTERS:
-            raise Refused("too_large")
-        payload = self._verifier.payload(token)
-        return identity_of(payload, self._rules.claims, self._clock())
+            raise AccessDenied("too_large")
+        payload = self._verifier.verify(token)
+        return read_identity(payload, self._rules.claims, self._clock())
 
 
-def _verifier(rules: AccessRules, clock: Callable[[], float]) -> Verifier | None:
-    """What the mode needs is imported for it alone: cryptography costs 0.08 s of a cold start,
-    httpx another 0.1 s."""
+def _make_verifier(rules: AccessRules, clock: Callable[[], float]) -> Verifier | None:
     if rules.mode == "off":
         return None
+    # Each mode imports what it needs: cryptography costs 0.08 s of a cold start, httpx 0.1 s.
     from parley.auth.signature import IssuerVerifier, SharedSecretVerifier
 
     if rules.mode == "secret":
@@ -112,8 +110,8 @@ def _verifier(rules: AccessRules, clock: Callable[[], float]) -> Verifier | None
 
         client = clients.secrets_manager(clients.HANDSHAKE_CONFIG)
         secret = SharedSecret(lambda: read_secret(client, rules.secret_arn), clock)
-        return SharedSecretVerifier(secret.candidates)
+        return SharedSecretVerifier(secret.find_candidates)
     from parley.auth.jwks import KeySet
     from parley.auth.oidc import IssuerKeys
 
-    return IssuerVerifier(KeySet(IssuerKeys(rules.issuer), clock).find)
+    return IssuerVerifier(KeySet(IssuerKeys(rules.issuer).fetch, clock).find_key)

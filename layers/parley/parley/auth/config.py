@@ -1,4 +1,4 @@
-"""The deployment's choices about access: environment variables, checked when a function starts."""
+"""The deployment's access rules: environment variables, checked when a function starts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TRUSTWORTHY = re.compile(
 
 
 def is_trustworthy_url(url: str) -> bool:
-    """Whether what is fetched there can be believed: over TLS, or from this very machine."""
+    """Return whether what is fetched there can be trusted: over TLS, or from the same machine."""
     return _TRUSTWORTHY.fullmatch(url) is not None
 
 
@@ -29,10 +29,10 @@ class AccessRules:
     """Who may connect.
 
     Attributes:
-        mode: `off` lets everybody in; `secret` takes HS256 tokens; `oidc` an issuer's.
-        secret_arn: of the shared secret, with `secret`.
+        mode: `off` authenticates nobody; `secret` takes HS256 tokens; `oidc` takes an issuer's.
+        secret_arn: ARN of the shared secret, with `secret`.
         issuer: URL of the issuer, with `oidc`; the value of `iss`, if any, with `secret`.
-        audience: the value that `aud` must have or contain.
+        audience: a value that `aud` must be or contain.
         tenant_claim: the claim that names the tenant; empty if there is one tenant.
     """
 
@@ -45,7 +45,7 @@ class AccessRules:
 
     @property
     def claims(self) -> ClaimRules:
-        """What is expected of a token's claims."""
+        """Return what is expected of a token's claims."""
         return ClaimRules(self.issuer, self.audience, self.tenant_claim)
 
     @classmethod
@@ -53,7 +53,7 @@ class AccessRules:
         """Read and check the variables.
 
         Raises:
-            ConfigurationError: one is missing or not what it must be.
+            ConfigurationError: a variable is missing or invalid.
         """
 
         def text(name: str) -> str:
@@ -61,7 +61,7 @@ class AccessRules:
 
         rules = cls(
             origins=AllowedOrigins(text("ALLOWED_ORIGINS") or "*"),
-            mode=_mode(text("AUTH_MODE") or "off"),
+            mode=_read_mode(text("AUTH_MODE") or "off"),
             secret_arn=text("AUTH_SECRET_ARN"),
             issuer=text("AUTH_ISSUER"),
             audience=text("AUTH_AUDIENCE"),
@@ -81,7 +81,7 @@ class AccessRules:
         return rules
 
 
-def _mode(text: str) -> AuthMode:
+def _read_mode(text: str) -> AuthMode:
     modes: tuple[AuthMode, ...] = get_args(AuthMode)
     for mode in modes:
         if text == mode:

@@ -1,11 +1,11 @@
-"""Why a handshake is refused: a status for the client, a code for the log, nothing else."""
+"""Why a handshake or a request is denied: a status for the client, a code for the log."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Literal
 
-RefusalCode = Literal[
+DenialCode = Literal[
     "no_token",
     "malformed",
     "too_large",
@@ -24,28 +24,28 @@ RefusalCode = Literal[
     "keys_unavailable",
 ]
 
-_FORBIDDEN: frozenset[RefusalCode] = frozenset({"foreign_origin", "no_tenant"})
+_FORBIDDEN: frozenset[DenialCode] = frozenset({"foreign_origin", "no_tenant"})
 
 
-class Refused(Exception):
-    """A handshake that is not let in.
+class AccessDenied(Exception):
+    """A handshake or a request is denied.
 
     Attributes:
-        code: for the log; the client does not get it.
-        why: details that are safe to log, where the code does not say enough.
+        code: the reason, for the log; the client does not get it.
+        why: details that are safe to log.
     """
 
-    def __init__(self, code: RefusalCode, why: str = "") -> None:
+    def __init__(self, code: DenialCode, why: str = "") -> None:
         super().__init__(code)
-        self.code: RefusalCode = code
+        self.code: DenialCode = code
         self.why = why
 
     @property
     def status(self) -> int:
-        """The HTTP status that answers the handshake.
+        """Return the HTTP status of the answer.
 
-        401 asks for a (better) token, 403 says that none would help, 503 that it cannot be
-        told now and is worth another try.
+        401 asks for a better token. 403 says that no token would help. 503 says that the token
+        cannot be verified now, and that another try may work.
         """
         if self.code == "keys_unavailable":
             return HTTPStatus.SERVICE_UNAVAILABLE

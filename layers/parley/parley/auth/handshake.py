@@ -1,8 +1,8 @@
-"""What a `$connect` event says about who wants to connect: origin, subprotocols, token.
+"""Reads the handshake of a `$connect` event: origin, subprotocols, token.
 
-A browser cannot set headers of a WebSocket handshake, but subprotocols it can: the token goes
-there, beside the name `parley`, which is what the answer names. In the query string it would
-end up in access logs; it is taken from there only if there is none among the subprotocols.
+A browser cannot set the headers of a WebSocket handshake, but it can set subprotocols. So the token
+is one of them, after the name `parley`, which the answer names. A token in the query string would
+end up in access logs: it counts only if the subprotocols have none.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 SUBPROTOCOL = "parley"
-"""Offered by clients beside a token, and the only one that is ever answered."""
+"""Clients offer it with the token. The answer names no other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,9 @@ class Handshake:
     """A client's request to connect.
 
     Attributes:
-        origins: `Origin` headers; a browser sends one, others often none.
-        offers_parley: whether `parley` is among the subprotocols, and so must be answered.
-        tokens: what may be the token; one, unless the client is confused.
+        origins: the `Origin` headers; a browser sends one, other clients often none.
+        offers_parley: whether `parley` is among the subprotocols.
+        tokens: the tokens; a correct client sends at most one.
     """
 
     origins: tuple[str, ...]
@@ -30,11 +30,11 @@ class Handshake:
     tokens: tuple[str, ...]
 
     @classmethod
-    def of(cls, event: Mapping[str, Any]) -> Handshake:
+    def read_event(cls, event: Mapping[str, Any]) -> Handshake:
         """Read a `$connect` event of a WebSocket API's Lambda proxy integration."""
         offers = [
             offer.strip()
-            for value in _headers(event, "sec-websocket-protocol")
+            for value in _header_values(event, "sec-websocket-protocol")
             for offer in value.split(",")
             if offer.strip()
         ]
@@ -43,11 +43,11 @@ class Handshake:
         if not tokens:
             query = event.get("queryStringParameters") or {}
             tokens = [query["token"]] if query.get("token") else []
-        return cls(tuple(_headers(event, "origin")), offers_parley, tuple(tokens))
+        return cls(tuple(_header_values(event, "origin")), offers_parley, tuple(tokens))
 
 
-def _headers(event: Mapping[str, Any], name: str) -> list[str]:
-    """All values of a header, whatever the case of its name."""
+def _header_values(event: Mapping[str, Any], name: str) -> list[str]:
+    """Return all values of a header, whatever the case of its name."""
     single, several = event.get("headers") or {}, event.get("multiValueHeaders") or {}
     found = [value for key, values in several.items() if key.lower() == name for value in values]
     return found or [value for key, value in single.items() if key.lower() == name]

@@ -1,4 +1,4 @@
-"""What a token says of the one who shows it."""
+"""The identity that a token proves."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from parley.protocol.messages import NO_SETTINGS, Settings
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a token says of whoever shows it.
+    """The user whom a token names.
 
     Attributes:
-        settings: those that it sets for its user's sessions.
+        settings: those that the token sets for the user's sessions.
     """
 
     principal: Principal

@@ -1,8 +1,7 @@
-"""An issuer's keys: kept for some minutes, fetched again when need be, but not whenever asked.
+"""Caches an issuer's keys.
 
-Anybody can name an unknown key, so that alone may not cause a request to the issuer more than
-once a minute. An issuer that does not answer, or with no key that can be used, costs nobody
-anything while its last keys are good.
+Anybody can name an unknown key, so an unknown key causes at most one request to the issuer in a
+minute. While the issuer does not answer, or has no usable key, its last keys stay in use.
 """
 
 from __future__ import annotations
@@ -13,32 +12,32 @@ from typing import Any
 
 from jwt import PyJWK, PyJWTError
 
-from parley.auth.errors import Refused
+from parley.auth.errors import AccessDenied
 
 FRESH_S = 600.0
-"""Keys are fetched again after so long."""
+"""How long keys are used before they are fetched again."""
 STALE_S = 24 * 3600.0
-"""So long they are used if the issuer cannot be reached."""
+"""How long keys are used while the issuer cannot be reached."""
 RETRY_S = 5.0
-"""After a fetch that failed, not even a missing key set is fetched for so long."""
+"""How long after a failed fetch no other is tried, even without any keys."""
 UNKNOWN_KEY_S = 60.0
-"""An unknown key id causes a fetch so often at most."""
+"""How long after an unknown key caused a fetch no other unknown key does."""
 MIN_RSA_BITS = 2048
 
 Fetch = Callable[[], list[Mapping[str, Any]]]
-"""Fetches the keys, each a JWK (RFC 7517); raises `CannotFetch`."""
+"""Fetches the keys, each a JWK (RFC 7517). Raises `KeysUnavailable`."""
 
 
-class CannotFetch(Exception):
-    """The issuer's keys cannot be had; says why, without secrets."""
+class KeysUnavailable(Exception):
+    """The issuer's keys cannot be fetched; the text says why, without secrets."""
 
 
 class KeySet:
     """The keys of one issuer.
 
     Args:
-        fetch: asks the issuer.
-        clock: the time, in s.
+        fetch: fetches the issuer's keys.
+        clock: returns the time, in s.
     """
 
     def __init__(self, fetch: Fetch, clock: Callable[[], float]) -> None:
@@ -48,47 +47,47 @@ class KeySet:
         self._fetched_at = self._failed_at = self._asked_again_at = -math.inf
         self._why = ""
 
-    def find(self, kid: str | None) -> PyJWK:
-        """The key with this id; without an id the only one there is.
+    def find_key(self, kid: str | None) -> PyJWK:
+        """Find the key with this id; without an id, the only key there is.
 
         Raises:
-            Refused: `unknown_key`, or `keys_unavailable` if that cannot be told.
+            AccessDenied: `unknown_key`, or `keys_unavailable` without any keys.
         """
         now = self._clock()
         if now - self._fetched_at >= FRESH_S and now - self._failed_at >= RETRY_S:
-            self._renew(now)
+            self._fetch_keys(now)
         if now - self._fetched_at >= STALE_S:
-            raise Refused("keys_unavailable", self._why)
-        key = self._pick(kid)
+            raise AccessDenied("keys_unavailable", self._why)
+        key = self._find_kept(kid)
         if key is None and now - self._asked_again_at >= UNKNOWN_KEY_S:
             self._asked_again_at = now
-            self._renew(now)
-            key = self._pick(kid)
+            self._fetch_keys(now)
+            key = self._find_kept(kid)
         if key is None:
-            raise Refused("unknown_key")
+            raise AccessDenied("unknown_key")
         return key
 
-    def _renew(self, now: float) -> None:
+    def _fetch_keys(self, now: float) -> None:
         try:
-            keys = usable_keys(self._fetch())
+            keys = read_keys(self._fetch())
             if not keys:
-                raise CannotFetch("the key set has no key that can be used")
+                raise KeysUnavailable("the key set has no key that can be used")
             self._keys, self._fetched_at = keys, now
-        except CannotFetch as problem:
+        except KeysUnavailable as problem:
             self._failed_at, self._why = now, str(problem)
 
-    def _pick(self, kid: str | None) -> PyJWK | None:
+    def _find_kept(self, kid: str | None) -> PyJWK | None:
         if kid is None:
             return self._keys[0] if len(self._keys) == 1 else None
         return next((key for key in self._keys if key.key_id == kid), None)
 
 
-def usable_keys(jwks: list[Mapping[str, Any]]) -> list[PyJWK]:
-    """The keys that sign with RS256 or ES256; what else an issuer publishes is left out."""
-    return [key for jwk in jwks if (key := _usable(jwk)) is not None]
+def read_keys(jwks: list[Mapping[str, Any]]) -> list[PyJWK]:
+    """Return the keys that sign with RS256 or ES256. Leave out what else an issuer publishes."""
+    return [key for jwk in jwks if (key := _read_key(jwk)) is not None]
 
 
-def _usable(jwk: Mapping[str, Any]) -> PyJWK | None:
+def _read_key(jwk: Mapping[str, Any]) -> PyJWK | None:
     algorithm = {"RSA": "RS256", "EC": "ES256"}.get(str(jwk.get("kty")))
     foreign = jwk.get("use", "sig") != "sig" or jwk.get("alg", algorithm) != algorithm
     if algorithm is None or foreign or (algorithm == "ES256" and jwk.get("crv") != "P-256"):

@@ -1,7 +1,7 @@
 """Which pages may connect. A browser names the page's origin; other clients name none.
 
-Browsers do not apply the same-origin policy to WebSockets, so the server must look. A missing
-`Origin` is allowed: whoever is no browser can claim any, and it is the token that protects.
+Browsers do not apply the same-origin policy to WebSockets, so the server must check the origin. A
+missing `Origin` is allowed: a client that is no browser can send any. The token protects.
 """
 
 from __future__ import annotations
@@ -42,28 +42,28 @@ class AllowedOrigins:
             subdomain (not the domain itself), or `*` for every origin.
 
     Raises:
-        ConfigurationError: an entry is none of these.
+        ConfigurationError: an entry is invalid.
     """
 
     def __init__(self, text: str) -> None:
         entries = [entry.strip() for entry in text.split(",") if entry.strip()]
-        self._everything = not entries or "*" in entries
-        self._origins = [_configured(entry) for entry in entries if entry != "*"]
+        self._allows_all = not entries or "*" in entries
+        self._origins = [_parse_entry(entry) for entry in entries if entry != "*"]
 
     def allow(self, origins: Iterable[str]) -> bool:
-        """Whether a handshake with these `Origin` headers may go on; usually there is one."""
-        return self._everything or all(map(self._allows, origins))
+        """Return whether a request with these `Origin` headers is allowed."""
+        return self._allows_all or all(map(self._allows, origins))
 
     def _allows(self, text: str) -> bool:
-        origin = _parsed(text)
-        # `null` (a sandboxed frame, a file) names nobody and is no origin.
+        origin = _parse_origin(text)
+        # A sandboxed frame or a file sends `null`, which names no page.
         if origin is None or origin.any_subdomain:
             return False
         return any(allowed.covers(origin) for allowed in self._origins)
 
 
-def _configured(entry: str) -> _Origin:
-    origin = _parsed(entry)
+def _parse_entry(entry: str) -> _Origin:
+    origin = _parse_origin(entry)
     if origin is None:
         raise ConfigurationError(
             f"ALLOWED_ORIGINS: expected https://host, https://*.host (with :port if it is not "
@@ -72,7 +72,7 @@ def _configured(entry: str) -> _Origin:
     return origin
 
 
-def _parsed(text: str) -> _Origin | None:
+def _parse_origin(text: str) -> _Origin | None:
     match = _ENTRY.fullmatch(text.strip().lower())
     if match is None:
         return None

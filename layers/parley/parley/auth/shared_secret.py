@@ -1,8 +1,8 @@
-"""The secret that the deployment and the user's backend share, read from Secrets Manager.
+"""Caches the secret that the deployment and the user's backend share, from Secrets Manager.
 
-It is kept for some minutes. A token that it does not fit may be the first after a rotation: then
-it is read again, but for that reason not more than once a minute. While it cannot be read, what was
-read last is good, for a day at most, and only now and then does somebody wait for another try.
+A token whose signature does not match may be the first after a rotation. Then the secret is read
+again, for that reason at most once a minute. While it cannot be read, the last one stays in use,
+for a day at most.
 """
 
 from __future__ import annotations
@@ -13,46 +13,46 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from parley.auth.errors import Refused
+from parley.auth.errors import AccessDenied
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 MIN_BYTES = 32
-"""A key of HS256 must be at least as long as its hash (RFC 7518, 3.2)."""
+"""An HS256 key must be at least as long as its hash (RFC 7518, 3.2)."""
 FRESH_S = 300.0
-"""It is read again after so long."""
+"""How long the secret is used before it is read again."""
 STALE_S = 24 * 3600.0
-"""So long it is used if it cannot be read."""
+"""How long the secret is used while it cannot be read."""
 RETRY_S = 5.0
-"""After a read that failed, it is not even read for want of any for so long."""
-MISFIT_S = 60.0
-"""A token that it does not fit causes a read so often at most."""
+"""How long after a failed read no other is tried, even without any secret."""
+MISMATCH_S = 60.0
+"""How long after a mismatch caused a read no other mismatch does."""
 
 
 def read_secret(client: SecretsManagerClient, arn: str) -> bytes:
-    """The secret as it is now.
+    """Read the secret.
 
     Raises:
-        Refused: `keys_unavailable`: it cannot be read, or is too short to protect anything.
+        AccessDenied: `keys_unavailable`: it cannot be read, or is too short.
     """
     try:
         secret = client.get_secret_value(SecretId=arn).get("SecretString", "").encode()
     except ClientError as error:
-        raise Refused("keys_unavailable", error.response["Error"].get("Code", "")) from None
+        raise AccessDenied("keys_unavailable", error.response["Error"].get("Code", "")) from None
     except BotoCoreError as error:
-        raise Refused("keys_unavailable", type(error).__name__) from None
+        raise AccessDenied("keys_unavailable", type(error).__name__) from None
     if len(secret) < MIN_BYTES:
-        raise Refused("keys_unavailable", f"the secret has less than {MIN_BYTES} bytes")
+        raise AccessDenied("keys_unavailable", f"the secret has less than {MIN_BYTES} bytes")
     return secret
 
 
 class SharedSecret:
-    """The secret, kept.
+    """The shared secret, cached.
 
     Args:
-        read: reads it; raises `Refused`.
-        clock: the time, in s.
+        read: reads the secret; raises `AccessDenied`.
+        clock: returns the time, in s.
     """
 
     def __init__(self, read: Callable[[], bytes], clock: Callable[[], float]) -> None:
@@ -62,29 +62,29 @@ class SharedSecret:
         self._read_at = self._failed_at = self._reread_at = -math.inf
         self._why = ""
 
-    def candidates(self) -> Iterator[bytes]:
-        """The secret; and, if the caller goes on asking, the one that may have replaced it.
+    def find_candidates(self) -> Iterator[bytes]:
+        """Yield the secret; then, if the caller goes on, the one that has replaced it.
 
         Raises:
-            Refused: `keys_unavailable`: it has not been read for too long.
+            AccessDenied: `keys_unavailable`: the last read is too long ago.
         """
         now = self._clock()
         fresh = now - self._read_at < FRESH_S
         if not fresh and now - self._failed_at >= RETRY_S:
-            self._renew(now)
+            self._read_again(now)
         if now - self._read_at >= STALE_S:
-            raise Refused("keys_unavailable", self._why)
+            raise AccessDenied("keys_unavailable", self._why)
         yield self._secret
-        if fresh and now - self._reread_at >= MISFIT_S:
+        if fresh and now - self._reread_at >= MISMATCH_S:
             self._reread_at = now
             before = self._secret
-            self._renew(now)
+            self._read_again(now)
             if self._secret != before:
                 yield self._secret
 
-    def _renew(self, now: float) -> None:
+    def _read_again(self, now: float) -> None:
         try:
             self._secret = self._read()
             self._read_at = now
-        except Refused as refused:
-            self._failed_at, self._why = now, refused.why
+        except AccessDenied as denied:
+            self._failed_at, self._why = now, denied.why

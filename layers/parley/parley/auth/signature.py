@@ -1,4 +1,4 @@
-"""Checks that a token is its issuer's, with a key and an algorithm that the token cannot choose."""
+"""Verifies a token's signature, with a key and an algorithm that the token cannot choose."""
 
 from __future__ import annotations
 
@@ -14,73 +14,73 @@ from jwt import (
     get_unverified_header,
 )
 
-from parley.auth.errors import Refused
+from parley.auth.errors import AccessDenied
 
 _MALFORMED = (PyJWTError, ValueError, TypeError, RecursionError)
-"""What a token that is none makes the library raise: its own errors and, for headers that are
-nested deeply or hold what no header should, Python's."""
+"""What the library raises for a malformed token: its own errors, and Python's for a header that is
+nested deeply or has fields of wrong types."""
 
 
 class Verifier(Protocol):
-    """Tells genuine tokens from others."""
+    """Verifies tokens."""
 
-    def payload(self, token: str) -> bytes:
-        """The claims of a genuine token, as JSON; raises `Refused` for others."""
+    def verify(self, token: str) -> bytes:
+        """Return the claims of a genuine token, as JSON; raise `AccessDenied` for others."""
 
 
 class FindKey(Protocol):
-    """Finds an issuer's key by its id; see `parley.auth.jwks.KeySet.find`."""
+    """Finds an issuer's key by its id; see `parley.auth.jwks.KeySet.find_key`."""
 
     def __call__(self, kid: str | None) -> PyJWK:
-        """Raises `Refused` if there is no such key."""
+        """Return the key; raise `AccessDenied` if there is none."""
 
 
 class SharedSecretVerifier:
-    """HS256 with a secret that the issuer shares.
+    """Verifies HS256 signatures with a secret that the issuer shares.
 
     Args:
-        secrets: gives the secrets to try, the likeliest first; raises `Refused`. What it reads
-            only when it is asked for the next costs nothing while the first fits.
+        secrets: yields the secrets to try, the likeliest first; raises `AccessDenied`. The next is
+            read only if the one before does not match.
     """
 
     def __init__(self, secrets: Callable[[], Iterable[bytes]]) -> None:
         self._secrets = secrets
 
-    def payload(self, token: str) -> bytes:
+    def verify(self, token: str) -> bytes:
         for secret in self._secrets():
             try:
-                return _verified(token, secret, "HS256")
-            except Refused as refused:
-                if refused.code != "bad_signature":
+                return _verify(token, secret, "HS256")
+            except AccessDenied as denied:
+                if denied.code != "bad_signature":
                     raise
-        raise Refused("bad_signature")
+        raise AccessDenied("bad_signature")
 
 
 class IssuerVerifier:
-    """RS256 or ES256, whichever the issuer's key is for."""
+    """Verifies RS256 or ES256 signatures, whichever the issuer's key is for."""
 
     def __init__(self, find: FindKey) -> None:
         self._find = find
 
-    def payload(self, token: str) -> bytes:
+    def verify(self, token: str) -> bytes:
         try:
             header = get_unverified_header(token)
         except _MALFORMED:
-            raise Refused("malformed") from None
+            raise AccessDenied("malformed") from None
         if header.get("alg") not in ("RS256", "ES256"):
-            raise Refused("wrong_algorithm")  # before an issuer is asked for keys in vain
+            raise AccessDenied("wrong_algorithm")  # before the issuer is asked for keys
         kid = header.get("kid")
         key = self._find(kid if isinstance(kid, str) else None)
-        return _verified(token, key, key.algorithm_name)
+        return _verify(token, key, key.algorithm_name)
 
 
-def _verified(token: str, key: PyJWK | bytes, algorithm: str) -> bytes:
+def _verify(token: str, key: PyJWK | bytes, algorithm: str) -> bytes:
     try:
         found = PyJWS().decode_complete(token, key, algorithms=[algorithm])
     except InvalidAlgorithmError:
-        raise Refused("wrong_algorithm") from None
+        raise AccessDenied("wrong_algorithm") from None
     except InvalidSignatureError:
-        raise Refused("bad_signature") from None
+        raise AccessDenied("bad_signature") from None
     except _MALFORMED:
-        raise Refused("malformed") from None
+        raise AccessDenied("malformed") from None
     return bytes(found["payload"])

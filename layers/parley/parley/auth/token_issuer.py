@@ -1,8 +1,8 @@
-"""Makes short-lived tokens with the shared secret: for the token function, and by hand.
+"""Issues short-lived tokens with the shared secret: for the token function, and by hand.
 
     AUTH_SECRET=... python -m parley.auth.token_issuer --subject ada --ttl 300
 
-By hand it is for development; in production the app's own backend does this, for users that it
+The command is for development. In production the app's own backend issues tokens, for users that it
 knows (docs/deploy.md).
 """
 
@@ -23,7 +23,7 @@ from parley.auth.claims import (
     MAX_TENANT_CHARACTERS,
     SETTINGS_CLAIM,
     ClaimRules,
-    may_be_known,
+    is_acceptable,
 )
 from parley.auth.shared_secret import MIN_BYTES
 from parley.principal import ANONYMOUS, Principal
@@ -34,18 +34,18 @@ MAX_TTL_S = 3600
 
 
 class SignedSettings(Settings, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What a token sets. One that is misspelled would be the client's to choose."""
+    """The settings that a token sets. An unknown name is refused: the client would choose it."""
 
 
 class TokenRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """Whom a token is for.
+    """A request for a token.
 
     Attributes:
         subject: the user.
-        tenant: the user's tenant, if the deployment tells tenants apart.
-        settings: what it sets for the user's sessions, such as the style; the client cannot
-            choose what it sets.
-        ttl_s: for how long a connection can be opened with it, in s. An open connection stays.
+        tenant: the user's tenant, if the deployment has several.
+        settings: what the token sets for the user's sessions, such as the style. The client cannot
+            change these.
+        ttl_s: how long a connection can be opened with the token, in s. An open connection stays.
     """
 
     subject: str
@@ -55,11 +55,13 @@ class TokenRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class BadRequest(ValueError):
-    """A token cannot be made of this; names the field and what is allowed."""
+    """A request for a token is invalid; the text names the field and what is allowed."""
 
 
-def mint(request: TokenRequest, secret: bytes, rules: ClaimRules, now_s: float) -> dict[str, Any]:
-    """Make a token.
+def issue_token(
+    request: TokenRequest, secret: bytes, rules: ClaimRules, now_s: float
+) -> dict[str, Any]:
+    """Issue a token.
 
     Args:
         now_s: the time, in s since the epoch.
@@ -68,7 +70,7 @@ def mint(request: TokenRequest, secret: bytes, rules: ClaimRules, now_s: float) 
         `token`, and `expires_at` in s since the epoch.
 
     Raises:
-        BadRequest: the request or the secret is not what it must be.
+        BadRequest: the request or the secret is invalid.
     """
     if not 1 <= len(request.subject) <= MAX_SUBJECT_CHARACTERS:
         raise BadRequest(f"subject: expected 1 to {MAX_SUBJECT_CHARACTERS} characters.")
@@ -82,9 +84,9 @@ def mint(request: TokenRequest, secret: bytes, rules: ClaimRules, now_s: float) 
         claims["iss"] = rules.issuer
     if rules.audience:
         claims["aud"] = rules.audience
-    claims |= _settings(request.settings)
-    claims |= _tenant(request.tenant, rules.tenant_claim)
-    if not may_be_known(Principal(request.tenant or ANONYMOUS.tenant, request.subject)):
+    claims |= _settings_claim(request.settings)
+    claims |= _tenant_claim(request.tenant, rules.tenant_claim)
+    if not is_acceptable(Principal(request.tenant or ANONYMOUS.tenant, request.subject)):
         raise BadRequest(
             f"subject: {ANONYMOUS.subject!r} means nobody in the tenant {ANONYMOUS.tenant!r}, and "
             f"a subject and its tenant may have {MAX_KEY_BYTES} bytes, percent-encoded."
@@ -92,7 +94,7 @@ def mint(request: TokenRequest, secret: bytes, rules: ClaimRules, now_s: float) 
     return {"token": jwt.encode(claims, secret, algorithm="HS256"), "expires_at": expires_at}
 
 
-def _tenant(tenant: str | None, claim: str) -> dict[str, str]:
+def _tenant_claim(tenant: str | None, claim: str) -> dict[str, str]:
     if tenant is None and not claim:
         return {}
     if not claim:
@@ -102,7 +104,7 @@ def _tenant(tenant: str | None, claim: str) -> dict[str, str]:
     return {claim: tenant}
 
 
-def _settings(settings: SignedSettings | None) -> dict[str, Any]:
+def _settings_claim(settings: SignedSettings | None) -> dict[str, Any]:
     if settings is None or settings == SignedSettings():
         return {}
     if settings.record is not msgspec.UNSET:
@@ -111,7 +113,7 @@ def _settings(settings: SignedSettings | None) -> dict[str, Any]:
 
 
 def main() -> int:
-    """The command; the secret and the rules come from the environment."""
+    """Run the command. The secret and the rules come from the environment."""
     parser = argparse.ArgumentParser(
         prog="python -m parley.auth.token_issuer",
         description="Print a token. Its secret is read from the variable AUTH_SECRET; "
@@ -131,14 +133,14 @@ def main() -> int:
     try:
         settings = msgspec.json.decode(given.settings, type=SignedSettings)
         request = TokenRequest(given.subject, given.tenant, given.ttl, settings)
-        made = mint(request, read("AUTH_SECRET", "").encode(), rules, time.time())
+        issued = issue_token(request, read("AUTH_SECRET", "").encode(), rules, time.time())
     except msgspec.DecodeError as invalid:
         print(f"--settings: {invalid}.", file=sys.stderr)
         return 2
     except BadRequest as problem:
         print(problem, file=sys.stderr)
         return 2
-    print(made["token"])
+    print(issued["token"])
     return 0
 
 

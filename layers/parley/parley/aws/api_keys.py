@@ -10,16 +10,16 @@ from botocore.config import Config
 from parley.aws import clients
 
 MAX_AGE_S = 300
-"""A rotated key is used after at most five minutes."""
+"""How long a key is kept: a rotated key is in use after at most five minutes."""
 
 
 class ApiKeys:
-    """Gives the keys when they are needed.
+    """Reads the keys when they are needed.
 
     Args:
-        secret_arn: of a secret whose text is a JSON object: keys by their names.
-        max_age_s: how long what was read is used.
-        config: of the client.
+        secret_arn: ARN of a secret whose text is a JSON object of keys by name.
+        max_age_s: how long a key that was read is used.
+        config: configuration of the Secrets Manager client.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class ApiKeys:
         self._provider = SecretsProvider(boto3_client=clients.secrets_manager(config))
 
     async def read(self, name: str) -> str:
-        """Return the key of that name; empty if there is none."""
+        """Return the key of this name; empty if the secret has none."""
         return await asyncio.to_thread(self._read, name)
 
     def _read(self, name: str) -> str:

@@ -1,7 +1,7 @@
-"""Makes AWS clients: typed, from one botocore session.
+"""Typed AWS clients, all from one botocore session.
 
-botocore alone, because importing boto3 brings its transfer manager for S3 along and
-costs every cold start about 0.15 s for nothing that is used here.
+The clients come from botocore, not from boto3: importing boto3 adds its transfer manager for S3,
+and costs every cold start about 0.15 s for nothing that is used here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-keep_quiet()  # every function has clients, and imports this before its handler is decorated
+keep_quiet()  # every function imports this module, and does so before it decorates its handler
 
 _session = Session()
 
@@ -33,33 +33,35 @@ AWS_CONFIG = Config(
     max_pool_connections=20,
 )
 POSTING_CONFIG = AWS_CONFIG.merge(Config(retries={"total_max_attempts": 1}))
-"""Posts are in order: whether and when one is tried again is for who posts to decide."""
+"""Posts are in order, so the caller decides whether and when to retry."""
 PROBING_CONFIG = AWS_CONFIG.merge(
     Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
 )
-"""Whether a service answers is to be known soon, and not after several tries."""
+"""A health check needs an answer soon, not after several retries."""
 HANDSHAKE_CONFIG = PROBING_CONFIG.merge(Config(retries={"total_max_attempts": 2}))
-"""Somebody waits for the secret, which is mostly known already."""
+"""A client waits in its handshake for the secret, which is usually kept already."""
 
 
 def dynamodb(config: Config = AWS_CONFIG) -> DynamoDBClient:
-    """A DynamoDB client."""
+    """Return a DynamoDB client."""
     return cast("DynamoDBClient", _session.create_client("dynamodb", config=config))
 
 
 def lambda_() -> LambdaClient:
-    """A Lambda client."""
+    """Return a Lambda client."""
     return cast("LambdaClient", _session.create_client("lambda", config=AWS_CONFIG))
 
 
 def secrets_manager(config: Config = AWS_CONFIG) -> SecretsManagerClient:
-    """A Secrets Manager client."""
+    """Return a Secrets Manager client."""
     return cast("SecretsManagerClient", _session.create_client("secretsmanager", config=config))
 
 
 def s3() -> S3Client:
-    """An S3 client, for recordings, which must not keep a turn from its end. Its links are
-    signed with version 4: S3 takes no other for what it has encrypted with a key of KMS."""
+    """Return an S3 client for recordings, with short time-outs: a recording must not delay a turn.
+
+    It signs links with version 4, because S3 accepts no other for objects under a KMS key.
+    """
     config = AWS_CONFIG.merge(
         Config(
             signature_version="s3v4",
@@ -72,7 +74,7 @@ def s3() -> S3Client:
 
 
 def management_api(endpoint: str) -> ApiGatewayManagementApiClient:
-    """A client of the `@connections` API at `endpoint`."""
+    """Return a client of the `@connections` API at `endpoint`."""
     return cast(
         "ApiGatewayManagementApiClient",
         _session.create_client(

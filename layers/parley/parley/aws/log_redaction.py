@@ -1,8 +1,8 @@
-"""Keeps what is said, and what is secret, out of the functions' logs whatever is switched on.
+"""Keeps secrets and what users say out of the functions' logs, at every log level.
 
-At DEBUG the libraries log the headers, URLs and bodies of every call: API keys, the secret's
-value, audio, text. Lambda's `ApplicationLogLevel` sets the root logger's level and with it
-theirs; Powertools logs whole events, tokens included, if its variable says so.
+At DEBUG the libraries log headers, URLs and bodies of every call: API keys, the secret's value,
+audio, text. Lambda's `ApplicationLogLevel` sets the root logger's level, and so theirs. Powertools
+logs whole events, tokens included, if its variable says so.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ LOG_EVENT = "POWERTOOLS_LOGGER_LOG_EVENT"
 
 
 def keep_quiet() -> None:
-    """Libraries log warnings and errors alone, and nothing logs events. Before handlers are
-    decorated: Powertools reads its variable then."""
+    """Limit libraries to warnings and errors, and switch the logging of events off.
+
+    Call it before handlers are decorated: Powertools reads its variable then.
+    """
     for name in LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
     os.environ[LOG_EVENT] = "false"

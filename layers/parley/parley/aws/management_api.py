@@ -1,7 +1,7 @@
-"""Posting to WebSocket connections through API Gateway's management API.
+"""Posts to WebSocket connections through API Gateway's management API.
 
-The endpoint comes from the event (`domainName`, `stage`), so the same code serves
-any stage, region and custom domain.
+The endpoint comes from the event (`domainName`, `stage`), so the same code serves any stage, region
+and custom domain.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
 
 THROTTLE_DELAYS_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
-"""A full client buffer or a rate limit is waited out, in order; then the post has failed."""
+"""Pauses before each retry of a post that met a full buffer or a rate limit, in s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,31 +36,31 @@ class Address:
 
 
 def endpoint_url(domain_name: str, stage: str, custom_domain: str = "") -> str:
-    """Base URL of `@connections` for the connection that an event came from.
+    """Return the base URL of `@connections` for the connection that an event came from.
 
     Args:
         domain_name: `requestContext.domainName` of the event.
         stage: `requestContext.stage` of the event.
-        custom_domain: the API's own domain name, if it has one. It is mapped to a stage
-            and has none in its path.
+        custom_domain: the API's own domain name, if it has one. It is mapped to a stage and has
+            none in its path.
     """
     return f"https://{domain_name}" + ("" if domain_name == custom_domain else f"/{stage}")
 
 
 class ManagementApi:
-    """Posts frames; keeps one boto3 client per endpoint. Safe to use from threads."""
+    """Posts frames, with one client for each endpoint. Safe to use from threads."""
 
     def __init__(self) -> None:
         self._clients: dict[str, ApiGatewayManagementApiClient] = {}
-        # Making the first client loads the service's model: better at init than in a turn.
+        # The first client loads the service's model: do it at init, not in a turn.
         clients.management_api("https://localhost/")
 
     def post(self, endpoint: str, connection_id: str, frame: bytes) -> None:
-        """Send one text frame, at most 128 KB.
+        """Send one text frame of at most 128 KB ("Amazon API Gateway quotas").
 
         Raises:
             ConnectionGone: the connection is closed.
-            PostRefused: the post was refused for another reason, or nobody answered.
+            PostRefused: the post was refused for another reason, or there was no answer.
         """
         client = self._client(endpoint)
         for delay in (*THROTTLE_DELAYS_S, None):
@@ -79,7 +79,7 @@ class ManagementApi:
             time.sleep(delay)
 
     def close(self, endpoint: str, connection_id: str) -> None:
-        """Close a connection; one that is closed already, or cannot be, is left as it is."""
+        """Close a connection. Ignore failures: it may be closed already."""
         with contextlib.suppress(ClientError, BotoCoreError):
             self._client(endpoint).delete_connection(ConnectionId=connection_id)
 

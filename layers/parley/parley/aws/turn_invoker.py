@@ -1,4 +1,4 @@
-"""Invokes the turn function."""
+"""The asynchronous invocation of the turn function."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from parley.protocol.turn_request import TurnRequest
 
 
 class TurnInvoker:
-    """Invokes the turn function, asynchronously: Lambda answers before the turn runs.
+    """Invokes the turn function asynchronously: Lambda answers before the turn runs.
 
     Args:
-        function: name or ARN of the turn function, with its alias.
+        function: name or ARN of the turn function.
     """
 
     def __init__(self, function: str) -> None:

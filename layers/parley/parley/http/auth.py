@@ -1,4 +1,7 @@
-"""Who asks over HTTP: the token of the `Authorization` header, by the rules of the handshake."""
+"""Authentication of HTTP requests: the token of the header `Authorization`, or the page's origin.
+
+The rules are those of the WebSocket's handshake.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from parley.auth.authenticator import Authenticator
-from parley.auth.errors import Refused
+from parley.auth.errors import AccessDenied
 from parley.auth.identity import Identity
 from parley.http.framework import HttpError, HttpRequest
 
@@ -14,35 +17,29 @@ if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
 
 
-class Bearer:
-    """Identifies whoever asks.
+def authenticate_request(
+    request: HttpRequest, authenticator: Authenticator, logger: Logger
+) -> Identity:
+    """Return the identity that a request's token proves.
 
     Args:
-        logger: told why somebody was refused; the client is not.
+        logger: gets why a request is refused; the client does not.
+
+    Raises:
+        HttpError: 401, 403 or 503, with nothing about why.
     """
-
-    def __init__(self, doorkeeper: Authenticator, logger: Logger) -> None:
-        self._doorkeeper = doorkeeper
-        self._logger = logger
-
-    def __call__(self, request: HttpRequest) -> Identity:
-        """Who asks.
-
-        Raises:
-            HttpError: 401, 403 or 503, with nothing about why.
-        """
-        token = request.bearer_token
-        try:
-            return self._doorkeeper.identify(
-                [request.origin] if request.origin else [], [token] if token else []
-            )
-        except Refused as refused:
-            log = self._logger.error if refused.code == "keys_unavailable" else self._logger.info
-            log("request_unauthorized", code=refused.code, why=refused.why)
-            raise _told(HTTPStatus(refused.status)) from None
+    token = request.bearer_token
+    try:
+        return authenticator.authenticate(
+            [request.origin] if request.origin else [], [token] if token else []
+        )
+    except AccessDenied as denied:
+        log = logger.error if denied.code == "keys_unavailable" else logger.info
+        log("request_unauthorized", code=denied.code, why=denied.why)
+        raise _problem_of(HTTPStatus(denied.status)) from None
 
 
-def _told(status: HTTPStatus) -> HttpError:
+def _problem_of(status: HTTPStatus) -> HttpError:
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         sentence = "Whether the token is good cannot be told at the moment. Try again."
         return HttpError(status, "internal", sentence, retryable=True)

@@ -1,10 +1,11 @@
-"""What an HTTP request asks: its body, or its query, as typed fields.
+"""Reads the bodies and queries of HTTP requests into types.
 
-Errors name the field and the rule, as `parley.protocol.decoder` does for messages.
+Errors name the field and the rule, as those of `parley.protocol.decoder` do for messages.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, TypeVar
@@ -28,12 +29,15 @@ from parley.protocol.messages import (
 )
 
 MAX_AUDIO_S = 60
-"""Of an utterance: with its transcript and its reply, it must fit into API Gateway's 30 s. At the
-highest sample rates the size of the body ends it sooner."""
+"""The longest utterance, in s. With its transcript and reply it must fit into API Gateway's 30 s.
+At the highest sample rates, the size of the body is the lower limit."""
 WAV_TYPES = frozenset(
     {"audio/wav", "audio/wave", "audio/x-wav", "audio/x-pn-wav", "audio/vnd.wave"}
 )
-"""What programs and browsers call it; RFC 2361 registers the last."""
+"""The media types that programs and browsers use; RFC 2361 registers the last."""
+TURN_MEDIA_TYPES = (
+    "application/json, audio/wav, or audio/pcm with a rate, such as audio/pcm;rate=16000"
+)
 TOKEN_HEADER = "x-resume-token"  # noqa: S105  # nosec B105 - the name of a header
 
 Token = Annotated[str, Meta(max_length=256)]
@@ -61,7 +65,7 @@ class TurnBody(Struct):
     format: InputFormat = "pcm_16000"
     """Of `audio`."""
     turn_id: Identifier | None = None
-    """Makes the request idempotent within its session; one is made if there is none."""
+    """Makes the request idempotent within its session; generated if it is left out."""
     session_id: Identifier | None = None
     resume_token: Token | None = None
     """Of the session; may also be the header `X-Resume-Token`."""
@@ -88,13 +92,14 @@ class InterruptBody(Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class AskedTurn:
-    """A turn that is asked for, checked.
+class RequestedTurn:
+    """The turn that a request asks for, validated.
 
     Attributes:
-        text: of a typed turn; None for a spoken one.
-        audio, format: of a spoken turn.
-        settings_path: where its settings were, for errors.
+        text: the text of a typed turn; None for a spoken one.
+        audio: the 16-bit mono samples of a spoken turn; None for a typed one.
+        format: the format of `audio`.
+        settings_path: where the settings were in the request, for errors.
     """
 
     body: TurnBody
@@ -104,40 +109,64 @@ class AskedTurn:
     settings_path: str = "settings."
 
 
-def read_turn(request: HttpRequest, max_audio_s: int = MAX_AUDIO_S) -> AskedTurn:
-    """The turn that a request asks for.
+def read_turn(request: HttpRequest, max_audio_s: int = MAX_AUDIO_S) -> RequestedTurn:
+    """Read the turn that a request asks for.
 
     Args:
-        max_audio_s: the longest utterance.
+        max_audio_s: the longest utterance, in s.
 
     Raises:
         ParleyError: `bad_request` or `too_large`, naming the field.
     """
     kind, settings_path = request.content_type, "settings."
     if kind in WAV_TYPES or kind == "audio/pcm":
-        body = _from_query(request.query)
+        body = _read_turn_query(request.query)
         body.audio, body.format = request.body, "wav"
         settings_path = ""
         if kind == "audio/pcm":
-            body.format = format_at(_rate_hz(request), "Content-Type")
+            body.format = format_at(_read_rate_hz(request), "Content-Type")
     else:
-        body = read_json(request, TurnBody)
+        body = read_json(request, TurnBody, TURN_MEDIA_TYPES)
     body.resume_token = body.resume_token or request.headers.get(TOKEN_HEADER)
     if (body.text is None) == (body.audio is None):
-        raise _bad("text", "expected either text or audio, and not both")
+        raise bad_field("text", "expected either text or audio, and not both")
     if body.text is not None:
         if not body.text.strip():
-            raise _bad("text", "expected at least one character that is not white space")
-        return AskedTurn(body, body.text, None, "pcm_16000", settings_path)
-    audio_format, pcm = _samples(body.format, body.audio or b"", max_audio_s)
-    return AskedTurn(body, None, pcm, audio_format, settings_path)
+            raise bad_field("text", "expected at least one character that is not white space")
+        return RequestedTurn(body, body.text, None, "pcm_16000", settings_path)
+    audio_format, pcm = _read_samples(body.format, body.audio or b"", max_audio_s)
+    return RequestedTurn(body, None, pcm, audio_format, settings_path)
+
+
+Query = TypeVar("Query", bound=Struct)
+
+
+def read_query(request: HttpRequest, kind: type[Query], rules: Mapping[str, str]) -> Query:
+    """Read the fields of a query.
+
+    Args:
+        rules: what is expected of each field, for errors.
+
+    Raises:
+        ParleyError: `bad_request`, naming the field and the rule.
+    """
+    try:
+        return msgspec.convert(dict(request.query), kind, strict=False)
+    except msgspec.ValidationError as invalid:
+        field = field_and_rule(str(invalid), kind)[0]
+        raise bad_field(field, rules[field]) from None
 
 
 Body = TypeVar("Body", SessionBody, TurnBody, InterruptBody)
 
 
-def read_json(request: HttpRequest, kind: type[Body]) -> Body:
-    """A body of JSON.
+def read_json(
+    request: HttpRequest, kind: type[Body], media_types: str = "application/json"
+) -> Body:
+    """Read a body of JSON.
+
+    Args:
+        media_types: what the route takes, in words.
 
     Raises:
         ParleyError: `bad_request`, naming the field.
@@ -147,22 +176,22 @@ def read_json(request: HttpRequest, kind: type[Body]) -> Body:
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             "bad_request",
             f"Content-Type: {request.content_type or 'none'} is not taken here; this request "
-            "takes " + _TAKEN.get(request.route, "application/json") + ".",
+            f"takes {media_types}.",
             field="Content-Type",
         )
     try:
         check_shape(request.body.decode(), "body")
         return msgspec.json.decode(request.body, type=kind)
     except msgspec.ValidationError as invalid:
-        raise _invalid(invalid, kind) from None
+        raise _make_error(invalid, kind) from None
     except Misshapen as misshapen:
         raise ParleyError("bad_request", str(misshapen)) from None
     except (msgspec.DecodeError, UnicodeError) as malformed:
         raise ParleyError("bad_request", f"The body is not valid JSON: {malformed}.") from None
 
 
-def identifier(request: HttpRequest, name: str) -> str:
-    """A session's or a turn's id in the path.
+def read_identifier(request: HttpRequest, name: str) -> str:
+    """Read a session's or a turn's id from the path.
 
     Raises:
         ParleyError: `bad_request`.
@@ -170,23 +199,19 @@ def identifier(request: HttpRequest, name: str) -> str:
     try:
         return msgspec.convert(request.parameters[name], Identifier)
     except msgspec.ValidationError as invalid:
-        raise _bad(name, field_and_rule(str(invalid), TurnBody)[1]) from None
+        raise bad_field(name, field_and_rule(str(invalid), TurnBody)[1]) from None
 
 
-_TAKEN = {
-    "POST /turns": "application/json, audio/wav, or audio/pcm with a rate, such as "
-    "audio/pcm;rate=16000"
-}
-
-
-def _from_query(query: Any) -> TurnBody:
+def _read_turn_query(query: Any) -> TurnBody:
     if "resume_token" in query:
-        raise _bad("resume_token", "expected in the header X-Resume-Token: URLs end up in logs")
+        raise bad_field(
+            "resume_token", "expected in the header X-Resume-Token: URLs end up in logs"
+        )
     try:
         fields = msgspec.convert(dict(query), TurnQuery, strict=False)
         settings = msgspec.convert(dict(query), Settings, strict=False)
     except msgspec.ValidationError as invalid:
-        raise _invalid(invalid, TurnQuery) from None
+        raise _make_error(invalid, TurnQuery) from None
     return TurnBody(
         turn_id=fields.turn_id,
         session_id=fields.session_id,
@@ -196,22 +221,24 @@ def _from_query(query: Any) -> TurnBody:
     )
 
 
-def _rate_hz(request: HttpRequest) -> int:
+def _read_rate_hz(request: HttpRequest) -> int:
     _, _, parameters = request.headers.get("content-type", "").partition(";")
     for parameter in parameters.split(";"):
         name, _, value = parameter.partition("=")
         digits = value.strip().strip('"')
         if name.strip().lower() == "rate" and digits.isascii() and digits.isdigit():
             return int(digits[:9])
-    raise _bad("Content-Type", "audio/pcm needs its sample rate, such as audio/pcm;rate=16000")
+    raise bad_field("Content-Type", "audio/pcm needs its sample rate, such as audio/pcm;rate=16000")
 
 
-def _samples(given: InputFormat, content: bytes, max_audio_s: int) -> tuple[AudioFormat, bytes]:
+def _read_samples(
+    given: InputFormat, content: bytes, max_audio_s: int
+) -> tuple[AudioFormat, bytes]:
     audio_format, pcm = read_wav(content) if given == "wav" else (given, content)
     if given == "wav" and not pcm:
-        raise _bad("audio", "this WAV file has no sound in it: of samples it holds none")
+        raise bad_field("audio", "this WAV file has no sound in it: of samples it holds none")
     if len(pcm) < BYTES_PER_SAMPLE or len(pcm) % BYTES_PER_SAMPLE:
-        raise _bad(
+        raise bad_field(
             "audio", f"expected whole 16-bit samples, an even number of bytes; got {len(pcm)}"
         )
     seconds = duration_ms(len(pcm), sample_rate_hz(audio_format)) / 1000
@@ -224,10 +251,11 @@ def _samples(given: InputFormat, content: bytes, max_audio_s: int) -> tuple[Audi
     return audio_format, pcm
 
 
-def _invalid(invalid: msgspec.ValidationError, kind: type[Struct]) -> ParleyError:
+def _make_error(invalid: msgspec.ValidationError, kind: type[Struct]) -> ParleyError:
     field, rule = field_and_rule(str(invalid), kind)
-    return _bad(field or "body", rule)
+    return bad_field(field or "body", rule)
 
 
-def _bad(field: str, rule: str) -> ParleyError:
+def bad_field(field: str, rule: str) -> ParleyError:
+    """Return the error of a field that breaks a rule."""
     return ParleyError("bad_request", f"{field}: {rule}.", field=field)

@@ -1,15 +1,14 @@
 """HTTP requests and answers: API Gateway's payload format 2.0 in, and JSON or a problem out.
 
-What is wrong with a request is a `ParleyError` like everywhere else; here it becomes a
-problem document (RFC 9457) with one of Parley's closed error codes. `identity_of` is the one
-place that says who asks.
+What is wrong with a request is a `ParleyError` like everywhere else. Here it becomes a problem
+document (RFC 9457) with one of Parley's closed error codes.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -17,13 +16,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from parley.auth.identity import Identity
 from parley.errors import ErrorCode, ParleyError
 from parley.limit import Limit
-from parley.principal import ANONYMOUS, Principal
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
-"""Lambda takes events of 6 MB ("Lambda quotas"), in which a body that is no text is base64."""
+"""Lambda takes events of 6 MB ("Lambda quotas"). In them a binary body is base64."""
 
 STATUS_OF: Mapping[ErrorCode, HTTPStatus] = {
     "bad_request": HTTPStatus.BAD_REQUEST,
@@ -46,14 +43,14 @@ STATUS_OF: Mapping[ErrorCode, HTTPStatus] = {
     "speech_failed": HTTPStatus.SERVICE_UNAVAILABLE,
     "turn_timeout": HTTPStatus.SERVICE_UNAVAILABLE,
 }
-"""The status of an error that does not say its own."""
+"""The status of each code, unless an `HttpError` says another."""
 
 
 class HttpError(ParleyError):
-    """An error whose status its code does not tell.
+    """An error whose status does not follow from its code.
 
     Attributes:
-        status: of the answer.
+        status: the status of the answer.
     """
 
     def __init__(
@@ -93,13 +90,9 @@ class Problem(Struct, omit_defaults=True):
     """Path of the field that is wrong."""
     turn_id: str | None = None
     retry_after_ms: int | None = None
-    """How long to wait before that; also in `Retry-After`, in whole seconds."""
+    """How long to wait before another try; also in `Retry-After`, in whole seconds."""
     limit: Limit | None = None
-    """The limit that was met, if one was."""
-
-
-def _everybody(_request: HttpRequest) -> Identity:
-    return Identity(ANONYMOUS)
+    """The limit that was met, if there was one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +101,11 @@ class HttpRequest:
 
     Attributes:
         route: the route's key, e.g. `POST /turns`.
-        parameters: what stands for the variables of the route's path.
-        query: decoded; what is there several times is joined by commas.
-        headers: names in lower case.
+        parameters: the values of the variables in the route's path.
+        query: decoded; the values of a repeated name are joined by commas.
+        headers: their names are in lower case.
         body: at most `MAX_BODY_BYTES`.
         received_at_ms: when API Gateway received it, in ms since the epoch.
-        identify: says who asks; see `identity_of`.
     """
 
     method: str
@@ -123,21 +115,20 @@ class HttpRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     received_at_ms: int = 0
-    identify: Callable[[HttpRequest], Identity] = field(default=_everybody)
 
     @property
     def origin(self) -> str:
-        """Of the page that asks; empty if it is none."""
+        """Return the origin of the page that asks; empty if there is none."""
         return self.headers.get("origin", "")
 
     @property
     def content_type(self) -> str:
-        """Without its parameters, in lower case."""
+        """Return the media type of the body, without its parameters, in lower case."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
     def bearer_token(self) -> str:
-        """Of the `Authorization` header (RFC 6750); empty if there is none."""
+        """Return the token of the header `Authorization` (RFC 6750); empty if there is none."""
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
         return token.strip() if scheme.lower() == "bearer" else ""
 
@@ -153,12 +144,12 @@ class HttpAnswer:
 
     @classmethod
     def of(cls, content: object, status: HTTPStatus = HTTPStatus.OK) -> HttpAnswer:
-        """An answer with a struct, or anything else that msgspec writes."""
+        """Make an answer from a struct, or from anything else that msgspec encodes."""
         return cls(status, msgspec.json.encode(content))
 
     @classmethod
     def problem(cls, error: ParleyError) -> HttpAnswer:
-        """The answer that says what went wrong."""
+        """Make the answer that says what went wrong."""
         status = error.status if isinstance(error, HttpError) else STATUS_OF[error.code]
         problem = Problem(
             title=status.phrase,
@@ -179,13 +170,13 @@ class HttpAnswer:
         body = msgspec.json.encode(problem)
         return cls(status, body, "application/problem+json", headers)
 
-    def payload(self) -> dict[str, Any]:
-        """What a function returns to API Gateway. Nothing on the way may keep an answer: it
-        has a session's token or what was said."""
+    def to_payload(self) -> dict[str, Any]:
+        """Return what the function returns to API Gateway."""
         return {
             "statusCode": int(self.status),
             "headers": {
                 "content-type": self.content_type,
+                # It has a session's token, or what was said.
                 "cache-control": "no-store",
                 **self.headers,
             },
@@ -193,43 +184,11 @@ class HttpAnswer:
         }
 
 
-Identify = Callable[[HttpRequest], Identity]
-"""Says who asks; raises `HttpError` for who may not."""
-Handler = Callable[[HttpRequest], HttpAnswer]
-
-
-def respond(
-    event: Mapping[str, Any],
-    routes: Mapping[str, Handler],
-    failed: Callable[[Exception], None],
-    identify: Identify = _everybody,
-) -> dict[str, Any]:
-    """Answer one request; what goes wrong is a problem document, never a stack trace.
-
-    Args:
-        event: API Gateway's, payload format 2.0.
-        routes: what answers each route, by its key.
-        failed: told of an exception that nobody thought of.
-        identify: says who asks.
-    """
-    try:
-        request = read_request(event, identify)
-        return routes[request.route](request).payload()
-    except ParleyError as error:
-        return HttpAnswer.problem(error).payload()
-    except Exception as error:
-        failed(error)
-        internal = ParleyError(
-            "internal", "Something went wrong on our side. Try again.", retryable=True
-        )
-        return HttpAnswer.problem(internal).payload()
-
-
-def read_request(event: Mapping[str, Any], identify: Identify = _everybody) -> HttpRequest:
-    """The request of an event.
+def read_request(event: Mapping[str, Any]) -> HttpRequest:
+    """Read the request from an event, payload format 2.0.
 
     Raises:
-        ParleyError: `too_large`.
+        ParleyError: `too_large`, or `bad_request` for a body that is not base64.
     """
     context = event["requestContext"]
     return HttpRequest(
@@ -238,31 +197,12 @@ def read_request(event: Mapping[str, Any], identify: Identify = _everybody) -> H
         parameters=event.get("pathParameters") or {},
         query=event.get("queryStringParameters") or {},
         headers=event.get("headers") or {},
-        body=_body(event),
+        body=_read_body(event),
         received_at_ms=context["timeEpoch"],
-        identify=identify,
     )
 
 
-def principal_of(request: HttpRequest) -> Principal:
-    """Who asks; `ANONYMOUS` if and only if there is no authentication.
-
-    Raises:
-        HttpError: nobody who may.
-    """
-    return identity_of(request).principal
-
-
-def identity_of(request: HttpRequest) -> Identity:
-    """Who asks, and what their token sets.
-
-    Raises:
-        HttpError: nobody who may.
-    """
-    return request.identify(request)
-
-
-def _body(event: Mapping[str, Any]) -> bytes:
+def _read_body(event: Mapping[str, Any]) -> bytes:
     text = event.get("body") or ""
     if not event.get("isBase64Encoded"):
         body = text.encode()

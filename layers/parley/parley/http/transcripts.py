@@ -1,7 +1,7 @@
-"""A conversation as it is given to people: as data, as Markdown, and as WebVTT.
+"""Renders conversations as data, as Markdown, and as WebVTT.
 
-Plain conversions of what `parley.storage.session_reader` reads. What was said and not heard,
-because the user interrupted, is kept and marked.
+The conversions are pure functions of what `parley.storage.session_reader` reads. Words that were
+not heard, because the user interrupted, stay and are marked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from parley.storage.recordings import Side
 from parley.storage.session_reader import Conversation, Head, Record, Status
 
 SILENT_MS_PER_CHAR = 60
-"""How long a line without sound is shown: what was typed, and replies in text."""
+"""How long a caption without sound is shown, in ms for each character."""
 LEAST_MS = 1_000
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~]|&(?=#?\w+;))")
 _SPEAKERS = {"user": "User", "assistant": "Assistant"}
@@ -33,7 +33,7 @@ class SessionSummary(Struct, omit_defaults=True):
     created_at: datetime
     last_turn_at: datetime | None
     status: Status
-    """`active` can be resumed; `ended` was ended; `expired` was not come back to in time."""
+    """`active` can be resumed; `ended` was ended; `expired` was not resumed in time."""
 
 
 class MessageView(Struct, omit_defaults=True):
@@ -42,16 +42,16 @@ class MessageView(Struct, omit_defaults=True):
     role: Literal["user", "assistant"]
     turn_id: str
     at: datetime
-    """When it began to sound; of what was typed, when it was sent."""
+    """When it began to sound; for a typed message, when it was sent."""
     duration_ms: int
-    """0 if it made no sound."""
+    """0 for a message without sound."""
     text: str
     heard: str | None = None
-    """What of it was heard, if that is less than was said."""
+    """The part that was heard, if not all was."""
     heard_ms: int | None = None
-    """How much of its sound was heard, if that is less than all."""
+    """How much of its sound was heard, if not all was."""
     recording: str | None = None
-    """URL of its recording (WAV), good for five minutes."""
+    """URL of its recording (WAV), valid for five minutes."""
 
 
 class SessionView(SessionSummary, kw_only=True):
@@ -63,30 +63,31 @@ class SessionView(SessionSummary, kw_only=True):
     messages: list[MessageView] = []
 
 
-def summary(head: Head, now_s: float) -> SessionSummary:
-    """A session, for a list."""
+def summarize_session(head: Head, now_s: float) -> SessionSummary:
+    """Return a session's entry in the list."""
     since_ms = head.active_since_ms
     return SessionSummary(
         id=head.session.session_id,
         created_at=datetime.fromtimestamp(head.created_at_s, UTC),
-        last_turn_at=_moment(since_ms) if since_ms else None,
+        last_turn_at=_to_datetime(since_ms) if since_ms else None,
         status=head.status(now_s),
     )
 
 
-def view(
+def view_session(
     conversation: Conversation, now_s: float, links: Mapping[tuple[str, Side], str]
 ) -> SessionView:
-    """A session with its messages.
+    """Return a session with its messages.
 
     Args:
+        now_s: the time, in s since the epoch.
         links: URLs of recordings, by turn and side.
     """
     messages = [
         MessageView(
             role=record.message.role,
             turn_id=record.message.turn_id,
-            at=_moment(_began_ms(record)),
+            at=_to_datetime(_start_ms(record)),
             duration_ms=record.sound.duration_ms,
             text=record.message.text,
             heard=record.message.heard,
@@ -96,48 +97,48 @@ def view(
         for record in conversation.records
     ]
     records = conversation.records
-    ends_ms = [_began_ms(record) + record.sound.duration_ms for record in records]
-    starts_ms = [_began_ms(record) for record in records]
+    ends_ms = [_start_ms(record) + record.sound.duration_ms for record in records]
+    starts_ms = [_start_ms(record) for record in records]
     return SessionView(
-        **asdict(summary(conversation.head, now_s)),
+        **asdict(summarize_session(conversation.head, now_s)),
         turns=len({record.message.turn_id for record in records}),
         duration_ms=max(ends_ms) - min(starts_ms) if records else 0,
         messages=messages,
     )
 
 
-def markdown(conversation: Conversation) -> str:
-    """A conversation to read; what was not heard is struck out."""
+def render_markdown(conversation: Conversation) -> str:
+    """Return a conversation as Markdown; words that were not heard are struck out."""
     began = datetime.fromtimestamp(conversation.head.created_at_s, UTC)
     lines = [f"# Conversation of {began:%Y-%m-%d %H:%M} UTC"]
     for record in conversation.records:
-        heard, unheard = _heard_and_not(record)
-        text = _plain(heard)
+        heard, unheard = _split_heard(record)
+        text = _escape_markdown(heard)
         if unheard.strip():
-            gap = _gap(heard, unheard)
-            text += gap + _struck_out(gap or text, _plain(unheard))
-        at = _moment(_began_ms(record))
+            gap = _find_gap(heard, unheard)
+            text += gap + _strike_out(gap or text, _escape_markdown(unheard))
+        at = _to_datetime(_start_ms(record))
         lines.append(f"**{_SPEAKERS[record.message.role]}** ({at:%H:%M:%S}): {text}")
     return "\n\n".join(lines) + "\n"
 
 
-def _gap(heard: str, unheard: str) -> str:
-    """The white space between two parts of a text, if there is any."""
+def _find_gap(heard: str, unheard: str) -> str:
+    """Return the white space between two parts of a text, if there is any."""
     spaced = heard[-1:].isspace() or unheard[:1].isspace()
     return " " if spaced and heard.strip() else ""
 
 
-def _struck_out(before: str, text: str) -> str:
-    """Markdown that strikes a text out behind another one."""
+def _strike_out(before: str, text: str) -> str:
+    """Return Markdown that strikes out a text after another."""
     # A tilde run between a letter and a mark opens nothing (GitHub Flavored Markdown, 6.5).
     if before[-1:].isalnum() and not text[0].isalnum():
         return f"<del>{text}</del>"
     return f"~~{text}~~"
 
 
-def _plain(text: str) -> str:
-    """Text in which Markdown sees no marks."""
-    return _MARKDOWN.sub(r"\\\1", _one_line(text))
+def _escape_markdown(text: str) -> str:
+    """Escape a text, so that Markdown sees no marks in it."""
+    return _MARKDOWN.sub(r"\\\1", _join_lines(text))
 
 
 # --- WebVTT -------------------------------------------------------------------------
@@ -145,7 +146,7 @@ def _plain(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Caption:
-    """Text that is shown for a time, in ms from the session's start."""
+    """A caption; its times are in ms from the session's start."""
 
     start_ms: int
     end_ms: int
@@ -154,29 +155,29 @@ class _Caption:
     unheard: str
 
 
-def webvtt(conversation: Conversation) -> str:
-    """A conversation as captions (W3C WebVTT), timed from the session's start.
+def render_webvtt(conversation: Conversation) -> str:
+    """Return a conversation as captions (W3C WebVTT), timed from the session's start.
 
-    What was said and not heard has the class `unheard`; it follows the last words that were.
+    Words that were not heard have the class `unheard`, and follow the last words that were.
     """
     zero_ms = conversation.head.created_at_s * 1000
     blocks = ["WEBVTT", "STYLE\n::cue(.unheard) { opacity: 0.5; }"]
-    captions = [each for record in conversation.records for each in _captions(record, zero_ms)]
+    captions = [each for record in conversation.records for each in _make_captions(record, zero_ms)]
     for caption in sorted(captions, key=lambda each: each.start_ms):
-        text = _escaped(caption.heard)
+        text = _escape_html(caption.heard)
         if caption.unheard.strip():
-            gap = _gap(caption.heard, caption.unheard)
-            text = f"{text}{gap}<c.unheard>{_escaped(caption.unheard)}</c>"
-        times = f"{_clock(caption.start_ms)} --> {_clock(caption.end_ms)}"
+            gap = _find_gap(caption.heard, caption.unheard)
+            text = f"{text}{gap}<c.unheard>{_escape_html(caption.unheard)}</c>"
+        times = f"{_format_time(caption.start_ms)} --> {_format_time(caption.end_ms)}"
         blocks.append(f"{times}\n<v {caption.speaker}>{text}</v>")
     return "\n\n".join(blocks) + "\n"
 
 
-def _captions(record: Record, zero_ms: int) -> Iterator[_Caption]:
+def _make_captions(record: Record, zero_ms: int) -> Iterator[_Caption]:
     text, sound = record.message.text, record.sound
-    at_ms = max(0, _began_ms(record) - zero_ms)
+    at_ms = max(0, _start_ms(record) - zero_ms)
     speaker = _SPEAKERS[record.message.role]
-    heard, unheard = _heard_and_not(record)
+    heard, unheard = _split_heard(record)
     lines = [(cue.start_ms, cue.end_ms, cue.end_char) for cue in sound.cues]
     if not lines:
         shown_ms = sound.duration_ms or max(LEAST_MS, SILENT_MS_PER_CHAR * len(text))
@@ -196,8 +197,8 @@ def _captions(record: Record, zero_ms: int) -> Iterator[_Caption]:
         begin = end
 
 
-def _heard_and_not(record: Record) -> tuple[str, str]:
-    """A message's text, cut where it was no longer heard."""
+def _split_heard(record: Record) -> tuple[str, str]:
+    """Split a message's text where it was no longer heard."""
     text, heard = record.message.text, record.message.heard
     if heard is None:
         return text, ""
@@ -209,24 +210,24 @@ def _heard_and_not(record: Record) -> tuple[str, str]:
     return text[:end], text[end:]
 
 
-def _escaped(text: str) -> str:
-    return html.escape(_one_line(text), quote=False)
+def _escape_html(text: str) -> str:
+    return html.escape(_join_lines(text), quote=False)
 
 
-def _one_line(text: str) -> str:
-    """Without line breaks, which end a caption, and without what cannot be shown."""
+def _join_lines(text: str) -> str:
+    """Remove line breaks, which end a caption, and what cannot be shown."""
     return " ".join(text.replace("\0", " ").split())
 
 
-def _clock(milliseconds: int) -> str:
+def _format_time(milliseconds: int) -> str:
     seconds, rest = divmod(milliseconds, 1000)
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:03d}"
 
 
-def _began_ms(record: Record) -> int:
-    """Messages from before times were kept began with their turn."""
+def _start_ms(record: Record) -> int:
+    # A message that was stored without its time began with its turn.
     return record.sound.at_ms or record.message.started_ms
 
 
-def _moment(milliseconds: int) -> datetime:
+def _to_datetime(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,4 +1,4 @@
-"""A turn as one answer: what its events, which a WebSocket would have carried, say together."""
+"""Builds one answer from a turn's events, which a WebSocket would have carried."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from parley.turn.output.outbox import Numbered
 
 
 class AnsweredAudio(Struct):
-    """The reply's speech, whole: 16-bit little-endian mono PCM, in base64."""
+    """The whole speech of the reply: 16-bit little-endian mono PCM, in base64."""
 
     format: AudioFormat
     duration_ms: int
@@ -41,7 +41,7 @@ class AnsweredError(Struct, omit_defaults=True):
     retryable: bool
     retry_after_ms: int | None = None
     limit: Limit | None = None
-    """The limit that was met, if one was."""
+    """The limit that was met, if there was one."""
 
 
 class TurnAnswer(Struct, omit_defaults=True):
@@ -57,7 +57,7 @@ class TurnAnswer(Struct, omit_defaults=True):
     text: str
     metrics: Metrics
     resume_token: str | None = None
-    """For the next request; if there is none, the token that was shown stays the latest."""
+    """For the next request; if it is absent, the token that was shown stays the latest."""
     attempt: int = 1
     transcript: str | None = None
     heard: str | None = None
@@ -79,41 +79,44 @@ class EventsAnswer(Struct, omit_defaults=True):
 _events: msgspec.json.Decoder[Numbered] = msgspec.json.Decoder(Numbered)
 
 
-def frames_of(events: Sequence[Numbered]) -> list[bytes]:
-    """The events as JSON."""
+def encode_events(events: Sequence[Numbered]) -> list[bytes]:
+    """Return the events as JSON."""
     return [encode(event) for event in events]
 
 
-def is_whole(frames: Sequence[bytes]) -> bool:
-    """Whether these are all of a turn's events, the last one included."""
-    return is_rest(frames) and _events.decode(frames[0]).seq == 1
+def is_complete(frames: Sequence[bytes]) -> bool:
+    """Return whether these are all events of a turn, up to its end."""
+    return is_remainder(frames) and _events.decode(frames[0]).seq == 1
 
 
-def is_rest(frames: Sequence[bytes]) -> bool:
-    """Whether these are all that is left of a turn's events, the last one included. They are not
-    written as one: while some are there already, others may be on their way."""
+def is_remainder(frames: Sequence[bytes]) -> bool:
+    """Return whether these are all remaining events of a turn, up to its end.
+
+    The events are not written at once: some may be stored while others are on their way.
+    """
     if not frames:
         return False
     first, last = _events.decode(frames[0]), _events.decode(frames[-1])
-    if first.seq == 0:  # the end of a turn whose function died: what is missing never comes
+    if first.seq == 0:  # the end of a turn whose function died: the missing events never come
         return True
     numbered = (first.seq or 0) + len(frames) - 1 == last.seq
     return numbered and isinstance(last, TurnEnd)
 
 
-def broken_off(turn_id: str, attempt: int) -> list[bytes]:
-    """All events of an attempt whose function died before it could answer."""
+def encode_broken_turn(turn_id: str, attempt: int) -> list[bytes]:
+    """Return the events of an attempt whose function died before it could answer, as JSON."""
     error = Error.of(DIED, turn_id=turn_id, seq=1, attempt=attempt)
     end = TurnEnd(turn_id, 2, "failed", "", Metrics(), code=DIED.code, attempt=attempt)
     end.retryable = DIED.retryable
     return [encode(error), encode(end)]
 
 
-def turn_answer(session_id: str, frames: Sequence[bytes], token: str | None) -> TurnAnswer:
-    """What all of a turn's events say.
+def build_turn_answer(session_id: str, frames: Sequence[bytes], token: str | None) -> TurnAnswer:
+    """Build the answer from all events of a turn.
 
     Args:
-        token: the session's next one, if it has one.
+        frames: the events, as JSON.
+        token: the session's next resume token; None if it stays.
     """
     answer: TurnAnswer | None = None
     transcript: str | None = None
@@ -138,12 +141,12 @@ def turn_answer(session_id: str, frames: Sequence[bytes], token: str | None) -> 
     answer.resume_token, answer.transcript, answer.error = token, transcript, error
     answer.words = words
     if pcm and audio_format is not None:
-        answer.audio = _audio(bytes(pcm), audio_format)
+        answer.audio = _build_audio(bytes(pcm), audio_format)
         answer.truncated = answer.reason == "interrupted"  # what is interrupted loses its audio
     return answer
 
 
-def _audio(pcm: bytes, audio_format: AudioFormat) -> AnsweredAudio:
+def _build_audio(pcm: bytes, audio_format: AudioFormat) -> AnsweredAudio:
     return AnsweredAudio(
         audio_format, round(duration_ms(len(pcm), sample_rate_hz(audio_format))), pcm
     )

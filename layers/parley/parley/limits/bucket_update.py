@@ -1,4 +1,4 @@
-"""How a token is taken out of a bucket in the table: one conditional write that can be repeated."""
+"""The conditional write that takes a token from a bucket in the table. It can be repeated."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from parley.storage.table import Item
 
 
 class Taking(NamedTuple):
-    """A write in DynamoDB's words.
+    """A write, in DynamoDB's expressions.
 
     Attributes:
-        change: what is `SET`.
-        condition: what must hold.
-        values: of both.
+        change: the content of the `SET` clause.
+        condition: the condition expression.
+        values: the values of both.
     """
 
     change: str
@@ -24,19 +24,21 @@ class Taking(NamedTuple):
 
 
 def taking(bucket: TokenBucket, full_at_ms: int, now_ms: int, nonce: str) -> Taking:
-    """Take a token.
+    """Return the write that takes a token.
 
     Args:
-        full_at_ms: how the bucket was last seen to be; 0 for one that has not been used.
-        nonce: of all tries to take this token: should the answer to one be lost, the next finds
-            `taken_by` to be it.
+        bucket: the bucket's rule.
+        full_at_ms: the bucket's state when it was last read; 0 for a bucket that has not been used.
+        now_ms: the time, in ms since the epoch.
+        nonce: the same for all attempts to take this token. If the answer to an attempt is lost,
+            the next one finds it in `taken_by`.
     """
     interval = round(bucket.interval_ms)
     values = {":now": number(now_ms), ":nonce": {"S": nonce}}
     if full_at_ms <= now_ms:
         change, state = ":full", "(attribute_not_exists(full_at) OR full_at <= :now)"
         values[":full"] = number(now_ms + interval)
-    else:  # whatever others take meanwhile: as long as there is one left
+    else:  # others may take tokens in the meantime, as long as one is left
         change, state = "full_at + :interval", "full_at > :now AND full_at <= :latest"
         values |= {
             ":interval": number(interval),

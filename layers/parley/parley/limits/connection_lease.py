@@ -1,9 +1,9 @@
-"""The decisions behind connections at once: where a lease is kept, and whose has come to nothing.
+"""Pure decisions about connections at once: where a lease is stored, and which leases are void.
 
-An account's leases are spread over shards, items small enough to be written for one write unit
-(1 KB): in one item, 3,000 leases would make every handshake pay for 85 KB. The shards' rooms add
-up to the limit, so that it is never exceeded. A connection tries some of the shards, its own
-first; of more than `SHARD_LEASES * TRIES` slots the last few in a hundred may stay free.
+An account's leases are spread over shards. A shard is an item that is small enough for one write
+unit (1 KB): in one item, 3,000 leases would make every handshake pay for 85 KB. The rooms of the
+shards add up to the limit, so it is never exceeded. A connection tries some of the shards, its own
+first. Of more than `SHARD_LEASES * TRIES` slots the last few in a hundred may stay free.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 CONNECTION_S = 2 * 3600
-"""API Gateway ends every connection after two hours ("Amazon API Gateway quotas")."""
+"""The longest life of a connection ("Amazon API Gateway quotas")."""
 LEASE_S = CONNECTION_S + 60
-"""So long a connection counts, should its end never be told."""
+"""How long a connection counts if API Gateway never reports its end."""
 INIT_WITHIN_S = 60
-"""How long after its handshake a connection may be without a session: then it is good for nothing
-and is closed at its next message."""
+"""How long after its handshake a connection may be without a session. After that it is closed at
+its next message."""
 LOST_AFTER_S = INIT_WITHIN_S + 30
-"""After so long, a connection that has had no session has none to come: its `init` would have been
+"""After this time a connection without a session will have none: its `init` would have been
 answered. API Gateway waits 29 s for that."""
 LOOK_AGAIN_S = 30
-"""How often a full shard is searched for connections that are lost, at most."""
+"""The shortest time between two searches of a full shard for lost connections."""
 SHARD_LEASES = 30
-"""Leases of one shard: each is 11 + 16 characters and a byte, beside about 100 for the item."""
+"""Leases of one shard. Each takes 11 + 16 characters and a byte; the item takes about 100 more."""
 TRIES = 12
-"""How many shards a connection tries; each that is full costs a write unit."""
+"""How many shards a connection tries. Each full one costs a write unit."""
 
 
 def lease_of(connection_id: str, connected_at_ms: int) -> str:
-    """A connection's lease: a name that says when it ends."""
+    """Return a connection's lease: a name that contains its end."""
     return f"{connected_at_ms // 1000 + LEASE_S}#{connection_id}"
 
 
@@ -47,15 +47,15 @@ class Shards:
 
     @property
     def count(self) -> int:
-        """How many items."""
+        """The number of items."""
         return -(-self.limit // SHARD_LEASES)
 
     def room(self, shard: int) -> int:
-        """How many leases a shard may have."""
+        """Return how many leases a shard may have."""
         return self.limit // self.count + (shard < self.limit % self.count)
 
     def order(self, connection_id: str) -> list[int]:
-        """The shards that a connection tries, one after the other (rendezvous hashing)."""
+        """Return the shards that a connection tries, in order (rendezvous hashing)."""
 
         def weight(shard: int) -> bytes:
             return blake2b(f"{shard}#{connection_id}".encode(), digest_size=8).digest()
@@ -68,7 +68,7 @@ class Held:
     """The leases of a shard.
 
     Attributes:
-        leases: as `lease_of` names them.
+        leases: leases, as `lease_of` names them.
         looked_at_s: when it was last searched for lost connections, in s since the epoch.
     """
 
@@ -76,12 +76,14 @@ class Held:
     looked_at_s: int = 0
 
     def ended(self, now_s: int) -> frozenset[str]:
-        """Leases of connections whose two hours are over."""
+        """Return the leases of connections whose two hours are over."""
         return frozenset(lease for lease in self.leases if _end_s(lease) <= now_s)
 
     def doubtful(self, now_s: int) -> dict[str, str]:
-        """Leases by connection, of those that are lost unless they have had a session; none
-        while it is too early to look again."""
+        """Return the leases, by connection, that are void unless the connection has had a session.
+
+        Empty while it is too early to search again.
+        """
         if now_s < self.looked_at_s + LOOK_AGAIN_S:
             return {}
         return {

@@ -1,10 +1,9 @@
-"""Who has how many connections: a lease for each in the table, taken and given back by one write.
+"""Connections at once: a lease for each in the table, taken and returned by one write.
 
-The leases of an account are sets of strings, so that taking and giving back can be repeated and
-need nothing to be read. A lease that is not given back, because API Gateway did not tell of the
-connection's end or telling failed, ends with the connection's two hours; and, once somebody needs
-it, 90 s after the handshake if the connection has come to nothing: it is gone, or was lost before
-its `init`.
+The leases of an account are sets of strings, so both writes can be repeated and need no read. A
+lease is not returned if API Gateway does not report the connection's end, or the report fails. Then
+it ends with the connection's two hours. If its place is needed, it ends 90 s after the handshake of
+a connection that is gone, or was lost before its `init`.
 """
 
 from __future__ import annotations
@@ -24,15 +23,17 @@ from parley.storage.table import Item, Table
 
 
 class ConnectionSlots:
-    """Takes and gives back the slots of connections.
+    """Takes and returns the slots of connections.
 
     Args:
-        bindings: the connections themselves, to know which have come to nothing.
+        table: the table.
+        connections: the connections, to find the ones that are lost.
+        rules: the limits.
     """
 
-    def __init__(self, table: Table, bindings: ConnectionStore, rules: LimitRules) -> None:
+    def __init__(self, table: Table, connections: ConnectionStore, rules: LimitRules) -> None:
         self._table = table
-        self._bindings = bindings
+        self._connections = connections
         self._rules = rules
 
     def take(
@@ -41,13 +42,15 @@ class ConnectionSlots:
         """Take a slot of the subject and one of its tenant for a new connection.
 
         Args:
+            principal: who connects.
+            connection_id: the new connection.
             connected_at_ms: API Gateway's `connectedAt`.
 
         Returns:
-            The shard of each, for `Connection.slots`.
+            The shard of each slot, for `Connection.slots`.
 
         Raises:
-            ParleyError: `rate_limited`; the handshake is to be answered with 429.
+            ParleyError: `rate_limited`; answer the handshake with 429.
         """
         taken: dict[LimitScope, int] = {}
         for account in accounts_of(principal, self._rules):
@@ -62,7 +65,7 @@ class ConnectionSlots:
         return taken
 
     def give_back(self, connection_id: str, connection: Connection) -> None:
-        """A connection has ended, or does not count any more."""
+        """Return the slots of a connection that has ended, or no longer counts."""
         lease = lease_of(connection_id, connection.connected_at_ms)
         for account in accounts_of(connection.principal, self._rules):
             shard = connection.slots.get(account.scope)
@@ -70,7 +73,7 @@ class ConnectionSlots:
                 self._remove(_key(account, shard), {lease})
 
     def _take(self, account: Account, connection_id: str, connected_at_ms: int) -> int | None:
-        """The shard where a slot was free; None if none was."""
+        """Return the shard where a slot was free and has been taken; None if none was."""
         shards, lease = Shards(account.share.connections), lease_of(connection_id, connected_at_ms)
         for shard in shards.order(connection_id):
             key, room = _key(account, shard), shards.room(shard)
@@ -93,7 +96,7 @@ class ConnectionSlots:
         )
 
     def _heal(self, key: Item, item: Item) -> bool:
-        """Remove leases from a full shard that nobody has any more; False if there are none."""
+        """Remove void leases from a full shard. Return False if there are none."""
         now = now_s()
         held = Held(item.get("leases", {}).get("SS", []), number_of(item, "looked_at"))
         ended = held.ended(now)
@@ -103,7 +106,7 @@ class ConnectionSlots:
         doubtful = held.doubtful(now)
         if not doubtful:
             return False
-        working = self._bindings.initialised(doubtful)
+        working = self._connections.initialised(doubtful)
         lost = {lease for connection, lease in doubtful.items() if connection not in working}
         self._remove(key, lost, looked_at=now)
         return bool(lost)

@@ -1,4 +1,4 @@
-"""What a client is told when it meets a limit: which, how high it is, and when to try again."""
+"""The errors of limits: which limit was met, its value, and when to try again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from parley.limits.message_rates import TooFast
 from parley.limits.rules import RequestKind
 
 LIMITED: Collection[ErrorCode] = ("rate_limited", "quota_exceeded")
-"""What a turn is refused with that one of the deployment's limits does not let begin."""
+"""The codes of a turn that a limit of the deployment refuses."""
 
 _WHOSE = {
     "subject": "You have",
@@ -27,7 +27,7 @@ _AT_ONCE = {"subject": "of yours are", "tenant": "are", "connection": "are"}
 
 
 def too_many_turns(scope: LimitScope, per_minute: int, wait_ms: float) -> ParleyError:
-    """The bucket of turns is empty."""
+    """Return the error for an empty bucket of turns."""
     return ParleyError(
         "rate_limited",
         f"{_WHOSE[scope]} {per_minute} turns a minute, and they have been used. "
@@ -41,7 +41,7 @@ def too_many_turns(scope: LimitScope, per_minute: int, wait_ms: float) -> Parley
 def too_many_requests(
     scope: LimitScope, kind: RequestKind, per_minute: int, wait_ms: float
 ) -> ParleyError:
-    """The bucket of sessions, of reads or of interruptions is empty."""
+    """Return the error for an empty bucket of sessions, reads or interruptions."""
     return ParleyError(
         "rate_limited",
         f"{_WHOSE[scope]} {per_minute:,} {_REQUESTS[kind]} a minute, and they have been used. "
@@ -53,10 +53,13 @@ def too_many_requests(
 
 
 def quota_used_up(scope: LimitScope, name: str, limit_s: int, wait_ms: int) -> ParleyError:
-    """A day's seconds have been used.
+    """Return the error for a day whose seconds have been used.
 
     Args:
+        scope: whose day it is.
         name: `audio_seconds_per_day` or `speech_seconds_per_day`.
+        limit_s: how many seconds a day has.
+        wait_ms: how long until the next day.
     """
     what = "listening" if name.startswith("audio") else "spoken replies"
     return ParleyError(
@@ -70,7 +73,7 @@ def quota_used_up(scope: LimitScope, name: str, limit_s: int, wait_ms: int) -> P
 
 
 def too_many_connections(scope: LimitScope, limit: int) -> ParleyError:
-    """Every slot for a connection is taken."""
+    """Return the error for a handshake that finds every slot taken."""
     return ParleyError(
         "rate_limited",
         f"{limit} connections {_AT_ONCE[scope]} open already, as many as may be. Close one first.",
@@ -80,11 +83,12 @@ def too_many_connections(scope: LimitScope, limit: int) -> ParleyError:
 
 
 def too_many_messages(too_fast: TooFast, field: str | None, turn_id: str | None) -> ParleyError:
-    """A connection sends more than it may; what is too much is dropped.
+    """Return the error for a connection that sends too fast and loses the excess.
 
     Args:
-        field: the type of the dropped message, if it is known.
-        turn_id: the turn that the dropped message was to begin, if it was.
+        too_fast: the rate that was exceeded.
+        field: the type of the dropped message, if known.
+        turn_id: the turn that the dropped message was to begin, if any.
     """
     what, _, unit = too_fast.name.partition("_per_")
     return ParleyError(
@@ -100,7 +104,7 @@ def too_many_messages(too_fast: TooFast, field: str | None, turn_id: str | None)
 
 
 def utterance_too_long(limit_s: int) -> ParleyError:
-    """The user has spoken for longer than one turn may last."""
+    """Return the error for a user who speaks for longer than one turn may last."""
     return ParleyError(
         "too_large",
         f"A turn has at most {_duration(limit_s)} of speech. The reply is to what was said until "

@@ -1,7 +1,7 @@
 """How fast each connection sends, counted in memory: what is too fast costs no call.
 
-Approximate: each Lambda environment counts what it is given, and a connection whose messages
-reach several at once may send as much to each.
+The count is approximate. Each Lambda environment counts the messages that it receives, so a
+connection whose messages reach several environments may send as much to each.
 """
 
 from __future__ import annotations
@@ -14,38 +14,39 @@ from parley.limits.rules import CALLS_PER_TURN, LimitRules
 from parley.limits.token_bucket import Taken, TokenBucket, Wait, bucket_per_minute
 
 BYTES_PER_S = 128_000
-"""96,000 bytes of audio a second in base64: three times real time at the usual 16 kHz, real time
-at 48 kHz."""
+"""96,000 bytes of audio a second, in base64. That is three times real time at the usual 16 kHz, and
+real time at 48 kHz."""
 CHUNKS_PER_S = 10
-"""What a client sends while the user speaks. Chunks of 100 ms are usual."""
+"""How many chunks a client sends while the user speaks: chunks of 100 ms are usual."""
 LONGEST_UTTERANCE_S = 900
-"""Where utterances are not limited: the longest invocation that Lambda allows."""
+"""The longest utterance if none is configured: the longest invocation that Lambda allows."""
 PATIENCE_S = 100
-"""A connection is closed when so many seconds' worth of its messages have been dropped: after
-about ten seconds at ten times the rate, never at less than twice."""
+"""A connection is closed after this many seconds' worth of its messages have been dropped: after
+about ten seconds at ten times the rate, and never below twice the rate."""
 TELL_AGAIN_S = 10
-"""How long a client must have kept to the rate to be told the next time."""
+"""How long a client must keep to the rate before it is told again."""
 MAX_CONNECTIONS = 1_000
 CALLS_AT_ONCE = 20
-"""How many turns a connection may ask for at once: also those that are refused or sent again. As
-many it may interrupt, and ask after. Whoever keeps to the limit of turns never comes near."""
+"""How many turns a connection may ask for at once, refused and repeated ones included. It may
+interrupt as many, and ask after as many. A client that keeps to the limit of turns never comes
+near."""
 
 CallName = Literal["turns_per_minute", "interrupts_per_minute", "pings_per_minute"]
-"""Messages that cost calls whatever they are answered with: those that ask for a turn, interrupt
-one, and ask whether it still runs."""
+"""Rates of messages that cost calls in any case: those that ask for a turn, interrupt a turn, and
+ask whether a turn still runs."""
 RateName = Literal["messages_per_second", "bytes_per_second"] | CallName
 
 
 @dataclass(frozen=True, slots=True)
 class TooFast:
-    """A message that is not to be answered.
+    """The decision to drop a message.
 
     Attributes:
-        name: which rate is exceeded.
-        limit: how high it is.
-        wait_ms: after so long, another message will be taken.
-        tell: whether the client is to be told: once, until it has slowed down.
-        close: whether the connection is to be closed.
+        name: the rate that was exceeded.
+        limit: its value.
+        wait_ms: after this time another message will be accepted.
+        tell: whether to tell the client: once, until it has slowed down.
+        close: whether to close the connection.
     """
 
     name: RateName
@@ -56,12 +57,14 @@ class TooFast:
 
 
 class ConnectionRate:
-    """Decides about the messages of one connection. The time is in ms of a monotonic clock.
+    """Decides about the messages of one connection. Times are ms of a monotonic clock.
 
-    A burst has room for a whole utterance, because a client that comes back, or is told of an
+    A burst has room for a whole utterance, because a client that returns, or is told of an
     `audio_gap`, sends one again at once.
 
     Args:
+        messages_per_second: the rate in the long run.
+        utterance_s: the longest utterance; 0 for no limit.
         calls_per_minute: how many turns may be asked for, interrupted and asked after, each; 0 for
             any number.
     """
@@ -90,7 +93,7 @@ class ConnectionRate:
         self._told_until_ms: dict[RateName, float] = {}
 
     def take(self, size_bytes: int, now_ms: float) -> TooFast | None:
-        """A message came; None if it is to be answered."""
+        """Count a message. Return None if it may be answered."""
         new: dict[RateName, float] = {}
         for name, bucket in self._buckets.items():
             tokens = 1 if name == "messages_per_second" else size_bytes
@@ -103,7 +106,7 @@ class ConnectionRate:
         return None
 
     def take_call(self, name: CallName, now_ms: float) -> TooFast | None:
-        """One of the messages costs calls; None if they are to be made."""
+        """Count a message that costs calls. Return None if the calls may be made."""
         if self._calls is None:
             return None
         taken = self._calls.take(self._full_at_ms.get(name, 0.0), now_ms)
@@ -113,7 +116,7 @@ class ConnectionRate:
         return None
 
     def _lose_patience(self, now_ms: float) -> bool:
-        """A message more was dropped; whether it was one too many."""
+        """Count a dropped message. Return whether it was one too many."""
         patience = self._patience.take(self._patient_at_ms, now_ms)
         if isinstance(patience, Taken):
             self._patient_at_ms = patience.full_at_ms
@@ -128,17 +131,17 @@ class ConnectionRate:
 
 
 class MessageRates:
-    """The rates of the connections that were heard of last."""
+    """The rates of the connections that have sent messages most recently."""
 
     def __init__(self, rules: LimitRules) -> None:
         self._rules = rules
-        # A connection is one person's, also where nobody has to say who they are.
+        # A connection belongs to one person, even where authentication is off.
         turns_per_minute = rules.subject.turns_per_minute or rules.tenant.turns_per_minute
         self._calls_per_minute = CALLS_PER_TURN * turns_per_minute
         self._rates: OrderedDict[str, ConnectionRate] = OrderedDict()
 
     def take(self, connection_id: str, size_bytes: int, now_ms: float) -> TooFast | None:
-        """A message came; None if it is to be answered."""
+        """Count a message of a connection. Return None if it may be answered."""
         if not self._rules.messages_per_second:
             return None
         rate = self._rates.pop(connection_id, None) or ConnectionRate(
@@ -150,6 +153,6 @@ class MessageRates:
         return rate.take(size_bytes, now_ms)
 
     def take_call(self, name: CallName, connection_id: str, now_ms: float) -> TooFast | None:
-        """The message that came last costs calls; None if they are to be made."""
+        """Count the last message as one that costs calls. Return None if the calls may be made."""
         rate = self._rates.get(connection_id)
         return None if rate is None else rate.take_call(name, now_ms)

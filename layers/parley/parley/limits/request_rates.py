@@ -1,9 +1,8 @@
-"""How often sessions are opened, resumed and read, and turns interrupted over HTTP: token buckets
-in the table, for what costs.
+"""Token buckets in the table for sessions opened, resumed and read, and for HTTP interruptions.
 
-One account is asked, so that one conditional write is all that it costs whoever is at rest: the
-user's own, or the tenant's where nobody is known or users have no limit of their own. Turns are
-counted by `usage`, for both.
+Each request takes from one account, so it costs one conditional write for an account at rest. The
+account is the user's own, or the tenant's where nobody is known or users have no limit of their
+own. `parley.limits.turn_quota` counts turns, for both.
 """
 
 from __future__ import annotations
@@ -22,18 +21,20 @@ from parley.storage.item_codec import number, number_of, text_of
 from parley.storage.table import Item, Table
 
 TRIES = 8
-"""How often a write is tried that others were quicker than."""
+"""How often a write is tried when other writes are faster."""
 KEPT_MS = 3_600_000
-"""How long a bucket's item stays after it was taken from; it is full again sooner."""
+"""How long a bucket's item stays after a token was taken. The bucket is full again sooner."""
 BUSY_MS = 1_000
-"""When to try again where others were quicker each time."""
+"""When to try again if other writes were faster each time."""
 
 
 class RequestRates:
-    """Takes from the buckets of requests.
+    """Takes tokens from the buckets of requests.
 
     Args:
-        clock: the time in ms since the epoch.
+        table: the table.
+        rules: the limits.
+        clock: returns the time in ms since the epoch.
     """
 
     def __init__(self, table: Table, rules: LimitRules, clock: Callable[[], int] = now_ms) -> None:
@@ -42,7 +43,7 @@ class RequestRates:
         self._now = clock
 
     def take(self, principal: Principal, kind: RequestKind) -> None:
-        """One request more.
+        """Count a request.
 
         Raises:
             ParleyError: `rate_limited`, with `retry_after_ms` and `limit`.
@@ -50,8 +51,11 @@ class RequestRates:
         self._take_from(accounts_of(principal, self._rules), kind)
 
     def may_replay(self, ref: SessionRef) -> bool:
-        """Whether a client may be sent more of what it has missed. It counts as a session that is
-        resumed: whoever acknowledges nothing could have it sent without end."""
+        """Return whether a client may be sent more of what it has missed.
+
+        It counts as a session that is resumed: a client that acknowledges nothing could otherwise
+        have it sent without end.
+        """
         try:
             self._take_from(accounts_of_session(ref, self._rules), "sessions")
         except ParleyError:
@@ -68,9 +72,11 @@ class RequestRates:
                 return
 
     def _take(self, account: Account, kind: RequestKind, per_minute: int) -> float | None:
-        """None if there was one; otherwise how long until there is. The first try supposes that
-        the account has been at rest; each one after it knows how the item is."""
-        # All connections of an account may come back together, after an outage of ours.
+        """Take a token. Return None on success, otherwise the time in ms until there is one.
+
+        The first attempt assumes that the account is at rest. Each later one knows the item.
+        """
+        # After an outage all connections of an account may return together.
         at_once = account.share.connections if kind == "sessions" else 1
         bucket = bucket_per_minute(per_minute, at_once)
         key, nonce, full_at_ms = _key(account, kind), uuid.uuid4().hex, 0
@@ -80,7 +86,7 @@ class RequestRates:
             if isinstance(decision, Wait):
                 return decision.ms
             taken, item = self._try_to_take(key, bucket, full_at_ms, now, nonce)
-            # Should the answer to this very write have been lost, its repetition found it done.
+            # If the answer to this write was lost, its repetition found it done.
             if taken or text_of(item, "taken_by") == nonce:
                 return None
             full_at_ms = number_of(item, "full_at")

@@ -1,4 +1,4 @@
-"""The decisions behind the limits: state and time in, decision and new state out."""
+"""Pure decisions of limits: state and time in, decision and new state out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ DAY_MS = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """It was there and is taken.
+    """The token was there and has been taken.
 
     Attributes:
         full_at_ms: the bucket's new state.
@@ -21,10 +21,10 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """It is not there.
+    """The bucket has no token.
 
     Attributes:
-        ms: after so long it will be.
+        ms: how long until it has one.
     """
 
     ms: float
@@ -32,7 +32,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class TokenBucket:
-    """A token bucket, kept as one number: when it will be full again (GCRA, ITU-T I.371).
+    """A token bucket, stored as one number: when it will be full again (GCRA, ITU-T I.371).
 
     Attributes:
         interval_ms: how long until the next token.
@@ -46,8 +46,9 @@ class TokenBucket:
         """Take tokens out of a bucket.
 
         Args:
-            full_at_ms: its state; 0 for one that has not been used.
-            tokens: more than it holds count as all that it holds.
+            full_at_ms: the bucket's state; 0 for a bucket that has not been used.
+            now_ms: the time, on the clock of `full_at_ms`.
+            tokens: how many; more than a full bucket has count as a full bucket.
         """
         wanted = max(full_at_ms, now_ms) + min(tokens, self.burst) * self.interval_ms
         latest = now_ms + self.burst * self.interval_ms
@@ -55,25 +56,26 @@ class TokenBucket:
 
 
 def bucket_per_minute(tokens: int, at_once: int = 1) -> TokenBucket:
-    """A bucket of whole milliseconds; a third of a minute's tokens may be taken at once.
+    """Return a bucket of whole milliseconds. A third of a minute's tokens may be taken at once.
 
     Args:
-        at_once: so many may be in any case.
+        tokens: tokens for each minute.
+        at_once: how many may be taken at once in any case.
     """
     return TokenBucket(math.ceil(60_000 / tokens), max(1, at_once, tokens // 3))
 
 
 @dataclass(frozen=True, slots=True)
 class DailyQuota:
-    """So much in a day; the day begins at midnight UTC."""
+    """A limit for a day. The day begins at midnight UTC."""
 
     limit_ms: int
 
     def wait_ms(self, used_ms: int, now_ms: int) -> int | None:
-        """None while something is left; otherwise how long until there is."""
+        """Return None while something is left, otherwise the time in ms until there is."""
         return None if used_ms < self.limit_ms else DAY_MS - now_ms % DAY_MS
 
 
 def day_of(now_ms: int) -> int:
-    """The UTC day, in days since the epoch."""
+    """Return the UTC day, in days since the epoch."""
     return now_ms // DAY_MS

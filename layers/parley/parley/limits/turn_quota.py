@@ -1,8 +1,8 @@
-"""How many turns an account has begun and how much it has heard and said, in the table.
+"""How many turns an account has begun, and how much it has heard and said, in the table.
 
-A turn is admitted before it begins, by one conditional write for each account that is limited,
-beside the reading of its history; what it really used is added at its end. What is written can be
-repeated: botocore repeats a write whose answer was lost.
+One conditional write for each limited account admits a turn before it begins, in parallel with the
+reading of its history. What the turn has used is added at its end. The writes can be repeated,
+because botocore repeats a write whose answer was lost.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from parley.storage.item_codec import number, number_of, text_of
 from parley.storage.table import Item, Table
 
 TRIES = 8
-"""How often a write is tried that others were quicker than. Each failure means that somebody
-else's write succeeded."""
+"""How often a write is tried when other writes are faster. Each failure means that another write
+succeeded."""
 KEPT_MS = 2 * DAY_MS
 """How long an account's item stays after its last turn."""
 
@@ -36,8 +36,8 @@ class Usage:
 
     Attributes:
         full_at_ms: when its bucket of turns will be full again, in ms since the epoch.
-        day: the day that the rest is of.
-        audio_ms, speech_ms: what was listened to and what was spoken on that day.
+        day: the day of the next two.
+        audio_ms, speech_ms: what went to speech recognition, and what was spoken, on that day.
     """
 
     full_at_ms: int = 0
@@ -47,16 +47,17 @@ class Usage:
 
     @classmethod
     def of(cls, item: Item) -> Usage:
-        """What the item says; nothing was used where there is none."""
+        """Return the usage that an item stores. An empty item means no usage."""
         names = ("full_at", "used_on", "audio_ms", "speech_ms")
         return cls(*(number_of(item, name) for name in names))
 
     def refusal(self, account: Account, now: int, *, spoken: bool) -> ParleyError | None:
-        """Why another turn may not begin; None if it may.
+        """Return why another turn may not begin; None if it may.
 
         Args:
+            account: whose usage this is.
             now: in ms since the epoch.
-            spoken: whether it is to be listened to.
+            spoken: whether the turn needs speech recognition.
         """
         share, scope = account.share, account.scope
         today = self.day == day_of(now)
@@ -82,7 +83,7 @@ class Admission:
 
     Attributes:
         refused: why not; None if it may.
-        taken: the accounts that a turn was taken from.
+        taken: the accounts that the turn was taken from.
     """
 
     refused: ParleyError | None = None
@@ -90,10 +91,12 @@ class Admission:
 
 
 class Meter:
-    """Admits turns and charges for them.
+    """Admits turns, and charges for them.
 
     Args:
-        clock: the time in ms since the epoch.
+        table: the table.
+        rules: the limits.
+        clock: returns the time in ms since the epoch.
     """
 
     def __init__(self, table: Table, rules: LimitRules, clock: Callable[[], int] = now_ms) -> None:
@@ -104,9 +107,10 @@ class Meter:
     async def admit(self, ref: SessionRef, *, spoken: bool) -> Admission:
         """Take a turn from each account of the session's owner.
 
-        One after the other, the user's own first: who has used up what is theirs takes nothing
-        from the tenant, not even for a moment, or a flood of refused turns would have others
-        refused. What was taken from the user is given back if the tenant has none.
+        The accounts are asked one after another, the user's own first. So a user who has no turns
+        left takes nothing from the tenant, not even for a moment. Otherwise a flood of refused
+        turns would have other users refused. What was taken from the user is returned if the tenant
+        has none.
         """
         accounts = [
             account
@@ -135,7 +139,7 @@ class Meter:
         return Admission(taken=tuple(taken))
 
     async def give_back(self, admission: Admission) -> None:
-        """The turn that was admitted is not run, because somebody else runs it."""
+        """Return an admitted turn that is not run, because another invocation runs it."""
         await asyncio.gather(
             *(asyncio.to_thread(self._return, account) for account in admission.taken)
         )
@@ -152,8 +156,11 @@ class Meter:
     # --- the writes ---------------------------------------------------------------
 
     def _take(self, account: Account, spoken: bool) -> ParleyError | None:
-        """The first try supposes that the account has been at rest, which it usually has; each
-        one after it knows how the item is."""
+        """Take a turn. Return the error if there is none.
+
+        The first attempt assumes that the account is at rest, as it usually is. Each later one
+        knows the item.
+        """
         if not account.share.turns_per_minute:
             return self._refusal(account, spoken)
         usage, nonce, wait_ms = Usage(), uuid.uuid4().hex, 1000.0
@@ -169,7 +176,7 @@ class Meter:
         return too_many_turns(account.scope, account.share.turns_per_minute, wait_ms)
 
     def _refusal(self, account: Account, spoken: bool) -> ParleyError | None:
-        """Whether an account would refuse a turn; nothing is taken."""
+        """Return the error with which an account would refuse a turn. Take nothing."""
         usage = Usage.of(self._table.get(_key(account)) or {})
         return usage.refusal(account, self._now(), spoken=spoken)
 
@@ -226,7 +233,7 @@ class Meter:
 
 
 def _quota_condition(account: Account, spoken: bool) -> tuple[str, dict[str, Any]] | None:
-    """What must hold for today's quotas, in DynamoDB's words."""
+    """Return the condition of today's quotas, as a DynamoDB expression with its values."""
     left, values = [], {}
     if account.share.audio_s_per_day and spoken:
         left.append("audio_ms < :audio")
@@ -241,7 +248,7 @@ def _quota_condition(account: Account, spoken: bool) -> tuple[str, dict[str, Any
 
 
 def _longest(refusals: list[ParleyError | None]) -> ParleyError:
-    """The refusal that lasts longest: before that, trying again is in vain."""
+    """Return the refusal that lasts longest: before its end another attempt is in vain."""
     told = [refusal for refusal in refusals if refusal is not None]
     return max(told, key=lambda refusal: refusal.retry_after_ms or 0)
 

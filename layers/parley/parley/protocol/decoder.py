@@ -1,7 +1,7 @@
-"""Reads a client's message, or says what is wrong with it: which field, which rule.
+"""Decodes client messages. A message that is invalid gets an error that names field and rule.
 
-Size and shape come first. The quick path is one strict decode; only when that fails is the
-message looked at again, to find the words for the answer.
+Size and structure are checked first. Then one strict decode follows. Only if it fails is the
+message read again, to find the words for the error.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from parley.protocol.messages import (
 )
 
 _END = repr(END).strip("'")
-"""As msgspec shows it."""
+"""`END`, as msgspec prints it."""
 
 
 class _Peek(Struct):
-    """The two fields that an error answer names, whatever else is wrong."""
+    """The two fields that an error names, whatever else is invalid."""
 
     type: Any = None
     turn_id: Any = None
 
 
 class Decoder:
-    """Turns a text frame into a message, or raises `BadMessage` naming field and rule.
+    """Decodes text frames into messages.
 
     Args:
         max_bytes: the longest message.
@@ -54,10 +54,10 @@ class Decoder:
     }
 
     def decode(self, body: str) -> AnyClientMessage:
-        """Parse one client message.
+        """Decode one client message.
 
         Raises:
-            BadMessage: `too_large`, `unknown_type` or `bad_request`.
+            BadMessage: `too_large`, `unknown_type` or `bad_request`; names field and rule.
         """
         size = len(body.encode("utf-8", "surrogatepass"))
         if size > self._max_bytes:
@@ -99,7 +99,7 @@ class Decoder:
             return BadMessage(
                 "bad_request", "Expected a JSON object with a `type`, got another JSON value."
             )
-        except (msgspec.DecodeError, UnicodeError) as malformed:  # after what was invalid
+        except (msgspec.DecodeError, UnicodeError) as malformed:  # broken behind that field
             return _not_json(malformed)
         turn_id = peek.turn_id if _is_identifier(peek.turn_id) else None
         if peek.type is None:

@@ -1,9 +1,9 @@
-"""The shape of what a client sends, before anything is made of it: how deep, how many values,
-and no name twice in one object.
+"""Limits of the JSON that clients send, checked before it is decoded: depth, values, names.
 
-The standard library's parser reads it once more than needed, in C: less than 0.1 ms for the largest
-chunk of audio. A doubled name is refused because readers differ in which of the two they take
-(RFC 8259, section 4), so what one checked would not be what another used.
+The standard library's parser reads the text once more than needed, in C: less than 0.1 ms for the
+largest chunk of audio. A name that comes twice in one object is refused, because parsers differ in
+which of the two they take (RFC 8259, section 4). Otherwise what one checked would not be what
+another used.
 """
 
 from __future__ import annotations
@@ -12,27 +12,28 @@ import json
 from typing import Any
 
 MAX_DEPTH = 8
-"""Objects and arrays in each other; the protocol's own messages have two."""
+"""The deepest nesting of objects and arrays. The protocol's own messages have two levels."""
 MAX_VALUES = 128
-"""Values of all objects and arrays together; the protocol's own messages have about a dozen."""
+"""The most values of all objects and arrays together. The protocol's own messages have about a
+dozen."""
 
 
 class Misshapen(ValueError):
-    """The text is not JSON, or not of a shape that a message has; says so in a sentence."""
+    """The text is not JSON, or exceeds a limit. The message is a sentence for the client."""
 
 
 def check_shape(text: str, what: str = "message") -> None:
-    """Refuse a text that is not JSON, is nested too deeply, has too many values, or has a
-    name twice.
+    """Refuse a text that is not JSON, is too deep, has too many values, or has a name twice.
 
     Args:
-        what: it is called so.
+        text: the JSON.
+        what: what the error calls it, such as "message".
 
     Raises:
-        Misshapen: with a sentence for the client, without anything of the text but the name.
+        Misshapen: with a sentence for the client. Of the text it quotes only a name.
     """
     try:
-        # Numbers stay as they are written: making integers of them can be slow.
+        # Numbers stay text: converting a long one to an integer can be slow.
         value = json.loads(text, object_pairs_hook=_once, parse_int=str, parse_float=str)
     except _Refused as refused:
         raise Misshapen(f"The {what} has {refused}.") from None
@@ -54,11 +55,11 @@ _TOO_MANY = f"more than {MAX_VALUES} values"
 
 
 class _Refused(Exception):
-    """What an object has that none may have."""
+    """An object has something that no object may have."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(pairs) > MAX_VALUES:  # before anything is made of them
+    if len(pairs) > MAX_VALUES:  # before the object is built
         raise _Refused(_TOO_MANY)
     found: dict[str, Any] = {}
     for name, value in pairs:

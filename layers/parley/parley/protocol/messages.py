@@ -1,11 +1,11 @@
 """The wire protocol, version 1: the messages and their limits.
 
-This module is the only description of the protocol. The JSON Schema, the
-AsyncAPI document and the client's types are generated from it. Reading what a client sent, with
-errors that name field and rule, is `parley.protocol.decoder`.
+This module is the only description of the protocol. JSON Schema, AsyncAPI and the clients' types
+are generated from it. `parley.protocol.decoder` reads what a client sent, with errors that name
+field and rule.
 
-A message is one JSON text frame with a `type`. Unknown fields are ignored, so
-that an older server understands a newer client; unknown types are refused.
+A message is one JSON text frame with a `type`. Unknown fields are ignored, so an older server
+understands a newer client. Unknown types are refused.
 """
 
 from __future__ import annotations
@@ -21,28 +21,35 @@ from parley.limit import Limit
 PROTOCOL_VERSION = 1
 
 MAX_MESSAGE_BYTES = 32_768
-"""API Gateway's WebSocket frame limit ("Amazon API Gateway quotas"); a browser
-cannot choose its frames, so this bounds a whole client message."""
+"""API Gateway's limit of a WebSocket frame ("Amazon API Gateway quotas"). A browser cannot choose
+its frames, so this limits a whole client message."""
 MAX_CHUNK_BYTES = 20_480
-"""Raw audio in one chunk: base64 makes 27.3 KB of it, which leaves room for the JSON."""
+"""Raw audio in one chunk. In base64 it is 27.3 KB, which leaves room for the JSON."""
 MAX_TEXT_CHARS = 8_000
+"""Of a typed turn."""
 MAX_CHUNKS = 9_000
-"""15 minutes of 100 ms chunks, the longest invocation Lambda allows."""
+"""Chunks of 100 ms in 15 minutes, the longest invocation that Lambda allows."""
 MAX_STYLE_CHARS = 1_000
+"""Of the setting `style`."""
 MAX_ATTEMPTS = 100
 """How often a turn may be sent again after it has failed."""
 
 AudioFormat = Literal["pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000"]
-"""Signed 16-bit little-endian mono PCM; the number is the sample rate in Hz."""
+"""Signed 16-bit little-endian mono PCM. The number is the sample rate in Hz."""
 Endpointing = Literal["manual", "server_vad"]
+"""Who finds the end of an utterance: the client, or the transcriber."""
 SettingName = Literal["language", "speed", "voice", "stability", "style", "record"]
+"""The fields of `Settings`."""
 Stage = Literal["transcriber", "responder", "synthesizer"]
+"""Speech to text, the language model, text to speech."""
 SessionEndReason = Literal["ended", "replaced"]
+"""The client ended the session, or another connection took it over."""
 TurnEndReason = Literal["completed", "interrupted", "failed"]
+"""Why a turn is over."""
 
 END = r"$(?!\n)"
-"""Of a pattern. Python's `$` alone also matches before a line break at the end of a text; this
-does not, in the dialect of JSON Schema as well."""
+"""The end of a pattern. Python's `$` alone also matches before a line break at the end of a text.
+This does not, and the dialect of JSON Schema has it too."""
 
 Identifier = Annotated[
     str,
@@ -58,23 +65,25 @@ Milliseconds = Annotated[float, Meta(ge=0, le=86_400_000)]
 
 
 class Settings(Struct, omit_defaults=True, frozen=True):
-    """What holds for a session's replies. Every field is optional; what is not set keeps the
-    deployment's default. Which of them a client may set, `ready.choices` says."""
+    """The settings of a session's replies. Every field is optional. A field that is not set keeps
+    the deployment's default. `ready.choices` says which fields a client may set."""
 
     voice: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}" + END)] | UnsetType = UNSET
     """An ElevenLabs voice id."""
     language: Annotated[str, Meta(pattern="^[a-z]{2,3}" + END)] | UnsetType = UNSET
     """ISO 639 code of the language spoken, e.g. `en`."""
     speed: Annotated[float, Meta(ge=0.7, le=1.2)] | UnsetType = UNSET
+    """How fast the voice speaks; 1 is its own speed."""
     stability: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    """How even the voice sounds; low values vary more."""
     style: Annotated[str, Meta(max_length=MAX_STYLE_CHARS)] | UnsetType = UNSET
     """How to reply, in words, e.g. `Answer like a pirate, in one sentence.`"""
     record: bool | UnsetType = UNSET
-    """The user consents to being recorded. A deployment that does not record answers `false`,
-    whatever is asked for."""
+    """The user consents to being recorded. A deployment that does not record answers `false` in any
+    case."""
 
     def merged_with(self, newer: Settings) -> Settings:
-        """These settings with everything that `newer` sets put over them."""
+        """Return these settings, overridden by everything that `newer` sets."""
         return msgspec.convert(
             {**msgspec.to_builtins(self), **msgspec.to_builtins(newer)}, Settings
         )
@@ -84,8 +93,8 @@ NO_SETTINGS = Settings()
 
 
 class Received(Struct, frozen=True, omit_defaults=True):
-    """How far a returning client has got: everything up to `seq` of its oldest turn that has
-    not ended, or of its latest turn."""
+    """How far a returning client has got: it has every event up to `seq` of its oldest turn that
+    has not ended, or of its latest turn."""
 
     turn_id: Identifier
     seq: Count
@@ -96,7 +105,7 @@ class Received(Struct, frozen=True, omit_defaults=True):
 
 
 class ClientMessage(Struct, tag_field="type"):
-    """Base of everything a client sends."""
+    """Base of every message that a client sends."""
 
 
 class Init(ClientMessage, tag="init"):
@@ -112,8 +121,8 @@ class Init(ClientMessage, tag="init"):
 class UserMessage(ClientMessage, tag="user_message"):
     """A typed turn.
 
-    `attempt` counts from 1. The same attempt of a turn runs once, however often it is sent. A
-    turn that has failed runs again with the next attempt, or when it is sent without any.
+    `attempt` counts from 1. The same attempt of a turn runs once, however often it is sent. A turn
+    that has failed runs again with the next attempt, or when it is sent without an attempt.
     """
 
     turn_id: Identifier
@@ -122,7 +131,7 @@ class UserMessage(ClientMessage, tag="user_message"):
 
 
 class AudioStart(ClientMessage, tag="audio_start"):
-    """A spoken turn begins. `attempt` as in `user_message`."""
+    """A spoken turn begins. `attempt` is as in `user_message`."""
 
     turn_id: Identifier
     format: AudioFormat = "pcm_16000"
@@ -139,14 +148,14 @@ class AudioChunk(ClientMessage, tag="audio_chunk"):
 
 
 class AudioEnd(ClientMessage, tag="audio_end"):
-    """The user has finished; `chunks` says how many chunks there were."""
+    """The user has finished. `chunks` says how many chunks there were."""
 
     turn_id: Identifier
     chunks: Annotated[int, Meta(ge=0, le=MAX_CHUNKS)]
 
 
 class Interrupt(ClientMessage, tag="interrupt"):
-    """Stop. `played_ms` of the reply's audio have really been heard."""
+    """Stop the reply. The user has heard `played_ms` of its audio."""
 
     turn_id: Identifier
     played_ms: Milliseconds
@@ -159,7 +168,7 @@ class Config(ClientMessage, tag="config"):
 
 
 class Ack(ClientMessage, tag="ack"):
-    """Everything of an attempt at the turn, up to `seq`, has arrived."""
+    """Every event of an attempt at the turn, up to `seq`, has arrived."""
 
     turn_id: Identifier
     seq: Count
@@ -168,10 +177,10 @@ class Ack(ClientMessage, tag="ack"):
 
 
 class Ping(ClientMessage, tag="ping"):
-    """Heartbeat; `sent_at` comes back as it was.
+    """Heartbeat. `sent_at` comes back unchanged.
 
-    With `turn_id`, also a question: does this attempt at the turn still run? One that does not,
-    and never ended, is ended now.
+    With `turn_id` it also asks whether this attempt at the turn still runs. An attempt that does
+    not run, and never ended, is ended now.
     """
 
     sent_at: float
@@ -204,18 +213,18 @@ CLIENT_MESSAGES: tuple[type[ClientMessage], ...] = (
 
 
 class ServerEvent(Struct, omit_defaults=True, tag_field="type"):
-    """Base of everything the server sends."""
+    """Base of every event that the server sends."""
 
 
 class Attempted(ServerEvent, kw_only=True):
-    """What belongs to one attempt at a turn. A turn that was sent again starts anew: its events
-    count from 1 again, under the next `attempt`."""
+    """An event that belongs to one attempt at a turn. A turn that is sent again starts anew: its
+    events count from 1 again, under the next `attempt`."""
 
     attempt: int = 1
 
 
 class TurnEvent(Attempted):
-    """An event of a turn: `seq` counts those of an attempt from 1 without a gap."""
+    """An event of a turn. `seq` counts the events of an attempt from 1 without a gap."""
 
     turn_id: str
     seq: int
@@ -224,7 +233,8 @@ class TurnEvent(Attempted):
 class Word(Struct, frozen=True, array_like=True):
     """A piece of the reply's text and when it sounds, in ms of its audio: `[text, start, end]`.
 
-    In scripts without spaces it is a character; what makes no sound ends with the next that does.
+    In scripts without spaces it is a character. A piece without sound ends with the next piece that
+    sounds.
     """
 
     text: str
@@ -244,7 +254,7 @@ class Message(Struct, omit_defaults=True, frozen=True):
 
 
 class Limits(Struct, frozen=True):
-    """What the server accepts."""
+    """The limits of what the server accepts."""
 
     max_message_bytes: int = MAX_MESSAGE_BYTES
     max_chunk_bytes: int = MAX_CHUNK_BYTES
@@ -260,8 +270,8 @@ class Voice(Struct, frozen=True):
 
 
 class Choices(Struct, frozen=True):
-    """What a client may choose here: the settings that it may set, and the values of those that
-    have a closed list."""
+    """What a client may choose: the settings that it may set, and the values of those that have a
+    closed list."""
 
     settings: list[SettingName]
     voices: list[Voice]
@@ -272,8 +282,8 @@ class Choices(Struct, frozen=True):
 class Ready(ServerEvent, tag="ready"):
     """Answers `init`. `settings` holds every setting in force.
 
-    `stand_ins` names the stages whose provider only stands in for a real one, on a developer's
-    machine; an application should tell its user.
+    `stand_ins` names the stages whose provider is a stand-in, on a developer's machine. An
+    application should tell its user.
     """
 
     session_id: str
@@ -288,7 +298,7 @@ class Ready(ServerEvent, tag="ready"):
 
 
 class Transcript(TurnEvent, tag="transcript"):
-    """What the user is understood to have said so far; a final one stands."""
+    """What the user is understood to have said so far. A final transcript does not change."""
 
     text: str
     final: bool
@@ -313,13 +323,13 @@ class Audio(TurnEvent, tag="audio"):
 class Metrics(Struct, omit_defaults=True):
     """Where a turn's time went, in ms.
 
-    Zero is the moment API Gateway received `user_message` or `audio_end`. The
-    parts from `dispatch_ms` to `delivery_ms` add up to `first_audio_ms`.
+    Zero is the moment when API Gateway received `user_message` or `audio_end`. The parts from
+    `dispatch_ms` to `delivery_ms` add up to `first_audio_ms`.
     """
 
     dispatch_ms: float | None = None
-    """From API Gateway to the turn: Lambda's own queue and a cold start (typed),
-    or the way through the inbox (spoken)."""
+    """From API Gateway to the turn: Lambda's own queue and a cold start (typed), or the way through
+    the inbox (spoken)."""
     transcript_ms: float | None = None
     """From the end of the utterance to its final transcript (spoken only)."""
     prepare_ms: float | None = None
@@ -331,27 +341,32 @@ class Metrics(Struct, omit_defaults=True):
     synthesizer_ms: float | None = None
     """From that clause to its first audio."""
     delivery_ms: float | None = None
-    """Until API Gateway had taken the first audio."""
+    """From that audio until API Gateway had accepted it."""
     first_text_ms: float | None = None
+    """Until the first text of the reply was sent."""
     first_audio_ms: float | None = None
+    """Until API Gateway had taken the first audio: the sum of the parts above."""
     total_ms: float | None = None
+    """Until the turn ended."""
     audio_ms: int | None = None
     """How much speech was synthesised."""
     reply_chars: int | None = None
+    """How long the reply's text is."""
     posts: int | None = None
     """Messages posted to the connection before `turn_end`."""
     retries: int | None = None
+    """How often a provider was asked again."""
     cold: bool | None = None
     """The turn ran in a fresh Lambda environment."""
     connection_reused: bool | None = None
-    """The responder was reached over a connection that was already open."""
+    """The connection to the responder was already open."""
 
 
 class TurnEnd(TurnEvent, tag="turn_end"):
     """The last event of a turn. `heard` is set when less was heard than said.
 
-    A turn whose function died is ended by somebody else, who does not know its events: `seq` is
-    then 0, and nothing more of this attempt will come.
+    A turn whose function died is ended by another function, which does not know its events. Then
+    `seq` is 0, and no more events of this attempt will come.
     """
 
     reason: TurnEndReason
@@ -361,7 +376,7 @@ class TurnEnd(TurnEvent, tag="turn_end"):
     code: ErrorCode | None = None
     """Why the turn failed."""
     retryable: bool = False
-    """Whether sending the same turn again may help."""
+    """Whether the same turn, sent again, may work."""
 
 
 class ConfigUpdated(ServerEvent, tag="config_updated"):
@@ -377,15 +392,15 @@ class Pong(ServerEvent, tag="pong"):
 
 
 class SessionEnded(ServerEvent, tag="session_ended"):
-    """Answers `end`; or says that another connection has taken the session over."""
+    """Answers `end`, or says that another connection has taken the session over."""
 
     session_id: str
     reason: SessionEndReason = "ended"
 
 
 class Error(Attempted, tag="error"):
-    """Something went wrong. Numbered (`seq`) when it is an event of a turn, unnumbered when it
-    answers a message. `seq` is 0 where it explains a `turn_end` with `seq` 0."""
+    """Something went wrong. It has a `seq` when it is an event of a turn, and none when it answers
+    a message. `seq` is 0 where it explains a `turn_end` with `seq` 0."""
 
     code: ErrorCode
     message: str
@@ -406,7 +421,7 @@ class Error(Attempted, tag="error"):
         seq: int | None = None,
         attempt: int = 1,
     ) -> Error:
-        """The event that tells the client about `error`."""
+        """Return the event that tells the client about `error`."""
         return cls(
             attempt=attempt,
             code=error.code,
@@ -429,5 +444,5 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode(event: ServerEvent) -> bytes:
-    """The event as one JSON text frame (UTF-8)."""
+    """Return the event as one JSON text frame (UTF-8)."""
     return _encoder.encode(event)

@@ -1,4 +1,4 @@
-"""One turn to run, asked for by a connection's message or by an HTTP request."""
+"""The request for one turn, from a connection's message or an HTTP request."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from parley.protocol.messages import AudioFormat, Endpointing
 
 
 class TurnRequest(Struct, frozen=True, omit_defaults=True):
-    """One turn; as JSON in an asynchronous Lambda invocation, if a connection asked for it.
+    """The request for one turn. For a connection it is the JSON of an asynchronous invocation.
 
     Attributes:
         connection_id: empty for a turn that answers an HTTP request.
         endpoint: base URL of the `@connections` API of the connection's stage.
         received_at_ms: when API Gateway received the message, in ms since the epoch.
         text: what the user typed; None for a spoken turn.
-        format: of the spoken turn's audio.
-        audio: all of it, where it came whole; None if it comes through the inbox.
-        attempt: which attempt at the turn the client asked for, if it said so.
+        format: format of the spoken turn's audio.
+        audio: the whole utterance, if it came with the request; None if it comes through the inbox.
+        attempt: the attempt at the turn that the client named; None if it named none.
     """
 
     session: SessionRef
@@ -39,10 +39,10 @@ class TurnRequest(Struct, frozen=True, omit_defaults=True):
 
     @property
     def complete(self) -> bool:
-        """Whether all that the user says came with the request."""
+        """Whether all of the user's input came with the request."""
         return self.text is not None or self.audio is not None
 
     @property
     def connected(self) -> bool:
-        """Whether its events go to a connection; if not, they are one answer."""
+        """Whether the turn's events go to a connection. If not, they form one answer."""
         return bool(self.connection_id)

@@ -1,7 +1,7 @@
-"""An interruption: before the turn begins, while it runs, and while its audio still plays.
+"""Interrupts turns: before they begin, while they run, and while their audio still plays.
 
-The same for a message of a connection and for an HTTP request. It writes once and looks once, and
-waits for nothing: a turn that has not begun finds the interruption in its inbox when it does.
+It is the same for a message of a connection and for an HTTP request. It writes once and reads once,
+and waits for nothing: a turn that has not begun finds the interruption in its inbox.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
 
 TurnState = Literal["pending", "running", "ended"]
-"""How an interruption found its turn; `pending`: it has not begun, and perhaps never will."""
+"""The state of a turn when it was interrupted. A `pending` turn has not begun, and may never."""
 
 
 @dataclass(frozen=True, slots=True)
-class Interrupted:
-    """What came of an interruption.
+class InterruptResult:
+    """The result of an interruption.
 
     Attributes:
-        state: a turn that has not ended stops as soon as it looks into its inbox.
-        heard: what of the reply of a turn that has ended was heard; None if that is not known.
+        state: a turn that has not ended stops when it next reads its inbox.
+        heard: the part of an ended turn's reply that was heard; None if it is not known.
     """
 
     state: TurnState
@@ -33,26 +33,28 @@ class Interrupted:
 
 
 class Interruption:
-    """Stops turns, and notes what was heard of those that have ended."""
+    """Stops turns, and stores what was heard of those that have ended."""
 
-    def __init__(self, store: SessionStore, turns: TurnStore) -> None:
-        self._store = store
+    def __init__(self, sessions: SessionStore, turns: TurnStore) -> None:
+        self._sessions = sessions
         self._turns = turns
 
-    def interrupt(self, ref: SessionRef, turn_id: str, entry: InterruptEntry) -> Interrupted:
+    def interrupt(self, ref: SessionRef, turn_id: str, entry: InterruptEntry) -> InterruptResult:
         """Interrupt a turn, which may not have begun.
 
         Args:
-            entry: with `played_ms`, which is how much of the reply's audio was heard.
+            entry: the interruption. Its `played_ms` is how much of the reply's audio was heard.
         """
-        # Into the inbox first: a turn that is not there when we look claims itself afterwards, and
-        # reads its inbox after that.
+        # Into the inbox first: a turn that is not there at the read below starts afterwards, and
+        # then reads its inbox.
         self._turns.inboxes.put_interrupt(ref, turn_id, entry)
         turn = self._turns.turn(ref, turn_id)
         if turn is None or turn.running:
-            return Interrupted("pending" if turn is None else "running")
+            return InterruptResult("pending" if turn is None else "running")
         if entry.played_ms is None or not turn.message_key or not turn.parts:
-            return Interrupted("ended")
+            return InterruptResult("ended")
         heard = heard_text(turn.parts, entry.played_ms)
-        self._store.set_heard(ref, turn.message_key, heard, entry.received_at_ms, entry.played_ms)
-        return Interrupted("ended", heard)
+        self._sessions.set_heard(
+            ref, turn.message_key, heard, entry.received_at_ms, entry.played_ms
+        )
+        return InterruptResult("ended", heard)

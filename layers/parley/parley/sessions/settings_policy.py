@@ -1,8 +1,8 @@
-"""Which settings hold in a session, and which of them its client may choose.
+"""Decides which settings hold in a session, and which of them its client may choose.
 
-The style is part of the system message, and a voice has a price: a visitor of a page must not
-choose them unless the deployment says so. What a token signs was chosen by the application's
-backend, which may choose anything; it stands above what the client chooses.
+The style is part of the system message, and a voice has a price. So a visitor of a page may choose
+them only if the deployment allows it. The application's backend may choose anything: it signs a
+token, whose settings override the client's.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from parley.errors import ParleyError
 from parley.protocol.messages import Choices, SettingName, Settings, Voice
 
 SETTING_NAMES: tuple[SettingName, ...] = ("language", "speed", "voice", "stability", "style")
-"""What a deployment may let its clients set. `record` is the user's own consent: it is always
-theirs to give and to take back, and no token can give it for them."""
+"""What a deployment may let its clients set. `record` is the user's consent: only the user gives it
+and takes it back, and no token can."""
 DEFAULT_CLIENT_SETTINGS: frozenset[SettingName] = frozenset({"language", "speed", "voice"})
 DEFAULT_LANGUAGES: tuple[str, ...] = (
     *("ar", "bg", "cs", "da", "de", "el", "en", "es", "fi", "fil", "fr", "hi", "hr", "hu", "id"),
@@ -27,7 +27,7 @@ DEFAULT_LANGUAGES: tuple[str, ...] = (
 )
 """What `eleven_flash_v2_5` speaks (ElevenLabs, "Models")."""
 NAMED_VALUES = 40
-"""How many values an error names; `ready` has all of them."""
+"""How many allowed values an error names; `ready` has them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class SettingsPolicy:
         defaults: the deployment's own; every field is set.
         client_settings: what a client may set.
         voices: those that a client may choose, besides the default one.
-        languages: likewise, ISO 639 codes.
-        records: whether the deployment records those who consent; if not, nobody is.
+        languages: those that a client may choose, besides the default one; ISO 639 codes.
+        records: whether the deployment records users who consent.
     """
 
     defaults: Settings
@@ -53,36 +53,36 @@ class SettingsPolicy:
 
         Args:
             signed: those of the client's token.
-            path: where they are in the message, e.g. `config.settings.`.
+            path: where the settings are in the message, e.g. `config.settings.`.
 
         Raises:
-            ParleyError: `bad_request`, which names the first such field and what is allowed.
+            ParleyError: `bad_request`, naming the first such field and what is allowed.
         """
         choices = self.choices(signed)
-        fixed = _set_in(signed)
-        for name, value in _set_in(chosen).items():
+        fixed = _set_fields(signed)
+        for name, value in _set_fields(chosen).items():
             if name == "record":
                 continue  # a deployment that records nobody answers `false`, whatever is asked
             if name in fixed:
-                raise _refused(path + name, "the token sets it for this user")
+                raise _error(path + name, "the token sets it for this user")
             if name not in choices.settings:
-                raise _refused(path + name, _may_set(choices.settings))
+                raise _error(path + name, _describe_names(choices.settings))
             if (allowed := _allowed_values(name, choices)) is not None and value not in allowed:
-                raise _refused(path + name, _one_of(allowed))
+                raise _error(path + name, _describe_values(allowed))
 
     def in_force(self, chosen: Settings, signed: Settings) -> Settings:
         """Return every setting that holds: the deployment's, the client's, the token's.
 
-        What a client chose before the deployment changed its mind does not hold any more.
+        A client's choice that the deployment no longer allows does not hold.
 
         Args:
-            chosen: what the client chose, as the session keeps it.
-            signed: what the client's token says.
+            chosen: what the client chose, as the session stores it.
+            signed: what the client's token sets.
         """
         choices = self.choices(signed)
         held = {
             name: value
-            for name, value in _set_in(chosen).items()
+            for name, value in _set_fields(chosen).items()
             if name in choices.settings
             and ((allowed := _allowed_values(name, choices)) is None or value in allowed)
         }
@@ -90,7 +90,7 @@ class SettingsPolicy:
 
     def choices(self, signed: Settings) -> Choices:
         """Return what a client with such a token may choose."""
-        fixed = _set_in(signed)
+        fixed = _set_fields(signed)
         names = [
             name for name in SETTING_NAMES if name in self.client_settings and name not in fixed
         ]
@@ -105,7 +105,7 @@ class SettingsPolicy:
         return Choices(names, voices, languages)
 
 
-def _set_in(settings: Settings) -> dict[SettingName, Any]:
+def _set_fields(settings: Settings) -> dict[SettingName, Any]:
     values = {name: getattr(settings, name) for name in (*SETTING_NAMES, "record")}
     return {name: value for name, value in values.items() if value is not msgspec.UNSET}
 
@@ -117,15 +117,15 @@ def _allowed_values(name: SettingName, choices: Choices) -> list[str] | None:
     return choices.languages if name == "language" else None
 
 
-def _refused(field: str, rule: str) -> ParleyError:
+def _error(field: str, rule: str) -> ParleyError:
     return ParleyError("bad_request", f"{field}: {rule}.", field=field)
 
 
-def _may_set(names: Iterable[str]) -> str:
+def _describe_names(names: Iterable[str]) -> str:
     return f"this deployment lets a client set {', '.join(names) or 'nothing'} (ClientSettings)"
 
 
-def _one_of(allowed: list[str]) -> str:
+def _describe_values(allowed: list[str]) -> str:
     named, more = allowed[:NAMED_VALUES], len(allowed) - NAMED_VALUES
     others = f" and {more} others, which ready.choices names" if more > 0 else ""
     return f"expected one of {', '.join(named)}{others}"

@@ -1,4 +1,4 @@
-"""Connections in the table: who opened them, and the session that each is bound to, once."""
+"""Connections in the table: who opened them, and the one session that each is bound to."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from parley.storage.item_codec import (
 from parley.storage.table import Table
 
 CONNECTION_TTL_S = 3 * 3600
-"""A connection lives at most two hours (API Gateway); its item goes soon after."""
+"""How long a connection's item stays. API Gateway ends a connection after two hours."""
 NO_SLOTS: Mapping[LimitScope, int] = MappingProxyType({})
 
 
@@ -40,12 +40,14 @@ class ConnectionStore:
         slots: Mapping[LimitScope, int] = NO_SLOTS,
         signed: Settings = NO_SETTINGS,
     ) -> None:
-        """A connection was opened; it has no session yet.
+        """Store a connection that was opened. It has no session yet.
 
         Args:
+            connection_id: API Gateway's id.
+            principal: who opened it.
             connected_at_ms: API Gateway's `connectedAt`.
-            slots: the shards in which it has one.
-            signed: the settings of the token that it was opened with.
+            slots: the shard of each slot that it has.
+            signed: the settings of the token that opened it.
         """
         self._table.put(
             {
@@ -60,17 +62,20 @@ class ConnectionStore:
         )
 
     def remove(self, connection_id: str) -> Connection | None:
-        """A connection was closed; what it was, None if that was known already."""
+        """Delete a connection that was closed. Return it; None if it was deleted already."""
         item = self._table.delete(connection_key(connection_id))
         return connection_from(item) if item else None
 
     def bind(self, connection_id: str, ref: SessionRef, message_id: str) -> bool:
-        """Bind a connection to its session, once; False if it already has one.
+        """Bind a connection to its session, once. Return False if it has one already.
 
-        The session knows of it first: whoever erases the session finds what names it.
+        The session's note of the connection is written first, so an erasure of the session finds
+        every connection that names it.
 
         Args:
-            message_id: API Gateway's, of the `init` that asks for it.
+            connection_id: the connection.
+            ref: the session.
+            message_id: API Gateway's id of the `init` that asks for it.
         """
         self._table.put(
             {**bound_key(ref, connection_id), "expires_at": number(now_s() + CONNECTION_TTL_S)}
@@ -89,11 +94,11 @@ class ConnectionStore:
                 ":expires": number(now_s() + CONNECTION_TTL_S),
             },
         )
-        # Should the answer to this very write have been lost, its repetition found it done.
+        # If the answer to this write was lost, its repetition found it done.
         return bound is not None or text_of(self._table.get(key) or {}, "nonce") == nonce
 
     def unbind(self, connection_id: str, ref: SessionRef) -> None:
-        """A connection was refused the session that it was about to be bound to, or has lost it."""
+        """Remove a binding: the connection was refused the session, or has lost it."""
         self._table.update(
             connection_key(connection_id),
             "REMOVE #session",
@@ -104,12 +109,12 @@ class ConnectionStore:
         self._table.write_batch([], [bound_key(ref, connection_id)])
 
     def connection(self, connection_id: str) -> Connection | None:
-        """Who opened a connection, and what it is bound to; None if it is over."""
+        """Return a connection; None if it is over."""
         item = self._table.get(connection_key(connection_id))
         return connection_from(item) if item else None
 
     def initialised(self, connection_ids: Collection[str]) -> frozenset[str]:
-        """Which of some connections are open and have ever been bound to a session."""
+        """Return which of some connections are open and have ever been bound to a session."""
         keys = [connection_key(connection_id) for connection_id in connection_ids]
         return frozenset(
             text_of(item, "pk").removeprefix("CONNECTION#")

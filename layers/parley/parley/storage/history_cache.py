@@ -1,9 +1,9 @@
-"""The history of the sessions that an environment has served, so that only news is read.
+"""A cache of the histories of an environment's sessions: only new messages are read.
 
-A turn needs the whole conversation, but one that an environment has seen before has only
-grown by a turn or two. It reads from the last turn that it knows, whose reply may since have
-been interrupted, or from an earlier one whose reply was not there yet. What came before cannot
-change any more.
+A turn needs the whole conversation. The history of a session that this environment has served has
+grown by a turn or two since. So a turn reads from the last turn that the cache knows, whose reply
+may have been interrupted since, or from an earlier turn whose reply was not there yet. What came
+before cannot change any more.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from parley.storage.sessions import ERASED, SessionStore
 
 MAX_SESSIONS = 100
 MAX_OPEN_TURNS = 4
-"""How many of the last turns may still be running: a new one interrupts the one before."""
+"""How many of the last turns may still be running. A new turn interrupts the one before."""
 
 
 class HistoryCache:
     """Reads sessions and their histories. Safe to use from threads.
 
     Args:
-        messages: how many of a session's last messages are given.
+        store: the sessions.
+        messages: how many of a session's last messages are returned.
     """
 
     def __init__(self, store: SessionStore, messages: int) -> None:
@@ -35,7 +36,7 @@ class HistoryCache:
         self._lock = threading.Lock()
 
     def read(self, ref: SessionRef) -> tuple[Session | None, list[Message]]:
-        """The session as it is now, and its last messages, oldest first."""
+        """Return the session as it is now, and its last messages, oldest first."""
         with self._lock:
             known = self._known.get(ref, [])
         if not known:
@@ -58,7 +59,7 @@ class HistoryCache:
 
 
 def _open_since_ms(known: list[Message]) -> int:
-    """When the first turn began that may still change."""
+    """Return when the first turn began that may still change."""
     replied = {message.turn_id for message in known if message.role == "assistant"}
     last = dict.fromkeys(message.turn_id for message in reversed(known))
     unanswered = {turn for turn in list(last)[:MAX_OPEN_TURNS] if turn not in replied}

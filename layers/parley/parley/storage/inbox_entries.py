@@ -1,4 +1,4 @@
-"""What may lie in the inbox of a running turn."""
+"""The entries of a running turn's inbox."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class EndEntry:
 
 @dataclass(frozen=True, slots=True)
 class InterruptEntry:
-    """The user stopped the reply after so much of its audio.
+    """The user stopped the reply after `played_ms` of its audio.
 
     Attributes:
-        played_ms: None when nobody knows, because a new turn stopped the old one.
+        played_ms: None if unknown, because a new turn stopped the old one.
         received_at_ms: when API Gateway received it, in ms since the epoch.
     """
 
@@ -38,13 +38,14 @@ class InterruptEntry:
     received_at_ms: int = 0
 
     def stops(self, attempt: int, asked_ms: int) -> bool:
-        """Whether it is meant for this attempt at its turn.
+        """Return whether the interruption is meant for this attempt at its turn.
 
-        A later attempt is stopped by what came after it was asked for. The first one is stopped by
-        whatever came, since messages overtake each other.
+        A later attempt is stopped by what came after it was asked for. The first is stopped by any
+        interruption, because messages overtake each other.
 
         Args:
-            asked_ms: when API Gateway received what asked for the attempt, in ms since the epoch.
+            attempt: the attempt, from 1.
+            asked_ms: when API Gateway received the request for the attempt, in ms since the epoch.
         """
         return attempt == 1 or self.received_at_ms >= asked_ms
 
@@ -64,8 +65,8 @@ class ResumeEntry:
     Attributes:
         endpoint: base URL of the connection's `@connections`.
         attempt: the attempt at the turn that the client has events of.
-        seq: everything up to it has arrived.
-        resumed_at_ms: when, in ms since the epoch.
+        seq: every event up to this one has arrived.
+        resumed_at_ms: when the session moved, in ms since the epoch.
     """
 
     connection_id: str
@@ -77,7 +78,7 @@ class ResumeEntry:
 
 @dataclass(frozen=True, slots=True)
 class BegunEntry:
-    """This attempt at the turn has begun: nobody waits for those before it."""
+    """This attempt at the turn has begun. Nobody waits for earlier ones."""
 
     attempt: int
 

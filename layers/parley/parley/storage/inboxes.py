@@ -1,6 +1,6 @@
-"""Inboxes in the table: what clients send into their turns, kept as it comes.
+"""Inboxes in the table: what clients send into their turns, stored as it comes.
 
-What it means is the business of `parley.turn.input`; the turn reads it over and over.
+`parley.turn.input` gives it meaning; the turn reads it again and again.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from parley.storage.item_codec import (
 from parley.storage.table import Item, Table
 
 INBOX_TTL_S = 24 * 3600
-"""What nobody has read by then nobody will."""
+"""How long an entry is kept. Nobody reads it later."""
 _FIRST_CONTROL, _AFTER_INBOX = "b", "~"
-"""Controls sort after the audio (`audio#…`), which an attempt may use again."""
+"""Controls sort after the audio (`audio#…`), which a later attempt may use again."""
 
 
 class InboxStore:
@@ -42,11 +42,11 @@ class InboxStore:
         self._table = table
 
     def put_chunk(self, ref: SessionRef, turn_id: str, chunk: ChunkEntry) -> None:
-        """One chunk of an utterance; the same chunk again changes nothing."""
+        """Store a chunk of an utterance. The same chunk again changes nothing."""
         self._put_inbox(ref, turn_id, f"audio#{chunk.seq:06d}", {"audio": {"B": chunk.audio}})
 
     def put_end(self, ref: SessionRef, turn_id: str, end: EndEntry) -> None:
-        """The end of an utterance."""
+        """Store the end of an utterance."""
         values: dict[str, Any] = {
             "chunks": number(end.chunks),
             "received_at": number(end.received_at_ms),
@@ -54,10 +54,13 @@ class InboxStore:
         self._put_inbox(ref, turn_id, "end", values)
 
     def put_interrupt(self, ref: SessionRef, turn_id: str, interrupt: InterruptEntry) -> None:
-        """The user stopped the reply. The first one is kept, and the newest, which may be meant
-        for a later attempt: which one counts is `InterruptEntry.stops`'."""
+        """Store an interruption.
+
+        The first is kept, and the newest, which may be meant for a later attempt.
+        `InterruptEntry.stops` says which one counts.
+        """
         played_ms = interrupt.played_ms
-        # Rounded, because DynamoDB refuses numbers under 1e-130, which a client may send.
+        # Rounded: DynamoDB refuses numbers below 1e-130, which a client may send.
         played = {"NULL": True} if played_ms is None else {"N": repr(round(played_ms, 3))}
         self._table.update(
             _interrupt_key(ref, turn_id),
@@ -75,12 +78,12 @@ class InboxStore:
         )
 
     def interruptions(self, ref: SessionRef, turn_id: str) -> list[InterruptEntry]:
-        """The interruptions of a turn that are kept; they may have come before the turn has."""
+        """Return the stored interruptions of a turn. They may be older than the turn."""
         item = self._table.get(_interrupt_key(ref, turn_id))
         return interruptions_from(item) if item else []
 
     def put_ack(self, ref: SessionRef, turn_id: str, ack: AckEntry) -> None:
-        """The client has everything of the turn up to a number."""
+        """Store that the client has every event of the turn up to a number. The highest counts."""
         self._put_inbox(
             ref,
             turn_id,
@@ -92,7 +95,7 @@ class InboxStore:
         )
 
     def put_resume(self, ref: SessionRef, turn_id: str, resume: ResumeEntry) -> None:
-        """The session has moved to a new connection. The newest one counts."""
+        """Store that the session has moved to a new connection. The newest counts."""
         values: dict[str, Any] = {
             "connection": {"S": resume.connection_id},
             "endpoint": {"S": resume.endpoint},
@@ -110,7 +113,7 @@ class InboxStore:
         )
 
     def put_begun(self, ref: SessionRef, turn_id: str, begun: BegunEntry) -> None:
-        """An attempt has begun. The newest one counts."""
+        """Store that an attempt has begun. The newest counts."""
         attempt = number(begun.attempt)
         self._put_inbox(
             ref,
@@ -122,11 +125,13 @@ class InboxStore:
         )
 
     def clear_controls(self, ref: SessionRef, turn_id: str, before_ms: int) -> None:
-        """Forget what an earlier attempt was told: it is not meant for the next one.
+        """Delete the controls of an earlier attempt, which are not meant for the next one.
 
-        Interruptions stay: each says for itself which attempt it is meant for.
+        Interruptions stay, because each says which attempt it is meant for.
 
         Args:
+            ref: the session.
+            turn_id: the turn.
             before_ms: when the next attempt was asked for, in ms since the epoch.
         """
         first, last = inbox_key(turn_id, _FIRST_CONTROL), inbox_key(turn_id, _AFTER_INBOX)
@@ -140,7 +145,7 @@ class InboxStore:
         self._table.write_batch([], old)
 
     def read_inbox(self, ref: SessionRef, turn_id: str, next_seq: int) -> list[InboxEntry]:
-        """Chunks from `next_seq` on, and the controls, that have arrived so far."""
+        """Return the chunks from `next_seq` on, and the controls, that have arrived so far."""
         first, last = chunk_key(turn_id, next_seq), inbox_key(turn_id, _AFTER_INBOX)
         pages = self._table.pages(f"SESSION#{ref}", first, last)
         return [entry for page in pages for item in page for entry in inbox_entries_from(item)]

@@ -1,7 +1,7 @@
-"""What the items of the table look like: their keys, and the values in and out of them.
+"""The keys of the table's items, and the conversion of their values.
 
-The layout is in docs/design.md, section 5. Plain conversions; `sessions`,
-`turns`, `connections` and `inboxes` do the reading and writing.
+docs/storage.md has the layout. This module only converts; `sessions`, `turns`, `connections` and
+`inboxes` read and write.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _HAVE_SLOTS: tuple[LimitScope, ...] = ("subject", "tenant")
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A connection, as the table keeps it.
+    """A connection, as the table stores it.
 
     Attributes:
         principal: who opened it.
         ref: the session that it is bound to; None before `init`.
         message_id: API Gateway's id of the `init` that bound it.
-        connected_at_ms: API Gateway's `connectedAt`, which its slots are named by.
-        slots: the shards in which it has a slot, of its subject and of its tenant.
+        connected_at_ms: API Gateway's `connectedAt`; its leases are named by it.
+        slots: the shard of each slot that it has, of its subject and of its tenant.
         initialised: whether it has ever been bound.
         signed: the settings of the token that opened it.
     """
@@ -55,19 +55,21 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A conversation, as the table keeps it.
+    """A session, as the table stores it.
 
     Attributes:
         token_hash: SHA-256 of the latest resume token.
-        connection_id: the connection it answers on, and the base URL of its `@connections`.
-        active_turn: the turn claimed last.
-        previous_turn: the one before it.
-        previous_hash: of the token before, which is good until the latest has been shown.
-        expires_at: when it can no longer be resumed, in s since the epoch; 0 for never.
-        connected_at_ms: when its connection was opened; 0 if it has none.
+        connection_id: its current connection.
         settings: what its client chose.
+        status: `active`, `ended` or `erased`.
+        active_turn: the newest turn.
+        endpoint: base URL of the `@connections` API of its connection.
+        previous_hash: SHA-256 of the token before, which is good until the latest has been shown.
+        expires_at: when it can no longer be resumed, in s since the epoch; 0 for never.
+        previous_turn: the turn before the newest.
+        connected_at_ms: when its connection was opened; 0 if it has none.
         signed: what the token of its latest connection sets.
-        active_since_ms: when API Gateway received the turn that is the newest so far; 0 for none.
+        active_since_ms: when API Gateway received the newest turn; 0 for none.
         ended_at_ms: when API Gateway received its `end`; 0 if it was not ended.
     """
 
@@ -88,19 +90,19 @@ class Session:
 
     @property
     def session_id(self) -> str:
-        """What the client calls it."""
+        """The session id, as the client knows it."""
         return session_id_of(self.ref)
 
     def is_over(self, at_s: float) -> bool:
-        """Whether it was ended or erased, or nobody came back to it in time."""
+        """Return whether it was ended or erased, or nobody came back to it in time."""
         return self.status != "active" or 0 < self.expires_at <= at_s
 
     def has_passed(self, turn_id: str, received_at_ms: int) -> bool:
-        """Whether a turn came too late to be wanted still: the user has ended the session since,
-        or begun a newer turn.
+        """Return whether a turn came too late: the session has ended, or a newer turn has begun.
 
         Args:
-            received_at_ms: when API Gateway received the turn.
+            turn_id: the turn.
+            received_at_ms: when API Gateway received the turn, in ms since the epoch.
         """
         if self.status == "ended":
             return received_at_ms <= self.ended_at_ms
@@ -110,7 +112,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class TurnClaim:
-    """An attempt at a turn, by whoever claimed it.
+    """The claim of an attempt at a turn.
 
     Attributes:
         attempt: counts from 1.
@@ -123,13 +125,15 @@ class TurnClaim:
 
 @dataclass(frozen=True, slots=True)
 class TurnItem:
-    """A turn, as the table keeps it.
+    """A turn, as the table stores it.
 
     Attributes:
         state: `running`, or the reason it ended with.
-        parts: of its reply, once it has ended: up to each word, and when it has been heard.
+        claim: its latest attempt.
+        parts: its reply up to each word, and when each part has been heard; empty until it has
+            ended.
         message_key: the sort key of its reply in the history; empty if there is none.
-        lease_until_ms: how long somebody may still be at work on it, in ms since the epoch.
+        lease_until_ms: when its lease expires, in ms since the epoch.
     """
 
     state: str
@@ -156,72 +160,83 @@ class StoredFrame:
 
 
 def connection_key(connection_id: str) -> dict[str, Any]:
+    """Return the key of a connection."""
     return {"pk": {"S": f"CONNECTION#{connection_id}"}, "sk": {"S": "META"}}
 
 
 def session_key(ref: SessionRef) -> dict[str, Any]:
+    """Return the key of a session."""
     return {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": "META"}}
 
 
 def owner_key(owner: str, session_id: str = "") -> dict[str, Any]:
-    """The entry of a session in the list of its owner's.
+    """Return the key of a session in its owner's list.
 
     Args:
         owner: `Principal.key`.
+        session_id: the session; empty for the list's partition.
     """
     return {"pk": {"S": f"OWNER#{owner}"}, "sk": {"S": f"SESSION#{session_id}"}}
 
 
 def bound_key(ref: SessionRef, connection_id: str) -> dict[str, Any]:
-    """The session's own note of a connection that is, or was about to be, bound to it."""
+    """Return the key of the session's note of a connection that is, or was to be, bound to it."""
     return {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": f"CONNECTION#{connection_id}"}}
 
 
 def turn_key(ref: SessionRef, turn_id: str) -> dict[str, Any]:
+    """Return the key of a turn."""
     return {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": f"TURN#{turn_id}#META"}}
 
 
 def message_key(started_ms: int, message: Message) -> str:
-    """Orders messages by the start of their turn, the user's first."""
+    """Return a message's sort key: ordered by the start of its turn, the user's first."""
     rank = 1 if message.role == "user" else 2
     return f"MESSAGE#{started_ms:015d}#{message.turn_id}#{rank}"
 
 
 def inbox_key(turn_id: str, entry: str) -> str:
-    """The sort key of an inbox entry: those of a turn follow each other."""
+    """Return the sort key of an inbox entry. Those of a turn follow each other."""
     return f"TURN#{turn_id}#IN#{entry}"
 
 
 def chunk_key(turn_id: str, seq: int) -> str:
+    """Return the sort key of a chunk in the inbox."""
     return inbox_key(turn_id, f"audio#{seq:06d}")
 
 
 def number(value: int) -> dict[str, str]:
+    """Return a number as an attribute value."""
     return {"N": str(value)}
 
 
 def text_of(item: dict[str, Any], name: str) -> str:
+    """Return a string attribute of an item; empty if it is not there."""
     return str(item.get(name, {}).get("S", ""))
 
 
 def number_of(item: dict[str, Any], name: str) -> int:
+    """Return a number attribute of an item; 0 if it is not there."""
     return int(item.get(name, {}).get("N", 0))
 
 
 def settings_of(item: dict[str, Any], name: str) -> Settings:
+    """Return the settings that an attribute holds; none if it is not there."""
     return msgspec.json.decode(text_of(item, name) or "{}", type=Settings)
 
 
 def signed_item(signed: Settings) -> dict[str, Any]:
-    """What an item says of a token's settings; most tokens have none."""
+    """Return the attributes for a token's settings. Most tokens have none."""
     return {"signed": {"S": encode_json(signed)}} if signed != NO_SETTINGS else {}
 
 
 def encode_json(value: Any) -> str:
+    """Return a value as JSON."""
     return msgspec.json.encode(value).decode()
 
 
 def connection_from(item: dict[str, Any]) -> Connection:
+    """Return the connection that an item stores."""
     ref = text_of(item, "session")
     return Connection(
         Principal(text_of(item, "tenant"), text_of(item, "subject")),
@@ -239,6 +254,7 @@ def connection_from(item: dict[str, Any]) -> Connection:
 
 
 def session_from(ref: SessionRef, item: dict[str, Any]) -> Session:
+    """Return the session that an item stores."""
     return Session(
         ref=ref,
         token_hash=text_of(item, "token_hash"),
@@ -258,6 +274,7 @@ def session_from(ref: SessionRef, item: dict[str, Any]) -> Session:
 
 
 def message_from(item: dict[str, Any]) -> Message:
+    """Return the message that an item stores."""
     return msgspec.convert(
         {
             "role": text_of(item, "role"),
@@ -271,7 +288,7 @@ def message_from(item: dict[str, Any]) -> Message:
 
 
 def sound_item(sound: Sound) -> dict[str, Any]:
-    """What a message's item says of when it could be heard."""
+    """Return the attributes for when a message could be heard."""
     item: dict[str, Any] = {"at": number(sound.at_ms)}
     if sound.duration_ms:
         item["duration_ms"] = number(sound.duration_ms)
@@ -283,7 +300,7 @@ def sound_item(sound: Sound) -> dict[str, Any]:
 
 
 def sound_from(item: dict[str, Any]) -> Sound:
-    """When a message could be heard."""
+    """Return when a message could be heard."""
     return Sound(
         at_ms=number_of(item, "at"),
         duration_ms=number_of(item, "duration_ms"),
@@ -293,6 +310,7 @@ def sound_from(item: dict[str, Any]) -> Sound:
 
 
 def inbox_entries_from(item: dict[str, Any]) -> Sequence[InboxEntry]:
+    """Return the entries of an inbox item. Only an interruption may have two."""
     kind, *rest = text_of(item, "sk").split("#")[3:]
     if kind == "audio":
         return [ChunkEntry(int(rest[0]), bytes(item["audio"]["B"]))]
@@ -315,7 +333,7 @@ def inbox_entries_from(item: dict[str, Any]) -> Sequence[InboxEntry]:
 
 
 def interruptions_from(item: dict[str, Any]) -> list[InterruptEntry]:
-    """The first interruption of a turn and the newest, if that is another one."""
+    """Return the first interruption of a turn and the newest, if they differ."""
     first = InterruptEntry(_played_ms(item, "played_ms"), number_of(item, "received_at"))
     last = InterruptEntry(_played_ms(item, "last_played_ms"), number_of(item, "last_at"))
     return [first, last] if last.received_at_ms > first.received_at_ms else [first]
@@ -327,6 +345,7 @@ def _played_ms(item: dict[str, Any], name: str) -> float | None:
 
 
 def turn_from(item: dict[str, Any]) -> TurnItem:
+    """Return the turn that an item stores."""
     return TurnItem(
         state=text_of(item, "state"),
         claim=TurnClaim(number_of(item, "attempt"), number_of(item, "started_at")),
@@ -339,22 +358,25 @@ def turn_from(item: dict[str, Any]) -> TurnItem:
 def _parts_from(item: dict[str, Any]) -> list[Heard]:
     if "parts" in item:
         return msgspec.json.decode(text_of(item, "parts"), type=list[Heard])
-    # Of a turn that ended before parts were kept there are words, without what is between them.
+    # An item without `parts` has words, without the text between them.
     words = msgspec.json.decode(text_of(item, "words") or "[]", type=list[Word])
     return [Heard(f" {word.text}" if n else word.text, word.end_ms) for n, word in enumerate(words)]
 
 
 def answer_key(ref: SessionRef, turn_id: str, attempt: int, seq: int) -> dict[str, Any]:
+    """Return the key of an event of an HTTP answer."""
     sk = f"TURN#{turn_id}#ANSWER#{attempt:03d}#{seq:06d}"
     return {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": sk}}
 
 
 def frame_key(ref: SessionRef, frame: StoredFrame) -> dict[str, Any]:
+    """Return the key of an undelivered event."""
     order = f"{frame.started_ms:015d}#{frame.turn_id}#{frame.attempt:03d}#{frame.seq:06d}"
     return {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": f"OUT#{order}"}}
 
 
 def frame_from(item: dict[str, Any]) -> StoredFrame:
+    """Return the undelivered event that an item stores."""
     _, started_ms, turn_id, attempt, seq = text_of(item, "sk").split("#")
     frame = bytes(item.get("frame", {}).get("B", b""))
     return StoredFrame(turn_id, int(started_ms), int(attempt), int(seq), frame)

@@ -1,7 +1,7 @@
-"""Recordings of the turns of a session, in S3: what the user said and what was replied.
+"""Recordings of a session's turns in S3: the user's audio and the reply's.
 
-One WAV file a side and turn, under the session's own prefix, so that whoever erases the session
-finds them all. Synchronous (botocore is); asynchronous callers run it in threads.
+There is one WAV file for each turn and side, under the session's own prefix, so an erasure finds
+them all. The calls are synchronous, as botocore is; asynchronous callers run them in threads.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 
 Side = Literal["user", "assistant"]
 LINK_S = 300
-"""How long a link to a recording is good for."""
+"""How long a link to a recording is good, in s."""
 
 
 class NotErased(Exception):
-    """S3 would not delete a recording."""
+    """S3 did not delete a recording."""
 
 
 class Recordings:
     """The recordings in one bucket.
 
     Args:
-        client: makes the S3 client, when it is first needed: making one takes 0.1 s.
+        client: makes the S3 client when it is first needed. Making one takes 0.1 s.
+        bucket: the bucket's name.
     """
 
     def __init__(self, client: Callable[[], S3Client], bucket: str) -> None:
@@ -44,7 +45,7 @@ class Recordings:
         return self._made
 
     def put(self, ref: SessionRef, turn_id: str, side: Side, pcm: bytes, rate_hz: int) -> None:
-        """Keep one side of a turn; a later attempt at the turn replaces an earlier one's."""
+        """Store one side of a turn. A later attempt at the turn replaces an earlier one's."""
         self._client.put_object(
             Bucket=self._bucket,
             Key=f"{_prefix(ref)}{turn_id}-{side}.wav",
@@ -53,7 +54,7 @@ class Recordings:
         )
 
     def delete(self, ref: SessionRef) -> None:
-        """Remove all recordings of a session.
+        """Delete all recordings of a session.
 
         Raises:
             NotErased: some are still there.
@@ -67,13 +68,14 @@ class Recordings:
                 raise NotErased(f"{len(answer['Errors'])} recordings")
 
     def delete_turn(self, ref: SessionRef, turn_id: str) -> None:
-        """Remove the recordings of one turn, if there are any."""
+        """Delete the recordings of one turn, if there are any."""
         for side in get_args(Side):
             key = f"{_prefix(ref)}{turn_id}-{side}.wav"
             self._client.delete_object(Bucket=self._bucket, Key=key)
 
     def links(self, ref: SessionRef) -> dict[tuple[str, Side], str]:
-        """URLs of a session's recordings, good for `LINK_S`, by turn id and side."""
+        """Return URLs of a session's recordings, by turn id and side. They are good for
+        `LINK_S`."""
         found: dict[tuple[str, Side], str] = {}
         after = ""
         while keys := self._keys(ref, after):
@@ -87,7 +89,7 @@ class Recordings:
         return found
 
     def _keys(self, ref: SessionRef, after: str = "") -> list[str]:
-        """Keys of a session's recordings that follow another, at most 1,000."""
+        """Return keys of a session's recordings that come after `after`, at most 1,000."""
         answer = self._client.list_objects_v2(
             Bucket=self._bucket, Prefix=_prefix(ref), StartAfter=after
         )

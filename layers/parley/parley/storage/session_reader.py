@@ -1,6 +1,6 @@
-"""Sessions as they are read afterwards: a principal's list of them, and whole conversations.
+"""Sessions as they are read afterwards: a principal's list, and whole conversations.
 
-Every session is read through its principal's own keys; another one's id names nothing.
+Every session is read through its principal's own keys. Another principal's id names nothing.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from parley.storage.table import Item, Table
 
 Status = Literal["active", "ended", "expired"]
 READ_AT_ONCE = 10
-"""botocore keeps so many connections."""
+"""How many connections botocore keeps."""
 MAX_PAGES = 8
-"""Of a session's history that are read at once, of 1 MB each ("Query", DynamoDB API Reference):
-2,048 read units. A transcript of half of that is more than an answer can have."""
+"""The most pages of a session's history that are read for one request, of 1 MB each ("Query",
+DynamoDB API Reference): 2,048 read units. A transcript of half of that is more than an answer can
+have."""
 
 
 class TooLong(Exception):
-    """A session has a longer history than is read at once."""
+    """The history of a session is longer than `MAX_PAGES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Head:
 
     Attributes:
         created_at_s: in s since the epoch.
-        active_since_ms: when its newest turn came, in ms since the epoch; 0 without any.
+        active_since_ms: when its newest turn came, in ms since the epoch; 0 for none.
     """
 
     session: Session
@@ -59,7 +60,8 @@ class Head:
     active_since_ms: int
 
     def status(self, now_s: float) -> Status:
-        """Whether it can go on, was ended, or was not come back to in time."""
+        """Return `active` if it can be resumed, `ended`, or `expired` if nobody came back in
+        time."""
         if self.session.status != "active":
             return "ended"
         return "expired" if self.session.is_over(now_s) else "active"
@@ -80,14 +82,15 @@ class SessionReader:
         self._table = table
 
     def newest(self, principal: Principal, limit: int, before: str = "") -> tuple[list[Head], str]:
-        """A principal's sessions, newest first: one small item of each is read.
+        """Return a principal's sessions, newest first. One small item is read of each.
 
         Args:
+            principal: whose sessions.
             limit: how many, at most.
-            before: the id of the session after which to go on; empty for the newest.
+            before: id of the session after which to continue; empty for the newest.
 
         Returns:
-            The sessions, and what to go on `before`; empty if these were the last.
+            The sessions, and the next value of `before`; empty if these were the last.
         """
         pk = text_of(owner_key(principal.key), "pk")
         # Session ids are ULIDs: their order is that of their creation.
@@ -102,7 +105,7 @@ class SessionReader:
         return [each for each in read if each is not None], more
 
     def conversation(self, ref: SessionRef) -> Conversation | None:
-        """A session with its history; None if there is none.
+        """Return a session with its history; None if it does not exist.
 
         Raises:
             TooLong: the history is longer than `MAX_PAGES`.
@@ -127,7 +130,7 @@ class SessionReader:
 
 
 def _head_from(ref: SessionRef, meta: Item) -> Head | None:
-    """What a session's own item says; None if it is being erased."""
+    """Return the session of its own item; None if it is being erased."""
     session = session_from(ref, meta)
     if session.status == ERASED:
         return None

@@ -1,7 +1,7 @@
-"""Sessions and their histories in the table, and the conditions that keep them right.
+"""Sessions and their histories in the table, with the conditions that keep them consistent.
 
-Every key is built from the session that a connection is bound to, never from what a message
-claims. The layout is in docs/design.md, section 5.
+Every key is built from the session that a connection is bound to, never from what a message claims.
+docs/storage.md has the layout.
 """
 
 from __future__ import annotations
@@ -34,39 +34,40 @@ from parley.storage.table import Table
 
 SETTINGS_TRIES = 5
 KNOWN_THERE_S = 2.0
-"""How long a session that was seen is taken to be there. What is written later is followed by
-another look, because it may have been erased (see `parley.sessions.erasure`)."""
+"""How long a session that was seen counts as existing. A write after that time is followed by
+another look, because the session may have been erased (see `parley.sessions.erasure`)."""
 ERASED = "erased"
-"""Status of a session that is being erased: nothing of it may be read or written any more."""
+"""Status of a session that is being erased: nothing of it may be read or written."""
 ERASED_TTL_S = 24 * 3600
-"""The mark of an erasure that nobody finishes goes after this time."""
+"""How long the mark of an unfinished erasure stays."""
 
 _KEPT_TO_THE_LAST = ("META", "CONNECTION#")
 
 
 class SettingsContended(Exception):
-    """The settings were changed by others each time that they were to be changed."""
+    """Other writes changed the settings at every attempt to change them."""
 
 
 class SessionStore:
-    """Reads and writes sessions and histories.
+    """Reads and writes sessions and their histories.
 
     Args:
+        table: the table.
         session_idle_s: how long a session can be resumed after its last turn.
 
     Attributes:
-        bindings: the connections, and the session that each is bound to.
+        connections: the connections, and the session that each is bound to.
     """
 
     def __init__(self, table: Table, session_idle_s: int = 86_400) -> None:
-        self.bindings = ConnectionStore(table)
+        self.connections = ConnectionStore(table)
         self._table = table
         self._session_idle_s = session_idle_s
 
     # --- sessions ---------------------------------------------------------------
 
     def put_session(self, session: Session) -> None:
-        """Create a session; where people are known, its owner's list has it from the start."""
+        """Create a session. If its owner is known, one transaction adds it to the owner's list."""
         item = {
             **session_key(session.ref),
             "token_hash": {"S": session.token_hash},
@@ -96,20 +97,23 @@ class SessionStore:
         new_hash: str,
         signed: Settings,
     ) -> Session | None:
-        """Move a session to a new connection and rotate its token; it as it is then.
+        """Move a session to a new connection and rotate its token.
 
-        The token that was shown stays good until the new one is shown: a client whose
-        connection broke before it heard of the new one has no other.
+        The token that was shown stays good until the new one is shown, because a client whose
+        connection broke before the new one arrived has no other.
 
         Args:
+            ref: the session.
+            connection_id: the new connection.
+            endpoint: base URL of its `@connections` API.
             connected_at_ms: when the new connection was opened.
-            shown_hash: of the token that the client has.
-            new_hash: of the one that it gets.
-            signed: the settings of the token that the new connection was opened with.
+            shown_hash: SHA-256 of the token that the client has.
+            new_hash: SHA-256 of the token that it gets.
+            signed: the settings of the token that opened the new connection.
 
         Returns:
-            None if the token is neither the latest nor the one before, the session is over, or
-            it is on a connection that was opened later.
+            The session afterwards; None if the token is neither the latest nor the one before, the
+            session is over, or it is on a connection that was opened later.
         """
         item = self._table.update(
             session_key(ref),
@@ -135,15 +139,17 @@ class SessionStore:
     def rotate_token(
         self, ref: SessionRef, turn_id: str, *, shown_hash: str, new_hash: str
     ) -> bool:
-        """Give a session its next token, where its newest turn is answered over HTTP.
+        """Give a session its next token, if its newest turn is the one that HTTP answers.
 
-        False if a newer turn has come, whose answer brings the next token: of two answers
-        that cross on their way only one has any.
+        Return False if a newer turn has come, whose answer brings the next token. So of two answers
+        that cross on their way only one has a token.
 
         Args:
+            ref: the session.
             turn_id: the turn that is answered.
-            shown_hash: of the token that was shown; it stays good until the new one is.
-            new_hash: of the next one.
+            shown_hash: SHA-256 of the token that was shown. It stays good until the new one is
+                shown.
+            new_hash: SHA-256 of the next token.
         """
         item = self._table.update(
             session_key(ref),
@@ -163,15 +169,18 @@ class SessionStore:
     def change_settings(
         self, ref: SessionRef, changes: Settings, check: Callable[[Session], None] | None = None
     ) -> Session | None:
-        """Change settings for the turns to come; the session as it is then, None if there is none.
-
-        Of changes that come at the same time none is lost.
+        """Change settings for the next turns. No change is lost to another at the same time.
 
         Args:
+            ref: the session.
+            changes: the settings to change.
             check: raises if the session may not have these changes.
 
+        Returns:
+            The session afterwards; None if it does not exist.
+
         Raises:
-            SettingsContended: others change them all the time.
+            SettingsContended: other writes changed the settings at every attempt.
         """
         for _ in range(SETTINGS_TRIES):
             item = self._table.get(session_key(ref))
@@ -193,11 +202,12 @@ class SessionStore:
         raise SettingsContended
 
     def end_session(self, ref: SessionRef, received_at_ms: int) -> str | None:
-        """End a session; the turn that was claimed last, if any.
+        """End a session. Return its newest turn; None if it has none.
 
         Args:
-            received_at_ms: when API Gateway received the word of it, which tells the turns that
-                the user has ended so from one that was asked for afterwards.
+            ref: the session.
+            received_at_ms: when API Gateway received the `end`, in ms since the epoch. A turn that
+                came before is over; a turn that came later is refused.
         """
         item = self._table.update(
             session_key(ref),
@@ -209,7 +219,7 @@ class SessionStore:
         return text_of(item or {}, "active_turn") or None
 
     def session(self, ref: SessionRef) -> Session | None:
-        """One session, without its history."""
+        """Return a session without its history; None if it does not exist."""
         item = self._table.get(session_key(ref))
         return session_from(ref, item) if item else None
 
@@ -217,12 +227,15 @@ class SessionStore:
         """Note the newest turn, which also keeps the session from expiring.
 
         Args:
-            received_at_ms: when API Gateway received the turn, which tells which is newer. Of the
-                same millisecond it is the one whose id sorts last: clients number theirs.
+            ref: the session.
+            turn_id: the turn.
+            received_at_ms: when API Gateway received the turn. The later of two turns is newer. Of
+                the same millisecond it is the one whose id sorts last, because clients number
+                theirs.
 
         Returns:
-            The session as it was before, with the turn that this one follows; None if there
-            is a newer turn already, or the session is over.
+            The session as it was before, with the turn that this one follows; None if there is a
+            newer turn already, or the session is over.
         """
         item = self._table.update(
             session_key(ref),
@@ -246,21 +259,21 @@ class SessionStore:
         before = session_from(ref, item)
         if before.active_turn != turn_id:
             return before
-        # This very write, whose answer was lost, or an earlier attempt has been here before.
+        # This write, if its answer was lost, or an earlier attempt has been here before.
         return replace(before, active_turn=before.previous_turn)
 
     # --- erasure ----------------------------------------------------------------
 
     def is_there(self, ref: SessionRef) -> bool:
-        """Whether a session exists and is not being erased."""
+        """Return whether a session exists and is not being erased."""
         session = self.session(ref)
         return session is not None and session.status != ERASED
 
     def mark_erased(self, ref: SessionRef) -> int | None:
-        """From now on nothing of the session may be read or written, and no list has it.
+        """Mark a session as erased: nothing of it may be read or written, and no list has it.
 
         Returns:
-            When it was first marked, in ms since the epoch; None if there is no such session.
+            When it was first marked, in ms since the epoch; None if it does not exist.
         """
         now = now_s()
         item = self._table.update(
@@ -279,11 +292,13 @@ class SessionStore:
         return None if item is None else number_of(item, "erased_at")
 
     def sweep(self, ref: SessionRef, *, turns: bool = True) -> None:
-        """Remove everything of an erased session but the note that it is being erased, and
-        of what connections: history, turns, inboxes and undelivered events.
+        """Delete the history, turns, inboxes and undelivered events of an erased session.
+
+        The mark of the erasure and the notes of connections stay.
 
         Args:
-            turns: also turns with their inboxes, which tell that a turn runs and is to stop.
+            ref: the session.
+            turns: whether to delete turns with their inboxes, which tell a running turn to stop.
         """
         kept = _KEPT_TO_THE_LAST if turns else (*_KEPT_TO_THE_LAST, "TURN#")
         for page in self._table.pages(f"SESSION#{ref}", " ", "~", ("pk", "sk")):
@@ -291,11 +306,11 @@ class SessionStore:
             self._table.write_batch([], gone)
 
     def forget_session(self, ref: SessionRef) -> None:
-        """Remove the last of a swept session: its connections' bindings and its own items."""
+        """Delete the rest of a swept session: its connections' bindings and its own items."""
         pk = f"SESSION#{ref}"
         for page in self._table.pages(pk, "CONNECTION#", "CONNECTION#~", ("pk", "sk")):
             for key in page:
-                self.bindings.unbind(text_of(key, "sk").removeprefix("CONNECTION#"), ref)
+                self.connections.unbind(text_of(key, "sk").removeprefix("CONNECTION#"), ref)
         self._table.delete(session_key(ref))
 
     # --- the history ------------------------------------------------------------
@@ -303,11 +318,13 @@ class SessionStore:
     def conversation(
         self, ref: SessionRef, messages: int, since: str = "MESSAGE#"
     ) -> tuple[Session | None, list[Message]]:
-        """A session and the last so many messages of its history, oldest first.
+        """Return a session and the last `messages` messages of its history, oldest first.
 
         One query reads both: `META` sorts after every `MESSAGE#`.
 
         Args:
+            ref: the session.
+            messages: how many messages, at most.
             since: sort key of the first message that is wanted.
         """
         items = self._table.last(f"SESSION#{ref}", since, "META", messages + 1)
@@ -325,10 +342,10 @@ class SessionStore:
         sound: Sound | None = None,
         attempt: int = 1,
     ) -> str:
-        """Add a message to the history; returns its sort key.
+        """Add a message to the history, and return its sort key.
 
-        The key orders messages by the start of their turn, the user's first. All attempts at a
-        turn have the same one, and what a later attempt has written stays.
+        The key orders messages by the start of their turn, the user's first. All attempts at a turn
+        have the same key. An earlier attempt never overwrites a later one.
         """
         key = message_key(started_ms, message)
         item: dict[str, Any] = {
@@ -353,7 +370,7 @@ class SessionStore:
         return key
 
     def forget_reply(self, ref: SessionRef, started_ms: int, turn_id: str) -> None:
-        """What the attempt before replied is void: the turn is tried again."""
+        """Delete the reply of the attempt before: the turn runs again."""
         key = message_key(started_ms, Message("assistant", "", turn_id))
         self._table.write_batch([], [{"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": key}}])
 
@@ -365,11 +382,14 @@ class SessionStore:
         received_at_ms: int,
         played_ms: float | None = None,
     ) -> None:
-        """Note that of a reply in the history only so much was heard.
+        """Store how much of a reply in the history was heard.
 
         Args:
-            received_at_ms: when API Gateway received the word of it: the latest counts.
-            played_ms: how much of its audio that was, if it is known.
+            ref: the session.
+            message_key: sort key of the reply.
+            heard: the beginning of the reply that was heard.
+            received_at_ms: when API Gateway received the message that says so. The latest counts.
+            played_ms: how much of the audio that was, if known.
         """
         self._table.update(
             {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": message_key}},

@@ -1,6 +1,6 @@
-"""Access to the one DynamoDB table: the calls that its items need, and no knowledge of them.
+"""Access to the one DynamoDB table: the calls that its items need, without knowledge of them.
 
-Synchronous (botocore is); asynchronous callers run it in threads.
+The calls are synchronous, as botocore is; asynchronous callers run them in threads.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 Item = dict[str, Any]
 BATCH_ITEMS = 25
-"""The most that one `BatchWriteItem` takes."""
+"""The most items that one `BatchWriteItem` takes."""
 BATCH_TRIES = 6
 
 
 class BatchNotWritten(Exception):
-    """The table took only a part of a batch, however often it was asked."""
+    """The table wrote only a part of a batch, at every attempt."""
 
 
 class BatchNotRead(Exception):
-    """The table gave only a part of a batch, however often it was asked."""
+    """The table returned only a part of a batch, at every attempt."""
 
 
 class Table:
@@ -41,17 +41,18 @@ class Table:
         self.name = name
 
     def get(self, key: Item) -> Item | None:
-        """An item as it is now."""
+        """Return an item by a consistent read; None if it does not exist."""
         return self._client.get_item(TableName=self.name, Key=key, ConsistentRead=True).get("Item")
 
     def get_batch(self, keys: Sequence[Item], attributes: Sequence[str]) -> list[Item]:
-        """At most 100 items as they are now, in any order; those that are not there are left out.
+        """Return at most 100 items by a consistent read, in any order. Missing ones are left out.
 
         Args:
-            attributes: those that are wanted.
+            keys: the items' keys.
+            attributes: the attributes to return.
 
         Raises:
-            BatchNotRead: the table is throttled for longer than is worth waiting.
+            BatchNotRead: the table stayed throttled for too long.
         """
         names = {f"#{position}": name for position, name in enumerate(attributes)}
         found: list[Item] = []
@@ -73,7 +74,7 @@ class Table:
         raise BatchNotRead(f"{len(left)} items")
 
     def put(self, item: Item, condition: str = "", values: Item | None = None) -> bool:
-        """Write an item; False if the condition does not hold."""
+        """Write an item. Return False if the condition does not hold."""
         request: dict[str, Any] = {"TableName": self.name, "Item": item}
         if condition:
             request["ConditionExpression"] = condition
@@ -88,7 +89,7 @@ class Table:
         return True
 
     def put_together(self, items: Sequence[Item]) -> None:
-        """Write items, all of them or none."""
+        """Write items in one transaction."""
         self._client.transact_write_items(
             TransactItems=[{"Put": {"TableName": self.name, "Item": item}} for item in items]
         )
@@ -103,8 +104,16 @@ class Table:
         *,
         returned: Literal["ALL_NEW", "ALL_OLD"] = "ALL_NEW",
     ) -> Item | None:
-        """Change an item, and return it as it is then, or as it was; None if the condition
-        does not hold."""
+        """Change an item. Return it after the change, or before it; None if the condition fails.
+
+        Args:
+            key: the item's key.
+            update: the update expression.
+            condition: the condition expression; empty for none.
+            names: expression attribute names.
+            values: expression attribute values.
+            returned: whether to return the item after the change or before it.
+        """
         request: dict[str, Any] = {"ExpressionAttributeNames": names} if names else {}
         if values:
             request["ExpressionAttributeValues"] = values
@@ -128,7 +137,7 @@ class Table:
         """Change an item if the condition holds.
 
         Returns:
-            Whether it did; if not, the item as it was found.
+            Whether it did, and if not, the item as it was found.
         """
         try:
             self._client.update_item(
@@ -142,24 +151,26 @@ class Table:
         except ClientError as error:
             if not _is_condition_failure(error):
                 raise
-            # botocore's types know the item only of the generated exception. Not every
-            # implementation of DynamoDB sends it.
+            # botocore types the item only in the generated exception. Not every implementation of
+            # DynamoDB sends it.
             found: dict[str, Any] = {**error.response}
             return False, found.get("Item") or self.get(key) or {}
         return True, {}
 
     def delete(self, key: Item) -> Item | None:
-        """Remove an item, if there is one; what it was."""
+        """Delete an item. Return it as it was; None if it did not exist."""
         answer = self._client.delete_item(TableName=self.name, Key=key, ReturnValues="ALL_OLD")
         return answer.get("Attributes")
 
     def pages(
         self, pk: str, first: str, last: str, attributes: Sequence[str] = ()
     ) -> Iterator[list[Item]]:
-        """The items of a partition whose sort keys lie between two, oldest key first.
+        """Yield the items of a partition between two sort keys, page by page, lowest key first.
 
         Args:
-            attributes: those that are wanted; empty for all.
+            pk: the partition.
+            first, last: the sort keys, both included.
+            attributes: the attributes to return; empty for all.
         """
         query: dict[str, Any] = {
             "TableName": self.name,
@@ -183,7 +194,7 @@ class Table:
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def last(self, pk: str, first: str, last: str, limit: int) -> list[Item]:
-        """At most `limit` items of a partition between two sort keys, newest key first."""
+        """Return at most `limit` items of a partition between two sort keys, highest key first."""
         return self._client.query(
             TableName=self.name,
             KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
@@ -198,10 +209,10 @@ class Table:
         )["Items"]
 
     def write_batch(self, puts: Sequence[Item], deletes: Sequence[Item] = ()) -> None:
-        """Write and remove many items, not as one.
+        """Write and delete many items, not in one transaction.
 
         Raises:
-            BatchNotWritten: the table is throttled for longer than is worth waiting.
+            BatchNotWritten: the table stayed throttled for too long.
         """
         requests: list[Any] = [
             *({"PutRequest": {"Item": item}} for item in puts),

@@ -1,9 +1,9 @@
-"""Turns in the table: who runs them, and what went out and may not have arrived.
+"""Turns in the table: which invocation runs each, and events that may not have arrived.
 
-A turn belongs to the invocation that claimed it, for as long as its lease lasts. One that
-failed may be claimed again, as its next attempt; one that has not failed may be as well, as the
-attempt that the client names, who then waits for no earlier one. What comes in is in
-`parley.storage.inboxes`.
+A turn belongs to the invocation that claimed it, until its lease expires. A turn that failed may be
+claimed again, as its next attempt. A turn that has not failed may be claimed as the attempt that
+the client names, because the client then waits for no earlier one. `parley.storage.inboxes` has
+what comes in.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from parley.storage.item_codec import (
 from parley.storage.table import Item, Table
 
 TURN_TTL_S = 24 * 3600
-"""A turn's item stays for at least so long, and as long as its session can be resumed: a client
-that returns may send the turn again."""
+"""The shortest time that a turn's item stays. It stays as long as its session can be resumed,
+because a client that returns may send the turn again."""
 LEASE_S = 30.0
-"""How long a claim holds without being renewed. A function that dies is noticed sooner, by
-the destination of its failed invocation; the lease is for when that fails too."""
+"""How long a claim holds without renewal. The destination of a failed invocation finds a dead
+function sooner; the lease is for when that fails too."""
 RENEW_S = 12.0
-"""How often a running turn renews its lease: two renewals may fail."""
+"""How often a running turn renews its lease. Two renewals may fail."""
 ANSWER_TTL_S = 3600
-"""How long an answer over HTTP can be had again."""
+"""How long an answer over HTTP can be repeated."""
 
 _FIRST_FRAME, _AFTER_FRAMES = "OUT#", "OUT#~"
 _WHO_RUNS = ("sk", "state", "lease_until")
@@ -52,6 +52,7 @@ class TurnStore:
     """Reads and writes turns and their undelivered events.
 
     Args:
+        table: the table.
         session_idle_s: how long undelivered events are kept.
 
     Attributes:
@@ -75,13 +76,16 @@ class TurnStore:
         attempt: int | None,
         received_at_ms: int,
     ) -> TurnClaim | None:
-        """Become the one invocation that runs this attempt; None if it is not to be run.
+        """Claim an attempt for one invocation. Return None if the attempt must not run.
 
         Args:
-            attempt: which attempt the client asked for: it has given up those before, whether
-                they run or have ended. None for the first, or for the one after a failure that
-                the client knew of when it asked.
-            received_at_ms: when API Gateway received the request.
+            ref: the session.
+            turn_id: the turn.
+            owner: a name for the invocation.
+            attempt: the attempt that the client asked for. It has given up earlier ones, whether
+                they run or have ended. None claims the first attempt, or the one after a failure
+                that the client knew of when it asked.
+            received_at_ms: when API Gateway received the request, in ms since the epoch.
         """
         now, nonce = now_ms(), uuid.uuid4().hex
         first = self._table.put(
@@ -151,8 +155,7 @@ class TurnStore:
         return None if item is None else _claim_of(item)
 
     def renew_lease(self, ref: SessionRef, turn_id: str, owner: str) -> bool:
-        """Stay the one that runs the turn, or delivers its end; False if somebody else does now,
-        or it has failed."""
+        """Renew the lease of a turn. Return False if it has failed or another invocation has it."""
         renewed = self._table.update(
             turn_key(ref, turn_id),
             "SET lease_until = :lease",
@@ -176,9 +179,9 @@ class TurnStore:
         message_key: str = "",
         parts: Sequence[Heard] = (),
     ) -> bool:
-        """The turn is over; its text stays with its times, for an interruption while audio plays.
+        """End a turn. Return False if it was no longer this owner's to end.
 
-        False if it was no longer this owner's to end.
+        Its text stays with its times, for an interruption while its audio still plays.
         """
         finished = self._table.update(
             turn_key(ref, turn_id),
@@ -194,31 +197,36 @@ class TurnStore:
                 ":running": {"S": "running"},
             },
         )
-        # Should the answer to this very write have been lost, its repetition found it done.
+        # If the answer to this write was lost, its repetition found it done.
         return finished is not None or (
             self._was_written(ref, turn_id, "state", reason)
             and self._was_written(ref, turn_id, "owner", owner)
         )
 
     def _was_written(self, ref: SessionRef, turn_id: str, name: str, value: str) -> bool:
-        """Whether a turn's item has this value: a write whose answer was lost is repeated by
-        botocore, and the repetition fails its condition although the write has been done."""
+        """Return whether a turn's item has this value.
+
+        botocore repeats a write whose answer was lost. The repetition fails its condition, although
+        the write has been done.
+        """
         return text_of(self._table.get(turn_key(ref, turn_id)) or {}, name) == value
 
     def fail_turn(
         self, ref: SessionRef, turn_id: str, owner: str | None, attempt: int = 1
     ) -> TurnClaim | None:
-        """End an attempt whose function died, so that nobody runs it any more.
+        """End an attempt whose function died, so that no invocation runs it any more.
 
-        Also one that had ended: its function may have died before everything was delivered,
-        and whoever has all of it takes no notice.
+        An attempt that had ended fails too: its function may have died before everything was
+        delivered. A client that has everything ignores it.
 
         Args:
-            owner: the invocation that is known to be dead; None if only its lease tells.
-            attempt: which attempt it was to run, perhaps without having claimed it.
+            ref: the session.
+            turn_id: the turn.
+            owner: the invocation that is known to be dead; None if only an expired lease shows it.
+            attempt: the attempt that it was to run, perhaps without having claimed it.
 
         Returns:
-            The attempt that failed; None if it had failed before, or somebody runs it.
+            The attempt that failed; None if it had failed before, or an invocation runs it.
         """
         if attempt > 1:
             unclaimed = self._fail_unclaimed(ref, turn_id, owner, attempt)
@@ -249,8 +257,8 @@ class TurnStore:
     def _fail_unclaimed(
         self, ref: SessionRef, turn_id: str, owner: str | None, attempt: int
     ) -> Item | None:
-        """End an attempt that nobody has claimed, and with it those before, which the client
-        waits for no more."""
+        """End an attempt that nobody has claimed, and earlier ones, which the client has given
+        up."""
         return self._table.update(
             turn_key(ref, turn_id),
             "SET #state = :failed, failed_at = :now, attempt = :attempt, #owner = :owner",
@@ -265,18 +273,18 @@ class TurnStore:
         )
 
     def failed_with(self, ref: SessionRef, turn_id: str, owner: str) -> TurnClaim | None:
-        """The attempt that this owner ran or was to run, if the turn has failed with it."""
+        """Return the attempt of this owner, if the turn has failed with it."""
         item = self._table.get(turn_key(ref, turn_id)) or {}
         mine = text_of(item, "state") == "failed" and text_of(item, "owner") == owner
         return _claim_of(item) if mine and "attempt" in item else None
 
     def turn(self, ref: SessionRef, turn_id: str) -> TurnItem | None:
-        """A turn as it is now; None if nobody has claimed it."""
+        """Return a turn as it is now; None if nobody has claimed it."""
         item = self._table.get(turn_key(ref, turn_id))
         return turn_from(item) if item and "attempt" in item else None
 
     def running(self, ref: SessionRef) -> Iterator[str]:
-        """The turns of a session that somebody runs now."""
+        """Yield the turns of a session that run now."""
         for page in self._table.pages(f"SESSION#{ref}", "TURN#", "TURN#~", _WHO_RUNS):
             for item in page:
                 runs = text_of(item, "state") == "running"
@@ -288,7 +296,7 @@ class TurnStore:
     def put_answer(
         self, ref: SessionRef, turn_id: str, attempt: int, frames: Sequence[bytes]
     ) -> None:
-        """Keep what an HTTP request was answered with, for the same request once more."""
+        """Store the answer to an HTTP request, for a repetition of the request."""
         expires = number(now_s() + ANSWER_TTL_S)
         self._table.write_batch(
             [
@@ -302,7 +310,7 @@ class TurnStore:
         )
 
     def answer(self, ref: SessionRef, turn_id: str, attempt: int) -> list[bytes]:
-        """The events that an attempt was answered with, in order; empty if they are not kept."""
+        """Return the events of an attempt's answer, in order; empty if they are not stored."""
         first, last = (answer_key(ref, turn_id, attempt, n)["sk"]["S"] for n in (0, 999_999))
         return [
             bytes(item["frame"]["B"])
@@ -314,7 +322,7 @@ class TurnStore:
     # --- undelivered events ---------------------------------------------------------
 
     def put_undelivered(self, ref: SessionRef, frames: Sequence[StoredFrame]) -> None:
-        """Keep what may not have arrived, until the session's next connection asks."""
+        """Store events that may not have arrived, until the session's next connection asks."""
         expires = number(now_s() + self._session_idle_s)
         self._table.write_batch(
             [
@@ -324,12 +332,12 @@ class TurnStore:
         )
 
     def undelivered(self, ref: SessionRef) -> Iterator[StoredFrame]:
-        """What may not have arrived: by the start of their turns, in order."""
+        """Yield the events that may not have arrived, in the order of their turns."""
         for page in self._table.pages(f"SESSION#{ref}", _FIRST_FRAME, _AFTER_FRAMES):
             yield from map(frame_from, page)
 
     def undelivered_of(self, ref: SessionRef, turn_id: str, started_ms: int) -> list[StoredFrame]:
-        """What may not have arrived of one turn, in order; nothing of others is read."""
+        """Return the events of one turn that may not have arrived, in order. Read no others."""
         first, last = (
             frame_key(ref, StoredFrame(turn_id, started_ms, *end))["sk"]["S"]
             for end in ((0, 0), (999, 999_999))
@@ -338,7 +346,7 @@ class TurnStore:
         return [frame_from(item) for page in pages for item in page]
 
     def delete_undelivered(self, ref: SessionRef, frames: Sequence[StoredFrame]) -> None:
-        """Forget what has arrived."""
+        """Delete events that have arrived."""
         self._table.write_batch([], [frame_key(ref, frame) for frame in frames])
 
 

@@ -1,8 +1,8 @@
-"""Words whose full stop does not end a sentence, and languages in which a number's does not.
+"""Words whose full stop ends no sentence, and languages in which a number's ends none.
 
-A list is worth its lines where a cut would be heard: `Dr.` and a pause, then the name. Words that
-are others in another language stand only with their own. One that is written with a capital here
-counts only with it: `Mo.` is a Monday, `so.` is a word.
+A word is listed where a cut would be heard: `Dr.`, a pause, then the name. A word that means
+something else in another language is listed only with its own. A word that is listed with a capital
+counts only with a capital: `Mo.` is a Monday, `so.` is a word.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _ANYWHERE = """
     bzw ca ggf bzgl zzgl inkl bspw sog mme mlle sra srta dott bijv tzn mgr
     डॉ प्रो श्री திரு திருமதி Պրն Տկն პროფ др проф κα κος
 """
-"""Common ones, which no language has as a word at the end of a sentence, or rarely."""
+"""Common abbreviations that no language, or hardly any, has as a word at the end of a sentence."""
 _OF_LANGUAGE = {
     "bg": "напр др проф г ул стр",
     "ca": "núm pàg sr sra av etc",
@@ -49,7 +49,8 @@ _BEFORE_NUMBERS = """
     approx min max ver par eq tab app apt ste rm kl bl lok стр рис гл п ст ул д кв
     jan feb mar apr jun jul aug sep sept oct okt nov dec dez
 """
-"""`No. 5`, `vol. 3`, `Jan. 5`: without a number behind them they are words, or end a sentence."""
+"""Abbreviations in front of a number: `No. 5`, `vol. 3`, `Jan. 5`. Without a number they are words,
+or end a sentence."""
 _AS_ISO_639_2 = {
     "ces": "cs", "cze": "cs", "dan": "da", "deu": "de", "ger": "de", "est": "et", "eus": "eu",
     "baq": "eu", "fin": "fi", "fra": "fr", "fre": "fr", "hrv": "hr", "hun": "hu", "isl": "is",
@@ -64,7 +65,7 @@ ORDINAL_LANGUAGES = frozenset(
     {"bs", "cs", "da", "de", "et", "eu", "fi", "fo", "hr", "hu", "is", "lb", "lv", "nb", "nn"}
     | {"pl", "sk", "sl", "sr", "tr", "bg", "mk", "sq", "gsw", "nds", "hsb", "dsb"}
 )
-"""`3.` is "the third" there (CLDR, ordinal formats and dates)."""
+"""Languages in which `3.` means "the third" (CLDR, ordinal formats and dates)."""
 _SENTENCE_BEGINS = {
     "de": "aber alle als also am an auch auf aus außerdem bei beide bist bitte brauchen brauchst "
     "da damals damit danach dann darf darin das dazu deine dem den denn der deshalb dies diese "
@@ -80,14 +81,14 @@ _SENTENCE_BEGINS = {
     "gsw": "das de dir du er es ich isch mir si söll und was wottsch",
     "nds": "aver dat de du een he ik is se un wat wi wullt",
 }
-"""Words that begin a sentence, where another word with a capital may follow an ordinal: nouns have
-one in German, and what the Turkish name with an ordinal is often a name."""
+"""Words that begin a sentence after an ordinal. Any other word with a capital may follow the
+ordinal: German nouns have one, and a Turkish ordinal is often in front of a name."""
 MAX_ORDINAL_DIGITS = 3
-"""What has more is a year, which may well end a sentence."""
+"""A longer number is a year, which may well end a sentence."""
 
 
 def two_letters(language: str) -> str:
-    """Return a language's code as ISO 639-1 has it, without its region, as far as it is known."""
+    """Return the ISO 639-1 code of a language, without its region, as far as it is known."""
     code = language.replace("_", "-").partition("-")[0].lower()
     return _AS_ISO_639_2.get(code, code)
 
@@ -98,7 +99,7 @@ def _words(listed: str) -> frozenset[str]:
 
 
 def is_abbreviation(word: str, language: str) -> bool:
-    """Return whether a word is an abbreviation in a language (two letters, or none: English)."""
+    """Return whether a word is an abbreviation in a language (two letters; empty for English)."""
     last = word.rpartition("-")[2]  # `Dipl.-Ing`
     forms = {word, word.lower(), last, last.lower()}
     listed = _ANYWHERE, _OF_LANGUAGE.get(language or "en", "")
@@ -112,9 +113,9 @@ def precedes_number(word: str) -> bool:
 
 
 def begins_sentence(word: str, language: str) -> bool | None:
-    """Return whether a word with a capital, behind a number with a full stop, begins a sentence.
+    """Return whether a word with a capital, after a number with a full stop, begins a sentence.
 
-    None where any word with a capital does: where nouns are written without.
+    None in languages whose nouns have no capital: any word with a capital begins one.
     """
     listed = _SENTENCE_BEGINS.get(language)
     return None if listed is None else word.lower() in _words(listed)

@@ -1,4 +1,4 @@
-"""What the marks of Markdown and HTML, and addresses, look like in the text of a reply."""
+"""Patterns of the marks of Markdown and HTML, and of addresses, in the text of a reply."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ ADDRESS = (
     rf"{_SCHEME}(?:[^\s<>\"`|\\^{{}}\[\]\u3000-\u303f\uff00-\uffef{_IDEOGRAPHS}]+"
     rf"|(?<=[/=_#])[{_IDEOGRAPHS}]+)+"
 )
-"""Words of scripts without spaces are part of it behind a slash; elsewhere the text goes on."""
+"""A web address. After a slash it may contain words of scripts without spaces; elsewhere such a
+word ends it."""
 HOST = r"(?:[Hh][Tt]{2}[Pp][Ss]?://)?(?:[^/?#@]*@)?(?:[Ww]{3}\.)?([^/?#]+)"
 AFTER_ADDRESS = ".,;:!?'*_~)"
 LINK_TARGET = (
@@ -44,9 +45,9 @@ _ATTRIBUTE = (
 TAG = rf"</?({_TAG_NAMES})(?:\s+{_ATTRIBUTE})*\s*/?>"
 TAG_SO_FAR = rf"<[/!]?[^\s<>]*|</?(?:{_TAG_NAMES})\s[^<>]*"
 LINES = "|blockquote|br|caption|dd|div|dt|figcaption|h1|h2|h3|h4|h5|h6|hr|li|p|pre|table|tr|"
-"""Tags that begin a line, which is a pause."""
+"""Tags that begin a new line, which is a pause in speech."""
 SILENT_TAGS = frozenset({"rp", "rt", "rtc"})
-"""How a word is read, beside the word."""
+"""Tags of ruby text: how a word is pronounced, next to the word."""
 IN_ANGLES = r"<(?:[Hh]ttps?://[^\s<>]*|[A-Za-z][\w.+-]*@[\w.-]+)>"
 ENTITY = r"&(?:[A-Za-z][A-Za-z0-9]{1,8}|#\d{1,7}|#[xX][0-9A-Fa-f]{1,6});"
 ENTITY_SO_FAR = r"&(?:[A-Za-z][A-Za-z0-9]{0,8}|#\d{0,7}|#[xX][0-9A-Fa-f]{0,6})?"
@@ -55,12 +56,12 @@ BULLET = r"(?:[-*+]|[•◦▪‣●])[ \t]+(?:\[[ xX]\][ \t]+)?|[•◦▪‣�
 
 
 def is_space(char: str) -> bool:
-    """Whether it is white space that ends no line: a no-break space, an ideographic one, a CR."""
+    """Return whether a character is white space that ends no line, such as a no-break space."""
     return char.isspace() and char != "\n"
 
 
 def may_close(run: str, before: str, following: str) -> bool:
-    """Return whether marks of emphasis may end one, by what stands beside them."""
+    """Return whether a run of emphasis marks may end emphasis, by the characters around it."""
     if not before or before.isspace():
         return False
     if run[0] == "_":
@@ -73,7 +74,7 @@ def may_close(run: str, before: str, following: str) -> bool:
 
 
 def may_open(run: str, before: str, following: str) -> bool:
-    """Return whether marks of emphasis may begin one, by what stands beside them."""
+    """Return whether a run of emphasis marks may begin emphasis, by the characters around it."""
     if not following or following.isspace():
         return False
     if run[0] == "_":
@@ -84,5 +85,5 @@ def may_open(run: str, before: str, following: str) -> bool:
 
 
 def is_cased(char: str) -> bool:
-    """Whether it is of a script in which a star within a word is a sign: `a*b`, `а*б`."""
+    """Return whether a star between such characters is a sign: `a*b`, `а*б`, `2*3`."""
     return char.isdecimal() or char.upper() != char.lower()

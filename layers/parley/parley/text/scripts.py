@@ -1,9 +1,9 @@
-"""Writing systems: which marks end a sentence or a clause, and those without spaces between words.
+"""Writing systems: the marks that end sentences and clauses, and scripts without spaces.
 
-In Han, kana, Thai, Lao, Khmer, Burmese and their like nothing shows where a word ends, so what
-can be told apart is the character as a reader sees it: a letter with everything that belongs to it
-(extended grapheme cluster, Unicode Standard Annex 29, and Thai and Lao vowels that are written
-before their consonant). No dictionary, no table that is made at import.
+In Han, kana, Thai, Lao, Khmer, Burmese and similar scripts nothing shows where a word ends. There
+the unit is the character as a reader sees it: a letter with everything that belongs to it (extended
+grapheme cluster, Unicode Standard Annex 29, and Thai and Lao vowels that are written before their
+consonant). This needs no dictionary, and builds no table at import.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ SENTENCE_END = (
     "\u166e\u17d4\u17d5\u1803\u1809\u1944\u1945\u1aa8\u1aa9\u1c7e\u1c7f\ua4ff\ua60e\ua6f3\ua6f7"
     "\ua8ce\ua8cf\ua9c8\ua9c9\uaa5d\uaa5e\uaa5f\uabeb"
 )
-"""Sentence_Terminal of the Unicode Character Database, without scripts that nobody speaks."""
+"""Sentence_Terminal of the Unicode Character Database, without scripts that are no longer
+spoken."""
 CLAUSE_END = (
     ",;:，、；：､﹐﹑﹔﹕\u037e\u0387"
     "\u055c\u055d\u055e\u060c\u061b\u07f8\u104a\u1363\u1364\u1365\u1366\u17d6\u1802\u1804\u1808"
@@ -46,13 +47,14 @@ _UNSPACED = (
     (0x1AFF0, 0x1B16F),  # kana
     (0x20000, 0x3FFFF),  # Han
 )
-"""First and last code point, in order (Unicode 16, Blocks)."""
+"""First and last code points of scripts without spaces, in order (Unicode 16, Blocks)."""
 _VOWELS_BEFORE = "เแโใไເແໂໃໄ"
-"""Written before the consonant after which they are spoken (Logical_Order_Exception)."""
+"""Vowels that are written before the consonant after which they are spoken
+(Logical_Order_Exception)."""
 _VOWELS_AFTER = "ะาำๅະາຳຽ\uff9e\uff9f"
-"""Letters by their category that stand for no sound of their own."""
+"""Characters of category letter that never stand alone."""
 _STACKERS = "\u1039\u17d2\u1a60"
-"""What follows them is written below what comes before."""
+"""Signs that put the next letter below the one before."""
 _JOINER = "\u200d"
 _JOINED_TO = "\u200c\u200d"
 
@@ -66,10 +68,11 @@ def is_unspaced(char: str) -> bool:
 
 
 def continues(before: str, char: str) -> bool:
-    """Return whether a character belongs to the one before it and is never parted from it.
+    """Return whether a character belongs to the one before it and is never separated from it.
 
     Args:
         before: the character in front of it.
+        char: the character itself.
     """
     point = ord(char)
     if point < 0x300 and before < "\u0300":
@@ -87,7 +90,7 @@ def continues(before: str, char: str) -> bool:
 
 
 def unit_ends(text: str) -> Iterator[int]:
-    """Yield where the units of a text end: words, and in scripts without spaces characters.
+    """Yield where the units of a text end: words, or characters in scripts without spaces.
 
     A mark belongs to the unit before it, an opening quote or bracket to the one after it. White
     space belongs to none.
@@ -110,7 +113,7 @@ def cluster_start(text: str, index: int) -> int:
 
 
 def joined(texts: Iterable[str]) -> str:
-    """Join texts that were said one after another: with a space, where their scripts have any."""
+    """Join texts that were said one after another, with a space where their scripts use spaces."""
     whole = ""
     for text in texts:
         if whole and text and not (_is_unspaced_at(whole[::-1]) or _is_unspaced_at(text)):
@@ -120,8 +123,8 @@ def joined(texts: Iterable[str]) -> str:
 
 
 def _is_unspaced_at(text: str) -> bool:
-    """Whether a text begins without spaces; marks that many scripts share (`……`, `“`) do not
-    tell."""
+    """Return whether a text begins in a script without spaces. Marks that many scripts share (`……`,
+    `“`) do not count."""
     telling = (char for char in text if char.isascii() or char.isalnum() or is_unspaced(char))
     return is_unspaced(next(telling, text[0]))
 

@@ -1,17 +1,17 @@
-"""Cuts a streamed reply into pieces worth speaking.
+"""Cuts a streamed reply into pieces for speech.
 
-The first pieces are clauses, so that the first sound is early; once enough has
-been handed over to keep the listener busy, pieces are whole sentences, which
-sound better. The marks are those of every script that has some. Abbreviations, initials,
-ordinals, decimals, times, names with dots and the numbers of lists are not boundaries.
-Plain text in, plain text out: no clock, no provider.
+The first pieces are clauses, so that the first sound is early. Once the listener has enough to
+hear, pieces are whole sentences, which sound better. The marks are those of every script that has
+some. Abbreviations, initials, ordinals, decimals, times, names with dots and the numbers of lists
+are not boundaries. The input and the output are plain text, without a clock or a provider.
 
-What the last token ends with may go on in the next: `Node` `.` `js`, `?` `!`, `3` `,` `000`. A
-full stop or question mark that is a token of its own therefore waits for one more, or the reply's
-end; so does an ellipsis, a quote that closes behind a mark, and every mark behind a digit or within
-an open quote or bracket. Commas, colons, exclamation marks, the marks of other scripts, and a full
-stop that comes in one token with an ordinary word do not wait as long as the listener does. What
-has come shows more: before a small letter or a comma no sentence has ended.
+The end of the last token may continue in the next: `Node` `.` `js`, `?` `!`, `3` `,` `000`. So
+these wait for one more token, or for the reply's end: a full stop or question mark that is a token
+of its own, an ellipsis, a quote that closes after a mark, and every mark after a digit or within an
+open quote or bracket. These do not wait while the listener waits: commas, colons, exclamation
+marks, the marks of other scripts, and a full stop in one token with an ordinary word.
+
+The text that follows shows more: no sentence has ended before a small letter or a comma.
 """
 
 from __future__ import annotations
@@ -31,23 +31,24 @@ from parley.text.abbreviations import (
 from parley.text.scripts import CLAUSE_END, CLOSERS, SENTENCE_END, cluster_start, is_unspaced
 
 MAX_CHARS = 240
-"""No piece is longer."""
+"""The longest piece."""
 
 _FULL_STOP = "."
 _GOES_ON = "…‥\u055c\u055e"
-"""What another mark often follows, or the rest of the word: it waits for what comes."""
+"""Marks after which another mark, or the rest of the word, often follows."""
 _ONLY_BEFORE_SPACE = frozenset(".!?,;:…‥\u037e\u0387\u055c\u055d\u055e")
-"""They end nothing within a word: `3.5`, `a:b`; the Armenian ones stand on a vowel."""
+"""Marks that end nothing within a word: `3.5`, `a:b`. The Armenian ones stand on a vowel."""
 _CLOSERS_OF_SOME = {"“": "„”", "‘": "‚’", "«": "»", "‹": "›", "»": "«"}
-"""They close in some languages and open in others: they close what one of these has opened."""
+"""Quotes that close in some languages and open in others. Each closes what one of its partners has
+opened."""
 _OPENING, _CLOSING = "([{（［「『【《〈｢", ")]}）］」』】》〉｣"
 _BETWEEN_DIGITS = frozenset(".,:，：．、،")
-"""`3.5`, `1,000`, `10:30`: what such a mark behind a digit is, the next token says."""
+"""Marks that may stand within a number: `3.5`, `1,000`, `10:30`. The next token decides."""
 
 _ANY_CLOSER = re.escape(CLOSERS + "".join(_CLOSERS_OF_SOME))
 _MARKS = re.escape(SENTENCE_END + CLAUSE_END)
 _SPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
-"""Thai, Lao, Burmese, Khmer: a space there is what a comma is elsewhere."""
+"""Thai, Lao, Burmese, Khmer: a space is what a comma is elsewhere."""
 _BOUNDARY = re.compile(
     rf"(?P<mark>\.(?:[ \u00a0]\.)+|[{_MARKS}]+|\n+|\s[-–—]+(?=\s)|—"
     rf"|(?<=[{_SPACED}])[ \u200b]+(?=[{_SPACED}]))"
@@ -57,19 +58,19 @@ _CONJUNCTION = re.compile(r"\s(?=(?:and|but|because|so|which|while|although|when
 _SPEAKABLE = re.compile(r"\w")
 _LAST_WORD = re.compile(r"(?:^|[\s(\[{\"'“„«‚‘])([^\s(\[{\"'“„«‚‘]+)$")
 _DOTTED = re.compile(r"(?:[^\W\d_]{1,2}\.)*[^\W\d_]")
-"""An initial or a dotted abbreviation, without its last stop: `J`, `e.g`, `p.m`, `U.S`, `Ph.D`"""
+"""An initial or a dotted abbreviation without its last stop: `J`, `e.g`, `p.m`, `U.S`, `Ph.D`."""
 _ROMAN = r"(?=[XVI])X{0,3}(?:IX|IV|V?I{0,3})"
 _URDU_INITIALS = r"(?:[^\W\d_]۔)*[^\W\d_]"
 _NEXT_WORD = r"\s*([^\W\d_]+)"
 _LAST_CASED = 0x590
-"""Latin, Greek, Cyrillic and Armenian end below it: a sentence begins with a capital in them."""
+"""Latin, Greek, Cyrillic and Armenian are below it. A sentence begins with a capital in them."""
 _BRACKETS = frozenset(")]}")
 _SETTLED_CHARS = 16
-"""What is so far behind a mark no longer changes what the mark is."""
+"""Text this far behind a mark no longer changes what the mark is."""
 _ITEM = re.compile(
     r"\s*[(\[]?(?:(\d{1,3})|[^\W\d_]|[一二三四五六七八九十]{1,3}|x{0,3}(?:ix|iv|v?i{0,3})|X{0,3}(?:IX|IV|V?I{0,3}))"
 )
-"""What numbers an item of a list, at the start of a piece."""
+"""The number of a list's item, at the start of a piece."""
 _SPACED_MIN_CHARS = 12
 """A shorter phrase between spaces is a word or a number, not a clause."""
 
@@ -77,16 +78,17 @@ Verdict = Literal["cut", "go on", "wait"]
 
 
 class SentenceSplitter:
-    """Feed it the reply as it streams; it gives back pieces as soon as they are whole.
+    """Takes the reply as it streams, and returns pieces as soon as they are complete.
 
-    The pieces, joined, are the text that went in (white space at their ends aside).
+    The pieces, joined, are the input, without white space at their ends.
 
     Args:
-        language: of the reply (ISO 639), if it is known: in some `3.` is an ordinal.
-        eager_chars: until this many characters were handed over, cut at clauses.
-        long_clause_chars: later, a clause this long is cut too.
-        max_chars: a piece never grows past this many characters.
-        conjunction_chars: a first piece this long is cut before `and`, `because`, …
+        language: ISO 639 code of the reply's language, if known. In some languages `3.` is an
+            ordinal.
+        eager_chars: cut at clauses until this many characters have been returned.
+        long_clause_chars: after that, cut a clause of this length too.
+        max_chars: the longest piece.
+        conjunction_chars: cut a first piece of this length before `and`, `because`, …
     """
 
     def __init__(
@@ -105,16 +107,17 @@ class SentenceSplitter:
         self._conjunction_chars = conjunction_chars
         self._buffer = self._delta = ""
         self._paragraph = ""
-        """What was handed over since the last line break: quotes in it may still be open."""
+        """The text since the last line break that has been returned. Its quotes may still be
+        open."""
         self._item = 0
-        """The number of the list's last item, if there is one."""
+        """The number of the list's last item; 0 for none."""
         self._handed_over = 0
         self._has_capitals = self._complete = False
         self._settled = 0
-        """Up to there the buffer has no boundary, whatever follows."""
+        """The buffer has no boundary up to here, whatever follows."""
 
     def feed(self, delta: str) -> list[str]:
-        """Take the next bit of the reply; return the pieces it completes."""
+        """Take the next part of the reply. Return the pieces that it completes."""
         self._buffer += delta
         self._delta = delta
         self._has_capitals = self._has_capitals or delta != delta.lower()
@@ -160,7 +163,7 @@ class SentenceSplitter:
         return self._forced_cut()
 
     def _closing(self, match: re.Match[str]) -> int:
-        """How many of the quotes and brackets behind a mark belong to what it ends."""
+        """Return how many of the quotes and brackets after a mark belong to what it ends."""
         closers, before = match["closers"], self._paragraph + self._buffer[: match.start()]
         for count, char in enumerate(closers):
             following = self._buffer[match.end() - len(closers) + count + 1 :][:1]
@@ -193,7 +196,7 @@ class SentenceSplitter:
         return self._as_clause(end)
 
     def _at_the_end(self, mark: str, before: str, closers: str) -> Verdict:
-        """Of a mark that is the last that has come: it may not be the whole of it."""
+        """Judge a mark with nothing behind it yet: more of it may follow."""
         waits = mark[-1] in _GOES_ON or (before[-1:].isdigit() and mark[-1] in _BETWEEN_DIGITS)
         if mark[-1] in ".?" and not closers:
             waits = waits or not self._came_with_a_word(mark, before)
@@ -209,7 +212,8 @@ class SentenceSplitter:
         return self._as_clause(len(self._buffer))
 
     def _came_with_a_word(self, mark: str, before: str) -> bool:
-        """Whether the last token is a mark with an ordinary word in front of it, no name's part."""
+        """Return whether the last token is a mark with an ordinary word in front, not part of a
+        name."""
         word = _LAST_WORD.search(before)
         ordinary = word is not None and word[1].isalpha() and word[1].islower()
         ordinary = ordinary and not _precedes_numbers(before)
@@ -244,7 +248,7 @@ class SentenceSplitter:
         following = rest.lstrip()[:1]
         open_end = bool(rest) and not following and "\n" not in rest
         if open_end and mark[-1] == _FULL_STOP and self._delta.isspace():
-            return "wait"  # `. . .`, whose spaces are tokens
+            return "wait"  # `. . .` with its spaces as tokens
         if self._goes_on(mark, before, rest):
             return "go on"
         if mark != _FULL_STOP:
@@ -253,7 +257,7 @@ class SentenceSplitter:
             return "go on"  # `.NET`, ` .5`: a stop after white space ends nothing
         tells = before[-1:].islower() and not _precedes_numbers(before)
         if open_end and not tells:
-            return "wait"  # for what tells an ordinal from a number
+            return "wait"  # the next word tells an ordinal from a number
         if following == "." and "\n" not in rest:
             return "wait" if not rest.strip(" \u00a0.") else "go on"
         if self._is_abbreviation(before, following):
@@ -261,7 +265,7 @@ class SentenceSplitter:
         return self._behind_number(before, rest)
 
     def _goes_on(self, mark: str, before: str, rest: str) -> bool:
-        """Whether what follows a mark shows that the sentence goes on: a comma, a small letter."""
+        """Return whether the text after a mark continues the sentence: a comma, a small letter."""
         following = rest.lstrip()[:1]
         if mark == "។":
             return rest.startswith("ល។")  # "and so on", in Khmer
@@ -274,7 +278,7 @@ class SentenceSplitter:
             return True
         if mark != _FULL_STOP and mark[-1] not in "?!":
             return False
-        # Some write without capitals: nothing shows it then.
+        # Some replies have no capitals: then a small letter shows nothing.
         return self._has_capitals and following.islower() and ord(following) < _LAST_CASED
 
     def _is_abbreviation(self, before: str, following: str) -> bool:
@@ -288,7 +292,7 @@ class SentenceSplitter:
         return is_abbreviation(match[1], self._language)
 
     def _behind_number(self, before: str, rest: str) -> Verdict:
-        """Of a full stop: whether what is in front of it is an ordinal, or an item's number."""
+        """Judge a full stop after a number: the number may be an ordinal, or a list item's."""
         if item := _ITEM.fullmatch(before):
             self._item = int(item[1] or 0)
             return "go on"
@@ -302,12 +306,12 @@ class SentenceSplitter:
         return self._behind_ordinal(number, rest) if self._language in ORDINAL_LANGUAGES else "cut"
 
     def _behind_ordinal(self, number: str, rest: str) -> Verdict:
-        """Whether a new sentence follows, where a number with a full stop may be an ordinal."""
+        """Judge a full stop where a number with a full stop may be an ordinal."""
         word = re.match(_NEXT_WORD, rest)
         if word is None or not word[1][0].isupper():
             return "go on"
         decided = begins_sentence(word[1], self._language)
-        if decided is None:  # a capital begins a sentence, or a name behind a Roman number
+        if decided is None:  # a capital begins a sentence; after a Roman number, a name
             return "cut" if number.isdecimal() else "go on"
         if word.end() == len(rest) and not self._complete:
             return "wait"

@@ -1,19 +1,21 @@
 """What of a reply is spoken: its words, without the Markdown, HTML and addresses around them.
 
 A language model writes for the eye: `**Menu**`, `[here](https://…)`, tables, blocks of code. The
-text that is shown and kept stays as it was written; this says what a voice reads of it, as the
-reply streams, and from where to where in the written text each spoken character comes. How the
-reply was cut into tokens makes no difference.
+text that is shown and stored stays as it was written. This module says what a voice reads of it
+while the reply streams, and which part of the written text each spoken character comes from. The
+result does not depend on how the reply was cut into tokens.
 
-What is read: the text of emphasis, headings, items, quotes, links and images; the cells of a table,
-with commas between them; inline code and a block of one line, as they are; of an address its host.
-What is not: longer blocks of code, rules, tags, comments, the marks themselves. What only looks
+Spoken: the text of emphasis, headings, items, quotes, links and images; the cells of a table, with
+commas between them; inline code and a block of one line, as they are; the host of an address.
+
+Not spoken: longer blocks of code, rules, tags, comments, and the marks themselves. What only looks
 like a mark is text: `2 * 3`, `snake_case`, `C#`, `#1`, `5 > 3`, `*args`.
 
-Some marks are decided by what follows them, so text is held back from a mark until that has come:
-of an emphasis or a link's text for `LOOKAHEAD_CHARS` at most, and for `FIRST_LOOKAHEAD_CHARS`
-before the first word; of an address or a tag until it ends, up to its own limit; of a fence, a rule
-or a line of code to the end of the line. Text that has no marks is never held back.
+The text after some marks decides what they are. So text is held back from such a mark until that
+text has come: for emphasis or the text of a link at most `LOOKAHEAD_CHARS`, and
+`FIRST_LOOKAHEAD_CHARS` before the first word; for an address or a tag until it ends, up to its own
+limit; for a fence, a rule or a line of code to the end of the line. Text without marks is never
+held back.
 """
 
 from __future__ import annotations
@@ -27,22 +29,23 @@ from parley.text import markup
 _LOG = logging.getLogger(__name__)
 
 LOOKAHEAD_CHARS = 200
-"""How far the other end of an emphasis or of a link's text may be."""
+"""How far away the other end of emphasis, or of a link's text, may be."""
 FIRST_LOOKAHEAD_CHARS = 40
-"""As long as nothing is spoken, and a listener waits."""
+"""The same while nothing has been spoken, and a listener waits."""
 MAX_ADDRESS_CHARS = 2_000
 MAX_TAG_CHARS = 400
 MAX_ENTITY_CHARS = 12
 MAX_READ_CODE_CHARS = 80
-"""A block of code with one line of so many characters is read: a command. The rest is shown."""
+"""The longest line of a block with one line that is read: a command. Other blocks are only
+shown."""
 
 
 class _Undecided(Exception):
-    """What comes next decides."""
+    """The text that comes next decides."""
 
 
 class SpokenText:
-    """Feed it the reply as it streams; it gives back what is spoken of it.
+    """Takes the reply as it streams, and returns what is spoken of it.
 
     Attributes:
         written: what has come of the reply.
@@ -60,13 +63,13 @@ class SpokenText:
         self._in_heading = False
         self._in_table = self._in_row = self._cell_is_empty = False
         self._code = 0
-        """The length of the mark that ends inline code; 0 outside of it."""
+        """The length of the mark that ends inline code; 0 outside of code."""
         self._fence = ""
         self._code_lines = 0
         self._emphasis: dict[str, list[int]] = {"*": [], "_": [], "~": []}
-        """The lengths of the marks that are open."""
+        """The lengths of the open marks."""
         self._skips: dict[int, int] = {}
-        """What is not spoken further on: from where to where."""
+        """Parts further on that are not spoken: their starts and ends."""
         self._handlers: dict[str, Callable[[], None]] = {
             "\n": self._end_line,
             "\\": self._escape,
@@ -83,12 +86,12 @@ class SpokenText:
         }
 
     def feed(self, delta: str) -> str:
-        """Take the next bit of the reply; return what more is spoken."""
+        """Take the next part of the reply. Return what more of it is spoken."""
         self.written += delta
         return self._go_on()
 
     def finish(self) -> str:
-        """Return what is left to be spoken: the reply is complete."""
+        """Mark the reply as complete. Return the rest that is spoken."""
         self._complete = True
         return self._go_on()
 
@@ -97,7 +100,7 @@ class SpokenText:
         return self._starts[index]
 
     def end(self, index: int) -> int:
-        """Return where in the written text a spoken character ends, with the marks behind it."""
+        """Return where in the written text a spoken character ends, with the marks after it."""
         return self._ends[index]
 
     # --- the text, piece by piece ---------------------------------------------------
@@ -109,7 +112,7 @@ class SpokenText:
                 self._take()
         except _Undecided:
             pass
-        except Exception as fault:  # costs the marks, never the turn
+        except Exception as fault:  # a fault here costs the marks, never the turn
             _LOG.error("a reply is spoken as written: %s", type(fault).__name__)
             self._as_written = True
         if self._as_written:
@@ -158,7 +161,7 @@ class SpokenText:
         self._at = end
 
     def _char(self, ahead: int = 0) -> str:
-        """The character that comes, or one further on; empty behind the end."""
+        """Return the next character, or the one `ahead` of it; empty after the end."""
         index = self._at + ahead
         if index >= len(self.written) and not self._complete:
             raise _Undecided
@@ -171,14 +174,14 @@ class SpokenText:
         return self.written[self._at : self._at + limit]
 
     def _run(self) -> str:
-        """The same character, as often as it follows itself."""
+        """Return the next character with its repetitions."""
         mark, rest = self._char(), self.written[self._at :]
         length = len(rest) - len(rest.lstrip(mark))
         self._char(length)  # more of it may come
         return mark * length
 
     def _line(self, ahead: int = 0) -> tuple[str, bool]:
-        """What has come of a line, and whether that is all of it."""
+        """Return what has come of a line, and whether that is all of it."""
         begin = self._at + ahead
         end = self.written.find("\n", begin)
         if end < 0:
@@ -215,7 +218,7 @@ class SpokenText:
         self._say(1)
 
     def _line_start(self) -> bool:
-        """Pass over what makes a line a heading, an item, a quote, …; False if nothing does."""
+        """Skip the mark of a heading, an item, a quote, …; return False if there is none."""
         first = self._char()
         if markup.is_space(first):
             self._say(1)
@@ -380,7 +383,7 @@ class SpokenText:
         return FIRST_LOOKAHEAD_CHARS if said_nothing else LOOKAHEAD_CHARS
 
     def _is_closed(self, run: str) -> bool:
-        """Whether the other end of an emphasis follows."""
+        """Return whether the other end of an emphasis follows."""
         begin, limit = self._at + len(run), self._lookahead()
         window = self.written[begin : begin + limit]
         at_end = self._complete and begin + len(window) == len(self.written)
@@ -402,8 +405,8 @@ class SpokenText:
                 return True
         if not decided:
             raise _Undecided
-        # So much text behind a mark at the start of a line is emphasis that goes on: an action in a
-        # story, say. Within a line it is a sign: `*args`.
+        # This much text after a mark at the start of a line is emphasis that continues, such as an
+        # action in a story. Within a line the mark is a sign: `*args`.
         goes_on = len(window) == limit
         return goes_on and not self._line_so_far().strip(" \t>-*_+#")
 
@@ -437,12 +440,12 @@ class SpokenText:
         self._drop(1)
 
     def _target(self, ahead: int) -> tuple[int, int] | None:
-        """Where a link's text ends, and its address; None if a bracket begins no link."""
+        """Return where a link's text and its address end; None if a bracket begins no link."""
         begin, limit = self._at + ahead, self._lookahead()
         window = self.written[begin : begin + limit]
         decided = len(window) == limit or self._complete
         if decided and "]" not in window:
-            return None  # without a look at each of a run of brackets
+            return None  # a long run of brackets need not be looked at one by one
         depth = 0
         for match in re.finditer(r"\\.|[\[\]]|\n[^\S\n]*\n", window, re.DOTALL):
             depth += {"[": 1, "]": -1}.get(match[0], 0)
@@ -528,7 +531,7 @@ class SpokenText:
         text = self._rest(MAX_ENTITY_CHARS)
         match = re.match(markup.ENTITY, text)
         if match is not None:
-            from html import unescape  # its table is not for every start of a function
+            from html import unescape  # imported here: its table would slow every cold start
 
             char = unescape(match[0])
             if len(char) == 1 or not char.endswith(";"):  # `&nothing;` is not `&not` and more

@@ -1,7 +1,7 @@
-"""What the message function does with each message: answer it, or hand it to a turn.
+"""Handles the messages of clients: answers them, or hands them to a turn.
 
-Synchronous and quick. It validates, keeps what a running turn needs in the inbox,
-and starts turns; everything that takes time happens in the turn.
+It validates, writes what a running turn needs into the inbox, and starts turns. It is synchronous
+and quick: what takes time happens in the turn.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import msgspec
 
 from parley.aws.management_api import Address
 from parley.errors import BadMessage, ConnectionGone, ParleyError, PostRefused
-from parley.ids import new_resume_token, new_ulid, token_hash
+from parley.ids import new_ulid
 from parley.limits.connection_lease import INIT_WITHIN_S
 from parley.limits.connection_slots import ConnectionSlots
 from parley.limits.errors import too_many_messages
@@ -50,14 +50,20 @@ from parley.protocol.messages import (
 )
 from parley.protocol.turn_request import TurnRequest
 from parley.sessions.interruption import Interruption
+from parley.sessions.opener import open_session
 from parley.sessions.recovery import Recovery
 from parley.sessions.settings_policy import SettingsPolicy
 from parley.storage.inbox_entries import AckEntry, ChunkEntry, EndEntry, InterruptEntry
 from parley.storage.item_codec import Connection, Session
 from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
-from parley.websocket.resume import Gate, SessionResume, fitting, no_session
-from parley.websocket.session_binding import CameLate, CameTwice, SessionBinding
+from parley.websocket.resume import (
+    ConnectionsApi,
+    SessionResume,
+    fit_history,
+    not_found_error,
+)
+from parley.websocket.session_binding import DuplicateInit, SessionBinding, StaleInit
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +73,8 @@ class Envelope:
     Attributes:
         endpoint: base URL of the `@connections` API.
         received_at_ms: when API Gateway received it, in ms since the epoch.
-        message_id: API Gateway's; the same if it delivers a message twice.
-        connected_at_ms: API Gateway's `connectedAt`; None for just now.
+        message_id: API Gateway's id; the same if it delivers a message twice.
+        connected_at_ms: API Gateway's `connectedAt`, in ms since the epoch; None for now.
     """
 
     connection_id: str
@@ -79,12 +85,12 @@ class Envelope:
 
     @property
     def opened_at_ms(self) -> int:
-        """When the connection was opened."""
+        """Return when the connection was opened, in ms since the epoch."""
         return self.received_at_ms if self.connected_at_ms is None else self.connected_at_ms
 
     @property
     def age_s(self) -> float:
-        """How long the connection had been open."""
+        """Return how long the connection had been open, in s."""
         return (self.received_at_ms - self.opened_at_ms) / 1000
 
 
@@ -92,22 +98,21 @@ class MessageHandler:
     """Handles the messages of many connections.
 
     Args:
-        store, turns: the table.
-        gate: posts to connections and closes them.
+        management_api: posts to connections and closes them.
         start_turn: invokes the turn function, asynchronously.
         policy: which settings hold, and what clients may choose.
         history_messages: how many messages a resumed session's `ready` carries.
-        slots: those of connections; None if they are not counted.
+        slots: the slots of connections; None if they are not limited.
         requests: counts the sessions that are opened and resumed; None if they are not limited.
-        limits: how large and how many messages may be.
+        limits: how large and how frequent messages may be.
         stand_ins: the stages whose provider stands in for a real one.
     """
 
     def __init__(
         self,
-        store: SessionStore,
+        sessions: SessionStore,
         turns: TurnStore,
-        gate: Gate,
+        management_api: ConnectionsApi,
         start_turn: Callable[[TurnRequest], None],
         *,
         policy: SettingsPolicy,
@@ -117,51 +122,55 @@ class MessageHandler:
         limits: LimitRules = NO_LIMITS,
         stand_ins: Sequence[Stage] = (),
     ) -> None:
-        self._store = store
+        self._sessions = sessions
         self._turns = turns
-        self._gate = gate
+        self._management_api = management_api
         self._start_turn = start_turn
         self._policy = policy
         self._stand_ins = list(stand_ins)
         self._requests = requests
-        self._sessions = SessionBinding(store)
-        self._resuming = SessionResume(store, turns, gate, history_messages, slots, requests)
-        self._recovery = Recovery(store, turns, gate.post)
-        self._interrupting = Interruption(store, turns)
+        self._binding = SessionBinding(sessions)
+        self._resume = SessionResume(
+            sessions, turns, management_api, history_messages, slots, requests
+        )
+        self._recovery = Recovery(sessions, turns, management_api.post)
+        self._interruption = Interruption(sessions, turns)
         self._max_message_bytes = limits.message_bytes or MAX_MESSAGE_BYTES
         self._decoder = Decoder(self._max_message_bytes)
         self._rates = MessageRates(limits)
 
     def handle(self, envelope: Envelope, body: str) -> ParleyError | None:
-        """Do what one message asks for; an error was told to the client and is returned."""
+        """Handle one message; return the error that was sent to the client, if one was."""
         too_fast = self._rates.take(envelope.connection_id, len(body), time.monotonic() * 1000)
         if too_fast is not None:
-            return self._slow_down(envelope, body, too_fast)
-        if envelope.age_s > INIT_WITHIN_S and self._sessions.never_began(envelope.connection_id):
-            return self._send_away(envelope)
+            return self._drop_message(envelope, body, too_fast)
+        if envelope.age_s > INIT_WITHIN_S and self._binding.is_uninitialised(
+            envelope.connection_id
+        ):
+            return self._close_uninitialised(envelope)
         error: ParleyError | None = None
         answer: ServerEvent | None
         try:
-            answer = self._do(self._decoder.decode(body), envelope)
+            answer = self._process(self._decoder.decode(body), envelope)
         except ParleyError as problem:
             error, answer = problem, Error.of(problem)
         if answer is not None:
             self._send(envelope, answer)
         return error
 
-    def _slow_down(self, envelope: Envelope, body: str, too_fast: TooFast) -> ParleyError | None:
-        """Drop a message; the first of many is told, and who does not stop is closed."""
+    def _drop_message(self, envelope: Envelope, body: str, too_fast: TooFast) -> ParleyError | None:
+        """Drop a message; report the first of many, and close a connection that does not stop."""
         if too_fast.close:
-            self._gate.close(envelope.endpoint, envelope.connection_id)
+            self._management_api.close(envelope.endpoint, envelope.connection_id)
         if not too_fast.tell:
             return None
-        error = too_many_messages(too_fast, *self._dropped(body))
+        error = too_many_messages(too_fast, *self._read_type_and_turn(body))
         if not too_fast.close:
             self._send(envelope, Error.of(error))
         return error
 
-    def _send_away(self, envelope: Envelope) -> ParleyError:
-        """Close a connection whose time to begin is over: its slot may be another's by now."""
+    def _close_uninitialised(self, envelope: Envelope) -> ParleyError:
+        """Close a connection that sent no `init` in time: another may have its slot by now."""
         error = BadMessage(
             "not_initialised",
             f"init: expected within {INIT_WITHIN_S} seconds of connecting. This connection is "
@@ -170,11 +179,11 @@ class MessageHandler:
             retryable=True,
         )
         self._send(envelope, Error.of(error))
-        self._gate.close(envelope.endpoint, envelope.connection_id)
+        self._management_api.close(envelope.endpoint, envelope.connection_id)
         return error
 
-    def _dropped(self, body: str) -> tuple[str | None, str | None]:
-        """The type of a message, and the turn that it asks for, if it asks for one."""
+    def _read_type_and_turn(self, body: str) -> tuple[str | None, str | None]:
+        """Return the type of a message, and the id of the turn that it asks for, if any."""
         try:
             message = self._decoder.decode(body)
         except ParleyError:
@@ -182,16 +191,16 @@ class MessageHandler:
         turn_id = message.turn_id if isinstance(message, (UserMessage, AudioStart)) else None
         return str(message.__struct_config__.tag), turn_id
 
-    def _do(self, message: ClientMessage, envelope: Envelope) -> ServerEvent | None:
+    def _process(self, message: ClientMessage, envelope: Envelope) -> ServerEvent | None:
         try:
             return self._answer(message, envelope)
         finally:
-            if not isinstance(message, UserMessage | AudioStart):  # a turn looks for itself
-                self._sessions.look_for(envelope.connection_id)
+            if not isinstance(message, UserMessage | AudioStart):  # a turn checks that itself
+                self._binding.check_not_erased(envelope.connection_id)
 
-    def fail(self, envelope: Envelope, body: str) -> None:
-        """Tell the client that we failed at its message, and which turn so did not begin."""
-        field, turn_id = self._dropped(body)
+    def report_fault(self, envelope: Envelope, body: str) -> None:
+        """Tell the client that its message failed by our fault, and which turn did not begin."""
+        field, turn_id = self._read_type_and_turn(body)
         error = ParleyError(
             "internal",
             "Something went wrong on our side. Send the message again.",
@@ -203,11 +212,11 @@ class MessageHandler:
 
     def _send(self, envelope: Envelope, event: ServerEvent) -> None:
         try:
-            self._gate.post(envelope.endpoint, envelope.connection_id, encode(event))
+            self._management_api.post(envelope.endpoint, envelope.connection_id, encode(event))
         except PostRefused:
             raise  # a permission is missing, or API Gateway fails: the log must say so
         except ConnectionGone:
-            return  # whoever asked has left
+            return  # the client has left
 
     # --- one method per message -------------------------------------------------
 
@@ -216,7 +225,7 @@ class MessageHandler:
         raise NotImplementedError(type(message).__name__)
 
     @_answer.register
-    def _init(self, message: Init, envelope: Envelope) -> ServerEvent | None:
+    def _answer_init(self, message: Init, envelope: Envelope) -> ServerEvent | None:
         if message.protocol != PROTOCOL_VERSION:
             raise ParleyError(
                 "unsupported_protocol",
@@ -224,87 +233,87 @@ class MessageHandler:
                 f"got {message.protocol}.",
                 field="init.protocol",
             )
-        # Looked up before anything changes: a refused init must not cost a session its token.
+        # Before anything changes: a refused init must not cost a session its token.
         try:
-            unbound = self._sessions.unbound(envelope.connection_id, envelope.message_id)
+            unbound = self._binding.find_unbound(envelope.connection_id, envelope.message_id)
             if message.session_id is None:
                 self._policy.check(message.settings, unbound.signed, "init.settings.")
                 self._count_session(unbound.principal)
                 return self._open_session(message, unbound, envelope)
             if unbound.principal == ANONYMOUS:
-                # All share one account: nobody counts who shows no token.
+                # All share one account, so a client without a good token must not be counted.
                 ref = unbound.principal.session(message.session_id)
-                self._resuming.check(ref, message.resume_token)
+                self._resume.check_token(ref, message.resume_token)
             self._count_session(unbound.principal)
             self._resume_session(message, message.session_id, unbound, envelope)
-        except (CameTwice, CameLate):
+        except (DuplicateInit, StaleInit):
             pass
         return None
 
     @_answer.register
-    def _user_message(self, message: UserMessage, envelope: Envelope) -> None:
-        self._start(self._turn_request(message, envelope))
+    def _answer_user_message(self, message: UserMessage, envelope: Envelope) -> None:
+        self._start_within_rate(self._make_turn_request(message, envelope))
 
     @_answer.register
-    def _audio_start(self, message: AudioStart, envelope: Envelope) -> None:
-        request = self._turn_request(message, envelope)
-        self._start(
+    def _answer_audio_start(self, message: AudioStart, envelope: Envelope) -> None:
+        request = self._make_turn_request(message, envelope)
+        self._start_within_rate(
             msgspec.structs.replace(request, format=message.format, endpointing=message.endpointing)
         )
 
     @_answer.register
-    def _audio_chunk(self, message: AudioChunk, envelope: Envelope) -> None:
-        ref = self._session_of(envelope)
+    def _answer_audio_chunk(self, message: AudioChunk, envelope: Envelope) -> None:
+        ref = self._find_session(envelope)
         self._turns.inboxes.put_chunk(ref, message.turn_id, ChunkEntry(message.seq, message.audio))
 
     @_answer.register
-    def _audio_end(self, message: AudioEnd, envelope: Envelope) -> None:
-        ref = self._session_of(envelope)
+    def _answer_audio_end(self, message: AudioEnd, envelope: Envelope) -> None:
+        ref = self._find_session(envelope)
         entry = EndEntry(message.chunks, envelope.received_at_ms)
         self._turns.inboxes.put_end(ref, message.turn_id, entry)
 
     @_answer.register
-    def _interrupt(self, message: Interrupt, envelope: Envelope) -> None:
-        too_fast = self._take_call("interrupts_per_minute", envelope.connection_id)
+    def _answer_interrupt(self, message: Interrupt, envelope: Envelope) -> None:
+        too_fast = self._count_call("interrupts_per_minute", envelope.connection_id)
         if too_fast is not None:
             if too_fast.tell:
                 raise too_many_messages(too_fast, "interrupt", None)
             return
-        ref = self._session_of(envelope)
+        ref = self._find_session(envelope)
         entry = InterruptEntry(message.played_ms, envelope.received_at_ms)
-        self._interrupting.interrupt(ref, message.turn_id, entry)
+        self._interruption.interrupt(ref, message.turn_id, entry)
 
     @_answer.register
-    def _config(self, message: Config, envelope: Envelope) -> ServerEvent:
-        ref = self._session_of(envelope)
+    def _answer_config(self, message: Config, envelope: Envelope) -> ServerEvent:
+        ref = self._find_session(envelope)
 
         def check(session: Session) -> None:
             self._policy.check(message.settings, session.signed, "config.settings.")
 
-        session = self._store.change_settings(ref, message.settings, check)
+        session = self._sessions.change_settings(ref, message.settings, check)
         if session is None:
-            raise no_session()
+            raise not_found_error()
         return ConfigUpdated(self._policy.in_force(session.settings, session.signed))
 
     @_answer.register
-    def _ack(self, message: Ack, envelope: Envelope) -> None:
-        """What has arrived need not be kept for a replay."""
-        ref = self._session_of(envelope)
+    def _answer_ack(self, message: Ack, envelope: Envelope) -> None:
+        """Note what has arrived: it need not be stored for a replay."""
+        ref = self._find_session(envelope)
         self._turns.inboxes.put_ack(ref, message.turn_id, AckEntry(message.attempt, message.seq))
 
     @_answer.register
-    def _ping(self, message: Ping, envelope: Envelope) -> ServerEvent:
-        # One that asks too often is answered as if it had asked for no turn: the connection lives.
-        if message.turn_id is not None and not self._take_call(
+    def _answer_ping(self, message: Ping, envelope: Envelope) -> ServerEvent:
+        # A ping above the rate is answered as if it named no turn: it also keeps the connection.
+        if message.turn_id is not None and not self._count_call(
             "pings_per_minute", envelope.connection_id
         ):
-            self._look_after(self._session_of(envelope), message.turn_id, message.attempt)
+            self._recover_turn(self._find_session(envelope), message.turn_id, message.attempt)
         return Pong(message.sent_at)
 
     @_answer.register
-    def _end(self, message: End, envelope: Envelope) -> ServerEvent:
-        ref = self._session_of(envelope)
-        running = self._store.end_session(ref, envelope.received_at_ms)
+    def _answer_end(self, message: End, envelope: Envelope) -> ServerEvent:
+        ref = self._find_session(envelope)
+        running = self._sessions.end_session(ref, envelope.received_at_ms)
         turn = self._turns.turn(ref, running) if running is not None else None
         if running is not None and turn is not None and turn.running:
             self._turns.inboxes.put_interrupt(
@@ -315,42 +324,39 @@ class MessageHandler:
     # --- sessions ---------------------------------------------------------------
 
     def _open_session(self, message: Init, unbound: Connection, envelope: Envelope) -> Ready:
-        token = new_resume_token()
-        session = Session(
-            ref=unbound.principal.session(new_ulid()),
-            token_hash=token_hash(token),
+        session, token = open_session(
+            self._sessions,
+            unbound.principal.session(new_ulid()),
+            message.settings,
+            unbound.signed,
             connection_id=envelope.connection_id,
-            settings=message.settings,
-            status="active",
             endpoint=envelope.endpoint,
             connected_at_ms=envelope.opened_at_ms,
-            signed=unbound.signed,
         )
-        self._store.put_session(session)
         self._bind(envelope, session.ref)
-        self._sessions.remember(envelope.connection_id, session.ref)
-        return self._ready(session, token, resumed=False)
+        self._binding.remember(envelope.connection_id, session.ref)
+        return self._make_ready(session, token, resumed=False)
 
     def _resume_session(
         self, message: Init, session_id: str, unbound: Connection, envelope: Envelope
     ) -> None:
         ref = unbound.principal.session(session_id)
         address = Address(envelope.endpoint, envelope.connection_id)
-        before, session, token, history = self._resuming.admit(
+        before, session, token, history = self._resume.move_session(
             ref,
-            message.resume_token,
+            message.resume_token or "",
             address,
             envelope.opened_at_ms,
             unbound.signed,
             lambda: self._bind(envelope, ref),
         )
-        self._sessions.remember(envelope.connection_id, session.ref)
-        ready = self._ready(session, token, resumed=True)
-        ready.history = fitting(history)
-        self._send(envelope, ready)  # before anything of a turn
-        self._resuming.catch_up(before, session, message.received)
+        self._binding.remember(envelope.connection_id, session.ref)
+        ready = self._make_ready(session, token, resumed=True)
+        ready.history = fit_history(history)
+        self._send(envelope, ready)  # before any event of a turn
+        self._resume.send_missed(before, session, message.received)
 
-    def _ready(self, session: Session, token: str, *, resumed: bool) -> Ready:
+    def _make_ready(self, session: Session, token: str, *, resumed: bool) -> Ready:
         return Ready(
             session_id=session.session_id,
             resume_token=token,
@@ -367,16 +373,18 @@ class MessageHandler:
             self._requests.take(principal, "sessions")
 
     def _bind(self, envelope: Envelope, ref: SessionRef) -> None:
-        self._sessions.claim(envelope.connection_id, ref, envelope.message_id)
+        self._binding.bind(envelope.connection_id, ref, envelope.message_id)
 
-    def _session_of(self, envelope: Envelope) -> SessionRef:
-        return self._sessions.of(envelope.connection_id)
+    def _find_session(self, envelope: Envelope) -> SessionRef:
+        return self._binding.find_session(envelope.connection_id)
 
     # --- turns --------------------------------------------------------------------
 
-    def _turn_request(self, message: UserMessage | AudioStart, envelope: Envelope) -> TurnRequest:
+    def _make_turn_request(
+        self, message: UserMessage | AudioStart, envelope: Envelope
+    ) -> TurnRequest:
         return TurnRequest(
-            session=self._session_of(envelope),
+            session=self._find_session(envelope),
             turn_id=message.turn_id,
             connection_id=envelope.connection_id,
             endpoint=envelope.endpoint,
@@ -385,30 +393,34 @@ class MessageHandler:
             attempt=message.attempt,
         )
 
-    def _start(self, request: TurnRequest) -> None:
-        """Start a turn, unless its connection starts too many: even to refuse one costs."""
-        too_fast = self._take_call("turns_per_minute", request.connection_id)
+    def _start_within_rate(self, request: TurnRequest) -> None:
+        """Start a turn, unless its connection asks for too many."""
+        # Counted in memory: to refuse a turn by the table costs calls as well.
+        too_fast = self._count_call("turns_per_minute", request.connection_id)
         if too_fast is None:
             self._start_turn(request)
         elif too_fast.tell:
             asked_by = "audio_start" if request.spoken else "user_message"
             raise too_many_messages(too_fast, asked_by, request.turn_id)
 
-    def _take_call(self, name: CallName, connection_id: str) -> TooFast | None:
-        """A message is about to cost calls; None if they may be made."""
+    def _count_call(self, name: CallName, connection_id: str) -> TooFast | None:
+        """Count a message that costs calls; return None if it is within its rate."""
         return self._rates.take_call(name, connection_id, time.monotonic() * 1000)
 
-    def _look_after(self, ref: SessionRef, turn_id: str, attempt: int) -> None:
-        """A client has waited long for an attempt at a turn: send what is stored of it, end it
-        if nobody runs it, say again that it has failed."""
-        turn, session = self._turns.turn(ref, turn_id), self._store.session(ref)
+    def _recover_turn(self, ref: SessionRef, turn_id: str, attempt: int) -> None:
+        """Help a client that has waited long for an attempt at a turn.
+
+        Send what is stored of it. Otherwise end it if nobody runs it, or report again that it has
+        failed.
+        """
+        turn, session = self._turns.turn(ref, turn_id), self._sessions.session(ref)
         if session is None:
             return
         if turn is not None and not turn.running:
             started_ms = turn.claim.started_ms
-            if self._resuming.replay_turn(session, turn_id, started_ms, attempt) != 0:
-                return  # also where nobody may look now: what is stored must not be void
+            if self._resume.replay_turn(session, turn_id, started_ms, attempt) != 0:
+                return  # also if the limit forbids to read: stored events must not become void
         if self._recovery.end_dead_turn(ref, turn_id, None, attempt):
             return
         if turn is not None and turn.state == "failed":
-            self._recovery.tell(ref, turn_id, turn.claim)
+            self._recovery.report_failed_turn(ref, turn_id, turn.claim)

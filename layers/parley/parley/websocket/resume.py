@@ -1,4 +1,4 @@
-"""Moves a session to another connection, and sends it what it has missed."""
+"""Moves a session to another connection, and sends the events that the client has missed."""
 
 from __future__ import annotations
 
@@ -11,74 +11,75 @@ import msgspec
 
 from parley.aws.management_api import Address
 from parley.errors import ConnectionGone, ParleyError
-from parley.ids import new_resume_token, token_hash, token_matches
+from parley.ids import new_resume_token, token_hash
 from parley.limits.connection_slots import ConnectionSlots
 from parley.limits.request_rates import RequestRates
 from parley.principal import SessionRef, session_id_of
 from parley.protocol.messages import Message, Received, SessionEnded, Settings, encode
+from parley.sessions.token import TokenErrors, check_resume
 from parley.storage.inbox_entries import ResumeEntry
 from parley.storage.item_codec import Session, StoredFrame
 from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
-from parley.websocket.session_binding import CameLate
+from parley.websocket.session_binding import StaleInit
 
 REPLAY_S = 20.0
-"""How long one message may spend on sending what was missed: API Gateway waits for 29 s. What
-is left is sent at the next `init`."""
+"""How long one message may spend on sending missed events, because API Gateway waits for 29 s. The
+next `init` sends the rest."""
 REPLAY_EVENTS = 500
-"""So many events are sent for one resume of a session; more count as another one. 500 are at
-least three minutes of speech."""
+"""How many events one resume of a session may send; more count as another resume. 500 are at least
+three minutes of speech."""
 HISTORY_BYTES = 96 * 1024
-"""How much history a `ready` carries: with the rest it stays under API Gateway's 128 KB."""
+"""How much history a `ready` carries. With the rest it stays below API Gateway's 128 KB."""
 
 
-class Gate(Protocol):
-    """Posts to connections and closes them; see `parley.aws.management_api.Connections`."""
+class ConnectionsApi(Protocol):
+    """API Gateway's `@connections`; see `parley.aws.management_api.ManagementApi`."""
 
     def post(self, endpoint: str, connection_id: str, frame: bytes) -> None:
-        """Send one text frame; raises `ConnectionGone`."""
+        """Send one text frame; raise `ConnectionGone` if the connection is closed."""
 
     def close(self, endpoint: str, connection_id: str) -> None:
         """Close a connection, if it is open."""
 
 
 class SessionResume:
-    """Brings clients back.
+    """Resumes sessions.
 
     Args:
         history_messages: how many messages of the history a client gets.
-        slots: those of connections; None if they are not counted.
-        requests: counts what is sent again; None if it is not limited.
+        slots: the slots of connections; None if they are not limited.
+        requests: limits how often missed events are sent; None for no limit.
     """
 
     def __init__(
         self,
-        store: SessionStore,
+        sessions: SessionStore,
         turns: TurnStore,
-        gate: Gate,
+        management_api: ConnectionsApi,
         history_messages: int,
         slots: ConnectionSlots | None = None,
         requests: RequestRates | None = None,
     ) -> None:
-        self._store = store
+        self._sessions = sessions
         self._turns = turns
-        self._gate = gate
+        self._management_api = management_api
         self._history_messages = history_messages
         self._slots = slots
         self._requests = requests
 
-    def check(self, ref: SessionRef, shown: str | None) -> None:
-        """Whether a session may be resumed with this token, by one read.
+    def check_token(self, ref: SessionRef, token: str | None) -> None:
+        """Check by one read that the token resumes the session.
 
         Raises:
             ParleyError: `session_not_found` or `resume_denied`.
         """
-        _opened_by(shown, self._store.session(ref))
+        check_resume(self._sessions.session(ref), token or "", time.time(), TOKEN_ERRORS)
 
-    def admit(
+    def move_session(
         self,
         ref: SessionRef,
-        shown: str | None,
+        token: str,
         address: Address,
         connected_at_ms: int,
         signed: Settings,
@@ -87,79 +88,87 @@ class SessionResume:
         """Move the session to a connection.
 
         Args:
-            ref: the session, among those of whoever asks.
-            shown: the resume token.
-            connected_at_ms: when the connection was opened.
-            signed: the settings of the token that it was opened with.
-            bind: binds the connection to the session; raises if it has one already. Done
-                before the token is rotated: of one message that comes twice at the same time
-                only one may rotate it, or nobody would know the token that counts.
+            ref: the session, as one of the connection's principal.
+            token: the resume token that the client showed.
+            address: the connection.
+            connected_at_ms: when the connection was opened, in ms since the epoch.
+            signed: the settings of the access token that the connection was opened with.
+            bind: binds the connection to the session; raises if it has one already.
 
         Returns:
             The session before and after, its new resume token, and the history.
 
         Raises:
-            CameLate: the session is on a connection that was opened later.
+            StaleInit: the session is on a connection that was opened later.
             ParleyError: `session_not_found` or `resume_denied`, or what `bind` raised.
         """
-        found, history = self._store.conversation(ref, self._history_messages)
-        before, shown = _opened_by(shown, found), shown or ""
+        stored, history = self._sessions.conversation(ref, self._history_messages)
+        before = check_resume(stored, token, time.time(), TOKEN_ERRORS)
         if connected_at_ms < before.connected_at_ms:
-            raise CameLate
+            raise StaleInit
+        # Before the token is rotated: API Gateway may deliver one message twice at the same time.
+        # Only one of the two may rotate it, or the client would not learn the latest token.
         bind()
-        token = new_resume_token()
+        next_token = new_resume_token()
         after: Session | None = None
         try:
-            after = self._store.resume_session(
+            after = self._sessions.resume_session(
                 ref,
                 address.connection_id,
                 address.endpoint,
                 connected_at_ms=connected_at_ms,
-                shown_hash=token_hash(shown),
-                new_hash=token_hash(token),
+                shown_hash=token_hash(token),
+                new_hash=token_hash(next_token),
                 signed=signed,
             )
         finally:
             if after is None:
-                self._store.bindings.unbind(address.connection_id, ref)
+                self._sessions.connections.unbind(address.connection_id, ref)
         if after is None:
-            raise self._overtaken(ref, connected_at_ms)
-        return before, after, token, history
+            raise self._error_of_lost_race(ref, connected_at_ms)
+        return before, after, next_token, history
 
-    def _overtaken(self, ref: SessionRef, connected_at_ms: int) -> Exception:
-        """What came in between: the client itself, over a newer connection, or somebody else."""
-        now = self._store.session(ref)
-        return CameLate() if now and connected_at_ms < now.connected_at_ms else _denied()
+    def _error_of_lost_race(self, ref: SessionRef, connected_at_ms: int) -> Exception:
+        """Return why the session could not be moved after its check.
 
-    def catch_up(self, before: Session, session: Session, received: Received | None) -> None:
-        """Have what was missed sent: by turns that still run, and from what is stored.
+        Either the client has resumed it over a newer connection, or the token was rotated.
+        """
+        now = self._sessions.session(ref)
+        return StaleInit() if now and connected_at_ms < now.connected_at_ms else _denied_error()
 
-        The turn is told before the stored events are read: see `parley.turn.delivery`.
+    def send_missed(self, before: Session, session: Session, received: Received | None) -> None:
+        """Send the missed events: those that are stored, and, through their turns, those to come.
+
+        Args:
+            before: the session on its old connection; that connection is closed.
+            session: the session on its new connection.
+            received: the last event that the client has; None if it does not say.
         """
         address = Address(session.endpoint, session.connection_id)
         received_turn = received.turn_id if received is not None else None
+        # The turns are told before the stored events are read: see `parley.turn.delivery`.
         for turn_id in {session.active_turn, received_turn} - {None}:
             assert turn_id is not None
-            resume = _resume_entry(address, turn_id, received)
+            resume = _make_resume_entry(address, turn_id, received)
             self._turns.inboxes.put_resume(session.ref, turn_id, resume)
         self._replay(session, received)
         old = Address(before.endpoint, before.connection_id)
-        if old != address and old.connection_id:  # a session opened over HTTP has none
-            self._leave(session.ref, old)
-            self._give_back(old.connection_id)
+        if old != address and old.connection_id:  # a session that was opened over HTTP has none
+            self._close_replaced(session.ref, old)
+            self._release_slot(old.connection_id)
 
     def replay_turn(
         self, session: Session, turn_id: str, started_ms: int, attempt: int
     ) -> int | None:
-        """Send what is stored of one turn, from an attempt on.
+        """Send the stored events of one turn, from an attempt on.
 
         Args:
-            started_ms: when the turn's first attempt began.
+            started_ms: when the turn's first attempt began, in ms since the epoch.
 
         Returns:
-            How much is stored; None if the limit does not let it be looked for now.
+            How many events are stored; None if the limit forbids to read them now.
         """
-        if not self._may_replay(session.ref):
+        if not self._is_replay_allowed(session.ref):
             return None
         frames = [
             frame
@@ -180,65 +189,52 @@ class SessionResume:
             known_since_ms = turn.claim.started_ms if turn is not None else 0
         known: list[StoredFrame] = []
 
-        def missed() -> Iterable[StoredFrame]:
+        def find_missed() -> Iterable[StoredFrame]:
             for frame in itertools.chain([first], stored):
-                if received is not None and _is_known(frame, received, known_since_ms):
+                if received is not None and _has_arrived(frame, received, known_since_ms):
                     known.append(frame)
                 else:
                     yield frame
 
-        self._send(session, missed())
+        self._send(session, find_missed())
         self._turns.delete_undelivered(session.ref, known)
 
     def _send(self, session: Session, frames: Iterable[StoredFrame]) -> None:
         deadline = time.monotonic() + REPLAY_S
         try:
             for sent, frame in enumerate(frames):
-                if sent and sent % REPLAY_EVENTS == 0 and not self._may_replay(session.ref):
+                if sent and sent % REPLAY_EVENTS == 0 and not self._is_replay_allowed(session.ref):
                     return
-                self._gate.post(session.endpoint, session.connection_id, frame.frame)
+                self._management_api.post(session.endpoint, session.connection_id, frame.frame)
                 if time.monotonic() > deadline:
                     return
         except ConnectionGone:
-            return  # it comes back once more
+            return  # the next resume sends the rest
 
-    def _may_replay(self, ref: SessionRef) -> bool:
+    def _is_replay_allowed(self, ref: SessionRef) -> bool:
         return self._requests is None or self._requests.may_replay(ref)
 
-    def _leave(self, ref: SessionRef, old: Address) -> None:
-        """Close the connection that the session was on, and say why if anybody is there."""
+    def _close_replaced(self, ref: SessionRef, old: Address) -> None:
+        """Close the connection that the session was on; if it is open, say why."""
         try:
             ended = encode(SessionEnded(session_id_of(ref), "replaced"))
-            self._gate.post(old.endpoint, old.connection_id, ended)
+            self._management_api.post(old.endpoint, old.connection_id, ended)
         except ConnectionGone:
             return
-        self._gate.close(old.endpoint, old.connection_id)
+        self._management_api.close(old.endpoint, old.connection_id)
 
-    def _give_back(self, connection_id: str) -> None:
-        """Give back the slot of a connection that the session has left.
-
-        API Gateway tells of a connection that was lost after minutes, and not for certain: who
-        comes back often would be locked out by those that were lost.
-        """
-        connection = (
-            self._store.bindings.connection(connection_id) if self._slots is not None else None
-        )
-        if self._slots is not None and connection is not None:
+    def _release_slot(self, connection_id: str) -> None:
+        """Release the slot of a connection that the session has left."""
+        # API Gateway reports a lost connection after minutes, if at all: the lost connections of a
+        # client that comes back often would fill its slots.
+        if self._slots is None:
+            return
+        connection = self._sessions.connections.connection(connection_id)
+        if connection is not None:
             self._slots.give_back(connection_id, connection)
 
 
-def _opened_by(shown: str | None, session: Session | None) -> Session:
-    """The session that a resume token opens; raises `ParleyError` if it does not."""
-    if session is None or session.is_over(time.time()):
-        raise no_session()
-    latest = token_matches(shown or "", session.token_hash)
-    previous = token_matches(shown or "", session.previous_hash)
-    if not (latest or previous):
-        raise _denied()
-    return session
-
-
-def _resume_entry(address: Address, turn_id: str, received: Received | None) -> ResumeEntry:
+def _make_resume_entry(address: Address, turn_id: str, received: Received | None) -> ResumeEntry:
     here = received is not None and received.turn_id == turn_id
     return ResumeEntry(
         address.connection_id,
@@ -249,8 +245,8 @@ def _resume_entry(address: Address, turn_id: str, received: Received | None) -> 
     )
 
 
-def _is_known(frame: StoredFrame, received: Received, known_since_ms: int) -> bool:
-    """Whether the client has it: it is of an earlier turn, or came before what it has."""
+def _has_arrived(frame: StoredFrame, received: Received, known_since_ms: int) -> bool:
+    """Return whether the client has an event: that of an earlier turn, or one up to `received`."""
     if frame.turn_id != received.turn_id:
         return frame.started_ms < known_since_ms
     if frame.attempt != received.attempt:
@@ -258,8 +254,8 @@ def _is_known(frame: StoredFrame, received: Received, known_since_ms: int) -> bo
     return 0 < frame.seq <= received.seq
 
 
-def no_session() -> ParleyError:
-    """There is nothing to come back to."""
+def not_found_error() -> ParleyError:
+    """Return the error of a session that cannot be resumed."""
     return ParleyError(
         "session_not_found",
         "There is no such session, or it is over, or nobody came back to it in time. Send init "
@@ -268,7 +264,7 @@ def no_session() -> ParleyError:
     )
 
 
-def _denied() -> ParleyError:
+def _denied_error() -> ParleyError:
     return ParleyError(
         "resume_denied",
         "The resume token is not the session's latest. Send init without session_id for a new "
@@ -277,8 +273,11 @@ def _denied() -> ParleyError:
     )
 
 
-def fitting(history: list[Message]) -> list[Message]:
-    """The newest messages that fit into one frame, oldest first."""
+TOKEN_ERRORS = TokenErrors(not_found_error, _denied_error)
+
+
+def fit_history(history: list[Message]) -> list[Message]:
+    """Return the newest messages that fit into one frame, oldest first."""
     room = HISTORY_BYTES
     for start in range(len(history) - 1, -1, -1):
         room -= len(msgspec.json.encode(history[start])) + 1

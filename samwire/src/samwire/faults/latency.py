@@ -1,7 +1,7 @@
 """Time that AWS's own hops take and a machine does not, for planning.
 
 There is no profile called `aws`: AWS publishes no median of these hops, and no measurement
-was found that one could rely on (docs/local.md says what there is). One gives one's own.
+was found that one could rely on (docs/guide.md says what there is). One gives one's own.
 """
 
 from __future__ import annotations

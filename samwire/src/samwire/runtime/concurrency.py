@@ -9,9 +9,6 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-ACCOUNT_LIMIT = 1000
-"""A new account's limit ("Lambda quotas")."""
-
 
 class Throttled(Exception):
     """All the concurrency there is, is in use (HTTP 429 on AWS).

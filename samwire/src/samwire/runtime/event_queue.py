@@ -16,10 +16,6 @@ from samwire.runtime.destinations import Sender, Settled
 from samwire.runtime.retrying import Condition, Retry, Retrying
 from samwire.template.model import EventInvoke
 
-RETRY_DELAY_S = 1.0
-"""Lambda waits one minute before the first retry of an asynchronous invocation and two
-before the second; here it waits a second, so that one can watch it."""
-
 
 @dataclass(frozen=True)
 class QueuedEvent:

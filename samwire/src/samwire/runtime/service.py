@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from samwire.faults.faults import Faults
 from samwire.faults.plan import Plan
 from samwire.runtime.call import Call, Result
-from samwire.runtime.concurrency import ACCOUNT_LIMIT, Concurrency, Throttled
+from samwire.runtime.concurrency import Concurrency, Throttled
 from samwire.runtime.destinations import AwsSender
 from samwire.runtime.environment import Surroundings
-from samwire.runtime.event_queue import RETRY_DELAY_S, EventQueue, QueuedEvent
+from samwire.runtime.event_queue import EventQueue, QueuedEvent
+from samwire.runtime.options import ServiceOptions
 from samwire.runtime.pool import IDLE_S, Pool
 from samwire.runtime.sources import Sources
 from samwire.template.model import LATEST, EventInvoke, Function
@@ -42,23 +43,6 @@ class Target:
     version: str
     arn: str
     qualifier: str
-
-
-@dataclass(frozen=True)
-class ServiceOptions:
-    """How functions are run, besides their surroundings.
-
-    Attributes:
-        concurrency: of the account, shared by the functions that reserve none.
-        reload: whether a changed source file ends the environments that run the old one.
-        retry_delay_s: before an asynchronous invocation that failed is tried again.
-        event_delay_s: before an asynchronous invocation is run at all.
-    """
-
-    concurrency: int = ACCOUNT_LIMIT
-    reload: bool = True
-    retry_delay_s: float = RETRY_DELAY_S
-    event_delay_s: float = 0.0
 
 
 class LambdaService:

@@ -14,7 +14,6 @@ from samwire.template.model import Function
 
 _INHERITED = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 """What a Python of this machine may need; never the developer's credentials or settings."""
-_ROOT = Path(__file__).resolve().parents[2]
 
 
 def function_variables(
@@ -55,6 +54,6 @@ def function_variables(
         "TMPDIR": str(temporary),
         "TZ": ":UTC",
         "PYTHONUNBUFFERED": "1",
-        "PYTHONPATH": os.pathsep.join(map(str, [function.code, *function.layers, _ROOT])),
+        "PYTHONPATH": os.pathsep.join(map(str, [function.code, *function.layers])),
         **function.environment,
     }

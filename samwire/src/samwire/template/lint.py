@@ -133,7 +133,7 @@ def _kept(text: str) -> Path:
     version = importlib.metadata.version("cfn-lint")
     digest = hashlib.sha256(f"{_FORMAT} {version} {text}".encode()).hexdigest()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "local-cfn-lint" / f"{digest}.json"
+    return Path(base).expanduser() / "samwire-cfn-lint" / f"{digest}.json"
 
 
 def _read(kept: Path) -> list[dict[str, Any]] | None:

@@ -103,12 +103,18 @@ def parse(path: Path, text: str) -> Any:
     except _Repeated as error:
         raise TemplateError(f"{path}: {error}; CloudFormation takes each key once.") from None
     except yaml.YAMLError as error:
+        if "nesting depth" in str(error):  # PyYAML 6.0.4 counts; before, Python's stack ended
+            raise TemplateError(_too_deep(path)) from None
         raise TemplateError(f"{path} is not valid YAML: {_sentence(error)}") from None
     except RecursionError:
-        raise TemplateError(f"{path} is no template: it is nested too deeply.") from None
+        raise TemplateError(_too_deep(path)) from None
     except (ValueError, TypeError, AttributeError) as error:
         # The constructors of dates, numbers and tags raise what their own parsing raises.
         raise TemplateError(f"{path} is not valid YAML: {error}") from None
+
+
+def _too_deep(path: Path) -> str:
+    return f"{path} is no template: it is nested too deeply."
 
 
 def _parsed_json(text: str) -> Any:
