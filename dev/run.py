@@ -170,7 +170,7 @@ def _standins_command() -> list[str]:
 
 def _emulator_command(port: int) -> list[str]:
     return [
-        *("-m", "samwire", "start", "--json"),
+        *("-m", "samwire", "start", "--json", "--progress"),
         *("--template", str(TEMPLATE)),
         *(["--no-lint"] if is_as_committed(TEMPLATE) else []),
         *("--port", str(port), "--tls-port", "0", "--prewarm", "1"),

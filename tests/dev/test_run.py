@@ -11,6 +11,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -62,12 +63,19 @@ class Screen:
         return re.split(r"\r\n|\r|\n", CONTROLS.sub("", self.said))
 
 
-def test_nobody_waits_before_a_silent_terminal_or_reads_a_broken_line(tmp_path: Path) -> None:
+@pytest.fixture
+def logs() -> Iterator[Path]:
+    """A folder whose name leaves room in 80 columns, as that of pytest may not."""
+    with tempfile.TemporaryDirectory(prefix="logs-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_nobody_waits_before_a_silent_terminal_or_reads_a_broken_line(logs: Path) -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
     # Speech and model are the stand-ins', so that a conversation is held.
     with subprocess.Popen(
-        command(tmp_path), cwd=ROOT, env=environment(), stdin=theirs, stdout=theirs, stderr=theirs
+        command(logs), cwd=ROOT, env=environment(), stdin=theirs, stdout=theirs, stderr=theirs
     ) as process:
         os.close(theirs)
         screen = Screen(ours)
