@@ -10,6 +10,7 @@ from functools import cache
 
 import pytest
 
+from tests.directory_times import pytest_runtest_logreport, pytest_terminal_summary
 from tests.e2e.stack import (
     PROVIDER_TIMEOUT_S,
     ROOT,
@@ -18,6 +19,8 @@ from tests.e2e.stack import (
     running_stack,
     running_standins,
 )
+
+__all__ = ["pytest_runtest_logreport", "pytest_terminal_summary"]
 
 
 @pytest.fixture(scope="session")
