@@ -6,9 +6,17 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The share of it that `make run` needs is there.
+RUNNABLE := $(VENV)/.runnable
 SAM_VENV := .venv-sam
 SAM := $(SAM_VENV)/bin/sam
 NODE_MODULES := client/js/node_modules/.ready
+# What requirements.lock locks; the client needs no more.
+DISTRIBUTIONS := layers/parley samwire standins
+PROJECTS := client/python $(DISTRIBUTIONS)
+# What moto's server has for services that Parley's template does not use: `make run` goes without.
+UNUSED := antlr4-python3-runtime graphql-core joserfc jsonpath-ng jsonschema-path lazy-object-proxy \
+  openapi-schema-validator openapi-spec-validator pathable pydantic-settings pyparsing python-dotenv
 
 export SAM_CLI_TELEMETRY := 0
 # Where it is set (in many images), every process would compile all that it imports again.
@@ -30,8 +38,11 @@ TOGETHER := --no-print-directory --jobs 6 $(SYNC:%=%target)
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(READY) ## hold a spoken conversation on this machine, then serve the page
-	@$(BIN)/python -m local run
+run: ## hold a spoken conversation on this machine, then serve the page [PORT=, DEMO=no]
+	@PYTHON="$(PYTHON)" sh tests/python.sh
+	@$(PYTHON) -m dev.port $(if $(PORT),"$(PORT)")
+	@$(MAKE) --no-print-directory --silent $(RUNNABLE)
+	@$(BIN)/python -m dev $(if $(PORT),--port "$(PORT)") $(if $(DEMO),--demo "$(DEMO)")
 
 test: ## run every check and test
 	@PYTHON="$(PYTHON)" sh tests/python.sh
@@ -57,7 +68,7 @@ pytest: $(READY)
 	$(TIMED) pytest $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 25
 
 token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=, SETTINGS=]
-	@$(BIN)/python -m parley.access.mint $(if $(SUBJECT),--subject "$(SUBJECT)") \
+	@$(BIN)/python -m parley.auth.token_issuer $(if $(SUBJECT),--subject "$(SUBJECT)") \
 	  $(if $(TENANT),--tenant "$(TENANT)") $(if $(TTL),--ttl "$(TTL)") \
 	  $(if $(SETTINGS),--settings '$(SETTINGS)')
 
@@ -68,7 +79,7 @@ types: $(READY)
 
 style: $(READY)
 	$(POLITELY) style $(BIN)/ruff check --quiet .
-	$(POLITELY) style $(BIN)/bandit --quiet --configfile pyproject.toml --recursive layers functions client/python/src local deploy
+	$(POLITELY) style $(BIN)/bandit --quiet --configfile pyproject.toml --recursive layers functions client/python/src samwire/src standins/src dev deploy
 	$(POLITELY) style $(BIN)/ruff format --quiet --check .
 
 javascript: $(READY) $(NODE_MODULES) ## the JavaScript: types and tests
@@ -76,7 +87,7 @@ javascript: $(READY) $(NODE_MODULES) ## the JavaScript: types and tests
 	$(TIMED) javascript $(NPM) test --silent
 
 unit: $(READY) ## the quick tests only
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest client/python/tests tests/unit
 
 format: $(READY) ## put the Python code in shape
 	$(BIN)/ruff check --quiet --fix .
@@ -107,13 +118,18 @@ chaos: $(READY) ## 500 turns while everything goes wrong
 bench: $(READY) ## measure the time to first audio
 	$(BIN)/python benchmarks/first_audio.py
 
-generate: $(READY) ## the schema and the types that follow from parley/protocol.py
+generate: $(READY) $(NODE_MODULES) ## what follows from the types: schemas, messages, tables, references
 	$(BIN)/python docs/generate.py
+	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent build:reference
+	$(BIN)/python docs/rooms.py
 
 lock: ## resolve the dependencies again
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	uv pip compile $(DISTRIBUTIONS:%=%/pyproject.toml) --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade --quiet --output-file requirements.lock
-	uv pip compile --group layer --python-version 3.13 --python-platform aarch64-manylinux2014 \
+	uv pip compile $(PROJECTS:%=%/pyproject.toml) --group run --universal \
+	  --python-version 3.11 --generate-hashes --no-header --no-annotate --constraint requirements.lock --quiet \
+	  $(UNUSED:%=--no-emit-package %) --output-file dev/requirements.lock
+	uv pip compile layers/parley/pyproject.toml --python-version 3.13 --python-platform aarch64-manylinux2014 \
 	  --generate-hashes --no-header --no-annotate --constraint requirements.lock --quiet \
 	  --output-file layers/parley/requirements.txt
 	for group in sam uv; do \
@@ -126,9 +142,14 @@ clean: ## remove everything that was made
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): requirements.lock pyproject.toml client/python/pyproject.toml tests/environment.sh
-	@PYTHON="$(PYTHON)" sh tests/timed.sh environment sh tests/environment.sh $(VENV) requirements.lock . client/python
+$(READY): requirements.lock tests/environment.sh $(PROJECTS:%=%/pyproject.toml)
+	@PYTHON="$(PYTHON)" sh tests/timed.sh environment sh tests/environment.sh $(VENV) requirements.lock $(PROJECTS)
 	@$(BIN)/python tests/node_commands.py $(BIN)
+	@touch $(RUNNABLE) $@
+
+# Into the same environment: `make test` adds what is missing, and `make run` after it nothing.
+$(RUNNABLE): dev/requirements.lock tests/environment.sh $(PROJECTS:%=%/pyproject.toml)
+	@PYTHON="$(PYTHON)" sh tests/environment.sh $(VENV) dev/requirements.lock $(PROJECTS)
 	@touch $@
 
 $(NODE_MODULES): client/js/package-lock.json | $(READY)

@@ -3,7 +3,8 @@
 Time is compressed: typed and spoken turns follow each other at once, some are interrupted, some
 lose their connection. Memory is what lives after garbage collection, at intervals. The browser
 client runs in Node (`client/js/test/soak.js`: the real conversation and player, a scripted
-socket, a silent sound card); the Python client talks to a scripted server over real sockets.
+socket, a silent sound card); the Python client (`client/python/tests/soak.py`) talks to a
+scripted server over real sockets.
 
     python benchmarks/client_memory.py [--turns 2000] [--json FILE]
 """
@@ -12,23 +13,22 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import gc
 import json
 import statistics
 import subprocess
+import sys
 import tracemalloc
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from parley_client import Conversation, Reconnect, Turn
-from parley_client.messages import Audio
-from tests.unit.soak_server import CHUNK_MS, ENDLESS, LOST, REPLY_MS, soak_server
+ROOT = Path(__file__).parent.parent
+SOAK = ROOT / "client" / "js" / "test" / "soak.js"
+sys.path.insert(0, str(ROOT / "client" / "python" / "tests"))
 
-SOAK = Path(__file__).parent.parent / "client" / "js" / "test" / "soak.js"
-SPOKEN_MS = 2_000
-SPEECH = b"\1" * (16 * 2 * SPOKEN_MS)
+from soak import one_turn, soak_conversation  # noqa: E402
+
 WARM_UP = 0.3
 """The part of the measurements that does not count: caches fill, code is compiled."""
 PERCENT = 5
@@ -67,20 +67,12 @@ def growth_of(measured: list[Measured]) -> Growth:
     return Growth(slope * 1_000, warm[-1].bytes / warm[0].bytes)
 
 
-@contextlib.asynccontextmanager
-async def python_conversation() -> AsyncIterator[Conversation]:
-    """One with the scripted server, that comes back at once when it is lost."""
-    quick = Reconnect(base_s=0.001, cap_s=0.001, stable_s=0.0)
-    async with soak_server() as url, Conversation.connect(url, reconnect=quick) as conversation:
-        yield conversation
-
-
 async def python_client(turns: int, every: int) -> AsyncIterator[Measured]:
     """Hold so many turns, and measure after each few."""
     played_ms = 0.0
     tracemalloc.start()
     try:
-        async with python_conversation() as conversation:
+        async with soak_conversation() as conversation:
             for number in range(1, turns + 1):
                 _, spoken_ms = await one_turn(conversation, number)
                 played_ms += spoken_ms
@@ -90,32 +82,6 @@ async def python_client(turns: int, every: int) -> AsyncIterator[Measured]:
                     yield Measured(number, round(played_ms / 60_000, 1), living)
     finally:
         tracemalloc.stop()
-
-
-async def one_turn(conversation: Conversation, number: int) -> tuple[Turn, float]:
-    """Hold a turn to its end; how long both sides spoke, in ms.
-
-    Args:
-        number: which turn it is, from 1; it decides whether the turn is spoken or typed, is
-            interrupted, loses its connection.
-    """
-    text = LOST if number % 10 == 0 else ENDLESS if number % 7 == 0 else f"Turn {number}."
-    spoken = number % 3 == 0 and text not in (LOST, ENDLESS)
-    turn = (
-        conversation.speak(SPEECH, real_time=False, chunk_ms=CHUNK_MS)
-        if spoken
-        else conversation.say(text)
-    )
-    interrupted = False
-    async for event in turn:
-        if text == ENDLESS and isinstance(event, Audio) and not interrupted:
-            interrupted = True
-            await turn.interrupt(played_ms=1_000)
-    reply = await turn
-    expected = "interrupted" if text == ENDLESS else "completed"
-    if reply.reason != expected:
-        raise RuntimeError(f"Turn {number} was {reply.reason}, not {expected}.")
-    return turn, (SPOKEN_MS if spoken else 0) + (1_000 if interrupted else REPLY_MS)
 
 
 def browser_client(turns: int, every: int) -> list[Measured]:

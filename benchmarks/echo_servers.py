@@ -60,10 +60,10 @@ class Server:
 @contextlib.contextmanager
 def local_stack(folder: Path) -> Iterator[Server]:
     """The echo on the local API Gateway and Lambda, as a user starts it."""
-    command = [sys.executable, "-m", "local", "start", "--json", "--quiet", "--port", "0"]
+    command = [sys.executable, "-m", "samwire", "start", "--json", "--quiet", "--port", "0"]
     command += ["--template", str(ECHO / "template.yaml"), "--prewarm", str(ENVIRONMENTS)]
     with process(command, folder / "stack.log", os.environ) as info:
-        yield Server("local", str(info["apis"]["Api"]["websocket_url"]), int(info["pid"]))
+        yield Server("samwire", str(info["apis"]["Api"]["websocket_url"]), int(info["pid"]))
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ from typing import Any
 import httpx
 
 from benchmarks.floor import Floor
-from parley.clauses import ClauseSplitter
+from parley.text.sentence_splitter import SentenceSplitter
 from tests.e2e.raw import RawClient, Reply, opened
 from tests.e2e.stack import STANDIN_KEY, Stack, running_stack
 
@@ -93,7 +93,7 @@ def tokens_to_first_clause(stack: Stack) -> int:
     """How many tokens of the last reply the chat stand-in had sent when its first clause
     was whole."""
     records = [r for r in stack.llm.requests() if r["path"].endswith("/chat/completions")]
-    splitter = ClauseSplitter()
+    splitter = SentenceSplitter()
     deltas = [delta for delta in _deltas(records[-1]) if delta]
     for count, delta in enumerate(deltas, 1):
         if splitter.feed(delta):

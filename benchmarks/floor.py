@@ -12,7 +12,7 @@ import time
 import httpx
 from websockets.asyncio.client import connect
 
-from parley.clauses import ClauseSplitter
+from parley.text.sentence_splitter import SentenceSplitter
 
 CONTEXT = "floor"
 
@@ -56,7 +56,7 @@ class Floor:
         raise RuntimeError("the synthesizer said nothing")
 
     async def _first_clause(self, question: str) -> str:
-        splitter = ClauseSplitter()
+        splitter = SentenceSplitter()
         body = {
             "model": "floor",
             "stream": True,

@@ -1,6 +1,6 @@
 """How quick the local API Gateway and Lambda are, and how much they bear.
 
-A two-way echo through `local start`, beside the same handler on serverless-offline and an
+A two-way echo through `samwire start`, beside the same handler on serverless-offline and an
 echo with nothing behind it, in turns within the same run, over loopback: the round trip of
 single messages, many connections held at once, and a steady stream of messages. Without npm
 or its packages the column of serverless-offline is left out.
@@ -34,7 +34,7 @@ from benchmarks.echo_servers import (
     serverless_offline,
 )
 from benchmarks.first_audio import Series
-from local.file_limit import allow_the_stack
+from samwire.file_limit import allow_the_stack
 
 ROUNDS = 5
 """Of each measurement of single messages, the servers in turns: what else the machine does
@@ -263,10 +263,10 @@ def show(results: Results) -> None:
     _head("single messages, one after the other")
     for name, outcome in results.echoes.items():
         _row(name, outcome)
-    mine = results.echoes["local"].series.median
+    mine = results.echoes["samwire"].series.median
     for name, outcome in results.echoes.items():
-        if name != "local":
-            print(f"local takes {mine / outcome.series.median:.1f} times as long as {name}")
+        if name != "samwire":
+            print(f"samwire takes {mine / outcome.series.median:.1f} times as long as {name}")
     _head(f"{MESSAGES_PER_S} messages a second over {STREAM_CONNECTIONS} connections")
     for name, outcome in results.streams.items():
         _row(name, outcome)

@@ -36,7 +36,7 @@ OWN_TEMPLATE = ROOT / "benchmarks" / "authorizer" / "template.yaml"
 @contextlib.contextmanager
 def started(template: Path, folder: Path, **parameters: str) -> Iterator[str]:
     """A stack without warm environments; its WebSocket URL."""
-    command = [sys.executable, "-m", "local", "start", "--json", "--template", str(template)]
+    command = [sys.executable, "-m", "samwire", "start", "--json", "--template", str(template)]
     command += ["--port", "0", "--tls-port", "0", "--quiet", "--parameter-overrides"]
     command += [f"{name}={value}" for name, value in parameters.items()]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}

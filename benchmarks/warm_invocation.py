@@ -12,9 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from local.runtime.environment import Surroundings
-from local.runtime.service import LambdaService, ServiceOptions
-from local.template.model import Function
+from samwire.runtime.environment import Surroundings
+from samwire.runtime.options import ServiceOptions
+from samwire.runtime.service import LambdaService
+from samwire.template.model import Function
 
 PAUSE_S = 0.01
 """Between invocations, so that the environment does come to stand still."""

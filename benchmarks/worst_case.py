@@ -27,7 +27,7 @@ TEXT_CHARS, TEXT_BYTES = 8_000, 32_000
 LISTENING_POLLS_PER_S = 40
 CHUNK_BYTES, BYTES_PER_S = 20_480, 96_000
 """The largest chunk, and the audio that one connection may send in the long run
-(`parley.limits.rates`)."""
+(`parley.limits.message_rates`)."""
 MESSAGE_S, CONNECT_S, REQUEST_S = 0.01, 0.01, 0.02
 """What a message, a handshake and a request over HTTP take of their functions."""
 METERED_BYTES, GATEWAY_BYTES = 512 * 1024, 10 * 1024 * 1024
@@ -42,18 +42,18 @@ events that a client has not received."""
 AUDIO_BYTES_PER_S = 64_000
 """Of a second of the reply's audio on the wire, in base64."""
 LEASES_OF_A_UNIT, SHARDS_TRIED = 30, 12
-"""How connections are counted (`parley.limits.leases`)."""
+"""How connections are counted (`parley.limits.connection_lease`)."""
 LIST_UNITS = 100
 """Read units of the longest list of sessions."""
 TRANSCRIPT_UNITS, TRANSCRIPT_BYTES, TRANSCRIPT_S = 2_048, 4 * 1024 * 1024, 1.0
-"""Read units, answer and time of the longest transcript (`parley.archive`, `parley.sessions`); an
-answer over HTTP once more has less."""
+"""Read units, answer and time of the longest transcript (`parley.storage.session_reader`,
+`parley.http.sessions`); an answer over HTTP once more has less."""
 SESSION_UNITS = 16
 """Write units of a connection, with its slots for two accounts taken and given back, and of a new
 session, in its owner's list, bound and counted."""
 REPLAY_EVENTS, POSTS_PER_S = 500, 100
 """How many events of `PACKET_S` a client that comes back, or asks for a turn, is sent before it
-counts as one that comes back again (`parley.resuming`), and how many a second."""
+counts as one that comes back again (`parley.websocket.resume`), and how many a second."""
 PACKET_S = 0.4
 CALLS_PER_TURN, CALLS_AT_ONCE = 2, 20
 """How many turns a connection may ask for, interrupt and ask after (`parley.limits`)."""

@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 
 from deploy.errors import DeployError
-from local.template.intrinsics import TemplateError
-from local.template.loader import parse
-from local.template.parameters import parameter_values
+from samwire.template.intrinsics import TemplateError
+from samwire.template.loader import parse
+from samwire.template.parameters import parameter_values
 
 SECRETS = {
     "ElevenLabsApiKey": "ELEVENLABS_API_KEY",

@@ -328,5 +328,5 @@ def _sentence(error: ClientError) -> DeployError:
     found = error.response.get("Error", {})
     text = f"{error.operation_name}: {found.get('Message') or found.get('Code')}"
     if "AccessDenied" in str(found.get("Code")):
-        text += " What whoever deploys must be allowed is in docs/deployer-policy.json."
+        text += " What a deployer must be allowed is in docs/deployer-policy.json."
     return DeployError(text)

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.worst_case import Prices, defaults, worst_day
 from deploy.options import ROOT
 from deploy.stack import Change, Existing
-from local.template.intrinsics import Resolver
+from samwire.template.intrinsics import Resolver
 
 LOCAL_PAGE = "http://localhost:3001"
 """The origin of the page that `make run` serves."""
@@ -33,7 +33,7 @@ KEEPS = {"AWS::ApiGatewayV2::Api", "AWS::DynamoDB::Table", "AWS::S3::Bucket"}
 def kinds(template: Path, values: Mapping[str, str]) -> list[str]:
     """Types of the resources that there will be with these values of parameters."""
     # SAM's translator takes a second to import; whoever breaks off before need not wait for it.
-    from local.template.transform import read_transformed
+    from samwire.template.transform import read_transformed
 
     found = read_transformed(template, values, "us-east-1")
     resolver = Resolver(

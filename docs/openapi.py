@@ -1,248 +1,48 @@
-"""The HTTP API as an OpenAPI 3.1 document, from the types that requests are read into.
+"""Writes the HTTP API as an OpenAPI 3.1 document, from the declared routes.
 
-Written by `docs/generate.py`. A route is one entry of `PATHS`; what its bodies look like follows
-from the struct that it names.
+`docs/generate.py` writes the file. Everything follows from `parley.http.route.Route` and from the
+types that a route names.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 import yaml
+from msgspec import Struct
 
-from parley import protocol
-from parley.answering import EventsAnswer, TurnAnswer
-from parley.health import VERSION, Health
-from parley.http import Problem
-from parley.http_bodies import InterruptBody, SessionBody, TurnBody, TurnQuery
-from parley.http_turns import InterruptAnswer, OpenedSession
-from parley.sessions import LIST_LIMIT, MAX_LIST_LIMIT, ErasureState, SessionList
-from parley.transcripts import SessionView
+from parley.http import health, sessions, turns
+from parley.http.framework import Problem
+from parley.http.health import VERSION
+from parley.http.route import Route, Success
+from parley.protocol import messages
 
 NOTE = "Generated from layers/parley/parley by docs/generate.py; do not edit."
-TYPES = (
-    *(TurnBody, TurnQuery, SessionBody, InterruptBody),
-    *(SessionList, SessionView, ErasureState),
-    *(TurnAnswer, EventsAnswer, OpenedSession, InterruptAnswer, Health, Problem),
-    *(protocol.Transcript, protocol.ReplyText, protocol.Audio, protocol.TurnEnd, protocol.Error),
+ROUTES: tuple[Route[Any], ...] = (*turns.ROUTES, *sessions.ROUTES, *health.ROUTES)
+TURN_EVENTS: tuple[type[Struct], ...] = (
+    *(messages.Transcript, messages.ReplyText, messages.Audio, messages.TurnEnd, messages.Error),
 )
-TURN_EVENTS = ("Transcript", "ReplyText", "Audio", "TurnEnd", "Error")
-IN_QUERY = (TurnQuery, protocol.Settings)
+ANY_PROBLEM = (400, 401, 413, 429)
+"""The problems that a request to any route can have."""
+WRONG_TYPE = 415
+"""The problem of a body in another format."""
+IDENTIFIER = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
 AUDIO = {"type": "string", "format": "binary"}
+TEXT = {"type": "string"}
+
+Schemas = dict[str, Any]
+"""The schemas of types, by name."""
 
 
-def reference(name: str) -> dict[str, Any]:
-    """A schema by its name."""
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def content(*names: str) -> dict[str, Any]:
-    """A JSON body that is one of these."""
-    found = [reference(name) for name in names]
-    return {"application/json": {"schema": found[0] if len(found) == 1 else {"anyOf": found}}}
-
-
-def problems(*statuses: int) -> dict[str, Any]:
-    """The answers that say what went wrong. The last is API Gateway's own, of any route."""
-    return {
-        **{str(status): {"$ref": "#/components/responses/Problem"} for status in statuses},
-        "500": {"$ref": "#/components/responses/Problem"},
-        "503": {"$ref": "#/components/responses/Busy"},
-    }
-
-
-def not_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """Of a field that may be left out: a query has no null."""
-    return next(
-        (option for option in schema.get("anyOf", ()) if option.get("type") != "null"), schema
-    )
-
-
-def path_parameter(name: str) -> dict[str, Any]:
-    """An id in a path."""
-    pattern = "^[A-Za-z0-9_-]{1,64}$"
-    schema = {"type": "string", "pattern": pattern}
-    return {"name": name, "in": "path", "required": True, "schema": schema}
-
-
-TOKEN = {
-    "name": "X-Resume-Token",
-    "in": "header",
-    "description": "The session's resume token, if the body does not have it.",
-    "schema": {"type": "string", "maxLength": 256},
-}
-
-OWN_TOKEN = {
-    **TOKEN,
-    "description": "The session's resume token; needed where authentication is off.",
-}
-TRANSCRIPT = {"schema": {"type": "string"}}
-
-PATHS: dict[str, Any] = {
-    "/turns": {
-        "post": {
-            "operationId": "takeTurn",
-            "summary": "Say something, and get the whole reply.",
-            "description": "The fields of a turn are the body's, or the query's if the body is "
-            "audio. audio/wave, audio/vnd.wave, audio/x-wav and audio/x-pn-wav are audio/wav. "
-            "A repeated turn_id is not run again: its answer is given once more.",
-            "parameters": [TOKEN],
-            "requestBody": {
-                "required": True,
-                "content": {
-                    **content("TurnBody"),
-                    "audio/wav": {"schema": AUDIO},
-                    "audio/pcm": {"schema": AUDIO},
-                },
-            },
-            "responses": {
-                "200": {
-                    "description": "The turn has ended; `events` asks for an EventsAnswer.",
-                    "content": content("TurnAnswer", "EventsAnswer"),
-                },
-                **problems(400, 401, 403, 404, 409, 410, 413, 415, 429),
-            },
-        }
-    },
-    "/sessions": {
-        "get": {
-            "operationId": "listSessions",
-            "summary": "Your sessions, newest first.",
-            "description": "Needs authentication: without it nobody is known.",
-            "parameters": [
-                {
-                    "name": "limit",
-                    "in": "query",
-                    "schema": {
-                        "type": "integer",
-                        "minimum": 1,
-                        "maximum": MAX_LIST_LIMIT,
-                        "default": LIST_LIMIT,
-                    },
-                },
-                {
-                    "name": "cursor",
-                    "in": "query",
-                    "description": "next_cursor of the answer before.",
-                    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
-                },
-            ],
-            "responses": {
-                "200": {"description": "One page.", "content": content("SessionList")},
-                **problems(400, 401, 413, 429),
-            },
-        },
-        "post": {
-            "operationId": "openSession",
-            "summary": "Open a session without a turn.",
-            "requestBody": {"required": True, "content": content("SessionBody")},
-            "responses": {
-                "201": {"description": "It is open.", "content": content("OpenedSession")},
-                **problems(400, 401, 413, 415, 429),
-            },
-        },
-    },
-    "/sessions/{session_id}": {
-        "get": {
-            "operationId": "readSession",
-            "summary": "What was said in a session.",
-            "parameters": [
-                path_parameter("session_id"),
-                OWN_TOKEN,
-                {
-                    "name": "format",
-                    "in": "query",
-                    "description": "Instead of an Accept header.",
-                    "schema": {"type": "string", "enum": ["json", "md", "vtt"]},
-                },
-            ],
-            "responses": {
-                "200": {
-                    "description": "Its transcript. WebVTT is timed from the session's start.",
-                    "content": {
-                        **content("SessionView"),
-                        "text/markdown": TRANSCRIPT,
-                        "text/vtt": TRANSCRIPT,
-                    },
-                },
-                **problems(400, 401, 403, 404, 413, 429),
-            },
-        },
-        "delete": {
-            "operationId": "eraseSession",
-            "summary": "Erase a session with everything that was said and recorded in it.",
-            "description": "May be repeated. A turn that runs is stopped first.",
-            "parameters": [path_parameter("session_id"), OWN_TOKEN],
-            "responses": {
-                "202": {
-                    "description": "It can no longer be read or gone on with, but a turn still "
-                    "runs: repeat the request after Retry-After.",
-                    "content": content("ErasureState"),
-                },
-                "204": {"description": "Nothing of it is left."},
-                **problems(400, 401, 403, 404, 413, 429),
-            },
-        },
-    },
-    "/sessions/{session_id}/turns/{turn_id}/interrupt": {
-        "post": {
-            "operationId": "interruptTurn",
-            "summary": "Stop a turn, or say how much of its reply was heard.",
-            "parameters": [path_parameter("session_id"), path_parameter("turn_id"), TOKEN],
-            "requestBody": {"required": True, "content": content("InterruptBody")},
-            "responses": {
-                "200": {"description": "It is noted.", "content": content("InterruptAnswer")},
-                **problems(400, 401, 403, 404, 413, 415, 429),
-            },
-        }
-    },
-    "/health": {
-        "get": {
-            "operationId": "health",
-            "summary": "Whether the deployment works.",
-            "parameters": [
-                {
-                    "name": "deep",
-                    "in": "query",
-                    "description": "1 also looks at the table, the secret and the providers.",
-                    "schema": {"type": "string", "enum": ["0", "1"]},
-                }
-            ],
-            "responses": {
-                "200": {"description": "It works.", "content": content("Health")},
-                **problems(400, 401, 413, 429),
-                "503": {
-                    "description": "Something that it depends on does not work.",
-                    "content": content("Health"),
-                },
-            },
-        }
-    },
-}
-
-
-def openapi() -> str:
-    """The document."""
-    _, schemas = msgspec.json.schema_components(TYPES, ref_template="#/components/schemas/{name}")
-    for schema in schemas.values():
-        if text := schema.get("description"):
-            schema["description"] = " ".join(text.split())
-    schemas["EventsAnswer"]["properties"]["events"]["items"] = {
-        "oneOf": [reference(name) for name in TURN_EVENTS]
-    }
-    query = [
-        {
-            "name": name,
-            "in": "query",
-            "description": "If the body is audio.",
-            "schema": not_null(schema),
-        }
-        for kind in IN_QUERY
-        for name, schema in schemas[kind.__name__]["properties"].items()
-    ]
-    del schemas["TurnQuery"]
-    turn = PATHS["/turns"]["post"]
+def write_openapi() -> str:
+    """Return the document."""
+    schemas = _schemas()
+    paths: dict[str, dict[str, Any]] = {}
+    for route in ROUTES:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
+    in_query_only = {kind.__name__ for route in ROUTES for kind in route.query} - {"Settings"}
     document = {
         "openapi": "3.1.0",
         "info": {
@@ -261,28 +61,134 @@ def openapi() -> str:
                 },
             }
         ],
-        "paths": {
-            **PATHS,
-            "/turns": {"post": {**turn, "parameters": [*turn["parameters"], *query]}},
-        },
+        "paths": paths,
         "components": {
             "responses": {
                 "Problem": {
                     "description": "What went wrong (RFC 9457).",
-                    "content": {"application/problem+json": {"schema": reference("Problem")}},
+                    "content": {"application/problem+json": {"schema": _reference(Problem)}},
                 },
-                "Busy": {
-                    "description": "API Gateway had no answer in time.",
-                    "content": {
-                        "application/problem+json": {"schema": reference("Problem")},
-                        "application/json": {"schema": {"type": "object"}},
-                    },
-                },
+                "TooManyRequests": _gateway_response("A limit is exceeded, or API Gateway's own."),
+                "Busy": _gateway_response("API Gateway had no answer in time."),
             },
-            "schemas": dict(sorted(schemas.items())),
+            "schemas": {
+                name: schema for name, schema in schemas.items() if name not in in_query_only
+            },
         },
     }
     return f"# {NOTE}\n" + yaml.dump(document, Dumper=_InFull, sort_keys=False, width=100)
+
+
+def _schemas() -> Schemas:
+    types: list[type[Struct]] = [Problem, *TURN_EVENTS]
+    for route in ROUTES:
+        types += [*([route.body] if route.body is not None else []), *route.query]
+        types += [kind for success in route.successes.values() for kind in success.types]
+    _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    for schema in schemas.values():
+        if text := schema.get("description"):
+            schema["description"] = " ".join(text.split())
+    # The events of an answer are raw JSON to msgspec.
+    schemas["EventsAnswer"]["properties"]["events"]["items"] = {
+        "oneOf": [_reference(kind) for kind in TURN_EVENTS]
+    }
+    return dict(sorted(schemas.items()))
+
+
+def _operation(route: Route[Any], schemas: Schemas) -> dict[str, Any]:
+    parameters = [*_path_parameters(route), *_headers(route), *_query(route, schemas)]
+    return {
+        "operationId": _camel_case(route.handler.__name__),
+        "summary": route.summary,
+        **({"description": route.description} if route.description else {}),
+        **({"parameters": parameters} if parameters else {}),
+        **({"requestBody": _request_body(route)} if route.body is not None else {}),
+        "responses": _responses(route),
+    }
+
+
+def _camel_case(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def _path_parameters(route: Route[Any]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": IDENTIFIER}
+        for name in re.findall(r"{(\w+)}", route.path)
+    ]
+
+
+def _headers(route: Route[Any]) -> list[dict[str, Any]]:
+    if not route.resume_token:
+        return []
+    schema = {"type": "string", "maxLength": 256}
+    name = "X-Resume-Token"
+    return [{"name": name, "in": "header", "description": route.resume_token, "schema": schema}]
+
+
+def _query(route: Route[Any], schemas: Schemas) -> list[dict[str, Any]]:
+    parameters = []
+    for kind in route.query:
+        for name, full_schema in schemas[kind.__name__]["properties"].items():
+            schema = dict(_without_null(full_schema))
+            if all(isinstance(value, str) for value in schema.get("enum", [0])):
+                schema = {"type": "string", **schema}  # msgspec leaves it out of an enum
+            description = route.query_note or schema.pop("description", "")
+            note = {"description": description} if description else {}
+            parameters.append({"name": name, "in": "query", **note, "schema": schema})
+    return parameters
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a field that may be left out: a query has no null."""
+    return next(
+        (option for option in schema.get("anyOf", ()) if option.get("type") != "null"), schema
+    )
+
+
+def _request_body(route: Route[Any]) -> dict[str, Any]:
+    assert route.body is not None
+    audio = {media_type: {"schema": AUDIO} for media_type in route.audio_types}
+    return {"required": True, "content": {**_json((route.body,)), **audio}}
+
+
+def _responses(route: Route[Any]) -> dict[str, Any]:
+    statuses = {*ANY_PROBLEM, *route.problems, *([WRONG_TYPE] if route.body is not None else [])}
+    problem = {"$ref": "#/components/responses/Problem"}
+    responses = dict.fromkeys((*statuses, 500), problem)
+    # API Gateway answers with these as well, in its own form.
+    responses[429] = {"$ref": "#/components/responses/TooManyRequests"}
+    responses[503] = {"$ref": "#/components/responses/Busy"}
+    successes = {status: _response(success) for status, success in route.successes.items()}
+    return {str(int(status)): found for status, found in sorted((responses | successes).items())}
+
+
+def _gateway_response(description: str) -> dict[str, Any]:
+    """Return a response that is a problem of Parley's or an answer of API Gateway's."""
+    content = {
+        "application/problem+json": {"schema": _reference(Problem)},
+        "application/json": {"schema": {"type": "object"}},
+    }
+    return {"description": description, "content": content}
+
+
+def _response(success: Success) -> dict[str, Any]:
+    texts = {media_type: {"schema": TEXT} for media_type in success.text_types}
+    content = {**_json(success.types), **texts}
+    return {"description": success.description, **({"content": content} if content else {})}
+
+
+def _json(types: tuple[type[Struct], ...]) -> dict[str, Any]:
+    """Return the content of a JSON body that is one of these types; nothing for none."""
+    found = [_reference(kind) for kind in types]
+    if not found:
+        return {}
+    return {"application/json": {"schema": found[0] if len(found) == 1 else {"anyOf": found}}}
+
+
+def _reference(kind: type[Struct]) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{kind.__name__}"}
 
 
 class _InFull(yaml.SafeDumper):

@@ -6,7 +6,7 @@ import { byId } from "./elements.js";
 import { EventLog } from "./event-log.js";
 import { hasToken } from "./link.js";
 import { Notice } from "./notice.js";
-import { addressToOpen } from "./opening.js";
+import { addressToOpen } from "./startup.js";
 import { Panel } from "./panel.js";
 import { save } from "./save.js";
 import { explained, isAboutSettings, sentenceOf } from "./sentences.js";
@@ -14,7 +14,7 @@ import { keepSession, keptSession, knownOf } from "./session.js";
 import { SettingsForm } from "./settings-form.js";
 import { standInsNote } from "./stand-ins.js";
 import { SpeechControls } from "./speech-controls.js";
-import { Timing } from "./timing.js";
+import { LatencyChart } from "./latency-chart.js";
 import { keepToken, tokenFor } from "./token.js";
 import { remember, trust, usualAddress } from "./trust.js";
 import { TurnList } from "./turn-list.js";
@@ -44,7 +44,7 @@ const SESSION_LOST = ["session_not_found", "resume_denied"];
 const player = new Player();
 const microphone = new Microphone();
 const log = new EventLog(byId("events", HTMLElement), byId("filter", HTMLInputElement));
-const timing = new Timing(byId("timing", HTMLElement));
+const latencyChart = new LatencyChart(byId("timing", HTMLElement));
 const notice = new Notice(
   byId("notice", HTMLElement),
   byId("notice-text", HTMLElement),
@@ -185,7 +185,7 @@ function listenTo(made) {
   on("turn_end", (end) => {
     const view = turns.get(end.turn_id);
     view?.finish(end);
-    timing.add(end);
+    latencyChart.add(end);
     // What is heard need not be read out as well.
     if (view?.text && !view.hasAudio) readOut(view.text);
   });
@@ -245,7 +245,7 @@ function fail(problem) {
 }
 
 /**
- * For whoever runs the page: its user misses nothing.
+ * For the operator of the page: its user misses nothing.
  * @param {Problem} problem
  */
 function warn(problem) {
@@ -406,7 +406,7 @@ async function startAnew() {
 function forgetWords() {
   turns.clear();
   log.clear();
-  timing.clear();
+  latencyChart.clear();
   settings.open({}, known.choices);
   readOut("");
 }

@@ -1,6 +1,6 @@
 /** One turn on the page: what was said, the reply and how far it has been heard, its figures. */
 import { element } from "./elements.js";
-import { Figures } from "./figures.js";
+import { TurnMetrics } from "./turn-metrics.js";
 import { heardText } from "parley-client";
 
 /** @typedef {import("parley-client/messages.js").TurnEnd} TurnEnd */
@@ -18,7 +18,7 @@ export class TurnView {
   // Sides and colours say to the eye whose words they are.
   #user = element("h2", "hidden", "You:");
   #assistant = element("h2", "hidden", "Reply:");
-  #figures = new Figures();
+  #metricsView = new TurnMetrics();
   #text = "";
   /** @type {Word[]} */
   #words = [];
@@ -43,7 +43,7 @@ export class TurnView {
       this.#said,
       this.#assistant,
       this.#reply,
-      this.#figures.root,
+      this.#metricsView.root,
     );
     this.setState("waiting");
     this.setSaid(text, !spoken);
@@ -62,7 +62,7 @@ export class TurnView {
   /** The user has finished: times count from here, unless the turn has failed meanwhile. */
   listened() {
     if (this.root.dataset["state"] === "done") return;
-    this.#figures.restart();
+    this.#metricsView.restart();
     this.setState("waiting");
   }
 
@@ -98,13 +98,13 @@ export class TurnView {
   /** @param {string} text as it was understood */
   understood(text) {
     this.setSaid(text, true);
-    this.#figures.mark("transcript");
+    this.#metricsView.mark("transcript");
   }
 
   /** @param {string} delta */
   addReply(delta) {
     this.setState("replying");
-    this.#figures.mark("first text");
+    this.#metricsView.mark("first text");
     this.#text += delta;
     this.#show();
   }
@@ -121,7 +121,7 @@ export class TurnView {
    * @param {number} level
    */
   progress(playedMs, level) {
-    if (level > AUDIBLE) this.#figures.mark("first sound");
+    if (level > AUDIBLE) this.#metricsView.mark("first sound");
     const words = this.#words.filter(([, startMs]) => startMs <= playedMs).length;
     if (words === this.#heardWords) return;
     this.#heardWords = words;
@@ -158,7 +158,7 @@ export class TurnView {
    * @param {string} sentence for a person
    */
   fail(problem, sentence) {
-    if (sentence) this.root.insertBefore(element("p", "problem", sentence), this.#figures.root);
+    if (sentence) this.root.insertBefore(element("p", "problem", sentence), this.#metricsView.root);
     this.#retryable = problem.retryable;
     this.setState("done");
   }
@@ -174,8 +174,8 @@ export class TurnView {
   /** @param {TurnEnd} end */
   finish(end) {
     this.setState("done");
-    this.#figures.mark("total");
-    this.#figures.show(end.metrics);
+    this.#metricsView.mark("total");
+    this.#metricsView.show(end.metrics);
     if (typeof end.heard === "string") {
       this.#cutAfter(end.heard);
       this.#show();
@@ -190,7 +190,7 @@ export class TurnView {
       again.remove();
       this.onRetry();
     });
-    this.root.insertBefore(again, this.#figures.root);
+    this.root.insertBefore(again, this.#metricsView.root);
   }
 
   /** @param {string} heard */

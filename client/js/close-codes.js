@@ -1,5 +1,5 @@
 /**
- * What a WebSocket's close code means: come back, or stay away. `docs/client.md` has the table.
+ * What a WebSocket's close code means: come back, or stay away. `docs/client-behaviour.md` has the table.
  *
  * Codes are RFC 6455's (7.4) and IANA's registry. API Gateway closes with 1001 after ten idle
  * minutes and after two hours, with 1000 when a connection is deleted through `@connections`,

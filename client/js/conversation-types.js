@@ -6,78 +6,80 @@
 /** @typedef {import("./turn.js").Turn} Turn */
 /** @typedef {import("./problem.js").Problem} Problem */
 /** @typedef {import("./microphone-share.js").Interruption} Interruption */
-/** @typedef {import("./connection.js").StateChange} StateChange */
+/** @typedef {import("./reconnector.js").StateChange} StateChange */
 
 /**
  * @typedef {object} Events
- * @property {StateChange} state
+ * @property {StateChange} state The connection's state has changed, or another attempt begins.
  * @property {{id: string, token: string, resumed: boolean,
- *   history: import("./messages.js").Message[]}} session opened or resumed; keep `id` and `token`
- *   to come back after a reload
- * @property {{transport: "websocket" | "http"}} transport what messages go over from now on
- * @property {ServerEvent} message every server event, in order within its turn
- * @property {ClientMessage} sent every message that left
- * @property {Turn} turn a turn began
- * @property {{turnId: string}} listened the user has finished speaking, perhaps in a turn that has
- *   failed meanwhile
- * @property {{turnId: string, playedMs: number}} interrupted a reply was cut off
- * @property {import("./messages.js").Transcript} transcript
- * @property {import("./messages.js").ReplyText} reply_text
- * @property {import("./messages.js").Audio} audio
- * @property {import("./messages.js").TurnEnd} turn_end
- * @property {import("./messages.js").ConfigUpdated} config_updated
- * @property {import("./messages.js").SessionEnded} session_ended
- * @property {{enabled: boolean, speaking: boolean}} hands_free
- * @property {{state: "hearing" | "interrupted", problem?: Problem}} microphone the browser has
- *   stopped or muted it while it is listened to, or it hears again
- * @property {Problem} warning what works less well than it could: `worklet_missing`
- * @property {Problem} error everything that goes wrong, with its `turnId` if it belongs to one
+ *   history: import("./messages.js").Message[]}} session The session is open. Keep `id` and `token`
+ *   to resume it after a reload.
+ * @property {{transport: "websocket" | "http"}} transport Messages take another way from now on.
+ * @property {ServerEvent} message Every server event, in order within its turn.
+ * @property {ClientMessage} sent Every message that left.
+ * @property {Turn} turn A turn began.
+ * @property {{turnId: string}} listened The user has finished speaking. The turn may have failed
+ *   meanwhile.
+ * @property {{turnId: string, playedMs: number}} interrupted A reply was cut off.
+ * @property {import("./messages.js").Transcript} transcript More is understood of what the user says.
+ * @property {import("./messages.js").ReplyText} reply_text More of the reply's text.
+ * @property {import("./messages.js").Audio} audio More of the reply's audio.
+ * @property {import("./messages.js").TurnEnd} turn_end The turn has ended.
+ * @property {import("./messages.js").ConfigUpdated} config_updated Other settings are in force.
+ * @property {import("./messages.js").SessionEnded} session_ended The session is over, or goes on in another place.
+ * @property {{enabled: boolean, speaking: boolean}} hands_free Hands-free went on or off, or speech
+ *   began or ended.
+ * @property {{state: "hearing" | "interrupted", problem?: Problem}} microphone The browser has
+ *   stopped or muted it while somebody is listened to, or it hears again.
+ * @property {Problem} warning Something works less well than it could: `worklet_missing`.
+ * @property {Problem} error Something went wrong; with `turnId` if it belongs to a turn.
  */
 
 /**
- * @typedef {object} AudioInput a `Microphone`, or what behaves like one
+ * @typedef {object} AudioInput A `Microphone`, or what behaves like one.
  * @property {(onChunk: (pcm: Uint8Array) => void, options?: {prerollMs?: number}) => Promise<void>}
- *   start from `prerollMs` ago, if it was open then
- * @property {() => Promise<void>} stop settles when the last chunk has been handed over
- * @property {() => void} [withdraw] what is being opened by `start` is not wanted any more: it fails,
- *   and nothing opens. Without it, `stop` is called once it is open
- * @property {() => void} [release] nobody uses it any more: let go of it at once
- * @property {() => AudioInput & import("./hands-free.js").Detection} [share] the part of one of
- *   several users, who disturb each other in nothing
+ *   start Begin an utterance; from `prerollMs` ago, if it was open then.
+ * @property {() => Promise<void>} stop Settle when the last chunk has been handed over.
+ * @property {() => void} [withdraw] Give up what `start` is opening: it fails, and nothing opens. Without
+ *   this, `stop` is called once it is open.
+ * @property {() => void} [release] Let go of it at once: nobody uses it any more.
+ * @property {() => AudioInput & import("./hands-free.js").Detection} [share] Give the part of one
+ *   of several users, who do not disturb each other.
  * @property {{(name: "error", listener: (problem: Problem) => void): () => void,
  *   (name: "warning", listener: (problem: Problem) => void): () => void,
- *   (name: "interruption", listener: (change: Interruption) => void): () => void}} [on] what goes
- *   wrong while it is open: `microphone_lost`; that it has gone deaf, and hears again
+ *   (name: "interruption", listener: (change: Interruption) => void): () => void}} [on] Report what
+ *   goes wrong while it is open (`microphone_lost`), and that it stops or begins to hear.
  */
 
 /**
- * @typedef {object} AudioOutput a `Player`, or what behaves like one
- * @property {(turnId: string, pcm: Uint8Array, rateHz: number) => void} play
- * @property {(turnId: string) => void} [begin] a turn begins, perhaps again: what came of it before
- *   is void
- * @property {(turnId: string) => void} [finish] nothing more will come of this turn
- * @property {(turnId: string) => Promise<number>} stop settles with the ms that were heard
- * @property {(turnId: string) => boolean} isPlaying
- * @property {(turnId: string) => number | undefined} [playedMsOf]
- * @property {() => void} [pause]
- * @property {() => void} [resume]
+ * @typedef {object} AudioOutput A `Player`, or what behaves like one.
+ * @property {(turnId: string, pcm: Uint8Array, rateHz: number) => void} play Queue audio of a turn.
+ * @property {(turnId: string) => void} [begin] A turn begins, perhaps again: what came before is
+ *   void.
+ * @property {(turnId: string) => void} [finish] Nothing more will come of this turn.
+ * @property {(turnId: string) => Promise<number>} stop Fall silent; settle with the ms that were heard.
+ * @property {(turnId: string) => boolean} isPlaying Whether audio of this turn is still to be heard.
+ * @property {(turnId: string) => number | undefined} [playedMsOf] How much of a turn's audio has been played.
+ * @property {() => void} [pause] Fall silent for a moment.
+ * @property {() => void} [resume] Go on where it was.
  * @property {{(name: "error", listener: (problem: Problem) => void): () => void,
  *   (name: "warning", listener: (problem: Problem) => void): () => void,
- *   (name: "state", listener: (state: string) => void): () => void}} [on]
+ *   (name: "state", listener: (state: string) => void): () => void}} [on] Report what goes wrong, and
+ *   the state.
  */
 
 /**
  * @typedef {object} Own
- * @property {Settings} [settings] of a new session
- * @property {{id: string, token: string}} [session] an earlier one, to resume
- * @property {AudioInput | (AudioInput & import("./hands-free.js").Detection)} [microphone] one
- *   that notices speech is needed for hands-free
- * @property {AudioOutput} [player]
- * @property {{maxMessages?: number, maxBytes?: number}} [queue] how much is kept of what is said
- *   while there is no connection: 1,000 messages, 4,000,000 bytes
+ * @property {Settings} [settings] The settings of a new session.
+ * @property {{id: string, token: string}} [session] An earlier session, to resume.
+ * @property {AudioInput | (AudioInput & import("./hands-free.js").Detection)} [microphone] Where
+ *   speech comes from. Hands-free needs one that notices speech.
+ * @property {AudioOutput} [player] Where replies sound. Without one they are text.
+ * @property {{maxMessages?: number, maxBytes?: number}} [queue] How much is kept of what is said
+ *   without a connection. Default: 1,000 messages and 4,000,000 bytes.
  */
 
-/** @typedef {Own & Omit<import("./connection.js").ConnectionOptions, "hello" | "quiet">}
+/** @typedef {Own & Omit<import("./reconnector.js").ReconnectorOptions, "hello" | "quiet">}
  *   ConversationOptions */
 
 export {};

@@ -9,30 +9,30 @@
 
 /**
  * @typedef {object} TurnPicture
- * @property {string} id
- * @property {boolean} spoken
- * @property {string} said what the user said, as far as it is understood
- * @property {string} text the reply so far
- * @property {"listening" | "waiting" | "replying" | "done"} status
- * @property {string} [heard] what of the reply was heard, if less
- * @property {Problem} [problem] what went wrong
- * @property {import("./messages.js").Metrics} [metrics]
- * @property {true} [isForgotten] it belongs to a session before this one, of which the server knows
- *   nothing any more: draw a line after the last of these
+ * @property {string} id Names it.
+ * @property {boolean} spoken Whether it is spoken, not typed.
+ * @property {string} said What the user said, as far as it is understood.
+ * @property {string} text The reply so far.
+ * @property {"listening" | "waiting" | "replying" | "done"} status How far it is.
+ * @property {string} [heard] What of the reply was heard, if less.
+ * @property {Problem} [problem] What went wrong.
+ * @property {import("./messages.js").Metrics} [metrics] Where the time went.
+ * @property {true} [isForgotten] It belongs to an earlier session, which the server has lost. Draw a
+ *   line after the last of these.
  */
 
 /**
  * @typedef {object} Picture
- * @property {import("./connection.js").State} state
- * @property {boolean} canSpeak whether what is said now is taken
- * @property {"websocket" | "http"} transport what messages go over
- * @property {Problem} [problem] the last one, until the next turn or connection
- * @property {number} [retryInMs] when the next attempt to connect was due, as the state changed
- * @property {boolean} isDeaf the browser has stopped or muted the microphone that is listened to
- * @property {readonly TurnPicture[]} turns oldest first
- * @property {boolean} isListening the user is being listened to
- * @property {boolean} handsFree
- * @property {import("./player.js").PlayerState} sound `blocked`: call `unlock` in a gesture
+ * @property {import("./reconnector.js").State} state The connection's state.
+ * @property {boolean} canSpeak Whether what is said now is taken.
+ * @property {"websocket" | "http"} transport What messages go over.
+ * @property {Problem} [problem] The last one, until the next turn or connection.
+ * @property {number} [retryInMs] How long until the next attempt to connect, at the change of the state.
+ * @property {boolean} isDeaf Whether the browser has stopped or muted the microphone in use.
+ * @property {readonly TurnPicture[]} turns The turns, oldest first.
+ * @property {boolean} isListening Whether the user is being listened to.
+ * @property {boolean} handsFree Whether hands-free is on.
+ * @property {import("./player.js").PlayerState} sound The player's state. `blocked`: call `unlock` in a gesture.
  */
 
 export class ConversationView {
@@ -59,17 +59,19 @@ export class ConversationView {
       isDeaf: false,
       sound: player?.state ?? "idle",
     };
+    /** What it shows. */
     this.conversation = conversation;
     this.#follow(conversation);
     player?.on("state", (sound) => this.#show({ sound }));
   }
 
-  /** The same object until something changes. */
+  /** How things stand: the same object until something changes. */
   snapshot = () => this.#picture;
 
   /**
-   * @param {() => void} listener called at every change
-   * @returns {() => void} ends it
+   * Call a listener at every change; the function that it returns ends that.
+   * @param {() => void} listener
+   * @returns {() => void}
    */
   subscribe = (listener) => {
     this.#listeners.add(listener);

@@ -6,7 +6,7 @@
  * Events (`on(name, listener)` or `addEventListener`): see `Events`.
  */
 import { BrokenTurns } from "./broken-turns.js";
-import { Connection } from "./connection.js";
+import { Reconnector } from "./reconnector.js";
 import { Devices } from "./devices.js";
 import { Emitter, oneOf } from "./emitter.js";
 import { Interruption } from "./interruption.js";
@@ -15,12 +15,12 @@ import { Outgoing } from "./outgoing.js";
 import { Problem } from "./problem.js";
 import { Replies } from "./replies.js";
 import { Utterances } from "./utterances.js";
-import { Vigil } from "./vigil.js";
+import { Watchdog } from "./watchdog.js";
 
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
 /** @typedef {import("./messages.js").Settings} Settings */
 /** @typedef {import("./turn.js").Turn} Turn */
-/** @typedef {import("./connection.js").StateChange} StateChange */
+/** @typedef {import("./reconnector.js").StateChange} StateChange */
 /** @typedef {import("./hands-free.js").HandsFreeSettings} HandsFreeSettings */
 /** @typedef {import("./conversation-types.js").Events} Events */
 /** @typedef {import("./conversation-types.js").ConversationOptions} ConversationOptions */
@@ -31,8 +31,8 @@ const PREROLL_MS = 300;
 
 /** @extends {Emitter<Events>} */
 export class Conversation extends Emitter {
-  /** @type {Connection} */
-  #connection;
+  /** @type {Reconnector} */
+  #reconnector;
   /** @type {Outgoing} */
   #outgoing;
   /** @type {Utterances} */
@@ -44,20 +44,21 @@ export class Conversation extends Emitter {
   #broken;
   /** @type {Interruption} */
   #interruption;
-  /** @type {Vigil} */
-  #vigil;
+  /** @type {Watchdog} */
+  #watchdog;
   /** @type {Devices} */
   #devices;
   /** Its part in the microphone, which others may use too. */
   #input;
 
   /**
-   * @param {import("./connection.js").Asked} url `wss://…/stage`, or who to ask for it
+   * @param {import("./reconnector.js").Asked} url `wss://…/stage`, or who to ask for it
    * @param {ConversationOptions} [options]
    */
   constructor(url, options = {}) {
     super();
-    const { settings = {}, session, microphone, player, queue, ...connection } = options;
+    const { settings = {}, session, microphone, player, queue, ...connectionOptions } = options;
+    /** Every setting in force. */
     this.settings = settings;
     /** What may be chosen here, once the server has said so.
      * @type {import("./messages.js").Choices | undefined} */
@@ -65,20 +66,22 @@ export class Conversation extends Emitter {
     /** The stages whose provider only stands in for a real one, on a developer's machine.
      * @type {NonNullable<import("./messages.js").Ready["stand_ins"]>} */
     this.standIns = [];
+    /** Where speech comes from. */
     this.microphone = microphone;
+    /** Where replies sound. */
     this.player = player;
-    this.#connection = new Connection(url, {
-      ...connection,
+    this.#reconnector = new Reconnector(url, {
+      ...connectionOptions,
       hello: () => ({
         received: this.#replies.received,
         // A session that is resumed has its settings.
-        ...(!this.#connection.session && { settings: this.#choosable() }),
+        ...(!this.#reconnector.session && { settings: this.#choosable() }),
       }),
       quiet: () => this.#isQuiet,
       needed: () => !this.#isQuiet || this.#devices.isHandsFree,
     });
-    this.#connection.session = session;
-    this.#outgoing = new Outgoing((message) => this.#connection.send(message), queue);
+    this.#reconnector.session = session;
+    this.#outgoing = new Outgoing((message) => this.#reconnector.send(message), queue);
     this.#input = microphone?.share?.() ?? microphone;
     this.#devices = new Devices({
       conversation: this,
@@ -99,30 +102,30 @@ export class Conversation extends Emitter {
     });
     this.#replies = new Replies(this.#repliesParts());
     this.#interruption = new Interruption(this.#interruptionParts());
-    this.#vigil = new Vigil({
-      onSilence: () => this.#connection.probe(this.#awaited),
-      onGap: () => void this.#connection.renew(),
+    this.#watchdog = new Watchdog({
+      onSilence: () => this.#reconnector.probe(this.#awaited),
+      onGap: () => void this.#reconnector.renew(),
     });
-    this.#connection.on("ready", (ready) => this.#opened(ready));
-    this.#connection.on("state", (change) => this.#changed(change));
-    this.#connection.on("event", (event) => {
+    this.#reconnector.on("ready", (ready) => this.#opened(ready));
+    this.#reconnector.on("state", (change) => this.#changed(change));
+    this.#reconnector.on("event", (event) => {
       if (event.type === "config_updated") this.settings = event.settings;
       if (this.#replies.take(event)) this.#look();
     });
-    this.#connection.on("sent", (message) => this.emit("sent", message));
-    this.#connection.on("session_lost", (problem) => {
+    this.#reconnector.on("sent", (message) => this.emit("sent", message));
+    this.#reconnector.on("session_lost", (problem) => {
       this.#replies.startAgain();
       this.emit("error", problem);
     });
-    this.#connection.on("transport", (change) => {
+    this.#reconnector.on("transport", (change) => {
       this.#utterances.look();
       this.emit("transport", change);
     });
-    this.#connection.on("token", (session) =>
+    this.#reconnector.on("token", (session) =>
       this.emit("session", { ...session, resumed: true, history: [] }),
     );
-    this.#connection.on("refused", ({ turnId, problem }) => this.#broken.refused(turnId, problem));
-    this.#connection.on("stayed", () => this.#outgoing.flush());
+    this.#reconnector.on("refused", ({ turnId, problem }) => this.#broken.refused(turnId, problem));
+    this.#reconnector.on("stayed", () => this.#outgoing.flush());
   }
 
   /** @returns {import("./utterances.js").Stage} */
@@ -150,7 +153,7 @@ export class Conversation extends Emitter {
       utterances: this.#utterances,
       player: this.player,
       forget: (turnId) => this.#broken.forget(turnId),
-      acknowledge: (ack) => void this.#connection.send(ack),
+      acknowledge: (ack) => void this.#reconnector.send(ack),
       emit: (name, detail) => this.emit(name, detail),
     };
   }
@@ -169,18 +172,19 @@ export class Conversation extends Emitter {
     };
   }
 
+  /** The connection's state. */
   get state() {
-    return this.#connection.state;
+    return this.#reconnector.state;
   }
 
-  /** What messages go over: HTTP where WebSockets are blocked, if there is an `httpUrl`. */
+  /** What messages go over: HTTP if WebSockets are blocked and there is an `httpUrl`. */
   get transport() {
-    return this.#connection.transport;
+    return this.#reconnector.transport;
   }
 
-  /** What it takes to resume the session: keep it to come back after a reload. */
+  /** What resumes the session. Keep it to come back after a reload. */
   get session() {
-    return this.#connection.session;
+    return this.#reconnector.session;
   }
 
   /** Whether `interrupt()` would stop something. */
@@ -203,8 +207,8 @@ export class Conversation extends Emitter {
     return this.#utterances.isListening;
   }
 
-  /** Whether hands-free listens, or will as soon as the browser gives the microphone: until
-   * `stopHandsFree`, which is heard at that time too, or until it has failed. */
+  /** Whether hands-free listens, or will as soon as the browser gives the microphone. It is false after
+   * `stopHandsFree`, also while the browser asks, and after a failure. */
   get isHandsFreeWanted() {
     return this.#devices.isHandsFreeWanted;
   }
@@ -215,15 +219,16 @@ export class Conversation extends Emitter {
   }
 
   /**
-   * Open the connection and a session, and stay connected; after `failed` or `closed`, resume it.
+   * Open the connection and a session, and stay connected. After `failed` or `closed`, resume the
+   * session, with all attempts.
    * @throws {Problem} why it did not work
    */
   async connect() {
-    await this.#connection.connect();
+    await this.#reconnector.connect();
   }
 
   /**
-   * A typed turn. What is running is interrupted.
+   * Begin a typed turn. It interrupts what is running.
    * @param {string} text
    * @returns {Turn} `await` it for the whole reply, `for await` its events. It fails with a
    *   `Problem`: `not_connected`, `bad_request`, `too_large`, `queue_full`, or the server's
@@ -233,8 +238,8 @@ export class Conversation extends Emitter {
   }
 
   /**
-   * Open the microphone and begin a spoken turn. What is running is interrupted. Call it from a
-   * user's gesture.
+   * Open the microphone and begin a spoken turn. It interrupts what is running. Call it from a user's
+   * gesture.
    * @param {import("./utterances.js").Speaking} [options]
    * @returns {Turn} `cancelled` if `stopSpeaking` came before the microphone was open, which then
    *   lets go of it. It fails
@@ -244,13 +249,13 @@ export class Conversation extends Emitter {
     return this.#utterances.speak({ prerollMs, endpointing });
   }
 
-  /** The user has finished speaking. */
+  /** End the spoken turn: the user has finished. */
   stopSpeaking() {
     return this.#utterances.finish();
   }
 
   /**
-   * Hands-free: whoever begins to speak begins a turn, and interrupts the reply; silence ends it.
+   * Listen hands-free. Speech begins a turn and interrupts the reply. Silence ends the turn.
    * Call it from a user's gesture.
    * @param {HandsFreeSettings} [settings]
    * @throws {Problem} `microphone_denied`, `microphone_missing`, …
@@ -259,14 +264,14 @@ export class Conversation extends Emitter {
     return this.#devices.startHandsFree(settings);
   }
 
-  /** What is being said is finished, and nothing more is listened to. */
+  /** Finish what is being said, and listen no longer. */
   stopHandsFree() {
     return this.#devices.stopHandsFree();
   }
 
   /**
-   * Stop what is being said, by either side: the reply falls silent at once, and the server
-   * learns how much of it was heard. Without anything to stop, nothing happens.
+   * Stop what is being said, by either side. The reply falls silent at once, and the server learns
+   * how much of it was heard. Without anything to stop, nothing happens.
    */
   interrupt() {
     this.#utterances.finishKept();
@@ -274,7 +279,7 @@ export class Conversation extends Emitter {
   }
 
   /**
-   * Try the turn again that has failed last, if its problem was `retryable`.
+   * Try the turn again that failed last, if its problem was `retryable`.
    * @param {string} turnId
    * @returns {Turn | undefined} the next attempt, unless there is nothing to try again
    */
@@ -286,7 +291,8 @@ export class Conversation extends Emitter {
   }
 
   /**
-   * @param {Settings} settings from the next turn on
+   * Change settings from the next turn on: those that `choices` lists, and `record`.
+   * @param {Settings} settings
    * @throws {Problem} `not_connected`, `bad_request`, `too_large`
    */
   configure(settings) {
@@ -295,7 +301,7 @@ export class Conversation extends Emitter {
     this.#outgoing.add({ type: "config", settings });
   }
 
-  /** Fall silent, let go of the microphone, end the session, and close the connection. */
+  /** End the session: fall silent, let go of the microphone, and close the connection. */
   async end() {
     await this.#letGo();
     if (this.state === "ready") {
@@ -308,17 +314,18 @@ export class Conversation extends Emitter {
       await this.#interruption.silence(this.#turns.newest?.id);
     }
     this.close();
-    this.#connection.session = undefined;
+    this.#reconnector.session = undefined;
   }
 
-  /** Close the connection; the session stays, and what has come of the reply is heard. */
+  /** Close the connection and let go of the microphone. The session stays, and what has come of the
+   * reply is heard to its end, unless `interrupt()` silences it. */
   close() {
     // A connection that was not open has nothing to tell, and hands-free needs none.
     if (!this.canSpeak) {
       void this.#letGo();
       this.#devices.follow(false);
     }
-    this.#connection.close();
+    this.#reconnector.close();
     for (const { id } of this.#turns.all()) this.#broken.forget(id);
   }
 
@@ -359,7 +366,7 @@ export class Conversation extends Emitter {
   #changed(change) {
     const { state, problem } = change;
     if (state === "closed" || state === "failed") this.#stopped(problem);
-    if (state !== "ready") this.#vigil.stop();
+    if (state !== "ready") this.#watchdog.stop();
     this.#devices.follow(this.canSpeak);
     this.emit("state", change);
   }
@@ -392,8 +399,8 @@ export class Conversation extends Emitter {
   #look() {
     const isReady = this.state === "ready";
     const isWaiting = isReady && this.#awaited !== undefined;
-    this.#vigil.see({ isWaiting, hasGap: isReady && this.#replies.hasGap });
-    this.#connection.attend(!this.#turns.isEmpty);
+    this.#watchdog.see({ isWaiting, hasGap: isReady && this.#replies.hasGap });
+    this.#reconnector.attend(!this.#turns.isEmpty);
   }
 
   /** Before the first `connect` one may listen already: it can be the same gesture. */

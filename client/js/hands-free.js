@@ -9,16 +9,17 @@
 
 /**
  * @typedef {object} HandsFreeSettings
- * @property {number} [sensitivity] from 0 (only loud speech) to 1 (whispers, and noise): 0.5
- * @property {number} [startMs] so much speech begins a turn: 90
- * @property {number} [endMs] so much silence ends it: 700
- * @property {number} [interruptMs] speech that lasts so long interrupts a reply: 450
- * @property {number} [prerollMs] so much from before the speech was noticed belongs to it: 500
- * @property {number} [echoDb] how much louder speech must be while a reply is heard: 6
+ * @property {number} [sensitivity] From 0 (only loud speech) to 1 (whispers, and noise). Default 0.5.
+ * @property {number} [startMs] How much speech begins a turn. Default 90.
+ * @property {number} [endMs] How much silence ends it. Default 700.
+ * @property {number} [interruptMs] How much speech interrupts a reply. Default 450.
+ * @property {number} [prerollMs] How much from before the speech was noticed belongs to the turn.
+ *   Default 500: in a loud room a short first word may not be noticed by itself.
+ * @property {number} [echoDb] How much louder speech must be while a reply is heard. Default 6.
  */
 
 /**
- * @typedef {object} Detection a `Microphone`, or what behaves like one
+ * @typedef {object} Detection A `Microphone`, or what notices speech like one.
  * @property {(settings: VoiceSettings) => Promise<void>} watch
  * @property {() => Promise<void>} unwatch
  * @property {(extraDb: number) => Promise<void>} expectEcho
@@ -91,7 +92,7 @@ export class HandsFree {
     await this.parts.detection.unwatch();
   }
 
-  /** The microphone has gone deaf: whoever spoke cannot be waited for. */
+  /** The microphone has gone deaf: the end of the speech cannot be waited for. */
   endUnheard() {
     this.#heard("silent");
   }

@@ -1,11 +1,36 @@
-// Generated from layers/parley/parley/protocol.py by docs/generate.py; do not edit.
+// Generated from layers/parley/parley/protocol/messages.py by docs/generate.py; do not edit.
 
-/** Everything of an attempt at the turn, up to `seq`, has arrived. */
+export type ErrorCode = "bad_request" | "unknown_type" | "not_initialised" | "unsupported_protocol" | "session_not_found" | "resume_denied" | "unauthorized" | "rate_limited" | "too_large" | "audio_gap" | "no_speech" | "transcription_failed" | "reply_failed" | "speech_failed" | "turn_timeout" | "quota_exceeded" | "turn_running" | "turn_over" | "internal";
+
+/** Signed 16-bit little-endian mono PCM. The number is the sample rate in Hz. */
+export type AudioFormat = "pcm_8000" | "pcm_16000" | "pcm_22050" | "pcm_24000" | "pcm_44100" | "pcm_48000";
+
+/** Who finds the end of an utterance: the client, or the transcriber. */
+export type Endpointing = "manual" | "server_vad";
+
+/** The fields of `Settings`. */
+export type SettingName = "language" | "speed" | "voice" | "stability" | "style" | "record";
+
+/** Speech to text, the language model, text to speech. */
+export type Stage = "transcriber" | "responder" | "synthesizer";
+
+/** The client ended the session, or another connection took it over. */
+export type SessionEndReason = "ended" | "replaced";
+
+/** Why a turn is over. */
+export type TurnEndReason = "completed" | "interrupted" | "failed";
+
+/** Whom a limit holds for: one user, all users of a tenant together, or one connection. */
+export type LimitScope = "subject" | "tenant" | "connection";
+
+/** Every event of an attempt at the turn, up to `seq`, has arrived. */
 export interface Ack {
   type: "ack";
   turn_id: string;
   seq: number;
+  /** 0 to 86,400,000. */
   played_ms?: number | null;
+  /** 1 to 100. */
   attempt?: number;
 }
 
@@ -15,7 +40,7 @@ export interface Audio {
   turn_id: string;
   seq: number;
   audio: string;
-  format: "pcm_16000" | "pcm_22050" | "pcm_24000" | "pcm_44100" | "pcm_48000" | "pcm_8000";
+  format: AudioFormat;
   start_ms: number;
   duration_ms: number;
   words?: Word[];
@@ -26,30 +51,35 @@ export interface Audio {
 export interface AudioChunk {
   type: "audio_chunk";
   turn_id: string;
+  /** 1 to 9,000. */
   seq: number;
+  /** 2 to 20,480 bytes, in base64. */
   audio: string;
 }
 
-/** The user has finished; `chunks` says how many chunks there were. */
+/** The user has finished. `chunks` says how many chunks there were. */
 export interface AudioEnd {
   type: "audio_end";
   turn_id: string;
+  /** 0 to 9,000. */
   chunks: number;
 }
 
-/** A spoken turn begins. `attempt` as in `user_message`. */
+/** A spoken turn begins. `attempt` is as in `user_message`. */
 export interface AudioStart {
   type: "audio_start";
   turn_id: string;
-  format?: "pcm_16000" | "pcm_22050" | "pcm_24000" | "pcm_44100" | "pcm_48000" | "pcm_8000";
-  endpointing?: "manual" | "server_vad";
+  format?: AudioFormat;
+  endpointing?: Endpointing;
+  /** 1 to 100. */
   attempt?: number | null;
 }
 
-/** What a client may choose here: the settings that it may set, and the values of those that have a closed list. */
+/** What a client may choose: the settings that it may set, and the values of those that have a closed list. */
 export interface Choices {
-  settings: ("language" | "record" | "speed" | "stability" | "style" | "voice")[];
+  settings: SettingName[];
   voices: Voice[];
+  /** ISO 639 codes. */
   languages: string[];
 }
 
@@ -70,10 +100,10 @@ export interface End {
   type: "end";
 }
 
-/** Something went wrong. Numbered (`seq`) when it is an event of a turn, unnumbered when it answers a message. `seq` is 0 where it explains a `turn_end` with `seq` 0. */
+/** Something went wrong. It has a `seq` when it is an event of a turn, and none when it answers a message. `seq` is 0 where it explains a `turn_end` with `seq` 0. */
 export interface Error {
   type: "error";
-  code: "audio_gap" | "bad_request" | "internal" | "no_speech" | "not_initialised" | "quota_exceeded" | "rate_limited" | "reply_failed" | "resume_denied" | "session_not_found" | "speech_failed" | "too_large" | "transcription_failed" | "turn_over" | "turn_running" | "turn_timeout" | "unauthorized" | "unknown_type" | "unsupported_protocol";
+  code: ErrorCode;
   message: string;
   retryable: boolean;
   turn_id?: string | null;
@@ -90,26 +120,28 @@ export interface Init {
   type: "init";
   protocol: number;
   session_id?: string | null;
+  /** Up to 256 characters. */
   resume_token?: string | null;
   received?: Received | null;
   settings?: Settings;
 }
 
-/** Stop. `played_ms` of the reply's audio have really been heard. */
+/** Stop the reply. The user has heard `played_ms` of its audio. */
 export interface Interrupt {
   type: "interrupt";
   turn_id: string;
+  /** 0 to 86,400,000. */
   played_ms: number;
 }
 
-/** A limit that was met: its name, how high it is in the unit of its name, and whose it is. */
+/** A limit that was met: its name, its value in the unit of the name, and whom it holds for. */
 export interface Limit {
   name: string;
   value: number;
-  scope: "connection" | "subject" | "tenant";
+  scope: LimitScope;
 }
 
-/** What the server accepts. */
+/** The limits of what the server accepts. */
 export interface Limits {
   max_message_bytes?: number;
   max_chunk_bytes?: number;
@@ -119,38 +151,56 @@ export interface Limits {
 
 /** One message of the history. `heard` is set when less was heard than said. */
 export interface Message {
-  role: "assistant" | "user";
+  role: "user" | "assistant";
   text: string;
   turn_id: string;
   heard?: string | null;
+  /** When its turn began, in ms since the epoch. */
   started_ms?: number;
 }
 
-/** Where a turn's time went, in ms. Zero is the moment API Gateway received `user_message` or `audio_end`. The parts from `dispatch_ms` to `delivery_ms` add up to `first_audio_ms`. */
+/** Where a turn's time went, in ms. Zero is the moment when API Gateway received `user_message` or `audio_end`. The parts from `dispatch_ms` to `delivery_ms` add up to `first_audio_ms`. */
 export interface Metrics {
+  /** From API Gateway to the turn: Lambda's own queue and a cold start (typed), or the way through the inbox (spoken). */
   dispatch_ms?: number | null;
+  /** From the end of the utterance to its final transcript (spoken only). */
   transcript_ms?: number | null;
+  /** Claiming the turn, reading the history, sending the request. */
   prepare_ms?: number | null;
+  /** From the request to the reply's first token. */
   responder_ms?: number | null;
+  /** From the first token to the first speakable clause. */
   clause_ms?: number | null;
+  /** From that clause to its first audio. */
   synthesizer_ms?: number | null;
+  /** From that audio until API Gateway had accepted it. */
   delivery_ms?: number | null;
+  /** Until the first text of the reply was sent. */
   first_text_ms?: number | null;
+  /** Until API Gateway had taken the first audio: the sum of the parts above. */
   first_audio_ms?: number | null;
+  /** Until the turn ended. */
   total_ms?: number | null;
+  /** How much speech was synthesised. */
   audio_ms?: number | null;
+  /** How long the reply's text is. */
   reply_chars?: number | null;
+  /** Messages posted to the connection before `turn_end`. */
   posts?: number | null;
+  /** How often a provider was asked again. */
   retries?: number | null;
+  /** The turn ran in a fresh Lambda environment. */
   cold?: boolean | null;
+  /** The connection to the responder was already open. */
   connection_reused?: boolean | null;
 }
 
-/** Heartbeat; `sent_at` comes back as it was. With `turn_id`, also a question: does this attempt at the turn still run? One that does not, and never ended, is ended now. */
+/** Heartbeat. `sent_at` comes back unchanged. With `turn_id` it also asks whether this attempt at the turn still runs. An attempt that does not run, and never ended, is ended now. */
 export interface Ping {
   type: "ping";
   sent_at: number;
   turn_id?: string | null;
+  /** 1 to 100. */
   attempt?: number;
 }
 
@@ -160,7 +210,7 @@ export interface Pong {
   sent_at: number;
 }
 
-/** Answers `init`. `settings` holds every setting in force. `stand_ins` names the stages whose provider only stands in for a real one, on a developer's machine; an application should tell its user. */
+/** Answers `init`. `settings` holds every setting in force. `stand_ins` names the stages whose provider is a stand-in, on a developer's machine. An application should tell its user. */
 export interface Ready {
   type: "ready";
   session_id: string;
@@ -170,14 +220,15 @@ export interface Ready {
   limits: Limits;
   protocol: 1;
   choices?: Choices;
-  stand_ins?: ("responder" | "synthesizer" | "transcriber")[];
+  stand_ins?: Stage[];
   history?: Message[];
 }
 
-/** How far a returning client has got: everything up to `seq` of its oldest turn that has not ended, or of its latest turn. */
+/** How far a returning client has got: it has every event up to `seq` of its oldest turn that has not ended, or of its latest turn. */
 export interface Received {
   turn_id: string;
   seq: number;
+  /** 1 to 100. */
   attempt?: number;
 }
 
@@ -190,24 +241,30 @@ export interface ReplyText {
   attempt?: number;
 }
 
-/** Answers `end`; or says that another connection has taken the session over. */
+/** Answers `end`, or says that another connection has taken the session over. */
 export interface SessionEnded {
   type: "session_ended";
   session_id: string;
-  reason?: "ended" | "replaced";
+  reason?: SessionEndReason;
 }
 
-/** What holds for a session's replies. Every field is optional; what is not set keeps the deployment's default. Which of them a client may set, `ready.choices` says. */
+/** The settings of a session's replies. Every field is optional. A field that is not set keeps the deployment's default. `ready.choices` says which fields a client may set. */
 export interface Settings {
+  /** An ElevenLabs voice id. */
   voice?: string;
+  /** ISO 639 code of the language spoken, e.g. `en`. */
   language?: string;
+  /** How fast the voice speaks; 1 is its own speed. 0.7 to 1.2. */
   speed?: number;
+  /** How even the voice sounds; low values vary more. 0 to 1. */
   stability?: number;
+  /** How to reply, in words, e.g. `Answer like a pirate, in one sentence.` Up to 1,000 characters. */
   style?: string;
+  /** The user consents to being recorded. A deployment that does not record answers `false` in any case. */
   record?: boolean;
 }
 
-/** What the user is understood to have said so far; a final one stands. */
+/** What the user is understood to have said so far. A final transcript does not change. */
 export interface Transcript {
   type: "transcript";
   turn_id: string;
@@ -217,25 +274,29 @@ export interface Transcript {
   attempt?: number;
 }
 
-/** The last event of a turn. `heard` is set when less was heard than said. A turn whose function died is ended by somebody else, who does not know its events: `seq` is then 0, and nothing more of this attempt will come. */
+/** The last event of a turn. `heard` is set when less was heard than said. A turn whose function died is ended by another function, which does not know its events. Then `seq` is 0, and no more events of this attempt will come. */
 export interface TurnEnd {
   type: "turn_end";
   turn_id: string;
   seq: number;
-  reason: "completed" | "failed" | "interrupted";
+  reason: TurnEndReason;
   text: string;
   metrics: Metrics;
   heard?: string | null;
-  code?: "audio_gap" | "bad_request" | "internal" | "no_speech" | "not_initialised" | "quota_exceeded" | "rate_limited" | "reply_failed" | "resume_denied" | "session_not_found" | "speech_failed" | "too_large" | "transcription_failed" | "turn_over" | "turn_running" | "turn_timeout" | "unauthorized" | "unknown_type" | "unsupported_protocol" | null;
+  /** Why the turn failed. */
+  code?: ErrorCode | null;
+  /** Whether the same turn, sent again, may work. */
   retryable?: boolean;
   attempt?: number;
 }
 
-/** A typed turn. `attempt` counts from 1. The same attempt of a turn runs once, however often it is sent. A turn that has failed runs again with the next attempt, or when it is sent without any. */
+/** A typed turn. `attempt` counts from 1. The same attempt of a turn runs once, however often it is sent. A turn that has failed runs again with the next attempt, or when it is sent without an attempt. */
 export interface UserMessage {
   type: "user_message";
   turn_id: string;
+  /** 1 to 8,000 characters. */
   text: string;
+  /** 1 to 100. */
   attempt?: number | null;
 }
 
@@ -245,7 +306,7 @@ export interface Voice {
   name: string;
 }
 
-/** A piece of the reply's text and when it sounds, in ms of its audio: `[text, start, end]`. In scripts without spaces it is a character; what makes no sound ends with the next that does. */
+/** A piece of the reply's text and when it sounds, in ms of its audio: `[text, start, end]`. In scripts without spaces it is a character. A piece without sound ends with the next piece that sounds. */
 export type Word = [string, number, number];
 
 export type ClientMessage =

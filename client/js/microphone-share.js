@@ -13,10 +13,10 @@ import { Problem } from "./problem.js";
 
 /**
  * @typedef {object} ShareEvents
- * @property {{voice: Voice}} speech while it is watched: somebody began to speak, pauses, or has ceased
- * @property {Problem} error `microphone_lost`: unplugged, or taken away
- * @property {Interruption} interruption
- * @property {Problem} warning `worklet_missing`: it works all the same
+ * @property {{voice: Voice}} speech While it is watched: somebody began to speak, pauses, or has stopped.
+ * @property {Problem} error `microphone_lost`: unplugged, or taken away.
+ * @property {Interruption} interruption The browser has stopped or muted it, or it hears again.
+ * @property {Problem} warning `worklet_missing`: sound is processed in the page.
  */
 
 /**

@@ -22,7 +22,7 @@ const FLUSH_TIMEOUT_MS = 200;
 
 /**
  * @typedef {object} OwnEvents
- * @property {{level: number}} level about every 20 ms while it is open
+ * @property {{level: number}} level About every 20 ms while it is open.
  */
 
 /** @typedef {OwnEvents & import("./microphone-share.js").ShareEvents} MicrophoneEvents */
@@ -31,12 +31,13 @@ const FLUSH_TIMEOUT_MS = 200;
  * Notices speech instead of the built-in detector, which goes by loudness: a neural network, say.
  * @typedef {object} Detector
  * @property {(settings: VoiceSettings, tell: (voice: Voice) => void) => void | Promise<void>} start
- *   notice speech from now on, and tell every change: `speaking`, `pausing` if it knows, `silent`
- * @property {() => void | Promise<void>} stop
- * @property {(samples: Float32Array) => void} [hear] what the microphone hears: 16 kHz, mono, from
- *   -1 to 1, about 20 ms at a time
- * @property {(extraDb: number) => void} [expectEcho] how much louder speech must be now that a
- *   reply is heard; 0 when it is over
+ *   Notice speech from now on, and `tell` every change: `speaking`, `pausing` after `pauseMs` of
+ *   quiet, `silent` after `endMs`.
+ * @property {() => void | Promise<void>} stop Stop noticing.
+ * @property {(samples: Float32Array) => void} [hear] Take what the microphone hears: 16 kHz, mono,
+ *   from -1 to 1, about 20 ms at a time.
+ * @property {(extraDb: number) => void} [expectEcho] How much louder speech must be while a reply is
+ *   heard; 0 when it is over.
  */
 
 /** @extends {Emitter<MicrophoneEvents>} */
@@ -50,7 +51,7 @@ export class Microphone extends Emitter {
   /** Who may need it: everybody who has used it and not let go.
    * @type {Set<MicrophoneShare>} */
   #shares = new Set();
-  /** Of whoever uses the microphone itself. */
+  /** Of the application that uses the microphone itself. */
   #own;
   /** @type {Resampler | undefined} */
   #resampler;
@@ -66,10 +67,10 @@ export class Microphone extends Emitter {
 
   /**
    * @param {object} [options]
-   * @param {URL} [options.worklet] where `capture-worklet.js` is
-   * @param {number} [options.releaseAfterMs] unused for so long, it is let go, and the browser's
-   *   recording mark with it
-   * @param {Detector} [options.detector] for hands-free, instead of the built-in one
+   * @param {URL} [options.worklet] Where `capture-worklet.js` is.
+   * @param {number} [options.releaseAfterMs] How long it stays open unused. The browser shows its
+   *   recording mark as long. Default 60,000.
+   * @param {Detector} [options.detector] Notices speech instead of the built-in one.
    */
   constructor({
     worklet = new URL("./capture-worklet.js", import.meta.url),
@@ -77,8 +78,11 @@ export class Microphone extends Emitter {
     detector,
   } = {}) {
     super();
+    /** @internal */
     this.worklet = worklet;
+    /** As in the options. */
     this.releaseAfterMs = releaseAfterMs;
+    /** As in the options. */
     this.detector = detector;
     this.#own = this.share();
   }
@@ -94,7 +98,7 @@ export class Microphone extends Emitter {
       open: () => this.#open(),
       closeIfUnused: () => this.#closeIfUnused(),
       released: () => {
-        // A conversation is over: whoever opened it meant to speak to that.
+        // A conversation is over, and it was opened to speak to that.
         this.#own.forgo();
         this.#closeIfUnused();
       },
@@ -143,11 +147,15 @@ export class Microphone extends Emitter {
     return this.#own.watch(settings);
   }
 
+  /** Stop noticing speech. */
   unwatch() {
     return this.#own.unwatch();
   }
 
-  /** @param {number} extraDb how much louder than usual speech must be now */
+  /**
+   * Expect the echo of a reply; 0 when it is over.
+   * @param {number} extraDb how much louder than usual speech must be now
+   */
   expectEcho(extraDb) {
     return this.#own.expectEcho(extraDb);
   }
@@ -177,7 +185,7 @@ export class Microphone extends Emitter {
       onDeafness: (why) => this.#deafened(why),
       onWarning: (warning) => this.#notifyUsers("warning", warning),
     });
-    // What is asked already is answered to whoever needs it then.
+    // The answer to what is asked already is for those who need it then.
     if (!this.#isAsking) void this.#ask();
     return device;
   }
@@ -187,7 +195,7 @@ export class Microphone extends Emitter {
     try {
       const stream = await askForMicrophone();
       this.#isAsking = false;
-      // Whoever asked may be gone, and then nobody else would ever let go of it.
+      // The user may be gone, and then nothing else would ever let go of it.
       if (this.#device) this.#device.attach(stream);
       else endTracks(stream);
     } catch (problem) {

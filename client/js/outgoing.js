@@ -3,7 +3,7 @@
  * the connection was lost. The server takes every message of a turn once, however often it comes.
  */
 import { Problem } from "./problem.js";
-import { checkBytes, checkWellFormed } from "./wording.js";
+import { checkBytes, checkWellFormed } from "./message-checks.js";
 
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
 /**

@@ -12,7 +12,7 @@ import { Playback } from "./playback.js";
 import { Problem } from "./problem.js";
 import { Resampler } from "./resampler.js";
 
-/** @typedef {"idle" | "playing" | "paused" | "blocked"} PlayerState */
+/** @typedef {"idle" | "playing" | "paused" | "blocked"} PlayerState What a player does. */
 /** @typedef {import("./audio-thread.js").AudioThreadNode} AudioThreadNode */
 
 /**
@@ -28,20 +28,21 @@ import { Resampler } from "./resampler.js";
 const RATE_HZ = 24_000;
 /** A worklet answers within a block; a context that does not run may not answer at all. */
 const FLUSH_TIMEOUT_MS = 100;
-/** Of a turn that was silenced longer ago than so many others, nothing comes any more. */
+/** How many silenced turns are remembered: of older ones nothing comes any more. */
 const SILENCED_KEPT = 100;
 
 /**
  * @typedef {object} PlayerEvents
- * @property {PlayerState} state
- * @property {Problem} error `player_failed`: there will be no sound
- * @property {Problem} warning `worklet_missing`: it sounds all the same
- * @property {{turnId: string, playedMs: number, level: number}} progress about every 20 ms
+ * @property {PlayerState} state The state has changed. `blocked`: call `unlock` in a gesture.
+ * @property {Problem} error `player_failed`: there will be no sound.
+ * @property {Problem} warning `worklet_missing`: sound is processed in the page.
+ * @property {{turnId: string, playedMs: number, level: number}} progress About every 20 ms.
  */
 
 /** @extends {Emitter<PlayerEvents>} */
 export class Player extends Emitter {
-  /** @type {PlayerState} */
+  /** `blocked`: the browser allows no sound before a gesture; call `unlock` in one.
+   * @type {PlayerState} */
   state = "idle";
   /** The turn that was played last, or is being played. */
   turn = "";
@@ -76,6 +77,7 @@ export class Player extends Emitter {
   /** @param {URL} [worklet] where `player-worklet.js` is */
   constructor(worklet = new URL("./player-worklet.js", import.meta.url)) {
     super();
+    /** @internal */
     this.worklet = worklet;
   }
 
@@ -182,6 +184,7 @@ export class Player extends Emitter {
     this.#pause(true);
   }
 
+  /** Go on where it was. */
   resume() {
     this.#pause(false);
   }

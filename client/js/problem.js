@@ -5,10 +5,12 @@ import { toldMs } from "./delay.js";
 export const SESSION_GONE = ["session_not_found", "resume_denied"];
 
 /**
- * Codes are the server's (docs/protocol.md) and the client's own (docs/client.md).
+ * What went wrong. `message` is a sentence for a person. Codes are the server's (docs/protocol.md) and
+ * the client's own (docs/client-behaviour.md).
  */
 export class Problem extends Error {
   /**
+   * @internal
    * @param {string} code
    * @param {string} message a sentence
    * @param {object} [more]
@@ -23,14 +25,23 @@ export class Problem extends Error {
    */
   constructor(code, message, more = {}) {
     super(message, { cause: more.cause });
+    /** @internal */
     this.name = "Problem";
+    /** One word for a program. */
     this.code = code;
+    /** Whether the same thing, tried again, may work. */
     this.retryable = more.retryable ?? false;
+    /** The turn it happened to. */
     this.turnId = more.turnId;
+    /** The WebSocket's close code, if it was closed. */
     this.closeCode = more.closeCode;
+    /** How long to wait before trying again. */
     this.retryAfterMs = toldMs(more.retryAfterMs);
+    /** The field of the message that is wrong. */
     this.field = more.field;
+    /** The limit that was met. */
     this.limit = more.limit;
+    /** The address that gives no answer, without its secrets. */
     this.url = more.url;
   }
 

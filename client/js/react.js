@@ -9,7 +9,7 @@ import { Problem } from "./problem.js";
 
 /**
  * @typedef {import("./conversation.js").ConversationOptions & {
- *   url: import("./connection.js").Asked, microphone?: Microphone, player?: Player,
+ *   url: import("./reconnector.js").Asked, microphone?: Microphone, player?: Player,
  *   autoConnect?: boolean}} ParleyOptions `autoConnect`: false waits for `connect()`
  */
 

@@ -5,7 +5,7 @@
 import { fromBase64 } from "./base64.js";
 import { sampleRateOf } from "./pcm.js";
 import { Problem } from "./problem.js";
-import { about, TurnEvents } from "./turn-events.js";
+import { about, TurnEvents } from "./event-order.js";
 
 /** @typedef {import("./messages.js").ServerEvent} ServerEvent */
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
@@ -65,7 +65,7 @@ export class Replies {
       this.#deliver(event);
       return false;
     }
-    const numbered = /** @type {import("./turn-events.js").TurnEvent} */ (event);
+    const numbered = /** @type {import("./event-order.js").TurnEvent} */ (event);
     const { events, isLate } = this.#incoming.take(numbered);
     for (const next of events) {
       this.parts.turns.get(next.turn_id)?.take(next);

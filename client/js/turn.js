@@ -5,17 +5,17 @@
 import { heardText } from "./heard.js";
 import { Problem } from "./problem.js";
 
-/** @typedef {import("./turn-events.js").TurnEvent} TurnEvent */
+/** @typedef {import("./event-order.js").TurnEvent} TurnEvent */
 
 /**
  * @typedef {object} TurnResult
- * @property {string} turnId
- * @property {"completed" | "interrupted" | "cancelled"} reason `cancelled`: the server has never
- *   heard of it
- * @property {string} said what the user said, as it was typed or understood
- * @property {string} text what the reply says
- * @property {string} [heard] what of it was heard, if less
- * @property {import("./messages.js").Metrics} metrics where the time went
+ * @property {string} turnId The turn.
+ * @property {"completed" | "interrupted" | "cancelled"} reason `cancelled`: it was
+ *   taken back before the server had heard of it
+ * @property {string} said What the user said, as it was typed or understood.
+ * @property {string} text What the reply says.
+ * @property {string} [heard] What of it was heard, if less.
+ * @property {import("./messages.js").Metrics} metrics Where the time went.
  */
 
 /** @implements {Promise<TurnResult>} */
@@ -24,9 +24,12 @@ export class Turn {
   said;
   /** The reply's text so far. */
   text = "";
-  /** Whether it was taken: something was, or will be, sent. */
+  /** Whether it was taken: something was, or will be, sent.
+   * @internal */
   begun = false;
+  /** Whether it has ended, in whatever way. */
   ended = false;
+  /** Whether its reply was interrupted. */
   interrupted = false;
   /** @type {TurnEvent[]} */
   #events = [];
@@ -47,6 +50,7 @@ export class Turn {
   });
 
   /**
+   * @internal
    * @param {string} id
    * @param {object} what
    * @param {boolean} what.spoken
@@ -54,16 +58,20 @@ export class Turn {
    * @param {number} [what.attempt] from 1
    */
   constructor(id, { spoken, said = "", attempt = 1 }) {
+    /** The name that the client gave it. */
     this.id = id;
+    /** Whether it is spoken, not typed. */
     this.spoken = spoken;
     this.said = said;
+    /** Which attempt at it this is, from 1. */
     this.attempt = attempt;
     // Nobody has to wait for it: the conversation's `error` event tells as well.
     this.#result.catch(() => undefined);
   }
 
   /**
-   * Settles when the turn has ended; fails with a `Problem` when it has failed.
+   * Settle with the turn's result when it has ended; fail with a `Problem` when it has failed.
+   * `await turn` calls it.
    * @template A, B
    * @param {((result: TurnResult) => A | PromiseLike<A>) | null} [onEnd]
    * @param {((problem: any) => B | PromiseLike<B>) | null} [onProblem]
@@ -73,6 +81,7 @@ export class Turn {
   }
 
   /**
+   * Handle the failure alone.
    * @template B
    * @param {((problem: any) => B | PromiseLike<B>) | null} [onProblem]
    */
@@ -80,16 +89,17 @@ export class Turn {
     return this.#result.catch(onProblem);
   }
 
-  /** @param {(() => void) | null} [onSettled] */
+  /** Do something at the end, whatever it is. @param {(() => void) | null} [onSettled] */
   finally(onSettled) {
     return this.#result.finally(onSettled);
   }
 
+  /** @internal */
   get [Symbol.toStringTag]() {
     return "Turn";
   }
 
-  /** Its events from the first on, until the last; throws when the turn has failed. */
+  /** Give its events from the first to the last. Throws a `Problem` when the turn has failed. */
   async *[Symbol.asyncIterator]() {
     for (let index = 0; ; index += 1) {
       while (index >= this.#events.length && !this.ended) {
@@ -104,7 +114,7 @@ export class Turn {
     }
   }
 
-  /** @param {TurnEvent} event the next */
+  /** @internal @param {TurnEvent} event the next */
   take(event) {
     this.#events.push(event);
     if (event.type === "transcript") this.said = event.text;
@@ -124,14 +134,16 @@ export class Turn {
     return this.#words.length ? heardText(this.text, this.#words, playedMs) : undefined;
   }
 
-  /** What has come of the reply is void: it begins anew. */
+  /** What has come of the reply is void: it begins anew.
+   * @internal */
   startAgain() {
     this.text = "";
     this.#words = [];
     if (!this.ended) this.#problem = undefined;
   }
 
-  /** It never reached the server. */
+  /** It never reached the server.
+   * @internal */
   cancel() {
     if (this.ended) return;
     this.ended = true;
@@ -140,7 +152,7 @@ export class Turn {
     this.#wake();
   }
 
-  /** @param {Problem} problem */
+  /** @internal @param {Problem} problem */
   fail(problem) {
     if (this.ended) return;
     this.ended = true;

@@ -6,7 +6,7 @@ import { Problem } from "./problem.js";
 import { SpeechEnd } from "./speech-end.js";
 import { Speech } from "./speech.js";
 import { Turn } from "./turn.js";
-import { checkText } from "./wording.js";
+import { checkText } from "./message-checks.js";
 
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
 /** @typedef {import("./conversation-types.js").AudioInput} AudioInput */
@@ -15,12 +15,11 @@ import { checkText } from "./wording.js";
 
 /**
  * @typedef {object} Speaking
- * @property {number} [prerollMs] how much from before belongs to it, if the microphone was open:
- *   300
- * @property {"manual" | "server_vad"} [endpointing] who notices that the user has
- *   finished: `manual`, the default, is whoever calls `stopSpeaking`; `server_vad` is speech
- *   recognition, and the microphone is let go with the final transcript. Over HTTP it is the
- *   microphone's detector, as hands-free
+ * @property {number} [prerollMs] How much from before belongs to it, if the microphone was open.
+ *   Default 300.
+ * @property {"manual" | "server_vad"} [endpointing] Who finds the end. `manual`, the default: the
+ *   caller of `stopSpeaking`. `server_vad`: speech recognition; the microphone is let go with the
+ *   final transcript. Over HTTP the microphone's detector takes its place.
  */
 
 /**
@@ -175,7 +174,7 @@ export class Utterances {
         stage.silence(turn.id),
       ]);
     } catch (problem) {
-      // Whoever gave it up has told the turn.
+      // The turn has been told when it was given up.
       if (speech.over) return;
       this.#drop(speech);
       stage.refuse(turn, problem);

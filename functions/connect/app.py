@@ -1,4 +1,4 @@
-"""`$connect`: lets a connection in, notes it and whose it is."""
+"""`$connect`: authenticates a connection and stores whose it is."""
 
 from __future__ import annotations
 
@@ -7,40 +7,43 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from parley.access.doorkeeper import Doorkeeper
-from parley.access.refusals import Refused
-from parley.environment import Environment
+from parley.app.environment import Environment
+from parley.auth.authenticator import Authenticator
+from parley.auth.errors import AccessDenied
 from parley.errors import ParleyError
-from parley.items import Connection
+from parley.storage.item_codec import Connection
 
 logger = Logger()
 environment = Environment()
-doorkeeper = Doorkeeper.from_environment()
+authenticator = Authenticator.from_environment()
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """API Gateway holds the handshake until this returns; 200 accepts it."""
+    """Accept the handshake with 200, or refuse it. API Gateway holds it until this returns."""
     request = event["requestContext"]
     connection_id, connected_at_ms = request["connectionId"], request["connectedAt"]
     try:
-        admission = doorkeeper.admit(event)
-        who = admission.identity
-        slots = environment.slots.take(who.principal, connection_id, connected_at_ms)
-    except Refused as refused:
-        log = logger.error if refused.code == "keys_unavailable" else logger.info
-        log("connection_refused", code=refused.code, why=refused.why)
-        return {"statusCode": refused.status}
-    except ParleyError as refused:
-        logger.info("connection_refused", code=refused.code, why=refused.message)
-        return {"statusCode": 429}
-    made = Connection(who.principal, connected_at_ms=connected_at_ms, slots=slots)
-    try:
-        environment.store.bindings.add(
-            connection_id, who.principal, connected_at_ms, slots, who.settings
+        accepted = authenticator.authenticate_handshake(event)
+        identity = accepted.identity
+        slots = environment.connection_slots.take(
+            identity.principal, connection_id, connected_at_ms
         )
-    except Exception:  # the handshake fails: nobody will be told of this connection's end
-        environment.slots.give_back(connection_id, made)
+    except AccessDenied as denied:
+        log = logger.error if denied.code == "keys_unavailable" else logger.info
+        log("connection_refused", code=denied.code, why=denied.why)
+        return {"statusCode": denied.status}
+    except ParleyError as error:  # all slots are taken
+        logger.info("connection_refused", code=error.code, why=error.message)
+        return {"statusCode": 429}
+    connection = Connection(identity.principal, connected_at_ms=connected_at_ms, slots=slots)
+    try:
+        environment.sessions.connections.add(
+            connection_id, identity.principal, connected_at_ms, slots, identity.settings
+        )
+    except Exception:
+        # The handshake fails, so no $disconnect will give the slot back.
+        environment.connection_slots.give_back(connection_id, connection)
         raise
     logger.info("connected")
-    return {"statusCode": 200, "headers": dict(admission.headers)}
+    return {"statusCode": 200, "headers": dict(accepted.headers)}

@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from parley.environment import Environment
+from parley.app.environment import Environment
 
 logger = Logger()
 environment = Environment()
@@ -15,12 +15,15 @@ environment = Environment()
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Called on a best-effort basis, and once: what it misses, the items' TTL cleans up, and a
-    slot that it does not give back is found when it is needed (`parley.limits.slots`)."""
+    """Remove the connection and give its slot back.
+
+    API Gateway calls this once, on a best-effort basis. The TTL removes an item that is missed,
+    and a slot that is not given back is found when it is needed.
+    """
     request = event["requestContext"]
     connection_id = request["connectionId"]
-    connection = environment.store.bindings.remove(connection_id)
+    connection = environment.sessions.connections.remove(connection_id)
     if connection is not None:
-        environment.slots.give_back(connection_id, connection)
+        environment.connection_slots.give_back(connection_id, connection)
     logger.info("disconnected", code=request.get("disconnectStatusCode"))
     return {"statusCode": 200}

@@ -12,19 +12,19 @@ import msgspec
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from parley.environment import Environment
-from parley.invocation import TurnRequest
+from parley.app.environment import Environment
 from parley.principal import session_id_of
-from parley.recovery import Recovery
+from parley.protocol.turn_request import TurnRequest
+from parley.sessions.recovery import Recovery
 
 logger = Logger()
 environment = Environment()
-recovery = Recovery(environment.store, environment.turns, environment.connections.post)
+recovery = Recovery(environment.sessions, environment.turns, environment.management_api.post)
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Ends the turn, tells the client, and says so in the log."""
+    """End the turn, tell the client, and log both."""
     invocation = event["requestContext"]
     request = msgspec.convert(event["requestPayload"], TurnRequest)
     logger.append_keys(session_id=session_id_of(request.session), turn_id=request.turn_id)

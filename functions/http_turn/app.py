@@ -7,18 +7,16 @@ from typing import Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from parley.access.bearer import Bearer
-from parley.access.doorkeeper import Doorkeeper
-from parley.ending import Outcome
-from parley.environment import Environment
-from parley.errors import traced
-from parley.http import respond
-from parley.http_turns import HttpTurns
-from parley.invocation import TurnRequest
-from parley.limits.usage import Admission
+from parley.app.environment import Environment
+from parley.app.turn_runner import TurnRunner, answer_ms
+from parley.auth.authenticator import Authenticator
+from parley.http.dispatcher import Dispatcher
+from parley.http.turns import ROUTES, TurnHandlers
+from parley.limits.turn_quota import Admission
 from parley.principal import session_id_of
-from parley.reporting import report
-from parley.turn_runner import TurnRunner, answer_ms
+from parley.protocol.turn_request import TurnRequest
+from parley.turn.finish import Outcome
+from parley.turn.telemetry import report_turn
 
 logger = Logger()
 metrics = Metrics()
@@ -31,37 +29,32 @@ def warn(event: str, fields: dict[str, Any]) -> None:
 
 environment = Environment()
 runner = TurnRunner(environment, warn)
-bearer = Bearer(Doorkeeper.from_environment(), logger)
-
-
-def failed(error: Exception) -> None:
-    """Log a fault of ours."""
-    logger.error("request_failed", **traced(error))
+dispatcher = Dispatcher(ROUTES, Authenticator.from_environment(), logger)
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId", clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answers one request of the HTTP API."""
+    """Answer one request of the HTTP API."""
 
     def run(request: TurnRequest, admission: Admission) -> Outcome | None:
         logger.append_keys(session_id=session_id_of(request.session), turn_id=request.turn_id)
         left_ms = answer_ms(request, context.get_remaining_time_in_millis)
         outcome = runner.run(request, context.aws_request_id, left_ms, admission)
-        report(request, outcome, logger, metrics)
+        report_turn(request, outcome, logger, metrics)
         metrics.flush_metrics()  # here, because other requests have none
         return outcome
 
-    turns = HttpTurns(
-        environment.store,
+    turns = TurnHandlers(
+        environment.sessions,
         environment.turns,
         run,
         environment.deployment.settings_policy,
-        admit=runner.admit,
+        admit_turn=runner.admit,
         stand_ins=environment.deployment.stand_ins,
         utterance_s=environment.deployment.limits.utterance_s,
-        requests=environment.requests,
+        requests=environment.request_rates,
     )
-    answer = respond(event, turns.routes(), failed, bearer)
+    answer = dispatcher.answer_event(event, turns)
     if answer["statusCode"] >= 400:
         logger.info("request_refused", status=answer["statusCode"])
     return answer

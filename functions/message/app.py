@@ -8,21 +8,22 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from parley.connections import endpoint_url
-from parley.environment import Environment, TurnStarter
+from parley.app.environment import Environment
+from parley.aws.management_api import endpoint_url
+from parley.aws.turn_invoker import TurnInvoker
 from parley.errors import PostRefused, traced
-from parley.messages import Envelope, Messages
+from parley.websocket.message_handler import Envelope, MessageHandler
 
 logger = Logger()
 environment = Environment()
 deployment = environment.deployment
-messages = Messages(
-    environment.store,
+messages = MessageHandler(
+    environment.sessions,
     environment.turns,
-    environment.connections,
-    TurnStarter(deployment.turn_function),
-    slots=environment.slots,
-    requests=environment.requests,
+    environment.management_api,
+    TurnInvoker(deployment.turn_function),
+    slots=environment.connection_slots,
+    requests=environment.request_rates,
     policy=deployment.settings_policy,
     history_messages=deployment.history_messages,
     limits=deployment.limits,
@@ -32,7 +33,7 @@ messages = Messages(
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Nothing is returned to the client this way: answers are posted to its connection."""
+    """Handle one message. Answers are posted to the connection; none is returned."""
     request = event["requestContext"]
     envelope = Envelope(
         connection_id=request["connectionId"],
@@ -47,7 +48,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     except Exception as error:
         logger.error("message_failed", **traced(error))
         with contextlib.suppress(PostRefused):
-            messages.fail(envelope, body)
+            messages.report_fault(envelope, body)
         return {"statusCode": 500}
     if refused is not None:
         logger.info("message_refused", code=refused.code, field=refused.field)

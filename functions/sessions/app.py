@@ -7,40 +7,27 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from parley.access.bearer import Bearer
-from parley.access.doorkeeper import Doorkeeper
-from parley.environment import Environment
-from parley.erasure import Erasure
-from parley.errors import traced
-from parley.http import respond
-from parley.sessions import Sessions
+from parley.app.environment import Environment
+from parley.auth.authenticator import Authenticator
+from parley.http.dispatcher import Dispatcher
+from parley.http.sessions import ROUTES, SessionHandlers
+from parley.sessions.erasure import Erasure
 
 logger = Logger()
 environment = Environment()
-store, recordings = environment.store, environment.recordings
-sessions = Sessions(
-    store,
-    environment.archive,
-    Erasure(store, environment.turns, recordings),
-    recordings,
-    environment.requests,
+handlers = SessionHandlers(
+    environment.sessions,
+    environment.session_reader,
+    Erasure(environment.sessions, environment.turns, environment.recordings),
+    environment.recordings,
+    environment.request_rates,
 )
-ROUTES = {
-    "GET /sessions": sessions.list,
-    "GET /sessions/{session_id}": sessions.read,
-    "DELETE /sessions/{session_id}": sessions.erase,
-}
-bearer = Bearer(Doorkeeper.from_environment(), logger)
-
-
-def failed(error: Exception) -> None:
-    """Log a fault of ours."""
-    logger.error("request_failed", **traced(error))
+dispatcher = Dispatcher(ROUTES, Authenticator.from_environment(), logger)
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answers one request of the HTTP API."""
-    answer = respond(event, ROUTES, failed, bearer)
+    """Answer one request of the HTTP API."""
+    answer = dispatcher.answer_event(event, handlers)
     logger.info("answered", route=event["routeKey"], status=answer["statusCode"])
     return answer

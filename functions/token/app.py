@@ -1,6 +1,6 @@
-"""Makes a token for a user, for a backend that may invoke this function.
+"""Issues a token for a user, to a backend that may invoke this function.
 
-There is no route to it: IAM's `lambda:InvokeFunction` says who may ask. Created only where
+No route leads here: IAM's `lambda:InvokeFunction` says who may ask. The function exists only where
 tokens are signed with the shared secret.
 """
 
@@ -13,11 +13,11 @@ import msgspec
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from parley import clients
-from parley.access.mint import BadRequest, TokenRequest, mint
-from parley.access.refusals import Refused
-from parley.access.rules import AccessRules
-from parley.access.secret import read_secret
+from parley.auth.config import AccessRules
+from parley.auth.errors import AccessDenied
+from parley.auth.shared_secret import read_secret
+from parley.auth.token_issuer import BadRequest, TokenRequest, issue_token
+from parley.aws import clients
 
 logger = Logger()
 rules = AccessRules.from_environment()
@@ -26,10 +26,10 @@ secrets = clients.secrets_manager()
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answers `{"subject", "tenant"?, "ttl_s"?}` with `{"token", "expires_at"}`.
+    """Answer `{"subject", "tenant"?, "ttl_s"?, "settings"?}` with `{"token", "expires_at"}`.
 
     Raises:
-        BadRequest: the event is none; the invocation fails with a sentence that says why.
+        BadRequest: the event is invalid; the sentence names the field and what is allowed.
         RuntimeError: the secret cannot be read.
     """
     try:
@@ -38,9 +38,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         raise BadRequest(f"{invalid}.") from None
     try:
         secret = read_secret(secrets, rules.secret_arn)
-    except Refused as refused:
-        logger.error("secret_unavailable", why=refused.why)
+    except AccessDenied as denied:
+        logger.error("secret_unavailable", why=denied.why)
         raise RuntimeError("The secret cannot be read. The log says why.") from None
-    made = mint(request, secret, rules.claims, time.time())
-    logger.info("token_made", expires_at=made["expires_at"])
-    return made
+    issued = issue_token(request, secret, rules.claims, time.time())
+    logger.info("token_made", expires_at=issued["expires_at"])
+    return issued

@@ -8,11 +8,11 @@ import msgspec
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from parley.environment import Environment
-from parley.invocation import TurnRequest
+from parley.app.environment import Environment
+from parley.app.turn_runner import TurnRunner
 from parley.principal import session_id_of
-from parley.reporting import report
-from parley.turn_runner import TurnRunner
+from parley.protocol.turn_request import TurnRequest
+from parley.turn.telemetry import report_turn
 
 logger = Logger()
 metrics = Metrics()
@@ -33,5 +33,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     request = msgspec.convert(event, TurnRequest)
     logger.append_keys(session_id=session_id_of(request.session), turn_id=request.turn_id)
     outcome = runner.run(request, context.aws_request_id, context.get_remaining_time_in_millis)
-    report(request, outcome, logger, metrics)
+    report_turn(request, outcome, logger, metrics)
     return {"reason": "already_claimed" if outcome is None else outcome.reason}

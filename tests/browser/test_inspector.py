@@ -12,10 +12,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from websockets.sync.client import ClientConnection, connect
 
+from samwire_tests import conftest as emulator
 from tests.browser.axe import violations
-from tests.local import conftest as local
 
-app = local.app
+app = emulator.app
 pytestmark = pytest.mark.timeout(120)
 
 Colours = Literal["light", "dark"]
@@ -23,7 +23,7 @@ COLOURS: tuple[Colours, ...] = ("light", "dark")
 
 
 @pytest.fixture
-def page(browser: Browser, app: local.App) -> Iterator[Page]:
+def page(browser: Browser, app: emulator.App) -> Iterator[Page]:
     """The page, following the stack; nothing may go wrong in it."""
     context = browser.new_context(
         color_scheme="light",
@@ -61,7 +61,9 @@ def choose(page: Page, view: str) -> None:
     page.locator(f"[role=tab][data-view={view}]").click()
 
 
-def test_a_conversation_is_there_as_it_happens(page: Page, app: local.App, artifacts: Path) -> None:
+def test_a_conversation_is_there_as_it_happens(
+    page: Page, app: emulator.App, artifacts: Path
+) -> None:
     with connect(app.url) as socket:
         assert say(socket, action="post", data="good morning") == "good morning"
         expect(rows(page, "connection")).to_have_count(1)
@@ -80,7 +82,9 @@ def test_a_conversation_is_there_as_it_happens(page: Page, app: local.App, artif
     expect(page.locator("[data-view=connections] b")).to_have_text("0")
 
 
-def test_an_invocation_shows_its_event_result_log_and_figures(page: Page, app: local.App) -> None:
+def test_an_invocation_shows_its_event_result_log_and_figures(
+    page: Page, app: emulator.App
+) -> None:
     event = {"table": app.info["tables"]["Connections"], "id": "inspected"}
     for _ in range(2):
         app.client("lambda").invoke(FunctionName="local-Worker", Payload=json.dumps(event))
@@ -94,7 +98,7 @@ def test_an_invocation_shows_its_event_result_log_and_figures(page: Page, app: l
     expect(details.locator("dl")).to_contain_text("ms")
 
 
-def test_everything_can_be_done_by_keyboard(page: Page, app: local.App) -> None:
+def test_everything_can_be_done_by_keyboard(page: Page, app: emulator.App) -> None:
     with connect(app.url) as socket:
         for data in ("one", "two"):
             assert say(socket, action="post", data=data) == data
@@ -113,7 +117,7 @@ def test_everything_can_be_done_by_keyboard(page: Page, app: local.App) -> None:
 
 
 def test_while_it_is_paused_nothing_moves_and_afterwards_nothing_is_missing(
-    page: Page, app: local.App
+    page: Page, app: emulator.App
 ) -> None:
     page.keyboard.press("p")
     expect(page.locator("#state")).to_have_text("paused")
@@ -127,7 +131,7 @@ def test_while_it_is_paused_nothing_moves_and_afterwards_nothing_is_missing(
         expect(rows(page, "message")).to_contain_text("meanwhile")
 
 
-def test_faults_are_listed(page: Page, app: local.App) -> None:
+def test_faults_are_listed(page: Page, app: emulator.App) -> None:
     url = f"{app.info['static_url']}_local/faults"
     plan = {"faults": [{"kind": "duplicate_message", "times": 1}]}
     put = urllib.request.Request(url, method="PUT", data=json.dumps(plan).encode())
@@ -141,7 +145,7 @@ def test_faults_are_listed(page: Page, app: local.App) -> None:
         urllib.request.urlopen(urllib.request.Request(url, method="DELETE")).close()
 
 
-def test_a_narrow_window_shows_both_halves(page: Page, app: local.App, artifacts: Path) -> None:
+def test_a_narrow_window_shows_both_halves(page: Page, app: emulator.App, artifacts: Path) -> None:
     page.set_viewport_size({"width": 400, "height": 760})
     with connect(app.url) as socket:
         say(socket, action="post", data="narrow")
@@ -154,7 +158,7 @@ def test_a_narrow_window_shows_both_halves(page: Page, app: local.App, artifacts
     photograph(page, artifacts, "inspector-narrow")
 
 
-def test_a_row_is_opened_and_left_by_keyboard(page: Page, app: local.App) -> None:
+def test_a_row_is_opened_and_left_by_keyboard(page: Page, app: emulator.App) -> None:
     with connect(app.url) as socket:
         assert say(socket, action="post", data="hello") == "hello"
     page.keyboard.press("4")
@@ -169,7 +173,7 @@ def test_a_row_is_opened_and_left_by_keyboard(page: Page, app: local.App) -> Non
     expect(page.get_by_role("option", selected=True)).to_contain_text("hello")
 
 
-def test_a_row_is_opened_by_touch(browser: Browser, app: local.App) -> None:
+def test_a_row_is_opened_by_touch(browser: Browser, app: emulator.App) -> None:
     context = browser.new_context(has_touch=True, viewport={"width": 400, "height": 760})
     touched = context.new_page()
     touched.goto(f"{app.info['static_url']}_local")
@@ -196,7 +200,7 @@ def test_the_lists_are_tabs_that_arrows_move_between(page: Page) -> None:
 
 @pytest.mark.parametrize(("width", "colours"), [(1280, "light"), (400, "dark")])
 def test_axe_finds_nothing_to_object_to(
-    page: Page, app: local.App, width: int, colours: Colours
+    page: Page, app: emulator.App, width: int, colours: Colours
 ) -> None:
     page.emulate_media(color_scheme=colours)
     page.set_viewport_size({"width": width, "height": 760})

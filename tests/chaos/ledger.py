@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from parley_client import heard_text
-from parley_client.messages import Audio, Error, PastMessage, ReplyText, TurnEnd
+from parley_client.messages import Audio, Error, Message, ReplyText, TurnEnd
 from tests.chaos.plan import TurnPlan
 
 MAX_SILENCE_S = 10.0
@@ -132,7 +132,7 @@ class Ledger:
             self._judge_numbers(record, attempt)
         self._judge_audio(record, record.attempts[-1], end)
 
-    def judge_history(self, records: list[TurnRecord], history: tuple[PastMessage, ...]) -> None:
+    def judge_history(self, records: list[TurnRecord], history: tuple[Message, ...]) -> None:
         """Compare a session's turns, oldest first, with what the server keeps of them."""
         kept = {(message.turn_id, message.role): message for message in history}
         order = list(dict.fromkeys(message.turn_id for message in history))

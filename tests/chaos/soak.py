@@ -13,13 +13,14 @@ from urllib.parse import urlsplit
 
 from parley_client import Conversation, Reconnect, Timeouts, Turn
 from parley_client.errors import ParleyClientError, TurnFailed
-from parley_client.messages import Audio, PastMessage, Restarted, TurnEnd
+from parley_client.events import Restarted
+from parley_client.messages import Audio, Message, TurnEnd
+from samwire_tests.own_key import own_key, signed_put
 from tests.chaos.ledger import Attempt, Ledger, TurnRecord, Verdict, spoken_key
 from tests.chaos.plan import SoakPlan, TurnPlan
 from tests.chaos.wire import Wire, relayed
 from tests.e2e.raw import opened
 from tests.e2e.stack import Stack, Standins, running_stack
-from tests.local.own_key import own_key, signed_put
 
 RECONNECT = Reconnect(attempts=40, base_s=0.05, cap_s=1.0, stable_s=1.0)
 TIMEOUTS = Timeouts(connect_s=6, request_s=6, answer_s=30, gap_s=2)
@@ -36,7 +37,7 @@ class Session:
         self._soak = soak
         self._plans = turns
         self.records: list[TurnRecord] = []
-        self.history: tuple[PastMessage, ...] = ()
+        self.history: tuple[Message, ...] = ()
         self._resume: dict[str, Any] = {}
 
     async def run(self) -> None:
@@ -123,7 +124,7 @@ class Session:
         """The server's own history, when nothing breaks any more."""
         async with opened(self._soak.stack.url, **self._resume) as client:
             self.history = tuple(
-                PastMessage(m["role"], m["text"], m["turn_id"], m.get("heard"))
+                Message(m["role"], m["text"], m["turn_id"], m.get("heard"))
                 for m in client.ready.get("history", [])
             )
 

@@ -20,7 +20,7 @@ from unittest.mock import patch
 
 import boto3
 
-from local.template.loader import load_template
+from samwire.template.loader import load_template
 
 # moto's CloudFormation imports all that it can make, which takes seconds: only when it is used.
 if TYPE_CHECKING:

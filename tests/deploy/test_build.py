@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local.template.loader import load_template
+from samwire.template.loader import load_template
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / ".aws-sam" / "build"
@@ -25,7 +25,16 @@ FUNCTIONS = [
 ]
 REQUIREMENTS = ROOT / "layers" / "parley" / "requirements.txt"
 MAX_LAYER_BYTES = 100 * 1024 * 1024
-UNWANTED = ("elevenlabs", "moto", "pytest", "local", "tests", "boto3_stubs", "pydantic")
+UNWANTED = (
+    "elevenlabs",
+    "moto",
+    "pytest",
+    "samwire",
+    "parley_standins",
+    "tests",
+    "boto3_stubs",
+    "pydantic",
+)
 
 pytestmark = pytest.mark.skipif(
     not BUILD.is_dir(), reason="nothing is built: run `make build` (needs Python 3.13)"
@@ -36,6 +45,12 @@ def test_the_layer_stays_below_100_mb() -> None:
     layer = BUILD / "ParleyLayer"
     size = sum(path.stat().st_size for path in layer.rglob("*") if path.is_file())
     assert size < MAX_LAYER_BYTES, f"{size / 1e6:.1f} MB"
+
+
+def test_the_layer_holds_no_commands_and_no_type_stubs() -> None:
+    python = BUILD / "ParleyLayer" / "python"
+    assert not (python / "bin").exists()
+    assert not [*python.rglob("*.pyi")]
 
 
 def test_the_layer_holds_the_library_and_what_it_needs() -> None:
@@ -68,10 +83,8 @@ def test_everything_in_the_layer_is_compiled_and_its_bytecode_is_taken_as_it_is(
     assert not [path for path in compiled if not path.is_file()]
     unchecked_hash = (1).to_bytes(4, "little")  # PEP 552
     assert {path.read_bytes()[4:8] for path in compiled} == {unchecked_hash}
-    assert (
-        str(ROOT).encode()
-        not in (python / "parley" / "__pycache__" / "turn.cpython-313.pyc").read_bytes()
-    )
+    errors = python / "parley" / "__pycache__" / "errors.cpython-313.pyc"
+    assert str(ROOT).encode() not in errors.read_bytes()
 
 
 @pytest.mark.parametrize("name", UNWANTED)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from local.permissions.evaluation import Evaluator, Verdict
-from local.permissions.patterns import Context
-from local.permissions.policies import parsed_policy
-from local.template.transform import read_transformed
+from samwire.permissions.evaluation import Evaluator, Verdict
+from samwire.permissions.patterns import Context
+from samwire.permissions.policies import parsed_policy
+from samwire.template.transform import read_transformed
 
 ROOT = Path(__file__).parents[2]
 POLICY = ROOT / "docs" / "deployer-policy.json"

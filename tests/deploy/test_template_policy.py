@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from local.template.api_model import Rate
-from local.template.intrinsics import TemplateError
-from local.template.reader import read_stack
-from local.template.transform import read_transformed
+from samwire.template.api_model import Rate
+from samwire.template.intrinsics import TemplateError
+from samwire.template.reader import read_stack
+from samwire.template.transform import read_transformed
 
 ROOT = Path(__file__).parents[2]
 Resource = dict[str, Any]
@@ -27,7 +27,7 @@ MAIN = TEMPLATES["template.yaml"]
 KEY = "arn:aws:kms:us-east-1:123456789012:key/0e3b1c4a-1111-2222-3333-444455556666"
 SECRET_NAMES = re.compile(r"(ApiKey|Secret|Token|Password|PrivateKey)$")
 # Naming the API would make API, functions and roles depend on each other in a circle: its id is
-# a wildcard, the stage and the method are not (docs/design.md, section 8).
+# a wildcard, the stage and the method are not (docs/decisions.md, "Deployment").
 CONNECTIONS = re.compile(
     r"arn:\$\{AWS::Partition\}:execute-api:\$\{AWS::Region\}:\$\{AWS::AccountId\}"
     r":\*/\$\{StageName\}/(POST|DELETE|GET)/@connections/\*"

@@ -13,10 +13,10 @@ from typing import Any
 
 import boto3
 
+from samwire_tests.own_key import own_key
 from tests.e2e.raw import RawClient, opened
 from tests.e2e.stack import Stack
 from tests.e2e.until import until
-from tests.local.own_key import own_key
 
 _subjects = itertools.count(1)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import boto3
 
+from samwire_tests.own_key import own_key
 from tests.e2e.stack import Stack
-from tests.local.own_key import own_key
 from tests.unit.tokens import shared_token
 
 

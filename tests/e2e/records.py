@@ -16,9 +16,9 @@ from typing import Any
 
 import boto3
 
+from samwire_tests.own_key import own_key
 from tests.e2e.raw import RawClient
 from tests.e2e.stack import Stack
-from tests.local.own_key import own_key
 
 LATE_S = 10.0
 """So long after an erasure a function that was under way may still be seen."""

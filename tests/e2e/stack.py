@@ -96,7 +96,7 @@ class Stack:
 
     Attributes:
         url: of the WebSocket API.
-        info: what `local start --json` said.
+        info: what `samwire start --json` said.
     """
 
     url: str
@@ -206,7 +206,7 @@ def running_standins(folder: Path) -> Iterator[Standins]:
     Args:
         folder: for the log file.
     """
-    command = [sys.executable, "-m", "local.standins", "--exit-with-parent"]
+    command = [sys.executable, "-m", "parley_standins", "--exit-with-parent"]
     with process(command, folder / "standins.log", clean_environment()) as ready:
         elevenlabs, llm = str(ready["elevenlabs_url"]), str(ready["llm_url"])
         yield Standins(elevenlabs, llm, Control(elevenlabs), Control(llm.removesuffix("/v1")))
@@ -216,6 +216,7 @@ def running_standins(folder: Path) -> Iterator[Standins]:
 def running_stack(
     folder: Path,
     *,
+    template: Path = ROOT / "template.yaml",
     parameters: Mapping[str, str] | None = None,
     standins: Standins | None = None,
     prewarm: int = 1,
@@ -226,10 +227,11 @@ def running_stack(
 
     Args:
         folder: for log files.
+        template: what is run.
         parameters: over the template's defaults.
         standins: those that it talks to; its own if there are none.
         prewarm: how many environments the functions of a conversation have from the start.
-        static: what is served beside the API, as `--static` takes it.
+        static: what is served beside the API, as `--static-dir` takes it.
         variables: environment variables that all functions get.
     """
     with contextlib.ExitStack() as own:
@@ -242,8 +244,8 @@ def running_stack(
             "LlmBaseUrl": standins.llm_url,
             **(parameters or {}),
         }
-        command = [sys.executable, "-m", "local", "start", "--json"]
-        command += ["--template", str(ROOT / "template.yaml"), "--port", "0", "--tls-port", "0"]
+        command = [sys.executable, "-m", "samwire", "start", "--json"]
+        command += ["--template", str(template), "--port", "0", "--tls-port", "0"]
         command += ["--prewarm", str(prewarm)]
         for function in OF_CONVERSATIONS:  # an import takes a second of one core
             command += ["--prewarm-only", function]
@@ -252,7 +254,7 @@ def running_stack(
             given.write_text(json.dumps({"Parameters": dict(variables)}))
             command += ["--env-vars", str(given)]
         for mount in static:
-            command += ["--static", mount]
+            command += ["--static-dir", mount]
         command += ["--parameter-overrides", *(f"{k}={v}" for k, v in overrides.items())]
         log = folder / "stack.log"
         info = own.enter_context(process(command, log, clean_environment()))

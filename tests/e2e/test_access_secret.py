@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from local.template.reader import read_stack
 from parley_client import Conversation, Unauthorized
+from samwire.template.reader import read_stack
 from tests.e2e.backend import client_of, secret_of, token_for
 from tests.e2e.http_api import HttpSession, problem, url_of
 from tests.e2e.knocking import javascript_client
@@ -93,7 +93,7 @@ def test_a_request_for_no_token_is_explained(
 
 async def test_a_token_made_by_hand_is_taken(stack: Stack) -> None:
     made = subprocess.run(
-        [sys.executable, "-m", "parley.access.mint", "--subject", "ada"],
+        [sys.executable, "-m", "parley.auth.token_issuer", "--subject", "ada"],
         env={"AUTH_SECRET": secret_of(stack)},
         capture_output=True,
         text=True,

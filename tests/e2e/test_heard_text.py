@@ -11,10 +11,10 @@ import pytest
 
 from parley.principal import ANONYMOUS
 from parley_client import Word, heard_text
+from samwire_tests.own_key import own_key
 from tests.e2e.raw import Reply, opened
 from tests.e2e.stack import Stack
 from tests.e2e.until import until
-from tests.local.own_key import own_key
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from parley import backoff, clients
+from parley.aws import clients
+from parley.providers import retry
 from tests.handlers.loading import QUICK_RETRIES_S, VARIABLES, Context, create_secret, event, load
 from tests.moto_table import SESSION, client, create_table, mock_aws
 
@@ -43,7 +44,7 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> None:
     # have imported the library before.
     monkeypatch.setattr(clients, "_session", CLIENTS)
     # No provider comes to be there in two seconds.
-    monkeypatch.setattr(backoff, "RETRY_DELAYS_S", QUICK_RETRIES_S)
+    monkeypatch.setattr(retry, "RETRY_DELAYS_S", QUICK_RETRIES_S)
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def message(aws: Any) -> Any:
     def take(_endpoint: str, _connection_id: str, frame: bytes) -> None:
         posted.append(json.loads(frame))
 
-    app.environment.connections.post = take
+    app.environment.management_api.post = take
     app.messages._start_turn = started.append
     load("connect").handler(event("connect"), Context())
 

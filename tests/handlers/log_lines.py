@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from parley import backoff
+from parley.providers import retry
 from tests.handlers.loading import QUICK_RETRIES_S, Context, create_secret, event, load
 from tests.moto_table import client, create_table, mock_aws
 
@@ -29,7 +29,7 @@ class Client:
     def __init__(self) -> None:
         self.frames: list[dict[str, Any]] = []
         self.message, self.turn, self.http = load("message"), load("turn"), load("http_turn")
-        self.message.environment.connections.post = self._take
+        self.message.environment.management_api.post = self._take
         self.message.messages._start_turn = lambda request: None
         self._now_ms = int(time.time() * 1000)
 
@@ -86,7 +86,7 @@ def misbehave(there: Client, table: Any, words: str, audio: str) -> str:
 
 def main() -> None:
     words, audio, file = sys.argv[1:]
-    backoff.RETRY_DELAYS_S = QUICK_RETRIES_S
+    retry.RETRY_DELAYS_S = QUICK_RETRIES_S
     with mock_aws():
         table = client("dynamodb")
         create_table(table)

@@ -42,8 +42,8 @@ class Messages:
     def __init__(self) -> None:
         self._app = load("message")
         self.posts: list[dict[str, Any]] = []
-        self._app.environment.connections.post = self._take
-        self._app.environment.connections.close = lambda _endpoint, _connection_id: None
+        self._app.environment.management_api.post = self._take
+        self._app.environment.management_api.close = lambda _endpoint, _connection_id: None
 
     def _take(self, _endpoint: str, _connection_id: str, frame: bytes) -> None:
         self.posts.append(json.loads(frame))

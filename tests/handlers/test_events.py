@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from parley.decoding import Decoder
-from parley.invocation import TurnRequest
-from parley.protocol import CLIENT_MESSAGES
+from parley.protocol.decoder import Decoder
+from parley.protocol.messages import CLIENT_MESSAGES
+from parley.protocol.turn_request import TurnRequest
 
 EVENTS = Path(__file__).parents[2] / "events"
 MESSAGES = sorted(path.stem for path in EVENTS.glob("message-*.json"))
@@ -123,7 +123,8 @@ def test_there_is_an_event_for_every_route_of_the_http_functions() -> None:
     template = yaml_parse((EVENTS.parent / "template.yaml").read_text())
     routes = {
         f"{source['Properties']['Method']} {source['Properties']['Path']}"
-        for name in ("HttpTurnFunction", "HealthFunction", "SessionsFunction")
-        for source in template["Resources"][name]["Properties"]["Events"].values()
+        for resource in template["Resources"].values()
+        for source in resource.get("Properties", {}).get("Events", {}).values()
+        if source["Type"] == "HttpApi"
     }
     assert {event(name)["routeKey"] for name in HTTP} == routes

@@ -215,10 +215,10 @@ def test_a_death_that_could_not_be_told_is_told_when_lambda_tries_again(
     [
         (
             ["connect", "message", "failure"],
-            ["httpx", "websockets", "boto3", "jwt", "cryptography", "parley.turn", "asyncio"],
+            ["httpx", "websockets", "boto3", "jwt", "cryptography", "parley.turn.turn", "asyncio"],
         ),
-        (["turn", "http_turn"], ["elevenlabs", "moto", "local", "pydantic", "aws_xray_sdk"]),
-        (["health"], ["websockets", "parley.turn", "pydantic"]),
+        (["turn", "http_turn"], ["elevenlabs", "moto", "samwire", "pydantic", "aws_xray_sdk"]),
+        (["health"], ["websockets", "parley.turn.turn", "pydantic"]),
     ],
 )
 def test_a_cold_start_imports_no_more_than_it_needs(

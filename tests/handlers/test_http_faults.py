@@ -31,7 +31,7 @@ def test_what_an_exception_says_is_not_logged(
         raise ValueError(f"cannot write {WORDS}")
 
     app = load(function)
-    monkeypatch.setattr(app.environment.store, method, fails)
+    monkeypatch.setattr(app.environment.sessions, method, fails)
     asked = event(name)
     asked["headers"]["x-resume-token"] = "token"
     answer = app.handler(asked, Context())

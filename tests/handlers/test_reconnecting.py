@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from parley.limits.leases import LOST_AFTER_S
+from parley.limits.connection_lease import LOST_AFTER_S
 from tests.handlers.loading import Context, event, items, load
 
 SLOTS = 3
@@ -21,8 +21,8 @@ class Phone:
     def __init__(self) -> None:
         self._connect, self._message = load("connect"), load("message")
         self.posts: list[dict[str, Any]] = []
-        self._message.environment.connections.post = self._take
-        self._message.environment.connections.close = lambda _endpoint, _connection_id: None
+        self._message.environment.management_api.post = self._take
+        self._message.environment.management_api.close = lambda _endpoint, _connection_id: None
 
     def _take(self, _endpoint: str, _connection_id: str, frame: bytes) -> None:
         self.posts.append(json.loads(frame))
@@ -91,7 +91,7 @@ def test_an_end_that_is_told_only_by_half_costs_no_slot_for_long(
         phone.connect(f"over{number}", ago_s=LOST_AFTER_S)
         phone.init(f"over{number}")
     with monkeypatch.context() as failing:
-        failing.setattr(disconnect.environment.slots, "give_back", fails)
+        failing.setattr(disconnect.environment.connection_slots, "give_back", fails)
         ended = event("disconnect")
         ended["requestContext"]["connectionId"] = "over0"
         with pytest.raises(OSError, match="cannot be reached"):
@@ -118,7 +118,7 @@ def test_a_handshake_that_fails_after_all_gives_its_slot_back(
 
     phone.connect("first")
     with monkeypatch.context() as failing:
-        failing.setattr(phone._connect.environment.store.bindings, "add", fails)
+        failing.setattr(phone._connect.environment.sessions.connections, "add", fails)
         with pytest.raises(OSError, match="cannot be reached"):
             phone.connect("second")
     assert leases(aws) == ["first"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ConnectTimeoutError
 
-from parley.table import Table
+from parley.storage.table import Table
 
 
 class AtomicClient:

@@ -13,7 +13,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-from parley.table import Table
+from parley.storage.table import Table
 
 
 @dataclass

@@ -1,16 +1,15 @@
-"""What many unit tests begin with: a table, the message function's insides, a client's server."""
+"""What many unit tests begin with: a table, and the message function's insides."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from parley.table import Table
+from parley.storage.table import Table
 from tests import moto_table
 from tests.moto_table import mock_aws
-from tests.unit.client_server import ScriptedServer, answer
 from tests.unit.door import Door
 
 
@@ -33,11 +32,3 @@ def table(client: Any) -> Table:
 def door() -> Door:
     """The message function's insides, and one client."""
     return Door()
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[ScriptedServer]:
-    """A server that answers every typed turn."""
-    async with ScriptedServer() as running:
-        running.on("user_message", answer)
-        yield running

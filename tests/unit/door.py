@@ -8,13 +8,12 @@ from typing import Any
 
 import msgspec
 
+from parley.config import DEFAULT_SETTINGS
 from parley.errors import ConnectionGone
-from parley.invocation import TurnRequest
-from parley.limits.requests import RequestRates
+from parley.limits.request_rates import RequestRates
 from parley.limits.rules import NO_LIMITS, LimitRules
-from parley.messages import Envelope, Messages
 from parley.principal import ANONYMOUS, Principal
-from parley.protocol import (
+from parley.protocol.messages import (
     NO_SETTINGS,
     AnyServerEvent,
     Error,
@@ -23,8 +22,9 @@ from parley.protocol import (
     Settings,
     Stage,
 )
-from parley.settings import DEFAULT_SETTINGS
-from parley.settings_policy import SettingsPolicy
+from parley.protocol.turn_request import TurnRequest
+from parley.sessions.settings_policy import SettingsPolicy
+from parley.websocket.message_handler import Envelope, MessageHandler
 from tests.unit.memory import MemoryStore
 
 
@@ -49,7 +49,7 @@ class Door:
         self.age_s = 0
         """How long the connections have been open."""
         self.connected: set[str] = set()
-        self.messages = Messages(
+        self.messages = MessageHandler(
             self.store,
             self.store,
             self,
@@ -79,7 +79,7 @@ class Door:
     ) -> None:
         """Open a connection."""
         self.connected.add(connection)
-        self.store.bindings.add(connection, principal, signed=signed)
+        self.store.connections.add(connection, principal, signed=signed)
 
     def to(self, connection: str) -> list[ServerEvent]:
         """Everything that was posted to a connection."""

@@ -11,13 +11,14 @@ from typing import Any
 import httpx
 import pytest
 
+from parley.config import DEFAULT_SETTINGS
 from parley.errors import ProviderError
-from parley.responders import Prompt
-from parley.responders.openai_chat import OpenAIChat
-from parley.settings import DEFAULT_SETTINGS
-from parley.speech.elevenlabs_synthesizer import ElevenLabsSynthesizer
-from parley.speech.elevenlabs_transcriber import ScribeTranscriber
+from parley.providers.elevenlabs.synthesizer import build_synthesizer
+from parley.providers.elevenlabs.transcriber import build_transcriber
+from parley.providers.llm import Prompt
+from parley.providers.openai_chat.responder import build_responder
 from tests.unit.chat_server import endpoint, http_client, plain
+from tests.unit.provider_context import build_context
 from tests.unit.speech_server import Peer, SpeechServer, playing
 
 KEY = "sk-proj-Tr0ub4dor-and-3"
@@ -25,19 +26,25 @@ WORDS = "ultramarine periwinkle"
 TIMEOUT_S = 1.0
 
 
-async def key() -> str:
-    return KEY
-
-
 async def ask_llm(url: str) -> None:
     async with http_client() as client:
-        chat = OpenAIChat(client, url, "the-model", key, TIMEOUT_S)
+        chat = build_responder(
+            build_context(
+                client,
+                {"LLM_BASE_URL": url, "LLM_MODEL": "the-model"},
+                key=KEY,
+                timeout_s=TIMEOUT_S,
+            )
+        )
         async for _ in chat.reply(Prompt("Be brief.", [], WORDS), lambda: None):
             pass
 
 
 async def ask_tts(url: str) -> None:
-    stream = await ElevenLabsSynthesizer(url, "the-model", key).open("pcm_24000", DEFAULT_SETTINGS)
+    synthesizer = build_synthesizer(
+        build_context(variables={"ELEVENLABS_BASE_URL": url, "SPEECH_MODEL": "the-model"}, key=KEY)
+    )
+    stream = await synthesizer.open("pcm_24000", DEFAULT_SETTINGS)
     try:
         await stream.speak(WORDS)
         await stream.finish()
@@ -48,7 +55,13 @@ async def ask_tts(url: str) -> None:
 
 
 async def ask_stt(url: str) -> None:
-    transcriber = ScribeTranscriber(url, "the-model", key, TIMEOUT_S)
+    transcriber = build_transcriber(
+        build_context(
+            variables={"ELEVENLABS_BASE_URL": url, "TRANSCRIPTION_MODEL": "the-model"},
+            key=KEY,
+            timeout_s=TIMEOUT_S,
+        )
+    )
     stream = await transcriber.open("pcm_16000", "en", "manual")
     try:
         await stream.send(bytes(3200))

@@ -1,6 +1,6 @@
 """In-memory stand-ins for what a turn works with: the three providers and the connection.
 
-They keep the contracts of `parley.speech` and `parley.responders`, and break them only as a
+They keep the contracts of the seams in `parley.providers`, and break them only as a
 test says; the table is in `tests.unit.memory`. Nothing is canned: the transcriber reads the words
 out of the audio that it gets (`spoken` writes them there), and the synthesizer's audio holds the
 text it was given (`text_in` reads it back).
@@ -16,9 +16,10 @@ from typing import Any
 
 import msgspec
 
-from parley.connections import Address
+from parley.audio.word_timing import Alignment
+from parley.aws.management_api import Address
 from parley.errors import ConnectionGone, FailureKind, ProviderError
-from parley.protocol import (
+from parley.protocol.messages import (
     AnyServerEvent,
     AudioFormat,
     Endpointing,
@@ -27,10 +28,10 @@ from parley.protocol import (
     TurnEnd,
     TurnEvent,
 )
-from parley.providers import ProviderErrorCode, failure
-from parley.responders import Prompt
-from parley.speech import SpeechPiece, TranscriptPiece
-from parley.words import Alignment
+from parley.providers.errors import ProviderErrorCode, failure
+from parley.providers.llm import Prompt
+from parley.providers.stt import TranscriptPiece
+from parley.providers.tts import SpeechPiece
 
 DEADLINE_S = 5.0
 CHAR_MS = 10

@@ -1,5 +1,6 @@
-"""The table in memory: `parley.store`, `parley.bindings`, `parley.turns` and `parley.inboxes` in
-dictionaries, which keep their contracts and break them only as a test says.
+"""The table in memory: the stores of `parley.storage` in dictionaries.
+
+They keep the contracts of the real ones, and break them only as a test says.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from typing import Any
 
 import msgspec
 
-from parley.cues import Sound
-from parley.heard import Heard
-from parley.items import Claim, Session, StoredFrame, TurnItem, message_key, now_ms
+from parley.audio.captions import Sound
+from parley.audio.heard import Heard
+from parley.clock import now_ms
 from parley.principal import ANONYMOUS, SessionRef
-from parley.protocol import Message, Settings
-from parley.store import ERASED, Store
-from parley.turns import Turns
-from tests.unit.memory_parts import MemoryBindings, MemoryInboxes
+from parley.protocol.messages import Message, Settings
+from parley.storage.item_codec import Session, StoredFrame, TurnClaim, TurnItem, message_key
+from parley.storage.sessions import ERASED, SessionStore
+from parley.storage.turns import TurnStore
+from tests.unit.memory_parts import MemoryConnections, MemoryInboxes
 
 own = ANONYMOUS.session
 REF = own("s")
@@ -30,7 +32,7 @@ class MemoryTurn:
     """A turn's item."""
 
     owner: str
-    claim: Claim
+    claim: TurnClaim
     state: str = "running"
     lease_until_ms: int = 0
     failed_at_ms: int = 0
@@ -38,11 +40,11 @@ class MemoryTurn:
     message_key: str = ""
 
 
-class MemoryStore(Store, Turns):
-    """`Store` and `Turns` in dictionaries. `failing` names the methods that raise now."""
+class MemoryStore(SessionStore, TurnStore):
+    """`SessionStore` and `TurnStore` in dictionaries. `failing` names what raises."""
 
     def __init__(self) -> None:
-        self.bindings: MemoryBindings = MemoryBindings(self._check)
+        self.connections: MemoryConnections = MemoryConnections(self._check)
         self.sessions: dict[SessionRef, Session] = {}
         self.history: dict[SessionRef, dict[str, Message]] = {}
         self.written_by: dict[tuple[SessionRef, str], int] = {}
@@ -168,11 +170,11 @@ class MemoryStore(Store, Turns):
         *,
         attempt: int | None = None,
         received_at_ms: int = 0,
-    ) -> Claim | None:
+    ) -> TurnClaim | None:
         self._check("claim_turn")
         with self._lock:
             old = self.turns.get((ref, turn_id))
-            claim = Claim(attempt or 1, now_ms())
+            claim = TurnClaim(attempt or 1, now_ms())
             if old is not None:
                 dead = old.state == "running" and old.lease_until_ms < now_ms()
                 if attempt is None:
@@ -182,7 +184,7 @@ class MemoryStore(Store, Turns):
                     wanted = old.claim.attempt < attempt
                 if not wanted:
                     return None
-                claim = Claim(attempt or old.claim.attempt + 1, old.claim.started_ms)
+                claim = TurnClaim(attempt or old.claim.attempt + 1, old.claim.started_ms)
             turn = MemoryTurn(owner, claim, lease_until_ms=now_ms() + 30_000)
             self.turns[ref, turn_id] = turn
             return claim
@@ -229,15 +231,15 @@ class MemoryStore(Store, Turns):
 
     def fail_turn(
         self, ref: SessionRef, turn_id: str, owner: str | None, attempt: int = 1
-    ) -> Claim | None:
+    ) -> TurnClaim | None:
         self._check("fail_turn")
         with self._lock:
             turn = self.turns.get((ref, turn_id))
             if turn is None:
-                claim = Claim(attempt, now_ms())
+                claim = TurnClaim(attempt, now_ms())
                 turn = self.turns[ref, turn_id] = MemoryTurn(owner or "", claim)
             elif turn.claim.attempt < attempt:
-                turn.claim, turn.owner = Claim(attempt, turn.claim.started_ms), owner or ""
+                turn.claim, turn.owner = TurnClaim(attempt, turn.claim.started_ms), owner or ""
             elif turn.state == "failed" or not (
                 turn.lease_until_ms < now_ms() if owner is None else turn.owner == owner
             ):
@@ -245,7 +247,7 @@ class MemoryStore(Store, Turns):
             turn.state, turn.failed_at_ms = "failed", now_ms()
             return turn.claim
 
-    def failed_with(self, ref: SessionRef, turn_id: str, owner: str) -> Claim | None:
+    def failed_with(self, ref: SessionRef, turn_id: str, owner: str) -> TurnClaim | None:
         turn = self.turns.get((ref, turn_id))
         failed = turn is not None and (turn.state, turn.owner) == ("failed", owner)
         return turn.claim if turn is not None and failed else None

@@ -6,8 +6,11 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from parley.bindings import NO_SLOTS, Bindings
-from parley.inbox import (
+from parley.limit import LimitScope
+from parley.principal import ANONYMOUS, Principal, SessionRef
+from parley.protocol.messages import NO_SETTINGS, Settings
+from parley.storage.connections import NO_SLOTS, ConnectionStore
+from parley.storage.inbox_entries import (
     AckEntry,
     BegunEntry,
     ChunkEntry,
@@ -16,14 +19,12 @@ from parley.inbox import (
     InterruptEntry,
     ResumeEntry,
 )
-from parley.inboxes import Inboxes
-from parley.items import Connection
-from parley.principal import ANONYMOUS, Principal, SessionRef
-from parley.protocol import NO_SETTINGS, LimitScope, Settings
+from parley.storage.inboxes import InboxStore
+from parley.storage.item_codec import Connection
 
 
-class MemoryInboxes(Inboxes):
-    """`Inboxes` in a dictionary.
+class MemoryInboxes(InboxStore):
+    """`InboxStore` in a dictionary.
 
     Args:
         check: raises if a method is to fail now.
@@ -79,8 +80,8 @@ class MemoryInboxes(Inboxes):
             return self.entries.setdefault((ref, turn_id), {})
 
 
-class MemoryBindings(Bindings):
-    """`Bindings` in a dictionary.
+class MemoryConnections(ConnectionStore):
+    """`ConnectionStore` in a dictionary.
 
     Args:
         check: raises if a method is to fail now.

@@ -7,21 +7,16 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from parley.circuit import Circuits
-from parley.ending import Outcome
-from parley.history import History
-from parley.inbox import AckEntry, ChunkEntry, EndEntry, InterruptEntry
-from parley.invocation import TurnRequest
-from parley.items import now_ms
-from parley.opening import run_turn
-from parley.protocol import (
-    Audio,
-    Error,
-    ReplyText,
-    TurnEnd,
-)
-from parley.services import Services
-from parley.settings import Deployment
+from parley.clock import now_ms
+from parley.config import Deployment
+from parley.protocol.messages import Audio, Error, ReplyText, TurnEnd
+from parley.protocol.turn_request import TurnRequest
+from parley.providers.circuit_breaker import CircuitBreakers
+from parley.storage.history_cache import HistoryCache
+from parley.storage.inbox_entries import AckEntry, ChunkEntry, EndEntry, InterruptEntry
+from parley.turn.context import TurnServices
+from parley.turn.finish import Outcome
+from parley.turn.start import run_turn
 from tests.unit.fakes import (
     DEADLINE_S,
     FakeResponder,
@@ -52,18 +47,18 @@ class Stage:
         self.transcriber = transcriber or FakeTranscriber()
         self.responder = responder or FakeResponder()
         self.synthesizer = synthesizer or FakeSynthesizer()
-        self.circuits = Circuits()
+        self.circuits = CircuitBreakers()
         self.acknowledges = True
         self.logged: list[tuple[str, dict[str, Any]]] = []
         self.deployment = replace(
             Deployment(table="t", provider_timeout_s=0.3, listen_timeout_s=0.3), **deployment
         )
-        self.history = History(self.store, self.deployment.history_messages)
+        self.history = HistoryCache(self.store, self.deployment.history_messages)
 
     @property
-    def services(self) -> Services:
+    def services(self) -> TurnServices:
         """What the turns work with."""
-        return Services(
+        return TurnServices(
             self.store,
             self.store,
             self.history,

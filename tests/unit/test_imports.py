@@ -14,7 +14,9 @@ LIBRARY = ROOT / "layers" / "parley" / "parley"
 FORBIDDEN = {
     "elevenlabs",
     "moto",
-    "local",
+    "samwire",
+    "parley_standins",
+    "dev",
     "tests",
     "client",
     "boto3",
@@ -24,27 +26,27 @@ FORBIDDEN = {
     "pytest",
 }
 PLAIN = [
-    "access/claims",
-    "access/handshake",
-    "access/key_set",
-    "access/origins",
-    "access/refusals",
-    "access/rules",
-    "access/signatures",
-    "audio",
-    "backoff",
-    "clauses",
-    "decoding",
+    "aio/replay_queue",
+    "audio/pcm",
+    "audio/word_timing",
+    "auth/claims",
+    "auth/config",
+    "auth/errors",
+    "auth/handshake",
+    "auth/jwks",
+    "auth/origins",
+    "auth/signature",
     "errors",
-    "feed",
     "ids",
-    "inbox",
-    "listening",
-    "outbox",
-    "protocol",
-    "providers",
-    "timings",
-    "words",
+    "protocol/decoder",
+    "protocol/messages",
+    "providers/errors",
+    "providers/retry",
+    "text/sentence_splitter",
+    "turn/input/endpointing",
+    "turn/input/utterance",
+    "turn/output/latency",
+    "turn/output/outbox",
 ]
 """The modules that decide, and do no input or output."""
 
@@ -80,11 +82,19 @@ def test_what_decides_does_no_input_or_output(module: str) -> None:
 
 
 def test_what_the_message_function_shares_does_not_import_what_only_a_turn_needs() -> None:
-    plain = [module for module in PLAIN if not module.startswith("access/")]
-    modules = [*plain, "messages", "store", "items", "connections", "environment"]
+    plain = [name.replace("/", ".") for name in PLAIN if not name.startswith(("auth/", "turn/"))]
+    modules = [
+        *plain,
+        "websocket.message_handler",
+        "storage.sessions",
+        "storage.item_codec",
+        "aws.management_api",
+        "app.environment",
+    ]
     code = (
         f"import sys, importlib; [importlib.import_module('parley.' + m) for m in {modules}]; "
-        "print(*sorted({'httpx', 'websockets', 'parley.turn', 'parley.keys'} & set(sys.modules)))"
+        "unwanted = {'httpx', 'websockets', 'parley.turn.turn', 'parley.aws.api_keys'}; "
+        "print(*sorted(unwanted & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
@@ -94,8 +104,8 @@ def test_what_the_message_function_shares_does_not_import_what_only_a_turn_needs
 
 def test_where_authentication_is_off_nothing_is_imported_for_it() -> None:
     code = (
-        "import sys; from parley.access.doorkeeper import Doorkeeper; "
-        "Doorkeeper.from_environment(); "
+        "import sys; from parley.auth.authenticator import Authenticator; "
+        "Authenticator.from_environment(); "
         "print(*sorted({'httpx', 'jwt', 'cryptography'} & set(sys.modules)))"
     )
     done = subprocess.run(
@@ -104,7 +114,27 @@ def test_where_authentication_is_off_nothing_is_imported_for_it() -> None:
     assert done.stdout.strip() == ""
 
 
+OWN = {
+    "samwire": {"samwire", "samwire_tests"},
+    "standins": {"parley_standins", "standins_tests", "local"},
+}
+"""The packages of each distribution that is installed alone, tests included."""
+PARLEYS = {"parley", "parley_client", "dev", "deploy", "functions", "tests", "benchmarks"}
+
+
+@pytest.mark.parametrize("folder", OWN)
+def test_a_distribution_and_its_tests_import_nothing_else_of_this_repository(folder: str) -> None:
+    others = PARLEYS.union(*OWN.values()) - OWN[folder]
+    tops = {
+        path: {name.partition(".")[0] for name in imported(path)}
+        for kind in ("src", "tests")
+        for path in (ROOT / folder / kind).rglob("*.py")
+    }
+    assert len(tops) > 10
+    assert {str(path): found & others for path, found in tops.items() if found & others} == {}
+
+
 def test_there_is_something_to_check() -> None:
     assert "functions/message/app.py" in DEPLOYED
-    assert "layers/parley/parley/speech/elevenlabs_socket.py" in DEPLOYED
-    assert "botocore.exceptions.ClientError" in imported(LIBRARY / "table.py")
+    assert "layers/parley/parley/providers/elevenlabs/socket.py" in DEPLOYED
+    assert "botocore.exceptions.ClientError" in imported(LIBRARY / "storage/table.py")

@@ -64,7 +64,7 @@ def named(text: str) -> Iterator[str]:
 def is_allowed(name: str) -> bool:
     """Whether a name is a place in this repository, or a package that everybody knows."""
     if re.match(r"\.|/|…/|file:", name):
-        inside = re.search(r"client/(js|python)\b", name)
+        inside = re.search(r"(?:client/(?:js|python)|layers/parley|samwire|standins)\b", name)
         return name == "." or (inside is not None and (ROOT / inside[0]).is_dir())
     if (ROOT / name).is_dir() and "/" in name:
         return True
@@ -122,7 +122,7 @@ def test_what_anybody_may_register_is_not_allowed(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [".", "./client/python", "./client/python[audio]", "client/python",
+    [".", "./client/python", "./client/python[audio]", "client/python", "./samwire",
      "../parley/client/js/parley-client-0.1.0.tgz", "pyjwt", "PyJWT>=2", "jose@6"],
 )  # fmt: skip
 def test_what_is_here_or_well_known_is_allowed(name: str) -> None:
@@ -153,6 +153,6 @@ def test_a_package_says_where_it_is_to_be_had(folder: str) -> None:
 def test_no_package_is_put_into_a_registry_by_mistake() -> None:
     """Under a name that nobody has reserved."""
     assert '"private": true' in (ROOT / "client/js/package.json").read_text()
-    for folder in ("", "client/python"):
+    for folder in ("client/python", "layers/parley", "samwire", "standins"):
         project = tomllib.loads((ROOT / folder / "pyproject.toml").read_text())["project"]
         assert "Private :: Do Not Upload" in project["classifiers"]

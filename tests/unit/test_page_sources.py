@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("client/js", "web", "local/inspector/page")
+FOLDERS = ("client/js", "web", "samwire/src/samwire/inspector/page")
 SCRIPTS = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.js"))]
 PAGES = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.html"))]
 SINKS = re.compile(

@@ -31,12 +31,14 @@ from benchmarks.worst_case import (
 from benchmarks.worst_case import (
     defaults as read_defaults,
 )
-from parley import archive, resuming, sessions
-from parley.items import answer_key
-from parley.limits import leases, rates, rules
-from parley.outbox import Outbox
+from parley.http import sessions
+from parley.limits import connection_lease, message_rates, rules
 from parley.principal import ANONYMOUS
-from parley.protocol import MAX_CHUNK_BYTES, MAX_TEXT_CHARS, Metrics, Word, encode
+from parley.protocol.messages import MAX_CHUNK_BYTES, MAX_TEXT_CHARS, Metrics, Word, encode
+from parley.storage import session_reader
+from parley.storage.item_codec import answer_key
+from parley.turn.output.outbox import Outbox
+from parley.websocket import resume
 
 defaults = functools.cache(read_defaults)
 """Nobody changes them: reading the template takes longer than a test."""
@@ -85,18 +87,21 @@ def test_a_minute_of_speech_costs_what_its_characters_cost() -> None:
 
 
 def test_what_is_supposed_of_the_library_is_so() -> None:
-    assert rates.BYTES_PER_S * 3 / 4 == BYTES_PER_S
-    assert (rules.CALLS_PER_TURN, rates.CALLS_AT_ONCE) == (CALLS_PER_TURN, CALLS_AT_ONCE)
+    assert message_rates.BYTES_PER_S * 3 / 4 == BYTES_PER_S
+    assert (rules.CALLS_PER_TURN, message_rates.CALLS_AT_ONCE) == (CALLS_PER_TURN, CALLS_AT_ONCE)
     assert (MAX_CHUNK_BYTES, MAX_TEXT_CHARS) == (CHUNK_BYTES, TEXT_CHARS)
     assert rules.LimitRules().reply_chars == defaults()["ReplyCharacters"]
 
 
 def test_what_is_supposed_of_sessions_is_so() -> None:
-    assert (leases.SHARD_LEASES, leases.TRIES) == (LEASES_OF_A_UNIT, SHARDS_TRIED)
-    assert archive.MAX_PAGES * 1024 * 1024 / 4096 == TRANSCRIPT_UNITS
+    assert (connection_lease.SHARD_LEASES, connection_lease.TRIES) == (
+        LEASES_OF_A_UNIT,
+        SHARDS_TRIED,
+    )
+    assert session_reader.MAX_PAGES * 1024 * 1024 / 4096 == TRANSCRIPT_UNITS
     assert sessions.MAX_ANSWER_BYTES == TRANSCRIPT_BYTES
     assert sessions.MAX_LIST_LIMIT <= LIST_UNITS, "a unit each"
-    assert resuming.REPLAY_EVENTS == REPLAY_EVENTS
+    assert resume.REPLAY_EVENTS == REPLAY_EVENTS
 
 
 def test_an_answer_that_is_kept_costs_what_is_supposed_for_each_second() -> None:
@@ -104,11 +109,11 @@ def test_an_answer_that_is_kept_costs_what_is_supposed_for_each_second() -> None
     outbox, ref = Outbox("t" * 26, "pcm_24000"), ANONYMOUS.session("s" * 26)
     for at_ms in range(0, 60_000, 100):
         words = [Word("conversation", at_ms, at_ms + 400)] if at_ms % 400 == 0 else []
-        outbox.audio(bytes(4_800), words, at_ms / 1000)
+        outbox.add_audio(bytes(4_800), words, at_ms / 1000)
     outbox.close_audio()
-    outbox.end("completed", "x" * 900, Metrics())
+    outbox.add_end("completed", "x" * 900, Metrics())
     units = 0
-    while (event := outbox.next(60.0, everything=True)) is not None:
+    while (event := outbox.take_next(60.0, everything=True)) is not None:
         key = answer_key(ref, "t" * 26, 1, event.seq or 0)
         names = sum(len(value["S"]) for value in key.values()) + len("pkskframeexpires_at") + 6
         units += math.ceil((len(encode(event)) + names) / 1024)

@@ -19,36 +19,38 @@ import msgspec
 import pytest
 
 from benchmarks.worst_case import REFUSE_S, REQUEST_S, WAYS
-from parley.archive import Archive
-from parley.cues import Sound, cues_of
-from parley.erasure import Erasure
+from parley.audio.captions import Sound, cues_of
+from parley.audio.heard import heard_parts
+from parley.auth.identity import Identity
+from parley.clock import now_ms
+from parley.config import DEFAULT_SETTINGS, Deployment
 from parley.errors import ParleyError
-from parley.heard import heard_parts
-from parley.history import History
-from parley.http import MAX_BODY_BYTES, HttpRequest
-from parley.http_turns import HttpTurns
+from parley.http.framework import MAX_BODY_BYTES, HttpRequest
+from parley.http.sessions import SessionHandlers
+from parley.http.turns import TurnHandlers
 from parley.ids import token_hash
-from parley.inbox import AckEntry, InterruptEntry
-from parley.invocation import TurnRequest
-from parley.items import Session, now_ms, number
-from parley.limits.leases import Shards, lease_of
-from parley.limits.requests import RequestRates
+from parley.limits.connection_lease import Shards, lease_of
+from parley.limits.connection_slots import ConnectionSlots
+from parley.limits.request_rates import RequestRates
 from parley.limits.rules import LimitRules, Share
-from parley.limits.slots import ConnectionSlots
-from parley.limits.usage import Admission, Meter
-from parley.messages import Envelope, Messages
-from parley.opening import run_turn
-from parley.principal import ANONYMOUS, Identity, Principal, SessionRef
-from parley.protocol import Message, Metrics, Settings, TurnEnd, Word
-from parley.services import Services
-from parley.sessions import Sessions
-from parley.settings import DEFAULT_SETTINGS, Deployment
-from parley.settings_policy import SettingsPolicy
-from parley.store import Store
-from parley.turns import Turns
+from parley.limits.turn_quota import Admission, Meter
+from parley.principal import ANONYMOUS, Principal, SessionRef
+from parley.protocol.messages import Message, Metrics, Settings, TurnEnd, Word
+from parley.protocol.turn_request import TurnRequest
+from parley.sessions.erasure import Erasure
+from parley.sessions.settings_policy import SettingsPolicy
+from parley.storage.history_cache import HistoryCache
+from parley.storage.inbox_entries import AckEntry, InterruptEntry
+from parley.storage.item_codec import Session, number
+from parley.storage.session_reader import SessionReader
+from parley.storage.sessions import SessionStore
+from parley.storage.turns import TurnStore
+from parley.turn.context import TurnServices
+from parley.turn.start import run_turn
+from parley.websocket.message_handler import Envelope, MessageHandler
 from tests.unit.billed import BilledClient
 from tests.unit.fakes import FakeResponder, FakeSynthesizer, FakeTranscriber, Wire
-from tests.unit.wav_files import chunk, fmt, riff
+from tests.wav_files import chunk, fmt, riff
 
 _names = itertools.count()
 ENDPOINT = "https://abcdefghij.execute-api.eu-central-1.amazonaws.com/dev"
@@ -74,7 +76,7 @@ class Somebody:
         self.principal = principal
         self.rules = LimitRules()
         table = self.table = self.billed.table
-        self.store, self.turns = Store(table), Turns(table)
+        self.store, self.turns = SessionStore(table), TurnStore(table)
         self.requests = RequestRates(table, self.rules)
         self.posts: list[bytes] = []
         self.asked: list[TurnRequest] = []
@@ -91,9 +93,9 @@ class Somebody:
         )
         self.ref = self.session.ref
         self.store.put_session(self.session)
-        self.store.bindings.add(self.connection_id, principal)
-        self.store.bindings.bind(self.connection_id, self.ref, "m")
-        self.messages = Messages(
+        self.store.connections.add(self.connection_id, principal)
+        self.store.connections.bind(self.connection_id, self.ref, "m")
+        self.messages = MessageHandler(
             self.store,
             self.turns,
             self,
@@ -104,16 +106,16 @@ class Somebody:
             requests=self.requests,
         )
         self.say("ping", sent_at=1, turn_id="warm")  # the environment knows the connection now
-        self.http = HttpTurns(
+        self.http = TurnHandlers(
             self.store,
             self.turns,
             self._never,
             SettingsPolicy(DEFAULT_SETTINGS),
-            admit=self._admit,
+            admit_turn=self._admit,
             requests=self.requests,
         )
-        archive, erasure = Archive(table), Erasure(self.store, self.turns, None)
-        self.sessions = Sessions(self.store, archive, erasure, None, self.requests)
+        archive, erasure = SessionReader(table), Erasure(self.store, self.turns, None)
+        self.sessions = SessionHandlers(self.store, archive, erasure, None, self.requests)
 
     # --- what the functions work with ---------------------------------------------
 
@@ -133,13 +135,15 @@ class Somebody:
 
     def say(self, kind: str, **fields: Any) -> None:
         """Send a message, when the session has not been looked for lately."""
-        for binding in self.messages._sessions._bindings.values():
+        for binding in self.messages._binding._bindings.values():
             binding.seen_s = time.time()
         envelope = Envelope(self.connection_id, ENDPOINT, now_ms())
         error = self.messages.handle(envelope, json.dumps({"type": kind, **fields}))
         assert error is None, error
 
-    def request(self, handler: Callable[[HttpRequest], Any], token: str, **body: Any) -> str:
+    def request(
+        self, handler: Callable[[HttpRequest, Identity], Any], token: str, **body: Any
+    ) -> str:
         """Make a request; what it is refused with, or nothing."""
         headers = {"content-type": "application/json"}
         if token:
@@ -151,10 +155,9 @@ class Somebody:
             headers=headers,
             body=json.dumps(body).encode(),
             received_at_ms=now_ms(),
-            identify=lambda request: Identity(self.principal),
         )
         try:
-            handler(request)
+            handler(request, Identity(self.principal))
         except ParleyError as refused:
             return refused.code
         return ""
@@ -169,10 +172,10 @@ class Somebody:
                 self.turns.inboxes.put_ack(self.ref, request.turn_id, entry)
 
         wire.on_event = acknowledge
-        services = Services(
+        services = TurnServices(
             self.store,
             self.turns,
-            History(self.store, 40),
+            HistoryCache(self.store, 40),
             FakeTranscriber(),
             FakeResponder(),
             FakeSynthesizer(),
@@ -261,15 +264,15 @@ def _configure(who: Somebody) -> Callable[[], object]:
 
 @way("handshakes", "one that is accepted, and its end")
 def _handshake(who: Somebody) -> Callable[[], object]:
-    bindings = who.store.bindings
-    slots = ConnectionSlots(who.table, bindings, LimitRules(Share(10), Share(100)))
+    connections = who.store.connections
+    slots = ConnectionSlots(who.table, connections, LimitRules(Share(10), Share(100)))
     signed = Settings(style=CHARS * 1_000, voice="v" * 64, language="en", speed=0.9123456789)
 
     def come_and_go() -> None:
         connected_at_ms = now_ms()
         taken = slots.take(who.principal, "c", connected_at_ms)
-        bindings.add("c", who.principal, connected_at_ms, taken, signed)
-        connection = bindings.remove("c")
+        connections.add("c", who.principal, connected_at_ms, taken, signed)
+        connection = connections.remove("c")
         assert connection is not None
         slots.give_back("c", connection)
 
@@ -323,20 +326,20 @@ def _ask_running(who: Somebody) -> Callable[[], object]:
 @way("interruptions over HTTP", "of no turn")
 def _http_interrupt(who: Somebody) -> Callable[[], object]:
     who.in_use("INTERRUPTS")
-    return lambda: expect(who.request(who.http.interrupt, "token", played_ms=0), "")
+    return lambda: expect(who.request(who.http.interrupt_turn, "token", played_ms=0), "")
 
 
 @way("interruptions over HTTP", "of the longest reply")
 def _http_interrupt_reply(who: Somebody) -> Callable[[], object]:
     who.longest_reply()
     who.in_use("INTERRUPTS")
-    return lambda: expect(who.request(who.http.interrupt, "token", played_ms=86_000_000), "")
+    return lambda: expect(who.request(who.http.interrupt_turn, "token", played_ms=86_000_000), "")
 
 
 @way("requests over HTTP that are refused", "a first turn")
 def _http_first_turn(who: Somebody) -> Callable[[], object]:
     who.empty("USAGE")
-    return lambda: expect(who.request(who.http.take_turn, "", text="Hello."), "rate_limited")
+    return lambda: expect(who.request(who.http.run_turn, "", text="Hello."), "rate_limited")
 
 
 @way("requests over HTTP that are refused", "a turn of a session")
@@ -345,14 +348,16 @@ def _http_turn(who: Somebody) -> Callable[[], object]:
     who.longest_reply()
     about = {"session_id": who.session.session_id, "turn_id": ID, "attempt": 2}
     return lambda: expect(
-        who.request(who.http.take_turn, "token", text="Hello.", **about), "rate_limited"
+        who.request(who.http.run_turn, "token", text="Hello.", **about), "rate_limited"
     )
 
 
 @way("requests over HTTP that are refused", "an interruption")
 def _http_interrupt_refused(who: Somebody) -> Callable[[], object]:
     who.empty("INTERRUPTS")
-    return lambda: expect(who.request(who.http.interrupt, "token", played_ms=0), "rate_limited")
+    return lambda: expect(
+        who.request(who.http.interrupt_turn, "token", played_ms=0), "rate_limited"
+    )
 
 
 @way("requests over HTTP that are refused", "the longest body")
@@ -360,7 +365,7 @@ def _longest_body(who: Somebody) -> Callable[[], object]:
     def refuse_them() -> None:
         for request in longest_bodies():
             with pytest.raises(ParleyError):
-                who.http.take_turn(request)
+                who.http.run_turn(request, Identity(who.principal))
 
     return refuse_them
 
@@ -378,22 +383,24 @@ def longest_bodies() -> list[HttpRequest]:
 @way("requests over HTTP that are refused", "a transcript")
 def _transcript(who: Somebody) -> Callable[[], object]:
     who.empty("READS")
-    return lambda: expect(who.request(who.sessions.read, "token"), "rate_limited")
+    return lambda: expect(who.request(who.sessions.read_session, "token"), "rate_limited")
 
 
 @way("requests over HTTP that are refused", "a transcript without a token")
 def _transcript_without(who: Somebody) -> Callable[[], object]:
-    return lambda: expect(who.request(who.sessions.read, ""), "unauthorized")
+    return lambda: expect(who.request(who.sessions.read_session, ""), "unauthorized")
 
 
 @way("requests over HTTP that are refused", "a transcript with a token that is made up")
 def _transcript_made_up(who: Somebody) -> Callable[[], object]:
-    return lambda: expect(who.request(who.sessions.read, "made up"), "resume_denied")
+    return lambda: expect(who.request(who.sessions.read_session, "made up"), "resume_denied")
 
 
 @way("requests over HTTP that are refused", "an interruption with a token that is made up")
 def _interrupt_made_up(who: Somebody) -> Callable[[], object]:
-    return lambda: expect(who.request(who.http.interrupt, "made up", played_ms=0), "resume_denied")
+    return lambda: expect(
+        who.request(who.http.interrupt_turn, "made up", played_ms=0), "resume_denied"
+    )
 
 
 def expect(found: object, wanted: object) -> None:
@@ -443,7 +450,7 @@ def test_the_longest_body_is_refused_within_the_time_that_is_supposed(client: An
 
 def refuse(who: Somebody, request: HttpRequest) -> None:
     with pytest.raises(ParleyError):
-        who.http.take_turn(request)
+        who.http.run_turn(request, Identity(who.principal))
 
 
 def thread_s(act: Callable[[], object]) -> float:
@@ -457,15 +464,15 @@ def test_every_way_is_gone() -> None:
     assert set(GOING) == {(row, name) for row, ways in WAYS.items() for name in ways}
 
 
-@pytest.mark.parametrize(("connections", "units"), [(30, 1), (100, 4), (360, 12), (420, 12)])
+@pytest.mark.parametrize(("most", "units"), [(30, 1), (100, 4), (360, 12), (420, 12)])
 def test_a_handshake_that_is_refused_costs_a_unit_for_each_place_that_it_tries(
-    client: Any, connections: int, units: int
+    client: Any, most: int, units: int
 ) -> None:
     billed = BilledClient(client)
     crowd = Principal(f"tenant{next(_names)}", "")
-    bindings = Store(billed.table).bindings
-    slots = ConnectionSlots(billed.table, bindings, LimitRules(Share(), Share(connections)))
-    shards = Shards(connections)
+    connections = SessionStore(billed.table).connections
+    slots = ConnectionSlots(billed.table, connections, LimitRules(Share(), Share(most)))
+    shards = Shards(most)
     for shard in range(shards.count):  # all are taken, by connections of this moment
         leases = [lease_of(f"c{shard}-{n}", now_ms()) for n in range(shards.room(shard))]
         key = {"pk": {"S": f"LIMIT#{crowd.tenant}"}, "sk": {"S": f"CONNECTIONS#{shard:03d}"}}

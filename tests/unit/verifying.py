@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from parley.access.refusals import Refused
-from parley.access.signatures import IssuerVerifier, SharedSecretVerifier
+from parley.auth.errors import AccessDenied
+from parley.auth.signature import IssuerVerifier, SharedSecretVerifier
 
 CLAIMS = {"sub": "ada", "exp": 2_000_000_000}
 
@@ -19,6 +19,6 @@ class Clock:
 
 
 def refusal(verifier: IssuerVerifier | SharedSecretVerifier, token: str) -> str:
-    with pytest.raises(Refused) as refused:
-        verifier.payload(token)
+    with pytest.raises(AccessDenied) as refused:
+        verifier.verify(token)
     return refused.value.code

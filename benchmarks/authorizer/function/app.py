@@ -1,20 +1,20 @@
-"""The doorkeeper as a Lambda authorizer: the same decision, an invocation earlier."""
+"""The authenticator as a Lambda authorizer: the same decision, an invocation earlier."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from parley.access.doorkeeper import Doorkeeper
-from parley.access.refusals import Refused
+from parley.auth.authenticator import Authenticator
+from parley.auth.errors import AccessDenied
 
-doorkeeper = Doorkeeper.from_environment()
+authenticator = Authenticator.from_environment()
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answers with a policy for the handshake."""
     try:
-        principal = doorkeeper.admit(event).identity.principal
-    except Refused:
+        principal = authenticator.authenticate_handshake(event).identity.principal
+    except AccessDenied:
         raise Exception("Unauthorized") from None  # what API Gateway answers with 401
     statement = {
         "Effect": "Allow",

@@ -26,7 +26,7 @@ export function begun(t, options = {}, url = "ws://test") {
     random: () => 1,
     ...options,
   });
-  /** @type {import("../connection.js").StateChange[]} */
+  /** @type {import("../reconnector.js").StateChange[]} */
   const changes = [];
   conversation.on("state", (change) => changes.push(change));
   const connecting = conversation.connect();

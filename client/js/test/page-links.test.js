@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 import { isOwn, readHttpUrl, readWebSocketUrl, serverAt } from "../../../web/address.js";
 import { hasToken } from "../../../web/link.js";
-import { addressToOpen } from "../../../web/opening.js";
+import { addressToOpen } from "../../../web/startup.js";
 import { keepToken, tokenFor } from "../../../web/token.js";
 import { isTrusted, remember, trust, usualAddress } from "../../../web/trust.js";
 import { openPage } from "./page.js";

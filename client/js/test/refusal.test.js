@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createServer } from "node:http";
 import { test } from "node:test";
 
-import { Connection } from "../connection.js";
+import { Reconnector } from "../reconnector.js";
 import { FakePresence, FakeSocket, SocketClass } from "./fakes.js";
 
 /** @typedef {import("node:test").TestContext} Context */
@@ -48,7 +48,7 @@ function connecting(url, failures) {
     }
   }
   let asked = 0;
-  const connection = new Connection(url, {
+  const connection = new Reconnector(url, {
     token: () => `token-${(asked += 1)}`,
     baseDelayMs: 1,
     attempts: 4,

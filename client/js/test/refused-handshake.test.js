@@ -22,7 +22,7 @@ async function refused(t, status, refusal = { status, body: { message } }, optio
   api.refusal = refusal;
   let tokens = 0;
   const made = conversing(t, api, { token: () => `t${(tokens += 1)}`, ...options });
-  /** @type {import("../connection.js").StateChange[]} */
+  /** @type {import("../reconnector.js").StateChange[]} */
   const changes = [];
   made.conversation.on("state", (change) => changes.push(change));
   return { api, changes, ...made };

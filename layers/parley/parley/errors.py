@@ -1,14 +1,14 @@
-"""The errors that Parley raises, and the closed list of codes a client can meet.
+"""The errors that Parley raises, and the closed list of codes that a client can meet.
 
     ParleyError                 carries what the client is told
     ├── BadMessage              a client message that breaks the protocol
     ├── ProviderError           transcriber, responder or synthesizer failed
     └── TurnTimeout             the turn ran out of its time
-    ConnectionGone              the WebSocket is no longer there (not for the client)
-    └── PostRefused             or of no use, for a reason that belongs in a log
+    ConnectionGone              the WebSocket no longer exists (not for the client)
+    └── PostRefused             or is of no use, for a reason that belongs in a log
 
-Every `ParleyError` says in a sentence what went wrong and what to do. It
-never carries a secret, the user's words or audio.
+Every `ParleyError` says in a sentence what went wrong and what to do. It never carries a secret,
+the user's words or audio.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from parley.protocol import Limit
+    from parley.limit import Limit
 
 ErrorCode = Literal[
     "bad_request",
@@ -54,8 +54,8 @@ FailureKind = Literal[
     "empty",
     "filtered",
 ]
-"""Why a provider failed: bad key, 429, 5xx or a broken connection, no answer in time, a refusal
-that a retry cannot mend, an answer that makes no sense, one with nothing in it, one that the
+"""Why a provider failed: an invalid key, 429, 5xx or a broken connection, no answer in time, a
+refusal that a retry cannot mend, an answer that makes no sense, an empty answer, an answer that the
 provider's filter held back."""
 
 ProviderName = Literal["llm", "stt", "tts"]
@@ -68,12 +68,12 @@ class ParleyError(Exception):
     Attributes:
         code: one of the documented codes.
         message: a sentence for a person.
-        retryable: whether the same thing, sent again, may work.
-        field: the path of the offending field, e.g. ``audio_chunk.seq``.
-        turn_id: the turn it belongs to, if any.
+        retryable: whether the same request, sent again, may work.
+        field: the path of the invalid field, e.g. ``audio_chunk.seq``.
+        turn_id: the turn that the error belongs to, if any.
         retry_after_ms: how long to wait before trying again.
         missing: sequence numbers of audio chunks that never came (``audio_gap``).
-        limit: the limit that was met, if one was.
+        limit: the limit that was met, if any.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class ParleyError(Exception):
 
 
 class BadMessage(ParleyError):
-    """A client message that breaks the protocol; the connection lives on."""
+    """A client message that breaks the protocol. The connection stays open."""
 
 
 class TurnTimeout(ParleyError):
@@ -116,19 +116,19 @@ class TurnTimeout(ParleyError):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a provider failed, for whoever runs the deployment.
+    """Why a provider failed, for the operator of the deployment.
 
-    It holds no text that the provider wrote: providers repeat keys and what the user said.
+    It holds no text that the provider wrote, because providers repeat keys and what the user said.
 
     Attributes:
-        provider: which.
-        reason: in one word, e.g. `host_not_found`.
-        advice: in a sentence that names what to look at.
-        host: whom the call went to.
-        status: the HTTP status, where there was one.
-        provider_code, provider_type: the provider's own names for it.
-        request_id: by which the provider finds the call.
-        close_code: of a WebSocket.
+        provider: which provider.
+        reason: the reason in one word, e.g. `host_not_found`.
+        advice: a sentence that names what to check.
+        host: the host that was called.
+        status: the HTTP status, if there was one.
+        provider_code, provider_type: the provider's own names for the failure.
+        request_id: the id by which the provider finds the call.
+        close_code: the close code of a WebSocket.
     """
 
     provider: ProviderName
@@ -142,7 +142,7 @@ class Cause:
     close_code: int | None = None
 
     def log_fields(self) -> dict[str, Any]:
-        """Return what is known, by name."""
+        """Return the known fields, by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
@@ -150,8 +150,8 @@ class ProviderError(ParleyError):
     """A transcriber, responder or synthesizer failed.
 
     Attributes:
-        kind: why, see `FailureKind`.
-        cause: why, for the log; the message is for the user.
+        kind: why; see `FailureKind`.
+        cause: why, for the log. The message is for the user.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class ConnectionGone(Exception):
 
 
 class PostRefused(ConnectionGone):
-    """``@connections`` took a frame neither at once nor later: the connection is of no use.
+    """``@connections`` accepted a frame neither at once nor later: the connection is of no use.
 
     Attributes:
         status: the HTTP status of the last answer, e.g. 403 without the permission; 0 for none.
@@ -191,16 +191,16 @@ class PostRefused(ConnectionGone):
 
 
 def internal_error(error: Exception, log: Callable[[str, dict[str, Any]], None]) -> ParleyError:
-    """What the client is told of a fault of ours; the log gets where it happened."""
+    """Log an unexpected error with its place, and return what the client is told of it."""
     log("turn_failed", traced(error))
     return ParleyError("internal", "Something went wrong on our side. Try again.", retryable=True)
 
 
 def traced(error: Exception) -> dict[str, Any]:
-    """What a log may hold of a fault of ours: what kind it is, and where it happened.
+    """Return what a log may hold of an unexpected error: its type and its place.
 
-    Not its message, which may hold what the user said. Of a call to AWS that was refused, the
-    operation and the code say what a message would.
+    The message is left out, because it may hold what the user said. For a call that AWS refused,
+    the operation and the code say what the message would.
     """
     places = traceback.extract_tb(error.__traceback__)
     where = [f"{Path(place.filename).name}:{place.lineno} {place.name}" for place in places]

@@ -1,5 +1,8 @@
-"""Identifiers and resume tokens. Randomness comes from the operating system each
-time, so environments restored from one SnapStart snapshot never share any."""
+"""Identifiers and resume tokens.
+
+Randomness comes from the operating system each time, so environments that are restored from one
+snapshot never share any.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +16,25 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def new_ulid(now_ms: int | None = None) -> str:
-    """A ULID: 26 characters, sortable by creation time (github.com/ulid/spec)."""
+    """Return a ULID: 26 characters, sortable by creation time (github.com/ulid/spec)."""
     milliseconds = int(time.time() * 1000) if now_ms is None else now_ms
     value = (milliseconds << 80) | int.from_bytes(os.urandom(10), "big")
     return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
 
 
 def new_resume_token() -> str:
-    """256 bits, URL-safe."""
+    """Return a URL-safe token of 256 random bits."""
     return secrets.token_urlsafe(32)
 
 
 def token_hash(token: str) -> str:
-    """What is stored of a resume token. The token has full entropy, so a plain
-    SHA-256 is enough: there is nothing to guess that salt or stretching would slow."""
+    """Return what is stored of a resume token: its SHA-256.
+
+    The token has full entropy, so there is nothing to guess that salt or stretching would slow.
+    """
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def token_matches(token: str, stored_hash: str) -> bool:
-    """Compare in constant time."""
+    """Compare a token with a stored hash, in constant time."""
     return hmac.compare_digest(token_hash(token), stored_hash)

@@ -1,7 +1,7 @@
-"""Whose a session is, and the name that every key of it is built from.
+"""Principals, and the references to their sessions that every key is built from.
 
-A session belongs to the principal that opened it. The keys of its items begin with that
-principal, so that another one's session id or turn id names nothing.
+A session belongs to the principal that opened it. The keys of its items begin with that principal.
+So another principal's session id or turn id names nothing.
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from typing import NewType
 from urllib.parse import quote
 
-from parley.protocol import NO_SETTINGS, Settings
-
 SessionRef = NewType("SessionRef", str)
 """A session and its owner: `<tenant>/<subject>/<session id>`, each part percent-encoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is at the other end of a connection.
+    """The owner of sessions: who is at the other end of a connection.
 
     Attributes:
         tenant: the customer of the app's owner that the user belongs to.
@@ -30,35 +28,23 @@ class Principal:
 
     @property
     def key(self) -> str:
-        """`<tenant>/<subject>`, percent-encoded: no two principals have the same."""
+        """`<tenant>/<subject>`, percent-encoded: unique to each principal."""
         return f"{quote(self.tenant, safe='')}/{quote(self.subject, safe='')}"
 
     def session(self, session_id: str) -> SessionRef:
-        """The session of this name that is the principal's own."""
+        """Return the reference to the principal's own session of this id."""
         return SessionRef(f"{self.key}/{quote(session_id, safe='')}")
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What a token says of whoever shows it.
-
-    Attributes:
-        settings: those that it sets for its user's sessions.
-    """
-
-    principal: Principal
-    settings: Settings = NO_SETTINGS
-
-
 ANONYMOUS = Principal()
-"""Everybody, where authentication is off."""
+"""The principal of everybody, where authentication is off."""
 
 
 def owner_of(ref: SessionRef) -> str:
-    """The `key` of the principal whose session it is."""
+    """Return the `Principal.key` of a session's owner."""
     return ref.rpartition("/")[0]
 
 
 def session_id_of(ref: SessionRef) -> str:
-    """What the client calls the session."""
+    """Return the session id, as the client knows it."""
     return ref.rpartition("/")[2]

@@ -27,6 +27,7 @@ from parley_client.errors import (
     TurnFailed,
     Unauthorized,
 )
+from parley_client.events import Restarted, TurnEvent, UnknownEvent
 from parley_client.heard import heard_text
 from parley_client.messages import (
     Audio,
@@ -34,14 +35,13 @@ from parley_client.messages import (
     Error,
     Limit,
     Limits,
+    Message,
     Metrics,
     ReplyText,
-    Restarted,
     Settings,
     Transcript,
     TurnEnd,
-    TurnEvent,
-    UnknownEvent,
+    Voice,
     Word,
 )
 from parley_client.notices import Notice, SessionRenewed, State, StateChanged
@@ -64,6 +64,7 @@ __all__ = [
     "HandshakeRefused",
     "Limit",
     "Limits",
+    "Message",
     "Metrics",
     "Notice",
     "ParleyClientError",
@@ -90,6 +91,7 @@ __all__ = [
     "TurnFailed",
     "Unauthorized",
     "UnknownEvent",
+    "Voice",
     "Word",
     "heard_text",
 ]

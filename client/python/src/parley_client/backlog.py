@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 
+from parley_client.encoder import encode
 from parley_client.errors import QueueFull
-from parley_client.messages import Message, encode
+from parley_client.messages import ClientMessage
 
 
 class Backlog:
@@ -19,13 +20,13 @@ class Backlog:
     def __init__(self, max_messages: int, max_bytes: int) -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._waiting: deque[tuple[Message, int]] = deque()
+        self._waiting: deque[tuple[ClientMessage, int]] = deque()
         self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, message: Message, *, always: bool = False) -> None:
+    def add(self, message: ClientMessage, *, always: bool = False) -> None:
         """Queue a message; with `always`, whatever the bounds: for the few small ones
         (acknowledgements, interruptions) that must not be refused.
 
@@ -44,12 +45,12 @@ class Backlog:
         self._waiting.append((message, size))
         self._bytes += size
 
-    def holds(self, message: Message) -> bool:
+    def holds(self, message: ClientMessage) -> bool:
         """Whether this very message waits."""
         return any(waiting is message for waiting, _ in self._waiting)
 
     @property
-    def first(self) -> Message | None:
+    def first(self) -> ClientMessage | None:
         """The message that has waited longest."""
         return self._waiting[0][0] if self._waiting else None
 

@@ -3,7 +3,7 @@
     async with Conversation.connect("ws://localhost:3001/dev") as conversation:
         reply = await conversation.say("What is the tallest mountain?")
 
-This is what an application sees. `Link` keeps the session reachable and `Turns`
+This is what an application sees. `Channel` keeps the session reachable and `Turns`
 keeps the books; here is what can be said, and whether it may be.
 """
 
@@ -15,9 +15,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from types import TracebackType
+from typing import cast
 
-from parley_client.audio import BYTES_PER_SAMPLE, PcmSource, chunks, in_real_time, sample_rate_hz
+from parley_client.channel import Channel
+from parley_client.chunker import PcmSource, cut_into_chunks, pace
 from parley_client.destination import Destination, TokenSource, UrlSource
+from parley_client.encoder import encode, settings_message
 from parley_client.errors import (
     BadAudio,
     BadInput,
@@ -25,41 +28,44 @@ from parley_client.errors import (
     ParleyClientError,
     SessionLost,
 )
-from parley_client.link import Link
 from parley_client.messages import (
     AudioFormat,
+    AudioStart,
     Choices,
+    ClientMessage,
+    Config,
     ConfigUpdated,
     Endpointing,
     Error,
     Limits,
-    Message,
+    Ping,
     Pong,
     Ready,
     SessionEnded,
     Settings,
-    encode,
+    SettingsMessage,
+    UserMessage,
 )
 from parley_client.notices import OnNotice, State
 from parley_client.options import Reconnect, Timeouts
+from parley_client.pcm import BYTES_PER_SAMPLE, SAMPLE_RATES_HZ
 from parley_client.session import Session
-from parley_client.speaking import Speech
+from parley_client.speech import Speech
 from parley_client.turn import Turn
 from parley_client.turns import Turns
 from parley_client.utterance import Utterance
 
 
 class Conversation:
-    """One session. Made by `connect`; use it as an async context manager.
+    """One session. `connect` makes it; use it as an async context manager.
 
-    Leaving the block ends the session; leaving it by an exception only closes
-    the connection.
+    Leaving the block ends the session. Leaving it by an exception only closes the connection.
     """
 
     def __init__(
         self,
         destination: Destination,
-        settings: Message,
+        settings: SettingsMessage,
         *,
         heartbeat_s: float | None,
         timeouts: Timeouts,
@@ -69,7 +75,7 @@ class Conversation:
         self._timeouts = timeouts
         self._session = Session(settings)
         self._turns = Turns(timeouts, reconnect)
-        self._link = Link(
+        self._channel = Channel(
             destination,
             self._session,
             self._turns,
@@ -78,7 +84,7 @@ class Conversation:
             heartbeat_s=heartbeat_s,
             on_notice=on_notice,
         )
-        self._turns.attach(self._link)
+        self._turns.attach(self._channel)
 
     @classmethod
     def connect(
@@ -91,20 +97,20 @@ class Conversation:
         timeouts: Timeouts | None = None,
         reconnect: Reconnect | None = None,
         on_notice: OnNotice | None = None,
-    ) -> Connecting:
+    ) -> PendingConversation:
         """Open a session: `async with Conversation.connect(url) as c`, or `await` it.
 
         Args:
             url: `ws://` or `wss://`, with the stage as its path; or a function,
                 `async` or not, that is asked for it at each attempt.
             settings: voice, language, speed, stability, style, consent to be recorded.
-            token: what the server lets you in with; or a function, `async` or not, that is
-                asked for one at each attempt, since tokens expire.
+            token: what the server lets the user in with; or a function, `async` or not, that
+                is asked for one at each attempt, since tokens expire.
             heartbeat_s: how long the connection may be idle before a ping; API
                 Gateway closes after 10 minutes. None never pings.
             timeouts: how long to wait for what.
             reconnect: how to survive the loss of the connection.
-            on_notice: told of the connection's states; it must not block.
+            on_notice: called at every change of the connection's state; it must not block.
 
         Raises:
             ConnectFailed: nothing usable answers there (when entered or awaited);
@@ -118,14 +124,14 @@ class Conversation:
         def make() -> Conversation:
             return cls(
                 Destination(url, token),
-                _settings_json(settings or {}),
+                _wanted_settings(settings or {}),
                 heartbeat_s=heartbeat_s,
                 timeouts=timeouts or Timeouts(),
                 reconnect=reconnect or Reconnect(),
                 on_notice=on_notice,
             )
 
-        return Connecting(make)
+        return PendingConversation(make)
 
     @property
     def session_id(self) -> str:
@@ -134,7 +140,7 @@ class Conversation:
 
     @property
     def resume_token(self) -> str:
-        """What returning to the session takes, beside its id."""
+        """Resumes the session, together with its id."""
         return self._opened.resume_token
 
     @property
@@ -160,7 +166,7 @@ class Conversation:
     @property
     def state(self) -> State:
         """`connecting`, `ready`, `reconnecting` or `closed`."""
-        return self._link.state
+        return self._channel.state
 
     @property
     def errors(self) -> deque[Error]:
@@ -170,7 +176,7 @@ class Conversation:
     @property
     def closed(self) -> bool:
         """Whether nothing more can be said."""
-        return self._link.closed_by is not None
+        return self._channel.closed_by is not None
 
     # --- turns ------------------------------------------------------------------
 
@@ -187,9 +193,9 @@ class Conversation:
 
         async def send() -> None:
             turn.utterance_ended()
-            await self._link.post(message)
+            await self._channel.post(message)
 
-        self._link.spawn(send(), turn.fail)
+        self._channel.spawn(send(), turn.fail)
         return turn
 
     def speak(
@@ -214,7 +220,10 @@ class Conversation:
         Raises:
             BadAudio: the format or the chunk's length cannot be sent.
         """
-        rate_hz = sample_rate_hz(format)
+        if format not in SAMPLE_RATES_HZ:
+            allowed = ", ".join(SAMPLE_RATES_HZ)
+            raise BadAudio(f"The audio format {format!r} is not one of {allowed}.")
+        rate_hz = SAMPLE_RATES_HZ[format]
         chunk_bytes = rate_hz * chunk_ms // 1000 * BYTES_PER_SAMPLE
         if not 0 < chunk_bytes <= self.limits.max_chunk_bytes:
             longest_ms = self.limits.max_chunk_bytes * 1000 // (BYTES_PER_SAMPLE * rate_hz)
@@ -222,17 +231,17 @@ class Conversation:
                 f"A chunk of {chunk_ms} ms cannot be sent: 1 to {longest_ms} ms of {format} can."
             )
         turn = self._turns.begin(Utterance.spoken(_new_turn_id(), format, endpointing))
-        cut = chunks(audio, chunk_bytes)
-        paced = in_real_time(cut, rate_hz) if real_time else cut
-        speech = Speech(turn, self._link.post, self.limits.max_chunks)
-        self._link.spawn(speech.send(paced), turn.fail)
+        chunks = cut_into_chunks(audio, chunk_bytes)
+        paced = pace(chunks, rate_hz) if real_time else chunks
+        speech = Speech(turn, self._channel.post, self.limits.max_chunks)
+        self._channel.spawn(speech.send(paced), turn.fail)
         return turn
 
     async def interrupt(self, played_ms: float | None = None) -> None:
         """Stop the latest reply, of which `played_ms` of audio have been heard.
 
-        None assumes that it was played as it came. A reply that has ended may
-        be interrupted too, while its audio is still playing.
+        None assumes that it was played as it came. A reply that has ended may be interrupted
+        too, while its audio still plays.
         """
         if self._turns.latest is not None:
             await self._turns.interrupt(self._turns.latest, played_ms)
@@ -240,17 +249,17 @@ class Conversation:
     # --- the session ------------------------------------------------------------
 
     async def configure(self, settings: Settings | Mapping[str, object]) -> Settings:
-        """Change settings from the next turn on; returns every setting in force."""
-        message: Message = {"type": "config", "settings": _settings_json(settings)}
-        answer = await self._link.request(message, ConfigUpdated, self._timeouts.request_s)
+        """Change settings from the next turn on; return every setting in force."""
+        message: Config = {"type": "config", "settings": _wanted_settings(settings)}
+        answer = await self._channel.request(message, ConfigUpdated, self._timeouts.request_s)
         self._session.configured(answer.settings)
         return answer.settings
 
     async def ping(self) -> float:
-        """Ask for a sign of life; returns the round trip in ms."""
+        """Send a `ping`; return the round trip in ms."""
         started_s = time.perf_counter()
-        message: Message = {"type": "ping", "sent_at": time.time() * 1000}
-        await self._link.request(message, Pong, self._timeouts.request_s)
+        message: Ping = {"type": "ping", "sent_at": time.time() * 1000}
+        await self._channel.request(message, Pong, self._timeouts.request_s)
         return (time.perf_counter() - started_s) * 1000
 
     async def end(self) -> None:
@@ -258,7 +267,7 @@ class Conversation:
         try:
             if not self.closed:
                 await self._turns.acknowledged()
-                await self._link.request({"type": "end"}, SessionEnded, self._timeouts.request_s)
+                await self._channel.request({"type": "end"}, SessionEnded, self._timeouts.request_s)
         except SessionLost as lost:
             if lost.code != "session_not_found":
                 raise
@@ -268,7 +277,7 @@ class Conversation:
 
     async def close(self) -> None:
         """Close the connection; the session stays as it is."""
-        await self._link.close(ConversationClosed("The conversation was closed."))
+        await self._channel.close(ConversationClosed("The conversation was closed."))
 
     async def __aenter__(self) -> Conversation:
         return self
@@ -293,16 +302,16 @@ class Conversation:
 
     async def _open(self) -> Conversation:
         try:
-            await self._link.start()
+            await self._channel.start()
         except ParleyClientError as why:
-            await self._link.close(why)
+            await self._channel.close(why)
             raise
         except BaseException:
             await self.close()
             raise
         return self
 
-    def _check_text(self, text: str, message: Message) -> None:
+    def _check_text(self, text: str, message: UserMessage | AudioStart) -> None:
         if not text.strip():
             raise BadInput("There is nothing to say: the text is empty.")
         if len(text) > self.limits.max_text_chars:
@@ -319,7 +328,7 @@ class Conversation:
             )
 
 
-class Connecting:
+class PendingConversation:
     """A conversation about to be opened: `await` it, or enter it."""
 
     def __init__(self, make: Callable[[], Conversation]) -> None:
@@ -356,16 +365,17 @@ def _new_turn_id() -> str:
     return f"{now_ms:012x}{next(_turns_begun):08x}{secrets.token_hex(6)}"
 
 
-def _settings_json(settings: Settings | Mapping[str, object]) -> Message:
+def _wanted_settings(settings: Settings | Mapping[str, object]) -> SettingsMessage:
     if isinstance(settings, Settings):
-        found = settings.as_json()
+        found = settings_message(settings)
     else:
-        found = {name: value for name, value in settings.items() if value is not None}
+        given = {name: value for name, value in settings.items() if value is not None}
+        found = cast(SettingsMessage, given)  # the server says what is wrong with it
     _size_of(found, "settings")  # refuses what has none
     return found
 
 
-def _size_of(message: Message, what: str) -> int:
+def _size_of(message: ClientMessage | SettingsMessage, what: str) -> int:
     """How many bytes go over the wire; a frame that is no UTF-8 would end the connection."""
     try:
         return len(encode(message).encode())

@@ -18,16 +18,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parley_client import elevenlabs
-from parley_client.audio import duration_ms, sample_rate_hz, write_wav
+from parley_client.audio_file import write_wav
 from parley_client.conversation import Conversation
 from parley_client.errors import BadInput, ParleyClientError
 from parley_client.messages import Metrics, ReplyText, Transcript
-from parley_client.printing import parts_of
+from parley_client.output import parts_of
+from parley_client.pcm import SAMPLE_RATES_HZ, duration_ms
 from parley_client.reply import Reply
 from parley_client.terminal import BOLD, CYAN, DIM, RED, Terminal, bar, printable
 from parley_client.turn import Turn
 
 QUESTIONS = ("My name is Alice.", "What is my name?")
+BAR = 40
+"""Cells: with what stands around it, it has room in 80 columns."""
 SUM_TOLERANCE_MS = 1.0
 """What rounding each part may add up to."""
 
@@ -75,7 +78,7 @@ async def converse(arguments: argparse.Namespace, screen: Terminal) -> None:
     async with Conversation.connect(arguments.url, token=token) as conversation:
         screen.line(screen.paint(f"session {conversation.session_id} at {arguments.url}", DIM))
         for number, question in enumerate(questions, 1):
-            length_s = duration_ms(len(question.pcm), sample_rate_hz(elevenlabs.FORMAT)) / 1000
+            length_s = duration_ms(len(question.pcm), SAMPLE_RATES_HZ[elevenlabs.FORMAT]) / 1000
             screen.line()
             screen.line(
                 screen.paint(f"{number}. {question.text}", BOLD)
@@ -136,14 +139,17 @@ def _show_parts(metrics: Metrics, screen: Terminal) -> None:
         return
     total_ms = sum(ms for _, ms in parts)
     cold = " (cold start)" if metrics.cold else ""
-    screen.line(f"   {screen.paint('server', DIM)}  {bar(screen, parts)} {total_ms:,.0f} ms{cold}")
+    screen.line(
+        f"   {screen.paint('server', DIM)}  {bar(screen, parts, BAR)} {total_ms:,.0f} ms{cold}"
+    )
     named = " + ".join(f"{name} {ms:,.0f}" for name, ms in parts)
     first_audio_ms = metrics.first_audio_ms
     if first_audio_ms is None or abs(first_audio_ms - total_ms) <= SUM_TOLERANCE_MS:
         sum_ = f" = {total_ms:,.0f} ms to the first audio"
     else:
         sum_ = f" = {total_ms:,.0f} ms, but the first audio took {first_audio_ms:,.0f} ms"
-    screen.line(screen.paint(f"           {named}{sum_}", DIM))
+    for line in screen.fold(f"{named}{sum_}", indent=" " * 11).splitlines():
+        screen.line(screen.paint(line, DIM))
 
 
 def _ms(value: float | None) -> str:
@@ -152,9 +158,9 @@ def _ms(value: float | None) -> str:
 
 def _save(folder: Path, number: int, question: Question, reply: Reply) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    write_wav(folder / f"question-{number}.wav", question.pcm, sample_rate_hz(elevenlabs.FORMAT))
+    write_wav(folder / f"question-{number}.wav", question.pcm, SAMPLE_RATES_HZ[elevenlabs.FORMAT])
     if reply.audio_format is not None:
-        write_wav(folder / f"reply-{number}.wav", reply.audio, sample_rate_hz(reply.audio_format))
+        write_wav(folder / f"reply-{number}.wav", reply.audio, SAMPLE_RATES_HZ[reply.audio_format])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -196,7 +202,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         return 0
     screen.end_line()
-    errors.line(errors.paint(f"demo: {printable(sentence)}", RED))
+    for line in errors.fold(f"demo: {printable(sentence)}").splitlines():
+        errors.line(errors.paint(line, RED))
     return 1
 
 

@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator, Iterator
 from types import ModuleType
 from typing import Any
 
-from parley_client.audio import BYTES_PER_SAMPLE, duration_ms
 from parley_client.errors import BadInput, ParleyClientError
+from parley_client.pcm import BYTES_PER_SAMPLE, duration_ms
 
 BLOCK_MS = 20
 """How much sound PortAudio hands over at a time."""

@@ -38,14 +38,10 @@ Never before `retry_after_ms`, where the server says it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from parley_client.messages import Error
-    from parley_client.reply import Reply
-
+from parley_client.messages import Error
+from parley_client.reply import Reply
 
 RETRYABLE_STATUSES = frozenset({408, 425, 429})
 """HTTP statuses below 500 that may change by asking again."""

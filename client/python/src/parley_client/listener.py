@@ -1,4 +1,4 @@
-"""What a link tells and asks whoever keeps the turns."""
+"""What a channel tells, and asks of, the keeper of the turns."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from parley_client.errors import ParleyClientError, SessionLost
-from parley_client.messages import Error, Message, TurnEvent
-from parley_client.session import Position
+from parley_client.events import TurnEvent
+from parley_client.messages import ClientMessage, Error, Received
 
 
 class Listener(Protocol):
@@ -19,7 +19,7 @@ class Listener(Protocol):
     def on_gateway_error(self, error: Error) -> None:
         """API Gateway could not deliver some message."""
 
-    def on_sent(self, message: Message, at_s: float) -> None:
+    def on_sent(self, message: ClientMessage, at_s: float) -> None:
         """A message was handed to a connection."""
 
     def on_ready(self) -> None:
@@ -34,10 +34,10 @@ class Listener(Protocol):
     def on_closed(self, reason: ParleyClientError) -> None:
         """Nothing more will come."""
 
-    def received(self) -> Position | None:
+    def received(self) -> Received | None:
         """How far the latest turn has arrived."""
 
-    def again(self, since_s: float) -> list[Message]:
+    def again(self, since_s: float) -> list[ClientMessage]:
         """What turns have said that may not have arrived."""
 
     def may_be_asked_after(self, turn_id: str) -> bool:

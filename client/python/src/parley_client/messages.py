@@ -1,61 +1,242 @@
-"""The wire protocol as the client sees it: its typed events and settings, and how
-a message becomes a frame. Plain data; `parley_client.decoding` reads the frames.
+"""The wire protocol, version 1: messages, events, enumerations and limits.
+
+Generated from layers/parley/parley/protocol/messages.py by docs/generate.py; do not edit.
+
+What a client sends is a `TypedDict`, for it becomes JSON as it is. What it reads is a dataclass:
+None or an empty tuple stands for what was left out. `| str` stands for what a newer server may say.
 """
 
 from __future__ import annotations
 
-import base64
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, TypeAlias
-
-from parley_client.errors import BadInput
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple, NotRequired, TypeAlias, TypedDict
 
 PROTOCOL_VERSION = 1
+MAX_MESSAGE_BYTES = 32_768
+"""API Gateway's limit of a WebSocket frame ("Amazon API Gateway quotas"). A browser cannot choose
+its frames, so this limits a whole client message."""
+MAX_CHUNK_BYTES = 20_480
+"""Raw audio in one chunk. In base64 it is 27.3 KB, which leaves room for the JSON."""
+MAX_TEXT_CHARS = 8_000
+"""Of a typed turn."""
+MAX_CHUNKS = 9_000
+"""Chunks of 100 ms in 15 minutes, the longest invocation that Lambda allows."""
+MAX_STYLE_CHARS = 1_000
+"""Of the setting `style`."""
+MAX_ATTEMPTS = 100
+"""How often a turn may be sent again after it has failed."""
 
+
+ErrorCode: TypeAlias = Literal[
+    "bad_request",
+    "unknown_type",
+    "not_initialised",
+    "unsupported_protocol",
+    "session_not_found",
+    "resume_denied",
+    "unauthorized",
+    "rate_limited",
+    "too_large",
+    "audio_gap",
+    "no_speech",
+    "transcription_failed",
+    "reply_failed",
+    "speech_failed",
+    "turn_timeout",
+    "quota_exceeded",
+    "turn_running",
+    "turn_over",
+    "internal",
+]
 AudioFormat: TypeAlias = Literal[
     "pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000"
 ]
-"""Signed 16-bit little-endian mono PCM; the number is the sample rate in Hz."""
+"""Signed 16-bit little-endian mono PCM. The number is the sample rate in Hz."""
 Endpointing: TypeAlias = Literal["manual", "server_vad"]
-Reason: TypeAlias = Literal["completed", "interrupted", "failed"]
+"""Who finds the end of an utterance: the client, or the transcriber."""
+SettingName: TypeAlias = Literal["language", "speed", "voice", "stability", "style", "record"]
+"""The fields of `Settings`."""
+Stage: TypeAlias = Literal["transcriber", "responder", "synthesizer"]
+"""Speech to text, the language model, text to speech."""
 SessionEndReason: TypeAlias = Literal["ended", "replaced"]
-Message: TypeAlias = dict[str, object]
-"""A client message before it becomes JSON."""
-GATEWAY_ERROR = "gateway_error"
-"""Code of an `Error` that API Gateway itself sent, not Parley."""
+"""The client ended the session, or another connection took it over."""
+TurnEndReason: TypeAlias = Literal["completed", "interrupted", "failed"]
+"""Why a turn is over."""
+LimitScope: TypeAlias = Literal["subject", "tenant", "connection"]
+"""Whom a limit holds for: one user, all users of a tenant together, or one connection."""
+
+
+# --- client to server ---------------------------------------------------------
+
+
+class Received(TypedDict):
+    """How far a returning client has got: it has every event up to `seq` of its oldest turn that
+    has not ended, or of its latest turn."""
+
+    turn_id: str
+    seq: int
+    attempt: NotRequired[int]
+    """1 to 100."""
+
+
+class SettingsMessage(TypedDict, total=False):
+    """The settings of a session's replies. Every field is optional. A field that is not set keeps
+    the deployment's default. `ready.choices` says which fields a client may set."""
+
+    voice: str
+    """An ElevenLabs voice id."""
+    language: str
+    """ISO 639 code of the language spoken, e.g. `en`."""
+    speed: float
+    """How fast the voice speaks; 1 is its own speed. 0.7 to 1.2."""
+    stability: float
+    """How even the voice sounds; low values vary more. 0 to 1."""
+    style: str
+    """How to reply, in words, e.g. `Answer like a pirate, in one sentence.` Up to 1,000 characters.
+    """
+    record: bool
+    """The user consents to being recorded. A deployment that does not record answers `false` in any
+    case."""
+
+
+class Init(TypedDict):
+    """First message on every connection: opens a session or resumes one."""
+
+    type: Literal["init"]
+    protocol: int
+    session_id: NotRequired[str]
+    resume_token: NotRequired[str]
+    """Up to 256 characters."""
+    received: NotRequired[Received]
+    settings: NotRequired[SettingsMessage]
+
+
+class UserMessage(TypedDict):
+    """A typed turn.
+
+    `attempt` counts from 1. The same attempt of a turn runs once, however often it is sent. A turn
+    that has failed runs again with the next attempt, or when it is sent without an attempt.
+    """
+
+    type: Literal["user_message"]
+    turn_id: str
+    text: str
+    """1 to 8,000 characters."""
+    attempt: NotRequired[int]
+    """1 to 100."""
+
+
+class AudioStart(TypedDict):
+    """A spoken turn begins. `attempt` is as in `user_message`."""
+
+    type: Literal["audio_start"]
+    turn_id: str
+    format: NotRequired[AudioFormat]
+    endpointing: NotRequired[Endpointing]
+    attempt: NotRequired[int]
+    """1 to 100."""
+
+
+class AudioChunk(TypedDict):
+    """Up to 20 KB of the utterance; 100 ms is usual."""
+
+    type: Literal["audio_chunk"]
+    turn_id: str
+    seq: int
+    """1 to 9,000."""
+    audio: str
+    """2 to 20,480 bytes, in base64."""
+
+
+class AudioEnd(TypedDict):
+    """The user has finished. `chunks` says how many chunks there were."""
+
+    type: Literal["audio_end"]
+    turn_id: str
+    chunks: int
+    """0 to 9,000."""
+
+
+class Interrupt(TypedDict):
+    """Stop the reply. The user has heard `played_ms` of its audio."""
+
+    type: Literal["interrupt"]
+    turn_id: str
+    played_ms: float
+    """0 to 86,400,000."""
+
+
+class Config(TypedDict):
+    """New settings, from the next turn on."""
+
+    type: Literal["config"]
+    settings: SettingsMessage
+
+
+class Ack(TypedDict):
+    """Every event of an attempt at the turn, up to `seq`, has arrived."""
+
+    type: Literal["ack"]
+    turn_id: str
+    seq: int
+    played_ms: NotRequired[float]
+    """0 to 86,400,000."""
+    attempt: NotRequired[int]
+    """1 to 100."""
+
+
+class Ping(TypedDict):
+    """Heartbeat. `sent_at` comes back unchanged.
+
+    With `turn_id` it also asks whether this attempt at the turn still runs. An attempt that does
+    not run, and never ended, is ended now.
+    """
+
+    type: Literal["ping"]
+    sent_at: float
+    turn_id: NotRequired[str]
+    attempt: NotRequired[int]
+    """1 to 100."""
+
+
+class End(TypedDict):
+    """Ends the session."""
+
+    type: Literal["end"]
+
+
+ClientMessage: TypeAlias = (
+    Init | UserMessage | AudioStart | AudioChunk | AudioEnd | Interrupt | Config | Ack | Ping | End
+)
+
+
+# --- server to client ---------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a session may choose; None keeps what is in force."""
+    """The settings of a session's replies. Every field is optional. A field that is not set keeps
+    the deployment's default. `ready.choices` says which fields a client may set."""
 
     voice: str | None = None
     """An ElevenLabs voice id."""
     language: str | None = None
     """ISO 639 code of the language spoken, e.g. `en`."""
     speed: float | None = None
-    """0.7 to 1.2."""
+    """How fast the voice speaks; 1 is its own speed. 0.7 to 1.2."""
     stability: float | None = None
-    """0 to 1."""
+    """How even the voice sounds; low values vary more. 0 to 1."""
     style: str | None = None
-    """How to reply, in words."""
+    """How to reply, in words, e.g. `Answer like a pirate, in one sentence.` Up to 1,000 characters.
+    """
     record: bool | None = None
-    """The user consents to being recorded; a deployment that does not record says False."""
-
-    def as_json(self) -> Message:
-        """The settings that are set."""
-        return {
-            field.name: getattr(self, field.name)
-            for field in fields(self)
-            if getattr(self, field.name) is not None
-        }
+    """The user consents to being recorded. A deployment that does not record answers `false` in any
+    case."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the server accepts."""
+    """The limits of what the server accepts."""
 
     max_message_bytes: int = 32_768
     max_chunk_bytes: int = 20_480
@@ -64,50 +245,125 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class PastMessage:
-    """One message of a resumed session's history."""
+class Voice:
+    """A voice that may be chosen, and its name for a person."""
 
-    role: str
-    text: str
-    turn_id: str
-    heard: str | None = None
+    id: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a client may choose here."""
+    """What a client may choose: the settings that it may set, and the values of those that have a
+    closed list."""
 
-    settings: tuple[str, ...]
-    """Names of the settings that it may set."""
-    voices: Mapping[str, str]
-    """Names of the voices that it may choose, by their ids."""
+    settings: tuple[SettingName | str, ...]
+    voices: tuple[Voice, ...]
     languages: tuple[str, ...]
     """ISO 639 codes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """The session is open.
+class Message:
+    """One message of the history. `heard` is set when less was heard than said."""
 
-    `choices` is None from a server that does not say. `stand_ins` names the stages
-    (`transcriber`, `responder`, `synthesizer`) whose provider only stands in for a real one.
+    role: Literal["user", "assistant"] | str
+    text: str
+    turn_id: str
+    heard: str | None = None
+    started_ms: int = 0
+    """When its turn began, in ms since the epoch."""
+
+
+class Word(NamedTuple):
+    """A piece of the reply's text and when it sounds, in ms of its audio: `[text, start, end]`.
+
+    In scripts without spaces it is a character. A piece without sound ends with the next piece that
+    sounds.
     """
 
+    text: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Where a turn's time went, in ms.
+
+    Zero is the moment when API Gateway received `user_message` or `audio_end`. The parts from
+    `dispatch_ms` to `delivery_ms` add up to `first_audio_ms`.
+    """
+
+    dispatch_ms: float | None = None
+    """From API Gateway to the turn: Lambda's own queue and a cold start (typed), or the way through
+    the inbox (spoken)."""
+    transcript_ms: float | None = None
+    """From the end of the utterance to its final transcript (spoken only)."""
+    prepare_ms: float | None = None
+    """Claiming the turn, reading the history, sending the request."""
+    responder_ms: float | None = None
+    """From the request to the reply's first token."""
+    clause_ms: float | None = None
+    """From the first token to the first speakable clause."""
+    synthesizer_ms: float | None = None
+    """From that clause to its first audio."""
+    delivery_ms: float | None = None
+    """From that audio until API Gateway had accepted it."""
+    first_text_ms: float | None = None
+    """Until the first text of the reply was sent."""
+    first_audio_ms: float | None = None
+    """Until API Gateway had taken the first audio: the sum of the parts above."""
+    total_ms: float | None = None
+    """Until the turn ended."""
+    audio_ms: int | None = None
+    """How much speech was synthesised."""
+    reply_chars: int | None = None
+    """How long the reply's text is."""
+    posts: int | None = None
+    """Messages posted to the connection before `turn_end`."""
+    retries: int | None = None
+    """How often a provider was asked again."""
+    cold: bool | None = None
+    """The turn ran in a fresh Lambda environment."""
+    connection_reused: bool | None = None
+    """The connection to the responder was already open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit that was met: its name, its value in the unit of the name, and whom it holds for."""
+
+    name: str
+    value: int
+    scope: LimitScope | str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Answers `init`. `settings` holds every setting in force.
+
+    `stand_ins` names the stages whose provider is a stand-in, on a developer's machine. An
+    application should tell its user.
+    """
+
+    type: ClassVar[Literal["ready"]] = "ready"
     session_id: str
     resume_token: str
     resumed: bool
     settings: Settings
     limits: Limits
     protocol: int
-    history: tuple[PastMessage, ...] = ()
     choices: Choices | None = None
-    stand_ins: tuple[str, ...] = ()
+    stand_ins: tuple[Stage | str, ...] = ()
+    history: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What the user is understood to have said so far; a final one stands."""
+    """What the user is understood to have said so far. A final transcript does not change."""
 
+    type: ClassVar[Literal["transcript"]] = "transcript"
     turn_id: str
     seq: int
     text: str
@@ -119,6 +375,7 @@ class Transcript:
 class ReplyText:
     """More of the reply's text."""
 
+    type: ClassVar[Literal["reply_text"]] = "reply_text"
     turn_id: str
     seq: int
     delta: str
@@ -126,18 +383,10 @@ class ReplyText:
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """A spoken word and when it sounds, in ms of the reply's audio."""
-
-    text: str
-    start_ms: int
-    end_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class Audio:
     """More of the reply's audio, from `start_ms` for `duration_ms`."""
 
+    type: ClassVar[Literal["audio"]] = "audio"
     turn_id: str
     seq: int
     audio: bytes
@@ -149,70 +398,59 @@ class Audio:
 
 
 @dataclass(frozen=True, slots=True)
-class Metrics:
-    """Where the server says a turn's time went, in ms since `user_message` or
-    `audio_end` reached it. The parts from `dispatch_ms` to `delivery_ms` add up
-    to `first_audio_ms`. None: not measured."""
-
-    dispatch_ms: float | None = None
-    transcript_ms: float | None = None
-    prepare_ms: float | None = None
-    responder_ms: float | None = None
-    clause_ms: float | None = None
-    synthesizer_ms: float | None = None
-    delivery_ms: float | None = None
-    first_text_ms: float | None = None
-    first_audio_ms: float | None = None
-    total_ms: float | None = None
-    audio_ms: int | None = None
-    reply_chars: int | None = None
-    posts: int | None = None
-    retries: int | None = None
-    cold: bool | None = None
-    connection_reused: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class TurnEnd:
     """The last event of a turn. `heard` is set when less was heard than said.
 
-    A turn whose function died is ended with `seq` 0, instead of all that is missing.
+    A turn whose function died is ended by another function, which does not know its events. Then
+    `seq` is 0, and no more events of this attempt will come.
     """
 
+    type: ClassVar[Literal["turn_end"]] = "turn_end"
     turn_id: str
     seq: int
-    reason: Reason
+    reason: TurnEndReason
     text: str
     metrics: Metrics
     heard: str | None = None
-    code: str | None = None
-    """Why it failed."""
+    code: ErrorCode | str | None = None
+    """Why the turn failed."""
     retryable: bool = False
-    """Whether `Turn.retry` may help."""
+    """Whether the same turn, sent again, may work."""
     attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
-    """A limit that was met.
+class ConfigUpdated:
+    """Answers `config` with every setting in force."""
 
-    Attributes:
-        name: e.g. ``turns_per_minute``; docs/protocol.md has all.
-        value: in the unit of its name.
-        scope: whose it is: `subject` (the user), `tenant` or `connection`.
-    """
+    type: ClassVar[Literal["config_updated"]] = "config_updated"
+    settings: Settings
 
-    name: str
-    value: int
-    scope: str
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """Answers `ping`."""
+
+    type: ClassVar[Literal["pong"]] = "pong"
+    sent_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """Answers `end`, or says that another connection has taken the session over."""
+
+    type: ClassVar[Literal["session_ended"]] = "session_ended"
+    session_id: str
+    reason: SessionEndReason = "ended"
 
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """Something went wrong. `seq` numbers it when it is an event of a turn; it
-    is None when it answers a message."""
+    """Something went wrong. It has a `seq` when it is an event of a turn, and none when it answers
+    a message. `seq` is 0 where it explains a `turn_end` with `seq` 0."""
 
-    code: str
+    type: ClassVar[Literal["error"]] = "error"
+    code: ErrorCode | str
     message: str
     retryable: bool
     turn_id: str | None = None
@@ -220,79 +458,10 @@ class Error:
     field: str | None = None
     retry_after_ms: int | None = None
     missing: tuple[int, ...] = ()
-    attempt: int = 1
     limit: Limit | None = None
-
-    @property
-    def about(self) -> str | None:
-        """The type of the message that it answers, if it says so."""
-        return (self.field or "").partition(".")[0] or None
-
-
-@dataclass(frozen=True, slots=True)
-class Restarted:
-    """The turn runs again: what came of it before this event is void.
-
-    Made by the client, for who iterates over the turn meanwhile.
-    """
-
-    turn_id: str
-    attempt: int
-    seq: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class UnknownEvent:
-    """An event of a turn that this client is too old to know."""
-
-    turn_id: str
-    seq: int
-    type: str
-    fields: Mapping[str, Any]
     attempt: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigUpdated:
-    """New settings are in force."""
-
-    settings: Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Pong:
-    """Answers a ping."""
-
-    sent_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class SessionEnded:
-    """The session is over (`ended`), or another connection has it now (`replaced`)."""
-
-    session_id: str
-    reason: SessionEndReason = "ended"
-
-
-TurnEvent: TypeAlias = Transcript | ReplyText | Audio | TurnEnd | Error | UnknownEvent
-"""What a server sends of a turn. Iterating over a turn gives these, and `Restarted`."""
-Answer: TypeAlias = Ready | ConfigUpdated | Pong | SessionEnded
-"""What answers one message of the client."""
-ServerEvent: TypeAlias = TurnEvent | Answer
-
-
-def encode(message: Mapping[str, object]) -> str:
-    """A client message as one JSON text frame.
-
-    Raises:
-        BadInput: a number in it is none that JSON has.
-    """
-    try:
-        return json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except ValueError:
-        raise BadInput("Numbers must be finite: nan and inf are none.") from None
-
-
-def to_base64(pcm: bytes) -> str:
-    """Audio as it goes into a message."""
-    return base64.b64encode(pcm).decode("ascii")
+ServerEvent: TypeAlias = (
+    Ready | Transcript | ReplyText | Audio | TurnEnd | ConfigUpdated | Pong | SessionEnded | Error
+)

@@ -1,4 +1,4 @@
-"""What a conversation tells about its connection, to whom it may interest. Plain data."""
+"""What a conversation reports about its connection. Plain data."""
 
 from __future__ import annotations
 
@@ -9,30 +9,36 @@ from typing import Literal, TypeAlias
 from parley_client.errors import ParleyClientError
 
 State: TypeAlias = Literal["connecting", "ready", "reconnecting", "closed"]
+"""Of a connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
-    """The connection's state is another, or another attempt to come back begins.
-
-    `attempt` and `retry_in_s` (how long until it begins) are set while reconnecting;
-    `reason` says what was lost, or why all is over.
-    """
+    """The connection's state has changed, or another attempt to come back begins."""
 
     state: State
+    """The state from now on."""
     reason: ParleyClientError | None = None
+    """What was lost, or why the conversation is over."""
     attempt: int = 0
+    """Which attempt begins, while reconnecting."""
     retry_in_s: float = 0.0
+    """How long until it begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionRenewed:
-    """The server had lost the session `lost_session_id`; `session_id` is a new one,
-    without history. Only with `Reconnect(new_session=True)`."""
+    """The server had lost the session, and a new one, without history, takes its place.
+
+    Only with `Reconnect(new_session=True)`.
+    """
 
     lost_session_id: str
+    """The lost session."""
     session_id: str
+    """The new one."""
 
 
 Notice: TypeAlias = StateChanged | SessionRenewed
+"""What `on_notice` is called with."""
 OnNotice: TypeAlias = Callable[[Notice], None]

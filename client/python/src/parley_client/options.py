@@ -1,4 +1,4 @@
-"""What a caller may choose about waiting and coming back. Plain data, times in seconds."""
+"""How long a conversation waits, and how it comes back. Plain data, times in seconds."""
 
 from __future__ import annotations
 
@@ -21,14 +21,13 @@ class Timeouts:
     """Between two events of a turn once the utterance has ended, while there is a
     connection; None waits for ever."""
     gap_s: float = 3.0
-    """For an event that later ones have overtaken. Then the client comes back by a
-    new connection, once, so that the server sends it again."""
+    """For an event that later ones have overtaken. Then the client comes back by a new connection,
+    once, so that the server sends it again."""
     ask_s: float = 2.0
     """For an event of an unfinished turn, before the server is asked whether it still runs."""
     begin_s: float = 10.0
-    """For a turn's first event, before that: a server that is asked after a turn that nobody has
-    begun gives it up, and its function may have to start first. Until then only the connection is
-    asked after."""
+    """For a turn's first event. Until then the client asks after the connection, not the turn: the
+    question ends a turn that has not begun, and its function may have to start first."""
     silence_s: float = 6.0
     """For anything at all while something is due; then the connection counts as dead."""
 

@@ -1,25 +1,12 @@
-"""What a turn brought: the reply, and when its parts came. Plain objects; the
-caller brings the clock."""
+"""What a turn brought: the reply, and when its parts came. Plain data."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from parley_client.audio import Playback, duration_ms, sample_rate_hz
-from parley_client.errors import ProtocolViolation
 from parley_client.heard import heard_text
-from parley_client.messages import (
-    Audio,
-    AudioFormat,
-    Error,
-    Metrics,
-    Reason,
-    ReplyText,
-    Transcript,
-    TurnEnd,
-    TurnEvent,
-    Word,
-)
+from parley_client.messages import AudioFormat, Error, Metrics, TurnEndReason, Word
+from parley_client.pcm import SAMPLE_RATES_HZ, duration_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +17,13 @@ class Timings:
     transcript_ms: float | None = None
     """The final transcript (spoken turns)."""
     first_text_ms: float | None = None
+    """The first text of the reply."""
     first_audio_ms: float | None = None
     """The first audio event."""
     first_sound_ms: float | None = None
     """The first audible sample, played as soon as it could be: leading silence is waiting."""
     total_ms: float | None = None
+    """The end of the turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,125 +31,41 @@ class Reply:
     """A whole turn, as it stands at its end."""
 
     turn_id: str
+    """Names the turn."""
     transcript: str | None
     """What the user is understood to have said; None for a typed turn."""
     text: str
+    """What the reply says."""
     audio: bytes
+    """Its sound: PCM of `audio_format`."""
     audio_format: AudioFormat | None
+    """None for a reply without sound."""
     words: tuple[Word, ...]
+    """When each piece of the text sounds."""
     heard: str | None
-    """What was heard, when that is less than `text`."""
-    reason: Reason | None
+    """What was heard, when that is less than `text`: a beginning of it."""
+    reason: TurnEndReason | None
+    """Why the turn is over; None while it runs."""
     metrics: Metrics
+    """Where the server says its time went."""
     timings: Timings
+    """What the client measured."""
     errors: tuple[Error, ...]
     """Errors on the way, e.g. `speech_failed` of a reply that went on as text."""
 
     def heard_at(self, played_ms: float) -> str | None:
-        """The text up to the last word that had been heard when so much audio had been played.
+        """Return the text up to the last word that had been heard by then.
 
         None if no word has a time.
+
+        Args:
+            played_ms: how much of the audio had been played.
         """
         return heard_text(self.text, self.words, played_ms) if self.words else None
 
     @property
     def audio_ms(self) -> float:
-        """How long the audio sounds."""
+        """How long the audio lasts."""
         if self.audio_format is None:
             return 0.0
-        return duration_ms(len(self.audio), sample_rate_hz(self.audio_format))
-
-
-class ReplyBuilder:
-    """Gathers a turn's events, in order, into a `Reply`."""
-
-    def __init__(self, turn_id: str) -> None:
-        self.playback = Playback()
-        self.transcript: str | None = None
-        self.errors: list[Error] = []
-        self.end: TurnEnd | None = None
-        self._turn_id = turn_id
-        self._deltas: list[str] = []
-        self._audio = bytearray()
-        self._format: AudioFormat | None = None
-        self._words: list[Word] = []
-        self._uttered_at_s: float | None = None
-        self._at_s: dict[str, float] = {}
-
-    @property
-    def uttered(self) -> bool:
-        """Whether the utterance's end has been sent."""
-        return self._uttered_at_s is not None
-
-    def utterance_ended(self, at_s: float) -> None:
-        """The utterance's end is being sent: the zero of all timings."""
-        if self._uttered_at_s is None:
-            self._uttered_at_s = at_s
-
-    def add(self, event: TurnEvent, at_s: float) -> None:
-        """Take the next event.
-
-        Raises:
-            ProtocolViolation: the audio's format changes within the reply.
-        """
-        match event:
-            case Transcript(text=text, final=final):
-                self.transcript = text
-                if final:
-                    # the server may find the end by itself, before audio_end was sent
-                    self.utterance_ended(at_s)
-                    self._at_s.setdefault("transcript", at_s)
-            case ReplyText(delta=delta):
-                self._deltas.append(delta)
-                if delta:
-                    self._at_s.setdefault("first_text", at_s)
-            case Audio():
-                self._add_audio(event, at_s)
-            case TurnEnd():
-                self.end = event
-                self._at_s.setdefault("total", at_s)
-            case Error():
-                self.errors.append(event)
-
-    def _add_audio(self, event: Audio, at_s: float) -> None:
-        if self._format is None:
-            self._format = event.format
-        elif self._format != event.format:
-            raise ProtocolViolation(
-                f"The reply's audio changed from {self._format} to {event.format}."
-            )
-        if event.audio:
-            self._at_s.setdefault("first_audio", at_s)
-        self.playback.add(event.audio, sample_rate_hz(event.format), at_s)
-        self._audio += event.audio
-        self._words += event.words
-
-    def build(self) -> Reply:
-        """The reply as far as it has come."""
-        return Reply(
-            turn_id=self._turn_id,
-            transcript=self.transcript,
-            text=self.end.text if self.end else "".join(self._deltas),
-            audio=bytes(self._audio),
-            audio_format=self._format,
-            words=tuple(self._words),
-            heard=self.end.heard if self.end else None,
-            reason=self.end.reason if self.end else None,
-            metrics=self.end.metrics if self.end else Metrics(),
-            timings=self._timings(),
-            errors=tuple(self.errors),
-        )
-
-    def _timings(self) -> Timings:
-        def since_utterance_ms(at_s: float | None) -> float | None:
-            if at_s is None or self._uttered_at_s is None:
-                return None
-            return (at_s - self._uttered_at_s) * 1000
-
-        return Timings(
-            transcript_ms=since_utterance_ms(self._at_s.get("transcript")),
-            first_text_ms=since_utterance_ms(self._at_s.get("first_text")),
-            first_audio_ms=since_utterance_ms(self._at_s.get("first_audio")),
-            first_sound_ms=since_utterance_ms(self.playback.first_sound_at_s),
-            total_ms=since_utterance_ms(self._at_s.get("total")),
-        )
+        return duration_ms(len(self.audio), SAMPLE_RATES_HZ[self.audio_format])

@@ -9,14 +9,15 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from parley_client.messages import Answer, Message, Pong
+from parley_client.events import Answer
+from parley_client.messages import ClientMessage, Pong
 
 A = TypeVar("A", bound=Answer)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
-    message: Message
+    message: ClientMessage
     answer: type[Answer]
     future: asyncio.Future[Any]
 
@@ -33,11 +34,11 @@ class Requests:
         self._waiting: list[_Waiting] = []
 
     @property
-    def unanswered(self) -> list[Message]:
+    def unanswered(self) -> list[ClientMessage]:
         """The messages, oldest first."""
         return [entry.message for entry in self._waiting]
 
-    def expect(self, message: Message, answer: type[A]) -> asyncio.Future[A]:
+    def expect(self, message: ClientMessage, answer: type[A]) -> asyncio.Future[A]:
         """A future for the answer to a message."""
         future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
         entry = _Waiting(message, answer, future)  # type: ignore[arg-type]  # A is one of a union
@@ -45,7 +46,7 @@ class Requests:
         return future
 
     def answer(self, answer: Answer) -> None:
-        """Give an answer to whoever has waited longest for it."""
+        """Give an answer to the request that has waited longest for it."""
         for entry in self._waiting:
             if entry.is_answered_by(answer):
                 self._waiting.remove(entry)

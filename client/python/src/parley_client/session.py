@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import cast
 
-from parley_client.messages import PROTOCOL_VERSION, Message, Ready, Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """How far a turn has arrived: everything of the attempt up to `seq`."""
-
-    turn_id: str
-    seq: int
-    attempt: int
-
-    def as_json(self) -> Message:
-        """As `init.received` wants it; the first attempt needs no name."""
-        position: Message = {"turn_id": self.turn_id, "seq": self.seq}
-        if self.attempt > 1:
-            position["attempt"] = self.attempt
-        return position
+from parley_client.encoder import settings_message
+from parley_client.messages import (
+    PROTOCOL_VERSION,
+    Init,
+    Ready,
+    Received,
+    Settings,
+    SettingsMessage,
+)
 
 
 class Session:
@@ -30,7 +22,7 @@ class Session:
         settings: what to ask for when it is opened.
     """
 
-    def __init__(self, settings: Message) -> None:
+    def __init__(self, settings: SettingsMessage) -> None:
         self.ready: Ready | None = None
         """What the server said last; None before it has said anything."""
         self._resumable = False
@@ -39,9 +31,9 @@ class Session:
         self._wanted = settings
         self._lost: str | None = None
 
-    def init(self, received: Position | None) -> Message:
+    def init(self, received: Received | None) -> Init:
         """The first message on a connection: opens the session or comes back to it."""
-        init: Message = {"type": "init", "protocol": PROTOCOL_VERSION}
+        init: Init = {"type": "init", "protocol": PROTOCOL_VERSION}
         if self.ready is None or not self._resumable:
             if self._wanted:
                 init["settings"] = self._wanted
@@ -51,7 +43,7 @@ class Session:
         # accepts the one before it too.
         init["resume_token"] = self.ready.resume_token
         if received is not None:
-            init["received"] = received.as_json()
+            init["received"] = received
         return init
 
     def opened(self, ready: Ready) -> str | None:
@@ -71,12 +63,13 @@ class Session:
         """The server no longer has it: the next `init` opens a new one, with these settings."""
         if self.ready is not None:
             self._lost = self.ready.session_id
-            self._wanted = self._choosable(self.settings.as_json())
+            self._wanted = self._choosable(settings_message(self.settings))
             self._resumable = False
 
-    def _choosable(self, settings: Message) -> Message:
+    def _choosable(self, settings: SettingsMessage) -> SettingsMessage:
         """Of the settings in force, those that a client may set: the others are refused."""
         choices = self.ready.choices if self.ready is not None else None
         if choices is None:
             return settings
-        return {name: value for name, value in settings.items() if name in choices.settings}
+        kept = {name: value for name, value in settings.items() if name in choices.settings}
+        return cast(SettingsMessage, kept)

@@ -24,23 +24,22 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from parley_client.audio import read_wav, sample_rate_hz, write_wav
-from parley_client.conversation import Connecting, Conversation
+from parley_client.audio_file import read_wav, write_wav
+from parley_client.conversation import Conversation, PendingConversation
 from parley_client.devices import check_sounddevice
 from parley_client.errors import BadInput, ConversationClosed, ParleyClientError
+from parley_client.events import Restarted, TurnEvent
 from parley_client.keyboard import TypedLines
 from parley_client.messages import (
     Audio,
     AudioFormat,
     Error,
     ReplyText,
-    Restarted,
     Settings,
     Transcript,
-    TurnEvent,
 )
 from parley_client.notices import Notice, SessionRenewed, StateChanged
-from parley_client.printing import (
+from parley_client.output import (
     as_json,
     encodable,
     error_as_json,
@@ -48,6 +47,7 @@ from parley_client.printing import (
     stand_ins_note,
     timing_line,
 )
+from parley_client.pcm import SAMPLE_RATES_HZ
 from parley_client.reply import Reply
 from parley_client.terminal import CYAN, DIM, RED, Terminal, printable
 from parley_client.turn import Turn
@@ -138,7 +138,7 @@ class Talk:
                         return code
         return code
 
-    def _connect(self) -> Connecting:
+    def _connect(self) -> PendingConversation:
         return Conversation.connect(
             self._url, self._settings, token=self._token, on_notice=self._notice
         )
@@ -276,7 +276,7 @@ class Talk:
         path = self._save
         if self._saved > 1:
             path = path.with_name(f"{path.stem}-{self._saved}{path.suffix}")
-        write_wav(path, reply.audio, sample_rate_hz(reply.audio_format))
+        write_wav(path, reply.audio, SAMPLE_RATES_HZ[reply.audio_format])
         return path
 
     def tell(self, failed: ParleyClientError) -> None:
@@ -387,7 +387,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         talk.tell(failed)
         return EXIT_FAILED
     except BrokenPipeError:
-        # Whoever read the reply has gone; Python would complain once more at its exit.
+        # The reader of the pipe has gone. Python would complain once more at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except OSError as unwritable:

@@ -13,10 +13,12 @@ from dataclasses import replace
 from typing import Protocol
 
 from parley_client.errors import AnswerTimeout, EventGap, ParleyClientError, TurnFailed
-from parley_client.messages import Error, Restarted, Transcript, TurnEnd, TurnEvent
+from parley_client.event_order import TurnOrder
+from parley_client.events import Restarted, TurnEvent, message_type_of
+from parley_client.messages import Error, Transcript, TurnEnd
 from parley_client.options import Timeouts
-from parley_client.ordering import TurnOrder
-from parley_client.reply import Reply, ReplyBuilder
+from parley_client.reply import Reply
+from parley_client.reply_builder import ReplyBuilder
 from parley_client.utterance import Utterance
 
 
@@ -43,10 +45,9 @@ class Owner(Protocol):
 class Turn:
     """A running or finished turn.
 
-    Await it for the `Reply`; iterate over it (`async for event in turn`) for its
-    events, in order and each once. Both raise what kept the turn from its end;
-    a turn that ended as `failed` raises `TurnFailed` when awaited, and `retry`
-    tries it again.
+    Await it for the `Reply`. Iterate over it (`async for event in turn`) for its events, in order
+    and each once. Both raise what kept the turn from its end. A turn that ended as `failed` raises
+    `TurnFailed` when awaited; `retry` tries it again.
 
     Attributes:
         turn_id: names the turn.
@@ -110,7 +111,7 @@ class Turn:
 
     @property
     def done(self) -> bool:
-        """Whether the turn has ended, one way or the other."""
+        """Whether the turn has ended, in whatever way."""
         return self._finished.is_set()
 
     @property
@@ -143,10 +144,10 @@ class Turn:
         await self._owner.interrupt(self, played_ms)
 
     def retry(self) -> Turn:
-        """Send a turn that failed once more, a spoken one with the audio it had.
+        """Send a turn that failed once more; a spoken one with the audio it had.
 
-        What came of it before is void. Returns the turn itself: `await turn.retry()`
-        for the new reply, or iterate over it.
+        What came of it before is void. It returns the turn itself: `await turn.retry()` gives
+        the new reply.
 
         Raises:
             BadInput: it has not failed, or not by the server.
@@ -323,4 +324,4 @@ class Turn:
 def _is_about_one_message(error: Error) -> bool:
     """Whether the error is about a message that the turn can do without, or whose
     loss the server reports as `audio_gap`."""
-    return error.about in ("interrupt", "ack", "audio_chunk")
+    return message_type_of(error) in ("interrupt", "ack", "audio_chunk")

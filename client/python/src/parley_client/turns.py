@@ -1,6 +1,6 @@
 """The turns of a conversation: whose event it is, what it asks for, what must be said again.
 
-It posts through a link and opens no connection. What a turn has said is its
+It posts through a channel and opens no connection. What a turn has said is its
 `utterance`, what it has heard its `Turn`; this keeps the books of all of them.
 """
 
@@ -17,9 +17,9 @@ from parley_client.errors import (
     ParleyClientError,
     SessionLost,
 )
-from parley_client.messages import Error, Message, TurnEnd, TurnEvent
+from parley_client.events import TurnEvent, message_type_of
+from parley_client.messages import Ack, ClientMessage, Error, Interrupt, Received, TurnEnd
 from parley_client.options import Reconnect, Timeouts
-from parley_client.session import Position
 from parley_client.turn import Turn
 from parley_client.utterance import Utterance
 
@@ -30,13 +30,13 @@ RECENT_S = 2.0
 """How old a chunk may be that such an error may have been about."""
 
 
-class Out(Protocol):
-    """The part of a link that turns need."""
+class TurnChannel(Protocol):
+    """The part of a channel that turns need."""
 
     def check_open(self) -> None:
         """Raise what closed it."""
 
-    async def post(self, message: Message, *, always: bool = False) -> None:
+    async def post(self, message: ClientMessage, *, always: bool = False) -> None:
         """Send a message, or keep it until there is a connection."""
 
     def spawn(
@@ -44,7 +44,7 @@ class Out(Protocol):
         work: Coroutine[object, object, None],
         failed: Callable[[Exception], None] | None = None,
     ) -> asyncio.Task[None]:
-        """Run it until the link is closed."""
+        """Run it until the channel is closed."""
 
     def drop(self, reason: ParleyClientError) -> None:
         """Come back by another connection."""
@@ -60,24 +60,24 @@ class Turns:
         """The latest errors that belong to no turn and no request."""
         self._timeouts = timeouts
         self._policy = policy
-        self._link: Out | None = None
+        self._channel: TurnChannel | None = None
         self._turns: dict[str, Turn] = {}
         self._count = 0
         self._heard: Turn | None = None
-        self._interruption: tuple[Message, float] | None = None
+        self._interruption: tuple[Interrupt, float] | None = None
         """The latest that was handed to a connection, and when (loop time)."""
         self._acks: set[asyncio.Task[None]] = set()
         self._resending: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def attach(self, link: Out) -> None:
+    def attach(self, channel: TurnChannel) -> None:
         """What the turns are sent through."""
-        self._link = link
+        self._channel = channel
 
     def begin(self, utterance: Utterance) -> Turn:
         """A new turn; the one before is done with as soon as the server hears of it."""
-        self._out.check_open()
+        self._attached.check_open()
         self._count += 1
         turn = Turn(self._count, utterance, self, self._timeouts)
         self._turns = {id_: each for id_, each in self._turns.items() if not each.done}
@@ -93,24 +93,24 @@ class Turns:
     async def interrupt(self, turn: Turn, played_ms: float | None) -> None:
         """Stop the reply, of which so much has been heard."""
         played_ms = turn.played_ms if played_ms is None else played_ms
-        await self._out.post(turn.utterance.interrupt(played_ms), always=True)
+        await self._attached.post(turn.utterance.interrupt(played_ms), always=True)
 
     def retry(self, turn: Turn) -> None:
         """Send a turn that failed once more."""
-        self._out.check_open()
+        self._attached.check_open()
         if not turn.failed:
             raise BadInput("Only a turn that has failed can be tried again.")
         attempt = turn.attempt + 1
         turn.restart(attempt)
         self._interruption = None  # it was not meant for this attempt
         self._add(turn)
-        self._out.spawn(self._post_all(turn.utterance.next_attempt(attempt)), turn.fail)
+        self._attached.spawn(self._post_all(turn.utterance.next_attempt(attempt)), turn.fail)
 
     def on_gap(self, turn: Turn) -> bool:
-        """The server sends what is missing to whoever comes back."""
+        """Come back: the server then sends what is missing."""
         if self._policy.attempts == 0:
             return False
-        self._out.drop(EventGap(turn.turn_id, [turn.received_seq + 1]))
+        self._attached.drop(EventGap(turn.turn_id, [turn.received_seq + 1]))
         return True
 
     def on_finished(self, turn: Turn) -> None:
@@ -118,9 +118,9 @@ class Turns:
         if all(each.done for each in self._turns.values()):
             self._idle.set()
 
-    # --- asked by the link ------------------------------------------------------
+    # --- asked by the channel ---------------------------------------------------
 
-    def received(self) -> Position | None:
+    def received(self) -> Received | None:
         """How far the oldest unfinished turn has arrived, or else the latest one.
 
         The server takes everything of the turns before this one for arrived.
@@ -130,9 +130,12 @@ class Turns:
         turn = min(unfinished, key=lambda t: t.number, default=self._heard)
         if turn is None:
             return None
-        return Position(turn.turn_id, turn.received_seq, turn.attempt)
+        received: Received = {"turn_id": turn.turn_id, "seq": turn.received_seq}
+        if turn.attempt > 1:
+            received["attempt"] = turn.attempt
+        return received
 
-    def again(self, since_s: float) -> list[Message]:
+    def again(self, since_s: float) -> list[ClientMessage]:
         """What turns have said that may not have arrived."""
         return self._late_interruption(since_s) + [
             message
@@ -166,9 +169,9 @@ class Turns:
         """Wait until no turn is unfinished."""
         await self._idle.wait()
 
-    # --- told by the link -------------------------------------------------------
+    # --- told by the channel ----------------------------------------------------
 
-    def on_sent(self, message: Message, at_s: float) -> None:
+    def on_sent(self, message: ClientMessage, at_s: float) -> None:
         """A message was handed to a connection."""
         if message["type"] == "interrupt":
             self._interruption = message, at_s
@@ -231,30 +234,30 @@ class Turns:
             if turn.utterance.resent >= MAX_RESENDS and not turn.spoken:
                 turn.refuse(error)
         if self._resending is None or self._resending.done():
-            self._resending = self._out.spawn(self._send_again())
+            self._resending = self._attached.spawn(self._send_again())
 
     # --- inside -----------------------------------------------------------------
 
     @property
-    def _out(self) -> Out:
-        assert self._link is not None, "attached when the conversation is made"
-        return self._link
+    def _attached(self) -> TurnChannel:
+        assert self._channel is not None, "attached when the conversation is made"
+        return self._channel
 
     def _add(self, turn: Turn) -> None:
         self._turns[turn.turn_id] = self.latest = turn
         self._idle.clear()
 
-    def _late_interruption(self, since_s: float) -> list[Message]:
+    def _late_interruption(self, since_s: float) -> list[ClientMessage]:
         """One that may not have arrived, of a turn that has ended: no event would show it."""
         if self._interruption is None:
             return []
         message, sent_at_s = self._interruption
-        turn = self._turns.get(str(message["turn_id"]))
+        turn = self._turns.get(message["turn_id"])
         return [message] if sent_at_s >= since_s and (turn is None or turn.done) else []
 
-    async def _post_all(self, messages: Iterable[Message]) -> None:
+    async def _post_all(self, messages: Iterable[ClientMessage]) -> None:
         for message in messages:
-            await self._out.post(message)
+            await self._attached.post(message)
 
     async def _send_again(self) -> None:
         since_s = asyncio.get_running_loop().time() - RECENT_S
@@ -270,21 +273,21 @@ class Turns:
             self._acknowledge(event)
         elif isinstance(event, Error) and event.code == "audio_gap" and turn.spoken:
             lost = turn.utterance.missing(event.missing)
-            self._out.spawn(self._post_all(lost), turn.fail)
+            self._attached.spawn(self._post_all(lost), turn.fail)
 
     def _acknowledge(self, end: TurnEnd) -> None:
-        ack: Message = {"type": "ack", "turn_id": end.turn_id, "seq": end.seq}
+        ack: Ack = {"type": "ack", "turn_id": end.turn_id, "seq": end.seq}
         if end.attempt > 1:
             ack["attempt"] = end.attempt
 
         async def acknowledge() -> None:
             try:
-                await self._out.post(ack, always=True)
+                await self._attached.post(ack, always=True)
             except ParleyClientError:
                 return  # the reply is here; the server keeps its copy a little longer
 
         self._acks = {ack for ack in self._acks if not ack.done()}
-        self._acks.add(self._out.spawn(acknowledge()))
+        self._acks.add(self._attached.spawn(acknowledge()))
 
     def _refused(self, error: Error) -> None:
         """An unnumbered error: find out whose it is."""
@@ -301,8 +304,9 @@ class Turns:
         """An error that names no turn is about a message just sent. A typed turn
         without an event has sent one only; of a spoken turn's many, the loss of
         a chunk mends itself, and the loss of its start shows as silence."""
+        refused = message_type_of(error)
         for turn in self._turns.values():
-            possible = error.about is None or error.about in turn.utterance.types
+            possible = refused is None or refused in turn.utterance.types
             if possible and not turn.done and not turn.started:
                 if turn.spoken:
                     turn.stray_error(error)

@@ -6,7 +6,17 @@ failed may be tried again: both send from here.
 
 from __future__ import annotations
 
-from parley_client.messages import AudioFormat, Endpointing, Message, to_base64
+from parley_client.encoder import encode_audio
+from parley_client.messages import (
+    AudioChunk,
+    AudioEnd,
+    AudioFormat,
+    AudioStart,
+    ClientMessage,
+    Endpointing,
+    Interrupt,
+    UserMessage,
+)
 
 
 class Utterance:
@@ -16,8 +26,8 @@ class Utterance:
         opening: `user_message` or `audio_start`, without `attempt`.
     """
 
-    def __init__(self, opening: Message) -> None:
-        self.turn_id = str(opening["turn_id"])
+    def __init__(self, opening: UserMessage | AudioStart) -> None:
+        self.turn_id = opening["turn_id"]
         self.attempt = 1
         """Which attempt at the turn this is."""
         self.complete = opening["type"] != "audio_start"
@@ -29,7 +39,7 @@ class Utterance:
         self._chunks: list[bytes] = []
         self._sent_at_s: dict[int, float] = {}
         self._end_sent = False
-        self._interrupt: Message | None = None
+        self._interrupt: Interrupt | None = None
 
     @classmethod
     def typed(cls, turn_id: str, text: str) -> Utterance:
@@ -80,21 +90,23 @@ class Utterance:
 
     # --- saying -----------------------------------------------------------------
 
-    def opening(self) -> Message:
+    def opening(self) -> UserMessage | AudioStart:
         """The first message. It always names the attempt: without one, a turn that
         has failed meanwhile would run once more."""
-        return {**self._opening, "attempt": self.attempt}
+        opening = self._opening.copy()
+        opening["attempt"] = self.attempt
+        return opening
 
-    def add_chunk(self, pcm: bytes) -> Message:
+    def add_chunk(self, pcm: bytes) -> AudioChunk:
         """More audio; returns the message that carries it."""
         self._chunks.append(pcm)
         return self._chunk(len(self._chunks))
 
-    def end(self) -> Message:
+    def end(self) -> AudioEnd:
         """No more audio follows."""
         return {"type": "audio_end", "turn_id": self.turn_id, "chunks": len(self._chunks)}
 
-    def interrupt(self, played_ms: float) -> Message:
+    def interrupt(self, played_ms: float) -> Interrupt:
         """The user has had enough, having heard so much."""
         self._interrupt = {
             "type": "interrupt",
@@ -103,54 +115,53 @@ class Utterance:
         }
         return self._interrupt
 
-    def sent(self, message: Message, at_s: float) -> None:
+    def sent(self, message: ClientMessage, at_s: float) -> None:
         """A message of this turn has been handed to a connection."""
-        match message["type"], message.get("seq"):
-            case (("user_message" | "audio_start"), _):
-                self._opened = True
-            case "audio_chunk", int(seq):
-                self._sent_at_s[seq] = at_s
-            case "audio_end", _:
-                self._end_sent = True
+        if message["type"] == "audio_chunk":
+            self._sent_at_s[message["seq"]] = at_s
+        elif message["type"] == "audio_end":
+            self._end_sent = True
+        elif message["type"] in ("user_message", "audio_start"):
+            self._opened = True
 
     # --- saying it again --------------------------------------------------------
 
-    def again(self, since_s: float) -> list[Message]:
+    def again(self, since_s: float) -> list[ClientMessage]:
         """What may not have arrived: everything but chunks sent before `since_s`, which
         the server asks for (`audio_gap`) if they are missing. What has never been
         handed to a connection isn't among it."""
         if not self._opened:
             return []
         recent = sorted(seq for seq, at_s in self._sent_at_s.items() if at_s >= since_s)
-        messages = [self.opening(), *map(self._chunk, recent)]
+        messages: list[ClientMessage] = [self.opening(), *map(self._chunk, recent)]
         if self._end_sent:
             messages.append(self.end())
         if self._interrupt is not None:
             messages.append(self._interrupt)
         return messages
 
-    def missing(self, seqs: tuple[int, ...]) -> list[Message]:
+    def missing(self, seqs: tuple[int, ...]) -> list[ClientMessage]:
         """The chunks that the server names as lost, as far as they exist."""
         return [self._chunk(seq) for seq in seqs if 1 <= seq <= len(self._chunks)]
 
-    def next_attempt(self, attempt: int) -> list[Message]:
+    def next_attempt(self, attempt: int) -> list[ClientMessage]:
         """Say once more, as that attempt, what has been said so far; the rest follows."""
         self.attempt = attempt
         self.resent = 0
         self._opened = self._end_sent = False
         self._sent_at_s.clear()
         self._interrupt = None
-        messages = [self.opening()]
+        messages: list[ClientMessage] = [self.opening()]
         if self.is_spoken:
             messages += map(self._chunk, range(1, len(self._chunks) + 1))
             if self.complete:
                 messages.append(self.end())
         return messages
 
-    def _chunk(self, seq: int) -> Message:
+    def _chunk(self, seq: int) -> AudioChunk:
         return {
             "type": "audio_chunk",
             "turn_id": self.turn_id,
             "seq": seq,
-            "audio": to_base64(self._chunks[seq - 1]),
+            "audio": encode_audio(self._chunks[seq - 1]),
         }

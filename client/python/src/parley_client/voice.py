@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from parley_client.audio import sample_rate_hz
 from parley_client.conversation import Conversation
 from parley_client.devices import Recording, Speaker, microphone
 from parley_client.keyboard import TypedLines
 from parley_client.messages import Audio
+from parley_client.pcm import SAMPLE_RATES_HZ
 from parley_client.turn import Turn
 
 FORMAT: Final = "pcm_16000"
@@ -44,7 +44,7 @@ class Voice:
             BadInput, NoDevice: there is no microphone to be had.
         """
         recording = Recording()
-        with microphone(recording, sample_rate_hz(FORMAT)):
+        with microphone(recording, SAMPLE_RATES_HZ[FORMAT]):
             self._turn = turn = self._conversation.speak(recording, format=FORMAT, real_time=False)
             enter = asyncio.create_task(self._wait_for_enter())
             over = asyncio.create_task(turn.utterance_over.wait())
@@ -63,7 +63,7 @@ class Voice:
         if self._interrupted:
             return
         if self._speaker is None:
-            self._speaker = Speaker(sample_rate_hz(event.format))
+            self._speaker = Speaker(SAMPLE_RATES_HZ[event.format])
         self._speaker.sound.add(event.audio)
 
     async def interrupt(self) -> None:

@@ -1,19 +1,19 @@
-"""What the deployment allows. Everywhere, 0 means without limit."""
+"""The limits of a deployment. 0 means no limit, for each of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
+from parley.limit import LimitScope
 from parley.principal import ANONYMOUS, Principal, SessionRef
-from parley.protocol import LimitScope
 
 RequestKind = Literal["sessions", "reads", "interrupts"]
-"""What a request is counted as: opening or resuming a session, reading, or interrupting a turn over
-HTTP (over a WebSocket each connection counts those for itself, in `rates`)."""
+"""What a request counts as: opening or resuming a session, reading, or interrupting a turn over
+HTTP. Over a WebSocket `message_rates` counts interruptions for each connection."""
 CALLS_PER_TURN = 2
-"""How often one may ask for a turn, interrupt one and ask after one, each, for each turn that one
-may have: what is lost on its way is sent again."""
+"""How often a client may ask for a turn, interrupt one and ask after one, each, for each turn of
+its limit. Messages that are lost are sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,12 @@ class Share:
     """What one subject, or all subjects of one tenant together, may use.
 
     Attributes:
-        connections: at once.
-        turns_per_minute: in the long run; a third of them may come at once.
-        audio_s_per_day: seconds of speech that are listened to, per UTC day.
-        speech_s_per_day: seconds of speech that replies are spoken with, per UTC day.
-        sessions_per_minute: opened or resumed, but for those that a turn over HTTP opens.
-        reads_per_minute: transcripts, lists of sessions, answers over HTTP once more, and erasures.
+        connections: connections at once.
+        turns_per_minute: turns in the long run; a third of them may come at once.
+        audio_s_per_day: seconds of speech to speech recognition, for each UTC day.
+        speech_s_per_day: seconds of synthesised speech, for each UTC day.
+        sessions_per_minute: sessions opened or resumed, without those that a turn over HTTP opens.
+        reads_per_minute: transcripts, lists of sessions, repeated answers over HTTP, and erasures.
     """
 
     connections: int = 0
@@ -37,7 +37,7 @@ class Share:
     reads_per_minute: int = 0
 
     def per_minute(self, kind: RequestKind) -> int:
-        """How many requests of a kind."""
+        """Return how many requests of a kind are allowed in a minute."""
         return {
             "sessions": self.sessions_per_minute,
             "reads": self.reads_per_minute,
@@ -46,19 +46,19 @@ class Share:
 
     @property
     def has_quota(self) -> bool:
-        """Whether anything is limited per day."""
+        """Whether a day's use is limited."""
         return bool(self.audio_s_per_day or self.speech_s_per_day)
 
 
 @dataclass(frozen=True, slots=True)
 class LimitRules:
-    """All limits of a deployment; the defaults are the template's.
+    """All limits of a deployment. The defaults are the template's.
 
     Attributes:
         messages_per_second: on one connection, in the long run.
         message_bytes: the longest message.
         utterance_s: the longest utterance of one turn.
-        reply_chars: the longest reply of one turn; about 900 are a minute of speech.
+        reply_chars: the longest reply of one turn. About 900 characters are a minute of speech.
     """
 
     subject: Share = field(default_factory=lambda: Share(10, 30, 3_600, 3_600, 20, 30))
@@ -70,15 +70,15 @@ class LimitRules:
 
 
 NO_LIMITS = LimitRules(Share(), Share(), 0, 0, 0, 0)
-"""Nothing is limited but by the protocol."""
+"""Only the protocol's own limits hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who uses something, and how much that may be.
+    """A user or a tenant whose use is counted, and how much it may use.
 
     Attributes:
-        pk: partition key of the items that say what has been used.
+        pk: partition key of the items that count its use.
     """
 
     scope: LimitScope
@@ -87,17 +87,17 @@ class Account:
 
 
 def accounts_of(principal: Principal, rules: LimitRules) -> list[Account]:
-    """A principal's own account and its tenant's."""
+    """Return a principal's own account and its tenant's. `ANONYMOUS` has only the tenant's."""
     return _accounts(principal.key, rules)
 
 
 def accounts_of_session(ref: SessionRef, rules: LimitRules) -> list[Account]:
-    """The accounts of the principal that a session belongs to."""
+    """Return the accounts of the principal that a session belongs to."""
     return _accounts(ref.rpartition("/")[0], rules)
 
 
 def _accounts(key: str, rules: LimitRules) -> list[Account]:
     tenant = Account("tenant", f"LIMIT#{key.partition('/')[0]}", rules.tenant)
-    if key == ANONYMOUS.key:  # everybody: nobody's own share
+    if key == ANONYMOUS.key:  # everybody shares this principal, so it has no share of its own
         return [tenant]
     return [Account("subject", f"LIMIT#{key}", rules.subject), tenant]

@@ -1,0 +1,35 @@
+"""The AWS clients that one Lambda environment keeps between invocations.
+
+They are built once, at import. Nothing here opens a connection before it is needed.
+"""
+
+from __future__ import annotations
+
+from parley.aws import clients
+from parley.aws.management_api import ManagementApi
+from parley.config import Deployment
+from parley.limits.connection_slots import ConnectionSlots
+from parley.limits.request_rates import RequestRates
+from parley.storage.recordings import Recordings
+from parley.storage.session_reader import SessionReader
+from parley.storage.sessions import SessionStore
+from parley.storage.table import Table
+from parley.storage.turns import TurnStore
+
+
+class Environment:
+    """The configuration, the AWS clients and the stores that the functions share."""
+
+    def __init__(self) -> None:
+        self.deployment = Deployment.from_environment()
+        self.management_api = ManagementApi()
+        table = self.table = Table(clients.dynamodb(), self.deployment.table)
+        self.sessions = SessionStore(table, self.deployment.session_idle_s)
+        self.turns = TurnStore(table, self.deployment.session_idle_s)
+        self.connection_slots = ConnectionSlots(
+            table, self.sessions.connections, self.deployment.limits
+        )
+        self.request_rates = RequestRates(table, self.deployment.limits)
+        self.session_reader = SessionReader(table)
+        bucket = self.deployment.recording_bucket
+        self.recordings = Recordings(clients.s3, bucket) if bucket else None

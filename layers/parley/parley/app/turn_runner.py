@@ -1,0 +1,126 @@
+"""Runs turns in one Lambda environment: keeps the event loop and the providers.
+
+One event loop serves all invocations, because a pooled connection is bound to the loop that opened
+it. The loop runs only during an invocation: Lambda freezes the environment otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from parley.app.environment import Environment
+from parley.app.providers import build_context
+from parley.aws.api_keys import ApiKeys
+from parley.aws.management_api import Address
+from parley.clock import now_ms
+from parley.limits.turn_quota import Admission, Meter
+from parley.principal import SessionRef
+from parley.protocol.turn_request import TurnRequest
+from parley.providers import registry
+from parley.storage.history_cache import HistoryCache
+from parley.turn.context import TurnServices
+from parley.turn.finish import Outcome
+from parley.turn.start import run_turn
+
+ANSWER_MS = 29_000
+"""Time after its request at which an HTTP answer must be on its way. API Gateway waits 30 s for an
+HTTP API's function ("Amazon API Gateway quotas")."""
+
+
+def answer_ms(request: TurnRequest, remaining_ms: Callable[[], int]) -> Callable[[], int]:
+    """Return a function that says how many ms are left for a turn that answers an HTTP request."""
+    return lambda: min(remaining_ms(), request.received_at_ms + ANSWER_MS - now_ms())
+
+
+class TurnRunner:
+    """Runs one turn after the other.
+
+    Args:
+        environment: the AWS clients.
+        log: called with an event name and fields when something goes wrong.
+    """
+
+    def __init__(
+        self, environment: Environment, log: Callable[[str, dict[str, Any]], None]
+    ) -> None:
+        self._environment = environment
+        self._services = _services(environment, log)
+        self._loop = asyncio.new_event_loop()
+        self._cold = True
+
+    def admit(self, ref: SessionRef, spoken: bool) -> Admission:
+        """Count a turn against the limits before it runs."""
+        meter = self._services.meter
+        if meter is None:
+            return Admission()
+        return self._loop.run_until_complete(meter.admit(ref, spoken=spoken))
+
+    def run(
+        self,
+        request: TurnRequest,
+        owner: str,
+        remaining_ms: Callable[[], int],
+        admission: Admission | None = None,
+    ) -> Outcome | None:
+        """Run a turn to its end. Return None if another invocation runs it.
+
+        Args:
+            owner: a name for this invocation.
+            remaining_ms: returns how much of the invocation's time is left, in ms.
+            admission: the result of `admit`, if the turn has been counted already.
+        """
+        cold, self._cold = self._cold, False
+        return self._loop.run_until_complete(
+            self._run(request, owner, remaining_ms, admission, cold=cold)
+        )
+
+    async def _run(
+        self,
+        request: TurnRequest,
+        owner: str,
+        remaining_ms: Callable[[], int],
+        admission: Admission | None,
+        *,
+        cold: bool,
+    ) -> Outcome | None:
+        management_api = self._environment.management_api
+
+        async def post(address: Address, frame: bytes) -> None:
+            await asyncio.to_thread(
+                management_api.post, address.endpoint, address.connection_id, frame
+            )
+
+        return await run_turn(
+            request,
+            self._services,
+            post,
+            owner,
+            remaining_s=lambda: remaining_ms() / 1000,
+            cold=cold,
+            admission=admission,
+        )
+
+
+def _services(environment: Environment, log: Callable[[str, dict[str, Any]], None]) -> TurnServices:
+    deployment = environment.deployment
+    keys = ApiKeys(deployment.secret_arn)
+    client = httpx.AsyncClient(
+        limits=httpx.Limits(max_keepalive_connections=10, keepalive_expiry=None)
+    )
+    providers = build_context(deployment, keys, client, log)
+    return TurnServices(
+        store=environment.sessions,
+        turns=environment.turns,
+        history=HistoryCache(environment.sessions, deployment.history_messages),
+        transcriber=registry.build_transcriber(deployment.transcriber, providers),
+        responder=registry.build_responder(deployment.responder, providers),
+        synthesizer=registry.build_synthesizer(deployment.synthesizer, providers),
+        deployment=deployment,
+        log=log,
+        meter=Meter(environment.table, deployment.limits),
+        recordings=environment.recordings,
+    )

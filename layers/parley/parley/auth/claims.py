@@ -1,0 +1,151 @@
+"""Reads the identity from a token's claims, once its signature has been verified."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from parley.auth.errors import AccessDenied
+from parley.auth.identity import Identity
+from parley.principal import ANONYMOUS, Principal
+from parley.protocol.messages import Settings
+
+CLOCK_SKEW_S = 60.0
+"""How far the issuer's clock may differ."""
+MAX_SUBJECT_CHARACTERS = 256
+MAX_TENANT_CHARACTERS = 128
+SETTINGS_CLAIM = "parley_settings"
+"""The claim with the settings that the application's backend chose for the user: an object, or its
+JSON in a string."""
+MAX_KEY_BYTES = 896
+"""Of a principal, percent-encoded. A recording's key holds it and the ids of session and turn: S3
+allows 1,024 bytes, and DynamoDB 2,048 for a partition key."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRules:
+    """What is expected of the claims.
+
+    Attributes:
+        issuer: the required value of `iss`; empty for any.
+        audience: a value that `aud` must be or contain; empty for any.
+        tenant_claim: the claim that names the tenant; empty if there is one tenant.
+    """
+
+    issuer: str = ""
+    audience: str = ""
+    tenant_claim: str = ""
+
+
+class _Claims(msgspec.Struct):
+    """The registered claims (RFC 7519, 4.1). Times are in s since the epoch."""
+
+    exp: float | None = None
+    nbf: float | None = None
+    iat: float | None = None
+    iss: str = ""
+    aud: str | list[str] | None = None
+    client_id: str = ""
+    sub: str = ""
+
+
+def read_identity(payload: bytes, rules: ClaimRules, now_s: float) -> Identity:
+    """Read the principal and the settings from a token's payload.
+
+    Args:
+        payload: the claims, as JSON.
+        now_s: the time, in s since the epoch.
+
+    Raises:
+        AccessDenied: a claim is missing or invalid.
+    """
+    claims, everything = _decode(payload)
+    _check_times(claims, now_s)
+    if rules.issuer and claims.iss != rules.issuer:
+        raise AccessDenied("wrong_issuer")
+    if rules.audience and rules.audience not in _audiences(claims):
+        raise AccessDenied("wrong_audience")
+    if not 1 <= len(claims.sub) <= MAX_SUBJECT_CHARACTERS:
+        raise AccessDenied("bad_subject")
+    principal = Principal(_read_tenant(everything, rules.tenant_claim), claims.sub)
+    if not is_acceptable(principal):
+        raise AccessDenied("bad_subject")
+    return Identity(principal, _read_settings(everything.get(SETTINGS_CLAIM)))
+
+
+def is_acceptable(principal: Principal) -> bool:
+    """Return whether a token may name a principal.
+
+    Its keys must be short enough, and it must not be the anonymous principal.
+    """
+    return principal != ANONYMOUS and len(principal.key) <= MAX_KEY_BYTES
+
+
+def _decode(payload: bytes) -> tuple[_Claims, dict[str, Any]]:
+    try:
+        everything = msgspec.json.decode(payload, type=dict[str, Any])
+        return msgspec.convert(everything, _Claims), everything
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise AccessDenied("malformed") from None
+
+
+def _check_times(claims: _Claims, now_s: float) -> None:
+    if claims.exp is None:
+        raise AccessDenied("no_expiry")
+    if claims.exp <= now_s - CLOCK_SKEW_S:
+        raise AccessDenied("expired")
+    if max(claims.nbf or 0.0, claims.iat or 0.0) > now_s + CLOCK_SKEW_S:
+        raise AccessDenied("not_yet_valid")
+
+
+def _audiences(claims: _Claims) -> list[str]:
+    if claims.aud is None:  # Amazon Cognito's access tokens name the app in `client_id`
+        return [claims.client_id]
+    return [claims.aud] if isinstance(claims.aud, str) else claims.aud
+
+
+def _read_settings(claim: Any) -> Settings:
+    # A name that is unknown or comes twice is refused: the client would choose that setting.
+    if claim is None or (isinstance(claim, str) and not claim.strip()):
+        return Settings()
+    try:
+        # Amazon Cognito's custom attributes are strings.
+        fields = _decode_fields(claim) if isinstance(claim, str) else claim
+        settings = msgspec.convert(fields, Settings)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        # msgspec's text may quote the claim.
+        raise AccessDenied("bad_settings", f"{SETTINGS_CLAIM} holds no settings") from None
+    if not fields.keys() <= set(Settings.__struct_fields__):
+        known = ", ".join(name for name in Settings.__struct_fields__ if name != "record")
+        why = f"{SETTINGS_CLAIM}: a name in it is no setting ({known})"
+        raise AccessDenied("bad_settings", why)
+    if settings.record is not msgspec.UNSET:
+        raise AccessDenied(
+            "bad_settings", f"{SETTINGS_CLAIM}.record: consent is the user's to give"
+        )
+    return settings
+
+
+def _decode_fields(text: str) -> Any:
+    """Decode JSON; raise `ValueError` if a name comes twice in an object."""
+    json.loads(text, object_pairs_hook=_check_names)
+    return msgspec.json.decode(text)  # stricter than Python's own, which takes NaN
+
+
+def _check_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError
+    return found
+
+
+def _read_tenant(everything: dict[str, Any], name: str) -> str:
+    if not name:
+        return ANONYMOUS.tenant
+    tenant = everything.get(name)
+    if not isinstance(tenant, str) or not 1 <= len(tenant) <= MAX_TENANT_CHARACTERS:
+        raise AccessDenied("no_tenant")
+    return tenant

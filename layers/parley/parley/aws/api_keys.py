@@ -1,0 +1,38 @@
+"""The providers' API keys, read from Secrets Manager and kept for some minutes."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
+from botocore.config import Config
+
+from parley.aws import clients
+
+MAX_AGE_S = 300
+"""How long a key is kept: a rotated key is in use after at most five minutes."""
+
+
+class ApiKeys:
+    """Reads the keys when they are needed.
+
+    Args:
+        secret_arn: ARN of a secret whose text is a JSON object of keys by name.
+        max_age_s: how long a key that was read is used.
+        config: configuration of the Secrets Manager client.
+    """
+
+    def __init__(
+        self, secret_arn: str, max_age_s: int = MAX_AGE_S, config: Config = clients.AWS_CONFIG
+    ) -> None:
+        self._secret_arn = secret_arn
+        self._max_age_s = max_age_s
+        self._provider = SecretsProvider(boto3_client=clients.secrets_manager(config))
+
+    async def read(self, name: str) -> str:
+        """Return the key of this name; empty if the secret has none."""
+        return await asyncio.to_thread(self._read, name)
+
+    def _read(self, name: str) -> str:
+        secret = self._provider.get(self._secret_arn, transform="json", max_age=self._max_age_s)
+        return str(secret.get(name, "")) if isinstance(secret, dict) else ""

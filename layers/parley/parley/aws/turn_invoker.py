@@ -1,0 +1,27 @@
+"""The asynchronous invocation of the turn function."""
+
+from __future__ import annotations
+
+import msgspec
+
+from parley.aws import clients
+from parley.protocol.turn_request import TurnRequest
+
+
+class TurnInvoker:
+    """Invokes the turn function asynchronously: Lambda answers before the turn runs.
+
+    Args:
+        function: name or ARN of the turn function.
+    """
+
+    def __init__(self, function: str) -> None:
+        self._function = function
+        self._client = clients.lambda_()
+
+    def __call__(self, request: TurnRequest) -> None:
+        self._client.invoke(
+            FunctionName=self._function,
+            InvocationType="Event",
+            Payload=msgspec.json.encode(request),
+        )

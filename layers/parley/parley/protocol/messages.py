@@ -1,0 +1,448 @@
+"""The wire protocol, version 1: the messages and their limits.
+
+This module is the only description of the protocol. JSON Schema, AsyncAPI and the clients' types
+are generated from it. `parley.protocol.decoder` reads what a client sent, with errors that name
+field and rule.
+
+A message is one JSON text frame with a `type`. Unknown fields are ignored, so an older server
+understands a newer client. Unknown types are refused.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from parley.errors import ErrorCode, ParleyError
+from parley.limit import Limit
+
+PROTOCOL_VERSION = 1
+
+MAX_MESSAGE_BYTES = 32_768
+"""API Gateway's limit of a WebSocket frame ("Amazon API Gateway quotas"). A browser cannot choose
+its frames, so this limits a whole client message."""
+MAX_CHUNK_BYTES = 20_480
+"""Raw audio in one chunk. In base64 it is 27.3 KB, which leaves room for the JSON."""
+MAX_TEXT_CHARS = 8_000
+"""Of a typed turn."""
+MAX_CHUNKS = 9_000
+"""Chunks of 100 ms in 15 minutes, the longest invocation that Lambda allows."""
+MAX_STYLE_CHARS = 1_000
+"""Of the setting `style`."""
+MAX_ATTEMPTS = 100
+"""How often a turn may be sent again after it has failed."""
+
+AudioFormat = Literal["pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000"]
+"""Signed 16-bit little-endian mono PCM. The number is the sample rate in Hz."""
+Endpointing = Literal["manual", "server_vad"]
+"""Who finds the end of an utterance: the client, or the transcriber."""
+SettingName = Literal["language", "speed", "voice", "stability", "style", "record"]
+"""The fields of `Settings`."""
+Stage = Literal["transcriber", "responder", "synthesizer"]
+"""Speech to text, the language model, text to speech."""
+SessionEndReason = Literal["ended", "replaced"]
+"""The client ended the session, or another connection took it over."""
+TurnEndReason = Literal["completed", "interrupted", "failed"]
+"""Why a turn is over."""
+
+END = r"$(?!\n)"
+"""The end of a pattern. Python's `$` alone also matches before a line break at the end of a text.
+This does not, and the dialect of JSON Schema has it too."""
+
+Identifier = Annotated[
+    str,
+    Meta(
+        pattern="^[A-Za-z0-9_-]{1,64}" + END,
+        description="1 to 64 characters of A-Z, a-z, 0-9, '_' and '-'",
+    ),
+]
+Count = Annotated[int, Meta(ge=0, le=2**53)]
+ChunkSeq = Annotated[int, Meta(ge=1, le=MAX_CHUNKS)]
+Attempt = Annotated[int, Meta(ge=1, le=MAX_ATTEMPTS)]
+Milliseconds = Annotated[float, Meta(ge=0, le=86_400_000)]
+
+
+class Settings(Struct, omit_defaults=True, frozen=True):
+    """The settings of a session's replies. Every field is optional. A field that is not set keeps
+    the deployment's default. `ready.choices` says which fields a client may set."""
+
+    voice: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}" + END)] | UnsetType = UNSET
+    """An ElevenLabs voice id."""
+    language: Annotated[str, Meta(pattern="^[a-z]{2,3}" + END)] | UnsetType = UNSET
+    """ISO 639 code of the language spoken, e.g. `en`."""
+    speed: Annotated[float, Meta(ge=0.7, le=1.2)] | UnsetType = UNSET
+    """How fast the voice speaks; 1 is its own speed."""
+    stability: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    """How even the voice sounds; low values vary more."""
+    style: Annotated[str, Meta(max_length=MAX_STYLE_CHARS)] | UnsetType = UNSET
+    """How to reply, in words, e.g. `Answer like a pirate, in one sentence.`"""
+    record: bool | UnsetType = UNSET
+    """The user consents to being recorded. A deployment that does not record answers `false` in any
+    case."""
+
+    def merged_with(self, newer: Settings) -> Settings:
+        """Return these settings, overridden by everything that `newer` sets."""
+        return msgspec.convert(
+            {**msgspec.to_builtins(self), **msgspec.to_builtins(newer)}, Settings
+        )
+
+
+NO_SETTINGS = Settings()
+
+
+class Received(Struct, frozen=True, omit_defaults=True):
+    """How far a returning client has got: it has every event up to `seq` of its oldest turn that
+    has not ended, or of its latest turn."""
+
+    turn_id: Identifier
+    seq: Count
+    attempt: Attempt = 1
+
+
+# --- client to server ---------------------------------------------------------
+
+
+class ClientMessage(Struct, tag_field="type"):
+    """Base of every message that a client sends."""
+
+
+class Init(ClientMessage, tag="init"):
+    """First message on every connection: opens a session or resumes one."""
+
+    protocol: Annotated[int, Meta(ge=0, le=2**31 - 1)]
+    session_id: Identifier | None = None
+    resume_token: Annotated[str, Meta(max_length=256)] | None = None
+    received: Received | None = None
+    settings: Settings = Settings()
+
+
+class UserMessage(ClientMessage, tag="user_message"):
+    """A typed turn.
+
+    `attempt` counts from 1. The same attempt of a turn runs once, however often it is sent. A turn
+    that has failed runs again with the next attempt, or when it is sent without an attempt.
+    """
+
+    turn_id: Identifier
+    text: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT_CHARS)]
+    attempt: Attempt | None = None
+
+
+class AudioStart(ClientMessage, tag="audio_start"):
+    """A spoken turn begins. `attempt` is as in `user_message`."""
+
+    turn_id: Identifier
+    format: AudioFormat = "pcm_16000"
+    endpointing: Endpointing = "manual"
+    attempt: Attempt | None = None
+
+
+class AudioChunk(ClientMessage, tag="audio_chunk"):
+    """Up to 20 KB of the utterance; 100 ms is usual."""
+
+    turn_id: Identifier
+    seq: ChunkSeq
+    audio: Annotated[bytes, Meta(min_length=2, max_length=MAX_CHUNK_BYTES)]
+
+
+class AudioEnd(ClientMessage, tag="audio_end"):
+    """The user has finished. `chunks` says how many chunks there were."""
+
+    turn_id: Identifier
+    chunks: Annotated[int, Meta(ge=0, le=MAX_CHUNKS)]
+
+
+class Interrupt(ClientMessage, tag="interrupt"):
+    """Stop the reply. The user has heard `played_ms` of its audio."""
+
+    turn_id: Identifier
+    played_ms: Milliseconds
+
+
+class Config(ClientMessage, tag="config"):
+    """New settings, from the next turn on."""
+
+    settings: Settings
+
+
+class Ack(ClientMessage, tag="ack"):
+    """Every event of an attempt at the turn, up to `seq`, has arrived."""
+
+    turn_id: Identifier
+    seq: Count
+    played_ms: Milliseconds | None = None
+    attempt: Attempt = 1
+
+
+class Ping(ClientMessage, tag="ping"):
+    """Heartbeat. `sent_at` comes back unchanged.
+
+    With `turn_id` it also asks whether this attempt at the turn still runs. An attempt that does
+    not run, and never ended, is ended now.
+    """
+
+    sent_at: float
+    turn_id: Identifier | None = None
+    attempt: Attempt = 1
+
+
+class End(ClientMessage, tag="end"):
+    """Ends the session."""
+
+
+AnyClientMessage = (
+    Init | UserMessage | AudioStart | AudioChunk | AudioEnd | Interrupt | Config | Ack | Ping | End
+)
+CLIENT_MESSAGES: tuple[type[ClientMessage], ...] = (
+    Init,
+    UserMessage,
+    AudioStart,
+    AudioChunk,
+    AudioEnd,
+    Interrupt,
+    Config,
+    Ack,
+    Ping,
+    End,
+)
+
+
+# --- server to client ---------------------------------------------------------
+
+
+class ServerEvent(Struct, omit_defaults=True, tag_field="type"):
+    """Base of every event that the server sends."""
+
+
+class Attempted(ServerEvent, kw_only=True):
+    """An event that belongs to one attempt at a turn. A turn that is sent again starts anew: its
+    events count from 1 again, under the next `attempt`."""
+
+    attempt: int = 1
+
+
+class TurnEvent(Attempted):
+    """An event of a turn. `seq` counts the events of an attempt from 1 without a gap."""
+
+    turn_id: str
+    seq: int
+
+
+class Word(Struct, frozen=True, array_like=True):
+    """A piece of the reply's text and when it sounds, in ms of its audio: `[text, start, end]`.
+
+    In scripts without spaces it is a character. A piece without sound ends with the next piece that
+    sounds.
+    """
+
+    text: str
+    start_ms: int
+    end_ms: int
+
+
+class Message(Struct, omit_defaults=True, frozen=True):
+    """One message of the history. `heard` is set when less was heard than said."""
+
+    role: Literal["user", "assistant"]
+    text: str
+    turn_id: str
+    heard: str | None = None
+    started_ms: int = 0
+    """When its turn began, in ms since the epoch."""
+
+
+class Limits(Struct, frozen=True):
+    """The limits of what the server accepts."""
+
+    max_message_bytes: int = MAX_MESSAGE_BYTES
+    max_chunk_bytes: int = MAX_CHUNK_BYTES
+    max_chunks: int = MAX_CHUNKS
+    max_text_chars: int = MAX_TEXT_CHARS
+
+
+class Voice(Struct, frozen=True):
+    """A voice that may be chosen, and its name for a person."""
+
+    id: str
+    name: str
+
+
+class Choices(Struct, frozen=True):
+    """What a client may choose: the settings that it may set, and the values of those that have a
+    closed list."""
+
+    settings: list[SettingName]
+    voices: list[Voice]
+    languages: list[str]
+    """ISO 639 codes."""
+
+
+class Ready(ServerEvent, tag="ready"):
+    """Answers `init`. `settings` holds every setting in force.
+
+    `stand_ins` names the stages whose provider is a stand-in, on a developer's machine. An
+    application should tell its user.
+    """
+
+    session_id: str
+    resume_token: str
+    resumed: bool
+    settings: Settings
+    limits: Limits
+    protocol: Literal[1]
+    choices: Choices | UnsetType = UNSET
+    stand_ins: list[Stage] = msgspec.field(default_factory=list)
+    history: list[Message] | UnsetType = UNSET
+
+
+class Transcript(TurnEvent, tag="transcript"):
+    """What the user is understood to have said so far. A final transcript does not change."""
+
+    text: str
+    final: bool
+
+
+class ReplyText(TurnEvent, tag="reply_text"):
+    """More of the reply's text."""
+
+    delta: str
+
+
+class Audio(TurnEvent, tag="audio"):
+    """More of the reply's audio, from `start_ms` for `duration_ms`."""
+
+    audio: bytes
+    format: AudioFormat
+    start_ms: int
+    duration_ms: int
+    words: list[Word] = msgspec.field(default_factory=list)
+
+
+class Metrics(Struct, omit_defaults=True):
+    """Where a turn's time went, in ms.
+
+    Zero is the moment when API Gateway received `user_message` or `audio_end`. The parts from
+    `dispatch_ms` to `delivery_ms` add up to `first_audio_ms`.
+    """
+
+    dispatch_ms: float | None = None
+    """From API Gateway to the turn: Lambda's own queue and a cold start (typed), or the way through
+    the inbox (spoken)."""
+    transcript_ms: float | None = None
+    """From the end of the utterance to its final transcript (spoken only)."""
+    prepare_ms: float | None = None
+    """Claiming the turn, reading the history, sending the request."""
+    responder_ms: float | None = None
+    """From the request to the reply's first token."""
+    clause_ms: float | None = None
+    """From the first token to the first speakable clause."""
+    synthesizer_ms: float | None = None
+    """From that clause to its first audio."""
+    delivery_ms: float | None = None
+    """From that audio until API Gateway had accepted it."""
+    first_text_ms: float | None = None
+    """Until the first text of the reply was sent."""
+    first_audio_ms: float | None = None
+    """Until API Gateway had taken the first audio: the sum of the parts above."""
+    total_ms: float | None = None
+    """Until the turn ended."""
+    audio_ms: int | None = None
+    """How much speech was synthesised."""
+    reply_chars: int | None = None
+    """How long the reply's text is."""
+    posts: int | None = None
+    """Messages posted to the connection before `turn_end`."""
+    retries: int | None = None
+    """How often a provider was asked again."""
+    cold: bool | None = None
+    """The turn ran in a fresh Lambda environment."""
+    connection_reused: bool | None = None
+    """The connection to the responder was already open."""
+
+
+class TurnEnd(TurnEvent, tag="turn_end"):
+    """The last event of a turn. `heard` is set when less was heard than said.
+
+    A turn whose function died is ended by another function, which does not know its events. Then
+    `seq` is 0, and no more events of this attempt will come.
+    """
+
+    reason: TurnEndReason
+    text: str
+    metrics: Metrics
+    heard: str | None = None
+    code: ErrorCode | None = None
+    """Why the turn failed."""
+    retryable: bool = False
+    """Whether the same turn, sent again, may work."""
+
+
+class ConfigUpdated(ServerEvent, tag="config_updated"):
+    """Answers `config` with every setting in force."""
+
+    settings: Settings
+
+
+class Pong(ServerEvent, tag="pong"):
+    """Answers `ping`."""
+
+    sent_at: float
+
+
+class SessionEnded(ServerEvent, tag="session_ended"):
+    """Answers `end`, or says that another connection has taken the session over."""
+
+    session_id: str
+    reason: SessionEndReason = "ended"
+
+
+class Error(Attempted, tag="error"):
+    """Something went wrong. It has a `seq` when it is an event of a turn, and none when it answers
+    a message. `seq` is 0 where it explains a `turn_end` with `seq` 0."""
+
+    code: ErrorCode
+    message: str
+    retryable: bool
+    turn_id: str | None = None
+    seq: int | None = None
+    field: str | None = None
+    retry_after_ms: int | None = None
+    missing: list[int] | None = None
+    limit: Limit | None = None
+
+    @classmethod
+    def of(
+        cls,
+        error: ParleyError,
+        *,
+        turn_id: str | None = None,
+        seq: int | None = None,
+        attempt: int = 1,
+    ) -> Error:
+        """Return the event that tells the client about `error`."""
+        return cls(
+            attempt=attempt,
+            code=error.code,
+            message=error.message,
+            retryable=error.retryable,
+            turn_id=turn_id or error.turn_id,
+            seq=seq,
+            field=error.field,
+            retry_after_ms=error.retry_after_ms,
+            missing=error.missing,
+            limit=error.limit,
+        )
+
+
+AnyServerEvent = (
+    Ready | Transcript | ReplyText | Audio | TurnEnd | ConfigUpdated | Pong | SessionEnded | Error
+)
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(event: ServerEvent) -> bytes:
+    """Return the event as one JSON text frame (UTF-8)."""
+    return _encoder.encode(event)

@@ -1,0 +1,48 @@
+"""The request for one turn, from a connection's message or an HTTP request."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from parley.principal import SessionRef
+from parley.protocol.messages import AudioFormat, Endpointing
+
+
+class TurnRequest(Struct, frozen=True, omit_defaults=True):
+    """The request for one turn. For a connection it is the JSON of an asynchronous invocation.
+
+    Attributes:
+        connection_id: empty for a turn that answers an HTTP request.
+        endpoint: base URL of the `@connections` API of the connection's stage.
+        received_at_ms: when API Gateway received the message, in ms since the epoch.
+        text: what the user typed; None for a spoken turn.
+        format: format of the spoken turn's audio.
+        audio: the whole utterance, if it came with the request; None if it comes through the inbox.
+        attempt: the attempt at the turn that the client named; None if it named none.
+    """
+
+    session: SessionRef
+    turn_id: str
+    connection_id: str
+    endpoint: str
+    received_at_ms: int
+    text: str | None = None
+    format: AudioFormat = "pcm_16000"
+    endpointing: Endpointing = "manual"
+    attempt: int | None = None
+    audio: bytes | None = None
+
+    @property
+    def spoken(self) -> bool:
+        """Whether the user speaks this turn."""
+        return self.text is None
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of the user's input came with the request."""
+        return self.text is not None or self.audio is not None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the turn's events go to a connection. If not, they form one answer."""
+        return bool(self.connection_id)

@@ -1,0 +1,74 @@
+"""Whether a provider works, for `GET /health?deep=1`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+import httpx
+
+from parley.errors import ProviderError
+from parley.providers.diagnosis import Diagnosis
+
+CHECK_LIMIT_S = 3.0
+"""What has not answered by then has failed."""
+
+
+class Unhealthy(Exception):
+    """A check has failed; says what is wrong, and what to look at."""
+
+
+Check = Callable[[], Awaitable[None]]
+"""Looks at one thing.
+
+Raises:
+    Unhealthy: it does not work.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderChecks:
+    """What can be looked at of a provider.
+
+    Attributes:
+        keys: names in the deployment's secret without which it cannot work.
+        checks: by the names that the answer has.
+    """
+
+    checks: Mapping[str, Check]
+    keys: tuple[str, ...] = ()
+
+
+def unhealthy(error: ProviderError) -> Unhealthy:
+    """Make a failed check of a provider's failure."""
+    return Unhealthy(error.cause.advice)
+
+
+async def get(
+    client: httpx.AsyncClient, url: str, headers: Mapping[str, str], diagnosis: Diagnosis
+) -> httpx.Response:
+    """Get what a provider answers, whatever its status.
+
+    Raises:
+        Unhealthy: it does not answer.
+    """
+    try:
+        return await client.get(url, headers=dict(headers))
+    except httpx.TimeoutException:
+        raise unhealthy(diagnosis.because("timeout", "timeout")) from None
+    except httpx.ConnectError as error:
+        raise unhealthy(diagnosis.broken(error)) from None
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL):
+        raise unhealthy(diagnosis.because("invalid_url", "refused")) from None
+    except httpx.HTTPError:
+        raise unhealthy(diagnosis.because("connection_lost", "unavailable")) from None
+
+
+def require_success(answer: httpx.Response, diagnosis: Diagnosis) -> None:
+    """Accept an answer only if it is a success.
+
+    Raises:
+        Unhealthy: the status says that the provider refuses or fails.
+    """
+    if answer.status_code >= 300:
+        raise unhealthy(diagnosis.refused(answer.status_code, answer.headers, answer.content))

@@ -1,0 +1,53 @@
+"""Whether ElevenLabs takes the key, and has the model and the voice of the deployment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from parley.providers.checks import (
+    ProviderChecks,
+    get,
+    require_success,
+    unhealthy,
+)
+from parley.providers.context import ProviderContext
+from parley.providers.diagnosis import Diagnosis
+from parley.providers.elevenlabs.config import API_KEY, base_url, speech_endpoint
+
+
+def build_checks(context: ProviderContext) -> ProviderChecks:
+    """Build the check named `elevenlabs`."""
+    endpoint = speech_endpoint(context)
+    api_key = context.key(API_KEY)
+    url = base_url(context)
+
+    async def check() -> None:
+        key = await api_key()
+        diagnosis, headers = Diagnosis(endpoint, key), {"xi-api-key": key}
+        answer = await get(context.http_client, f"{url}/v1/models", headers, diagnosis)
+        # A key that may only speak and listen is refused the list, but known.
+        if answer.status_code not in (401, 403) or b"missing_permissions" not in answer.content:
+            require_success(answer, diagnosis)
+            if _lacks(answer, endpoint.model):
+                raise unhealthy(diagnosis.because("model", "refused"))
+        voice_url = f"{url}/v1/voices/{context.defaults.voice}"
+        answer = await get(context.http_client, voice_url, headers, diagnosis)
+        if answer.status_code in (400, 404):
+            error = diagnosis.refused(answer.status_code, answer.headers, answer.content)
+            if error.cause.reason == "voice":
+                raise unhealthy(error)
+
+    return ProviderChecks({"elevenlabs": check}, keys=(API_KEY,))
+
+
+def _lacks(answer: httpx.Response, model: str) -> bool:
+    """Return whether a list of ElevenLabs' models names some, and not this one."""
+    try:
+        listed: Any = answer.json()
+    except ValueError:
+        return False
+    models = listed if isinstance(listed, list) else []
+    known = [item.get("model_id") for item in models if isinstance(item, dict)]
+    return bool(known) and model not in known

@@ -1,0 +1,187 @@
+"""A WebSocket to ElevenLabs: JSON frames in and out, failures as `ProviderError`.
+
+What both of ElevenLabs' speech sockets have in common; what the frames mean is for
+`transcriber` and `synthesizer`. The official SDK is not used
+here: it has no asynchronous client for these sockets and doubles the cold start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.datastructures import Headers
+from websockets.exceptions import (
+    ConcurrencyError,
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidStatus,
+    InvalidURI,
+    WebSocketException,
+)
+
+from parley.errors import FailureKind, ProviderError
+from parley.providers.context import ApiKey
+from parley.providers.diagnosis import Diagnosis, Endpoint
+
+CONNECT_TIMEOUT_S = 3.0
+MAX_FRAME_BYTES = 16 * 1024 * 1024
+"""Frames with audio and alignment exceed the 1 MiB that websockets allows by default."""
+
+
+class ElevenLabsSocket:
+    """One open socket.
+
+    Args:
+        connection: the open WebSocket.
+        diagnosis: makes its failures.
+    """
+
+    def __init__(self, connection: ClientConnection, diagnosis: Diagnosis) -> None:
+        self._connection = connection
+        self._diagnosis = diagnosis
+
+    @classmethod
+    async def open(
+        cls,
+        endpoint: Endpoint,
+        path: str,
+        query: dict[str, str],
+        api_key: ApiKey,
+        said: Sequence[str] = (),
+        *,
+        ping_interval_s: float | None = None,
+        ping_timeout_s: float | None = None,
+    ) -> ElevenLabsSocket:
+        """Connect.
+
+        Args:
+            said: what must not be in a log if the service sends it back; may grow.
+            ping_interval_s: how often it is asked whether the service is there; None: never.
+            ping_timeout_s: how long that may stay without an answer.
+
+        Raises:
+            ProviderError: the handshake failed.
+        """
+        key = await api_key()
+        diagnosis = Diagnosis(endpoint, key, said)
+        url = f"{_websocket_url(endpoint.base_url)}{path}?{urlencode(query)}"
+        try:
+            connection = await connect(
+                url,
+                additional_headers={"xi-api-key": key},
+                compression=None,
+                max_size=MAX_FRAME_BYTES,
+                open_timeout=CONNECT_TIMEOUT_S,
+                close_timeout=0.5,
+                ping_interval=ping_interval_s,
+                ping_timeout=ping_timeout_s,
+            )
+        except InvalidStatus as refused:
+            answer = refused.response
+            found = _first_values(answer.headers)
+            raise diagnosis.refused(answer.status_code, found, answer.body) from None
+        except InvalidURI:
+            raise diagnosis.because("invalid_url", "refused") from None
+        except InvalidMessage:
+            raise diagnosis.because("no_protocol", "unavailable") from None
+        except (OSError, InvalidHandshake, WebSocketException) as error:
+            # A connect that stalls is one of them (TimeoutError is an OSError): nothing has been
+            # asked yet, so another connection may still answer in time.
+            raise diagnosis.broken(error) from None
+        except (LookupError, ValueError):  # it redirects to two places, or to what is no URL
+            raise diagnosis.because("no_protocol", "unavailable") from None
+        if connection.response is not None:
+            diagnosis.note_answer(_first_values(connection.response.headers))
+        return cls(connection, diagnosis)
+
+    async def send(self, frame: dict[str, Any]) -> None:
+        """Send one frame.
+
+        Raises:
+            ProviderError: the connection is gone.
+        """
+        try:
+            await self._connection.send(msgspec.json.encode(frame).decode())
+        except ConnectionClosed as closed:
+            raise await self._told_before(closed) from None
+
+    async def receive(self) -> dict[str, Any] | None:
+        """The next frame; None when the service has closed the socket normally.
+
+        Raises:
+            ProviderError: the connection broke, or the frame is not a JSON object.
+        """
+        try:
+            frame = msgspec.json.decode(await self._connection.recv())
+        except ConnectionClosed as closed:
+            if closed.rcvd is not None and closed.rcvd.code == 1000:
+                return None
+            raise self._lost(closed) from None
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            raise self.failure("invalid") from None
+        if not isinstance(frame, dict):
+            raise self.failure("invalid")
+        return frame
+
+    async def close(self) -> None:
+        """Close, without waiting for a service that does not answer."""
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(self._connection.close(), timeout=0.5)
+
+    def failure(self, kind: FailureKind) -> ProviderError:
+        """Make the failure of a service that closes too early, or sends what makes no sense."""
+        reason = "closed" if kind == "unavailable" else "no_protocol"
+        return self._diagnosis.because(reason, kind)
+
+    def silent(self) -> ProviderError:
+        """Make the failure of a service that says nothing, and may do so to another call."""
+        return self._diagnosis.because("timeout", "unavailable")
+
+    def error_frame(self, error: object) -> ProviderError:
+        """Make the failure that an error frame means.
+
+        Args:
+            error: its name.
+        """
+        return self._diagnosis.told(error)
+
+    async def _told_before(self, closed: ConnectionClosed) -> ProviderError:
+        """Make the failure of a send that found the connection closed.
+
+        The service may have said why, in a frame that nobody has read yet.
+        """
+        try:
+            while (frame := await self.receive()) is not None:
+                if name := frame.get("error"):
+                    return self.error_frame(frame.get("message_type", name))
+        except ConcurrencyError:  # somebody reads, and finds it
+            pass
+        except ProviderError as error:
+            return error
+        return self._lost(closed)
+
+    def _lost(self, closed: ConnectionClosed) -> ProviderError:
+        """Make the failure of a connection that has ended; a close frame may name its error."""
+        close = closed.rcvd
+        if close is None:
+            return self._diagnosis.because("connection_lost", "unavailable")
+        return self._diagnosis.closed(close.code, close.reason)
+
+
+def _first_values(headers: Headers) -> dict[str, str]:
+    """Headers by their names in lower case; of one that comes twice, the first.
+
+    The library's own mapping raises for such a one, and a proxy adds its id to the origin's.
+    """
+    return {name.lower(): value for name, value in reversed(list(headers.raw_items()))}
+
+
+def _websocket_url(base_url: str) -> str:
+    return "ws" + base_url.rstrip("/").removeprefix("http")

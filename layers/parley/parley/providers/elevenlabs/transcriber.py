@@ -1,0 +1,205 @@
+"""ElevenLabs' realtime transcription (Scribe), over its WebSocket.
+
+It is ready at `session_started`, not when the socket opens: a bad key still opens
+it. It may commit by itself even in manual mode, so what it has committed is kept
+and our own commit only adds the tail. Stale partials and repeated finals are
+ignored here and go no further.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+
+from parley.audio.pcm import byte_count, duration_ms, sample_rate_hz
+from parley.protocol.messages import AudioFormat, Endpointing
+from parley.providers.context import ApiKey, ProviderContext
+from parley.providers.diagnosis import Endpoint
+from parley.providers.elevenlabs.config import API_KEY, transcription_endpoint
+from parley.providers.elevenlabs.socket import ElevenLabsSocket
+from parley.providers.stt import TranscriptPiece
+from parley.text.scripts import joined
+
+MIN_AUDIO_MS = 500
+"""A commit of less than 300 ms of audio is ignored; shorter utterances get silence added."""
+PING_INTERVAL_S = 5.0
+PING_TIMEOUT_S = 10.0
+"""While the user talks the service may say nothing for long; pings tell whether it is still there.
+Its answer may queue behind what a retry sends at once, so it has time."""
+AUTO_COMMIT_FROM_MS = 25_000
+"""The service commits by itself after 37 to 43 s of speech, or 90 s as documented; never sooner."""
+AUTO_COMMIT_GRACE_S = 0.5
+"""How long the answer to our own commit may take after one that may have been the service's."""
+
+_NOT_ENOUGH = frozenset({"commit_throttled", "insufficient_audio_activity"})
+
+
+def build_transcriber(context: ProviderContext) -> ScribeTranscriber:
+    """Build the deployment's transcriber."""
+    return ScribeTranscriber(
+        transcription_endpoint(context), context.key(API_KEY), context.timeout_s
+    )
+
+
+class ScribeTranscriber:
+    """Opens realtime transcription streams.
+
+    Args:
+        endpoint: where, and with which model, e.g. `scribe_v2_realtime`.
+        api_key: gives the key when one is needed.
+        timeout_s: how long `session_started` may take.
+    """
+
+    def __init__(self, endpoint: Endpoint, api_key: ApiKey, timeout_s: float) -> None:
+        self._endpoint = endpoint
+        self._model = endpoint.model
+        self._api_key = api_key
+        self._timeout_s = timeout_s
+
+    async def open(
+        self, audio_format: AudioFormat, language: str, endpointing: Endpointing
+    ) -> ScribeStream:
+        """See `parley.providers.stt.Transcriber`."""
+        query = {
+            "model_id": self._model,
+            "audio_format": audio_format,
+            "commit_strategy": "vad" if endpointing == "server_vad" else "manual",
+        }
+        said: list[str] = []
+        if language:
+            query["language_code"] = language
+        socket = await ElevenLabsSocket.open(
+            self._endpoint,
+            "/v1/speech-to-text/realtime",
+            query,
+            self._api_key,
+            said,
+            ping_interval_s=PING_INTERVAL_S,
+            ping_timeout_s=PING_TIMEOUT_S,
+        )
+        stream = ScribeStream(socket, sample_rate_hz(audio_format), endpointing, said)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await stream.wait_until_started()
+        except TimeoutError:
+            await stream.close()
+            raise socket.silent() from None
+        except BaseException:
+            await stream.close()
+            raise
+        return stream
+
+
+class ScribeStream:
+    """One utterance; see `parley.providers.stt.TranscriptStream`."""
+
+    def __init__(
+        self, socket: ElevenLabsSocket, rate_hz: int, endpointing: Endpointing, said: list[str]
+    ) -> None:
+        self._socket = socket
+        self._said = said
+        self._rate_hz = rate_hz
+        self._endpointing: Endpointing = endpointing
+        self._sent_bytes = 0
+        self._uncommitted_bytes = 0
+        self._may_cross = False
+        self._finishing = False
+        self._committed: list[str] = []
+        self._partial = ""
+
+    async def wait_until_started(self) -> None:
+        """Wait for `session_started`; an error frame may come instead."""
+        frame = await self._socket.receive()
+        if frame is None:
+            raise self._socket.failure("unavailable")
+        if (kind := frame.get("message_type")) != "session_started":
+            raise self._socket.error_frame(kind)
+
+    async def send(self, pcm: bytes) -> None:
+        """See `parley.providers.stt.TranscriptStream`."""
+        self._sent_bytes += len(pcm)
+        self._uncommitted_bytes += len(pcm)
+        await self._send_chunk(pcm, commit=False)
+
+    async def finish(self) -> None:
+        """See `parley.providers.stt.TranscriptStream`."""
+        shortfall = byte_count(
+            MIN_AUDIO_MS - duration_ms(self._sent_bytes, self._rate_hz), self._rate_hz
+        )
+        if shortfall > 0:
+            await self._send_chunk(bytes(shortfall), commit=False)
+        self._finishing = True
+        uncommitted_ms = duration_ms(self._uncommitted_bytes, self._rate_hz)
+        self._may_cross = uncommitted_ms >= AUTO_COMMIT_FROM_MS
+        await self._send_chunk(b"", commit=True)
+
+    async def pieces(self) -> AsyncIterator[TranscriptPiece]:
+        """See `parley.providers.stt.TranscriptStream`."""
+        while True:
+            frame = await self._socket.receive()
+            if frame is None:
+                raise self._socket.failure("unavailable")
+            piece = self._piece(frame)
+            if piece is not None and piece.final and self._may_cross:
+                self._may_cross = False
+                try:
+                    async with asyncio.timeout(AUTO_COMMIT_GRACE_S):
+                        piece = await self._next_final()
+                except TimeoutError:
+                    piece = TranscriptPiece(self._joined(), final=True)
+            if piece is not None:
+                yield piece
+                if piece.final:
+                    return
+
+    async def _next_final(self) -> TranscriptPiece:
+        """The answer to our commit, after one that may have been the service's own."""
+        while True:
+            frame = await self._socket.receive()
+            if frame is None:
+                return TranscriptPiece(self._joined(), final=True)
+            piece = self._piece(frame)
+            if piece is not None and piece.final:
+                return piece
+
+    async def close(self) -> None:
+        """See `parley.providers.stt.TranscriptStream`."""
+        await self._socket.close()
+
+    def _piece(self, frame: dict[str, Any]) -> TranscriptPiece | None:
+        kind = str(frame.get("message_type"))
+        text = str(frame.get("text") or "").strip()
+        if text:
+            self._said.append(text)
+        if kind == "partial_transcript":
+            if not text or text == self._partial or text in self._committed[-1:]:
+                return None
+            self._partial = text
+            return TranscriptPiece(self._joined(text), final=False)
+        if kind == "committed_transcript":
+            if text:
+                self._committed.append(text)
+            self._partial = ""
+            self._uncommitted_bytes = 0
+            over = self._finishing or (self._endpointing == "server_vad" and bool(text))
+            return TranscriptPiece(self._joined(), final=over)
+        if kind in _NOT_ENOUGH:
+            return TranscriptPiece(self._joined(), final=True) if self._finishing else None
+        if "error" in frame:
+            raise self._socket.error_frame(kind)
+        return None  # repeated finals, details, and what later versions may add
+
+    def _joined(self, tail: str = "") -> str:
+        return joined([*self._committed, tail])
+
+    async def _send_chunk(self, pcm: bytes, *, commit: bool) -> None:
+        await self._socket.send(
+            {
+                "message_type": "input_audio_chunk",
+                "audio_base_64": base64.b64encode(pcm).decode(),
+                "commit": commit,
+                "sample_rate": self._rate_hz,
+            }
+        )

@@ -1,0 +1,87 @@
+"""A second attempt beside the first, when a provider stalls; the first that answers goes on.
+
+"The Tail at Scale" (Dean and Barroso, 2013) calls these hedged requests: what is lost to a
+stalled connection is the time until the second attempt, not the whole time-out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from parley.aio.tasks import Tasks
+from parley.errors import ProviderError
+
+T = TypeVar("T")
+
+TakeLead = Callable[[], bool]
+"""Called by an attempt when it has its answer, or the first of it. False: another was first, and
+this one must stop."""
+
+
+class _Lead:
+    """Which attempt goes on."""
+
+    def __init__(self) -> None:
+        self.leader: int | None = None
+        self.taken = asyncio.Event()
+
+    def claim(self, attempt: int) -> bool:
+        if self.leader is None:
+            self.leader = attempt
+            self.taken.set()
+        return self.leader == attempt
+
+
+async def hedged(
+    attempt: Callable[[TakeLead], Awaitable[T]],
+    owed: asyncio.Event,
+    after_s: float,
+    on_hedge: Callable[[], None],
+) -> T:
+    """Run an attempt; if it stalls, another beside it; what the one that answers first returns.
+
+    Args:
+        attempt: makes one attempt; see `TakeLead`.
+        owed: set when an answer is owed: before that, silence is no stall.
+        after_s: how long an answer may be owed until the second attempt starts.
+        on_hedge: told that it does.
+
+    Raises:
+        ProviderError: every attempt failed, or the time that one may take is over.
+    """
+    lead = _Lead()
+    async with Tasks() as tasks:
+        racing = [tasks.start(_run(attempt, functools.partial(lead.claim, 0)))]
+        late = tasks.start(_late(owed, after_s))
+        taken = tasks.start(lead.taken.wait())
+        await asyncio.wait({*racing, late, taken}, return_when=asyncio.FIRST_COMPLETED)
+        if racing[0].done() or lead.leader is not None:
+            return await racing[0]
+        on_hedge()
+        racing.append(tasks.start(_run(attempt, functools.partial(lead.claim, 1))))
+        waiting = set(racing)
+        while lead.leader is None:
+            await asyncio.wait({*waiting, taken}, return_when=asyncio.FIRST_COMPLETED)
+            for ended in [task for task in waiting if task.done()]:
+                waiting.discard(ended)
+                if not waiting or not _leaves_hope(ended):
+                    return await ended
+        return await racing[lead.leader]
+
+
+async def _run(attempt: Callable[[TakeLead], Awaitable[T]], claim: TakeLead) -> T:
+    return await attempt(claim)
+
+
+async def _late(owed: asyncio.Event, after_s: float) -> None:
+    await owed.wait()
+    await asyncio.sleep(after_s)
+
+
+def _leaves_hope(ended: asyncio.Task[T]) -> bool:
+    """Whether the other attempt may still answer in time: this one failed, but not by time-out."""
+    error = ended.exception()
+    return isinstance(error, ProviderError) and error.kind != "timeout"

@@ -1,0 +1,251 @@
+"""Any chat endpoint that speaks OpenAI's streaming protocol (`/chat/completions`).
+
+OpenAI, Groq, Together, Ollama, vLLM, llama.cpp and many more do. Only the parts of
+the protocol that all of them share are used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import httpx
+import msgspec
+
+from parley.errors import ProviderError
+from parley.providers.context import ApiKey, ProviderContext
+from parley.providers.diagnosis import MAX_BODY_BYTES, Diagnosis, Endpoint
+from parley.providers.llm import Prompt
+from parley.providers.openai_chat.chunks import Nonsense
+from parley.providers.openai_chat.config import API_KEY, chat_endpoint
+from parley.providers.openai_chat.prompt import build_messages
+from parley.providers.openai_chat.reply import BrokenOff, ChatReply, ErrorInAnswer
+
+LINGER_S = 0.2
+"""How long more is waited for when the reply has ended, so that the connection can be used again;
+nothing that comes then is of the reply."""
+ERROR_BODY_S = 1.0
+"""How long an error's body may take."""
+
+_OF_SYSTEM_ROLE = (b"role", b"system message", b"system prompt", b"developer instruction")
+"""What a refusal speaks of that may mean the system message; the last is Gemini's, of Gemma."""
+_ROLE_OF_MESSAGE = re.compile(rb"""\\*["']role\\*["']\s*:""")
+"""In a message that an error repeats: it speaks of no role."""
+
+
+def build_responder(context: ProviderContext) -> OpenAIChat:
+    """Build the deployment's responder."""
+    return OpenAIChat(
+        context.http_client,
+        chat_endpoint(context),
+        context.key(API_KEY),
+        context.timeout_s,
+        context.log,
+    )
+
+
+class OpenAIChat:
+    """Streams replies from one chat endpoint.
+
+    Args:
+        client: shared by the turns of an environment, so that connections stay open.
+        endpoint: where, up to and without `/chat/completions`, and with which model.
+        api_key: gives the key when one is needed; an empty one is not sent.
+        timeout_s: how long the endpoint may stay silent.
+        log: told once what of the endpoint costs time; takes an event name and fields.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        endpoint: Endpoint,
+        api_key: ApiKey,
+        timeout_s: float,
+        log: Callable[[str, dict[str, Any]], None] | None = None,
+    ) -> None:
+        self._client = client
+        self._endpoint = endpoint
+        self._base_url = endpoint.base_url.rstrip("/")
+        self._model = endpoint.model
+        self._api_key = api_key
+        self._timeout = httpx.Timeout(timeout_s, connect=min(3.0, timeout_s))
+        self._log = log
+        self._system_role = True
+        self._connection_reused: bool | None = None
+
+    @property
+    def connection_reused(self) -> bool | None:
+        """See `parley.providers.llm.Responder`."""
+        return self._connection_reused
+
+    async def warm_up(self) -> None:
+        """See `parley.providers.llm.Responder`. Any answer will do: the connection counts."""
+        with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL):
+            headers = _authorization(await self._api_key())
+            await self._client.get(
+                f"{self._base_url}/models", headers=headers, timeout=self._timeout
+            )
+
+    async def reply(self, prompt: Prompt, asked: Callable[[], None]) -> AsyncGenerator[str, None]:
+        """See `parley.providers.llm.Responder`."""
+
+        async def trace(event: str, _info: dict[str, Any]) -> None:
+            if event == "connection.connect_tcp.started":
+                self._connection_reused = False
+            elif event == "http11.send_request_body.complete":
+                asked()
+
+        try:
+            key = await self._api_key()
+            self._connection_reused = True
+            system_role, ended = self._system_role, False
+            while not ended:
+                messages = build_messages(prompt, system_role=system_role)
+                diagnosis = Diagnosis(self._endpoint, key, [m["content"] for m in messages])
+                request = self._request(messages, key, trace)
+                async with _named(diagnosis), request as response:
+                    diagnosis.note_answer(response.headers)
+                    if not response.is_success:
+                        found = await _error_body(response)
+                        if _refuses_system_role(messages, response.status_code, found):
+                            system_role = False
+                            continue
+                        raise diagnosis.refused(response.status_code, response.headers, found)
+                    if not system_role:
+                        self._note_system_role_refused()
+                    async for text in _read_reply(response, diagnosis):
+                        yield text
+                    ended = True
+        finally:
+            asked()
+
+    def _request(
+        self, messages: list[dict[str, str]], key: str, trace: Callable[..., Awaitable[None]]
+    ) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
+        return self._client.stream(
+            "POST",
+            f"{self._base_url}/chat/completions",
+            content=msgspec.json.encode(
+                {"model": self._model, "stream": True, "messages": messages}
+            ),
+            headers={"Content-Type": "application/json", **_authorization(key)},
+            timeout=self._timeout,
+            extensions={"trace": trace},
+        )
+
+    def _note_system_role_refused(self) -> None:
+        """Put the instructions in front from now on, which a second request has shown to help."""
+        if not self._system_role:
+            return
+        self._system_role = False
+        if self._log is not None:
+            host = self._endpoint.host
+            advice = (
+                f"Model '{self._model}' at {host} takes no system message: the instructions go "
+                "before what the user says first. Finding that out costs every new environment a "
+                "request: a template that takes one saves it, or another "
+                f"{self._endpoint.model_parameter}."
+            )
+            self._log("system_message_refused", {"provider": "llm", "host": host, "advice": advice})
+
+
+@contextlib.asynccontextmanager
+async def _named(diagnosis: Diagnosis) -> AsyncIterator[None]:
+    """A block in which what goes wrong on the way is a `ProviderError`."""
+    try:
+        yield
+    except httpx.ConnectTimeout:  # nothing has been asked yet
+        raise diagnosis.because("connect_timeout", "unavailable") from None
+    except httpx.TimeoutException:
+        raise diagnosis.because("timeout", "timeout") from None
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL):
+        raise diagnosis.because("invalid_url", "refused") from None
+    except httpx.ConnectError as error:
+        raise diagnosis.broken(error) from None
+    except httpx.HTTPError:
+        raise diagnosis.because("connection_lost", "unavailable") from None
+
+
+async def _read_reply(response: httpx.Response, diagnosis: Diagnosis) -> AsyncIterator[str]:
+    """The reply in an answer.
+
+    Raises:
+        ProviderError: the answer says so, makes no sense, ends before the reply does, or has
+            nothing to read in it.
+    """
+    if response.headers.get("Content-Type", "").lower().startswith("text/html"):
+        raise diagnosis.because("no_protocol", "invalid")
+    reply = ChatReply()
+    try:
+        async for chunk in _chunks(response, reply):
+            for text in reply.feed(chunk):
+                yield text
+        for text in reply.close():
+            yield text
+    except Nonsense:
+        raise diagnosis.because("no_protocol", "invalid") from None
+    except ErrorInAnswer as told:
+        raise diagnosis.told(told.error) from None
+    except BrokenOff:
+        raise diagnosis.because("connection_lost", "unavailable") from None
+    if not reply.shows_something:
+        raise _nothing_said(reply, diagnosis)
+
+
+async def _chunks(response: httpx.Response, reply: ChatReply) -> AsyncIterator[bytes]:
+    """The bytes of an answer; when the reply has ended, not for long and whatever goes wrong."""
+    chunks = response.aiter_bytes()
+    while True:
+        try:
+            async with asyncio.timeout(LINGER_S if reply.finished else None):
+                chunk = await anext(chunks)
+        except StopAsyncIteration:
+            return
+        except (TimeoutError, httpx.HTTPError):
+            if reply.finished:
+                return
+            raise
+        yield chunk
+
+
+def _nothing_said(reply: ChatReply, diagnosis: Diagnosis) -> ProviderError:
+    if reply.calls_tool or reply.finish_reason in ("tool_calls", "function_call"):
+        return diagnosis.because("tool_call", "refused")
+    if reply.finish_reason == "content_filter":
+        return diagnosis.because("filter", "filtered")
+    if reply.finish_reason == "length":
+        return diagnosis.because("length", "empty")
+    return diagnosis.because("empty", "empty")
+
+
+def _refuses_system_role(messages: list[dict[str, str]], status: int, body: bytes) -> bool:
+    """Whether the model's template may have refused the system message, and nothing else.
+
+    Templates of Mistral's do not name it: "Conversation roles must alternate". llama.cpp answers
+    500 where a template fails.
+    """
+    if messages[0]["role"] != "system" or status not in (400, 422, 500):
+        return False
+    for message in messages:  # some repeat what they were asked
+        body = body.replace(message["content"].encode(), b"")
+    text = _ROLE_OF_MESSAGE.sub(b"", body.lower())
+    return any(mark in text for mark in _OF_SYSTEM_ROLE)
+
+
+async def _error_body(response: httpx.Response) -> bytes:
+    """What an error's body begins with."""
+    body = bytearray()
+    with contextlib.suppress(TimeoutError, httpx.HTTPError):
+        async with asyncio.timeout(ERROR_BODY_S):
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) >= MAX_BODY_BYTES:
+                    break
+    return bytes(body[:MAX_BODY_BYTES])
+
+
+def _authorization(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"} if key else {}

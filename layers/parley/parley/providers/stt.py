@@ -1,0 +1,49 @@
+"""Speech to text: the seam between a turn and its transcriber.
+
+A transcriber opens a stream for one turn. It fails with `ProviderError` and with nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from parley.protocol.messages import AudioFormat, Endpointing
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptPiece:
+    """What has been understood so far, whole; a final one is the utterance."""
+
+    text: str
+    final: bool
+
+
+class TranscriptStream(Protocol):
+    """One utterance on its way to text."""
+
+    async def send(self, pcm: bytes) -> None:
+        """The next audio, in the format the stream was opened with."""
+
+    async def finish(self) -> None:
+        """The utterance is over: its final transcript is wanted."""
+
+    def pieces(self) -> AsyncIterator[TranscriptPiece]:
+        """Transcripts as they come; ends after the final one."""
+
+    async def close(self) -> None:
+        """Let go of the connection; never raises."""
+
+
+class Transcriber(Protocol):
+    """Turns speech into text."""
+
+    async def open(
+        self, audio_format: AudioFormat, language: str, endpointing: Endpointing
+    ) -> TranscriptStream:
+        """Connect, and be ready for audio.
+
+        Raises:
+            ProviderError: `transcription_failed`.
+        """

@@ -1,0 +1,48 @@
+"""Text to speech: the seam between a turn and its synthesizer.
+
+A synthesizer opens a stream for one reply. It fails with `ProviderError` and with nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from parley.audio.word_timing import Alignment
+from parley.protocol.messages import AudioFormat, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechPiece:
+    """PCM in the reply's format, and when its characters sound, where that is known."""
+
+    pcm: bytes
+    alignment: Alignment | None
+
+
+class SpeechStream(Protocol):
+    """One reply on its way to speech."""
+
+    async def speak(self, clause: str) -> None:
+        """Speak this next, at once."""
+
+    async def finish(self) -> None:
+        """Nothing more will be spoken."""
+
+    def pieces(self) -> AsyncIterator[SpeechPiece]:
+        """Audio as it comes; ends when everything has been spoken."""
+
+    async def close(self) -> None:
+        """Let go of the connection; never raises."""
+
+
+class Synthesizer(Protocol):
+    """Turns text into speech."""
+
+    async def open(self, audio_format: AudioFormat, settings: Settings) -> SpeechStream:
+        """Connect, and be ready for text.
+
+        Raises:
+            ProviderError: `speech_failed`.
+        """

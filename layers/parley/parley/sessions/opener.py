@@ -1,0 +1,43 @@
+"""Opens sessions, the same for a connection and for an HTTP request."""
+
+from __future__ import annotations
+
+from parley.ids import new_resume_token, token_hash
+from parley.principal import SessionRef
+from parley.protocol.messages import Settings
+from parley.storage.item_codec import Session
+from parley.storage.sessions import SessionStore
+
+
+def open_session(
+    store: SessionStore,
+    ref: SessionRef,
+    settings: Settings,
+    signed: Settings,
+    *,
+    connection_id: str = "",
+    endpoint: str = "",
+    connected_at_ms: int = 0,
+) -> tuple[Session, str]:
+    """Write a new session; return it and its resume token.
+
+    Args:
+        settings: what the client chose.
+        signed: the settings of the token that asks for the session.
+        connection_id: the connection that the session is on; empty for none.
+        endpoint: base URL of the connection's `@connections` API.
+        connected_at_ms: when the connection was opened, in ms since the epoch.
+    """
+    token = new_resume_token()
+    session = Session(
+        ref=ref,
+        token_hash=token_hash(token),
+        connection_id=connection_id,
+        settings=settings,
+        status="active",
+        endpoint=endpoint,
+        connected_at_ms=connected_at_ms,
+        signed=signed,
+    )
+    store.put_session(session)
+    return session, token

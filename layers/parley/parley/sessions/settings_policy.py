@@ -1,0 +1,131 @@
+"""Decides which settings hold in a session, and which of them its client may choose.
+
+The style is part of the system message, and a voice has a price. So a visitor of a page may choose
+them only if the deployment allows it. The application's backend may choose anything: it signs a
+token, whose settings override the client's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from parley.errors import ParleyError
+from parley.protocol.messages import Choices, SettingName, Settings, Voice
+
+SETTING_NAMES: tuple[SettingName, ...] = ("language", "speed", "voice", "stability", "style")
+"""What a deployment may let its clients set. `record` is the user's consent: only the user gives it
+and takes it back, and no token can."""
+DEFAULT_CLIENT_SETTINGS: frozenset[SettingName] = frozenset({"language", "speed", "voice"})
+DEFAULT_LANGUAGES: tuple[str, ...] = (
+    *("ar", "bg", "cs", "da", "de", "el", "en", "es", "fi", "fil", "fr", "hi", "hr", "hu", "id"),
+    *("it", "ja", "ko", "ms", "nl", "no", "pl", "pt", "ro", "ru", "sk", "sv", "ta", "tr", "uk"),
+    *("vi", "zh"),
+)
+"""What `eleven_flash_v2_5` speaks (ElevenLabs, "Models")."""
+NAMED_VALUES = 40
+"""How many allowed values an error names; `ready` has them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsPolicy:
+    """Decides about settings.
+
+    Attributes:
+        defaults: the deployment's own; every field is set.
+        client_settings: what a client may set.
+        voices: those that a client may choose, besides the default one.
+        languages: those that a client may choose, besides the default one; ISO 639 codes.
+        records: whether the deployment records users who consent.
+    """
+
+    defaults: Settings
+    client_settings: frozenset[SettingName] = DEFAULT_CLIENT_SETTINGS
+    voices: tuple[Voice, ...] = ()
+    languages: tuple[str, ...] = DEFAULT_LANGUAGES
+    records: bool = False
+
+    def check(self, chosen: Settings, signed: Settings, path: str) -> None:
+        """Refuse settings that a client may not choose.
+
+        Args:
+            signed: those of the client's token.
+            path: where the settings are in the message, e.g. `config.settings.`.
+
+        Raises:
+            ParleyError: `bad_request`, naming the first such field and what is allowed.
+        """
+        choices = self.choices(signed)
+        fixed = _set_fields(signed)
+        for name, value in _set_fields(chosen).items():
+            if name == "record":
+                continue  # a deployment that records nobody answers `false`, whatever is asked
+            if name in fixed:
+                raise _error(path + name, "the token sets it for this user")
+            if name not in choices.settings:
+                raise _error(path + name, _describe_names(choices.settings))
+            if (allowed := _allowed_values(name, choices)) is not None and value not in allowed:
+                raise _error(path + name, _describe_values(allowed))
+
+    def in_force(self, chosen: Settings, signed: Settings) -> Settings:
+        """Return every setting that holds: the deployment's, the client's, the token's.
+
+        A client's choice that the deployment no longer allows does not hold.
+
+        Args:
+            chosen: what the client chose, as the session stores it.
+            signed: what the client's token sets.
+        """
+        choices = self.choices(signed)
+        held = {
+            name: value
+            for name, value in _set_fields(chosen).items()
+            if name in choices.settings
+            and ((allowed := _allowed_values(name, choices)) is None or value in allowed)
+        }
+        return self.defaults.merged_with(msgspec.convert(held, Settings)).merged_with(signed)
+
+    def choices(self, signed: Settings) -> Choices:
+        """Return what a client with such a token may choose."""
+        fixed = _set_fields(signed)
+        names = [
+            name for name in SETTING_NAMES if name in self.client_settings and name not in fixed
+        ]
+        if self.records:
+            names.append("record")
+        voices, languages = list(self.voices), list(self.languages)
+        default = str(self.defaults.voice)
+        if default not in {voice.id for voice in voices}:
+            voices.insert(0, Voice(default, "Default"))
+        if self.defaults.language not in languages:
+            languages.insert(0, str(self.defaults.language))
+        return Choices(names, voices, languages)
+
+
+def _set_fields(settings: Settings) -> dict[SettingName, Any]:
+    values = {name: getattr(settings, name) for name in (*SETTING_NAMES, "record")}
+    return {name: value for name, value in values.items() if value is not msgspec.UNSET}
+
+
+def _allowed_values(name: SettingName, choices: Choices) -> list[str] | None:
+    """Return the closed list of a setting's values; None if it has none."""
+    if name == "voice":
+        return [voice.id for voice in choices.voices]
+    return choices.languages if name == "language" else None
+
+
+def _error(field: str, rule: str) -> ParleyError:
+    return ParleyError("bad_request", f"{field}: {rule}.", field=field)
+
+
+def _describe_names(names: Iterable[str]) -> str:
+    return f"this deployment lets a client set {', '.join(names) or 'nothing'} (ClientSettings)"
+
+
+def _describe_values(allowed: list[str]) -> str:
+    named, more = allowed[:NAMED_VALUES], len(allowed) - NAMED_VALUES
+    others = f" and {more} others, which ready.choices names" if more > 0 else ""
+    return f"expected one of {', '.join(named)}{others}"

@@ -1,0 +1,382 @@
+"""The keys of the table's items, and the conversion of their values.
+
+docs/storage.md has the layout. This module only converts; `sessions`, `turns`, `connections` and
+`inboxes` read and write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from parley.audio.captions import Cue, Sound
+from parley.audio.heard import Heard
+from parley.limit import LimitScope
+from parley.principal import Principal, SessionRef, session_id_of
+from parley.protocol.messages import NO_SETTINGS, Message, Settings, Word
+from parley.storage.inbox_entries import (
+    AckEntry,
+    BegunEntry,
+    ChunkEntry,
+    EndEntry,
+    InboxEntry,
+    InterruptEntry,
+    ResumeEntry,
+)
+
+_HAVE_SLOTS: tuple[LimitScope, ...] = ("subject", "tenant")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A connection, as the table stores it.
+
+    Attributes:
+        principal: who opened it.
+        ref: the session that it is bound to; None before `init`.
+        message_id: API Gateway's id of the `init` that bound it.
+        connected_at_ms: API Gateway's `connectedAt`; its leases are named by it.
+        slots: the shard of each slot that it has, of its subject and of its tenant.
+        initialised: whether it has ever been bound.
+        signed: the settings of the token that opened it.
+    """
+
+    principal: Principal
+    ref: SessionRef | None = None
+    message_id: str = ""
+    connected_at_ms: int = 0
+    slots: Mapping[LimitScope, int] = field(default_factory=dict)
+    initialised: bool = False
+    signed: Settings = NO_SETTINGS
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session, as the table stores it.
+
+    Attributes:
+        token_hash: SHA-256 of the latest resume token.
+        connection_id: its current connection.
+        settings: what its client chose.
+        status: `active`, `ended` or `erased`.
+        active_turn: the newest turn.
+        endpoint: base URL of the `@connections` API of its connection.
+        previous_hash: SHA-256 of the token before, which is good until the latest has been shown.
+        expires_at: when it can no longer be resumed, in s since the epoch; 0 for never.
+        previous_turn: the turn before the newest.
+        connected_at_ms: when its connection was opened; 0 if it has none.
+        signed: what the token of its latest connection sets.
+        active_since_ms: when API Gateway received the newest turn; 0 for none.
+        ended_at_ms: when API Gateway received its `end`; 0 if it was not ended.
+    """
+
+    ref: SessionRef
+    token_hash: str
+    connection_id: str
+    settings: Settings
+    status: str
+    active_turn: str | None = None
+    endpoint: str = ""
+    previous_hash: str = ""
+    expires_at: int = 0
+    previous_turn: str | None = None
+    connected_at_ms: int = 0
+    signed: Settings = NO_SETTINGS
+    active_since_ms: int = 0
+    ended_at_ms: int = 0
+
+    @property
+    def session_id(self) -> str:
+        """The session id, as the client knows it."""
+        return session_id_of(self.ref)
+
+    def is_over(self, at_s: float) -> bool:
+        """Return whether it was ended or erased, or nobody came back to it in time."""
+        return self.status != "active" or 0 < self.expires_at <= at_s
+
+    def has_passed(self, turn_id: str, received_at_ms: int) -> bool:
+        """Return whether a turn came too late: the session has ended, or a newer turn has begun.
+
+        Args:
+            turn_id: the turn.
+            received_at_ms: when API Gateway received the turn, in ms since the epoch.
+        """
+        if self.status == "ended":
+            return received_at_ms <= self.ended_at_ms
+        newest = (self.active_since_ms, self.active_turn or "")
+        return (received_at_ms, turn_id) < newest and self.active_turn != turn_id
+
+
+@dataclass(frozen=True, slots=True)
+class TurnClaim:
+    """The claim of an attempt at a turn.
+
+    Attributes:
+        attempt: counts from 1.
+        started_ms: when the first attempt began, in ms since the epoch.
+    """
+
+    attempt: int
+    started_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnItem:
+    """A turn, as the table stores it.
+
+    Attributes:
+        state: `running`, or the reason it ended with.
+        claim: its latest attempt.
+        parts: its reply up to each word, and when each part has been heard; empty until it has
+            ended.
+        message_key: the sort key of its reply in the history; empty if there is none.
+        lease_until_ms: when its lease expires, in ms since the epoch.
+    """
+
+    state: str
+    claim: TurnClaim
+    parts: Sequence[Heard] = ()
+    message_key: str = ""
+    lease_until_ms: int = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self.state == "running"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFrame:
+    """An event that may not have arrived, as it was or would have been posted."""
+
+    turn_id: str
+    started_ms: int
+    attempt: int
+    seq: int
+    frame: bytes = b""
+
+
+def connection_key(connection_id: str) -> dict[str, Any]:
+    """Return the key of a connection."""
+    return {"pk": {"S": f"CONNECTION#{connection_id}"}, "sk": {"S": "META"}}
+
+
+def session_key(ref: SessionRef) -> dict[str, Any]:
+    """Return the key of a session."""
+    return {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": "META"}}
+
+
+def owner_key(owner: str, session_id: str = "") -> dict[str, Any]:
+    """Return the key of a session in its owner's list.
+
+    Args:
+        owner: `Principal.key`.
+        session_id: the session; empty for the list's partition.
+    """
+    return {"pk": {"S": f"OWNER#{owner}"}, "sk": {"S": f"SESSION#{session_id}"}}
+
+
+def bound_key(ref: SessionRef, connection_id: str) -> dict[str, Any]:
+    """Return the key of the session's note of a connection that is, or was to be, bound to it."""
+    return {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": f"CONNECTION#{connection_id}"}}
+
+
+def turn_key(ref: SessionRef, turn_id: str) -> dict[str, Any]:
+    """Return the key of a turn."""
+    return {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": f"TURN#{turn_id}#META"}}
+
+
+def message_key(started_ms: int, message: Message) -> str:
+    """Return a message's sort key: ordered by the start of its turn, the user's first."""
+    rank = 1 if message.role == "user" else 2
+    return f"MESSAGE#{started_ms:015d}#{message.turn_id}#{rank}"
+
+
+def inbox_key(turn_id: str, entry: str) -> str:
+    """Return the sort key of an inbox entry. Those of a turn follow each other."""
+    return f"TURN#{turn_id}#IN#{entry}"
+
+
+def chunk_key(turn_id: str, seq: int) -> str:
+    """Return the sort key of a chunk in the inbox."""
+    return inbox_key(turn_id, f"audio#{seq:06d}")
+
+
+def number(value: int) -> dict[str, str]:
+    """Return a number as an attribute value."""
+    return {"N": str(value)}
+
+
+def text_of(item: dict[str, Any], name: str) -> str:
+    """Return a string attribute of an item; empty if it is not there."""
+    return str(item.get(name, {}).get("S", ""))
+
+
+def number_of(item: dict[str, Any], name: str) -> int:
+    """Return a number attribute of an item; 0 if it is not there."""
+    return int(item.get(name, {}).get("N", 0))
+
+
+def settings_of(item: dict[str, Any], name: str) -> Settings:
+    """Return the settings that an attribute holds; none if it is not there."""
+    return msgspec.json.decode(text_of(item, name) or "{}", type=Settings)
+
+
+def signed_item(signed: Settings) -> dict[str, Any]:
+    """Return the attributes for a token's settings. Most tokens have none."""
+    return {"signed": {"S": encode_json(signed)}} if signed != NO_SETTINGS else {}
+
+
+def encode_json(value: Any) -> str:
+    """Return a value as JSON."""
+    return msgspec.json.encode(value).decode()
+
+
+def connection_from(item: dict[str, Any]) -> Connection:
+    """Return the connection that an item stores."""
+    ref = text_of(item, "session")
+    return Connection(
+        Principal(text_of(item, "tenant"), text_of(item, "subject")),
+        SessionRef(ref) if ref else None,
+        text_of(item, "init_message") if ref else "",
+        number_of(item, "connected_at"),
+        {
+            scope: number_of(item, f"slot_of_{scope}")
+            for scope in _HAVE_SLOTS
+            if f"slot_of_{scope}" in item
+        },
+        "init_message" in item,
+        settings_of(item, "signed"),
+    )
+
+
+def session_from(ref: SessionRef, item: dict[str, Any]) -> Session:
+    """Return the session that an item stores."""
+    return Session(
+        ref=ref,
+        token_hash=text_of(item, "token_hash"),
+        connection_id=text_of(item, "connection"),
+        settings=settings_of(item, "settings"),
+        status=text_of(item, "status"),
+        active_turn=text_of(item, "active_turn") or None,
+        endpoint=text_of(item, "endpoint"),
+        previous_hash=text_of(item, "previous_hash"),
+        expires_at=number_of(item, "resumable_until"),
+        previous_turn=text_of(item, "previous_turn") or None,
+        connected_at_ms=number_of(item, "connected_at"),
+        signed=settings_of(item, "signed"),
+        active_since_ms=number_of(item, "active_since"),
+        ended_at_ms=number_of(item, "ended_at"),
+    )
+
+
+def message_from(item: dict[str, Any]) -> Message:
+    """Return the message that an item stores."""
+    return msgspec.convert(
+        {
+            "role": text_of(item, "role"),
+            "text": text_of(item, "text"),
+            "turn_id": text_of(item, "turn_id"),
+            "heard": text_of(item, "heard") if "heard" in item else None,
+            "started_ms": int(text_of(item, "sk").split("#")[1]),
+        },
+        Message,
+    )
+
+
+def sound_item(sound: Sound) -> dict[str, Any]:
+    """Return the attributes for when a message could be heard."""
+    item: dict[str, Any] = {"at": number(sound.at_ms)}
+    if sound.duration_ms:
+        item["duration_ms"] = number(sound.duration_ms)
+    if sound.cues:
+        item["cues"] = {"S": encode_json(list(sound.cues))}
+    if sound.heard_ms is not None:
+        item["heard_ms"] = number(sound.heard_ms)
+    return item
+
+
+def sound_from(item: dict[str, Any]) -> Sound:
+    """Return when a message could be heard."""
+    return Sound(
+        at_ms=number_of(item, "at"),
+        duration_ms=number_of(item, "duration_ms"),
+        cues=msgspec.json.decode(text_of(item, "cues") or "[]", type=list[Cue]),
+        heard_ms=number_of(item, "heard_ms") if "heard_ms" in item else None,
+    )
+
+
+def inbox_entries_from(item: dict[str, Any]) -> Sequence[InboxEntry]:
+    """Return the entries of an inbox item. Only an interruption may have two."""
+    kind, *rest = text_of(item, "sk").split("#")[3:]
+    if kind == "audio":
+        return [ChunkEntry(int(rest[0]), bytes(item["audio"]["B"]))]
+    if kind == "end":
+        return [EndEntry(int(item["chunks"]["N"]), int(item["received_at"]["N"]))]
+    if kind == "received":
+        return [AckEntry(number_of(item, "attempt"), number_of(item, "seq"))]
+    if kind == "begun":
+        return [BegunEntry(number_of(item, "attempt"))]
+    if kind == "resume":
+        resume = ResumeEntry(
+            text_of(item, "connection"),
+            text_of(item, "endpoint"),
+            number_of(item, "attempt"),
+            number_of(item, "seq"),
+            number_of(item, "resumed_at"),
+        )
+        return [resume]
+    return interruptions_from(item)
+
+
+def interruptions_from(item: dict[str, Any]) -> list[InterruptEntry]:
+    """Return the first interruption of a turn and the newest, if they differ."""
+    first = InterruptEntry(_played_ms(item, "played_ms"), number_of(item, "received_at"))
+    last = InterruptEntry(_played_ms(item, "last_played_ms"), number_of(item, "last_at"))
+    return [first, last] if last.received_at_ms > first.received_at_ms else [first]
+
+
+def _played_ms(item: dict[str, Any], name: str) -> float | None:
+    played_ms = item.get(name, {}).get("N")
+    return float(played_ms) if played_ms is not None else None
+
+
+def turn_from(item: dict[str, Any]) -> TurnItem:
+    """Return the turn that an item stores."""
+    return TurnItem(
+        state=text_of(item, "state"),
+        claim=TurnClaim(number_of(item, "attempt"), number_of(item, "started_at")),
+        parts=_parts_from(item),
+        message_key=text_of(item, "message_key"),
+        lease_until_ms=number_of(item, "lease_until"),
+    )
+
+
+def _parts_from(item: dict[str, Any]) -> list[Heard]:
+    if "parts" in item:
+        return msgspec.json.decode(text_of(item, "parts"), type=list[Heard])
+    # An item without `parts` has words, without the text between them.
+    words = msgspec.json.decode(text_of(item, "words") or "[]", type=list[Word])
+    return [Heard(f" {word.text}" if n else word.text, word.end_ms) for n, word in enumerate(words)]
+
+
+def answer_key(ref: SessionRef, turn_id: str, attempt: int, seq: int) -> dict[str, Any]:
+    """Return the key of an event of an HTTP answer."""
+    sk = f"TURN#{turn_id}#ANSWER#{attempt:03d}#{seq:06d}"
+    return {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": sk}}
+
+
+def frame_key(ref: SessionRef, frame: StoredFrame) -> dict[str, Any]:
+    """Return the key of an undelivered event."""
+    order = f"{frame.started_ms:015d}#{frame.turn_id}#{frame.attempt:03d}#{frame.seq:06d}"
+    return {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": f"OUT#{order}"}}
+
+
+def frame_from(item: dict[str, Any]) -> StoredFrame:
+    """Return the undelivered event that an item stores."""
+    _, started_ms, turn_id, attempt, seq = text_of(item, "sk").split("#")
+    frame = bytes(item.get("frame", {}).get("B", b""))
+    return StoredFrame(turn_id, int(started_ms), int(attempt), int(seq), frame)

@@ -1,0 +1,137 @@
+"""Sessions as they are read afterwards: a principal's list, and whole conversations.
+
+Every session is read through its principal's own keys. Another principal's id names nothing.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+from parley.audio.captions import Sound
+from parley.principal import Principal, SessionRef
+from parley.protocol.messages import Message
+from parley.storage.item_codec import (
+    Session,
+    message_from,
+    number_of,
+    owner_key,
+    session_from,
+    session_key,
+    sound_from,
+    text_of,
+)
+from parley.storage.sessions import ERASED
+from parley.storage.table import Item, Table
+
+Status = Literal["active", "ended", "expired"]
+READ_AT_ONCE = 10
+"""How many connections botocore keeps."""
+MAX_PAGES = 8
+"""The most pages of a session's history that are read for one request, of 1 MB each ("Query",
+DynamoDB API Reference): 2,048 read units. A transcript of half of that is more than an answer can
+have."""
+
+
+class TooLong(Exception):
+    """The history of a session is longer than `MAX_PAGES`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A message, and when it could be heard."""
+
+    message: Message
+    sound: Sound
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A session, without its history.
+
+    Attributes:
+        created_at_s: in s since the epoch.
+        active_since_ms: when its newest turn came, in ms since the epoch; 0 for none.
+    """
+
+    session: Session
+    created_at_s: int
+    active_since_ms: int
+
+    def status(self, now_s: float) -> Status:
+        """Return `active` if it can be resumed, `ended`, or `expired` if nobody came back in
+        time."""
+        if self.session.status != "active":
+            return "ended"
+        return "expired" if self.session.is_over(now_s) else "active"
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A session with its whole history, oldest message first."""
+
+    head: Head
+    records: list[Record]
+
+
+class SessionReader:
+    """Reads sessions."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def newest(self, principal: Principal, limit: int, before: str = "") -> tuple[list[Head], str]:
+        """Return a principal's sessions, newest first. One small item is read of each.
+
+        Args:
+            principal: whose sessions.
+            limit: how many, at most.
+            before: id of the session after which to continue; empty for the newest.
+
+        Returns:
+            The sessions, and the next value of `before`; empty if these were the last.
+        """
+        pk = text_of(owner_key(principal.key), "pk")
+        # Session ids are ULIDs: their order is that of their creation.
+        last = f"SESSION#{before}" if before else "SESSION#~"
+        found = self._table.last(pk, "SESSION#", last, limit + 2)
+        ids = [text_of(item, "sk").removeprefix("SESSION#") for item in found]
+        ids = [session_id for session_id in ids if session_id != before]
+        with ThreadPoolExecutor(READ_AT_ONCE) as threads:
+            refs = [principal.session(session_id) for session_id in ids[:limit]]
+            read = list(threads.map(self._head, refs))
+        more = ids[limit - 1] if len(ids) > limit else ""
+        return [each for each in read if each is not None], more
+
+    def conversation(self, ref: SessionRef) -> Conversation | None:
+        """Return a session with its history; None if it does not exist.
+
+        Raises:
+            TooLong: the history is longer than `MAX_PAGES`.
+        """
+        items: list[Item] = []
+        pages = self._table.pages(f"SESSION#{ref}", "MESSAGE#", "META")
+        for number, page in enumerate(pages):
+            if number == MAX_PAGES:
+                raise TooLong
+            items += page
+        if not items or text_of(items[-1], "sk") != "META":
+            return None
+        head = _head_from(ref, items.pop())
+        if head is None:
+            return None
+        records = [Record(message_from(item), sound_from(item)) for item in items]
+        return Conversation(head, records)
+
+    def _head(self, ref: SessionRef) -> Head | None:
+        meta = self._table.get(session_key(ref))
+        return None if meta is None else _head_from(ref, meta)
+
+
+def _head_from(ref: SessionRef, meta: Item) -> Head | None:
+    """Return the session of its own item; None if it is being erased."""
+    session = session_from(ref, meta)
+    if session.status == ERASED:
+        return None
+    return Head(session, number_of(meta, "created_at"), number_of(meta, "active_since"))

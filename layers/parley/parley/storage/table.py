@@ -1,0 +1,235 @@
+"""Access to the one DynamoDB table: the calls that its items need, without knowledge of them.
+
+The calls are synchronous, as botocore is; asynchronous callers run them in threads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Item = dict[str, Any]
+BATCH_ITEMS = 25
+"""The most items that one `BatchWriteItem` takes."""
+BATCH_TRIES = 6
+
+
+class BatchNotWritten(Exception):
+    """The table wrote only a part of a batch, at every attempt."""
+
+
+class BatchNotRead(Exception):
+    """The table returned only a part of a batch, at every attempt."""
+
+
+class Table:
+    """One table.
+
+    Args:
+        client: a boto3 DynamoDB client.
+        name: the table's name.
+    """
+
+    def __init__(self, client: DynamoDBClient, name: str) -> None:
+        self._client = client
+        self.name = name
+
+    def get(self, key: Item) -> Item | None:
+        """Return an item by a consistent read; None if it does not exist."""
+        return self._client.get_item(TableName=self.name, Key=key, ConsistentRead=True).get("Item")
+
+    def get_batch(self, keys: Sequence[Item], attributes: Sequence[str]) -> list[Item]:
+        """Return at most 100 items by a consistent read, in any order. Missing ones are left out.
+
+        Args:
+            keys: the items' keys.
+            attributes: the attributes to return.
+
+        Raises:
+            BatchNotRead: the table stayed throttled for too long.
+        """
+        names = {f"#{position}": name for position, name in enumerate(attributes)}
+        found: list[Item] = []
+        left: Sequence[Any] = keys
+        for attempt in range(BATCH_TRIES):
+            request: Any = {
+                "Keys": left,
+                "ConsistentRead": True,
+                "ProjectionExpression": ", ".join(names),
+                "ExpressionAttributeNames": names,
+            }
+            answer = self._client.batch_get_item(RequestItems={self.name: request})
+            found += answer["Responses"].get(self.name, [])
+            unread: dict[str, Any] = {**answer.get("UnprocessedKeys", {})}
+            left = unread[self.name]["Keys"] if self.name in unread else []
+            if not left:
+                return found
+            time.sleep(0.05 * 2**attempt)
+        raise BatchNotRead(f"{len(left)} items")
+
+    def put(self, item: Item, condition: str = "", values: Item | None = None) -> bool:
+        """Write an item. Return False if the condition does not hold."""
+        request: dict[str, Any] = {"TableName": self.name, "Item": item}
+        if condition:
+            request["ConditionExpression"] = condition
+        if values:
+            request["ExpressionAttributeValues"] = values
+        try:
+            self._client.put_item(**request)
+        except ClientError as error:
+            if _is_condition_failure(error):
+                return False
+            raise
+        return True
+
+    def put_together(self, items: Sequence[Item]) -> None:
+        """Write items in one transaction."""
+        self._client.transact_write_items(
+            TransactItems=[{"Put": {"TableName": self.name, "Item": item}} for item in items]
+        )
+
+    def update(
+        self,
+        key: Item,
+        update: str,
+        condition: str,
+        names: dict[str, str],
+        values: Item,
+        *,
+        returned: Literal["ALL_NEW", "ALL_OLD"] = "ALL_NEW",
+    ) -> Item | None:
+        """Change an item. Return it after the change, or before it; None if the condition fails.
+
+        Args:
+            key: the item's key.
+            update: the update expression.
+            condition: the condition expression; empty for none.
+            names: expression attribute names.
+            values: expression attribute values.
+            returned: whether to return the item after the change or before it.
+        """
+        request: dict[str, Any] = {"ExpressionAttributeNames": names} if names else {}
+        if values:
+            request["ExpressionAttributeValues"] = values
+        if condition:
+            request["ConditionExpression"] = condition
+        try:
+            answer = self._client.update_item(
+                TableName=self.name,
+                Key=key,
+                UpdateExpression=update,
+                ReturnValues=returned,
+                **request,
+            )
+        except ClientError as error:
+            if _is_condition_failure(error):
+                return None
+            raise
+        return answer.get("Attributes", {})
+
+    def try_update(self, key: Item, update: str, condition: str, values: Item) -> tuple[bool, Item]:
+        """Change an item if the condition holds.
+
+        Returns:
+            Whether it did, and if not, the item as it was found.
+        """
+        try:
+            self._client.update_item(
+                TableName=self.name,
+                Key=key,
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeValues=values,
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except ClientError as error:
+            if not _is_condition_failure(error):
+                raise
+            # botocore types the item only in the generated exception. Not every implementation of
+            # DynamoDB sends it.
+            found: dict[str, Any] = {**error.response}
+            return False, found.get("Item") or self.get(key) or {}
+        return True, {}
+
+    def delete(self, key: Item) -> Item | None:
+        """Delete an item. Return it as it was; None if it did not exist."""
+        answer = self._client.delete_item(TableName=self.name, Key=key, ReturnValues="ALL_OLD")
+        return answer.get("Attributes")
+
+    def pages(
+        self, pk: str, first: str, last: str, attributes: Sequence[str] = ()
+    ) -> Iterator[list[Item]]:
+        """Yield the items of a partition between two sort keys, page by page, lowest key first.
+
+        Args:
+            pk: the partition.
+            first, last: the sort keys, both included.
+            attributes: the attributes to return; empty for all.
+        """
+        query: dict[str, Any] = {
+            "TableName": self.name,
+            "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :last",
+            "ExpressionAttributeValues": {
+                ":pk": {"S": pk},
+                ":first": {"S": first},
+                ":last": {"S": last},
+            },
+            "ConsistentRead": True,
+        }
+        if attributes:
+            names = {f"#{position}": name for position, name in enumerate(attributes)}
+            query["ExpressionAttributeNames"] = names
+            query["ProjectionExpression"] = ", ".join(names)
+        while True:
+            page = self._client.query(**query)
+            yield page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def last(self, pk: str, first: str, last: str, limit: int) -> list[Item]:
+        """Return at most `limit` items of a partition between two sort keys, highest key first."""
+        return self._client.query(
+            TableName=self.name,
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+            ExpressionAttributeValues={
+                ":pk": {"S": pk},
+                ":first": {"S": first},
+                ":last": {"S": last},
+            },
+            ScanIndexForward=False,
+            ConsistentRead=True,
+            Limit=limit,
+        )["Items"]
+
+    def write_batch(self, puts: Sequence[Item], deletes: Sequence[Item] = ()) -> None:
+        """Write and delete many items, not in one transaction.
+
+        Raises:
+            BatchNotWritten: the table stayed throttled for too long.
+        """
+        requests: list[Any] = [
+            *({"PutRequest": {"Item": item}} for item in puts),
+            *({"DeleteRequest": {"Key": key}} for key in deletes),
+        ]
+        for start in range(0, len(requests), BATCH_ITEMS):
+            self._write_some(requests[start : start + BATCH_ITEMS])
+
+    def _write_some(self, requests: list[Any]) -> None:
+        for attempt in range(BATCH_TRIES):
+            answer = self._client.batch_write_item(RequestItems={self.name: requests})
+            requests = answer.get("UnprocessedItems", {}).get(self.name, [])
+            if not requests:
+                return
+            time.sleep(0.05 * 2**attempt)
+        raise BatchNotWritten(f"{len(requests)} items")
+
+
+def _is_condition_failure(error: ClientError) -> bool:
+    return error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException"

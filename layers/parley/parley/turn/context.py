@@ -1,0 +1,89 @@
+"""What a turn works with: what its environment keeps for all turns, and what is its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from parley.aio.tasks import BackgroundClose
+from parley.config import Deployment
+from parley.limits.turn_quota import Meter
+from parley.protocol.turn_request import TurnRequest
+from parley.providers.circuit_breaker import CircuitBreakers
+from parley.providers.llm import Responder
+from parley.providers.stt import Transcriber
+from parley.providers.tts import Synthesizer
+from parley.storage.history_cache import HistoryCache
+from parley.storage.item_codec import TurnClaim
+from parley.storage.recordings import Recordings
+from parley.storage.sessions import SessionStore
+from parley.storage.turns import TurnStore
+from parley.turn.audio_recorder import AudioRecorder
+from parley.turn.input.poller import InboxPoller
+from parley.turn.output.latency import TurnLatency
+from parley.turn.output.outbox import Outbox
+from parley.turn.output.sender import Post, Sender
+from parley.turn.persistence import TurnPersistence
+from parley.turn.playback_times import PlaybackTimes
+from parley.turn.stop import TurnStop
+
+
+@dataclass(frozen=True, slots=True)
+class TurnServices:
+    """What the turns of one environment share.
+
+    Attributes:
+        log: told about trouble that the client is not; takes an event name and fields.
+        circuits: what is known of the providers' health in this environment.
+        meter: charges for what is used; None if nobody does.
+        recordings: where turns are recorded; None if they are not.
+    """
+
+    store: SessionStore
+    turns: TurnStore
+    history: HistoryCache
+    transcriber: Transcriber
+    responder: Responder
+    synthesizer: Synthesizer
+    deployment: Deployment
+    log: Callable[[str, dict[str, Any]], None]
+    circuits: CircuitBreakers = field(default_factory=CircuitBreakers)
+    meter: Meter | None = None
+    recordings: Recordings | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """The Lambda invocation that runs a turn.
+
+    Attributes:
+        owner: names it in the claim.
+        post: sends a frame to a connection.
+        remaining_s: returns how much of its time is left.
+        cold: whether its environment is fresh.
+    """
+
+    owner: str
+    post: Post
+    remaining_s: Callable[[], float]
+    cold: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TurnContext:
+    """One attempt at one turn, as `Pipeline`, `TurnFinisher` and `Delivery` share it."""
+
+    request: TurnRequest
+    claim: TurnClaim
+    services: TurnServices
+    invocation: Invocation
+    outbox: Outbox
+    sender: Sender
+    poller: InboxPoller
+    persistence: TurnPersistence
+    playback: PlaybackTimes
+    recorder: AudioRecorder
+    latency: TurnLatency
+    stop: TurnStop
+    background_close: BackgroundClose

@@ -1,0 +1,58 @@
+"""Where a turn's time went: marks on one clock, and the parts between them that add up."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from parley.protocol.messages import Metrics
+
+Mark = Literal[
+    "received",  # API Gateway took user_message or audio_end: zero
+    "started",  # the turn function began (typed), or saw the end of the utterance (spoken)
+    "transcribed",  # the final transcript is known (spoken)
+    "requested",  # the responder was asked
+    "first_token",
+    "first_clause",
+    "first_audio",
+    "first_text_posted",
+    "first_audio_posted",
+    "ended",
+]
+
+
+def monotonic_at(epoch_ms: int) -> float:
+    """Return when something was, on the monotonic clock, that another clock dated in epoch ms."""
+    return time.monotonic() - max(0.0, time.time() - epoch_ms / 1000)
+
+
+class TurnLatency:
+    """Marks of one turn, in seconds of one clock. The first mark of a name counts."""
+
+    def __init__(self) -> None:
+        self._marks: dict[Mark, float] = {}
+
+    def mark(self, name: Mark, at_s: float) -> None:
+        """Note when something happened first."""
+        self._marks.setdefault(name, at_s)
+
+    def metrics(self) -> Metrics:
+        """Return the parts and the sums, in ms; what did not happen is None."""
+        thinking_from: Mark = "transcribed" if "transcribed" in self._marks else "started"
+        return Metrics(
+            dispatch_ms=self._between("received", "started"),
+            transcript_ms=self._between("started", "transcribed"),
+            prepare_ms=self._between(thinking_from, "requested"),
+            responder_ms=self._between("requested", "first_token"),
+            clause_ms=self._between("first_token", "first_clause"),
+            synthesizer_ms=self._between("first_clause", "first_audio"),
+            delivery_ms=self._between("first_audio", "first_audio_posted"),
+            first_text_ms=self._between("received", "first_text_posted"),
+            first_audio_ms=self._between("received", "first_audio_posted"),
+            total_ms=self._between("received", "ended"),
+        )
+
+    def _between(self, start: Mark, end: Mark) -> float | None:
+        if start not in self._marks or end not in self._marks:
+            return None
+        return round(max(0.0, self._marks[end] - self._marks[start]) * 1000, 1)

@@ -1,0 +1,203 @@
+"""What a turn leaves in the table: both sides of the conversation, and how it ended.
+
+None of it is on the way to the first sound: it is written once the model has been asked.
+A table that fails costs the record, never the turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from parley.audio.captions import Sound
+from parley.audio.heard import Heard
+from parley.protocol.messages import Message, Metrics, TurnEndReason
+from parley.protocol.turn_request import TurnRequest
+from parley.storage.inbox_entries import InterruptEntry
+from parley.storage.item_codec import Session, TurnClaim
+from parley.storage.sessions import SessionStore
+from parley.storage.turns import TurnStore
+from parley.turn.stop import StopReason, TurnStop
+
+
+class TurnPersistence:
+    """Write down one turn.
+
+    Args:
+        owner: names the invocation that has claimed it.
+        claim: which attempt it is.
+        stop: asked when the turn turns out not to be this attempt's to end.
+        log: told about trouble; takes an event name and fields.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        turns: TurnStore,
+        request: TurnRequest,
+        owner: str,
+        claim: TurnClaim,
+        stop: TurnStop,
+        log: Callable[[str, dict[str, Any]], None],
+    ) -> None:
+        self._store = store
+        self._turns = turns
+        self._request = request
+        self._owner = owner
+        self._claim = claim
+        self._stop = stop
+        self._log = log
+        self._writes: dict[str, asyncio.Task[None]] = {}
+        self._reply_key = ""
+
+    def note_newest_turn(
+        self, history: list[Message], found: Callable[[Session | None], None]
+    ) -> None:
+        """Note in the background that this is the session's newest turn.
+
+        Interrupts an older one that still runs.
+
+        Args:
+            found: told of the session as it was when that was noted, or None if a newer turn
+                has come already. Whoever moves the session to another connection later finds
+                this turn, and tells it.
+        """
+        self._start("newest_turn", lambda: self._note_newest(history, found))
+
+    def write_user_message(self, text: str, sound: Sound) -> None:
+        """Write in the background what the user said. The first call counts."""
+        message = Message("user", text, self._turn_id)
+        self._start("user_message", lambda: self._put(message, sound))
+
+    def write_usage(self, charge: Callable[[], Awaitable[None]]) -> None:
+        """Write in the background what the turn has used."""
+        self._start("usage", charge)
+
+    async def write_reply_and_end(
+        self,
+        reason: TurnEndReason,
+        said: str,
+        heard: str | None,
+        parts: list[Heard],
+        metrics: Metrics,
+        sound: Sound,
+    ) -> None:
+        """Write the reply and the turn's end, after everything else has been written.
+
+        Requests `SUPERSEDED` if the turn was no longer this attempt's to end.
+        """
+        # In order: who finds the turn ended finds its reply, and what was said before it.
+        await self.wait_until_written()
+        if said:
+            message = Message("assistant", said, self._turn_id, heard)
+            self._start("reply", lambda: self._put_reply(message, sound, metrics))
+            await self.wait_until_written()
+        self._start("turn_end", lambda: self._finish(reason, parts))
+        await self.wait_until_written()
+        if not said and self._claim.attempt > 1 and not self._stop.superseded:
+            # The attempt before may have written its reply after this one had voided it.
+            self._start("no_reply", self.forget_reply)
+            await self.wait_until_written()
+
+    async def forget_reply(self) -> None:
+        """Delete what an attempt before this one replied."""
+        await asyncio.to_thread(
+            self._store.forget_reply,
+            self._request.session,
+            self._claim.started_ms,
+            self._turn_id,
+        )
+
+    async def write_heard(self, heard: str, interrupt: InterruptEntry) -> None:
+        """Note afterwards that of the reply only so much was heard."""
+        if self._reply_key:
+            self._start("heard", lambda: self._put_heard(heard, interrupt))
+            await self.wait_until_written()
+
+    async def write_answer(self, attempt: int, frames: list[bytes]) -> None:
+        """Keep the events of an attempt that answer an HTTP request."""
+        self._start("answer", lambda: self._put_answer(attempt, frames))
+        await self.wait_until_written()
+
+    async def wait_until_written(self) -> None:
+        """Wait for what is written in the background."""
+        await asyncio.gather(*self._writes.values())
+
+    # --- the writes ---------------------------------------------------------------
+
+    @property
+    def _turn_id(self) -> str:
+        return self._request.turn_id
+
+    def _start(self, name: str, write: Callable[[], Awaitable[Any]]) -> None:
+        """Begin a write, once for each name."""
+        if name not in self._writes:
+            self._writes[name] = asyncio.create_task(self._try(name, write))
+
+    async def _try(self, name: str, write: Callable[[], Awaitable[Any]]) -> None:
+        try:
+            await write()
+        except Exception as error:
+            self._log("not_kept", {"what": name, "error": type(error).__name__})
+
+    async def _note_newest(
+        self, history: list[Message], found: Callable[[Session | None], None]
+    ) -> None:
+        ref, received_at_ms = self._request.session, self._request.received_at_ms
+        session = await asyncio.to_thread(
+            self._store.set_active_turn, ref, self._turn_id, received_at_ms
+        )
+        found(session)
+        previous = session.active_turn if session is not None else None
+        # One that has replied has ended, or is about to: its reply stays as it is.
+        replied = any(m.turn_id == previous and m.role == "assistant" for m in history)
+        if previous and previous != self._turn_id and not replied:
+            await asyncio.to_thread(
+                self._turns.inboxes.put_interrupt,
+                ref,
+                previous,
+                InterruptEntry(None, received_at_ms),
+            )
+
+    async def _put(self, message: Message, sound: Sound, metrics: Metrics | None = None) -> str:
+        return await asyncio.to_thread(
+            self._store.put_message,
+            self._request.session,
+            self._claim.started_ms,
+            message,
+            metrics,
+            sound,
+            self._claim.attempt,
+        )
+
+    async def _put_reply(self, message: Message, sound: Sound, metrics: Metrics) -> None:
+        self._reply_key = await self._put(message, sound, metrics)
+
+    async def _finish(self, reason: TurnEndReason, parts: list[Heard]) -> None:
+        finished = await asyncio.to_thread(
+            self._turns.finish_turn,
+            self._request.session,
+            self._turn_id,
+            self._owner,
+            reason=reason,
+            message_key=self._reply_key,
+            parts=parts,
+        )
+        if not finished:
+            self._stop.request(StopReason.SUPERSEDED)
+
+    async def _put_answer(self, attempt: int, frames: list[bytes]) -> None:
+        await asyncio.to_thread(
+            self._turns.put_answer, self._request.session, self._turn_id, attempt, frames
+        )
+
+    async def _put_heard(self, heard: str, interrupt: InterruptEntry) -> None:
+        await asyncio.to_thread(
+            self._store.set_heard,
+            self._request.session,
+            self._reply_key,
+            heard,
+            interrupt.received_at_ms,
+            interrupt.played_ms,
+        )

@@ -1,0 +1,148 @@
+"""Speech to text: from an utterance's audio to its final transcript.
+
+An attempt that fails is repeated with all of the audio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from parley.aio.replay_queue import ReplayQueue
+from parley.aio.tasks import BackgroundClose, Tasks
+from parley.protocol.messages import AudioFormat, Endpointing
+from parley.providers.call import ProviderCall, StreamDeadline, exchange
+from parley.providers.circuit_breaker import CircuitBreaker
+from parley.providers.errors import failure
+from parley.providers.hedging import TakeLead
+from parley.providers.stt import Transcriber, TranscriptPiece, TranscriptStream
+
+UNHEARD_S = 5.0
+"""A transcriber that is to find the end of the utterance by itself, and says nothing while so much
+audio comes, has stalled, or the user is silent. A stall costs the turn, a second stream only money,
+so it is opened in either case."""
+_PAUSE_S = 2.0
+"""Chunks come more often than that; what is more is a pause in the audio."""
+
+
+class Unheard:
+    """Measures how long audio has flowed without a word, in seconds of one monotonic clock."""
+
+    def __init__(self) -> None:
+        self._flowed_s = 0.0
+        self._spoken_s: float | None = None
+
+    def note_audio(self, now_s: float) -> bool:
+        """Note that audio came; return whether it has flowed for too long."""
+        if self._spoken_s is not None:
+            self._flowed_s += min(now_s - self._spoken_s, _PAUSE_S)
+        self._spoken_s = now_s
+        return self._flowed_s >= UNHEARD_S
+
+    def note_words(self) -> None:
+        """Note that the transcriber said something."""
+        self._flowed_s = 0.0
+
+
+class SttStage:
+    """Transcribes one utterance.
+
+    Args:
+        audio: what was said, as it arrives; closed at its end.
+        breaker: says whether the transcriber is called at all.
+        timeout_s: how long the final transcript may take once it is owed.
+        hedge_after_s: how long until a second stream is opened in parallel to a silent one.
+        on_partial: gets every transcript that is not final.
+        background: closes the streams.
+    """
+
+    def __init__(
+        self,
+        transcriber: Transcriber,
+        audio: ReplayQueue[bytes],
+        audio_format: AudioFormat,
+        language: str,
+        endpointing: Endpointing,
+        *,
+        breaker: CircuitBreaker,
+        timeout_s: float,
+        hedge_after_s: float,
+        on_partial: Callable[[TranscriptPiece], None],
+        background: BackgroundClose,
+    ) -> None:
+        self._transcriber = transcriber
+        self._audio = audio
+        self._format: AudioFormat = audio_format
+        self._language = language
+        self._endpointing: Endpointing = endpointing
+        self._timeout_s = timeout_s
+        self._on_partial = on_partial
+        self._background = background
+        self._unheard = Unheard()
+        self._call = ProviderCall(
+            "transcription_failed",
+            breaker,
+            timeout_s=timeout_s,
+            hedge_after_s=hedge_after_s,
+            whole=True,
+            # A second stream may be worth its price before the transcript is owed: the first one
+            # may have stalled while the user still talks.
+            due=asyncio.Event(),
+        )
+
+    @property
+    def retries(self) -> int:
+        """How often the transcriber was asked again."""
+        return self._call.retries
+
+    async def transcribe(self) -> str:
+        """Return the final transcript, once `audio` is closed or the transcriber heard the end.
+
+        Raises:
+            ProviderError: `transcription_failed`, after the retries.
+        """
+        async with Tasks() as tasks:
+            tasks.start(self._watch_audio())
+            return await self._call.run(self._attempt, prepare=self._prepare)
+
+    def _prepare(self) -> None:
+        if not self._call.owed.is_set():
+            self._call.due.clear()
+            self._unheard = Unheard()
+
+    async def _watch_audio(self) -> None:
+        async for _ in self._audio:
+            stalls = self._unheard.note_audio(time.monotonic())
+            if stalls and self._endpointing == "server_vad":
+                self._call.due.set()
+        self._call.owed.set()
+        self._call.due.set()
+
+    async def _attempt(self, take_lead: TakeLead) -> str:
+        stream = await self._transcriber.open(self._format, self._language, self._endpointing)
+        text = await exchange(
+            stream,
+            self._send,
+            self._receive,
+            code="transcription_failed",
+            timeout_s=self._timeout_s,
+            background=self._background,
+        )
+        take_lead()
+        return text
+
+    async def _send(self, stream: TranscriptStream, deadline: StreamDeadline) -> None:
+        async for audio in self._audio:
+            await stream.send(audio)
+        await stream.finish()
+        deadline.restart()
+
+    async def _receive(self, stream: TranscriptStream, _deadline: StreamDeadline) -> str:
+        async for piece in stream.pieces():
+            self._call.begun.set()
+            self._unheard.note_words()
+            if piece.final:
+                return piece.text
+            self._on_partial(piece)
+        raise failure("transcription_failed", "unavailable")

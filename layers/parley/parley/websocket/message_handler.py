@@ -1,0 +1,426 @@
+"""Handles the messages of clients: answers them, or hands them to a turn.
+
+It validates, writes what a running turn needs into the inbox, and starts turns. It is synchronous
+and quick: what takes time happens in the turn.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import singledispatchmethod
+
+import msgspec
+
+from parley.aws.management_api import Address
+from parley.errors import BadMessage, ConnectionGone, ParleyError, PostRefused
+from parley.ids import new_ulid
+from parley.limits.connection_lease import INIT_WITHIN_S
+from parley.limits.connection_slots import ConnectionSlots
+from parley.limits.errors import too_many_messages
+from parley.limits.message_rates import CallName, MessageRates, TooFast
+from parley.limits.request_rates import RequestRates
+from parley.limits.rules import NO_LIMITS, LimitRules
+from parley.principal import ANONYMOUS, Principal, SessionRef, session_id_of
+from parley.protocol.decoder import Decoder
+from parley.protocol.messages import (
+    MAX_MESSAGE_BYTES,
+    PROTOCOL_VERSION,
+    Ack,
+    AudioChunk,
+    AudioEnd,
+    AudioStart,
+    ClientMessage,
+    Config,
+    ConfigUpdated,
+    End,
+    Error,
+    Init,
+    Interrupt,
+    Limits,
+    Ping,
+    Pong,
+    Ready,
+    ServerEvent,
+    SessionEnded,
+    Stage,
+    UserMessage,
+    encode,
+)
+from parley.protocol.turn_request import TurnRequest
+from parley.sessions.interruption import Interruption
+from parley.sessions.opener import open_session
+from parley.sessions.recovery import Recovery
+from parley.sessions.settings_policy import SettingsPolicy
+from parley.storage.inbox_entries import AckEntry, ChunkEntry, EndEntry, InterruptEntry
+from parley.storage.item_codec import Connection, Session
+from parley.storage.sessions import SessionStore
+from parley.storage.turns import TurnStore
+from parley.websocket.resume import (
+    ConnectionsApi,
+    SessionResume,
+    fit_history,
+    not_found_error,
+)
+from parley.websocket.session_binding import DuplicateInit, SessionBinding, StaleInit
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Where a message came from.
+
+    Attributes:
+        endpoint: base URL of the `@connections` API.
+        received_at_ms: when API Gateway received it, in ms since the epoch.
+        message_id: API Gateway's id; the same if it delivers a message twice.
+        connected_at_ms: API Gateway's `connectedAt`, in ms since the epoch; None for now.
+    """
+
+    connection_id: str
+    endpoint: str
+    received_at_ms: int
+    message_id: str = ""
+    connected_at_ms: int | None = None
+
+    @property
+    def opened_at_ms(self) -> int:
+        """Return when the connection was opened, in ms since the epoch."""
+        return self.received_at_ms if self.connected_at_ms is None else self.connected_at_ms
+
+    @property
+    def age_s(self) -> float:
+        """Return how long the connection had been open, in s."""
+        return (self.received_at_ms - self.opened_at_ms) / 1000
+
+
+class MessageHandler:
+    """Handles the messages of many connections.
+
+    Args:
+        management_api: posts to connections and closes them.
+        start_turn: invokes the turn function, asynchronously.
+        policy: which settings hold, and what clients may choose.
+        history_messages: how many messages a resumed session's `ready` carries.
+        slots: the slots of connections; None if they are not limited.
+        requests: counts the sessions that are opened and resumed; None if they are not limited.
+        limits: how large and how frequent messages may be.
+        stand_ins: the stages whose provider stands in for a real one.
+    """
+
+    def __init__(
+        self,
+        sessions: SessionStore,
+        turns: TurnStore,
+        management_api: ConnectionsApi,
+        start_turn: Callable[[TurnRequest], None],
+        *,
+        policy: SettingsPolicy,
+        history_messages: int,
+        slots: ConnectionSlots | None = None,
+        requests: RequestRates | None = None,
+        limits: LimitRules = NO_LIMITS,
+        stand_ins: Sequence[Stage] = (),
+    ) -> None:
+        self._sessions = sessions
+        self._turns = turns
+        self._management_api = management_api
+        self._start_turn = start_turn
+        self._policy = policy
+        self._stand_ins = list(stand_ins)
+        self._requests = requests
+        self._binding = SessionBinding(sessions)
+        self._resume = SessionResume(
+            sessions, turns, management_api, history_messages, slots, requests
+        )
+        self._recovery = Recovery(sessions, turns, management_api.post)
+        self._interruption = Interruption(sessions, turns)
+        self._max_message_bytes = limits.message_bytes or MAX_MESSAGE_BYTES
+        self._decoder = Decoder(self._max_message_bytes)
+        self._rates = MessageRates(limits)
+
+    def handle(self, envelope: Envelope, body: str) -> ParleyError | None:
+        """Handle one message; return the error that was sent to the client, if one was."""
+        too_fast = self._rates.take(envelope.connection_id, len(body), time.monotonic() * 1000)
+        if too_fast is not None:
+            return self._drop_message(envelope, body, too_fast)
+        if envelope.age_s > INIT_WITHIN_S and self._binding.is_uninitialised(
+            envelope.connection_id
+        ):
+            return self._close_uninitialised(envelope)
+        error: ParleyError | None = None
+        answer: ServerEvent | None
+        try:
+            answer = self._process(self._decoder.decode(body), envelope)
+        except ParleyError as problem:
+            error, answer = problem, Error.of(problem)
+        if answer is not None:
+            self._send(envelope, answer)
+        return error
+
+    def _drop_message(self, envelope: Envelope, body: str, too_fast: TooFast) -> ParleyError | None:
+        """Drop a message; report the first of many, and close a connection that does not stop."""
+        if too_fast.close:
+            self._management_api.close(envelope.endpoint, envelope.connection_id)
+        if not too_fast.tell:
+            return None
+        error = too_many_messages(too_fast, *self._read_type_and_turn(body))
+        if not too_fast.close:
+            self._send(envelope, Error.of(error))
+        return error
+
+    def _close_uninitialised(self, envelope: Envelope) -> ParleyError:
+        """Close a connection that sent no `init` in time: another may have its slot by now."""
+        error = BadMessage(
+            "not_initialised",
+            f"init: expected within {INIT_WITHIN_S} seconds of connecting. This connection is "
+            "closed; open another one.",
+            field="init",
+            retryable=True,
+        )
+        self._send(envelope, Error.of(error))
+        self._management_api.close(envelope.endpoint, envelope.connection_id)
+        return error
+
+    def _read_type_and_turn(self, body: str) -> tuple[str | None, str | None]:
+        """Return the type of a message, and the id of the turn that it asks for, if any."""
+        try:
+            message = self._decoder.decode(body)
+        except ParleyError:
+            return None, None
+        turn_id = message.turn_id if isinstance(message, (UserMessage, AudioStart)) else None
+        return str(message.__struct_config__.tag), turn_id
+
+    def _process(self, message: ClientMessage, envelope: Envelope) -> ServerEvent | None:
+        try:
+            return self._answer(message, envelope)
+        finally:
+            if not isinstance(message, UserMessage | AudioStart):  # a turn checks that itself
+                self._binding.check_not_erased(envelope.connection_id)
+
+    def report_fault(self, envelope: Envelope, body: str) -> None:
+        """Tell the client that its message failed by our fault, and which turn did not begin."""
+        field, turn_id = self._read_type_and_turn(body)
+        error = ParleyError(
+            "internal",
+            "Something went wrong on our side. Send the message again.",
+            retryable=True,
+            field=field,
+            turn_id=turn_id,
+        )
+        self._send(envelope, Error.of(error))
+
+    def _send(self, envelope: Envelope, event: ServerEvent) -> None:
+        try:
+            self._management_api.post(envelope.endpoint, envelope.connection_id, encode(event))
+        except PostRefused:
+            raise  # a permission is missing, or API Gateway fails: the log must say so
+        except ConnectionGone:
+            return  # the client has left
+
+    # --- one method per message -------------------------------------------------
+
+    @singledispatchmethod
+    def _answer(self, message: ClientMessage, envelope: Envelope) -> ServerEvent | None:
+        raise NotImplementedError(type(message).__name__)
+
+    @_answer.register
+    def _answer_init(self, message: Init, envelope: Envelope) -> ServerEvent | None:
+        if message.protocol != PROTOCOL_VERSION:
+            raise ParleyError(
+                "unsupported_protocol",
+                f"init.protocol: this server speaks version {PROTOCOL_VERSION}; "
+                f"got {message.protocol}.",
+                field="init.protocol",
+            )
+        # Before anything changes: a refused init must not cost a session its token.
+        try:
+            unbound = self._binding.find_unbound(envelope.connection_id, envelope.message_id)
+            if message.session_id is None:
+                self._policy.check(message.settings, unbound.signed, "init.settings.")
+                self._count_session(unbound.principal)
+                return self._open_session(message, unbound, envelope)
+            if unbound.principal == ANONYMOUS:
+                # All share one account, so a client without a good token must not be counted.
+                ref = unbound.principal.session(message.session_id)
+                self._resume.check_token(ref, message.resume_token)
+            self._count_session(unbound.principal)
+            self._resume_session(message, message.session_id, unbound, envelope)
+        except (DuplicateInit, StaleInit):
+            pass
+        return None
+
+    @_answer.register
+    def _answer_user_message(self, message: UserMessage, envelope: Envelope) -> None:
+        self._start_within_rate(self._make_turn_request(message, envelope))
+
+    @_answer.register
+    def _answer_audio_start(self, message: AudioStart, envelope: Envelope) -> None:
+        request = self._make_turn_request(message, envelope)
+        self._start_within_rate(
+            msgspec.structs.replace(request, format=message.format, endpointing=message.endpointing)
+        )
+
+    @_answer.register
+    def _answer_audio_chunk(self, message: AudioChunk, envelope: Envelope) -> None:
+        ref = self._find_session(envelope)
+        self._turns.inboxes.put_chunk(ref, message.turn_id, ChunkEntry(message.seq, message.audio))
+
+    @_answer.register
+    def _answer_audio_end(self, message: AudioEnd, envelope: Envelope) -> None:
+        ref = self._find_session(envelope)
+        entry = EndEntry(message.chunks, envelope.received_at_ms)
+        self._turns.inboxes.put_end(ref, message.turn_id, entry)
+
+    @_answer.register
+    def _answer_interrupt(self, message: Interrupt, envelope: Envelope) -> None:
+        too_fast = self._count_call("interrupts_per_minute", envelope.connection_id)
+        if too_fast is not None:
+            if too_fast.tell:
+                raise too_many_messages(too_fast, "interrupt", None)
+            return
+        ref = self._find_session(envelope)
+        entry = InterruptEntry(message.played_ms, envelope.received_at_ms)
+        self._interruption.interrupt(ref, message.turn_id, entry)
+
+    @_answer.register
+    def _answer_config(self, message: Config, envelope: Envelope) -> ServerEvent:
+        ref = self._find_session(envelope)
+
+        def check(session: Session) -> None:
+            self._policy.check(message.settings, session.signed, "config.settings.")
+
+        session = self._sessions.change_settings(ref, message.settings, check)
+        if session is None:
+            raise not_found_error()
+        return ConfigUpdated(self._policy.in_force(session.settings, session.signed))
+
+    @_answer.register
+    def _answer_ack(self, message: Ack, envelope: Envelope) -> None:
+        """Note what has arrived: it need not be stored for a replay."""
+        ref = self._find_session(envelope)
+        self._turns.inboxes.put_ack(ref, message.turn_id, AckEntry(message.attempt, message.seq))
+
+    @_answer.register
+    def _answer_ping(self, message: Ping, envelope: Envelope) -> ServerEvent:
+        # A ping above the rate is answered as if it named no turn: it also keeps the connection.
+        if message.turn_id is not None and not self._count_call(
+            "pings_per_minute", envelope.connection_id
+        ):
+            self._recover_turn(self._find_session(envelope), message.turn_id, message.attempt)
+        return Pong(message.sent_at)
+
+    @_answer.register
+    def _answer_end(self, message: End, envelope: Envelope) -> ServerEvent:
+        ref = self._find_session(envelope)
+        running = self._sessions.end_session(ref, envelope.received_at_ms)
+        turn = self._turns.turn(ref, running) if running is not None else None
+        if running is not None and turn is not None and turn.running:
+            self._turns.inboxes.put_interrupt(
+                ref, running, InterruptEntry(None, envelope.received_at_ms)
+            )
+        return SessionEnded(session_id_of(ref))
+
+    # --- sessions ---------------------------------------------------------------
+
+    def _open_session(self, message: Init, unbound: Connection, envelope: Envelope) -> Ready:
+        session, token = open_session(
+            self._sessions,
+            unbound.principal.session(new_ulid()),
+            message.settings,
+            unbound.signed,
+            connection_id=envelope.connection_id,
+            endpoint=envelope.endpoint,
+            connected_at_ms=envelope.opened_at_ms,
+        )
+        self._bind(envelope, session.ref)
+        self._binding.remember(envelope.connection_id, session.ref)
+        return self._make_ready(session, token, resumed=False)
+
+    def _resume_session(
+        self, message: Init, session_id: str, unbound: Connection, envelope: Envelope
+    ) -> None:
+        ref = unbound.principal.session(session_id)
+        address = Address(envelope.endpoint, envelope.connection_id)
+        before, session, token, history = self._resume.move_session(
+            ref,
+            message.resume_token or "",
+            address,
+            envelope.opened_at_ms,
+            unbound.signed,
+            lambda: self._bind(envelope, ref),
+        )
+        self._binding.remember(envelope.connection_id, session.ref)
+        ready = self._make_ready(session, token, resumed=True)
+        ready.history = fit_history(history)
+        self._send(envelope, ready)  # before any event of a turn
+        self._resume.send_missed(before, session, message.received)
+
+    def _make_ready(self, session: Session, token: str, *, resumed: bool) -> Ready:
+        return Ready(
+            session_id=session.session_id,
+            resume_token=token,
+            resumed=resumed,
+            settings=self._policy.in_force(session.settings, session.signed),
+            limits=Limits(max_message_bytes=self._max_message_bytes),
+            protocol=1,
+            choices=self._policy.choices(session.signed),
+            stand_ins=self._stand_ins,
+        )
+
+    def _count_session(self, principal: Principal) -> None:
+        if self._requests is not None:
+            self._requests.take(principal, "sessions")
+
+    def _bind(self, envelope: Envelope, ref: SessionRef) -> None:
+        self._binding.bind(envelope.connection_id, ref, envelope.message_id)
+
+    def _find_session(self, envelope: Envelope) -> SessionRef:
+        return self._binding.find_session(envelope.connection_id)
+
+    # --- turns --------------------------------------------------------------------
+
+    def _make_turn_request(
+        self, message: UserMessage | AudioStart, envelope: Envelope
+    ) -> TurnRequest:
+        return TurnRequest(
+            session=self._find_session(envelope),
+            turn_id=message.turn_id,
+            connection_id=envelope.connection_id,
+            endpoint=envelope.endpoint,
+            received_at_ms=envelope.received_at_ms,
+            text=message.text if isinstance(message, UserMessage) else None,
+            attempt=message.attempt,
+        )
+
+    def _start_within_rate(self, request: TurnRequest) -> None:
+        """Start a turn, unless its connection asks for too many."""
+        # Counted in memory: to refuse a turn by the table costs calls as well.
+        too_fast = self._count_call("turns_per_minute", request.connection_id)
+        if too_fast is None:
+            self._start_turn(request)
+        elif too_fast.tell:
+            asked_by = "audio_start" if request.spoken else "user_message"
+            raise too_many_messages(too_fast, asked_by, request.turn_id)
+
+    def _count_call(self, name: CallName, connection_id: str) -> TooFast | None:
+        """Count a message that costs calls; return None if it is within its rate."""
+        return self._rates.take_call(name, connection_id, time.monotonic() * 1000)
+
+    def _recover_turn(self, ref: SessionRef, turn_id: str, attempt: int) -> None:
+        """Help a client that has waited long for an attempt at a turn.
+
+        Send what is stored of it. Otherwise end it if nobody runs it, or report again that it has
+        failed.
+        """
+        turn, session = self._turns.turn(ref, turn_id), self._sessions.session(ref)
+        if session is None:
+            return
+        if turn is not None and not turn.running:
+            started_ms = turn.claim.started_ms
+            if self._resume.replay_turn(session, turn_id, started_ms, attempt) != 0:
+                return  # also if the limit forbids to read: stored events must not become void
+        if self._recovery.end_dead_turn(ref, turn_id, None, attempt):
+            return
+        if turn is not None and turn.state == "failed":
+            self._recovery.report_failed_turn(ref, turn_id, turn.claim)

@@ -1,0 +1,1 @@
+"""API Gateway, Lambda and what they need of AWS, on one machine."""

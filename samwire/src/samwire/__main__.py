@@ -1,0 +1,40 @@
+"""The `samwire` command: AWS on one machine.
+
+samwire start --template template.yaml --parameter-overrides Key=value
+samwire validate --template template.yaml
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from samwire.cli.parser import parse
+
+
+def main(command_line: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code.
+
+    Args:
+        command_line: what follows the command's name; None for what this process was given.
+    """
+    arguments = parse(command_line)
+    _forget_the_developers_account()
+    # What serves a template takes more than a second to import, and --help needs none of it.
+    if arguments.command == "validate":
+        from samwire.cli import validate
+
+        return validate.run(arguments)
+    from samwire.cli import start
+
+    return start.run(arguments)
+
+
+def _forget_the_developers_account() -> None:
+    """Nothing here may reach a real account, or fail over its profile."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""The `samwire` command: its options, and what each subcommand does."""

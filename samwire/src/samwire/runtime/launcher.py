@@ -1,0 +1,51 @@
+"""What an environment's process runs: AWS's own runtime client, tied to its parent's life.
+
+python -m samwire.runtime.launcher PARENT_PID HANDLER HOSTS
+
+HOSTS is JSON: where the host names of the stack's own APIs lead, see `samwire.runtime.own_hosts`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+from samwire.file_limit import limit_the_function
+from samwire.lifeline import end_with_parent
+from samwire.runtime.own_hosts import lead_home
+
+_VARIABLE = "AWS_LAMBDA_RUNTIME_API"
+
+
+def main() -> None:
+    """Run `awslambdaric` until killed."""
+    end_with_parent(int(sys.argv[1]))
+    limit_the_function()
+    lead_home(json.loads(sys.argv[3]), os.environ.get("AWS_CA_BUNDLE", ""))
+    # The import reads the variable, key and all, for the client in C that takes events and
+    # answers. What the function sees from here on is `host:port`, as on Lambda.
+    from awslambdaric.__main__ import main as run
+    from awslambdaric.lambda_runtime_client import BaseLambdaRuntimeClient
+
+    os.environ[_VARIABLE], _, key = os.environ[_VARIABLE].partition("/")
+    _send_the_key(BaseLambdaRuntimeClient, key)
+    run(["awslambdaric", sys.argv[2]])
+
+
+def _send_the_key(client: Any, key: str) -> None:
+    """Have the client in Python, which tells of errors at the start, send the key as well.
+
+    It takes the address for a host and a port: a path after it is an `InvalidURL`.
+    """
+    send = client.call_rapid
+
+    def call_rapid(self: Any, method: str, endpoint: str, *rest: Any, **more: Any) -> Any:
+        return send(self, method, f"/{key}{endpoint}", *rest, **more)
+
+    client.call_rapid = call_rapid
+
+
+if __name__ == "__main__":
+    main()

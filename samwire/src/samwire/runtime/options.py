@@ -1,0 +1,28 @@
+"""How the Lambda service runs functions. Light to import: the command's help shows the defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ACCOUNT_LIMIT = 1000
+"""A new account's limit of concurrent invocations ("Lambda quotas")."""
+RETRY_DELAY_S = 1.0
+"""Lambda waits one minute before the first retry of an asynchronous invocation and two
+before the second; here it waits a second, so that one can watch it."""
+
+
+@dataclass(frozen=True)
+class ServiceOptions:
+    """How functions are run, besides their surroundings.
+
+    Attributes:
+        concurrency: of the account, shared by the functions that reserve none.
+        reload: whether a changed source file ends the environments that run the old one.
+        retry_delay_s: before an asynchronous invocation that failed is tried again.
+        event_delay_s: before an asynchronous invocation is run at all.
+    """
+
+    concurrency: int = ACCOUNT_LIMIT
+    reload: bool = True
+    retry_delay_s: float = RETRY_DELAY_S
+    event_delay_s: float = 0.0

@@ -1,0 +1,199 @@
+"""The environments of one version of a function, as many as there is concurrency."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import deque
+from dataclasses import replace
+
+from samwire.runtime.call import Call, Result
+from samwire.runtime.environment import Environment, Surroundings
+from samwire.runtime.packages import import_advice
+from samwire.runtime.sources import Sources
+from samwire.template.model import Function
+
+IDLE_S = 300.0
+"""How long an unused environment is kept."""
+MAX_ENVIRONMENTS = 32
+"""Processes of one function: one machine is not a region. What comes beyond waits."""
+MAX_STARTING = max(2, os.cpu_count() or 2)
+
+
+class Pool:
+    """The environments of one version of a function.
+
+    An invocation takes an idle environment, or waits for the first that becomes free or
+    has started. Environments start as many at a time as the machine has cores: more would
+    only be slower, all of them. When the sources have changed, those that run the old ones
+    are ended, and new ones start.
+
+    Args:
+        version: `$LATEST` or a published one.
+        sources: None if changes do not matter.
+    """
+
+    def __init__(
+        self, function: Function, version: str, around: Surroundings, sources: Sources | None
+    ) -> None:
+        self.function = function
+        self.version = version
+        self._around = around
+        self._sources = sources
+        self._idle: list[Environment] = []
+        self._busy: set[Environment] = set()
+        self._outdated: set[Environment] = set()
+        self._waiting: deque[asyncio.Future[Environment | Result]] = deque()
+        self._starting: dict[asyncio.Task[None], Environment] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        self._stopped = False
+
+    async def prewarm(self, count: int) -> None:
+        """Start environments before they are needed."""
+        for _ in range(count):
+            self._start_one()
+        await asyncio.gather(*self._starting)
+
+    async def invoke(self, call: Call) -> Result:
+        """Run one invocation."""
+        self._reload()
+        environment = await self._acquire()
+        if isinstance(environment, Result):
+            return environment
+        try:
+            result = await environment.invoke(call)
+            if (advised := self._advised(result)).advice:
+                self._around.log(self.function.logical_id, advised.advice)
+            return advised
+        finally:
+            self._busy.discard(environment)
+            if environment.alive and environment not in self._outdated:
+                self._give(environment)
+            else:
+                self._outdated.discard(environment)
+                self._end(environment)
+                self._start_more()  # there is room for another now
+
+    def renew(self) -> None:
+        """Use none of the environments there are for another invocation."""
+        for environment in self._idle:
+            self._end(environment)
+        self._idle.clear()
+        self._outdated |= self._busy | set(self._starting.values())
+
+    def end_idle(self) -> None:
+        """End environments that have not been used for a while."""
+        limit = time.monotonic() - IDLE_S
+        for environment in [found for found in self._idle if found.last_used_s < limit]:
+            self._idle.remove(environment)
+            self._end(environment)
+
+    async def stop(self) -> None:
+        """End all environments; what waits for one is cancelled."""
+        self._stopped = True
+        for waiting in self._waiting:
+            waiting.cancel()
+        starting = list(self._starting)
+        for task in starting:
+            task.cancel()
+        await asyncio.gather(*starting, return_exceptions=True)
+        environments = [*self._idle, *self._busy]
+        self._idle.clear()
+        await asyncio.gather(*(environment.stop() for environment in environments))
+        while self._ending:
+            await asyncio.gather(*self._ending)
+
+    def _reload(self) -> None:
+        changed = self._sources.changed() if self._sources is not None else []
+        if not changed:
+            return
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        self._around.log(
+            self.function.logical_id, f"{changed[0]}{more} changed: new environments from now on"
+        )
+        self.renew()
+
+    async def _acquire(self) -> Environment | Result:
+        """An environment, busy from now on, or the error of one that could not initialise."""
+        while self._idle:
+            environment = self._idle.pop()  # the one used last, as Lambda does it
+            if environment.alive:
+                self._busy.add(environment)
+                return environment
+            self._end(environment)  # it died between invocations
+        waiting: asyncio.Future[Environment | Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiting)
+        self._start_more()
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            if waiting.done() and not waiting.cancelled():
+                found = waiting.result()
+                if isinstance(found, Environment):
+                    self._busy.discard(found)
+                self._give(found)
+            raise
+
+    def _start_more(self) -> None:
+        if self._stopped:
+            return
+        wanted = sum(not waiting.done() for waiting in self._waiting)
+        while (
+            len(self._starting) < min(wanted, MAX_STARTING)
+            and len(self._idle) + len(self._busy) + len(self._starting) < MAX_ENVIRONMENTS
+        ):
+            self._start_one()
+
+    def _start_one(self) -> None:
+        environment = Environment(self.function, self.version, self._around)
+        task = asyncio.create_task(self._start(environment))
+        self._starting[task] = environment
+        task.add_done_callback(self._started)
+
+    def _started(self, task: asyncio.Task[None]) -> None:
+        self._starting.pop(task)
+        if not task.cancelled():
+            self._start_more()
+
+    async def _start(self, environment: Environment) -> None:
+        try:
+            error = await environment.start()
+        except Exception as problem:  # the machine's: no file, port or room for another
+            await environment.stop()
+            error = Result.failure("ServiceException", f"No environment can start: {problem}")
+        except BaseException:
+            await environment.stop()
+            raise
+        if environment in self._outdated:  # what it could not initialise may be mended by now
+            self._outdated.discard(environment)
+            self._end(environment)
+            return
+        if error is not None:
+            error = self._advised(error)
+            self._around.log(self.function.logical_id, f"init failed: {error.payload.decode()}")
+            if error.advice:
+                self._around.log(self.function.logical_id, error.advice)
+        self._give(environment if error is None else error)
+
+    def _advised(self, result: Result) -> Result:
+        return replace(result, advice=import_advice(self.function, result))
+
+    def _give(self, found: Environment | Result) -> None:
+        """Hand an environment, or the error of one, to whoever waits."""
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if not waiting.done():
+                if isinstance(found, Environment):
+                    # Now, and not when who waits goes on: until then it would count as none.
+                    self._busy.add(found)
+                waiting.set_result(found)
+                return
+        if isinstance(found, Environment):
+            self._idle.append(found)
+
+    def _end(self, environment: Environment) -> None:
+        """End an environment without anybody waiting for it."""
+        task = asyncio.create_task(environment.stop())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)

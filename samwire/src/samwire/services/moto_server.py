@@ -1,0 +1,71 @@
+"""moto's server as a process of its own, with connections kept alive.
+
+moto's own command speaks HTTP/1.0: every call opens a connection. Prints its port on
+stdout when it is ready, then a line for every call that was not allowed.
+
+    python -m samwire.services.moto_server PARENT_PID [PORT]
+
+Only what is signed with a key of the stack is answered. Its own key comes in the environment
+(`samwire.services.own_key`): no other user of the machine can read that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from functools import partial
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from samwire.lifeline import end_with_parent
+from samwire.permissions.wsgi import PermissionsInFront
+from samwire.services.moto_knowledge import (
+    issued_secret,
+    name_secrets_as_the_template_does,
+    partition_key,
+)
+from samwire.services.moto_speed import make_quick
+from samwire.services.own_key import OwnKey
+from samwire.services.signed_calls import SignedCallsOnly
+from samwire.services.signed_links import is_signed_link
+from samwire.services.throttling import ThrottlingInFront
+from samwire.services.wsgi import Wsgi, serving
+from samwire.strangers import StrangersKeptOut
+from samwire.template.intrinsics import ACCOUNT_ID
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def main() -> None:
+    """Serve until killed."""
+    end_with_parent(int(sys.argv[1]))
+    port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    own = OwnKey.from_variables(os.environ)
+    make_quick()
+    name_secrets_as_the_template_does()
+    app: Wsgi = DomainDispatcherApplication(create_backend_app)
+    asked = PermissionsInFront(ThrottlingInFront(app), ACCOUNT_ID, partition_key, _say)
+
+    def secret_of(access_key_id: str) -> str | None:
+        return (
+            own.secret_of(access_key_id)
+            or asked.secret_of(access_key_id)
+            or issued_secret(access_key_id)
+        )
+
+    is_given = partial(is_signed_link, secret_of=secret_of)
+    signed = SignedCallsOnly(asked, secret_of, is_given, own.hint)
+    asyncio.run(_serve(StrangersKeptOut(signed, is_given), port))
+
+
+async def _serve(app: Wsgi, port: int) -> None:
+    async with serving(app, "127.0.0.1", port) as bound:
+        print(bound, flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

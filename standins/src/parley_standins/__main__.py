@@ -1,0 +1,124 @@
+"""`python -m parley_standins`: both stand-ins, until a signal or the parent's end.
+
+Prints one JSON line when both are ready: `{"elevenlabs_url", "llm_url", "voices", "pid"}`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from parley_standins.chat import chat_app
+from parley_standins.elevenlabs_app import elevenlabs_app
+from parley_standins.faults import ChatDelays, ChatSettings, SpeechDelays, SpeechSettings
+from parley_standins.voices import VOICES
+
+DEFAULT_KEY = "standin-key"
+PARENT_POLL_S = 0.5
+SHUTDOWN_S = 1.0
+"""How long requests that are still running may take when the stand-ins end."""
+
+_DELAYS = (SpeechDelays, ChatDelays)
+D = TypeVar("D", SpeechDelays, ChatDelays)
+
+
+def arguments(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="parley-standins",
+        description="Stand-ins for ElevenLabs and for an OpenAI-compatible chat endpoint.",
+    )
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--elevenlabs-port", type=int, default=0, help="0: any free port")
+    parser.add_argument("--llm-port", type=int, default=0, help="0: any free port")
+    parser.add_argument("--api-key", default=DEFAULT_KEY, help="that ElevenLabs' stand-in takes")
+    parser.add_argument("--llm-api-key", default=DEFAULT_KEY, help="that the chat stand-in takes")
+    parser.add_argument(
+        "--exit-with-parent", action="store_true", help="end when the starting process does"
+    )
+    for kind in _DELAYS:
+        for name in kind.__struct_fields__:
+            option = f"--{name.replace('_', '-')}"
+            parser.add_argument(option, type=float, default=0, metavar=name.rsplit("_", 1)[-1])
+    return parser.parse_args(argv)
+
+
+async def serve(options: argparse.Namespace) -> None:
+    """Run both servers until a signal, or until the parent is gone."""
+    speech = _delays(options, SpeechDelays)
+    chat = _delays(options, ChatDelays)
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, over.set)
+    elevenlabs = elevenlabs_app(options.api_key, SpeechSettings(delays=speech))
+    llm = chat_app(options.llm_api_key, ChatSettings(delays=chat))
+    async with contextlib.AsyncExitStack() as running:
+        elevenlabs_url = await running.enter_async_context(
+            listening(elevenlabs, options.host, options.elevenlabs_port)
+        )
+        llm_url = await running.enter_async_context(listening(llm, options.host, options.llm_port))
+        ready = {
+            "elevenlabs_url": elevenlabs_url,
+            "llm_url": f"{llm_url}/v1",
+            "voices": {voice.voice_id: voice.name for voice in VOICES.values()},
+            "pid": os.getpid(),
+        }
+        print(json.dumps(ready), flush=True)
+        watching = asyncio.create_task(_watch_parent(over)) if options.exit_with_parent else None
+        await over.wait()
+        if watching:
+            watching.cancel()
+
+
+@contextlib.asynccontextmanager
+async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
+    """Serve an application; gives its URL."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        bound = runner.addresses[0]
+        yield f"http://{host}:{bound[1]}"
+    finally:
+        await runner.cleanup()
+
+
+def _delays(options: argparse.Namespace, kind: type[D]) -> D:
+    return msgspec.convert({name: getattr(options, name) for name in kind.__struct_fields__}, kind)
+
+
+async def _watch_parent(over: asyncio.Event) -> None:
+    parent = os.getppid()
+    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells of a parent's end
+        await asyncio.sleep(PARENT_POLL_S)
+    over.set()
+
+
+def main() -> int:
+    """Run the command."""
+    options = arguments()
+    try:
+        asyncio.run(serve(options))
+    except msgspec.ValidationError as error:
+        print(f"A delay is out of range: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"Can't listen: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,361 @@
+"""An OpenAI-compatible chat endpoint: `/v1/chat/completions` and `/v1/models`.
+
+The replies come from `talker`, which reads the whole conversation; this module
+speaks the protocol, token by token, with the delays and faults that are set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import re
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from aiohttp import web
+
+from parley_standins.browser_guard import refuse_pages
+from parley_standins.control import ControlApi, begin_record
+from parley_standins.faults import ChatSettings, Controls, Fault
+from parley_standins.recording import Record, Recorder
+from parley_standins.talker import Message, reply_to
+from parley_standins.trouble import dropping, reset_connection, sleep_until, stall
+
+MODELS = ("standin", "gpt-4o-mini")
+MAX_BODY_BYTES = 16 * 1024 * 1024
+ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
+
+_TOOL_CALL = {
+    "index": 0,
+    "id": "call_1",
+    "type": "function",
+    "function": {"name": "get_time", "arguments": "{}"},
+}
+_TOKEN = re.compile(r"\s?\w+|\s?[^\w\s]|\s+")
+
+
+class BadRequest(Exception):
+    """A request that is answered with OpenAI's error body."""
+
+    def __init__(
+        self, status: int, message: str, code: str | None = None, param: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = {
+            "error": {
+                "message": message,
+                "type": _error_type(status),
+                "param": param,
+                "code": code,
+            }
+        }
+
+
+def _error_type(status: int) -> str:
+    if status == 429:
+        return "rate_limit_error"
+    return "invalid_request_error" if status < 500 else "server_error"
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A checked request."""
+
+    model: str
+    messages: list[Message]
+    stream: bool
+    include_usage: bool
+    max_tokens: int | None
+
+    @classmethod
+    def parse(cls, body: Any) -> Completion:
+        """Check a request's body.
+
+        Raises:
+            BadRequest: naming the parameter.
+        """
+        if not isinstance(body, dict):
+            raise BadRequest(400, "We could not parse the JSON body of your request.")
+        model = body.get("model")
+        if not isinstance(model, str) or not model:
+            raise BadRequest(400, "you must provide a model parameter", param="model")
+        messages = body.get("messages")
+        if not isinstance(messages, list) or not messages:
+            raise BadRequest(
+                400, "'messages' has to be a list of at least one message.", param="messages"
+            )
+        stream, options = body.get("stream") or False, body.get("stream_options") or {}
+        if not isinstance(stream, bool) or not isinstance(options, dict):
+            raise BadRequest(400, "'stream' has to be true or false.", param="stream")
+        limit = body.get("max_completion_tokens") or body.get("max_tokens")
+        if limit is not None and (not isinstance(limit, int) or limit < 1):
+            raise BadRequest(400, "'max_tokens' has to be a positive integer.", param="max_tokens")
+        return cls(
+            model,
+            [_message(message, index) for index, message in enumerate(messages)],
+            stream,
+            bool(options.get("include_usage")),
+            limit,
+        )
+
+
+def _message(message: Any, index: int) -> Message:
+    where = f"messages[{index}]"
+    if not isinstance(message, dict) or message.get("role") not in ROLES:
+        roles = ", ".join(sorted(ROLES))
+        raise BadRequest(400, f"{where}.role has to be one of {roles}.", param=f"{where}.role")
+    content = message.get("content")
+    if isinstance(content, list):
+        parts = [part for part in content if isinstance(part, dict)]
+        content = "".join(str(part.get("text", "")) for part in parts)
+    if not isinstance(content, str | None):
+        raise BadRequest(
+            400, f"{where}.content has to be a string or a list of parts.", param=f"{where}.content"
+        )
+    return Message(message["role"], content or "")
+
+
+def tokens(text: str) -> list[str]:
+    """A text in bits about as long as a language model's; joined, they are the text."""
+    return _TOKEN.findall(text)
+
+
+def _request_id() -> str:
+    return f"req_{uuid.uuid4().hex}"
+
+
+class ChatApi:
+    """The endpoints' handlers."""
+
+    def __init__(self, api_key: str, controls: Controls[ChatSettings], recorder: Recorder) -> None:
+        self._api_key = api_key
+        self._controls = controls
+        self._recorder = recorder
+
+    def routes(self) -> list[web.RouteDef]:
+        """To add to an application."""
+        return [
+            web.get("/v1/models", self._models),
+            web.post("/v1/chat/completions", self._complete),
+        ]
+
+    async def _models(self, request: web.Request) -> web.Response:
+        record = begin_record(self._recorder, request)
+        try:
+            self._check_key(request)
+        except BadRequest as problem:
+            record.end(status=problem.status)
+            return web.json_response(problem.body, status=problem.status)
+        record.end(status=200)
+        data = [{"id": m, "object": "model", "created": 0, "owned_by": "standin"} for m in MODELS]
+        return web.json_response({"object": "list", "data": data})
+
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        began = time.monotonic()
+        record = begin_record(self._recorder, request)
+        try:
+            response = await self._answer(request, record, began)
+        except BadRequest as problem:
+            response = web.json_response(problem.body, status=problem.status)
+            response.headers["x-request-id"] = _request_id()
+        finally:
+            record.end()
+        record.status = response.status
+        return response
+
+    async def _answer(
+        self, request: web.Request, record: Record, began: float
+    ) -> web.StreamResponse:
+        delays = self._controls.settings.delays
+        fault = self._controls.take_fault("llm")
+        if delays.llm_handshake_ms:
+            await asyncio.sleep(delays.llm_handshake_ms / 1000)
+        if fault and fault.refuse:
+            reset_connection(request)
+        if fault and fault.stall == "before":
+            await stall(request)
+        try:
+            body = json.loads(await request.read())
+        except ValueError:
+            raise BadRequest(400, "We could not parse the JSON body of your request.") from None
+        record.body = body
+        if fault and fault.status is not None:
+            return _status_answer(fault, request, body)
+        self._check_key(request)
+        completion = Completion.parse(body)
+        oddities = self._controls.settings.oddities
+        if oddities.no_system_role and completion.messages[0].role in ("system", "developer"):
+            raise BadRequest(400, "System role not supported", "bad_roles")
+        if oddities.strict_roles:
+            _check_roles(completion.messages)
+        # The clock of the machine that it runs on is what a user expects to hear.
+        text = reply_to(completion.messages, datetime.now().astimezone())
+        thought = f"<think>The user said: {completion.messages[-1].content}</think>\n\n"
+        reply = _Reply(completion, tokens(thought + text if oddities.thinks else text))
+        reply.calls_tool = oddities.calls_tool
+        if completion.stream and not oddities.whole_answers:
+            return await self._stream(request, record, reply, fault, began)
+        wait_ms = delays.llm_first_token_ms + delays.llm_token_ms * (len(reply.tokens) - 1)
+        await sleep_until(began + wait_ms / 1000)
+        if fault and fault.garbage:
+            return web.Response(text='{"id": "chatc', content_type="application/json")
+        if fault and (fault.cut is not None or fault.stall == "after"):
+            reset_connection(request)
+        record.frame("out", reply.whole())
+        return web.json_response(reply.whole())
+
+    async def _stream(
+        self,
+        request: web.Request,
+        record: Record,
+        reply: _Reply,
+        fault: Fault | None,
+        began: float,
+    ) -> web.StreamResponse:
+        if fault and fault.cut == 0:
+            reset_connection(request)
+        headers = {"Cache-Control": "no-cache", "x-request-id": _request_id()}
+        response = web.StreamResponse(headers=headers)
+        response.content_type = "text/event-stream"
+        await response.prepare(request)
+
+        async def send(event: dict[str, Any] | str) -> None:
+            record.frame("out", event)
+            data = event if isinstance(event, str) else json.dumps(event)
+            await response.write(f"data: {data}\n\n".encode())
+
+        delays = self._controls.settings.delays
+        due = began + delays.llm_first_token_ms / 1000
+        await sleep_until(due)
+        await send(reply.chunk({"role": "assistant", "content": ""}))
+        if reply.calls_tool:
+            await send(reply.chunk({"tool_calls": [_TOOL_CALL]}))
+        for count, token in enumerate(() if reply.calls_tool else reply.tokens, 1):
+            await sleep_until(due)
+            due += delays.llm_token_ms / 1000
+            if fault and fault.garbage and count == 1:
+                await send('{"id": "chatc')
+            await send(reply.chunk({"content": token}))
+            if fault and fault.cut == count:
+                reset_connection(request)
+            if fault and fault.stall == "after":
+                await stall(request)
+        await send(reply.chunk({}, reply.finish_reason))
+        if reply.completion.include_usage:
+            await send(reply.usage_chunk())
+        await send("[DONE]")
+        await response.write_eof()
+        return response
+
+    def _check_key(self, request: web.Request) -> None:
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        if not given:
+            raise BadRequest(401, "You didn't provide an API key.")
+        if not hmac.compare_digest(given.encode(), self._api_key.encode()):
+            raise BadRequest(401, "Incorrect API key provided.", "invalid_api_key")
+
+
+class _Reply:
+    """One reply, in the protocol's words."""
+
+    def __init__(self, completion: Completion, all_tokens: list[str]) -> None:
+        self.completion = completion
+        self.tokens = all_tokens[: completion.max_tokens]
+        self.calls_tool = False
+        self._finish_reason = "stop" if len(self.tokens) == len(all_tokens) else "length"
+        self._id = f"chatcmpl-{uuid.uuid4().hex}"
+        self._created = int(time.time())
+
+    @property
+    def finish_reason(self) -> str:
+        """Why the reply ends."""
+        return "tool_calls" if self.calls_tool else self._finish_reason
+
+    def chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+        """One event of the stream."""
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return {**self._envelope("chat.completion.chunk"), "choices": [choice]}
+
+    def usage_chunk(self) -> dict[str, Any]:
+        """The event that tells the usage: it has no choices."""
+        envelope = self._envelope("chat.completion.chunk")
+        return {**envelope, "choices": [], "usage": self._usage()}
+
+    def whole(self) -> dict[str, Any]:
+        """The reply at once."""
+        message: dict[str, Any] = {"role": "assistant", "refusal": None}
+        message["content"] = None if self.calls_tool else "".join(self.tokens)
+        if self.calls_tool:
+            message["tool_calls"] = [_TOOL_CALL]
+        choice = {
+            "index": 0,
+            "message": message,
+            "logprobs": None,
+            "finish_reason": self.finish_reason,
+        }
+        envelope = self._envelope("chat.completion")
+        return {**envelope, "choices": [choice], "usage": self._usage()}
+
+    def _envelope(self, kind: str) -> dict[str, Any]:
+        model = self.completion.model
+        return {"id": self._id, "object": kind, "created": self._created, "model": model}
+
+    def _usage(self) -> dict[str, int]:
+        prompt = sum(len(tokens(message.content)) for message in self.completion.messages)
+        completion = len(self.tokens)
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+        }
+
+
+def _check_roles(messages: list[Message]) -> None:
+    """Refuse what a strict template refuses.
+
+    Raises:
+        BadRequest: in the words of Mistral's template.
+    """
+    roles = [message.role for message in messages]
+    turns = roles[1:] if roles[:1] in (["system"], ["developer"]) else roles
+    if turns[-1:] != ["user"] or any(
+        role != ("user", "assistant")[at % 2] for at, role in enumerate(turns)
+    ):
+        raise BadRequest(
+            400, "Conversation roles must alternate user/assistant/user/assistant/...", "bad_roles"
+        )
+    if not all(message.content.strip() for message in messages):
+        raise BadRequest(400, "A message has to have content.", "empty_message")
+
+
+def _status_answer(fault: Fault, request: web.Request, body: Any) -> web.Response:
+    """The error of a fault. Its text repeats the key and what was said, as some services do."""
+    assert fault.status is not None
+    codes = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
+    message = f"Status {fault.status}, on demand: {request.headers.get('Authorization')}, {body}."
+    problem = BadRequest(fault.status, message, fault.code or codes.get(fault.status))
+    response = web.json_response(problem.body, status=fault.status)
+    response.headers["x-request-id"] = _request_id()
+    if fault.retry_after is not None:
+        response.headers["Retry-After"] = f"{fault.retry_after:g}"
+    return response
+
+
+def chat_app(api_key: str, settings: ChatSettings) -> web.Application:
+    """The chat stand-in as an application.
+
+    Args:
+        api_key: the one it takes.
+        settings: delays and faults at the start and after a reset.
+    """
+    recorder = Recorder()
+    controls = Controls(settings)
+    app = web.Application(middlewares=[refuse_pages, dropping], client_max_size=MAX_BODY_BYTES)
+    app.add_routes(ControlApi(controls, recorder).routes())
+    app.add_routes(ChatApi(api_key, controls, recorder).routes())
+    return app

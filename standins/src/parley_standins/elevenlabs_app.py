@@ -1,0 +1,65 @@
+"""The ElevenLabs stand-in as one application: HTTP endpoints, sockets, control API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from parley_standins.browser_guard import refuse_pages
+from parley_standins.control import ControlApi
+from parley_standins.elevenlabs_http import ElevenLabsHttp
+from parley_standins.elevenlabs_service import SpeechService, problems_to_answers
+from parley_standins.elevenlabs_stt_socket import SttSocket
+from parley_standins.elevenlabs_tts_socket import TtsSocket
+from parley_standins.faults import Controls, SpeechSettings
+from parley_standins.recognizer import Recognizer
+from parley_standins.recording import Recorder
+from parley_standins.trouble import dropping
+from parley_standins.voices import Speaker
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+
+
+def elevenlabs_app(api_key: str, settings: SpeechSettings) -> web.Application:
+    """The application; it starts its engines with itself and ends them likewise.
+
+    Args:
+        api_key: the one it takes.
+        settings: delays, faults and oddities at the start and after a reset.
+    """
+    recorder = Recorder()
+    controls = Controls(settings)
+    service = SpeechService(api_key, Speaker(), Recognizer(), controls, recorder)
+
+    async def engines(_app: web.Application) -> AsyncIterator[None]:
+        await service.recognizer.start()
+        await service.speaker.start()
+        yield
+        await service.speaker.stop()
+        await service.recognizer.stop()
+
+    async def stream_input(request: web.Request) -> web.StreamResponse:
+        return await TtsSocket(service, request, multi=False).serve()
+
+    async def multi_stream_input(request: web.Request) -> web.StreamResponse:
+        return await TtsSocket(service, request, multi=True).serve()
+
+    async def realtime(request: web.Request) -> web.StreamResponse:
+        return await SttSocket(service, request).serve()
+
+    app = web.Application(
+        middlewares=[refuse_pages, dropping, problems_to_answers(service)],
+        client_max_size=MAX_BODY_BYTES,
+    )
+    app.cleanup_ctx.append(engines)
+    app.add_routes(ControlApi(controls, recorder).routes())
+    app.add_routes(ElevenLabsHttp(service).routes())
+    app.add_routes(
+        [
+            web.get("/v1/text-to-speech/{voice_id}/stream-input", stream_input),
+            web.get("/v1/text-to-speech/{voice_id}/multi-stream-input", multi_stream_input),
+            web.get("/v1/speech-to-text/realtime", realtime),
+        ]
+    )
+    return app

@@ -1,0 +1,59 @@
+"""A process that hears: frames of audio in, JSON lines of words out.
+
+Started as `python -m parley_standins.recognition_worker`. A decoder holds the GIL
+and keeps a core busy, so each has a process of its own. It ends when its standard
+input does, and so never outlives the server that started it. What it reads and
+writes is in `recognition_wire`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from typing import Any, BinaryIO
+
+from parley_standins.ear import Ear, make_decoder
+from parley_standins.recognition_wire import HEADER
+
+SLICE_BYTES = 3200
+"""Audio is decoded 100 ms at a time, so that partials come while much of it waits."""
+
+
+def main() -> None:
+    """Answer until standard input ends."""
+    ear = Ear(make_decoder())
+    _say({"ready": True})
+    source = sys.stdin.buffer
+    while frame := _read(source):
+        kind, payload = frame
+        if kind == b"A":
+            for at in range(0, len(payload), SLICE_BYTES):
+                partial = ear.hear(payload[at : at + SLICE_BYTES])
+                if partial is not None:
+                    _say({"partial": partial})
+        elif kind == b"E":
+            text, words = ear.finish()
+            _say({"final": text, "words": words})
+        else:
+            ear.forget()
+            _say({"forgotten": True})
+
+
+def _read(source: BinaryIO) -> tuple[bytes, bytes] | None:
+    header = source.read(HEADER.size)
+    if len(header) < HEADER.size:
+        return None
+    kind, length = HEADER.unpack(header)
+    payload = source.read(length)
+    return (kind, payload) if len(payload) == length else None
+
+
+def _say(content: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(content) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+        main()
