@@ -41,6 +41,7 @@ class Stage:
         synthesizer: FakeSynthesizer | None = None,
         **deployment: Any,
     ) -> None:
+        """Take settings as `deployment`; only tests of timeouts set one that they meet."""
         self.store = MemoryStore()
         self.store.open_session()
         self.wire = Wire()
@@ -51,7 +52,7 @@ class Stage:
         self.acknowledges = True
         self.logged: list[tuple[str, dict[str, Any]]] = []
         self.deployment = replace(
-            Deployment(table="t", provider_timeout_s=0.3, listen_timeout_s=0.3), **deployment
+            Deployment(table="t", provider_timeout_s=5, listen_timeout_s=5), **deployment
         )
         self.history = HistoryCache(self.store, self.deployment.history_messages)
 

@@ -105,7 +105,7 @@ async def test_the_synthesizer_is_opened_while_the_user_is_still_talking() -> No
 
 
 async def test_an_utterance_whose_end_never_comes_ends_with_silence() -> None:
-    stage = Stage()
+    stage = Stage(listen_timeout_s=0.3)
     stage.say("What time is it?", end=False)
     await stage.run(None)
     assert stage.wire.end.reason == "completed"
@@ -383,7 +383,7 @@ async def test_speech_that_breaks_off_is_not_spoken_twice() -> None:
 
 
 async def test_speech_that_never_comes_is_given_up() -> None:
-    stage = Stage(synthesizer=FakeSynthesizer(silent=True))
+    stage = Stage(synthesizer=FakeSynthesizer(silent=True), provider_timeout_s=0.3)
     await stage.run()
     assert [(e.code, e.retryable) for e in stage.errors] == [("speech_failed", True)]
     assert stage.wire.end.reason == "completed"
@@ -410,7 +410,7 @@ async def test_a_transcriber_that_refuses_fails_the_turn() -> None:
 
 
 async def test_a_transcriber_that_never_answers_is_given_up() -> None:
-    stage = Stage(transcriber=FakeTranscriber(mute=True))
+    stage = Stage(transcriber=FakeTranscriber(mute=True), provider_timeout_s=0.3)
     stage.say("What time is it?")
     await stage.run(None)
     assert [(e.code, e.retryable) for e in stage.errors] == [("transcription_failed", True)]
