@@ -39,12 +39,12 @@ class ProviderChecks:
     keys: tuple[str, ...] = ()
 
 
-def unhealthy(error: ProviderError) -> Unhealthy:
+def make_unhealthy(error: ProviderError) -> Unhealthy:
     """Make a failed check of a provider's failure."""
     return Unhealthy(error.cause.advice)
 
 
-async def get(
+async def get_answer(
     client: httpx.AsyncClient, url: str, headers: Mapping[str, str], diagnosis: Diagnosis
 ) -> httpx.Response:
     """Get what a provider answers, whatever its status.
@@ -55,13 +55,13 @@ async def get(
     try:
         return await client.get(url, headers=dict(headers))
     except httpx.TimeoutException:
-        raise unhealthy(diagnosis.because("timeout", "timeout")) from None
+        raise make_unhealthy(diagnosis.make_error("timeout", "timeout")) from None
     except httpx.ConnectError as error:
-        raise unhealthy(diagnosis.broken(error)) from None
+        raise make_unhealthy(diagnosis.diagnose_exception(error)) from None
     except (httpx.UnsupportedProtocol, httpx.InvalidURL):
-        raise unhealthy(diagnosis.because("invalid_url", "refused")) from None
+        raise make_unhealthy(diagnosis.make_error("invalid_url", "refused")) from None
     except httpx.HTTPError:
-        raise unhealthy(diagnosis.because("connection_lost", "unavailable")) from None
+        raise make_unhealthy(diagnosis.make_error("connection_lost", "unavailable")) from None
 
 
 def require_success(answer: httpx.Response, diagnosis: Diagnosis) -> None:
@@ -71,4 +71,6 @@ def require_success(answer: httpx.Response, diagnosis: Diagnosis) -> None:
         Unhealthy: the status says that the provider refuses or fails.
     """
     if answer.status_code >= 300:
-        raise unhealthy(diagnosis.refused(answer.status_code, answer.headers, answer.content))
+        raise make_unhealthy(
+            diagnosis.diagnose_status(answer.status_code, answer.headers, answer.content)
+        )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from parley.errors import Cause, ProviderError
-from parley.providers.errors import ProviderErrorCode, failure
+from parley.providers.errors import ProviderErrorCode, make_failure
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class CircuitBreaker:
         self._closed_from_s = 0.0
         self._open = False
 
-    def wait_s(self, now_s: float) -> float:
+    def admit_call(self, now_s: float) -> float:
         """How long the provider is not to be called; 0 when it may be.
 
         The caller that is let through after a while is the trial: until it is known how it
@@ -54,12 +54,12 @@ class CircuitBreaker:
             return 0.0
         return left_s
 
-    def succeeded(self) -> None:
+    def record_success(self) -> None:
         """A call was answered."""
         self._failed_at_s.clear()
         self._open = False
 
-    def failed(self, error: ProviderError, now_s: float) -> None:
+    def record_failure(self, error: ProviderError, now_s: float) -> None:
         """A call failed. Bad keys and bad requests say nothing about the provider."""
         if error.kind not in ("unavailable", "timeout"):
             return
@@ -80,8 +80,8 @@ class CircuitBreakers:
     synthesizer: CircuitBreaker = field(default_factory=CircuitBreaker)
 
 
-async def guarded(
-    circuit: CircuitBreaker,
+async def guard_call(
+    breaker: CircuitBreaker,
     code: ProviderErrorCode,
     call: Callable[[], Awaitable[T]],
     begun: Callable[[], bool],
@@ -95,20 +95,20 @@ async def guarded(
     Raises:
         ProviderError: the call failed, or was not made because the provider is down.
     """
-    wait_s = circuit.wait_s(time.monotonic())
+    wait_s = breaker.admit_call(time.monotonic())
     if wait_s > 0:
-        cause = _not_called(circuit.last_cause)
-        raise failure(code, "unavailable", cause=cause, retry_after_ms=round(wait_s * 1000))
+        cause = _not_called(breaker.last_cause)
+        raise make_failure(code, "unavailable", cause=cause, retry_after_ms=round(wait_s * 1000))
     try:
         answer = await call()
     except ProviderError as error:
-        circuit.failed(error, time.monotonic())
+        breaker.record_failure(error, time.monotonic())
         raise
     except asyncio.CancelledError:
         if begun():
-            circuit.succeeded()
+            breaker.record_success()
         raise
-    circuit.succeeded()
+    breaker.record_success()
     return answer
 
 

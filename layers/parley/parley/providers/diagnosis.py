@@ -18,7 +18,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from parley.errors import Cause, FailureKind, ProviderError
-from parley.providers.errors import PROVIDER_OF_CODE, ProviderErrorCode, failure, retry_after_ms
+from parley.providers.errors import (
+    PROVIDER_OF_CODE,
+    ProviderErrorCode,
+    make_failure,
+    parse_retry_after_ms,
+)
 
 MAX_BODY_BYTES = 64 * 1024
 """More of an error's body is not read."""
@@ -198,7 +203,7 @@ class Diagnosis:
         self._said = said
         self._ids: list[str] = []
 
-    def note_answer(self, headers: Mapping[str, str]) -> None:
+    def note_request_id(self, headers: Mapping[str, str]) -> None:
         """Keep the request's id.
 
         Args:
@@ -208,18 +213,18 @@ class Diagnosis:
         found = (headers.get(name) for name in _REQUEST_ID_HEADERS)
         self._ids = [_first(value) for value in found if value] + self._ids
 
-    def refused(
+    def diagnose_status(
         self, status: int, headers: Mapping[str, str], body: bytes | bytearray | None
     ) -> ProviderError:
         """The call was answered with this status."""
-        self.note_answer(headers)
+        self.note_request_id(headers)
         told = self._read(_parsed(body or b""))
         wait = headers.get("retry-after")
         return self._told(
             ToldError(status, told.names, told.request_id), _first(wait) if wait else None
         )
 
-    def told(self, error: Any) -> ProviderError:
+    def diagnose_error(self, error: Any) -> ProviderError:
         """The provider says within its answer that it failed.
 
         Args:
@@ -227,12 +232,12 @@ class Diagnosis:
         """
         return self._told(self._read(error), None)
 
-    def broken(self, error: BaseException) -> ProviderError:
+    def diagnose_exception(self, error: BaseException) -> ProviderError:
         """The call failed on its way."""
         reason = _reason_of(error)
-        return self.because(reason, "unavailable")
+        return self.make_error(reason, "unavailable")
 
-    def closed(self, code: int, why: str) -> ProviderError:
+    def diagnose_close(self, code: int, why: str) -> ProviderError:
         """The provider closed the WebSocket.
 
         Args:
@@ -242,9 +247,9 @@ class Diagnosis:
             told = self._told(ToldError(names=(why,)), None)
             told.cause = replace(told.cause, close_code=code)
             return told
-        return self.because("closed", "unavailable", close_code=code)
+        return self.make_error("closed", "unavailable", close_code=code)
 
-    def because(
+    def make_error(
         self, reason: str, kind: FailureKind, *, close_code: int | None = None
     ) -> ProviderError:
         """The call failed for a reason that is known here.
@@ -252,7 +257,7 @@ class Diagnosis:
         Args:
             reason: a key of the advice.
         """
-        return failure(
+        return make_failure(
             self._endpoint.code, kind, cause=self._cause(reason, ToldError(), close_code)
         )
 
@@ -262,11 +267,11 @@ class Diagnosis:
             _reason_of_status(told.status),
         )
         kind = _KINDS.get(reason, "refused")
-        return failure(
+        return make_failure(
             self._endpoint.code,
             kind,
             cause=self._cause(reason, told),
-            retry_after_ms=retry_after_ms(retry_after),
+            retry_after_ms=parse_retry_after_ms(retry_after),
         )
 
     def _cause(self, reason: str, told: ToldError, close_code: int | None = None) -> Cause:

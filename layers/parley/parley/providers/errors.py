@@ -44,7 +44,7 @@ _OF_A_REPLY: dict[FailureKind, str] = {
 }
 
 
-def failure(
+def make_failure(
     code: ProviderErrorCode,
     kind: FailureKind,
     *,
@@ -71,7 +71,7 @@ _UNKNOWN: dict[FailureKind, str] = {
 }
 
 
-def retry_after_ms(value: str | None) -> int | None:
+def parse_retry_after_ms(value: str | None) -> int | None:
     """The seconds form of a `Retry-After` header, in ms (RFC 9110, 10.2.3); a day at most."""
     try:
         seconds = float(value) if value else math.nan

@@ -28,14 +28,14 @@ class _Lead:
         self.leader: int | None = None
         self.taken = asyncio.Event()
 
-    def claim(self, attempt: int) -> bool:
+    def take(self, attempt: int) -> bool:
         if self.leader is None:
             self.leader = attempt
             self.taken.set()
         return self.leader == attempt
 
 
-async def hedged(
+async def run_hedged(
     attempt: Callable[[TakeLead], Awaitable[T]],
     owed: asyncio.Event,
     after_s: float,
@@ -54,26 +54,26 @@ async def hedged(
     """
     lead = _Lead()
     async with Tasks() as tasks:
-        racing = [tasks.start(_run(attempt, functools.partial(lead.claim, 0)))]
+        attempts = [tasks.start(_run(attempt, functools.partial(lead.take, 0)))]
         late = tasks.start(_late(owed, after_s))
         taken = tasks.start(lead.taken.wait())
-        await asyncio.wait({*racing, late, taken}, return_when=asyncio.FIRST_COMPLETED)
-        if racing[0].done() or lead.leader is not None:
-            return await racing[0]
+        await asyncio.wait({*attempts, late, taken}, return_when=asyncio.FIRST_COMPLETED)
+        if attempts[0].done() or lead.leader is not None:
+            return await attempts[0]
         on_hedge()
-        racing.append(tasks.start(_run(attempt, functools.partial(lead.claim, 1))))
-        waiting = set(racing)
+        attempts.append(tasks.start(_run(attempt, functools.partial(lead.take, 1))))
+        unfinished = set(attempts)
         while lead.leader is None:
-            await asyncio.wait({*waiting, taken}, return_when=asyncio.FIRST_COMPLETED)
-            for ended in [task for task in waiting if task.done()]:
-                waiting.discard(ended)
-                if not waiting or not _leaves_hope(ended):
+            await asyncio.wait({*unfinished, taken}, return_when=asyncio.FIRST_COMPLETED)
+            for ended in [task for task in unfinished if task.done()]:
+                unfinished.discard(ended)
+                if not unfinished or not _leaves_hope(ended):
                     return await ended
-        return await racing[lead.leader]
+        return await attempts[lead.leader]
 
 
-async def _run(attempt: Callable[[TakeLead], Awaitable[T]], claim: TakeLead) -> T:
-    return await attempt(claim)
+async def _run(attempt: Callable[[TakeLead], Awaitable[T]], take_lead: TakeLead) -> T:
+    return await attempt(take_lead)
 
 
 async def _late(owed: asyncio.Event, after_s: float) -> None:

@@ -107,13 +107,15 @@ class OpenAIChat:
                 diagnosis = Diagnosis(self._endpoint, key, [m["content"] for m in messages])
                 request = self._request(messages, key, trace)
                 async with _named(diagnosis), request as response:
-                    diagnosis.note_answer(response.headers)
+                    diagnosis.note_request_id(response.headers)
                     if not response.is_success:
                         found = await _error_body(response)
                         if _refuses_system_role(messages, response.status_code, found):
                             system_role = False
                             continue
-                        raise diagnosis.refused(response.status_code, response.headers, found)
+                        raise diagnosis.diagnose_status(
+                            response.status_code, response.headers, found
+                        )
                     if not system_role:
                         self._note_system_role_refused()
                     async for text in _read_reply(response, diagnosis):
@@ -158,15 +160,15 @@ async def _named(diagnosis: Diagnosis) -> AsyncIterator[None]:
     try:
         yield
     except httpx.ConnectTimeout:  # nothing has been asked yet
-        raise diagnosis.because("connect_timeout", "unavailable") from None
+        raise diagnosis.make_error("connect_timeout", "unavailable") from None
     except httpx.TimeoutException:
-        raise diagnosis.because("timeout", "timeout") from None
+        raise diagnosis.make_error("timeout", "timeout") from None
     except (httpx.UnsupportedProtocol, httpx.InvalidURL):
-        raise diagnosis.because("invalid_url", "refused") from None
+        raise diagnosis.make_error("invalid_url", "refused") from None
     except httpx.ConnectError as error:
-        raise diagnosis.broken(error) from None
+        raise diagnosis.diagnose_exception(error) from None
     except httpx.HTTPError:
-        raise diagnosis.because("connection_lost", "unavailable") from None
+        raise diagnosis.make_error("connection_lost", "unavailable") from None
 
 
 async def _read_reply(response: httpx.Response, diagnosis: Diagnosis) -> AsyncIterator[str]:
@@ -177,7 +179,7 @@ async def _read_reply(response: httpx.Response, diagnosis: Diagnosis) -> AsyncIt
             nothing to read in it.
     """
     if response.headers.get("Content-Type", "").lower().startswith("text/html"):
-        raise diagnosis.because("no_protocol", "invalid")
+        raise diagnosis.make_error("no_protocol", "invalid")
     reply = ChatReply()
     try:
         async for chunk in _chunks(response, reply):
@@ -186,11 +188,11 @@ async def _read_reply(response: httpx.Response, diagnosis: Diagnosis) -> AsyncIt
         for text in reply.close():
             yield text
     except Nonsense:
-        raise diagnosis.because("no_protocol", "invalid") from None
+        raise diagnosis.make_error("no_protocol", "invalid") from None
     except ErrorInAnswer as told:
-        raise diagnosis.told(told.error) from None
+        raise diagnosis.diagnose_error(told.error) from None
     except BrokenOff:
-        raise diagnosis.because("connection_lost", "unavailable") from None
+        raise diagnosis.make_error("connection_lost", "unavailable") from None
     if not reply.shows_something:
         raise _nothing_said(reply, diagnosis)
 
@@ -213,12 +215,12 @@ async def _chunks(response: httpx.Response, reply: ChatReply) -> AsyncIterator[b
 
 def _nothing_said(reply: ChatReply, diagnosis: Diagnosis) -> ProviderError:
     if reply.calls_tool or reply.finish_reason in ("tool_calls", "function_call"):
-        return diagnosis.because("tool_call", "refused")
+        return diagnosis.make_error("tool_call", "refused")
     if reply.finish_reason == "content_filter":
-        return diagnosis.because("filter", "filtered")
+        return diagnosis.make_error("filter", "filtered")
     if reply.finish_reason == "length":
-        return diagnosis.because("length", "empty")
-    return diagnosis.because("empty", "empty")
+        return diagnosis.make_error("length", "empty")
+    return diagnosis.make_error("empty", "empty")
 
 
 def _refuses_system_role(messages: list[dict[str, str]], status: int, body: bytes) -> bool:
