@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from parley_standins.control import begin_record
+from parley_standins.control_api import begin_record
 from parley_standins.elevenlabs_errors import (
     ApiProblem,
     Unprocessable,
@@ -19,10 +19,10 @@ from parley_standins.elevenlabs_errors import (
     of_fault,
     voice_not_found,
 )
+from parley_standins.fault_injection import Handler, reset_connection, stall
 from parley_standins.faults import Controls, Fault, SpeechSettings
 from parley_standins.recognizer import Recognizer
-from parley_standins.recording import Record, Recorder
-from parley_standins.trouble import Handler, reset_connection, stall
+from parley_standins.request_log import RequestLog, RequestRecord
 from parley_standins.voices import VOICES, Speaker, Voice, VoiceSettings
 
 SPEED_RANGE_HTTP = (0.25, 4.0)
@@ -57,7 +57,7 @@ class SpeechService:
     speaker: Speaker
     recognizer: Recognizer
     controls: Controls[SpeechSettings]
-    recorder: Recorder
+    recorder: RequestLog
     tokens: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -94,7 +94,7 @@ class SpeechService:
         if not self.accepts(key):
             raise invalid_key()
 
-    def begin(self, request: web.Request, *, socket: bool = False) -> Record:
+    def begin(self, request: web.Request, *, socket: bool = False) -> RequestRecord:
         """A record of a request."""
         return begin_record(self.recorder, request, socket=socket)
 
@@ -156,7 +156,7 @@ def problems_to_answers(service: SpeechService) -> Any:
         else:
             return response
         finally:
-            record: Record | None = request.get("record")
+            record: RequestRecord | None = request.get("record")
             if record is not None and record.ended_ms is None:
                 record.end(status=response.status if response else None)
 

@@ -2,7 +2,7 @@
 
 The settings are plain values, checked strictly: an unknown name is refused by name.
 `Controls` holds them and hands out faults, a set number of times each; doing what a
-fault says is for the servers (`trouble`).
+fault says is for the servers (`fault_injection`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Stories and jokes for the rule-based talker. Which one is told depends on what was asked."""
+"""Stories and jokes for the rule-based chatbot. Which one is told depends on what was asked."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """An OpenAI-compatible chat endpoint: `/v1/chat/completions` and `/v1/models`.
 
-The replies come from `talker`, which reads the whole conversation; this module
+The replies come from `chatbot`, which reads the whole conversation; this module
 speaks the protocol, token by token, with the delays and faults that are set.
 """
 
@@ -19,11 +19,11 @@ from typing import Any
 from aiohttp import web
 
 from parley_standins.browser_guard import refuse_pages
-from parley_standins.control import ControlApi, begin_record
+from parley_standins.chatbot import Message, reply_to
+from parley_standins.control_api import ControlApi, begin_record
+from parley_standins.fault_injection import ignore_dropped, reset_connection, sleep_until, stall
 from parley_standins.faults import ChatSettings, Controls, Fault
-from parley_standins.recording import Record, Recorder
-from parley_standins.talker import Message, reply_to
-from parley_standins.trouble import dropping, reset_connection, sleep_until, stall
+from parley_standins.request_log import RequestLog, RequestRecord
 
 MODELS = ("standin", "gpt-4o-mini")
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -132,7 +132,9 @@ def _request_id() -> str:
 class ChatApi:
     """The endpoints' handlers."""
 
-    def __init__(self, api_key: str, controls: Controls[ChatSettings], recorder: Recorder) -> None:
+    def __init__(
+        self, api_key: str, controls: Controls[ChatSettings], recorder: RequestLog
+    ) -> None:
         self._api_key = api_key
         self._controls = controls
         self._recorder = recorder
@@ -169,7 +171,7 @@ class ChatApi:
         return response
 
     async def _answer(
-        self, request: web.Request, record: Record, began: float
+        self, request: web.Request, record: RequestRecord, began: float
     ) -> web.StreamResponse:
         delays = self._controls.settings.delays
         fault = self._controls.take_fault("llm")
@@ -212,7 +214,7 @@ class ChatApi:
     async def _stream(
         self,
         request: web.Request,
-        record: Record,
+        record: RequestRecord,
         reply: _Reply,
         fault: Fault | None,
         began: float,
@@ -353,9 +355,11 @@ def chat_app(api_key: str, settings: ChatSettings) -> web.Application:
         api_key: the one it takes.
         settings: delays and faults at the start and after a reset.
     """
-    recorder = Recorder()
+    recorder = RequestLog()
     controls = Controls(settings)
-    app = web.Application(middlewares=[refuse_pages, dropping], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(
+        middlewares=[refuse_pages, ignore_dropped], client_max_size=MAX_BODY_BYTES
+    )
     app.add_routes(ControlApi(controls, recorder).routes())
     app.add_routes(ChatApi(api_key, controls, recorder).routes())
     return app

@@ -27,7 +27,7 @@ _SECRETS = frozenset(
 
 
 @dataclass(slots=True)
-class Record:
+class RequestRecord:
     """One request or connection."""
 
     id: int
@@ -93,11 +93,11 @@ class Record:
         return round((time.monotonic() - self._began) * 1000, 2)
 
 
-class Recorder:
+class RequestLog:
     """The latest records of one stand-in."""
 
     def __init__(self) -> None:
-        self._records: deque[Record] = deque()
+        self._records: deque[RequestRecord] = deque()
         self._last_id = 0
 
     def begin(
@@ -107,10 +107,10 @@ class Recorder:
         path: str,
         query: Mapping[str, list[str]],
         headers: Mapping[str, str],
-    ) -> Record:
+    ) -> RequestRecord:
         """A new record, with its secrets taken out."""
         self._last_id += 1
-        record = Record(
+        record = RequestRecord(
             self._last_id,
             kind,
             method,
@@ -123,11 +123,11 @@ class Recorder:
         self._forget_oldest()
         return record
 
-    def all(self) -> list[Record]:
+    def all(self) -> list[RequestRecord]:
         """Oldest first."""
         return list(self._records)
 
-    def find(self, record_id: int) -> Record | None:
+    def find(self, record_id: int) -> RequestRecord | None:
         """The record of this number, if it is still kept."""
         return next((r for r in self._records if r.id == record_id), None)
 

@@ -66,7 +66,7 @@ async def sleep_until(deadline: float) -> None:
 
 
 @web.middleware
-async def dropping(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def ignore_dropped(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Ends requests whose connection was reset, without a line in the log."""
     try:
         return await handler(request)

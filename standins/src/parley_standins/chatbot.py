@@ -1,4 +1,4 @@
-"""A rule-based talker: the reply to a conversation, from the whole of it so far.
+"""A rule-based chatbot: the reply to a conversation, from the whole of it so far.
 
 It remembers names and facts that it was told, does sums, counts, tells the time and
 stories, and repeats. It is no language model and does not pretend to understand more
@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from parley_standins.numbers import first_numbers, in_words, sum_in
-from parley_standins.stories import joke, story
+from parley_standins.chatbot_stories import joke, story
+from parley_standins.spoken_numbers import first_numbers, in_words, sum_in
 
 MAX_COUNT = 100
 
