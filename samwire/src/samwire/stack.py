@@ -15,19 +15,21 @@ from typing import Any
 import trustme
 from aiohttp import web
 
-from samwire.callers import callers_of, one_caller
+from samwire.cross_site import CrossSiteRules, Surface
+from samwire.cross_site_middleware import cross_site_middleware
 from samwire.description import description_of
 from samwire.faults import routes as fault_routes
 from samwire.faults.faults import Faults
 from samwire.faults.latency import Latency
 from samwire.faults.plan import Plan
+from samwire.function_credentials import issue_role_credentials, share_credentials
 from samwire.gateway import static
-from samwire.gateway.callers import Access, Authorise, everything
 from samwire.gateway.connections import Connections
 from samwire.gateway.http_api import HttpGateway
 from samwire.gateway.management import ManagementApi
 from samwire.gateway.options import Assumptions, Limits
 from samwire.gateway.origins import OwnOrigins
+from samwire.gateway.request_authorization import Access, Authorise, allow_everything
 from samwire.gateway.static import Mount
 from samwire.gateway.throttle import Throttle
 from samwire.gateway.traffic import Traffic
@@ -35,7 +37,6 @@ from samwire.gateway.websocket import WebSocketGateway
 from samwire.inspector import routes as inspector_routes
 from samwire.inspector.journal import Journal
 from samwire.listeners import DEFAULT_HOST, Address, Listeners
-from samwire.own_pages import own_pages_only
 from samwire.permissions import web as permissions
 from samwire.permissions.guard import Guard
 from samwire.permissions.identities import Directory
@@ -46,7 +47,6 @@ from samwire.runtime.options import ServiceOptions
 from samwire.runtime.service import LambdaService
 from samwire.services.aws import AwsServices
 from samwire.services.own_key import FILE, PROFILE, OwnKey, write_profile
-from samwire.strangers import Doors, Surface
 from samwire.template.api_model import HttpApi, WebSocketApi
 from samwire.template.intrinsics import ACCOUNT_ID, URL_SUFFIX, TemplateError
 from samwire.template.lint import Findings, lint
@@ -110,7 +110,7 @@ class Options:
     allow_navigation: bool = False
     own_origins: str = ""
     verify_signatures: bool = False
-    authorise: Authorise = everything
+    authorise: Authorise = allow_everything
     iam: bool = True
     lint: bool = False
     stored: dict[str, str] = field(default_factory=dict)
@@ -264,10 +264,10 @@ class LocalStack:
         """Give every function those of its role; one set for all if permissions are off."""
         options = self._options
         if options.iam and not options.dynamodb_endpoint:
-            callers = callers_of(self.stack)
+            callers = issue_role_credentials(self.stack)
         else:
             # DynamoDB Local keeps a database for each access key id.
-            callers = one_caller(self.stack, self._services.key.credentials)
+            callers = share_credentials(self.stack, self._services.key.credentials)
             if options.iam:
                 self.stack.notices.append(
                     "Permissions are not checked: the functions share one access key for the "
@@ -317,7 +317,7 @@ class LocalStack:
         traffic = Traffic(connections, self.faults, self.journal.add, options.latency)
         log = partial(options.log, "gateway")
         named = [options.host, *options.allow_hosts, *self._hosts()]
-        doors = Doors(frozenset(map(str.lower, named)), options.allow_navigation)
+        rules = CrossSiteRules(frozenset(map(str.lower, named)), options.allow_navigation)
         gateway = self._gateway = WebSocketGateway(
             service,
             connections,
@@ -336,7 +336,7 @@ class LocalStack:
                 client_max_size=MAX_BODY_BYTES,
                 middlewares=[
                     _no_other_sockets,
-                    own_pages_only(partial(_surface, is_main=address is main), doors),
+                    cross_site_middleware(partial(_surface, is_main=address is main), rules),
                     self._origins.middleware(log),
                     permissions.permissions(self._guard, ACCOUNT_ID, api_ids, self._refused),
                     traffic.middleware(),

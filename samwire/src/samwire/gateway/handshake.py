@@ -17,7 +17,6 @@ from samwire.gateway.authorizers import (
     is_identified,
     method_arn,
 )
-from samwire.gateway.callers import Access, NotAllowed
 from samwire.gateway.events import Caller, connect_event
 from samwire.gateway.integrations import (
     Answer,
@@ -27,6 +26,7 @@ from samwire.gateway.integrations import (
     source_of,
 )
 from samwire.gateway.options import Assumptions
+from samwire.gateway.request_authorization import Access, NotAllowed
 from samwire.gateway.throttle import Throttle
 from samwire.runtime.service import Throttled
 from samwire.template.api_model import AWS_PROXY, MOCK, Authorizer, Route, WebSocketApi

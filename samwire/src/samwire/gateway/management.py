@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from samwire.gateway.authorizers import method_arn
-from samwire.gateway.callers import Access, NotAllowed
 from samwire.gateway.connections import BufferFull, Connection, Connections
 from samwire.gateway.identifiers import iso_time
 from samwire.gateway.options import Assumptions
+from samwire.gateway.request_authorization import Access, NotAllowed
 from samwire.gateway.throttle import Throttle
 from samwire.template.api_model import WebSocketApi
 

@@ -16,7 +16,6 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from samwire.gateway.callers import Access
 from samwire.gateway.connections import CLOSE_TIMEOUT_S, BufferFull, Connection, Connections
 from samwire.gateway.events import Caller, disconnect_event, message_event
 from samwire.gateway.frames import FRAME_BYTES, MeteredProtocol
@@ -25,6 +24,7 @@ from samwire.gateway.identifiers import new_id, now_ms
 from samwire.gateway.integrations import IntegrationFault, Integrations, IntegrationTimeout
 from samwire.gateway.models import violation
 from samwire.gateway.options import Assumptions, Limits
+from samwire.gateway.request_authorization import Access
 from samwire.gateway.selection import selected_key
 from samwire.gateway.throttle import Throttle
 from samwire.gateway.traffic import Traffic

@@ -16,7 +16,7 @@ from botocore.config import Config
 
 from samwire.runtime.call import Result
 from samwire.runtime.platform_log import timestamp
-from samwire.runtime.retrying import Condition
+from samwire.runtime.retry_policy import Condition
 
 MAX_ERROR_BYTES = 1024
 """How much of an error a dead letter carries."""

@@ -31,7 +31,7 @@ class Retry:
     delay_s: float
 
 
-class Retrying:
+class RetryPolicy:
     """Decides for one event.
 
     Args:
