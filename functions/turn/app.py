@@ -29,7 +29,7 @@ runner = TurnRunner(Environment(), warn)
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Runs the turn; says how it ended, for whoever reads the logs."""
+    """Run the turn. Return how it ended, for those who read the logs."""
     request = msgspec.convert(event, TurnRequest)
     logger.append_keys(session_id=parse_session_id(request.session), turn_id=request.turn_id)
     outcome = runner.run(request, context.aws_request_id, context.get_remaining_time_in_millis)

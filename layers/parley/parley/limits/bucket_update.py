@@ -1,4 +1,4 @@
-"""The conditional write that takes a token from a bucket in the table. It can be repeated."""
+"""The conditional write that takes a token from a bucket in the table. It may be repeated."""
 
 from __future__ import annotations
 

@@ -58,6 +58,7 @@ class ConnectionSlots:
                 continue
             shard = self._take(account, connection_id, connected_at_ms)
             if shard is None:
+                # The subject's slot may be taken already when the tenant has none.
                 made = Connection(principal, connected_at_ms=connected_at_ms, slots=taken)
                 self.return_slots(connection_id, made)
                 raise too_many_connections(account.scope, account.share.connections)
@@ -86,6 +87,7 @@ class ConnectionSlots:
         return None
 
     def _add(self, key: Item, lease: str, room: int) -> tuple[bool, Item]:
+        # A write that is repeated after a lost answer finds its own lease, even in a full shard.
         return self._table.try_update(
             key,
             "SET expires_at = :expires ADD leases :leases",

@@ -1,4 +1,4 @@
-"""How fast each connection sends, counted in memory: what is too fast costs no call.
+"""The rate at which each connection sends, counted in memory. Messages beyond it cost no call.
 
 The count is approximate. Each Lambda environment counts the messages that it receives, so a
 connection whose messages reach several environments may send as much to each.
@@ -57,7 +57,7 @@ class TooFast:
 
 
 class ConnectionRate:
-    """Decides about the messages of one connection. Times are ms of a monotonic clock.
+    """The rates of one connection's messages. Times are ms of a monotonic clock.
 
     A burst has room for a whole utterance, because a client that returns, or is told of an
     `audio_gap`, sends one again at once.
@@ -102,6 +102,7 @@ class ConnectionRate:
                 close = self._lose_patience(now_ms)
                 return self._too_fast(name, self._limits[name], taken.ms, now_ms, close=close)
             new[name] = taken.full_at_ms
+        # Only now: a message that one bucket refuses takes nothing from the other.
         self._full_at_ms |= new
         return None
 
@@ -144,6 +145,7 @@ class MessageRates:
         """Count a message of a connection. Return None if it may be answered."""
         if not self._rules.messages_per_second:
             return None
+        # Put back at the end: the connection that was silent longest is dropped first.
         rate = self._rates.pop(connection_id, None) or ConnectionRate(
             self._rules.messages_per_second, self._rules.utterance_s, self._calls_per_minute
         )

@@ -69,6 +69,7 @@ class RequestRates:
         return True
 
     def _take_from(self, accounts: list[Account], kind: RequestKind) -> None:
+        # The first account that has a limit counts alone: one write for each request.
         for account in accounts:
             per_minute = account.share.per_minute(kind)
             if per_minute:

@@ -1,4 +1,4 @@
-"""How many turns an account has begun, and how much it has heard and said, in the table.
+"""Turns and seconds of audio that each account has used, counted in the table.
 
 One conditional write for each limited account admits a turn before it begins, in parallel with the
 reading of its history. What the turn has used is added at its end. The writes can be repeated,

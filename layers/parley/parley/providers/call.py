@@ -68,7 +68,7 @@ class ProviderCall:
         is_repeatable: Callable[[], bool] = lambda: True,
         prepare: Callable[[], None] = lambda: None,
     ) -> T:
-        """Return what the attempt that answers first returns.
+        """Call the provider. Return what the attempt that answers first returns.
 
         Args:
             attempt: makes one attempt; see `TakeLead`.
@@ -100,6 +100,7 @@ class ProviderCall:
             try:
                 return await run_hedged(attempt, self.due, self._hedge_after_s, self._count_hedge)
             except ProviderError as error:
+                # A time-out during the pause would hide why the attempts before it failed.
                 self._last_error = error
                 if not is_repeatable():
                     raise
@@ -119,14 +120,14 @@ class Stream(Protocol):
         """Say that nothing more will be sent."""
 
     async def close(self) -> None:
-        """Let go of the connection; never raises."""
+        """Close the connection. Never raise."""
 
 
 S = TypeVar("S", bound=Stream)
 
 
 class StreamDeadline:
-    """By when a stream must have said something."""
+    """The deadline by which a stream must have said something."""
 
     def __init__(self, timeout: asyncio.Timeout, timeout_s: float) -> None:
         self._timeout = timeout
@@ -173,6 +174,7 @@ async def exchange(
             try:
                 return await receive(stream, deadline)
             finally:
+                # A sender that fails after the answer is complete must not cost the answer.
                 send_task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, ProviderError):
                     await send_task

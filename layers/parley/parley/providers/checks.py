@@ -1,4 +1,4 @@
-"""Whether a provider works, for `GET /health?deep=1`."""
+"""Checks of whether a provider works, for `GET /health?deep=1`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from parley.errors import ProviderError
 from parley.providers.diagnosis import Diagnosis
 
 CHECK_LIMIT_S = 3.0
-"""What has not answered by then has failed."""
+"""How long a check may take."""
 
 
 class Unhealthy(Exception):
-    """A check has failed; says what is wrong, and what to look at."""
+    """A check has failed. The message says what is wrong, and what to look at."""
 
 
 Check = Callable[[], Awaitable[None]]
-"""Looks at one thing.
+"""Checks one thing.
 
 Raises:
     Unhealthy: it does not work.
@@ -28,7 +28,7 @@ Raises:
 
 @dataclass(frozen=True, slots=True)
 class ProviderChecks:
-    """What can be looked at of a provider.
+    """The checks of one provider.
 
     Attributes:
         keys: names in the deployment's secret without which it cannot work.
@@ -40,14 +40,14 @@ class ProviderChecks:
 
 
 def make_unhealthy(error: ProviderError) -> Unhealthy:
-    """Make a failed check of a provider's failure."""
+    """Make the failure of a check from a provider's error."""
     return Unhealthy(error.cause.advice)
 
 
 async def get_answer(
     client: httpx.AsyncClient, url: str, headers: Mapping[str, str], diagnosis: Diagnosis
 ) -> httpx.Response:
-    """Get what a provider answers, whatever its status.
+    """Get a provider's answer, whatever its status.
 
     Raises:
         Unhealthy: it does not answer.

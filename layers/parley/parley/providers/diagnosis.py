@@ -1,4 +1,4 @@
-"""Why a provider failed, and what whoever runs the deployment can do about it.
+"""Why a provider failed, and what the operator of the deployment can do about it.
 
 From a status, an error's body or frame, or an exception to a `ProviderError` whose cause says so.
 Nothing that a provider wrote as text is taken over, because providers repeat keys and what the
@@ -140,9 +140,10 @@ _REQUEST_ID_HEADERS = (
     "cf-ray",
 )
 _SHARED_WITH_KEY = 6
-"""A name that has so many letters and digits in a row in common with the key is part of it."""
+"""How many letters and digits in a row a name and the key must share, for the name to be part of
+it."""
 _SHARED_WITH_WORDS = 12
-"""The same for what was said. More than for the key, because names are words, too."""
+"""The same for what was said. It is more than for the key, because names are words too."""
 _SHORTEST_KEY = 4
 _MAX_DEPTH = 8
 """Providers nest two or three errors; without a bound a body could use up the stack."""
@@ -189,7 +190,7 @@ class ToldError:
 
 
 class Diagnosis:
-    """Makes failures of calls to one endpoint.
+    """Makes the errors of calls to one endpoint.
 
     Args:
         key: the API key.
@@ -216,7 +217,7 @@ class Diagnosis:
     def diagnose_status(
         self, status: int, headers: Mapping[str, str], body: bytes | bytearray | None
     ) -> ProviderError:
-        """The call was answered with this status."""
+        """Make the error of a call that was answered with this status."""
         self.note_request_id(headers)
         told = self._read(_parsed(body or b""))
         wait = headers.get("retry-after")
@@ -225,7 +226,7 @@ class Diagnosis:
         )
 
     def diagnose_error(self, error: Any) -> ProviderError:
-        """The provider says within its answer that it failed.
+        """Make the error that a provider names within its answer.
 
         Args:
             error: the error's name, or an object that has some.
@@ -233,12 +234,12 @@ class Diagnosis:
         return self._told(self._read(error), None)
 
     def diagnose_exception(self, error: BaseException) -> ProviderError:
-        """The call failed on its way."""
+        """Make the error of a call that failed on its way, from its exception."""
         reason = _reason_of(error)
         return self.make_error(reason, "unavailable")
 
     def diagnose_close(self, code: int, why: str) -> ProviderError:
-        """The provider closed the WebSocket.
+        """Make the error of a WebSocket that the provider closed.
 
         Args:
             why: the close frame's reason; counts if it is a name that is known.
@@ -252,7 +253,7 @@ class Diagnosis:
     def make_error(
         self, reason: str, kind: FailureKind, *, close_code: int | None = None
     ) -> ProviderError:
-        """The call failed for a reason that is known here.
+        """Make the error of a call that failed for a reason that is known here.
 
         Args:
             reason: a key of the advice.
@@ -329,7 +330,7 @@ class Diagnosis:
         return None if self._is_private(value) else value
 
     def _is_private(self, value: str) -> bool:
-        """Whether a provider sends back what it was sent, in whichever spelling."""
+        """Return whether a provider sends back what it was sent, in whichever spelling."""
         sent_back = _characters(value)
         # A shorter key is a filler, such as `x`, for an endpoint that needs none.
         of_key = min(_SHARED_WITH_KEY, len(self._key))
@@ -340,22 +341,22 @@ class Diagnosis:
 
 
 def _characters(text: str) -> str:
-    """The letters and digits of a text, without their case."""
+    """Return the letters and digits of a text, without their case."""
     return "".join(filter(str.isalnum, text.casefold()))
 
 
 def _share(one: str, other: str, size: int) -> bool:
-    """Whether two texts have so many characters in a row in common."""
+    """Return whether two texts have `size` characters in a row in common."""
     return any(one[at : at + size] in other for at in range(len(one) - size + 1))
 
 
 def _first(value: str) -> str:
-    """The first value of a header that came more than once: HTTP joins them with commas."""
+    """Return the first value of a header that came more than once: HTTP joins them with commas."""
     return value.partition(",")[0].strip()
 
 
 def _fields(error: Any, deeper: int = _MAX_DEPTH) -> Iterator[tuple[str, Any]]:
-    """The fields of an error that name it, from the innermost: `code` before `type`.
+    """Yield the fields of an error that name it, from the innermost: `code` before `type`.
 
     Args:
         deeper: how many errors within errors are looked at.
@@ -375,7 +376,8 @@ def _fields(error: Any, deeper: int = _MAX_DEPTH) -> Iterator[tuple[str, Any]]:
 
 
 def _status_in(value: Any) -> int | None:
-    """An HTTP status that an error's body or frame has for a code, as a number or as text."""
+    """Return an HTTP status that an error's body or frame has for a code, as a number or as
+    text."""
     if isinstance(value, str) and re.fullmatch("[45][0-9][0-9]", value):
         return int(value)
     return int(value) if isinstance(value, int | float) and 400 <= value < 600 else None
@@ -407,7 +409,7 @@ def _reason_of_status(status: int | None) -> str:
 
 
 def _reason_of(error: BaseException) -> str:
-    """Why there is no connection: what the exception, or one behind it, is."""
+    """Return why there is no connection: what the exception, or one behind it, is."""
     for behind in _chain(error):
         if isinstance(behind, socket.gaierror):
             return "host_not_found"
@@ -423,7 +425,7 @@ def _reason_of(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception, and those that it came of."""
+    """Yield an exception, its causes and its contexts."""
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
     while waiting:

@@ -1,4 +1,4 @@
-"""A second attempt beside the first, when a provider stalls; the first that answers goes on.
+"""A second attempt in parallel to the first, when a provider stalls. The first to answer goes on.
 
 "The Tail at Scale" (Dean and Barroso, 2013) calls these hedged requests: what is lost to a
 stalled connection is the time until the second attempt, not the whole time-out.
@@ -22,7 +22,7 @@ this one must stop."""
 
 
 class _Lead:
-    """Which attempt goes on."""
+    """The lead: which attempt goes on."""
 
     def __init__(self) -> None:
         self.leader: int | None = None
@@ -41,13 +41,14 @@ async def run_hedged(
     after_s: float,
     on_hedge: Callable[[], None],
 ) -> T:
-    """Run an attempt; if it stalls, another beside it; what the one that answers first returns.
+    """Run an attempt, and a second in parallel if it stalls. Return the result of the first to
+    answer.
 
     Args:
         attempt: makes one attempt; see `TakeLead`.
         owed: set when an answer is owed: before that, silence is no stall.
         after_s: how long an answer may be owed until the second attempt starts.
-        on_hedge: told that it does.
+        on_hedge: called when it does.
 
     Raises:
         ProviderError: every attempt failed, or the time that one may take is over.
@@ -63,6 +64,7 @@ async def run_hedged(
         on_hedge()
         attempts.append(tasks.start(_run(attempt, functools.partial(lead.take, 1))))
         unfinished = set(attempts)
+        # An attempt that fails leaves the turn to the other one, which may still answer.
         while lead.leader is None:
             await asyncio.wait({*unfinished, taken}, return_when=asyncio.FIRST_COMPLETED)
             for ended in [task for task in unfinished if task.done()]:
@@ -82,6 +84,7 @@ async def _late(owed: asyncio.Event, after_s: float) -> None:
 
 
 def _leaves_hope(ended: asyncio.Task[T]) -> bool:
-    """Whether the other attempt may still answer in time: this one failed, but not by time-out."""
+    """Return whether the other attempt may still answer in time: this one failed, but not by
+    time-out."""
     error = ended.exception()
     return isinstance(error, ProviderError) and error.kind != "timeout"

@@ -101,6 +101,7 @@ class TurnStore:
             },
             "attribute_not_exists(attempt)",
         )
+        # If the answer to this write was lost, its repetition found the item with this nonce.
         if first or self._was_written(ref, turn_id, "nonce", nonce):
             return TurnAttempt(attempt or 1, now)
         return (
@@ -243,6 +244,7 @@ class TurnStore:
         if owner is not None:
             names["#owner"] = "owner"
             values[":owner"] = {"S": owner}
+            # Of an attempt that never began: `get_failed_attempt` finds it by its owner.
             noted = ", #owner = if_not_exists(#owner, :owner)"
         item = self._table.update(
             turn_key(ref, turn_id),

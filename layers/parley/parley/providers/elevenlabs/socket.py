@@ -113,7 +113,7 @@ class ElevenLabsSocket:
             raise await self._told_before(closed) from None
 
     async def receive(self) -> dict[str, Any] | None:
-        """The next frame; None when the service has closed the socket normally.
+        """Receive the next frame; None when the service has closed the socket normally.
 
         Raises:
             ProviderError: the connection broke, or the frame is not a JSON object.
@@ -176,7 +176,7 @@ class ElevenLabsSocket:
 
 
 def _first_values(headers: Headers) -> dict[str, str]:
-    """Headers by their names in lower case; of one that comes twice, the first.
+    """Return headers by their names in lower case; of one that comes twice, the first.
 
     The library's own mapping raises for such a one, and a proxy adds its id to the origin's.
     """

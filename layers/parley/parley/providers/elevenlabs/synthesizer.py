@@ -116,7 +116,7 @@ class ElevenLabsSpeech:
 
 
 def _alignment(frame: dict[str, Any]) -> Alignment | None:
-    """Character times, relative to the frame's audio; the raw text's where both come."""
+    """Return character times, relative to the frame's audio; the raw text's where both come."""
     found = frame.get("alignment") or frame.get("normalizedAlignment")
     if not isinstance(found, dict):
         return None

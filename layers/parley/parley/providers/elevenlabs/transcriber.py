@@ -105,7 +105,7 @@ class ScribeStream:
         self._sent_bytes = 0
         self._uncommitted_bytes = 0
         self._may_cross = False
-        self._finishing = False
+        self._commit_sent = False
         self._committed: list[str] = []
         self._partial = ""
 
@@ -130,7 +130,7 @@ class ScribeStream:
         )
         if shortfall > 0:
             await self._send_chunk(bytes(shortfall), commit=False)
-        self._finishing = True
+        self._commit_sent = True
         uncommitted_ms = duration_ms(self._uncommitted_bytes, self._rate_hz)
         self._may_cross = uncommitted_ms >= AUTO_COMMIT_FROM_MS
         await self._send_chunk(b"", commit=True)
@@ -155,7 +155,7 @@ class ScribeStream:
                     return
 
     async def _next_final(self) -> TranscriptPiece:
-        """The answer to our commit, after one that may have been the service's own."""
+        """Return the answer to our commit, after one that may have been the service's own."""
         while True:
             frame = await self._socket.receive()
             if frame is None:
@@ -183,10 +183,10 @@ class ScribeStream:
                 self._committed.append(text)
             self._partial = ""
             self._uncommitted_bytes = 0
-            over = self._finishing or (self._endpointing == "server_vad" and bool(text))
+            over = self._commit_sent or (self._endpointing == "server_vad" and bool(text))
             return TranscriptPiece(self._joined(), final=over)
         if kind in _NOT_ENOUGH:
-            return TranscriptPiece(self._joined(), final=True) if self._finishing else None
+            return TranscriptPiece(self._joined(), final=True) if self._commit_sent else None
         if "error" in frame:
             raise self._socket.make_frame_error(kind)
         return None  # repeated finals, details, and what later versions may add

@@ -156,7 +156,7 @@ class OpenAIChat:
 
 @contextlib.asynccontextmanager
 async def _named(diagnosis: Diagnosis) -> AsyncIterator[None]:
-    """A block in which what goes wrong on the way is a `ProviderError`."""
+    """Turn what goes wrong on the way, within a block, into a `ProviderError`."""
     try:
         yield
     except httpx.ConnectTimeout:  # nothing has been asked yet
@@ -172,7 +172,7 @@ async def _named(diagnosis: Diagnosis) -> AsyncIterator[None]:
 
 
 async def _read_reply(response: httpx.Response, diagnosis: Diagnosis) -> AsyncIterator[str]:
-    """The reply in an answer.
+    """Yield the reply in an answer.
 
     Raises:
         ProviderError: the answer says so, makes no sense, ends before the reply does, or has
@@ -198,7 +198,8 @@ async def _read_reply(response: httpx.Response, diagnosis: Diagnosis) -> AsyncIt
 
 
 async def _chunks(response: httpx.Response, reply: ChatReply) -> AsyncIterator[bytes]:
-    """The bytes of an answer; when the reply has ended, not for long and whatever goes wrong."""
+    """Yield the bytes of an answer; when the reply has ended, not for long and whatever goes
+    wrong."""
     chunks = response.aiter_bytes()
     while True:
         try:
@@ -224,7 +225,7 @@ def _nothing_said(reply: ChatReply, diagnosis: Diagnosis) -> ProviderError:
 
 
 def _refuses_system_role(messages: list[dict[str, str]], status: int, body: bytes) -> bool:
-    """Whether the model's template may have refused the system message, and nothing else.
+    """Return whether the model's template may have refused the system message, and nothing else.
 
     Templates of Mistral's do not name it: "Conversation roles must alternate". llama.cpp answers
     500 where a template fails.
@@ -238,7 +239,7 @@ def _refuses_system_role(messages: list[dict[str, str]], status: int, body: byte
 
 
 async def _error_body(response: httpx.Response) -> bytes:
-    """What an error's body begins with."""
+    """Return what an error's body begins with."""
     body = bytearray()
     with contextlib.suppress(TimeoutError, httpx.HTTPError):
         async with asyncio.timeout(ERROR_BODY_S):
