@@ -33,7 +33,7 @@ D = TypeVar("D", SpeechDelays, ChatDelays)
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Return the command line."""
     parser = argparse.ArgumentParser(
         prog="parley-standins",
         description="Stand-ins for ElevenLabs and for an OpenAI-compatible chat endpoint.",

@@ -32,7 +32,7 @@ class ControlApi(Generic[S]):
         self._recorder = recorder
 
     def routes(self) -> list[web.RouteDef]:
-        """To add to an application."""
+        """Return routes to add to an application."""
         return [
             web.get("/_control", self._show),
             web.put("/_control", self._change),
@@ -92,7 +92,7 @@ class ControlApi(Generic[S]):
 def begin_record(
     recorder: RequestLog, request: web.Request, *, socket: bool = False
 ) -> RequestRecord:
-    """A record of a request that has just come in."""
+    """Return a record of a request that has just come in."""
     query = {name: request.query.getall(name) for name in request.query}
     return recorder.begin(
         "websocket" if socket else "http",

@@ -22,7 +22,7 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
 def elevenlabs_app(api_key: str, settings: SpeechSettings) -> web.Application:
-    """The application; it starts its engines with itself and ends them likewise.
+    """Return the application; it starts its engines with itself and ends them likewise.
 
     Args:
         api_key: the one it takes.

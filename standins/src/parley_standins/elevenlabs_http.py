@@ -67,7 +67,7 @@ class ElevenLabsHttp:
         self._service = service
 
     def routes(self) -> list[web.RouteDef]:
-        """To add to an application."""
+        """Return routes to add to an application."""
         speech = "/v1/text-to-speech/{voice_id}"
         return [
             web.post(speech, self._convert),
@@ -195,7 +195,8 @@ class ElevenLabsHttp:
             yield SpokenPiece(rest, CharacterTimes(), end_ms)
 
     def _meet_late_fault(self, request: web.Request, spoken: _Spoken) -> None:
-        """An answer that comes whole can only be missing, or be nonsense."""
+        """Meet a fault that comes late: an answer that comes whole can only be missing, or be
+        nonsense."""
         if spoken.fault and (spoken.fault.cut is not None or spoken.fault.stall == "after"):
             reset_connection(request)
 
@@ -284,7 +285,7 @@ class ElevenLabsHttp:
         raise Unprocessable(((kinds, "This type of token is not known", "enum"),))
 
     def _begin_free(self, request: web.Request) -> None:
-        """Of an endpoint that no fault reaches."""
+        """Begin a record of an endpoint that no fault reaches."""
         request["record"] = self._service.begin(request)
         self._service.check_key(request)
 
@@ -321,7 +322,7 @@ async def _json_object(request: web.Request) -> dict[str, Any]:
 
 
 async def _multipart(request: web.Request) -> tuple[dict[str, str], bytes | None]:
-    """A form's fields, the last of each name, and its file."""
+    """Return a form's fields, the last of each name, and its file."""
     if not request.content_type.startswith("multipart/"):
         raise Unprocessable(((("body",), "A multipart form is needed", "missing"),))
     form: dict[str, str] = {}
@@ -338,7 +339,7 @@ async def _multipart(request: web.Request) -> tuple[dict[str, str], bytes | None
 
 
 def _as_heard(file: bytes, file_format: str) -> bytes:
-    """A file's audio as 16-bit PCM at 16 kHz."""
+    """Return a file's audio as 16-bit PCM at 16 kHz."""
     if file_format == RAW_FILE_FORMAT:
         return file
     try:

@@ -62,7 +62,7 @@ class SttSocket:
         self._session: _Session | None = None
 
     async def serve(self) -> web.StreamResponse:
-        """Handshake, then frames until either side ends it."""
+        """Serve the handshake, then frames until either side ends it."""
         service, request = self._service, self._request
         self._fault = await service.meet_fault(request, "stt")
         await service.handshake_delay("stt")
@@ -158,7 +158,7 @@ class SttSocket:
             await session.commit_asked()
 
     def _checked(self, frame: dict[str, Any], options: RealtimeOptions) -> bytes:
-        """The frame's audio."""
+        """Return the frame's audio."""
         if frame.get("message_type") != "input_audio_chunk":
             raise self._input_error(f"message_type {frame.get('message_type')!r} is not known.")
         rate = frame.get("sample_rate")
@@ -203,7 +203,7 @@ class _Session:
         return self._unanswered > 0
 
     def hear(self, audio: bytes) -> None:
-        """The next audio."""
+        """Take the next audio."""
         self._utterance.hear(audio)
         self._uncommitted_bytes += len(audio)
         limit_s = self._service.settings.oddities.stt_auto_commit_s
@@ -212,7 +212,7 @@ class _Session:
             self._commit()
 
     async def commit_asked(self) -> None:
-        """The client says that the utterance is over."""
+        """Note that the client says that the utterance is over."""
         if self._uncommitted_s < MIN_COMMIT_S:
             error = (
                 f"Commit request ignored: only {self._uncommitted_s:.2f}s of uncommitted audio. "

@@ -99,7 +99,7 @@ class TtsSocket:
         self._authorized = False
 
     async def serve(self) -> web.StreamResponse:
-        """Handshake, then frames until either side ends it."""
+        """Serve the handshake, then frames until either side ends it."""
         service, request = self.service, self._request
         self._fault = await service.meet_fault(request, "tts")
         self._authorized = self._has_key()
@@ -305,13 +305,13 @@ class _Context:
         return self._speak_task.done()
 
     def take(self, text: str, *, flush: bool, try_trigger: bool) -> None:
-        """Text, which is spoken when there is enough of it."""
+        """Take text, which is spoken when there is enough of it."""
         ready = self._buffer.add(text, flush=flush, try_trigger=try_trigger)
         if ready is not None:
             self._queue.put_nowait((ready, time.monotonic()))
 
     def finish(self, *, flush: bool) -> None:
-        """Nothing more comes. What was not flushed is spoken only if `flush` says so."""
+        """Note that nothing more comes. What was not flushed is spoken only if `flush` says so."""
         rest = self._buffer.flush()
         if rest is not None and flush:
             self._queue.put_nowait((rest, time.monotonic()))

@@ -121,7 +121,7 @@ def _message(message: Any, index: int) -> Message:
 
 
 def tokens(text: str) -> list[str]:
-    """A text in bits about as long as a language model's; joined, they are the text."""
+    """Return a text in bits about as long as a language model's; joined, they are the text."""
     return _TOKEN.findall(text)
 
 
@@ -140,7 +140,7 @@ class ChatApi:
         self._recorder = recorder
 
     def routes(self) -> list[web.RouteDef]:
-        """To add to an application."""
+        """Return routes to add to an application."""
         return [
             web.get("/v1/models", self._models),
             web.post("/v1/chat/completions", self._complete),
@@ -279,17 +279,17 @@ class _Reply:
         return "tool_calls" if self.calls_tool else self._finish_reason
 
     def chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
-        """One event of the stream."""
+        """Return one event of the stream."""
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         return {**self._envelope("chat.completion.chunk"), "choices": [choice]}
 
     def usage_chunk(self) -> dict[str, Any]:
-        """The event that tells the usage: it has no choices."""
+        """Return the event that tells the usage: it has no choices."""
         envelope = self._envelope("chat.completion.chunk")
         return {**envelope, "choices": [], "usage": self._usage()}
 
     def whole(self) -> dict[str, Any]:
-        """The reply at once."""
+        """Return the reply at once."""
         message: dict[str, Any] = {"role": "assistant", "refusal": None}
         message["content"] = None if self.calls_tool else "".join(self.tokens)
         if self.calls_tool:
@@ -336,7 +336,8 @@ def _check_roles(messages: list[Message]) -> None:
 
 
 def _status_answer(fault: Fault, request: web.Request, body: Any) -> web.Response:
-    """The error of a fault. Its text repeats the key and what was said, as some services do."""
+    """Return the error of a fault. Its text repeats the key and what was said, as some services
+    do."""
     assert fault.status is not None
     codes = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
     message = f"Status {fault.status}, on demand: {request.headers.get('Authorization')}, {body}."
@@ -349,7 +350,7 @@ def _status_answer(fault: Fault, request: web.Request, body: Any) -> web.Respons
 
 
 def chat_app(api_key: str, settings: ChatSettings) -> web.Application:
-    """The chat stand-in as an application.
+    """Return the chat stand-in as an application.
 
     Args:
         api_key: the one it takes.

@@ -79,7 +79,7 @@ class RecognitionFailed(Exception):
 
 
 def written(spoken: str, *, complete: bool) -> str:
-    """Recognised words as a sentence; a complete one ends with a mark.
+    """Return recognised words as a sentence; a complete one ends with a mark.
 
     >>> written("what time is it", complete=True)
     'What time is it?'
@@ -105,7 +105,8 @@ class AudioDecoder:
         self._rest = b""
 
     def decode(self, data: bytes) -> bytes:
-        """The next audio, as 16-bit PCM at 16 kHz. A split sample waits for its other half."""
+        """Return the next audio, as 16-bit PCM at 16 kHz. A split sample waits for its other
+        half."""
         if self._codec == "ulaw":
             return to_pcm(self._resampler.resample(from_ulaw(data)))
         data = self._rest + data
@@ -212,11 +213,11 @@ class Recognizer:
     def open_utterance(
         self, decoder: AudioDecoder, on_partial: Callable[[str], None] | None = None
     ) -> Utterance:
-        """A new utterance; `on_partial` is called with the text so far when it changes."""
+        """Open a new utterance; `on_partial` is called with the text so far when it changes."""
         return Utterance(self, decoder, on_partial)
 
     async def acquire(self) -> _Worker:
-        """A worker, as soon as there is one; give it back with `release`."""
+        """Return a worker, as soon as there is one; give it back with `release`."""
         async with self._changed:
             while True:
                 self._idle = [worker for worker in self._idle if worker.alive]
@@ -267,7 +268,7 @@ class Utterance:
         self._acquire_task: asyncio.Task[None] | None = None
 
     def hear(self, data: bytes) -> None:
-        """The next audio, in the format received."""
+        """Take the next audio, in the format received."""
         pcm = self._decoder.decode(data)
         if self._worker is not None:
             self._worker.send(b"A", pcm)
@@ -277,7 +278,7 @@ class Utterance:
             self._acquire_task = asyncio.create_task(self._acquire())
 
     async def finish(self) -> Recognised:
-        """All of it, once everything has been decoded.
+        """Return all of it, once everything has been decoded.
 
         Raises:
             RecognitionFailed: a decoder ended.

@@ -71,7 +71,7 @@ class RequestRecord:
         self.ended_ms = self._elapsed_ms()
 
     def described(self) -> dict[str, Any]:
-        """As the control API shows it."""
+        """Return the record as the control API shows it."""
         return {
             "id": self.id,
             "kind": self.kind,
@@ -108,7 +108,7 @@ class RequestLog:
         query: Mapping[str, list[str]],
         headers: Mapping[str, str],
     ) -> RequestRecord:
-        """A new record, with its secrets taken out."""
+        """Return a new record, with its secrets taken out."""
         self._last_id += 1
         record = RequestRecord(
             self._last_id,
@@ -124,11 +124,11 @@ class RequestLog:
         return record
 
     def all(self) -> list[RequestRecord]:
-        """Oldest first."""
+        """Return all records, oldest first."""
         return list(self._records)
 
     def find(self, record_id: int) -> RequestRecord | None:
-        """The record of this number, if it is still kept."""
+        """Return the record of this number, if it is still kept."""
         return next((r for r in self._records if r.id == record_id), None)
 
     def clear(self) -> None:
@@ -145,12 +145,12 @@ class RequestLog:
 
 
 def described(audio: bytes) -> dict[str, Any]:
-    """Audio by its length and hash."""
+    """Describe audio by its length and hash."""
     return {"bytes": len(audio), "sha256": hashlib.sha256(audio).hexdigest()}
 
 
 def redacted(content: Mapping[str, Any], audio: bytes | None = None) -> dict[str, Any]:
-    """A frame or body without its keys, and with its audio described."""
+    """Return a frame or body without its keys, and with its audio described."""
     kept: dict[str, Any] = {}
     for name, value in content.items():
         if name.lower() in _SECRETS and value:

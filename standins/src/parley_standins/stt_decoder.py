@@ -30,7 +30,7 @@ _PRONUNCIATION = re.compile(r"\(\d+\)$")
 
 
 def make_decoder() -> pocketsphinx.Decoder:
-    """A decoder with the everyday language model and a dictionary of its words only.
+    """Return a decoder with the everyday language model and a dictionary of its words only.
 
     One pass: the second and third (`fwdflat`, `bestpath`) start when an utterance
     ends, take about a tenth of its length, and gain nothing with this small a model.
@@ -89,7 +89,7 @@ class SttDecoder:
         return text
 
     def finish(self) -> tuple[str, list[tuple[str, float, float, float]]]:
-        """The utterance's text, and its words with their times in seconds."""
+        """Return the utterance's text, and its words with their times in seconds."""
         if not self._in_utterance:
             return "", []
         self._decoder.end_utt()
@@ -120,7 +120,7 @@ class SttDecoder:
 
 
 def _level(pcm: bytes) -> float:
-    """The RMS of the loudest 50 ms, without numpy: that would double the start-up time."""
+    """Return the RMS of the loudest 50 ms, without numpy: that would double the start-up time."""
     samples = array("h", pcm[: len(pcm) // 2 * 2])
     loudest = 0.0
     for at in range(0, len(samples), _LEVEL_WINDOW):

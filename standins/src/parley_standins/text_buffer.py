@@ -18,7 +18,7 @@ class BadSchedule(ValueError):
 
 
 def checked_schedule(given: object) -> tuple[int, ...]:
-    """A `chunk_length_schedule`; absent or None is the default.
+    """Return a `chunk_length_schedule`; absent or None is the default.
 
     Raises:
         BadSchedule: it is no list of numbers from 50 to 500.
@@ -59,7 +59,7 @@ class TextBuffer:
         return self._take() if len(self._pending) >= wanted else None
 
     def flush(self) -> str | None:
-        """What is to be spoken now because nothing more will come."""
+        """Return what is to be spoken now because nothing more will come."""
         return self._take()
 
     def _take(self) -> str | None:
