@@ -135,7 +135,7 @@ def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _name(host: str) -> str:
-    """The name in a `Host`, in lower case; empty if there is none."""
+    """Return the name in a `Host`, in lower case; empty if there is none."""
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
@@ -143,7 +143,8 @@ def _name(host: str) -> str:
 
 
 def _is_of_this_machine(name: str) -> bool:
-    """Whether nobody else can make it lead here: an address, `localhost`, the machine's own name.
+    """Return whether nobody else can make it lead here: an address, `localhost`, the machine's own
+    name.
 
     Any other name without a dot may be answered by whoever is in the same network (LLMNR, mDNS, a
     search domain of DHCP), and so be made to lead to 127.0.0.1.

@@ -32,7 +32,7 @@ class FunctionCredentials:
 
 
 def issue_role_credentials(stack: Stack) -> FunctionCredentials:
-    """Credentials for all functions; those of a role that is elsewhere may do everything."""
+    """Issue credentials for all functions; those of a role that is elsewhere may do everything."""
     found = FunctionCredentials(Directory(roles=dict(stack.roles)))
     for function in stack.functions:
         credentials = found.give(function.logical_id, Credentials.new())
@@ -51,7 +51,7 @@ def issue_role_credentials(stack: Stack) -> FunctionCredentials:
 
 
 def share_credentials(stack: Stack, shared: Credentials) -> FunctionCredentials:
-    """The same credentials for all functions, which may do everything."""
+    """Give all functions the same credentials, which may do everything."""
     found = FunctionCredentials(Directory())
     for function in stack.functions:
         found.give(function.logical_id, shared)

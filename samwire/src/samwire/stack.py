@@ -177,16 +177,16 @@ class LocalStack:
             self._origins = OwnOrigins.of(main, options.own_origins, parameters)
             parameters[options.own_origins] = self._origins.value
         starting = asyncio.create_task(self._services.start())
-        linting = asyncio.create_task(self._lint(parameters))
+        lint_task = asyncio.create_task(self._lint(parameters))
         await asyncio.sleep(0)  # both start while the template is read
         try:
-            self.stack = await self._read(main, parameters, linting)
+            self.stack = await self._read(main, parameters, lint_task)
             _check_names(options.prewarm_only, self.stack)
             refuse_what_cannot_run(self.stack)
         except BaseException:
-            for task in (starting, linting):
+            for task in (starting, lint_task):
                 task.cancel()
-            await asyncio.gather(starting, linting, return_exceptions=True)
+            await asyncio.gather(starting, lint_task, return_exceptions=True)
             raise
         await starting
         await self._give_credentials()
@@ -246,9 +246,9 @@ class LocalStack:
         )
 
     async def _read(
-        self, main: Address, parameters: Mapping[str, str], linting: asyncio.Task[Findings]
+        self, main: Address, parameters: Mapping[str, str], lint_task: asyncio.Task[Findings]
     ) -> Stack:
-        """The template, once nobody has anything against it."""
+        """Return the template, once nobody has anything against it."""
         options = self._options
         return await read_linted(
             options.template,
@@ -257,7 +257,7 @@ class LocalStack:
             main.domain_name,
             lambda: self._listeners.another().domain_name,
             options.stored,
-            linting,
+            lint_task,
         )
 
     async def _give_credentials(self) -> None:
@@ -285,7 +285,7 @@ class LocalStack:
         self._options.log("permissions", sentence)
 
     def _functions(self) -> list[Function]:
-        """The functions, with the options' variables, and with inline code in a folder."""
+        """Return the functions, with the options' variables, and with inline code in a folder."""
         given = self._options.environment
         functions = []
         for function in self.stack.functions:
@@ -311,7 +311,7 @@ class LocalStack:
     def _applications(
         self, service: LambdaService, main: Address, access: Access
     ) -> Iterator[tuple[web.Application, Address]]:
-        """What answers on each address."""
+        """Yield what answers on each address."""
         options, stack = self._options, self.stack
         throttle, connections = Throttle(options.limits), Connections()
         traffic = Traffic(connections, self.faults, self.journal.add, options.latency)
@@ -384,13 +384,13 @@ class LocalStack:
             await web.SockSite(runner, bound, ssl_context=tls).start()
 
     def _hosts(self) -> dict[str, str]:
-        """Host and port of each API, by the name that AWS would give it."""
+        """Return host and port of each API, by the name that AWS would give it."""
         apis: list[WebSocketApi | HttpApi] = [*self.stack.apis, *self.stack.http_apis]
         suffix = f"execute-api.{self._options.region}.{URL_SUFFIX}"
         return {f"{api.api_id}.{suffix}".lower(): api.domain_name for api in apis}
 
     def _fault(self, kind: str, to: str) -> None:
-        """A fault has happened."""
+        """Note that a fault has happened."""
         self._options.log("faults", f"{kind} {to}")
         self.journal.add("fault", {"fault": kind, "to": to})
 
@@ -419,7 +419,7 @@ class LocalStack:
 
 
 def _surface(request: web.Request, *, is_main: bool) -> Surface:
-    """What a request is for.
+    """Return what a request is for.
 
     Args:
         is_main: whether it came to the stack's own address; at the others there are APIs alone.
@@ -436,7 +436,7 @@ def _surface(request: web.Request, *, is_main: bool) -> Surface:
 async def _no_other_sockets(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """A handshake with what is no stage is 403, whatever else is served at that path."""
+    """Return a handshake with what is no stage is 403, whatever else is served at that path."""
     wanted = request.headers.get("Upgrade", "").lower() == "websocket"
     if wanted and "stage" not in request.match_info:
         return web.json_response({"message": "Forbidden"}, status=403)

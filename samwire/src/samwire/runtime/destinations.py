@@ -41,7 +41,7 @@ class Settled:
     result: Result | None
 
     def record(self) -> dict[str, Any]:
-        """What a destination receives."""
+        """Return what a destination receives."""
         found: dict[str, Any] = {
             "version": "1.0",
             "timestamp": timestamp(),
@@ -62,7 +62,7 @@ class Settled:
         return found
 
     def dead_letter_attributes(self) -> dict[str, dict[str, str]]:
-        """The message attributes of a dead letter; its body is the event."""
+        """Return the message attributes of a dead letter; its body is the event."""
         status, message = 429, "Rate Exceeded."
         if self.result is not None:
             status, message = 200, _message(self.result)
