@@ -86,6 +86,7 @@ class Options:
         lint: whether cfn-lint is asked about the template; it takes seconds the first time.
         stored: values in SSM's parameter store from the start, by name.
         log: takes a source (a function, `gateway` or `permissions`) and a line.
+        progress: takes what the start waits for next, in a few words.
     """
 
     template: Path
@@ -115,6 +116,7 @@ class Options:
     lint: bool = False
     stored: dict[str, str] = field(default_factory=dict)
     log: Callable[[str, str], None] = lambda _source, _line: None
+    progress: Callable[[str], None] = lambda _what: None
 
 
 def _check_names(functions: list[str], stack: Stack) -> None:
@@ -179,6 +181,7 @@ class LocalStack:
         starting = asyncio.create_task(self._services.start())
         lint_task = asyncio.create_task(self._lint(parameters))
         await asyncio.sleep(0)  # both start while the template is read
+        options.progress(f"reading {options.template.name}")
         try:
             self.stack = await self._read(main, parameters, lint_task)
             _check_names(options.prewarm_only, self.stack)
@@ -188,11 +191,14 @@ class LocalStack:
                 task.cancel()
             await asyncio.gather(starting, lint_task, return_exceptions=True)
             raise
+        options.progress("starting the database and the other services")
         await starting
         await self._give_credentials()
         tls, ca_bundle = self._certificate()
         host = DEFAULT_HOST if options.host in ("0.0.0.0", "::", "") else options.host
         lambda_endpoint = f"http://{host}:{main.port}"
+        functions = self._functions()
+        options.progress(f"creating the tables and loading {len(functions)} functions")
         creating = asyncio.create_task(self._services.create(self.stack))
         variables = self._services.variables(
             options.region, lambda_endpoint, f"https://{main.domain_name}", str(ca_bundle)
@@ -210,7 +216,7 @@ class LocalStack:
             limit_memory=options.limit_memory,
             hosts=hosts,
         )
-        self._lambda = LambdaService(self._functions(), around, options.lambda_options, self.faults)
+        self._lambda = LambdaService(functions, around, options.lambda_options, self.faults)
         self.info = {
             **description_of(self.stack, self._listeners.addresses, main, self._local),
             "lambda_endpoint": lambda_endpoint,

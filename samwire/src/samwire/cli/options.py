@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 
 from samwire.cli.parameters import environment_variables, stored_parameters, template_parameters
 from samwire.cli.parser import parse
@@ -73,6 +74,7 @@ def stack_options(arguments: argparse.Namespace, log: LogWriter) -> Options:
         lint=not arguments.no_lint,
         stored=stored_parameters(arguments.ssm_parameters),
         log=log,
+        progress=partial(log, "start") if arguments.progress else _ignore,
     )
 
 
@@ -84,3 +86,7 @@ def _assumptions(arguments: argparse.Namespace) -> Assumptions:
     }
     chosen = [name for name, given in flags.items() if given]
     return Assumptions().changed([*chosen, *arguments.assume])
+
+
+def _ignore(_progress: str) -> None:
+    """Say nothing: nobody has asked."""
