@@ -17,7 +17,7 @@ from parley.audio.heard import Heard
 from parley.clock import now_ms
 from parley.principal import ANONYMOUS, SessionRef
 from parley.protocol.messages import Message, Settings
-from parley.storage.item_codec import Session, StoredFrame, TurnClaim, TurnItem, message_key
+from parley.storage.item_codec import Session, StoredFrame, TurnAttempt, TurnItem, message_key
 from parley.storage.sessions import ERASED, SessionStore
 from parley.storage.turns import TurnStore
 from tests.unit.memory_parts import MemoryConnections, MemoryInboxes
@@ -32,7 +32,7 @@ class MemoryTurn:
     """A turn's item."""
 
     owner: str
-    claim: TurnClaim
+    attempt: TurnAttempt
     state: str = "running"
     lease_until_ms: int = 0
     failed_at_ms: int = 0
@@ -137,32 +137,32 @@ class MemoryStore(SessionStore, TurnStore):
         self._change(ref, status="ended", ended_at_ms=received_at_ms)
         return self.sessions[ref].active_turn
 
-    def session(self, ref: SessionRef) -> Session | None:
+    def get_session(self, ref: SessionRef) -> Session | None:
         return self.sessions.get(ref)
 
     def erase(self, ref: SessionRef) -> None:
         """What whoever erases a session does first."""
         self._change(ref, status=ERASED)
 
-    def sweep(self, ref: SessionRef, *, turns: bool = True) -> None:
+    def sweep_session(self, ref: SessionRef, *, turns: bool = True) -> None:
         assert turns, "no test of what is in memory needs them kept"
-        self._check("sweep")
+        self._check("sweep_session")
         self.history.pop(ref, None)
         found: tuple[dict[Any, Any], ...] = (self.turns, self.inboxes.entries, self.frames)
         for kept in found:
             for key in [key for key in kept if key[0] == ref]:
                 del kept[key]
 
-    def conversation(
+    def read_conversation(
         self, ref: SessionRef, messages: int, since: str = "MESSAGE#"
     ) -> tuple[Session | None, list[Message]]:
-        self._check("conversation")
+        self._check("read_conversation")
         with self._lock:
             kept = sorted(self.history.get(ref, {}).items())
             found = [message for key, message in kept if key >= since]
             return self.sessions.get(ref), found[-messages:] if messages else []
 
-    def claim_turn(
+    def acquire_lease(
         self,
         ref: SessionRef,
         turn_id: str,
@@ -170,24 +170,24 @@ class MemoryStore(SessionStore, TurnStore):
         *,
         attempt: int | None = None,
         received_at_ms: int = 0,
-    ) -> TurnClaim | None:
-        self._check("claim_turn")
+    ) -> TurnAttempt | None:
+        self._check("acquire_lease")
         with self._lock:
             old = self.turns.get((ref, turn_id))
-            claim = TurnClaim(attempt or 1, now_ms())
+            begun = TurnAttempt(attempt or 1, now_ms())
             if old is not None:
                 dead = old.state == "running" and old.lease_until_ms < now_ms()
                 if attempt is None:
                     free = old.state == "failed" or dead
                     wanted = free and old.failed_at_ms < received_at_ms
                 else:
-                    wanted = old.claim.attempt < attempt
+                    wanted = old.attempt.number < attempt
                 if not wanted:
                     return None
-                claim = TurnClaim(attempt or old.claim.attempt + 1, old.claim.started_ms)
-            turn = MemoryTurn(owner, claim, lease_until_ms=now_ms() + 30_000)
+                begun = TurnAttempt(attempt or old.attempt.number + 1, old.attempt.started_ms)
+            turn = MemoryTurn(owner, begun, lease_until_ms=now_ms() + 30_000)
             self.turns[ref, turn_id] = turn
-            return claim
+            return begun
 
     def renew_lease(self, ref: SessionRef, turn_id: str, owner: str) -> bool:
         self._check("renew_lease")
@@ -231,32 +231,35 @@ class MemoryStore(SessionStore, TurnStore):
 
     def fail_turn(
         self, ref: SessionRef, turn_id: str, owner: str | None, attempt: int = 1
-    ) -> TurnClaim | None:
+    ) -> TurnAttempt | None:
         self._check("fail_turn")
         with self._lock:
             turn = self.turns.get((ref, turn_id))
             if turn is None:
-                claim = TurnClaim(attempt, now_ms())
-                turn = self.turns[ref, turn_id] = MemoryTurn(owner or "", claim)
-            elif turn.claim.attempt < attempt:
-                turn.claim, turn.owner = TurnClaim(attempt, turn.claim.started_ms), owner or ""
+                begun = TurnAttempt(attempt, now_ms())
+                turn = self.turns[ref, turn_id] = MemoryTurn(owner or "", begun)
+            elif turn.attempt.number < attempt:
+                turn.attempt, turn.owner = (
+                    TurnAttempt(attempt, turn.attempt.started_ms),
+                    owner or "",
+                )
             elif turn.state == "failed" or not (
                 turn.lease_until_ms < now_ms() if owner is None else turn.owner == owner
             ):
                 return None
             turn.state, turn.failed_at_ms = "failed", now_ms()
-            return turn.claim
+            return turn.attempt
 
-    def failed_with(self, ref: SessionRef, turn_id: str, owner: str) -> TurnClaim | None:
+    def get_failed_attempt(self, ref: SessionRef, turn_id: str, owner: str) -> TurnAttempt | None:
         turn = self.turns.get((ref, turn_id))
         failed = turn is not None and (turn.state, turn.owner) == ("failed", owner)
-        return turn.claim if turn is not None and failed else None
+        return turn.attempt if turn is not None and failed else None
 
-    def turn(self, ref: SessionRef, turn_id: str) -> TurnItem | None:
+    def get_turn(self, ref: SessionRef, turn_id: str) -> TurnItem | None:
         turn = self.turns.get((ref, turn_id))
         if turn is None:
             return None
-        return TurnItem(turn.state, turn.claim, turn.parts, turn.message_key, turn.lease_until_ms)
+        return TurnItem(turn.state, turn.attempt, turn.parts, turn.message_key, turn.lease_until_ms)
 
     def put_answer(
         self, ref: SessionRef, turn_id: str, attempt: int, frames: Sequence[bytes]
@@ -264,7 +267,7 @@ class MemoryStore(SessionStore, TurnStore):
         self._check("put_answer")
         self.answers[ref, turn_id, attempt] = list(frames)
 
-    def answer(self, ref: SessionRef, turn_id: str, attempt: int) -> list[bytes]:
+    def get_answer(self, ref: SessionRef, turn_id: str, attempt: int) -> list[bytes]:
         return self.answers.get((ref, turn_id, attempt), [])
 
     def put_undelivered(self, ref: SessionRef, frames: Sequence[StoredFrame]) -> None:
@@ -272,12 +275,14 @@ class MemoryStore(SessionStore, TurnStore):
         for frame in frames:
             self.frames[ref, _order(frame)] = frame
 
-    def undelivered(self, ref: SessionRef) -> Iterator[StoredFrame]:
+    def list_undelivered(self, ref: SessionRef) -> Iterator[StoredFrame]:
         found = sorted(key for key in self.frames if key[0] == ref)
         yield from [self.frames[key] for key in found]
 
-    def undelivered_of(self, ref: SessionRef, turn_id: str, started_ms: int) -> list[StoredFrame]:
-        return [frame for frame in self.undelivered(ref) if frame.turn_id == turn_id]
+    def list_undelivered_of_turn(
+        self, ref: SessionRef, turn_id: str, started_ms: int
+    ) -> list[StoredFrame]:
+        return [frame for frame in self.list_undelivered(ref) if frame.turn_id == turn_id]
 
     def delete_undelivered(self, ref: SessionRef, frames: Sequence[StoredFrame]) -> None:
         for frame in frames:

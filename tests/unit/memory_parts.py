@@ -49,8 +49,8 @@ class MemoryInboxes(InboxStore):
             if not kept or kept[-1].received_at_ms < interrupt.received_at_ms:
                 kept[1:] = [interrupt]  # beside the first, or as the first
 
-    def interruptions(self, ref: SessionRef, turn_id: str) -> list[InterruptEntry]:
-        self._check("interruptions")
+    def list_interruptions(self, ref: SessionRef, turn_id: str) -> list[InterruptEntry]:
+        self._check("list_interruptions")
         return [*self._interrupted.get((ref, turn_id), [])]
 
     def put_ack(self, ref: SessionRef, turn_id: str, ack: AckEntry) -> None:
@@ -119,6 +119,6 @@ class MemoryConnections(ConnectionStore):
     def unbind(self, connection_id: str, ref: SessionRef) -> None:
         self.items[connection_id] = replace(self.items[connection_id], ref=None, message_id="")
 
-    def connection(self, connection_id: str) -> Connection | None:
+    def get_connection(self, connection_id: str) -> Connection | None:
         self._check("connection")
         return self.items.get(connection_id)

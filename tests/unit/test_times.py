@@ -24,9 +24,9 @@ def timed(times: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_part_keeps_its_status_and_its_times_are_added(tmp_path: Path) -> None:
     times = tmp_path / "times"
-    times.write_text("types 40\nstyle 2\nstyle 3\n")
+    times.write_text("types 40 0\nstyle 2 0\nstyle 3 0\n")
     assert timed(times, "types", "sh", "-c", "exit 3").returncode == 3
-    assert timed(times).stdout == "\nParts: types 40 s, style 5 s\n"
+    assert timed(times).stdout == "\nParts: types 40 s, style 5 s\nFailed: types\n"
 
 
 def test_nothing_is_said_of_no_parts(tmp_path: Path) -> None:

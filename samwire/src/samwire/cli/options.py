@@ -18,7 +18,7 @@ from samwire.stack import Options
 
 
 def options_of(command_line: Sequence[str], log: LogWriter) -> Options:
-    """What `samwire start` makes of its options, for a stack inside a program.
+    """Return what `samwire start` makes of its options, for a stack inside a program.
 
     Args:
         command_line: what follows `samwire start`.
@@ -30,7 +30,7 @@ def options_of(command_line: Sequence[str], log: LogWriter) -> Options:
 
 
 def stack_options(arguments: argparse.Namespace, log: LogWriter) -> Options:
-    """What parsed options mean.
+    """Return what parsed options mean.
 
     Raises:
         BadPlan, OptionError, TemplateError: an option is not as it should be.

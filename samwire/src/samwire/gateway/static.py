@@ -26,7 +26,7 @@ class Mount:
 
     @classmethod
     def parsed(cls, text: str) -> Mount:
-        """`DIR`, or `/prefix=DIR`."""
+        """Parse `DIR`, or `/prefix=DIR`."""
         prefix, separator, folder = text.partition("=")
         if separator and prefix.startswith("/"):
             return cls(prefix.rstrip("/") + "/", Path(folder).resolve())
@@ -52,7 +52,7 @@ def parse_mounts(texts: Iterable[str]) -> list[Mount]:
 
 
 def routes(mounts: list[Mount]) -> list[web.RouteDef]:
-    """The routes of the folders; the longest prefix wins.
+    """Return the routes of the folders; the longest prefix wins.
 
     Raises:
         OptionError: a folder's `_headers` cannot be read.
