@@ -10,7 +10,7 @@ understands a newer client. Unknown types are refused.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -195,18 +195,7 @@ class End(ClientMessage, tag="end"):
 AnyClientMessage = (
     Init | UserMessage | AudioStart | AudioChunk | AudioEnd | Interrupt | Config | Ack | Ping | End
 )
-CLIENT_MESSAGES: tuple[type[ClientMessage], ...] = (
-    Init,
-    UserMessage,
-    AudioStart,
-    AudioChunk,
-    AudioEnd,
-    Interrupt,
-    Config,
-    Ack,
-    Ping,
-    End,
-)
+CLIENT_MESSAGES: tuple[type[ClientMessage], ...] = get_args(AnyClientMessage)
 
 
 # --- server to client ---------------------------------------------------------
