@@ -16,6 +16,12 @@ Item = dict[str, Value]
 
 _TOKENS = re.compile(r"(?P<function>\w+)(?=\()|(?P<operand>[:#]?\w+)|<>|<=|>=|=")
 _OPERATORS = {"AND": "and", "OR": "or", "NOT": "not", "=": "==", "<>": "!="}
+_CHANGES = {
+    "SET": r"(?P<target>#?\w+) = (?P<term>.+)",
+    "REMOVE": r"(?P<target>#?\w+)",
+    "ADD": r"(?P<target>#?\w+) (?P<term>:\w+)",
+    "DELETE": r"(?P<target>#?\w+) (?P<term>:\w+)",
+}
 _COMMA = re.compile(r",(?![^(]*\))")
 """A comma that is between two changes, not in a function's parentheses."""
 
@@ -52,17 +58,40 @@ class _Operand:
         return other <= self
 
     def __add__(self, other: _Operand) -> _Operand:
-        if self.value is None or other.value is None:
-            raise ValueError("the table in memory adds nothing to what is not there")
-        return _Operand({"N": str(Decimal(self.value["N"]) + Decimal(other.value["N"]))})
+        return _number(self._decimal() + other._decimal())
+
+    def __sub__(self, other: _Operand) -> _Operand:
+        return _number(self._decimal() - other._decimal())
+
+    def _decimal(self) -> Decimal:
+        if self.value is None:
+            raise ValueError("an operand is not there")
+        return Decimal(self.value["N"])
+
+    def members(self) -> set[str]:
+        """Return what a set of strings has; nothing if it is not there."""
+        return set() if self.value is None else set(self.value["SS"])
 
     __hash__ = None  # type: ignore[assignment]  # it is compared only
 
 
-_FUNCTIONS = {
+def _number(value: Decimal | int) -> _Operand:
+    return _Operand({"N": str(value)})
+
+
+def _set(members: set[str]) -> _Operand:
+    """Return a set. DynamoDB keeps no empty ones."""
+    return _Operand({"SS": sorted(members)} if members else None)
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "attribute_exists": lambda operand: operand.value is not None,
     "attribute_not_exists": lambda operand: operand.value is None,
     "if_not_exists": lambda operand, other: other if operand.value is None else operand,
+    "size": lambda operand: _number(len(operand.members())),
+    "contains": lambda operand, member: member.value["S"] in operand.members(),
+    "ADD": lambda operand, other: _set(operand.members() | other.members()),
+    "DELETE": lambda operand, other: _set(operand.members() - other.members()),
 }
 
 
@@ -76,8 +105,9 @@ def updated(update: str, item: Item, names: Mapping[str, str], values: Item) -> 
     changed = dict(item)
     for target, term in _changes(update):
         name = names.get(target, target)
-        if term:
-            changed[name] = _evaluate(term, item, names, values).value
+        value = _evaluate(term, item, names, values).value if term else None
+        if value is not None:
+            changed[name] = value
         else:
             changed.pop(name, None)
     return changed
@@ -86,14 +116,16 @@ def updated(update: str, item: Item, names: Mapping[str, str], values: Item) -> 
 @cache
 def _changes(update: str) -> list[tuple[str, str]]:
     """Return what an update changes, each with its new value; empty to remove it."""
-    _, *parts = re.split(r"\b(SET|REMOVE) ", update)
+    _, *parts = re.split(r"\b(SET|REMOVE|ADD|DELETE) ", update)
     changes: list[tuple[str, str]] = []
     for clause, content in zip(parts[::2], parts[1::2], strict=True):
         for change in _COMMA.split(content):
-            target, equals, term = (part.strip() for part in change.partition("="))
-            if not re.fullmatch(r"#?\w+", target) or bool(equals) != (clause == "SET"):
+            parsed = re.fullmatch(_CHANGES[clause], change.strip())
+            if parsed is None:
                 raise ValueError(f"the table in memory does not know {update!r}")
-            changes.append((target, term))
+            target, term = parsed["target"], parsed.groupdict().get("term", "")
+            with_set = clause in ("ADD", "DELETE")
+            changes.append((target, f"{clause}({target}, {term})" if with_set else term))
     return changes
 
 

@@ -6,12 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.memory_dynamodb import MemoryDynamoDB
 
-
-@pytest.fixture(scope="module", params=["memory", "moto"])
-def client(request: pytest.FixtureRequest) -> Any:
-    """One table for all tests of a module, of each kind: each test uses a session of its own."""
-    if request.param == "memory":
-        return MemoryDynamoDB()
-    return request.getfixturevalue("client")
+@pytest.fixture(scope="module")
+def client(each_client: Any) -> Any:
+    """One table for all tests of a module, of each kind."""
+    return each_client
