@@ -30,9 +30,9 @@ def each_client(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture(scope="module")
-def client(moto_client: Any) -> Any:
-    """The client of the table that the tests of a directory run over."""
-    return moto_client
+def client() -> Any:
+    """The client of the table: in memory, where a directory or a module has no other."""
+    return MemoryDynamoDB()
 
 
 @pytest.fixture

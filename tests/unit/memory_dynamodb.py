@@ -1,6 +1,7 @@
 """A DynamoDB client over dictionaries: as quick as unit tests want it, one write at a time.
 
-`tests/unit/storage` runs over it and over moto, and shows that nobody can tell them apart.
+The tests of the stores and of the limits run over it and over moto, and show that nobody can tell
+them apart. It answers a query in one page, whatever its size.
 """
 
 from __future__ import annotations
