@@ -3,53 +3,69 @@
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
   $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
   && { echo $$p; break; }; done)
-UV := $(shell command -v uv 2>/dev/null)
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The share of it that `make run` needs is there.
+RUNNABLE := $(VENV)/.runnable
 SAM_VENV := .venv-sam
 SAM := $(SAM_VENV)/bin/sam
 NODE_MODULES := client/js/node_modules/.ready
 # What requirements.lock locks; the client needs no more.
 DISTRIBUTIONS := layers/parley samwire standins
+PROJECTS := client/python $(DISTRIBUTIONS)
+# What moto's server has for services that Parley's template does not use: `make run` goes without.
+UNUSED := antlr4-python3-runtime graphql-core joserfc jsonpath-ng jsonschema-path lazy-object-proxy \
+  openapi-schema-validator openapi-spec-validator pathable pydantic-settings pyparsing python-dotenv
 
 export SAM_CLI_TELEMETRY := 0
 # Where it is set (in many images), every process would compile all that it imports again.
 unexport PYTHONDONTWRITEBYTECODE
 export AWS_DEFAULT_REGION ?= us-east-1
 
-# Python compiles what is imported when it first is: all of it would take a third of installing.
-QUIETLY := --quiet --disable-pip-version-check --no-compile
-# Side by side; where make can (4.0), what one of them says stays together.
-TOGETHER := --no-print-directory --jobs 4 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+NPM := env PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix client/js
+# `make test` says how long each part has taken.
+TIMED := @sh tests/timed.sh
+POLITELY := @nice -n 10 sh tests/timed.sh
+
+# Where make can (4.0), what one of them says stays together.
+SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=)
+TOGETHER := --no-print-directory --jobs 6 $(SYNC:%=%target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run token test checked collected tested browser lint style types javascript format unit build template validate deploy remove chaos bench lock generate clean
+.PHONY: help run token test checked collected tested pytest browser lint style types javascript format unit build template validate deploy remove chaos bench lock generate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(READY) ## hold a spoken conversation on this machine, then serve the page
-	@$(BIN)/python -m dev
+run: ## hold a spoken conversation on this machine, then serve the page [PORT=, DEMO=no]
+	@PYTHON="$(PYTHON)" sh tests/python.sh
+	@$(PYTHON) -m dev.port $(if $(PORT),"$(PORT)")
+	@$(MAKE) --no-print-directory --silent $(RUNNABLE)
+	@$(BIN)/python -m dev $(if $(PORT),--port "$(PORT)") $(if $(DEMO),--demo "$(DEMO)")
 
 test: ## run every check and test
 	@PYTHON="$(PYTHON)" sh tests/python.sh
 	@sh tests/python313.sh >/dev/null
-	@$(MAKE) $(TOGETHER) checked
-	$(MAKE) --no-print-directory tested
+	@export TIMES=$$(mktemp); $(MAKE) $(TOGETHER) checked; \
+	  status=$$?; sh tests/timed.sh; rm -f "$$TIMES"; exit $$status
 
-# Each begins as soon as what it needs is installed: the slowest first.
-checked: types style build template javascript browser collected
+# Each begins as soon as what it needs is there. The tests wait a third of their time: the others
+# run then, and give way to them, since they measure time.
+checked: javascript build collected browser tested types style template
+
+tested: $(READY) browser build collected
+	@$(MAKE) --no-print-directory $(SYNC:%=%none) pytest
 
 browser:
-	@sh tests/system-packages.sh
+	$(TIMED) browser-packages sh tests/system-packages.sh
 
 # pytest rewrites what tests assert, once: otherwise each of its processes would do all of it.
 collected: $(READY)
-	@found=$$($(BIN)/pytest --collect-only -qq 2>&1) || { echo "$$found" >&2; exit 1; }
+	$(TIMED) collection sh -c 'found=$$($(BIN)/pytest --collect-only -qq 2>&1) || { echo "$$found" >&2; exit 1; }'
 
-tested: $(READY)
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
+pytest: $(READY)
+	$(TIMED) pytest $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 25
 
 token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=, SETTINGS=]
 	@$(BIN)/python -m parley.auth.token_issuer $(if $(SUBJECT),--subject "$(SUBJECT)") \
@@ -59,16 +75,16 @@ token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=
 lint: style types ## ruff, bandit and mypy --strict
 
 types: $(READY)
-	$(BIN)/mypy
+	$(POLITELY) types $(BIN)/mypy
 
 style: $(READY)
-	$(BIN)/ruff check --quiet .
-	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive layers functions client/python/src samwire/src standins/src dev deploy
-	$(BIN)/ruff format --quiet --check .
+	$(POLITELY) style $(BIN)/ruff check --quiet .
+	$(POLITELY) style $(BIN)/bandit --quiet --configfile pyproject.toml --recursive layers functions client/python/src samwire/src standins/src dev deploy
+	$(POLITELY) style $(BIN)/ruff format --quiet --check .
 
 javascript: $(READY) $(NODE_MODULES) ## the JavaScript: types and tests
-	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent check
-	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm test --silent
+	$(TIMED) javascript $(NPM) run --silent check
+	$(TIMED) javascript $(NPM) test --silent
 
 unit: $(READY) ## the quick tests only
 	$(BIN)/pytest client/python/tests tests/unit
@@ -80,11 +96,11 @@ format: $(READY) ## put the Python code in shape
 validate: template build ## sam validate --lint, and a build of everything that is deployed
 
 template: $(SAM)
-	$(SAM) validate --lint
-	$(SAM_VENV)/bin/cfn-lint docs/page-on-cloudfront.yaml
+	$(POLITELY) template $(SAM) validate --lint
+	$(POLITELY) template $(SAM_VENV)/bin/cfn-lint docs/page-on-cloudfront.yaml
 
 build: $(SAM) ## sam build
-	@folder=$$(sh tests/python313.sh) && PATH="$$folder:$$PATH" $(SAM) build --cached
+	@folder=$$(sh tests/python313.sh) && PATH="$$folder:$$PATH" sh tests/timed.sh build $(SAM) build --cached
 
 # Only what the user has set: the region of this file would hide the one of a profile.
 DEPLOY = $(if $(filter file,$(origin AWS_DEFAULT_REGION)),env -u AWS_DEFAULT_REGION) $(BIN)/python -m deploy
@@ -110,40 +126,36 @@ generate: $(READY) $(NODE_MODULES) ## what follows from the types: schemas, mess
 lock: ## resolve the dependencies again
 	uv pip compile $(DISTRIBUTIONS:%=%/pyproject.toml) --group dev --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade --quiet --output-file requirements.lock
+	uv pip compile $(PROJECTS:%=%/pyproject.toml) --group run --universal \
+	  --python-version 3.11 --generate-hashes --no-header --no-annotate --constraint requirements.lock --quiet \
+	  $(UNUSED:%=--no-emit-package %) --output-file dev/requirements.lock
 	uv pip compile layers/parley/pyproject.toml --python-version 3.13 --python-platform aarch64-manylinux2014 \
 	  --generate-hashes --no-header --no-annotate --constraint requirements.lock --quiet \
 	  --output-file layers/parley/requirements.txt
+	for group in sam uv; do \
+	  uv pip compile --group $$group --universal --python-version 3.11 --generate-hashes --no-header \
+	    --no-annotate --upgrade --quiet --output-file tests/$$group-requirements.txt || exit; \
+	done
 
 clean: ## remove everything that was made
-	rm -rf $(VENV) $(SAM_VENV) .aws-sam .local artifacts client/js/node_modules
+	rm -rf .venv-uv $(VENV) $(SAM_VENV) .aws-sam .local artifacts client/js/node_modules
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(READY): requirements.lock client/python/pyproject.toml $(DISTRIBUTIONS:%=%/pyproject.toml)
-	@PYTHON="$(PYTHON)" sh tests/python.sh
-ifneq ($(UV),)
-	uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)
-	uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
-	uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e ./client/python $(DISTRIBUTIONS:%=-e ./%)
-else
-	@$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install $(QUIETLY) --no-deps --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install $(QUIETLY) --no-deps --no-build-isolation -e ./client/python $(DISTRIBUTIONS:%=-e ./%)
-endif
+$(READY): requirements.lock tests/environment.sh $(PROJECTS:%=%/pyproject.toml)
+	@PYTHON="$(PYTHON)" sh tests/timed.sh environment sh tests/environment.sh $(VENV) requirements.lock $(PROJECTS)
 	@$(BIN)/python tests/node_commands.py $(BIN)
+	@touch $(RUNNABLE) $@
+
+# Into the same environment: `make test` adds what is missing, and `make run` after it nothing.
+$(RUNNABLE): dev/requirements.lock tests/environment.sh $(PROJECTS:%=%/pyproject.toml)
+	@PYTHON="$(PYTHON)" sh tests/environment.sh $(VENV) dev/requirements.lock $(PROJECTS)
 	@touch $@
 
 $(NODE_MODULES): client/js/package-lock.json | $(READY)
-	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --silent --no-audit --no-fund
+	$(TIMED) javascript $(NPM) ci --silent --no-audit --no-fund
 	@touch $@
 
-$(SAM): tests/sam-requirements.txt
-	@PYTHON="$(PYTHON)" sh tests/python.sh
-ifneq ($(UV),)
-	uv venv --quiet --allow-existing --python $(PYTHON) $(SAM_VENV)
-	uv pip install --quiet --python $(SAM_VENV)/bin/python -r tests/sam-requirements.txt
-else
-	@$(PYTHON) -m venv $(SAM_VENV)
-	$(SAM_VENV)/bin/python -m pip install $(QUIETLY) -r tests/sam-requirements.txt
-endif
+$(SAM): tests/sam-requirements.txt tests/environment.sh | $(READY)
+	@PYTHON="$(PYTHON)" sh tests/timed.sh environment sh tests/environment.sh $(SAM_VENV) tests/sam-requirements.txt
 	@touch $@

@@ -5,11 +5,15 @@ They are here so that a test process that runs both kinds starts one of each.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from functools import cache
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import Scheduling
 
+from tests.directory_times import pytest_runtest_logreport, pytest_terminal_summary
 from tests.e2e.stack import (
     PROVIDER_TIMEOUT_S,
     ROOT,
@@ -18,6 +22,25 @@ from tests.e2e.stack import (
     running_stack,
     running_standins,
 )
+from tests.stack_scheduling import StackScheduling
+
+# Nothing of what is imported and collected is garbage: to look for some takes a fifth of the time.
+gc.disable()
+
+__all__ = ["pytest_runtest_logreport", "pytest_terminal_summary"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """Spare workers the start of a stack that another one has."""
+    return StackScheduling(config, log) if config.option.dist == "loadfile" else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Look for garbage again, but only in what the tests make."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ function read(text, protocols) {
 }
 
 /**
- * The API that belongs to the page: the one that its markup names, or else the one beside it, as
+ * The API that belongs to the page: the one that its markup names, or else the one next to it, as
  * the local stack serves both.
  * @returns {Address}
  */
@@ -132,7 +132,7 @@ export function isInTheClear(url) {
 }
 
 /**
- * Who is trusted with a token or a session: both addresses together, or whoever makes a link could
+ * Who is trusted with a token or a session: both addresses together, or the author of a link could
  * have it shown to an HTTP address of theirs.
  * @param {Address} address
  */

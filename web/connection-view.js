@@ -69,7 +69,7 @@ export class ConnectionView {
     const count = isCounted ? ` (${attempt} of ${attempts})` : "";
     view.replaceChildren(STATES[state], element("span", "count", count));
     const canSpeak = this.#conversation?.canSpeak ?? false;
-    // Whoever reads it, or is in it, is not disturbed by an attempt that nobody has asked for.
+    // An attempt that the user has not asked for does not disturb reading, nor the focus.
     const isQuiet = this.#isTriedSlowly && (state === "connecting" || state === "reconnecting");
     if (!isQuiet) this.#enable(canSpeak);
     if (!canSpeak) this.#speech.reset();

@@ -51,7 +51,7 @@ export class EventLog {
    */
   add(direction, message) {
     const { type, audio, ...rest } = /** @type {Record<string, any>} */ (message);
-    // Whoever has the token has the session: it must not end up in a screenshot or a file.
+    // The token is the session: it must not end up in a screenshot or a file.
     if (rest["resume_token"]) rest["resume_token"] = "…";
     const bytes = typeof audio === "string" ? Math.floor(audio.length * 0.75) : 0;
     const at = new Date().toISOString();

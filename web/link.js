@@ -1,6 +1,6 @@
 /**
  * What the page's own address asks for: `?url=` and `?http=` a server, `#token=` a token for it.
- * Whoever makes a link decides that, so nothing of it is done before it is looked at.
+ * The author of a link decides that, so nothing of it is done before it is looked at.
  */
 import { meantBy, ownAddress, readHttpUrl, readWebSocketUrl } from "./address.js";
 
@@ -11,7 +11,7 @@ import { meantBy, ownAddress, readHttpUrl, readWebSocketUrl } from "./address.js
  */
 
 /**
- * Without `url=` the page's own server is meant: whoever made the link knows of no other.
+ * Without `url=` the page's own server is meant: its author knows of no other.
  * @returns {Link | undefined} none if the address asks for nothing
  */
 export function readLink() {

@@ -245,7 +245,7 @@ function fail(problem) {
 }
 
 /**
- * For whoever runs the page: its user misses nothing.
+ * For the operator of the page: its user misses nothing.
  * @param {Problem} problem
  */
 function warn(problem) {

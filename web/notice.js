@@ -27,7 +27,7 @@ export class Notice {
    * @param {{kind?: "problem" | "hint", action?: Action}} [how]
    */
   show(message, { kind = "problem", action } = {}) {
-    // Whoever pressed the button must not be put back to the top of the page.
+    // A press of the button must not move the focus to the top of the page.
     if (!action && document.activeElement === this.#button) this.home.focus();
     this.#action = action?.run ?? (() => {});
     this.root.dataset["kind"] = kind;

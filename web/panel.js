@@ -1,4 +1,4 @@
-/** The panel of details: beside the conversation, or over it where there is no room. */
+/** The panel of details: next to the conversation, or over it where there is no room. */
 import { showTabs } from "./tabs.js";
 
 /** As in style.css. */

@@ -2,7 +2,7 @@
 import { byId, element } from "./elements.js";
 
 /**
- * Ask it. Whoever closes it, or presses Escape, has said no.
+ * Ask it. Closing it, or Escape, means no.
  * @param {{title: string, text: string, hosts?: [what: string, host: string, warning: string][],
  *   yes: string, no: string}} question
  * @returns {Promise<boolean>}

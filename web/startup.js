@@ -18,7 +18,7 @@ export async function addressToOpen() {
   if (!address) {
     dropLink();
     const title = "This link leads nowhere";
-    const text = "The address in it is none of a server. Nothing has been opened.";
+    const text = "The address in it is not that of a server. Nothing has been opened.";
     const yes = "Connect as usual";
     return (await ask({ title, text, yes, no: "Stay here" })) ? { address: usualAddress() } : {};
   }

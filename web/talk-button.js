@@ -5,7 +5,7 @@
 
 /** What uses the space bar itself. */
 const OWN_SPACE = "input, textarea, select, button, summary, a, dialog, [contenteditable]";
-/** Nobody says a word in less: whoever lets go so soon did not know that it is to be held. */
+/** Nobody says a word in less: a user who lets go so soon did not know that it is to be held. */
 export const TAP_MS = 250;
 
 /**

@@ -78,7 +78,7 @@ export class CaptureDevice {
     this.#provide(stream);
   }
 
-  /** @param {unknown} cause why there is none */
+  /** @param {unknown} cause why it does not open */
   fail(cause) {
     this.#fail(cause);
   }

@@ -24,7 +24,7 @@ const HYSTERESIS_DB = 3;
 /** @typedef {"silent" | "speaking" | "pausing"} Voice What a detector of speech hears. */
 
 /**
- * @typedef {object} VoiceSettings
+ * @typedef {object} VoiceSettings How a detector notices speech.
  * @property {number} sensitivity from 0 (only loud speech) to 1 (whispers, and noise)
  * @property {number} startMs so much speech begins an utterance
  * @property {number} endMs so much silence ends it

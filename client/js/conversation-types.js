@@ -36,7 +36,7 @@
  */
 
 /**
- * @typedef {object} AudioInput a `Microphone`, or what behaves like one
+ * @typedef {object} AudioInput A `Microphone`, or what behaves like one.
  * @property {(onChunk: (pcm: Uint8Array) => void, options?: {prerollMs?: number}) => Promise<void>}
  *   start Begin an utterance; from `prerollMs` ago, if it was open then.
  * @property {() => Promise<void>} stop Settle when the last chunk has been handed over.
@@ -52,7 +52,7 @@
  */
 
 /**
- * @typedef {object} AudioOutput a `Player`, or what behaves like one
+ * @typedef {object} AudioOutput A `Player`, or what behaves like one.
  * @property {(turnId: string, pcm: Uint8Array, rateHz: number) => void} play Queue audio of a turn.
  * @property {(turnId: string) => void} [begin] A turn begins, perhaps again: what came before is
  *   void.

@@ -4,7 +4,7 @@
  * lets them succeed and then swallows every frame.
  */
 
-/** So many WebSockets in a row have brought nothing at all before HTTP is asked. */
+/** How many WebSockets in a row bring nothing at all before HTTP is asked. */
 const FAILURES = 2;
 const FIRST_MS = 30_000;
 const LONGEST_MS = 300_000;

@@ -19,7 +19,7 @@
  */
 
 /**
- * @typedef {object} Detection a `Microphone`, or what behaves like one
+ * @typedef {object} Detection A `Microphone`, or what notices speech like one.
  * @property {(settings: VoiceSettings) => Promise<void>} watch
  * @property {() => Promise<void>} unwatch
  * @property {(extraDb: number) => Promise<void>} expectEcho
@@ -92,7 +92,7 @@ export class HandsFree {
     await this.parts.detection.unwatch();
   }
 
-  /** The microphone has gone deaf: whoever spoke cannot be waited for. */
+  /** The microphone has gone deaf: the end of the speech cannot be waited for. */
   endUnheard() {
     this.#heard("silent");
   }

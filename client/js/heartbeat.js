@@ -1,6 +1,6 @@
 /**
  * Whether the other side of a socket still lives. A network that swallows everything says
- * nothing: whoever has been silent is asked, and if nothing comes then, the socket is dead. While
+ * nothing: a silent server is asked, and if nothing comes then, the socket is dead. While
  * somebody waits or speaks that takes seconds; an idle connection costs next to nothing.
  */
 import { startTimer } from "./delay.js";

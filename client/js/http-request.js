@@ -31,7 +31,7 @@ export async function ask(url, { body, token, resumeToken, timeoutMs }) {
         ...(token && { Authorization: `Bearer ${token}` }),
       },
       body: body && JSON.stringify(body),
-      // Whoever it leads to would have the token, and what is said.
+      // The other server would have the token, and what is said.
       redirect: "error",
       credentials: "omit",
       cache: "no-store",
@@ -89,7 +89,7 @@ function refusal(url, { status, headers }, content) {
 }
 
 /**
- * @param {string | null} retryAfter the header: so many seconds, or a date (RFC 9110, 10.2.3)
+ * @param {string | null} retryAfter the header: a number of seconds, or a date (RFC 9110, 10.2.3)
  * @returns {number | undefined} ms, if it says anything that can be understood
  */
 function waitMs(retryAfter) {

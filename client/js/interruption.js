@@ -47,7 +47,7 @@ export class Interruption {
    *   given up
    */
   async silence(untold) {
-    // Whoever else began a turn meanwhile is interrupted too.
+    // A turn that began meanwhile is interrupted too.
     do await this.#interrupt(untold);
     while (this.isPossible);
   }

@@ -1,7 +1,7 @@
-/** Asks the browser for the microphone, and says in a sentence why there is none. */
+/** Asks the browser for the microphone, and says in a sentence why it cannot be had. */
 import { Problem } from "./problem.js";
 
-/** Processing that a conversation needs: a loudspeaker beside the microphone, a voice in a room. */
+/** Processing that a conversation needs: a loudspeaker next to the microphone, a voice in a room. */
 const AUDIO = {
   channelCount: 1,
   echoCancellation: true,

@@ -51,7 +51,7 @@ export class Microphone extends Emitter {
   /** Who may need it: everybody who has used it and not let go.
    * @type {Set<MicrophoneShare>} */
   #shares = new Set();
-  /** Of whoever uses the microphone itself. */
+  /** Of the application that uses the microphone itself. */
   #own;
   /** @type {Resampler | undefined} */
   #resampler;
@@ -98,7 +98,7 @@ export class Microphone extends Emitter {
       open: () => this.#open(),
       closeIfUnused: () => this.#closeIfUnused(),
       released: () => {
-        // A conversation is over: whoever opened it meant to speak to that.
+        // A conversation is over, and it was opened to speak to that.
         this.#own.forgo();
         this.#closeIfUnused();
       },
@@ -185,7 +185,7 @@ export class Microphone extends Emitter {
       onDeafness: (why) => this.#deafened(why),
       onWarning: (warning) => this.#notifyUsers("warning", warning),
     });
-    // What is asked already is answered to whoever needs it then.
+    // The answer to what is asked already is for those who need it then.
     if (!this.#isAsking) void this.#ask();
     return device;
   }
@@ -195,7 +195,7 @@ export class Microphone extends Emitter {
     try {
       const stream = await askForMicrophone();
       this.#isAsking = false;
-      // Whoever asked may be gone, and then nobody else would ever let go of it.
+      // The user may be gone, and then nothing else would ever let go of it.
       if (this.#device) this.#device.attach(stream);
       else endTracks(stream);
     } catch (problem) {

@@ -11,7 +11,7 @@
 
 /** 20 ms at 24 kHz. */
 const REPORT_SAMPLES = 512;
-/** The end of what is cut off fades over so many samples (5 ms at 24 kHz); a step would click. */
+/** How many samples the end of what is cut off fades over (5 ms at 24 kHz); a step would click. */
 const FADE = 128;
 /** After audio came late, so much is collected before it goes on, or so long is waited for it:
  * one pause is better than a stutter. */

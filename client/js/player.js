@@ -12,7 +12,7 @@ import { Playback } from "./playback.js";
 import { Problem } from "./problem.js";
 import { Resampler } from "./resampler.js";
 
-/** @typedef {"idle" | "playing" | "paused" | "blocked"} PlayerState */
+/** @typedef {"idle" | "playing" | "paused" | "blocked"} PlayerState What a player does. */
 /** @typedef {import("./audio-thread.js").AudioThreadNode} AudioThreadNode */
 
 /**
@@ -28,7 +28,7 @@ import { Resampler } from "./resampler.js";
 const RATE_HZ = 24_000;
 /** A worklet answers within a block; a context that does not run may not answer at all. */
 const FLUSH_TIMEOUT_MS = 100;
-/** Of a turn that was silenced longer ago than so many others, nothing comes any more. */
+/** How many silenced turns are remembered: of older ones nothing comes any more. */
 const SILENCED_KEPT = 100;
 
 /**

@@ -1,11 +1,11 @@
 /** Whether there is a network, and whether somebody looks at the page. */
 
 /**
- * @typedef {object} Presence
+ * @typedef {object} Presence Whether there is a network, and whether the page is visible.
  * @property {() => boolean} online False only when there surely is no network.
- * @property {() => boolean} visible
- * @property {(listener: () => void) => () => void} watch calls at every change; gives a function
- *   that ends it
+ * @property {() => boolean} visible Whether the page is visible.
+ * @property {(listener: () => void) => () => void} watch Call a listener at every change;
+ *   return a function that ends it.
  */
 
 /**

@@ -5,7 +5,7 @@
 import { Problem } from "./problem.js";
 
 const PROBE_MS = 5_000;
-/** So many handshakes in a row fail before anybody is asked: tokens expire, servers restart. */
+/** How many handshakes in a row fail before the server is asked: tokens expire, servers restart. */
 const FAILURES = 3;
 
 /** Counts failed handshakes. A browser says no more of a refused one than of a dead server. */

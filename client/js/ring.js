@@ -20,7 +20,7 @@ export class Ring {
   }
 
   /**
-   * @param {number} count how many; fewer if there are not so many
+   * @param {number} count how many; fewer if it has fewer
    * @returns {Float32Array} oldest first
    */
   last(count) {

@@ -125,7 +125,7 @@ export class Transports {
    * @param {() => Init} init what to say, unless connecting has ended meanwhile: then it throws
    * @param {boolean} isTrial another transport serves: that it fails says nothing
    * @returns {Promise<Ready>}
-   * @throws {Problem} see `WebSocketTransport` and `HttpTransport`; what else is thrown came from whoever was asked
+   * @throws {Problem} see `WebSocketTransport` and `HttpTransport`; anything else came from `url` or `token`
    */
   async open(transport, init, isTrial) {
     if (transport instanceof HttpTransport) return transport.open(init());

@@ -174,7 +174,7 @@ export class Utterances {
         stage.silence(turn.id),
       ]);
     } catch (problem) {
-      // Whoever gave it up has told the turn.
+      // The turn has been told when it was given up.
       if (speech.over) return;
       this.#drop(speech);
       stage.refuse(turn, problem);

@@ -14,7 +14,7 @@ import { about } from "./event-order.js";
 /** @typedef {import("./messages.js").Init} Init */
 /** @typedef {import("./messages.js").Ready} Ready */
 
-/** Offered beside a token: the server answers this one, never the token. */
+/** Offered together with a token. The server answers this one, never the token. */
 export const SUBPROTOCOL = "parley";
 const OPEN = 1;
 /** The close code of a connection that ended without one (RFC 6455, 7.1.5). */

@@ -31,6 +31,7 @@ NAMES = (
 MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 FLAGS = [
     "--disable-gpu",
+    "--in-process-gpu",  # a process less to each browser
     "--disable-quic",
     "--disable-background-networking",
     "--disable-component-update",

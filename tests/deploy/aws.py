@@ -15,14 +15,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import boto3
-from moto.cloudformation.models import ChangeSet, cloudformation_backends
-from moto.server import ThreadedMotoServer
 
 from samwire.template.loader import load_template
+
+# moto's CloudFormation imports all that it can make, which takes seconds: only when it is used.
+if TYPE_CHECKING:
+    from moto.cloudformation.models import ChangeSet
 
 ROOT = Path(__file__).parents[2]
 SAM = ROOT / ".venv-sam" / "bin" / "sam"
@@ -123,6 +125,8 @@ class Aws:
 
     def parameters(self, stack: str = "parley") -> dict[str, str]:
         """What a stack has been given, secrets too, which CloudFormation tells nobody."""
+        from moto.cloudformation.models import cloudformation_backends
+
         (backend,) = (
             each for each in cloudformation_backends["123456789012"].values() if each.stacks
         )
@@ -159,6 +163,9 @@ def _apply(prepared: ChangeSet) -> None:
 @contextmanager
 def running_aws() -> Iterator[Aws]:
     """moto, to be reset before it is used."""
+    from moto.cloudformation.models import ChangeSet
+    from moto.server import ThreadedMotoServer
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()

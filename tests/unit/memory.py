@@ -19,13 +19,13 @@ from parley.storage.connections import ConnectionStore
 from parley.storage.inboxes import InboxStore
 from parley.storage.item_codec import (
     Session,
-    TurnClaim,
+    TurnAttempt,
     TurnItem,
     message_from,
     number,
+    read_text,
     session_from,
     sound_from,
-    text_of,
     turn_from,
 )
 from parley.storage.sessions import SessionStore
@@ -108,7 +108,7 @@ class MemoryStore(SessionStore, TurnStore):
         self.put_session(session)
         return session
 
-    def claim_turn(
+    def acquire_lease(
         self,
         ref: SessionRef,
         turn_id: str,
@@ -116,8 +116,8 @@ class MemoryStore(SessionStore, TurnStore):
         *,
         attempt: int | None = None,
         received_at_ms: int = 0,
-    ) -> TurnClaim | None:
-        return super().claim_turn(
+    ) -> TurnAttempt | None:
+        return super().acquire_lease(
             ref, turn_id, owner, attempt=attempt, received_at_ms=received_at_ms
         )
 
@@ -142,7 +142,7 @@ class MemoryStore(SessionStore, TurnStore):
 
     def session_of(self, connection_id: str) -> SessionRef | None:
         """Return the session that an open connection is bound to."""
-        connection = self.connections.connection(connection_id)
+        connection = self.connections.get_connection(connection_id)
         assert connection is not None
         return connection.ref
 
@@ -150,9 +150,9 @@ class MemoryStore(SessionStore, TurnStore):
     def turns(self) -> dict[tuple[SessionRef, str], TurnItem]:
         """Every turn, by its session and its id."""
         return {
-            (ref, text_of(item, "sk").split("#")[1]): turn_from(item)
+            (ref, read_text(item, "sk").split("#")[1]): turn_from(item)
             for ref, item in self._items("TURN#")
-            if text_of(item, "sk").endswith("#META")
+            if read_text(item, "sk").endswith("#META")
         }
 
     @property
@@ -160,8 +160,8 @@ class MemoryStore(SessionStore, TurnStore):
         """The keys of the entries of all inboxes, by session."""
         found: dict[SessionRef, list[str]] = {}
         for ref, item in self._items("TURN#"):
-            if "#IN#" in text_of(item, "sk"):
-                found.setdefault(ref, []).append(text_of(item, "sk"))
+            if "#IN#" in read_text(item, "sk"):
+                found.setdefault(ref, []).append(read_text(item, "sk"))
         return found
 
     def messages(self, ref: SessionRef = REF) -> list[Message]:
@@ -170,7 +170,7 @@ class MemoryStore(SessionStore, TurnStore):
 
     def metrics(self, ref: SessionRef = REF) -> list[Metrics]:
         """Return the metrics that a history has."""
-        found = [text_of(item, "metrics") for item in self._said(ref)]
+        found = [read_text(item, "metrics") for item in self._said(ref)]
         return [msgspec.json.decode(each, type=Metrics) for each in found if each]
 
     def sounds(self, ref: SessionRef = REF) -> list[Sound]:
@@ -182,4 +182,6 @@ class MemoryStore(SessionStore, TurnStore):
 
     def _items(self, sk: str) -> list[tuple[SessionRef, Item]]:
         items = self.client.items("SESSION#", sk)
-        return [(SessionRef(text_of(item, "pk").removeprefix("SESSION#")), item) for item in items]
+        return [
+            (SessionRef(read_text(item, "pk").removeprefix("SESSION#")), item) for item in items
+        ]

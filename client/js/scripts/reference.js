@@ -132,7 +132,9 @@ class Reference {
   #alias(symbol) {
     const type = this.#typeOf(symbol);
     const isObject = type.getProperties().length > 0 && !type.isUnion();
-    const fields = this.#properties(type).map(([name, shown]) => `${name?.slice(1, -1)}: ${shown?.slice(1, -1)}`);
+    const fields = this.#properties(type).map(([name = "", shown = ""]) => {
+      return `${name.slice(1, -1)}: ${shown.slice(1, -1)}`;
+    });
     const expanded = this.checker.typeToString(type, undefined, FLAGS | ts.TypeFormatFlags.InTypeAlias);
     const shown = isObject ? `{${fields.join(", ")}}` : expanded.replaceAll("'", '"');
     return [code(symbol.name), code(shown), text(symbol, this.checker)];
@@ -143,16 +145,16 @@ class Reference {
     const rows = [];
     const declaration = /** @type {ts.ClassDeclaration} */ (symbol.valueDeclaration);
     const [constructor] = declaration.members.filter(ts.isConstructorDeclaration);
-    const isPublic = constructor && !ts.getJSDocTags(constructor).some(({ tagName }) => tagName.text === "internal");
-    const options = isPublic ? this.#optionsOf(constructor) : [];
+    const options = constructor && !isInternalNode(constructor) ? this.#optionsOf(constructor) : [];
     const members = this.#typeOf(symbol).getProperties();
     for (const member of members) {
       const isOwn = member.declarations?.some(({ parent }) => inside(parent, declaration));
       if (isOwn && !isInternal(member)) rows.push(this.#member(member));
     }
     const parts = [`${text(symbol, this.checker)}\n`.trimStart()];
-    if (options.length) parts.push("### Options of the constructor\n", table(["name", "type", "meaning"], options));
-    if (rows.length) parts.push("### Methods and properties\n", table(["name", "type", "meaning"], rows));
+    const head = ["name", "type", "meaning"];
+    if (options.length) parts.push("### Options of the constructor\n", table(head, options));
+    if (rows.length) parts.push("### Methods and properties\n", table(head, rows));
     return parts.filter((part) => part.trim()).join("\n");
   }
 
@@ -171,10 +173,9 @@ class Reference {
     const meaning = [text(member, this.checker), ...tags(member)].join(" ");
     if (!signature) return [`\`${member.name}\``, code(this.#shown(type)), meaning];
     const given = signature.getParameters().map((parameter) => {
-      const { valueDeclaration } = parameter;
-      const isOptional =
-        valueDeclaration && ts.isParameter(valueDeclaration) && this.checker.isOptionalParameter(valueDeclaration);
-      return `${named(parameter)}${isOptional ? "?" : ""}`;
+      const declared = declarationOf(parameter);
+      const isOptional = declared && this.checker.isOptionalParameter(declared);
+      return `${declared && !ts.isIdentifier(declared.name) ? "options" : parameter.name}${isOptional ? "?" : ""}`;
     });
     const name = member.name.startsWith("__@") ? "[Symbol.asyncIterator]" : member.name;
     return [`\`${name}(${given.join(", ")})\``, code(this.#shown(signature.getReturnType())), meaning];
@@ -248,9 +249,13 @@ function plain(expression) {
 }
 
 /** @param {ts.Symbol} parameter */
-function named({ name, valueDeclaration }) {
-  const isPattern = valueDeclaration && ts.isParameter(valueDeclaration) && !ts.isIdentifier(valueDeclaration.name);
-  return isPattern ? "options" : name;
+function declarationOf({ valueDeclaration }) {
+  return valueDeclaration && ts.isParameter(valueDeclaration) ? valueDeclaration : undefined;
+}
+
+/** @param {ts.Node} node */
+function isInternalNode(node) {
+  return ts.getJSDocTags(node).some(({ tagName }) => tagName.text === "internal");
 }
 
 /** @param {ts.Symbol} symbol @param {ts.TypeChecker} checker */
@@ -275,8 +280,10 @@ function code(shown) {
 
 /** @param {string[]} head @param {string[][]} rows */
 function table(head, rows) {
-  const lines = [head, head.map(() => "---"), ...rows];
-  return `${lines.map((cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`).join("\n")}\n`;
+  const lines = [head, head.map(() => "---"), ...rows].map((cells) => {
+    return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |\n`;
+  });
+  return lines.join("");
 }
 
 /** The page as the types have it. */

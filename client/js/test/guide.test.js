@@ -41,7 +41,10 @@ function examplesOf(page) {
 
 /** A conversation with a scripted server. */
 class Scripted extends Conversation {
-  /** @param {import("../reconnector.js").Asked} url @param {import("../conversation.js").ConversationOptions} [options] */
+  /**
+   * @param {import("../reconnector.js").Asked} url
+   * @param {import("../conversation.js").ConversationOptions} [options]
+   */
   constructor(url, options) {
     super(url, { WebSocket: SocketClass, presence: new FakePresence(), random: () => 1, ...options });
     Scripted.all.push(this);
@@ -327,7 +330,8 @@ const CHECKS = {
     async (example) => {
       const { conversation, player } = await given();
       const pictures = /** @type {Scope[]} */ ([]);
-      await run(example, { conversation, player, render: (/** @type {Scope} */ picture) => pictures.push(picture) });
+      const render = (/** @type {Scope} */ picture) => pictures.push(picture);
+      await run(example, { conversation, player, render });
       conversation.say("Hi?");
       await replies("Hello.");
       assert.equal(pictures.at(-1)?.["turns"][0].text, "Hello.");
@@ -397,7 +401,10 @@ async function reactComponent({ code }, t) {
     "parley-client/react": new URL("../react.js", import.meta.url).href,
     "react/jsx-runtime": import.meta.resolve("react/jsx-runtime"),
   };
-  const source = Object.entries(places).reduce((text, [name, place]) => text.replaceAll(`"${name}"`, `"${place}"`), outputText);
+  let source = outputText;
+  for (const [name, place] of Object.entries(places)) {
+    source = source.replaceAll(`"${name}"`, `"${place}"`);
+  }
   await writeFile(join(folder, "chat.mjs"), source);
   const { Chat } = await import(pathToFileURL(join(folder, "chat.mjs")).href);
   const root = createRoot(/** @type {any} */ (window.document.body));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -58,8 +59,25 @@ def test_a_circle_would_be_noticed(tmp_path: Path) -> None:
         TopologicalSorter(graph(package)).prepare()
 
 
-def test_the_messages_are_the_ground_floor() -> None:
-    assert graph(PACKAGE)["messages"] == set()
+def rows() -> list[set[str]]:
+    """The rows of modules in docs/client-python.md, top first."""
+    page = (Path(__file__).parents[3] / "docs" / "client-python.md").read_text()
+    table = page.partition("\n## How it is built\n")[2]
+    first_cells = re.findall(r"^\| (`[^|]+`) \|", table, re.MULTILINE)
+    return [set(re.findall(r"`(\w+)`", cell)) for cell in first_cells]
+
+
+def test_a_module_imports_only_its_own_row_of_the_page_and_those_below() -> None:
+    imports = graph(PACKAGE)
+    floors = {name: at for at, row in enumerate(rows()) for name in row}
+    assert set(floors) == set(imports)
+    upward = {
+        (name, other)
+        for name, others in imports.items()
+        for other in others
+        if floors[other] < floors[name]
+    }
+    assert upward == set()
 
 
 def test_the_package_needs_nothing_but_websockets() -> None:

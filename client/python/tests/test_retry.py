@@ -18,6 +18,7 @@ from parley_client import (
     Timeouts,
     TurnEnd,
     TurnFailed,
+    turns,
 )
 from scripted_server import (
     QUICK,
@@ -306,6 +307,16 @@ async def test_whoever_waits_for_a_turn_that_is_tried_again_gets_the_new_reply(
     assert list(texts) == [answer_to("noon?")] * 2
 
 
+RESEND_AFTER_S = 0.1
+"""The usual wait would hold up each of these tests."""
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a gateway could not deliver is sent again after `RESEND_AFTER_S`."""
+    monkeypatch.setattr(turns, "RESEND_AFTER_S", RESEND_AFTER_S)
+
+
 GATEWAY_ERRORS = [
     "Internal server error",
     "Forbidden",
@@ -314,6 +325,7 @@ GATEWAY_ERRORS = [
 ]
 
 
+@pytest.mark.usefixtures("soon")
 @pytest.mark.parametrize("said", GATEWAY_ERRORS)
 async def test_a_message_that_the_gateway_could_not_deliver_is_sent_again(
     server: ScriptedServer, said: str
@@ -330,9 +342,10 @@ async def test_a_message_that_the_gateway_could_not_deliver_is_sent_again(
     first, second = server.messages("user_message")
     assert first == second
     at_s = [got.at_s for got in server.got if got.message["type"] == "user_message"]
-    assert at_s[1] - at_s[0] >= 0.5
+    assert at_s[1] - at_s[0] >= RESEND_AFTER_S
 
 
+@pytest.mark.usefixtures("soon")
 async def test_after_two_more_times_the_gateways_error_is_the_turns(
     server: ScriptedServer,
 ) -> None:
@@ -347,13 +360,14 @@ async def test_after_two_more_times_the_gateways_error_is_the_turns(
     assert len(server.messages("user_message")) == 3
 
 
+@pytest.mark.usefixtures("soon")
 async def test_a_gateway_error_does_not_send_a_reply_that_has_begun_again(
     server: ScriptedServer,
 ) -> None:
     async def begin(peer: Peer, message: Json) -> None:
         events = reply_events(message["turn_id"], "One two")
         await peer.send(events[0], {"message": "Internal server error", "connectionId": "c"})
-        await asyncio.sleep(0.6)  # longer than the wait before a message is sent again
+        await asyncio.sleep(2 * RESEND_AFTER_S)
         await peer.send(*events[1:])
 
     server.on("user_message", begin)
@@ -363,6 +377,7 @@ async def test_a_gateway_error_does_not_send_a_reply_that_has_begun_again(
     assert len(server.messages("user_message")) == 1
 
 
+@pytest.mark.usefixtures("soon")
 async def test_speech_that_the_gateway_lost_is_sent_again(server: ScriptedServer) -> None:
     async def lose_start(peer: Peer, message: Json) -> None:
         if len(server.messages("audio_start")) == 1:
@@ -382,12 +397,13 @@ async def test_speech_that_the_gateway_lost_is_sent_again(server: ScriptedServer
     assert seqs == [*range(1, count + 1)] * 2
 
 
+@pytest.mark.usefixtures("soon")
 async def test_speech_too_is_sent_again_twice_at_most(server: ScriptedServer) -> None:
     async def crash(peer: Peer, message: Json) -> None:
         await peer.send({"message": "Internal server error", "connectionId": "c"})
 
     server.on("audio_start", crash)
-    timeouts = Timeouts(answer_s=2.0)  # four times the wait before something is sent again
+    timeouts = Timeouts(answer_s=10 * RESEND_AFTER_S)
     async with Conversation.connect(server.url, timeouts=timeouts) as conversation:
         with pytest.raises(AnswerTimeout, match="Internal server error"):
             await conversation.speak(tone("fox"), real_time=False)

@@ -13,18 +13,21 @@ from scripted_server import ScriptedServer
 QUICK = Reconnect(attempts=3, base_s=0.001, cap_s=0.002, stable_s=0.0)
 
 
-@pytest.mark.parametrize("status", [429, 500, 503])
-async def test_it_comes_back_when_the_server_says_and_not_before(
-    server: ScriptedServer, status: int
-) -> None:
+async def test_it_comes_back_when_the_server_says_and_not_before() -> None:
+    await asyncio.gather(*map(come_back_after_a_second, (429, 500, 503)))
+
+
+async def come_back_after_a_second(status: int) -> None:
     waits: list[float] = []
 
     def note(notice: Notice) -> None:
         if isinstance(notice, StateChanged) and isinstance(notice.reason, HandshakeRefused):
             waits.append(notice.retry_in_s)
 
-    connecting = Conversation.connect(server.url, reconnect=QUICK, on_notice=note)
-    async with connecting as conversation:
+    async with (
+        ScriptedServer() as server,
+        Conversation.connect(server.url, reconnect=QUICK, on_notice=note) as conversation,
+    ):
         server.refusals, server.refusal_headers = [status], {"Retry-After": "1"}
         clock = asyncio.get_running_loop().time
         began_s = clock()

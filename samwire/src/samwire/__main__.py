@@ -31,7 +31,7 @@ def main(command_line: Sequence[str] | None = None) -> int:
 
 
 def _forget_the_developers_account() -> None:
-    """Nothing here may reach a real account, or fail over its profile."""
+    """Keep this process from a real account, and from failing over its profile."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
 

@@ -199,6 +199,16 @@ async def test_a_stack_inside_a_program_leaves_nothing_that_a_function_has_start
     assert {source for source, _ in lines} >= {"gateway", "Probe"}
 
 
+async def test_a_start_says_what_it_waits_for_to_who_asks() -> None:
+    said: list[str] = []
+    async with LocalStack(Options(template=PROBE, port=0, progress=said.append)) as stack:
+        assert said == [
+            f"reading {PROBE.name}",
+            "starting the database and the other services",
+            f"creating the tables and loading {len(stack.info['functions'])} functions",
+        ]
+
+
 def quietly(probe: Probe, event: dict[str, Any]) -> None:
     """Invoke something that will not answer, because the stack ends."""
     with contextlib.suppress(BotoCoreError):

@@ -38,7 +38,7 @@ class Counting(RequestRates):
     def __init__(self, counted: list[str]) -> None:
         self._counted = counted
 
-    def take(self, principal: Principal, kind: RequestKind) -> None:
+    def count_request(self, principal: Principal, kind: RequestKind) -> None:
         if len(self._counted) == 3:
             raise too_many_requests("tenant", kind, 3, 1000)
         self._counted.append(kind)
@@ -70,14 +70,14 @@ class Desk:
     def _run(self, request: TurnRequest, admission: Admission) -> Outcome | None:
         assert admission.refused is None
         self.ran.append(request)
-        claim = self.store.claim_turn(
+        begun = self.store.acquire_lease(
             request.session,
             request.turn_id,
             "me",
             attempt=request.attempt,
             received_at_ms=request.received_at_ms,
         )
-        if claim is None:
+        if begun is None:
             return None
         self.store.set_active_turn(request.session, request.turn_id, request.received_at_ms)
         return Outcome("completed", Metrics(), events=events(request.turn_id))
@@ -129,7 +129,7 @@ def stored(seq: int, turn_id: str = "t", attempt: int = 1) -> StoredFrame:
 
 def ended_over_a_websocket(desk: Desk, *frames: StoredFrame, lease_ms: int) -> None:
     """A turn that ran over a WebSocket, and what it has left."""
-    desk.store.claim_turn(REF, "t", "other")
+    desk.store.acquire_lease(REF, "t", "other")
     desk.store.change_item(
         turn_key(REF, "t"), state="completed", lease_until=now_ms() + lease_ms, started_at=1
     )
@@ -344,7 +344,7 @@ def test_a_turn_that_has_not_begun_is_interrupted_when_it_does() -> None:
         assert answer == {"turn_id": "t", "state": "pending"}
     assert desk.counted == ["interrupts"] * 2
     assert desk.store.turns == {}
-    assert desk.store.inboxes.interruptions(REF, "t") != []
+    assert desk.store.inboxes.list_interruptions(REF, "t") != []
 
 
 def test_interruptions_over_http_are_counted_and_refused_before_anything_is_written() -> None:
@@ -370,7 +370,7 @@ def test_who_is_known_is_counted_before_anything_is_read() -> None:
     desk = Desk()
     desk.counted.extend(["interrupts"] * 3)
     read: list[SessionRef] = []
-    desk.store.session = read.append  # type: ignore[method-assign, assignment]
+    desk.store.get_session = read.append  # type: ignore[method-assign, assignment]
     asked = HttpRequest(
         "POST",
         "",
@@ -385,7 +385,7 @@ def test_who_is_known_is_counted_before_anything_is_read() -> None:
 
 def test_who_waits_for_a_turn_that_runs_reads_nothing() -> None:
     desk = Desk()
-    desk.store.claim_turn(REF, "t", "other")
+    desk.store.acquire_lease(REF, "t", "other")
     with pytest.raises(ParleyError) as refused:
         desk.ask(text="Hello.", session_id="s", resume_token="token", turn_id="t")
     assert (refused.value.code, desk.counted) == ("turn_running", [])
@@ -394,7 +394,7 @@ def test_who_waits_for_a_turn_that_runs_reads_nothing() -> None:
 def test_a_turn_whose_function_died_has_failed_once_its_lease_is_over() -> None:
     desk = Desk()
     asked = {"text": "Hello.", "session_id": "s", "resume_token": "token", "turn_id": "t"}
-    desk.store.claim_turn(REF, "t", "killed")
+    desk.store.acquire_lease(REF, "t", "killed")
     with pytest.raises(ParleyError) as refused:
         desk.ask(**asked, attempt=1)
     assert (refused.value.code, refused.value.retry_after_ms) == ("turn_running", 1000)

@@ -46,13 +46,13 @@ OFTEN = {
     "put_session": 3,
     "rotate_token": 3,
     "set_active_turn": 3,
-    "claim_turn": 4,
+    "acquire_lease": 4,
     "put_message": 4,
     "set_heard": 4,
     "put_interrupt": 3,
     "put_resume": 4,
     "mark_erased": 0.3,
-    "sweep": 0.3,
+    "sweep_session": 0.3,
     "forget_session": 0.3,
     "end_session": 0.5,
 }
@@ -135,13 +135,13 @@ CALLS: dict[type, dict[str, Callable[[Pick], tuple[tuple[Any, ...], dict[str, An
         "rotate_token": lambda p: call(*p.turn(), shown_hash=p.hash(), new_hash=p.hash()),
         "change_settings": lambda p: call(p.ref(), p.settings()),
         "end_session": lambda p: call(p.ref(), p.few()),
-        "session": lambda p: call(p.ref()),
+        "get_session": lambda p: call(p.ref()),
         "set_active_turn": lambda p: call(*p.turn(), p.few()),
-        "is_there": lambda p: call(p.ref()),
+        "has_session": lambda p: call(p.ref()),
         "mark_erased": lambda p: call(p.ref()),
-        "sweep": lambda p: call(p.ref(), turns=p.choice((True, False))),
+        "sweep_session": lambda p: call(p.ref(), turns=p.choice((True, False))),
         "forget_session": lambda p: call(p.ref()),
-        "conversation": lambda p: call(p.ref(), p.few(), f"MESSAGE#{p.few():015d}#"),
+        "read_conversation": lambda p: call(p.ref(), p.few(), f"MESSAGE#{p.few():015d}#"),
         "put_message": lambda p: call(
             p.ref(),
             p.few(),
@@ -156,7 +156,7 @@ CALLS: dict[type, dict[str, Callable[[Pick], tuple[tuple[Any, ...], dict[str, An
         ),
     },
     TurnStore: {
-        "claim_turn": lambda p: call(
+        "acquire_lease": lambda p: call(
             *p.turn(),
             p.owner(),
             attempt=p.choice((None, p.few())),
@@ -171,14 +171,14 @@ CALLS: dict[type, dict[str, Callable[[Pick], tuple[tuple[Any, ...], dict[str, An
             parts=[Heard("One", 200)],
         ),
         "fail_turn": lambda p: call(*p.turn(), p.choice((None, p.owner())), p.few()),
-        "failed_with": lambda p: call(*p.turn(), p.owner()),
-        "turn": lambda p: call(*p.turn()),
-        "running": lambda p: call(p.ref()),
+        "get_failed_attempt": lambda p: call(*p.turn(), p.owner()),
+        "get_turn": lambda p: call(*p.turn()),
+        "list_running": lambda p: call(p.ref()),
         "put_answer": lambda p: call(*p.turn(), p.few(), [b"one", b"two"]),
-        "answer": lambda p: call(*p.turn(), p.few()),
+        "get_answer": lambda p: call(*p.turn(), p.few()),
         "put_undelivered": lambda p: call(p.ref(), p.frames()),
-        "undelivered": lambda p: call(p.ref()),
-        "undelivered_of": lambda p: call(*p.turn(), p.few()),
+        "list_undelivered": lambda p: call(p.ref()),
+        "list_undelivered_of_turn": lambda p: call(*p.turn(), p.few()),
         "delete_undelivered": lambda p: call(p.ref(), p.frames()),
     },
     InboxStore: {
@@ -187,7 +187,7 @@ CALLS: dict[type, dict[str, Callable[[Pick], tuple[tuple[Any, ...], dict[str, An
         "put_interrupt": lambda p: call(
             *p.turn(), InterruptEntry(p.choice((None, 0.1 + 0.2)), p.few())
         ),
-        "interruptions": lambda p: call(*p.turn()),
+        "list_interruptions": lambda p: call(*p.turn()),
         "put_ack": lambda p: call(*p.turn(), AckEntry(p.few(), p.few())),
         "put_resume": lambda p: call(
             *p.turn(), ResumeEntry(p.connection(), "https://x", p.few(), p.few(), p.few())
@@ -201,8 +201,8 @@ CALLS: dict[type, dict[str, Callable[[Pick], tuple[tuple[Any, ...], dict[str, An
         "remove": lambda p: call(p.connection()),
         "bind": lambda p: call(p.connection(), p.ref(), "m"),
         "unbind": lambda p: call(p.connection(), p.ref()),
-        "connection": lambda p: call(p.connection()),
-        "initialised": lambda p: call([p.connection()]),
+        "get_connection": lambda p: call(p.connection()),
+        "find_initialised": lambda p: call([p.connection()]),
     },
 }
 

@@ -352,7 +352,7 @@ def test_whom_nobody_knows_uses_up_no_session_with_what_is_refused(
     if fields.get("session_id") == "theirs":
         fields = {**fields, "session_id": theirs.session_id}
     table.delete({"pk": {"S": "LIMIT#default"}, "sk": {"S": "SESSIONS"}})
-    door.store.failing.add("conversation")
+    door.store.failing.add("read_conversation")
     for _ in range(10):
         assert door.refused("init", protocol=1, **fields).code == code
     door.store.failing.clear()

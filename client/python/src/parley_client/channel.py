@@ -80,8 +80,8 @@ class Channel:
     # --- for the conversation ---------------------------------------------------
 
     async def start(self) -> None:
-        """Open the session. The first attempt is the only one: whoever opens a
-        conversation wants to know that nobody answers.
+        """Open the session. The first attempt is the only one: the
+        application wants to know that nothing answers.
 
         Raises:
             ParleyClientError: why it could not be opened.

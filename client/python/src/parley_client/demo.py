@@ -29,6 +29,8 @@ from parley_client.terminal import BOLD, CYAN, DIM, RED, Terminal, bar, printabl
 from parley_client.turn import Turn
 
 QUESTIONS = ("My name is Alice.", "What is my name?")
+BAR = 40
+"""Cells: with what stands around it, it has room in 80 columns."""
 SUM_TOLERANCE_MS = 1.0
 """What rounding each part may add up to."""
 
@@ -137,14 +139,17 @@ def _show_parts(metrics: Metrics, screen: Terminal) -> None:
         return
     total_ms = sum(ms for _, ms in parts)
     cold = " (cold start)" if metrics.cold else ""
-    screen.line(f"   {screen.paint('server', DIM)}  {bar(screen, parts)} {total_ms:,.0f} ms{cold}")
+    screen.line(
+        f"   {screen.paint('server', DIM)}  {bar(screen, parts, BAR)} {total_ms:,.0f} ms{cold}"
+    )
     named = " + ".join(f"{name} {ms:,.0f}" for name, ms in parts)
     first_audio_ms = metrics.first_audio_ms
     if first_audio_ms is None or abs(first_audio_ms - total_ms) <= SUM_TOLERANCE_MS:
         sum_ = f" = {total_ms:,.0f} ms to the first audio"
     else:
         sum_ = f" = {total_ms:,.0f} ms, but the first audio took {first_audio_ms:,.0f} ms"
-    screen.line(screen.paint(f"           {named}{sum_}", DIM))
+    for line in screen.fold(f"{named}{sum_}", indent=" " * 11).splitlines():
+        screen.line(screen.paint(line, DIM))
 
 
 def _ms(value: float | None) -> str:
@@ -197,7 +202,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         return 0
     screen.end_line()
-    errors.line(errors.paint(f"demo: {printable(sentence)}", RED))
+    for line in errors.fold(f"demo: {printable(sentence)}").splitlines():
+        errors.line(errors.paint(line, RED))
     return 1
 
 

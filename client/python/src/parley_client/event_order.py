@@ -104,7 +104,7 @@ class TurnOrder:
         if self.ended:
             return Arrival()
         if event.seq == 0:
-            # whoever ends a turn for a function that died doesn't know what it had numbered
+            # Another function ends a turn whose function died. It does not know the numbers.
             return Arrival(self._epilogue(event), restarted)
         events = self._order.accept(event)
         self.ended = any(isinstance(each, TurnEnd) for each in events)

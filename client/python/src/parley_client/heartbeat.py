@@ -27,7 +27,7 @@ class Heartbeat:
     """Watches one connection. Times in s of any one clock.
 
     A connection is dead when a question has gone unanswered, never by the time alone:
-    whoever was too busy to look has not been kept waiting.
+    a client that was too busy to look has not been kept waiting.
 
     Args:
         now_s: when the connection became ready.

@@ -20,7 +20,7 @@ STAND_INS = {"synthesizer": "voice", "transcriber": "ears", "responder": "answer
 
 
 def stand_ins_note(stages: Collection[str]) -> str:
-    """Say which stages only stand in for real ones; empty if there are none."""
+    """Say which stages only stand in for real ones; empty if none does."""
     if not stages:
         return ""
     words = [word for stage, word in STAND_INS.items() if stage in stages]

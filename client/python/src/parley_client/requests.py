@@ -46,7 +46,7 @@ class Requests:
         return future
 
     def answer(self, answer: Answer) -> None:
-        """Give an answer to whoever has waited longest for it."""
+        """Give an answer to the request that has waited longest for it."""
         for entry in self._waiting:
             if entry.is_answered_by(answer):
                 self._waiting.remove(entry)

@@ -1,4 +1,4 @@
-"""The header `Retry-After` (RFC 9110, 10.2.3): so many seconds, or a date."""
+"""The header `Retry-After` (RFC 9110, 10.2.3): a number of seconds, or a date."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def retry_after_ms(value: str | None, now_s: float) -> int | None:
     """How long to wait, in ms.
 
     Args:
-        value: of the header; None if there is none.
+        value: of the header; None without one.
         now_s: the time, in s since the epoch.
 
     Returns:

@@ -387,7 +387,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         talk.tell(failed)
         return EXIT_FAILED
     except BrokenPipeError:
-        # Whoever read the reply has gone; Python would complain once more at its exit.
+        # The reader of the pipe has gone. Python would complain once more at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except OSError as unwritable:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import textwrap
 from typing import Final, TextIO
 
 BOLD: Final = "1"
@@ -43,6 +44,15 @@ class Terminal:
     def paint(self, text: str, style: str) -> str:
         """The text in a style, where styles can be shown."""
         return f"\x1b[{style}m{text}\x1b[0m" if self._colour and text else text
+
+    def fold(self, text: str, indent: str = "") -> str:
+        """Indent a text and break it at the width of the terminal; a file has it in one line."""
+        if not self.is_tty:
+            return indent + text
+        width = shutil.get_terminal_size().columns
+        return textwrap.fill(
+            text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+        )
 
     def write(self, text: str) -> None:
         """Add to the current line."""

@@ -107,7 +107,7 @@ class Turns:
         self._attached.spawn(self._post_all(turn.utterance.next_attempt(attempt)), turn.fail)
 
     def on_gap(self, turn: Turn) -> bool:
-        """The server sends what is missing to whoever comes back."""
+        """Come back: the server then sends what is missing."""
         if self._policy.attempts == 0:
             return False
         self._attached.drop(EventGap(turn.turn_id, [turn.received_seq + 1]))

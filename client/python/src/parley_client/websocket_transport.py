@@ -1,7 +1,7 @@
 """One WebSocket connection: opened with readable errors, closed with a reason.
 
-It carries messages and events, and knows nothing of sessions and turns. Whoever comes back
-opens another.
+It carries messages and events, and knows nothing of sessions and turns. The
+reconnector opens one after the other.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from parley_client.retry_after import retry_after_ms
 MAX_EVENT_BYTES = 1_048_576
 """Eight times what API Gateway lets a server send in one message (128 KB)."""
 SUBPROTOCOL = "parley"
-"""Offered beside a token: the server answers this one, never the token."""
+"""Offered together with a token. The server answers this one, never the token."""
 CLOSE_TIMEOUT_S = 2.0
 """How long to wait for the other side's close frame."""
 
 
 class _Connect(connect):
-    """Follows no redirect: it would show the token to whoever it leads to."""
+    """Follows no redirect: it would show the token to another server."""
 
     def process_redirect(self, exc: Exception) -> Exception:
         return exc
@@ -67,8 +67,8 @@ class WebSocketTransport:
 
         Raises:
             BadInput: that is no WebSocket URL, or no token.
-            ConnectFailed: nobody answered, or somebody else did (`HandshakeRefused`), or it
-                wants another token (`Unauthorized`).
+            ConnectFailed: nothing answered, or not a WebSocket (`HandshakeRefused`), or the
+                server wants another token (`Unauthorized`).
         """
         url, token = await destination.resolve(timeout_s)
         host = _host_of(url)

@@ -333,7 +333,7 @@ class Metrics(Struct, omit_defaults=True):
     transcript_ms: float | None = None
     """From the end of the utterance to its final transcript (spoken only)."""
     prepare_ms: float | None = None
-    """Claiming the turn, reading the history, sending the request."""
+    """Acquiring the turn's lease, reading the history, sending the request."""
     responder_ms: float | None = None
     """From the request to the reply's first token."""
     clause_ms: float | None = None
@@ -413,7 +413,7 @@ class Error(Attempted, tag="error"):
     limit: Limit | None = None
 
     @classmethod
-    def of(
+    def from_error(
         cls,
         error: ParleyError,
         *,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 
 from samwire.cli.parameters import environment_variables, stored_parameters, template_parameters
 from samwire.cli.parser import parse
@@ -17,7 +18,7 @@ from samwire.stack import Options
 
 
 def options_of(command_line: Sequence[str], log: LogWriter) -> Options:
-    """What `samwire start` makes of its options, for a stack inside a program.
+    """Return what `samwire start` makes of its options, for a stack inside a program.
 
     Args:
         command_line: what follows `samwire start`.
@@ -29,7 +30,7 @@ def options_of(command_line: Sequence[str], log: LogWriter) -> Options:
 
 
 def stack_options(arguments: argparse.Namespace, log: LogWriter) -> Options:
-    """What parsed options mean.
+    """Return what parsed options mean.
 
     Raises:
         BadPlan, OptionError, TemplateError: an option is not as it should be.
@@ -73,6 +74,7 @@ def stack_options(arguments: argparse.Namespace, log: LogWriter) -> Options:
         lint=not arguments.no_lint,
         stored=stored_parameters(arguments.ssm_parameters),
         log=log,
+        progress=partial(log, "start") if arguments.progress else _ignore,
     )
 
 
@@ -84,3 +86,7 @@ def _assumptions(arguments: argparse.Namespace) -> Assumptions:
     }
     chosen = [name for name, given in flags.items() if given]
     return Assumptions().changed([*chosen, *arguments.assume])
+
+
+def _ignore(_progress: str) -> None:
+    """Say nothing: nobody has asked."""

@@ -247,6 +247,7 @@ def _add_gateway(parser: argparse.ArgumentParser) -> None:
 def _add_output(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument("--json", action="store_true", help="say what runs in one JSON line")
+    group.add_argument("--progress", action="store_true", help="log what the start waits for")
     group.add_argument("--quiet", action="store_true", help="no log on the terminal")
     group.add_argument(
         *("-l", "--log-file"), type=Path, metavar="FILE", help="append the log to a file"

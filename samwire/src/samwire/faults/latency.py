@@ -28,7 +28,7 @@ class Latency(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 def latency_of_option(text: str) -> Latency:
-    """What `--latency` means: JSON, or the name of a file that holds it.
+    """Return what `--latency` means: JSON, or the name of a file that holds it.
 
     Raises:
         BadPlan: it cannot be read.

@@ -143,7 +143,7 @@ def read_plan(text: str | bytes) -> Plan:
 
 
 def plan_of_option(text: str) -> Plan:
-    """What `--faults` means: JSON, or the name of a file that holds it.
+    """Return what `--faults` means: JSON, or the name of a file that holds it.
 
     Raises:
         BadPlan: it cannot be read.

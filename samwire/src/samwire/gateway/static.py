@@ -24,7 +24,7 @@ class Mount:
 
     @classmethod
     def parsed(cls, text: str) -> Mount:
-        """`DIR`, or `/prefix=DIR`."""
+        """Parse `DIR`, or `/prefix=DIR`."""
         prefix, separator, folder = text.partition("=")
         if separator and prefix.startswith("/"):
             return cls(prefix.rstrip("/") + "/", Path(folder).resolve())
@@ -32,7 +32,7 @@ class Mount:
 
 
 def routes(mounts: list[Mount]) -> list[web.RouteDef]:
-    """The routes of the folders; the longest prefix wins.
+    """Return the routes of the folders; the longest prefix wins.
 
     Raises:
         OptionError: a folder's `_headers` cannot be read.

@@ -1,0 +1,196 @@
+"""What `make run` says, in a terminal of 80 columns and with a model of one's own."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dev.run import is_as_committed, why_no_demo
+from parley_client.conversation import Conversation
+from tests.e2e.stack import ROOT, Standins
+
+pytestmark = pytest.mark.timeout(180)
+COLUMNS = 80
+CONTROLS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+CHOSEN = ("ELEVENLABS_API_KEY", "LLM_API_KEY", "LLM_BASE_URL", "SYSTEM_PROMPT", "AUTH_MODE")
+LAST = "Ctrl-C stops everything."
+
+
+def environment(**variables: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in CHOSEN}
+    return {**kept, "TERM": "xterm", **variables}
+
+
+def command(logs: Path) -> list[str]:
+    return [sys.executable, "-m", "dev", "--port", "0", "--logs", str(logs)]
+
+
+class Screen:
+    """A terminal that is 80 columns wide."""
+
+    def __init__(self, terminal: int) -> None:
+        self._terminal = terminal
+        self.said = ""
+
+    def read_until(self, text: str) -> None:
+        """Read on until a text has come, or all has."""
+        while text not in self.said:
+            try:
+                part = os.read(self._terminal, 65536)
+            except OSError:  # Linux: nobody has the other end any more
+                part = b""
+            if not part:
+                return
+            self.said += part.decode()
+
+    @property
+    def lines(self) -> list[str]:
+        """Everything that has ever been in a line; one that changes in place is several."""
+        return re.split(r"\r\n|\r|\n", CONTROLS.sub("", self.said))
+
+
+@pytest.fixture
+def logs() -> Iterator[Path]:
+    """A folder whose name leaves room in 80 columns, as that of pytest may not."""
+    with tempfile.TemporaryDirectory(prefix="logs-", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_nobody_waits_before_a_silent_terminal_or_reads_a_broken_line(logs: Path) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+    # Speech and model are the stand-ins', so that a conversation is held.
+    with subprocess.Popen(
+        command(logs), cwd=ROOT, env=environment(), stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        screen = Screen(ours)
+        try:
+            screen.read_until(LAST)
+            process.send_signal(signal.SIGINT)
+            screen.read_until("Stopped.")
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            os.close(ours)
+    steps = [line for line in screen.lines if re.search(r" … \d+\.\d s$", line)]
+    assert [re.sub(r" … .*", "", step) for step in steps] == [
+        "Starting the stand-ins: voice, recogniser, language model",
+        "Starting the emulator",
+        "Starting the emulator: reading template.yaml",
+        "Starting the emulator: starting the database and the other services",
+        "Starting the emulator: creating the tables and loading 8 functions",
+    ]
+    assert "   heard   What is my name?" in screen.lines
+    assert any(line.startswith("The page:       http://localhost:") for line in screen.lines)
+    assert [line for line in screen.lines if len(line) > COLUMNS] == []
+
+
+@contextlib.contextmanager
+def run(logs: Path, variables: Mapping[str, str]) -> Iterator[str]:
+    """A run, until this is left: what it has said when everything serves."""
+    with subprocess.Popen(
+        command(logs), cwd=ROOT, env=environment(**variables), stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            said = ""
+            for line in process.stdout:
+                said += line
+                if line.startswith(LAST):
+                    break
+            yield said
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(20)
+            finally:
+                process.kill()
+
+
+def chats(standins: Standins) -> list[dict[str, Any]]:
+    """What the model was asked, oldest first."""
+    return [r["body"] for r in standins.llm.requests() if "chat/completions" in r["path"]]
+
+
+async def test_a_system_prompt_makes_an_agent_and_a_key_is_not_spent_on_a_demo(
+    standins: Standins, tmp_path: Path
+) -> None:
+    model = {
+        "LLM_BASE_URL": standins.llm_url,
+        "LLM_API_KEY": "standin-key",
+        "LLM_MODEL": "another",
+        "SYSTEM_PROMPT": "You sell tickets for the opera in Graz.",
+    }
+    seen = len(chats(standins))
+    with run(tmp_path, model) as said:
+        assert "Language model: another" in said
+        assert "No conversation is held, because LLM_API_KEY would pay for it." in said
+        assert "make run DEMO=yes" in " ".join(said.split())
+        assert "heard" not in said
+        url = re.search(r"The WebSocket: +(\S+)", said)
+        assert url is not None
+        assert len(chats(standins)) == seen
+        async with Conversation.connect(url[1]) as conversation:
+            await conversation.say("Which seats are left?")
+    asked = chats(standins)[-1]["messages"]
+    assert asked[0]["role"] == "system"
+    assert "You sell tickets for the opera in Graz." in asked[0]["content"]
+    assert asked[-1]["content"] == "Which seats are left?"
+
+
+@pytest.mark.parametrize(
+    ("demo", "variables", "expected"),
+    [
+        (None, {}, ""),
+        (None, {"ELEVENLABS_API_KEY": "", "LLM_API_KEY": ""}, ""),
+        (None, {"LLM_BASE_URL": "http://localhost:11434/v1"}, ""),
+        (None, {"ELEVENLABS_API_KEY": "k"}, "ELEVENLABS_API_KEY would pay"),
+        (None, {"LLM_API_KEY": "k"}, "LLM_API_KEY would pay"),
+        (
+            None,
+            {"ELEVENLABS_API_KEY": "k", "LLM_API_KEY": "k"},
+            "ELEVENLABS_API_KEY and LLM_API_KEY would pay",
+        ),
+        ("yes", {"ELEVENLABS_API_KEY": "k", "LLM_API_KEY": "k"}, ""),
+        ("no", {}, "as asked"),
+        ("no", {"LLM_API_KEY": "k"}, "as asked"),
+        ("yes", {"AUTH_MODE": "secret"}, "AUTH_MODE wants a token"),
+        (None, {"AUTH_MODE": "secret", "PARLEY_TOKEN": "t"}, ""),
+    ],
+)
+def test_a_conversation_is_held_where_it_costs_nothing(
+    demo: str | None, variables: dict[str, str], expected: str
+) -> None:
+    why_not = why_no_demo(demo, variables)
+    assert bool(why_not) is bool(expected)
+    assert expected in why_not
+
+
+def test_a_template_is_looked_at_again_only_if_it_is_not_as_committed(tmp_path: Path) -> None:
+    template = tmp_path / "template.yaml"
+    template.write_text("Resources: {}\n")
+    assert not is_as_committed(template)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com", "-C", str(tmp_path)]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    assert not is_as_committed(template)
+    subprocess.run([*git, "add", "template.yaml"], check=True)
+    assert not is_as_committed(template)
+    subprocess.run([*git, "commit", "--quiet", "--message", "a"], check=True)
+    assert is_as_committed(template)
+    template.write_text("Resources: {A: {}}\n")
+    assert not is_as_committed(template)
