@@ -24,6 +24,7 @@ from parley_standins.openai_chat import chat_app
 from parley_standins.voices import VOICES
 
 DEFAULT_KEY = "standin-key"
+HIGHEST_PORT = 65535
 PARENT_POLL_S = 0.5
 SHUTDOWN_S = 1.0
 """How long requests that are still running may take when the stand-ins end."""
@@ -39,8 +40,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         description="Stand-ins for ElevenLabs and for an OpenAI-compatible chat endpoint.",
     )
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--elevenlabs-port", type=int, default=0, help="0: any free port")
-    parser.add_argument("--llm-port", type=int, default=0, help="0: any free port")
+    for option in ("--elevenlabs-port", "--llm-port"):
+        parser.add_argument(option, type=_port, default=0, metavar="N", help="0: any free port")
     parser.add_argument("--api-key", default=DEFAULT_KEY, help="that ElevenLabs' stand-in takes")
     parser.add_argument("--llm-api-key", default=DEFAULT_KEY, help="that the chat stand-in takes")
     parser.add_argument(
@@ -51,6 +52,14 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
             option = f"--{name.replace('_', '-')}"
             parser.add_argument(option, type=float, default=0, metavar=name.rsplit("_", 1)[-1])
     return parser.parse_args(argv)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= HIGHEST_PORT):
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from 0 to {HIGHEST_PORT}, not {text!r}"
+        )
+    return int(text)
 
 
 async def serve(options: argparse.Namespace) -> None:

@@ -208,6 +208,16 @@ async def test_a_reply_that_is_too_long_ends_there(table: Table) -> None:
     assert stage.wire.end.text == "One two three four f"
 
 
+async def test_a_reply_that_fills_its_room_with_nothing_has_failed(table: Table) -> None:
+    stage = Stage(table, tenant(Share(), reply_chars=20))
+    stage.responder.replies = [["\n" * 30, "Hello."]]
+    outcome = await stage.run()
+    assert outcome is not None
+    assert outcome.reason == "failed"
+    (error,) = stage.wire.of(Error)
+    assert error.code == "reply_failed"
+
+
 async def test_the_limits_are_looked_at_beside_the_claim_and_the_history(table: Table) -> None:
     rules = tenant(Share(0, 30, 3600, 3600))
     stage, together = Stage(table, rules), threading.Barrier(3)

@@ -42,6 +42,7 @@ def latency_of_option(text: str) -> Latency:
         source = text if text.lstrip().startswith("{") else Path(text).read_bytes()
         return msgspec.json.decode(source, type=Latency)
     except OSError as problem:
-        raise BadPlan(f"--latency: {problem}") from None
+        raise BadPlan(f"--latency: {text} cannot be read: {problem.strerror}.") from None
     except msgspec.DecodeError as problem:
-        raise BadPlan(f"--latency cannot be read: {problem}") from None
+        known = ", ".join(Latency.__struct_fields__)
+        raise BadPlan(f"--latency: expected JSON with {known}. {problem}.") from None

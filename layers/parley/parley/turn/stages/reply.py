@@ -160,7 +160,7 @@ class ReplyStage:
                     continue
                 self._add(delta[: self._max_chars - len(self.text)], splitter)
                 if len(self.text) >= self._max_chars:
-                    return
+                    break
         if take_lead() and is_blank(self.text):
             raise make_failure("reply_failed", "empty")
 
