@@ -414,9 +414,9 @@ NOBODY_KNOWN = ("a transcript without a token", "a transcript with a token that 
 @pytest.mark.parametrize(
     ("row", "name"), [(row, name) for row, ways in WAYS.items() for name in ways], ids=str
 )
-def test_a_way_uses_what_the_price_list_supposes(row: str, name: str, client: Any) -> None:
+def test_a_way_uses_what_the_price_list_supposes(row: str, name: str, moto_client: Any) -> None:
     nobody = name in NOBODY_KNOWN
-    who = Somebody(client, ANONYMOUS if nobody else Principal(f"tenant{next(_names)}", "ann"))
+    who = Somebody(moto_client, ANONYMOUS if nobody else Principal(f"tenant{next(_names)}", "ann"))
     go = GOING[row, name](who)
     who.billed.bill.clear()
     who.posts.clear()
@@ -437,8 +437,8 @@ READ: Mapping[str, Callable[[bytes], object]] = {
 """To look at each byte of a body once, as the standard library does it."""
 
 
-def test_the_longest_body_is_refused_within_the_time_that_is_supposed(client: Any) -> None:
-    who = Somebody(client, Principal(f"tenant{next(_names)}", "ann"))
+def test_the_longest_body_is_refused_within_the_time_that_is_supposed(moto_client: Any) -> None:
+    who = Somebody(moto_client, Principal(f"tenant{next(_names)}", "ann"))
     for request in longest_bodies():
         kind, body = request.headers["content-type"], request.body
         read_s = min(thread_s(functools.partial(READ[kind], body)) for _ in range(5))
@@ -466,9 +466,9 @@ def test_every_way_is_gone() -> None:
 
 @pytest.mark.parametrize(("most", "units"), [(30, 1), (100, 4), (360, 12), (420, 12)])
 def test_a_handshake_that_is_refused_costs_a_unit_for_each_place_that_it_tries(
-    client: Any, most: int, units: int
+    moto_client: Any, most: int, units: int
 ) -> None:
-    billed = BilledClient(client)
+    billed = BilledClient(moto_client)
     crowd = Principal(f"tenant{next(_names)}", "")
     connections = SessionStore(billed.table).connections
     slots = ConnectionSlots(billed.table, connections, LimitRules(Share(), Share(most)))

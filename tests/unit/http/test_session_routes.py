@@ -70,6 +70,12 @@ class Place:
         return answer(request, Identity(self.me))
 
 
+@pytest.fixture(scope="module")
+def client(moto_client: Any) -> Any:
+    """A table that answers page by page, and whose requests botocore tells of."""
+    return moto_client
+
+
 @pytest.fixture
 def place(table: Table, monkeypatch: pytest.MonkeyPatch) -> Place:
     return Place(table, monkeypatch)

@@ -19,7 +19,9 @@ from tests.unit.chat_server import Answer, Endpoint, endpoint, event, http_clien
 from tests.unit.provider_context import build_context
 from tests.unit.speech_server import closed_port, stalled_port
 
-TIMEOUT_S = 1.0
+TIMEOUT_S = 30.0
+"""Only tests of timeouts wait for one, and theirs is `SHORT_S`."""
+SHORT_S = 1.0
 PROMPT = Prompt("Be brief.", [], "Hello?")
 
 DONE = "data: [DONE]\n\n"
@@ -27,13 +29,16 @@ DONE = "data: [DONE]\n\n"
 
 @contextlib.asynccontextmanager
 async def chat(
-    url: str, key: str = "the-key", log: Callable[[str, dict[str, Any]], None] | None = None
+    url: str,
+    key: str = "the-key",
+    log: Callable[[str, dict[str, Any]], None] | None = None,
+    timeout_s: float = TIMEOUT_S,
 ) -> AsyncIterator[OpenAIChat]:
     """The client under test."""
     async with http_client() as client:
         variables = {"LLM_BASE_URL": url, "LLM_MODEL": "the-model"}
         yield build_responder(
-            build_context(client, variables, key=key, timeout_s=TIMEOUT_S, log=log)
+            build_context(client, variables, key=key, timeout_s=timeout_s, log=log)
         )
 
 
@@ -46,10 +51,10 @@ async def said(*answers: Answer, prompt: Prompt = PROMPT) -> list[str]:
         return [delta async for delta in responder.reply(prompt, nobody)]
 
 
-async def failed(answer: Answer) -> tuple[ProviderError, list[str]]:
+async def failed(answer: Answer, timeout_s: float = TIMEOUT_S) -> tuple[ProviderError, list[str]]:
     """How a reply fails, and what was said before."""
     deltas: list[str] = []
-    async with endpoint(answer) as server, chat(server.url) as responder:
+    async with endpoint(answer) as server, chat(server.url, timeout_s=timeout_s) as responder:
         with pytest.raises(ProviderError) as raised:  # noqa: PT012 - what came before counts
             async for delta in responder.reply(PROMPT, nobody):
                 deltas.append(delta)
@@ -332,7 +337,7 @@ async def test_a_stream_that_breaks_off_is_a_failure_after_what_was_said(then: s
 
 
 async def test_a_stream_that_stalls_is_given_up() -> None:
-    error, deltas = await failed(stream(event("Once upon"), then="nothing"))
+    error, deltas = await failed(stream(event("Once upon"), then="nothing"), SHORT_S)
     assert (error.kind, error.retryable, deltas) == ("timeout", True, ["Once upon"])
 
 
@@ -340,7 +345,7 @@ async def test_an_endpoint_that_never_answers_is_given_up() -> None:
     async def nothing(_writer: asyncio.StreamWriter) -> None:
         return
 
-    error, _ = await failed(nothing)
+    error, _ = await failed(nothing, SHORT_S)
     assert error.kind == "timeout"
 
 
@@ -420,7 +425,10 @@ async def test_nobody_is_there() -> None:
 
 
 async def test_a_connect_that_stalls_is_worth_another_try() -> None:
-    async with stalled_port() as port, chat(f"https://127.0.0.1:{port}") as responder:
+    async with (
+        stalled_port() as port,
+        chat(f"https://127.0.0.1:{port}", timeout_s=SHORT_S) as responder,
+    ):
         with pytest.raises(ProviderError) as raised:
             assert [d async for d in responder.reply(PROMPT, nobody)] == []
     assert raised.value.kind == "unavailable"

@@ -6,10 +6,15 @@ import itertools
 from typing import Any
 from unittest import mock
 
-import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from parley.storage import turns as turns_module
 from parley.storage.table import Table
@@ -120,16 +125,14 @@ class Claims(RuleBasedStateMachine):
         self.clock.stop()
 
 
-Claims.TestCase.settings = settings(
+SETTINGS = settings(
     max_examples=10,  # of 25 steps: a step is two requests to the table, some 10 ms
     stateful_step_count=25,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a step takes too long to shrink
 )
-TestClaims = Claims.TestCase
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_table(client: Any) -> None:
-    """For all examples: each has a session of its own."""
-    Claims.table = Table(client, "table")
+def test_an_attempt_runs_once(table: Table) -> None:
+    Claims.table = table  # for all examples: each has a session of its own
+    run_state_machine_as_test(Claims, settings=SETTINGS)

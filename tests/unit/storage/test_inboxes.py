@@ -1,4 +1,4 @@
-"""The inbox of a turn, on moto's DynamoDB in this process."""
+"""The inbox of a turn."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 import pytest
 
 from parley.clock import now_ms
+from parley.ids import new_ulid
 from parley.principal import SessionRef
 from parley.storage.inbox_entries import (
     AckEntry,
@@ -28,9 +29,9 @@ def inboxes(table: Table) -> InboxStore:
 
 
 @pytest.fixture
-def session(request: pytest.FixtureRequest) -> SessionRef:
+def session() -> SessionRef:
     """A session of the test's own."""
-    return own(request.node.name)
+    return own(new_ulid())
 
 
 def test_an_inbox_is_read_in_order_whatever_came_first(

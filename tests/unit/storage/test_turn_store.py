@@ -1,4 +1,4 @@
-"""Who runs a turn, its inbox and its undelivered events, on moto's DynamoDB in this process."""
+"""Who runs a turn, its inbox and its undelivered events."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from parley.audio.heard import Heard, heard_text
 from parley.clock import now_ms
+from parley.ids import new_ulid
 from parley.principal import SessionRef
 from parley.storage import turns as turns_module
 from parley.storage.inbox_entries import ChunkEntry, EndEntry, InterruptEntry
@@ -26,9 +27,9 @@ def turns(table: Table) -> TurnStore:
 
 
 @pytest.fixture
-def session(request: pytest.FixtureRequest) -> SessionRef:
+def session() -> SessionRef:
     """A session of the test's own."""
-    return own(request.node.name)
+    return own(new_ulid())
 
 
 def claimed(
@@ -296,15 +297,14 @@ def test_events_of_many_pages_come_back(turns: TurnStore, session: SessionRef) -
 # --- the table --------------------------------------------------------------------------------
 
 
-def test_everything_of_a_turn_expires(turns: TurnStore, session: SessionRef, client: Any) -> None:
+def test_everything_of_a_turn_expires(turns: TurnStore, session: SessionRef, table: Table) -> None:
     claimed(turns, session, "me")
     turns.inboxes.put_chunk(session, "t", ChunkEntry(1, b"ab"))
     turns.inboxes.put_end(session, "t", EndEntry(1, 1))
     turns.inboxes.put_interrupt(session, "t", InterruptEntry(1.0))
     turns.put_undelivered(session, [frame(1)])
     turns.finish_turn(session, "t", "me", reason="completed")
-    pages = client.get_paginator("scan").paginate(TableName="table")
-    found = [item for page in pages for item in page["Items"] if session in item["pk"]["S"]]
+    found = [item for page in table.query_pages(f"SESSION#{session}", " ", "~") for item in page]
     assert len(found) == 5
     assert all("expires_at" in item for item in found)
 

@@ -60,6 +60,7 @@ def accounts(client: Any) -> list[str]:
 EVERYTHING = Share(10, 30, 3600, 3600)
 
 
+@pytest.mark.parametrize("each_client", ["moto"], indirect=True)
 @pytest.mark.parametrize(
     ("rules", "ref", "keys"),
     [

@@ -274,12 +274,12 @@ async def test_a_charge_that_cannot_be_written_costs_the_record_not_the_turn(tab
 
 async def test_a_turn_that_cannot_be_claimed_costs_none_of_the_minute_s(table: Table) -> None:
     stage = Stage(table, tenant(Share(turns_per_minute=3)))
-    stage.store.failing = {"acquire_lease"}
+    stage.store.failing.add("acquire_lease")
     failed = await stage.run("t1")
     assert failed is not None
     assert failed.error is not None
     assert failed.error.code == "internal"
-    stage.store.failing = set()
+    stage.store.failing.clear()
     begun = await stage.run("t2")
     assert begun is not None
     assert begun.reason == "completed"

@@ -14,6 +14,7 @@ from parley.protocol.messages import Audio, Settings, Transcript, Voice
 from parley.providers.circuit_breaker import OPENS_AFTER
 from parley.providers.errors import PROVIDER_OF_CODE, ProviderErrorCode, make_failure
 from parley.storage.inbox_entries import ChunkEntry
+from parley.storage.item_codec import chunk_key, message_key, turn_key
 from tests.unit.fakes import (
     FakeResponder,
     FakeSynthesizer,
@@ -46,11 +47,11 @@ async def test_a_turn_is_kept_in_the_history_with_its_metrics() -> None:
     stage = Stage(responder=FakeResponder([[REPLY]]))
     await stage.run("Which bridge?")
     assert stage.history_texts == [("user", "Which bridge?", None), ("assistant", REPLY, None)]
-    assert stage.store.metrics[-1].reply_chars == len(REPLY)
-    finished = stage.store.turns[REF, "t1"]
+    assert stage.store.metrics()[-1].reply_chars == len(REPLY)
+    finished, reply = stage.store.turns[REF, "t1"], stage.store.messages()[-1]
     assert finished.state == "completed"
     assert "".join(part.text for part in finished.parts) == REPLY
-    assert finished.message_key in stage.store.history[REF]
+    assert finished.message_key == message_key(finished.attempt.started_ms, reply)
 
 
 async def test_the_parts_of_the_first_audio_add_up() -> None:
@@ -123,7 +124,8 @@ async def test_the_transcriber_may_find_the_end_by_itself() -> None:
 async def test_a_missing_chunk_is_asked_for_and_the_turn_waits_for_it() -> None:
     stage = Stage(listen_timeout_s=5)
     stage.say("What time is it?")
-    missing = stage.store.inboxes.entries[REF, "t1"].pop("audio#000002")
+    missing = stage.store.inboxes.read_inbox(REF, "t1", 2)[0]
+    stage.store.delete_item({**turn_key(REF, "t1"), "sk": {"S": chunk_key("t1", 2)}})
     running = asyncio.create_task(stage.run(None))
     await until(lambda: stage.errors)
     assert (stage.errors[0].code, stage.errors[0].missing) == ("audio_gap", [2])

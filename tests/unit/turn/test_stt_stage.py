@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -150,26 +149,42 @@ async def test_a_transcriber_that_hears_the_end_need_not_be_told() -> None:
     assert not ear.transcriber.streams[0].finished
 
 
-async def talk(ear: Ear, seconds: float) -> None:
-    """Say nothing in particular, chunk after chunk."""
-    async with asyncio.timeout(seconds + 5):
-        over = time.monotonic() + seconds
-        while time.monotonic() < over:
-            ear.hear("um ", over=False)
-            await asyncio.sleep(0.01)
+class Clock:
+    """Stands only as long as nobody talks."""
+
+    now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(stage, "time", clock)
+    return clock
+
+
+async def talk(ear: Ear, clock: Clock, seconds: float) -> None:
+    """Say nothing in particular for so long, a tenth of a second at a time."""
+    over = clock.now_s + seconds
+    while clock.now_s < over:
+        clock.now_s += 0.1
+        ear.hear("um ", over=False)
+        for _ in range(20):  # everything that this brings about happens
+            await asyncio.sleep(0)
 
 
 async def test_a_transcriber_that_is_to_find_the_end_and_stalls_gets_another_beside(
-    monkeypatch: pytest.MonkeyPatch,
+    clock: Clock,
 ) -> None:
-    monkeypatch.setattr(stage, "UNHEARD_S", 0.1)
     ear = Ear(
         FakeTranscriber(hears_the_end=True, stalled=1),
         hedge_after_s=0.0,
         endpointing="server_vad",
     )
     running = asyncio.create_task(ear.hearing.transcribe())
-    await talk(ear, 0.3)
+    await talk(ear, clock, 2 * stage.UNHEARD_S)
     ear.hear("Go on.", over=False)
     async with asyncio.timeout(5):
         assert (await running).endswith("um Go on.")
@@ -178,12 +193,12 @@ async def test_a_transcriber_that_is_to_find_the_end_and_stalls_gets_another_bes
 
 @pytest.mark.parametrize(("stalled", "endpointing"), [(0, "server_vad"), (1, "manual")])
 async def test_a_transcriber_that_may_still_be_silent_is_alone(
-    monkeypatch: pytest.MonkeyPatch, stalled: int, endpointing: Endpointing
+    clock: Clock, stalled: int, endpointing: Endpointing
 ) -> None:
-    monkeypatch.setattr(stage, "UNHEARD_S", 0.1)
     ear = Ear(FakeTranscriber(stalled=stalled), hedge_after_s=0.0, endpointing=endpointing)
     running = asyncio.create_task(ear.hearing.transcribe())
-    await talk(ear, 0.3)
+    await talk(ear, clock, 2 * stage.UNHEARD_S)
+    await asyncio.sleep(0.05)
     assert ear.hearing.retries == 0
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

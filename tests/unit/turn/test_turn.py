@@ -92,7 +92,7 @@ async def test_a_session_that_is_over_gets_no_turn(sessions: str) -> None:
     if sessions == "ended":
         stage.store.end_session(REF, 0)
     else:
-        stage.store.sessions.clear()
+        stage.store.forget_session(REF)
     await stage.run()
     assert [error.code for error in stage.errors] == ["session_not_found"]
     assert stage.wire.end.reason == "failed"

@@ -266,7 +266,7 @@ async def test_an_inbox_that_cannot_be_read_at_first_is_read_again() -> None:
     cold = Cold()
     cold.ask("a")
     cold.send("interrupt", turn_id="a", played_ms=0)
-    cold.store.failing = {"list_interruptions"}
+    cold.store.failing.add("list_interruptions")
     cold.responder.replies = [[asyncio.Event()]]  # a model that never answers
     assert (await cold.begin("a")).reason == "interrupted"
     assert cold.kept == [("user", "Hello a.", None)]
@@ -305,7 +305,7 @@ async def test_the_end_of_a_stopped_turn_waits_for_a_client_that_is_away(limited
     services = replace(cold.services, meter=cold.meter)
     (request,) = cold.door.turns
     await run_turn(request, services, wire.post, "me", remaining_s=lambda: 4.0, cold=True)
-    (frame,) = cold.store.frames.values()
+    (frame,) = cold.store.list_undelivered(cold.session)
     end = msgspec.json.decode(frame.frame, type=AnyServerEvent)
     assert isinstance(end, TurnEnd)
     assert (end.reason, end.heard) == ("interrupted", "")

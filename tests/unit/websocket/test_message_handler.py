@@ -74,7 +74,7 @@ def test_a_message_names_no_session_but_its_own(door: Door) -> None:
     door.send("user_message", turn_id="t", text="x", session_id=victim)
     door.send("audio_chunk", turn_id="t", seq=1, audio="AAA=", session_id=victim)
     assert door.turns[0].session == own(mine)
-    assert [session for session, _ in door.store.inboxes.entries] == [own(mine)]
+    assert [*door.store.entries] == [own(mine)]
 
 
 def test_another_principal_s_session_is_not_there(door: Door) -> None:
@@ -159,7 +159,7 @@ def test_an_ack_reaches_the_turn_and_is_answered_with_silence(door: Door) -> Non
 def test_end_ends_the_session_and_its_running_turn(door: Door) -> None:
     session = own(door.ready().session_id)
     door.store.acquire_lease(session, "t", "me")
-    door.store.set_active_turn(session, "t")
+    door.store.set_active_turn(session, "t", door.now_ms)
     assert door.send("end") == SessionEnded(parse_session_id(session))
     assert door.store.sessions[session].status == "ended"
     assert door.store.inboxes.read_inbox(session, "t", 1) == [

@@ -21,7 +21,7 @@ from parley.protocol.messages import (
 )
 from parley.sessions.recovery import Recovery
 from parley.storage.inbox_entries import ResumeEntry
-from parley.storage.item_codec import StoredFrame
+from parley.storage.item_codec import StoredFrame, turn_key
 from parley.storage.table import Table
 from parley.websocket import resume
 from tests.unit.door import Door
@@ -47,7 +47,7 @@ def back(door: Door, old: Ready, connection: str = "c2", **received: Any) -> lis
 def test_a_running_turn_is_told_where_its_client_is_and_what_it_has(door: Door) -> None:
     old = door.ready()
     door.store.acquire_lease(own(old.session_id), "t", "me")
-    door.store.set_active_turn(own(old.session_id), "t")
+    door.store.set_active_turn(own(old.session_id), "t", door.now_ms)
     back(door, old, turn_id="t", seq=3, attempt=2)
     (entry,) = door.store.inboxes.read_inbox(own(old.session_id), "t", 1)
     assert isinstance(entry, ResumeEntry)
@@ -57,7 +57,7 @@ def test_a_running_turn_is_told_where_its_client_is_and_what_it_has(door: Door) 
 
 def test_of_a_turn_that_the_client_has_not_seen_it_has_nothing(door: Door) -> None:
     old = door.ready()
-    door.store.set_active_turn(own(old.session_id), "newer")
+    door.store.set_active_turn(own(old.session_id), "newer", door.now_ms)
     back(door, old, turn_id="older", seq=3)
     entries = [
         door.store.inboxes.read_inbox(own(old.session_id), turn, 1)[0]
@@ -146,7 +146,7 @@ def test_asking_for_a_turn_that_died_or_never_began_ends_it(door: Door, claimed:
     session = own(door.ready().session_id)
     if claimed:
         door.store.acquire_lease(session, "t", "dead")
-        door.store.turns[session, "t"].lease_until_ms = 0
+        door.store.change_item(turn_key(session, "t"), lease_until=0)
     before = len(door.posts)
     door.send("ping", sent_at=1, turn_id="t")
     error, end, pong = [event for _, _, event in door.posts[before:]]
@@ -162,6 +162,7 @@ def test_asking_for_a_turn_that_has_ended_gets_what_is_stored_of_it(door: Door) 
     session = own(door.ready().session_id)
     door.store.acquire_lease(session, "t", "me")
     door.store.finish_turn(session, "t", "me", reason="completed")
+    door.store.change_item(turn_key(session, "t"), started_at=1_000)
     door.store.put_undelivered(session, [frame("t", 4), frame("u", 1)])
     before = len(door.posts)
     door.send("ping", sent_at=1, turn_id="t")
@@ -173,7 +174,7 @@ def test_asking_for_a_turn_that_has_ended_gets_what_is_stored_of_it(door: Door) 
 
 @pytest.mark.parametrize("reason", [None, "completed"])
 def test_asking_for_an_attempt_that_nobody_runs_ends_it_whatever_is_left_of_the_last_one(
-    door: Door, reason: str | None
+    door: Door, reason: Any
 ) -> None:
     session = own(door.ready().session_id)
     door.store.acquire_lease(session, "t", "me")
@@ -198,6 +199,7 @@ def missed(table: Table, who: Principal, per_minute: int, frames: int) -> tuple[
     ref = who.session(door.ready().session_id)
     door.store.acquire_lease(ref, "t", "me")
     door.store.finish_turn(ref, "t", "me", reason="completed")
+    door.store.change_item(turn_key(ref, "t"), started_at=1_000)
     door.store.put_undelivered(ref, [frame("t", seq) for seq in range(1, frames + 1)])
     return door, ref
 
@@ -214,7 +216,7 @@ def replayed(door: Door) -> int:
 
 def test_who_has_it_sent_again_and_again_is_not_for_long(table: Table) -> None:
     door, ref = missed(table, Principal("acme", "asks-again"), 9, 3)  # three sessions at once
-    door.store.turns[ref, "t"].lease_until_ms = 0  # nobody delivers it any more
+    door.store.change_item(turn_key(ref, "t"), lease_until=0)  # nobody delivers it any more
     assert [replayed(door) for _ in range(5)] == [3, 3, 0, 0, 0]
     assert door.store.turns[ref, "t"].state == "completed", "what is stored of it stays good"
 
