@@ -113,10 +113,10 @@ remove: $(READY) $(SAM) ## remove from AWS what was deployed [ARGS=]
 	@$(DEPLOY) remove $(ARGS)
 
 chaos: $(READY) ## 500 turns while everything goes wrong
-	$(BIN)/python -m tests.chaos
+	PYTHONPATH=samwire/tests $(BIN)/python -m tests.chaos
 
 bench: $(READY) ## measure the time to first audio
-	$(BIN)/python benchmarks/first_audio.py
+	$(BIN)/python -m benchmarks.first_audio
 
 generate: $(READY) $(NODE_MODULES) ## what follows from the types: schemas, messages, tables, references
 	$(BIN)/python docs/generate.py

@@ -6,7 +6,7 @@ one asyncio process with nothing in between. The ideal of a turn is the sum of t
 delays on its way: first token, tokens up to the first clause, first byte of speech, and
 for a spoken turn the final transcript.
 
-    python benchmarks/first_audio.py [--turns 20] [--json FILE] [--parameter-overrides KEY=VALUE]
+    python -m benchmarks.first_audio [--turns 20] [--json FILE] [--parameter-overrides KEY=VALUE]
 
 `TurnsPerMinutePerSubject=0 TurnsPerMinutePerTenant=0 AudioSecondsPerDayPerTenant=0
 SpeechSecondsPerDayPerTenant=0` measures it without limits; with them one connection starts no

@@ -5,7 +5,7 @@ echo with nothing behind it, in turns within the same run, over loopback: the ro
 single messages, many connections held at once, and a steady stream of messages. Without npm
 or its packages the column of serverless-offline is left out.
 
-    python benchmarks/gateway.py [--echoes 500] [--connections 1000] [--seconds 10] [--json FILE]
+    python -m benchmarks.gateway [--echoes 500] [--connections 1000] [--seconds 10] [--json FILE]
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ A reply is broken off by the network in its middle; meanwhile the turn goes on. 
 a new connection and sends `init`. Measured from there to the first audio event, for a turn that
 still runs and for one that has ended and been stored; the time of `init` to `ready` beside it.
 
-    python benchmarks/resume.py [--times 20] [--json FILE]
+    python -m benchmarks.resume [--times 20] [--json FILE]
 """
 
 from __future__ import annotations

@@ -321,8 +321,12 @@ def table(values: Mapping[str, float], prices: Prices) -> str:
 
 def main() -> None:
     """Print it."""
-    changed = dict(argument.split("=", 1) for argument in sys.argv[1:])
-    values = {**defaults(), **{name: float(value) for name, value in changed.items()}}
+    values = dict(defaults())
+    for argument in sys.argv[1:]:
+        name, _, value = argument.partition("=")
+        if name not in values or not value.isascii() or not value.isdigit():
+            sys.exit(f"{argument}: expected PARAMETER=NUMBER, such as ConnectionsPerTenant=20.")
+        values[name] = float(value)
     sys.stdout.write(table(values, Prices()) + "\n\n")
     for what, usd in (
         ("Refused", worst_flood(values, Prices())),

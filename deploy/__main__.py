@@ -89,7 +89,7 @@ class Deployment:
         self._console.say(summary.what_stays(there.outputs, " ".join(self._account.options)))
 
     def _choose_stack(self) -> tuple[str, Existing | None]:
-        """The stack's name, asked for unless it is given, and what is there of it."""
+        """Return the stack's name, asked for unless it is given, and what is there of it."""
         found: dict[str, Existing | None] = {}
 
         def wrong(name: str) -> str | None:
@@ -115,7 +115,7 @@ class Deployment:
         return name, found[name]
 
     def _stuck(self, name: str, status: str) -> str | None:
-        """Why CloudFormation would update it no more, and what to do; None if it does."""
+        """Return why CloudFormation would update it no more, and what to do; None if it does."""
         if status == "UPDATE_ROLLBACK_FAILED":
             options = " ".join(self._account.options)
             return (
@@ -197,7 +197,7 @@ class Deployment:
         self._console.say(f"{name} is removed.")
 
     def _command(self, target: str, name: str) -> str:
-        """How to call this program again for the same stack."""
+        """Return how to call this program again for the same stack."""
         told = [] if name == self._options.usual_name else [f"--stack-name={name}"]
         told.append(f"--region={self._account.region}")
         if self._account.profile:

@@ -33,7 +33,7 @@ class Console:
         return self._until_allowed(lambda: _typed(f"{question}{shown}: ") or default, check)
 
     def ask_hidden(self, question: str, check: Check) -> str:
-        """Likewise, and show nothing of it.
+        """Ask likewise, and show nothing of the answer.
 
         Raises:
             DeployError: the terminal would show it.
@@ -69,7 +69,7 @@ class Console:
 
 
 def _typed(prompt: str) -> str:
-    """What is typed after a prompt.
+    """Return what is typed after a prompt.
 
     `input` shows its own prompt in C, and loses an interruption that comes right after it.
     """

@@ -1,8 +1,8 @@
 """What stops a deployment.
 
-DeployError            a sentence for whoever deploys
+DeployError            a sentence for the person who deploys
 ├── MissingAnswers     nobody is there to be asked
-└── Declined           whoever was asked does not want to
+└── Declined           the person who was asked does not want to
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _config(chosen: str | None, environment: str) -> dict[str, Any]:
-    """What a samconfig.toml says of `sam deploy`.
+    """Return what a samconfig.toml says of `sam deploy`.
 
     Only what nobody has asked for may be missing: the usual file, and the usual environment.
     """
@@ -137,7 +137,7 @@ def _config(chosen: str | None, environment: str) -> dict[str, Any]:
 
 
 def _table(parent: Mapping[str, Any], name: str, path: Path, *above: str) -> dict[str, Any]:
-    """A table of a file, empty if it is not there."""
+    """Return a table of a file, empty if it is not there."""
     found = parent.get(name, {})
     if not isinstance(found, dict):
         where = ".".join([*above, name])

@@ -46,20 +46,21 @@ class Parameters:
         self.declared: dict[str, dict[str, Any]] = template.get("Parameters") or {}
 
     def default(self, name: str) -> str:
-        """A parameter's default, empty if it has none."""
+        """Return a parameter's default, empty if it has none."""
         return str(self.declared.get(name, {}).get("Default", ""))
 
     def is_secret(self, name: str) -> bool:
-        """Whether its value must not be seen."""
+        """Return whether its value must not be seen."""
         return str(self.declared[name].get("NoEcho", "")).lower() == "true"
 
     def visible(self, stored: Mapping[str, str]) -> dict[str, str]:
-        """Those of a stack's values that CloudFormation tells, and that the template still has."""
+        """Return those of a stack's values that CloudFormation tells, and that the template still
+        has."""
         hidden = self.hidden(stored)
         return {n: v for n, v in stored.items() if n in self.declared and n not in hidden}
 
     def hidden(self, stored: Mapping[str, str]) -> list[str]:
-        """Parameters of a stack whose values CloudFormation tells nobody."""
+        """Return the parameters of a stack whose values CloudFormation tells nobody."""
         return [
             name
             for name, value in stored.items()
@@ -67,7 +68,7 @@ class Parameters:
         ]
 
     def wrong(self, name: str, value: str) -> str | None:
-        """What is wrong with a value, None if nothing is."""
+        """Return what is wrong with a value, None if nothing is."""
         definition = self.declared[name]
         if any("\ud800" <= char <= "\udfff" for char in value):  # bytes that are no UTF-8
             return "Wanted: text in UTF-8."
@@ -83,7 +84,7 @@ class Parameters:
         return None
 
     def checked(self, given: Mapping[str, str]) -> dict[str, str]:
-        """The values, if all of them are allowed.
+        """Return the values, if all of them are allowed.
 
         Raises:
             DeployError: a parameter is unknown, or its value is not allowed.
@@ -99,7 +100,7 @@ class Parameters:
         return dict(given)
 
     def overrides(self, words: Iterable[str], folder: Path) -> dict[str, str]:
-        """What `Name=value` and `file://values.yaml` give; the last one of a name counts.
+        """Return what `Name=value` and `file://values.yaml` give; the last one of a name counts.
 
         Args:
             words: as they are written after SAM's `--parameter-overrides`.
@@ -155,7 +156,7 @@ class Parameters:
 
 
 def words_of(value: Any, where: str) -> list[str]:
-    """`parameter_overrides` of samconfig.toml as words: a text, a list or a table.
+    """Return `parameter_overrides` of samconfig.toml as words: a text, a list or a table.
 
     Raises:
         DeployError: it is none of them.

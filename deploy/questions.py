@@ -35,7 +35,7 @@ class Questions:
     environment: Mapping[str, str]
 
     def answers(self) -> dict[str, str]:
-        """The values to deploy with; a parameter that is not among them keeps its value.
+        """Return the values to deploy with; a parameter that is not among them keeps its value.
 
         Raises:
             MissingAnswers: nobody can be asked for what is needed.
@@ -66,11 +66,12 @@ class Questions:
         return found
 
     def effective(self, found: Mapping[str, str], name: str) -> str:
-        """The value that a parameter will have; empty or `****` for secrets that are stored."""
+        """Return the value that a parameter will have; empty or `****` for secrets that are
+        stored."""
         return found.get(name, self.stored.get(name, self.parameters.default(name)))
 
     def all_effective(self, found: Mapping[str, str]) -> dict[str, str]:
-        """The values that all parameters will have, with something else for secrets."""
+        """Return the values that all parameters will have, with something else for secrets."""
         declared = self.parameters.declared
         return {
             name: "x" * 32 if self.parameters.is_secret(name) else self.effective(found, name)
@@ -94,7 +95,7 @@ class Questions:
             )
 
     def _key(self, name: str, question: str, from_environment: str | None) -> dict[str, str]:
-        """A key that is typed; nothing if the stored one stays."""
+        """Return a key that is typed; nothing if the stored one stays."""
         may_be_empty = "Default" in self.parameters.declared[name]
         is_stored = name in self.stored
         notes = ["hidden"]

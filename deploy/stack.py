@@ -103,12 +103,12 @@ class Stacks:
         return self.account.session.client("cloudformation")
 
     def find(self, name: str) -> Existing | None:
-        """The stack of a name; None if there is none, or only the shell of one."""
+        """Return the stack of a name; None if there is none, or only the shell of one."""
         stack = self._described(name)
         return None if stack is None or stack["StackStatus"] in _NOT_THERE else _existing(stack)
 
     def is_shell(self, name: str) -> bool:
-        """Whether there is a change set for a new stack of that name, and nothing else."""
+        """Return whether there is a change set for a new stack of that name, and nothing else."""
         stack = self._described(name)
         return stack is not None and stack["StackStatus"] == SHELL
 
@@ -122,7 +122,7 @@ class Stacks:
         return dict(stack)
 
     def upload(self, template: bytes, bucket: str, prefix: str) -> str:
-        """Put the template beside its code, since it may be too long for a request.
+        """Put the template next to its code, since it may be too long for a request.
 
         Returns:
             its URL.
@@ -253,7 +253,7 @@ class Stacks:
         return _existing(stack)
 
     def _look(self, prepared: ChangeSet, told: set[str], failures: list[str]) -> Mapping[str, Any]:
-        """The stack as it is now, after telling what has happened to it."""
+        """Return the stack as it is now, after telling what has happened to it."""
         (stack,) = self._client.describe_stacks(StackName=prepared.stack)["Stacks"]
         for event in self._events(prepared):
             if event["EventId"] not in told:
@@ -262,7 +262,7 @@ class Stacks:
         return dict(stack)
 
     def _events(self, prepared: ChangeSet) -> list[dict[str, Any]]:
-        """What has happened to the stack, the oldest first."""
+        """Return what has happened to the stack, the oldest first."""
         paginator = self._client.get_paginator("describe_stack_events")
         pages = paginator.paginate(StackName=prepared.stack)
         return [event for page in pages for event in page["StackEvents"]][::-1]
@@ -287,7 +287,7 @@ class Stacks:
 def values(
     declared: Mapping[str, Any], found: Mapping[str, str], stored: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Parameters as CloudFormation takes them: what is not given keeps what is stored."""
+    """Return parameters as CloudFormation takes them: what is not given keeps what is stored."""
     given = [
         {"ParameterKey": name, "ParameterValue": value} for name, value in sorted(found.items())
     ]
@@ -309,7 +309,7 @@ def _existing(stack: Mapping[str, Any]) -> Existing:
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether the same question may be answered a little later."""
+    """Return whether the same question may be answered a little later."""
     if not isinstance(error, ClientError):
         return True
     return str(error.response.get("Error", {}).get("Code")).startswith(_TRANSIENT)

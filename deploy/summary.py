@@ -31,7 +31,7 @@ KEEPS = {"AWS::ApiGatewayV2::Api", "AWS::DynamoDB::Table", "AWS::S3::Bucket"}
 
 
 def kinds(template: Path, values: Mapping[str, str]) -> list[str]:
-    """Types of the resources that there will be with these values of parameters."""
+    """Return the types of the resources that there will be with these values of parameters."""
     # SAM's translator takes a second to import; whoever breaks off before need not wait for it.
     from samwire.template.transform import read_transformed
 
@@ -51,7 +51,7 @@ def kinds(template: Path, values: Mapping[str, str]) -> list[str]:
 
 
 def count_kinds(kinds: Iterable[str]) -> str:
-    """Such as `8 functions, 2 APIs, 1 table`, the most first."""
+    """Count the kinds, the most first, e.g. `8 functions, 2 APIs, 1 table`."""
     counted = Counter(kind for kind in kinds if kind in _NAMES)
     return ", ".join(
         f"{count} {_NAMES[kind]}{'s' if count > 1 else ''}"
@@ -60,7 +60,7 @@ def count_kinds(kinds: Iterable[str]) -> str:
 
 
 def costs(values: Mapping[str, str]) -> str:
-    """What it costs while nobody talks, while somebody does, and on the worst day.
+    """Return what it costs while nobody talks, while somebody does, and on the worst day.
 
     Args:
         values: that all parameters will have.
@@ -87,7 +87,7 @@ def costs(values: Mapping[str, str]) -> str:
 
 
 def _worst_day(values: Mapping[str, str], whose: str) -> str:
-    """Such as `up to $12.34 a day`."""
+    """Return the cost of the worst day, e.g. `up to $12.34 a day`."""
     numbers = {name: float(values[name]) for name in defaults()}
     used = [name for name in numbers if name.endswith((f"Per{whose}", "PerSecond"))]
     if "TurnsPerMinutePerSubject" not in used:  # bounds what each connection asks for
@@ -106,7 +106,7 @@ def _figure(pattern: str, text: str) -> str:
 
 
 def changes(found: Sequence[Change]) -> str:
-    """What CloudFormation is about to do, one line for each kind of change."""
+    """Return what CloudFormation is about to do, one line for each kind of change."""
     lines = []
     for action in dict.fromkeys(each.action for each in found):
         kinds = [each for each in found if each.action == action]
@@ -118,7 +118,7 @@ def changes(found: Sequence[Change]) -> str:
 
 
 def lost(found: Sequence[Change]) -> list[str]:
-    """What will be another one afterwards, or gone, although somebody relies on it."""
+    """Return what will be another one afterwards, or gone, although somebody relies on it."""
     return [
         f"{each.logical_id} ({_NAMES[each.kind]})"
         for each in found
@@ -127,7 +127,7 @@ def lost(found: Sequence[Change]) -> list[str]:
 
 
 def how_to_try(stack: Existing, options: str) -> str:
-    """Addresses of a stack, and the first things to do with them.
+    """Return the addresses of a stack, and the first things to do with them.
 
     Args:
         options: region and profile, as the AWS CLI takes them.
@@ -156,7 +156,7 @@ def how_to_try(stack: Existing, options: str) -> str:
 
 
 def what_stays(outputs: Mapping[str, str], options: str) -> str:
-    """What removing the stack leaves, and how to be rid of it."""
+    """Return what removing the stack leaves, and how to be rid of it."""
     lines = []
     if table := outputs.get("TableName"):
         lines += [

@@ -21,6 +21,13 @@ def main(command_line: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     arguments = _parser().parse_args(command_line)
     try:
+        return _run(arguments)
+    except KeyboardInterrupt:  # `run` handles it itself, but not while it is imported
+        return 130
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    try:
         check_port(arguments.port)
     except PortRefused as refusal:
         print(wrap(str(refusal)), file=sys.stderr)

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from http.client import HTTPException
 
 from dev.errors import CannotRun
 
@@ -94,3 +95,7 @@ def _check(url: str, headers: dict[str, str], who: str, variable: str) -> None:
     except OSError as error:
         reason = getattr(error, "reason", error)
         raise CannotRun(f"{who} cannot be reached at {url}: {reason}.") from None
+    except (ValueError, HTTPException):  # whose text may hold the key
+        raise CannotRun(
+            f"{who} cannot be asked: {url} is no URL, or {variable} has characters that no key has."
+        ) from None

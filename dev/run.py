@@ -71,8 +71,12 @@ def run(port: int, *, demo: str | None, stay: bool, log_folder: Path) -> int:
     if providers.real_speech or providers.real_llm:
         with steps.step("Asking the services whether they take the keys"):
             providers.check()
-    log_folder.mkdir(parents=True, exist_ok=True)
     log = log_folder / "stack.log"
+    try:
+        log_folder.mkdir(parents=True, exist_ok=True)
+        log.touch()
+    except OSError as error:
+        raise CannotRun(f"No logs can be written to {log_folder}: {error.strerror}.") from None
     with contextlib.ExitStack() as running:
         # Both import for a second or more, at the same time: the emulator waits for parameters.
         emulator = running.enter_context(start(_emulator_command(port), log, quiet))
@@ -174,7 +178,7 @@ def _emulator_command(port: int) -> list[str]:
         *("--template", str(TEMPLATE)),
         *(["--no-lint"] if is_as_committed(TEMPLATE) else []),
         *("--port", str(port), "--tls-port", "0", "--prewarm", "1"),
-        *("--static", str(ROOT / "web"), "--static", f"/client={ROOT / 'client' / 'js'}"),
+        *("--static-dir", str(ROOT / "web"), "--static-dir", f"/client={ROOT / 'client' / 'js'}"),
         *("--parameter-file", "-", "--own-origins", ORIGINS),
     ]
 

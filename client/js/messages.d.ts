@@ -165,7 +165,7 @@ export interface Metrics {
   dispatch_ms?: number | null;
   /** From the end of the utterance to its final transcript (spoken only). */
   transcript_ms?: number | null;
-  /** Claiming the turn, reading the history, sending the request. */
+  /** Acquiring the turn's lease, reading the history, sending the request. */
   prepare_ms?: number | null;
   /** From the request to the reply's first token. */
   responder_ms?: number | null;

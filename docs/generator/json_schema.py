@@ -80,7 +80,7 @@ def asyncapi() -> str:
 
 
 def _definitions() -> dict[str, Any]:
-    """JSON Schema definitions of every message and of what they are made of."""
+    """Return the JSON Schema definitions of every message and of what they are made of."""
     types = [*model.CLIENT_MESSAGES, *model.SERVER_EVENTS]
     _, found = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
     for definition in found.values():

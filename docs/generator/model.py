@@ -95,22 +95,22 @@ def record_of(struct: type[Struct]) -> Record:
 
 
 def client_messages() -> list[Record]:
-    """What a client sends, in the order of the protocol."""
+    """Return what a client sends, in the order of the protocol."""
     return [record_of(struct) for struct in CLIENT_MESSAGES]
 
 
 def server_events() -> list[Record]:
-    """What the server sends, in the order of the protocol."""
+    """Return what the server sends, in the order of the protocol."""
     return [record_of(struct) for struct in SERVER_EVENTS]
 
 
 def parts_of(structs: Iterable[type[Struct]]) -> list[Record]:
-    """The records that messages are made of, each after those that it is made of."""
+    """Return the records that messages are made of, each after those that it is made of."""
     return [record_of(struct) for struct in _part_types(structs)]
 
 
 def enumerations() -> list[Enumeration]:
-    """Every named closed list that a message uses, in the order of the source."""
+    """Return every named closed list that a message uses, in the order of the source."""
     used = {
         literal
         for struct in (
@@ -129,12 +129,12 @@ def enumerations() -> list[Enumeration]:
 
 
 def enumeration_name(literal: Any) -> str | None:
-    """The name that the protocol gives to a `Literal`."""
+    """Return the name that the protocol gives to a `Literal`."""
     return _literal_names().get(literal)
 
 
 def constants() -> list[Constant]:
-    """The version and the limits."""
+    """Return the version and the limits."""
     docs = _constant_docs()
     return [
         Constant(name, value, docs.get(name, ""))
@@ -144,41 +144,41 @@ def constants() -> list[Constant]:
 
 
 def constraint(annotation: Any) -> str:
-    """What a value must be besides its type, in words; empty if nothing."""
+    """Return what a value must be besides its type, in words; empty if nothing."""
     return ", ".join(filter(None, (_meta_text(meta, annotation) for meta in _metas(annotation))))
 
 
 def field_bounds(field: Field) -> str:
-    """The range of a field's number, or the length of its value; empty if it has neither."""
+    """Return the range of a field's number, or the length of its value; empty if it has neither."""
     bounds = (_bounds(meta, field.type) for meta in _metas(field.type) if not meta.description)
     return " ".join(bounds).strip()
 
 
 def field_doc(field: Field) -> str:
-    """What the source says about a field, and its bounds."""
+    """Return what the source says about a field, and its bounds."""
     bounds = field_bounds(field)
     said = [field.doc, f"{bounds[:1].upper()}{bounds[1:]}." if bounds else ""]
     return " ".join(filter(None, said))
 
 
 def without_meta(annotation: Any) -> Any:
-    """The bare type below `Annotated`."""
+    """Return the bare type below `Annotated`."""
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def options_of(annotation: Any) -> tuple[Any, ...]:
-    """The members of a union; of anything else itself."""
+    """Return the members of a union; of anything else itself."""
     bare = without_meta(annotation)
     return get_args(bare) if get_origin(bare) in (Union, UnionType) else (annotation,)
 
 
 def is_struct(annotation: Any) -> bool:
-    """Whether it is a record of the protocol."""
+    """Return whether it is a record of the protocol."""
     return isinstance(annotation, type) and issubclass(annotation, Struct)
 
 
 def one_line(text: str) -> str:
-    """A text with its line breaks as spaces."""
+    """Return a text with its line breaks as spaces."""
     return " ".join(text.split())
 
 
@@ -250,7 +250,7 @@ def _meta_text(meta: Meta, annotation: Any) -> str:
 
 
 def _bounds(meta: Meta, annotation: Any) -> str:
-    """A number's range or a value's length; empty for what only its type bounds."""
+    """Return a number's range or a value's length; empty for what only its type bounds."""
     least, most, unit = meta.ge, meta.le, ""
     if meta.max_length is not None:
         is_binary = bytes in map(without_meta, options_of(annotation))
@@ -263,7 +263,7 @@ def _bounds(meta: Meta, annotation: Any) -> str:
 
 @cache
 def _modules() -> tuple[ModuleType, ...]:
-    """Where the protocol's types are defined."""
+    """Return where the protocol's types are defined."""
     structs = (*CLIENT_MESSAGES, *SERVER_EVENTS)
     found = {module.__name__: module for module in (protocol, errors, limit)}
     for struct in (*structs, *_part_types(structs)):
@@ -303,7 +303,7 @@ def _field_docs(struct: type[Struct]) -> dict[str, str]:
 
 
 def documented_names(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
-    """Names that are assigned, with the string below them."""
+    """Return the names that are assigned, with the string below them."""
     for statement, following in pairwise(body):
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):

@@ -64,7 +64,7 @@ def _row(record: Record, name: str) -> list[str]:
 
 
 def _short_field(field: Field) -> str:
-    """`name?` and what its value is, where the name does not say it."""
+    """Return `name?` and what its value is, where the name does not say it."""
     told = ", ".join(filter(None, (_kind(field.type), model.field_bounds(field), _default(field))))
     optional = "" if field.required else "?"
     return f"`{field.name}{optional}`" + (f" ({told})" if told else "")
@@ -79,7 +79,7 @@ def _default(field: Field) -> str:
 
 
 def _kind(annotation: Any) -> str:
-    """The named type of a value; empty for plain ones."""
+    """Return the named type of a value; empty for plain ones."""
     for option in model.options_of(annotation):
         bare = model.without_meta(option)
         if get_origin(bare) is list:

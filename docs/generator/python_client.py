@@ -185,7 +185,7 @@ def _body_docstring(doc: str) -> Iterator[str]:
 
 
 def _wrapped(doc: str, indent: str) -> str:
-    """A docstring, each of its paragraphs in lines of `WIDTH`."""
+    """Return a docstring, each of its paragraphs in lines of `WIDTH`."""
     paragraphs = [model.one_line(paragraph) for paragraph in doc.split("\n\n")]
     if len(paragraphs) == 1 and len(indent) + len(paragraphs[0]) + 6 <= WIDTH:
         return f'{indent}"""{paragraphs[0]}"""'

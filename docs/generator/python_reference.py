@@ -95,7 +95,7 @@ class _Member:
 
 
 def _members(cls: type) -> Iterator[_Member]:
-    """The documented part of a class that is for its users, in the order of the source."""
+    """Yield the documented part of a class that is for its users, in the order of the source."""
     for name, value in vars(cls).items():
         function = getattr(value, "__func__", value)
         if name.startswith("_") or name in _internal_names(cls):
@@ -115,7 +115,7 @@ def _method(member: _Member) -> list[str]:
 
 @cache
 def _internal_names(cls: type) -> frozenset[str]:
-    """What follows the comment `# --- for the owner` in the source of a class."""
+    """Return what follows the comment `# --- for the owner` in the source of a class."""
     lines = inspect.getsource(cls).splitlines()
     start = next((at for at, line in enumerate(lines) if "# --- for the owner" in line), None)
     if start is None:
@@ -124,7 +124,7 @@ def _internal_names(cls: type) -> frozenset[str]:
 
 
 def _signature(function: Any) -> str:
-    """Parameters with their defaults; types are in the prose of the docstring."""
+    """Return parameters with their defaults; types are in the prose of the docstring."""
     shown = []
     for parameter in inspect.signature(function).parameters.values():
         if parameter.name in ("self", "cls"):
@@ -144,7 +144,7 @@ def _shown(value: object) -> str:
 
 
 def _prose(doc: str | None) -> str:
-    """A docstring as paragraphs and lists of Markdown."""
+    """Return a docstring as paragraphs and lists of Markdown."""
     text = doc or ""
     for title in ("Args", "Raises", "Attributes", "Returns"):
         text = re.sub(rf"^{title}:\n((?:    .*\n?|\n)+)", _listed(title), text, flags=re.MULTILINE)
@@ -178,7 +178,7 @@ def _errors(package: Any, names: list[str]) -> str:
 
 
 def _docs_in(cls: type) -> dict[str, str]:
-    """The strings below the fields of a class."""
+    """Return the strings below the fields of a class."""
     tree = ast.parse(inspect.getsource(sys.modules[cls.__module__]))
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == cls.__name__:

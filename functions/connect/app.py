@@ -26,7 +26,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     try:
         accepted = authenticator.authenticate_handshake(event)
         identity = accepted.identity
-        slots = environment.connection_slots.take(
+        slots = environment.connection_slots.take_slots(
             identity.principal, connection_id, connected_at_ms
         )
     except AccessDenied as denied:
@@ -43,7 +43,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         )
     except Exception:
         # The handshake fails, so no $disconnect will give the slot back.
-        environment.connection_slots.give_back(connection_id, connection)
+        environment.connection_slots.return_slots(connection_id, connection)
         raise
     logger.info("connected")
     return {"statusCode": 200, "headers": dict(accepted.headers)}

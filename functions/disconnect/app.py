@@ -24,6 +24,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     connection_id = request["connectionId"]
     connection = environment.sessions.connections.remove(connection_id)
     if connection is not None:
-        environment.connection_slots.give_back(connection_id, connection)
+        environment.connection_slots.return_slots(connection_id, connection)
     logger.info("disconnected", code=request.get("disconnectStatusCode"))
     return {"statusCode": 200}

@@ -13,7 +13,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from parley.app.environment import Environment
-from parley.principal import session_id_of
+from parley.principal import parse_session_id
 from parley.protocol.turn_request import TurnRequest
 from parley.sessions.recovery import Recovery
 
@@ -27,7 +27,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """End the turn, tell the client, and log both."""
     invocation = event["requestContext"]
     request = msgspec.convert(event["requestPayload"], TurnRequest)
-    logger.append_keys(session_id=session_id_of(request.session), turn_id=request.turn_id)
+    logger.append_keys(session_id=parse_session_id(request.session), turn_id=request.turn_id)
     ended = recovery.end_dead_turn(
         request.session, request.turn_id, invocation["requestId"], request.attempt or 1
     )

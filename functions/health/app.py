@@ -25,8 +25,12 @@ loop = asyncio.new_event_loop()
 keys = ApiKeys(deployment.secret_arn, int(KEEP_S), clients.PROBING_CONFIG)
 table = Table(clients.dynamodb(clients.PROBING_CONFIG), deployment.table)
 chosen = [deployment.transcriber, deployment.responder, deployment.synthesizer]
-context = build_context(deployment, keys, httpx.AsyncClient(), lambda _event, _fields: None)
-deep_health = DeepHealth(build_checks(table, keys.read, registry.build_checks(chosen, context)))
+provider_context = build_context(
+    deployment, keys, httpx.AsyncClient(), lambda _event, _fields: None
+)
+deep_health = DeepHealth(
+    build_checks(table, keys.read, registry.build_checks(chosen, provider_context))
+)
 health = HealthHandlers(deep_health, loop, logger)
 dispatcher = Dispatcher(ROUTES, Authenticator.from_environment(), logger)
 

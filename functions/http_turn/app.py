@@ -13,7 +13,7 @@ from parley.auth.authenticator import Authenticator
 from parley.http.dispatcher import Dispatcher
 from parley.http.turns import ROUTES, TurnHandlers
 from parley.limits.turn_quota import Admission
-from parley.principal import session_id_of
+from parley.principal import parse_session_id
 from parley.protocol.turn_request import TurnRequest
 from parley.turn.finish import Outcome
 from parley.turn.telemetry import report_turn
@@ -37,7 +37,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request of the HTTP API."""
 
     def run(request: TurnRequest, admission: Admission) -> Outcome | None:
-        logger.append_keys(session_id=session_id_of(request.session), turn_id=request.turn_id)
+        logger.append_keys(session_id=parse_session_id(request.session), turn_id=request.turn_id)
         left_ms = answer_ms(request, context.get_remaining_time_in_millis)
         outcome = runner.run(request, context.aws_request_id, left_ms, admission)
         report_turn(request, outcome, logger, metrics)

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from parley.app.environment import Environment
 from parley.aws.management_api import endpoint_url
 from parley.aws.turn_invoker import TurnInvoker
-from parley.errors import PostRefused, traced
+from parley.errors import PostRefused, describe_error
 from parley.websocket.message_handler import Envelope, MessageHandler
 
 logger = Logger()
@@ -46,7 +46,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     try:
         refused = messages.handle(envelope, body)
     except Exception as error:
-        logger.error("message_failed", **traced(error))
+        logger.error("message_failed", **describe_error(error))
         with contextlib.suppress(PostRefused):
             messages.report_fault(envelope, body)
         return {"statusCode": 500}

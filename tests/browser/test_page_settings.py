@@ -23,7 +23,7 @@ LABELS = {
 }
 
 
-def settings_of(open_page: Open) -> Page:
+def read_settings(open_page: Open) -> Page:
     page = open_page()
     page.click("#panel-toggle")
     page.get_by_role("tab", name="Settings").click()
@@ -39,7 +39,7 @@ def test_only_what_may_be_set_is_shown(open_page: Open, server: ScriptedServer) 
     prepare(server)
     allowed = ["speed", "voice"]
     server.choices = {**CHOICES, "settings": allowed}
-    page = settings_of(open_page)
+    page = read_settings(open_page)
     for name, label in LABELS.items():
         control = page.get_by_label(label, exact=True)
         if name in allowed:
@@ -51,7 +51,7 @@ def test_only_what_may_be_set_is_shown(open_page: Open, server: ScriptedServer) 
 
 def test_voices_and_languages_are_lists_of_names(open_page: Open, server: ScriptedServer) -> None:
     prepare(server)
-    page = settings_of(open_page)
+    page = read_settings(open_page)
     voice, language = page.get_by_label("Voice"), page.get_by_label("Language")
     expect(voice.locator("option")).to_have_text(["Rachel", "Bill"])
     expect(voice).to_have_value("21m00Tcm4TlvDq8ikWAM")
@@ -69,7 +69,7 @@ def test_what_is_in_force_is_shown_also_if_it_may_not_be_chosen(
 ) -> None:
     prepare(server)
     server.settings = {**SETTINGS, "voice": "of-the-deployment", "language": "it"}
-    page = settings_of(open_page)
+    page = read_settings(open_page)
     expect(page.get_by_label("Voice")).to_have_value("of-the-deployment")
     expect(page.get_by_label("Voice").locator("option:checked")).to_have_text("As it is")
     expect(page.get_by_label("Language").locator("option:checked")).to_have_text("Italian")
@@ -78,7 +78,7 @@ def test_what_is_in_force_is_shown_also_if_it_may_not_be_chosen(
 def test_a_server_that_lists_nothing_is_offered_what_every_server_takes(
     open_page: Open, server: ScriptedServer
 ) -> None:
-    page = settings_of(open_page)
+    page = read_settings(open_page)
     expect(page.get_by_label("Voice")).to_be_hidden()
     page.get_by_label("Language").select_option("German")
     assert server.wait_for("config")["settings"] == {"language": "de"}
@@ -100,7 +100,7 @@ def test_what_is_refused_does_not_stay_and_is_a_sentence(
     server: ScriptedServer,
 ) -> None:
     prepare(server)
-    page = settings_of(open_page)
+    page = read_settings(open_page)
     field = page.get_by_label(label, exact=True)
     if label == "Voice":
         field.select_option(wrong)
@@ -118,7 +118,7 @@ def test_a_refusal_does_not_take_back_what_was_chosen_since(
     open_page: Open, server: ScriptedServer
 ) -> None:
     prepare(server)
-    page = settings_of(open_page)
+    page = read_settings(open_page)
     page.get_by_label("Voice").select_option("Bill")
     page.get_by_label("Language").select_option("German")
     server.wait_for("config", 2)
@@ -181,11 +181,11 @@ def test_a_setting_of_before_that_a_new_session_refuses_is_forgotten(
     refused: set[str], open_page: Open, server: ScriptedServer
 ) -> None:
     prepare(server)
-    page = settings_of(open_page)
+    page = read_settings(open_page)
     page.get_by_label("Language").select_option("German")
     server.wait_for("config")
-    in_force = {**SETTINGS, "voice": "b", "language": "de"}
-    server.send(type="config_updated", settings=in_force)
+    merge_settings = {**SETTINGS, "voice": "b", "language": "de"}
+    server.send(type="config_updated", settings=merge_settings)
     expect(page.get_by_label("Voice")).to_have_value("b")
     server.refused_settings = refused
     server.refused_session = "session_not_found"
@@ -196,7 +196,7 @@ def test_a_setting_of_before_that_a_new_session_refuses_is_forgotten(
     )
     expect(page.get_by_role("status").first).to_have_text("Connected")
     taken = server.of_type("init")[-1]["settings"]
-    assert taken == {name: value for name, value in in_force.items() if name not in refused}
+    assert taken == {name: value for name, value in merge_settings.items() if name not in refused}
     expect(page.get_by_label("Voice")).to_have_value("21m00Tcm4TlvDq8ikWAM")
 
 
@@ -259,7 +259,7 @@ def test_choices_that_make_no_sense_leave_the_page_whole(
     none: list[object] = [None, 7, "Rachel", {}]
     server.choices = {"settings": [None, 7], "voices": none, "languages": [None, 7, ""]}
     server.settings = {"speed": 1.1}
-    page = settings_of(open_page)
+    page = read_settings(open_page)
     expect(page.get_by_label("Voice")).to_be_hidden()
     expect(page.locator("#speed")).to_have_value("1.1")
     page.get_by_role("tab", name="Events").click()
@@ -272,7 +272,7 @@ def test_a_speed_beyond_what_can_be_chosen_is_shown_as_it_is(
     open_page: Open, server: ScriptedServer
 ) -> None:
     server.settings = {"speed": 1.5}
-    page = settings_of(open_page)
+    page = read_settings(open_page)
     expect(page.locator("output[for=speed]")).to_have_text("1.5")
     server.send(type="config_updated", settings={"speed": 0.5})
     expect(page.locator("output[for=speed]")).to_have_text("0.5")

@@ -1,6 +1,7 @@
 """`make chaos`: a soak, and what came of it.
 
-python -m tests.chaos [--turns 500] [--sessions 4] [--seed N] [--logs FOLDER]
+PYTHONPATH=samwire/tests python -m tests.chaos \\
+  [--turns 500] [--sessions 4] [--seed N] [--logs FOLDER]
 """
 
 from __future__ import annotations

@@ -148,6 +148,13 @@ def layer(tmp_path_factory: pytest.TempPathFactory) -> Alone:
     return alone(ROOT / "layers" / "parley", tmp_path_factory.mktemp("layer"))
 
 
+@pytest.mark.parametrize("project", ["client/python", "layers/parley", "samwire", "standins"])
+def test_a_wheel_has_the_licence(project: str, tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel_of(ROOT / project, tmp_path)) as archive:
+        (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/licenses/LICENSE"))
+        assert archive.read(name) == (ROOT / "LICENSE").read_bytes()
+
+
 def test_the_emulator_brings_nothing_of_voice_and_nothing_of_parley(samwire: Alone) -> None:
     assert {"aiohttp", "moto", "awslambdaric", "cfn-lint"} <= samwire.needed <= LOCKED
     assert json.loads(samwire.run(FIND, "moto", *NOT_OF_SAMWIRE)) == ["moto"]

@@ -24,7 +24,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from parley.clock import now_ms
-from parley.limits.connection_lease import LOST_AFTER_S, Shards, lease_of
+from parley.limits.connection_lease import LOST_AFTER_S, Shards, lease_name
 from parley.limits.rules import LimitRules
 from parley.principal import ANONYMOUS
 from parley.storage.item_codec import turn_key
@@ -144,7 +144,9 @@ class Clients:
         shards = Shards(LimitRules().tenant.connections)
         long_ago_ms = now_ms() - 1000 * LOST_AFTER_S
         for shard in range(shards.count):
-            lost = [lease_of(f"lost{shard}-{n}=", long_ago_ms) for n in range(shards.room(shard))]
+            lost = [
+                lease_name(f"lost{shard}-{n}=", long_ago_ms) for n in range(shards.capacity(shard))
+            ]
             item: dict[str, Any] = {
                 "pk": {"S": "LIMIT#default"},
                 "sk": {"S": f"CONNECTIONS#{shard:03d}"},

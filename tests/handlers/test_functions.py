@@ -191,7 +191,7 @@ def test_a_death_that_could_not_be_told_is_told_when_lambda_tries_again(
     turns, dead = failure.environment.turns, record["requestContext"]["requestId"]
     at_ms = asked["received_at_ms"]
     if claimed:
-        turns.claim_turn(session, "turn-1", dead, attempt=attempt, received_at_ms=at_ms)
+        turns.acquire_lease(session, "turn-1", dead, attempt=attempt, received_at_ms=at_ms)
 
     def fails(*_arguments: object) -> None:
         raise OSError("API Gateway cannot be reached")
@@ -205,7 +205,7 @@ def test_a_death_that_could_not_be_told_is_told_when_lambda_tries_again(
     error, end = message.posts[before:]
     assert (error["type"], end["type"]) == ("error", "turn_end")
     assert end.get("attempt", 1) == (attempt or 1)
-    turns.claim_turn(session, "turn-1", "next", attempt=3, received_at_ms=at_ms)
+    turns.acquire_lease(session, "turn-1", "next", attempt=3, received_at_ms=at_ms)
     assert failure.handler(record, Context()) == {"ended": False}, "the next attempt runs"
 
 

@@ -16,7 +16,7 @@ WORDS = "ultramarine periwinkle"
     ("function", "name", "method"),
     [
         ("http_turn", "http-session", "put_session"),
-        ("sessions", "http-sessions-read", "session"),
+        ("sessions", "http-sessions-read", "get_session"),
     ],
 )
 def test_what_an_exception_says_is_not_logged(

@@ -91,7 +91,7 @@ def test_an_end_that_is_told_only_by_half_costs_no_slot_for_long(
         phone.connect(f"over{number}", ago_s=LOST_AFTER_S)
         phone.init(f"over{number}")
     with monkeypatch.context() as failing:
-        failing.setattr(disconnect.environment.connection_slots, "give_back", fails)
+        failing.setattr(disconnect.environment.connection_slots, "return_slots", fails)
         ended = event("disconnect")
         ended["requestContext"]["connectionId"] = "over0"
         with pytest.raises(OSError, match="cannot be reached"):

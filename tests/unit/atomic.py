@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from typing import Any
 
-from botocore.exceptions import ConnectTimeoutError
+from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from parley.storage.table import Table
 
@@ -36,7 +36,7 @@ class AtomicClient:
             if request["Key"]["pk"]["S"] == self.broken:
                 raise ConnectTimeoutError(endpoint_url="https://dynamodb.example")
             if self.repeats:
-                with contextlib.suppress(self._client.exceptions.ConditionalCheckFailedException):
+                with contextlib.suppress(ClientError):
                     self._client.update_item(**request)
             return self._client.update_item(**request)
 

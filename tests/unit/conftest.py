@@ -11,15 +11,28 @@ from parley.storage.table import Table
 from tests import moto_table
 from tests.moto_table import mock_aws
 from tests.unit.door import Door
+from tests.unit.memory_dynamodb import MemoryDynamoDB
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
+def moto_client() -> Iterator[Any]:
     """DynamoDB with one table for all tests of a module: each uses a session of its own."""
     with mock_aws():
         found = moto_table.client("dynamodb")
         moto_table.create_table(found)
         yield found
+
+
+@pytest.fixture(scope="module", params=["memory", "moto"])
+def each_client(request: pytest.FixtureRequest) -> Any:
+    """The table in memory, and then moto's: what runs over both is a contract of both."""
+    return MemoryDynamoDB() if request.param == "memory" else request.getfixturevalue("moto_client")
+
+
+@pytest.fixture(scope="module")
+def client() -> Any:
+    """The client of the table: in memory, where a directory or a module has no other."""
+    return MemoryDynamoDB()
 
 
 @pytest.fixture

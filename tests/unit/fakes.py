@@ -28,7 +28,7 @@ from parley.protocol.messages import (
     TurnEnd,
     TurnEvent,
 )
-from parley.providers.errors import ProviderErrorCode, failure
+from parley.providers.errors import ProviderErrorCode, make_failure
 from parley.providers.llm import Prompt
 from parley.providers.stt import TranscriptPiece
 from parley.providers.tts import SpeechPiece
@@ -43,7 +43,7 @@ def broken(
     kind: FailureKind = "refused", code: ProviderErrorCode = "reply_failed"
 ) -> ProviderError:
     """A provider's failure; `refused` is not tried again, `unavailable` is."""
-    return failure(code, kind)
+    return make_failure(code, kind)
 
 
 async def until(condition: Callable[[], object]) -> None:

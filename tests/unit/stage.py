@@ -68,7 +68,7 @@ class Stage:
             self.synthesizer,
             self.deployment,
             lambda event, fields: self.logged.append((event, fields)),
-            circuits=self.circuits,
+            breakers=self.circuits,
         )
 
     async def run(

@@ -19,8 +19,8 @@ import msgspec
 import pytest
 
 from benchmarks.worst_case import REFUSE_S, REQUEST_S, WAYS
-from parley.audio.captions import Sound, cues_of
-from parley.audio.heard import heard_parts
+from parley.audio.captions import Sound, split_cues
+from parley.audio.heard import split_heard
 from parley.auth.identity import Identity
 from parley.clock import now_ms
 from parley.config import DEFAULT_SETTINGS, Deployment
@@ -29,7 +29,7 @@ from parley.http.framework import MAX_BODY_BYTES, HttpRequest
 from parley.http.sessions import SessionHandlers
 from parley.http.turns import TurnHandlers
 from parley.ids import token_hash
-from parley.limits.connection_lease import Shards, lease_of
+from parley.limits.connection_lease import Shards, lease_name
 from parley.limits.connection_slots import ConnectionSlots
 from parley.limits.request_rates import RequestRates
 from parley.limits.rules import LimitRules, Share
@@ -126,7 +126,7 @@ class Somebody:
         raise AssertionError("nothing here is so bad")
 
     def _admit(self, ref: SessionRef, spoken: bool) -> Admission:
-        return asyncio.run(Meter(self.table, self.rules).admit(ref, spoken=spoken))
+        return asyncio.run(Meter(self.table, self.rules).admit_turn(ref, spoken=spoken))
 
     def _never(self, request: TurnRequest, admission: Admission) -> None:
         raise AssertionError("it is refused")
@@ -217,18 +217,18 @@ class Somebody:
             Word(CHARS * 5, at * 300, at * 300 + 280) for at in range(self.rules.reply_chars // 5)
         ]
         said = "".join(word.text for word in words)
-        sound = Sound(now_ms(), words[-1].end_ms, cues_of(said, words))
-        claim = self.turns.claim_turn(self.ref, ID, "o" * 36, attempt=1, received_at_ms=now_ms())
-        assert claim is not None
+        sound = Sound(now_ms(), words[-1].end_ms, split_cues(said, words))
+        begun = self.turns.acquire_lease(self.ref, ID, "o" * 36, attempt=1, received_at_ms=now_ms())
+        assert begun is not None
         message = Message("assistant", said, ID)
-        key = self.store.put_message(self.ref, claim.started_ms, message, Metrics(), sound)
+        key = self.store.put_message(self.ref, begun.started_ms, message, Metrics(), sound)
         self.turns.finish_turn(
             self.ref,
             ID,
             "o" * 36,
             reason="completed",
             message_key=key,
-            parts=heard_parts(said, words),
+            parts=split_heard(said, words),
         )
 
 
@@ -270,11 +270,11 @@ def _handshake(who: Somebody) -> Callable[[], object]:
 
     def come_and_go() -> None:
         connected_at_ms = now_ms()
-        taken = slots.take(who.principal, "c", connected_at_ms)
+        taken = slots.take_slots(who.principal, "c", connected_at_ms)
         connections.add("c", who.principal, connected_at_ms, taken, signed)
         connection = connections.remove("c")
         assert connection is not None
-        slots.give_back("c", connection)
+        slots.return_slots("c", connection)
 
     return come_and_go
 
@@ -319,7 +319,7 @@ def _ask(who: Somebody) -> Callable[[], object]:
 
 @way("questions after turns", "after one that runs")
 def _ask_running(who: Somebody) -> Callable[[], object]:
-    who.turns.claim_turn(who.ref, ID, "o" * 36, attempt=1, received_at_ms=now_ms())
+    who.turns.acquire_lease(who.ref, ID, "o" * 36, attempt=1, received_at_ms=now_ms())
     return lambda: who.say("ping", sent_at=1, turn_id=ID)
 
 
@@ -414,9 +414,9 @@ NOBODY_KNOWN = ("a transcript without a token", "a transcript with a token that 
 @pytest.mark.parametrize(
     ("row", "name"), [(row, name) for row, ways in WAYS.items() for name in ways], ids=str
 )
-def test_a_way_uses_what_the_price_list_supposes(row: str, name: str, client: Any) -> None:
+def test_a_way_uses_what_the_price_list_supposes(row: str, name: str, moto_client: Any) -> None:
     nobody = name in NOBODY_KNOWN
-    who = Somebody(client, ANONYMOUS if nobody else Principal(f"tenant{next(_names)}", "ann"))
+    who = Somebody(moto_client, ANONYMOUS if nobody else Principal(f"tenant{next(_names)}", "ann"))
     go = GOING[row, name](who)
     who.billed.bill.clear()
     who.posts.clear()
@@ -437,8 +437,8 @@ READ: Mapping[str, Callable[[bytes], object]] = {
 """To look at each byte of a body once, as the standard library does it."""
 
 
-def test_the_longest_body_is_refused_within_the_time_that_is_supposed(client: Any) -> None:
-    who = Somebody(client, Principal(f"tenant{next(_names)}", "ann"))
+def test_the_longest_body_is_refused_within_the_time_that_is_supposed(moto_client: Any) -> None:
+    who = Somebody(moto_client, Principal(f"tenant{next(_names)}", "ann"))
     for request in longest_bodies():
         kind, body = request.headers["content-type"], request.body
         read_s = min(thread_s(functools.partial(READ[kind], body)) for _ in range(5))
@@ -466,18 +466,18 @@ def test_every_way_is_gone() -> None:
 
 @pytest.mark.parametrize(("most", "units"), [(30, 1), (100, 4), (360, 12), (420, 12)])
 def test_a_handshake_that_is_refused_costs_a_unit_for_each_place_that_it_tries(
-    client: Any, most: int, units: int
+    moto_client: Any, most: int, units: int
 ) -> None:
-    billed = BilledClient(client)
+    billed = BilledClient(moto_client)
     crowd = Principal(f"tenant{next(_names)}", "")
     connections = SessionStore(billed.table).connections
     slots = ConnectionSlots(billed.table, connections, LimitRules(Share(), Share(most)))
     shards = Shards(most)
     for shard in range(shards.count):  # all are taken, by connections of this moment
-        leases = [lease_of(f"c{shard}-{n}", now_ms()) for n in range(shards.room(shard))]
+        leases = [lease_name(f"c{shard}-{n}", now_ms()) for n in range(shards.capacity(shard))]
         key = {"pk": {"S": f"LIMIT#{crowd.tenant}"}, "sk": {"S": f"CONNECTIONS#{shard:03d}"}}
         billed.table.put({**key, "leases": {"SS": leases}})
     billed.bill.clear()
     with pytest.raises(ParleyError):
-        slots.take(crowd, "one too many", now_ms())
+        slots.take_slots(crowd, "one too many", now_ms())
     assert (billed.bill.writes, billed.bill.reads) == (units, 0)

@@ -192,11 +192,11 @@ class PostRefused(ConnectionGone):
 
 def internal_error(error: Exception, log: Callable[[str, dict[str, Any]], None]) -> ParleyError:
     """Log an unexpected error with its place, and return what the client is told of it."""
-    log("turn_failed", traced(error))
+    log("turn_failed", describe_error(error))
     return ParleyError("internal", "Something went wrong on our side. Try again.", retryable=True)
 
 
-def traced(error: Exception) -> dict[str, Any]:
+def describe_error(error: Exception) -> dict[str, Any]:
     """Return what a log may hold of an unexpected error: its type and its place.
 
     The message is left out, because it may hold what the user said. For a call that AWS refused,

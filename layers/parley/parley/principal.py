@@ -40,11 +40,11 @@ ANONYMOUS = Principal()
 """The principal of everybody, where authentication is off."""
 
 
-def owner_of(ref: SessionRef) -> str:
+def parse_owner(ref: SessionRef) -> str:
     """Return the `Principal.key` of a session's owner."""
     return ref.rpartition("/")[0]
 
 
-def session_id_of(ref: SessionRef) -> str:
+def parse_session_id(ref: SessionRef) -> str:
     """Return the session id, as the client knows it."""
     return ref.rpartition("/")[2]

@@ -6,6 +6,7 @@ samwire validate --template template.yaml
 
 from __future__ import annotations
 
+import argparse
 import os
 from collections.abc import Sequence
 
@@ -20,6 +21,13 @@ def main(command_line: Sequence[str] | None = None) -> int:
     """
     arguments = parse(command_line)
     _forget_the_developers_account()
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:  # `start` handles it itself, but not while it is imported
+        return 130
+
+
+def _run(arguments: argparse.Namespace) -> int:
     # What serves a template takes more than a second to import, and --help needs none of it.
     if arguments.command == "validate":
         from samwire.cli import validate
@@ -31,7 +39,7 @@ def main(command_line: Sequence[str] | None = None) -> int:
 
 
 def _forget_the_developers_account() -> None:
-    """Nothing here may reach a real account, or fail over its profile."""
+    """Keep this process from a real account, and from failing over its profile."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
 

@@ -14,7 +14,7 @@ from samwire.template.model import Stack
 def description_of(
     stack: Stack, addresses: Mapping[str, Address], main: Address, local: Callable[[str], str]
 ) -> dict[str, Any]:
-    """What follows from a template and where its APIs listen, as JSON.
+    """Return what follows from a template and where its APIs listen, as JSON.
 
     Args:
         addresses: of the APIs, by domain name.
@@ -42,7 +42,7 @@ def description_of(
 
 
 def _template_faults(apis: list[WebSocketApi]) -> list[str]:
-    """What is wrong with mapping templates, route by route."""
+    """Return what is wrong with mapping templates, route by route."""
     return [
         f"{api.logical_id}: {route.key}: {fault}"
         for api in apis
@@ -52,7 +52,7 @@ def _template_faults(apis: list[WebSocketApi]) -> list[str]:
 
 
 def _by_api(stages: Iterable[tuple[str, str, dict[str, str]]]) -> dict[str, dict[str, Any]]:
-    """The URLs of each API: those of its first stage, and under `stages` those of all."""
+    """Return the URLs of each API: those of its first stage, and under `stages` those of all."""
     found: dict[str, dict[str, Any]] = {}
     for logical_id, stage, urls in stages:
         found.setdefault(logical_id, {**urls, "stages": {}})["stages"][stage] = urls
@@ -60,7 +60,7 @@ def _by_api(stages: Iterable[tuple[str, str, dict[str, str]]]) -> dict[str, dict
 
 
 def _urls(address: Address, stage: str) -> dict[str, str]:
-    """Where a stage of a WebSocket API is."""
+    """Return where a stage of a WebSocket API is."""
     return {
         "websocket_url": f"ws://localhost:{address.port}/{stage}",
         "wss_url": f"wss://{address.domain_name}/{stage}",
@@ -69,7 +69,7 @@ def _urls(address: Address, stage: str) -> dict[str, str]:
 
 
 def _http_urls(address: Address, stage: str) -> dict[str, str]:
-    """Where a stage of an HTTP API is."""
+    """Return where a stage of an HTTP API is."""
     path = "" if stage == "$default" else f"/{stage}"
     return {
         "http_url": f"http://localhost:{address.port}{path}",

@@ -60,7 +60,7 @@ class Listeners:
         """By domain name."""
 
     def open(self, port: int, tls_port: int) -> Address:
-        """The stack's own address; 0 for any port.
+        """Return the stack's own address; 0 for any port.
 
         Raises:
             CannotListen: the host is not of this machine, or a port is taken.
@@ -71,7 +71,7 @@ class Listeners:
         return self._added(Address(plain, secure))
 
     def another(self) -> Address:
-        """One more address: the port after the last one if it is free, else any."""
+        """Open one more address: the port after the last one if it is free, else any."""
         plain = None
         if self._preferred:
             self._preferred += 1
@@ -90,7 +90,7 @@ class Listeners:
         return address
 
     def _bound(self, host: str, port: int, option: str) -> list[socket.socket]:
-        """Listening sockets.
+        """Return listening sockets.
 
         `localhost` is ::1 first to some clients. So that they neither fail nor find another
         program there, the same port is taken on ::1 as well, if this machine has it.

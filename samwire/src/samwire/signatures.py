@@ -46,7 +46,7 @@ class Signature:
     expires: str = ""
 
     def made_at(self, headers: Mapping[str, str]) -> str:
-        """When it was made, as it is signed.
+        """Return when it was made, as it is signed.
 
         Args:
             headers: of the request, names in lower case.
@@ -72,7 +72,7 @@ class SignedRequest:
 
 
 def signature_of(authorization: str, raw_query: str = "") -> Signature | None:
-    """The signature in an `Authorization` header or a query; None if there is none."""
+    """Return the signature in an `Authorization` header or a query; None if there is none."""
     found = _AUTHORIZATION.match(authorization)
     if found is None:
         return _in_query(dict(urllib.parse.parse_qsl(raw_query)))
@@ -92,18 +92,18 @@ def _in_query(query: Mapping[str, str]) -> Signature | None:
 
 
 def path_of_s3(raw_path: str) -> str:
-    """A path as it is signed for S3: encoded once."""
+    """Return a path as it is signed for S3: encoded once."""
     return urllib.parse.quote(urllib.parse.unquote_to_bytes(raw_path), safe="/~")
 
 
 def path_of_others(raw_path: str) -> str:
-    """A path as it is signed for other services: SDKs send `@` and `%3D`, and sign `%40` and
+    """Return a path as it is signed for other services: SDKs send `@` and `%3D`, and sign `%40` and
     `%253D`."""
     return urllib.parse.quote(raw_path, safe="/~")
 
 
 def is_current(signature: Signature, headers: Mapping[str, str], now_s: float) -> bool:
-    """Whether a signature was made just now, or has not expired.
+    """Return whether a signature was made just now, or has not expired.
 
     Args:
         headers: of the request, names in lower case.
@@ -121,7 +121,7 @@ def is_current(signature: Signature, headers: Mapping[str, str], now_s: float) -
 
 
 def is_valid(signature: Signature, secret: str, request: SignedRequest) -> bool:
-    """Whether a request was signed with a secret, and is as it was when it was signed."""
+    """Return whether a request was signed with a secret, and is as it was when it was signed."""
     time = signature.made_at(request.headers)
     wanted = {"host"} if signature.time else {"host", "x-amz-date"}
     if not wanted <= set(signature.signed_headers):
@@ -158,7 +158,7 @@ def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
 
 @functools.lru_cache(_KEYS)
 def _epoch_s(time: str) -> float:
-    """Seconds since the epoch; raises `ValueError` for what is no time of a signature."""
+    """Return seconds since the epoch; raise `ValueError` for what is no time of a signature."""
     return datetime.strptime(time, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
 
 

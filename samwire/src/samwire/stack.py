@@ -15,19 +15,21 @@ from typing import Any
 import trustme
 from aiohttp import web
 
-from samwire.callers import callers_of, one_caller
+from samwire.cross_site import CrossSiteRules, Surface
+from samwire.cross_site_middleware import cross_site_middleware
 from samwire.description import description_of
 from samwire.faults import routes as fault_routes
 from samwire.faults.faults import Faults
 from samwire.faults.latency import Latency
 from samwire.faults.plan import Plan
+from samwire.function_credentials import issue_role_credentials, share_credentials
 from samwire.gateway import static
-from samwire.gateway.callers import Access, Authorise, everything
 from samwire.gateway.connections import Connections
 from samwire.gateway.http_api import HttpGateway
 from samwire.gateway.management import ManagementApi
 from samwire.gateway.options import Assumptions, Limits
 from samwire.gateway.origins import OwnOrigins
+from samwire.gateway.request_authorization import Access, Authorise, allow_everything
 from samwire.gateway.static import Mount
 from samwire.gateway.throttle import Throttle
 from samwire.gateway.traffic import Traffic
@@ -35,7 +37,6 @@ from samwire.gateway.websocket import WebSocketGateway
 from samwire.inspector import routes as inspector_routes
 from samwire.inspector.journal import Journal
 from samwire.listeners import DEFAULT_HOST, Address, Listeners
-from samwire.own_pages import own_pages_only
 from samwire.permissions import web as permissions
 from samwire.permissions.guard import Guard
 from samwire.permissions.identities import Directory
@@ -46,7 +47,6 @@ from samwire.runtime.options import ServiceOptions
 from samwire.runtime.service import LambdaService
 from samwire.services.aws import AwsServices
 from samwire.services.own_key import FILE, PROFILE, OwnKey, write_profile
-from samwire.strangers import Doors, Surface
 from samwire.template.api_model import HttpApi, WebSocketApi
 from samwire.template.intrinsics import ACCOUNT_ID, URL_SUFFIX, TemplateError
 from samwire.template.lint import Findings, lint
@@ -111,7 +111,7 @@ class Options:
     allow_navigation: bool = False
     own_origins: str = ""
     verify_signatures: bool = False
-    authorise: Authorise = everything
+    authorise: Authorise = allow_everything
     iam: bool = True
     lint: bool = False
     stored: dict[str, str] = field(default_factory=dict)
@@ -179,17 +179,17 @@ class LocalStack:
             self._origins = OwnOrigins.of(main, options.own_origins, parameters)
             parameters[options.own_origins] = self._origins.value
         starting = asyncio.create_task(self._services.start())
-        linting = asyncio.create_task(self._lint(parameters))
+        lint_task = asyncio.create_task(self._lint(parameters))
         await asyncio.sleep(0)  # both start while the template is read
         options.progress(f"reading {options.template.name}")
         try:
-            self.stack = await self._read(main, parameters, linting)
+            self.stack = await self._read(main, parameters, lint_task)
             _check_names(options.prewarm_only, self.stack)
             refuse_what_cannot_run(self.stack)
         except BaseException:
-            for task in (starting, linting):
+            for task in (starting, lint_task):
                 task.cancel()
-            await asyncio.gather(starting, linting, return_exceptions=True)
+            await asyncio.gather(starting, lint_task, return_exceptions=True)
             raise
         options.progress("starting the database and the other services")
         await starting
@@ -252,9 +252,9 @@ class LocalStack:
         )
 
     async def _read(
-        self, main: Address, parameters: Mapping[str, str], linting: asyncio.Task[Findings]
+        self, main: Address, parameters: Mapping[str, str], lint_task: asyncio.Task[Findings]
     ) -> Stack:
-        """The template, once nobody has anything against it."""
+        """Return the template, once nobody has anything against it."""
         options = self._options
         return await read_linted(
             options.template,
@@ -263,17 +263,17 @@ class LocalStack:
             main.domain_name,
             lambda: self._listeners.another().domain_name,
             options.stored,
-            linting,
+            lint_task,
         )
 
     async def _give_credentials(self) -> None:
         """Give every function those of its role; one set for all if permissions are off."""
         options = self._options
         if options.iam and not options.dynamodb_endpoint:
-            callers = callers_of(self.stack)
+            callers = issue_role_credentials(self.stack)
         else:
             # DynamoDB Local keeps a database for each access key id.
-            callers = one_caller(self.stack, self._services.key.credentials)
+            callers = share_credentials(self.stack, self._services.key.credentials)
             if options.iam:
                 self.stack.notices.append(
                     "Permissions are not checked: the functions share one access key for the "
@@ -291,7 +291,7 @@ class LocalStack:
         self._options.log("permissions", sentence)
 
     def _functions(self) -> list[Function]:
-        """The functions, with the options' variables, and with inline code in a folder."""
+        """Return the functions, with the options' variables, and with inline code in a folder."""
         given = self._options.environment
         functions = []
         for function in self.stack.functions:
@@ -317,13 +317,13 @@ class LocalStack:
     def _applications(
         self, service: LambdaService, main: Address, access: Access
     ) -> Iterator[tuple[web.Application, Address]]:
-        """What answers on each address."""
+        """Yield what answers on each address."""
         options, stack = self._options, self.stack
         throttle, connections = Throttle(options.limits), Connections()
         traffic = Traffic(connections, self.faults, self.journal.add, options.latency)
         log = partial(options.log, "gateway")
         named = [options.host, *options.allow_hosts, *self._hosts()]
-        doors = Doors(frozenset(map(str.lower, named)), options.allow_navigation)
+        rules = CrossSiteRules(frozenset(map(str.lower, named)), options.allow_navigation)
         gateway = self._gateway = WebSocketGateway(
             service,
             connections,
@@ -342,7 +342,7 @@ class LocalStack:
                 client_max_size=MAX_BODY_BYTES,
                 middlewares=[
                     _no_other_sockets,
-                    own_pages_only(partial(_surface, is_main=address is main), doors),
+                    cross_site_middleware(partial(_surface, is_main=address is main), rules),
                     self._origins.middleware(log),
                     permissions.permissions(self._guard, ACCOUNT_ID, api_ids, self._refused),
                     traffic.middleware(),
@@ -390,13 +390,13 @@ class LocalStack:
             await web.SockSite(runner, bound, ssl_context=tls).start()
 
     def _hosts(self) -> dict[str, str]:
-        """Host and port of each API, by the name that AWS would give it."""
+        """Return host and port of each API, by the name that AWS would give it."""
         apis: list[WebSocketApi | HttpApi] = [*self.stack.apis, *self.stack.http_apis]
         suffix = f"execute-api.{self._options.region}.{URL_SUFFIX}"
         return {f"{api.api_id}.{suffix}".lower(): api.domain_name for api in apis}
 
     def _fault(self, kind: str, to: str) -> None:
-        """A fault has happened."""
+        """Note that a fault has happened."""
         self._options.log("faults", f"{kind} {to}")
         self.journal.add("fault", {"fault": kind, "to": to})
 
@@ -425,7 +425,7 @@ class LocalStack:
 
 
 def _surface(request: web.Request, *, is_main: bool) -> Surface:
-    """What a request is for.
+    """Return what a request is for.
 
     Args:
         is_main: whether it came to the stack's own address; at the others there are APIs alone.
@@ -442,7 +442,7 @@ def _surface(request: web.Request, *, is_main: bool) -> Surface:
 async def _no_other_sockets(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """A handshake with what is no stage is 403, whatever else is served at that path."""
+    """Return a handshake with what is no stage is 403, whatever else is served at that path."""
     wanted = request.headers.get("Upgrade", "").lower() == "websocket"
     if wanted and "stage" not in request.match_info:
         return web.json_response({"message": "Forbidden"}, status=403)

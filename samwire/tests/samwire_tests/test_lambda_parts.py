@@ -15,7 +15,7 @@ from samwire.runtime.concurrency import Concurrency, OverReserved, Throttled
 from samwire.runtime.destinations import Settled
 from samwire.runtime.interpreter import OWN, other_runtimes
 from samwire.runtime.platform_log import PlatformLog, Report
-from samwire.runtime.retrying import Condition, Retry, Retrying
+from samwire.runtime.retry_policy import Condition, Retry, RetryPolicy
 from samwire.runtime.sources import Sources
 from samwire.template.model import EventInvoke
 from samwire_tests.lambda_harness import function
@@ -45,21 +45,21 @@ def test_more_cannot_be_reserved_than_there_is() -> None:
 
 
 def test_a_failure_is_tried_again_twice_by_default_the_second_time_later() -> None:
-    retrying = Retrying(EventInvoke(), retry_delay_s=60)
+    retrying = RetryPolicy(EventInvoke(), retry_delay_s=60)
     assert retrying.failed(0) == Retry(60)
     assert retrying.failed(60) == Retry(120)
     assert retrying.failed(180) is Condition.RETRIES_EXHAUSTED
 
 
 def test_throttling_backs_off_to_five_minutes_and_costs_no_retries() -> None:
-    retrying = Retrying(EventInvoke(retries=0), retry_delay_s=60)
+    retrying = RetryPolicy(EventInvoke(retries=0), retry_delay_s=60)
     delays = [step.delay_s for _ in range(11) if isinstance(step := retrying.throttled(0), Retry)]
     assert delays == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]
 
 
 @pytest.mark.parametrize("kind", ["failed", "throttled"])
 def test_an_event_that_would_be_too_old_is_given_up(kind: str) -> None:
-    retrying = Retrying(EventInvoke(max_age_s=60), retry_delay_s=1)
+    retrying = RetryPolicy(EventInvoke(max_age_s=60), retry_delay_s=1)
     assert getattr(retrying, kind)(59.5) is Condition.EVENT_AGE_EXCEEDED
 
 

@@ -10,7 +10,7 @@ from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from samwire.gateway.callers import Access, NotAllowed
+from samwire.gateway.request_authorization import Access, NotAllowed
 
 URL = "https://localhost:3001/dev/@connections/abc%3D"
 KEY = Credentials("key", "secret")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from samwire.callers import callers_of
+from samwire.function_credentials import issue_role_credentials
 from samwire.permissions.identities import Role
 from samwire.template.intrinsics import TemplateError
 from samwire.template.resources import Subscription
@@ -109,7 +109,9 @@ def test_the_policies_that_are_known_beforehand_are_those_of_aws() -> None:
 def test_a_role_may_be_given_by_its_arn(
     tmp_path: Path, properties: dict[str, Any], arn: Any
 ) -> None:
-    callers = callers_of(read(tmp_path, {"R": role(**properties), "F": function(Role=arn)}))
+    callers = issue_role_credentials(
+        read(tmp_path, {"R": role(**properties), "F": function(Role=arn)})
+    )
     (session,) = callers.directory.sessions.values()
     assert session.role == properties.get("RoleName", "local-R")
     assert callers.notices == []
@@ -133,7 +135,7 @@ def test_a_policy_of_ones_own_may_be_given_by_its_arn(tmp_path: Path, path: dict
 def test_roles_can_be_shared_and_each_function_has_a_session_of_its_own(tmp_path: Path) -> None:
     mine = {"Role": {"Fn::GetAtt": ["R", "Arn"]}}
     resources = {"R": role(RoleName="one"), "F": function(**mine), "G": function(**mine)}
-    callers = callers_of(read(tmp_path, resources))
+    callers = issue_role_credentials(read(tmp_path, resources))
     sessions = callers.directory.sessions
     assert [session.arn for session in sessions.values()] == [
         "arn:aws:sts::123456789012:assumed-role/one/local-F",

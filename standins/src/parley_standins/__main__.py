@@ -18,12 +18,13 @@ from typing import TypeVar
 import msgspec
 from aiohttp import web
 
-from parley_standins.chat import chat_app
 from parley_standins.elevenlabs_app import elevenlabs_app
 from parley_standins.faults import ChatDelays, ChatSettings, SpeechDelays, SpeechSettings
+from parley_standins.openai_chat import chat_app
 from parley_standins.voices import VOICES
 
 DEFAULT_KEY = "standin-key"
+HIGHEST_PORT = 65535
 PARENT_POLL_S = 0.5
 SHUTDOWN_S = 1.0
 """How long requests that are still running may take when the stand-ins end."""
@@ -33,14 +34,14 @@ D = TypeVar("D", SpeechDelays, ChatDelays)
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Return the command line."""
     parser = argparse.ArgumentParser(
         prog="parley-standins",
         description="Stand-ins for ElevenLabs and for an OpenAI-compatible chat endpoint.",
     )
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--elevenlabs-port", type=int, default=0, help="0: any free port")
-    parser.add_argument("--llm-port", type=int, default=0, help="0: any free port")
+    for option in ("--elevenlabs-port", "--llm-port"):
+        parser.add_argument(option, type=_port, default=0, metavar="N", help="0: any free port")
     parser.add_argument("--api-key", default=DEFAULT_KEY, help="that ElevenLabs' stand-in takes")
     parser.add_argument("--llm-api-key", default=DEFAULT_KEY, help="that the chat stand-in takes")
     parser.add_argument(
@@ -53,6 +54,14 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) <= HIGHEST_PORT):
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from 0 to {HIGHEST_PORT}, not {text!r}"
+        )
+    return int(text)
+
+
 async def serve(options: argparse.Namespace) -> None:
     """Run both servers until a signal, or until the parent is gone."""
     speech = _delays(options, SpeechDelays)
@@ -63,11 +72,11 @@ async def serve(options: argparse.Namespace) -> None:
         loop.add_signal_handler(signum, over.set)
     elevenlabs = elevenlabs_app(options.api_key, SpeechSettings(delays=speech))
     llm = chat_app(options.llm_api_key, ChatSettings(delays=chat))
-    async with contextlib.AsyncExitStack() as running:
-        elevenlabs_url = await running.enter_async_context(
-            listening(elevenlabs, options.host, options.elevenlabs_port)
+    async with contextlib.AsyncExitStack() as stack:
+        elevenlabs_url = await stack.enter_async_context(
+            serve_app(elevenlabs, options.host, options.elevenlabs_port)
         )
-        llm_url = await running.enter_async_context(listening(llm, options.host, options.llm_port))
+        llm_url = await stack.enter_async_context(serve_app(llm, options.host, options.llm_port))
         ready = {
             "elevenlabs_url": elevenlabs_url,
             "llm_url": f"{llm_url}/v1",
@@ -75,14 +84,14 @@ async def serve(options: argparse.Namespace) -> None:
             "pid": os.getpid(),
         }
         print(json.dumps(ready), flush=True)
-        watching = asyncio.create_task(_watch_parent(over)) if options.exit_with_parent else None
+        watch_task = asyncio.create_task(_watch_parent(over)) if options.exit_with_parent else None
         await over.wait()
-        if watching:
-            watching.cancel()
+        if watch_task:
+            watch_task.cancel()
 
 
 @contextlib.asynccontextmanager
-async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
+async def serve_app(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
     """Serve an application; gives its URL."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()

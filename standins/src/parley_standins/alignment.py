@@ -24,7 +24,7 @@ class CharacterTimes:
     ends_ms: tuple[float, ...] = ()
 
     def part(self, from_ms: float, to_ms: float) -> CharacterTimes:
-        """The characters that start in this time, with times relative to `from_ms`."""
+        """Return the characters that start in this time, with times relative to `from_ms`."""
         chosen = [i for i, start in enumerate(self.starts_ms) if from_ms <= start < to_ms]
         return CharacterTimes(
             tuple(self.characters[i] for i in chosen),
@@ -33,7 +33,7 @@ class CharacterTimes:
         )
 
     def shifted(self, by_ms: float) -> CharacterTimes:
-        """The same, later."""
+        """Return the same, later."""
         return CharacterTimes(
             self.characters,
             tuple(start + by_ms for start in self.starts_ms),
@@ -41,7 +41,7 @@ class CharacterTimes:
         )
 
     def milliseconds(self) -> dict[str, list[str] | list[int]] | None:
-        """As the WebSockets write it; None without characters."""
+        """Return this as the WebSockets write it; None without characters."""
         if not self.characters:
             return None
         starts = [round(start) for start in self.starts_ms]
@@ -53,7 +53,7 @@ class CharacterTimes:
         }
 
     def seconds(self) -> dict[str, list[str] | list[float]] | None:
-        """As the HTTP endpoints write it; None without characters."""
+        """Return this as the HTTP endpoints write it; None without characters."""
         if not self.characters:
             return None
         return {
@@ -64,7 +64,7 @@ class CharacterTimes:
 
 
 def joined(parts: Iterable[CharacterTimes]) -> CharacterTimes:
-    """One after another, their times already relative to the same start."""
+    """Join characters one after another, their times already relative to the same start."""
     characters: list[str] = []
     starts: list[float] = []
     ends: list[float] = []
@@ -76,7 +76,7 @@ def joined(parts: Iterable[CharacterTimes]) -> CharacterTimes:
 
 
 def align(text: str, words: Sequence[tuple[int, int, float]], duration_ms: float) -> CharacterTimes:
-    """Times for every character of a text.
+    """Return times for every character of a text.
 
     Args:
         text: what was spoken.
@@ -99,7 +99,7 @@ def align(text: str, words: Sequence[tuple[int, int, float]], duration_ms: float
 def _anchors(
     length: int, words: Sequence[tuple[int, int, float]], duration_ms: float
 ) -> list[tuple[int, int, float]]:
-    """(first character, end of the word, start) of each word, and one at either end."""
+    """Return (first character, end of the word, start) of each word, and one at either end."""
     anchors: list[tuple[int, int, float]] = []
     position, at_ms = 0, 0.0
     for first, count, start_ms in words:

@@ -91,14 +91,14 @@ class Encoder(Protocol):
     """Turns pieces of one stream of samples into bytes."""
 
     def encode(self, samples: Samples) -> bytes:
-        """The next bytes; some may be kept back."""
+        """Return the next bytes; some may be kept back."""
 
     def finish(self) -> bytes:
-        """What was kept back."""
+        """Return what was kept back."""
 
 
 def encoder(audio_format: AudioFormat) -> Encoder:
-    """A new encoder for one stream."""
+    """Return a new encoder for one stream."""
     match audio_format.codec:
         case "mp3":
             return _Mp3Encoder(audio_format)
@@ -146,12 +146,12 @@ class _Mp3Encoder:
 
 
 def to_pcm(samples: Samples) -> bytes:
-    """Signed 16-bit little-endian, without a header."""
+    """Encode samples as signed 16-bit little-endian, without a header."""
     return samples.astype("<i2", copy=False).tobytes()
 
 
 def to_ulaw(samples: Samples) -> bytes:
-    """G.711 µ-law, 8 bits a sample."""
+    """Encode samples as G.711 µ-law, 8 bits a sample."""
     # On 14 bits, as G.711 has it: negative samples are rounded away from zero.
     wide = samples.astype(np.int32) >> 2
     magnitude = np.minimum(np.abs(wide) + 33, 8191)
@@ -163,7 +163,7 @@ def to_ulaw(samples: Samples) -> bytes:
 
 
 def to_alaw(samples: Samples) -> bytes:
-    """G.711 A-law, 8 bits a sample."""
+    """Encode samples as G.711 A-law, 8 bits a sample."""
     wide = samples.astype(np.int32)
     magnitude = np.where(wide < 0, ~wide, wide) >> 3
     exponent = np.maximum(np.floor(np.log2(np.maximum(magnitude, 1))).astype(np.int32) - 4, 0)
@@ -174,7 +174,7 @@ def to_alaw(samples: Samples) -> bytes:
 
 
 def from_ulaw(data: bytes) -> Samples:
-    """G.711 µ-law decoded."""
+    """Decode G.711 µ-law."""
     coded = ~np.frombuffer(data, np.uint8) & 0xFF
     exponent = ((coded >> 4) & 0x07).astype(np.int32)
     magnitude = (((coded & 0x0F).astype(np.int32) << 3) + 132 << exponent) - 132
@@ -182,12 +182,12 @@ def from_ulaw(data: bytes) -> Samples:
 
 
 def from_pcm(data: bytes) -> Samples:
-    """Signed 16-bit little-endian; an odd last byte is passed over."""
+    """Decode signed 16-bit little-endian; pass over an odd last byte."""
     return np.frombuffer(data[: len(data) // 2 * 2], "<i2").astype(np.int16, copy=False)
 
 
 def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
-    """All of a signal at another rate."""
+    """Return all of a signal at another rate."""
     if from_hz == to_hz or not samples.size:
         return samples
     return _rounded(soxr.resample(samples.astype(np.float32), from_hz, to_hz))
@@ -204,14 +204,14 @@ class StreamResampler:
         )
 
     def resample(self, samples: Samples) -> Samples:
-        """The next piece; a few milliseconds are kept back."""
+        """Return the next piece; a few milliseconds are kept back."""
         if self._stream is None:
             return samples
         return _rounded(self._stream.resample_chunk(samples.astype(np.float32)))
 
 
 def _rounded(signal: npt.NDArray[np.float32]) -> Samples:
-    """16-bit samples of a resampled signal.
+    """Return the 16-bit samples of a resampled signal.
 
     soxr itself makes them with dither: silence becomes noise, and the same samples in other pieces
     come out otherwise.
@@ -220,7 +220,7 @@ def _rounded(signal: npt.NDArray[np.float32]) -> Samples:
 
 
 def wav(pcm: bytes, rate_hz: int) -> bytes:
-    """16-bit mono PCM with a WAV header."""
+    """Return 16-bit mono PCM with a WAV header."""
     output = io.BytesIO()
     with wave.open(output, "wb") as file:
         file.setnchannels(1)
@@ -231,7 +231,7 @@ def wav(pcm: bytes, rate_hz: int) -> bytes:
 
 
 def from_wav(data: bytes) -> tuple[Samples, int]:
-    """Samples (the mean of all channels) and their rate, of a 16-bit PCM WAV file.
+    """Return samples (the mean of all channels) and their rate, of a 16-bit PCM WAV file.
 
     Raises:
         UnsupportedAudio: it is another kind of file.

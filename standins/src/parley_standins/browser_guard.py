@@ -40,7 +40,7 @@ async def refuse_pages(request: web.Request, handler: Handler) -> web.StreamResp
 
 
 def _name_in(host: str) -> str:
-    """The name in a `Host`, in lower case; empty if there is none."""
+    """Return the name in a `Host`, in lower case; empty if there is none."""
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
@@ -48,7 +48,7 @@ def _name_in(host: str) -> str:
 
 
 def _is_of_this_machine(name: str) -> bool:
-    """Whether nobody else can make a name lead here.
+    """Return whether nobody else can make a name lead here.
 
     Another machine of the same network may answer for any other name without a dot (LLMNR,
     mDNS, a search domain of DHCP), and so have it lead to 127.0.0.1.

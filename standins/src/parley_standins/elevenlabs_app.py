@@ -7,28 +7,28 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from parley_standins.browser_guard import refuse_pages
-from parley_standins.control import ControlApi
+from parley_standins.control_api import ControlApi
 from parley_standins.elevenlabs_http import ElevenLabsHttp
 from parley_standins.elevenlabs_service import SpeechService, problems_to_answers
 from parley_standins.elevenlabs_stt_socket import SttSocket
 from parley_standins.elevenlabs_tts_socket import TtsSocket
+from parley_standins.fault_injection import ignore_dropped
 from parley_standins.faults import Controls, SpeechSettings
 from parley_standins.recognizer import Recognizer
-from parley_standins.recording import Recorder
-from parley_standins.trouble import dropping
+from parley_standins.request_log import RequestLog
 from parley_standins.voices import Speaker
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
 def elevenlabs_app(api_key: str, settings: SpeechSettings) -> web.Application:
-    """The application; it starts its engines with itself and ends them likewise.
+    """Return the application; it starts its engines with itself and ends them likewise.
 
     Args:
         api_key: the one it takes.
         settings: delays, faults and oddities at the start and after a reset.
     """
-    recorder = Recorder()
+    recorder = RequestLog()
     controls = Controls(settings)
     service = SpeechService(api_key, Speaker(), Recognizer(), controls, recorder)
 
@@ -49,7 +49,7 @@ def elevenlabs_app(api_key: str, settings: SpeechSettings) -> web.Application:
         return await SttSocket(service, request).serve()
 
     app = web.Application(
-        middlewares=[refuse_pages, dropping, problems_to_answers(service)],
+        middlewares=[refuse_pages, ignore_dropped, problems_to_answers(service)],
         client_max_size=MAX_BODY_BYTES,
     )
     app.cleanup_ctx.append(engines)

@@ -41,7 +41,7 @@ class ApiProblem(Exception):
     param: str | None = None
 
     def response(self, shape: BodyShape) -> web.Response:
-        """The HTTP answer."""
+        """Return the HTTP answer."""
         detail: dict[str, Any] = {"status": self.code, "message": self.message}
         if shape == "current":
             detail["type"] = _TYPES.get(self.status, "internal_error")
@@ -52,7 +52,7 @@ class ApiProblem(Exception):
         return web.json_response({"detail": detail}, status=self.status)
 
     def frame(self) -> dict[str, Any]:
-        """The frame that a speech socket sends before it closes with 1008."""
+        """Return the frame that a speech socket sends before it closes with 1008."""
         return {"message": self.message, "error": self.code, "code": 1008}
 
 
@@ -67,31 +67,31 @@ class Unprocessable(Exception):
     problems: tuple[tuple[tuple[str, ...], str, str], ...]
 
     def response(self, shape: BodyShape) -> web.Response:
-        """The HTTP answer, the same in either shape."""
+        """Return the HTTP answer, the same in either shape."""
         del shape
         detail = [{"loc": list(loc), "msg": msg, "type": kind} for loc, msg, kind in self.problems]
         return web.json_response({"detail": detail}, status=422)
 
 
 def invalid_key() -> ApiProblem:
-    """Another key than the stand-in's."""
+    """Make the error of another key than the stand-in's."""
     return ApiProblem(401, "invalid_api_key", "Invalid API key")
 
 
 def missing_key() -> ApiProblem:
-    """No key at all."""
+    """Make the error of a request without a key."""
     return ApiProblem(401, "missing_api_key", "An API key is needed: send it as xi-api-key.")
 
 
 def voice_not_found(voice_id: str) -> ApiProblem:
-    """No such voice."""
+    """Make the error of a voice that does not exist."""
     return ApiProblem(
         404, "voice_not_found", f"A voice with the voice_id {voice_id} was not found.", "voice_id"
     )
 
 
 def of_fault(status: int, code: str | None = None) -> ApiProblem:
-    """The error that a status on demand is answered with.
+    """Return the error that a status on demand is answered with.
 
     Args:
         code: in place of the usual one.

@@ -34,12 +34,12 @@ from parley_standins.elevenlabs_service import (
     find_voice,
     voice_settings,
 )
+from parley_standins.fault_injection import reset_connection, stall
 from parley_standins.faults import Fault
-from parley_standins.recognizer import Decoding, written
-from parley_standins.recording import Record, redacted
-from parley_standins.speaking import SpokenPiece, speak_in_pieces
+from parley_standins.recognizer import AudioDecoder, written
+from parley_standins.request_log import RequestRecord, redacted
+from parley_standins.speech_pieces import SpokenPiece, stream_speech
 from parley_standins.transcripts import described_words
-from parley_standins.trouble import reset_connection, stall
 from parley_standins.voices import VOICES, Voice, VoiceSettings
 
 BATCH_MODELS = ("scribe_v2", "scribe_v3", "scribe_v2_medical", "scribe_v1")
@@ -55,7 +55,7 @@ class _Spoken:
     voice: Voice
     settings: VoiceSettings
     audio_format: AudioFormat
-    record: Record
+    record: RequestRecord
     fault: Fault | None
     began: float
 
@@ -67,7 +67,7 @@ class ElevenLabsHttp:
         self._service = service
 
     def routes(self) -> list[web.RouteDef]:
-        """To add to an application."""
+        """Return routes to add to an application."""
         speech = "/v1/text-to-speech/{voice_id}"
         return [
             web.post(speech, self._convert),
@@ -179,7 +179,7 @@ class ElevenLabsHttp:
     async def _pieces(self, spoken: _Spoken) -> AsyncIterator[SpokenPiece]:
         encoding = encoder(spoken.audio_format)
         end_ms = 0.0
-        async for piece in speak_in_pieces(
+        async for piece in stream_speech(
             self._service,
             spoken.text,
             spoken.voice,
@@ -195,7 +195,8 @@ class ElevenLabsHttp:
             yield SpokenPiece(rest, CharacterTimes(), end_ms)
 
     def _meet_late_fault(self, request: web.Request, spoken: _Spoken) -> None:
-        """An answer that comes whole can only be missing, or be nonsense."""
+        """Meet a fault that comes late: an answer that comes whole can only be missing, or be
+        nonsense."""
         if spoken.fault and (spoken.fault.cut is not None or spoken.fault.stall == "after"):
             reset_connection(request)
 
@@ -214,7 +215,7 @@ class ElevenLabsHttp:
             raise ApiProblem(400, "invalid_parameters", "A file is needed.", "file")
         record.audio["in"] += file
         pcm = _as_heard(file, form.get("file_format", "other"))
-        utterance = service.recognizer.utterance(Decoding("pcm", RAW_RATE_HZ))
+        utterance = service.recognizer.open_utterance(AudioDecoder("pcm", RAW_RATE_HZ))
         utterance.hear(pcm)
         recognised = await utterance.finish()
         if fault and (fault.cut is not None or fault.stall == "after"):
@@ -284,7 +285,7 @@ class ElevenLabsHttp:
         raise Unprocessable(((kinds, "This type of token is not known", "enum"),))
 
     def _begin_free(self, request: web.Request) -> None:
-        """Of an endpoint that no fault reaches."""
+        """Begin a record of an endpoint that no fault reaches."""
         request["record"] = self._service.begin(request)
         self._service.check_key(request)
 
@@ -321,7 +322,7 @@ async def _json_object(request: web.Request) -> dict[str, Any]:
 
 
 async def _multipart(request: web.Request) -> tuple[dict[str, str], bytes | None]:
-    """A form's fields, the last of each name, and its file."""
+    """Return a form's fields, the last of each name, and its file."""
     if not request.content_type.startswith("multipart/"):
         raise Unprocessable(((("body",), "A multipart form is needed", "missing"),))
     form: dict[str, str] = {}
@@ -338,14 +339,14 @@ async def _multipart(request: web.Request) -> tuple[dict[str, str], bytes | None
 
 
 def _as_heard(file: bytes, file_format: str) -> bytes:
-    """A file's audio as 16-bit PCM at 16 kHz."""
+    """Return a file's audio as 16-bit PCM at 16 kHz."""
     if file_format == RAW_FILE_FORMAT:
         return file
     try:
         samples, rate_hz = from_wav(file)
     except UnsupportedAudio as error:
         raise ApiProblem(400, "invalid_content", str(error), "file") from None
-    return Decoding("pcm", rate_hz).decode(to_pcm(samples))
+    return AudioDecoder("pcm", rate_hz).decode(to_pcm(samples))
 
 
 def _whole(request: web.Request, name: str, default: int, low: int, high: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from parley_standins.control import begin_record
+from parley_standins.control_api import begin_record
 from parley_standins.elevenlabs_errors import (
     ApiProblem,
     Unprocessable,
@@ -19,10 +19,10 @@ from parley_standins.elevenlabs_errors import (
     of_fault,
     voice_not_found,
 )
+from parley_standins.fault_injection import Handler, reset_connection, stall
 from parley_standins.faults import Controls, Fault, SpeechSettings
 from parley_standins.recognizer import Recognizer
-from parley_standins.recording import Record, Recorder
-from parley_standins.trouble import Handler, reset_connection, stall
+from parley_standins.request_log import RequestLog, RequestRecord
 from parley_standins.voices import VOICES, Speaker, Voice, VoiceSettings
 
 SPEED_RANGE_HTTP = (0.25, 4.0)
@@ -57,7 +57,7 @@ class SpeechService:
     speaker: Speaker
     recognizer: Recognizer
     controls: Controls[SpeechSettings]
-    recorder: Recorder
+    recorder: RequestLog
     tokens: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -66,17 +66,17 @@ class SpeechService:
         return self.controls.settings
 
     def accepts(self, key: str | None) -> bool:
-        """Whether this is the key; compared in constant time."""
+        """Return whether this is the key; compared in constant time."""
         return key is not None and hmac.compare_digest(key.encode(), self.api_key.encode())
 
     def make_token(self, kind: TokenType) -> str:
-        """A token that opens one socket."""
+        """Return a token that opens one socket."""
         token = f"sutkn_{secrets.token_hex(16)}"
         self.tokens[token] = kind
         return token
 
     def use_token(self, token: str | None, kind: TokenType) -> bool:
-        """Whether this token is good for this; it is used up then."""
+        """Return whether this token is good for this; it is used up then."""
         if token is None or self.tokens.get(token) != kind:
             return False
         del self.tokens[token]
@@ -94,8 +94,8 @@ class SpeechService:
         if not self.accepts(key):
             raise invalid_key()
 
-    def begin(self, request: web.Request, *, socket: bool = False) -> Record:
-        """A record of a request."""
+    def begin(self, request: web.Request, *, socket: bool = False) -> RequestRecord:
+        """Return a record of a request."""
         return begin_record(self.recorder, request, socket=socket)
 
     async def meet_fault(
@@ -134,7 +134,7 @@ class StatusFault(Exception):
         self._fault = fault
 
     def response(self, shape: Literal["current", "legacy"]) -> web.Response:
-        """The HTTP answer."""
+        """Return the HTTP answer."""
         assert self._fault.status is not None
         response = of_fault(self._fault.status, self._fault.code).response(shape)
         if self._fault.retry_after is not None:
@@ -143,7 +143,7 @@ class StatusFault(Exception):
 
 
 def problems_to_answers(service: SpeechService) -> Any:
-    """Middleware that answers what the endpoints raise, and notes it in their records."""
+    """Return a middleware that answers what the endpoints raise, and notes it in their records."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -156,7 +156,7 @@ def problems_to_answers(service: SpeechService) -> Any:
         else:
             return response
         finally:
-            record: Record | None = request.get("record")
+            record: RequestRecord | None = request.get("record")
             if record is not None and record.ended_ms is None:
                 record.end(status=response.status if response else None)
 
@@ -164,7 +164,7 @@ def problems_to_answers(service: SpeechService) -> Any:
 
 
 def find_voice(voice_id: str) -> Voice:
-    """The voice of this id.
+    """Return the voice of this id.
 
     Raises:
         ApiProblem: 404.
@@ -193,7 +193,7 @@ def check_model(model: str, *, socket: bool) -> None:
 
 
 def voice_settings(given: Any, speed_range: tuple[float, float]) -> VoiceSettings:
-    """The settings that a request gives; None and absent ones are the voice's own.
+    """Return the settings that a request gives; None and absent ones are the voice's own.
 
     Raises:
         ApiProblem: 400.

@@ -19,12 +19,18 @@ from typing import Any
 from aiohttp import WSMsgType, web
 
 from parley_standins.elevenlabs_service import SpeechService
+from parley_standins.fault_injection import reset_connection, sleep_until, stall
 from parley_standins.faults import Fault
 from parley_standins.realtime_options import InvalidOptions, RealtimeOptions
-from parley_standins.recognizer import Decoding, Recognised, RecognitionFailed, Utterance, written
-from parley_standins.recording import Record
+from parley_standins.recognizer import (
+    AudioDecoder,
+    Recognised,
+    RecognitionFailed,
+    Utterance,
+    written,
+)
+from parley_standins.request_log import RequestRecord
 from parley_standins.transcripts import described_words
-from parley_standins.trouble import reset_connection, sleep_until, stall
 from parley_standins.vad import EnergyVad
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
@@ -47,7 +53,7 @@ class SttSocket:
     def __init__(self, service: SpeechService, request: web.Request) -> None:
         self._service = service
         self._request = request
-        self._record: Record = service.begin(request, socket=True)
+        self._record: RequestRecord = service.begin(request, socket=True)
         request["record"] = self._record
         self._socket = web.WebSocketResponse(max_msg_size=MAX_FRAME_BYTES)
         self._fault: Fault | None = None
@@ -56,7 +62,7 @@ class SttSocket:
         self._session: _Session | None = None
 
     async def serve(self) -> web.StreamResponse:
-        """Handshake, then frames until either side ends it."""
+        """Serve the handshake, then frames until either side ends it."""
         service, request = self._service, self._request
         self._fault = await service.meet_fault(request, "stt")
         await service.handshake_delay("stt")
@@ -152,7 +158,7 @@ class SttSocket:
             await session.commit_asked()
 
     def _checked(self, frame: dict[str, Any], options: RealtimeOptions) -> bytes:
-        """The frame's audio."""
+        """Return the frame's audio."""
         if frame.get("message_type") != "input_audio_chunk":
             raise self._input_error(f"message_type {frame.get('message_type')!r} is not known.")
         rate = frame.get("sample_rate")
@@ -179,9 +185,9 @@ class _Session:
         self._socket = socket
         self._service = service
         self._options = options
-        self._decoding = Decoding(options.codec, options.rate_hz)
+        self._decoder = AudioDecoder(options.codec, options.rate_hz)
         # The detector hears what the recogniser hears, at its rate.
-        self._vad_decoding = Decoding(options.codec, options.rate_hz)
+        self._vad_decoder = AudioDecoder(options.codec, options.rate_hz)
         self._vad = EnergyVad(options.vad) if options.commit_strategy == "vad" else None
         self._number = 0
         self._utterance = self._new_utterance()
@@ -197,16 +203,16 @@ class _Session:
         return self._unanswered > 0
 
     def hear(self, audio: bytes) -> None:
-        """The next audio."""
+        """Take the next audio."""
         self._utterance.hear(audio)
         self._uncommitted_bytes += len(audio)
         limit_s = self._service.settings.oddities.stt_auto_commit_s
-        ended = self._vad is not None and self._vad.hear(self._vad_decoding.decode(audio))
+        ended = self._vad is not None and self._vad.hear(self._vad_decoder.decode(audio))
         if ended or self._uncommitted_s >= limit_s:
             self._commit()
 
     async def commit_asked(self) -> None:
-        """The client says that the utterance is over."""
+        """Note that the client says that the utterance is over."""
         if self._uncommitted_s < MIN_COMMIT_S:
             error = (
                 f"Commit request ignored: only {self._uncommitted_s:.2f}s of uncommitted audio. "
@@ -231,8 +237,8 @@ class _Session:
 
     def _new_utterance(self) -> Utterance:
         number = self._number
-        return self._service.recognizer.utterance(
-            self._decoding, lambda text: self._on_partial(number, text)
+        return self._service.recognizer.open_utterance(
+            self._decoder, lambda text: self._on_partial(number, text)
         )
 
     def _commit(self) -> None:

@@ -27,11 +27,11 @@ from parley_standins.elevenlabs_service import (
     check_model,
     voice_settings,
 )
+from parley_standins.fault_injection import Dropped, reset_connection, stall
 from parley_standins.faults import Fault
-from parley_standins.recording import Record
-from parley_standins.speaking import SpokenPiece, speak_in_pieces
+from parley_standins.request_log import RequestRecord
+from parley_standins.speech_pieces import SpokenPiece, stream_speech
 from parley_standins.text_buffer import BadSchedule, TextBuffer, checked_schedule
-from parley_standins.trouble import Dropped, reset_connection, stall
 from parley_standins.voices import VOICES, SpeechFailed, Voice, VoiceSettings
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
@@ -88,18 +88,18 @@ class TtsSocket:
         self.service = service
         self._request = request
         self._multi = multi
-        self._record: Record = service.begin(request, socket=True)
+        self._record: RequestRecord = service.begin(request, socket=True)
         request["record"] = self._record
         self._socket = web.WebSocketResponse(max_msg_size=MAX_FRAME_BYTES)
-        self._sending = asyncio.Lock()
+        self._send_lock = asyncio.Lock()
         self._fault: Fault | None = None
         self._frames_sent = 0
         self._contexts: dict[str, _Context] = {}
-        self._closing: set[_Context] = set()
+        self._closed_contexts: set[_Context] = set()
         self._authorized = False
 
     async def serve(self) -> web.StreamResponse:
-        """Handshake, then frames until either side ends it."""
+        """Serve the handshake, then frames until either side ends it."""
         service, request = self.service, self._request
         self._fault = await service.meet_fault(request, "tts")
         self._authorized = self._has_key()
@@ -116,7 +116,7 @@ class TtsSocket:
         except (BadSchedule, SpeechFailed) as error:
             await self._refuse({"message": str(error), "error": "invalid_request", "code": 1008})
         finally:
-            for context in [*self._contexts.values(), *self._closing]:
+            for context in [*self._contexts.values(), *self._closed_contexts]:
                 await context.stop()
             self._record.end(close_code=self._socket.close_code)
         return self._socket
@@ -131,13 +131,15 @@ class TtsSocket:
         return self.service.use_token(query.get("single_use_token"), "tts_websocket")
 
     async def _converse(self, options: _Options) -> None:
-        receiving = asyncio.create_task(self._receive(options))
+        receive_task = asyncio.create_task(self._receive(options))
         try:
-            await receiving
+            await receive_task
         except _Over:
             for context in list(self._contexts.values()):
                 context.finish(flush=not self._multi)
-            await asyncio.gather(*(c.done() for c in [*self._contexts.values(), *self._closing]))
+            await asyncio.gather(
+                *(c.done() for c in [*self._contexts.values(), *self._closed_contexts])
+            )
             await self._socket.close(code=1000)
 
     async def _receive(self, options: _Options) -> None:
@@ -180,7 +182,7 @@ class TtsSocket:
         if frame.get("close_context"):
             if context is not None:
                 context.finish(flush=False)
-                self._closing.add(self._contexts.pop(name))
+                self._closed_contexts.add(self._contexts.pop(name))
             return
         text = frame.get("text")
         if context is None:
@@ -201,7 +203,9 @@ class TtsSocket:
 
     def _open(self, name: str, frame: dict[str, Any], options: _Options) -> _Context:
         limit = self.service.settings.oddities.tts_max_contexts
-        self._closing = {context for context in self._closing if not context.is_done}
+        self._closed_contexts = {
+            context for context in self._closed_contexts if not context.is_done
+        }
         if len(self._contexts) >= limit:
             raise ApiProblem(
                 429,
@@ -255,7 +259,7 @@ class TtsSocket:
         return frame
 
     async def _send(self, frame: dict[str, Any], piece: SpokenPiece | None = None) -> None:
-        async with self._sending:
+        async with self._send_lock:
             self._record.frame("out", frame, piece.audio if piece else None)
             with contextlib.suppress(ConnectionError):
                 await self._socket.send_str(json.dumps(frame))
@@ -294,20 +298,20 @@ class _Context:
         self._settings = settings
         self._buffer = buffer
         self._queue: asyncio.Queue[tuple[str, float] | None] = asyncio.Queue()
-        self._speaking = asyncio.create_task(self._speak())
+        self._speak_task = asyncio.create_task(self._speak())
 
     @property
     def is_done(self) -> bool:
-        return self._speaking.done()
+        return self._speak_task.done()
 
     def take(self, text: str, *, flush: bool, try_trigger: bool) -> None:
-        """Text, which is spoken when there is enough of it."""
+        """Take text, which is spoken when there is enough of it."""
         ready = self._buffer.add(text, flush=flush, try_trigger=try_trigger)
         if ready is not None:
             self._queue.put_nowait((ready, time.monotonic()))
 
     def finish(self, *, flush: bool) -> None:
-        """Nothing more comes. What was not flushed is spoken only if `flush` says so."""
+        """Note that nothing more comes. What was not flushed is spoken only if `flush` says so."""
         rest = self._buffer.flush()
         if rest is not None and flush:
             self._queue.put_nowait((rest, time.monotonic()))
@@ -315,12 +319,12 @@ class _Context:
 
     async def done(self) -> None:
         """Wait until everything has been sent."""
-        await asyncio.wait([self._speaking])
+        await asyncio.wait([self._speak_task])
 
     async def stop(self) -> None:
         """Speak no more."""
-        self._speaking.cancel()
-        await asyncio.wait([self._speaking])
+        self._speak_task.cancel()
+        await asyncio.wait([self._speak_task])
 
     async def _speak(self) -> None:
         try:
@@ -333,7 +337,7 @@ class _Context:
         encoding = encoder(options.audio_format)
         while (generation := await self._queue.get()) is not None:
             text, triggered = generation
-            async for piece in speak_in_pieces(
+            async for piece in stream_speech(
                 self._socket.service,
                 text,
                 options.voice,

@@ -2,7 +2,7 @@
 
 The settings are plain values, checked strictly: an unknown name is refused by name.
 `Controls` holds them and hands out faults, a set number of times each; doing what a
-fault says is for the servers (`trouble`).
+fault says is for the servers (`fault_injection`).
 """
 
 from __future__ import annotations
@@ -197,11 +197,11 @@ class Controls(Generic[S]):
             raise InvalidControl(str(error)) from None
 
     def reset(self) -> None:
-        """Back to what it was at the start."""
+        """Reset to what it was at the start."""
         self.settings = self._initial
 
     def take_fault(self, surface: Literal["tts", "stt", "llm"]) -> Fault | None:
-        """The fault that the next request on this surface meets; counts it."""
+        """Return the fault that the next request on this surface meets; counts it."""
         faults = self.settings.faults
         fault: Fault | None = getattr(faults, surface)
         if fault is None or fault.times == "always":

@@ -50,7 +50,7 @@ Probabilities = dict[Gram, float]
 
 
 def everyday_sentences(source: str) -> list[str]:
-    """The sentences that a file of lists and patterns stands for; always the same ones."""
+    """Return the sentences that a file of lists and patterns stands for; always the same ones."""
     lists: dict[str, list[str]] = {}
     patterns: list[str] = []
     for line in source.splitlines():
@@ -76,7 +76,7 @@ def _filled(pattern: str, lists: Mapping[str, Sequence[str]]) -> Iterable[str]:
 
 
 def build() -> tuple[str, set[str]]:
-    """The model, in ARPA format, and its words."""
+    """Return the model, in ARPA format, and its words."""
     words = {}
     for line in COMMON_WORDS.read_text().splitlines():
         word, score = line.split()
@@ -98,7 +98,7 @@ def arpa(
     words: Mapping[str, float],
     pairs: Mapping[tuple[str, str], float],
 ) -> tuple[str, set[str]]:
-    """A trigram model, and its words.
+    """Return a trigram model, and its words.
 
     Args:
         sentences: everyday talk, in lower case.
@@ -139,7 +139,7 @@ def _unigrams(counts: Counter[Gram], words: Mapping[str, float]) -> Probabilitie
 def _bigrams(
     counts: Counter[Gram], unigrams: Probabilities, pairs: Mapping[tuple[str, str], float]
 ) -> Probabilities:
-    """Everyday talk's, over those of common words, over single words."""
+    """Return everyday talk's bigrams, over those of common words, over single words."""
     general = _general_bigrams(unigrams, pairs)
     backoffs = _backoffs(general, unigrams)
     unseen = _unseen(counts, 2)
@@ -183,7 +183,7 @@ def _totals(counts: Counter[Gram]) -> Counter[Gram]:
 
 
 def _unseen(counts: Counter[Gram], order: int) -> Probabilities:
-    """After each context, the probability that is left for what did not follow it."""
+    """Return the probability that is left after each context for what did not follow it."""
     kinds = Counter(gram[:-1] for gram in counts)
     return {
         context: min(MAX_UNSEEN, max(MIN_UNSEEN[order], DISCOUNT * kinds[context] / total))
@@ -192,7 +192,7 @@ def _unseen(counts: Counter[Gram], order: int) -> Probabilities:
 
 
 def _backoffs(grams: Probabilities, lower: Probabilities) -> Probabilities:
-    """What the shorter context's probabilities are weighted with, so that all sum to 1."""
+    """Return what the shorter context's probabilities are weighted with, so that all sum to 1."""
     seen: Probabilities = {}
     seen_lower: Probabilities = {}
     for gram, probability in grams.items():

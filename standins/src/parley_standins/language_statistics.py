@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def _score(natural: float) -> int:
-    """Hundredths of a negative decimal logarithm: what the files hold."""
+    """Return hundredths of a negative decimal logarithm: what the files hold."""
     return round(-100 * natural / math.log(10))
 
 

@@ -74,7 +74,7 @@ class RealtimeOptions:
         )
 
     def described(self) -> dict[str, Any]:
-        """As `session_started` repeats it."""
+        """Return the options as `session_started` repeats them."""
         return {
             "sample_rate": self.rate_hz,
             "audio_format": self.audio_format,

@@ -13,8 +13,8 @@ import json
 import sys
 from typing import Any, BinaryIO
 
-from parley_standins.ear import Ear, make_decoder
 from parley_standins.recognition_wire import HEADER
+from parley_standins.stt_decoder import SttDecoder, make_decoder
 
 SLICE_BYTES = 3200
 """Audio is decoded 100 ms at a time, so that partials come while much of it waits."""
@@ -22,21 +22,21 @@ SLICE_BYTES = 3200
 
 def main() -> None:
     """Answer until standard input ends."""
-    ear = Ear(make_decoder())
+    decoder = SttDecoder(make_decoder())
     _say({"ready": True})
     source = sys.stdin.buffer
     while frame := _read(source):
         kind, payload = frame
         if kind == b"A":
             for at in range(0, len(payload), SLICE_BYTES):
-                partial = ear.hear(payload[at : at + SLICE_BYTES])
+                partial = decoder.hear(payload[at : at + SLICE_BYTES])
                 if partial is not None:
                     _say({"partial": partial})
         elif kind == b"E":
-            text, words = ear.finish()
+            text, words = decoder.finish()
             _say({"final": text, "words": words})
         else:
-            ear.forget()
+            decoder.forget()
             _say({"forgotten": True})
 
 

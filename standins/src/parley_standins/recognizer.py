@@ -79,7 +79,7 @@ class RecognitionFailed(Exception):
 
 
 def written(spoken: str, *, complete: bool) -> str:
-    """Recognised words as a sentence; a complete one ends with a mark.
+    """Return recognised words as a sentence; a complete one ends with a mark.
 
     >>> written("what time is it", complete=True)
     'What time is it?'
@@ -91,7 +91,7 @@ def written(spoken: str, *, complete: bool) -> str:
     return words[0][0].upper() + " ".join(words)[1:] + mark
 
 
-class Decoding:
+class AudioDecoder:
     """Received audio made into what the recogniser hears, piece by piece.
 
     Args:
@@ -105,7 +105,8 @@ class Decoding:
         self._rest = b""
 
     def decode(self, data: bytes) -> bytes:
-        """The next audio, as 16-bit PCM at 16 kHz. A split sample waits for its other half."""
+        """Return the next audio, as 16-bit PCM at 16 kHz. A split sample waits for its other
+        half."""
         if self._codec == "ulaw":
             return to_pcm(self._resampler.resample(from_ulaw(data)))
         data = self._rest + data
@@ -122,7 +123,7 @@ class _Worker:
         self._answers: deque[asyncio.Future[Recognised]] = deque()
         self.on_partial: Callable[[str], None] | None = None
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._reading = asyncio.create_task(self._read())
+        self._read_task = asyncio.create_task(self._read())
 
     @classmethod
     async def start(cls) -> _Worker:
@@ -139,7 +140,7 @@ class _Worker:
 
     @property
     def alive(self) -> bool:
-        return self._process.returncode is None and not self._reading.done()
+        return self._process.returncode is None and not self._read_task.done()
 
     def send(self, kind: bytes, payload: bytes = b"") -> None:
         assert self._process.stdin is not None
@@ -158,7 +159,7 @@ class _Worker:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
-        await self._reading
+        await self._read_task
 
     async def _read(self) -> None:
         assert self._process.stdout is not None
@@ -192,7 +193,7 @@ class Recognizer:
         self._max_workers = max_workers
         self._idle: list[_Worker] = []
         self._busy: set[_Worker] = set()
-        self._starting = 0
+        self._start_count = 0
         self._changed = asyncio.Condition()
 
     async def start(self) -> None:
@@ -209,26 +210,26 @@ class Recognizer:
         """Wait until the first workers hear."""
         await asyncio.gather(*(worker.ready for worker in self._idle))
 
-    def utterance(
-        self, decoding: Decoding, on_partial: Callable[[str], None] | None = None
+    def open_utterance(
+        self, decoder: AudioDecoder, on_partial: Callable[[str], None] | None = None
     ) -> Utterance:
-        """A new utterance; `on_partial` is called with the text so far when it changes."""
-        return Utterance(self, decoding, on_partial)
+        """Open a new utterance; `on_partial` is called with the text so far when it changes."""
+        return Utterance(self, decoder, on_partial)
 
     async def acquire(self) -> _Worker:
-        """A worker, as soon as there is one; give it back with `release`."""
+        """Return a worker, as soon as there is one; give it back with `release`."""
         async with self._changed:
             while True:
                 self._idle = [worker for worker in self._idle if worker.alive]
                 if self._idle:
                     worker = self._idle.pop()
                     break
-                if len(self._busy) + self._starting < self._max_workers:
-                    self._starting += 1
+                if len(self._busy) + self._start_count < self._max_workers:
+                    self._start_count += 1
                     try:
                         worker = await _Worker.start()
                     finally:
-                        self._starting -= 1
+                        self._start_count -= 1
                     break
                 await self._changed.wait()
             self._busy.add(worker)
@@ -249,35 +250,35 @@ class Utterance:
 
     Args:
         recognizer: whose worker it uses.
-        decoding: from the received format; it goes on through a session's utterances.
+        decoder: from the received format; it goes on through a session's utterances.
         on_partial: see `Recognizer.utterance`.
     """
 
     def __init__(
         self,
         recognizer: Recognizer,
-        decoding: Decoding,
+        decoder: AudioDecoder,
         on_partial: Callable[[str], None] | None,
     ) -> None:
         self._recognizer = recognizer
-        self._decoding = decoding
+        self._decoder = decoder
         self._on_partial = on_partial
-        self._waiting: list[bytes] = []
+        self._pending: list[bytes] = []
         self._worker: _Worker | None = None
-        self._acquiring: asyncio.Task[None] | None = None
+        self._acquire_task: asyncio.Task[None] | None = None
 
     def hear(self, data: bytes) -> None:
-        """The next audio, in the format received."""
-        pcm = self._decoding.decode(data)
+        """Take the next audio, in the format received."""
+        pcm = self._decoder.decode(data)
         if self._worker is not None:
             self._worker.send(b"A", pcm)
             return
-        self._waiting.append(pcm)
-        if self._acquiring is None:
-            self._acquiring = asyncio.create_task(self._acquire())
+        self._pending.append(pcm)
+        if self._acquire_task is None:
+            self._acquire_task = asyncio.create_task(self._acquire())
 
     async def finish(self) -> Recognised:
-        """All of it, once everything has been decoded.
+        """Return all of it, once everything has been decoded.
 
         Raises:
             RecognitionFailed: a decoder ended.
@@ -292,18 +293,18 @@ class Utterance:
     async def _acquire(self) -> None:
         worker = await self._recognizer.acquire()
         worker.on_partial = self._on_partial
-        for pcm in self._waiting:
+        for pcm in self._pending:
             worker.send(b"A", pcm)
-        self._waiting.clear()
+        self._pending.clear()
         self._worker = worker
 
     async def _end(self, kind: bytes) -> Recognised:
-        if self._acquiring is None:
+        if self._acquire_task is None:
             return Recognised()
-        await self._acquiring
+        await self._acquire_task
         worker, self._worker = self._worker, None
         assert worker is not None
-        self._acquiring = None
+        self._acquire_task = None
         try:
             return await worker.ask(kind)
         finally:

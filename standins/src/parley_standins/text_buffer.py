@@ -18,7 +18,7 @@ class BadSchedule(ValueError):
 
 
 def checked_schedule(given: object) -> tuple[int, ...]:
-    """A `chunk_length_schedule`; absent or None is the default.
+    """Return a `chunk_length_schedule`; absent or None is the default.
 
     Raises:
         BadSchedule: it is no list of numbers from 50 to 500.
@@ -45,25 +45,25 @@ class TextBuffer:
 
     schedule: Sequence[int] = DEFAULT_SCHEDULE
     auto_mode: bool = False
-    _waiting: str = ""
+    _pending: str = ""
     _generations: int = field(default=0)
 
     def add(self, text: str, *, flush: bool = False, try_trigger: bool = False) -> str | None:
         """Take text; what is to be spoken now, if anything."""
-        self._waiting += text
+        self._pending += text
         if self.auto_mode or flush:
             return self._take()
         wanted = self.schedule[min(self._generations, len(self.schedule) - 1)]
         if try_trigger:
             wanted = min(wanted, MIN_CHUNK)
-        return self._take() if len(self._waiting) >= wanted else None
+        return self._take() if len(self._pending) >= wanted else None
 
     def flush(self) -> str | None:
-        """What is to be spoken now because nothing more will come."""
+        """Return what is to be spoken now because nothing more will come."""
         return self._take()
 
     def _take(self) -> str | None:
-        text, self._waiting = self._waiting, ""
+        text, self._pending = self._pending, ""
         if not text.strip():
             return None
         self._generations += 1

@@ -8,7 +8,7 @@ from parley_standins.recognizer import Recognised, written
 
 
 def described_words(recognised: Recognised, offset_s: float = 0.0) -> list[dict[str, Any]]:
-    """The `words` of a transcript, with times from the start of the session or file.
+    """Return the `words` of a transcript, with times from the start of the session or file.
 
     Args:
         recognised: what was heard.

@@ -48,7 +48,7 @@ class Voice:
     pitch_range: int = 50
 
     def described(self) -> dict[str, Any]:
-        """As the lists of voices have it."""
+        """Return the voice as the lists of voices have it."""
         return {
             "voice_id": self.voice_id,
             "name": self.name,
@@ -108,7 +108,7 @@ class SpeechFailed(Exception):
 
 
 def sentences(text: str) -> list[str]:
-    """A text's sentences, each with the space behind it; joined, they are the text."""
+    """Return a text's sentences, each with the space behind it; joined, they are the text."""
     found: list[str] = []
     for match in _SENTENCE.finditer(text):
         rest = match.group()
@@ -131,7 +131,7 @@ def _cut(text: str) -> int:
 
 
 def utterance(text: str, voice: Voice, settings: VoiceSettings) -> Utterance:
-    """What espeak-ng is told to say."""
+    """Return what espeak-ng is told to say."""
     livelier = (DEFAULT_STABILITY - settings.stability) * 60
     return Utterance(
         # Control characters would end the text or be commands.

@@ -83,3 +83,15 @@ def test_a_delay_that_makes_no_sense_is_refused(
     monkeypatch.setattr(sys, "argv", ["standins", "--llm-token-ms", "-5"])
     assert main() == 2
     assert "out of range" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--elevenlabs-port", "--llm-port"])
+@pytest.mark.parametrize("port", ["-1", "65536", "web"])
+def test_what_is_no_port_is_refused(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, option: str, port: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["standins", f"{option}={port}"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    said = capsys.readouterr().err
+    assert f"argument {option}: must be a whole number from 0 to 65535, not '{port}'" in said

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from parley_standins.audio_formats import to_pcm
-from parley_standins.ear import Ear, make_decoder
+from parley_standins.stt_decoder import SttDecoder, make_decoder
 from parley_standins.voices import VOICES, Speaker, Voice, VoiceSettings
 from standins_tests.conftest import word_error_rate
 
@@ -48,14 +48,14 @@ MAX_WORD_ERROR_RATE = {"Rachel": 0.10, "Adam": 0.15, "Antoni": 0.15}
 
 
 @pytest.fixture(scope="module")
-def ear() -> Ear:
-    return Ear(make_decoder())
+def decoder() -> SttDecoder:
+    return SttDecoder(make_decoder())
 
 
-def heard(ear: Ear, pcm: bytes) -> str:
+def heard(decoder: SttDecoder, pcm: bytes) -> str:
     for at in range(0, len(pcm), 3200):
-        ear.hear(pcm[at : at + 3200])
-    return ear.finish()[0]
+        decoder.hear(pcm[at : at + 3200])
+    return decoder.finish()[0]
 
 
 def all_spoken(voice: Voice, texts: tuple[str, ...]) -> list[bytes]:
@@ -76,26 +76,26 @@ def all_spoken(voice: Voice, texts: tuple[str, ...]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("name", MAX_WORD_ERROR_RATE)
-def test_everyday_sentences_are_recognised(ear: Ear, name: str) -> None:
+def test_everyday_sentences_are_recognised(decoder: SttDecoder, name: str) -> None:
     voice = next(voice for voice in VOICES.values() if voice.name == name)
     texts = EVERYDAY[::3] if name == "Rachel" else EVERYDAY[::5]
     spoken = all_spoken(voice, tuple(f"{text.capitalize()}." for text in texts))
-    results = [(text, heard(ear, pcm)) for text, pcm in zip(texts, spoken, strict=True)]
+    results = [(text, heard(decoder, pcm)) for text, pcm in zip(texts, spoken, strict=True)]
     words = sum(len(text.split()) for text in texts)
     errors = sum(word_error_rate(text, got) * len(text.split()) for text, got in results)
     wrong = [result for result in results if result[0] != result[1]]
     assert errors / words <= MAX_WORD_ERROR_RATE[name], wrong
 
 
-def test_what_was_heard_before_changes_nothing(ear: Ear) -> None:
+def test_what_was_heard_before_changes_nothing(decoder: SttDecoder) -> None:
     first, other = all_spoken(VOICES["21m00Tcm4TlvDq8ikWAM"], ("What did I say?", "Good night."))
-    once = heard(ear, first)
-    heard(ear, other)
-    assert heard(ear, first) == once
+    once = heard(decoder, first)
+    heard(decoder, other)
+    assert heard(decoder, first) == once
 
 
 @pytest.mark.parametrize("level", [0, 60, 600, 2000])
-def test_silence_and_noise_give_no_sentence(ear: Ear, level: int) -> None:
+def test_silence_and_noise_give_no_sentence(decoder: SttDecoder, level: int) -> None:
     noise = np.random.default_rng(1).normal(0, level, 48_000) if level else np.zeros(48_000)
-    words = heard(ear, noise.astype(np.int16).tobytes()).split()
+    words = heard(decoder, noise.astype(np.int16).tobytes()).split()
     assert len(words) <= (2 if level > 100 else 0)

@@ -26,7 +26,7 @@ from parley_standins.audio_formats import (
 from parley_standins.faults import ChatSettings, Controls, SpeechSettings
 from parley_standins.language_model import arpa, everyday_sentences
 from parley_standins.recognizer import written
-from parley_standins.recording import MAX_RECORDS, Recorder
+from parley_standins.request_log import MAX_RECORDS, RequestLog
 from parley_standins.text_buffer import BadSchedule, TextBuffer, checked_schedule
 from parley_standins.vad import EnergyVad, VadSettings
 from parley_standins.voices import MAX_SENTENCE_CHARACTERS, sentences
@@ -200,7 +200,7 @@ def test_a_change_keeps_what_it_does_not_name() -> None:
 
 
 def test_the_oldest_records_go_first() -> None:
-    recorder = Recorder()
+    recorder = RequestLog()
     for _ in range(MAX_RECORDS + 3):
         recorder.begin("http", "GET", "/", {}, {})
     ids = [record.id for record in recorder.all()]
@@ -208,7 +208,7 @@ def test_the_oldest_records_go_first() -> None:
 
 
 def test_keys_are_not_kept() -> None:
-    record = Recorder().begin(
+    record = RequestLog().begin(
         "http",
         "GET",
         "/",

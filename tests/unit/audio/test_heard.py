@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import parley_client
-from parley.audio.heard import heard_parts, heard_text
+from parley.audio.heard import heard_text, split_heard
 from parley.protocol.messages import Word
 
 CASES: list[dict[str, Any]] = json.loads(
@@ -23,7 +23,7 @@ CASES: list[dict[str, Any]] = json.loads(
 
 
 def by_the_server(text: str, words: list[Word], played_ms: float) -> str:
-    return heard_text(heard_parts(text, words), played_ms)
+    return heard_text(split_heard(text, words), played_ms)
 
 
 def by_the_client(text: str, words: list[Word], played_ms: float) -> str:

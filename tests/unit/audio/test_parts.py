@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.audio.heard import heard_parts, heard_text
+from parley.audio.heard import heard_text, split_heard
 from parley.audio.word_timing import Alignment, WordTimer
 from parley.config import ConfigurationError, Deployment
 from parley.errors import FailureKind, ProviderError
 from parley.ids import new_resume_token, new_ulid, token_hash, token_matches
 from parley.protocol.messages import Settings, Word
-from parley.providers.errors import failure, retry_after_ms
+from parley.providers.errors import make_failure, parse_retry_after_ms
 from parley.providers.retry import EARLY_DELAYS_S, MAX_RETRY_AFTER_S, RETRY_DELAYS_S, RetrySchedule
 from parley.text.spoken_text import SpokenText
 from parley.turn.output.latency import Mark, TurnLatency
@@ -73,7 +73,7 @@ def test_heard_are_the_words_whose_audio_had_ended(played_ms: int) -> None:
     text = "Long ago there lived some girl"
     words = timed(text, [])
     expected = [w for w in text.split() if (text.index(w) + len(w)) * 10 <= played_ms]
-    assert heard_text(heard_parts(text, words), played_ms).split() == expected
+    assert heard_text(split_heard(text, words), played_ms).split() == expected
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_heard_are_the_words_whose_audio_had_ended(played_ms: int) -> None:
 )
 def test_what_may_pass_is_tried_again_soon_and_not_often(kind: FailureKind, tries: int) -> None:
     schedule = RetrySchedule()
-    error = failure("reply_failed", kind)
+    error = make_failure("reply_failed", kind)
     delays = [schedule.delay_after(error) for _ in range(4)]
     assert [delay for delay in delays if delay is not None] == pytest.approx(
         list(RETRY_DELAYS_S)[:tries], rel=0.11
@@ -99,7 +99,7 @@ def test_what_may_pass_is_tried_again_soon_and_not_often(kind: FailureKind, trie
 
 def test_a_wait_that_is_asked_for_is_kept_if_the_user_can_bear_it() -> None:
     def asks(seconds: float) -> ProviderError:
-        return failure("reply_failed", "rate_limited", retry_after_ms=int(seconds * 1000))
+        return make_failure("reply_failed", "rate_limited", retry_after_ms=int(seconds * 1000))
 
     assert RetrySchedule().delay_after(asks(1)) == pytest.approx(1, rel=0.11)
     too_long = asks(MAX_RETRY_AFTER_S + 1)
@@ -110,7 +110,7 @@ def test_a_wait_that_is_asked_for_is_kept_if_the_user_can_bear_it() -> None:
 
 def test_while_nothing_is_owed_it_is_tried_again_for_ever_and_the_schedule_stays_whole() -> None:
     schedule = RetrySchedule()
-    error = failure("reply_failed", "unavailable")
+    error = make_failure("reply_failed", "unavailable")
     early = [schedule.delay_after(error, owed=False) for _ in range(20)]
     assert early == pytest.approx([*EARLY_DELAYS_S, *EARLY_DELAYS_S[-1:] * 15], rel=0.11)
     owed = [schedule.delay_after(error) for _ in range(2)]
@@ -128,7 +128,7 @@ def test_while_nothing_is_owed_it_is_tried_again_for_ever_and_the_schedule_stays
     ],
 )
 def test_retry_after(value: str | None, expected: int | None) -> None:
-    assert retry_after_ms(value) == expected
+    assert parse_retry_after_ms(value) == expected
 
 
 @given(st.lists(st.floats(0, 5), min_size=8, max_size=8))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.audio.heard import heard_parts, heard_text
+from parley.audio.heard import heard_text, split_heard
 from parley.audio.word_timing import Alignment, WordTimer
 from parley.protocol.messages import Word
 from parley.text.sentence_splitter import SentenceSplitter
@@ -47,7 +47,7 @@ class Reply:
         return [*itertools.chain(*frames), *self.timer.finish()]
 
     def heard(self, words: list[Word], played_ms: float) -> str:
-        return heard_text(heard_parts(self.written, words), played_ms)
+        return heard_text(split_heard(self.written, words), played_ms)
 
 
 WRITTEN = [

@@ -135,5 +135,5 @@ def test_a_fault_is_told_to_the_log_and_not_to_the_client() -> None:
 
 
 def test_no_answer_may_be_kept_on_the_way() -> None:
-    assert HttpAnswer.of({}).to_payload()["headers"]["cache-control"] == "no-store"
+    assert HttpAnswer.from_content({}).to_payload()["headers"]["cache-control"] == "no-store"
     assert answered(ParleyError("bad_request", "No."))[0]["headers"]["cache-control"] == "no-store"

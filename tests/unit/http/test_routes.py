@@ -45,7 +45,7 @@ class Handlers:
 
     def answer(self, _request: HttpRequest, identity: Identity) -> HttpAnswer:
         self.called.append(identity.principal)
-        return HttpAnswer.of({})
+        return HttpAnswer.from_content({})
 
 
 def event(key: str, token: str = "", **query: str) -> dict[str, Any]:

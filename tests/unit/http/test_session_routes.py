@@ -17,7 +17,7 @@ from parley.ids import new_ulid, token_hash
 from parley.limit import Limit
 from parley.limits.request_rates import RequestRates
 from parley.limits.rules import LimitRules, Share
-from parley.principal import ANONYMOUS, Principal, session_id_of
+from parley.principal import ANONYMOUS, Principal, parse_session_id
 from parley.protocol.messages import Message, Settings
 from parley.sessions.erasure import Erasure
 from parley.storage.item_codec import Session, owner_key
@@ -52,7 +52,7 @@ class Place:
         ref = principal.session(new_ulid(at_ms))
         self.store.put_session(Session(ref, token_hash("token"), "c", Settings(), "active"))
         self.store.put_message(ref, 1, Message("user", "Hello.", "t"), None)
-        return session_id_of(ref)
+        return parse_session_id(ref)
 
     def list(self, **query: str) -> dict[str, Any]:
         request = HttpRequest("GET", "GET /sessions", query=query)
@@ -68,6 +68,12 @@ class Place:
         )
         answer = self.sessions.read_session if method == "GET" else self.sessions.erase_session
         return answer(request, Identity(self.me))
+
+
+@pytest.fixture(scope="module")
+def client(moto_client: Any) -> Any:
+    """A table that answers page by page, and whose requests botocore tells of."""
+    return moto_client
 
 
 @pytest.fixture
@@ -166,7 +172,7 @@ def test_who_erases_too_often_is_told_when_to_try_again(place: Place) -> None:
     with pytest.raises(ParleyError) as caught:
         place.one(sessions[1], "DELETE")
     assert caught.value.code == "rate_limited"
-    assert place.store.session(place.me.session(sessions[1])) is not None
+    assert place.store.get_session(place.me.session(sessions[1])) is not None
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
@@ -250,7 +256,7 @@ def test_where_nobody_is_known_the_token_opens_one_session_and_no_list(place: Pl
 def test_an_erasure_that_takes_longer_says_so_and_is_finished_by_the_next(place: Place) -> None:
     session_id = place.opened()
     ref = ADA.session(session_id)
-    place.turns.claim_turn(ref, "t", "me", attempt=1, received_at_ms=1)
+    place.turns.acquire_lease(ref, "t", "me", attempt=1, received_at_ms=1)
     place.wait_s = 0.0
     answer = place.one(session_id, "DELETE")
     assert answer.status == HTTPStatus.ACCEPTED

@@ -11,7 +11,7 @@ import pytest
 import webvtt
 from webvtt import WebVTT
 
-from parley.audio.captions import LINE_CHARS, Cue, Sound, cues_of
+from parley.audio.captions import LINE_CHARS, Cue, Sound, split_cues
 from parley.http.transcripts import render_markdown, render_webvtt, summarize_session, view_session
 from parley.principal import ANONYMOUS
 from parley.protocol.messages import Message, Settings, Word
@@ -161,7 +161,7 @@ def test_captions_add_no_space_where_the_text_has_none(
     said: str, heard: str, lines: list[str]
 ) -> None:
     found = [Word(char, n * 100, n * 100 + 100) for n, char in enumerate("".join(said.split()))]
-    cues = cues_of(said, found)
+    cues = split_cues(said, found)
     document = render_webvtt(conversation(replied(said, heard=heard, cues=cues)))
     shown = [block.split("\n", 1)[1] for block in document.split("\n\n")[2:]]
     assert [text.strip() for text in shown] == [f"<v Assistant>{line}</v>" for line in lines]
@@ -175,7 +175,7 @@ def test_a_line_ends_with_its_sentence_in_every_script(said: str) -> None:
         Word(said[a:b].strip(), a * 10, b * 10)
         for a, b in itertools.pairwise([0, *unit_ends(said)])
     ]
-    cues = cues_of(said, found)
+    cues = split_cues(said, found)
     ends = [end.end_char for end in cues]
     assert [said[a:b].strip() for a, b in itertools.pairwise([0, *ends])] == [
         each.strip() for each in re.findall(r"[^。！।؟۔]+[。！।؟۔]+”?", said)
@@ -186,7 +186,8 @@ def test_lines_of_wide_characters_are_half_as_long() -> None:
     said = "今" * 200
     found = [Word(char, n * 10, n * 10 + 10) for n, char in enumerate(said)]
     assert (
-        max(b - a for a, b in itertools.pairwise([c.end_char for c in cues_of(said, found)])) == 42
+        max(b - a for a, b in itertools.pairwise([c.end_char for c in split_cues(said, found)]))
+        == 42
     )
 
 
@@ -233,12 +234,12 @@ def words(text: str, ms: int = 100) -> list[Word]:
 
 
 def test_a_line_ends_with_its_sentence() -> None:
-    assert cues_of(SAID, words(SAID)) == [Cue(0, 500, 21), Cue(500, 700, 31)]
+    assert split_cues(SAID, words(SAID)) == [Cue(0, 500, 21), Cue(500, 700, 31)]
 
 
 def test_long_sentences_are_several_lines() -> None:
     said = "word " * 60
-    cues = cues_of(said, words(said))
+    cues = split_cues(said, words(said))
     assert len(cues) > 2
     lengths = [end.end_char - begin.end_char for begin, end in itertools.pairwise(cues)]
     assert max(lengths) <= LINE_CHARS + 5
@@ -246,9 +247,9 @@ def test_long_sentences_are_several_lines() -> None:
 
 def test_words_that_were_spoken_in_other_words_keep_the_others_in_place() -> None:
     said = "Dr. Who has 3 cats."
-    cues = cues_of(said, words("Doctor Who has three cats."))
+    cues = split_cues(said, words("Doctor Who has three cats."))
     assert cues == [Cue(0, 500, len(said))]
 
 
 def test_text_beyond_the_last_word_belongs_to_no_line() -> None:
-    assert cues_of(SAID, words("Once there")) == [Cue(0, 200, 10)]
+    assert split_cues(SAID, words("Once there")) == [Cue(0, 200, 10)]

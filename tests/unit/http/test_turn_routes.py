@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,7 +25,7 @@ from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol.messages import Metrics, ReplyText, Settings, TurnEnd, encode
 from parley.protocol.turn_request import TurnRequest
 from parley.sessions.settings_policy import SettingsPolicy
-from parley.storage.item_codec import StoredFrame
+from parley.storage.item_codec import StoredFrame, turn_key
 from parley.turn.finish import Outcome
 from tests.unit.memory import REF, MemoryStore
 
@@ -39,7 +38,7 @@ class Counting(RequestRates):
     def __init__(self, counted: list[str]) -> None:
         self._counted = counted
 
-    def take(self, principal: Principal, kind: RequestKind) -> None:
+    def count_request(self, principal: Principal, kind: RequestKind) -> None:
         if len(self._counted) == 3:
             raise too_many_requests("tenant", kind, 3, 1000)
         self._counted.append(kind)
@@ -71,14 +70,14 @@ class Desk:
     def _run(self, request: TurnRequest, admission: Admission) -> Outcome | None:
         assert admission.refused is None
         self.ran.append(request)
-        claim = self.store.claim_turn(
+        begun = self.store.acquire_lease(
             request.session,
             request.turn_id,
             "me",
             attempt=request.attempt,
             received_at_ms=request.received_at_ms,
         )
-        if claim is None:
+        if begun is None:
             return None
         self.store.set_active_turn(request.session, request.turn_id, request.received_at_ms)
         return Outcome("completed", Metrics(), events=events(request.turn_id))
@@ -130,10 +129,9 @@ def stored(seq: int, turn_id: str = "t", attempt: int = 1) -> StoredFrame:
 
 def ended_over_a_websocket(desk: Desk, *frames: StoredFrame, lease_ms: int) -> None:
     """A turn that ran over a WebSocket, and what it has left."""
-    desk.store.claim_turn(REF, "t", "other")
-    turn = desk.store.turns[REF, "t"]
-    desk.store.turns[REF, "t"] = replace(
-        turn, state="completed", lease_until_ms=now_ms() + lease_ms
+    desk.store.acquire_lease(REF, "t", "other")
+    desk.store.change_item(
+        turn_key(REF, "t"), state="completed", lease_until=now_ms() + lease_ms, started_at=1
     )
     desk.store.put_undelivered(REF, frames)
 
@@ -229,7 +227,7 @@ def test_a_turn_that_is_one_too_many_is_counted_before_anything_is_written(
 ) -> None:
     desk = Desk()
     desk.refusal = one_too_many()
-    before = dict(desk.store.sessions)
+    before = desk.store.sessions
     body: dict[str, Any] = {"text": "Hello.", "settings": {"speed": 0.9}, "events": events}
     if named:
         body |= {"session_id": "s", "resume_token": "token", "turn_id": "t"}
@@ -270,7 +268,7 @@ def test_a_request_that_has_come_before_costs_no_turn_and_one_that_would_run_doe
 ) -> None:
     desk = Desk()
     ended_over_a_websocket(desk, stored(1), stored(2), lease_ms=lease_ms)
-    desk.store.turns[REF, "t"] = replace(desk.store.turns[REF, "t"], state=state)
+    desk.store.change_item(turn_key(REF, "t"), state=state)
     desk.refusal = one_too_many()
     asked = {"text": "Hello.", "session_id": "s", "resume_token": "token", "turn_id": "t"}
     code = "rate_limited"
@@ -303,7 +301,7 @@ def test_a_request_that_is_not_run_changes_no_settings(
 ) -> None:
     desk = Desk()
     ended_over_a_websocket(desk, stored(1), stored(2), lease_ms=lease_ms)
-    desk.store.turns[REF, "t"] = replace(desk.store.turns[REF, "t"], state=state)
+    desk.store.change_item(turn_key(REF, "t"), state=state)
     about = {"session_id": "s", "resume_token": "token", "turn_id": "t", "attempt": attempt}
     with contextlib.suppress(ParleyError):
         desk.ask(text="Hello.", settings={"speed": 0.8}, **about)
@@ -346,18 +344,18 @@ def test_a_turn_that_has_not_begun_is_interrupted_when_it_does() -> None:
         assert answer == {"turn_id": "t", "state": "pending"}
     assert desk.counted == ["interrupts"] * 2
     assert desk.store.turns == {}
-    assert desk.store.inboxes.interruptions(REF, "t") != []
+    assert desk.store.inboxes.list_interruptions(REF, "t") != []
 
 
 def test_interruptions_over_http_are_counted_and_refused_before_anything_is_written() -> None:
     desk = Desk()
     for _ in range(3):
         interrupted(desk, headers={"x-resume-token": "token"})
-    desk.store.inboxes.entries.clear()
+    written = desk.store.client.items()
     with pytest.raises(ParleyError) as refused:
         interrupted(desk, resume_token="token")
     assert refused.value.code == "rate_limited"
-    assert desk.store.inboxes.entries == {}
+    assert desk.store.client.items() == written
 
 
 @pytest.mark.parametrize("token", [None, "", "made up"])
@@ -365,14 +363,14 @@ def test_an_interruption_without_a_good_token_is_counted_for_nobody(token: str |
     desk = Desk()
     with pytest.raises(ParleyError):
         interrupted(desk, resume_token=token)
-    assert (desk.counted, desk.store.inboxes.entries) == ([], {})
+    assert (desk.counted, desk.store.entries) == ([], {})
 
 
 def test_who_is_known_is_counted_before_anything_is_read() -> None:
     desk = Desk()
     desk.counted.extend(["interrupts"] * 3)
     read: list[SessionRef] = []
-    desk.store.session = read.append  # type: ignore[method-assign, assignment]
+    desk.store.get_session = read.append  # type: ignore[method-assign, assignment]
     asked = HttpRequest(
         "POST",
         "",
@@ -387,7 +385,7 @@ def test_who_is_known_is_counted_before_anything_is_read() -> None:
 
 def test_who_waits_for_a_turn_that_runs_reads_nothing() -> None:
     desk = Desk()
-    desk.store.claim_turn(REF, "t", "other")
+    desk.store.acquire_lease(REF, "t", "other")
     with pytest.raises(ParleyError) as refused:
         desk.ask(text="Hello.", session_id="s", resume_token="token", turn_id="t")
     assert (refused.value.code, desk.counted) == ("turn_running", [])
@@ -396,11 +394,11 @@ def test_who_waits_for_a_turn_that_runs_reads_nothing() -> None:
 def test_a_turn_whose_function_died_has_failed_once_its_lease_is_over() -> None:
     desk = Desk()
     asked = {"text": "Hello.", "session_id": "s", "resume_token": "token", "turn_id": "t"}
-    desk.store.claim_turn(REF, "t", "killed")
+    desk.store.acquire_lease(REF, "t", "killed")
     with pytest.raises(ParleyError) as refused:
         desk.ask(**asked, attempt=1)
     assert (refused.value.code, refused.value.retry_after_ms) == ("turn_running", 1000)
-    desk.store.turns[REF, "t"] = replace(desk.store.turns[REF, "t"], lease_until_ms=now_ms() - 1)
+    desk.store.change_item(turn_key(REF, "t"), lease_until=now_ms() - 1)
     answers = [desk.ask(**asked, attempt=1) for _ in range(2)]
     for answer in answers:
         assert (answer["reason"], answer["text"]) == ("failed", "")

@@ -45,13 +45,13 @@ class Gateway:
     def connect(self, who: Principal, name: str, *, age_s: int = 0) -> None:
         """A handshake; of a connection that is so old by now."""
         at_ms = self.at_ms - 1000 * age_s
-        self.connections.add(name, who, at_ms, self.slots.take(who, name, at_ms))
+        self.connections.add(name, who, at_ms, self.slots.take_slots(who, name, at_ms))
 
     def disconnect(self, name: str) -> None:
         """API Gateway tells of the end."""
         connection = self.connections.remove(name)
         assert connection is not None
-        self.slots.give_back(name, connection)
+        self.slots.return_slots(name, connection)
 
     def let_in(self, who: Principal, name: str) -> bool:
         """Whether a handshake is not refused."""
@@ -82,10 +82,10 @@ def test_taking_and_giving_back_can_be_repeated(table: Table, ann: Principal) ->
     for _ in range(3):
         gateway.connect(ann, "a")
     gateway.connect(ann, "b")
-    connection = gateway.connections.connection("a")
+    connection = gateway.connections.get_connection("a")
     assert connection is not None
     for _ in range(3):
-        gateway.slots.give_back("a", connection)
+        gateway.slots.return_slots("a", connection)
     gateway.connect(ann, "c")
     assert not gateway.let_in(ann, "d")
 
@@ -183,12 +183,12 @@ def test_of_many_at_once_as_many_get_in_as_there_are_slots(client: Any, ann: Pri
     gateway = Gateway(Table(client, "table"), subject=5)
     slots = ConnectionSlots(atomic.table, ConnectionStore(atomic.table), LimitRules(Share(5)))
     for old in range(5):
-        slots.take(ann, f"old{old}", gateway.at_ms - LEASE_S * 1000)
+        slots.take_slots(ann, f"old{old}", gateway.at_ms - LEASE_S * 1000)
     let_in: list[str] = []
 
     def connect(name: str) -> None:
         try:
-            slots.take(ann, name, gateway.at_ms)
+            slots.take_slots(ann, name, gateway.at_ms)
         except ParleyError:
             return
         let_in.append(name)
@@ -204,5 +204,5 @@ def test_of_many_at_once_as_many_get_in_as_there_are_slots(client: Any, ann: Pri
 def test_without_a_limit_nothing_is_written(ann: Principal) -> None:
     nowhere = Table(None, "table")  # type: ignore[arg-type]  # never asked
     slots = ConnectionSlots(nowhere, ConnectionStore(nowhere), LimitRules(Share(), Share()))
-    assert slots.take(ann, "a", 0) == {}
-    slots.give_back("a", Connection(ann))
+    assert slots.take_slots(ann, "a", 0) == {}
+    slots.return_slots("a", Connection(ann))

@@ -16,7 +16,7 @@ from parley.limits.connection_lease import (
     TRIES,
     Held,
     Shards,
-    lease_of,
+    lease_name,
 )
 from parley.limits.message_rates import (
     BYTES_PER_S,
@@ -27,7 +27,7 @@ from parley.limits.message_rates import (
     MessageRates,
     TooFast,
 )
-from parley.limits.rules import NO_LIMITS, LimitRules, Share, accounts_of, accounts_of_session
+from parley.limits.rules import NO_LIMITS, LimitRules, Share, list_accounts, list_session_accounts
 from parley.limits.token_bucket import (
     DAY_MS,
     DailyQuota,
@@ -52,7 +52,7 @@ def test_no_span_of_time_has_more_turns_than_the_burst_and_what_came_back_in_it(
     bucket, state = TokenBucket(interval_ms, burst), 0.0
     taken_at: list[int] = []
     for now in itertools.accumulate(pauses_ms, initial=1_000_000):
-        decision = bucket.take(state, now)
+        decision = bucket.take_tokens(state, now)
         if isinstance(decision, Taken):
             state = decision.full_at_ms
             taken_at.append(now)
@@ -67,14 +67,14 @@ def test_who_is_told_to_wait_gets_a_turn_after_just_so_long(
 ) -> None:
     bucket, now, state = TokenBucket(interval_ms, burst), 1_000_000, 0.0
     for _ in range(burst):
-        taken = bucket.take(state, now)
+        taken = bucket.take_tokens(state, now)
         assert isinstance(taken, Taken)
         state = taken.full_at_ms
-    wait = bucket.take(state, now + more % interval_ms)
+    wait = bucket.take_tokens(state, now + more % interval_ms)
     assert isinstance(wait, Wait)
     later = now + more % interval_ms + wait.ms
-    assert isinstance(bucket.take(state, later), Taken)
-    assert isinstance(bucket.take(state, later - 1), Wait)
+    assert isinstance(bucket.take_tokens(state, later), Taken)
+    assert isinstance(bucket.take_tokens(state, later - 1), Wait)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_the_shards_have_room_for_the_limit_together_and_each_for_what_one_write
     limit: int,
 ) -> None:
     shards = Shards(limit)
-    rooms = [shards.room(shard) for shard in range(shards.count)]
+    rooms = [shards.capacity(shard) for shard in range(shards.count)]
     assert sum(rooms) == limit
     assert max(rooms) <= SHARD_LEASES
     assert min(rooms) >= 1
@@ -125,7 +125,7 @@ def test_the_shards_have_room_for_the_limit_together_and_each_for_what_one_write
 
 def test_a_full_shard_is_an_item_of_one_write_unit() -> None:
     """Sizes as "DynamoDB Item sizes and formats" says: UTF-8, and a byte for each of a set."""
-    lease = lease_of(CONNECTION_ID, 1_800_000_000_000)
+    lease = lease_name(CONNECTION_ID, 1_800_000_000_000)
     names = ("pk", "sk", "leases", "expires_at", "looked_at")
     keys = "LIMIT#a-tenant-of-usual-length/auth0%7C5f7c8ec7c33c6c004bbafe82" + "CONNECTIONS#000"
     size = sum(map(len, names)) + len(keys) + 2 * 7 + 3 + SHARD_LEASES * (len(lease) + 1)
@@ -137,8 +137,8 @@ def test_a_connection_tries_some_shards_each_once_and_always_the_same(
     limit: int, name: str
 ) -> None:
     shards = Shards(limit)
-    order = shards.order(name)
-    assert order == Shards(limit).order(name)
+    order = shards.list_candidates(name)
+    assert order == Shards(limit).list_candidates(name)
     assert len(set(order)) == len(order) == min(TRIES, shards.count)
     assert set(order) <= set(range(shards.count))
 
@@ -159,8 +159,8 @@ def filled(limit: int) -> int:
     """How many connections are let in before the first is refused."""
     shards, held = Shards(limit), [0] * Shards(limit).count
     for number in itertools.count():
-        for shard in shards.order(f"connection-{number}="):
-            if held[shard] < shards.room(shard):
+        for shard in shards.list_candidates(f"connection-{number}="):
+            if held[shard] < shards.capacity(shard):
                 held[shard] += 1
                 break
         else:
@@ -169,9 +169,9 @@ def filled(limit: int) -> int:
 
 
 def test_a_lease_ends_with_the_connection_s_two_hours() -> None:
-    held = Held([lease_of("old", 1_000_000), lease_of("young", 2_000_000)])
-    assert held.ended(1_000 + LEASE_S - 1) == frozenset()
-    assert held.ended(1_000 + LEASE_S) == {lease_of("old", 1_000_000)}
+    held = Held([lease_name("old", 1_000_000), lease_name("young", 2_000_000)])
+    assert held.list_ended(1_000 + LEASE_S - 1) == frozenset()
+    assert held.list_ended(1_000 + LEASE_S) == {lease_name("old", 1_000_000)}
 
 
 @pytest.mark.parametrize(
@@ -186,8 +186,8 @@ def test_a_lease_ends_with_the_connection_s_two_hours() -> None:
 def test_a_connection_is_doubtful_once_its_init_would_have_been_answered(
     now_s: int, looked_at_s: int, doubtful: bool
 ) -> None:
-    lease = lease_of("c#1", 1_000_000)
-    assert Held([lease], looked_at_s).doubtful(now_s) == ({"c#1": lease} if doubtful else {})
+    lease = lease_name("c#1", 1_000_000)
+    assert Held([lease], looked_at_s).find_doubtful(now_s) == ({"c#1": lease} if doubtful else {})
 
 
 # --- whose --------------------------------------------------------------------------------
@@ -195,16 +195,16 @@ def test_a_connection_is_doubtful_once_its_init_would_have_been_answered(
 
 def test_a_subject_has_an_account_of_its_own_and_shares_its_tenant_s() -> None:
     rules, principal = LimitRules(), Principal("acme/x", "ann#1")
-    found = accounts_of(principal, rules)
+    found = list_accounts(principal, rules)
     assert [(a.scope, a.pk, a.share) for a in found] == [
         ("subject", "LIMIT#acme%2Fx/ann%231", rules.subject),
         ("tenant", "LIMIT#acme%2Fx", rules.tenant),
     ]
-    assert accounts_of_session(principal.session("s"), rules) == found
+    assert list_session_accounts(principal.session("s"), rules) == found
 
 
 def test_those_whom_nobody_can_tell_apart_share_only_the_tenant_s() -> None:
-    (only,) = accounts_of(ANONYMOUS, LimitRules())
+    (only,) = list_accounts(ANONYMOUS, LimitRules())
     assert (only.scope, only.pk) == ("tenant", "LIMIT#default")
 
 
@@ -216,34 +216,34 @@ RATE, UTTERANCE_S = 20, 30
 def test_a_whole_utterance_may_come_at_once_and_then_as_fast_as_the_rate() -> None:
     rate = ConnectionRate(RATE, UTTERANCE_S)
     size = BYTES_PER_S // CHUNKS_PER_S
-    assert not any(rate.take(size, 0) for _ in range(CHUNKS_PER_S * UTTERANCE_S))
+    assert not any(rate.count_message(size, 0) for _ in range(CHUNKS_PER_S * UTTERANCE_S))
     for second in range(1, 60):
-        assert not any(rate.take(size, second * 1000) for _ in range(CHUNKS_PER_S))
+        assert not any(rate.count_message(size, second * 1000) for _ in range(CHUNKS_PER_S))
 
 
 def test_too_many_messages_are_dropped_and_told_once_until_the_client_slows_down() -> None:
     rate = ConnectionRate(RATE, 1)
-    found = [rate.take(10, 0) for _ in range(RATE + CHUNKS_PER_S + 5)]
+    found = [rate.count_message(10, 0) for _ in range(RATE + CHUNKS_PER_S + 5)]
     dropped = [verdict for verdict in found if verdict is not None]
     assert [verdict.tell for verdict in dropped] == [True, False, False, False, False]
     assert dropped[0] == TooFast("messages_per_second", RATE, 1000 / RATE, tell=True, close=False)
-    assert rate.take(10, dropped[0].wait_ms) is None
-    again = rate.take(10, dropped[0].wait_ms)
+    assert rate.count_message(10, dropped[0].wait_ms) is None
+    again = rate.count_message(10, dropped[0].wait_ms)
     assert again is not None
     assert again.tell is False
 
 
 def test_audio_that_comes_quicker_than_anybody_speaks_is_dropped() -> None:
     rate = ConnectionRate(1000, 1)
-    found = [rate.take(BYTES_PER_S // 4, 0) for _ in range(5)]
+    found = [rate.count_message(BYTES_PER_S // 4, 0) for _ in range(5)]
     assert found[:4] == [None] * 4
     assert found[4] == TooFast("bytes_per_second", BYTES_PER_S, 250, tell=True, close=False)
 
 
 def test_who_slows_down_is_told_again_the_next_time() -> None:
     rate = ConnectionRate(1, 1)
-    first = [rate.take(10, 0) for _ in range(20)]
-    second = [rate.take(10, TELL_AGAIN_S * 1000 * 2) for _ in range(20)]
+    first = [rate.count_message(10, 0) for _ in range(20)]
+    second = [rate.count_message(10, TELL_AGAIN_S * 1000 * 2) for _ in range(20)]
     for found in (first, second):
         assert [verdict.tell for verdict in found if verdict].count(True) == 1
 
@@ -253,7 +253,7 @@ def seconds_until_closed(messages_per_second: float) -> float | None:
     rate = ConnectionRate(RATE, 1)
     for number in range(int(300 * messages_per_second)):
         at_s = number / messages_per_second
-        verdict = rate.take(10, at_s * 1000)
+        verdict = rate.count_message(10, at_s * 1000)
         if verdict is not None and verdict.close:
             return at_s
     return None
@@ -268,11 +268,11 @@ def test_a_connection_that_goes_on_flooding_is_closed() -> None:
 
 def test_connections_are_counted_apart_and_the_latest_are_remembered() -> None:
     rates = MessageRates(LimitRules(messages_per_second=1, utterance_s=1))
-    assert [rates.take("a", 1, 0) is None for _ in range(13)].count(True) == 11
-    assert rates.take("b", 1, 0) is None
+    assert [rates.count_message("a", 1, 0) is None for _ in range(13)].count(True) == 11
+    assert rates.count_message("b", 1, 0) is None
     for other in range(MAX_CONNECTIONS):
-        rates.take(f"c{other}", 1, 0)
-    assert rates.take("a", 1, 0) is None, "it has been forgotten"
+        rates.count_message(f"c{other}", 1, 0)
+    assert rates.count_message("a", 1, 0) is None, "it has been forgotten"
 
 
 def test_a_connection_starts_no_more_turns_than_one_person_could_have() -> None:
@@ -280,16 +280,16 @@ def test_a_connection_starts_no_more_turns_than_one_person_could_have() -> None:
     rates = MessageRates(rules)
 
     def ask(at_s: float) -> TooFast | None:
-        assert rates.take("a", 10, at_s * 1000) is None
-        return rates.take_call("turns_per_minute", "a", at_s * 1000)
+        assert rates.count_message("a", 10, at_s * 1000) is None
+        return rates.count_call("turns_per_minute", "a", at_s * 1000)
 
     at_once = [ask(0) for _ in range(25)]
     assert at_once[:20] == [None] * 20
     assert at_once[20] == TooFast("turns_per_minute", 60, 1000, tell=True, close=False)
     assert [verdict.tell for verdict in at_once[21:] if verdict] == [False] * 4
     assert [ask(1 + n) for n in range(60)] == [None] * 60, "twice as many as it may have"
-    assert rates.take("b", 10, 0) is None
-    assert rates.take_call("turns_per_minute", "b", 0) is None, "another one's are counted apart"
+    assert rates.count_message("b", 10, 0) is None
+    assert rates.count_call("turns_per_minute", "b", 0) is None, "another one's are counted apart"
 
 
 @pytest.mark.parametrize(
@@ -299,11 +299,11 @@ def test_how_many_turns_may_be_asked_for_at_once(subject: int, tenant: int, may:
     shares = Share(turns_per_minute=subject), Share(turns_per_minute=tenant)
     rates = MessageRates(LimitRules(*shares))
     for _ in range(100):
-        rates.take("a", 10, 0)
-    assert [rates.take_call("turns_per_minute", "a", 0) for _ in range(100)].count(None) == may
+        rates.count_message("a", 10, 0)
+    assert [rates.count_call("turns_per_minute", "a", 0) for _ in range(100)].count(None) == may
 
 
 def test_without_a_limit_nothing_is_counted() -> None:
     rates = MessageRates(NO_LIMITS)
-    assert not any(rates.take("a", 1_000_000, 0) for _ in range(10_000))
-    assert not any(rates.take_call("turns_per_minute", "a", 0) for _ in range(10_000))
+    assert not any(rates.count_message("a", 1_000_000, 0) for _ in range(10_000))
+    assert not any(rates.count_call("turns_per_minute", "a", 0) for _ in range(10_000))

@@ -47,7 +47,7 @@ def somebody(tenant: str | None = None) -> Principal:
 
 def refused(rates: RequestRates, who: Principal, kind: RequestKind = "sessions") -> ParleyError:
     with pytest.raises(ParleyError) as caught:
-        rates.take(who, kind)
+        rates.count_request(who, kind)
     return caught.value
 
 
@@ -60,7 +60,7 @@ def test_a_request_too_many_is_refused_until_it_is_said_to_be_taken(
     rules = LimitRules(Share(sessions_per_minute=9, reads_per_minute=9))
     rates, ann = RequestRates(atomic.table, rules, clock), somebody()
     for _ in range(3):
-        rates.take(ann, kind)
+        rates.count_request(ann, kind)
     clock.now += 100
     error = refused(rates, ann, kind)
     assert (error.code, error.retryable) == ("rate_limited", True)
@@ -68,7 +68,7 @@ def test_a_request_too_many_is_refused_until_it_is_said_to_be_taken(
     assert error.limit == Limit(f"{kind}_per_minute", 9, "subject")
     assert words in error.message
     clock.now += error.retry_after_ms
-    rates.take(ann, kind)
+    rates.count_request(ann, kind)
     refused(rates, ann, kind)
 
 
@@ -84,7 +84,7 @@ def test_turns_may_be_interrupted_twice_as_often_as_they_may_be_asked_for(
 ) -> None:
     rates, ann = RequestRates(atomic.table, LimitRules(*shares), clock), somebody()
     for _ in range(at_once):
-        rates.take(ann, "interrupts")
+        rates.count_request(ann, "interrupts")
     error = refused(rates, ann, "interrupts")
     assert error.limit == limit
     assert "turns to interrupt a minute" in error.message
@@ -95,9 +95,9 @@ def test_sessions_and_reads_and_people_are_counted_apart(
 ) -> None:
     rules = LimitRules(Share(sessions_per_minute=3, reads_per_minute=3))
     rates, ann = RequestRates(atomic.table, rules, clock), somebody()
-    rates.take(ann, "sessions")
-    rates.take(ann, "reads")
-    rates.take(somebody(ann.tenant), "sessions")
+    rates.count_request(ann, "sessions")
+    rates.count_request(ann, "reads")
+    rates.count_request(somebody(ann.tenant), "sessions")
     refused(rates, ann)
 
 
@@ -107,7 +107,7 @@ def test_as_many_sessions_as_there_are_connections_may_come_back_together(
     rules = LimitRules(Share(connections=7, sessions_per_minute=6))
     rates, ann = RequestRates(atomic.table, rules, clock), somebody()
     for _ in range(7):
-        rates.take(ann, "sessions")
+        rates.count_request(ann, "sessions")
     refused(rates, ann)
 
 
@@ -122,7 +122,7 @@ def test_one_account_is_asked_by_one_write(
     atomic: AtomicClient, clock: Clock, rules: LimitRules, scope: str
 ) -> None:
     rates, ann = RequestRates(atomic.table, rules, clock), somebody()
-    rates.take(ann, "sessions")
+    rates.count_request(ann, "sessions")
     assert atomic.calls == {"UpdateItem": 1}
     limit = refused(rates, ann).limit
     assert limit is not None
@@ -132,14 +132,14 @@ def test_one_account_is_asked_by_one_write(
 def test_whom_nobody_knows_shares_the_tenant_s(atomic: AtomicClient, clock: Clock) -> None:
     rules = LimitRules(Share(reads_per_minute=60), Share(reads_per_minute=3))
     rates = RequestRates(atomic.table, rules, clock)
-    rates.take(ANONYMOUS, "reads")
+    rates.count_request(ANONYMOUS, "reads")
     limit = refused(rates, ANONYMOUS, "reads").limit
     assert limit == Limit("reads_per_minute", 3, "tenant")
 
 
 def test_without_a_limit_nothing_is_written() -> None:
     nowhere = Table(None, "table")  # type: ignore[arg-type]
-    RequestRates(nowhere, NO_LIMITS).take(somebody(), "sessions")
+    RequestRates(nowhere, NO_LIMITS).count_request(somebody(), "sessions")
 
 
 @pytest.mark.parametrize("repeats", [False, True])
@@ -152,7 +152,7 @@ def test_however_many_ask_at_once_no_more_are_let_in_than_the_bucket_has(
 
     def ask(number: int) -> None:
         try:
-            rates.take(ann, "sessions")
+            rates.count_request(ann, "sessions")
         except ParleyError:
             return
         let_in.append(number)
@@ -174,7 +174,7 @@ def test_what_is_kept_goes_when_nobody_asks(
         RequestRates(atomic.table, LimitRules(Share(reads_per_minute=3)), clock),
         somebody(),
     )
-    rates.take(ann, "reads")
+    rates.count_request(ann, "reads")
     key = {"pk": {"S": f"LIMIT#{ann.key}"}, "sk": {"S": "READS"}}
     item = client.get_item(TableName="table", Key=key)["Item"]
     assert int(item["expires_at"]["N"]) * 1000 == clock.now + 3_600_000

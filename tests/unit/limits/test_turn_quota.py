@@ -64,9 +64,9 @@ async def test_turns_are_admitted_until_the_bucket_is_empty_and_again_when_told(
 ) -> None:
     meter, ref = meter_of(Share(turns_per_minute=9)), somebody()
     for _ in range(3):
-        assert (await meter.admit(ref, spoken=False)).refused is None
+        assert (await meter.admit_turn(ref, spoken=False)).refused is None
     clock.now += 100
-    refused = (await meter.admit(ref, spoken=False)).refused
+    refused = (await meter.admit_turn(ref, spoken=False)).refused
     assert refused is not None
     assert (refused.code, refused.retryable) == ("rate_limited", True)
     assert refused.retry_after_ms == bucket_per_minute(9).interval_ms - 100
@@ -78,16 +78,16 @@ async def test_turns_are_admitted_until_the_bucket_is_empty_and_again_when_told(
     )
     assert "9 turns a minute" in refused.message
     clock.now += refused.retry_after_ms
-    assert (await meter.admit(ref, spoken=False)).refused is None
-    assert (await meter.admit(ref, spoken=False)).refused is not None
+    assert (await meter.admit_turn(ref, spoken=False)).refused is None
+    assert (await meter.admit_turn(ref, spoken=False)).refused is not None
 
 
 async def test_one_subject_s_turns_are_not_another_s(meter_of: MeterOf) -> None:
     meter, tenant = meter_of(Share(turns_per_minute=3)), f"tenant{next(_names)}"
     first, second = somebody(tenant), somebody(tenant)
-    assert (await meter.admit(first, spoken=False)).refused is None
-    assert (await meter.admit(first, spoken=False)).refused is not None
-    assert (await meter.admit(second, spoken=False)).refused is None
+    assert (await meter.admit_turn(first, spoken=False)).refused is None
+    assert (await meter.admit_turn(first, spoken=False)).refused is not None
+    assert (await meter.admit_turn(second, spoken=False)).refused is None
 
 
 async def test_a_turn_that_the_tenant_has_no_room_for_costs_its_subject_none(
@@ -96,13 +96,13 @@ async def test_a_turn_that_the_tenant_has_no_room_for_costs_its_subject_none(
     meter = meter_of(Share(turns_per_minute=3), Share(turns_per_minute=3))
     tenant = f"tenant{next(_names)}"
     first, second = somebody(tenant), somebody(tenant)
-    assert (await meter.admit(first, spoken=False)).refused is None
-    refused = (await meter.admit(second, spoken=False)).refused
+    assert (await meter.admit_turn(first, spoken=False)).refused is None
+    refused = (await meter.admit_turn(second, spoken=False)).refused
     assert refused is not None
     assert refused.limit is not None
     assert refused.limit.scope == "tenant"
     alone = meter_of(Share(turns_per_minute=3))
-    assert (await alone.admit(second, spoken=False)).refused is None
+    assert (await alone.admit_turn(second, spoken=False)).refused is None
 
 
 async def test_a_subject_s_refusals_take_nothing_from_its_tenant_not_even_for_a_moment(
@@ -111,14 +111,14 @@ async def test_a_subject_s_refusals_take_nothing_from_its_tenant_not_even_for_a_
     meter = meter_of(Share(turns_per_minute=3), Share(turns_per_minute=60))
     tenant = f"tenant{next(_names)}"
     greedy, modest = somebody(tenant), somebody(tenant)
-    assert (await meter.admit(greedy, spoken=False)).refused is None
+    assert (await meter.admit_turn(greedy, spoken=False)).refused is None
     atomic.changed.clear()
-    found = await asyncio.gather(*(meter.admit(greedy, spoken=False) for _ in range(40)))
+    found = await asyncio.gather(*(meter.admit_turn(greedy, spoken=False) for _ in range(40)))
     assert {each.refused.limit.scope for each in found if each.refused and each.refused.limit} == {
         "subject"
     }
     assert f"LIMIT#{tenant}" not in atomic.changed
-    assert (await meter.admit(modest, spoken=False)).refused is None
+    assert (await meter.admit_turn(modest, spoken=False)).refused is None
 
 
 @pytest.mark.parametrize("broken", ["tenant", "subject"])
@@ -130,17 +130,17 @@ async def test_a_turn_that_cannot_be_counted_everywhere_is_counted_nowhere(
     owner = ref.rpartition("/")[0]
     atomic.broken = f"LIMIT#{owner if broken == 'subject' else owner.partition('/')[0]}"
     with pytest.raises(ConnectTimeoutError):
-        await meter.admit(ref, spoken=False)
+        await meter.admit_turn(ref, spoken=False)
     atomic.broken = ""
-    assert (await meter.admit(ref, spoken=False)).refused is None
+    assert (await meter.admit_turn(ref, spoken=False)).refused is None
 
 
 async def test_a_turn_that_is_given_back_can_be_taken_again(meter_of: MeterOf) -> None:
     meter, ref = meter_of(Share(turns_per_minute=3)), somebody()
-    admission = await meter.admit(ref, spoken=False)
-    await meter.give_back(admission)
-    assert (await meter.admit(ref, spoken=False)).refused is None
-    assert (await meter.admit(ref, spoken=False)).refused is not None
+    admission = await meter.admit_turn(ref, spoken=False)
+    await meter.return_turn(admission)
+    assert (await meter.admit_turn(ref, spoken=False)).refused is None
+    assert (await meter.admit_turn(ref, spoken=False)).refused is not None
 
 
 @given(
@@ -166,7 +166,7 @@ def test_however_many_ask_at_once_no_more_are_admitted_than_the_bucket_has(
     atomic.repeats = repeats
 
     async def ask(times: int) -> int:
-        found = await asyncio.gather(*(meter.admit(ref, spoken=False) for _ in range(times)))
+        found = await asyncio.gather(*(meter.admit_turn(ref, spoken=False) for _ in range(times)))
         return sum(admission.refused is None for admission in found)
 
     before = asyncio.run(ask(used))
@@ -190,33 +190,33 @@ async def test_a_day_s_seconds_are_used_up_and_come_back_at_midnight(
     meter_of: MeterOf, clock: Clock, share: Share, spoken: bool, name: str
 ) -> None:
     meter, ref = meter_of(tenant=share), somebody()
-    await meter.charge(ref, 59_999, 59_999)
-    assert (await meter.admit(ref, spoken=spoken)).refused is None, "something is left"
-    await meter.charge(ref, 20_000, 20_000)
-    refused = (await meter.admit(ref, spoken=spoken)).refused
+    await meter.charge_turn(ref, 59_999, 59_999)
+    assert (await meter.admit_turn(ref, spoken=spoken)).refused is None, "something is left"
+    await meter.charge_turn(ref, 20_000, 20_000)
+    refused = (await meter.admit_turn(ref, spoken=spoken)).refused
     assert refused is not None
     assert (refused.code, refused.retryable) == ("quota_exceeded", True)
     assert refused.retry_after_ms == DAY_MS // 2
     assert refused.limit is not None
     assert (refused.limit.name, refused.limit.value, refused.limit.scope) == (name, 60, "tenant")
     clock.now += DAY_MS // 2
-    assert (await meter.admit(ref, spoken=spoken)).refused is None
-    await meter.charge(ref, 60_000, 60_000)
-    assert (await meter.admit(ref, spoken=spoken)).refused is not None
+    assert (await meter.admit_turn(ref, spoken=spoken)).refused is None
+    await meter.charge_turn(ref, 60_000, 60_000)
+    assert (await meter.admit_turn(ref, spoken=spoken)).refused is not None
 
 
 async def test_who_may_not_be_listened_to_any_more_may_still_type(meter_of: MeterOf) -> None:
     meter, ref = meter_of(Share(audio_s_per_day=1)), somebody()
-    await meter.charge(ref, 1000, 0)
-    assert (await meter.admit(ref, spoken=False)).refused is None
-    assert (await meter.admit(ref, spoken=True)).refused is not None
+    await meter.charge_turn(ref, 1000, 0)
+    assert (await meter.admit_turn(ref, spoken=False)).refused is None
+    assert (await meter.admit_turn(ref, spoken=True)).refused is not None
 
 
 async def test_of_two_refusals_the_one_that_lasts_longer_is_told(meter_of: MeterOf) -> None:
     meter, ref = meter_of(Share(turns_per_minute=3), Share(speech_s_per_day=1)), somebody()
-    await meter.charge(ref, 0, 1000)
-    await meter.admit(ref, spoken=False)
-    refused = (await meter.admit(ref, spoken=False)).refused
+    await meter.charge_turn(ref, 0, 1000)
+    await meter.admit_turn(ref, spoken=False)
+    refused = (await meter.admit_turn(ref, spoken=False)).refused
     assert refused is not None
     assert refused.code == "quota_exceeded"
 
@@ -226,12 +226,12 @@ async def test_charges_that_come_at_once_are_all_counted_and_repeated_writes_onc
     meter_of: MeterOf, atomic: AtomicClient, repeats: bool
 ) -> None:
     meter, ref = meter_of(Share(speech_s_per_day=60)), somebody()
-    await meter.charge(ref, 0, 1000)
+    await meter.charge_turn(ref, 0, 1000)
     atomic.repeats = repeats
-    await asyncio.gather(*(meter.charge(ref, 0, 1000) for _ in range(58)))
-    assert (await meter.admit(ref, spoken=False)).refused is None
-    await meter.charge(ref, 0, 1000)
-    assert (await meter.admit(ref, spoken=False)).refused is not None
+    await asyncio.gather(*(meter.charge_turn(ref, 0, 1000) for _ in range(58)))
+    assert (await meter.admit_turn(ref, spoken=False)).refused is None
+    await meter.charge_turn(ref, 0, 1000)
+    assert (await meter.admit_turn(ref, spoken=False)).refused is not None
 
 
 async def test_a_function_whose_clock_is_behind_at_midnight_charges_the_new_day(
@@ -239,11 +239,11 @@ async def test_a_function_whose_clock_is_behind_at_midnight_charges_the_new_day(
 ) -> None:
     meter, ref = meter_of(Share(speech_s_per_day=60)), somebody()
     clock.now += DAY_MS
-    await meter.charge(ref, 0, 30_000)
+    await meter.charge_turn(ref, 0, 30_000)
     clock.now -= DAY_MS
-    await meter.charge(ref, 0, 30_000)
+    await meter.charge_turn(ref, 0, 30_000)
     clock.now += DAY_MS
-    assert (await meter.admit(ref, spoken=False)).refused is not None
+    assert (await meter.admit_turn(ref, spoken=False)).refused is not None
 
 
 @pytest.mark.parametrize(
@@ -267,23 +267,23 @@ async def test_a_turn_costs_one_write_for_each_account_and_none_without_limits(
     reads: int,
 ) -> None:
     meter = meter_of(subject, tenant)
-    await meter.admit(ref, spoken=False)
-    await meter.charge(ref, 1000, 1000)  # the first of a day, which finds no account
+    await meter.admit_turn(ref, spoken=False)
+    await meter.charge_turn(ref, 1000, 1000)  # the first of a day, which finds no account
     clock.now += 60_000
     atomic.calls.clear()
-    await meter.admit(ref, spoken=False)
+    await meter.admit_turn(ref, spoken=False)
     assert (atomic.calls["UpdateItem"], atomic.calls["GetItem"]) == (writes, reads)
     atomic.calls.clear()
-    await meter.charge(ref, 1000, 1000)
+    await meter.charge_turn(ref, 1000, 1000)
     assert atomic.calls.total() == max(writes, reads)
     atomic.calls.clear()
-    await meter.charge(ref, 0, 0)
+    await meter.charge_turn(ref, 0, 0)
     assert atomic.calls.total() == 0, "nothing was used"
 
 
 def test_what_is_kept_goes_when_nobody_talks(meter_of: MeterOf, client: Any, clock: Clock) -> None:
     meter, ref = meter_of(Share(turns_per_minute=3, speech_s_per_day=60)), somebody()
-    asyncio.run(meter.admit(ref, spoken=False))
+    asyncio.run(meter.admit_turn(ref, spoken=False))
     pk = f"LIMIT#{ref.rpartition('/')[0]}"
     item = client.get_item(TableName="table", Key={"pk": {"S": pk}, "sk": {"S": "USAGE"}})["Item"]
     assert int(item["expires_at"]["N"]) * 1000 == clock.now + 2 * DAY_MS

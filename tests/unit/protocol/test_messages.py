@@ -99,7 +99,7 @@ def test_every_error_reaches_the_client_whole(code: ErrorCode) -> None:
     error = ParleyError(
         code, "No.", retryable=True, field="f", retry_after_ms=5, missing=[1, 2], turn_id="t"
     )
-    assert json.loads(encode(Error.of(error, seq=7))) == {
+    assert json.loads(encode(Error.from_error(error, seq=7))) == {
         "type": "error",
         "code": code,
         "message": "No.",

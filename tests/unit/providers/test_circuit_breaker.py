@@ -10,47 +10,53 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parley.errors import FailureKind, ProviderError
-from parley.providers.circuit_breaker import OPEN_S, OPENS_AFTER, WITHIN_S, CircuitBreaker, guarded
+from parley.providers.circuit_breaker import (
+    OPEN_S,
+    OPENS_AFTER,
+    WITHIN_S,
+    CircuitBreaker,
+    guard_call,
+)
 from tests.unit.fakes import broken
 
 
 def opened(at_s: float = 0.0, kind: FailureKind = "unavailable") -> CircuitBreaker:
     circuit = CircuitBreaker()
     for _ in range(OPENS_AFTER):
-        circuit.failed(broken(kind), at_s)
+        circuit.record_failure(broken(kind), at_s)
     return circuit
 
 
 @pytest.mark.parametrize("kind", ["unavailable", "timeout"])
 def test_a_provider_that_is_down_is_not_called(kind: FailureKind) -> None:
-    assert opened(kind=kind).wait_s(1.0) == OPEN_S - 1.0
+    assert opened(kind=kind).admit_call(1.0) == OPEN_S - 1.0
 
 
 @pytest.mark.parametrize("kind", ["unauthorized", "refused", "rate_limited", "invalid"])
 def test_what_says_nothing_about_its_health_does_not_count(kind: FailureKind) -> None:
-    assert opened(kind=kind).wait_s(1.0) == 0
+    assert opened(kind=kind).admit_call(1.0) == 0
 
 
 def test_failures_that_are_long_past_do_not_count() -> None:
     circuit = CircuitBreaker()
     for n in range(3 * OPENS_AFTER):
-        circuit.failed(broken("unavailable"), n * WITHIN_S / 3)
-        assert circuit.wait_s(n * WITHIN_S / 3) == 0
+        circuit.record_failure(broken("unavailable"), n * WITHIN_S / 3)
+        assert circuit.admit_call(n * WITHIN_S / 3) == 0
 
 
 def test_after_a_while_one_call_tries_and_the_others_wait() -> None:
     circuit = opened()
-    assert circuit.wait_s(OPEN_S + 1) == 0
-    assert circuit.wait_s(OPEN_S + 1) > 0
-    circuit.succeeded()
-    assert circuit.wait_s(OPEN_S + 1) == 0
+    assert circuit.admit_call(OPEN_S + 1) == 0
+    assert circuit.admit_call(OPEN_S + 1) > 0
+    circuit.record_success()
+    assert circuit.admit_call(OPEN_S + 1) == 0
 
 
 def test_a_trial_that_fails_opens_it_again() -> None:
     circuit = opened()
-    circuit.wait_s(OPEN_S + 1)
-    circuit.failed(broken("unavailable"), OPEN_S + 2)
-    assert circuit.wait_s(OPEN_S + 3) == OPEN_S - 1
+    circuit.admit_call(OPEN_S + 1)
+    circuit.record_failure(broken("unavailable"), OPEN_S + 2)
+    assert circuit.admit_call(OPEN_S + 3) == OPEN_S - 1
 
 
 @given(st.lists(st.booleans(), max_size=30))
@@ -59,13 +65,13 @@ def test_it_opens_only_after_failures_in_a_row(outcomes: list[bool]) -> None:
     for good in outcomes:
         if row >= OPENS_AFTER:
             return
-        assert circuit.wait_s(0.0) == 0
+        assert circuit.admit_call(0.0) == 0
         if good:
-            circuit.succeeded()
+            circuit.record_success()
         else:
-            circuit.failed(broken("unavailable"), 0.0)
+            circuit.record_failure(broken("unavailable"), 0.0)
         row = 0 if good else row + 1
-    assert (circuit.wait_s(0.0) > 0) == (row >= OPENS_AFTER)
+    assert (circuit.admit_call(0.0) > 0) == (row >= OPENS_AFTER)
 
 
 def never() -> bool:
@@ -81,12 +87,12 @@ async def test_a_call_that_is_stopped_was_answered_if_its_answer_had_begun(begun
         calling.set()
         await asyncio.Event().wait()
 
-    running = asyncio.create_task(guarded(circuit, "speech_failed", call, lambda: begun))
+    running = asyncio.create_task(guard_call(circuit, "speech_failed", call, lambda: begun))
     await calling.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert (circuit.wait_s(time.monotonic()) == 0) == begun
+    assert (circuit.admit_call(time.monotonic()) == 0) == begun
 
 
 async def test_an_answer_that_breaks_off_is_a_failure() -> None:
@@ -96,8 +102,8 @@ async def test_an_answer_that_breaks_off_is_a_failure() -> None:
     circuit = CircuitBreaker()
     for _ in range(OPENS_AFTER):
         with pytest.raises(ProviderError):
-            await guarded(circuit, "speech_failed", call, lambda: True)
-    assert circuit.wait_s(time.monotonic()) > 0
+            await guard_call(circuit, "speech_failed", call, lambda: True)
+    assert circuit.admit_call(time.monotonic()) > 0
 
 
 async def test_a_call_that_is_not_made_says_when_to_try_again() -> None:
@@ -111,9 +117,9 @@ async def test_a_call_that_is_not_made_says_when_to_try_again() -> None:
     circuit = CircuitBreaker()
     for _ in range(OPENS_AFTER):
         with pytest.raises(ProviderError):
-            await guarded(circuit, "speech_failed", call, never)
+            await guard_call(circuit, "speech_failed", call, never)
     with pytest.raises(ProviderError) as raised:
-        await guarded(circuit, "speech_failed", call, never)
+        await guard_call(circuit, "speech_failed", call, never)
     assert calls == OPENS_AFTER
     assert raised.value.retryable
     assert 0 < (raised.value.retry_after_ms or 0) <= OPEN_S * 1000

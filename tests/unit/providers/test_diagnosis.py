@@ -34,7 +34,7 @@ def test_a_key_goes_no_further_however_it_is_written(sent_back: str, place: str)
     error: dict[str, Any] = {"code": sent_back} if place == "code" else {}
     body = {"error": error, "request_id": sent_back if place == "id in the body" else 7}
     headers = {"x-request-id": sent_back} if place == "id in a header" else {}
-    failed = Diagnosis(CHAT, PLAIN_KEY).refused(401, headers, json.dumps(body).encode())
+    failed = Diagnosis(CHAT, PLAIN_KEY).diagnose_status(401, headers, json.dumps(body).encode())
     written = json.dumps(failed.cause.log_fields()).lower()
     assert sent_back.lower() not in written
     assert (failed.cause.provider_code, failed.cause.request_id) == (None, None)
@@ -54,7 +54,7 @@ SAID = "Note this: my password is Hunter Two, and I live in Rue de l'Église 9."
 def test_words_of_the_user_go_no_further_however_they_are_written(sent_back: str) -> None:
     body = {"error": {"code": sent_back, "type": "odd_error"}, "request_id": sent_back}
     headers = {"x-request-id": sent_back}
-    failed = Diagnosis(CHAT, "", ["Be brief.", SAID]).refused(
+    failed = Diagnosis(CHAT, "", ["Be brief.", SAID]).diagnose_status(
         400, headers, json.dumps(body).encode()
     )
     cause = failed.cause
@@ -64,7 +64,7 @@ def test_words_of_the_user_go_no_further_however_they_are_written(sent_back: str
 
 def test_a_name_and_an_id_that_share_little_with_what_was_said_are_kept() -> None:
     body = {"error": {"code": "password_policy"}, "request_id": "req_hunter_8f1aa2b3"}
-    cause = Diagnosis(CHAT, KEY, [SAID]).refused(400, {}, json.dumps(body).encode()).cause
+    cause = Diagnosis(CHAT, KEY, [SAID]).diagnose_status(400, {}, json.dumps(body).encode()).cause
     assert (cause.provider_code, cause.request_id) == ("password_policy", "req_hunter_8f1aa2b3")
 
 
@@ -83,14 +83,16 @@ def test_a_name_and_an_id_that_share_little_with_what_was_said_are_kept() -> Non
 def test_of_a_url_the_host_alone_is_named(url: str, host: str) -> None:
     chat = Endpoint("reply_failed", "the chat endpoint", url, "m", "K", "LlmBaseUrl", "M")
     assert chat.host == host
-    error = Diagnosis(chat).refused(404, {}, b"")
+    error = Diagnosis(chat).diagnose_status(404, {}, b"")
     assert KEY not in error.cause.advice
 
 
 @pytest.mark.parametrize("filler", ["x", "-", "no", ""])
 def test_a_filler_in_place_of_a_key_hides_nothing(filler: str) -> None:
     chat = Endpoint("reply_failed", "it", "https://h", "m", "K", "U", "M")
-    error = Diagnosis(chat, filler).refused(400, {}, b'{"error": {"code": "no-extra_field"}}')
+    error = Diagnosis(chat, filler).diagnose_status(
+        400, {}, b'{"error": {"code": "no-extra_field"}}'
+    )
     assert error.cause.provider_code == "no-extra_field"
 
 
@@ -105,7 +107,7 @@ def test_a_filler_in_place_of_a_key_hides_nothing(filler: str) -> None:
     ],
 )
 def test_a_status_that_passes_is_worth_another_try(status: int, reason: str, kind: str) -> None:
-    error = Diagnosis(CHAT).refused(status, {}, b"")
+    error = Diagnosis(CHAT).diagnose_status(status, {}, b"")
     assert (error.cause.reason, error.kind) == (reason, kind)
     assert error.retryable == (kind != "refused")
 
@@ -122,13 +124,13 @@ def nested(value: Any, field: str, depth: int) -> Any:
 @pytest.mark.parametrize("field", ["error", "detail"])
 @pytest.mark.parametrize("depth", [1, 3, 8, 9, 100, DEEP])
 def test_an_error_may_be_nested_as_deep_as_it_likes(field: str, depth: int) -> None:
-    error = Diagnosis(CHAT).told(nested({"code": "insufficient_quota"}, field, depth))
+    error = Diagnosis(CHAT).diagnose_error(nested({"code": "insufficient_quota"}, field, depth))
     assert error.cause.reason == ("quota" if depth <= 8 else "down")
     both = nested({"error": [nested({}, field, depth)], "code": "rate_limit_exceeded"}, "error", 2)
-    assert Diagnosis(CHAT).told(both).cause.reason == "busy"
+    assert Diagnosis(CHAT).diagnose_error(both).cause.reason == "busy"
 
 
 def test_nor_does_a_body_of_such_an_error_matter() -> None:
     body = b'{"error":' * DEEP + b"{}" + b"}" * DEEP
-    error = Diagnosis(CHAT).refused(503, {}, body)
+    error = Diagnosis(CHAT).diagnose_status(503, {}, body)
     assert (error.cause.reason, error.cause.status) == ("down", 503)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from parley.errors import FailureKind, ProviderError
-from parley.providers.hedging import TakeLead, hedged
+from parley.providers.hedging import TakeLead, run_hedged
 from tests.unit.fakes import broken, until
 
 Step = Callable[[TakeLead], Awaitable[str]]
@@ -24,11 +24,11 @@ class Race:
         self.hedges = 0
         self.owed = asyncio.Event()
 
-    async def attempt(self, claim: TakeLead) -> str:
+    async def attempt(self, take_lead: TakeLead) -> str:
         step = self.steps[self.started]
         self.started += 1
         try:
-            return await step(claim)
+            return await step(take_lead)
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
@@ -38,27 +38,27 @@ class Race:
 
     async def run(self, after_s: float = 0.02) -> str:
         async with asyncio.timeout(5):
-            return await hedged(self.attempt, self.owed, after_s, self._on_hedge)
+            return await run_hedged(self.attempt, self.owed, after_s, self._on_hedge)
 
 
-async def stalls(claim: TakeLead) -> str:
+async def stalls(take_lead: TakeLead) -> str:
     await asyncio.Event().wait()
     return "never"
 
 
 def answers(text: str, after_s: float = 0.0) -> Step:
-    async def step(claim: TakeLead) -> str:
+    async def step(take_lead: TakeLead) -> str:
         await asyncio.sleep(after_s)
-        return text if claim() else "lost"
+        return text if take_lead() else "lost"
 
     return step
 
 
-def fails(kind: FailureKind, after_s: float = 0.0, *, claiming: bool = False) -> Step:
-    async def step(claim: TakeLead) -> str:
+def fails(kind: FailureKind, after_s: float = 0.0, *, takes_lead: bool = False) -> Step:
+    async def step(take_lead: TakeLead) -> str:
         await asyncio.sleep(after_s)
-        if claiming:
-            claim()
+        if takes_lead:
+            take_lead()
             await asyncio.sleep(0.1)
         raise broken(kind)
 
@@ -96,8 +96,8 @@ async def test_nothing_is_hedged_before_an_answer_is_owed() -> None:
 
 
 async def test_an_attempt_that_has_begun_to_answer_is_never_hedged() -> None:
-    async def slowly(claim: TakeLead) -> str:
-        claim()
+    async def slowly(take_lead: TakeLead) -> str:
+        take_lead()
         await asyncio.sleep(0.1)
         return "one"
 
@@ -108,7 +108,7 @@ async def test_an_attempt_that_has_begun_to_answer_is_never_hedged() -> None:
 
 
 async def test_one_that_fails_leaves_it_to_the_other() -> None:
-    async def fails_beside_another(_claim: TakeLead) -> str:
+    async def fails_beside_another(_take_lead: TakeLead) -> str:
         await until(lambda: race.started == 2)
         raise broken("unavailable")
 
@@ -130,7 +130,7 @@ async def test_a_failure_before_the_hedge_is_a_failure() -> None:
     [
         (fails("unavailable", 0.05), fails("refused", 0.05)),
         (fails("timeout", 0.05), answers("two", 5)),
-        (fails("unavailable", 0.03, claiming=True), answers("two", 5)),
+        (fails("unavailable", 0.03, takes_lead=True), answers("two", 5)),
     ],
     ids=["both fail", "the time is over", "it had begun to answer"],
 )

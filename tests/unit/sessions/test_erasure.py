@@ -18,7 +18,7 @@ import pytest
 
 from parley.config import DEFAULT_SETTINGS, Deployment
 from parley.ids import new_ulid, token_hash
-from parley.principal import Principal, session_id_of
+from parley.principal import Principal, parse_session_id
 from parley.protocol.messages import Message, Settings
 from parley.protocol.turn_request import TurnRequest
 from parley.sessions.erasure import SETTLE_S, Erasure
@@ -119,7 +119,7 @@ class Place:
         """Every item that names the session or says what was said in it."""
         pages = self.client.get_paginator("scan").paginate(TableName="table")
         found = [item for page in pages for item in page["Items"]]
-        session_id = session_id_of(self.ref)
+        session_id = parse_session_id(self.ref)
         return [item for item in found if session_id in (text := str(item)) or WORD in text]
 
 
@@ -156,7 +156,7 @@ async def test_nothing_of_a_whole_session_is_left(place: Place, quick: None) -> 
     assert kept == {connection, owner, f"SESSION#{place.ref}"}
     assert Erasure(place.store, place.turns, None).erase(place.ref)
     assert place.left() == []
-    assert place.store.connections.connection(place.connection) is not None, (
+    assert place.store.connections.get_connection(place.connection) is not None, (
         "it may have another session"
     )
 
@@ -168,7 +168,7 @@ def test_the_wait_is_longer_than_a_session_is_taken_to_be_there() -> None:
 def test_an_erased_session_takes_nothing_more(place: Place, quick: None) -> None:
     assert Erasure(place.store, place.turns, None).erase(place.ref)
     place.store.connections.add("again", OWNER)
-    token = {"session_id": session_id_of(place.ref), "resume_token": "token"}
+    token = {"session_id": parse_session_id(place.ref), "resume_token": "token"}
     assert place.send("init", "again", protocol=1, **token) == "session_not_found"
     assert place.send("ack", turn_id="t", seq=1) == "not_initialised"
     assert place.store.end_session(place.ref, 0) is None
@@ -189,12 +189,12 @@ def test_a_chunk_of_a_connection_that_is_known_by_heart_leaves_nothing(
 def test_a_turn_that_does_not_stop_makes_it_wait_and_another_time_finishes(
     place: Place, quick: None
 ) -> None:
-    place.turns.claim_turn(place.ref, "t", "me", attempt=1, received_at_ms=1)
+    place.turns.acquire_lease(place.ref, "t", "me", attempt=1, received_at_ms=1)
     erasure = Erasure(place.store, place.turns, None)
     assert not erasure.erase(place.ref, wait_s=0)
     (entry,) = place.turns.inboxes.read_inbox(place.ref, "t", 1)
     assert isinstance(entry, InterruptEntry)
-    assert not place.store.is_there(place.ref)
+    assert not place.store.has_session(place.ref)
     place.turns.finish_turn(place.ref, "t", "me", reason="interrupted")
     assert erasure.erase(place.ref)
     assert place.left() == []
@@ -212,7 +212,7 @@ async def test_a_turn_that_runs_while_all_is_removed_removes_what_it_writes(plac
     class Slow(FakeResponder):
         async def reply(self, *arguments: Any) -> Any:
             place.store.mark_erased(place.ref)
-            place.store.sweep(place.ref)
+            place.store.sweep_session(place.ref)
             place.store.forget_session(place.ref)
             async for delta in super().reply(*arguments):
                 yield delta
@@ -226,14 +226,14 @@ def _writers(place: Place) -> list[Callable[[], object]]:
     ref = place.ref
 
     def turn_writes() -> None:
-        place.turns.claim_turn(ref, "r", "me", attempt=1, received_at_ms=1)
+        place.turns.acquire_lease(ref, "r", "me", attempt=1, received_at_ms=1)
         place.store.put_message(ref, 1, Message("user", WORD, "r"), None)
         place.turns.finish_turn(ref, "r", "me", reason="interrupted")
-        if not place.store.is_there(ref):
-            place.store.sweep(ref)
+        if not place.store.has_session(ref):
+            place.store.sweep_session(ref)
 
     place.store.connections.add("another", OWNER)
-    token = {"session_id": session_id_of(ref), "resume_token": "token"}
+    token = {"session_id": parse_session_id(ref), "resume_token": "token"}
     return [
         turn_writes,
         place.sender("init", "another", protocol=1, **token),

@@ -52,7 +52,7 @@ def test_what_was_said_before_is_gone_although_a_turn_does_not_stop(
     store.put_session(Session(ref, token_hash("token"), "c", Settings(), "active"))
     store.put_message(ref, 1, Message("user", "Said before.", "t1"), None)
     recordings.put(ref, "t1", "user", b"\0\0", 8_000)
-    turns.claim_turn(ref, "t2", "dead", attempt=1, received_at_ms=1)
+    turns.acquire_lease(ref, "t2", "dead", attempt=1, received_at_ms=1)
 
     assert not Erasure(store, turns, recordings).erase(ref, wait_s=0)
 
@@ -60,5 +60,5 @@ def test_what_was_said_before_is_gone_although_a_turn_does_not_stop(
     assert sorted(kept) == ["META", "TURN#t2#IN#interrupt", "TURN#t2#META"]
     assert isinstance(turns.inboxes.read_inbox(ref, "t2", 1)[0], InterruptEntry)
     assert partition(client, f"OWNER#{OWNER.key}") == []
-    assert SessionReader(table).newest(OWNER, 10) == ([], "")
+    assert SessionReader(table).list_newest(OWNER, 10) == ([], "")
     assert "Contents" not in s3.list_objects_v2(Bucket="bucket")

@@ -21,7 +21,7 @@ def refusal(
     chosen: Settings, signed: Settings = NO_SETTINGS, policy: SettingsPolicy = USUAL
 ) -> ParleyError:
     with pytest.raises(ParleyError) as refused:
-        policy.check(chosen, signed, "config.settings.")
+        policy.check_settings(chosen, signed, "config.settings.")
     assert refused.value.code == "bad_request"
     return refused.value
 
@@ -37,7 +37,7 @@ def refusal(
     ],
 )
 def test_usually_language_speed_and_a_voice_of_the_list_may_be_chosen(chosen: Settings) -> None:
-    USUAL.check(chosen, NO_SETTINGS, "init.settings.")
+    USUAL.check_settings(chosen, NO_SETTINGS, "init.settings.")
 
 
 @pytest.mark.parametrize(
@@ -67,23 +67,23 @@ def test_anything_else_is_refused_with_what_is_allowed(
 def test_a_deployment_may_let_its_clients_choose_nothing() -> None:
     closed = SettingsPolicy(DEFAULT_SETTINGS, client_settings=frozenset())
     assert "lets a client set nothing" in refusal(Settings(speed=1), policy=closed).message
-    closed.check(Settings(record=True), NO_SETTINGS, "")
+    closed.check_settings(Settings(record=True), NO_SETTINGS, "")
 
 
 def test_what_the_token_sets_is_not_the_client_s_to_choose() -> None:
     signed = Settings(language="de", style="Formally.")
     assert "the token sets it" in refusal(Settings(language="en"), signed).message
     assert "the token sets it" in refusal(Settings(style="Rudely."), signed).message
-    assert USUAL.choices(signed).settings == ["speed", "voice"]
-    assert USUAL.in_force(Settings(language="en", speed=0.8), signed).language == "de"
+    assert USUAL.list_choices(signed).settings == ["speed", "voice"]
+    assert USUAL.merge_settings(Settings(language="en", speed=0.8), signed).language == "de"
 
 
 def test_a_token_may_name_a_voice_that_no_client_may_choose() -> None:
-    assert USUAL.in_force(NO_SETTINGS, Settings(voice="private")).voice == "private"
+    assert USUAL.merge_settings(NO_SETTINGS, Settings(voice="private")).voice == "private"
 
 
 def test_the_default_voice_and_language_are_always_among_the_choices() -> None:
-    choices = SettingsPolicy(DEFAULT_SETTINGS, languages=("de",)).choices(NO_SETTINGS)
+    choices = SettingsPolicy(DEFAULT_SETTINGS, languages=("de",)).list_choices(NO_SETTINGS)
     assert choices.voices == [Voice(str(DEFAULT_SETTINGS.voice), "Default")]
     assert choices.languages == ["en", "de"]
 
@@ -91,8 +91,8 @@ def test_the_default_voice_and_language_are_always_among_the_choices() -> None:
 @pytest.mark.parametrize("records", [True, False])
 def test_consent_is_the_user_s_and_counts_where_recordings_are_made(records: bool) -> None:
     policy = SettingsPolicy(DEFAULT_SETTINGS, records=records)
-    assert policy.in_force(Settings(record=True), NO_SETTINGS).record is records
-    assert ("record" in policy.choices(NO_SETTINGS).settings) is records
+    assert policy.merge_settings(Settings(record=True), NO_SETTINGS).record is records
+    assert ("record" in policy.list_choices(NO_SETTINGS).settings) is records
 
 
 def test_an_error_names_a_part_of_a_long_list() -> None:
@@ -128,12 +128,12 @@ def test_what_is_let_pass_holds_and_what_is_refused_does_not(
     policy: SettingsPolicy, chosen: Settings, signed: Settings
 ) -> None:
     """Stored by an earlier deployment, what would be refused now is not in force either."""
-    held = msgspec.to_builtins(policy.in_force(chosen, signed))
+    held = msgspec.to_builtins(policy.merge_settings(chosen, signed))
     assert held.keys() == msgspec.to_builtins(DEFAULT_SETTINGS).keys()
     for name, value in msgspec.to_builtins(chosen).items():
         alone = msgspec.convert({name: value}, Settings)
         try:
-            policy.check(alone, signed, "")
+            policy.check_settings(alone, signed, "")
         except ParleyError:
             default = {**msgspec.to_builtins(DEFAULT_SETTINGS), **msgspec.to_builtins(signed)}
             assert held[name] == default[name]

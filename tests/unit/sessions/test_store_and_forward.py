@@ -12,12 +12,12 @@ from parley.errors import ConnectionGone
 from parley.protocol.messages import AnyServerEvent, Metrics, TurnEnd, encode
 from parley.sessions.recovery import Recovery
 from parley.sessions.store_and_forward import StoreAndForward, next_address, stored_frames
-from parley.storage.item_codec import StoredFrame, TurnClaim
+from parley.storage.item_codec import StoredFrame, TurnAttempt
 from parley.storage.sessions import ERASED
 from tests.unit.memory import REF, MemoryStore
 
 HERE, THERE = Address("https://x", "c"), Address("https://y", "c2")
-CLAIM = TurnClaim(2, 1_000)
+ATTEMPT = TurnAttempt(2, 1_000)
 END = TurnEnd("t", 7, "failed", "", Metrics(), attempt=2)
 
 
@@ -43,7 +43,7 @@ class Desk:
         self.posted.append((address, frame))
 
     def post_or_store(self, otherwise: Address | None = None, *, ours: bool = True) -> None:
-        stored = stored_frames("t", CLAIM, [END]) if ours else []
+        stored = stored_frames("t", ATTEMPT, [END]) if ours else []
         forward = StoreAndForward(self.store, self.store, self.post)
         forward.post_or_store(REF, [b"error", encode(END)], stored, otherwise)
 
@@ -59,7 +59,7 @@ class Desk:
 
     @property
     def stored(self) -> list[StoredFrame]:
-        return list(self.store.undelivered(REF))
+        return list(self.store.list_undelivered(REF))
 
 
 def test_who_is_there_gets_all_and_nothing_is_stored() -> None:
@@ -88,7 +88,7 @@ def test_who_returns_while_it_is_stored_is_found() -> None:
 def test_who_returns_while_the_end_of_a_dead_turn_is_stored_is_found() -> None:
     desk = Desk()
     desk.gone = {HERE}
-    desk.store.claim_turn(REF, "t", "dead")
+    desk.store.acquire_lease(REF, "t", "dead")
     desk.move_while_storing(THERE)
     assert Recovery(desk.store, desk.store, desk.post).end_dead_turn(REF, "t", "dead")
     assert [address for address, _ in desk.posted] == [THERE, THERE]
@@ -121,7 +121,7 @@ def test_a_session_that_cannot_be_read_is_told_where_it_was(
     def fails(_ref: object) -> None:
         raise OSError("the table cannot be reached")
 
-    monkeypatch.setattr(desk.store, "session", fails)
+    monkeypatch.setattr(desk.store, "get_session", fails)
     desk.post_or_store(THERE)
     assert [address for address, _ in desk.posted] == [THERE, THERE]
     with pytest.raises(OSError, match="cannot be reached"):

@@ -6,10 +6,15 @@ import itertools
 from typing import Any
 from unittest import mock
 
-import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from parley.storage import turns as turns_module
 from parley.storage.table import Table
@@ -53,7 +58,7 @@ class Claims(RuleBasedStateMachine):
     def ask(self, asked: int | None, stale: bool) -> None:
         received = self.failed_at_ms - 1 if stale and self.failed_at_ms else self.now_ms
         owner = f"invocation-{next(_names)}"
-        claim = self.turns.claim_turn(
+        claim = self.turns.acquire_lease(
             self.session, "t", owner, attempt=asked, received_at_ms=received
         )
         dead = self.state == "running" and self.lease_until_ms < self.now_ms
@@ -66,10 +71,10 @@ class Claims(RuleBasedStateMachine):
         assert (claim is not None) == wanted
         if claim is None:
             return
-        assert claim.attempt > self.attempt
+        assert claim.number > self.attempt
         if asked is not None:
-            assert claim.attempt == asked
-        self.attempt = claim.attempt
+            assert claim.number == asked
+        self.attempt = claim.number
         self.owner, self.state = owner, "running"
         self.failed_at_ms = 0
         self.lease_until_ms = self.now_ms + round(LEASE_S * 1000)
@@ -103,8 +108,8 @@ class Claims(RuleBasedStateMachine):
         assert (ended is not None) == (dead or unclaimed)
         if ended is not None:
             if unclaimed:
-                assert ended.attempt == waited_for
-                self.attempt = ended.attempt
+                assert ended.number == waited_for
+                self.attempt = ended.number
                 self.owner = owner  # whoever ran an attempt before has nothing left to end
             self.state, self.failed_at_ms = "failed", self.now_ms
 
@@ -113,23 +118,21 @@ class Claims(RuleBasedStateMachine):
         looked, self.looked = self.looked, False
         if looked or not hasattr(self, "session"):
             return
-        turn = self.turns.turn(self.session, "t")
-        assert (turn.claim.attempt if turn is not None else 0) == self.attempt
+        turn = self.turns.get_turn(self.session, "t")
+        assert (turn.attempt.number if turn is not None else 0) == self.attempt
 
     def teardown(self) -> None:
         self.clock.stop()
 
 
-Claims.TestCase.settings = settings(
+SETTINGS = settings(
     max_examples=10,  # of 25 steps: a step is two requests to the table, some 10 ms
     stateful_step_count=25,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a step takes too long to shrink
 )
-TestClaims = Claims.TestCase
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_table(client: Any) -> None:
-    """For all examples: each has a session of its own."""
-    Claims.table = Table(client, "table")
+def test_an_attempt_runs_once(table: Table) -> None:
+    Claims.table = table  # for all examples: each has a session of its own
+    run_state_machine_as_test(Claims, settings=SETTINGS)

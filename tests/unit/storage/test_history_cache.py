@@ -23,7 +23,7 @@ class Table:
         )
         self.messages[f"MESSAGE#{at_ms:015d}#t{at_ms}#{rank}"] = message
 
-    def conversation(
+    def read_conversation(
         self, ref: SessionRef, messages: int, since: str = "MESSAGE#"
     ) -> tuple[Session | None, list[Message]]:
         found = [m for key, m in sorted(self.messages.items()) if key >= since][-messages:]

@@ -1,4 +1,4 @@
-"""The inbox of a turn, on moto's DynamoDB in this process."""
+"""The inbox of a turn."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 import pytest
 
 from parley.clock import now_ms
+from parley.ids import new_ulid
 from parley.principal import SessionRef
 from parley.storage.inbox_entries import (
     AckEntry,
@@ -28,9 +29,9 @@ def inboxes(table: Table) -> InboxStore:
 
 
 @pytest.fixture
-def session(request: pytest.FixtureRequest) -> SessionRef:
+def session() -> SessionRef:
     """A session of the test's own."""
-    return own(request.node.name)
+    return own(new_ulid())
 
 
 def test_an_inbox_is_read_in_order_whatever_came_first(
@@ -73,19 +74,19 @@ def test_an_inbox_is_never_another_turn_s(
     inboxes: InboxStore, table: Table, session: SessionRef
 ) -> None:
     inboxes.put_chunk(session, "t1", ChunkEntry(1, b"ab"))
-    TurnStore(table).claim_turn(session, "t2", "me", attempt=1, received_at_ms=0)
+    TurnStore(table).acquire_lease(session, "t2", "me", attempt=1, received_at_ms=0)
     assert inboxes.read_inbox(session, "t2", 1) == []
 
 
 def test_an_interruption_that_comes_before_its_turn_is_read_alone(
     inboxes: InboxStore, session: SessionRef
 ) -> None:
-    assert inboxes.interruptions(session, "t") == []
+    assert inboxes.list_interruptions(session, "t") == []
     inboxes.put_chunk(session, "t", ChunkEntry(1, b"\0\0"))
     inboxes.put_interrupt(session, "t2", InterruptEntry(1.0, 1_000))
-    assert inboxes.interruptions(session, "t") == []
+    assert inboxes.list_interruptions(session, "t") == []
     inboxes.put_interrupt(session, "t", InterruptEntry(12.5, 1_000))
-    assert inboxes.interruptions(session, "t") == [InterruptEntry(12.5, 1_000)]
+    assert inboxes.list_interruptions(session, "t") == [InterruptEntry(12.5, 1_000)]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_the_first_interruption_and_the_newest_are_kept(
         played_ms = None if received_at_ms == 10_000 else received_at_ms / 8
         inboxes.put_interrupt(session, "t", InterruptEntry(played_ms, received_at_ms))
     found = [InterruptEntry(None if at == 10_000 else at / 8, at) for at in kept]
-    assert inboxes.interruptions(session, "t") == found
+    assert inboxes.list_interruptions(session, "t") == found
     assert inboxes.read_inbox(session, "t", 1) == found
 
 

@@ -115,14 +115,14 @@ def test_a_session_s_recordings_are_found_and_erased_and_no_other_s(
     for ref in (REF, ADA.session("s2"), Principal("acme", "ada").session("s")):
         recordings.put(ref, "t-1", "user", b"ab", 8_000)
         recordings.put(ref, "t-1", "assistant", b"ab", 8_000)
-    links = recordings.links(REF)
+    links = recordings.sign_links(REF)
     assert set(links) == {("t-1", "user"), ("t-1", "assistant")}
     query = urllib.parse.parse_qs(urllib.parse.urlsplit(links["t-1", "user"]).query)
     assert int(query["X-Amz-Expires"][0]) == LINK_S
     recordings.delete_turn(REF, "t-2")
-    assert len(recordings.links(REF)) == 2
+    assert len(recordings.sign_links(REF)) == 2
     recordings.delete(REF)
-    assert recordings.links(REF) == {}
+    assert recordings.sign_links(REF) == {}
     assert len(keys(client)) == 4
 
 
@@ -132,7 +132,7 @@ def test_more_than_one_page_is_found_and_erased(
     monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "10")  # S3's pages have 1,000
     for number in range(23):
         client.put_object(Bucket="bucket", Key=f"recordings/{REF}/t{number}-user.wav", Body=b"")
-    assert len(recordings.links(REF)) == 23
+    assert len(recordings.sign_links(REF)) == 23
     recordings.delete(REF)
     assert keys(client) == []
 

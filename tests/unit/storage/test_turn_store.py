@@ -1,4 +1,4 @@
-"""Who runs a turn, its inbox and its undelivered events, on moto's DynamoDB in this process."""
+"""Who runs a turn, its inbox and its undelivered events."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from botocore.exceptions import ClientError
 
 from parley.audio.heard import Heard, heard_text
 from parley.clock import now_ms
+from parley.ids import new_ulid
 from parley.principal import SessionRef
 from parley.storage import turns as turns_module
 from parley.storage.inbox_entries import ChunkEntry, EndEntry, InterruptEntry
-from parley.storage.item_codec import StoredFrame, TurnClaim, turn_key
+from parley.storage.item_codec import StoredFrame, TurnAttempt, turn_key
 from parley.storage.table import BATCH_ITEMS, Table
 from parley.storage.turns import TurnStore
 from tests.unit.billed import BilledClient
@@ -26,9 +27,9 @@ def turns(table: Table) -> TurnStore:
 
 
 @pytest.fixture
-def session(request: pytest.FixtureRequest) -> SessionRef:
+def session() -> SessionRef:
     """A session of the test's own."""
-    return own(request.node.name)
+    return own(new_ulid())
 
 
 def claimed(
@@ -39,9 +40,9 @@ def claimed(
     *,
     attempt: int | None = None,
     received_at_ms: int | None = None,
-) -> TurnClaim | None:
+) -> TurnAttempt | None:
     at_ms = now_ms() if received_at_ms is None else received_at_ms
-    return turns.claim_turn(session, turn_id, owner, attempt=attempt, received_at_ms=at_ms)
+    return turns.acquire_lease(session, turn_id, owner, attempt=attempt, received_at_ms=at_ms)
 
 
 # --- claims ---------------------------------------------------------------------------------
@@ -53,12 +54,12 @@ def test_of_many_that_claim_one_turn_one_gets_it(
 ) -> None:
     claims = [claimed(turns, session, owner, attempt=attempt) for owner in ("a", "b", "a")]
     assert [claim is not None for claim in claims] == [True, False, False]
-    turn = turns.turn(session, "t")
+    turn = turns.get_turn(session, "t")
     assert turn is not None
     assert turn.running
-    assert turn.claim == claims[0]
-    assert turn.claim.attempt == 1
-    assert turn.claim.started_ms == pytest.approx(now_ms(), abs=5_000)
+    assert turn.attempt == claims[0]
+    assert turn.attempt.number == 1
+    assert turn.attempt.started_ms == pytest.approx(now_ms(), abs=5_000)
 
 
 def test_a_write_whose_answer_was_lost_counts(
@@ -76,7 +77,7 @@ def test_a_write_whose_answer_was_lost_counts(
     assert turns.finish_turn(session, "t", "me", reason="completed")
     again = claimed(turns, session, "next", attempt=2)
     assert again is not None
-    assert again.attempt == 2
+    assert again.number == 2
 
 
 def test_one_turn_id_in_two_sessions_is_two_turns(turns: TurnStore) -> None:
@@ -94,7 +95,7 @@ def test_a_turn_that_ended_well_does_not_run_again(
     assert turns.finish_turn(
         session, "t", "me", reason=reason, message_key="MESSAGE#1", parts=parts
     )
-    turn = turns.turn(session, "t")
+    turn = turns.get_turn(session, "t")
     assert turn is not None
     assert (turn.state, turn.parts, turn.message_key) == (reason, parts, "MESSAGE#1")
     assert claimed(turns, session, "other", attempt=attempt) is None
@@ -113,7 +114,7 @@ def test_of_a_turn_from_before_its_words_are_read(
         {},
         {":words": {"S": words}},
     )
-    turn = turns.turn(session, "t")
+    turn = turns.get_turn(session, "t")
     assert turn is not None
     assert [heard_text(turn.parts, ms) for ms in (0, 200, 599, 600)] == [
         "", "One", "One", "One two.",
@@ -129,7 +130,7 @@ def test_a_turn_that_failed_runs_again_when_it_is_asked_for_again(
     assert claimed(turns, session, "b", received_at_ms=asked_at) is None, "the same request again"
     again = claimed(turns, session, "c", received_at_ms=now_ms() + 1)
     assert first is not None
-    assert again == TurnClaim(2, first.started_ms)
+    assert again == TurnAttempt(2, first.started_ms)
 
 
 def test_an_attempt_runs_once_however_often_it_is_asked_for(
@@ -141,7 +142,7 @@ def test_an_attempt_runs_once_however_often_it_is_asked_for(
     assert claimed(turns, session, "c", attempt=1) is None
     again = claimed(turns, session, "d", attempt=2)
     assert again is not None
-    assert again.attempt == 2
+    assert again.number == 2
     assert claimed(turns, session, "e", attempt=2) is None
 
 
@@ -153,7 +154,7 @@ def test_a_turn_whose_lease_has_run_out_may_be_claimed(
     assert claimed(turns, session, "same attempt", attempt=1) is None
     again = claimed(turns, session, "next")
     assert again is not None
-    assert again.attempt == 2
+    assert again.number == 2
     assert not turns.finish_turn(session, "t", "dead", reason="completed"), "no longer its own"
     assert not turns.renew_lease(session, "t", "dead")
     assert turns.renew_lease(session, "t", "next")
@@ -168,12 +169,12 @@ def test_a_client_that_names_the_next_attempt_has_given_up_the_last_one(
         turns.finish_turn(session, "t", "first", reason=reason)
     again = claimed(turns, session, "next", attempt=2)
     assert again is not None
-    assert again.attempt == 2
+    assert again.number == 2
     assert not turns.renew_lease(session, "t", "first")
     assert not turns.finish_turn(session, "t", "first", reason="interrupted")
-    turn = turns.turn(session, "t")
+    turn = turns.get_turn(session, "t")
     assert turn is not None
-    assert (turn.state, turn.claim.attempt) == ("running", 2)
+    assert (turn.state, turn.attempt.number) == ("running", 2)
 
 
 @pytest.mark.parametrize("reason", [None, "completed", "failed"])
@@ -185,7 +186,7 @@ def test_an_attempt_that_nobody_runs_is_ended_with_those_before(
         turns.finish_turn(session, "t", "first", reason=reason)
     ended = turns.fail_turn(session, "t", None, 2)
     assert ended is not None
-    assert ended.attempt == 2
+    assert ended.number == 2
     assert not turns.finish_turn(session, "t", "first", reason="completed")
     assert claimed(turns, session, "late", attempt=2) is None
     assert claimed(turns, session, "next", attempt=3) is not None
@@ -200,7 +201,7 @@ def test_a_dead_turn_is_ended_once(
     assert turns.fail_turn(session, "t", owner) == claim
     assert turns.fail_turn(session, "t", owner) is None
     assert not turns.renew_lease(session, "t", "dead")
-    turn = turns.turn(session, "t")
+    turn = turns.get_turn(session, "t")
     assert turn is not None
     assert turn.state == "failed"
 
@@ -220,7 +221,7 @@ def test_a_turn_that_never_began_is_ended_too_and_begins_no_more(
     asked_at = now_ms() - 10
     ended = turns.fail_turn(session, "t", None)
     assert ended is not None
-    assert ended.attempt == 1
+    assert ended.number == 1
     assert claimed(turns, session, "late", received_at_ms=asked_at) is None
     assert claimed(turns, session, "late", attempt=1) is None
     assert claimed(turns, session, "again", received_at_ms=now_ms() + 1) is not None
@@ -245,7 +246,7 @@ def test_an_attempt_that_died_before_it_was_claimed_is_ended(
     turns.finish_turn(session, "t", "a", reason="failed")
     ended = turns.fail_turn(session, "t", "dead", 2)
     assert ended is not None
-    assert ended.attempt == 2
+    assert ended.number == 2
     assert turns.fail_turn(session, "t", "dead", 2) is None
     assert claimed(turns, session, "late", attempt=2) is None
     assert claimed(turns, session, "next", attempt=3) is not None
@@ -262,7 +263,7 @@ def test_what_was_not_delivered_comes_back_in_order(turns: TurnStore, session: S
     later = frame(1, "aaa", started_ms=2_000)
     again = frame(1, attempt=2)
     turns.put_undelivered(session, [later, again, frame(10), frame(9)])
-    assert list(turns.undelivered(session)) == [frame(9), frame(10), again, later]
+    assert list(turns.list_undelivered(session)) == [frame(9), frame(10), again, later]
 
 
 def test_what_is_stored_of_a_turn_is_read_without_that_of_others(
@@ -275,36 +276,35 @@ def test_what_is_stored_of_a_turn_is_read_without_that_of_others(
     large = [replace(frame(seq, "u"), frame=bytes(20_000)) for seq in range(50)]
     turns.put_undelivered(session, mine + others + large)
     billed.bill.clear()
-    assert turns.undelivered_of(session, "t", 1_000) == mine
+    assert turns.list_undelivered_of_turn(session, "t", 1_000) == mine
     assert billed.bill.reads == 1
 
 
 def test_more_than_a_batch_is_kept_and_forgotten(turns: TurnStore, session: SessionRef) -> None:
     frames = [frame(seq) for seq in range(1, 2 * BATCH_ITEMS + 5)]
     turns.put_undelivered(session, frames)
-    assert list(turns.undelivered(session)) == frames
+    assert list(turns.list_undelivered(session)) == frames
     turns.delete_undelivered(session, frames[:-1])
-    assert list(turns.undelivered(session)) == frames[-1:]
+    assert list(turns.list_undelivered(session)) == frames[-1:]
 
 
 def test_events_of_many_pages_come_back(turns: TurnStore, session: SessionRef) -> None:
     frames = [StoredFrame("t", 1, 1, seq, bytes(40_000)) for seq in range(1, 61)]
     turns.put_undelivered(session, frames)
-    assert [f.seq for f in turns.undelivered(session)] == [*range(1, 61)]
+    assert [f.seq for f in turns.list_undelivered(session)] == [*range(1, 61)]
 
 
 # --- the table --------------------------------------------------------------------------------
 
 
-def test_everything_of_a_turn_expires(turns: TurnStore, session: SessionRef, client: Any) -> None:
+def test_everything_of_a_turn_expires(turns: TurnStore, session: SessionRef, table: Table) -> None:
     claimed(turns, session, "me")
     turns.inboxes.put_chunk(session, "t", ChunkEntry(1, b"ab"))
     turns.inboxes.put_end(session, "t", EndEntry(1, 1))
     turns.inboxes.put_interrupt(session, "t", InterruptEntry(1.0))
     turns.put_undelivered(session, [frame(1)])
     turns.finish_turn(session, "t", "me", reason="completed")
-    pages = client.get_paginator("scan").paginate(TableName="table")
-    found = [item for page in pages for item in page["Items"] if session in item["pk"]["S"]]
+    found = [item for page in table.query_pages(f"SESSION#{session}", " ", "~") for item in page]
     assert len(found) == 5
     assert all("expires_at" in item for item in found)
 
@@ -329,10 +329,10 @@ def test_an_answer_is_kept_by_turn_and_attempt_in_its_order(
     turns.put_answer(session, "t", 2, frames)
     turns.put_answer(session, "t", 1, [b"earlier"])
     turns.put_answer(session, "t2", 2, [b"another turn's"])
-    assert turns.answer(session, "t", 2) == frames
-    assert turns.answer(session, "t", 1) == [b"earlier"]
-    assert turns.answer(session, "t", 3) == []
-    assert list(turns.undelivered(session)) == [], "nobody who comes back is sent it"
+    assert turns.get_answer(session, "t", 2) == frames
+    assert turns.get_answer(session, "t", 1) == [b"earlier"]
+    assert turns.get_answer(session, "t", 3) == []
+    assert list(turns.list_undelivered(session)) == [], "nobody who comes back is sent it"
 
 
 def test_an_answer_is_not_given_after_its_time(
@@ -340,4 +340,4 @@ def test_an_answer_is_not_given_after_its_time(
 ) -> None:
     monkeypatch.setattr(turns_module, "ANSWER_TTL_S", -1)
     turns.put_answer(session, "t", 1, [b"old"])
-    assert turns.answer(session, "t", 1) == []
+    assert turns.get_answer(session, "t", 1) == []

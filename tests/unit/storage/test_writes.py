@@ -12,7 +12,7 @@ import pytest
 from parley.clock import now_ms
 from parley.config import DEFAULT_SETTINGS, Deployment
 from parley.limits.rules import NO_LIMITS, LimitRules, Share
-from parley.limits.token_bucket import day_of
+from parley.limits.token_bucket import utc_day
 from parley.limits.turn_quota import Meter
 from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol.messages import Settings, TurnEnd
@@ -60,6 +60,7 @@ def accounts(client: Any) -> list[str]:
 EVERYTHING = Share(10, 30, 3600, 3600)
 
 
+@pytest.mark.parametrize("each_client", ["moto"], indirect=True)
 @pytest.mark.parametrize(
     ("rules", "ref", "keys"),
     [
@@ -87,7 +88,7 @@ async def test_a_healthy_turn_costs_five_writes_its_ack_and_two_for_each_account
         table.put(
             {
                 **account_key,
-                "used_on": number(day_of(now_ms())),
+                "used_on": number(utc_day(now_ms())),
                 "charged_by": {"S": ""},
                 "audio_ms": number(0),
                 "speech_ms": number(0),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.text.scripts import cluster_start, joined, unit_ends
+from parley.text.scripts import cluster_start, join_texts, unit_ends
 
 
 def units(text: str) -> list[str]:
@@ -70,7 +70,7 @@ def test_units(text: str, expected: list[str]) -> None:
 def test_texts_are_joined_with_a_space_where_their_script_has_any(
     texts: list[str], expected: str
 ) -> None:
-    assert joined(texts) == expected
+    assert join_texts(texts) == expected
 
 
 @given(st.text("aé ́你กำเ่က္ခ👩‍👧.", max_size=30))

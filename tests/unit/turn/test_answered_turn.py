@@ -49,7 +49,7 @@ async def test_nobody_is_waited_for() -> None:
         stage.acknowledges = False
         began = time.monotonic()
         await answered(stage)
-        assert not stage.store.frames
+        assert not [*stage.store.list_undelivered(REF)]
         return time.monotonic() - began
 
     assert await quickest(took_s, 1.0) < 1.0, "the wait for an ack is 1.5 s"
@@ -69,7 +69,7 @@ async def test_audio_that_came_whole_is_transcribed_whole() -> None:
 async def test_what_was_answered_is_kept() -> None:
     stage = Stage()
     outcome, _ = await answered(stage)
-    assert stage.store.answers == {(REF, "t1", 1): encode_events(outcome.events)}
+    assert stage.store.get_answer(REF, "t1", 1) == encode_events(outcome.events)
 
 
 async def test_an_answer_that_cannot_be_kept_is_given_all_the_same() -> None:

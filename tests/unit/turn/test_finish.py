@@ -84,7 +84,7 @@ async def test_an_interruption_drops_what_has_not_been_posted() -> None:
     running = asyncio.create_task(stage.run())
     await until(lambda: stage.audio)
     stage.interrupt(0)
-    await until(lambda: stage.wire.events and stage.store.reasons)
+    await until(lambda: stage.wire.events and not stage.store.turns[REF, "t1"].running)
     await running
     assert stage.wire.end.reason == "interrupted"
     assert stage.wire.end.heard == ""

@@ -70,7 +70,7 @@ class Stage:
 
     @property
     def usage(self) -> Usage:
-        return Usage.of(self.table.get(ACCOUNT) or {})
+        return Usage.from_item(self.table.get(ACCOUNT) or {})
 
 
 @pytest.fixture(autouse=True)
@@ -208,6 +208,16 @@ async def test_a_reply_that_is_too_long_ends_there(table: Table) -> None:
     assert stage.wire.end.text == "One two three four f"
 
 
+async def test_a_reply_that_fills_its_room_with_nothing_has_failed(table: Table) -> None:
+    stage = Stage(table, tenant(Share(), reply_chars=20))
+    stage.responder.replies = [["\n" * 30, "Hello."]]
+    outcome = await stage.run()
+    assert outcome is not None
+    assert outcome.reason == "failed"
+    (error,) = stage.wire.of(Error)
+    assert error.code == "reply_failed"
+
+
 async def test_the_limits_are_looked_at_beside_the_claim_and_the_history(table: Table) -> None:
     rules = tenant(Share(0, 30, 3600, 3600))
     stage, together = Stage(table, rules), threading.Barrier(3)
@@ -219,19 +229,19 @@ async def test_the_limits_are_looked_at_beside_the_claim_and_the_history(table: 
             return super().update_item(**request)
 
     class Store(MemoryStore):
-        def claim_turn(self, *args: Any, **fields: Any) -> Any:
+        def acquire_lease(self, *args: Any, **fields: Any) -> Any:
             together.wait(5)
-            return super().claim_turn(*args, **fields)
+            return super().acquire_lease(*args, **fields)
 
-        def conversation(self, *args: Any, **fields: Any) -> Any:
+        def read_conversation(self, *args: Any, **fields: Any) -> Any:
             together.wait(5)
-            return super().conversation(*args, **fields)
+            return super().read_conversation(*args, **fields)
 
     store = Store()
     store.open_session()
     stage.services = replace(
         stage.services,
-        store=store,
+        sessions=store,
         turns=store,
         history=HistoryCache(store, 40),
         meter=Meter(Waiting(table._client).table, rules),
@@ -264,12 +274,12 @@ async def test_a_charge_that_cannot_be_written_costs_the_record_not_the_turn(tab
 
 async def test_a_turn_that_cannot_be_claimed_costs_none_of_the_minute_s(table: Table) -> None:
     stage = Stage(table, tenant(Share(turns_per_minute=3)))
-    stage.store.failing = {"claim_turn"}
+    stage.store.failing.add("acquire_lease")
     failed = await stage.run("t1")
     assert failed is not None
     assert failed.error is not None
     assert failed.error.code == "internal"
-    stage.store.failing = set()
+    stage.store.failing.clear()
     begun = await stage.run("t2")
     assert begun is not None
     assert begun.reason == "completed"

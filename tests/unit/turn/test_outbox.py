@@ -87,7 +87,7 @@ def test_the_first_packet_is_small_and_later_ones_grow() -> None:
 def test_a_packet_is_never_too_large_for_a_unit_of_metering(rate: int) -> None:
     packer = AudioPacker(rate)
     packer.add(bytes(rate * 4))
-    while packet := packer.take():
+    while packet := packer.take_packet():
         assert len(packet) <= MAX_PACKET_BYTES
         assert len(packet) % 2 == 0
 
@@ -230,8 +230,8 @@ def test_packets_joined_are_the_audio_that_went_in(pcm: bytes, size: int, rate: 
     for at in range(0, len(pcm), size):
         packer.add(pcm[at : at + size])
         while packer.is_full():
-            packets.append(packer.take())
-    while packet := packer.take():
+            packets.append(packer.take_packet())
+    while packet := packer.take_packet():
         packets.append(packet)
     assert b"".join(packets) == pcm[: len(pcm) // 2 * 2]
     assert all(len(packet) % 2 == 0 for packet in packets)

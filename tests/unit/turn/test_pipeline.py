@@ -12,8 +12,9 @@ from parley.config import DEFAULT_SETTINGS
 from parley.errors import Cause, FailureKind, ProviderError
 from parley.protocol.messages import Audio, Settings, Transcript, Voice
 from parley.providers.circuit_breaker import OPENS_AFTER
-from parley.providers.errors import PROVIDER_OF_CODE, ProviderErrorCode, failure
+from parley.providers.errors import PROVIDER_OF_CODE, ProviderErrorCode, make_failure
 from parley.storage.inbox_entries import ChunkEntry
+from parley.storage.item_codec import chunk_key, message_key, turn_key
 from tests.unit.fakes import (
     FakeResponder,
     FakeSynthesizer,
@@ -46,11 +47,11 @@ async def test_a_turn_is_kept_in_the_history_with_its_metrics() -> None:
     stage = Stage(responder=FakeResponder([[REPLY]]))
     await stage.run("Which bridge?")
     assert stage.history_texts == [("user", "Which bridge?", None), ("assistant", REPLY, None)]
-    assert stage.store.metrics[-1].reply_chars == len(REPLY)
-    finished = stage.store.turns[REF, "t1"]
+    assert stage.store.metrics()[-1].reply_chars == len(REPLY)
+    finished, reply = stage.store.turns[REF, "t1"], stage.store.messages()[-1]
     assert finished.state == "completed"
     assert "".join(part.text for part in finished.parts) == REPLY
-    assert finished.message_key in stage.store.history[REF]
+    assert finished.message_key == message_key(finished.attempt.started_ms, reply)
 
 
 async def test_the_parts_of_the_first_audio_add_up() -> None:
@@ -123,7 +124,8 @@ async def test_the_transcriber_may_find_the_end_by_itself() -> None:
 async def test_a_missing_chunk_is_asked_for_and_the_turn_waits_for_it() -> None:
     stage = Stage(listen_timeout_s=5)
     stage.say("What time is it?")
-    missing = stage.store.inboxes.entries[REF, "t1"].pop("audio#000002")
+    missing = stage.store.inboxes.read_inbox(REF, "t1", 2)[0]
+    stage.store.delete_item({**turn_key(REF, "t1"), "sk": {"S": chunk_key("t1", 2)}})
     running = asyncio.create_task(stage.run(None))
     await until(lambda: stage.errors)
     assert (stage.errors[0].code, stage.errors[0].missing) == ("audio_gap", [2])
@@ -207,7 +209,7 @@ def because(code: ProviderErrorCode, kind: FailureKind) -> ProviderError:
     """A failure of which something is known."""
     provider = PROVIDER_OF_CODE[code]
     cause = Cause(provider, "key", "Check it.", "h", 401, "invalid_api_key", None, "req_1")
-    return failure(code, kind, cause=cause)
+    return make_failure(code, kind, cause=cause)
 
 
 def failures(stage: Stage) -> list[dict[str, Any]]:
@@ -292,7 +294,7 @@ async def test_a_provider_that_is_not_called_any_more_is_logged_with_what_it_fai
 def test_the_user_gets_a_sentence_for_users(
     code: ProviderErrorCode, kind: FailureKind, said: str
 ) -> None:
-    assert failure(code, kind).message.startswith(said)
+    assert make_failure(code, kind).message.startswith(said)
 
 
 async def test_a_model_that_thinks_is_neither_asked_twice_nor_given_up() -> None:
@@ -422,28 +424,28 @@ async def test_who_is_interrupted_while_answering_is_not_down() -> None:
     circuits = (stage.circuits.responder, stage.circuits.synthesizer)
     for circuit in circuits:
         for _ in range(OPENS_AFTER - 1):
-            circuit.failed(broken("unavailable"), time.monotonic())
+            circuit.record_failure(broken("unavailable"), time.monotonic())
     running = asyncio.create_task(stage.run())
     await until(lambda: stage.audio)
     stage.interrupt(10)
     await running
     assert not go_on.is_set()
     for circuit in circuits:
-        circuit.failed(broken("unavailable"), time.monotonic())
-        assert circuit.wait_s(time.monotonic()) == 0
+        circuit.record_failure(broken("unavailable"), time.monotonic())
+        assert circuit.admit_call(time.monotonic()) == 0
 
 
 async def test_a_transcriber_that_is_interrupted_while_it_hears_is_not_down() -> None:
     stage = Stage(listen_timeout_s=5)
     for _ in range(OPENS_AFTER - 1):
-        stage.circuits.transcriber.failed(broken("unavailable"), time.monotonic())
+        stage.circuits.transcriber.record_failure(broken("unavailable"), time.monotonic())
     stage.say("What", end=False)
     running = asyncio.create_task(stage.run(None))
     await until(lambda: stage.wire.of(Transcript))
     stage.interrupt(0)
     await running
-    stage.circuits.transcriber.failed(broken("unavailable"), time.monotonic())
-    assert stage.circuits.transcriber.wait_s(time.monotonic()) == 0
+    stage.circuits.transcriber.record_failure(broken("unavailable"), time.monotonic())
+    assert stage.circuits.transcriber.admit_call(time.monotonic()) == 0
 
 
 async def test_a_provider_s_bug_is_an_internal_error_without_its_details() -> None:

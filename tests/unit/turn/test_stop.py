@@ -156,7 +156,7 @@ async def test_an_answer_is_full(reasons: Reasons, monkeypatch: pytest.MonkeyPat
     assert outcome is not None
     assert outcome.reason == "interrupted"
     assert {reason for reason, _ in reasons} == {StopReason.ANSWER_FULL}
-    (sound,) = [sound for (_, role), sound in stage.store.sounds.items() if role == "assistant"]
+    _, sound = stage.store.sounds()
     assert sound is not None
     assert sound.heard_ms == sound.duration_ms, "all of it is in the answer"
 

@@ -32,7 +32,7 @@ from tests.unit.stage import REPLY, Stage, holding
 
 async def test_a_turn_that_another_invocation_runs_is_left_to_it() -> None:
     stage = Stage()
-    stage.store.claim_turn(REF, "t1", "somebody else")
+    stage.store.acquire_lease(REF, "t1", "somebody else")
     assert await stage.run() is None
     assert stage.wire.events == []
     assert stage.history_texts == []
@@ -40,7 +40,7 @@ async def test_a_turn_that_another_invocation_runs_is_left_to_it() -> None:
 
 async def test_nothing_of_a_turn_that_was_not_claimed_stays_behind() -> None:
     stage = Stage()
-    stage.store.claim_turn(REF, "t1", "somebody else")
+    stage.store.acquire_lease(REF, "t1", "somebody else")
     await stage.run()
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -92,7 +92,7 @@ async def test_a_session_that_is_over_gets_no_turn(sessions: str) -> None:
     if sessions == "ended":
         stage.store.end_session(REF, 0)
     else:
-        stage.store.sessions.clear()
+        stage.store.forget_session(REF)
     await stage.run()
     assert [error.code for error in stage.errors] == ["session_not_found"]
     assert stage.wire.end.reason == "failed"
@@ -147,7 +147,7 @@ async def test_a_post_that_fails_in_an_unknown_way_does_not_keep_the_turn() -> N
     assert ("post_failed", {"error": "RuntimeError"}) in stage.logged
 
 
-@pytest.mark.parametrize("method", ["conversation", "claim_turn"])
+@pytest.mark.parametrize("method", ["read_conversation", "acquire_lease"])
 async def test_a_table_that_cannot_be_read_fails_the_turn_in_good_order(method: str) -> None:
     stage = Stage()
     stage.store.failing.add(method)
@@ -159,14 +159,14 @@ async def test_a_table_that_cannot_be_read_fails_the_turn_in_good_order(method: 
 
 async def test_a_claim_that_fails_is_what_the_client_is_told_even_if_speech_failed_too() -> None:
     stage = Stage(synthesizer=FakeSynthesizer([broken("refused", "speech_failed")]))
-    claim = stage.store.claim_turn
+    acquire = stage.store.acquire_lease
 
     def slowly(*arguments: Any, **options: Any) -> Any:
         time.sleep(0.1)
-        stage.store.failing.add("claim_turn")
-        return claim(*arguments, **options)
+        stage.store.failing.add("acquire_lease")
+        return acquire(*arguments, **options)
 
-    stage.store.claim_turn = slowly  # type: ignore[method-assign]  # a slow table
+    stage.store.acquire_lease = slowly  # type: ignore[method-assign]  # a slow table
     await stage.run()
     assert [error.code for error in stage.errors] == ["internal"]
     assert stage.wire.end.reason == "failed"

@@ -33,7 +33,7 @@ async def test_what_is_not_acknowledged_is_kept(monkeypatch: pytest.MonkeyPatch)
     outcome = await stage.run()
     assert outcome is not None
     assert not outcome.delivered
-    assert [f.frame for f in stage.store.undelivered(REF)] == stage.wire.frames
+    assert [f.frame for f in stage.store.list_undelivered(REF)] == stage.wire.frames
 
 
 async def test_what_is_acknowledged_is_not_kept() -> None:
@@ -41,7 +41,7 @@ async def test_what_is_acknowledged_is_not_kept() -> None:
     outcome = await stage.run()
     assert outcome is not None
     assert outcome.delivered
-    assert list(stage.store.undelivered(REF)) == []
+    assert list(stage.store.list_undelivered(REF)) == []
 
 
 async def test_of_a_half_acknowledged_turn_the_rest_is_kept(
@@ -52,14 +52,18 @@ async def test_of_a_half_acknowledged_turn_the_rest_is_kept(
     stage.acknowledges = False
     stage.store.inboxes.put_ack(REF, "t1", AckEntry(1, 2))
     await stage.run()
-    assert [f.seq for f in stage.store.undelivered(REF)] == [*range(3, len(stage.wire.events) + 1)]
+    assert [f.seq for f in stage.store.list_undelivered(REF)] == [
+        *range(3, len(stage.wire.events) + 1)
+    ]
 
 
 async def test_a_client_that_is_away_finds_everything_when_it_returns() -> None:
     stage = Stage(responder=FakeResponder([[*REPLY]]))
     stage.wire.gone_after = 2
     await stage.run()
-    kept = [msgspec.json.decode(f.frame, type=AnyServerEvent) for f in stage.store.undelivered(REF)]
+    kept = [
+        msgspec.json.decode(f.frame, type=AnyServerEvent) for f in stage.store.list_undelivered(REF)
+    ]
     stage.wire.events = [*stage.wire.events[:2], *kept[2:]]
     assert stage.wire.end.reason == "completed"
     assert stage.text == REPLY
@@ -205,7 +209,7 @@ async def test_the_ack_of_an_earlier_attempt_says_nothing_about_the_next(
     await until(lambda: stage.text)
     stage.store.inboxes.put_ack(REF, "t1", AckEntry(1, 99))  # it was long on its way
     await running
-    kept = [frame.seq for frame in stage.store.undelivered(REF) if frame.attempt == 2]
+    kept = [frame.seq for frame in stage.store.list_undelivered(REF) if frame.attempt == 2]
     assert kept == [*range(1, len(stage.wire.events) + 1)]
 
 
@@ -244,33 +248,33 @@ async def test_an_older_turn_that_starts_late_gives_way() -> None:
 
 async def test_a_turn_that_is_refused_is_told_where_its_client_is_now() -> None:
     stage = Stage()
-    stage.store.failing.add("conversation")
+    stage.store.failing.add("read_conversation")
     stage.store.open_session(connection_id="c2", endpoint="https://y")
     await stage.run()
     assert stage.wire.end.code == "internal"
     assert set(stage.wire.addresses) == {Address("https://y", "c2")}
-    assert list(stage.store.undelivered(REF)) == []
+    assert list(stage.store.list_undelivered(REF)) == []
 
 
 async def test_a_turn_that_is_refused_while_its_client_is_away_tells_it_when_it_returns() -> None:
     stage = Stage()
-    stage.store.failing.add("conversation")
+    stage.store.failing.add("read_conversation")
     stage.wire.gone_after = 1
     outcome = await stage.run()
     assert outcome is not None
     assert not outcome.delivered
-    kept = list(stage.store.undelivered(REF))
+    kept = list(stage.store.list_undelivered(REF))
     assert [(f.turn_id, f.attempt, f.seq) for f in kept] == [("t1", 1, 1), ("t1", 1, 2)]
     assert kept[0].frame == stage.wire.frames[0]
     end = msgspec.json.decode(kept[1].frame, type=AnyServerEvent)
     assert isinstance(end, TurnEnd)
     assert (end.reason, end.code) == ("failed", "internal")
-    assert {f.started_ms for f in kept} == {stage.store.turns[REF, "t1"].claim.started_ms}
+    assert {f.started_ms for f in kept} == {stage.store.turns[REF, "t1"].attempt.started_ms}
 
 
 async def test_who_comes_back_while_a_refusal_is_being_kept_is_not_missed() -> None:
     stage = Stage()
-    stage.store.failing.add("conversation")
+    stage.store.failing.add("read_conversation")
     stage.wire.gone_after = 0
     store = stage.store.put_undelivered
 
@@ -287,7 +291,7 @@ async def test_who_comes_back_while_a_refusal_is_being_kept_is_not_missed() -> N
 
 async def test_a_refusal_that_cannot_be_kept_is_logged() -> None:
     stage = Stage()
-    stage.store.failing |= {"conversation", "put_undelivered"}
+    stage.store.failing |= {"read_conversation", "put_undelivered"}
     stage.wire.gone_after = 0
     assert await stage.run() is not None
     assert ("refusal_not_told", {"error": "OSError"}) in stage.logged

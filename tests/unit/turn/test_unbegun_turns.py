@@ -203,7 +203,7 @@ async def test_the_next_attempt_is_interrupted_before_it_begins() -> None:
     cold = Cold()
     cold.ask("a", attempt=1)
     cold.send("interrupt", turn_id="a", played_ms=0)  # too late: it is failing
-    cold.store.claim_turn(cold.session, "a", "dead", attempt=1)
+    cold.store.acquire_lease(cold.session, "a", "dead", attempt=1)
     cold.store.fail_turn(cold.session, "a", "dead")
     cold.door.now_ms = int(time.time() * 1000) + 3_000  # the user has read what went wrong
     cold.ask("a", attempt=2)
@@ -228,7 +228,7 @@ async def test_an_attempt_is_stopped_however_soon_after_the_one_before_it(
     cold = Cold()
     cold.meter = Refusing() if limited and begins == "after it" else None
     cold.ask("a", attempt=1)
-    cold.store.claim_turn(cold.session, "a", "dead", attempt=1)
+    cold.store.acquire_lease(cold.session, "a", "dead", attempt=1)
     cold.store.fail_turn(cold.session, "a", "dead")
     cold.send("interrupt", turn_id="a", played_ms=300)  # what still plays
     cold.door.now_ms = int(time.time() * 1000) - 400
@@ -254,7 +254,7 @@ async def test_an_attempt_is_stopped_however_soon_after_the_one_before_it(
 async def test_what_stopped_an_attempt_does_not_stop_the_next() -> None:
     cold = Cold()
     cold.send("interrupt", turn_id="a", played_ms=0)
-    cold.store.claim_turn(cold.session, "a", "dead", attempt=1)
+    cold.store.acquire_lease(cold.session, "a", "dead", attempt=1)
     cold.store.fail_turn(cold.session, "a", "dead")
     await asyncio.sleep(0.005)  # the table tells them apart by the time, in ms
     cold.door.now_ms = int(time.time() * 1000)
@@ -266,7 +266,7 @@ async def test_an_inbox_that_cannot_be_read_at_first_is_read_again() -> None:
     cold = Cold()
     cold.ask("a")
     cold.send("interrupt", turn_id="a", played_ms=0)
-    cold.store.failing = {"interruptions"}
+    cold.store.failing.add("list_interruptions")
     cold.responder.replies = [[asyncio.Event()]]  # a model that never answers
     assert (await cold.begin("a")).reason == "interrupted"
     assert cold.kept == [("user", "Hello a.", None)]
@@ -278,7 +278,7 @@ class Refusing(Meter):
     def __init__(self) -> None:
         """It has no table."""
 
-    async def admit(self, ref: SessionRef, *, spoken: bool) -> Admission:
+    async def admit_turn(self, ref: SessionRef, *, spoken: bool) -> Admission:
         return Admission(too_many_turns("tenant", 3, 20_000))
 
 
@@ -305,7 +305,7 @@ async def test_the_end_of_a_stopped_turn_waits_for_a_client_that_is_away(limited
     services = replace(cold.services, meter=cold.meter)
     (request,) = cold.door.turns
     await run_turn(request, services, wire.post, "me", remaining_s=lambda: 4.0, cold=True)
-    (frame,) = cold.store.frames.values()
+    (frame,) = cold.store.list_undelivered(cold.session)
     end = msgspec.json.decode(frame.frame, type=AnyServerEvent)
     assert isinstance(end, TurnEnd)
     assert (end.reason, end.heard) == ("interrupted", "")
@@ -327,12 +327,12 @@ def test_an_interruption_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 async def test_a_turn_that_begins_at_once_pays_no_read_for_it(waited_ms: int, looks: int) -> None:
     stage = Stage()
     looked: list[str] = []
-    interruptions = stage.store.inboxes.interruptions
+    interruptions = stage.store.inboxes.list_interruptions
 
     def look(ref: SessionRef, turn_id: str) -> list[InterruptEntry]:
         looked.append(turn_id)
         return interruptions(ref, turn_id)
 
-    stage.store.inboxes.interruptions = look  # type: ignore[method-assign]
+    stage.store.inboxes.list_interruptions = look  # type: ignore[method-assign]
     await stage.run("Hello.", received_at_ms=int(time.time() * 1000) - waited_ms)
     assert (stage.wire.end.reason, len(looked)) == ("completed", looks)

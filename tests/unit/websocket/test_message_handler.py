@@ -15,7 +15,7 @@ from parley.config import DEFAULT_SETTINGS
 from parley.limit import Limit
 from parley.limits.message_rates import CHUNKS_PER_S
 from parley.limits.rules import NO_LIMITS, LimitRules, Share
-from parley.principal import Principal, session_id_of
+from parley.principal import Principal, parse_session_id
 from parley.protocol.messages import (
     ConfigUpdated,
     Error,
@@ -74,7 +74,7 @@ def test_a_message_names_no_session_but_its_own(door: Door) -> None:
     door.send("user_message", turn_id="t", text="x", session_id=victim)
     door.send("audio_chunk", turn_id="t", seq=1, audio="AAA=", session_id=victim)
     assert door.turns[0].session == own(mine)
-    assert [session for session, _ in door.store.inboxes.entries] == [own(mine)]
+    assert [*door.store.entries] == [own(mine)]
 
 
 def test_another_principal_s_session_is_not_there(door: Door) -> None:
@@ -100,7 +100,7 @@ def test_an_init_on_a_connection_that_is_gone_is_left_alone(door: Door) -> None:
 
 def test_an_interruption_reaches_a_running_turn(door: Door) -> None:
     session = own(door.ready().session_id)
-    door.store.claim_turn(session, "t", "me")
+    door.store.acquire_lease(session, "t", "me")
     assert door.send("interrupt", turn_id="t", played_ms=120.5) is None
     assert door.store.inboxes.read_inbox(session, "t", 1) == [
         InterruptEntry(120.5, 1_700_000_000_000)
@@ -109,7 +109,7 @@ def test_an_interruption_reaches_a_running_turn(door: Door) -> None:
 
 def test_an_interruption_after_the_turn_notes_what_was_heard(door: Door) -> None:
     session = own(door.ready().session_id)
-    door.store.claim_turn(session, "t", "me")
+    door.store.acquire_lease(session, "t", "me")
     key = door.store.put_message(session, 1, Message("assistant", "One two.", "t"), None)
     parts = [Heard("", 0), Heard("One", 200), Heard(" two.", 600)]
     door.store.finish_turn(session, "t", "me", reason="completed", message_key=key, parts=parts)
@@ -119,7 +119,7 @@ def test_an_interruption_after_the_turn_notes_what_was_heard(door: Door) -> None
 
 def test_an_interruption_of_a_reply_without_speech_leaves_it_whole(door: Door) -> None:
     session = own(door.ready().session_id)
-    door.store.claim_turn(session, "t", "me")
+    door.store.acquire_lease(session, "t", "me")
     key = door.store.put_message(session, 1, Message("assistant", "One two.", "t"), None)
     door.store.finish_turn(session, "t", "me", reason="completed", message_key=key)
     assert door.send("interrupt", turn_id="t", played_ms=300) is None
@@ -129,7 +129,9 @@ def test_an_interruption_of_a_reply_without_speech_leaves_it_whole(door: Door) -
 def test_an_interruption_of_a_turn_that_has_not_begun_waits_for_it(door: Door) -> None:
     session = own(door.ready().session_id)
     assert door.send("interrupt", turn_id="cold", played_ms=0) is None
-    assert door.store.inboxes.interruptions(session, "cold") == [InterruptEntry(0, door.now_ms)]
+    assert door.store.inboxes.list_interruptions(session, "cold") == [
+        InterruptEntry(0, door.now_ms)
+    ]
 
 
 # --- the rest -----------------------------------------------------------------------------------
@@ -156,9 +158,9 @@ def test_an_ack_reaches_the_turn_and_is_answered_with_silence(door: Door) -> Non
 
 def test_end_ends_the_session_and_its_running_turn(door: Door) -> None:
     session = own(door.ready().session_id)
-    door.store.claim_turn(session, "t", "me")
-    door.store.set_active_turn(session, "t")
-    assert door.send("end") == SessionEnded(session_id_of(session))
+    door.store.acquire_lease(session, "t", "me")
+    door.store.set_active_turn(session, "t", door.now_ms)
+    assert door.send("end") == SessionEnded(parse_session_id(session))
     assert door.store.sessions[session].status == "ended"
     assert door.store.inboxes.read_inbox(session, "t", 1) == [
         InterruptEntry(None, 1_700_000_000_000)
@@ -272,7 +274,7 @@ class Calls:
 
     def __init__(self, door: Door) -> None:
         self.of: list[str] = []
-        for place, name in ((door.store, "turn"), (door.store.inboxes, "put_interrupt")):
+        for place, name in ((door.store, "get_turn"), (door.store.inboxes, "put_interrupt")):
             setattr(place, name, self._counted(name, getattr(place, name)))
 
     def _counted(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -308,7 +310,7 @@ def test_who_asks_after_turns_too_often_is_answered_as_if_there_were_no_turn(
     for number in range(30):
         message = {"type": "ping", "sent_at": number, "turn_id": "t"}
         limited_door.messages.handle(Envelope("c", "https://x/dev", 0), json.dumps(message))
-    assert calls.of.count("turn") == 20
+    assert calls.of.count("get_turn") == 20
     answers = [event for _, _, event in limited_door.posts[before:]]
     assert [event.sent_at for event in answers if isinstance(event, Pong)] == list(range(30))
 

@@ -21,7 +21,7 @@ from parley.protocol.messages import (
 )
 from parley.sessions.recovery import Recovery
 from parley.storage.inbox_entries import ResumeEntry
-from parley.storage.item_codec import StoredFrame
+from parley.storage.item_codec import StoredFrame, turn_key
 from parley.storage.table import Table
 from parley.websocket import resume
 from tests.unit.door import Door
@@ -46,8 +46,8 @@ def back(door: Door, old: Ready, connection: str = "c2", **received: Any) -> lis
 
 def test_a_running_turn_is_told_where_its_client_is_and_what_it_has(door: Door) -> None:
     old = door.ready()
-    door.store.claim_turn(own(old.session_id), "t", "me")
-    door.store.set_active_turn(own(old.session_id), "t")
+    door.store.acquire_lease(own(old.session_id), "t", "me")
+    door.store.set_active_turn(own(old.session_id), "t", door.now_ms)
     back(door, old, turn_id="t", seq=3, attempt=2)
     (entry,) = door.store.inboxes.read_inbox(own(old.session_id), "t", 1)
     assert isinstance(entry, ResumeEntry)
@@ -57,7 +57,7 @@ def test_a_running_turn_is_told_where_its_client_is_and_what_it_has(door: Door) 
 
 def test_of_a_turn_that_the_client_has_not_seen_it_has_nothing(door: Door) -> None:
     old = door.ready()
-    door.store.set_active_turn(own(old.session_id), "newer")
+    door.store.set_active_turn(own(old.session_id), "newer", door.now_ms)
     back(door, old, turn_id="older", seq=3)
     entries = [
         door.store.inboxes.read_inbox(own(old.session_id), turn, 1)[0]
@@ -80,13 +80,13 @@ def test_what_was_stored_is_sent_in_order_and_only_what_is_missing(door: Door) -
 
 def test_what_has_arrived_is_forgotten_and_what_may_not_have_is_kept(door: Door) -> None:
     old = door.ready()
-    door.store.claim_turn(own(old.session_id), "u", "me")
-    earlier = door.store.turns[own(old.session_id), "u"].claim.started_ms - 5_000
+    door.store.acquire_lease(own(old.session_id), "u", "me")
+    earlier = door.store.turns[own(old.session_id), "u"].attempt.started_ms - 5_000
     later = earlier + 10_000
     stored = [frame("t", 9, earlier), frame("u", 2, earlier + 5_000), frame("v", 1, later)]
     door.store.put_undelivered(own(old.session_id), stored)
     back(door, old, turn_id="u", seq=2)
-    assert [f.turn_id for f in door.store.undelivered(own(old.session_id))] == ["v"]
+    assert [f.turn_id for f in door.store.list_undelivered(own(old.session_id))] == ["v"]
 
 
 def test_another_attempt_s_numbers_say_nothing(door: Door) -> None:
@@ -117,7 +117,7 @@ def test_a_client_that_goes_again_loses_nothing(door: Door) -> None:
 
     door.post = gone_after_ready  # type: ignore[method-assign,assignment]  # the connection breaks
     assert back(door, old) == []
-    assert len(list(door.store.undelivered(own(old.session_id)))) == 3
+    assert len(list(door.store.list_undelivered(own(old.session_id)))) == 3
 
 
 def test_the_older_connection_is_told_and_closed(door: Door) -> None:
@@ -136,7 +136,7 @@ def test_a_connection_that_is_gone_is_not_closed_again(door: Door) -> None:
 
 def test_asking_for_a_turn_that_runs_changes_nothing(door: Door) -> None:
     session = own(door.ready().session_id)
-    door.store.claim_turn(session, "t", "me")
+    door.store.acquire_lease(session, "t", "me")
     assert door.send("ping", sent_at=1, turn_id="t") == Pong(1)
     assert door.store.turns[session, "t"].state == "running"
 
@@ -145,8 +145,8 @@ def test_asking_for_a_turn_that_runs_changes_nothing(door: Door) -> None:
 def test_asking_for_a_turn_that_died_or_never_began_ends_it(door: Door, claimed: bool) -> None:
     session = own(door.ready().session_id)
     if claimed:
-        door.store.claim_turn(session, "t", "dead")
-        door.store.turns[session, "t"].lease_until_ms = 0
+        door.store.acquire_lease(session, "t", "dead")
+        door.store.change_item(turn_key(session, "t"), lease_until=0)
     before = len(door.posts)
     door.send("ping", sent_at=1, turn_id="t")
     error, end, pong = [event for _, _, event in door.posts[before:]]
@@ -160,8 +160,9 @@ def test_asking_for_a_turn_that_died_or_never_began_ends_it(door: Door, claimed:
 
 def test_asking_for_a_turn_that_has_ended_gets_what_is_stored_of_it(door: Door) -> None:
     session = own(door.ready().session_id)
-    door.store.claim_turn(session, "t", "me")
+    door.store.acquire_lease(session, "t", "me")
     door.store.finish_turn(session, "t", "me", reason="completed")
+    door.store.change_item(turn_key(session, "t"), started_at=1_000)
     door.store.put_undelivered(session, [frame("t", 4), frame("u", 1)])
     before = len(door.posts)
     door.send("ping", sent_at=1, turn_id="t")
@@ -173,10 +174,10 @@ def test_asking_for_a_turn_that_has_ended_gets_what_is_stored_of_it(door: Door) 
 
 @pytest.mark.parametrize("reason", [None, "completed"])
 def test_asking_for_an_attempt_that_nobody_runs_ends_it_whatever_is_left_of_the_last_one(
-    door: Door, reason: str | None
+    door: Door, reason: Any
 ) -> None:
     session = own(door.ready().session_id)
-    door.store.claim_turn(session, "t", "me")
+    door.store.acquire_lease(session, "t", "me")
     if reason is not None:
         door.store.finish_turn(session, "t", "me", reason=reason)
         door.store.put_undelivered(session, [frame("t", 4)])
@@ -196,8 +197,9 @@ def missed(table: Table, who: Principal, per_minute: int, frames: int) -> tuple[
     door = Door(requests=RequestRates(table, rules))
     door.connect("c", who)
     ref = who.session(door.ready().session_id)
-    door.store.claim_turn(ref, "t", "me")
+    door.store.acquire_lease(ref, "t", "me")
     door.store.finish_turn(ref, "t", "me", reason="completed")
+    door.store.change_item(turn_key(ref, "t"), started_at=1_000)
     door.store.put_undelivered(ref, [frame("t", seq) for seq in range(1, frames + 1)])
     return door, ref
 
@@ -214,7 +216,7 @@ def replayed(door: Door) -> int:
 
 def test_who_has_it_sent_again_and_again_is_not_for_long(table: Table) -> None:
     door, ref = missed(table, Principal("acme", "asks-again"), 9, 3)  # three sessions at once
-    door.store.turns[ref, "t"].lease_until_ms = 0  # nobody delivers it any more
+    door.store.change_item(turn_key(ref, "t"), lease_until=0)  # nobody delivers it any more
     assert [replayed(door) for _ in range(5)] == [3, 3, 0, 0, 0]
     assert door.store.turns[ref, "t"].state == "completed", "what is stored of it stays good"
 
@@ -226,7 +228,7 @@ def test_many_events_count_as_more_than_one_session_that_is_resumed(
     door, ref = missed(table, Principal("acme", "has-missed"), 12, 30)  # four at once
     assert replayed(door) == 12, "one was opened, three are left"
     assert replayed(door) == 0
-    assert len([*door.store.undelivered(ref)]) == 30, "the rest is kept for another time"
+    assert len([*door.store.list_undelivered(ref)]) == 30, "the rest is kept for another time"
 
 
 def test_asking_for_a_turn_needs_a_session(door: Door) -> None:
@@ -235,9 +237,9 @@ def test_asking_for_a_turn_needs_a_session(door: Door) -> None:
 
 def test_a_dead_turn_s_end_waits_for_a_client_that_is_away(door: Door) -> None:
     session = own(door.ready().session_id)
-    claim = door.store.claim_turn(session, "t", "dead")
+    attempt = door.store.acquire_lease(session, "t", "dead")
     door.gone = True
     assert Recovery(door.store, door.store, door.post).end_dead_turn(session, "t", "dead")
-    (stored,) = door.store.undelivered(session)
-    assert claim is not None
-    assert (stored.turn_id, stored.seq, stored.started_ms) == ("t", 0, claim.started_ms)
+    (stored,) = door.store.list_undelivered(session)
+    assert attempt is not None
+    assert (stored.turn_id, stored.seq, stored.started_ms) == ("t", 0, attempt.started_ms)

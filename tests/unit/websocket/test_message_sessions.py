@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -18,7 +17,7 @@ from parley.limits.request_rates import RequestRates
 from parley.limits.rules import LimitRules, Share
 from parley.principal import Principal, SessionRef
 from parley.protocol.messages import Choices, Error, Message, Pong, Ready, Settings
-from parley.storage.item_codec import Session
+from parley.storage.item_codec import Session, session_key
 from parley.storage.table import Table
 from parley.websocket.message_handler import Envelope
 from parley.websocket.resume import HISTORY_BYTES
@@ -34,7 +33,7 @@ def test_init_opens_a_session_and_keeps_only_the_token_s_hash(door: Door) -> Non
     assert session.settings == Settings(speed=0.8), "only what was chosen, so defaults may change"
     assert (ready.settings.speed, ready.settings.voice) == (0.8, DEFAULT_SETTINGS.voice)
     assert ready.resumed is False
-    assert door.store.connections.items["c"].ref == own(ready.session_id)
+    assert door.store.session_of("c") == own(ready.session_id)
 
 
 def test_another_protocol_version_is_refused(door: Door) -> None:
@@ -62,7 +61,7 @@ def test_a_session_is_not_resumed_without_its_token(door: Door, token: str | Non
     old = door.ready()
     error = door.refused("init", "c2", protocol=1, session_id=old.session_id, resume_token=token)
     assert (error.code, error.field) == ("resume_denied", "init.resume_token")
-    assert door.store.connections.items["c2"].ref is None
+    assert door.store.session_of("c2") is None
     assert door.refused("end", "c2").code == "not_initialised"
 
 
@@ -80,15 +79,15 @@ def test_who_loses_the_race_for_a_token_is_denied(door: Door) -> None:
     resume = door.store.resume_session
 
     def overtaken(*arguments: Any, **options: Any) -> Session | None:
-        door.store.sessions[own(old.session_id)] = replace(
-            door.store.sessions[own(old.session_id)], token_hash="theirs", previous_hash="theirs"
+        door.store.change_item(
+            session_key(own(old.session_id)), token_hash="theirs", previous_hash="theirs"
         )
         return resume(*arguments, **options)
 
     door.store.resume_session = overtaken  # type: ignore[method-assign]  # a rival is quicker
     asked = {"session_id": old.session_id, "resume_token": old.resume_token}
     assert door.refused("init", "c2", protocol=1, **asked).code == "resume_denied"
-    assert door.store.connections.items["c2"].ref is None
+    assert door.store.session_of("c2") is None
 
 
 @pytest.mark.parametrize("meanwhile", [False, True])
@@ -123,7 +122,7 @@ def test_an_init_of_an_older_connection_that_comes_late_takes_nothing_back(
     assert isinstance(ready, Ready)
     assert (session.connection_id, session.token_hash) == ("newer", token_hash(ready.resume_token))
     assert ("https://x/dev", "newer") not in door.closed
-    assert door.store.connections.items["lost"].ref is None
+    assert door.store.session_of("lost") is None
 
 
 def test_one_message_that_comes_twice_at_once_rotates_the_token_once(door: Door) -> None:
@@ -162,8 +161,8 @@ def test_an_init_that_is_delivered_twice_is_answered_once(door: Door, resuming: 
 
 def test_a_session_that_nobody_came_back_to_is_not_found(door: Door) -> None:
     old = door.ready()
-    session = door.store.sessions[own(old.session_id)]
-    door.store.sessions[own(old.session_id)] = replace(session, expires_at=int(time.time()) - 1)
+    key = session_key(own(old.session_id))
+    door.store.change_item(key, resumable_until=int(time.time()) - 1)
     asked = {"session_id": old.session_id, "resume_token": old.resume_token}
     error = door.refused("init", "c2", protocol=1, **asked)
     assert error.code == "session_not_found"
@@ -227,7 +226,7 @@ def test_the_history_of_ready_fits_into_a_frame_newest_first(door: Door) -> None
 )
 def test_nothing_is_done_before_init(door: Door, kind: str, fields: dict[str, Any]) -> None:
     assert door.refused(kind, **fields).code == "not_initialised"
-    assert (door.turns, door.store.inboxes.entries) == ([], {})
+    assert (door.turns, door.store.entries) == ([], {})
 
 
 def test_a_binding_is_looked_up_once(door: Door) -> None:
@@ -284,7 +283,7 @@ def test_another_function_sees_once_that_a_connection_has_begun(door: Door) -> N
     other = Door(door.store)
     other.connected, other.age_s = {"c"}, 7_000
     assert other.send("ping", sent_at=1) == Pong(1)
-    door.store.failing = {"connection"}
+    door.store.failing.add("connection")
     assert other.send("ping", sent_at=2) == Pong(2)
 
 
@@ -311,7 +310,7 @@ def test_a_session_too_many_is_refused_before_anything_is_read_or_written(counte
     for connection in ("c1", "c2"):
         counted.connect(connection, ann)
     counted.ready("c1")
-    counted.store.failing = {"bind"}
+    counted.store.failing.add("bind")
     error = counted.refused("init", "c2", protocol=1)
     assert (error.code, error.retryable) == ("rate_limited", True)
     assert error.limit == Limit("sessions_per_minute", 3, "subject")
@@ -353,10 +352,10 @@ def test_whom_nobody_knows_uses_up_no_session_with_what_is_refused(
     if fields.get("session_id") == "theirs":
         fields = {**fields, "session_id": theirs.session_id}
     table.delete({"pk": {"S": "LIMIT#default"}, "sk": {"S": "SESSIONS"}})
-    door.store.failing = {"conversation"}
+    door.store.failing.add("read_conversation")
     for _ in range(10):
         assert door.refused("init", protocol=1, **fields).code == code
-    door.store.failing = set()
+    door.store.failing.clear()
     shown = {"session_id": theirs.session_id, "resume_token": theirs.resume_token}
     assert door.ready("another", **shown).resumed
     assert door.ready().resumed is False

@@ -301,7 +301,7 @@ class Metrics:
     transcript_ms: float | None = None
     """From the end of the utterance to its final transcript (spoken only)."""
     prepare_ms: float | None = None
-    """Claiming the turn, reading the history, sending the request."""
+    """Acquiring the turn's lease, reading the history, sending the request."""
     responder_ms: float | None = None
     """From the request to the reply's first token."""
     clause_ms: float | None = None

@@ -20,7 +20,7 @@ class Tasks:
         return self
 
     async def __aexit__(self, *_exception: object) -> None:
-        await cancelled(*self._tasks)
+        await cancel_tasks(*self._tasks)
 
     def start(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start a coroutine as a task, and return the task."""
@@ -56,7 +56,7 @@ class BackgroundClose:
         self._tasks.append(asyncio.create_task(connection.close()))
 
 
-async def cancelled(*tasks: asyncio.Task[Any]) -> None:
+async def cancel_tasks(*tasks: asyncio.Task[Any]) -> None:
     """Cancel tasks and wait until they have ended.
 
     Raises:

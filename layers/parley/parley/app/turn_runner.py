@@ -57,7 +57,7 @@ class TurnRunner:
         meter = self._services.meter
         if meter is None:
             return Admission()
-        return self._loop.run_until_complete(meter.admit(ref, spoken=spoken))
+        return self._loop.run_until_complete(meter.admit_turn(ref, spoken=spoken))
 
     def run(
         self,
@@ -113,7 +113,7 @@ def _services(environment: Environment, log: Callable[[str, dict[str, Any]], Non
     )
     providers = build_context(deployment, keys, client, log)
     return TurnServices(
-        store=environment.sessions,
+        sessions=environment.sessions,
         turns=environment.turns,
         history=HistoryCache(environment.sessions, deployment.history_messages),
         transcriber=registry.build_transcriber(deployment.transcriber, providers),

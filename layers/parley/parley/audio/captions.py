@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from parley.audio.heard import heard_parts
+from parley.audio.heard import split_heard
 from parley.protocol.messages import Word
 from parley.text.scripts import CLOSERS, SENTENCE_END
 
@@ -55,14 +55,14 @@ class Sound:
     heard_ms: int | None = None
 
 
-def cues_of(said: str, words: Iterable[Word]) -> list[Cue]:
+def split_cues(said: str, words: Iterable[Word]) -> list[Cue]:
     """Return the lines of a text whose words have times. Text after the last word made no sound."""
     cues: list[Cue] = []
     words = list(words)
     position = width = 0
     start_ms: int | None = None
     end_ms = 0
-    for word, part in zip(words, heard_parts(said, words)[1:], strict=True):
+    for word, part in zip(words, split_heard(said, words)[1:], strict=True):
         position += len(part.text)
         width += len(part.text) + sum(map(_is_wide, part.text))
         start_ms = word.start_ms if start_ms is None else start_ms

@@ -24,7 +24,7 @@ class Heard(Struct, frozen=True, array_like=True):
     end_ms: int
 
 
-def heard_parts(said: str, words: Iterable[Word]) -> list[Heard]:
+def split_heard(said: str, words: Iterable[Word]) -> list[Heard]:
     """Return a text's parts up to each of its words, and when each has been heard.
 
     The first part is empty, and has always been heard. An empty list means that the times are

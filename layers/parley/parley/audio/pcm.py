@@ -63,7 +63,7 @@ class AudioPacker:
         """Return whether a packet of the target size can be taken."""
         return len(self._pending) >= self.target_bytes
 
-    def take(self) -> bytes:
+    def take_packet(self) -> bytes:
         """Return up to one packet of whole samples; empty if there is none."""
         size = min(self.target_bytes, len(self._pending))
         size -= size % BYTES_PER_SAMPLE

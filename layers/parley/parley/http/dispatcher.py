@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from parley.auth.authenticator import Authenticator
 from parley.auth.identity import Identity
-from parley.errors import ParleyError, traced
+from parley.errors import ParleyError, describe_error
 from parley.http.auth import authenticate_request
 from parley.http.framework import HttpAnswer, HttpRequest, read_request
 from parley.http.route import Handlers, Route
@@ -48,13 +48,13 @@ class Dispatcher(Generic[Handlers]):
             identity = self._identify(request, route)
             return route.handler(handlers, request, identity).to_payload()
         except ParleyError as error:
-            return HttpAnswer.problem(error).to_payload()
+            return HttpAnswer.from_error(error).to_payload()
         except Exception as error:
-            self._logger.error("request_failed", **traced(error))
+            self._logger.error("request_failed", **describe_error(error))
             internal = ParleyError(
                 "internal", "Something went wrong on our side. Try again.", retryable=True
             )
-            return HttpAnswer.problem(internal).to_payload()
+            return HttpAnswer.from_error(internal).to_payload()
 
     def _identify(self, request: HttpRequest, route: Route[Handlers]) -> Identity:
         if route.is_open(request):

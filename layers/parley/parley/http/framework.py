@@ -143,12 +143,12 @@ class HttpAnswer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, content: object, status: HTTPStatus = HTTPStatus.OK) -> HttpAnswer:
+    def from_content(cls, content: object, status: HTTPStatus = HTTPStatus.OK) -> HttpAnswer:
         """Make an answer from a struct, or from anything else that msgspec encodes."""
         return cls(status, msgspec.json.encode(content))
 
     @classmethod
-    def problem(cls, error: ParleyError) -> HttpAnswer:
+    def from_error(cls, error: ParleyError) -> HttpAnswer:
         """Make the answer that says what went wrong."""
         status = error.status if isinstance(error, HttpError) else STATUS_OF[error.code]
         problem = Problem(

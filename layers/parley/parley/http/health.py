@@ -151,14 +151,14 @@ class HealthHandlers:
         """Say that the API answers, which this answer shows; with `deep=1` check the rest too."""
         query = read_query(request, HealthQuery, {"deep": "expected 0 or 1"})
         if query.deep == "0":
-            return HttpAnswer.of(Health("ok", VERSION))
+            return HttpAnswer.from_content(Health("ok", VERSION))
         found = self._loop.run_until_complete(self._deep_health.check())
         if found.status == "ok":
-            return HttpAnswer.of(found)
+            return HttpAnswer.from_content(found)
         checks = found.checks or {}
         failing = {name: check.detail for name, check in checks.items() if not check.ok}
         self._logger.warning("unhealthy", failing=failing)
-        return HttpAnswer.of(found, HTTPStatus.SERVICE_UNAVAILABLE)
+        return HttpAnswer.from_content(found, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def _asks_for_liveness(request: HttpRequest) -> bool:

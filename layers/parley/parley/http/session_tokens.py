@@ -27,7 +27,7 @@ def find_session(sessions: SessionStore, ref: SessionRef, token: str | None) -> 
             "resume_token: required with a session_id, in the body or as X-Resume-Token.",
             field="resume_token",
         )
-    return check_resume(sessions.session(ref), token, time.time(), TOKEN_ERRORS)
+    return check_resume(sessions.get_session(ref), token, time.time(), TOKEN_ERRORS)
 
 
 def rotate_token(sessions: SessionStore, session: Session, token: str, turn_id: str) -> str | None:

@@ -121,9 +121,9 @@ class SessionHandlers:
             )
         query = _read_list_query(request)
         self._count(principal)
-        found, more = self._reader.newest(principal, query.limit, query.cursor)
+        found, more = self._reader.list_newest(principal, query.limit, query.cursor)
         now = time.time()
-        return HttpAnswer.of(
+        return HttpAnswer.from_content(
             SessionList([summarize_session(each, now) for each in found], more or None)
         )
 
@@ -132,7 +132,7 @@ class SessionHandlers:
         text_format = _read_format(request)
         ref = self._count_and_authorize(request, identity.principal, check_read)
         try:
-            conversation = self._reader.conversation(ref)
+            conversation = self._reader.read_conversation(ref)
         except TooLong:
             raise ParleyError(
                 "too_large",
@@ -146,8 +146,8 @@ class SessionHandlers:
         elif text_format == "vtt":
             body, kind = render_webvtt(conversation).encode(), "text/vtt; charset=utf-8"
         else:
-            links = self._recordings.links(ref) if self._recordings is not None else {}
-            answer = HttpAnswer.of(view_session(conversation, time.time(), links))
+            links = self._recordings.sign_links(ref) if self._recordings is not None else {}
+            answer = HttpAnswer.from_content(view_session(conversation, time.time(), links))
             body, kind = answer.body, answer.content_type
         if len(body) > MAX_ANSWER_BYTES:
             raise ParleyError(
@@ -161,10 +161,10 @@ class SessionHandlers:
     def erase_session(self, request: HttpRequest, identity: Identity) -> HttpAnswer:
         """Erase a session, with everything that was said and recorded in it."""
         ref = self._count_and_authorize(request, identity.principal, check_erasure)
-        known = self._sessions.session(ref) is not None
+        known = self._sessions.get_session(ref) is not None
         if not self._erasure.erase(ref):
             headers = {"retry-after": str(ERASE_AGAIN_MS // 1000)}
-            answer = HttpAnswer.of(ErasureState(erased=False), HTTPStatus.ACCEPTED)
+            answer = HttpAnswer.from_content(ErasureState(erased=False), HTTPStatus.ACCEPTED)
             return HttpAnswer(answer.status, answer.body, headers=headers)
         if not known:
             raise _not_found_error()
@@ -172,7 +172,7 @@ class SessionHandlers:
 
     def _count(self, principal: Principal) -> None:
         if self._requests is not None:
-            self._requests.take(principal, "reads")
+            self._requests.count_request(principal, "reads")
 
     def _count_and_authorize(
         self, request: HttpRequest, principal: Principal, check: TokenCheck
@@ -207,7 +207,7 @@ class SessionHandlers:
                 "it. Send the header with the token that ready brought.",
                 field="X-Resume-Token",
             )
-        check(self._sessions.session(ref), token, TOKEN_ERRORS)
+        check(self._sessions.get_session(ref), token, TOKEN_ERRORS)
         return ref
 
 

@@ -30,11 +30,11 @@ class StoredAnswers:
         Args:
             attempt: the attempt that the request asks for; None if it does not say.
         """
-        turn = self._turns.turn(ref, turn_id)
+        turn = self._turns.get_turn(ref, turn_id)
         if turn is None:
             return False
         if attempt is not None:
-            return turn.claim.attempt >= attempt
+            return turn.attempt.number >= attempt
         return turn.lease_until_ms > now_ms() if turn.running else turn.state != "failed"
 
     def read_events(
@@ -50,24 +50,26 @@ class StoredAnswers:
         Raises:
             ParleyError: `turn_running`, `turn_over` or `rate_limited`.
         """
-        turn = self._turns.turn(ref, turn_id)
+        turn = self._turns.get_turn(ref, turn_id)
         if turn is not None and not turn.running:
             if self._requests is not None:
-                self._requests.take(principal, "reads")
-            attempt = turn.claim.attempt
-            frames = self._turns.answer(ref, turn_id, attempt) or [
+                self._requests.count_request(principal, "reads")
+            attempt = turn.attempt.number
+            frames = self._turns.get_answer(ref, turn_id, attempt) or [
                 stored.frame
-                for stored in self._turns.undelivered_of(ref, turn_id, turn.claim.started_ms)
+                for stored in self._turns.list_undelivered_of_turn(
+                    ref, turn_id, turn.attempt.started_ms
+                )
                 if stored.attempt == attempt
             ]
             if is_complete(frames) or (not complete and is_remainder(frames)):
                 return frames
         if turn is not None and turn.running and turn.lease_until_ms <= now_ms():
-            failed = self._turns.fail_turn(ref, turn_id, None, turn.claim.attempt)
+            failed = self._turns.fail_turn(ref, turn_id, None, turn.attempt.number)
             # The request names this attempt, so it is not run again: its function has died.
             if failed is not None:
-                frames = encode_broken_turn(turn_id, failed.attempt)
-                self._turns.put_answer(ref, turn_id, failed.attempt, frames)
+                frames = encode_broken_turn(turn_id, failed.number)
+                self._turns.put_answer(ref, turn_id, failed.number, frames)
                 return frames
         if turn is None or turn.running or turn.lease_until_ms > now_ms():
             raise ParleyError(

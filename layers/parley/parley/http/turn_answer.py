@@ -105,7 +105,7 @@ def is_remainder(frames: Sequence[bytes]) -> bool:
 
 def encode_broken_turn(turn_id: str, attempt: int) -> list[bytes]:
     """Return the events of an attempt whose function died before it could answer, as JSON."""
-    error = Error.of(DIED, turn_id=turn_id, seq=1, attempt=attempt)
+    error = Error.from_error(DIED, turn_id=turn_id, seq=1, attempt=attempt)
     end = TurnEnd(turn_id, 2, "failed", "", Metrics(), code=DIED.code, attempt=attempt)
     end.retryable = DIED.retryable
     return [encode(error), encode(end)]

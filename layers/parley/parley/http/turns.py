@@ -111,14 +111,14 @@ class TurnHandlers:
     def open_session(self, request: HttpRequest, identity: Identity) -> HttpAnswer:
         """Open a session without a turn, so that its first turn can be repeated safely too."""
         body = read_json(request, SessionBody)
-        self._policy.check(body.settings, identity.settings, "settings.")
+        self._policy.check_settings(body.settings, identity.settings, "settings.")
         self._count(identity.principal, "sessions")
         ref = identity.principal.session(new_ulid())
         session, token = open_session(self._sessions, ref, body.settings, identity.settings)
-        settings = self._policy.in_force(session.settings, session.signed)
-        choices = self._policy.choices(session.signed)
+        settings = self._policy.merge_settings(session.settings, session.signed)
+        choices = self._policy.list_choices(session.signed)
         opened = OpenedSession(session.session_id, token, settings, choices, self._stand_ins)
-        return HttpAnswer.of(opened, HTTPStatus.CREATED)
+        return HttpAnswer.from_content(opened, HTTPStatus.CREATED)
 
     def run_turn(self, request: HttpRequest, identity: Identity) -> HttpAnswer:
         """Run a turn, or give the answer of a turn again that was run before.
@@ -138,7 +138,7 @@ class TurnHandlers:
             # Before the count: where authentication is off, all share one account.
             session = find_session(self._sessions, ref, body.resume_token)
         signed = identity.settings if session is None else session.signed
-        self._policy.check(body.settings, signed, requested.settings_path)
+        self._policy.check_settings(body.settings, signed, requested.settings_path)
         admission = self._admit_turn(ref, requested.text is None)
         if admission.refused is not None and not self._is_repeated(body, ref):
             raise admission.refused
@@ -185,7 +185,7 @@ class TurnHandlers:
                 "This session has been erased. Leave session_id out for a new one.",
                 field="session_id",
             )
-        return HttpAnswer.of(InterruptAnswer(turn_id, result.state, result.heard))
+        return HttpAnswer.from_content(InterruptAnswer(turn_id, result.state, result.heard))
 
     def _is_repeated(self, body: TurnBody, ref: SessionRef) -> bool:
         """Return whether the request was sent before, so that its answer needs no turn."""
@@ -195,7 +195,7 @@ class TurnHandlers:
 
     def _count(self, principal: Principal, kind: RequestKind) -> None:
         if self._requests is not None:
-            self._requests.take(principal, kind)
+            self._requests.count_request(principal, kind)
 
 
 def _make_turn_request(
@@ -218,9 +218,9 @@ def _make_answer(
     requested: RequestedTurn, session: Session, turn_id: str, frames: list[bytes], token: str | None
 ) -> HttpAnswer:
     if not requested.body.events:
-        return HttpAnswer.of(build_turn_answer(session.session_id, frames, token))
+        return HttpAnswer.from_content(build_turn_answer(session.session_id, frames, token))
     events = [msgspec.Raw(frame) for frame in frames]
-    return HttpAnswer.of(EventsAnswer(session.session_id, turn_id, events, token))
+    return HttpAnswer.from_content(EventsAnswer(session.session_id, turn_id, events, token))
 
 
 ROUTES = (

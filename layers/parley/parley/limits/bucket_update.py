@@ -1,4 +1,4 @@
-"""The conditional write that takes a token from a bucket in the table. It can be repeated."""
+"""The conditional write that takes a token from a bucket in the table. It may be repeated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from parley.storage.item_codec import number
 from parley.storage.table import Item
 
 
-class Taking(NamedTuple):
+class BucketUpdate(NamedTuple):
     """A write, in DynamoDB's expressions.
 
     Attributes:
@@ -23,7 +23,9 @@ class Taking(NamedTuple):
     values: Item
 
 
-def taking(bucket: TokenBucket, full_at_ms: int, now_ms: int, nonce: str) -> Taking:
+def build_bucket_update(
+    bucket: TokenBucket, full_at_ms: int, now_ms: int, nonce: str
+) -> BucketUpdate:
     """Return the write that takes a token.
 
     Args:
@@ -45,4 +47,4 @@ def taking(bucket: TokenBucket, full_at_ms: int, now_ms: int, nonce: str) -> Tak
             ":latest": number(now_ms + round((bucket.burst - 1) * interval)),
         }
     condition = f"{state} AND (attribute_not_exists(taken_by) OR taken_by <> :nonce)"
-    return Taking(f"full_at = {change}, taken_by = :nonce", condition, values)
+    return BucketUpdate(f"full_at = {change}, taken_by = :nonce", condition, values)

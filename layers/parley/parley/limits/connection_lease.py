@@ -30,7 +30,7 @@ TRIES = 12
 """How many shards a connection tries. Each full one costs a write unit."""
 
 
-def lease_of(connection_id: str, connected_at_ms: int) -> str:
+def lease_name(connection_id: str, connected_at_ms: int) -> str:
     """Return a connection's lease: a name that contains its end."""
     return f"{connected_at_ms // 1000 + LEASE_S}#{connection_id}"
 
@@ -50,11 +50,11 @@ class Shards:
         """The number of items."""
         return -(-self.limit // SHARD_LEASES)
 
-    def room(self, shard: int) -> int:
+    def capacity(self, shard: int) -> int:
         """Return how many leases a shard may have."""
         return self.limit // self.count + (shard < self.limit % self.count)
 
-    def order(self, connection_id: str) -> list[int]:
+    def list_candidates(self, connection_id: str) -> list[int]:
         """Return the shards that a connection tries, in order (rendezvous hashing)."""
 
         def weight(shard: int) -> bytes:
@@ -68,18 +68,18 @@ class Held:
     """The leases of a shard.
 
     Attributes:
-        leases: leases, as `lease_of` names them.
+        leases: leases, as `lease_name` names them.
         looked_at_s: when it was last searched for lost connections, in s since the epoch.
     """
 
     leases: Collection[str]
     looked_at_s: int = 0
 
-    def ended(self, now_s: int) -> frozenset[str]:
+    def list_ended(self, now_s: int) -> frozenset[str]:
         """Return the leases of connections whose two hours are over."""
         return frozenset(lease for lease in self.leases if _end_s(lease) <= now_s)
 
-    def doubtful(self, now_s: int) -> dict[str, str]:
+    def find_doubtful(self, now_s: int) -> dict[str, str]:
         """Return the leases, by connection, that are void unless the connection has had a session.
 
         Empty while it is too early to search again.

@@ -1,4 +1,4 @@
-"""How fast each connection sends, counted in memory: what is too fast costs no call.
+"""The rate at which each connection sends, counted in memory. Messages beyond it cost no call.
 
 The count is approximate. Each Lambda environment counts the messages that it receives, so a
 connection whose messages reach several environments may send as much to each.
@@ -57,7 +57,7 @@ class TooFast:
 
 
 class ConnectionRate:
-    """Decides about the messages of one connection. Times are ms of a monotonic clock.
+    """The rates of one connection's messages. Times are ms of a monotonic clock.
 
     A burst has room for a whole utterance, because a client that returns, or is told of an
     `audio_gap`, sends one again at once.
@@ -92,24 +92,25 @@ class ConnectionRate:
         self._patient_at_ms = 0.0
         self._told_until_ms: dict[RateName, float] = {}
 
-    def take(self, size_bytes: int, now_ms: float) -> TooFast | None:
+    def count_message(self, size_bytes: int, now_ms: float) -> TooFast | None:
         """Count a message. Return None if it may be answered."""
         new: dict[RateName, float] = {}
         for name, bucket in self._buckets.items():
             tokens = 1 if name == "messages_per_second" else size_bytes
-            taken = bucket.take(self._full_at_ms[name], now_ms, tokens)
+            taken = bucket.take_tokens(self._full_at_ms[name], now_ms, tokens)
             if isinstance(taken, Wait):
                 close = self._lose_patience(now_ms)
                 return self._too_fast(name, self._limits[name], taken.ms, now_ms, close=close)
             new[name] = taken.full_at_ms
+        # Only now: a message that one bucket refuses takes nothing from the other.
         self._full_at_ms |= new
         return None
 
-    def take_call(self, name: CallName, now_ms: float) -> TooFast | None:
+    def count_call(self, name: CallName, now_ms: float) -> TooFast | None:
         """Count a message that costs calls. Return None if the calls may be made."""
         if self._calls is None:
             return None
-        taken = self._calls.take(self._full_at_ms.get(name, 0.0), now_ms)
+        taken = self._calls.take_tokens(self._full_at_ms.get(name, 0.0), now_ms)
         if isinstance(taken, Wait):
             return self._too_fast(name, self._calls_per_minute, taken.ms, now_ms, close=False)
         self._full_at_ms[name] = taken.full_at_ms
@@ -117,7 +118,7 @@ class ConnectionRate:
 
     def _lose_patience(self, now_ms: float) -> bool:
         """Count a dropped message. Return whether it was one too many."""
-        patience = self._patience.take(self._patient_at_ms, now_ms)
+        patience = self._patience.take_tokens(self._patient_at_ms, now_ms)
         if isinstance(patience, Taken):
             self._patient_at_ms = patience.full_at_ms
         return isinstance(patience, Wait)
@@ -140,19 +141,20 @@ class MessageRates:
         self._calls_per_minute = CALLS_PER_TURN * turns_per_minute
         self._rates: OrderedDict[str, ConnectionRate] = OrderedDict()
 
-    def take(self, connection_id: str, size_bytes: int, now_ms: float) -> TooFast | None:
+    def count_message(self, connection_id: str, size_bytes: int, now_ms: float) -> TooFast | None:
         """Count a message of a connection. Return None if it may be answered."""
         if not self._rules.messages_per_second:
             return None
+        # Put back at the end: the connection that was silent longest is dropped first.
         rate = self._rates.pop(connection_id, None) or ConnectionRate(
             self._rules.messages_per_second, self._rules.utterance_s, self._calls_per_minute
         )
         self._rates[connection_id] = rate
         if len(self._rates) > MAX_CONNECTIONS:
             self._rates.popitem(last=False)
-        return rate.take(size_bytes, now_ms)
+        return rate.count_message(size_bytes, now_ms)
 
-    def take_call(self, name: CallName, connection_id: str, now_ms: float) -> TooFast | None:
+    def count_call(self, name: CallName, connection_id: str, now_ms: float) -> TooFast | None:
         """Count the last message as one that costs calls. Return None if the calls may be made."""
         rate = self._rates.get(connection_id)
-        return None if rate is None else rate.take_call(name, now_ms)
+        return None if rate is None else rate.count_call(name, now_ms)

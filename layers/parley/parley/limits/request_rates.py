@@ -12,12 +12,18 @@ from collections.abc import Callable
 
 from parley.clock import now_ms
 from parley.errors import ParleyError
-from parley.limits.bucket_update import taking
+from parley.limits.bucket_update import build_bucket_update
 from parley.limits.errors import too_many_requests
-from parley.limits.rules import Account, LimitRules, RequestKind, accounts_of, accounts_of_session
+from parley.limits.rules import (
+    Account,
+    LimitRules,
+    RequestKind,
+    list_accounts,
+    list_session_accounts,
+)
 from parley.limits.token_bucket import TokenBucket, Wait, bucket_per_minute
 from parley.principal import Principal, SessionRef
-from parley.storage.item_codec import number, number_of, text_of
+from parley.storage.item_codec import number, read_number, read_text
 from parley.storage.table import Item, Table
 
 TRIES = 8
@@ -42,27 +48,28 @@ class RequestRates:
         self._rules = rules
         self._now = clock
 
-    def take(self, principal: Principal, kind: RequestKind) -> None:
+    def count_request(self, principal: Principal, kind: RequestKind) -> None:
         """Count a request.
 
         Raises:
             ParleyError: `rate_limited`, with `retry_after_ms` and `limit`.
         """
-        self._take_from(accounts_of(principal, self._rules), kind)
+        self._take_from(list_accounts(principal, self._rules), kind)
 
-    def may_replay(self, ref: SessionRef) -> bool:
+    def count_replay(self, ref: SessionRef) -> bool:
         """Return whether a client may be sent more of what it has missed.
 
         It counts as a session that is resumed: a client that acknowledges nothing could otherwise
         have it sent without end.
         """
         try:
-            self._take_from(accounts_of_session(ref, self._rules), "sessions")
+            self._take_from(list_session_accounts(ref, self._rules), "sessions")
         except ParleyError:
             return False
         return True
 
     def _take_from(self, accounts: list[Account], kind: RequestKind) -> None:
+        # The first account that has a limit counts alone: one write for each request.
         for account in accounts:
             per_minute = account.share.per_minute(kind)
             if per_minute:
@@ -82,20 +89,20 @@ class RequestRates:
         key, nonce, full_at_ms = _key(account, kind), uuid.uuid4().hex, 0
         for _ in range(TRIES):
             now = self._now()
-            decision = bucket.take(full_at_ms, now)
+            decision = bucket.take_tokens(full_at_ms, now)
             if isinstance(decision, Wait):
                 return decision.ms
             taken, item = self._try_to_take(key, bucket, full_at_ms, now, nonce)
             # If the answer to this write was lost, its repetition found it done.
-            if taken or text_of(item, "taken_by") == nonce:
+            if taken or read_text(item, "taken_by") == nonce:
                 return None
-            full_at_ms = number_of(item, "full_at")
+            full_at_ms = read_number(item, "full_at")
         return BUSY_MS
 
     def _try_to_take(
         self, key: Item, bucket: TokenBucket, full_at_ms: int, now: int, nonce: str
     ) -> tuple[bool, Item]:
-        change, condition, values = taking(bucket, full_at_ms, now, nonce)
+        change, condition, values = build_bucket_update(bucket, full_at_ms, now, nonce)
         expires = {":expires": number((now + KEPT_MS) // 1000)}
         return self._table.try_update(
             key, f"SET {change}, expires_at = :expires", condition, values | expires

@@ -86,12 +86,12 @@ class Account:
     share: Share
 
 
-def accounts_of(principal: Principal, rules: LimitRules) -> list[Account]:
+def list_accounts(principal: Principal, rules: LimitRules) -> list[Account]:
     """Return a principal's own account and its tenant's. `ANONYMOUS` has only the tenant's."""
     return _accounts(principal.key, rules)
 
 
-def accounts_of_session(ref: SessionRef, rules: LimitRules) -> list[Account]:
+def list_session_accounts(ref: SessionRef, rules: LimitRules) -> list[Account]:
     """Return the accounts of the principal that a session belongs to."""
     return _accounts(ref.rpartition("/")[0], rules)
 

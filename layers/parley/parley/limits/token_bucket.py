@@ -42,7 +42,7 @@ class TokenBucket:
     interval_ms: float
     burst: float
 
-    def take(self, full_at_ms: float, now_ms: float, tokens: float = 1) -> Taken | Wait:
+    def take_tokens(self, full_at_ms: float, now_ms: float, tokens: float = 1) -> Taken | Wait:
         """Take tokens out of a bucket.
 
         Args:
@@ -76,6 +76,6 @@ class DailyQuota:
         return None if used_ms < self.limit_ms else DAY_MS - now_ms % DAY_MS
 
 
-def day_of(now_ms: int) -> int:
+def utc_day(now_ms: int) -> int:
     """Return the UTC day, in days since the epoch."""
     return now_ms // DAY_MS

@@ -1,4 +1,4 @@
-"""How many turns an account has begun, and how much it has heard and said, in the table.
+"""Turns and seconds of audio that each account has used, counted in the table.
 
 One conditional write for each limited account admits a turn before it begins, in parallel with the
 reading of its history. What the turn has used is added at its end. The writes can be repeated,
@@ -15,12 +15,12 @@ from typing import Any
 
 from parley.clock import now_ms
 from parley.errors import ParleyError
-from parley.limits.bucket_update import taking
+from parley.limits.bucket_update import build_bucket_update
 from parley.limits.errors import quota_used_up, too_many_turns
-from parley.limits.rules import Account, LimitRules, accounts_of_session
-from parley.limits.token_bucket import DAY_MS, DailyQuota, Wait, bucket_per_minute, day_of
+from parley.limits.rules import Account, LimitRules, list_session_accounts
+from parley.limits.token_bucket import DAY_MS, DailyQuota, Wait, bucket_per_minute, utc_day
 from parley.principal import SessionRef
-from parley.storage.item_codec import number, number_of, text_of
+from parley.storage.item_codec import number, read_number, read_text
 from parley.storage.table import Item, Table
 
 TRIES = 8
@@ -46,12 +46,12 @@ class Usage:
     speech_ms: int = 0
 
     @classmethod
-    def of(cls, item: Item) -> Usage:
+    def from_item(cls, item: Item) -> Usage:
         """Return the usage that an item stores. An empty item means no usage."""
         names = ("full_at", "used_on", "audio_ms", "speech_ms")
-        return cls(*(number_of(item, name) for name in names))
+        return cls(*(read_number(item, name) for name in names))
 
-    def refusal(self, account: Account, now: int, *, spoken: bool) -> ParleyError | None:
+    def find_refusal(self, account: Account, now: int, *, spoken: bool) -> ParleyError | None:
         """Return why another turn may not begin; None if it may.
 
         Args:
@@ -60,7 +60,7 @@ class Usage:
             spoken: whether the turn needs speech recognition.
         """
         share, scope = account.share, account.scope
-        today = self.day == day_of(now)
+        today = self.day == utc_day(now)
         for name, limit_s, used_ms in (
             ("audio_seconds_per_day", share.audio_s_per_day if spoken else 0, self.audio_ms),
             ("speech_seconds_per_day", share.speech_s_per_day, self.speech_ms),
@@ -71,7 +71,7 @@ class Usage:
             if wait_ms is not None:
                 return quota_used_up(scope, name, limit_s, wait_ms)
         if share.turns_per_minute:
-            taken = bucket_per_minute(share.turns_per_minute).take(self.full_at_ms, now)
+            taken = bucket_per_minute(share.turns_per_minute).take_tokens(self.full_at_ms, now)
             if isinstance(taken, Wait):
                 return too_many_turns(scope, share.turns_per_minute, taken.ms)
         return None
@@ -104,7 +104,7 @@ class Meter:
         self._rules = rules
         self._now = clock
 
-    async def admit(self, ref: SessionRef, *, spoken: bool) -> Admission:
+    async def admit_turn(self, ref: SessionRef, *, spoken: bool) -> Admission:
         """Take a turn from each account of the session's owner.
 
         The accounts are asked one after another, the user's own first. So a user who has no turns
@@ -114,7 +114,7 @@ class Meter:
         """
         accounts = [
             account
-            for account in accounts_of_session(ref, self._rules)
+            for account in list_session_accounts(ref, self._rules)
             if account.share.turns_per_minute or account.share.has_quota
         ]
         taken: list[Account] = []
@@ -132,22 +132,22 @@ class Meter:
                     )
                 )
             except Exception:
-                await self.give_back(Admission(taken=tuple(taken)))
+                await self.return_turn(Admission(taken=tuple(taken)))
                 raise
-            await self.give_back(Admission(taken=tuple(taken)))
+            await self.return_turn(Admission(taken=tuple(taken)))
             return Admission(_longest([refusal, *others]))
         return Admission(taken=tuple(taken))
 
-    async def give_back(self, admission: Admission) -> None:
+    async def return_turn(self, admission: Admission) -> None:
         """Return an admitted turn that is not run, because another invocation runs it."""
         await asyncio.gather(
             *(asyncio.to_thread(self._return, account) for account in admission.taken)
         )
 
-    async def charge(self, ref: SessionRef, audio_ms: float, speech_ms: float) -> None:
+    async def charge_turn(self, ref: SessionRef, audio_ms: float, speech_ms: float) -> None:
         """Add what a turn has used to the day's account."""
         used = round(audio_ms), round(speech_ms)
-        accounts = [a for a in accounts_of_session(ref, self._rules) if a.share.has_quota]
+        accounts = [a for a in list_session_accounts(ref, self._rules) if a.share.has_quota]
         if any(used):
             await asyncio.gather(
                 *(asyncio.to_thread(self._charge, account, *used) for account in accounts)
@@ -166,30 +166,30 @@ class Meter:
         usage, nonce, wait_ms = Usage(), uuid.uuid4().hex, 1000.0
         for _ in range(TRIES):
             now = self._now()
-            refusal = usage.refusal(account, now, spoken=spoken)
+            refusal = usage.find_refusal(account, now, spoken=spoken)
             if refusal is not None:
                 return refusal
             taken, item = self._try_to_take(account, usage, now, spoken, nonce)
-            if taken or text_of(item, "taken_by") == nonce:
+            if taken or read_text(item, "taken_by") == nonce:
                 return None
-            usage = Usage.of(item)
+            usage = Usage.from_item(item)
         return too_many_turns(account.scope, account.share.turns_per_minute, wait_ms)
 
     def _refusal(self, account: Account, spoken: bool) -> ParleyError | None:
         """Return the error with which an account would refuse a turn. Take nothing."""
-        usage = Usage.of(self._table.get(_key(account)) or {})
-        return usage.refusal(account, self._now(), spoken=spoken)
+        usage = Usage.from_item(self._table.get(_key(account)) or {})
+        return usage.find_refusal(account, self._now(), spoken=spoken)
 
     def _try_to_take(
         self, account: Account, usage: Usage, now: int, spoken: bool, nonce: str
     ) -> tuple[bool, Item]:
         bucket = bucket_per_minute(account.share.turns_per_minute)
-        change, condition, values = taking(bucket, usage.full_at_ms, now, nonce)
+        change, condition, values = build_bucket_update(bucket, usage.full_at_ms, now, nonce)
         values[":expires"] = _expiry(now)
         quota = _quota_condition(account, spoken)
         if quota:
             condition += f" AND {quota[0]}"
-            values |= {":today": number(day_of(now)), **quota[1]}
+            values |= {":today": number(utc_day(now)), **quota[1]}
         return self._table.try_update(
             _key(account), f"SET {change}, expires_at = :expires", condition, values
         )
@@ -209,7 +209,7 @@ class Meter:
 
     def _charge(self, account: Account, audio_ms: int, speech_ms: int) -> None:
         nonce, now = uuid.uuid4().hex, self._now()
-        day = day_of(now)
+        day = utc_day(now)
         values = {
             ":audio": number(audio_ms),
             ":speech": number(speech_ms),
@@ -227,9 +227,9 @@ class Meter:
                 done, item = self._table.try_update(
                     _key(account), f"SET {change}, {rest}", condition, values
                 )
-                if done or text_of(item, "charged_by") == nonce:
+                if done or read_text(item, "charged_by") == nonce:
                     return
-            day = max(day, number_of(item, "used_on"))  # another function's clock is ahead
+            day = max(day, read_number(item, "used_on"))  # another function's clock is ahead
 
 
 def _quota_condition(account: Account, spoken: bool) -> tuple[str, dict[str, Any]] | None:

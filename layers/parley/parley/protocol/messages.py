@@ -10,7 +10,7 @@ understands a newer client. Unknown types are refused.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -195,18 +195,7 @@ class End(ClientMessage, tag="end"):
 AnyClientMessage = (
     Init | UserMessage | AudioStart | AudioChunk | AudioEnd | Interrupt | Config | Ack | Ping | End
 )
-CLIENT_MESSAGES: tuple[type[ClientMessage], ...] = (
-    Init,
-    UserMessage,
-    AudioStart,
-    AudioChunk,
-    AudioEnd,
-    Interrupt,
-    Config,
-    Ack,
-    Ping,
-    End,
-)
+CLIENT_MESSAGES: tuple[type[ClientMessage], ...] = get_args(AnyClientMessage)
 
 
 # --- server to client ---------------------------------------------------------
@@ -333,7 +322,7 @@ class Metrics(Struct, omit_defaults=True):
     transcript_ms: float | None = None
     """From the end of the utterance to its final transcript (spoken only)."""
     prepare_ms: float | None = None
-    """Claiming the turn, reading the history, sending the request."""
+    """Acquiring the turn's lease, reading the history, sending the request."""
     responder_ms: float | None = None
     """From the request to the reply's first token."""
     clause_ms: float | None = None
@@ -413,7 +402,7 @@ class Error(Attempted, tag="error"):
     limit: Limit | None = None
 
     @classmethod
-    def of(
+    def from_error(
         cls,
         error: ParleyError,
         *,

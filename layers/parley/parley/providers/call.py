@@ -10,9 +10,9 @@ from typing import Protocol, TypeVar
 from parley.aio.deadline import owed_deadline, pause
 from parley.aio.tasks import BackgroundClose
 from parley.errors import ProviderError
-from parley.providers.circuit_breaker import CircuitBreaker, guarded
-from parley.providers.errors import ProviderErrorCode, failure
-from parley.providers.hedging import TakeLead, hedged
+from parley.providers.circuit_breaker import CircuitBreaker, guard_call
+from parley.providers.errors import ProviderErrorCode, make_failure
+from parley.providers.hedging import TakeLead, run_hedged
 from parley.providers.retry import RetrySchedule
 
 T = TypeVar("T")
@@ -68,7 +68,7 @@ class ProviderCall:
         is_repeatable: Callable[[], bool] = lambda: True,
         prepare: Callable[[], None] = lambda: None,
     ) -> T:
-        """Return what the attempt that answers first returns.
+        """Call the provider. Return what the attempt that answers first returns.
 
         Args:
             attempt: makes one attempt; see `TakeLead`.
@@ -85,9 +85,9 @@ class ProviderCall:
                     return await self._try(attempt, is_repeatable, prepare)
             except TimeoutError:
                 cause = self._last_error.cause if self._last_error else None
-                raise failure(self._code, "timeout", cause=cause) from None
+                raise make_failure(self._code, "timeout", cause=cause) from None
 
-        return await guarded(self._breaker, self._code, call, self.begun.is_set)
+        return await guard_call(self._breaker, self._code, call, self.begun.is_set)
 
     async def _try(
         self,
@@ -98,8 +98,9 @@ class ProviderCall:
         while True:
             prepare()
             try:
-                return await hedged(attempt, self.due, self._hedge_after_s, self._count_hedge)
+                return await run_hedged(attempt, self.due, self._hedge_after_s, self._count_hedge)
             except ProviderError as error:
+                # A time-out during the pause would hide why the attempts before it failed.
                 self._last_error = error
                 if not is_repeatable():
                     raise
@@ -119,14 +120,14 @@ class Stream(Protocol):
         """Say that nothing more will be sent."""
 
     async def close(self) -> None:
-        """Let go of the connection; never raises."""
+        """Close the connection. Never raise."""
 
 
 S = TypeVar("S", bound=Stream)
 
 
 class StreamDeadline:
-    """By when a stream must have said something."""
+    """The deadline by which a stream must have said something."""
 
     def __init__(self, timeout: asyncio.Timeout, timeout_s: float) -> None:
         self._timeout = timeout
@@ -169,14 +170,15 @@ async def exchange(
     try:
         async with asyncio.timeout(None) as timeout:
             deadline = StreamDeadline(timeout, timeout_s)
-            sending = asyncio.ensure_future(send(stream, deadline))
+            send_task = asyncio.ensure_future(send(stream, deadline))
             try:
                 return await receive(stream, deadline)
             finally:
-                sending.cancel()
+                # A sender that fails after the answer is complete must not cost the answer.
+                send_task.cancel()
                 with contextlib.suppress(asyncio.CancelledError, ProviderError):
-                    await sending
+                    await send_task
     except TimeoutError:
-        raise failure(code, "timeout") from None
+        raise make_failure(code, "timeout") from None
     finally:
         background.close(stream)

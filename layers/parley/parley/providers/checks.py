@@ -1,4 +1,4 @@
-"""Whether a provider works, for `GET /health?deep=1`."""
+"""Checks of whether a provider works, for `GET /health?deep=1`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from parley.errors import ProviderError
 from parley.providers.diagnosis import Diagnosis
 
 CHECK_LIMIT_S = 3.0
-"""What has not answered by then has failed."""
+"""How long a check may take."""
 
 
 class Unhealthy(Exception):
-    """A check has failed; says what is wrong, and what to look at."""
+    """A check has failed. The message says what is wrong, and what to look at."""
 
 
 Check = Callable[[], Awaitable[None]]
-"""Looks at one thing.
+"""Checks one thing.
 
 Raises:
     Unhealthy: it does not work.
@@ -28,7 +28,7 @@ Raises:
 
 @dataclass(frozen=True, slots=True)
 class ProviderChecks:
-    """What can be looked at of a provider.
+    """The checks of one provider.
 
     Attributes:
         keys: names in the deployment's secret without which it cannot work.
@@ -39,15 +39,15 @@ class ProviderChecks:
     keys: tuple[str, ...] = ()
 
 
-def unhealthy(error: ProviderError) -> Unhealthy:
-    """Make a failed check of a provider's failure."""
+def make_unhealthy(error: ProviderError) -> Unhealthy:
+    """Make the failure of a check from a provider's error."""
     return Unhealthy(error.cause.advice)
 
 
-async def get(
+async def get_answer(
     client: httpx.AsyncClient, url: str, headers: Mapping[str, str], diagnosis: Diagnosis
 ) -> httpx.Response:
-    """Get what a provider answers, whatever its status.
+    """Get a provider's answer, whatever its status.
 
     Raises:
         Unhealthy: it does not answer.
@@ -55,13 +55,13 @@ async def get(
     try:
         return await client.get(url, headers=dict(headers))
     except httpx.TimeoutException:
-        raise unhealthy(diagnosis.because("timeout", "timeout")) from None
+        raise make_unhealthy(diagnosis.make_error("timeout", "timeout")) from None
     except httpx.ConnectError as error:
-        raise unhealthy(diagnosis.broken(error)) from None
+        raise make_unhealthy(diagnosis.diagnose_exception(error)) from None
     except (httpx.UnsupportedProtocol, httpx.InvalidURL):
-        raise unhealthy(diagnosis.because("invalid_url", "refused")) from None
+        raise make_unhealthy(diagnosis.make_error("invalid_url", "refused")) from None
     except httpx.HTTPError:
-        raise unhealthy(diagnosis.because("connection_lost", "unavailable")) from None
+        raise make_unhealthy(diagnosis.make_error("connection_lost", "unavailable")) from None
 
 
 def require_success(answer: httpx.Response, diagnosis: Diagnosis) -> None:
@@ -71,4 +71,6 @@ def require_success(answer: httpx.Response, diagnosis: Diagnosis) -> None:
         Unhealthy: the status says that the provider refuses or fails.
     """
     if answer.status_code >= 300:
-        raise unhealthy(diagnosis.refused(answer.status_code, answer.headers, answer.content))
+        raise make_unhealthy(
+            diagnosis.diagnose_status(answer.status_code, answer.headers, answer.content)
+        )

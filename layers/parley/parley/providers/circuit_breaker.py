@@ -1,4 +1,4 @@
-"""Stops calling a provider that is down, for a while: a user hears of it at once.
+"""Stops calls to a provider that is down, for a while: a user hears of it at once.
 
 `CircuitBreaker` is a plain object over times that it is given; there is one for each provider in
 each environment.
@@ -14,21 +14,21 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from parley.errors import Cause, ProviderError
-from parley.providers.errors import ProviderErrorCode, failure
+from parley.providers.errors import ProviderErrorCode, make_failure
 
 T = TypeVar("T")
 
 OPENS_AFTER = 5
-"""So many calls in a row must fail, for reasons that the next would share."""
+"""How many calls in a row must fail, for reasons that the next would share."""
 WITHIN_S = 120.0
-"""And within so long: an environment runs one turn at a time, and each may take its whole time-out
-to fail. What failed before says little about now."""
+"""Within how many seconds they must fail. An environment runs one turn at a time, and each may take
+its whole time-out to fail. An earlier failure says little about now."""
 OPEN_S = 10.0
-"""How long nothing is called; then one call tries whether the provider is back."""
+"""How long nothing is called. Then one call tries whether the provider is back."""
 
 
 class CircuitBreaker:
-    """Whether a provider may be called. Times are seconds of one monotonic clock.
+    """The circuit of one provider. Times are seconds of one monotonic clock.
 
     Attributes:
         last_cause: why the last call failed that says something about the provider.
@@ -40,31 +40,33 @@ class CircuitBreaker:
         self._closed_from_s = 0.0
         self._open = False
 
-    def wait_s(self, now_s: float) -> float:
-        """How long the provider is not to be called; 0 when it may be.
+    def admit_call(self, now_s: float) -> float:
+        """Admit a call: return 0, or the seconds for which the provider is not to be called.
 
-        The caller that is let through after a while is the trial: until it is known how it
-        went, others wait.
+        The caller that is admitted while the circuit is open makes the trial. Until its outcome is
+        known, others wait.
         """
         if not self._open:
             return 0.0
         left_s = self._closed_from_s - now_s
         if left_s <= 0:
+            # This call is the trial. Others wait as if the circuit had opened just now.
             self._closed_from_s = now_s + OPEN_S
             return 0.0
         return left_s
 
-    def succeeded(self) -> None:
-        """A call was answered."""
+    def record_success(self) -> None:
+        """Record that a call was answered. Close the circuit."""
         self._failed_at_s.clear()
         self._open = False
 
-    def failed(self, error: ProviderError, now_s: float) -> None:
-        """A call failed. Bad keys and bad requests say nothing about the provider."""
+    def record_failure(self, error: ProviderError, now_s: float) -> None:
+        """Record that a call failed. Bad keys and bad requests say nothing about the provider."""
         if error.kind not in ("unavailable", "timeout"):
             return
         self.last_cause = error.cause
         self._failed_at_s.append(now_s)
+        # One failure opens the circuit again after a trial; otherwise the last few must be recent.
         full = len(self._failed_at_s) == OPENS_AFTER
         if self._open or (full and now_s - self._failed_at_s[0] <= WITHIN_S):
             self._open = True
@@ -80,13 +82,13 @@ class CircuitBreakers:
     synthesizer: CircuitBreaker = field(default_factory=CircuitBreaker)
 
 
-async def guarded(
-    circuit: CircuitBreaker,
+async def guard_call(
+    breaker: CircuitBreaker,
     code: ProviderErrorCode,
     call: Callable[[], Awaitable[T]],
     begun: Callable[[], bool],
 ) -> T:
-    """What a call to a provider returns.
+    """Call a provider, unless its circuit is open. Return what the call returns.
 
     Args:
         begun: whether the answer has begun: a call that is cancelled afterwards, because the user
@@ -95,20 +97,21 @@ async def guarded(
     Raises:
         ProviderError: the call failed, or was not made because the provider is down.
     """
-    wait_s = circuit.wait_s(time.monotonic())
+    wait_s = breaker.admit_call(time.monotonic())
     if wait_s > 0:
-        cause = _not_called(circuit.last_cause)
-        raise failure(code, "unavailable", cause=cause, retry_after_ms=round(wait_s * 1000))
+        cause = _not_called(breaker.last_cause)
+        raise make_failure(code, "unavailable", cause=cause, retry_after_ms=round(wait_s * 1000))
     try:
         answer = await call()
     except ProviderError as error:
-        circuit.failed(error, time.monotonic())
+        breaker.record_failure(error, time.monotonic())
         raise
     except asyncio.CancelledError:
+        # Before its answer has begun, a cancelled call says nothing about the provider.
         if begun():
-            circuit.succeeded()
+            breaker.record_success()
         raise
-    circuit.succeeded()
+    breaker.record_success()
     return answer
 
 

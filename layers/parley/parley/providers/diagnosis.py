@@ -1,4 +1,4 @@
-"""Why a provider failed, and what whoever runs the deployment can do about it.
+"""Why a provider failed, and what the operator of the deployment can do about it.
 
 From a status, an error's body or frame, or an exception to a `ProviderError` whose cause says so.
 Nothing that a provider wrote as text is taken over, because providers repeat keys and what the
@@ -18,7 +18,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from parley.errors import Cause, FailureKind, ProviderError
-from parley.providers.errors import PROVIDER_OF_CODE, ProviderErrorCode, failure, retry_after_ms
+from parley.providers.errors import (
+    PROVIDER_OF_CODE,
+    ProviderErrorCode,
+    make_failure,
+    parse_retry_after_ms,
+)
 
 MAX_BODY_BYTES = 64 * 1024
 """More of an error's body is not read."""
@@ -135,9 +140,10 @@ _REQUEST_ID_HEADERS = (
     "cf-ray",
 )
 _SHARED_WITH_KEY = 6
-"""A name that has so many letters and digits in a row in common with the key is part of it."""
+"""How many letters and digits in a row a name and the key must share, for the name to be part of
+it."""
 _SHARED_WITH_WORDS = 12
-"""The same for what was said. More than for the key, because names are words, too."""
+"""The same for what was said. It is more than for the key, because names are words too."""
 _SHORTEST_KEY = 4
 _MAX_DEPTH = 8
 """Providers nest two or three errors; without a bound a body could use up the stack."""
@@ -184,7 +190,7 @@ class ToldError:
 
 
 class Diagnosis:
-    """Makes failures of calls to one endpoint.
+    """Makes the errors of calls to one endpoint.
 
     Args:
         key: the API key.
@@ -198,7 +204,7 @@ class Diagnosis:
         self._said = said
         self._ids: list[str] = []
 
-    def note_answer(self, headers: Mapping[str, str]) -> None:
+    def note_request_id(self, headers: Mapping[str, str]) -> None:
         """Keep the request's id.
 
         Args:
@@ -208,32 +214,32 @@ class Diagnosis:
         found = (headers.get(name) for name in _REQUEST_ID_HEADERS)
         self._ids = [_first(value) for value in found if value] + self._ids
 
-    def refused(
+    def diagnose_status(
         self, status: int, headers: Mapping[str, str], body: bytes | bytearray | None
     ) -> ProviderError:
-        """The call was answered with this status."""
-        self.note_answer(headers)
+        """Make the error of a call that was answered with this status."""
+        self.note_request_id(headers)
         told = self._read(_parsed(body or b""))
         wait = headers.get("retry-after")
         return self._told(
             ToldError(status, told.names, told.request_id), _first(wait) if wait else None
         )
 
-    def told(self, error: Any) -> ProviderError:
-        """The provider says within its answer that it failed.
+    def diagnose_error(self, error: Any) -> ProviderError:
+        """Make the error that a provider names within its answer.
 
         Args:
             error: the error's name, or an object that has some.
         """
         return self._told(self._read(error), None)
 
-    def broken(self, error: BaseException) -> ProviderError:
-        """The call failed on its way."""
+    def diagnose_exception(self, error: BaseException) -> ProviderError:
+        """Make the error of a call that failed on its way, from its exception."""
         reason = _reason_of(error)
-        return self.because(reason, "unavailable")
+        return self.make_error(reason, "unavailable")
 
-    def closed(self, code: int, why: str) -> ProviderError:
-        """The provider closed the WebSocket.
+    def diagnose_close(self, code: int, why: str) -> ProviderError:
+        """Make the error of a WebSocket that the provider closed.
 
         Args:
             why: the close frame's reason; counts if it is a name that is known.
@@ -242,17 +248,17 @@ class Diagnosis:
             told = self._told(ToldError(names=(why,)), None)
             told.cause = replace(told.cause, close_code=code)
             return told
-        return self.because("closed", "unavailable", close_code=code)
+        return self.make_error("closed", "unavailable", close_code=code)
 
-    def because(
+    def make_error(
         self, reason: str, kind: FailureKind, *, close_code: int | None = None
     ) -> ProviderError:
-        """The call failed for a reason that is known here.
+        """Make the error of a call that failed for a reason that is known here.
 
         Args:
             reason: a key of the advice.
         """
-        return failure(
+        return make_failure(
             self._endpoint.code, kind, cause=self._cause(reason, ToldError(), close_code)
         )
 
@@ -262,11 +268,11 @@ class Diagnosis:
             _reason_of_status(told.status),
         )
         kind = _KINDS.get(reason, "refused")
-        return failure(
+        return make_failure(
             self._endpoint.code,
             kind,
             cause=self._cause(reason, told),
-            retry_after_ms=retry_after_ms(retry_after),
+            retry_after_ms=parse_retry_after_ms(retry_after),
         )
 
     def _cause(self, reason: str, told: ToldError, close_code: int | None = None) -> Cause:
@@ -324,7 +330,7 @@ class Diagnosis:
         return None if self._is_private(value) else value
 
     def _is_private(self, value: str) -> bool:
-        """Whether a provider sends back what it was sent, in whichever spelling."""
+        """Return whether a provider sends back what it was sent, in whichever spelling."""
         sent_back = _characters(value)
         # A shorter key is a filler, such as `x`, for an endpoint that needs none.
         of_key = min(_SHARED_WITH_KEY, len(self._key))
@@ -335,22 +341,22 @@ class Diagnosis:
 
 
 def _characters(text: str) -> str:
-    """The letters and digits of a text, without their case."""
+    """Return the letters and digits of a text, without their case."""
     return "".join(filter(str.isalnum, text.casefold()))
 
 
 def _share(one: str, other: str, size: int) -> bool:
-    """Whether two texts have so many characters in a row in common."""
+    """Return whether two texts have `size` characters in a row in common."""
     return any(one[at : at + size] in other for at in range(len(one) - size + 1))
 
 
 def _first(value: str) -> str:
-    """The first value of a header that came more than once: HTTP joins them with commas."""
+    """Return the first value of a header that came more than once: HTTP joins them with commas."""
     return value.partition(",")[0].strip()
 
 
 def _fields(error: Any, deeper: int = _MAX_DEPTH) -> Iterator[tuple[str, Any]]:
-    """The fields of an error that name it, from the innermost: `code` before `type`.
+    """Yield the fields of an error that name it, from the innermost: `code` before `type`.
 
     Args:
         deeper: how many errors within errors are looked at.
@@ -370,7 +376,8 @@ def _fields(error: Any, deeper: int = _MAX_DEPTH) -> Iterator[tuple[str, Any]]:
 
 
 def _status_in(value: Any) -> int | None:
-    """An HTTP status that an error's body or frame has for a code, as a number or as text."""
+    """Return an HTTP status that an error's body or frame has for a code, as a number or as
+    text."""
     if isinstance(value, str) and re.fullmatch("[45][0-9][0-9]", value):
         return int(value)
     return int(value) if isinstance(value, int | float) and 400 <= value < 600 else None
@@ -402,7 +409,7 @@ def _reason_of_status(status: int | None) -> str:
 
 
 def _reason_of(error: BaseException) -> str:
-    """Why there is no connection: what the exception, or one behind it, is."""
+    """Return why there is no connection: what the exception, or one behind it, is."""
     for behind in _chain(error):
         if isinstance(behind, socket.gaierror):
             return "host_not_found"
@@ -418,7 +425,7 @@ def _reason_of(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception, and those that it came of."""
+    """Yield an exception, its causes and its contexts."""
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
     while waiting:

@@ -1,6 +1,6 @@
-"""What the providers have in common: how they fail, and what the user is told of it.
+"""The errors of all providers, and what the user is told of them.
 
-What whoever runs the deployment is told is in `parley.providers.diagnosis`.
+What the operator of the deployment is told is in `parley.providers.diagnosis`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PROVIDER_OF_CODE: dict[ProviderErrorCode, ProviderName] = {
 }
 
 _LONGEST_WAIT_S = 86_400
-"""A longer wait is as good as none; a browser's timers hold 24 days, and beyond fire at once."""
+"""The longest wait that a client is told of. A browser's timers fire at once beyond 24 days."""
 
 _LATER = frozenset({"rate_limited", "unavailable", "timeout", "empty"})
 _WHAT_FAILS: dict[ProviderErrorCode, tuple[str, str]] = {
@@ -44,14 +44,14 @@ _OF_A_REPLY: dict[FailureKind, str] = {
 }
 
 
-def failure(
+def make_failure(
     code: ProviderErrorCode,
     kind: FailureKind,
     *,
     cause: Cause | None = None,
     retry_after_ms: int | None = None,
 ) -> ProviderError:
-    """Make a provider's failure, in a sentence for the user.
+    """Make the error of a provider's failure, with a sentence for the user.
 
     Args:
         cause: what is known of it; without one, no more than its kind is.
@@ -71,8 +71,9 @@ _UNKNOWN: dict[FailureKind, str] = {
 }
 
 
-def retry_after_ms(value: str | None) -> int | None:
-    """The seconds form of a `Retry-After` header, in ms (RFC 9110, 10.2.3); a day at most."""
+def parse_retry_after_ms(value: str | None) -> int | None:
+    """Parse the seconds form of a `Retry-After` header (RFC 9110, 10.2.3). Return ms, a day at
+    most; None for any other form."""
     try:
         seconds = float(value) if value else math.nan
     except ValueError:

@@ -1,4 +1,4 @@
-"""A second attempt beside the first, when a provider stalls; the first that answers goes on.
+"""A second attempt in parallel to the first, when a provider stalls. The first to answer goes on.
 
 "The Tail at Scale" (Dean and Barroso, 2013) calls these hedged requests: what is lost to a
 stalled connection is the time until the second attempt, not the whole time-out.
@@ -22,58 +22,60 @@ this one must stop."""
 
 
 class _Lead:
-    """Which attempt goes on."""
+    """The lead: which attempt goes on."""
 
     def __init__(self) -> None:
         self.leader: int | None = None
         self.taken = asyncio.Event()
 
-    def claim(self, attempt: int) -> bool:
+    def take(self, attempt: int) -> bool:
         if self.leader is None:
             self.leader = attempt
             self.taken.set()
         return self.leader == attempt
 
 
-async def hedged(
+async def run_hedged(
     attempt: Callable[[TakeLead], Awaitable[T]],
     owed: asyncio.Event,
     after_s: float,
     on_hedge: Callable[[], None],
 ) -> T:
-    """Run an attempt; if it stalls, another beside it; what the one that answers first returns.
+    """Run an attempt, and a second in parallel if it stalls. Return the result of the first to
+    answer.
 
     Args:
         attempt: makes one attempt; see `TakeLead`.
         owed: set when an answer is owed: before that, silence is no stall.
         after_s: how long an answer may be owed until the second attempt starts.
-        on_hedge: told that it does.
+        on_hedge: called when it does.
 
     Raises:
         ProviderError: every attempt failed, or the time that one may take is over.
     """
     lead = _Lead()
     async with Tasks() as tasks:
-        racing = [tasks.start(_run(attempt, functools.partial(lead.claim, 0)))]
+        attempts = [tasks.start(_run(attempt, functools.partial(lead.take, 0)))]
         late = tasks.start(_late(owed, after_s))
         taken = tasks.start(lead.taken.wait())
-        await asyncio.wait({*racing, late, taken}, return_when=asyncio.FIRST_COMPLETED)
-        if racing[0].done() or lead.leader is not None:
-            return await racing[0]
+        await asyncio.wait({*attempts, late, taken}, return_when=asyncio.FIRST_COMPLETED)
+        if attempts[0].done() or lead.leader is not None:
+            return await attempts[0]
         on_hedge()
-        racing.append(tasks.start(_run(attempt, functools.partial(lead.claim, 1))))
-        waiting = set(racing)
+        attempts.append(tasks.start(_run(attempt, functools.partial(lead.take, 1))))
+        unfinished = set(attempts)
+        # An attempt that fails leaves the turn to the other one, which may still answer.
         while lead.leader is None:
-            await asyncio.wait({*waiting, taken}, return_when=asyncio.FIRST_COMPLETED)
-            for ended in [task for task in waiting if task.done()]:
-                waiting.discard(ended)
-                if not waiting or not _leaves_hope(ended):
+            await asyncio.wait({*unfinished, taken}, return_when=asyncio.FIRST_COMPLETED)
+            for ended in [task for task in unfinished if task.done()]:
+                unfinished.discard(ended)
+                if not unfinished or not _leaves_hope(ended):
                     return await ended
-        return await racing[lead.leader]
+        return await attempts[lead.leader]
 
 
-async def _run(attempt: Callable[[TakeLead], Awaitable[T]], claim: TakeLead) -> T:
-    return await attempt(claim)
+async def _run(attempt: Callable[[TakeLead], Awaitable[T]], take_lead: TakeLead) -> T:
+    return await attempt(take_lead)
 
 
 async def _late(owed: asyncio.Event, after_s: float) -> None:
@@ -82,6 +84,7 @@ async def _late(owed: asyncio.Event, after_s: float) -> None:
 
 
 def _leaves_hope(ended: asyncio.Task[T]) -> bool:
-    """Whether the other attempt may still answer in time: this one failed, but not by time-out."""
+    """Return whether the other attempt may still answer in time: this one failed, but not by
+    time-out."""
     error = ended.exception()
     return isinstance(error, ProviderError) and error.kind != "timeout"

@@ -1,4 +1,4 @@
-"""What thinks of the reply: the seam, and one module per kind of provider."""
+"""Language models: the seam between a turn and its responder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from parley.protocol.messages import Message
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a reply is asked for with.
+    """The input of a reply.
 
     Attributes:
         instructions: who the assistant is and how it talks.
@@ -25,16 +25,16 @@ class Prompt:
 
 
 class Responder(Protocol):
-    """Thinks of a reply."""
+    """Writes replies."""
 
     async def warm_up(self) -> None:
-        """Open a connection before it is needed; never raises."""
+        """Open a connection before it is needed. Never raise."""
 
     def reply(self, prompt: Prompt, asked: Callable[[], None]) -> AsyncGenerator[str, None]:
-        """The reply, bit by bit. An empty bit says that the model thinks, and has no words yet.
+        """Yield the reply, piece by piece. An empty piece says that the model has no words yet.
 
         Args:
-            asked: called once the request is on its way, before the first bit of the reply,
+            asked: called once the request is on its way, before the first piece of the reply,
                 and also when it could not be sent.
 
         Raises:

@@ -9,18 +9,18 @@ from collections.abc import Iterator
 from parley.errors import ProviderError
 
 RETRY_DELAYS_S = (0.1, 2.0)
-"""A blip is over in 100 ms; what is not, gets one more chance while the user would
-still wait (livekit-agents tries again on the same schedule)."""
+"""A short failure is over in 100 ms. A longer one gets one more try while the user still waits
+(livekit-agents has the same schedule)."""
 EARLY_DELAYS_S = (*RETRY_DELAYS_S, 4.0, 8.0, 16.0)
-"""While nothing is owed, e.g. because the user still talks, nobody waits: it is tried again for as
-long as that lasts, ever more rarely. The last delay repeats."""
+"""The delays while nothing is owed, e.g. because the user still talks: nobody waits. The last delay
+repeats."""
 MAX_RETRY_AFTER_S = 3.0
-"""A provider that asks for more than this is not waited for when an answer is owed: the user is
-told instead."""
+"""The longest wait that a provider may ask for while an answer is owed. Beyond it the user is told
+at once."""
 
 
 class RetrySchedule:
-    """Says whether, and after how long, a failed call is tried again."""
+    """Decides whether, and after how long, a failed call is tried again."""
 
     def __init__(self) -> None:
         self._delays: Iterator[float] = iter(RETRY_DELAYS_S)
@@ -30,10 +30,9 @@ class RetrySchedule:
         self.retries = 0
 
     def delay_after(self, error: ProviderError, *, owed: bool = True) -> float | None:
-        """Seconds to wait before the next try; None when there shall be none.
+        """Return the seconds to wait before the next try; None if there is to be none.
 
-        Bad keys and bad requests stay bad; a call whose answer did not come in time has
-        already used up the user's patience.
+        Bad keys and bad requests stay bad. A call that timed out has used up the user's patience.
 
         Args:
             owed: whether anybody waits for the answer yet.
@@ -48,5 +47,5 @@ class RetrySchedule:
             if owed and delay > MAX_RETRY_AFTER_S:
                 return None
         self.retries += 1
-        # It spreads load, and guards nothing.
+        # Jitter spreads load. It guards nothing, so it needs no secure randomness.
         return delay * random.uniform(0.9, 1.1)  # noqa: S311  # nosec B311

@@ -14,7 +14,7 @@ from parley.protocol.messages import AudioFormat, Endpointing
 
 @dataclass(frozen=True, slots=True)
 class TranscriptPiece:
-    """What has been understood so far, whole; a final one is the utterance."""
+    """The transcript of everything that was said so far. A final one does not change."""
 
     text: str
     final: bool
@@ -24,16 +24,16 @@ class TranscriptStream(Protocol):
     """One utterance on its way to text."""
 
     async def send(self, pcm: bytes) -> None:
-        """The next audio, in the format the stream was opened with."""
+        """Send the next audio, in the format that the stream was opened with."""
 
     async def finish(self) -> None:
-        """The utterance is over: its final transcript is wanted."""
+        """Say that the utterance is over: its final transcript is wanted."""
 
     def pieces(self) -> AsyncIterator[TranscriptPiece]:
-        """Transcripts as they come; ends after the final one."""
+        """Yield transcripts as they come; end after the final one."""
 
     async def close(self) -> None:
-        """Let go of the connection; never raises."""
+        """Close the connection. Never raise."""
 
 
 class Transcriber(Protocol):

@@ -28,13 +28,13 @@ class SpeechStream(Protocol):
         """Speak this next, at once."""
 
     async def finish(self) -> None:
-        """Nothing more will be spoken."""
+        """Say that nothing more will be spoken."""
 
     def pieces(self) -> AsyncIterator[SpeechPiece]:
-        """Audio as it comes; ends when everything has been spoken."""
+        """Yield audio as it comes; end when everything has been spoken."""
 
     async def close(self) -> None:
-        """Let go of the connection; never raises."""
+        """Close the connection. Never raise."""
 
 
 class Synthesizer(Protocol):

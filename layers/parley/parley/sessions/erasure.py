@@ -61,7 +61,7 @@ class Erasure:
         settled = erased_at_ms is None or self._wait_for_writers(ref, erased_at_ms, wait_s)
         if self._recordings is not None:
             self._recordings.delete(ref)
-        self._sessions.sweep(ref, turns=settled)
+        self._sessions.sweep_session(ref, turns=settled)
         if settled:
             self._sessions.forget_session(ref)
         return settled
@@ -82,11 +82,11 @@ class Erasure:
 
     def _stop_turns(self, ref: SessionRef) -> list[str]:
         """Stop every turn that runs; return their ids. It reads the whole session."""
-        running = list(self._turns.running(ref))
+        running = list(self._turns.list_running(ref))
         for turn_id in running:
             self._turns.inboxes.put_interrupt(ref, turn_id, InterruptEntry(None, now_ms()))
         return running
 
     def _is_running(self, ref: SessionRef, turn_id: str) -> bool:
-        turn = self._turns.turn(ref, turn_id)
+        turn = self._turns.get_turn(ref, turn_id)
         return turn is not None and turn.running and turn.lease_until_ms > now_ms()

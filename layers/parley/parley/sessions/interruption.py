@@ -48,7 +48,7 @@ class Interruption:
         # Into the inbox first: a turn that is not there at the read below starts afterwards, and
         # then reads its inbox.
         self._turns.inboxes.put_interrupt(ref, turn_id, entry)
-        turn = self._turns.turn(ref, turn_id)
+        turn = self._turns.get_turn(ref, turn_id)
         if turn is None or turn.running:
             return InterruptResult("pending" if turn is None else "running")
         if entry.played_ms is None or not turn.message_key or not turn.parts:

@@ -10,7 +10,7 @@ from parley.storage.sessions import SessionStore
 
 
 def open_session(
-    store: SessionStore,
+    sessions: SessionStore,
     ref: SessionRef,
     settings: Settings,
     signed: Settings,
@@ -39,5 +39,5 @@ def open_session(
         connected_at_ms=connected_at_ms,
         signed=signed,
     )
-    store.put_session(session)
+    sessions.put_session(session)
     return session, token

@@ -13,7 +13,7 @@ from parley.principal import SessionRef
 from parley.protocol.messages import Error, Metrics, TurnEnd, encode
 from parley.sessions.store_and_forward import StoreAndForward, stored_frames
 from parley.sessions.sweep import sweep_if_erased
-from parley.storage.item_codec import TurnClaim
+from parley.storage.item_codec import TurnAttempt
 from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
 
@@ -53,21 +53,21 @@ class Recovery:
         if failed is None and owner is not None:
             # Report it again: who ended it may have died before the client knew. A client that
             # knows ignores the report.
-            failed = self._turns.failed_with(ref, turn_id, owner)
+            failed = self._turns.get_failed_attempt(ref, turn_id, owner)
         if failed is not None:
             self.report_failed_turn(ref, turn_id, failed)
         if sweep_if_erased(self._sessions, ref):
             return False
         return failed is not None
 
-    def report_failed_turn(self, ref: SessionRef, turn_id: str, failed: TurnClaim) -> None:
+    def report_failed_turn(self, ref: SessionRef, turn_id: str, failed: TurnAttempt) -> None:
         """Tell the client that a turn has failed: on its connection, or when it returns.
 
         Args:
             failed: the attempt that has failed.
         """
-        error = Error.of(DIED, turn_id=turn_id, seq=0, attempt=failed.attempt)
-        end = TurnEnd(turn_id, 0, "failed", "", Metrics(), code=DIED.code, attempt=failed.attempt)
+        error = Error.from_error(DIED, turn_id=turn_id, seq=0, attempt=failed.number)
+        end = TurnEnd(turn_id, 0, "failed", "", Metrics(), code=DIED.code, attempt=failed.number)
         end.retryable = DIED.retryable
         # Stored events are found by their number, which these two lack. The end alone says all.
         stored = stored_frames(turn_id, failed, [end])

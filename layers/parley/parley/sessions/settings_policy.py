@@ -48,7 +48,7 @@ class SettingsPolicy:
     languages: tuple[str, ...] = DEFAULT_LANGUAGES
     records: bool = False
 
-    def check(self, chosen: Settings, signed: Settings, path: str) -> None:
+    def check_settings(self, chosen: Settings, signed: Settings, path: str) -> None:
         """Refuse settings that a client may not choose.
 
         Args:
@@ -58,7 +58,7 @@ class SettingsPolicy:
         Raises:
             ParleyError: `bad_request`, naming the first such field and what is allowed.
         """
-        choices = self.choices(signed)
+        choices = self.list_choices(signed)
         fixed = _set_fields(signed)
         for name, value in _set_fields(chosen).items():
             if name == "record":
@@ -70,7 +70,7 @@ class SettingsPolicy:
             if (allowed := _allowed_values(name, choices)) is not None and value not in allowed:
                 raise _error(path + name, _describe_values(allowed))
 
-    def in_force(self, chosen: Settings, signed: Settings) -> Settings:
+    def merge_settings(self, chosen: Settings, signed: Settings) -> Settings:
         """Return every setting that holds: the deployment's, the client's, the token's.
 
         A client's choice that the deployment no longer allows does not hold.
@@ -79,7 +79,7 @@ class SettingsPolicy:
             chosen: what the client chose, as the session stores it.
             signed: what the client's token sets.
         """
-        choices = self.choices(signed)
+        choices = self.list_choices(signed)
         held = {
             name: value
             for name, value in _set_fields(chosen).items()
@@ -88,7 +88,7 @@ class SettingsPolicy:
         }
         return self.defaults.merged_with(msgspec.convert(held, Settings)).merged_with(signed)
 
-    def choices(self, signed: Settings) -> Choices:
+    def list_choices(self, signed: Settings) -> Choices:
         """Return what a client with such a token may choose."""
         fixed = _set_fields(signed)
         names = [

@@ -13,19 +13,19 @@ from parley.aws.management_api import Address
 from parley.errors import ConnectionGone
 from parley.principal import SessionRef
 from parley.protocol.messages import Audio, Error, ReplyText, Transcript, TurnEnd, encode
-from parley.storage.item_codec import Session, StoredFrame, TurnClaim
+from parley.storage.item_codec import Session, StoredFrame, TurnAttempt
 from parley.storage.sessions import ERASED, SessionStore
 from parley.storage.turns import TurnStore
 
 
 def stored_frames(
     turn_id: str,
-    claim: TurnClaim,
+    attempt: TurnAttempt,
     events: Iterable[Transcript | ReplyText | Audio | TurnEnd | Error],
 ) -> list[StoredFrame]:
     """Return the events of an attempt in the form in which they are stored."""
     return [
-        StoredFrame(turn_id, claim.started_ms, claim.attempt, event.seq or 0, encode(event))
+        StoredFrame(turn_id, attempt.started_ms, attempt.number, event.seq or 0, encode(event))
         for event in events
     ]
 
@@ -35,7 +35,7 @@ def find_session(sessions: SessionStore, ref: SessionRef) -> Session | None:
 
     One that is over counts: its client may still ask over the connection that it has.
     """
-    session = sessions.session(ref)
+    session = sessions.get_session(ref)
     return None if session is None or session.status == ERASED else session
 
 

@@ -11,7 +11,7 @@ from parley.storage.sessions import SessionStore
 
 def sweep_if_erased(sessions: SessionStore, ref: SessionRef) -> bool:
     """Return whether the session has been erased; if so, remove what is left of it."""
-    if sessions.is_there(ref):
+    if sessions.has_session(ref):
         return False
-    sessions.sweep(ref)
+    sessions.sweep_session(ref)
     return True

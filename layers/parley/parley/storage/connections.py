@@ -16,8 +16,8 @@ from parley.storage.item_codec import (
     connection_from,
     connection_key,
     number,
+    read_text,
     signed_item,
-    text_of,
 )
 from parley.storage.table import Table
 
@@ -95,7 +95,7 @@ class ConnectionStore:
             },
         )
         # If the answer to this write was lost, its repetition found it done.
-        return bound is not None or text_of(self._table.get(key) or {}, "nonce") == nonce
+        return bound is not None or read_text(self._table.get(key) or {}, "nonce") == nonce
 
     def unbind(self, connection_id: str, ref: SessionRef) -> None:
         """Remove a binding: the connection was refused the session, or has lost it."""
@@ -108,16 +108,16 @@ class ConnectionStore:
         )
         self._table.write_batch([], [bound_key(ref, connection_id)])
 
-    def connection(self, connection_id: str) -> Connection | None:
+    def get_connection(self, connection_id: str) -> Connection | None:
         """Return a connection; None if it is over."""
         item = self._table.get(connection_key(connection_id))
         return connection_from(item) if item else None
 
-    def initialised(self, connection_ids: Collection[str]) -> frozenset[str]:
+    def find_initialised(self, connection_ids: Collection[str]) -> frozenset[str]:
         """Return which of some connections are open and have ever been bound to a session."""
         keys = [connection_key(connection_id) for connection_id in connection_ids]
         return frozenset(
-            text_of(item, "pk").removeprefix("CONNECTION#")
+            read_text(item, "pk").removeprefix("CONNECTION#")
             for item in self._table.get_batch(keys, ("pk", "init_message"))
             if "init_message" in item
         )

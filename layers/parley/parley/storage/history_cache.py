@@ -40,11 +40,11 @@ class HistoryCache:
         with self._lock:
             known = self._known.get(ref, [])
         if not known:
-            session, history = self._store.conversation(ref, self._messages)
+            session, history = self._store.read_conversation(ref, self._messages)
         else:
             open_ms = _open_since_ms(known)
             since = f"MESSAGE#{open_ms:015d}#"
-            session, news = self._store.conversation(ref, self._messages, since)
+            session, news = self._store.read_conversation(ref, self._messages, since)
             settled = [message for message in known if message.started_ms < open_ms]
             history = (settled + news)[-self._messages :] if self._messages else []
         with self._lock:

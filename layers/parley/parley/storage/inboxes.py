@@ -24,7 +24,7 @@ from parley.storage.item_codec import (
     inbox_key,
     interruptions_from,
     number,
-    number_of,
+    read_number,
     turn_key,
 )
 from parley.storage.table import Item, Table
@@ -77,7 +77,7 @@ class InboxStore:
             },
         )
 
-    def interruptions(self, ref: SessionRef, turn_id: str) -> list[InterruptEntry]:
+    def list_interruptions(self, ref: SessionRef, turn_id: str) -> list[InterruptEntry]:
         """Return the stored interruptions of a turn. They may be older than the turn."""
         item = self._table.get(_interrupt_key(ref, turn_id))
         return interruptions_from(item) if item else []
@@ -138,16 +138,16 @@ class InboxStore:
         interrupt_key = _interrupt_key(ref, turn_id)
         old = [
             {"pk": item["pk"], "sk": item["sk"]}
-            for page in self._table.pages(f"SESSION#{ref}", first, last)
+            for page in self._table.query_pages(f"SESSION#{ref}", first, last)
             for item in page
-            if number_of(item, "written_at") < before_ms and item["sk"] != interrupt_key["sk"]
+            if read_number(item, "written_at") < before_ms and item["sk"] != interrupt_key["sk"]
         ]
         self._table.write_batch([], old)
 
     def read_inbox(self, ref: SessionRef, turn_id: str, next_seq: int) -> list[InboxEntry]:
         """Return the chunks from `next_seq` on, and the controls, that have arrived so far."""
         first, last = chunk_key(turn_id, next_seq), inbox_key(turn_id, _AFTER_INBOX)
-        pages = self._table.pages(f"SESSION#{ref}", first, last)
+        pages = self._table.query_pages(f"SESSION#{ref}", first, last)
         return [entry for page in pages for item in page for entry in inbox_entries_from(item)]
 
     def _put_inbox(

@@ -15,7 +15,7 @@ import msgspec
 from parley.audio.captions import Cue, Sound
 from parley.audio.heard import Heard
 from parley.limit import LimitScope
-from parley.principal import Principal, SessionRef, session_id_of
+from parley.principal import Principal, SessionRef, parse_session_id
 from parley.protocol.messages import NO_SETTINGS, Message, Settings, Word
 from parley.storage.inbox_entries import (
     AckEntry,
@@ -91,7 +91,7 @@ class Session:
     @property
     def session_id(self) -> str:
         """The session id, as the client knows it."""
-        return session_id_of(self.ref)
+        return parse_session_id(self.ref)
 
     def is_over(self, at_s: float) -> bool:
         """Return whether it was ended or erased, or nobody came back to it in time."""
@@ -111,15 +111,15 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnClaim:
-    """The claim of an attempt at a turn.
+class TurnAttempt:
+    """An attempt at a turn.
 
     Attributes:
-        attempt: counts from 1.
+        number: counts from 1.
         started_ms: when the first attempt began, in ms since the epoch.
     """
 
-    attempt: int
+    number: int
     started_ms: int
 
 
@@ -129,7 +129,7 @@ class TurnItem:
 
     Attributes:
         state: `running`, or the reason it ended with.
-        claim: its latest attempt.
+        attempt: its latest one.
         parts: its reply up to each word, and when each part has been heard; empty until it has
             ended.
         message_key: the sort key of its reply in the history; empty if there is none.
@@ -137,7 +137,7 @@ class TurnItem:
     """
 
     state: str
-    claim: TurnClaim
+    attempt: TurnAttempt
     parts: Sequence[Heard] = ()
     message_key: str = ""
     lease_until_ms: int = 0
@@ -210,19 +210,19 @@ def number(value: int) -> dict[str, str]:
     return {"N": str(value)}
 
 
-def text_of(item: dict[str, Any], name: str) -> str:
+def read_text(item: dict[str, Any], name: str) -> str:
     """Return a string attribute of an item; empty if it is not there."""
     return str(item.get(name, {}).get("S", ""))
 
 
-def number_of(item: dict[str, Any], name: str) -> int:
+def read_number(item: dict[str, Any], name: str) -> int:
     """Return a number attribute of an item; 0 if it is not there."""
     return int(item.get(name, {}).get("N", 0))
 
 
-def settings_of(item: dict[str, Any], name: str) -> Settings:
+def read_settings(item: dict[str, Any], name: str) -> Settings:
     """Return the settings that an attribute holds; none if it is not there."""
-    return msgspec.json.decode(text_of(item, name) or "{}", type=Settings)
+    return msgspec.json.decode(read_text(item, name) or "{}", type=Settings)
 
 
 def signed_item(signed: Settings) -> dict[str, Any]:
@@ -237,19 +237,19 @@ def encode_json(value: Any) -> str:
 
 def connection_from(item: dict[str, Any]) -> Connection:
     """Return the connection that an item stores."""
-    ref = text_of(item, "session")
+    ref = read_text(item, "session")
     return Connection(
-        Principal(text_of(item, "tenant"), text_of(item, "subject")),
+        Principal(read_text(item, "tenant"), read_text(item, "subject")),
         SessionRef(ref) if ref else None,
-        text_of(item, "init_message") if ref else "",
-        number_of(item, "connected_at"),
+        read_text(item, "init_message") if ref else "",
+        read_number(item, "connected_at"),
         {
-            scope: number_of(item, f"slot_of_{scope}")
+            scope: read_number(item, f"slot_of_{scope}")
             for scope in _HAVE_SLOTS
             if f"slot_of_{scope}" in item
         },
         "init_message" in item,
-        settings_of(item, "signed"),
+        read_settings(item, "signed"),
     )
 
 
@@ -257,19 +257,19 @@ def session_from(ref: SessionRef, item: dict[str, Any]) -> Session:
     """Return the session that an item stores."""
     return Session(
         ref=ref,
-        token_hash=text_of(item, "token_hash"),
-        connection_id=text_of(item, "connection"),
-        settings=settings_of(item, "settings"),
-        status=text_of(item, "status"),
-        active_turn=text_of(item, "active_turn") or None,
-        endpoint=text_of(item, "endpoint"),
-        previous_hash=text_of(item, "previous_hash"),
-        expires_at=number_of(item, "resumable_until"),
-        previous_turn=text_of(item, "previous_turn") or None,
-        connected_at_ms=number_of(item, "connected_at"),
-        signed=settings_of(item, "signed"),
-        active_since_ms=number_of(item, "active_since"),
-        ended_at_ms=number_of(item, "ended_at"),
+        token_hash=read_text(item, "token_hash"),
+        connection_id=read_text(item, "connection"),
+        settings=read_settings(item, "settings"),
+        status=read_text(item, "status"),
+        active_turn=read_text(item, "active_turn") or None,
+        endpoint=read_text(item, "endpoint"),
+        previous_hash=read_text(item, "previous_hash"),
+        expires_at=read_number(item, "resumable_until"),
+        previous_turn=read_text(item, "previous_turn") or None,
+        connected_at_ms=read_number(item, "connected_at"),
+        signed=read_settings(item, "signed"),
+        active_since_ms=read_number(item, "active_since"),
+        ended_at_ms=read_number(item, "ended_at"),
     )
 
 
@@ -277,11 +277,11 @@ def message_from(item: dict[str, Any]) -> Message:
     """Return the message that an item stores."""
     return msgspec.convert(
         {
-            "role": text_of(item, "role"),
-            "text": text_of(item, "text"),
-            "turn_id": text_of(item, "turn_id"),
-            "heard": text_of(item, "heard") if "heard" in item else None,
-            "started_ms": int(text_of(item, "sk").split("#")[1]),
+            "role": read_text(item, "role"),
+            "text": read_text(item, "text"),
+            "turn_id": read_text(item, "turn_id"),
+            "heard": read_text(item, "heard") if "heard" in item else None,
+            "started_ms": int(read_text(item, "sk").split("#")[1]),
         },
         Message,
     )
@@ -302,31 +302,31 @@ def sound_item(sound: Sound) -> dict[str, Any]:
 def sound_from(item: dict[str, Any]) -> Sound:
     """Return when a message could be heard."""
     return Sound(
-        at_ms=number_of(item, "at"),
-        duration_ms=number_of(item, "duration_ms"),
-        cues=msgspec.json.decode(text_of(item, "cues") or "[]", type=list[Cue]),
-        heard_ms=number_of(item, "heard_ms") if "heard_ms" in item else None,
+        at_ms=read_number(item, "at"),
+        duration_ms=read_number(item, "duration_ms"),
+        cues=msgspec.json.decode(read_text(item, "cues") or "[]", type=list[Cue]),
+        heard_ms=read_number(item, "heard_ms") if "heard_ms" in item else None,
     )
 
 
 def inbox_entries_from(item: dict[str, Any]) -> Sequence[InboxEntry]:
     """Return the entries of an inbox item. Only an interruption may have two."""
-    kind, *rest = text_of(item, "sk").split("#")[3:]
+    kind, *rest = read_text(item, "sk").split("#")[3:]
     if kind == "audio":
         return [ChunkEntry(int(rest[0]), bytes(item["audio"]["B"]))]
     if kind == "end":
         return [EndEntry(int(item["chunks"]["N"]), int(item["received_at"]["N"]))]
     if kind == "received":
-        return [AckEntry(number_of(item, "attempt"), number_of(item, "seq"))]
+        return [AckEntry(read_number(item, "attempt"), read_number(item, "seq"))]
     if kind == "begun":
-        return [BegunEntry(number_of(item, "attempt"))]
+        return [BegunEntry(read_number(item, "attempt"))]
     if kind == "resume":
         resume = ResumeEntry(
-            text_of(item, "connection"),
-            text_of(item, "endpoint"),
-            number_of(item, "attempt"),
-            number_of(item, "seq"),
-            number_of(item, "resumed_at"),
+            read_text(item, "connection"),
+            read_text(item, "endpoint"),
+            read_number(item, "attempt"),
+            read_number(item, "seq"),
+            read_number(item, "resumed_at"),
         )
         return [resume]
     return interruptions_from(item)
@@ -334,8 +334,8 @@ def inbox_entries_from(item: dict[str, Any]) -> Sequence[InboxEntry]:
 
 def interruptions_from(item: dict[str, Any]) -> list[InterruptEntry]:
     """Return the first interruption of a turn and the newest, if they differ."""
-    first = InterruptEntry(_played_ms(item, "played_ms"), number_of(item, "received_at"))
-    last = InterruptEntry(_played_ms(item, "last_played_ms"), number_of(item, "last_at"))
+    first = InterruptEntry(_played_ms(item, "played_ms"), read_number(item, "received_at"))
+    last = InterruptEntry(_played_ms(item, "last_played_ms"), read_number(item, "last_at"))
     return [first, last] if last.received_at_ms > first.received_at_ms else [first]
 
 
@@ -347,19 +347,19 @@ def _played_ms(item: dict[str, Any], name: str) -> float | None:
 def turn_from(item: dict[str, Any]) -> TurnItem:
     """Return the turn that an item stores."""
     return TurnItem(
-        state=text_of(item, "state"),
-        claim=TurnClaim(number_of(item, "attempt"), number_of(item, "started_at")),
+        state=read_text(item, "state"),
+        attempt=TurnAttempt(read_number(item, "attempt"), read_number(item, "started_at")),
         parts=_parts_from(item),
-        message_key=text_of(item, "message_key"),
-        lease_until_ms=number_of(item, "lease_until"),
+        message_key=read_text(item, "message_key"),
+        lease_until_ms=read_number(item, "lease_until"),
     )
 
 
 def _parts_from(item: dict[str, Any]) -> list[Heard]:
     if "parts" in item:
-        return msgspec.json.decode(text_of(item, "parts"), type=list[Heard])
+        return msgspec.json.decode(read_text(item, "parts"), type=list[Heard])
     # An item without `parts` has words, without the text between them.
-    words = msgspec.json.decode(text_of(item, "words") or "[]", type=list[Word])
+    words = msgspec.json.decode(read_text(item, "words") or "[]", type=list[Word])
     return [Heard(f" {word.text}" if n else word.text, word.end_ms) for n, word in enumerate(words)]
 
 
@@ -377,6 +377,6 @@ def frame_key(ref: SessionRef, frame: StoredFrame) -> dict[str, Any]:
 
 def frame_from(item: dict[str, Any]) -> StoredFrame:
     """Return the undelivered event that an item stores."""
-    _, started_ms, turn_id, attempt, seq = text_of(item, "sk").split("#")
+    _, started_ms, turn_id, attempt, seq = read_text(item, "sk").split("#")
     frame = bytes(item.get("frame", {}).get("B", b""))
     return StoredFrame(turn_id, int(started_ms), int(attempt), int(seq), frame)

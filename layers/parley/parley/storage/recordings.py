@@ -73,7 +73,7 @@ class Recordings:
             key = f"{_prefix(ref)}{turn_id}-{side}.wav"
             self._client.delete_object(Bucket=self._bucket, Key=key)
 
-    def links(self, ref: SessionRef) -> dict[tuple[str, Side], str]:
+    def sign_links(self, ref: SessionRef) -> dict[tuple[str, Side], str]:
         """Return URLs of a session's recordings, by turn id and side. They are good for
         `LINK_S`."""
         found: dict[tuple[str, Side], str] = {}

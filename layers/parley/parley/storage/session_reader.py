@@ -15,12 +15,12 @@ from parley.protocol.messages import Message
 from parley.storage.item_codec import (
     Session,
     message_from,
-    number_of,
     owner_key,
+    read_number,
+    read_text,
     session_from,
     session_key,
     sound_from,
-    text_of,
 )
 from parley.storage.sessions import ERASED
 from parley.storage.table import Item, Table
@@ -81,7 +81,9 @@ class SessionReader:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def newest(self, principal: Principal, limit: int, before: str = "") -> tuple[list[Head], str]:
+    def list_newest(
+        self, principal: Principal, limit: int, before: str = ""
+    ) -> tuple[list[Head], str]:
         """Return a principal's sessions, newest first. One small item is read of each.
 
         Args:
@@ -92,11 +94,11 @@ class SessionReader:
         Returns:
             The sessions, and the next value of `before`; empty if these were the last.
         """
-        pk = text_of(owner_key(principal.key), "pk")
+        pk = read_text(owner_key(principal.key), "pk")
         # Session ids are ULIDs: their order is that of their creation.
         last = f"SESSION#{before}" if before else "SESSION#~"
-        found = self._table.last(pk, "SESSION#", last, limit + 2)
-        ids = [text_of(item, "sk").removeprefix("SESSION#") for item in found]
+        found = self._table.query_last(pk, "SESSION#", last, limit + 2)
+        ids = [read_text(item, "sk").removeprefix("SESSION#") for item in found]
         ids = [session_id for session_id in ids if session_id != before]
         with ThreadPoolExecutor(READ_AT_ONCE) as threads:
             refs = [principal.session(session_id) for session_id in ids[:limit]]
@@ -104,19 +106,19 @@ class SessionReader:
         more = ids[limit - 1] if len(ids) > limit else ""
         return [each for each in read if each is not None], more
 
-    def conversation(self, ref: SessionRef) -> Conversation | None:
+    def read_conversation(self, ref: SessionRef) -> Conversation | None:
         """Return a session with its history; None if it does not exist.
 
         Raises:
             TooLong: the history is longer than `MAX_PAGES`.
         """
         items: list[Item] = []
-        pages = self._table.pages(f"SESSION#{ref}", "MESSAGE#", "META")
+        pages = self._table.query_pages(f"SESSION#{ref}", "MESSAGE#", "META")
         for number, page in enumerate(pages):
             if number == MAX_PAGES:
                 raise TooLong
             items += page
-        if not items or text_of(items[-1], "sk") != "META":
+        if not items or read_text(items[-1], "sk") != "META":
             return None
         head = _head_from(ref, items.pop())
         if head is None:
@@ -134,4 +136,4 @@ def _head_from(ref: SessionRef, meta: Item) -> Head | None:
     session = session_from(ref, meta)
     if session.status == ERASED:
         return None
-    return Head(session, number_of(meta, "created_at"), number_of(meta, "active_since"))
+    return Head(session, read_number(meta, "created_at"), read_number(meta, "active_since"))

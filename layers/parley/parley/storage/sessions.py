@@ -13,7 +13,7 @@ from typing import Any
 
 from parley.audio.captions import Sound
 from parley.clock import now_s
-from parley.principal import ANONYMOUS, SessionRef, owner_of, session_id_of
+from parley.principal import ANONYMOUS, SessionRef, parse_owner, parse_session_id
 from parley.protocol.messages import Message, Settings
 from parley.storage.connections import ConnectionStore
 from parley.storage.item_codec import (
@@ -22,13 +22,13 @@ from parley.storage.item_codec import (
     message_from,
     message_key,
     number,
-    number_of,
     owner_key,
+    read_number,
+    read_text,
     session_from,
     session_key,
     signed_item,
     sound_item,
-    text_of,
 )
 from parley.storage.table import Table
 
@@ -80,7 +80,7 @@ class SessionStore:
             "created_at": number(now_s()),
             "resumable_until": number(now_s() + self._session_idle_s),
         }
-        owner = owner_of(session.ref)
+        owner = parse_owner(session.ref)
         if owner == ANONYMOUS.key:
             self._table.put(item)
         else:
@@ -216,9 +216,9 @@ class SessionStore:
             {"#status": "status"},
             {":ended": {"S": "ended"}, ":at": number(received_at_ms), ":erased": {"S": ERASED}},
         )
-        return text_of(item or {}, "active_turn") or None
+        return read_text(item or {}, "active_turn") or None
 
-    def session(self, ref: SessionRef) -> Session | None:
+    def get_session(self, ref: SessionRef) -> Session | None:
         """Return a session without its history; None if it does not exist."""
         item = self._table.get(session_key(ref))
         return session_from(ref, item) if item else None
@@ -264,9 +264,9 @@ class SessionStore:
 
     # --- erasure ----------------------------------------------------------------
 
-    def is_there(self, ref: SessionRef) -> bool:
+    def has_session(self, ref: SessionRef) -> bool:
         """Return whether a session exists and is not being erased."""
-        session = self.session(ref)
+        session = self.get_session(ref)
         return session is not None and session.status != ERASED
 
     def mark_erased(self, ref: SessionRef) -> int | None:
@@ -288,10 +288,10 @@ class SessionStore:
                 ":expires": number(now + ERASED_TTL_S),
             },
         )
-        self._table.delete(owner_key(owner_of(ref), session_id_of(ref)))
-        return None if item is None else number_of(item, "erased_at")
+        self._table.delete(owner_key(parse_owner(ref), parse_session_id(ref)))
+        return None if item is None else read_number(item, "erased_at")
 
-    def sweep(self, ref: SessionRef, *, turns: bool = True) -> None:
+    def sweep_session(self, ref: SessionRef, *, turns: bool = True) -> None:
         """Delete the history, turns, inboxes and undelivered events of an erased session.
 
         The mark of the erasure and the notes of connections stay.
@@ -301,21 +301,21 @@ class SessionStore:
             turns: whether to delete turns with their inboxes, which tell a running turn to stop.
         """
         kept = _KEPT_TO_THE_LAST if turns else (*_KEPT_TO_THE_LAST, "TURN#")
-        for page in self._table.pages(f"SESSION#{ref}", " ", "~", ("pk", "sk")):
-            gone = [key for key in page if not text_of(key, "sk").startswith(kept)]
+        for page in self._table.query_pages(f"SESSION#{ref}", " ", "~", ("pk", "sk")):
+            gone = [key for key in page if not read_text(key, "sk").startswith(kept)]
             self._table.write_batch([], gone)
 
     def forget_session(self, ref: SessionRef) -> None:
         """Delete the rest of a swept session: its connections' bindings and its own items."""
         pk = f"SESSION#{ref}"
-        for page in self._table.pages(pk, "CONNECTION#", "CONNECTION#~", ("pk", "sk")):
+        for page in self._table.query_pages(pk, "CONNECTION#", "CONNECTION#~", ("pk", "sk")):
             for key in page:
-                self.connections.unbind(text_of(key, "sk").removeprefix("CONNECTION#"), ref)
+                self.connections.unbind(read_text(key, "sk").removeprefix("CONNECTION#"), ref)
         self._table.delete(session_key(ref))
 
     # --- the history ------------------------------------------------------------
 
-    def conversation(
+    def read_conversation(
         self, ref: SessionRef, messages: int, since: str = "MESSAGE#"
     ) -> tuple[Session | None, list[Message]]:
         """Return a session and the last `messages` messages of its history, oldest first.
@@ -327,8 +327,8 @@ class SessionStore:
             messages: how many messages, at most.
             since: sort key of the first message that is wanted.
         """
-        items = self._table.last(f"SESSION#{ref}", since, "META", messages + 1)
-        if not items or text_of(items[0], "sk") != "META":
+        items = self._table.query_last(f"SESSION#{ref}", since, "META", messages + 1)
+        if not items or read_text(items[0], "sk") != "META":
             return None, []
         history = [message_from(item) for item in reversed(items[1:])]
         return session_from(ref, items[0]), history

@@ -162,7 +162,7 @@ class Table:
         answer = self._client.delete_item(TableName=self.name, Key=key, ReturnValues="ALL_OLD")
         return answer.get("Attributes")
 
-    def pages(
+    def query_pages(
         self, pk: str, first: str, last: str, attributes: Sequence[str] = ()
     ) -> Iterator[list[Item]]:
         """Yield the items of a partition between two sort keys, page by page, lowest key first.
@@ -193,7 +193,7 @@ class Table:
                 return
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
-    def last(self, pk: str, first: str, last: str, limit: int) -> list[Item]:
+    def query_last(self, pk: str, first: str, last: str, limit: int) -> list[Item]:
         """Return at most `limit` items of a partition between two sort keys, highest key first."""
         return self._client.query(
             TableName=self.name,

@@ -1,9 +1,9 @@
 """Turns in the table: which invocation runs each, and events that may not have arrived.
 
-A turn belongs to the invocation that claimed it, until its lease expires. A turn that failed may be
-claimed again, as its next attempt. A turn that has not failed may be claimed as the attempt that
-the client names, because the client then waits for no earlier one. `parley.storage.inboxes` has
-what comes in.
+A turn belongs to the invocation that has its lease, until the lease expires. The lease of a turn
+that failed may be acquired again, for its next attempt. The lease of a turn that has not failed may
+be acquired for the attempt that the client names: the client then waits for no earlier one.
+`parley.storage.inboxes` has what comes in.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from parley.protocol.messages import TurnEndReason
 from parley.storage.inboxes import InboxStore
 from parley.storage.item_codec import (
     StoredFrame,
-    TurnClaim,
+    TurnAttempt,
     TurnItem,
     answer_key,
     encode_json,
     frame_from,
     frame_key,
     number,
-    number_of,
-    text_of,
+    read_number,
+    read_text,
     turn_from,
     turn_key,
 )
@@ -37,7 +37,7 @@ TURN_TTL_S = 24 * 3600
 """The shortest time that a turn's item stays. It stays as long as its session can be resumed,
 because a client that returns may send the turn again."""
 LEASE_S = 30.0
-"""How long a claim holds without renewal. The destination of a failed invocation finds a dead
+"""How long a lease holds without renewal. The destination of a failed invocation finds a dead
 function sooner; the lease is for when that fails too."""
 RENEW_S = 12.0
 """How often a running turn renews its lease. Two renewals may fail."""
@@ -67,7 +67,7 @@ class TurnStore:
 
     # --- who runs a turn ----------------------------------------------------------
 
-    def claim_turn(
+    def acquire_lease(
         self,
         ref: SessionRef,
         turn_id: str,
@@ -75,15 +75,15 @@ class TurnStore:
         *,
         attempt: int | None,
         received_at_ms: int,
-    ) -> TurnClaim | None:
-        """Claim an attempt for one invocation. Return None if the attempt must not run.
+    ) -> TurnAttempt | None:
+        """Acquire the lease of a turn for one invocation. Return None if the attempt must not run.
 
         Args:
             ref: the session.
             turn_id: the turn.
             owner: a name for the invocation.
             attempt: the attempt that the client asked for. It has given up earlier ones, whether
-                they run or have ended. None claims the first attempt, or the one after a failure
+                they run or have ended. None means the first attempt, or the one after a failure
                 that the client knew of when it asked.
             received_at_ms: when API Gateway received the request, in ms since the epoch.
         """
@@ -101,15 +101,16 @@ class TurnStore:
             },
             "attribute_not_exists(attempt)",
         )
+        # If the answer to this write was lost, its repetition found the item with this nonce.
         if first or self._was_written(ref, turn_id, "nonce", nonce):
-            return TurnClaim(attempt or 1, now)
+            return TurnAttempt(attempt or 1, now)
         return (
             None
             if attempt == 1
-            else self._claim_again(ref, turn_id, owner, nonce, attempt, received_at_ms)
+            else self._acquire_again(ref, turn_id, owner, nonce, attempt, received_at_ms)
         )
 
-    def _claim_again(
+    def _acquire_again(
         self,
         ref: SessionRef,
         turn_id: str,
@@ -117,8 +118,8 @@ class TurnStore:
         nonce: str,
         attempt: int | None,
         received_at_ms: int,
-    ) -> TurnClaim | None:
-        """Claim the attempt that the client names, or the one after a failure."""
+    ) -> TurnAttempt | None:
+        """Acquire the lease for the attempt that the client names, or the one after a failure."""
         values: dict[str, Any] = {
             ":running": {"S": "running"},
             ":owner": {"S": owner},
@@ -152,7 +153,7 @@ class TurnStore:
         )
         if item is None and self._was_written(ref, turn_id, "nonce", nonce):
             item = self._table.get(turn_key(ref, turn_id))
-        return None if item is None else _claim_of(item)
+        return None if item is None else _attempt_from(item)
 
     def renew_lease(self, ref: SessionRef, turn_id: str, owner: str) -> bool:
         """Renew the lease of a turn. Return False if it has failed or another invocation has it."""
@@ -209,11 +210,11 @@ class TurnStore:
         botocore repeats a write whose answer was lost. The repetition fails its condition, although
         the write has been done.
         """
-        return text_of(self._table.get(turn_key(ref, turn_id)) or {}, name) == value
+        return read_text(self._table.get(turn_key(ref, turn_id)) or {}, name) == value
 
     def fail_turn(
         self, ref: SessionRef, turn_id: str, owner: str | None, attempt: int = 1
-    ) -> TurnClaim | None:
+    ) -> TurnAttempt | None:
         """End an attempt whose function died, so that no invocation runs it any more.
 
         An attempt that had ended fails too: its function may have died before everything was
@@ -223,15 +224,15 @@ class TurnStore:
             ref: the session.
             turn_id: the turn.
             owner: the invocation that is known to be dead; None if only an expired lease shows it.
-            attempt: the attempt that it was to run, perhaps without having claimed it.
+            attempt: the attempt that it was to run, perhaps without having acquired its lease.
 
         Returns:
             The attempt that failed; None if it had failed before, or an invocation runs it.
         """
         if attempt > 1:
-            unclaimed = self._fail_unclaimed(ref, turn_id, owner, attempt)
-            if unclaimed is not None:
-                return _claim_of(unclaimed)
+            unbegun = self._fail_unbegun(ref, turn_id, owner, attempt)
+            if unbegun is not None:
+                return _attempt_from(unbegun)
         dead = "lease_until < :now" if owner is None else "#owner = :owner"
         values: dict[str, Any] = {
             ":failed": {"S": "failed"},
@@ -243,6 +244,7 @@ class TurnStore:
         if owner is not None:
             names["#owner"] = "owner"
             values[":owner"] = {"S": owner}
+            # Of an attempt that never began: `get_failed_attempt` finds it by its owner.
             noted = ", #owner = if_not_exists(#owner, :owner)"
         item = self._table.update(
             turn_key(ref, turn_id),
@@ -252,13 +254,12 @@ class TurnStore:
             names,
             values,
         )
-        return None if item is None else _claim_of(item)
+        return None if item is None else _attempt_from(item)
 
-    def _fail_unclaimed(
+    def _fail_unbegun(
         self, ref: SessionRef, turn_id: str, owner: str | None, attempt: int
     ) -> Item | None:
-        """End an attempt that nobody has claimed, and earlier ones, which the client has given
-        up."""
+        """End an attempt that has not begun, and earlier ones, which the client has given up."""
         return self._table.update(
             turn_key(ref, turn_id),
             "SET #state = :failed, failed_at = :now, attempt = :attempt, #owner = :owner",
@@ -272,24 +273,24 @@ class TurnStore:
             },
         )
 
-    def failed_with(self, ref: SessionRef, turn_id: str, owner: str) -> TurnClaim | None:
+    def get_failed_attempt(self, ref: SessionRef, turn_id: str, owner: str) -> TurnAttempt | None:
         """Return the attempt of this owner, if the turn has failed with it."""
         item = self._table.get(turn_key(ref, turn_id)) or {}
-        mine = text_of(item, "state") == "failed" and text_of(item, "owner") == owner
-        return _claim_of(item) if mine and "attempt" in item else None
+        mine = read_text(item, "state") == "failed" and read_text(item, "owner") == owner
+        return _attempt_from(item) if mine and "attempt" in item else None
 
-    def turn(self, ref: SessionRef, turn_id: str) -> TurnItem | None:
-        """Return a turn as it is now; None if nobody has claimed it."""
+    def get_turn(self, ref: SessionRef, turn_id: str) -> TurnItem | None:
+        """Return a turn as it is now; None if it has not begun."""
         item = self._table.get(turn_key(ref, turn_id))
         return turn_from(item) if item and "attempt" in item else None
 
-    def running(self, ref: SessionRef) -> Iterator[str]:
+    def list_running(self, ref: SessionRef) -> Iterator[str]:
         """Yield the turns of a session that run now."""
-        for page in self._table.pages(f"SESSION#{ref}", "TURN#", "TURN#~", _WHO_RUNS):
+        for page in self._table.query_pages(f"SESSION#{ref}", "TURN#", "TURN#~", _WHO_RUNS):
             for item in page:
-                runs = text_of(item, "state") == "running"
-                if runs and number_of(item, "lease_until") > now_ms():
-                    yield text_of(item, "sk").split("#")[1]
+                runs = read_text(item, "state") == "running"
+                if runs and read_number(item, "lease_until") > now_ms():
+                    yield read_text(item, "sk").split("#")[1]
 
     # --- answers over HTTP ----------------------------------------------------------
 
@@ -309,14 +310,14 @@ class TurnStore:
             ]
         )
 
-    def answer(self, ref: SessionRef, turn_id: str, attempt: int) -> list[bytes]:
+    def get_answer(self, ref: SessionRef, turn_id: str, attempt: int) -> list[bytes]:
         """Return the events of an attempt's answer, in order; empty if they are not stored."""
         first, last = (answer_key(ref, turn_id, attempt, n)["sk"]["S"] for n in (0, 999_999))
         return [
             bytes(item["frame"]["B"])
-            for page in self._table.pages(f"SESSION#{ref}", first, last)
+            for page in self._table.query_pages(f"SESSION#{ref}", first, last)
             for item in page
-            if number_of(item, "expires_at") > now_s()
+            if read_number(item, "expires_at") > now_s()
         ]
 
     # --- undelivered events ---------------------------------------------------------
@@ -331,18 +332,20 @@ class TurnStore:
             ]
         )
 
-    def undelivered(self, ref: SessionRef) -> Iterator[StoredFrame]:
+    def list_undelivered(self, ref: SessionRef) -> Iterator[StoredFrame]:
         """Yield the events that may not have arrived, in the order of their turns."""
-        for page in self._table.pages(f"SESSION#{ref}", _FIRST_FRAME, _AFTER_FRAMES):
+        for page in self._table.query_pages(f"SESSION#{ref}", _FIRST_FRAME, _AFTER_FRAMES):
             yield from map(frame_from, page)
 
-    def undelivered_of(self, ref: SessionRef, turn_id: str, started_ms: int) -> list[StoredFrame]:
+    def list_undelivered_of_turn(
+        self, ref: SessionRef, turn_id: str, started_ms: int
+    ) -> list[StoredFrame]:
         """Return the events of one turn that may not have arrived, in order. Read no others."""
         first, last = (
             frame_key(ref, StoredFrame(turn_id, started_ms, *end))["sk"]["S"]
             for end in ((0, 0), (999, 999_999))
         )
-        pages = self._table.pages(f"SESSION#{ref}", first, last)
+        pages = self._table.query_pages(f"SESSION#{ref}", first, last)
         return [frame_from(item) for page in pages for item in page]
 
     def delete_undelivered(self, ref: SessionRef, frames: Sequence[StoredFrame]) -> None:
@@ -350,5 +353,5 @@ class TurnStore:
         self._table.write_batch([], [frame_key(ref, frame) for frame in frames])
 
 
-def _claim_of(item: Item) -> TurnClaim:
-    return TurnClaim(number_of(item, "attempt"), number_of(item, "started_at"))
+def _attempt_from(item: Item) -> TurnAttempt:
+    return TurnAttempt(read_number(item, "attempt"), read_number(item, "started_at"))

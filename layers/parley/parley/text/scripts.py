@@ -112,7 +112,7 @@ def cluster_start(text: str, index: int) -> int:
     return index
 
 
-def joined(texts: Iterable[str]) -> str:
+def join_texts(texts: Iterable[str]) -> str:
     """Join texts that were said one after another, with a space where their scripts use spaces."""
     whole = ""
     for text in texts:

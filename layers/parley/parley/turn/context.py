@@ -15,7 +15,7 @@ from parley.providers.llm import Responder
 from parley.providers.stt import Transcriber
 from parley.providers.tts import Synthesizer
 from parley.storage.history_cache import HistoryCache
-from parley.storage.item_codec import TurnClaim
+from parley.storage.item_codec import TurnAttempt
 from parley.storage.recordings import Recordings
 from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
@@ -35,12 +35,12 @@ class TurnServices:
 
     Attributes:
         log: told about trouble that the client is not; takes an event name and fields.
-        circuits: what is known of the providers' health in this environment.
+        circuits: one circuit breaker for each provider.
         meter: charges for what is used; None if nobody does.
         recordings: where turns are recorded; None if they are not.
     """
 
-    store: SessionStore
+    sessions: SessionStore
     turns: TurnStore
     history: HistoryCache
     transcriber: Transcriber
@@ -48,7 +48,7 @@ class TurnServices:
     synthesizer: Synthesizer
     deployment: Deployment
     log: Callable[[str, dict[str, Any]], None]
-    circuits: CircuitBreakers = field(default_factory=CircuitBreakers)
+    breakers: CircuitBreakers = field(default_factory=CircuitBreakers)
     meter: Meter | None = None
     recordings: Recordings | None = None
 
@@ -58,7 +58,7 @@ class Invocation:
     """The Lambda invocation that runs a turn.
 
     Attributes:
-        owner: names it in the claim.
+        owner: names it in the turn's lease.
         post: sends a frame to a connection.
         remaining_s: returns how much of its time is left.
         cold: whether its environment is fresh.
@@ -75,7 +75,7 @@ class TurnContext:
     """One attempt at one turn, as `Pipeline`, `TurnFinisher` and `Delivery` share it."""
 
     request: TurnRequest
-    claim: TurnClaim
+    attempt: TurnAttempt
     services: TurnServices
     invocation: Invocation
     outbox: Outbox

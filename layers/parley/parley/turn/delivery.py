@@ -91,7 +91,7 @@ class Delivery:
         Raises:
             SessionErased: nobody comes back to it.
         """
-        store, ref = self._turn.services.store, self._turn.request.session
+        store, ref = self._turn.services.sessions, self._turn.request.session
         try:
             session = await asyncio.to_thread(find_session, store, ref)
         except Exception:
@@ -106,4 +106,4 @@ class Delivery:
             outbox.drop_unsent()
         outbox.number_all(time.monotonic())
         events = outbox.unacknowledged(self._turn.poller.acknowledged_seq)
-        return stored_frames(self._turn.request.turn_id, self._turn.claim, events)
+        return stored_frames(self._turn.request.turn_id, self._turn.attempt, events)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from parley.audio.heard import Heard, heard_parts, heard_text
+from parley.audio.heard import Heard, heard_text, split_heard
 from parley.audio.pcm import duration_ms, sample_rate_hz
 from parley.errors import ParleyError
 from parley.protocol.messages import Metrics, TurnEndReason, encode
@@ -54,7 +54,7 @@ class TurnFinisher:
         if self._pipeline.asked.is_set():
             speech_ms = max(speech_ms, LEAST_SPEECH_MS)
         self._turn.persistence.write_usage(
-            lambda: meter.charge(request.session, audio_ms, speech_ms)
+            lambda: meter.charge_turn(request.session, audio_ms, speech_ms)
         )
 
     async def finish(self, reason: TurnEndReason, error: ParleyError | None) -> Outcome | None:
@@ -109,7 +109,7 @@ class TurnFinisher:
             turn.outbox.drop_unsent()  # also if it came at the very end: nobody will hear it
         await turn.sender.drain()
         frames = [encode(event) for event in turn.outbox.unacknowledged(0)]
-        await turn.persistence.write_answer(turn.claim.attempt, frames)
+        await turn.persistence.write_answer(turn.attempt.number, frames)
         return True
 
     async def _deliver(self) -> bool:
@@ -144,7 +144,7 @@ class TurnFinisher:
         reply = self._pipeline.reply
         if reply is None or not reply.times_known:
             return []
-        return heard_parts(reply.text, self._turn.outbox.words)
+        return split_heard(reply.text, self._turn.outbox.words)
 
     def _metrics(self) -> Metrics:
         turn, reply, stt = self._turn, self._pipeline.reply, self._pipeline.stt

@@ -15,7 +15,7 @@ from parley.audio.heard import Heard
 from parley.protocol.messages import Message, Metrics, TurnEndReason
 from parley.protocol.turn_request import TurnRequest
 from parley.storage.inbox_entries import InterruptEntry
-from parley.storage.item_codec import Session, TurnClaim
+from parley.storage.item_codec import Session, TurnAttempt
 from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
 from parley.turn.stop import StopReason, TurnStop
@@ -25,27 +25,27 @@ class TurnPersistence:
     """Write down one turn.
 
     Args:
-        owner: names the invocation that has claimed it.
-        claim: which attempt it is.
+        owner: names the invocation that has its lease.
+        attempt: which attempt it is.
         stop: asked when the turn turns out not to be this attempt's to end.
         log: told about trouble; takes an event name and fields.
     """
 
     def __init__(
         self,
-        store: SessionStore,
+        sessions: SessionStore,
         turns: TurnStore,
         request: TurnRequest,
         owner: str,
-        claim: TurnClaim,
+        attempt: TurnAttempt,
         stop: TurnStop,
         log: Callable[[str, dict[str, Any]], None],
     ) -> None:
-        self._store = store
+        self._sessions = sessions
         self._turns = turns
         self._request = request
         self._owner = owner
-        self._claim = claim
+        self._attempt = attempt
         self._stop = stop
         self._log = log
         self._writes: dict[str, asyncio.Task[None]] = {}
@@ -95,7 +95,7 @@ class TurnPersistence:
             await self.wait_until_written()
         self._start("turn_end", lambda: self._finish(reason, parts))
         await self.wait_until_written()
-        if not said and self._claim.attempt > 1 and not self._stop.superseded:
+        if not said and self._attempt.number > 1 and not self._stop.superseded:
             # The attempt before may have written its reply after this one had voided it.
             self._start("no_reply", self.forget_reply)
             await self.wait_until_written()
@@ -103,9 +103,9 @@ class TurnPersistence:
     async def forget_reply(self) -> None:
         """Delete what an attempt before this one replied."""
         await asyncio.to_thread(
-            self._store.forget_reply,
+            self._sessions.forget_reply,
             self._request.session,
-            self._claim.started_ms,
+            self._attempt.started_ms,
             self._turn_id,
         )
 
@@ -146,7 +146,7 @@ class TurnPersistence:
     ) -> None:
         ref, received_at_ms = self._request.session, self._request.received_at_ms
         session = await asyncio.to_thread(
-            self._store.set_active_turn, ref, self._turn_id, received_at_ms
+            self._sessions.set_active_turn, ref, self._turn_id, received_at_ms
         )
         found(session)
         previous = session.active_turn if session is not None else None
@@ -162,13 +162,13 @@ class TurnPersistence:
 
     async def _put(self, message: Message, sound: Sound, metrics: Metrics | None = None) -> str:
         return await asyncio.to_thread(
-            self._store.put_message,
+            self._sessions.put_message,
             self._request.session,
-            self._claim.started_ms,
+            self._attempt.started_ms,
             message,
             metrics,
             sound,
-            self._claim.attempt,
+            self._attempt.number,
         )
 
     async def _put_reply(self, message: Message, sound: Sound, metrics: Metrics) -> None:
@@ -194,7 +194,7 @@ class TurnPersistence:
 
     async def _put_heard(self, heard: str, interrupt: InterruptEntry) -> None:
         await asyncio.to_thread(
-            self._store.set_heard,
+            self._sessions.set_heard,
             self._request.session,
             self._reply_key,
             heard,

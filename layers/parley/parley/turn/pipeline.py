@@ -62,7 +62,7 @@ class Pipeline:
             hedge_after_s=deployment.hedge_after_s,
             on_change=turn.sender.wake if turn.request.connected else self._extend_answer,
             on_asked=self.note_model_asked,
-            breakers=services.circuits,
+            breakers=services.breakers,
             background=turn.background_close,
             max_chars=deployment.limits.reply_chars,
         )
@@ -119,7 +119,7 @@ class Pipeline:
             turn.request.format,
             str(self._settings.language or ""),
             turn.request.endpointing,
-            breaker=turn.services.circuits.transcriber,
+            breaker=turn.services.breakers.transcriber,
             timeout_s=deployment.provider_timeout_s,
             hedge_after_s=deployment.hedge_after_s,
             on_partial=self._send_partial_transcript,

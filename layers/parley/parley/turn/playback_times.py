@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from parley.audio.captions import Sound, cues_of
+from parley.audio.captions import Sound, split_cues
 from parley.audio.pcm import duration_ms, sample_rate_hz
 from parley.clock import now_ms
 from parley.protocol.messages import Audio, ReplyText, Word
@@ -49,6 +49,6 @@ class PlaybackTimes:
         return Sound(
             self._heard_from_ms or self._read_from_ms or now_ms(),
             round(audio_ms),
-            cues_of(said, words),
+            split_cues(said, words),
             None if played_ms is None else round(played_ms),
         )

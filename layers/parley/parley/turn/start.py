@@ -1,4 +1,4 @@
-"""The beginning of a turn: claim it, read its session, and refuse what cannot be run."""
+"""The beginning of a turn: acquire its lease, read its session, and refuse what cannot be run."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from parley.limits.turn_quota import Admission
 from parley.protocol.messages import Message, Metrics, TurnEndReason, encode
 from parley.protocol.turn_request import TurnRequest
 from parley.sessions.store_and_forward import StoreAndForward, stored_frames
+from parley.sessions.sweep import sweep_if_erased
 from parley.storage.inbox_entries import InterruptEntry
-from parley.storage.item_codec import Session, TurnClaim
+from parley.storage.item_codec import Session, TurnAttempt
 from parley.turn.context import Invocation, TurnServices
 from parley.turn.finish import Outcome
 from parley.turn.output.latency import TurnLatency, monotonic_at
@@ -42,7 +43,7 @@ async def run_turn(
 
     Args:
         post: sends a frame to a connection.
-        owner: names this invocation in the claim.
+        owner: names this invocation in the turn's lease.
         remaining_s: returns how much of the invocation's time is left.
         cold: whether the environment is fresh.
         admission: of a turn that has been counted already; None counts it now.
@@ -80,9 +81,9 @@ class TurnStart:
         if request.complete:  # of other spoken turns the clock starts with the end of the utterance
             latency.mark("received", monotonic_at(request.received_at_ms))
             latency.mark("started", time.monotonic())
-        claim, read, admission, interruptions = await asyncio.gather(
+        attempt, read, admission, interruptions = await asyncio.gather(
             asyncio.to_thread(
-                services.turns.claim_turn,
+                services.turns.acquire_lease,
                 request.session,
                 request.turn_id,
                 self._invocation.owner,
@@ -94,25 +95,25 @@ class TurnStart:
             self._read_interruptions(),
             return_exceptions=True,  # none is left running when another fails
         )
-        if not isinstance(claim, TurnClaim) and isinstance(admission, Admission):
-            # Another delivery of the turn runs and is charged for it, or the claim has failed.
+        if not isinstance(attempt, TurnAttempt) and isinstance(admission, Admission):
+            # Another delivery of the turn runs and is charged for it, or the table has failed.
             await self._give_back(admission)
-        if claim is None:
+        if attempt is None:
             return None
-        for failed in (claim, read, admission):
+        for failed in (attempt, read, admission):
             if isinstance(failed, Exception):
-                return await self._refuse(internal_error(failed, services.log), claim)
-        assert not isinstance(claim, BaseException)
+                return await self._refuse(internal_error(failed, services.log), attempt)
+        assert not isinstance(attempt, BaseException)
         assert not isinstance(read, BaseException)
         assert not isinstance(admission, BaseException)
         session, history = read
         if isinstance(interruptions, BaseException):
             interruptions = []  # the turn reads its inbox itself
-        return await self._run_claimed(claim, session, history, admission, interruptions, latency)
+        return await self._run_attempt(attempt, session, history, admission, interruptions, latency)
 
-    async def _run_claimed(
+    async def _run_attempt(
         self,
-        claim: TurnClaim,
+        attempt: TurnAttempt,
         session: Session | None,
         history: list[Message],
         admission: Admission,
@@ -121,7 +122,7 @@ class TurnStart:
     ) -> Outcome | None:
         request, stop = self._request, TurnStop()
         for each in interruptions:
-            if each.stops(claim.attempt, request.received_at_ms):
+            if each.stops(attempt.number, request.received_at_ms):
                 stop.request(StopReason.INTERRUPTED, each)
         passed = session is not None and session.has_passed(request.turn_id, request.received_at_ms)
         if passed:
@@ -129,29 +130,28 @@ class TurnStart:
         if admission.refused is not None:
             # Who has stopped it does not want to hear that it was one too many.
             refused = None if stop.reason is not None else admission.refused
-            return await self._refuse(refused, claim)
+            return await self._refuse(refused, attempt)
         # A session that the user has ended since still gets the end of its last turn.
         if session is None or (session.is_over(time.time()) and not passed):
             over = ParleyError(
                 "session_not_found", "This session is over. Open a new connection and send init."
             )
-            return await self._refuse(over, claim)
+            return await self._refuse(over, attempt)
         turn = Turn(
-            request, claim, session, history, self._services, self._invocation, latency, stop
+            request, attempt, session, history, self._services, self._invocation, latency, stop
         )
         return await turn.run()
 
     async def sweep_erased_session(self) -> None:
         """Delete what the turn has written into a session that was erased while it ran.
 
-        Looked for after the last write, so that either this finds the session erased, or the
-        erasure finds what was written.
+        Call it after the last write. Then either it finds the session erased, or the erasure finds
+        what was written.
         """
         ref, services = self._request.session, self._services
         try:
-            if await asyncio.to_thread(services.store.is_there, ref):
+            if not await asyncio.to_thread(sweep_if_erased, services.sessions, ref):
                 return
-            await asyncio.to_thread(services.store.sweep, ref)
             if services.recordings is not None:
                 turn_id = self._request.turn_id
                 await asyncio.to_thread(services.recordings.delete_turn, ref, turn_id)
@@ -170,7 +170,7 @@ class TurnStart:
         is_prompt = now_ms() - request.received_at_ms < PROMPT_MS
         if request.connected and is_prompt and (request.attempt or 1) == 1:
             return []
-        return await asyncio.to_thread(inboxes.interruptions, request.session, request.turn_id)
+        return await asyncio.to_thread(inboxes.list_interruptions, request.session, request.turn_id)
 
     async def _admit(self, admitted: Admission | None) -> Admission:
         meter = self._services.meter
@@ -178,34 +178,34 @@ class TurnStart:
             return admitted
         if meter is None:
             return Admission()
-        return await meter.admit(self._request.session, spoken=self._request.spoken)
+        return await meter.admit_turn(self._request.session, spoken=self._request.spoken)
 
     async def _give_back(self, admission: Admission) -> None:
         if self._services.meter is None:
             return
         try:
-            await self._services.meter.give_back(admission)
+            await self._services.meter.return_turn(admission)
         except Exception as error:
             self._services.log("not_given_back", {"error": type(error).__name__})
 
     # --- refusals -------------------------------------------------------------------
 
     async def _refuse(
-        self, error: ParleyError | None, claimed: TurnClaim | BaseException
+        self, error: ParleyError | None, begun: TurnAttempt | BaseException
     ) -> Outcome:
         """End a turn that never began.
 
         Args:
             error: why; None for one that the user has stopped.
-            claimed: the attempt; what went wrong if it could not be claimed.
+            begun: the attempt; what went wrong if its lease could not be acquired.
         """
         request, services = self._request, self._services
-        attempt = claimed.attempt if isinstance(claimed, TurnClaim) else request.attempt or 1
+        number = begun.number if isinstance(begun, TurnAttempt) else request.attempt or 1
         reason: TurnEndReason = "interrupted" if error is None else "failed"
-        ended: TurnClaim | None = None
+        ended: TurnAttempt | None = None
         with contextlib.suppress(Exception):  # a table that fails is perhaps why it is refused
-            ended = await self._end_in_table(error, claimed, attempt)
-        outbox = Outbox(request.turn_id, services.deployment.reply_format, attempt)
+            ended = await self._end_in_table(error, begun, number)
+        outbox = Outbox(request.turn_id, services.deployment.reply_format, number)
         metrics = Metrics()
         if error is not None:
             outbox.add_error(error)
@@ -223,19 +223,19 @@ class TurnStart:
         return Outcome(reason, metrics, error, delivered=False)
 
     async def _end_in_table(
-        self, error: ParleyError | None, claimed: TurnClaim | BaseException, attempt: int
-    ) -> TurnClaim | None:
+        self, error: ParleyError | None, begun: TurnAttempt | BaseException, number: int
+    ) -> TurnAttempt | None:
         """Note that the attempt has ended; return it, or None if somebody else may run it."""
         turns, owner = self._services.turns, self._invocation.owner
         ref, turn_id = self._request.session, self._request.turn_id
         if error is not None:
-            return await asyncio.to_thread(turns.fail_turn, ref, turn_id, owner, attempt)
+            return await asyncio.to_thread(turns.fail_turn, ref, turn_id, owner, number)
         finished = await asyncio.to_thread(
             turns.finish_turn, ref, turn_id, owner, reason="interrupted"
         )
-        return claimed if finished and isinstance(claimed, TurnClaim) else None
+        return begun if finished and isinstance(begun, TurnAttempt) else None
 
-    async def _tell_refused(self, ended: TurnClaim | None, events: Sequence[Numbered]) -> None:
+    async def _tell_refused(self, ended: TurnAttempt | None, events: Sequence[Numbered]) -> None:
         """Tell the client that its turn is refused, wherever it is, or when it returns.
 
         Args:
@@ -253,7 +253,7 @@ class TurnStart:
             asyncio.run_coroutine_threadsafe(posted, loop).result()
 
         request, services = self._request, self._services
-        forward = StoreAndForward(services.store, services.turns, post_from_thread)
+        forward = StoreAndForward(services.sessions, services.turns, post_from_thread)
         await asyncio.to_thread(
             forward.post_or_store,
             request.session,

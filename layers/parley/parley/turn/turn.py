@@ -1,6 +1,6 @@
 """One turn: transcribe, think, speak, and stop when told to.
 
-One Lambda invocation runs one turn. This is where its parts meet: the claim and its lease, the
+One Lambda invocation runs one turn. This is where its parts meet: the attempt and its lease, the
 inbox, the conversation (`parley.turn.pipeline`), the outbox, and the end (`parley.turn.finish`),
 whatever it is that stops it.
 """
@@ -12,7 +12,7 @@ import functools
 import time
 from typing import Any
 
-from parley.aio.tasks import BackgroundClose, cancelled
+from parley.aio.tasks import BackgroundClose, cancel_tasks
 from parley.audio.pcm import sample_rate_hz
 from parley.aws.management_api import Address
 from parley.config import Deployment
@@ -20,7 +20,7 @@ from parley.errors import ConnectionGone, ParleyError, PostRefused, TurnTimeout,
 from parley.protocol.messages import Audio, Message, ReplyText, TurnEndReason
 from parley.protocol.turn_request import TurnRequest
 from parley.storage.inbox_entries import BegunEntry, ResumeEntry
-from parley.storage.item_codec import Session, TurnClaim
+from parley.storage.item_codec import Session, TurnAttempt
 from parley.storage.turns import RENEW_S
 from parley.turn.audio_recorder import AudioRecorder
 from parley.turn.context import Invocation, TurnContext, TurnServices
@@ -43,7 +43,7 @@ class Turn:
     """Run one attempt at one turn of one session.
 
     Args:
-        claim: which attempt it is.
+        attempt: which attempt it is.
         session: the session as it was when the turn began.
         history: its messages.
         latency: begun when the turn was.
@@ -53,7 +53,7 @@ class Turn:
     def __init__(
         self,
         request: TurnRequest,
-        claim: TurnClaim,
+        attempt: TurnAttempt,
         session: Session,
         history: list[Message],
         services: TurnServices,
@@ -62,11 +62,11 @@ class Turn:
         stop: TurnStop,
     ) -> None:
         deployment, log = services.deployment, services.log
-        settings = deployment.settings_policy.in_force(session.settings, session.signed)
-        outbox = Outbox(request.turn_id, deployment.reply_format, claim.attempt)
+        settings = deployment.settings_policy.merge_settings(session.settings, session.signed)
+        outbox = Outbox(request.turn_id, deployment.reply_format, attempt.number)
         self._turn = TurnContext(
             request=request,
-            claim=claim,
+            attempt=attempt,
             services=services,
             invocation=invocation,
             outbox=outbox,
@@ -81,7 +81,7 @@ class Turn:
                 functools.partial(
                     services.turns.inboxes.read_inbox, request.session, request.turn_id
                 ),
-                claim.attempt,
+                attempt.number,
                 request.received_at_ms,
                 None if request.complete else _endpoint_detector(request, deployment),
                 latency,
@@ -91,7 +91,7 @@ class Turn:
                 log=log,
             ),
             persistence=TurnPersistence(
-                services.store, services.turns, request, invocation.owner, claim, stop, log
+                services.sessions, services.turns, request, invocation.owner, attempt, stop, log
             ),
             playback=PlaybackTimes(request),
             recorder=AudioRecorder(
@@ -114,7 +114,7 @@ class Turn:
 
     async def run(self) -> Outcome | None:
         """Run the turn to its end; None if somebody else has ended it or runs it."""
-        if self._turn.claim.attempt > 1:  # costs a first attempt, which all wait for, no call
+        if self._turn.attempt.number > 1:  # costs a first attempt, which all wait for, no call
             await self._void_earlier_attempts()
             await self._turn.poller.poll()  # what is left in the inbox is meant for this attempt
         async with self._turn.background_close:
@@ -128,7 +128,7 @@ class Turn:
             self._finisher.charge()
             return None if ended is None else await self._finisher.finish(*ended)
         finally:
-            await cancelled(*tasks)
+            await cancel_tasks(*tasks)
             await self._turn.persistence.wait_until_written()
 
     async def _converse(self) -> tuple[TurnEndReason, ParleyError | None] | None:
@@ -146,11 +146,11 @@ class Turn:
         await stop.wait_for(conversation, max(0.1, remaining_s - END_MARGIN_S))
         if stop.reason is not None:
             self._turn.sender.hold()  # the providers' connections may take a while to close
-            await cancelled(conversation)
+            await cancel_tasks(conversation)
             return None if stop.superseded else ("interrupted", None)
         if not conversation.done():
             # Nothing is held: unlike after an interruption, what has been said is wanted.
-            await cancelled(conversation)
+            await cancel_tasks(conversation)
             return "failed", TurnTimeout()
         try:
             await conversation
@@ -165,7 +165,7 @@ class Turn:
         request, services = self._turn.request, self._turn.services
         ref, turn_id, inboxes = request.session, request.turn_id, services.turns.inboxes
         try:
-            begun = BegunEntry(self._turn.claim.attempt)
+            begun = BegunEntry(self._turn.attempt.number)
             await asyncio.to_thread(inboxes.put_begun, ref, turn_id, begun)
             await asyncio.to_thread(inboxes.clear_controls, ref, turn_id, request.received_at_ms)
             await self._turn.persistence.forget_reply()
@@ -213,7 +213,7 @@ class Turn:
         """Go on over the connection that the client has resumed its session on."""
         self._client_has_moved = True
         # Of another attempt's events the numbers mean nothing: all of this one is sent again.
-        received = resume.seq if resume.attempt == self._turn.claim.attempt else 0
+        received = resume.seq if resume.attempt == self._turn.attempt.number else 0
         self._turn.sender.move(Address(resume.endpoint, resume.connection_id), received)
 
     def _tell(self, error: ParleyError) -> None:

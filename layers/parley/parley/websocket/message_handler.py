@@ -22,7 +22,7 @@ from parley.limits.errors import too_many_messages
 from parley.limits.message_rates import CallName, MessageRates, TooFast
 from parley.limits.request_rates import RequestRates
 from parley.limits.rules import NO_LIMITS, LimitRules
-from parley.principal import ANONYMOUS, Principal, SessionRef, session_id_of
+from parley.principal import ANONYMOUS, Principal, SessionRef, parse_session_id
 from parley.protocol.decoder import Decoder
 from parley.protocol.messages import (
     MAX_MESSAGE_BYTES,
@@ -141,7 +141,9 @@ class MessageHandler:
 
     def handle(self, envelope: Envelope, body: str) -> ParleyError | None:
         """Handle one message; return the error that was sent to the client, if one was."""
-        too_fast = self._rates.take(envelope.connection_id, len(body), time.monotonic() * 1000)
+        too_fast = self._rates.count_message(
+            envelope.connection_id, len(body), time.monotonic() * 1000
+        )
         if too_fast is not None:
             return self._drop_message(envelope, body, too_fast)
         if envelope.age_s > INIT_WITHIN_S and self._binding.is_uninitialised(
@@ -153,7 +155,7 @@ class MessageHandler:
         try:
             answer = self._process(self._decoder.decode(body), envelope)
         except ParleyError as problem:
-            error, answer = problem, Error.of(problem)
+            error, answer = problem, Error.from_error(problem)
         if answer is not None:
             self._send(envelope, answer)
         return error
@@ -166,7 +168,7 @@ class MessageHandler:
             return None
         error = too_many_messages(too_fast, *self._read_type_and_turn(body))
         if not too_fast.close:
-            self._send(envelope, Error.of(error))
+            self._send(envelope, Error.from_error(error))
         return error
 
     def _close_uninitialised(self, envelope: Envelope) -> ParleyError:
@@ -178,7 +180,7 @@ class MessageHandler:
             field="init",
             retryable=True,
         )
-        self._send(envelope, Error.of(error))
+        self._send(envelope, Error.from_error(error))
         self._management_api.close(envelope.endpoint, envelope.connection_id)
         return error
 
@@ -208,7 +210,7 @@ class MessageHandler:
             field=field,
             turn_id=turn_id,
         )
-        self._send(envelope, Error.of(error))
+        self._send(envelope, Error.from_error(error))
 
     def _send(self, envelope: Envelope, event: ServerEvent) -> None:
         try:
@@ -237,7 +239,7 @@ class MessageHandler:
         try:
             unbound = self._binding.find_unbound(envelope.connection_id, envelope.message_id)
             if message.session_id is None:
-                self._policy.check(message.settings, unbound.signed, "init.settings.")
+                self._policy.check_settings(message.settings, unbound.signed, "init.settings.")
                 self._count_session(unbound.principal)
                 return self._open_session(message, unbound, envelope)
             if unbound.principal == ANONYMOUS:
@@ -288,12 +290,12 @@ class MessageHandler:
         ref = self._find_session(envelope)
 
         def check(session: Session) -> None:
-            self._policy.check(message.settings, session.signed, "config.settings.")
+            self._policy.check_settings(message.settings, session.signed, "config.settings.")
 
         session = self._sessions.change_settings(ref, message.settings, check)
         if session is None:
             raise not_found_error()
-        return ConfigUpdated(self._policy.in_force(session.settings, session.signed))
+        return ConfigUpdated(self._policy.merge_settings(session.settings, session.signed))
 
     @_answer.register
     def _answer_ack(self, message: Ack, envelope: Envelope) -> None:
@@ -314,12 +316,12 @@ class MessageHandler:
     def _answer_end(self, message: End, envelope: Envelope) -> ServerEvent:
         ref = self._find_session(envelope)
         running = self._sessions.end_session(ref, envelope.received_at_ms)
-        turn = self._turns.turn(ref, running) if running is not None else None
+        turn = self._turns.get_turn(ref, running) if running is not None else None
         if running is not None and turn is not None and turn.running:
             self._turns.inboxes.put_interrupt(
                 ref, running, InterruptEntry(None, envelope.received_at_ms)
             )
-        return SessionEnded(session_id_of(ref))
+        return SessionEnded(parse_session_id(ref))
 
     # --- sessions ---------------------------------------------------------------
 
@@ -361,16 +363,16 @@ class MessageHandler:
             session_id=session.session_id,
             resume_token=token,
             resumed=resumed,
-            settings=self._policy.in_force(session.settings, session.signed),
+            settings=self._policy.merge_settings(session.settings, session.signed),
             limits=Limits(max_message_bytes=self._max_message_bytes),
             protocol=1,
-            choices=self._policy.choices(session.signed),
+            choices=self._policy.list_choices(session.signed),
             stand_ins=self._stand_ins,
         )
 
     def _count_session(self, principal: Principal) -> None:
         if self._requests is not None:
-            self._requests.take(principal, "sessions")
+            self._requests.count_request(principal, "sessions")
 
     def _bind(self, envelope: Envelope, ref: SessionRef) -> None:
         self._binding.bind(envelope.connection_id, ref, envelope.message_id)
@@ -405,7 +407,7 @@ class MessageHandler:
 
     def _count_call(self, name: CallName, connection_id: str) -> TooFast | None:
         """Count a message that costs calls; return None if it is within its rate."""
-        return self._rates.take_call(name, connection_id, time.monotonic() * 1000)
+        return self._rates.count_call(name, connection_id, time.monotonic() * 1000)
 
     def _recover_turn(self, ref: SessionRef, turn_id: str, attempt: int) -> None:
         """Help a client that has waited long for an attempt at a turn.
@@ -413,14 +415,14 @@ class MessageHandler:
         Send what is stored of it. Otherwise end it if nobody runs it, or report again that it has
         failed.
         """
-        turn, session = self._turns.turn(ref, turn_id), self._sessions.session(ref)
+        turn, session = self._turns.get_turn(ref, turn_id), self._sessions.get_session(ref)
         if session is None:
             return
         if turn is not None and not turn.running:
-            started_ms = turn.claim.started_ms
+            started_ms = turn.attempt.started_ms
             if self._resume.replay_turn(session, turn_id, started_ms, attempt) != 0:
                 return  # also if the limit forbids to read: stored events must not become void
         if self._recovery.end_dead_turn(ref, turn_id, None, attempt):
             return
         if turn is not None and turn.state == "failed":
-            self._recovery.report_failed_turn(ref, turn_id, turn.claim)
+            self._recovery.report_failed_turn(ref, turn_id, turn.attempt)

@@ -14,7 +14,7 @@ from parley.errors import ConnectionGone, ParleyError
 from parley.ids import new_resume_token, token_hash
 from parley.limits.connection_slots import ConnectionSlots
 from parley.limits.request_rates import RequestRates
-from parley.principal import SessionRef, session_id_of
+from parley.principal import SessionRef, parse_session_id
 from parley.protocol.messages import Message, Received, SessionEnded, Settings, encode
 from parley.sessions.token import TokenErrors, check_resume
 from parley.storage.inbox_entries import ResumeEntry
@@ -74,7 +74,7 @@ class SessionResume:
         Raises:
             ParleyError: `session_not_found` or `resume_denied`.
         """
-        check_resume(self._sessions.session(ref), token or "", time.time(), TOKEN_ERRORS)
+        check_resume(self._sessions.get_session(ref), token or "", time.time(), TOKEN_ERRORS)
 
     def move_session(
         self,
@@ -102,7 +102,7 @@ class SessionResume:
             StaleInit: the session is on a connection that was opened later.
             ParleyError: `session_not_found` or `resume_denied`, or what `bind` raised.
         """
-        stored, history = self._sessions.conversation(ref, self._history_messages)
+        stored, history = self._sessions.read_conversation(ref, self._history_messages)
         before = check_resume(stored, token, time.time(), TOKEN_ERRORS)
         if connected_at_ms < before.connected_at_ms:
             raise StaleInit
@@ -133,7 +133,7 @@ class SessionResume:
 
         Either the client has resumed it over a newer connection, or the token was rotated.
         """
-        now = self._sessions.session(ref)
+        now = self._sessions.get_session(ref)
         return StaleInit() if now and connected_at_ms < now.connected_at_ms else _denied_error()
 
     def send_missed(self, before: Session, session: Session, received: Received | None) -> None:
@@ -172,21 +172,21 @@ class SessionResume:
             return None
         frames = [
             frame
-            for frame in self._turns.undelivered_of(session.ref, turn_id, started_ms)
+            for frame in self._turns.list_undelivered_of_turn(session.ref, turn_id, started_ms)
             if frame.attempt >= attempt
         ]
         self._send(session, frames)
         return len(frames)
 
     def _replay(self, session: Session, received: Received | None) -> None:
-        stored = self._turns.undelivered(session.ref)
+        stored = self._turns.list_undelivered(session.ref)
         first = next(stored, None)
         if first is None:
             return
         known_since_ms = 0
         if received is not None:
-            turn = self._turns.turn(session.ref, received.turn_id)
-            known_since_ms = turn.claim.started_ms if turn is not None else 0
+            turn = self._turns.get_turn(session.ref, received.turn_id)
+            known_since_ms = turn.attempt.started_ms if turn is not None else 0
         known: list[StoredFrame] = []
 
         def find_missed() -> Iterable[StoredFrame]:
@@ -212,12 +212,12 @@ class SessionResume:
             return  # the next resume sends the rest
 
     def _is_replay_allowed(self, ref: SessionRef) -> bool:
-        return self._requests is None or self._requests.may_replay(ref)
+        return self._requests is None or self._requests.count_replay(ref)
 
     def _close_replaced(self, ref: SessionRef, old: Address) -> None:
         """Close the connection that the session was on; if it is open, say why."""
         try:
-            ended = encode(SessionEnded(session_id_of(ref), "replaced"))
+            ended = encode(SessionEnded(parse_session_id(ref), "replaced"))
             self._management_api.post(old.endpoint, old.connection_id, ended)
         except ConnectionGone:
             return
@@ -229,9 +229,9 @@ class SessionResume:
         # client that comes back often would fill its slots.
         if self._slots is None:
             return
-        connection = self._sessions.connections.connection(connection_id)
+        connection = self._sessions.connections.get_connection(connection_id)
         if connection is not None:
-            self._slots.give_back(connection_id, connection)
+            self._slots.return_slots(connection_id, connection)
 
 
 def _make_resume_entry(address: Address, turn_id: str, received: Received | None) -> ResumeEntry:

@@ -58,7 +58,7 @@ class SessionBinding:
             DuplicateInit: this very message has bound it.
             StaleInit: the connection is closed.
         """
-        connection = self._sessions.connections.connection(connection_id)
+        connection = self._sessions.connections.get_connection(connection_id)
         if connection is None:
             raise StaleInit
         if connection.ref is None:
@@ -89,7 +89,7 @@ class SessionBinding:
         """Find the session that a connection is bound to; raise `BadMessage` if there is none."""
         if (known := self._bindings.get(connection_id)) is not None:
             return known.ref
-        connection = self._sessions.connections.connection(connection_id)
+        connection = self._sessions.connections.get_connection(connection_id)
         if connection is None or connection.ref is None:
             raise BadMessage(
                 "not_initialised",
@@ -102,7 +102,7 @@ class SessionBinding:
         """Return whether a connection is open and has never had a session."""
         if connection_id in self._bindings:
             return False
-        connection = self._sessions.connections.connection(connection_id)
+        connection = self._sessions.connections.get_connection(connection_id)
         if connection is not None and connection.ref is not None:
             self.remember(connection_id, connection.ref)
         return connection is not None and not connection.initialised

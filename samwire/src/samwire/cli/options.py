@@ -10,15 +10,15 @@ from samwire.cli.parameters import environment_variables, stored_parameters, tem
 from samwire.cli.parser import parse
 from samwire.faults.latency import latency_of_option
 from samwire.faults.plan import Plan, plan_of_option
-from samwire.gateway.options import Assumptions, Limits
-from samwire.gateway.static import Mount
+from samwire.gateway.options import Assumptions, Limits, OptionError
+from samwire.gateway.static import parse_mounts
 from samwire.log_writer import LogWriter
 from samwire.runtime.options import ServiceOptions
 from samwire.stack import Options
 
 
 def options_of(command_line: Sequence[str], log: LogWriter) -> Options:
-    """What `samwire start` makes of its options, for a stack inside a program.
+    """Return what `samwire start` makes of its options, for a stack inside a program.
 
     Args:
         command_line: what follows `samwire start`.
@@ -30,11 +30,13 @@ def options_of(command_line: Sequence[str], log: LogWriter) -> Options:
 
 
 def stack_options(arguments: argparse.Namespace, log: LogWriter) -> Options:
-    """What parsed options mean.
+    """Return what parsed options mean.
 
     Raises:
         BadPlan, OptionError, TemplateError: an option is not as it should be.
     """
+    if arguments.port and arguments.port == arguments.tls_port:
+        raise OptionError(f"--tls-port: must be another port than --port, not {arguments.port}.")
     latency = latency_of_option(arguments.latency)
     return Options(
         template=arguments.template,
@@ -43,7 +45,7 @@ def stack_options(arguments: argparse.Namespace, log: LogWriter) -> Options:
         port=arguments.port,
         tls_port=arguments.tls_port,
         region=arguments.region,
-        mounts=[Mount.parsed(text) for text in arguments.static_dir],
+        mounts=parse_mounts(arguments.static_dir),
         prewarm=arguments.prewarm,
         prewarm_only=arguments.prewarm_only,
         dynamodb_endpoint=arguments.dynamodb_endpoint,

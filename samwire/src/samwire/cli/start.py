@@ -53,13 +53,13 @@ async def _start(arguments: argparse.Namespace) -> int:
         file = files.enter_context(_log_file(arguments.log_file)) if arguments.log_file else None
         out = None if arguments.quiet else sys.stderr
         log = LogWriter(out, file, colour=False if os.environ.get("NO_COLOR") else None)
-        serving = asyncio.create_task(_serve(arguments, log))
-        stopping = asyncio.create_task(stopped.wait())
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        serving.cancel()  # while it starts as well: leaving the stack ends its processes
+        serve_task = asyncio.create_task(_serve(arguments, log))
+        stop_task = asyncio.create_task(stopped.wait())
+        await asyncio.wait({serve_task, stop_task}, return_when=asyncio.FIRST_COMPLETED)
+        stop_task.cancel()
+        serve_task.cancel()  # while it starts as well: leaving the stack ends its processes
         with contextlib.suppress(asyncio.CancelledError):
-            await serving
+            await serve_task
     return 0
 
 

@@ -34,10 +34,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def _checked(arguments: argparse.Namespace) -> Stack:
     parameters, stored = template_parameters(arguments), stored_parameters(arguments.ssm_parameters)
-    linting = asyncio.create_task(_findings(arguments, parameters, stored))
+    lint_task = asyncio.create_task(_findings(arguments, parameters, stored))
     await asyncio.sleep(0)  # it starts while the template is read
     template, region = arguments.template, arguments.region
-    stack = await read_linted(template, parameters, region, _NOWHERE, None, stored, linting)
+    stack = await read_linted(template, parameters, region, _NOWHERE, None, stored, lint_task)
     refuse_what_cannot_run(stack)
     return stack
 

@@ -103,7 +103,7 @@ class Faults:
         self._armed = [_Armed(fault, plan.seed, i) for i, fault in enumerate(plan.faults)]
 
     def described(self) -> dict[str, Any]:
-        """The plan, with how often each fault was asked for and has happened."""
+        """Return the plan, with how often each fault was asked for and has happened."""
         return {
             "seed": self._plan.seed,
             "faults": [
@@ -113,7 +113,7 @@ class Faults:
         }
 
     def message(self, connection_id: str) -> MessageTrouble:
-        """A client's message has arrived."""
+        """Return the fault that meets a client's message."""
         to = connection_id
         if not self._armed:
             return MessageTrouble()
@@ -131,7 +131,7 @@ class Faults:
         )
 
     def post(self, connection_id: str) -> PostTrouble:
-        """A function posts to a connection."""
+        """Return the fault that meets a function's post to a connection."""
         to = connection_id
         if not self._armed:
             return PostTrouble()
@@ -144,7 +144,7 @@ class Faults:
         return PostTrouble(delay_s, None, drop=bool(list(drops)))
 
     def call(self, logical_id: str, name: str) -> CallTrouble:
-        """A function is to be invoked."""
+        """Return the fault that meets the invocation of a function."""
         if not self._armed:
             return CallTrouble()
         concerns = _concerning(logical_id, name)
@@ -155,7 +155,7 @@ class Faults:
         return CallTrouble(kill_after_s=min(times, default=None))
 
     def event(self, logical_id: str, name: str) -> EventTrouble:
-        """A function is to be invoked asynchronously."""
+        """Return the fault that meets the asynchronous invocation of a function."""
         if not self._armed:
             return EventTrouble()
         concerns = _concerning(logical_id, name)
@@ -167,7 +167,7 @@ class Faults:
     def _happening(
         self, kind: type[F], to: str, concerns: Callable[[F], bool] = lambda _fault: True
     ) -> Iterator[tuple[F, Random]]:
-        """The faults of a kind that happen now, each with its generator."""
+        """Yield the faults of a kind that happen now, each with its generator."""
         for armed in self._armed:
             fault = armed.fault
             if isinstance(fault, kind) and concerns(fault) and armed.fires():
@@ -180,5 +180,5 @@ def _concerning(logical_id: str, name: str) -> Callable[[plans.OfFunction], bool
 
 
 def _drawn_s(at_least_ms: float, jitter_ms: float, chance: Random) -> float:
-    """A time in seconds."""
+    """Return a time in seconds."""
     return (at_least_ms + chance.uniform(0, jitter_ms)) / 1000

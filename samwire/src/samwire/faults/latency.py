@@ -28,7 +28,7 @@ class Latency(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 def latency_of_option(text: str) -> Latency:
-    """What `--latency` means: JSON, or the name of a file that holds it.
+    """Return what `--latency` means: JSON, or the name of a file that holds it.
 
     Raises:
         BadPlan: it cannot be read.
@@ -42,6 +42,7 @@ def latency_of_option(text: str) -> Latency:
         source = text if text.lstrip().startswith("{") else Path(text).read_bytes()
         return msgspec.json.decode(source, type=Latency)
     except OSError as problem:
-        raise BadPlan(f"--latency: {problem}") from None
+        raise BadPlan(f"--latency: {text} cannot be read: {problem.strerror}.") from None
     except msgspec.DecodeError as problem:
-        raise BadPlan(f"--latency cannot be read: {problem}") from None
+        known = ", ".join(Latency.__struct_fields__)
+        raise BadPlan(f"--latency: expected JSON with {known}. {problem}.") from None

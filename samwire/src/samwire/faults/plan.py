@@ -143,7 +143,7 @@ def read_plan(text: str | bytes) -> Plan:
 
 
 def plan_of_option(text: str) -> Plan:
-    """What `--faults` means: JSON, or the name of a file that holds it.
+    """Return what `--faults` means: JSON, or the name of a file that holds it.
 
     Raises:
         BadPlan: it cannot be read.
@@ -153,4 +153,4 @@ def plan_of_option(text: str) -> Plan:
     try:
         return read_plan(Path(text).read_bytes())
     except OSError as problem:
-        raise BadPlan(f"--faults: {problem}") from None
+        raise BadPlan(f"--faults: {text} cannot be read: {problem.strerror}.") from None

@@ -11,7 +11,7 @@ PATH = "/_local/faults"
 
 
 def routes(faults: Faults) -> list[web.RouteDef]:
-    """The routes."""
+    """Return the routes."""
 
     async def show(_request: web.Request) -> web.Response:
         return web.json_response(faults.described())

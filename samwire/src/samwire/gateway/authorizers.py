@@ -38,17 +38,17 @@ class Decision:
 
 
 def method_arn(region: str, api_id: str, stage: str, rest: str) -> str:
-    """What a policy has to allow, e.g. `…:abcdef123/prod/$connect`."""
+    """Return what a policy has to allow, e.g. `…:abcdef123/prod/$connect`."""
     return f"arn:{PARTITION}:execute-api:{region}:{ACCOUNT_ID}:{api_id}/{stage}/{rest}"
 
 
 def is_identified(authorizer: Authorizer, source: Source) -> bool:
-    """Whether a request has all that the authorizer needs; it is 401 otherwise."""
+    """Return whether a request has all that the authorizer needs; it is 401 otherwise."""
     return all(mapped(expression, source) for expression in authorizer.identity_sources)
 
 
 def authorizer_event(connect: Mapping[str, Any], arn: str) -> dict[str, Any]:
-    """The event of an authorizer, from that of `$connect`.
+    """Return the event of an authorizer, from that of `$connect`.
 
     It has the headers of the handshake that `$connect` does not see, and every map, even
     if it is empty.
@@ -69,7 +69,7 @@ def authorizer_event(connect: Mapping[str, Any], arn: str) -> dict[str, Any]:
 
 
 def decided(result: Result, arn: str, latency_ms: int) -> Decision:
-    """What an authorizer's result means.
+    """Return what an authorizer's result means.
 
     Args:
         latency_ms: how long it took; passed on as `integrationLatency`.
@@ -87,7 +87,7 @@ def decided(result: Result, arn: str, latency_ms: int) -> Decision:
 
 
 def policy_decision(answer: Mapping[str, Any], arn: str, more: Mapping[str, Any]) -> Decision:
-    """What an answer with `principalId` and `policyDocument` means."""
+    """Return what an answer with `principalId` and `policyDocument` means."""
     principal = answer.get("principalId")
     if not isinstance(principal, str) or not principal:
         return Decision(500, reason="the authorizer's answer has no principalId")

@@ -117,20 +117,20 @@ class Connections:
         self._open: dict[str, Connection] = {}
 
     def add(self, connection: Connection) -> None:
-        """A handshake is complete."""
+        """Add a connection whose handshake is complete."""
         self._open[connection.caller.connection_id] = connection
 
     def remove(self, connection: Connection) -> None:
-        """A connection is gone."""
+        """Remove a connection that is gone."""
         self._open.pop(connection.caller.connection_id, None)
 
     def find(self, api_id: str, connection_id: str) -> Connection | None:
-        """An open connection of an API."""
+        """Return an open connection of an API."""
         found = self._open.get(connection_id)
         if found is None or found.caller.api_id != api_id or not found.open:
             return None
         return found
 
     def all(self) -> list[Connection]:
-        """Every open connection."""
+        """Return every open connection."""
         return list(self._open.values())

@@ -50,7 +50,7 @@ def connect_event(
     port: int,
     secure: bool,
 ) -> dict[str, Any]:
-    """The event of `$connect`.
+    """Return the event of `$connect`.
 
     Args:
         headers: what the client sent; API Gateway adds who it was, and which host it wanted.
@@ -79,7 +79,7 @@ def connect_event(
 
 
 def message_event(caller: Caller, route_key: str, body: str) -> dict[str, Any]:
-    """The event of a message."""
+    """Return the event of a message."""
     context = _context(caller, route_key, "MESSAGE", {"messageId": new_id(caller.connection_id)})
     return {
         **_stage_variables(caller),
@@ -90,7 +90,7 @@ def message_event(caller: Caller, route_key: str, body: str) -> dict[str, Any]:
 
 
 def disconnect_event(caller: Caller, code: int, reason: str) -> dict[str, Any]:
-    """The event of `$disconnect`."""
+    """Return the event of `$disconnect`."""
     headers = {
         "Host": caller.domain_name,
         "x-api-key": "",

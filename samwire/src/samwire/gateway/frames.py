@@ -26,7 +26,7 @@ class FrameMeter:
         self._skip = 0
 
     def largest(self, data: bytes) -> int:
-        """The largest payload, in bytes, among the frames whose header is complete now."""
+        """Return the largest payload, in bytes, among the frames whose header is complete now."""
         largest = position = 0
         while position < len(data):
             if self._skip:
@@ -44,7 +44,7 @@ class FrameMeter:
         return largest
 
     def _length(self) -> int | None:
-        """The payload's length; None while the header is not complete."""
+        """Return the payload's length; None while the header is not complete."""
         header = self._header
         if len(header) < 2:
             return None

@@ -17,7 +17,6 @@ from samwire.gateway.authorizers import (
     is_identified,
     method_arn,
 )
-from samwire.gateway.callers import Access, NotAllowed
 from samwire.gateway.events import Caller, connect_event
 from samwire.gateway.integrations import (
     Answer,
@@ -27,6 +26,7 @@ from samwire.gateway.integrations import (
     source_of,
 )
 from samwire.gateway.options import Assumptions
+from samwire.gateway.request_authorization import Access, NotAllowed
 from samwire.gateway.throttle import Throttle
 from samwire.runtime.service import Throttled
 from samwire.template.api_model import AWS_PROXY, MOCK, Authorizer, Route, WebSocketApi
@@ -81,7 +81,7 @@ class Handshakes:
         self._region = region
 
     async def decide(self, api: WebSocketApi, caller: Caller, request: web.Request) -> Verdict:
-        """Whether a connection is made."""
+        """Return whether a connection is made."""
         status, reason = self._too_much(request)
         if status:
             return Verdict(status, caller, reason=reason)
@@ -110,7 +110,7 @@ class Handshakes:
         return await self._connect(route, caller, event)
 
     def _too_much(self, request: web.Request) -> tuple[int, str]:
-        """Status and reason for a request that is beyond a limit; 0 if it is not."""
+        """Return status and reason for a request that is beyond a limit; 0 if it is not."""
         if not self._throttle.connection():
             return 429, "too many new connections"
         if len(request.path_qs) > MAX_URL_CHARACTERS:
@@ -155,7 +155,7 @@ class Handshakes:
 
 
 def _proxy_verdict(answer: Answer, caller: Caller) -> Verdict:
-    """The handler's own status; 502 for an error, and for what is no proxy response."""
+    """Return the handler's own status; 502 for an error, and for what is no proxy response."""
     if answer.error:
         return Verdict(502, caller, reason=answer.error, advice=answer.advice)
     try:
@@ -172,7 +172,7 @@ def _proxy_verdict(answer: Answer, caller: Caller) -> Verdict:
 
 
 def _with_authorizer(context: Mapping[str, Any], authorizer: Mapping[str, Any]) -> dict[str, Any]:
-    """The context with what the authorizer said, where API Gateway puts it."""
+    """Return the context with what the authorizer said, where API Gateway puts it."""
     return {"routeKey": context["routeKey"], "authorizer": dict(authorizer), **context}
 
 

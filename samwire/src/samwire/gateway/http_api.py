@@ -66,7 +66,7 @@ class HttpGateway:
         self._authorised: dict[tuple[Authorizer, tuple[str, ...]], tuple[float, Result]] = {}
 
     async def handle(self, incoming: web.Request) -> web.StreamResponse:
-        """Any request to the API's address."""
+        """Handle any request to the API's address."""
         request = await _read(incoming)
         answer = await self._answered(request)
         self._log(f"{request.method} {request.path} {answer.status}")
@@ -151,7 +151,7 @@ class HttpGateway:
 
 
 def _split(path: str, stages: Mapping[str, HttpApi]) -> tuple[str, str]:
-    """The stage that a path is for, and the path in it."""
+    """Return the stage that a path is for, and the path in it."""
     first, _, rest = path.lstrip("/").partition("/")
     return (first, f"/{rest}") if first in stages and first != DEFAULT else (DEFAULT, path)
 

@@ -17,7 +17,7 @@ _BODY = ("body", "isBase64Encoded")
 def identity(
     authorizer: Authorizer, api: HttpApi, route_key: str, request: HttpRequest
 ) -> tuple[str, ...] | None:
-    """What identifies a request; None if something that is needed is missing."""
+    """Return what identifies a request; None if something that is needed is missing."""
     context = {
         "apiId": api.api_id,
         "domainName": api.domain_name,
@@ -55,7 +55,7 @@ def authorizer_event(
     arn: str,
     found: tuple[str, ...],
 ) -> dict[str, Any]:
-    """The event of an authorizer: that of the request without its body."""
+    """Return the event of an authorizer: that of the request without its body."""
     event = http_event(authorizer.payload_version, api, route_key, request, parameters, None)
     rest = {name: value for name, value in event.items() if name not in (*_BODY, "version")}
     if authorizer.payload_version == "1.0":
@@ -73,7 +73,7 @@ def authorizer_event(
 
 
 def decided(authorizer: Authorizer, payload: bytes, error: bool, arn: str) -> Decision:
-    """What an authorizer's result means for a route."""
+    """Return what an authorizer's result means for a route."""
     try:
         answer = json.loads(payload)
     except ValueError:

@@ -45,7 +45,7 @@ class HttpRequest:
     at_ms: int
 
     def header(self, name: str) -> str:
-        """The values of a header, joined by commas."""
+        """Return the values of a header, joined by commas."""
         return ",".join(v for key, v in self.headers if key.lower() == name.lower())
 
 
@@ -57,7 +57,7 @@ def http_event(
     parameters: Mapping[str, str],
     authorizer: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """The event of a request.
+    """Return the event of a request.
 
     Args:
         version: `2.0` or `1.0`.
@@ -176,7 +176,7 @@ def _identity(request: HttpRequest) -> dict[str, str | None]:
 
 
 def _headers(api: HttpApi, request: HttpRequest) -> list[tuple[str, str]]:
-    """What the client sent, with what API Gateway says about it."""
+    """Return what the client sent, with what API Gateway says about it."""
     passed = [(n, v) for n, v in request.headers if n.lower() not in _ADDED | {"host"}]
     before = [value for name, value in request.headers if name.lower() == "x-forwarded-for"]
     return [
@@ -190,7 +190,7 @@ def _headers(api: HttpApi, request: HttpRequest) -> list[tuple[str, str]]:
 
 
 def _body(request: HttpRequest) -> tuple[str | None, bool]:
-    """The body, and whether it is base64: everything is that is not known to be text."""
+    """Return the body, and whether it is base64: everything is that is not known to be text."""
     if not request.body:
         return None, False
     kind = request.header("Content-Type").partition(";")[0].strip().lower()

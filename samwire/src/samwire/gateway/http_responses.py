@@ -24,7 +24,7 @@ class HttpAnswer:
 
     @classmethod
     def message(cls, status: int, text: str, advice: str = "") -> HttpAnswer:
-        """API Gateway's own answers, with advice to the developer if there is some."""
+        """Return an answer of API Gateway's own, with advice to the developer if there is some."""
         said = {"message": text, **({"advice": advice} if advice else {})}
         return cls(status, [_JSON], json.dumps(said, separators=(",", ":")).encode())
 
@@ -34,7 +34,7 @@ TOO_LARGE = 413, "Request Entity Too Large"
 
 
 def http_answer(version: str, payload: bytes) -> HttpAnswer:
-    """The answer that a function returned; 500 for what is none.
+    """Return the answer that a function returned; 500 for what is none.
 
     In payload format 2.0, what has no `statusCode` is itself the body of a 200.
     """
@@ -51,7 +51,7 @@ def http_answer(version: str, payload: bytes) -> HttpAnswer:
 
 
 def _stated(version: str, result: dict[str, Any]) -> HttpAnswer | None:
-    """The answer that is spelt out; None if it is spelt wrongly."""
+    """Return the answer that is spelt out; None if it is spelt wrongly."""
     headers, body = result.get("headers") or {}, result.get("body")
     try:
         status = int(result["statusCode"])
@@ -80,7 +80,7 @@ def _stated(version: str, result: dict[str, Any]) -> HttpAnswer | None:
 
 
 def preflight(cors: Cors, origin: str) -> HttpAnswer:
-    """The answer to a preflight request."""
+    """Return the answer to a preflight request."""
     headers = _allowed(cors, origin)
     if headers:
         if cors.methods:
@@ -93,7 +93,7 @@ def preflight(cors: Cors, origin: str) -> HttpAnswer:
 
 
 def with_cors(answer: HttpAnswer, cors: Cors, origin: str) -> HttpAnswer:
-    """The answer with the API's CORS headers; the function's own do not count."""
+    """Return the answer with the API's CORS headers; the function's own do not count."""
     kept = [(n, v) for n, v in answer.headers if not n.startswith("access-control-")]
     added = _allowed(cors, origin) if origin else []
     if added and cors.exposed:

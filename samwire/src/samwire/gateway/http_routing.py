@@ -25,7 +25,7 @@ class Match:
 
 
 def matching(routes: Iterable[HttpRoute], method: str, path: str) -> Match | None:
-    """The route for a request; None if there is none.
+    """Return the route for a request; None if there is none.
 
     Args:
         path: without the stage, decoded.
@@ -50,7 +50,7 @@ def matching(routes: Iterable[HttpRoute], method: str, path: str) -> Match | Non
 
 
 def _matched(pattern: str, path: str) -> tuple[list[int], dict[str, str]] | None:
-    """How specific each segment is (less is more), and the variables."""
+    """Return how specific each segment is (less is more), and the variables."""
     parts = pattern.strip("/").split("/")
     segments = path.lstrip("/").split("/")
     kinds: list[int] = []

@@ -13,7 +13,7 @@ _SHARED = 7
 
 
 def new_id(kin: str = "") -> str:
-    """11 bytes as base64url with padding: 16 characters that end in `=`.
+    """Return 11 bytes as base64url with padding: 16 characters that end in `=`.
 
     The first bytes follow the clock, as on AWS; `-`, `_` and `=` do occur there too, and
     break code that puts an id into a URL as it is.
@@ -28,7 +28,7 @@ def new_id(kin: str = "") -> str:
 
 
 def forwarded_for(given: Iterable[str], source_ip: str) -> str:
-    """`X-Forwarded-For`: what the client says of those before it, and last who it is.
+    """Return `X-Forwarded-For`: what the client says of those before it, and last who it is.
 
     Args:
         given: values of the header in the request.
@@ -38,16 +38,16 @@ def forwarded_for(given: Iterable[str], source_ip: str) -> str:
 
 
 def request_time(epoch_ms: int) -> str:
-    """`requestTime`, e.g. `29/Nov/2023:08:04:01 +0000`."""
+    """Return `requestTime`, e.g. `29/Nov/2023:08:04:01 +0000`."""
     return datetime.fromtimestamp(epoch_ms / 1000, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
 
 
 def iso_time(epoch_ms: int) -> str:
-    """A time in the management API, e.g. `2024-02-19T07:11:42.789Z`."""
+    """Return a time in the management API, e.g. `2024-02-19T07:11:42.789Z`."""
     moment = datetime.fromtimestamp(epoch_ms / 1000, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{epoch_ms % 1000:03d}Z"
 
 
 def now_ms() -> int:
-    """Milliseconds since the epoch."""
+    """Return the time in ms since the epoch."""
     return int(time.time() * 1000)

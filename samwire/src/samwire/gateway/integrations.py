@@ -61,7 +61,7 @@ class Answer:
 
 
 def source_of(event: Mapping[str, Any]) -> Source:
-    """What expressions and templates see of an event."""
+    """Return what expressions and templates see of an event."""
     return Source(
         body=str(event.get("body", "")),
         context=event["requestContext"],
@@ -107,7 +107,7 @@ class Integrations:
         return await self._invoke(integration, payload)
 
     def reply(self, integration: Integration, answer: Answer, event: Mapping[str, Any]) -> str:
-        """What the client of a two-way route is sent.
+        """Return what the client of a two-way route is sent.
 
         Raises:
             IntegrationFault: no integration response fits, or a proxy's body is no text.
@@ -148,9 +148,9 @@ class Integrations:
             IntegrationTimeout: it took too long.
             Throttled: there is no concurrency left for the function.
         """
-        working = asyncio.ensure_future(self._service.invoke(function, payload.encode()))
+        invoke_task = asyncio.ensure_future(self._service.invoke(function, payload.encode()))
         try:
-            return await asyncio.wait_for(asyncio.shield(working), timeout_s)
+            return await asyncio.wait_for(asyncio.shield(invoke_task), timeout_s)
         except UnknownFunction as unknown:
             raise IntegrationFault(str(unknown)) from None
         except TimeoutError:
@@ -164,7 +164,7 @@ class Integrations:
 
 
 def _mocked(payload: str) -> Answer:
-    """The answer of `MOCK`: the status that its request template says.
+    """Return the answer of `MOCK`: the status that its request template says.
 
     `{statusCode: 200}` is what people write, and API Gateway takes, though it is no JSON.
     """
@@ -184,7 +184,7 @@ def _check_size(payload: str, event: Mapping[str, Any]) -> None:
 
 
 def _check_json(payload: str) -> None:
-    """Lambda refuses what is no JSON, so that the integration fails."""
+    """Refuse what is no JSON, as Lambda does, so that the integration fails."""
     try:
         json.loads(payload)
     except (ValueError, RecursionError) as error:
@@ -192,7 +192,7 @@ def _check_json(payload: str) -> None:
 
 
 def _response(integration: Integration, answer: Answer) -> IntegrationResponse | None:
-    """The integration response for an answer: patterns are for errors, and for statuses."""
+    """Return the integration response for an answer: patterns are for errors, and for statuses."""
     wanted = answer.error or str(answer.status)
     fallback = None
     for response in integration.responses:

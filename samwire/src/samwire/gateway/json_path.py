@@ -12,7 +12,7 @@ _STEP = re.compile(r"""(?:^|\.)([^.\[\]]+)|\[(-?\d+)\]|\[["']([^"']+)["']\]|(\[\
 
 
 def at(value: Any, path: str) -> Any:
-    """What a path leads to; `MISSING` if nowhere, or if it is no path.
+    """Return what a path leads to; `MISSING` if nowhere, or if it is no path.
 
     Args:
         path: may begin with `$`; empty and `$` are the value itself.

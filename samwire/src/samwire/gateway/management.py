@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from samwire.gateway.authorizers import method_arn
-from samwire.gateway.callers import Access, NotAllowed
 from samwire.gateway.connections import BufferFull, Connection, Connections
 from samwire.gateway.identifiers import iso_time
 from samwire.gateway.options import Assumptions
+from samwire.gateway.request_authorization import Access, NotAllowed
 from samwire.gateway.throttle import Throttle
 from samwire.template.api_model import WebSocketApi
 
@@ -41,7 +41,7 @@ class ManagementApi:
     region: str
 
     def routes(self) -> list[web.RouteDef]:
-        """Its routes. aiohttp has decoded `%40` and `%3D` by then."""
+        """Return its routes. aiohttp has decoded `%40` and `%3D` by then."""
         path = "/{stage}/@connections/{connection}"
         return [
             web.route("*", "/@connections/{connection}", _without_stage),
@@ -67,7 +67,7 @@ class ManagementApi:
     async def _refused(
         self, api: WebSocketApi, request: web.Request, connection_id: str
     ) -> web.Response | None:
-        """The answer to a request that goes no further."""
+        """Return the answer to a request that goes no further."""
         rest = f"{request.method}/@connections/{connection_id}"
         resource = method_arn(self.region, api.api_id, api.stage, rest)
         body = await request.read()
@@ -110,7 +110,7 @@ class ManagementApi:
         return _refusal(429, "LimitExceededException", self.assumptions.limit_body)
 
     def _gone(self) -> web.Response:
-        """410; its body is empty, and boto3 needs the header to name the exception."""
+        """Return 410. Its body is empty, and boto3 needs the header to name the exception."""
         return _refusal(410, "GoneException", self.assumptions.gone_body)
 
 
@@ -132,7 +132,7 @@ async def _get(_request: web.Request, connection: Connection) -> web.Response:
 
 
 def _is_well_formed(connection_id: str) -> bool:
-    """Whether it may be one of API Gateway's identifiers."""
+    """Return whether it may be one of API Gateway's identifiers."""
     return _IDENTIFIER.fullmatch(connection_id) is not None
 
 

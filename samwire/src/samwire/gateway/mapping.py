@@ -52,7 +52,7 @@ class Source:
 
 
 def request_headers(integration: Integration, source: Source) -> dict[str, str]:
-    """The headers that request parameters set, with names in lower case."""
+    """Return the headers that request parameters set, with names in lower case."""
     return {
         name.removeprefix(_HEADER).lower(): mapped(expression, source)
         for name, expression in integration.request_parameters.items()
@@ -61,7 +61,7 @@ def request_headers(integration: Integration, source: Source) -> dict[str, str]:
 
 
 def mapped(expression: str, source: Source) -> str:
-    """What a mapping expression such as `route.request.body.a.b` or `'text'` stands for."""
+    """Return what a mapping expression such as `route.request.body.a.b` or `'text'` stands for."""
     if len(expression) > 1 and expression[0] == expression[-1] == "'":
         return expression[1:-1]
     where, _, name = expression.partition(".")
@@ -77,7 +77,7 @@ def mapped(expression: str, source: Source) -> str:
 
 
 def request_payload(integration: Integration, source: Source, *, json_template: bool = True) -> str:
-    """What the integration is given.
+    """Return what the integration is given.
 
     Args:
         json_template: whether a single template under `application/json` is taken without an
@@ -109,13 +109,14 @@ def chosen_template(
     message: Any,
     values: Mapping[str, str] | None = None,
 ) -> str | None:
-    """The template for a message: of the key that the expression gives, else of `$default`."""
+    """Return the template for a message: of the key that the expression gives, else of
+    `$default`."""
     key = evaluated(expression, message, values) if expression else DEFAULT
     return templates.get(key, templates.get(DEFAULT))
 
 
 def transformed(template: str, source: Source) -> str:
-    """The text that a mapping template makes.
+    """Return the text that a mapping template makes.
 
     Raises:
         MappingFault: the template is wrong.
@@ -133,7 +134,7 @@ def transformed(template: str, source: Source) -> str:
 
 
 def unreadable_templates(integration: Integration) -> list[str]:
-    """What is wrong with the mapping templates of an integration, as far as one can read."""
+    """Return what is wrong with the mapping templates of an integration, as far as one can read."""
     found = []
     groups = [integration.request_templates, *(r.templates for r in integration.responses)]
     for templates in groups:
@@ -207,7 +208,7 @@ _ESCAPES = {
 
 
 def _escaped(text: str) -> str:
-    """As Java's `escapeJavaScript` does it: `'` too, which is no escape in JSON."""
+    """Escape as Java's `escapeJavaScript` does: `'` too, which is no escape in JSON."""
     return "".join(_ESCAPES.get(c) or (c if " " <= c <= "~" else _code_units(c)) for c in text)
 
 
@@ -217,7 +218,7 @@ def _code_units(character: str) -> str:
 
 
 def _context(context: Mapping[str, Any]) -> dict[str, Any]:
-    """`$context`: the event's, with what an authorizer said as text."""
+    """Return `$context`: the event's, with what an authorizer said as text."""
     authorizer = context.get("authorizer")
     if authorizer is None:
         return dict(context)
@@ -225,7 +226,7 @@ def _context(context: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _values(source: Source, kind: str, name: str) -> list[str]:
-    """All values of a header, whatever its case, or of a query parameter."""
+    """Return all values of a header, whatever its case, or of a query parameter."""
     if kind == "querystring":
         return source.query.get(name, [])
     if kind == "header":
@@ -234,7 +235,7 @@ def _values(source: Source, kind: str, name: str) -> list[str]:
 
 
 def _converted(body: str, content_handling: str) -> str:
-    """The body as `ContentHandlingStrategy` wants it: base64 becomes what it stands for.
+    """Return the body as `ContentHandlingStrategy` wants it: base64 becomes what it stands for.
 
     A Lambda function is given text in either case; bytes that are none are lost.
     """

@@ -12,7 +12,7 @@ from samwire.template.api_model import AWS_PROXY, Route
 
 
 def violation(route: Route, body: str) -> str:
-    """What is wrong with a message; empty if nothing is, or nothing is asked.
+    """Return what is wrong with a message; empty if nothing is, or nothing is asked.
 
     Messages for proxy integrations are not checked ("WebSocket selection expressions").
     """

@@ -77,7 +77,7 @@ class Assumptions:
     binary_post: str = "replace"
 
     def changed(self, settings: list[str]) -> Assumptions:
-        """These with `name=value` settings; `-` and `_` are the same in names.
+        """Return these with `name=value` settings; `-` and `_` are the same in names.
 
         Raises:
             OptionError: there is no such name, or its value is not allowed.

@@ -66,5 +66,5 @@ class OwnOrigins:
 
 
 def _shown(origin: str) -> str:
-    """An origin as a log may show it: what is sent as one may be anything."""
+    """Return an origin as a log may show it: what is sent as one may be anything."""
     return "".join(c if c.isprintable() else "?" for c in origin[:200])

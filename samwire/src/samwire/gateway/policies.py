@@ -12,7 +12,7 @@ from typing import Any
 
 
 def allows(policy: Any, action: str, resource: str) -> bool | None:
-    """Whether a policy allows an action on a resource; None if it is no policy.
+    """Return whether a policy allows an action on a resource; None if it is no policy.
 
     A statement with conditions is taken as it is without them if it denies, and not at all
     if it allows: nothing is known here that could meet them.
@@ -54,6 +54,6 @@ def _applies(statement: Mapping[str, Any], name: str, value: str, *, lower: bool
 
 
 def _matches(pattern: str, value: str) -> bool:
-    """Literally, but for `*` and `?`: `…/prod/*/*` is not `…/prod/$connect`."""
+    """Match literally, but for `*` and `?`: `…/prod/*/*` is not `…/prod/$connect`."""
     parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
     return re.fullmatch("".join(parts), value, re.DOTALL) is not None

@@ -16,7 +16,7 @@ _REFERENCE = re.compile(r"\$\{([^}]+)\}")
 
 
 def selected_key(expression: str, body: str) -> str:
-    """The route key that a message evaluates to; `$default` when it is no JSON object."""
+    """Return the route key that a message evaluates to; `$default` when it is no JSON object."""
     try:
         message: Any = json.loads(body)
     except (ValueError, RecursionError):
@@ -25,7 +25,7 @@ def selected_key(expression: str, body: str) -> str:
 
 
 def evaluated(expression: str, message: Any, values: Mapping[str, str] | None = None) -> str:
-    """What an expression makes of a message.
+    """Return what an expression makes of a message.
 
     Args:
         message: JSON, decoded; what is not there is ''.
@@ -45,7 +45,7 @@ def evaluated(expression: str, message: Any, values: Mapping[str, str] | None = 
 
 
 def text_of(value: Any) -> str:
-    """Strings as they are; other values as API Gateway writes them; missing ones as ''."""
+    """Return strings as they are, other values as API Gateway writes them, missing ones as ''."""
     if value is MISSING or value is None:
         return ""
     if isinstance(value, list):

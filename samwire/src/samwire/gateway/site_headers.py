@@ -24,7 +24,7 @@ class Rule:
 
 
 def read_rules(folder: Path, prefix: str) -> list[Rule]:
-    """The rules of a folder; none if it has no `_headers`.
+    """Return the rules of a folder; none if it has no `_headers`.
 
     Args:
         prefix: under which the folder is served, with a slash at its end.
@@ -53,7 +53,7 @@ def read_rules(folder: Path, prefix: str) -> list[Rule]:
 
 
 def headers_of(path: str, rules: list[Rule]) -> dict[str, str]:
-    """The headers of a path; of the same header the later rule's counts."""
+    """Return the headers of a path; of the same header the later rule's counts."""
     found: dict[str, str] = {}
     for rule in rules:
         if rule.pattern.fullmatch(path):

@@ -4,12 +4,14 @@ with the headers that the folders ask for."""
 from __future__ import annotations
 
 import mimetypes
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
 
+from samwire.gateway.options import OptionError
 from samwire.gateway.site_headers import NAME, Rule, headers_of, read_rules
 
 _TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"}
@@ -24,15 +26,33 @@ class Mount:
 
     @classmethod
     def parsed(cls, text: str) -> Mount:
-        """`DIR`, or `/prefix=DIR`."""
+        """Parse `DIR`, or `/prefix=DIR`."""
         prefix, separator, folder = text.partition("=")
         if separator and prefix.startswith("/"):
             return cls(prefix.rstrip("/") + "/", Path(folder).resolve())
         return cls("/", Path(text).resolve())
 
 
+def parse_mounts(texts: Iterable[str]) -> list[Mount]:
+    """What all of `--static-dir` means.
+
+    Raises:
+        OptionError: two folders have the same prefix, or a prefix has braces.
+    """
+    mounts = [Mount.parsed(text) for text in texts]
+    for prefix, count in Counter(mount.prefix for mount in mounts).items():
+        if count > 1:
+            raise OptionError(
+                f"--static-dir: {count} folders have the prefix {prefix}. Give each one of its "
+                "own, as /PREFIX=DIR."
+            )
+        if "{" in prefix or "}" in prefix:
+            raise OptionError(f"--static-dir: expected a prefix without braces, got {prefix!r}.")
+    return mounts
+
+
 def routes(mounts: list[Mount]) -> list[web.RouteDef]:
-    """The routes of the folders; the longest prefix wins.
+    """Return the routes of the folders; the longest prefix wins.
 
     Raises:
         OptionError: a folder's `_headers` cannot be read.

@@ -47,15 +47,15 @@ class Throttle:
         self._routes: dict[Hashable, TokenBucket] = {}
 
     def connection(self) -> bool:
-        """Whether the account may have one more new connection."""
+        """Return whether the account may have one more new connection."""
         return self._connections.take(self._clock())
 
     def request(self) -> bool:
-        """Whether the account may have one more request, message or post."""
+        """Return whether the account may have one more request, message or post."""
         return self._requests.take(self._clock())
 
     def route(self, route: Hashable, rate: Rate | None) -> bool:
-        """Whether a route of a stage may have one more request, and the account too."""
+        """Return whether a route of a stage may have one more request, and the account too."""
         now_s = self._clock()
         if rate is not None:
             bucket = self._routes.setdefault(route, TokenBucket(rate, now_s))

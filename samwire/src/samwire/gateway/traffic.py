@@ -50,19 +50,20 @@ class Traffic:
         self._held: dict[str, list[asyncio.Event]] = {}
 
     def opened(self, connection: Connection) -> None:
-        """A handshake is complete."""
+        """Note that a handshake is complete."""
         self._tell("connected", connection.caller, user_agent=connection.caller.user_agent)
 
     def refused(self, caller: Caller, status: int) -> None:
-        """A handshake was refused."""
+        """Note that a handshake was refused."""
         self._tell("refused", caller, status=status)
 
     def closed(self, caller: Caller, code: int, reason: str) -> None:
-        """A connection is gone."""
+        """Note that a connection is gone."""
         self._tell("disconnected", caller, code=code, reason=reason)
 
     def answered(self, caller: Caller, frame: str) -> None:
-        """The gateway itself sends a frame: an error, or what a two-way route returned."""
+        """Note a frame that the gateway itself sends: an error, or what a two-way route
+        returned."""
         self._tell("answer", caller, body=frame, bytes=len(frame.encode()))
 
     async def deliver(
@@ -85,7 +86,7 @@ class Traffic:
                 event.set()
 
     def middleware(self) -> Middleware:
-        """For the application that serves the management API."""
+        """Return a middleware for the application that serves the management API."""
 
         @web.middleware
         async def posts(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -16,7 +16,6 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from samwire.gateway.callers import Access
 from samwire.gateway.connections import CLOSE_TIMEOUT_S, BufferFull, Connection, Connections
 from samwire.gateway.events import Caller, disconnect_event, message_event
 from samwire.gateway.frames import FRAME_BYTES, MeteredProtocol
@@ -25,6 +24,7 @@ from samwire.gateway.identifiers import new_id, now_ms
 from samwire.gateway.integrations import IntegrationFault, Integrations, IntegrationTimeout
 from samwire.gateway.models import violation
 from samwire.gateway.options import Assumptions, Limits
+from samwire.gateway.request_authorization import Access
 from samwire.gateway.selection import selected_key
 from samwire.gateway.throttle import Throttle
 from samwire.gateway.traffic import Traffic
@@ -68,10 +68,10 @@ class WebSocketGateway:
         self._log = log
         self._traffic = traffic
         self._running: set[asyncio.Task[None]] = set()
-        self._stopping = False
+        self._is_stopping = False
 
     def handler(self, apis: Mapping[str, WebSocketApi]) -> Handler:
-        """Answers requests to `/{stage}` of one address, by stage."""
+        """Answer requests to `/{stage}` of one address, by stage."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             api = apis.get(request.match_info["stage"])
@@ -87,7 +87,7 @@ class WebSocketGateway:
 
     async def stop(self) -> None:
         """Close all connections and drop what still runs."""
-        self._stopping = True
+        self._is_stopping = True
         closes = [
             asyncio.wait_for(connection.close(1001, "Going away"), 0.3)
             for connection in self._connections.all()
@@ -129,16 +129,16 @@ class WebSocketGateway:
         self._connections.add(connection)
         self._log(f"{caller.connection_id} connected")
         self._traffic.opened(connection)
-        watching = asyncio.create_task(self._watch(connection))
+        watch_task = asyncio.create_task(self._watch(connection))
         code, reason = self._lost
         try:
             code, reason = await self._receive(api, connection)
         finally:
-            watching.cancel()
+            watch_task.cancel()
             self._connections.remove(connection)
             self._log(f"{caller.connection_id} disconnected {code} {reason}")
             self._traffic.closed(caller, code, reason)
-            if not self._stopping:
+            if not self._is_stopping:
                 self._start(self._disconnect(api, caller, code, reason))
         return socket
 
@@ -258,7 +258,7 @@ class WebSocketGateway:
         return route.two_way or (route.wants_reply and self._assumptions.two_way)
 
     async def _error(self, connection: Connection, message: str, request_id: str) -> None:
-        """API Gateway's own error frame, spaced as it spaces it."""
+        """Return API Gateway's own error frame, spaced as it spaces it."""
         await self._say(
             connection,
             f'{{"message": {json.dumps(message)}, '
@@ -291,7 +291,7 @@ _LOST = (1006, "")
 
 
 def _ended(message: WSMessage) -> tuple[int, str] | None:
-    """How a connection has ended; None if it has not."""
+    """Return how a connection has ended; None if it has not."""
     if message.type is WSMsgType.CLOSE:
         if not message.data:
             return 1005, "Client-side close frame status not set"
@@ -309,7 +309,7 @@ def _route(api: WebSocketApi, body: str) -> Route | None:
 
 
 def _bad_request(context: Mapping[str, str]) -> str:
-    """The frame about a message that does not fit its model, spaced as API Gateway does."""
+    """Return the frame about a message that does not fit its model, spaced as API Gateway does."""
     return (
         f'{{"message" : "Bad request body", "connectionId": "{context["connectionId"]}", '
         f'"messageId": "{context["messageId"]}"}}'

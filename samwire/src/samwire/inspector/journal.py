@@ -53,11 +53,11 @@ class Journal:
                 self._followers.discard(queue)
 
     def after(self, last_id: int = 0) -> list[str]:
-        """The entries after one, oldest first; those that are kept still."""
+        """Return the entries after one, oldest first; those that are kept still."""
         return [entry for number, entry in self._entries if number > last_id]
 
     def follow(self, last_id: int = 0) -> asyncio.Queue[str]:
-        """A queue of the entries after one, and of all to come until `leave`."""
+        """Return a queue of the entries after one, and of all to come until `leave`."""
         queue: asyncio.Queue[str] = asyncio.Queue(self._max_entries + MAX_BEHIND)
         for entry in self.after(last_id):
             queue.put_nowait(entry)
@@ -65,7 +65,7 @@ class Journal:
         return queue
 
     def follows(self, queue: asyncio.Queue[str]) -> bool:
-        """Whether a queue still gets entries; not if its reader is too slow."""
+        """Return whether a queue still gets entries; not if its reader is too slow."""
         return queue in self._followers
 
     def leave(self, queue: asyncio.Queue[str]) -> None:

@@ -26,7 +26,7 @@ _HEADERS = {
 
 
 def routes(journal: Journal) -> list[web.RouteDef]:
-    """The routes."""
+    """Return the routes."""
 
     async def to_page(_request: web.Request) -> web.Response:
         raise web.HTTPFound(f"{PREFIX}/")

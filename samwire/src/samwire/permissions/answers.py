@@ -37,7 +37,7 @@ class Answer:
 
 
 def refusal(service: str, denial: Denial, *, query: bool = False, head: bool = False) -> Answer:
-    """The answer of a service.
+    """Return the answer of a service.
 
     Args:
         service: as requests are signed for it.
@@ -59,7 +59,7 @@ def refusal(service: str, denial: Denial, *, query: bool = False, head: bool = F
 
 
 def caller_identity(session: Session) -> Answer:
-    """`GetCallerIdentity` of STS, which needs no permission."""
+    """Answer STS's `GetCallerIdentity`, which needs no permission."""
     request_id = str(uuid.uuid4())
     text = (
         f'<GetCallerIdentityResponse xmlns="{_STS}"><GetCallerIdentityResult>'
@@ -113,7 +113,7 @@ def _query(namespace: str, code: str, sentence: str, request_id: str) -> Answer:
 
 
 def _gateway(denial: Denial, request_id: str) -> Answer:
-    """As `@connections` answers: seen is `arn:aws:execute-api:us-east-1:********9012:…`."""
+    """Answer as `@connections` does: seen is `arn:aws:execute-api:us-east-1:********9012:…`."""
     sentence = denial.sentence(resource=_ACCOUNT.sub(r":********\1:", denial.access.resource))
     return Answer(
         status=403,

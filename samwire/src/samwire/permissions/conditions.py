@@ -52,7 +52,7 @@ class Condition:
     if_exists: bool = False
 
     def holds(self, context: Context) -> bool:
-        """Whether it holds for a request."""
+        """Return whether it holds for a request."""
         found = context.get(self.key, ())
         if self.name == "Null":
             wanted = "true" if not found else "false"
@@ -103,7 +103,7 @@ def _compared(matches: _Comparison, value: str, wanted: str) -> bool:
 
 
 def arn_matches(value: str, wanted: str) -> bool:
-    """Each of the six parts of an ARN by itself; the last may hold colons."""
+    """Return each of the six parts of an ARN by itself; the last may hold colons."""
     theirs, ours = value.split(":", 5), wanted.split(":", 5)
     return len(theirs) == len(ours) == 6 and all(
         Pattern(pattern, variables=False).matches(part, dict)
@@ -112,7 +112,7 @@ def arn_matches(value: str, wanted: str) -> bool:
 
 
 def _date(text: str) -> datetime:
-    """ISO 8601, or seconds since 1970."""
+    """Read ISO 8601, or seconds since 1970."""
     try:
         return datetime.fromtimestamp(float(text), UTC)
     except ValueError:

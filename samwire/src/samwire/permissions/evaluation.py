@@ -25,7 +25,7 @@ class Verdict(Enum):
     NOT_ALLOWED_BY_BOUNDARY = "because no permissions boundary allows the {action} action"
 
     def reason(self, action: str) -> str:
-        """The end of AWS's sentence."""
+        """Return the end of AWS's sentence."""
         return self.value.format(action=action)
 
 
@@ -81,7 +81,7 @@ class Evaluator:
 def _effects(
     statements: Iterable[Statement], action: str, resource: str, context: Context
 ) -> set[bool]:
-    """The effects of all statements that apply: True allows, False denies."""
+    """Return the effects of all statements that apply: True allows, False denies."""
     return {
         statement.allow
         for statement in statements

@@ -28,7 +28,7 @@ class Denial:
     verdict: Verdict
 
     def sentence(self, resource: str = "") -> str:
-        """AWS's sentence ("Troubleshoot access denied error messages").
+        """Return AWS's sentence ("Troubleshoot access denied error messages").
 
         Args:
             resource: as the service writes it, if otherwise.
@@ -63,11 +63,11 @@ class Guard:
         self._evaluators.update(evaluators)
 
     def session(self, call: HttpCall) -> Session | None:
-        """Who calls; None for the administrator."""
+        """Return who calls; None for the administrator."""
         return self._directory.sessions.get(call.scope[0])
 
     def denial(self, call: HttpCall, session: Session, accesses: Iterable[Access]) -> Denial | None:
-        """The first permission that a call lacks; None if it has them all."""
+        """Return the first permission that a call lacks; None if it has them all."""
         evaluator = self._evaluators[session.role]
         common = cache(lambda: _common(call, session))
         for access in accesses:
@@ -89,7 +89,7 @@ def _together(common: Callable[[], Context], own: Callable[[], Context]) -> Call
 
 
 def _common(call: HttpCall, session: Session) -> Context:
-    """The global condition keys of a request."""
+    """Return the global condition keys of a request."""
     now = time.time()
     keys = {
         "aws:CurrentTime": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

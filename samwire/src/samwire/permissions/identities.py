@@ -26,7 +26,7 @@ class Credentials:
 
     @classmethod
     def new(cls) -> Credentials:
-        """Credentials that nobody else has."""
+        """Make credentials that nobody else has."""
         return cls(
             access_key_id="ASIA" + "".join(secrets.choice(_ALPHABET) for _ in range(16)),
             secret_access_key=base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode(),
@@ -34,7 +34,7 @@ class Credentials:
         )
 
     def variables(self) -> dict[str, str]:
-        """The environment variables that every SDK looks at."""
+        """Return the environment variables that every SDK looks at."""
         return {
             "AWS_ACCESS_KEY_ID": self.access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.secret_access_key,
@@ -88,12 +88,12 @@ class Role:
     boundary: Any = None
 
     def as_json(self) -> dict[str, Any]:
-        """As plain data."""
+        """Return this as plain data."""
         return {"policies": dict(self.policies), "boundary": self.boundary}
 
     @classmethod
     def from_json(cls, name: str, data: object) -> Role:
-        """From plain data.
+        """Make this from plain data.
 
         Raises:
             PolicyError: it has another shape.
@@ -117,7 +117,7 @@ class Directory:
     secrets: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """As plain data, for another process."""
+        """Return this as plain data, for another process."""
         return {
             "sessions": {
                 key: {
@@ -134,7 +134,7 @@ class Directory:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Directory:
-        """From plain data that `as_json` made."""
+        """Make this from plain data that `as_json` made."""
         return cls(
             {key: Session(**session) for key, session in data["sessions"].items()},
             {name: Role.from_json(name, role) for name, role in data["roles"].items()},

@@ -57,11 +57,12 @@ _CHECKED = (
 
 
 def is_checked(action: str) -> bool:
-    """Whether an action of a policy is, or may be, about a service whose calls are checked."""
+    """Return whether an action of a policy is, or may be, about a service whose calls are
+    checked."""
     service = action.partition(":")[0].lower()
     return "*" in service or "?" in service or service in _CHECKED
 
 
 def is_known(key: str) -> bool:
-    """Whether requests have a key, given in lower case, or are known to have none on AWS."""
+    """Return whether requests have a key, given in lower case, or are known to have none on AWS."""
     return key in _KNOWN

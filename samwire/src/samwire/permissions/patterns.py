@@ -42,12 +42,14 @@ class Pattern:
         self._fixed = None if self.depends else self._compiled({})
 
     def matches(self, text: str, context: Callable[[], Context]) -> bool:
-        """Whether a text is meant. A variable that has no value in the request matches nothing."""
+        """Return whether a text is meant. A variable that has no value in the request matches
+        nothing."""
         expression = self._fixed or self._compiled(context())
         return expression is not None and expression.fullmatch(text) is not None
 
     def text(self, context: Context) -> str | None:
-        """The text with its variables replaced, wildcards as they stand; None without a value."""
+        """Return the text with its variables replaced, wildcards as they stand; None without a
+        value."""
         if not self._variables:
             return self.source
         parts: list[str] = []
@@ -91,7 +93,8 @@ def _expression(source: str, flags: int) -> re.Pattern[str]:
 
 
 def _value(variable: str, context: Context) -> str | None:
-    """The value of a variable: one only, since several would be ambiguous; else its default."""
+    """Return the value of a variable: one only, since several would be ambiguous; else its
+    default."""
     if variable in ("*", "?", "$"):
         return variable
     found = _DEFAULT.fullmatch(variable)

@@ -38,11 +38,11 @@ class Statement:
     conditions: tuple[Condition, ...]
 
     def is_about_action(self, action: str) -> bool:
-        """Whether its action element matches."""
+        """Return whether its action element matches."""
         return any(p.matches(action, dict) for p in self.actions) != self.other_actions
 
     def is_about_resource(self, resource: str, context: Context) -> bool:
-        """Whether its resource element matches."""
+        """Return whether its resource element matches."""
         hit = any(pattern.matches(resource, lambda: context) for pattern in self.resources)
         return hit != self.other_resources
 
@@ -118,7 +118,7 @@ def _statement(found: object, where: str, variables: bool, notices: list[str]) -
 
 
 def _either(found: Mapping[Any, Any], name: str, where: str) -> tuple[list[str], bool]:
-    """`Action` or `NotAction`, and which; likewise resources."""
+    """Return `Action` or `NotAction`, and which; likewise resources."""
     if (name in found) == (f"Not{name}" in found):
         raise PolicyError(f"{where} must have either {name} or Not{name}.")
     other = name not in found

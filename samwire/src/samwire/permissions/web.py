@@ -26,7 +26,7 @@ CONTROL_PATH = "/_local/permissions"
 def permissions(
     guard: Guard, account_id: str, api_ids: Mapping[str, str], log: Callable[[str], None]
 ) -> Middleware:
-    """The middleware.
+    """Return the middleware.
 
     Args:
         api_ids: of the APIs, by the stage that they are served at.
@@ -52,7 +52,7 @@ def permissions(
 
 
 def control(guard: Guard, publish: Callable[[Directory], Awaitable[None]]) -> list[web.RouteDef]:
-    """The routes that show and change permissions.
+    """Return the routes that show and change permissions.
 
     Args:
         publish: told of every change, for guards elsewhere.
@@ -82,7 +82,7 @@ def control(guard: Guard, publish: Callable[[Directory], Awaitable[None]]) -> li
 def _asked(
     request: web.Request, account_id: str, api_ids: Mapping[str, str]
 ) -> tuple[HttpCall, Access] | None:
-    """The request and the permission it needs; None if it needs none."""
+    """Return the request and the permission it needs; None if it needs none."""
     matched = request.match_info
     invokes = request.path.endswith("/invocations") and "function" in matched
     if not invokes and "connection" not in matched:

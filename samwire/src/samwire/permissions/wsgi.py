@@ -74,11 +74,12 @@ class PermissionsInFront:
         return self._app(environ, start_response)
 
     def secret_of(self, access_key_id: str) -> str | None:
-        """What a function signs with; None for a key that no function has."""
+        """Return what a function signs with; None for a key that no function has."""
         return self._guard.directory.secrets.get(access_key_id)
 
     def _call(self, environ: dict[str, Any]) -> HttpCall:
-        """The request, its body read: what is refused must not leave it on the connection."""
+        """Return the request, its body read: what is refused must not leave it on the
+        connection."""
         body = b""
         length = environ.get("CONTENT_LENGTH")
         if length:
@@ -128,7 +129,8 @@ class PermissionsInFront:
         environ: dict[str, Any],
         start_response: Callable[..., Any],
     ) -> Iterable[bytes]:
-        """S3 tells nobody that an object is missing who may not list its bucket: 403, not 404."""
+        """Answer 403, not 404, for a missing object to those who may not list its bucket, as S3
+        does."""
         started: list[tuple[Any, ...]] = []
         body = list(self._app(environ, lambda *answer: started.append(answer)))
         if str(started[0][0]).startswith("404") and s3.place(call)[1]:

@@ -47,7 +47,7 @@ class Result:
 
     @classmethod
     def failure(cls, kind: str, message: str) -> Result:
-        """An error as Lambda reports it."""
+        """Return an error as Lambda reports it."""
         body = {"errorType": kind, "errorMessage": message}
         return cls(json.dumps(body).encode(), error=True)
 

@@ -69,7 +69,7 @@ class Concurrency:
             self._running[function] -= 1
 
     def reserves_none(self, function: str) -> bool:
-        """Whether a function may never run: it reserves zero."""
+        """Return whether a function may never run: it reserves zero."""
         return self._reserved.get(function) == 0
 
     def _shared(self) -> int:

@@ -16,7 +16,7 @@ from botocore.config import Config
 
 from samwire.runtime.call import Result
 from samwire.runtime.platform_log import timestamp
-from samwire.runtime.retrying import Condition
+from samwire.runtime.retry_policy import Condition
 
 MAX_ERROR_BYTES = 1024
 """How much of an error a dead letter carries."""
@@ -41,7 +41,7 @@ class Settled:
     result: Result | None
 
     def record(self) -> dict[str, Any]:
-        """What a destination receives."""
+        """Return what a destination receives."""
         found: dict[str, Any] = {
             "version": "1.0",
             "timestamp": timestamp(),
@@ -62,7 +62,7 @@ class Settled:
         return found
 
     def dead_letter_attributes(self) -> dict[str, dict[str, str]]:
-        """The message attributes of a dead letter; its body is the event."""
+        """Return the message attributes of a dead letter; its body is the event."""
         status, message = 429, "Rate Exceeded."
         if self.result is not None:
             status, message = 200, _message(self.result)

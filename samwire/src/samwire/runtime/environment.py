@@ -71,7 +71,7 @@ class Surroundings:
 
 
 @dataclass
-class _Running:
+class _RunningCall:
     """The invocation that runs."""
 
     call: Call
@@ -101,15 +101,15 @@ class Environment:
         self._temporary = around.folder / f"tmp-{self._id}"
         self._process: FunctionProcess | None = None
         self._memory: MemoryWatch
-        self._running: _Running | None = None
+        self._running: _RunningCall | None = None
         self._init_ms: float | None = None
-        self._stopping = False
+        self._is_stopping = False
         self.last_used_s = time.monotonic()
 
     @property
     def alive(self) -> bool:
         """Whether its process runs."""
-        return self._process is not None and self._process.alive and not self._stopping
+        return self._process is not None and self._process.alive and not self._is_stopping
 
     async def start(self) -> Result | None:
         """Start the process and have it initialise; an error if it cannot."""
@@ -147,13 +147,13 @@ class Environment:
         """Run one invocation to its end, its timeout or its crash."""
         process = self._process
         assert process is not None
-        running = self._running = _Running(call)
+        running = self._running = _RunningCall(call)
         process.thaw()
         cold = self._init_ms is not None
         self._say(self._platform.start(call.request_id, self._version))
         self._observe("invocation_started", cold=cold, event=call.event.decode(errors="replace"))
-        working = asyncio.create_task(self._api.invoke(self._invocation(call)))
-        ends = [working, asyncio.create_task(process.wait())]
+        invoke_task = asyncio.create_task(self._api.invoke(self._invocation(call)))
+        ends = [invoke_task, asyncio.create_task(process.wait())]
         ends.append(asyncio.create_task(self._memory.until_exceeded()))
         if call.kill_after_s is not None:
             ends.append(asyncio.create_task(_kill(process, call.kill_after_s)))
@@ -161,7 +161,7 @@ class Environment:
             await asyncio.wait(
                 ends, timeout=self._function.timeout_s, return_when=asyncio.FIRST_COMPLETED
             )
-            result = await self._ended(working.result() if working.done() else None)
+            result = await self._ended(invoke_task.result() if invoke_task.done() else None)
         finally:
             for task in ends:
                 task.cancel()
@@ -173,7 +173,7 @@ class Environment:
 
     async def stop(self) -> None:
         """Kill the process."""
-        self._stopping = True
+        self._is_stopping = True
         if self._process is not None:
             await self._process.kill()
         await self._api.close()
@@ -224,7 +224,8 @@ class Environment:
         return None
 
     async def _ended(self, answer: Result | None) -> Result:
-        """What an invocation came to, whichever way it ended; what must not go on is killed."""
+        """Return what an invocation came to, whichever way it ended; what must not go on is
+        killed."""
         process = self._process
         assert process is not None
         process.flush()  # its lines come before those about its end
@@ -239,7 +240,7 @@ class Environment:
             result = self._timed_out()
             await self.stop()
             return result
-        stopping = self._stopping
+        stopping = self._is_stopping
         await self.stop()
         return self._crash(status, told=not stopping)
 
@@ -264,7 +265,7 @@ class Environment:
         self._say(message)
         return Result.failure(TIMED_OUT, message)
 
-    def _report(self, running: _Running, result: Result) -> bytes:
+    def _report(self, running: _RunningCall, result: Result) -> bytes:
         """Write the last lines; the tail of the log."""
         kind = result.error_type
         peak_mb = self._memory.peak_mb
@@ -311,7 +312,7 @@ async def _kill(process: FunctionProcess, delay_s: float) -> None:
 
 
 def _how(status: int) -> str:
-    """How a process ended, as Lambda says it."""
+    """Return how a process ended, as Lambda says it."""
     if status >= 0:
         return f"exit status {status}"
     return f"signal: {(signal.strsignal(-status) or str(-status)).lower()}"

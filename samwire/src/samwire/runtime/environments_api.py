@@ -13,7 +13,7 @@ PATH = "/_local/environments"
 
 
 def routes(service: LambdaService) -> list[web.RouteDef]:
-    """The routes."""
+    """Return the routes."""
 
     async def renew(request: web.Request) -> web.Response:
         try:

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from samwire.runtime.call import Call, Result
 from samwire.runtime.concurrency import Throttled
 from samwire.runtime.destinations import Sender, Settled
-from samwire.runtime.retrying import Condition, Retry, Retrying
+from samwire.runtime.retry_policy import Condition, Retry, RetryPolicy
 from samwire.template.model import EventInvoke
 
 
@@ -46,7 +46,7 @@ class EventQueue:
 
     Args:
         send: to destinations.
-        retry_delay_s: see `Retrying`.
+        retry_delay_s: see `RetryPolicy`.
     """
 
     def __init__(self, send: Sender, retry_delay_s: float) -> None:
@@ -82,7 +82,7 @@ class EventQueue:
 
     async def _run(self, event: QueuedEvent) -> Settled:
         """Run an event until it succeeds or is given up."""
-        retrying = Retrying(event.settings, self._retry_delay_s)
+        policy = RetryPolicy(event.settings, self._retry_delay_s)
         attempts = 0
         result: Result | None = None
         next_step: Retry | Condition = Retry(0)
@@ -94,10 +94,10 @@ class EventQueue:
             try:
                 result = await event.run(event.call)
             except Throttled:
-                next_step = retrying.throttled(time.monotonic() - event.queued_s)
+                next_step = policy.throttled(time.monotonic() - event.queued_s)
                 continue
             if result.error:
-                next_step = retrying.failed(time.monotonic() - event.queued_s)
+                next_step = policy.failed(time.monotonic() - event.queued_s)
             else:
                 next_step = Condition.SUCCESS
         return Settled(

@@ -14,7 +14,7 @@ OWN = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def other_runtimes(functions: Iterable[Function]) -> list[str]:
-    """A sentence for every runtime that functions ask for and do not get."""
+    """Return a sentence for every runtime that functions ask for and do not get."""
     wanted = {function.runtime for function in functions} - {OWN}
     return [
         f"Functions of {runtime} run on {OWN} here, the Python of this command."
@@ -53,7 +53,7 @@ def _sentence(reason: str, by: dict[str, list[str]]) -> str:
 
 
 def _wired(stack: Stack) -> Iterator[tuple[str, str, str]]:
-    """Logical id of an API, route and function, of all that APIs invoke."""
+    """Return logical id of an API, route and function, of all that APIs invoke."""
     for api in stack.apis:
         for route in api.routes.values():
             yield from _functions(api.logical_id, route.key, route.integration, route.authorizer)

@@ -45,7 +45,7 @@ class _Request:
 
 
 def routes(service: LambdaService) -> list[web.RouteDef]:
-    """The routes of the Invoke API."""
+    """Return the routes of the Invoke API."""
 
     async def invoke(request: web.Request) -> web.Response:
         try:
@@ -119,7 +119,7 @@ def _about(result: Result, wanted: _Request) -> dict[str, str]:
 
 
 def _reference(function: str, qualifier: str) -> str:
-    """A function's name or ARN with its qualifier, which may come with either."""
+    """Return a function's name or ARN with its qualifier, which may come with either."""
     own = function.rsplit(":function:", 1)[-1].partition(":")[2]
     if own and qualifier and own != qualifier:
         raise _Refused(

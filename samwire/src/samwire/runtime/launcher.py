@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 from samwire.file_limit import limit_the_function
-from samwire.lifeline import end_with_parent
+from samwire.parent_process import end_with_parent
 from samwire.runtime.own_hosts import lead_home
 
 _VARIABLE = "AWS_LAMBDA_RUNTIME_API"

@@ -66,7 +66,7 @@ def _own_bytes(pid: int) -> int:
 
 
 def _field(path: Path, name: str) -> int | None:
-    """A value in kB, as bytes."""
+    """Return a value in kB, as bytes."""
     try:
         text = path.read_text()
     except OSError:
@@ -76,7 +76,7 @@ def _field(path: Path, name: str) -> int | None:
 
 
 def _children(pid: int) -> Iterator[int]:
-    """All processes below one. A thread's children are listed with the thread."""
+    """Yield all processes below one. A thread's children are listed with the thread."""
     with contextlib.suppress(OSError):
         for thread in Path(f"/proc/{pid}/task").iterdir():
             for child in (thread / "children").read_text().split():

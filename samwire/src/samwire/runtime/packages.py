@@ -54,7 +54,7 @@ def _command(function: Function) -> str:
 
 
 def _requirements(function: Function) -> Path | None:
-    """The list of packages of the function or of a layer, as `sam build` looks for it."""
+    """Return the list of packages of the function or of a layer, as `sam build` looks for it."""
     folders = [function.code, *(f for layer in function.layers for f in (layer, layer.parent))]
     files = [folder / _REQUIREMENTS for folder in folders]
     return next((file for file in files if file.is_file()), None)

@@ -57,20 +57,20 @@ class PlatformLog:
         self._json = log_format == "JSON"
 
     def start(self, request_id: str, version: str) -> str:
-        """The first line of an invocation."""
+        """Return the first line of an invocation."""
         if self._json:
             return _event("platform.start", {"requestId": request_id, "version": version})
         return f"START RequestId: {request_id} Version: {version}"
 
     def end(self, report: Report) -> list[str]:
-        """The last lines of an invocation."""
+        """Return the last lines of an invocation."""
         if self._json:
             return [_event("platform.report", _record(report))]
         return [f"END RequestId: {report.request_id}", _line(report)]
 
 
 def timestamp() -> str:
-    """Now, as Lambda writes it."""
+    """Return the time as Lambda writes it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

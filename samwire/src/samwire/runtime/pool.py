@@ -115,7 +115,8 @@ class Pool:
         self.renew()
 
     async def _acquire(self) -> Environment | Result:
-        """An environment, busy from now on, or the error of one that could not initialise."""
+        """Return an environment, busy from now on, or the error of one that could not
+        initialise."""
         while self._idle:
             environment = self._idle.pop()  # the one used last, as Lambda does it
             if environment.alive:
@@ -180,7 +181,7 @@ class Pool:
         return replace(result, advice=import_advice(self.function, result))
 
     def _give(self, found: Environment | Result) -> None:
-        """Hand an environment, or the error of one, to whoever waits."""
+        """Hand an environment, or the error of one, to the next that waits."""
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done():

@@ -111,7 +111,7 @@ class FunctionProcess:
     def freeze(self) -> None:
         """Stop it and everything that it has started, until it is thawed or killed.
 
-        Only where the kernel ends it with its parent (see `samwire.lifeline`): elsewhere it
+        Only where the kernel ends it with its parent (see `samwire.parent_process`): elsewhere it
         ends itself, and nothing that is stopped can.
         """
         if sys.platform == "linux":

@@ -20,8 +20,8 @@ from http import HTTPStatus
 
 from multidict import CIMultiDict
 
+from samwire.cross_site import find_cross_site_refusal
 from samwire.runtime.call import Result
-from samwire.strangers import stranger
 
 MAX_LINE_BYTES = 2 * 1024 * 1024
 """Of a request: the runtime client says in a header of up to 1 MB what went wrong."""
@@ -125,7 +125,7 @@ class RuntimeApi:
 
     def _endpoint(self, path: str, headers: Mapping[str, str]) -> str | None:
         """Return what is asked for; None if it is not the environment's own process that asks."""
-        if stranger(headers) is not None:
+        if find_cross_site_refusal(headers) is not None:
             return None
         key, _, rest = path.removeprefix("/").partition("/")
         is_own = hmac.compare_digest(key.encode(), self._key.encode())

@@ -74,7 +74,7 @@ class LambdaService:
         self._pools: dict[tuple[str, str], Pool] = {}
         send = AwsSender(around.endpoints, self.invoke_later)
         self._queue = EventQueue(send, self._options.retry_delay_s)
-        self._cleaning: asyncio.Task[None] | None = None
+        self._clean_task: asyncio.Task[None] | None = None
 
     async def start(self, prewarm: int, only: Collection[str] = ()) -> None:
         """Start `prewarm` environments of every function, of its published version if any.
@@ -82,7 +82,7 @@ class LambdaService:
         Args:
             only: logical ids of the functions that get them; empty for all.
         """
-        self._cleaning = asyncio.create_task(self._clean())
+        self._clean_task = asyncio.create_task(self._clean())
         pools = [
             self._pool(function, PUBLISHED if function.published else LATEST)
             for function in self._functions.values()
@@ -92,8 +92,8 @@ class LambdaService:
 
     async def stop(self) -> None:
         """End everything that runs."""
-        if self._cleaning is not None:
-            self._cleaning.cancel()
+        if self._clean_task is not None:
+            self._clean_task.cancel()
         stopping = [self._queue.stop(), *(pool.stop() for pool in self._pools.values())]
         await asyncio.gather(*stopping)
 
@@ -161,7 +161,7 @@ class LambdaService:
                 pool.renew()
 
     def find(self, reference: str) -> Target:
-        """What a name, `name:alias` or ARN means.
+        """Return what a name, `name:alias` or ARN means.
 
         Raises:
             UnknownFunction: there is none of that name, ARN or alias.

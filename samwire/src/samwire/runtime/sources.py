@@ -26,7 +26,7 @@ class Sources:
         self._seen = self._look()
 
     def changed(self) -> list[str]:
-        """The names of files that were changed, made or removed since it was last asked."""
+        """Return the names of files that were changed, made or removed since it was last asked."""
         if time.monotonic() < self._next_look_s:
             return []
         before, self._seen = self._seen, self._look()
@@ -44,7 +44,7 @@ class Sources:
 
 
 def _files(folder: str) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Files with their times of change and sizes; hidden and generated ones are left out."""
+    """Return files with their times of change and sizes; hidden and generated ones are left out."""
     try:
         entries = list(os.scandir(folder))
     except OSError:

@@ -24,7 +24,7 @@ def function_variables(
     address: str,
     temporary: Path,
 ) -> dict[str, str]:
-    """The environment of one process.
+    """Return the environment of one process.
 
     Args:
         version: `$LATEST` or a published one.

@@ -52,7 +52,7 @@ class AwsServices:
         self._dynamodb_endpoint = dynamodb_endpoint
         self._log = log
         self.key = key or OwnKey()
-        self._listening: asyncio.Task[None] | None = None
+        self._listen_task: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self.endpoint = ""
 
@@ -86,7 +86,7 @@ class AwsServices:
         if not line:
             raise ServicesError("moto's server did not start; it says why above.")
         self.endpoint = f"http://127.0.0.1:{int(line)}"
-        self._listening = asyncio.create_task(self._listen(self._process.stdout))
+        self._listen_task = asyncio.create_task(self._listen(self._process.stdout))
 
     async def stop(self) -> None:
         """End the server."""
@@ -94,8 +94,8 @@ class AwsServices:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
-        if self._listening is not None:
-            await self._listening  # ends with the process
+        if self._listen_task is not None:
+            await self._listen_task  # ends with the process
 
     async def permit(self, directory: Directory) -> None:
         """Allow its callers what their roles allow, from now on."""
@@ -142,7 +142,7 @@ class AwsServices:
     def variables(
         self, region: str, lambda_endpoint: str, gateway_endpoint: str, ca_bundle: str
     ) -> dict[str, str]:
-        """Environment variables that make every AWS SDK come here.
+        """Return environment variables that make every AWS SDK come here.
 
         Args:
             gateway_endpoint: without a stage: a management client that was not given one
@@ -161,7 +161,7 @@ class AwsServices:
         }
 
     def local(self, text: str, region: str) -> str:
-        """The text with the URLs of queues as they are here."""
+        """Return the text with the URLs of queues as they are here."""
         return text.replace(f"https://sqs.{region}.{URL_SUFFIX}/", f"{self.endpoint}/")
 
     async def _listen(self, output: asyncio.StreamReader) -> None:

@@ -48,7 +48,7 @@ def _value(secret: Secret) -> dict[str, str]:
 
 
 def _create_stored(stored: StoredResources, region: str, client: Client) -> None:
-    """Queues before what sends to them; each service is asked only if there is need."""
+    """Create queues before what sends to them; each service is asked only if there is need."""
     for bucket in stored.buckets:
         s3 = client("s3")
         where = {"CreateBucketConfiguration": {"LocationConstraint": region}}

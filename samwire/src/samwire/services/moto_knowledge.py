@@ -15,12 +15,12 @@ from samwire.template.intrinsics import ACCOUNT_ID, PARTITION
 
 
 def name_secrets_as_the_template_does() -> None:
-    """The end of a secret's ARN follows from its name: `Ref` had to know it before."""
+    """Make the end of a secret's ARN follow from its name: `Ref` had to know it before."""
     moto_id_manager.add_id_source(_suffix)
 
 
 def issued_secret(access_key_id: str) -> str | None:
-    """The secret of a key that moto's own IAM or STS has given out; None for others."""
+    """Return the secret of a key that moto's own IAM or STS has given out; None for others."""
     from moto.iam.models import iam_backends  # hardly ever needed: no start should wait for them
     from moto.sts.models import sts_backends
 
@@ -31,7 +31,7 @@ def issued_secret(access_key_id: str) -> str | None:
 
 
 def partition_key(region: str, table: str, index: str) -> str | None:
-    """The name of the partition key of a table or of an index of it."""
+    """Return the name of the partition key of a table or of an index of it."""
     found = dynamodb_backends[ACCOUNT_ID][region].tables.get(table)
     if found is None:
         return None

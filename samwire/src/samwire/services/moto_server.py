@@ -18,7 +18,8 @@ from functools import partial
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from samwire.lifeline import end_with_parent
+from samwire.cross_site import CrossSiteGuard
+from samwire.parent_process import end_with_parent
 from samwire.permissions.wsgi import PermissionsInFront
 from samwire.services.moto_knowledge import (
     issued_secret,
@@ -31,7 +32,6 @@ from samwire.services.signed_calls import SignedCallsOnly
 from samwire.services.signed_links import is_signed_link
 from samwire.services.throttling import ThrottlingInFront
 from samwire.services.wsgi import Wsgi, serving
-from samwire.strangers import StrangersKeptOut
 from samwire.template.intrinsics import ACCOUNT_ID
 
 
@@ -58,7 +58,7 @@ def main() -> None:
 
     is_given = partial(is_signed_link, secret_of=secret_of)
     signed = SignedCallsOnly(asked, secret_of, is_given, own.hint)
-    asyncio.run(_serve(StrangersKeptOut(signed, is_given), port))
+    asyncio.run(_serve(CrossSiteGuard(signed, is_given), port))
 
 
 async def _serve(app: Wsgi, port: int) -> None:

@@ -69,7 +69,7 @@ class _Partition:
         return getattr(self._table, name)
 
     def all_items(self) -> list[Any]:
-        """The items that can be meant; `query` compares and sorts them again."""
+        """Return the items that can be meant; `query` compares and sorts them again."""
         return self._items
 
 
@@ -121,7 +121,7 @@ def _meant(table: Any, hash_key: Any, comparison: str | None, values: list[Any])
 
 
 def _direct(serialize: Callable[..., None]) -> Callable[..., None]:
-    """A value of DynamoDB has just the members that are there, under their own names."""
+    """Return a value of DynamoDB has just the members that are there, under their own names."""
 
     @functools.wraps(serialize)
     def quick(self: Any, serialized: dict[str, Any], value: Any, shape: Any, key: str) -> None:
@@ -138,7 +138,7 @@ def _direct(serialize: Callable[..., None]) -> Callable[..., None]:
 
 
 def _remembered(lex: Callable[[Any], deque[Any]]) -> Callable[[Any], deque[Any]]:
-    """The words of a condition, which are the same whenever it is the same."""
+    """Return the words of a condition, which are the same whenever it is the same."""
     known: dict[str, tuple[Any, ...]] = {}
 
     @functools.wraps(lex)
@@ -154,6 +154,6 @@ def _remembered(lex: Callable[[Any], deque[Any]]) -> Callable[[Any], deque[Any]]
 
 
 def _copied(node: Any, _memo: dict[int, Any]) -> Any:
-    """A tree of an update, copied as a whole."""
+    """Return a tree of an update, copied as a whole."""
     packed = pickle.dumps(node)
     return pickle.loads(packed)  # noqa: S301  # nosec B301  # made a line above

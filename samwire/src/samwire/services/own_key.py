@@ -31,12 +31,12 @@ class OwnKey:
 
     @classmethod
     def from_variables(cls, environment: Mapping[str, str]) -> OwnKey:
-        """The key that `variables` has put into an environment; one of its own without."""
+        """Return the key that `variables` has put into an environment; one of its own without."""
         given = environment.get(_SECRET)
         return cls(given, environment.get(_HINT, "")) if given else cls()
 
     def variables(self) -> dict[str, str]:
-        """The environment of a process that shall know the key."""
+        """Return the environment of a process that shall know the key."""
         return {_SECRET: self.secret, _HINT: self.hint}
 
     @property
@@ -45,7 +45,7 @@ class OwnKey:
         return Credentials(ACCESS_KEY_ID, self.secret, ACCESS_KEY_ID)
 
     def secret_of(self, access_key_id: str) -> str | None:
-        """Its secret, if the key is meant."""
+        """Return its secret, if the key is meant."""
         return self.secret if access_key_id == ACCESS_KEY_ID else None
 
 

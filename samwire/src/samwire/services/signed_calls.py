@@ -86,7 +86,7 @@ class SignedCallsOnly:
     def _refusal(
         self, environ: dict[str, Any], signature: Signature | None
     ) -> tuple[str, str] | None:
-        """Code and sentence, as AWS has them; None for a request that is rightly signed."""
+        """Return code and sentence, as AWS has them; None for a request that is rightly signed."""
         if signature is None:
             return "MissingAuthenticationToken", "Request is missing Authentication Token."
         secret = self._secret_of(signature.access_key_id)
@@ -150,7 +150,7 @@ class SignedCallsOnly:
 
 
 def _scope_that_is_wrong(environ: Mapping[str, Any], signature: Signature) -> str:
-    """What a signature should have named instead; empty if it may be so.
+    """Return what a signature should have named instead; empty if it may be so.
 
     One endpoint stands for those of all regions.
     """
@@ -180,7 +180,8 @@ def _botocore() -> Session:
 def _payload_hash(
     environ: dict[str, Any], headers: Mapping[str, str], signature: Signature, *, is_s3: bool
 ) -> str:
-    """What is signed in the place of the body's digest: S3 is told, others take the digest."""
+    """Return what is signed in the place of the body's digest: S3 is told, others take the
+    digest."""
     told = headers.get(_DIGEST, "")
     if is_s3 and signature.time and not told:
         return UNSIGNED_PAYLOAD  # a presigned URL knows no body

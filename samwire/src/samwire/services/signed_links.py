@@ -33,7 +33,7 @@ _METHODS = ("GET", "HEAD", "PUT")
 
 
 def is_signed_link(environ: Mapping[str, Any], secret_of: SecretOf) -> bool:
-    """Whether a request is one that a function has signed a link for.
+    """Return whether a request is one that a function has signed a link for.
 
     Args:
         environ: of WSGI.

@@ -59,7 +59,7 @@ def lacking(client: Any) -> list[str]:
 
 
 def _reason(client: Any, table: str, check: Check) -> str:
-    """Why a check fails; empty if it does not."""
+    """Return why a check fails; empty if it does not."""
     try:
         client.put_item(TableName=table, Item={**_KEY, "n": {"N": "1"}})
         client.delete_item(TableName=table, Key=_OTHER)

@@ -84,7 +84,7 @@ class Rule:
         return cls(operation, error, times, probability, chance)
 
     def hits(self, operation: str) -> bool:
-        """Whether it is this call's turn; counted if so."""
+        """Return whether it is this call's turn; counted if so."""
         if self.operation not in ("*", operation) or self.times == 0:
             return False
         if self.chance.random() >= self.probability:

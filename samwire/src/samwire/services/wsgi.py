@@ -65,7 +65,7 @@ async def serving(app: Wsgi, host: str, port: int) -> AsyncIterator[int]:
 
 
 def _environ(request: web.Request, body: bytes) -> dict[str, Any]:
-    """The request in the words of PEP 3333, and with what werkzeug adds to them."""
+    """Return the request in the words of PEP 3333, and with what werkzeug adds to them."""
     path, _, query = request.raw_path.partition("?")
     host, port = request.get_extra_info("sockname")[:2]
     caller, caller_port = request.get_extra_info("peername")[:2]
@@ -99,7 +99,7 @@ def _environ(request: web.Request, body: bytes) -> dict[str, Any]:
 
 
 def _answered(app: Wsgi, environ: dict[str, Any]) -> web.Response:
-    """What the application answers."""
+    """Return what the application answers."""
     begun: list[tuple[str, list[tuple[str, str]]]] = []
     written: list[bytes] = []
 

@@ -37,7 +37,7 @@ def function_of(uri: object, variables: Mapping[str, str]) -> str:
 
 
 def stages_of(template: Resolved, logical_id: str) -> Resources:
-    """The stages of an API; what of them is not served is told."""
+    """Return the stages of an API; what of them is not served is told."""
     api_id, notice = template.ref(logical_id), template.notice
     stages = {
         stage_id: stage
@@ -55,12 +55,12 @@ def stages_of(template: Resolved, logical_id: str) -> Resources:
 
 
 def stage_variables(stage: Mapping[str, Any]) -> dict[str, str]:
-    """The variables of a stage."""
+    """Return the variables of a stage."""
     return {name: str(value) for name, value in (stage.get("StageVariables") or {}).items()}
 
 
 def timeout_s(logical_id: str, milliseconds: object, longest_s: float) -> float:
-    """How long an integration may take.
+    """Return how long an integration may take.
 
     Raises:
         TemplateError: API Gateway would not take it.
@@ -77,7 +77,7 @@ def timeout_s(logical_id: str, milliseconds: object, longest_s: float) -> float:
 
 
 def rate_of(stage_id: str, stage: Mapping[str, Any], route_key: str) -> Rate | None:
-    """The limit that a stage sets for a route: its own, or the default; None for none."""
+    """Return the limit that a stage sets for a route: its own, or the default; None for none."""
     own = (stage.get("RouteSettings") or {}).get(route_key) or {}
     settings = {**(stage.get("DefaultRouteSettings") or {}), **own}
     per_s, burst = settings.get("ThrottlingRateLimit"), settings.get("ThrottlingBurstLimit")
@@ -88,7 +88,7 @@ def rate_of(stage_id: str, stage: Mapping[str, Any], route_key: str) -> Rate | N
 
 
 def required(logical_id: str, properties: Mapping[str, Any], name: str) -> Any:
-    """A property that CloudFormation does not do without.
+    """Return a property that CloudFormation does not do without.
 
     Raises:
         TemplateError: it is missing.
@@ -99,7 +99,7 @@ def required(logical_id: str, properties: Mapping[str, Any], name: str) -> Any:
 
 
 def from_json(logical_id: str, name: str, value: Any) -> Any:
-    """A property that may be written as JSON, in text.
+    """Return a property that may be written as JSON, in text.
 
     Raises:
         TemplateError: the text is no JSON.
@@ -113,7 +113,7 @@ def from_json(logical_id: str, name: str, value: Any) -> Any:
 
 
 def number(logical_id: str, name: str, value: object) -> float:
-    """A number of a template.
+    """Return a number of a template.
 
     Raises:
         TemplateError: it is none.
@@ -125,5 +125,5 @@ def number(logical_id: str, name: str, value: object) -> float:
 
 
 def true(value: object) -> bool:
-    """Whether a flag of a template is set."""
+    """Return whether a flag of a template is set."""
     return str(value).lower() == "true"

@@ -35,7 +35,7 @@ class ApiReader:
         self._integrations = IntegrationReader(template)
 
     def apis(self) -> list[WebSocketApi]:
-        """The APIs, one for each of their stages."""
+        """Return the APIs, one for each of their stages."""
         found = []
         for logical_id, properties in self._of("AWS::ApiGatewayV2::Api").items():
             if properties.get("ProtocolType") == "WEBSOCKET":
@@ -168,7 +168,7 @@ class ApiReader:
         )
 
     def _models(self, logical_id: str, properties: dict[str, Any]) -> dict[str, Any]:
-        """JSON schemas of a route by key."""
+        """Return the JSON schemas of a route by key."""
         wanted = properties.get("RequestModels") or {}
         schemas = {
             str(required(name, model, "Name")): _schema(name, model)
@@ -190,7 +190,7 @@ def _values(properties: dict[str, Any], name: str) -> list[Any]:
 
 
 def _schema(logical_id: str, model: dict[str, Any]) -> Any:
-    """The JSON schema of a model."""
+    """Return the JSON schema of a model."""
     schema = from_json(logical_id, "Schema", required(logical_id, model, "Schema"))
     try:
         Draft4Validator.check_schema(schema)

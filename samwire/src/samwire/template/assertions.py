@@ -104,7 +104,7 @@ class _Evaluation:
         return self._values[name]
 
     def _ref_all(self, kind: Any) -> list[str]:
-        """The values of all parameters of a type."""
+        """Return the values of all parameters of a type."""
         found = [self._values[name] for name, each in self._kinds.items() if each == kind]
         return [text for value in found for text in self._texts(value)]
 

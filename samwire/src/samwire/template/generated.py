@@ -20,7 +20,7 @@ _KINDS = (
 
 
 def generated_secret(settings: Mapping[str, Any]) -> str:
-    """A new secret, as `AWS::SecretsManager::Secret GenerateSecretString` describes it.
+    """Return a new secret, as `AWS::SecretsManager::Secret GenerateSecretString` describes it.
 
     Raises:
         TemplateError: nothing is left to make it of, or its template is no JSON object.

@@ -67,7 +67,7 @@ class HttpApiReader:
         self._notice = template.notice
 
     def apis(self) -> list[HttpApi]:
-        """The APIs, one for each of their stages."""
+        """Return the APIs, one for each of their stages."""
         found = []
         for logical_id, properties in self._of("AWS::ApiGatewayV2::Api").items():
             if properties.get("ProtocolType") == "WEBSOCKET":
@@ -98,7 +98,7 @@ class HttpApiReader:
     # --- where routes come from -----------------------------------------------------
 
     def _quick(self, logical_id: str, properties: dict[str, Any]) -> Iterator[_Source]:
-        """The route of an API that is created with nothing but a `Target`."""
+        """Yield the route of an API that is created with nothing but a `Target`."""
         if properties.get("Target"):
             integration = {
                 "IntegrationType": AWS_PROXY,
@@ -109,7 +109,7 @@ class HttpApiReader:
             yield _Source(logical_id, key, logical_id, integration, None)
 
     def _raw(self, logical_id: str) -> Iterator[_Source]:
-        """Routes that are resources of their own."""
+        """Return the routes that are resources of their own."""
         api_id = self._ref(logical_id)
         integrations = {
             f"integrations/{self._ref(name)}": (name, properties)
@@ -137,7 +137,7 @@ class HttpApiReader:
             )
 
     def _described(self, logical_id: str, body: Mapping[str, Any]) -> Iterator[_Source]:
-        """Routes of an OpenAPI document."""
+        """Return the routes of an OpenAPI document."""
         components = _map(logical_id, body, "components")
         schemes = _map(logical_id, components, "securitySchemes")
         paths = _map(logical_id, body, "paths")
@@ -237,7 +237,7 @@ class HttpApiReader:
 
 
 def _map(logical_id: str, of: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """A map in an OpenAPI document; empty if it is not there.
+    """Return a map in an OpenAPI document; empty if it is not there.
 
     Raises:
         TemplateError: it is something else.
@@ -251,14 +251,14 @@ def _map(logical_id: str, of: Mapping[str, Any], name: str) -> Mapping[str, Any]
 
 
 def _security(entries: object) -> str | None:
-    """The first scheme that a security requirement names."""
+    """Return the first scheme that a security requirement names."""
     listed = entries if isinstance(entries, list) else []
     names = [name for entry in listed if isinstance(entry, Mapping) for name in entry]
     return next((name for name in names if name != "NONE"), None)
 
 
 def _scheme(scheme: Mapping[str, Any]) -> dict[str, Any]:
-    """An authorizer of an OpenAPI document."""
+    """Return an authorizer of an OpenAPI document."""
     found = scheme.get("x-amazon-apigateway-authorizer")
     found = found if isinstance(found, Mapping) else {}
     kind = str(found.get("type") or scheme.get("x-amazon-apigateway-authtype") or "")
@@ -266,7 +266,7 @@ def _scheme(scheme: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _capitalised(item: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """Keys of OpenAPI's extensions as CloudFormation has them."""
+    """Return the keys of OpenAPI's extensions as CloudFormation has them."""
     return {names.get(key, key[:1].upper() + key[1:]): value for key, value in item.items()}
 
 

@@ -22,7 +22,7 @@ _SECRETS = "AWS::SecretsManager-"
 
 
 def transforms_of(source: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
-    """Names of the transforms of a template, and what its own `AWS::Include`s say.
+    """Return the names of a template's transforms, and what its own `AWS::Include`s say.
 
     Raises:
         TemplateProblems: one is not run here.
@@ -48,7 +48,7 @@ def transforms_of(source: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
 def included(
     source: Mapping[str, Any], own: list[Any], folder: Path, resolve: Callable[[Any], Any]
 ) -> dict[str, Any]:
-    """The template with the files that it includes.
+    """Return the template with the files that it includes.
 
     Args:
         own: what the template as a whole includes.
@@ -83,7 +83,7 @@ class _Files:
         self.problems: list[Problem] = []
 
     def section(self, name: str, content: Any) -> Any:
-        """A section of the template with what it includes."""
+        """Return a section of the template with what it includes."""
         if not isinstance(content, dict):
             return content
         own = {key: self.of(key, item) for key, item in content.items() if key != _TRANSFORM}
@@ -92,7 +92,7 @@ class _Files:
         return {**self.content(name, content[_TRANSFORM]), **own}
 
     def of(self, where: str, value: Any) -> Any:
-        """A value with what it includes; `where` is what messages call it."""
+        """Return a value with what it includes; `where` is what messages call it."""
         if isinstance(value, list):
             return [self.of(where, item) for item in value]
         if not isinstance(value, dict):
@@ -103,7 +103,7 @@ class _Files:
         return found
 
     def content(self, where: str, transform: Any) -> dict[str, Any]:
-        """What one `AWS::Include` stands for."""
+        """Return what one `AWS::Include` stands for."""
         given = transform if isinstance(transform, dict) else {}
         if given.get("Name") != INCLUDE:
             return self._refused(_not_run(where, given.get("Name", transform)))

@@ -28,7 +28,7 @@ class IntegrationReader:
         self._notice = template.notice
 
     def target(self, target: object, variables: Mapping[str, str]) -> Integration | None:
-        """The integration that a route's `Target` names; None if there is none."""
+        """Return the integration that a route's `Target` names; None if there is none."""
         wanted = str(target or "").removeprefix("integrations/")
         for logical_id, properties in self._of("AWS::ApiGatewayV2::Integration").items():
             if self._ref(logical_id) == wanted:
@@ -100,7 +100,7 @@ def _one_of(logical_id: str, name: str, value: str, allowed: tuple[str, ...]) ->
 
 
 def _texts(logical_id: str, properties: Mapping[str, Any], name: str) -> dict[str, str]:
-    """A map of text."""
+    """Return a map of text."""
     values = from_json(logical_id, name, properties.get(name) or {})
     if not isinstance(values, dict):
         raise TemplateError(f"{logical_id}: {name} must be a map.")

@@ -42,7 +42,7 @@ NO_VALUE = _NoValue()
 
 
 def pseudo_parameters(region: str) -> dict[str, Any]:
-    """CloudFormation's own parameters, as they are here ("Pseudo parameters reference")."""
+    """Return CloudFormation's own parameters, as they are here ("Pseudo parameters reference")."""
     stack_id = f"arn:{PARTITION}:cloudformation:{region}:{ACCOUNT_ID}:stack/{STACK_NAME}/1"
     return {
         "AWS::AccountId": ACCOUNT_ID,
@@ -105,7 +105,7 @@ class Resolver:
         """What other stacks should export: it is not known here, its name stands for it."""
 
     def condition(self, name: object) -> bool:
-        """Whether a condition of the template holds.
+        """Return whether a condition of the template holds.
 
         Raises:
             TemplateError: there is none, or it means itself.
@@ -124,7 +124,7 @@ class Resolver:
         return self._decided[name]
 
     def resolve(self, value: Any) -> Any:
-        """The value with every intrinsic function in it resolved.
+        """Return the value with every intrinsic function in it resolved.
 
         Raises:
             TemplateError: a function is unknown, or cannot be resolved.
@@ -146,7 +146,8 @@ class Resolver:
         return {key: item for key, item in resolved.items() if item is not NO_VALUE}
 
     def chosen(self, value: Any) -> Any:
-        """The value with every `Fn::If` replaced by what its condition chooses; else as it is."""
+        """Return the value with every `Fn::If` replaced by what its condition chooses; else as it
+        is."""
         if isinstance(value, list):
             return [self.chosen(item) for item in value]
         if not isinstance(value, dict):
@@ -168,7 +169,7 @@ class Resolver:
     # --- what functions are given -----------------------------------------------------
 
     def _text(self, value: Any) -> str:
-        """A value that must be text once it is resolved."""
+        """Return a value that must be text once it is resolved."""
         return text_of(self.resolve(value))
 
     def _list(self, value: Any) -> list[Any]:
@@ -283,7 +284,7 @@ class Resolver:
 
 
 def text_of(value: Any) -> str:
-    """A value as text.
+    """Return a value as text.
 
     Raises:
         ValueError: it is a map, a list, or nothing at all.

@@ -13,7 +13,7 @@ _SERVED = ("sqs", "sns", "lambda")
 def event_invokes(
     configs: Mapping[str, Mapping[str, Any]], function_name: str
 ) -> dict[str, EventInvoke]:
-    """The settings of a function by qualifier (`AWS::Lambda::EventInvokeConfig`).
+    """Return the settings of a function by qualifier (`AWS::Lambda::EventInvokeConfig`).
 
     Args:
         configs: the resolved properties of all such resources, by logical id.
@@ -28,7 +28,7 @@ def event_invokes(
 def unserved_destinations(
     configs: Mapping[str, Mapping[str, Any]], dead_letters: Mapping[str, str]
 ) -> Iterable[str]:
-    """A sentence for every destination that nothing is sent to here.
+    """Return a sentence for every destination that nothing is sent to here.
 
     Args:
         dead_letters: ARNs of dead-letter queues and topics, by logical id of the function.
@@ -47,7 +47,7 @@ def unserved_destinations(
 
 
 def dead_letter(properties: Mapping[str, Any]) -> str:
-    """The ARN of a function's dead-letter queue or topic; empty if it has none."""
+    """Return the ARN of a function's dead-letter queue or topic; empty if it has none."""
     return str((properties.get("DeadLetterConfig") or {}).get("TargetArn") or "")
 
 
@@ -67,7 +67,7 @@ def _destination(destinations: Mapping[str, Any], which: str) -> str:
 
 
 def _named(reference: str, name: str) -> bool:
-    """Whether a function's name or ARN names it."""
+    """Return whether a function's name or ARN names it."""
     return reference.rsplit(":function:", 1)[-1] == name
 
 

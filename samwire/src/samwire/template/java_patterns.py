@@ -44,7 +44,7 @@ class NotChecked(Exception):
 
 
 def matches(pattern: str, value: str) -> bool:
-    """Whether all of a value is what a Java pattern describes.
+    """Return whether all of a value is what a Java pattern describes.
 
     Raises:
         NotChecked: it cannot be said.

@@ -27,7 +27,7 @@ _NAME = re.compile(r"[A-Za-z0-9]+")
 def expanded(
     source: Mapping[str, Any], transforms: Iterable[str], resolve: Callable[[Any], Any]
 ) -> dict[str, Any]:
-    """The template without loops.
+    """Return the template without loops.
 
     Args:
         transforms: names of those that the template asks for.
@@ -63,7 +63,7 @@ class _Loops:
         self.problems: list[Problem] = []
 
     def of(self, value: Any, bound: Mapping[str, str]) -> Any:
-        """A value with its loops replaced, and with the identifiers of those around it."""
+        """Return a value with its loops replaced, and with the identifiers of those around it."""
         if isinstance(value, str):
             return _with_values(value, bound)
         if isinstance(value, list):
@@ -124,7 +124,7 @@ class _Loops:
 
 
 def _with_values(text: str, bound: Mapping[str, str]) -> str:
-    """The text with `${Name}`, and `&{Name}` for no more than letters and digits of it."""
+    """Return the text with `${Name}`, and `&{Name}` for no more than letters and digits of it."""
     for name, value in bound.items():
         text = text.replace(f"${{{name}}}", value)
         text = text.replace(f"&{{{name}}}", re.sub("[^A-Za-z0-9]", "", value))

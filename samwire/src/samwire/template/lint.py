@@ -77,7 +77,7 @@ async def lint(
 
 
 def findings_of(matches: list[dict[str, Any]]) -> Findings:
-    """What matches of cfn-lint mean; each has `rule`, `page`, `message` and `path`."""
+    """Return what matches of cfn-lint mean; each has `rule`, `page`, `message` and `path`."""
     found = Findings()
     for match in matches:
         path = [str(part) for part in match["path"]]
@@ -105,7 +105,7 @@ def _sentence(message: str, about: tuple[str, ...]) -> str:
 
 
 async def _asked(text: str) -> list[dict[str, Any]] | None:
-    """What cfn-lint says; None if it fails."""
+    """Return what cfn-lint says; None if it fails."""
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "samwire.template.lint_worker"),
         stdin=asyncio.subprocess.PIPE,
@@ -129,7 +129,7 @@ async def _asked(text: str) -> list[dict[str, Any]] | None:
 
 
 def _kept(text: str) -> Path:
-    """Where the answer about a template is kept; it holds no value of a parameter."""
+    """Return where the answer about a template is kept; it holds no value of a parameter."""
     version = importlib.metadata.version("cfn-lint")
     digest = hashlib.sha256(f"{_FORMAT} {version} {text}".encode()).hexdigest()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"

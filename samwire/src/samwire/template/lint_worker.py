@@ -17,7 +17,7 @@ _HOME_REGION = "us-east-1"
 
 
 def matches(template: dict[str, Any], region: str) -> list[dict[str, Any]]:
-    """What cfn-lint says of a template."""
+    """Return what cfn-lint says of a template."""
     regions = [region if region in REGIONS else _HOME_REGION]
     return [
         {

@@ -31,7 +31,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     """SAM's own `yaml_parse`, but in C where there is libyaml: many times as quick."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        """A map, each of its keys once."""
+        """Return a map, each of its keys once."""
         if isinstance(node, yaml.MappingNode):
             seen: set[str] = set()
             for key, _ in node.value:
@@ -61,7 +61,7 @@ def load_template(path: Path) -> dict[str, Any]:
 
 
 def read_text(path: Path) -> str:
-    """The text of a template, or of what a template includes.
+    """Return the text of a template, or of what a template includes.
 
     Raises:
         TemplateError: it is no file, cannot be read, or is no text.
@@ -88,7 +88,7 @@ def read_text(path: Path) -> str:
 
 
 def parse(path: Path, text: str) -> Any:
-    """YAML or JSON as plain data.
+    """Parse YAML or JSON into plain data.
 
     Args:
         path: what messages call it.
@@ -118,7 +118,7 @@ def _too_deep(path: Path) -> str:
 
 
 def _parsed_json(text: str) -> Any:
-    """JSON, or YAML's flow style, which begins alike."""
+    """Parse JSON, or YAML's flow style, which begins alike."""
     try:
         return json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError:
@@ -152,7 +152,7 @@ class _Copy:
         self._within: set[int] = set()
 
     def of(self, value: Any) -> Any:
-        """The copy, of plain data alone: dates are texts, names are texts."""
+        """Return the copy, of plain data alone: dates are texts, names are texts."""
         self._nodes += 1
         if self._nodes > MAX_NODES:
             raise ValueError("its aliases stand for more than a template can hold.")

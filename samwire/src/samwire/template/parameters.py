@@ -27,7 +27,7 @@ def parameter_values(
     stored: Mapping[str, str] | None = None,
     notice: Callable[[str], None] = lambda _sentence: None,
 ) -> dict[str, Value]:
-    """The value of every declared parameter; lists as lists.
+    """Return the value of every declared parameter; lists as lists.
 
     Args:
         stored: what SSM's parameter store holds, by name: parameters of the type
@@ -66,7 +66,7 @@ def parameter_values(
 
 
 def _value(name: str, kind: str, text: str, stored: Mapping[str, str]) -> Value:
-    """The value that `Ref` gives."""
+    """Return the value that `Ref` gives."""
     found = _STORED.fullmatch(kind)
     if found or kind == _STORED_NAME:
         if text not in stored:
@@ -98,7 +98,7 @@ def _text(default: Any) -> str:
 
 
 def _checked(name: str, definition: Mapping[str, Any], text: str) -> Iterator[str]:
-    """What cannot be checked.
+    """Yield what cannot be checked.
 
     Raises:
         TemplateError: the value is not allowed.

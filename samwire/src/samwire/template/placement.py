@@ -20,7 +20,7 @@ def placed(
     shared: str,
     another: Callable[[], str],
 ) -> dict[str, str]:
-    """Host and port of each API, by logical id.
+    """Return host and port of each API, by logical id.
 
     Args:
         resources: after the transform, unresolved.

@@ -46,7 +46,7 @@ class TemplateProblems(TemplateError):
 
 
 def problems_of(error: TemplateError, source: str = "") -> list[Problem]:
-    """What an error says, as problems.
+    """Return what an error says, as problems.
 
     Args:
         source: of an error that names none.
@@ -57,7 +57,7 @@ def problems_of(error: TemplateError, source: str = "") -> list[Problem]:
 
 
 def told_once(first: Sequence[Problem], others: Iterable[Problem]) -> list[Problem]:
-    """Both, without those of the others that are about a property that the first are about."""
+    """Join both, without those of the others that are about a property that the first are about."""
     about = {(problem.logical_id, problem.path) for problem in first if problem.path}
     rest = [problem for problem in others if (problem.logical_id, problem.path) not in about]
     return [*first, *rest]

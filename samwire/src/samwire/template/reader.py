@@ -178,7 +178,8 @@ class _Reader:
         self._place(domain_name, another)
 
     def _conditions(self, known: Mapping[str, Any], mappings: Mapping[str, Any]) -> dict[str, bool]:
-        """Whether each condition holds; they know parameters and mappings, and no resources."""
+        """Return whether each condition holds; they know parameters and mappings, and no
+        resources."""
         conditions = self._source.template.get("Conditions") or {}
         resolver = Resolver(known, conditions, mappings, _no_resource, _no_resource)
         found = {}
@@ -231,7 +232,7 @@ class _Reader:
             raise TemplateProblems(self._problems)
 
     def stack(self) -> Stack:
-        """Everything that is served.
+        """Return everything that is served.
 
         Raises:
             TemplateProblems: all that is wrong.
@@ -319,7 +320,7 @@ class _Reader:
     def _attempt(
         self, read: Callable[[], T], otherwise: T, source: str = "", where: str = "Resources"
     ) -> T:
-        """What is read; what cannot be is a problem, or follows from one that is known.
+        """Return what is read; what cannot be is a problem, or follows from one that is known.
 
         Args:
             source: of a problem that names none.
@@ -337,7 +338,7 @@ class _Reader:
         return otherwise
 
     def _each(self, kind: str, read: Callable[[str, dict[str, Any]], T | None]) -> list[T]:
-        """What is made of all resources of a type."""
+        """Return what is made of all resources of a type."""
         made = []
         for logical_id, properties in self._of(kind).items():
             found = self._attempt(
@@ -348,7 +349,7 @@ class _Reader:
         return made
 
     def _of(self, kind: str) -> dict[str, dict[str, Any]]:
-        """Resolved properties of all resources of a type."""
+        """Return the resolved properties of all resources of a type."""
         return {
             name: self._props(name)
             for name, resource in self._resources.items()
@@ -428,7 +429,8 @@ class _Reader:
         return folders
 
     def _layer_folder(self, logical_id: str) -> Path | None:
-        """The folder of a layer: SAM names a version after its source, plus ten hex digits."""
+        """Return the folder of a layer: SAM names a version after its source, plus ten hex
+        digits."""
         source = re.sub(r"[0-9a-f]{10}$", "", logical_id)
         return self._source.code.get(logical_id) or self._source.code.get(source)
 
@@ -482,7 +484,7 @@ class _Reader:
         return outputs
 
     def _local(self, text: str) -> str:
-        """The text with the AWS host names of the APIs replaced by where they are here."""
+        """Return the text with the AWS host names of the APIs replaced by where they are here."""
         for logical_id, domain_name in self._domain_names.items():
             api_id = self._references.ref(logical_id)
             host = (  # the whole of a host name, never a part of a longer one
@@ -498,7 +500,7 @@ def _no_resource(name: str, *_attribute: str) -> Any:
 
 
 def _why_not(properties: Mapping[str, Any], *, has_code: bool) -> str:
-    """Why a function cannot run here; empty if it can."""
+    """Return why a function cannot run here; empty if it can."""
     if properties.get("PackageType") == "Image":
         return "container images are not run here"
     runtime = str(properties.get("Runtime", ""))
@@ -518,7 +520,7 @@ def _true(value: Any) -> bool:
 
 
 def _with_numbers(value: Any) -> Any:
-    """A table's definition with capacities as numbers: parameters are text."""
+    """Return a table's definition with capacities as numbers: parameters are text."""
     if isinstance(value, list):
         return [_with_numbers(item) for item in value]
     if not isinstance(value, dict):

@@ -74,7 +74,7 @@ class References:
         """Attributes that are not known here and were made up, with their resource's type."""
 
     def name(self, logical_id: str) -> str:
-        """The physical name: the template's, or `local-` and the logical id."""
+        """Return the physical name: the template's, or `local-` and the logical id."""
         kind = self._kind(logical_id)
         own = _NAME_PROPERTIES.get(kind, f"{kind.rsplit('::', 1)[-1]}Name")
         properties = self._resources[logical_id].get("Properties") or {}
@@ -85,7 +85,7 @@ class References:
         return self._made_up(logical_id, kind)
 
     def ref(self, logical_id: str) -> Any:
-        """What `Ref` gives."""
+        """Return what `Ref` gives."""
         kind = self._kind(logical_id)
         if kind == "AWS::Lambda::Alias":
             properties = self._properties(logical_id)
@@ -113,7 +113,7 @@ class References:
         return self.name(logical_id)
 
     def attribute(self, logical_id: str, attribute: str) -> Any:
-        """What `Fn::GetAtt` gives; a placeholder for what is not known here."""
+        """Return what `Fn::GetAtt` gives; a placeholder for what is not known here."""
         kind = self._kind(logical_id)
         if attribute == "Arn" and kind in _ARNS:
             service, prefix = _ARNS[kind]
@@ -134,12 +134,12 @@ class References:
         return f"{self.name(logical_id)}.{attribute}"
 
     def arn(self, service: str, resource: str) -> str:
-        """An ARN of this account and region."""
+        """Return an ARN of this account and region."""
         region = "" if service == "iam" else self._region
         return f"arn:{PARTITION}:{service}:{region}:{ACCOUNT_ID}:{resource}"
 
     def _path(self, logical_id: str, otherwise: str = "") -> str:
-        """Of a role or managed policy: what stands before its name in its ARN."""
+        """Return what stands before the name of a role or managed policy in its ARN."""
         properties = self._resources[logical_id].get("Properties") or {}
         if not self._kind(logical_id).startswith("AWS::IAM::"):
             return otherwise
@@ -150,7 +150,7 @@ class References:
         return path if otherwise else path.removeprefix("/")
 
     def _made_up(self, logical_id: str, kind: str) -> str:
-        """A name for what has none: bucket names have no capitals, FIFO ones a suffix."""
+        """Return a name for what has none: bucket names have no capitals, FIFO ones a suffix."""
         if kind == "AWS::S3::Bucket":
             return f"{STACK_NAME}-{logical_id.lower()}"
         properties = self._resources[logical_id].get("Properties") or {}
@@ -159,7 +159,7 @@ class References:
         return f"{STACK_NAME}-{logical_id}" + (".fifo" if fifo else "")
 
     def _of_stored(self, logical_id: str, kind: str, attribute: str) -> str | None:
-        """An attribute of a bucket, queue, topic or parameter; None if it has no such."""
+        """Return an attribute of a bucket, queue, topic or parameter; None if it has no such."""
         name = self.name(logical_id)
         if kind == "AWS::S3::Bucket":
             return {
@@ -188,7 +188,7 @@ class References:
         return resolved
 
     def _function_arn(self, logical_id: str) -> str:
-        """The ARN of the function that an alias or a version names, by name or ARN."""
+        """Return the ARN of the function that an alias or a version names, by name or ARN."""
         function = str(required(logical_id, self._properties(logical_id), "FunctionName"))
         return (
             function if function.startswith("arn:") else self.arn("lambda", f"function:{function}")

@@ -99,7 +99,7 @@ class StoredResourceReader:
         self._notice = template.notice
 
     def resources(self) -> StoredResources:
-        """All of them; what is left out is told."""
+        """Return all of them; what is left out is told."""
         for kind, (key, said) in _WITHOUT_EFFECT.items():
             for logical_id, properties in self._of(kind).items():
                 if properties.get(key):
@@ -157,7 +157,8 @@ def _versioned(properties: Mapping[str, Any]) -> bool:
 
 
 def _texts(properties: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, str]:
-    """The properties that are there, as texts: objects as JSON, as these services want them."""
+    """Return the properties that are there, as texts: objects as JSON, as these services want
+    them."""
     return {name: _text(properties[name]) for name in names if name in properties}
 
 

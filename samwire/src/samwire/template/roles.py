@@ -67,7 +67,7 @@ class RoleReader:
         self._notice = template.notice
 
     def roles(self) -> dict[str, Role]:
-        """What each role may do, by its name.
+        """Return what each role may do, by its name.
 
         Raises:
             TemplateError: one of the policies is none.
@@ -100,7 +100,7 @@ class RoleReader:
         return Role(policies, limit)
 
     def _attached(self, role: str) -> Iterable[tuple[str, str, Any]]:
-        """Policies that name the role, rather than the role them."""
+        """Return policies that name the role, rather than the role them."""
         for kind in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy"):
             for logical_id, properties in self._of(kind).items():
                 if role in (properties.get("Roles") or [properties.get("RoleName")]):
@@ -114,7 +114,7 @@ class RoleReader:
         own: Mapping[str, Any],
         what: tuple[str, str] = ("managed policy", "grants"),
     ) -> Any:
-        """The document of a managed policy; None, and a notice, for one that is not known.
+        """Return the document of a managed policy; None, and a notice, for one that is not known.
 
         Raises:
             TemplateError: it is one of AWS's, under another path.
@@ -150,12 +150,12 @@ class RoleReader:
 
 
 def managed_policy(name: str) -> dict[str, Any] | None:
-    """The document of one of AWS's managed policies; None for one that is not known."""
+    """Return the document of one of AWS's managed policies; None for one that is not known."""
     return _OFTEN.get(name) or (_aws_managed().get(name) or {}).get("Document")
 
 
 def aws_path(name: str) -> str:
-    """What stands before the name of one of AWS's policies in its ARN: `service-role/`."""
+    """Return what stands before the name of one of AWS's policies in its ARN: `service-role/`."""
     if name in _OFTEN:
         return _PATHS.get(name, "")
     return str(_aws_managed()[name].get("Path", "/")).removeprefix("/")
@@ -163,7 +163,7 @@ def aws_path(name: str) -> str:
 
 @functools.cache
 def _aws_managed() -> dict[str, Any]:
-    """AWS's managed policies by name; takes a third of a second to read."""
+    """Return AWS's managed policies by name; takes a third of a second to read."""
     from moto.iam.aws_managed_policies import aws_managed_policies_data
 
     return dict(json.loads(aws_managed_policies_data))

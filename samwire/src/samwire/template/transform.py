@@ -131,7 +131,8 @@ def _translated(
 
 @functools.cache
 def _session(region: str) -> boto3.Session:
-    """What tells the translator the region: nothing is asked of it, and it takes long to make."""
+    """Return what tells the translator the region: nothing is asked of it, and it takes long to
+    make."""
     return boto3.Session(region_name=region)
 
 
@@ -143,7 +144,7 @@ def _translate(
 
 
 def _culprit(source: dict[str, Any], parameters: Mapping[str, Value], region: str) -> str:
-    """The resource that the translator fails on even if it is alone."""
+    """Return the resource that the translator fails on even if it is alone."""
     for logical_id, resource in source["Resources"].items():
         try:
             _translate({**source, "Resources": {logical_id: resource}}, parameters, region)
@@ -162,7 +163,7 @@ def _of_cause(message: str) -> Problem:
 
 
 def _collisions(source: dict[str, Any]) -> list[str]:
-    """Routes that SAM gives the same logical id, so that the last one wins.
+    """Return routes that SAM gives the same logical id, so that the last one wins.
 
     SAM builds it from the key in lower case without `$`: `sendMessage` and `sendmessage`
     are one to it, and so are `connect` and `$connect`.
@@ -185,7 +186,8 @@ def _collisions(source: dict[str, Any]) -> list[str]:
 
 
 def _applications(source: dict[str, Any]) -> list[str]:
-    """Applications of the Serverless Application Repository: the translator would ask AWS."""
+    """Refuse applications of the Serverless Application Repository: the translator would ask
+    AWS."""
     notices = []
     for logical_id, resource in source["Resources"].items():
         if resource["Type"] != _APPLICATION:
@@ -236,7 +238,7 @@ def _local_path(logical_id: str, key: str, folder: Path, uri: str) -> Path:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder is there; no folder has a name that is too long."""
+    """Return whether a folder is there; no folder has a name that is too long."""
     try:
         return path.is_dir()
     except OSError:
@@ -244,7 +246,7 @@ def is_folder(path: Path) -> bool:
 
 
 def _default_folder(properties: Mapping[str, Any], defaults: Mapping[str, Any]) -> Any:
-    """The code of a function that names none: as `sam build`, the template's own folder."""
+    """Return the code of a function that names none: as `sam build`, the template's own folder."""
     if "InlineCode" in properties or "ImageUri" in properties:
         return None
     if "CodeUri" in defaults:

@@ -8,9 +8,9 @@ import httpx
 
 from parley.providers.checks import (
     ProviderChecks,
-    get,
+    get_answer,
+    make_unhealthy,
     require_success,
-    unhealthy,
 )
 from parley.providers.context import ProviderContext
 from parley.providers.diagnosis import Diagnosis
@@ -26,18 +26,18 @@ def build_checks(context: ProviderContext) -> ProviderChecks:
     async def check() -> None:
         key = await api_key()
         diagnosis, headers = Diagnosis(endpoint, key), {"xi-api-key": key}
-        answer = await get(context.http_client, f"{url}/v1/models", headers, diagnosis)
+        answer = await get_answer(context.http_client, f"{url}/v1/models", headers, diagnosis)
         # A key that may only speak and listen is refused the list, but known.
         if answer.status_code not in (401, 403) or b"missing_permissions" not in answer.content:
             require_success(answer, diagnosis)
             if _lacks(answer, endpoint.model):
-                raise unhealthy(diagnosis.because("model", "refused"))
+                raise make_unhealthy(diagnosis.make_error("model", "refused"))
         voice_url = f"{url}/v1/voices/{context.defaults.voice}"
-        answer = await get(context.http_client, voice_url, headers, diagnosis)
+        answer = await get_answer(context.http_client, voice_url, headers, diagnosis)
         if answer.status_code in (400, 404):
-            error = diagnosis.refused(answer.status_code, answer.headers, answer.content)
+            error = diagnosis.diagnose_status(answer.status_code, answer.headers, answer.content)
             if error.cause.reason == "voice":
-                raise unhealthy(error)
+                raise make_unhealthy(error)
 
     return ProviderChecks({"elevenlabs": check}, keys=(API_KEY,))
 

@@ -86,19 +86,19 @@ class ElevenLabsSocket:
         except InvalidStatus as refused:
             answer = refused.response
             found = _first_values(answer.headers)
-            raise diagnosis.refused(answer.status_code, found, answer.body) from None
+            raise diagnosis.diagnose_status(answer.status_code, found, answer.body) from None
         except InvalidURI:
-            raise diagnosis.because("invalid_url", "refused") from None
+            raise diagnosis.make_error("invalid_url", "refused") from None
         except InvalidMessage:
-            raise diagnosis.because("no_protocol", "unavailable") from None
+            raise diagnosis.make_error("no_protocol", "unavailable") from None
         except (OSError, InvalidHandshake, WebSocketException) as error:
             # A connect that stalls is one of them (TimeoutError is an OSError): nothing has been
             # asked yet, so another connection may still answer in time.
-            raise diagnosis.broken(error) from None
+            raise diagnosis.diagnose_exception(error) from None
         except (LookupError, ValueError):  # it redirects to two places, or to what is no URL
-            raise diagnosis.because("no_protocol", "unavailable") from None
+            raise diagnosis.make_error("no_protocol", "unavailable") from None
         if connection.response is not None:
-            diagnosis.note_answer(_first_values(connection.response.headers))
+            diagnosis.note_request_id(_first_values(connection.response.headers))
         return cls(connection, diagnosis)
 
     async def send(self, frame: dict[str, Any]) -> None:
@@ -113,7 +113,7 @@ class ElevenLabsSocket:
             raise await self._told_before(closed) from None
 
     async def receive(self) -> dict[str, Any] | None:
-        """The next frame; None when the service has closed the socket normally.
+        """Receive the next frame; None when the service has closed the socket normally.
 
         Raises:
             ProviderError: the connection broke, or the frame is not a JSON object.
@@ -125,9 +125,9 @@ class ElevenLabsSocket:
                 return None
             raise self._lost(closed) from None
         except (msgspec.DecodeError, UnicodeError, RecursionError):
-            raise self.failure("invalid") from None
+            raise self.make_failure("invalid") from None
         if not isinstance(frame, dict):
-            raise self.failure("invalid")
+            raise self.make_failure("invalid")
         return frame
 
     async def close(self) -> None:
@@ -135,22 +135,22 @@ class ElevenLabsSocket:
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self._connection.close(), timeout=0.5)
 
-    def failure(self, kind: FailureKind) -> ProviderError:
+    def make_failure(self, kind: FailureKind) -> ProviderError:
         """Make the failure of a service that closes too early, or sends what makes no sense."""
         reason = "closed" if kind == "unavailable" else "no_protocol"
-        return self._diagnosis.because(reason, kind)
+        return self._diagnosis.make_error(reason, kind)
 
-    def silent(self) -> ProviderError:
+    def make_silence_error(self) -> ProviderError:
         """Make the failure of a service that says nothing, and may do so to another call."""
-        return self._diagnosis.because("timeout", "unavailable")
+        return self._diagnosis.make_error("timeout", "unavailable")
 
-    def error_frame(self, error: object) -> ProviderError:
+    def make_frame_error(self, error: object) -> ProviderError:
         """Make the failure that an error frame means.
 
         Args:
             error: its name.
         """
-        return self._diagnosis.told(error)
+        return self._diagnosis.diagnose_error(error)
 
     async def _told_before(self, closed: ConnectionClosed) -> ProviderError:
         """Make the failure of a send that found the connection closed.
@@ -160,7 +160,7 @@ class ElevenLabsSocket:
         try:
             while (frame := await self.receive()) is not None:
                 if name := frame.get("error"):
-                    return self.error_frame(frame.get("message_type", name))
+                    return self.make_frame_error(frame.get("message_type", name))
         except ConcurrencyError:  # somebody reads, and finds it
             pass
         except ProviderError as error:
@@ -171,12 +171,12 @@ class ElevenLabsSocket:
         """Make the failure of a connection that has ended; a close frame may name its error."""
         close = closed.rcvd
         if close is None:
-            return self._diagnosis.because("connection_lost", "unavailable")
-        return self._diagnosis.closed(close.code, close.reason)
+            return self._diagnosis.make_error("connection_lost", "unavailable")
+        return self._diagnosis.diagnose_close(close.code, close.reason)
 
 
 def _first_values(headers: Headers) -> dict[str, str]:
-    """Headers by their names in lower case; of one that comes twice, the first.
+    """Return headers by their names in lower case; of one that comes twice, the first.
 
     The library's own mapping raises for such a one, and a proxy adds its id to the origin's.
     """

@@ -94,9 +94,9 @@ class ElevenLabsSpeech:
         while True:
             frame = await self._socket.receive()
             if frame is None:
-                raise self._socket.failure("unavailable")
+                raise self._socket.make_failure("unavailable")
             if name := frame.get("error"):
-                raise self._socket.error_frame(name)
+                raise self._socket.make_frame_error(name)
             if frame.get("contextId", frame.get("context_id", CONTEXT)) != CONTEXT:
                 continue
             if audio := frame.get("audio"):
@@ -112,11 +112,11 @@ class ElevenLabsSpeech:
         try:
             return base64.b64decode(str(audio), validate=True)
         except (binascii.Error, ValueError):
-            raise self._socket.failure("invalid") from None
+            raise self._socket.make_failure("invalid") from None
 
 
 def _alignment(frame: dict[str, Any]) -> Alignment | None:
-    """Character times, relative to the frame's audio; the raw text's where both come."""
+    """Return character times, relative to the frame's audio; the raw text's where both come."""
     found = frame.get("alignment") or frame.get("normalizedAlignment")
     if not isinstance(found, dict):
         return None

@@ -20,7 +20,7 @@ from parley.providers.diagnosis import Endpoint
 from parley.providers.elevenlabs.config import API_KEY, transcription_endpoint
 from parley.providers.elevenlabs.socket import ElevenLabsSocket
 from parley.providers.stt import TranscriptPiece
-from parley.text.scripts import joined
+from parley.text.scripts import join_texts
 
 MIN_AUDIO_MS = 500
 """A commit of less than 300 ms of audio is ignored; shorter utterances get silence added."""
@@ -85,7 +85,7 @@ class ScribeTranscriber:
                 await stream.wait_until_started()
         except TimeoutError:
             await stream.close()
-            raise socket.silent() from None
+            raise socket.make_silence_error() from None
         except BaseException:
             await stream.close()
             raise
@@ -105,7 +105,7 @@ class ScribeStream:
         self._sent_bytes = 0
         self._uncommitted_bytes = 0
         self._may_cross = False
-        self._finishing = False
+        self._commit_sent = False
         self._committed: list[str] = []
         self._partial = ""
 
@@ -113,9 +113,9 @@ class ScribeStream:
         """Wait for `session_started`; an error frame may come instead."""
         frame = await self._socket.receive()
         if frame is None:
-            raise self._socket.failure("unavailable")
+            raise self._socket.make_failure("unavailable")
         if (kind := frame.get("message_type")) != "session_started":
-            raise self._socket.error_frame(kind)
+            raise self._socket.make_frame_error(kind)
 
     async def send(self, pcm: bytes) -> None:
         """See `parley.providers.stt.TranscriptStream`."""
@@ -130,7 +130,7 @@ class ScribeStream:
         )
         if shortfall > 0:
             await self._send_chunk(bytes(shortfall), commit=False)
-        self._finishing = True
+        self._commit_sent = True
         uncommitted_ms = duration_ms(self._uncommitted_bytes, self._rate_hz)
         self._may_cross = uncommitted_ms >= AUTO_COMMIT_FROM_MS
         await self._send_chunk(b"", commit=True)
@@ -140,7 +140,7 @@ class ScribeStream:
         while True:
             frame = await self._socket.receive()
             if frame is None:
-                raise self._socket.failure("unavailable")
+                raise self._socket.make_failure("unavailable")
             piece = self._piece(frame)
             if piece is not None and piece.final and self._may_cross:
                 self._may_cross = False
@@ -155,7 +155,7 @@ class ScribeStream:
                     return
 
     async def _next_final(self) -> TranscriptPiece:
-        """The answer to our commit, after one that may have been the service's own."""
+        """Return the answer to our commit, after one that may have been the service's own."""
         while True:
             frame = await self._socket.receive()
             if frame is None:
@@ -183,16 +183,16 @@ class ScribeStream:
                 self._committed.append(text)
             self._partial = ""
             self._uncommitted_bytes = 0
-            over = self._finishing or (self._endpointing == "server_vad" and bool(text))
+            over = self._commit_sent or (self._endpointing == "server_vad" and bool(text))
             return TranscriptPiece(self._joined(), final=over)
         if kind in _NOT_ENOUGH:
-            return TranscriptPiece(self._joined(), final=True) if self._finishing else None
+            return TranscriptPiece(self._joined(), final=True) if self._commit_sent else None
         if "error" in frame:
-            raise self._socket.error_frame(kind)
+            raise self._socket.make_frame_error(kind)
         return None  # repeated finals, details, and what later versions may add
 
     def _joined(self, tail: str = "") -> str:
-        return joined([*self._committed, tail])
+        return join_texts([*self._committed, tail])
 
     async def _send_chunk(self, pcm: bytes, *, commit: bool) -> None:
         await self._socket.send(

@@ -11,9 +11,9 @@ from parley.errors import ProviderError
 from parley.providers.checks import (
     CHECK_LIMIT_S,
     ProviderChecks,
-    get,
+    get_answer,
+    make_unhealthy,
     require_success,
-    unhealthy,
 )
 from parley.providers.context import ProviderContext
 from parley.providers.diagnosis import Diagnosis
@@ -53,7 +53,7 @@ class _ChatCheck:
             async with contextlib.aclosing(self._responder.reply(prompt, lambda: None)) as bits:
                 await anext(bits)
         except ProviderError as error:
-            raise unhealthy(error) from None
+            raise make_unhealthy(error) from None
         self._replied_at_s = now_s
 
     async def _look(self) -> None:
@@ -62,6 +62,6 @@ class _ChatCheck:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         diagnosis = Diagnosis(self._endpoint, key)
         url = f"{self._endpoint.base_url.rstrip('/')}/models"
-        answer = await get(self._context.http_client, url, headers, diagnosis)
+        answer = await get_answer(self._context.http_client, url, headers, diagnosis)
         if answer.status_code != 404:  # an endpoint without a list of its models is reached
             require_success(answer, diagnosis)

@@ -129,7 +129,7 @@ def _read_choice(choice: Any, chunk: ChatChunk) -> None:
 
 
 def _text_of(content: Any) -> str:
-    """The text of a message's content: text, or parts, of which some are text."""
+    """Return the text of a message's content: text, or parts, of which some are text."""
     if content is None:
         return ""
     if isinstance(content, str):

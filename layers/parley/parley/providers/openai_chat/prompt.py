@@ -41,7 +41,7 @@ def build_messages(prompt: Prompt, *, system_role: bool = True) -> list[dict[str
 
 
 def _spoken(prompt: Prompt) -> Iterator[tuple[str, str]]:
-    """Role and content of all that shows something, the oldest first."""
+    """Yield role and content of all that shows something, the oldest first."""
     for message in prompt.history:
         content = _content(message)
         if not is_blank(content):
@@ -50,7 +50,7 @@ def _spoken(prompt: Prompt) -> Iterator[tuple[str, str]]:
 
 
 def _content(message: Message) -> str:
-    """What the conversation was for the user: of a reply, what was heard.
+    """Return what the user has read or heard of a message: of a reply, what was heard.
 
     A reply of which nothing was heard has no note either: there was nothing to interrupt.
     """

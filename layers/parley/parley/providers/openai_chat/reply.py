@@ -180,7 +180,7 @@ class ChatReply:
 
 
 def _checked(chunk: ChatChunk) -> ChatChunk:
-    """A whole answer that has neither a reply nor an error is some other page."""
+    """Return a whole answer. Raise `Nonsense` if it has neither a reply nor an error."""
     if chunk.error is None and not chunk.has_choices:
         raise Nonsense
     return chunk

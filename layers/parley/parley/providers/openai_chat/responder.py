@@ -107,13 +107,15 @@ class OpenAIChat:
                 diagnosis = Diagnosis(self._endpoint, key, [m["content"] for m in messages])
                 request = self._request(messages, key, trace)
                 async with _named(diagnosis), request as response:
-                    diagnosis.note_answer(response.headers)
+                    diagnosis.note_request_id(response.headers)
                     if not response.is_success:
                         found = await _error_body(response)
                         if _refuses_system_role(messages, response.status_code, found):
                             system_role = False
                             continue
-                        raise diagnosis.refused(response.status_code, response.headers, found)
+                        raise diagnosis.diagnose_status(
+                            response.status_code, response.headers, found
+                        )
                     if not system_role:
                         self._note_system_role_refused()
                     async for text in _read_reply(response, diagnosis):
@@ -154,30 +156,30 @@ class OpenAIChat:
 
 @contextlib.asynccontextmanager
 async def _named(diagnosis: Diagnosis) -> AsyncIterator[None]:
-    """A block in which what goes wrong on the way is a `ProviderError`."""
+    """Turn what goes wrong on the way, within a block, into a `ProviderError`."""
     try:
         yield
     except httpx.ConnectTimeout:  # nothing has been asked yet
-        raise diagnosis.because("connect_timeout", "unavailable") from None
+        raise diagnosis.make_error("connect_timeout", "unavailable") from None
     except httpx.TimeoutException:
-        raise diagnosis.because("timeout", "timeout") from None
+        raise diagnosis.make_error("timeout", "timeout") from None
     except (httpx.UnsupportedProtocol, httpx.InvalidURL):
-        raise diagnosis.because("invalid_url", "refused") from None
+        raise diagnosis.make_error("invalid_url", "refused") from None
     except httpx.ConnectError as error:
-        raise diagnosis.broken(error) from None
+        raise diagnosis.diagnose_exception(error) from None
     except httpx.HTTPError:
-        raise diagnosis.because("connection_lost", "unavailable") from None
+        raise diagnosis.make_error("connection_lost", "unavailable") from None
 
 
 async def _read_reply(response: httpx.Response, diagnosis: Diagnosis) -> AsyncIterator[str]:
-    """The reply in an answer.
+    """Yield the reply in an answer.
 
     Raises:
         ProviderError: the answer says so, makes no sense, ends before the reply does, or has
             nothing to read in it.
     """
     if response.headers.get("Content-Type", "").lower().startswith("text/html"):
-        raise diagnosis.because("no_protocol", "invalid")
+        raise diagnosis.make_error("no_protocol", "invalid")
     reply = ChatReply()
     try:
         async for chunk in _chunks(response, reply):
@@ -186,17 +188,18 @@ async def _read_reply(response: httpx.Response, diagnosis: Diagnosis) -> AsyncIt
         for text in reply.close():
             yield text
     except Nonsense:
-        raise diagnosis.because("no_protocol", "invalid") from None
+        raise diagnosis.make_error("no_protocol", "invalid") from None
     except ErrorInAnswer as told:
-        raise diagnosis.told(told.error) from None
+        raise diagnosis.diagnose_error(told.error) from None
     except BrokenOff:
-        raise diagnosis.because("connection_lost", "unavailable") from None
+        raise diagnosis.make_error("connection_lost", "unavailable") from None
     if not reply.shows_something:
         raise _nothing_said(reply, diagnosis)
 
 
 async def _chunks(response: httpx.Response, reply: ChatReply) -> AsyncIterator[bytes]:
-    """The bytes of an answer; when the reply has ended, not for long and whatever goes wrong."""
+    """Yield the bytes of an answer; when the reply has ended, not for long and whatever goes
+    wrong."""
     chunks = response.aiter_bytes()
     while True:
         try:
@@ -213,16 +216,16 @@ async def _chunks(response: httpx.Response, reply: ChatReply) -> AsyncIterator[b
 
 def _nothing_said(reply: ChatReply, diagnosis: Diagnosis) -> ProviderError:
     if reply.calls_tool or reply.finish_reason in ("tool_calls", "function_call"):
-        return diagnosis.because("tool_call", "refused")
+        return diagnosis.make_error("tool_call", "refused")
     if reply.finish_reason == "content_filter":
-        return diagnosis.because("filter", "filtered")
+        return diagnosis.make_error("filter", "filtered")
     if reply.finish_reason == "length":
-        return diagnosis.because("length", "empty")
-    return diagnosis.because("empty", "empty")
+        return diagnosis.make_error("length", "empty")
+    return diagnosis.make_error("empty", "empty")
 
 
 def _refuses_system_role(messages: list[dict[str, str]], status: int, body: bytes) -> bool:
-    """Whether the model's template may have refused the system message, and nothing else.
+    """Return whether the model's template may have refused the system message, and nothing else.
 
     Templates of Mistral's do not name it: "Conversation roles must alternate". llama.cpp answers
     500 where a template fails.
@@ -236,7 +239,7 @@ def _refuses_system_role(messages: list[dict[str, str]], status: int, body: byte
 
 
 async def _error_body(response: httpx.Response) -> bytes:
-    """What an error's body begins with."""
+    """Return what an error's body begins with."""
     body = bytearray()
     with contextlib.suppress(TimeoutError, httpx.HTTPError):
         async with asyncio.timeout(ERROR_BODY_S):

@@ -214,7 +214,7 @@ class ThoughtFilter:
 
 
 def _end_of(pattern: re.Pattern[str], text: str) -> int:
-    """Where what the pattern matches at the start ends; 0 if it matches nothing."""
+    """Return where what the pattern matches at the start ends; 0 if it matches nothing."""
     found = pattern.match(text)
     return found.end() if found else 0
 

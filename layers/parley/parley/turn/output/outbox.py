@@ -94,7 +94,7 @@ class Outbox:
 
     def add_error(self, error: ParleyError) -> None:
         """Add an error of the turn."""
-        self._events.append(Error.of(error, turn_id=self._turn_id, seq=0))
+        self._events.append(Error.from_error(error, turn_id=self._turn_id, seq=0))
 
     def add_text(self, delta: str, now_s: float) -> None:
         """Add more of the reply's text."""
@@ -230,7 +230,7 @@ class Outbox:
     def _take_audio(self) -> Audio:
         rate = self._packer.rate_hz
         start_bytes = self._packer.taken_bytes
-        pcm = self._packer.take()
+        pcm = self._packer.take_packet()
         end_ms = duration_ms(start_bytes + len(pcm), rate)
         words: list[Word] = []
         # A word may start beyond the last sample, by the synthesizer's reckoning: it goes with it.

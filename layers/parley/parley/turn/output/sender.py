@@ -52,7 +52,7 @@ class Sender:
         self._again: deque[Numbered] = deque()
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
-        self._draining = False
+        self._is_draining = False
         self._held = False
         self._refused_since_s: float | None = None
         self._fixed = fixed
@@ -101,7 +101,7 @@ class Sender:
 
     async def drain(self) -> None:
         """Hold nothing back, and wait until all is posted or the connection is gone."""
-        self._draining = True
+        self._is_draining = True
         self._held = False
         self.wake()
         await self._idle.wait()
@@ -124,7 +124,7 @@ class Sender:
     def _next(self, now_s: float) -> Numbered | None:
         if self._again:
             return self._again.popleft()
-        return self._outbox.take_next(now_s, everything=self._draining)
+        return self._outbox.take_next(now_s, everything=self._is_draining)
 
     async def _send(self, event: Numbered) -> None:
         address, frame = self.address, encode(event)  # the address may move during the post

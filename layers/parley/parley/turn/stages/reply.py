@@ -17,7 +17,7 @@ from parley.errors import ProviderError
 from parley.protocol.messages import Settings
 from parley.providers.call import ProviderCall
 from parley.providers.circuit_breaker import CircuitBreakers
-from parley.providers.errors import failure
+from parley.providers.errors import make_failure
 from parley.providers.hedging import TakeLead
 from parley.providers.llm import Prompt, Responder
 from parley.providers.tts import SpeechPiece, Synthesizer
@@ -160,9 +160,9 @@ class ReplyStage:
                     continue
                 self._add(delta[: self._max_chars - len(self.text)], splitter)
                 if len(self.text) >= self._max_chars:
-                    return
+                    break
         if take_lead() and is_blank(self.text):
-            raise failure("reply_failed", "empty")
+            raise make_failure("reply_failed", "empty")
 
     def _add(self, delta: str, splitter: SentenceSplitter) -> None:
         now = time.monotonic()

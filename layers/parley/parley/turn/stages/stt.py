@@ -14,7 +14,7 @@ from parley.aio.tasks import BackgroundClose, Tasks
 from parley.protocol.messages import AudioFormat, Endpointing
 from parley.providers.call import ProviderCall, StreamDeadline, exchange
 from parley.providers.circuit_breaker import CircuitBreaker
-from parley.providers.errors import failure
+from parley.providers.errors import make_failure
 from parley.providers.hedging import TakeLead
 from parley.providers.stt import Transcriber, TranscriptPiece, TranscriptStream
 
@@ -145,4 +145,4 @@ class SttStage:
             if piece.final:
                 return piece.text
             self._on_partial(piece)
-        raise failure("transcription_failed", "unavailable")
+        raise make_failure("transcription_failed", "unavailable")

@@ -45,7 +45,7 @@ class _Stopped(Exception):
 
 
 def rendered(template: Block, variables: Mapping[str, Any]) -> str:
-    """The text that a template makes of variables.
+    """Return the text that a template makes of variables.
 
     Raises:
         TemplateFault: it calls what is not there, or calls it wrongly.
@@ -203,7 +203,7 @@ class _Renderer:
 
 
 def _equal(left: Any, right: Any) -> bool:
-    """Velocity compares values of different kinds as they are written."""
+    """Compare values of different kinds as they are written, as Velocity does."""
     if type(left) is type(right) or (_is_number(left) and _is_number(right)):
         return bool(left == right)
     if left is None or right is None:
@@ -220,7 +220,7 @@ def _compared(operator: str, left: Any, right: Any) -> bool:
 
 
 def _calculated(operator: str, left: Any, right: Any) -> Any:
-    """Arithmetic; `null`, as in Velocity, where it is impossible."""
+    """Do arithmetic; return `null`, as Velocity does, where it is impossible."""
     if not (_is_number(left) and _is_number(right)):
         return None
     if operator in ("/", "%") and right == 0:

@@ -56,7 +56,7 @@ class ExpressionReader:
     # --- the text -------------------------------------------------------------------
 
     def fault(self, message: str) -> TemplateFault:
-        """An error at this place."""
+        """Return an error at this place."""
         return TemplateFault(f"line {self.line}: {message}")
 
     @property
@@ -65,7 +65,7 @@ class ExpressionReader:
         return self.text.count("\n", 0, self.position) + 1
 
     def match(self, pattern: re.Pattern[str]) -> str | None:
-        """What the pattern matches here, and past it; None if it does not."""
+        """Return what the pattern matches here, and past it; None if it does not."""
         found = pattern.match(self.text, self.position)
         if found is None:
             return None
@@ -73,14 +73,14 @@ class ExpressionReader:
         return found[0]
 
     def take(self, token: str) -> bool:
-        """Whether the token is here; past it then."""
+        """Return whether the token is here; past it then."""
         if not self.text.startswith(token, self.position):
             return False
         self.position += len(token)
         return True
 
     def take_after_space(self, token: str) -> bool:
-        """The same, with space before it."""
+        """Return the same, with space before it."""
         before = self.position
         self.match(_SPACE)
         if self.take(token):
@@ -89,14 +89,14 @@ class ExpressionReader:
         return False
 
     def expect(self, token: str) -> None:
-        """The token, with space before it, must be here."""
+        """Refuse a template that does not have the token here, with space before it."""
         if not self.take_after_space(token):
             raise self.fault(f"{token!r} is missing.")
 
     # --- references -----------------------------------------------------------------
 
     def reference(self) -> Reference | None:
-        """The reference that begins with the `$` at this place; None if there is none."""
+        """Return the reference that begins with the `$` at this place; None if there is none."""
         began, line = self.position, self.line
         self.take("$")
         self.take("!")
@@ -128,7 +128,7 @@ class ExpressionReader:
     # --- expressions ----------------------------------------------------------------
 
     def expression(self, level: int = 0) -> Expression:
-        """An expression; operators of a higher level bind more tightly."""
+        """Return an expression; operators of a higher level bind more tightly."""
         if level == len(_LEVELS):
             return self._unary()
         left = self.expression(level + 1)
@@ -190,7 +190,7 @@ class ExpressionReader:
         raise self.fault(f"an expression is missing before {self.text[began : began + 20]!r}.")
 
     def _quoted(self, quote: str) -> str:
-        """Text up to the closing quote; a doubled one stands for itself."""
+        """Return the text up to the closing quote; a doubled one stands for itself."""
         parts = []
         while True:
             end = self.text.find(quote, self.position)

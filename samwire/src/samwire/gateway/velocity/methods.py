@@ -28,7 +28,7 @@ class Tool(Protocol):
 
 
 def written(value: Any) -> str:
-    """A value as Java's `toString` writes it; `null` as nothing."""
+    """Return a value as Java's `toString` writes it; `null` as nothing."""
     return "" if value is None else _inside(value)
 
 
@@ -45,7 +45,7 @@ def _inside(value: Any) -> str:
 
 
 def method_of(value: Any, name: str) -> Method | None:
-    """A method of a value; None if it has none of that name."""
+    """Return a method of a value; None if it has none of that name."""
     if name == "toString":
         return lambda: written(value)
     if name == "equals":
@@ -69,7 +69,7 @@ def _bound(methods: Mapping[str, Method], name: str, value: Any) -> Method | Non
 
 
 def _replacement(text: str) -> str:
-    """A replacement of a regular expression: Java's `$1` is `\\g<1>` here."""
+    """Return a replacement of a regular expression: Java's `$1` is `\\g<1>` here."""
     return _GROUP.sub(r"\\g<\1>", text)
 
 

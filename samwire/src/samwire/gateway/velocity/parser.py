@@ -32,7 +32,7 @@ _REFUSED = frozenset({"macro", "parse", "include", "evaluate", "define", "return
 
 @functools.lru_cache(maxsize=256)
 def parsed(text: str) -> Block:
-    """The template that a text is.
+    """Return the template that a text is.
 
     Raises:
         TemplateFault: it is none, or uses a directive that API Gateway's do without.
@@ -49,7 +49,8 @@ class _TemplateReader:
         self.source = ExpressionReader(text, parsed)
 
     def block(self) -> tuple[Block, str]:
-        """Nodes up to a directive that ends a block, and its name; empty at the text's end."""
+        """Return the nodes up to a directive that ends a block, and its name; empty at the text's
+        end."""
         source, nodes = self.source, list[Node]()
         while source.position < len(source.text):
             if (plain := source.match(_PLAIN)) is not None:
@@ -83,7 +84,7 @@ class _TemplateReader:
         return self._character()
 
     def _hash(self, nodes: list[Node]) -> str:
-        """A comment or directive; the name of one that ends a block."""
+        """Return a comment or directive; the name of one that ends a block."""
         source = self.source
         if source.match(_LINE_COMMENT) is not None or source.match(_BLOCK_COMMENT) is not None:
             return ""

@@ -9,7 +9,7 @@ from samwire.permissions.patterns import Context
 
 
 def no_keys() -> Context:
-    """No condition keys of its own."""
+    """Return no condition keys of its own."""
     return {}
 
 

@@ -7,7 +7,7 @@ from samwire.permissions.calls.http import HttpCall
 
 
 def invoke(call: HttpCall, function: str, qualifier: str) -> Access:
-    """Invoking a function, named as the Invoke API allows.
+    """Return the permissions for invoking a function, named as the Invoke API allows.
 
     Args:
         function: name, `name:alias`, partial or whole ARN.
@@ -19,7 +19,7 @@ def invoke(call: HttpCall, function: str, qualifier: str) -> Access:
 
 
 def manage_connections(call: HttpCall, api_id: str, stage: str) -> Access:
-    """Using `@connections`.
+    """Return the permissions for using `@connections`.
 
     API Gateway asks about the resource with the connection's id as a placeholder, so a
     policy that names one connection never matches.

@@ -52,7 +52,7 @@ class DynamoDbCalls:
         self._hash_key = hash_key
 
     def accesses(self, call: HttpCall) -> list[Access]:
-        """The permissions that a call needs."""
+        """Return the permissions that a call needs."""
         members, operation = call.members, call.operation
         if operation in ("BatchGetItem", "BatchWriteItem"):
             return self._batch(call, operation)
@@ -141,7 +141,7 @@ class DynamoDbCalls:
 
 
 def _queried(hash_key: str, members: Mapping[str, Any]) -> tuple[str, ...]:
-    """The partition that a key condition names."""
+    """Return the partition that a key condition names."""
     names = members.get("ExpressionAttributeNames") or {}
     values = members.get("ExpressionAttributeValues") or {}
     expression = str(members.get("KeyConditionExpression") or "")
@@ -153,7 +153,7 @@ def _queried(hash_key: str, members: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _attributes(members: Mapping[str, Any]) -> tuple[str, ...]:
-    """The top-level attributes that a request names."""
+    """Return the top-level attributes that a request names."""
     names = members.get("ExpressionAttributeNames") or {}
     found = set(members.get("AttributesToGet") or ())
     for part in ("Item", "Key", "KeyConditions", "Expected", "AttributeUpdates"):
@@ -201,7 +201,7 @@ def _name(table: str) -> str:
 
 
 def _scalar(value: Any) -> tuple[str, ...]:
-    """The text of a key's value, whichever its type."""
+    """Return the text of a key's value, whichever its type."""
     return tuple(str(text) for text in value.values()) if isinstance(value, Mapping) else ()
 
 

@@ -72,5 +72,5 @@ class HttpCall:
         return dict(self.parameters)
 
     def arn(self, service: str, resource: str) -> str:
-        """An ARN in the region that was signed for."""
+        """Return an ARN in the region that was signed for."""
         return f"arn:aws:{service}:{self.scope[1]}:{self.account_id}:{resource}"

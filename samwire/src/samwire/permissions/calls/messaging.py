@@ -8,7 +8,8 @@ from samwire.permissions.patterns import Context
 
 
 def sqs(call: HttpCall) -> list[Access]:
-    """Of SQS. A batch needs what its entries need; messages have the action in lower case."""
+    """Return the needs of SQS. A batch needs what its entries need; messages have the action in
+    lower case."""
     operation = call.operation.removesuffix("Batch")
     url = str(call.members.get("QueueUrl", "")) or call.path
     name = url.rstrip("/").rpartition("/")[2] or str(call.members.get("QueueName", ""))
@@ -17,7 +18,7 @@ def sqs(call: HttpCall) -> list[Access]:
 
 
 def sns(call: HttpCall) -> list[Access]:
-    """Of SNS. Messages have the service in capitals."""
+    """Return the needs of SNS. Messages have the service in capitals."""
     members, operation = call.members, call.operation
     action = "Publish" if operation == "PublishBatch" else operation
     resource = next(

@@ -61,7 +61,7 @@ _QUERY = ("prefix", "delimiter", "max-keys")
 
 
 def place(call: HttpCall) -> tuple[str, str]:
-    """Bucket and key of a request; empty if it names none."""
+    """Return bucket and key of a request; empty if it names none."""
     found = _HOST.fullmatch(call.headers.get("host", ""))
     if found:
         return found[1], call.path[1:]
@@ -70,7 +70,7 @@ def place(call: HttpCall) -> tuple[str, str]:
 
 
 def accesses(call: HttpCall) -> list[Access]:
-    """The permissions that a call needs."""
+    """Return the permissions that a call needs."""
     bucket, key = place(call)
     if not bucket:
         return [Access("s3:ListAllMyBuckets", "*")]
@@ -132,7 +132,7 @@ def _bucket_action(call: HttpCall) -> str:
 
 
 def _deleted(body: bytes) -> list[tuple[str, str]]:
-    """Keys and versions of a `DeleteObjects`."""
+    """Return keys and versions of a `DeleteObjects`."""
     try:
         # The developer's own function sent it.
         root = ElementTree.fromstring(body)  # noqa: S314  # nosec B314

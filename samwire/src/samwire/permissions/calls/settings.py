@@ -14,12 +14,13 @@ _SUFFIX = re.compile(r"-[A-Za-z0-9]{6}$")
 
 
 def secret_suffix(name: str) -> str:
-    """The six characters at the end of a secret's ARN; here they follow from its name."""
+    """Return the six characters at the end of a secret's ARN; here they follow from its name."""
     return hashlib.sha256(name.encode()).hexdigest()[:6]
 
 
 def secrets_manager(call: HttpCall) -> list[Access]:
-    """Of Secrets Manager. The resource is the secret's whole ARN, however it was named."""
+    """Return the needs of Secrets Manager. The resource is the secret's whole ARN, however it was
+    named."""
     members = call.members
     names = [members.get("SecretId") or members.get("Name") or ""]
     if call.operation == "BatchGetSecretValue":
@@ -42,7 +43,7 @@ def secrets_manager(call: HttpCall) -> list[Access]:
 
 
 def parameters(call: HttpCall) -> list[Access]:
-    """Of the parameter store; other parts of SSM are asked for as a whole."""
+    """Return the needs of the parameter store; other parts of SSM are asked for as a whole."""
     members, action = call.members, f"ssm:{call.operation}"
     names: list[Any] = members.get("Names") or []
     if call.operation == "GetParametersByPath":

@@ -20,7 +20,7 @@ _OF_ALL = ("DescribeLogGroups",)
 
 
 def logs(call: HttpCall) -> list[Access]:
-    """Of CloudWatch Logs: a log group, or one of its streams."""
+    """Return the needs of CloudWatch Logs: a log group, or one of its streams."""
     members = call.members
     group = str(members.get("logGroupName") or members.get("logGroupIdentifier") or "*")
     name = group.rpartition(":log-group:")[2].removesuffix(":*")
@@ -32,6 +32,6 @@ def logs(call: HttpCall) -> list[Access]:
 
 
 def xray(call: HttpCall) -> list[Access]:
-    """Of X-Ray, where what is sent and read has no resource of its own."""
+    """Return the needs of X-Ray, where what is sent and read has no resource of its own."""
     operation = _XRAY.get(call.path.rstrip("/"), call.path.strip("/"))
     return [Access(f"xray:{operation}", "*")]

@@ -38,7 +38,7 @@ _HTTP_SELECTION = ("${request.method} ${request.path}", "$request.method $reques
 
 
 def api_problems(template: Resolved, graph: Graph) -> Iterator[Problem]:
-    """What is wrong with the APIs of a template.
+    """Yield what is wrong with the APIs of a template.
 
     Args:
         graph: what each resource needs.
@@ -133,7 +133,7 @@ def _api(
 
 
 def _named(logical_id: str, properties: Mapping[str, Any]) -> Iterator[Problem]:
-    """What an API that no OpenAPI document describes needs."""
+    """Yield what an API that no OpenAPI document describes needs."""
     source = 'AWS, "AWS::ApiGatewayV2::Api"'
     if properties.get("Body") or properties.get("BodyS3Location"):
         return
@@ -181,7 +181,7 @@ def _settings(
 
 
 def _of(template: Resolved, kind: str, api_id: str) -> dict[str, dict[str, Any]]:
-    """The resources of an API."""
+    """Return the resources of an API."""
     return {
         name: properties
         for name, properties in template.of(kind).items()

@@ -20,7 +20,7 @@ _KINDS = {"CUSTOM": "REQUEST", "JWT": "JWT"}
 def authorizer_problems(
     template: Resolved, api_id: str, routes: Mapping[str, Mapping[str, Any]], *, websocket: bool
 ) -> Iterator[Problem]:
-    """What is wrong with the authorizers of an API."""
+    """Yield what is wrong with the authorizers of an API."""
     own = {
         logical_id: properties
         for logical_id, properties in template.of(_AUTHORIZER).items()

@@ -18,7 +18,7 @@ _SOURCE = 'AWS, "Handling circular dependency errors in AWS CloudFormation"'
 def graph_of(
     resources: Mapping[str, Mapping[str, Any]], chosen: Callable[[Any], Any]
 ) -> dict[str, frozenset[str]]:
-    """What each resource needs.
+    """Return what each resource needs.
 
     Args:
         chosen: replaces every `Fn::If` by what its condition chooses.
@@ -37,7 +37,7 @@ def graph_of(
 
 
 def reached(graph: Graph, start: str) -> frozenset[str]:
-    """All that a resource needs, directly or through others."""
+    """Return all that a resource needs, directly or through others."""
     found: set[str] = set()
     waiting = [start]
     while waiting:
@@ -48,7 +48,7 @@ def reached(graph: Graph, start: str) -> frozenset[str]:
 
 
 def circles(graph: Graph) -> list[Problem]:
-    """A problem for each resource that is part of a circle."""
+    """Return a problem for each resource that is part of a circle."""
     problems = []
     for logical_id in graph:
         if logical_id in reached(graph, logical_id):
@@ -60,7 +60,7 @@ def circles(graph: Graph) -> list[Problem]:
 
 
 def _way_back(graph: Graph, start: str) -> list[str]:
-    """The shortest way from a resource to itself."""
+    """Return the shortest way from a resource to itself."""
     ways = [[name] for name in sorted(graph[start])]
     seen = set(graph[start])
     while ways:
@@ -74,12 +74,12 @@ def _way_back(graph: Graph, start: str) -> list[str]:
 
 
 def listed(after: Any) -> list[str]:
-    """The logical ids of a `DependsOn`."""
+    """Return the logical ids of a `DependsOn`."""
     return [after] if isinstance(after, str) else list(after or [])
 
 
 def _referred(value: Any) -> Iterator[str]:
-    """Names that intrinsic functions in a value refer to."""
+    """Return names that intrinsic functions in a value refer to."""
     if isinstance(value, list):
         for item in value:
             yield from _referred(item)

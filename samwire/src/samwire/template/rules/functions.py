@@ -50,7 +50,7 @@ _ASSUME = ("sts:assumerole", "sts:*", "*")
 
 
 def function_problems(template: Resolved) -> Iterator[Problem]:
-    """What is wrong with the functions of a template."""
+    """Yield what is wrong with the functions of a template."""
     functions = template.of("AWS::Lambda::Function")
     trusting = {
         logical_id: _trusts_lambda(properties.get("AssumeRolePolicyDocument"))

@@ -15,7 +15,7 @@ _KNOWN = ("AWS", "HTTP", "MOCK")
 def integration_problems(
     integrations: Mapping[str, Mapping[str, Any]], *, websocket: bool
 ) -> Iterator[Problem]:
-    """What is wrong with the integrations of an API."""
+    """Yield what is wrong with the integrations of an API."""
     for logical_id, properties in integrations.items():
         kind = properties.get("IntegrationType")
         if not websocket and kind in _KNOWN:

@@ -84,7 +84,7 @@ class InvocationRights:
     def problems(
         self, apis: Iterable[WebSocketApi], http_apis: Iterable[HttpApi]
     ) -> Iterator[Problem]:
-        """A problem for each integration and authorizer whose function may not be invoked.
+        """Yield a problem for each integration and authorizer whose function may not be invoked.
 
         A permission for an alias or a version that is not there is one too.
         """
@@ -134,7 +134,7 @@ class InvocationRights:
                 )
 
     def _is_here(self, function: str) -> bool:
-        """Whether a function that is given by name or ARN is of this account and region."""
+        """Return whether a function that is given by name or ARN is of this account and region."""
         before = function.rpartition(":function:")[0].split(":")
         account = before[-1] if ":function:" in function else ACCOUNT_ID
         region = before[3] if len(before) == _ARN_PARTS else self._region

@@ -22,7 +22,7 @@ _PAGE = 'AWS, "Name type"'
 
 
 def name_problems(template: Resolved) -> Iterator[Problem]:
-    """A problem for each resource whose name another has too."""
+    """Yield a problem for each resource whose name another has too."""
     for kind, key in _NAMES.items():
         users: dict[str, list[str]] = {}
         for logical_id, properties in template.of(kind).items():

@@ -57,7 +57,7 @@ _MAX_SHOWN = 60
 def schema_problems(
     logical_id: str, kind: str, properties: Mapping[str, Any], region: str
 ) -> Iterator[Problem]:
-    """What CloudFormation would refuse of a resource's properties.
+    """Yield what CloudFormation would refuse of a resource's properties.
 
     Args:
         properties: resolved.
@@ -72,7 +72,7 @@ def schema_problems(
 
 
 def _sentence(error: ValidationError, path: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """What is wrong, and with which property."""
+    """Return what is wrong, and with which property."""
     what = ".".join(path) or "it"
     wanted: Any = error.validator_value
     value: Any = error.instance
@@ -168,7 +168,7 @@ _Validator = extend(  # type: ignore[no-untyped-call]
 
 @functools.cache
 def _validator(kind: str, region: str) -> Any:
-    """Of a type; None if it is not known."""
+    """Return the validator of a type; None if it is not known."""
     place = kinds(region).get(kind) or kinds(HOME_REGION).get(kind)
     if place is None:
         return None
@@ -182,13 +182,13 @@ def _validator(kind: str, region: str) -> Any:
 
 
 def schema(place: str) -> dict[str, Any]:
-    """The schema that lies at a place."""
+    """Return the schema that lies at a place."""
     return dict(json.loads((_folder() / "resources" / f"{place}.json").read_text()))
 
 
 @functools.cache
 def kinds(region: str) -> dict[str, str]:
-    """Where the schema of each type of a region is; empty for a region that is not known."""
+    """Return where the schema of each type of a region is; empty for a region that is not known."""
     file = _folder() / "providers" / f"{region}.json"
     return dict(json.loads(file.read_text())) if file.is_file() else {}
 
@@ -202,7 +202,7 @@ def _folder() -> Path:
 
 
 def _relevant(schema: Any) -> Any:
-    """A schema without what is not checked here."""
+    """Return a schema without what is not checked here."""
     if not isinstance(schema, dict):
         return schema
     found: dict[str, Any] = {}

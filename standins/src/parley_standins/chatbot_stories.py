@@ -1,4 +1,4 @@
-"""Stories and jokes for the rule-based talker. Which one is told depends on what was asked."""
+"""Stories and jokes for the rule-based chatbot. Which one is told depends on what was asked."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _JOKES = (
 
 
 def story(topic: str, told_before: int, *, long: bool) -> str:
-    """A story about a topic, another one each time."""
+    """Return a story about a topic, another one each time."""
     chosen = _STORIES[told_before % len(_STORIES)]
     sentences = chosen if long else (*chosen[: SHORT_SENTENCES - 1], chosen[-1])
     opening = _OPENINGS[told_before % len(_OPENINGS)]
@@ -60,5 +60,5 @@ def story(topic: str, told_before: int, *, long: bool) -> str:
 
 
 def joke(told_before: int) -> str:
-    """A joke, another one each time."""
+    """Return a joke, another one each time."""
     return _JOKES[told_before % len(_JOKES)]

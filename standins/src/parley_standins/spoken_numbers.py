@@ -54,7 +54,7 @@ _DIGITS = re.compile(r"\d+(?:\.\d+)?")
 
 
 def in_words(number: float) -> str:
-    """A number as it is said; in digits where words would be too long.
+    """Return a number as it is said; in digits where words would be too long.
 
     >>> in_words(1305)
     'one thousand three hundred five'
@@ -78,12 +78,12 @@ def in_words(number: float) -> str:
 
 
 def is_number(word: str) -> bool:
-    """Whether a word is a number or part of one."""
+    """Return whether a word is a number or part of one."""
     return word in _VALUES or word in _SCALES or bool(_DIGITS.fullmatch(word))
 
 
 def parse(words: list[str]) -> float | None:
-    """The number that words say; None when they are none.
+    """Return the number that words say; None when they are none.
 
     >>> parse(["twenty", "one"])
     21.0
@@ -105,7 +105,7 @@ def parse(words: list[str]) -> float | None:
 
 
 def first_numbers(text: str) -> list[float]:
-    """The numbers in a text, in order."""
+    """Return the numbers in a text, in order."""
     found: list[float] = []
     run: list[str] = []
     for word in [*text.replace("-", " ").split(), ""]:
@@ -120,7 +120,7 @@ def first_numbers(text: str) -> list[float]:
 
 
 def sum_in(text: str) -> str | None:
-    """The answer to a sum in a text, as a sentence; None when there is none.
+    """Return the answer to a sum in a text, as a sentence; None when there is none.
 
     >>> sum_in("what is two plus three")
     'Two plus three is five.'
@@ -140,7 +140,7 @@ def sum_in(text: str) -> str | None:
 
 
 def _parsed(text: str) -> tuple[list[float], list[str]] | None:
-    """The last run of numbers with operators between them."""
+    """Return the last run of numbers with operators between them."""
     joined = " plus " if re.search(r"\b(?:add|sum of)\b", text) else " "
     text = re.sub(r"(?<=hundred) and (?=\w)|(?<=thousand) and (?=\w)", " ", text)
     text = text.replace(" and ", joined)
@@ -173,7 +173,7 @@ def _parsed(text: str) -> tuple[list[float], list[str]] | None:
 
 
 def _value(numbers: list[float], operators: list[str]) -> float | None:
-    """Multiplication and division first; None where something is divided by zero."""
+    """Return the value, with multiplication and division first; None for a division by zero."""
     terms = [numbers[0]]
     for operator, number in zip(operators, numbers[1:], strict=True):
         if operator == "*":

@@ -33,8 +33,8 @@ class NotAllowed(Exception):
     """A request is refused; its message is told to the caller (403)."""
 
 
-def everything(_access_key_id: str, _action: str, _resource: str) -> None:
-    """Allows everything."""
+def allow_everything(_access_key_id: str, _action: str, _resource: str) -> None:
+    """Allow everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Access:
     """
 
     region: str
-    authorise: Authorise = everything
+    authorise: Authorise = allow_everything
     secret_of: SecretOf | None = None
 
     def check(

@@ -1,4 +1,4 @@
-"""Keeps other sites' pages away from an application of aiohttp; see `samwire.strangers`.
+"""Keeps other sites' pages away from an application of aiohttp; see `samwire.cross_site`.
 
 A module of its own: moto's process, which keeps them away as well, has no use for aiohttp.
 """
@@ -10,24 +10,24 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from samwire.strangers import Doors, Surface, stranger
+from samwire.cross_site import CrossSiteRules, Surface, find_cross_site_refusal
 
 
-def own_pages_only(
+def cross_site_middleware(
     surface: Callable[[web.Request], Surface] = lambda _request: Surface.PRIVATE,
-    doors: Doors | None = None,
+    rules: CrossSiteRules | None = None,
 ) -> Middleware:
-    """Return a middleware that answers 403 to strangers.
+    """Return a middleware that answers 403 to the pages of other sites.
 
     Args:
         surface: what a request is for; by default all are for this machine alone.
     """
-    opened = doors or Doors()
+    allowed = rules or CrossSiteRules()
 
     @web.middleware
     async def keep_out(request: web.Request, handler: Handler) -> web.StreamResponse:
-        refused = stranger(
-            request.headers, surface(request), opened, request.method, request.scheme
+        refused = find_cross_site_refusal(
+            request.headers, surface(request), allowed, request.method, request.scheme
         )
         if refused:
             return web.json_response({"message": refused}, status=403)

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from parley_standins.faults import ChatSettings, Controls, InvalidControl, SpeechSettings
-from parley_standins.recording import Record, Recorder
+from parley_standins.request_log import RequestLog, RequestRecord
 
 S = TypeVar("S", SpeechSettings, ChatSettings)
 
@@ -27,12 +27,12 @@ class ControlApi(Generic[S]):
         recorder: the stand-in's records.
     """
 
-    def __init__(self, controls: Controls[S], recorder: Recorder) -> None:
+    def __init__(self, controls: Controls[S], recorder: RequestLog) -> None:
         self._controls: Controls[S] = controls
         self._recorder = recorder
 
     def routes(self) -> list[web.RouteDef]:
-        """To add to an application."""
+        """Return routes to add to an application."""
         return [
             web.get("/_control", self._show),
             web.put("/_control", self._change),
@@ -79,7 +79,7 @@ class ControlApi(Generic[S]):
                 return web.Response(body=body, content_type="application/octet-stream")
         return web.json_response({"error": "direction is in or out"}, status=400)
 
-    def _found(self, request: web.Request) -> Record:
+    def _found(self, request: web.Request) -> RequestRecord:
         record = self._recorder.find(int(request.match_info["id"]))
         if record is None:
             raise web.HTTPNotFound(
@@ -89,8 +89,10 @@ class ControlApi(Generic[S]):
         return record
 
 
-def begin_record(recorder: Recorder, request: web.Request, *, socket: bool = False) -> Record:
-    """A record of a request that has just come in."""
+def begin_record(
+    recorder: RequestLog, request: web.Request, *, socket: bool = False
+) -> RequestRecord:
+    """Return a record of a request that has just come in."""
     query = {name: request.query.getall(name) for name in request.query}
     return recorder.begin(
         "websocket" if socket else "http",

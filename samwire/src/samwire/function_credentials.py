@@ -12,7 +12,7 @@ _ROLE_ARN = f"arn:aws:iam::{ACCOUNT_ID}:role/"
 
 
 @dataclass(slots=True)
-class Callers:
+class FunctionCredentials:
     """The functions of a stack as callers of services.
 
     Attributes:
@@ -31,9 +31,9 @@ class Callers:
         return credentials
 
 
-def callers_of(stack: Stack) -> Callers:
-    """Credentials for all functions; those of a role that is elsewhere may do everything."""
-    found = Callers(Directory(roles=dict(stack.roles)))
+def issue_role_credentials(stack: Stack) -> FunctionCredentials:
+    """Issue credentials for all functions; those of a role that is elsewhere may do everything."""
+    found = FunctionCredentials(Directory(roles=dict(stack.roles)))
     for function in stack.functions:
         credentials = found.give(function.logical_id, Credentials.new())
         own = function.role.startswith(_ROLE_ARN)
@@ -50,9 +50,9 @@ def callers_of(stack: Stack) -> Callers:
     return found
 
 
-def one_caller(stack: Stack, shared: Credentials) -> Callers:
-    """The same credentials for all functions, which may do everything."""
-    found = Callers(Directory())
+def share_credentials(stack: Stack, shared: Credentials) -> FunctionCredentials:
+    """Give all functions the same credentials, which may do everything."""
+    found = FunctionCredentials(Directory())
     for function in stack.functions:
         found.give(function.logical_id, shared)
     return found

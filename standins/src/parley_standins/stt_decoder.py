@@ -30,7 +30,7 @@ _PRONUNCIATION = re.compile(r"\(\d+\)$")
 
 
 def make_decoder() -> pocketsphinx.Decoder:
-    """A decoder with the everyday language model and a dictionary of its words only.
+    """Return a decoder with the everyday language model and a dictionary of its words only.
 
     One pass: the second and third (`fwdflat`, `bestpath`) start when an utterance
     ends, take about a tenth of its length, and gain nothing with this small a model.
@@ -61,7 +61,7 @@ def _dictionary(words: set[str]) -> str:
     )
 
 
-class Ear:
+class SttDecoder:
     """One decoder, utterance after utterance.
 
     The cepstral mean, by which it gets used to a voice and a microphone, starts anew
@@ -70,16 +70,16 @@ class Ear:
 
     def __init__(self, decoder: pocketsphinx.Decoder) -> None:
         self._decoder = decoder
-        self._listening = False
+        self._in_utterance = False
         self._partial = ""
         self._loud = False
 
     def hear(self, pcm: bytes) -> str | None:
         """Take audio in; the text so far, if that has changed."""
-        if not self._listening:
+        if not self._in_utterance:
             self._decoder.set_cmn(FIRST_MEAN)
             self._decoder.start_utt()
-            self._listening, self._partial, self._loud = True, "", False
+            self._in_utterance, self._partial, self._loud = True, "", False
         self._loud = self._loud or _level(pcm) >= MIN_LEVEL
         self._decoder.process_raw(pcm, False, False)
         text = self._text() if self._loud else ""
@@ -89,11 +89,11 @@ class Ear:
         return text
 
     def finish(self) -> tuple[str, list[tuple[str, float, float, float]]]:
-        """The utterance's text, and its words with their times in seconds."""
-        if not self._listening:
+        """Return the utterance's text, and its words with their times in seconds."""
+        if not self._in_utterance:
             return "", []
         self._decoder.end_utt()
-        self._listening = False
+        self._in_utterance = False
         if not self._loud:
             return "", []
         words = [
@@ -110,9 +110,9 @@ class Ear:
 
     def forget(self) -> None:
         """Drop the utterance."""
-        if self._listening:
+        if self._in_utterance:
             self._decoder.end_utt()
-            self._listening = False
+            self._in_utterance = False
 
     def _text(self) -> str:
         hypothesis = self._decoder.hyp()
@@ -120,7 +120,7 @@ class Ear:
 
 
 def _level(pcm: bytes) -> float:
-    """The RMS of the loudest 50 ms, without numpy: that would double the start-up time."""
+    """Return the RMS of the loudest 50 ms, without numpy: that would double the start-up time."""
     samples = array("h", pcm[: len(pcm) // 2 * 2])
     loudest = 0.0
     for at in range(0, len(samples), _LEVEL_WINDOW):

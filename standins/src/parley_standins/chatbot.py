@@ -1,4 +1,4 @@
-"""A rule-based talker: the reply to a conversation, from the whole of it so far.
+"""A rule-based chatbot: the reply to a conversation, from the whole of it so far.
 
 It remembers names and facts that it was told, does sums, counts, tells the time and
 stories, and repeats. It is no language model and does not pretend to understand more
@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from parley_standins.numbers import first_numbers, in_words, sum_in
-from parley_standins.stories import joke, story
+from parley_standins.chatbot_stories import joke, story
+from parley_standins.spoken_numbers import first_numbers, in_words, sum_in
 
 MAX_COUNT = 100
 
@@ -91,7 +91,7 @@ class Message:
 
 
 def plain(text: str) -> str:
-    """Lower case, without punctuation but for what belongs to words and sums."""
+    """Return a text in lower case, without punctuation but for what belongs to words and sums."""
     text = text.lower().replace("’", "'").replace("what's", "what is").replace("who's", "who is")
     text = re.sub(r"(?<=\d),(?=\d{3})", "", text)
     return " ".join(re.sub(r"[^\w\s'+*/÷×.-]|\.(?!\d)|(?<!\w)'|'(?!\w)", " ", text).split())
@@ -122,7 +122,7 @@ class _Turn:
 
 
 def reply_to(messages: Sequence[Message], now: datetime) -> str:
-    """The reply to a conversation whose last user message is to be answered.
+    """Return the reply to a conversation whose last user message is to be answered.
 
     Args:
         messages: all of it, the oldest first.
@@ -140,7 +140,7 @@ def reply_to(messages: Sequence[Message], now: datetime) -> str:
 
 
 def _in_lines(messages: Sequence[Message]) -> Iterator[Message]:
-    """The messages, each line of a user's as one: those without a reply are sent as lines."""
+    """Yield the messages, each line of a user's as one: those without a reply are sent as lines."""
     for message in messages:
         lines = message.content.splitlines() if message.role == "user" else []
         if len(lines) < 2:
@@ -176,7 +176,7 @@ def _has(turn: _Turn, *patterns: str) -> bool:
 
 
 def _go_on(turn: _Turn) -> str | None:
-    """Finishes what was cut off: its own earlier words tell how it went on."""
+    """Finish what was cut off: its own earlier words tell how it went on."""
     if not _has(turn, r"^(?:please )?(?:go on|continue|keep going|carry on|tell me more)\b"):
         return None
     earlier = list(turn.earlier)

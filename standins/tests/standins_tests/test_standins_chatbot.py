@@ -1,4 +1,4 @@
-"""The rule-based talker: what it answers, from the whole conversation."""
+"""The rule-based chatbot: what it answers, from the whole conversation."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from datetime import datetime
 
 import pytest
 
-from parley_standins.numbers import in_words, parse, sum_in
-from parley_standins.talker import Message, reply_to
+from parley_standins.chatbot import Message, reply_to
+from parley_standins.spoken_numbers import in_words, parse, sum_in
 
 NOW = datetime(2026, 3, 14, 15, 9)
 

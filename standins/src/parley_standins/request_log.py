@@ -27,7 +27,7 @@ _SECRETS = frozenset(
 
 
 @dataclass(slots=True)
-class Record:
+class RequestRecord:
     """One request or connection."""
 
     id: int
@@ -71,7 +71,7 @@ class Record:
         self.ended_ms = self._elapsed_ms()
 
     def described(self) -> dict[str, Any]:
-        """As the control API shows it."""
+        """Return the record as the control API shows it."""
         return {
             "id": self.id,
             "kind": self.kind,
@@ -93,11 +93,11 @@ class Record:
         return round((time.monotonic() - self._began) * 1000, 2)
 
 
-class Recorder:
+class RequestLog:
     """The latest records of one stand-in."""
 
     def __init__(self) -> None:
-        self._records: deque[Record] = deque()
+        self._records: deque[RequestRecord] = deque()
         self._last_id = 0
 
     def begin(
@@ -107,10 +107,10 @@ class Recorder:
         path: str,
         query: Mapping[str, list[str]],
         headers: Mapping[str, str],
-    ) -> Record:
-        """A new record, with its secrets taken out."""
+    ) -> RequestRecord:
+        """Return a new record, with its secrets taken out."""
         self._last_id += 1
-        record = Record(
+        record = RequestRecord(
             self._last_id,
             kind,
             method,
@@ -123,12 +123,12 @@ class Recorder:
         self._forget_oldest()
         return record
 
-    def all(self) -> list[Record]:
-        """Oldest first."""
+    def all(self) -> list[RequestRecord]:
+        """Return all records, oldest first."""
         return list(self._records)
 
-    def find(self, record_id: int) -> Record | None:
-        """The record of this number, if it is still kept."""
+    def find(self, record_id: int) -> RequestRecord | None:
+        """Return the record of this number, if it is still kept."""
         return next((r for r in self._records if r.id == record_id), None)
 
     def clear(self) -> None:
@@ -145,12 +145,12 @@ class Recorder:
 
 
 def described(audio: bytes) -> dict[str, Any]:
-    """Audio by its length and hash."""
+    """Describe audio by its length and hash."""
     return {"bytes": len(audio), "sha256": hashlib.sha256(audio).hexdigest()}
 
 
 def redacted(content: Mapping[str, Any], audio: bytes | None = None) -> dict[str, Any]:
-    """A frame or body without its keys, and with its audio described."""
+    """Return a frame or body without its keys, and with its audio described."""
     kept: dict[str, Any] = {}
     for name, value in content.items():
         if name.lower() in _SECRETS and value:

@@ -1,6 +1,6 @@
 """An OpenAI-compatible chat endpoint: `/v1/chat/completions` and `/v1/models`.
 
-The replies come from `talker`, which reads the whole conversation; this module
+The replies come from `chatbot`, which reads the whole conversation; this module
 speaks the protocol, token by token, with the delays and faults that are set.
 """
 
@@ -19,11 +19,11 @@ from typing import Any
 from aiohttp import web
 
 from parley_standins.browser_guard import refuse_pages
-from parley_standins.control import ControlApi, begin_record
+from parley_standins.chatbot import Message, reply_to
+from parley_standins.control_api import ControlApi, begin_record
+from parley_standins.fault_injection import ignore_dropped, reset_connection, sleep_until, stall
 from parley_standins.faults import ChatSettings, Controls, Fault
-from parley_standins.recording import Record, Recorder
-from parley_standins.talker import Message, reply_to
-from parley_standins.trouble import dropping, reset_connection, sleep_until, stall
+from parley_standins.request_log import RequestLog, RequestRecord
 
 MODELS = ("standin", "gpt-4o-mini")
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -121,7 +121,7 @@ def _message(message: Any, index: int) -> Message:
 
 
 def tokens(text: str) -> list[str]:
-    """A text in bits about as long as a language model's; joined, they are the text."""
+    """Return a text in bits about as long as a language model's; joined, they are the text."""
     return _TOKEN.findall(text)
 
 
@@ -132,13 +132,15 @@ def _request_id() -> str:
 class ChatApi:
     """The endpoints' handlers."""
 
-    def __init__(self, api_key: str, controls: Controls[ChatSettings], recorder: Recorder) -> None:
+    def __init__(
+        self, api_key: str, controls: Controls[ChatSettings], recorder: RequestLog
+    ) -> None:
         self._api_key = api_key
         self._controls = controls
         self._recorder = recorder
 
     def routes(self) -> list[web.RouteDef]:
-        """To add to an application."""
+        """Return routes to add to an application."""
         return [
             web.get("/v1/models", self._models),
             web.post("/v1/chat/completions", self._complete),
@@ -169,7 +171,7 @@ class ChatApi:
         return response
 
     async def _answer(
-        self, request: web.Request, record: Record, began: float
+        self, request: web.Request, record: RequestRecord, began: float
     ) -> web.StreamResponse:
         delays = self._controls.settings.delays
         fault = self._controls.take_fault("llm")
@@ -212,7 +214,7 @@ class ChatApi:
     async def _stream(
         self,
         request: web.Request,
-        record: Record,
+        record: RequestRecord,
         reply: _Reply,
         fault: Fault | None,
         began: float,
@@ -277,17 +279,17 @@ class _Reply:
         return "tool_calls" if self.calls_tool else self._finish_reason
 
     def chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
-        """One event of the stream."""
+        """Return one event of the stream."""
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         return {**self._envelope("chat.completion.chunk"), "choices": [choice]}
 
     def usage_chunk(self) -> dict[str, Any]:
-        """The event that tells the usage: it has no choices."""
+        """Return the event that tells the usage: it has no choices."""
         envelope = self._envelope("chat.completion.chunk")
         return {**envelope, "choices": [], "usage": self._usage()}
 
     def whole(self) -> dict[str, Any]:
-        """The reply at once."""
+        """Return the reply at once."""
         message: dict[str, Any] = {"role": "assistant", "refusal": None}
         message["content"] = None if self.calls_tool else "".join(self.tokens)
         if self.calls_tool:
@@ -334,7 +336,8 @@ def _check_roles(messages: list[Message]) -> None:
 
 
 def _status_answer(fault: Fault, request: web.Request, body: Any) -> web.Response:
-    """The error of a fault. Its text repeats the key and what was said, as some services do."""
+    """Return the error of a fault. Its text repeats the key and what was said, as some services
+    do."""
     assert fault.status is not None
     codes = {401: "invalid_api_key", 404: "model_not_found", 429: "rate_limit_exceeded"}
     message = f"Status {fault.status}, on demand: {request.headers.get('Authorization')}, {body}."
@@ -347,15 +350,17 @@ def _status_answer(fault: Fault, request: web.Request, body: Any) -> web.Respons
 
 
 def chat_app(api_key: str, settings: ChatSettings) -> web.Application:
-    """The chat stand-in as an application.
+    """Return the chat stand-in as an application.
 
     Args:
         api_key: the one it takes.
         settings: delays and faults at the start and after a reset.
     """
-    recorder = Recorder()
+    recorder = RequestLog()
     controls = Controls(settings)
-    app = web.Application(middlewares=[refuse_pages, dropping], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(
+        middlewares=[refuse_pages, ignore_dropped], client_max_size=MAX_BODY_BYTES
+    )
     app.add_routes(ControlApi(controls, recorder).routes())
     app.add_routes(ChatApi(api_key, controls, recorder).routes())
     return app

@@ -12,8 +12,8 @@ import pytest_asyncio
 from aiohttp import ClientSession
 from multidict import CIMultiDict
 
+from samwire.cross_site import CrossSiteRules, Surface, find_cross_site_refusal
 from samwire.stack import LocalStack, Options
-from samwire.strangers import Doors, Surface, stranger
 from samwire_tests.conftest import CHAT
 from samwire_tests.own_key import own_key
 
@@ -50,7 +50,7 @@ SIMPLE = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
     ids=str,
 )
 def test_programs_and_own_pages_are_no_strangers(headers: dict[str, str]) -> None:
-    assert stranger(CIMultiDict(headers)) is None
+    assert find_cross_site_refusal(CIMultiDict(headers)) is None
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_programs_and_own_pages_are_no_strangers(headers: dict[str, str]) -> Non
     ids=str,
 )
 def test_pages_of_others_and_rebound_names_are_strangers(headers: dict[str, str]) -> None:
-    assert stranger(CIMultiDict(headers)) is not None
+    assert find_cross_site_refusal(CIMultiDict(headers)) is not None
 
 
 OWN = {"Host": "localhost:3001"}
@@ -107,32 +107,38 @@ SAME_SITE = {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate"}
 
 
 @pytest.mark.parametrize(
-    ("surface", "doors", "method", "headers", "let_in"),
+    ("surface", "rules", "method", "headers", "let_in"),
     [
-        (Surface.PAGE, Doors(), "GET", {**OWN, **LINK}, True),
-        (Surface.PAGE, Doors(), "POST", {**OWN, **LINK}, False),
-        (Surface.PAGE, Doors(), "GET", {**OWN, **FRAME}, False),
-        (Surface.PAGE, Doors(), "GET", {**OWN, **SIMPLE}, False),
-        (Surface.PAGE, Doors(), "GET", {**OWN, **EVIL}, False),
-        (Surface.PAGE, Doors(), "GET", REBOUND, False),
-        (Surface.API, Doors(), "GET", {**OWN, **EVIL}, True),  # the template's to decide
-        (Surface.API, Doors(), "GET", {**OWN, **SAME_SITE}, True),
-        (Surface.API, Doors(), "GET", {**OWN, **SIMPLE}, False),
-        (Surface.API, Doors(), "GET", {**OWN, **LINK}, False),
-        (Surface.API, Doors(navigation=True), "GET", {**OWN, **LINK}, True),
-        (Surface.API, Doors(navigation=True), "GET", {**OWN, **FRAME}, False),
-        (Surface.API, Doors(navigation=True), "GET", {**OWN, **SIMPLE}, False),
-        (Surface.API, Doors(), "GET", REBOUND, False),
-        (Surface.API, Doors(), "GET", {**REBOUND, "Origin": "http://evil.test:3001"}, False),
-        (Surface.API, Doors(frozenset({"evil.test"})), "GET", REBOUND, True),
-        (Surface.PRIVATE, Doors(frozenset({"evil.test"})), "GET", REBOUND, True),
-        (Surface.PRIVATE, Doors(navigation=True), "GET", {**OWN, **LINK}, False),
+        (Surface.PAGE, CrossSiteRules(), "GET", {**OWN, **LINK}, True),
+        (Surface.PAGE, CrossSiteRules(), "POST", {**OWN, **LINK}, False),
+        (Surface.PAGE, CrossSiteRules(), "GET", {**OWN, **FRAME}, False),
+        (Surface.PAGE, CrossSiteRules(), "GET", {**OWN, **SIMPLE}, False),
+        (Surface.PAGE, CrossSiteRules(), "GET", {**OWN, **EVIL}, False),
+        (Surface.PAGE, CrossSiteRules(), "GET", REBOUND, False),
+        (Surface.API, CrossSiteRules(), "GET", {**OWN, **EVIL}, True),  # the template's to decide
+        (Surface.API, CrossSiteRules(), "GET", {**OWN, **SAME_SITE}, True),
+        (Surface.API, CrossSiteRules(), "GET", {**OWN, **SIMPLE}, False),
+        (Surface.API, CrossSiteRules(), "GET", {**OWN, **LINK}, False),
+        (Surface.API, CrossSiteRules(navigation=True), "GET", {**OWN, **LINK}, True),
+        (Surface.API, CrossSiteRules(navigation=True), "GET", {**OWN, **FRAME}, False),
+        (Surface.API, CrossSiteRules(navigation=True), "GET", {**OWN, **SIMPLE}, False),
+        (Surface.API, CrossSiteRules(), "GET", REBOUND, False),
+        (
+            Surface.API,
+            CrossSiteRules(),
+            "GET",
+            {**REBOUND, "Origin": "http://evil.test:3001"},
+            False,
+        ),
+        (Surface.API, CrossSiteRules(frozenset({"evil.test"})), "GET", REBOUND, True),
+        (Surface.PRIVATE, CrossSiteRules(frozenset({"evil.test"})), "GET", REBOUND, True),
+        (Surface.PRIVATE, CrossSiteRules(navigation=True), "GET", {**OWN, **LINK}, False),
     ],
 )
 def test_what_is_asked_for_says_who_may_ask(
-    surface: Surface, doors: Doors, method: str, headers: dict[str, str], let_in: bool
+    surface: Surface, rules: CrossSiteRules, method: str, headers: dict[str, str], let_in: bool
 ) -> None:
-    assert (stranger(CIMultiDict(headers), surface, doors, method) is None) == let_in
+    assert (find_cross_site_refusal(CIMultiDict(headers), surface, rules, method) is None) == let_in
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -150,8 +156,8 @@ def test_what_is_asked_for_says_who_may_ask(
 def test_an_origin_is_of_the_scheme_that_is_listened_for(
     scheme: str, host: str, origin: str, let_in: str
 ) -> None:
-    doors = Doors(frozenset({"tunnel.test", "voice"}))
-    refused = stranger({"Host": host, "Origin": origin}, doors=doors, scheme=scheme)
+    rules = CrossSiteRules(frozenset({"tunnel.test", "voice"}))
+    refused = find_cross_site_refusal({"Host": host, "Origin": origin}, rules=rules, scheme=scheme)
     assert (refused is None) == (scheme in let_in.split())
 
 

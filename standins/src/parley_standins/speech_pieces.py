@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from parley_standins.alignment import CharacterTimes
 from parley_standins.audio_formats import AudioFormat, Encoder
 from parley_standins.elevenlabs_service import SpeechService
-from parley_standins.trouble import sleep_until
+from parley_standins.fault_injection import sleep_until
 from parley_standins.voices import SpokenSentence, Voice, VoiceSettings
 
 FIRST_PIECE_MS = 100
@@ -31,7 +31,7 @@ class SpokenPiece:
     offset_ms: float
 
 
-async def speak_in_pieces(
+async def stream_speech(
     service: SpeechService,
     text: str,
     voice: Voice,

@@ -38,8 +38,8 @@ class Surface(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Doors:
-    """What is open besides what always is.
+class CrossSiteRules:
+    """What other sites are allowed besides what they always are.
 
     Attributes:
         hosts: other names, in lower case, that the stack is reached by.
@@ -50,13 +50,13 @@ class Doors:
     navigation: bool = False
 
 
-_CLOSED = Doors()
+_CLOSED = CrossSiteRules()
 
 
-def stranger(
+def find_cross_site_refusal(
     headers: Mapping[str, str],
     surface: Surface = Surface.PRIVATE,
-    doors: Doors = _CLOSED,
+    rules: CrossSiteRules = _CLOSED,
     method: str = "GET",
     scheme: str = "http",
 ) -> str | None:
@@ -68,7 +68,7 @@ def stranger(
     """
     host = headers.get("Host", "")
     name = _name(host)
-    if not (name in doors.hosts or _is_of_this_machine(name)):
+    if not (name in rules.hosts or _is_of_this_machine(name)):
         return (
             "Use localhost or an IP address to reach the local stack, or name the host with "
             "--allow-host."
@@ -76,7 +76,7 @@ def stranger(
     origin = headers.get("Origin")
     if origin is not None:
         # In front of a host that was named, such as a tunnel's, TLS may end.
-        schemes = ("http", "https") if name in doors.hosts else (scheme,)
+        schemes = ("http", "https") if name in rules.hosts else (scheme,)
         if surface is Surface.API or origin.lower() in [f"{s}://{host.lower()}" for s in schemes]:
             return None
         return f"A page of {origin} may not use the local stack."
@@ -90,7 +90,7 @@ def stranger(
     if is_link and surface is Surface.PAGE and method in ("GET", "HEAD"):
         return None
     if is_link and surface is Surface.API:
-        if doors.navigation:
+        if rules.navigation:
             return None
         return (
             "A link or form of another site may not lead to the local API; --allow-navigation "
@@ -99,7 +99,7 @@ def stranger(
     return "A page of another site may not use the local stack. Enter the address yourself."
 
 
-class StrangersKeptOut:
+class CrossSiteGuard:
     """A WSGI application that only this machine's own programs use.
 
     It stands for services that hold secrets and what was said, and moto's server lets every
@@ -118,7 +118,9 @@ class StrangersKeptOut:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """Answer one request."""
-        refused = stranger(_headers(environ), scheme=environ.get("wsgi.url_scheme", "http"))
+        refused = find_cross_site_refusal(
+            _headers(environ), scheme=environ.get("wsgi.url_scheme", "http")
+        )
         if refused is None or self._is_given(environ):
             return self._app(environ, start_response)
         body = json.dumps({"message": refused}).encode()
@@ -133,7 +135,7 @@ def _headers(environ: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _name(host: str) -> str:
-    """The name in a `Host`, in lower case; empty if there is none."""
+    """Return the name in a `Host`, in lower case; empty if there is none."""
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
@@ -141,7 +143,8 @@ def _name(host: str) -> str:
 
 
 def _is_of_this_machine(name: str) -> bool:
-    """Whether nobody else can make it lead here: an address, `localhost`, the machine's own name.
+    """Return whether nobody else can make it lead here: an address, `localhost`, the machine's own
+    name.
 
     Any other name without a dot may be answered by whoever is in the same network (LLMNR, mDNS, a
     search domain of DHCP), and so be made to lead to 127.0.0.1.

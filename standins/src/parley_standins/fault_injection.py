@@ -66,8 +66,8 @@ async def sleep_until(deadline: float) -> None:
 
 
 @web.middleware
-async def dropping(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Ends requests whose connection was reset, without a line in the log."""
+async def ignore_dropped(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """End requests whose connection was reset, without a line in the log."""
     try:
         return await handler(request)
     except Dropped:

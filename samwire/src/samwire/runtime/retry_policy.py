@@ -31,7 +31,7 @@ class Retry:
     delay_s: float
 
 
-class Retrying:
+class RetryPolicy:
     """Decides for one event.
 
     Args:
@@ -46,14 +46,14 @@ class Retrying:
         self._throttles = 0
 
     def failed(self, age_s: float) -> Retry | Condition:
-        """The function ran and failed."""
+        """Return the function ran and failed."""
         self._failures += 1
         if self._failures > self._settings.retries:
             return Condition.RETRIES_EXHAUSTED
         return self._unless_too_old(self._retry_delay_s * self._failures, age_s)
 
     def throttled(self, age_s: float) -> Retry | Condition:
-        """There was no concurrency left; that costs none of the retries."""
+        """Return the next step after a lack of concurrency, which costs none of the retries."""
         delay_s = min(FIRST_THROTTLE_DELAY_S * 2**self._throttles, MAX_THROTTLE_DELAY_S)
         self._throttles += 1
         return self._unless_too_old(delay_s, age_s)
