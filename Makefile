@@ -26,6 +26,8 @@ export AWS_DEFAULT_REGION ?= us-east-1
 NPM := env PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix client/js
 # `make test` says how long each part has taken.
 TIMED := @sh tests/timed.sh
+# More of them than cores: tests wait for a third of their time.
+WORKERS ?= 4
 POLITELY := @nice -n 10 sh tests/timed.sh
 
 # Where make can (4.0), what one of them says stays together.
@@ -65,7 +67,7 @@ collected: $(READY)
 	$(TIMED) collection sh -c 'found=$$($(BIN)/pytest --collect-only -qq 2>&1) || { echo "$$found" >&2; exit 1; }'
 
 pytest: $(READY)
-	$(TIMED) pytest $(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 25
+	$(TIMED) pytest $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25
 
 token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=, SETTINGS=]
 	@$(BIN)/python -m parley.auth.token_issuer $(if $(SUBJECT),--subject "$(SUBJECT)") \
