@@ -28,6 +28,11 @@ COLUMNS = 80
 CONTROLS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 CHOSEN = ("ELEVENLABS_API_KEY", "LLM_API_KEY", "LLM_BASE_URL", "SYSTEM_PROMPT", "AUTH_MODE")
 LAST = "Ctrl-C stops everything."
+# A shell that starts the tests in the background has its children ignore SIGINT.
+HEARS_CTRL_C = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_module('dev', run_name='__main__', alter_sys=True)"
+)
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -36,7 +41,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def command(logs: Path) -> list[str]:
-    return [sys.executable, "-m", "dev", "--port", "0", "--logs", str(logs)]
+    return [sys.executable, "-c", HEARS_CTRL_C, "--port", "0", "--logs", str(logs)]
 
 
 class Screen:
