@@ -27,7 +27,7 @@ ROOT = Path(__file__).parent.parent
 SOAK = ROOT / "client" / "js" / "test" / "soak.js"
 sys.path.insert(0, str(ROOT / "client" / "python" / "tests"))
 
-from soak import one_turn, soak_conversation  # noqa: E402
+from soak import one_turn, soak_conversation  # noqa: E402  # found by the path above
 
 WARM_UP = 0.3
 """The part of the measurements that does not count: caches fill, code is compiled."""

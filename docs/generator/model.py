@@ -189,6 +189,7 @@ def _fields(struct: type[Struct]) -> Iterator[Field]:
     docs = _field_docs(struct)
     for info in msgspec.structs.fields(struct):
         kept = [option for option in options_of(info.type) if option is not UnsetType]
+        # No `|`: how many there are is known at run time.
         annotation: Any = Union[tuple(kept)] if len(kept) > 1 else kept[0]  # noqa: UP007
         default = None if info.default in (msgspec.NODEFAULT, UNSET) else info.default
         yield Field(

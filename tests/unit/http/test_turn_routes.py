@@ -370,6 +370,7 @@ def test_who_is_known_is_counted_before_anything_is_read() -> None:
     desk = Desk()
     desk.counted.extend(["interrupts"] * 3)
     read: list[SessionRef] = []
+    # It only notes that it was called: nothing must come so far.
     desk.store.get_session = read.append  # type: ignore[method-assign, assignment]
     asked = HttpRequest(
         "POST",

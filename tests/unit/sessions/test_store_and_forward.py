@@ -55,6 +55,7 @@ class Desk:
             store(*arguments)
             self.store.open_session(connection_id=address.connection_id, endpoint=address.endpoint)
 
+        # The client returns between the write and the next look.
         self.store.put_undelivered = back_meanwhile  # type: ignore[method-assign,assignment]  # a race
 
     @property
