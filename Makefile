@@ -41,6 +41,7 @@ help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## hold a spoken conversation on this machine, then serve the page [PORT=, DEMO=no]
+	@case "$(DEMO)" in ""|yes|no) ;; *) echo "DEMO: expected yes or no; got $(DEMO)." >&2; exit 2;; esac
 	@PYTHON="$(PYTHON)" sh tests/python.sh
 	@$(PYTHON) -m dev.port $(if $(PORT),"$(PORT)")
 	@$(MAKE) --no-print-directory --silent $(RUNNABLE)

@@ -49,6 +49,20 @@ def test_settings_are_passed_on(
     assert sorted(path.name for path in environment.iterdir()) == [".runnable", "bin"]
 
 
+def test_a_demo_that_is_neither_is_refused_before_anything_is_installed(environment: Path) -> None:
+    (environment / ".runnable").unlink()
+    done = subprocess.run(
+        ["make", "run", "DEMO=maybe", f"VENV={environment}", f"PYTHON={sys.executable}"],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[0] == "DEMO: expected yes or no; got maybe."
+
+
 def test_make_test_leaves_nothing_for_make_run_to_install(environment: Path) -> None:
     """What it installs is more: the rule of its environment says so to that of `make run`."""
     (environment / ".runnable").unlink()
