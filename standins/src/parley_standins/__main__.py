@@ -62,8 +62,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
-async def serve(options: argparse.Namespace) -> None:
-    """Run both servers until a signal, or until the parent is gone."""
+async def serve(options: argparse.Namespace, parent: int) -> None:
+    """Run both servers until a signal, or until the parent is gone.
+
+    Args:
+        parent: the process that started this one.
+    """
     speech = _delays(options, SpeechDelays)
     chat = _delays(options, ChatDelays)
     over = asyncio.Event()
@@ -84,7 +88,8 @@ async def serve(options: argparse.Namespace) -> None:
             "pid": os.getpid(),
         }
         print(json.dumps(ready), flush=True)
-        watch_task = asyncio.create_task(_watch_parent(over)) if options.exit_with_parent else None
+        watched = options.exit_with_parent
+        watch_task = asyncio.create_task(watch_parent(parent, over)) if watched else None
         await over.wait()
         if watch_task:
             watch_task.cancel()
@@ -108,8 +113,8 @@ def _delays(options: argparse.Namespace, kind: type[D]) -> D:
     return msgspec.convert({name: getattr(options, name) for name in kind.__struct_fields__}, kind)
 
 
-async def _watch_parent(over: asyncio.Event) -> None:
-    parent = os.getppid()
+async def watch_parent(parent: int, over: asyncio.Event) -> None:
+    """Set the event when this process has another parent than that."""
     while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells of a parent's end
         await asyncio.sleep(PARENT_POLL_S)
     over.set()
@@ -117,9 +122,11 @@ async def _watch_parent(over: asyncio.Event) -> None:
 
 def main() -> int:
     """Run the command."""
+    # First of all: a parent may be gone as soon as it has read that the stand-ins are ready.
+    parent = os.getppid()
     options = arguments()
     try:
-        asyncio.run(serve(options))
+        asyncio.run(serve(options, parent))
     except msgspec.ValidationError as error:
         print(f"A delay is out of range: {error}", file=sys.stderr)
         return 2

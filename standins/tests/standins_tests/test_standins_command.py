@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +11,7 @@ import time
 
 import pytest
 
-from parley_standins.__main__ import main
+from parley_standins.__main__ import main, watch_parent
 from standins_tests.conftest import Standins, running
 
 
@@ -49,6 +51,13 @@ def ends_without_workers(standins: Standins, signum: signal.Signals) -> None:
     code = standins.process.wait(20)
     assert code == (-signal.SIGKILL if signum == signal.SIGKILL else 0)
     wait_until_gone(workers)
+
+
+async def test_a_parent_that_went_before_it_was_watched_is_noticed() -> None:
+    over = asyncio.Event()
+    async with asyncio.timeout(5):
+        await watch_parent(os.getppid() + 1, over)
+    assert over.is_set()
 
 
 def test_it_ends_with_its_parent() -> None:
