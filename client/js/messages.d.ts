@@ -250,7 +250,7 @@ export interface SessionEnded {
 
 /** The settings of a session's replies. Every field is optional. A field that is not set keeps the deployment's default. `ready.choices` says which fields a client may set. */
 export interface Settings {
-  /** An ElevenLabs voice id. */
+  /** The synthesizer's id of a voice; of Kokoro's, also a mix such as `af_bella+af_sky`. */
   voice?: string;
   /** ISO 639 code of the language spoken, e.g. `en`. */
   language?: string;

@@ -9,6 +9,7 @@ import httpx
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from parley.app.providers import build_checks as build_provider_checks
 from parley.app.providers import build_context
 from parley.auth.authenticator import Authenticator
 from parley.aws import clients
@@ -16,7 +17,6 @@ from parley.aws.api_keys import ApiKeys
 from parley.config import Deployment
 from parley.http.dispatcher import Dispatcher
 from parley.http.health import KEEP_S, ROUTES, DeepHealth, HealthHandlers, build_checks
-from parley.providers import registry
 from parley.storage.table import Table
 
 logger = Logger()
@@ -24,12 +24,11 @@ deployment = Deployment.from_environment()
 loop = asyncio.new_event_loop()
 keys = ApiKeys(deployment.secret_arn, int(KEEP_S), clients.PROBING_CONFIG)
 table = Table(clients.dynamodb(clients.PROBING_CONFIG), deployment.table)
-chosen = [deployment.transcriber, deployment.responder, deployment.synthesizer]
 provider_context = build_context(
     deployment, keys, httpx.AsyncClient(), lambda _event, _fields: None
 )
 deep_health = DeepHealth(
-    build_checks(table, keys.read, registry.build_checks(chosen, provider_context))
+    build_checks(table, keys.read, build_provider_checks(deployment, provider_context))
 )
 health = HealthHandlers(deep_health, loop, logger)
 dispatcher = Dispatcher(ROUTES, Authenticator.from_environment(), logger)

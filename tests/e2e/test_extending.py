@@ -76,7 +76,7 @@ async def test_a_provider_is_added_as_the_page_says(
     with running_stack(
         tmp_path,
         template=copy / "template.yaml",
-        parameters={"Synthesizer": "beep"},
+        parameters={"Synthesizer": "beep", "VoiceId": "any"},
         standins=standins,
     ) as stack:
         async with asyncio.timeout(30), Conversation.connect(stack.url) as conversation:

@@ -170,5 +170,11 @@ async def test_deep_health_asks_everything_that_a_turn_needs(stack: Stack) -> No
     answers = [httpx.get(f"{url_of(stack)}/health?deep=1", timeout=20) for _ in range(2)]
     for answer in answers:
         assert (answer.status_code, answer.json()["status"]) == (200, "ok"), answer.text
-    assert set(answers[0].json()["checks"]) == {"table", "secret", "elevenlabs", "llm"}
+    assert set(answers[0].json()["checks"]) == {
+        "table",
+        "secret",
+        "transcriber",
+        "responder",
+        "synthesizer",
+    }
     assert asked(stack) == before + 1, "the second answer is the first one's"

@@ -30,6 +30,7 @@ from parley.protocol.messages import (
 )
 from parley.providers.errors import ProviderErrorCode, make_failure
 from parley.providers.llm import Prompt
+from parley.providers.rules import STANDARD, CallRules
 from parley.providers.stt import TranscriptPiece
 from parley.providers.tts import SpeechPiece
 
@@ -75,6 +76,7 @@ class FakeTranscriber:
     """
 
     troubles: list[Exception | None] = field(default_factory=list)
+    rules: CallRules = STANDARD
     fail_after: int | None = None
     mute: bool = False
     hears_the_end: bool = False
@@ -159,6 +161,7 @@ class FakeResponder:
     """
 
     replies: list[list[Step]] = field(default_factory=list)
+    rules: CallRules = STANDARD
     prompts: list[Prompt] = field(default_factory=list)
     warmed_up: int = 0
     connection_reused: bool | None = True
@@ -209,6 +212,7 @@ class FakeSynthesizer:
     """
 
     troubles: list[Exception | None] = field(default_factory=list)
+    rules: CallRules = STANDARD
     fail_after: int | None = None
     breaks_off_after: int | None = None
     silent: bool = False

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import yaml
 
-from parley.config import ConfigurationError, Deployment
+from parley.config import Deployment
+from parley.errors import ConfigurationError
 from parley.limits.rules import LimitRules, Share
 from parley.protocol.messages import Voice
 from parley.providers import registry
@@ -21,6 +23,12 @@ ALL = {
     "TRANSCRIBER": "parakeet",
     "RESPONDER": "parrot",
     "SYNTHESIZER": "myna",
+    "FALLBACK_TRANSCRIBER": "elevenlabs",
+    "FALLBACK_RESPONDER": "openai_chat",
+    "FALLBACK_SYNTHESIZER": "elevenlabs",
+    "FALLBACK_VOICE_ID": "af_bella+af_sky",
+    "LANGUAGE_DETECTION": "on",
+    "LANGUAGE_VOICES": "de=v2, fr=v3",
     "SYSTEM_PROMPT": "Repeat.",
     "REPLY_FORMAT": "pcm_44100",
     "VOICE_ID": "voice",
@@ -59,23 +67,29 @@ ALL = {
 @pytest.fixture(autouse=True)
 def birds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Providers that are not the usual ones."""
-    monkeypatch.setitem(registry.TRANSCRIBERS, "parakeet", "no.module")
-    monkeypatch.setitem(registry.RESPONDERS, "parrot", "no.module")
-    monkeypatch.setitem(registry.SYNTHESIZERS, "myna", "no.module")
+    monkeypatch.setitem(registry.TRANSCRIBERS, "parakeet", registry.TranscriberEntry("no.module"))
+    monkeypatch.setitem(registry.RESPONDERS, "parrot", registry.ResponderEntry("no.module"))
+    monkeypatch.setitem(registry.SYNTHESIZERS, "myna", registry.SynthesizerEntry("no.module"))
 
 
 @pytest.mark.parametrize(
     ("name", "known"),
     [
-        ("TRANSCRIBER", "elevenlabs, parakeet"),
-        ("RESPONDER", "openai_chat, parrot"),
-        ("SYNTHESIZER", "elevenlabs, myna"),
+        (f"{place}{name}", known)
+        for place in ("", "FALLBACK_")
+        for name, known in (
+            ("TRANSCRIBER", registry.TRANSCRIBERS),
+            ("RESPONDER", registry.RESPONDERS),
+            ("SYNTHESIZER", registry.SYNTHESIZERS),
+        )
     ],
 )
 def test_a_provider_that_is_not_registered_is_named_with_those_that_are(
-    name: str, known: str
+    name: str, known: Mapping[str, object]
 ) -> None:
-    with pytest.raises(ConfigurationError, match=f"^{name}: expected one of {known}; got 'dodo'"):
+    with pytest.raises(
+        ConfigurationError, match=f"^{name}: expected one of {', '.join(known)}; got"
+    ):
         Deployment.from_environment({**ALL, name: "dodo"})
 
 

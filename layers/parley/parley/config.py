@@ -14,6 +14,7 @@ from typing import TypeVar, get_args
 
 import msgspec
 
+from parley.errors import ConfigurationError
 from parley.limits.rules import LimitRules, Share
 from parley.protocol.messages import (
     MAX_MESSAGE_BYTES,
@@ -42,18 +43,20 @@ DEFAULT_SETTINGS = Settings(
 )
 
 
-class ConfigurationError(Exception):
-    """An environment variable is missing or invalid. The message names it and what is allowed."""
-
-
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """The configuration of a deployment.
 
     Attributes:
         transcriber, responder, synthesizer: names of providers; see `parley.providers.registry`.
+        fallback_transcriber, fallback_responder, fallback_synthesizer: of those that take over when
+            the first one fails; empty for none.
+        fallback_voice: of the second synthesizer; empty for the session's, which only another
+            model or address of the same vendor knows.
         client_settings, voices, languages: what clients may choose; see
             `parley.sessions.settings_policy`.
+        detects_language: whether a session's language follows what its user speaks.
+        language_voices: voices for languages; where there is none, the session's voice speaks.
         stand_ins: the stages whose provider is a stand-in.
         provider_timeout_s: how long a provider may stay silent before its call fails.
         hedge_after_s: how long a provider may stay silent before a second call starts in parallel.
@@ -71,12 +74,18 @@ class Deployment:
     transcriber: str = "elevenlabs"
     responder: str = "openai_chat"
     synthesizer: str = "elevenlabs"
+    fallback_transcriber: str = ""
+    fallback_responder: str = ""
+    fallback_synthesizer: str = ""
+    fallback_voice: str = ""
     system_prompt: str = DEFAULT_SYSTEM_PROMPT
     reply_format: AudioFormat = "pcm_24000"
     defaults: Settings = DEFAULT_SETTINGS
     client_settings: frozenset[SettingName] = DEFAULT_CLIENT_SETTINGS
     voices: tuple[Voice, ...] = ()
     languages: tuple[str, ...] = DEFAULT_LANGUAGES
+    detects_language: bool = False
+    language_voices: Mapping[str, str] = field(default_factory=dict)
     stand_ins: tuple[Stage, ...] = ()
     provider_timeout_s: float = 8.0
     hedge_after_s: float = 2.0
@@ -97,6 +106,15 @@ class Deployment:
             records=bool(self.recording_bucket),
         )
 
+    @property
+    def providers(self) -> dict[Stage, tuple[str, str]]:
+        """The names of each stage's provider, and of the one that takes over; empty for none."""
+        return {
+            "transcriber": (self.transcriber, self.fallback_transcriber),
+            "responder": (self.responder, self.fallback_responder),
+            "synthesizer": (self.synthesizer, self.fallback_synthesizer),
+        }
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Deployment:
         """Read and check the environment variables.
@@ -116,6 +134,10 @@ class Deployment:
             transcriber=read.choice("TRANSCRIBER", registry.TRANSCRIBERS, standard.transcriber),
             responder=read.choice("RESPONDER", registry.RESPONDERS, standard.responder),
             synthesizer=read.choice("SYNTHESIZER", registry.SYNTHESIZERS, standard.synthesizer),
+            fallback_transcriber=read.choice("FALLBACK_TRANSCRIBER", registry.TRANSCRIBERS, ""),
+            fallback_responder=read.choice("FALLBACK_RESPONDER", registry.RESPONDERS, ""),
+            fallback_synthesizer=read.choice("FALLBACK_SYNTHESIZER", registry.SYNTHESIZERS, ""),
+            fallback_voice=_voice("FALLBACK_VOICE_ID", read.text("FALLBACK_VOICE_ID", "")),
             system_prompt=read.text("SYSTEM_PROMPT", standard.system_prompt),
             reply_format=read.audio_format("REPLY_FORMAT", standard.reply_format),
             defaults=_checked(
@@ -133,6 +155,8 @@ class Deployment:
             ),
             voices=_voices(read),
             languages=_languages(read),
+            detects_language=read.choice("LANGUAGE_DETECTION", ("on", "off"), "off") == "on",
+            language_voices=_language_voices(read),
             stand_ins=read.names("STAND_INS", get_args(Stage), ()),
             provider_timeout_s=read.number("PROVIDER_TIMEOUT_SECONDS", 8.0),
             hedge_after_s=read.number("HEDGE_AFTER_SECONDS", 2.0),
@@ -154,11 +178,28 @@ def _voices(read: _Reader) -> tuple[Voice, ...]:
     return tuple(voices)
 
 
+def _voice(variable: str, voice: str) -> str:
+    if voice:
+        _convert(variable, {"voice": voice}, f"expected the id of a voice, got {voice!r}")
+    return voice
+
+
 def _languages(read: _Reader) -> tuple[str, ...]:
     languages = read.entries("LANGUAGES", DEFAULT_LANGUAGES)
     for code in languages:
         _convert("LANGUAGES", {"language": code}, f"expected ISO 639 codes, got {code!r}")
     return languages
+
+
+def _language_voices(read: _Reader) -> dict[str, str]:
+    """Return a voice for each `code=id`."""
+    voices = {}
+    for entry in read.entries("LANGUAGE_VOICES", ()):
+        code, _, voice = (part.strip() for part in entry.partition("="))
+        given = {"language": code, "voice": voice}
+        _convert("LANGUAGE_VOICES", given, f"expected language=voice, got {entry!r}")
+        voices[code] = voice
+    return voices
 
 
 def _convert(variable: str, settings: Mapping[str, str], rule: str) -> None:
@@ -270,9 +311,9 @@ class _Reader:
         raise _not_one_of(name, get_args(AudioFormat), value)
 
     def choice(self, name: str, known: Iterable[str], default: str) -> str:
-        """Return one of the `known` names."""
+        """Return one of the `known` names; the default if there is none."""
         value = self.text(name, default)
-        if value not in known:
+        if value != default and value not in known:
             raise _not_one_of(name, known, value)
         return value
 

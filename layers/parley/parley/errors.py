@@ -4,6 +4,7 @@
     ├── BadMessage              a client message that breaks the protocol
     ├── ProviderError           transcriber, responder or synthesizer failed
     └── TurnTimeout             the turn ran out of its time
+    ConfigurationError          a deployment that cannot work (not for the client)
     ConnectionGone              the WebSocket no longer exists (not for the client)
     └── PostRefused             or is of no use, for a reason that belongs in a log
 
@@ -167,6 +168,10 @@ class ProviderError(ParleyError):
         super().__init__(code, message, retryable=retryable, retry_after_ms=retry_after_ms)
         self.kind: FailureKind = kind
         self.cause = cause
+
+
+class ConfigurationError(Exception):
+    """An environment variable is missing or invalid. The message names it and what is allowed."""
 
 
 class ConnectionGone(Exception):

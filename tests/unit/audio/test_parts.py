@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from parley.audio.heard import heard_text, split_heard
 from parley.audio.word_timing import Alignment, WordTimer
-from parley.config import ConfigurationError, Deployment
-from parley.errors import FailureKind, ProviderError
+from parley.config import Deployment
+from parley.errors import ConfigurationError, FailureKind, ProviderError
 from parley.ids import new_resume_token, new_ulid, token_hash, token_matches
 from parley.protocol.messages import Settings, Word
 from parley.providers.errors import make_failure, parse_retry_after_ms

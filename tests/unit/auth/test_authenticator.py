@@ -18,7 +18,7 @@ from parley.auth.origins import AllowedOrigins
 from parley.auth.shared_secret import SharedSecret
 from parley.auth.signature import SharedSecretVerifier
 from parley.auth.token_issuer import BadRequest, TokenRequest, issue_token
-from parley.config import ConfigurationError
+from parley.errors import ConfigurationError
 from parley.principal import ANONYMOUS, Principal
 from tests.unit.tokens import SECRET, shared_token
 

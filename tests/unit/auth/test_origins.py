@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from parley.auth.origins import AllowedOrigins
-from parley.config import ConfigurationError
+from parley.errors import ConfigurationError
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from parley.http.health import VERSION, DeepHealth, Health, HealthCheck, build_checks
-from parley.providers.checks import ProviderChecks, Unhealthy
+from parley.providers.checks import ProviderCheck, Unhealthy
 from parley.providers.elevenlabs import checks as elevenlabs
 from parley.providers.openai_chat import checks as openai_chat
 from parley.providers.openai_chat.checks import ASK_AGAIN_S
@@ -121,8 +121,8 @@ class Providers:
         urls = {"ELEVENLABS_BASE_URL": "https://speech", "LLM_BASE_URL": "https://chat/llm/v1/"}
         providers = build_context(client, {**urls, **variables}, key=read_key)
         self.checks = {
-            **elevenlabs.build_checks(providers).checks,
-            **openai_chat.build_checks(providers, lambda: self.now_s).checks,
+            "elevenlabs": elevenlabs.build_check("synthesizer", providers).check,
+            "llm": openai_chat.build_check("responder", providers, lambda: self.now_s).check,
         }
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
@@ -238,9 +238,9 @@ async def test_a_host_that_is_not_there_is_named() -> None:
     async with httpx.AsyncClient() as client:
         providers = build_context(client, variables, key=read_key)
         with pytest.raises(Unhealthy, match=r"^Host no-such-host\.invalid not found: check Eleven"):
-            await elevenlabs.build_checks(providers).checks["elevenlabs"]()
+            await elevenlabs.build_check("synthesizer", providers).check()
         with pytest.raises(Unhealthy, match=r"^Nobody listens at 127.0.0.1:[0-9]+: check LlmBase"):
-            await openai_chat.build_checks(providers).checks["llm"]()
+            await openai_chat.build_check("responder", providers).check()
 
 
 async def test_a_key_that_may_not_list_models_is_known_all_the_same() -> None:
@@ -255,9 +255,9 @@ async def test_a_secret_without_a_key_that_is_needed_is_named(missing: str) -> N
     async def read(name: str) -> str:
         return "" if name == missing else KEYS[name]
 
-    needed = [ProviderChecks({}, keys=(name,)) for name in KEYS]
+    needed = {name: ProviderCheck(well, keys=(name,)) for name in KEYS}
     checks = build_checks(Table(cast("Any", None), "t"), read, needed)
-    assert list(checks) == ["table", "secret"]
+    assert list(checks) == ["table", "secret", *KEYS]
     with pytest.raises(Unhealthy, match=rf"^The secret has no {missing}\.$"):
         await checks["secret"]()
     await build_checks(Table(cast("Any", None), "t"), read_key, needed)["secret"]()

@@ -84,7 +84,7 @@ class SettingsMessage(TypedDict, total=False):
     the deployment's default. `ready.choices` says which fields a client may set."""
 
     voice: str
-    """An ElevenLabs voice id."""
+    """The synthesizer's id of a voice; of Kokoro's, also a mix such as `af_bella+af_sky`."""
     language: str
     """ISO 639 code of the language spoken, e.g. `en`."""
     speed: float
@@ -219,7 +219,7 @@ class Settings:
     the deployment's default. `ready.choices` says which fields a client may set."""
 
     voice: str | None = None
-    """An ElevenLabs voice id."""
+    """The synthesizer's id of a voice; of Kokoro's, also a mix such as `af_bella+af_sky`."""
     language: str | None = None
     """ISO 639 code of the language spoken, e.g. `en`."""
     speed: float | None = None

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from parley.auth.claims import ClaimRules
 from parley.auth.origins import AllowedOrigins
-from parley.config import ConfigurationError
+from parley.errors import ConfigurationError
 
 AuthMode = Literal["off", "secret", "oidc"]
 

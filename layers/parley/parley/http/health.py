@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,7 +19,7 @@ from parley.auth.identity import Identity
 from parley.http.bodies import read_query
 from parley.http.framework import HttpAnswer, HttpRequest
 from parley.http.route import Route, Success
-from parley.providers.checks import CHECK_LIMIT_S, Check, ProviderChecks, Unhealthy
+from parley.providers.checks import CHECK_LIMIT_S, Check, ProviderCheck, Unhealthy
 from parley.storage.table import Table
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ class HealthCheck(Struct, omit_defaults=True):
 
 
 class Health(Struct, omit_defaults=True):
-    """The health of the deployment. It has `checks` with `deep=1`: `table`, `secret`, `elevenlabs`
-    and `llm`."""
+    """The health of the deployment. It has `checks` with `deep=1`: `table`, `secret`,
+    `transcriber`, `responder`, `synthesizer`, and e.g. `fallback_responder` where there is one."""
 
     status: Literal["ok", "failing"]
     version: str
@@ -110,12 +110,13 @@ class DeepHealth:
 
 
 def build_checks(
-    table: Table, read_key: Callable[[str], Awaitable[str]], providers: Iterable[ProviderChecks]
+    table: Table,
+    read_key: Callable[[str], Awaitable[str]],
+    providers: Mapping[str, ProviderCheck],
 ) -> dict[str, Check]:
     """Build the checks of what a deployment depends on, by name: `table`, `secret`, and those of
     its providers."""
-    parts = list(providers)
-    keys = [key for part in parts for key in part.keys]
+    keys = list(dict.fromkeys(key for provider in providers.values() for key in provider.keys))
 
     async def check_table() -> None:
         nothing = {"pk": {"S": "HEALTH"}, "sk": {"S": "META"}}
@@ -127,9 +128,7 @@ def build_checks(
                 raise Unhealthy(f"The secret has no {key}.")
 
     found: dict[str, Check] = {"table": check_table, "secret": check_secret}
-    for part in parts:
-        found |= part.checks
-    return found
+    return found | {name: provider.check for name, provider in providers.items()}
 
 
 class HealthHandlers:

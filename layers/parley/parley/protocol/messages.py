@@ -51,6 +51,9 @@ END = r"$(?!\n)"
 """The end of a pattern. Python's `$` alone also matches before a line break at the end of a text.
 This does not, and the dialect of JSON Schema has it too."""
 
+VOICE = "^[A-Za-z0-9_-][A-Za-z0-9_.:+()-]{0,127}" + END
+"""The id of a voice, of whichever vendor. It may stand in a path: it never begins with a dot."""
+
 Identifier = Annotated[
     str,
     Meta(
@@ -68,8 +71,8 @@ class Settings(Struct, omit_defaults=True, frozen=True):
     """The settings of a session's replies. Every field is optional. A field that is not set keeps
     the deployment's default. `ready.choices` says which fields a client may set."""
 
-    voice: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}" + END)] | UnsetType = UNSET
-    """An ElevenLabs voice id."""
+    voice: Annotated[str, Meta(pattern=VOICE)] | UnsetType = UNSET
+    """The synthesizer's id of a voice; of Kokoro's, also a mix such as `af_bella+af_sky`."""
     language: Annotated[str, Meta(pattern="^[a-z]{2,3}" + END)] | UnsetType = UNSET
     """ISO 639 code of the language spoken, e.g. `en`."""
     speed: Annotated[float, Meta(ge=0.7, le=1.2)] | UnsetType = UNSET

@@ -1,4 +1,4 @@
-"""Checks of whether a provider works, for `GET /health?deep=1`."""
+"""Whether a provider works in the stage that it serves, for `GET /health?deep=1`."""
 
 from __future__ import annotations
 
@@ -27,15 +27,14 @@ Raises:
 
 
 @dataclass(frozen=True, slots=True)
-class ProviderChecks:
-    """The checks of one provider.
+class ProviderCheck:
+    """The check of one provider in one stage.
 
     Attributes:
         keys: names in the deployment's secret without which it cannot work.
-        checks: by the names that the answer has.
     """
 
-    checks: Mapping[str, Check]
+    check: Check
     keys: tuple[str, ...] = ()
 
 

@@ -99,7 +99,7 @@ _ADVICE: dict[str, str] = {
     "another {key}.",
     "busy": "{called} limits how much the account may ask{status}: raise its limit at {host}.",
     "model": "No model {model_name} at {host}{status}: check {model}.",
-    "voice": "No such voice at {host}{status}: check VoiceId, and which voice the session chose.",
+    "voice": "No such voice at {host}{status}: check {voice}, and which voice the session chose.",
     "not_found": "At {url} there is nothing, or no model {model_name}{status}: check {base_url} "
     "and {model}.",
     "redirect": "{host} sends elsewhere{status}: set {base_url} to where the API is.",
@@ -165,6 +165,7 @@ class Endpoint:
     key_parameter: str
     url_parameter: str
     model_parameter: str
+    voice_parameter: str = "VoiceId"
 
     @property
     def host(self) -> str:
@@ -288,6 +289,7 @@ class Diagnosis:
             key=endpoint.key_parameter,
             base_url=endpoint.url_parameter,
             model=endpoint.model_parameter,
+            voice=endpoint.voice_parameter,
             model_name=f"'{endpoint.model}'",
             status=f" ({', '.join(shown)})" if shown else "",
         )

@@ -7,6 +7,28 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from parley.protocol.messages import Message
+from parley.providers.rules import CallRules
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who says what, for an endpoint that knows its users.
+
+    Attributes:
+        session: names the session, always by the same keyed hash: the id itself is half a
+            credential.
+        turn_id: of the turn.
+        subject: the user, as the token names it; empty if nobody is known.
+        tenant: the user's tenant; empty if there is none.
+    """
+
+    session: str = ""
+    turn_id: str = ""
+    subject: str = ""
+    tenant: str = ""
+
+
+NOBODY = Speaker()
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +39,23 @@ class Prompt:
         instructions: who the assistant is and how it talks.
         history: the conversation so far, oldest first.
         text: what the user says now.
+        language: ISO 639 code of the language spoken; empty if nobody knows.
+        speaker: who says it.
     """
 
     instructions: str
     history: Sequence[Message]
     text: str
+    language: str = ""
+    speaker: Speaker = NOBODY
 
 
 class Responder(Protocol):
     """Writes replies."""
+
+    @property
+    def rules(self) -> CallRules:
+        """How it may be called."""
 
     async def warm_up(self) -> None:
         """Open a connection before it is needed. Never raise."""

@@ -10,14 +10,20 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from parley.protocol.messages import AudioFormat, Endpointing
+from parley.providers.rules import CallRules
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptPiece:
-    """The transcript of everything that was said so far. A final one does not change."""
+    """The transcript of everything that was said so far. A final one does not change.
+
+    Attributes:
+        language: ISO 639 code of the language that was heard; empty if nobody knows.
+    """
 
     text: str
     final: bool
+    language: str = ""
 
 
 class TranscriptStream(Protocol):
@@ -39,10 +45,17 @@ class TranscriptStream(Protocol):
 class Transcriber(Protocol):
     """Turns speech into text."""
 
+    @property
+    def rules(self) -> CallRules:
+        """How it may be called."""
+
     async def open(
         self, audio_format: AudioFormat, language: str, endpointing: Endpointing
     ) -> TranscriptStream:
         """Connect, and be ready for audio.
+
+        Args:
+            language: ISO 639 code of what is spoken; empty if the transcriber is to find out.
 
         Raises:
             ProviderError: `transcription_failed`.

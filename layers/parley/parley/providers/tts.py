@@ -11,14 +11,21 @@ from typing import Protocol
 
 from parley.audio.word_timing import Alignment
 from parley.protocol.messages import AudioFormat, Settings
+from parley.providers.rules import CallRules
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechPiece:
-    """PCM in the reply's format, and when its characters sound, where that is known."""
+    """PCM in the reply's format, and when its characters sound, where that is known.
+
+    Attributes:
+        ends_clause: whether the audio of a clause ends with it, the clauses in their order. A
+            synthesizer that does not know that never says so.
+    """
 
     pcm: bytes
     alignment: Alignment | None
+    ends_clause: bool = False
 
 
 class SpeechStream(Protocol):
@@ -39,6 +46,10 @@ class SpeechStream(Protocol):
 
 class Synthesizer(Protocol):
     """Turns text into speech."""
+
+    @property
+    def rules(self) -> CallRules:
+        """How it may be called."""
 
     async def open(self, audio_format: AudioFormat, settings: Settings) -> SpeechStream:
         """Connect, and be ready for text.

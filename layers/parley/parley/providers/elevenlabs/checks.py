@@ -6,22 +6,24 @@ from typing import Any
 
 import httpx
 
+from parley.protocol.messages import Stage
 from parley.providers.checks import (
-    ProviderChecks,
+    ProviderCheck,
     get_answer,
     make_unhealthy,
     require_success,
 )
 from parley.providers.context import ProviderContext
 from parley.providers.diagnosis import Diagnosis
-from parley.providers.elevenlabs.config import API_KEY, base_url, speech_endpoint
+from parley.providers.elevenlabs.config import API_KEY, speech_endpoint, transcription_endpoint
 
 
-def build_checks(context: ProviderContext) -> ProviderChecks:
-    """Build the check named `elevenlabs`."""
-    endpoint = speech_endpoint(context)
+def build_check(stage: Stage, context: ProviderContext) -> ProviderCheck:
+    """Build the check of a stage."""
     api_key = context.key(API_KEY)
-    url = base_url(context)
+    speaks = stage == "synthesizer"
+    endpoint = speech_endpoint(context) if speaks else transcription_endpoint(context)
+    url = endpoint.base_url
 
     async def check() -> None:
         key = await api_key()
@@ -30,8 +32,11 @@ def build_checks(context: ProviderContext) -> ProviderChecks:
         # A key that may only speak and listen is refused the list, but known.
         if answer.status_code not in (401, 403) or b"missing_permissions" not in answer.content:
             require_success(answer, diagnosis)
-            if _lacks(answer, endpoint.model):
+            # The list has the models that speak; those that transcribe are nowhere listed.
+            if speaks and _lacks(answer, endpoint.model):
                 raise make_unhealthy(diagnosis.make_error("model", "refused"))
+        if not speaks:
+            return
         voice_url = f"{url}/v1/voices/{context.defaults.voice}"
         answer = await get_answer(context.http_client, voice_url, headers, diagnosis)
         if answer.status_code in (400, 404):
@@ -39,7 +44,7 @@ def build_checks(context: ProviderContext) -> ProviderChecks:
             if error.cause.reason == "voice":
                 raise make_unhealthy(error)
 
-    return ProviderChecks({"elevenlabs": check}, keys=(API_KEY,))
+    return ProviderCheck(check, keys=(API_KEY,))
 
 
 def _lacks(answer: httpx.Response, model: str) -> bool:

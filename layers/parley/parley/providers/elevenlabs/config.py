@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from parley.protocol.messages import Stage
 from parley.providers.context import ProviderContext
 from parley.providers.diagnosis import Endpoint
-from parley.providers.errors import ProviderErrorCode
 
 API_KEY = "elevenlabs_api_key"
 """Its name in the deployment's secret."""
@@ -17,28 +19,17 @@ def base_url(context: ProviderContext) -> str:
 
 def speech_endpoint(context: ProviderContext) -> Endpoint:
     """Return where speech is synthesised, and with which model."""
-    model = context.text("SPEECH_MODEL", "eleven_flash_v2_5")
-    return elevenlabs_endpoint("speech_failed", base_url(context), model, "SpeechModel")
+    return _endpoint(context, "synthesizer", "eleven_flash_v2_5")
 
 
 def transcription_endpoint(context: ProviderContext) -> Endpoint:
     """Return where speech is transcribed, and with which model."""
-    model = context.text("TRANSCRIPTION_MODEL", "scribe_v2_realtime")
-    return elevenlabs_endpoint(
-        "transcription_failed", base_url(context), model, "TranscriptionModel"
-    )
+    return _endpoint(context, "transcriber", "scribe_v2_realtime")
 
 
-def elevenlabs_endpoint(
-    code: ProviderErrorCode, url: str, model: str, model_parameter: str
-) -> Endpoint:
-    """Return how a deployment names ElevenLabs' service."""
-    return Endpoint(
-        code=code,
-        called="ElevenLabs",
-        base_url=url,
-        model=model,
-        key_parameter="ElevenLabsApiKey",
-        url_parameter="ElevenLabsBaseUrl",
-        model_parameter=model_parameter,
+def _endpoint(context: ProviderContext, stage: Stage, model: str) -> Endpoint:
+    endpoint = context.endpoint(
+        stage, called="ElevenLabs", base_url="", model=model, key_parameter="ElevenLabsApiKey"
     )
+    # One URL for both stages: the residency of the account.
+    return replace(endpoint, base_url=base_url(context), url_parameter="ElevenLabsBaseUrl")

@@ -11,6 +11,7 @@ import base64
 import binascii
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -20,6 +21,7 @@ from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Endpoint
 from parley.providers.elevenlabs.config import API_KEY, speech_endpoint
 from parley.providers.elevenlabs.socket import ElevenLabsSocket
+from parley.providers.rules import STANDARD
 from parley.providers.tts import SpeechPiece
 
 CONTEXT = "reply"
@@ -40,6 +42,8 @@ class ElevenLabsSynthesizer:
         api_key: gives the key when one is needed.
     """
 
+    rules = STANDARD
+
     def __init__(self, endpoint: Endpoint, api_key: ApiKey) -> None:
         self._endpoint = endpoint
         self._model = endpoint.model
@@ -58,7 +62,7 @@ class ElevenLabsSynthesizer:
             query["language_code"] = settings.language
         socket = await ElevenLabsSocket.open(
             self._endpoint,
-            f"/v1/text-to-speech/{settings.voice}/multi-stream-input",
+            f"/v1/text-to-speech/{quote(str(settings.voice), safe='')}/multi-stream-input",
             query,
             self._api_key,
             said,

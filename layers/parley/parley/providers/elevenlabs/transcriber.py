@@ -19,6 +19,7 @@ from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Endpoint
 from parley.providers.elevenlabs.config import API_KEY, transcription_endpoint
 from parley.providers.elevenlabs.socket import ElevenLabsSocket
+from parley.providers.rules import STANDARD
 from parley.providers.stt import TranscriptPiece
 from parley.text.scripts import join_texts
 
@@ -51,6 +52,8 @@ class ScribeTranscriber:
         api_key: gives the key when one is needed.
         timeout_s: how long `session_started` may take.
     """
+
+    rules = STANDARD
 
     def __init__(self, endpoint: Endpoint, api_key: ApiKey, timeout_s: float) -> None:
         self._endpoint = endpoint

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from parley.errors import ProviderError
+from parley.protocol.messages import Stage
 from parley.providers.checks import (
     CHECK_LIMIT_S,
-    ProviderChecks,
+    ProviderCheck,
     get_answer,
     make_unhealthy,
     require_success,
@@ -18,7 +19,7 @@ from parley.providers.checks import (
 from parley.providers.context import ProviderContext
 from parley.providers.diagnosis import Diagnosis
 from parley.providers.llm import Prompt
-from parley.providers.openai_chat.config import API_KEY, chat_endpoint
+from parley.providers.openai_chat.config import chat_endpoint
 from parley.providers.openai_chat.responder import build_responder
 
 ASK_AGAIN_S = 300.0
@@ -26,11 +27,11 @@ ASK_AGAIN_S = 300.0
 there."""
 
 
-def build_checks(
-    context: ProviderContext, now_s: Callable[[], float] = time.monotonic
-) -> ProviderChecks:
-    """Build the check named `llm`."""
-    return ProviderChecks({"llm": _ChatCheck(context, now_s)})
+def build_check(
+    _stage: Stage, context: ProviderContext, now_s: Callable[[], float] = time.monotonic
+) -> ProviderCheck:
+    """Build the check of the responder."""
+    return ProviderCheck(_ChatCheck(context, now_s))
 
 
 class _ChatCheck:
@@ -58,7 +59,7 @@ class _ChatCheck:
 
     async def _look(self) -> None:
         """Look whether the endpoint that answered a while ago still takes the key."""
-        key = await self._context.key(API_KEY)()
+        key = await self._context.stage_key("responder")()
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         diagnosis = Diagnosis(self._endpoint, key)
         url = f"{self._endpoint.base_url.rstrip('/')}/models"

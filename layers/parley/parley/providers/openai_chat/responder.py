@@ -20,9 +20,10 @@ from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import MAX_BODY_BYTES, Diagnosis, Endpoint
 from parley.providers.llm import Prompt
 from parley.providers.openai_chat.chunks import Nonsense
-from parley.providers.openai_chat.config import API_KEY, chat_endpoint
+from parley.providers.openai_chat.config import chat_endpoint
 from parley.providers.openai_chat.prompt import build_messages
 from parley.providers.openai_chat.reply import BrokenOff, ChatReply, ErrorInAnswer
+from parley.providers.rules import STANDARD
 
 LINGER_S = 0.2
 """How long more is waited for when the reply has ended, so that the connection can be used again;
@@ -41,7 +42,7 @@ def build_responder(context: ProviderContext) -> OpenAIChat:
     return OpenAIChat(
         context.http_client,
         chat_endpoint(context),
-        context.key(API_KEY),
+        context.stage_key("responder"),
         context.timeout_s,
         context.log,
     )
@@ -57,6 +58,8 @@ class OpenAIChat:
         timeout_s: how long the endpoint may stay silent.
         log: told once what of the endpoint costs time; takes an event name and fields.
     """
+
+    rules = STANDARD
 
     def __init__(
         self,
