@@ -66,17 +66,25 @@ class Standins:
     Attributes:
         elevenlabs_url: as Parley's settings take it.
         llm_url: likewise.
+        urls: of the other vendors, by name.
     """
 
     elevenlabs_url: str
     llm_url: str
+    urls: Mapping[str, str]
     elevenlabs: Control
     llm: Control
+
+    def control(self, vendor: str) -> Control:
+        """The control API of another vendor's stand-in."""
+        return Control(self.urls[vendor])
 
     def reset(self) -> None:
         """Forget faults, delays and records."""
         self.elevenlabs.reset()
         self.llm.reset()
+        for vendor in self.urls:
+            self.control(vendor).reset()
 
     def speech(self, text: str) -> bytes:
         """Speech, as 16 kHz PCM."""
@@ -209,7 +217,13 @@ def running_standins(folder: Path) -> Iterator[Standins]:
     command = [sys.executable, "-m", "parley_standins", "--exit-with-parent"]
     with process(command, folder / "standins.log", clean_environment()) as ready:
         elevenlabs, llm = str(ready["elevenlabs_url"]), str(ready["llm_url"])
-        yield Standins(elevenlabs, llm, Control(elevenlabs), Control(llm.removesuffix("/v1")))
+        yield Standins(
+            elevenlabs,
+            llm,
+            ready["urls"],
+            Control(elevenlabs),
+            Control(llm.removesuffix("/v1")),
+        )
 
 
 @contextlib.contextmanager

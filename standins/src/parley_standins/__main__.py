@@ -1,6 +1,7 @@
-"""`python -m parley_standins`: both stand-ins, until a signal or the parent's end.
+"""`python -m parley_standins`: all stand-ins, until a signal or the parent's end.
 
-Prints one JSON line when both are ready: `{"elevenlabs_url", "llm_url", "voices", "pid"}`.
+Prints one JSON line when they are ready: `{"elevenlabs_url", "llm_url", "urls", "voices", "pid"}`.
+`urls` has those of `parley_standins.vendors`, by name.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ import msgspec
 from aiohttp import web
 
 from parley_standins.elevenlabs_app import elevenlabs_app
+from parley_standins.engines import Engines
 from parley_standins.faults import ChatDelays, ChatSettings, SpeechDelays, SpeechSettings
 from parley_standins.openai_chat import chat_app
+from parley_standins.vendors import VENDORS, build_app
 from parley_standins.voices import VOICES
 
 DEFAULT_KEY = "standin-key"
@@ -63,7 +66,7 @@ def _port(text: str) -> int:
 
 
 async def serve(options: argparse.Namespace, parent: int) -> None:
-    """Run both servers until a signal, or until the parent is gone.
+    """Run the servers until a signal, or until the parent is gone.
 
     Args:
         parent: the process that started this one.
@@ -74,16 +77,22 @@ async def serve(options: argparse.Namespace, parent: int) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, over.set)
-    elevenlabs = elevenlabs_app(options.api_key, SpeechSettings(delays=speech))
-    llm = chat_app(options.llm_api_key, ChatSettings(delays=chat))
     async with contextlib.AsyncExitStack() as stack:
+        engines = await stack.enter_async_context(Engines().running())
+        elevenlabs = elevenlabs_app(options.api_key, SpeechSettings(delays=speech), engines)
+        llm = chat_app(options.llm_api_key, ChatSettings(delays=chat))
         elevenlabs_url = await stack.enter_async_context(
             serve_app(elevenlabs, options.host, options.elevenlabs_port)
         )
         llm_url = await stack.enter_async_context(serve_app(llm, options.host, options.llm_port))
+        urls = {}
+        for name in VENDORS:
+            vendor = build_app(name, options.api_key, engines)
+            urls[name] = await stack.enter_async_context(serve_app(vendor, options.host, 0))
         ready = {
             "elevenlabs_url": elevenlabs_url,
             "llm_url": f"{llm_url}/v1",
+            "urls": urls,
             "voices": {voice.voice_id: voice.name for voice in VOICES.values()},
             "pid": os.getpid(),
         }

@@ -8,15 +8,13 @@
 from __future__ import annotations
 
 import json
-from typing import Generic, TypeVar
+from typing import Generic
 
 import msgspec
 from aiohttp import web
 
-from parley_standins.faults import ChatSettings, Controls, InvalidControl, SpeechSettings
+from parley_standins.faults import Controls, InvalidControl, S
 from parley_standins.request_log import RequestLog, RequestRecord
-
-S = TypeVar("S", SpeechSettings, ChatSettings)
 
 
 class ControlApi(Generic[S]):

@@ -12,32 +12,32 @@ from parley_standins.elevenlabs_http import ElevenLabsHttp
 from parley_standins.elevenlabs_service import SpeechService, problems_to_answers
 from parley_standins.elevenlabs_stt_socket import SttSocket
 from parley_standins.elevenlabs_tts_socket import TtsSocket
+from parley_standins.engines import Engines
 from parley_standins.fault_injection import ignore_dropped
 from parley_standins.faults import Controls, SpeechSettings
-from parley_standins.recognizer import Recognizer
 from parley_standins.request_log import RequestLog
-from parley_standins.voices import Speaker
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
-def elevenlabs_app(api_key: str, settings: SpeechSettings) -> web.Application:
-    """Return the application; it starts its engines with itself and ends them likewise.
+def elevenlabs_app(
+    api_key: str, settings: SpeechSettings, engines: Engines | None = None
+) -> web.Application:
+    """Return the application.
 
     Args:
         api_key: the one it takes.
         settings: delays, faults and oddities at the start and after a reset.
+        engines: that run already; without any, it starts and ends its own.
     """
     recorder = RequestLog()
     controls = Controls(settings)
-    service = SpeechService(api_key, Speaker(), Recognizer(), controls, recorder)
+    used = engines or Engines()
+    service = SpeechService(api_key, used.speaker, used.recognizer, controls, recorder)
 
-    async def engines(_app: web.Application) -> AsyncIterator[None]:
-        await service.recognizer.start()
-        await service.speaker.start()
-        yield
-        await service.speaker.stop()
-        await service.recognizer.stop()
+    async def own_engines(_app: web.Application) -> AsyncIterator[None]:
+        async with used.running():
+            yield
 
     async def stream_input(request: web.Request) -> web.StreamResponse:
         return await TtsSocket(service, request, multi=False).serve()
@@ -52,7 +52,8 @@ def elevenlabs_app(api_key: str, settings: SpeechSettings) -> web.Application:
         middlewares=[refuse_pages, ignore_dropped, problems_to_answers(service)],
         client_max_size=MAX_BODY_BYTES,
     )
-    app.cleanup_ctx.append(engines)
+    if engines is None:
+        app.cleanup_ctx.append(own_engines)
     app.add_routes(ControlApi(controls, recorder).routes())
     app.add_routes(ElevenLabsHttp(service).routes())
     app.add_routes(

@@ -163,7 +163,8 @@ class ChatSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     oddities: ChatOddities = ChatOddities()
 
 
-S = TypeVar("S", SpeechSettings, ChatSettings)
+S = TypeVar("S", bound=msgspec.Struct)
+"""The settings of one stand-in: a struct of `delays`, `faults` and `oddities`."""
 
 
 class Controls(Generic[S]):
@@ -200,9 +201,13 @@ class Controls(Generic[S]):
         """Reset to what it was at the start."""
         self.settings = self._initial
 
-    def take_fault(self, surface: Literal["tts", "stt", "llm"]) -> Fault | None:
-        """Return the fault that the next request on this surface meets; counts it."""
-        faults = self.settings.faults
+    def take_fault(self, surface: str) -> Fault | None:
+        """Return the fault that the next request on this surface meets; counts it.
+
+        Args:
+            surface: a field of the settings' faults, e.g. `tts`.
+        """
+        faults = msgspec.structs.asdict(self.settings)["faults"]
         fault: Fault | None = getattr(faults, surface)
         if fault is None or fault.times == "always":
             return fault

@@ -1,0 +1,23 @@
+"""The services that are stood in for besides ElevenLabs and the chat endpoint.
+
+Each is a module with `build_app(api_key, engines)`, which returns its application: the service's
+routes, and the control API of `parley_standins.control_api`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from parley_standins.engines import Engines
+
+VENDORS: Mapping[str, str] = {}
+"""The module of each, by the name that the command's first line has for its URL."""
+
+
+def build_app(name: str, api_key: str, engines: Engines) -> web.Application:
+    """Build the application of that name."""
+    app: web.Application = importlib.import_module(VENDORS[name]).build_app(api_key, engines)
+    return app
