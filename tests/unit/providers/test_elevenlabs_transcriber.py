@@ -11,7 +11,8 @@ import pytest
 
 from parley.errors import ProviderError
 from parley.protocol.messages import Endpointing
-from parley.providers.elevenlabs import socket, transcriber
+from parley.providers import socket
+from parley.providers.elevenlabs import transcriber
 from parley.providers.elevenlabs.transcriber import (
     AUTO_COMMIT_FROM_MS,
     MIN_AUDIO_MS,

@@ -20,8 +20,9 @@ from parley.protocol.messages import AudioFormat, Settings
 from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Endpoint
 from parley.providers.elevenlabs.config import API_KEY, speech_endpoint
-from parley.providers.elevenlabs.socket import ElevenLabsSocket
+from parley.providers.elevenlabs.connection import connect
 from parley.providers.rules import STANDARD
+from parley.providers.socket import ProviderSocket
 from parley.providers.tts import SpeechPiece
 
 CONTEXT = "reply"
@@ -60,7 +61,7 @@ class ElevenLabsSynthesizer:
         if settings.language and self._model.endswith("_v2_5"):
             # Only the v2.5 models take a language; the others refuse the parameter.
             query["language_code"] = settings.language
-        socket = await ElevenLabsSocket.open(
+        socket = await connect(
             self._endpoint,
             f"/v1/text-to-speech/{quote(str(settings.voice), safe='')}/multi-stream-input",
             query,
@@ -80,7 +81,7 @@ class ElevenLabsSynthesizer:
 class ElevenLabsSpeech:
     """One reply; see `parley.providers.tts.SpeechStream`."""
 
-    def __init__(self, socket: ElevenLabsSocket, said: list[str]) -> None:
+    def __init__(self, socket: ProviderSocket, said: list[str]) -> None:
         self._socket = socket
         self._said = said
 

@@ -18,8 +18,9 @@ from parley.protocol.messages import AudioFormat, Endpointing
 from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Endpoint
 from parley.providers.elevenlabs.config import API_KEY, transcription_endpoint
-from parley.providers.elevenlabs.socket import ElevenLabsSocket
+from parley.providers.elevenlabs.connection import connect
 from parley.providers.rules import STANDARD
+from parley.providers.socket import ProviderSocket
 from parley.providers.stt import TranscriptPiece
 from parley.text.scripts import join_texts
 
@@ -73,7 +74,7 @@ class ScribeTranscriber:
         said: list[str] = []
         if language:
             query["language_code"] = language
-        socket = await ElevenLabsSocket.open(
+        socket = await connect(
             self._endpoint,
             "/v1/speech-to-text/realtime",
             query,
@@ -99,7 +100,7 @@ class ScribeStream:
     """One utterance; see `parley.providers.stt.TranscriptStream`."""
 
     def __init__(
-        self, socket: ElevenLabsSocket, rate_hz: int, endpointing: Endpointing, said: list[str]
+        self, socket: ProviderSocket, rate_hz: int, endpointing: Endpointing, said: list[str]
     ) -> None:
         self._socket = socket
         self._said = said

@@ -1,15 +1,14 @@
-"""A WebSocket to ElevenLabs: JSON frames in and out, failures as `ProviderError`.
+"""A WebSocket to a speech service: JSON frames in, failures as `ProviderError`.
 
-What both of ElevenLabs' speech sockets have in common; what the frames mean is for
-`transcriber` and `synthesizer`. The official SDK is not used
-here: it has no asynchronous client for these sockets and doubles the cold start.
+What the sockets of all services have in common; what the frames mean is for their transcribers and
+synthesizers. The vendors' own SDKs are not used: they double a cold start, or more.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -27,41 +26,56 @@ from websockets.exceptions import (
 )
 
 from parley.errors import FailureKind, ProviderError
-from parley.providers.context import ApiKey
 from parley.providers.diagnosis import Diagnosis, Endpoint
 
+Query = Mapping[str, str] | Sequence[tuple[str, str]]
 CONNECT_TIMEOUT_S = 3.0
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 """Frames with audio and alignment exceed the 1 MiB that websockets allows by default."""
 
 
-class ElevenLabsSocket:
+TellError = Callable[[dict[str, Any]], object]
+"""Returns what names the error in a frame: its name, or an object that has some. None for a frame
+that is no error."""
+
+
+class ProviderSocket:
     """One open socket.
 
     Args:
         connection: the open WebSocket.
         diagnosis: makes its failures.
+        tell_error: finds the error in a frame.
     """
 
-    def __init__(self, connection: ClientConnection, diagnosis: Diagnosis) -> None:
+    def __init__(
+        self, connection: ClientConnection, diagnosis: Diagnosis, tell_error: TellError
+    ) -> None:
         self._connection = connection
         self._diagnosis = diagnosis
+        self._tell_error = tell_error
 
     @classmethod
     async def open(
         cls,
         endpoint: Endpoint,
         path: str,
-        query: dict[str, str],
-        api_key: ApiKey,
+        query: Query,
+        key: str,
+        headers: Mapping[str, str],
+        tell_error: TellError,
         said: Sequence[str] = (),
         *,
         ping_interval_s: float | None = None,
         ping_timeout_s: float | None = None,
-    ) -> ElevenLabsSocket:
+    ) -> ProviderSocket:
         """Connect.
 
         Args:
+            path: behind the endpoint's base URL.
+            key: what must not be in a log, whatever the service sends back.
+            headers: of the handshake; the key among them.
+            tell_error: finds the error in a frame.
             said: what must not be in a log if the service sends it back; may grow.
             ping_interval_s: how often it is asked whether the service is there; None: never.
             ping_timeout_s: how long that may stay without an answer.
@@ -69,13 +83,12 @@ class ElevenLabsSocket:
         Raises:
             ProviderError: the handshake failed.
         """
-        key = await api_key()
         diagnosis = Diagnosis(endpoint, key, said)
         url = f"{_websocket_url(endpoint.base_url)}{path}?{urlencode(query)}"
         try:
             connection = await connect(
                 url,
-                additional_headers={"xi-api-key": key},
+                additional_headers=headers,
                 compression=None,
                 max_size=MAX_FRAME_BYTES,
                 open_timeout=CONNECT_TIMEOUT_S,
@@ -99,16 +112,24 @@ class ElevenLabsSocket:
             raise diagnosis.make_error("no_protocol", "unavailable") from None
         if connection.response is not None:
             diagnosis.note_request_id(_first_values(connection.response.headers))
-        return cls(connection, diagnosis)
+        return cls(connection, diagnosis, tell_error)
 
     async def send(self, frame: dict[str, Any]) -> None:
-        """Send one frame.
+        """Send one JSON frame.
+
+        Raises:
+            ProviderError: the connection is gone.
+        """
+        await self.send_raw(msgspec.json.encode(frame).decode())
+
+    async def send_raw(self, frame: str | bytes) -> None:
+        """Send one frame as it is: text, or bytes in a binary frame.
 
         Raises:
             ProviderError: the connection is gone.
         """
         try:
-            await self._connection.send(msgspec.json.encode(frame).decode())
+            await self._connection.send(frame)
         except ConnectionClosed as closed:
             raise await self._told_before(closed) from None
 
@@ -148,7 +169,7 @@ class ElevenLabsSocket:
         """Make the failure that an error frame means.
 
         Args:
-            error: its name.
+            error: its name, or an object that has some.
         """
         return self._diagnosis.diagnose_error(error)
 
@@ -159,8 +180,8 @@ class ElevenLabsSocket:
         """
         try:
             while (frame := await self.receive()) is not None:
-                if name := frame.get("error"):
-                    return self.make_frame_error(frame.get("message_type", name))
+                if (error := self._tell_error(frame)) is not None:
+                    return self.make_frame_error(error)
         except ConcurrencyError:  # somebody reads, and finds it
             pass
         except ProviderError as error:

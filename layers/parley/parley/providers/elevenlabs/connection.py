@@ -1,0 +1,44 @@
+"""A connection to one of ElevenLabs' speech sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from parley.providers.context import ApiKey
+from parley.providers.diagnosis import Endpoint
+from parley.providers.socket import ProviderSocket, Query
+
+
+async def connect(
+    endpoint: Endpoint,
+    path: str,
+    query: Query,
+    api_key: ApiKey,
+    said: Sequence[str],
+    *,
+    ping_interval_s: float | None = None,
+    ping_timeout_s: float | None = None,
+) -> ProviderSocket:
+    """Connect; see `ProviderSocket.open`.
+
+    Raises:
+        ProviderError: the handshake failed.
+    """
+    key = await api_key()
+    return await ProviderSocket.open(
+        endpoint,
+        path,
+        query,
+        key,
+        {"xi-api-key": key},
+        _error_in,
+        said,
+        ping_interval_s=ping_interval_s,
+        ping_timeout_s=ping_timeout_s,
+    )
+
+
+def _error_in(frame: dict[str, Any]) -> object:
+    name = frame.get("error")
+    return frame.get("message_type", name) if name else None
