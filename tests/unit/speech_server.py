@@ -1,4 +1,4 @@
-"""A WebSocket server that plays ElevenLabs by a test's script."""
+"""A WebSocket server that plays a speech service by a test's script."""
 
 from __future__ import annotations
 
@@ -33,6 +33,10 @@ class Peer:
         """The next frame."""
         frame: dict[str, Any] = json.loads(await self._connection.recv())
         return frame
+
+    async def receive_raw(self) -> str | bytes:
+        """The next frame as it is: text, or the bytes of a binary one."""
+        return await self._connection.recv()
 
     async def send(self, *frames: object) -> None:
         """Frames: text and bytes as they are, anything else as JSON."""

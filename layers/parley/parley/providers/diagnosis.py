@@ -31,8 +31,10 @@ MAX_BODY_BYTES = 64 * 1024
 _REASONS: dict[str, str] = {
     "auth_error": "key",
     "authentication_error": "key",
+    "authentication_required": "key",
     "invalid_api_key": "key",
     "incorrect_api_key": "key",
+    "invalid_auth": "key",
     "missing_api_key": "key",
     "api_key_invalid": "key",
     "unauthenticated": "key",
@@ -45,6 +47,7 @@ _REASONS: dict[str, str] = {
     "only_for_creator+": "permission",
     "unaccepted_terms": "terms",
     "account_deactivated": "quota",
+    "asr_payment_required": "quota",
     "billing_not_active": "quota",
     "billing_hard_limit_reached": "quota",
     "detected_unusual_activity": "quota",
@@ -60,6 +63,7 @@ _REASONS: dict[str, str] = {
     "rate_limited": "busy",
     "resource_exhausted": "busy",
     "too_many_concurrent_requests": "busy",
+    "too_many_requests": "busy",
     "model_not_found": "model",
     "unsupported_model": "model",
     "deploymentnotfound": "model",
@@ -70,9 +74,11 @@ _REASONS: dict[str, str] = {
     "input_error": "request",
     "invalid_request": "request",
     "max_character_limit_exceeded": "request",
+    "unparsable_client_message": "request",
     "validation_error": "request",
     "engine_overloaded": "down",
     "internal_error": "down",
+    "internal_server_error": "down",
     "overloaded_error": "down",
     "server_error": "down",
     "service_unavailable": "down",
@@ -137,6 +143,7 @@ _REQUEST_ID_HEADERS = (
     "apim-request-id",
     "x-amzn-requestid",
     "x-trace-id",
+    "dg-request-id",
     "cf-ray",
 )
 _SHARED_WITH_KEY = 6
@@ -372,7 +379,7 @@ def _fields(error: Any, deeper: int = _MAX_DEPTH) -> Iterator[tuple[str, Any]]:
     if deeper:
         for inner in ("error", "detail"):
             yield from _fields(error.get(inner), deeper - 1)
-    for field in ("code", "status", "type", "message_type", "request_id"):
+    for field in ("code", "err_code", "status", "type", "message_type", "category", "request_id"):
         if field in error and not (field == "type" and error[field] == "error"):
             yield field, error[field]
 

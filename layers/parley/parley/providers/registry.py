@@ -83,7 +83,10 @@ TRANSCRIBERS: dict[str, TranscriberEntry] = {
         f"{_ROOM}.cartesia.transcriber", f"{_ROOM}.cartesia.checks", ("CartesiaApiKey",)
     ),
     "deepgram": TranscriberEntry(
-        f"{_ROOM}.deepgram.transcriber", f"{_ROOM}.deepgram.checks", ("DeepgramApiKey",)
+        f"{_ROOM}.deepgram.transcriber",
+        f"{_ROOM}.deepgram.checks",
+        ("DeepgramApiKey",),
+        detects_language=True,
     ),
     "whisper": TranscriberEntry(
         f"{_ROOM}.openai_audio.transcriber",

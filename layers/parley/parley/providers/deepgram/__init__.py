@@ -1,0 +1,1 @@
+"""Deepgram: transcription by Flux, which hears where a turn ends."""

@@ -1,0 +1,189 @@
+"""Deepgram's Flux, over its WebSocket (`/v2/listen`).
+
+One socket is both: with `server_vad` the model hears where the user's turn ends; with `manual` it
+is kept from that (`eot_threshold` 1.0), and our `ForceEndTurn` ends the turn. Transcripts are
+those of a turn, whole each time. A turn may still end by itself in the middle of an utterance, as
+after a long pause: what all of them say is the utterance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from parley.audio.pcm import sample_rate_hz
+from parley.protocol.messages import AudioFormat, Endpointing
+from parley.providers.context import ApiKey, ProviderContext
+from parley.providers.deepgram.chunks import AudioChunks
+from parley.providers.deepgram.config import (
+    API_KEY,
+    LANGUAGES,
+    MULTILINGUAL,
+    model_for,
+    require_suitable_model,
+    transcription_endpoint,
+)
+from parley.providers.diagnosis import Endpoint
+from parley.providers.rules import STANDARD
+from parley.providers.socket import ProviderSocket
+from parley.providers.stt import TranscriptPiece
+from parley.text.scripts import join_texts
+
+PING_INTERVAL_S = 5.0
+PING_TIMEOUT_S = 10.0
+"""Flux has no other sign of life while nobody speaks, and takes no other."""
+MANUAL_THRESHOLD = "1.0"
+"""The confidence that the model never has that a turn is over."""
+MANUAL_TIMEOUT_MS = 60_000
+"""The longest that Flux allows: after such a silence it ends a turn in any case."""
+TAIL_MS = 240
+"""Silence behind an utterance. `ForceEndTurn` ends a turn "on the audio transcribed so far", and
+Flux transcribes about a quarter of a second at a time."""
+
+_NO_TURN = "FORCE_END_TURN_NO_ACTIVE_TURN"
+"""The warning that answers a `ForceEndTurn` when nobody is speaking."""
+_BY_ITSELF = frozenset({"model", "timeout"})
+"""What ends a turn, if it is not our `ForceEndTurn`. That one is still to be answered."""
+
+
+def build_transcriber(context: ProviderContext) -> FluxTranscriber:
+    """Build the deployment's transcriber.
+
+    Raises:
+        ConfigurationError: Flux cannot hear what the deployment is meant to hear.
+    """
+    require_suitable_model(context)
+    model = context.stage_text("transcriber", "MODEL")
+    return FluxTranscriber(transcription_endpoint(context), context.key(API_KEY), model)
+
+
+class FluxTranscriber:
+    """Opens transcription streams.
+
+    Args:
+        endpoint: where.
+        api_key: gives the key when one is needed.
+        model: the deployment's; empty for the one that suits the language.
+    """
+
+    rules = STANDARD
+
+    def __init__(self, endpoint: Endpoint, api_key: ApiKey, model: str = "") -> None:
+        self._endpoint = endpoint
+        self._api_key = api_key
+        self._model = model
+
+    async def open(
+        self, audio_format: AudioFormat, language: str, endpointing: Endpointing
+    ) -> FluxStream:
+        """See `parley.providers.stt.Transcriber`."""
+        model = self._model or model_for(language)
+        chunks = AudioChunks(sample_rate_hz(audio_format))
+        query = {"model": model, "encoding": "linear16", "sample_rate": str(chunks.rate_hz)}
+        if model == MULTILINGUAL and language in LANGUAGES:
+            query["language_hint"] = language  # the other model refuses it
+        if endpointing == "manual":
+            query["eot_threshold"] = MANUAL_THRESHOLD
+            query["eot_timeout_ms"] = str(MANUAL_TIMEOUT_MS)
+        said: list[str] = []
+        key = await self._api_key()
+        socket = await ProviderSocket.open(
+            self._endpoint,
+            "/v2/listen",
+            query,
+            key,
+            {"Authorization": f"Token {key}"},
+            _error_in,
+            said,
+            ping_interval_s=PING_INTERVAL_S,
+            ping_timeout_s=PING_TIMEOUT_S,
+        )
+        return FluxStream(socket, chunks, endpointing, said)
+
+
+class FluxStream:
+    """One utterance; see `parley.providers.stt.TranscriptStream`."""
+
+    def __init__(
+        self,
+        socket: ProviderSocket,
+        chunks: AudioChunks,
+        endpointing: Endpointing,
+        said: list[str],
+    ) -> None:
+        self._socket = socket
+        self._chunks = chunks
+        self._endpointing: Endpointing = endpointing
+        self._said = said
+        self._end_forced = False
+        self._turns: dict[int, str] = {}
+        """The transcript of each turn, by its index."""
+        self._language = ""
+
+    async def send(self, pcm: bytes) -> None:
+        """See `parley.providers.stt.TranscriptStream`."""
+        for chunk in self._chunks.add(pcm):
+            await self._socket.send_raw(chunk)
+
+    async def finish(self) -> None:
+        """See `parley.providers.stt.TranscriptStream`."""
+        for chunk in self._chunks.finish(TAIL_MS):
+            await self._socket.send_raw(chunk)
+        self._end_forced = True
+        await self._socket.send({"type": "ForceEndTurn"})
+
+    async def pieces(self) -> AsyncIterator[TranscriptPiece]:
+        """See `parley.providers.stt.TranscriptStream`."""
+        while True:
+            frame = await self._socket.receive()
+            if frame is None:
+                raise self._socket.make_failure("unavailable")
+            piece = self._piece(frame)
+            if piece is not None:
+                yield piece
+                if piece.final:
+                    return
+
+    async def close(self) -> None:
+        """See `parley.providers.stt.TranscriptStream`."""
+        await self._socket.close()
+
+    def _piece(self, frame: dict[str, Any]) -> TranscriptPiece | None:
+        if (error := _error_in(frame)) is not None:
+            raise self._socket.make_frame_error(error)
+        kind = frame.get("type")
+        if kind == "Warning" and frame.get("code") == _NO_TURN and self._end_forced:
+            return self._make_piece(final=True)
+        if kind != "TurnInfo":
+            return None  # Connected, other warnings, and what later versions may add
+        changed = self._note_turn(frame)
+        over = frame.get("event") == "EndOfTurn" and self._is_over(frame)
+        return self._make_piece(final=over) if changed or over else None
+
+    def _note_turn(self, frame: dict[str, Any]) -> bool:
+        """Keep what a turn says so far; whether that has changed."""
+        index, text = frame.get("turn_index"), str(frame.get("transcript") or "").strip()
+        if not isinstance(index, int):
+            raise self._socket.make_failure("invalid")
+        languages = frame.get("languages")
+        if isinstance(languages, list) and languages and isinstance(languages[0], str):
+            self._language = languages[0].partition("-")[0].lower()  # the most frequent one
+        if not text or text == self._turns.get(index):
+            return False
+        self._said.append(text)
+        self._turns[index] = text
+        return True
+
+    def _is_over(self, frame: dict[str, Any]) -> bool:
+        """Return whether the end of a turn is the end of the utterance."""
+        if self._endpointing == "server_vad" and self._turns:
+            return True
+        return self._end_forced and frame.get("trigger") not in _BY_ITSELF
+
+    def _make_piece(self, *, final: bool) -> TranscriptPiece:
+        text = join_texts([self._turns[index] for index in sorted(self._turns)])
+        return TranscriptPiece(text, final, self._language)
+
+
+def _error_in(frame: dict[str, Any]) -> object:
+    return (frame.get("code") or "error") if frame.get("type") == "Error" else None
