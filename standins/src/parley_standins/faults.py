@@ -36,7 +36,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
     """
 
     times: Annotated[int, msgspec.Meta(ge=1)] | Literal["always"] = 1
-    status: Literal[400, 401, 403, 404, 408, 422, 429, 500, 502, 503, 504] | None = None
+    status: Literal[400, 401, 402, 403, 404, 408, 422, 429, 500, 502, 503, 504] | None = None
     retry_after: Annotated[float, msgspec.Meta(ge=0)] | None = None
     code: str | None = None
     refuse: bool = False

@@ -13,7 +13,9 @@ from aiohttp import web
 
 from parley_standins.engines import Engines
 
-VENDORS: Mapping[str, str] = {}
+VENDORS: Mapping[str, str] = {
+    "deepgram": "parley_standins.deepgram_app",
+}
 """The module of each, by the name that the command's first line has for its URL."""
 
 

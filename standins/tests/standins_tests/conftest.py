@@ -58,10 +58,15 @@ class Standin:
 
 @dataclass
 class Standins:
-    """Both, and the process that they run in."""
+    """All, and the process that they run in.
+
+    Attributes:
+        vendors: those of `parley_standins.vendors`, by name.
+    """
 
     elevenlabs: Standin
     llm: Standin
+    vendors: dict[str, Standin]
     process: subprocess.Popen[str]
 
 
@@ -80,8 +85,11 @@ def running(*options: str) -> Iterator[Standins]:
         assert ready["pid"] == process.pid
         elevenlabs = Standin(ready["elevenlabs_url"])
         llm = Standin(ready["llm_url"].removesuffix("/v1"))
-        with elevenlabs.http, llm.http:
-            yield Standins(elevenlabs, llm, process)
+        vendors = {name: Standin(url) for name, url in ready["urls"].items()}
+        with contextlib.ExitStack() as stack:
+            for standin in (elevenlabs, llm, *vendors.values()):
+                stack.enter_context(standin.http)
+            yield Standins(elevenlabs, llm, vendors, process)
     finally:
         process.terminate()
         process.wait(10)
