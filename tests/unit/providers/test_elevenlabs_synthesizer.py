@@ -12,8 +12,8 @@ import pytest
 from parley.audio.word_timing import Alignment
 from parley.config import DEFAULT_SETTINGS
 from parley.errors import ProviderError
-from parley.providers.elevenlabs.synthesizer import CONTEXT, ElevenLabsSpeech, build_synthesizer
-from parley.providers.tts import SpeechPiece
+from parley.providers.elevenlabs.synthesizer import CONTEXT, build_synthesizer
+from parley.providers.tts import SpeechPiece, SpeechStream
 from tests.unit.provider_context import build_context
 from tests.unit.speech_server import Peer, SpeechServer, closed_port, playing
 
@@ -23,7 +23,7 @@ TIMES = {"chars": ["H", "i"], "charStartTimesMs": [0, 10], "charDurationsMs": [1
 FINAL = {"audio": None, "isFinal": True, "contextId": CONTEXT}
 
 
-async def opened(server: SpeechServer, model: str = "eleven_flash_v2_5") -> ElevenLabsSpeech:
+async def opened(server: SpeechServer, model: str = "eleven_flash_v2_5") -> SpeechStream:
     context = build_context(variables={"ELEVENLABS_BASE_URL": server.url, "SPEECH_MODEL": model})
     return await build_synthesizer(context).open("pcm_24000", DEFAULT_SETTINGS)
 

@@ -27,10 +27,11 @@ STARTED = {"message_type": "session_started", "session_id": "x", "config": {}}
 SECOND = bytes(32_000)
 
 
-async def opened(url: str, endpointing: Endpointing = "manual", language: str = "") -> ScribeStream:
-    transcriber = build_transcriber(
-        build_context(variables={"ELEVENLABS_BASE_URL": url}, timeout_s=0.3)
-    )
+async def opened(
+    url: str, endpointing: Endpointing = "manual", language: str = "", *, model: str = ""
+) -> ScribeStream:
+    variables = {"ELEVENLABS_BASE_URL": url, "TRANSCRIPTION_MODEL": model}
+    transcriber = build_transcriber(build_context(variables=variables, timeout_s=0.3))
     return await transcriber.open("pcm_16000", language, endpointing)
 
 
@@ -97,6 +98,29 @@ async def test_the_key_and_what_is_wanted_go_with_the_handshake() -> None:
         "language_code": ["de"],
     }
     assert peer.headers["xi-api-key"] == "the-key"
+
+
+@pytest.mark.parametrize(
+    ("model", "endpointing", "strategy"),
+    [
+        ("", "manual", "manual"),
+        ("", "server_vad", "vad"),
+        ("scribe_v3_live", "manual", "manual"),
+        ("scribe_v3_live", "server_vad", "turn_prediction"),
+    ],
+)
+async def test_who_commits_depends_on_the_model(
+    model: str, endpointing: Endpointing, strategy: str
+) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.send(STARTED)
+
+    async with playing(script) as server:
+        await (await opened(server.url, endpointing, model=model)).close()
+        (peer,) = server.peers
+    query = parse_qs(urlsplit(peer.path).query)
+    assert query["commit_strategy"] == [strategy]
+    assert query["model_id"] == [model or "scribe_v2_realtime"]
 
 
 async def test_all_audio_arrives_and_then_the_commit() -> None:

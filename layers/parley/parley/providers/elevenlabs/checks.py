@@ -15,7 +15,12 @@ from parley.providers.checks import (
 )
 from parley.providers.context import ProviderContext
 from parley.providers.diagnosis import Diagnosis
-from parley.providers.elevenlabs.config import API_KEY, speech_endpoint, transcription_endpoint
+from parley.providers.elevenlabs.config import (
+    API_KEY,
+    is_dialogue_model,
+    speech_endpoint,
+    transcription_endpoint,
+)
 
 
 def build_check(stage: Stage, context: ProviderContext) -> ProviderCheck:
@@ -32,8 +37,10 @@ def build_check(stage: Stage, context: ProviderContext) -> ProviderCheck:
         # A key that may only speak and listen is refused the list, but known.
         if answer.status_code not in (401, 403) or b"missing_permissions" not in answer.content:
             require_success(answer, diagnosis)
-            # The list has the models that speak; those that transcribe are nowhere listed.
-            if speaks and _lacks(answer, endpoint.model):
+            # The list has the models that speak; those that transcribe are nowhere listed, and
+            # whether all of v3 and v4 are is not known.
+            listed = speaks and not is_dialogue_model(endpoint.model)
+            if listed and _lacks(answer, endpoint.model):
                 raise make_unhealthy(diagnosis.make_error("model", "refused"))
         if not speaks:
             return

@@ -11,6 +11,18 @@ from parley.providers.diagnosis import Endpoint
 API_KEY = "elevenlabs_api_key"
 """Its name in the deployment's secret."""
 
+DIALOGUE_MODELS = ("eleven_v3", "eleven_v4")
+"""What the names of models begin with that the text-to-speech sockets refuse, and the
+text-to-dialogue sockets serve."""
+TURN_PREDICTION_MODELS = ("scribe_v3_live",)
+"""Transcription models that tell from what is said, not from silence alone, that a turn is over.
+The SDK's types name both the model and its commit strategy (elevenlabs 2.78); no document does."""
+
+
+def is_dialogue_model(model: str) -> bool:
+    """Return whether a model is served by the text-to-dialogue sockets alone."""
+    return model.startswith(DIALOGUE_MODELS)
+
 
 def base_url(context: ProviderContext) -> str:
     """Return the URL of ElevenLabs' API, without a slash at its end."""

@@ -2,37 +2,38 @@
 
 One socket and one context per turn. Every clause is flushed, so that it is spoken
 at once; closing the context makes the service send what is left and then its final
-frame. Frames are read tolerantly: the service has used both spellings of its keys.
+frame. Models of v3 and v4 are not served here: see `parley.providers.elevenlabs.dialogue`.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import AsyncIterator
-from typing import Any
 from urllib.parse import quote
 
-import msgspec
-
-from parley.audio.word_timing import Alignment
 from parley.protocol.messages import AudioFormat, Settings
 from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Endpoint
-from parley.providers.elevenlabs.config import API_KEY, speech_endpoint
+from parley.providers.elevenlabs.config import API_KEY, is_dialogue_model, speech_endpoint
 from parley.providers.elevenlabs.connection import connect
+from parley.providers.elevenlabs.frames import decode_audio, read_alignment
 from parley.providers.rules import STANDARD
 from parley.providers.socket import ProviderSocket
-from parley.providers.tts import SpeechPiece
+from parley.providers.tts import SpeechPiece, Synthesizer
 
 CONTEXT = "reply"
 INACTIVITY_TIMEOUT_S = 180
 """The longest the service allows: the socket is opened while the user still talks."""
 
 
-def build_synthesizer(context: ProviderContext) -> ElevenLabsSynthesizer:
-    """Build the deployment's synthesizer."""
-    return ElevenLabsSynthesizer(speech_endpoint(context), context.key(API_KEY))
+def build_synthesizer(context: ProviderContext) -> Synthesizer:
+    """Build the deployment's synthesizer; the model says which socket serves it."""
+    endpoint, api_key = speech_endpoint(context), context.key(API_KEY)
+    if is_dialogue_model(endpoint.model):
+        # Nobody else's cold start pays for it.
+        from parley.providers.elevenlabs.dialogue import DialogueSynthesizer
+
+        return DialogueSynthesizer(endpoint, api_key)
+    return ElevenLabsSynthesizer(endpoint, api_key)
 
 
 class ElevenLabsSynthesizer:
@@ -105,33 +106,10 @@ class ElevenLabsSpeech:
             if frame.get("contextId", frame.get("context_id", CONTEXT)) != CONTEXT:
                 continue
             if audio := frame.get("audio"):
-                yield SpeechPiece(self._decoded(audio), _alignment(frame))
+                yield SpeechPiece(decode_audio(self._socket, audio), read_alignment(frame))
             if frame.get("isFinal", frame.get("is_final")):
                 return
 
     async def close(self) -> None:
         """See `parley.providers.tts.SpeechStream`."""
         await self._socket.close()
-
-    def _decoded(self, audio: object) -> bytes:
-        try:
-            return base64.b64decode(str(audio), validate=True)
-        except (binascii.Error, ValueError):
-            raise self._socket.make_failure("invalid") from None
-
-
-def _alignment(frame: dict[str, Any]) -> Alignment | None:
-    """Return character times, relative to the frame's audio; the raw text's where both come."""
-    found = frame.get("alignment") or frame.get("normalizedAlignment")
-    if not isinstance(found, dict):
-        return None
-    durations = found.get("charDurationsMs") or found.get("charsDurationsMs")
-    try:
-        return Alignment(
-            msgspec.convert(found.get("chars"), list[str]),
-            msgspec.convert(found.get("charStartTimesMs"), list[float]),
-            msgspec.convert(durations, list[float]),
-            exact=bool(frame.get("alignment")),
-        )
-    except msgspec.ValidationError:
-        return None  # the audio is good without it

@@ -17,7 +17,11 @@ from parley.audio.pcm import byte_count, duration_ms, sample_rate_hz
 from parley.protocol.messages import AudioFormat, Endpointing
 from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Endpoint
-from parley.providers.elevenlabs.config import API_KEY, transcription_endpoint
+from parley.providers.elevenlabs.config import (
+    API_KEY,
+    TURN_PREDICTION_MODELS,
+    transcription_endpoint,
+)
 from parley.providers.elevenlabs.connection import connect
 from parley.providers.rules import STANDARD
 from parley.providers.socket import ProviderSocket
@@ -69,7 +73,7 @@ class ScribeTranscriber:
         query = {
             "model_id": self._model,
             "audio_format": audio_format,
-            "commit_strategy": "vad" if endpointing == "server_vad" else "manual",
+            "commit_strategy": _commit_strategy(self._model, endpointing),
         }
         said: list[str] = []
         if language:
@@ -94,6 +98,13 @@ class ScribeTranscriber:
             await stream.close()
             raise
         return stream
+
+
+def _commit_strategy(model: str, endpointing: Endpointing) -> str:
+    """Return who commits: we, the service at a silence, or the service at the end of a turn."""
+    if endpointing == "manual":
+        return "manual"
+    return "turn_prediction" if model in TURN_PREDICTION_MODELS else "vad"
 
 
 class ScribeStream:
