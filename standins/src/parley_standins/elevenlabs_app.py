@@ -8,6 +8,7 @@ from aiohttp import web
 
 from parley_standins.browser_guard import refuse_pages
 from parley_standins.control_api import ControlApi
+from parley_standins.elevenlabs_dialogue_socket import DialogueSocket
 from parley_standins.elevenlabs_http import ElevenLabsHttp
 from parley_standins.elevenlabs_service import SpeechService, problems_to_answers
 from parley_standins.elevenlabs_stt_socket import SttSocket
@@ -45,6 +46,12 @@ def elevenlabs_app(
     async def multi_stream_input(request: web.Request) -> web.StreamResponse:
         return await TtsSocket(service, request, multi=True).serve()
 
+    async def dialogue(request: web.Request) -> web.StreamResponse:
+        return await DialogueSocket(service, request, multi=False).serve()
+
+    async def multi_dialogue(request: web.Request) -> web.StreamResponse:
+        return await DialogueSocket(service, request, multi=True).serve()
+
     async def realtime(request: web.Request) -> web.StreamResponse:
         return await SttSocket(service, request).serve()
 
@@ -60,6 +67,8 @@ def elevenlabs_app(
         [
             web.get("/v1/text-to-speech/{voice_id}/stream-input", stream_input),
             web.get("/v1/text-to-speech/{voice_id}/multi-stream-input", multi_stream_input),
+            web.get("/v1/text-to-dialogue/stream-input", dialogue),
+            web.get("/v1/text-to-dialogue/multi-stream-input", multi_dialogue),
             web.get("/v1/speech-to-text/realtime", realtime),
         ]
     )

@@ -14,6 +14,7 @@ import contextlib
 import json
 import time
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -188,7 +189,8 @@ class _Session:
         self._decoder = AudioDecoder(options.codec, options.rate_hz)
         # The detector hears what the recogniser hears, at its rate.
         self._vad_decoder = AudioDecoder(options.codec, options.rate_hz)
-        self._vad = EnergyVad(options.vad) if options.commit_strategy == "vad" else None
+        silence_s = options.silence_s
+        self._vad = EnergyVad(replace(options.vad, silence_s=silence_s)) if silence_s else None
         self._number = 0
         self._utterance = self._new_utterance()
         self._uncommitted_bytes = 0

@@ -41,12 +41,12 @@ DEFAULT_CONTEXT = "default"
 _KEY_FIELDS = ("xi_api_key", "xi-api-key", "authorization")
 
 
-class _Over(Exception):
+class Over(Exception):
     """The client has asked for the end."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Options:
+class SpeechOptions:
     """What the query says."""
 
     voice: Voice
@@ -55,7 +55,7 @@ class _Options:
     inactivity_s: float
 
     @classmethod
-    def parse(cls, request: web.Request) -> _Options:
+    def parse(cls, request: web.Request) -> SpeechOptions:
         query = request.query
         voice_id = request.match_info["voice_id"]
         if voice_id not in VOICES:
@@ -94,8 +94,8 @@ class TtsSocket:
         self._send_lock = asyncio.Lock()
         self._fault: Fault | None = None
         self._frames_sent = 0
-        self._contexts: dict[str, _Context] = {}
-        self._closed_contexts: set[_Context] = set()
+        self._contexts: dict[str, SpeechContext] = {}
+        self._closed_contexts: set[SpeechContext] = set()
         self._authorized = False
 
     async def serve(self) -> web.StreamResponse:
@@ -110,7 +110,7 @@ class TtsSocket:
         try:
             if self._fault and self._fault.cut == 0:
                 reset_connection(request)
-            await self._converse(_Options.parse(request))
+            await self._converse(self._parse_options())
         except ApiProblem as problem:
             await self._refuse(problem.frame())
         except (BadSchedule, SpeechFailed) as error:
@@ -121,6 +121,9 @@ class TtsSocket:
             self._record.end(close_code=self._socket.close_code)
         return self._socket
 
+    def _parse_options(self) -> SpeechOptions:
+        return SpeechOptions.parse(self._request)
+
     def _has_key(self) -> bool:
         headers, query = self._request.headers, self._request.query
         key = headers.get("xi-api-key") or query.get("authorization")
@@ -130,11 +133,11 @@ class TtsSocket:
             return True
         return self.service.use_token(query.get("single_use_token"), "tts_websocket")
 
-    async def _converse(self, options: _Options) -> None:
+    async def _converse(self, options: SpeechOptions) -> None:
         receive_task = asyncio.create_task(self._receive(options))
         try:
             await receive_task
-        except _Over:
+        except Over:
             for context in list(self._contexts.values()):
                 context.finish(flush=not self._multi)
             await asyncio.gather(
@@ -142,7 +145,7 @@ class TtsSocket:
             )
             await self._socket.close(code=1000)
 
-    async def _receive(self, options: _Options) -> None:
+    async def _receive(self, options: SpeechOptions) -> None:
         while True:
             try:
                 message = await self._socket.receive(timeout=options.inactivity_s)
@@ -173,10 +176,10 @@ class TtsSocket:
                 raise ApiProblem(400, "invalid_message", f"{name} has to be a string.", name)
         return frame
 
-    def _handle(self, frame: dict[str, Any], options: _Options) -> None:
+    def _handle(self, frame: dict[str, Any], options: SpeechOptions) -> None:
         self._authorize(frame)
         if frame.get("close_socket"):
-            raise _Over
+            raise Over
         name = (frame.get("context_id") or DEFAULT_CONTEXT) if self._multi else ""
         context = self._contexts.get(name)
         if frame.get("close_context"):
@@ -188,7 +191,7 @@ class TtsSocket:
         if context is None:
             context = self._open(name, frame, options)
         elif text == "" and not self._multi:
-            raise _Over
+            raise Over
         flush, trigger = bool(frame.get("flush")), bool(frame.get("try_trigger_generation"))
         # A lone space opens a stream or keeps it alive; it is nothing to say.
         context.take("" if text == " " else text or "", flush=flush, try_trigger=trigger)
@@ -201,7 +204,7 @@ class TtsSocket:
             raise invalid_key()
         self._authorized = True
 
-    def _open(self, name: str, frame: dict[str, Any], options: _Options) -> _Context:
+    def _open(self, name: str, frame: dict[str, Any], options: SpeechOptions) -> SpeechContext:
         limit = self.service.settings.oddities.tts_max_contexts
         self._closed_contexts = {
             context for context in self._closed_contexts if not context.is_done
@@ -218,7 +221,7 @@ class TtsSocket:
             checked_schedule(generation.get("chunk_length_schedule")), options.auto_mode
         )
         settings = voice_settings(frame.get("voice_settings"), SPEED_RANGE_SOCKET)
-        context = _Context(self, name, options, settings, buffer)
+        context = SpeechContext(self, name, options, settings, buffer)
         self._contexts[name] = context
         return context
 
@@ -233,8 +236,7 @@ class TtsSocket:
                 return
             if fault.error_frame:
                 raise ApiProblem(500, fault.error_frame, "An error, on demand.")
-        frame = {"audio": base64.b64encode(piece.audio).decode(), "isFinal": None}
-        await self._send(self._labelled({**frame, **_alignments(piece.times)}, context_id), piece)
+        await self._send(self._piece_frame(context_id, piece), piece)
         self._frames_sent += 1
         if fault and fault.cut == self._frames_sent:
             reset_connection(self._request)
@@ -249,6 +251,10 @@ class TtsSocket:
         if self._multi:
             frame = {"isFinal": True}
         await self._send(self._labelled(frame, context_id))
+
+    def _piece_frame(self, context_id: str, piece: SpokenPiece) -> dict[str, Any]:
+        frame = {"audio": base64.b64encode(piece.audio).decode(), "isFinal": None}
+        return self._labelled({**frame, **_alignments(piece.times)}, context_id)
 
     def _labelled(self, frame: dict[str, Any], context_id: str) -> dict[str, Any]:
         snake = self.service.settings.oddities.tts_snake_case
@@ -281,19 +287,19 @@ def _alignments(times: CharacterTimes) -> dict[str, Any]:
     return {"normalizedAlignment": alignment, "alignment": alignment}
 
 
-class _Context:
+class SpeechContext:
     """One stream of text and the speech that is made of it, in order."""
 
     def __init__(
         self,
         socket: TtsSocket,
         name: str,
-        options: _Options,
+        options: SpeechOptions,
         settings: VoiceSettings,
         buffer: TextBuffer,
     ) -> None:
         self._socket = socket
-        self._name = name
+        self.name = name
         self._options = options
         self._settings = settings
         self._buffer = buffer
@@ -346,5 +352,5 @@ class _Context:
                 encoding,
                 triggered,
             ):
-                await self._socket.send_piece(self._name, piece)
-        await self._socket.send_final(self._name, encoding.finish())
+                await self._socket.send_piece(self.name, piece)
+        await self._socket.send_final(self.name, encoding.finish())

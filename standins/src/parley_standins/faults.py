@@ -98,6 +98,12 @@ class SpeechOddities(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw
         tts_alignment_on_first_frame: a sentence's times all come with its first frame, and
             the alignment of the others is null.
         tts_snake_case: `context_id` and `is_final` in place of `contextId` and `isFinal`.
+        dialogue_idle_s: a context of a dialogue that is told nothing for so long is closed.
+        dialogue_answers_flushes: `is_final_audio_for_turn` follows each flush, else only the last
+            audio of a context.
+        dialogue_close_drops: what was flushed and has not begun is dropped by `close_context`,
+            which is documented to speak it.
+        dialogue_times: a dialogue's audio comes with times, where they were asked for.
         stt_idle_s: without audio for so long, the socket is closed.
         stt_auto_commit_s: so much audio without a commit is committed by the server.
         stt_stale_partials: a partial is sent again after its commit.
@@ -108,6 +114,10 @@ class SpeechOddities(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw
     tts_max_contexts: Annotated[int, msgspec.Meta(ge=1)] = 5
     tts_alignment_on_first_frame: bool = False
     tts_snake_case: bool = False
+    dialogue_idle_s: Seconds = 20
+    dialogue_answers_flushes: bool = True
+    dialogue_close_drops: bool = False
+    dialogue_times: bool = True
     stt_idle_s: Seconds = 10
     stt_auto_commit_s: Seconds = 90
     stt_stale_partials: bool = False

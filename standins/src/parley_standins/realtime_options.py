@@ -10,8 +10,12 @@ from parley_standins.audio_formats import TRANSCRIBED_FORMATS
 from parley_standins.vad import VadSettings
 
 MODELS = ("scribe_v2_realtime", "scribe_v3_live")
+PREDICTS_TURNS = frozenset({"scribe_v3_live"})
+"""The SDK's types name the strategy without saying for which model: this is a guess."""
+COMMIT_STRATEGIES = ("manual", "vad", "turn_prediction")
 MAX_KEYTERMS = 50
 MAX_KEYTERM_CHARACTERS = 20
+PREDICTED_AFTER_S = 0.5
 
 
 class InvalidOptions(ValueError):
@@ -29,6 +33,14 @@ class RealtimeOptions:
     include_timestamps: bool
     include_language_detection: bool
     vad: VadSettings
+
+    @property
+    def silence_s(self) -> float | None:
+        """The silence that ends an utterance; None if the client alone ends it. What predicts
+        turns is sooner sure than what only listens for silence."""
+        if self.commit_strategy == "manual":
+            return None
+        return self.vad.silence_s if self.commit_strategy == "vad" else PREDICTED_AFTER_S
 
     @property
     def codec(self) -> str:
@@ -53,15 +65,19 @@ class RealtimeOptions:
             InvalidOptions: naming the parameter.
         """
         reader = _Reader(query)
+        model = reader.one_of("model_id", MODELS, MODELS[0])
+        strategy = reader.one_of("commit_strategy", COMMIT_STRATEGIES, "manual")
+        if strategy == "turn_prediction" and model not in PREDICTS_TURNS:
+            raise InvalidOptions(f"commit_strategy: {model} predicts no turns.")
         keyterms = query.get("keyterms", [])
         if len(keyterms) > MAX_KEYTERMS:
             raise InvalidOptions(f"keyterms: at most {MAX_KEYTERMS} are allowed.")
         if any(len(term) > MAX_KEYTERM_CHARACTERS for term in keyterms):
             raise InvalidOptions(f"keyterms: at most {MAX_KEYTERM_CHARACTERS} characters each.")
         return cls(
-            model_id=reader.one_of("model_id", MODELS, MODELS[0]),
+            model_id=model,
             audio_format=reader.one_of("audio_format", TRANSCRIBED_FORMATS, "pcm_16000"),
-            commit_strategy=reader.one_of("commit_strategy", ("manual", "vad"), "manual"),
+            commit_strategy=strategy,
             language_code=reader.text("language_code"),
             include_timestamps=reader.flag("include_timestamps"),
             include_language_detection=reader.flag("include_language_detection"),
@@ -81,6 +97,7 @@ class RealtimeOptions:
             "language_code": self.language_code,
             "model_id": self.model_id,
             "vad_commit_strategy": self.commit_strategy == "vad",
+            "commit_strategy": self.commit_strategy,
             "vad_silence_threshold_secs": self.vad.silence_s,
             "vad_threshold": self.vad.threshold,
             "min_speech_duration_ms": self.vad.min_speech_ms,

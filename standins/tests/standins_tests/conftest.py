@@ -143,7 +143,10 @@ class Socket:
         await self.connection.send(json.dumps(frame))
 
     async def receive(self) -> dict[str, Any]:
-        frame: dict[str, Any] = json.loads(await asyncio.wait_for(self.connection.recv(), 15))
+        return await self.receive_within(15)
+
+    async def receive_within(self, limit_s: float) -> dict[str, Any]:
+        frame: dict[str, Any] = json.loads(await asyncio.wait_for(self.connection.recv(), limit_s))
         return frame
 
     async def until(self, wanted: Callable[[dict[str, Any]], Any]) -> list[dict[str, Any]]:
