@@ -209,6 +209,10 @@ async def test_a_model_that_is_not_there_is_named() -> None:
         await providers.checks["elevenlabs"]()
 
 
+async def test_whether_the_newest_voices_models_are_listed_is_not_known() -> None:
+    await Providers(SPEECH_MODEL="eleven_v4_turbo").checks["elevenlabs"]()
+
+
 async def test_a_voice_that_is_not_there_is_named() -> None:
     providers = Providers()
     body = {"detail": {"status": "voice_not_found", "message": "x"}}

@@ -31,6 +31,11 @@ FINAL = {"is_final": True, "context_id": CONTEXT}
 END_OF_CLAUSE = SpeechPiece(b"", None, ends_clause=True)
 
 
+@pytest.fixture(autouse=True)
+def _no_end_by_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dialogue, "ANSWER_WAIT_S", 60.0)
+
+
 async def opened(server: SpeechServer, model: str = "eleven_v4_turbo") -> DialogueSpeech:
     context = build_context(variables={"ELEVENLABS_BASE_URL": server.url, "SPEECH_MODEL": model})
     stream = await build_synthesizer(context).open("pcm_24000", DEFAULT_SETTINGS)
@@ -92,6 +97,15 @@ def test_the_model_says_which_socket_serves_it(model: str, in_dialogue: bool) ->
     built = build_synthesizer(build_context(variables={"SPEECH_MODEL": model}))
     expected = DialogueSynthesizer if in_dialogue else ElevenLabsSynthesizer
     assert type(built) is expected
+
+
+@pytest.mark.parametrize(
+    ("model", "hedge_after_s"),
+    [("eleven_v4_turbo", 0), ("eleven_v3_conversational", 0), ("eleven_v4", 4), ("eleven_v3", 4)],
+)
+def test_a_model_for_reading_aloud_is_given_more_time(model: str, hedge_after_s: float) -> None:
+    built = build_synthesizer(build_context(variables={"SPEECH_MODEL": model}))
+    assert built.rules.hedge_after_s == hedge_after_s
 
 
 async def test_what_is_wanted_goes_with_the_handshake() -> None:

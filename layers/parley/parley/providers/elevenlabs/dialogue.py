@@ -3,15 +3,15 @@
 One socket and one context per turn, as `parley.providers.elevenlabs.synthesizer` has them. What is
 different, and who says so:
 
-- Documented (elevenlabs.io, text-to-dialogue, multi-context): a context begins with its voices;
-  text comes as `inputs`, and is spoken at once if it is flushed; a context that hears nothing for
-  20 s is closed, so it is kept alive while the user still talks; a frame for a context that is
-  closing ends the whole socket. `stability` is the only voice setting: a session's speed has no
-  effect.
-- Seen by others at the real service, in no document: each flush is answered by one
+- Documented (elevenlabs.io, text-to-dialogue, multi-context; the SDK's types, elevenlabs 2.78, say
+  the same): a context begins with its voices; text comes as `inputs`, and is spoken at once if it
+  is flushed; a context that is told nothing for 20 s is closed, so it is kept alive while the user
+  still talks; a frame for a context that is closing ends the whole socket. `stability` is the only
+  voice setting: a session's speed has no effect.
+- In no document, and seen by others at the real service: each flush is answered by one
   `is_final_audio_for_turn`, which therefore ends a clause here; `close_context` drops what was
-  flushed and not begun, so it waits for these answers; times start anew in every frame; models of
-  v4 are served too, which the document restricts to v3.
+  flushed and not begun (it is documented to speak it), so it waits for these answers; times start
+  anew in every frame; v4 is served too, where the document names v3 alone.
 
 An interrupted reply needs no frame: its socket is closed, which also ends the session that the
 account is charged with for as long as the socket is open.
@@ -29,7 +29,7 @@ from parley.providers.context import ApiKey
 from parley.providers.diagnosis import Endpoint
 from parley.providers.elevenlabs.connection import connect
 from parley.providers.elevenlabs.frames import decode_audio, read_alignment
-from parley.providers.rules import STANDARD
+from parley.providers.rules import STANDARD, CallRules
 from parley.providers.socket import ProviderSocket
 from parley.providers.tts import SpeechPiece
 
@@ -39,6 +39,11 @@ KEEP_ALIVE_S = 8.0
 ANSWER_WAIT_S = 3.0
 """Of silence, until the context is closed although a flush was not answered: should the service
 answer each turn once, not each flush, the reply ends so much later, and ends."""
+CONVERSATIONAL = ("_turbo", "_conversational")
+"""What the names of models end with that are made for conversations."""
+SLOW = CallRules(hedge_after_s=4.0)
+"""The others are made for reading aloud: a second session, which is charged, would start for many
+replies. How long they take is not published."""
 
 
 class DialogueSynthesizer:
@@ -49,9 +54,8 @@ class DialogueSynthesizer:
         api_key: gives the key when one is needed.
     """
 
-    rules = STANDARD
-
     def __init__(self, endpoint: Endpoint, api_key: ApiKey) -> None:
+        self.rules = STANDARD if endpoint.model.endswith(CONVERSATIONAL) else SLOW
         self._endpoint = endpoint
         self._api_key = api_key
 
