@@ -346,7 +346,7 @@ async def test_a_handshake_that_is_refused(status: int, code: str, kind: str, na
             await opened(server.url)
     cause = raised.value.cause
     assert (raised.value.kind, cause.status, cause.request_id) == (kind, status, "3b241101-e2bb")
-    assert cause.code == (code if " " not in code else None)  # a sentence is no name
+    assert cause.provider_code == (code if " " not in code else None)  # a sentence is no name
     assert named in cause.advice
     assert "the-key" not in f"{raised.value} {cause}"
 
