@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
+from parley.errors import ConfigurationError
 from parley.providers import registry
 from parley.providers.checks import ProviderCheck, Unhealthy
 from tests.unit.provider_context import build_context
@@ -52,3 +53,9 @@ async def test_what_is_wrong_is_said(answer: httpx.Response | Exception, sentenc
     with pytest.raises(Unhealthy, match=sentence) as raised:
         await checked(answer, []).check()
     assert "the-key" not in str(raised.value)
+
+
+def test_a_model_that_the_transcriber_refuses_is_refused() -> None:
+    context = build_context(variables={"TRANSCRIPTION_MODEL": "nova-3"})
+    with pytest.raises(ConfigurationError, match=r"^TranscriptionModel: "):
+        registry.build_check("transcriber", "deepgram", context)

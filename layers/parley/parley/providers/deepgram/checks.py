@@ -9,12 +9,21 @@ from __future__ import annotations
 from parley.protocol.messages import Stage
 from parley.providers.checks import ProviderCheck, get_answer, require_success
 from parley.providers.context import ProviderContext
-from parley.providers.deepgram.config import API_KEY, transcription_endpoint
+from parley.providers.deepgram.config import (
+    API_KEY,
+    require_suitable_model,
+    transcription_endpoint,
+)
 from parley.providers.diagnosis import Diagnosis
 
 
 def build_check(_stage: Stage, context: ProviderContext) -> ProviderCheck:
-    """Build the check of a stage."""
+    """Build the check of a stage.
+
+    Raises:
+        ConfigurationError: Flux cannot hear what the deployment is meant to hear.
+    """
+    require_suitable_model(context)
     api_key = context.key(API_KEY)
     endpoint = transcription_endpoint(context)
 
