@@ -15,9 +15,9 @@ from msgspec import Struct
 
 from parley.http import health, sessions, turns
 from parley.http.framework import Problem
-from parley.http.health import VERSION
 from parley.http.route import Route, Success
 from parley.protocol import messages
+from parley.version import VERSION
 
 NOTE = "Generated from layers/parley/parley by docs/generate.py; do not edit."
 ROUTES: tuple[Route[Any], ...] = (*turns.ROUTES, *sessions.ROUTES, *health.ROUTES)

@@ -11,12 +11,13 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from parley.http.health import VERSION, DeepHealth, Health, HealthCheck, build_checks
+from parley.http.health import DeepHealth, Health, HealthCheck, build_checks
 from parley.providers.checks import ProviderCheck, Unhealthy
 from parley.providers.elevenlabs import checks as elevenlabs
 from parley.providers.openai_chat import checks as openai_chat
 from parley.providers.openai_chat.checks import ASK_AGAIN_S
 from parley.storage.table import Table
+from parley.version import VERSION
 from tests.unit.provider_context import build_context
 from tests.unit.speech_server import closed_port
 

@@ -21,12 +21,11 @@ from parley.http.framework import HttpAnswer, HttpRequest
 from parley.http.route import Route, Success
 from parley.providers.checks import CHECK_LIMIT_S, Check, ProviderCheck, Unhealthy
 from parley.storage.table import Table
+from parley.version import VERSION
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
 
-VERSION = "0.1.0"
-"""The version of Parley."""
 KEEP_S = 10.0
 """How long an environment caches a deep answer."""
 

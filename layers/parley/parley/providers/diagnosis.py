@@ -204,10 +204,18 @@ class Diagnosis:
         key: the API key.
         said: what the user and the model said; may grow. Neither must be in a log, also if the
             provider sends it back.
+        advice: of reasons that only this provider has, by the reason; written as `_ADVICE` is.
     """
 
-    def __init__(self, endpoint: Endpoint, key: str = "", said: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        key: str = "",
+        said: Sequence[str] = (),
+        advice: Mapping[str, str] | None = None,
+    ) -> None:
         self._endpoint = endpoint
+        self._advice = advice or {}
         self._key = _characters(key)
         self._said = said
         self._ids: list[str] = []
@@ -259,15 +267,21 @@ class Diagnosis:
         return self.make_error("closed", "unavailable", close_code=code)
 
     def make_error(
-        self, reason: str, kind: FailureKind, *, close_code: int | None = None
+        self,
+        reason: str,
+        kind: FailureKind,
+        *,
+        status: int | None = None,
+        close_code: int | None = None,
     ) -> ProviderError:
         """Make the error of a call that failed for a reason that is known here.
 
         Args:
             reason: a key of the advice.
+            status: the answer's, where it says something.
         """
         return make_failure(
-            self._endpoint.code, kind, cause=self._cause(reason, ToldError(), close_code)
+            self._endpoint.code, kind, cause=self._cause(reason, ToldError(status), close_code)
         )
 
     def _told(self, told: ToldError, retry_after: str | None) -> ProviderError:
@@ -288,7 +302,7 @@ class Diagnosis:
         number = close_code if told.status is None else told.status
         shown = [str(number)] if number is not None else []
         shown += told.names[:1]
-        advice = _ADVICE[reason].format(
+        advice = (self._advice.get(reason) or _ADVICE[reason]).format(
             called=endpoint.called[0].upper() + endpoint.called[1:],
             called_there=endpoint.called,
             host=endpoint.host,
