@@ -13,6 +13,7 @@ import msgspec
 
 Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=600_000)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+Status = Literal[400, 401, 402, 403, 404, 408, 422, 428, 429, 500, 502, 503, 504, 524]
 
 
 class InvalidControl(ValueError):
@@ -36,7 +37,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
     """
 
     times: Annotated[int, msgspec.Meta(ge=1)] | Literal["always"] = 1
-    status: Literal[400, 401, 402, 403, 404, 408, 422, 429, 500, 502, 503, 504] | None = None
+    status: Status | None = None
     retry_after: Annotated[float, msgspec.Meta(ge=0)] | None = None
     code: str | None = None
     refuse: bool = False

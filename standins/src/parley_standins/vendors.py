@@ -15,6 +15,7 @@ from parley_standins.engines import Engines
 
 VENDORS: Mapping[str, str] = {
     "deepgram": "parley_standins.deepgram_app",
+    "n8n": "parley_standins.n8n_app",
 }
 """The module of each, by the name that the command's first line has for its URL."""
 
