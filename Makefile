@@ -11,6 +11,7 @@ RUNNABLE := $(VENV)/.runnable
 SAM_VENV := .venv-sam
 SAM := $(SAM_VENV)/bin/sam
 NODE_MODULES := client/js/node_modules/.ready
+N8N_CHAT := standins/tests/n8n-chat/node_modules/.ready
 # What requirements.lock locks; the client needs no more.
 DISTRIBUTIONS := layers/parley samwire standins
 PROJECTS := client/python $(DISTRIBUTIONS)
@@ -23,7 +24,8 @@ export SAM_CLI_TELEMETRY := 0
 unexport PYTHONDONTWRITEBYTECODE
 export AWS_DEFAULT_REGION ?= us-east-1
 
-NPM := env PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix client/js
+NPM_IN := env PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix
+NPM := $(NPM_IN) client/js
 # `make test` says how long each part has taken.
 TIMED := @sh tests/timed.sh
 # More of them than cores: tests wait for a third of their time.
@@ -57,7 +59,7 @@ test: ## run every check and test
 # run then, and give way to them, since they measure time.
 checked: javascript build collected browser tested types style template
 
-tested: $(READY) browser build collected
+tested: $(READY) $(N8N_CHAT) browser build collected
 	@$(MAKE) --no-print-directory $(SYNC:%=%none) pytest
 
 browser:
@@ -67,7 +69,7 @@ browser:
 collected: $(READY)
 	$(TIMED) collection sh -c 'found=$$($(BIN)/pytest --collect-only -qq 2>&1) || { echo "$$found" >&2; exit 1; }'
 
-pytest: $(READY)
+pytest: $(READY) $(N8N_CHAT)
 	$(TIMED) pytest $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 25
 
 token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=, SETTINGS=]
@@ -141,7 +143,7 @@ lock: ## resolve the dependencies again
 	done
 
 clean: ## remove everything that was made
-	rm -rf .venv-uv $(VENV) $(SAM_VENV) .aws-sam .local artifacts client/js/node_modules
+	rm -rf .venv-uv $(VENV) $(SAM_VENV) .aws-sam .local artifacts client/js/node_modules standins/tests/n8n-chat/node_modules
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -157,6 +159,11 @@ $(RUNNABLE): dev/requirements.lock tests/environment.sh $(PROJECTS:%=%/pyproject
 
 $(NODE_MODULES): client/js/package-lock.json | $(READY)
 	$(TIMED) javascript $(NPM) ci --silent --no-audit --no-fund
+	@touch $@
+
+# n8n's own chat client, which the stand-in for n8n must satisfy.
+$(N8N_CHAT): standins/tests/n8n-chat/package-lock.json | $(READY)
+	$(TIMED) n8n-chat $(NPM_IN) standins/tests/n8n-chat ci --ignore-scripts --silent --no-audit --no-fund
 	@touch $@
 
 $(SAM): tests/sam-requirements.txt tests/environment.sh | $(READY)

@@ -37,7 +37,7 @@ from parley_standins.n8n_errors import (
 from parley_standins.n8n_settings import N8nOddities, N8nSettings
 from parley_standins.n8n_stream import stream_reply
 from parley_standins.openai_chat import tokens
-from parley_standins.request_log import RequestLog, RequestRecord
+from parley_standins.request_log import REDACTED, RequestLog, RequestRecord
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 MAX_SESSIONS = 500
@@ -110,6 +110,9 @@ class Webhooks:
         self, request: web.Request, *, registered: bool, test: bool
     ) -> web.StreamResponse:
         record = begin_record(self._recorder, request)
+        for name, value in record.headers.items():
+            if self._api_key in value:  # the header has any name
+                record.headers[name] = REDACTED
         try:
             if request.method == "OPTIONS":
                 response: web.StreamResponse = self._options(request, registered=registered)

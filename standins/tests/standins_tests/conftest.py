@@ -117,6 +117,13 @@ def llm(shared: Standins) -> Iterator[Standin]:
 
 
 @pytest.fixture
+def n8n(shared: Standins) -> Iterator[Standin]:
+    shared.vendors["n8n"].reset()
+    yield shared.vendors["n8n"]
+    shared.vendors["n8n"].reset()
+
+
+@pytest.fixture
 def speech(shared: Standins) -> Callable[..., bytes]:
     """Speech as 16-bit PCM, made by the stand-in."""
 

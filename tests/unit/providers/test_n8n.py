@@ -18,7 +18,7 @@ from parley.protocol.messages import Message
 from parley.providers import registry
 from parley.providers.checks import Unhealthy
 from parley.providers.context import ProviderContext
-from parley.providers.llm import Prompt, Speaker
+from parley.providers.llm import Prompt, Responder, Speaker
 from parley.providers.n8n.checks import build_check
 from parley.providers.n8n.config import ADVICE
 from parley.providers.n8n.responder import N8nWorkflow, build_request, build_responder
@@ -56,7 +56,8 @@ class Workflow:
         return [r for r in answer.json()["requests"] if not r["path"].startswith("/_")]
 
     async def says(self, prompt: Prompt = PROMPT) -> str:
-        return "".join([piece async for piece in build_responder(self.context).reply(prompt, no)])
+        responder: Responder = build_responder(self.context)
+        return "".join([piece async for piece in responder.reply(prompt, no)])
 
     async def fails(self, context: ProviderContext | None = None) -> tuple[ProviderError, str]:
         return await failure_of(build_responder(context or self.context))
@@ -466,7 +467,7 @@ async def test_a_host_that_is_not_reached(url: Callable[[], str], reason: str) -
 async def test_a_host_that_takes_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("parley.providers.n8n.responder.CONNECT_S", SHORT_S)
     async with stalled_port() as port, http_client() as client:
-        url = f"http://127.0.0.1:{port}/webhook/x"
+        url = f"https://127.0.0.1:{port}/webhook/x"  # its handshake stalls
         error, _ = await failure_of(build_responder(context_of(client, url)))
     assert (error.cause.reason, error.kind) == ("connect_timeout", "unavailable")
 
