@@ -440,6 +440,13 @@ async def test_lines_that_keep_the_connection_open_are_no_answer() -> None:
     assert error.kind == "timeout"
 
 
+async def test_each_word_gives_a_workflow_its_time_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(N8nWorkflow, "rules", replace(N8nWorkflow.rules, timeout_s=2.0))
+    async with running(timeout_s=0.1) as workflow:
+        await workflow.set_up(delays={"item_ms": 500})
+        assert await workflow.says() == REPLY  # after more than 2 s
+
+
 async def test_a_slow_workflow_is_waited_for() -> None:
     async with running(timeout_s=0.05) as workflow:
         await workflow.set_up(delays={"first_item_ms": 300})

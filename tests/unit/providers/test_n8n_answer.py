@@ -89,6 +89,10 @@ STREAMS = {
         "Let me look. It is noon.",
     ),
     "two rounds of one run": (run_of("Let me look.") + run_of("Noon."), "Let me look. Noon."),
+    "a round that begins without an end before it": (
+        line("begin") + line("item", "Wait.") + run_of("Noon."),
+        "Wait. Noon.",
+    ),
     "a round without words": (run_of("Wait.") + run_of() + run_of("Noon."), "Wait. Noon."),
     "rounds with a space": (run_of("Wait. ") + run_of("Noon."), "Wait. Noon."),
     "a round that says the same": (run_of("Yes.") + run_of("Yes."), "Yes. Yes."),
@@ -315,6 +319,12 @@ BAD: dict[str, tuple[str, str, str, str]] = {
 def test_what_is_no_reply_has_its_reason(body: str, kind: str, reason: str, failure: str) -> None:
     bad, before = refused(body, kind)
     assert (bad.reason, bad.kind, before.strip()) == (reason, failure, "")
+
+
+@pytest.mark.parametrize("page", ["<!DOCTYPE html><html>", "<html lang=en>", "<?xml version='1'?>"])
+def test_a_page_is_one_however_the_network_cuts_it(page: str) -> None:
+    with pytest.raises(BadAnswer, match="page"):
+        read(page, HTML, cuts=range(len(page)))
 
 
 def test_an_answer_of_no_length_is_not_one_that_streams() -> None:

@@ -93,8 +93,6 @@ class WorkflowAnswer:
                 yield from self._show(text)
             if self._reply.is_failed:
                 raise BadAnswer("workflow_failed", "unavailable")
-            if not self._reply.has_chunks:
-                raise BadAnswer("no_protocol", "invalid")
         elif self._shape == "whole":
             yield from self._show_text(self._read_whole(self._take_rest()))
         else:

@@ -55,12 +55,10 @@ class StreamedReply:
     """Reads one streamed answer.
 
     Attributes:
-        has_chunks: something made sense.
         is_failed: a node failed, and nothing has been said since. A workflow may go on after that.
     """
 
     def __init__(self) -> None:
-        self.has_chunks = False
         self.is_failed = False
         self._is_broken = False  # the last line is half a line
         self._open: list[_Run] = []
@@ -84,12 +82,10 @@ class StreamedReply:
             return
         self._is_broken = False
         if not isinstance(found, dict):
-            self.has_chunks = True
             yield from self._add(_NOBODY, find_text(found))
             return
         if not is_chunk(found):
             return
-        self.has_chunks = True
         key, content = _key_of(found.get("metadata")), found.get("content")
         kind = found["type"]
         if kind == "begin":
@@ -121,7 +117,6 @@ class StreamedReply:
             raise BadAnswer("timeout", "timeout")
         self._is_broken = start.startswith("{")
         if not self._is_broken:
-            self.has_chunks = True
             yield from self._add(_NOBODY, line.rstrip("\r") + "\n")
 
     def _begin(self, key: RunKey) -> Iterator[str]:
