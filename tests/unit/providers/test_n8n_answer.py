@@ -142,6 +142,19 @@ STREAMS = {
         "It is noon.",
     ),
     "a sub-agent alone": (line("begin") + run_of("Noon.", node="sub") + line("end"), "Noon."),
+    "a sub-agent that does not say where it begins": (
+        line("begin") + line("item", "I searched.", "sub") + line("item", "Noon.") + line("end"),
+        "Noon.",
+    ),
+    "a sub-agent alone, without an end": (
+        line("begin") + line("begin", node="sub") + line("item", "Noon.", "sub"),
+        "Noon.",
+    ),
+    "another node that says less, without an end": (
+        run_of("It is noon.") + line("begin", node="other") + line("item", "It is", "other"),
+        "It is noon. It is",
+    ),
+    "what might become a thought": (run_of("<think"), "<think"),
     "a line that is no JSON": (line("begin") + "Hello.\n" + line("end"), "Hello.\n"),
     "a first line that is no JSON": ("Hello.\n" + run_of("Noon."), "Hello.\nNoon."),
     "a line of noise": (line("begin") + '{"type":"it\n' + line("item", "Hello."), "Hello."),
