@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from parley.protocol.messages import Message
 from parley.providers.llm import Prompt
-from parley.providers.openai_chat.prompt import INTERRUPTED_MARK, build_messages
+from parley.providers.openai_chat.prompt import build_messages
+from parley.providers.replies.turns import INTERRUPTED_MARK
 
 BLANK = ["", " ", "\n\t", "\u00a0", "\u200b", "\ufeff \u2028", "\x00", "\u2060\u00ad"]
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.providers.openai_chat.chunks import Nonsense
-from parley.providers.openai_chat.reply import BrokenOff, ChatReply, ErrorInAnswer
-from parley.providers.openai_chat.thought_filter import ThoughtFilter
+from parley.providers.openai_chat.reply import ChatReply
+from parley.providers.replies.failures import BrokenOff, ErrorInAnswer, Nonsense
+from parley.providers.replies.thought_filter import ThoughtFilter
 
 HUGE = "9" * 5000
 """A number that Python itself does not read."""

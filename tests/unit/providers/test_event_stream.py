@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.providers.openai_chat.event_stream import (
+from parley.providers.replies.event_stream import (
     MAX_EVENT_BYTES,
     EventStreamParser,
     EventTooLarge,

@@ -13,8 +13,8 @@ import pytest
 from parley.errors import ProviderError
 from parley.protocol.messages import Message
 from parley.providers.llm import Prompt
-from parley.providers.openai_chat.prompt import INTERRUPTED_MARK
 from parley.providers.openai_chat.responder import OpenAIChat, build_responder
+from parley.providers.replies.turns import INTERRUPTED_MARK
 from tests.unit.chat_server import Answer, Endpoint, endpoint, event, http_client, plain, stream
 from tests.unit.provider_context import build_context
 from tests.unit.speech_server import closed_port, stalled_port

@@ -12,15 +12,11 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from parley.providers.replies.failures import Nonsense
+
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _OTHER_CHOICE = re.compile(r"[1-9][0-9]{0,4}(?:\.0)?")
 """An index of a choice that is not the first; the reply is the first alone."""
-_HALF = re.compile("[\ud800-\udfff]")
-_HIGH_HALF_AT_END = re.compile("[\ud800-\udbff]\\Z")
-
-
-class Nonsense(ValueError):
-    """It is not what an endpoint of this protocol sends."""
 
 
 @dataclass(slots=True)
@@ -151,34 +147,6 @@ def _text_of_part(part: Any) -> str:
     found = part.get("refusal" if part.get("type") == "refusal" else "text")
     is_said = part.get("type", "text") in ("text", "output_text", "refusal")
     return found if is_said and isinstance(found, str) else ""
-
-
-class SurrogateJoiner:
-    """Puts halves of surrogate pairs together that come in two pieces; a half alone is U+FFFD.
-
-    Endpoints that cut a reply by UTF-16 units send an emoji as `\\ud83d` and `\\ude00`.
-    """
-
-    def __init__(self) -> None:
-        self._held = ""
-
-    def feed(self, text: str) -> str:
-        """Return the text that is known by now."""
-        text, self._held = self._held + text, ""
-        if text.isascii() or not _HALF.search(text):
-            return text
-        if _HIGH_HALF_AT_END.search(text):
-            text, self._held = text[:-1], text[-1]
-        return _joined(text)
-
-    def flush(self) -> str:
-        """Return what was held back."""
-        text, self._held = _joined(self._held), ""
-        return text
-
-
-def _joined(text: str) -> str:
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _read_integer(digits: str) -> float:

@@ -7,41 +7,20 @@ it was asked to.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from parley.providers.openai_chat.chunks import (
-    ChatChunk,
-    Nonsense,
-    SurrogateJoiner,
-    read_chunk,
-    read_error,
-)
-from parley.providers.openai_chat.event_stream import (
+from parley.providers.openai_chat.chunks import ChatChunk, read_chunk, read_error
+from parley.providers.replies.event_stream import (
     MAX_EVENT_BYTES,
     EventStreamParser,
     EventTooLarge,
     ServerSentEvent,
 )
-from parley.providers.openai_chat.thought_filter import ThoughtFilter
+from parley.providers.replies.failures import BrokenOff, ErrorInAnswer, Nonsense
+from parley.providers.replies.surrogates import SurrogateJoiner
+from parley.providers.replies.thought_filter import ThoughtFilter
 from parley.text.blank import is_blank
 
 _BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"
-
-
-class ErrorInAnswer(Exception):
-    """The endpoint says within its answer that it failed.
-
-    Attributes:
-        error: what it says; its text is not for a log.
-    """
-
-    def __init__(self, error: Any) -> None:
-        super().__init__()
-        self.error = error
-
-
-class BrokenOff(Exception):
-    """The answer ended before the reply did."""
 
 
 class ChatReply:

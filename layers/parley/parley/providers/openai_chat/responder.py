@@ -6,7 +6,6 @@ the protocol that all of them share are used.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -17,19 +16,14 @@ import msgspec
 
 from parley.errors import ProviderError
 from parley.providers.context import ApiKey, ProviderContext
-from parley.providers.diagnosis import MAX_BODY_BYTES, Diagnosis, Endpoint
+from parley.providers.diagnosis import Diagnosis, Endpoint
 from parley.providers.llm import Prompt
-from parley.providers.openai_chat.chunks import Nonsense
 from parley.providers.openai_chat.config import chat_endpoint
 from parley.providers.openai_chat.prompt import build_messages
-from parley.providers.openai_chat.reply import BrokenOff, ChatReply, ErrorInAnswer
+from parley.providers.openai_chat.reply import ChatReply
+from parley.providers.replies.failures import BrokenOff, ErrorInAnswer, Nonsense
+from parley.providers.replies.transport import naming_failures, read_chunks, read_error_body
 from parley.providers.rules import STANDARD
-
-LINGER_S = 0.2
-"""How long more is waited for when the reply has ended, so that the connection can be used again;
-nothing that comes then is of the reply."""
-ERROR_BODY_S = 1.0
-"""How long an error's body may take."""
 
 _OF_SYSTEM_ROLE = (b"role", b"system message", b"system prompt", b"developer instruction")
 """What a refusal speaks of that may mean the system message; the last is Gemini's, of Gemma."""
@@ -109,10 +103,10 @@ class OpenAIChat:
                 messages = build_messages(prompt, system_role=system_role)
                 diagnosis = Diagnosis(self._endpoint, key, [m["content"] for m in messages])
                 request = self._request(messages, key, trace)
-                async with _named(diagnosis), request as response:
+                async with naming_failures(diagnosis), request as response:
                     diagnosis.note_request_id(response.headers)
                     if not response.is_success:
-                        found = await _error_body(response)
+                        found = await read_error_body(response)
                         if _refuses_system_role(messages, response.status_code, found):
                             system_role = False
                             continue
@@ -157,23 +151,6 @@ class OpenAIChat:
             self._log("system_message_refused", {"provider": "llm", "host": host, "advice": advice})
 
 
-@contextlib.asynccontextmanager
-async def _named(diagnosis: Diagnosis) -> AsyncIterator[None]:
-    """Turn what goes wrong on the way, within a block, into a `ProviderError`."""
-    try:
-        yield
-    except httpx.ConnectTimeout:  # nothing has been asked yet
-        raise diagnosis.make_error("connect_timeout", "unavailable") from None
-    except httpx.TimeoutException:
-        raise diagnosis.make_error("timeout", "timeout") from None
-    except (httpx.UnsupportedProtocol, httpx.InvalidURL):
-        raise diagnosis.make_error("invalid_url", "refused") from None
-    except httpx.ConnectError as error:
-        raise diagnosis.diagnose_exception(error) from None
-    except httpx.HTTPError:
-        raise diagnosis.make_error("connection_lost", "unavailable") from None
-
-
 async def _read_reply(response: httpx.Response, diagnosis: Diagnosis) -> AsyncIterator[str]:
     """Yield the reply in an answer.
 
@@ -185,7 +162,7 @@ async def _read_reply(response: httpx.Response, diagnosis: Diagnosis) -> AsyncIt
         raise diagnosis.make_error("no_protocol", "invalid")
     reply = ChatReply()
     try:
-        async for chunk in _chunks(response, reply):
+        async for chunk in read_chunks(response, reply):
             for text in reply.feed(chunk):
                 yield text
         for text in reply.close():
@@ -198,23 +175,6 @@ async def _read_reply(response: httpx.Response, diagnosis: Diagnosis) -> AsyncIt
         raise diagnosis.make_error("connection_lost", "unavailable") from None
     if not reply.shows_something:
         raise _nothing_said(reply, diagnosis)
-
-
-async def _chunks(response: httpx.Response, reply: ChatReply) -> AsyncIterator[bytes]:
-    """Yield the bytes of an answer; when the reply has ended, not for long and whatever goes
-    wrong."""
-    chunks = response.aiter_bytes()
-    while True:
-        try:
-            async with asyncio.timeout(LINGER_S if reply.finished else None):
-                chunk = await anext(chunks)
-        except StopAsyncIteration:
-            return
-        except (TimeoutError, httpx.HTTPError):
-            if reply.finished:
-                return
-            raise
-        yield chunk
 
 
 def _nothing_said(reply: ChatReply, diagnosis: Diagnosis) -> ProviderError:
@@ -239,18 +199,6 @@ def _refuses_system_role(messages: list[dict[str, str]], status: int, body: byte
         body = body.replace(message["content"].encode(), b"")
     text = _ROLE_OF_MESSAGE.sub(b"", body.lower())
     return any(mark in text for mark in _OF_SYSTEM_ROLE)
-
-
-async def _error_body(response: httpx.Response) -> bytes:
-    """Return what an error's body begins with."""
-    body = bytearray()
-    with contextlib.suppress(TimeoutError, httpx.HTTPError):
-        async with asyncio.timeout(ERROR_BODY_S):
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) >= MAX_BODY_BYTES:
-                    break
-    return bytes(body[:MAX_BODY_BYTES])
 
 
 def _authorization(key: str) -> dict[str, str]:
