@@ -37,6 +37,8 @@ _REASONS: dict[str, str] = {
     "invalid_auth": "key",
     "missing_api_key": "key",
     "api_key_invalid": "key",
+    "expiredtokenexception": "key",
+    "unrecognizedclientexception": "key",
     "unauthenticated": "key",
     "insufficient_permissions": "permission",
     "missing_permissions": "permission",
@@ -44,11 +46,16 @@ _REASONS: dict[str, str] = {
     "permission_error": "permission",
     "unsupported_country_region_territory": "permission",
     "subscription_required": "permission",
+    "accessdeniedexception": "permission",
     "only_for_creator+": "permission",
     "unaccepted_terms": "terms",
     "account_deactivated": "quota",
     "asr_payment_required": "quota",
     "billing_not_active": "quota",
+    "billing_error": "quota",
+    "contract_spend_limit_reached": "quota",
+    "enforced_spend_limit_reached": "quota",
+    "linked_organization_spend_limit_reached": "quota",
     "billing_hard_limit_reached": "quota",
     "detected_unusual_activity": "quota",
     "insufficient_credits": "quota",
@@ -64,21 +71,35 @@ _REASONS: dict[str, str] = {
     "resource_exhausted": "busy",
     "too_many_concurrent_requests": "busy",
     "too_many_requests": "busy",
+    "ramp_limit_exceeded": "busy",
+    "servicequotaexceededexception": "busy",
+    "throttlingexception": "busy",
     "model_not_found": "model",
     "unsupported_model": "model",
     "deploymentnotfound": "model",
+    "resourcenotfoundexception": "model",
     "voice_not_found": "voice",
     "content_filter": "filter",
     "content_policy_violation": "filter",
     "context_length_exceeded": "context",
+    "request_too_large": "context",
     "input_error": "request",
     "invalid_request": "request",
     "max_character_limit_exceeded": "request",
     "unparsable_client_message": "request",
     "validation_error": "request",
+    "validationexception": "request",
     "engine_overloaded": "down",
     "internal_error": "down",
     "internal_server_error": "down",
+    "api_error": "down",
+    "internalserverexception": "down",
+    "modelerrorexception": "down",
+    "modelnotreadyexception": "down",
+    "modelstreamerrorexception": "down",
+    "modeltimeoutexception": "down",
+    "serviceunavailableexception": "down",
+    "timeout_error": "down",
     "overloaded_error": "down",
     "server_error": "down",
     "service_unavailable": "down",
@@ -132,6 +153,7 @@ _ADVICE: dict[str, str] = {
     "length": "Model {model_name} reached its limit of tokens before its first word: have it "
     "think less, or raise the limit at {host}.",
     "empty": "Model {model_name} answered with nothing.",
+    "no_role": "The function has no AWS credentials to make a key for {host} of: check its role.",
 }
 
 _NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
@@ -236,6 +258,10 @@ class Diagnosis:
         """Make the error of a call that was answered with this status."""
         self.note_request_id(headers)
         told = self._read(_parsed(body or b""))
+        # AWS names an error in a header: `AccessDeniedException:http://…`.
+        named = self._clean_name(headers.get("x-amzn-errortype", "").partition(":")[0])
+        if named:
+            told = replace(told, names=(named, *told.names))
         wait = headers.get("retry-after")
         return self._told(
             ToldError(status, told.names, told.request_id), _first(wait) if wait else None
@@ -393,7 +419,10 @@ def _fields(error: Any, deeper: int = _MAX_DEPTH) -> Iterator[tuple[str, Any]]:
     if deeper:
         for inner in ("error", "detail"):
             yield from _fields(error.get(inner), deeper - 1)
-    for field in ("code", "err_code", "status", "type", "message_type", "category", "request_id"):
+        if isinstance(error.get("details"), dict):  # elsewhere it is text
+            yield from _fields(error["details"], deeper - 1)
+    names = ("code", "error_code", "err_code", "status", "type", "message_type", "category")
+    for field in (*names, "request_id"):
         if field in error and not (field == "type" and error[field] == "error"):
             yield field, error[field]
 

@@ -1,0 +1,174 @@
+"""From the bytes of an answer of the Messages API to the text of a reply: a plain object, without
+I/O.
+
+What an event is, its data say: Anthropic names each event in a line of its own too, others that
+speak the protocol do not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from parley.providers.replies.event_stream import (
+    MAX_EVENT_BYTES,
+    EventStreamParser,
+    EventTooLarge,
+    ServerSentEvent,
+)
+from parley.providers.replies.failures import BrokenOff, ErrorInAnswer, Nonsense
+from parley.providers.replies.surrogates import SurrogateJoiner
+from parley.providers.replies.thought_filter import ThoughtFilter
+from parley.text.blank import is_blank
+
+_BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"
+_KINDS = frozenset(
+    (
+        *("message_start", "message_delta", "message_stop", "ping", "error"),
+        *("content_block_start", "content_block_delta", "content_block_stop"),
+    )
+)
+_TOOLS = ("tool_use", "server_tool_use", "mcp_tool_use")
+
+
+class MessagesReply:
+    """Reads one answer. `feed` and `close` yield pieces of the reply; an empty piece says that the
+    model is at work and has no words yet.
+
+    Attributes:
+        finished: the reply has ended, whatever may still come.
+        stop_reason: why it ended, in the endpoint's words; empty if it did not say.
+        calls_tool: the model wanted a function called.
+        shows_something: something of the reply can be read.
+    """
+
+    def __init__(self) -> None:
+        self.finished = False
+        self.stop_reason = ""
+        self.calls_tool = False
+        self.shows_something = False
+        self._is_json: bool | None = None
+        self._body = bytearray()
+        self._events = EventStreamParser()
+        self._joiner = SurrogateJoiner()
+        self._thoughts = ThoughtFilter()
+        self._makes_sense = False
+        self._is_odd = False
+
+    def feed(self, chunk: bytes) -> Iterator[str]:
+        """Yield what of the reply ends in this chunk.
+
+        Raises:
+            Nonsense: it is no answer of such an endpoint; of a stream that is known at its end.
+            ErrorInAnswer: see there.
+        """
+        if self._is_json is None:
+            self._body += chunk
+            start = bytes(self._body).lstrip(_BEFORE_JSON)
+            if not start:
+                return
+            if start.startswith(b"<"):  # a page, with whichever type
+                raise Nonsense
+            self._is_json = start.startswith(b"{")  # no line of a stream of events begins so
+            chunk = bytes(self._body)
+            self._body.clear()
+        if self._is_json:
+            self._body += chunk
+            if len(self._body) > MAX_EVENT_BYTES:
+                raise Nonsense
+            return
+        try:
+            for event in self._events.feed(chunk):
+                yield from self._take_event(event)
+        except EventTooLarge:
+            raise Nonsense from None
+
+    def close(self) -> Iterator[str]:
+        """Yield the rest, at the end of the answer.
+
+        Raises:
+            Nonsense, ErrorInAnswer: as `feed`.
+            BrokenOff: see there.
+        """
+        if self._is_json:
+            yield from self._take_whole(_decode(self._body.decode(errors="replace")))
+        for event in self._events.close():
+            yield from self._take_event(event)
+        if not self._makes_sense and (self._is_odd or self._events.is_something_else):
+            raise Nonsense
+        if not self.finished:
+            raise BrokenOff
+        yield from self._show(self._thoughts.feed(self._joiner.flush()) + self._thoughts.flush())
+
+    def _take_event(self, event: ServerSentEvent) -> Iterator[str]:
+        if self.finished:  # what comes after the reply cannot cost it
+            return
+        data = _decode(event.data)
+        kind = _text(data.get("type"))
+        self._makes_sense = self._makes_sense or kind in _KINDS
+        self._is_odd = self._is_odd or not kind
+        if kind == "error" or (event.kind == "error" and not kind):
+            raise ErrorInAnswer(data.get("error") or data)
+        if kind == "content_block_delta":
+            yield from self._take_delta(_object(data.get("delta")))
+        elif kind == "content_block_start":
+            yield from self._take_block(_object(data.get("content_block")))
+        elif kind == "message_delta":
+            self.stop_reason = _text(_object(data.get("delta")).get("stop_reason"))
+        elif kind == "message_stop":
+            self.finished = True
+        elif kind == "ping":
+            yield ""
+
+    def _take_delta(self, delta: dict[str, Any]) -> Iterator[str]:
+        if delta.get("type") == "text_delta":
+            yield from self._say(_text(delta.get("text")))
+        else:  # of a thought, its signature, or the arguments of a function
+            yield ""
+
+    def _take_block(self, block: dict[str, Any]) -> Iterator[str]:
+        if block.get("type") == "text":
+            yield from self._say(_text(block.get("text")))
+            return
+        self.calls_tool = self.calls_tool or block.get("type") in _TOOLS
+        yield ""
+
+    def _take_whole(self, message: dict[str, Any]) -> Iterator[str]:
+        """Take the answer of an endpoint that does not stream although it was asked to."""
+        if message.get("type") == "error":
+            raise ErrorInAnswer(message.get("error") or message)
+        content = message.get("content")
+        if message.get("type") != "message" or not isinstance(content, list):
+            raise Nonsense
+        for block in content:
+            yield from self._take_block(_object(block))
+        self.stop_reason = _text(message.get("stop_reason"))
+        self.finished = True
+
+    def _say(self, text: str) -> Iterator[str]:
+        if text:
+            yield from self._show(self._thoughts.feed(self._joiner.feed(text)))
+
+    def _show(self, text: str) -> Iterator[str]:
+        if text:
+            self.shows_something = self.shows_something or not is_blank(text)
+            yield text
+        elif self._thoughts.thinks:
+            yield ""
+
+
+def _decode(data: str) -> dict[str, Any]:
+    """Return a JSON object; an empty one for anything else, which is a sign of life at most."""
+    try:
+        return _object(json.loads(data, strict=False))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _object(found: Any) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}
+
+
+def _text(found: Any) -> str:
+    return found if isinstance(found, str) else ""

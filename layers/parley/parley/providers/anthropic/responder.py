@@ -1,0 +1,185 @@
+"""Claude, by Anthropic's Messages API: at Anthropic, on Bedrock, and wherever else it is spoken."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import msgspec
+
+from parley.errors import ProviderError
+from parley.providers.anthropic.config import (
+    API_VERSION,
+    KEY_NAME,
+    anthropic_endpoint,
+    effort_words,
+    messages_url,
+    models_url,
+)
+from parley.providers.anthropic.prompt import build_request
+from parley.providers.anthropic.reply import MessagesReply
+from parley.providers.context import ApiKey, ProviderContext
+from parley.providers.diagnosis import Diagnosis, Endpoint
+from parley.providers.llm import Prompt
+from parley.providers.replies.effort import EffortWords, read_effort
+from parley.providers.replies.failures import BrokenOff, ErrorInAnswer, Nonsense
+from parley.providers.replies.transport import naming_failures, read_chunks, read_error_body
+from parley.providers.rules import STANDARD
+
+KeyHeader = Callable[[str], dict[str, str]]
+"""Returns the header that a key goes in."""
+
+_NOT_PAID = b"credit balance is too low"
+"""Anthropic calls it `invalid_request_error`, with status 400."""
+
+
+def build_responder(context: ProviderContext) -> AnthropicMessages:
+    """Build the deployment's responder.
+
+    Raises:
+        ConfigurationError: `REASONING_EFFORT` is no effort.
+    """
+    endpoint = anthropic_endpoint(context)
+    return AnthropicMessages(context, endpoint, context.key(KEY_NAME), api_key_header)
+
+
+def api_key_header(key: str) -> dict[str, str]:
+    """Return the header of an API key."""
+    return {"x-api-key": key} if key else {}
+
+
+class AnthropicMessages:
+    """Streams replies from one endpoint of the Messages API.
+
+    Args:
+        endpoint: where, up to and without `/v1/messages`, and with which model.
+        api_key: gives the key when one is needed; an empty one is not sent.
+        key_header: how it is sent.
+
+    Raises:
+        ConfigurationError: `REASONING_EFFORT` is no effort.
+    """
+
+    rules = STANDARD
+
+    def __init__(
+        self,
+        context: ProviderContext,
+        endpoint: Endpoint,
+        api_key: ApiKey,
+        key_header: KeyHeader,
+    ) -> None:
+        self._client = context.http_client
+        self._endpoint = endpoint
+        self._api_key = api_key
+        self._key_header = key_header
+        self._timeout = httpx.Timeout(context.timeout_s, connect=min(3.0, context.timeout_s))
+        words = effort_words(read_effort(context), endpoint.model)
+        self._effort = EffortWords(words, endpoint, context.log)
+        self._connection_reused: bool | None = None
+
+    @property
+    def connection_reused(self) -> bool | None:
+        """See `parley.providers.llm.Responder`."""
+        return self._connection_reused
+
+    async def warm_up(self) -> None:
+        """See `parley.providers.llm.Responder`. Any answer will do: the connection counts."""
+        with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL, ProviderError):
+            headers = self._headers(await self._api_key())
+            await self._client.get(
+                models_url(self._endpoint), headers=headers, timeout=self._timeout
+            )
+
+    async def reply(self, prompt: Prompt, asked: Callable[[], None]) -> AsyncGenerator[str, None]:
+        """See `parley.providers.llm.Responder`."""
+
+        async def trace(event: str, _info: dict[str, Any]) -> None:
+            if event == "connection.connect_tcp.started":
+                self._connection_reused = False
+            elif event == "http11.send_request_body.complete":
+                asked()
+
+        try:
+            key = await self._api_key()
+            self._connection_reused = True
+            words, ended = self._effort.index, False
+            while not ended:
+                body = build_request(prompt, self._endpoint.model, self._effort.fields(words))
+                said = [prompt.instructions, *(turn["content"] for turn in body["messages"])]
+                diagnosis = Diagnosis(self._endpoint, key, said)
+                request = self._client.stream(
+                    "POST",
+                    messages_url(self._endpoint),
+                    content=msgspec.json.encode(body),
+                    headers=self._headers(key),
+                    timeout=self._timeout,
+                    extensions={"trace": trace},
+                )
+                async with naming_failures(diagnosis), request as response:
+                    diagnosis.note_request_id(response.headers)
+                    if not response.is_success:
+                        found = await read_error_body(response)
+                        if self._effort.are_refused(words, response.status_code, found, said):
+                            words += 1
+                            continue
+                        raise _refusal(response, found, diagnosis)
+                    self._effort.note_taken(words)
+                    async for text in _read_reply(response, diagnosis):
+                        yield text
+                    ended = True
+        finally:
+            asked()
+
+    def _headers(self, key: str) -> dict[str, str]:
+        return {
+            "Content-Type": "application/json",
+            "anthropic-version": API_VERSION,
+            **self._key_header(key),
+        }
+
+
+def _refusal(response: httpx.Response, body: bytes, diagnosis: Diagnosis) -> ProviderError:
+    if response.status_code == 400 and _NOT_PAID in body.lower():
+        body = b'{"type": "billing_error"}'
+    return diagnosis.diagnose_status(response.status_code, response.headers, body)
+
+
+async def _read_reply(response: httpx.Response, diagnosis: Diagnosis) -> AsyncIterator[str]:
+    """Yield the reply in an answer.
+
+    Raises:
+        ProviderError: the answer says so, makes no sense, ends before the reply does, or has
+            nothing to read in it.
+    """
+    if response.headers.get("Content-Type", "").lower().startswith("text/html"):
+        raise diagnosis.make_error("no_protocol", "invalid")
+    reply = MessagesReply()
+    try:
+        async for chunk in read_chunks(response, reply):
+            for text in reply.feed(chunk):
+                yield text
+        for text in reply.close():
+            yield text
+    except Nonsense:
+        raise diagnosis.make_error("no_protocol", "invalid") from None
+    except ErrorInAnswer as told:
+        raise diagnosis.diagnose_error(told.error) from None
+    except BrokenOff:
+        raise diagnosis.make_error("connection_lost", "unavailable") from None
+    if not reply.shows_something:
+        raise _nothing_said(reply, diagnosis)
+
+
+def _nothing_said(reply: MessagesReply, diagnosis: Diagnosis) -> ProviderError:
+    if reply.calls_tool or reply.stop_reason in ("tool_use", "pause_turn"):
+        return diagnosis.make_error("tool_call", "refused")
+    if reply.stop_reason == "refusal":
+        return diagnosis.make_error("filter", "filtered")
+    if reply.stop_reason == "max_tokens":
+        return diagnosis.make_error("length", "empty")
+    if reply.stop_reason == "model_context_window_exceeded":
+        return diagnosis.make_error("context", "refused")
+    return diagnosis.make_error("empty", "empty")
