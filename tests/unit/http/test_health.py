@@ -15,7 +15,7 @@ from parley.http.health import DeepHealth, Health, HealthCheck, build_checks
 from parley.providers.checks import ProviderCheck, Unhealthy
 from parley.providers.elevenlabs import checks as elevenlabs
 from parley.providers.openai_chat import checks as openai_chat
-from parley.providers.openai_chat.checks import ASK_AGAIN_S
+from parley.providers.replies.check import ASK_AGAIN_S
 from parley.storage.table import Table
 from parley.version import VERSION
 from tests.unit.provider_context import build_context

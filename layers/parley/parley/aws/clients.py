@@ -14,6 +14,7 @@ from botocore.session import Session
 from parley.aws.log_redaction import keep_quiet
 
 if TYPE_CHECKING:
+    from botocore.credentials import Credentials
     from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
@@ -40,6 +41,11 @@ PROBING_CONFIG = AWS_CONFIG.merge(
 """A health check needs an answer soon, not after several retries."""
 HANDSHAKE_CONFIG = PROBING_CONFIG.merge(Config(retries={"total_max_attempts": 2}))
 """A client waits in its handshake for the secret, which is usually kept already."""
+
+
+def find_credentials() -> Credentials | None:
+    """Return the function's own credentials; None if it has none."""
+    return _session.get_credentials()
 
 
 def dynamodb(config: Config = AWS_CONFIG) -> DynamoDBClient:

@@ -97,12 +97,12 @@ TRANSCRIBERS: dict[str, TranscriberEntry] = {
 RESPONDERS: dict[str, ResponderEntry] = {
     "openai_chat": ResponderEntry(f"{_ROOM}.openai_chat.responder", f"{_ROOM}.openai_chat.checks"),
     "openai_chat_bedrock": ResponderEntry(
-        f"{_ROOM}.bedrock.openai_chat", f"{_ROOM}.bedrock.checks"
+        f"{_ROOM}.bedrock.openai_chat", f"{_ROOM}.bedrock.openai_chat", ("LlmModel",)
     ),
     "anthropic": ResponderEntry(
         f"{_ROOM}.anthropic.responder", f"{_ROOM}.anthropic.checks", ("AnthropicApiKey",)
     ),
-    "anthropic_bedrock": ResponderEntry(f"{_ROOM}.bedrock.anthropic", f"{_ROOM}.bedrock.checks"),
+    "anthropic_bedrock": ResponderEntry(f"{_ROOM}.bedrock.anthropic", f"{_ROOM}.bedrock.anthropic"),
     "n8n": ResponderEntry(f"{_ROOM}.n8n.responder", f"{_ROOM}.n8n.checks", ("LlmBaseUrl",)),
 }
 SYNTHESIZERS: dict[str, SynthesizerEntry] = {
