@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
+from parley.providers.bedrock.config import claude_model
 from samwire.template.api_model import Rate
 from samwire.template.intrinsics import TemplateError
 from samwire.template.reader import read_stack
@@ -82,8 +83,18 @@ def test_a_statement_says_what_it_is_for_and_names_every_action(statement: dict[
     assert [action for action in texts(statement["Action"]) if "*" in action] == []
 
 
-WITHOUT_RESOURCES = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
-"""Actions for which IAM knows no resources (Service Authorization Reference, AWS X-Ray)."""
+WITHOUT_RESOURCES = {
+    *("xray:PutTelemetryRecords", "xray:PutTraceSegments"),
+    "bedrock:CallWithBearerToken",
+}
+"""Actions for which IAM knows no resources (Service Authorization Reference, AWS X-Ray and Amazon
+Bedrock)."""
+DEFAULT_MODEL = re.compile(re.escape("*.anthropic.claude-haiku-5-5"))
+# The region is that of LlmBaseUrl; what follows it names one model, or a profile that leads there.
+NAMED_MODEL = re.compile(
+    r"arn:\$\{AWS::Partition\}:bedrock:\*:(\$\{AWS::AccountId\}:inference-profile|:foundation-model)"
+    r"/\$\{Model\}"
+)
 
 
 @pytest.mark.parametrize("statement", ALLOWED)
@@ -92,8 +103,10 @@ def test_a_statement_names_its_resources(statement: dict[str, Any]) -> None:
     if set(texts(statement["Action"])) <= WITHOUT_RESOURCES:
         return
     wild = [text for text in texts(statement["Resource"]) if "*" in text]
-    within_a_bucket = [text for text in wild if re.fullmatch(r"\$\{\w+\.Arn\}/[\w/]*\*", text)]
-    assert [t for t in wild if not CONNECTIONS.fullmatch(t) and t not in within_a_bucket] == []
+    if "bedrock:InferenceProfileArn" in json.dumps(statement.get("Condition", {})):
+        wild = [text for text in texts(statement["Condition"]) if "*" in text]
+    known = (CONNECTIONS, NAMED_MODEL, re.compile(r"\$\{\w+\.Arn\}/[\w/]*\*"), DEFAULT_MODEL)
+    assert [text for text in wild if not any(each.fullmatch(text) for each in known)] == []
 
 
 @pytest.mark.parametrize("statement", ALLOWED)
@@ -177,7 +190,7 @@ def test_no_role_has_a_managed_policy_but_those_of_the_template(template: str, m
     own = {name for name, each in deployed.items() if each["Type"] == "AWS::IAM::ManagedPolicy"}
     for role in (each for each in deployed.values() if each["Type"] == "AWS::IAM::Role"):
         attached = role["Properties"].get("ManagedPolicyArns", [])
-        assert set(texts(attached)) <= own | {"HasKmsKey", "AWS::NoValue"}
+        assert set(texts(attached)) <= own | {"HasKmsKey", "AsksBedrock", "AWS::NoValue"}
 
 
 def test_only_the_turn_may_send_to_the_function_that_looks_after_the_dead() -> None:
@@ -304,3 +317,78 @@ def test_without_a_key_of_ones_own_nothing_speaks_of_one() -> None:
 def test_only_the_arn_of_a_key_is_taken(key: str) -> None:
     with pytest.raises(TemplateError, match="KmsKeyArn"):
         read(KmsKeyArn=key)
+
+
+def asking_bedrock(**parameters: str) -> dict[str, list[dict[str, Any]]]:
+    """The statements about Bedrock, by role."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, role in read(**parameters).roles.items():
+        for each in statements(role.as_json()):
+            if "bedrock:" in json.dumps(each["Action"]):
+                found.setdefault(name.removeprefix("local-"), []).append(each)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("parameters", "models"),
+    [
+        ({"Responder": "anthropic_bedrock"}, ["*.anthropic.claude-haiku-5-5"]),
+        (
+            {"Responder": "anthropic_bedrock", "LlmModel": "us.anthropic.claude-x-v1:0"},
+            ["us.anthropic.claude-x-v1:0"],
+        ),
+        ({"Responder": "openai_chat_bedrock", "LlmModel": "openai.x-1:0"}, ["openai.x-1:0"]),
+        (
+            {"FallbackResponder": "anthropic_bedrock", "LlmModel": "gpt-x"},
+            ["*.anthropic.claude-haiku-5-5"],
+        ),
+        (
+            {
+                "Responder": "anthropic_bedrock",
+                "LlmModel": "eu.anthropic.a",
+                "FallbackResponder": "openai_chat_bedrock",
+                "FallbackLlmModel": "qwen.b",
+            },
+            ["eu.anthropic.a", "qwen.b"],
+        ),
+    ],
+)
+def test_the_chosen_models_on_bedrock_are_asked_and_no_other(
+    parameters: dict[str, str], models: list[str]
+) -> None:
+    roles = asking_bedrock(**parameters)
+    assert set(roles) == {"TurnFunctionRole", "HttpTurnFunctionRole", "HealthFunctionRole"}
+    for key, *others in roles.values():
+        assert (key["Action"], key["Resource"]) == ("bedrock:CallWithBearerToken", "*")
+        direct, through = others[::2], others[1::2]
+        profiles = []
+        for model, statement in zip(models, direct, strict=True):
+            profile, itself = statement["Resource"]
+            assert re.fullmatch(r"arn:aws:bedrock:\*:\d{12}:inference-profile/.*", profile)
+            assert profile.endswith(f"/{model}")
+            assert itself == f"arn:aws:bedrock:*::foundation-model/{model}"
+            profiles.append(profile)
+        for profile, statement in zip(profiles, through, strict=True):
+            assert statement["Resource"] == [
+                "arn:aws:bedrock:*::foundation-model/*",
+                "arn:aws:bedrock:::foundation-model/*",
+            ]
+            assert statement["Condition"] == {
+                "StringLike": {"bedrock:InferenceProfileArn": profile}
+            }
+
+
+@pytest.mark.parametrize("responder", ["openai_chat", "anthropic", "n8n"])
+def test_whoever_asks_no_model_on_bedrock_may_not(responder: str) -> None:
+    given = {"AnthropicApiKey": "x", "LlmBaseUrl": "https://n8n.example.com/webhook/x"}
+    assert asking_bedrock(Responder=responder, **given) == {}
+
+
+def test_the_model_that_is_allowed_is_the_one_that_is_asked() -> None:
+    assert DEFAULT_MODEL.pattern == re.escape(claude_model("eu-west-1").replace("eu.", "*.", 1))
+
+
+@pytest.mark.parametrize("stage", ["Responder", "FallbackResponder"])
+def test_an_open_model_on_bedrock_has_to_be_named(stage: str) -> None:
+    with pytest.raises(TemplateError, match="LlmModel"):
+        read(**{stage: "openai_chat_bedrock"})
