@@ -13,7 +13,7 @@ import msgspec
 
 Milliseconds = Annotated[float, msgspec.Meta(ge=0, le=600_000)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
-Status = Literal[400, 401, 402, 403, 404, 408, 422, 428, 429, 500, 502, 503, 504, 524]
+Status = Literal[400, 401, 402, 403, 404, 408, 413, 422, 428, 429, 500, 502, 503, 504, 524, 529]
 
 
 class InvalidControl(ValueError):
@@ -33,7 +33,8 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
         cut: reset the TCP connection after so many outputs (tokens of a chat, pieces of
             audio of a synthesis) or inputs (chunks of audio of a transcription).
         garbage: send something that is not JSON in place of the first output.
-        error_frame: on a WebSocket, send an error of this name, then close.
+        error_frame: on a WebSocket, send an error of this name, then close; in a stream of events,
+            after the first output.
     """
 
     times: Annotated[int, msgspec.Meta(ge=1)] | Literal["always"] = 1
@@ -172,6 +173,49 @@ class ChatSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     delays: ChatDelays = ChatDelays()
     faults: ChatFaults = ChatFaults()
     oddities: ChatOddities = ChatOddities()
+
+
+class MessagesOddities(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Of Claude's stand-in; off by default.
+
+    Attributes:
+        thinks: think before the reply, unless the request has switched that off.
+        thinking_ms: how long a thought takes.
+        pings: how many come before the first token.
+        unnamed_events: leave out the line that names an event, as other servers of this API do.
+        refuses: end with `refusal`, without a word.
+        calls_tool: call a function, whether there is one or not, in place of a reply.
+    """
+
+    thinks: bool = False
+    thinking_ms: Milliseconds = 0
+    pings: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 1
+    unnamed_events: bool = False
+    refuses: bool = False
+    calls_tool: bool = False
+
+
+class MessagesSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """All of what the control API of Claude's stand-in sets."""
+
+    delays: ChatDelays = ChatDelays()
+    faults: ChatFaults = ChatFaults()
+    oddities: MessagesOddities = MessagesOddities()
+
+
+class BedrockOddities(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """Of both APIs that Bedrock's stand-in speaks."""
+
+    messages: MessagesOddities = MessagesOddities()
+    chat: ChatOddities = ChatOddities()
+
+
+class BedrockSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """All of what the control API of Bedrock's stand-in sets."""
+
+    delays: ChatDelays = ChatDelays()
+    faults: ChatFaults = ChatFaults()
+    oddities: BedrockOddities = BedrockOddities()
 
 
 S = TypeVar("S", bound=msgspec.Struct)

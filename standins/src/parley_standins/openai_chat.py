@@ -12,6 +12,7 @@ import json
 import re
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -130,26 +131,49 @@ def _request_id() -> str:
 
 
 class ChatApi:
-    """The endpoints' handlers."""
+    """The endpoints' handlers.
+
+    Args:
+        api_key: the one that it takes.
+        settings: tells what is set now.
+        take_fault: takes the fault that a request meets.
+    """
 
     def __init__(
-        self, api_key: str, controls: Controls[ChatSettings], recorder: RequestLog
+        self,
+        api_key: str,
+        settings: Callable[[], ChatSettings],
+        take_fault: Callable[[], Fault | None],
+        recorder: RequestLog,
     ) -> None:
         self._api_key = api_key
-        self._controls = controls
+        self._settings = settings
+        self._take_fault = take_fault
         self._recorder = recorder
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self, prefix: str = "/v1") -> list[web.RouteDef]:
         """Return routes to add to an application."""
         return [
-            web.get("/v1/models", self._models),
-            web.post("/v1/chat/completions", self._complete),
+            web.get(f"{prefix}/models", self._models),
+            web.post(f"{prefix}/chat/completions", self._complete),
         ]
+
+    def check_key(self, request: web.Request) -> None:
+        """Check who asks.
+
+        Raises:
+            BadRequest: the key is missing or another.
+        """
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
+        if not given:
+            raise BadRequest(401, "You didn't provide an API key.")
+        if not hmac.compare_digest(given.encode(), self._api_key.encode()):
+            raise BadRequest(401, "Incorrect API key provided.", "invalid_api_key")
 
     async def _models(self, request: web.Request) -> web.Response:
         record = begin_record(self._recorder, request)
         try:
-            self._check_key(request)
+            self.check_key(request)
         except BadRequest as problem:
             record.end(status=problem.status)
             return web.json_response(problem.body, status=problem.status)
@@ -173,8 +197,8 @@ class ChatApi:
     async def _answer(
         self, request: web.Request, record: RequestRecord, began: float
     ) -> web.StreamResponse:
-        delays = self._controls.settings.delays
-        fault = self._controls.take_fault("llm")
+        delays = self._settings().delays
+        fault = self._take_fault()
         if delays.llm_handshake_ms:
             await asyncio.sleep(delays.llm_handshake_ms / 1000)
         if fault and fault.refuse:
@@ -188,9 +212,9 @@ class ChatApi:
         record.body = body
         if fault and fault.status is not None:
             return _status_answer(fault, request, body)
-        self._check_key(request)
+        self.check_key(request)
         completion = Completion.parse(body)
-        oddities = self._controls.settings.oddities
+        oddities = self._settings().oddities
         if oddities.no_system_role and completion.messages[0].role in ("system", "developer"):
             raise BadRequest(400, "System role not supported", "bad_roles")
         if oddities.strict_roles:
@@ -231,7 +255,7 @@ class ChatApi:
             data = event if isinstance(event, str) else json.dumps(event)
             await response.write(f"data: {data}\n\n".encode())
 
-        delays = self._controls.settings.delays
+        delays = self._settings().delays
         due = began + delays.llm_first_token_ms / 1000
         await sleep_until(due)
         await send(reply.chunk({"role": "assistant", "content": ""}))
@@ -253,13 +277,6 @@ class ChatApi:
         await send("[DONE]")
         await response.write_eof()
         return response
-
-    def _check_key(self, request: web.Request) -> None:
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
-        if not given:
-            raise BadRequest(401, "You didn't provide an API key.")
-        if not hmac.compare_digest(given.encode(), self._api_key.encode()):
-            raise BadRequest(401, "Incorrect API key provided.", "invalid_api_key")
 
 
 class _Reply:
@@ -362,5 +379,6 @@ def chat_app(api_key: str, settings: ChatSettings) -> web.Application:
         middlewares=[refuse_pages, ignore_dropped], client_max_size=MAX_BODY_BYTES
     )
     app.add_routes(ControlApi(controls, recorder).routes())
-    app.add_routes(ChatApi(api_key, controls, recorder).routes())
+    api = ChatApi(api_key, lambda: controls.settings, lambda: controls.take_fault("llm"), recorder)
+    app.add_routes(api.routes())
     return app

@@ -22,7 +22,15 @@ MAX_FRAMES = 20_000
 
 REDACTED = "(redacted)"
 _SECRETS = frozenset(
-    {"xi-api-key", "xi_api_key", "authorization", "token", "single_use_token", "cookie"}
+    {
+        "x-api-key",
+        "xi-api-key",
+        "xi_api_key",
+        "authorization",
+        "token",
+        "single_use_token",
+        "cookie",
+    }
 )
 
 

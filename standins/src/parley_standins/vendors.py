@@ -14,6 +14,8 @@ from aiohttp import web
 from parley_standins.engines import Engines
 
 VENDORS: Mapping[str, str] = {
+    "anthropic": "parley_standins.anthropic_app",
+    "bedrock": "parley_standins.bedrock_app",
     "deepgram": "parley_standins.deepgram_app",
     "n8n": "parley_standins.n8n_app",
 }
