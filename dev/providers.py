@@ -43,7 +43,7 @@ class Providers:
             elevenlabs_key=speech_key or STANDIN_KEY,
             llm_url=(llm_url or OPENAI_URL) if real_llm else "",
             llm_key=llm_key if real_llm else STANDIN_KEY,
-            llm_model=environment.get("LLM_MODEL") or ("gpt-4o-mini" if real_llm else "standin"),
+            llm_model=environment.get("LLM_MODEL") or ("gpt-6-luna" if real_llm else "standin"),
             real_speech=real_speech,
             real_llm=real_llm,
         )

@@ -158,6 +158,7 @@ class ChatOddities(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
         thinks: think within the reply, between `<think>` and `</think>`.
         whole_answers: answer in one piece, also if a stream was asked for.
         calls_tool: call a function, whether there is one or not, in place of a reply.
+        no_reasoning_effort: refuse `reasoning_effort`, as models do that do not think.
     """
 
     strict_roles: bool = False
@@ -165,6 +166,7 @@ class ChatOddities(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     thinks: bool = False
     whole_answers: bool = False
     calls_tool: bool = False
+    no_reasoning_effort: bool = False
 
 
 class ChatSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

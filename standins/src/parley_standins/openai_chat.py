@@ -26,7 +26,8 @@ from parley_standins.fault_injection import ignore_dropped, reset_connection, sl
 from parley_standins.faults import ChatSettings, Controls, Fault
 from parley_standins.request_log import RequestLog, RequestRecord
 
-MODELS = ("standin", "gpt-4o-mini")
+MODELS = ("standin", "gpt-6-luna")
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 MAX_BODY_BYTES = 16 * 1024 * 1024
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 
@@ -96,6 +97,12 @@ class Completion:
         limit = body.get("max_completion_tokens") or body.get("max_tokens")
         if limit is not None and (not isinstance(limit, int) or limit < 1):
             raise BadRequest(400, "'max_tokens' has to be a positive integer.", param="max_tokens")
+        effort = body.get("reasoning_effort")
+        if effort is not None and effort not in EFFORTS:
+            allowed = ", ".join(EFFORTS)
+            raise BadRequest(
+                400, f"'reasoning_effort' has to be one of {allowed}.", param="reasoning_effort"
+            )
         return cls(
             model,
             [_message(message, index) for index, message in enumerate(messages)],
@@ -217,6 +224,13 @@ class ChatApi:
         oddities = self._settings().oddities
         if oddities.no_system_role and completion.messages[0].role in ("system", "developer"):
             raise BadRequest(400, "System role not supported", "bad_roles")
+        if oddities.no_reasoning_effort and "reasoning_effort" in body:
+            raise BadRequest(
+                400,
+                "Unsupported parameter: 'reasoning_effort' is not supported with this model.",
+                "unsupported_parameter",
+                "reasoning_effort",
+            )
         if oddities.strict_roles:
             _check_roles(completion.messages)
         # The clock of the machine that it runs on is what a user expects to hear.

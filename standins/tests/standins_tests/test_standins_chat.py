@@ -199,6 +199,18 @@ def test_it_may_take_no_system_message(llm: Standin) -> None:
     assert llm.http.post(PATH, json=body, headers=HEADERS).status_code == 200
 
 
+def test_it_may_not_be_told_how_much_to_think(llm: Standin) -> None:
+    body = {**asked(), "reasoning_effort": "none"}
+    assert llm.http.post(PATH, json=body, headers=HEADERS).status_code == 200
+    wrong = llm.http.post(PATH, json={**body, "reasoning_effort": "some"}, headers=HEADERS)
+    llm.put(oddities={"no_reasoning_effort": True})
+    refused = llm.http.post(PATH, json=body, headers=HEADERS)
+    for answer in (wrong, refused):
+        assert answer.status_code == 400
+        assert answer.json()["error"]["param"] == "reasoning_effort"
+    assert llm.http.post(PATH, json=asked(), headers=HEADERS).status_code == 200
+
+
 def test_it_may_think_within_its_reply(llm: Standin) -> None:
     llm.put(oddities={"thinks": True})
     text = "".join(contents(events(llm, asked(stream=True))))

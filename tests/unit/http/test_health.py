@@ -148,7 +148,7 @@ async def test_providers_are_asked_with_their_keys() -> None:
     assert providers.asked[0].headers["xi-api-key"] == "speech-key"
     assert providers.asked[1].headers["xi-api-key"] == "speech-key"
     assert providers.asked[2].headers["authorization"] == "Bearer llm-key"
-    assert json.loads(providers.asked[2].content)["model"] == "gpt-4o-mini"
+    assert json.loads(providers.asked[2].content)["model"] == "gpt-6-luna"
 
 
 async def test_a_model_that_answered_is_not_asked_again_soon() -> None:

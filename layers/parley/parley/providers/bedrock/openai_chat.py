@@ -24,7 +24,7 @@ def build_responder(context: ProviderContext) -> OpenAIChat:
     """
     endpoint = _endpoint(context)
     keys = BedrockKeys(endpoint, read_region(context))
-    return OpenAIChat(context.http_client, endpoint, keys, context.timeout_s, context.log)
+    return OpenAIChat(context, endpoint, keys)
 
 
 def build_check(_stage: Stage, context: ProviderContext) -> ProviderCheck:

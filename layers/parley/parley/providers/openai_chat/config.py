@@ -12,5 +12,5 @@ def chat_endpoint(context: ProviderContext) -> Endpoint:
         "responder",
         called="the chat endpoint",
         base_url="https://api.openai.com/v1",
-        model="gpt-4o-mini",
+        model="gpt-6-luna",
     )

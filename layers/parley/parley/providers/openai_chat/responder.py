@@ -19,8 +19,10 @@ from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Diagnosis, Endpoint
 from parley.providers.llm import Prompt
 from parley.providers.openai_chat.config import chat_endpoint
+from parley.providers.openai_chat.effort import effort_words
 from parley.providers.openai_chat.prompt import build_messages
 from parley.providers.openai_chat.reply import ChatReply
+from parley.providers.replies.effort import EffortWords, Fields, read_effort
 from parley.providers.replies.failures import BrokenOff, ErrorInAnswer, Nonsense
 from parley.providers.replies.transport import naming_failures, read_chunks, read_error_body
 from parley.providers.rules import STANDARD
@@ -32,44 +34,37 @@ _ROLE_OF_MESSAGE = re.compile(rb"""\\*["']role\\*["']\s*:""")
 
 
 def build_responder(context: ProviderContext) -> OpenAIChat:
-    """Build the deployment's responder."""
-    return OpenAIChat(
-        context.http_client,
-        chat_endpoint(context),
-        context.stage_key("responder"),
-        context.timeout_s,
-        context.log,
-    )
+    """Build the deployment's responder.
+
+    Raises:
+        ConfigurationError: `REASONING_EFFORT` is no effort.
+    """
+    return OpenAIChat(context, chat_endpoint(context), context.stage_key("responder"))
 
 
 class OpenAIChat:
     """Streams replies from one chat endpoint.
 
     Args:
-        client: shared by the turns of an environment, so that connections stay open.
         endpoint: where, up to and without `/chat/completions`, and with which model.
         api_key: gives the key when one is needed; an empty one is not sent.
-        timeout_s: how long the endpoint may stay silent.
-        log: told once what of the endpoint costs time; takes an event name and fields.
+
+    Raises:
+        ConfigurationError: `REASONING_EFFORT` is no effort.
     """
 
     rules = STANDARD
 
-    def __init__(
-        self,
-        client: httpx.AsyncClient,
-        endpoint: Endpoint,
-        api_key: ApiKey,
-        timeout_s: float,
-        log: Callable[[str, dict[str, Any]], None] | None = None,
-    ) -> None:
-        self._client = client
+    def __init__(self, context: ProviderContext, endpoint: Endpoint, api_key: ApiKey) -> None:
+        self._client = context.http_client
         self._endpoint = endpoint
         self._base_url = endpoint.base_url.rstrip("/")
         self._model = endpoint.model
         self._api_key = api_key
-        self._timeout = httpx.Timeout(timeout_s, connect=min(3.0, timeout_s))
-        self._log = log
+        self._timeout = httpx.Timeout(context.timeout_s, connect=min(3.0, context.timeout_s))
+        self._log = context.log
+        words = effort_words(read_effort(context), endpoint.model)
+        self._effort = EffortWords(words, endpoint, context.log)
         self._system_role = True
         self._connection_reused: bool | None = None
 
@@ -98,21 +93,26 @@ class OpenAIChat:
         try:
             key = await self._api_key()
             self._connection_reused = True
-            system_role, ended = self._system_role, False
+            system_role, words, ended = self._system_role, self._effort.index, False
             while not ended:
                 messages = build_messages(prompt, system_role=system_role)
-                diagnosis = Diagnosis(self._endpoint, key, [m["content"] for m in messages])
-                request = self._request(messages, key, trace)
+                said = [message["content"] for message in messages]
+                diagnosis = Diagnosis(self._endpoint, key, said)
+                request = self._request(messages, self._effort.fields(words), key, trace)
                 async with naming_failures(diagnosis), request as response:
                     diagnosis.note_request_id(response.headers)
                     if not response.is_success:
                         found = await read_error_body(response)
+                        if self._effort.are_refused(words, response.status_code, found, said):
+                            words += 1
+                            continue
                         if _refuses_system_role(messages, response.status_code, found):
                             system_role = False
                             continue
                         raise diagnosis.diagnose_status(
                             response.status_code, response.headers, found
                         )
+                    self._effort.note_taken(words)
                     if not system_role:
                         self._note_system_role_refused()
                     async for text in _read_reply(response, diagnosis):
@@ -122,13 +122,17 @@ class OpenAIChat:
             asked()
 
     def _request(
-        self, messages: list[dict[str, str]], key: str, trace: Callable[..., Awaitable[None]]
+        self,
+        messages: list[dict[str, str]],
+        effort: Fields,
+        key: str,
+        trace: Callable[..., Awaitable[None]],
     ) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
         return self._client.stream(
             "POST",
             f"{self._base_url}/chat/completions",
             content=msgspec.json.encode(
-                {"model": self._model, "stream": True, "messages": messages}
+                {"model": self._model, "stream": True, "messages": messages, **effort}
             ),
             headers={"Content-Type": "application/json", **_authorization(key)},
             timeout=self._timeout,
@@ -140,15 +144,14 @@ class OpenAIChat:
         if not self._system_role:
             return
         self._system_role = False
-        if self._log is not None:
-            host = self._endpoint.host
-            advice = (
-                f"Model '{self._model}' at {host} takes no system message: the instructions go "
-                "before what the user says first. Finding that out costs every new environment a "
-                "request: a template that takes one saves it, or another "
-                f"{self._endpoint.model_parameter}."
-            )
-            self._log("system_message_refused", {"provider": "llm", "host": host, "advice": advice})
+        host = self._endpoint.host
+        advice = (
+            f"Model '{self._model}' at {host} takes no system message: the instructions go "
+            "before what the user says first. Finding that out costs every new environment a "
+            f"request: a template that takes one saves it, or another "
+            f"{self._endpoint.model_parameter}."
+        )
+        self._log("system_message_refused", {"provider": "llm", "host": host, "advice": advice})
 
 
 async def _read_reply(response: httpx.Response, diagnosis: Diagnosis) -> AsyncIterator[str]:

@@ -53,7 +53,7 @@ class EffortWords:
         self,
         words: Sequence[Fields],
         endpoint: Endpoint,
-        log: Callable[[str, dict[str, Any]], None] | None = None,
+        log: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._words = (*words, NOTHING)
         self._endpoint = endpoint
@@ -86,13 +86,12 @@ class EffortWords:
         if index <= self.index:
             return
         self.index = index
-        if self._log is not None:
-            endpoint = self._endpoint
-            told = self._words[index] or "nothing"
-            advice = (
-                f"Model '{endpoint.model}' at {endpoint.host} does not take what ReasoningEffort "
-                f"says; it is told {told}. Finding that out costs every new environment a request:"
-                f" ReasoningEffort model saves it, or another {endpoint.model_parameter}."
-            )
-            fields = {"provider": "llm", "host": endpoint.host, "advice": advice}
-            self._log("reasoning_effort_refused", fields)
+        endpoint = self._endpoint
+        told = self._words[index] or "nothing"
+        advice = (
+            f"Model '{endpoint.model}' at {endpoint.host} does not take what ReasoningEffort "
+            f"says; it is told {told}. Finding that out costs every new environment a request: "
+            f"ReasoningEffort model saves it, or another {endpoint.model_parameter}."
+        )
+        fields = {"provider": "llm", "host": endpoint.host, "advice": advice}
+        self._log("reasoning_effort_refused", fields)
