@@ -153,7 +153,7 @@ async def test_the_sdk_sees_a_status(claude: Standin, status: int, name: str) ->
         with pytest.raises(APIStatusError) as raised:
             await client.messages.create(model=MODEL, max_tokens=9, messages=HELLO)
     assert raised.value.status_code == status
-    assert raised.value.body["error"]["type"] == name  # type: ignore[index]  # the SDK says object
+    assert raised.value.body["error"]["type"] == name
     assert raised.value.response.headers["retry-after"] == "3"
 
 
