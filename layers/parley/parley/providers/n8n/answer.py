@@ -19,7 +19,7 @@ from parley.providers.n8n.fields import (
     parse_json,
 )
 from parley.providers.n8n.streamed_reply import StreamedReply, is_chunk
-from parley.providers.openai_chat.thought_filter import ThoughtFilter
+from parley.providers.replies.thought_filter import ThoughtFilter
 from parley.text.blank import is_blank
 
 MAX_BYTES = 4 * 1024 * 1024

@@ -13,7 +13,7 @@ from typing import Any
 
 from parley.providers.n8n.bad_answer import BadAnswer
 from parley.providers.n8n.fields import find_text, has_error, parse_json
-from parley.providers.openai_chat.thought_filter import ThoughtFilter
+from parley.providers.replies.thought_filter import ThoughtFilter
 from parley.text.blank import is_blank
 
 _KINDS = frozenset({"begin", "item", "end", "error", "keepalive"})
