@@ -62,6 +62,7 @@ _REASONS: dict[str, str] = {
     "insufficient_quota": "quota",
     "payment_required": "quota",
     "quota_exceeded": "quota",
+    "concurrency_limited": "busy",
     "concurrent_limit_exceeded": "busy",
     "max_active_conversations": "busy",
     "queue_overflow": "busy",
@@ -174,6 +175,18 @@ it."""
 _SHARED_WITH_WORDS = 12
 """The same for what was said. It is more than for the key, because names are words too."""
 _SHORTEST_KEY = 4
+_NAMING_FIELDS = (
+    "code",
+    "error_code",
+    "err_code",
+    "status",
+    "status_code",
+    "type",
+    "message_type",
+    "category",
+    "request_id",
+)
+"""Of an error, the most telling first."""
 _MAX_DEPTH = 8
 """Providers nest two or three errors; without a bound a body could use up the stack."""
 
@@ -405,7 +418,7 @@ def _first(value: str) -> str:
 
 
 def _fields(error: Any, deeper: int = _MAX_DEPTH) -> Iterator[tuple[str, Any]]:
-    """Yield the fields of an error that name it, from the innermost: `code` before `type`.
+    """Yield the fields of an error that name it, from the innermost.
 
     Args:
         deeper: how many errors within errors are looked at.
@@ -421,8 +434,7 @@ def _fields(error: Any, deeper: int = _MAX_DEPTH) -> Iterator[tuple[str, Any]]:
             yield from _fields(error.get(inner), deeper - 1)
         if isinstance(error.get("details"), dict):  # elsewhere it is text
             yield from _fields(error["details"], deeper - 1)
-    names = ("code", "error_code", "err_code", "status", "type", "message_type", "category")
-    for field in (*names, "request_id"):
+    for field in _NAMING_FIELDS:
         if field in error and not (field == "type" and error[field] == "error"):
             yield field, error[field]
 
