@@ -23,9 +23,11 @@ MAX_FRAMES = 20_000
 REDACTED = "(redacted)"
 _SECRETS = frozenset(
     {
-        "x-api-key",
         "xi-api-key",
         "xi_api_key",
+        "x-api-key",
+        "api_key",
+        "access_token",
         "authorization",
         "token",
         "single_use_token",

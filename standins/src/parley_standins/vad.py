@@ -40,6 +40,10 @@ class EnergyVad:
         self._speech_ms = 0
         self._quiet_ms = 0
 
+    def set_silence(self, silence_s: float) -> None:
+        """Take another length of the silence that ends an utterance."""
+        self._silence_ms = silence_s * 1000
+
     def hear(self, pcm: bytes) -> bool:
         """Take 16-bit audio at 16 kHz; whether an utterance has ended within it."""
         data = self._rest + pcm

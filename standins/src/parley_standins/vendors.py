@@ -16,6 +16,7 @@ from parley_standins.engines import Engines
 VENDORS: Mapping[str, str] = {
     "anthropic": "parley_standins.anthropic_app",
     "bedrock": "parley_standins.bedrock_app",
+    "cartesia": "parley_standins.cartesia_app",
     "deepgram": "parley_standins.deepgram_app",
     "n8n": "parley_standins.n8n_app",
 }
