@@ -61,7 +61,9 @@ class Wire:
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
 
-    async def ask(self, transcript: str, context: str = "a", **fields: Any) -> None:
+    async def ask(
+        self, transcript: str, context: str = "a", *, continues: bool = True, **fields: Any
+    ) -> None:
         await self.connection.send(
             json.dumps(
                 {
@@ -70,7 +72,7 @@ class Wire:
                     "voice": {"mode": "id", "id": VOICE},
                     "output_format": OUTPUT,
                     "max_buffer_delay_ms": 0,
-                    "continue": True,
+                    "continue": continues,
                     "transcript": transcript,
                     **fields,
                 }
@@ -301,7 +303,7 @@ async def test_a_context_dies_after_its_last_audio(cartesia: Standin) -> None:
         await wire.until("done")
         await wire.ask("Too late. ")
         error = (await wire.until("error"))[-1]
-        await wire.ask("In time. ", context="b", **{"continue": False})
+        await wire.ask("In time. ", context="b", continues=False)
         assert (await wire.until("done"))[-1]["context_id"] == "b"
     assert (error["status_code"], error["context_id"]) == (400, "a")
 
@@ -374,7 +376,7 @@ async def test_oddities_of_the_synthesis(
 ) -> None:
     cartesia.put(oddities=oddity)
     async with tts(cartesia) as wire:
-        await wire.ask("Good morning. ", add_timestamps=True, **{"continue": False})
+        await wire.ask("Good morning. ", add_timestamps=True, continues=False)
         assert holds(await wire.until("done"))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import httpx
 import pytest
 
@@ -13,7 +15,10 @@ from tests.unit.provider_context import build_context
 
 
 async def check(
-    stage: Stage, status: int = 200, body: object = None, **variables: str
+    stage: Stage,
+    status: int = 200,
+    body: object = None,
+    variables: Mapping[str, str] | None = None,
 ) -> httpx.Request:
     """Check a stage; return what was asked."""
     asked: list[httpx.Request] = []
@@ -31,7 +36,9 @@ async def check(
 
 
 async def test_the_voice_is_looked_up() -> None:
-    request = await check("synthesizer", SPEECH_BASE_URL="https://proxy.example/cartesia")
+    request = await check(
+        "synthesizer", variables={"SPEECH_BASE_URL": "https://proxy.example/cartesia"}
+    )
     voice = build_context().defaults.voice
     assert str(request.url) == f"https://proxy.example/cartesia/voices/{voice}"
     assert request.method == "GET"
@@ -40,7 +47,7 @@ async def test_the_voice_is_looked_up() -> None:
 
 
 async def test_a_transcriber_shows_its_key() -> None:
-    request = await check("transcriber", TRANSCRIPTION_MODEL="ink-whisper")
+    request = await check("transcriber", variables={"TRANSCRIPTION_MODEL": "ink-whisper"})
     assert str(request.url) == "https://api.cartesia.ai/voices?limit=1"
 
 
@@ -68,7 +75,7 @@ async def test_a_voice_that_does_not_exist(body: object) -> None:
 )
 async def test_a_model_that_is_another_vendors(stage: Stage, variable: str, parameter: str) -> None:
     with pytest.raises(Unhealthy, match=parameter):
-        await check(stage, **{variable: "eleven_flash_v2_5"})
+        await check(stage, variables={variable: "eleven_flash_v2_5"})
 
 
 def test_a_model_that_does_not_understand_the_language() -> None:

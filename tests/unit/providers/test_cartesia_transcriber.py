@@ -181,7 +181,9 @@ async def test_audio_goes_up_as_it_is() -> None:
 async def test_transcripts_are_joined_as_they_are() -> None:
     pieces = await pieces_of(
         heard(" How ma", final=False),
+        heard(" How many", final=False),
         heard(" How many", final=True),
+        heard("", final=True),
         heard(" days are", final=False),
         heard(" days", final=True),
         heard("time?", final=True),
@@ -196,6 +198,11 @@ async def test_transcripts_are_joined_as_they_are() -> None:
         "How many daystime?",
     ]
     assert [piece.final for piece in pieces] == [False] * 5 + [True]
+
+
+async def test_a_transcript_without_a_word_is_not_told() -> None:
+    pieces = await pieces_of(heard("", final=False), heard(" ", final=True), FLUSHED)
+    assert pieces == [TranscriptPiece("", final=True)]
 
 
 async def test_what_the_service_makes_final_by_itself_ends_nothing() -> None:

@@ -33,6 +33,9 @@ from parley.providers.tts import SpeechPiece
 
 SPEED = (0.6, 1.5)
 """What `generation_config.speed` takes."""
+PING_INTERVAL_S = 20.0
+PING_TIMEOUT_S = 20.0
+"""The socket is opened while the user still talks, and one that is quiet for minutes is closed."""
 DONE_GRACE_S = 1.0
 """How long `done` may take once everything has been spoken. A context that has died meanwhile may
 say nothing more."""
@@ -63,7 +66,15 @@ class CartesiaSynthesizer:
     async def open(self, audio_format: AudioFormat, settings: Settings) -> CartesiaSpeech:
         """See `parley.providers.tts.Synthesizer`."""
         said: list[str] = []
-        socket = await connect(self._endpoint, "/tts/websocket", {}, self._api_key, said)
+        socket = await connect(
+            self._endpoint,
+            "/tts/websocket",
+            {},
+            self._api_key,
+            said,
+            ping_interval_s=PING_INTERVAL_S,
+            ping_timeout_s=PING_TIMEOUT_S,
+        )
         rate_hz = sample_rate_hz(audio_format)
         request = make_request(self._endpoint.model, rate_hz, settings)
         return CartesiaSpeech(socket, request, rate_hz, said)

@@ -122,6 +122,7 @@ class ManualStream:
         self._socket = socket
         self._said = said
         self._final = ""
+        self._told = ""
         self._language = ""
         self._is_finished = False
 
@@ -145,7 +146,8 @@ class ManualStream:
                 raise self._socket.make_frame_error(frame)
             kind = frame.get("type")
             if kind == "transcript":
-                yield self._take(frame)
+                if piece := self._take(frame):
+                    yield piece
             elif kind in ("flush_done", "done") and self._is_finished:
                 yield self._piece(self._final, final=True)
                 return
@@ -154,14 +156,18 @@ class ManualStream:
         """See `parley.providers.stt.TranscriptStream`."""
         await self._socket.close()
 
-    def _take(self, frame: dict[str, Any]) -> TranscriptPiece:
+    def _take(self, frame: dict[str, Any]) -> TranscriptPiece | None:
         text = str(frame.get("text") or "")
         self._said.append(text)
         self._language = str(frame.get("language") or self._language)
         if frame.get("is_final"):
             self._final += text
             text = ""
-        return self._piece(self._final + text, final=False)
+        piece = self._piece(self._final + text, final=False)
+        if piece.text == self._told:
+            return None
+        self._told = piece.text
+        return piece
 
     def _piece(self, text: str, *, final: bool) -> TranscriptPiece:
         return TranscriptPiece(text.strip(), final, self._language)
