@@ -79,19 +79,29 @@ async def cartesia(url: str) -> AsyncIterator[Standin]:
 
 
 async def spoken(stream: CartesiaSpeech, *clauses: str, pause_s: float = 0.0) -> list[SpeechPiece]:
-    """What is heard of clauses, with a pause before the last one."""
+    """What is heard of clauses.
+
+    Args:
+        pause_s: how long nothing is heard before the last clause is spoken.
+    """
+    pieces: list[SpeechPiece] = []
 
     async def speak() -> None:
         for clause in clauses[:-1]:
             await stream.speak(clause)
-        await asyncio.sleep(pause_s)
+        heard = -1
+        while pause_s and heard != len(pieces):
+            heard = len(pieces) or -1
+            await asyncio.sleep(pause_s)
         await stream.speak(clauses[-1])
         await stream.finish()
 
     speaking = asyncio.create_task(speak())
     try:
         async with asyncio.timeout(30):
-            return [piece async for piece in stream.pieces()]
+            async for piece in stream.pieces():
+                pieces.append(piece)
+            return pieces
     finally:
         await asyncio.gather(speaking, return_exceptions=True)
         await stream.close()
