@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import NewType
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 SessionRef = NewType("SessionRef", str)
 """A session and its owner: `<tenant>/<subject>/<session id>`, each part percent-encoded."""
@@ -48,3 +48,9 @@ def parse_owner(ref: SessionRef) -> str:
 def parse_session_id(ref: SessionRef) -> str:
     """Return the session id, as the client knows it."""
     return ref.rpartition("/")[2]
+
+
+def parse_principal(ref: SessionRef) -> Principal:
+    """Return a session's owner."""
+    tenant, subject, _session_id = ref.split("/")
+    return Principal(unquote(tenant), unquote(subject))

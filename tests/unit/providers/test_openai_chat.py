@@ -6,13 +6,15 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 
 from parley.errors import ProviderError
 from parley.protocol.messages import Message
-from parley.providers.llm import Prompt
+from parley.providers.llm import NOBODY, Prompt, Speaker
 from parley.providers.openai_chat.responder import OpenAIChat, build_responder
 from parley.providers.replies.turns import INTERRUPTED_MARK
 from tests.unit.chat_server import Answer, Endpoint, endpoint, event, http_client, plain, stream
@@ -162,6 +164,49 @@ async def test_what_is_asked() -> None:
         ("assistant", "Two."),
         ("user", "Three?"),
     ]
+
+
+SPEAKER = Speaker("5e551011", "t7", "ann@example.org", "acme", "95eud0")
+
+
+async def test_an_endpoint_is_told_who_speaks_in_headers_and_nowhere_else() -> None:
+    prompt = replace(PROMPT, speaker=SPEAKER)
+    async with endpoint(stream(event("x"), DONE)) as server, chat(server.url) as responder:
+        assert [d async for d in responder.reply(prompt, nobody)]
+        assert [d async for d in responder.reply(PROMPT, nobody)]
+        told, untold = server.requests
+    assert {k: v for k, v in told.headers.items() if k.startswith("x-parley")} == {
+        "x-parley-session": "5e551011",
+        "x-parley-turn": "t7",
+        "x-parley-user": "ann@example.org",
+        "x-parley-tenant": "acme",
+    }
+    assert set(told.body) == {"model", "stream", "messages"}, "many refuse what they do not know"
+    assert not any(name.startswith("x-parley") for name in untold.headers)
+
+
+@pytest.mark.parametrize(
+    ("speaker", "identifier"),
+    [
+        (SPEAKER, "95eud0"),
+        (replace(SPEAKER, subject="", tenant="", pseudonym=""), "5e551011"),
+        (NOBODY, None),
+    ],
+)
+async def test_openai_is_told_a_hash(speaker: Speaker, identifier: str | None) -> None:
+    requests: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(200, text=event("x") + DONE)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        responder = build_responder(build_context(client))
+        assert [d async for d in responder.reply(replace(PROMPT, speaker=speaker), nobody)]
+    (request,) = requests
+    assert request.url.host == "api.openai.com"
+    assert json.loads(request.content).get("safety_identifier") == identifier
+    assert not any(name in f"{request.headers!r}{request.content!r}" for name in ("ann@", "acme"))
 
 
 SYSTEM_REFUSED = [

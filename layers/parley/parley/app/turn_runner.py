@@ -21,6 +21,7 @@ from parley.limits.turn_quota import Admission, Meter
 from parley.principal import SessionRef
 from parley.protocol.turn_request import TurnRequest
 from parley.providers import registry
+from parley.providers.speaker import SESSION_KEY
 from parley.storage.history_cache import HistoryCache
 from parley.turn.context import TurnServices
 from parley.turn.finish import Outcome
@@ -123,4 +124,5 @@ def _services(environment: Environment, log: Callable[[str, dict[str, Any]], Non
         log=log,
         meter=Meter(environment.table, deployment.limits),
         recordings=environment.recordings,
+        read_session_key=providers.key(SESSION_KEY),
     )

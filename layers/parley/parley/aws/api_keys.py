@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from botocore.config import Config
@@ -28,11 +29,13 @@ class ApiKeys:
         self._secret_arn = secret_arn
         self._max_age_s = max_age_s
         self._provider = SecretsProvider(boto3_client=clients.secrets_manager(config))
+        self._lock = threading.Lock()
 
     async def read(self, name: str) -> str:
         """Return the key of this name; empty if the secret has none."""
         return await asyncio.to_thread(self._read, name)
 
     def _read(self, name: str) -> str:
-        secret = self._provider.get(self._secret_arn, transform="json", max_age=self._max_age_s)
+        with self._lock:  # a turn's providers ask at the same time, and one call serves them all
+            secret = self._provider.get(self._secret_arn, transform="json", max_age=self._max_age_s)
         return str(secret.get(name, "")) if isinstance(secret, dict) else ""

@@ -20,12 +20,15 @@ class Speaker:
         turn_id: of the turn.
         subject: the user, as the token names it; empty if nobody is known.
         tenant: the user's tenant; empty if there is none.
+        pseudonym: names the user, always by the same keyed hash, to whoever is not to know who it
+            is; empty if nobody is known, or no key is.
     """
 
     session: str = ""
     turn_id: str = ""
     subject: str = ""
     tenant: str = ""
+    pseudonym: str = ""
 
 
 NOBODY = Speaker()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,10 @@ from parley.turn.playback_times import PlaybackTimes
 from parley.turn.stop import TurnStop
 
 
+async def _read_nothing() -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class TurnServices:
     """What the turns of one environment share.
@@ -38,6 +42,8 @@ class TurnServices:
         circuits: one circuit breaker for each provider.
         meter: charges for what is used; None if nobody does.
         recordings: where turns are recorded; None if they are not.
+        read_session_key: reads the key that sessions and users are hashed with for the responder;
+            empty if the deployment's secret has none.
     """
 
     sessions: SessionStore
@@ -51,6 +57,7 @@ class TurnServices:
     breakers: CircuitBreakers = field(default_factory=CircuitBreakers)
     meter: Meter | None = None
     recordings: Recordings | None = None
+    read_session_key: Callable[[], Awaitable[str]] = _read_nothing
 
 
 @dataclass(frozen=True, slots=True)

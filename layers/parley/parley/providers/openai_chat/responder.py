@@ -17,7 +17,7 @@ import msgspec
 from parley.errors import ProviderError
 from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Diagnosis, Endpoint
-from parley.providers.llm import Prompt
+from parley.providers.llm import Prompt, Speaker
 from parley.providers.openai_chat.config import chat_endpoint
 from parley.providers.openai_chat.effort import effort_words
 from parley.providers.openai_chat.prompt import build_messages
@@ -26,6 +26,7 @@ from parley.providers.replies.effort import EffortWords, Fields, read_effort
 from parley.providers.replies.failures import BrokenOff, ErrorInAnswer, Nonsense
 from parley.providers.replies.transport import naming_failures, read_chunks, read_error_body
 from parley.providers.rules import STANDARD
+from parley.providers.speaker import is_openai, speaker_headers
 
 _OF_SYSTEM_ROLE = (b"role", b"system message", b"system prompt", b"developer instruction")
 """What a refusal speaks of that may mean the system message; the last is Gemini's, of Gemma."""
@@ -98,7 +99,8 @@ class OpenAIChat:
                 messages = build_messages(prompt, system_role=system_role)
                 said = [message["content"] for message in messages]
                 diagnosis = Diagnosis(self._endpoint, key, said)
-                request = self._request(messages, self._effort.fields(words), key, trace)
+                effort = self._effort.fields(words)
+                request = self._request(messages, prompt.speaker, effort, key, trace)
                 async with naming_failures(diagnosis), request as response:
                     diagnosis.note_request_id(response.headers)
                     if not response.is_success:
@@ -124,17 +126,27 @@ class OpenAIChat:
     def _request(
         self,
         messages: list[dict[str, str]],
+        speaker: Speaker,
         effort: Fields,
         key: str,
         trace: Callable[..., Awaitable[None]],
     ) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
+        body: dict[str, Any] = {"model": self._model, "stream": True, "messages": messages}
+        user = speaker.pseudonym or speaker.session
+        if user and is_openai(self._base_url):
+            # Gemini, Mistral and Groq refuse a field that they do not know: who speaks is told in
+            # headers elsewhere. A session is what OpenAI asks for where there is no user
+            # ("Incorporating a safety identifier").
+            body["safety_identifier"] = user
         return self._client.stream(
             "POST",
             f"{self._base_url}/chat/completions",
-            content=msgspec.json.encode(
-                {"model": self._model, "stream": True, "messages": messages, **effort}
-            ),
-            headers={"Content-Type": "application/json", **_authorization(key)},
+            content=msgspec.json.encode({**body, **effort}),
+            headers={
+                "Content-Type": "application/json",
+                **speaker_headers(speaker, self._base_url),
+                **_authorization(key),
+            },
             timeout=self._timeout,
             extensions={"trace": trace},
         )
