@@ -81,6 +81,15 @@ export interface Choices {
   voices: Voice[];
   /** ISO 639 codes. */
   languages: string[];
+  /** Who may find the end of an utterance. */
+  endpointing?: Endpointing[];
+  min_speed?: number;
+  /** What the voice speaks. A `speed` beyond is brought into it. */
+  max_speed?: number;
+  /** Whether `stability` makes a difference. */
+  stability?: boolean;
+  /** Whether the language follows what the user speaks. `settings.language` is then the one that was heard last. */
+  detects_language?: boolean;
 }
 
 /** New settings, from the next turn on. */
@@ -157,6 +166,8 @@ export interface Message {
   heard?: string | null;
   /** When its turn began, in ms since the epoch. */
   started_ms?: number;
+  /** ISO 639 code, where the deployment detects languages. */
+  language?: string | null;
 }
 
 /** Where a turn's time went, in ms. Zero is the moment when API Gateway received `user_message` or `audio_end`. The parts from `dispatch_ms` to `delivery_ms` add up to `first_audio_ms`. */
@@ -271,6 +282,8 @@ export interface Transcript {
   seq: number;
   text: string;
   final: boolean;
+  /** ISO 639 code of the language that was heard, of a final transcript; it is one of `choices.languages`. Absent if the deployment detects none. */
+  language?: string | null;
   attempt?: number;
 }
 
@@ -287,6 +300,8 @@ export interface TurnEnd {
   code?: ErrorCode | null;
   /** Whether the same turn, sent again, may work. */
   retryable?: boolean;
+  /** ISO 639 code of the reply's language, where the deployment detects languages. */
+  language?: string | null;
   attempt?: number;
 }
 

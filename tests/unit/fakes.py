@@ -73,10 +73,12 @@ class FakeTranscriber:
         hears_the_end: finds the end of the utterance by itself, at a full stop.
         stalled: so many streams, the first, take audio and never say anything.
         slow_to_close: each stream closes when its `may_close` is set.
+        language: what it says that it heard.
     """
 
     troubles: list[Exception | None] = field(default_factory=list)
     rules: CallRules = STANDARD
+    language: str = ""
     fail_after: int | None = None
     mute: bool = False
     hears_the_end: bool = False
@@ -124,12 +126,15 @@ class FakeTranscript:
             self._out.put_nowait(self._trouble)
             return
         over = self._provider.hears_the_end and self._text.endswith(".")
-        self._out.put_nowait(TranscriptPiece(self._text, final=over))
+        self._out.put_nowait(self._piece(over))
 
     async def finish(self) -> None:
         self.finished = True
         if not self._provider.mute:
-            self._out.put_nowait(TranscriptPiece(self._text, final=True))
+            self._out.put_nowait(self._piece(True))
+
+    def _piece(self, final: bool) -> TranscriptPiece:
+        return TranscriptPiece(self._text, final, self._provider.language if final else "")
 
     async def pieces(self) -> AsyncIterator[TranscriptPiece]:
         while True:

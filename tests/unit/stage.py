@@ -50,6 +50,7 @@ class Stage:
         self.synthesizer = synthesizer or FakeSynthesizer()
         self.circuits = CircuitBreakers()
         self.acknowledges = True
+        self.session_key: str | None = "the session key"
         self.logged: list[tuple[str, dict[str, Any]]] = []
         self.deployment = replace(
             Deployment(table="t", provider_timeout_s=5, listen_timeout_s=5), **deployment
@@ -69,7 +70,14 @@ class Stage:
             self.deployment,
             lambda event, fields: self.logged.append((event, fields)),
             breakers=self.circuits,
+            read_session_key=self.read_session_key,
         )
+
+    async def read_session_key(self) -> str:
+        """Read the key as a turn does."""
+        if self.session_key is None:
+            raise OSError("the secret cannot be read")
+        return self.session_key
 
     async def run(
         self,

@@ -11,7 +11,7 @@ import yaml
 from parley.config import Deployment
 from parley.errors import ConfigurationError
 from parley.limits.rules import LimitRules, Share
-from parley.protocol.messages import Voice
+from parley.protocol.messages import NO_SETTINGS, Voice
 from parley.providers import registry
 
 ROOT = Path(__file__).parents[2]
@@ -67,7 +67,11 @@ ALL = {
 @pytest.fixture(autouse=True)
 def birds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Providers that are not the usual ones."""
-    monkeypatch.setitem(registry.TRANSCRIBERS, "parakeet", registry.TranscriberEntry("no.module"))
+    monkeypatch.setitem(
+        registry.TRANSCRIBERS,
+        "parakeet",
+        registry.TranscriberEntry("no.module", detects_language=True),
+    )
     monkeypatch.setitem(registry.RESPONDERS, "parrot", registry.ResponderEntry("no.module"))
     monkeypatch.setitem(registry.SYNTHESIZERS, "myna", registry.SynthesizerEntry("no.module"))
 
@@ -182,6 +186,49 @@ def test_who_may_choose_what_is_read() -> None:
     assert found.voices == (Voice("v1", "Vera"), Voice("v2", "v2"))
     assert found.languages == ("de", "fr")
     assert found.stand_ins == ("responder",)
+
+
+@pytest.mark.parametrize("variable", ["TRANSCRIBER", "FALLBACK_TRANSCRIBER"])
+def test_a_transcriber_that_detects_no_language_is_refused_where_it_has_to(variable: str) -> None:
+    parameter = {"TRANSCRIBER": "Transcriber"}.get(variable, "FallbackTranscriber")
+    chosen = {"TABLE_NAME": "t", variable: "cartesia"}
+    with pytest.raises(ConfigurationError) as refused:
+        Deployment.from_environment({**chosen, "LANGUAGE_DETECTION": "on"})
+    sentence = str(refused.value)
+    assert f"LanguageDetection is on, and {parameter} cartesia " in sentence
+    assert f"set LanguageDetection to off, or {parameter} to elevenlabs" in sentence
+    assert not Deployment.from_environment(chosen).detects_language
+
+
+def test_the_template_refuses_the_same_transcribers() -> None:
+    rules = yaml.load((ROOT / "template.yaml").read_text(), _Template)["Rules"]
+    able = {name for name, entry in registry.TRANSCRIBERS.items() if entry.detects_language}
+    for rule, fallback in (
+        ("LanguageDetectionNeedsATranscriberThatDetects", set()),
+        ("LanguageDetectionNeedsASecondTranscriberThatDetects", {""}),
+    ):
+        (assertion,) = rules[rule]["Assertions"]
+        allowed, _parameter = assertion["Assert"]
+        assert {node.value for node in allowed.value} == able - {"parakeet"} | fallback
+        assert " or ".join(sorted(able - {"parakeet"})) in assertion["AssertDescription"]
+
+
+def test_what_the_providers_can_do_is_what_clients_may_choose(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deaf = registry.TranscriberEntry("no.module", endpointing=("manual",))
+    monkeypatch.setitem(registry.TRANSCRIBERS, "parakeet", deaf)
+    slow = registry.SynthesizerEntry("no.module", speed=(0.8, 3.0), has_stability=True)
+    monkeypatch.setitem(registry.SYNTHESIZERS, "myna", slow)
+    chosen = {"TABLE_NAME": "t", "TRANSCRIBER": "parakeet", "SYNTHESIZER": "myna"}
+    choices = Deployment.from_environment(chosen).settings_policy.list_choices(NO_SETTINGS)
+    assert choices.endpointing == ["manual"]
+    assert (choices.min_speed, choices.max_speed) == (0.8, 1.2)
+    assert (choices.stability, choices.detects_language) == (True, False)
+    usual = Deployment.from_environment({"TABLE_NAME": "t", "LANGUAGE_DETECTION": "on"})
+    choices = usual.settings_policy.list_choices(NO_SETTINGS)
+    assert choices.endpointing == ["manual", "server_vad"]
+    assert (choices.stability, choices.detects_language) == (True, True)
 
 
 @pytest.mark.parametrize("name", sorted(LISTS))

@@ -104,6 +104,11 @@ class Deployment:
             self.voices,
             self.languages,
             records=bool(self.recording_bucket),
+            detects_language=self.detects_language,
+            language_voices=self.language_voices,
+            endpointing=registry.TRANSCRIBERS[self.transcriber].endpointing,
+            speed=registry.SYNTHESIZERS[self.synthesizer].speed,
+            has_stability=registry.SYNTHESIZERS[self.synthesizer].has_stability,
         )
 
     @property
@@ -126,7 +131,7 @@ class Deployment:
         standard = cls(table="")
         voice = str(standard.defaults.voice)
         language = str(standard.defaults.language)
-        return cls(
+        deployment = cls(
             table=read.required("TABLE_NAME"),
             turn_function=read.text("TURN_FUNCTION", ""),
             custom_domain=read.text("CUSTOM_DOMAIN", ""),
@@ -166,6 +171,8 @@ class Deployment:
             limits=_limits(read),
             recording_bucket=read.text("RECORDING_BUCKET", ""),
         )
+        _check_detection(deployment)
+        return deployment
 
 
 def _voices(read: _Reader) -> tuple[Voice, ...]:
@@ -200,6 +207,23 @@ def _language_voices(read: _Reader) -> dict[str, str]:
         _convert("LANGUAGE_VOICES", given, f"expected language=voice, got {entry!r}")
         voices[code] = voice
     return voices
+
+
+def _check_detection(deployment: Deployment) -> None:
+    """Refuse to detect languages with a transcriber that cannot."""
+    if not deployment.detects_language:
+        return
+    able = [name for name, entry in registry.TRANSCRIBERS.items() if entry.detects_language]
+    chosen = {
+        "Transcriber": deployment.transcriber,
+        "FallbackTranscriber": deployment.fallback_transcriber,
+    }
+    for parameter, name in chosen.items():
+        if name and name not in able:
+            raise ConfigurationError(
+                f"LanguageDetection is on, and {parameter} {name} does not say which language it "
+                f"hears: set LanguageDetection to off, or {parameter} to {' or '.join(able)}."
+            )
 
 
 def _convert(variable: str, settings: Mapping[str, str], rule: str) -> None:

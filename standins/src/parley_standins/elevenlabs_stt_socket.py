@@ -282,13 +282,14 @@ class _Session:
 
     async def _send_final(self, recognised: Recognised, offset_s: float) -> None:
         text = written(recognised.text, complete=True)
-        options = self._options
+        options, oddities = self._options, self._service.settings.oddities
         await self._socket.send_transcript({"message_type": "committed_transcript", "text": text})
         if not (options.include_timestamps or options.include_language_detection):
             return
+        await asyncio.sleep(oddities.stt_language_ms / 1000)
         frame: dict[str, Any] = {"message_type": "committed_transcript_with_timestamps"}
         frame["text"] = text
-        frame["language_code"] = options.language_code or "en"
+        frame["language_code"] = options.language_code or oddities.stt_language
         frame["words"] = described_words(recognised, offset_s) if options.include_timestamps else []
         await self._socket.send_transcript(frame)
 

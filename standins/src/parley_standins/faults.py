@@ -110,6 +110,9 @@ class SpeechOddities(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw
         stt_auto_commit_s: so much audio without a commit is committed by the server.
         stt_stale_partials: a partial is sent again after its commit.
         stt_duplicate_finals: each committed transcript comes twice.
+        stt_language: the language that the audio is declared to be in, for who asks which one was
+            heard. The recogniser knows English alone, and writes English words whatever it hears.
+        stt_language_ms: from a committed transcript to the one that has its language.
     """
 
     error_body: Literal["current", "legacy"] = "current"
@@ -124,6 +127,8 @@ class SpeechOddities(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw
     stt_auto_commit_s: Seconds = 90
     stt_stale_partials: bool = False
     stt_duplicate_finals: bool = False
+    stt_language: Annotated[str, msgspec.Meta(pattern="^[a-z]{2,3}$")] = "en"
+    stt_language_ms: Milliseconds = 0
 
 
 class SpeechSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -63,6 +64,22 @@ def test_captions_are_timed_from_the_session_s_start() -> None:
     assert "00:00:02.100 --> 00:00:03.500\n<v Assistant>Once there was a fox.</v>" in document
     assert "00:00:03.600 --> 00:00:04.400\n<v Assistant>It slept.</v>" in document
     assert [who for _, _, who, _ in parsed(asked(), replied())] == ["User", *["Assistant"] * 2]
+
+
+def test_a_message_whose_language_is_known_has_a_language_span() -> None:
+    german = replace(asked("Wie heißt <du>?"), message=Message("user", "Wie?", "t", language="de"))
+    reply = replied(heard="Once there")
+    english = replace(reply, message=msgspec.structs.replace(reply.message, language="en"))
+    document = render_webvtt(conversation(german, english, asked("Typed.", 9_000)))
+    assert "<v User><lang de>Wie?</lang></v>" in document
+    assert (
+        "<v Assistant><lang en>Once there <c.unheard>was a fox. It slept.</c></lang></v>"
+    ) in document
+    assert "<v User>Typed.</v>" in document
+    assert webvtt.from_string(document).captions[0].text == "Wie?"
+    view = view_session(conversation(german, english, asked("Typed.")), BEGAN_S, {})
+    assert [message.language for message in view.messages] == ["de", "en", None]
+    assert "language" not in msgspec.json.decode(msgspec.json.encode(view.messages[2]))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from parley.clock import now_ms
 from parley.config import DEFAULT_SETTINGS
 from parley.errors import ParleyError
 from parley.http.framework import HttpRequest
+from parley.http.turn_answer import build_turn_answer
 from parley.http.turns import TurnHandlers
 from parley.ids import token_hash
 from parley.limits.errors import too_many_requests, too_many_turns
@@ -22,7 +23,7 @@ from parley.limits.request_rates import RequestRates
 from parley.limits.rules import RequestKind
 from parley.limits.turn_quota import Admission
 from parley.principal import ANONYMOUS, Principal, SessionRef
-from parley.protocol.messages import Metrics, ReplyText, Settings, TurnEnd, encode
+from parley.protocol.messages import Metrics, ReplyText, Settings, Transcript, TurnEnd, encode
 from parley.protocol.turn_request import TurnRequest
 from parley.sessions.settings_policy import SettingsPolicy
 from parley.storage.item_codec import StoredFrame, turn_key
@@ -47,7 +48,10 @@ class Counting(RequestRates):
 class Desk:
     """`TurnHandlers` over a table in memory, and the turns that it ran."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        policy: SettingsPolicy = SettingsPolicy(DEFAULT_SETTINGS),  # noqa: B008 - is frozen
+    ) -> None:
         self.store = MemoryStore()
         self.store.open_session(token_hash=token_hash("token"))
         self.ran: list[TurnRequest] = []
@@ -58,7 +62,7 @@ class Desk:
             self.store,
             self.store,
             self._run,
-            SettingsPolicy(DEFAULT_SETTINGS),
+            policy,
             admit_turn=self._admit,
             requests=Counting(self.counted),
         )
@@ -99,6 +103,22 @@ def events(turn_id: str) -> list[Any]:
     """A turn's events."""
     end = TurnEnd(turn_id, 2, "completed", "Yes.", Metrics())
     return [ReplyText(turn_id, 1, "Yes."), end]
+
+
+def test_an_answer_says_which_language_was_heard_and_replied() -> None:
+    end = TurnEnd("t", 2, "completed", "Ja.", Metrics(), language="de")
+    frames = [encode(Transcript("t", 1, "Guten Tag.", True, "de")), encode(end)]
+    assert build_turn_answer("s", frames, None).language == "de"
+
+
+def test_a_whole_utterance_is_refused_where_the_transcriber_must_find_its_end() -> None:
+    desk = Desk(SettingsPolicy(DEFAULT_SETTINGS, endpointing=("server_vad",)))
+    with pytest.raises(ParleyError) as refused:
+        desk.ask(audio="AAAA", turn_id="t")
+    assert (refused.value.code, refused.value.field) == ("bad_request", "audio")
+    assert (desk.ran, desk.admitted) == ([], [])
+    desk.ask(text="Hello.")
+    assert len(desk.ran) == 1
 
 
 def test_a_turn_is_run_for_nobody_s_connection() -> None:

@@ -28,7 +28,7 @@ SECOND = bytes(32_000)
 
 
 async def opened(
-    url: str, endpointing: Endpointing = "manual", language: str = "", *, model: str = ""
+    url: str, endpointing: Endpointing = "manual", language: str = "en", *, model: str = ""
 ) -> ScribeStream:
     variables = {"ELEVENLABS_BASE_URL": url, "TRANSCRIPTION_MODEL": model}
     transcriber = build_transcriber(build_context(variables=variables, timeout_s=0.3))
@@ -41,6 +41,12 @@ def partial(text: str) -> dict[str, Any]:
 
 def committed(text: str) -> dict[str, Any]:
     return {"message_type": "committed_transcript", "text": text}
+
+
+def described(text: str, language: object = "deu") -> dict[str, Any]:
+    """The second transcript of a commit, which has its language."""
+    kind = "committed_transcript_with_timestamps"
+    return {"message_type": kind, "text": text, "language_code": language, "words": []}
 
 
 def error(name: str) -> dict[str, Any]:
@@ -57,7 +63,9 @@ async def until_commit(peer: Peer) -> bytes:
             return audio
 
 
-async def heard(*frames: object, endpointing: Endpointing = "manual") -> list[TranscriptPiece]:
+async def heard(
+    *frames: object, endpointing: Endpointing = "manual", language: str = "en"
+) -> list[TranscriptPiece]:
     """What comes of frames that the service sends after our commit."""
 
     async def script(peer: Peer) -> None:
@@ -66,7 +74,7 @@ async def heard(*frames: object, endpointing: Endpointing = "manual") -> list[Tr
         await peer.send(*frames)
 
     async with playing(script) as server:
-        stream = await opened(server.url, endpointing)
+        stream = await opened(server.url, endpointing, language)
         try:
             await stream.send(SECOND)
             await stream.finish()
@@ -421,3 +429,83 @@ async def test_nobody_is_there() -> None:
     with pytest.raises(ProviderError) as raised:
         await opened(f"http://127.0.0.1:{closed_port()}")
     assert raised.value.kind == "unavailable"
+
+
+async def test_who_knows_no_language_asks_for_it() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.send(STARTED)
+
+    async with playing(script) as server:
+        await (await opened(server.url, language="")).close()
+        (peer,) = server.peers
+    query = parse_qs(urlsplit(peer.path).query)
+    assert query["include_language_detection"] == ["true"]
+    assert "language_code" not in query
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [committed("Hallo."), described("Hallo.")],
+        [described("Hallo."), committed("Hallo.")],
+        [committed("Hallo."), partial("Ha"), {"message_type": "later"}, described("Hallo.")],
+    ],
+    ids=["after", "before", "between others"],
+)
+async def test_the_language_comes_with_the_final_transcript(
+    frames: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transcriber, "LANGUAGE_GRACE_S", 30.0)
+    assert await heard(*frames, language="") == [TranscriptPiece("Hallo.", True, "deu")]
+
+
+async def test_of_several_commits_the_language_of_the_last_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transcriber, "LANGUAGE_GRACE_S", 30.0)
+
+    async def script(peer: Peer) -> None:
+        await peer.send(STARTED)
+        await peer.send(committed("Hello."))  # by itself
+        await until_commit(peer)
+        await peer.send(committed("Hallo."), described("Hello.", "en"), described("Hallo.", "de"))
+
+    async with playing(script) as server:
+        stream = await opened(server.url, language="")
+        pieces = stream.pieces()
+        assert not (await anext(pieces)).final
+        await stream.send(SECOND)
+        await stream.finish()
+        assert await anext(pieces) == TranscriptPiece("Hello. Hallo.", True, "de")
+        await stream.close()
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [],
+        [described("Hallo.", None)],
+        [described("", "de")],
+        [error("transcriber_error")],
+        ["no JSON"],
+        [[]],
+    ],
+    ids=["nothing", "no language", "of nothing", "an error", "garbage", "no object"],
+)
+async def test_a_language_that_does_not_come_costs_no_transcript(
+    frames: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transcriber, "LANGUAGE_GRACE_S", 0.05)
+    assert await heard(committed("Hallo."), *frames, language="") == [
+        TranscriptPiece("Hallo.", True)
+    ]
+
+
+async def test_silence_has_no_language_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transcriber, "LANGUAGE_GRACE_S", 30.0)
+    assert await heard(committed(""), language="") == [TranscriptPiece("", True)]
+
+
+async def test_who_knows_the_language_waits_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transcriber, "LANGUAGE_GRACE_S", 30.0)
+    assert await heard(committed("Hallo."), language="de") == [TranscriptPiece("Hallo.", True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -139,3 +140,50 @@ def test_what_is_let_pass_holds_and_what_is_refused_does_not(
             assert held[name] == default[name]
         else:
             assert held[name] == (value if name != "record" or policy.records else False)
+
+
+FOLLOWS = SettingsPolicy(
+    DEFAULT_SETTINGS,
+    languages=("en", "de"),
+    detects_language=True,
+    language_voices={"de": "german", "en": "english"},
+)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "signed", "heard", "language", "voice"),
+    [
+        (NO_SETTINGS, NO_SETTINGS, "", "en", "english"),
+        (NO_SETTINGS, NO_SETTINGS, "de", "de", "german"),
+        (NO_SETTINGS, NO_SETTINGS, "deu", "de", "german"),
+        (NO_SETTINGS, NO_SETTINGS, "fr", "en", "english"),
+        (Settings(language="de"), NO_SETTINGS, "", "de", "german"),
+        (Settings(language="de"), NO_SETTINGS, "en", "en", "english"),
+        (NO_SETTINGS, Settings(language="en"), "de", "en", "english"),
+        (NO_SETTINGS, Settings(language="fr"), "de", "fr", DEFAULT_SETTINGS.voice),
+        (Settings(voice=DEFAULT_SETTINGS.voice), NO_SETTINGS, "de", "de", DEFAULT_SETTINGS.voice),
+        (NO_SETTINGS, Settings(voice="own"), "de", "de", "own"),
+        (Settings(voice="no longer allowed"), NO_SETTINGS, "de", "de", "german"),
+    ],
+)
+def test_language_and_voice_follow_what_is_heard(
+    chosen: Settings, signed: Settings, heard: str, language: str, voice: str
+) -> None:
+    found = FOLLOWS.merge_settings(chosen, signed, heard)
+    assert (found.language, found.voice) == (language, voice)
+
+
+def test_where_no_language_is_detected_none_is_heard() -> None:
+    policy = replace(FOLLOWS, detects_language=False)
+    found = policy.merge_settings(NO_SETTINGS, NO_SETTINGS, "de")
+    assert (found.language, found.voice) == ("en", "english")
+
+
+def test_an_end_that_the_transcriber_does_not_find_is_refused() -> None:
+    policy = replace(USUAL, endpointing=("manual",))
+    policy.check_endpointing("manual", "audio_start.endpointing")
+    with pytest.raises(ParleyError) as refused:
+        policy.check_endpointing("server_vad", "audio_start.endpointing", "t1")
+    assert (refused.value.code, refused.value.field) == ("bad_request", "audio_start.endpointing")
+    assert refused.value.turn_id == "t1"
+    assert "takes manual only" in refused.value.message

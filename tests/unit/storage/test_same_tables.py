@@ -92,7 +92,12 @@ class Pick(random.Random):
         return Settings(language=self.choice(("de", "en")))
 
     def message(self) -> Message:
-        return Message(self.choice(("user", "assistant")), "One two.", self.choice(("t", "u")))
+        return Message(
+            self.choice(("user", "assistant")),
+            "One two.",
+            self.choice(("t", "u")),
+            language=self.choice((None, "de")),
+        )
 
     def frame(self) -> StoredFrame:
         return StoredFrame(self.choice(("t", "u")), self.few(), self.few(), self.few(), b"frame")
@@ -134,6 +139,9 @@ CALLS: dict[type, dict[str, Callable[[Pick], tuple[tuple[Any, ...], dict[str, An
         ),
         "rotate_token": lambda p: call(*p.turn(), shown_hash=p.hash(), new_hash=p.hash()),
         "change_settings": lambda p: call(p.ref(), p.settings()),
+        "note_heard_language": lambda p: call(
+            p.ref(), p.choice(("de", "en")), p.choice((p.few(), START_S * 2_000))
+        ),
         "end_session": lambda p: call(p.ref(), p.few()),
         "get_session": lambda p: call(p.ref()),
         "set_active_turn": lambda p: call(*p.turn(), p.few()),

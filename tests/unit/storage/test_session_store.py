@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from parley.clock import now_ms
 from parley.ids import new_ulid
 from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol.messages import Message, Metrics, Settings
@@ -190,6 +191,59 @@ def test_settings_replace_the_older_ones(store: SessionStore, session: Session) 
     assert now is not None
     assert now == changed
     assert now.settings == Settings(voice="v", language="de", speed=0.9)
+
+
+def heard_in(store: SessionStore, session: Session) -> str:
+    now = store.get_session(session.ref)
+    assert now is not None
+    return now.heard_language
+
+
+def test_the_language_that_was_heard_last_counts(store: SessionStore, session: Session) -> None:
+    assert heard_in(store, session) == ""
+    store.note_heard_language(session.ref, "de", 2)
+    store.note_heard_language(session.ref, "fr", 1)  # of a turn that began before
+    assert heard_in(store, session) == "de"
+    store.note_heard_language(session.ref, "en", 3)
+    assert heard_in(store, session) == "en"
+
+
+def test_a_language_that_is_chosen_undoes_what_was_heard_before(
+    store: SessionStore, session: Session
+) -> None:
+    before = now_ms() - 1
+    store.note_heard_language(session.ref, "de", before)
+    changed = store.change_settings(session.ref, Settings(speed=1.1))
+    assert changed is not None
+    assert (changed.heard_language, heard_in(store, session)) == ("de", "de")
+    changed = store.change_settings(session.ref, Settings(language="fr"))
+    assert changed is not None
+    assert (changed.heard_language, heard_in(store, session)) == ("", "")
+    store.note_heard_language(session.ref, "de", before)  # of a turn that ran when it was chosen
+    assert heard_in(store, session) == ""
+    store.note_heard_language(session.ref, "de", now_ms() + 1)
+    assert heard_in(store, session) == "de"
+
+
+@pytest.mark.parametrize("over", ["ended", "erased", "never opened"])
+def test_nothing_is_heard_in_a_session_that_is_over(
+    store: SessionStore, session: Session, over: str
+) -> None:
+    ref = own("never-opened") if over == "never opened" else session.ref
+    if over == "ended":
+        store.end_session(ref, 1)
+    elif over == "erased":
+        store.mark_erased(ref)
+    store.note_heard_language(ref, "de", 1)
+    assert heard_in(store, session) == ""
+    assert store.has_session(own("never-opened")) is False
+
+
+def test_a_message_keeps_its_language(store: SessionStore, session: Session) -> None:
+    store.put_message(session.ref, 1, Message("user", "Hallo.", "t1", language="de"), None)
+    store.put_message(session.ref, 2, Message("user", "Hello.", "t2"), None)
+    _, history = store.read_conversation(session.ref, 40)
+    assert [message.language for message in history] == ["de", None]
 
 
 def test_of_changes_to_the_settings_at_the_same_time_none_is_lost(

@@ -17,6 +17,7 @@ from parley.limits.message_rates import CHUNKS_PER_S
 from parley.limits.rules import NO_LIMITS, LimitRules, Share
 from parley.principal import Principal, parse_session_id
 from parley.protocol.messages import (
+    Choices,
     ConfigUpdated,
     Error,
     Message,
@@ -26,6 +27,7 @@ from parley.protocol.messages import (
     Settings,
 )
 from parley.protocol.turn_request import TurnRequest
+from parley.sessions.settings_policy import SettingsPolicy
 from parley.storage.inbox_entries import AckEntry, ChunkEntry, EndEntry, InterruptEntry
 from parley.websocket.message_handler import Envelope
 from tests.unit.door import Door
@@ -58,6 +60,25 @@ def test_a_spoken_turn_is_started_and_its_audio_kept(door: Door) -> None:
     assert (request.spoken, request.format, request.endpointing) == (True, "pcm_8000", "server_vad")
     entries = door.store.inboxes.read_inbox(session, "t1", 1)
     assert entries == [ChunkEntry(2, b"\x04\x10\x41\x05"), EndEntry(2, 1_700_000_000_000)]
+
+
+def test_an_utterance_whose_end_nobody_would_find_is_refused_at_once() -> None:
+    door = Door(policy=SettingsPolicy(DEFAULT_SETTINGS, endpointing=("manual",)))
+    ready = door.ready()
+    assert isinstance(ready.choices, Choices)
+    assert ready.choices.endpointing == ["manual"]
+    error = door.refused("audio_start", turn_id="t1", endpointing="server_vad")
+    assert (error.code, error.field, error.turn_id) == (
+        "bad_request",
+        "audio_start.endpointing",
+        "t1",
+    )
+    assert error.message == (
+        "audio_start.endpointing: this deployment's transcriber takes manual only."
+    )
+    assert door.turns == []
+    assert door.send("audio_start", turn_id="t1", endpointing="manual") is None
+    assert len(door.turns) == 1
 
 
 def test_what_goes_to_the_turn_function_comes_out_as_it_was(door: Door) -> None:

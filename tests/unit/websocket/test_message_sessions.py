@@ -17,6 +17,7 @@ from parley.limits.request_rates import RequestRates
 from parley.limits.rules import LimitRules, Share
 from parley.principal import Principal, SessionRef
 from parley.protocol.messages import Choices, Error, Message, Pong, Ready, Settings
+from parley.sessions.settings_policy import SettingsPolicy
 from parley.storage.item_codec import Session, session_key
 from parley.storage.table import Table
 from parley.websocket.message_handler import Envelope
@@ -414,3 +415,25 @@ def test_settings_that_are_refused_change_nothing() -> None:
     assert refused.field == "config.settings.voice"
     (session,) = door.store.sessions.values()
     assert session.settings == Settings()
+
+
+def test_a_session_comes_back_in_the_language_that_was_heard() -> None:
+    door = Door(
+        policy=SettingsPolicy(
+            DEFAULT_SETTINGS, detects_language=True, language_voices={"de": "german"}
+        )
+    )
+    opened = door.ready()
+    door.store.note_heard_language(own(opened.session_id), "de", 1)
+    message = Message("user", "Hallo.", "t1", language="de")
+    door.store.put_message(own(opened.session_id), 1, message, None)
+    shown = {"session_id": opened.session_id, "resume_token": opened.resume_token}
+    again = door.ready("c2", **shown)
+    assert (opened.settings.language, again.settings.language) == ("en", "de")
+    assert again.settings.voice == "german"
+    assert isinstance(again.history, list)
+    assert [said.language for said in again.history] == ["de"]
+    updated = door.send("config", "c2", settings={"speed": 1.1})
+    assert updated.settings.language == "de"
+    updated = door.send("config", "c2", settings={"language": "fr"})
+    assert updated.settings.language == "fr"

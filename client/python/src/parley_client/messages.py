@@ -261,6 +261,16 @@ class Choices:
     voices: tuple[Voice, ...]
     languages: tuple[str, ...]
     """ISO 639 codes."""
+    endpointing: tuple[Endpointing | str, ...] = ()
+    """Who may find the end of an utterance."""
+    min_speed: float = 0.7
+    max_speed: float = 1.2
+    """What the voice speaks. A `speed` beyond is brought into it."""
+    stability: bool = True
+    """Whether `stability` makes a difference."""
+    detects_language: bool = False
+    """Whether the language follows what the user speaks. `settings.language` is then the one that
+    was heard last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +283,8 @@ class Message:
     heard: str | None = None
     started_ms: int = 0
     """When its turn began, in ms since the epoch."""
+    language: str | None = None
+    """ISO 639 code, where the deployment detects languages."""
 
 
 class Word(NamedTuple):
@@ -368,6 +380,9 @@ class Transcript:
     seq: int
     text: str
     final: bool
+    language: str | None = None
+    """ISO 639 code of the language that was heard, of a final transcript; it is one of
+    `choices.languages`. Absent if the deployment detects none."""
     attempt: int = 1
 
 
@@ -416,6 +431,8 @@ class TurnEnd:
     """Why the turn failed."""
     retryable: bool = False
     """Whether the same turn, sent again, may work."""
+    language: str | None = None
+    """ISO 639 code of the reply's language, where the deployment detects languages."""
     attempt: int = 1
 
 

@@ -50,6 +50,8 @@ class MessageView(Struct, omit_defaults=True):
     """The part that was heard, if not all was."""
     heard_ms: int | None = None
     """How much of its sound was heard, if not all was."""
+    language: str | None = None
+    """ISO 639 code, where the deployment detects languages."""
     recording: str | None = None
     """URL of its recording (WAV), valid for five minutes."""
 
@@ -92,6 +94,7 @@ def view_session(
             text=record.message.text,
             heard=record.message.heard,
             heard_ms=record.sound.heard_ms,
+            language=record.message.language,
             recording=links.get((record.message.turn_id, record.message.role)),
         )
         for record in conversation.records
@@ -153,12 +156,14 @@ class _Caption:
     speaker: str
     heard: str
     unheard: str
+    language: str | None
 
 
 def render_webvtt(conversation: Conversation) -> str:
     """Return a conversation as captions (W3C WebVTT), timed from the session's start.
 
-    Words that were not heard have the class `unheard`, and follow the last words that were.
+    Words that were not heard have the class `unheard`, and follow the last words that were. A
+    message whose language is known has a language span.
     """
     zero_ms = conversation.head.created_at_s * 1000
     blocks = ["WEBVTT", "STYLE\n::cue(.unheard) { opacity: 0.5; }"]
@@ -168,6 +173,8 @@ def render_webvtt(conversation: Conversation) -> str:
         if caption.unheard.strip():
             gap = _find_gap(caption.heard, caption.unheard)
             text = f"{text}{gap}<c.unheard>{_escape_html(caption.unheard)}</c>"
+        if caption.language:
+            text = f"<lang {caption.language}>{text}</lang>"
         times = f"{_format_time(caption.start_ms)} --> {_format_time(caption.end_ms)}"
         blocks.append(f"{times}\n<v {caption.speaker}>{text}</v>")
     return "\n\n".join(blocks) + "\n"
@@ -190,7 +197,12 @@ def _make_captions(record: Record, zero_ms: int) -> Iterator[_Caption]:
         if said.strip() or last:
             until_ms = max(end_ms, start_ms + 1)
             yield _Caption(
-                at_ms + start_ms, at_ms + until_ms, speaker, said, unheard if last else ""
+                at_ms + start_ms,
+                at_ms + until_ms,
+                speaker,
+                said,
+                unheard if last else "",
+                record.message.language,
             )
         if last:
             return

@@ -65,6 +65,8 @@ class TurnAnswer(Struct, omit_defaults=True):
     words: list[Word] = msgspec.field(default_factory=list)
     truncated: bool = False
     error: AnsweredError | None = None
+    language: str | None = None
+    """ISO 639 code of the reply's language, where the deployment detects languages."""
 
 
 class EventsAnswer(Struct, omit_defaults=True):
@@ -137,6 +139,7 @@ def build_turn_answer(session_id: str, frames: Sequence[bytes], token: str | Non
         elif isinstance(event, TurnEnd):
             answer = TurnAnswer(session_id, event.turn_id, event.reason, event.text, event.metrics)
             answer.attempt, answer.heard = event.attempt, event.heard
+            answer.language = event.language
     assert answer is not None, "the last event ends the turn"
     answer.resume_token, answer.transcript, answer.error = token, transcript, error
     answer.words = words

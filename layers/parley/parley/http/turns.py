@@ -115,7 +115,9 @@ class TurnHandlers:
         self._count(identity.principal, "sessions")
         ref = identity.principal.session(new_ulid())
         session, token = open_session(self._sessions, ref, body.settings, identity.settings)
-        settings = self._policy.merge_settings(session.settings, session.signed)
+        settings = self._policy.merge_settings(
+            session.settings, session.signed, session.heard_language
+        )
         choices = self._policy.list_choices(session.signed)
         opened = OpenedSession(session.session_id, token, settings, choices, self._stand_ins)
         return HttpAnswer.from_content(opened, HTTPStatus.CREATED)
@@ -130,6 +132,8 @@ class TurnHandlers:
         principal = identity.principal
         requested = read_turn(request, self._max_audio_s)
         body = requested.body
+        if requested.audio is not None:  # the request ends where the utterance does
+            self._policy.check_endpointing("manual", "audio", body.turn_id)
         turn_id = body.turn_id or new_ulid()
         ref = principal.session(body.session_id or new_ulid())
         token: str | None = None

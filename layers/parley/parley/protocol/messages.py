@@ -31,6 +31,8 @@ MAX_CHUNKS = 9_000
 """Chunks of 100 ms in 15 minutes, the longest invocation that Lambda allows."""
 MAX_STYLE_CHARS = 1_000
 """Of the setting `style`."""
+MIN_SPEED, MAX_SPEED = 0.7, 1.2
+"""Of the setting `speed`: what every voice still speaks well."""
 MAX_ATTEMPTS = 100
 """How often a turn may be sent again after it has failed."""
 
@@ -75,7 +77,7 @@ class Settings(Struct, omit_defaults=True, frozen=True):
     """The synthesizer's id of a voice; of Kokoro's, also a mix such as `af_bella+af_sky`."""
     language: Annotated[str, Meta(pattern="^[a-z]{2,3}" + END)] | UnsetType = UNSET
     """ISO 639 code of the language spoken, e.g. `en`."""
-    speed: Annotated[float, Meta(ge=0.7, le=1.2)] | UnsetType = UNSET
+    speed: Annotated[float, Meta(ge=MIN_SPEED, le=MAX_SPEED)] | UnsetType = UNSET
     """How fast the voice speaks; 1 is its own speed."""
     stability: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
     """How even the voice sounds; low values vary more."""
@@ -243,6 +245,8 @@ class Message(Struct, omit_defaults=True, frozen=True):
     heard: str | None = None
     started_ms: int = 0
     """When its turn began, in ms since the epoch."""
+    language: str | None = None
+    """ISO 639 code, where the deployment detects languages."""
 
 
 class Limits(Struct, frozen=True):
@@ -269,6 +273,18 @@ class Choices(Struct, frozen=True):
     voices: list[Voice]
     languages: list[str]
     """ISO 639 codes."""
+    endpointing: list[Endpointing] = msgspec.field(
+        default_factory=lambda: list(get_args(Endpointing))
+    )
+    """Who may find the end of an utterance."""
+    min_speed: float = MIN_SPEED
+    max_speed: float = MAX_SPEED
+    """What the voice speaks. A `speed` beyond is brought into it."""
+    stability: bool = True
+    """Whether `stability` makes a difference."""
+    detects_language: bool = False
+    """Whether the language follows what the user speaks. `settings.language` is then the one that
+    was heard last."""
 
 
 class Ready(ServerEvent, tag="ready"):
@@ -294,6 +310,9 @@ class Transcript(TurnEvent, tag="transcript"):
 
     text: str
     final: bool
+    language: str | None = None
+    """ISO 639 code of the language that was heard, of a final transcript; it is one of
+    `choices.languages`. Absent if the deployment detects none."""
 
 
 class ReplyText(TurnEvent, tag="reply_text"):
@@ -369,6 +388,8 @@ class TurnEnd(TurnEvent, tag="turn_end"):
     """Why the turn failed."""
     retryable: bool = False
     """Whether the same turn, sent again, may work."""
+    language: str | None = None
+    """ISO 639 code of the reply's language, where the deployment detects languages."""
 
 
 class ConfigUpdated(ServerEvent, tag="config_updated"):

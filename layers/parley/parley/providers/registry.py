@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from parley.protocol.messages import AudioFormat, Endpointing, Stage
+from parley.providers.speed import WithinRange
 
 if TYPE_CHECKING:
     from parley.providers.checks import ProviderCheck
@@ -77,7 +78,10 @@ _ROOM = "parley.providers"
 
 TRANSCRIBERS: dict[str, TranscriberEntry] = {
     "elevenlabs": TranscriberEntry(
-        f"{_ROOM}.elevenlabs.transcriber", f"{_ROOM}.elevenlabs.checks", ("ElevenLabsApiKey",)
+        f"{_ROOM}.elevenlabs.transcriber",
+        f"{_ROOM}.elevenlabs.checks",
+        ("ElevenLabsApiKey",),
+        detects_language=True,
     ),
     "cartesia": TranscriberEntry(
         f"{_ROOM}.cartesia.transcriber", f"{_ROOM}.cartesia.checks", ("CartesiaApiKey",)
@@ -92,6 +96,7 @@ TRANSCRIBERS: dict[str, TranscriberEntry] = {
         f"{_ROOM}.openai_audio.transcriber",
         f"{_ROOM}.openai_audio.checks",
         endpointing=("manual",),
+        detects_language=True,
     ),
 }
 RESPONDERS: dict[str, ResponderEntry] = {
@@ -161,7 +166,7 @@ def build_synthesizer(name: str, context: ProviderContext) -> Synthesizer:
         ConfigurationError: the deployment's variables do not suit it.
     """
     synthesizer: Synthesizer = _module(SYNTHESIZERS, name).build_synthesizer(context)
-    return synthesizer
+    return WithinRange(synthesizer, SYNTHESIZERS[name].speed)
 
 
 def build_check(stage: Stage, name: str, context: ProviderContext) -> ProviderCheck | None:

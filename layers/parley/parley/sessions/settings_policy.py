@@ -3,18 +3,30 @@
 The style is part of the system message, and a voice has a price. So a visitor of a page may choose
 them only if the deployment allows it. The application's backend may choose anything: it signs a
 token, whose settings override the client's.
+
+Where the deployment detects languages, a session's language is the one that its user was heard to
+speak last. A token's language stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_args
 
 import msgspec
 
 from parley.errors import ParleyError
-from parley.protocol.messages import Choices, SettingName, Settings, Voice
+from parley.protocol.messages import (
+    MAX_SPEED,
+    MIN_SPEED,
+    Choices,
+    Endpointing,
+    SettingName,
+    Settings,
+    Voice,
+)
+from parley.text.languages import find_language
 
 SETTING_NAMES: tuple[SettingName, ...] = ("language", "speed", "voice", "stability", "style")
 """What a deployment may let its clients set. `record` is the user's consent: only the user gives it
@@ -40,6 +52,11 @@ class SettingsPolicy:
         voices: those that a client may choose, besides the default one.
         languages: those that a client may choose, besides the default one; ISO 639 codes.
         records: whether the deployment records users who consent.
+        detects_language: whether a session's language follows what its user speaks.
+        language_voices: voices for languages, in place of the default one.
+        endpointing: who may find the end of an utterance, of this deployment's transcriber.
+        speed: the slowest and the fastest that its synthesizer speaks.
+        has_stability: whether its synthesizer knows the setting `stability`.
     """
 
     defaults: Settings
@@ -47,6 +64,11 @@ class SettingsPolicy:
     voices: tuple[Voice, ...] = ()
     languages: tuple[str, ...] = DEFAULT_LANGUAGES
     records: bool = False
+    detects_language: bool = False
+    language_voices: Mapping[str, str] = field(default_factory=dict)
+    endpointing: tuple[Endpointing, ...] = get_args(Endpointing)
+    speed: tuple[float, float] = (MIN_SPEED, MAX_SPEED)
+    has_stability: bool = True
 
     def check_settings(self, chosen: Settings, signed: Settings, path: str) -> None:
         """Refuse settings that a client may not choose.
@@ -70,14 +92,16 @@ class SettingsPolicy:
             if (allowed := _allowed_values(name, choices)) is not None and value not in allowed:
                 raise _error(path + name, _describe_values(allowed))
 
-    def merge_settings(self, chosen: Settings, signed: Settings) -> Settings:
+    def merge_settings(self, chosen: Settings, signed: Settings, heard: str = "") -> Settings:
         """Return every setting that holds: the deployment's, the client's, the token's.
 
-        A client's choice that the deployment no longer allows does not hold.
+        A client's choice that the deployment no longer allows does not hold. A language may have a
+        voice of its own, in place of the deployment's default: one that was chosen stays.
 
         Args:
             chosen: what the client chose, as the session stores it.
             signed: what the client's token sets.
+            heard: the language that the user was heard to speak; empty if none was.
         """
         choices = self.list_choices(signed)
         held = {
@@ -86,7 +110,30 @@ class SettingsPolicy:
             if name in choices.settings
             and ((allowed := _allowed_values(name, choices)) is None or value in allowed)
         }
-        return self.defaults.merged_with(msgspec.convert(held, Settings)).merged_with(signed)
+        settings = self.defaults.merged_with(msgspec.convert(held, Settings)).merged_with(signed)
+        if language := self.find_heard(heard, signed):
+            settings = settings.merged_with(Settings(language=language))
+        voice = self.language_voices.get(str(settings.language))
+        if voice is None or "voice" in held or signed.voice is not msgspec.UNSET:
+            return settings
+        return settings.merged_with(Settings(voice=voice))
+
+    def follows_speech(self, signed: Settings) -> bool:
+        """Return whether a session's language is found out from what its user speaks."""
+        return self.detects_language and signed.language is msgspec.UNSET
+
+    def find_heard(self, code: str, signed: Settings) -> str:
+        """Return the language that a user was heard to speak, as this deployment spells it.
+
+        Empty if it does not count: it is none of the deployment's, or the session's does not
+        follow.
+
+        Args:
+            code: as the transcriber spells it; empty if it does not know.
+        """
+        if not code or not self.follows_speech(signed):
+            return ""
+        return find_language(code, self.list_choices(signed).languages)
 
     def list_choices(self, signed: Settings) -> Choices:
         """Return what a client with such a token may choose."""
@@ -102,7 +149,33 @@ class SettingsPolicy:
             voices.insert(0, Voice(default, "Default"))
         if self.defaults.language not in languages:
             languages.insert(0, str(self.defaults.language))
-        return Choices(names, voices, languages)
+        slowest, fastest = max(self.speed[0], MIN_SPEED), min(self.speed[1], MAX_SPEED)
+        return Choices(
+            names,
+            voices,
+            languages,
+            list(self.endpointing),
+            slowest,
+            fastest,
+            self.has_stability,
+            self.detects_language,
+        )
+
+    def check_endpointing(
+        self, endpointing: Endpointing, path: str, turn_id: str | None = None
+    ) -> None:
+        """Refuse to leave the end of an utterance to whom this deployment's transcriber does not.
+
+        Args:
+            path: the field in the message, e.g. `audio_start.endpointing`.
+            turn_id: the turn that does not begin.
+
+        Raises:
+            ParleyError: `bad_request`, naming the field and what is allowed.
+        """
+        if endpointing not in self.endpointing:
+            rule = f"this deployment's transcriber takes {' or '.join(self.endpointing)} only"
+            raise ParleyError("bad_request", f"{path}: {rule}.", field=path, turn_id=turn_id)
 
 
 def _set_fields(settings: Settings) -> dict[SettingName, Any]:

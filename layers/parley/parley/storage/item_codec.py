@@ -71,6 +71,8 @@ class Session:
         signed: what the token of its latest connection sets.
         active_since_ms: when API Gateway received the newest turn; 0 for none.
         ended_at_ms: when API Gateway received its `end`; 0 if it was not ended.
+        heard_language: what its user was heard to speak last; empty if nothing was, or if the
+            client has chosen a language since.
     """
 
     ref: SessionRef
@@ -87,6 +89,7 @@ class Session:
     signed: Settings = NO_SETTINGS
     active_since_ms: int = 0
     ended_at_ms: int = 0
+    heard_language: str = ""
 
     @property
     def session_id(self) -> str:
@@ -270,6 +273,7 @@ def session_from(ref: SessionRef, item: dict[str, Any]) -> Session:
         signed=read_settings(item, "signed"),
         active_since_ms=read_number(item, "active_since"),
         ended_at_ms=read_number(item, "ended_at"),
+        heard_language=read_text(item, "heard_language"),
     )
 
 
@@ -282,6 +286,7 @@ def message_from(item: dict[str, Any]) -> Message:
             "turn_id": read_text(item, "turn_id"),
             "heard": read_text(item, "heard") if "heard" in item else None,
             "started_ms": int(read_text(item, "sk").split("#")[1]),
+            "language": read_text(item, "language") or None,
         },
         Message,
     )

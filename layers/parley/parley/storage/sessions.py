@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from msgspec import UNSET
+
 from parley.audio.captions import Sound
-from parley.clock import now_s
+from parley.clock import now_ms, now_s
 from parley.principal import ANONYMOUS, SessionRef, parse_owner, parse_session_id
 from parley.protocol.messages import Message, Settings
 from parley.storage.connections import ConnectionStore
@@ -190,16 +192,40 @@ class SessionStore:
             if check is not None:
                 check(before)
             settings = before.settings.merged_with(changes)
+            values = {":settings": {"S": encode_json(settings)}, ":before": item["settings"]}
+            set_language, heard = "", before.heard_language
+            if changes.language is not UNSET:
+                # What was heard before the client chose no longer counts.
+                set_language, heard = ", heard_language = :none, language_at = :now", ""
+                values |= {":none": {"S": ""}, ":now": number(now_ms())}
             changed = self._table.update(
                 session_key(ref),
-                "SET settings = :settings",
+                f"SET settings = :settings{set_language}",
                 "settings = :before",
                 {},
-                {":settings": {"S": encode_json(settings)}, ":before": item["settings"]},
+                values,
             )
             if changed is not None:
-                return replace(before, settings=settings)
+                return replace(before, settings=settings, heard_language=heard)
         raise SettingsContended
+
+    def note_heard_language(self, ref: SessionRef, language: str, received_at_ms: int) -> None:
+        """Note which language a session's user speaks. What was noted of a later turn stays.
+
+        Args:
+            received_at_ms: when API Gateway received the turn in which it was heard.
+        """
+        self._table.update(
+            session_key(ref),
+            "SET heard_language = :language, language_at = :received",
+            "#status = :active AND (attribute_not_exists(language_at) OR language_at <= :received)",
+            {"#status": "status"},
+            {
+                ":language": {"S": language},
+                ":received": number(received_at_ms),
+                ":active": {"S": "active"},
+            },
+        )
 
     def end_session(self, ref: SessionRef, received_at_ms: int) -> str | None:
         """End a session. Return its newest turn; None if it has none.
@@ -358,6 +384,8 @@ class SessionStore:
         }
         if message.heard is not None:
             item["heard"] = {"S": message.heard}
+        if message.language is not None:
+            item["language"] = {"S": message.language}
         if metrics is not None:
             item["metrics"] = {"S": encode_json(metrics)}
         if sound is not None:

@@ -82,7 +82,7 @@ class TurnFinisher:
             said, turn.outbox.words, turn.outbox.audio_ms, self._played_ms()
         )
         await turn.persistence.write_reply_and_end(
-            reason, said, heard, self._heard_parts(), metrics, sound
+            reason, said, heard, self._heard_parts(), metrics, sound, self._pipeline.language.told
         )
         if turn.stop.superseded:  # the write has found that out
             return None
@@ -94,7 +94,7 @@ class TurnFinisher:
                 reason, heard = "interrupted", self._heard()
                 if heard is not None and turn.stop.interruption is not None:
                     await turn.persistence.write_heard(heard, turn.stop.interruption)
-        turn.outbox.add_end(reason, said, metrics, heard, error)
+        turn.outbox.add_end(reason, said, metrics, heard, error, self._pipeline.language.told)
         delivered, _ = await asyncio.gather(
             self._deliver() if turn.request.connected else self._keep_answer(),
             turn.recorder.store(turn.poller.audio.items, turn.invocation.remaining_s()),

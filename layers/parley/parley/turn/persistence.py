@@ -65,10 +65,20 @@ class TurnPersistence:
         """
         self._start("newest_turn", lambda: self._note_newest(history, found))
 
-    def write_user_message(self, text: str, sound: Sound) -> None:
+    def write_user_message(self, text: str, sound: Sound, language: str | None = None) -> None:
         """Write in the background what the user said. The first call counts."""
-        message = Message("user", text, self._turn_id)
+        message = Message("user", text, self._turn_id, language=language)
         self._start("user_message", lambda: self._put(message, sound))
+
+    def write_heard_language(self, language: str) -> None:
+        """Write in the background which language the session's next turns begin with."""
+        ref, received_at_ms = self._request.session, self._request.received_at_ms
+        self._start(
+            "heard_language",
+            lambda: asyncio.to_thread(
+                self._sessions.note_heard_language, ref, language, received_at_ms
+            ),
+        )
 
     def write_usage(self, charge: Callable[[], Awaitable[None]]) -> None:
         """Write in the background what the turn has used."""
@@ -82,6 +92,7 @@ class TurnPersistence:
         parts: list[Heard],
         metrics: Metrics,
         sound: Sound,
+        language: str | None = None,
     ) -> None:
         """Write the reply and the turn's end, after everything else has been written.
 
@@ -90,7 +101,7 @@ class TurnPersistence:
         # In order: who finds the turn ended finds its reply, and what was said before it.
         await self.wait_until_written()
         if said:
-            message = Message("assistant", said, self._turn_id, heard)
+            message = Message("assistant", said, self._turn_id, heard, language=language)
             self._start("reply", lambda: self._put_reply(message, sound, metrics))
             await self.wait_until_written()
         self._start("turn_end", lambda: self._finish(reason, parts))

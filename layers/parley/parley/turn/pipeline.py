@@ -7,11 +7,13 @@ import time
 
 from parley.aio.tasks import Tasks
 from parley.errors import ParleyError, ProviderError
-from parley.protocol.messages import Message, Settings
-from parley.providers.llm import Prompt
+from parley.protocol.messages import Message
+from parley.providers.llm import Prompt, Speaker
+from parley.providers.speaker import make_speaker
 from parley.providers.stt import TranscriptPiece
 from parley.text.blank import is_blank
 from parley.turn.context import TurnContext
+from parley.turn.language import TurnLanguage
 from parley.turn.stages.reply import ReplyStage
 from parley.turn.stages.stt import SttStage
 from parley.turn.stop import StopReason
@@ -20,29 +22,33 @@ MAX_ANSWER_AUDIO_BYTES = 3_500_000
 """Of a reply that is one answer: in base64, and with the rest, it stays below the 6 MB that a
 function may return ("Lambda quotas"). 73 s at 24 kHz."""
 
+LANGUAGE_RULE = "The user speaks the language '{}' (ISO 639). Reply in that language."
+
 
 class Pipeline:
     """Transcribe the user, and reply.
 
     Args:
-        settings: those in force.
+        language: with the settings in force.
         history: the session's messages, without this turn's.
 
     Attributes:
+        language: what is known of it by now.
         user_text: what the user said; empty until it is known.
         asked: set when the model has been asked.
         stt: None until there is something to transcribe.
         reply: None until the pipeline runs.
     """
 
-    def __init__(self, turn: TurnContext, settings: Settings, history: list[Message]) -> None:
+    def __init__(self, turn: TurnContext, language: TurnLanguage, history: list[Message]) -> None:
         self._turn = turn
-        self._settings = settings
+        self.language = language
         self._history = history
         self.user_text = ""
         self.asked = asyncio.Event()
         self.stt: SttStage | None = None
         self.reply: ReplyStage | None = None
+        self._language_changed = False
 
     async def run(self) -> None:
         """Converse until the reply has been posted.
@@ -51,22 +57,10 @@ class Pipeline:
             ParleyError: the user could not be understood, or the model gave no whole reply.
         """
         turn = self._turn
-        services, deployment = turn.services, turn.services.deployment
-        reply = self.reply = ReplyStage(
-            services.responder,
-            services.synthesizer,
-            self._settings,
-            turn.outbox,
-            turn.latency,
-            timeout_s=deployment.provider_timeout_s,
-            hedge_after_s=deployment.hedge_after_s,
-            on_change=turn.sender.wake if turn.request.connected else self._extend_answer,
-            on_asked=self.note_model_asked,
-            breakers=services.breakers,
-            background=turn.background_close,
-            max_chars=deployment.limits.reply_chars,
-        )
+        services = turn.services
+        reply = self._make_reply()
         async with Tasks() as tasks:
+            speaker = tasks.start(self._find_speaker())
             speech = tasks.start(self._speak(reply))
             if turn.request.spoken:
                 # The connection to the model opens while there is time: the user still speaks.
@@ -76,10 +70,16 @@ class Pipeline:
                 except ProviderError as error:
                     self._log_failure(error, self.stt.retries if self.stt else 0)
                     raise
+                if self._language_changed and not speech.done():
+                    # Its connection was opened for another language while the user spoke. The next
+                    # one opens while the model thinks, and does not wait for this one to close.
+                    speech.cancel()
+                    reply = self._make_reply()
+                    speech = tasks.start(self._speak(reply))
             else:
                 self.user_text = turn.request.text or ""
             try:
-                await reply.write(self._prompt())
+                await reply.write(self._prompt(await speaker))
             except ParleyError as error:
                 if isinstance(error, ProviderError):
                     self._log_failure(error, reply.responder_retries)
@@ -89,13 +89,31 @@ class Pipeline:
             await speech
             await turn.sender.drain()
 
+    def _make_reply(self) -> ReplyStage:
+        turn, services = self._turn, self._turn.services
+        self.reply = ReplyStage(
+            services.responder,
+            services.synthesizer,
+            self.language.settings,
+            turn.outbox,
+            turn.latency,
+            timeout_s=services.deployment.provider_timeout_s,
+            hedge_after_s=services.deployment.hedge_after_s,
+            on_change=turn.sender.wake if turn.request.connected else self._extend_answer,
+            on_asked=self.note_model_asked,
+            breakers=services.breakers,
+            background=turn.background_close,
+            max_chars=services.deployment.limits.reply_chars,
+        )
+        return self.reply
+
     def note_model_asked(self) -> None:
         """Note that the model has been asked, or will not be, and write what the user said."""
         # Each attempt at the model says so, and so does the end of a turn that was stopped before.
         if not self.asked.is_set():
             self.asked.set()
             sound = self._turn.playback.user_sound(self._turn.poller.audio.items)
-            self._turn.persistence.write_user_message(self.user_text, sound)
+            self._turn.persistence.write_user_message(self.user_text, sound, self.language.told)
 
     async def _speak(self, reply: ReplyStage) -> None:
         """Connect to the synthesizer early: while the user speaks, or while the model thinks."""
@@ -117,7 +135,7 @@ class Pipeline:
             turn.services.transcriber,
             turn.poller.audio,
             turn.request.format,
-            str(self._settings.language or ""),
+            self.language.expected,
             turn.request.endpointing,
             breaker=turn.services.breakers.transcriber,
             timeout_s=deployment.provider_timeout_s,
@@ -138,7 +156,10 @@ class Pipeline:
                 "No words were heard. Check the microphone and say it again.",
                 retryable=True,
             )
-        turn.outbox.add_transcript(text, final=True)
+        if self.language.hear(stt.language):
+            self._language_changed = True
+            turn.persistence.write_heard_language(self.language.code)
+        turn.outbox.add_transcript(text, final=True, language=self.language.heard or None)
         turn.sender.wake()
         return text
 
@@ -152,8 +173,21 @@ class Pipeline:
         if self._turn.outbox.audio_bytes >= MAX_ANSWER_AUDIO_BYTES:
             self._turn.stop.request(StopReason.ANSWER_FULL)
 
-    def _prompt(self) -> Prompt:
+    async def _find_speaker(self) -> Speaker:
+        """Return who speaks. A secret that cannot be read fails the responder, which says so."""
+        request, services = self._turn.request, self._turn.services
+        try:
+            key = await services.read_session_key()
+        except Exception as error:
+            services.log("session_key_not_read", {"error": type(error).__name__})
+            return Speaker(turn_id=request.turn_id)
+        return make_speaker(request.session, request.turn_id, key)
+
+    def _prompt(self, speaker: Speaker) -> Prompt:
         instructions = self._turn.services.deployment.system_prompt
-        if self._settings.style:
-            instructions += f"\n\nHow to reply: {self._settings.style}"
-        return Prompt(instructions, self._history, self.user_text)
+        if self.language.settings.style:
+            instructions += f"\n\nHow to reply: {self.language.settings.style}"
+        if self.language.heard:
+            # The voice speaks this language, whatever the instructions and the history are in.
+            instructions += f"\n\n{LANGUAGE_RULE.format(self.language.heard)}"
+        return Prompt(instructions, self._history, self.user_text, self.language.code, speaker)

@@ -27,6 +27,7 @@ from parley.turn.context import Invocation, TurnContext, TurnServices
 from parley.turn.finish import Outcome, TurnFinisher
 from parley.turn.input.endpointing import EndpointDetector
 from parley.turn.input.poller import InboxPoller
+from parley.turn.language import TurnLanguage
 from parley.turn.output.latency import TurnLatency
 from parley.turn.output.outbox import Numbered, Outbox
 from parley.turn.output.sender import Sender
@@ -62,7 +63,7 @@ class Turn:
         stop: TurnStop,
     ) -> None:
         deployment, log = services.deployment, services.log
-        settings = deployment.settings_policy.merge_settings(session.settings, session.signed)
+        language = TurnLanguage(deployment.settings_policy, session)
         outbox = Outbox(request.turn_id, deployment.reply_format, attempt.number)
         self._turn = TurnContext(
             request=request,
@@ -95,7 +96,7 @@ class Turn:
             ),
             playback=PlaybackTimes(request),
             recorder=AudioRecorder(
-                services.recordings if settings.record is True else None,
+                services.recordings if language.settings.record is True else None,
                 request,
                 deployment.reply_format,
                 log,
@@ -108,7 +109,7 @@ class Turn:
             self._turn.poller.take_utterance(request.audio)
         # An attempt before this one may have written messages, which are asked again now.
         self._history = [m for m in history if m.turn_id != request.turn_id]
-        self._pipeline = Pipeline(self._turn, settings, self._history)
+        self._pipeline = Pipeline(self._turn, language, self._history)
         self._finisher = TurnFinisher(self._turn, self._pipeline)
         self._client_has_moved = False
 

@@ -44,6 +44,7 @@ from parley.protocol.messages import (
     Ready,
     ServerEvent,
     SessionEnded,
+    Settings,
     Stage,
     UserMessage,
     encode,
@@ -258,6 +259,9 @@ class MessageHandler:
 
     @_answer.register
     def _answer_audio_start(self, message: AudioStart, envelope: Envelope) -> None:
+        self._policy.check_endpointing(
+            message.endpointing, "audio_start.endpointing", message.turn_id
+        )
         request = self._make_turn_request(message, envelope)
         self._start_within_rate(
             msgspec.structs.replace(request, format=message.format, endpointing=message.endpointing)
@@ -295,7 +299,7 @@ class MessageHandler:
         session = self._sessions.change_settings(ref, message.settings, check)
         if session is None:
             raise not_found_error()
-        return ConfigUpdated(self._policy.merge_settings(session.settings, session.signed))
+        return ConfigUpdated(self._settings_of(session))
 
     @_answer.register
     def _answer_ack(self, message: Ack, envelope: Envelope) -> None:
@@ -363,12 +367,15 @@ class MessageHandler:
             session_id=session.session_id,
             resume_token=token,
             resumed=resumed,
-            settings=self._policy.merge_settings(session.settings, session.signed),
+            settings=self._settings_of(session),
             limits=Limits(max_message_bytes=self._max_message_bytes),
             protocol=1,
             choices=self._policy.list_choices(session.signed),
             stand_ins=self._stand_ins,
         )
+
+    def _settings_of(self, session: Session) -> Settings:
+        return self._policy.merge_settings(session.settings, session.signed, session.heard_language)
 
     def _count_session(self, principal: Principal) -> None:
         if self._requests is not None:

@@ -4,16 +4,22 @@ It is ready at `session_started`, not when the socket opens: a bad key still ope
 it. It may commit by itself even in manual mode, so what it has committed is kept
 and our own commit only adds the tail. Stale partials and repeated finals are
 ignored here and go no further.
+
+Asked for the language, it sends a second transcript of each commit, which has it, before the plain
+one or after it, "delayed" (the SDK's words). The final one waits for it, but not for long.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 from parley.audio.pcm import byte_count, duration_ms, sample_rate_hz
+from parley.errors import ProviderError
 from parley.protocol.messages import AudioFormat, Endpointing
 from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Endpoint
@@ -38,6 +44,8 @@ AUTO_COMMIT_FROM_MS = 25_000
 """The service commits by itself after 37 to 43 s of speech, or 90 s as documented; never sooner."""
 AUTO_COMMIT_GRACE_S = 0.5
 """How long the answer to our own commit may take after one that may have been the service's."""
+LANGUAGE_GRACE_S = 0.5
+"""How long the language may take after the final transcript. Then the turn goes on without it."""
 
 _NOT_ENOUGH = frozenset({"commit_throttled", "insufficient_audio_activity"})
 
@@ -78,6 +86,8 @@ class ScribeTranscriber:
         said: list[str] = []
         if language:
             query["language_code"] = language
+        else:
+            query["include_language_detection"] = "true"
         socket = await connect(
             self._endpoint,
             "/v1/speech-to-text/realtime",
@@ -87,7 +97,9 @@ class ScribeTranscriber:
             ping_interval_s=PING_INTERVAL_S,
             ping_timeout_s=PING_TIMEOUT_S,
         )
-        stream = ScribeStream(socket, sample_rate_hz(audio_format), endpointing, said)
+        stream = ScribeStream(
+            socket, sample_rate_hz(audio_format), endpointing, said, detects=not language
+        )
         try:
             async with asyncio.timeout(self._timeout_s):
                 await stream.wait_until_started()
@@ -108,10 +120,20 @@ def _commit_strategy(model: str, endpointing: Endpointing) -> str:
 
 
 class ScribeStream:
-    """One utterance; see `parley.providers.stt.TranscriptStream`."""
+    """One utterance; see `parley.providers.stt.TranscriptStream`.
+
+    Args:
+        detects: whether the service was asked which language it hears.
+    """
 
     def __init__(
-        self, socket: ProviderSocket, rate_hz: int, endpointing: Endpointing, said: list[str]
+        self,
+        socket: ProviderSocket,
+        rate_hz: int,
+        endpointing: Endpointing,
+        said: list[str],
+        *,
+        detects: bool = False,
     ) -> None:
         self._socket = socket
         self._said = said
@@ -123,6 +145,9 @@ class ScribeStream:
         self._commit_sent = False
         self._committed: list[str] = []
         self._partial = ""
+        self._detects = detects
+        self._language = ""
+        self._languages_owed = 0
 
     async def wait_until_started(self) -> None:
         """Wait for `session_started`; an error frame may come instead."""
@@ -164,10 +189,30 @@ class ScribeStream:
                         piece = await self._next_final()
                 except TimeoutError:
                     piece = TranscriptPiece(self._joined(), final=True)
+            if piece is not None and piece.final:
+                yield replace(piece, language=await self._heard_language())
+                return
             if piece is not None:
                 yield piece
-                if piece.final:
-                    return
+
+    async def _heard_language(self) -> str:
+        """Return the language of the last commit; of the one before, or empty, if none comes."""
+        # What goes wrong now costs the language, not the transcript.
+        with contextlib.suppress(TimeoutError, ProviderError):
+            async with asyncio.timeout(LANGUAGE_GRACE_S):
+                while self._detects and self._languages_owed > 0:
+                    frame = await self._socket.receive()
+                    if frame is None:
+                        break
+                    self._note_language(frame)
+        return self._language
+
+    def _note_language(self, frame: dict[str, Any]) -> None:
+        if frame.get("message_type") != "committed_transcript_with_timestamps":
+            return
+        if str(frame.get("text") or "").strip():
+            self._languages_owed -= 1
+            self._language = str(frame.get("language_code") or "") or self._language
 
     async def _next_final(self) -> TranscriptPiece:
         """Return the answer to our commit, after one that may have been the service's own."""
@@ -185,6 +230,7 @@ class ScribeStream:
 
     def _piece(self, frame: dict[str, Any]) -> TranscriptPiece | None:
         kind = str(frame.get("message_type"))
+        self._note_language(frame)
         text = str(frame.get("text") or "").strip()
         if text:
             self._said.append(text)
@@ -196,6 +242,7 @@ class ScribeStream:
         if kind == "committed_transcript":
             if text:
                 self._committed.append(text)
+                self._languages_owed += 1
             self._partial = ""
             self._uncommitted_bytes = 0
             over = self._commit_sent or (self._endpointing == "server_vad" and bool(text))
@@ -204,7 +251,7 @@ class ScribeStream:
             return TranscriptPiece(self._joined(), final=True) if self._commit_sent else None
         if "error" in frame:
             raise self._socket.make_frame_error(kind)
-        return None  # repeated finals, details, and what later versions may add
+        return None  # repeated finals, details, languages, and what later versions may add
 
     def _joined(self, tail: str = "") -> str:
         return join_texts([*self._committed, tail])

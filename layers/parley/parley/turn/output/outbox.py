@@ -86,11 +86,11 @@ class Outbox:
         """How long it sounds."""
         return duration_ms(self.audio_bytes, self._packer.rate_hz)
 
-    def add_transcript(self, text: str, *, final: bool) -> None:
+    def add_transcript(self, text: str, *, final: bool, language: str | None = None) -> None:
         """Add a transcript, in place of a partial one that has not left yet."""
         if self._events and isinstance(last := self._events[-1], Transcript) and not last.final:
             self._events.pop()
-        self._events.append(Transcript(self._turn_id, 0, text, final))
+        self._events.append(Transcript(self._turn_id, 0, text, final, language))
 
     def add_error(self, error: ParleyError) -> None:
         """Add an error of the turn."""
@@ -190,15 +190,18 @@ class Outbox:
         metrics: Metrics,
         heard: str | None = None,
         error: ParleyError | None = None,
+        language: str | None = None,
     ) -> None:
         """Add the turn's end, which leaves after everything else.
 
         Args:
             error: why it failed, if it did.
+            language: of the reply, where it is detected.
         """
         self._end = TurnEnd(self._turn_id, 0, reason, text, metrics, heard)
         if error is not None:
             self._end.code, self._end.retryable = error.code, error.retryable
+        self._end.language = language
 
     def _number(self, event: Numbered) -> Numbered:
         self._seq += 1

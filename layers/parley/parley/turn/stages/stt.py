@@ -55,6 +55,9 @@ class SttStage:
         hedge_after_s: how long until a second stream is opened in parallel to a silent one.
         on_partial: gets every transcript that is not final.
         background: closes the streams.
+
+    Attributes:
+        language: what was heard, as the transcriber spells it; empty if it does not say.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class SttStage:
         self._on_partial = on_partial
         self._background = background
         self._unheard = Unheard()
+        self.language = ""
         self._call = ProviderCall(
             "transcription_failed",
             breaker,
@@ -121,7 +125,7 @@ class SttStage:
 
     async def _attempt(self, take_lead: TakeLead) -> str:
         stream = await self._transcriber.open(self._format, self._language, self._endpointing)
-        text = await exchange(
+        heard = await exchange(
             stream,
             self._send,
             self._receive,
@@ -129,8 +133,9 @@ class SttStage:
             timeout_s=self._timeout_s,
             background=self._background,
         )
-        take_lead()
-        return text
+        if take_lead():
+            self.language = heard.language
+        return heard.text
 
     async def _send(self, stream: TranscriptStream, deadline: StreamDeadline) -> None:
         async for audio in self._audio:
@@ -138,11 +143,13 @@ class SttStage:
         await stream.finish()
         deadline.restart()
 
-    async def _receive(self, stream: TranscriptStream, _deadline: StreamDeadline) -> str:
+    async def _receive(
+        self, stream: TranscriptStream, _deadline: StreamDeadline
+    ) -> TranscriptPiece:
         async for piece in stream.pieces():
             self._call.begun.set()
             self._unheard.note_words()
             if piece.final:
-                return piece.text
+                return piece
             self._on_partial(piece)
         raise make_failure("transcription_failed", "unavailable")

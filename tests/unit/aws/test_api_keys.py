@@ -1,0 +1,43 @@
+"""The deployment's keys: one call reads them for all who ask at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from parley.aws import api_keys
+from parley.aws.api_keys import ApiKeys
+
+
+class Secrets:
+    """Secrets Manager, which answers when it may."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.may_answer = threading.Event()
+
+    def get_secret_value(self, **_: Any) -> dict[str, str]:
+        self.asked += 1
+        assert self.may_answer.wait(30)
+        return {"SecretString": json.dumps({"one": "1", "session_key": "k"})}
+
+
+@pytest.fixture
+def secrets(monkeypatch: pytest.MonkeyPatch) -> Secrets:
+    found = Secrets()
+    monkeypatch.setattr(api_keys.clients, "secrets_manager", lambda _config: found)
+    return found
+
+
+async def test_one_call_serves_all_who_ask_at_the_same_time(secrets: Secrets) -> None:
+    keys = ApiKeys("arn:of:the:secret")
+    reads = [asyncio.create_task(keys.read(name)) for name in ("one", "session_key", "none")]
+    while not secrets.asked:
+        await asyncio.sleep(0.001)
+    secrets.may_answer.set()
+    assert await asyncio.gather(*reads) == ["1", "k", ""]
+    assert secrets.asked == 1
