@@ -17,6 +17,8 @@
  * @property {string} [heard] What of the reply was heard, if less.
  * @property {Problem} [problem] What went wrong.
  * @property {import("./messages.js").Metrics} [metrics] Where the time went.
+ * @property {string} [language] ISO 639 code, where the language is detected: for the `lang` of what
+ *   shows the turn.
  * @property {true} [isForgotten] It belongs to an earlier session, which the server has lost. Draw a
  *   line after the last of these.
  */
@@ -111,8 +113,8 @@ export class ConversationView {
       this.#change(turnId, ({ status }) => (status === "listening" ? { status: "waiting" } : {}));
       this.#show({ isListening: conversation.isListening });
     });
-    conversation.on("transcript", ({ turn_id, text }) =>
-      this.#change(turn_id, () => ({ said: text })),
+    conversation.on("transcript", ({ turn_id, text, language }) =>
+      this.#change(turn_id, () => ({ said: text, ...(language && { language }) })),
     );
     conversation.on("reply_text", ({ turn_id, delta }) =>
       this.#change(turn_id, ({ text }) => ({ text: text + delta, status: "replying" })),
@@ -122,8 +124,12 @@ export class ConversationView {
       const heard = this.#following.get(turnId)?.heardAt(playedMs);
       this.#done(turnId, heard === undefined ? {} : { heard });
     });
-    conversation.on("turn_end", ({ turn_id, heard, metrics }) =>
-      this.#done(turn_id, { metrics, ...(typeof heard === "string" && { heard }) }),
+    conversation.on("turn_end", ({ turn_id, heard, metrics, language }) =>
+      this.#done(turn_id, {
+        metrics,
+        ...(typeof heard === "string" && { heard }),
+        ...(language && { language }),
+      }),
     );
     conversation.on("hands_free", ({ enabled }) => this.#show({ handsFree: enabled }));
     conversation.on("error", (problem) => {
@@ -174,10 +180,10 @@ export class ConversationView {
 function turnsOf(history) {
   /** @type {Map<string, TurnPicture>} */
   const turns = new Map();
-  for (const { role, text, turn_id: id, heard } of history) {
+  for (const { role, text, turn_id: id, heard, language } of history) {
     const turn = turns.get(id) ?? { id, spoken: false, said: "", text: "", status: "done" };
     const more = role === "user" ? { said: text } : { text, heard: heard ?? undefined };
-    turns.set(id, { ...turn, ...more });
+    turns.set(id, { ...turn, ...more, ...(language && { language }) });
   }
   return [...turns.values()];
 }

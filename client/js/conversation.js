@@ -133,6 +133,8 @@ export class Conversation extends Emitter {
     return {
       unable: () => this.#unable(),
       isHttp: () => this.transport === "http",
+      // A server that does not say can do both.
+      findsEnds: () => this.choices?.endpointing?.includes("server_vad") ?? true,
       isHandsFree: () => this.#devices.isHandsFree,
       silence: (turnId) => this.#interruption.silence(turnId),
       send: (message) => this.#outgoing.add(message),

@@ -29,14 +29,17 @@ export class Speech {
     this.send = send;
   }
 
-  /** Announce the turn, and hand over what was heard before that. */
-  start() {
+  /**
+   * Announce the turn, and hand over what was heard before that.
+   * @param {boolean} serverFindsEnds whether the server can notice the end
+   */
+  start(serverFindsEnds) {
     this.started = true;
     this.send({
       type: "audio_start",
       turn_id: this.turn.id,
       format: "pcm_16000",
-      endpointing: this.endpointing,
+      endpointing: serverFindsEnds ? this.endpointing : "manual",
       attempt: this.turn.attempt,
     });
     for (const pcm of this.#early.splice(0)) this.add(pcm);

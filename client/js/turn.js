@@ -16,6 +16,7 @@ import { Problem } from "./problem.js";
  * @property {string} text What the reply says.
  * @property {string} [heard] What of it was heard, if less.
  * @property {import("./messages.js").Metrics} metrics Where the time went.
+ * @property {string} [language] ISO 639 code of the reply's language, where it is detected.
  */
 
 /** @implements {Promise<TurnResult>} */
@@ -173,7 +174,8 @@ export class Turn {
     this.#problem = undefined; // what did not end the turn: speech that goes on as text
     const { id: turnId, said, text } = this;
     const heard = end.heard ?? undefined;
-    this.#resolve({ turnId, reason, said, text, heard, metrics });
+    const language = end.language ?? undefined;
+    this.#resolve({ turnId, reason, said, text, heard, metrics, ...(language && { language }) });
   }
 
   /** @param {import("./messages.js").TurnEnd} end */

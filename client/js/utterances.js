@@ -19,13 +19,15 @@ import { checkText } from "./message-checks.js";
  *   Default 300.
  * @property {"manual" | "server_vad"} [endpointing] Who finds the end. `manual`, the default: the
  *   caller of `stopSpeaking`. `server_vad`: speech recognition; the microphone is let go with the
- *   final transcript. Over HTTP the microphone's detector takes its place.
+ *   final transcript. The microphone's detector takes its place over HTTP, and where the server's
+ *   speech recognition finds no end (`choices.endpointing`).
  */
 
 /**
  * @typedef {object} Stage what utterances need of the conversation
  * @property {() => Problem | undefined} unable why nothing can be said now
  * @property {() => boolean} isHttp speech recognition hears nothing before the end
+ * @property {() => boolean} findsEnds the server's speech recognition notices where speech ends
  * @property {() => boolean} isHandsFree the microphone's detector of speech is in use
  * @property {(turnId: string) => Promise<void>} silence interrupt everything that is running; the
  *   turn is about to begin
@@ -184,7 +186,7 @@ export class Utterances {
     await this.#begin(turn, () => {
       if (speech.over) return;
       stage.begin(turn);
-      speech.start();
+      speech.start(stage.findsEnds());
       this.look();
     });
   }
@@ -321,7 +323,7 @@ export class Utterances {
   look() {
     const { started, endpointing } = this.#speech ?? {};
     const isOurs = started === true && endpointing === "server_vad";
-    this.#speechEnd.attend(isOurs && this.stage.isHttp());
+    this.#speechEnd.attend(isOurs && (this.stage.isHttp() || !this.stage.findsEnds()));
   }
 
   /** @param {unknown} problem why the end of what is spoken cannot be noticed */

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { ConversationView } from "../conversation-view.js";
 import { Problem } from "../problem.js";
-import { connected, ready, said, speaking, turnEnd } from "./connected.js";
+import { begun, connected, ready, said, speaking, turnEnd } from "./connected.js";
 import { FakeSocket, NoticingMicrophone, settled } from "./fakes.js";
 
 test("a spoken turn that cannot go on is done, and nobody is listened to any more", async (t) => {
@@ -110,4 +110,33 @@ test("a microphone that the browser has stopped is shown until it hears again", 
   interrupt({ isActive: true, problem });
   conversation.close();
   assert.equal(view.snapshot().isDeaf, false);
+});
+
+test("a turn has the language that was heard, and that it had in the history", async (t) => {
+  const { conversation, socket, microphone } = await connected(t);
+  const view = new ConversationView(conversation);
+  const { turn } = await speaking(conversation, microphone);
+  const about = { turn_id: turn.id };
+  socket.says({ type: "transcript", ...about, seq: 1, text: "Guten", final: false });
+  assert.equal(view.snapshot().turns[0]?.language, undefined);
+  socket.says({ type: "transcript", ...about, seq: 2, text: "Guten Tag.", final: true, language: "de" });
+  assert.equal(view.snapshot().turns[0]?.language, "de");
+  socket.says({ ...turnEnd(turn.id, 3), language: "de" });
+  assert.equal((await turn).language, "de");
+});
+
+test("a turn of the history has the language that it had", async (t) => {
+  const { conversation } = begun(t, { session: { id: "s", token: "t" } });
+  const view = new ConversationView(conversation);
+  await settled();
+  const history = [
+    { role: "user", text: "Hallo.", turn_id: "a", language: "de" },
+    { role: "assistant", text: "Guten Tag.", turn_id: "a", language: "de" },
+    { role: "user", text: "Hello.", turn_id: "b" },
+  ];
+  await ready({ resumed: true, history });
+  assert.deepEqual(view.snapshot().turns.map(({ id, language }) => [id, language]), [
+    ["a", "de"],
+    ["b", undefined],
+  ]);
 });

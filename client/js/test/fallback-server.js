@@ -56,6 +56,9 @@ export class Api {
   refusal;
   /** Whether speech over a WebSocket is understood at its first chunk, and then nothing comes. */
   understands = false;
+  /** Who may find the end of an utterance.
+   * @type {import("../messages.js").Endpointing[] | undefined} */
+  endpointing;
   /** Turns wait for this. @type {Promise<unknown>} */
   gate = Promise.resolve();
   /** @type {{latest: string, shown: string} | undefined} */
@@ -240,7 +243,9 @@ export class Api {
     const resume_token = this.#rotated(shown);
     const session = { session_id: "s", resume_token, resumed: isBack };
     const history = isBack ? this.history : [];
-    return { type: "ready", protocol: 1, ...session, settings: { speed: 1 }, limits: {}, history };
+    const choices = { settings: [], voices: [], languages: [], endpointing: this.endpointing };
+    const rest = { settings: { speed: 1 }, limits: {}, choices, history };
+    return { type: "ready", protocol: 1, ...session, ...rest };
   }
 }
 

@@ -75,6 +75,36 @@ test("on a WebSocket the end is left to speech recognition", async (t) => {
   assert.equal(microphone.isWatched, false);
 });
 
+test("where speech recognition finds no end, the microphone's silence does, on a WebSocket too", async (t) => {
+  const microphone = new NoticingMicrophone();
+  const api = await Api.running(t);
+  api.upgrades = "open";
+  api.endpointing = ["manual"];
+  const { conversation: talk, connecting } = conversing(t, api, { microphone });
+  await connecting;
+  await speaking(talk, microphone);
+  assert.equal(microphone.isWatched, true);
+  microphone.notices("speaking", "silent");
+  while (!api.said.some(({ type }) => type === "audio_end")) await settled();
+  const start = api.said.find(({ type }) => type === "audio_start");
+  assert.equal(start?.["endpointing"], "manual", "the server would refuse the other");
+  assert.equal(microphone.isWatched, false);
+});
+
+test("where it does, the server is asked to", async (t) => {
+  const microphone = new NoticingMicrophone();
+  const api = await Api.running(t);
+  api.upgrades = "open";
+  api.endpointing = ["manual", "server_vad"];
+  const { conversation: talk, connecting } = conversing(t, api, { microphone });
+  await connecting;
+  await speaking(talk, microphone);
+  while (!api.said.some(({ type }) => type === "audio_start")) await settled();
+  const start = api.said.find(({ type }) => type === "audio_start");
+  assert.equal(start?.["endpointing"], "server_vad");
+  assert.equal(microphone.isWatched, false);
+});
+
 test("a turn that moves to HTTP while it is spoken is ended there", async (t) => {
   const microphone = new NoticingMicrophone();
   const { api, conversation: talk } = await conversation(t, microphone, "open");

@@ -12,6 +12,7 @@ import pytest
 from parley_client import (
     AnswerTimeout,
     BadAudio,
+    BadInput,
     Conversation,
     ServerError,
     Timeouts,
@@ -22,6 +23,7 @@ from parley_client.chunker import PcmSource
 from parley_client.messages import Endpointing
 from scripted_server import (
     DEADLINE_S,
+    READY,
     Json,
     Peer,
     ScriptedServer,
@@ -370,3 +372,36 @@ async def test_an_unknown_format_is_refused_with_the_known_ones(server: Scripted
     async with Conversation.connect(server.url) as conversation:
         with pytest.raises(BadAudio, match=r"'mp3_44100' is not one of pcm_8000, pcm_16000"):
             conversation.speak(b"", format="mp3_44100")  # type: ignore[arg-type]  # what is tested
+
+
+async def test_an_end_that_the_server_does_not_find_is_refused_before_anything_is_sent(
+    server: ScriptedServer, listener: Listener
+) -> None:
+    choices = {"settings": [], "voices": [], "languages": ["en"], "endpointing": ["manual"]}
+
+    async def ready(peer: Peer, _message: Json) -> None:
+        await peer.send({**READY, "choices": choices})
+
+    server.on("init", ready)
+    async with Conversation.connect(server.url) as conversation:
+        with pytest.raises(BadInput, match=r"takes the endpointing manual only, not 'server_vad'"):
+            conversation.speak(tone("x"), endpointing="server_vad")
+        assert (await conversation.speak(tone("x"), real_time=False)).transcript
+    assert [start["endpointing"] for start in server.messages("audio_start")] == ["manual"]
+
+
+async def test_a_reply_says_which_language_it_is_in(server: ScriptedServer) -> None:
+    async def end(peer: Peer, message: Json) -> None:
+        about = {"turn_id": message["turn_id"]}
+        text = {"text": "Guten Tag.", "final": True, "language": "de"}
+        await peer.send(
+            {"type": "transcript", **about, "seq": 1, **text},
+            {**turn_end(message["turn_id"], 2, "Ja."), "language": "de"},
+        )
+
+    server.on("audio_end", end)
+    async with Conversation.connect(server.url) as conversation:
+        turn = conversation.speak(tone("x"), real_time=False)
+        heard = [event.language async for event in turn if isinstance(event, Transcript)]
+        assert (await turn).language == "de"
+    assert heard == ["de"]

@@ -213,12 +213,14 @@ class Conversation:
             audio: 16-bit mono PCM, whole or in pieces of any size; an async
                 iterable may be live, its end is the end of the utterance.
             format: its sample rate.
-            endpointing: who finds the end: `manual` the client, `server_vad` the server.
+            endpointing: who finds the end: `manual` the client, `server_vad` the server, where
+                `choices.endpointing` has it.
             real_time: send as a microphone would, rather than at once.
             chunk_ms: how much audio goes into one message.
 
         Raises:
             BadAudio: the format or the chunk's length cannot be sent.
+            BadInput: the server does not find the end of what is said.
         """
         if format not in SAMPLE_RATES_HZ:
             allowed = ", ".join(SAMPLE_RATES_HZ)
@@ -229,6 +231,12 @@ class Conversation:
             longest_ms = self.limits.max_chunk_bytes * 1000 // (BYTES_PER_SAMPLE * rate_hz)
             raise BadAudio(
                 f"A chunk of {chunk_ms} ms cannot be sent: 1 to {longest_ms} ms of {format} can."
+            )
+        able = self.choices.endpointing if self.choices is not None else ()
+        if able and endpointing not in able:
+            raise BadInput(
+                f"This server's transcriber takes the endpointing {' or '.join(able)} only, "
+                f"not {endpointing!r}."
             )
         turn = self._turns.begin(Utterance.spoken(_new_turn_id(), format, endpointing))
         chunks = cut_into_chunks(audio, chunk_bytes)

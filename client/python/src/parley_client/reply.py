@@ -52,6 +52,8 @@ class Reply:
     """What the client measured."""
     errors: tuple[Error, ...]
     """Errors on the way, e.g. `speech_failed` of a reply that went on as text."""
+    language: str | None = None
+    """ISO 639 code of the reply's language, where it is detected."""
 
     def heard_at(self, played_ms: float) -> str | None:
         """Return the text up to the last word that had been heard by then.

@@ -97,6 +97,7 @@ class ReplyBuilder:
             metrics=self.end.metrics if self.end else Metrics(),
             timings=self._timings(),
             errors=tuple(self.errors),
+            language=self.end.language if self.end else None,
         )
 
     def _timings(self) -> Timings:
