@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from parley.aws import api_keys
+from parley.aws import clients
 from parley.aws.api_keys import ApiKeys
 
 
@@ -29,7 +29,7 @@ class Secrets:
 @pytest.fixture
 def secrets(monkeypatch: pytest.MonkeyPatch) -> Secrets:
     found = Secrets()
-    monkeypatch.setattr(api_keys.clients, "secrets_manager", lambda _config: found)
+    monkeypatch.setattr(clients, "secrets_manager", lambda _config: found)
     return found
 
 
