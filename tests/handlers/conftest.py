@@ -81,8 +81,10 @@ def message(aws: Any) -> Any:
         messages = app.messages
         post = staticmethod(take)
 
-        def send(self, name: str) -> dict[str, Any]:
-            found: dict[str, Any] = app.handler(event(f"message-{name}"), Context())
+        def send(self, name: str, **changes: Any) -> dict[str, Any]:
+            made = event(f"message-{name}")
+            made["body"] = json.dumps({**json.loads(made["body"]), **changes})
+            found: dict[str, Any] = app.handler(made, Context())
             return found
 
     return Driver()

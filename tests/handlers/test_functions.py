@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from parley.errors import ConfigurationError
 from parley.principal import ANONYMOUS
 from tests.handlers.loading import ROOT, Context, event, items, load
 
@@ -74,6 +75,31 @@ def test_a_typed_turn_is_started_with_what_it_needs(message: Any) -> None:
     assert request.session == ANONYMOUS.session(message.posts[0]["session_id"])
     assert request.endpoint == "https://a1b2c3d4e5.execute-api.us-east-1.amazonaws.com/dev"
     assert request.received_at_ms == 1701245043512
+
+
+def test_an_utterance_whose_end_nobody_would_find_is_refused_at_once(
+    aws: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv("TRANSCRIBER", "whisper")
+    message = request.getfixturevalue("message")
+    message.send("init")
+    assert message.posts[0]["choices"]["endpointing"] == ["manual"]
+    message.send("audio-start", endpointing="server_vad")
+    error = message.posts[-1]
+    assert (error["code"], error["field"]) == ("bad_request", "audio_start.endpointing")
+    assert (error["turn_id"], message.turns) == ("turn-2", [])
+    message.send("audio-start")
+    assert [turn.endpointing for turn in message.turns] == ["manual"]
+
+
+@pytest.mark.parametrize("function", ["connect", "message", "turn", "http_turn", "health"])
+def test_no_function_starts_with_a_transcriber_that_cannot_detect_languages(
+    aws: Any, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    monkeypatch.setenv("LANGUAGE_DETECTION", "on")
+    monkeypatch.setenv("TRANSCRIBER", "cartesia")
+    with pytest.raises(ConfigurationError, match="set LanguageDetection to off, or Transcriber"):
+        load(function)
 
 
 def test_audio_goes_to_the_inbox_of_the_bound_session(message: Any) -> None:

@@ -176,6 +176,32 @@ async def test_scribe_realtime_transcribes(
     assert elevenlabs.audio(elevenlabs.ended_record()["id"], "in") == pcm
 
 
+@pytest.mark.parametrize("declared", ["en", "de"])
+async def test_scribe_realtime_says_which_language_it_hears(
+    elevenlabs: Standin, speech: Callable[..., bytes], declared: str
+) -> None:
+    elevenlabs.put(oddities={"stt_language": declared, "stt_language_ms": 20})
+    connection = await ScribeRealtime(KEY, elevenlabs.url).connect(
+        {
+            "model_id": "scribe_v2_realtime",
+            "audio_format": AudioFormat.PCM_16000,
+            "sample_rate": 16_000,
+            "commit_strategy": CommitStrategy.MANUAL,
+            "include_language_detection": True,
+        }
+    )
+    heard: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+    connection.on(RealtimeEvents.COMMITTED_TRANSCRIPT_WITH_TIMESTAMPS, heard.set_result)
+    try:
+        pcm = speech("What time is it?")
+        await connection.send({"audio_base_64": base64.b64encode(pcm).decode()})
+        await connection.commit()
+        found = await asyncio.wait_for(heard, 30)
+    finally:
+        await connection.close()
+    assert (found["text"], found["language_code"]) == ("What time is it?", declared)
+
+
 def test_batch_transcription_hears_a_wav_file(
     sdk: ElevenLabs, speech: Callable[..., bytes]
 ) -> None:

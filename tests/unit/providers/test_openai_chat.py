@@ -166,7 +166,8 @@ async def test_what_is_asked() -> None:
     ]
 
 
-SPEAKER = Speaker("5e551011", "t7", "ann@example.org", "acme", "95eud0")
+SESSION_HASH, USER_HASH = "5e5510f1" * 4, "a115e0f1" * 4
+SPEAKER = Speaker(SESSION_HASH, "t7", "ann@example.org", "acme", USER_HASH)
 
 
 async def test_an_endpoint_is_told_who_speaks_in_headers_and_nowhere_else() -> None:
@@ -176,7 +177,7 @@ async def test_an_endpoint_is_told_who_speaks_in_headers_and_nowhere_else() -> N
         assert [d async for d in responder.reply(PROMPT, nobody)]
         told, untold = server.requests
     assert {k: v for k, v in told.headers.items() if k.startswith("x-parley")} == {
-        "x-parley-session": "5e551011",
+        "x-parley-session": SESSION_HASH,
         "x-parley-turn": "t7",
         "x-parley-user": "ann@example.org",
         "x-parley-tenant": "acme",
@@ -185,11 +186,23 @@ async def test_an_endpoint_is_told_who_speaks_in_headers_and_nowhere_else() -> N
     assert not any(name.startswith("x-parley") for name in untold.headers)
 
 
+@pytest.mark.parametrize("name", [SPEAKER.subject, SESSION_HASH, USER_HASH])
+async def test_who_speaks_goes_no_further_if_an_endpoint_sends_it_back(name: str) -> None:
+    code = "x." + name.replace("@", "-").upper()
+    answer = plain("400 Bad Request", json.dumps({"error": {"code": name, "type": code}}))
+    async with endpoint(answer) as server, chat(server.url) as responder:
+        with pytest.raises(ProviderError) as raised:
+            [d async for d in responder.reply(replace(PROMPT, speaker=SPEAKER), nobody)]
+    fields = raised.value.cause.log_fields()
+    assert not fields.keys() & {"provider_code", "provider_type"}
+    assert name.upper() not in repr(fields).upper()
+
+
 @pytest.mark.parametrize(
     ("speaker", "identifier"),
     [
-        (SPEAKER, "95eud0"),
-        (replace(SPEAKER, subject="", tenant="", pseudonym=""), "5e551011"),
+        (SPEAKER, USER_HASH),
+        (replace(SPEAKER, subject="", tenant="", pseudonym=""), SESSION_HASH),
         (NOBODY, None),
     ],
 )

@@ -98,7 +98,8 @@ class OpenAIChat:
             while not ended:
                 messages = build_messages(prompt, system_role=system_role)
                 said = [message["content"] for message in messages]
-                diagnosis = Diagnosis(self._endpoint, key, said)
+                # An endpoint may send back whatever it was sent, names included.
+                diagnosis = Diagnosis(self._endpoint, key, [*said, *_names(prompt.speaker)])
                 effort = self._effort.fields(words)
                 request = self._request(messages, prompt.speaker, effort, key, trace)
                 async with naming_failures(diagnosis), request as response:
@@ -214,6 +215,12 @@ def _refuses_system_role(messages: list[dict[str, str]], status: int, body: byte
         body = body.replace(message["content"].encode(), b"")
     text = _ROLE_OF_MESSAGE.sub(b"", body.lower())
     return any(mark in text for mark in _OF_SYSTEM_ROLE)
+
+
+def _names(speaker: Speaker) -> list[str]:
+    """Return what names a speaker, and must be in no log."""
+    names = (speaker.session, speaker.subject, speaker.tenant, speaker.pseudonym)
+    return [name for name in names if name]
 
 
 def _authorization(key: str) -> dict[str, str]:
