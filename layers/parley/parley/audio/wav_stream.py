@@ -109,9 +109,11 @@ class WavStream:
         after each piece. Read as sound, they are a click.
         """
         size = len(self._header or b"")
-        told = struct.unpack_from("<I", self._held, len(self._held) - 4)[0] if size else 0
+        if len(self._held) < size:
+            return False
+        told = struct.unpack_from("<I", self._held, len(self._held) - 4)[0]
         before = self._data_bytes + len(self._held) - size
-        return len(self._held) >= size and told == before > 0
+        return bool(told == before > 0)
 
     def _take(self, *, held_back: int) -> bytes:
         frame = self._channels * self._bits // 8
