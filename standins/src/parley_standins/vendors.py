@@ -19,6 +19,7 @@ VENDORS: Mapping[str, str] = {
     "cartesia": "parley_standins.cartesia_app",
     "deepgram": "parley_standins.deepgram_app",
     "n8n": "parley_standins.n8n_app",
+    "openai_audio": "parley_standins.openai_audio_app",
 }
 """The module of each, by the name that the command's first line has for its URL."""
 
