@@ -10,7 +10,7 @@ was recorded without a pause is even too, so what is short and loud is always se
 
 Levels are those of the difference to the sample half a millisecond before. That weakens the hum of
 mains and the rumble of rooms and cars, which rise and fall more than other noise, and leaves the
-vowels, around 500 Hz and above.
+vowels, around 500 Hz and above. A tone of 2 kHz or a multiple vanishes, and is no speech.
 """
 
 from __future__ import annotations

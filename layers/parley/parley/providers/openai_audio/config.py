@@ -61,10 +61,10 @@ def transcription_endpoint(context: ProviderContext) -> Endpoint:
             f"choose {TRANSCRIPTION_MODELS[OPENAI_HOST]}."
         )
     language = context.defaults.language or "en"
-    if model.lower().endswith(".en") and language != "en":
+    if _is_english_only(model.lower()) and language != "en":
         raise ConfigurationError(
             f"{parameter}: {model} understands English only, and Language is {language}: choose a "
-            f"model without .en, such as {model[: -len('.en')]}."
+            "model whose name does not end in en."
         )
     return endpoint
 
@@ -106,6 +106,11 @@ def key_names(stage: Stage, context: ProviderContext, endpoint: Endpoint) -> tup
         return ()
     prefix = "fallback_" if context.is_fallback else ""
     return (f"{prefix}{'transcription' if stage == 'transcriber' else 'speech'}_api_key",)
+
+
+def _is_english_only(model: str) -> bool:
+    # tiny.en and the like are Whisper's own; distil-whisper-large-v3-en was Groq's.
+    return model.endswith(".en") or ("whisper" in model and model.endswith("-en"))
 
 
 def is_hosted(endpoint: Endpoint) -> bool:

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 
 import httpx
 
-from parley.providers.diagnosis import MAX_BODY_BYTES, Diagnosis
+from parley.providers.diagnosis import MAX_BODY_BYTES, Diagnosis, Endpoint
+from parley.providers.errors import PROVIDER_OF_CODE
 
 CONNECT_TIMEOUT_S = 3.0
 ERROR_BODY_S = 1.0
@@ -44,6 +45,20 @@ async def read_error_body(response: httpx.Response) -> bytes:
                 if len(body) >= MAX_BODY_BYTES:
                     break
     return bytes(body[:MAX_BODY_BYTES])
+
+
+def make_refusal_note(endpoint: Endpoint, without: str) -> dict[str, str]:
+    """Make the fields of a log entry about what a server does not take.
+
+    Args:
+        without: what it is asked without from now on, within a sentence.
+    """
+    return {
+        "provider": PROVIDER_OF_CODE[endpoint.code],
+        "host": endpoint.host,
+        "advice": f"{endpoint.host} refuses {without}, so it is asked without. Finding that out "
+        "costs every new environment a request.",
+    }
 
 
 def authorization(key: str) -> dict[str, str]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import httpx
 import msgspec
@@ -26,6 +26,7 @@ from parley.providers.openai_audio.config import SPEECH_VOICE, speech_endpoint, 
 from parley.providers.openai_audio.http import (
     REFUSALS,
     authorization,
+    make_refusal_note,
     named,
     read_error_body,
     timeout_of,
@@ -60,6 +61,7 @@ def build_synthesizer(context: ProviderContext) -> OpenAISpeech:
         speech_endpoint(context),
         context.stage_key("synthesizer"),
         context.timeout_s,
+        context.log,
     )
 
 
@@ -89,16 +91,23 @@ class OpenAISpeech:
         endpoint: where, up to and without `/audio/speech`, and with which model.
         api_key: gives the key when one is needed; an empty one is not sent.
         timeout_s: how long the server may stay silent, if its rules do not say more.
+        log: told once what the server refuses; takes an event name and fields.
     """
 
     def __init__(
-        self, client: httpx.AsyncClient, endpoint: Endpoint, api_key: ApiKey, timeout_s: float
+        self,
+        client: httpx.AsyncClient,
+        endpoint: Endpoint,
+        api_key: ApiKey,
+        timeout_s: float,
+        log: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._client = client
         self._endpoint = endpoint
         self._api_key = api_key
         self._rules = speech_rules(endpoint)
         self._timeout = timeout_of(max(timeout_s, self._rules.timeout_s))
+        self._log = log
         self._refused: set[Request] = set()
         self.max_chars = (
             MAX_ORPHEUS_CHARS if "orpheus" in endpoint.model.lower() else MAX_INPUT_CHARS
@@ -133,13 +142,22 @@ class OpenAISpeech:
                     if request != requests[-1] and _may_take_other(response, error):
                         continue
                     raise error
-                # What was asked in vain before is not asked again.
-                self._refused.update(requests[: requests.index(request)])
+                self._note_refused(requests[: requests.index(request)], request)
                 async for sound in _sound(
                     response, diagnosis, request.format == "pcm", sample_rate_hz(audio_format)
                 ):
                     yield sound
                 return
+
+    def _note_refused(self, refused: list[Request], taken: Request) -> None:
+        """Ask for what was refused no more, now that another request has shown to be taken."""
+        if set(refused) <= self._refused:
+            return
+        self._refused.update(refused)
+        speed = any(one.with_speed for one in refused) and not taken.with_speed
+        without = "WAV" if taken.format == "pcm" else ""
+        without = " and ".join(filter(None, (without, "a speed" if speed else "")))
+        self._log("speech_request_refused", make_refusal_note(self._endpoint, without))
 
     def _worth_trying(self, settings: Settings) -> Iterator[Request]:
         changes_speed = settings.speed and settings.speed != 1

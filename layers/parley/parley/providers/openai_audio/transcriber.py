@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
@@ -25,6 +26,7 @@ from parley.providers.openai_audio.config import transcription_endpoint, transcr
 from parley.providers.openai_audio.http import (
     REFUSALS,
     authorization,
+    make_refusal_note,
     named,
     read_error_body,
     timeout_of,
@@ -82,6 +84,7 @@ def build_transcriber(context: ProviderContext) -> WhisperTranscriber:
         transcription_endpoint(context),
         context.stage_key("transcriber"),
         context.timeout_s,
+        context.log,
     )
 
 
@@ -93,10 +96,16 @@ class WhisperTranscriber:
         endpoint: where, up to and without `/audio/transcriptions`, and with which model.
         api_key: gives the key when one is needed; an empty one is not sent.
         timeout_s: how long the server may stay silent, if its rules do not say more.
+        log: told once what the server refuses; takes an event name and fields.
     """
 
     def __init__(
-        self, client: httpx.AsyncClient, endpoint: Endpoint, api_key: ApiKey, timeout_s: float
+        self,
+        client: httpx.AsyncClient,
+        endpoint: Endpoint,
+        api_key: ApiKey,
+        timeout_s: float,
+        log: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._client = client
         self._endpoint = endpoint
@@ -104,6 +113,7 @@ class WhisperTranscriber:
         self._rules = transcription_rules(endpoint)
         self._timeout = timeout_of(max(timeout_s, self._rules.timeout_s))
         self._forms = _OF_WHISPER if "whisper" in endpoint.model.lower() else _OF_OTHERS
+        self._log = log
         self._refused = 0
 
     @property
@@ -140,7 +150,7 @@ class WhisperTranscriber:
                     if _may_take_less(response, error) and place + 1 < len(self._forms):
                         continue
                     raise error
-                self._refused = max(self._refused, place)
+                self._note_refused(place)
                 final: TranscriptPiece | None = None
                 async for piece in _pieces(response, diagnosis, said):
                     if piece.final:
@@ -151,6 +161,16 @@ class WhisperTranscriber:
             assert final is not None
             yield final
             return
+
+    def _note_refused(self, place: int) -> None:
+        """Ask for what was refused no more, now that another form has shown to be taken."""
+        if place <= self._refused:
+            return
+        first, taken, self._refused = self._forms[self._refused], self._forms[place], place
+        lost = ["stream"] if first.stream and not taken.stream else []
+        lost += ["verbose_json"] if first.verbose and not taken.verbose else []
+        note = make_refusal_note(self._endpoint, " and ".join(lost))
+        self._log("transcription_request_refused", note)
 
     def _request(
         self, form: Form, wav: bytes, language: str, key: str
