@@ -3,7 +3,8 @@
 - `openai`: the API itself. `verbose_json` for whisper-1 alone, which does not stream.
 - `groq`: speech only as WAV; no stream of transcripts.
 - `speaches`: PCM at the model's own rate; a delta for every segment; errors in `detail`.
-- `kokoro`: speech only. Its WAV ends in a second header, its errors are in `detail`, no SSE.
+- `kokoro`: speech only. Its WAV ends in a second header, as its releases before issue 497 have
+  it; its errors are in `detail`; no SSE.
 - `localai`: whatever the format, a WAV; no stream of transcripts.
 - `whisper.cpp`: transcripts only, of WAV, one at a time; `model` and `stream` are ignored; no list
   of models, no key.
