@@ -1,4 +1,4 @@
-"""An HTTP server that plays a chat endpoint by a test's script."""
+"""An HTTP server that plays an endpoint by a test's script: of chats, speech or transcripts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def http_client() -> httpx.AsyncClient:
 
 @dataclass
 class Request:
-    """What the endpoint was asked."""
+    """What the endpoint was asked; a body that is no JSON as bytes."""
 
     line: str
     headers: dict[str, str]
@@ -53,7 +53,10 @@ class Endpoint:
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 authorization = [line for line in head if line.startswith("Authorization")]
                 headers["authorization"] = "".join(authorization).partition(": ")[2]
-                self.requests.append(Request(head[0], headers, json.loads(body) if body else None))
+                is_json = headers.get("content-type", "").startswith("application/json")
+                self.requests.append(
+                    Request(head[0], headers, json.loads(body) if is_json else body or None)
+                )
                 answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
                 await answer(writer)
                 await writer.drain()
