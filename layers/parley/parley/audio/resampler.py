@@ -3,8 +3,9 @@
 A windowed-sinc low-pass filter, evaluated only at the samples that are wanted (a polyphase filter),
 in plain Python: the layer carries no numpy, and Python 3.13 no `audioop`. Measured at a sine of
 10,000: what is not the sine is 76 dB below it, which is the rounding to 16 bits; tones from 10 %
-above the new band are gone (-50 dB and less), those within 4 % of its edge are 34 dB down. A second
-of speech from 22,050 to 24,000 Hz costs 30 ms of one core, to 48,000 Hz 60 ms.
+above the new band are gone (-50 dB and less), those within 4 % of its edge are 34 dB down. On
+Python 3.13 a second of speech costs 21 ms of one core from 22,050 to 24,000 Hz, 17 ms from 24,000
+to 16,000 and 39 ms to 48,000 (3.11: 39, 29 and 68); the filter itself, once, 12 ms.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import array
 import functools
 import math
+from collections.abc import Callable, Sequence
 from operator import mul
 
 ZEROS = 16
@@ -39,7 +41,7 @@ class Resampler:
         self._phases = _phases(self._up, self._down)
         self._taps = len(self._phases[0])
         # The filter looks ahead by half its length: silence before the signal puts it in time.
-        self._held: list[int] = [0] * (self._taps - 1)
+        self._held: list[float] = [0.0] * (self._taps - 1)
         self._at = ZEROS * max(self._up, self._down)
         self._taken = self._given = 0
 
@@ -53,7 +55,7 @@ class Resampler:
             return pcm
         samples = array.array("h", pcm)
         self._taken += len(samples)
-        self._held.extend(samples)
+        self._held.extend(map(float, samples))  # products of floats are quicker than mixed ones
         return self._resampled(len(self._held) - self._taps + 1)
 
     def close(self) -> bytes:
@@ -61,7 +63,7 @@ class Resampler:
         if self._same:
             return b""
         owed = -(-self._taken * self._up // self._down) - self._given
-        self._held.extend([0] * self._taps)
+        self._held.extend([0.0] * self._taps)
         return self._resampled(len(self._held) - self._taps + 1)[: 2 * owed]
 
     def _resampled(self, ready: int) -> bytes:
@@ -72,7 +74,7 @@ class Resampler:
         )
         found: list[int] = []
         while (index := at // up) < ready:
-            value = sum(map(mul, held[index : index + taps], phases[at % up]))
+            value = _sum_of_products(held[index : index + taps], phases[at % up])
             found.append(round(min(max(value, -32_768.0), 32_767.0)))
             at += down
         del held[: at // up]
@@ -99,7 +101,18 @@ def _phases(up: int, down: int) -> list[list[float]]:
     filter_ += [0.0] * (taps * up - length)
     # Every phase lets a constant pass as it is, so that no tone comes of the phases' order.
     phases = [filter_[phase::up][::-1] for phase in range(up)]
-    return [[value / sum(phase) for value in phase] for phase in phases]
+    sums = [sum(phase) for phase in phases]
+    return [[value / total for value in phase] for phase, total in zip(phases, sums, strict=True)]
+
+
+def _multiply_and_add(one: Sequence[float], other: Sequence[float]) -> float:
+    return sum(map(mul, one, other))
+
+
+_sum_of_products: Callable[[Sequence[float], Sequence[float]], float] = getattr(
+    math, "sumprod", _multiply_and_add
+)
+"""Python 3.12 has it ready, in a third of the time."""
 
 
 def _bessel(x: float) -> float:

@@ -105,8 +105,8 @@ class WavStream:
         """Return whether a header's sizes come behind the sound.
 
         A writer that cannot go back in what it has sent sends them again, among zeros, where they
-        would stand in a file. PyAV's `wav` muxer does, on a buffer that is emptied after each piece,
-        and so do Kokoro-FastAPI's releases before its issue 497. Read as sound, they are a click.
+        would stand in a file. PyAV's `wav` muxer does, on a buffer that is emptied after each
+        piece, and so do Kokoro-FastAPI's releases before its issue 497. Read as sound, they click.
         """
         size = len(self._header or b"")
         if len(self._held) < size:
