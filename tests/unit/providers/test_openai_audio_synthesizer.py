@@ -272,6 +272,7 @@ async def test_a_request_that_is_refused_in_every_form_has_failed(
         with pytest.raises(ProviderError) as raised:
             await spoken(synthesizer(client, server), settings=settings(speed=0.9))
     assert described(raised.value) == ("speech_failed", "refused", "request")
+    assert "check VoiceId" in raised.value.cause.advice
     assert len(server.requests) == 4
 
 

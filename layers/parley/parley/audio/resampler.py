@@ -106,7 +106,8 @@ def _phases(up: int, down: int) -> list[list[float]]:
 
 
 def _multiply_and_add(one: Sequence[float], other: Sequence[float]) -> float:
-    return sum(map(mul, one, other))
+    total: float = sum(map(mul, one, other))
+    return total
 
 
 _sum_of_products: Callable[[Sequence[float], Sequence[float]], float] = getattr(

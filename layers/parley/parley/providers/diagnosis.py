@@ -155,12 +155,6 @@ _ADVICE: dict[str, str] = {
     "think less, or raise the limit at {host}.",
     "empty": "Model {model_name} answered with nothing.",
     "no_role": "The function has no AWS credentials to make a key for {host} of: check its role.",
-    "compressed": "{host} sends compressed sound, whatever it is asked for, and only WAV and PCM "
-    "can be played: set its format to WAV, or check {model}.",
-    "no_sound": "{host} sends no sound, or none that can be played: check {base_url}, {model} and "
-    "{voice}.",
-    "utterance": "The utterance is longer than {called_there} takes (25 MB): choose fewer "
-    "UtteranceSeconds.",
 }
 
 _NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)

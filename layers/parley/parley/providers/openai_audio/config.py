@@ -37,6 +37,20 @@ HOSTED_TRANSCRIPTION = CallRules(hedge_after_s=4.0, timeout_s=15.0)
 PATIENT_SPEECH = CallRules(hedge_after_s=60.0, timeout_s=15.0)
 """Likewise. Kokoro on a CPU begins a sentence within 1 to 4 s."""
 
+SPEECH_ADVICE = {
+    "compressed": "{host} sends compressed sound, whatever it is asked for, and only WAV and PCM "
+    "can be played: set its format to WAV, or check {model}.",
+    "no_sound": "{host} sends no sound, or none that can be played: check {base_url}, {model} and "
+    "{voice}.",
+    # Many a server has no name of its own for a voice that is not there.
+    "request": "{called} refused the request{status}: check {voice}, which voice the session "
+    "chose, {model} and {base_url}.",
+}
+TRANSCRIPTION_ADVICE = {
+    "utterance": "The utterance is longer than {called_there} takes (25 MB): choose fewer "
+    "UtteranceSeconds.",
+}
+
 _REALTIME_ONLY = ("gpt-live-transcribe", "gpt-realtime-whisper")
 
 

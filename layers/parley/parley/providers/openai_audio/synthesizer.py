@@ -22,7 +22,12 @@ from parley.errors import ProviderError
 from parley.protocol.messages import AudioFormat, Settings
 from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Diagnosis, Endpoint
-from parley.providers.openai_audio.config import SPEECH_VOICE, speech_endpoint, speech_rules
+from parley.providers.openai_audio.config import (
+    SPEECH_ADVICE,
+    SPEECH_VOICE,
+    speech_endpoint,
+    speech_rules,
+)
 from parley.providers.openai_audio.http import (
     REFUSALS,
     authorization,
@@ -131,7 +136,7 @@ class OpenAISpeech:
             ProviderError: `speech_failed`.
         """
         key = await self._api_key()
-        diagnosis = Diagnosis(self._endpoint, key, [text])
+        diagnosis = Diagnosis(self._endpoint, key, [text], SPEECH_ADVICE)
         requests = list(self._worth_trying(settings))
         for request in requests:
             async with named(diagnosis), self._post(text, request, settings, key) as response:

@@ -22,7 +22,11 @@ from parley.errors import ProviderError
 from parley.protocol.messages import AudioFormat, Endpointing
 from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Diagnosis, Endpoint
-from parley.providers.openai_audio.config import transcription_endpoint, transcription_rules
+from parley.providers.openai_audio.config import (
+    TRANSCRIPTION_ADVICE,
+    transcription_endpoint,
+    transcription_rules,
+)
 from parley.providers.openai_audio.http import (
     REFUSALS,
     authorization,
@@ -190,7 +194,9 @@ class WhisperTranscriber:
 
     def make_too_long_error(self) -> ProviderError:
         """Make the error of an utterance that is more than a server takes."""
-        return Diagnosis(self._endpoint).make_error("utterance", "refused")
+        return Diagnosis(self._endpoint, advice=TRANSCRIPTION_ADVICE).make_error(
+            "utterance", "refused"
+        )
 
 
 class WhisperStream:
