@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from parley.providers.openai_audio.languages import code_of
-from parley.providers.openai_chat.event_stream import (
+from parley.providers.replies.event_stream import (
     EventStreamParser,
     EventTooLarge,
     ServerSentEvent,
