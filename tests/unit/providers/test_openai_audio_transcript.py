@@ -11,13 +11,11 @@ from parley.providers.openai_audio.invention import spoken_text
 from parley.providers.openai_audio.languages import code_of, whisper_code
 from parley.providers.openai_audio.transcript import (
     MAX_ANSWER_BYTES,
-    BrokenOff,
-    ErrorInAnswer,
-    Nonsense,
     Segment,
     Transcript,
     TranscriptReader,
 )
+from parley.providers.replies.failures import BrokenOff, ErrorInAnswer, Nonsense
 
 DONE = {"type": "transcript.text.done", "text": "Hello there."}
 

@@ -32,8 +32,6 @@ from parley.providers.openai_audio.http import (
     REFUSALS,
     authorization,
     make_refusal_note,
-    named,
-    read_error_body,
     timeout_of,
 )
 from parley.providers.openai_audio.speech_audio import (
@@ -42,6 +40,7 @@ from parley.providers.openai_audio.speech_audio import (
     NoSound,
     SpeechAudio,
 )
+from parley.providers.replies.transport import naming_failures, read_error_body
 from parley.providers.rules import CallRules
 from parley.providers.tts import SpeechPiece
 from parley.text.scripts import cluster_start
@@ -139,7 +138,10 @@ class OpenAISpeech:
         diagnosis = Diagnosis(self._endpoint, key, [text], SPEECH_ADVICE)
         requests = list(self._worth_trying(settings))
         for request in requests:
-            async with named(diagnosis), self._post(text, request, settings, key) as response:
+            async with (
+                naming_failures(diagnosis),
+                self._post(text, request, settings, key) as response,
+            ):
                 diagnosis.note_request_id(response.headers)
                 if not response.is_success:
                     body = await read_error_body(response)

@@ -31,18 +31,13 @@ from parley.providers.openai_audio.http import (
     REFUSALS,
     authorization,
     make_refusal_note,
-    named,
-    read_error_body,
     timeout_of,
 )
 from parley.providers.openai_audio.invention import spoken_text
 from parley.providers.openai_audio.languages import whisper_code
-from parley.providers.openai_audio.transcript import (
-    BrokenOff,
-    ErrorInAnswer,
-    Nonsense,
-    TranscriptReader,
-)
+from parley.providers.openai_audio.transcript import TranscriptReader
+from parley.providers.replies.failures import BrokenOff, ErrorInAnswer, Nonsense
+from parley.providers.replies.transport import naming_failures, read_error_body
 from parley.providers.rules import CallRules
 from parley.providers.stt import TranscriptPiece
 
@@ -145,7 +140,7 @@ class WhisperTranscriber:
         for place in range(self._refused, len(self._forms)):
             diagnosis = Diagnosis(self._endpoint, key, said)
             async with (
-                named(diagnosis),
+                naming_failures(diagnosis),
                 self._request(self._forms[place], wav, language, key) as response,
             ):
                 diagnosis.note_request_id(response.headers)

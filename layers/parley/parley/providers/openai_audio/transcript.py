@@ -17,26 +17,11 @@ from parley.providers.replies.event_stream import (
     EventTooLarge,
     ServerSentEvent,
 )
+from parley.providers.replies.failures import BrokenOff, ErrorInAnswer, Nonsense
 from parley.text.scripts import join_texts
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 """An hour of speech has 60 KB of text; `verbose_json` some ten times that."""
-
-
-class Nonsense(ValueError):
-    """The answer is no transcript."""
-
-
-class BrokenOff(ValueError):
-    """The answer ended before the transcript did."""
-
-
-class ErrorInAnswer(ValueError):
-    """The server says within its answer that it failed."""
-
-    def __init__(self, error: Any) -> None:
-        super().__init__("error in the answer")
-        self.error = error
 
 
 @dataclass(frozen=True, slots=True)
