@@ -32,7 +32,7 @@ _INVENTED = frozenset(
         *("продолжение следует", "字幕由amaraorg社区提供", "谢谢观看", "시청해주셔서 감사합니다"),
     }
 )
-"""Reported again and again for silence (openai/whisper, discussions 679 and 928)."""
+"""Reported again and again for silence (openai/whisper, discussion 928; collabora/WhisperLive, issue 328)."""
 _SOUND = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|\*[^*]*\*|♪[^♪]*♪?")
 """What is no speech, as models write it: `[BLANK_AUDIO]`, `(wind blowing)`, `*coughs*`, `♪♪♪`."""
 
