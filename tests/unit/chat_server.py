@@ -53,7 +53,7 @@ class Endpoint:
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
                 authorization = [line for line in head if line.startswith("Authorization")]
                 headers["authorization"] = "".join(authorization).partition(": ")[2]
-                is_json = headers.get("content-type", "").startswith("application/json")
+                is_json = body and headers.get("content-type", "").startswith("application/json")
                 self.requests.append(
                     Request(head[0], headers, json.loads(body) if is_json else body or None)
                 )

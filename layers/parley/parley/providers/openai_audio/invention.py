@@ -32,7 +32,8 @@ _INVENTED = frozenset(
         *("продолжение следует", "字幕由amaraorg社区提供", "谢谢观看", "시청해주셔서 감사합니다"),
     }
 )
-"""Reported again and again for silence (openai/whisper, discussion 928; collabora/WhisperLive, issue 328)."""
+"""Reported again and again for silence, e.g. in openai/whisper, discussion 928, and in
+collabora/WhisperLive, issue 328."""
 _SOUND = re.compile(r"\[[^\[\]]*\]|\([^()]*\)|\*[^*]*\*|♪[^♪]*♪?")
 """What is no speech, as models write it: `[BLANK_AUDIO]`, `(wind blowing)`, `*coughs*`, `♪♪♪`."""
 
