@@ -20,6 +20,7 @@ from deploy.options import Options, read_options
 from deploy.package import run_sam, upload_code
 from deploy.parameters import Parameters
 from deploy.questions import Questions
+from deploy.smoke import ask
 from deploy.stack import DESCRIPTION, ChangeSet, Existing, Stacks
 from deploy.stack import values as stack_values
 
@@ -87,6 +88,23 @@ class Deployment:
         self._console.say(summary.how_to_try(there, " ".join(self._account.options)))
         self._console.say(f"\nTo remove it: {self._command('remove', name)}")
         self._console.say(summary.what_stays(there.outputs, " ".join(self._account.options)))
+        self._try_it(there)
+
+    def _try_it(self, stack: Existing) -> None:
+        """Ask the deployment whether its providers take its keys.
+
+        Raises:
+            DeployError: one does not.
+        """
+        self._console.say("\nAsking its table and its providers (GET /health?deep=1) ...")
+        found = ask(stack, self._account)
+        for line in found.lines:
+            self._console.say(f"  {line}")
+        if found.failing:
+            raise DeployError(
+                f"{self._name} is deployed, and does not work yet: {', '.join(found.failing)}. "
+                f"Mend what is said above, and {self._command('deploy', self._name)} again."
+            )
 
     def _choose_stack(self) -> tuple[str, Existing | None]:
         """Return the stack's name, asked for unless it is given, and what is there of it."""
@@ -139,14 +157,12 @@ class Deployment:
             "off": "everybody who knows the URL",
             "secret": "who has a token of your backend",  # nosec B105
         }.get(mode, f"who has a token of {questions.effective(found, 'AuthIssuer')}")
-        model = questions.effective(found, "LlmModel")
         say()
         say(f"{'New stack' if is_new else 'Update of the stack'} {name}, {self._account.region}")
         pages = "any page" if origins == "*" else f"pages of {origins}"
         say(f"  may connect: {who}, from {pages}")
-        say(f"  model: {model} at {questions.effective(found, 'LlmBaseUrl')}")
-        if not questions.effective(found, "LlmApiKey"):
-            say("  no key for the model: right only for an endpoint that asks for none")
+        for line in summary.providers(questions.told(found)):
+            say(f"  {line}")
         values = questions.all_effective(found)
         kinds = summary.kinds(self._options.template, values)
         say(f"  resources: {summary.count_kinds(kinds)}")

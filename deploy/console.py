@@ -84,5 +84,6 @@ def _hidden(prompt: str) -> str:
             return getpass.getpass(prompt)
         except getpass.GetPassWarning:
             raise DeployError(
-                "This terminal cannot hide what is typed. Set ELEVENLABS_API_KEY and LLM_API_KEY."
+                "This terminal cannot hide what is typed. Set keys in the environment, such as "
+                "ELEVENLABS_API_KEY."
             ) from None

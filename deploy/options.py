@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="deploy",
         description="Deploy Parley to AWS, or remove it. What is not said is asked for.",
         epilog="Keys are never taken from the command line: set ELEVENLABS_API_KEY, LLM_API_KEY "
-        "and AUTH_SECRET, or have them asked for. See docs/deploy.md.",
+        "and so on, or have them asked for. See docs/deploy.md.",
     )
     parser.add_argument("command", nargs="?", choices=["deploy", "remove"], default="deploy")
     parser.add_argument("--stack-name", metavar="NAME", help="parley, unless told otherwise")

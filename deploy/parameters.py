@@ -18,7 +18,16 @@ from samwire.template.parameters import parameter_values
 
 SECRETS = {
     "ElevenLabsApiKey": "ELEVENLABS_API_KEY",
+    "CartesiaApiKey": "CARTESIA_API_KEY",
+    "DeepgramApiKey": "DEEPGRAM_API_KEY",
+    "AnthropicApiKey": "ANTHROPIC_API_KEY",
     "LlmApiKey": "LLM_API_KEY",
+    "SpeechApiKey": "SPEECH_API_KEY",
+    "TranscriptionApiKey": "TRANSCRIPTION_API_KEY",
+    "N8nHeaderValue": "N8N_HEADER_VALUE",
+    "FallbackLlmApiKey": "FALLBACK_LLM_API_KEY",
+    "FallbackSpeechApiKey": "FALLBACK_SPEECH_API_KEY",
+    "FallbackTranscriptionApiKey": "FALLBACK_TRANSCRIPTION_API_KEY",
     "AuthSecret": "AUTH_SECRET",
 }
 """Parameters that nobody may see, and the variables of the environment that give them."""

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.worst_case import Prices, defaults, worst_day
+from deploy.choice import FALLBACK, Choice
 from deploy.options import ROOT
+from deploy.parameters import SECRETS
 from deploy.stack import Change, Existing
 from samwire.template.intrinsics import Resolver
 
@@ -50,6 +52,32 @@ def kinds(template: Path, values: Mapping[str, str]) -> list[str]:
     ]
 
 
+def providers(values: Mapping[str, str]) -> list[str]:
+    """Return who transcribes, replies and speaks, and which keys there are none of.
+
+    Args:
+        values: that all parameters will have, `****` for secrets that are kept.
+    """
+    choice = Choice(values)
+    lines = []
+    for does, parameter, model, address in (
+        ("transcribes", "Transcriber", "TranscriptionModel", "TranscriptionBaseUrl"),
+        ("replies", "Responder", "LlmModel", "LlmBaseUrl"),
+        ("speaks", "Synthesizer", "SpeechModel", "SpeechBaseUrl"),
+    ):
+        with_model = f" with {values[model]}" if values[model] else ""
+        where = f" at {values[address]}" if values[address] else ""
+        second = choice.provider(FALLBACK + parameter)
+        instead = f"; when it fails, {second}" if second else ""
+        lines.append(f"{does}: {choice.provider(parameter)}{with_model}{where}{instead}")
+    lines += [
+        f"no {name}: right only for an endpoint that asks for none"
+        for name in choice.optional()
+        if not values[name] and name in SECRETS
+    ]
+    return lines
+
+
 def count_kinds(kinds: Iterable[str]) -> str:
     """Count the kinds, the most first, e.g. `8 functions, 2 APIs, 1 table`."""
     counted = Counter(kind for kind in kinds if kind in _NAMES)
@@ -80,7 +108,7 @@ def costs(values: Mapping[str, str]) -> str:
         [
             f"It costs ${idle:.2f} a month while nobody talks, and "
             f"${float(minute):.3f} of AWS for a minute of talk;",
-            "ElevenLabs and the language model cost several times that (docs/costs.md).",
+            "transcriber, model and voice cost several times that (docs/costs.md).",
             f"{worst} (docs/costs.md).",
         ]
     )

@@ -6,14 +6,17 @@ resources are of kinds that moto's CloudFormation does not make.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -57,9 +60,31 @@ RESOURCES: dict[str, Any] = {
 WITHOUT_CODE = {name: RESOURCES[name] for name in ("Table", "Role")}
 OUTPUTS = {
     "WebSocketUrl": {"Value": "wss://a1b2c3.execute-api.eu-west-1.amazonaws.com/dev"},
-    "HttpUrl": {"Value": "https://d4e5f6.execute-api.eu-west-1.amazonaws.com"},
     "TableName": {"Value": {"Ref": "Table"}},
 }
+
+
+class _Health(BaseHTTPRequestHandler):
+    """Answers as a deployment does whose providers take its keys."""
+
+    def do_GET(self) -> None:
+        checks = {name: {"ok": True, "ms": 1.0} for name in ("table", "secret", "responder")}
+        body = json.dumps({"status": "ok", "version": "1", "checks": checks}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@functools.cache
+def deployed_url() -> str:
+    """Where a deployment's HTTP API answers, for as long as this process runs."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Health)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_port}"
 
 
 def small_template(folder: Path, **changed: Any) -> Path:
@@ -71,7 +96,7 @@ def small_template(folder: Path, **changed: Any) -> Path:
         "Description": "Parley: a small one.",
         "Parameters": load_template(ROOT / "template.yaml")["Parameters"],
         "Resources": RESOURCES,
-        "Outputs": OUTPUTS,
+        "Outputs": {**OUTPUTS, "HttpUrl": {"Value": deployed_url()}},
         **changed,
     }
     path = folder / "template.yaml"

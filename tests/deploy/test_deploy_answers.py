@@ -11,19 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.worst_case import Prices, defaults, worst_day
+from deploy.choice import STAGE_OF, Choice
 from deploy.console import Check, Console
 from deploy.errors import DeployError, MissingAnswers
 from deploy.options import read_options
-from deploy.parameters import Parameters, words_of
+from deploy.parameters import SECRETS, Parameters, words_of
 from deploy.questions import Questions
 from deploy.stack import Change, Existing, values
-from deploy.summary import changes, costs, how_to_try, kinds, lost
+from deploy.summary import changes, costs, how_to_try, kinds, lost, providers
+from parley.providers.registry import STAGES
 
 ROOT = Path(__file__).parents[2]
 PARAMETERS = Parameters(ROOT / "template.yaml")
 KEY = "sk_0123456789abcdef"
 OIDC = {"AuthMode": "oidc", "AuthIssuer": "https://i.example.com", "AuthAudience": "me"}
 OPEN = {"AuthMode": "off", "AllowedOrigins": "https://b.example"}
+USUAL = {"Transcriber": "elevenlabs", "Responder": "openai_chat", "Synthesizer": "elevenlabs"}
 STORED = {"ElevenLabsApiKey": "****", "LlmApiKey": "****", "AuthMode": "off", "Language": "de"}
 
 
@@ -91,6 +94,7 @@ def test_keys_are_typed_stored_or_in_the_environment(
     environment: dict[str, str],
     keys: tuple[str | None, str | None],
 ) -> None:
+    typed = typed if typed is None else ["", "", "", *typed]  # the usual providers
     found = answers(typed, stored=stored, environment=environment)
     assert (found.get("ElevenLabsApiKey"), found.get("LlmApiKey")) == keys
 
@@ -111,14 +115,15 @@ def test_keys_are_typed_stored_or_in_the_environment(
 def test_who_may_connect_is_asked_as_far_as_it_is_open(
     typed: list[str], words: dict[str, str], stored: dict[str, str], found: dict[str, str]
 ) -> None:
-    keys = {"ElevenLabsApiKey": KEY, "LlmApiKey": ""}
-    assert answers(typed, words={**keys, **words}, stored=stored) == {**keys, **found}
+    rest = {**USUAL, "ElevenLabsApiKey": KEY, "LlmApiKey": ""}
+    assert answers(typed, words={**rest, **words}, stored=stored) == {**rest, **found}
 
 
 def test_the_shared_secret_comes_from_the_environment_where_it_is_used() -> None:
     secret = {"AUTH_SECRET": "s" * 32}
-    assert answers([KEY, "", "secret", ""], environment=secret)["AuthSecret"] == "s" * 32
-    assert "AuthSecret" not in answers([KEY, "", "off", ""], environment=secret)
+    shared = answers([KEY, "", "secret", ""], words=USUAL, environment=secret)
+    assert shared["AuthSecret"] == "s" * 32
+    assert "AuthSecret" not in answers([KEY, "", "off", ""], words=USUAL, environment=secret)
 
 
 @pytest.mark.parametrize("typed", [None, []], ids=["nobody", "at a terminal"])
@@ -139,6 +144,118 @@ def test_a_variable_that_is_wrong_is_named_before_anything_is_asked(
     with pytest.raises(DeployError, match=f"{variable} in the environment: Wanted: {wanted}") as no:
         answers(typed, environment=environment)
     assert value not in str(no.value)
+
+
+OPEN_TO_ALL = {"AuthMode": "off", "AllowedOrigins": "*"}
+VOICE = "694f9389-aac1-45b6-b726-9d9369183238"
+ELSEWHERE = {"Transcriber": "deepgram", "Responder": "n8n", "Synthesizer": "cartesia"}
+HOOK = "https://n8n.example/webhook/talk"
+SPEECH = "https://speech.example/v1"
+
+
+@pytest.mark.parametrize(
+    ("typed", "words", "found"),
+    [
+        (
+            ["deepgram", "n8n", "cartesia", KEY, KEY, HOOK, "Bearer t", VOICE],
+            {},
+            {**ELSEWHERE, "CartesiaApiKey": KEY, "DeepgramApiKey": KEY, "LlmBaseUrl": HOOK,
+             "N8nHeaderValue": "Bearer t", "VoiceId": VOICE},
+        ),
+        (
+            ["cartesia", "anthropic_bedrock", "cartesia", KEY, VOICE],
+            {},
+            {"Transcriber": "cartesia", "Responder": "anthropic_bedrock",
+             "Synthesizer": "cartesia", "CartesiaApiKey": KEY, "VoiceId": VOICE},
+        ),
+        (
+            ["Whisper", "whisper", "", "openai_speech", "l", "", SPEECH, "s", "", "t", "af_bella"],
+            {},
+            {"Transcriber": "whisper", "Responder": "openai_chat", "Synthesizer": "openai_speech",
+             "LlmApiKey": "l", "SpeechBaseUrl": SPEECH, "SpeechApiKey": "s",
+             "TranscriptionBaseUrl": "", "TranscriptionApiKey": "t", "VoiceId": "af_bella"},
+        ),
+    ],
+    ids=["all others", "no key of its own", "any server"],
+)  # fmt: skip
+def test_what_the_chosen_providers_need_is_asked_for_and_no_more(
+    typed: list[str], words: dict[str, str], found: dict[str, str]
+) -> None:
+    assert answers(typed, words={**OPEN_TO_ALL, **words}) == {**OPEN_TO_ALL, **found}
+
+
+def test_a_voice_of_another_vendor_is_asked_for_again() -> None:
+    words = {**OPEN_TO_ALL, **USUAL, "Synthesizer": "cartesia", "LlmApiKey": ""}
+    usual = PARAMETERS.default("VoiceId")
+    found = answers([KEY, KEY, "", usual, "a b", VOICE], words=words)
+    assert found["VoiceId"] == VOICE
+
+
+BEFORE = {**STORED, "Synthesizer": "cartesia", "CartesiaApiKey": "****", "VoiceId": VOICE,
+          "SpeechModel": "sonic-3", "DeepgramApiKey": "****", "LlmModel": "gpt"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "found"),
+    [
+        ({}, {}, {}),
+        ({"Language": "fr"}, {"CARTESIA_API_KEY": KEY}, {"CartesiaApiKey": KEY}),
+        ({}, {"ANTHROPIC_API_KEY": KEY}, {}),  # nobody uses it
+        ({"Synthesizer": "elevenlabs"}, {},
+         {"VoiceId": PARAMETERS.default("VoiceId"), "SpeechModel": ""}),
+        ({"Synthesizer": "elevenlabs", "VoiceId": "mine"}, {}, {"SpeechModel": ""}),
+        ({"Transcriber": "whisper"}, {}, {}),
+        ({"Responder": "n8n", "LlmBaseUrl": HOOK}, {"N8N_HEADER_VALUE": "x"},
+         {"LlmModel": "", "N8nHeaderValue": "x"}),
+    ],
+)  # fmt: skip
+def test_an_update_keeps_what_still_has_a_meaning(
+    words: dict[str, str], environment: dict[str, str], found: dict[str, str]
+) -> None:
+    assert answers(None, words=words, stored=BEFORE, environment=environment) == {**words, **found}
+
+
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [
+        # CloudFormation tells an empty secret as it tells any other.
+        ({"Transcriber": "deepgram"}, "DEEPGRAM_API_KEY in the environment."),
+        ({"Responder": "anthropic"}, "ANTHROPIC_API_KEY in the environment."),
+        ({"Responder": "n8n"}, "PARAMETERS='LlmBaseUrl=…'."),
+        ({"Synthesizer": "openai_speech"}, "PARAMETERS='SpeechBaseUrl=…', PARAMETERS='VoiceId=…'."),
+        ({"FallbackResponder": "n8n"}, "PARAMETERS='FallbackLlmBaseUrl=…'."),
+        ({"FallbackSynthesizer": "elevenlabs"}, "PARAMETERS='FallbackVoiceId=…'."),
+        ({"FallbackTranscriber": "deepgram"}, "DEEPGRAM_API_KEY in the environment."),
+    ],
+)
+def test_what_a_chosen_provider_needs_is_missing(words: dict[str, str], missing: str) -> None:
+    with pytest.raises(MissingAnswers) as told:
+        answers(None, words=words, stored=BEFORE)
+    assert str(told.value).endswith(f"Missing: {missing}")
+
+
+def test_every_secret_can_come_from_the_environment() -> None:
+    secret = {name for name in PARAMETERS.declared if PARAMETERS.is_secret(name)}
+    assert secret == set(SECRETS)
+
+
+def test_what_providers_need_are_parameters_of_the_template() -> None:
+    for chooser, stage in STAGE_OF.items():
+        names = PARAMETERS.declared[chooser]["AllowedValues"]
+        assert names == list(STAGES[stage])
+        for name in names:
+            choice = Choice({**effective(), chooser: name})
+            assert {*choice.needed(), *choice.optional()} <= set(PARAMETERS.declared)
+
+
+def test_it_is_said_who_transcribes_replies_and_speaks() -> None:
+    chosen = {**ELSEWHERE, "LlmBaseUrl": HOOK, "FallbackTranscriber": "whisper"}
+    assert providers(effective(**chosen, FallbackTranscriptionApiKey="x")) == [
+        "transcribes: deepgram; when it fails, whisper",
+        f"replies: n8n at {HOOK}",
+        "speaks: cartesia",
+        "no N8nHeaderValue: right only for an endpoint that asks for none",
+    ]
 
 
 def test_nobody_to_ask_is_told_everything_that_is_missing() -> None:
@@ -258,7 +375,7 @@ def test_a_value_is_taken_or_refused_with_a_sentence(name: str, value: str) -> N
         assert wrong is None or value not in wrong
 
 
-@pytest.mark.parametrize("name", [n for n in PARAMETERS.declared if n != "ElevenLabsApiKey"])
+@pytest.mark.parametrize("name", PARAMETERS.declared)
 def test_every_default_is_allowed(name: str) -> None:
     assert PARAMETERS.wrong(name, PARAMETERS.default(name)) is None
 

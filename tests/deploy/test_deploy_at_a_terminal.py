@@ -38,12 +38,16 @@ LLM_KEY = "sk-proj-fedcba9876543210"
 END_OF_INPUT = "\x04"
 QUESTIONS = {
     "Name of the stack": "",
+    r"Who transcribes .*\[": "",
+    r"Who replies .*\[": "",
+    r"Who speaks .*\[": "",
     "ElevenLabs API key": KEY,
     "API key of the language model": LLM_KEY,
     r"Who may connect \[": "",
     "Pages that may connect": "",
 }
 """What is asked before the last question, and what is answered."""
+PROVIDERS = {"Transcriber": "elevenlabs", "Responder": "openai_chat", "Synthesizer": "elevenlabs"}
 URL = "wss://a1b2c3.execute-api.eu-west-1.amazonaws.com/dev"
 pytestmark = [
     pytest.mark.timeout(300),
@@ -143,9 +147,11 @@ def test_a_few_questions_and_it_is_deployed(aws: Aws, tmp_path: Path) -> None:
         shown.expect("The table with the conversations stays")
         shown.expect(f"aws dynamodb delete-table --region {REGION} --table-name parley-Table")
         shown.expect("SAM's bucket stays")
+        shown.expect("responder  works")
         assert shown.exit_code() == 0
     assert aws.stacks() == {"parley": "CREATE_COMPLETE"}
     assert aws.parameters() == {
+        **PROVIDERS,
         "ElevenLabsApiKey": KEY,
         "LlmApiKey": LLM_KEY,
         "AuthMode": "off",
@@ -161,8 +167,12 @@ def test_a_wrong_answer_is_asked_again_with_what_is_allowed(aws: Aws, tmp_path: 
     with deploying(aws.environment(tmp_path), small_template(tmp_path)) as shown:
         shown.answer("Name of the stack", "1 name")
         shown.answer("Wanted: letters, digits and -, a letter first", "mine")
+        shown.answer("Who transcribes", "me")
+        shown.answer("Answer elevenlabs, cartesia, deepgram or whisper", "")
+        shown.answer("Who replies", "")
+        shown.answer("Who speaks", "")
         shown.answer("ElevenLabs API key", "")
-        shown.answer("Wanted: letters, digits and . _", "two words")
+        shown.answer("It is needed", "two words")
         shown.answer("Wanted: letters, digits and . _", KEY)
         shown.answer("API key of the language model", "")
         shown.answer(r"Who may connect \[off\]", "everybody")
@@ -185,7 +195,8 @@ def test_an_update_keeps_what_is_stored(aws: Aws, tmp_path: Path) -> None:
     stored = {"ElevenLabsApiKey": KEY, "LlmApiKey": LLM_KEY, "Language": "de"}
     aws.create(small_template(tmp_path, Resources=WITHOUT_CODE), **stored)
     with deploying(aws.environment(tmp_path), small_template(tmp_path)) as shown:
-        shown.answer("Name of the stack", "")
+        for question in ("Name of the stack", "Who transcribes", "Who replies", "Who speaks"):
+            shown.answer(question, "")
         shown.answer("ElevenLabs API key .*Enter keeps the stored one", "")
         shown.answer("API key of the language model .*Enter keeps the stored one; - for none", "-")
         shown.answer(r"Who may connect \[off\]", "secret")

@@ -18,6 +18,7 @@ import deploy.__main__ as program
 from deploy.console import Console
 from deploy.errors import DeployError
 from deploy.options import Options
+from deploy.smoke import Found
 from deploy.stack import Stacks
 
 ROOT = Path(__file__).parents[2]
@@ -297,3 +298,13 @@ def test_what_is_taken_away_may_fail_without_hiding_why(console: Quiet) -> None:
         stacks.change_set("parley", "https://x", [], is_new=True),
     ):
         pass
+
+
+def test_what_is_deployed_and_does_not_work_ends_with_a_sentence(
+    console: Quiet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Found(["responder  The chat endpoint refused the API key (401)."], ["responder"])
+    monkeypatch.setattr(program, "ask", lambda _stack, _account: found)
+    with pytest.raises(DeployError, match="parley is deployed, and does not work yet: responder"):
+        run(console, Fake("CREATE_COMPLETE"))
+    assert "  responder  The chat endpoint refused the API key (401)." in console.said
