@@ -42,12 +42,14 @@ TOGETHER := --no-print-directory --jobs 6 $(SYNC:%=%target)
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: ## hold a spoken conversation on this machine, then serve the page [PORT=, DEMO=no]
+run: ## hold a spoken conversation on this machine, then serve the page [PORT=, DEMO=no, VOICE=, MIND=, EARS=]
 	@case "$(DEMO)" in ""|yes|no) ;; *) echo "DEMO: expected yes or no; got $(DEMO)." >&2; exit 2;; esac
 	@PYTHON="$(PYTHON)" sh tests/python.sh
+	@$(PYTHON) -m dev.choice "VOICE=$(VOICE)" "MIND=$(MIND)" "EARS=$(EARS)"
 	@$(PYTHON) -m dev.port $(if $(PORT),"$(PORT)")
 	@$(MAKE) --no-print-directory --silent $(RUNNABLE)
-	@$(BIN)/python -m dev $(if $(PORT),--port "$(PORT)") $(if $(DEMO),--demo "$(DEMO)")
+	@$(BIN)/python -m dev $(if $(PORT),--port "$(PORT)") $(if $(DEMO),--demo "$(DEMO)") \
+	  $(if $(VOICE),--voice "$(VOICE)") $(if $(MIND),--mind "$(MIND)") $(if $(EARS),--ears "$(EARS)")
 
 test: ## run every check and test
 	@PYTHON="$(PYTHON)" sh tests/python.sh

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dev.choice import SETTINGS, ChoiceRefused, check_choice
 from dev.port import DEFAULT_PORT, PortRefused, check_port, port_number
 from dev.steps import wrap
 
@@ -28,8 +29,9 @@ def main(command_line: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     try:
+        check_choice({name: getattr(arguments, name.lower()) or "" for name in SETTINGS})
         check_port(arguments.port)
-    except PortRefused as refusal:
+    except (ChoiceRefused, PortRefused) as refusal:
         print(wrap(str(refusal)), file=sys.stderr)
         return 2
     if importlib.util.find_spec("parley_standins") is None:
@@ -60,6 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-demo", dest="demo", action="store_const", const="no", help="the same as --demo no"
     )
+    for name, does in (("voice", "speaks"), ("mind", "replies"), ("ears", "transcribes")):
+        parser.add_argument(
+            f"--{name}", metavar="NAME", help=f"who {does}, as the template names providers"
+        )
     parser.add_argument("--once", action="store_true", help="stop after the conversation")
     parser.add_argument(
         "--logs", type=Path, default=LOGS, metavar="DIR", help="for what emulator and stand-ins log"

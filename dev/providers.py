@@ -2,65 +2,140 @@
 
 from __future__ import annotations
 
+import re
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from http.client import HTTPException
 
 from dev.errors import CannotRun
+from dev.services import SERVICES, URLS, Service
 
-ELEVENLABS_URL = "https://api.elevenlabs.io"
-OPENAI_URL = "https://api.openai.com/v1"
 STANDIN_KEY = "standin-key"
-KEYS = ("ELEVENLABS_API_KEY", "LLM_API_KEY")
+CHOOSERS = {"Transcriber": "transcriber", "Responder": "responder", "Synthesizer": "synthesizer"}
+"""The template's parameters that choose a provider, and the stages."""
+USUAL = {"Transcriber": "elevenlabs", "Responder": "openai_chat", "Synthesizer": "elevenlabs"}
+FALLBACK = "Fallback"
+_OF_STAGES = ("LlmApiKey", "SpeechApiKey", "TranscriptionApiKey")
+"""Keys of which the second provider of a stage has one of its own."""
+
+
+def variable(parameter: str) -> str:
+    """Return the environment variable of a parameter: `VoiceId` is `VOICE_ID`."""
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).upper()
+    return name.replace("ELEVEN_LABS", "ELEVENLABS")
+
+
+@dataclass(frozen=True)
+class Used:
+    """A provider that is used.
+
+    Attributes:
+        prefix: `Fallback` if it takes over when the first one fails.
+        key: empty if there is none.
+        url: empty for the provider's own address.
+        is_real: whether nothing stands in for it.
+    """
+
+    prefix: str
+    stage: str
+    name: str
+    service: Service
+    key: str
+    url: str
+    is_real: bool
+
+    @property
+    def key_parameter(self) -> str:
+        """The template's parameter of its key; empty if it has none."""
+        key = self.service.key
+        return self.prefix + key if key in _OF_STAGES else key
+
+    @property
+    def url_parameter(self) -> str:
+        """The template's parameter of its address."""
+        return self.service.url or self.prefix + URLS[self.stage]
+
+    @property
+    def wanted(self) -> str:
+        """The variable that makes it the real one; empty if none does."""
+        if self.service.key and (self.service.address or not self.service.is_had_by_url):
+            return variable(self.key_parameter)
+        return variable(self.url_parameter) if self.service.is_had_by_url else ""
+
+    @property
+    def paid_by(self) -> str:
+        """The variable by which a conversation costs something; empty if it does not."""
+        if not self.is_real:
+            return ""
+        if self.key:
+            return variable(self.key_parameter)
+        return variable(self.url_parameter) if self.name == "n8n" else ""  # it may send mails
 
 
 @dataclass(frozen=True)
 class Providers:
     """Which services are used: the real ones or the stand-ins."""
 
-    elevenlabs_url: str
-    elevenlabs_key: str
-    llm_url: str
-    llm_key: str
-    llm_model: str
-    real_speech: bool
-    real_llm: bool
+    used: tuple[Used, ...]
+    voice: str
 
     @classmethod
-    def chosen(cls, environment: Mapping[str, str]) -> Providers:
-        """What the environment variables ask for; URLs of stand-ins are still empty."""
-        speech_key = environment.get("ELEVENLABS_API_KEY", "")
-        llm_key = environment.get("LLM_API_KEY", "")
-        llm_url = environment.get("LLM_BASE_URL", "")
-        real_llm = bool(llm_key or llm_url)
-        real_speech = bool(speech_key)
-        return cls(
-            elevenlabs_url=(environment.get("ELEVENLABS_BASE_URL") or ELEVENLABS_URL)
-            if real_speech
-            else "",
-            elevenlabs_key=speech_key or STANDIN_KEY,
-            llm_url=(llm_url or OPENAI_URL) if real_llm else "",
-            llm_key=llm_key if real_llm else STANDIN_KEY,
-            llm_model=environment.get("LLM_MODEL") or ("gpt-6-luna" if real_llm else "standin"),
-            real_speech=real_speech,
-            real_llm=real_llm,
-        )
+    def chosen(cls, environment: Mapping[str, str], choice: Mapping[str, str]) -> Providers:
+        """What is asked for.
 
-    def with_standins(self, elevenlabs_url: str, llm_url: str) -> Providers:
-        """The same with the stand-ins' URLs where no real service was asked for."""
-        return replace(
-            self,
-            elevenlabs_url=self.elevenlabs_url or elevenlabs_url,
-            llm_url=self.llm_url or llm_url,
-        )
+        Args:
+            choice: names of providers, by the template's parameters; the usual one if there is
+                none.
+
+        Raises:
+            CannotRun: the voice is none of the synthesizer's.
+        """
+        used = tuple(_used(environment, choice))
+        (speaks,) = (each for each in used if each.stage == "synthesizer" and not each.prefix)
+        voice = environment.get("VOICE_ID", "")
+        usual = SERVICES["synthesizer", "elevenlabs"].voice
+        if speaks.name != "elevenlabs" and (voice == usual or (speaks.is_real and not voice)):
+            raise CannotRun(f"{speaks.service.called} speaks. Set VOICE_ID to one of its voices.")
+        return cls(used, voice or speaks.service.voice)
+
+    def __getitem__(self, parameter: str) -> Used:
+        """The provider that a parameter such as `Transcriber` has chosen."""
+        (found,) = (e for e in self.used if not e.prefix and e.stage == CHOOSERS[parameter])
+        return found
 
     @property
     def stand_ins(self) -> list[str]:
         """The stages whose provider stands in for a real one."""
-        speech = [] if self.real_speech else ["transcriber", "synthesizer"]
-        return speech if self.real_llm else [*speech, "responder"]
+        return list(dict.fromkeys(each.stage for each in self.used if not each.is_real))
+
+    @property
+    def paid_by(self) -> list[str]:
+        """The variables by which a conversation costs something."""
+        return list(dict.fromkeys(each.paid_by for each in self.used if each.paid_by))
+
+    def parameters(self, standins: Mapping[str, str]) -> dict[str, str]:
+        """Return values of the template's parameters, keys among them.
+
+        Args:
+            standins: addresses of the stand-ins, by name.
+
+        Raises:
+            CannotRun: nobody stands in for one of them.
+        """
+        given = {"VoiceId": self.voice, "StandIns": ",".join(self.stand_ins)}
+        for each in self.used:
+            chooser = next(name for name, stage in CHOOSERS.items() if stage == each.stage)
+            given[each.prefix + chooser] = each.name
+            if each.key_parameter:
+                given[each.key_parameter] = each.key
+            url = each.url if each.is_real else _standin_url(each, standins)
+            if url:
+                given[each.url_parameter] = url
+            if each.prefix and each.service.voice and not each.is_real:
+                given[each.prefix + "VoiceId"] = each.service.voice
+        return given
 
     def check(self) -> None:
         """Ask the real services whether they take the keys.
@@ -68,28 +143,59 @@ class Providers:
         Raises:
             CannotRun: one does not, or cannot be reached.
         """
-        if self.real_speech:
-            _check(
-                f"{self.elevenlabs_url}/v1/models",
-                {"xi-api-key": self.elevenlabs_key},
-                "ElevenLabs",
-                "ELEVENLABS_API_KEY",
-            )
-        if self.real_llm:
-            headers = {"Authorization": f"Bearer {self.llm_key}"} if self.llm_key else {}
-            _check(f"{self.llm_url.rstrip('/')}/models", headers, "The LLM", "LLM_API_KEY")
+        asked = set()
+        for each in self.used:
+            url = (each.url or each.service.address).rstrip("/") + each.service.models
+            if each.is_real and each.service.models and url not in asked:
+                asked.add(url)
+                _check(url, each)
 
 
-def _check(url: str, headers: dict[str, str], who: str, variable: str) -> None:
+def _used(environment: Mapping[str, str], choice: Mapping[str, str]) -> Iterator[Used]:
+    for prefix in ("", FALLBACK):
+        for parameter, stage in CHOOSERS.items():
+            name = choice.get(prefix + parameter) or ("" if prefix else USUAL[parameter])
+            if not name:
+                continue
+            if (stage, name) not in SERVICES:
+                raise CannotRun(f"{variable(prefix + parameter)}: there is no provider {name}.")
+            service = SERVICES[stage, name]
+            found = Used(prefix, stage, name, service, "", "", is_real=False)
+            key = environment.get(variable(found.key_parameter), "") if service.key else ""
+            url = environment.get(variable(found.url_parameter), "")
+            is_real = bool(url and service.is_had_by_url) or bool(key and service.address)
+            if not is_real:
+                yield Used(prefix, stage, name, service, _standin_key(service), "", is_real=False)
+            else:
+                yield Used(prefix, stage, name, service, key, url, is_real=True)
+
+
+def _standin_key(service: Service) -> str:
+    return service.key_text.format(STANDIN_KEY) if service.key else ""
+
+
+def _standin_url(used: Used, standins: Mapping[str, str]) -> str:
+    if used.service.standin not in standins:
+        hint = f" Set {used.wanted}." if used.wanted else " It runs where Parley is deployed."
+        raise CannotRun(f"Nothing stands in for {used.name} ({used.stage}).{hint}")
+    return standins[used.service.standin] + used.service.path
+
+
+def _check(url: str, used: Used) -> None:
+    who, name = used.service.called, variable(used.key_parameter)
     if not url.startswith(("http://", "https://")):
-        raise CannotRun(f"{url} is no http or https URL. Set LLM_BASE_URL or ELEVENLABS_BASE_URL.")
+        raise CannotRun(f"{url} is no http or https URL. Set {variable(used.url_parameter)}.")
+    header, value = used.service.header
+    headers = {header: value.format(used.key)} if used.key else {}
     try:
         request = urllib.request.Request(url, headers={"User-Agent": "parley", **headers})  # noqa: S310 - checked above
         urllib.request.urlopen(request, timeout=10).close()  # noqa: S310  # nosec B310  # checked
     except urllib.error.HTTPError as error:
-        if error.code in (401, 403):
+        with error:
+            code = error.code
+        if code in (401, 403):
             raise CannotRun(
-                f"{who} refused the key in {variable} (HTTP {error.code}). Set a valid one, or "
+                f"{who} refused the key in {name} (HTTP {code}). Set a valid one, or "
                 f"unset it to use the stand-in."
             ) from None
     except OSError as error:
@@ -97,5 +203,5 @@ def _check(url: str, headers: dict[str, str], who: str, variable: str) -> None:
         raise CannotRun(f"{who} cannot be reached at {url}: {reason}.") from None
     except (ValueError, HTTPException):  # whose text may hold the key
         raise CannotRun(
-            f"{who} cannot be asked: {url} is no URL, or {variable} has characters that no key has."
+            f"{who} cannot be asked: {url} is no URL, or {name} has characters that no key has."
         ) from None

@@ -12,32 +12,41 @@ import argparse
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dev.children import Child, follow, last_words, start
+from dev.choice import SETTINGS
 from dev.errors import CannotRun
-from dev.providers import KEYS, STANDIN_KEY, Providers
+from dev.providers import CHOOSERS, FALLBACK, STANDIN_KEY, Providers, Used, variable
+from dev.services import SERVICES
 from dev.steps import Steps, wrap
 from samwire.services.own_key import PROFILE
 
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATE = ROOT / "template.yaml"
 DEFAULT_URL = "ws://localhost:3001/dev"
-VOICE = "21m00Tcm4TlvDq8ikWAM"
-"""Asks the questions of the demo; the stand-in recognises this one best."""
+QUESTIONER = SERVICES["synthesizer", "elevenlabs"]
+"""Asks the questions of the demo."""
 ORIGINS = "AllowedOrigins"
 """The parameter that says which pages may connect; those that are served here may anyway."""
 CHOSEN_PARAMETERS = (
-    "VoiceId",
     "SpeechModel",
     "TranscriptionModel",
+    "LlmModel",
+    "ReasoningEffort",
+    "FallbackSpeechModel",
+    "FallbackTranscriptionModel",
+    "FallbackLlmModel",
+    "FallbackVoiceId",
+    "N8nHeaderName",
+    "LanguageDetection",
+    "LanguageVoices",
     "SystemPrompt",
     "Language",
     "AuthMode",
@@ -51,14 +60,24 @@ CHOSEN_PARAMETERS = (
     "Languages",
 )
 """Parameters of the template that environment variables choose: `VoiceId` is `VOICE_ID`."""
-SECRETS = frozenset({"ELEVENLABS_API_KEY", "LLM_API_KEY", "AUTH_SECRET", "PARLEY_TOKEN"})
+SECRETS = frozenset(
+    {
+        *(variable(service.key) for service in SERVICES.values() if service.key),
+        *(f"FALLBACK_{stage}_API_KEY" for stage in ("LLM", "SPEECH", "TRANSCRIPTION")),
+        "AUTH_SECRET",
+        "PARLEY_TOKEN",
+    }
+)
 """Variables that neither stand-ins nor stack inherit: the stack has them as parameters."""
 
 
-def run(port: int, *, demo: str | None, stay: bool, log_folder: Path) -> int:
+def run(
+    port: int, choice: Mapping[str, str], *, demo: str | None, stay: bool, log_folder: Path
+) -> int:
     """Start everything, hold the conversation, serve the page.
 
     Args:
+        choice: names of providers, by the template's parameters.
         demo: `yes` or `no`; None for a conversation that costs nothing.
 
     Returns:
@@ -66,9 +85,10 @@ def run(port: int, *, demo: str | None, stay: bool, log_folder: Path) -> int:
     """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")}
     quiet = {name: value for name, value in environment.items() if name not in SECRETS}
-    providers = Providers.chosen(environment)
+    seconds = {FALLBACK + name: environment.get(variable(FALLBACK + name), "") for name in CHOOSERS}
+    providers = Providers.chosen(environment, {**seconds, **choice})
     steps = Steps(sys.stdout)
-    if providers.real_speech or providers.real_llm:
+    if any(each.is_real for each in providers.used):
         with steps.step("Asking the services whether they take the keys"):
             providers.check()
     log = log_folder / "stack.log"
@@ -85,19 +105,20 @@ def run(port: int, *, demo: str | None, stay: bool, log_folder: Path) -> int:
         )
         with steps.step("Starting the stand-ins: voice, recogniser, language model"):
             standins = voices.ready()
-        providers = providers.with_standins(standins["elevenlabs_url"], standins["llm_url"])
-        parameters = _parameters(providers, environment, standins["voices"])
+        parameters = _parameters(providers, environment, standins)
         stack = _start_emulator(emulator, log, parameters, steps)
         _say_what_runs(providers, environment, log_folder)
-        why_not = why_no_demo(demo, environment)
+        why_not = why_no_demo(demo, environment, providers.paid_by)
         if why_not:
             print(wrap(why_not), flush=True)
         else:
-            code = _hold_conversation(stack["websocket_url"], providers, environment)
+            code = _hold_conversation(
+                stack["websocket_url"], providers, parameters, environment, standins
+            )
             if code or not stay:
                 return code
         _say_where(stack, environment.get("PARLEY_TOKEN", ""))
-        _say_who_may_connect(environment.get(_variable(ORIGINS), ""))
+        _say_who_may_connect(environment.get(variable(ORIGINS), ""))
         if stay:
             emulator.wait()  # until Ctrl-C or SIGTERM raises KeyboardInterrupt
             raise CannotRun(f"The stack has ended. {last_words(log) or 'It did not say why.'}")
@@ -115,23 +136,22 @@ def _start_emulator(
         return emulator.ready()
 
 
-def why_no_demo(demo: str | None, environment: Mapping[str, str]) -> str:
-    """Why no conversation is held, in a sentence; empty if one is."""
+def why_no_demo(demo: str | None, environment: Mapping[str, str], paid_by: Sequence[str]) -> str:
+    """Why no conversation is held, in a sentence; empty if one is.
+
+    Args:
+        paid_by: the variables by which it would cost something.
+    """
     if demo == "no":
         return "No conversation is held, as asked."
     if _needs_a_token(environment):
         return "No conversation is held: AUTH_MODE wants a token. Put one into PARLEY_TOKEN."
-    keys = [name for name in KEYS if environment.get(name)]
-    if keys and demo is None:
+    if paid_by and demo is None:
         return (
-            f"No conversation is held, because {' and '.join(keys)} would pay for it. "
+            f"No conversation is held, because {' and '.join(paid_by)} would pay for it. "
             "To hold it all the same: make run DEMO=yes"
         )
     return ""
-
-
-def _variable(parameter: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).upper()
 
 
 def _needs_a_token(environment: Mapping[str, str]) -> bool:
@@ -141,26 +161,28 @@ def _needs_a_token(environment: Mapping[str, str]) -> bool:
 
 
 def _parameters(
-    providers: Providers, environment: Mapping[str, str], voices: Mapping[str, str]
+    providers: Providers, environment: Mapping[str, str], standins: Mapping[str, Any]
 ) -> dict[str, str]:
     """Values of the template's parameters, keys and secrets among them.
 
     Args:
-        voices: names of the stand-in's voices, by their ids.
+        standins: what they said when they were ready.
     """
-    given = {
-        "ElevenLabsApiKey": providers.elevenlabs_key,
-        "ElevenLabsBaseUrl": providers.elevenlabs_url,
-        "LlmApiKey": providers.llm_key,
-        "LlmBaseUrl": providers.llm_url,
-        "LlmModel": providers.llm_model,
-        "StandIns": ",".join(providers.stand_ins),
+    urls = {
+        "elevenlabs": standins["elevenlabs_url"],
+        "llm": standins["llm_url"],
+        **standins["urls"],
     }
-    if not providers.real_speech:
-        given["Voices"] = ",".join(f"{voice}={name}" for voice, name in voices.items())
+    given = providers.parameters(urls)
+    speaks, listens = providers["Synthesizer"], providers["Transcriber"]
+    if not speaks.is_real and speaks.name == "elevenlabs":
+        voices = standins["voices"].items()
+        given["Voices"] = ",".join(f"{voice}={name}" for voice, name in voices)
+    if not (speaks.is_real and listens.is_real):
         given["Languages"] = "en"
+    given["ElevenLabsBaseUrl"] = given.get("ElevenLabsBaseUrl") or QUESTIONER.address
     for parameter in CHOSEN_PARAMETERS:
-        if value := environment.get(_variable(parameter)):
+        if value := environment.get(variable(parameter)):
             given[parameter] = value
     return given
 
@@ -200,19 +222,31 @@ def is_as_committed(file: Path) -> bool:
 
 
 def _say_what_runs(providers: Providers, environment: Mapping[str, str], log_folder: Path) -> None:
-    speech = "ElevenLabs" if providers.real_speech else "a stand-in (set ELEVENLABS_API_KEY)"
-    if providers.real_llm:
-        model = providers.llm_model
-    elif environment.get("SYSTEM_PROMPT"):
-        model = "a stand-in, which ignores SYSTEM_PROMPT (set LLM_API_KEY)"
-    else:
-        model = "a stand-in (set LLM_API_KEY)"
     print(
-        f"\nSpeech:         {speech}"
-        f"\nLanguage model: {model}"
+        f"\nVoice:          {_who(providers['Synthesizer'])}"
+        f"\nEars:           {_who(providers['Transcriber'])}"
+        f"\nLanguage model: {_model(providers, environment)}"
         f"\nLogs:           {_shown(log_folder)}/\n",
         flush=True,
     )
+
+
+def _who(used: Used) -> str:
+    if used.is_real:
+        return used.service.called
+    hint = f" (set {used.wanted})" if used.wanted else ""
+    of_whom = "" if used.service.called.startswith("The ") else f" for {used.service.called}"
+    return f"a stand-in{of_whom}{hint}"
+
+
+def _model(providers: Providers, environment: Mapping[str, str]) -> str:
+    replies = providers["Responder"]
+    if replies.is_real:
+        usual = "the endpoint's usual one" if replies.name == "openai_chat" else _who(replies)
+        return environment.get("LLM_MODEL") or usual
+    if environment.get("SYSTEM_PROMPT"):
+        return f"a stand-in, which ignores SYSTEM_PROMPT (set {replies.wanted})"
+    return _who(replies)
 
 
 def _shown(path: Path) -> str:
@@ -221,12 +255,23 @@ def _shown(path: Path) -> str:
     return str(path)
 
 
-def _hold_conversation(url: str, providers: Providers, environment: Mapping[str, str]) -> int:
+def _hold_conversation(
+    url: str,
+    providers: Providers,
+    parameters: Mapping[str, str],
+    environment: Mapping[str, str],
+    standins: Mapping[str, Any],
+) -> int:
+    """Have a conversation held; ElevenLabs' stand-in asks unless ElevenLabs itself speaks."""
+    speaks = providers["Synthesizer"]
+    is_real = speaks.is_real and speaks.name == "elevenlabs"
+    is_elevenlabs = speaks.name == "elevenlabs"
+    address = parameters["ElevenLabsBaseUrl"] if is_real else standins["elevenlabs_url"]
     command = [sys.executable, "-m", "parley_client.demo", "--url", url]
-    command += ["--elevenlabs-url", providers.elevenlabs_url]
-    command += ["--voice", environment.get("VOICE_ID") or VOICE]
-    keys = {**environment, "ELEVENLABS_API_KEY": providers.elevenlabs_key}
-    who = "ElevenLabs" if providers.real_speech else "the stand-in"
+    command += ["--elevenlabs-url", address]
+    command += ["--voice", providers.voice if is_elevenlabs else QUESTIONER.voice]
+    keys = {**environment, "ELEVENLABS_API_KEY": speaks.key if is_real else STANDIN_KEY}
+    who = "ElevenLabs" if is_real else "the stand-in"
     print(f"A conversation, whose questions {who} speaks (DEMO=no leaves it out):", flush=True)
     return subprocess.run(command, cwd=ROOT, env=keys, check=False).returncode
 
@@ -259,7 +304,7 @@ def _say_who_may_connect(origins: str) -> None:
         print("Pages:          every page that is open in a browser may connect")
     else:
         more = f", and of {origins}" if origins else ""
-        example = f"{_variable(ORIGINS)}=http://localhost:5173 make run"
+        example = f"{variable(ORIGINS)}=http://localhost:5173 make run"
         print(f"Pages:          those of this address{more} may connect; for more:")
         print(f"                {example}")
     print("\nCtrl-C stops everything.", flush=True)
@@ -271,6 +316,10 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         return run(
             arguments.port,
+            {
+                parameter: getattr(arguments, setting.lower()) or ""
+                for setting, parameter in SETTINGS.items()
+            },
             demo=arguments.demo,
             stay=not arguments.once,
             log_folder=arguments.logs,

@@ -30,6 +30,10 @@ def environment(tmp_path: Path) -> Path:
         (["PORT=0"], "--port 0"),
         (["PORT=0", "DEMO=no"], "--port 0 --demo no"),
         (["PORT=0", "DEMO=yes"], "--port 0 --demo yes"),
+        (
+            ["PORT=0", "VOICE=cartesia", "MIND=n8n", "EARS=whisper"],
+            "--port 0 --voice cartesia --mind n8n --ears whisper",
+        ),
     ],
 )
 @pytest.mark.parametrize("is_before", [True, False], ids=["before make", "after make"])
@@ -49,10 +53,20 @@ def test_settings_are_passed_on(
     assert sorted(path.name for path in environment.iterdir()) == [".runnable", "bin"]
 
 
-def test_a_demo_that_is_neither_is_refused_before_anything_is_installed(environment: Path) -> None:
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("DEMO=maybe", "DEMO: expected yes or no; got maybe."),
+        ("VOICE=me", "VOICE: expected elevenlabs, cartesia or openai_speech; got me."),
+        ("EARS=n8n", "EARS: expected elevenlabs, cartesia, deepgram or whisper; got n8n."),
+    ],
+)
+def test_what_there_is_not_is_refused_before_anything_is_installed(
+    environment: Path, setting: str, sentence: str
+) -> None:
     (environment / ".runnable").unlink()
     done = subprocess.run(
-        ["make", "run", "DEMO=maybe", f"VENV={environment}", f"PYTHON={sys.executable}"],
+        ["make", "run", setting, f"VENV={environment}", f"PYTHON={sys.executable}"],
         cwd=ROOT,
         env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
         capture_output=True,
@@ -60,7 +74,7 @@ def test_a_demo_that_is_neither_is_refused_before_anything_is_installed(environm
     )
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.splitlines()[0] == "DEMO: expected yes or no; got maybe."
+    assert done.stderr.splitlines()[0] == sentence
 
 
 def test_make_test_leaves_nothing_for_make_run_to_install(environment: Path) -> None:

@@ -19,14 +19,15 @@ from typing import Any
 
 import pytest
 
-from dev.run import is_as_committed, why_no_demo
+from dev.providers import Providers
+from dev.run import SECRETS, is_as_committed, why_no_demo
 from parley_client.conversation import Conversation
 from tests.e2e.stack import ROOT, Standins
 
 pytestmark = pytest.mark.timeout(180)
 COLUMNS = 80
 CONTROLS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-CHOSEN = ("ELEVENLABS_API_KEY", "LLM_API_KEY", "LLM_BASE_URL", "SYSTEM_PROMPT", "AUTH_MODE")
+CHOSEN = (*SECRETS, "LLM_BASE_URL", "VOICE_ID", "SYSTEM_PROMPT", "AUTH_MODE")
 LAST = "Ctrl-C stops everything."
 # A shell that starts the tests in the background has its children ignore SIGINT.
 HEARS_CTRL_C = (
@@ -181,7 +182,7 @@ async def test_a_system_prompt_makes_an_agent_and_a_key_is_not_spent_on_a_demo(
 def test_a_conversation_is_held_where_it_costs_nothing(
     demo: str | None, variables: dict[str, str], expected: str
 ) -> None:
-    why_not = why_no_demo(demo, variables)
+    why_not = why_no_demo(demo, variables, Providers.chosen(variables, {}).paid_by)
     assert bool(why_not) is bool(expected)
     assert expected in why_not
 
