@@ -37,7 +37,7 @@ SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=)
 TOGETHER := --no-print-directory --jobs 6 $(SYNC:%=%target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run token test checked collected tested pytest browser lint style types javascript format unit build template validate deploy remove chaos bench lock generate clean
+.PHONY: help run token test checked collected tested pytest browser lint style types javascript format unit build template validate deploy remove chaos matrix bench lock generate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -121,6 +121,9 @@ remove: $(READY) $(SAM) ## remove from AWS what was deployed [ARGS=]
 
 chaos: $(READY) ## 500 turns while everything goes wrong
 	PYTHONPATH=samwire/tests $(BIN)/python -m tests.chaos
+
+matrix: $(READY) ## every combination of providers through the whole stack
+	MATRIX=whole $(BIN)/pytest tests/e2e/test_provider_matrix.py
 
 bench: $(READY) ## measure the time to first audio
 	$(BIN)/python -m benchmarks.first_audio

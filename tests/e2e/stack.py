@@ -126,6 +126,10 @@ class Stack:
         """Have the next invocation of a function be a cold start."""
         self._control("DELETE", f"environments/{function}")
 
+    def set_variables(self, function: str, variables: Mapping[str, str]) -> None:
+        """Have the next invocation of a function be a cold start with other variables."""
+        self._control("PUT", f"environments/{function}", {"Variables": dict(variables)})
+
     def roles(self) -> dict[str, Any]:
         """What the functions' roles may do, by their names."""
         roles: dict[str, Any] = json.loads(self._control("GET", "permissions"))["roles"]

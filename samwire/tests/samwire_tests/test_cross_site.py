@@ -203,6 +203,7 @@ async def test_a_strangers_page_reaches_nothing_that_is_for_this_machine(
         ("GET", "_local/stack.json", ""),
         ("PUT", "_local/permissions", "{}"),
         ("DELETE", "_local/environments", ""),
+        ("PUT", "_local/environments/Chat", "{}"),
         ("POST", f"2015-03-31/functions/{function}/invocations", "{}"),
         ("POST", f"{stage}/@connections/abc", "hello"),
     ):

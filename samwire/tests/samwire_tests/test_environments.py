@@ -283,6 +283,35 @@ async def test_environments_of_a_function_that_there_is_not_cannot_be_taken_away
         assert await refused.json() == {"message": "Function not found: G"}
 
 
+async def test_the_next_environment_has_other_variables(tmp_path: Path) -> None:
+    source = "import os\ndef handler(event, context): return os.environ.get('VOICE', 'none')"
+    async with running(tmp_path, source) as f, control(f) as client:
+        assert await f.invoke() == "none"
+        changed = {"Variables": {"VOICE": "alto"}}
+        assert (await client.put("/_local/environments/F", json=changed)).status == 204
+        assert await f.invoke() == "alto"
+        assert (await client.put("/_local/environments/F", json={"Variables": {}})).status == 204
+        assert await f.invoke() == "alto"
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "status"),
+    [
+        ("G", '{"Variables": {}}', 404),
+        ("F", '{"VOICE": "alto"}', 400),
+        ("F", '{"Variables": {"VOICE": 1}}', 400),
+        ("F", "VOICE=alto", 400),
+    ],
+)
+async def test_what_are_no_variables_of_a_function_is_refused(
+    tmp_path: Path, name: str, body: str, status: int
+) -> None:
+    async with running(tmp_path, TICKING) as f, control(f) as client:
+        answer = await client.put(f"/_local/environments/{name}", data=body)
+        assert answer.status == status
+        assert (await answer.json())["message"]
+
+
 # --- ends and faults --------------------------------------------------------------------------
 
 

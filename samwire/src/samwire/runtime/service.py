@@ -6,7 +6,7 @@ Invoking is in-process for the gateway and through `samwire.runtime.invoke_api` 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from samwire.faults.faults import Faults
@@ -152,13 +152,30 @@ class LambdaService:
         Raises:
             UnknownFunction: there is none of that name.
         """
-        meant = [f for f in self._functions.values() if function in ("", f.logical_id, f.name)]
-        if not meant:
-            raise UnknownFunction(f"Function not found: {function}")
-        names = {each.name for each in meant}
+        names = {each.name for each in self._meant(function)}
         for (name, _version), pool in self._pools.items():
             if name in names:
                 pool.renew()
+
+    def set_variables(self, function: str, variables: Mapping[str, str]) -> None:
+        """Give a function other variables, and new environments that have them.
+
+        Args:
+            function: logical id or name.
+            variables: by name; those that are not named stay.
+
+        Raises:
+            UnknownFunction: there is none of that name.
+        """
+        for each in self._meant(function):
+            each.environment.update(variables)
+        self.renew(function)
+
+    def _meant(self, function: str) -> list[Function]:
+        meant = [f for f in self._functions.values() if function in ("", f.logical_id, f.name)]
+        if not meant:
+            raise UnknownFunction(f"Function not found: {function}")
+        return meant
 
     def find(self, reference: str) -> Target:
         """Return what a name, `name:alias` or ARN means.
