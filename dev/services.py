@@ -108,7 +108,6 @@ SERVICES: Mapping[tuple[str, str], Service] = {
         is_had_by_url=True,
         standin="n8n",
         path="/webhook/parley",
-        key_text="Bearer {}",
     ),
     ("synthesizer", "elevenlabs"): _ELEVENLABS,
     ("synthesizer", "cartesia"): _CARTESIA,

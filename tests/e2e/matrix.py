@@ -14,7 +14,10 @@ from tests.e2e.stack import Control, Standins
 
 STANDINS = {"elevenlabs", "llm", *VENDORS}
 _OF_PROVIDERS = ("TRANSCRIPTION_BASE_URL", "LLM_BASE_URL", "SPEECH_BASE_URL", "VOICE_ID")
-TOKEN_DELAYS: Mapping[str, Mapping[str, float]] = {"llm": {"llm_token_ms": 40}}
+TOKEN_DELAYS: Mapping[str, Mapping[str, float]] = {
+    "llm": {"llm_token_ms": 40},
+    "n8n": {"item_ms": 40},
+}
 """What has a stand-in talk slowly enough to be interrupted, by its name."""
 
 
