@@ -63,7 +63,10 @@ SHORT_TURN_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """USD. AWS's of November 2025 for us-east-1; the providers' as `docs/costs.md` says."""
+    """USD. AWS's of November 2025 for us-east-1; the providers' as `docs/costs.md` says.
+
+    Of ElevenLabs Flash and Scribe v2 Realtime, and of gpt-6-luna.
+    """
 
     gateway_message: float = 1.00 / 1e6
     lambda_request: float = 0.20 / 1e6
@@ -73,10 +76,10 @@ class Prices:
     log_byte: float = 0.50 / 1e9
     http_request: float = 1.00 / 1e6
     sent_byte: float = 0.09 / 1e9
-    speech_char: float = 0.05 / 1e3
+    speech_char: float = 0.04 / 1e3
     listening_s: float = 0.39 / 3600
-    input_token: float = 0.15 / 1e6
-    output_token: float = 0.60 / 1e6
+    input_token: float = 0.10 / 1e6
+    output_token: float = 0.50 / 1e6
 
 
 @dataclass(frozen=True, slots=True)

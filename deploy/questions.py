@@ -27,6 +27,7 @@ _TEXTS = {
     "DeepgramApiKey": "Deepgram API key",
     "AnthropicApiKey": "Anthropic API key",
     "LlmBaseUrl": "Address where the model answers (of n8n, its webhook's production URL)",
+    "LlmModel": "Model, by its provider's id",
     "LlmApiKey": "API key of the language model",
     "N8nHeaderValue": "What n8n's webhook wants in its header, such as Bearer and a token",
     "SpeechBaseUrl": "Address of the speech server, up to and without /audio/speech",

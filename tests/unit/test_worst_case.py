@@ -83,7 +83,7 @@ def test_a_lower_limit_costs_less(parameter: str, what: str) -> None:
 
 def test_a_minute_of_speech_costs_what_its_characters_cost() -> None:
     values = {**defaults(), "SpeechSecondsPerDayPerSubject": 60, "ConnectionsPerSubject": 0}
-    assert worst_day(values, "Subject", Prices())["speech synthesis"] == pytest.approx(0.045)
+    assert worst_day(values, "Subject", Prices())["speech synthesis"] == pytest.approx(0.036)
 
 
 def test_what_is_supposed_of_the_library_is_so() -> None:
