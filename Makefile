@@ -132,6 +132,7 @@ generate: $(READY) $(NODE_MODULES) ## what follows from the types: schemas, mess
 	$(BIN)/python docs/generate.py
 	cd client/js && PATH="$(CURDIR)/$(BIN):$$PATH" npm run --silent build:reference
 	$(BIN)/python docs/rooms.py
+	$(BIN)/python -m docs.provider_table
 
 lock: ## resolve the dependencies again
 	uv pip compile $(DISTRIBUTIONS:%=%/pyproject.toml) --group dev --universal --python-version 3.11 \
