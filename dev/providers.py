@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 
 from dev.errors import CannotRun
-from dev.services import SERVICES, URLS, Service
+from dev.services import MODELS, SERVICES, URLS, Service
 
 STANDIN_KEY = "standin-key"
 CHOOSERS = {"Transcriber": "transcriber", "Responder": "responder", "Synthesizer": "synthesizer"}
@@ -133,6 +133,8 @@ class Providers:
             url = each.url if each.is_real else _standin_url(each, standins)
             if url:
                 given[each.url_parameter] = url
+            if each.service.model and not each.is_real:
+                given[each.prefix + MODELS[each.stage]] = each.service.model
             if each.prefix and each.service.voice and not each.is_real:
                 given[each.prefix + "VoiceId"] = each.service.voice
         return given
@@ -165,13 +167,10 @@ def _used(environment: Mapping[str, str], choice: Mapping[str, str]) -> Iterator
             url = environment.get(variable(found.url_parameter), "")
             is_real = bool(url and service.is_had_by_url) or bool(key and service.address)
             if not is_real:
-                yield Used(prefix, stage, name, service, _standin_key(service), "", is_real=False)
+                key = STANDIN_KEY if service.key else ""
+                yield Used(prefix, stage, name, service, key, "", is_real=False)
             else:
                 yield Used(prefix, stage, name, service, key, url, is_real=True)
-
-
-def _standin_key(service: Service) -> str:
-    return service.key_text.format(STANDIN_KEY) if service.key else ""
 
 
 def _standin_url(used: Used, standins: Mapping[str, str]) -> str:

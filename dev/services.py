@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+MODELS = {
+    "transcriber": "TranscriptionModel",
+    "responder": "LlmModel",
+    "synthesizer": "SpeechModel",
+}
+"""The template's parameter of each stage's model."""
 URLS = {
     "transcriber": "TranscriptionBaseUrl",
     "responder": "LlmBaseUrl",
@@ -27,8 +33,8 @@ class Service:
         header: of the key, with `{}` in its value.
         standin: who stands in for it, by the name in the stand-ins' first line; empty for nobody.
         path: after the stand-in's address.
-        key_text: what the stand-in's key looks like as a value.
         voice: one that its stand-in has, where it speaks.
+        model: that its stand-in is asked for, where there is no usual one.
     """
 
     called: str
@@ -40,8 +46,8 @@ class Service:
     header: tuple[str, str] = ("Authorization", "Bearer {}")
     standin: str = ""
     path: str = ""
-    key_text: str = "{}"
     voice: str = ""
+    model: str = ""
 
 
 _ELEVENLABS = Service(
@@ -62,8 +68,6 @@ _CARTESIA = Service(
     standin="cartesia",
     voice="694f9389-aac1-45b6-b726-9d9369183238",
 )
-_BEDROCK = Service("Bedrock", standin="bedrock")
-
 SERVICES: Mapping[tuple[str, str], Service] = {
     ("transcriber", "elevenlabs"): _ELEVENLABS,
     ("transcriber", "cartesia"): _CARTESIA,
@@ -92,8 +96,10 @@ SERVICES: Mapping[tuple[str, str], Service] = {
         models="/models",
         standin="llm",
     ),
-    ("responder", "openai_chat_bedrock"): _BEDROCK,
-    ("responder", "anthropic_bedrock"): _BEDROCK,
+    ("responder", "openai_chat_bedrock"): Service(
+        "Bedrock", standin="bedrock", path="/openai/v1", model="openai.gpt-oss-20b-1:0"
+    ),
+    ("responder", "anthropic_bedrock"): Service("Bedrock", standin="bedrock", path="/anthropic"),
     ("responder", "anthropic"): Service(
         "Anthropic",
         key="AnthropicApiKey",

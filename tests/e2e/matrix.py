@@ -13,9 +13,15 @@ from parley_standins.vendors import VENDORS
 from tests.e2e.stack import Control, Standins
 
 STANDINS = {"elevenlabs", "llm", *VENDORS}
-_OF_PROVIDERS = ("TRANSCRIPTION_BASE_URL", "LLM_BASE_URL", "SPEECH_BASE_URL", "VOICE_ID")
+_OF_PROVIDERS = (
+    "TRANSCRIPTION_BASE_URL",
+    "LLM_BASE_URL",
+    "LLM_MODEL",
+    "SPEECH_BASE_URL",
+    "VOICE_ID",
+)
 TOKEN_DELAYS: Mapping[str, Mapping[str, float]] = {
-    "llm": {"llm_token_ms": 40},
+    **{name: {"llm_token_ms": 40} for name in ("llm", "anthropic", "bedrock")},
     "n8n": {"item_ms": 40},
 }
 """What has a stand-in talk slowly enough to be interrupted, by its name."""
@@ -53,11 +59,7 @@ class Combination:
 
 def all_keys() -> dict[str, str]:
     """The keys that stand-ins take, by the template's parameters."""
-    return {
-        service.key: service.key_text.format(STANDIN_KEY)
-        for service in SERVICES.values()
-        if service.key
-    }
+    return {service.key: STANDIN_KEY for service in SERVICES.values() if service.key}
 
 
 def control_of(stage: str, name: str, standins: Standins) -> Control:
