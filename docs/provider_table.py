@@ -1,8 +1,9 @@
-"""Write the table of docs/providers.md: what each provider can do, costs, needs, and its trap.
+"""Write what docs/providers.md has in tables: what each provider can do, costs and needs, with its
+trap, and what a deployment refuses.
 
 `python -m docs.provider_table` writes it. `--check` reports whether it is current, and writes
 nothing. What a provider can do and needs is the registry's word; prices are those of
-`benchmarks.minute_price`; the rest is said here.
+`benchmarks.minute_price`; refusals are the template's rules; the rest is said here.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from typing import get_args
 from benchmarks.minute_price import FLASH, FLUX, GPT_TRANSCRIBE, HAIKU, INK, LUNA, SCRIBE, SONIC
 from parley.protocol.messages import AudioFormat, Endpointing, Stage
 from parley.providers.registry import STAGES, Entry, SynthesizerEntry, TranscriberEntry
+from samwire.template.loader import load_template
 
 PAGE = Path(__file__).parent / "providers.md"
-BEGIN, END = "<!-- providers: written by docs/provider_table.py -->", "<!-- /providers -->"
+TEMPLATE = PAGE.parent.parent / "template.yaml"
+OTHER_RULES = ("DefaultEndpoint", "OidcNeedsAnIssuerAndAnAudience")
+"""Rules of the template that are about other things than providers."""
 _TITLES: Mapping[Stage, str] = {
     "transcriber": "`Transcriber`",
     "responder": "`Responder`",
@@ -167,11 +171,25 @@ def _abilities(entry: Entry) -> list[str]:
     return []
 
 
+def refusals() -> str:
+    """Return the sentences of the template's rules."""
+    rules = load_template(TEMPLATE)["Rules"]
+    return "\n".join(
+        f"- {' '.join(assertion['AssertDescription'].split())}"
+        for name, rule in rules.items()
+        if name not in OTHER_RULES
+        for assertion in rule["Assertions"]
+    )
+
+
 def page(text: str) -> str:
-    """Return the page with the table of today."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+    """Return the page as it is today."""
+    for name, content in (("providers", table()), ("refusals", refusals())):
+        begin, end = f"<!-- {name}: written by docs/provider_table.py -->", f"<!-- /{name} -->"
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        text = f"{before}{begin}\n{content}\n{end}{after}"
+    return text
 
 
 def main(arguments: list[str]) -> int:
