@@ -37,6 +37,7 @@ EVIL = "https://evil.test"
 MAIN, MAIN_TLS = "the stack", "the stack, with TLS"
 HTTP, HTTP_TLS = "the HTTP API", "the HTTP API, with TLS"
 AWS, SPEECH, CHAT = "AWS services", "stand-in for ElevenLabs", "stand-in for a language model"
+OTHER = "stand-in for another vendor"
 RUNTIME = "Runtime API"
 TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 TLS.check_hostname, TLS.verify_mode = False, ssl.CERT_NONE
@@ -109,6 +110,8 @@ def _described(process: subprocess.Popen[str], log: Path) -> Running:
             status, body = _answer("127.0.0.1", port, False, "GET", "/v1/models", {})
             if status == 401:
                 kinds[port] = SPEECH if b"xi" in body or b"detail" in body else CHAT
+            elif _answer("127.0.0.1", port, False, "GET", "/_control", {})[0] == 200:
+                kinds[port] = OTHER
     return Running(process, ports, kinds, log)
 
 
@@ -155,7 +158,7 @@ def _answer(
 def test_every_port_is_known_and_of_this_machine_alone(running: Running) -> None:
     assert {address for address, _ in running.ports} <= {"127.0.0.1", "::1"}
     kinds = {running.kind(port) for _, port in running.ports}
-    assert kinds == {MAIN, MAIN_TLS, HTTP, HTTP_TLS, AWS, SPEECH, CHAT, RUNTIME}
+    assert kinds == {MAIN, MAIN_TLS, HTTP, HTTP_TLS, AWS, SPEECH, CHAT, OTHER, RUNTIME}
     unknown = {port for _, port in running.ports} - running.kinds.keys()
     for port in unknown:  # without its key a Runtime API says this of itself, and nothing else
         status, body = _answer("127.0.0.1", port, False, "GET", "/", {})
@@ -250,6 +253,7 @@ def test_the_developers_own_requests_are_answered(running: Running) -> None:
         AWS: 403,
         SPEECH: 404,
         CHAT: 404,
+        OTHER: 404,
     }
 
 
