@@ -44,6 +44,8 @@ export interface Audio {
   start_ms: number;
   duration_ms: number;
   words?: Word[];
+  /** Whether the synthesizer gave no times for `words`, so that theirs are estimates. */
+  estimated?: boolean;
   attempt?: number;
 }
 
@@ -168,6 +170,8 @@ export interface Message {
   started_ms?: number;
   /** ISO 639 code, where the deployment detects languages. */
   language?: string | null;
+  /** Whether the synthesizer gave no times, so that `heard` is an estimate. */
+  heard_estimated?: boolean;
 }
 
 /** Where a turn's time went, in ms. Zero is the moment when API Gateway received `user_message` or `audio_end`. The parts from `dispatch_ms` to `delivery_ms` add up to `first_audio_ms`. */
@@ -200,6 +204,8 @@ export interface Metrics {
   posts?: number | null;
   /** How often a provider was asked again. */
   retries?: number | null;
+  /** In how many stages another provider took over from the first one. */
+  failed_over?: number | null;
   /** The turn ran in a fresh Lambda environment. */
   cold?: boolean | null;
   /** The connection to the responder was already open. */
@@ -302,6 +308,8 @@ export interface TurnEnd {
   retryable?: boolean;
   /** ISO 639 code of the reply's language, where the deployment detects languages. */
   language?: string | null;
+  /** Whether the synthesizer gave no times, so that `heard` is an estimate. */
+  heard_estimated?: boolean;
   attempt?: number;
 }
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from parley.aws import clients
-from parley.providers import retry
+from parley.providers import call
+from parley.providers.retry import RetrySchedule
 from tests.handlers.loading import QUICK_RETRIES_S, VARIABLES, Context, create_secret, event, load
 from tests.moto_table import SESSION, client, create_table, mock_aws
 
@@ -44,7 +45,7 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> None:
     # have imported the library before.
     monkeypatch.setattr(clients, "_session", CLIENTS)
     # No provider comes to be there in two seconds.
-    monkeypatch.setattr(retry, "RETRY_DELAYS_S", QUICK_RETRIES_S)
+    monkeypatch.setattr(call, "RetrySchedule", lambda _: RetrySchedule(QUICK_RETRIES_S))
 
 
 @pytest.fixture

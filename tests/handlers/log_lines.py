@@ -12,8 +12,10 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-from parley.providers import retry
+from parley.providers import call
+from parley.providers.retry import RetrySchedule
 from tests.handlers.loading import QUICK_RETRIES_S, Context, create_secret, event, load
 from tests.moto_table import client, create_table, mock_aws
 
@@ -86,7 +88,7 @@ def misbehave(there: Client, table: Any, words: str, audio: str) -> str:
 
 def main() -> None:
     words, audio, file = sys.argv[1:]
-    retry.RETRY_DELAYS_S = QUICK_RETRIES_S
+    patch.object(call, "RetrySchedule", lambda _: RetrySchedule(QUICK_RETRIES_S)).start()
     with mock_aws():
         table = client("dynamodb")
         create_table(table)

@@ -115,6 +115,23 @@ class TurnTimeout(ParleyError):
         )
 
 
+_NOTHING_SENT = frozenset(
+    {
+        "host_not_found",
+        "connection_refused",
+        "unreachable",
+        "tls_failed",
+        "connect_timeout",
+        "invalid_url",
+        "not_called",
+    }
+)
+"""Reasons for which there was no connection, and so no request."""
+_PROXY_GAVE_UP = frozenset({408, 502, 504, 520, 524})
+"""What a proxy answers for a server that has the request, and may still work at it. The last two
+are Cloudflare's ("Cloudflare 5xx errors")."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cause:
     """Why a provider failed, for the operator of the deployment.
@@ -142,6 +159,11 @@ class Cause:
     request_id: str | None = None
     close_code: int | None = None
 
+    @property
+    def nothing_sent(self) -> bool:
+        """Whether no request has reached the provider: it cannot have acted on it."""
+        return self.reason in _NOTHING_SENT
+
     def log_fields(self) -> dict[str, Any]:
         """Return the known fields, by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
@@ -168,6 +190,15 @@ class ProviderError(ParleyError):
         super().__init__(code, message, retryable=retryable, retry_after_ms=retry_after_ms)
         self.kind: FailureKind = kind
         self.cause = cause
+
+    @property
+    def may_still_act(self) -> bool:
+        """Whether the provider may be at work at the request, although nobody hears of it."""
+        if self.cause.nothing_sent:
+            return False
+        if self.cause.status is not None:
+            return self.cause.status in _PROXY_GAVE_UP
+        return self.kind in ("timeout", "unavailable")
 
 
 class ConfigurationError(Exception):

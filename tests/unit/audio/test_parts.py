@@ -13,7 +13,8 @@ from parley.errors import ConfigurationError, FailureKind, ProviderError
 from parley.ids import new_resume_token, new_ulid, token_hash, token_matches
 from parley.protocol.messages import Settings, Word
 from parley.providers.errors import make_failure, parse_retry_after_ms
-from parley.providers.retry import EARLY_DELAYS_S, MAX_RETRY_AFTER_S, RETRY_DELAYS_S, RetrySchedule
+from parley.providers.retry import EARLY_DELAYS_S, MAX_RETRY_AFTER_S, RetrySchedule
+from parley.providers.rules import RETRY_DELAYS_S
 from parley.text.spoken_text import SpokenText
 from parley.turn.output.latency import Mark, TurnLatency
 

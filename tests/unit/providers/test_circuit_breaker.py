@@ -10,13 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parley.errors import FailureKind, ProviderError
+from parley.providers.call import ProviderCall
+from parley.providers.candidates import Candidate
 from parley.providers.circuit_breaker import (
     OPEN_S,
     OPENS_AFTER,
     WITHIN_S,
     CircuitBreaker,
-    guard_call,
 )
+from parley.providers.hedging import TakeLead
+from parley.providers.rules import CallRules
 from tests.unit.fakes import broken
 
 
@@ -74,20 +77,34 @@ def test_it_opens_only_after_failures_in_a_row(outcomes: list[bool]) -> None:
     assert (circuit.admit_call(0.0) > 0) == (row >= OPENS_AFTER)
 
 
-def never() -> bool:
-    return False
+class Endless:
+    """A provider that is not tried again."""
+
+    rules = CallRules(retry_delays_s=())
+
+
+def guarded(circuit: CircuitBreaker) -> ProviderCall[Endless]:
+    """A call to a provider with this circuit."""
+    call = ProviderCall(
+        "speech_failed", [Candidate(Endless(), circuit)], timeout_s=60, hedge_after_s=60
+    )
+    call.owed.set()
+    return call
 
 
 @pytest.mark.parametrize("begun", [False, True])
 async def test_a_call_that_is_stopped_was_answered_if_its_answer_had_begun(begun: bool) -> None:
     circuit = opened(time.monotonic() - OPEN_S - 1)
     calling = asyncio.Event()
+    call = guarded(circuit)
 
-    async def call() -> None:
+    async def attempt(_asked: Candidate[Endless], _take_lead: TakeLead) -> None:
+        if begun:
+            call.begun.set()
         calling.set()
         await asyncio.Event().wait()
 
-    running = asyncio.create_task(guard_call(circuit, "speech_failed", call, lambda: begun))
+    running = asyncio.create_task(call.run(attempt))
     await calling.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -96,20 +113,28 @@ async def test_a_call_that_is_stopped_was_answered_if_its_answer_had_begun(begun
 
 
 async def test_an_answer_that_breaks_off_is_a_failure() -> None:
-    async def call() -> None:
-        raise broken("unavailable")
-
     circuit = CircuitBreaker()
     for _ in range(OPENS_AFTER):
+        call = guarded(circuit)
+
+        async def attempt(
+            _asked: Candidate[Endless],
+            take_lead: TakeLead,
+            call: ProviderCall[Endless] = call,
+        ) -> None:
+            take_lead()
+            call.begun.set()
+            raise broken("unavailable")
+
         with pytest.raises(ProviderError):
-            await guard_call(circuit, "speech_failed", call, lambda: True)
+            await call.run(attempt)
     assert circuit.admit_call(time.monotonic()) > 0
 
 
 async def test_a_call_that_is_not_made_says_when_to_try_again() -> None:
     calls = 0
 
-    async def call() -> None:
+    async def attempt(_asked: Candidate[Endless], _take_lead: TakeLead) -> None:
         nonlocal calls
         calls += 1
         raise broken("unavailable")
@@ -117,9 +142,9 @@ async def test_a_call_that_is_not_made_says_when_to_try_again() -> None:
     circuit = CircuitBreaker()
     for _ in range(OPENS_AFTER):
         with pytest.raises(ProviderError):
-            await guard_call(circuit, "speech_failed", call, never)
+            await guarded(circuit).run(attempt)
     with pytest.raises(ProviderError) as raised:
-        await guard_call(circuit, "speech_failed", call, never)
+        await guarded(circuit).run(attempt)
     assert calls == OPENS_AFTER
     assert raised.value.retryable
     assert 0 < (raised.value.retry_after_ms or 0) <= OPEN_S * 1000

@@ -17,6 +17,8 @@ from parley.limits.token_bucket import DAY_MS
 from parley.limits.turn_quota import Meter, Usage
 from parley.protocol.messages import Error, TurnEnd
 from parley.protocol.turn_request import TurnRequest
+from parley.providers import call
+from parley.providers.retry import RetrySchedule
 from parley.storage.history_cache import HistoryCache
 from parley.storage.inbox_entries import AckEntry, ChunkEntry, EndEntry, InterruptEntry
 from parley.storage.table import Table
@@ -76,7 +78,7 @@ class Stage:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed is tried again soon."""
-    monkeypatch.setattr("parley.providers.retry.RETRY_DELAYS_S", (0.01, 0.02))
+    monkeypatch.setattr(call, "RetrySchedule", lambda _: RetrySchedule((0.01, 0.02)))
 
 
 NOON_MS = 20_000 * DAY_MS + DAY_MS // 2

@@ -12,7 +12,8 @@ from parley.aio.tasks import BackgroundClose
 from parley.errors import ProviderError
 from parley.protocol.messages import Endpointing
 from parley.providers import retry
-from parley.providers.circuit_breaker import CircuitBreaker
+from parley.providers.candidates import Candidate
+from parley.providers.rules import CallRules
 from parley.providers.stt import TranscriptPiece
 from parley.turn.stages import stt as stage
 from parley.turn.stages.stt import SttStage, Unheard
@@ -34,7 +35,7 @@ class Ear:
         self.audio: ReplayQueue[bytes] = ReplayQueue()
         self.closing = BackgroundClose()
         self.hearing = SttStage(
-            transcriber,
+            [Candidate(transcriber)],
             self.audio,
             "pcm_16000",
             "en",
@@ -42,7 +43,7 @@ class Ear:
             timeout_s=timeout_s,
             hedge_after_s=hedge_after_s,
             on_partial=self.partials.append,
-            breaker=CircuitBreaker(),
+            on_failover=lambda error: None,
             background=self.closing,
         )
 
@@ -131,11 +132,9 @@ async def test_the_user_who_finishes_waits_for_no_pause(monkeypatch: pytest.Monk
     assert await hearing == "What time is it?"
 
 
-async def test_a_transcriber_that_still_fails_when_all_was_said_is_given_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(retry, "RETRY_DELAYS_S", (0.0, 0.0))
-    ear = Ear(FakeTranscriber([broken("unavailable")] * 9), timeout_s=5)
+async def test_a_transcriber_that_still_fails_when_all_was_said_is_given_up() -> None:
+    rules = CallRules(retry_delays_s=(0.0, 0.0))
+    ear = Ear(FakeTranscriber([broken("unavailable")] * 9, rules), timeout_s=5)
     ear.hear("Well?")
     with pytest.raises(ProviderError):
         await ear.hearing.transcribe()

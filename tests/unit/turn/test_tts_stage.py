@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from parley.aio.tasks import BackgroundClose
+from parley.audio.word_timing import Place
 from parley.config import DEFAULT_SETTINGS
 from parley.errors import ProviderError
 from parley.providers import retry
-from parley.providers.circuit_breaker import CircuitBreaker
+from parley.providers.candidates import Candidate
+from parley.providers.rules import CallRules
 from parley.providers.tts import SpeechPiece
 from parley.turn.stages.tts import TtsStage
 from tests.unit.fakes import DEADLINE_S, FakeSynthesizer, broken, text_in, until
@@ -27,13 +29,14 @@ class Speaker:
         self.pieces: list[SpeechPiece] = []
         self.closing = BackgroundClose()
         self.speaking = TtsStage(
-            synthesizer,
+            [Candidate(synthesizer)],
             "pcm_24000",
             DEFAULT_SETTINGS,
             timeout_s=timeout_s,
             hedge_after_s=hedge_after_s,
             on_audio=self.pieces.append,
-            breaker=CircuitBreaker(),
+            on_break_off=lambda: Place(0, 0),
+            on_failover=lambda error: None,
             background=self.closing,
         )
 
@@ -151,8 +154,8 @@ async def test_a_reply_without_a_word_does_not_wait_for_a_synthesizer_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(retry, "EARLY_DELAYS_S", (0.0,))
-    monkeypatch.setattr(retry, "RETRY_DELAYS_S", ())
-    speaker = Speaker(FakeSynthesizer([broken("unavailable")] * 1_000_000))
+    down = FakeSynthesizer([broken("unavailable")] * 1_000_000, CallRules(retry_delays_s=()))
+    speaker = Speaker(down)
     speaker.say()
     async with asyncio.timeout(5):
         with pytest.raises(ProviderError):

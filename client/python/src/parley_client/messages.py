@@ -285,6 +285,8 @@ class Message:
     """When its turn began, in ms since the epoch."""
     language: str | None = None
     """ISO 639 code, where the deployment detects languages."""
+    heard_estimated: bool = False
+    """Whether the synthesizer gave no times, so that `heard` is an estimate."""
 
 
 class Word(NamedTuple):
@@ -336,6 +338,8 @@ class Metrics:
     """Messages posted to the connection before `turn_end`."""
     retries: int | None = None
     """How often a provider was asked again."""
+    failed_over: int | None = None
+    """In how many stages another provider took over from the first one."""
     cold: bool | None = None
     """The turn ran in a fresh Lambda environment."""
     connection_reused: bool | None = None
@@ -409,6 +413,8 @@ class Audio:
     start_ms: int
     duration_ms: int
     words: tuple[Word, ...] = ()
+    estimated: bool = False
+    """Whether the synthesizer gave no times for `words`, so that theirs are estimates."""
     attempt: int = 1
 
 
@@ -433,6 +439,8 @@ class TurnEnd:
     """Whether the same turn, sent again, may work."""
     language: str | None = None
     """ISO 639 code of the reply's language, where the deployment detects languages."""
+    heard_estimated: bool = False
+    """Whether the synthesizer gave no times, so that `heard` is an estimate."""
     attempt: int = 1
 
 

@@ -13,17 +13,19 @@ from typing import Any
 import httpx
 
 from parley.app.environment import Environment
-from parley.app.providers import build_context
+from parley.app.providers import build_context, fallback_context
 from parley.aws.api_keys import ApiKeys
 from parley.aws.management_api import Address
 from parley.clock import now_ms
+from parley.config import Deployment
 from parley.limits.turn_quota import Admission, Meter
 from parley.principal import SessionRef
 from parley.protocol.turn_request import TurnRequest
 from parley.providers import registry
+from parley.providers.context import ProviderContext
 from parley.providers.speaker import SESSION_KEY
 from parley.storage.history_cache import HistoryCache
-from parley.turn.context import TurnServices
+from parley.turn.context import SecondProviders, TurnServices
 from parley.turn.finish import Outcome
 from parley.turn.start import run_turn
 
@@ -125,4 +127,21 @@ def _services(environment: Environment, log: Callable[[str, dict[str, Any]], Non
         meter=Meter(environment.table, deployment.limits),
         recordings=environment.recordings,
         read_session_key=providers.key(SESSION_KEY),
+        second=_second(deployment, fallback_context(deployment, providers)),
+    )
+
+
+def _second(deployment: Deployment, providers: ProviderContext) -> SecondProviders:
+    """Build who takes over. It is built at the start, so that a deployment that cannot work is
+    found before its first provider fails."""
+    return SecondProviders(
+        transcriber=registry.build_transcriber(deployment.fallback_transcriber, providers)
+        if deployment.fallback_transcriber
+        else None,
+        responder=registry.build_responder(deployment.fallback_responder, providers)
+        if deployment.fallback_responder
+        else None,
+        synthesizer=registry.build_synthesizer(deployment.fallback_synthesizer, providers)
+        if deployment.fallback_synthesizer
+        else None,
     )

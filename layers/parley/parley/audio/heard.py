@@ -17,11 +17,16 @@ SEARCHED_CHARS = 40
 spoken other words."""
 
 
+class EstimatedWord(Word, frozen=True, array_like=True):
+    """A word whose end is estimated: the synthesizer gave no time for it."""
+
+
 class Heard(Struct, frozen=True, array_like=True):
-    """The next part of a reply's text, and when its sound has ended."""
+    """The next part of a reply's text, when its sound has ended, and whether that is estimated."""
 
     text: str
     end_ms: int
+    estimated: bool = False
 
 
 def split_heard(said: str, words: Iterable[Word]) -> list[Heard]:
@@ -42,7 +47,7 @@ def split_heard(said: str, words: Iterable[Word]) -> list[Heard]:
         near = place + len(word.text) + SEARCHED_CHARS
         found = said.find(word.text, position, near)
         end = found + len(word.text) if found >= 0 else position
-        parts.append(Heard(said[position:end], word.end_ms))
+        parts.append(Heard(said[position:end], word.end_ms, isinstance(word, EstimatedWord)))
         position = end
     return parts
 
@@ -58,3 +63,14 @@ def heard_text(parts: Iterable[Heard], played_ms: float) -> str:
             break
         heard += part.text
     return heard
+
+
+def is_estimated(parts: Iterable[Heard], played_ms: float) -> bool:
+    """Return whether it is an estimate what was heard: the end of the last part that was, or of the
+    first that was not, is one."""
+    last = Heard("", 0)
+    for part in parts:
+        if part.end_ms > played_ms:
+            return last.estimated or part.estimated
+        last = part
+    return last.estimated

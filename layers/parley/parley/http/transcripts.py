@@ -48,6 +48,8 @@ class MessageView(Struct, omit_defaults=True):
     text: str
     heard: str | None = None
     """The part that was heard, if not all was."""
+    heard_estimated: bool = False
+    """Whether the synthesizer gave no times, so that `heard` is an estimate."""
     heard_ms: int | None = None
     """How much of its sound was heard, if not all was."""
     language: str | None = None
@@ -93,6 +95,7 @@ def view_session(
             duration_ms=record.sound.duration_ms,
             text=record.message.text,
             heard=record.message.heard,
+            heard_estimated=record.message.heard_estimated,
             heard_ms=record.sound.heard_ms,
             language=record.message.language,
             recording=links.get((record.message.turn_id, record.message.role)),

@@ -49,6 +49,7 @@ class TurnAnswer(Struct, omit_defaults=True):
 
     `heard` is set when less was heard than said, `transcript` for a spoken turn, `audio` if
     there was any. `truncated`: the reply was cut where an answer has no more room.
+    `words_estimated`, `heard_estimated`: the synthesizer gave no times.
     """
 
     session_id: str
@@ -67,6 +68,8 @@ class TurnAnswer(Struct, omit_defaults=True):
     error: AnsweredError | None = None
     language: str | None = None
     """ISO 639 code of the reply's language, where the deployment detects languages."""
+    words_estimated: bool = False
+    heard_estimated: bool = False
 
 
 class EventsAnswer(Struct, omit_defaults=True):
@@ -122,7 +125,7 @@ def build_turn_answer(session_id: str, frames: Sequence[bytes], token: str | Non
     """
     answer: TurnAnswer | None = None
     transcript: str | None = None
-    pcm, words = bytearray(), list[Word]()
+    pcm, words, estimated = bytearray(), list[Word](), False
     audio_format: AudioFormat | None = None
     error: AnsweredError | None = None
     for event in map(_events.decode, frames):
@@ -132,6 +135,7 @@ def build_turn_answer(session_id: str, frames: Sequence[bytes], token: str | Non
             pcm += event.audio
             audio_format = event.format
             words += event.words
+            estimated = estimated or event.estimated
         elif isinstance(event, Error):
             error = AnsweredError(
                 event.code, event.message, event.retryable, event.retry_after_ms, event.limit
@@ -140,9 +144,10 @@ def build_turn_answer(session_id: str, frames: Sequence[bytes], token: str | Non
             answer = TurnAnswer(session_id, event.turn_id, event.reason, event.text, event.metrics)
             answer.attempt, answer.heard = event.attempt, event.heard
             answer.language = event.language
+            answer.heard_estimated = event.heard_estimated
     assert answer is not None, "the last event ends the turn"
     answer.resume_token, answer.transcript, answer.error = token, transcript, error
-    answer.words = words
+    answer.words, answer.words_estimated = words, estimated
     if pcm and audio_format is not None:
         answer.audio = _build_audio(bytes(pcm), audio_format)
         answer.truncated = answer.reason == "interrupted"  # what is interrupted loses its audio

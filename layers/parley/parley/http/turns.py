@@ -70,6 +70,7 @@ class InterruptAnswer(Struct, omit_defaults=True):
     turn_id: str
     state: TurnState
     heard: str | None = None
+    heard_estimated: bool = False
 
 
 class TurnHandlers:
@@ -189,7 +190,9 @@ class TurnHandlers:
                 "This session has been erased. Leave session_id out for a new one.",
                 field="session_id",
             )
-        return HttpAnswer.from_content(InterruptAnswer(turn_id, result.state, result.heard))
+        return HttpAnswer.from_content(
+            InterruptAnswer(turn_id, result.state, result.heard, result.heard_estimated)
+        )
 
     def _is_repeated(self, body: TurnBody, ref: SessionRef) -> bool:
         """Return whether the request was sent before, so that its answer needs no turn."""

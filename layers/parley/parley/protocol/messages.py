@@ -247,6 +247,8 @@ class Message(Struct, omit_defaults=True, frozen=True):
     """When its turn began, in ms since the epoch."""
     language: str | None = None
     """ISO 639 code, where the deployment detects languages."""
+    heard_estimated: bool = False
+    """Whether the synthesizer gave no times, so that `heard` is an estimate."""
 
 
 class Limits(Struct, frozen=True):
@@ -329,6 +331,8 @@ class Audio(TurnEvent, tag="audio"):
     start_ms: int
     duration_ms: int
     words: list[Word] = msgspec.field(default_factory=list)
+    estimated: bool = False
+    """Whether the synthesizer gave no times for `words`, so that theirs are estimates."""
 
 
 class Metrics(Struct, omit_defaults=True):
@@ -367,6 +371,8 @@ class Metrics(Struct, omit_defaults=True):
     """Messages posted to the connection before `turn_end`."""
     retries: int | None = None
     """How often a provider was asked again."""
+    failed_over: int | None = None
+    """In how many stages another provider took over from the first one."""
     cold: bool | None = None
     """The turn ran in a fresh Lambda environment."""
     connection_reused: bool | None = None
@@ -390,6 +396,8 @@ class TurnEnd(TurnEvent, tag="turn_end"):
     """Whether the same turn, sent again, may work."""
     language: str | None = None
     """ISO 639 code of the reply's language, where the deployment detects languages."""
+    heard_estimated: bool = False
+    """Whether the synthesizer gave no times, so that `heard` is an estimate."""
 
 
 class ConfigUpdated(ServerEvent, tag="config_updated"):

@@ -6,17 +6,11 @@ each environment.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections import deque
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from parley.errors import Cause, ProviderError
 from parley.providers.errors import ProviderErrorCode, make_failure
-
-T = TypeVar("T")
 
 OPENS_AFTER = 5
 """How many calls in a row must fail, for reasons that the next would share."""
@@ -55,6 +49,14 @@ class CircuitBreaker:
             return 0.0
         return left_s
 
+    def refuse_call(self, code: ProviderErrorCode, now_s: float) -> ProviderError | None:
+        """Admit a call: return None, or the error of a call that is not made."""
+        wait_s = self.admit_call(now_s)
+        if wait_s <= 0:
+            return None
+        cause = _not_called(self.last_cause)
+        return make_failure(code, "unavailable", cause=cause, retry_after_ms=round(wait_s * 1000))
+
     def record_success(self) -> None:
         """Record that a call was answered. Close the circuit."""
         self._failed_at_s.clear()
@@ -80,39 +82,6 @@ class CircuitBreakers:
     transcriber: CircuitBreaker = field(default_factory=CircuitBreaker)
     responder: CircuitBreaker = field(default_factory=CircuitBreaker)
     synthesizer: CircuitBreaker = field(default_factory=CircuitBreaker)
-
-
-async def guard_call(
-    breaker: CircuitBreaker,
-    code: ProviderErrorCode,
-    call: Callable[[], Awaitable[T]],
-    begun: Callable[[], bool],
-) -> T:
-    """Call a provider, unless its circuit is open. Return what the call returns.
-
-    Args:
-        begun: whether the answer has begun: a call that is cancelled afterwards, because the user
-            interrupts, was answered.
-
-    Raises:
-        ProviderError: the call failed, or was not made because the provider is down.
-    """
-    wait_s = breaker.admit_call(time.monotonic())
-    if wait_s > 0:
-        cause = _not_called(breaker.last_cause)
-        raise make_failure(code, "unavailable", cause=cause, retry_after_ms=round(wait_s * 1000))
-    try:
-        answer = await call()
-    except ProviderError as error:
-        breaker.record_failure(error, time.monotonic())
-        raise
-    except asyncio.CancelledError:
-        # Before its answer has begun, a cancelled call says nothing about the provider.
-        if begun():
-            breaker.record_success()
-        raise
-    breaker.record_success()
-    return answer
 
 
 def _not_called(last: Cause | None) -> Cause | None:

@@ -157,6 +157,9 @@ _ADVICE: dict[str, str] = {
     "no_role": "The function has no AWS credentials to make a key for {host} of: check its role.",
 }
 
+_ON_A_CONNECTION = ("ReadError", "WriteError", "CloseError")
+"""What httpx raises once there is a connection, by name: most that ask have no need of httpx. The
+socket's own exception behind it is often one that also means that there is none."""
 _NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.+-]{1,63}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{5,127}")
@@ -474,6 +477,8 @@ def _reason_of_status(status: int | None) -> str:
 
 def _reason_of(error: BaseException) -> str:
     """Return why there is no connection: what the exception, or one behind it, is."""
+    if type(error).__name__ in _ON_A_CONNECTION:
+        return "connection_lost"
     for behind in _chain(error):
         if isinstance(behind, socket.gaierror):
             return "host_not_found"

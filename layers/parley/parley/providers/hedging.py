@@ -40,6 +40,9 @@ async def run_hedged(
     owed: asyncio.Event,
     after_s: float,
     on_hedge: Callable[[], None],
+    second: Callable[[TakeLead], Awaitable[T]] | None = None,
+    *,
+    outlives_timeout: bool = False,
 ) -> T:
     """Run an attempt, and a second in parallel if it stalls. Return the result of the first to
     answer.
@@ -49,6 +52,8 @@ async def run_hedged(
         owed: set when an answer is owed: before that, silence is no stall.
         after_s: how long an answer may be owed until the second attempt starts.
         on_hedge: called when it does.
+        second: makes the second attempt, if it is another one than `attempt`.
+        outlives_timeout: whether one attempt still has time when the other one has used up its own.
 
     Raises:
         ProviderError: every attempt failed, or the time that one may take is over.
@@ -62,14 +67,14 @@ async def run_hedged(
         if attempts[0].done() or lead.leader is not None:
             return await attempts[0]
         on_hedge()
-        attempts.append(tasks.start(_run(attempt, functools.partial(lead.take, 1))))
+        attempts.append(tasks.start(_run(second or attempt, functools.partial(lead.take, 1))))
         unfinished = set(attempts)
         # An attempt that fails leaves the turn to the other one, which may still answer.
         while lead.leader is None:
             await asyncio.wait({*unfinished, taken}, return_when=asyncio.FIRST_COMPLETED)
             for ended in [task for task in unfinished if task.done()]:
                 unfinished.discard(ended)
-                if not unfinished or not _leaves_hope(ended):
+                if not unfinished or not _leaves_hope(ended, outlives_timeout):
                     return await ended
         return await attempts[lead.leader]
 
@@ -83,8 +88,8 @@ async def _late(owed: asyncio.Event, after_s: float) -> None:
     await asyncio.sleep(after_s)
 
 
-def _leaves_hope(ended: asyncio.Task[T]) -> bool:
+def _leaves_hope(ended: asyncio.Task[T], outlives_timeout: bool) -> bool:
     """Return whether the other attempt may still answer in time: this one failed, but not by
     time-out."""
     error = ended.exception()
-    return isinstance(error, ProviderError) and error.kind != "timeout"
+    return isinstance(error, ProviderError) and (outlives_timeout or error.kind != "timeout")

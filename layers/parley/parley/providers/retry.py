@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from parley.errors import ProviderError
+from parley.providers.rules import RETRY_DELAYS_S
 
-RETRY_DELAYS_S = (0.1, 2.0)
-"""A short failure is over in 100 ms. A longer one gets one more try while the user still waits
-(livekit-agents has the same schedule)."""
 EARLY_DELAYS_S = (*RETRY_DELAYS_S, 4.0, 8.0, 16.0)
 """The delays while nothing is owed, e.g. because the user still talks: nobody waits. The last delay
 repeats."""
@@ -20,10 +18,14 @@ at once."""
 
 
 class RetrySchedule:
-    """Decides whether, and after how long, a failed call is tried again."""
+    """Decides whether, and after how long, a failed call is tried again.
 
-    def __init__(self) -> None:
-        self._delays: Iterator[float] = iter(RETRY_DELAYS_S)
+    Args:
+        delays_s: the waits while the answer is owed.
+    """
+
+    def __init__(self, delays_s: Iterable[float] = RETRY_DELAYS_S) -> None:
+        self._delays: Iterator[float] = iter(delays_s)
         self._early_delays: Iterator[float] = itertools.chain(
             EARLY_DELAYS_S, itertools.repeat(EARLY_DELAYS_S[-1])
         )

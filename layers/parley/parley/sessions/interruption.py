@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from parley.audio.heard import heard_text
+from parley.audio.heard import heard_text, is_estimated
 from parley.principal import SessionRef
 from parley.storage.inbox_entries import InterruptEntry
 from parley.storage.sessions import SessionStore
@@ -26,10 +26,12 @@ class InterruptResult:
     Attributes:
         state: a turn that has not ended stops when it next reads its inbox.
         heard: the part of an ended turn's reply that was heard; None if it is not known.
+        heard_estimated: whether that is an estimate.
     """
 
     state: TurnState
     heard: str | None = None
+    heard_estimated: bool = False
 
 
 class Interruption:
@@ -54,7 +56,13 @@ class Interruption:
         if entry.played_ms is None or not turn.message_key or not turn.parts:
             return InterruptResult("ended")
         heard = heard_text(turn.parts, entry.played_ms)
+        estimated = is_estimated(turn.parts, entry.played_ms)
         self._sessions.set_heard(
-            ref, turn.message_key, heard, entry.received_at_ms, entry.played_ms
+            ref,
+            turn.message_key,
+            heard,
+            entry.received_at_ms,
+            entry.played_ms,
+            estimated=estimated,
         )
-        return InterruptResult("ended", heard)
+        return InterruptResult("ended", heard, estimated)

@@ -287,6 +287,7 @@ def message_from(item: dict[str, Any]) -> Message:
             "heard": read_text(item, "heard") if "heard" in item else None,
             "started_ms": int(read_text(item, "sk").split("#")[1]),
             "language": read_text(item, "language") or None,
+            "heard_estimated": read_number(item, "heard_estimated") == 1,
         },
         Message,
     )
@@ -358,6 +359,11 @@ def turn_from(item: dict[str, Any]) -> TurnItem:
         message_key=read_text(item, "message_key"),
         lease_until_ms=read_number(item, "lease_until"),
     )
+
+
+def encode_parts(parts: Sequence[Heard]) -> str:
+    """Return the parts of a reply as JSON; the flag only where it says something."""
+    return encode_json([part if part.estimated else (part.text, part.end_ms) for part in parts])
 
 
 def _parts_from(item: dict[str, Any]) -> list[Heard]:

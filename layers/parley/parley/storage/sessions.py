@@ -386,6 +386,8 @@ class SessionStore:
             item["heard"] = {"S": message.heard}
         if message.language is not None:
             item["language"] = {"S": message.language}
+        if message.heard_estimated:
+            item["heard_estimated"] = number(1)
         if metrics is not None:
             item["metrics"] = {"S": encode_json(metrics)}
         if sound is not None:
@@ -409,6 +411,8 @@ class SessionStore:
         heard: str,
         received_at_ms: int,
         played_ms: float | None = None,
+        *,
+        estimated: bool = False,
     ) -> None:
         """Store how much of a reply in the history was heard.
 
@@ -418,15 +422,17 @@ class SessionStore:
             heard: the beginning of the reply that was heard.
             received_at_ms: when API Gateway received the message that says so. The latest counts.
             played_ms: how much of the audio that was, if known.
+            estimated: whether `heard` is an estimate.
         """
         self._table.update(
             {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": message_key}},
-            "SET heard = :heard, heard_at = :at, heard_ms = :played",
+            "SET heard = :heard, heard_at = :at, heard_ms = :played, heard_estimated = :estimated",
             "attribute_exists(pk) AND (attribute_not_exists(heard_at) OR heard_at <= :at)",
             {},
             {
                 ":heard": {"S": heard},
                 ":at": number(received_at_ms),
                 ":played": number(round(played_ms or 0)),
+                ":estimated": number(int(estimated)),
             },
         )

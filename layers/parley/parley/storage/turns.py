@@ -22,7 +22,7 @@ from parley.storage.item_codec import (
     TurnAttempt,
     TurnItem,
     answer_key,
-    encode_json,
+    encode_parts,
     frame_from,
     frame_key,
     number,
@@ -191,7 +191,7 @@ class TurnStore:
             {"#state": "state", "#owner": "owner"},
             {
                 ":reason": {"S": reason},
-                ":parts": {"S": encode_json(list(parts))},
+                ":parts": {"S": encode_parts(parts)},
                 ":key": {"S": message_key},
                 ":failed": number(now_ms() if reason == "failed" else 0),
                 ":owner": {"S": owner},

@@ -9,8 +9,11 @@ from typing import Any
 from parley.aio.tasks import BackgroundClose
 from parley.config import Deployment
 from parley.limits.turn_quota import Meter
+from parley.protocol.messages import Endpointing
 from parley.protocol.turn_request import TurnRequest
-from parley.providers.circuit_breaker import CircuitBreakers
+from parley.providers import registry
+from parley.providers.candidates import Candidate, Candidates, P
+from parley.providers.circuit_breaker import CircuitBreaker, CircuitBreakers
 from parley.providers.llm import Responder
 from parley.providers.stt import Transcriber
 from parley.providers.tts import Synthesizer
@@ -34,12 +37,23 @@ async def _read_nothing() -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondProviders:
+    """Who takes over when the first provider of a stage fails; None where nobody does."""
+
+    transcriber: Transcriber | None = None
+    responder: Responder | None = None
+    synthesizer: Synthesizer | None = None
+    breakers: CircuitBreakers = field(default_factory=CircuitBreakers)
+
+
+@dataclass(frozen=True, slots=True)
 class TurnServices:
     """What the turns of one environment share.
 
     Attributes:
         log: told about trouble that the client is not; takes an event name and fields.
-        circuits: one circuit breaker for each provider.
+        breakers: one circuit breaker for each provider.
+        second: who takes over when one of the three providers fails.
         meter: charges for what is used; None if nobody does.
         recordings: where turns are recorded; None if they are not.
         read_session_key: reads the key that sessions and users are hashed with for the responder;
@@ -58,6 +72,44 @@ class TurnServices:
     meter: Meter | None = None
     recordings: Recordings | None = None
     read_session_key: Callable[[], Awaitable[str]] = _read_nothing
+    second: SecondProviders = field(default_factory=SecondProviders)
+
+    def transcribers(self, endpointing: Endpointing) -> Candidates[Transcriber]:
+        """Return who may transcribe an utterance, the first one first.
+
+        Args:
+            endpointing: who finds its end. A second transcriber that cannot is left out.
+        """
+        second, name = self.second, self.deployment.fallback_transcriber
+        able = not name or endpointing in registry.TRANSCRIBERS[name].endpointing
+        return _candidates(
+            Candidate(self.transcriber, self.breakers.transcriber),
+            second.transcriber if able else None,
+            second.breakers.transcriber,
+        )
+
+    def responders(self) -> Candidates[Responder]:
+        """Return who may reply, the first one first."""
+        return _candidates(
+            Candidate(self.responder, self.breakers.responder),
+            self.second.responder,
+            self.second.breakers.responder,
+        )
+
+    def synthesizers(self) -> Candidates[Synthesizer]:
+        """Return who may speak, the first one first."""
+        return _candidates(
+            Candidate(self.synthesizer, self.breakers.synthesizer),
+            self.second.synthesizer,
+            self.second.breakers.synthesizer,
+            self.deployment.fallback_voice,
+        )
+
+
+def _candidates(
+    first: Candidate[P], second: P | None, breaker: CircuitBreaker, voice: str = ""
+) -> Candidates[P]:
+    return [first] if second is None else [first, Candidate(second, breaker, voice)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from parley.audio.heard import Heard, heard_text, split_heard
+from parley.audio.heard import Heard, heard_text, is_estimated, split_heard
 from parley.audio.pcm import duration_ms, sample_rate_hz
 from parley.errors import ParleyError
 from parley.protocol.messages import Metrics, TurnEndReason, encode
@@ -66,6 +66,8 @@ class TurnFinisher:
         turn = self._turn
         reply = self._pipeline.reply
         said = reply.text if reply else ""
+        if reply is not None:
+            turn.outbox.add_audio(b"", reply.estimate_stopped(), time.monotonic())
         # A full answer ends as interrupted too, but the client gets all that it has room for.
         if reason == "interrupted" and turn.stop.interrupted:
             turn.outbox.drop_unsent()
@@ -77,12 +79,19 @@ class TurnFinisher:
         if turn.stop.superseded:
             return None
         turn.latency.mark("ended", time.monotonic())
-        metrics, heard = self._metrics(), self._heard()
+        metrics, heard, estimated = self._metrics(), *self._heard()
         sound = turn.playback.reply_sound(
             said, turn.outbox.words, turn.outbox.audio_ms, self._played_ms()
         )
         await turn.persistence.write_reply_and_end(
-            reason, said, heard, self._heard_parts(), metrics, sound, self._pipeline.language.told
+            reason,
+            said,
+            heard,
+            self._heard_parts(),
+            metrics,
+            sound,
+            self._pipeline.language.told,
+            heard_estimated=estimated,
         )
         if turn.stop.superseded:  # the write has found that out
             return None
@@ -91,10 +100,20 @@ class TurnFinisher:
             # finished, and the message function honours it.
             await turn.poller.poll()
             if turn.stop.interrupted:
-                reason, heard = "interrupted", self._heard()
+                reason, (heard, estimated) = "interrupted", self._heard()
                 if heard is not None and turn.stop.interruption is not None:
-                    await turn.persistence.write_heard(heard, turn.stop.interruption)
-        turn.outbox.add_end(reason, said, metrics, heard, error, self._pipeline.language.told)
+                    await turn.persistence.write_heard(
+                        heard, turn.stop.interruption, estimated=estimated
+                    )
+        turn.outbox.add_end(
+            reason,
+            said,
+            metrics,
+            heard,
+            error,
+            self._pipeline.language.told,
+            heard_estimated=estimated,
+        )
         delivered, _ = await asyncio.gather(
             self._deliver() if turn.request.connected else self._keep_answer(),
             turn.recorder.store(turn.poller.audio.items, turn.invocation.remaining_s()),
@@ -119,18 +138,21 @@ class TurnFinisher:
             self._turn.services.log("undelivered_not_kept", {"error": type(error).__name__})
             return False
 
-    def _heard(self) -> str | None:
-        """Return what of the reply was heard, if the turn was stopped and that can be known."""
+    def _heard(self) -> tuple[str | None, bool]:
+        """Return what of the reply was heard, if the turn was stopped and that can be known, and
+        whether it is an estimate."""
         reply, outbox = self._pipeline.reply, self._turn.outbox
         if self._turn.stop.reason is None:
-            return None
+            return None, False
         if reply is None:
-            return ""  # the turn was stopped before it began
+            return "", False  # the turn was stopped before it began
         played_ms = self._played_ms()
         if not outbox.audio_ms and not reply.speech_error:
-            return None if played_ms is None else ""
+            return None if played_ms is None else "", False
         parts = self._heard_parts()
-        return None if played_ms is None or not parts else heard_text(parts, played_ms)
+        if played_ms is None or not parts:
+            return None, False
+        return heard_text(parts, played_ms), is_estimated(parts, played_ms)
 
     def _played_ms(self) -> float | None:
         """Return how much of the reply was played, if the turn was stopped and that is known."""
@@ -155,5 +177,7 @@ class TurnFinisher:
         metrics.retries = (reply.retries if reply else 0) + (stt.retries if stt else 0)
         metrics.cold = turn.invocation.cold
         if reply:
-            metrics.connection_reused = turn.services.responder.connection_reused
+            metrics.connection_reused = reply.connection_reused
+        failed_over = (reply.failed_over if reply else 0) + (stt.failed_over if stt else 0)
+        metrics.failed_over = failed_over or None
         return metrics

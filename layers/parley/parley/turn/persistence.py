@@ -93,6 +93,8 @@ class TurnPersistence:
         metrics: Metrics,
         sound: Sound,
         language: str | None = None,
+        *,
+        heard_estimated: bool = False,
     ) -> None:
         """Write the reply and the turn's end, after everything else has been written.
 
@@ -101,7 +103,14 @@ class TurnPersistence:
         # In order: who finds the turn ended finds its reply, and what was said before it.
         await self.wait_until_written()
         if said:
-            message = Message("assistant", said, self._turn_id, heard, language=language)
+            message = Message(
+                "assistant",
+                said,
+                self._turn_id,
+                heard,
+                language=language,
+                heard_estimated=heard_estimated,
+            )
             self._start("reply", lambda: self._put_reply(message, sound, metrics))
             await self.wait_until_written()
         self._start("turn_end", lambda: self._finish(reason, parts))
@@ -120,10 +129,10 @@ class TurnPersistence:
             self._turn_id,
         )
 
-    async def write_heard(self, heard: str, interrupt: InterruptEntry) -> None:
+    async def write_heard(self, heard: str, interrupt: InterruptEntry, *, estimated: bool) -> None:
         """Note afterwards that of the reply only so much was heard."""
         if self._reply_key:
-            self._start("heard", lambda: self._put_heard(heard, interrupt))
+            self._start("heard", lambda: self._put_heard(heard, interrupt, estimated))
             await self.wait_until_written()
 
     async def write_answer(self, attempt: int, frames: list[bytes]) -> None:
@@ -203,7 +212,7 @@ class TurnPersistence:
             self._turns.put_answer, self._request.session, self._turn_id, attempt, frames
         )
 
-    async def _put_heard(self, heard: str, interrupt: InterruptEntry) -> None:
+    async def _put_heard(self, heard: str, interrupt: InterruptEntry, estimated: bool) -> None:
         await asyncio.to_thread(
             self._sessions.set_heard,
             self._request.session,
@@ -211,4 +220,5 @@ class TurnPersistence:
             heard,
             interrupt.received_at_ms,
             interrupt.played_ms,
+            estimated=estimated,
         )

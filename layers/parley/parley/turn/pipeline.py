@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 
 from parley.aio.tasks import Tasks
 from parley.errors import ParleyError, ProviderError
-from parley.protocol.messages import Message
+from parley.protocol.messages import Message, Stage
 from parley.providers.llm import Prompt, Speaker
 from parley.providers.speaker import make_speaker
 from parley.providers.stt import TranscriptPiece
@@ -92,8 +93,8 @@ class Pipeline:
     def _make_reply(self) -> ReplyStage:
         turn, services = self._turn, self._turn.services
         self.reply = ReplyStage(
-            services.responder,
-            services.synthesizer,
+            services.responders(),
+            services.synthesizers(),
             self.language.settings,
             turn.outbox,
             turn.latency,
@@ -101,7 +102,7 @@ class Pipeline:
             hedge_after_s=services.deployment.hedge_after_s,
             on_change=turn.sender.wake if turn.request.connected else self._extend_answer,
             on_asked=self.note_model_asked,
-            breakers=services.breakers,
+            on_failover=self._log_failover,
             background=turn.background_close,
             max_chars=services.deployment.limits.reply_chars,
         )
@@ -129,18 +130,23 @@ class Pipeline:
         fields = {"code": error.code, "kind": error.kind, "retries": retries}
         self._turn.services.log("provider_failed", fields | error.cause.log_fields())
 
+    def _log_failover(self, stage: Stage, error: ProviderError) -> None:
+        """Log why a stage's first provider failed, once another one takes over."""
+        fields = {"stage": stage, "code": error.code, "kind": error.kind}
+        self._turn.services.log("provider_failed_over", fields | error.cause.log_fields())
+
     async def _transcribe(self) -> str:
         turn, deployment = self._turn, self._turn.services.deployment
         stt = self.stt = SttStage(
-            turn.services.transcriber,
+            turn.services.transcribers(turn.request.endpointing),
             turn.poller.audio,
             turn.request.format,
             self.language.expected,
             turn.request.endpointing,
-            breaker=turn.services.breakers.transcriber,
             timeout_s=deployment.provider_timeout_s,
             hedge_after_s=deployment.hedge_after_s,
             on_partial=self._send_partial_transcript,
+            on_failover=functools.partial(self._log_failover, "transcriber"),
             background=turn.background_close,
         )
         text = await stt.transcribe()

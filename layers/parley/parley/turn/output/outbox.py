@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from parley.audio.heard import EstimatedWord
 from parley.audio.pcm import AudioPacker, duration_ms, sample_rate_hz
 from parley.errors import ParleyError
 from parley.protocol.messages import (
@@ -133,6 +134,8 @@ class Outbox:
         self._events.clear()
         self._text = ""
         self._packer.drop()
+        # Words may become known after their sound has left, where their times are estimated.
+        self._left_words += [word for word in self._words if word.start_ms < self._left_ms]
         self._words.clear()
 
     def is_empty(self) -> bool:
@@ -191,14 +194,18 @@ class Outbox:
         heard: str | None = None,
         error: ParleyError | None = None,
         language: str | None = None,
+        *,
+        heard_estimated: bool = False,
     ) -> None:
         """Add the turn's end, which leaves after everything else.
 
         Args:
             error: why it failed, if it did.
             language: of the reply, where it is detected.
+            heard_estimated: whether `heard` is an estimate.
         """
         self._end = TurnEnd(self._turn_id, 0, reason, text, metrics, heard)
+        self._end.heard_estimated = heard_estimated
         if error is not None:
             self._end.code, self._end.retryable = error.code, error.retryable
         self._end.language = language
@@ -211,8 +218,16 @@ class Outbox:
         return event
 
     def _audio_waits(self) -> bool:
-        """Return whether there is audio, or words that came after all of it."""
-        return self._packer.pending_bytes >= 2 or (self._audio_closed and bool(self._words))
+        """Return whether there is audio, or words that came after theirs had left."""
+        if self._packer.pending_bytes >= 2:
+            return True
+        late = self._audio_closed or (self._words and self._words[0].start_ms < self._left_ms)
+        return bool(self._words) and bool(late)
+
+    @property
+    def _left_ms(self) -> float:
+        """How much audio has left."""
+        return duration_ms(self._packer.taken_bytes, self._packer.rate_hz)
 
     def _text_due_s(self) -> float:
         if self._last_text_at is None:  # the first bit: it tells the user that an answer comes
@@ -250,4 +265,5 @@ class Outbox:
             start_ms,
             round(end_ms) - start_ms,
             words,
+            any(isinstance(word, EstimatedWord) for word in words),
         )

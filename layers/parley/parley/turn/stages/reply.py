@@ -1,22 +1,23 @@
 """The reply: text as the responder writes it, and its speech clause by clause.
 
 Text and speech run in parallel. Text never waits for speech. Speech that fails leaves a reply in
-text.
+text, unless another synthesizer speaks the rest.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable
 
 from parley.aio.tasks import BackgroundClose
 from parley.audio.pcm import duration_ms, sample_rate_hz
-from parley.audio.word_timing import WordTimer
+from parley.audio.word_timing import Place, WordTimer
 from parley.errors import ProviderError
-from parley.protocol.messages import Settings
+from parley.protocol.messages import Settings, Stage, Word
 from parley.providers.call import ProviderCall
-from parley.providers.circuit_breaker import CircuitBreakers
+from parley.providers.candidates import Candidate, Candidates
 from parley.providers.errors import make_failure
 from parley.providers.hedging import TakeLead
 from parley.providers.llm import Prompt, Responder
@@ -37,19 +38,20 @@ class ReplyStage:
     """Writes and speaks one reply.
 
     Args:
+        responders, synthesizers: who may be asked.
         timeout_s: how long a provider may stay silent, retries included.
         hedge_after_s: how long until a provider that stalls is asked a second time.
         on_change: called when the outbox has something new.
         on_asked: called when the responder has been asked, at each attempt.
-        breakers: say whether a provider is called at all.
+        on_failover: told the stage whose first provider another one takes over from, and why.
         background: closes the synthesizer's streams.
         max_chars: what the model says beyond it is left out; 0 for what a frame can hold.
     """
 
     def __init__(
         self,
-        responder: Responder,
-        synthesizer: Synthesizer,
+        responders: Candidates[Responder],
+        synthesizers: Candidates[Synthesizer],
         settings: Settings,
         outbox: Outbox,
         latency: TurnLatency,
@@ -58,29 +60,33 @@ class ReplyStage:
         hedge_after_s: float,
         on_change: Callable[[], None],
         on_asked: Callable[[], None],
-        breakers: CircuitBreakers,
+        on_failover: Callable[[Stage, ProviderError], None],
         background: BackgroundClose,
         max_chars: int = 0,
     ) -> None:
-        self._responder = responder
         self._outbox = outbox
         self._latency = latency
         self._on_change = on_change
         self._on_asked = on_asked
         self._call = ProviderCall(
-            "reply_failed", breakers.responder, timeout_s=timeout_s, hedge_after_s=hedge_after_s
+            "reply_failed",
+            responders,
+            timeout_s=timeout_s,
+            hedge_after_s=hedge_after_s,
+            on_failover=functools.partial(on_failover, "responder"),
         )
         self._spoken = SpokenText()
         self._timer = WordTimer(self._spoken)
         self._language = str(settings.language or "")
         self._tts = TtsStage(
-            synthesizer,
+            synthesizers,
             outbox.format,
             settings,
-            breaker=breakers.synthesizer,
             timeout_s=timeout_s,
             hedge_after_s=hedge_after_s,
             on_audio=self._on_audio,
+            on_break_off=self._break_off,
+            on_failover=functools.partial(on_failover, "synthesizer"),
             background=background,
         )
         self.text = ""
@@ -92,8 +98,25 @@ class ReplyStage:
 
     @property
     def times_known(self) -> bool:
-        """Whether it is known when the words that have been spoken sound: none may have been."""
+        """Whether it is known, or estimated, when the words that have been spoken sound: none may
+        have been."""
         return self._timer.timed
+
+    @property
+    def connection_reused(self) -> bool | None:
+        """Whether the reply came over a connection that was already open."""
+        answered = self._call.leader
+        return answered.provider.connection_reused if answered else None
+
+    @property
+    def failed_over(self) -> int:
+        """In how many stages another provider than the first one answered."""
+        return self._call.failed_over + self._tts.failed_over
+
+    def estimate_stopped(self) -> list[Word]:
+        """Return the words of audio that came without times, of a reply that was stopped. Call it
+        once."""
+        return self._timer.estimate_stopped()
 
     @property
     def retries(self) -> int:
@@ -119,7 +142,11 @@ class ReplyStage:
             await self._tts.run()
         except ProviderError as error:
             self.speech_error = error
-            self._outbox.add_error(error)  # a word that it broke off in has not been said
+            # A word that it broke off in has not been said.
+            self._outbox.add_audio(
+                b"", self._timer.estimate_stopped(broke_off=True), time.monotonic()
+            )
+            self._outbox.add_error(error)
         else:
             self._outbox.add_audio(b"", self._timer.finish(), time.monotonic())
         self._outbox.close_audio()
@@ -133,8 +160,8 @@ class ReplyStage:
         """
         splitter = SentenceSplitter(self._language)
 
-        async def attempt(take_lead: TakeLead) -> None:
-            await self._read_reply(prompt, take_lead, splitter)
+        async def attempt(asked: Candidate[Responder], take_lead: TakeLead) -> None:
+            await self._read_reply(asked.provider, prompt, take_lead, splitter)
 
         try:
             await self._call.run(
@@ -149,9 +176,13 @@ class ReplyStage:
         self._call.owed.set()
 
     async def _read_reply(
-        self, prompt: Prompt, take_lead: TakeLead, splitter: SentenceSplitter
+        self,
+        responder: Responder,
+        prompt: Prompt,
+        take_lead: TakeLead,
+        splitter: SentenceSplitter,
     ) -> None:
-        async with contextlib.aclosing(self._responder.reply(prompt, self._on_asked)) as deltas:
+        async with contextlib.aclosing(responder.reply(prompt, self._on_asked)) as deltas:
             async for delta in deltas:
                 if not take_lead():
                     return
@@ -181,7 +212,18 @@ class ReplyStage:
     def _on_audio(self, piece: SpeechPiece) -> None:
         now = time.monotonic()
         self._latency.mark("first_audio", now)
-        words = self._timer.add(piece.alignment, self._outbox.audio_ms) if piece.alignment else []
-        self.speech_ms += duration_ms(len(piece.pcm), sample_rate_hz(self._outbox.format))
+        length_ms = duration_ms(len(piece.pcm), sample_rate_hz(self._outbox.format))
+        words = self._timer.add(piece.alignment, self._outbox.audio_ms, length_ms)
+        if piece.ends_clause:
+            words += self._timer.end_clause()
+        self.speech_ms += length_ms
         self._outbox.add_audio(piece.pcm, words, now)
         self._on_change()
+
+    def _break_off(self) -> Place:
+        """Settle what has been spoken. Return where another voice goes on."""
+        words, place = self._timer.break_off()
+        # Its audio may end in the middle of a sample, which would make noise of all that follows.
+        self._outbox.add_audio(bytes(self._outbox.audio_bytes % 2), words, time.monotonic())
+        self._on_change()
+        return place

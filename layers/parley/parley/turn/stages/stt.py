@@ -1,6 +1,6 @@
 """Speech to text: from an utterance's audio to its final transcript.
 
-An attempt that fails is repeated with all of the audio.
+An attempt that fails is repeated with all of the audio, also by another transcriber.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 from parley.aio.replay_queue import ReplayQueue
 from parley.aio.tasks import BackgroundClose, Tasks
+from parley.errors import ProviderError
 from parley.protocol.messages import AudioFormat, Endpointing
 from parley.providers.call import ProviderCall, StreamDeadline, exchange
-from parley.providers.circuit_breaker import CircuitBreaker
+from parley.providers.candidates import Candidate, Candidates
 from parley.providers.errors import make_failure
 from parley.providers.hedging import TakeLead
 from parley.providers.stt import Transcriber, TranscriptPiece, TranscriptStream
@@ -50,10 +51,11 @@ class SttStage:
 
     Args:
         audio: what was said, as it arrives; closed at its end.
-        breaker: says whether the transcriber is called at all.
+        transcribers: who may be asked.
         timeout_s: how long the final transcript may take once it is owed.
         hedge_after_s: how long until a second stream is opened in parallel to a silent one.
         on_partial: gets every transcript that is not final.
+        on_failover: told why the first transcriber failed when another one takes over.
         background: closes the streams.
 
     Attributes:
@@ -62,43 +64,47 @@ class SttStage:
 
     def __init__(
         self,
-        transcriber: Transcriber,
+        transcribers: Candidates[Transcriber],
         audio: ReplayQueue[bytes],
         audio_format: AudioFormat,
         language: str,
         endpointing: Endpointing,
         *,
-        breaker: CircuitBreaker,
         timeout_s: float,
         hedge_after_s: float,
         on_partial: Callable[[TranscriptPiece], None],
+        on_failover: Callable[[ProviderError], None],
         background: BackgroundClose,
     ) -> None:
-        self._transcriber = transcriber
         self._audio = audio
         self._format: AudioFormat = audio_format
         self._language = language
         self._endpointing: Endpointing = endpointing
-        self._timeout_s = timeout_s
         self._on_partial = on_partial
         self._background = background
         self._unheard = Unheard()
         self.language = ""
         self._call = ProviderCall(
             "transcription_failed",
-            breaker,
+            transcribers,
             timeout_s=timeout_s,
             hedge_after_s=hedge_after_s,
             whole=True,
             # A second stream may be worth its price before the transcript is owed: the first one
             # may have stalled while the user still talks.
             due=asyncio.Event(),
+            on_failover=on_failover,
         )
 
     @property
     def retries(self) -> int:
         """How often the transcriber was asked again."""
         return self._call.retries
+
+    @property
+    def failed_over(self) -> bool:
+        """Whether another transcriber than the first one understood."""
+        return self._call.failed_over
 
     async def transcribe(self) -> str:
         """Return the final transcript, once `audio` is closed or the transcriber heard the end.
@@ -123,14 +129,14 @@ class SttStage:
         self._call.owed.set()
         self._call.due.set()
 
-    async def _attempt(self, take_lead: TakeLead) -> str:
-        stream = await self._transcriber.open(self._format, self._language, self._endpointing)
+    async def _attempt(self, asked: Candidate[Transcriber], take_lead: TakeLead) -> str:
+        stream = await asked.provider.open(self._format, self._language, self._endpointing)
         heard = await exchange(
             stream,
             self._send,
             self._receive,
             code="transcription_failed",
-            timeout_s=self._timeout_s,
+            timeout_s=self._call.timeout_of(asked),
             background=self._background,
         )
         if take_lead():
