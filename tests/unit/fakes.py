@@ -211,6 +211,10 @@ class FakeSynthesizer:
         fail_after: an attempt in trouble raises after so many clauses; None: when opening.
         silent: never sends any audio.
         timed: sends the times of the characters.
+        exact: says that they are the clauses' own.
+        timed_chars: of each stream, so many have times, if it is timed; None for all.
+        ends_clauses: says where the audio of a clause ends.
+        trouble: what a stream that breaks off raises.
         cut: bytes that are missing at the end of every piece.
         breaks_off_after: each stream fails when so many characters have sounded.
         slow_to_close: each stream closes when its `may_close` is set.
@@ -222,6 +226,10 @@ class FakeSynthesizer:
     breaks_off_after: int | None = None
     silent: bool = False
     timed: bool = True
+    exact: bool = True
+    timed_chars: int | None = None
+    ends_clauses: bool = False
+    trouble: FailureKind = "refused"
     cut: int = 0
     slow_to_close: bool = False
     opened: list[tuple[AudioFormat, Settings]] = field(default_factory=list)
@@ -245,7 +253,7 @@ class FakeSpeech:
         self._trouble = trouble
         self._out: asyncio.Queue[SpeechPiece | Exception | None] = asyncio.Queue()
         self.clauses: list[str] = []
-        self._sounded = 0
+        self.said = ""
         self.finished = False
         self.closed = False
         self.may_close = asyncio.Event()
@@ -262,15 +270,27 @@ class FakeSpeech:
         text = clause + " "
         breaks_off = self._provider.breaks_off_after
         if breaks_off is not None:
-            text = text[: max(0, breaks_off - self._sounded)]
-        self._sounded += len(text)
-        starts = [float(CHAR_MS * i) for i in range(len(text))]
-        times = Alignment(list(text), starts, [float(CHAR_MS)] * len(text))
+            text = text[: max(0, breaks_off - len(self.said))]
+        has_times = len(text) if self._provider.timed else 0
+        if self._provider.timed_chars is not None:
+            has_times = min(has_times, max(0, self._provider.timed_chars - len(self.said)))
+        self.said += text
+        broke_off = len(text) <= len(clause)
+        if has_times:
+            starts = [float(CHAR_MS * i) for i in range(has_times)]
+            durations = [float(CHAR_MS)] * has_times
+            times = Alignment(list(text[:has_times]), starts, durations, self._provider.exact)
+            self._put(text[:has_times], times, last=has_times == len(text) and not broke_off)
+        if has_times < len(text):
+            self._put(text[has_times:], None, last=not broke_off)
+        if broke_off:
+            self._out.put_nowait(broken(self._provider.trouble, "speech_failed"))
+
+    def _put(self, text: str, times: Alignment | None, *, last: bool) -> None:
         pcm = sound_of(text)
         pcm = pcm[: len(pcm) - self._provider.cut]
-        self._out.put_nowait(SpeechPiece(pcm, times if self._provider.timed else None))
-        if len(text) <= len(clause):
-            self._out.put_nowait(broken("refused", "speech_failed"))
+        ends_clause = last and self._provider.ends_clauses
+        self._out.put_nowait(SpeechPiece(pcm, times, ends_clause))
 
     async def finish(self) -> None:
         self.finished = True

@@ -14,7 +14,7 @@ from parley.protocol.turn_request import TurnRequest
 from parley.providers.circuit_breaker import CircuitBreakers
 from parley.storage.history_cache import HistoryCache
 from parley.storage.inbox_entries import AckEntry, ChunkEntry, EndEntry, InterruptEntry
-from parley.turn.context import TurnServices
+from parley.turn.context import SecondProviders, TurnServices
 from parley.turn.finish import Outcome
 from parley.turn.start import run_turn
 from tests.unit.fakes import (
@@ -39,6 +39,7 @@ class Stage:
         transcriber: FakeTranscriber | None = None,
         responder: FakeResponder | None = None,
         synthesizer: FakeSynthesizer | None = None,
+        second: SecondProviders | None = None,
         **deployment: Any,
     ) -> None:
         """Take settings as `deployment`; only tests of timeouts set one that they meet."""
@@ -49,6 +50,7 @@ class Stage:
         self.responder = responder or FakeResponder()
         self.synthesizer = synthesizer or FakeSynthesizer()
         self.circuits = CircuitBreakers()
+        self.second = second or SecondProviders()
         self.acknowledges = True
         self.session_key: str | None = "the session key"
         self.logged: list[tuple[str, dict[str, Any]]] = []
@@ -71,6 +73,7 @@ class Stage:
             lambda event, fields: self.logged.append((event, fields)),
             breakers=self.circuits,
             read_session_key=self.read_session_key,
+            second=self.second,
         )
 
     async def read_session_key(self) -> str:

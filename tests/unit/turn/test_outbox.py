@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from parley.audio.heard import EstimatedWord
 from parley.audio.pcm import MAX_PACKET_BYTES, PACKET_MS, AudioPacker
 from parley.errors import ParleyError
 from parley.protocol.messages import (
@@ -297,3 +298,38 @@ def test_after_an_interruption_audio_is_not_sent_again_but_its_number_is() -> No
     again = outbox.unacknowledged(0)
     assert [event.seq for event in again] == [event.seq for event in left]
     assert all(event.audio == b"" for event in again if isinstance(event, Audio))
+
+
+def test_words_that_become_known_after_their_sound_has_left_leave_at_once() -> None:
+    outbox = Outbox("t", "pcm_24000")
+    outbox.add_audio(bytes(48_000), [], 0.0)  # a second
+    while outbox.take_next(0.0, everything=True):
+        pass
+    assert outbox.is_empty()
+    outbox.add_audio(b"", [EstimatedWord("One", 0, 400), EstimatedWord("two", 400, 1_000)], 1.0)
+    late = outbox.take_next(2.0)
+    assert isinstance(late, Audio)
+    assert (late.audio, late.start_ms, late.duration_ms) == (b"", 1_000, 0)
+    assert ([word.text for word in late.words], late.estimated) == (["One", "two"], True)
+
+
+def test_an_event_is_estimated_if_one_of_its_words_is() -> None:
+    outbox = Outbox("t", "pcm_24000")
+    outbox.add_audio(bytes(960), [Word("One", 0, 10)], 0.0)
+    exact = outbox.take_next(0.0)
+    outbox.add_audio(bytes(960), [Word("two", 20, 30), EstimatedWord("three", 30, 40)], 0.0)
+    mixed = outbox.take_next(0.0, everything=True)
+    assert isinstance(exact, Audio)
+    assert isinstance(mixed, Audio)
+    assert (exact.estimated, mixed.estimated) == (False, True)
+
+
+def test_an_interruption_leaves_the_words_of_what_has_left() -> None:
+    outbox = Outbox("t", "pcm_24000")
+    outbox.add_audio(bytes(9_600), [], 0.0)
+    first = outbox.take_next(0.0)
+    assert isinstance(first, Audio)
+    outbox.add_audio(b"", [EstimatedWord("One", 0, 100), EstimatedWord("two", 100, 200)], 0.0)
+    outbox.drop_unsent()
+    left = round(first.duration_ms)
+    assert [word.text for word in outbox.words] == ["One", "two"][: 1 + (left > 100)]

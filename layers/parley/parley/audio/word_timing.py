@@ -94,6 +94,7 @@ class WordTimer:
         self._clause_from_ms = 0.0
         self._untimed_from_ms: float | None = None
         """Where audio began whose characters have no times; None if all have."""
+        self._has_untimed = False
         self._paced_chars = self._paced_ms = 0.0
         """Characters whose times are known, and how long they sound."""
         self.timed = False
@@ -124,11 +125,16 @@ class WordTimer:
         """
         words: list[Word] = []
         self._audio_ms = max(self._audio_ms, offset_ms + duration_ms)
-        if alignment is None or not alignment.chars:
+        skipped = 0 if alignment is None or not alignment.chars else self._find_again(alignment)
+        if alignment is None or not alignment.chars or skipped is None:
             if duration_ms and self._untimed_from_ms is None:
                 self._untimed_from_ms = offset_ms
+            self._has_untimed = self._has_untimed or bool(duration_ms)
             return words
-        words += self._bridge(alignment, offset_ms)
+        if self._untimed_from_ms is not None and skipped:
+            until_ms = offset_ms + alignment.starts_ms[0]
+            words += self._spread(self._next + skipped, self._untimed_from_ms, until_ms)
+        self._untimed_from_ms = None
         before, self._is_exact = self._next, alignment.exact
         for text, start, duration in zip(
             alignment.chars, alignment.starts_ms, alignment.durations_ms, strict=False
@@ -157,7 +163,7 @@ class WordTimer:
         """Return what is left when everything has been spoken: words without times, marks, and what
         made no sound."""
         words: list[Word] = []
-        if self._untimed_from_ms is not None:
+        if self._has_untimed and (self._is_exact or self._untimed_from_ms is not None):
             words += self._find_other()
             if self._is_to_come(len(self._chars)):
                 words += self._spread(len(self._chars), self._uncovered_from_ms(), self._audio_ms)
@@ -241,18 +247,14 @@ class WordTimer:
             return self._untimed_from_ms
         return min(max(self._end_ms, self._clause_from_ms), self._audio_ms)
 
-    def _bridge(self, alignment: Alignment, offset_ms: float) -> list[Word]:
-        """Spread the words of audio without times, up to where the times begin again."""
-        begin_ms, self._untimed_from_ms = self._untimed_from_ms, None
-        if begin_ms is None or not alignment.exact:
-            return []
+    def _find_again(self, alignment: Alignment) -> int | None:
+        """Return how many characters have sounded in audio without times when they begin again;
+        None if that cannot be told, so that these times tell nothing either."""
+        if self._untimed_from_ms is None or not alignment.exact:
+            return 0
         needle = "".join("".join(alignment.chars).split())[:_NEEDLE]
-        if len(needle) < _LEAST_NEEDLE:
-            return []
         at = "".join(self._chars[self._next :]).find(needle)
-        if at <= 0:
-            return []
-        return self._spread(self._next + at, begin_ms, offset_ms + alignment.starts_ms[0])
+        return at if at == 0 or (at > 0 and len(needle) >= _LEAST_NEEDLE) else None
 
     def _spread(self, end: int, begin_ms: float, end_ms: float) -> list[Word]:
         """Return the words up to a character, spread over so much audio by their length."""
