@@ -1,7 +1,7 @@
 """`make chaos`: a soak, and what came of it.
 
 PYTHONPATH=samwire/tests python -m tests.chaos \\
-  [--turns 500] [--sessions 4] [--seed N] [--logs FOLDER]
+  [--turns 500] [--sessions 4] [--seed N] [--failover] [--logs FOLDER]
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ def main() -> int:
     parser.add_argument("--turns", type=int, default=500)
     parser.add_argument("--sessions", type=int, default=4)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(100_000))
+    parser.add_argument("--failover", action="store_true", help="with a second provider each")
     parser.add_argument("--logs", type=Path, help="keep the stack's logs here")
     options = parser.parse_args()
     if options.logs:
         options.logs.mkdir(parents=True, exist_ok=True)
-    plan = planned(options.seed, options.turns, options.sessions)
+    plan = planned(options.seed, options.turns, options.sessions, failover=options.failover)
     verdict = run_soak(plan, options.logs)
     print("\n".join(table(plan, verdict)))
     for problem in verdict.problems[:20]:

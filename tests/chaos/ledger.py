@@ -42,6 +42,12 @@ class Attempt:
         return heard_text(self.end.text if self.end else self.text, words, played_ms)
 
     @property
+    def words(self) -> str:
+        """The words whose sound is known, without white space."""
+        words = [word for e in self.events if isinstance(e, Audio) for word in e.words]
+        return spoken_key("".join(word.text for word in words))
+
+    @property
     def voiceless(self) -> bool:
         """Whether speech failed on the way, as the protocol allows."""
         return any(isinstance(e, Error) and e.code == "speech_failed" for e in self.events)
@@ -77,6 +83,10 @@ class Verdict:
     endless: int = 0
     lost: int = 0
     doubled: int = 0
+    failed_over: int = 0
+    """Stages in which another provider took over."""
+    words_differ: int = 0
+    """Turns in which a word was spoken twice, or not at all."""
     audio_differs: int = 0
     history_differs: int = 0
     longest_silence_s: float = 0.0
@@ -89,7 +99,7 @@ class Verdict:
     def whole(self) -> bool:
         """Whether nothing was lost, doubled, different or endless."""
         bad = self.endless + self.lost + self.doubled + self.audio_differs + self.history_differs
-        return bad == 0
+        return bad + self.words_differ == 0
 
     @property
     def good(self) -> bool:
@@ -130,6 +140,8 @@ class Ledger:
         verdict.recovered += len(record.attempts) > 1
         for attempt in record.attempts:
             self._judge_numbers(record, attempt)
+        verdict.failed_over += end.metrics.failed_over or 0
+        self._judge_words(record, record.attempts[-1], end)
         self._judge_audio(record, record.attempts[-1], end)
 
     def judge_history(self, records: list[TurnRecord], history: tuple[Message, ...]) -> None:
@@ -169,14 +181,24 @@ class Ledger:
             self.verdict.lost += 1
             self._note(record, "the pieces of the text are not the text")
 
+    def _judge_words(self, record: TurnRecord, attempt: Attempt, end: TurnEnd) -> None:
+        """Each word of the reply has sounded once; of one that broke off, the first ones have."""
+        said, spoken = spoken_key(end.text), attempt.words
+        broke_off = attempt.voiceless or end.reason != "completed" or record.interrupted_ms
+        good = said.startswith(spoken) if broke_off else said == spoken
+        if not good and end.seq:  # the end of a turn that died knows no events
+            self.verdict.words_differ += 1
+            self._note(record, f"the words are not the text's: {spoken!r}")
+
     def _judge_audio(self, record: TurnRecord, attempt: Attempt, end: TurnEnd) -> None:
         made = self._made_for(end, broke_off=attempt.voiceless or end.reason != "completed")
         # Of a reply that was interrupted, what had not arrived is not sent again.
         interrupted = record.interrupted_ms is not None
         if end.reason == "completed" and not attempt.voiceless and not interrupted:
-            good = attempt.audio in made
+            good = attempt.audio in made or self._is_spliced(attempt.audio, end)
         else:
             good = not attempt.audio or any(audio.startswith(attempt.audio) for audio in made)
+            good = good or self._is_spliced(attempt.audio, end, broke_off=True)
         if not good:
             self.verdict.audio_differs += 1
             sizes = [len(audio) for audio in made]
@@ -194,6 +216,23 @@ class Ledger:
             if text.startswith(said) or said.startswith(text)
             for audio in audios
         ]
+
+    def _is_spliced(self, audio: bytes, end: TurnEnd, *, broke_off: bool = False) -> bool:
+        """Whether a voice broke off in this audio, and another one spoke the rest, to its end or to
+        where it broke off too."""
+        if not end.metrics.failed_over:
+            return False
+        said = spoken_key(end.text)
+        begun = self._made_for(end, broke_off=True)
+        for text, audios in self._spoken.items():
+            rest_of_it = said.endswith(text) or (broke_off and text in said)
+            for rest in audios if text and rest_of_it else ():
+                ends = range(len(rest), 0, -2) if broke_off else [len(rest)]
+                for size in ends:
+                    head = audio[: len(audio) - size]
+                    if audio.endswith(rest[:size]) and any(a.startswith(head) for a in begun):
+                        return True
+        return False
 
     def _note(self, record: TurnRecord, problem: str) -> None:
         self.verdict.problems.append(f"{record.turn_id} ({record.plan}): {problem}")

@@ -11,6 +11,8 @@ FAULTY_SHARE = 0.6
 SPOKEN_SHARE = 0.2
 SPOKEN = ("What time is it?", "How many days are in a week?", "Good morning.")
 _SYLLABLES = ("ba", "ko", "ri", "lu", "me", "ta", "so", "ni", "du", "pa", "ge", "fo")
+PROVIDER_SHARE = 0.3
+"""Of the turns that lose their connection, those in which a provider fails too."""
 _PROVIDER_FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("llm", {"status": 500}),
     ("llm", {"status": 429}),
@@ -24,6 +26,15 @@ _PROVIDER_FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("stt", {"status": 500}),
     ("stt", {"cut": 1}),
 )
+_BREAK_OFF = tuple(("tts", {"cut": pieces}) for pieces in (1, 1, 2, 3))
+"""What only another vendor mends: a voice that breaks off in mid-reply."""
+SECOND_PROVIDERS = {
+    "FallbackTranscriber": "elevenlabs",
+    "FallbackResponder": "openai_chat",
+    "FallbackSynthesizer": "elevenlabs",
+}
+"""Who takes over. The stand-in's faults hit one request each, so that the same one is another
+vendor for the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +75,24 @@ class SoakPlan:
     gateway: dict[str, Any] = field(default_factory=dict)
     table: dict[str, Any] = field(default_factory=dict)
     """DynamoDB's own, as moto's server here takes them."""
+    failover: bool = False
+    """Whether each stage has a second provider."""
 
 
-def planned(seed: int, turns: int, sessions: int) -> SoakPlan:
-    """A soak of so many turns in so many sessions at once; equal seeds give equal plans."""
+def planned(seed: int, turns: int, sessions: int, *, failover: bool = False) -> SoakPlan:
+    """A soak of so many turns in so many sessions at once; equal seeds give equal plans.
+
+    Args:
+        failover: each stage has a second provider, and the first ones fail more often.
+    """
     random = Random(seed)
     shares = [turns // sessions + (n < turns % sessions) for n in range(sessions)]
     return SoakPlan(
         seed,
-        [[_turn(random) for _ in range(share)] for share in shares],
+        [[_turn(random, failover=failover) for _ in range(share)] for share in shares],
         {"seed": seed, "faults": _gateway_faults()},
         {"throttling": [_throttling(seed, name) for name in ("PutItem", "Query", "UpdateItem")]},
+        failover,
     )
 
 
@@ -82,15 +100,16 @@ def _throttling(seed: int, operation: str) -> dict[str, Any]:
     return {"operation": operation, "probability": 0.01, "seed": seed}
 
 
-def _turn(random: Random) -> TurnPlan:
+def _turn(random: Random, *, failover: bool) -> TurnPlan:
     spoken = random.random() < SPOKEN_SHARE
     text = random.choice(SPOKEN) if spoken else _sentence(random)
     interrupt = random.randint(1, 3) if random.random() < 0.1 else None
     if random.random() >= FAULTY_SHARE:
         return TurnPlan(text, spoken, interrupt_after=interrupt)
-    cut = random.random() < 0.6
+    cut = random.random() < (0.3 if failover else 0.6)
+    faults = _PROVIDER_FAULTS + _BREAK_OFF * 2 if failover else _PROVIDER_FAULTS
     silent = cut and random.random() < 0.15
-    provider = random.choice(_PROVIDER_FAULTS) if not cut or random.random() < 0.3 else None
+    provider = random.choice(faults) if not cut or random.random() < PROVIDER_SHARE else None
     return TurnPlan(
         text,
         spoken,

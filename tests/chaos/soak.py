@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import tempfile
 import urllib.request
@@ -17,10 +18,10 @@ from parley_client.events import Restarted
 from parley_client.messages import Audio, Message, TurnEnd
 from samwire_tests.own_key import own_key, signed_put
 from tests.chaos.ledger import Attempt, Ledger, TurnRecord, Verdict, spoken_key
-from tests.chaos.plan import SoakPlan, TurnPlan
+from tests.chaos.plan import SECOND_PROVIDERS, SoakPlan, TurnPlan
 from tests.chaos.wire import Wire, relayed
 from tests.e2e.raw import opened
-from tests.e2e.stack import Stack, Standins, running_stack
+from tests.e2e.stack import STANDIN_KEY, Stack, Standins, running_stack, running_standins
 
 RECONNECT = Reconnect(attempts=40, base_s=0.05, cap_s=1.0, stable_s=1.0)
 TIMEOUTS = Timeouts(connect_s=6, request_s=6, answer_s=30, gap_s=2)
@@ -264,10 +265,15 @@ def run_soak(
         folder: for the stack's logs; None for one that is removed afterwards.
         standins: those that it talks to; its own if there are none.
     """
-    with tempfile.TemporaryDirectory() as temporary:
-        logs = folder or Path(temporary)
-        with running_stack(logs, parameters=PARAMETERS, standins=standins) as stack:
-            return asyncio.run(Soak(stack, plan).run())
+    with contextlib.ExitStack() as own:
+        logs = folder or Path(own.enter_context(tempfile.TemporaryDirectory()))
+        standins = standins or own.enter_context(running_standins(logs))
+        parameters = PARAMETERS
+        if plan.failover:
+            second = {"FallbackLlmBaseUrl": standins.llm_url, "FallbackLlmApiKey": STANDIN_KEY}
+            parameters = PARAMETERS | SECOND_PROVIDERS | second
+        stack = own.enter_context(running_stack(logs, parameters=parameters, standins=standins))
+        return asyncio.run(Soak(stack, plan).run())
 
 
 def table(plan: SoakPlan, verdict: Verdict) -> Iterable[str]:
@@ -282,6 +288,8 @@ def table(plan: SoakPlan, verdict: Verdict) -> Iterable[str]:
     yield f"  without an end             {verdict.endless:5d}"
     yield f"  events lost                {verdict.lost:5d}"
     yield f"  events doubled             {verdict.doubled:5d}"
+    yield f"  stages handed over         {verdict.failed_over:5d}"
+    yield f"  words twice, or not at all {verdict.words_differ:5d}"
     yield f"  audio that differs         {verdict.audio_differs:5d}"
     yield f"  histories that differ      {verdict.history_differs:5d}"
     silence = f"{verdict.longest_silence_s:7.1f} s, in {verdict.longest_in}"
