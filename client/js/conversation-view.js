@@ -15,6 +15,7 @@
  * @property {string} text The reply so far.
  * @property {"listening" | "waiting" | "replying" | "done"} status How far it is.
  * @property {string} [heard] What of the reply was heard, if less.
+ * @property {true} [isHeardEstimated] `heard` is an estimate: the voice gave no times.
  * @property {Problem} [problem] What went wrong.
  * @property {import("./messages.js").Metrics} [metrics] Where the time went.
  * @property {string} [language] ISO 639 code, where the language is detected: for the `lang` of what
@@ -121,13 +122,13 @@ export class ConversationView {
     );
     conversation.on("interrupted", ({ turnId, playedMs }) => {
       // Of a turn that has ended no event tells it any more.
-      const heard = this.#following.get(turnId)?.heardAt(playedMs);
-      this.#done(turnId, heard === undefined ? {} : { heard });
+      const turn = this.#following.get(turnId);
+      this.#done(turnId, heardOf(turn?.heardAt(playedMs), turn?.isHeardEstimated));
     });
-    conversation.on("turn_end", ({ turn_id, heard, metrics, language }) =>
+    conversation.on("turn_end", ({ turn_id, heard, heard_estimated, metrics, language }) =>
       this.#done(turn_id, {
         metrics,
-        ...(typeof heard === "string" && { heard }),
+        ...heardOf(heard, heard_estimated),
         ...(language && { language }),
       }),
     );
@@ -174,15 +175,26 @@ export class ConversationView {
 }
 
 /**
+ * @param {string | null} [heard] what of a reply was heard, if that is known and less than all
+ * @param {boolean} [isEstimated]
+ * @returns {Pick<TurnPicture, "heard" | "isHeardEstimated">}
+ */
+function heardOf(heard, isEstimated) {
+  if (typeof heard !== "string") return {};
+  return isEstimated ? { heard, isHeardEstimated: true } : { heard };
+}
+
+/**
  * @param {import("./messages.js").Message[]} history
  * @returns {TurnPicture[]}
  */
 function turnsOf(history) {
   /** @type {Map<string, TurnPicture>} */
   const turns = new Map();
-  for (const { role, text, turn_id: id, heard, language } of history) {
+  for (const { role, text, turn_id: id, heard, heard_estimated, language } of history) {
     const turn = turns.get(id) ?? { id, spoken: false, said: "", text: "", status: "done" };
-    const more = role === "user" ? { said: text } : { text, heard: heard ?? undefined };
+    const reply = { text, heard: undefined, ...heardOf(heard, heard_estimated) };
+    const more = role === "user" ? { said: text } : reply;
     turns.set(id, { ...turn, ...more, ...(language && { language }) });
   }
   return [...turns.values()];

@@ -15,6 +15,7 @@ import { Problem } from "./problem.js";
  * @property {string} said What the user said, as it was typed or understood.
  * @property {string} text What the reply says.
  * @property {string} [heard] What of it was heard, if less.
+ * @property {true} [isHeardEstimated] `heard` is an estimate: the voice gave no times.
  * @property {import("./messages.js").Metrics} metrics Where the time went.
  * @property {string} [language] ISO 639 code of the reply's language, where it is detected.
  */
@@ -32,6 +33,8 @@ export class Turn {
   ended = false;
   /** Whether its reply was interrupted. */
   interrupted = false;
+  /** Whether what `heardAt` says is an estimate: the voice gave no times. */
+  isHeardEstimated = false;
   /** @type {TurnEvent[]} */
   #events = [];
   /** @type {import("./messages.js").Word[]} */
@@ -120,8 +123,10 @@ export class Turn {
     this.#events.push(event);
     if (event.type === "transcript") this.said = event.text;
     else if (event.type === "reply_text") this.text += event.delta;
-    else if (event.type === "audio") this.#words.push(...(event.words ?? []));
-    else if (event.type === "error") this.#problem = Problem.from(event);
+    else if (event.type === "audio") {
+      this.#words.push(...(event.words ?? []));
+      this.isHeardEstimated ||= event.estimated ?? false;
+    } else if (event.type === "error") this.#problem = Problem.from(event);
     else if (event.type === "turn_end") this.#end(event);
     this.#wake();
   }
@@ -140,6 +145,7 @@ export class Turn {
   startAgain() {
     this.text = "";
     this.#words = [];
+    this.isHeardEstimated = false;
     if (!this.ended) this.#problem = undefined;
   }
 
@@ -175,7 +181,10 @@ export class Turn {
     const { id: turnId, said, text } = this;
     const heard = end.heard ?? undefined;
     const language = end.language ?? undefined;
-    this.#resolve({ turnId, reason, said, text, heard, metrics, ...(language && { language }) });
+    /** @type {{isHeardEstimated?: true, language?: string}} */
+    const more = language ? { language } : {};
+    if (end.heard_estimated) more.isHeardEstimated = true;
+    this.#resolve({ turnId, reason, said, text, heard, metrics, ...more });
   }
 
   /** @param {import("./messages.js").TurnEnd} end */

@@ -68,6 +68,22 @@ test("what was heard of a reply that has ended is known by its words, and never 
   }
 });
 
+test("what was heard of a voice that gives no times is told to be an estimate", async (t) => {
+  const { conversation, socket } = await connected(t);
+  const view = new ConversationView(conversation);
+  const { turn } = await said(conversation);
+  const about = { turn_id: turn.id };
+  socket.says({ type: "reply_text", ...about, seq: 1, delta: "One two." });
+  const audio = { audio: "AAAA", format: "pcm_24000", start_ms: 0, duration_ms: 900 };
+  const words = [["One", 0, 400], ["two.", 400, 900]];
+  socket.says({ type: "audio", ...about, seq: 2, ...audio, words, estimated: true });
+  const end = { reason: "interrupted", text: "One two.", heard: "One", heard_estimated: true };
+  socket.says({ type: "turn_end", ...about, seq: 3, ...end, metrics: {} });
+  const { heard, isHeardEstimated } = await turn;
+  assert.deepEqual([heard, isHeardEstimated, turn.isHeardEstimated], ["One", true, true]);
+  assert.equal(view.snapshot().turns[0]?.isHeardEstimated, true);
+});
+
 test("what a lost session held is marked for good, and what is said again is not", async (t) => {
   const { conversation, socket } = await connected(t, { baseDelayMs: 0 });
   const view = new ConversationView(conversation);

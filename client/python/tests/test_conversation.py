@@ -185,6 +185,26 @@ async def test_an_interrupt_says_how_much_was_heard_and_brings_the_shortened_rep
     assert (reply.reason, reply.heard) == ("interrupted", "word0")
 
 
+async def test_what_was_heard_of_a_voice_without_times_is_told_to_be_an_estimate(
+    server: ScriptedServer,
+) -> None:
+    async def talk(peer: Peer, message: Json) -> None:
+        about = {"turn_id": message["turn_id"]}
+        await peer.send({"type": "reply_text", **about, "seq": 1, "delta": "One two."})
+        audio = {"audio": "AAA=", "format": "pcm_24000", "start_ms": 0, "duration_ms": 900}
+        words = [["One", 0, 400], ["two.", 400, 900]]
+        await peer.send(
+            {"type": "audio", **about, "seq": 2, **audio, "words": words, "estimated": True}
+        )
+        end = turn_end(message["turn_id"], 3, "One two.", reason="interrupted", heard="One")
+        await peer.send({**end, "heard_estimated": True})
+
+    server.on("user_message", talk)
+    async with Conversation.connect(server.url) as conversation:
+        reply = await conversation.say("a")
+    assert (reply.heard, reply.heard_estimated, reply.words_estimated) == ("One", True, True)
+
+
 async def test_without_a_figure_an_interrupt_counts_what_would_have_been_played(
     server: ScriptedServer,
 ) -> None:

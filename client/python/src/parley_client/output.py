@@ -69,6 +69,7 @@ def as_json(asked: str, reply: Reply, saved: Path | None) -> str:
         "transcript": reply.transcript,
         "text": reply.text,
         "heard": reply.heard,
+        "heard_estimated": reply.heard_estimated,
         "reason": reply.reason,
         "audio": {
             "format": reply.audio_format,

@@ -54,6 +54,10 @@ class Reply:
     """Errors on the way, e.g. `speech_failed` of a reply that went on as text."""
     language: str | None = None
     """ISO 639 code of the reply's language, where it is detected."""
+    heard_estimated: bool = False
+    """Whether `heard` is an estimate: the voice gave no times."""
+    words_estimated: bool = False
+    """Whether times of `words`, and so what `heard_at` says, are estimates."""
 
     def heard_at(self, played_ms: float) -> str | None:
         """Return the text up to the last word that had been heard by then.

@@ -32,6 +32,7 @@ class ReplyBuilder:
         self._audio = bytearray()
         self._format: AudioFormat | None = None
         self._words: list[Word] = []
+        self._words_estimated = False
         self._uttered_at_s: float | None = None
         self._at_s: dict[str, float] = {}
 
@@ -82,6 +83,7 @@ class ReplyBuilder:
         self.playback.add(event.audio, SAMPLE_RATES_HZ[event.format], at_s)
         self._audio += event.audio
         self._words += event.words
+        self._words_estimated = self._words_estimated or event.estimated
 
     def build(self) -> Reply:
         """The reply as far as it has come."""
@@ -98,6 +100,8 @@ class ReplyBuilder:
             timings=self._timings(),
             errors=tuple(self.errors),
             language=self.end.language if self.end else None,
+            heard_estimated=self.end.heard_estimated if self.end else False,
+            words_estimated=self._words_estimated,
         )
 
     def _timings(self) -> Timings:
