@@ -33,8 +33,8 @@ SECOND_PROVIDERS = {
     "FallbackResponder": "openai_chat",
     "FallbackSynthesizer": "elevenlabs",
 }
-"""Who takes over. The stand-in's faults hit one request each, so that the same one is another
-vendor for the next."""
+"""Who takes over. The stand-ins' faults hit one request each, so that the same one is another
+vendor for the next. Of another vendor, its name is all that changes here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from parley_client.messages import Audio, Error, Metrics, ReplyText, TurnEnd
+from parley_client.messages import Audio, Error, Metrics, ReplyText, TurnEnd, Word
 from tests.chaos.ledger import Attempt, Ledger, TurnRecord, spoken_key
 from tests.chaos.plan import TurnPlan
 
@@ -12,13 +14,14 @@ TEXT = "One two, three four."
 WHOLE, PART = b"\1\2\3\4\5\6", b"\1\2\3\4"
 
 
-def heard(audio: bytes, *, voice_broke_off: bool) -> TurnRecord:
-    """A turn that completed, of which so much audio came."""
+def heard(audio: bytes, *, voice_broke_off: bool, words: str = TEXT) -> TurnRecord:
+    """A turn that completed, of which so much audio came, with these words."""
+    timed = tuple(Word(word, 0, 1) for word in words.split())
     error = Error("speech_failed", "The voice broke off.", False, "t", 3)
     attempt = Attempt(1)
     attempt.events += [
         ReplyText("t", 1, TEXT),
-        Audio("t", 2, audio, "pcm_24000", 0, 1),
+        Audio("t", 2, audio, "pcm_24000", 0, 1, timed),
         *([error] if voice_broke_off else []),
         TurnEnd("t", 4 if voice_broke_off else 3, "completed", TEXT, Metrics()),
     ]
@@ -44,3 +47,41 @@ def test_audio_is_what_was_made_of_the_text(
     ledger.judge(heard(audio, voice_broke_off=voice_broke_off))
     assert ledger.verdict.audio_differs == differs
     assert (ledger.verdict.lost, ledger.verdict.doubled) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("audio", "handed_over", "differs"),
+    [
+        (b"\1\2\3\4\7\7", 1, 0),  # the first voice broke off, and another one spoke the rest
+        (b"\1\2\3\4\7\7", 0, 1),  # nobody took over
+        (b"\1\2\3\4\7", 1, 1),  # some of the rest is lost
+        (b"\\9\7\7", 1, 1),  # the first voice said something else
+    ],
+)
+def test_audio_of_two_voices_is_what_each_made(
+    audio: bytes, handed_over: int, differs: int
+) -> None:
+    ledger = Ledger({spoken_key(TEXT): [WHOLE], spoken_key("three four."): [b"\7\7"]})
+    record = heard(audio, voice_broke_off=False)
+    assert record.end is not None
+    end = replace(record.end, metrics=Metrics(failed_over=handed_over))
+    record.attempts[0].events[-1] = end
+    ledger.judge(record)
+    assert ledger.verdict.audio_differs == differs
+
+
+@pytest.mark.parametrize(
+    ("words", "voice_broke_off", "differs"),
+    [
+        ("One two, three four.", False, 0),
+        ("One two, two, three four.", False, 1),
+        ("One three four.", False, 1),
+        ("One two,", False, 1),
+        ("One two,", True, 0),
+        ("One three", True, 1),
+    ],
+)
+def test_each_word_has_sounded_once(words: str, voice_broke_off: bool, differs: int) -> None:
+    ledger = Ledger({spoken_key(TEXT): [WHOLE]})
+    ledger.judge(heard(WHOLE, voice_broke_off=voice_broke_off, words=words))
+    assert ledger.verdict.words_differ == differs

@@ -231,6 +231,17 @@ def test_a_session_lasts_from_its_first_message_to_the_end_of_its_last() -> None
     assert (found.turns, found.duration_ms) == (1, 3_500)
 
 
+def test_what_was_heard_by_estimate_is_marked() -> None:
+    message = Message("assistant", SAID, "t", "Once", heard_estimated=True)
+    record = replied()
+    estimate = msgspec.to_builtins(
+        view_session(conversation(replace(record, message=message)), BEGAN_S, {})
+    )
+    exact = msgspec.to_builtins(view_session(conversation(replied(heard="Once")), BEGAN_S, {}))
+    assert estimate["messages"][0]["heard_estimated"] is True
+    assert "heard_estimated" not in exact["messages"][0]
+
+
 def test_a_session_without_turns_has_no_length_and_says_so() -> None:
     found = msgspec.to_builtins(view_session(conversation(), BEGAN_S, {}))
     assert (found["turns"], found["duration_ms"]) == (0, 0)

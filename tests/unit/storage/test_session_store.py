@@ -351,6 +351,19 @@ def test_what_was_heard_is_noted_on_the_reply(store: SessionStore, session: Sess
     assert (message.text, message.heard) == ("One two.", "")
 
 
+def test_whether_what_was_heard_is_an_estimate_is_noted_with_it(
+    store: SessionStore, session: Session
+) -> None:
+    message = Message("assistant", "One two.", "t1", "One", heard_estimated=True)
+    key = store.put_message(session.ref, 1, message, None)
+    _, (first,) = store.read_conversation(session.ref, 1)
+    store.set_heard(session.ref, key, "", 1)
+    _, (exact,) = store.read_conversation(session.ref, 1)
+    store.set_heard(session.ref, key, "One", 2, estimated=True)
+    _, (last,) = store.read_conversation(session.ref, 1)
+    assert [each.heard_estimated for each in (first, exact, last)] == [True, False, True]
+
+
 @pytest.mark.parametrize("order", list(itertools.permutations([1, 2, 3])))
 def test_of_interruptions_that_overtake_each_other_the_last_one_counts(
     store: SessionStore, session: Session, order: tuple[int, ...]

@@ -119,6 +119,27 @@ async def test_an_interruption_at_the_very_end_is_honoured() -> None:
     assert not answer.truncated
 
 
+async def test_an_answer_of_a_voice_without_times_says_that_its_words_are_estimated() -> None:
+    _, answer = await answered(Stage())
+    assert answer.words
+    assert not answer.words_estimated
+    _, answer = await answered(Stage(synthesizer=FakeSynthesizer(timed=False)))
+    assert answer.words_estimated
+    assert "".join(word.text for word in answer.words) == "".join(answer.text.split())
+
+
+async def test_what_fits_of_an_answer_without_times_is_an_estimate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pipeline, "MAX_ANSWER_AUDIO_BYTES", 48 * 10 * 30)
+    responder, _ = holding("Sure, the old bridge is open. ", "It closes at nine. ")
+    synthesizer = FakeSynthesizer(timed=False, ends_clauses=True)
+    _, answer = await answered(Stage(responder=responder, synthesizer=synthesizer))
+    assert (answer.truncated, answer.heard_estimated) == (True, True)
+    assert answer.heard
+    assert answer.text.startswith(answer.heard)
+
+
 async def test_a_reply_that_does_not_fit_is_cut_where_it_was_heard(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

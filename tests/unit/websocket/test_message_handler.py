@@ -138,6 +138,17 @@ def test_an_interruption_after_the_turn_notes_what_was_heard(door: Door) -> None
     assert door.store.messages(session)[0].heard == "One"
 
 
+def test_an_interruption_after_a_turn_without_times_notes_an_estimate(door: Door) -> None:
+    session = own(door.ready().session_id)
+    door.store.acquire_lease(session, "t", "me")
+    key = door.store.put_message(session, 1, Message("assistant", "One two.", "t"), None)
+    parts = [Heard("", 0), Heard("One", 200), Heard(" two.", 600, estimated=True)]
+    door.store.finish_turn(session, "t", "me", reason="completed", message_key=key, parts=parts)
+    assert door.send("interrupt", turn_id="t", played_ms=300) is None
+    (reply,) = door.store.messages(session)
+    assert (reply.heard, reply.heard_estimated) == ("One", True)
+
+
 def test_an_interruption_of_a_reply_without_speech_leaves_it_whole(door: Door) -> None:
     session = own(door.ready().session_id)
     door.store.acquire_lease(session, "t", "me")
