@@ -173,6 +173,38 @@ def test_a_clause_without_times_goes_on_where_the_pace_says() -> None:
     assert all(estimated(words))
 
 
+def test_the_clauses_of_the_voice_that_goes_on_are_counted_from_where_it_begins() -> None:
+    voice = Voice("One two.", "Three four.", "Five six.")
+    voice.sound("One two. Three f", timed=True)
+    voice.timer.break_off()
+    begun_ms = voice.at_ms
+    voice.sound("four. ", timed=False)
+    words = voice.timer.end_clause()
+    assert [word.text for word in words] == ["four."]
+    assert (words[0].start_ms, words[0].end_ms) == (begun_ms, voice.at_ms)
+    voice.sound("Five six. ", timed=False)
+    assert [word.text for word in voice.timer.end_clause()] == ["Five", "six."]
+
+
+def test_the_voice_that_goes_on_has_a_pace_of_its_own() -> None:
+    voice = Voice("One two.", "Three four.")
+    voice.sound("One two. ", timed=True)
+    voice.timer.break_off()
+    voice.timer.add(None, voice.at_ms, 5 * MS_PER_CHAR)
+    words = voice.timer.estimate_stopped()
+    assert words[0] == EstimatedWord("Three", 90, 490)
+
+
+def test_marks_that_nobody_speaks_do_not_keep_the_next_words_from_being_found() -> None:
+    voice = Voice("One" + " \u2014" * 12, "two three.")
+    words = voice.sound("One", timed=True)
+    more, place = voice.timer.break_off()
+    assert place == Place(1, 0)
+    words += more + voice.sound("two three. ", timed=True) + voice.timer.finish()
+    assert words[-1].text == "three."
+    assert "".join("".join(word.text for word in words).split()) == "".join(voice.written.split())
+
+
 @given(
     st.lists(
         st.sampled_from(["a", "tea", "fox", "bridge,", "今天好", "—"]), min_size=1, max_size=9

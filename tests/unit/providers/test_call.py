@@ -213,6 +213,7 @@ async def test_a_vendor_that_wins_the_race_after_all_has_not_failed() -> None:
     assert not calling.call.failed_over
     assert calling.told == []
     assert (first.successes, first.failures) == (1, [])
+    assert (second.successes, second.failures) == (0, []), "it had no time"
 
 
 async def test_a_vendor_that_acts_does_not_race() -> None:
@@ -271,6 +272,16 @@ async def test_who_takes_over_late_has_all_of_its_time() -> None:
     assert time.monotonic() - began > 0.5
 
 
+async def test_who_takes_over_from_a_late_failure_has_all_of_its_time() -> None:
+    class Late(Vendor):
+        async def answer(self) -> str:
+            await asyncio.sleep(0.6)
+            return await super().answer()
+
+    first, second = Late("first", broken("refused")), Late("second")
+    assert await Calling(first, second, timeout_s=1.0).run() == "second"
+
+
 @pytest.mark.parametrize(
     ("error", "asks_other"),
     [
@@ -295,6 +306,26 @@ async def test_after_one_that_acts_another_is_asked_only_if_it_has_failed_for_ce
             await Calling(workflow, other).run()
     assert workflow.asked == 1
     assert other.asked == asks_other
+
+
+async def test_a_vendor_that_lost_the_race_can_go_on_where_the_other_breaks_off() -> None:
+    ready = asyncio.Event()
+    first, second = Vendor("first", ready), Vendor("second", None)
+    calling = Calling(first, second, hedge_after_s=0.02)
+
+    async def breaks_off(asked: Candidate[Vendor], take_lead: TakeLead) -> str:
+        await asked.provider.answer()
+        take_lead()
+        calling.call.begun.set()
+        raise broken("unavailable")
+
+    running = asyncio.create_task(calling.run(breaks_off))
+    await until(lambda: second.asked)
+    ready.set()
+    with pytest.raises(ProviderError):
+        await running
+    assert [each.provider for each in calling.call.unfailed] == [second]
+    assert (len(first.failures), second.failures) == (1, [])
 
 
 async def test_an_answer_that_breaks_off_is_not_begun_again() -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ssl
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 import trustme
 
+from parley.providers.diagnosis import Diagnosis, Endpoint
 from tests.unit.chat_server import Answer, endpoint, event, plain, stream
 from tests.unit.failing_calls import CALLS, KEY, WORDS, failed, told_by
 from tests.unit.speech_server import Peer, closed_port, playing, stalled_port
+
+CHAT = Endpoint("reply_failed", "the chat endpoint", "https://h/v1", "m", "K", "U", "M")
+
 
 # --- a host that is not there -------------------------------------------------------------
 
@@ -40,6 +46,25 @@ async def test_a_host_that_takes_no_connection(provider: str) -> None:
     async with stalled_port() as port:
         error = await failed(provider, f"https://127.0.0.1:{port}/v1")
     assert (error.kind, error.cause.reason) == ("unavailable", "connect_timeout")
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        ssl.SSLError("bad record mac"),
+        TimeoutError(errno.ETIMEDOUT, "timed out"),
+        OSError(errno.EHOSTUNREACH, "no route"),
+        ConnectionRefusedError(),
+    ],
+)
+def test_what_breaks_a_connection_is_not_taken_for_none(behind: OSError) -> None:
+    """A request has been sent over it: it must not be taken for one that never left."""
+    for wrapper in (httpx.ReadError, httpx.WriteError, httpx.ConnectError):
+        error = wrapper("")
+        error.__cause__ = behind
+        cause = Diagnosis(CHAT).diagnose_exception(error).cause
+        assert cause.nothing_sent == (wrapper is httpx.ConnectError)
+        assert (cause.reason == "connection_lost") == (wrapper is not httpx.ConnectError)
 
 
 @contextlib.asynccontextmanager

@@ -218,6 +218,7 @@ class WordTimer:
                 self._next, self._word_from = self._word_from, None
         self._unfound, self._is_exact = "", True
         self._untimed_from_ms = None
+        self._paced_chars = self._paced_ms = 0.0  # the other voice has its own
         self._end_ms = max(self._end_ms, self._audio_ms)
         place = self._go_on()
         self._clause, self._clause_from_ms = place.clause, self._audio_ms
@@ -287,10 +288,7 @@ class WordTimer:
             if not sounds and not (whole_word and (at_ms < self._audio_ms or within_word)):
                 break
             at_ms, end = at_ms + length_ms, end + 1
-        pace = self._paced_chars, self._paced_ms
-        words = self._spread(end, begin_ms, at_ms)
-        self._paced_chars, self._paced_ms = pace  # an estimate is no measurement
-        return words
+        return self._spread(end, begin_ms, at_ms)
 
     def _note_pace(self, begin: int, end: int, length_ms: float) -> None:
         if end > begin and length_ms > 0:

@@ -35,7 +35,7 @@ class _Side(Generic[P]):
     Attributes:
         schedule: when it may be asked again.
         admitted: whether its circuit has let the call through.
-        asked: whether it has been asked.
+        asked: the how-manieth attempt of the call was the last one at it; 0 for none.
         running: how many attempts at it have neither answered nor failed.
         failed: whether it has failed, and nobody has decided yet whether it is asked again.
         over: whether it is not asked again.
@@ -46,7 +46,7 @@ class _Side(Generic[P]):
     candidate: Candidate[P]
     schedule: RetrySchedule
     admitted: bool = False
-    asked: bool = False
+    asked: int = 0
     running: int = 0
     failed: bool = False
     over: bool = False
@@ -94,6 +94,7 @@ class ProviderCall(Generic[P]):
         self.due = due or self.owed
         self.begun = asyncio.Event()
         self._answered = asyncio.Event() if whole else self.begun
+        self._attempts = 0
         self._hedges = 0
         self._takeovers = 0
         self._told = False
@@ -294,7 +295,8 @@ class ProviderCall(Generic[P]):
             self._tell_of(side)
             return True
 
-        side.asked = True
+        self._attempts += 1
+        side.asked = self._attempts
         side.running += 1  # of an attempt that is cancelled, it stays: it was silent
         try:
             answer = await attempt(side.candidate, lead)
@@ -328,12 +330,17 @@ class ProviderCall(Generic[P]):
             self._on_failover(self._sides[0].error or make_failure(self._code, "timeout"))
 
     def _record_failures(self, winner: _Side[P] | None = None) -> None:
-        """Record why those failed that were asked; silence until another one answers is a
-        failure too."""
+        """Record why those failed that were asked, but for the one that answered in the end.
+
+        Silence until one that was asked later answers is a failure too.
+        """
         now_s = time.monotonic()
+        answered = self._leader.asked if self._leader else 0
         for side in self._sides:
-            if side.asked and side is not winner:
-                error = side.error or make_failure(self._code, "timeout")
+            error = side.error
+            if error is None and 0 < side.asked < answered:
+                error = make_failure(self._code, "timeout")
+            if error is not None and side.asked and side is not winner:
                 side.candidate.breaker.record_failure(error, now_s)
 
 
