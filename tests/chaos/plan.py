@@ -29,12 +29,12 @@ _PROVIDER_FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
 _BREAK_OFF = tuple(("tts", {"cut": pieces}) for pieces in (1, 1, 2, 3))
 """What only another vendor mends: a voice that breaks off in mid-reply."""
 SECOND_PROVIDERS = {
-    "FallbackTranscriber": "elevenlabs",
+    "FallbackTranscriber": "cartesia",
     "FallbackResponder": "openai_chat",
-    "FallbackSynthesizer": "elevenlabs",
+    "FallbackSynthesizer": "cartesia",
+    "FallbackVoiceId": "a0e99841-438c-4a64-b679-ae501e7d6091",
 }
-"""Who takes over. The stand-ins' faults hit one request each, so that the same one is another
-vendor for the next. Of another vendor, its name is all that changes here."""
+"""Who takes over. The chat's stand-in is its own second: its faults hit one request each."""
 
 
 @dataclass(frozen=True, slots=True)

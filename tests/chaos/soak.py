@@ -21,7 +21,7 @@ from tests.chaos.ledger import Attempt, Ledger, TurnRecord, Verdict, spoken_key
 from tests.chaos.plan import SECOND_PROVIDERS, SoakPlan, TurnPlan
 from tests.chaos.wire import Wire, relayed
 from tests.e2e.raw import opened
-from tests.e2e.stack import STANDIN_KEY, Stack, Standins, running_stack, running_standins
+from tests.e2e.stack import STANDIN_KEY, Control, Stack, Standins, running_stack, running_standins
 
 RECONNECT = Reconnect(attempts=40, base_s=0.05, cap_s=1.0, stable_s=1.0)
 TIMEOUTS = Timeouts(connect_s=6, request_s=6, answer_s=30, gap_s=2)
@@ -140,7 +140,7 @@ class Soak:
         self.faults = self.verdict.faults
         self.speech: dict[str, bytes] = {}
         self._spoken: dict[str, list[bytes]] = {}
-        self._seen = 0
+        self._seen: dict[str, int] = {}
 
     async def run(self) -> Verdict:
         """Hold all conversations, then judge them."""
@@ -196,19 +196,28 @@ class Soak:
             await asyncio.to_thread(self._look_at_synthesis)
 
     def _look_at_synthesis(self) -> None:
-        records = self.stack.elevenlabs.requests(after=self._seen)
+        self._look_at(self.stack.elevenlabs, "multi-stream", "text")
+        self._look_at(self.stack.standins.control("cartesia"), "/tts/websocket", "transcript")
+
+    def _look_at(self, voice: Control, path: str, field: str) -> None:
+        """Take note of what a voice was given to say, and what it made of it.
+
+        Args:
+            path: of the requests that are looked at.
+            field: of a frame that has text.
+        """
+        records = voice.requests(after=self._seen.get(path, 0))
         open_records = [r["id"] for r in records if r["ended_ms"] is None]
         for record in records:
-            if "multi-stream" not in record["path"]:
+            if path not in record["path"]:
                 continue
-            sent = (f["frame"] for f in record["frames"] if f["direction"] == "in")
-            text = "".join(f.get("text") or "" for f in sent if isinstance(f, dict))
-            audio = self.stack.elevenlabs.audio(record["id"], "out")
-            made = self._spoken.setdefault(spoken_key(text), [])
-            if audio not in made:
-                made.append(audio)
+            audio = voice.audio(record["id"], "out")
+            for text, begin, end in _replies(record["frames"], field, len(audio)):
+                made = self._spoken.setdefault(spoken_key(text), [])
+                if audio[begin:end] not in made:
+                    made.append(audio[begin:end])
         if records:
-            self._seen = min([*open_records, records[-1]["id"] + 1]) - 1
+            self._seen[path] = min([*open_records, records[-1]["id"] + 1]) - 1
 
     def _gateway(self, method: str, body: dict[str, Any] | None = None) -> bytes:
         address = urlsplit(self.stack.url)
@@ -228,6 +237,35 @@ class Soak:
         )
         with urllib.request.urlopen(request, timeout=10) as response:
             return bytes(response.read())
+
+
+def _replies(
+    frames: list[dict[str, Any]], field: str, audio_bytes: int
+) -> Iterable[tuple[str, int, int]]:
+    """Yield the text of each reply that a connection carried, and where its audio begins and ends.
+
+    Of frames that do not say how much audio they have, all is one reply's.
+    """
+    texts: dict[str, str] = {}
+    ends: dict[str, int] = {}
+    sounded = 0
+    for each in frames:
+        frame = each["frame"]
+        if not isinstance(frame, dict):
+            continue
+        name = str(frame.get("context_id"))
+        if each["direction"] == "in":
+            texts[name] = texts.get(name, "") + (frame.get(field) or "")
+        elif str(frame.get("data", "")).endswith(" bytes"):
+            sounded += int(frame["data"].split()[0])
+            ends[name] = sounded
+    if not ends:
+        yield "".join(texts.values()), 0, audio_bytes
+        return
+    begin = 0
+    for name, end in ends.items():  # one context follows the other
+        yield texts.get(name, ""), begin, end
+        begin = end
 
 
 async def _connected(url: str) -> Conversation:
@@ -270,7 +308,13 @@ def run_soak(
         standins = standins or own.enter_context(running_standins(logs))
         parameters = PARAMETERS
         if plan.failover:
-            second = {"FallbackLlmBaseUrl": standins.llm_url, "FallbackLlmApiKey": STANDIN_KEY}
+            second = {
+                "CartesiaApiKey": STANDIN_KEY,
+                "FallbackTranscriptionBaseUrl": standins.urls["cartesia"],
+                "FallbackSpeechBaseUrl": standins.urls["cartesia"],
+                "FallbackLlmBaseUrl": standins.llm_url,
+                "FallbackLlmApiKey": STANDIN_KEY,
+            }
             parameters = PARAMETERS | SECOND_PROVIDERS | second
         stack = own.enter_context(running_stack(logs, parameters=parameters, standins=standins))
         return asyncio.run(Soak(stack, plan).run())
