@@ -19,6 +19,7 @@ from parley.providers import registry
 from parley.providers.checks import Unhealthy
 from parley.providers.context import ProviderContext
 from parley.providers.llm import Prompt, Responder, Speaker
+from parley.providers.n8n import responder
 from parley.providers.n8n.checks import build_check
 from parley.providers.n8n.config import ADVICE
 from parley.providers.n8n.responder import N8nWorkflow, build_request, build_responder
@@ -34,6 +35,7 @@ KEY = "Bearer a-very-long-token"
 SPEAKER = Speaker("keyed-hash", "turn-1", "anna", "acme")
 ASKED = "What is two plus three?"
 REPLY = "Two plus three is five."
+OPEN_CLIENT = responder.open_client
 PROMPT = Prompt("Be brief.", [], ASKED, "en", SPEAKER)
 SHORT_S = 0.5
 """Of tests that wait for a timeout."""
@@ -56,11 +58,18 @@ class Workflow:
         return [r for r in answer.json()["requests"] if not r["path"].startswith("/_")]
 
     async def says(self, prompt: Prompt = PROMPT) -> str:
-        responder: Responder = build_responder(self.context)
-        return "".join([piece async for piece in responder.reply(prompt, no)])
+        workflow: Responder = build_responder(self.context)
+        return "".join([piece async for piece in workflow.reply(prompt, no)])
 
     async def fails(self, context: ProviderContext | None = None) -> tuple[ProviderError, str]:
         return await failure_of(build_responder(context or self.context))
+
+
+@pytest.fixture(autouse=True)
+def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[[ProviderContext], httpx.AsyncClient]:
+    """What opens n8n's own client; most tests have it use the one that they close."""
+    monkeypatch.setattr(responder, "open_client", lambda context: context.http_client)
+    return OPEN_CLIENT
 
 
 def no() -> None:
@@ -451,6 +460,26 @@ async def test_a_slow_workflow_is_waited_for() -> None:
     async with running(timeout_s=0.05) as workflow:
         await workflow.set_up(delays={"first_item_ms": 300})
         assert await workflow.says() == REPLY
+
+
+@pytest.mark.parametrize(("keepalive_s", "connections"), [(60.0, 1), (0.0, 2)])
+async def test_a_connection_that_was_idle_for_long_is_not_used_again(
+    opened: Callable[[ProviderContext], httpx.AsyncClient],
+    monkeypatch: pytest.MonkeyPatch,
+    keepalive_s: float,
+    connections: int,
+) -> None:
+    monkeypatch.setattr(responder, "KEEPALIVE_S", keepalive_s)
+    answer = plain("200 OK", json.dumps({"output": REPLY}))
+    async with endpoint(answer, answer) as server, http_client() as shared:
+        url = server.url.replace("/v1/", "/webhook/parley")
+        context = context_of(shared, url)
+        async with opened(context) as client:
+            monkeypatch.setattr(responder, "open_client", lambda _context: client)
+            workflow = build_responder(context)
+            for _ in range(2):
+                assert "".join([text async for text in workflow.reply(PROMPT, no)]) == REPLY
+    assert server.connections == connections
 
 
 NOT_REACHED: dict[str, tuple[Callable[[], str], str]] = {

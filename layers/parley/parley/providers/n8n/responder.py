@@ -17,20 +17,23 @@ import httpx
 import msgspec
 
 from parley.providers.context import ProviderContext
-from parley.providers.diagnosis import MAX_BODY_BYTES, Diagnosis
+from parley.providers.diagnosis import Diagnosis
 from parley.providers.llm import Prompt
 from parley.providers.n8n.answer import WorkflowAnswer
 from parley.providers.n8n.bad_answer import BadAnswer
 from parley.providers.n8n.config import ADVICE, Webhook, find_webhook
 from parley.providers.n8n.statuses import diagnose
+from parley.providers.replies.transport import naming_failures, read_error_body
 from parley.providers.rules import CallRules
 
 SILENCE_S = 30.0
 """How long a workflow may be without a word. One with an agent takes 2 to 15 s for its first, and
 as long between two rounds if it uses tools."""
 CONNECT_S = 3.0
-ERROR_BODY_S = 1.0
-"""How long an error's body may take."""
+KEEPALIVE_S = 4.0
+"""How long an idle connection may be used again. Node's server closes one after 5 s
+(`server.keepAliveTimeout`), and a frozen environment does not hear of it: a request that is lost in
+such a one may have been received, and is not sent again."""
 WARM_UP_S = 5.0
 
 _TRACE = re.compile(
@@ -49,13 +52,18 @@ def build_responder(context: ProviderContext) -> N8nWorkflow:
     return N8nWorkflow(context, find_webhook(context))
 
 
+def open_client(_context: ProviderContext) -> httpx.AsyncClient:
+    """Open a client of its own: the shared one keeps connections as long as it can."""
+    return httpx.AsyncClient(limits=httpx.Limits(keepalive_expiry=KEEPALIVE_S))
+
+
 class N8nWorkflow:
     """Has one workflow write the replies."""
 
     rules = CallRules(repeatable=False, timeout_s=SILENCE_S)
 
     def __init__(self, context: ProviderContext, webhook: Webhook) -> None:
-        self._client = context.http_client
+        self._client = open_client(context)
         self._variables = context.variables
         self._log = context.log
         self._webhook = webhook
@@ -107,7 +115,7 @@ class N8nWorkflow:
             ):
                 diagnosis.note_request_id(response.headers)
                 if not response.is_success:
-                    body = await _error_body(response)
+                    body = await read_error_body(response)
                     raise diagnose(diagnosis, response.status_code, response.headers, body)
                 async for text in self._read_reply(response):
                     yield text
@@ -143,7 +151,10 @@ class N8nWorkflow:
     async def _named(self, diagnosis: Diagnosis) -> AsyncIterator[None]:
         """Turn what goes wrong within a block into a `ProviderError`."""
         try:
-            yield
+            async with naming_failures(diagnosis):
+                yield
+        except TimeoutError:
+            raise diagnosis.make_error("timeout", "timeout") from None
         except BadAnswer as bad:
             if bad.fields:
                 self._log(
@@ -151,16 +162,6 @@ class N8nWorkflow:
                     {"provider": "llm", "host": self._webhook.endpoint.host, "fields": bad.fields},
                 )
             raise diagnosis.make_error(bad.reason, bad.kind) from None
-        except httpx.ConnectTimeout:  # nothing has been asked yet
-            raise diagnosis.make_error("connect_timeout", "unavailable") from None
-        except (httpx.TimeoutException, TimeoutError):
-            raise diagnosis.make_error("timeout", "timeout") from None
-        except (httpx.UnsupportedProtocol, httpx.InvalidURL):
-            raise diagnosis.make_error("invalid_url", "refused") from None
-        except httpx.ConnectError as error:
-            raise diagnosis.diagnose_exception(error) from None
-        except httpx.HTTPError:
-            raise diagnosis.make_error("connection_lost", "unavailable") from None
 
     def _trace_headers(self) -> dict[str, str]:
         """Return the trace that the turn is part of, if there is one, as n8n takes it."""
@@ -198,15 +199,3 @@ def build_request(prompt: Prompt) -> dict[str, Any]:
         "chatInput": prompt.text,
         "metadata": metadata,
     }
-
-
-async def _error_body(response: httpx.Response) -> bytes:
-    """Return what an error's body begins with."""
-    body = bytearray()
-    with contextlib.suppress(TimeoutError, httpx.HTTPError):
-        async with asyncio.timeout(ERROR_BODY_S):
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) >= MAX_BODY_BYTES:
-                    break
-    return bytes(body[:MAX_BODY_BYTES])
