@@ -82,6 +82,12 @@ def speaker_headers(speaker: Speaker, base_url: str) -> dict[str, str]:
     return {name: _encode(value) for name, value in values.items() if value}
 
 
+def names_of(speaker: Speaker) -> list[str]:
+    """Return what names a speaker, and must be in no log."""
+    names = (speaker.session, speaker.subject, speaker.tenant, speaker.pseudonym)
+    return [name for name in names if name]
+
+
 def is_vendor(base_url: str) -> bool:
     """Return whether an endpoint is one of a vendor that rents models out to everybody."""
     host = _host(base_url)

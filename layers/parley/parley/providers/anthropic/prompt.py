@@ -29,7 +29,7 @@ def build_request(prompt: Prompt, model: str, effort: Fields) -> dict[str, Any]:
     }
     if not is_blank(prompt.instructions):
         body["system"] = prompt.instructions
-    if prompt.speaker.session:
+    if user := prompt.speaker.pseudonym or prompt.speaker.session:
         # An opaque id, by which Anthropic finds abuse: never a name or an address.
-        body["metadata"] = {"user_id": prompt.speaker.session}
+        body["metadata"] = {"user_id": user}
     return body

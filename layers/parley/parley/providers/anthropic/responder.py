@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import httpx
@@ -24,9 +24,9 @@ from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Diagnosis, Endpoint
 from parley.providers.llm import Prompt
 from parley.providers.replies.effort import EffortWords, read_effort
-from parley.providers.replies.failures import BrokenOff, ErrorInAnswer, Nonsense
-from parley.providers.replies.transport import naming_failures, read_chunks, read_error_body
+from parley.providers.replies.transport import naming_failures, read_error_body, read_reply
 from parley.providers.rules import STANDARD
+from parley.providers.speaker import names_of, speaker_headers
 
 KeyHeader = Callable[[str], dict[str, str]]
 """Returns the header that a key goes in."""
@@ -109,12 +109,15 @@ class AnthropicMessages:
             while not ended:
                 body = build_request(prompt, self._endpoint.model, self._effort.fields(words))
                 said = [prompt.instructions, *(turn["content"] for turn in body["messages"])]
-                diagnosis = Diagnosis(self._endpoint, key, said)
+                diagnosis = Diagnosis(self._endpoint, key, [*said, *names_of(prompt.speaker)])
                 request = self._client.stream(
                     "POST",
                     messages_url(self._endpoint),
                     content=msgspec.json.encode(body),
-                    headers=self._headers(key),
+                    headers={
+                        **self._headers(key),
+                        **speaker_headers(prompt.speaker, self._endpoint.base_url),
+                    },
                     timeout=self._timeout,
                     extensions={"trace": trace},
                 )
@@ -127,7 +130,9 @@ class AnthropicMessages:
                             continue
                         raise _refusal(response, found, diagnosis)
                     self._effort.note_taken(words)
-                    async for text in _read_reply(response, diagnosis):
+                    async for text in read_reply(
+                        response, MessagesReply(), diagnosis, _nothing_said
+                    ):
                         yield text
                     ended = True
         finally:
@@ -145,32 +150,6 @@ def _refusal(response: httpx.Response, body: bytes, diagnosis: Diagnosis) -> Pro
     if response.status_code == 400 and _NOT_PAID in body.lower():
         body = b'{"type": "billing_error"}'
     return diagnosis.diagnose_status(response.status_code, response.headers, body)
-
-
-async def _read_reply(response: httpx.Response, diagnosis: Diagnosis) -> AsyncIterator[str]:
-    """Yield the reply in an answer.
-
-    Raises:
-        ProviderError: the answer says so, makes no sense, ends before the reply does, or has
-            nothing to read in it.
-    """
-    if response.headers.get("Content-Type", "").lower().startswith("text/html"):
-        raise diagnosis.make_error("no_protocol", "invalid")
-    reply = MessagesReply()
-    try:
-        async for chunk in read_chunks(response, reply):
-            for text in reply.feed(chunk):
-                yield text
-        for text in reply.close():
-            yield text
-    except Nonsense:
-        raise diagnosis.make_error("no_protocol", "invalid") from None
-    except ErrorInAnswer as told:
-        raise diagnosis.diagnose_error(told.error) from None
-    except BrokenOff:
-        raise diagnosis.make_error("connection_lost", "unavailable") from None
-    if not reply.shows_something:
-        raise _nothing_said(reply, diagnosis)
 
 
 def _nothing_said(reply: MessagesReply, diagnosis: Diagnosis) -> ProviderError:

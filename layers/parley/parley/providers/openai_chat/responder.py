@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -23,10 +23,9 @@ from parley.providers.openai_chat.effort import effort_words
 from parley.providers.openai_chat.prompt import build_messages
 from parley.providers.openai_chat.reply import ChatReply
 from parley.providers.replies.effort import EffortWords, Fields, read_effort
-from parley.providers.replies.failures import BrokenOff, ErrorInAnswer, Nonsense
-from parley.providers.replies.transport import naming_failures, read_chunks, read_error_body
+from parley.providers.replies.transport import naming_failures, read_error_body, read_reply
 from parley.providers.rules import STANDARD
-from parley.providers.speaker import is_openai, speaker_headers
+from parley.providers.speaker import is_openai, names_of, speaker_headers
 
 _OF_SYSTEM_ROLE = (b"role", b"system message", b"system prompt", b"developer instruction")
 """What a refusal speaks of that may mean the system message; the last is Gemini's, of Gemma."""
@@ -99,7 +98,7 @@ class OpenAIChat:
                 messages = build_messages(prompt, system_role=system_role)
                 said = [message["content"] for message in messages]
                 # An endpoint may send back whatever it was sent, names included.
-                diagnosis = Diagnosis(self._endpoint, key, [*said, *_names(prompt.speaker)])
+                diagnosis = Diagnosis(self._endpoint, key, [*said, *names_of(prompt.speaker)])
                 effort = self._effort.fields(words)
                 request = self._request(messages, prompt.speaker, effort, key, trace)
                 async with naming_failures(diagnosis), request as response:
@@ -118,7 +117,7 @@ class OpenAIChat:
                     self._effort.note_taken(words)
                     if not system_role:
                         self._note_system_role_refused()
-                    async for text in _read_reply(response, diagnosis):
+                    async for text in read_reply(response, ChatReply(), diagnosis, _nothing_said):
                         yield text
                     ended = True
         finally:
@@ -167,32 +166,6 @@ class OpenAIChat:
         self._log("system_message_refused", {"provider": "llm", "host": host, "advice": advice})
 
 
-async def _read_reply(response: httpx.Response, diagnosis: Diagnosis) -> AsyncIterator[str]:
-    """Yield the reply in an answer.
-
-    Raises:
-        ProviderError: the answer says so, makes no sense, ends before the reply does, or has
-            nothing to read in it.
-    """
-    if response.headers.get("Content-Type", "").lower().startswith("text/html"):
-        raise diagnosis.make_error("no_protocol", "invalid")
-    reply = ChatReply()
-    try:
-        async for chunk in read_chunks(response, reply):
-            for text in reply.feed(chunk):
-                yield text
-        for text in reply.close():
-            yield text
-    except Nonsense:
-        raise diagnosis.make_error("no_protocol", "invalid") from None
-    except ErrorInAnswer as told:
-        raise diagnosis.diagnose_error(told.error) from None
-    except BrokenOff:
-        raise diagnosis.make_error("connection_lost", "unavailable") from None
-    if not reply.shows_something:
-        raise _nothing_said(reply, diagnosis)
-
-
 def _nothing_said(reply: ChatReply, diagnosis: Diagnosis) -> ProviderError:
     if reply.calls_tool or reply.finish_reason in ("tool_calls", "function_call"):
         return diagnosis.make_error("tool_call", "refused")
@@ -215,12 +188,6 @@ def _refuses_system_role(messages: list[dict[str, str]], status: int, body: byte
         body = body.replace(message["content"].encode(), b"")
     text = _ROLE_OF_MESSAGE.sub(b"", body.lower())
     return any(mark in text for mark in _OF_SYSTEM_ROLE)
-
-
-def _names(speaker: Speaker) -> list[str]:
-    """Return what names a speaker, and must be in no log."""
-    names = (speaker.session, speaker.subject, speaker.tenant, speaker.pseudonym)
-    return [name for name in names if name]
 
 
 def _authorization(key: str) -> dict[str, str]:

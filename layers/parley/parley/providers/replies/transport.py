@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Protocol, TypeVar
 
 import httpx
 
+from parley.errors import ProviderError
 from parley.providers.diagnosis import MAX_BODY_BYTES, Diagnosis
+from parley.providers.replies.failures import BrokenOff, ErrorInAnswer, Nonsense
 
 LINGER_S = 0.2
 """How long more is waited for when the reply has ended, so that the connection can be used again;
@@ -19,11 +21,32 @@ ERROR_BODY_S = 1.0
 
 
 class Reply(Protocol):
-    """What reads an answer."""
+    """What reads an answer: a plain object, without I/O."""
 
     @property
     def finished(self) -> bool:
         """The reply has ended, whatever may still come."""
+
+    @property
+    def shows_something(self) -> bool:
+        """Something of the reply can be read."""
+
+    def feed(self, chunk: bytes) -> Iterator[str]:
+        """Yield what of the reply ends in this chunk.
+
+        Raises:
+            Nonsense, ErrorInAnswer: see there.
+        """
+
+    def close(self) -> Iterator[str]:
+        """Yield the rest, at the end of the answer.
+
+        Raises:
+            Nonsense, ErrorInAnswer, BrokenOff: see there.
+        """
+
+
+R = TypeVar("R", bound=Reply)
 
 
 @contextlib.asynccontextmanager
@@ -43,7 +66,7 @@ async def naming_failures(diagnosis: Diagnosis) -> AsyncIterator[None]:
         raise diagnosis.make_error("connection_lost", "unavailable") from None
 
 
-async def read_chunks(response: httpx.Response, reply: Reply) -> AsyncIterator[bytes]:
+async def _read_chunks(response: httpx.Response, reply: Reply) -> AsyncIterator[bytes]:
     """Yield the bytes of an answer; when the reply has ended, not for long and whatever goes
     wrong."""
     chunks = response.aiter_bytes()
@@ -58,6 +81,39 @@ async def read_chunks(response: httpx.Response, reply: Reply) -> AsyncIterator[b
                 return
             raise
         yield chunk
+
+
+async def read_reply(
+    response: httpx.Response,
+    reply: R,
+    diagnosis: Diagnosis,
+    nothing_said: Callable[[R, Diagnosis], ProviderError],
+) -> AsyncIterator[str]:
+    """Yield the reply in an answer.
+
+    Args:
+        nothing_said: makes the error of a reply that has nothing to read in it.
+
+    Raises:
+        ProviderError: the answer says so, makes no sense, ends before the reply does, or has
+            nothing to read in it.
+    """
+    if response.headers.get("Content-Type", "").lower().startswith("text/html"):
+        raise diagnosis.make_error("no_protocol", "invalid")
+    try:
+        async for chunk in _read_chunks(response, reply):
+            for text in reply.feed(chunk):
+                yield text
+        for text in reply.close():
+            yield text
+    except Nonsense:
+        raise diagnosis.make_error("no_protocol", "invalid") from None
+    except ErrorInAnswer as told:
+        raise diagnosis.diagnose_error(told.error) from None
+    except BrokenOff:
+        raise diagnosis.make_error("connection_lost", "unavailable") from None
+    if not reply.shows_something:
+        raise nothing_said(reply, diagnosis)
 
 
 async def read_error_body(response: httpx.Response) -> bytes:
