@@ -44,7 +44,11 @@ def make_unhealthy(error: ProviderError) -> Unhealthy:
 
 
 async def get_answer(
-    client: httpx.AsyncClient, url: str, headers: Mapping[str, str], diagnosis: Diagnosis
+    client: httpx.AsyncClient,
+    url: str,
+    headers: Mapping[str, str],
+    diagnosis: Diagnosis,
+    method: str = "GET",
 ) -> httpx.Response:
     """Get a provider's answer, whatever its status.
 
@@ -52,7 +56,7 @@ async def get_answer(
         Unhealthy: it does not answer.
     """
     try:
-        return await client.get(url, headers=dict(headers))
+        return await client.request(method, url, headers=dict(headers))
     except httpx.TimeoutException:
         raise make_unhealthy(diagnosis.make_error("timeout", "timeout")) from None
     except httpx.ConnectError as error:

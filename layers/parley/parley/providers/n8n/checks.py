@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 
-import httpx
-
 from parley.protocol.messages import Stage
-from parley.providers.checks import ProviderCheck, make_unhealthy
+from parley.providers.checks import ProviderCheck, get_answer, make_unhealthy
 from parley.providers.context import ProviderContext
 from parley.providers.diagnosis import Diagnosis
 from parley.providers.n8n.config import ADVICE, find_webhook
@@ -31,7 +29,10 @@ def build_check(_stage: Stage, context: ProviderContext) -> ProviderCheck:
     async def check() -> None:
         headers, key = await webhook.headers()
         diagnosis = Diagnosis(webhook.endpoint, key, advice=ADVICE)
-        answer = await _ask(context.http_client, webhook.url, headers, diagnosis)
+        # What may be sent there; that runs nothing.
+        answer = await get_answer(
+            context.http_client, webhook.url, {**headers, "Origin": ORIGIN}, diagnosis, "OPTIONS"
+        )
         if not answer.is_success and answer.status_code != 405:  # a proxy may know no OPTIONS
             raise make_unhealthy(
                 diagnose(diagnosis, answer.status_code, answer.headers, answer.content)
@@ -45,23 +46,3 @@ def build_check(_stage: Stage, context: ProviderContext) -> ProviderCheck:
             raise make_unhealthy(diagnosis.make_error(reason, "refused"))
 
     return ProviderCheck(check)
-
-
-async def _ask(
-    client: httpx.AsyncClient, url: str, headers: dict[str, str], diagnosis: Diagnosis
-) -> httpx.Response:
-    """Ask what may be sent; that runs nothing.
-
-    Raises:
-        Unhealthy: there is no answer.
-    """
-    try:
-        return await client.options(url, headers={**headers, "Origin": ORIGIN})
-    except httpx.TimeoutException:
-        raise make_unhealthy(diagnosis.make_error("timeout", "timeout")) from None
-    except httpx.ConnectError as error:
-        raise make_unhealthy(diagnosis.diagnose_exception(error)) from None
-    except (httpx.UnsupportedProtocol, httpx.InvalidURL):
-        raise make_unhealthy(diagnosis.make_error("invalid_url", "refused")) from None
-    except httpx.HTTPError:
-        raise make_unhealthy(diagnosis.make_error("connection_lost", "unavailable")) from None
