@@ -5,9 +5,13 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+from parley.protocol.messages import Stage
+from parley.providers.registry import STAGES
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = ROOT / "layers" / "parley" / "parley"
@@ -112,6 +116,52 @@ def test_where_authentication_is_off_nothing_is_imported_for_it() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={}
     )
     assert done.stdout.strip() == ""
+
+
+def rooms_of_vendors(chosen: Mapping[str, str]) -> set[str]:
+    """The packages of vendors that the turn function imports with these providers."""
+    code = (
+        "import sys; sys.path.insert(0, 'functions/turn'); import app; "
+        "print(*{m.split('.')[2] for m in sys.modules if m.startswith('parley.providers.')})"
+    )
+    variables = {
+        "TABLE_NAME": "table",
+        "SECRET_ARN": "arn:aws:secretsmanager:us-east-1:123456789012:secret:keys",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_REGION": "us-east-1",
+        "LLM_BASE_URL": "https://n8n.example/webhook/x" if "n8n" in chosen.values() else "",
+        "LLM_MODEL": "a-model",
+        "SPEECH_BASE_URL": "https://speech.example/v1",
+        "POWERTOOLS_METRICS_NAMESPACE": "Parley",
+        "POWERTOOLS_SERVICE_NAME": "parley",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env=variables | {stage.upper(): name for stage, name in chosen.items()},
+    )
+    packages = {path.parent.name for path in (LIBRARY / "providers").glob("*/__init__.py")}
+    vendors = packages - {"replies"}  # what those that reply share
+    return vendors & set(done.stdout.split())
+
+
+USUAL = {"transcriber": "elevenlabs", "responder": "openai_chat", "synthesizer": "elevenlabs"}
+BUILT_ON = {"bedrock": {"anthropic", "openai_chat"}}
+"""Claude and open models on Bedrock are those of the vendors, at another door."""
+
+
+@pytest.mark.parametrize(
+    ("stage", "name"), [(stage, name) for stage, table in STAGES.items() for name in table]
+)
+def test_no_vendor_is_imported_that_is_not_chosen(stage: Stage, name: str) -> None:
+    own = STAGES[stage][name].module.split(".")[2]
+    expected = {"elevenlabs", own} if stage == "responder" else {"elevenlabs", "openai_chat", own}
+    found = rooms_of_vendors({**USUAL, stage: name})
+    assert own in found
+    assert found - expected <= BUILT_ON.get(own, set())
 
 
 OWN = {
