@@ -76,16 +76,23 @@ def plain(text: str) -> list[str]:
 
 
 def check_heard(
-    combination: Combination, text: str, heard: str | None, words: Sequence[Word]
+    combination: Combination,
+    text: str,
+    heard: str | None,
+    words: Sequence[Word],
+    *,
+    estimated: bool,
 ) -> None:
-    """What counts as heard is the words that had sounded, and a beginning of the reply. Without
-    times of words it is that, or not known."""
-    if registry.SYNTHESIZERS[combination.synthesizer].has_times:
+    """What counts as heard is the words that had sounded, and a beginning of the reply. Where no
+    times of words came, it is said to be an estimate."""
+    has_times = registry.SYNTHESIZERS[combination.synthesizer].has_times
+    if has_times:
         assert words
         assert heard == heard_text(text, words, PLAYED_MS)
-    if heard is not None:
-        assert text.startswith(heard)
-        assert len(heard) < len(text)
+    assert heard
+    assert text.startswith(heard)
+    assert len(heard) < len(text)
+    assert estimated is not has_times
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +169,7 @@ class Talk:
             for event in self._stage.wire.of(Audio)
             for word in event.words
         ]
-        check_heard(self._combination, end.text, end.heard, words)
+        check_heard(self._combination, end.text, end.heard, words, estimated=end.heard_estimated)
         assert self._sound.take().startswith(self._stage.audio)
         assert self._stage.history_texts[-1] == ("assistant", end.text, end.heard)
 
@@ -264,7 +271,7 @@ async def test_a_combination_converses_through_the_whole_stack(
         await turn.interrupt(PLAYED_MS)
         cut = await turn
         assert cut.reason == "interrupted"
-        check_heard(combination, cut.text, cut.heard, cut.words)
+        check_heard(combination, cut.text, cut.heard, cut.words, estimated=cut.heard_estimated)
         assert sound.take().startswith(cut.audio)
 
         answer = await Records(any_stack).ask(
