@@ -67,12 +67,13 @@ export class TurnList {
 
   /** @param {import("parley-client/messages.js").Message[]} history of a session that goes on */
   showHistory(history) {
-    for (const { role, text, turn_id, heard } of history) {
+    for (const { role, text, turn_id, heard, heard_estimated, language } of history) {
       const known = this.#views.get(turn_id);
       const view = known ?? new TurnView(this.list, { spoken: false, text: "" });
       this.#keep(turn_id, view);
       if (role === "user") view.setSaid(text, true);
-      else view.recall(text, heard ?? undefined);
+      else view.recall(text, heard ?? undefined, heard_estimated);
+      view.setLanguage(language);
     }
   }
 

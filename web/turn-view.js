@@ -26,6 +26,7 @@ export class TurnView {
   /** Where it was cut off.
    * @type {string | undefined} */
   #heardText;
+  #heardIsEstimated = false;
   hasAudio = false;
   /** Called when the user wants a failed turn again. */
   onRetry = () => {};
@@ -145,12 +146,18 @@ export class TurnView {
    * A reply of before.
    * @param {string} text
    * @param {string} [heard] what of it, if less
+   * @param {boolean} [estimated] whether `heard` is an estimate
    */
-  recall(text, heard) {
+  recall(text, heard, estimated = false) {
     this.#text = text;
     this.setState("done");
-    if (heard !== undefined) this.#cutAfter(heard);
+    if (heard !== undefined) this.#cutAfter(heard, estimated);
     this.#show();
+  }
+
+  /** @param {string | null | undefined} language ISO 639 code; a screen reader's voice follows it */
+  setLanguage(language) {
+    if (language) this.#said.lang = this.#reply.lang = language;
   }
 
   /**
@@ -176,8 +183,9 @@ export class TurnView {
     this.setState("done");
     this.#metricsView.mark("total");
     this.#metricsView.show(end.metrics);
+    this.setLanguage(end.language);
     if (typeof end.heard === "string") {
-      this.#cutAfter(end.heard);
+      this.#cutAfter(end.heard, end.heard_estimated ?? false);
       this.#show();
     }
     if (end.reason === "failed" && (end.retryable ?? this.#retryable)) this.#offerRetry();
@@ -193,9 +201,14 @@ export class TurnView {
     this.root.insertBefore(again, this.#metricsView.root);
   }
 
-  /** @param {string} heard */
-  #cutAfter(heard) {
+  /**
+   * @param {string} heard
+   * @param {boolean} estimated
+   */
+  #cutAfter(heard, estimated) {
+    this.#heardIsEstimated = estimated;
     this.#voice("cut");
+    this.#tellEstimate();
     // By its letters: sessions from before may have kept other white space.
     const letters = heard.replace(/\s/g, "").length;
     this.#heardText = new RegExp(`^(?:\\s*\\S){${letters}}`).exec(this.#text)?.[0] ?? this.#text;
@@ -214,6 +227,15 @@ export class TurnView {
     this.#reply.replaceChildren(this.#heard, rest);
     if (how === "cut") rest.before(element("span", "hidden", " – not heard: "));
     this.#rest = rest;
+  }
+
+  /** Where it was cut off is known to the clause only, if the voice told no times. */
+  #tellEstimate() {
+    if (!this.#heardIsEstimated) return;
+    this.#rest.title =
+      "Roughly from here it was not heard: this voice does not say when its words sound.";
+    const label = this.#rest.previousElementSibling;
+    if (label && label !== this.#heard) label.textContent = " – roughly from here not heard: ";
   }
 
   #showSpeakers() {

@@ -96,14 +96,18 @@ def test_a_turn_says_who_is_speaking(open_page: Open, server: ScriptedServer) ->
     """)
 
 
+@pytest.mark.parametrize("estimated", [False, True])
 @pytest.mark.parametrize("how", ["interrupted now", "remembered"])
-def test_what_was_not_heard_is_called_so(how: str, open_page: Open, server: ScriptedServer) -> None:
+def test_what_was_not_heard_is_called_so(
+    how: str, estimated: bool, open_page: Open, server: ScriptedServer
+) -> None:
     page = open_page()
     heard = " ".join(REPLY.split()[:3])
+    more = {"heard_estimated": True, "language": "de"} if estimated else {}
     if how == "remembered":
         server.history = [
             {"role": "user", "text": "Tell me.", "turn_id": "a"},
-            {"role": "assistant", "text": REPLY, "turn_id": "a", "heard": heard},
+            {"role": "assistant", "text": REPLY, "turn_id": "a", "heard": heard, **more},
         ]
         page.reload()
     else:
@@ -113,15 +117,18 @@ def test_what_was_not_heard_is_called_so(how: str, open_page: Open, server: Scri
         reply.audio(tone(440, 9, 24_000), words=WORDS, chunk_ms=1_000)
         until_sounding(page, 200)
         page.keyboard.press("Escape")
-        reply.end(REPLY, "interrupted", heard=heard)
+        reply.end(REPLY, "interrupted", heard=heard, **more)
+    where = "roughly from here not heard" if estimated else "not heard"
     rest = REPLY.removeprefix(heard).strip()
     expect(page.get_by_role("listitem")).to_match_aria_snapshot(f"""
       - listitem:
         - paragraph:
-          - text: "{heard} – not heard:"
+          - text: "{heard} – {where}:"
           - deletion: {rest}
     """)
     expect(page.locator("del")).to_have_css("text-decoration-line", "line-through")
+    language = page.locator(".reply").get_attribute("lang")
+    assert language == ("de" if estimated else None)
 
 
 def test_of_a_reply_that_was_heard_nothing_is_called_not_heard(
