@@ -12,6 +12,7 @@ import httpx
 import pytest
 import trustme
 
+from parley.providers import socket as provider_socket
 from parley.providers.diagnosis import Diagnosis, Endpoint
 from tests.unit.chat_server import Answer, endpoint, event, plain, stream
 from tests.unit.failing_calls import CALLS, KEY, WORDS, failed, told_by
@@ -83,6 +84,27 @@ async def test_a_certificate_of_nobody(provider: str) -> None:
         error = await failed(provider, f"https://127.0.0.1:{port}/v1")
     assert error.cause.reason == "tls_failed"
     assert CALLS[provider].url_parameter in error.cause.advice
+
+
+async def test_the_authorities_are_read_once_for_all_sockets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Reading them takes 20 ms, in which nothing else of a turn goes on."""
+    read: list[None] = []
+    make_context = ssl.create_default_context
+
+    def counted(*args: ssl.Purpose) -> ssl.SSLContext:
+        read.append(None)
+        return make_context(*args)
+
+    monkeypatch.setattr(ssl, "create_default_context", counted)
+    provider_socket._tls.cache_clear()
+    async with tls_server() as port:
+        read.clear()
+        for _ in range(2):
+            error = await failed("stt", f"https://127.0.0.1:{port}/v1")
+            assert error.cause.reason == "tls_failed"
+    assert len(read) == 1
 
 
 @pytest.mark.parametrize("provider", CALLS)
