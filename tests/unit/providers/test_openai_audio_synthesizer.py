@@ -293,6 +293,43 @@ async def test_a_long_text_without_spaces_is_cut_too(client: httpx.AsyncClient) 
     assert [len(request.body["input"]) for request in server.requests] == [4_096, 904]
 
 
+async def test_much_sound_at_once_lets_other_work_go_on(client: httpx.AsyncClient) -> None:
+    """To another rate, 64 KB at once would take as long as some clients wait for a piece."""
+    turns = 0
+
+    async def work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    many = pcm_of(1_000, 10 * module.PIECE_BYTES)
+    async with endpoint(sound(write_wav(many, 16_000))) as server:
+        stream = await synthesizer(client, server).open("pcm_24000", DEFAULT_SETTINGS)
+        await stream.speak("Hello.")
+        await stream.finish()
+        other = asyncio.create_task(work())
+        seen: list[int] = []
+        longest = 0
+        async for piece in stream.pieces():
+            seen.append(turns)
+            longest = max(longest, len(piece.pcm))
+        other.cancel()
+        await stream.close()
+    assert longest <= 2 * module.PIECE_BYTES
+    assert len(set(seen)) >= 10
+
+
+async def test_a_key_that_cannot_be_read_ends_the_reply(client: httpx.AsyncClient) -> None:
+    async def unreadable(_name: str) -> str:
+        raise OSError("no such secret")
+
+    async with endpoint(sound(wav_of(1))) as server:
+        with pytest.raises(OSError, match="no such secret"):
+            async with asyncio.timeout(30):
+                await spoken(synthesizer(client, server, key=unreadable))
+
+
 async def test_marks_alone_are_not_asked_for(client: httpx.AsyncClient) -> None:
     async with endpoint(sound(wav_of(1))) as server:
         pieces = await spoken(synthesizer(client, server), "—", "One.")

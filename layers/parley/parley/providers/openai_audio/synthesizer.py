@@ -50,6 +50,9 @@ MAX_INPUT_CHARS = 4_096
 MAX_ORPHEUS_CHARS = 200
 """Of Orpheus at Groq (its documentation, "Orpheus")."""
 IN_FLIGHT = 2
+PIECE_BYTES = 8_192
+"""As much is brought to the reply's rate at a time. A server that is quick sends 64 KB at once, and
+the turn would stand still for 30 to 100 ms of a core, its first sound too."""
 
 Format = Literal["wav", "pcm"]
 
@@ -202,7 +205,7 @@ class _Clause:
     def __init__(self, text: str) -> None:
         self.text = text
         self.begun = asyncio.Event()
-        self.sound: asyncio.Queue[bytes | ProviderError | None] = asyncio.Queue()
+        self.sound: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
 
 
 class OpenAISpeechStream:
@@ -235,7 +238,7 @@ class OpenAISpeechStream:
         """See `parley.providers.tts.SpeechStream`."""
         while (clause := await self._clauses.get()) is not None:
             while (sound := await clause.sound.get()) is not None:
-                if isinstance(sound, ProviderError):
+                if isinstance(sound, Exception):
                     raise sound
                 yield SpeechPiece(sound, None)
             yield SpeechPiece(b"", None, ends_clause=True)
@@ -256,7 +259,7 @@ class OpenAISpeechStream:
                             clause.sound.put_nowait(sound)
                             clause.begun.set()
             clause.sound.put_nowait(None)
-        except ProviderError as error:
+        except Exception as error:  # raised where it is waited for, or the reply would wait on
             clause.sound.put_nowait(error)
         finally:
             clause.begun.set()
@@ -274,8 +277,10 @@ async def _sound(
     audio = SpeechAudio(content_type, asked_pcm=asked_pcm, rate_hz=rate_hz)
     try:
         async for data in response.aiter_bytes():
-            if sound := audio.feed(data):
-                yield sound
+            for at in range(0, len(data), PIECE_BYTES):
+                if sound := audio.feed(data[at : at + PIECE_BYTES]):
+                    yield sound
+                    await asyncio.sleep(0)
         if sound := audio.close():
             yield sound
     except CompressedSound:
