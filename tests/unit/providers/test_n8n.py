@@ -519,6 +519,16 @@ async def test_the_names_of_fields_are_logged_and_nothing_else() -> None:
     assert ASKED not in json.dumps(fields)
 
 
+@pytest.mark.parametrize("name", ["keyed-hash", "anna", "acme"])
+async def test_who_speaks_is_in_no_log(name: str) -> None:
+    """A workflow may well answer with what it was sent."""
+    body = json.dumps({"code": name, "message": "no such customer"})
+    async with scripted(plain("422 Unprocessable", body)) as (_, responder):
+        error, _ = await failure_of(responder)
+    assert error.cause.reason == "request"
+    assert name not in json.dumps(error.cause.log_fields())
+
+
 def test_every_advice_is_one_sentence() -> None:
     for sentence in ADVICE.values():
         assert sentence.endswith(".")

@@ -25,6 +25,7 @@ from parley.providers.n8n.config import ADVICE, Webhook, find_webhook
 from parley.providers.n8n.statuses import diagnose
 from parley.providers.replies.transport import naming_failures, read_error_body
 from parley.providers.rules import CallRules
+from parley.providers.speaker import names_of
 
 SILENCE_S = 30.0
 """How long a workflow may be without a word. One with an agent takes 2 to 15 s for its first, and
@@ -99,7 +100,7 @@ class N8nWorkflow:
             diagnosis = Diagnosis(
                 self._webhook.endpoint,
                 key,
-                [prompt.text, prompt.instructions, *(message.text for message in prompt.history)],
+                [*_said_in(prompt), *names_of(prompt.speaker)],
                 ADVICE,
             )
             async with (
@@ -170,6 +171,10 @@ class N8nWorkflow:
             return {}
         trace = f"{found['time']}{found['unique']}"
         return {"traceparent": f"00-{trace}-{found['parent']}-0{found['sampled']}"}
+
+
+def _said_in(prompt: Prompt) -> list[str]:
+    return [prompt.text, prompt.instructions, *(message.text for message in prompt.history)]
 
 
 def build_request(prompt: Prompt) -> dict[str, Any]:
