@@ -92,6 +92,18 @@ async def test_a_function_without_a_role_is_told() -> None:
     assert (raised.value.kind, raised.value.cause.reason) == ("unauthorized", "no_role")
 
 
+@pytest.mark.parametrize("module", [anthropic, openai_chat])
+async def test_warming_up_without_a_role_does_not_fail(
+    monkeypatch: pytest.MonkeyPatch, module: Any
+) -> None:
+    monkeypatch.setattr(clients._session, "get_credentials", lambda: None)
+    variables = {"AWS_REGION": "eu-west-1", "LLM_MODEL": "m"}
+    async with http_client() as client:
+        responder = module.build_responder(build_context(client, variables))
+        await responder.warm_up()
+    assert responder.connection_reused is None
+
+
 @pytest.mark.parametrize(
     ("url", "region"),
     [

@@ -7,7 +7,7 @@ from parley.providers.anthropic.config import models_url
 from parley.providers.anthropic.responder import AnthropicMessages
 from parley.providers.bedrock.checks import build_bedrock_check
 from parley.providers.bedrock.config import bedrock_endpoint, claude_model, read_region
-from parley.providers.bedrock.key import BedrockKeys
+from parley.providers.bedrock.key import BedrockKeys, bearer_header
 from parley.providers.checks import ProviderCheck
 from parley.providers.context import ProviderContext
 from parley.providers.diagnosis import Endpoint
@@ -21,9 +21,7 @@ def build_responder(context: ProviderContext) -> AnthropicMessages:
     """
     endpoint = _endpoint(context)
     keys = BedrockKeys(endpoint, read_region(context))
-    return AnthropicMessages(
-        context, endpoint, keys, lambda key: {"Authorization": f"Bearer {key}"}
-    )
+    return AnthropicMessages(context, endpoint, keys, bearer_header)
 
 
 def build_check(_stage: Stage, context: ProviderContext) -> ProviderCheck:

@@ -75,7 +75,7 @@ class OpenAIChat:
 
     async def warm_up(self) -> None:
         """See `parley.providers.llm.Responder`. Any answer will do: the connection counts."""
-        with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL):
+        with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL, ProviderError):
             headers = _authorization(await self._api_key())
             await self._client.get(
                 f"{self._base_url}/models", headers=headers, timeout=self._timeout
