@@ -18,11 +18,7 @@ _SEARCHED_CHARS = 24
 
 
 class WordTimes:
-    """The times of one context.
-
-    Attributes:
-        has_times: whether some wait for audio to come with.
-    """
+    """The times of one context."""
 
     def __init__(self) -> None:
         self._text = ""
@@ -34,11 +30,6 @@ class WordTimes:
         self._chars: list[str] = []
         self._starts_ms: list[float] = []
         self._ends_ms: list[float] = []
-
-    @property
-    def has_times(self) -> bool:
-        """Whether some wait for audio to come with."""
-        return bool(self._chars)
 
     def submit(self, text: str) -> None:
         """Note text that is spoken next."""
