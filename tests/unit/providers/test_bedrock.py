@@ -86,6 +86,18 @@ async def test_a_key_is_kept_for_minutes_and_for_one_pair_of_credentials() -> No
     assert KEPT_S + 29 < EXPIRES_S  # a function runs no longer than 29 s
 
 
+async def test_a_key_grows_old_by_the_time_of_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It expires by that one, and a clock that only goes forward may stand still meanwhile."""
+    monkeypatch.setattr("time.monotonic", lambda: 0.0)
+    monkeypatch.setattr("time.time", lambda: 1_000_000_000.0)
+    keys = BedrockKeys(ANYWHERE, "eu-west-1", find=lambda: ROLE)
+    await keys()
+    made_at_s = keys._made_at_s
+    monkeypatch.setattr("time.time", lambda: 1_000_000_000.0 + EXPIRES_S)
+    await keys()
+    assert keys._made_at_s == made_at_s + EXPIRES_S
+
+
 async def test_a_function_without_a_role_is_told() -> None:
     with pytest.raises(ProviderError) as raised:
         await BedrockKeys(ANYWHERE, "eu-west-1", find=lambda: None)()

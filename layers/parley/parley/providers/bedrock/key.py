@@ -7,13 +7,13 @@ Making one takes half a millisecond, and no network.
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Callable
 
 from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials, ReadOnlyCredentials
 
+from parley import clock
 from parley.aws import clients
 from parley.providers.diagnosis import Diagnosis, Endpoint
 
@@ -50,7 +50,8 @@ class BedrockKeys:
         region: str,
         *,
         find: Callable[[], Credentials | None] = clients.find_credentials,
-        now_s: Callable[[], float] = time.monotonic,
+        # A key expires by the time of day. Other clocks may have stood still in a frozen function.
+        now_s: Callable[[], float] = clock.now_s,
     ) -> None:
         self._endpoint = endpoint
         self._region = region
