@@ -31,8 +31,6 @@ from parley.providers.rules import STANDARD
 from parley.providers.socket import ProviderSocket
 from parley.providers.tts import SpeechPiece
 
-SPEED = (0.6, 1.5)
-"""What `generation_config.speed` takes."""
 PING_INTERVAL_S = 20.0
 PING_TIMEOUT_S = 20.0
 """The socket is opened while the user still talks, and one that is quiet for minutes is closed."""
@@ -83,12 +81,11 @@ class CartesiaSynthesizer:
 def make_request(model: str, rate_hz: int, settings: Settings) -> dict[str, Any]:
     """Return what all requests of a reply have in common: within a context nothing of it may
     change."""
-    slowest, fastest = SPEED
     request: dict[str, Any] = {
         "model_id": model,
         "voice": {"mode": "id", "id": str(settings.voice)},
         "output_format": {"container": "raw", "encoding": "pcm_s16le", "sample_rate": rate_hz},
-        "generation_config": {"speed": min(max(float(settings.speed or 1), slowest), fastest)},
+        "generation_config": {"speed": float(settings.speed or 1)},
         "add_timestamps": True,
         # Clauses are whole: without this the service waits up to 3 s for more text.
         "max_buffer_delay_ms": 0,
