@@ -11,18 +11,13 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from parley.providers.replies.event_stream import (
-    MAX_EVENT_BYTES,
-    EventStreamParser,
-    EventTooLarge,
-    ServerSentEvent,
-)
+from parley.providers.replies.body import AnswerBody
+from parley.providers.replies.event_stream import ServerSentEvent
 from parley.providers.replies.failures import BrokenOff, ErrorInAnswer, Nonsense
 from parley.providers.replies.surrogates import SurrogateJoiner
 from parley.providers.replies.thought_filter import ThoughtFilter
 from parley.text.blank import is_blank
 
-_BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"
 _KINDS = frozenset(
     (
         *("message_start", "message_delta", "message_stop", "ping", "error"),
@@ -48,9 +43,7 @@ class MessagesReply:
         self.stop_reason = ""
         self.calls_tool = False
         self.shows_something = False
-        self._is_json: bool | None = None
-        self._body = bytearray()
-        self._events = EventStreamParser()
+        self._body = AnswerBody()
         self._joiner = SurrogateJoiner()
         self._thoughts = ThoughtFilter()
         self._makes_sense = False
@@ -63,26 +56,8 @@ class MessagesReply:
             Nonsense: it is no answer of such an endpoint; of a stream that is known at its end.
             ErrorInAnswer: see there.
         """
-        if self._is_json is None:
-            self._body += chunk
-            start = bytes(self._body).lstrip(_BEFORE_JSON)
-            if not start:
-                return
-            if start.startswith(b"<"):  # a page, with whichever type
-                raise Nonsense
-            self._is_json = start.startswith(b"{")  # no line of a stream of events begins so
-            chunk = bytes(self._body)
-            self._body.clear()
-        if self._is_json:
-            self._body += chunk
-            if len(self._body) > MAX_EVENT_BYTES:
-                raise Nonsense
-            return
-        try:
-            for event in self._events.feed(chunk):
-                yield from self._take_event(event)
-        except EventTooLarge:
-            raise Nonsense from None
+        for event in self._body.feed(chunk):
+            yield from self._take_event(event)
 
     def close(self) -> Iterator[str]:
         """Yield the rest, at the end of the answer.
@@ -91,11 +66,11 @@ class MessagesReply:
             Nonsense, ErrorInAnswer: as `feed`.
             BrokenOff: see there.
         """
-        if self._is_json:
-            yield from self._take_whole(_decode(self._body.decode(errors="replace")))
-        for event in self._events.close():
+        if (document := self._body.document) is not None:
+            yield from self._take_whole(_decode(document))
+        for event in self._body.close():
             yield from self._take_event(event)
-        if not self._makes_sense and (self._is_odd or self._events.is_something_else):
+        if not self._makes_sense and (self._is_odd or self._body.is_something_else):
             raise Nonsense
         if not self.finished:
             raise BrokenOff

@@ -9,18 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from parley.providers.openai_chat.chunks import ChatChunk, read_chunk, read_error
-from parley.providers.replies.event_stream import (
-    MAX_EVENT_BYTES,
-    EventStreamParser,
-    EventTooLarge,
-    ServerSentEvent,
-)
+from parley.providers.replies.body import AnswerBody
+from parley.providers.replies.event_stream import ServerSentEvent
 from parley.providers.replies.failures import BrokenOff, ErrorInAnswer, Nonsense
 from parley.providers.replies.surrogates import SurrogateJoiner
 from parley.providers.replies.thought_filter import ThoughtFilter
 from parley.text.blank import is_blank
-
-_BEFORE_JSON = b"\xef\xbb\xbf \t\r\n"
 
 
 class ChatReply:
@@ -41,9 +35,7 @@ class ChatReply:
         self.finish_reason = ""
         self.calls_tool = False
         self.shows_something = False
-        self._is_json: bool | None = None
-        self._body = bytearray()
-        self._events = EventStreamParser()
+        self._body = AnswerBody()
         self._joiner = SurrogateJoiner()
         self._thoughts = ThoughtFilter()
         self._has_text = False
@@ -59,29 +51,10 @@ class ChatReply:
         """
         if self.done:
             return
-        if self._is_json is None:
-            self._body += chunk
-            start = bytes(self._body).lstrip(_BEFORE_JSON)
-            if not start:
+        for event in self._body.feed(chunk):
+            yield from self._take_event(event)
+            if self.done:
                 return
-            if start.startswith(b"<"):  # a page, with whichever type
-                raise Nonsense
-            # No line of a stream of events begins so.
-            self._is_json = start[:1] in (b"{", b"[")
-            chunk = bytes(self._body)
-            self._body.clear()
-        if self._is_json:
-            self._body += chunk
-            if len(self._body) > MAX_EVENT_BYTES:
-                raise Nonsense
-            return
-        try:
-            for event in self._events.feed(chunk):
-                yield from self._take_event(event)
-                if self.done:
-                    return
-        except EventTooLarge:
-            raise Nonsense from None
 
     def close(self) -> Iterator[str]:
         """Yield the rest, at the end of the answer.
@@ -90,16 +63,16 @@ class ChatReply:
             Nonsense, ErrorInAnswer: as `feed`.
             BrokenOff: see there.
         """
-        if self._is_json:
-            yield from self._take(_checked(read_chunk(self._body.decode(errors="replace"))))
+        if (document := self._body.document) is not None:
+            yield from self._take(_checked(read_chunk(document)))
             self.finished = True
         elif not self.done:
-            for event in self._events.close():
+            for event in self._body.close():
                 # Half an object is no nonsense, but the end of a connection.
                 was_odd = self._is_odd or not event.data.lstrip().startswith("{")
                 yield from self._take_event(event)
                 self._is_odd = self._is_odd and was_odd
-        if not self._makes_sense and (self._is_odd or self._events.is_something_else):
+        if not self._makes_sense and (self._is_odd or self._body.is_something_else):
             raise Nonsense
         if not self.finished:
             raise BrokenOff
