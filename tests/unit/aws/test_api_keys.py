@@ -23,7 +23,8 @@ class Secrets:
     def get_secret_value(self, **_: Any) -> dict[str, str]:
         self.asked += 1
         assert self.may_answer.wait(30)
-        return {"SecretString": json.dumps({"one": "1", "session_key": "k"})}
+        keys = {"one": "1", "session_key": "k", "by_hand": " sk-1\n", "nothing": None}
+        return {"SecretString": json.dumps(keys)}
 
 
 @pytest.fixture
@@ -41,3 +42,9 @@ async def test_one_call_serves_all_who_ask_at_the_same_time(secrets: Secrets) ->
     secrets.may_answer.set()
     assert await asyncio.gather(*reads) == ["1", "k", ""]
     assert secrets.asked == 1
+
+
+async def test_a_key_that_was_written_by_hand_has_no_line_break(secrets: Secrets) -> None:
+    secrets.may_answer.set()
+    keys = ApiKeys("arn:of:the:secret")
+    assert [await keys.read(name) for name in ("by_hand", "nothing")] == ["sk-1", ""]

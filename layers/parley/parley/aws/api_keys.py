@@ -32,10 +32,14 @@ class ApiKeys:
         self._lock = threading.Lock()
 
     async def read(self, name: str) -> str:
-        """Return the key of this name; empty if the secret has none."""
+        """Return the key of this name; empty if the secret has none.
+
+        White space around it is left out: whoever puts a key into the secret by hand brings a line
+        break along, which no header may have.
+        """
         return await asyncio.to_thread(self._read, name)
 
     def _read(self, name: str) -> str:
         with self._lock:  # a turn's providers ask at the same time, and one call serves them all
             secret = self._provider.get(self._secret_arn, transform="json", max_age=self._max_age_s)
-        return str(secret.get(name, "")) if isinstance(secret, dict) else ""
+        return str(secret.get(name) or "").strip() if isinstance(secret, dict) else ""
