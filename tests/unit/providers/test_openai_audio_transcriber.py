@@ -198,6 +198,27 @@ async def test_silence_is_not_uploaded(client: httpx.AsyncClient, pcm: bytes) ->
     assert server.requests == []
 
 
+async def test_other_work_goes_on_while_a_whole_utterance_comes_at_once(
+    client: httpx.AsyncClient,
+) -> None:
+    turns = 0
+
+    async def work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with endpoint(plain("200 OK", json.dumps(TEXT))) as server:
+        stream = await transcriber(client, server).open("pcm_16000", "en", "manual")
+        other = asyncio.create_task(work())
+        for _ in range(50):
+            await stream.send(bytes(3_200))
+        other.cancel()
+        await stream.close()
+    assert turns >= 40
+
+
 async def test_words_for_silence_are_no_transcript(client: httpx.AsyncClient) -> None:
     segment = {"text": "Thank you.", "no_speech_prob": 0.8, "avg_logprob": -0.4}
     answer = {"text": "Thank you.", "language": "english", "segments": [segment]}

@@ -213,6 +213,8 @@ class WhisperStream:
         if len(self._pcm) > MAX_UPLOAD_BYTES:
             # Known now, so not after the user has gone on speaking.
             self._finished.set()
+        # What another transcriber failed at comes all at once: two minutes take the gate 160 ms.
+        await asyncio.sleep(0)
 
     async def finish(self) -> None:
         """See `parley.providers.stt.TranscriptStream`."""
