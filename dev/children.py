@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PROGRESS = "start | "
 """How lines of the emulator's log begin that say what its start waits for."""
 FOLLOW_S = 0.1
+ADVICE_S = 2.0
+"""A function's log may come after its answer."""
 REFUSAL_LINES = 40
 """Of why a process did not start: a refused template has a line for each fault."""
 
@@ -83,6 +86,20 @@ def last_words(log: Path, lines: int = 1) -> str:
     """Return the end of a log, without what it says of progress."""
     said = [line for line in log.read_text().splitlines() if not line.startswith(PROGRESS)]
     return "\n".join(said[-lines:])
+
+
+def last_advice(log: Path) -> str:
+    """Return what the functions' log last said against a failure, waiting a little for it."""
+    until = time.monotonic() + ADVICE_S
+    while True:
+        for line in reversed(log.read_text().splitlines()):
+            with contextlib.suppress(ValueError):
+                record = json.loads(line.partition(" | ")[2])
+                if isinstance(record, dict) and record.get("advice"):
+                    return str(record["advice"])
+        if time.monotonic() > until:
+            return ""
+        time.sleep(FOLLOW_S)
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ def port_number(text: str) -> int:
     """
     if not (text.isascii() and text.isdigit() and int(text) <= HIGHEST_PORT):
         raise argparse.ArgumentTypeError(
-            f"a port is a number from 0 to {HIGHEST_PORT}, not {text!r}"
+            f"expected a number from 0 to {HIGHEST_PORT}; got {text!r}."
         )
     return int(text)
 
@@ -163,11 +163,12 @@ def _shown(process_id: str, command: str) -> str:
 
 
 def main() -> int:
-    """Check the port of the command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m dev.port")
-    parser.add_argument("port", nargs="?", type=port_number, default=DEFAULT_PORT, metavar="PORT")
+    """Check the port of the command line, which `make` has as `PORT`; returns the exit code."""
     try:
-        check_port(parser.parse_args().port)
+        check_port(port_number(sys.argv[1]) if sys.argv[1:] else DEFAULT_PORT)
+    except argparse.ArgumentTypeError as refusal:
+        print(wrap(f"PORT: {refusal}"), file=sys.stderr)
+        return 2
     except PortRefused as refusal:
         print(wrap(str(refusal)), file=sys.stderr)
         return 2

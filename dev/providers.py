@@ -139,18 +139,23 @@ class Providers:
                 given[each.prefix + "VoiceId"] = each.service.voice
         return given
 
+    @property
+    def asked(self) -> dict[str, Used]:
+        """The real services that can say whether they take the key, by the URL that says it."""
+        return {
+            (each.url or each.service.address).rstrip("/") + each.service.models: each
+            for each in reversed(self.used)
+            if each.is_real and each.service.models
+        }
+
     def check(self) -> None:
         """Ask the real services whether they take the keys.
 
         Raises:
             CannotRun: one does not, or cannot be reached.
         """
-        asked = set()
-        for each in self.used:
-            url = (each.url or each.service.address).rstrip("/") + each.service.models
-            if each.is_real and each.service.models and url not in asked:
-                asked.add(url)
-                _check(url, each)
+        for url, each in self.asked.items():
+            _check(url, each)
 
 
 def _used(environment: Mapping[str, str], choice: Mapping[str, str]) -> Iterator[Used]:
@@ -184,8 +189,7 @@ def _check(url: str, used: Used) -> None:
     who, name = used.service.called, variable(used.key_parameter)
     if not url.startswith(("http://", "https://")):
         raise CannotRun(f"{url} is no http or https URL. Set {variable(used.url_parameter)}.")
-    header, value = used.service.header
-    headers = {header: value.format(used.key)} if used.key else {}
+    headers = {k: v.format(used.key) for k, v in used.service.headers} if used.key else {}
     try:
         request = urllib.request.Request(url, headers={"User-Agent": "parley", **headers})  # noqa: S310 - checked above
         urllib.request.urlopen(request, timeout=10).close()  # noqa: S310  # nosec B310  # checked

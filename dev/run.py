@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dev.children import Child, follow, last_words, start
+from dev.children import Child, follow, last_advice, last_words, start
 from dev.choice import SETTINGS
 from dev.errors import CannotRun
 from dev.providers import CHOOSERS, FALLBACK, STANDIN_KEY, Providers, Used, variable
@@ -88,7 +88,7 @@ def run(
     seconds = {FALLBACK + name: environment.get(variable(FALLBACK + name), "") for name in CHOOSERS}
     providers = Providers.chosen(environment, {**seconds, **choice})
     steps = Steps(sys.stdout)
-    if any(each.is_real for each in providers.used):
+    if providers.asked:
         with steps.step("Asking the services whether they take the keys"):
             providers.check()
     log = log_folder / "stack.log"
@@ -115,6 +115,8 @@ def run(
             code = _hold_conversation(
                 stack["websocket_url"], providers, parameters, environment, standins
             )
+            if code:
+                _say_why(log)
             if code or not stay:
                 return code
         _say_where(stack, environment.get("PARLEY_TOKEN", ""))
@@ -225,18 +227,19 @@ def _say_what_runs(providers: Providers, environment: Mapping[str, str], log_fol
     print(
         f"\nVoice:          {_who(providers['Synthesizer'])}"
         f"\nEars:           {_who(providers['Transcriber'])}"
-        f"\nLanguage model: {_model(providers, environment)}"
+        f"\nMind:           {_model(providers, environment)}"
         f"\nLogs:           {_shown(log_folder)}/\n",
         flush=True,
     )
 
 
 def _who(used: Used) -> str:
+    has_name = not used.service.called.startswith("The ")
     if used.is_real:
-        return used.service.called
+        where = used.url or used.service.address
+        return used.service.called if has_name else f"{used.name} at {where}"
     hint = f" (set {used.wanted})" if used.wanted else ""
-    of_whom = "" if used.service.called.startswith("The ") else f" for {used.service.called}"
-    return f"a stand-in{of_whom}{hint}"
+    return f"a stand-in for {used.service.called if has_name else used.name}{hint}"
 
 
 def _model(providers: Providers, environment: Mapping[str, str]) -> str:
@@ -245,7 +248,8 @@ def _model(providers: Providers, environment: Mapping[str, str]) -> str:
         usual = "the endpoint's usual one" if replies.name == "openai_chat" else _who(replies)
         return environment.get("LLM_MODEL") or usual
     if environment.get("SYSTEM_PROMPT"):
-        return f"a stand-in, which ignores SYSTEM_PROMPT (set {replies.wanted})"
+        hint = f" (set {replies.wanted})" if replies.wanted else ""
+        return f"a stand-in, which ignores SYSTEM_PROMPT{hint}"
     return _who(replies)
 
 
@@ -262,18 +266,25 @@ def _hold_conversation(
     environment: Mapping[str, str],
     standins: Mapping[str, Any],
 ) -> int:
-    """Have a conversation held; ElevenLabs' stand-in asks unless ElevenLabs itself speaks."""
+    """Have a conversation held; ElevenLabs' stand-in asks unless ElevenLabs itself speaks.
+
+    The stand-in asks in its usual voice, so that a `VOICE_ID` it lacks fails as it would deployed.
+    """
     speaks = providers["Synthesizer"]
     is_real = speaks.is_real and speaks.name == "elevenlabs"
-    is_elevenlabs = speaks.name == "elevenlabs"
     address = parameters["ElevenLabsBaseUrl"] if is_real else standins["elevenlabs_url"]
     command = [sys.executable, "-m", "parley_client.demo", "--url", url]
     command += ["--elevenlabs-url", address]
-    command += ["--voice", providers.voice if is_elevenlabs else QUESTIONER.voice]
+    command += ["--voice", providers.voice if is_real else QUESTIONER.voice]
     keys = {**environment, "ELEVENLABS_API_KEY": speaks.key if is_real else STANDIN_KEY}
     who = "ElevenLabs" if is_real else "the stand-in"
     print(f"A conversation, whose questions {who} speaks (DEMO=no leaves it out):", flush=True)
     return subprocess.run(command, cwd=ROOT, env=keys, check=False).returncode
+
+
+def _say_why(log: Path) -> None:
+    advice = last_advice(log)
+    print(wrap(f"{advice or 'No function said why.'} The whole log: {_shown(log)}"), flush=True)
 
 
 def _say_where(stack: Mapping[str, Any], token: str) -> None:

@@ -30,7 +30,7 @@ class Service:
         address: of the real one; empty where only its owner knows it.
         is_had_by_url: whether an address makes it the real one, with a key or without.
         models: what an address that takes the key answers to without any cost; empty for none.
-        header: of the key, with `{}` in its value.
+        headers: that it asks for, with `{}` for the key.
         standin: who stands in for it, by the name in the stand-ins' first line; empty for nobody.
         path: after the stand-in's address.
         voice: one that its stand-in has, where it speaks.
@@ -43,7 +43,7 @@ class Service:
     address: str = ""
     is_had_by_url: bool = False
     models: str = ""
-    header: tuple[str, str] = ("Authorization", "Bearer {}")
+    headers: tuple[tuple[str, str], ...] = (("Authorization", "Bearer {}"),)
     standin: str = ""
     path: str = ""
     voice: str = ""
@@ -56,7 +56,7 @@ _ELEVENLABS = Service(
     url="ElevenLabsBaseUrl",
     address="https://api.elevenlabs.io",
     models="/v1/models",
-    header=("xi-api-key", "{}"),
+    headers=(("xi-api-key", "{}"),),
     standin="elevenlabs",
     voice="21m00Tcm4TlvDq8ikWAM",
 )
@@ -65,6 +65,8 @@ _CARTESIA = Service(
     key="CartesiaApiKey",
     address="https://api.cartesia.ai",
     models="/voices?limit=1",
+    # Without a version it refuses the request before it looks at the key.
+    headers=(("Authorization", "Bearer {}"), ("Cartesia-Version", "2026-03-01")),
     standin="cartesia",
     voice="694f9389-aac1-45b6-b726-9d9369183238",
 )
@@ -76,7 +78,7 @@ SERVICES: Mapping[tuple[str, str], Service] = {
         key="DeepgramApiKey",
         address="https://api.deepgram.com",
         models="/v1/auth/token",
-        header=("Authorization", "Token {}"),
+        headers=(("Authorization", "Token {}"),),
         standin="deepgram",
     ),
     ("transcriber", "whisper"): Service(
@@ -105,7 +107,7 @@ SERVICES: Mapping[tuple[str, str], Service] = {
         key="AnthropicApiKey",
         address="https://api.anthropic.com",
         models="/v1/models",
-        header=("x-api-key", "{}"),
+        headers=(("x-api-key", "{}"), ("anthropic-version", "2023-06-01")),
         standin="anthropic",
     ),
     ("responder", "n8n"): Service(

@@ -68,7 +68,11 @@ def test_a_port_that_is_taken_on_ipv6_alone_is_in_use_too() -> None:
 @pytest.mark.parametrize("port", ["65536", "-1", "x", "", "3001.5", "²"])
 def test_what_is_no_port_is_refused(port: str) -> None:
     said = refusal("dev", f"--port={port}")
-    assert f"argument --port: a port is a number from 0 to 65535, not {port!r}" in said
+    assert f"argument --port: expected a number from 0 to 65535; got {port!r}." in said
+
+
+def test_make_is_told_of_its_own_setting() -> None:
+    assert refusal("dev.port", "x") == "PORT: expected a number from 0 to 65535; got 'x'.\n"
 
 
 @pytest.mark.parametrize("port", ["0", None], ids=["any", "a free one"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from dev.__main__ import main
+from dev.children import last_advice
 from dev.choice import SETTINGS, TEMPLATE, allowed
 from dev.errors import CannotRun
 from dev.providers import CHOOSERS, Providers
@@ -12,6 +15,7 @@ from dev.services import SERVICES
 from parley.providers.registry import STAGES
 from parley_standins.vendors import VENDORS
 from samwire.template.loader import load_template
+from tests.e2e.stack import STANDIN_KEY, Standins
 
 
 @pytest.mark.parametrize(
@@ -134,3 +138,38 @@ def test_a_provider_that_there_is_not_is_refused_before_anything_is_imported(
     assert main(["--port", "0", "--voice", "espeak"]) == 2
     said = " ".join(capsys.readouterr().err.split())
     assert said == "VOICE: expected elevenlabs, cartesia or openai_speech; got espeak."
+
+
+@pytest.mark.parametrize(
+    ("setting", "name", "key", "url"),
+    [
+        ("Synthesizer", "cartesia", "CARTESIA_API_KEY", "SPEECH_BASE_URL"),
+        ("Transcriber", "deepgram", "DEEPGRAM_API_KEY", "TRANSCRIPTION_BASE_URL"),
+        ("Transcriber", "whisper", "TRANSCRIPTION_API_KEY", "TRANSCRIPTION_BASE_URL"),
+        ("Responder", "anthropic", "ANTHROPIC_API_KEY", "LLM_BASE_URL"),
+    ],
+)
+def test_a_wrong_key_is_refused_before_anything_starts(
+    standins: Standins, setting: str, name: str, key: str, url: str
+) -> None:
+    service = SERVICES[CHOOSERS[setting], name]
+    path = service.path if service.standin == "openai_audio" else ""
+    address = standins.control(service.standin).url + path
+    given = {url: address, "VOICE_ID": "v"}
+    with pytest.raises(CannotRun, match=f"refused the key in {key}"):
+        Providers.chosen({**given, key: "wrong"}, {setting: name}).check()
+    Providers.chosen({**given, key: STANDIN_KEY}, {setting: name}).check()
+
+
+def test_who_cannot_say_whether_it_takes_a_key_is_not_asked() -> None:
+    providers = Providers.chosen({"LLM_BASE_URL": "http://127.0.0.1:1"}, {"Responder": "n8n"})
+    assert providers["Responder"].is_real
+    assert providers.asked == {}
+
+
+def test_the_log_says_what_mends_a_failure(tmp_path: Path) -> None:
+    log = tmp_path / "stack.log"
+    log.write_text(
+        'TurnFunction | {"advice": "Check VoiceId."}\nstart | {"x"\nTurnFunction | ["advice"]\n'
+    )
+    assert last_advice(log) == "Check VoiceId."

@@ -144,7 +144,7 @@ async def test_a_system_prompt_makes_an_agent_and_a_key_is_not_spent_on_a_demo(
     }
     seen = len(chats(standins))
     with run(tmp_path, model) as said:
-        assert "Language model: another" in said
+        assert "Mind:           another" in said
         assert "No conversation is held, because LLM_API_KEY would pay for it." in said
         assert "make run DEMO=yes" in " ".join(said.split())
         assert "heard" not in said
