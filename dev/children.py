@@ -93,13 +93,21 @@ def last_advice(log: Path) -> str:
     until = time.monotonic() + ADVICE_S
     while True:
         for line in reversed(log.read_text().splitlines()):
-            with contextlib.suppress(ValueError):
-                record = json.loads(line.partition(" | ")[2])
-                if isinstance(record, dict) and record.get("advice"):
-                    return str(record["advice"])
+            if advice := _advice(line):
+                return advice
         if time.monotonic() > until:
             return ""
         time.sleep(FOLLOW_S)
+
+
+def _advice(line: str) -> str:
+    with contextlib.suppress(ValueError):
+        record = json.loads(line.partition(" | ")[2])
+        if isinstance(record, dict) and record.get("errorType") == "ConfigurationError":
+            return str(record.get("errorMessage", ""))  # no function could start with it
+        if isinstance(record, dict):
+            return str(record.get("advice", ""))
+    return ""
 
 
 @contextlib.contextmanager

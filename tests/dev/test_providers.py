@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -173,3 +174,7 @@ def test_the_log_says_what_mends_a_failure(tmp_path: Path) -> None:
         'TurnFunction | {"advice": "Check VoiceId."}\nstart | {"x"\nTurnFunction | ["advice"]\n'
     )
     assert last_advice(log) == "Check VoiceId."
+    refused = {"errorType": "ConfigurationError", "errorMessage": "Language: choose one."}
+    with log.open("a") as more:
+        more.write(f"TurnFunction | {json.dumps(refused)}\n")
+    assert last_advice(log) == "Language: choose one."
