@@ -71,11 +71,18 @@ def providers(values: Mapping[str, str]) -> list[str]:
         instead = f"; when it fails, {second}" if second else ""
         lines.append(f"{does}: {choice.provider(parameter)}{with_model}{where}{instead}")
     lines += [
-        f"no {name}: right only for an endpoint that asks for none"
+        f"no {name}: {_without(name, values)}"
         for name in choice.optional()
         if not values[name] and name in SECRETS
     ]
     return lines
+
+
+def _without(key: str, values: Mapping[str, str]) -> str:
+    address = key.replace("ApiKey", "BaseUrl")
+    if address != key and not values[address]:
+        return "OpenAI refuses every request without one"
+    return "right only for an endpoint that asks for none"
 
 
 def count_kinds(kinds: Iterable[str]) -> str:

@@ -258,6 +258,16 @@ def test_it_is_said_who_transcribes_replies_and_speaks() -> None:
     ]
 
 
+def test_a_key_that_openai_itself_wants_is_missed() -> None:
+    def said(**values: str) -> str:
+        return providers(effective(Transcriber="whisper", LlmApiKey="x", **values))[-1]
+
+    refused = "no TranscriptionApiKey: OpenAI refuses every request without one"
+    assert said() == refused
+    allowed = "no TranscriptionApiKey: right only for an endpoint that asks for none"
+    assert said(TranscriptionBaseUrl="https://ears.example.com/v1") == allowed
+
+
 def test_nobody_to_ask_is_told_everything_that_is_missing() -> None:
     with pytest.raises(MissingAnswers) as missing:
         answers(None, words={"AuthMode": "oidc"})
