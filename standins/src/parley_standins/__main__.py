@@ -40,12 +40,14 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     """Return the command line."""
     parser = argparse.ArgumentParser(
         prog="parley-standins",
-        description="Stand-ins for ElevenLabs and for an OpenAI-compatible chat endpoint.",
+        description="Stand-ins for every provider that Parley can use.",
     )
     parser.add_argument("--host", default="127.0.0.1")
     for option in ("--elevenlabs-port", "--llm-port"):
         parser.add_argument(option, type=_port, default=0, metavar="N", help="0: any free port")
-    parser.add_argument("--api-key", default=DEFAULT_KEY, help="that ElevenLabs' stand-in takes")
+    parser.add_argument(
+        "--api-key", default=DEFAULT_KEY, help="that every stand-in takes but the chat's"
+    )
     parser.add_argument("--llm-api-key", default=DEFAULT_KEY, help="that the chat stand-in takes")
     parser.add_argument(
         "--exit-with-parent", action="store_true", help="end when the starting process does"
