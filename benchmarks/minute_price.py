@@ -65,9 +65,8 @@ class Price:
             return f"${self.usd:.2f} in, ${self.output_usd:.2f} out a million tokens"
         least = f", at least {self.least_s:g} s each" if self.least_s else ""
         digits = f"{self.usd:.4f}".rstrip("0")
-        return f"${digits if len(digits) > 4 else f'{self.usd:.2f}'} a {self.unit}{least}".replace(
-            "a 1,000", "for 1,000"
-        )
+        per = {"hour": "an hour", "minute": "a minute"}.get(self.unit, f"for {self.unit}")
+        return f"${digits if len(digits) > 4 else f'{self.usd:.2f}'} {per}{least}"
 
 
 def _tokens_in() -> float:
