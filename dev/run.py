@@ -12,11 +12,12 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ def run(
                 stack["websocket_url"], providers, parameters, environment, standins
             )
             if code:
-                _say_why(log)
+                _say_why(log, parameters)
             if code or not stay:
                 return code
         _say_where(stack, environment.get("PARLEY_TOKEN", ""))
@@ -282,9 +283,16 @@ def _hold_conversation(
     return subprocess.run(command, cwd=ROOT, env=keys, check=False).returncode
 
 
-def _say_why(log: Path) -> None:
-    advice = last_advice(log)
+def _say_why(log: Path, parameters: Iterable[str]) -> None:
+    advice = in_variables(last_advice(log), {*parameters, *CHOSEN_PARAMETERS})
     print(wrap(f"{advice or 'No function said why.'} The whole log: {_shown(log)}"), flush=True)
+
+
+def in_variables(advice: str, parameters: Iterable[str]) -> str:
+    """Return an advice about parameters as one about what a run is told: `VOICE_ID`, `VOICE=`."""
+    settings = {parameter: f"{setting}=" for setting, parameter in SETTINGS.items()}
+    names = "|".join(sorted(parameters, key=len, reverse=True))
+    return re.sub(rf"\b({names})\b", lambda name: settings.get(name[1], variable(name[1])), advice)
 
 
 def _say_where(stack: Mapping[str, Any], token: str) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from dev.providers import Providers
-from dev.run import SECRETS, is_as_committed, why_no_demo
+from dev.run import SECRETS, in_variables, is_as_committed, why_no_demo
 from parley_client.conversation import Conversation
 from tests.e2e.stack import ROOT, Standins
 
@@ -185,6 +185,14 @@ def test_a_conversation_is_held_where_it_costs_nothing(
     why_not = why_no_demo(demo, variables, Providers.chosen(variables, {}).paid_by)
     assert bool(why_not) is bool(expected)
     assert expected in why_not
+
+
+def test_an_advice_names_what_a_run_is_told() -> None:
+    advice = "Language: 'pl' is not heard: choose another, or another Transcriber; check LlmApiKey."
+    said = in_variables(advice, ("Language", "LanguageDetection", "Transcriber", "LlmApiKey"))
+    assert said == (
+        "LANGUAGE: 'pl' is not heard: choose another, or another EARS=; check LLM_API_KEY."
+    )
 
 
 def test_a_template_is_looked_at_again_only_if_it_is_not_as_committed(tmp_path: Path) -> None:
