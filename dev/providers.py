@@ -22,7 +22,12 @@ _OF_STAGES = ("LlmApiKey", "SpeechApiKey", "TranscriptionApiKey")
 
 
 def variable(parameter: str) -> str:
-    """Return the environment variable of a parameter: `VoiceId` is `VOICE_ID`."""
+    """Return the environment variable of a parameter: `VoiceId` is `VOICE_ID`.
+
+    `LANGUAGE` is gettext's, which many desktops set (`en_US:en`): Parley's is another.
+    """
+    if parameter == "Language":
+        return "SPOKEN_LANGUAGE"
     name = re.sub(r"(?<!^)(?=[A-Z])", "_", parameter).upper()
     return name.replace("ELEVEN_LABS", "ELEVENLABS")
 

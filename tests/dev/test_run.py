@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from dev.providers import Providers
-from dev.run import SECRETS, in_variables, is_as_committed, why_no_demo
+from dev.providers import Providers, variable
+from dev.run import CHOSEN_PARAMETERS, SECRETS, in_variables, is_as_committed, why_no_demo
 from parley_client.conversation import Conversation
 from tests.e2e.stack import ROOT, Standins
 
@@ -187,11 +187,18 @@ def test_a_conversation_is_held_where_it_costs_nothing(
     assert expected in why_not
 
 
+def test_the_language_of_the_desktop_is_not_that_of_a_session() -> None:
+    """Ubuntu sets `LANGUAGE=en_US:en`, which is no language of the template's."""
+    variables = {variable(parameter) for parameter in CHOSEN_PARAMETERS}
+    assert "LANGUAGE" not in variables
+    assert "SPOKEN_LANGUAGE" in variables
+
+
 def test_an_advice_names_what_a_run_is_told() -> None:
     advice = "Language: 'pl' is not heard: choose another, or another Transcriber; check LlmApiKey."
     said = in_variables(advice, ("Language", "LanguageDetection", "Transcriber", "LlmApiKey"))
     assert said == (
-        "LANGUAGE: 'pl' is not heard: choose another, or another EARS=; check LLM_API_KEY."
+        "SPOKEN_LANGUAGE: 'pl' is not heard: choose another, or another EARS=; check LLM_API_KEY."
     )
 
 
