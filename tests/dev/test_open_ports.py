@@ -243,17 +243,17 @@ def test_a_link_leads_to_the_page_and_to_nothing_else(running: Running) -> None:
 
 
 def test_the_developers_own_requests_are_answered(running: Running) -> None:
-    status = {
-        kind: _answer("127.0.0.1", port, kind in (MAIN_TLS, HTTP_TLS), "GET", path, {})[0]
-        for port, kind in running.kinds.items()
-        for path in ["/health" if kind in (HTTP, HTTP_TLS) else "/"]
-    }
-    assert status == {
-        **dict.fromkeys((MAIN, MAIN_TLS, HTTP, HTTP_TLS), 200),
-        AWS: 403,
-        SPEECH: 404,
-        CHAT: 404,
-        OTHER: 404,
+    found: dict[str, set[int]] = {}
+    for port, kind in running.kinds.items():
+        path = "/health" if kind in (HTTP, HTTP_TLS) else "/"
+        status = _answer("127.0.0.1", port, kind in (MAIN_TLS, HTTP_TLS), "GET", path, {})[0]
+        found.setdefault(kind, set()).add(status)
+    assert found == {
+        **{kind: {200} for kind in (MAIN, MAIN_TLS, HTTP, HTTP_TLS)},
+        AWS: {403},
+        SPEECH: {404},
+        CHAT: {404},
+        OTHER: {200, 404},  # Cartesia says at `/` that it is there
     }
 
 
