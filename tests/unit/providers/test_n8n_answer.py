@@ -233,6 +233,13 @@ WHOLE: dict[str, tuple[Any, str]] = {
 }
 
 
+@pytest.mark.parametrize("kind", [[], {}, [None], 1, None])
+def test_an_author_s_own_type_may_be_anything(kind: Any) -> None:
+    answer = json.dumps({"type": kind, "output": "Hello."})
+    assert said(answer) == said(f"{answer}\n") == "Hello."
+    assert said(f"{line('item', 'Yes. ')}{answer}\n{line('item', 'No.')}") == "Yes. No."
+
+
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("kind", [JSON, HTML, ""])
 @pytest.mark.parametrize(("body", "reply"), WHOLE.values(), ids=WHOLE)

@@ -16,7 +16,7 @@ from parley.providers.n8n.fields import find_text, has_error, parse_json
 from parley.providers.replies.thought_filter import ThoughtFilter
 from parley.text.blank import is_blank
 
-_KINDS = frozenset({"begin", "item", "end", "error", "keepalive"})
+_KINDS = ("begin", "item", "end", "error", "keepalive")
 """`keepalive` comes every 30 s, and says nothing."""
 _PAGE = ("<!doctype", "<html")
 
