@@ -343,6 +343,50 @@ async def test_an_answer_that_breaks_off_is_not_begun_again() -> None:
     assert [each.provider for each in calling.call.unfailed] == [second]
 
 
+@pytest.mark.parametrize("begins", [False, True])
+async def test_who_has_failed_has_failed_though_the_user_interrupts_the_other(
+    begins: bool,
+) -> None:
+    first, second = Vendor("first", broken("unavailable")), Vendor("second")
+    calling = Calling(first, second)
+
+    async def answers_at_length(asked: Candidate[Vendor], take_lead: TakeLead) -> str:
+        await asked.provider.answer()
+        if begins:
+            take_lead()
+            calling.call.begun.set()
+        await asyncio.Event().wait()
+        return ""
+
+    running = asyncio.create_task(calling.run(answers_at_length))
+    await until(lambda: second.asked and (calling.call.begun.is_set() or not begins))
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert ([error.kind for error in first.failures], second.failures) == (["unavailable"], [])
+    assert (first.successes, second.successes) == (0, int(begins))
+
+
+async def test_who_was_silent_has_failed_though_the_user_interrupts_the_other() -> None:
+    first, second = Vendor("first", None), Vendor("second")
+    calling = Calling(first, second, hedge_after_s=0.02)
+
+    async def answers_at_length(asked: Candidate[Vendor], take_lead: TakeLead) -> str:
+        await asked.provider.answer()
+        take_lead()
+        calling.call.begun.set()
+        await asyncio.Event().wait()
+        return ""
+
+    running = asyncio.create_task(calling.run(answers_at_length))
+    await until(calling.call.begun.is_set)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert [error.kind for error in first.failures] == ["timeout"]
+    assert (first.successes, second.successes) == (0, 1)
+
+
 KINDS: Any = st.sampled_from(["unavailable", "rate_limited", "refused", "invalid", "empty"])
 OUTCOMES = st.lists(
     st.one_of(KINDS.map(broken), st.just(unsent()), st.sampled_from([500, 504]).map(answered_with)),

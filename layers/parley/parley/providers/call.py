@@ -150,9 +150,12 @@ class ProviderCall(Generic[P]):
             self._record_failures()
             raise
         except asyncio.CancelledError:
-            # Before its answer has begun, a cancelled call says nothing about the provider.
-            if self.begun.is_set():
-                (self._leader or self._current).candidate.breaker.record_success()
+            # Before its answer has begun, a cancelled call says nothing about who is asked. What
+            # has failed before it has failed, whoever answers and is interrupted.
+            answers = (self._leader or self._current) if self.begun.is_set() else None
+            if answers is not None:
+                answers.candidate.breaker.record_success()
+            self._record_failures(answers)
             raise
         winner = self._leader or self._current
         winner.candidate.breaker.record_success()
