@@ -115,6 +115,18 @@ class TurnTimeout(ParleyError):
         )
 
 
+class MayHaveActed(ParleyError):
+    """The turn broke off, and whoever replies may have acted: a workflow may have sent a mail."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "reply_failed",
+            "The reply broke off, and what you asked for may have been done. Ask again if it has "
+            "not.",
+            retryable=True,
+        )
+
+
 _NOTHING_SENT = frozenset(
     {
         "host_not_found",

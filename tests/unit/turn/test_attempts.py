@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import Any
 
 import pytest
 
+from parley.clock import now_ms
 from parley.protocol.messages import Message, Settings, TurnEnd
+from parley.providers.rules import CallRules
 from parley.storage.item_codec import Session, message_key
 from parley.storage.sessions import SessionStore
 from parley.storage.table import Table
+from parley.turn.context import SecondProviders
 from tests.unit.fakes import DEADLINE_S, FakeResponder, Wire, broken, until
-from tests.unit.memory import own
+from tests.unit.memory import REF, own
 from tests.unit.stage import Stage
 
 ANSWERED = [("user", "Hello there.", None), ("assistant", "All is well.", None)]
@@ -140,3 +144,52 @@ async def test_an_attempt_that_is_given_up_while_its_end_is_posted_writes_no_rep
     assert await given_up is None
     assert first.of(TurnEnd) == []
     assert stage.history_texts == [("user", "Hello there.", None)]
+
+
+# --- who may not be asked again -----------------------------------------------------------------
+
+ONCE = CallRules(repeatable=False)
+
+
+@pytest.mark.parametrize("stage_of_it", ["first", "second"])
+async def test_a_workflow_that_may_have_acted_is_not_asked_again_by_a_client_that_returns(
+    stage_of_it: str,
+) -> None:
+    workflow, model = FakeResponder(rules=ONCE), FakeResponder()
+    is_first = stage_of_it == "first"
+    stage = Stage(
+        responder=workflow if is_first else model,
+        second=SecondProviders(responder=model if is_first else workflow),
+    )
+    died(stage)
+    await stage.run("Send the mail.")  # sent again, by a client that knows of no failure
+    assert (workflow.prompts, model.prompts) == ([], [])
+    assert [error.code for error in stage.errors] == ["reply_failed"]
+    assert "may have been done" in stage.errors[0].message
+    end = stage.wire.end
+    assert (end.reason, end.attempt, end.retryable) == ("failed", 2, True)
+
+
+async def test_a_workflow_is_asked_again_by_a_client_that_asks_for_the_next_attempt() -> None:
+    workflow = FakeResponder(rules=ONCE)
+    stage = Stage(responder=workflow)
+    died(stage)
+    await stage.run("Send the mail.", attempt=2)
+    assert (stage.wire.end.reason, stage.wire.end.attempt) == ("completed", 2)
+    (prompt,) = workflow.prompts
+    assert prompt.speaker.turn_id == "t1", "by it, a workflow can tell that it has acted"
+
+
+async def test_a_model_is_asked_again_by_a_client_that_returns() -> None:
+    stage = Stage()
+    died(stage)
+    await stage.run("Hello there.")
+    assert (stage.wire.end.reason, stage.wire.end.attempt) == ("completed", 2)
+
+
+def died(stage: Stage) -> None:
+    """Have the function of the turn's first attempt die, a moment ago."""
+    long_ago = now_ms() - 60_000
+    stage.store.acquire_lease(REF, "t1", "dead", attempt=None, received_at_ms=long_ago)
+    stage.store.fail_turn(REF, "t1", "dead")
+    time.sleep(0.005)  # the table tells them apart by the time, in ms

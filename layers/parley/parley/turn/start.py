@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from parley.aws.management_api import Address
 from parley.clock import now_ms
-from parley.errors import ParleyError, internal_error
+from parley.errors import MayHaveActed, ParleyError, internal_error
 from parley.limits.turn_quota import Admission
 from parley.protocol.messages import Message, Metrics, TurnEndReason, encode
 from parley.protocol.turn_request import TurnRequest
@@ -137,10 +137,23 @@ class TurnStart:
                 "session_not_found", "This session is over. Open a new connection and send init."
             )
             return await self._refuse(over, attempt)
+        if stop.reason is None and self._may_act_again(attempt):
+            return await self._refuse(MayHaveActed(), attempt)
         turn = Turn(
             request, attempt, session, history, self._services, self._invocation, latency, stop
         )
         return await turn.run()
+
+    def _may_act_again(self, attempt: TurnAttempt) -> bool:
+        """Return whether a responder that is not repeatable may have acted in an earlier attempt,
+        and nobody has asked for another one.
+
+        A client that lost its connection sends what has not ended once more, and names no attempt:
+        it does not know that the turn has failed.
+        """
+        if attempt.number == 1 or self._request.attempt is not None:
+            return False
+        return not all(each.rules.repeatable for each in self._services.responders())
 
     async def sweep_erased_session(self) -> None:
         """Delete what the turn has written into a session that was erased while it ran.
