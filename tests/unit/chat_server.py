@@ -122,6 +122,19 @@ def stream(*parts: str | bytes, then: str = "end", size: int = 0) -> Answer:
     return answer
 
 
+def dripping(first: str, again: str, every_s: float = 0.1) -> Answer:
+    """A stream that begins, and then says the same for as long as anybody listens."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        await stream(first, then="stall")(writer)
+        while not writer.is_closing():
+            writer.write(f"{len(again):x}\r\n{again}\r\n".encode())
+            await writer.drain()
+            await asyncio.sleep(every_s)
+
+    return answer
+
+
 def event(content: object = None, **choice: Any) -> str:
     """One event of a stream."""
     delta = {} if content is None else {"content": content}

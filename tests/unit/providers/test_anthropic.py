@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from parley.providers.anthropic.responder import AnthropicMessages, build_respon
 from parley.providers.checks import Unhealthy
 from parley.providers.llm import Prompt, Speaker
 from parley.providers.replies.turns import INTERRUPTED_MARK
-from tests.unit.chat_server import Answer, Endpoint, endpoint, http_client, plain, stream
+from tests.unit.chat_server import Answer, Endpoint, dripping, endpoint, http_client, plain, stream
 from tests.unit.provider_context import build_context
 from tests.unit.speech_server import closed_port, stalled_port
 
@@ -106,6 +107,18 @@ async def failed(answer: Answer, timeout_s: float = TIMEOUT_S) -> tuple[Provider
 
 async def test_a_reply_comes_bit_by_bit_and_a_ping_is_a_sign_of_life() -> None:
     assert await said(stream(*REPLY)) == ["Hel", "", "lo."]
+
+
+@pytest.mark.parametrize("begun_with", [START, "".join((START, begun(), delta(text="It was ")))])
+async def test_a_model_that_is_at_work_without_end_is_given_up(
+    begun_with: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parley.providers.replies.transport.WORDLESS_S", 1.5)
+    began_s = time.monotonic()
+    error, pieces = await failed(dripping(begun_with, PING), timeout_s=1.0)
+    assert (error.kind, error.cause.reason) == ("timeout", "timeout")
+    assert time.monotonic() - began_s >= 1.5, "it has more time than one that is silent"
+    assert "".join(pieces) in ("", "It was ")
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])

@@ -17,7 +17,16 @@ from parley.protocol.messages import Message
 from parley.providers.llm import NOBODY, Prompt, Speaker
 from parley.providers.openai_chat.responder import OpenAIChat, build_responder
 from parley.providers.replies.turns import INTERRUPTED_MARK
-from tests.unit.chat_server import Answer, Endpoint, endpoint, event, http_client, plain, stream
+from tests.unit.chat_server import (
+    Answer,
+    Endpoint,
+    dripping,
+    endpoint,
+    event,
+    http_client,
+    plain,
+    stream,
+)
 from tests.unit.provider_context import build_context
 from tests.unit.speech_server import closed_port, stalled_port
 
@@ -392,6 +401,12 @@ async def test_a_stream_that_breaks_off_is_a_failure_after_what_was_said(then: s
     error, deltas = await failed(stream(event("Once upon"), then=then))
     assert error.kind == "unavailable"
     assert deltas == ["Once upon"] or then == "cut"
+
+
+@pytest.mark.parametrize("again", [": PROCESSING\n\n", 'data: {"choices": []}\n\n'])
+async def test_what_only_keeps_a_connection_open_is_no_answer(again: str) -> None:
+    error, deltas = await failed(dripping(event("It was "), again), timeout_s=SHORT_S)
+    assert (error.kind, error.cause.reason, deltas) == ("timeout", "timeout", ["It was "])
 
 
 async def test_a_stream_that_stalls_is_given_up() -> None:

@@ -16,6 +16,8 @@ from parley.providers.replies.failures import BrokenOff, ErrorInAnswer, Nonsense
 LINGER_S = 0.2
 """How long more is waited for when the reply has ended, so that the connection can be used again;
 nothing that comes then is of the reply."""
+WORDLESS_S = 60.0
+"""How long a model may be at work without a word. One that thinks for so long has no listener."""
 ERROR_BODY_S = 1.0
 """How long an error's body may take."""
 
@@ -66,13 +68,39 @@ async def naming_failures(diagnosis: Diagnosis) -> AsyncIterator[None]:
         raise diagnosis.make_error("connection_lost", "unavailable") from None
 
 
-async def _read_chunks(response: httpx.Response, reply: Reply) -> AsyncIterator[bytes]:
+class _Patience:
+    """Until when an answer may go on without saying anything.
+
+    Not until its next bytes: comments and pings keep a connection open for as long as one likes.
+
+    Args:
+        silence_s: how long no piece of the reply may come, be it an empty one.
+    """
+
+    def __init__(self, silence_s: float) -> None:
+        self._silence_s = silence_s
+        self._wordless_until_s = 0.0
+        self.until_s = 0.0
+        self.note_piece("any word")
+
+    def note_piece(self, text: str) -> None:
+        """Note that a piece has come, and been taken."""
+        now_s = asyncio.get_running_loop().time()
+        if text:
+            self._wordless_until_s = now_s + max(WORDLESS_S, self._silence_s)
+        self.until_s = min(now_s + self._silence_s, self._wordless_until_s)
+
+
+async def _read_chunks(
+    response: httpx.Response, reply: Reply, patience: _Patience
+) -> AsyncIterator[bytes]:
     """Yield the bytes of an answer; when the reply has ended, not for long and whatever goes
     wrong."""
-    chunks = response.aiter_bytes()
+    chunks, now_s = response.aiter_bytes(), asyncio.get_running_loop().time
     while True:
         try:
-            async with asyncio.timeout(LINGER_S if reply.finished else None):
+            until_s = now_s() + LINGER_S if reply.finished else patience.until_s
+            async with asyncio.timeout_at(until_s):
                 chunk = await anext(chunks)
         except StopAsyncIteration:
             return
@@ -95,17 +123,21 @@ async def read_reply(
         nothing_said: makes the error of a reply that has nothing to read in it.
 
     Raises:
-        ProviderError: the answer says so, makes no sense, ends before the reply does, or has
-            nothing to read in it.
+        ProviderError: the answer says so, makes no sense, ends before the reply does, says
+            nothing for too long, or has nothing to read in it.
     """
     if response.headers.get("Content-Type", "").lower().startswith("text/html"):
         raise diagnosis.make_error("no_protocol", "invalid")
+    patience = _Patience(_read_timeout_s(response))
     try:
-        async for chunk in _read_chunks(response, reply):
+        async for chunk in _read_chunks(response, reply, patience):
             for text in reply.feed(chunk):
                 yield text
+                patience.note_piece(text)
         for text in reply.close():
             yield text
+    except TimeoutError:
+        raise diagnosis.make_error("timeout", "timeout") from None
     except Nonsense:
         raise diagnosis.make_error("no_protocol", "invalid") from None
     except ErrorInAnswer as told:
@@ -114,6 +146,12 @@ async def read_reply(
         raise diagnosis.make_error("connection_lost", "unavailable") from None
     if not reply.shows_something:
         raise nothing_said(reply, diagnosis)
+
+
+def _read_timeout_s(response: httpx.Response) -> float:
+    """Return how long the request lets its answer be silent."""
+    told = response.request.extensions.get("timeout", {}).get("read")
+    return float(told) if told else WORDLESS_S
 
 
 async def read_error_body(response: httpx.Response) -> bytes:
