@@ -353,3 +353,11 @@ def test_a_model_that_cannot_do_it_is_refused(model: str, language: str, sentenc
     with pytest.raises(ConfigurationError, match="TranscriptionModel: ") as raised:
         build_transcriber(context)
     assert sentence in str(raised.value)
+
+
+def test_a_model_of_one_language_detects_none() -> None:
+    variables = {"TRANSCRIPTION_MODEL": "tiny.en", "LANGUAGE_DETECTION": "on"}
+    with pytest.raises(ConfigurationError, match="understands English only, and LanguageDetection"):
+        build_transcriber(build_context(None, variables))
+    built(TRANSCRIPTION_MODEL="tiny.en", LANGUAGE_DETECTION="off")
+    built(TRANSCRIPTION_MODEL="tiny", LANGUAGE_DETECTION="on")

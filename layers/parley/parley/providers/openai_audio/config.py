@@ -74,12 +74,16 @@ def transcription_endpoint(context: ProviderContext) -> Endpoint:
             f"{parameter}: {model} is only in OpenAI's realtime API, which whisper does not speak: "
             f"choose {TRANSCRIPTION_MODELS[OPENAI_HOST]}."
         )
-    language = context.defaults.language or "en"
-    if _is_english_only(model.lower()) and language != "en":
-        raise ConfigurationError(
-            f"{parameter}: {model} understands English only, and Language is {language}: choose a "
-            "model whose name does not end in en."
-        )
+    if _is_english_only(model.lower()):
+        language = context.defaults.language or "en"
+        problem = f"Language is {language}" if language != "en" else ""
+        if context.text("LANGUAGE_DETECTION") == "on":
+            problem = "LanguageDetection is on"
+        if problem:
+            raise ConfigurationError(
+                f"{parameter}: {model} understands English only, and {problem}: choose a model "
+                "whose name does not end in en."
+            )
     return endpoint
 
 
