@@ -19,6 +19,10 @@ def served(**parameters: str) -> Stack:
     return read_stack(ROOT / "template.yaml", {**KEY, **parameters}, "us-east-1", "localhost:1")
 
 
+OF_A_STAGE = ("BaseUrl", "Model", "ApiKey")
+"""How the parameters of a stage end."""
+
+
 def test_the_template_is_served_whole() -> None:
     stack = served()
     assert stack.notices == []
@@ -56,3 +60,21 @@ def test_the_rules_are_held_against_what_is_given() -> None:
     with pytest.raises(TemplateError, match=r"^OidcNeedsAn\w+: AuthMode oidc needs AuthAudience"):
         served(**given)
     served(**given, AuthAudience="parley")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "chooser"),
+    [
+        *((f"FallbackTranscription{each}", "FallbackTranscriber") for each in OF_A_STAGE),
+        *((f"FallbackLlm{each}", "FallbackResponder") for each in OF_A_STAGE),
+        *((f"FallbackSpeech{each}", "FallbackSynthesizer") for each in OF_A_STAGE),
+        ("FallbackVoiceId", "FallbackSynthesizer"),
+    ],
+)
+def test_what_is_said_of_a_second_provider_is_in_vain_without_one(
+    parameter: str, chooser: str
+) -> None:
+    given = {parameter: "https://api.example.com" if parameter.endswith("Url") else "x"}
+    with pytest.raises(TemplateError, match=f"^TheSecond.* Set {chooser} too"):
+        served(**given)
+    served(**given, **{chooser: "elevenlabs" if chooser != "FallbackResponder" else "openai_chat"})
