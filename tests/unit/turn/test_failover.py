@@ -171,6 +171,9 @@ async def test_a_responder_that_acts_and_is_silent_ends_with_the_turn_s_own_time
     assert outcome is not None
     assert [error.code for error in stage.errors] == ["turn_timeout"]
     assert len(stage.responder.prompts) == 1
+    ((event, fields),) = stage.logged
+    assert (event, fields["code"], fields["kind"]) == ("provider_failed", "reply_failed", "timeout")
+    assert fields["provider"] == "llm"
 
 
 # --- a voice that breaks off --------------------------------------------------------

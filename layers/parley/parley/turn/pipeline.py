@@ -9,6 +9,7 @@ import time
 from parley.aio.tasks import Tasks
 from parley.errors import ParleyError, ProviderError
 from parley.protocol.messages import Message, Stage
+from parley.providers.errors import make_failure
 from parley.providers.llm import Prompt, Speaker
 from parley.providers.speaker import make_speaker
 from parley.providers.stt import TranscriptPiece
@@ -115,6 +116,13 @@ class Pipeline:
             self.asked.set()
             sound = self._turn.playback.user_sound(self._turn.poller.audio.items)
             self._turn.persistence.write_user_message(self.user_text, sound, self.language.told)
+
+    def log_silence(self) -> None:
+        """Log that the model was asked and has said nothing, when the turn's time is over before
+        the model's is: an answer over HTTP has less of it than a workflow."""
+        if self.asked.is_set() and self.reply is not None and not self.reply.text:
+            error = make_failure("reply_failed", "timeout")
+            self._log_failure(error, self.reply.responder_retries)
 
     async def _speak(self, reply: ReplyStage) -> None:
         """Connect to the synthesizer early: while the user speaks, or while the model thinks."""

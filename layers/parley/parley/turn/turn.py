@@ -151,6 +151,7 @@ class Turn:
             return None if stop.superseded else ("interrupted", None)
         if not conversation.done():
             # Nothing is held: unlike after an interruption, what has been said is wanted.
+            self._pipeline.log_silence()
             await cancel_tasks(conversation)
             return "failed", TurnTimeout()
         try:
