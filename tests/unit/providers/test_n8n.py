@@ -556,6 +556,13 @@ def test_a_webhook_is_needed() -> None:
         build_responder(build_context())
 
 
+@pytest.mark.parametrize("name", ["Content-Type", "host", "User-Agent"])
+def test_a_header_that_every_request_has_is_refused(name: str) -> None:
+    variables = {"LLM_BASE_URL": "https://a/webhook/x", "N8N_HEADER_NAME": name}
+    with pytest.raises(ConfigurationError, match=f"N8nHeaderName is {name}, which every request"):
+        build_responder(build_context(variables=variables))
+
+
 def test_the_second_responder_has_variables_of_its_own() -> None:
     variables = {"LLM_BASE_URL": "https://a/webhook/x", "FALLBACK_LLM_BASE_URL": ""}
     context = build_context(variables=variables)

@@ -17,6 +17,13 @@ KEY = "n8n_header_value"
 USER_AGENT = f"parley/{VERSION}"
 """n8n's option to ignore bots knows HTTP libraries by this header, and refuses them."""
 TEST_PATH = "/webhook-test/"
+OWN_HEADERS = frozenset(
+    {
+        *("accept", "accept-encoding", "connection", "content-length", "content-type", "host"),
+        *("origin", "traceparent", "transfer-encoding", "user-agent"),
+    }
+)
+"""What a request says of itself: the key would stand in its place, or it in the key's."""
 
 _LOOK = "look at the workflow's Executions in n8n"
 ADVICE = {
@@ -94,21 +101,26 @@ def find_webhook(context: ProviderContext) -> Webhook:
     """Return the deployment's webhook.
 
     Raises:
-        ConfigurationError: there is none, or it is a test URL.
+        ConfigurationError: there is none, it is a test URL, or its header is one of the request's.
     """
     endpoint = context.endpoint(
         STAGE, called="n8n", base_url="", model="", key_parameter="N8nHeaderValue"
     )
     if not endpoint.base_url:
         raise ConfigurationError(
-            f"n8n needs {endpoint.url_parameter}: the production URL of a workflow's webhook"
+            f"n8n needs {endpoint.url_parameter}: the production URL of a workflow's webhook."
         )
     if TEST_PATH in f"{_path(endpoint.base_url)}/":
         raise ConfigurationError(
             f"{endpoint.url_parameter} is a test URL of n8n, which takes one call after each "
-            "click on Listen: use the production URL, with /webhook/ in place of /webhook-test/"
+            "click on Listen: use the production URL, with /webhook/ in place of /webhook-test/."
         )
     name = context.text("N8N_HEADER_NAME", "Authorization")
+    if name.lower() in OWN_HEADERS:
+        raise ConfigurationError(
+            f"N8nHeaderName is {name}, which every request has already: choose another name, in "
+            "the trigger's credential too."
+        )
     return Webhook(endpoint, name, context.key(KEY))
 
 
