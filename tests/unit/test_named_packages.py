@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[2]
 WELL_KNOWN = {
     "boto3": "AWS's own SDK",
     "dynalite": "a DynamoDB whose limits a finding shows",
+    "wav-decoder": "reads WAV in Node; a finding shows which it does not",
+    "wavefile": "likewise, and reads it",
     "pyjwt": "signs a token in an application's back end",
     "jose": "likewise, in Node",
     "sounddevice": "the microphone of the Python client",
