@@ -190,6 +190,8 @@ def stage(
 ) -> Stage:
     """A session whose providers are the real adapters."""
     monkeypatch.setattr("tests.unit.stage.DEADLINE_S", LONGEST_TURN_S)
+    # It would open one of its own, which nobody closes.
+    monkeypatch.setattr("parley.providers.n8n.responder.open_client", lambda _context: client)
     keys = {variable(name).lower(): key for name, key in all_keys().items()}
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):  # a role's key is made of them
         monkeypatch.setenv(name, "none")
