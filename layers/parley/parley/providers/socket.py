@@ -11,6 +11,7 @@ import contextlib
 import functools
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,6 +29,7 @@ from websockets.exceptions import (
 )
 
 from parley.errors import FailureKind, ProviderError
+from parley.providers.context import ApiKey
 from parley.providers.diagnosis import Diagnosis, Endpoint
 
 Query = Mapping[str, str] | Sequence[tuple[str, str]]
@@ -39,6 +41,19 @@ MAX_FRAME_BYTES = 16 * 1024 * 1024
 TellError = Callable[[dict[str, Any]], object]
 """Returns what names the error in a frame: its name, or an object that has some. None for a frame
 that is no error."""
+
+
+@dataclass(frozen=True, slots=True)
+class SocketService:
+    """What the sockets of one vendor have in common.
+
+    Attributes:
+        make_headers: makes those of the handshake from the key.
+        tell_error: finds the error in a frame.
+    """
+
+    make_headers: Callable[[str], Mapping[str, str]]
+    tell_error: TellError
 
 
 class ProviderSocket:
@@ -63,9 +78,8 @@ class ProviderSocket:
         endpoint: Endpoint,
         path: str,
         query: Query,
-        key: str,
-        headers: Mapping[str, str],
-        tell_error: TellError,
+        service: SocketService,
+        api_key: ApiKey,
         said: Sequence[str] = (),
         *,
         ping_interval_s: float | None = None,
@@ -75,9 +89,7 @@ class ProviderSocket:
 
         Args:
             path: behind the endpoint's base URL.
-            key: what must not be in a log, whatever the service sends back.
-            headers: of the handshake; the key among them.
-            tell_error: finds the error in a frame.
+            api_key: gives the key, which must not be in a log, whatever the service sends back.
             said: what must not be in a log if the service sends it back; may grow.
             ping_interval_s: how often it is asked whether the service is there; None: never.
             ping_timeout_s: how long that may stay without an answer.
@@ -85,13 +97,14 @@ class ProviderSocket:
         Raises:
             ProviderError: the handshake failed.
         """
+        key = await api_key()
         diagnosis = Diagnosis(endpoint, key, said)
         url = f"{_websocket_url(endpoint.base_url)}{path}?{urlencode(query)}"
         try:
             connection = await connect(
                 url,
                 ssl=_tls() if url.startswith("wss:") else None,
-                additional_headers=headers,
+                additional_headers=service.make_headers(key),
                 compression=None,
                 max_size=MAX_FRAME_BYTES,
                 open_timeout=CONNECT_TIMEOUT_S,
@@ -115,7 +128,7 @@ class ProviderSocket:
             raise diagnosis.make_error("no_protocol", "unavailable") from None
         if connection.response is not None:
             diagnosis.note_request_id(_first_values(connection.response.headers))
-        return cls(connection, diagnosis, tell_error)
+        return cls(connection, diagnosis, service.tell_error)
 
     async def send(self, frame: dict[str, Any]) -> None:
         """Send one JSON frame.

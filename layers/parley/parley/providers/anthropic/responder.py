@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable
-from typing import Any
 
 import httpx
 import msgspec
@@ -24,7 +23,12 @@ from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Diagnosis, Endpoint
 from parley.providers.llm import Prompt
 from parley.providers.replies.effort import EffortWords, read_effort
-from parley.providers.replies.transport import naming_failures, read_error_body, read_reply
+from parley.providers.replies.transport import (
+    RequestWatch,
+    naming_failures,
+    read_error_body,
+    read_reply,
+)
 from parley.providers.rules import STANDARD
 from parley.providers.speaker import names_of, speaker_headers
 
@@ -78,12 +82,12 @@ class AnthropicMessages:
         self._timeout = httpx.Timeout(context.timeout_s, connect=min(3.0, context.timeout_s))
         words = effort_words(read_effort(context), endpoint.model)
         self._effort = EffortWords(words, endpoint, context.log)
-        self._connection_reused: bool | None = None
+        self._watch: RequestWatch | None = None
 
     @property
     def connection_reused(self) -> bool | None:
         """See `parley.providers.llm.Responder`."""
-        return self._connection_reused
+        return self._watch.reused if self._watch else None
 
     async def warm_up(self) -> None:
         """See `parley.providers.llm.Responder`. Any answer will do: the connection counts."""
@@ -95,16 +99,9 @@ class AnthropicMessages:
 
     async def reply(self, prompt: Prompt, asked: Callable[[], None]) -> AsyncGenerator[str, None]:
         """See `parley.providers.llm.Responder`."""
-
-        async def trace(event: str, _info: dict[str, Any]) -> None:
-            if event == "connection.connect_tcp.started":
-                self._connection_reused = False
-            elif event == "http11.send_request_body.complete":
-                asked()
-
+        watch = self._watch = RequestWatch(asked)
         try:
             key = await self._api_key()
-            self._connection_reused = True
             words, ended = self._effort.index, False
             while not ended:
                 body = build_request(prompt, self._endpoint.model, self._effort.fields(words))
@@ -119,7 +116,7 @@ class AnthropicMessages:
                         **speaker_headers(prompt.speaker, self._endpoint.base_url),
                     },
                     timeout=self._timeout,
-                    extensions={"trace": trace},
+                    extensions={"trace": watch.trace},
                 )
                 async with naming_failures(diagnosis), request as response:
                     diagnosis.note_request_id(response.headers)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from parley.protocol.messages import Stage
 from parley.providers.context import ProviderContext
 from parley.providers.diagnosis import Endpoint
+from parley.providers.socket import SocketService
 
 API_KEY = "cartesia_api_key"
 """Its name in the deployment's secret."""
@@ -51,3 +53,12 @@ def _endpoint(context: ProviderContext, stage: Stage, model: str) -> Endpoint:
         model=model,
         key_parameter="CartesiaApiKey",
     )
+
+
+def error_in(frame: dict[str, Any]) -> object:
+    """Return what names the error in a frame; None for a frame that is no error."""
+    return frame if frame.get("type") == "error" else None
+
+
+SOCKETS = SocketService(make_headers, error_in)
+"""Of both stages."""

@@ -20,8 +20,13 @@ import msgspec
 from parley.audio.pcm import BYTES_PER_SAMPLE, duration_ms, sample_rate_hz
 from parley.errors import ProviderError
 from parley.protocol.messages import AudioFormat, Settings
-from parley.providers.cartesia.config import API_KEY, language_code, speech_endpoint
-from parley.providers.cartesia.connection import connect, error_in
+from parley.providers.cartesia.config import (
+    API_KEY,
+    SOCKETS,
+    error_in,
+    language_code,
+    speech_endpoint,
+)
 from parley.providers.cartesia.contexts import SpeechContext, Submission
 from parley.providers.cartesia.transcripts import is_ended, is_speakable, make_transcript
 from parley.providers.cartesia.word_times import WordTimes
@@ -64,10 +69,11 @@ class CartesiaSynthesizer:
     async def open(self, audio_format: AudioFormat, settings: Settings) -> CartesiaSpeech:
         """See `parley.providers.tts.Synthesizer`."""
         said: list[str] = []
-        socket = await connect(
+        socket = await ProviderSocket.open(
             self._endpoint,
             "/tts/websocket",
             {},
+            SOCKETS,
             self._api_key,
             said,
             ping_interval_s=PING_INTERVAL_S,

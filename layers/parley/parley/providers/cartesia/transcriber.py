@@ -14,8 +14,13 @@ from typing import Any
 from parley.audio.pcm import byte_count, sample_rate_hz
 from parley.errors import ConfigurationError
 from parley.protocol.messages import AudioFormat, Endpointing
-from parley.providers.cartesia.config import API_KEY, language_code, transcription_endpoint
-from parley.providers.cartesia.connection import connect, error_in
+from parley.providers.cartesia.config import (
+    API_KEY,
+    SOCKETS,
+    error_in,
+    language_code,
+    transcription_endpoint,
+)
 from parley.providers.cartesia.models import (
     choose_model,
     language_query,
@@ -92,7 +97,7 @@ class InkTranscriber:
         model = choose_model(self._endpoint.model, code, endpointing)
         rate_hz = sample_rate_hz(audio_format)
         said: list[str] = []
-        socket = await connect(
+        socket = await ProviderSocket.open(
             replace(self._endpoint, model=model),
             "/stt/websocket" if endpointing == "manual" else "/stt/turns/websocket",
             {
@@ -101,6 +106,7 @@ class InkTranscriber:
                 "sample_rate": str(rate_hz),
                 **language_query(model, code),
             },
+            SOCKETS,
             self._api_key,
             said,
             ping_interval_s=PING_INTERVAL_S,

@@ -25,7 +25,7 @@ from parley.providers.deepgram.config import (
 )
 from parley.providers.diagnosis import Endpoint
 from parley.providers.rules import STANDARD
-from parley.providers.socket import ProviderSocket
+from parley.providers.socket import ProviderSocket, SocketService
 from parley.providers.stt import TranscriptPiece
 from parley.text.scripts import join_texts
 
@@ -86,14 +86,12 @@ class FluxTranscriber:
             query["eot_threshold"] = MANUAL_THRESHOLD
             query["eot_timeout_ms"] = str(MANUAL_TIMEOUT_MS)
         said: list[str] = []
-        key = await self._api_key()
         socket = await ProviderSocket.open(
             self._endpoint,
             "/v2/listen",
             query,
-            key,
-            {"Authorization": f"Token {key}"},
-            _error_in,
+            _SOCKETS,
+            self._api_key,
             said,
             ping_interval_s=PING_INTERVAL_S,
             ping_timeout_s=PING_TIMEOUT_S,
@@ -187,3 +185,10 @@ class FluxStream:
 
 def _error_in(frame: dict[str, Any]) -> object:
     return (frame.get("code") or "error") if frame.get("type") == "Error" else None
+
+
+def _make_headers(key: str) -> dict[str, str]:
+    return {"Authorization": f"Token {key}"}
+
+
+_SOCKETS = SocketService(_make_headers, _error_in)

@@ -27,7 +27,7 @@ from parley.errors import ProviderError
 from parley.protocol.messages import AudioFormat, Settings
 from parley.providers.context import ApiKey
 from parley.providers.diagnosis import Endpoint
-from parley.providers.elevenlabs.connection import connect
+from parley.providers.elevenlabs.config import SOCKETS
 from parley.providers.elevenlabs.frames import decode_audio, read_alignment
 from parley.providers.rules import STANDARD, CallRules
 from parley.providers.socket import ProviderSocket
@@ -69,8 +69,13 @@ class DialogueSynthesizer:
         }
         if settings.language:
             query["language_code"] = settings.language
-        socket = await connect(
-            self._endpoint, "/v1/text-to-dialogue/multi-stream-input", query, self._api_key, said
+        socket = await ProviderSocket.open(
+            self._endpoint,
+            "/v1/text-to-dialogue/multi-stream-input",
+            query,
+            SOCKETS,
+            self._api_key,
+            said,
         )
         voice = str(settings.voice)
         await socket.send(

@@ -13,8 +13,12 @@ from urllib.parse import quote
 from parley.protocol.messages import AudioFormat, Settings
 from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Endpoint
-from parley.providers.elevenlabs.config import API_KEY, is_dialogue_model, speech_endpoint
-from parley.providers.elevenlabs.connection import connect
+from parley.providers.elevenlabs.config import (
+    API_KEY,
+    SOCKETS,
+    is_dialogue_model,
+    speech_endpoint,
+)
 from parley.providers.elevenlabs.frames import decode_audio, read_alignment
 from parley.providers.rules import STANDARD
 from parley.providers.socket import ProviderSocket
@@ -62,10 +66,11 @@ class ElevenLabsSynthesizer:
         if settings.language and self._model.endswith("_v2_5"):
             # Only the v2.5 models take a language; the others refuse the parameter.
             query["language_code"] = settings.language
-        socket = await connect(
+        socket = await ProviderSocket.open(
             self._endpoint,
             f"/v1/text-to-speech/{quote(str(settings.voice), safe='')}/multi-stream-input",
             query,
+            SOCKETS,
             self._api_key,
             said,
         )

@@ -25,10 +25,10 @@ from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Endpoint
 from parley.providers.elevenlabs.config import (
     API_KEY,
+    SOCKETS,
     TURN_PREDICTION_MODELS,
     transcription_endpoint,
 )
-from parley.providers.elevenlabs.connection import connect
 from parley.providers.rules import STANDARD
 from parley.providers.socket import ProviderSocket
 from parley.providers.stt import TranscriptPiece
@@ -88,10 +88,11 @@ class ScribeTranscriber:
             query["language_code"] = language
         else:
             query["include_language_detection"] = "true"
-        socket = await connect(
+        socket = await ProviderSocket.open(
             self._endpoint,
             "/v1/speech-to-text/realtime",
             query,
+            SOCKETS,
             self._api_key,
             said,
             ping_interval_s=PING_INTERVAL_S,

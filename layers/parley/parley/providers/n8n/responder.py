@@ -23,7 +23,7 @@ from parley.providers.n8n.answer import WorkflowAnswer
 from parley.providers.n8n.bad_answer import BadAnswer
 from parley.providers.n8n.config import ADVICE, Webhook, find_webhook
 from parley.providers.n8n.statuses import diagnose
-from parley.providers.replies.transport import naming_failures, read_error_body
+from parley.providers.replies.transport import RequestWatch, naming_failures, read_error_body
 from parley.providers.rules import CallRules
 from parley.providers.speaker import names_of
 
@@ -70,12 +70,12 @@ class N8nWorkflow:
         self._webhook = webhook
         self._silence_s = max(context.timeout_s, self.rules.timeout_s)
         self._timeout = httpx.Timeout(self._silence_s, connect=CONNECT_S)
-        self._connection_reused: bool | None = None
+        self._watch: RequestWatch | None = None
 
     @property
     def connection_reused(self) -> bool | None:
         """See `parley.providers.llm.Responder`."""
-        return self._connection_reused
+        return self._watch.reused if self._watch else None
 
     async def warm_up(self) -> None:
         """See `parley.providers.llm.Responder`. No workflow runs for OPTIONS; one may for GET."""
@@ -86,17 +86,10 @@ class N8nWorkflow:
     async def reply(self, prompt: Prompt, asked: Callable[[], None]) -> AsyncGenerator[str, None]:
         """See `parley.providers.llm.Responder`. No piece is empty: n8n answers with a status and
         the first bytes before it has run anything, so that they are no sign of life."""
-
-        async def trace(event: str, _info: dict[str, Any]) -> None:
-            if event == "connection.connect_tcp.started":
-                self._connection_reused = False
-            elif event == "http11.send_request_body.complete":
-                asked()
-
+        watch = self._watch = RequestWatch(asked)
         try:
             headers, key = await self._webhook.headers()
             headers |= {"Content-Type": "application/json", **self._trace_headers()}
-            self._connection_reused = True
             diagnosis = Diagnosis(
                 self._webhook.endpoint,
                 key,
@@ -111,7 +104,7 @@ class N8nWorkflow:
                     content=msgspec.json.encode(build_request(prompt)),
                     headers=headers,
                     timeout=self._timeout,
-                    extensions={"trace": trace},
+                    extensions={"trace": watch.trace},
                 ) as response,
             ):
                 diagnosis.note_request_id(response.headers)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import httpx
@@ -23,7 +23,12 @@ from parley.providers.openai_chat.effort import effort_words
 from parley.providers.openai_chat.prompt import build_messages
 from parley.providers.openai_chat.reply import ChatReply
 from parley.providers.replies.effort import EffortWords, Fields, read_effort
-from parley.providers.replies.transport import naming_failures, read_error_body, read_reply
+from parley.providers.replies.transport import (
+    RequestWatch,
+    naming_failures,
+    read_error_body,
+    read_reply,
+)
 from parley.providers.rules import STANDARD
 from parley.providers.speaker import is_openai, names_of, speaker_headers
 
@@ -66,12 +71,12 @@ class OpenAIChat:
         words = effort_words(read_effort(context), endpoint.model)
         self._effort = EffortWords(words, endpoint, context.log)
         self._system_role = True
-        self._connection_reused: bool | None = None
+        self._watch: RequestWatch | None = None
 
     @property
     def connection_reused(self) -> bool | None:
         """See `parley.providers.llm.Responder`."""
-        return self._connection_reused
+        return self._watch.reused if self._watch else None
 
     async def warm_up(self) -> None:
         """See `parley.providers.llm.Responder`. Any answer will do: the connection counts."""
@@ -83,16 +88,9 @@ class OpenAIChat:
 
     async def reply(self, prompt: Prompt, asked: Callable[[], None]) -> AsyncGenerator[str, None]:
         """See `parley.providers.llm.Responder`."""
-
-        async def trace(event: str, _info: dict[str, Any]) -> None:
-            if event == "connection.connect_tcp.started":
-                self._connection_reused = False
-            elif event == "http11.send_request_body.complete":
-                asked()
-
+        watch = self._watch = RequestWatch(asked)
         try:
             key = await self._api_key()
-            self._connection_reused = True
             system_role, words, ended = self._system_role, self._effort.index, False
             while not ended:
                 messages = build_messages(prompt, system_role=system_role)
@@ -100,7 +98,7 @@ class OpenAIChat:
                 # An endpoint may send back whatever it was sent, names included.
                 diagnosis = Diagnosis(self._endpoint, key, [*said, *names_of(prompt.speaker)])
                 effort = self._effort.fields(words)
-                request = self._request(messages, prompt.speaker, effort, key, trace)
+                request = self._request(messages, prompt.speaker, effort, key, watch)
                 async with naming_failures(diagnosis), request as response:
                     diagnosis.note_request_id(response.headers)
                     if not response.is_success:
@@ -129,7 +127,7 @@ class OpenAIChat:
         speaker: Speaker,
         effort: Fields,
         key: str,
-        trace: Callable[..., Awaitable[None]],
+        watch: RequestWatch,
     ) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
         body: dict[str, Any] = {"model": self._model, "stream": True, "messages": messages}
         user = speaker.pseudonym or speaker.session
@@ -148,7 +146,7 @@ class OpenAIChat:
                 **_authorization(key),
             },
             timeout=self._timeout,
-            extensions={"trace": trace},
+            extensions={"trace": watch.trace},
         )
 
     def _note_system_role_refused(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import httpx
 
@@ -20,6 +20,28 @@ WORDLESS_S = 60.0
 """How long a model may be at work without a word. One that thinks for so long has no listener."""
 ERROR_BODY_S = 1.0
 """How long an error's body may take."""
+
+
+class RequestWatch:
+    """Watches one request.
+
+    Args:
+        asked: called once the request is on its way.
+
+    Attributes:
+        reused: whether it went over a connection that was already open.
+    """
+
+    def __init__(self, asked: Callable[[], None]) -> None:
+        self._asked = asked
+        self.reused = True
+
+    async def trace(self, event: str, _info: dict[str, Any]) -> None:
+        """Take an event of httpcore's (its extension `trace`)."""
+        if event == "connection.connect_tcp.started":
+            self.reused = False
+        elif event == "http11.send_request_body.complete":
+            self._asked()
 
 
 class Reply(Protocol):
