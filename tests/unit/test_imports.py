@@ -164,6 +164,19 @@ def test_no_vendor_is_imported_that_is_not_chosen(stage: Stage, name: str) -> No
     assert found - expected <= BUILT_ON.get(own, set())
 
 
+def test_a_check_of_health_opens_no_socket() -> None:
+    code = (
+        "import sys, importlib; from parley.providers.registry import STAGES; "
+        "checks = {e.check for table in STAGES.values() for e in table.values() if e.check}; "
+        "[importlib.import_module(check) for check in checks]; "
+        "print('websockets' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "False"
+
+
 OWN = {
     "samwire": {"samwire", "samwire_tests"},
     "standins": {"parley_standins", "standins_tests", "local"},

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from parley.protocol.messages import Stage
-from parley.providers.cartesia.config import API_KEY, make_headers, speech_endpoint
-from parley.providers.cartesia.transcriber import configured_endpoint
+from parley.providers.cartesia.config import (
+    API_KEY,
+    configured_endpoint,
+    make_headers,
+    speech_endpoint,
+)
 from parley.providers.checks import (
     ProviderCheck,
     get_answer,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from parley.errors import ConfigurationError
 from parley.protocol.messages import Stage
+from parley.providers.cartesia.models import understands
 from parley.providers.context import ProviderContext
 from parley.providers.diagnosis import Endpoint
-from parley.providers.socket import SocketService
 
 API_KEY = "cartesia_api_key"
 """Its name in the deployment's secret."""
@@ -35,6 +35,24 @@ def transcription_endpoint(context: ProviderContext, model: str = "") -> Endpoin
     return _endpoint(context, "transcriber", model)
 
 
+def configured_endpoint(context: ProviderContext) -> Endpoint:
+    """Return where speech is transcribed, and with which model; empty where the deployment
+    names none.
+
+    Raises:
+        ConfigurationError: its model does not understand its language.
+    """
+    endpoint = transcription_endpoint(context)
+    language = language_code(context.text("LANGUAGE", str(context.defaults.language or "")))
+    if endpoint.model and language and not understands(endpoint.model, language):
+        raise ConfigurationError(
+            f"{endpoint.model_parameter} {endpoint.model!r} does not understand Language "
+            f"{language!r}: leave {endpoint.model_parameter} empty, and Cartesia's model for the "
+            "language is chosen."
+        )
+    return endpoint
+
+
 def make_headers(key: str) -> Mapping[str, str]:
     """Return the headers that every request has."""
     return {"Authorization": f"Bearer {key}", "Cartesia-Version": VERSION}
@@ -53,12 +71,3 @@ def _endpoint(context: ProviderContext, stage: Stage, model: str) -> Endpoint:
         model=model,
         key_parameter="CartesiaApiKey",
     )
-
-
-def error_in(frame: dict[str, Any]) -> object:
-    """Return what names the error in a frame; None for a frame that is no error."""
-    return frame if frame.get("type") == "error" else None
-
-
-SOCKETS = SocketService(make_headers, error_in)
-"""Of both stages."""

@@ -22,12 +22,11 @@ from parley.errors import ProviderError
 from parley.protocol.messages import AudioFormat, Settings
 from parley.providers.cartesia.config import (
     API_KEY,
-    SOCKETS,
-    error_in,
     language_code,
     speech_endpoint,
 )
 from parley.providers.cartesia.contexts import SpeechContext, Submission
+from parley.providers.cartesia.sockets import SOCKETS, error_in
 from parley.providers.cartesia.transcripts import is_ended, is_speakable, make_transcript
 from parley.providers.cartesia.word_times import WordTimes
 from parley.providers.context import ApiKey, ProviderContext

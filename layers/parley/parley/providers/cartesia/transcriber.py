@@ -12,20 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 from parley.audio.pcm import byte_count, sample_rate_hz
-from parley.errors import ConfigurationError
 from parley.protocol.messages import AudioFormat, Endpointing
-from parley.providers.cartesia.config import (
-    API_KEY,
-    SOCKETS,
-    error_in,
-    language_code,
-    transcription_endpoint,
-)
-from parley.providers.cartesia.models import (
-    choose_model,
-    language_query,
-    understands,
-)
+from parley.providers.cartesia.config import API_KEY, configured_endpoint, language_code
+from parley.providers.cartesia.models import choose_model, language_query
+from parley.providers.cartesia.sockets import SOCKETS, error_in
 from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Endpoint
 from parley.providers.rules import STANDARD
@@ -55,24 +45,6 @@ def build_transcriber(context: ProviderContext) -> InkTranscriber:
     """
     endpoint = configured_endpoint(context)
     return InkTranscriber(endpoint, context.key(API_KEY))
-
-
-def configured_endpoint(context: ProviderContext) -> Endpoint:
-    """Return where speech is transcribed, and with which model; empty where the deployment
-    names none.
-
-    Raises:
-        ConfigurationError: its model does not understand its language.
-    """
-    endpoint = transcription_endpoint(context)
-    language = language_code(context.text("LANGUAGE", str(context.defaults.language or "")))
-    if endpoint.model and language and not understands(endpoint.model, language):
-        raise ConfigurationError(
-            f"{endpoint.model_parameter} {endpoint.model!r} does not understand Language "
-            f"{language!r}: leave {endpoint.model_parameter} empty, and Cartesia's model for the "
-            "language is chosen."
-        )
-    return endpoint
 
 
 class InkTranscriber:

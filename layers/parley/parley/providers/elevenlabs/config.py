@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from parley.protocol.messages import Stage
 from parley.providers.context import ProviderContext
 from parley.providers.diagnosis import Endpoint
-from parley.providers.socket import SocketService
 
 API_KEY = "elevenlabs_api_key"
 """Its name in the deployment's secret."""
@@ -47,16 +45,3 @@ def _endpoint(context: ProviderContext, stage: Stage, model: str) -> Endpoint:
     )
     # One URL for both stages: the residency of the account.
     return replace(endpoint, base_url=base_url(context), url_parameter="ElevenLabsBaseUrl")
-
-
-def _make_headers(key: str) -> dict[str, str]:
-    return {"xi-api-key": key}
-
-
-def _error_in(frame: dict[str, Any]) -> object:
-    name = frame.get("error")
-    return frame.get("message_type", name) if name else None
-
-
-SOCKETS = SocketService(_make_headers, _error_in)
-"""Of both stages."""

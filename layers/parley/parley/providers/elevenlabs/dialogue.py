@@ -27,8 +27,8 @@ from parley.errors import ProviderError
 from parley.protocol.messages import AudioFormat, Settings
 from parley.providers.context import ApiKey
 from parley.providers.diagnosis import Endpoint
-from parley.providers.elevenlabs.config import SOCKETS
 from parley.providers.elevenlabs.frames import decode_audio, read_alignment
+from parley.providers.elevenlabs.sockets import SOCKETS
 from parley.providers.rules import STANDARD, CallRules
 from parley.providers.socket import ProviderSocket
 from parley.providers.tts import SpeechPiece

@@ -15,11 +15,11 @@ from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Endpoint
 from parley.providers.elevenlabs.config import (
     API_KEY,
-    SOCKETS,
     is_dialogue_model,
     speech_endpoint,
 )
 from parley.providers.elevenlabs.frames import decode_audio, read_alignment
+from parley.providers.elevenlabs.sockets import SOCKETS
 from parley.providers.rules import STANDARD
 from parley.providers.socket import ProviderSocket
 from parley.providers.tts import SpeechPiece, Synthesizer

@@ -25,10 +25,10 @@ from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Endpoint
 from parley.providers.elevenlabs.config import (
     API_KEY,
-    SOCKETS,
     TURN_PREDICTION_MODELS,
     transcription_endpoint,
 )
+from parley.providers.elevenlabs.sockets import SOCKETS
 from parley.providers.rules import STANDARD
 from parley.providers.socket import ProviderSocket
 from parley.providers.stt import TranscriptPiece
