@@ -89,7 +89,7 @@ def _asked(url: str, headers: Mapping[str, str]) -> tuple[dict[str, Any] | None,
     request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - an output's URL
     status, body = 0, b""
     try:
-        with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:  # noqa: S310  # nosec B310
+        with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:  # noqa: S310  # nosec B310  # as above
             status, body = answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:

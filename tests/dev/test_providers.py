@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -13,6 +14,7 @@ from dev.choice import SETTINGS, TEMPLATE, allowed
 from dev.errors import CannotRun
 from dev.providers import CHOOSERS, Providers
 from dev.services import SERVICES
+from parley.protocol.messages import Stage
 from parley.providers.registry import STAGES
 from parley_standins.vendors import VENDORS
 from samwire.template.loader import load_template
@@ -60,7 +62,8 @@ def test_every_provider_of_the_registry_can_be_had() -> None:
         stage: sorted(entries) for stage, entries in STAGES.items()
     }
     for setting, parameter in SETTINGS.items():
-        assert allowed(parameter) == list(STAGES[CHOOSERS[parameter]]), setting  # type: ignore[index]  # a stage's name
+        stage = cast(Stage, CHOOSERS[parameter])
+        assert allowed(parameter) == list(STAGES[stage]), setting
 
 
 def test_every_vendor_that_is_stood_in_for_is_known() -> None:

@@ -58,7 +58,7 @@ def serving() -> Iterator[Asked]:
     handler: Any = page["Endpoint"]
     asked = Asked("")
 
-    class Overheard(handler):  # type: ignore[misc]
+    class Overheard(handler):  # type: ignore[misc]  # a class that only the page has
         rfile: Any
 
         def do_POST(self) -> None:

@@ -387,9 +387,9 @@ class _Stream:
                 if await self._fail_after(count):
                     return self._response
             await self._end()
-        delta = {"stop_reason": reply.stop_reason, "stop_sequence": None}
+        delta: dict[str, Any] = {"stop_reason": reply.stop_reason, "stop_sequence": None}
         if reply.stop_details:
-            delta["stop_details"] = reply.stop_details  # type: ignore[assignment]
+            delta["stop_details"] = reply.stop_details
         await self._event("message_delta", delta=delta, usage=reply.usage)
         await self._event("message_stop")
         await self._response.write_eof()

@@ -198,6 +198,8 @@ async def test_the_sdk_finds_the_end_of_a_turn(cartesia: Standin, speech: Speech
     ):
         for at in range(0, len(pcm), 3200):
             await connection.send_raw(pcm[at : at + 3200])
+            # Ten times as quick as a microphone: of audio that is there at once, the end is
+            # known before it could be guessed.
             await asyncio.sleep(0.01)
         events: list[Any] = []
         async with asyncio.timeout(20):

@@ -11,6 +11,7 @@ import pytest
 
 from parley.aws import clients
 from parley.aws.api_keys import ApiKeys
+from tests.unit.fakes import until
 
 
 class Secrets:
@@ -37,8 +38,7 @@ def secrets(monkeypatch: pytest.MonkeyPatch) -> Secrets:
 async def test_one_call_serves_all_who_ask_at_the_same_time(secrets: Secrets) -> None:
     keys = ApiKeys("arn:of:the:secret")
     reads = [asyncio.create_task(keys.read(name)) for name in ("one", "session_key", "none")]
-    while not secrets.asked:
-        await asyncio.sleep(0.001)
+    await until(lambda: secrets.asked)
     secrets.may_answer.set()
     assert await asyncio.gather(*reads) == ["1", "k", ""]
     assert secrets.asked == 1

@@ -26,6 +26,23 @@ Outcome = ProviderError | str | asyncio.Event | None
 """What an attempt comes to: a failure, an answer, an answer when it may, or silence for ever."""
 
 
+class WatchedCircuit(CircuitBreaker):
+    """A circuit that remembers what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures: list[ProviderError] = []
+        self.successes = 0
+
+    def record_failure(self, error: ProviderError, now_s: float) -> None:
+        self.failures.append(error)
+        super().record_failure(error, now_s)
+
+    def record_success(self) -> None:
+        self.successes += 1
+        super().record_success()
+
+
 class Vendor:
     """A provider whose attempts come to what a test says; then they answer with its name."""
 
@@ -34,19 +51,17 @@ class Vendor:
         self.outcomes = [*outcomes]
         self.rules = rules
         self.asked = 0
-        self.circuit = CircuitBreaker()
-        self.failures: list[ProviderError] = []
-        self.successes = 0
+        self.circuit = WatchedCircuit()
 
-        def record_failure(error: ProviderError, now_s: float) -> None:
-            self.failures.append(error)
-            CircuitBreaker.record_failure(self.circuit, error, now_s)
+    @property
+    def failures(self) -> list[ProviderError]:
+        """What its circuit was told of it."""
+        return self.circuit.failures
 
-        def record_success() -> None:
-            self.successes += 1
-
-        self.circuit.record_failure = record_failure  # type: ignore[method-assign]
-        self.circuit.record_success = record_success  # type: ignore[method-assign]
+    @property
+    def successes(self) -> int:
+        """How often its circuit was told that it answered."""
+        return self.circuit.successes
 
     async def answer(self) -> str:
         outcome = self.outcomes[self.asked] if self.asked < len(self.outcomes) else self.name
@@ -116,20 +131,18 @@ async def test_a_provider_has_the_time_that_its_rules_give_it() -> None:
     slow = CallRules(timeout_s=5.0, hedge_after_s=5.0)
     ready = asyncio.Event()
     vendor = Vendor("slow", ready, rules=slow)
-    running = asyncio.create_task(Calling(vendor, timeout_s=0.05, hedge_after_s=0.02).run())
-    await asyncio.sleep(0.2)  # longer than the deployment's own limits
-    assert not running.done()
-    ready.set()
-    assert (await running, vendor.asked) == ("slow", 1)
+    # It answers when the deployment's own limits have passed, and not before.
+    asyncio.get_running_loop().call_later(0.2, ready.set)
+    calling = Calling(vendor, timeout_s=0.05, hedge_after_s=0.02)
+    assert (await calling.run(), vendor.asked) == ("slow", 1)
 
 
 async def test_rules_do_not_shorten_what_the_deployment_gives() -> None:
     ready = asyncio.Event()
     vendor = Vendor("slow", ready, rules=CallRules(timeout_s=0.01, hedge_after_s=0.01))
-    running = asyncio.create_task(Calling(vendor).run())
-    await asyncio.sleep(0.1)
-    ready.set()
-    assert (await running, vendor.asked) == ("slow", 1)
+    # It answers when its own limits have passed.
+    asyncio.get_running_loop().call_later(0.1, ready.set)
+    assert (await Calling(vendor).run(), vendor.asked) == ("slow", 1)
 
 
 async def test_a_provider_s_own_delays_count() -> None:
@@ -266,8 +279,8 @@ async def test_who_takes_over_late_has_all_of_its_time() -> None:
     began = time.monotonic()
     running = asyncio.create_task(calling.run())
     await until(lambda: second.asked)
-    await asyncio.sleep(0.2)
-    ready.set()
+    # Later than the first one's time, and earlier than its own.
+    asyncio.get_running_loop().call_later(0.2, ready.set)
     assert await running == "second"
     assert time.monotonic() - began > 0.5
 
@@ -275,7 +288,7 @@ async def test_who_takes_over_late_has_all_of_its_time() -> None:
 async def test_who_takes_over_from_a_late_failure_has_all_of_its_time() -> None:
     class Late(Vendor):
         async def answer(self) -> str:
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(0.6)  # how long it takes to fail
             return await super().answer()
 
     first, second = Late("first", broken("refused")), Late("second")

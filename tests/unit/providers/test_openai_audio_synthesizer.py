@@ -21,6 +21,7 @@ from parley.providers.openai_audio.synthesizer import OpenAISpeech, build_synthe
 from parley.providers.tts import SpeechPiece, SpeechStream
 from tests.unit.audio_server import described, error_body, silence, sound
 from tests.unit.chat_server import Answer, Endpoint, endpoint, http_client, plain
+from tests.unit.fakes import until
 from tests.unit.provider_context import build_context
 from tests.unit.speech_server import closed_port
 
@@ -147,10 +148,10 @@ async def test_the_second_request_waits_for_the_first_sound(client: httpx.AsyncC
         await stream.speak("One.")
         await stream.speak("Two.")
         await stream.finish()
-        while not server.requests:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.05)
-        assert len(server.requests) == 1
+        await until(lambda: server.requests)
+        with pytest.raises(TimeoutError):  # no other comes
+            async with asyncio.timeout(0.1):
+                await until(lambda: len(server.requests) > 1)
         gate.set()
         assert joined(await collected(stream)) == pcm_of(1) + pcm_of(2)
         await stream.close()
@@ -352,8 +353,7 @@ async def test_a_closed_stream_ends_its_requests(client: httpx.AsyncClient) -> N
             await stream.speak(clause)
         pieces = stream.pieces()
         await anext(aiter(pieces))
-        while len(server.requests) < 2:
-            await asyncio.sleep(0.01)
+        await until(lambda: len(server.requests) == 2)
         await stream.close()
         await stream.close()
         async with asyncio.timeout(5):
