@@ -6,63 +6,38 @@ import asyncio
 import base64
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
-from parley.errors import ConfigurationError, ProviderError
+from parley.errors import ProviderError
 from parley.protocol.messages import Message
-from parley.providers import registry
-from parley.providers.checks import Unhealthy
 from parley.providers.context import ProviderContext
-from parley.providers.llm import Prompt, Responder, Speaker
+from parley.providers.llm import Prompt, Speaker
 from parley.providers.n8n import responder
-from parley.providers.n8n.checks import build_check
 from parley.providers.n8n.config import ADVICE
 from parley.providers.n8n.responder import N8nWorkflow, build_request, build_responder
-from parley_standins.__main__ import serve_app
-from parley_standins.engines import Engines
-from parley_standins.n8n_app import build_app
 from parley_standins.n8n_stream import LOOKS_UP
-from tests.unit.chat_server import Answer, endpoint, http_client, plain
-from tests.unit.provider_context import build_context
+from tests.unit.chat_server import endpoint, http_client, plain
+from tests.unit.n8n_workflow import (
+    ASKED,
+    KEY,
+    NOT_REACHED,
+    PROMPT,
+    REPLY,
+    SHORT_S,
+    context_of,
+    failure_of,
+    no,
+    running,
+    scripted,
+)
 from tests.unit.speech_server import closed_port, stalled_port
 
-KEY = "Bearer a-very-long-token"
-SPEAKER = Speaker("keyed-hash", "turn-1", "anna", "acme")
-ASKED = "What is two plus three?"
-REPLY = "Two plus three is five."
 OPEN_CLIENT = responder.open_client
-PROMPT = Prompt("Be brief.", [], ASKED, "en", SPEAKER)
-SHORT_S = 0.5
-"""Of tests that wait for a timeout."""
-
-
-@dataclass
-class Workflow:
-    """The stand-in, and the responder that talks to it."""
-
-    url: str
-    client: httpx.AsyncClient
-    context: ProviderContext
-
-    async def set_up(self, **settings: Any) -> None:
-        answer = await self.client.put(f"{self.url}/_control", json=settings)
-        assert answer.status_code == 200, answer.text
-
-    async def records(self) -> list[dict[str, Any]]:
-        answer = await self.client.get(f"{self.url}/_requests")
-        return [r for r in answer.json()["requests"] if not r["path"].startswith("/_")]
-
-    async def says(self, prompt: Prompt = PROMPT) -> str:
-        workflow: Responder = build_responder(self.context)
-        return "".join([piece async for piece in workflow.reply(prompt, no)])
-
-    async def fails(self, context: ProviderContext | None = None) -> tuple[ProviderError, str]:
-        return await failure_of(build_responder(context or self.context))
 
 
 @pytest.fixture(autouse=True)
@@ -70,43 +45,6 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[[ProviderContext], httpx
     """What opens n8n's own client; most tests have it use the one that they close."""
     monkeypatch.setattr(responder, "open_client", lambda context: context.http_client)
     return OPEN_CLIENT
-
-
-def no() -> None:
-    """Nobody wants to know when the request has been sent."""
-
-
-async def failure_of(responder: N8nWorkflow) -> tuple[ProviderError, str]:
-    """How a reply fails, and what was said before."""
-    pieces: list[str] = []
-    with pytest.raises(ProviderError) as raised:  # noqa: PT012 - what came before counts
-        async for piece in responder.reply(PROMPT, no):
-            pieces.append(piece)
-    error = raised.value
-    assert error.code == "reply_failed"
-    logged = json.dumps(error.cause.log_fields())
-    assert "a-very-long-token" not in logged
-    assert ASKED not in logged
-    return error, "".join(pieces)
-
-
-def context_of(client: httpx.AsyncClient, url: str, **options: Any) -> ProviderContext:
-    variables = {"LLM_BASE_URL": url, **options.pop("variables", {})}
-    return build_context(client, variables, key=options.pop("key", KEY), **options)
-
-
-@contextlib.asynccontextmanager
-async def running(path: str = "/webhook/parley", **options: Any) -> AsyncIterator[Workflow]:
-    app = build_app(KEY, Engines())
-    async with http_client() as client, serve_app(app, "127.0.0.1", 0) as url:
-        yield Workflow(url, client, context_of(client, url + path, **options))
-
-
-@contextlib.asynccontextmanager
-async def scripted(*answers: Answer, **options: Any) -> AsyncIterator[tuple[Any, N8nWorkflow]]:
-    async with endpoint(*answers) as server, http_client() as client:
-        url = server.url.replace("/v1/", "/webhook/parley")
-        yield server, build_responder(context_of(client, url, **options))
 
 
 @pytest.fixture
@@ -482,13 +420,6 @@ async def test_a_connection_that_was_idle_for_long_is_not_used_again(
     assert server.connections == connections
 
 
-NOT_REACHED: dict[str, tuple[Callable[[], str], str]] = {
-    "closed": (lambda: f"http://127.0.0.1:{closed_port()}/webhook/x", "connection_refused"),
-    "no such host": (lambda: "http://n8n.invalid/webhook/x", "host_not_found"),
-    "no URL": (lambda: "nonsense", "invalid_url"),
-}
-
-
 @pytest.mark.parametrize(("url", "reason"), NOT_REACHED.values(), ids=NOT_REACHED)
 async def test_a_host_that_is_not_reached(url: Callable[[], str], reason: str) -> None:
     asked: list[int] = []
@@ -533,99 +464,3 @@ def test_every_advice_is_one_sentence() -> None:
     for sentence in ADVICE.values():
         assert sentence.endswith(".")
         assert ". " not in sentence
-
-
-# --- configuration and health -------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://n8n.example.com/webhook-test/parley",
-        "https://n8n.example.com/sub/webhook-test/1f-2e/chat",
-        "https://n8n.example.com/webhook-test",
-    ],
-)
-def test_a_test_url_is_refused(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="LlmBaseUrl is a test URL of n8n"):
-        build_responder(build_context(variables={"LLM_BASE_URL": url}))
-
-
-def test_a_webhook_is_needed() -> None:
-    with pytest.raises(ConfigurationError, match="n8n needs LlmBaseUrl"):
-        build_responder(build_context())
-
-
-@pytest.mark.parametrize("name", ["Content-Type", "host", "User-Agent"])
-def test_a_header_that_every_request_has_is_refused(name: str) -> None:
-    variables = {"LLM_BASE_URL": "https://a/webhook/x", "N8N_HEADER_NAME": name}
-    with pytest.raises(ConfigurationError, match=f"N8nHeaderName is {name}, which every request"):
-        build_responder(build_context(variables=variables))
-
-
-def test_the_second_responder_has_variables_of_its_own() -> None:
-    variables = {"LLM_BASE_URL": "https://a/webhook/x", "FALLBACK_LLM_BASE_URL": ""}
-    context = build_context(variables=variables)
-    with pytest.raises(ConfigurationError, match="n8n needs FallbackLlmBaseUrl"):
-        registry.build_responder("n8n", replace(context, is_fallback=True))
-    assert isinstance(registry.build_responder("n8n", context), N8nWorkflow)
-
-
-async def check(workflow: Workflow, path: str | None = None) -> str:
-    """What a check of health finds; empty if all is well."""
-    context = workflow.context
-    if path:
-        context = context_of(workflow.client, workflow.url + path)
-    try:
-        await build_check("responder", context).check()
-    except Unhealthy as wrong:
-        return str(wrong)
-    return ""
-
-
-async def test_a_check_runs_nothing() -> None:
-    async with running() as workflow:
-        assert await check(workflow) == ""
-        assert [r["method"] for r in await workflow.records()] == ["OPTIONS"]
-
-
-async def test_a_check_sees_that_nobody_listens() -> None:
-    async with running() as workflow:
-        await workflow.set_up(oddities={"active": False})
-        assert "activate (publish)" in await check(workflow)
-        # n8n names no methods of a path that may have a parameter in it.
-        parameter = "/webhook/6c0e1a52-7a4b-4b0e-9d59-0a6f1a3c2b11"
-        assert await check(workflow, f"{parameter}/anna") == ""
-        assert "activate (publish)" in await check(workflow, f"{parameter}/chat")
-
-
-async def test_a_check_sees_another_method() -> None:
-    async with running() as workflow:
-        await workflow.set_up(oddities={"method": "GET"})
-        assert "HTTP Method to POST" in await check(workflow)
-
-
-@pytest.mark.parametrize(
-    ("answer", "found"),
-    [
-        (plain("204 No Content", ""), ""),
-        (plain("204 No Content", "", Access_Control_Allow_Methods="*"), ""),
-        (plain("405 Method Not Allowed", ""), ""),
-        (plain("502 Bad Gateway", ""), "down or overloaded"),
-        (plain("401 Unauthorized", ""), "N8nHeaderName"),
-        (plain("301 Moved", "", Location="https://x"), "https"),
-    ],
-)
-async def test_a_check_of_what_stands_before_n8n(answer: Answer, found: str) -> None:
-    async with endpoint(answer) as server, http_client() as client:
-        workflow = Workflow(server.url, client, context_of(client, f"{server.url}webhook/x"))
-        seen = await check(workflow)
-    assert found in seen
-    assert bool(found) == bool(seen)
-
-
-@pytest.mark.parametrize("url", [url for url, _ in NOT_REACHED.values()], ids=NOT_REACHED)
-async def test_a_check_of_a_host_that_is_not_reached(url: Callable[[], str]) -> None:
-    async with http_client() as client:
-        with pytest.raises(Unhealthy, match="check LlmBaseUrl"):
-            await build_check("responder", context_of(client, url())).check()
