@@ -14,8 +14,17 @@ export type SettingName = "language" | "speed" | "voice" | "stability" | "style"
 /** Speech to text, the language model, text to speech. */
 export type Stage = "transcriber" | "responder" | "synthesizer";
 
-/** The client ended the session, or another connection took it over. */
-export type SessionEndReason = "ended" | "replaced";
+/** Of a message of the history. `context` is a fact that a backend or a page has told; clients are not sent it. */
+export type Role = "user" | "assistant" | "context";
+
+/** The client ended the session, another connection took it over, the user was silent for too long, or the session has lasted as long as the deployment allows. */
+export type SessionEndReason = "ended" | "replaced" | "silence" | "too_long";
+
+/** Why the agent begins a turn: it greets, a backend has it say something, or the user is silent. */
+export type AgentTurnCause = "greeting" | "say" | "silence";
+
+/** A call runs, has a result, failed, was not run or not waited for, or nobody knows whether it acted. */
+export type ToolState = "running" | "done" | "failed" | "cancelled" | "unknown";
 
 /** Why a turn is over. */
 export type TurnEndReason = "completed" | "interrupted" | "failed";
@@ -31,6 +40,15 @@ export interface Ack {
   /** 0 to 86,400,000. */
   played_ms?: number | null;
   /** 1 to 100. */
+  attempt?: number;
+}
+
+/** The first event of a turn that the agent begins, without anything that the user said. */
+export interface AgentTurn {
+  type: "agent_turn";
+  turn_id: string;
+  seq: number;
+  cause: AgentTurnCause;
   attempt?: number;
 }
 
@@ -92,6 +110,20 @@ export interface Choices {
   stability?: boolean;
   /** Whether the language follows what the user speaks. `settings.language` is then the one that was heard last. */
   detects_language?: boolean;
+  /** Whether a client may send `context`. */
+  context?: boolean;
+}
+
+/** Asks the application to run a function of its own, and to answer with `tool_result`. Another attempt at the turn asks again with the same `call_id`. A function runs once for each. */
+export interface ClientCall {
+  type: "client_call";
+  turn_id: string;
+  seq: number;
+  call_id: string;
+  name: string;
+  arguments: Record<string, unknown>;
+  timeout_ms: number;
+  attempt?: number;
 }
 
 /** New settings, from the next turn on. */
@@ -104,6 +136,23 @@ export interface Config {
 export interface ConfigUpdated {
   type: "config_updated";
   settings: Settings;
+}
+
+/** Tells a fact that the next reply knows, where `choices.context` allows it. */
+export interface Context {
+  type: "context";
+  /** 1 to 2,000 characters. */
+  text: string;
+}
+
+/** An event of the deployment's own, from a tool or from the responder. */
+export interface Custom {
+  type: "custom";
+  turn_id: string;
+  seq: number;
+  name: string;
+  data?: unknown;
+  attempt?: number;
 }
 
 /** Ends the session. */
@@ -135,6 +184,10 @@ export interface Init {
   resume_token?: string | null;
   received?: Received | null;
   settings?: Settings;
+  /** Which of the deployment's agents a new session has; one that the token allows. */
+  agent?: string | null;
+  /** Which of the deployment's client tools this application has functions for. Up to 64 items. */
+  tools?: string[];
 }
 
 /** Stop the reply. The user has heard `played_ms` of its audio. */
@@ -162,7 +215,7 @@ export interface Limits {
 
 /** One message of the history. `heard` is set when less was heard than said. */
 export interface Message {
-  role: "user" | "assistant";
+  role: Role;
   text: string;
   turn_id: string;
   heard?: string | null;
@@ -172,6 +225,10 @@ export interface Message {
   language?: string | null;
   /** Whether the synthesizer gave no times, so that `heard` is an estimate. */
   heard_estimated?: boolean;
+  /** Where in `text` something was said only to fill a silence. */
+  fillers?: Span[];
+  /** The tools that were called for this reply, by name, in order. */
+  tools?: string[];
 }
 
 /** Where a turn's time went, in ms. Zero is the moment when API Gateway received `user_message` or `audio_end`. The parts from `dispatch_ms` to `delivery_ms` add up to `first_audio_ms`. */
@@ -206,6 +263,16 @@ export interface Metrics {
   retries?: number | null;
   /** In how many stages another provider took over from the first one. */
   failed_over?: number | null;
+  /** What tools took before the first token of the reply's text; a part of `first_audio_ms`. */
+  tools_ms?: number | null;
+  /** How many tools were called. */
+  tool_calls?: number | null;
+  /** How often the model was asked again with their results. */
+  tool_rounds?: number | null;
+  /** Of how many calls nobody knows whether they acted. */
+  tools_unknown?: number | null;
+  /** How often something was said to fill a silence. */
+  fillers?: number | null;
   /** The turn ran in a fresh Lambda environment. */
   cold?: boolean | null;
   /** The connection to the responder was already open. */
@@ -239,6 +306,10 @@ export interface Ready {
   choices?: Choices;
   stand_ins?: Stage[];
   history?: Message[];
+  /** The session's agent, where the deployment has several. */
+  agent?: string;
+  /** Absent where silence changes nothing. */
+  silence?: SilenceRules;
 }
 
 /** How far a returning client has got: it has every event up to `seq` of its oldest turn that has not ended, or of its latest turn. */
@@ -255,6 +326,8 @@ export interface ReplyText {
   turn_id: string;
   seq: number;
   delta: string;
+  /** Whether it only fills a silence, while a tool runs. */
+  filler?: boolean;
   attempt?: number;
 }
 
@@ -279,6 +352,54 @@ export interface Settings {
   style?: string;
   /** The user consents to being recorded. A deployment that does not record answers `false` in any case. */
   record?: boolean;
+}
+
+/** The user has been silent for `silent_ms` since the last reply had been played to its end. Sent as `ready.silence` says. The server asks whether the user is still there, or ends the session. */
+export interface Silence {
+  type: "silence";
+  /** 0 to 86,400,000. */
+  silent_ms: number;
+}
+
+/** When a client sends `silence`, in ms of silence after the last reply had been played. */
+export interface SilenceRules {
+  /** The agent asks whether the user is still there. Absent: it does not. */
+  ask_after_ms?: number | null;
+  /** The session ends, so long after the agent had asked, or after the last reply if it does not ask. Absent: it does not. */
+  end_after_ms?: number | null;
+}
+
+/** A part of a text, counted in code points: `[start, end]`, without the character at `end`. */
+export type Span = [number, number];
+
+/** Answers `client_call`. The first answer to a call counts. */
+export interface ToolResult {
+  type: "tool_result";
+  turn_id: string;
+  call_id: string;
+  /** What the model is told: text, or JSON as text. Up to 8,000 characters. */
+  result?: string | null;
+  /** Why the function failed, in place of a result. The model is told that it did. Up to 1,000 characters. */
+  error?: string | null;
+}
+
+/** A tool is called, or its call has ended. Where the turn is tried again, a call of an earlier attempt comes once, as what became of it. */
+export interface ToolUpdate {
+  type: "tool";
+  turn_id: string;
+  seq: number;
+  call_id: string;
+  name: string;
+  /** Of the tool, for a person. */
+  title: string;
+  state: ToolState;
+  /** How long the call took, of one that has ended. */
+  ms?: number | null;
+  /** Where the deployment shows them. */
+  arguments?: Record<string, unknown>;
+  /** What the model is told, where the deployment shows it. */
+  result?: string;
+  attempt?: number;
 }
 
 /** What the user is understood to have said so far. A final transcript does not change. */
@@ -310,6 +431,8 @@ export interface TurnEnd {
   language?: string | null;
   /** Whether the synthesizer gave no times, so that `heard` is an estimate. */
   heard_estimated?: boolean;
+  /** Whether the agent ends the session with this turn. The client hangs up once it has played the reply. */
+  ends_session?: boolean;
   attempt?: number;
 }
 
@@ -342,13 +465,20 @@ export type ClientMessage =
   | Config
   | Ack
   | Ping
-  | End;
+  | End
+  | ToolResult
+  | Context
+  | Silence;
 
 export type ServerEvent =
   | Ready
+  | AgentTurn
   | Transcript
   | ReplyText
   | Audio
+  | ToolUpdate
+  | ClientCall
+  | Custom
   | TurnEnd
   | ConfigUpdated
   | Pong

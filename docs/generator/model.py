@@ -256,7 +256,8 @@ def _bounds(meta: Meta, annotation: Any) -> str:
     if meta.max_length is not None:
         is_binary = bytes in map(without_meta, options_of(annotation))
         least, most = meta.min_length, meta.max_length
-        unit = " bytes, in base64" if is_binary else " characters"
+        is_list = any(get_origin(without_meta(each)) is list for each in options_of(annotation))
+        unit = " bytes, in base64" if is_binary else " items" if is_list else " characters"
     if most is None or most >= 2**31 - 1:
         return ""
     return f"up to {most:,}{unit}" if least is None else f"{least:,} to {most:,}{unit}"

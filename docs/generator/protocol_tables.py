@@ -85,7 +85,11 @@ def _kind(annotation: Any) -> str:
         if get_origin(bare) is list:
             item = _kind(get_args(bare)[0])
             plain = {int: "integers", str: "texts"}
-            return f"list of {item or plain[get_args(bare)[0]]}"
+            return f"list of {item or plain[model.without_meta(get_args(bare)[0])]}"
+        if get_origin(bare) is dict:
+            return "object"
+        if bare is Any:
+            return "any JSON value"
         if model.is_struct(bare):
             return str(bare.__name__)
         if get_origin(bare) is Literal:

@@ -27,7 +27,7 @@ None or an empty tuple stands for what was left out. `| str` stands for what a n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, NotRequired, TypeAlias, TypedDict
+from typing import Any, ClassVar, Literal, NamedTuple, NotRequired, TypeAlias, TypedDict
 '''
 
 
@@ -109,6 +109,8 @@ def _sent_type(annotation: Any, both: set[str]) -> str:
         return _sent_name(model.record_of(bare), both)
     if get_origin(bare) is Literal:
         return model.enumeration_name(bare) or f"Literal{list(get_args(bare))}"
+    if get_origin(bare) is list:
+        return f"list[{_sent_type(get_args(bare)[0], both)}]"
     return "str" if bare is bytes else str(bare.__name__)  # as base64
 
 
@@ -143,6 +145,8 @@ def _one_type(annotation: Any) -> str:
         return str(bare.__name__)
     if get_origin(bare) is list:
         return f"tuple[{_one_type(get_args(bare)[0])}, ...]"
+    if get_origin(bare) is dict or bare is Any:
+        return str(bare).replace("typing.", "")
     if get_origin(bare) is Literal:
         values = get_args(bare)
         if isinstance(values[0], int):

@@ -67,4 +67,8 @@ def _type(annotation: Any) -> str:
     if get_origin(bare) is list:
         item = _type(get_args(bare)[0])
         return f"({item})[]" if " " in item else f"{item}[]"
+    if get_origin(bare) is dict:
+        return "Record<string, unknown>"
+    if bare is Any:
+        return "unknown"
     return {int: "number", float: "number", bool: "boolean", type(None): "null"}.get(bare, "string")

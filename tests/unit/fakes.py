@@ -28,8 +28,9 @@ from parley.protocol.messages import (
     TurnEnd,
     TurnEvent,
 )
+from parley.protocol.tool_rounds import ToolCalls
 from parley.providers.errors import ProviderErrorCode, make_failure
-from parley.providers.llm import Prompt
+from parley.providers.llm import Prompt, ReplyPiece
 from parley.providers.rules import STANDARD, CallRules
 from parley.providers.stt import TranscriptPiece
 from parley.providers.tts import SpeechPiece
@@ -153,8 +154,9 @@ class FakeTranscript:
 
 # --- the language model ---------------------------------------------------------------
 
-Step = str | Exception | asyncio.Event
-"""What a responder does next: says something, fails, or waits until it may go on."""
+Step = str | ToolCalls | Exception | asyncio.Event
+"""What a responder does next: says something, wants tools called, fails, or waits until it may go
+on."""
 
 
 @dataclass
@@ -174,7 +176,9 @@ class FakeResponder:
     async def warm_up(self) -> None:
         self.warmed_up += 1
 
-    async def reply(self, prompt: Prompt, asked: Callable[[], None]) -> AsyncGenerator[str, None]:
+    async def reply(
+        self, prompt: Prompt, asked: Callable[[], None]
+    ) -> AsyncGenerator[ReplyPiece, None]:
         self.prompts.append(prompt)
         asked()
         repeat = f"You said: {prompt.text}"

@@ -21,6 +21,7 @@ from parley.storage.item_codec import (
     Session,
     TurnAttempt,
     TurnItem,
+    is_round,
     message_from,
     number,
     read_text,
@@ -166,7 +167,7 @@ class MemoryStore(SessionStore, TurnStore):
 
     def messages(self, ref: SessionRef = REF) -> list[Message]:
         """Return a history, oldest message first."""
-        return [message_from(item) for item in self._said(ref)]
+        return [message_from(item) for item in self._said(ref) if not is_round(item)]
 
     def metrics(self, ref: SessionRef = REF) -> list[Metrics]:
         """Return the metrics that a history has."""

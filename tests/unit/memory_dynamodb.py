@@ -112,9 +112,22 @@ class MemoryDynamoDB:
 
     def transact_write_items(self, *, TransactItems: list[Any]) -> dict[str, Any]:
         with self._lock:
-            for each in TransactItems:
-                self.put_item(**each["Put"])
+            actions = [next(iter(each.items())) for each in TransactItems]
+            codes = [self._refusal(kind, request) for kind, request in actions]
+            if codes != ["None"] * len(codes):
+                raise _cancelled(codes)
+            for kind, request in actions:
+                {"Put": self.put_item, "Update": self.update_item}[kind](**request)
         return {}
+
+    def _refusal(self, kind: str, request: dict[str, Any]) -> str:
+        """Return the code for which an action cancels its transaction; `None` as text if none."""
+        key = request["Key"] if kind == "Update" else request["Item"]
+        try:
+            self._require(kind, self._read(request["TableName"], key), request)
+        except ClientError:
+            return "ConditionalCheckFailed"
+        return "None"
 
     def _check(self, name: str) -> None:
         if name != "table":
@@ -146,6 +159,14 @@ def _project(item: Item, request: dict[str, Any]) -> Item:
         return item
     names = request["ExpressionAttributeNames"].values()
     return {name: item[name] for name in names if name in item}
+
+
+def _cancelled(codes: list[str]) -> ClientError:
+    response: Any = {
+        "Error": {"Code": "TransactionCanceledException", "Message": ""},
+        "CancellationReasons": [{"Code": code} for code in codes],
+    }
+    return ClientError(response, "TransactWriteItems")
 
 
 def _error(operation: str, code: str, item: Item | None = None) -> ClientError:

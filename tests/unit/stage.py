@@ -14,6 +14,8 @@ from parley.protocol.turn_request import TurnRequest
 from parley.providers.circuit_breaker import CircuitBreakers
 from parley.storage.history_cache import HistoryCache
 from parley.storage.inbox_entries import AckEntry, ChunkEntry, EndEntry, InterruptEntry
+from parley.storage.rounds import RoundStore
+from parley.tools.toolbox import NO_TOOLS, Toolbox
 from parley.turn.context import SecondProviders, TurnServices
 from parley.turn.finish import Outcome
 from parley.turn.start import run_turn
@@ -40,6 +42,7 @@ class Stage:
         responder: FakeResponder | None = None,
         synthesizer: FakeSynthesizer | None = None,
         second: SecondProviders | None = None,
+        toolbox: Toolbox = NO_TOOLS,
         **deployment: Any,
     ) -> None:
         """Take settings as `deployment`; only tests of timeouts set one that they meet."""
@@ -57,7 +60,9 @@ class Stage:
         self.deployment = replace(
             Deployment(table="t", provider_timeout_s=5, listen_timeout_s=5), **deployment
         )
-        self.history = HistoryCache(self.store, self.deployment.history_messages)
+        self.toolbox = toolbox
+        self.rounds = RoundStore(self.store.client.table)
+        self.history = HistoryCache(self.store, self.deployment.history_messages, rounds=40)
 
     @property
     def services(self) -> TurnServices:
@@ -74,6 +79,8 @@ class Stage:
             breakers=self.circuits,
             read_session_key=self.read_session_key,
             second=self.second,
+            toolbox=self.toolbox,
+            rounds=self.rounds,
         )
 
     async def read_session_key(self) -> str:

@@ -20,6 +20,7 @@ from parley.audio.captions import Sound
 from parley.audio.heard import Heard
 from parley.principal import Principal, SessionRef
 from parley.protocol.messages import Message, Metrics, Settings
+from parley.protocol.tool_rounds import CallResult, ToolCall, ToolCalls, ToolRound
 from parley.storage.connections import ConnectionStore
 from parley.storage.inbox_entries import (
     AckEntry,
@@ -28,9 +29,11 @@ from parley.storage.inbox_entries import (
     EndEntry,
     InterruptEntry,
     ResumeEntry,
+    ToolResultEntry,
 )
 from parley.storage.inboxes import InboxStore
 from parley.storage.item_codec import Session, StoredFrame, message_key
+from parley.storage.rounds import RoundStore
 from parley.storage.sessions import SessionStore
 from parley.storage.table import Item, Table
 from parley.storage.turns import TurnStore
@@ -47,6 +50,8 @@ OFTEN = {
     "rotate_token": 3,
     "set_active_turn": 3,
     "acquire_lease": 4,
+    "record_round": 6,
+    "set_result": 3,
     "put_message": 4,
     "set_heard": 4,
     "put_interrupt": 3,
@@ -98,6 +103,11 @@ class Pick(random.Random):
             self.choice(("t", "u")),
             language=self.choice((None, "de")),
         )
+
+    def round(self, index: int) -> ToolRound:
+        calls = ToolCalls((ToolCall("look", '{"a": 1}'), ToolCall("book")))
+        refused = self.choice((None, CallResult("failed", "No.")))
+        return ToolRound(index, calls, "One.", (None, refused), self.few(), "Two?")
 
     def frame(self) -> StoredFrame:
         return StoredFrame(self.choice(("t", "u")), self.few(), self.few(), self.few(), b"frame")
@@ -201,8 +211,20 @@ CALLS: dict[type, dict[str, Callable[[Pick], tuple[tuple[Any, ...], dict[str, An
             *p.turn(), ResumeEntry(p.connection(), "https://x", p.few(), p.few(), p.few())
         ),
         "put_begun": lambda p: call(*p.turn(), BegunEntry(p.few())),
+        "put_tool_result": lambda p: call(
+            *p.turn(), ToolResultEntry(p.choice(("a", "b")), "found", p.choice((None, "broken")))
+        ),
         "clear_controls": lambda p: call(*p.turn(), START_S * 1000 + p.randint(0, 10_000_000)),
         "read_inbox": lambda p: call(*p.turn(), p.few()),
+    },
+    RoundStore: {
+        "record_round": lambda p: call(
+            *p.turn(), p.few(), p.owner(), p.few(), p.round(p.randint(0, 2))
+        ),
+        "set_result": lambda p: call(
+            *p.turn(), p.few(), p.randint(0, 2), p.randint(0, 1), CallResult("done", f"{p.few()}")
+        ),
+        "read_rounds": lambda p: call(*p.turn(), p.few()),
     },
     ConnectionStore: {
         "add": lambda p: call(p.connection(), ADA, p.few(), {"tenant": 3}, p.settings()),
@@ -247,6 +269,7 @@ class Side:
             TurnStore: turns,
             InboxStore: turns.inboxes,
             ConnectionStore: sessions.connections,
+            RoundStore: RoundStore(table),
         }
 
     def outcome(self, store: type, method: str, arguments: Any, options: Any) -> Any:

@@ -14,6 +14,7 @@ from parley.clock import now_ms
 from parley.ids import new_ulid
 from parley.principal import ANONYMOUS, Principal, SessionRef
 from parley.protocol.messages import Message, Metrics, Settings
+from parley.storage.history import History
 from parley.storage.item_codec import Connection, Session
 from parley.storage.sessions import SessionStore, SettingsContended
 from parley.storage.table import Table
@@ -242,7 +243,7 @@ def test_nothing_is_heard_in_a_session_that_is_over(
 def test_a_message_keeps_its_language(store: SessionStore, session: Session) -> None:
     store.put_message(session.ref, 1, Message("user", "Hallo.", "t1", language="de"), None)
     store.put_message(session.ref, 2, Message("user", "Hello.", "t2"), None)
-    _, history = store.read_conversation(session.ref, 40)
+    history = store.read_conversation(session.ref, 40)[1].messages
     assert [message.language for message in history] == ["de", None]
 
 
@@ -318,7 +319,8 @@ def test_a_conversation_is_the_session_and_its_last_messages_oldest_first(
         # the reply is written first: the key orders them, not the time of writing
         store.put_message(session.ref, turn, said(f"t{turn}", "assistant"), Metrics())
         store.put_message(session.ref, turn, said(f"t{turn}", "user"), None)
-    found, history = store.read_conversation(session.ref, 3)
+    found, read = store.read_conversation(session.ref, 3)
+    history = read.messages
     assert found == store.get_session(session.ref)
     assert [(m.turn_id, m.role) for m in history] == [
         ("t4", "assistant"),
@@ -333,21 +335,21 @@ def test_a_conversation_without_messages_is_the_session(
 ) -> None:
     store.put_message(session.ref, 1, said("t1", "user"), None)
     found = store.get_session(session.ref)
-    assert store.read_conversation(session.ref, 0) == (found, [])
-    assert store.read_conversation(own("nosuch"), 5) == (None, [])
+    assert store.read_conversation(session.ref, 0) == (found, History())
+    assert store.read_conversation(own("nosuch"), 5) == (None, History())
 
 
 def test_a_conversation_can_begin_at_a_turn(store: SessionStore, session: Session) -> None:
     for turn in (1, 2, 3):
         store.put_message(session.ref, turn, said(f"t{turn}", "user"), None)
-    _, history = store.read_conversation(session.ref, 40, "MESSAGE#000000000000002#")
+    history = store.read_conversation(session.ref, 40, "MESSAGE#000000000000002#")[1].messages
     assert [m.turn_id for m in history] == ["t2", "t3"]
 
 
 def test_what_was_heard_is_noted_on_the_reply(store: SessionStore, session: Session) -> None:
     key = store.put_message(session.ref, 1, said("t1", "assistant", "One two."), None)
     store.set_heard(session.ref, key, "", 1)
-    _, (message,) = store.read_conversation(session.ref, 1)
+    (message,) = store.read_conversation(session.ref, 1)[1].messages
     assert (message.text, message.heard) == ("One two.", "")
 
 
@@ -356,11 +358,11 @@ def test_whether_what_was_heard_is_an_estimate_is_noted_with_it(
 ) -> None:
     message = Message("assistant", "One two.", "t1", "One", heard_estimated=True)
     key = store.put_message(session.ref, 1, message, None)
-    _, (first,) = store.read_conversation(session.ref, 1)
+    (first,) = store.read_conversation(session.ref, 1)[1].messages
     store.set_heard(session.ref, key, "", 1)
-    _, (exact,) = store.read_conversation(session.ref, 1)
+    (exact,) = store.read_conversation(session.ref, 1)[1].messages
     store.set_heard(session.ref, key, "One", 2, estimated=True)
-    _, (last,) = store.read_conversation(session.ref, 1)
+    (last,) = store.read_conversation(session.ref, 1)[1].messages
     assert [each.heard_estimated for each in (first, exact, last)] == [True, False, True]
 
 
@@ -372,7 +374,7 @@ def test_of_interruptions_that_overtake_each_other_the_last_one_counts(
     heard = {1: "One two three.", 2: "", 3: "One two"}
     for received_at_ms in order:
         store.set_heard(session.ref, key, heard[received_at_ms], received_at_ms)
-    _, (message,) = store.read_conversation(session.ref, 1)
+    (message,) = store.read_conversation(session.ref, 1)[1].messages
     assert message.heard == "One two"
 
 
@@ -383,7 +385,7 @@ def test_what_an_attempt_replied_is_forgotten_and_what_the_user_said_is_not(
         store.put_message(session.ref, 1, said(turn, "user"), None)
         store.put_message(session.ref, 1, said(turn, "assistant"), None)
     store.forget_reply(session.ref, 1, "t1")
-    _, history = store.read_conversation(session.ref, 9)
+    history = store.read_conversation(session.ref, 9)[1].messages
     assert [(m.turn_id, m.role) for m in history] == [
         ("t1", "user"),
         ("t2", "user"),
@@ -394,7 +396,7 @@ def test_what_an_attempt_replied_is_forgotten_and_what_the_user_said_is_not(
 def test_a_message_keeps_any_text(store: SessionStore, session: Session) -> None:
     text = "\0 \u2028 ‮ 🙂 " + "é" * 5000
     store.put_message(session.ref, 1, said("t1", "user", text), None)
-    assert store.read_conversation(session.ref, 1)[1][0].text == text
+    assert store.read_conversation(session.ref, 1)[1].messages[0].text == text
 
 
 # --- tokens of answers over HTTP ----------------------------------------------------------------

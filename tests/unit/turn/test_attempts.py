@@ -39,7 +39,7 @@ def test_what_a_later_attempt_has_written_stays(
         store.put_message(ref, 1, reply(f"Reply {n}."), None, attempt=n)  # in any order
         for n in attempts
     }
-    _, (message,) = store.read_conversation(ref, 9)
+    (message,) = store.read_conversation(ref, 9)[1].messages
     assert message.text == f"Reply {kept}."
     assert keys == {message_key(1, message)}
 
@@ -56,7 +56,7 @@ def test_what_does_not_say_which_attempt_wrote_it_is_written_over(
         UpdateExpression="REMOVE attempt",
     )
     store.put_message(ref, 1, reply("After."), None)
-    _, (message,) = store.read_conversation(ref, 9)
+    (message,) = store.read_conversation(ref, 9)[1].messages
     assert message.text == "After."
 
 

@@ -9,7 +9,7 @@ None or an empty tuple stands for what was left out. `| str` stands for what a n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, NotRequired, TypeAlias, TypedDict
+from typing import Any, ClassVar, Literal, NamedTuple, NotRequired, TypeAlias, TypedDict
 
 PROTOCOL_VERSION = 1
 MAX_MESSAGE_BYTES = 32_768
@@ -25,6 +25,12 @@ MAX_STYLE_CHARS = 1_000
 """Of the setting `style`."""
 MAX_ATTEMPTS = 100
 """How often a turn may be sent again after it has failed."""
+MAX_RESULT_CHARS = 8_000
+"""Of a tool's result, as the model gets it."""
+MAX_CONTEXT_CHARS = 2_000
+"""Of a fact that a client or a backend tells."""
+MAX_CLIENT_TOOLS = 64
+"""How many of the deployment's client tools an application may have."""
 
 
 ErrorCode: TypeAlias = Literal[
@@ -58,8 +64,17 @@ SettingName: TypeAlias = Literal["language", "speed", "voice", "stability", "sty
 """The fields of `Settings`."""
 Stage: TypeAlias = Literal["transcriber", "responder", "synthesizer"]
 """Speech to text, the language model, text to speech."""
-SessionEndReason: TypeAlias = Literal["ended", "replaced"]
-"""The client ended the session, or another connection took it over."""
+Role: TypeAlias = Literal["user", "assistant", "context"]
+"""Of a message of the history. `context` is a fact that a backend or a page has told; clients are
+not sent it."""
+SessionEndReason: TypeAlias = Literal["ended", "replaced", "silence", "too_long"]
+"""The client ended the session, another connection took it over, the user was silent for too long,
+or the session has lasted as long as the deployment allows."""
+AgentTurnCause: TypeAlias = Literal["greeting", "say", "silence"]
+"""Why the agent begins a turn: it greets, a backend has it say something, or the user is silent."""
+ToolState: TypeAlias = Literal["running", "done", "failed", "cancelled", "unknown"]
+"""A call runs, has a result, failed, was not run or not waited for, or nobody knows whether it
+acted."""
 TurnEndReason: TypeAlias = Literal["completed", "interrupted", "failed"]
 """Why a turn is over."""
 LimitScope: TypeAlias = Literal["subject", "tenant", "connection"]
@@ -109,6 +124,10 @@ class Init(TypedDict):
     """Up to 256 characters."""
     received: NotRequired[Received]
     settings: NotRequired[SettingsMessage]
+    agent: NotRequired[str]
+    """Which of the deployment's agents a new session has; one that the token allows."""
+    tools: NotRequired[list[str]]
+    """Which of the deployment's client tools this application has functions for. Up to 64 items."""
 
 
 class UserMessage(TypedDict):
@@ -205,8 +224,53 @@ class End(TypedDict):
     type: Literal["end"]
 
 
+class ToolResult(TypedDict):
+    """Answers `client_call`. The first answer to a call counts."""
+
+    type: Literal["tool_result"]
+    turn_id: str
+    call_id: str
+    result: NotRequired[str]
+    """What the model is told: text, or JSON as text. Up to 8,000 characters."""
+    error: NotRequired[str]
+    """Why the function failed, in place of a result. The model is told that it did. Up to 1,000
+    characters."""
+
+
+class Context(TypedDict):
+    """Tells a fact that the next reply knows, where `choices.context` allows it."""
+
+    type: Literal["context"]
+    text: str
+    """1 to 2,000 characters."""
+
+
+class Silence(TypedDict):
+    """The user has been silent for `silent_ms` since the last reply had been played to its end.
+
+    Sent as `ready.silence` says. The server asks whether the user is still there, or ends the
+    session.
+    """
+
+    type: Literal["silence"]
+    silent_ms: float
+    """0 to 86,400,000."""
+
+
 ClientMessage: TypeAlias = (
-    Init | UserMessage | AudioStart | AudioChunk | AudioEnd | Interrupt | Config | Ack | Ping | End
+    Init
+    | UserMessage
+    | AudioStart
+    | AudioChunk
+    | AudioEnd
+    | Interrupt
+    | Config
+    | Ack
+    | Ping
+    | End
+    | ToolResult
+    | Context
+    | Silence
 )
 
 
@@ -271,13 +335,22 @@ class Choices:
     detects_language: bool = False
     """Whether the language follows what the user speaks. `settings.language` is then the one that
     was heard last."""
+    context: bool = False
+    """Whether a client may send `context`."""
+
+
+class Span(NamedTuple):
+    """A part of a text, counted in code points: `[start, end]`, without the character at `end`."""
+
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
     """One message of the history. `heard` is set when less was heard than said."""
 
-    role: Literal["user", "assistant"] | str
+    role: Role | str
     text: str
     turn_id: str
     heard: str | None = None
@@ -287,6 +360,21 @@ class Message:
     """ISO 639 code, where the deployment detects languages."""
     heard_estimated: bool = False
     """Whether the synthesizer gave no times, so that `heard` is an estimate."""
+    fillers: tuple[Span, ...] = ()
+    """Where in `text` something was said only to fill a silence."""
+    tools: tuple[str, ...] = ()
+    """The tools that were called for this reply, by name, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceRules:
+    """When a client sends `silence`, in ms of silence after the last reply had been played."""
+
+    ask_after_ms: int | None = None
+    """The agent asks whether the user is still there. Absent: it does not."""
+    end_after_ms: int | None = None
+    """The session ends, so long after the agent had asked, or after the last reply if it does not
+    ask. Absent: it does not."""
 
 
 class Word(NamedTuple):
@@ -340,6 +428,16 @@ class Metrics:
     """How often a provider was asked again."""
     failed_over: int | None = None
     """In how many stages another provider took over from the first one."""
+    tools_ms: float | None = None
+    """What tools took before the first token of the reply's text; a part of `first_audio_ms`."""
+    tool_calls: int | None = None
+    """How many tools were called."""
+    tool_rounds: int | None = None
+    """How often the model was asked again with their results."""
+    tools_unknown: int | None = None
+    """Of how many calls nobody knows whether they acted."""
+    fillers: int | None = None
+    """How often something was said to fill a silence."""
     cold: bool | None = None
     """The turn ran in a fresh Lambda environment."""
     connection_reused: bool | None = None
@@ -373,6 +471,21 @@ class Ready:
     choices: Choices | None = None
     stand_ins: tuple[Stage | str, ...] = ()
     history: tuple[Message, ...] = ()
+    agent: str | None = None
+    """The session's agent, where the deployment has several."""
+    silence: SilenceRules | None = None
+    """Absent where silence changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentTurn:
+    """The first event of a turn that the agent begins, without anything that the user said."""
+
+    type: ClassVar[Literal["agent_turn"]] = "agent_turn"
+    turn_id: str
+    seq: int
+    cause: AgentTurnCause | str
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,6 +511,8 @@ class ReplyText:
     turn_id: str
     seq: int
     delta: str
+    filler: bool = False
+    """Whether it only fills a silence, while a tool runs."""
     attempt: int = 1
 
 
@@ -415,6 +530,57 @@ class Audio:
     words: tuple[Word, ...] = ()
     estimated: bool = False
     """Whether the synthesizer gave no times for `words`, so that theirs are estimates."""
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUpdate:
+    """A tool is called, or its call has ended. Where the turn is tried again, a call of an earlier
+    attempt comes once, as what became of it."""
+
+    type: ClassVar[Literal["tool"]] = "tool"
+    turn_id: str
+    seq: int
+    call_id: str
+    name: str
+    title: str
+    """Of the tool, for a person."""
+    state: ToolState | str
+    ms: int | None = None
+    """How long the call took, of one that has ended."""
+    arguments: dict[str, Any] | None = None
+    """Where the deployment shows them."""
+    result: str | None = None
+    """What the model is told, where the deployment shows it."""
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCall:
+    """Asks the application to run a function of its own, and to answer with `tool_result`.
+
+    Another attempt at the turn asks again with the same `call_id`. A function runs once for each.
+    """
+
+    type: ClassVar[Literal["client_call"]] = "client_call"
+    turn_id: str
+    seq: int
+    call_id: str
+    name: str
+    arguments: dict[str, Any]
+    timeout_ms: int
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Custom:
+    """An event of the deployment's own, from a tool or from the responder."""
+
+    type: ClassVar[Literal["custom"]] = "custom"
+    turn_id: str
+    seq: int
+    name: str
+    data: Any | None = None
     attempt: int = 1
 
 
@@ -441,6 +607,9 @@ class TurnEnd:
     """ISO 639 code of the reply's language, where the deployment detects languages."""
     heard_estimated: bool = False
     """Whether the synthesizer gave no times, so that `heard` is an estimate."""
+    ends_session: bool = False
+    """Whether the agent ends the session with this turn. The client hangs up once it has played the
+    reply."""
     attempt: int = 1
 
 
@@ -488,5 +657,17 @@ class Error:
 
 
 ServerEvent: TypeAlias = (
-    Ready | Transcript | ReplyText | Audio | TurnEnd | ConfigUpdated | Pong | SessionEnded | Error
+    Ready
+    | AgentTurn
+    | Transcript
+    | ReplyText
+    | Audio
+    | ToolUpdate
+    | ClientCall
+    | Custom
+    | TurnEnd
+    | ConfigUpdated
+    | Pong
+    | SessionEnded
+    | Error
 )

@@ -25,6 +25,7 @@ from parley.providers import registry
 from parley.providers.context import ProviderContext
 from parley.providers.speaker import SESSION_KEY
 from parley.storage.history_cache import HistoryCache
+from parley.storage.rounds import RoundStore
 from parley.turn.context import SecondProviders, TurnServices
 from parley.turn.finish import Outcome
 from parley.turn.start import run_turn
@@ -128,6 +129,7 @@ def _services(environment: Environment, log: Callable[[str, dict[str, Any]], Non
         recordings=environment.recordings,
         read_session_key=providers.key(SESSION_KEY),
         second=_second(deployment, fallback_context(deployment, providers)),
+        rounds=RoundStore(environment.table),
     )
 
 

@@ -99,6 +99,13 @@ class WordTimer:
         """Characters whose times are known, and how long they sound."""
         self.timed = False
 
+    def start_at(self, audio_ms: float) -> None:
+        """Note where in the reply's audio these words begin, before any audio of theirs.
+
+        Other words may have been spoken before them.
+        """
+        self._start_ms = self._end_ms = self._audio_ms = self._clause_from_ms = audio_ms
+
     def expect(self, clause: str) -> None:
         """Note a clause that is about to be spoken. Its end ends a word in any case.
 

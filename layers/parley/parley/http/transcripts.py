@@ -23,6 +23,12 @@ SILENT_MS_PER_CHAR = 60
 """How long a caption without sound is shown, in ms for each character."""
 LEAST_MS = 1_000
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~]|&(?=#?\w+;))")
+
+
+def _side(record: Record) -> Side:
+    return "assistant" if record.message.role == "assistant" else "user"
+
+
 _SPEAKERS = {"user": "User", "assistant": "Assistant"}
 
 
@@ -89,7 +95,7 @@ def view_session(
     """
     messages = [
         MessageView(
-            role=record.message.role,
+            role=_side(record),
             turn_id=record.message.turn_id,
             at=_to_datetime(_start_ms(record)),
             duration_ms=record.sound.duration_ms,
@@ -98,7 +104,7 @@ def view_session(
             heard_estimated=record.message.heard_estimated,
             heard_ms=record.sound.heard_ms,
             language=record.message.language,
-            recording=links.get((record.message.turn_id, record.message.role)),
+            recording=links.get((record.message.turn_id, _side(record))),
         )
         for record in conversation.records
     ]

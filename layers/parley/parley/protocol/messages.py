@@ -10,7 +10,7 @@ understands a newer client. Unknown types are refused.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -35,6 +35,12 @@ MIN_SPEED, MAX_SPEED = 0.7, 1.2
 """Of the setting `speed`: what every voice still speaks well."""
 MAX_ATTEMPTS = 100
 """How often a turn may be sent again after it has failed."""
+MAX_RESULT_CHARS = 8_000
+"""Of a tool's result, as the model gets it."""
+MAX_CONTEXT_CHARS = 2_000
+"""Of a fact that a client or a backend tells."""
+MAX_CLIENT_TOOLS = 64
+"""How many of the deployment's client tools an application may have."""
 
 AudioFormat = Literal["pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000"]
 """Signed 16-bit little-endian mono PCM. The number is the sample rate in Hz."""
@@ -44,8 +50,17 @@ SettingName = Literal["language", "speed", "voice", "stability", "style", "recor
 """The fields of `Settings`."""
 Stage = Literal["transcriber", "responder", "synthesizer"]
 """Speech to text, the language model, text to speech."""
-SessionEndReason = Literal["ended", "replaced"]
-"""The client ended the session, or another connection took it over."""
+Role = Literal["user", "assistant", "context"]
+"""Of a message of the history. `context` is a fact that a backend or a page has told; clients are
+not sent it."""
+SessionEndReason = Literal["ended", "replaced", "silence", "too_long"]
+"""The client ended the session, another connection took it over, the user was silent for too long,
+or the session has lasted as long as the deployment allows."""
+AgentTurnCause = Literal["greeting", "say", "silence"]
+"""Why the agent begins a turn: it greets, a backend has it say something, or the user is silent."""
+ToolState = Literal["running", "done", "failed", "cancelled", "unknown"]
+"""A call runs, has a result, failed, was not run or not waited for, or nobody knows whether it
+acted."""
 TurnEndReason = Literal["completed", "interrupted", "failed"]
 """Why a turn is over."""
 
@@ -63,6 +78,8 @@ Identifier = Annotated[
         description="1 to 64 characters of A-Z, a-z, 0-9, '_' and '-'",
     ),
 ]
+ToolName = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}" + END)]
+CallId = Annotated[str, Meta(pattern="^[A-Za-z0-9_.-]{1,160}" + END)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 ChunkSeq = Annotated[int, Meta(ge=1, le=MAX_CHUNKS)]
 Attempt = Annotated[int, Meta(ge=1, le=MAX_ATTEMPTS)]
@@ -121,6 +138,10 @@ class Init(ClientMessage, tag="init"):
     resume_token: Annotated[str, Meta(max_length=256)] | None = None
     received: Received | None = None
     settings: Settings = Settings()
+    agent: Identifier | None = None
+    """Which of the deployment's agents a new session has; one that the token allows."""
+    tools: Annotated[list[ToolName], Meta(max_length=MAX_CLIENT_TOOLS)] = []
+    """Which of the deployment's client tools this application has functions for."""
 
 
 class UserMessage(ClientMessage, tag="user_message"):
@@ -197,8 +218,47 @@ class End(ClientMessage, tag="end"):
     """Ends the session."""
 
 
+class ToolResult(ClientMessage, tag="tool_result"):
+    """Answers `client_call`. The first answer to a call counts."""
+
+    turn_id: Identifier
+    call_id: CallId
+    result: Annotated[str, Meta(max_length=MAX_RESULT_CHARS)] | None = None
+    """What the model is told: text, or JSON as text."""
+    error: Annotated[str, Meta(max_length=1_000)] | None = None
+    """Why the function failed, in place of a result. The model is told that it did."""
+
+
+class Context(ClientMessage, tag="context"):
+    """Tells a fact that the next reply knows, where `choices.context` allows it."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=MAX_CONTEXT_CHARS)]
+
+
+class Silence(ClientMessage, tag="silence"):
+    """The user has been silent for `silent_ms` since the last reply had been played to its end.
+
+    Sent as `ready.silence` says. The server asks whether the user is still there, or ends the
+    session.
+    """
+
+    silent_ms: Milliseconds
+
+
 AnyClientMessage = (
-    Init | UserMessage | AudioStart | AudioChunk | AudioEnd | Interrupt | Config | Ack | Ping | End
+    Init
+    | UserMessage
+    | AudioStart
+    | AudioChunk
+    | AudioEnd
+    | Interrupt
+    | Config
+    | Ack
+    | Ping
+    | End
+    | ToolResult
+    | Context
+    | Silence
 )
 CLIENT_MESSAGES: tuple[type[ClientMessage], ...] = get_args(AnyClientMessage)
 
@@ -236,10 +296,17 @@ class Word(Struct, frozen=True, array_like=True):
     end_ms: int
 
 
+class Span(Struct, frozen=True, array_like=True):
+    """A part of a text, counted in code points: `[start, end]`, without the character at `end`."""
+
+    start: int
+    end: int
+
+
 class Message(Struct, omit_defaults=True, frozen=True):
     """One message of the history. `heard` is set when less was heard than said."""
 
-    role: Literal["user", "assistant"]
+    role: Role
     text: str
     turn_id: str
     heard: str | None = None
@@ -249,6 +316,10 @@ class Message(Struct, omit_defaults=True, frozen=True):
     """ISO 639 code, where the deployment detects languages."""
     heard_estimated: bool = False
     """Whether the synthesizer gave no times, so that `heard` is an estimate."""
+    fillers: list[Span] = []
+    """Where in `text` something was said only to fill a silence."""
+    tools: list[str] = []
+    """The tools that were called for this reply, by name, in order."""
 
 
 class Limits(Struct, frozen=True):
@@ -287,6 +358,18 @@ class Choices(Struct, frozen=True):
     detects_language: bool = False
     """Whether the language follows what the user speaks. `settings.language` is then the one that
     was heard last."""
+    context: bool = False
+    """Whether a client may send `context`."""
+
+
+class SilenceRules(Struct, frozen=True, omit_defaults=True):
+    """When a client sends `silence`, in ms of silence after the last reply had been played."""
+
+    ask_after_ms: int | None = None
+    """The agent asks whether the user is still there. Absent: it does not."""
+    end_after_ms: int | None = None
+    """The session ends, so long after the agent had asked, or after the last reply if it does not
+    ask. Absent: it does not."""
 
 
 class Ready(ServerEvent, tag="ready"):
@@ -305,6 +388,10 @@ class Ready(ServerEvent, tag="ready"):
     choices: Choices | UnsetType = UNSET
     stand_ins: list[Stage] = msgspec.field(default_factory=list)
     history: list[Message] | UnsetType = UNSET
+    agent: str | UnsetType = UNSET
+    """The session's agent, where the deployment has several."""
+    silence: SilenceRules | UnsetType = UNSET
+    """Absent where silence changes nothing."""
 
 
 class Transcript(TurnEvent, tag="transcript"):
@@ -317,10 +404,54 @@ class Transcript(TurnEvent, tag="transcript"):
     `choices.languages`. Absent if the deployment detects none."""
 
 
+class AgentTurn(TurnEvent, tag="agent_turn"):
+    """The first event of a turn that the agent begins, without anything that the user said."""
+
+    cause: AgentTurnCause
+
+
 class ReplyText(TurnEvent, tag="reply_text"):
     """More of the reply's text."""
 
     delta: str
+    filler: bool = False
+    """Whether it only fills a silence, while a tool runs."""
+
+
+class ToolUpdate(TurnEvent, tag="tool"):
+    """A tool is called, or its call has ended. Where the turn is tried again, a call of an earlier
+    attempt comes once, as what became of it."""
+
+    call_id: str
+    name: str
+    title: str
+    """Of the tool, for a person."""
+    state: ToolState
+    ms: int | None = None
+    """How long the call took, of one that has ended."""
+    arguments: dict[str, Any] | UnsetType = UNSET
+    """Where the deployment shows them."""
+    result: str | UnsetType = UNSET
+    """What the model is told, where the deployment shows it."""
+
+
+class ClientCall(TurnEvent, tag="client_call"):
+    """Asks the application to run a function of its own, and to answer with `tool_result`.
+
+    Another attempt at the turn asks again with the same `call_id`. A function runs once for each.
+    """
+
+    call_id: str
+    name: str
+    arguments: dict[str, Any]
+    timeout_ms: int
+
+
+class Custom(TurnEvent, tag="custom"):
+    """An event of the deployment's own, from a tool or from the responder."""
+
+    name: str
+    data: Any = None
 
 
 class Audio(TurnEvent, tag="audio"):
@@ -373,6 +504,16 @@ class Metrics(Struct, omit_defaults=True):
     """How often a provider was asked again."""
     failed_over: int | None = None
     """In how many stages another provider took over from the first one."""
+    tools_ms: float | None = None
+    """What tools took before the first token of the reply's text; a part of `first_audio_ms`."""
+    tool_calls: int | None = None
+    """How many tools were called."""
+    tool_rounds: int | None = None
+    """How often the model was asked again with their results."""
+    tools_unknown: int | None = None
+    """Of how many calls nobody knows whether they acted."""
+    fillers: int | None = None
+    """How often something was said to fill a silence."""
     cold: bool | None = None
     """The turn ran in a fresh Lambda environment."""
     connection_reused: bool | None = None
@@ -398,6 +539,9 @@ class TurnEnd(TurnEvent, tag="turn_end"):
     """ISO 639 code of the reply's language, where the deployment detects languages."""
     heard_estimated: bool = False
     """Whether the synthesizer gave no times, so that `heard` is an estimate."""
+    ends_session: bool = False
+    """Whether the agent ends the session with this turn. The client hangs up once it has played
+    the reply."""
 
 
 class ConfigUpdated(ServerEvent, tag="config_updated"):
@@ -458,8 +602,25 @@ class Error(Attempted, tag="error"):
 
 
 AnyServerEvent = (
-    Ready | Transcript | ReplyText | Audio | TurnEnd | ConfigUpdated | Pong | SessionEnded | Error
+    Ready
+    | AgentTurn
+    | Transcript
+    | ReplyText
+    | Audio
+    | ToolUpdate
+    | ClientCall
+    | Custom
+    | TurnEnd
+    | ConfigUpdated
+    | Pong
+    | SessionEnded
+    | Error
 )
+
+NumberedEvent = (
+    AgentTurn | Transcript | ReplyText | Audio | ToolUpdate | ClientCall | Custom | TurnEnd | Error
+)
+"""The events of a turn, which `seq` counts."""
 
 _encoder = msgspec.json.Encoder()
 

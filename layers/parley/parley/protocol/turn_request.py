@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from parley.principal import SessionRef
-from parley.protocol.messages import AudioFormat, Endpointing
+from parley.protocol.messages import AgentTurnCause, AudioFormat, Endpointing
 
 
 class TurnRequest(Struct, frozen=True, omit_defaults=True):
@@ -18,6 +18,8 @@ class TurnRequest(Struct, frozen=True, omit_defaults=True):
         text: what the user typed; None for a spoken turn.
         format: format of the spoken turn's audio.
         audio: the whole utterance, if it came with the request; None if it comes through the inbox.
+        say: what the agent says, of a turn that it begins by itself.
+        cause: why it does; None for a turn of the user's.
         attempt: the attempt at the turn that the client named; None if it named none.
     """
 
@@ -31,16 +33,18 @@ class TurnRequest(Struct, frozen=True, omit_defaults=True):
     endpointing: Endpointing = "manual"
     attempt: int | None = None
     audio: bytes | None = None
+    say: str | None = None
+    cause: AgentTurnCause | None = None
 
     @property
     def spoken(self) -> bool:
         """Whether the user speaks this turn."""
-        return self.text is None
+        return self.text is None and self.say is None
 
     @property
     def complete(self) -> bool:
         """Whether all of the user's input came with the request."""
-        return self.text is not None or self.audio is not None
+        return not self.spoken or self.audio is not None
 
     @property
     def connected(self) -> bool:

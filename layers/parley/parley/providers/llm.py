@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from parley.protocol.messages import Message
+from parley.protocol.tool_rounds import ToolCalls, ToolRound
 from parley.providers.rules import CallRules
 
 
@@ -35,6 +36,21 @@ NOBODY = Speaker()
 
 
 @dataclass(frozen=True, slots=True)
+class ToolOffer:
+    """A tool that the model may call.
+
+    Attributes:
+        name: 1 to 64 of A-Z, a-z, 0-9, '_' and '-'.
+        description: what it does, and when to use it.
+        schema: JSON Schema of its arguments, an object's.
+    """
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """The input of a reply.
 
@@ -44,6 +60,12 @@ class Prompt:
         text: what the user says now.
         language: ISO 639 code of the language spoken; empty if nobody knows.
         speaker: who says it.
+        tools: what the model may call, always in the same order: vendors keep the beginning of a
+            request, and bill it less.
+        may_call: whether it may call any of them now. They are sent all the same: an earlier call
+            makes no sense without.
+        rounds: the rounds of this turn, oldest first: they follow `text`.
+        past_rounds: those of earlier turns, by turn id; they follow the turn's user message.
     """
 
     instructions: str
@@ -51,6 +73,14 @@ class Prompt:
     text: str
     language: str = ""
     speaker: Speaker = NOBODY
+    tools: Sequence[ToolOffer] = ()
+    may_call: bool = True
+    rounds: Sequence[ToolRound] = ()
+    past_rounds: Mapping[str, Sequence[ToolRound]] = field(default_factory=dict)
+
+
+ReplyPiece = str | ToolCalls
+"""A piece of a reply's text, or the calls that it ends with."""
 
 
 class Responder(Protocol):
@@ -63,8 +93,11 @@ class Responder(Protocol):
     async def warm_up(self) -> None:
         """Open a connection before it is needed. Never raise."""
 
-    def reply(self, prompt: Prompt, asked: Callable[[], None]) -> AsyncGenerator[str, None]:
+    def reply(self, prompt: Prompt, asked: Callable[[], None]) -> AsyncGenerator[ReplyPiece, None]:
         """Yield the reply, piece by piece. An empty piece says that the model has no words yet.
+
+        If the model wants tools called, the last piece says which. It comes only once the answer
+        is whole: of an answer that was cut off, nothing may be run.
 
         Args:
             asked: called once the request is on its way, before the first piece of the reply,

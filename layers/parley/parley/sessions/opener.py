@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from parley.ids import new_resume_token, token_hash
 from parley.principal import SessionRef
 from parley.protocol.messages import Settings
@@ -18,6 +20,7 @@ def open_session(
     connection_id: str = "",
     endpoint: str = "",
     connected_at_ms: int = 0,
+    client_tools: Sequence[str] = (),
 ) -> tuple[Session, str]:
     """Write a new session; return it and its resume token.
 
@@ -27,6 +30,7 @@ def open_session(
         connection_id: the connection that the session is on; empty for none.
         endpoint: base URL of the connection's `@connections` API.
         connected_at_ms: when the connection was opened, in ms since the epoch.
+        client_tools: the tools that the client has functions for.
     """
     token = new_resume_token()
     session = Session(
@@ -38,6 +42,7 @@ def open_session(
         endpoint=endpoint,
         connected_at_ms=connected_at_ms,
         signed=signed,
+        client_tools=client_tools,
     )
     sessions.put_session(session)
     return session, token

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from parley.aws.management_api import Address
 from parley.errors import ConnectionGone
 from parley.principal import SessionRef
-from parley.protocol.messages import Audio, Error, ReplyText, Transcript, TurnEnd, encode
+from parley.protocol.messages import NumberedEvent, encode
 from parley.storage.item_codec import Session, StoredFrame, TurnAttempt
 from parley.storage.sessions import ERASED, SessionStore
 from parley.storage.turns import TurnStore
@@ -21,7 +21,7 @@ from parley.storage.turns import TurnStore
 def stored_frames(
     turn_id: str,
     attempt: TurnAttempt,
-    events: Iterable[Transcript | ReplyText | Audio | TurnEnd | Error],
+    events: Iterable[NumberedEvent],
 ) -> list[StoredFrame]:
     """Return the events of an attempt in the form in which they are stored."""
     return [

@@ -83,4 +83,19 @@ class BegunEntry:
     attempt: int
 
 
-InboxEntry = ChunkEntry | EndEntry | InterruptEntry | AckEntry | ResumeEntry | BegunEntry
+@dataclass(frozen=True, slots=True)
+class ToolResultEntry:
+    """What the client's function for a call returned.
+
+    Attributes:
+        error: why it failed; None if it did not.
+    """
+
+    call_id: str
+    result: str
+    error: str | None = None
+
+
+InboxEntry = (
+    ChunkEntry | EndEntry | InterruptEntry | AckEntry | ResumeEntry | BegunEntry | ToolResultEntry
+)

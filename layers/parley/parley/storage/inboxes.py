@@ -17,6 +17,7 @@ from parley.storage.inbox_entries import (
     InboxEntry,
     InterruptEntry,
     ResumeEntry,
+    ToolResultEntry,
 )
 from parley.storage.item_codec import (
     chunk_key,
@@ -25,6 +26,7 @@ from parley.storage.item_codec import (
     interruptions_from,
     number,
     read_number,
+    read_text,
     turn_key,
 )
 from parley.storage.table import Item, Table
@@ -124,10 +126,20 @@ class InboxStore:
             condition_values={":attempt": attempt},
         )
 
+    def put_tool_result(self, ref: SessionRef, turn_id: str, result: ToolResultEntry) -> None:
+        """Store what a client's function returned. The first counts."""
+        values: dict[str, Any] = {"result": {"S": result.result}}
+        if result.error is not None:
+            values["error"] = {"S": result.error}
+        self._put_inbox(
+            ref, turn_id, f"tool#{result.call_id}", values, condition="attribute_not_exists(pk)"
+        )
+
     def clear_controls(self, ref: SessionRef, turn_id: str, before_ms: int) -> None:
         """Delete the controls of an earlier attempt, which are not meant for the next one.
 
-        Interruptions stay, because each says which attempt it is meant for.
+        Interruptions stay, because each says which attempt it is meant for; results of the client's
+        functions too, because a function runs once.
 
         Args:
             ref: the session.
@@ -136,11 +148,13 @@ class InboxStore:
         """
         first, last = inbox_key(turn_id, _FIRST_CONTROL), inbox_key(turn_id, _AFTER_INBOX)
         interrupt_key = _interrupt_key(ref, turn_id)
+        kept = (read_text(interrupt_key, "sk"), inbox_key(turn_id, "tool#"))
         old = [
             {"pk": item["pk"], "sk": item["sk"]}
             for page in self._table.query_pages(f"SESSION#{ref}", first, last)
             for item in page
-            if read_number(item, "written_at") < before_ms and item["sk"] != interrupt_key["sk"]
+            if read_number(item, "written_at") < before_ms
+            and not read_text(item, "sk").startswith(kept)
         ]
         self._table.write_batch([], old)
 

@@ -17,6 +17,7 @@ from parley.audio.heard import Heard
 from parley.limit import LimitScope
 from parley.principal import Principal, SessionRef, parse_session_id
 from parley.protocol.messages import NO_SETTINGS, Message, Settings, Word
+from parley.protocol.tool_rounds import CallResult, ToolCalls, ToolRound
 from parley.storage.inbox_entries import (
     AckEntry,
     BegunEntry,
@@ -25,6 +26,7 @@ from parley.storage.inbox_entries import (
     InboxEntry,
     InterruptEntry,
     ResumeEntry,
+    ToolResultEntry,
 )
 
 _HAVE_SLOTS: tuple[LimitScope, ...] = ("subject", "tenant")
@@ -73,6 +75,7 @@ class Session:
         ended_at_ms: when API Gateway received its `end`; 0 if it was not ended.
         heard_language: what its user was heard to speak last; empty if nothing was, or if the
             client has chosen a language since.
+        client_tools: the tools that its client has functions for.
     """
 
     ref: SessionRef
@@ -90,6 +93,7 @@ class Session:
     active_since_ms: int = 0
     ended_at_ms: int = 0
     heard_language: str = ""
+    client_tools: Sequence[str] = ()
 
     @property
     def session_id(self) -> str:
@@ -192,10 +196,25 @@ def turn_key(ref: SessionRef, turn_id: str) -> dict[str, Any]:
     return {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": f"TURN#{turn_id}#META"}}
 
 
+_RANKS = {"context": 0, "user": 1, "assistant": 2}
+"""Of what a turn leaves in the history, in order. The rounds of tool calls are 1.0, 1.1, …"""
+
+
 def message_key(started_ms: int, message: Message) -> str:
     """Return a message's sort key: ordered by the start of its turn, the user's first."""
-    rank = 1 if message.role == "user" else 2
+    rank = _RANKS[message.role]
     return f"MESSAGE#{started_ms:015d}#{message.turn_id}#{rank}"
+
+
+def round_key(ref: SessionRef, started_ms: int, turn_id: str, index: int) -> dict[str, Any]:
+    """Return the key of a round of tool calls: between its turn's user message and reply."""
+    sk = f"MESSAGE#{started_ms:015d}#{turn_id}#1.{index}"
+    return {"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": sk}}
+
+
+def is_round(item: Mapping[str, Any]) -> bool:
+    """Return whether an item of the history is a round of tool calls."""
+    return "." in item["sk"]["S"].rpartition("#")[2]
 
 
 def inbox_key(turn_id: str, entry: str) -> str:
@@ -231,6 +250,11 @@ def read_settings(item: dict[str, Any], name: str) -> Settings:
 def signed_item(signed: Settings) -> dict[str, Any]:
     """Return the attributes for a token's settings. Most tokens have none."""
     return {"signed": {"S": encode_json(signed)}} if signed != NO_SETTINGS else {}
+
+
+def client_tools_item(names: Sequence[str]) -> dict[str, Any]:
+    """Return the attributes for a client's tools. Most clients have none."""
+    return {"client_tools": {"S": encode_json(list(names))}} if names else {}
 
 
 def encode_json(value: Any) -> str:
@@ -274,6 +298,7 @@ def session_from(ref: SessionRef, item: dict[str, Any]) -> Session:
         active_since_ms=read_number(item, "active_since"),
         ended_at_ms=read_number(item, "ended_at"),
         heard_language=read_text(item, "heard_language"),
+        client_tools=tuple(msgspec.json.decode(read_text(item, "client_tools") or "[]")),
     )
 
 
@@ -288,9 +313,48 @@ def message_from(item: dict[str, Any]) -> Message:
             "started_ms": int(read_text(item, "sk").split("#")[1]),
             "language": read_text(item, "language") or None,
             "heard_estimated": read_number(item, "heard_estimated") == 1,
+            "fillers": msgspec.json.decode(read_text(item, "fillers") or "[]"),
+            "tools": msgspec.json.decode(read_text(item, "tools") or "[]"),
         },
         Message,
     )
+
+
+def round_item(
+    ref: SessionRef, started_ms: int, turn_id: str, planned: ToolRound
+) -> dict[str, Any]:
+    """Return the item of a round. Each result has an attribute of its own: they are written one by
+    one, and the first of each counts."""
+    item: dict[str, Any] = {
+        **round_key(ref, started_ms, turn_id, planned.index),
+        "request": {"S": encode_json(planned.request)},
+        "text": {"S": planned.text},
+        "user_text": {"S": planned.user_text},
+        "recorded_at": number(planned.recorded_at_ms),
+        "calls": number(len(planned.request.calls)),
+    }
+    for index, result in enumerate(planned.results):
+        if result is not None:
+            item[f"result_{index}"] = {"S": encode_json(result)}
+    return item
+
+
+def round_from(item: dict[str, Any]) -> ToolRound:
+    """Return the round that an item stores."""
+    request = msgspec.json.decode(read_text(item, "request"), type=ToolCalls)
+    return ToolRound(
+        index=int(read_text(item, "sk").rpartition(".")[2]),
+        request=request,
+        text=read_text(item, "text"),
+        results=tuple(_result_from(item, index) for index in range(len(request.calls))),
+        recorded_at_ms=read_number(item, "recorded_at"),
+        user_text=read_text(item, "user_text"),
+    )
+
+
+def _result_from(item: dict[str, Any], index: int) -> CallResult | None:
+    found = read_text(item, f"result_{index}")
+    return msgspec.json.decode(found, type=CallResult) if found else None
 
 
 def sound_item(sound: Sound) -> dict[str, Any]:
@@ -326,6 +390,9 @@ def inbox_entries_from(item: dict[str, Any]) -> Sequence[InboxEntry]:
         return [AckEntry(read_number(item, "attempt"), read_number(item, "seq"))]
     if kind == "begun":
         return [BegunEntry(read_number(item, "attempt"))]
+    if kind == "tool":
+        error = read_text(item, "error") if "error" in item else None
+        return [ToolResultEntry(rest[0], read_text(item, "result"), error)]
     if kind == "resume":
         resume = ResumeEntry(
             read_text(item, "connection"),

@@ -14,6 +14,7 @@ from parley.principal import Principal, SessionRef
 from parley.protocol.messages import Message
 from parley.storage.item_codec import (
     Session,
+    is_round,
     message_from,
     owner_key,
     read_number,
@@ -123,8 +124,10 @@ class SessionReader:
         head = _head_from(ref, items.pop())
         if head is None:
             return None
-        records = [Record(message_from(item), sound_from(item)) for item in items]
-        return Conversation(head, records)
+        records = [
+            Record(message_from(item), sound_from(item)) for item in items if not is_round(item)
+        ]
+        return Conversation(head, [each for each in records if each.message.role != "context"])
 
     def _head(self, ref: SessionRef) -> Head | None:
         meta = self._table.get(session_key(ref))

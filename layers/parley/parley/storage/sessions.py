@@ -7,7 +7,7 @@ docs/storage.md has the layout.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,10 +18,11 @@ from parley.clock import now_ms, now_s
 from parley.principal import ANONYMOUS, SessionRef, parse_owner, parse_session_id
 from parley.protocol.messages import Message, Settings
 from parley.storage.connections import ConnectionStore
+from parley.storage.history import History, history_from
 from parley.storage.item_codec import (
     Session,
+    client_tools_item,
     encode_json,
-    message_from,
     message_key,
     number,
     owner_key,
@@ -78,6 +79,7 @@ class SessionStore:
             "connected_at": number(session.connected_at_ms),
             "settings": {"S": encode_json(session.settings)},
             **signed_item(session.signed),
+            **client_tools_item(session.client_tools),
             "status": {"S": session.status},
             "created_at": number(now_s()),
             "resumable_until": number(now_s() + self._session_idle_s),
@@ -98,6 +100,7 @@ class SessionStore:
         shown_hash: str,
         new_hash: str,
         signed: Settings,
+        client_tools: Sequence[str] = (),
     ) -> Session | None:
         """Move a session to a new connection and rotate its token.
 
@@ -112,6 +115,7 @@ class SessionStore:
             shown_hash: SHA-256 of the token that the client has.
             new_hash: SHA-256 of the token that it gets.
             signed: the settings of the token that opened the new connection.
+            client_tools: the tools that the client has functions for.
 
         Returns:
             The session afterwards; None if the token is neither the latest nor the one before, the
@@ -121,7 +125,7 @@ class SessionStore:
             session_key(ref),
             "SET #connection = :connection, endpoint = :endpoint, connected_at = :connected, "
             "token_hash = :new, previous_hash = :shown, resumable_until = :until, "
-            "signed = :signed",
+            "signed = :signed, client_tools = :tools",
             "(token_hash = :shown OR previous_hash = :shown) AND #status = :active "
             "AND (attribute_not_exists(connected_at) OR connected_at <= :connected)",
             {"#connection": "connection", "#status": "status"},
@@ -134,6 +138,7 @@ class SessionStore:
                 ":active": {"S": "active"},
                 ":until": number(now_s() + self._session_idle_s),
                 ":signed": {"S": encode_json(signed)},
+                ":tools": {"S": encode_json(list(client_tools))},
             },
         )
         return None if item is None else session_from(ref, item)
@@ -342,9 +347,9 @@ class SessionStore:
     # --- the history ------------------------------------------------------------
 
     def read_conversation(
-        self, ref: SessionRef, messages: int, since: str = "MESSAGE#"
-    ) -> tuple[Session | None, list[Message]]:
-        """Return a session and the last `messages` messages of its history, oldest first.
+        self, ref: SessionRef, messages: int, since: str = "MESSAGE#", rounds: int = 0
+    ) -> tuple[Session | None, History]:
+        """Return a session and the last `messages` messages of its history.
 
         One query reads both: `META` sorts after every `MESSAGE#`.
 
@@ -352,12 +357,13 @@ class SessionStore:
             ref: the session.
             messages: how many messages, at most.
             since: sort key of the first message that is wanted.
+            rounds: how many rounds of tool calls may be among them. With more, there are fewer
+                messages.
         """
-        items = self._table.query_last(f"SESSION#{ref}", since, "META", messages + 1)
+        items = self._table.query_last(f"SESSION#{ref}", since, "META", messages + rounds + 1)
         if not items or read_text(items[0], "sk") != "META":
-            return None, []
-        history = [message_from(item) for item in reversed(items[1:])]
-        return session_from(ref, items[0]), history
+            return None, History()
+        return session_from(ref, items[0]), history_from(reversed(items[1:]), messages)
 
     def put_message(
         self,
@@ -388,6 +394,10 @@ class SessionStore:
             item["language"] = {"S": message.language}
         if message.heard_estimated:
             item["heard_estimated"] = number(1)
+        if message.fillers:
+            item["fillers"] = {"S": encode_json(message.fillers)}
+        if message.tools:
+            item["tools"] = {"S": encode_json(message.tools)}
         if metrics is not None:
             item["metrics"] = {"S": encode_json(metrics)}
         if sound is not None:

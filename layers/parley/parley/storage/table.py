@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from botocore.exceptions import ClientError
@@ -18,6 +19,10 @@ Item = dict[str, Any]
 BATCH_ITEMS = 25
 """The most items that one `BatchWriteItem` takes."""
 BATCH_TRIES = 6
+CONFLICT_TRIES = 6
+CONFLICT_PAUSE_S = 0.02
+"""Before a write that conflicts with a transaction is tried again; each pause is twice as long.
+botocore repeats no `TransactionConflict`, on neither side of it."""
 
 
 class BatchNotWritten(Exception):
@@ -26,6 +31,14 @@ class BatchNotWritten(Exception):
 
 class BatchNotRead(Exception):
     """The table returned only a part of a batch, at every attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Why a transaction was cancelled: which of its conditions did not hold."""
+
+    update: bool
+    put: bool
 
 
 class Table:
@@ -88,6 +101,33 @@ class Table:
             raise
         return True
 
+    def transact(self, update: dict[str, Any], item: Item) -> Cancelled | None:
+        """Change one item and create another, both or neither. Return None if both were done.
+
+        Args:
+            update: of `Update` in TransactWriteItems, without the table's name.
+            item: must not be there yet.
+        """
+        put = {"Item": item, "ConditionExpression": "attribute_not_exists(pk)"}
+        actions: list[Any] = [
+            {"Update": {"TableName": self.name, **update}},
+            {"Put": {"TableName": self.name, **put}},
+        ]
+        for attempt in range(CONFLICT_TRIES):
+            try:
+                self._client.transact_write_items(TransactItems=actions)
+            except ClientError as error:
+                reasons = _cancellation_reasons(error)
+                if _CONDITION in reasons:
+                    return Cancelled(*(reason == _CONDITION for reason in reasons))
+                # Another write of the turn's item is under way: botocore does not repeat this.
+                if "TransactionConflict" not in reasons or attempt == CONFLICT_TRIES - 1:
+                    raise
+                time.sleep(CONFLICT_PAUSE_S * 2**attempt)
+            else:
+                return None
+        raise AssertionError("the last attempt returns or raises")
+
     def put_together(self, items: Sequence[Item]) -> None:
         """Write items in one transaction."""
         self._client.transact_write_items(
@@ -119,19 +159,24 @@ class Table:
             request["ExpressionAttributeValues"] = values
         if condition:
             request["ConditionExpression"] = condition
-        try:
-            answer = self._client.update_item(
-                TableName=self.name,
-                Key=key,
-                UpdateExpression=update,
-                ReturnValues=returned,
-                **request,
-            )
-        except ClientError as error:
-            if _is_condition_failure(error):
-                return None
-            raise
-        return answer.get("Attributes", {})
+        for attempt in range(CONFLICT_TRIES):
+            try:
+                answer = self._client.update_item(
+                    TableName=self.name,
+                    Key=key,
+                    UpdateExpression=update,
+                    ReturnValues=returned,
+                    **request,
+                )
+            except ClientError as error:
+                if _is_condition_failure(error):
+                    return None
+                if not _is_conflict(error) or attempt == CONFLICT_TRIES - 1:
+                    raise
+                time.sleep(CONFLICT_PAUSE_S * 2**attempt)
+            else:
+                return answer.get("Attributes", {})
+        raise AssertionError("the last attempt returns or raises")
 
     def try_update(self, key: Item, update: str, condition: str, values: Item) -> tuple[bool, Item]:
         """Change an item if the condition holds.
@@ -231,5 +276,18 @@ class Table:
         raise BatchNotWritten(f"{len(requests)} items")
 
 
+_CONDITION = "ConditionalCheckFailed"
+
+
 def _is_condition_failure(error: ClientError) -> bool:
     return error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException"
+
+
+def _is_conflict(error: ClientError) -> bool:
+    return error.response.get("Error", {}).get("Code") == "TransactionConflictException"
+
+
+def _cancellation_reasons(error: ClientError) -> list[str]:
+    """Return why each action of a transaction was cancelled; `None` as text where it was not."""
+    answer: dict[str, Any] = {**error.response}
+    return [str(reason.get("Code")) for reason in answer.get("CancellationReasons", [])]

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from parley.agents.catalog import AgentCatalog
 from parley.aio.tasks import BackgroundClose
 from parley.config import Deployment
 from parley.limits.turn_quota import Meter
@@ -20,8 +21,10 @@ from parley.providers.tts import Synthesizer
 from parley.storage.history_cache import HistoryCache
 from parley.storage.item_codec import TurnAttempt
 from parley.storage.recordings import Recordings
+from parley.storage.rounds import RoundStore
 from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
+from parley.tools.toolbox import NO_TOOLS, Toolbox
 from parley.turn.audio_recorder import AudioRecorder
 from parley.turn.input.poller import InboxPoller
 from parley.turn.output.latency import TurnLatency
@@ -56,6 +59,9 @@ class TurnServices:
         second: who takes over when one of the three providers fails.
         meter: charges for what is used; None if nobody does.
         recordings: where turns are recorded; None if they are not.
+        toolbox: the tools; there may be none.
+        rounds: where rounds of tool calls are recorded; None where there are no tools.
+        agent_catalog: the agents; None for the one that the deployment's variables describe.
         read_session_key: reads the key that sessions and users are hashed with for the responder;
             empty if the deployment's secret has none.
     """
@@ -73,6 +79,14 @@ class TurnServices:
     recordings: Recordings | None = None
     read_session_key: Callable[[], Awaitable[str]] = _read_nothing
     second: SecondProviders = field(default_factory=SecondProviders)
+    toolbox: Toolbox = NO_TOOLS
+    rounds: RoundStore | None = None
+    agent_catalog: AgentCatalog | None = None
+
+    @property
+    def agents(self) -> AgentCatalog:
+        """The agents of the deployment."""
+        return self.agent_catalog or AgentCatalog(self.deployment.system_prompt)
 
     def transcribers(self, endpointing: Endpointing) -> Candidates[Transcriber]:
         """Return who may transcribe an utterance, the first one first.

@@ -64,8 +64,9 @@ class TurnFinisher:
             error: why it failed, if it did.
         """
         turn = self._turn
-        reply = self._pipeline.reply
+        reply, tools = self._pipeline.reply, self._pipeline.tools
         said = reply.text if reply else ""
+        ends_session = tools is not None and tools.built_in.ends_session
         if reply is not None:
             turn.outbox.add_audio(b"", reply.estimate_stopped(), time.monotonic())
         # A full answer ends as interrupted too, but the client gets all that it has room for.
@@ -92,6 +93,8 @@ class TurnFinisher:
             sound,
             self._pipeline.language.told,
             heard_estimated=estimated,
+            fillers=reply.fillers if reply else [],
+            tools=tools.called if tools else [],
         )
         if turn.stop.superseded:  # the write has found that out
             return None
@@ -113,6 +116,7 @@ class TurnFinisher:
             error,
             self._pipeline.language.told,
             heard_estimated=estimated,
+            ends_session=ends_session and reason == "completed",
         )
         delivered, _ = await asyncio.gather(
             self._deliver() if turn.request.connected else self._keep_answer(),
@@ -180,4 +184,8 @@ class TurnFinisher:
             metrics.connection_reused = reply.connection_reused
         failed_over = (reply.failed_over if reply else 0) + (stt.failed_over if stt else 0)
         metrics.failed_over = failed_over or None
+        tools = self._pipeline.tools
+        if tools is not None and tools.rounds:
+            metrics.tool_calls, metrics.tool_rounds = len(tools.called), len(tools.rounds)
+            metrics.tools_unknown, metrics.fillers = tools.unknown, tools.fillers
         return metrics

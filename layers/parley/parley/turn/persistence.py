@@ -12,7 +12,7 @@ from typing import Any
 
 from parley.audio.captions import Sound
 from parley.audio.heard import Heard
-from parley.protocol.messages import Message, Metrics, TurnEndReason
+from parley.protocol.messages import Message, Metrics, Span, TurnEndReason
 from parley.protocol.turn_request import TurnRequest
 from parley.storage.inbox_entries import InterruptEntry
 from parley.storage.item_codec import Session, TurnAttempt
@@ -95,6 +95,8 @@ class TurnPersistence:
         language: str | None = None,
         *,
         heard_estimated: bool = False,
+        fillers: list[Span] | None = None,
+        tools: list[str] | None = None,
     ) -> None:
         """Write the reply and the turn's end, after everything else has been written.
 
@@ -110,6 +112,8 @@ class TurnPersistence:
                 heard,
                 language=language,
                 heard_estimated=heard_estimated,
+                fillers=fillers or [],
+                tools=tools or [],
             )
             self._start("reply", lambda: self._put_reply(message, sound, metrics))
             await self.wait_until_written()

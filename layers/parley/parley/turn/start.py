@@ -11,10 +11,11 @@ from parley.aws.management_api import Address
 from parley.clock import now_ms
 from parley.errors import MayHaveActed, ParleyError, internal_error
 from parley.limits.turn_quota import Admission
-from parley.protocol.messages import Message, Metrics, TurnEndReason, encode
+from parley.protocol.messages import Metrics, TurnEndReason, encode
 from parley.protocol.turn_request import TurnRequest
 from parley.sessions.store_and_forward import StoreAndForward, stored_frames
 from parley.sessions.sweep import sweep_if_erased
+from parley.storage.history import History
 from parley.storage.inbox_entries import InterruptEntry
 from parley.storage.item_codec import Session, TurnAttempt
 from parley.turn.context import Invocation, TurnServices
@@ -81,7 +82,7 @@ class TurnStart:
         if request.complete:  # of other spoken turns the clock starts with the end of the utterance
             latency.mark("received", monotonic_at(request.received_at_ms))
             latency.mark("started", time.monotonic())
-        attempt, read, admission, interruptions = await asyncio.gather(
+        attempt, read, admission, interruptions, _ = await asyncio.gather(
             asyncio.to_thread(
                 services.turns.acquire_lease,
                 request.session,
@@ -93,6 +94,7 @@ class TurnStart:
             asyncio.to_thread(services.history.read, request.session),
             self._admit(admitted),
             self._read_interruptions(),
+            services.toolbox.prepare(),
             return_exceptions=True,  # none is left running when another fails
         )
         if not isinstance(attempt, TurnAttempt) and isinstance(admission, Admission):
@@ -115,7 +117,7 @@ class TurnStart:
         self,
         attempt: TurnAttempt,
         session: Session | None,
-        history: list[Message],
+        history: History,
         admission: Admission,
         interruptions: list[InterruptEntry],
         latency: TurnLatency,

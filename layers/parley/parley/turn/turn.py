@@ -12,13 +12,15 @@ import functools
 import time
 from typing import Any
 
+from parley.agents.agent import Agent
 from parley.aio.tasks import BackgroundClose, cancel_tasks
 from parley.audio.pcm import sample_rate_hz
 from parley.aws.management_api import Address
 from parley.config import Deployment
 from parley.errors import ConnectionGone, ParleyError, PostRefused, TurnTimeout, internal_error
-from parley.protocol.messages import Audio, Message, ReplyText, TurnEndReason
+from parley.protocol.messages import Audio, ReplyText, TurnEndReason
 from parley.protocol.turn_request import TurnRequest
+from parley.storage.history import History
 from parley.storage.inbox_entries import BegunEntry, ResumeEntry
 from parley.storage.item_codec import Session, TurnAttempt
 from parley.storage.turns import RENEW_S
@@ -35,9 +37,13 @@ from parley.turn.persistence import TurnPersistence
 from parley.turn.pipeline import Pipeline
 from parley.turn.playback_times import PlaybackTimes
 from parley.turn.stop import StopReason, TurnStop
+from parley.turn.tools.plan import turn_before
+from parley.turn.tools.rounds import ToolRounds
 
 END_MARGIN_S = 3.0
 """What a turn keeps of its invocation's time to end in good order."""
+SETTLE_MARGIN_S = 1.0
+"""What is kept of it when what was begun is waited for at the end."""
 
 
 class Turn:
@@ -46,7 +52,7 @@ class Turn:
     Args:
         attempt: which attempt it is.
         session: the session as it was when the turn began.
-        history: its messages.
+        history: its messages, and what was called for them.
         latency: begun when the turn was.
         stop: whether and why it is to stop, perhaps before it has begun.
     """
@@ -56,7 +62,7 @@ class Turn:
         request: TurnRequest,
         attempt: TurnAttempt,
         session: Session,
-        history: list[Message],
+        history: History,
         services: TurnServices,
         invocation: Invocation,
         latency: TurnLatency,
@@ -108,16 +114,31 @@ class Turn:
         if request.audio is not None:
             self._turn.poller.take_utterance(request.audio)
         # An attempt before this one may have written messages, which are asked again now.
-        self._history = [m for m in history if m.turn_id != request.turn_id]
-        self._pipeline = Pipeline(self._turn, language, self._history)
+        self._history = _without(history, request.turn_id)
+        agent = services.agents.find_agent(session)
+        self._tools = self._make_tools(session, agent)
+        self._pipeline = Pipeline(self._turn, language, self._history, agent, self._tools)
         self._finisher = TurnFinisher(self._turn, self._pipeline)
         self._client_has_moved = False
+
+    def _make_tools(self, session: Session, agent: Agent) -> ToolRounds | None:
+        """Make what runs the turn's tools; None if there are none, or the agent just speaks."""
+        services, request = self._turn.services, self._turn.request
+        if services.toolbox.is_empty or services.rounds is None or request.say is not None:
+            return None
+        specs = services.toolbox.choose(
+            agent.tools, session.client_tools, connected=request.connected
+        )
+        before = turn_before(self._history.messages, self._history.rounds)
+        return ToolRounds(self._turn, services.toolbox, specs, services.rounds, before)
 
     async def run(self) -> Outcome | None:
         """Run the turn to its end; None if somebody else has ended it or runs it."""
         if self._turn.attempt.number > 1:  # costs a first attempt, which all wait for, no call
             await self._void_earlier_attempts()
             await self._turn.poller.poll()  # what is left in the inbox is meant for this attempt
+            if self._tools is not None:
+                await self._tools.load()
         async with self._turn.background_close:
             return await self._run()
 
@@ -129,6 +150,8 @@ class Turn:
             self._finisher.charge()
             return None if ended is None else await self._finisher.finish(*ended)
         finally:
+            if self._tools is not None:
+                await self._tools.settle(self._turn.invocation.remaining_s() - SETTLE_MARGIN_S)
             await cancel_tasks(*tasks)
             await self._turn.persistence.wait_until_written()
 
@@ -182,7 +205,7 @@ class Turn:
         """
         if not self._turn.request.spoken:
             await self._pipeline.asked.wait()
-        self._turn.persistence.note_newest_turn(self._history, self._follow_session)
+        self._turn.persistence.note_newest_turn(self._history.messages, self._follow_session)
         await self._turn.poller.run()
 
     async def _renew_lease(self) -> None:
@@ -240,11 +263,20 @@ class Turn:
             self._turn.latency.mark("first_text_posted", time.monotonic())
         elif isinstance(event, Audio):
             self._turn.latency.mark("first_audio_posted", time.monotonic())
+            if self._tools is not None:
+                self._tools.speech.note_posted(event.duration_ms)
         self._turn.playback.note_posted(event)
         self._turn.recorder.note_posted(event)
 
     def _log(self, event: str, fields: dict[str, Any]) -> None:
         self._turn.services.log(event, fields)
+
+
+def _without(history: History, turn_id: str) -> History:
+    """Return a history without a turn."""
+    messages = [message for message in history.messages if message.turn_id != turn_id]
+    rounds = {turn: found for turn, found in history.rounds.items() if turn != turn_id}
+    return History(messages, rounds)
 
 
 def _endpoint_detector(request: TurnRequest, deployment: Deployment) -> EndpointDetector:

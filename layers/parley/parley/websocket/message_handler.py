@@ -34,6 +34,7 @@ from parley.protocol.messages import (
     ClientMessage,
     Config,
     ConfigUpdated,
+    Context,
     End,
     Error,
     Init,
@@ -45,7 +46,9 @@ from parley.protocol.messages import (
     ServerEvent,
     SessionEnded,
     Settings,
+    Silence,
     Stage,
+    ToolResult,
     UserMessage,
     encode,
 )
@@ -54,7 +57,13 @@ from parley.sessions.interruption import Interruption
 from parley.sessions.opener import open_session
 from parley.sessions.recovery import Recovery
 from parley.sessions.settings_policy import SettingsPolicy
-from parley.storage.inbox_entries import AckEntry, ChunkEntry, EndEntry, InterruptEntry
+from parley.storage.inbox_entries import (
+    AckEntry,
+    ChunkEntry,
+    EndEntry,
+    InterruptEntry,
+    ToolResultEntry,
+)
 from parley.storage.item_codec import Connection, Session
 from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
@@ -327,6 +336,26 @@ class MessageHandler:
             )
         return SessionEnded(parse_session_id(ref))
 
+    @_answer.register
+    def _answer_tool_result(self, message: ToolResult, envelope: Envelope) -> None:
+        ref = self._find_session(envelope)
+        entry = ToolResultEntry(message.call_id, message.result or "", message.error)
+        self._turns.inboxes.put_tool_result(ref, message.turn_id, entry)
+
+    @_answer.register
+    def _answer_context(self, message: Context, envelope: Envelope) -> None:
+        raise BadMessage(
+            "bad_request",
+            "context: this deployment takes it from its backend only.",
+            field="context",
+        )
+
+    @_answer.register
+    def _answer_silence(self, message: Silence, envelope: Envelope) -> None:
+        raise BadMessage(
+            "bad_request", "silence: this deployment does nothing about it.", field="silence"
+        )
+
     # --- sessions ---------------------------------------------------------------
 
     def _open_session(self, message: Init, unbound: Connection, envelope: Envelope) -> Ready:
@@ -338,6 +367,7 @@ class MessageHandler:
             connection_id=envelope.connection_id,
             endpoint=envelope.endpoint,
             connected_at_ms=envelope.opened_at_ms,
+            client_tools=message.tools,
         )
         self._bind(envelope, session.ref)
         self._binding.remember(envelope.connection_id, session.ref)
@@ -355,6 +385,7 @@ class MessageHandler:
             envelope.opened_at_ms,
             unbound.signed,
             lambda: self._bind(envelope, ref),
+            message.tools,
         )
         self._binding.remember(envelope.connection_id, session.ref)
         ready = self._make_ready(session, token, resumed=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -84,6 +84,7 @@ class SessionResume:
         connected_at_ms: int,
         signed: Settings,
         bind: Callable[[], None],
+        client_tools: Sequence[str] = (),
     ) -> tuple[Session, Session, str, list[Message]]:
         """Move the session to a connection.
 
@@ -94,6 +95,7 @@ class SessionResume:
             connected_at_ms: when the connection was opened, in ms since the epoch.
             signed: the settings of the access token that the connection was opened with.
             bind: binds the connection to the session; raises if it has one already.
+            client_tools: the tools that the client has functions for.
 
         Returns:
             The session before and after, its new resume token, and the history.
@@ -120,13 +122,14 @@ class SessionResume:
                 shown_hash=token_hash(token),
                 new_hash=token_hash(next_token),
                 signed=signed,
+                client_tools=client_tools,
             )
         finally:
             if after is None:
                 self._sessions.connections.unbind(address.connection_id, ref)
         if after is None:
             raise self._error_of_lost_race(ref, connected_at_ms)
-        return before, after, next_token, history
+        return before, after, next_token, [m for m in history.messages if m.role != "context"]
 
     def _error_of_lost_race(self, ref: SessionRef, connected_at_ms: int) -> Exception:
         """Return why the session could not be moved after its check.

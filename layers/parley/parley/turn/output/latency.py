@@ -31,6 +31,12 @@ class TurnLatency:
 
     def __init__(self) -> None:
         self._marks: dict[Mark, float] = {}
+        self._tools_s = 0.0
+
+    def add_tools(self, duration_s: float) -> None:
+        """Note how long tools have taken. What follows the first token delays no first sound."""
+        if "first_token" not in self._marks:
+            self._tools_s += duration_s
 
     def mark(self, name: Mark, at_s: float) -> None:
         """Note when something happened first."""
@@ -43,7 +49,8 @@ class TurnLatency:
             dispatch_ms=self._between("received", "started"),
             transcript_ms=self._between("started", "transcribed"),
             prepare_ms=self._between(thinking_from, "requested"),
-            responder_ms=self._between("requested", "first_token"),
+            responder_ms=self._responder_ms(),
+            tools_ms=round(self._tools_s * 1000, 1) if self._tools_s else None,
             clause_ms=self._between("first_token", "first_clause"),
             synthesizer_ms=self._between("first_clause", "first_audio"),
             delivery_ms=self._between("first_audio", "first_audio_posted"),
@@ -51,6 +58,13 @@ class TurnLatency:
             first_audio_ms=self._between("received", "first_audio_posted"),
             total_ms=self._between("received", "ended"),
         )
+
+    def _responder_ms(self) -> float | None:
+        """Return how long the model took, without the tools that it had called."""
+        asked_ms = self._between("requested", "first_token")
+        if asked_ms is None:
+            return None
+        return round(max(0.0, asked_ms - self._tools_s * 1000), 1)
 
     def _between(self, start: Mark, end: Mark) -> float | None:
         if start not in self._marks or end not in self._marks:

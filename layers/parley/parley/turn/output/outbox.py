@@ -16,11 +16,16 @@ from parley.audio.heard import EstimatedWord
 from parley.audio.pcm import AudioPacker, duration_ms, sample_rate_hz
 from parley.errors import ParleyError
 from parley.protocol.messages import (
+    AgentTurn,
     Audio,
     AudioFormat,
+    ClientCall,
+    Custom,
     Error,
     Metrics,
+    NumberedEvent,
     ReplyText,
+    ToolUpdate,
     Transcript,
     TurnEnd,
     TurnEndReason,
@@ -32,8 +37,8 @@ TEXT_INTERVAL_S = 0.05
 AUDIO_HOLD_S = 0.03
 """How long a packet that is not full waits for more audio."""
 
-Numbered = Transcript | ReplyText | Audio | TurnEnd | Error
-"""What leaves an outbox: the numbered events of a turn."""
+Numbered = NumberedEvent
+"""What leaves an outbox."""
 
 
 class Outbox:
@@ -51,8 +56,9 @@ class Outbox:
         self._unacknowledged: deque[Numbered] = deque()
         self._format: AudioFormat = audio_format
         self._packer = AudioPacker(sample_rate_hz(audio_format))
-        self._events: deque[Transcript | Error] = deque()
+        self._events: deque[Numbered] = deque()
         self._text = ""
+        self._text_fills = False
         self._text_since = 0.0
         self._last_text_at: float | None = None
         self._words: deque[Word] = deque()
@@ -97,8 +103,20 @@ class Outbox:
         """Add an error of the turn."""
         self._events.append(Error.from_error(error, turn_id=self._turn_id, seq=0))
 
-    def add_text(self, delta: str, now_s: float) -> None:
-        """Add more of the reply's text."""
+    def add_event(self, event: AgentTurn | ToolUpdate | ClientCall | Custom) -> None:
+        """Add an event, after the text that has been put in before it."""
+        self._flush_text()
+        self._events.append(event)
+
+    def add_text(self, delta: str, now_s: float, *, filler: bool = False) -> None:
+        """Add more of the reply's text.
+
+        Args:
+            filler: whether it only fills a silence.
+        """
+        if filler != self._text_fills:
+            self._flush_text()
+        self._text_fills = filler
         if not self._text:
             self._text_since = now_s
         self._text += delta
@@ -196,6 +214,7 @@ class Outbox:
         language: str | None = None,
         *,
         heard_estimated: bool = False,
+        ends_session: bool = False,
     ) -> None:
         """Add the turn's end, which leaves after everything else.
 
@@ -203,9 +222,10 @@ class Outbox:
             error: why it failed, if it did.
             language: of the reply, where it is detected.
             heard_estimated: whether `heard` is an estimate.
+            ends_session: whether the session ends with this turn.
         """
         self._end = TurnEnd(self._turn_id, 0, reason, text, metrics, heard)
-        self._end.heard_estimated = heard_estimated
+        self._end.heard_estimated, self._end.ends_session = heard_estimated, ends_session
         if error is not None:
             self._end.code, self._end.retryable = error.code, error.retryable
         self._end.language = language
@@ -240,10 +260,15 @@ class Outbox:
             return self._audio_since
         return self._audio_since + AUDIO_HOLD_S
 
+    def _flush_text(self) -> None:
+        """Let text that waits leave at once, before what comes now."""
+        if self._text:
+            self._events.append(self._take_text(self._text_since))
+
     def _take_text(self, now_s: float) -> ReplyText:
         delta, self._text = self._text, ""
         self._last_text_at = now_s
-        return ReplyText(self._turn_id, 0, delta)
+        return ReplyText(self._turn_id, 0, delta, self._text_fills)
 
     def _take_audio(self) -> Audio:
         rate = self._packer.rate_hz

@@ -10,12 +10,16 @@ import contextlib
 import functools
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
+from parley.aio.replay_queue import ReplayQueue
 from parley.aio.tasks import BackgroundClose
 from parley.audio.pcm import duration_ms, sample_rate_hz
 from parley.audio.word_timing import Place, WordTimer
 from parley.errors import ProviderError
-from parley.protocol.messages import Settings, Stage, Word
+from parley.protocol.messages import Settings, Span, Stage, Word
+from parley.protocol.tool_rounds import ToolCalls
 from parley.providers.call import ProviderCall
 from parley.providers.candidates import Candidate, Candidates
 from parley.providers.errors import make_failure
@@ -34,6 +38,32 @@ MAX_REPLY_CHARS = 12_000
 carries the text, twice when it was interrupted, and must fit into API Gateway's 128 KB."""
 
 
+class RoundRunner(Protocol):
+    """Runs what a model wants called."""
+
+    def prompt(self, prompt: Prompt) -> Prompt:
+        """Return the prompt of the next round."""
+
+    async def run(self, request: ToolCalls, text: str) -> bool:
+        """Run the calls of a round; return whether the model is to be asked again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """A part of the reply that one stream speaks: all of it, or what lies between tool calls."""
+
+    spoken: SpokenText
+    timer: WordTimer
+    splitter: SentenceSplitter
+    tts: TtsStage
+
+
+def _joined(before: str, text: str) -> str:
+    """Return a text that follows another, with white space between them."""
+    apart = not before or before[-1].isspace() or text[:1].isspace()
+    return text if apart else f" {text}"
+
+
 class ReplyStage:
     """Writes and speaks one reply.
 
@@ -46,6 +76,14 @@ class ReplyStage:
         on_failover: told the stage whose first provider another one takes over from, and why.
         background: closes the synthesizer's streams.
         max_chars: what the model says beyond it is left out; 0 for what a frame can hold.
+        on_text: called when the responder says something.
+        may_be_silent: whether a reply without a word is one.
+
+    Attributes:
+        text: what has been said.
+        fillers: where in it something was said only to fill a silence.
+        speech_error: why the reply is, or goes on, as text alone.
+        speech_ms: how much speech has been synthesised.
     """
 
     def __init__(
@@ -63,60 +101,85 @@ class ReplyStage:
         on_failover: Callable[[Stage, ProviderError], None],
         background: BackgroundClose,
         max_chars: int = 0,
+        on_text: Callable[[], None] = lambda: None,
+        may_be_silent: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._speaking: _Segment | None = None
+        self._responders = responders
+        self._synthesizers = synthesizers
+        self._settings = settings
         self._outbox = outbox
         self._latency = latency
+        self._timeout_s = timeout_s
+        self._hedge_after_s = hedge_after_s
         self._on_change = on_change
         self._on_asked = on_asked
-        self._call = ProviderCall(
+        self._on_failover = on_failover
+        self._background = background
+        self._on_text = on_text
+        self._may_be_silent = may_be_silent
+        self._calls = [self._make_call()]
+        self._round_from = 0
+        self._segments: ReplayQueue[_Segment] = ReplayQueue()
+        self._start_segment()
+        self.text = ""
+        self.fillers: list[Span] = []
+        self.speech_error: ProviderError | None = None
+        self.speech_ms = 0.0
+        self._max_chars = min(max_chars or MAX_REPLY_CHARS, MAX_REPLY_CHARS)
+
+    def _make_call(self) -> ProviderCall[Responder]:
+        return ProviderCall(
             "reply_failed",
-            responders,
-            timeout_s=timeout_s,
-            hedge_after_s=hedge_after_s,
-            on_failover=functools.partial(on_failover, "responder"),
+            self._responders,
+            timeout_s=self._timeout_s,
+            hedge_after_s=self._hedge_after_s,
+            on_failover=functools.partial(self._on_failover, "responder"),
         )
-        self._spoken = SpokenText()
-        self._timer = WordTimer(self._spoken)
-        self._language = str(settings.language or "")
-        self._tts = TtsStage(
-            synthesizers,
-            outbox.format,
-            settings,
-            timeout_s=timeout_s,
-            hedge_after_s=hedge_after_s,
+
+    def _start_segment(self) -> None:
+        spoken = SpokenText()
+        tts = TtsStage(
+            self._synthesizers,
+            self._outbox.format,
+            self._settings,
+            timeout_s=self._timeout_s,
+            hedge_after_s=self._hedge_after_s,
             on_audio=self._on_audio,
             on_break_off=self._break_off,
-            on_failover=functools.partial(on_failover, "synthesizer"),
-            background=background,
+            on_failover=functools.partial(self._on_failover, "synthesizer"),
+            background=self._background,
         )
-        self.text = ""
-        self.speech_error: ProviderError | None = None
-        """Why the reply is, or goes on, as text alone."""
-        self.speech_ms = 0.0
-        """How much speech has been synthesised."""
-        self._max_chars = min(max_chars or MAX_REPLY_CHARS, MAX_REPLY_CHARS)
+        splitter = SentenceSplitter(str(self._settings.language or ""))
+        self._segments.put(_Segment(spoken, WordTimer(spoken), splitter, tts))
+
+    @property
+    def _segment(self) -> _Segment:
+        """The segment that is written."""
+        return self._segments.items[-1]
 
     @property
     def times_known(self) -> bool:
         """Whether it is known, or estimated, when the words that have been spoken sound: none may
         have been."""
-        return self._timer.timed
+        return any(segment.timer.timed for segment in self._segments.items)
 
     @property
     def connection_reused(self) -> bool | None:
         """Whether the reply came over a connection that was already open."""
-        answered = self._call.leader
+        answered = self._calls[0].leader
         return answered.provider.connection_reused if answered else None
 
     @property
     def failed_over(self) -> int:
         """In how many stages another provider than the first one answered."""
-        return self._call.failed_over + self._tts.failed_over
+        responders = any(call.failed_over for call in self._calls)
+        return responders + any(each.tts.failed_over for each in self._segments.items)
 
     def estimate_stopped(self) -> list[Word]:
         """Return the words of audio that came without times, of a reply that was stopped. Call it
         once."""
-        return self._timer.estimate_stopped()
+        return self._spoken_segment.timer.estimate_stopped()
 
     @property
     def retries(self) -> int:
@@ -126,12 +189,12 @@ class ReplyStage:
     @property
     def responder_retries(self) -> int:
         """How often the responder was asked again."""
-        return self._call.retries
+        return sum(call.retries for call in self._calls)
 
     @property
     def speech_retries(self) -> int:
         """How often the synthesizer was asked again."""
-        return self._tts.retries
+        return sum(each.tts.retries for each in self._segments.items)
 
     async def speak(self) -> None:
         """Connect to the synthesizer at once, and speak what the responder writes.
@@ -139,90 +202,169 @@ class ReplyStage:
         The client is told of a failure, which does not end the turn.
         """
         try:
-            await self._tts.run()
+            async for segment in self._segments:
+                self._speaking = segment
+                segment.timer.start_at(self._outbox.audio_ms)
+                await segment.tts.run()
+                self._outbox.add_audio(b"", segment.timer.finish(), time.monotonic())
         except ProviderError as error:
             self.speech_error = error
             # A word that it broke off in has not been said.
-            self._outbox.add_audio(
-                b"", self._timer.estimate_stopped(broke_off=True), time.monotonic()
-            )
+            words = self._spoken_segment.timer.estimate_stopped(broke_off=True)
+            self._outbox.add_audio(b"", words, time.monotonic())
             self._outbox.add_error(error)
-        else:
-            self._outbox.add_audio(b"", self._timer.finish(), time.monotonic())
         self._outbox.close_audio()
         self._on_change()
 
-    async def write(self, prompt: Prompt) -> None:
-        """Have the responder write the reply, to its last word.
+    @property
+    def _spoken_segment(self) -> _Segment:
+        """The segment that is spoken."""
+        return self._speaking or self._segments.items[0]
+
+    async def write(self, prompt: Prompt, tools: RoundRunner | None = None) -> None:
+        """Have the responder write the reply, to its last word, with what it wants called.
+
+        Args:
+            tools: runs the calls of each round; None if there are no tools.
 
         Raises:
-            ProviderError: `reply_failed`; no attempt follows the first word.
+            ProviderError: `reply_failed`; in each round, no attempt follows the first word.
         """
-        splitter = SentenceSplitter(self._language)
-
-        async def attempt(asked: Candidate[Responder], take_lead: TakeLead) -> None:
-            await self._read_reply(asked.provider, prompt, take_lead, splitter)
-
         try:
-            await self._call.run(
-                attempt, is_repeatable=lambda: not self.text, prepare=self._note_request
-            )
+            goes_on = True
+            while goes_on:
+                goes_on = await self._write_round(prompt, tools)
         finally:
-            self._say(splitter.feed(self._spoken.finish()) + splitter.flush())
-            self._tts.clauses.close()
+            self._flush()
+            self._segment.tts.clauses.close()
+            self._segments.close()
+
+    async def _write_round(self, prompt: Prompt, tools: RoundRunner | None) -> bool:
+        """Write one round; return whether another one follows."""
+        calls = await self._ask(prompt if tools is None else tools.prompt(prompt))
+        if calls is None or tools is None:
+            return False
+        text = self.text[self._round_from :]
+        self._end_round()
+        return await tools.run(calls, text)
+
+    def recite(self, text: str) -> None:
+        """Say a text as it is, without a model."""
+        self._add(text)
+        self._flush()
+        self._segment.tts.clauses.close()
+        self._segments.close()
+
+    def fill(self, sentence: str) -> None:
+        """Say something to fill a silence, between two rounds."""
+        begin = len(self.text)
+        self._add(_joined(self.text, sentence), filler=True)
+        self.fillers.append(Span(begin, len(self.text)))
+        self._flush()
+
+    async def _ask(self, prompt: Prompt) -> ToolCalls | None:
+        """Have the responder write one round; return the calls that it ends with."""
+        self._round_from = len(self.text)
+        if self.text:  # of the rounds before
+            self._calls.append(self._make_call())
+            self._end_segment()
+        elif prompt.rounds:
+            self._calls.append(self._make_call())
+
+        async def attempt(asked: Candidate[Responder], take_lead: TakeLead) -> ToolCalls | None:
+            return await self._read_reply(asked.provider, prompt, take_lead)
+
+        return await self._call.run(
+            attempt, is_repeatable=lambda: not self._has_round_text, prepare=self._note_request
+        )
+
+    @property
+    def _call(self) -> ProviderCall[Responder]:
+        return self._calls[-1]
+
+    @property
+    def _has_round_text(self) -> bool:
+        return len(self.text) > self._round_from
+
+    def _flush(self) -> None:
+        """Have everything spoken that has been written."""
+        segment = self._segment
+        self._say(segment.splitter.feed(segment.spoken.finish()) + segment.splitter.flush())
+
+    def _end_round(self) -> None:
+        """Have the round's text spoken while its calls run; what follows is a segment of its own.
+
+        A stream that nothing is said to for long is closed by some vendors.
+        """
+        self._flush()
+        self._end_segment()
+
+    def _end_segment(self) -> None:
+        if self._segment.spoken.written:
+            self._segment.tts.clauses.close()
+            self._start_segment()
 
     def _note_request(self) -> None:
         self._latency.mark("requested", time.monotonic())
         self._call.owed.set()
 
     async def _read_reply(
-        self,
-        responder: Responder,
-        prompt: Prompt,
-        take_lead: TakeLead,
-        splitter: SentenceSplitter,
-    ) -> None:
-        async with contextlib.aclosing(responder.reply(prompt, self._on_asked)) as deltas:
-            async for delta in deltas:
+        self, responder: Responder, prompt: Prompt, take_lead: TakeLead
+    ) -> ToolCalls | None:
+        calls: ToolCalls | None = None
+        async with contextlib.aclosing(responder.reply(prompt, self._on_asked)) as pieces:
+            async for piece in pieces:
                 if not take_lead():
-                    return
+                    return None
                 self._call.begun.set()
-                if not delta:  # the model thinks
-                    continue
-                self._add(delta[: self._max_chars - len(self.text)], splitter)
+                if isinstance(piece, ToolCalls):
+                    calls = piece
+                elif piece:  # an empty one: the model thinks
+                    self._on_text()
+                    self._add(self._continued(piece))
                 if len(self.text) >= self._max_chars:
                     break
-        if take_lead() and is_blank(self.text):
+        said_nothing = calls is None and is_blank(self.text[self._round_from :])
+        if take_lead() and said_nothing and not self._may_be_silent():
             raise make_failure("reply_failed", "empty")
+        return calls
 
-    def _add(self, delta: str, splitter: SentenceSplitter) -> None:
+    def _continued(self, delta: str) -> str:
+        """Return a piece of text, apart from what an earlier round has said."""
+        if self.text and not self._has_round_text:
+            delta = _joined(self.text, delta)
+        return delta[: self._max_chars - len(self.text)]
+
+    def _add(self, delta: str, *, filler: bool = False) -> None:
         now = time.monotonic()
         self._latency.mark("first_token", now)
         self.text += delta
-        self._outbox.add_text(delta, now)
+        self._outbox.add_text(delta, now, filler=filler)
         self._on_change()
-        self._say(splitter.feed(self._spoken.feed(delta)))
+        segment = self._segment
+        self._say(segment.splitter.feed(segment.spoken.feed(delta)))
 
     def _say(self, clauses: list[str]) -> None:
         for clause in clauses:
             self._latency.mark("first_clause", time.monotonic())
-            self._timer.expect(clause)
-            self._tts.clauses.put(clause)
+            self._segment.timer.expect(clause)
+            self._segment.tts.clauses.put(clause)
 
     def _on_audio(self, piece: SpeechPiece) -> None:
         now = time.monotonic()
         self._latency.mark("first_audio", now)
         length_ms = duration_ms(len(piece.pcm), sample_rate_hz(self._outbox.format))
-        words = self._timer.add(piece.alignment, self._outbox.audio_ms, length_ms)
+        timer = self._spoken_segment.timer
+        words = timer.add(piece.alignment, self._outbox.audio_ms, length_ms)
         if piece.ends_clause:
-            words += self._timer.end_clause()
+            words += timer.end_clause()
         self.speech_ms += length_ms
         self._outbox.add_audio(piece.pcm, words, now)
         self._on_change()
 
     def _break_off(self) -> Place:
         """Settle what has been spoken. Return where another voice goes on."""
-        words, place = self._timer.break_off()
+        words, place = self._spoken_segment.timer.break_off()
         # Its audio may end in the middle of a sample, which would make noise of all that follows.
         self._outbox.add_audio(bytes(self._outbox.audio_bytes % 2), words, time.monotonic())
         self._on_change()

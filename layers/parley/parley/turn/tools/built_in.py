@@ -1,0 +1,53 @@
+"""Tools that change the turn or the session itself."""
+
+from __future__ import annotations
+
+import asyncio
+
+from parley.protocol.messages import Settings
+from parley.tools.tool import Answer, Invocation, ToolFailed, ToolSpec
+from parley.turn.context import TurnContext
+
+
+class BuiltInTools:
+    """Runs the built-in tools of one turn.
+
+    Attributes:
+        ends_session: whether the session ends with this turn.
+        skips_turn: whether nothing is to be said until the user speaks again.
+    """
+
+    def __init__(self, turn: TurnContext) -> None:
+        self._turn = turn
+        self.ends_session = False
+        self.skips_turn = False
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether a reply without a word is one."""
+        return self.skips_turn or self.ends_session
+
+    async def call(self, spec: ToolSpec, invocation: Invocation) -> Answer:
+        """Run a built-in tool.
+
+        Raises:
+            ToolFailed: it could not be done.
+        """
+        if spec.target == "end_session":
+            self.ends_session = True
+            return Answer("The session ends after this reply. Say goodbye in one short sentence.")
+        if spec.target == "skip_turn":
+            self.skips_turn = True
+            return Answer("Nothing is said until the user speaks again.")
+        return await self._set_language(str(invocation.arguments.get("language", "")))
+
+    async def _set_language(self, language: str) -> Answer:
+        allowed = self._turn.services.deployment.languages
+        if language not in allowed:
+            raise ToolFailed("refused", acted=False, told=f"Expected one of {', '.join(allowed)}.")
+        await asyncio.to_thread(
+            self._turn.services.sessions.change_settings,
+            self._turn.request.session,
+            Settings(language=language),
+        )
+        return Answer(f"From now on the conversation is in {language}. Reply in it.")
