@@ -117,7 +117,10 @@ class MemoryDynamoDB:
             if codes != ["None"] * len(codes):
                 raise _cancelled(codes)
             for kind, request in actions:
-                {"Put": self.put_item, "Update": self.update_item}[kind](**request)
+                if kind == "Put":
+                    self.put_item(**request)
+                else:
+                    self.update_item(**request)
         return {}
 
     def _refusal(self, kind: str, request: dict[str, Any]) -> str:

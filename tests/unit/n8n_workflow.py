@@ -49,7 +49,7 @@ class Workflow:
 
     async def says(self, prompt: Prompt = PROMPT) -> str:
         workflow: Responder = build_responder(self.context)
-        return "".join([piece async for piece in workflow.reply(prompt, no)])
+        return "".join([str(piece) async for piece in workflow.reply(prompt, no)])
 
     async def fails(self, context: ProviderContext | None = None) -> tuple[ProviderError, str]:
         return await failure_of(build_responder(context or self.context))

@@ -9,6 +9,7 @@ from typing import Any
 
 from parley.clock import now_ms
 from parley.config import Deployment
+from parley.limits.request_rates import RequestRates
 from parley.protocol.messages import Audio, Error, ReplyText, TurnEnd
 from parley.protocol.turn_request import TurnRequest
 from parley.providers.circuit_breaker import CircuitBreakers
@@ -61,6 +62,7 @@ class Stage:
             Deployment(table="t", provider_timeout_s=5, listen_timeout_s=5), **deployment
         )
         self.toolbox = toolbox
+        self.request_rates: RequestRates | None = None
         self.rounds = RoundStore(self.store.client.table)
         self.history = HistoryCache(self.store, self.deployment.history_messages, rounds=40)
 
@@ -81,6 +83,7 @@ class Stage:
             second=self.second,
             toolbox=self.toolbox,
             rounds=self.rounds,
+            request_rates=self.request_rates,
         )
 
     async def read_session_key(self) -> str:

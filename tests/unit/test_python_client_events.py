@@ -22,12 +22,27 @@ SAMPLES: list[protocol.ServerEvent] = [
         settings=protocol.Settings(voice="v", language="en", speed=1.1, stability=0.5, style="x"),
         limits=protocol.Limits(),
         protocol=1,
-        choices=protocol.Choices(["voice"], [protocol.Voice("v", "Vera")], ["en", "de"]),
+        choices=protocol.Choices(
+            ["voice"], [protocol.Voice("v", "Vera")], ["en", "de"], context=True
+        ),
         stand_ins=["transcriber"],
-        history=[protocol.Message("assistant", "Hi.", "t", "H", 7, heard_estimated=True)],
+        history=[
+            protocol.Message(
+                "assistant",
+                "Hi.",
+                "t",
+                "H",
+                7,
+                heard_estimated=True,
+                fillers=[protocol.Span(0, 2)],
+                tools=["book"],
+            )
+        ],
+        agent="support",
+        silence=protocol.SilenceRules(10_000, 20_000),
     ),
     protocol.Transcript(turn_id="t", seq=1, text="hällo", final=True, attempt=2),
-    protocol.ReplyText(turn_id="t", seq=2, delta="He", attempt=3),
+    protocol.ReplyText(turn_id="t", seq=2, delta="He", filler=True, attempt=3),
     protocol.Audio(
         turn_id="t",
         seq=3,
@@ -55,8 +70,15 @@ SAMPLES: list[protocol.ServerEvent] = [
         code="reply_failed",
         retryable=True,
         heard_estimated=True,
+        ends_session=True,
         attempt=2,
     ),
+    protocol.AgentTurn("t", 1, "greeting", attempt=2),
+    protocol.ToolUpdate(
+        "t", 2, "s.t.0.0", "book", "Book", "done", 12, {"a": [1, {}]}, "4711", attempt=2
+    ),
+    protocol.ClientCall("t", 3, "s.t.0.0", "show", {"where": {"lat": 1.5}}, 10_000, attempt=2),
+    protocol.Custom("t", 4, "map", {"pins": [1, None, "x"]}, attempt=2),
     protocol.ConfigUpdated(settings=protocol.Settings(speed=0.7)),
     protocol.Pong(sent_at=12.25),
     protocol.SessionEnded(session_id="s", reason="replaced"),
@@ -80,6 +102,8 @@ def plain(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         pairs = {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
         return {name: v for name, v in pairs.items() if v is not None and v != []}
+    if isinstance(value, dict):
+        return value
     if isinstance(value, tuple):
         return [plain(each) for each in value]
     if isinstance(value, bytes):

@@ -54,7 +54,7 @@ def test_an_absurd_number_does_not_make_an_absurd_list() -> None:
 
 
 def text(seq: int, attempt: int = 1) -> TurnEvent:
-    return ReplyText("t", seq, f"{attempt}.{seq} ", attempt)
+    return ReplyText("t", seq, f"{attempt}.{seq} ", attempt=attempt)
 
 
 def end(seq: int, attempt: int = 1) -> TurnEvent:

@@ -246,6 +246,9 @@ def _limits(read: _Reader) -> LimitRules:
                 f"SESSIONS_PER_MINUTE_{whose}", usual.sessions_per_minute
             ),
             reads_per_minute=read.count(f"READS_PER_MINUTE_{whose}", usual.reads_per_minute),
+            tool_rounds_per_minute=read.count(
+                f"TOOL_ROUNDS_PER_MINUTE_{whose}", usual.tool_rounds_per_minute
+            ),
         )
 
     return LimitRules(

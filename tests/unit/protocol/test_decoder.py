@@ -114,7 +114,7 @@ def test_unknown_fields_are_ignored() -> None:
 
 
 def test_what_a_newer_client_may_add_is_within_the_limits() -> None:
-    added = {"tools": [{"name": f"tool {n}", "args": [1, {"a": [2]}]} for n in range(12)]}
+    added = {"widgets": [{"name": f"widget {n}", "args": [1, {"a": [2]}]} for n in range(12)]}
     assert isinstance(decoder.decode(json.dumps({"type": "init", "protocol": 1, **added})), Init)
 
 

@@ -139,6 +139,8 @@ EXAMPLES: list[dict[str, Any]] = [
         "resume_token": "r",
         "received": {"turn_id": "t", "seq": 4},
         "settings": {"voice": "v", "language": "de", "speed": 0.9, "stability": 1, "style": "x"},
+        "agent": "support",
+        "tools": ["show_map"],
     },
     {"type": "user_message", "turn_id": "t", "text": "Hé 🙂"},
     {"type": "audio_start", "turn_id": "t", "format": "pcm_8000", "endpointing": "server_vad"},
@@ -149,6 +151,9 @@ EXAMPLES: list[dict[str, Any]] = [
     {"type": "ack", "turn_id": "t", "seq": 0, "played_ms": 1.5},
     {"type": "ping", "sent_at": 1},
     {"type": "end"},
+    {"type": "tool_result", "turn_id": "t", "call_id": "s.t.0.0", "result": "[1]"},
+    {"type": "context", "text": "The cart has two items."},
+    {"type": "silence", "silent_ms": 10_000.5},
 ]
 
 

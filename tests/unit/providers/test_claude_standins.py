@@ -64,7 +64,7 @@ async def set_to(url: str, settings: dict[str, Any]) -> None:
 
 
 async def pieces(responder: Responder, prompt: Prompt = PROMPT) -> list[str]:
-    return [text async for text in responder.reply(prompt, nobody)]
+    return [str(piece) async for piece in responder.reply(prompt, nobody)]
 
 
 @pytest.mark.parametrize("name", WAYS)

@@ -127,6 +127,10 @@ def _reader_of(hint: Any) -> _Reader:
         return _read_text if str in options else _reader_of(options[0])
     if get_origin(hint) is Literal:
         return partial(_read_one_of, get_args(hint))
+    if hint is Any:
+        return _read_anything
+    if get_origin(hint) is dict:
+        return _read_object
     if get_origin(hint) is tuple:
         return partial(_read_items, _reader_of(get_args(hint)[0]))
     if isinstance(hint, type) and is_dataclass(hint):
@@ -173,6 +177,16 @@ def _read_one_of(allowed: tuple[str, ...], value: object, path: str) -> str:
     if value not in allowed:
         raise _Unfit
     return str(value)
+
+
+def _read_anything(value: object, path: str) -> object:
+    return value
+
+
+def _read_object(value: object, path: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _Unfit
+    return value
 
 
 def _read_items(reader: _Reader, value: object, path: str) -> tuple[Any, ...]:

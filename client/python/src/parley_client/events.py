@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from parley_client.messages import (
+    AgentTurn,
     Audio,
+    ClientCall,
     ConfigUpdated,
+    Custom,
     Error,
     Pong,
     Ready,
     ReplyText,
     ServerEvent,
     SessionEnded,
+    ToolUpdate,
     Transcript,
     TurnEnd,
 )
@@ -47,7 +51,18 @@ class UnknownEvent:
     attempt: int = 1
 
 
-TurnEvent: TypeAlias = Transcript | ReplyText | Audio | TurnEnd | Error | UnknownEvent
+TurnEvent: TypeAlias = (
+    AgentTurn
+    | Transcript
+    | ReplyText
+    | Audio
+    | ToolUpdate
+    | ClientCall
+    | Custom
+    | TurnEnd
+    | Error
+    | UnknownEvent
+)
 """What a server sends of a turn. Iterating over a turn gives these, and `Restarted`."""
 Answer: TypeAlias = Ready | ConfigUpdated | Pong | SessionEnded
 """What answers one message of the client."""

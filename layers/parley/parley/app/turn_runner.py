@@ -130,6 +130,7 @@ def _services(environment: Environment, log: Callable[[str, dict[str, Any]], Non
         read_session_key=providers.key(SESSION_KEY),
         second=_second(deployment, fallback_context(deployment, providers)),
         rounds=RoundStore(environment.table),
+        request_rates=environment.request_rates,
     )
 
 

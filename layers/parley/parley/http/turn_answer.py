@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from parley.audio.pcm import duration_ms, sample_rate_hz
 from parley.errors import ErrorCode
@@ -13,8 +14,11 @@ from parley.limit import Limit
 from parley.protocol.messages import (
     Audio,
     AudioFormat,
+    Custom,
     Error,
     Metrics,
+    ToolState,
+    ToolUpdate,
     Transcript,
     TurnEnd,
     TurnEndReason,
@@ -44,6 +48,27 @@ class AnsweredError(Struct, omit_defaults=True):
     """The limit that was met, if there was one."""
 
 
+class AnsweredTool(Struct, omit_defaults=True):
+    """A tool that was called, and what became of the call."""
+
+    call_id: str
+    name: str
+    title: str
+    state: ToolState
+    ms: int | None = None
+    arguments: dict[str, Any] | UnsetType = UNSET
+    """Where the deployment shows them."""
+    result: str | UnsetType = UNSET
+    """Where the deployment shows it."""
+
+
+class AnsweredCustom(Struct):
+    """An event of the deployment's own, from a tool or from the responder."""
+
+    name: str
+    data: Any
+
+
 class TurnAnswer(Struct, omit_defaults=True):
     """A turn that has ended.
 
@@ -70,6 +95,12 @@ class TurnAnswer(Struct, omit_defaults=True):
     """ISO 639 code of the reply's language, where the deployment detects languages."""
     words_estimated: bool = False
     heard_estimated: bool = False
+    tools: list[AnsweredTool] = msgspec.field(default_factory=list)
+    """What was called, in order."""
+    custom: list[AnsweredCustom] = msgspec.field(default_factory=list)
+    """The deployment's own events, in order."""
+    ends_session: bool = False
+    """Whether the agent has ended the session with this turn."""
 
 
 class EventsAnswer(Struct, omit_defaults=True):
@@ -128,6 +159,8 @@ def build_turn_answer(session_id: str, frames: Sequence[bytes], token: str | Non
     pcm, words, estimated = bytearray(), list[Word](), False
     audio_format: AudioFormat | None = None
     error: AnsweredError | None = None
+    tools: dict[str, AnsweredTool] = {}
+    custom: list[AnsweredCustom] = []
     for event in map(_events.decode, frames):
         if isinstance(event, Transcript):
             transcript = event.text if event.final else transcript
@@ -140,14 +173,20 @@ def build_turn_answer(session_id: str, frames: Sequence[bytes], token: str | Non
             error = AnsweredError(
                 event.code, event.message, event.retryable, event.retry_after_ms, event.limit
             )
+        elif isinstance(event, ToolUpdate):
+            tools[event.call_id] = msgspec.convert(event, AnsweredTool, from_attributes=True)
+        elif isinstance(event, Custom):
+            custom.append(AnsweredCustom(event.name, event.data))
         elif isinstance(event, TurnEnd):
             answer = TurnAnswer(session_id, event.turn_id, event.reason, event.text, event.metrics)
             answer.attempt, answer.heard = event.attempt, event.heard
             answer.language = event.language
             answer.heard_estimated = event.heard_estimated
+            answer.ends_session = event.ends_session
     assert answer is not None, "the last event ends the turn"
     answer.resume_token, answer.transcript, answer.error = token, transcript, error
     answer.words, answer.words_estimated = words, estimated
+    answer.tools, answer.custom = [*tools.values()], custom
     if pcm and audio_format is not None:
         answer.audio = _build_audio(bytes(pcm), audio_format)
         answer.truncated = answer.reason == "interrupted"  # what is interrupted loses its audio

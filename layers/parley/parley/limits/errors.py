@@ -22,6 +22,7 @@ _REQUESTS: dict[RequestKind, str] = {
     "sessions": "sessions to open or resume",
     "reads": "lists, transcripts and earlier answers to read, or sessions to erase,",
     "interrupts": "turns to interrupt",
+    "tool_rounds": "rounds of tool calls",
 }
 _AT_ONCE = {"subject": "of yours are", "tenant": "are", "connection": "are"}
 

@@ -68,6 +68,14 @@ class RequestRates:
             return False
         return True
 
+    def count_tools(self, ref: SessionRef) -> bool:
+        """Count a round of tool calls; return whether its calls may run."""
+        try:
+            self._take_from(list_session_accounts(ref, self._rules), "tool_rounds")
+        except ParleyError:
+            return False
+        return True
+
     def _take_from(self, accounts: list[Account], kind: RequestKind) -> None:
         # The first account that has a limit counts alone: one write for each request.
         for account in accounts:

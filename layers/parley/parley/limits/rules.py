@@ -8,9 +8,10 @@ from typing import Literal
 from parley.limit import LimitScope
 from parley.principal import ANONYMOUS, Principal, SessionRef
 
-RequestKind = Literal["sessions", "reads", "interrupts"]
-"""What a request counts as: opening or resuming a session, reading, or interrupting a turn over
-HTTP. Over a WebSocket `message_rates` counts interruptions for each connection."""
+RequestKind = Literal["sessions", "reads", "interrupts", "tool_rounds"]
+"""What a request counts as: opening or resuming a session, reading, interrupting a turn over HTTP,
+or a round of tool calls. Over a WebSocket `message_rates` counts interruptions for each
+connection."""
 CALLS_PER_TURN = 2
 """How often a client may ask for a turn, interrupt one and ask after one, each, for each turn of
 its limit. Messages that are lost are sent again."""
@@ -27,6 +28,7 @@ class Share:
         speech_s_per_day: seconds of synthesised speech, for each UTC day.
         sessions_per_minute: sessions opened or resumed, without those that a turn over HTTP opens.
         reads_per_minute: transcripts, lists of sessions, repeated answers over HTTP, and erasures.
+        tool_rounds_per_minute: rounds of tool calls; each has at most eight.
     """
 
     connections: int = 0
@@ -35,6 +37,7 @@ class Share:
     speech_s_per_day: int = 0
     sessions_per_minute: int = 0
     reads_per_minute: int = 0
+    tool_rounds_per_minute: int = 0
 
     def per_minute(self, kind: RequestKind) -> int:
         """Return how many requests of a kind are allowed in a minute."""
@@ -42,6 +45,7 @@ class Share:
             "sessions": self.sessions_per_minute,
             "reads": self.reads_per_minute,
             "interrupts": CALLS_PER_TURN * self.turns_per_minute,
+            "tool_rounds": self.tool_rounds_per_minute,
         }[kind]
 
     @property
@@ -61,8 +65,8 @@ class LimitRules:
         reply_chars: the longest reply of one turn. About 900 characters are a minute of speech.
     """
 
-    subject: Share = field(default_factory=lambda: Share(10, 30, 3_600, 3_600, 20, 30))
-    tenant: Share = field(default_factory=lambda: Share(100, 600, 36_000, 36_000, 200, 300))
+    subject: Share = field(default_factory=lambda: Share(10, 30, 3_600, 3_600, 20, 30, 60))
+    tenant: Share = field(default_factory=lambda: Share(100, 600, 36_000, 36_000, 200, 300, 1_200))
     messages_per_second: int = 30
     message_bytes: int = 32_768
     utterance_s: int = 300

@@ -124,10 +124,13 @@ class TurnAttempt:
     Attributes:
         number: counts from 1.
         started_ms: when the first attempt began, in ms since the epoch.
+        after_death: whether the function of the attempt before is known to be dead: nothing that it
+            had begun will be heard of again.
     """
 
     number: int
     started_ms: int
+    after_death: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,17 +143,22 @@ class TurnStore:
             wanted = "attempt < :attempt"
             values[":attempt"] = number(attempt)
             next_attempt = ":attempt"
-        item = self._table.update(
+        before = self._table.update(
             turn_key(ref, turn_id),
             f"SET #state = :running, #owner = :owner, nonce = :nonce, attempt = {next_attempt}, "
             "lease_until = :lease, expires_at = :expires REMOVE failed_at",
             wanted,
             {"#state": "state", "#owner": "owner"},
             values,
+            returned="ALL_OLD",
         )
-        if item is None and self._was_written(ref, turn_id, "nonce", nonce):
+        if before is not None:
+            number_now = attempt or read_number(before, "attempt") + 1
+            return TurnAttempt(number_now, read_number(before, "started_at"), _has_died(before))
+        if self._was_written(ref, turn_id, "nonce", nonce):
             item = self._table.get(turn_key(ref, turn_id))
-        return None if item is None else _attempt_from(item)
+            return None if item is None else _attempt_from(item)
+        return None
 
     def renew_lease(self, ref: SessionRef, turn_id: str, owner: str) -> bool:
         """Renew the lease of a turn. Return False if it has failed or another invocation has it."""
@@ -351,6 +356,12 @@ class TurnStore:
     def delete_undelivered(self, ref: SessionRef, frames: Sequence[StoredFrame]) -> None:
         """Delete events that have arrived."""
         self._table.write_batch([], [frame_key(ref, frame) for frame in frames])
+
+
+def _has_died(item: Item) -> bool:
+    """Return whether a turn was ended for a function that had died: one that ends its turn itself
+    leaves the reply's parts."""
+    return read_text(item, "state") == "failed" and "parts" not in item
 
 
 def _attempt_from(item: Item) -> TurnAttempt:

@@ -9,6 +9,7 @@ from typing import Any
 from parley.agents.catalog import AgentCatalog
 from parley.aio.tasks import BackgroundClose
 from parley.config import Deployment
+from parley.limits.request_rates import RequestRates
 from parley.limits.turn_quota import Meter
 from parley.protocol.messages import Endpointing
 from parley.protocol.turn_request import TurnRequest
@@ -61,6 +62,7 @@ class TurnServices:
         recordings: where turns are recorded; None if they are not.
         toolbox: the tools; there may be none.
         rounds: where rounds of tool calls are recorded; None where there are no tools.
+        request_rates: counts them; None if they are not limited.
         agent_catalog: the agents; None for the one that the deployment's variables describe.
         read_session_key: reads the key that sessions and users are hashed with for the responder;
             empty if the deployment's secret has none.
@@ -81,6 +83,7 @@ class TurnServices:
     second: SecondProviders = field(default_factory=SecondProviders)
     toolbox: Toolbox = NO_TOOLS
     rounds: RoundStore | None = None
+    request_rates: RequestRates | None = None
     agent_catalog: AgentCatalog | None = None
 
     @property

@@ -130,7 +130,7 @@ class Turn:
             agent.tools, session.client_tools, connected=request.connected
         )
         before = turn_before(self._history.messages, self._history.rounds)
-        return ToolRounds(self._turn, services.toolbox, specs, services.rounds, before)
+        return ToolRounds(self._turn, services.toolbox, specs, services.rounds, session, before)
 
     async def run(self) -> Outcome | None:
         """Run the turn to its end; None if somebody else has ended it or runs it."""

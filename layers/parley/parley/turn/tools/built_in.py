@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from msgspec import UNSET
+
 from parley.protocol.messages import Settings
+from parley.storage.item_codec import Session
 from parley.tools.tool import Answer, Invocation, ToolFailed, ToolSpec
 from parley.turn.context import TurnContext
 
@@ -17,8 +20,9 @@ class BuiltInTools:
         skips_turn: whether nothing is to be said until the user speaks again.
     """
 
-    def __init__(self, turn: TurnContext) -> None:
+    def __init__(self, turn: TurnContext, session: Session) -> None:
         self._turn = turn
+        self._session = session
         self.ends_session = False
         self.skips_turn = False
 
@@ -42,7 +46,10 @@ class BuiltInTools:
         return await self._set_language(str(invocation.arguments.get("language", "")))
 
     async def _set_language(self, language: str) -> Answer:
-        allowed = self._turn.services.deployment.languages
+        policy = self._turn.services.deployment.settings_policy
+        allowed = policy.list_choices(self._session.signed).languages
+        if self._session.signed.language is not UNSET:
+            raise ToolFailed("refused", acted=False, told="The language is fixed for this user.")
         if language not in allowed:
             raise ToolFailed("refused", acted=False, told=f"Expected one of {', '.join(allowed)}.")
         await asyncio.to_thread(

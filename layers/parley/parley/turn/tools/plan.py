@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from parley.protocol.messages import Message
 from parley.protocol.tool_rounds import CallResult, ToolCall, ToolCalls, ToolRound
 from parley.tools.arguments import BadArguments, canonical, read_arguments
@@ -17,6 +19,13 @@ MAX_ROUNDS = 5
 """How often a model may ask for calls in one turn. Then it has to answer with what it has."""
 MAX_CALLS_PER_ROUND = 8
 MAX_CALLS_PER_TURN = 16
+MAX_ARGUMENTS_CHARS = 8_000
+"""Of one call. With results as long, a round of eight calls fits into an item of DynamoDB's, of
+400 KB."""
+
+
+TOO_LONG = '{"too_long": true}'
+"""Stands for arguments that are longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,19 @@ class PlannedCall:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     result: CallResult | None = None
     same_as: int | None = None
+
+
+def fit_request(request: ToolCalls) -> ToolCalls:
+    """Return a request that can be recorded: no model means to ask for more."""
+    calls = [
+        each if len(each.arguments) <= MAX_ARGUMENTS_CHARS else _without_arguments(each)
+        for each in request.calls[:MAX_CALLS_PER_TURN]
+    ]
+    return msgspec.structs.replace(request, calls=tuple(calls))
+
+
+def _without_arguments(call: ToolCall) -> ToolCall:
+    return msgspec.structs.replace(call, arguments=TOO_LONG)
 
 
 def plan_round(
@@ -73,6 +95,8 @@ def _plan(
     spec = specs.get(call.name)
     if spec is None:
         return PlannedCall(index, call, result=unknown_tool(specs))
+    if call.arguments == TOO_LONG:
+        return PlannedCall(index, call, spec, result=bad_arguments("They are too long."))
     try:
         arguments = read_arguments(spec, call.arguments)
     except BadArguments as problem:

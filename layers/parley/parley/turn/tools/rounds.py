@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -22,16 +22,17 @@ from parley.principal import parse_session_id
 from parley.protocol.messages import Custom, ToolState, ToolUpdate
 from parley.protocol.tool_rounds import CallResult, ToolCalls, ToolRound, call_key
 from parley.providers.llm import Prompt, Speaker
+from parley.storage.item_codec import Session
 from parley.storage.rounds import RoundStore
 from parley.tools.results import result_of, result_of_failure
-from parley.tools.sentences import INTERRUPTED, NOT_RUN, UNKNOWN
+from parley.tools.sentences import INTERRUPTED, NOT_RUN, RATE_LIMITED, UNKNOWN
 from parley.tools.tool import Answer, Invocation, ToolFailed, ToolSpec
 from parley.tools.toolbox import BUILT_IN, CLIENT, Toolbox
 from parley.turn.context import TurnContext
 from parley.turn.stop import StopReason
 from parley.turn.tools.built_in import BuiltInTools
 from parley.turn.tools.client_calls import ClientCalls
-from parley.turn.tools.plan import MAX_ROUNDS, PlannedCall, plan_round
+from parley.turn.tools.plan import MAX_ROUNDS, PlannedCall, fit_request, plan_round
 from parley.turn.tools.silence import FILL_AFTER_S, FILL_AGAIN_AFTER_S, AudibleSpeech, Filler
 
 T = TypeVar("T")
@@ -40,6 +41,8 @@ MAX_AT_ONCE = 4
 """How many calls of a round run at once."""
 POLL_S = 0.2
 """How often the result of a call is looked for that another attempt may still run."""
+CALL_MARGIN_S = 4.0
+"""What is kept of the function's time when a call begins: its result has to be kept and told."""
 GRACE_S = 1.0
 """How much longer than a call may take its result is waited for."""
 
@@ -49,6 +52,7 @@ class ToolRounds:
 
     Args:
         specs: the tools by name.
+        session: as it was when the turn began.
         asked_before: the rounds of the turn before.
 
     Attributes:
@@ -64,6 +68,7 @@ class ToolRounds:
         toolbox: Toolbox,
         specs: Mapping[str, ToolSpec],
         store: RoundStore,
+        session: Session,
         asked_before: Sequence[ToolRound],
     ) -> None:
         self._turn = turn
@@ -72,7 +77,7 @@ class ToolRounds:
         self._store = store
         self._asked_before = asked_before
         self._clients = ClientCalls(turn)
-        self.built_in = BuiltInTools(turn)
+        self.built_in = BuiltInTools(turn, session)
         self._slots = asyncio.Semaphore(MAX_AT_ONCE)
         self._acting: set[asyncio.Task[Any]] = set()
         self._filler: asyncio.Task[None] | None = None
@@ -129,6 +134,13 @@ class ToolRounds:
     async def complete(self) -> None:
         """See to it that every call of an earlier attempt has a result."""
         loaded, self.rounds = self.rounds, []
+        missing = [
+            call.name
+            for each in loaded
+            for call, result in zip(each.request.calls, each.results, strict=True)
+            if result is None
+        ]
+        self._start_filler([self._specs[name] for name in missing if name in self._specs])
         for each in loaded:
             self.rounds.append(await self._complete(each))
 
@@ -153,12 +165,11 @@ class ToolRounds:
         """
         begun_s = time.monotonic()
         earlier = sum(len(each.request.calls) for each in self.rounds)
-        planned = plan_round(
+        request = fit_request(request)
+        planned: Sequence[PlannedCall] = plan_round(
             request, self._specs, earlier_calls=earlier, asked_before=self._asked_before
         )
-        if any(each.spec and each.spec.effect != "read" for each in planned):
-            # A reply that the user has already interrupted must not act.
-            await self._turn.poller.poll()
+        planned = await self._admit(planned)
         if self._turn.stop.reason is not None:
             return False
         round_ = ToolRound(
@@ -182,11 +193,34 @@ class ToolRounds:
         if recorded.outcome == "theirs":
             self.rounds.append(await self._complete(recorded.round))
         else:
-            self._start_filler(planned, after_text=bool(text))
+            run = [each.spec for each in planned if each.spec and each.result is None]
+            self._start_filler(run, FILL_AGAIN_AFTER_S if text else FILL_AFTER_S)
             self.rounds.append(await self._run_planned(round_, planned))
         took_s = time.monotonic() - begun_s
         self._turn.latency.add_tools(took_s)
         return not self.built_in.skips_turn and not (self.built_in.ends_session and text.strip())
+
+    async def _admit(self, planned: Sequence[PlannedCall]) -> Sequence[PlannedCall]:
+        """Return the calls as they are, or none of them allowed, if there are too many."""
+        work: list[Awaitable[Any]] = [self._count()]
+        if any(each.spec and each.spec.effect != "read" for each in planned):
+            # A reply that the user has already interrupted must not act.
+            work.append(self._turn.poller.poll())
+        may_run, *_ = await asyncio.gather(*work)
+        if may_run:
+            return planned
+        return [replace(each, result=each.result or RATE_LIMITED) for each in planned]
+
+    async def _count(self) -> bool:
+        """Count a round. A table that fails refuses nothing."""
+        rates = self._turn.services.request_rates
+        if rates is None:
+            return True
+        try:
+            return await asyncio.to_thread(rates.count_tools, self._turn.request.session)
+        except Exception as error:
+            self._turn.services.log("tools_not_counted", {"error": type(error).__name__})
+            return True
 
     async def settle(self, until_s: float) -> None:
         """Wait for what acts beyond the end of its turn, at most for so long.
@@ -270,7 +304,8 @@ class ToolRounds:
     async def _invoke(
         self, recorded: ToolRound, index: int, spec: ToolSpec, arguments: Mapping[str, Any]
     ) -> CallResult:
-        timeout_s = min(spec.timeout_s, self._turn.invocation.remaining_s())
+        left_s = self._turn.invocation.remaining_s() - CALL_MARGIN_S
+        timeout_s = max(0.1, min(spec.timeout_s, left_s))
         invocation = Invocation(
             key=self._key(recorded, index),
             arguments=arguments,
@@ -359,6 +394,8 @@ class ToolRounds:
         """Wait for the result of a call that an earlier attempt may still run; then it is
         unknown."""
         wait_s = GRACE_S + (spec.timeout_s if spec is not None else 0.0)
+        if self._turn.attempt.after_death:
+            wait_s = 0.0  # whoever ran it will not tell
         until_ms = recorded.recorded_at_ms + round(wait_s * 1000)
         while now_ms() < until_ms:
             with contextlib.suppress(Exception):
@@ -373,13 +410,12 @@ class ToolRounds:
 
     # --- what is told of it -------------------------------------------------------------------
 
-    def _start_filler(self, planned: Sequence[PlannedCall], *, after_text: bool) -> None:
+    def _start_filler(self, specs: Sequence[ToolSpec], after_s: float = FILL_AFTER_S) -> None:
+        """Have a silence filled while tools run."""
         self.note_text()
-        specs = [each.spec for each in planned if each.spec is not None and each.result is None]
         said = [spec.sentences(self._language) for spec in specs]
         sentences = next((each for each in said if each), ())
         if sentences and self._turn.request.connected:
-            after_s = FILL_AGAIN_AFTER_S if after_text else FILL_AFTER_S
             filler = Filler(self.speech, sentences, self._fill, after_s)
             self._filler = asyncio.create_task(filler.run())
 

@@ -1,0 +1,313 @@
+"""Exactly once: attempts that die, overlap and overtake each other, and interruptions."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from parley.protocol.messages import ToolUpdate, Transcript, TurnEnd
+from parley.protocol.tool_rounds import CallResult
+from parley.storage.item_codec import turn_key
+from parley.storage.table import Table
+from parley.tools.sentences import INTERRUPTED, NOT_RUN, UNKNOWN
+from parley.turn.tools import rounds
+from tests.unit.fakes import FakeResponder, FakeTranscriber, Wire, until
+from tests.unit.memory import REF
+from tests.unit.stage import Stage
+from tests.unit.turn.tools import ASKED, FakeTool, calls, outcomes, results, spec, toolbox
+
+
+def holding(effect: Any = "write", replies: Any = None, **more: Any) -> tuple[Stage, FakeTool]:
+    """A stage whose tool answers when it may."""
+    tool = FakeTool()
+    tool.may_answer.clear()
+    stage = Stage(
+        responder=FakeResponder(replies or [[ASKED], ["It is booked."]]),
+        toolbox=toolbox(tool, spec(effect=effect, **more)),
+    )
+    return stage, tool
+
+
+def another(stage: Stage) -> Stage:
+    """The same services, for an attempt with a wire of its own."""
+    other = Stage.__new__(Stage)
+    other.__dict__.update(stage.__dict__)
+    other.wire = Wire()
+    return other
+
+
+async def die(stage: Stage, tool: FakeTool) -> None:
+    """Run a turn until its tool runs, and let its function die there."""
+    turn = asyncio.create_task(stage.run("Book it."))
+    await until(lambda: tool.invocations)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    await asyncio.gather(turn, return_exceptions=True)
+    # What a dead function cannot do: keep a result, or end its turn.
+    item = stage.store.client.table.get(turn_key(REF, "t1"))
+    assert item is not None
+    stage.store.fail_turn(REF, "t1", item["owner"]["S"])
+    tool.may_answer.set()
+
+
+async def test_a_later_attempt_goes_on_from_the_recorded_round_and_runs_nothing_again() -> None:
+    tool = FakeTool()
+    stage = Stage(
+        responder=FakeResponder([[ASKED], ["Broken", OSError()], ["It is booked."]]),
+        toolbox=toolbox(tool, spec(effect="write")),
+    )
+    await stage.run("Book it.")
+    assert stage.wire.end.reason == "failed"
+    later = another(stage)
+    await later.run("Book it.", attempt=2)
+    assert later.wire.end.text == "It is booked."
+    assert len(tool.invocations) == 1
+    assert len(stage.responder.prompts) == 3
+    assert [update.state for update in later.wire.of(ToolUpdate)] == ["done"]
+
+
+async def test_a_write_of_a_dead_function_is_unknown_and_never_run_again() -> None:
+    stage, tool = holding()
+    await die(stage, tool)
+    later = another(stage)
+    await later.run("Book it.", attempt=2)
+    assert len(tool.invocations) == 1
+    assert results(stage) == [UNKNOWN]
+    assert [update.state for update in later.wire.of(ToolUpdate)] == ["unknown"]
+    assert later.wire.end.metrics.tools_unknown == 1
+    assert stage.responder.prompts[-1].rounds[0].results == (UNKNOWN,)
+
+
+@pytest.mark.parametrize("effect", ["read", "idempotent"])
+async def test_what_may_run_twice_runs_again_with_the_same_key(effect: str) -> None:
+    stage, tool = holding(effect)
+    await die(stage, tool)
+    later = another(stage)
+    await later.run("Book it.", attempt=2)
+    assert [each.key for each in tool.invocations] == ["s.t1.0.0"] * 2
+    assert [each.attempt for each in tool.invocations] == [1, 2]
+    assert outcomes(stage) == ["done"]
+    assert later.wire.end.text == "It is booked."
+
+
+async def test_a_write_that_an_overtaken_attempt_has_begun_is_waited_for() -> None:
+    # Both go on with what it answers: the first one does not know yet that it was overtaken.
+    stage, tool = holding(replies=[[ASKED], ["It is booked."], ["It is booked."]])
+    first = asyncio.create_task(stage.run("Book it."))
+    await until(lambda: tool.invocations)
+    later = another(stage)
+    second = asyncio.create_task(later.run("Book it.", attempt=2, owner="you"))
+    await until(lambda: stage.store.turns[REF, "t1"].attempt.number == 2)
+    tool.may_answer.set()
+    await asyncio.gather(first, second)
+    assert len(tool.invocations) == 1
+    assert later.wire.end.text == "It is booked."
+    assert outcomes(stage) == ["done"]
+
+
+async def test_an_overtaken_attempt_runs_what_only_it_may_run() -> None:
+    """Its second write waits for a slot when the later attempt begins."""
+    stage, tool = holding(replies=[[calls(*["order_status"] * 5)], ["It is booked."]])
+    first = asyncio.create_task(stage.run("Book five."))
+    await until(lambda: tool.running == rounds.MAX_AT_ONCE)
+    later = another(stage)
+    second = asyncio.create_task(later.run("Book five.", attempt=2, owner="you"))
+    await until(lambda: stage.store.turns[REF, "t1"].attempt.number == 2)
+    tool.may_answer.set()
+    await asyncio.gather(first, second)
+    assert outcomes(stage) == ["done"] * 5
+    assert len(tool.invocations) == 5
+
+
+async def test_an_attempt_that_was_overtaken_records_nothing() -> None:
+    go_on = asyncio.Event()
+    tool = FakeTool()
+    stage = Stage(
+        responder=FakeResponder([[go_on, ASKED], ["Never mind."]]),
+        toolbox=toolbox(tool, spec(effect="write")),
+    )
+    first = asyncio.create_task(stage.run("Book it."))
+    await until(lambda: stage.responder.prompts)
+    later = another(stage)
+    await later.run("Book it.", attempt=2, owner="you")
+    go_on.set()
+    await first
+    assert tool.invocations == []
+    assert (
+        stage.rounds.read_rounds(REF, "t1", stage.store.turns[REF, "t1"].attempt.started_ms) == []
+    )
+    assert not stage.wire.of(TurnEnd)
+
+
+async def test_a_round_that_another_attempt_has_recorded_is_followed() -> None:
+    """The lease may have expired and be acquired again between a look and a write."""
+    stage, tool = holding()
+    tool.may_answer.set()
+    theirs = calls("order_status", arguments='{"order": "B-9"}')
+    record = stage.rounds.record_round
+
+    def late(
+        ref: Any, turn_id: str, started_ms: int, owner: str, attempt: int, planned: Any
+    ) -> Any:
+        other = planned.__class__(
+            planned.index, theirs, "", (CallResult("done", "booked by the other"),), 1, "Book it."
+        )
+        stage.rounds.record_round = record  # type: ignore[method-assign]
+        assert record(ref, turn_id, started_ms, owner, attempt, other).outcome == "ours"
+        return record(ref, turn_id, started_ms, owner, attempt, planned)
+
+    stage.rounds.record_round = late  # type: ignore[method-assign]
+    await stage.run("Book it.")
+    assert tool.invocations == []
+    (followed,) = stage.responder.prompts[-1].rounds
+    assert followed.request == theirs
+
+
+async def test_a_record_whose_answer_was_lost_is_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    transact = Table.transact
+
+    def twice(self: Table, update: Any, item: Any) -> Any:
+        transact(self, update, item)
+        return transact(self, update, item)
+
+    monkeypatch.setattr(Table, "transact", twice)
+    tool = FakeTool()
+    stage = Stage(
+        responder=FakeResponder([[ASKED], ["Here."]]), toolbox=toolbox(tool, spec(effect="write"))
+    )
+    await stage.run()
+    assert len(tool.invocations) == 1
+    assert stage.wire.end.text == "Here."
+
+
+async def test_a_conflict_with_another_write_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage, tool = holding()
+    tool.may_answer.set()
+    real, conflicts = stage.store.client.transact_write_items, iter([True, True])
+
+    def conflict(**request: Any) -> Any:
+        if next(conflicts, False):
+            answer: Any = {
+                "Error": {"Code": "TransactionCanceledException"},
+                "CancellationReasons": [{"Code": "TransactionConflict"}, {"Code": "None"}],
+            }
+            raise ClientError(answer, "TransactWriteItems")
+        return real(**request)
+
+    monkeypatch.setattr(stage.store.client, "transact_write_items", conflict)
+    await stage.run()
+    assert len(tool.invocations) == 1
+
+
+async def test_an_update_that_conflicts_with_a_transaction_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = Stage()
+    real, conflicts = stage.store.client.update_item, iter([True])
+
+    def conflict(**request: Any) -> Any:
+        if next(conflicts, False):
+            answer: Any = {"Error": {"Code": "TransactionConflictException"}}
+            raise ClientError(answer, "UpdateItem")
+        return real(**request)
+
+    monkeypatch.setattr(stage.store.client, "update_item", conflict)
+    assert stage.store.end_session(REF, 1) is None
+    assert stage.store.sessions[REF].status == "ended"
+
+
+async def test_a_spoken_turn_that_has_acted_is_not_heard_again() -> None:
+    tool = FakeTool()
+    stage = Stage(
+        responder=FakeResponder([[ASKED], [OSError()], ["It is booked."]]),
+        toolbox=toolbox(tool, spec(effect="write")),
+    )
+    stage.say("Book it.")
+    await stage.run(None)
+    later = another(stage)
+    later.transcriber = FakeTranscriber(mute=True)
+    await later.run(None, attempt=2)
+    assert [t.text for t in later.wire.of(Transcript)] == ["Book it."]
+    assert later.wire.end.text == "It is booked."
+    assert stage.responder.prompts[-1].text == "Book it."
+
+
+# --- barge-in ---------------------------------------------------------------------------
+
+
+async def test_a_write_that_has_begun_is_finished_after_an_interruption() -> None:
+    stage, tool = holding()
+    turn = asyncio.create_task(stage.run("Book it."))
+    await until(lambda: tool.invocations)
+    stage.interrupt(0)
+    await until(lambda: stage.wire.of(TurnEnd))
+    assert not turn.done(), "the function waits for what it has begun"
+    tool.may_answer.set()
+    await turn
+    assert stage.wire.end.reason == "interrupted"
+    assert outcomes(stage) == ["done"]
+    assert tool.cancelled == 0
+
+
+async def test_a_read_is_cancelled_by_an_interruption() -> None:
+    stage, tool = holding("read")
+    turn = asyncio.create_task(stage.run("Where is it?"))
+    await until(lambda: tool.invocations)
+    stage.interrupt(0)
+    await turn
+    assert tool.cancelled == 1
+    assert results(stage) == [INTERRUPTED]
+
+
+async def test_a_write_that_waits_for_its_turn_is_not_begun_after_an_interruption() -> None:
+    stage, tool = holding(replies=[[calls(*["order_status"] * 6)], ["Yes."]])
+    turn = asyncio.create_task(stage.run("Book six."))
+    await until(lambda: tool.running == rounds.MAX_AT_ONCE)
+    stage.interrupt(0)
+    await until(lambda: stage.wire.of(TurnEnd))
+    tool.may_answer.set()
+    await turn
+    assert len(tool.invocations) == rounds.MAX_AT_ONCE
+    assert results(stage)[4:] == [NOT_RUN, NOT_RUN]
+    assert outcomes(stage)[:4] == ["done"] * 4
+
+
+async def test_a_call_of_a_reply_that_was_interrupted_before_it_came_does_not_run() -> None:
+    go_on, tool = asyncio.Event(), FakeTool()
+    stage = Stage(
+        responder=FakeResponder([["I will.", go_on, ASKED]]),
+        toolbox=toolbox(tool, spec(effect="write")),
+    )
+    turn = asyncio.create_task(stage.run("Book it."))
+    await until(lambda: stage.text)
+    stage.interrupt(0)
+    go_on.set()
+    await turn
+    assert tool.invocations == []
+    assert stage.wire.end.reason == "interrupted"
+
+
+async def test_a_hedged_request_that_lost_has_no_calls() -> None:
+    stalls, tool = asyncio.Event(), FakeTool()
+    stage = Stage(
+        responder=FakeResponder([[stalls, ASKED], [ASKED], ["It is booked."]]),
+        toolbox=toolbox(tool, spec(effect="write")),
+        hedge_after_s=0.02,
+    )
+    await stage.run("Book it.")
+    stalls.set()
+    assert len(tool.invocations) == 1
+    assert stage.wire.end.text == "It is booked."
+
+
+async def test_what_runs_longer_than_the_function_may_is_left_open_and_then_unknown() -> None:
+    stage, tool = holding()
+    turn = asyncio.create_task(stage.run("Book it.", remaining_s=rounds.CALL_MARGIN_S + 0.2))
+    await until(lambda: tool.invocations)
+    await turn
+    assert outcomes(stage) == ["unknown"], "it was waited for as long as there was time"
