@@ -7,19 +7,23 @@ from typing import Any
 
 import pytest
 
+from parley.http.transcripts import render_markdown, view_session
 from parley.limits.request_rates import RequestRates
 from parley.limits.rules import LimitRules, Share
 from parley.protocol.messages import ClientCall, Custom, ReplyText, ToolUpdate
 from parley.protocol.tool_rounds import ToolCall, ToolCalls
 from parley.storage.inbox_entries import ToolResultEntry
+from parley.storage.session_reader import SessionReader
 from parley.tools.sentences import NOT_CONFIRMED, RATE_LIMITED, STILL_RUNNING, TOO_MANY
 from parley.tools.tool import Answer, CustomEvent, ToolFailed
 from parley.tools.toolbox import BUILT_IN, CLIENT
 from parley.turn.tools import rounds, silence
-from tests.unit.fakes import FakeResponder, broken, text_in, until
+from tests.unit.fakes import FakeResponder, Step, broken, text_in, until
 from tests.unit.memory import REF
 from tests.unit.stage import Stage
 from tests.unit.turn.tools import ASKED, FakeTool, calls, outcomes, results, spec, toolbox
+
+ASKED_OFTEN: list[list[Step]] = [[ASKED] for _ in range(5)]
 
 
 def told(stage: Stage) -> list[str]:
@@ -82,7 +86,7 @@ async def test_the_words_after_a_call_have_the_times_of_their_own_sound() -> Non
 
 async def test_the_model_must_answer_after_five_rounds() -> None:
     stage = Stage(
-        responder=FakeResponder([*([ASKED] for _ in range(5)), ["Enough."]]),
+        responder=FakeResponder([*ASKED_OFTEN, ["Enough."]]),
         toolbox=toolbox(FakeTool()),
     )
     await stage.run()
@@ -575,3 +579,29 @@ async def test_a_model_that_fails_after_a_tool_is_asked_again_without_the_tool()
     await stage.run()
     assert stage.wire.end.text == "It is here."
     assert len(tool.invocations) == 1
+
+
+async def test_a_tool_that_is_down_is_not_asked_for_a_while() -> None:
+    tool = FakeTool(ToolFailed("unavailable", acted=True))
+    stage = Stage(responder=FakeResponder([*([[ASKED], ["Sorry."]] * 7)]), toolbox=toolbox(tool))
+    for turn in range(7):
+        await stage.run(turn_id=f"t{turn}")
+        stage.wire.events.clear()
+    assert len(tool.invocations) == 5
+    assert outcomes(stage, "t6") == ["failed"]
+
+
+async def test_a_transcript_names_what_was_called_and_shows_no_more() -> None:
+    stage = Stage(
+        responder=FakeResponder([[ASKED], ["It is here."]]), toolbox=toolbox(FakeTool("secret"))
+    )
+    await stage.run("Where is it?")
+    found = SessionReader(stage.store.client.table).read_conversation(REF)
+    assert found is not None
+    view = view_session(found, 0, {})
+    assert [(m.role, m.tools) for m in view.messages] == [
+        ("user", []),
+        ("assistant", ["order_status"]),
+    ]
+    assert "(called `order_status`)" in render_markdown(found)
+    assert "secret" not in render_markdown(found) + str(view)

@@ -62,6 +62,8 @@ class MessageView(Struct, omit_defaults=True):
     """ISO 639 code, where the deployment detects languages."""
     recording: str | None = None
     """URL of its recording (WAV), valid for five minutes."""
+    tools: list[str] = []
+    """What was called in its turn, by name; with the turn's last message."""
 
 
 class SessionView(SessionSummary, kw_only=True):
@@ -105,6 +107,7 @@ def view_session(
             heard_ms=record.sound.heard_ms,
             language=record.message.language,
             recording=links.get((record.message.turn_id, _side(record))),
+            tools=[*record.tools],
         )
         for record in conversation.records
     ]
@@ -129,6 +132,8 @@ def render_markdown(conversation: Conversation) -> str:
         if unheard.strip():
             gap = _find_gap(heard, unheard)
             text += gap + _strike_out(gap or text, _escape_markdown(unheard))
+        if record.tools:
+            text += f" (called {', '.join(f'`{name}`' for name in record.tools)})"
         at = _to_datetime(_start_ms(record))
         lines.append(f"**{_SPEAKERS[record.message.role]}** ({at:%H:%M:%S}): {text}")
     return "\n\n".join(lines) + "\n"

@@ -6,7 +6,7 @@ Every session is read through its principal's own keys. Another principal's id n
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from parley.audio.captions import Sound
@@ -19,6 +19,7 @@ from parley.storage.item_codec import (
     owner_key,
     read_number,
     read_text,
+    round_from,
     session_from,
     session_key,
     sound_from,
@@ -41,10 +42,15 @@ class TooLong(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A message, and when it could be heard."""
+    """A message, and when it could be heard.
+
+    Attributes:
+        tools: what was called in its turn, by name; with the turn's last message.
+    """
 
     message: Message
     sound: Sound
+    tools: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +130,28 @@ class SessionReader:
         head = _head_from(ref, items.pop())
         if head is None:
             return None
-        records = [
-            Record(message_from(item), sound_from(item)) for item in items if not is_round(item)
-        ]
-        return Conversation(head, [each for each in records if each.message.role != "context"])
+        return Conversation(head, _records_from(items))
 
     def _head(self, ref: SessionRef) -> Head | None:
         meta = self._table.get(session_key(ref))
         return None if meta is None else _head_from(ref, meta)
+
+
+def _records_from(items: list[Item]) -> list[Record]:
+    """Return the messages of a history, and what was called for them."""
+    records: dict[str, list[Record]] = {}
+    names: dict[str, list[str]] = {}
+    for item in items:
+        turn_id = read_text(item, "sk").split("#")[2]
+        if is_round(item):
+            names.setdefault(turn_id, []).extend(c.name for c in round_from(item).request.calls)
+        elif read_text(item, "role") != "context":
+            record = Record(message_from(item), sound_from(item))
+            records.setdefault(turn_id, []).append(record)
+    for turn_id, called in names.items():
+        if said := records.get(turn_id):
+            said[-1] = replace(said[-1], tools=tuple(called))
+    return [record for said in records.values() for record in said]
 
 
 def _head_from(ref: SessionRef, meta: Item) -> Head | None:

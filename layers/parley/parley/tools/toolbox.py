@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
+from parley.tools.circuits import ToolCircuits
 from parley.tools.tool import Tool, ToolSpec
 
 CLIENT, BUILT_IN = "client", "built_in"
@@ -29,6 +30,9 @@ class Toolbox:
         specs: those that it declares.
         build: builds what runs a tool; not for `CLIENT` and `BUILT_IN`.
         lists: those that other servers list.
+
+    Attributes:
+        circuits: which tools are not asked for a while.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Toolbox:
         self._build = build
         self._lists = lists
         self._tools: dict[str, Tool] = {}
+        self.circuits = ToolCircuits()
 
     @property
     def is_empty(self) -> bool:

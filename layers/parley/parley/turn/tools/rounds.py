@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from parley.protocol.messages import Custom, ToolState, ToolUpdate
 from parley.protocol.tool_rounds import CallResult, ToolCalls, ToolRound, call_key
 from parley.providers.llm import Prompt, Speaker
 from parley.storage.item_codec import Session
-from parley.storage.rounds import RoundStore
+from parley.storage.rounds import Recorded, RoundStore
 from parley.tools.results import result_of, result_of_failure
 from parley.tools.sentences import INTERRUPTED, NOT_RUN, RATE_LIMITED, UNKNOWN
 from parley.tools.tool import Answer, Invocation, ToolFailed, ToolSpec
@@ -129,7 +129,11 @@ class ToolRounds:
 
     async def load(self) -> None:
         """Read what earlier attempts at the turn have recorded."""
-        self.rounds = await asyncio.to_thread(self._store.read_rounds, *self._where)
+        try:
+            self.rounds = await asyncio.to_thread(self._store.read_rounds, *self._where)
+        except Exception as error:
+            # The model is asked again, but what is recorded stays: that round is followed then.
+            self._turn.services.log("rounds_not_read", {"error": type(error).__name__})
 
     async def complete(self) -> None:
         """See to it that every call of an earlier attempt has a result."""
@@ -169,23 +173,13 @@ class ToolRounds:
         planned: Sequence[PlannedCall] = plan_round(
             request, self._specs, earlier_calls=earlier, asked_before=self._asked_before
         )
-        planned = await self._admit(planned)
+        if any(each.spec and each.spec.effect != "read" for each in planned):
+            # A reply that the user has already interrupted must not act.
+            await self._turn.poller.poll()
         if self._turn.stop.reason is not None:
             return False
-        round_ = ToolRound(
-            index=len(self.rounds),
-            request=request,
-            text=text,
-            results=tuple(each.result for each in planned),
-            recorded_at_ms=now_ms(),
-            user_text="" if self.rounds else self._user_text,
-        )
-        recorded = await asyncio.to_thread(
-            self._store.record_round,
-            *self._where,
-            self._turn.invocation.owner,
-            self._turn.attempt.number,
-            round_,
+        recorded, may_run = await asyncio.gather(
+            self._record(request, text, planned), self._count()
         )
         if recorded.round is None:
             self._turn.stop.request(StopReason.SUPERSEDED)
@@ -193,23 +187,32 @@ class ToolRounds:
         if recorded.outcome == "theirs":
             self.rounds.append(await self._complete(recorded.round))
         else:
+            if not may_run:
+                planned = [_refused(each) for each in planned]
             run = [each.spec for each in planned if each.spec and each.result is None]
             self._start_filler(run, FILL_AGAIN_AFTER_S if text else FILL_AFTER_S)
-            self.rounds.append(await self._run_planned(round_, planned))
+            self.rounds.append(await self._run_planned(recorded.round, planned))
         took_s = time.monotonic() - begun_s
         self._turn.latency.add_tools(took_s)
         return not self.built_in.skips_turn and not (self.built_in.ends_session and text.strip())
 
-    async def _admit(self, planned: Sequence[PlannedCall]) -> Sequence[PlannedCall]:
-        """Return the calls as they are, or none of them allowed, if there are too many."""
-        work: list[Awaitable[Any]] = [self._count()]
-        if any(each.spec and each.spec.effect != "read" for each in planned):
-            # A reply that the user has already interrupted must not act.
-            work.append(self._turn.poller.poll())
-        may_run, *_ = await asyncio.gather(*work)
-        if may_run:
-            return planned
-        return [replace(each, result=each.result or RATE_LIMITED) for each in planned]
+    async def _record(
+        self, request: ToolCalls, text: str, planned: Sequence[PlannedCall]
+    ) -> Recorded:
+        return await asyncio.to_thread(
+            self._store.record_round,
+            *self._where,
+            self._turn.invocation.owner,
+            self._turn.attempt.number,
+            ToolRound(
+                index=len(self.rounds),
+                request=request,
+                text=text,
+                results=tuple(each.result for each in planned),
+                recorded_at_ms=now_ms(),
+                user_text="" if self.rounds else self._user_text,
+            ),
+        )
 
     async def _count(self) -> bool:
         """Count a round. A table that fails refuses nothing."""
@@ -247,13 +250,18 @@ class ToolRounds:
                 found[index] = result
         except asyncio.CancelledError:
             self._over = not self._turn.stop.superseded  # who recorded a call is the one to run it
+            self._keep_interrupted(recorded, [p.index for p in planned if p.same_as is not None])
             raise
         finally:
             await cancel_tasks(*tasks)
         for each in planned:
             if each.same_as is not None:
                 found[each.index] = found[each.same_as]
-                await self._keep(recorded, each.index, found[each.index])
+            elif each.result is None or recorded.results[each.index] is not None:
+                continue
+            else:  # refused since it was recorded
+                found[each.index] = each.result
+            await self._keep(recorded, each.index, found[each.index])
         results = tuple(found.get(each.index, each.result) for each in planned)
         return _with_results(recorded, results)
 
@@ -283,9 +291,7 @@ class ToolRounds:
                     self._tell(recorded, index, spec, "running", arguments)
                     result = await self._invoke(recorded, index, spec, arguments)
         except asyncio.CancelledError:
-            # Another attempt runs a read again: it must not find that nobody waited for it.
-            if self._turn.stop.interrupted and not self._turn.stop.superseded:
-                self._act(self._keep(recorded, index, INTERRUPTED))
+            self._keep_interrupted(recorded, [index])
             raise
         result = await self._keep(recorded, index, result)
         if told:
@@ -293,6 +299,13 @@ class ToolRounds:
             self._tell(recorded, index, spec, result.outcome, arguments, result, ms)
         self.unknown += result.outcome == "unknown"
         return result
+
+    def _keep_interrupted(self, recorded: ToolRound, indexes: Iterable[int]) -> None:
+        """Keep that nobody waited for these reads, if it was the user who did not."""
+        # Another attempt runs a read again: it must not find that nobody waited for it.
+        if self._turn.stop.interrupted and not self._turn.stop.superseded:
+            for index in indexes:
+                self._act(self._keep(recorded, index, INTERRUPTED))
 
     def _act(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Start what may go on beyond the end of the turn."""
@@ -316,6 +329,8 @@ class ToolRounds:
             language=self._language,
             metadata=self._metadata,
         )
+        if not self._toolbox.circuits.admit(spec.name):
+            return result_of_failure(spec, ToolFailed("unavailable", acted=False))
         try:
             async with asyncio.timeout(timeout_s):
                 answer = await self._answer(spec, invocation)
@@ -326,6 +341,7 @@ class ToolRounds:
         except Exception as error:
             log_fields = {"error": type(error).__name__}
             return self._failure(spec, ToolFailed("unavailable", acted=True, log_fields=log_fields))
+        self._toolbox.circuits.record_success(spec.name)
         for event in answer.events:
             self._turn.outbox.add_event(
                 Custom(self._turn.request.turn_id, 0, event.name, event.data)
@@ -341,6 +357,7 @@ class ToolRounds:
         return await self._toolbox.runner(spec).call(invocation)
 
     def _failure(self, spec: ToolSpec, error: ToolFailed) -> CallResult:
+        self._toolbox.circuits.record_failure(spec.name, error)
         fields = {"tool": spec.name, "reason": error.reason, "acted": error.acted}
         self._turn.services.log("tool_failed", fields | error.log_fields)
         return result_of_failure(spec, error)
@@ -459,6 +476,10 @@ class ToolRounds:
     def _key(self, recorded: ToolRound, index: int) -> str:
         request = self._turn.request
         return call_key(parse_session_id(request.session), request.turn_id, recorded.index, index)
+
+
+def _refused(planned: PlannedCall) -> PlannedCall:
+    return replace(planned, result=planned.result or RATE_LIMITED, same_as=None)
 
 
 def _may_repeat(spec: ToolSpec) -> bool:
