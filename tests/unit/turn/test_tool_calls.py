@@ -23,6 +23,7 @@ from tests.unit.memory import REF
 from tests.unit.stage import Stage
 from tests.unit.turn.tools import ASKED, FakeTool, calls, outcomes, results, spec, toolbox
 
+OFTEN_IN_VAIN: list[list[Step]] = [[ASKED], ["Sorry."]] * 7
 ASKED_OFTEN: list[list[Step]] = [[ASKED] for _ in range(5)]
 
 
@@ -583,7 +584,7 @@ async def test_a_model_that_fails_after_a_tool_is_asked_again_without_the_tool()
 
 async def test_a_tool_that_is_down_is_not_asked_for_a_while() -> None:
     tool = FakeTool(ToolFailed("unavailable", acted=True))
-    stage = Stage(responder=FakeResponder([*([[ASKED], ["Sorry."]] * 7)]), toolbox=toolbox(tool))
+    stage = Stage(responder=FakeResponder(OFTEN_IN_VAIN), toolbox=toolbox(tool))
     for turn in range(7):
         await stage.run(turn_id=f"t{turn}")
         stage.wire.events.clear()
