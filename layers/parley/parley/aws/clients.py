@@ -6,6 +6,7 @@ and costs every cold start about 0.15 s for nothing that is used here.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, cast
 
 from botocore.config import Config
@@ -41,6 +42,9 @@ PROBING_CONFIG = AWS_CONFIG.merge(
 """A health check needs an answer soon, not after several retries."""
 HANDSHAKE_CONFIG = PROBING_CONFIG.merge(Config(retries={"total_max_attempts": 2}))
 """A client waits in its handshake for the secret, which is usually kept already."""
+TOOL_CONFIG = AWS_CONFIG.merge(Config(connect_timeout=1, retries={"total_max_attempts": 1}))
+"""A function that runs may act: botocore would invoke it again after a read timeout."""
+_making = threading.Lock()
 
 
 def find_credentials() -> Credentials | None:
@@ -56,6 +60,17 @@ def dynamodb(config: Config = AWS_CONFIG) -> DynamoDBClient:
 def lambda_() -> LambdaClient:
     """Return a Lambda client."""
     return cast("LambdaClient", _session.create_client("lambda", config=AWS_CONFIG))
+
+
+def tool_lambda(timeout_s: float) -> LambdaClient:
+    """Return a Lambda client for a tool. It may be asked for in any thread.
+
+    Args:
+        timeout_s: how long the tool may take. Its answer is read for a second longer.
+    """
+    config = TOOL_CONFIG.merge(Config(read_timeout=timeout_s + 1))
+    with _making:  # a session makes one client at a time
+        return cast("LambdaClient", _session.create_client("lambda", config=config))
 
 
 def secrets_manager(config: Config = AWS_CONFIG) -> SecretsManagerClient:

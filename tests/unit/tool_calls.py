@@ -1,0 +1,68 @@
+"""What tests of tools call them with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pytest
+
+from parley.providers.llm import ToolOffer
+from parley.tools.registry import ToolContext
+from parley.tools.tool import Invocation, Tool, ToolFailed, ToolSpec
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+OTHER_SECRET = "whsec_c29tZSBvdGhlciBzZWNyZXQgb2YgMzIgYnl0ZXMu"
+KEY = "01KBC000000000000000000000.turn-1.0.0"
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "order": {"type": "string"},
+        "people": {"type": "integer"},
+        "note": {"type": "string"},
+    },
+}
+
+
+def tool_spec(kind: str, target: str, **changed: Any) -> ToolSpec:
+    """A tool named `book`, that reads unless it is said."""
+    offer = ToolOffer("book", "Books.", changed.pop("schema", SCHEMA))
+    return ToolSpec(offer, kind, target, **{"effect": "read", "timeout_s": 5.0, **changed})
+
+
+def tool_context(
+    secrets: Mapping[str, str] | Callable[[], str] = {"key": SECRET},  # noqa: B006  # not changed
+    private_hosts: Iterable[str] = (),
+) -> ToolContext:
+    """What tools are built with.
+
+    Args:
+        secrets: by name, or what is read each time.
+    """
+
+    async def read_secret(name: str) -> str:
+        return secrets() if callable(secrets) else secrets.get(name, "")
+
+    hosts = frozenset(private_hosts)
+    return ToolContext("shop", read_secret, hosts, 10.0, lambda event, fields: None)
+
+
+def invocation(timeout_s: float = 5.0, **arguments: Any) -> Invocation:
+    """A call in a turn."""
+    return Invocation(
+        KEY,
+        arguments,
+        timeout_s,
+        turn_id="turn-1",
+        attempt=2,
+        session="5e55",
+        language="de",
+        metadata={"customer": "Zoë"},
+    )
+
+
+async def failed(tool: Tool, call: Invocation) -> ToolFailed:
+    """How a call fails."""
+    with pytest.raises(ToolFailed) as caught:
+        await tool.call(call)
+    return caught.value
