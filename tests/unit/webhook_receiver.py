@@ -16,13 +16,13 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass
 class Received:
-    """A request."""
+    """A request, and how many connections there had been."""
 
     method: str
     target: str
     headers: dict[str, str]
     body: bytes
-    connection: int
+    connections: int
 
     @property
     def arguments(self) -> Any:
@@ -37,6 +37,7 @@ class Receiver:
     answers: list[Answer]
     port: int = 0
     requests: list[Received] = field(default_factory=list)
+    protocols: list[object] = field(default_factory=list)
 
     @property
     def host(self) -> str:
@@ -45,20 +46,24 @@ class Receiver:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        body, connection = await request.read(), id(request.transport)
-        received = Received(request.method, request.raw_path, headers, body, connection)
+        if request.protocol not in self.protocols:
+            self.protocols.append(request.protocol)
+        body = await request.read()
+        received = Received(request.method, request.raw_path, headers, body, len(self.protocols))
         self.requests.append(received)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return await answer(request)
 
 
 @contextlib.asynccontextmanager
-async def receiving(*answers: Answer, tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
+async def receiving(
+    *answers: Answer, tls: ssl.SSLContext | None = None, port: int = 0
+) -> AsyncIterator[Receiver]:
     """A server on a port of 127.0.0.1."""
     receiver = Receiver(list(answers))
     runner = web.ServerRunner(web.Server(receiver.serve), shutdown_timeout=0)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+    site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
     await site.start()
     receiver.port = runner.addresses[0][1]
     try:

@@ -32,7 +32,6 @@ from parley.tools.tool import Answer, Invocation, Tool, ToolFailed, ToolSpec
 CONNECT_TIMEOUT_S = 3.0
 MARGIN_S = 0.1
 """How much earlier than the turn a call gives up: it alone knows whether anything was sent."""
-KEEPALIVE_S = 5.0
 METHODS = ("POST", "GET", "PUT", "PATCH", "DELETE")
 _WITHOUT_BODY = ("GET", "DELETE")
 
@@ -87,7 +86,6 @@ class Webhook:
         self._method = str(spec.options.get("method", "POST"))
         self._secret_name = str(spec.options.get("secret", ""))
         self._bearer = spec.options.get("auth") == "bearer"
-        self._pool: httpcore.AsyncConnectionPool | None = None
 
     async def call(self, invocation: Invocation) -> Answer:
         """Ask it, again if that is harmless; see `Tool`.
@@ -123,7 +121,8 @@ class Webhook:
         while True:
             headers = self._headers(invocation, body, secret)
             try:
-                reply = await self._exchange(target, headers, body, exchange)
+                async with await self._open_pool() as pool:
+                    reply = await self._exchange(pool, target, headers, body, exchange)
             except PrivateAddress:
                 raise
             except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ConnectTimeout):
@@ -191,7 +190,12 @@ class Webhook:
         raise ToolFailed("refused", acted=False, log_fields=fields)
 
     async def _exchange(
-        self, target: bytes, headers: Mapping[str, str], body: bytes, exchange: _Exchange
+        self,
+        pool: httpcore.AsyncConnectionPool,
+        target: bytes,
+        headers: Mapping[str, str],
+        body: bytes,
+        exchange: _Exchange,
     ) -> Reply:
         """Send a request and read its answer, as far as it may be long."""
         exchange.begin()
@@ -202,7 +206,6 @@ class Webhook:
         # Without these a connection could wait for ever; the whole call has a timeout of its own.
         timeout = {"connect": CONNECT_TIMEOUT_S, "pool": CONNECT_TIMEOUT_S}
         extensions = {"timeout": timeout, "trace": exchange.trace}
-        pool = await self._open_pool()
         async with pool.stream(
             self._method, url, headers=[*headers.items()], content=body, extensions=extensions
         ) as response:
@@ -219,18 +222,12 @@ class Webhook:
         return Reply(response.status, content_type, bytes(content))
 
     async def _open_pool(self) -> httpcore.AsyncConnectionPool:
-        if self._pool is None:
-            authorities = await asyncio.to_thread(_authorities)
-            # A connection that was idle may break when it is used: nobody knows then whether a
-            # write arrived. So each write has a connection of its own.
-            kept = 0 if self._spec.effect == "write" else None
-            self._pool = httpcore.AsyncConnectionPool(
-                ssl_context=authorities,
-                max_keepalive_connections=kept,
-                keepalive_expiry=KEEPALIVE_S,
-                network_backend=GuardedNetwork(self._context.private_hosts),
-            )
-        return self._pool
+        # Of one call: a connection that was idle may break when it is used again, and nobody knows
+        # then whether a write arrived. Between two turns Lambda freezes it besides.
+        return httpcore.AsyncConnectionPool(
+            ssl_context=await asyncio.to_thread(_authorities),
+            network_backend=GuardedNetwork(self._context.private_hosts),
+        )
 
 
 class _Exchange:
