@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Receiver:
         """Where it is, as `PrivateToolHosts` has it."""
         return f"127.0.0.1:{self.port}"
 
-    async def serve(self, request: web.Request) -> web.StreamResponse:
+    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in request.headers.items()}
         if request.protocol not in self.protocols:
             self.protocols.append(request.protocol)
@@ -75,7 +75,7 @@ async def receiving(
 def json_answer(value: Any, status: int = 200) -> Answer:
     """An answer of JSON."""
 
-    async def answer(_request: web.Request) -> web.StreamResponse:
+    async def answer(_request: web.BaseRequest) -> web.StreamResponse:
         return web.json_response(value, status=status)
 
     return answer
@@ -84,13 +84,13 @@ def json_answer(value: Any, status: int = 200) -> Answer:
 def text_answer(text: str, status: int = 200, **headers: str) -> Answer:
     """An answer of text."""
 
-    async def answer(_request: web.Request) -> web.StreamResponse:
+    async def answer(_request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(text=text, status=status, headers=headers)
 
     return answer
 
 
-async def broken(request: web.Request) -> web.StreamResponse:
+async def broken(request: web.BaseRequest) -> web.StreamResponse:
     """No answer: the connection breaks."""
     assert request.transport is not None
     request.transport.abort()

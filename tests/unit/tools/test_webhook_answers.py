@@ -127,7 +127,7 @@ async def test_the_log_has_the_host_and_the_status_alone() -> None:
 async def test_an_answer_that_is_too_large_is_not_read_to_its_end() -> None:
     written = 0
 
-    async def endless(request: web.Request) -> web.StreamResponse:
+    async def endless(request: web.BaseRequest) -> web.StreamResponse:
         nonlocal written
         response = web.StreamResponse()
         await response.prepare(request)
@@ -142,7 +142,7 @@ async def test_an_answer_that_is_too_large_is_not_read_to_its_end() -> None:
 
 
 async def test_a_webhook_that_drips_costs_no_more_than_its_time() -> None:
-    async def drip(request: web.Request) -> web.StreamResponse:
+    async def drip(request: web.BaseRequest) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
         while True:
@@ -159,7 +159,7 @@ async def test_a_webhook_that_drips_costs_no_more_than_its_time() -> None:
 
 @pytest.mark.parametrize("text", ["{", 5_000 * "["])
 async def test_json_that_is_none_is_no_result(text: str) -> None:
-    async def answer(_request: web.Request) -> web.StreamResponse:
+    async def answer(_request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(text=text, content_type="application/json")
 
     async with receiving(answer) as receiver:
@@ -262,7 +262,7 @@ async def test_a_secret_that_is_the_same_is_not_shown_twice(guarded: Receiver) -
 async def test_a_call_that_is_cancelled_lets_go_of_its_connection() -> None:
     arrived, gone = asyncio.Event(), asyncio.Event()
 
-    async def wait(request: web.Request) -> web.StreamResponse:
+    async def wait(request: web.BaseRequest) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
         arrived.set()
