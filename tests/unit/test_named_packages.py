@@ -22,6 +22,8 @@ WELL_KNOWN = {
     "pyjwt": "signs a token in an application's back end",
     "jose": "likewise, in Node",
     "sounddevice": "the microphone of the Python client",
+    "fastapi": "serves a webhook in an application's back end",
+    "uvicorn": "likewise",
     "python-socks": "what `websockets` needs behind a SOCKS proxy",
 }
 """Packages of others that texts may name, and what for."""
