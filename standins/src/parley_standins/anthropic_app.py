@@ -29,7 +29,11 @@ def build_app(api_key: str, _engines: Engines | None = None) -> web.Application:
     )
     app.add_routes(ControlApi(controls, recorder).routes())
     api = MessagesApi(
-        api_key, lambda: controls.settings, lambda: controls.take_fault("llm"), recorder
+        api_key,
+        lambda: controls.settings,
+        lambda: controls.take_fault("llm"),
+        controls.take_quirks,
+        recorder,
     )
     app.add_routes(api.routes())
     return app

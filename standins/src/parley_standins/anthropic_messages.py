@@ -9,23 +9,36 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import itertools
 import json
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from aiohttp import web
 
-from parley_standins.chatbot import Message, reply_to
+from parley_standins.chat_calls import fragments
+from parley_standins.chatbot import Message
+from parley_standins.claude_errors import NAME_OF, Refused, request_id
+from parley_standins.claude_tools import (
+    check_thoughts,
+    check_use,
+    read_choice,
+    read_messages,
+    read_offers,
+    text_of,
+)
 from parley_standins.control_api import begin_record
 from parley_standins.fault_injection import reset_connection, sleep_until, stall
-from parley_standins.faults import Fault, MessagesOddities, MessagesSettings
-from parley_standins.openai_chat import tokens
+from parley_standins.faults import Fault, MessagesOddities, MessagesSettings, ToolQuirks
+from parley_standins.openai_chat import GET_TIME, NO_QUIRKS, tokens
 from parley_standins.request_log import RequestLog, RequestRecord
+from parley_standins.tool_rules import decide, force
+from parley_standins.tool_talk import Call, Choice, Decision, Offer
 
 VERSIONS = ("2023-06-01", "2026-10-21")
 MODELS = ("standin", "claude-haiku-5-5", "claude-haiku-4-5", "claude-sonnet-5-5", "claude-opus-5-5")
@@ -36,38 +49,6 @@ _FIELDS = _SAMPLING | {
     *("model", "max_tokens", "messages", "system", "stream", "stop_sequences", "metadata"),
     *("thinking", "output_config", "tools", "tool_choice", "service_tier", "cache_control"),
 }
-_STATUS_OF = {
-    "invalid_request_error": 400,
-    "authentication_error": 401,
-    "billing_error": 402,
-    "permission_error": 403,
-    "not_found_error": 404,
-    "request_too_large": 413,
-    "rate_limit_error": 429,
-    "api_error": 500,
-    "timeout_error": 504,
-    "overloaded_error": 529,
-}
-_NAME_OF = {status: name for name, status in _STATUS_OF.items()}
-_TOOL = {"type": "tool_use", "id": "toolu_1", "name": "get_time", "input": {}}
-
-
-class Refused(Exception):
-    """A request that is answered with Anthropic's error body."""
-
-    def __init__(self, name: str, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status or _STATUS_OF.get(name, 400)
-        self.body = {
-            "type": "error",
-            "error": {"type": name, "message": message},
-            "request_id": request_id(),
-        }
-
-
-def request_id() -> str:
-    """Return a new one, in Anthropic's form."""
-    return f"req_{uuid.uuid4().hex[:24]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +60,8 @@ class Ask:
     max_tokens: int
     stream: bool
     may_think: bool
+    offers: list[Offer]
+    choice: Choice
 
     @classmethod
     def parse(cls, body: Any, version: str) -> Ask:
@@ -100,14 +83,15 @@ class Ask:
             raise _invalid("max_tokens: Input should be greater than or equal to 1")
         thinking = _check_thinking(body, str(model))
         system = _system(body.get("system"))
-        messages = _messages(body["messages"])
+        messages, offers = read_messages(body["messages"]), read_offers(body)
+        check_use(messages, offers)
         user = (body.get("metadata") or {}).get("user_id")
         if user is not None and not (isinstance(user, str) and len(user) <= 256):
             raise _invalid("metadata.user_id: String should have at most 256 characters")
         given = [Message("system", system)] if system else []
         return cls(
             str(model), given + messages, limit, bool(body.get("stream")),
-            thinking not in ("disabled", "between_tools"),
+            thinking not in ("disabled", "between_tools"), offers, read_choice(body, offers),
         )  # fmt: skip
 
 
@@ -138,41 +122,10 @@ def _check_thinking(body: dict[str, Any], model: str) -> str:
 
 def _system(given: Any) -> str:
     if isinstance(given, list):
-        return "\n".join(_text_of(block, "system") for block in given)
+        return "\n".join(text_of(block, "system") for block in given)
     if not isinstance(given, str | None):
         raise _invalid("system: Input should be a valid string")
     return given or ""
-
-
-def _messages(given: Any) -> list[Message]:
-    if not isinstance(given, list) or not given:
-        raise _invalid("messages: at least one message is required")
-    found: list[Message] = []
-    for at, message in enumerate(given):
-        role = message.get("role") if isinstance(message, dict) else None
-        if role not in ("user", "assistant"):
-            raise _invalid(f"messages.{at}.role: Input should be 'user' or 'assistant'")
-        content = message.get("content")
-        blocks = content if isinstance(content, list) else [{"type": "text", "text": content}]
-        text = "\n".join(_text_of(block, f"messages.{at}") for block in blocks)
-        if found and found[-1].role == role:  # neighbours of one role are joined
-            found[-1] = Message(role, f"{found[-1].content}\n{text}")
-        else:
-            found.append(Message(role, text))
-    if found[0].role != "user":
-        raise _invalid('messages: first message must use the "user" role')
-    if found[-1].role != "user":
-        raise _invalid("This model does not support assistant message prefill.")
-    return found
-
-
-def _text_of(block: Any, where: str) -> str:
-    text = block.get("text") if isinstance(block, dict) else None
-    if not isinstance(text, str):
-        raise _invalid(f"{where}: Input should be a valid string or a list of text blocks")
-    if not text.strip():
-        raise _invalid(f"{where}: text content blocks must be non-empty")
-    return text
 
 
 class MessagesApi:
@@ -182,6 +135,7 @@ class MessagesApi:
         api_key: the one that it takes.
         settings: tells what is set now.
         take_fault: takes the fault that a request meets.
+        take_quirks: takes those that a request with tools meets; told whether its reply calls one.
     """
 
     def __init__(
@@ -189,11 +143,13 @@ class MessagesApi:
         api_key: str,
         settings: Callable[[], MessagesSettings],
         take_fault: Callable[[], Fault | None],
+        take_quirks: Callable[[bool], ToolQuirks | None],
         recorder: RequestLog,
     ) -> None:
         self._api_key = api_key
         self._settings = settings
         self._take_fault = take_fault
+        self._take_quirks = take_quirks
         self._recorder = recorder
 
     def routes(self, prefix: str = "/v1") -> list[web.RouteDef]:
@@ -255,6 +211,8 @@ class MessagesApi:
         try:
             response = await self._answer(request, record, began)
         except Refused as refused:
+            if refused.status == 400 and refused.reason:
+                self._recorder.refusals[refused.reason] += 1
             headers = {"request-id": str(refused.body["request_id"])}
             response = web.json_response(refused.body, status=refused.status, headers=headers)
         finally:
@@ -283,25 +241,67 @@ class MessagesApi:
         self.check_key(request)
         ask = Ask.parse(body, _check_version(request))
         self.check_model(ask.model)
-        # The clock of the machine that it runs on is what a user expects to hear.
-        reply = _Reply(ask, reply_to(ask.messages, datetime.now().astimezone()), settings.oddities)
+        if settings.oddities.must_echo_thinking:
+            check_thoughts(body["messages"])
+        reply = self._decide(ask, settings.oddities)
         if not ask.stream:
             await sleep_until(began + settings.delays.llm_first_token_ms / 1000)
             return web.json_response(reply.whole(), headers={"request-id": request_id()})
         return await _Stream(request, record, settings, fault).send(reply, began)
 
+    def _decide(self, ask: Ask, oddities: MessagesOddities) -> _Reply:
+        """Return the reply.
+
+        Raises:
+            Refused: the model takes no tools.
+        """
+        # The clock of the machine that it runs on is what a user expects to hear.
+        decision = decide(ask.messages, ask.offers, ask.choice, datetime.now().astimezone())
+        quirks = self._take_quirks(bool(decision.calls)) if ask.offers else None
+        if quirks and (quirks.refused or quirks.failed):
+            raise Refused(
+                "invalid_request_error", "This model doesn't support tool use.", reason=""
+            )
+        if quirks and quirks.ignores_none and not decision.calls:
+            decision = Decision(calls=(force(ask.messages, ask.offers),))
+        if oddities.calls_tool:
+            decision = Decision(calls=(GET_TIME,))
+        return _Reply(ask, decision, quirks or NO_QUIRKS, oddities)
+
 
 class _Reply:
-    """One reply, in the protocol's words."""
+    """One reply, in the protocol's words.
 
-    def __init__(self, ask: Ask, text: str, oddities: MessagesOddities) -> None:
-        all_tokens = [] if oddities.refuses or oddities.calls_tool else tokens(text)
+    Attributes:
+        blocks: what it has besides a thought: each block as it begins, and its deltas.
+    """
+
+    def __init__(
+        self, ask: Ask, decision: Decision, quirks: ToolQuirks, oddities: MessagesOddities
+    ) -> None:
+        calls = () if oddities.refuses else decision.calls
+        text = quirks.text_before if calls else decision.text
+        text = "" if oddities.refuses else text
+        all_tokens = tokens(text)
         self.tokens = all_tokens[: ask.max_tokens]
-        self.calls_tool = oddities.calls_tool
+        self.blocks = [
+            *([_text_block(self.tokens)] if self.tokens else []),
+            *(
+                _call_block(call, _id_of(at, call, oddities), quirks)
+                for at, call in enumerate(calls)
+            ),
+        ]
+        if calls and quirks.text_after:
+            self.blocks.append(_text_block(tokens(quirks.text_after)))
+        if calls and quirks.cut_arguments:
+            _cut_last(self.blocks)
         self.thinks = oddities.thinks and ask.may_think
+        self.is_missing_end = bool(calls) and quirks.end == "missing"
         self.stop_reason = "end_turn" if len(self.tokens) == len(all_tokens) else "max_tokens"
-        if oddities.calls_tool:
-            self.stop_reason = "tool_use"
+        if calls:
+            self.stop_reason = _ENDS.get(quirks.end, "tool_use")
+        if calls and quirks.cut_arguments:
+            self.stop_reason = "max_tokens"
         if oddities.refuses:
             self.stop_reason = "refusal"
         self._ask = ask
@@ -311,7 +311,8 @@ class _Reply:
     def usage(self) -> dict[str, int]:
         """What is charged."""
         asked = sum(len(tokens(message.content)) for message in self._ask.messages)
-        return {"input_tokens": asked, "output_tokens": len(self.tokens)}
+        answered = sum(len(deltas) for _, deltas in self.blocks)
+        return {"input_tokens": asked, "output_tokens": answered}
 
     @property
     def stop_details(self) -> dict[str, Any] | None:
@@ -335,10 +336,49 @@ class _Reply:
 
     def whole(self) -> dict[str, Any]:
         """Return the message at once."""
-        text = {"type": "text", "text": "".join(self.tokens)}
-        content = [_TOOL] if self.calls_tool else [text] if self.tokens else []
+        content = [_whole_block(block, deltas) for block, deltas in self.blocks]
         end = {"stop_reason": self.stop_reason, "usage": self.usage}
         return {**self.message(), "content": content, **end}
+
+
+Block = tuple[dict[str, Any], list[dict[str, Any]]]
+"""A block as it begins, and its deltas."""
+
+_ENDS = {"stop": "end_turn", "length": "max_tokens", "content_filter": "refusal"}
+
+
+def _text_block(bits: Sequence[str]) -> Block:
+    return {"type": "text", "text": ""}, [{"type": "text_delta", "text": bit} for bit in bits]
+
+
+def _call_block(call: Call, given: str, quirks: ToolQuirks) -> Block:
+    text = json.dumps(dict(call.arguments), ensure_ascii=False) if call.arguments else ""
+    # The first delta is empty, also of a call without arguments.
+    bits = ["", *([text] if quirks.one_chunk else fragments(text))]
+    begins = {"type": "tool_use", "id": given, "name": call.name, "input": {}}
+    return begins, [{"type": "input_json_delta", "partial_json": bit} for bit in bits]
+
+
+def _id_of(at: int, call: Call, oddities: MessagesOddities) -> str:
+    return f"{call.name}_{at}" if oddities.repeats_ids else f"toolu_{uuid.uuid4().hex[:24]}"
+
+
+def _cut_last(blocks: list[Block]) -> None:
+    """Leave out the second half of the last call, and what would come after it."""
+    while blocks[-1][0]["type"] != "tool_use":
+        blocks.pop()
+    deltas = blocks[-1][1]
+    del deltas[(len(deltas) + 1) // 2 :]
+
+
+def _whole_block(block: dict[str, Any], deltas: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    if block["type"] == "text":
+        return {**block, "text": "".join(delta["text"] for delta in deltas)}
+    text = "".join(delta["partial_json"] for delta in deltas)
+    try:
+        return {**block, "input": json.loads(text or "{}")}
+    except ValueError:
+        return block
 
 
 class _Stream:
@@ -374,19 +414,22 @@ class _Stream:
         if reply.thinks:
             due += oddities.thinking_ms / 1000
             await self._think(due)
-        if reply.calls_tool:
-            await self._block(_TOOL, {"type": "input_json_delta", "partial_json": "{}"})
-        if reply.tokens:
-            await self._begin({"type": "text", "text": ""})
-            for count, token in enumerate(reply.tokens, 1):
+        counts = itertools.count(1)
+        for block, deltas in reply.blocks:
+            await self._begin(block)
+            for piece in deltas:
+                count = next(counts)
                 await sleep_until(due)
                 due += delays.llm_token_ms / 1000
                 if fault and fault.garbage and count == 1:
                     await self._write('data: {"type": "content_bl\n\n')
-                await self._delta({"type": "text_delta", "text": token})
+                await self._delta(piece)
                 if await self._fail_after(count):
                     return self._response
             await self._end()
+        if reply.is_missing_end:
+            await self._response.write_eof()
+            return self._response
         delta: dict[str, Any] = {"stop_reason": reply.stop_reason, "stop_sequence": None}
         if reply.stop_details:
             delta["stop_details"] = reply.stop_details
@@ -417,11 +460,6 @@ class _Stream:
             await self._response.write_eof()
             return True
         return False
-
-    async def _block(self, block: dict[str, Any], delta: dict[str, Any]) -> None:
-        await self._begin(block)
-        await self._delta(delta)
-        await self._end()
 
     async def _begin(self, block: dict[str, Any]) -> None:
         await self._event("content_block_start", index=self._index, content_block=block)
@@ -460,7 +498,7 @@ def _status_answer(fault: Fault, request: web.Request, body: Any) -> web.Respons
     """Return the error of a fault. Its text repeats the key and what was said, as some services
     do."""
     assert fault.status is not None
-    name = fault.code or _NAME_OF.get(fault.status, "api_error")
+    name = fault.code or NAME_OF.get(fault.status, "api_error")
     refused = Refused(name, f"On demand: {request.headers.get('x-api-key')}, {body}.", fault.status)
     headers = {"request-id": str(refused.body["request_id"])}
     if fault.retry_after is not None:

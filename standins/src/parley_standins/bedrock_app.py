@@ -15,8 +15,10 @@ from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import web
 
-from parley_standins.anthropic_messages import MessagesApi, Refused
+from parley_standins.anthropic_messages import MessagesApi
 from parley_standins.browser_guard import refuse_pages
+from parley_standins.chat_errors import BadRequest
+from parley_standins.claude_errors import Refused
 from parley_standins.control_api import ControlApi
 from parley_standins.engines import Engines
 from parley_standins.fault_injection import ignore_dropped
@@ -27,7 +29,7 @@ from parley_standins.faults import (
     Fault,
     MessagesSettings,
 )
-from parley_standins.openai_chat import BadRequest, ChatApi
+from parley_standins.openai_chat import ChatApi
 from parley_standins.request_log import RequestLog
 
 MAX_BODY_BYTES = 25 * 1024 * 1024
@@ -104,8 +106,8 @@ def build_app(api_key: str, _engines: Engines | None = None) -> web.Application:
         now = controls.settings
         return ChatSettings(delays=now.delays, faults=now.faults, oddities=now.oddities.chat)
 
-    claude = _Claude(api_key, of_claude, take_fault, recorder)
-    open_models = _OpenModels(api_key, of_open_models, take_fault, recorder)
+    claude = _Claude(api_key, of_claude, take_fault, controls.take_quirks, recorder)
+    open_models = _OpenModels(api_key, of_open_models, take_fault, controls.take_quirks, recorder)
     app = web.Application(
         middlewares=[refuse_pages, ignore_dropped], client_max_size=MAX_BODY_BYTES
     )

@@ -15,6 +15,7 @@ from datetime import datetime
 
 from parley_standins.chatbot_stories import joke, story
 from parley_standins.spoken_numbers import first_numbers, in_words, sum_in
+from parley_standins.tool_talk import Call, CallAnswer
 
 MAX_COUNT = 100
 
@@ -84,10 +85,17 @@ _CAPITALS = {
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation; `role` is OpenAI's."""
+    """One message of a conversation; `role` is OpenAI's.
+
+    Attributes:
+        calls: what the assistant called.
+        answers: what came of calls, of a tool's message.
+    """
 
     role: str
     content: str
+    calls: tuple[Call, ...] = ()
+    answers: tuple[CallAnswer, ...] = ()
 
 
 def plain(text: str) -> str:

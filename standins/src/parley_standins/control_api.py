@@ -2,7 +2,8 @@
 
 `GET/PUT/DELETE /_control` reads, changes and resets delays, faults and oddities.
 `GET/DELETE /_requests` (`?after=ID` for the newer ones), `GET /_requests/{id}` and
-`GET /_requests/{id}/audio` show what was received and sent.
+`GET /_requests/{id}/audio` show what was received and sent. `GET/DELETE /_refusals` counts the
+requests to a language model that were refused for what they said, by reason.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ class ControlApi(Generic[S]):
             web.delete("/_requests", self._clear),
             web.get(r"/_requests/{id:\d+}", self._one),
             web.get(r"/_requests/{id:\d+}/audio", self._audio),
+            web.get("/_refusals", self._refusals),
+            web.delete("/_refusals", self._forget_refusals),
         ]
 
     async def _show(self, _request: web.Request) -> web.Response:
@@ -65,6 +68,13 @@ class ControlApi(Generic[S]):
     async def _clear(self, _request: web.Request) -> web.Response:
         self._recorder.clear()
         return _json({"requests": []})
+
+    async def _refusals(self, _request: web.Request) -> web.Response:
+        return _json({"refusals": self._recorder.refusals})
+
+    async def _forget_refusals(self, request: web.Request) -> web.Response:
+        self._recorder.refusals.clear()
+        return await self._refusals(request)
 
     async def _one(self, request: web.Request) -> web.Response:
         return _json(self._found(request).described())

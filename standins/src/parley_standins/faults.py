@@ -64,6 +64,53 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
             raise ValueError("code goes with status")
 
 
+class ToolQuirks(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """How other servers answer requests with tools. Several go together.
+
+    A request with tools meets them if its reply calls one. `refused`, `failed` and `ignores_none`
+    need no such reply. Claude has no ids, indexes or arguments other than its own, and no `leaked`.
+
+    Attributes:
+        times: for how many requests; `always` until they are taken back.
+        one_chunk: each call comes whole, as Groq's and Ollama's do.
+        no_id: calls have none, as some versions of Ollama and layers over Gemini.
+        no_index: calls have none.
+        same_index: all calls have index 0.
+        dict_arguments: arguments are an object, no JSON text; implies `one_chunk`.
+        no_arguments: the arguments of a call without any are left out, as vLLM does.
+        end: why the reply says that it ends; `missing` ends the stream before it says so.
+        cut_arguments: the last call's arguments end halfway, and the reply with `length`.
+        text_before: words before the calls.
+        text_after: words after them.
+        leaked: calls are written out as text, as a server with the wrong parser does.
+        refused: the model takes no tools, in Ollama's words.
+        failed: the model's call could not be read (`tool_use_failed` of Groq): as a status, or as
+            an event within a 200.
+        ignores_none: calls a tool although `tool_choice` is none, as Ollama does.
+    """
+
+    times: Annotated[int, msgspec.Meta(ge=1)] | Literal["always"] = 1
+    one_chunk: bool = False
+    no_id: bool = False
+    no_index: bool = False
+    same_index: bool = False
+    dict_arguments: bool = False
+    no_arguments: bool = False
+    end: Literal["", "stop", "length", "content_filter", "missing"] = ""
+    cut_arguments: bool = False
+    text_before: str = ""
+    text_after: str = ""
+    leaked: bool = False
+    refused: bool = False
+    failed: Literal["", "status", "event"] = ""
+    ignores_none: bool = False
+
+    @property
+    def needs_no_call(self) -> bool:
+        """Whether a request meets them whose reply would be words."""
+        return self.refused or bool(self.failed) or self.ignores_none
+
+
 class SpeechDelays(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Of the ElevenLabs stand-in. What it takes anyway counts towards each delay.
 
@@ -148,9 +195,15 @@ class ChatDelays(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_onl
 
 
 class ChatFaults(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Of the chat stand-in's completions; listing the models never fails."""
+    """Of the chat stand-in's completions; listing the models never fails.
+
+    Attributes:
+        llm: what completions meet.
+        tools: what those meet that are offered tools.
+    """
 
     llm: Fault | None = None
+    tools: ToolQuirks | None = None
 
 
 class ChatOddities(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -164,6 +217,12 @@ class ChatOddities(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
         whole_answers: answer in one piece, also if a stream was asked for.
         calls_tool: call a function, whether there is one or not, in place of a reply.
         no_reasoning_effort: refuse `reasoning_effort`, as models do that do not think.
+        must_echo: what an assistant message with calls must have again in later requests, as Gemini
+            3 (`thought_signature`, of each call) and thinking models of DeepSeek and Kimi do
+            (`reasoning_content`).
+        no_user_after_results: refuse a user message right after results, as Mistral does.
+        short_ids: refuse ids of calls that are not 9 letters and digits, as Mistral does.
+        repeats_ids: give calls the same ids in every reply, as Kimi K3 does.
     """
 
     strict_roles: bool = False
@@ -172,6 +231,10 @@ class ChatOddities(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     whole_answers: bool = False
     calls_tool: bool = False
     no_reasoning_effort: bool = False
+    must_echo: Literal["", "thought_signature", "reasoning_content"] = ""
+    no_user_after_results: bool = False
+    short_ids: bool = False
+    repeats_ids: bool = False
 
 
 class ChatSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -192,6 +255,8 @@ class MessagesOddities(msgspec.Struct, forbid_unknown_fields=True, frozen=True, 
         unnamed_events: leave out the line that names an event, as other servers of this API do.
         refuses: end with `refusal`, without a word.
         calls_tool: call a function, whether there is one or not, in place of a reply.
+        must_echo_thinking: refuse calls of this turn that come back without their thought.
+        repeats_ids: give calls the same ids in every reply.
     """
 
     thinks: bool = False
@@ -200,6 +265,8 @@ class MessagesOddities(msgspec.Struct, forbid_unknown_fields=True, frozen=True, 
     unnamed_events: bool = False
     refuses: bool = False
     calls_tool: bool = False
+    must_echo_thinking: bool = False
+    repeats_ids: bool = False
 
 
 class MessagesSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -269,8 +336,24 @@ class Controls(Generic[S]):
         Args:
             surface: a field of the settings' faults, e.g. `tts`.
         """
-        faults = msgspec.structs.asdict(self.settings)["faults"]
-        fault: Fault | None = getattr(faults, surface)
+        fault: Fault | None = self.take(surface)
+        return fault
+
+    def take_quirks(self, calls: bool) -> ToolQuirks | None:
+        """Return the quirks that a request with tools meets; counts it.
+
+        Args:
+            calls: the reply calls tools.
+        """
+        quirks: ToolQuirks | None = msgspec.structs.asdict(self.settings)["faults"].tools
+        if quirks is None or not (calls or quirks.needs_no_call):
+            return None
+        taken: ToolQuirks = self.take("tools")
+        return taken
+
+    def take(self, surface: str) -> Any:
+        """Return what is set for this surface, of whatever type; counts it."""
+        fault = getattr(msgspec.structs.asdict(self.settings)["faults"], surface)
         if fault is None or fault.times == "always":
             return fault
         left = fault.times - 1

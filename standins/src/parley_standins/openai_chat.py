@@ -20,48 +20,26 @@ from typing import Any
 from aiohttp import web
 
 from parley_standins.browser_guard import refuse_pages
-from parley_standins.chatbot import Message, reply_to
+from parley_standins.chat_calls import WiredCalls, leak
+from parley_standins.chat_errors import BadRequest
+from parley_standins.chat_tools import check_oddities, read_choice, read_messages, read_offers
+from parley_standins.chatbot import Message
 from parley_standins.control_api import ControlApi, begin_record
 from parley_standins.fault_injection import ignore_dropped, reset_connection, sleep_until, stall
-from parley_standins.faults import ChatSettings, Controls, Fault
+from parley_standins.faults import ChatOddities, ChatSettings, Controls, Fault, ToolQuirks
 from parley_standins.request_log import RequestLog, RequestRecord
+from parley_standins.tool_rules import decide, force
+from parley_standins.tool_talk import Call, Choice, Decision, Offer
 
 MODELS = ("standin", "gpt-6-luna")
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 MAX_BODY_BYTES = 16 * 1024 * 1024
-ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 
-_TOOL_CALL = {
-    "index": 0,
-    "id": "call_1",
-    "type": "function",
-    "function": {"name": "get_time", "arguments": "{}"},
-}
+NO_QUIRKS = ToolQuirks()
+GET_TIME = Call("get_time", {})
+"""What is called without having been offered, if that is asked for."""
+
 _TOKEN = re.compile(r"\s?\w+|\s?[^\w\s]|\s+")
-
-
-class BadRequest(Exception):
-    """A request that is answered with OpenAI's error body."""
-
-    def __init__(
-        self, status: int, message: str, code: str | None = None, param: str | None = None
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = {
-            "error": {
-                "message": message,
-                "type": _error_type(status),
-                "param": param,
-                "code": code,
-            }
-        }
-
-
-def _error_type(status: int) -> str:
-    if status == 429:
-        return "rate_limit_error"
-    return "invalid_request_error" if status < 500 else "server_error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +51,8 @@ class Completion:
     stream: bool
     include_usage: bool
     max_tokens: int | None
+    offers: list[Offer]
+    choice: Choice
 
     @classmethod
     def parse(cls, body: Any) -> Completion:
@@ -103,29 +83,16 @@ class Completion:
             raise BadRequest(
                 400, f"'reasoning_effort' has to be one of {allowed}.", param="reasoning_effort"
             )
+        offers = read_offers(body)
         return cls(
             model,
-            [_message(message, index) for index, message in enumerate(messages)],
+            read_messages(messages),
             stream,
             bool(options.get("include_usage")),
             limit,
+            offers,
+            read_choice(body, offers),
         )
-
-
-def _message(message: Any, index: int) -> Message:
-    where = f"messages[{index}]"
-    if not isinstance(message, dict) or message.get("role") not in ROLES:
-        roles = ", ".join(sorted(ROLES))
-        raise BadRequest(400, f"{where}.role has to be one of {roles}.", param=f"{where}.role")
-    content = message.get("content")
-    if isinstance(content, list):
-        parts = [part for part in content if isinstance(part, dict)]
-        content = "".join(str(part.get("text", "")) for part in parts)
-    if not isinstance(content, str | None):
-        raise BadRequest(
-            400, f"{where}.content has to be a string or a list of parts.", param=f"{where}.content"
-        )
-    return Message(message["role"], content or "")
 
 
 def tokens(text: str) -> list[str]:
@@ -144,6 +111,7 @@ class ChatApi:
         api_key: the one that it takes.
         settings: tells what is set now.
         take_fault: takes the fault that a request meets.
+        take_quirks: takes those that a request with tools meets; told whether its reply calls one.
     """
 
     def __init__(
@@ -151,11 +119,13 @@ class ChatApi:
         api_key: str,
         settings: Callable[[], ChatSettings],
         take_fault: Callable[[], Fault | None],
+        take_quirks: Callable[[bool], ToolQuirks | None],
         recorder: RequestLog,
     ) -> None:
         self._api_key = api_key
         self._settings = settings
         self._take_fault = take_fault
+        self._take_quirks = take_quirks
         self._recorder = recorder
 
     def routes(self, prefix: str = "/v1") -> list[web.RouteDef]:
@@ -194,6 +164,8 @@ class ChatApi:
         try:
             response = await self._answer(request, record, began)
         except BadRequest as problem:
+            if problem.status == 400 and problem.reason:
+                self._recorder.refusals[problem.reason] += 1
             response = web.json_response(problem.body, status=problem.status)
             response.headers["x-request-id"] = _request_id()
         finally:
@@ -220,27 +192,14 @@ class ChatApi:
         if fault and fault.status is not None:
             return _status_answer(fault, request, body)
         self.check_key(request)
-        completion = Completion.parse(body)
         oddities = self._settings().oddities
-        if oddities.no_system_role and completion.messages[0].role in ("system", "developer"):
-            raise BadRequest(400, "System role not supported", "bad_roles")
-        if oddities.no_reasoning_effort and "reasoning_effort" in body:
-            raise BadRequest(
-                400,
-                "Unsupported parameter: 'reasoning_effort' is not supported with this model.",
-                "unsupported_parameter",
-                "reasoning_effort",
-            )
-        if oddities.strict_roles:
-            _check_roles(completion.messages)
-        # The clock of the machine that it runs on is what a user expects to hear.
-        text = reply_to(completion.messages, datetime.now().astimezone())
-        thought = f"<think>The user said: {completion.messages[-1].content}</think>\n\n"
-        reply = _Reply(completion, tokens(thought + text if oddities.thinks else text))
-        reply.calls_tool = oddities.calls_tool
+        completion = _checked(body, oddities)
+        reply = self._decide(completion, oddities)
+        if reply.quirks.failed:
+            return await _fail_call(request, reply)
         if completion.stream and not oddities.whole_answers:
             return await self._stream(request, record, reply, fault, began)
-        wait_ms = delays.llm_first_token_ms + delays.llm_token_ms * (len(reply.tokens) - 1)
+        wait_ms = delays.llm_first_token_ms + delays.llm_token_ms * (len(reply.deltas) - 1)
         await sleep_until(began + wait_ms / 1000)
         if fault and fault.garbage:
             return web.Response(text='{"id": "chatc', content_type="application/json")
@@ -248,6 +207,26 @@ class ChatApi:
             reset_connection(request)
         record.frame("out", reply.whole())
         return web.json_response(reply.whole())
+
+    def _decide(self, completion: Completion, oddities: ChatOddities) -> _Reply:
+        """Return the reply.
+
+        Raises:
+            BadRequest: the model takes no tools.
+        """
+        # The clock of the machine that it runs on is what a user expects to hear.
+        now = datetime.now().astimezone()
+        messages, offers = completion.messages, completion.offers
+        decision = decide(messages, offers, completion.choice, now)
+        quirks = self._take_quirks(bool(decision.calls)) if offers else None
+        if quirks and quirks.refused:
+            message = f"registry.ollama.ai/library/{completion.model} does not support tools"
+            raise BadRequest(400, message, reason="")
+        if quirks and quirks.ignores_none and not decision.calls:
+            decision = Decision(calls=(force(messages, offers),))
+        if oddities.calls_tool:
+            decision = Decision(calls=(GET_TIME,))
+        return _Reply(completion, decision, quirks or NO_QUIRKS, oddities)
 
     async def _stream(
         self,
@@ -272,19 +251,20 @@ class ChatApi:
         delays = self._settings().delays
         due = began + delays.llm_first_token_ms / 1000
         await sleep_until(due)
-        await send(reply.chunk({"role": "assistant", "content": ""}))
-        if reply.calls_tool:
-            await send(reply.chunk({"tool_calls": [_TOOL_CALL]}))
-        for count, token in enumerate(() if reply.calls_tool else reply.tokens, 1):
+        await send(reply.chunk({"role": "assistant", "content": reply.first_content}))
+        for count, delta in enumerate(reply.deltas, 1):
             await sleep_until(due)
             due += delays.llm_token_ms / 1000
             if fault and fault.garbage and count == 1:
                 await send('{"id": "chatc')
-            await send(reply.chunk({"content": token}))
+            await send(reply.chunk(delta))
             if fault and fault.cut == count:
                 reset_connection(request)
             if fault and fault.stall == "after":
                 await stall(request)
+        if reply.quirks.end == "missing":
+            await response.write_eof()
+            return response
         await send(reply.chunk({}, reply.finish_reason))
         if reply.completion.include_usage:
             await send(reply.usage_chunk())
@@ -293,21 +273,99 @@ class ChatApi:
         return response
 
 
-class _Reply:
-    """One reply, in the protocol's words."""
+def _checked(body: Any, oddities: ChatOddities) -> Completion:
+    """Return the request.
 
-    def __init__(self, completion: Completion, all_tokens: list[str]) -> None:
+    Raises:
+        BadRequest: nobody takes it, or what is set does not.
+    """
+    completion = Completion.parse(body)
+    if oddities.no_system_role and completion.messages[0].role in ("system", "developer"):
+        raise BadRequest(400, "System role not supported", "bad_roles")
+    if oddities.no_reasoning_effort and "reasoning_effort" in body:
+        raise BadRequest(
+            400,
+            "Unsupported parameter: 'reasoning_effort' is not supported with this model.",
+            "unsupported_parameter",
+            "reasoning_effort",
+        )
+    if oddities.strict_roles:
+        _check_roles(completion.messages)
+    check_oddities(body["messages"], oddities)
+    return completion
+
+
+async def _fail_call(request: web.Request, reply: _Reply) -> web.StreamResponse:
+    """Answer as Groq does if the model's call could not be read."""
+    error = {
+        "message": "Failed to call a function. Please adjust your prompt. See 'failed_generation' "
+        "for more details.",
+        "type": "invalid_request_error",
+        "code": "tool_use_failed",
+        "failed_generation": leak(reply.decision.calls or (GET_TIME,)),
+    }
+    if reply.quirks.failed == "status":
+        return web.json_response({"error": error}, status=400)
+    response = web.StreamResponse(headers={"Cache-Control": "no-cache"})
+    response.content_type = "text/event-stream"
+    await response.prepare(request)
+    failed = json.dumps({"error": {**error, "status_code": 400}})
+    first = json.dumps(reply.chunk({"role": "assistant", "content": ""}))
+    await response.write(f"data: {first}\n\nevent: error\ndata: {failed}\n\n".encode())
+    await response.write_eof()
+    return response
+
+
+class _Reply:
+    """One reply, in the protocol's words.
+
+    Attributes:
+        deltas: what a stream has of it, piece by piece.
+    """
+
+    def __init__(
+        self,
+        completion: Completion,
+        decision: Decision,
+        quirks: ToolQuirks,
+        oddities: ChatOddities,
+    ) -> None:
         self.completion = completion
-        self.tokens = all_tokens[: completion.max_tokens]
-        self.calls_tool = False
-        self._finish_reason = "stop" if len(self.tokens) == len(all_tokens) else "length"
+        self.decision = decision
+        self.quirks = quirks
+        text, calls = decision.text, decision.calls
+        if quirks.leaked and calls:
+            text, calls = leak(calls), ()
+        if calls:
+            text = quirks.text_before
+        if oddities.thinks:
+            last = completion.messages[-1].content
+            text = f"<think>The user said: {last}</think>\n\n{text}"
+        after = quirks.text_after if calls else ""
+        self._calls = WiredCalls(calls, quirks, oddities)
+        all_deltas = [
+            *({"content": token} for token in tokens(text)),
+            *(self._calls.deltas() if calls else ()),
+            *({"content": token} for token in tokens(after)),
+        ]
+        self.deltas: list[dict[str, Any]] = all_deltas[: completion.max_tokens]
+        self._is_cut = len(self.deltas) < len(all_deltas) or quirks.cut_arguments
         self._id = f"chatcmpl-{uuid.uuid4().hex}"
         self._created = int(time.time())
 
     @property
+    def first_content(self) -> str | None:
+        """The content of a stream's first delta: none before calls without words."""
+        return None if self.deltas and "content" not in self.deltas[0] else ""
+
+    @property
     def finish_reason(self) -> str:
         """Why the reply ends."""
-        return "tool_calls" if self.calls_tool else self._finish_reason
+        if self._calls.entries and self.quirks.end not in ("", "missing"):
+            return self.quirks.end
+        if self._is_cut:
+            return "length"
+        return "tool_calls" if self._calls.entries else "stop"
 
     def chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
         """Return one event of the stream."""
@@ -322,9 +380,10 @@ class _Reply:
     def whole(self) -> dict[str, Any]:
         """Return the reply at once."""
         message: dict[str, Any] = {"role": "assistant", "refusal": None}
-        message["content"] = None if self.calls_tool else "".join(self.tokens)
-        if self.calls_tool:
-            message["tool_calls"] = [_TOOL_CALL]
+        content = "".join(delta.get("content", "") for delta in self.deltas)
+        message["content"] = content if content or not self._calls.entries else None
+        if self._calls.entries:
+            message |= self._calls.message
         choice = {
             "index": 0,
             "message": message,
@@ -340,7 +399,7 @@ class _Reply:
 
     def _usage(self) -> dict[str, int]:
         prompt = sum(len(tokens(message.content)) for message in self.completion.messages)
-        completion = len(self.tokens)
+        completion = len(self.deltas)
         return {
             "prompt_tokens": prompt,
             "completion_tokens": completion,
@@ -354,7 +413,8 @@ def _check_roles(messages: list[Message]) -> None:
     Raises:
         BadRequest: in the words of Mistral's template.
     """
-    roles = [message.role for message in messages]
+    # Calls and their results are within the assistant's turn.
+    roles = [m.role for m in messages if not m.calls and m.role != "tool"]
     turns = roles[1:] if roles[:1] in (["system"], ["developer"]) else roles
     if turns[-1:] != ["user"] or any(
         role != ("user", "assistant")[at % 2] for at, role in enumerate(turns)
@@ -362,7 +422,7 @@ def _check_roles(messages: list[Message]) -> None:
         raise BadRequest(
             400, "Conversation roles must alternate user/assistant/user/assistant/...", "bad_roles"
         )
-    if not all(message.content.strip() for message in messages):
+    if not all(message.content.strip() or message.calls for message in messages):
         raise BadRequest(400, "A message has to have content.", "empty_message")
 
 
@@ -393,6 +453,12 @@ def chat_app(api_key: str, settings: ChatSettings) -> web.Application:
         middlewares=[refuse_pages, ignore_dropped], client_max_size=MAX_BODY_BYTES
     )
     app.add_routes(ControlApi(controls, recorder).routes())
-    api = ChatApi(api_key, lambda: controls.settings, lambda: controls.take_fault("llm"), recorder)
+    api = ChatApi(
+        api_key,
+        lambda: controls.settings,
+        lambda: controls.take_fault("llm"),
+        controls.take_quirks,
+        recorder,
+    )
     app.add_routes(api.routes())
     return app

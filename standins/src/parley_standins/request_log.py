@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -109,6 +109,8 @@ class RequestLog:
     def __init__(self) -> None:
         self._records: deque[RequestRecord] = deque()
         self._last_id = 0
+        self.refusals: Counter[str] = Counter()
+        """How many requests were refused for what they said, by reason."""
 
     def begin(
         self,
