@@ -1,7 +1,7 @@
 """`python -m parley_standins`: all stand-ins, until a signal or the parent's end.
 
 Prints one JSON line when they are ready: `{"elevenlabs_url", "llm_url", "urls", "voices", "pid"}`.
-`urls` has those of `parley_standins.vendors`, by name.
+`urls` has those of `parley_standins.vendors`, by name: `tools` is that of `tool_services`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from parley_standins.elevenlabs_app import elevenlabs_app
 from parley_standins.engines import Engines
 from parley_standins.faults import ChatDelays, ChatSettings, SpeechDelays, SpeechSettings
 from parley_standins.openai_chat import chat_app
-from parley_standins.vendors import VENDORS, build_app
+from parley_standins.vendors import SERVERS, build_app
 from parley_standins.voices import VOICES
 
 DEFAULT_KEY = "standin-key"
@@ -88,7 +88,7 @@ async def serve(options: argparse.Namespace, parent: int) -> None:
         )
         llm_url = await stack.enter_async_context(serve_app(llm, options.host, options.llm_port))
         urls = {}
-        for name in VENDORS:
+        for name in SERVERS:
             vendor = build_app(name, options.api_key, engines)
             urls[name] = await stack.enter_async_context(serve_app(vendor, options.host, 0))
         ready = {

@@ -22,9 +22,11 @@ VENDORS: Mapping[str, str] = {
     "openai_audio": "parley_standins.openai_audio_app",
 }
 """The module of each, by the name that the command's first line has for its URL."""
+SERVERS: Mapping[str, str] = {**VENDORS, "tools": "parley_standins.tool_services"}
+"""The same, and the services behind tools, which no vendor's stand-in is."""
 
 
 def build_app(name: str, api_key: str, engines: Engines) -> web.Application:
     """Build the application of that name."""
-    app: web.Application = importlib.import_module(VENDORS[name]).build_app(api_key, engines)
+    app: web.Application = importlib.import_module(SERVERS[name]).build_app(api_key, engines)
     return app

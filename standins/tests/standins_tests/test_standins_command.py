@@ -104,3 +104,8 @@ def test_what_is_no_port_is_refused(
         main()
     said = capsys.readouterr().err
     assert f"argument {option}: must be a whole number from 0 to 65535, not '{port}'" in said
+
+
+def test_its_first_line_has_the_services_behind_tools(shared: Standins) -> None:
+    answer = shared.vendors["tools"].http.get("/_control/ledger")
+    assert answer.json()["effects"] == 0
