@@ -217,6 +217,7 @@ class ChatOddities(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
         whole_answers: answer in one piece, also if a stream was asked for.
         calls_tool: call a function, whether there is one or not, in place of a reply.
         no_reasoning_effort: refuse `reasoning_effort`, as models do that do not think.
+        no_tools_with_effort: refuse tools unless `reasoning_effort` is none, as OpenAI's gpt-5.6.
         must_echo: what an assistant message with calls must have again in later requests, as Gemini
             3 (`thought_signature`, of each call) and thinking models of DeepSeek and Kimi do
             (`reasoning_content`).
@@ -231,6 +232,7 @@ class ChatOddities(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_o
     whole_answers: bool = False
     calls_tool: bool = False
     no_reasoning_effort: bool = False
+    no_tools_with_effort: bool = False
     must_echo: Literal["", "thought_signature", "reasoning_content"] = ""
     no_user_after_results: bool = False
     short_ids: bool = False

@@ -289,10 +289,25 @@ def _checked(body: Any, oddities: ChatOddities) -> Completion:
             "unsupported_parameter",
             "reasoning_effort",
         )
+    if oddities.no_tools_with_effort and completion.offers:
+        _check_effort(body)
     if oddities.strict_roles:
         _check_roles(completion.messages)
     check_oddities(body["messages"], oddities)
     return completion
+
+
+def _check_effort(body: dict[str, Any]) -> None:
+    if body.get("reasoning_effort") != "none":
+        raise BadRequest(
+            400,
+            f"Function tools with reasoning_effort are not supported for {body['model']} in "
+            "/v1/chat/completions. To use function tools, use /v1/responses or set "
+            "reasoning_effort to 'none'.",
+            None,
+            "reasoning_effort",
+            "tools_with_effort",
+        )
 
 
 async def _fail_call(request: web.Request, reply: _Reply) -> web.StreamResponse:

@@ -35,7 +35,7 @@ def in_sentences(answers: Sequence[CallAnswer]) -> str:
 
 def describe(call: Call) -> str:
     """Return what a call does, after "I": e.g. "book a table for two at eight"."""
-    verb, *rest = split_name(call.name) or ["do", "that"]
+    verb, *rest = _own_words(call) or ["do", "that"]
     phrase = f"{verb} a {' '.join(rest)}" if rest else verb
     given = {name: value for name, value in call.arguments.items() if name != "nonce"}
     others = [
@@ -94,10 +94,20 @@ def _sentence(answer: CallAnswer) -> str:
 
 
 def _thing(call: Call) -> str:
-    words = split_name(call.name)
-    if words and words[0] in ("book", "reserve"):
+    words = _own_words(call)
+    if _is_booking(call):
         return "the booking"
     return f"the {' '.join(words)}" if words else "that"
+
+
+def _is_booking(call: Call) -> bool:
+    return _own_words(call)[:1] in (["book"], ["reserve"])
+
+
+def _own_words(call: Call) -> list[str]:
+    """Return the words of a tool's name, without an MCP server's before a verb."""
+    words = split_name(call.name)
+    return words[1:] if words[1:2] in (["book"], ["reserve"], ["cancel"]) else words
 
 
 def _told(call: Call, value: object) -> str:
@@ -105,8 +115,8 @@ def _told(call: Call, value: object) -> str:
         return _ended(_spoken(value)) if value not in ("", None, "(no result)") else "That is done."
     fields = {name: part for name, part in value.items() if part is not None}
     sentences = []
-    if split_name(call.name)[:1] in (["book"], ["reserve"]):
-        what = " ".join(split_name(call.name)[1:]) or "booking"
+    if _is_booking(call):
+        what = " ".join(_own_words(call)[1:]) or "booking"
         booked = {**call.arguments, **fields}
         sentences.append(" ".join([f"Your {what}", *_booked(booked), "is booked."]))
         fields = {k: v for k, v in fields.items() if k not in ("people", "time", "name", *_STATES)}

@@ -56,7 +56,8 @@ def decide(
             return found
     if answers:
         return Decision(in_sentences(answers))
-    return Decision(reply_to([m for m in messages if m.content and m.role != "tool"], now))
+    said = [m for m in messages if m.role != "tool" and (m.content or not m.calls)]
+    return Decision(reply_to(said, now))
 
 
 def _last_answers(messages: Sequence[Message]) -> list[CallAnswer]:
@@ -166,7 +167,9 @@ def _is_meant(offer: Offer, said: str, heard: set[str]) -> bool:
     """Return whether the words name the tool, or an argument of it that is an id."""
     named = [word for word in split_name(offer.name) if word not in _FILLERS]
     stems = {*heard, *(word.removesuffix("s") for word in heard)}
-    if len(named) > 1 and all(word in stems for word in named):
+    # A tool of an MCP server has its name before its own, e.g. `shop_book_table`.
+    own = named[1:] if len(named) > 2 else named
+    if len(own) > 1 and all(word in stems for word in own):
         return True
     if re.search(r"transfer|hand", offer.name) and _HANDS_OVER.search(said):
         return any(find_values(of, s, said) for of, s in offer.properties.items() if "enum" in s)

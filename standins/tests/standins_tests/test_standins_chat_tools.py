@@ -215,6 +215,14 @@ async def test_an_endpoint_may_refuse_what_others_take(
     assert await chat.refusals() == {reason: 1}
 
 
+async def test_tools_may_go_with_no_effort_alone(chat: Chat) -> None:
+    await chat.put(oddities={"no_tools_with_effort": True})
+    assert (await chat.ask()).status_code == 400
+    assert (await chat.ask(reasoning_effort="low")).status_code == 400
+    assert (await chat.ask(reasoning_effort="none")).status_code == 200
+    assert (await chat.ask(tools=None, reasoning_effort="low")).status_code == 200
+
+
 @pytest.mark.parametrize("field", ["thought_signature", "reasoning_content"])
 async def test_what_has_to_come_back_is_given_with_the_calls(chat: Chat, field: str) -> None:
     await chat.put(oddities={"must_echo": field})

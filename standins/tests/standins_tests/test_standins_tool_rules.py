@@ -119,6 +119,20 @@ def test_other_words_call_nothing(said: str) -> None:
     assert decision.text
 
 
+def test_a_tool_of_an_mcp_server_is_named_without_the_server() -> None:
+    offers = [Offer("shop_book_table", "Book a table.", OFFERS[2].parameters)]
+    found = decide([user("Book a table for two at eight.")], offers, Choice(), NOW)
+    (call,) = found.calls
+    assert call.name == "shop_book_table"
+    said = decide([user("…"), *round_of((call, BOOKED))], offers, Choice(), NOW)
+    assert said.text == "Your table for two at eight is booked. The number is 4711."
+
+
+def test_silence_is_not_taken_for_what_was_said_before() -> None:
+    silent = decided(user("Hello."), Message("assistant", "Hello."), user(""))
+    assert silent.text == "Sorry, I didn't catch that."
+
+
 def test_any_offered_tool_is_called_by_its_name() -> None:
     said = 'call cancel_order with {"order": "{a} b"} and call skip_turn and call unknown with {}'
     assert called(said) == [("cancel_order", {"order": "{a} b"}), ("skip_turn", {})]
