@@ -213,8 +213,8 @@ def test_a_yes_repeats_the_call_that_waits_for_it() -> None:
     assert decided(*asked, shall, user("No.")) == Decision("All right, I won't.")
 
 
-def test_a_tool_that_needs_consent_is_not_called_again_within_the_turn() -> None:
-    said = user('call book_table with {"people": 2, "time": "20:00"}')
+def test_a_call_that_needs_consent_ends_the_rounds_of_its_turn() -> None:
+    said = user('call book_table with {"people": 2, "time": "20:00"}, then call skip_turn')
     decision = decided(said, *round_of((TABLE, NOT_CONFIRMED)))
     assert decision == Decision("Shall I book a table for two at eight?")
 

@@ -48,7 +48,8 @@ class Services:
     async def hook(
         self, name: str, arguments: Any, key: str = "call_1", **headers: str
     ) -> httpx.Response:
-        body, at = json.dumps(arguments).encode(), str(int(time.time()))
+        body = json.dumps(arguments).encode()
+        at = headers.get("webhook_timestamp", str(int(time.time())))
         signing = base64.b64decode(self.secret.removeprefix("whsec_"))
         signed = hmac.new(signing, f"{key}.{at}.".encode() + body, hashlib.sha256).digest()
         given = {
