@@ -16,7 +16,7 @@ from typing import get_args
 
 from benchmarks.minute_price import FLASH, FLUX, GPT_TRANSCRIBE, HAIKU, INK, LUNA, SCRIBE, SONIC
 from parley.protocol.messages import AudioFormat, Endpointing, Stage
-from parley.providers.registry import STAGES, Entry, SynthesizerEntry, TranscriberEntry
+from parley.providers.registry import STAGES, Entry, ResponderEntry, SynthesizerEntry, TranscriberEntry
 from samwire.template.loader import load_template
 
 PAGE = Path(__file__).parent / "providers.md"
@@ -79,7 +79,8 @@ FACTS: Mapping[tuple[Stage, str], Facts] = {
     ),
     ("responder", "openai_chat"): Facts(
         "any endpoint of OpenAI's Chat Completions",
-        "newer models think before they speak, unless `ReasoningEffort` is `none`",
+        "newer models think before they speak, unless `ReasoningEffort` is `none`; OpenAI's "
+        "GPT-5.x take tools with no other effort",
         LUNA.minute_usd,
         parameters="`LlmApiKey`, `LlmBaseUrl`, `LlmModel`, `ReasoningEffort`",
     ),
@@ -168,6 +169,8 @@ def _abilities(entry: Entry) -> list[str]:
             *(["stability"] if entry.has_stability else []),
             "every format" if are_all else ", ".join(sorted(formats)),
         ]
+    if isinstance(entry, ResponderEntry):
+        return ["tools"] if entry.calls_tools else ["none of the deployment's tools"]
     return []
 
 

@@ -229,6 +229,8 @@ export interface Message {
   fillers?: Span[];
   /** The tools that were called for this reply, by name, in order. */
   tools?: string[];
+  /** Whether the agent said it unasked: it answers nobody. */
+  agent?: boolean;
 }
 
 /** Where a turn's time went, in ms. Zero is the moment when API Gateway received `user_message` or `audio_end`. The parts from `dispatch_ms` to `delivery_ms` add up to `first_audio_ms`. */

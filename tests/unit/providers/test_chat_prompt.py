@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from parley.protocol.messages import Message
 from parley.providers.llm import Prompt
+from parley.providers.openai_chat.dialect import Dialect
 from parley.providers.openai_chat.prompt import build_messages
 from parley.providers.replies.turns import INTERRUPTED_MARK
 
@@ -125,14 +126,14 @@ def test_instructions_that_show_nothing_are_left_out() -> None:
 
 def test_the_instructions_may_stand_before_what_the_user_said_first() -> None:
     prompt = Prompt("Be brief.", [assistant("gone"), user("a"), assistant("b")], "now")
-    messages = build_messages(prompt, system_role=False)
+    messages = build_messages(prompt, Dialect(system_role=False))
     assert [(message["role"], message["content"]) for message in messages] == [
         ("user", "Be brief.\n\na"),
         ("assistant", "b"),
         ("user", "now"),
     ]
     blank = Prompt(" \n", [], "now")
-    assert build_messages(blank, system_role=False) == build_messages(blank)
+    assert build_messages(blank, Dialect(system_role=False)) == build_messages(blank)
 
 
 def test_the_note_of_an_interruption_is_where_the_assistant_was_cut_off() -> None:
@@ -160,6 +161,6 @@ def test_a_strict_endpoint_takes_every_history_wherever_the_window_cuts(
         if message.role == "user":
             assert message.text in kept or not message.text.strip("".join(BLANK))
     turns = messages[1:]
-    (first, *rest) = build_messages(Prompt("Be brief.", shown, text), system_role=False)
+    (first, *rest) = build_messages(Prompt("Be brief.", shown, text), Dialect(system_role=False))
     assert first == {"role": "user", "content": f"Be brief.\n\n{turns[0]['content']}"}
     assert rest == turns[1:]

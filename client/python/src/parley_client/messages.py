@@ -364,6 +364,8 @@ class Message:
     """Where in `text` something was said only to fill a silence."""
     tools: tuple[str, ...] = ()
     """The tools that were called for this reply, by name, in order."""
+    agent: bool = False
+    """Whether the agent said it unasked: it answers nobody."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -320,6 +320,8 @@ class Message(Struct, omit_defaults=True, frozen=True):
     """Where in `text` something was said only to fill a silence."""
     tools: list[str] = []
     """The tools that were called for this reply, by name, in order."""
+    agent: bool = False
+    """Whether the agent said it unasked: it answers nobody."""
 
 
 class Limits(Struct, frozen=True):

@@ -151,6 +151,10 @@ _ADVICE: dict[str, str] = {
     "no_protocol": "What {host} answers is not what {called_there} answers: check {base_url}.",
     "tool_call": "Model {model_name} called a function, and this deployment gives it none: switch "
     "tools off at {host}, or choose another {model}.",
+    "leaked_call": "Model {model_name} wrote a function call as text, which is neither spoken nor "
+    "run: set the parser of tool calls at {host} that suits it, or choose another {model}.",
+    "bad_call": "Model {model_name} wrote a function call that {host} could not read: choose "
+    "another {model}.",
     "length": "Model {model_name} reached its limit of tokens before its first word: have it "
     "think less, or raise the limit at {host}.",
     "empty": "Model {model_name} answered with nothing.",

@@ -54,7 +54,13 @@ class TranscriberEntry(Entry, frozen=True):
 
 
 class ResponderEntry(Entry, frozen=True):
-    """A responder."""
+    """A responder.
+
+    Attributes:
+        calls_tools: whether it can call the deployment's tools. One that cannot is asked without.
+    """
+
+    calls_tools: bool = True
 
 
 class SynthesizerEntry(Entry, frozen=True):
@@ -107,7 +113,9 @@ RESPONDERS: dict[str, ResponderEntry] = {
         f"{_ROOM}.anthropic.responder", f"{_ROOM}.anthropic.checks", ("AnthropicApiKey",)
     ),
     "anthropic_bedrock": ResponderEntry(f"{_ROOM}.bedrock.anthropic", f"{_ROOM}.bedrock.anthropic"),
-    "n8n": ResponderEntry(f"{_ROOM}.n8n.responder", f"{_ROOM}.n8n.checks", ("LlmBaseUrl",)),
+    "n8n": ResponderEntry(
+        f"{_ROOM}.n8n.responder", f"{_ROOM}.n8n.checks", ("LlmBaseUrl",), calls_tools=False
+    ),
 }
 SYNTHESIZERS: dict[str, SynthesizerEntry] = {
     "elevenlabs": SynthesizerEntry(

@@ -318,6 +318,7 @@ def message_from(item: dict[str, Any]) -> Message:
             "heard_estimated": read_number(item, "heard_estimated") == 1,
             "fillers": msgspec.json.decode(read_text(item, "fillers") or "[]"),
             "tools": msgspec.json.decode(read_text(item, "tools") or "[]"),
+            "agent": read_number(item, "agent") == 1,
         },
         Message,
     )

@@ -398,6 +398,8 @@ class SessionStore:
             item["fillers"] = {"S": encode_json(message.fillers)}
         if message.tools:
             item["tools"] = {"S": encode_json(message.tools)}
+        if message.agent:
+            item["agent"] = number(1)
         if metrics is not None:
             item["metrics"] = {"S": encode_json(metrics)}
         if sound is not None:

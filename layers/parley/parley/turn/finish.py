@@ -95,6 +95,7 @@ class TurnFinisher:
             heard_estimated=estimated,
             fillers=reply.fillers if reply else [],
             tools=tools.called if tools else [],
+            agent=turn.request.say is not None,
         )
         if turn.stop.superseded:  # the write has found that out
             return None

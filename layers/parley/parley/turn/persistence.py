@@ -97,6 +97,7 @@ class TurnPersistence:
         heard_estimated: bool = False,
         fillers: list[Span] | None = None,
         tools: list[str] | None = None,
+        agent: bool = False,
     ) -> None:
         """Write the reply and the turn's end, after everything else has been written.
 
@@ -114,6 +115,7 @@ class TurnPersistence:
                 heard_estimated=heard_estimated,
                 fillers=fillers or [],
                 tools=tools or [],
+                agent=agent,
             )
             self._start("reply", lambda: self._put_reply(message, sound, metrics))
             await self.wait_until_written()

@@ -8,12 +8,21 @@ speak the protocol do not.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from parley.protocol.tool_rounds import ToolCalls
+from parley.providers.anthropic.blocks import MessageBlocks
 from parley.providers.replies.body import AnswerBody
 from parley.providers.replies.event_stream import ServerSentEvent
-from parley.providers.replies.failures import BrokenOff, ErrorInAnswer, Nonsense
+from parley.providers.replies.failures import (
+    BrokenOff,
+    ErrorInAnswer,
+    LeakedCall,
+    Nonsense,
+    failure_of,
+)
+from parley.providers.replies.leak_guard import LeakGuard
 from parley.providers.replies.surrogates import SurrogateJoiner
 from parley.providers.replies.thought_filter import ThoughtFilter
 from parley.text.blank import is_blank
@@ -24,24 +33,34 @@ _KINDS = frozenset(
         *("content_block_start", "content_block_delta", "content_block_stop"),
     )
 )
-_TOOLS = ("tool_use", "server_tool_use", "mcp_tool_use")
+_CUTS = ("max_tokens", "refusal", "model_context_window_exceeded")
+"""Ends at which a call may not be whole."""
 
 
 class MessagesReply:
     """Reads one answer. `feed` and `close` yield pieces of the reply; an empty piece says that the
     model is at work and has no words yet.
 
+    Args:
+        tools: the names of the tools that are offered; without any, calls are only noted.
+        may_call: whether they may be called now. Calls that come all the same are left out.
+        model: who answers.
+
     Attributes:
         finished: the reply has ended, whatever may still come.
         stop_reason: why it ended, in the endpoint's words; empty if it did not say.
-        calls_tool: the model wanted a function called.
         shows_something: something of the reply can be read.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, tools: Sequence[str] = (), *, may_call: bool = True, model: str = ""
+    ) -> None:
+        self._guard = LeakGuard(tools) if tools else None
+        self._may_call = bool(tools) and may_call
+        self._model = model
+        self._blocks = MessageBlocks()
         self.finished = False
         self.stop_reason = ""
-        self.calls_tool = False
         self.shows_something = False
         self._body = AnswerBody()
         self._joiner = SurrogateJoiner()
@@ -49,12 +68,30 @@ class MessagesReply:
         self._makes_sense = False
         self._is_odd = False
 
+    @property
+    def tool_calls(self) -> ToolCalls | None:
+        """The calls that it ends with, once it has ended; None if there are none to run."""
+        if not self._may_call or not self.finished or self.is_cut_call:
+            return None
+        return self._blocks.finish(self._model)
+
+    @property
+    def is_cut_call(self) -> bool:
+        """It ended, by a limit or a filter, with calls in it: they may not be whole."""
+        return self._may_call and self._blocks.calls_tool and self.stop_reason in _CUTS
+
+    @property
+    def calls_unknown_tool(self) -> bool:
+        """The model wanted a function called, and was offered none."""
+        ends_so = self.stop_reason in ("tool_use", "pause_turn")
+        return self._guard is None and (self._blocks.calls_tool or ends_so)
+
     def feed(self, chunk: bytes) -> Iterator[str]:
         """Yield what of the reply ends in this chunk.
 
         Raises:
             Nonsense: it is no answer of such an endpoint; of a stream that is known at its end.
-            ErrorInAnswer: see there.
+            ErrorInAnswer, BadCall: see there.
         """
         for event in self._body.feed(chunk):
             yield from self._take_event(event)
@@ -63,8 +100,8 @@ class MessagesReply:
         """Yield the rest, at the end of the answer.
 
         Raises:
-            Nonsense, ErrorInAnswer: as `feed`.
-            BrokenOff: see there.
+            Nonsense, ErrorInAnswer, BadCall: as `feed`.
+            BrokenOff, LeakedCall: see there.
         """
         if (document := self._body.document) is not None:
             yield from self._take_whole(_decode(document))
@@ -75,6 +112,10 @@ class MessagesReply:
         if not self.finished:
             raise BrokenOff
         yield from self._show(self._thoughts.feed(self._joiner.flush()) + self._thoughts.flush())
+        if self._guard is not None:
+            yield from self._speak(self._guard.flush())
+            if self._guard.leaked and not self._blocks.calls_tool:
+                raise LeakedCall
 
     def _take_event(self, event: ServerSentEvent) -> Iterator[str]:
         if self.finished:  # what comes after the reply cannot cost it
@@ -84,11 +125,11 @@ class MessagesReply:
         self._makes_sense = self._makes_sense or kind in _KINDS
         self._is_odd = self._is_odd or not kind
         if kind == "error" or (event.kind == "error" and not kind):
-            raise ErrorInAnswer(data.get("error") or data)
+            raise failure_of(data.get("error") or data, has_tools=self._guard is not None)
         if kind == "content_block_delta":
-            yield from self._take_delta(_object(data.get("delta")))
+            yield from self._take_delta(data.get("index"), _object(data.get("delta")))
         elif kind == "content_block_start":
-            yield from self._take_block(_object(data.get("content_block")))
+            yield from self._take_block(data.get("index"), _object(data.get("content_block")))
         elif kind == "message_delta":
             self.stop_reason = _text(_object(data.get("delta")).get("stop_reason"))
         elif kind == "message_stop":
@@ -96,17 +137,20 @@ class MessagesReply:
         elif kind == "ping":
             yield ""
 
-    def _take_delta(self, delta: dict[str, Any]) -> Iterator[str]:
+    def _take_delta(self, index: Any, delta: dict[str, Any]) -> Iterator[str]:
+        self._blocks.go_on(index, delta)
         if delta.get("type") == "text_delta":
             yield from self._say(_text(delta.get("text")))
         else:  # of a thought, its signature, or the arguments of a function
             yield ""
 
-    def _take_block(self, block: dict[str, Any]) -> Iterator[str]:
+    def _take_block(self, index: Any, block: dict[str, Any]) -> Iterator[str]:
+        self._blocks.begin(index, block)
         if block.get("type") == "text":
             yield from self._say(_text(block.get("text")))
             return
-        self.calls_tool = self.calls_tool or block.get("type") in _TOOLS
+        if self._guard is not None and self._blocks.calls_tool:
+            self._guard.mute()
         yield ""
 
     def _take_whole(self, message: dict[str, Any]) -> Iterator[str]:
@@ -116,8 +160,8 @@ class MessagesReply:
         content = message.get("content")
         if message.get("type") != "message" or not isinstance(content, list):
             raise Nonsense
-        for block in content:
-            yield from self._take_block(_object(block))
+        for index, block in enumerate(content):
+            yield from self._take_block(index, _object(block))
         self.stop_reason = _text(message.get("stop_reason"))
         self.finished = True
 
@@ -126,11 +170,16 @@ class MessagesReply:
             yield from self._show(self._thoughts.feed(self._joiner.feed(text)))
 
     def _show(self, text: str) -> Iterator[str]:
+        spoken = self._guard.feed(text) if self._guard is not None and text else text
+        if spoken:
+            yield from self._speak(spoken)
+        elif self._thoughts.thinks or text:
+            yield ""
+
+    def _speak(self, text: str) -> Iterator[str]:
         if text:
             self.shows_something = self.shows_something or not is_blank(text)
             yield text
-        elif self._thoughts.thinks:
-            yield ""
 
 
 def _decode(data: str) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
+from typing import Any
 
 import httpx
 import msgspec
@@ -17,11 +19,12 @@ from parley.providers.anthropic.config import (
     messages_url,
     models_url,
 )
-from parley.providers.anthropic.prompt import build_request
+from parley.providers.anthropic.prompt import build_request, texts_of
 from parley.providers.anthropic.reply import MessagesReply
 from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Diagnosis, Endpoint
-from parley.providers.llm import Prompt
+from parley.providers.llm import Prompt, ReplyPiece, Speaker
+from parley.providers.replies.bad_calls import ask_again
 from parley.providers.replies.effort import EffortWords, read_effort
 from parley.providers.replies.transport import (
     RequestWatch,
@@ -79,6 +82,7 @@ class AnthropicMessages:
         self._endpoint = endpoint
         self._api_key = api_key
         self._key_header = key_header
+        self._log = context.log
         self._timeout = httpx.Timeout(context.timeout_s, connect=min(3.0, context.timeout_s))
         words = effort_words(read_effort(context), endpoint.model)
         self._effort = EffortWords(words, endpoint, context.log)
@@ -97,43 +101,59 @@ class AnthropicMessages:
                 models_url(self._endpoint), headers=headers, timeout=self._timeout
             )
 
-    async def reply(self, prompt: Prompt, asked: Callable[[], None]) -> AsyncGenerator[str, None]:
+    async def reply(
+        self, prompt: Prompt, asked: Callable[[], None]
+    ) -> AsyncGenerator[ReplyPiece, None]:
         """See `parley.providers.llm.Responder`."""
         watch = self._watch = RequestWatch(asked)
         try:
             key = await self._api_key()
-            words, ended = self._effort.index, False
-            while not ended:
-                body = build_request(prompt, self._endpoint.model, self._effort.fields(words))
-                said = [prompt.instructions, *(turn["content"] for turn in body["messages"])]
-                diagnosis = Diagnosis(self._endpoint, key, [*said, *names_of(prompt.speaker)])
-                request = self._client.stream(
-                    "POST",
-                    messages_url(self._endpoint),
-                    content=msgspec.json.encode(body),
-                    headers={
-                        **self._headers(key),
-                        **speaker_headers(prompt.speaker, self._endpoint.base_url),
-                    },
-                    timeout=self._timeout,
-                    extensions={"trace": watch.trace},
-                )
-                async with naming_failures(diagnosis), request as response:
-                    diagnosis.note_request_id(response.headers)
-                    if not response.is_success:
-                        found = await read_error_body(response)
-                        if self._effort.are_refused(words, response.status_code, found, said):
-                            words += 1
-                            continue
-                        raise _refusal(response, found, diagnosis)
-                    self._effort.note_taken(words)
-                    async for text in read_reply(
-                        response, MessagesReply(), diagnosis, _nothing_said
-                    ):
-                        yield text
-                    ended = True
+
+            def ask(with_tools: bool) -> AsyncGenerator[ReplyPiece, None]:
+                return self._ask(prompt if with_tools else replace(prompt, tools=()), key, watch)
+
+            async with contextlib.aclosing(ask_again(ask, self._endpoint, self._log)) as pieces:
+                async for piece in pieces:
+                    yield piece
         finally:
             asked()
+
+    async def _ask(
+        self, prompt: Prompt, key: str, watch: RequestWatch
+    ) -> AsyncGenerator[ReplyPiece, None]:
+        """Yield a reply. Write the request otherwise for as long as it is refused for that."""
+        model, words, ended = self._endpoint.model, self._effort.index, False
+        while not ended:
+            body = build_request(prompt, model, self._effort.fields(words))
+            said = [prompt.instructions, *texts_of(body["messages"])]
+            diagnosis = Diagnosis(self._endpoint, key, [*said, *names_of(prompt.speaker)])
+            request = self._request(body, prompt.speaker, key, watch)
+            async with naming_failures(diagnosis), request as response:
+                diagnosis.note_request_id(response.headers)
+                if not response.is_success:
+                    found = await read_error_body(response)
+                    if self._effort.are_refused(words, response.status_code, found, said):
+                        words += 1
+                        continue
+                    raise _refusal(response, found, diagnosis)
+                self._effort.note_taken(words)
+                names = [offer.name for offer in prompt.tools]
+                reply = MessagesReply(names, may_call=prompt.may_call, model=model)
+                async for piece in read_reply(response, reply, diagnosis, _nothing_said):
+                    yield piece
+                ended = True
+
+    def _request(
+        self, body: dict[str, Any], speaker: Speaker, key: str, watch: RequestWatch
+    ) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
+        return self._client.stream(
+            "POST",
+            messages_url(self._endpoint),
+            content=msgspec.json.encode(body),
+            headers={**self._headers(key), **speaker_headers(speaker, self._endpoint.base_url)},
+            timeout=self._timeout,
+            extensions={"trace": watch.trace},
+        )
 
     def _headers(self, key: str) -> dict[str, str]:
         return {
@@ -150,12 +170,12 @@ def _refusal(response: httpx.Response, body: bytes, diagnosis: Diagnosis) -> Pro
 
 
 def _nothing_said(reply: MessagesReply, diagnosis: Diagnosis) -> ProviderError:
-    if reply.calls_tool or reply.stop_reason in ("tool_use", "pause_turn"):
-        return diagnosis.make_error("tool_call", "refused")
     if reply.stop_reason == "refusal":
         return diagnosis.make_error("filter", "filtered")
     if reply.stop_reason == "max_tokens":
         return diagnosis.make_error("length", "empty")
     if reply.stop_reason == "model_context_window_exceeded":
         return diagnosis.make_error("context", "refused")
+    if reply.calls_unknown_tool:
+        return diagnosis.make_error("tool_call", "refused")
     return diagnosis.make_error("empty", "empty")

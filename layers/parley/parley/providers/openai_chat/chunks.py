@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from parley.providers.replies.failures import Nonsense
 
-_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+THOUGHT_FIELD = "reasoning_content"
+"""DeepSeek and Kimi want it back with the calls that it led to."""
+_THOUGHTS = (THOUGHT_FIELD, "reasoning", "thinking")
+_MOST_DIGITS = 300
 _OTHER_CHOICE = re.compile(r"[1-9][0-9]{0,4}(?:\.0)?")
 """An index of a choice that is not the first; the reply is the first alone."""
 
@@ -28,7 +31,8 @@ class ChatChunk:
         whole: the text is the reply from its start, e.g. of an endpoint that does not stream.
         finish_reason: why the reply ends with it; empty while it goes on.
         thinks: the model thinks, in a field of its own that is left out.
-        calls_tool: the model wants a function called.
+        thought: what it thinks, where the endpoint wants that back with the calls.
+        calls: the pieces of tool calls, as they are.
         error: what the endpoint says went wrong.
         has_choices: it is of a reply at all.
         is_odd: it has something else where a reply's choices are.
@@ -38,7 +42,8 @@ class ChatChunk:
     whole: bool = False
     finish_reason: str = ""
     thinks: bool = False
-    calls_tool: bool = False
+    thought: str = ""
+    calls: list[Any] = field(default_factory=list)
     error: Any = None
     has_choices: bool = False
     is_odd: bool = False
@@ -113,8 +118,8 @@ def _read_choice(choice: Any, chunk: ChatChunk) -> None:
         # A refusal is what the model has to say to the user, too.
         chunk.text += text or _text_of(said.get("refusal"))
         chunk.thinks = chunk.thinks or any(map(said.get, _THOUGHTS)) or bool(content)
-        calls = said.get("tool_calls") or said.get("function_call")
-        chunk.calls_tool = chunk.calls_tool or bool(calls)
+        chunk.thought += _text_of(said.get(THOUGHT_FIELD))
+        chunk.calls += _calls_of(said)
         chunk.has_choices = chunk.has_choices or bool(text) or not isinstance(content, dict)
     reason = choice.get("finish_reason")
     if reason and reason != "null":
@@ -122,6 +127,17 @@ def _read_choice(choice: Any, chunk: ChatChunk) -> None:
         if reason == "error":
             chunk.error = chunk.error or choice.get("error")
     chunk.has_choices = chunk.has_choices or not said or bool(reason)
+
+
+def _calls_of(said: dict[str, Any]) -> list[Any]:
+    """Return the calls of a delta or a message; the older `function_call` as one of them."""
+    calls = said.get("tool_calls")
+    if isinstance(calls, list) and calls:
+        return calls
+    if isinstance(calls, dict) and calls:
+        return [calls]
+    function = said.get("function_call")
+    return [{"function": function}] if function else []
 
 
 def _text_of(content: Any) -> str:
@@ -150,8 +166,9 @@ def _text_of_part(part: Any) -> str:
 
 
 def _read_integer(digits: str) -> float:
-    # Python refuses integers of more than 4,300 digits, and no number is read but a status.
-    return int(digits) if len(digits) < 16 else math.inf
+    # Python refuses integers of more than 4,300 digits, and floats end at 309. A call's arguments
+    # may have an order number of 20.
+    return int(digits) if len(digits) < _MOST_DIGITS else math.inf
 
 
 _JSON = json.JSONDecoder(parse_int=_read_integer, strict=False)

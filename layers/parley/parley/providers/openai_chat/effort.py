@@ -9,12 +9,23 @@ from __future__ import annotations
 
 import re
 
-from parley.providers.replies.effort import Fields, ReasoningEffort
+from parley.providers.replies.effort import NOTHING, Fields, ReasoningEffort
 
 _HARDLY = re.compile(r"gpt-oss|(?:^|[/.])o[134](?:-|$)")
 """These always think; low is the least."""
 _FIRST_GPT_5 = re.compile(r"gpt-5(?:-(?:mini|nano))?(?:-20\d\d-.*)?$")
 _NEWER_GPT = re.compile(r"gpt-(?:5\.\d|[6-9])")
+_WITHOUT: Fields = {"reasoning_effort": "none"}
+
+
+def effort_words_with_tools(effort: ReasoningEffort, model: str) -> tuple[Fields, ...]:
+    """Return how a model that is offered tools is told how much to think, the wanted words first.
+
+    OpenAI's GPT-5.1 to 5.5 refuse tools together with any effort but `none`, and 5.6 also where
+    none is named. Whether a model does is only known from its refusal, which names the effort.
+    """
+    wanted = effort_words(effort, model) or (NOTHING,)
+    return wanted if _WITHOUT in wanted else (*wanted, _WITHOUT)
 
 
 def effort_words(effort: ReasoningEffort, model: str) -> tuple[Fields, ...]:

@@ -6,20 +6,44 @@ it was asked to.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from parley.providers.openai_chat.chunks import ChatChunk, read_chunk, read_error
+from parley.protocol.tool_rounds import ToolCalls
+from parley.providers.openai_chat.chunks import (
+    THOUGHT_FIELD,
+    ChatChunk,
+    read_chunk,
+    read_error,
+)
+from parley.providers.openai_chat.tool_calls import ToolCallAssembler
 from parley.providers.replies.body import AnswerBody
 from parley.providers.replies.event_stream import ServerSentEvent
-from parley.providers.replies.failures import BrokenOff, ErrorInAnswer, Nonsense
+from parley.providers.replies.failures import (
+    BadCall,
+    BrokenOff,
+    ErrorInAnswer,
+    LeakedCall,
+    Nonsense,
+    failure_of,
+)
+from parley.providers.replies.leak_guard import LeakGuard
 from parley.providers.replies.surrogates import SurrogateJoiner
 from parley.providers.replies.thought_filter import ThoughtFilter
 from parley.text.blank import is_blank
+
+_CUTS = ("length", "content_filter")
+"""Ends at which a call may not be whole."""
 
 
 class ChatReply:
     """Reads one answer. `feed` and `close` yield pieces of the reply; an empty piece says that
     the model is at work and has no words yet.
+
+    Args:
+        tools: the names of the tools that are offered; without any, calls are only noted.
+        may_call: whether they may be called now. Calls that come all the same are left out.
+        model: who answers.
 
     Attributes:
         finished: the reply has ended, whatever may still come.
@@ -29,7 +53,9 @@ class ChatReply:
         shows_something: something of the reply can be read.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, tools: Sequence[str] = (), *, may_call: bool = True, model: str = ""
+    ) -> None:
         self.finished = False
         self.done = False
         self.finish_reason = ""
@@ -38,16 +64,41 @@ class ChatReply:
         self._body = AnswerBody()
         self._joiner = SurrogateJoiner()
         self._thoughts = ThoughtFilter()
+        self._guard = LeakGuard(tools) if tools else None
+        self._may_call = bool(tools) and may_call
+        self._model = model
+        self._calls = ToolCallAssembler()
+        self._thought = ""
         self._has_text = False
         self._makes_sense = False
         self._is_odd = False
+
+    @property
+    def tool_calls(self) -> ToolCalls | None:
+        """The calls that it ends with, once it has ended; None if there are none to run."""
+        if not self._may_call or not self.finished or self.is_cut_call:
+            return None
+        calls = self._calls.finish()
+        extra = {THOUGHT_FIELD: self._thought} if self._thought else {}
+        return ToolCalls(calls, extra, self._model) if calls else None
+
+    @property
+    def calls_unknown_tool(self) -> bool:
+        """The model wanted a function called, and was offered none."""
+        ends_so = self.finish_reason in ("tool_calls", "function_call")
+        return self._guard is None and (self.calls_tool or ends_so)
+
+    @property
+    def is_cut_call(self) -> bool:
+        """It ended, by a limit or a filter, with calls in it: they may not be whole."""
+        return self._may_call and self.calls_tool and self.finish_reason in _CUTS
 
     def feed(self, chunk: bytes) -> Iterator[str]:
         """Yield what of the reply ends in this chunk.
 
         Raises:
             Nonsense: it is no answer of such an endpoint; of a stream that is known at its end.
-            ErrorInAnswer: see there.
+            ErrorInAnswer, BadCall: see there.
         """
         if self.done:
             return
@@ -60,8 +111,8 @@ class ChatReply:
         """Yield the rest, at the end of the answer.
 
         Raises:
-            Nonsense, ErrorInAnswer: as `feed`.
-            BrokenOff: see there.
+            Nonsense, ErrorInAnswer, BadCall: as `feed`.
+            BrokenOff, LeakedCall: see there.
         """
         if (document := self._body.document) is not None:
             yield from self._take(_checked(read_chunk(document)))
@@ -77,13 +128,17 @@ class ChatReply:
         if not self.finished:
             raise BrokenOff
         yield from self._show(self._thoughts.feed(self._joiner.flush()) + self._thoughts.flush())
+        if self._guard is not None:
+            yield from self._speak(self._guard.flush())
+            if self._guard.leaked and not self.calls_tool:
+                raise LeakedCall
 
     def _take_event(self, event: ServerSentEvent) -> Iterator[str]:
         try:
             if event.kind == "error":
-                raise ErrorInAnswer(read_error(event.data))
+                raise self._failure(read_error(event.data))
             yield from self._take_data(event)
-        except ErrorInAnswer:
+        except (ErrorInAnswer, BadCall):
             if not self.finished:
                 raise
             self.done = True  # what comes after the reply cannot cost it
@@ -111,24 +166,42 @@ class ChatReply:
 
     def _take(self, chunk: ChatChunk) -> Iterator[str]:
         if chunk.error is not None or chunk.finish_reason == "error":
-            raise ErrorInAnswer(chunk.error)
+            raise self._failure(chunk.error)
         self._makes_sense = self._makes_sense or chunk.has_choices
         self._is_odd = self._is_odd or chunk.is_odd
-        self.calls_tool = self.calls_tool or chunk.calls_tool
         if chunk.text and not (chunk.whole and self._has_text):  # it has come bit by bit
             self._has_text = True
             yield from self._show(self._thoughts.feed(self._joiner.feed(chunk.text)))
-        elif chunk.thinks:
+        elif chunk.thinks or chunk.calls:
             yield ""
+        self._thought += chunk.thought
+        self._take_calls(chunk)
         if chunk.finish_reason:
             self.finished, self.finish_reason = True, chunk.finish_reason
 
+    def _take_calls(self, chunk: ChatChunk) -> None:
+        if not chunk.calls:
+            return
+        if not (chunk.whole and self.calls_tool):  # they have come bit by bit
+            self._calls.feed(chunk.calls)
+        self.calls_tool = True
+        if self._guard is not None:
+            self._guard.mute()  # what a server says after a call is often the call again
+
     def _show(self, text: str) -> Iterator[str]:
+        spoken = self._guard.feed(text) if self._guard is not None and text else text
+        if spoken:
+            yield from self._speak(spoken)
+        elif self._thoughts.thinks or text:
+            yield ""
+
+    def _speak(self, text: str) -> Iterator[str]:
         if text:
             self.shows_something = self.shows_something or not is_blank(text)
             yield text
-        elif self._thoughts.thinks:
-            yield ""
+
+    def _failure(self, error: Any) -> Exception:
+        return failure_of(error, has_tools=self._guard is not None)
 
 
 def _checked(chunk: ChatChunk) -> ChatChunk:

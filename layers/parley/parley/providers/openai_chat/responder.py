@@ -7,8 +7,8 @@ the protocol that all of them share are used.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -17,12 +17,22 @@ import msgspec
 from parley.errors import ProviderError
 from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Diagnosis, Endpoint
-from parley.providers.llm import Prompt, Speaker
+from parley.providers.llm import Prompt, ReplyPiece, Speaker
 from parley.providers.openai_chat.config import chat_endpoint
-from parley.providers.openai_chat.effort import effort_words
-from parley.providers.openai_chat.prompt import build_messages
+from parley.providers.openai_chat.dialect import (
+    Dialect,
+    adapt,
+    dialect_of,
+    lessons,
+    texts_of,
+    wants_thoughts,
+)
+from parley.providers.openai_chat.effort import effort_words, effort_words_with_tools
+from parley.providers.openai_chat.prompt import build_messages, build_tools, offers_tools
 from parley.providers.openai_chat.reply import ChatReply
+from parley.providers.replies.bad_calls import ask_again
 from parley.providers.replies.effort import EffortWords, Fields, read_effort
+from parley.providers.replies.failures import BadCall, is_bad_call
 from parley.providers.replies.transport import (
     RequestWatch,
     naming_failures,
@@ -31,11 +41,6 @@ from parley.providers.replies.transport import (
 )
 from parley.providers.rules import STANDARD
 from parley.providers.speaker import is_openai, names_of, speaker_headers
-
-_OF_SYSTEM_ROLE = (b"role", b"system message", b"system prompt", b"developer instruction")
-"""What a refusal speaks of that may mean the system message; the last is Gemini's, of Gemma."""
-_ROLE_OF_MESSAGE = re.compile(rb"""\\*["']role\\*["']\s*:""")
-"""In a message that an error repeats: it speaks of no role."""
 
 
 def build_responder(context: ProviderContext) -> OpenAIChat:
@@ -70,7 +75,9 @@ class OpenAIChat:
         self._log = context.log
         words = effort_words(read_effort(context), endpoint.model)
         self._effort = EffortWords(words, endpoint, context.log)
-        self._system_role = True
+        words = effort_words_with_tools(read_effort(context), endpoint.model)
+        self._effort_with_tools = EffortWords(words, endpoint, context.log, with_tools=True)
+        self._dialect = dialect_of(endpoint)
         self._watch: RequestWatch | None = None
 
     @property
@@ -86,46 +93,66 @@ class OpenAIChat:
                 f"{self._base_url}/models", headers=headers, timeout=self._timeout
             )
 
-    async def reply(self, prompt: Prompt, asked: Callable[[], None]) -> AsyncGenerator[str, None]:
+    async def reply(
+        self, prompt: Prompt, asked: Callable[[], None]
+    ) -> AsyncGenerator[ReplyPiece, None]:
         """See `parley.providers.llm.Responder`."""
         watch = self._watch = RequestWatch(asked)
         try:
             key = await self._api_key()
-            system_role, words, ended = self._system_role, self._effort.index, False
-            while not ended:
-                messages = build_messages(prompt, system_role=system_role)
-                said = [message["content"] for message in messages]
-                # An endpoint may send back whatever it was sent, names included.
-                diagnosis = Diagnosis(self._endpoint, key, [*said, *names_of(prompt.speaker)])
-                effort = self._effort.fields(words)
-                request = self._request(messages, prompt.speaker, effort, key, watch)
-                async with naming_failures(diagnosis), request as response:
-                    diagnosis.note_request_id(response.headers)
-                    if not response.is_success:
-                        found = await read_error_body(response)
-                        if self._effort.are_refused(words, response.status_code, found, said):
-                            words += 1
-                            continue
-                        if _refuses_system_role(messages, response.status_code, found):
-                            system_role = False
-                            continue
-                        raise diagnosis.diagnose_status(
-                            response.status_code, response.headers, found
-                        )
-                    self._effort.note_taken(words)
-                    if not system_role:
-                        self._note_system_role_refused()
-                    async for text in read_reply(response, ChatReply(), diagnosis, _nothing_said):
-                        yield text
-                    ended = True
+
+            def ask(with_tools: bool) -> AsyncGenerator[ReplyPiece, None]:
+                return self._ask(prompt if with_tools else replace(prompt, tools=()), key, watch)
+
+            async with contextlib.aclosing(ask_again(ask, self._endpoint, self._log)) as pieces:
+                async for piece in pieces:
+                    yield piece
         finally:
             asked()
 
+    async def _ask(
+        self, prompt: Prompt, key: str, watch: RequestWatch
+    ) -> AsyncGenerator[ReplyPiece, None]:
+        """Yield a reply. Write the request otherwise for as long as it is refused for that."""
+        dialect = self._dialect
+        efforts = self._effort_with_tools if offers_tools(prompt, dialect) else self._effort
+        words, ended = efforts.index, False
+        while not ended:
+            messages = build_messages(prompt, dialect, self._model)
+            tools = build_tools(prompt, dialect)
+            said = list(texts_of(messages))
+            # An endpoint may send back whatever it was sent, names included.
+            diagnosis = Diagnosis(self._endpoint, key, [*said, *names_of(prompt.speaker)])
+            fields = {**tools, **efforts.fields(words)}
+            request = self._request(messages, prompt.speaker, fields, key, watch)
+            async with naming_failures(diagnosis), request as response:
+                diagnosis.note_request_id(response.headers)
+                if not response.is_success:
+                    status, found = response.status_code, await read_error_body(response)
+                    if wants_thoughts(dialect, messages, status, found):
+                        dialect = replace(dialect, blank_thought=True)
+                    elif efforts.are_refused(words, status, found, said):
+                        words += 1
+                    elif tools and is_bad_call(found):
+                        raise BadCall
+                    elif other := adapt(dialect, messages, status, found, with_tools=bool(tools)):
+                        dialect = other
+                    else:
+                        raise diagnosis.diagnose_status(status, response.headers, found)
+                    continue
+                efforts.note_taken(words)
+                self._note_taken(dialect, prompt)
+                names = [offer.name for offer in prompt.tools] if tools else []
+                reply = ChatReply(names, may_call=prompt.may_call, model=self._model)
+                async for piece in read_reply(response, reply, diagnosis, _nothing_said):
+                    yield piece
+                ended = True
+
     def _request(
         self,
-        messages: list[dict[str, str]],
+        messages: list[dict[str, Any]],
         speaker: Speaker,
-        effort: Fields,
+        fields: Fields,
         key: str,
         watch: RequestWatch,
     ) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
@@ -139,7 +166,7 @@ class OpenAIChat:
         return self._client.stream(
             "POST",
             f"{self._base_url}/chat/completions",
-            content=msgspec.json.encode({**body, **effort}),
+            content=msgspec.json.encode({**body, **fields}),
             headers={
                 "Content-Type": "application/json",
                 **speaker_headers(speaker, self._base_url),
@@ -149,43 +176,24 @@ class OpenAIChat:
             extensions={"trace": watch.trace},
         )
 
-    def _note_system_role_refused(self) -> None:
-        """Put the instructions in front from now on, which a second request has shown to help."""
-        if not self._system_role:
-            return
-        self._system_role = False
-        host = self._endpoint.host
-        advice = (
-            f"Model '{self._model}' at {host} takes no system message: the instructions go "
-            "before what the user says first. Finding that out costs every new environment a "
-            f"request: a template that takes one saves it, or another "
-            f"{self._endpoint.model_parameter}."
-        )
-        self._log("system_message_refused", {"provider": "llm", "host": host, "advice": advice})
+    def _note_taken(self, dialect: Dialect, prompt: Prompt) -> None:
+        """Write requests so from now on, which a second request has shown to help."""
+        if prompt.rounds or prompt.past_rounds:
+            # Calls have been taken before: what was refused is this conversation.
+            dialect = replace(dialect, tools=self._dialect.tools)
+        for event, advice in lessons(self._dialect, dialect, self._endpoint):
+            self._log(event, {"provider": "llm", "host": self._endpoint.host, "advice": advice})
+        self._dialect = dialect
 
 
 def _nothing_said(reply: ChatReply, diagnosis: Diagnosis) -> ProviderError:
-    if reply.calls_tool or reply.finish_reason in ("tool_calls", "function_call"):
-        return diagnosis.make_error("tool_call", "refused")
     if reply.finish_reason == "content_filter":
         return diagnosis.make_error("filter", "filtered")
     if reply.finish_reason == "length":
         return diagnosis.make_error("length", "empty")
+    if reply.calls_unknown_tool:
+        return diagnosis.make_error("tool_call", "refused")
     return diagnosis.make_error("empty", "empty")
-
-
-def _refuses_system_role(messages: list[dict[str, str]], status: int, body: bytes) -> bool:
-    """Return whether the model's template may have refused the system message, and nothing else.
-
-    Templates of Mistral's do not name it: "Conversation roles must alternate". llama.cpp answers
-    500 where a template fails.
-    """
-    if messages[0]["role"] != "system" or status not in (400, 422, 500):
-        return False
-    for message in messages:  # some repeat what they were asked
-        body = body.replace(message["content"].encode(), b"")
-    text = _ROLE_OF_MESSAGE.sub(b"", body.lower())
-    return any(mark in text for mark in _OF_SYSTEM_ROLE)
 
 
 def _authorization(key: str) -> dict[str, str]:

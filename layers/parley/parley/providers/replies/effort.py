@@ -47,6 +47,7 @@ class EffortWords:
     Args:
         words: the wanted ones first; after the last, nothing is said.
         log: told once that the wanted ones were refused; takes an event name and fields.
+        with_tools: whether tools are offered with them: models refuse more then.
     """
 
     def __init__(
@@ -54,7 +55,10 @@ class EffortWords:
         words: Sequence[Fields],
         endpoint: Endpoint,
         log: Callable[[str, dict[str, Any]], None],
+        *,
+        with_tools: bool = False,
     ) -> None:
+        self._with_tools = with_tools
         self._words = (*words, NOTHING)
         self._endpoint = endpoint
         self._log = log
@@ -88,10 +92,11 @@ class EffortWords:
         self.index = index
         endpoint = self._endpoint
         told = self._words[index] or "nothing"
+        tools, effort = (" together with tools", "none") if self._with_tools else ("", "model")
         advice = (
             f"Model '{endpoint.model}' at {endpoint.host} does not take what ReasoningEffort "
-            f"says; it is told {told}. Finding that out costs every new environment a request: "
-            f"ReasoningEffort model saves it, or another {endpoint.model_parameter}."
+            f"says{tools}; it is told {told}. Finding that out costs every new environment a "
+            f"request: ReasoningEffort {effort} saves it, or another {endpoint.model_parameter}."
         )
         fields = {"provider": "llm", "host": endpoint.host, "advice": advice}
         self._log("reasoning_effort_refused", fields)

@@ -10,7 +10,9 @@ from typing import Any, Protocol, TypeVar
 import httpx
 
 from parley.errors import ProviderError
+from parley.protocol.tool_rounds import ToolCalls
 from parley.providers.diagnosis import MAX_BODY_BYTES, Diagnosis
+from parley.providers.llm import ReplyPiece
 from parley.providers.replies.failures import BrokenOff, ErrorInAnswer, Nonsense
 
 LINGER_S = 0.2
@@ -55,18 +57,26 @@ class Reply(Protocol):
     def shows_something(self) -> bool:
         """Something of the reply can be read."""
 
+    @property
+    def tool_calls(self) -> ToolCalls | None:
+        """The calls that it ends with, once it has ended; None if there are none to run."""
+
+    @property
+    def is_cut_call(self) -> bool:
+        """It ended, by a limit or a filter, with calls in it: they may not be whole."""
+
     def feed(self, chunk: bytes) -> Iterator[str]:
         """Yield what of the reply ends in this chunk.
 
         Raises:
-            Nonsense, ErrorInAnswer: see there.
+            Nonsense, ErrorInAnswer, BadCall: see there.
         """
 
     def close(self) -> Iterator[str]:
         """Yield the rest, at the end of the answer.
 
         Raises:
-            Nonsense, ErrorInAnswer, BrokenOff: see there.
+            Nonsense, ErrorInAnswer, BadCall, LeakedCall, BrokenOff: see there.
         """
 
 
@@ -138,8 +148,8 @@ async def read_reply(
     reply: R,
     diagnosis: Diagnosis,
     nothing_said: Callable[[R, Diagnosis], ProviderError],
-) -> AsyncIterator[str]:
-    """Yield the reply in an answer.
+) -> AsyncIterator[ReplyPiece]:
+    """Yield the reply in an answer, and the calls that it ends with.
 
     Args:
         nothing_said: makes the error of a reply that has nothing to read in it.
@@ -147,6 +157,7 @@ async def read_reply(
     Raises:
         ProviderError: the answer says so, makes no sense, ends before the reply does, says
             nothing for too long, or has nothing to read in it.
+        BadCall, LeakedCall: see there.
     """
     if response.headers.get("Content-Type", "").lower().startswith("text/html"):
         raise diagnosis.make_error("no_protocol", "invalid")
@@ -166,7 +177,9 @@ async def read_reply(
         raise diagnosis.diagnose_error(told.error) from None
     except BrokenOff:
         raise diagnosis.make_error("connection_lost", "unavailable") from None
-    if not reply.shows_something:
+    if (calls := reply.tool_calls) is not None:
+        yield calls
+    elif reply.is_cut_call or not reply.shows_something:
         raise nothing_said(reply, diagnosis)
 
 
