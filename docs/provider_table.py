@@ -16,7 +16,13 @@ from typing import get_args
 
 from benchmarks.minute_price import FLASH, FLUX, GPT_TRANSCRIBE, HAIKU, INK, LUNA, SCRIBE, SONIC
 from parley.protocol.messages import AudioFormat, Endpointing, Stage
-from parley.providers.registry import STAGES, Entry, ResponderEntry, SynthesizerEntry, TranscriberEntry
+from parley.providers.registry import (
+    STAGES,
+    Entry,
+    ResponderEntry,
+    SynthesizerEntry,
+    TranscriberEntry,
+)
 from samwire.template.loader import load_template
 
 PAGE = Path(__file__).parent / "providers.md"

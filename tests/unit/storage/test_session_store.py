@@ -366,6 +366,13 @@ def test_whether_what_was_heard_is_an_estimate_is_noted_with_it(
     assert [each.heard_estimated for each in (first, exact, last)] == [True, False, True]
 
 
+def test_whether_the_agent_spoke_unasked_is_stored(store: SessionStore, session: Session) -> None:
+    store.put_message(session.ref, 1, Message("assistant", "Hello.", "t1", agent=True), None)
+    store.put_message(session.ref, 2, said("t2", "assistant", "One."), None)
+    messages = store.read_conversation(session.ref, 2)[1].messages
+    assert [each.agent for each in messages] == [True, False]
+
+
 @pytest.mark.parametrize("order", list(itertools.permutations([1, 2, 3])))
 def test_of_interruptions_that_overtake_each_other_the_last_one_counts(
     store: SessionStore, session: Session, order: tuple[int, ...]

@@ -61,6 +61,15 @@ async def test_what_was_heard_reaches_the_next_prompt() -> None:
     assert stage.responder.prompts[-1].history[-1].heard == "One two"
 
 
+async def test_what_the_agent_said_unasked_is_known_as_that_in_the_next_prompt() -> None:
+    stage = Stage()
+    await stage.run(None, "g1", say="Hello, I am Ada.", cause="greeting")
+    await stage.run("Hi.", "t2")
+    assert [each.agent for each in stage.responder.prompts[-1].history] == [True]
+    await stage.run("And now?", "t3")
+    assert [each.agent for each in stage.responder.prompts[-1].history] == [True, False, False]
+
+
 async def test_an_interruption_while_the_user_talks_ends_the_turn() -> None:
     stage = Stage(listen_timeout_s=5)
     stage.say("What", end=False)

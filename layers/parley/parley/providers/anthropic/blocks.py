@@ -50,9 +50,9 @@ class MessageBlocks:
 
     def go_on(self, index: Any, delta: dict[str, Any]) -> None:
         """Take a piece of a block."""
-        block = self._by_index.get(_key(index)) or (self._blocks or [None])[-1]
-        if block is None:
+        if not self._blocks:
             return
+        block = self._by_index.get(_key(index), self._blocks[-1])
         kind = delta.get("type")
         if kind == "input_json_delta":
             block.arguments += _text(delta.get("partial_json"))

@@ -90,7 +90,7 @@ def _tool(offer: ToolOffer) -> dict[str, Any]:
 def _asked(turn: RoundTurn) -> Iterator[Mapping[str, Any]]:
     """Yield the blocks of a message with calls: thoughts unchanged, and where they were."""
     text = [] if is_blank(turn.text) else [{"type": "text", "text": turn.text}]
-    calls = [
+    calls: list[dict[str, Any]] = [
         {"type": "tool_use", "id": call.id, "name": call.name, "input": whole_arguments(call)}
         for call in turn.calls
     ]

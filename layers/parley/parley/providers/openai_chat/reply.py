@@ -32,6 +32,8 @@ from parley.providers.replies.surrogates import SurrogateJoiner
 from parley.providers.replies.thought_filter import ThoughtFilter
 from parley.text.blank import is_blank
 
+MAX_THOUGHT_CHARS = 50_000
+"""Of a thought that is kept with calls: the record of a round has 400 KB at most (DynamoDB)."""
 _CUTS = ("length", "content_filter")
 """Ends at which a call may not be whole."""
 
@@ -174,7 +176,7 @@ class ChatReply:
             yield from self._show(self._thoughts.feed(self._joiner.feed(chunk.text)))
         elif chunk.thinks or chunk.calls:
             yield ""
-        self._thought += chunk.thought
+        self._thought = (self._thought + chunk.thought)[:MAX_THOUGHT_CHARS]
         self._take_calls(chunk)
         if chunk.finish_reason:
             self.finished, self.finish_reason = True, chunk.finish_reason
