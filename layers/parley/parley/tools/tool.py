@@ -27,7 +27,7 @@ class ToolSpec:
 
     Attributes:
         offer: what the model knows of it.
-        kind: what runs it; a key of `parley.tools.kinds.KINDS`.
+        kind: what runs it; a key of `parley.tools.registry.KINDS`, or what a turn runs itself.
         target: where: a function's name or ARN, a URL, a built-in's name.
         effect: see `Effect`.
         say: what is said while it runs, by ISO 639 code; under an empty code for every other
