@@ -110,7 +110,13 @@ def _shown(content: Mapping[str, Any]) -> Found:
     checks: dict[str, dict[str, Any]] = content["checks"]
     width = max(map(len, checks), default=0)
     lines = [
-        f"{name:{width}}  " + ("works" if check.get("ok") else str(check.get("detail", "fails")))
+        f"{name:{width}}  " + _found(bool(check.get("ok")), str(check.get("detail") or ""))
         for name, check in checks.items()
     ]
     return Found(lines, [name for name, check in checks.items() if not check.get("ok")])
+
+
+def _found(ok: bool, detail: str) -> str:
+    if not ok:
+        return detail or "fails"
+    return f"works. {detail}" if detail else "works"

@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from parley.app.providers import build_checks as build_provider_checks
 from parley.app.providers import build_context
+from parley.app.tools import build_check as build_tools_check
 from parley.auth.authenticator import Authenticator
 from parley.aws import clients
 from parley.aws.api_keys import ApiKeys
@@ -27,8 +28,14 @@ table = Table(clients.dynamodb(clients.PROBING_CONFIG), deployment.table)
 provider_context = build_context(
     deployment, keys, httpx.AsyncClient(), lambda _event, _fields: None
 )
+tool_keys = ApiKeys(deployment.tool_secret_arn, int(KEEP_S), clients.PROBING_CONFIG)
 deep_health = DeepHealth(
-    build_checks(table, keys.read, build_provider_checks(deployment, provider_context))
+    build_checks(
+        table,
+        keys.read,
+        build_provider_checks(deployment, provider_context),
+        build_tools_check(deployment, tool_keys.read),
+    )
 )
 health = HealthHandlers(deep_health, loop, logger)
 dispatcher = Dispatcher(ROUTES, Authenticator.from_environment(), logger)

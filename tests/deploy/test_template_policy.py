@@ -3,6 +3,7 @@ the open, TLS only. cfn-lint checks that they are well formed; this, that they a
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import pytest
 from samtranslator.yaml_helper import yaml_parse
 
 from parley.providers.bedrock.config import claude_model
+from samwire.permissions.evaluation import Evaluator, Verdict
+from samwire.permissions.policies import parsed_policy
 from samwire.template.api_model import Rate
 from samwire.template.intrinsics import TemplateError
 from samwire.template.reader import read_stack
@@ -96,6 +99,12 @@ NAMED_MODEL = re.compile(
     r"/\$\{Model\}"
 )
 
+OWN_TOOLS = re.compile(
+    r"arn:\$\{AWS::Partition\}:lambda:\$\{AWS::Region\}:\$\{AWS::AccountId\}"
+    r":function:\$\{AWS::StackName\}-tool-\*"
+)
+"""Functions of this stack, or beside it, whose names say that they are its tools."""
+
 
 @pytest.mark.parametrize("statement", ALLOWED)
 def test_a_statement_names_its_resources(statement: dict[str, Any]) -> None:
@@ -105,7 +114,8 @@ def test_a_statement_names_its_resources(statement: dict[str, Any]) -> None:
     wild = [text for text in texts(statement["Resource"]) if "*" in text]
     if "bedrock:InferenceProfileArn" in json.dumps(statement.get("Condition", {})):
         wild = [text for text in texts(statement["Condition"]) if "*" in text]
-    known = (CONNECTIONS, NAMED_MODEL, re.compile(r"\$\{\w+\.Arn\}/[\w/]*\*"), DEFAULT_MODEL)
+    below = re.compile(r"\$\{\w+\.Arn\}/[\w/]*\*")
+    known = (CONNECTIONS, NAMED_MODEL, below, DEFAULT_MODEL, OWN_TOOLS)
     assert [text for text in wild if not any(each.fullmatch(text) for each in known)] == []
 
 
@@ -262,6 +272,7 @@ def test_a_secret_parameter_is_not_shown_and_goes_nowhere_but_into_a_secret(name
         assert not any(re.search(rf"\b{name}\b", text) for text in texts(MAIN[elsewhere]))
 
 
+@functools.cache
 def read(**parameters: str) -> Any:
     """The template with these parameters, as it is run."""
     given = {"ElevenLabsApiKey": "x", **parameters}
@@ -392,3 +403,72 @@ def test_the_model_that_is_allowed_is_the_one_that_is_asked() -> None:
 def test_an_open_model_on_bedrock_has_to_be_named(stage: str) -> None:
     with pytest.raises(TemplateError, match="LlmModel"):
         read(**{stage: "openai_chat_bedrock"})
+
+
+OF_TURNS = {"TurnFunctionRole", "HttpTurnFunctionRole"}
+FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:"
+
+
+def may(role: str, action: str, resource: str, **parameters: str) -> bool:
+    """Whether a role of the template may do something."""
+    policies = read(**parameters).roles[f"local-{role}"].policies.values()
+    evaluator = Evaluator([parsed_policy(each) for each in policies])
+    return evaluator.decide(action, resource, dict) is Verdict.ALLOWED
+
+
+@pytest.mark.parametrize("role", sorted(OF_TURNS))
+def test_a_turn_runs_the_functions_that_are_named_as_tools_and_no_other(role: str) -> None:
+    invoke = "lambda:InvokeFunction"
+    assert may(role, invoke, f"{FUNCTION}local-tool-order-status")
+    assert may(role, invoke, f"{FUNCTION}local-tool-order-status:live")
+    for other in ("other-tool-order-status", "local-TurnFunction", "billing", "local-tools"):
+        assert not may(role, invoke, f"{FUNCTION}{other}")
+
+
+def test_a_turn_runs_the_functions_that_are_listed_too() -> None:
+    listed = f"{FUNCTION}orders,{FUNCTION}letters:live"
+    for name, allowed in (("orders", True), ("letters:live", True), ("letters", False)):
+        found = may(
+            "TurnFunctionRole", "lambda:InvokeFunction", FUNCTION + name, ToolFunctionArns=listed
+        )
+        assert found is allowed
+
+
+def test_what_tools_sign_with_is_read_by_turns_and_health_alone() -> None:
+    arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:tools-AbCdEf"
+    read_it = "secretsmanager:GetSecretValue"
+    readers = {
+        name.removeprefix("local-")
+        for name in read(ToolSecretsArn=arn).roles
+        if may(name.removeprefix("local-"), read_it, arn, ToolSecretsArn=arn)
+    }
+    assert readers == OF_TURNS | {"HealthFunctionRole"}
+    assert not may("TurnFunctionRole", read_it, arn)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("ToolsFile", "../tools.toml"),
+        ("ToolsFile", "tools.json"),
+        ("ToolSecretsArn", "tools"),
+        ("ToolFunctionArns", "orders"),
+        ("ToolFunctionArns", f"{FUNCTION}*"),
+        ("ToolFunctionArns", f"{FUNCTION}a, {FUNCTION}b"),
+        ("PrivateToolHosts", "http://crm"),
+        ("PrivateToolHosts", "*"),
+    ],
+)
+def test_what_tools_may_reach_is_spelt_out(parameter: str, value: str) -> None:
+    with pytest.raises(TemplateError, match=parameter):
+        read(**{parameter: value})
+
+
+def test_the_function_of_the_demo_is_there_only_with_the_demo_and_may_nothing() -> None:
+    assert not [each for each in read().functions if "Tool" in each.logical_id]
+    stack = read(ToolsFile="demo.toml")
+    (function,) = (each for each in stack.functions if "Tool" in each.logical_id)
+    assert function.name == "local-tool-book-table"
+    role = stack.roles["local-ToolBookTableFunctionRole"]
+    actions = {action for each in statements(role.as_json()) for action in texts(each["Action"])}
+    assert {action.partition(":")[0] for action in actions} == {"logs", "xray"}

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-RESOURCES: dict[str, Any] = yaml_parse((Path(__file__).parents[2] / "template.yaml").read_text())[
-    "Resources"
-]
+from samwire.template.reader import read_stack
+
+ROOT = Path(__file__).parents[2]
+RESOURCES: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
 
 
 def variables(function: str) -> dict[str, Any]:
@@ -47,6 +48,33 @@ def test_turns_sessions_and_reads_are_limited_alike_wherever_they_are_asked_for(
 @pytest.mark.parametrize("function", ["DisconnectFunction", "MessageFunction"])
 def test_a_slot_is_given_back_wherever_one_was_taken(function: str, name: str) -> None:
     assert variables(function)[name] == variables("ConnectFunction")[name]
+
+
+TOOLS = ("STACK_NAME", "TOOLS_FILE", "TOOL_SECRETS_ARN", "PRIVATE_TOOL_HOSTS")
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_tools_are_checked_as_they_are_run(name: str) -> None:
+    assert variables("HealthFunction")[name] == variables("TurnFunction")[name]
+
+
+@pytest.mark.parametrize("function", ["TurnFunction", "HttpTurnFunction"])
+def test_variables_leave_room_for_the_longest_system_prompt(function: str) -> None:
+    """Lambda takes 4,096 bytes of them ("Lambda quotas"); ARNs and names are of a usual length."""
+    given = {
+        "ElevenLabsApiKey": "x",
+        "SystemPrompt": "x" * 2048,
+        "ToolSecretsArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:tools-AbCdEf",
+        "PrivateToolHosts": "crm.internal,10.0.0.5:8080",
+    }
+    stack = read_stack(ROOT / "template.yaml", given, "us-east-1", "localhost")
+    (found,) = (each for each in stack.functions if each.logical_id == function)
+    size = sum(len(name) + len(value) for name, value in found.environment.items())
+    assert 3_000 < size < 4_096 - GENERATED_BYTES
+
+
+GENERATED_BYTES = 120
+"""By how much names that CloudFormation makes are longer than those of the emulator."""
 
 
 def test_whatever_origins_are_allowed_the_http_api_can_be_created() -> None:

@@ -61,6 +61,10 @@ ALL = {
     "VOICES": "v1=Vera, v2",
     "LANGUAGES": "de,fr",
     "STAND_INS": "responder",
+    "STACK_NAME": "talk",
+    "TOOLS_FILE": "demo.toml",
+    "TOOL_SECRETS_ARN": "arn:tools",
+    "PRIVATE_TOOL_HOSTS": "crm.internal, 10.0.0.5:8080",
 }
 
 
@@ -109,6 +113,19 @@ def test_every_variable_is_read() -> None:
     assert (found.session_idle_s, found.history_messages) == (5400, 6)
     subject, tenant = Share(1, 3, 5, 7, 9, 11), Share(2, 4, 6, 8, 10, 12)
     assert found.limits == LimitRules(subject, tenant, 13, 14, 15, 16)
+
+
+@pytest.mark.parametrize("value", ["demo", "../demo.toml", "a/b.toml", "/etc/x.toml"])
+def test_the_file_of_tools_is_in_its_own_folder(value: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^TOOLS_FILE: expected the name of a \.toml"):
+        Deployment.from_environment({**ALL, "TOOLS_FILE": value})
+
+
+def test_hosts_of_tools_are_hosts_with_or_without_a_port() -> None:
+    found = Deployment.from_environment({**ALL, "PRIVATE_TOOL_HOSTS": " crm , [::1]:8000,"})
+    assert found.private_tool_hosts == ("crm", "[::1]:8000")
+    with pytest.raises(ConfigurationError, match=r"^PRIVATE_TOOL_HOSTS: .*got 'http://crm'"):
+        Deployment.from_environment({**ALL, "PRIVATE_TOOL_HOSTS": "http://crm"})
 
 
 def test_the_limits_without_variables_are_the_template_s() -> None:

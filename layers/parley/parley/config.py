@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar, get_args
@@ -42,6 +43,10 @@ DEFAULT_SETTINGS = Settings(
     voice="21m00Tcm4TlvDq8ikWAM", language="en", speed=1.0, stability=0.5, style="", record=False
 )
 
+TOOLS_FILE = "tools.toml"
+_TOML = re.compile(r"[A-Za-z0-9_-]{1,64}\.toml")
+_HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
@@ -65,6 +70,11 @@ class Deployment:
         history_messages: how many earlier messages the responder is given.
         limits: how much may be used.
         recording_bucket: the bucket for recordings of consenting users; empty for no recording.
+        stack_name: the deployment's own name.
+        tools_file: the name of the deployer's file of tools.
+        tool_secret_arn: ARN of the secret with the tools' credentials; empty for none.
+        private_tool_hosts: hosts, or hosts with their port, where tools may be although they are
+            private or without TLS.
     """
 
     table: str
@@ -94,6 +104,10 @@ class Deployment:
     history_messages: int = 40
     limits: LimitRules = field(default_factory=LimitRules)
     recording_bucket: str = ""
+    stack_name: str = ""
+    tools_file: str = TOOLS_FILE
+    tool_secret_arn: str = ""
+    private_tool_hosts: tuple[str, ...] = ()
 
     @property
     def settings_policy(self) -> SettingsPolicy:
@@ -170,6 +184,10 @@ class Deployment:
             history_messages=int(read.number("HISTORY_MESSAGES", 40)),
             limits=_limits(read),
             recording_bucket=read.text("RECORDING_BUCKET", ""),
+            stack_name=read.text("STACK_NAME", ""),
+            tools_file=read.matching("TOOLS_FILE", _TOML, "the name of a .toml file", TOOLS_FILE),
+            tool_secret_arn=read.text("TOOL_SECRETS_ARN", ""),
+            private_tool_hosts=_hosts(read),
         )
         _check_detection(deployment)
         return deployment
@@ -189,6 +207,17 @@ def _voice(variable: str, voice: str) -> str:
     if voice:
         _convert(variable, {"voice": voice}, f"expected the id of a voice, got {voice!r}")
     return voice
+
+
+def _hosts(read: _Reader) -> tuple[str, ...]:
+    hosts = read.entries("PRIVATE_TOOL_HOSTS", ())
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise ConfigurationError(
+                "PRIVATE_TOOL_HOSTS: expected hosts such as crm.internal or 10.0.0.5:8080, "
+                f"separated by commas; got {host!r}."
+            )
+    return hosts
 
 
 def _languages(read: _Reader) -> tuple[str, ...]:
@@ -288,6 +317,13 @@ class _Reader:
     def text(self, name: str, default: str) -> str:
         """Return a variable without white space around it; the default if it is empty."""
         return self._environment.get(name, "").strip() or default
+
+    def matching(self, name: str, pattern: re.Pattern[str], allowed: str, default: str) -> str:
+        """Return a variable that a pattern bounds; the default if it is empty."""
+        value = self.text(name, default)
+        if not pattern.fullmatch(value):
+            raise ConfigurationError(f"{name}: expected {allowed}, got {value!r}.")
+        return value
 
     def entries(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
         """Return the entries that commas separate. A variable that is set and empty has none."""

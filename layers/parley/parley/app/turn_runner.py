@@ -14,6 +14,7 @@ import httpx
 
 from parley.app.environment import Environment
 from parley.app.providers import build_context, fallback_context
+from parley.app.tools import SPARE_ROUNDS, build_toolbox
 from parley.aws.api_keys import ApiKeys
 from parley.aws.management_api import Address
 from parley.clock import now_ms
@@ -116,10 +117,12 @@ def _services(environment: Environment, log: Callable[[str, dict[str, Any]], Non
         limits=httpx.Limits(max_keepalive_connections=10, keepalive_expiry=None)
     )
     providers = build_context(deployment, keys, client, log)
+    toolbox = build_toolbox(deployment, log)
+    spare = 0 if toolbox.is_empty else SPARE_ROUNDS
     return TurnServices(
         sessions=environment.sessions,
         turns=environment.turns,
-        history=HistoryCache(environment.sessions, deployment.history_messages),
+        history=HistoryCache(environment.sessions, deployment.history_messages, rounds=spare),
         transcriber=registry.build_transcriber(deployment.transcriber, providers),
         responder=registry.build_responder(deployment.responder, providers),
         synthesizer=registry.build_synthesizer(deployment.synthesizer, providers),
@@ -129,7 +132,8 @@ def _services(environment: Environment, log: Callable[[str, dict[str, Any]], Non
         recordings=environment.recordings,
         read_session_key=providers.key(SESSION_KEY),
         second=_second(deployment, fallback_context(deployment, providers)),
-        rounds=RoundStore(environment.table),
+        toolbox=toolbox,
+        rounds=None if toolbox.is_empty else RoundStore(environment.table),
         request_rates=environment.request_rates,
     )
 

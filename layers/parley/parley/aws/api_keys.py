@@ -31,15 +31,20 @@ class ApiKeys:
         self._provider = SecretsProvider(boto3_client=clients.secrets_manager(config))
         self._lock = threading.Lock()
 
-    async def read(self, name: str) -> str:
+    async def read(self, name: str, *, fresh: bool = False) -> str:
         """Return the key of this name; empty if the secret has none.
 
         White space around it is left out: whoever puts a key into the secret by hand brings a line
         break along, which no header may have.
-        """
-        return await asyncio.to_thread(self._read, name)
 
-    def _read(self, name: str) -> str:
+        Args:
+            fresh: read it again, also where one is kept.
+        """
+        return await asyncio.to_thread(self._read, name, fresh)
+
+    def _read(self, name: str, fresh: bool) -> str:
         with self._lock:  # a turn's providers ask at the same time, and one call serves them all
-            secret = self._provider.get(self._secret_arn, transform="json", max_age=self._max_age_s)
+            secret = self._provider.get(
+                self._secret_arn, transform="json", max_age=self._max_age_s, force_fetch=fresh
+            )
         return str(secret.get(name) or "").strip() if isinstance(secret, dict) else ""

@@ -37,12 +37,13 @@ class HealthCheck(Struct, omit_defaults=True):
     ms: float
     """How long the check took."""
     detail: str | None = None
-    """What is wrong, and what to check."""
+    """What is wrong, and what to check; or what is worth to know although it works."""
 
 
 class Health(Struct, omit_defaults=True):
     """The health of the deployment. It has `checks` with `deep=1`: `table`, `secret`,
-    `transcriber`, `responder`, `synthesizer`, and e.g. `fallback_responder` where there is one."""
+    `transcriber`, `responder`, `synthesizer`, e.g. `fallback_responder` where there is one, and
+    `tools` where some are declared."""
 
     status: Literal["ok", "failing"]
     version: str
@@ -94,10 +95,11 @@ class DeepHealth:
         return health
 
     async def _run_check(self, check: Check) -> HealthCheck:
-        began, detail = time.monotonic(), None
+        began, ok = time.monotonic(), False
         try:
             async with asyncio.timeout(self._timeout_s):
-                await check()
+                detail = await check() or None
+            ok = True
         except TimeoutError:
             detail = f"It did not answer within {self._timeout_s:g} s."
         except Unhealthy as problem:
@@ -105,16 +107,17 @@ class DeepHealth:
         except Exception as error:  # its text may hold a secret
             detail = f"It cannot be reached or read ({type(error).__name__})."
         ms = round((time.monotonic() - began) * 1000, 1)
-        return HealthCheck(detail is None, ms, detail)
+        return HealthCheck(ok, ms, detail)
 
 
 def build_checks(
     table: Table,
     read_key: Callable[[str], Awaitable[str]],
     providers: Mapping[str, ProviderCheck],
+    tools: Check | None = None,
 ) -> dict[str, Check]:
-    """Build the checks of what a deployment depends on, by name: `table`, `secret`, and those of
-    its providers."""
+    """Build the checks of what a deployment depends on, by name: `table`, `secret`, those of its
+    providers, and `tools` where there are any."""
     keys = list(dict.fromkeys(key for provider in providers.values() for key in provider.keys))
 
     async def check_table() -> None:
@@ -127,7 +130,8 @@ def build_checks(
                 raise Unhealthy(f"The secret has no {key}.")
 
     found: dict[str, Check] = {"table": check_table, "secret": check_secret}
-    return found | {name: provider.check for name, provider in providers.items()}
+    found |= {name: provider.check for name, provider in providers.items()}
+    return found | ({"tools": tools} if tools else {})
 
 
 class HealthHandlers:

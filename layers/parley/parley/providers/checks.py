@@ -18,8 +18,8 @@ class Unhealthy(Exception):
     """A check has failed. The message says what is wrong, and what to look at."""
 
 
-Check = Callable[[], Awaitable[None]]
-"""Checks one thing.
+Check = Callable[[], Awaitable[str | None]]
+"""Checks one thing. Returns what is worth to know although it works; empty or None for nothing.
 
 Raises:
     Unhealthy: it does not work.
