@@ -37,7 +37,7 @@ SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=)
 TOGETHER := --no-print-directory --jobs 6 $(SYNC:%=%target)
 
 .DEFAULT_GOAL := help
-.PHONY: help run token test checked collected tested pytest browser lint style types javascript format unit build template validate deploy remove chaos matrix bench lock generate clean
+.PHONY: help run token tools test checked collected tested pytest browser lint style types javascript format unit build template validate deploy remove chaos matrix bench lock generate clean
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=
 	@$(BIN)/python -m parley.auth.token_issuer $(if $(SUBJECT),--subject "$(SUBJECT)") \
 	  $(if $(TENANT),--tenant "$(TENANT)") $(if $(TTL),--ttl "$(TTL)") \
 	  $(if $(SETTINGS),--settings '$(SETTINGS)')
+
+tools: $(READY) ## check the file that declares tools [TOOLS=]
+	@$(BIN)/python -m parley.tools.check $(or $(TOOLS),tools/tools.toml)
 
 lint: style types ## ruff, bandit and mypy --strict
 

@@ -23,6 +23,7 @@ from deploy.questions import Questions
 from deploy.smoke import ask
 from deploy.stack import DESCRIPTION, ChangeSet, Existing, Stacks
 from deploy.stack import values as stack_values
+from deploy.tools import check_tools
 
 _STACK_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,127}")
 _FAILED_AT_FIRST = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED")
@@ -59,6 +60,11 @@ class Deployment:
         found = questions.answers()
         if is_new:
             found, stored = parameters.checked({**stored, **found}), {}
+        check_tools(
+            questions.effective(found, "ToolsFile"),
+            questions.effective(found, "PrivateToolHosts"),
+            questions.effective(found, "Languages"),
+        )
         self._say_what_will_be(name, questions, found, is_new=is_new)
         if there is not None and is_new:
             what = "removal" if there.status == "DELETE_FAILED" else "deployment"

@@ -17,6 +17,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ TEMPLATE = ROOT / "template.yaml"
 DEFAULT_URL = "ws://localhost:3001/dev"
 QUESTIONER = SERVICES["synthesizer", "elevenlabs"]
 """Asks the questions of the demo."""
+TOOLS = ROOT / "tools" / "tools.toml"
+DEMO_TOOLS = "demo.toml"
+"""Beside it: what the model may call unless the developer declares tools."""
 ORIGINS = "AllowedOrigins"
 """The parameter that says which pages may connect; those that are served here may anyway."""
 CHOSEN_PARAMETERS = (
@@ -59,6 +63,10 @@ CHOSEN_PARAMETERS = (
     "ClientSettings",
     "Voices",
     "Languages",
+    "ToolsFile",
+    "ToolSecretsArn",
+    "ToolFunctionArns",
+    "PrivateToolHosts",
 )
 """Parameters of the template that environment variables choose: `VoiceId` is `VOICE_ID`."""
 SECRETS = frozenset(
@@ -184,10 +192,24 @@ def _parameters(
     if not (speaks.is_real and listens.is_real):
         given["Languages"] = "en"
     given["ElevenLabsBaseUrl"] = given.get("ElevenLabsBaseUrl") or QUESTIONER.address
+    if shows_demo_tools(TOOLS, providers["Responder"].name):
+        given["ToolsFile"] = DEMO_TOOLS
     for parameter in CHOSEN_PARAMETERS:
         if value := environment.get(variable(parameter)):
             given[parameter] = value
     return given
+
+
+def shows_demo_tools(file: Path, responder: str) -> bool:
+    """Whether the model may call the tools of the demo: the developer declares none, and it can."""
+    if responder == "n8n":
+        return False
+    try:
+        return not tomllib.loads(file.read_text())
+    except FileNotFoundError:
+        return True
+    except ValueError:
+        return False  # the log says what is wrong in it
 
 
 def _standins_command() -> list[str]:

@@ -369,6 +369,11 @@ NO_KEYS = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
             "in the environment, PARAMETERS='AuthIssuer=…', PARAMETERS='AuthAudience=…'.",
         ),
         ({"ELEVENLABS_API_KEY": KEY}, [], "no terminal to ask for consent: add ARGS=--yes."),
+        (
+            {"ELEVENLABS_API_KEY": KEY, "PARAMETERS": "ToolsFile=mine.toml"},
+            ["--yes"],
+            "ToolsFile: there is no mine.toml in the folder tools/.",
+        ),
         ({"AWS_REGION": ""}, [], "No region is set. Name one: AWS_REGION=eu-west-1."),
         ({"AWS_REGION": "Frankfurt"}, [], "Frankfurt is no region. Name one such as eu-west-1."),
         ({"PARAMETERS": "Languag=de"}, [], "There is no parameter Languag. Did you mean Language?"),

@@ -74,6 +74,13 @@ def test_every_check_is_shown_with_its_sentence(deployed: Deployed) -> None:
     assert deployed.asked == [("/health?deep=1", None)]
 
 
+def test_what_is_worth_to_know_of_what_works_is_shown(deployed: Deployed) -> None:
+    deployed.answer(200, tools={**WELL, "detail": "FallbackResponder n8n calls no tools."})
+    found = ask(deployed.stack(), MagicMock())
+    assert found.lines == ["tools  works. FallbackResponder n8n calls no tools."]
+    assert found.failing == []
+
+
 def test_an_address_that_is_new_is_asked_until_it_answers(deployed: Deployed) -> None:
     deployed.answers = list(UNTIL_IT_IS_THERE)
     deployed.answer(200, table=WELL)

@@ -20,7 +20,14 @@ from typing import Any
 import pytest
 
 from dev.providers import Providers, variable
-from dev.run import CHOSEN_PARAMETERS, SECRETS, in_variables, is_as_committed, why_no_demo
+from dev.run import (
+    CHOSEN_PARAMETERS,
+    SECRETS,
+    in_variables,
+    is_as_committed,
+    shows_demo_tools,
+    why_no_demo,
+)
 from parley_client.conversation import Conversation
 from tests.e2e.stack import ROOT, Standins
 
@@ -200,6 +207,25 @@ def test_an_advice_names_what_a_run_is_told() -> None:
     assert said == (
         "SPOKEN_LANGUAGE: 'pl' is not heard: choose another, or another EARS=; check LLM_API_KEY."
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "responder", "shown"),
+    [
+        (None, "openai_chat", True),
+        ("# [a]\n", "anthropic", True),
+        ("# [a]\n", "n8n", False),
+        ("[a]\n", "openai_chat", False),
+        ("[a\n", "openai_chat", False),
+    ],
+)
+def test_the_tools_of_the_demo_are_there_unless_the_developer_declares_some(
+    tmp_path: Path, text: str | None, responder: str, shown: bool
+) -> None:
+    file = tmp_path / "tools.toml"
+    if text is not None:
+        file.write_text(text)
+    assert shows_demo_tools(file, responder) is shown
 
 
 def test_a_template_is_looked_at_again_only_if_it_is_not_as_committed(tmp_path: Path) -> None:

@@ -104,6 +104,8 @@ def _actions(statement: dict[str, Any]) -> list[str]:
 OF_LAMBDA = {"WriteItsLog", "WriteTraces", "SendFailedInvocations"}
 """Statements that Lambda itself needs, around an invocation: what is there of them is held by
 `tests/deploy/test_template_policy.py`. Here neither logs nor traces leave the machine."""
+OF_TOOLS = {"RunToolsOfTheStack"}
+"""What only a deployment with tools needs, which this one is not; held there too."""
 
 
 def grants() -> list[Grant]:
@@ -115,7 +117,7 @@ def grants() -> list[Grant]:
         for name, role in stack.roles.items()
         for policy, document in role.policies.items()
         for statement in document["Statement"]
-        if statement["Sid"] not in OF_LAMBDA
+        if statement["Sid"] not in OF_LAMBDA | OF_TOOLS
         for action in _actions(statement)
     ]
 

@@ -235,6 +235,10 @@ def test_a_death_that_could_not_be_told_is_told_when_lambda_tries_again(
     assert failure.handler(record, Context()) == {"ended": False}, "the next attempt runs"
 
 
+OF_TOOLS = ["tomllib", "fastjsonschema", "parley.tools.catalog", "parley.tools.registry"]
+"""What a deployment without tools has no use for: the file that comes with Parley declares none."""
+
+
 # Those of a process are loaded one after the other: none may import what is unwanted of any.
 @pytest.mark.parametrize(
     ("functions", "unwanted"),
@@ -243,8 +247,11 @@ def test_a_death_that_could_not_be_told_is_told_when_lambda_tries_again(
             ["connect", "message", "failure"],
             ["httpx", "websockets", "boto3", "jwt", "cryptography", "parley.turn.turn", "asyncio"],
         ),
-        (["turn", "http_turn"], ["elevenlabs", "moto", "samwire", "pydantic", "aws_xray_sdk"]),
-        (["health"], ["websockets", "parley.turn.turn", "pydantic"]),
+        (
+            ["turn", "http_turn"],
+            ["elevenlabs", "moto", "samwire", "pydantic", "aws_xray_sdk", *OF_TOOLS],
+        ),
+        (["health"], ["websockets", "parley.turn.turn", "pydantic", *OF_TOOLS]),
     ],
 )
 def test_a_cold_start_imports_no_more_than_it_needs(
@@ -252,7 +259,8 @@ def test_a_cold_start_imports_no_more_than_it_needs(
 ) -> None:
     code = f"""
 import sys
-from tests.handlers.loading import load
+from tests.handlers.loading import ROOT, load
+sys.path.append(str(ROOT / "tools"))
 for function in {functions!r}:
     load(function)
     print([(function, name) for name in {unwanted!r} if name in sys.modules])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -93,6 +94,19 @@ def test_deep_health_says_what_does_not_work(health: ModuleType) -> None:
     assert working == {"table": True, "secret": True, **providers}
     assert KEY not in answer["body"]
     assert health.handler(deep, Context()) == answer, "kept for a while"
+
+
+def test_deep_health_says_what_is_wrong_in_the_file_of_tools(
+    aws: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "tools.toml").write_text("[order_status]\nlambda = 'order-status'\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    app = load("health")
+    deep = {**event("http-health"), "queryStringParameters": {"deep": "1"}}
+    found = told(app.handler(deep, Context()), 503)["checks"]["tools"]
+    app.loop.close()
+    assert found["ok"] is False
+    assert found["detail"].startswith("tools.toml: order_status: description: expected text")
 
 
 def of_session(name: str, ready: dict[str, Any], **changes: Any) -> dict[str, Any]:

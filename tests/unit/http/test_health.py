@@ -64,6 +64,15 @@ async def test_one_that_fails_is_named_and_the_others_are_looked_at(
     assert checks(health)["b"].ok
 
 
+async def test_what_works_may_have_a_remark() -> None:
+    async def remark() -> str:
+        return "It has had a cold."
+
+    health = await DeepHealth({"a": remark}).check()
+    assert (health.status, checks(health)["a"].ok) == ("ok", True)
+    assert checks(health)["a"].detail == "It has had a cold."
+
+
 async def test_one_that_does_not_answer_is_not_waited_for() -> None:
     async def silent() -> None:
         await asyncio.Event().wait()
