@@ -106,7 +106,7 @@ def test_nobody_waits_before_a_silent_terminal_or_reads_a_broken_line(logs: Path
         "Starting the emulator",
         "Starting the emulator: reading template.yaml",
         "Starting the emulator: starting the database and the other services",
-        "Starting the emulator: creating the tables and loading 8 functions",
+        "Starting the emulator: creating the tables and loading 9 functions",
     ]
     assert "   heard   What is my name?" in screen.lines
     assert any(line.startswith("The page:       http://localhost:") for line in screen.lines)
