@@ -40,11 +40,11 @@ def tool_context(
         secrets: by name, or what is read each time.
     """
 
-    async def read_secret(name: str) -> str:
+    async def read_secret(name: str, *, fresh: bool = False) -> str:
         return secrets() if callable(secrets) else secrets.get(name, "")
 
     hosts = frozenset(private_hosts)
-    return ToolContext("shop", read_secret, hosts, 10.0, lambda event, fields: None)
+    return ToolContext("shop", read_secret, hosts, lambda event, fields: None)
 
 
 def invocation(timeout_s: float = 5.0, **arguments: Any) -> Invocation:

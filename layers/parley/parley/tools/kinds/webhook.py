@@ -133,7 +133,8 @@ class Webhook:
                 pause_s = repeats.pause_after_status(reply.status)
                 if reply.status == 401 and not asked_again:
                     # It may have been replaced a moment ago; a 401 says that nothing was done.
-                    before, secret, asked_again = secret, await self._read_secret(), True
+                    before, secret = secret, await self._read_secret(fresh=True)
+                    asked_again = True
                     pause_s = 0.0 if secret != before else None
                 if pause_s is None:
                     return reply
@@ -150,11 +151,11 @@ class Webhook:
         except BadArgument as error:
             raise ToolFailed("refused", acted=False, told=str(error)) from None
 
-    async def _read_secret(self) -> str:
+    async def _read_secret(self, *, fresh: bool = False) -> str:
         if not self._secret_name:
             return ""
         try:
-            secret = await self._context.read_secret(self._secret_name)
+            secret = await self._context.read_secret(self._secret_name, fresh=fresh)
         except Exception as error:
             fields = {"cause": "secret_unreadable", "error": type(error).__name__}
             raise ToolFailed("unavailable", acted=False, log_fields=fields) from None
