@@ -87,3 +87,15 @@ def test_an_event_without_an_end_does_not_fill_the_memory(line: bytes) -> None:
     with pytest.raises(EventTooLarge):  # noqa: PT012 - which of them is too much does not matter
         for _ in range(MAX_EVENT_BYTES // 1_000_000 + 2):
             assert list(parser.feed(line)) == []
+
+
+def test_a_stream_can_be_taken_up_after_its_last_whole_event() -> None:
+    parser = EventStreamParser()
+    list(parser.feed(b"retry: 250\nid: 7\ndata:\n\nid: 8\ndata: cut off"))
+    assert (parser.last_event_id, parser.retry_ms) == ("7", 250)
+
+
+def test_a_stream_that_is_taken_up_goes_on_from_the_same_event() -> None:
+    parser = EventStreamParser("7")
+    list(parser.feed(b"retry: soon\ndata: a\n\n"))
+    assert (parser.last_event_id, parser.retry_ms) == ("7", None)

@@ -46,6 +46,7 @@ _FAILED: dict[FailureReason, str] = {
     "too_large": "This call failed: its answer is too large.",
     "needs_a_form": "This call failed: it needs a form that the user cannot fill in here.",
     "no_answer": "The app did not answer this call.",
+    "error": "This call failed.",
 }
 
 

@@ -14,11 +14,18 @@ that must happen once."""
 Shown = Literal["name", "arguments", "all"]
 """What the client sees of a call: its name, also its arguments, or also its result."""
 FailureReason = Literal[
-    "timeout", "unavailable", "refused", "not_found", "too_large", "needs_a_form", "no_answer"
+    "timeout",
+    "unavailable",
+    "refused",
+    "not_found",
+    "too_large",
+    "needs_a_form",
+    "no_answer",
+    "error",
 ]
 """Why a call failed: no answer in time; out of reach, throttled or broken; not permitted, or its
 credentials are not taken; it is not there; its answer is too large; it asks the user for more than
-a voice can give; the application did not answer."""
+a voice can give; the application did not answer; the tool itself says that it failed."""
 
 
 @dataclass(frozen=True, slots=True)

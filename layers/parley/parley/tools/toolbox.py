@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
@@ -54,8 +55,7 @@ class Toolbox:
 
     async def prepare(self) -> None:
         """Fetch the lists of other servers that are due. Never raise."""
-        for each in self._lists:
-            await each.refresh()
+        await asyncio.gather(*(each.refresh() for each in self._lists))
 
     def choose(
         self, names: Collection[str] | None, client_tools: Collection[str], *, connected: bool

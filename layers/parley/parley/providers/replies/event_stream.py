@@ -40,12 +40,20 @@ _FIELDS = ("data", "event", "error", "id", "retry")
 class EventStreamParser:
     """Reads one stream.
 
+    Args:
+        last_event_id: of the stream that this one goes on from.
+
     Attributes:
         is_something_else: no event has come, but lines that are none of such a stream.
+        last_event_id: of the last event that is whole; who reconnects goes on after it.
+        retry_ms: how long to wait before that; None if the server does not say.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, last_event_id: str = "") -> None:
         self.is_something_else = False
+        self.last_event_id = last_event_id
+        self.retry_ms: int | None = None
+        self._event_id = last_event_id
         self._has_event = False
         self._rest = bytearray()
         self._after_cr = False
@@ -101,15 +109,20 @@ class EventStreamParser:
             # No field of the standard: llama.cpp tells so what broke in mid-stream.
             self._kind = "error"
             self._add_data(value)
+        elif name == "id" and "\0" not in value:
+            self._event_id = value
+        elif name == "retry" and re.fullmatch("[0-9]{1,9}", value):
+            self.retry_ms = int(value)
         elif name and name not in _FIELDS:
             self.is_something_else = not self._has_event
-        return None  # a comment has no name; `id` and `retry` are for who reconnects
+        return None  # a comment has no name
 
     def _add_data(self, value: str) -> None:
         self._data.append(value)
         self._data_chars += len(value)
 
     def _dispatch(self) -> ServerSentEvent | None:
+        self.last_event_id = self._event_id
         event = ServerSentEvent(self._kind or "message", "\n".join(self._data))
         self._kind, self._data, self._data_chars = "", [], 0
         if not event.data:

@@ -1,0 +1,128 @@
+"""From what a server lists to the tools that a model is offered: plain functions."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from parley.providers.llm import ToolOffer
+from parley.tools.mcp.headers import ANNOTATION, BadAnnotation, Parameter, find_parameters
+from parley.tools.mcp_server import McpServer
+
+MAX_NAME_CHARS = 64
+MAX_DESCRIPTION_CHARS = 1_024
+"""A stranger's text, which is in every prompt."""
+MAX_TOOLS = 128
+"""More than chat endpoints take in one request."""
+_HASH_CHARS = 8
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTool:
+    """A tool of a server's.
+
+    Attributes:
+        own_name: as the server calls it.
+        title: for a person; the server's own name if it has none.
+        offer: what the model knows of it.
+        parameters: those that are also sent as headers.
+    """
+
+    own_name: str
+    title: str
+    offer: ToolOffer
+    parameters: tuple[Parameter, ...]
+
+
+def read_tools(
+    server: McpServer, listed: Sequence[Any], drop: Callable[[str, str], None]
+) -> dict[str, ListedTool]:
+    """Return the tools that are offered, by the name that the model knows.
+
+    Args:
+        listed: as the server lists them.
+        drop: told of each tool that cannot be offered, and of each that is missing: its own name,
+            and why.
+    """
+    found: dict[str, ListedTool] = {}
+    for raw in listed:
+        own_name = raw.get("name") if isinstance(raw, dict) else None
+        if not isinstance(own_name, str) or (server.tools and own_name not in server.tools):
+            continue
+        tool = _read_tool(server, own_name, raw)
+        if isinstance(tool, str):
+            drop(own_name, tool)
+        elif tool.offer.name in found:
+            drop(own_name, "name_taken")
+        elif len(found) == MAX_TOOLS:
+            drop(own_name, "too_many")
+        else:
+            found[tool.offer.name] = tool
+    known = {raw.get("name") for raw in listed if isinstance(raw, dict)}
+    for name in server.tools:
+        if name not in known:
+            drop(name, "not_listed")
+    return found
+
+
+def offered_name(server: str, tool: str) -> str:
+    """Return the name of a tool for the model: 1 to 64 of A-Z, a-z, 0-9, '_' and '-'.
+
+    A longer one is cut, and ends with a hash of the whole, so that it stays the tool's own.
+    """
+    name = _NOT_IN_NAMES.sub("_", f"{server}_{tool}")
+    if len(name) <= MAX_NAME_CHARS:
+        return name
+    digest = hashlib.sha256(f"{server}_{tool}".encode(errors="replace")).hexdigest()[:_HASH_CHARS]
+    return f"{name[: MAX_NAME_CHARS - _HASH_CHARS - 1]}_{digest}"
+
+
+def _read_tool(server: McpServer, own_name: str, raw: Mapping[str, Any]) -> ListedTool | str:
+    """Return a tool, or why it cannot be offered."""
+    schema = raw.get("inputSchema")
+    if not isinstance(schema, dict) or schema.get("type") != "object":
+        return "no_object_schema"
+    try:
+        parameters = find_parameters(schema)
+        cleaned = _clean(schema)
+    except BadAnnotation:
+        return "bad_header_annotation"
+    except RecursionError:
+        return "schema_too_deep"
+    cleaned.setdefault("properties", {})  # some templates of prompts fail without
+    name = offered_name(server.name, own_name)
+    description = str(raw.get("description") or "").strip()[:MAX_DESCRIPTION_CHARS]
+    return ListedTool(
+        own_name,
+        server.title or _title(raw) or own_name,
+        ToolOffer(name, description, cleaned),
+        parameters,
+    )
+
+
+def _title(raw: Mapping[str, Any]) -> str:
+    annotations = raw.get("annotations")
+    hint = annotations.get("title") if isinstance(annotations, dict) else None
+    return str(raw.get("title") or hint or "")
+
+
+def _clean(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema without what vendors of models refuse."""
+    return dict(_kept(schema))
+
+
+def _kept(schema: Mapping[str, Any], *, names: bool = False) -> Iterator[tuple[str, Any]]:
+    for key, value in schema.items():
+        if not names and key in ("$schema", ANNOTATION):
+            continue
+        if isinstance(value, dict):
+            inner = key in ("properties", "$defs", "definitions") and not names
+            yield key, dict(_kept(value, names=inner))
+        elif isinstance(value, list):
+            yield key, [dict(_kept(each)) if isinstance(each, dict) else each for each in value]
+        else:
+            yield key, value
