@@ -26,14 +26,27 @@ from tests.unit.tools.mcp_servers import (
 
 
 def answers(answer: Any, **more: Any) -> Handler:
-    """A modern server with one tool, whose calls get an answer."""
+    """A server of both revisions with one tool, whose calls get an answer."""
 
     def handle(request: web.Request, message: dict[str, Any]) -> Any:
+        if message["method"] == "initialize":
+            return session(message)
+        if message["method"] == "notifications/initialized":
+            return web.Response(status=202)
         if message["method"] == "tools/list":
             return listing("act", **more)
         return answer(request, message) if callable(answer) else answer
 
     return handle
+
+
+def session(message: dict[str, Any]) -> web.Response:
+    """The answer to `initialize`."""
+    result = {"protocolVersion": "2025-11-25", "capabilities": {}}
+    return web.json_response(
+        {"jsonrpc": "2.0", "id": message["id"], "result": result},
+        headers={"Mcp-Session-Id": "session-1"},
+    )
 
 
 def in_sessions(call: Any) -> Handler:
@@ -43,7 +56,7 @@ def in_sessions(call: Any) -> Handler:
         if request.headers.get("MCP-Protocol-Version") == "2026-07-28":
             return web.json_response(NOT_INITIALIZED, status=400)
         if message.get("method") == "initialize":
-            return {"result": {"protocolVersion": "2025-11-25", "capabilities": {}}}
+            return session(message)
         if message.get("method") == "tools/list":
             return listing("act")
         if message.get("method") == "tools/call" or request.method == "GET":
