@@ -24,6 +24,9 @@ WELL_KNOWN = {
     "sounddevice": "the microphone of the Python client",
     "fastapi": "serves a webhook in an application's back end",
     "uvicorn": "likewise",
+    "mcp": "the SDK of a protocol; a finding shows how its server answers",
+    "mcp-proxy": "an MCP server over HTTP, to try tools with",
+    "mcp-server-time": "the server behind it",
     "python-socks": "what `websockets` needs behind a SOCKS proxy",
 }
 """Packages of others that texts may name, and what for."""

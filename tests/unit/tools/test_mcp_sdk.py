@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks.mcp_server import measure
 from parley.tools.mcp.messages import IDEMPOTENCY_KEY
 from parley.tools.mcp.tool_list import McpToolList
 from parley.tools.tool import ToolFailed
@@ -153,3 +154,13 @@ async def test_a_lost_session_is_opened_anew(old: McpToolList, sdk: SdkServer) -
     answer = await tool(old, "shop_add").call(invocation(a=2, b=3))
     assert answer.value == {"result": 5}
     assert sdk.requests[-1].headers["mcp-session-id"] != lost
+
+
+async def test_the_command_of_the_docs_lists_and_calls(
+    sdk: SdkServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The public server that the docs name needs another SDK than the tests: run it by hand."""
+    await measure(f"{sdk.url}/old-stream", "add", {"a": 2, "b": 3}, times=1)
+    printed = capsys.readouterr().out
+    assert "server_add: Add two numbers." in printed
+    assert "{'result': 5}" in printed
