@@ -48,9 +48,10 @@ async def measure(url: str, tool: str, arguments: dict[str, Any], times: int) ->
     print(f"listed in {_ms(begun):.0f} ms:")
     for spec in listed.specs:
         print(f"  {spec.name}: {spec.offer.description}")
-    spec = next((s for s in listed.specs if s.name == offered_name("server", tool)), None)
-    if spec is not None:
-        runner = build_tool(spec, console)
+    name = offered_name("server", tool)
+    found = next((each for each in listed.specs if each.name == name), None)
+    if found is not None:
+        runner = build_tool(found, console)
         taken = []
         try:
             for number in range(times):
