@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from parley.aws.clients import find_credentials
+from parley.tools.guarded_client import guarded_client
 from parley.tools.mcp.auth import build_auth
 from parley.tools.mcp.call_answers import answer_of
 from parley.tools.mcp.client import McpClient
@@ -16,7 +17,6 @@ from parley.tools.mcp.messages import IDEMPOTENCY_KEY
 from parley.tools.mcp.tool_list import KIND, McpToolList
 from parley.tools.mcp.wire import Wire
 from parley.tools.mcp_server import McpServer
-from parley.tools.private_hosts import guarded_client
 from parley.tools.tool import Answer, Invocation, ToolFailed, ToolSpec
 
 __all__ = ["KIND", "McpTool", "build_list", "build_tool"]
