@@ -21,7 +21,11 @@ Write = Callable[[str], None]
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
     """Writes the deployer's file, where a function finds it."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    return lambda text: (tmp_path / "tools.toml").write_text(text) and None
+
+    def write_text(text: str) -> None:
+        (tmp_path / "tools.toml").write_text(text)
+
+    return write_text
 
 
 def deployment(**more: Any) -> Deployment:

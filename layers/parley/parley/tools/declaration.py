@@ -106,7 +106,7 @@ EXPECTED = {
     "show": "name, arguments or all",
     "result": "a list of the names of fields",
     "confirm": "true or false",
-    "secret": "the name of an entry in the tools' secret, of letters, digits and _ . -",
+    "secret": "the name of an entry in the tools' secret, of letters, digits and _ . -",  # nosec B105
     "headers": "a table of headers, each a name and a value of printable ASCII characters",
     "method": "POST, GET, PUT, PATCH or DELETE",
     "format": "bedrock-agent; leave it out for plain arguments",
