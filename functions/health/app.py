@@ -28,13 +28,17 @@ table = Table(clients.dynamodb(clients.PROBING_CONFIG), deployment.table)
 provider_context = build_context(
     deployment, keys, httpx.AsyncClient(), lambda _event, _fields: None
 )
-tool_keys = ApiKeys(deployment.tool_secret_arn, int(KEEP_S), clients.PROBING_CONFIG)
+tool_keys = (
+    ApiKeys(deployment.tool_secret_arn, int(KEEP_S), clients.PROBING_CONFIG)
+    if deployment.tool_secret_arn
+    else None
+)
 deep_health = DeepHealth(
     build_checks(
         table,
         keys.read,
         build_provider_checks(deployment, provider_context),
-        build_tools_check(deployment, tool_keys.read),
+        build_tools_check(deployment, tool_keys.read if tool_keys else None),
     )
 )
 health = HealthHandlers(deep_health, loop, logger)

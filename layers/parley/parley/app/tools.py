@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,11 +57,13 @@ def build_toolbox(deployment: Deployment, log: Log) -> Toolbox:
     return _toolbox(catalog, _context(deployment, log))
 
 
-def build_check(deployment: Deployment, read_secret: Callable[[str], Any]) -> Check | None:
+def build_check(
+    deployment: Deployment, read_secret: Callable[[str], Awaitable[str]] | None
+) -> Check | None:
     """Build the check of the deployer's file; None if there is nothing in it.
 
     Args:
-        read_secret: reads an entry of the tools' secret.
+        read_secret: reads an entry of the tools' secret; None if there is none.
     """
     try:
         file = _file(deployment)
@@ -84,7 +86,7 @@ def build_check(deployment: Deployment, read_secret: Callable[[str], Any]) -> Ch
         except ConfigurationError as error:
             raise Unhealthy(str(error).replace("\n", " ")) from None
         for owner, name in _secrets(catalog):
-            if not deployment.tool_secret_arn:
+            if read_secret is None:
                 raise Unhealthy(f"{owner} needs the secret {name}: set ToolSecretsArn.")
             if not await read_secret(name):
                 raise Unhealthy(f"{owner}: the secret of ToolSecretsArn has no {name}.")
