@@ -454,6 +454,7 @@ def test_what_tools_sign_with_is_read_by_turns_and_health_alone() -> None:
         ("ToolSecretsArn", "tools"),
         ("ToolFunctionArns", "orders"),
         ("ToolFunctionArns", f"{FUNCTION}*"),
+        ("ToolFunctionArns", f"{FUNCTION}a,"),
         ("ToolFunctionArns", f"{FUNCTION}a, {FUNCTION}b"),
         ("PrivateToolHosts", "http://crm"),
         ("PrivateToolHosts", "*"),
