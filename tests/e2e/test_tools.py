@@ -1,0 +1,218 @@
+"""Tools through the whole stack: a Lambda function, a webhook, an MCP server, the application."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import httpx
+import pytest
+
+from samwire_tests.own_key import own_key
+from tests.e2e.http_api import NO_AUTHORITIES, url_of
+from tests.e2e.raw import Reply, opened
+from tests.e2e.stack import Stack, Standins, running_stack
+from tests.e2e.test_killed_turn import follow
+
+SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:tools-abcdef"
+WEBHOOK_SECRET = "whsec_cGFybGV5IHN0YW5kLWluIHdlYmhvb2sga2V5"
+"""The stand-in's."""
+FILE = """
+[book_room]
+description = "Books a table."
+parameters.people = {{ type = "integer" }}
+parameters.time = {{ type = "string" }}
+parameters.nonce = {{ type = "string", optional = true }}
+http = "{url}/tools/book_table"
+secret = "bookings"
+
+[show_map]
+description = "Shows a place on a map."
+parameters.place = {{ type = "string" }}
+client = true
+effect = "idempotent"
+
+[mcp.shop]
+url = "{url}/mcp"
+effect = "read"
+tools = ["order_status"]
+"""
+
+
+@pytest.fixture(scope="module")
+def tool_stack(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> Iterator[Stack]:
+    """A stack with the demo's tools, whose turns may use others too."""
+    parameters = {
+        "ToolsFile": "demo.toml",
+        "ToolSecretsArn": SECRET_ARN,
+        "PrivateToolHosts": urlsplit(standins.urls["tools"]).netloc,
+    }
+    folder = tmp_path_factory.mktemp("tools")
+    with running_stack(folder, parameters=parameters, standins=standins) as stack:
+        yield stack
+
+
+@pytest.fixture
+def demo(tool_stack: Stack) -> Iterator[Stack]:
+    """The demo's tools."""
+    tool_stack.standins.reset()
+    tool_stack.renew("TurnFunction")
+    yield tool_stack
+    follow(tool_stack, {"faults": []})
+
+
+@pytest.fixture
+def own(tool_stack: Stack, tmp_path: Path) -> Iterator[Stack]:
+    """Tools of a deployer's own."""
+    tool_stack.standins.reset()
+    ledger("DELETE", tool_stack)
+    file = tmp_path / "tools.toml"
+    file.write_text(FILE.format(url=tool_stack.standins.urls["tools"]))
+    variables = {"TOOLS_FILE": str(file), "TOOL_SECRETS_ARN": secret_of(tool_stack)}
+    for function in ("TurnFunction", "HttpTurnFunction"):
+        tool_stack.set_variables(function, variables)
+    yield tool_stack
+
+
+def secret_of(stack: Stack) -> str:
+    """Make the tools' secret, which turns may read."""
+    secrets = boto3.client(
+        "secretsmanager",
+        endpoint_url=stack.info["aws_endpoint"],
+        region_name="us-east-1",
+        **own_key(stack.info),
+    )
+    text = json.dumps({"bookings": WEBHOOK_SECRET})
+    try:
+        arn = str(secrets.create_secret(Name="tools", SecretString=text)["ARN"])
+    except secrets.exceptions.ResourceExistsException:
+        return str(secrets.describe_secret(SecretId="tools")["ARN"])
+    stack.permit(json.loads(json.dumps(stack.roles()).replace(SECRET_ARN, arn)))
+    return arn
+
+
+def ledger(method: str, stack: Stack) -> dict[str, Any]:
+    """What the tools of the stand-ins have run."""
+    url = f"{stack.standins.urls['tools']}/_control/ledger"
+    with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=10) as answer:
+        return dict(json.loads(answer.read() or b"{}"))
+
+
+def states(reply: Reply) -> list[tuple[str, str]]:
+    """The tools of a turn and what became of them."""
+    return [(e["name"], e["state"]) for e in reply.events if e["type"] == "tool"]
+
+
+BOOK = "Book a table for two at eight, please."
+
+
+async def test_a_function_books_a_table_and_the_number_is_spoken(demo: Stack) -> None:
+    async with opened(demo.url) as client:
+        reply = await client.say(BOOK)
+        reply.check_gapless()
+        assert states(reply) == [("book_table", "running"), ("book_table", "done")]
+        done = json.loads(
+            reply.events[-1]["text"]
+            and next(
+                e["result"] for e in reply.events if e["type"] == "tool" and e["state"] == "done"
+            )
+        )
+        assert done["booking"] in reply.end["text"]
+        assert done["people"] == 2
+        assert len(reply.audio) > 48_000
+        fillers = [
+            e["delta"] for e in reply.events if e["type"] == "reply_text" and e.get("filler")
+        ]
+        assert "".join(fillers).strip() == "I am booking it."
+        metrics = reply.end["metrics"]
+        assert (metrics["tool_calls"], metrics["tool_rounds"], metrics["fillers"]) == (1, 1, 1)
+
+
+async def test_a_killed_function_is_followed_by_one_that_says_the_same_number(
+    demo: Stack,
+) -> None:
+    kill = {"kind": "kill_function", "function": "TurnFunction", "times": 1, "after_ms": 0}
+    async with opened(demo.url) as client:
+        await client.say("Good morning.")
+        question = {"type": "user_message", "turn_id": "book", "text": BOOK}
+        await client.send(**question)
+        await client.until("book", lambda r: ("book_table", "done") in states(r))
+        first = numbers(client.reply("book"))
+        follow(demo, {"faults": [{**kill, "now": True}]})
+        killed = await client.ended("book")
+        again = Reply("book")
+        client._turns["book"], client._ended["book"] = again, asyncio.Event()
+        await client.send(**question, attempt=2)
+        reply = await client.ended("book")
+        assert killed.end["reason"] in ("failed", "completed")
+        assert states(reply) == [("book_table", "done")]
+        assert numbers(reply) == first
+        assert first[0] in reply.end["text"]
+
+
+def numbers(reply: Reply) -> list[str]:
+    """The booking numbers in the results of a turn."""
+    shown = " ".join(e.get("result", "") for e in reply.events if e["type"] == "tool")
+    return re.findall(r"T-\d{4}", shown)
+
+
+async def test_a_webhook_is_called_once_and_signed(own: Stack) -> None:
+    async with opened(own.url) as client:
+        reply = await client.say(
+            'Please call book_room with {"people": 2, "time": "20:00", "nonce": "n-1"}.'
+        )
+        assert states(reply) == [("book_room", "running"), ("book_room", "done")]
+        assert "4711" in reply.end["text"]
+    found = ledger("GET", own)
+    assert "n-1" in json.dumps(found)
+
+
+async def test_a_tool_of_an_mcp_server_is_called(own: Stack) -> None:
+    async with opened(own.url) as client:
+        reply = await client.say("Where is my order A-123?")
+        assert states(reply) == [
+            ("shop_order_status", "running"),
+            ("shop_order_status", "done"),
+        ]
+        assert "A-123" in reply.end["text"]
+
+
+async def test_a_function_of_the_application_is_called(own: Stack) -> None:
+    async with opened(own.url, tools=["show_map"]) as client:
+        await client.send(
+            type="user_message", turn_id="t", text='Please call show_map with {"place": "Ulm"}.'
+        )
+        await client.has("t", "client_call")
+        (call,) = [e for e in client.reply("t").events if e["type"] == "client_call"]
+        assert (call["name"], call["arguments"]) == ("show_map", {"place": "Ulm"})
+        answer = {"turn_id": "t", "call_id": call["call_id"], "result": '{"shown": "Ulm"}'}
+        await client.send(type="tool_result", **answer)
+        reply = await client.ended("t")
+        assert states(reply) == [("show_map", "running"), ("show_map", "done")]
+        assert "Ulm" in reply.end["text"]
+
+
+async def test_an_answer_over_http_says_what_was_called(own: Stack) -> None:
+    async with httpx.AsyncClient(verify=NO_AUTHORITIES, timeout=30) as http:
+        answer = await http.post(f"{url_of(own)}/turns", json={"text": "Where is my order A-123?"})
+    found = answer.json()
+    assert [(tool["name"], tool["state"]) for tool in found["tools"]] == [
+        ("shop_order_status", "done")
+    ]
+    assert "A-123" in found["text"]
+
+
+async def test_nothing_of_a_call_is_logged(own: Stack) -> None:
+    before = own.log.stat().st_size
+    async with opened(own.url) as client:
+        await client.say('Call book_room with {"people": 3, "time": "Xylophone o\'clock"}.')
+    logged = own.logged_since(before)
+    assert "Xylophone" not in logged
+    assert WEBHOOK_SECRET not in logged
