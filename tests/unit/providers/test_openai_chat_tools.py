@@ -198,11 +198,15 @@ async def test_a_call_without_a_name_is_none() -> None:
 # --- call syntax is not spoken ------------------------------------------------------------
 
 
-async def test_text_beside_and_after_calls_is_not_spoken_when_it_is_a_call() -> None:
-    asked = await ask(
-        stream(called(entry(), content='{"name": "time"}'), event("</tool_call>"), DONE)
-    )
+async def test_a_call_as_text_beside_the_call_is_not_spoken() -> None:
+    asked = await ask(stream(called(entry(), content='{"name": "time"}'), DONE))
     assert asked.text == ""
+    assert asked.calls is not None
+
+
+async def test_text_beside_a_call_is_spoken_and_text_after_it_is_not() -> None:
+    asked = await ask(stream(called(entry(), content="One moment."), event("time()"), DONE))
+    assert asked.text == "One moment."
     assert asked.calls is not None
 
 

@@ -123,6 +123,15 @@ def test_an_object_of_arguments_keeps_its_long_numbers() -> None:
     assert reply.tool_calls.calls[0].arguments == '{"a":1,"b":12345678901234567890}'
 
 
+def test_an_answer_that_has_not_ended_has_no_calls_to_run() -> None:
+    reply = ChatReply(["look"], model="m")
+    chunk = {"choices": [{"delta": {"tool_calls": [piece("look", "{}", index=0, id="c")]}}]}
+    list(reply.feed(f"data: {json.dumps(chunk)}\n\n".encode()))
+    assert reply.tool_calls is None
+    list(reply.feed(b"data: [DONE]\n\n"))
+    assert reply.tool_calls is not None
+
+
 def test_ids_are_echoed_and_made_where_there_are_none_of_their_own() -> None:
     assembler = ToolCallAssembler()
     assembler.feed([piece("look", "{}", index=0, id="functions.look:0")])

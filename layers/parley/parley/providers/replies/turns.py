@@ -106,7 +106,7 @@ class _Turns:
 
     def __init__(self, rounds: Mapping[str, Sequence[ToolRound]], model: str) -> None:
         self.turns: list[Turn] = []
-        self._rounds = dict(rounds)
+        self._rounds = rounds
         self._model = model
         self._open: Sequence[ToolRound] = ()
         self._turn_id = ""
@@ -120,7 +120,7 @@ class _Turns:
                 self._notes.append(CONTEXT_MARK.format(message.text))
         elif message.role == "user":
             if not is_blank(message.text):
-                self.hear(message.text, message.turn_id, self._rounds.pop(message.turn_id, ()))
+                self.hear(message.text, message.turn_id, self._rounds.get(message.turn_id, ()))
         elif message.agent:
             if content := _content(message):
                 self.hear(UNASKED_MARK)
