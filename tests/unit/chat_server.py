@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx
 
+from parley.providers.llm import ReplyPiece
+
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -20,6 +22,12 @@ TLS = httpx.create_ssl_context()
 def http_client() -> httpx.AsyncClient:
     """A client as the functions have it: reading the authorities for each takes 30 ms."""
     return httpx.AsyncClient(verify=TLS)
+
+
+def spoken(piece: ReplyPiece) -> str:
+    """A piece of a reply that calls no tools."""
+    assert isinstance(piece, str)
+    return piece
 
 
 @dataclass

@@ -18,7 +18,7 @@ from parley.providers.n8n.responder import N8nWorkflow, build_responder
 from parley_standins.__main__ import serve_app
 from parley_standins.engines import Engines
 from parley_standins.n8n_app import build_app
-from tests.unit.chat_server import Answer, endpoint, http_client
+from tests.unit.chat_server import Answer, endpoint, http_client, spoken
 from tests.unit.provider_context import build_context
 from tests.unit.speech_server import closed_port
 
@@ -49,7 +49,7 @@ class Workflow:
 
     async def says(self, prompt: Prompt = PROMPT) -> str:
         workflow: Responder = build_responder(self.context)
-        return "".join([str(piece) async for piece in workflow.reply(prompt, no)])
+        return "".join([spoken(piece) async for piece in workflow.reply(prompt, no)])
 
     async def fails(self, context: ProviderContext | None = None) -> tuple[ProviderError, str]:
         return await failure_of(build_responder(context or self.context))

@@ -17,7 +17,16 @@ from parley.providers.anthropic.responder import AnthropicMessages, build_respon
 from parley.providers.checks import Unhealthy
 from parley.providers.llm import Prompt, Speaker
 from parley.providers.replies.turns import INTERRUPTED_MARK
-from tests.unit.chat_server import Answer, Endpoint, dripping, endpoint, http_client, plain, stream
+from tests.unit.chat_server import (
+    Answer,
+    Endpoint,
+    dripping,
+    endpoint,
+    http_client,
+    plain,
+    spoken,
+    stream,
+)
 from tests.unit.provider_context import build_context
 from tests.unit.speech_server import closed_port, stalled_port
 
@@ -81,7 +90,7 @@ def nobody() -> None:
 
 async def said(*answers: Answer, prompt: Prompt = PROMPT) -> list[str]:
     async with endpoint(*answers) as server, claude(server.url) as responder:
-        return [text async for text in responder.reply(prompt, nobody)]
+        return [spoken(text) async for text in responder.reply(prompt, nobody)]
 
 
 async def asked(prompt: Prompt = PROMPT, **variables: str) -> Any:
@@ -100,7 +109,7 @@ async def failed(answer: Answer, timeout_s: float = TIMEOUT_S) -> tuple[Provider
     async with endpoint(answer) as server, claude(server.url, timeout_s) as responder:
         with pytest.raises(ProviderError) as raised:  # noqa: PT012 - what came before counts
             async for text in responder.reply(PROMPT, nobody):
-                pieces.append(text)
+                pieces.append(spoken(text))
     assert raised.value.code == "reply_failed"
     return raised.value, pieces
 
@@ -286,7 +295,10 @@ def refused(message: str) -> Answer:
 async def ask_twice(server: Endpoint, log: list[tuple[str, dict[str, Any]]]) -> list[Any]:
     async with claude(server.url, log=log) as responder:
         for _ in range(2):
-            assert "".join([text async for text in responder.reply(PROMPT, nobody)]) == "Hello."
+            assert (
+                "".join([spoken(text) async for text in responder.reply(PROMPT, nobody)])
+                == "Hello."
+            )
     return [of_effort(request.body) for request in server.requests]
 
 

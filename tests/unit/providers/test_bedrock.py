@@ -20,7 +20,7 @@ from parley.providers.bedrock.config import bedrock_endpoint, claude_model, read
 from parley.providers.bedrock.key import EXPIRES_S, KEPT_S, BedrockKeys, make_key
 from parley.providers.checks import Unhealthy
 from parley.providers.llm import Prompt
-from tests.unit.chat_server import endpoint, http_client, plain, stream
+from tests.unit.chat_server import endpoint, http_client, plain, spoken, stream
 from tests.unit.chat_server import event as chat_event
 from tests.unit.provider_context import build_context
 from tests.unit.providers.test_anthropic import REPLY
@@ -180,7 +180,7 @@ async def test_claude_is_asked_with_a_key_of_the_role() -> None:
         url = server.url.removesuffix("/v1/") + "/anthropic"
         variables = {"AWS_REGION": "eu-west-1", "LLM_BASE_URL": url}
         responder = anthropic.build_responder(build_context(client, variables))
-        assert "".join([text async for text in responder.reply(PROMPT, nobody)]) == "Hello."
+        assert "".join([spoken(text) async for text in responder.reply(PROMPT, nobody)]) == "Hello."
     (request,) = server.requests
     assert request.line == "POST /anthropic/v1/messages HTTP/1.1"
     assert "x-api-key" not in request.headers

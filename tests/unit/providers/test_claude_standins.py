@@ -18,7 +18,7 @@ from parley.providers import registry
 from parley.providers.llm import Prompt, Responder, Speaker
 from parley_standins import anthropic_app, bedrock_app
 from parley_standins.__main__ import serve_app
-from tests.unit.chat_server import http_client
+from tests.unit.chat_server import http_client, spoken
 from tests.unit.provider_context import build_context
 
 KEY = "standin-key"
@@ -64,7 +64,7 @@ async def set_to(url: str, settings: dict[str, Any]) -> None:
 
 
 async def pieces(responder: Responder, prompt: Prompt = PROMPT) -> list[str]:
-    return [str(piece) async for piece in responder.reply(prompt, nobody)]
+    return [spoken(text) async for text in responder.reply(prompt, nobody)]
 
 
 @pytest.mark.parametrize("name", WAYS)

@@ -25,6 +25,7 @@ from tests.unit.chat_server import (
     event,
     http_client,
     plain,
+    spoken,
     stream,
 )
 from tests.unit.provider_context import build_context
@@ -59,7 +60,7 @@ def nobody() -> None:
 
 async def said(*answers: Answer, prompt: Prompt = PROMPT) -> list[str]:
     async with endpoint(*answers) as server, chat(server.url) as responder:
-        return [delta async for delta in responder.reply(prompt, nobody)]
+        return [spoken(delta) async for delta in responder.reply(prompt, nobody)]
 
 
 async def failed(answer: Answer, timeout_s: float = TIMEOUT_S) -> tuple[ProviderError, list[str]]:
@@ -68,7 +69,7 @@ async def failed(answer: Answer, timeout_s: float = TIMEOUT_S) -> tuple[Provider
     async with endpoint(answer) as server, chat(server.url, timeout_s=timeout_s) as responder:
         with pytest.raises(ProviderError) as raised:  # noqa: PT012 - what came before counts
             async for delta in responder.reply(PROMPT, nobody):
-                deltas.append(delta)
+                deltas.append(spoken(delta))
     assert raised.value.code == "reply_failed"
     return raised.value, deltas
 
@@ -334,7 +335,7 @@ async def test_that_it_was_asked_is_told_before_it_answers() -> None:
     async with endpoint(answer) as server, chat(server.url) as responder:
         async with asyncio.timeout(5):
             async for delta in responder.reply(PROMPT, asked.set):
-                told.append(delta)
+                told.append(spoken(delta))
     assert told == ["x"]
 
 

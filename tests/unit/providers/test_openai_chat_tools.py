@@ -248,6 +248,7 @@ async def test_without_tools_nothing_is_held_back() -> None:
         stream(f"event: error\ndata: {BAD_CALL}\n\n"),
         stream(f"data: {BAD_CALL}\n\n"),
         plain("400 Bad Request", '{"error": {"message": "tool x was not in request.tools"}}'),
+        plain("500 Internal Server Error", '{"error": {"message": "error parsing tool call: x"}}'),
     ],
 )
 async def test_a_call_that_the_server_cannot_read_is_asked_for_again_then_without_tools(
@@ -316,8 +317,12 @@ async def test_a_server_that_wants_thoughts_is_sent_blank_ones() -> None:
     assert asked.events == ["thought_wanted"]
 
 
-async def test_another_refusal_is_an_error() -> None:
-    refusal = plain("400 Bad Request", '{"error": {"message": "no", "code": "model_not_found"}}')
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [("400 Bad Request", "no such model"), ("500 Internal Server Error", "the tool server died")],
+)
+async def test_another_refusal_is_an_error(status: str, message: str) -> None:
+    refusal = plain(status, json.dumps({"error": {"message": message}}))
     asked = await ask(refusal)
     assert asked.error is not None
     assert len(asked.bodies) == 1

@@ -20,6 +20,8 @@ _OF_SYSTEM_ROLE = (b"role", b"system message", b"system prompt", b"developer ins
 _ROLE_OF_MESSAGE = re.compile(rb"""\\*["']role\\*["']\s*:""")
 """In a message that an error repeats: it speaks of no role."""
 _OF_TOOLS = re.compile(rb"tool|function.?call")
+_OF_LACK = re.compile(rb"jinja|support")
+"""What a server's own error speaks of that means its tools, and not one answer's."""
 _OF_THOUGHT = b"reasoning_content"
 _WANTS_THOUGHTS = re.compile(r"(?:^|\.)(?:moonshot\.(?:ai|cn)|deepseek\.com)$")
 
@@ -86,7 +88,8 @@ def adapt(
     has_null = any(message["content"] is None for message in messages)
     if is_template and has_null and b"content" in said:
         return replace(dialect, null_content=False)
-    if with_tools and _OF_TOOLS.search(said):
+    is_lasting = status < 500 or _OF_LACK.search(said) is not None
+    if with_tools and is_lasting and _OF_TOOLS.search(said):
         return replace(dialect, tools=False)
     return None
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-_BAD_CALL = (b"tool_use_failed", b"not in request.tools")
-"""Groq's words."""
+_BAD_CALL = (
+    *(b"tool_use_failed", b"not in request.tools"),
+    *(b"error parsing tool call", b"failed to parse tool call"),
+)
+"""Groq's words, Ollama's, and llama.cpp's, in lower case."""
 
 
 class Nonsense(ValueError):
@@ -39,6 +42,7 @@ class LeakedCall(Exception):
 
 def is_bad_call(body: bytes) -> bool:
     """Return whether an error says that the model wrote a call that cannot be read."""
+    body = body.lower()
     return any(mark in body for mark in _BAD_CALL)
 
 
