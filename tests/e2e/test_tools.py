@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 from samwire_tests.own_key import own_key
 from tests.e2e.http_api import NO_AUTHORITIES, url_of
 from tests.e2e.raw import Reply, opened
-from tests.e2e.stack import Stack, Standins, running_stack
+from tests.e2e.stack import ROOT, Stack, Standins, running_stack
 from tests.e2e.test_killed_turn import follow
 
 SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:tools-abcdef"
@@ -55,30 +56,40 @@ def tool_stack(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> 
         "PrivateToolHosts": urlsplit(standins.urls["tools"]).netloc,
     }
     folder = tmp_path_factory.mktemp("tools")
-    with running_stack(folder, parameters=parameters, standins=standins) as stack:
+    template = with_tools(folder, FILE.format(url=standins.urls["tools"]))
+    with running_stack(
+        folder, template=template, parameters=parameters, standins=standins
+    ) as stack:
         yield stack
+
+
+def with_tools(folder: Path, text: str) -> Path:
+    """Return the template of a repository whose deployer has a file of tools, `own.toml`."""
+    for name in ("template.yaml", "functions", "layers"):
+        (folder / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "tools", folder / "tools")
+    (folder / "tools" / "own.toml").write_text(text)
+    return folder / "template.yaml"
 
 
 @pytest.fixture
 def demo(tool_stack: Stack) -> Iterator[Stack]:
     """The demo's tools."""
     tool_stack.standins.reset()
-    tool_stack.renew("TurnFunction")
+    tool_stack.set_variables("TurnFunction", {})
     yield tool_stack
     follow(tool_stack, {"faults": []})
 
 
 @pytest.fixture
-def own(tool_stack: Stack, tmp_path: Path) -> Iterator[Stack]:
+def own(tool_stack: Stack) -> Stack:
     """Tools of a deployer's own."""
     tool_stack.standins.reset()
     ledger("DELETE", tool_stack)
-    file = tmp_path / "tools.toml"
-    file.write_text(FILE.format(url=tool_stack.standins.urls["tools"]))
-    variables = {"TOOLS_FILE": str(file), "TOOL_SECRETS_ARN": secret_of(tool_stack)}
+    variables = {"TOOLS_FILE": "own.toml", "TOOL_SECRETS_ARN": secret_of(tool_stack)}
     for function in ("TurnFunction", "HttpTurnFunction"):
         tool_stack.set_variables(function, variables)
-    yield tool_stack
+    return tool_stack
 
 
 def secret_of(stack: Stack) -> str:
@@ -118,18 +129,11 @@ async def test_a_function_books_a_table_and_the_number_is_spoken(demo: Stack) ->
         reply = await client.say(BOOK)
         reply.check_gapless()
         assert states(reply) == [("book_table", "running"), ("book_table", "done")]
-        done = json.loads(
-            reply.events[-1]["text"]
-            and next(
-                e["result"] for e in reply.events if e["type"] == "tool" and e["state"] == "done"
-            )
-        )
+        done = json.loads(next(e["result"] for e in reply.events if "result" in e))
         assert done["booking"] in reply.end["text"]
         assert done["people"] == 2
         assert len(reply.audio) > 48_000
-        fillers = [
-            e["delta"] for e in reply.events if e["type"] == "reply_text" and e.get("filler")
-        ]
+        fillers = [event["delta"] for event in reply.events if event.get("filler")]
         assert "".join(fillers).strip() == "I am booking it."
         metrics = reply.end["metrics"]
         assert (metrics["tool_calls"], metrics["tool_rounds"], metrics["fillers"]) == (1, 1, 1)

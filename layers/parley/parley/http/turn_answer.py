@@ -174,7 +174,7 @@ def build_turn_answer(session_id: str, frames: Sequence[bytes], token: str | Non
                 event.code, event.message, event.retryable, event.retry_after_ms, event.limit
             )
         elif isinstance(event, ToolUpdate):
-            tools[event.call_id] = msgspec.convert(event, AnsweredTool, from_attributes=True)
+            tools[event.call_id] = _build_tool(event)
         elif isinstance(event, Custom):
             custom.append(AnsweredCustom(event.name, event.data))
         elif isinstance(event, TurnEnd):
@@ -191,6 +191,18 @@ def build_turn_answer(session_id: str, frames: Sequence[bytes], token: str | Non
         answer.audio = _build_audio(bytes(pcm), audio_format)
         answer.truncated = answer.reason == "interrupted"  # what is interrupted loses its audio
     return answer
+
+
+def _build_tool(event: ToolUpdate) -> AnsweredTool:
+    return AnsweredTool(
+        event.call_id,
+        event.name,
+        event.title,
+        event.state,
+        event.ms,
+        event.arguments,
+        event.result,
+    )
 
 
 def _build_audio(pcm: bytes, audio_format: AudioFormat) -> AnsweredAudio:
