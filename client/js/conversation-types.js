@@ -8,6 +8,8 @@
 /** @typedef {import("./microphone-share.js").Interruption} Interruption */
 /** @typedef {import("./reconnector.js").StateChange} StateChange */
 
+/** @typedef {"agent" | "silence" | "too_long"} Ending Why a conversation was hung up. */
+
 /**
  * @typedef {object} Events
  * @property {StateChange} state The connection's state has changed, or another attempt begins.
@@ -24,14 +26,22 @@
  * @property {import("./messages.js").Transcript} transcript More is understood of what the user says.
  * @property {import("./messages.js").ReplyText} reply_text More of the reply's text.
  * @property {import("./messages.js").Audio} audio More of the reply's audio.
+ * @property {import("./messages.js").AgentTurn} agent_turn The agent begins a turn by itself, which
+ *   the `turn` event gives.
+ * @property {import("./messages.js").ToolUpdate} tool A tool is called, or its call has ended.
+ * @property {import("./messages.js").Custom} custom An event of the deployment's own.
  * @property {import("./messages.js").TurnEnd} turn_end The turn has ended.
  * @property {import("./messages.js").ConfigUpdated} config_updated Other settings are in force.
  * @property {import("./messages.js").SessionEnded} session_ended The session is over, or goes on in another place.
+ * @property {{reason: Ending}} ended The conversation was hung up: by the agent, once its reply had
+ *   been played, or because the user was silent for too long, or the session too long. It does not
+ *   connect again by itself.
  * @property {{enabled: boolean, speaking: boolean}} hands_free Hands-free went on or off, or speech
  *   began or ended.
  * @property {{state: "hearing" | "interrupted", problem?: Problem}} microphone The browser has
  *   stopped or muted it while somebody is listened to, or it hears again.
- * @property {Problem} warning Something works less well than it could: `worklet_missing`.
+ * @property {Problem} warning Something works less well than it could: `worklet_missing`, or a
+ *   function of `tools` failed: `tool_failed`.
  * @property {Problem} error Something went wrong; with `turnId` if it belongs to a turn.
  */
 
@@ -72,6 +82,10 @@
  * @typedef {object} Own
  * @property {Settings} [settings] The settings of a new session.
  * @property {{id: string, token: string}} [session] An earlier session, to resume.
+ * @property {string} [agent] Which of the deployment's agents a new session has. Default: the
+ *   deployment's own choice.
+ * @property {Record<string, import("./page-tools.js").PageTool>} [tools] The functions that the agent
+ *   may call, by the names that the deployment declares. Not over HTTP.
  * @property {AudioInput | (AudioInput & import("./hands-free.js").Detection)} [microphone] Where
  *   speech comes from. Hands-free needs one that notices speech.
  * @property {AudioOutput} [player] Where replies sound. Without one they are text.

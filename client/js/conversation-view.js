@@ -3,16 +3,29 @@
  * React there is `react.js`; for other frameworks, `subscribe` and `snapshot` are all it takes.
  */
 
+import { placesIn, withDelta } from "./fillers.js";
+
 /** @typedef {import("./conversation.js").Conversation} Conversation */
 /** @typedef {import("./player.js").Player} Player */
 /** @typedef {import("./problem.js").Problem} Problem */
+
+/**
+ * @typedef {Pick<import("./messages.js").ToolUpdate, "name"> &
+ *   Partial<import("./messages.js").ToolUpdate>} ToolPicture A call's newest `tool` event; of the
+ *   history, only the name.
+ */
 
 /**
  * @typedef {object} TurnPicture
  * @property {string} id Names it.
  * @property {boolean} spoken Whether it is spoken, not typed.
  * @property {string} said What the user said, as far as it is understood.
+ * @property {import("./messages.js").AgentTurnCause} [cause] Why the agent began it; absent if the
+ *   user did.
  * @property {string} text The reply so far.
+ * @property {readonly import("./messages.js").Span[]} [fillers] Where in `text` something was said
+ *   only to fill a silence: `text.slice(start, end)`.
+ * @property {readonly ToolPicture[]} [tools] The tools that were called for it, in order.
  * @property {"listening" | "waiting" | "replying" | "done"} status How far it is.
  * @property {string} [heard] What of the reply was heard, if less.
  * @property {true} [isHeardEstimated] `heard` is an estimate: the voice gave no times.
@@ -30,6 +43,8 @@
  * @property {boolean} canSpeak Whether what is said now is taken.
  * @property {"websocket" | "http"} transport What messages go over.
  * @property {Problem} [problem] The last one, until the next turn or connection.
+ * @property {import("./conversation-types.js").Ending} [ended] Why the conversation was hung up, until
+ *   the next connection.
  * @property {number} [retryInMs] How long until the next attempt to connect, at the change of the state.
  * @property {boolean} isDeaf Whether the browser has stopped or muted the microphone in use.
  * @property {readonly TurnPicture[]} turns The turns, oldest first.
@@ -85,8 +100,10 @@ export class ConversationView {
   #follow(conversation) {
     conversation.on("state", ({ state, problem, retryInMs }) => {
       const { canSpeak } = conversation;
-      this.#show({ state, problem, retryInMs, canSpeak, ...(!canSpeak && { isDeaf: false }) });
+      const change = { state, problem, retryInMs, canSpeak, ended: undefined };
+      this.#show({ ...change, ...(!canSpeak && { isDeaf: false }) });
     });
+    conversation.on("ended", ({ reason }) => this.#show({ ended: reason }));
     conversation.on("microphone", ({ state }) => {
       const isDeaf = state === "interrupted";
       const wasTold = !isDeaf && this.#picture.problem?.code === "microphone_interrupted";
@@ -98,13 +115,13 @@ export class ConversationView {
       else if (this.#picture.turns.length === 0) this.#show({ turns: turnsOf(history) });
     });
     conversation.on("turn", (turn) => {
-      const { id, spoken, said } = turn;
+      const { id, spoken, said, cause } = turn;
       this.#following = new Map([...this.#following].slice(-1)).set(id, turn);
       const others = this.#picture.turns.filter((turn) => turn.id !== id);
       const { isListening } = conversation;
       /** @type {TurnPicture["status"]} */
-      const status = isListening ? "listening" : "waiting";
-      const turns = [...others, { id, spoken, said, text: "", status }];
+      const status = isListening && !cause ? "listening" : "waiting";
+      const turns = [...others, { id, spoken, said, text: "", status, ...(cause && { cause }) }];
       this.#show({ turns, isListening, problem: undefined });
       // One that is refused, or not waited for any longer, has no `turn_end`.
       turn.catch(() => this.#done(id, {}));
@@ -117,8 +134,15 @@ export class ConversationView {
     conversation.on("transcript", ({ turn_id, text, language }) =>
       this.#change(turn_id, () => ({ said: text, ...(language && { language }) })),
     );
-    conversation.on("reply_text", ({ turn_id, delta }) =>
-      this.#change(turn_id, ({ text }) => ({ text: text + delta, status: "replying" })),
+    conversation.on("reply_text", (more) =>
+      this.#change(more.turn_id, ({ text, fillers = [] }) => {
+        const filled = withDelta(fillers, text, more);
+        const change = { text: text + more.delta, status: /** @type {const} */ ("replying") };
+        return { ...change, ...(filled.length && { fillers: filled }) };
+      }),
+    );
+    conversation.on("tool", (update) =>
+      this.#change(update.turn_id, ({ tools = [] }) => ({ tools: withUpdate(tools, update) })),
     );
     conversation.on("interrupted", ({ turnId, playedMs }) => {
       // Of a turn that has ended no event tells it any more.
@@ -142,7 +166,8 @@ export class ConversationView {
   /** In a new session a reply that had begun comes from its beginning, and what is over is forgotten. */
   #startAgain() {
     for (const { id, status } of this.#picture.turns) {
-      if (status === "replying") this.#change(id, () => ({ text: "", status: "waiting" }));
+      const nothing = { text: "", fillers: undefined, tools: undefined };
+      if (status === "replying") this.#change(id, () => ({ ...nothing, status: "waiting" }));
       else if (status === "done") this.#change(id, () => ({ isForgotten: true }));
     }
   }
@@ -185,15 +210,35 @@ function heardOf(heard, isEstimated) {
 }
 
 /**
+ * @param {readonly ToolPicture[]} tools
+ * @param {import("./messages.js").ToolUpdate} update of one of them, or of another
+ * @returns {readonly ToolPicture[]}
+ */
+function withUpdate(tools, update) {
+  const isKnown = tools.some(({ call_id }) => call_id === update.call_id);
+  if (!isKnown) return [...tools, update];
+  return tools.map((tool) => (tool.call_id === update.call_id ? update : tool));
+}
+
+/**
  * @param {import("./messages.js").Message[]} history
  * @returns {TurnPicture[]}
  */
 function turnsOf(history) {
   /** @type {Map<string, TurnPicture>} */
   const turns = new Map();
-  for (const { role, text, turn_id: id, heard, heard_estimated, language } of history) {
+  for (const message of history) {
+    const { role, text, turn_id: id, heard, heard_estimated, language } = message;
     const turn = turns.get(id) ?? { id, spoken: false, said: "", text: "", status: "done" };
-    const reply = { text, heard: undefined, ...heardOf(heard, heard_estimated) };
+    const fillers = placesIn(text, message.fillers);
+    const tools = message.tools?.map((name) => ({ name }));
+    const reply = {
+      text,
+      heard: undefined,
+      ...heardOf(heard, heard_estimated),
+      ...(fillers.length && { fillers }),
+      ...(tools?.length && { tools }),
+    };
     const more = role === "user" ? { said: text } : reply;
     turns.set(id, { ...turn, ...more, ...(language && { language }) });
   }

@@ -9,11 +9,15 @@ import { BrokenTurns } from "./broken-turns.js";
 import { Reconnector } from "./reconnector.js";
 import { Devices } from "./devices.js";
 import { Emitter, oneOf } from "./emitter.js";
+import { HangUp } from "./hang-up.js";
 import { Interruption } from "./interruption.js";
+import { checkText } from "./message-checks.js";
 import { OpenTurns } from "./open-turns.js";
 import { Outgoing } from "./outgoing.js";
+import { PageTools } from "./page-tools.js";
 import { Problem } from "./problem.js";
 import { Replies } from "./replies.js";
+import { SilenceClock } from "./silence-clock.js";
 import { Utterances } from "./utterances.js";
 import { Watchdog } from "./watchdog.js";
 
@@ -28,6 +32,8 @@ import { Watchdog } from "./watchdog.js";
 const END_TIMEOUT_MS = 3_000;
 /** So much from before the key was pressed belongs to what is said. */
 const PREROLL_MS = 300;
+const MAX_FACT_CHARS = 2_000;
+const DAY_MS = 86_400_000;
 
 /** @extends {Emitter<Events>} */
 export class Conversation extends Emitter {
@@ -48,6 +54,15 @@ export class Conversation extends Emitter {
   #watchdog;
   /** @type {Devices} */
   #devices;
+  /** @type {PageTools} */
+  #tools;
+  /** @type {SilenceClock} */
+  #silence;
+  /** @type {HangUp} */
+  #hangUp;
+  /** Why somebody else than the user ends the conversation.
+   * @type {import("./conversation-types.js").Ending | undefined} */
+  #ending;
   /** Its part in the microphone, which others may use too. */
   #input;
 
@@ -57,7 +72,8 @@ export class Conversation extends Emitter {
    */
   constructor(url, options = {}) {
     super();
-    const { settings = {}, session, microphone, player, queue, ...connectionOptions } = options;
+    const { settings = {}, session, microphone, player, queue, ...more } = options;
+    const { tools = {}, agent, ...connectionOptions } = more;
     /** Every setting in force. */
     this.settings = settings;
     /** What may be chosen here, once the server has said so.
@@ -66,6 +82,8 @@ export class Conversation extends Emitter {
     /** The stages whose provider only stands in for a real one, on a developer's machine.
      * @type {NonNullable<import("./messages.js").Ready["stand_ins"]>} */
     this.standIns = [];
+    /** The session's agent, where the deployment has several; before `ready`, the one asked for. */
+    this.agent = agent;
     /** Where speech comes from. */
     this.microphone = microphone;
     /** Where replies sound. */
@@ -74,14 +92,16 @@ export class Conversation extends Emitter {
       ...connectionOptions,
       hello: () => ({
         received: this.#replies.received,
-        // A session that is resumed has its settings.
-        ...(!this.#reconnector.session && { settings: this.#choosable() }),
+        // A session that is resumed has its settings and its agent.
+        ...(!this.#reconnector.session && { settings: this.#choosable(), ...(agent && { agent }) }),
+        ...(this.#tools.names.length && { tools: this.#tools.names }),
       }),
       quiet: () => this.#isQuiet,
       needed: () => !this.#isQuiet || this.#devices.isHandsFree,
     });
     this.#reconnector.session = session;
     this.#outgoing = new Outgoing((message) => this.#reconnector.send(message), queue);
+    this.#tools = new PageTools(tools, this.#toolsParts());
     this.#input = microphone?.share?.() ?? microphone;
     this.#devices = new Devices({
       conversation: this,
@@ -106,15 +126,38 @@ export class Conversation extends Emitter {
       onSilence: () => this.#reconnector.probe(this.#awaited),
       onGap: () => void this.#reconnector.renew(),
     });
+    this.#silence = new SilenceClock({
+      isQuiet: () => this.#isQuiet,
+      tell: (ms) => {
+        if (this.state !== "ready") return false; // nobody connects again only to be silent
+        return this.#reconnector.send({ type: "silence", silent_ms: Math.min(ms, DAY_MS) });
+      },
+    });
+    this.#hangUp = new HangUp({
+      isPlaying: (turnId) => player?.isPlaying(turnId) ?? false,
+      isLast: async (turnId) => {
+        await this.#utterances.begun;
+        const { newest } = this.#turns;
+        // After a reload the reply may be of a turn that is none here.
+        const isNewest = newest === undefined || newest.id === turnId;
+        return this.canSpeak && isNewest && !this.#utterances.turn;
+      },
+      end: () => {
+        this.#ending = "agent";
+        void this.end();
+      },
+    });
     this.#reconnector.on("ready", (ready) => this.#opened(ready));
     this.#reconnector.on("state", (change) => this.#changed(change));
     this.#reconnector.on("event", (event) => {
       if (event.type === "config_updated") this.settings = event.settings;
+      if (event.type === "session_ended") this.#noteEnd(event);
       if (this.#replies.take(event)) this.#look();
     });
     this.#reconnector.on("sent", (message) => this.emit("sent", message));
     this.#reconnector.on("session_lost", (problem) => {
       this.#replies.startAgain();
+      this.#forgetSession(problem);
       this.emit("error", problem);
     });
     this.#reconnector.on("transport", (change) => {
@@ -147,9 +190,28 @@ export class Conversation extends Emitter {
     };
   }
 
+  /** @returns {import("./page-tools.js").PageToolsParts} */
+  #toolsParts() {
+    return {
+      // HTTP has no call to answer; what was asked before waits for a WebSocket.
+      send: (message) => this.transport === "websocket" && this.#reconnector.send(message),
+      turnState: (turnId) => {
+        const turn = this.#turns.get(turnId);
+        if (!turn) return "unknown";
+        return turn.interrupted ? "interrupted" : "open";
+      },
+      maxMessageBytes: () => this.#outgoing.maxMessageBytes,
+      onFailed: (problem) => this.emit("warning", problem),
+    };
+  }
+
   /** @returns {import("./replies.js").RepliesParts} */
   #repliesParts() {
     return {
+      tools: this.#tools,
+      interrupt: () => void this.#interruption.interrupt(),
+      begin: (turn) => this.#beginAgentTurn(turn),
+      hangUp: (turnId) => this.#hangUp.after(turnId),
       turns: this.#turns,
       outgoing: this.#outgoing,
       utterances: this.#utterances,
@@ -170,7 +232,10 @@ export class Conversation extends Emitter {
       takeBack: (turnId) => this.#utterances.takeBack(turnId),
       forget: (turnId) => void this.#broken.forget(turnId),
       post: (message, keep) => this.#post(message, keep),
-      onInterrupted: (turnId, playedMs) => this.emit("interrupted", { turnId, playedMs }),
+      onInterrupted: (turnId, playedMs) => {
+        this.#tools.turnEnded(turnId, true);
+        this.emit("interrupted", { turnId, playedMs });
+      },
     };
   }
 
@@ -303,8 +368,22 @@ export class Conversation extends Emitter {
     this.#outgoing.add({ type: "config", settings });
   }
 
+  /**
+   * Tell a fact that the agent's next reply knows, such as what the user looks at. Nothing is said of
+   * it.
+   * @param {string} fact up to 2,000 characters
+   * @throws {Problem} `not_connected`, `not_allowed`, `bad_request`, `too_large`
+   */
+  tell(fact) {
+    const problem = this.#unable() ?? this.#unableToTell();
+    if (problem) throw problem;
+    checkText(fact, MAX_FACT_CHARS, "told");
+    this.#outgoing.add({ type: "context", text: fact }, false);
+  }
+
   /** End the session: fall silent, let go of the microphone, and close the connection. */
   async end() {
+    this.#hangUp.stop();
     await this.#letGo();
     if (this.state === "ready") {
       const over = oneOf(this, ["session_ended", "state"], END_TIMEOUT_MS);
@@ -322,6 +401,7 @@ export class Conversation extends Emitter {
   /** Close the connection and let go of the microphone. The session stays, and what has come of the
    * reply is heard to its end, unless `interrupt()` silences it. */
   close() {
+    this.#hangUp.stop();
     // A connection that was not open has nothing to tell, and hands-free needs none.
     if (!this.canSpeak) {
       void this.#letGo();
@@ -336,8 +416,34 @@ export class Conversation extends Emitter {
     turn.begun = true;
     this.#turns.begin(turn);
     this.#replies.expect(turn);
+    this.#silence.began(undefined);
     this.emit("turn", turn);
     this.#look();
+  }
+
+  /** @param {Turn} turn the events of which have begun to come */
+  #beginAgentTurn(turn) {
+    turn.begun = true;
+    this.#turns.begin(turn);
+    this.player?.begin?.(turn.id);
+    this.#silence.began(turn.cause);
+    this.emit("turn", turn);
+  }
+
+  /** @param {import("./messages.js").SessionEnded} event */
+  #noteEnd({ reason }) {
+    if (reason === "silence" || reason === "too_long") this.#ending = reason;
+  }
+
+  /** @param {Problem} problem why the session is lost */
+  #forgetSession(problem) {
+    this.#tools.forget();
+    this.#silence.reset();
+    for (const turn of this.#turns.all()) {
+      if (!turn.cause) continue;
+      this.#turns.delete(turn.id);
+      turn.fail(problem);
+    }
   }
 
   /** Of the settings in force, those that a client may set: the others are refused. */
@@ -353,6 +459,7 @@ export class Conversation extends Emitter {
     this.settings = ready.settings;
     this.choices = ready.choices;
     this.standIns = ready.stand_ins ?? [];
+    this.agent = ready.agent ?? this.agent;
     const { max_text_chars, max_chunks, max_message_bytes } = ready.limits;
     this.#utterances.maxTextChars = max_text_chars ?? 8_000;
     this.#utterances.maxChunks = max_chunks ?? 9_000;
@@ -361,6 +468,8 @@ export class Conversation extends Emitter {
     const { session_id: id, resume_token: token, resumed, history } = ready;
     this.emit("session", { id, token, resumed, history: history ?? [] });
     this.#outgoing.repeat();
+    this.#tools.repeat();
+    this.#silence.start(ready.silence, (history ?? []).length > 0);
     this.#look();
   }
 
@@ -369,8 +478,11 @@ export class Conversation extends Emitter {
     const { state, problem } = change;
     if (state === "closed" || state === "failed") this.#stopped(problem);
     if (state !== "ready") this.#watchdog.stop();
+    if (!this.canSpeak) this.#silence.stop();
     this.#devices.follow(this.canSpeak);
     this.emit("state", change);
+    if (state === "closed" && this.#ending) this.emit("ended", { reason: this.#ending });
+    if (!this.canSpeak) this.#ending = undefined;
   }
 
   /**
@@ -408,6 +520,18 @@ export class Conversation extends Emitter {
   /** Before the first `connect` one may listen already: it can be the same gesture. */
   #unableToListen() {
     return this.state === "idle" ? undefined : this.#unable();
+  }
+
+  #unableToTell() {
+    const { choices, transport } = this;
+    if (choices && transport === "websocket") {
+      if (choices.context) return undefined;
+      const text =
+        "This deployment takes no facts from an application: `choices.context` says whether it does.";
+      return new Problem("not_allowed", text);
+    }
+    const when = choices ? "Facts are told over a WebSocket only." : "The server is not ready yet.";
+    return new Problem("not_connected", when, { retryable: true });
   }
 
   #unable() {

@@ -110,6 +110,11 @@ export class TurnEvents {
     return { events: order.take(event), isLate };
   }
 
+  /** @param {string} turnId of which nothing more will come */
+  forget(turnId) {
+    this.#orders.delete(turnId);
+  }
+
   /**
    * The last event of a turn that has been delivered.
    * @param {string} turnId

@@ -4,6 +4,7 @@
  */
 export { ConversationView } from "./conversation-view.js";
 export { Conversation } from "./conversation.js";
+export { partsOf, placesIn, withDelta } from "./fillers.js";
 export { heardText } from "./heard.js";
 export { Microphone } from "./microphone.js";
 export { Player } from "./player.js";

@@ -22,18 +22,20 @@ export function checkWellFormed(value, what, turnId) {
  * Refuse a typed turn that cannot be said.
  * @param {unknown} text
  * @param {number} maxChars
+ * @param {"said" | "told"} [how] what becomes of it
  * @throws {Problem} `bad_request`, `too_large`
  */
-export function checkText(text, maxChars) {
+export function checkText(text, maxChars, how = "said") {
   if (typeof text !== "string") {
-    throw new Problem("bad_request", `What is said must be a string, not ${typeof text}.`);
+    throw new Problem("bad_request", `What is ${how} must be a string, not ${typeof text}.`);
   }
-  if (!text.trim()) throw new Problem("bad_request", "There is nothing to say: the text is empty.");
+  const act = how === "said" ? "say" : "tell";
+  if (!text.trim()) throw new Problem("bad_request", `There is nothing to ${act}: the text is empty.`);
   // As the server counts: characters, not the UTF-16 units of `length`.
   const chars = Array.from(text).length;
   if (chars > maxChars) {
     const has = `The text has ${grouped(chars)} characters`;
-    throw new Problem("too_large", `${has}; at most ${grouped(maxChars)} can be said at once.`);
+    throw new Problem("too_large", `${has}; at most ${grouped(maxChars)} can be ${how} at once.`);
   }
   checkWellFormed(text, "text");
 }

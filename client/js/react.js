@@ -1,5 +1,5 @@
 /** A conversation as a React hook, for React 18 and 19. */
-import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 
 import { ConversationView } from "./conversation-view.js";
 import { Conversation } from "./conversation.js";
@@ -16,12 +16,18 @@ import { Problem } from "./problem.js";
 /**
  * A conversation that lives as long as the component: connected when it appears, closed when it
  * goes. What the options said at first counts; for another address, give the component another
- * `key`.
+ * `key`. Of `tools` the names count, and the functions of the latest render are called.
  * @param {ParleyOptions} options
  */
 export function useParley({ autoConnect = true, ...options }) {
-  const [{ view, actions, conversation, ownPlayer }] = useState(() => partsOf(options));
+  const latest = useRef(options.tools);
+  const [{ view, actions, conversation, ownPlayer }] = useState(() =>
+    partsOf({ ...options, tools: latestOf(latest) }),
+  );
   const picture = useSyncExternalStore(view.subscribe, view.snapshot, view.snapshot);
+  useEffect(() => {
+    latest.current = options.tools;
+  });
   useEffect(() => {
     if (autoConnect) {
       conversation.connect().catch((problem) => {
@@ -38,6 +44,20 @@ export function useParley({ autoConnect = true, ...options }) {
     };
   }, [conversation, actions, ownPlayer, autoConnect]);
   return useMemo(() => ({ ...picture, ...actions }), [picture, actions]);
+}
+
+/**
+ * @param {{current: ParleyOptions["tools"]}} latest
+ * @returns {ParleyOptions["tools"]} what calls those of the latest render
+ */
+function latestOf(latest) {
+  const first = latest.current ?? {};
+  /** @type {(name: string) => import("./page-tools.js").PageTool} */
+  const call =
+    (name) =>
+    (...given) =>
+      (latest.current?.[name] ?? first[name])?.(...given);
+  return Object.fromEntries(Object.keys(first).map((name) => [name, call(name)]));
 }
 
 /** @param {Omit<ParleyOptions, "autoConnect">} options */
@@ -73,6 +93,7 @@ function partsOf({ url, microphone = new Microphone(), player: given, ...options
     retry: (/** @type {string} */ turnId) => conversation.retry(turnId),
     configure: (/** @type {import("./messages.js").Settings} */ settings) =>
       conversation.configure(settings),
+    tell: (/** @type {string} */ fact) => conversation.tell(fact),
     end: () => conversation.end(),
     unlock: () => player.unlock(),
     /** For what the hook does not show: every event, the levels. */

@@ -2,6 +2,7 @@
  * What the server says, on its way to whom it concerns: put in order, handed to its turn, played,
  * told as an event, and acknowledged at its end.
  */
+import { AgentTurns } from "./agent-turns.js";
 import { fromBase64 } from "./base64.js";
 import { sampleRateOf } from "./pcm.js";
 import { Problem } from "./problem.js";
@@ -10,6 +11,7 @@ import { about, TurnEvents } from "./event-order.js";
 /** @typedef {import("./messages.js").ServerEvent} ServerEvent */
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
 /** @typedef {import("./conversation-types.js").Events} Events */
+/** @typedef {import("./turn.js").Turn} Turn */
 
 /**
  * @typedef {object} RepliesParts
@@ -17,6 +19,10 @@ import { about, TurnEvents } from "./event-order.js";
  * @property {import("./outgoing.js").Outgoing} outgoing
  * @property {import("./utterances.js").Utterances} utterances
  * @property {import("./conversation-types.js").AudioOutput} [player]
+ * @property {import("./page-tools.js").PageTools} tools
+ * @property {() => void} interrupt what is running
+ * @property {(turn: Turn) => void} begin a turn of the agent's
+ * @property {(turnId: string) => void} hangUp once this turn's reply has been played
  * @property {(turnId: string) => ClientMessage[]} forget gives what was said in the turn
  * @property {(ack: import("./messages.js").Ack) => void} acknowledge
  * @property {<Name extends keyof Events & string>(name: Name, detail: Events[Name]) => void} emit
@@ -28,6 +34,15 @@ export class Replies {
   /** @param {RepliesParts} parts */
   constructor(parts) {
     this.parts = parts;
+    const { turns, interrupt, begin, player } = parts;
+    this.agentTurns = new AgentTurns({
+      turns,
+      interrupt,
+      begin,
+      wasAnswered: (turnId) => this.#incoming.seq(turnId) > 0,
+      play: (event) => this.#play(event),
+      finish: (turnId) => player?.finish?.(turnId),
+    });
   }
 
   /** What `init` says has arrived. */
@@ -49,6 +64,10 @@ export class Replies {
   /** The session is lost: what has not ended is said in another, and its reply begins anew. */
   startAgain() {
     for (const turn of this.parts.turns.all()) {
+      if (turn.cause) {
+        this.#incoming.forget(turn.id);
+        continue;
+      }
       turn.startAgain();
       this.#incoming.begin(turn.id, turn.attempt);
       // What was interrupted stays silent.
@@ -68,6 +87,7 @@ export class Replies {
     const numbered = /** @type {import("./event-order.js").TurnEvent} */ (event);
     const { events, isLate } = this.#incoming.take(numbered);
     for (const next of events) {
+      if (next.type === "agent_turn") this.agentTurns.began(next);
       this.parts.turns.get(next.turn_id)?.take(next);
       this.#deliver(next);
     }
@@ -79,7 +99,7 @@ export class Replies {
 
   /** @param {ServerEvent} event */
   #deliver(event) {
-    const { emit, utterances, outgoing } = this.parts;
+    const { emit, utterances, outgoing, tools } = this.parts;
     emit("message", event);
     switch (event.type) {
       case "audio":
@@ -104,6 +124,19 @@ export class Replies {
       case "reply_text":
         emit("reply_text", event);
         break;
+      case "agent_turn":
+        emit("agent_turn", event);
+        break;
+      case "client_call":
+        tools.called(event);
+        break;
+      case "tool":
+        if (event.state !== "running") tools.ended(event.call_id);
+        emit("tool", event);
+        break;
+      case "custom":
+        emit("custom", event);
+        break;
       case "session_ended":
         emit("session_ended", event);
         break;
@@ -111,16 +144,20 @@ export class Replies {
   }
 
   /** @param {import("./messages.js").Audio} event */
-  #play({ turn_id, audio, format }) {
+  #play(event) {
+    const { turn_id, audio, format } = event;
     const { turns, player } = this.parts;
     const isOff = turns.newest?.id === turn_id && turns.newest.interrupted;
+    if (!isOff && this.agentTurns.hold(event)) return;
     // After an interruption the rest comes without sound, so that no number is missing.
     if (audio && !isOff) player?.play(turn_id, fromBase64(audio), sampleRateOf(format));
   }
 
   /** @param {import("./messages.js").TurnEnd} event */
-  #ended({ turn_id: turnId, attempt = 1, reason, retryable }) {
-    const { turns, utterances, player, forget } = this.parts;
+  #ended(event) {
+    const { turn_id: turnId, attempt = 1, reason, retryable, ends_session: isLast } = event;
+    const { turns, utterances, player, forget, tools, hangUp } = this.parts;
+    const wasWanted = !turns.get(turnId)?.interrupted;
     const messages = forget(turnId);
     if (reason === "failed" && retryable && messages.length) {
       turns.failed = { turnId, attempt, messages };
@@ -129,7 +166,10 @@ export class Replies {
       utterances.takeBack(turnId);
     }
     player?.finish?.(turnId);
+    tools.turnEnded(turnId, reason === "interrupted");
+    this.agentTurns.ended(event, wasWanted);
     this.#acknowledge(turnId, attempt);
+    if (isLast) hangUp(turnId);
   }
 
   /** @param {import("./messages.js").Error} event */

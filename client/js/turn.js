@@ -2,6 +2,7 @@
  * One turn as an object: wait for its end with `await`, or follow its events with `for await`.
  * It only keeps what it is told; the conversation tells it.
  */
+import { withDelta } from "./fillers.js";
 import { heardText } from "./heard.js";
 import { Problem } from "./problem.js";
 
@@ -26,6 +27,9 @@ export class Turn {
   said;
   /** The reply's text so far. */
   text = "";
+  /** Where in `text` something was said only to fill a silence: `text.slice(start, end)`.
+   * @type {readonly import("./messages.js").Span[]} */
+  fillers = [];
   /** Whether it was taken: something was, or will be, sent.
    * @internal */
   begun = false;
@@ -60,10 +64,13 @@ export class Turn {
    * @param {boolean} what.spoken
    * @param {string} [what.said]
    * @param {number} [what.attempt] from 1
+   * @param {import("./messages.js").AgentTurnCause} [what.cause]
    */
-  constructor(id, { spoken, said = "", attempt = 1 }) {
-    /** The name that the client gave it. */
+  constructor(id, { spoken, said = "", attempt = 1, cause }) {
+    /** The name that the client gave it, or the server one of the agent's. */
     this.id = id;
+    /** Why the agent began it; `undefined` if the user did. */
+    this.cause = cause;
     /** Whether it is spoken, not typed. */
     this.spoken = spoken;
     this.said = said;
@@ -122,8 +129,10 @@ export class Turn {
   take(event) {
     this.#events.push(event);
     if (event.type === "transcript") this.said = event.text;
-    else if (event.type === "reply_text") this.text += event.delta;
-    else if (event.type === "audio") {
+    else if (event.type === "reply_text") {
+      this.fillers = withDelta(this.fillers, this.text, event);
+      this.text += event.delta;
+    } else if (event.type === "audio") {
       this.#words.push(...(event.words ?? []));
       this.isHeardEstimated ||= event.estimated ?? false;
     } else if (event.type === "error") this.#problem = Problem.from(event);
@@ -141,9 +150,12 @@ export class Turn {
   }
 
   /** What has come of the reply is void: it begins anew.
-   * @internal */
-  startAgain() {
+   * @internal
+   * @param {number} [attempt] at it */
+  startAgain(attempt = this.attempt) {
+    this.attempt = attempt;
     this.text = "";
+    this.fillers = [];
     this.#words = [];
     this.isHeardEstimated = false;
     if (!this.ended) this.#problem = undefined;
