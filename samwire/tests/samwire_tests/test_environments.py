@@ -283,6 +283,18 @@ async def test_environments_of_a_function_that_there_is_not_cannot_be_taken_away
         assert await refused.json() == {"message": "Function not found: G"}
 
 
+async def test_a_function_that_runs_is_killed_when_asked(tmp_path: Path) -> None:
+    async with running(tmp_path, TICKING) as f, control(f) as client:
+        idle = await client.post("/_local/environments/F/kill")
+        assert await idle.json() == {"killed": 0}
+        busy = asyncio.create_task(f.invoked(seconds=20))
+        await until(lambda: any(line.startswith("START") for line in f.lines))
+        killed = await client.post("/_local/environments/F/kill")
+        assert await killed.json() == {"killed": 1}
+        assert (await busy).error is not None
+        assert (await client.post("/_local/environments/G/kill")).status == 404
+
+
 async def test_the_next_environment_has_other_variables(tmp_path: Path) -> None:
     source = "import os\ndef handler(event, context): return os.environ.get('VOICE', 'none')"
     async with running(tmp_path, source) as f, control(f) as client:

@@ -171,6 +171,13 @@ class Environment:
         self._freeze()
         return result
 
+    async def kill_running(self) -> bool:
+        """Kill the process in the middle of its invocation; return whether there is one."""
+        if self._running is None or self._process is None:
+            return False
+        await self._process.kill()
+        return True
+
     async def stop(self) -> None:
         """Kill the process."""
         self._is_stopping = True

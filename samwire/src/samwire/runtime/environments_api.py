@@ -1,7 +1,8 @@
 """Takes execution environments away when asked: `DELETE /_local/environments[/FUNCTION]`.
 
 Lambda does so whenever it likes, and a function must bear it; here it can be tried. `PUT` takes
-them away as well, and gives the next ones other variables, as a deployment would.
+them away as well, and gives the next ones other variables, as a deployment would. `POST …/kill`
+kills those that run, in the middle of their invocations.
 """
 
 from __future__ import annotations
@@ -35,8 +36,16 @@ def routes(service: LambdaService) -> list[web.RouteDef]:
             return web.json_response({"message": str(unknown)}, status=404)
         return web.Response(status=204)
 
+    async def kill(request: web.Request) -> web.Response:
+        try:
+            killed = await service.kill_running(request.match_info["name"])
+        except UnknownFunction as unknown:
+            return web.json_response({"message": str(unknown)}, status=404)
+        return web.json_response({"killed": killed})
+
     return [
         web.delete(PATH, renew),
+        web.post(f"{PATH}/{{name}}/kill", kill),
         web.delete(f"{PATH}/{{name}}", renew),
         web.put(f"{PATH}/{{name}}", set_variables),
     ]

@@ -82,6 +82,10 @@ class Pool:
         self._idle.clear()
         self._outdated |= self._busy | set(self._starting.values())
 
+    async def kill_running(self) -> int:
+        """Kill the environments that run an invocation; return how many."""
+        return sum([await environment.kill_running() for environment in list(self._busy)])
+
     def end_idle(self) -> None:
         """End environments that have not been used for a while."""
         limit = time.monotonic() - IDLE_S

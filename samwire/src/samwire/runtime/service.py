@@ -157,6 +157,22 @@ class LambdaService:
             if name in names:
                 pool.renew()
 
+    async def kill_running(self, function: str) -> int:
+        """Kill a function in the middle of its invocations.
+
+        Args:
+            function: logical id or name.
+
+        Returns:
+            How many invocations there were.
+
+        Raises:
+            UnknownFunction: there is none of that name.
+        """
+        names = {each.name for each in self._meant(function)}
+        pools = [pool for (name, _version), pool in self._pools.items() if name in names]
+        return sum([await pool.kill_running() for pool in pools])
+
     def set_variables(self, function: str, variables: Mapping[str, str]) -> None:
         """Give a function other variables, and new environments that have them.
 
