@@ -100,7 +100,7 @@ export function isOwn({ url, httpUrl }) {
 }
 
 /** @param {string} url */
-function isThisMachine(url) {
+export function isThisMachine(url) {
   const { hostname } = new URL(url);
   return /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname);
 }

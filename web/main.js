@@ -4,7 +4,9 @@ import { ownAddress, readWebSocketUrl, serverAt, tokenIn } from "./address.js";
 import { ConnectionView } from "./connection-view.js";
 import { byId } from "./elements.js";
 import { EventLog } from "./event-log.js";
+import { KillButton } from "./kill-button.js";
 import { hasToken } from "./link.js";
+import { Note } from "./note.js";
 import { Notice } from "./notice.js";
 import { addressToOpen } from "./startup.js";
 import { Panel } from "./panel.js";
@@ -16,6 +18,7 @@ import { standInsNote } from "./stand-ins.js";
 import { SpeechControls } from "./speech-controls.js";
 import { LatencyChart } from "./latency-chart.js";
 import { keepToken, tokenFor } from "./token.js";
+import { sentenceOfCall } from "./tool-calls.js";
 import { remember, trust, usualAddress } from "./trust.js";
 import { TurnList } from "./turn-list.js";
 import { Waveform } from "./waveform.js";
@@ -39,6 +42,12 @@ const standIns = byId("stand-ins", HTMLElement);
 
 /** After the last attempt, for as long as somebody looks. */
 const SLOW_RETRY_MS = 30_000;
+/** Who has hung up. */
+const ENDINGS = {
+  agent: "The agent has ended the conversation.",
+  silence: "The conversation has ended, because nobody said anything.",
+  too_long: "The conversation has ended, because it has lasted as long as it may.",
+};
 const SESSION_LOST = ["session_not_found", "resume_denied"];
 
 const player = new Player();
@@ -96,6 +105,12 @@ const connectionView = new ConnectionView(
   { speech, notice },
   { conversation: () => conversation, explained: (problem) => explained(problem, address), report },
 );
+const note = new Note(text);
+const killButton = new KillButton(
+  byId("faults", HTMLElement),
+  byId("kill", HTMLButtonElement),
+  byId("kill-told", HTMLElement),
+);
 /** @type {Conversation | undefined} */
 let conversation;
 /** @type {Address} */
@@ -137,6 +152,7 @@ async function connect(to, { isTyped = false, isSomebodyElse = false } = {}) {
     token: tokenFor(to) ?? "",
     httpUrl: to.httpUrl,
     slowRetryMs: SLOW_RETRY_MS,
+    tools: note.tools,
   });
   conversation = made;
   Object.assign(window, { parley: { conversation, player, microphone } });
@@ -175,7 +191,16 @@ function listenTo(made) {
     if (final) view?.understood(understood);
     else view?.setSaid(understood, false);
   });
-  on("reply_text", ({ turn_id, delta }) => turns.get(turn_id)?.addReply(delta));
+  on("reply_text", (event) => turns.get(event.turn_id)?.addReply(event));
+  on("tool", (event) => {
+    turns.get(event.turn_id)?.showCall(event);
+    readOut(sentenceOfCall(event));
+  });
+  on("warning", (problem) => {
+    // Microphone and player tell theirs themselves.
+    if (problem.code === "tool_failed") warn(problem);
+  });
+  on("ended", ({ reason }) => hungUp(reason));
   on("audio", ({ turn_id, words }) => turns.get(turn_id)?.addWords(words ?? []));
   on("interrupted", ({ turnId, playedMs }) => {
     turns.get(turnId)?.cut(playedMs);
@@ -251,6 +276,14 @@ function fail(problem) {
 function warn(problem) {
   log.add("here", { type: "warning", code: problem.code, message: problem.message });
   console.warn(problem.message);
+}
+
+/** @param {import("parley-client/conversation-types.js").Ending} reason */
+function hungUp(reason) {
+  // What has ended cannot be gone on with.
+  keepSession(serverAt(address), undefined);
+  const run = () => void connect(address);
+  notice.show(ENDINGS[reason], { kind: "hint", action: { label: "New conversation", run } });
 }
 
 /** @param {import("parley-client").Turn} turn */
@@ -382,6 +415,7 @@ new ResizeObserver(() => {
   if (following && !turns.isEmpty) talk.scrollTo({ top: talk.scrollHeight });
 }).observe(turnList);
 
+byId("panel-toggle", HTMLButtonElement).addEventListener("click", () => void killButton.look());
 byId("save-events", HTMLButtonElement).addEventListener("click", () =>
   save("parley-events.jsonl", log.export()),
 );
@@ -407,6 +441,7 @@ function forgetWords() {
   turns.clear();
   log.clear();
   latencyChart.clear();
+  note.clear();
   settings.open({}, known.choices);
   readOut("");
 }

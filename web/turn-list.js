@@ -32,9 +32,9 @@ export class TurnList {
    * @param {Turn} turn
    * @param {boolean} isSpoken and is being spoken now
    */
-  begin({ id, said }, isSpoken) {
+  begin({ id, said, cause }, isSpoken) {
     this.#views.get(id)?.root.remove();
-    const view = new TurnView(this.list, { spoken: isSpoken, text: said });
+    const view = new TurnView(this.list, { spoken: isSpoken, text: said, cause });
     view.onRetry = () => this.onRetry(id);
     this.#keep(id, view);
     return view;
@@ -67,12 +67,13 @@ export class TurnList {
 
   /** @param {import("parley-client/messages.js").Message[]} history of a session that goes on */
   showHistory(history) {
-    for (const { role, text, turn_id, heard, heard_estimated, language } of history) {
+    for (const message of history) {
+      const { role, text, turn_id, language } = message;
       const known = this.#views.get(turn_id);
       const view = known ?? new TurnView(this.list, { spoken: false, text: "" });
       this.#keep(turn_id, view);
       if (role === "user") view.setSaid(text, true);
-      else view.recall(text, heard ?? undefined, heard_estimated);
+      else view.recall(message);
       view.setLanguage(language);
     }
   }

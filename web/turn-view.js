@@ -1,7 +1,8 @@
 /** One turn on the page: what was said, the reply and how far it has been heard, its figures. */
 import { element } from "./elements.js";
 import { TurnMetrics } from "./turn-metrics.js";
-import { heardText } from "parley-client";
+import { ToolCalls } from "./tool-calls.js";
+import { heardText, partsOf, placesIn, withDelta } from "parley-client";
 
 /** @typedef {import("parley-client/messages.js").TurnEnd} TurnEnd */
 /** @typedef {import("parley-client/messages.js").Word} Word */
@@ -19,7 +20,11 @@ export class TurnView {
   #user = element("h2", "hidden", "You:");
   #assistant = element("h2", "hidden", "Reply:");
   #metricsView = new TurnMetrics();
+  #calls = new ToolCalls();
   #text = "";
+  /** Where something was said only to fill a silence.
+   * @type {readonly import("parley-client/messages.js").Span[]} */
+  #fillers = [];
   /** @type {Word[]} */
   #words = [];
   #heardWords = 0;
@@ -34,18 +39,20 @@ export class TurnView {
 
   /**
    * @param {HTMLElement} list where turns are shown
-   * @param {{spoken: boolean, text: string}} what
+   * @param {{spoken: boolean, text: string, cause?: string}} what `cause`: why the agent began it
    */
-  constructor(list, { spoken, text }) {
+  constructor(list, { spoken, text, cause }) {
     this.root = element(
       "li",
       "turn",
       this.#user,
       this.#said,
       this.#assistant,
+      this.#calls.root,
       this.#reply,
       this.#metricsView.root,
     );
+    if (cause) this.root.dataset["agent"] = cause;
     this.setState("waiting");
     this.setSaid(text, !spoken);
     list.append(this.root);
@@ -77,6 +84,8 @@ export class TurnView {
   startAgain() {
     if (this.root.dataset["state"] !== "replying") return;
     this.#text = "";
+    this.#fillers = [];
+    this.#calls.clear();
     this.#words = [];
     this.#heardWords = 0;
     this.#heardText = undefined;
@@ -102,12 +111,19 @@ export class TurnView {
     this.#metricsView.mark("transcript");
   }
 
-  /** @param {string} delta */
-  addReply(delta) {
+  /** @param {import("parley-client/messages.js").ReplyText} more */
+  addReply(more) {
     this.setState("replying");
     this.#metricsView.mark("first text");
-    this.#text += delta;
+    this.#fillers = withDelta(this.#fillers, this.#text, more);
+    this.#text += more.delta;
     this.#show();
+  }
+
+  /** @param {import("./tool-calls.js").Call} call as it stands now */
+  showCall(call) {
+    this.#calls.show(call);
+    this.#showSpeakers();
   }
 
   /** @param {Word[]} words that sound has come for */
@@ -142,16 +158,13 @@ export class TurnView {
     this.#show();
   }
 
-  /**
-   * A reply of before.
-   * @param {string} text
-   * @param {string} [heard] what of it, if less
-   * @param {boolean} [estimated] whether `heard` is an estimate
-   */
-  recall(text, heard, estimated = false) {
+  /** @param {import("parley-client/messages.js").Message} message with a reply of before */
+  recall({ text, heard, heard_estimated: estimated = false, fillers, tools = [] }) {
     this.#text = text;
+    this.#fillers = placesIn(text, fillers);
+    for (const name of tools) this.#calls.show({ name });
     this.setState("done");
-    if (heard !== undefined) this.#cutAfter(heard, estimated);
+    if (typeof heard === "string") this.#cutAfter(heard, estimated);
     this.#show();
   }
 
@@ -188,7 +201,9 @@ export class TurnView {
       this.#cutAfter(end.heard, end.heard_estimated ?? false);
       this.#show();
     }
-    if (end.reason === "failed" && (end.retryable ?? this.#retryable)) this.#offerRetry();
+    // What the agent began by itself is not the user's to try again.
+    const isUsers = !this.root.dataset["agent"];
+    if (isUsers && end.reason === "failed" && (end.retryable ?? this.#retryable)) this.#offerRetry();
   }
 
   #offerRetry() {
@@ -238,17 +253,36 @@ export class TurnView {
     if (label && label !== this.#heard) label.textContent = " – roughly from here not heard: ";
   }
 
+  /**
+   * A part of the reply, in which fillers can be told from the answer.
+   * @param {number} from
+   * @param {number} to
+   */
+  #shown(from, to) {
+    const within = (/** @type {number} */ place) => Math.min(Math.max(place, from), to) - from;
+    const fillers = this.#fillers.map(
+      ([start, end]) => /** @type {[number, number]} */ ([within(start), within(end)]),
+    );
+    return partsOf(this.#text.slice(from, to), fillers).map(({ text, filler }) => {
+      if (!filler) return text;
+      const shown = element("i", "filler", text);
+      shown.title = "Said while something was being looked up or done.";
+      return shown;
+    });
+  }
+
   #showSpeakers() {
-    this.#user.hidden = !this.isOpen && !this.#said.textContent;
-    this.#assistant.hidden = !this.#text;
+    const isUsers = !this.root.dataset["agent"];
+    this.#user.hidden = !isUsers || (!this.isOpen && !this.#said.textContent);
+    this.#assistant.hidden = !this.#text && this.#calls.root.hidden;
   }
 
   #show() {
     const begun = this.#words.slice(0, this.#heardWords);
     const words = this.#heardText ?? heardText(this.#text, begun, Infinity);
     const heard = words + (/^\s*/.exec(this.#text.slice(words.length))?.[0] ?? "");
-    this.#heard.textContent = heard;
-    this.#rest.textContent = this.#text.slice(heard.length);
+    this.#heard.replaceChildren(...this.#shown(0, heard.length));
+    this.#rest.replaceChildren(...this.#shown(heard.length, this.#text.length));
     const label = this.#rest.previousElementSibling;
     if (label instanceof HTMLElement && label !== this.#heard) label.hidden = !this.#rest.textContent;
     this.#showSpeakers();
