@@ -28,6 +28,7 @@ const SECTIONS = [
     types: [
       ["Options", "conversation-types.js", "ConversationOptions"],
       ["Events", "conversation-types.js", "Events"],
+      ["What a function of `tools` is told", "page-tools.js", "Call"],
       ["Payload of `state`", "reconnector-types.js", "StateChange"],
       ["Options of `startSpeaking`", "utterances.js", "Speaking"],
       ["Settings of `startHandsFree`", "hands-free.js", "HandsFreeSettings"],
@@ -75,6 +76,9 @@ const ALIASES = [
   ["reconnector-types.js", "State"],
   ["reconnector-types.js", "Asked"],
   ["reconnector-types.js", "HttpUrl"],
+  ["page-tools.js", "PageTool"],
+  ["conversation-types.js", "Ending"],
+  ["conversation-view.js", "ToolPicture"],
   ["presence.js", "Presence"],
   ["microphone-share.js", "Interruption"],
   ["capture.js", "Voice"],

@@ -293,6 +293,57 @@ const CHECKS = {
       assert.equal(/** @type {Scope} */ (voices)["value"], "v2");
     },
   ],
+  "docs/client.md: Give the agent functions": [
+    async (example) => {
+      const fetch = async (/** @type {string} */ path) => ({ json: async () => ({ path }) });
+      const menu = element();
+      const done = run(example, { fetch, menu });
+      await ready();
+      await done;
+      const [conversation] = Scripted.all;
+      const turn = conversation?.say("Hi?");
+      await settled();
+      const call = { type: "client_call", turn_id: turn?.id, timeout_ms: 1_000 };
+      FakeSocket.last.says({ ...call, seq: 1, call_id: "a", name: "find_tables", arguments: { people: 2 } });
+      FakeSocket.last.says({ ...call, seq: 2, call_id: "b", name: "show_menu", arguments: {} });
+      await settled();
+      const results = FakeSocket.last.ofType("tool_result").map(({ result }) => result);
+      assert.deepEqual(results.sort(), ["done", '{"path":"/tables?people=2"}']);
+      assert.equal(menu["hidden"], false);
+    },
+    async (example) => {
+      const { conversation } = await given();
+      const [note, count, reply] = [element(), element(), element()];
+      await run(example, { conversation, note, count, reply });
+      const { id: turn_id } = conversation.say("Hi?");
+      await settled();
+      const call = { call_id: "c", name: "book", title: "Book a table", state: "running" };
+      FakeSocket.last.says({ type: "tool", turn_id, seq: 1, ...call });
+      FakeSocket.last.says({ type: "reply_text", turn_id, seq: 2, delta: "One moment. ", filler: true });
+      FakeSocket.last.says({ type: "custom", turn_id, seq: 3, name: "cart", data: { items: 2 } });
+      FakeSocket.last.says({ type: "reply_text", turn_id, seq: 4, delta: "Done." });
+      assert.equal(note["textContent"], "Book a table: running");
+      assert.deepEqual([count["textContent"], reply["textContent"]], [2, "Done."]);
+    },
+  ],
+  "docs/client.md: Let the agent begin and end": [
+    async (example) => {
+      const { conversation } = await given();
+      const note = element();
+      await run(example, { conversation, note });
+      FakeSocket.last.says({ type: "agent_turn", turn_id: "a", seq: 1, cause: "greeting" });
+      assert.equal(note["textContent"], "The agent speaks.");
+      FakeSocket.last.says({ type: "session_ended", session_id: "s", reason: "silence" });
+      assert.equal(note["textContent"], "Ended: silence");
+    },
+    async (example) => {
+      const done = run(example, {});
+      await ready({ choices: { context: true } });
+      await done;
+      assert.equal(FakeSocket.last.sent[0]?.["agent"], "waiter");
+      assert.equal(sent("context")["text"], "The user looks at table 4.");
+    },
+  ],
   "docs/client.md: Handle errors": [
     async (example, t) => {
       t.mock.timers.enable({ apis: ["setTimeout"] });

@@ -51,7 +51,8 @@ class HeldMicrophone extends FakeMicrophone {
 
 /**
  * @param {{strict?: boolean, autoConnect?: boolean, httpUrl?: string, hasPlayer?: boolean,
- *   input?: InstanceType<typeof Microphone>}} [options]
+ *   input?: InstanceType<typeof Microphone>,
+ *   tools?: (render: number) => Record<string, () => unknown>}} [options]
  */
 async function rendered({
   strict = false,
@@ -59,6 +60,7 @@ async function rendered({
   httpUrl,
   hasPlayer = true,
   input,
+  tools,
 } = {}) {
   FakeSocket.all = [];
   const presence = new FakePresence();
@@ -77,6 +79,7 @@ async function rendered({
       player: /** @type {any} */ (hasPlayer ? player : undefined),
       microphone: /** @type {any} */ (input ?? microphone),
       autoConnect,
+      tools: tools?.(seen.renders),
     });
     return createElement("p", null, seen.parley.turns.map(({ text }) => text).join("|"));
   };
@@ -117,6 +120,22 @@ test(`React ${version}: the hook connects, shows a turn as it comes, and closes`
   await leave();
   assert.equal(FakeSocket.last.readyState, 3);
   assert.equal(microphone.released, 1);
+});
+
+test(`React ${version}: the agent calls the functions of the latest render`, async () => {
+  const { seen, leave } = await rendered({ tools: (render) => ({ count: () => `render ${render}` }) });
+  await then(() => FakeSocket.last.becomesReady());
+  assert.deepEqual(FakeSocket.last.sent[0]?.["tools"], ["count"]);
+  await then(() => void seen.parley.say("hello"));
+  const turn_id = seen.parley.turns[0]?.id;
+  const call = { type: "client_call", turn_id, seq: 1, call_id: "c", name: "count" };
+  const { renders } = seen;
+  await then(() => FakeSocket.last.says({ ...call, arguments: {}, timeout_ms: 1_000 }));
+  assert.ok(renders > 1);
+  assert.deepEqual(FakeSocket.last.ofType("tool_result").map(({ result }) => result), [
+    `render ${renders}`,
+  ]);
+  await leave();
 });
 
 test(`React ${version}: a reply falls silent when the component goes`, async () => {

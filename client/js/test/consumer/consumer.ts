@@ -8,7 +8,14 @@ const conversation = new Conversation(async () => "wss://example.com/dev", {
   microphone: new Microphone(),
   player: new Player(),
   attempts: 3,
+  agent: "waiter",
+  tools: { find: async ({ city }, { callId, signal }) => ({ city, callId, late: signal.aborted }) },
 });
+conversation.on("tool", ({ title, state, ms }) => console.log(title, state, ms?.toFixed(1)));
+conversation.on("custom", ({ name, data }) => console.log(name, data));
+conversation.on("turn", ({ cause, fillers }) => console.log(cause === "greeting", fillers.length));
+conversation.on("ended", ({ reason }) => console.log(reason === "agent"));
+conversation.tell("A fact.");
 conversation.on("state", ({ state, problem }) => console.log(state, problem?.code));
 conversation.on("reply_text", ({ delta }) => console.log(delta.length));
 
@@ -34,5 +41,7 @@ export function useTalk(): string {
 
 // @ts-expect-error: there is no such event
 conversation.on("nonsense", () => undefined);
+// @ts-expect-error: text is no function
+new Conversation("wss://example.com/dev", { tools: { find: "text" } });
 // @ts-expect-error: a number is no text
 conversation.say(5);
