@@ -288,7 +288,8 @@ function hungUp(reason) {
 
 /** @param {import("parley-client").Turn} turn */
 function begin(turn) {
-  notice.show("");
+  // What the user has to know stays when the agent begins by itself.
+  if (!turn.cause) notice.show("");
   const isSpoken = turn.spoken && turn.attempt === 1;
   const view = turns.begin(turn, isSpoken);
   if (isSpoken) {

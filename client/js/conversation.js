@@ -435,10 +435,9 @@ export class Conversation extends Emitter {
     if (reason === "silence" || reason === "too_long") this.#ending = reason;
   }
 
-  /** @param {Problem} problem why the session is lost */
+  /** The agent's turns will not go on in another session.
+   * @param {Problem} problem why this one is lost */
   #forgetSession(problem) {
-    this.#tools.forget();
-    this.#silence.reset();
     for (const turn of this.#turns.all()) {
       if (!turn.cause) continue;
       this.#turns.delete(turn.id);
@@ -460,6 +459,10 @@ export class Conversation extends Emitter {
     this.choices = ready.choices;
     this.standIns = ready.stand_ins ?? [];
     this.agent = ready.agent ?? this.agent;
+    if (!ready.resumed) {
+      this.#tools.forget();
+      this.#silence.reset();
+    }
     const { max_text_chars, max_chunks, max_message_bytes } = ready.limits;
     this.#utterances.maxTextChars = max_text_chars ?? 8_000;
     this.#utterances.maxChunks = max_chunks ?? 9_000;
@@ -469,7 +472,8 @@ export class Conversation extends Emitter {
     this.emit("session", { id, token, resumed, history: history ?? [] });
     this.#outgoing.repeat();
     this.#tools.repeat();
-    this.#silence.start(ready.silence, (history ?? []).length > 0);
+    const hasTurns = (history ?? []).length > 0 || !this.#turns.isEmpty;
+    this.#silence.start(ready.silence, hasTurns);
     this.#look();
   }
 

@@ -32,11 +32,11 @@ export class SilenceClock {
   /**
    * There is a connection.
    * @param {SilenceRules | undefined} rules none: silence changes nothing
-   * @param {boolean} hasReplies whether there was a reply before, in a session that goes on
+   * @param {boolean} hasTurns whether the session has had a turn, so that there is or was a reply
    */
-  start(rules, hasReplies) {
+  start(rules, hasTurns) {
     this.#rules = rules;
-    if (hasReplies) this.#since ??= Date.now();
+    if (hasTurns) this.#since ??= Date.now();
     clearTimeout(this.#timer);
     if (rules) this.#look();
   }

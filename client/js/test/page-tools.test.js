@@ -183,6 +183,23 @@ test("an answer is not said again once the call has ended", async (t) => {
   assert.deepEqual(FakeSocket.last.types(), ["user_message"]);
 });
 
+test("in another session nothing of an earlier one's calls is said, and they are aborted", async (t) => {
+  mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  t.after(() => mock.timers.reset());
+  /** @type {AbortSignal[]} */
+  const signals = [];
+  const { socket, turn } = await called(t, ({ city }, { signal }) => {
+    signals.push(signal);
+    return city ? "known" : new Promise(() => undefined);
+  });
+  socket.says(call({ turn_id: turn.id, seq: 2, call_id: "c2", arguments: {} }));
+  socket.ends(1006);
+  await after(500);
+  await ready({ session_id: "other" });
+  assert.deepEqual(FakeSocket.last.types(), ["user_message"]);
+  assert.deepEqual(signals.map(({ aborted }) => aborted), [false, true]);
+});
+
 test("a call that is replayed after a reload is not run again", async (t) => {
   let runs = 0;
   const { socket } = await connected(t, { tools: { lookUp: () => (runs += 1) } });
