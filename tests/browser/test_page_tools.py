@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -24,7 +25,7 @@ def asked(page: Page, server: ScriptedServer) -> Reply:
 
 
 def test_a_reply_shows_what_was_called_and_what_only_filled_the_silence(
-    open_page: Open, server: ScriptedServer
+    open_page: Open, server: ScriptedServer, artifacts: Path
 ) -> None:
     page = open_page()
     reply = asked(page, server)
@@ -46,6 +47,7 @@ def test_a_reply_shows_what_was_called_and_what_only_filled_the_silence(
     page.click("#panel-toggle")
     expect(page.locator("#events b", has_text="custom")).to_be_visible()
     expect(page.locator("#faults")).to_be_hidden()
+    page.screenshot(path=artifacts / "page-tools.png")
     assert objections(page, "tools") == []
 
 
@@ -117,3 +119,20 @@ def test_a_developer_kills_the_function_that_runs_and_tries_its_turn_again(
     page.get_by_role("button", name="Try again").click()
     page.locator(".turn").get_by_text("total").wait_for(timeout=20_000)
     expect(page.locator(".reply")).not_to_be_empty()
+
+
+@pytest.mark.timeout(120)
+def test_a_developer_kills_the_function_that_runs_from_the_inspector(
+    stack: Stack, opened: Open, browser: Browser
+) -> None:
+    page = opened(browser, page_of(stack))
+    inspector = opened(browser, f"{stack.info['static_url']}_local", ready=False)
+    stack.llm.put(delays={"llm_first_token_ms": 10_000})
+    try:
+        type_message(page, "What time is it?")
+        running = inspector.locator("#rows [data-type=invocation][data-state=busy]")
+        running.filter(has_text="TurnFunction").click()
+        inspector.get_by_role("button", name="Kill the function").click()
+        expect(page.get_by_role("button", name="Try again")).to_be_visible(timeout=20_000)
+    finally:
+        stack.llm.reset()

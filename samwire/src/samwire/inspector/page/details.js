@@ -20,8 +20,18 @@ export function show(place, item, related, go) {
   }
   const { name } = row(item);
   place.append(element("h2", item.type, name), facts(item));
+  if (item.fields["running"]) place.append(killButton(String(item.fields["function"])));
   for (const [title, text] of texts(item)) place.append(block(title, text));
   if (item.connection) place.append(relatedList(item, related, go));
+}
+
+/** @param {string} name of a function that runs */
+function killButton(name) {
+  const button = element("button", "", "Kill the function");
+  button.addEventListener("click", () => {
+    void fetch(`environments/${encodeURIComponent(name)}/kill`, { method: "POST" });
+  });
+  return button;
 }
 
 /** @param {Item} item */
