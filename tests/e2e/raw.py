@@ -157,6 +157,11 @@ class RawClient:
         assert self.ready["type"] == "ready", self.ready
         return self.ready
 
+    def forget(self, turn_id: str) -> None:
+        """Forget what has come for a turn, before it is asked for again."""
+        self._turns.pop(turn_id, None)
+        self._ended.pop(turn_id, None)
+
     def has_ended(self, turn_id: str) -> bool:
         """Whether a turn's end has come."""
         self.reply(turn_id)

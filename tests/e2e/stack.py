@@ -126,6 +126,10 @@ class Stack:
         """Have the next invocation of a function be a cold start."""
         self._control("DELETE", f"environments/{function}")
 
+    def kill(self, function: str) -> int:
+        """Kill a function in the middle of its invocations; return how many."""
+        return int(json.loads(self._control("POST", f"environments/{function}/kill"))["killed"])
+
     def set_variables(self, function: str, variables: Mapping[str, str]) -> None:
         """Have the next invocation of a function be a cold start with other variables."""
         self._control("PUT", f"environments/{function}", {"Variables": dict(variables)})
