@@ -39,7 +39,12 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     connection = Connection(identity.principal, connected_at_ms=connected_at_ms, slots=slots)
     try:
         environment.sessions.connections.add(
-            connection_id, identity.principal, connected_at_ms, slots, identity.settings
+            connection_id,
+            identity.principal,
+            connected_at_ms,
+            slots,
+            identity.settings,
+            identity.agent,
         )
     except Exception:
         # The handshake fails, so no $disconnect will give the slot back.

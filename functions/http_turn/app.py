@@ -29,6 +29,7 @@ def warn(event: str, fields: dict[str, Any]) -> None:
 
 environment = Environment()
 runner = TurnRunner(environment, warn)
+agents = environment.make_agents(warn)
 dispatcher = Dispatcher(ROUTES, Authenticator.from_environment(), logger)
 
 
@@ -53,6 +54,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         stand_ins=environment.deployment.stand_ins,
         utterance_s=environment.deployment.limits.utterance_s,
         requests=environment.request_rates,
+        agents=agents,
     )
     answer = dispatcher.answer_event(event, turns)
     if answer["statusCode"] >= 400:

@@ -15,6 +15,13 @@ from parley.errors import PostRefused, describe_error
 from parley.websocket.message_handler import Envelope, MessageHandler
 
 logger = Logger()
+
+
+def warn(event: str, fields: dict[str, Any]) -> None:
+    """Log trouble of a session's agent."""
+    logger.warning(event, **fields)
+
+
 environment = Environment()
 deployment = environment.deployment
 messages = MessageHandler(
@@ -28,6 +35,7 @@ messages = MessageHandler(
     history_messages=deployment.history_messages,
     limits=deployment.limits,
     stand_ins=deployment.stand_ins,
+    agents=environment.make_agents(warn),
 )
 
 

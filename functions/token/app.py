@@ -26,7 +26,11 @@ secrets = clients.secrets_manager()
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer `{"subject", "tenant"?, "ttl_s"?, "settings"?}` with `{"token", "expires_at"}`.
+    """Answer `{"subject", "tenant"?, "ttl_s"?, "settings"?, "agent"?, "backend"?}` with a
+    token.
+
+    Returns:
+        `{"token", "expires_at"}`.
 
     Raises:
         BadRequest: the event is invalid; the sentence names the field and what is allowed.

@@ -8,11 +8,14 @@ from typing import Any
 
 import msgspec
 
+from parley.agents.catalog import AgentCatalog
 from parley.config import DEFAULT_SETTINGS
 from parley.errors import ConnectionGone
+from parley.ids import token_hash
 from parley.limits.request_rates import RequestRates
 from parley.limits.rules import NO_LIMITS, LimitRules
 from parley.principal import ANONYMOUS, Principal
+from parley.protocol.agent_overrides import NO_OVERRIDES, AgentOverrides
 from parley.protocol.messages import (
     NO_SETTINGS,
     AnyServerEvent,
@@ -38,6 +41,7 @@ class Door:
         requests: RequestRates | None = None,
         policy: SettingsPolicy = SettingsPolicy(DEFAULT_SETTINGS),  # noqa: B008 - is frozen
         stand_ins: Sequence[Stage] = (),
+        agents: AgentCatalog | None = None,
     ) -> None:
         self.store = store or MemoryStore()
         self.posts: list[tuple[str, str, ServerEvent]] = []
@@ -59,6 +63,7 @@ class Door:
             history_messages=40,
             limits=limits,
             requests=requests,
+            agents=agents,
         )
 
     def post(self, endpoint: str, connection_id: str, frame: bytes) -> None:
@@ -76,25 +81,33 @@ class Door:
         connection: str,
         principal: Principal = ANONYMOUS,
         signed: Settings = NO_SETTINGS,
+        agent: AgentOverrides = NO_OVERRIDES,
     ) -> None:
         """Open a connection."""
         self.connected.add(connection)
-        self.store.connections.add(connection, principal, signed=signed)
+        self.store.connections.add(connection, principal, signed=signed, signed_agent=agent)
 
     def to(self, connection: str) -> list[ServerEvent]:
         """Everything that was posted to a connection."""
         return [event for _, to, event in self.posts if to == connection]
+
+    def envelope(self, connection: str) -> Envelope:
+        """Where the next message of a connection comes from."""
+        connected_at_ms = self.now_ms - 1000 * self.age_s
+        return Envelope(connection, "https://x/dev", self.now_ms, connected_at_ms=connected_at_ms)
+
+    def hash_of(self, token: str) -> str:
+        """Return what the table has of a resume token."""
+        return token_hash(token)
 
     def send(self, kind: str, connection: str = "c", **fields: Any) -> Any:
         """Send a message; the answer, if there is one."""
         if connection not in self.connected:  # as the connect function has done
             self.connect(connection)
         before = len(self.posts)
-        connected_at_ms = self.now_ms - 1000 * self.age_s
-        envelope = Envelope(
-            connection, "https://x/dev", self.now_ms, connected_at_ms=connected_at_ms
+        error = self.messages.handle(
+            self.envelope(connection), json.dumps({"type": kind, **fields})
         )
-        error = self.messages.handle(envelope, json.dumps({"type": kind, **fields}))
         answers = [event for _, to, event in self.posts[before:] if to == connection]
         answer = answers[0] if answers else None
         assert error is None or self.gone or any(isinstance(a, Error) for a in answers)

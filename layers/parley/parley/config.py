@@ -68,6 +68,7 @@ class Deployment:
         listen_timeout_s: how long a spoken turn may go without audio before it is over.
         session_idle_s: how long a session can be resumed after its last turn.
         history_messages: how many earlier messages the responder is given.
+        greeting: what the agent says before the user does; empty for nothing.
         limits: how much may be used.
         recording_bucket: the bucket for recordings of consenting users; empty for no recording.
         stack_name: the deployment's own name.
@@ -102,6 +103,7 @@ class Deployment:
     listen_timeout_s: float = 8.0
     session_idle_s: int = 24 * 3600
     history_messages: int = 40
+    greeting: str = ""
     limits: LimitRules = field(default_factory=LimitRules)
     recording_bucket: str = ""
     stack_name: str = ""
@@ -182,6 +184,7 @@ class Deployment:
             listen_timeout_s=read.number("LISTEN_TIMEOUT_SECONDS", 8.0),
             session_idle_s=int(read.number("SESSION_IDLE_HOURS", 24.0) * 3600),
             history_messages=int(read.number("HISTORY_MESSAGES", 40)),
+            greeting=read.text("GREETING", ""),
             limits=_limits(read),
             recording_bucket=read.text("RECORDING_BUCKET", ""),
             stack_name=read.text("STACK_NAME", ""),

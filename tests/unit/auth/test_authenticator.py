@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from parley.auth.authenticator import MAX_TOKEN_CHARACTERS, Authenticator
-from parley.auth.claims import ClaimRules
+from parley.auth.authenticator import Authenticator
+from parley.auth.claims import MAX_TOKEN_CHARACTERS, ClaimRules
 from parley.auth.config import AccessRules, is_trustworthy_url
 from parley.auth.errors import AccessDenied
 from parley.auth.origins import AllowedOrigins

@@ -10,6 +10,7 @@ import pytest
 from parley.auth.claims import ClaimRules, read_identity
 from parley.auth.errors import AccessDenied
 from parley.principal import Principal
+from parley.protocol.agent_overrides import NO_OVERRIDES, AgentOverrides
 from parley.protocol.messages import NO_SETTINGS, Settings
 
 NOW = 1_700_000_000.0
@@ -168,3 +169,72 @@ def test_why_a_token_s_settings_are_refused_quotes_nothing_of_them() -> None:
     with pytest.raises(AccessDenied) as refused:
         read_identity(payload, RULES, NOW)
     assert refused.value.why == "parley_settings holds no settings"
+
+
+# --- what a token says of the agent --------------------------------------------------------------
+
+SAID: dict[str, Any] = {"agent": "host", "variables": {"name": "Ada"}, "metadata": {"crm": [7]}}
+
+
+@pytest.mark.parametrize(
+    ("claim", "said"),
+    [
+        (SAID, AgentOverrides(**SAID)),
+        (json.dumps(SAID), AgentOverrides(**SAID)),
+        ("", NO_OVERRIDES),
+        (None, NO_OVERRIDES),
+        (..., NO_OVERRIDES),
+    ],
+)
+def test_a_token_may_say_who_the_agent_is(claim: Any, said: AgentOverrides) -> None:
+    payload = json.dumps(changed(parley_agent=claim)).encode()
+    assert read_identity(payload, RULES, NOW).agent == said
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        "no JSON",
+        [],
+        1,
+        {"prmpt": "x"},
+        {"prompt": "x" * 8_001},
+        {"prompt": None},
+        {"greeting": "x" * 1_001},
+        {"agent": "../host"},
+        {"variables": {"Name": "x"}},
+        {"variables": {"name": "x" * 501}},
+        {"variables": {"name": 7}},
+        {"variables": {f"v{n}": "x" for n in range(33)}},
+        {"tools": "book"},
+        {"tools": ["a b"]},
+        {"metadata": "x"},
+        {"metadata": {"x": "y" * 2_048}},
+        '{"prompt": "x", "prompt": "y"}',
+        '{"variables": {"a": "x", "a": "y"}}',
+        "[" * 100_000,
+    ],
+)
+def test_what_says_nothing_of_an_agent_refuses_the_token(claim: Any) -> None:
+    assert refusal(changed(parley_agent=claim)) == "bad_agent"
+
+
+def test_why_what_a_token_says_of_the_agent_is_refused_quotes_nothing_of_it() -> None:
+    with pytest.raises(AccessDenied) as refused:
+        read_identity(json.dumps(changed(parley_agent={"secret": "x"})).encode(), RULES, NOW)
+    assert "secret" not in refused.value.why
+    assert "parley_agent" in refused.value.why
+
+
+@pytest.mark.parametrize(
+    ("claim", "is_backend"),
+    [(True, True), ("true", True), (False, False), ("false", False), ("", False), (..., False)],
+)
+def test_a_token_may_be_the_backends_own(claim: Any, is_backend: bool) -> None:
+    payload = json.dumps(changed(parley_backend=claim)).encode()
+    assert read_identity(payload, RULES, NOW).is_backend is is_backend
+
+
+@pytest.mark.parametrize("claim", [1, "yes", "True", [True], {}])
+def test_a_claim_that_is_nearly_the_backends_refuses_the_token(claim: Any) -> None:
+    assert refusal(changed(parley_backend=claim)) == "bad_backend"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from parley.agents.catalog import AgentCatalog
 from parley.app.turn_runner import ANSWER_MS, answer_ms
 from parley.auth.identity import Identity
 from parley.clock import now_ms
@@ -51,6 +52,7 @@ class Desk:
     def __init__(
         self,
         policy: SettingsPolicy = SettingsPolicy(DEFAULT_SETTINGS),  # noqa: B008 - is frozen
+        agents: AgentCatalog | None = None,
     ) -> None:
         self.store = MemoryStore()
         self.store.open_session(token_hash=token_hash("token"))
@@ -65,6 +67,7 @@ class Desk:
             policy,
             admit_turn=self._admit,
             requests=Counting(self.counted),
+            agents=agents,
         )
 
     def _admit(self, ref: SessionRef, spoken: bool) -> Admission:

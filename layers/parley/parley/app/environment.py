@@ -5,6 +5,10 @@ They are built once, at import. Nothing here opens a connection before it is nee
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from parley.agents.catalog import AgentCatalog
 from parley.aws import clients
 from parley.aws.management_api import ManagementApi
 from parley.config import Deployment
@@ -33,3 +37,17 @@ class Environment:
         self.session_reader = SessionReader(table)
         bucket = self.deployment.recording_bucket
         self.recordings = Recordings(clients.s3, bucket) if bucket else None
+
+    def make_agents(self, log: Callable[[str, dict[str, Any]], None]) -> AgentCatalog:
+        """Make the catalog of the deployment's agents.
+
+        Args:
+            log: told about trouble; takes an event name and fields.
+        """
+        deployment = self.deployment
+        return AgentCatalog(
+            deployment.system_prompt,
+            deployment.settings_policy,
+            greeting=deployment.greeting,
+            log=log,
+        )

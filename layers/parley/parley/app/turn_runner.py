@@ -135,6 +135,7 @@ def _services(environment: Environment, log: Callable[[str, dict[str, Any]], Non
         toolbox=toolbox,
         rounds=None if toolbox.is_empty else RoundStore(environment.table),
         request_rates=environment.request_rates,
+        agent_catalog=environment.make_agents(log),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from parley.auth.claims import read_identity
+from parley.auth.claims import MAX_TOKEN_CHARACTERS, read_identity
 from parley.auth.config import AccessRules
 from parley.auth.errors import AccessDenied
 from parley.auth.handshake import SUBPROTOCOL, Handshake
@@ -17,9 +17,6 @@ from parley.principal import ANONYMOUS
 
 if TYPE_CHECKING:
     from parley.auth.signature import Verifier
-
-MAX_TOKEN_CHARACTERS = 8192
-"""API Gateway takes 10,240 bytes of headers in all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import msgspec
 from parley.auth.errors import AccessDenied
 from parley.auth.identity import Identity
 from parley.principal import ANONYMOUS, Principal
+from parley.protocol.agent_overrides import NO_OVERRIDES, AgentOverrides
 from parley.protocol.messages import Settings
 
 CLOCK_SKEW_S = 60.0
@@ -20,6 +21,13 @@ MAX_TENANT_CHARACTERS = 128
 SETTINGS_CLAIM = "parley_settings"
 """The claim with the settings that the application's backend chose for the user: an object, or its
 JSON in a string."""
+AGENT_CLAIM = "parley_agent"
+"""The claim with what the application's backend says of the agent: an object, or its JSON in a
+string."""
+BACKEND_CLAIM = "parley_backend"
+"""The claim that the request is the backend's own: `true`, or that in a string."""
+MAX_TOKEN_CHARACTERS = 8192
+"""API Gateway takes 10,240 bytes of headers in all."""
 MAX_KEY_BYTES = 896
 """Of a principal, percent-encoded. A recording's key holds it and the ids of session and turn: S3
 allows 1,024 bytes, and DynamoDB 2,048 for a partition key."""
@@ -73,7 +81,12 @@ def read_identity(payload: bytes, rules: ClaimRules, now_s: float) -> Identity:
     principal = Principal(_read_tenant(everything, rules.tenant_claim), claims.sub)
     if not is_acceptable(principal):
         raise AccessDenied("bad_subject")
-    return Identity(principal, _read_settings(everything.get(SETTINGS_CLAIM)))
+    return Identity(
+        principal,
+        _read_settings(everything.get(SETTINGS_CLAIM)),
+        _read_agent(everything.get(AGENT_CLAIM)),
+        _read_backend(everything.get(BACKEND_CLAIM)),
+    )
 
 
 def is_acceptable(principal: Principal) -> bool:
@@ -109,7 +122,7 @@ def _audiences(claims: _Claims) -> list[str]:
 
 def _read_settings(claim: Any) -> Settings:
     # A name that is unknown or comes twice is refused: the client would choose that setting.
-    if claim is None or (isinstance(claim, str) and not claim.strip()):
+    if _is_empty(claim):
         return Settings()
     try:
         # Amazon Cognito's custom attributes are strings.
@@ -127,6 +140,31 @@ def _read_settings(claim: Any) -> Settings:
             "bad_settings", f"{SETTINGS_CLAIM}.record: consent is the user's to give"
         )
     return settings
+
+
+def _read_agent(claim: Any) -> AgentOverrides:
+    # As with settings: an unknown name is refused, or what the backend meant would not hold.
+    if _is_empty(claim):
+        return NO_OVERRIDES
+    try:
+        fields = _decode_fields(claim) if isinstance(claim, str) else claim
+        return msgspec.convert(fields, AgentOverrides)
+    except (ValueError, RecursionError):
+        known = ", ".join(AgentOverrides.__struct_fields__)
+        why = f"{AGENT_CLAIM}: no such fields of an agent, or too large ({known})"
+        raise AccessDenied("bad_agent", why) from None
+
+
+def _read_backend(claim: Any) -> bool:
+    if _is_empty(claim) or claim is False or claim == "false":
+        return False
+    if claim is True or claim == "true":
+        return True
+    raise AccessDenied("bad_backend", f"{BACKEND_CLAIM}: expected true or false")
+
+
+def _is_empty(claim: Any) -> bool:
+    return claim is None or (isinstance(claim, str) and not claim.strip())
 
 
 def _decode_fields(text: str) -> Any:

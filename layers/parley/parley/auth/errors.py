@@ -20,6 +20,8 @@ DenialCode = Literal[
     "bad_subject",
     "no_tenant",
     "bad_settings",
+    "bad_agent",
+    "bad_backend",
     "foreign_origin",
     "keys_unavailable",
 ]

@@ -12,25 +12,31 @@ import argparse
 import os
 import sys
 import time
-from typing import Any
+from typing import Any, TypeVar
 
 import jwt
 import msgspec
 
 from parley.auth.claims import (
+    AGENT_CLAIM,
+    BACKEND_CLAIM,
     MAX_KEY_BYTES,
     MAX_SUBJECT_CHARACTERS,
     MAX_TENANT_CHARACTERS,
+    MAX_TOKEN_CHARACTERS,
     SETTINGS_CLAIM,
     ClaimRules,
     is_acceptable,
 )
 from parley.auth.shared_secret import MIN_BYTES
 from parley.principal import ANONYMOUS, Principal
+from parley.protocol.agent_overrides import NO_OVERRIDES, AgentOverrides
 from parley.protocol.messages import Settings
 
 DEFAULT_TTL_S = 300
 MAX_TTL_S = 3600
+MAX_BACKEND_TTL_S = 300
+"""Of a token that is the backend's own: it is used at once, and never leaves the backend."""
 
 
 class SignedSettings(Settings, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -45,6 +51,9 @@ class TokenRequest(msgspec.Struct, forbid_unknown_fields=True):
         tenant: the user's tenant, if the deployment has several.
         settings: what the token sets for the user's sessions, such as the style. The client cannot
             change these.
+        agent: what the token says of the agent of the user's sessions.
+        backend: whether the token is the backend's own, for a session of this user. It must never
+            reach a client.
         ttl_s: how long a connection can be opened with the token, in s. An open connection stays.
     """
 
@@ -52,6 +61,8 @@ class TokenRequest(msgspec.Struct, forbid_unknown_fields=True):
     tenant: str | None = None
     ttl_s: int = DEFAULT_TTL_S
     settings: SignedSettings | None = None
+    agent: AgentOverrides | None = None
+    backend: bool = False
 
 
 class BadRequest(ValueError):
@@ -76,6 +87,10 @@ def issue_token(
         raise BadRequest(f"subject: expected 1 to {MAX_SUBJECT_CHARACTERS} characters.")
     if not 1 <= request.ttl_s <= MAX_TTL_S:
         raise BadRequest(f"ttl_s: expected 1 to {MAX_TTL_S} s, got {request.ttl_s}.")
+    if request.backend and request.ttl_s > MAX_BACKEND_TTL_S:
+        raise BadRequest(
+            f"ttl_s: a backend's own token lasts 1 to {MAX_BACKEND_TTL_S} s, got {request.ttl_s}."
+        )
     if len(secret) < MIN_BYTES:
         raise BadRequest(f"The secret has {len(secret)} bytes; at least {MIN_BYTES} are needed.")
     expires_at = int(now_s) + request.ttl_s
@@ -85,13 +100,20 @@ def issue_token(
     if rules.audience:
         claims["aud"] = rules.audience
     claims |= _settings_claim(request.settings)
+    claims |= _agent_claims(request)
     claims |= _tenant_claim(request.tenant, rules.tenant_claim)
     if not is_acceptable(Principal(request.tenant or ANONYMOUS.tenant, request.subject)):
         raise BadRequest(
             f"subject: {ANONYMOUS.subject!r} means nobody in the tenant {ANONYMOUS.tenant!r}, and "
             f"a subject and its tenant may have {MAX_KEY_BYTES} bytes, percent-encoded."
         )
-    return {"token": jwt.encode(claims, secret, algorithm="HS256"), "expires_at": expires_at}
+    token = jwt.encode(claims, secret, algorithm="HS256")
+    if len(token) > MAX_TOKEN_CHARACTERS:
+        raise BadRequest(
+            f"agent: the token would have {len(token):,} characters; at most "
+            f"{MAX_TOKEN_CHARACTERS:,} are taken. Say the rest in a file of the agent."
+        )
+    return {"token": token, "expires_at": expires_at}
 
 
 def _tenant_claim(tenant: str | None, claim: str) -> dict[str, str]:
@@ -112,6 +134,13 @@ def _settings_claim(settings: SignedSettings | None) -> dict[str, Any]:
     return {SETTINGS_CLAIM: msgspec.to_builtins(settings)}
 
 
+def _agent_claims(request: TokenRequest) -> dict[str, Any]:
+    claims: dict[str, Any] = {BACKEND_CLAIM: True} if request.backend else {}
+    if request.agent is not None and request.agent != NO_OVERRIDES:
+        claims[AGENT_CLAIM] = msgspec.to_builtins(request.agent)
+    return claims
+
+
 def main() -> int:
     """Run the command. The secret and the rules come from the environment."""
     parser = argparse.ArgumentParser(
@@ -125,23 +154,43 @@ def main() -> int:
     parser.add_argument(
         "--settings", default="{}", metavar="JSON", help="""what it sets: {"style": "Short."}"""
     )
+    parser.add_argument(
+        "--agent",
+        default="{}",
+        metavar="JSON",
+        help="""its agent: {"variables": {"name": "Ada"}}""",
+    )
+    parser.add_argument("--backend", action="store_true", help="a backend's own token")
     given = parser.parse_args()
     read = os.environ.get
     rules = ClaimRules(
         read("AUTH_ISSUER", ""), read("AUTH_AUDIENCE", ""), read("AUTH_TENANT_CLAIM", "")
     )
     try:
-        settings = msgspec.json.decode(given.settings, type=SignedSettings)
-        request = TokenRequest(given.subject, given.tenant, given.ttl, settings)
+        request = TokenRequest(
+            given.subject,
+            given.tenant,
+            given.ttl,
+            _read_option("--settings", given.settings, SignedSettings),
+            _read_option("--agent", given.agent, AgentOverrides),
+            given.backend,
+        )
         issued = issue_token(request, read("AUTH_SECRET", "").encode(), rules, time.time())
-    except msgspec.DecodeError as invalid:
-        print(f"--settings: {invalid}.", file=sys.stderr)
-        return 2
     except BadRequest as problem:
         print(problem, file=sys.stderr)
         return 2
     print(issued["token"])
     return 0
+
+
+Option = TypeVar("Option", SignedSettings, AgentOverrides)
+
+
+def _read_option(name: str, text: str, kind: type[Option]) -> Option:
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.DecodeError as invalid:
+        raise BadRequest(f"{name}: {invalid}.") from None
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from parley.audio.pcm import BYTES_PER_SAMPLE, duration_ms, sample_rate_hz
 from parley.audio.wav import format_at, read_wav
 from parley.errors import ParleyError
 from parley.http.framework import HttpError, HttpRequest
+from parley.protocol.agent_overrides import NO_OVERRIDES, AgentOverrides
 from parley.protocol.decoder import field_and_rule
 from parley.protocol.json_limits import Misshapen, check_shape
 from parley.protocol.messages import (
@@ -52,6 +53,9 @@ class SessionBody(Struct):
     """Opens a session."""
 
     settings: Settings = Settings()
+    agent: AgentOverrides = NO_OVERRIDES
+    """Of the application's backend, whose token has the claim `parley_backend`. Another client may
+    set `agent.agent` alone, to an agent that it may choose."""
 
 
 class TurnBody(Struct):

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
+from parley.agents.catalog import AgentCatalog
 from parley.auth.identity import Identity
 from parley.errors import ParleyError
+from parley.http.backend import check_backend
 from parley.http.bodies import (
     MAX_AUDIO_S,
     TOKEN_HEADER,
@@ -18,6 +20,7 @@ from parley.http.bodies import (
     SessionBody,
     TurnBody,
     TurnQuery,
+    bad_field,
     read_identifier,
     read_json,
     read_turn,
@@ -37,6 +40,7 @@ from parley.limits.request_rates import RequestRates
 from parley.limits.rules import RequestKind
 from parley.limits.turn_quota import Admission
 from parley.principal import ANONYMOUS, Principal, SessionRef
+from parley.protocol.agent_overrides import NO_OVERRIDES, AgentOverrides
 from parley.protocol.messages import Choices, Settings, Stage
 from parley.protocol.turn_request import TurnRequest
 from parley.sessions.interruption import Interruption, TurnState
@@ -49,6 +53,7 @@ from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
 from parley.turn.finish import Outcome
 
+BACKEND_FIELDS = tuple(name for name in AgentOverrides.__struct_fields__ if name != "agent")
 IF_NOT_IN_BODY = "The session's resume token, if the body does not have it."
 
 
@@ -60,6 +65,8 @@ class OpenedSession(Struct, omit_defaults=True):
     settings: Settings
     choices: Choices
     stand_ins: list[Stage] = msgspec.field(default_factory=list)
+    agent: str | UnsetType = UNSET
+    """The session's agent, where the deployment has several."""
 
 
 class InterruptAnswer(Struct, omit_defaults=True):
@@ -85,6 +92,7 @@ class TurnHandlers:
         utterance_s: the deployment's longest utterance, in s; 0 for no limit of its own.
         requests: counts the sessions that are opened without a turn, the interruptions, and the
             answers that are given again; None if they are not limited.
+        agents: the deployment's agents; None for the one that its variables describe.
     """
 
     def __init__(
@@ -98,6 +106,7 @@ class TurnHandlers:
         utterance_s: int = 0,
         stand_ins: Sequence[Stage] = (),
         requests: RequestRates | None = None,
+        agents: AgentCatalog | None = None,
     ) -> None:
         self._sessions = sessions
         self._turns = turns
@@ -105,6 +114,7 @@ class TurnHandlers:
         self._admit_turn = admit_turn
         self._stored_answers = StoredAnswers(turns, requests)
         self._policy = policy
+        self._agents = agents or AgentCatalog("", policy)
         self._stand_ins = list(stand_ins)
         self._max_audio_s = min(MAX_AUDIO_S, utterance_s or MAX_AUDIO_S)
         self._requests = requests
@@ -112,16 +122,48 @@ class TurnHandlers:
     def open_session(self, request: HttpRequest, identity: Identity) -> HttpAnswer:
         """Open a session without a turn, so that its first turn can be repeated safely too."""
         body = read_json(request, SessionBody)
-        self._policy.check_settings(body.settings, identity.settings, "settings.")
+        chosen, said = self._read_agent(body, identity)
+        name = self._agents.choose(chosen, said.merged_with(identity.agent))
+        policy = self._agents.policy_for(name)
+        policy.check_settings(body.settings, identity.settings, "settings.")
         self._count(identity.principal, "sessions")
         ref = identity.principal.session(new_ulid())
-        session, token = open_session(self._sessions, ref, body.settings, identity.settings)
-        settings = self._policy.merge_settings(
-            session.settings, session.signed, session.heard_language
+        session, token = open_session(
+            self._sessions,
+            ref,
+            body.settings,
+            identity.settings,
+            agent=chosen,
+            signed_agent=identity.agent,
+            backend_agent=said,
         )
-        choices = self._policy.list_choices(session.signed)
-        opened = OpenedSession(session.session_id, token, settings, choices, self._stand_ins)
+        settings = policy.merge_settings(session.settings, session.signed, session.heard_language)
+        choices = policy.list_choices(session.signed)
+        opened = OpenedSession(
+            session.session_id, token, settings, choices, self._stand_ins, name or UNSET
+        )
         return HttpAnswer.from_content(opened, HTTPStatus.CREATED)
+
+    def _read_agent(self, body: SessionBody, identity: Identity) -> tuple[str, AgentOverrides]:
+        """Return the agent that a client chose, and what the backend says of it.
+
+        Raises:
+            ParleyError: the client may not say so, or there is no such agent.
+        """
+        said = body.agent
+        self._agents.check_overrides(identity.agent, "parley_agent.agent")
+        if said.agents is not UNSET:
+            raise bad_field("agent.agents", "only a token says what a client may choose from")
+        if identity.is_backend:
+            self._agents.check_overrides(said, "agent.agent")
+            return "", said
+        if said.agent is UNSET or said != AgentOverrides(agent=said.agent):
+            if said != NO_OVERRIDES:
+                field = next(name for name in BACKEND_FIELDS if getattr(said, name) is not UNSET)
+                check_backend(identity, f"agent.{field}")
+            return "", NO_OVERRIDES
+        self._agents.check_choice(said.agent, identity.agent, "agent.agent")
+        return said.agent, NO_OVERRIDES
 
     def run_turn(self, request: HttpRequest, identity: Identity) -> HttpAnswer:
         """Run a turn, or give the answer of a turn again that was run before.
@@ -143,12 +185,19 @@ class TurnHandlers:
             # Before the count: where authentication is off, all share one account.
             session = find_session(self._sessions, ref, body.resume_token)
         signed = identity.settings if session is None else session.signed
-        self._policy.check_settings(body.settings, signed, requested.settings_path)
+        if session is None:
+            self._agents.check_overrides(identity.agent, "parley_agent.agent")
+            policy = self._agents.policy_for(self._agents.choose("", identity.agent))
+        else:
+            policy = self._agents.policy_of(session)
+        policy.check_settings(body.settings, signed, requested.settings_path)
         admission = self._admit_turn(ref, requested.text is None)
         if admission.refused is not None and not self._is_repeated(body, ref):
             raise admission.refused
         if session is None:
-            session, token = open_session(self._sessions, ref, body.settings, signed)
+            session, token = open_session(
+                self._sessions, ref, body.settings, signed, signed_agent=identity.agent
+            )
         elif (
             admission.refused is None
             and body.settings != Settings()
@@ -256,6 +305,7 @@ ROUTES = (
         TurnHandlers.open_session,
         "Open a session without a turn.",
         {HTTPStatus.CREATED: Success("It is open.", (OpenedSession,))},
+        (HTTPStatus.FORBIDDEN,),
         body=SessionBody,
     ),
     Route(

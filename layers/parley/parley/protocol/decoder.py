@@ -139,6 +139,7 @@ def _is_identifier(value: object) -> bool:
 def field_and_rule(problem: str, message_type: type[Struct]) -> tuple[str, str]:
     """Split msgspec's text (`Expected ... - at `$.a.b``) into field path and rule."""
     rule, _, path = problem.partition(" - at ")
+    path = path.removeprefix("`key` in ")  # a name in an object that takes any
     field = path.strip("`").removeprefix("$").removeprefix(".")
     if rule.startswith("Object missing required field"):
         name = rule.split("`")[1]

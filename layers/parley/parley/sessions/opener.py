@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from parley.ids import new_resume_token, token_hash
 from parley.principal import SessionRef
+from parley.protocol.agent_overrides import NO_OVERRIDES, AgentOverrides
 from parley.protocol.messages import Settings
 from parley.storage.item_codec import Session
 from parley.storage.sessions import SessionStore
@@ -21,6 +22,9 @@ def open_session(
     endpoint: str = "",
     connected_at_ms: int = 0,
     client_tools: Sequence[str] = (),
+    agent: str = "",
+    signed_agent: AgentOverrides = NO_OVERRIDES,
+    backend_agent: AgentOverrides = NO_OVERRIDES,
 ) -> tuple[Session, str]:
     """Write a new session; return it and its resume token.
 
@@ -31,6 +35,9 @@ def open_session(
         endpoint: base URL of the connection's `@connections` API.
         connected_at_ms: when the connection was opened, in ms since the epoch.
         client_tools: the tools that the client has functions for.
+        agent: the agent that the client chose; empty if it chose none.
+        signed_agent: what the token says of the agent.
+        backend_agent: what the backend says of it.
     """
     token = new_resume_token()
     session = Session(
@@ -43,6 +50,9 @@ def open_session(
         connected_at_ms=connected_at_ms,
         signed=signed,
         client_tools=client_tools,
+        agent=agent,
+        signed_agent=signed_agent,
+        backend_agent=backend_agent,
     )
     sessions.put_session(session)
     return session, token

@@ -11,7 +11,7 @@ speak last. A token's language stays.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, get_args
 
 import msgspec
@@ -57,6 +57,7 @@ class SettingsPolicy:
         endpointing: who may find the end of an utterance, of this deployment's transcriber.
         speed: the slowest and the fastest that its synthesizer speaks.
         has_stability: whether its synthesizer knows the setting `stability`.
+        has_own_voice: whether the default voice is an agent's own, whatever the language.
     """
 
     defaults: Settings
@@ -69,6 +70,15 @@ class SettingsPolicy:
     endpointing: tuple[Endpointing, ...] = get_args(Endpointing)
     speed: tuple[float, float] = (MIN_SPEED, MAX_SPEED)
     has_stability: bool = True
+    has_own_voice: bool = False
+
+    def with_agent(self, settings: Settings) -> SettingsPolicy:
+        """Return the rules for an agent that has settings of its own, in place of the defaults."""
+        return replace(
+            self,
+            defaults=self.defaults.merged_with(settings),
+            has_own_voice=settings.voice is not msgspec.UNSET,
+        )
 
     def check_settings(self, chosen: Settings, signed: Settings, path: str) -> None:
         """Refuse settings that a client may not choose.
@@ -93,7 +103,7 @@ class SettingsPolicy:
                 raise _error(path + name, _describe_values(allowed))
 
     def merge_settings(self, chosen: Settings, signed: Settings, heard: str = "") -> Settings:
-        """Return every setting that holds: the deployment's, the client's, the token's.
+        """Return every setting that holds: of the deployment, the agent, the client, the token.
 
         A client's choice that the deployment no longer allows does not hold. A language may have a
         voice of its own, in place of the deployment's default: one that was chosen stays.
@@ -114,7 +124,8 @@ class SettingsPolicy:
         if language := self.find_heard(heard, signed):
             settings = settings.merged_with(Settings(language=language))
         voice = self.language_voices.get(str(settings.language))
-        if voice is None or "voice" in held or signed.voice is not msgspec.UNSET:
+        chosen_voice = "voice" in held or signed.voice is not msgspec.UNSET or self.has_own_voice
+        if voice is None or chosen_voice:
             return settings
         return settings.merged_with(Settings(voice=voice))
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from parley.clock import now_s
 from parley.limit import LimitScope
 from parley.principal import Principal, SessionRef
+from parley.protocol.agent_overrides import NO_OVERRIDES, AgentOverrides
 from parley.protocol.messages import NO_SETTINGS, Settings
 from parley.storage.item_codec import (
     Connection,
@@ -17,6 +18,7 @@ from parley.storage.item_codec import (
     connection_key,
     number,
     read_text,
+    signed_agent_item,
     signed_item,
 )
 from parley.storage.table import Table
@@ -39,6 +41,7 @@ class ConnectionStore:
         connected_at_ms: int = 0,
         slots: Mapping[LimitScope, int] = NO_SLOTS,
         signed: Settings = NO_SETTINGS,
+        signed_agent: AgentOverrides = NO_OVERRIDES,
     ) -> None:
         """Store a connection that was opened. It has no session yet.
 
@@ -48,6 +51,7 @@ class ConnectionStore:
             connected_at_ms: API Gateway's `connectedAt`.
             slots: the shard of each slot that it has.
             signed: the settings of the token that opened it.
+            signed_agent: what that token says of the agent.
         """
         self._table.put(
             {
@@ -56,6 +60,7 @@ class ConnectionStore:
                 "subject": {"S": principal.subject},
                 "connected_at": number(connected_at_ms),
                 **signed_item(signed),
+                **signed_agent_item(signed_agent),
                 **{f"slot_of_{scope}": number(shard) for scope, shard in slots.items()},
                 "expires_at": number(now_s() + CONNECTION_TTL_S),
             }

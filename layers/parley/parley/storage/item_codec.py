@@ -16,6 +16,7 @@ from parley.audio.captions import Cue, Sound
 from parley.audio.heard import Heard
 from parley.limit import LimitScope
 from parley.principal import Principal, SessionRef, parse_session_id
+from parley.protocol.agent_overrides import NO_OVERRIDES, AgentOverrides
 from parley.protocol.messages import NO_SETTINGS, Message, Settings, Word
 from parley.protocol.tool_rounds import CallResult, ToolCalls, ToolRound
 from parley.storage.inbox_entries import (
@@ -44,6 +45,7 @@ class Connection:
         slots: the shard of each slot that it has, of its subject and of its tenant.
         initialised: whether it has ever been bound.
         signed: the settings of the token that opened it.
+        signed_agent: what that token says of the agent.
     """
 
     principal: Principal
@@ -53,6 +55,7 @@ class Connection:
     slots: Mapping[LimitScope, int] = field(default_factory=dict)
     initialised: bool = False
     signed: Settings = NO_SETTINGS
+    signed_agent: AgentOverrides = NO_OVERRIDES
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,9 @@ class Session:
         heard_language: what its user was heard to speak last; empty if nothing was, or if the
             client has chosen a language since.
         client_tools: the tools that its client has functions for.
+        agent: the agent that its client chose; empty if it chose none.
+        signed_agent: what the token of its latest connection says of the agent.
+        backend_agent: what the backend said of the agent when it opened the session.
     """
 
     ref: SessionRef
@@ -94,6 +100,14 @@ class Session:
     ended_at_ms: int = 0
     heard_language: str = ""
     client_tools: Sequence[str] = ()
+    agent: str = ""
+    signed_agent: AgentOverrides = NO_OVERRIDES
+    backend_agent: AgentOverrides = NO_OVERRIDES
+
+    @property
+    def overrides(self) -> AgentOverrides:
+        """What a backend says of its agent. A token counts more than what was said before."""
+        return self.backend_agent.merged_with(self.signed_agent)
 
     @property
     def session_id(self) -> str:
@@ -255,6 +269,25 @@ def signed_item(signed: Settings) -> dict[str, Any]:
     return {"signed": {"S": encode_json(signed)}} if signed != NO_SETTINGS else {}
 
 
+def signed_agent_item(signed: AgentOverrides) -> dict[str, Any]:
+    """Return the attributes for what a token says of the agent. Most tokens say nothing."""
+    return {"signed_agent": {"S": encode_json(signed)}} if signed != NO_OVERRIDES else {}
+
+
+def agent_item(chosen: str, backend: AgentOverrides) -> dict[str, Any]:
+    """Return the attributes for a chosen agent, and for what the backend says of it."""
+    item: dict[str, Any] = {"agent": {"S": chosen}} if chosen else {}
+    if backend != NO_OVERRIDES:
+        item["backend_agent"] = {"S": encode_json(backend)}
+    return item
+
+
+def read_overrides(item: dict[str, Any], name: str) -> AgentOverrides:
+    """Return what an attribute says of an agent; nothing if it is not there."""
+    found = read_text(item, name)
+    return msgspec.json.decode(found, type=AgentOverrides) if found else NO_OVERRIDES
+
+
 def client_tools_item(names: Sequence[str]) -> dict[str, Any]:
     """Return the attributes for a client's tools. Most clients have none."""
     return {"client_tools": {"S": encode_json(list(names))}} if names else {}
@@ -280,6 +313,7 @@ def connection_from(item: dict[str, Any]) -> Connection:
         },
         "init_message" in item,
         read_settings(item, "signed"),
+        read_overrides(item, "signed_agent"),
     )
 
 
@@ -302,6 +336,9 @@ def session_from(ref: SessionRef, item: dict[str, Any]) -> Session:
         ended_at_ms=read_number(item, "ended_at"),
         heard_language=read_text(item, "heard_language"),
         client_tools=tuple(msgspec.json.decode(read_text(item, "client_tools") or "[]")),
+        agent=read_text(item, "agent"),
+        signed_agent=read_overrides(item, "signed_agent"),
+        backend_agent=read_overrides(item, "backend_agent"),
     )
 
 

@@ -16,11 +16,13 @@ from msgspec import UNSET
 from parley.audio.captions import Sound
 from parley.clock import now_ms, now_s
 from parley.principal import ANONYMOUS, SessionRef, parse_owner, parse_session_id
+from parley.protocol.agent_overrides import NO_OVERRIDES, AgentOverrides
 from parley.protocol.messages import Message, Settings
 from parley.storage.connections import ConnectionStore
 from parley.storage.history import History, history_from
 from parley.storage.item_codec import (
     Session,
+    agent_item,
     client_tools_item,
     encode_json,
     message_key,
@@ -30,6 +32,7 @@ from parley.storage.item_codec import (
     read_text,
     session_from,
     session_key,
+    signed_agent_item,
     signed_item,
     sound_item,
 )
@@ -79,7 +82,9 @@ class SessionStore:
             "connected_at": number(session.connected_at_ms),
             "settings": {"S": encode_json(session.settings)},
             **signed_item(session.signed),
+            **signed_agent_item(session.signed_agent),
             **client_tools_item(session.client_tools),
+            **agent_item(session.agent, session.backend_agent),
             "status": {"S": session.status},
             "created_at": number(now_s()),
             "resumable_until": number(now_s() + self._session_idle_s),
@@ -100,6 +105,7 @@ class SessionStore:
         shown_hash: str,
         new_hash: str,
         signed: Settings,
+        signed_agent: AgentOverrides = NO_OVERRIDES,
         client_tools: Sequence[str] = (),
     ) -> Session | None:
         """Move a session to a new connection and rotate its token.
@@ -115,6 +121,7 @@ class SessionStore:
             shown_hash: SHA-256 of the token that the client has.
             new_hash: SHA-256 of the token that it gets.
             signed: the settings of the token that opened the new connection.
+            signed_agent: what that token says of the agent. What the backend said stays.
             client_tools: the tools that the client has functions for.
 
         Returns:
@@ -125,7 +132,7 @@ class SessionStore:
             session_key(ref),
             "SET #connection = :connection, endpoint = :endpoint, connected_at = :connected, "
             "token_hash = :new, previous_hash = :shown, resumable_until = :until, "
-            "signed = :signed, client_tools = :tools",
+            "signed = :signed, signed_agent = :agent, client_tools = :tools",
             "(token_hash = :shown OR previous_hash = :shown) AND #status = :active "
             "AND (attribute_not_exists(connected_at) OR connected_at <= :connected)",
             {"#connection": "connection", "#status": "status"},
@@ -138,6 +145,7 @@ class SessionStore:
                 ":active": {"S": "active"},
                 ":until": number(now_s() + self._session_idle_s),
                 ":signed": {"S": encode_json(signed)},
+                ":agent": {"S": encode_json(signed_agent)},
                 ":tools": {"S": encode_json(list(client_tools))},
             },
         )

@@ -89,7 +89,10 @@ class TurnServices:
     @property
     def agents(self) -> AgentCatalog:
         """The agents of the deployment."""
-        return self.agent_catalog or AgentCatalog(self.deployment.system_prompt)
+        if self.agent_catalog is not None:
+            return self.agent_catalog
+        deployment = self.deployment
+        return AgentCatalog(deployment.system_prompt, deployment.settings_policy)
 
     def transcribers(self, endpointing: Endpointing) -> Candidates[Transcriber]:
         """Return who may transcribe an utterance, the first one first.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from parley.aws.management_api import Address
 from parley.clock import now_ms
-from parley.errors import MayHaveActed, ParleyError, internal_error
+from parley.errors import ConfigurationError, MayHaveActed, ParleyError, internal_error
 from parley.limits.turn_quota import Admission
 from parley.protocol.messages import Metrics, TurnEndReason, encode
 from parley.protocol.turn_request import TurnRequest
@@ -141,8 +141,20 @@ class TurnStart:
             return await self._refuse(over, attempt)
         if stop.reason is None and self._may_act_again(attempt):
             return await self._refuse(MayHaveActed(), attempt)
+        try:
+            agent = self._services.agents.find_agent(session)
+        except ConfigurationError as wrong:
+            return await self._refuse(internal_error(wrong, self._services.log), attempt)
         turn = Turn(
-            request, attempt, session, history, self._services, self._invocation, latency, stop
+            request,
+            attempt,
+            session,
+            agent,
+            history,
+            self._services,
+            self._invocation,
+            latency,
+            stop,
         )
         return await turn.run()
 
@@ -153,7 +165,11 @@ class TurnStart:
         A client that lost its connection sends what has not ended once more, and names no attempt:
         it does not know that the turn has failed.
         """
-        if attempt.number == 1 or self._request.attempt is not None:
+        if (
+            attempt.number == 1
+            or self._request.attempt is not None
+            or self._request.say is not None
+        ):
             return False
         return not all(each.rules.repeatable for each in self._services.responders())
 

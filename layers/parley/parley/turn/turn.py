@@ -52,6 +52,7 @@ class Turn:
     Args:
         attempt: which attempt it is.
         session: the session as it was when the turn began.
+        agent: the session's.
         history: its messages, and what was called for them.
         latency: begun when the turn was.
         stop: whether and why it is to stop, perhaps before it has begun.
@@ -62,6 +63,7 @@ class Turn:
         request: TurnRequest,
         attempt: TurnAttempt,
         session: Session,
+        agent: Agent,
         history: History,
         services: TurnServices,
         invocation: Invocation,
@@ -69,7 +71,7 @@ class Turn:
         stop: TurnStop,
     ) -> None:
         deployment, log = services.deployment, services.log
-        language = TurnLanguage(deployment.settings_policy, session)
+        language = TurnLanguage(services.agents.policy_of(session), session)
         outbox = Outbox(request.turn_id, deployment.reply_format, attempt.number)
         self._turn = TurnContext(
             request=request,
@@ -115,7 +117,6 @@ class Turn:
             self._turn.poller.take_utterance(request.audio)
         # An attempt before this one may have written messages, which are asked again now.
         self._history = _without(history, request.turn_id)
-        agent = services.agents.find_agent(session)
         self._tools = self._make_tools(session, agent)
         self._pipeline = Pipeline(self._turn, language, self._history, agent, self._tools)
         self._finisher = TurnFinisher(self._turn, self._pipeline)

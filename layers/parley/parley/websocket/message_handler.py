@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from functools import singledispatchmethod
 
 import msgspec
+from msgspec import UNSET
 
+from parley.agents.catalog import AgentCatalog
 from parley.aws.management_api import Address
 from parley.errors import BadMessage, ConnectionGone, ParleyError, PostRefused
 from parley.ids import new_ulid
@@ -116,6 +118,7 @@ class MessageHandler:
         requests: counts the sessions that are opened and resumed; None if they are not limited.
         limits: how large and how frequent messages may be.
         stand_ins: the stages whose provider stands in for a real one.
+        agents: the deployment's agents; None for the one that its variables describe.
     """
 
     def __init__(
@@ -131,12 +134,14 @@ class MessageHandler:
         requests: RequestRates | None = None,
         limits: LimitRules = NO_LIMITS,
         stand_ins: Sequence[Stage] = (),
+        agents: AgentCatalog | None = None,
     ) -> None:
         self._sessions = sessions
         self._turns = turns
         self._management_api = management_api
         self._start_turn = start_turn
         self._policy = policy
+        self._agents = agents or AgentCatalog("", policy)
         self._stand_ins = list(stand_ins)
         self._requests = requests
         self._binding = SessionBinding(sessions)
@@ -249,7 +254,7 @@ class MessageHandler:
         try:
             unbound = self._binding.find_unbound(envelope.connection_id, envelope.message_id)
             if message.session_id is None:
-                self._policy.check_settings(message.settings, unbound.signed, "init.settings.")
+                self._check_agent(message, unbound)
                 self._count_session(unbound.principal)
                 return self._open_session(message, unbound, envelope)
             if unbound.principal == ANONYMOUS:
@@ -303,7 +308,8 @@ class MessageHandler:
         ref = self._find_session(envelope)
 
         def check(session: Session) -> None:
-            self._policy.check_settings(message.settings, session.signed, "config.settings.")
+            policy = self._agents.policy_of(session)
+            policy.check_settings(message.settings, session.signed, "config.settings.")
 
         session = self._sessions.change_settings(ref, message.settings, check)
         if session is None:
@@ -358,6 +364,16 @@ class MessageHandler:
 
     # --- sessions ---------------------------------------------------------------
 
+    def _check_agent(self, message: Init, unbound: Connection) -> None:
+        """Refuse a new session's agent, or settings that it may not have."""
+        overrides = unbound.signed_agent
+        if message.agent is not None:
+            self._agents.check_choice(message.agent, overrides, "init.agent")
+        self._agents.check_overrides(overrides, "parley_agent.agent")
+        name = self._agents.choose(message.agent or "", overrides)
+        policy = self._agents.policy_for(name)
+        policy.check_settings(message.settings, unbound.signed, "init.settings.")
+
     def _open_session(self, message: Init, unbound: Connection, envelope: Envelope) -> Ready:
         session, token = open_session(
             self._sessions,
@@ -368,6 +384,8 @@ class MessageHandler:
             endpoint=envelope.endpoint,
             connected_at_ms=envelope.opened_at_ms,
             client_tools=message.tools,
+            agent=message.agent or "",
+            signed_agent=unbound.signed_agent,
         )
         self._bind(envelope, session.ref)
         self._binding.remember(envelope.connection_id, session.ref)
@@ -383,7 +401,7 @@ class MessageHandler:
             message.resume_token or "",
             address,
             envelope.opened_at_ms,
-            unbound.signed,
+            unbound,
             lambda: self._bind(envelope, ref),
             message.tools,
         )
@@ -394,6 +412,7 @@ class MessageHandler:
         self._resume.send_missed(before, session, message.received)
 
     def _make_ready(self, session: Session, token: str, *, resumed: bool) -> Ready:
+        agent = self._agents.find_name(session)
         return Ready(
             session_id=session.session_id,
             resume_token=token,
@@ -401,12 +420,14 @@ class MessageHandler:
             settings=self._settings_of(session),
             limits=Limits(max_message_bytes=self._max_message_bytes),
             protocol=1,
-            choices=self._policy.list_choices(session.signed),
+            choices=self._agents.policy_of(session).list_choices(session.signed),
             stand_ins=self._stand_ins,
+            agent=agent or UNSET,
         )
 
     def _settings_of(self, session: Session) -> Settings:
-        return self._policy.merge_settings(session.settings, session.signed, session.heard_language)
+        policy = self._agents.policy_of(session)
+        return policy.merge_settings(session.settings, session.signed, session.heard_language)
 
     def _count_session(self, principal: Principal) -> None:
         if self._requests is not None:

@@ -15,10 +15,10 @@ from parley.ids import new_resume_token, token_hash
 from parley.limits.connection_slots import ConnectionSlots
 from parley.limits.request_rates import RequestRates
 from parley.principal import SessionRef, parse_session_id
-from parley.protocol.messages import Message, Received, SessionEnded, Settings, encode
+from parley.protocol.messages import Message, Received, SessionEnded, encode
 from parley.sessions.token import TokenErrors, check_resume
 from parley.storage.inbox_entries import ResumeEntry
-from parley.storage.item_codec import Session, StoredFrame
+from parley.storage.item_codec import Connection, Session, StoredFrame
 from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
 from parley.websocket.session_binding import StaleInit
@@ -82,7 +82,7 @@ class SessionResume:
         token: str,
         address: Address,
         connected_at_ms: int,
-        signed: Settings,
+        unbound: Connection,
         bind: Callable[[], None],
         client_tools: Sequence[str] = (),
     ) -> tuple[Session, Session, str, list[Message]]:
@@ -93,7 +93,7 @@ class SessionResume:
             token: the resume token that the client showed.
             address: the connection.
             connected_at_ms: when the connection was opened, in ms since the epoch.
-            signed: the settings of the access token that the connection was opened with.
+            unbound: the connection, with what its access token says.
             bind: binds the connection to the session; raises if it has one already.
             client_tools: the tools that the client has functions for.
 
@@ -121,7 +121,8 @@ class SessionResume:
                 connected_at_ms=connected_at_ms,
                 shown_hash=token_hash(token),
                 new_hash=token_hash(next_token),
-                signed=signed,
+                signed=unbound.signed,
+                signed_agent=unbound.signed_agent,
                 client_tools=client_tools,
             )
         finally:

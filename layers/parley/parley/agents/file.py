@@ -1,0 +1,154 @@
+"""Reads the files that describe agents: `agents/NAME.toml` beside the tools.
+
+They are shipped as a layer, so they are in a folder of `sys.path` on a developer's machine, and in
+`/opt` on Lambda. The first file of a name counts.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Struct
+
+from parley.errors import ConfigurationError
+from parley.protocol.agent_overrides import MAX_GREETING_CHARS, MAX_PROMPT_CHARS, MAX_TOOLS
+from parley.protocol.messages import NO_SETTINGS, Settings, ToolName
+
+_LAYERS = "/opt"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+MAX_SILENCE_PROMPT_CHARS = 500
+
+Question = Annotated[str, Meta(min_length=1, max_length=MAX_SILENCE_PROMPT_CHARS)]
+LanguageCode = Annotated[str, Meta(pattern="^[a-z]{2,3}$")]
+
+
+class AgentFile(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a file says of an agent.
+
+    Attributes:
+        prompt: the instructions; the deployment's own if it has none.
+        greeting: what it says first; the deployment's own if it has none.
+        tools: the names of those that it may call; None for all.
+        public: whether a client may choose it without a token that names it.
+        settings: its own.
+        silence_prompt: what it asks a silent user: a text, or a table by language.
+    """
+
+    prompt: Annotated[str, Meta(max_length=MAX_PROMPT_CHARS)] | None = None
+    greeting: Annotated[str, Meta(max_length=MAX_GREETING_CHARS)] | None = None
+    tools: Annotated[list[ToolName], Meta(max_length=MAX_TOOLS)] | None = None
+    public: bool = False
+    settings: Settings = NO_SETTINGS
+    silence_prompt: Question | dict[LanguageCode, Question] | None = None
+
+
+class AgentFiles:
+    """The agents' files, read when they are needed.
+
+    Args:
+        folders: where a folder `agents` is looked for; None for `sys.path` and the layers.
+    """
+
+    def __init__(self, folders: Sequence[str] | None = None) -> None:
+        self._folders = folders
+        self._paths: dict[str, str] | None = None
+        self._read: dict[str, AgentFile] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all agents that have a file."""
+        return sorted(self._find())
+
+    def read(self, name: str) -> AgentFile | None:
+        """Return what the file of an agent says; None if there is none.
+
+        Raises:
+            ConfigurationError: the file is invalid; it names the file and the field.
+        """
+        if name not in self._read:
+            path = self._find().get(name)
+            if path is None:
+                return None
+            self._read[name] = _read_file(path)
+        return self._read[name]
+
+    def list_public(self) -> list[str]:
+        """Return the names of the agents that any client may choose."""
+        return [name for name in self.names if self._is_public(name)]
+
+    def _is_public(self, name: str) -> bool:
+        found = self.read(name)
+        return found is not None and found.public
+
+    def _find(self) -> Mapping[str, str]:
+        if self._paths is None:
+            folders = [*sys.path, _LAYERS] if self._folders is None else self._folders
+            paths: dict[str, str] = {}
+            for name, path in (found for folder in folders for found in _list_files(folder)):
+                paths.setdefault(name, path)
+            self._paths = paths
+        return self._paths
+
+
+def check_agents(folders: Sequence[str] | None = None) -> list[str]:
+    """Read every agent's file, and return their names.
+
+    Raises:
+        ConfigurationError: a file is invalid; it names the file and the field.
+    """
+    files = AgentFiles(folders)
+    for name in files.names:
+        files.read(name)
+    return files.names
+
+
+def _list_files(folder: str) -> Iterator[tuple[str, str]]:
+    agents = os.path.join(folder, "agents")
+    if not os.path.isdir(agents):
+        return
+    for entry in sorted(os.listdir(agents)):
+        name, extension = os.path.splitext(entry)
+        if extension != ".toml":
+            continue
+        if not _NAME.fullmatch(name):
+            raise ConfigurationError(
+                f"agents/{entry}: the name of an agent has 1 to 64 characters of A-Z, a-z, 0-9, "
+                "'_' and '-'."
+            )
+        yield name, os.path.join(agents, entry)
+
+
+def _read_file(path: str) -> AgentFile:
+    import tomllib  # a deployment without agents does not pay for it
+
+    shown = f"agents/{os.path.basename(path)}"
+    try:
+        with open(path, "rb") as file:
+            found = tomllib.load(file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as invalid:
+        raise ConfigurationError(f"{shown}: this is no TOML: {invalid}.") from None
+    return _check(found, shown)
+
+
+def _check(found: Mapping[str, Any], shown: str) -> AgentFile:
+    try:
+        read = msgspec.convert(found, AgentFile)
+    except msgspec.ValidationError as invalid:
+        raise ConfigurationError(f"{shown}: {invalid}.") from None
+    settings = found.get("settings", {})
+    allowed = [name for name in Settings.__struct_fields__ if name != "record"]
+    for name in settings:
+        if name not in allowed:
+            raise ConfigurationError(
+                f"{shown}: settings.{name}: expected one of {', '.join(allowed)}."
+            )
+    if read.settings.record is not UNSET:
+        raise ConfigurationError(f"{shown}: settings.record: consent is the user's to give.")
+    if read.prompt is not None and not read.prompt.strip():
+        raise ConfigurationError(f"{shown}: prompt: expected instructions; leave it out for none.")
+    return read
