@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from parley.agents.catalog import AgentCatalog
 from parley.clock import now_ms
 from parley.config import Deployment
 from parley.limits.request_rates import RequestRates
@@ -63,6 +64,7 @@ class Stage:
         )
         self.toolbox = toolbox
         self.request_rates: RequestRates | None = None
+        self.agents: AgentCatalog | None = None
         self.rounds = RoundStore(self.store.client.table)
         self.history = HistoryCache(self.store, self.deployment.history_messages, rounds=40)
 
@@ -84,6 +86,7 @@ class Stage:
             toolbox=self.toolbox,
             rounds=self.rounds,
             request_rates=self.request_rates,
+            agent_catalog=self.agents,
         )
 
     async def read_session_key(self) -> str:

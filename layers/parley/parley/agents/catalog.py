@@ -149,10 +149,14 @@ class AgentCatalog:
     def _read(self, name: str) -> AgentFile:
         if not name:
             return _NO_FILE
-        found = self._files.read(name)
-        if found is None:
-            # Not the deployment's own agent instead: it may do what this one may not.
-            raise ConfigurationError(f"agents/{name}.toml: a session has this agent; not found.")
+        try:
+            found = self._files.read(name)
+            if found is None:
+                # Not the deployment's own agent instead: it may do what this one may not.
+                raise ConfigurationError(f"agents/{name}.toml: not found, but a session has it.")
+        except ConfigurationError as wrong:
+            self._log("agent_unusable", {"why": str(wrong)})
+            raise
         return found
 
     def _values(self, session: Session, overrides: AgentOverrides) -> dict[str, str]:

@@ -28,6 +28,7 @@ from parley.protocol.messages import (
     Milliseconds,
     Settings,
 )
+from parley.protocol.turn_request import AGENT_TURN
 
 MAX_AUDIO_S = 60
 """The longest utterance, in s. With its transcript and reply it must fit into API Gateway's 30 s.
@@ -131,6 +132,8 @@ def read_turn(request: HttpRequest, max_audio_s: int = MAX_AUDIO_S) -> Requested
             body.format = format_at(_read_rate_hz(request), "Content-Type")
     else:
         body = read_json(request, TurnBody, TURN_MEDIA_TYPES)
+    if body.turn_id is not None and body.turn_id.startswith(AGENT_TURN):
+        raise bad_field("turn_id", f"{AGENT_TURN} is kept for the turns that the agent begins")
     body.resume_token = body.resume_token or request.headers.get(TOKEN_HEADER)
     if (body.text is None) == (body.audio is None):
         raise bad_field("text", "expected either text or audio, and not both")

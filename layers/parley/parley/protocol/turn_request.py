@@ -7,6 +7,9 @@ from msgspec import Struct
 from parley.principal import SessionRef
 from parley.protocol.messages import AgentTurnCause, AudioFormat, Endpointing
 
+AGENT_TURN = "agent-"
+"""How the ids of turns begin that an agent begins by itself."""
+
 
 class TurnRequest(Struct, frozen=True, omit_defaults=True):
     """The request for one turn. For a connection it is the JSON of an asynchronous invocation.

@@ -55,6 +55,7 @@ from parley.protocol.messages import (
     encode,
 )
 from parley.protocol.turn_request import TurnRequest
+from parley.sessions.agent_turns import GREETING_TURN, AgentTurns, check_turn_id
 from parley.sessions.interruption import Interruption
 from parley.sessions.opener import open_session
 from parley.sessions.recovery import Recovery
@@ -140,6 +141,7 @@ class MessageHandler:
         self._turns = turns
         self._management_api = management_api
         self._start_turn = start_turn
+        self._agent_turns = AgentTurns(turns, start_turn)
         self._policy = policy
         self._agents = agents or AgentCatalog("", policy)
         self._stand_ins = list(stand_ins)
@@ -256,7 +258,8 @@ class MessageHandler:
             if message.session_id is None:
                 self._check_agent(message, unbound)
                 self._count_session(unbound.principal)
-                return self._open_session(message, unbound, envelope)
+                self._open_session(message, unbound, envelope)
+                return None
             if unbound.principal == ANONYMOUS:
                 # All share one account, so a client without a good token must not be counted.
                 ref = unbound.principal.session(message.session_id)
@@ -328,7 +331,7 @@ class MessageHandler:
         if message.turn_id is not None and not self._count_call(
             "pings_per_minute", envelope.connection_id
         ):
-            self._recover_turn(self._find_session(envelope), message.turn_id, message.attempt)
+            self._recover_turn(envelope, message.turn_id, message.attempt)
         return Pong(message.sent_at)
 
     @_answer.register
@@ -374,7 +377,7 @@ class MessageHandler:
         policy = self._agents.policy_for(name)
         policy.check_settings(message.settings, unbound.signed, "init.settings.")
 
-    def _open_session(self, message: Init, unbound: Connection, envelope: Envelope) -> Ready:
+    def _open_session(self, message: Init, unbound: Connection, envelope: Envelope) -> None:
         session, token = open_session(
             self._sessions,
             unbound.principal.session(new_ulid()),
@@ -389,7 +392,8 @@ class MessageHandler:
         )
         self._bind(envelope, session.ref)
         self._binding.remember(envelope.connection_id, session.ref)
-        return self._make_ready(session, token, resumed=False)
+        self._send(envelope, self._make_ready(session, token, resumed=False))
+        self._greet(session, envelope, is_new=True)
 
     def _resume_session(
         self, message: Init, session_id: str, unbound: Connection, envelope: Envelope
@@ -410,6 +414,14 @@ class MessageHandler:
         ready.history = fit_history(history)
         self._send(envelope, ready)  # before any event of a turn
         self._resume.send_missed(before, session, message.received)
+        self._greet(session, envelope)
+
+    def _greet(self, session: Session, envelope: Envelope, *, is_new: bool = False) -> None:
+        """Have the agent greet a client, once in a session, and before anything else is said."""
+        if session.active_turn in (None, GREETING_TURN):
+            greeting = self._agents.find_agent(session).greeting
+            at_ms = envelope.received_at_ms
+            self._agent_turns.greet(session, greeting, at_ms, is_new=is_new)
 
     def _make_ready(self, session: Session, token: str, *, resumed: bool) -> Ready:
         agent = self._agents.find_name(session)
@@ -444,6 +456,7 @@ class MessageHandler:
     def _make_turn_request(
         self, message: UserMessage | AudioStart, envelope: Envelope
     ) -> TurnRequest:
+        check_turn_id(message.turn_id, f"{message.__struct_config__.tag}.turn_id")
         return TurnRequest(
             session=self._find_session(envelope),
             turn_id=message.turn_id,
@@ -468,12 +481,13 @@ class MessageHandler:
         """Count a message that costs calls; return None if it is within its rate."""
         return self._rates.count_call(name, connection_id, time.monotonic() * 1000)
 
-    def _recover_turn(self, ref: SessionRef, turn_id: str, attempt: int) -> None:
+    def _recover_turn(self, envelope: Envelope, turn_id: str, attempt: int) -> None:
         """Help a client that has waited long for an attempt at a turn.
 
         Send what is stored of it. Otherwise end it if nobody runs it, or report again that it has
         failed.
         """
+        ref = self._find_session(envelope)
         turn, session = self._turns.get_turn(ref, turn_id), self._sessions.get_session(ref)
         if session is None:
             return
@@ -482,6 +496,12 @@ class MessageHandler:
             if self._resume.replay_turn(session, turn_id, started_ms, attempt) != 0:
                 return  # also if the limit forbids to read: stored events must not become void
         if self._recovery.end_dead_turn(ref, turn_id, None, attempt):
-            return
-        if turn is not None and turn.state == "failed":
+            self._restart_agent_turn(session, turn_id, envelope)
+        elif turn is not None and turn.state == "failed":
             self._recovery.report_failed_turn(ref, turn_id, turn.attempt)
+            self._restart_agent_turn(session, turn_id, envelope)
+
+    def _restart_agent_turn(self, session: Session, turn_id: str, envelope: Envelope) -> None:
+        """Start a turn again that the agent had begun: its client cannot."""
+        if turn_id == GREETING_TURN:
+            self._greet(session, envelope)

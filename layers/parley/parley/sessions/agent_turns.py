@@ -1,0 +1,110 @@
+"""Starts the turns that an agent begins by itself, each once, and again if its function died.
+
+The id of such a turn says what it is for, so that whoever starts it once more meets its lease. Ids
+that begin so are no client's to give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from parley.errors import BadMessage
+from parley.protocol.messages import AgentTurnCause
+from parley.protocol.turn_request import AGENT_TURN, TurnRequest
+from parley.storage.item_codec import Session
+from parley.storage.turns import TurnStore
+
+GREETING_TURN = f"{AGENT_TURN}greeting"
+MAX_TRIES = 3
+"""How often a turn is started that fails."""
+
+
+def check_turn_id(turn_id: str, path: str) -> None:
+    """Refuse an id that is kept for the turns that an agent begins.
+
+    Args:
+        path: the field, e.g. `user_message.turn_id`.
+
+    Raises:
+        BadMessage: names the field.
+    """
+    if turn_id.startswith(AGENT_TURN):
+        raise BadMessage(
+            "bad_request",
+            f"{path}: {AGENT_TURN} is kept for the turns that the agent begins.",
+            field=path,
+            turn_id=turn_id,
+        )
+
+
+class AgentTurns:
+    """Starts an agent's own turns.
+
+    Args:
+        start: invokes the turn function, asynchronously.
+    """
+
+    def __init__(self, turns: TurnStore, start: Callable[[TurnRequest], None]) -> None:
+        self._turns = turns
+        self._start = start
+
+    def greet(
+        self, session: Session, greeting: str, received_at_ms: int, *, is_new: bool = False
+    ) -> None:
+        """Have the agent say its greeting, unless it has, or something has been said since.
+
+        Args:
+            session: on the connection that the greeting goes to.
+            greeting: empty for none.
+            received_at_ms: when API Gateway received the message that asks for the session.
+            is_new: whether the session has just been opened, so that no turn can be there.
+        """
+        if not greeting or session.active_turn not in (None, GREETING_TURN):
+            return
+        if is_new:
+            self._start_attempt(session, GREETING_TURN, "greeting", greeting, received_at_ms, None)
+        else:
+            self.start(session, GREETING_TURN, "greeting", greeting, received_at_ms)
+
+    def start(
+        self,
+        session: Session,
+        turn_id: str,
+        cause: AgentTurnCause,
+        text: str,
+        received_at_ms: int,
+    ) -> None:
+        """Start a turn on a session's connection, unless it has ended well or failed too often.
+
+        One that still runs goes on: the second invocation finds its lease.
+        """
+        turn = self._turns.get_turn(session.ref, turn_id)
+        attempt: int | None = None
+        if turn is not None:
+            if turn.state not in ("running", "failed") or turn.attempt.number >= MAX_TRIES:
+                return
+            # Without a number, only the attempt after a failure that was known before would run.
+            attempt = None if turn.running else turn.attempt.number + 1
+        self._start_attempt(session, turn_id, cause, text, received_at_ms, attempt)
+
+    def _start_attempt(
+        self,
+        session: Session,
+        turn_id: str,
+        cause: AgentTurnCause,
+        text: str,
+        received_at_ms: int,
+        attempt: int | None,
+    ) -> None:
+        self._start(
+            TurnRequest(
+                session=session.ref,
+                turn_id=turn_id,
+                connection_id=session.connection_id,
+                endpoint=session.endpoint,
+                received_at_ms=received_at_ms,
+                attempt=attempt,
+                say=text,
+                cause=cause,
+            )
+        )
