@@ -13,14 +13,19 @@ import msgspec
 import yaml
 from msgspec import Struct
 
-from parley.http import health, sessions, turns
+from parley.http import health, sessions, turns, words
 from parley.http.framework import Problem
 from parley.http.route import Route, Success
 from parley.protocol import messages
 from parley.version import VERSION
 
 NOTE = "Generated from layers/parley/parley by docs/generate.py; do not edit."
-ROUTES: tuple[Route[Any], ...] = (*turns.ROUTES, *sessions.ROUTES, *health.ROUTES)
+ROUTES: tuple[Route[Any], ...] = (
+    *turns.ROUTES,
+    *words.ROUTES,
+    *sessions.ROUTES,
+    *health.ROUTES,
+)
 TURN_EVENTS: tuple[type[Struct], ...] = (
     *(messages.Transcript, messages.ReplyText, messages.Audio, messages.TurnEnd, messages.Error),
 )

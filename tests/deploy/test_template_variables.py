@@ -28,7 +28,7 @@ def test_a_turn_over_http_is_configured_like_one_over_the_socket() -> None:
     assert {name: over_http[name] for name in over_http.keys() - requests} == over_the_socket
 
 
-REQUESTS = ("CONNECTIONS_", "SESSIONS_", "READS_")
+REQUESTS = ("CONNECTIONS_", "SESSIONS_", "READS_", "TURN_FUNCTION", "CLIENT_CONTEXT")
 """What does not concern a turn, but the requests around it."""
 
 

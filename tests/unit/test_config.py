@@ -42,6 +42,7 @@ ALL = {
     "RECORDING_BUCKET": "bucket",
     "HISTORY_MESSAGES": "6",
     "GREETING": "Hello.",
+    "CLIENT_CONTEXT": "on",
     "CONNECTIONS_PER_SUBJECT": "1",
     "CONNECTIONS_PER_TENANT": "2",
     "TURNS_PER_MINUTE_PER_SUBJECT": "3",

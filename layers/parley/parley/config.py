@@ -68,6 +68,7 @@ class Deployment:
         listen_timeout_s: how long a spoken turn may go without audio before it is over.
         session_idle_s: how long a session can be resumed after its last turn.
         history_messages: how many earlier messages the responder is given.
+        client_context: whether a client may tell facts that the next reply knows.
         greeting: what the agent says before the user does; empty for nothing.
         limits: how much may be used.
         recording_bucket: the bucket for recordings of consenting users; empty for no recording.
@@ -103,6 +104,7 @@ class Deployment:
     listen_timeout_s: float = 8.0
     session_idle_s: int = 24 * 3600
     history_messages: int = 40
+    client_context: bool = False
     greeting: str = ""
     limits: LimitRules = field(default_factory=LimitRules)
     recording_bucket: str = ""
@@ -125,6 +127,7 @@ class Deployment:
             endpointing=registry.TRANSCRIBERS[self.transcriber].endpointing,
             speed=registry.SYNTHESIZERS[self.synthesizer].speed,
             has_stability=registry.SYNTHESIZERS[self.synthesizer].has_stability,
+            takes_context=self.client_context,
         )
 
     @property
@@ -184,6 +187,7 @@ class Deployment:
             listen_timeout_s=read.number("LISTEN_TIMEOUT_SECONDS", 8.0),
             session_idle_s=int(read.number("SESSION_IDLE_HOURS", 24.0) * 3600),
             history_messages=int(read.number("HISTORY_MESSAGES", 40)),
+            client_context=read.choice("CLIENT_CONTEXT", ("on", "off"), "off") == "on",
             greeting=read.text("GREETING", ""),
             limits=_limits(read),
             recording_bucket=read.text("RECORDING_BUCKET", ""),

@@ -13,7 +13,7 @@ import yaml
 from samtranslator.yaml_helper import yaml_parse
 
 from parley.auth.identity import Identity
-from parley.http import health, sessions, turns
+from parley.http import health, sessions, turns, words
 from parley.http.framework import HttpAnswer, HttpRequest
 from parley.http.route import Route
 from parley.principal import ANONYMOUS, Principal
@@ -29,6 +29,7 @@ from tests.unit.tokens import shared_token
 ROOT = Path(__file__).parents[3]
 DECLARED: dict[str, tuple[Route[Any], ...]] = {
     "parley.http.turns": turns.ROUTES,
+    "parley.http.words": words.ROUTES,
     "parley.http.sessions": sessions.ROUTES,
     "parley.http.health": health.ROUTES,
 }

@@ -37,12 +37,13 @@ from parley.storage.rounds import RoundStore
 from parley.storage.sessions import SessionStore
 from parley.storage.table import Item, Table
 from parley.storage.turns import TurnStore
+from parley.storage.words import WordStore
 from tests import moto_table
 from tests.moto_table import mock_aws
 from tests.unit.memory import own
 from tests.unit.memory_dynamodb import MemoryDynamoDB
 
-SEED = 26
+SEED = 42
 STEPS, MOST_STEPS = 300, 3_000
 """After the first, the test ends once each condition has met both cases."""
 OFTEN = {
@@ -50,10 +51,11 @@ OFTEN = {
     "rotate_token": 3,
     "set_active_turn": 3,
     "acquire_lease": 4,
-    "record_round": 6,
-    "set_result": 3,
+    "record_round": 12,
+    "set_result": 9,
     "put_message": 4,
     "set_heard": 4,
+    "note_say": 4,
     "put_interrupt": 3,
     "put_resume": 4,
     "mark_erased": 0.3,
@@ -155,6 +157,8 @@ CALLS: dict[type, dict[str, Callable[[Pick], tuple[tuple[Any, ...], dict[str, An
         "end_session": lambda p: call(p.ref(), p.few()),
         "get_session": lambda p: call(p.ref()),
         "set_active_turn": lambda p: call(*p.turn(), p.few()),
+        "note_say": lambda p: call(*p.turn(), p.few()),
+        "forget_say": lambda p: call(*p.turn()),
         "has_session": lambda p: call(p.ref()),
         "mark_erased": lambda p: call(p.ref()),
         "sweep_session": lambda p: call(p.ref(), turns=p.choice((True, False))),
@@ -226,6 +230,11 @@ CALLS: dict[type, dict[str, Callable[[Pick], tuple[tuple[Any, ...], dict[str, An
         ),
         "read_rounds": lambda p: call(*p.turn(), p.few()),
     },
+    WordStore: {
+        "put_context": lambda p: call(*p.turn(), "A fact.", p.few()),
+        "put_say": lambda p: call(*p.turn(), "Hello.", p.few()),
+        "get_say": lambda p: call(*p.turn()),
+    },
     ConnectionStore: {
         "add": lambda p: call(p.connection(), ADA, p.few(), {"tenant": 3}, p.settings()),
         "remove": lambda p: call(p.connection()),
@@ -270,6 +279,7 @@ class Side:
             InboxStore: turns.inboxes,
             ConnectionStore: sessions.connections,
             RoundStore: RoundStore(table),
+            WordStore: sessions.words,
         }
 
     def outcome(self, store: type, method: str, arguments: Any, options: Any) -> Any:

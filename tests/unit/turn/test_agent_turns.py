@@ -23,7 +23,8 @@ async def test_a_greeting_is_the_first_thing_that_is_said() -> None:
     stage = Stage()
     await stage.run(None, "agent-greeting", say=HELLO, cause="greeting")
     first, *_ = stage.wire.events
-    assert (type(first), first.cause, first.seq) == (AgentTurn, "greeting", 1)
+    assert isinstance(first, AgentTurn)
+    assert (first.cause, first.seq) == ("greeting", 1)
     assert stage.text == HELLO
     assert stage.audio
     assert stage.history_texts == [("assistant", HELLO, None)]

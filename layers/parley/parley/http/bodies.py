@@ -21,6 +21,7 @@ from parley.protocol.agent_overrides import NO_OVERRIDES, AgentOverrides
 from parley.protocol.decoder import field_and_rule
 from parley.protocol.json_limits import Misshapen, check_shape
 from parley.protocol.messages import (
+    MAX_CONTEXT_CHARS,
     MAX_TEXT_CHARS,
     Attempt,
     AudioFormat,
@@ -30,6 +31,7 @@ from parley.protocol.messages import (
 )
 from parley.protocol.turn_request import AGENT_TURN
 
+MAX_SAY_CHARS = 2_000
 MAX_AUDIO_S = 60
 """The longest utterance, in s. With its transcript and reply it must fit into API Gateway's 30 s.
 At the highest sample rates, the size of the body is the lower limit."""
@@ -94,6 +96,22 @@ class InterruptBody(Struct):
 
     played_ms: Milliseconds
     resume_token: Token | None = None
+
+
+class ContextBody(Struct):
+    """A fact that the next reply knows."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=MAX_CONTEXT_CHARS)]
+    id: Identifier | None = None
+    """Makes the request idempotent within its session; generated if it is left out."""
+
+
+class SayBody(Struct):
+    """What the agent says."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=MAX_SAY_CHARS)]
+    id: Identifier | None = None
+    """Makes the request idempotent within its session; generated if it is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +182,7 @@ def read_query(request: HttpRequest, kind: type[Query], rules: Mapping[str, str]
         raise bad_field(field, rules[field]) from None
 
 
-Body = TypeVar("Body", SessionBody, TurnBody, InterruptBody)
+Body = TypeVar("Body", SessionBody, TurnBody, InterruptBody, ContextBody, SayBody)
 
 
 def read_json(

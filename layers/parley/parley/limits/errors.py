@@ -23,6 +23,7 @@ _REQUESTS: dict[RequestKind, str] = {
     "reads": "lists, transcripts and earlier answers to read, or sessions to erase,",
     "interrupts": "turns to interrupt",
     "tool_rounds": "rounds of tool calls",
+    "says": "facts to be told and words to be said",
 }
 _AT_ONCE = {"subject": "of yours are", "tenant": "are", "connection": "are"}
 

@@ -8,10 +8,10 @@ from typing import Literal
 from parley.limit import LimitScope
 from parley.principal import ANONYMOUS, Principal, SessionRef
 
-RequestKind = Literal["sessions", "reads", "interrupts", "tool_rounds"]
+RequestKind = Literal["sessions", "reads", "interrupts", "says", "tool_rounds"]
 """What a request counts as: opening or resuming a session, reading, interrupting a turn over HTTP,
-or a round of tool calls. Over a WebSocket `message_rates` counts interruptions for each
-connection."""
+what a backend tells or has said, or a round of tool calls. Over a WebSocket `message_rates` counts
+interruptions for each connection."""
 CALLS_PER_TURN = 2
 """How often a client may ask for a turn, interrupt one and ask after one, each, for each turn of
 its limit. Messages that are lost are sent again."""
@@ -46,6 +46,7 @@ class Share:
             "reads": self.reads_per_minute,
             "interrupts": CALLS_PER_TURN * self.turns_per_minute,
             "tool_rounds": self.tool_rounds_per_minute,
+            "says": CALLS_PER_TURN * self.turns_per_minute,
         }[kind]
 
     @property

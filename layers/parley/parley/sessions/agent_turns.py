@@ -12,6 +12,7 @@ from parley.errors import BadMessage
 from parley.protocol.messages import AgentTurnCause
 from parley.protocol.turn_request import AGENT_TURN, TurnRequest
 from parley.storage.item_codec import Session
+from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
 
 GREETING_TURN = f"{AGENT_TURN}greeting"
@@ -44,7 +45,10 @@ class AgentTurns:
         start: invokes the turn function, asynchronously.
     """
 
-    def __init__(self, turns: TurnStore, start: Callable[[TurnRequest], None]) -> None:
+    def __init__(
+        self, sessions: SessionStore, turns: TurnStore, start: Callable[[TurnRequest], None]
+    ) -> None:
+        self._sessions = sessions
         self._turns = turns
         self._start = start
 
@@ -66,6 +70,25 @@ class AgentTurns:
         else:
             self.start(session, GREETING_TURN, "greeting", greeting, received_at_ms)
 
+    def say_pending(self, session: Session, received_at_ms: int) -> bool:
+        """Have the agent say what the backend wants said, if it waits for the client.
+
+        Args:
+            received_at_ms: when API Gateway received the message of the client that has come.
+
+        Returns:
+            Whether there is something to say.
+        """
+        if not session.pending_say:
+            return False
+        words = self._sessions.words.get_say(session.ref, session.pending_say)
+        if words is not None and self.start(
+            session, words.turn_id, "say", words.text, received_at_ms
+        ):
+            return True
+        self._sessions.forget_say(session.ref, session.pending_say)
+        return False
+
     def start(
         self,
         session: Session,
@@ -73,19 +96,23 @@ class AgentTurns:
         cause: AgentTurnCause,
         text: str,
         received_at_ms: int,
-    ) -> None:
+    ) -> bool:
         """Start a turn on a session's connection, unless it has ended well or failed too often.
 
         One that still runs goes on: the second invocation finds its lease.
+
+        Returns:
+            Whether it may still have to be said.
         """
         turn = self._turns.get_turn(session.ref, turn_id)
         attempt: int | None = None
         if turn is not None:
             if turn.state not in ("running", "failed") or turn.attempt.number >= MAX_TRIES:
-                return
+                return False
             # Without a number, only the attempt after a failure that was known before would run.
             attempt = None if turn.running else turn.attempt.number + 1
         self._start_attempt(session, turn_id, cause, text, received_at_ms, attempt)
+        return True
 
     def _start_attempt(
         self,

@@ -57,6 +57,7 @@ class SettingsPolicy:
         endpointing: who may find the end of an utterance, of this deployment's transcriber.
         speed: the slowest and the fastest that its synthesizer speaks.
         has_stability: whether its synthesizer knows the setting `stability`.
+        takes_context: whether a client may tell facts.
         has_own_voice: whether the default voice is an agent's own, whatever the language.
     """
 
@@ -70,6 +71,7 @@ class SettingsPolicy:
     endpointing: tuple[Endpointing, ...] = get_args(Endpointing)
     speed: tuple[float, float] = (MIN_SPEED, MAX_SPEED)
     has_stability: bool = True
+    takes_context: bool = False
     has_own_voice: bool = False
 
     def with_agent(self, settings: Settings) -> SettingsPolicy:
@@ -170,6 +172,7 @@ class SettingsPolicy:
             fastest,
             self.has_stability,
             self.detects_language,
+            self.takes_context,
         )
 
     def check_endpointing(

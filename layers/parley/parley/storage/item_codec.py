@@ -82,6 +82,7 @@ class Session:
         agent: the agent that its client chose; empty if it chose none.
         signed_agent: what the token of its latest connection says of the agent.
         backend_agent: what the backend said of the agent when it opened the session.
+        pending_say: the backend's id of what the agent is to say, or has said; empty for nothing.
     """
 
     ref: SessionRef
@@ -103,6 +104,7 @@ class Session:
     agent: str = ""
     signed_agent: AgentOverrides = NO_OVERRIDES
     backend_agent: AgentOverrides = NO_OVERRIDES
+    pending_say: str = ""
 
     @property
     def overrides(self) -> AgentOverrides:
@@ -339,6 +341,7 @@ def session_from(ref: SessionRef, item: dict[str, Any]) -> Session:
         agent=read_text(item, "agent"),
         signed_agent=read_overrides(item, "signed_agent"),
         backend_agent=read_overrides(item, "backend_agent"),
+        pending_say=read_text(item, "pending_say"),
     )
 
 

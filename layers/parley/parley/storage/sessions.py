@@ -37,6 +37,7 @@ from parley.storage.item_codec import (
     sound_item,
 )
 from parley.storage.table import Table
+from parley.storage.words import WordStore
 
 SETTINGS_TRIES = 5
 KNOWN_THERE_S = 2.0
@@ -63,10 +64,12 @@ class SessionStore:
 
     Attributes:
         connections: the connections, and the session that each is bound to.
+        words: what backends tell sessions, and have their agents say.
     """
 
     def __init__(self, table: Table, session_idle_s: int = 86_400) -> None:
         self.connections = ConnectionStore(table)
+        self.words = WordStore(table, session_idle_s)
         self._table = table
         self._session_idle_s = session_idle_s
 
@@ -300,6 +303,36 @@ class SessionStore:
             return before
         # This write, if its answer was lost, or an earlier attempt has been here before.
         return replace(before, active_turn=before.previous_turn)
+
+    def note_say(self, ref: SessionRef, note_id: str, received_at_ms: int) -> Session | None:
+        """Note what the agent of a session is to say; the newest counts.
+
+        Args:
+            note_id: the backend's id of it.
+            received_at_ms: when API Gateway received it first, in ms since the epoch.
+
+        Returns:
+            The session; None if it is over, or a newer one has come.
+        """
+        item = self._table.update(
+            session_key(ref),
+            "SET pending_say = :say, say_at = :at",
+            "#status = :active AND (attribute_not_exists(say_at) OR say_at < :at "
+            "OR (say_at = :at AND pending_say <= :say))",
+            {"#status": "status"},
+            {":say": {"S": note_id}, ":at": number(received_at_ms), ":active": {"S": "active"}},
+        )
+        return None if item is None else session_from(ref, item)
+
+    def forget_say(self, ref: SessionRef, note_id: str) -> None:
+        """Note that what the agent was to say has been said, or never will be."""
+        self._table.update(
+            session_key(ref),
+            "SET pending_say = :none",
+            "pending_say = :say",
+            {},
+            {":say": {"S": note_id}, ":none": {"S": ""}},
+        )
 
     # --- erasure ----------------------------------------------------------------
 

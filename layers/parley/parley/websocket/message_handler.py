@@ -54,7 +54,7 @@ from parley.protocol.messages import (
     UserMessage,
     encode,
 )
-from parley.protocol.turn_request import TurnRequest
+from parley.protocol.turn_request import AGENT_TURN, TurnRequest
 from parley.sessions.agent_turns import GREETING_TURN, AgentTurns, check_turn_id
 from parley.sessions.interruption import Interruption
 from parley.sessions.opener import open_session
@@ -141,7 +141,7 @@ class MessageHandler:
         self._turns = turns
         self._management_api = management_api
         self._start_turn = start_turn
-        self._agent_turns = AgentTurns(turns, start_turn)
+        self._agent_turns = AgentTurns(sessions, turns, start_turn)
         self._policy = policy
         self._agents = agents or AgentCatalog("", policy)
         self._stand_ins = list(stand_ins)
@@ -353,11 +353,25 @@ class MessageHandler:
 
     @_answer.register
     def _answer_context(self, message: Context, envelope: Envelope) -> None:
-        raise BadMessage(
-            "bad_request",
-            "context: this deployment takes it from its backend only.",
-            field="context",
-        )
+        ref = self._find_session(envelope)
+        if not self._policy.takes_context:
+            raise BadMessage(
+                "bad_request",
+                "context: this deployment takes it from its backend only (ClientContext).",
+                field="context",
+            )
+        if not message.text.strip():
+            raise BadMessage(
+                "bad_request",
+                "context.text: expected at least one character that is not white space.",
+                field="context.text",
+            )
+        too_fast = self._count_call("turns_per_minute", envelope.connection_id)
+        if too_fast is None:
+            note_id = envelope.message_id or new_ulid()
+            self._sessions.words.put_context(ref, note_id, message.text, envelope.received_at_ms)
+        elif too_fast.tell:
+            raise too_many_messages(too_fast, "context", None)
 
     @_answer.register
     def _answer_silence(self, message: Silence, envelope: Envelope) -> None:
@@ -417,7 +431,12 @@ class MessageHandler:
         self._greet(session, envelope)
 
     def _greet(self, session: Session, envelope: Envelope, *, is_new: bool = False) -> None:
-        """Have the agent greet a client, once in a session, and before anything else is said."""
+        """Have the agent greet a client, once in a session, and before anything else is said.
+
+        What the backend wants said comes instead of it.
+        """
+        if self._agent_turns.say_pending(session, envelope.received_at_ms):
+            return
         if session.active_turn in (None, GREETING_TURN):
             greeting = self._agents.find_agent(session).greeting
             at_ms = envelope.received_at_ms
@@ -503,5 +522,5 @@ class MessageHandler:
 
     def _restart_agent_turn(self, session: Session, turn_id: str, envelope: Envelope) -> None:
         """Start a turn again that the agent had begun: its client cannot."""
-        if turn_id == GREETING_TURN:
+        if turn_id.startswith(AGENT_TURN):
             self._greet(session, envelope)
