@@ -36,6 +36,8 @@ messages = MessageHandler(
     limits=deployment.limits,
     stand_ins=deployment.stand_ins,
     agents=environment.make_agents(warn),
+    silence=deployment.silence,
+    max_session_s=deployment.max_session_s,
 )
 
 

@@ -42,6 +42,7 @@ class Door:
         policy: SettingsPolicy = SettingsPolicy(DEFAULT_SETTINGS),  # noqa: B008 - is frozen
         stand_ins: Sequence[Stage] = (),
         agents: AgentCatalog | None = None,
+        **more: Any,
     ) -> None:
         self.store = store or MemoryStore()
         self.posts: list[tuple[str, str, ServerEvent]] = []
@@ -64,6 +65,7 @@ class Door:
             limits=limits,
             requests=requests,
             agents=agents,
+            **more,
         )
 
     def post(self, endpoint: str, connection_id: str, frame: bytes) -> None:

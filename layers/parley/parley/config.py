@@ -32,6 +32,7 @@ from parley.sessions.settings_policy import (
     SETTING_NAMES,
     SettingsPolicy,
 )
+from parley.sessions.silence import DEFAULT_PROMPT, SilencePolicy
 
 DEFAULT_SYSTEM_PROMPT = (
     "You are a helpful voice assistant. Your words are spoken aloud: answer in one to three "
@@ -69,6 +70,8 @@ class Deployment:
         session_idle_s: how long a session can be resumed after its last turn.
         history_messages: how many earlier messages the responder is given.
         client_context: whether a client may tell facts that the next reply knows.
+        silence: what is done about a user who is silent.
+        max_session_s: how long a session may last; 0 for no limit.
         greeting: what the agent says before the user does; empty for nothing.
         limits: how much may be used.
         recording_bucket: the bucket for recordings of consenting users; empty for no recording.
@@ -106,6 +109,8 @@ class Deployment:
     history_messages: int = 40
     client_context: bool = False
     greeting: str = ""
+    silence: SilencePolicy = field(default_factory=SilencePolicy)
+    max_session_s: int = 0
     limits: LimitRules = field(default_factory=LimitRules)
     recording_bucket: str = ""
     stack_name: str = ""
@@ -189,6 +194,12 @@ class Deployment:
             history_messages=int(read.number("HISTORY_MESSAGES", 40)),
             client_context=read.choice("CLIENT_CONTEXT", ("on", "off"), "off") == "on",
             greeting=read.text("GREETING", ""),
+            silence=SilencePolicy(
+                read.number("ASK_AFTER_SILENCE_SECONDS", 0),
+                read.number("END_AFTER_SILENCE_SECONDS", 0),
+                read.text("SILENCE_PROMPT", DEFAULT_PROMPT),
+            ),
+            max_session_s=round(read.number("MAX_SESSION_MINUTES", 0) * 60),
             limits=_limits(read),
             recording_bucket=read.text("RECORDING_BUCKET", ""),
             stack_name=read.text("STACK_NAME", ""),

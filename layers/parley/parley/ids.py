@@ -22,6 +22,16 @@ def new_ulid(now_ms: int | None = None) -> str:
     return "".join(_CROCKFORD[(value >> shift) & 31] for shift in range(125, -1, -5))
 
 
+def ulid_ms(ulid: str) -> int | None:
+    """Return when a ULID was made, in ms since the epoch; None if it is none."""
+    if len(ulid) != 26 or not set(ulid) <= set(_CROCKFORD):
+        return None
+    milliseconds = 0
+    for character in ulid[:10]:
+        milliseconds = milliseconds * 32 + _CROCKFORD.index(character)
+    return milliseconds
+
+
 def new_resume_token() -> str:
     """Return a URL-safe token of 256 random bits."""
     return secrets.token_urlsafe(32)

@@ -43,7 +43,7 @@ from tests.moto_table import mock_aws
 from tests.unit.memory import own
 from tests.unit.memory_dynamodb import MemoryDynamoDB
 
-SEED = 42
+SEED = 37
 STEPS, MOST_STEPS = 300, 3_000
 """After the first, the test ends once each condition has met both cases."""
 OFTEN = {
@@ -155,6 +155,7 @@ CALLS: dict[type, dict[str, Callable[[Pick], tuple[tuple[Any, ...], dict[str, An
             p.ref(), p.choice(("de", "en")), p.choice((p.few(), START_S * 2_000))
         ),
         "end_session": lambda p: call(p.ref(), p.few()),
+        "end_after_turn": lambda p: call(*p.turn(), p.few()),
         "get_session": lambda p: call(p.ref()),
         "set_active_turn": lambda p: call(*p.turn(), p.few()),
         "note_say": lambda p: call(*p.turn(), p.few()),

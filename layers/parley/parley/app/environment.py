@@ -28,7 +28,9 @@ class Environment:
         self.deployment = Deployment.from_environment()
         self.management_api = ManagementApi()
         table = self.table = Table(clients.dynamodb(), self.deployment.table)
-        self.sessions = SessionStore(table, self.deployment.session_idle_s)
+        self.sessions = SessionStore(
+            table, self.deployment.session_idle_s, self.deployment.max_session_s
+        )
         self.turns = TurnStore(table, self.deployment.session_idle_s)
         self.connection_slots = ConnectionSlots(
             table, self.sessions.connections, self.deployment.limits

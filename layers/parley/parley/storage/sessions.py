@@ -15,6 +15,7 @@ from msgspec import UNSET
 
 from parley.audio.captions import Sound
 from parley.clock import now_ms, now_s
+from parley.ids import ulid_ms
 from parley.principal import ANONYMOUS, SessionRef, parse_owner, parse_session_id
 from parley.protocol.agent_overrides import NO_OVERRIDES, AgentOverrides
 from parley.protocol.messages import Message, Settings
@@ -61,17 +62,19 @@ class SessionStore:
     Args:
         table: the table.
         session_idle_s: how long a session can be resumed after its last turn.
+        max_session_s: how long a session may last; 0 for no limit.
 
     Attributes:
         connections: the connections, and the session that each is bound to.
         words: what backends tell sessions, and have their agents say.
     """
 
-    def __init__(self, table: Table, session_idle_s: int = 86_400) -> None:
+    def __init__(self, table: Table, session_idle_s: int = 86_400, max_session_s: int = 0) -> None:
         self.connections = ConnectionStore(table)
         self.words = WordStore(table, session_idle_s)
         self._table = table
         self._session_idle_s = session_idle_s
+        self._max_session_s = max_session_s
 
     # --- sessions ---------------------------------------------------------------
 
@@ -90,7 +93,7 @@ class SessionStore:
             **agent_item(session.agent, session.backend_agent),
             "status": {"S": session.status},
             "created_at": number(now_s()),
-            "resumable_until": number(now_s() + self._session_idle_s),
+            "resumable_until": number(self._resumable_until_s(session.ref)),
         }
         owner = parse_owner(session.ref)
         if owner == ANONYMOUS.key:
@@ -146,7 +149,7 @@ class SessionStore:
                 ":new": {"S": new_hash},
                 ":shown": {"S": shown_hash},
                 ":active": {"S": "active"},
-                ":until": number(now_s() + self._session_idle_s),
+                ":until": number(self._resumable_until_s(ref)),
                 ":signed": {"S": encode_json(signed)},
                 ":agent": {"S": encode_json(signed_agent)},
                 ":tools": {"S": encode_json(list(client_tools))},
@@ -260,6 +263,25 @@ class SessionStore:
         )
         return read_text(item or {}, "active_turn") or None
 
+    def end_after_turn(self, ref: SessionRef, turn_id: str, ended_at_ms: int) -> None:
+        """End a session with a turn, unless a newer one has come, or the session has been erased.
+
+        Args:
+            ended_at_ms: the time, in ms since the epoch.
+        """
+        self._table.update(
+            session_key(ref),
+            "SET #status = :ended, ended_at = :at",
+            "#status = :active AND active_turn = :turn",
+            {"#status": "status"},
+            {
+                ":ended": {"S": "ended"},
+                ":at": number(ended_at_ms),
+                ":active": {"S": "active"},
+                ":turn": {"S": turn_id},
+            },
+        )
+
     def get_session(self, ref: SessionRef) -> Session | None:
         """Return a session without its history; None if it does not exist."""
         item = self._table.get(session_key(ref))
@@ -292,7 +314,7 @@ class SessionStore:
                 ":turn": {"S": turn_id},
                 ":none": {"S": ""},
                 ":received": number(received_at_ms),
-                ":until": number(now_s() + self._session_idle_s),
+                ":until": number(self._resumable_until_s(ref)),
             },
             returned="ALL_OLD",
         )
@@ -333,6 +355,14 @@ class SessionStore:
             {},
             {":say": {"S": note_id}, ":none": {"S": ""}},
         )
+
+    def _resumable_until_s(self, ref: SessionRef) -> int:
+        """Return when a session can no longer be resumed if nothing more comes, in s since the
+        epoch."""
+        until, opened_ms = now_s() + self._session_idle_s, ulid_ms(parse_session_id(ref))
+        if not self._max_session_s or opened_ms is None:
+            return until
+        return min(until, opened_ms // 1000 + self._max_session_s)
 
     # --- erasure ----------------------------------------------------------------
 

@@ -109,6 +109,7 @@ class TurnFinisher:
                     await turn.persistence.write_heard(
                         heard, turn.stop.interruption, estimated=estimated
                     )
+        ends_session = ends_session and reason == "completed"
         turn.outbox.add_end(
             reason,
             said,
@@ -117,12 +118,14 @@ class TurnFinisher:
             error,
             self._pipeline.language.told,
             heard_estimated=estimated,
-            ends_session=ends_session and reason == "completed",
+            ends_session=ends_session,
         )
         delivered, _ = await asyncio.gather(
             self._deliver() if turn.request.connected else self._keep_answer(),
             turn.recorder.store(turn.poller.audio.items, turn.invocation.remaining_s()),
         )
+        if ends_session:  # afterwards: until it has its end, a client that returns may resume
+            await turn.persistence.end_session()
         events = () if turn.request.connected else turn.outbox.unacknowledged(0)
         return Outcome(reason, metrics, error, delivered, turn.recorder.failed, events)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from parley.audio.captions import Sound
 from parley.audio.heard import Heard
+from parley.clock import now_ms
 from parley.protocol.messages import Message, Metrics, Span, TurnEndReason
 from parley.protocol.turn_request import TurnRequest
 from parley.storage.inbox_entries import InterruptEntry
@@ -144,6 +145,15 @@ class TurnPersistence:
     async def write_answer(self, attempt: int, frames: list[bytes]) -> None:
         """Keep the events of an attempt that answer an HTTP request."""
         self._start("answer", lambda: self._put_answer(attempt, frames))
+        await self.wait_until_written()
+
+    async def end_session(self) -> None:
+        """End the session with this turn, if it is the newest."""
+        ref, at_ms = self._request.session, now_ms()
+        self._start(
+            "session_end",
+            lambda: asyncio.to_thread(self._sessions.end_after_turn, ref, self._turn_id, at_ms),
+        )
         await self.wait_until_written()
 
     async def wait_until_written(self) -> None:

@@ -16,8 +16,9 @@ from msgspec import UNSET
 
 from parley.agents.catalog import AgentCatalog
 from parley.aws.management_api import Address
+from parley.clock import now_ms
 from parley.errors import BadMessage, ConnectionGone, ParleyError, PostRefused
-from parley.ids import new_ulid
+from parley.ids import new_ulid, ulid_ms
 from parley.limits.connection_lease import INIT_WITHIN_S
 from parley.limits.connection_slots import ConnectionSlots
 from parley.limits.errors import too_many_messages
@@ -60,6 +61,7 @@ from parley.sessions.interruption import Interruption
 from parley.sessions.opener import open_session
 from parley.sessions.recovery import Recovery
 from parley.sessions.settings_policy import SettingsPolicy
+from parley.sessions.silence import SilencePolicy, silence_turn_id
 from parley.storage.inbox_entries import (
     AckEntry,
     ChunkEntry,
@@ -77,6 +79,9 @@ from parley.websocket.resume import (
     not_found_error,
 )
 from parley.websocket.session_binding import DuplicateInit, SessionBinding, StaleInit
+
+WANTS_MORE = (UserMessage, AudioStart, Config, Context, Silence)
+"""What a session that has lasted too long does no more. The rest belongs to turns that run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,8 @@ class MessageHandler:
         limits: how large and how frequent messages may be.
         stand_ins: the stages whose provider stands in for a real one.
         agents: the deployment's agents; None for the one that its variables describe.
+        silence: what is done about a user who is silent.
+        max_session_s: how long a session may last; 0 for no limit.
     """
 
     def __init__(
@@ -136,6 +143,8 @@ class MessageHandler:
         limits: LimitRules = NO_LIMITS,
         stand_ins: Sequence[Stage] = (),
         agents: AgentCatalog | None = None,
+        silence: SilencePolicy = SilencePolicy(),  # noqa: B008 - is frozen
+        max_session_s: int = 0,
     ) -> None:
         self._sessions = sessions
         self._turns = turns
@@ -144,6 +153,8 @@ class MessageHandler:
         self._agent_turns = AgentTurns(sessions, turns, start_turn)
         self._policy = policy
         self._agents = agents or AgentCatalog("", policy)
+        self._silence = silence
+        self._max_session_s = max_session_s
         self._stand_ins = list(stand_ins)
         self._requests = requests
         self._binding = SessionBinding(sessions)
@@ -212,10 +223,26 @@ class MessageHandler:
 
     def _process(self, message: ClientMessage, envelope: Envelope) -> ServerEvent | None:
         try:
+            if isinstance(message, WANTS_MORE) and self._is_too_long(envelope):
+                return self._end_too_long(envelope)
             return self._answer(message, envelope)
         finally:
             if not isinstance(message, UserMessage | AudioStart):  # a turn checks that itself
                 self._binding.check_not_erased(envelope.connection_id)
+
+    def _is_too_long(self, envelope: Envelope) -> bool:
+        """Return whether a connection's session has lasted as long as it may."""
+        if not self._max_session_s:
+            return False
+        opened_ms = ulid_ms(parse_session_id(self._find_session(envelope)))
+        ends_ms = envelope.received_at_ms - 1000 * self._max_session_s
+        return opened_ms is not None and opened_ms <= ends_ms
+
+    def _end_too_long(self, envelope: Envelope) -> ServerEvent:
+        """End a session that has lasted too long. A reply that is being spoken goes on."""
+        ref = self._find_session(envelope)
+        self._sessions.end_session(ref, envelope.received_at_ms)
+        return SessionEnded(parse_session_id(ref), "too_long")
 
     def report_fault(self, envelope: Envelope, body: str) -> None:
         """Tell the client that its message failed by our fault, and which turn did not begin."""
@@ -374,10 +401,38 @@ class MessageHandler:
             raise too_many_messages(too_fast, "context", None)
 
     @_answer.register
-    def _answer_silence(self, message: Silence, envelope: Envelope) -> None:
-        raise BadMessage(
-            "bad_request", "silence: this deployment does nothing about it.", field="silence"
-        )
+    def _answer_silence(self, message: Silence, envelope: Envelope) -> ServerEvent | None:
+        ref = self._find_session(envelope)
+        if self._silence.rules is None:
+            raise BadMessage(
+                "bad_request", "silence: this deployment does nothing about it.", field="silence"
+            )
+        if self._count_call("turns_per_minute", envelope.connection_id) is not None:
+            return None
+        session = self._sessions.get_session(ref)
+        if session is None or session.status != "active" or self._is_replying(session):
+            return None
+        due = self._silence.decide(session, envelope.received_at_ms)
+        if due == "end":
+            self._sessions.end_session(ref, envelope.received_at_ms)
+            return SessionEnded(parse_session_id(ref), "silence")
+        if due == "ask":
+            self._ask_silent_user(session, envelope.received_at_ms)
+        return None
+
+    def _is_replying(self, session: Session) -> bool:
+        """Return whether the newest turn still runs: whoever waits for a reply is not silent."""
+        if session.active_turn is None:
+            return False
+        turn = self._turns.get_turn(session.ref, session.active_turn)
+        return turn is not None and turn.running and turn.lease_until_ms > now_ms()
+
+    def _ask_silent_user(self, session: Session, received_at_ms: int) -> None:
+        questions = self._agents.find_agent(session).silence_prompts
+        language = str(self._settings_of(session).language)
+        question = questions.get(language) or questions.get("") or self._silence.prompt
+        turn_id = silence_turn_id(session)
+        self._agent_turns.start(session, turn_id, "silence", question, received_at_ms)
 
     # --- sessions ---------------------------------------------------------------
 
@@ -454,6 +509,7 @@ class MessageHandler:
             choices=self._agents.policy_of(session).list_choices(session.signed),
             stand_ins=self._stand_ins,
             agent=agent or UNSET,
+            silence=self._silence.rules or UNSET,
         )
 
     def _settings_of(self, session: Session) -> Settings:

@@ -1,0 +1,80 @@
+"""A session that its agent ends: once the goodbye is over, and only if nothing newer has come."""
+
+from __future__ import annotations
+
+from parley.protocol.messages import TurnEnd
+from parley.protocol.tool_rounds import ToolCall, ToolCalls
+from parley.providers.llm import ToolOffer
+from parley.tools.tool import ToolSpec
+from parley.tools.toolbox import BUILT_IN, Toolbox
+from tests.unit.fakes import FakeResponder
+from tests.unit.memory import REF
+from tests.unit.stage import Stage
+
+END = ToolSpec(
+    ToolOffer("end_session", "Ends the session.", {"type": "object", "properties": {}}),
+    BUILT_IN,
+    target="end_session",
+)
+HANGS_UP = [[ToolCalls((ToolCall("end_session", "{}", "id"),))], ["Goodbye."]]
+
+
+def stage() -> Stage:
+    return Stage(responder=FakeResponder([list(each) for each in HANGS_UP]), toolbox=Toolbox([END]))
+
+
+async def test_a_session_ends_with_the_turn_that_ends_it() -> None:
+    ending = stage()
+    await ending.run("That was all.")
+    (end,) = ending.wire.of(TurnEnd)
+    assert (end.reason, end.text, end.ends_session) == ("completed", "Goodbye.", True)
+    assert ending.store.sessions[REF].status == "ended"
+
+
+async def test_a_session_whose_user_has_spoken_since_goes_on() -> None:
+    ending = stage()
+    original = ending.store.finish_turn
+
+    def speak_then_finish(*arguments: object, **options: object) -> bool:
+        ending.store.set_active_turn(REF, "t2", 2**50)
+        return original(*arguments, **options)  # type: ignore[arg-type]
+
+    ending.store.finish_turn = speak_then_finish  # type: ignore[method-assign]
+    await ending.run("That was all.")
+    assert ending.store.sessions[REF].status == "active"
+
+
+async def test_a_session_that_was_erased_meanwhile_stays_erased() -> None:
+    ending = stage()
+    original = ending.store.finish_turn
+
+    def erase_then_finish(*arguments: object, **options: object) -> bool:
+        ending.store.mark_erased(REF)
+        return original(*arguments, **options)  # type: ignore[arg-type]
+
+    ending.store.finish_turn = erase_then_finish  # type: ignore[method-assign]
+    await ending.run("That was all.")
+    session = ending.store.get_session(REF)
+    assert session is None or session.status == "erased"
+
+
+async def test_an_interrupted_goodbye_ends_nothing() -> None:
+    ending = stage()
+    original = ending.store.finish_turn
+
+    def interrupt_after(*arguments: object, **options: object) -> bool:
+        finished = original(*arguments, **options)  # type: ignore[arg-type]
+        ending.interrupt(0)
+        return finished
+
+    ending.store.finish_turn = interrupt_after  # type: ignore[method-assign]
+    await ending.run("That was all.")
+    (end,) = ending.wire.of(TurnEnd)
+    assert (end.reason, end.ends_session) == ("interrupted", False)
+    assert ending.store.sessions[REF].status == "active"
+
+
+async def test_a_turn_that_does_not_end_the_session_leaves_it() -> None:
+    plain = Stage(toolbox=Toolbox([END]))
+    await plain.run("Hello.")
+    assert plain.store.sessions[REF].status == "active"
