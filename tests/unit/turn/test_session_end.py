@@ -16,11 +16,11 @@ END = ToolSpec(
     BUILT_IN,
     target="end_session",
 )
-HANGS_UP = [[ToolCalls((ToolCall("end_session", "{}", "id"),))], ["Goodbye."]]
+HANGS_UP = ToolCalls((ToolCall("end_session", "{}", "id"),))
 
 
 def stage() -> Stage:
-    return Stage(responder=FakeResponder([list(each) for each in HANGS_UP]), toolbox=Toolbox([END]))
+    return Stage(responder=FakeResponder([[HANGS_UP], ["Goodbye."]]), toolbox=Toolbox([END]))
 
 
 async def test_a_session_ends_with_the_turn_that_ends_it() -> None:
