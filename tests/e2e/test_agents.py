@@ -67,11 +67,12 @@ async def test_a_backend_opens_a_session_greets_and_speaks_in_it(stack: Stack) -
 
 async def test_a_browser_says_nothing_of_its_agent(stack: Stack) -> None:
     async with HttpSession(stack, token_for(stack, "eve")) as eve:
-        for path, body in [
-            ("/sessions", {"agent": AGENT}),
-            ("/sessions/01M7Z612AHZV40TG3J7990619J/say", {"text": "x"}),
-            ("/sessions/01M7Z612AHZV40TG3J7990619J/context", {"text": "x"}),
-        ]:
+        requests: dict[str, dict[str, Any]] = {
+            "/sessions": {"agent": AGENT},
+            "/sessions/01M7Z612AHZV40TG3J7990619J/say": {"text": "x"},
+            "/sessions/01M7Z612AHZV40TG3J7990619J/context": {"text": "x"},
+        }
+        for path, body in requests.items():
             assert (await asked(eve, path, **body)).status_code == 403
         await eve.post(text="Hello.", agent=AGENT, **AGENT)
     assert "harbour" not in instructions(stack)

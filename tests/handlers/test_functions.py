@@ -77,6 +77,21 @@ def test_a_typed_turn_is_started_with_what_it_needs(message: Any) -> None:
     assert request.received_at_ms == 1701245043512
 
 
+def test_what_the_deployment_says_of_manners_is_the_message_function_s(
+    aws: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setenv("GREETING", "Good evening.")
+    monkeypatch.setenv("ASK_AFTER_SILENCE_SECONDS", "8")
+    monkeypatch.setenv("CLIENT_CONTEXT", "on")
+    message = request.getfixturevalue("message")
+    message.send("init")
+    (ready,) = message.posts
+    assert ready["silence"] == {"ask_after_ms": 8_000}
+    assert ready["choices"]["context"] is True
+    (greeting,) = message.turns
+    assert (greeting.say, greeting.cause) == ("Good evening.", "greeting")
+
+
 def test_an_utterance_whose_end_nobody_would_find_is_refused_at_once(
     aws: Any, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:

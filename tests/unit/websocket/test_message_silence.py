@@ -181,11 +181,12 @@ def test_a_reply_that_is_being_spoken_is_not_cut() -> None:
     door = Door(max_session_s=600)
     ref = long_session(door, 10)
     door.store.acquire_lease(ref, "t1", "me")
-    for kind, fields in [
-        ("ack", {"seq": 1}),
-        ("audio_end", {"chunks": 0}),
-        ("interrupt", {"played_ms": 7}),
-    ]:
+    messages: dict[str, dict[str, Any]] = {
+        "ack": {"seq": 1},
+        "audio_end": {"chunks": 0},
+        "interrupt": {"played_ms": 7},
+    }
+    for kind, fields in messages.items():
         assert door.send(kind, turn_id="t1", **fields) is None
     assert door.store.sessions[ref].status == "active"
     assert len(door.store.inboxes.read_inbox(ref, "t1", 1)) == 3

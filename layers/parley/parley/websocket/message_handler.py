@@ -150,7 +150,7 @@ class MessageHandler:
         self._turns = turns
         self._management_api = management_api
         self._start_turn = start_turn
-        self._agent_turns = AgentTurns(sessions, turns, start_turn)
+        self._agent_turns = AgentTurns(sessions, turns, self._start_any_turn)
         self._policy = policy
         self._agents = agents or AgentCatalog("", policy)
         self._silence = silence
@@ -551,6 +551,9 @@ class MessageHandler:
         elif too_fast.tell:
             asked_by = "audio_start" if request.spoken else "user_message"
             raise too_many_messages(too_fast, asked_by, request.turn_id)
+
+    def _start_any_turn(self, request: TurnRequest) -> None:
+        self._start_turn(request)
 
     def _count_call(self, name: CallName, connection_id: str) -> TooFast | None:
         """Count a message that costs calls; return None if it is within its rate."""
