@@ -185,6 +185,13 @@ def test_the_first_turn_has_the_agent_of_its_token(desk: Desk, catalog: AgentCat
     assert catalog.find_agent(session).instructions == "You see all."
 
 
+def test_a_turn_cannot_be_named_like_the_agents(desk: Desk) -> None:
+    body = {"text": "Hello.", "turn_id": "agent-greeting"}
+    status, problem = ask(desk, "POST /turns", body, shared_token(CLAIMS))
+    assert (status, problem["field"]) == (400, "turn_id")
+    assert desk.ran == []
+
+
 def test_nobody_is_the_backend_by_default() -> None:
     assert not Identity(ANONYMOUS).is_backend
     assert Identity(ADA, Settings()).agent == AgentOverrides()

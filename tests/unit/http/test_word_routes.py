@@ -269,3 +269,15 @@ def test_nothing_is_left_of_what_an_erased_session_was_told(key: str) -> None:
     backend.store.mark_erased(backend.ref)
     assert backend.ask(key, text="x")[0] == 404
     assert backend.messages() == []
+
+
+def test_an_erasure_reaches_what_was_told_and_what_is_to_be_said() -> None:
+    backend = Backend(connection_id="")
+    backend.ask(TELL, text="The order was paid.")
+    backend.ask(SAY, text="Your taxi is here.")
+    kinds = {item["sk"]["S"].split("#")[0] for item in backend.store.client.items()}
+    assert {"NOTE", "MESSAGE"} <= kinds
+    backend.store.mark_erased(backend.ref)
+    backend.store.sweep_session(backend.ref)
+    left = {item["sk"]["S"].split("#")[0] for item in backend.store.client.items()}
+    assert left.isdisjoint({"NOTE", "MESSAGE"})
