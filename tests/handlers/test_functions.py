@@ -264,9 +264,9 @@ OF_TOOLS = ["tomllib", "fastjsonschema", "parley.tools.catalog", "parley.tools.r
         ),
         (
             ["turn", "http_turn"],
-            ["elevenlabs", "moto", "samwire", "pydantic", "aws_xray_sdk", *OF_TOOLS],
+            ["elevenlabs", "moto", "samwire", "pydantic", "aws_xray_sdk", "boto3", *OF_TOOLS],
         ),
-        (["health"], ["websockets", "parley.turn.turn", "pydantic", *OF_TOOLS]),
+        (["health"], ["websockets", "parley.turn.turn", "pydantic", "boto3", *OF_TOOLS]),
     ],
 )
 def test_a_cold_start_imports_no_more_than_it_needs(

@@ -48,3 +48,13 @@ async def test_a_key_that_was_written_by_hand_has_no_line_break(secrets: Secrets
     secrets.may_answer.set()
     keys = ApiKeys("arn:of:the:secret")
     assert [await keys.read(name) for name in ("by_hand", "nothing")] == ["sk-1", ""]
+
+
+@pytest.mark.parametrize(("max_age_s", "asked"), [(300, 1), (0, 2)], ids=["new", "old"])
+async def test_keys_are_read_again_when_they_are_old(
+    secrets: Secrets, max_age_s: int, asked: int
+) -> None:
+    secrets.may_answer.set()
+    keys = ApiKeys("arn:of:the:secret", max_age_s)
+    assert [await keys.read("one") for _ in range(2)] == ["1", "1"]
+    assert secrets.asked == asked
