@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import sys
@@ -70,6 +71,32 @@ async def test_a_function_finds_its_own_modules_and_pythons_before_installed_one
         before = found["path"][: found["path"].index(standard)]
         assert str(f.code) in before
         assert emulator not in before
+
+
+# --- garbage ----------------------------------------------------------------------------------
+
+GARBAGE = """
+    import gc
+    {init}
+    def handler(event, context):
+        return gc.isenabled(), gc.get_threshold()
+"""
+
+
+@pytest.mark.parametrize(
+    ("init", "expected"),
+    [
+        ("", [True, list(gc.get_threshold())]),
+        ("gc.disable()", [False, list(gc.get_threshold())]),
+        ("gc.set_threshold(5, 6, 7)", [True, [5, 6, 7]]),
+    ],
+    ids=["says nothing", "wants none", "has thresholds"],
+)
+async def test_a_function_collects_garbage_as_python_does_or_as_it_says_itself(
+    init: str, expected: list[Any], tmp_path: Path
+) -> None:
+    async with running(tmp_path, GARBAGE.format(init=init)) as f:
+        assert await f.invoke() == expected
 
 
 # --- freezing ---------------------------------------------------------------------------------
