@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Error, Page, Playwright, sync_playwright
 
-from tests.browser.contexts import Kept, forget, given_back, taken
+from tests.browser.contexts import Kept, distrust, forget, given_back, taken
 from tests.browser.scripted import CACHED, ScriptedServer, static_site
 from tests.browser.signals import tone, write_wav
 from tests.e2e.stack import ROOT
@@ -42,6 +42,8 @@ FLAGS = [
     "--use-fake-ui-for-media-stream",
     # As people's browsers have it: no sound before a gesture.
     "--autoplay-policy=document-user-activation-required",
+    # Names of this machine that, unlike `localhost`, are not secure.
+    "--host-resolver-rules=MAP *.example 127.0.0.1",
 ]
 TAP = (Path(__file__).parent / "tap.js").read_text()
 MICROPHONE_HZ = 500
@@ -67,14 +69,14 @@ def chromium() -> str:
     return found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
-    """For one file only: while it is open, no test beside it can start an event loop."""
+    """For this folder only: while it is open, no test beside it can start an event loop."""
     with sync_playwright() as running:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def launch(playwright: Playwright) -> Launch:
     """A browser of one's own, that may have more flags."""
 
@@ -91,7 +93,7 @@ def launch(playwright: Playwright) -> Launch:
     return launched
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def microphone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the browser's microphone hears, from when a page opens it: a tone of 20 s."""
     path = tmp_path_factory.mktemp("microphone") / "heard.wav"
@@ -114,9 +116,9 @@ def hear(microphone: Path) -> Iterator[Hear]:
     microphone.write_bytes(before)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser(launch: Launch, microphone: Path) -> Iterator[Browser]:
-    """The browser of a file's tests."""
+    """The browser of this folder's tests."""
     with launch(f"--use-file-for-fake-audio-capture={microphone}%noloop") as running:
         yield running
 
@@ -127,6 +129,9 @@ def opening() -> Iterator[Open]:
     used: list[Kept] = []
     problems: list[str] = []
 
+    def keep(error: Error) -> None:
+        problems.append(str(error))
+
     def open_page(
         browser: Browser, url: str, *, ready: bool = True, script: str = "", **options: Any
     ) -> Page:
@@ -135,12 +140,7 @@ def opening() -> Iterator[Open]:
         tapped = options.setdefault("bypass_csp", True)
         kept = taken(browser, options)
         used.append(kept)
-        page = kept.new_page()
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        if tapped:
-            page.add_init_script(TAP)
-        page.add_init_script(script)
-        page.goto(url)
+        page = kept.opened(url, [*([TAP] if tapped else []), *([script] if script else [])], keep)
         if ready:
             page.wait_for_selector("#state[data-state=ready]", timeout=15_000)
         return page
@@ -151,6 +151,16 @@ def opening() -> Iterator[Open]:
         for kept in used:
             given_back(kept)
     assert problems == []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Use no tab again in which a test has failed."""
+    try:
+        yield
+    except BaseException:
+        distrust()
+        raise
 
 
 @pytest.fixture

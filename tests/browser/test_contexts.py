@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser.conftest import opening
+from tests.browser.contexts import distrust
 from tests.browser.scripted import ScriptedServer
 
 LEAVE = """async (secure) => {
@@ -16,6 +17,8 @@ LEAVE = """async (secure) => {
     await (await caches.open("left")).put("/left", new Response("here"));
     const folder = await navigator.storage.getDirectory();
     await folder.getFileHandle("left", { create: true });
+    window.name = "left";
+    history.pushState(null, "", "#left");
 }"""
 FIND = """async () => {
     const files = [];
@@ -31,6 +34,13 @@ FIND = """async () => {
         isOnline: navigator.onLine,
         left: window.left,
         opened: performance.getEntriesByType("navigation")[0].type,
+        name: window.name,
+        isBack: history.length > 2,
+        isNarrow: innerWidth < 1280,
+        isDark: matchMedia("(prefers-color-scheme: dark)").matches,
+        isStill: matchMedia("(prefers-reduced-motion: reduce)").matches,
+        isUnderTheMouse: document.querySelector("main:hover") !== null,
+        wasUsed: window.wasUsed ?? true,
     };
 }"""
 
@@ -48,13 +58,20 @@ def test_nothing_of_one_page_is_left_for_the_next(browser: Browser, address: str
     with opening() as open_page:
         page = open_page(browser, address, script="window.left = 'here'")
         context = page.context
+        page.click("#text")
         page.evaluate(LEAVE)
+        page.set_viewport_size({"width": 320, "height": 568})
+        page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+        page.hover("main")
         context.grant_permissions(["geolocation"])
         context.set_offline(True)
         there = found(page)
         page.context.new_page()
     with opening() as open_page:
-        page = open_page(browser, address)
+        # Whatever a test evaluates counts as a gesture from then on.
+        page = open_page(
+            browser, address, script="window.wasUsed = navigator.userActivation.hasBeenActive"
+        )
         assert page.context is context, "else it is no test"
         assert page.context.pages == [page]
         assert found(page) == {
@@ -68,6 +85,13 @@ def test_nothing_of_one_page_is_left_for_the_next(browser: Browser, address: str
             "isOnline": True,
             "left": None,
             "opened": "navigate",
+            "name": "",
+            "isBack": False,
+            "isNarrow": False,
+            "isDark": False,
+            "isStill": False,
+            "isUnderTheMouse": False,
+            "wasUsed": False,
         }
     # Before, each of it was there.
     assert [name for name, value in there.items() if not value] == ["isOnline"]
@@ -84,3 +108,40 @@ def test_other_options_are_another_context(browser: Browser, address: str) -> No
         context = open_page(browser, address).context
     with opening() as open_page:
         assert open_page(browser, address, has_touch=True).context is not context
+
+
+def test_a_tab_is_used_again_but_not_after_a_test_that_failed(
+    browser: Browser, address: str
+) -> None:
+    with opening() as open_page:
+        first = open_page(browser, address)
+    assert first.url == "about:blank"
+    with opening() as open_page:
+        assert open_page(browser, address) is first
+        distrust()
+    assert first.is_closed()
+
+
+def test_a_page_that_is_opened_in_a_tab_is_closed(browser: Browser, address: str) -> None:
+    with opening() as open_page:
+        first = open_page(browser, address)
+        with first.expect_popup() as popup:
+            first.evaluate("void window.open('about:blank')")
+    assert popup.value.is_closed()
+    assert not first.is_closed()
+
+
+def test_of_another_site_that_a_tab_was_at_nothing_is_left(browser: Browser, address: str) -> None:
+    other = address.replace("127.0.0.1", "localhost", 1)
+    with opening() as open_page:
+        page = open_page(browser, address)
+        for url in (other, address):
+            page.goto(url)
+            page.evaluate(LEAVE)
+            assert "left" in page.evaluate("sessionStorage")
+    with opening() as open_page:
+        assert open_page(browser, address) is page
+        for url in (address, other):
+            page.goto(url)
+            assert "left" not in page.evaluate("sessionStorage")
+            assert "left" not in page.evaluate("localStorage")

@@ -88,8 +88,9 @@ def look_at_all_sizes(page: Page, folder: Path, state: str) -> list[str]:
 
 def give_up(page: Page, server: ScriptedServer) -> None:
     """The attempts are used up, and the longest notice is there."""
-    page.add_init_script("Math.random = () => 0.01")  # hardly any time between the attempts
-    page.reload()
+    # Hardly any time between the attempts.
+    with page.add_init_script("Math.random = () => 0.01"):
+        page.reload()
     page.wait_for_selector("#state[data-state=ready]", timeout=15_000)
     STATES["conversation"](page, server)
     server.refuse = True

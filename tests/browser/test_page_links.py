@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Launch, Open
+from tests.browser.conftest import Open
 from tests.browser.page import type_message
 from tests.browser.scripted import Reply, ScriptedServer, static_site
 from tests.e2e.stack import ROOT
@@ -26,22 +26,14 @@ from tests.e2e.stack import ROOT
 OWN = "talk.example"
 """Where the page is, as far as the browser knows."""
 EVIL = "evil.example"
-NAMES = "--host-resolver-rules=MAP *.example 127.0.0.1"
 
 READY = "#state[data-state=ready]"
 
 
-@pytest.fixture(scope="module")
-def elsewhere(launch: Launch) -> Iterator[Browser]:
-    """A browser that finds `*.example` on this machine."""
-    with launch(NAMES) as browser:
-        yield browser
-
-
 @pytest.fixture
-def visit(opened: Open, elsewhere: Browser) -> Open:
+def visit(opened: Open, browser: Browser) -> Open:
     """Open a page there. What listens to the sound has no place in a page that is not secure."""
-    return functools.partial(opened, elsewhere, ready=False, bypass_csp=False)
+    return functools.partial(opened, browser, ready=False, bypass_csp=False)
 
 
 @pytest.fixture

@@ -214,20 +214,15 @@ def test_a_page_that_may_not_use_it_whatever_the_user_says_tells_so(
         assert "Permissions-Policy" in until_error(page)[0]["message"]
 
 
-def test_an_insecure_page_is_told_to_be_https(
-    launch: Launch, bare: str, opened: Open, server: ScriptedServer
-) -> None:
-    # Another name for this machine than localhost: no secure context.
-    with launch("--host-resolver-rules=MAP insecure.test 127.0.0.1") as browser:
-        page = opened(browser, bare.replace("127.0.0.1", "insecure.test"), **BARE)
-        assert page.evaluate("isSecureContext") is False
-        problem = page.evaluate(
-            """async () => {
-                const { Microphone } = await import("/client/index.js");
-                const opening = new Microphone().start(() => undefined);
-                return opening.catch(({ code, message }) => [code, message]);
-            }"""
-        )
-        assert problem[0] == "microphone_missing"
-        assert "https, or localhost" in problem[1]
-        page.context.close()
+def test_an_insecure_page_is_told_to_be_https(browser: Browser, bare: str, opened: Open) -> None:
+    page = opened(browser, bare.replace("127.0.0.1", "insecure.example"), **BARE)
+    assert page.evaluate("isSecureContext") is False
+    problem = page.evaluate(
+        """async () => {
+            const { Microphone } = await import("/client/index.js");
+            const opening = new Microphone().start(() => undefined);
+            return opening.catch(({ code, message }) => [code, message]);
+        }"""
+    )
+    assert problem[0] == "microphone_missing"
+    assert "https, or localhost" in problem[1]
