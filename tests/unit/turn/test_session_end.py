@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from parley.protocol.messages import TurnEnd
 from parley.protocol.tool_rounds import ToolCall, ToolCalls
 from parley.providers.llm import ToolOffer
 from parley.tools.tool import ToolSpec
 from parley.tools.toolbox import BUILT_IN, Toolbox
+from parley.turn.finish import GOODBYE_MARGIN_S
 from tests.unit.fakes import FakeResponder
 from tests.unit.memory import REF
 from tests.unit.stage import Stage
@@ -23,12 +26,39 @@ def stage() -> Stage:
     return Stage(responder=FakeResponder([[HANGS_UP], ["Goodbye."]]), toolbox=Toolbox([END]))
 
 
-async def test_a_session_ends_with_the_turn_that_ends_it() -> None:
+def left_s(ending: Stage) -> float:
+    """How long the session can still be resumed."""
+    return ending.store.sessions[REF].expires_at - time.time()
+
+
+async def test_a_session_is_over_when_the_goodbye_has_been_heard() -> None:
     ending = stage()
     await ending.run("That was all.")
     (end,) = ending.wire.of(TurnEnd)
     assert (end.reason, end.text, end.ends_session) == ("completed", "Goodbye.", True)
-    assert ending.store.sessions[REF].status == "ended"
+    assert 0 < left_s(ending) <= GOODBYE_MARGIN_S + 2
+
+
+async def test_a_session_over_http_is_over_with_its_answer() -> None:
+    ending = stage()
+    await ending.run("That was all.", connection_id="")
+    assert left_s(ending) <= 1
+
+
+async def test_a_client_that_is_away_may_return_for_the_goodbye() -> None:
+    ending = stage()
+    ending.wire.gone_after = 0
+    await ending.run("That was all.")
+    assert left_s(ending) > 3_600
+
+
+async def test_a_user_who_speaks_before_the_goodbye_is_over_goes_on() -> None:
+    ending = stage()
+    await ending.run("That was all.")
+    ending.wire.events.clear()
+    await ending.run("One more thing.", "t2")
+    assert ending.wire.end.reason == "completed"
+    assert left_s(ending) > 3_600
 
 
 async def test_a_session_whose_user_has_spoken_since_goes_on() -> None:
@@ -41,7 +71,7 @@ async def test_a_session_whose_user_has_spoken_since_goes_on() -> None:
 
     ending.store.finish_turn = speak_then_finish  # type: ignore[method-assign]
     await ending.run("That was all.")
-    assert ending.store.sessions[REF].status == "active"
+    assert left_s(ending) > 3_600
 
 
 async def test_a_session_that_was_erased_meanwhile_stays_erased() -> None:
@@ -71,10 +101,10 @@ async def test_an_interrupted_goodbye_ends_nothing() -> None:
     await ending.run("That was all.")
     (end,) = ending.wire.of(TurnEnd)
     assert (end.reason, end.ends_session) == ("interrupted", False)
-    assert ending.store.sessions[REF].status == "active"
+    assert left_s(ending) > 3_600
 
 
 async def test_a_turn_that_does_not_end_the_session_leaves_it() -> None:
     plain = Stage(toolbox=Toolbox([END]))
     await plain.run("Hello.")
-    assert plain.store.sessions[REF].status == "active"
+    assert left_s(plain) > 3_600

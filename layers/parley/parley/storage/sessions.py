@@ -263,23 +263,19 @@ class SessionStore:
         )
         return read_text(item or {}, "active_turn") or None
 
-    def end_after_turn(self, ref: SessionRef, turn_id: str, ended_at_ms: int) -> None:
-        """End a session with a turn, unless a newer one has come, or the session has been erased.
+    def end_after_turn(self, ref: SessionRef, turn_id: str, at_s: int) -> None:
+        """Let a session be over at a time, unless it is erased or another turn comes before.
 
         Args:
-            ended_at_ms: the time, in ms since the epoch.
+            turn_id: its newest turn.
+            at_s: when, in s since the epoch.
         """
         self._table.update(
             session_key(ref),
-            "SET #status = :ended, ended_at = :at",
+            "SET resumable_until = :at",
             "#status = :active AND active_turn = :turn",
             {"#status": "status"},
-            {
-                ":ended": {"S": "ended"},
-                ":at": number(ended_at_ms),
-                ":active": {"S": "active"},
-                ":turn": {"S": turn_id},
-            },
+            {":at": number(at_s), ":active": {"S": "active"}, ":turn": {"S": turn_id}},
         )
 
     def get_session(self, ref: SessionRef) -> Session | None:

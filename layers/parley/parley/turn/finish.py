@@ -22,6 +22,11 @@ LEAST_SPEECH_MS = 1_000
 reply at once must not ask it without end."""
 
 
+GOODBYE_MARGIN_S = 60.0
+"""How much longer than the goodbye sounds a session stays that the agent ends, for a client that
+does not end it itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How a turn ended."""
@@ -124,10 +129,17 @@ class TurnFinisher:
             self._deliver() if turn.request.connected else self._keep_answer(),
             turn.recorder.store(turn.poller.audio.items, turn.invocation.remaining_s()),
         )
-        if ends_session:  # afterwards: until it has its end, a client that returns may resume
-            await turn.persistence.end_session()
+        if ends_session and delivered:  # a client that is away returns for the goodbye
+            await turn.persistence.end_session(self._goodbye_s())
         events = () if turn.request.connected else turn.outbox.unacknowledged(0)
         return Outcome(reason, metrics, error, delivered, turn.recorder.failed, events)
+
+    def _goodbye_s(self) -> float:
+        """Return in how many s the session ends: a client ends it itself once it has played the
+        goodbye, and a user who speaks before goes on with it."""
+        if not self._turn.request.connected:
+            return 0.0
+        return self._turn.outbox.audio_ms / 1000 + GOODBYE_MARGIN_S
 
     async def _keep_answer(self) -> bool:
         """Keep everything that was said: an answer may be lost on its way."""

@@ -7,12 +7,13 @@ A table that fails costs the record, never the turn.
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from parley.audio.captions import Sound
 from parley.audio.heard import Heard
-from parley.clock import now_ms
 from parley.protocol.messages import Message, Metrics, Span, TurnEndReason
 from parley.protocol.turn_request import TurnRequest
 from parley.storage.inbox_entries import InterruptEntry
@@ -147,12 +148,12 @@ class TurnPersistence:
         self._start("answer", lambda: self._put_answer(attempt, frames))
         await self.wait_until_written()
 
-    async def end_session(self) -> None:
-        """End the session with this turn, if it is the newest."""
-        ref, at_ms = self._request.session, now_ms()
+    async def end_session(self, after_s: float) -> None:
+        """Let the session be over in so many s, unless the user goes on."""
+        ref, at_s = self._request.session, math.ceil(time.time() + after_s)
         self._start(
             "session_end",
-            lambda: asyncio.to_thread(self._sessions.end_after_turn, ref, self._turn_id, at_ms),
+            lambda: asyncio.to_thread(self._sessions.end_after_turn, ref, self._turn_id, at_s),
         )
         await self.wait_until_written()
 
