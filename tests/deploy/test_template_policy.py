@@ -421,7 +421,7 @@ def test_a_turn_runs_the_functions_that_are_named_as_tools_and_no_other(role: st
     invoke = "lambda:InvokeFunction"
     assert may(role, invoke, f"{FUNCTION}local-tool-order-status")
     assert may(role, invoke, f"{FUNCTION}local-tool-order-status:live")
-    for other in ("other-tool-order-status", "local-TurnFunction", "billing", "local-tools"):
+    for other in ("other-tool-order-status", "local-TokenFunction", "billing", "local-tools"):
         assert not may(role, invoke, f"{FUNCTION}{other}")
 
 

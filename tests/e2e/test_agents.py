@@ -65,6 +65,20 @@ async def test_a_backend_opens_a_session_greets_and_speaks_in_it(stack: Stack) -
     assert "ferry" not in stack.logs()
 
 
+async def test_what_could_not_be_said_is_said_once_when_it_is_asked_for_again(stack: Stack) -> None:
+    token = invoke(stack, {"subject": "ada", "backend": True})["token"]
+    async with (
+        HttpSession(stack, token) as backend,
+        opened(stack.url, token=token_for(stack, "ada")) as ada,
+    ):
+        say, words = f"/sessions/{ada.ready['session_id']}/say", {"text": "Now.", "id": "now"}
+        with stack.without("HttpTurnFunction", "lambda:InvokeFunction"):
+            assert (await asked(backend, say, **words)).status_code == 500
+        again = await asked(backend, say, **words)
+        assert again.status_code == 202
+        assert (await ada.ended(again.json()["turn_id"])).text == "Now."
+
+
 async def test_a_browser_says_nothing_of_its_agent(stack: Stack) -> None:
     async with HttpSession(stack, token_for(stack, "eve")) as eve:
         requests: dict[str, dict[str, Any]] = {

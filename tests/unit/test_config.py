@@ -59,6 +59,8 @@ ALL = {
     "SESSIONS_PER_MINUTE_PER_TENANT": "10",
     "READS_PER_MINUTE_PER_SUBJECT": "11",
     "READS_PER_MINUTE_PER_TENANT": "12",
+    "TOOL_ROUNDS_PER_MINUTE_PER_SUBJECT": "17",
+    "TOOL_ROUNDS_PER_MINUTE_PER_TENANT": "18",
     "MESSAGES_PER_SECOND": "13",
     "MESSAGE_BYTES": "14",
     "UTTERANCE_SECONDS": "15",
@@ -117,7 +119,7 @@ def test_every_variable_is_read() -> None:
     assert (found.defaults.voice, found.defaults.language) == ("voice", "de")
     assert (found.defaults.speed, found.defaults.stability) == (0.9, 0)
     assert (found.session_idle_s, found.history_messages) == (5400, 6)
-    subject, tenant = Share(1, 3, 5, 7, 9, 11), Share(2, 4, 6, 8, 10, 12)
+    subject, tenant = Share(1, 3, 5, 7, 9, 11, 17), Share(2, 4, 6, 8, 10, 12, 18)
     assert found.limits == LimitRules(subject, tenant, 13, 14, 15, 16)
 
 
@@ -137,7 +139,7 @@ def test_hosts_of_tools_are_hosts_with_or_without_a_port() -> None:
 def test_the_limits_without_variables_are_the_template_s() -> None:
     parameters = yaml.load((ROOT / "template.yaml").read_text(), _Template)["Parameters"]
     group = ["Connections", "TurnsPerMinute", "AudioSecondsPerDay", "SpeechSecondsPerDay"]
-    group += ["SessionsPerMinute", "ReadsPerMinute"]
+    group += ["SessionsPerMinute", "ReadsPerMinute", "ToolRoundsPerMinute"]
     subject, tenant = (
         Share(*(parameters[f"{name}Per{whose}"]["Default"] for name in group))
         for whose in ("Subject", "Tenant")

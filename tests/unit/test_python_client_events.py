@@ -36,6 +36,7 @@ SAMPLES: list[protocol.ServerEvent] = [
                 heard_estimated=True,
                 fillers=[protocol.Span(0, 2)],
                 tools=["book"],
+                agent=True,
             )
         ],
         agent="support",

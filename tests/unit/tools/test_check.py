@@ -54,9 +54,10 @@ def test_an_example_has_few_lines() -> None:
 
 def test_the_demo_books_a_table_with_a_function_that_may_be_asked_again() -> None:
     found = check_catalog(TOOLS / "demo.toml", languages=("en",))
-    book, status, end = found.specs
+    book, status, note, end = found.specs
     assert (book.name, book.target, book.effect) == ("book_table", "book-table", "idempotent")
     assert (status.name, status.target, status.effect) == ("order_status", "book-table", "read")
+    assert (note.name, note.kind) == ("show_note", "client")
     assert end.name == "end_session"
     assert book.sentences("de") == ["Ich reserviere."]
 
