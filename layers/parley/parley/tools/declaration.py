@@ -90,6 +90,7 @@ class BuiltInEntry(Struct, forbid_unknown_fields=True):
     skip_turn: bool = False
 
 
+ENTRY_NAME = "the name of an entry in the tools' secret, of letters, digits and _ . -"
 EXPECTED = {
     "description": f"text of 1 to {MAX_DESCRIPTION_CHARS:,} characters",
     "parameters": 'a table for each parameter, as parameters.order = { type = "string" }',
@@ -106,7 +107,7 @@ EXPECTED = {
     "show": "name, arguments or all",
     "result": "a list of the names of fields",
     "confirm": "true or false",
-    "secret": "the name of an entry in the tools' secret, of letters, digits and _ . -",  # nosec B105
+    "secret": ENTRY_NAME,
     "headers": "a table of headers, each a name and a value of printable ASCII characters",
     "method": "POST, GET, PUT, PATCH or DELETE",
     "format": "bedrock-agent; leave it out for plain arguments",
