@@ -14,6 +14,11 @@ from parley.tools.tool import Invocation, Tool, ToolFailed, ToolSpec
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER_SECRET = "whsec_c29tZSBvdGhlciBzZWNyZXQgb2YgMzIgYnl0ZXMu"
 KEY = "01KBC000000000000000000000.turn-1.0.0"
+OPTIONS: Mapping[str, Mapping[str, Any]] = {
+    "lambda": {"format": "arguments", "durable": False},
+    "http": {"secret": "key", "auth": "signature", "headers": {}, "method": "POST"},
+}
+"""What the catalog makes of an entry that says nothing of them."""
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -27,7 +32,9 @@ SCHEMA = {
 def tool_spec(kind: str, target: str, **changed: Any) -> ToolSpec:
     """A tool named `book`, that reads unless it is said."""
     offer = ToolOffer("book", "Books.", changed.pop("schema", SCHEMA))
-    return ToolSpec(offer, kind, target, **{"effect": "read", "timeout_s": 5.0, **changed})
+    options = {**OPTIONS.get(kind, {}), **changed.pop("options", {})}
+    defaults = {"effect": "read", "timeout_s": 5.0}
+    return ToolSpec(offer, kind, target, options=options, **{**defaults, **changed})
 
 
 def tool_context(

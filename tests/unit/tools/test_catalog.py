@@ -202,6 +202,8 @@ WRONG: list[tuple[str, str]] = [
     (f"[t]\n{HTTP}format = 'bedrock-agent'", "t: format: only a tool with lambda has it"),
     (f"[t]\n{LAMBDA}format = 'json'", "t: format: expected bedrock-agent"),
     (f"[t]\n{LAMBDA}durable = 'yes'", "t: durable: expected true or false"),
+    (f"[t]\n{PLAIN}lambda = ''", "t: lambda: expected what follows the stack's name"),
+    (f"[t]\n{PLAIN}lambda = 'arn:aws:s3:::bucket'", "t: lambda: expected .* function's ARN"),
     (f"[t]\n{PLAIN}lambda = 'two words'", "t: lambda: expected what follows the stack's name"),
     (f"[t]\n{PLAIN}http = 'https://a.example'", "t: secret: expected the name .* signs"),
     (f"[t]\n{HTTP}method = 'HEAD'", "t: method: expected POST, GET, PUT, PATCH or DELETE"),
@@ -214,8 +216,16 @@ WRONG: list[tuple[str, str]] = [
     (
         f"[t]\n{PLAIN}secret = 'x'\nhttp = 'https://{{a}}.example/'\n"
         "parameters.a = { type = 'string' }",
-        r"t: http: expected \{name\} in its path and query alone",
+        r"t: http: it may have \{name\} only in its path and query",
     ),
+    (f"[t]\n{PLAIN}secret = 'x'\nhttp = 'https://a.example/x{{y'", "t: http: it has a brace"),
+    (
+        f"[t]\n{PLAIN}secret = 'x'\nhttp = 'https://a.example/{{a.b}}'\n"
+        "parameters.'a.b' = { type = 'string' }",
+        "t: http: it has a brace",
+    ),
+    (f"[t]\n{HTTP}headers = {{ Host = 'x' }}", r"t: headers\.Host: every request"),
+    (f"[t]\n{HTTP}headers = {{ webhook-ID = 'x' }}", r"t: headers\.webhook-ID: every request"),
     (f"[t]\n{HTTP}headers = {{ Authorization = 'x' }}", r"t: headers\.Authorization: every"),
     (f"[t]\n{HTTP}headers = {{ X-A = 'a\\nb' }}".replace("'", '"'), "t: headers: expected"),
     (f"[t]\n{HTTP}headers = {{ 'X A' = 'a' }}", "t: headers: expected"),

@@ -278,20 +278,3 @@ async def test_a_durable_function_is_invoked_by_the_key_and_a_version(
     names = {sent.get("x-amz-durable-execution-name") for sent in api.sent}
     assert names == ({outside_key(KEY)} if durable else {None})
     assert re.fullmatch("[A-Za-z0-9_-]{1,64}", outside_key(KEY))
-
-
-@pytest.mark.parametrize(
-    ("target", "options", "problem"),
-    [
-        ("order status", {}, "lambda must be a name such as order-status"),
-        ("", {}, "shop-tool-order-status"),
-        ("arn:aws:s3:::bucket", {}, "or an ARN"),
-        ("order-status", {"format": "xml"}, "format must be one of arguments, bedrock-agent"),
-    ],
-)
-def test_a_declaration_that_cannot_work_says_which_field(
-    target: str, options: dict[str, Any], problem: str
-) -> None:
-    with pytest.raises(ValueError, match=problem) as error:
-        build_tool(tool_spec("lambda", target, options=options), tool_context())
-    assert str(error.value).startswith("tool book: ")

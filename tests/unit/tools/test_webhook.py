@@ -36,8 +36,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 async def send(receiver: Receiver, path: str = "/tables", **options: Any) -> Received:
     """What arrives of a call."""
-    given = {"secret": "key", **options}
-    spec = tool_spec("http", f"http://{receiver.host}{path}", options=given)
+    spec = tool_spec("http", f"http://{receiver.host}{path}", options=options)
     tool = build_tool(spec, tool_context(private_hosts=[receiver.host]))
     answer = await tool.call(invocation(order="A-1", people=2))
     assert answer.value == {"number": 7}
@@ -128,11 +127,6 @@ async def test_a_bearer_token_takes_the_place_of_signatures(receiver: Receiver) 
     assert not [name for name in sent.headers if "signature" in name]
 
 
-async def test_a_fixed_header_may_be_all_that_a_webhook_asks_for(receiver: Receiver) -> None:
-    sent = await send(receiver, secret="", headers={"Authorization": "Basic eDp5"})
-    assert sent.headers["authorization"] == "Basic eDp5"
-
-
 async def test_nothing_of_the_environment_is_in_a_request(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,9 +140,7 @@ async def test_nothing_of_the_environment_is_in_a_request(
 
 
 async def test_no_value_breaks_a_header(receiver: Receiver) -> None:
-    spec = tool_spec(
-        "http", f"http://{receiver.host}/", options={"secret": "key", "auth": "bearer"}
-    )
+    spec = tool_spec("http", f"http://{receiver.host}/", options={"auth": "bearer"})
     context = tool_context({"key": "abc\r\nX-Injected: 1"}, [receiver.host])
     error = await failed(build_tool(spec, context), invocation())
     assert (error.reason, error.acted) == ("refused", False)
@@ -157,35 +149,12 @@ async def test_no_value_breaks_a_header(receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "options", "problem"),
-    [
-        ("http://example.com/", {}, "PrivateToolHosts lists example.com"),
-        ("https://example.com/{unknown}", {}, "unknown}, which is no parameter"),
-        ("https://example.com/", {"method": "TRACE"}, "method must be one of"),
-        ("https://example.com/", {"auth": "basic"}, "auth must be"),
-        ("https://example.com/", {"secret": ""}, "secret must name"),
-        ("https://example.com/", {"headers": {"X\r\nY": "1"}}, "headers has a name"),
-        ("https://example.com/", {"headers": {"X": "1\r\nY: 2"}}, "headers has a name"),
-        ("https://example.com/", {"headers": {"Host": "x"}}, "must not set Host"),
-        ("https://example.com/", {"headers": {"webhook-ID": "x"}}, "must not set webhook-ID"),
-    ],
-)
-def test_a_declaration_that_cannot_work_says_which_field(
-    target: str, options: dict[str, Any], problem: str
-) -> None:
-    spec = tool_spec("http", target, options={"secret": "key", **options})
-    with pytest.raises(ValueError, match=problem) as error:
-        build_tool(spec, tool_context())
-    assert str(error.value).startswith("tool book: ")
-
-
-@pytest.mark.parametrize(
     ("secret", "cause"), [("", "no_secret"), ("not of the form", "bad_secret")]
 )
 async def test_without_a_good_secret_nothing_is_sent(
     receiver: Receiver, secret: str, cause: str
 ) -> None:
-    spec = tool_spec("http", f"http://{receiver.host}/", options={"secret": "key"})
+    spec = tool_spec("http", f"http://{receiver.host}/")
     tool = build_tool(spec, tool_context({"key": secret}, [receiver.host]))
     error = await failed(tool, invocation())
     assert (error.reason, error.acted, error.log_fields["cause"]) == ("refused", False, cause)
@@ -199,7 +168,7 @@ async def test_secrets_that_cannot_be_read_are_no_reason_to_send_anything(
     def unreadable() -> str:
         raise OSError("no Secrets Manager")
 
-    spec = tool_spec("http", f"http://{receiver.host}/", options={"secret": "key"})
+    spec = tool_spec("http", f"http://{receiver.host}/")
     error = await failed(build_tool(spec, tool_context(unreadable, [receiver.host])), invocation())
     assert (error.reason, error.acted) == ("unavailable", False)
     assert receiver.requests == []
@@ -208,8 +177,7 @@ async def test_secrets_that_cannot_be_read_are_no_reason_to_send_anything(
 async def test_an_argument_that_cannot_be_in_an_address_is_told_to_the_model(
     receiver: Receiver,
 ) -> None:
-    options = {"secret": "key"}
-    spec = tool_spec("http", f"http://{receiver.host}/{{order}}", options=options)
+    spec = tool_spec("http", f"http://{receiver.host}/{{order}}")
     tool = build_tool(spec, tool_context(private_hosts=[receiver.host]))
     error = await failed(tool, invocation(order=".."))
     assert (error.reason, error.acted) == ("refused", False)

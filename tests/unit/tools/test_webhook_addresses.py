@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import trustme
 
-from parley.tools import private_hosts
-from parley.tools.kinds import webhook
+from parley.tools import guarded_network
 from parley.tools.kinds.webhook import build_tool
 from tests.unit.tool_calls import failed, invocation, tool_context, tool_spec
 from tests.unit.webhook_receiver import Receiver, json_answer, receiving
@@ -40,9 +39,9 @@ def trusted(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """Have the tools trust it alone, as an environment that names it does."""
     with authority.cert_pem.tempfile() as path:
         monkeypatch.setenv("SSL_CERT_FILE", path)
-        webhook._authorities.cache_clear()
+        guarded_network.authorities.cache_clear()
         yield
-    webhook._authorities.cache_clear()
+    guarded_network.authorities.cache_clear()
 
 
 def tls(authority: trustme.CA, name: str, seen: list[str | None] | None = None) -> ssl.SSLContext:
@@ -68,7 +67,7 @@ async def test_a_private_address_is_asked_nothing(
     receiver: Receiver, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = Names(["203.0.114.1", address])
-    monkeypatch.setattr(private_hosts, "look_up", names.look_up)
+    monkeypatch.setattr(guarded_network, "look_up", names.look_up)
     spec = tool_spec("http", f"https://{NAME}:{receiver.port}/", options={"secret": "key"})
     error = await failed(build_tool(spec, tool_context()), invocation())
     assert (error.reason, error.acted) == ("refused", False)
@@ -91,8 +90,8 @@ async def test_the_address_that_was_checked_is_connected_to_and_the_name_is_kept
     asked: list[str | None] = []
     async with receiving(json_answer(1), tls=tls(authority, NAME, asked)) as receiver:
         names = Names(["127.0.0.1"])  # a second question would fail
-        monkeypatch.setattr(private_hosts, "look_up", names.look_up)
-        monkeypatch.setattr(private_hosts, "is_public", lambda address: address == "127.0.0.1")
+        monkeypatch.setattr(guarded_network, "look_up", names.look_up)
+        monkeypatch.setattr(guarded_network, "is_public", lambda address: address == "127.0.0.1")
         spec = tool_spec("http", f"https://{NAME}:{receiver.port}/", options={"secret": "key"})
         assert (await build_tool(spec, tool_context()).call(invocation())).value == 1
     assert asked == [NAME]
@@ -103,7 +102,7 @@ async def test_the_address_that_was_checked_is_connected_to_and_the_name_is_kept
 async def test_the_next_address_is_tried_where_nobody_listens(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(private_hosts, "look_up", Names(["127.0.0.2", "127.0.0.1"]).look_up)
+    monkeypatch.setattr(guarded_network, "look_up", Names(["127.0.0.2", "127.0.0.1"]).look_up)
     spec = tool_spec("http", f"https://{NAME}:{receiver.port}/", options={"secret": "key"})
     tool = build_tool(spec, tool_context(private_hosts=[NAME]))
     assert (await tool.call(invocation())).value == {"ok": 1}
@@ -114,7 +113,7 @@ async def test_a_certificate_of_another_name_is_told_nothing(
 ) -> None:
     other = tls(authority, "elsewhere.example")
     async with receiving(json_answer(1), tls=other) as receiver:
-        monkeypatch.setattr(private_hosts, "look_up", Names(*3 * [["127.0.0.1"]]).look_up)
+        monkeypatch.setattr(guarded_network, "look_up", Names(*3 * [["127.0.0.1"]]).look_up)
         spec = tool_spec("http", f"https://{NAME}:{receiver.port}/", options={"secret": "key"})
         error = await failed(build_tool(spec, tool_context(private_hosts=[NAME])), invocation())
         assert receiver.requests == []

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from parley.tools import private_hosts
+from parley.tools import guarded_network
 from parley.tools.kinds import webhook_repeats
 from parley.tools.kinds.webhook import build_tool
 from parley.tools.tool import CustomEvent, Tool
@@ -207,7 +207,7 @@ async def test_a_write_that_reached_no_server_is_sent_once_there_is_one(
                 await late.enter_async_context(receiving(OK, port=port))
             return ["127.0.0.1"]
 
-        monkeypatch.setattr(private_hosts, "look_up", look_up)
+        monkeypatch.setattr(guarded_network, "look_up", look_up)
         spec = tool_spec(
             "http",
             f"http://127.0.0.1:{closed_port()}/",

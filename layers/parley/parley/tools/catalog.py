@@ -6,7 +6,6 @@ switches Parley's own tools on. docs/tools.md has every field.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from msgspec import UNSET
 
 from parley.errors import ConfigurationError
 from parley.providers.llm import ToolOffer
-from parley.tools.addresses import address_problem
+from parley.tools.address import read_address
 from parley.tools.built_in_tools import built_in_specs
 from parley.tools.declaration import (
     BuiltInEntry,
@@ -31,6 +30,7 @@ from parley.tools.declaration import (
 )
 from parley.tools.mcp_server import McpServer
 from parley.tools.parameters import read_schema, schema_of
+from parley.tools.private_hosts import address_problem
 from parley.tools.registry import HTTP, LAMBDA
 from parley.tools.tool import ToolSpec
 from parley.tools.toolbox import CLIENT
@@ -39,7 +39,6 @@ MAX_TOOLS = 64
 """A model that may choose among more chooses worse. OpenAI takes 128."""
 MAX_SERVER_NAME = 32
 _MCP, _BUILT_IN = "mcp", "built_in"
-_PLACE = re.compile(r"\{([^{}]*)\}")
 _KIND_OF_FIELD = {
     "format": LAMBDA,
     "durable": LAMBDA,
@@ -238,12 +237,12 @@ def _check_fields(entry: ToolEntry, kind: str) -> None:
 
 def _check_places(url: str, schema: Mapping[str, Any]) -> None:
     """Refuse a `{name}` in a URL that is no parameter, or stands where no argument may be."""
-    authority = url.split("/", 3)[2]
-    if "{" in authority or "}" in authority:
-        raise Mistake("http: expected {name} in its path and query alone")
-    for name in _PLACE.findall(url):
-        if name not in schema.get("properties", {}):
-            raise Mistake(f"http: {{{name}}} is none of its parameters")
+    try:
+        places = read_address(url).places
+    except ValueError as problem:
+        raise Mistake(f"http: it {problem}") from None
+    for name in sorted(places - set(schema.get("properties", {}))):
+        raise Mistake(f"http: {{{name}}} is none of its parameters")
 
 
 def _check_webhook(entry: ToolEntry) -> None:

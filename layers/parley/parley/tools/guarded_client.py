@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import ssl
-
 import httpcore
 import httpx
 
-from parley.tools.private_hosts import GuardedNetwork
+from parley.tools.guarded_network import GuardedNetwork, authorities
 
 
 def guarded_client(private_hosts: frozenset[str], timeout_s: float) -> httpx.AsyncClient:
@@ -21,10 +18,10 @@ def guarded_client(private_hosts: frozenset[str], timeout_s: float) -> httpx.Asy
         private_hosts: hosts, or `host:port`, that may be private.
         timeout_s: how long the server may stay silent.
     """
-    transport = httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False)
+    transport = httpx.AsyncHTTPTransport(verify=authorities(), trust_env=False)
     # httpx has no parameter for what opens its connections.
     transport._pool = httpcore.AsyncConnectionPool(
-        ssl_context=_tls(),
+        ssl_context=authorities(),
         max_connections=20,
         max_keepalive_connections=5,
         keepalive_expiry=60.0,
@@ -33,9 +30,3 @@ def guarded_client(private_hosts: frozenset[str], timeout_s: float) -> httpx.Asy
     return httpx.AsyncClient(
         transport=transport, timeout=timeout_s, trust_env=False, follow_redirects=False
     )
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """Return what all clients share: to read the certificates takes a tenth of a second."""
-    return httpx.create_ssl_context(trust_env=False)

@@ -1,17 +1,13 @@
-"""Which hosts a tool may reach: a public address, unless the deployer has listed the host.
+"""Which hosts a tool may reach: public ones over TLS, unless the deployer has listed the host.
 
 In Lambda a private address leads to the runtime's own API, to extensions and into the VPC.
 """
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
-import socket
-import time
 from collections.abc import Collection, Iterable
-
-import httpcore
+from urllib.parse import SplitResult, urlsplit
 
 _NOT_PUBLIC = [
     ipaddress.ip_network(each)
@@ -30,10 +26,30 @@ _UNICAST = ipaddress.ip_network("2000::/3")
 and such with a private IPv4 address in them included."""
 _EMBEDDED = [ipaddress.ip_network("::ffff:0:0/96"), ipaddress.ip_network("64:ff9b::/96")]
 """An IPv4 address in its last 32 bits: IPv4-mapped (RFC 4291), and NAT64 (RFC 6052)."""
+_PORTS = {"https": 443, "http": 80}
+_LOCAL = ("localhost", "local", "internal", "lan", "home.arpa")
+"""Ends of names that no public host has (RFC 6761, RFC 6762, RFC 8375; ICANN keeps `internal`)."""
 
 
-class PrivateAddress(httpcore.ConnectError):
-    """A host that is not listed has a private address. Nothing has been sent to it."""
+def address_problem(url: str, private_hosts: Collection[str]) -> str:
+    """Return what is wrong with the URL of a tool; empty if nothing is.
+
+    Names are not resolved here: whoever connects looks at the address.
+
+    Args:
+        private_hosts: hosts, or hosts with their port, that may be private or without TLS.
+    """
+    parts = _split(url)
+    if parts is None:
+        return "expected an https URL with a host, without user, password and fragment"
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    if is_listed(host, port, private_hosts):
+        return ""
+    if parts.scheme != "https":
+        return "expected https; a host that may do without is named in PrivateToolHosts"
+    if is_private_name(host):
+        return "its host is a private one; if that is meant, name it in PrivateToolHosts"
+    return ""
 
 
 def is_public(text: str) -> bool:
@@ -55,67 +71,27 @@ def is_listed(host: str, port: int, private_hosts: Iterable[str]) -> bool:
     return any(each.strip().lower() in names for each in private_hosts)
 
 
-async def look_up(host: str, port: int) -> list[str]:
-    """Return the addresses of a host, in the order in which to try them.
+def is_private_name(host: str) -> bool:
+    """Return whether a host is no public one, by its name or literal address alone."""
+    host = host.lower().rstrip(".")
+    try:
+        return not is_public(host)
+    except ValueError:
+        last = host.rpartition(".")[2]
+    # 127.1, 0x7f.1 and 2130706433 are addresses to a resolver (WHATWG URL, "ends in a number").
+    if last.isdecimal() or last.startswith("0x"):
+        return True
+    return "." not in host or any(host == end or host.endswith(f".{end}") for end in _LOCAL)
 
-    Raises:
-        OSError: it has none.
-    """
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(each[4][0]) for each in found))
 
-
-class GuardedNetwork(httpcore.AsyncNetworkBackend):
-    """Connects to the addresses that were checked, whatever the host's name means a moment later.
-
-    It is below TLS: certificates are still checked, and connections kept, by the host's name. An
-    address in the URL would share one connection between all hosts behind it.
-
-    Args:
-        private_hosts: hosts, or `host:port`, that may be private.
-    """
-
-    def __init__(self, private_hosts: Collection[str]) -> None:
-        self._private_hosts = private_hosts
-        self._network = httpcore.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109  # of httpcore's interface
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Connect to the first address of a host that answers.
-
-        Raises:
-            PrivateAddress: it has a private one.
-            httpcore.ConnectError, httpcore.ConnectTimeout: none answers.
-        """
-        until_s = None if timeout is None else time.monotonic() + timeout
-        addresses = await self._find_addresses(host, port, timeout)
-        failure: Exception = httpcore.ConnectError("no address")
-        for index, address in enumerate(addresses):
-            left_s = None if until_s is None else max(0.0, until_s - time.monotonic())
-            # None of them may use up the time of those after it.
-            share_s = None if left_s is None else left_s / (len(addresses) - index)
-            try:
-                return await self._network.connect_tcp(
-                    address, port, share_s, local_address, socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-        raise failure
-
-    async def _find_addresses(self, host: str, port: int, timeout_s: float | None) -> list[str]:
-        try:
-            found = await asyncio.wait_for(look_up(host, port), timeout_s)
-        except TimeoutError:
-            raise httpcore.ConnectTimeout("no address in time") from None
-        except (OSError, UnicodeError):
-            raise httpcore.ConnectError("no address") from None
-        if not is_listed(host, port, self._private_hosts) and not all(map(is_public, found)):
-            raise PrivateAddress("a private address")
-        return found
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    plain = url.isascii() and url.isprintable() and " " not in url and "\\" not in url
+    # Without its characters, what a resolver takes for another host ("https://a@b").
+    bare = parts.username is None and parts.password is None and not parts.fragment
+    known = parts.scheme in _PORTS and bool(parts.hostname) and port != 0
+    return parts if plain and bare and known else None

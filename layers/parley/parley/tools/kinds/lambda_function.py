@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
-import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -33,29 +32,13 @@ MARGIN_S = 0.1
 """How much earlier than the turn a call gives up: it alone knows whether anything ran."""
 PAUSES_S = (0.1, 0.3, 0.9)
 """Before each further invocation, of a function that has not begun."""
-FORMATS = ("arguments", "bedrock-agent")
 MAX_THREADS = 16
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}(:(\$LATEST|[A-Za-z0-9_-]{1,128}))?")
-_ARN = re.compile(
-    r"arn:[a-z-]+:lambda:[a-z0-9-]+:\d{12}:function:[A-Za-z0-9_-]{1,64}(:[A-Za-z0-9$_-]+)?"
-)
 
 
 def build_tool(spec: ToolSpec, context: ToolContext) -> Tool:
-    """Build what runs a Lambda function. Options: `format`, `durable`.
-
-    Raises:
-        ValueError: it is declared in a way that cannot work; the message names tool and field.
-    """
-    if spec.options.get("format", "arguments") not in FORMATS:
-        raise ValueError(f"tool {spec.name}: format must be one of {', '.join(FORMATS)}")
+    """Build what runs a Lambda function. Options: `format`, `durable`."""
     function = spec.target
-    if not _ARN.fullmatch(function):
-        if not _NAME.fullmatch(function):
-            raise ValueError(
-                f"tool {spec.name}: lambda must be a name such as order-status, which is the "
-                f"function {context.stack}-tool-order-status, or an ARN"
-            )
+    if not function.startswith("arn:"):
         function = f"{context.stack}-tool-{function}"
     return LambdaFunction(spec, function)
 
@@ -69,8 +52,8 @@ class LambdaFunction:
 
     def __init__(self, spec: ToolSpec, function: str) -> None:
         self._spec = spec
-        self._durable = bool(spec.options.get("durable"))
-        self._is_agents = spec.options.get("format") == "bedrock-agent"
+        self._durable = bool(spec.options["durable"])
+        self._is_agents = spec.options["format"] == "bedrock-agent"
         # A durable execution is of one version.
         qualified = function.split(":function:")[-1].count(":") == 1
         self._function = function if qualified or not self._durable else f"{function}:$LATEST"

@@ -6,8 +6,6 @@ Its body is the bare arguments, as a Lambda function's event is. The rest is in 
 from __future__ import annotations
 
 import asyncio
-import functools
-import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,15 +14,9 @@ import httpcore
 from parley.tools.address import Address, BadArgument, read_address
 from parley.tools.answers import MAX_ANSWER_BYTES
 from parley.tools.call_context import encode_arguments
+from parley.tools.guarded_network import GuardedNetwork, PrivateAddress, authorities
 from parley.tools.kinds.webhook_repeats import Repeats
-from parley.tools.kinds.webhook_request import (
-    Reply,
-    check_headers,
-    is_header_value,
-    make_headers,
-    read_reply,
-)
-from parley.tools.private_hosts import GuardedNetwork, PrivateAddress, is_listed
+from parley.tools.kinds.webhook_request import Reply, is_header_value, make_headers, read_reply
 from parley.tools.registry import ToolContext
 from parley.tools.signature import BadSecret, read_key
 from parley.tools.tool import Answer, Invocation, Tool, ToolFailed, ToolSpec
@@ -32,48 +24,12 @@ from parley.tools.tool import Answer, Invocation, Tool, ToolFailed, ToolSpec
 CONNECT_TIMEOUT_S = 3.0
 MARGIN_S = 0.1
 """How much earlier than the turn a call gives up: it alone knows whether anything was sent."""
-METHODS = ("POST", "GET", "PUT", "PATCH", "DELETE")
 _WITHOUT_BODY = ("GET", "DELETE")
 
 
 def build_tool(spec: ToolSpec, context: ToolContext) -> Tool:
-    """Build what runs a webhook. Options: `secret`, `auth`, `headers`, `method`.
-
-    Raises:
-        ValueError: it is declared in a way that cannot work; the message names tool and field.
-    """
-    try:
-        address = read_address(spec.target)
-    except ValueError as error:
-        raise ValueError(f"tool {spec.name}: http {error}") from None
-    _check(spec, address, context)
-    return Webhook(spec, address, context)
-
-
-def _check(spec: ToolSpec, address: Address, context: ToolContext) -> None:
-    options = spec.options
-    listed = is_listed(address.host, address.port, context.private_hosts)
-    unknown = sorted(address.places - set(spec.offer.schema.get("properties", {})))
-    secret, headers = options.get("secret", ""), options.get("headers", {})
-    for wrong, problem in (
-        (
-            address.scheme != "https" and not listed,
-            f"http must begin with https://, unless PrivateToolHosts lists {address.host}",
-        ),
-        (bool(unknown), f"http has {{{', '.join(unknown)}}}, which is no parameter of it"),
-        (options.get("method", "POST") not in METHODS, f"method must be one of {METHODS}"),
-        (
-            options.get("auth", "signature") not in ("signature", "bearer"),
-            "auth must be signature or bearer",
-        ),
-        (not secret and not headers, "secret must name a key of the tools' secret"),
-    ):
-        if wrong:
-            raise ValueError(f"tool {spec.name}: {problem}")
-    try:
-        check_headers(headers, has_secret=bool(secret))
-    except ValueError as error:
-        raise ValueError(f"tool {spec.name}: headers {error}") from None
+    """Build what runs a webhook. Options: `secret`, `auth`, `headers`, `method`."""
+    return Webhook(spec, read_address(spec.target), context)
 
 
 class Webhook:
@@ -83,9 +39,9 @@ class Webhook:
         self._spec = spec
         self._address = address
         self._context = context
-        self._method = str(spec.options.get("method", "POST"))
-        self._secret_name = str(spec.options.get("secret", ""))
-        self._bearer = spec.options.get("auth") == "bearer"
+        self._method = str(spec.options["method"])
+        self._secret_name = str(spec.options["secret"])
+        self._bearer = spec.options["auth"] == "bearer"
 
     async def call(self, invocation: Invocation) -> Answer:
         """Ask it, again if that is harmless; see `Tool`.
@@ -152,8 +108,6 @@ class Webhook:
             raise ToolFailed("refused", acted=False, told=str(error)) from None
 
     async def _read_secret(self, *, fresh: bool = False) -> str:
-        if not self._secret_name:
-            return ""
         try:
             secret = await self._context.read_secret(self._secret_name, fresh=fresh)
         except Exception as error:
@@ -165,10 +119,10 @@ class Webhook:
         return secret
 
     def _headers(self, invocation: Invocation, body: bytes, secret: str) -> dict[str, str]:
-        fixed = dict(self._spec.options.get("headers", {}))
+        fixed = dict(self._spec.options["headers"])
         headers = {"Host": self._address.authority}
         headers |= make_headers(self._spec.name, invocation, body, self._signing_key(secret))
-        if secret and self._bearer:
+        if self._bearer:
             headers["Authorization"] = f"Bearer {secret}"
         if self._method not in _WITHOUT_BODY:
             headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
@@ -181,7 +135,7 @@ class Webhook:
         problem = "it must be printable ASCII"
         try:
             if not self._bearer:
-                return read_key(secret) if secret else None
+                return read_key(secret)
         except BadSecret as error:
             problem = str(error)
         else:
@@ -226,7 +180,7 @@ class Webhook:
         # Of one call: a connection that was idle may break when it is used again, and nobody knows
         # then whether a write arrived. Between two turns Lambda freezes it besides.
         return httpcore.AsyncConnectionPool(
-            ssl_context=await asyncio.to_thread(_authorities),
+            ssl_context=await asyncio.to_thread(authorities),
             network_backend=GuardedNetwork(self._context.private_hosts),
         )
 
@@ -249,9 +203,3 @@ class _Exchange:
     async def trace(self, event: str, _info: dict[str, Any]) -> None:
         """Take an event of httpcore's (its extension `trace`)."""
         self.sent = self.sent or event == "http11.send_request_headers.started"
-
-
-@functools.cache
-def _authorities() -> ssl.SSLContext:
-    # Certificates are parsed for 20 ms of a core: once for an environment, and in a thread.
-    return ssl.create_default_context()

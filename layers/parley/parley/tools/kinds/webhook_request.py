@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,20 +20,8 @@ MAX_CONTEXT_CHARS = 4_000
 MAX_TOLD_CHARS = 500
 """How much of a refusal the model is told."""
 
-_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"[\x20-\x7e]*")
-"""RFC 9110, 5.1 and 5.5: nothing that could end a header."""
-_OURS = frozenset(
-    {
-        *("host", "content-length", "content-type", "transfer-encoding", "connection", "te"),
-        *("accept-encoding", "upgrade", "expect", "trailer", "authorization", "idempotency-key"),
-        *("webhook-id", "webhook-timestamp", "webhook-signature"),
-        *(CONTEXT_HEADER.lower(), CONTEXT_SIGNATURE_HEADER.lower()),
-    }
-)
-_MAY_BE_FIXED = frozenset({"authorization"})
-"""Of the above, for a webhook without a secret."""
-
+"""RFC 9110, 5.5: nothing that could end a header."""
 _REASONS: dict[int, FailureReason] = {
     404: "not_found",
     408: "timeout",
@@ -56,20 +43,6 @@ class Reply:
     body: bytes
 
 
-def check_headers(headers: Mapping[str, str], *, has_secret: bool) -> None:
-    """Check the headers that a tool's `headers` names.
-
-    Raises:
-        ValueError: one is no header, or is not the deployer's to set.
-    """
-    taken = _OURS - (frozenset() if has_secret else _MAY_BE_FIXED)
-    for name, value in headers.items():
-        if not _NAME.fullmatch(name) or not is_header_value(value):
-            raise ValueError(f"has a name or value that no header may have: {name!r}")
-        if name.lower() in taken:
-            raise ValueError(f"must not set {name}")
-
-
 def is_header_value(value: Any) -> bool:
     """Return whether a header may have a value."""
     return isinstance(value, str) and _VALUE.fullmatch(value) is not None
@@ -81,7 +54,7 @@ def make_headers(
     """Return the headers of one request about a call; they differ from attempt to attempt.
 
     Args:
-        key: signs; None for none.
+        key: signs; None where a bearer token takes the place of signatures.
     """
     message_id, timestamp_s = outside_key(invocation.key), int(time.time())
     context = encode_within(MAX_CONTEXT_CHARS, call_context(tool, invocation))
