@@ -59,7 +59,7 @@ def test_files_are_found_where_python_looks(
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("prompt = ", "this is no TOML"),
+        ("prompt = ", "it is not TOML"),
         ("prompt = 7", "`$.prompt`"),
         ('prompt = " "', "prompt"),
         ('promt = "x"', "unknown field `promt`"),

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parley.providers.openai_chat.reply import ChatReply
@@ -185,6 +185,7 @@ def _streams(draw: st.DrawFn) -> tuple[list[tuple[str, str]], bytes]:
     return calls, "".join(f"data: {json.dumps(each)}\n\n" for each in events).encode()
 
 
+@settings(max_examples=40, deadline=None)
 @given(_streams(), st.integers(1, 400))
 def test_however_a_stream_is_cut_its_calls_are_the_same(
     found: tuple[list[tuple[str, str]], bytes], size: int

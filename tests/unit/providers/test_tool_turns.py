@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from parley.protocol.messages import Message, Span
 from parley.protocol.tool_rounds import CallResult, ToolRound
@@ -52,6 +52,7 @@ def after(*history: Message, rounds: list[ToolRound] | None = None) -> Prompt:
     return Prompt("Be brief.", history, "now", tools=OFFERS, past_rounds=past)
 
 
+@settings(max_examples=50, deadline=None)
 @given(PROMPTS)
 def test_a_strict_endpoint_takes_whatever_a_session_has_been_through(prompt: Prompt) -> None:
     assert chat_refusal(chat_body(prompt)) is None

@@ -69,8 +69,9 @@ def test_a_parameter_that_is_optional_is_not_required(read: Read) -> None:
 
 
 def test_a_schema_may_be_in_a_file_of_its_own(read: Read) -> None:
-    (spec,) = read(f'[t]\n{LAMBDA}schema = "order.json"', order='{"type": "object"}').specs
-    assert spec.offer.schema == {"type": "object"}
+    order = '{"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object"}'
+    (spec,) = read(f'[t]\n{LAMBDA}schema = "order.json"', order=order).specs
+    assert spec.offer.schema == {"type": "object", "properties": {}}
 
 
 def test_what_is_not_said_of_a_tool_is_the_careful_choice(read: Read) -> None:

@@ -1,25 +1,23 @@
 """Reads the files that describe agents: `agents/NAME.toml` beside the tools.
 
-They are shipped as a layer, so they are in a folder of `sys.path` on a developer's machine, and in
-`/opt` on Lambda. The first file of a name counts.
+The first file of a name counts.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Struct
 
+from parley.deployer_files import list_folders, read_toml
 from parley.errors import ConfigurationError
 from parley.protocol.agent_overrides import MAX_GREETING_CHARS, MAX_PROMPT_CHARS, MAX_TOOLS
 from parley.protocol.messages import NO_SETTINGS, Settings, ToolName
 
-_LAYERS = "/opt"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_SILENCE_PROMPT_CHARS = 500
 
@@ -56,7 +54,7 @@ class AgentFiles:
 
     def __init__(self, folders: Sequence[str] | None = None) -> None:
         self._folders = folders
-        self._paths: dict[str, str] | None = None
+        self._paths: dict[str, Path] | None = None
         self._read: dict[str, AgentFile] = {}
 
     @property
@@ -74,7 +72,8 @@ class AgentFiles:
             path = self._find().get(name)
             if path is None:
                 return None
-            self._read[name] = _read_file(path)
+            shown = f"agents/{path.name}"
+            self._read[name] = _check(read_toml(path, shown), shown)
         return self._read[name]
 
     def list_public(self) -> list[str]:
@@ -85,12 +84,12 @@ class AgentFiles:
         found = self.read(name)
         return found is not None and found.public
 
-    def _find(self) -> Mapping[str, str]:
+    def _find(self) -> Mapping[str, Path]:
         if self._paths is None:
-            folders = [*sys.path, _LAYERS] if self._folders is None else self._folders
-            paths: dict[str, str] = {}
-            for name, path in (found for folder in folders for found in _list_files(folder)):
-                paths.setdefault(name, path)
+            folders = list_folders() if self._folders is None else map(Path, self._folders)
+            paths: dict[str, Path] = {}
+            for path in (found for folder in folders for found in _list_files(folder)):
+                paths.setdefault(path.stem, path)
             self._paths = paths
         return self._paths
 
@@ -107,32 +106,14 @@ def check_agents(folders: Sequence[str] | None = None) -> list[str]:
     return files.names
 
 
-def _list_files(folder: str) -> Iterator[tuple[str, str]]:
-    agents = os.path.join(folder, "agents")
-    if not os.path.isdir(agents):
-        return
-    for entry in sorted(os.listdir(agents)):
-        name, extension = os.path.splitext(entry)
-        if extension != ".toml":
-            continue
-        if not _NAME.fullmatch(name):
+def _list_files(folder: Path) -> Iterator[Path]:
+    for path in sorted((folder / "agents").glob("*.toml")):
+        if not _NAME.fullmatch(path.stem):
             raise ConfigurationError(
-                f"agents/{entry}: the name of an agent has 1 to 64 characters of A-Z, a-z, 0-9, "
-                "'_' and '-'."
+                f"agents/{path.name}: the name of an agent has 1 to 64 characters of A-Z, a-z, "
+                "0-9, '_' and '-'."
             )
-        yield name, os.path.join(agents, entry)
-
-
-def _read_file(path: str) -> AgentFile:
-    import tomllib  # a deployment without agents does not pay for it
-
-    shown = f"agents/{os.path.basename(path)}"
-    try:
-        with open(path, "rb") as file:
-            found = tomllib.load(file)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as invalid:
-        raise ConfigurationError(f"{shown}: this is no TOML: {invalid}.") from None
-    return _check(found, shown)
+        yield path
 
 
 def _check(found: Mapping[str, Any], shown: str) -> AgentFile:

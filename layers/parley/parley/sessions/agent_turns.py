@@ -65,10 +65,7 @@ class AgentTurns:
         """
         if not greeting or session.active_turn not in (None, GREETING_TURN):
             return
-        if is_new:
-            self._start_attempt(session, GREETING_TURN, "greeting", greeting, received_at_ms, None)
-        else:
-            self.start(session, GREETING_TURN, "greeting", greeting, received_at_ms)
+        self.start(session, GREETING_TURN, "greeting", greeting, received_at_ms, is_new=is_new)
 
     def say_pending(self, session: Session, received_at_ms: int) -> bool:
         """Have the agent say what the backend wants said, if it waits for the client.
@@ -96,33 +93,26 @@ class AgentTurns:
         cause: AgentTurnCause,
         text: str,
         received_at_ms: int,
+        *,
+        is_new: bool = False,
     ) -> bool:
         """Start a turn on a session's connection, unless it has ended well or failed too often.
 
         One that still runs goes on: the second invocation finds its lease.
 
+        Args:
+            is_new: whether the session has just been opened, so that no turn can be there.
+
         Returns:
             Whether it may still have to be said.
         """
-        turn = self._turns.get_turn(session.ref, turn_id)
+        turn = None if is_new else self._turns.get_turn(session.ref, turn_id)
         attempt: int | None = None
         if turn is not None:
             if turn.state not in ("running", "failed") or turn.attempt.number >= MAX_TRIES:
                 return False
             # Without a number, only the attempt after a failure that was known before would run.
             attempt = None if turn.running else turn.attempt.number + 1
-        self._start_attempt(session, turn_id, cause, text, received_at_ms, attempt)
-        return True
-
-    def _start_attempt(
-        self,
-        session: Session,
-        turn_id: str,
-        cause: AgentTurnCause,
-        text: str,
-        received_at_ms: int,
-        attempt: int | None,
-    ) -> None:
         self._start(
             TurnRequest(
                 session=session.ref,
@@ -135,3 +125,4 @@ class AgentTurns:
                 cause=cause,
             )
         )
+        return True

@@ -6,7 +6,6 @@ switches Parley's own tools on. docs/tools.md has every field.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from parley.deployer_files import read_toml
 from parley.errors import ConfigurationError
 from parley.providers.llm import ToolOffer
 from parley.tools.address import read_address
@@ -85,7 +85,7 @@ def read_catalog(
             which names the tool, the field and what is allowed.
     """
     reader = _Reader(file, languages, private_hosts)
-    for name, table in _tables(file).items():
+    for name, table in read_toml(file, file.name).items():
         if name == _MCP:
             reader.read_servers(table)
         elif name == _BUILT_IN:
@@ -93,15 +93,6 @@ def read_catalog(
         else:
             reader.read_tool(name, table)
     return reader.catalog()
-
-
-def _tables(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"{file.name}: expected text in UTF-8.") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as invalid:
-        raise ConfigurationError(f"{file.name}: it is not TOML: {invalid}.") from None
 
 
 class _Reader:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ KEYWORDS = (
     *("properties", "required", "additionalProperties"),
 )
 """What a parameter may say of itself, besides whether it is optional (JSON Schema)."""
+_NOT_FOR_MODELS = ("$schema", "x-mcp-header")
+"""What of a schema vendors of models refuse."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -55,7 +57,30 @@ def read_schema(folder: Path, name: str) -> Mapping[str, Any]:
         raise Mistake(f"schema: {name} is not JSON") from None
     if not isinstance(schema, dict) or schema.get("type") != "object":
         raise Mistake(f'schema: expected {name} to be a JSON Schema with "type": "object"')
-    return schema
+    return clean_schema(schema)
+
+
+def clean_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of an object as models get it: without what vendors refuse, and with
+    `properties`, which some templates of prompts need.
+
+    Raises:
+        RecursionError: it is nested too deeply.
+    """
+    return {"properties": {}, **dict(_kept(schema))}
+
+
+def _kept(schema: Mapping[str, Any], *, names: bool = False) -> Iterator[tuple[str, Any]]:
+    for key, value in schema.items():
+        if not names and key in _NOT_FOR_MODELS:
+            continue
+        if isinstance(value, dict):
+            inner = key in ("properties", "$defs", "definitions") and not names
+            yield key, dict(_kept(value, names=inner))
+        elif isinstance(value, list):
+            yield key, [dict(_kept(each)) if isinstance(each, dict) else each for each in value]
+        else:
+            yield key, value
 
 
 def _property(name: str, given: Mapping[str, Any]) -> dict[str, Any]:

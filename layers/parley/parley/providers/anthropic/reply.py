@@ -18,14 +18,10 @@ from parley.providers.replies.event_stream import ServerSentEvent
 from parley.providers.replies.failures import (
     BrokenOff,
     ErrorInAnswer,
-    LeakedCall,
     Nonsense,
     failure_of,
 )
-from parley.providers.replies.leak_guard import LeakGuard
-from parley.providers.replies.surrogates import SurrogateJoiner
-from parley.providers.replies.thought_filter import ThoughtFilter
-from parley.text.blank import is_blank
+from parley.providers.replies.reply_text import ReplyText
 
 _KINDS = frozenset(
     (
@@ -49,24 +45,26 @@ class MessagesReply:
     Attributes:
         finished: the reply has ended, whatever may still come.
         stop_reason: why it ended, in the endpoint's words; empty if it did not say.
-        shows_something: something of the reply can be read.
     """
 
     def __init__(
         self, tools: Sequence[str] = (), *, may_call: bool = True, model: str = ""
     ) -> None:
-        self._guard = LeakGuard(tools) if tools else None
+        self._has_tools = bool(tools)
         self._may_call = bool(tools) and may_call
         self._model = model
         self._blocks = MessageBlocks()
         self.finished = False
         self.stop_reason = ""
-        self.shows_something = False
         self._body = AnswerBody()
-        self._joiner = SurrogateJoiner()
-        self._thoughts = ThoughtFilter()
+        self._text = ReplyText(tools)
         self._makes_sense = False
         self._is_odd = False
+
+    @property
+    def shows_something(self) -> bool:
+        """Something of the reply can be read."""
+        return self._text.shows_something
 
     @property
     def tool_calls(self) -> ToolCalls | None:
@@ -84,7 +82,7 @@ class MessagesReply:
     def calls_unknown_tool(self) -> bool:
         """The model wanted a function called, and was offered none."""
         ends_so = self.stop_reason in ("tool_use", "pause_turn")
-        return self._guard is None and (self._blocks.calls_tool or ends_so)
+        return not self._has_tools and (self._blocks.calls_tool or ends_so)
 
     def feed(self, chunk: bytes) -> Iterator[str]:
         """Yield what of the reply ends in this chunk.
@@ -111,11 +109,7 @@ class MessagesReply:
             raise Nonsense
         if not self.finished:
             raise BrokenOff
-        yield from self._show(self._thoughts.feed(self._joiner.flush()) + self._thoughts.flush())
-        if self._guard is not None:
-            yield from self._speak(self._guard.flush())
-            if self._guard.leaked and not self._blocks.calls_tool:
-                raise LeakedCall
+        yield from self._text.close(calls_tool=self._blocks.calls_tool)
 
     def _take_event(self, event: ServerSentEvent) -> Iterator[str]:
         if self.finished:  # what comes after the reply cannot cost it
@@ -125,7 +119,7 @@ class MessagesReply:
         self._makes_sense = self._makes_sense or kind in _KINDS
         self._is_odd = self._is_odd or not kind
         if kind == "error" or (event.kind == "error" and not kind):
-            raise failure_of(data.get("error") or data, has_tools=self._guard is not None)
+            raise failure_of(data.get("error") or data, has_tools=self._has_tools)
         if kind == "content_block_delta":
             yield from self._take_delta(data.get("index"), _object(data.get("delta")))
         elif kind == "content_block_start":
@@ -149,8 +143,8 @@ class MessagesReply:
         if block.get("type") == "text":
             yield from self._say(_text(block.get("text")))
             return
-        if self._guard is not None and self._blocks.calls_tool:
-            self._guard.mute()
+        if self._blocks.calls_tool:
+            self._text.mute()
         yield ""
 
     def _take_whole(self, message: dict[str, Any]) -> Iterator[str]:
@@ -167,19 +161,7 @@ class MessagesReply:
 
     def _say(self, text: str) -> Iterator[str]:
         if text:
-            yield from self._show(self._thoughts.feed(self._joiner.feed(text)))
-
-    def _show(self, text: str) -> Iterator[str]:
-        spoken = self._guard.feed(text) if self._guard is not None and text else text
-        if spoken:
-            yield from self._speak(spoken)
-        elif self._thoughts.thinks or text:
-            yield ""
-
-    def _speak(self, text: str) -> Iterator[str]:
-        if text:
-            self.shows_something = self.shows_something or not is_blank(text)
-            yield text
+            yield from self._text.feed(text)
 
 
 def _decode(data: str) -> dict[str, Any]:

@@ -23,14 +23,10 @@ from parley.providers.replies.failures import (
     BadCall,
     BrokenOff,
     ErrorInAnswer,
-    LeakedCall,
     Nonsense,
     failure_of,
 )
-from parley.providers.replies.leak_guard import LeakGuard
-from parley.providers.replies.surrogates import SurrogateJoiner
-from parley.providers.replies.thought_filter import ThoughtFilter
-from parley.text.blank import is_blank
+from parley.providers.replies.reply_text import ReplyText
 
 MAX_THOUGHT_CHARS = 50_000
 """Of a thought that is kept with calls: the record of a round has 400 KB at most (DynamoDB)."""
@@ -52,7 +48,6 @@ class ChatReply:
         done: nothing more will come.
         finish_reason: why it ended, in the endpoint's words; empty if it did not say.
         calls_tool: the model wanted a function called.
-        shows_something: something of the reply can be read.
     """
 
     def __init__(
@@ -62,11 +57,9 @@ class ChatReply:
         self.done = False
         self.finish_reason = ""
         self.calls_tool = False
-        self.shows_something = False
         self._body = AnswerBody()
-        self._joiner = SurrogateJoiner()
-        self._thoughts = ThoughtFilter()
-        self._guard = LeakGuard(tools) if tools else None
+        self._text = ReplyText(tools)
+        self._has_tools = bool(tools)
         self._may_call = bool(tools) and may_call
         self._model = model
         self._calls = ToolCallAssembler()
@@ -74,6 +67,11 @@ class ChatReply:
         self._has_text = False
         self._makes_sense = False
         self._is_odd = False
+
+    @property
+    def shows_something(self) -> bool:
+        """Something of the reply can be read."""
+        return self._text.shows_something
 
     @property
     def tool_calls(self) -> ToolCalls | None:
@@ -88,7 +86,7 @@ class ChatReply:
     def calls_unknown_tool(self) -> bool:
         """The model wanted a function called, and was offered none."""
         ends_so = self.finish_reason in ("tool_calls", "function_call")
-        return self._guard is None and (self.calls_tool or ends_so)
+        return not self._has_tools and (self.calls_tool or ends_so)
 
     @property
     def is_cut_call(self) -> bool:
@@ -129,11 +127,7 @@ class ChatReply:
             raise Nonsense
         if not self.finished:
             raise BrokenOff
-        yield from self._show(self._thoughts.feed(self._joiner.flush()) + self._thoughts.flush())
-        if self._guard is not None:
-            yield from self._speak(self._guard.flush())
-            if self._guard.leaked and not self.calls_tool:
-                raise LeakedCall
+        yield from self._text.close(calls_tool=self.calls_tool)
 
     def _take_event(self, event: ServerSentEvent) -> Iterator[str]:
         try:
@@ -173,7 +167,7 @@ class ChatReply:
         self._is_odd = self._is_odd or chunk.is_odd
         if chunk.text and not (chunk.whole and self._has_text):  # it has come bit by bit
             self._has_text = True
-            yield from self._show(self._thoughts.feed(self._joiner.feed(chunk.text)))
+            yield from self._text.feed(chunk.text)
         elif chunk.thinks or chunk.calls:
             yield ""
         self._thought = (self._thought + chunk.thought)[:MAX_THOUGHT_CHARS]
@@ -187,23 +181,10 @@ class ChatReply:
         if not (chunk.whole and self.calls_tool):  # they have come bit by bit
             self._calls.feed(chunk.calls)
         self.calls_tool = True
-        if self._guard is not None:
-            self._guard.mute()  # what a server says after a call is often the call again
-
-    def _show(self, text: str) -> Iterator[str]:
-        spoken = self._guard.feed(text) if self._guard is not None and text else text
-        if spoken:
-            yield from self._speak(spoken)
-        elif self._thoughts.thinks or text:
-            yield ""
-
-    def _speak(self, text: str) -> Iterator[str]:
-        if text:
-            self.shows_something = self.shows_something or not is_blank(text)
-            yield text
+        self._text.mute()
 
     def _failure(self, error: Any) -> Exception:
-        return failure_of(error, has_tools=self._guard is not None)
+        return failure_of(error, has_tools=self._has_tools)
 
 
 def _checked(chunk: ChatChunk) -> ChatChunk:

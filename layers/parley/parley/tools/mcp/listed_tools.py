@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from parley.providers.llm import ToolOffer
-from parley.tools.mcp.headers import ANNOTATION, BadAnnotation, Parameter, find_parameters
+from parley.tools.mcp.headers import BadAnnotation, Parameter, find_parameters
 from parley.tools.mcp_server import McpServer
+from parley.tools.parameters import clean_schema
 
 MAX_NAME_CHARS = 64
 MAX_DESCRIPTION_CHARS = 1_024
@@ -88,12 +89,11 @@ def _read_tool(server: McpServer, own_name: str, raw: Mapping[str, Any]) -> List
         return "no_object_schema"
     try:
         parameters = find_parameters(schema)
-        cleaned = _clean(schema)
+        cleaned = clean_schema(schema)
     except BadAnnotation:
         return "bad_header_annotation"
     except RecursionError:
         return "schema_too_deep"
-    cleaned.setdefault("properties", {})  # some templates of prompts fail without
     name = offered_name(server.name, own_name)
     description = str(raw.get("description") or "").strip()[:MAX_DESCRIPTION_CHARS]
     return ListedTool(
@@ -108,21 +108,3 @@ def _title(raw: Mapping[str, Any]) -> str:
     annotations = raw.get("annotations")
     hint = annotations.get("title") if isinstance(annotations, dict) else None
     return str(raw.get("title") or hint or "")
-
-
-def _clean(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a schema without what vendors of models refuse."""
-    return dict(_kept(schema))
-
-
-def _kept(schema: Mapping[str, Any], *, names: bool = False) -> Iterator[tuple[str, Any]]:
-    for key, value in schema.items():
-        if not names and key in ("$schema", ANNOTATION):
-            continue
-        if isinstance(value, dict):
-            inner = key in ("properties", "$defs", "definitions") and not names
-            yield key, dict(_kept(value, names=inner))
-        elif isinstance(value, list):
-            yield key, [dict(_kept(each)) if isinstance(each, dict) else each for each in value]
-        else:
-            yield key, value
