@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from benchmarks.mcp_server import measure
+from parley.tools.call_context import outside_key
 from parley.tools.mcp.messages import IDEMPOTENCY_KEY
 from parley.tools.mcp.tool_list import McpToolList
 from parley.tools.tool import ToolFailed
@@ -102,9 +103,11 @@ async def test_a_tool_that_asks_the_user_for_more_fails_in_mid_run(every: McpToo
     assert (failure.reason, failure.acted) == ("needs_a_form", True)
 
 
-async def test_a_call_carries_the_idempotency_key(every: McpToolList, sdk: SdkServer) -> None:
+async def test_a_call_carries_the_key_that_others_are_told(
+    every: McpToolList, sdk: SdkServer
+) -> None:
     await tool(every, "shop_add").call(invocation(a=2, b=3))
-    assert sdk.requests[-1].body["params"]["_meta"][IDEMPOTENCY_KEY] == KEY
+    assert sdk.requests[-1].body["params"]["_meta"][IDEMPOTENCY_KEY] == outside_key(KEY)
 
 
 async def test_a_modern_server_is_asked_nothing_but_the_call(

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from parley.aws.clients import find_credentials
+from parley.tools.call_context import outside_key
 from parley.tools.guarded_client import guarded_client
 from parley.tools.mcp.auth import build_auth
 from parley.tools.mcp.call_answers import answer_of
@@ -62,7 +63,7 @@ class McpTool:
         params: dict[str, Any] = {
             "name": tool.own_name,
             "arguments": dict(invocation.arguments),
-            "_meta": {IDEMPOTENCY_KEY: invocation.key},
+            "_meta": {IDEMPOTENCY_KEY: outside_key(invocation.key)},
         }
         headers = parameter_headers(tool.parameters, invocation.arguments)
         try:
