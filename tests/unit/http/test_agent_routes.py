@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from parley.agents.agent import Agent
 from parley.agents.catalog import AgentCatalog
 from parley.agents.file import AgentFiles
 from parley.auth.identity import Identity
-from parley.clock import now_ms
 from parley.config import DEFAULT_SETTINGS
 from parley.http.turns import ROUTES
 from parley.principal import ANONYMOUS, Principal
@@ -20,7 +18,7 @@ from parley.protocol.agent_overrides import NO_OVERRIDES, AgentOverrides
 from parley.protocol.messages import Settings
 from parley.sessions.settings_policy import SettingsPolicy
 from parley.storage.item_codec import Session
-from tests.unit.http.dispatching import NOW_S, OPEN_TO_ALL, TOKENS_ONLY, RecordingLogger, dispatch
+from tests.unit.http.dispatching import NOW_S, post
 from tests.unit.http.test_turn_routes import Desk
 from tests.unit.tokens import shared_token, unsigned_token
 
@@ -57,17 +55,7 @@ def ask(
 ) -> tuple[int, dict[str, Any]]:
     """Send a request; return the status and the answer."""
     (route,) = (route for route in ROUTES if route.key == key)
-    event = {
-        "version": "2.0",
-        "routeKey": key,
-        "rawPath": route.path,
-        "headers": {"content-type": "application/json", "authorization": f"Bearer {token}"},
-        "requestContext": {"http": {"method": "POST"}, "timeEpoch": now_ms()},
-        "body": body if isinstance(body, str) else json.dumps(body),
-    }
-    authenticator = OPEN_TO_ALL if open_to_all else TOKENS_ONLY
-    answer = dispatch(route, desk.turns, event, authenticator, RecordingLogger())
-    return answer["statusCode"], json.loads(answer["body"])
+    return post(route, desk.turns, body, token, open_to_all=open_to_all)
 
 
 def opened(desk: Desk) -> Session:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +16,7 @@ from parley.protocol.turn_request import TurnRequest
 from parley.sessions.agent_turns import AgentTurns
 from parley.storage.history_cache import HistoryCache
 from tests.unit.door import Door
-from tests.unit.http.dispatching import NOW_S, OPEN_TO_ALL, TOKENS_ONLY, RecordingLogger, dispatch
+from tests.unit.http.dispatching import NOW_S, post
 from tests.unit.http.test_turn_routes import Counting
 from tests.unit.memory import MemoryStore
 from tests.unit.tokens import shared_token
@@ -64,18 +63,10 @@ class Backend:
     ) -> tuple[int, dict[str, Any]]:
         """Send a request; return the status and the answer."""
         (route,) = (route for route in ROUTES if route.key == key)
-        event = {
-            "version": "2.0",
-            "routeKey": key,
-            "rawPath": route.path,
-            "pathParameters": {"session_id": body.pop("session_id", "s")},
-            "headers": {"content-type": "application/json", "authorization": f"Bearer {token}"},
-            "requestContext": {"http": {"method": "POST"}, "timeEpoch": at_ms or now_ms()},
-            "body": json.dumps(body),
-        }
-        authenticator = OPEN_TO_ALL if open_to_all else TOKENS_ONLY
-        answer = dispatch(route, self.handlers, event, authenticator, RecordingLogger())
-        return answer["statusCode"], json.loads(answer["body"])
+        path = {"session_id": body.pop("session_id", "s")}
+        return post(
+            route, self.handlers, body, token, path=path, at_ms=at_ms, open_to_all=open_to_all
+        )
 
     def messages(self) -> list[Message]:
         """The history."""
