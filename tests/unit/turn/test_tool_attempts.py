@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from parley.protocol.messages import ToolUpdate, Transcript, TurnEnd
+from parley.protocol.messages import Custom, ToolUpdate, Transcript, TurnEnd
 from parley.protocol.tool_rounds import CallResult
 from parley.storage.item_codec import turn_key
 from parley.storage.table import Table
-from parley.tools.sentences import INTERRUPTED, NOT_RUN, UNKNOWN
-from parley.turn.tools import rounds
+from parley.tools.sentences import INTERRUPTED, NO_TIME, NOT_RUN, UNKNOWN
+from parley.tools.tool import Answer, CustomEvent
+from parley.turn.tools import calls as runner
 from tests.unit.fakes import FakeResponder, FakeTranscriber, Wire, until
 from tests.unit.memory import REF
 from tests.unit.stage import Stage
@@ -112,7 +114,7 @@ async def test_an_overtaken_attempt_runs_what_only_it_may_run() -> None:
     """Its second write waits for a slot when the later attempt begins."""
     stage, tool = holding(replies=[[calls(*["order_status"] * 5)], ["It is booked."]])
     first = asyncio.create_task(stage.run("Book five."))
-    await until(lambda: tool.running == rounds.MAX_AT_ONCE)
+    await until(lambda: tool.running == runner.MAX_AT_ONCE)
     later = another(stage)
     second = asyncio.create_task(later.run("Book five.", attempt=2, owner="you"))
     await until(lambda: stage.store.turns[REF, "t1"].attempt.number == 2)
@@ -267,12 +269,12 @@ async def test_a_read_is_cancelled_by_an_interruption() -> None:
 async def test_a_write_that_waits_for_its_turn_is_not_begun_after_an_interruption() -> None:
     stage, tool = holding(replies=[[calls(*["order_status"] * 6)], ["Yes."]])
     turn = asyncio.create_task(stage.run("Book six."))
-    await until(lambda: tool.running == rounds.MAX_AT_ONCE)
+    await until(lambda: tool.running == runner.MAX_AT_ONCE)
     stage.interrupt(0)
     await until(lambda: stage.wire.of(TurnEnd))
     tool.may_answer.set()
     await turn
-    assert len(tool.invocations) == rounds.MAX_AT_ONCE
+    assert len(tool.invocations) == runner.MAX_AT_ONCE
     assert results(stage)[4:] == [NOT_RUN, NOT_RUN]
     assert outcomes(stage)[:4] == ["done"] * 4
 
@@ -307,7 +309,73 @@ async def test_a_hedged_request_that_lost_has_no_calls() -> None:
 
 async def test_what_runs_longer_than_the_function_may_is_left_open_and_then_unknown() -> None:
     stage, tool = holding()
-    turn = asyncio.create_task(stage.run("Book it.", remaining_s=rounds.CALL_MARGIN_S + 0.2))
+    turn = asyncio.create_task(
+        stage.run("Book it.", remaining_s=runner.CALL_MARGIN_S + runner.LEAST_CALL_S + 0.1)
+    )
     await until(lambda: tool.invocations)
     await turn
     assert outcomes(stage) == ["unknown"], "it was waited for as long as there was time"
+
+
+# --- nothing comes after the end ------------------------------------------------------------
+
+
+async def test_the_events_of_a_write_that_outlives_its_turn_are_not_sent_after_its_end() -> None:
+    stage, tool = holding()
+    tool.answer = Answer("Booked.", [CustomEvent("ticket", {"seat": 1})])
+    turn = asyncio.create_task(stage.run("Book it."))
+    await until(lambda: tool.invocations)
+    stage.interrupt(0)
+    await until(lambda: stage.wire.of(TurnEnd))
+    tool.may_answer.set()
+    await turn
+    assert stage.wire.of(Custom) == []
+    assert stage.wire.end.reason == "interrupted"
+
+
+@pytest.mark.parametrize("effect", ["read", "write"])
+async def test_a_call_without_time_does_not_begin(effect: str) -> None:
+    stage, tool = holding(effect)
+    await stage.run("Book it.", remaining_s=runner.CALL_MARGIN_S)
+    assert tool.invocations == []
+    assert results(stage) == [NO_TIME]
+
+
+async def test_a_turn_that_is_stopped_while_its_round_is_recorded_has_run_nothing() -> None:
+    stage, tool = holding()
+    record, recording, goes_on = stage.rounds.record_round, threading.Event(), threading.Event()
+
+    def slow(*arguments: Any) -> Any:
+        found = record(*arguments)
+        recording.set()
+        assert goes_on.wait(5)
+        return found
+
+    stage.rounds.record_round = slow  # type: ignore[assignment,method-assign]
+    turn = asyncio.create_task(stage.run("Book it."))
+    await until(recording.is_set)
+    stage.interrupt(0)
+    await until(lambda: stage.wire.of(TurnEnd))
+    goes_on.set()
+    await turn
+    assert tool.invocations == []
+    assert results(stage) == [NOT_RUN]
+
+
+async def test_a_call_that_was_refused_is_none_that_was_called() -> None:
+    stage = Stage(
+        responder=FakeResponder([[calls("pay", "order_status")], ["Shall I pay?"]]),
+        toolbox=toolbox(FakeTool(), spec("pay", "write", confirm=True), spec()),
+    )
+    await stage.run("Pay.")
+    assert stage.store.messages()[-1].tools == ["order_status"]
+    assert stage.wire.end.metrics.tool_calls == 1
+
+
+async def test_a_turn_that_is_interrupted_at_its_first_call_has_called_it() -> None:
+    stage, tool = holding("read")
+    turn = asyncio.create_task(stage.run("Where is it?"))
+    await until(lambda: tool.invocations)
+    stage.interrupt(0)
+    await turn
+    assert stage.wire.end.metrics.tool_calls == 1

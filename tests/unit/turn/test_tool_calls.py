@@ -17,7 +17,8 @@ from parley.storage.session_reader import SessionReader
 from parley.tools.sentences import NOT_CONFIRMED, RATE_LIMITED, STILL_RUNNING, TOO_MANY
 from parley.tools.tool import Answer, CustomEvent, ToolFailed
 from parley.tools.toolbox import BUILT_IN, CLIENT
-from parley.turn.tools import rounds, silence
+from parley.turn.tools import calls as runner
+from parley.turn.tools import silence
 from tests.unit.fakes import FakeResponder, Step, broken, text_in, until
 from tests.unit.memory import REF
 from tests.unit.stage import Stage
@@ -121,10 +122,10 @@ async def test_calls_of_one_round_run_together_and_their_results_are_in_order() 
         toolbox=toolbox(tool, *(spec(name) for name in names)),
     )
     turn = asyncio.create_task(stage.run())
-    await until(lambda: tool.running == rounds.MAX_AT_ONCE)
+    await until(lambda: tool.running == runner.MAX_AT_ONCE)
     tool.may_answer.set()
     await turn
-    assert tool.most == rounds.MAX_AT_ONCE
+    assert tool.most == runner.MAX_AT_ONCE
     assert outcomes(stage) == ["done"] * 5
     assert stage.store.messages()[-1].tools == names
 
@@ -432,8 +433,7 @@ async def test_a_language_that_the_deployment_does_not_have_is_refused() -> None
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rounds, "FILL_AFTER_S", 0.05)
-    monkeypatch.setattr(rounds, "FILL_AGAIN_AFTER_S", 0.1)
+    monkeypatch.setattr(silence, "FILL_AFTER_S", 0.05)
     monkeypatch.setattr(silence, "FILL_AGAIN_AFTER_S", 0.1)
 
 

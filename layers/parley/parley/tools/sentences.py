@@ -14,6 +14,9 @@ INTERRUPTED = CallResult(
     "cancelled", "The user interrupted, and nobody waited for this call. It changed nothing."
 )
 NOT_RUN = CallResult("cancelled", "The user interrupted before this call began. It did not run.")
+NO_TIME = CallResult(
+    "cancelled", "This call did not run: there was no time left for it when its turn came."
+)
 UNKNOWN = CallResult(
     "unknown",
     "It is not known whether this was done. Tell the user so, and do not call it again unless the "

@@ -201,7 +201,7 @@ class TurnFinisher:
         failed_over = (reply.failed_over if reply else 0) + (stt.failed_over if stt else 0)
         metrics.failed_over = failed_over or None
         tools = self._pipeline.tools
-        if tools is not None and tools.rounds:
+        if tools is not None and tools.called:
             metrics.tool_calls, metrics.tool_rounds = len(tools.called), len(tools.rounds)
             metrics.tools_unknown, metrics.fillers = tools.unknown, tools.fillers
         return metrics

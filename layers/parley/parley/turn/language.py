@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from parley.protocol.messages import Settings
 from parley.sessions.settings_policy import SettingsPolicy
 from parley.storage.item_codec import Session
@@ -14,7 +17,7 @@ class TurnLanguage:
         session: the session as it was when the turn began.
 
     Attributes:
-        settings: those in force; their language and voice follow what is heard.
+        settings: those in force; their language and voice follow what is heard or chosen.
         heard: the language that was heard in this turn; empty if none was that counts.
     """
 
@@ -51,6 +54,18 @@ class TurnLanguage:
             return False
         self.settings = self._merge(self.heard)
         return True
+
+    @property
+    def choices(self) -> Sequence[str]:
+        """The languages that the session may be set to; none if it is fixed."""
+        choices = self._policy.list_choices(self._session.signed)
+        return choices.languages if "language" in choices.settings else ()
+
+    def choose(self, code: str) -> None:
+        """Go on in one of the `choices`, whatever was heard."""
+        settings = self._session.settings.merged_with(Settings(language=code))
+        self._session = replace(self._session, settings=settings)
+        self.settings, self.heard = self._merge(""), ""
 
     def _merge(self, heard: str) -> Settings:
         return self._policy.merge_settings(self._session.settings, self._session.signed, heard)

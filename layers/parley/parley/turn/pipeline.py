@@ -146,11 +146,14 @@ class Pipeline:
         if tools is None:
             await reply.write(prompt)
             return
-        tools.begin(self.user_text, self.language.code, speaker, reply.fill, self._agent.metadata)
-        if tools.rounds:
-            self.note_model_asked()
-            await tools.complete()
-        await reply.write(prompt, tools)
+        tools.begin(self.user_text, speaker, reply, self._agent.metadata)
+        try:
+            if tools.rounds:
+                self.note_model_asked()
+                await tools.complete()
+            await reply.write(prompt, tools)
+        finally:
+            tools.stop_filling()
 
     def _make_reply(self) -> ReplyStage:
         turn, services = self._turn, self._turn.services

@@ -117,12 +117,14 @@ class Turn:
             self._turn.poller.take_utterance(request.audio)
         # An attempt before this one may have written messages, which are asked again now.
         self._history = _without(history, request.turn_id)
-        self._tools = self._make_tools(session, agent)
+        self._tools = self._make_tools(session, agent, language)
         self._pipeline = Pipeline(self._turn, language, self._history, agent, self._tools)
         self._finisher = TurnFinisher(self._turn, self._pipeline)
         self._client_has_moved = False
 
-    def _make_tools(self, session: Session, agent: Agent) -> ToolRounds | None:
+    def _make_tools(
+        self, session: Session, agent: Agent, language: TurnLanguage
+    ) -> ToolRounds | None:
         """Make what runs the turn's tools; None if there are none, or the agent just speaks."""
         services, request = self._turn.services, self._turn.request
         if services.toolbox.is_empty or services.rounds is None or request.say is not None:
@@ -131,7 +133,7 @@ class Turn:
             agent.tools, session.client_tools, connected=request.connected
         )
         before = turn_before(self._history.messages, self._history.rounds)
-        return ToolRounds(self._turn, services.toolbox, specs, services.rounds, session, before)
+        return ToolRounds(self._turn, services.toolbox, specs, services.rounds, language, before)
 
     async def run(self) -> Outcome | None:
         """Run the turn to its end; None if somebody else has ended it or runs it."""

@@ -27,6 +27,7 @@ from parley.providers.hedging import TakeLead
 from parley.providers.llm import Prompt, Responder
 from parley.providers.tts import SpeechPiece, Synthesizer
 from parley.text.blank import is_blank
+from parley.text.scripts import join_texts
 from parley.text.sentence_splitter import SentenceSplitter
 from parley.text.spoken_text import SpokenText
 from parley.turn.output.latency import TurnLatency
@@ -44,6 +45,9 @@ class RoundRunner(Protocol):
     def prompt(self, prompt: Prompt) -> Prompt:
         """Return the prompt of the next round."""
 
+    def expects_more(self, request: ToolCalls, text: str) -> bool:
+        """Return whether something will be said after the calls of a round, unless they fail."""
+
     async def run(self, request: ToolCalls, text: str) -> bool:
         """Run the calls of a round; return whether the model is to be asked again."""
 
@@ -57,11 +61,16 @@ class _Segment:
     splitter: SentenceSplitter
     tts: TtsStage
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has ended without a word."""
+        return self.tts.clauses.closed and not self.tts.clauses
+
 
 def _joined(before: str, text: str) -> str:
-    """Return a text that follows another, with white space between them."""
+    """Return a text that follows another, apart from it as their script has it."""
     apart = not before or before[-1].isspace() or text[:1].isspace()
-    return text if apart else f" {text}"
+    return text if apart else join_texts((before, text))[len(before) :]
 
 
 class ReplyStage:
@@ -118,8 +127,9 @@ class ReplyStage:
         self._background = background
         self._on_text = on_text
         self._may_be_silent = may_be_silent
-        self._calls = [self._make_call()]
+        self._calls: list[ProviderCall[Responder]] = []
         self._round_from = 0
+        self._filler_chars = 0
         self._segments: ReplayQueue[_Segment] = ReplayQueue()
         self._start_segment()
         self.text = ""
@@ -167,7 +177,7 @@ class ReplyStage:
     @property
     def connection_reused(self) -> bool | None:
         """Whether the reply came over a connection that was already open."""
-        answered = self._calls[0].leader
+        answered = self._calls[0].leader if self._calls else None
         return answered.provider.connection_reused if answered else None
 
     @property
@@ -203,6 +213,8 @@ class ReplyStage:
         """
         try:
             async for segment in self._segments:
+                if segment.is_empty:  # needs no connection
+                    continue
                 self._speaking = segment
                 segment.timer.start_at(self._outbox.audio_ms)
                 await segment.tts.run()
@@ -235,9 +247,7 @@ class ReplyStage:
             while goes_on:
                 goes_on = await self._write_round(prompt, tools)
         finally:
-            self._flush()
-            self._segment.tts.clauses.close()
-            self._segments.close()
+            self._close()
 
     async def _write_round(self, prompt: Prompt, tools: RoundRunner | None) -> bool:
         """Write one round; return whether another one follows."""
@@ -245,31 +255,42 @@ class ReplyStage:
         if calls is None or tools is None:
             return False
         text = self.text[self._round_from :]
-        self._end_round()
-        return await tools.run(calls, text)
+        self._flush()
+        if tools.expects_more(calls, text):
+            # What follows is a segment of its own, whose stream opens while the calls run: one that
+            # nothing is said to for long is closed by some vendors.
+            self._end_segment()
+        goes_on = await tools.run(calls, text)
+        self._end_segment()
+        return goes_on
 
     def recite(self, text: str) -> None:
         """Say a text as it is, without a model."""
         self._add(text)
-        self._flush()
-        self._segment.tts.clauses.close()
-        self._segments.close()
+        self._close()
 
     def fill(self, sentence: str) -> None:
-        """Say something to fill a silence, between two rounds."""
+        """Say something to fill a silence, before the first words of a round."""
         begin = len(self.text)
         self._add(_joined(self.text, sentence), filler=True)
         self.fillers.append(Span(begin, len(self.text)))
-        self._flush()
+        self._filler_chars += len(self.text) - begin
+        # It is none of the round's words, and its Markdown is not continued by them.
+        self._round_from = len(self.text)
+        self._end_segment()
+
+    def change_settings(self, settings: Settings) -> None:
+        """Speak what follows with other settings. What has been written keeps its voice."""
+        self._settings = settings
+        self._end_segment()
+        # The next stream may be open already: it gets nothing to say.
+        self._segment.tts.clauses.close()
+        self._start_segment()
 
     async def _ask(self, prompt: Prompt) -> ToolCalls | None:
         """Have the responder write one round; return the calls that it ends with."""
         self._round_from = len(self.text)
-        if self.text:  # of the rounds before
-            self._calls.append(self._make_call())
-            self._end_segment()
-        elif prompt.rounds:
-            self._calls.append(self._make_call())
+        self._calls.append(self._make_call())
 
         async def attempt(asked: Candidate[Responder], take_lead: TakeLead) -> ToolCalls | None:
             return await self._read_reply(asked.provider, prompt, take_lead)
@@ -289,20 +310,22 @@ class ReplyStage:
     def _flush(self) -> None:
         """Have everything spoken that has been written."""
         segment = self._segment
+        if not segment.spoken.written:  # it has yet to begin: the Markdown in it is to be read
+            return
         self._say(segment.splitter.feed(segment.spoken.finish()) + segment.splitter.flush())
 
-    def _end_round(self) -> None:
-        """Have the round's text spoken while its calls run; what follows is a segment of its own.
-
-        A stream that nothing is said to for long is closed by some vendors.
-        """
-        self._flush()
-        self._end_segment()
-
     def _end_segment(self) -> None:
+        """Have what has been written spoken to its end, apart from what follows."""
         if self._segment.spoken.written:
+            self._flush()
             self._segment.tts.clauses.close()
             self._start_segment()
+
+    def _close(self) -> None:
+        """Note that nothing more will be said."""
+        self._flush()
+        self._segment.tts.clauses.close()
+        self._segments.close()
 
     def _note_request(self) -> None:
         self._latency.mark("requested", time.monotonic())
@@ -322,7 +345,7 @@ class ReplyStage:
                 elif piece:  # an empty one: the model thinks
                     self._on_text()
                     self._add(self._continued(piece))
-                if len(self.text) >= self._max_chars:
+                if not self._left_chars:
                     break
         said_nothing = calls is None and is_blank(self.text[self._round_from :])
         if take_lead() and said_nothing and not self._may_be_silent():
@@ -333,7 +356,12 @@ class ReplyStage:
         """Return a piece of text, apart from what an earlier round has said."""
         if self.text and not self._has_round_text:
             delta = _joined(self.text, delta)
-        return delta[: self._max_chars - len(self.text)]
+        return delta[: self._left_chars]
+
+    @property
+    def _left_chars(self) -> int:
+        """How much more the model may say."""
+        return max(0, self._max_chars + self._filler_chars - len(self.text))
 
     def _add(self, delta: str, *, filler: bool = False) -> None:
         now = time.monotonic()

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-
-from msgspec import UNSET
+from collections.abc import Callable
 
 from parley.protocol.messages import Settings
-from parley.storage.item_codec import Session
 from parley.tools.tool import Answer, Invocation, ToolFailed, ToolSpec
 from parley.turn.context import TurnContext
+from parley.turn.language import TurnLanguage
 
 
 class BuiltInTools:
     """Runs the built-in tools of one turn.
+
+    Args:
+        language: the turn's.
+        change_voice: speaks the rest of the reply with other settings.
 
     Attributes:
         ends_session: whether the session ends with this turn.
         skips_turn: whether nothing is to be said until the user speaks again.
     """
 
-    def __init__(self, turn: TurnContext, session: Session) -> None:
+    def __init__(
+        self, turn: TurnContext, language: TurnLanguage, change_voice: Callable[[Settings], None]
+    ) -> None:
         self._turn = turn
-        self._session = session
+        self._language = language
+        self._change_voice = change_voice
         self.ends_session = False
         self.skips_turn = False
 
@@ -46,9 +52,8 @@ class BuiltInTools:
         return await self._set_language(str(invocation.arguments.get("language", "")))
 
     async def _set_language(self, language: str) -> Answer:
-        policy = self._turn.services.deployment.settings_policy
-        allowed = policy.list_choices(self._session.signed).languages
-        if self._session.signed.language is not UNSET:
+        allowed = self._language.choices
+        if not allowed:
             raise ToolFailed("refused", acted=False, told="The language is fixed for this user.")
         if language not in allowed:
             raise ToolFailed("refused", acted=False, told=f"Expected one of {', '.join(allowed)}.")
@@ -57,4 +62,6 @@ class BuiltInTools:
             self._turn.request.session,
             Settings(language=language),
         )
+        self._language.choose(language)
+        self._change_voice(self._language.settings)
         return Answer(f"From now on the conversation is in {language}. Reply in it.")

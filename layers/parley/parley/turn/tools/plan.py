@@ -47,6 +47,11 @@ class PlannedCall:
     result: CallResult | None = None
     same_as: int | None = None
 
+    @property
+    def runs(self) -> bool:
+        """Whether it runs itself."""
+        return self.result is None and self.same_as is None
+
 
 def fit_request(request: ToolCalls) -> ToolCalls:
     """Return a request that can be recorded: no model means to ask for more."""
@@ -109,8 +114,7 @@ def _plan(
 
 
 def _equal(planned: PlannedCall, name: str, arguments: Mapping[str, Any]) -> bool:
-    runs = planned.result is None and planned.same_as is None
-    return runs and planned.call.name == name and planned.arguments == arguments
+    return planned.runs and planned.call.name == name and planned.arguments == arguments
 
 
 def _was_asked(name: str, arguments: Mapping[str, Any], rounds: Sequence[ToolRound]) -> bool:
@@ -135,7 +139,7 @@ def turn_before(
 ) -> Sequence[ToolRound]:
     """Return the rounds of the turn before, whose question the user now answers.
 
-    None if its reply was not heard: then nothing was asked.
+    There are none if its reply was not heard: then nothing was asked.
     """
     if not messages or messages[-1].role != "assistant" or messages[-1].heard == "":
         return ()
