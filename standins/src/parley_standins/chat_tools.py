@@ -168,7 +168,7 @@ def _text(message: dict[str, Any], where: str) -> str:
 
 def _assistant(message: dict[str, Any], where: str) -> Message:
     text, calls = _text(message, where), message.get("tool_calls")
-    if "content" not in message or (message["content"] is None and calls is None):
+    if message.get("content") is None and calls is None:
         raise _refused(
             "content",
             f"Invalid value for '{where}.content': expected a string, got null.",

@@ -1,0 +1,128 @@
+"""A turn with a tool call through Pipecat: text in, first frame of audio out.
+
+Its own services and aggregators, as its examples put them together, without a transport.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+from loguru import logger
+from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
+from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
+from pipecat.frames.frames import (
+    BotStoppedSpeakingFrame,
+    CancelFrame,
+    Frame,
+    LLMMessagesAppendFrame,
+    LLMFullResponseEndFrame,
+    TTSAudioRawFrame,
+)
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.llm_service import FunctionCallParams
+from pipecat.services.openai.llm import OpenAILLMService
+from pipecat.services.tts_service import TTSService
+from pipecat.workers.runner import WorkerRunner
+from turns import (
+    ARGUMENT,
+    DESCRIPTION,
+    INSTRUCTIONS,
+    MODEL,
+    SAMPLE_RATE,
+    SILENCE,
+    TOOL,
+    Ear,
+    Setup,
+    read_setup,
+    run_tool,
+    serve,
+)
+
+
+class Voice(TTSService):
+    """Speaks silence, after a while."""
+
+    def __init__(self, setup: Setup, ear: Ear) -> None:
+        # As its own services over HTTP do.
+        super().__init__(sample_rate=SAMPLE_RATE, push_start_frame=True, push_stop_frames=True)
+        self._first_byte_s = setup.first_byte_s
+        self._ear = ear
+
+    async def run_tts(self, text: str, context_id: str) -> AsyncGenerator[Frame | None, None]:
+        """Speak a text."""
+        self._ear.note_text(text)
+        await asyncio.sleep(self._first_byte_s)
+        yield TTSAudioRawFrame(SILENCE, SAMPLE_RATE, 1, context_id=context_id)
+
+
+class Listener(FrameProcessor):
+    """Is where a transport's output would be."""
+
+    def __init__(self, ear: Ear) -> None:
+        super().__init__()
+        self._ear = ear
+        self._has_audio = False
+        self.spoken = asyncio.Event()
+
+    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+        """Look at a frame, and pass it on."""
+        await super().process_frame(frame, direction)
+        if isinstance(frame, TTSAudioRawFrame):
+            self._ear.note_audio()
+            self._has_audio = True
+        if isinstance(frame, LLMFullResponseEndFrame) and self._has_audio:
+            self._has_audio = False
+            self.spoken.set()
+        await self.push_frame(frame, direction)
+
+
+async def main() -> None:
+    """Serve turns."""
+    setup, ear = read_setup(), Ear()
+    llm = OpenAILLMService(
+        api_key=setup.key,
+        base_url=setup.llm_url,
+        settings=OpenAILLMService.Settings(model=MODEL, system_instruction=INSTRUCTIONS),
+    )
+
+    async def order_status(call: FunctionCallParams) -> None:
+        await call.result_callback(await run_tool(setup, call.arguments["order"]))
+
+    llm.register_function(TOOL, order_status)
+    schema = FunctionSchema(TOOL, DESCRIPTION, properties={"order": ARGUMENT}, required=["order"])
+    context = LLMContext(tools=ToolsSchema(standard_tools=[schema]))
+    aggregators = LLMContextAggregatorPair(context)
+    listener = Listener(ear)
+    worker = PipelineWorker(
+        Pipeline([aggregators.user(), llm, Voice(setup, ear), listener, aggregators.assistant()]),
+        params=PipelineParams(audio_out_sample_rate=SAMPLE_RATE),
+        idle_timeout_secs=None,
+    )
+    started = asyncio.Event()
+
+    @worker.event_handler("on_pipeline_started")  # type: ignore[untyped-decorator]
+    async def on_pipeline_started(_worker: PipelineWorker, _frame: Frame) -> None:
+        started.set()
+
+    async def hold_turn(question: str) -> None:
+        listener.spoken.clear()
+        message = {"role": "user", "content": question}
+        await worker.queue_frame(LLMMessagesAppendFrame([message], run_llm=True))
+        await listener.spoken.wait()
+
+    runner = WorkerRunner(handle_sigint=False)
+    await runner.add_workers(worker)
+    running = asyncio.ensure_future(runner.run())
+    await started.wait()
+    await serve(ear, hold_turn)
+    await worker.cancel()
+    await running
+
+
+logger.remove()
+asyncio.run(main())
