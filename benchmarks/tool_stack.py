@@ -32,16 +32,6 @@ http = "{url}/tools/order_status"
 secret = "shop"
 effect = "read"
 """
-UNLIMITED = dict.fromkeys(
-    (
-        "TurnsPerMinutePerTenant",
-        "TurnsPerMinutePerSubject",
-        "SpeechSecondsPerDayPerTenant",
-        "AudioSecondsPerDayPerTenant",
-    ),
-    "0",
-)
-
 
 @contextlib.contextmanager
 def running_tool_stack(folder: Path) -> Iterator[Stack]:
@@ -54,7 +44,6 @@ def running_tool_stack(folder: Path) -> Iterator[Stack]:
         standins.control("tools").put(delays={"before_ms": WORK_S * 1000})
         url = standins.urls["tools"]
         parameters = {
-            **UNLIMITED,
             "ToolsFile": "demo.toml",
             "ToolSecretsArn": ARN,
             "PrivateToolHosts": urlsplit(url).netloc,
