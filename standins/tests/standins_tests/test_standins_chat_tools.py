@@ -155,7 +155,6 @@ def with_schema(schema: Any) -> list[Any]:
         ([*ANSWERED, {"role": "user", "content": "Hi"}, RESULT], {}, "result_out_of_place"),
         (changed(ANSWERED, 1, tool_calls=[CALL, CALL]), {}, "duplicate_id"),
         (changed(ANSWERED, 1, tool_calls=[]), {}, "empty_tool_calls"),
-        (changed(ANSWERED, 1, content="-"), {}, "content"),
         ([*ASKED, {"role": "assistant", "content": None}, *ASKED], {}, "content"),
         (changed(ANSWERED, 2, content=""), {}, "result"),
         (changed(ANSWERED, 1, tool_calls=[{**CALL, "id": ""}]), {}, "call"),
@@ -194,6 +193,12 @@ async def test_a_request_that_real_endpoints_refuse_is_refused_and_counted(
     assert await chat.refusals() == {reason: 1}
     await chat.http.delete(f"{chat.url}/_refusals")
     assert await chat.refusals() == {}
+
+
+async def test_a_message_with_calls_need_not_have_content(chat: Chat) -> None:
+    # The API's reference: "Required unless `tool_calls` or `function_call` is specified."
+    answer = await chat.ask(changed(ANSWERED, 1, content="-"))
+    assert answer.status_code == 200
 
 
 @pytest.mark.parametrize(
