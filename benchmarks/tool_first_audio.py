@@ -173,7 +173,7 @@ async def measure(stack: Stack, turns: Mapping[str, Turn], count: int) -> Result
             results = Results()
         for name, hold in turns.items():
             await asyncio.sleep(PAUSE_S)
-            stack.llm._call("DELETE", "/_requests")
+            stack.llm.forget()
             first_ms = await hold(results)
             results.add(name, first_ms, parts_ms(stack))
     return results

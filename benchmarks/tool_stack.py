@@ -33,6 +33,7 @@ secret = "shop"
 effect = "read"
 """
 
+
 @contextlib.contextmanager
 def running_tool_stack(folder: Path) -> Iterator[Stack]:
     """The local stack, whose demo is these two tools.
@@ -43,22 +44,30 @@ def running_tool_stack(folder: Path) -> Iterator[Stack]:
     with running_standins(folder) as standins:
         standins.control("tools").put(delays={"before_ms": WORK_S * 1000})
         url = standins.urls["tools"]
-        parameters = {
-            "ToolsFile": "demo.toml",
-            "ToolSecretsArn": ARN,
-            "PrivateToolHosts": urlsplit(url).netloc,
-        }
         with running_stack(
             folder,
-            template=_template(folder, url),
-            parameters=parameters,
+            template=write_template(folder, url),
+            parameters=parameters(url),
             standins=standins,
             prewarm=0,
         ) as stack:
             yield stack
 
 
-def _template(folder: Path, url: str) -> Path:
+def parameters(url: str) -> dict[str, str]:
+    """Return what the template needs to be told.
+
+    Args:
+        url: of the service with the webhook.
+    """
+    return {
+        "ToolsFile": "demo.toml",
+        "ToolSecretsArn": ARN,
+        "PrivateToolHosts": urlsplit(url).netloc,
+    }
+
+
+def write_template(folder: Path, url: str) -> Path:
     """Write a copy of the template beside a copy of the functions, whose demo waits."""
     for name in ("functions", "layers"):
         (folder / name).mkdir()
@@ -78,7 +87,7 @@ def _template(folder: Path, url: str) -> Path:
 def _with_secret(text: str) -> str:
     """Return a template that has the secret of its tools itself."""
     head, resources = text.split("\nResources:\n")
-    secret = {"Type": "AWS::SecretsManager::Secret"}
-    properties = {"Properties": {"SecretString": json.dumps({"shop": SECRET})}}
-    own = f"  ToolSecrets: {json.dumps(secret | properties)}\n"
-    return f"{head}\nResources:\n{own}{resources.replace('!Ref ToolSecretsArn', '!Ref ToolSecrets')}"
+    properties = {"SecretString": json.dumps({"shop": SECRET})}
+    secret = {"Type": "AWS::SecretsManager::Secret", "Properties": properties}
+    resources = resources.replace("!Ref ToolSecretsArn", "!Ref ToolSecrets")
+    return f"{head}\nResources:\n  ToolSecrets: {json.dumps(secret)}\n{resources}"

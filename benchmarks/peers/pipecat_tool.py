@@ -12,11 +12,9 @@ from loguru import logger
 from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
 from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
 from pipecat.frames.frames import (
-    BotStoppedSpeakingFrame,
-    CancelFrame,
     Frame,
-    LLMMessagesAppendFrame,
     LLMFullResponseEndFrame,
+    LLMMessagesAppendFrame,
     TTSAudioRawFrame,
 )
 from pipecat.pipeline.pipeline import Pipeline

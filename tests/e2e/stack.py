@@ -36,6 +36,10 @@ class Control:
     def reset(self) -> None:
         """Forget faults, delays and records."""
         self._call("DELETE", "/_control")
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget records."""
         self._call("DELETE", "/_requests")
 
     def requests(self, after: int = 0) -> list[dict[str, Any]]:
