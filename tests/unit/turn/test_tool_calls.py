@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -292,6 +294,38 @@ async def test_a_table_that_cannot_keep_a_result_costs_no_reply() -> None:
     assert stage.wire.end.text == "Here."
     assert told(stage) == ["It is on its way."]
     assert outcomes(stage) == [None]
+
+
+async def test_the_model_is_asked_again_while_the_result_of_a_read_is_kept() -> None:
+    stage = Stage(responder=FakeResponder([[ASKED], ["Here."]]), toolbox=toolbox(FakeTool()))
+    keep, may_keep = stage.rounds.set_result, threading.Event()
+
+    def wait(*arguments: Any) -> Any:
+        assert may_keep.wait(10)
+        return keep(*arguments)
+
+    stage.rounds.set_result = wait  # type: ignore[assignment,method-assign]
+    turn = asyncio.create_task(stage.run())
+    await until(lambda: len(stage.responder.prompts) == 2)
+    assert outcomes(stage) == [None]
+    may_keep.set()
+    await turn
+    assert outcomes(stage) == ["done"]
+
+
+async def test_the_model_is_not_told_of_a_write_before_its_result_is_kept() -> None:
+    tools = toolbox(FakeTool(), spec(effect="write"))
+    stage = Stage(responder=FakeResponder([[ASKED], ["Done."]]), toolbox=tools)
+    keep, asked = stage.rounds.set_result, []
+
+    def note(*arguments: Any) -> Any:
+        time.sleep(0.1)  # a model that did not wait would have been asked meanwhile
+        asked.append(len(stage.responder.prompts))
+        return keep(*arguments)
+
+    stage.rounds.set_result = note  # type: ignore[assignment,method-assign]
+    await stage.run()
+    assert asked == [1]
 
 
 async def test_a_round_that_cannot_be_recorded_runs_nothing_and_fails_the_turn() -> None:

@@ -119,7 +119,11 @@ class CallRunner:
         except asyncio.CancelledError:
             self.keep_interrupted(recorded, [index])
             raise
-        result = await self.keep(recorded, index, result)
+        if spec.effect == "read" and self._turn.attempt.number == 1:
+            # The model does not wait for it: an attempt that does not find it reads again.
+            self.act(self.keep(recorded, index, result))
+        else:
+            result = await self.keep(recorded, index, result)
         if told:
             ms = round((time.monotonic() - begun_s) * 1000)
             self.tell(recorded, index, spec, result.outcome, arguments, result, ms)
