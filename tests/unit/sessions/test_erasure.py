@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,13 +27,17 @@ from parley.sessions.settings_policy import SettingsPolicy
 from parley.storage.history_cache import HistoryCache
 from parley.storage.inbox_entries import InterruptEntry
 from parley.storage.item_codec import Session, StoredFrame
+from parley.storage.rounds import RoundStore
 from parley.storage.sessions import KNOWN_THERE_S, SessionStore
 from parley.storage.table import Table
 from parley.storage.turns import TurnStore
+from parley.tools.tool import Answer, CustomEvent, Invocation
+from parley.tools.toolbox import NO_TOOLS
 from parley.turn.context import TurnServices
 from parley.turn.start import run_turn
 from parley.websocket.message_handler import Envelope, MessageHandler
 from tests.unit.fakes import FakeResponder, FakeSynthesizer, FakeTranscriber, Wire
+from tests.unit.turn.tools import calls, spec, toolbox
 
 OWNER = Principal("acme", "ada")
 WORD = "ultramarine"
@@ -52,7 +57,7 @@ class Place:
     """A table with one session, the functions that write to it, and who erases it."""
 
     def __init__(self, client: Any, table: Table) -> None:
-        self.client = client
+        self.client, self.table = client, table
         self.store, self.turns = SessionStore(table), TurnStore(table)
         self.ref = OWNER.session(new_ulid())
         self.connection = new_ulid()
@@ -72,6 +77,11 @@ class Place:
         )
         self.store.connections.bind(self.connection, self.ref, "m")
 
+    @property
+    def call_id(self) -> str:
+        """A call of the turn `t`."""
+        return f"{parse_session_id(self.ref)}.t.0.0"
+
     def environment(self) -> MessageHandler:
         """The message function, in an environment of its own."""
         return MessageHandler(
@@ -79,7 +89,7 @@ class Place:
             self.turns,
             _Gate(),
             self.started.append,
-            policy=SettingsPolicy(DEFAULT_SETTINGS),
+            policy=replace(SettingsPolicy(DEFAULT_SETTINGS), takes_context=True),
             history_messages=40,
         )
 
@@ -111,6 +121,8 @@ class Place:
             FakeSynthesizer(),
             Deployment(table="table"),
             lambda event, fields: None,
+            toolbox=fakes.get("toolbox") or NO_TOOLS,
+            rounds=RoundStore(self.table),
         )
         request = TurnRequest(self.ref, turn_id, self.connection, "https://x", _now_ms(), text=WORD)
         await run_turn(request, services, Wire().post, "me", remaining_s=lambda: 60.0, cold=False)
@@ -176,6 +188,21 @@ def test_an_erased_session_takes_nothing_more(place: Place, quick: None) -> None
     assert place.store.set_active_turn(place.ref, "t", 1) is None
 
 
+@pytest.mark.parametrize("kind", ["tool_result", "context"])
+def test_words_of_a_connection_that_is_known_by_heart_leave_nothing(
+    place: Place, quick: None, kind: str
+) -> None:
+    fields = {
+        "tool_result": {"turn_id": "t", "call_id": place.call_id, "result": WORD},
+        "context": {"text": WORD},
+    }[kind]
+    assert place.send(kind, **fields) is None
+    assert Erasure(place.store, place.turns, None).erase(place.ref)
+    assert place.left() == []
+    assert place.send(kind, **fields) == "session_not_found"
+    assert place.left() == []
+
+
 def test_a_chunk_of_a_connection_that_is_known_by_heart_leaves_nothing(
     place: Place, quick: None
 ) -> None:
@@ -221,6 +248,27 @@ async def test_a_turn_that_runs_while_all_is_removed_removes_what_it_writes(plac
     assert place.left() == []
 
 
+@pytest.mark.parametrize("effect", ["read", "write"])
+async def test_a_tool_that_answers_after_all_was_removed_leaves_nothing(
+    place: Place, effect: Any
+) -> None:
+    class Late:
+        async def call(self, _invocation: Invocation) -> Answer:
+            assert WORD in str(place.left()), "the call is recorded"
+            place.store.mark_erased(place.ref)
+            place.store.sweep_session(place.ref)
+            place.store.forget_session(place.ref)
+            return Answer(WORD, [CustomEvent("found", WORD)])
+
+    wanted = calls("look", arguments=f'{{"order": "{WORD}"}}')
+    await place.turn(
+        "t",
+        responder=FakeResponder([[wanted], [wanted], [f"It is {WORD}."]]),
+        toolbox=toolbox(Late(), spec("look", effect, show="all")),
+    )
+    assert place.left() == []
+
+
 def _writers(place: Place) -> list[Callable[[], object]]:
     """What may be done by others: each is one step, looks included where they belong to it."""
     ref = place.ref
@@ -242,6 +290,8 @@ def _writers(place: Place) -> list[Callable[[], object]]:
         place.sender("interrupt", turn_id="seen", played_ms=1),
         place.sender("config", settings={"speed": 1.1}),
         place.sender("ping", sent_at=1, turn_id="t"),
+        place.sender("tool_result", turn_id="t", call_id=place.call_id, result=WORD),
+        place.sender("context", text=WORD),
         place.sender("end"),
         lambda: Erasure(place.store, place.turns, None).erase(ref),
     ]

@@ -16,6 +16,7 @@ from parley.storage.inbox_entries import (
     EndEntry,
     InterruptEntry,
     ResumeEntry,
+    ToolResultEntry,
 )
 from parley.storage.inboxes import InboxStore
 from parley.storage.table import Table
@@ -171,3 +172,15 @@ def test_the_next_attempt_is_not_told_what_the_last_one_was(
         ChunkEntry(1, b"ab"),
         ResumeEntry("c2", "https://y", 1, 4, 2_000),
     ]
+
+
+def test_results_that_nobody_waits_for_are_not_read_again_and_again(
+    inboxes: InboxStore, session: SessionRef
+) -> None:
+    inboxes.put_ack(session, "t", AckEntry(1, 7))
+    for n in range(20):
+        inboxes.put_tool_result(session, "t", ToolResultEntry(f"s.t.0.{n}", "x" * 8_000))
+    assert inboxes.read_inbox(session, "t", 1) == [AckEntry(1, 7)]
+    found = inboxes.get_tool_result(session, "t", "s.t.0.3")
+    assert found == ToolResultEntry("s.t.0.3", "x" * 8_000)
+    assert inboxes.get_tool_result(session, "t", "s.t.1.3") is None

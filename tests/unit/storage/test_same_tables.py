@@ -43,7 +43,7 @@ from tests.moto_table import mock_aws
 from tests.unit.memory import own
 from tests.unit.memory_dynamodb import MemoryDynamoDB
 
-SEED = 37
+SEED = 40
 STEPS, MOST_STEPS = 300, 3_000
 """After the first, the test ends once each condition has met both cases."""
 OFTEN = {
@@ -219,6 +219,7 @@ CALLS: dict[type, dict[str, Callable[[Pick], tuple[tuple[Any, ...], dict[str, An
         "put_tool_result": lambda p: call(
             *p.turn(), ToolResultEntry(p.choice(("a", "b")), "found", p.choice((None, "broken")))
         ),
+        "get_tool_result": lambda p: call(*p.turn(), p.choice(("a", "b"))),
         "clear_controls": lambda p: call(*p.turn(), START_S * 1000 + p.randint(0, 10_000_000)),
         "read_inbox": lambda p: call(*p.turn(), p.few()),
     },

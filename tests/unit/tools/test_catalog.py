@@ -280,6 +280,10 @@ WRONG: list[tuple[str, str]] = [
     (f"[mcp.{'s' * 33}]\nurl = 'https://a.example'", "its name: expected at most 32 characters"),
     ("[mcp.shop]\nurl = 'https://a.example'\nlambda = 'x'", "mcp.shop: lambda: there is no such"),
     ("[t\n", r"tools\.toml: it is not TOML: .*line 1"),
+    (
+        "[mcp.shop]\nurl = 'https://a.example'\n[mcp.shop_eu]\nurl = 'https://b.example'",
+        r"mcp\.shop_eu: its name: it begins as the names of the tools of shop do",
+    ),
     ("".join(f"[t{n}]\n{LAMBDA}" for n in range(MAX_TOOLS + 1)), "at most 64 tools, got 65"),
 ]
 

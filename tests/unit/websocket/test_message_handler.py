@@ -28,7 +28,13 @@ from parley.protocol.messages import (
 )
 from parley.protocol.turn_request import TurnRequest
 from parley.sessions.settings_policy import SettingsPolicy
-from parley.storage.inbox_entries import AckEntry, ChunkEntry, EndEntry, InterruptEntry
+from parley.storage.inbox_entries import (
+    AckEntry,
+    ChunkEntry,
+    EndEntry,
+    InterruptEntry,
+    ToolResultEntry,
+)
 from parley.websocket.message_handler import Envelope
 from tests.unit.door import Door
 from tests.unit.memory import own
@@ -360,3 +366,23 @@ def test_a_deployment_may_take_only_shorter_messages() -> None:
     error = door.refused("user_message", turn_id="t", text="x" * 100)
     assert error.code == "too_large"
     assert "at most 100" in error.message
+
+
+# --- results of the client's functions --------------------------------------------------------
+
+
+def test_a_result_is_kept_for_the_call_of_its_own_session_and_turn(door: Door) -> None:
+    ready = door.ready()
+    call_id = f"{ready.session_id}.t1.0.0"
+    assert door.send("tool_result", turn_id="t1", call_id=call_id, result="on the page") is None
+    kept = door.store.inboxes.get_tool_result(own(ready.session_id), "t1", call_id)
+    assert kept == ToolResultEntry(call_id, "on the page")
+
+
+@pytest.mark.parametrize("call_id", ["{own}.t2.0.0", "another.t1.0.0", "t1.0.0", "{own}.t1"])
+def test_a_result_for_another_session_or_turn_is_refused(door: Door, call_id: str) -> None:
+    ready = door.ready()
+    call_id = call_id.format(own=ready.session_id)
+    error = door.refused("tool_result", turn_id="t1", call_id=call_id, result="It is paid.")
+    assert (error.code, error.field) == ("bad_request", "tool_result.call_id")
+    assert door.store.inboxes.get_tool_result(own(ready.session_id), "t1", call_id) is None

@@ -96,6 +96,4 @@ class ToolResultEntry:
     error: str | None = None
 
 
-InboxEntry = (
-    ChunkEntry | EndEntry | InterruptEntry | AckEntry | ResumeEntry | BegunEntry | ToolResultEntry
-)
+InboxEntry = ChunkEntry | EndEntry | InterruptEntry | AckEntry | ResumeEntry | BegunEntry

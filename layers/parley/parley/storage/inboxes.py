@@ -27,14 +27,17 @@ from parley.storage.item_codec import (
     number,
     read_number,
     read_text,
+    tool_result_from,
     turn_key,
 )
 from parley.storage.table import Item, Table
 
 INBOX_TTL_S = 24 * 3600
 """How long an entry is kept. Nobody reads it later."""
-_FIRST_CONTROL, _AFTER_INBOX = "b", "~"
-"""Controls sort after the audio (`audio#…`), which a later attempt may use again."""
+_FIRST_CONTROL, _TOOL_RESULTS, _AFTER_INBOX = "b", "tool#", "~"
+"""Controls sort after the audio (`audio#…`), which a later attempt may use again, and before
+results of the client's functions. Those are read one by one: a client could put in thousands, which
+a turn would read again and again."""
 
 
 class InboxStore:
@@ -132,8 +135,20 @@ class InboxStore:
         if result.error is not None:
             values["error"] = {"S": result.error}
         self._put_inbox(
-            ref, turn_id, f"tool#{result.call_id}", values, condition="attribute_not_exists(pk)"
+            ref,
+            turn_id,
+            f"{_TOOL_RESULTS}{result.call_id}",
+            values,
+            condition="attribute_not_exists(pk)",
         )
+
+    def get_tool_result(
+        self, ref: SessionRef, turn_id: str, call_id: str
+    ) -> ToolResultEntry | None:
+        """Return what a client's function returned for a call; None if nothing has come."""
+        sk = {"S": inbox_key(turn_id, f"{_TOOL_RESULTS}{call_id}")}
+        item = self._table.get({"pk": turn_key(ref, turn_id)["pk"], "sk": sk})
+        return None if item is None else tool_result_from(item)
 
     def clear_controls(self, ref: SessionRef, turn_id: str, before_ms: int) -> None:
         """Delete the controls of an earlier attempt, which are not meant for the next one.
@@ -148,7 +163,7 @@ class InboxStore:
         """
         first, last = inbox_key(turn_id, _FIRST_CONTROL), inbox_key(turn_id, _AFTER_INBOX)
         interrupt_key = _interrupt_key(ref, turn_id)
-        kept = (read_text(interrupt_key, "sk"), inbox_key(turn_id, "tool#"))
+        kept = (read_text(interrupt_key, "sk"), inbox_key(turn_id, _TOOL_RESULTS))
         old = [
             {"pk": item["pk"], "sk": item["sk"]}
             for page in self._table.query_pages(f"SESSION#{ref}", first, last)
@@ -160,7 +175,7 @@ class InboxStore:
 
     def read_inbox(self, ref: SessionRef, turn_id: str, next_seq: int) -> list[InboxEntry]:
         """Return the chunks from `next_seq` on, and the controls, that have arrived so far."""
-        first, last = chunk_key(turn_id, next_seq), inbox_key(turn_id, _AFTER_INBOX)
+        first, last = chunk_key(turn_id, next_seq), inbox_key(turn_id, _TOOL_RESULTS)
         pages = self._table.query_pages(f"SESSION#{ref}", first, last)
         return [entry for page in pages for item in page for entry in inbox_entries_from(item)]
 

@@ -434,9 +434,6 @@ def inbox_entries_from(item: dict[str, Any]) -> Sequence[InboxEntry]:
         return [AckEntry(read_number(item, "attempt"), read_number(item, "seq"))]
     if kind == "begun":
         return [BegunEntry(read_number(item, "attempt"))]
-    if kind == "tool":
-        error = read_text(item, "error") if "error" in item else None
-        return [ToolResultEntry(rest[0], read_text(item, "result"), error)]
     if kind == "resume":
         resume = ResumeEntry(
             read_text(item, "connection"),
@@ -447,6 +444,13 @@ def inbox_entries_from(item: dict[str, Any]) -> Sequence[InboxEntry]:
         )
         return [resume]
     return interruptions_from(item)
+
+
+def tool_result_from(item: dict[str, Any]) -> ToolResultEntry:
+    """Return what a client's function returned."""
+    call_id = read_text(item, "sk").split("#")[-1]
+    error = read_text(item, "error") if "error" in item else None
+    return ToolResultEntry(call_id, read_text(item, "result"), error)
 
 
 def interruptions_from(item: dict[str, Any]) -> list[InterruptEntry]:

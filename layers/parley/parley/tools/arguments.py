@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -24,6 +25,8 @@ class BadArguments(Exception):
 def read_arguments(spec: ToolSpec, text: str) -> dict[str, Any]:
     """Return the arguments of a call.
 
+    Half a character or a number beyond any float is no JSON: nobody could be sent it.
+
     No text stands for none, if the tool can do without. Some models write the JSON object into a
     JSON string: it is read twice. Nothing else is repaired: a guess must not move money.
 
@@ -37,7 +40,7 @@ def read_arguments(spec: ToolSpec, text: str) -> dict[str, Any]:
         found = _from_json(found)
     if not isinstance(found, dict):
         raise BadArguments(NOT_AN_OBJECT)
-    problem = _problem(spec.offer.schema, found)
+    problem = _problem(spec.offer.schema if spec.checked is None else spec.checked, found)
     if problem:
         raise BadArguments(problem)
     return found
@@ -59,9 +62,18 @@ def canonical(arguments: Any) -> str:
 
 def _from_json(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
+        found = json.loads(text, parse_constant=_refuse_constant, parse_float=_read_float)
+        canonical(found).encode()
+    except (ValueError, RecursionError):  # UnicodeError is a ValueError
         raise BadArguments(NOT_WHOLE) from None
+    return found
+
+
+def _read_float(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("beyond any float")
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:

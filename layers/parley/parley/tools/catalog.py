@@ -142,6 +142,14 @@ class _Reader:
         names = [spec.name for spec in self._specs]
         for name in dict.fromkeys(name for name in names if names.count(name) > 1):
             self._note(name, Mistake("its name: a tool of [built_in] has it already"))
+        for name, other in _entangled([server.name for server in self._servers]):
+            self._note(
+                f"{_MCP}.{name}",
+                Mistake(
+                    f"its name: it begins as the names of the tools of {other} do, so the one "
+                    f"server could pass for the other; expected {name.replace('_', '-')}, say"
+                ),
+            )
         if len(names) > MAX_TOOLS:
             self._mistakes.append(
                 f"{self._file.name}: expected at most {MAX_TOOLS} tools, got {len(names)}."
@@ -204,6 +212,11 @@ class _Reader:
     def _check_url(self, field: str, url: str) -> None:
         if problem := address_problem(url, self._private_hosts):
             raise Mistake(f"{field}: {problem}")
+
+
+def _entangled(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the servers whose tools may be named as another's: `shop_eu` and `shop`."""
+    return [(name, other) for name in names for other in names if name.startswith(f"{other}_")]
 
 
 def _kind(entry: ToolEntry) -> tuple[str, str]:

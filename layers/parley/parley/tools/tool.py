@@ -45,6 +45,7 @@ class ToolSpec:
         result: the fields of a JSON result that the model gets; empty for all.
         confirm: whether it runs only after the user has said yes to the same call.
         options: what only its kind knows.
+        checked: the schema that arguments are checked against; None for the offer's.
     """
 
     offer: ToolOffer
@@ -58,6 +59,7 @@ class ToolSpec:
     result: Sequence[str] = ()
     confirm: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    checked: Mapping[str, Any] | None = None
 
     @property
     def name(self) -> str:

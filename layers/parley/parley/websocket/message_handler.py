@@ -375,6 +375,13 @@ class MessageHandler:
     @_answer.register
     def _answer_tool_result(self, message: ToolResult, envelope: Envelope) -> None:
         ref = self._find_session(envelope)
+        if not message.call_id.startswith(f"{parse_session_id(ref)}.{message.turn_id}."):
+            raise BadMessage(
+                "bad_request",
+                "tool_result.call_id: expected that of a call of this turn, as client_call had it.",
+                field="tool_result.call_id",
+                turn_id=message.turn_id,
+            )
         entry = ToolResultEntry(message.call_id, message.result or "", message.error)
         self._turns.inboxes.put_tool_result(ref, message.turn_id, entry)
 

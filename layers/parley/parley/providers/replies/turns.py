@@ -96,6 +96,7 @@ def whole_arguments(call: ToolCall) -> dict[str, Any]:
     """
     try:
         found = json.loads(call.arguments)
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()  # half a character is none
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -10,7 +10,7 @@ from typing import Any
 from parley.tools.mcp.client import McpClient
 from parley.tools.mcp.context import McpContext
 from parley.tools.mcp.failures import failure_of
-from parley.tools.mcp.listed_tools import ListedTool, read_tools
+from parley.tools.mcp.listed_tools import ListedTool, checkable, read_tools
 from parley.tools.mcp_server import McpServer
 from parley.tools.tool import ToolFailed, ToolSpec
 
@@ -26,6 +26,9 @@ RETRY_S = 15.0
 MAX_PAGES = 20
 MAX_BYTES = 1024 * 1024
 """Of a page: servers with a hundred tools have a tenth of it."""
+MAX_DROPPED = 64
+"""So many tools are logged that cannot be offered: a server may list thousands."""
+LOGGED_NAME_CHARS = 128
 
 
 class McpToolList:
@@ -126,12 +129,15 @@ class McpToolList:
             title=tool.title,
             show=server.show,
             options={"list": self},
+            checked=checkable(tool.offer.schema),
         )
 
     def _drop(self, tool: str, reason: str) -> None:
-        if (tool, reason) not in self._dropped:  # once, and not with every fetch
-            self._dropped.add((tool, reason))
-            self._log("mcp_tool_dropped", tool=tool, reason=reason)
+        tool = tool[:LOGGED_NAME_CHARS].encode(errors="replace").decode()
+        if (tool, reason) in self._dropped or len(self._dropped) == MAX_DROPPED:
+            return
+        self._dropped.add((tool, reason))  # once, and not with every fetch
+        self._log("mcp_tool_dropped", tool=tool, reason=reason)
 
     def _log(self, event: str, **fields: Any) -> None:
         self._context.log(event, {"server": self._server.name, **fields})

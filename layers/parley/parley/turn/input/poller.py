@@ -18,7 +18,6 @@ from parley.storage.inbox_entries import (
     InboxEntry,
     InterruptEntry,
     ResumeEntry,
-    ToolResultEntry,
 )
 from parley.turn.input.endpointing import EndpointDetector
 from parley.turn.output.latency import TurnLatency, monotonic_at
@@ -80,10 +79,6 @@ class InboxPoller:
         """Everything up to it has arrived, as the client says."""
         self.client_news = asyncio.Event()
         """Set when the client has acknowledged something or moved."""
-        self.tool_results: dict[str, ToolResultEntry] = {}
-        """What the client's functions have returned, by call id."""
-        self.tool_result_came = asyncio.Event()
-        """Set when there is another one; then replaced by a new event."""
         self.audio: ReplayQueue[bytes] = ReplayQueue()
         self.audio_bytes = 0
         """How much of it has been handed on."""
@@ -164,8 +159,6 @@ class InboxPoller:
                 if self._detector is not None:
                     self._detector.note_resume(self._utterance_s())
                 self.client_news.set()
-        elif isinstance(entry, ToolResultEntry):
-            self._take_tool_result(entry)
         elif self._detector is None:  # audio that somebody sent for a typed turn
             return
         elif isinstance(entry, EndEntry):
@@ -173,13 +166,6 @@ class InboxPoller:
         else:
             assert isinstance(entry, ChunkEntry)
             self._hand_on(self._detector.add_chunk(entry, self._utterance_s()))
-
-    def _take_tool_result(self, entry: ToolResultEntry) -> None:
-        if entry.call_id in self.tool_results:
-            return
-        self.tool_results[entry.call_id] = entry
-        self.tool_result_came.set()
-        self.tool_result_came = asyncio.Event()
 
     def _let_time_pass(self) -> None:
         if self._detector is None:

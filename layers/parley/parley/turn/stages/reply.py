@@ -341,7 +341,8 @@ class ReplyStage:
                     return None
                 self._call.begun.set()
                 if isinstance(piece, ToolCalls):
-                    calls = piece
+                    # Some servers do not know that a model may not: nobody follows it for ever.
+                    calls = piece if prompt.may_call else None
                 elif piece:  # an empty one: the model thinks
                     self._on_text()
                     self._add(self._continued(piece))

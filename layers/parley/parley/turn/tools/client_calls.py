@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from parley.protocol.messages import ClientCall
 from parley.storage.inbox_entries import ToolResultEntry
 from parley.tools.tool import Answer, Invocation, ToolFailed, ToolSpec
 from parley.turn.context import TurnContext
+from parley.turn.input.poller import REPLY_POLL_S
 
 
 class ClientCalls:
@@ -45,8 +47,12 @@ class ClientCalls:
         return Answer(found.result)
 
     async def _result(self, call_id: str) -> ToolResultEntry:
-        poller = self._turn.poller
-        while call_id not in poller.tool_results:
-            changed = poller.tool_result_came
-            await changed.wait()
-        return poller.tool_results[call_id]
+        request, inboxes = self._turn.request, self._turn.services.turns.inboxes
+        while True:
+            with contextlib.suppress(Exception):  # a table that fails is asked again
+                found = await asyncio.to_thread(
+                    inboxes.get_tool_result, request.session, request.turn_id, call_id
+                )
+                if found is not None:
+                    return found
+            await asyncio.sleep(REPLY_POLL_S)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ import msgspec
 from parley.protocol.messages import Message
 from parley.protocol.tool_rounds import CallResult, ToolCall, ToolCalls, ToolRound
 from parley.tools.arguments import BadArguments, canonical, read_arguments
+from parley.tools.results import fit_result
 from parley.tools.sentences import NOT_CONFIRMED, TOO_MANY, bad_arguments, unknown_tool
 from parley.tools.tool import ToolSpec
 
@@ -20,9 +21,11 @@ MAX_ROUNDS = 5
 MAX_CALLS_PER_ROUND = 8
 MAX_CALLS_PER_TURN = 16
 MAX_ARGUMENTS_CHARS = 8_000
-"""Of one call. With results as long, a round of eight calls fits into an item of DynamoDB's, of
-400 KB."""
-
+"""Of one call."""
+MAX_REQUEST_BYTES = 48_000
+"""Of the arguments of a round, as UTF-8; as JSON in JSON they may double. With what was said before,
+and eight results of 24 KB, a round fits into an item of DynamoDB's, of 400 KB."""
+MAX_CALLED_NAME_CHARS = 128
 
 TOO_LONG = '{"too_long": true}'
 """Stands for arguments that are longer."""
@@ -55,38 +58,43 @@ class PlannedCall:
 
 def fit_request(request: ToolCalls) -> ToolCalls:
     """Return a request that can be recorded: no model means to ask for more."""
-    calls = [
-        each if len(each.arguments) <= MAX_ARGUMENTS_CHARS else _without_arguments(each)
-        for each in request.calls[:MAX_CALLS_PER_TURN]
-    ]
+    calls: list[ToolCall] = []
+    left = MAX_REQUEST_BYTES
+    for each in request.calls[:MAX_CALLS_PER_TURN]:
+        # Half a character can be neither recorded nor sent.
+        arguments = each.arguments.encode(errors="replace")
+        if len(each.arguments) > MAX_ARGUMENTS_CHARS or len(arguments) > left:
+            arguments = TOO_LONG.encode()
+        left -= len(arguments)
+        name = each.name[:MAX_CALLED_NAME_CHARS].encode(errors="replace")
+        calls.append(
+            msgspec.structs.replace(each, name=name.decode(), arguments=arguments.decode())
+        )
     return msgspec.structs.replace(request, calls=tuple(calls))
-
-
-def _without_arguments(call: ToolCall) -> ToolCall:
-    return msgspec.structs.replace(call, arguments=TOO_LONG)
 
 
 def plan_round(
     request: ToolCalls,
     specs: Mapping[str, ToolSpec],
     *,
-    earlier_calls: int,
+    earlier: Sequence[ToolRound] = (),
     asked_before: Sequence[ToolRound] = (),
 ) -> list[PlannedCall]:
     """Return what is to be done for each call of a round.
 
     Args:
         specs: the turn's tools.
-        earlier_calls: how many calls the turn has had.
+        earlier: the rounds that the turn has had.
         asked_before: the rounds of the turn before this one: what it asked the user to confirm may
-            run now.
+            run now, as often as it was asked at once.
     """
     planned: list[PlannedCall] = []
+    earlier_calls = sum(len(each.request.calls) for each in earlier)
     for index, call in enumerate(request.calls):
         if index >= MAX_CALLS_PER_ROUND or earlier_calls + index >= MAX_CALLS_PER_TURN:
             planned.append(PlannedCall(index, call, result=TOO_MANY))
         else:
-            planned.append(_plan(index, call, specs, asked_before, planned))
+            planned.append(_plan(index, call, specs, earlier, asked_before, planned))
     return planned
 
 
@@ -94,20 +102,26 @@ def _plan(
     index: int,
     call: ToolCall,
     specs: Mapping[str, ToolSpec],
+    earlier: Sequence[ToolRound],
     asked_before: Sequence[ToolRound],
     planned: Sequence[PlannedCall],
 ) -> PlannedCall:
     spec = specs.get(call.name)
     if spec is None:
-        return PlannedCall(index, call, result=unknown_tool(specs))
+        return PlannedCall(index, call, result=fit_result(unknown_tool(specs)))
     if call.arguments == TOO_LONG:
         return PlannedCall(index, call, spec, result=bad_arguments("They are too long."))
     try:
         arguments = read_arguments(spec, call.arguments)
     except BadArguments as problem:
-        return PlannedCall(index, call, spec, result=bad_arguments(str(problem)))
-    if spec.confirm and not _was_asked(call.name, arguments, asked_before):
-        return PlannedCall(index, call, spec, arguments, result=NOT_CONFIRMED)
+        return PlannedCall(index, call, spec, result=fit_result(bad_arguments(str(problem))))
+    if spec.confirm:
+        wanted = canonical(arguments)
+        runs = sum(_equal(each, call.name, arguments) for each in planned)
+        ran = sum(_count(each, call.name, wanted, _has_run) for each in earlier)
+        # Two that were asked at once are two; one yes is never good for more.
+        if runs + ran >= _times_asked(call.name, wanted, asked_before):
+            return PlannedCall(index, call, spec, arguments, result=NOT_CONFIRMED)
     # Two equal writes are two: two tickets for one film are an honest wish.
     same = [p.index for p in planned if spec.effect == "read" and _equal(p, call.name, arguments)]
     return PlannedCall(index, call, spec, arguments, same_as=same[0] if same else None)
@@ -117,14 +131,28 @@ def _equal(planned: PlannedCall, name: str, arguments: Mapping[str, Any]) -> boo
     return planned.runs and planned.call.name == name and planned.arguments == arguments
 
 
-def _was_asked(name: str, arguments: Mapping[str, Any], rounds: Sequence[ToolRound]) -> bool:
-    """Return whether the user has been asked about the same call in the turn before."""
-    wanted = canonical(arguments)
-    for each in rounds:
-        for call, result in zip(each.request.calls, each.results, strict=True):
-            if result == NOT_CONFIRMED and call.name == name and _same(call.arguments, wanted):
-                return True
-    return False
+def _times_asked(name: str, wanted: str, rounds: Sequence[ToolRound]) -> int:
+    """Return how many of the same call the user has been asked about at once."""
+    return max((_count(each, name, wanted, _was_asked) for each in rounds), default=0)
+
+
+def _count(
+    found: ToolRound, name: str, wanted: str, counts: Callable[[CallResult | None], bool]
+) -> int:
+    """Return how many of the same call are in a round, with a result that counts."""
+    return sum(
+        counts(result) and call.name == name and _same(call.arguments, wanted)
+        for call, result in zip(found.request.calls, found.results, strict=True)
+    )
+
+
+def _was_asked(result: CallResult | None) -> bool:
+    return result == NOT_CONFIRMED
+
+
+def _has_run(result: CallResult | None) -> bool:
+    """Return whether a call may have acted: what has surely failed may be tried again."""
+    return result is None or result.outcome in ("done", "unknown")
 
 
 def _same(text: str, wanted: str) -> bool:

@@ -205,7 +205,7 @@ class ToolRounds:
         return plan_round(
             request,
             self._specs,
-            earlier_calls=sum(len(each.request.calls) for each in self.rounds),
+            earlier=self.rounds,
             asked_before=self._asked_before,
         )
 
