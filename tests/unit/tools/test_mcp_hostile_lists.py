@@ -115,7 +115,8 @@ INJECTED = '"""\n__import__("os").abort()\n"""'
 async def test_a_schema_runs_no_code(schema: dict[str, Any]) -> None:
     found, _ = await offered(with_schema(**schema))
     (spec,) = found.specs
-    for arguments in ({}, {"a": 1}, {"a": "x"}, {INJECTED: {}}):
+    given: tuple[dict[str, Any], ...] = ({}, {"a": 1}, {"a": "x"}, {INJECTED: {}})
+    for arguments in given:
         with contextlib.suppress(BadArguments):
             read_arguments(spec, json.dumps(arguments))
 

@@ -35,6 +35,100 @@ async def test_one_yes_is_good_for_as_many_calls_as_were_asked_at_once() -> None
     assert results(stage, "t2")[1:] == [NOT_CONFIRMED, NOT_CONFIRMED]
 
 
+@pytest.mark.parametrize(
+    ("asked", "then", "is_same"),
+    [
+        ('{"n": 1, "to": "Ada"}', ' {"to":"Ada",\n"n":1} ', True),
+        ('{"n": 1}', '"{\\"n\\": 1}"', True),
+        ('{"to": "Zo\u00eb"}', '{"to": "Zo\\u00eb"}', True),
+        ('{"to": "Zo\u00eb"}', '{"to": "Zoe\u0308"}', False),
+        ('{"to": "Ada"}', '{"to": "Ada "}', False),
+        ('{"to": "Ada"}', '{"to": "\u0410da"}', False),
+        ('{"n": 1}', '{"n": 1.0}', False),
+        ('{"n": 1}', '{"n": true}', False),
+        ('{"n": 1}', '{"n": "1"}', False),
+        ('{"n": 1, "n": 2}', '{"n": 1}', False),
+        ('{"n": 1}', '{"n": 1, "all": null}', False),
+    ],
+)
+async def test_a_yes_is_good_for_the_same_arguments_alone(
+    asked: str, then: str, is_same: bool
+) -> None:
+    tool = FakeTool()
+    steps: list[list[Step]] = [
+        [calls("pay", arguments=asked)],
+        ["Shall I?"],
+        [calls("pay", arguments=then)],
+        ["Well."],
+    ]
+    stage = Stage(
+        responder=FakeResponder(steps), toolbox=toolbox(tool, spec("pay", "write", confirm=True))
+    )
+    await stage.run("Pay.")
+    await stage.run("Yes.", "t2")
+    assert len(tool.invocations) == is_same
+
+
+@pytest.mark.parametrize(
+    ("heard", "runs"),
+    [("", 0), ("Let me", 0), ("Let me see.", 0), ("Let me see. Shall I", 1), (None, 1)],
+)
+async def test_who_interrupts_before_the_question_has_not_answered_it(
+    heard: str | None, runs: int
+) -> None:
+    tool = FakeTool()
+    steps: list[list[Step]] = [
+        ["Let me see.", calls("pay")],
+        ["Shall I pay?"],
+        [calls("pay")],
+        ["Done."],
+    ]
+    stage = Stage(
+        responder=FakeResponder(steps), toolbox=toolbox(tool, spec("pay", "write", confirm=True))
+    )
+    await stage.run("Pay.")
+    if heard is not None:
+        stage.store.set_heard(REF, stage.store.turns[REF, "t1"].message_key, heard, 2**40)
+    await stage.run("Yes.", "t2")
+    assert len(tool.invocations) == runs
+
+
+async def test_a_yes_after_the_agent_has_said_something_else_answers_nothing() -> None:
+    tool = FakeTool()
+    steps: list[list[Step]] = [[calls("pay")], ["Shall I pay?"], [calls("pay")], ["Shall I pay?"]]
+    stage = Stage(
+        responder=FakeResponder(steps), toolbox=toolbox(tool, spec("pay", "write", confirm=True))
+    )
+    await stage.run("Pay.")
+    await stage.run(None, "agent-silence", say="Are you still there?", cause="silence")
+    await stage.run("Yes.", "t2")
+    assert tool.invocations == []
+
+
+async def test_results_of_earlier_turns_take_a_bounded_share_of_a_prompt() -> None:
+    steps: list[list[Step]] = [[ASKED], ["Here."]] * 12
+    stage = Stage(responder=FakeResponder(steps), toolbox=toolbox(FakeTool("x" * 9_000)))
+    for turn in range(12):
+        await stage.run(turn_id=f"t{turn}")
+        stage.wire.events.clear()
+    past = stage.responder.prompts[-1].past_rounds
+    found = [each.results[0].text for turn in past.values() for each in turn if each.results[0]]
+    assert len(found) == 11
+    assert 56_000 <= sum(map(len, found)) < 68_000
+    assert len(found[-1]) == 8_000
+
+
+async def test_the_events_of_a_turn_fit_into_one_answer_over_http() -> None:
+    answer = Answer("Done.", [CustomEvent("map", "x" * 60_000)])
+    stage = Stage(
+        responder=FakeResponder([[calls(*["look"] * 8)], ["Here."]]),
+        toolbox=toolbox(FakeTool(answer), spec("look", "write")),
+    )
+    await stage.run()
+    assert len(stage.wire.of(Custom)) == 4
+    assert stage.wire.end.text == "Here."
+
+
 async def test_two_that_were_asked_at_once_run_after_one_yes() -> None:
     tool = FakeTool()
     both = calls("pay", "pay")
@@ -207,7 +301,7 @@ async def test_nothing_that_is_called_or_found_or_told_is_logged() -> None:
         variables={"name": "ultramarine-variable"}, metadata={"crm": "ultramarine-metadata"}
     )
     stage.store.open_session(signed_agent=said)
-    stage.rounds.set_result = broken_table  # type: ignore[method-assign]
+    stage.rounds.set_result = broken_table  # type: ignore[method-assign,assignment]
     await stage.run("Where is it?")
     assert [event for event, _ in stage.logged].count("tool_failed") == 2
     assert "result_not_kept" in [event for event, _ in stage.logged]

@@ -13,6 +13,7 @@ MAX_TARGET_CHARS = 8_000
 _PLACE = re.compile(r"\{([A-Za-z0-9_-]+)\}")
 _KEPT = "/%:@!$&'()*+,;=-._~"
 """What of a path or query is written as it is (RFC 3986)."""
+_FOLDERS = frozenset({"", ".", ".."})
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -50,7 +51,8 @@ class Address:
             more: is added to the query.
 
         Raises:
-            BadArgument: a value is empty in the path, is `.` or `..` there, or is too long.
+            BadArgument: a value is empty in the path, or has `.`, `..` or nothing between slashes
+            there, or is too long.
         """
         path = "/".join(_fill_segment(each, arguments) for each in self.path.split("/"))
         query = _fill(self.query, arguments)
@@ -95,8 +97,9 @@ def _quote(text: str, more: str = "") -> str:
 
 def _fill_segment(segment: str, arguments: Mapping[str, Any]) -> str:
     filled = _fill(segment, arguments)
-    # A server would leave the folder that the deployer has named, or list it.
-    if filled != segment and unquote(filled) in ("", ".", ".."):
+    # A server would leave the folder that the deployer has named, or list it. Some decode slashes
+    # before they look for folders, and some take both kinds.
+    if filled != segment and not _FOLDERS.isdisjoint(re.split(r"[/\\]", unquote(filled))):
         raise BadArgument("An argument is missing, or cannot be part of an address.")
     return filled
 

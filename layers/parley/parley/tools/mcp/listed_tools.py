@@ -157,7 +157,7 @@ def checkable(schema: Mapping[str, Any]) -> dict[str, Any]:
         found["additionalProperties"] = False
         # A property may be `true` instead of a schema.
         known = properties if isinstance(properties, dict) else {}
-        found["properties"] = {**dict.fromkeys(known, {}), **found.get("properties", {})}
+        found["properties"] = {**{name: {} for name in known}, **found.get("properties", {})}
     return found
 
 

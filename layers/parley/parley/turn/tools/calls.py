@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from parley.principal import parse_session_id
-from parley.protocol.messages import Custom, ToolState, ToolUpdate
+from parley.protocol.messages import Custom, ToolState, ToolUpdate, encode
 from parley.protocol.tool_rounds import CallResult, ToolRound, call_key
 from parley.providers.llm import Speaker
 from parley.storage.rounds import RoundStore
@@ -30,6 +30,8 @@ MAX_AT_ONCE = 4
 """How many calls of a round run at once."""
 CALL_MARGIN_S = 4.0
 """What is kept of the function's time when a call begins: its result has to be kept and told."""
+MAX_EVENT_BYTES = 262_144
+"""Of a turn's custom events: with its speech they are one answer over HTTP, of 6 MB."""
 LEAST_CALL_S = 0.5
 """A call that has less time does not begin: nobody would know whether it acted."""
 
@@ -58,6 +60,7 @@ class CallRunner:
         self._slots = asyncio.Semaphore(MAX_AT_ONCE)
         self._acting: set[asyncio.Task[Any]] = set()
         self._over = False
+        self._event_bytes = 0
         self._speaker = Speaker()
         self._metadata: Mapping[str, Any] = {}
         self.unknown = 0
@@ -218,10 +221,13 @@ class CallRunner:
     def _send_events(self, answer: Answer) -> None:
         if self._is_silent:
             return
-        for event in answer.events:
-            self._turn.outbox.add_event(
-                Custom(self._turn.request.turn_id, 0, event.name, event.data)
-            )
+        for each in answer.events:
+            event = Custom(self._turn.request.turn_id, 0, each.name, each.data)
+            self._event_bytes += len(encode(event))
+            if self._event_bytes > MAX_EVENT_BYTES:
+                self._turn.services.log("events_dropped", {"tool_events": len(answer.events)})
+                break
+            self._turn.outbox.add_event(event)
         self._turn.sender.wake()
 
     def tell(

@@ -15,6 +15,9 @@ RUNNING_MS = 90_000
 OLD_TURNS = 10
 OLD_RESULT_CHARS = 300
 """What is left in a prompt of a result that is older than so many turns."""
+MAX_PAST_CHARS = 64_000
+"""Of the results of earlier turns, the newest first: what is beyond it is shortened likewise. One
+turn may have twice as much, and a model that is asked for more than it can read answers nothing."""
 
 
 def past_rounds(
@@ -27,11 +30,21 @@ def past_rounds(
         turns: the turns of the history, oldest first.
         now_ms: the time, in ms since the epoch.
     """
-    recent = set(turns[-OLD_TURNS:])
+    whole: set[str] = set()
+    left = MAX_PAST_CHARS
+    for turn in reversed(turns[-OLD_TURNS:]):
+        left -= sum(map(_result_chars, rounds.get(turn, ())))
+        if left < 0:
+            break
+        whole.add(turn)
     return {
-        turn: [_settled(each, now_ms, whole=turn in recent) for each in found]
+        turn: [_settled(each, now_ms, whole=turn in whole) for each in found]
         for turn, found in rounds.items()
     }
+
+
+def _result_chars(found: ToolRound) -> int:
+    return sum(len(result.text) for result in found.results if result is not None)
 
 
 def _settled(found: ToolRound, now_ms: int, *, whole: bool) -> ToolRound:

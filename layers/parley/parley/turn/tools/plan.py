@@ -23,8 +23,8 @@ MAX_CALLS_PER_TURN = 16
 MAX_ARGUMENTS_CHARS = 8_000
 """Of one call."""
 MAX_REQUEST_BYTES = 48_000
-"""Of the arguments of a round, as UTF-8; as JSON in JSON they may double. With what was said before,
-and eight results of 24 KB, a round fits into an item of DynamoDB's, of 400 KB."""
+"""Of the arguments of a round, as UTF-8; as JSON in JSON they may double. With what was said
+before, and eight results of 24 KB, a round fits into an item of DynamoDB's, of 400 KB."""
 MAX_CALLED_NAME_CHARS = 128
 
 TOO_LONG = '{"too_long": true}'
@@ -167,8 +167,23 @@ def turn_before(
 ) -> Sequence[ToolRound]:
     """Return the rounds of the turn before, whose question the user now answers.
 
-    There are none if its reply was not heard: then nothing was asked.
+    There are none if nothing of its reply was heard after its calls: then nothing was asked.
     """
-    if not messages or messages[-1].role != "assistant" or messages[-1].heard == "":
+    if not messages or messages[-1].role != "assistant":
         return ()
-    return rounds.get(messages[-1].turn_id, ())
+    found = rounds.get(messages[-1].turn_id, ())
+    return found if _question_was_heard(messages[-1], found) else ()
+
+
+def _question_was_heard(reply: Message, rounds: Sequence[ToolRound]) -> bool:
+    """Return whether anything was heard of what followed the last call of a reply.
+
+    Whoever says yes before a question is at its end has heard enough of it.
+    """
+    if reply.heard is None:
+        return True
+    asked_from = max((span.end for span in reply.fillers), default=0)
+    for each in rounds:
+        said = each.text.strip()
+        asked_from = max(asked_from, reply.text.find(said) + len(said))
+    return len(reply.heard.rstrip()) > asked_from
