@@ -373,20 +373,6 @@ class ToolRounds:
             self._turn.latency.add_tools(time.monotonic() - self._waits_from_s)
             self._waits_from_s = None
 
-    def _post_events(self, answer: Answer) -> None:
-        # Whoever has interrupted waits for nothing of this turn any more.
-        if self._turn.stop.reason is not None:
-            return
-        for each in answer.events:
-            event = Custom(self._turn.request.turn_id, 0, each.name, each.data)
-            self._event_bytes += len(encode(event))
-            if self._event_bytes <= MAX_EVENT_BYTES:
-                self._turn.outbox.add_event(event)
-            else:
-                self._turn.services.log("events_dropped", {"tool_events": len(answer.events)})
-                break
-        self._turn.sender.wake()
-
     @property
     def _where(self) -> tuple[Any, str, int]:
         request = self._turn.request
