@@ -79,8 +79,9 @@ token: $(READY) ## print a token that AUTH_SECRET signs [SUBJECT=, TENANT=, TTL=
 	  $(if $(TENANT),--tenant "$(TENANT)") $(if $(TTL),--ttl "$(TTL)") \
 	  $(if $(SETTINGS),--settings '$(SETTINGS)')
 
-tools: $(READY) ## check the file that declares tools [TOOLS=]
+tools: $(READY) ## check the files that declare tools and agents [TOOLS=]
 	@$(BIN)/python -m parley.tools.check $(or $(TOOLS),tools/tools.toml)
+	@$(BIN)/python -m parley.agents.check tools
 
 lint: style types ## ruff, bandit and mypy --strict
 

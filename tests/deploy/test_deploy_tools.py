@@ -25,6 +25,14 @@ def test_a_mistake_is_named_and_nothing_is_deployed(tmp_path: Path) -> None:
     assert b.startswith("tools.toml: b: expected exactly one of lambda")
 
 
+def test_an_agent_whose_file_is_wrong_is_named_and_nothing_is_deployed(tmp_path: Path) -> None:
+    (tmp_path / "tools.toml").touch()
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "host.toml").write_text("promt = 'x'")
+    with pytest.raises(DeployError, match=r"Nothing was deployed\.\nagents/host\.toml: .*`promt`"):
+        check_tools("tools.toml", "", "en", tmp_path)
+
+
 def test_hosts_may_be_private_that_the_deployment_names(tmp_path: Path) -> None:
     url = "http = 'http://crm:8000/'"
     (tmp_path / "tools.toml").write_text(f"[a]\ndescription = 'x'\n{url}\nsecret = 'x'\n")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from parley.agents.file import AgentFiles, check_agents
+from parley.agents.check import check_agents, main
+from parley.agents.file import AgentFiles
 from parley.errors import ConfigurationError
 
 
@@ -76,21 +77,22 @@ def test_files_are_found_where_python_looks(
 def test_a_wrong_file_is_named_with_its_field(tmp_path: Path, text: str, told: str) -> None:
     folder = write(tmp_path, "host", text)
     with pytest.raises(ConfigurationError) as wrong:
-        check_agents([folder])
+        check_agents(folder)
     assert str(wrong.value).startswith("agents/host.toml: ")
     assert told in str(wrong.value)
 
 
 def test_a_name_that_no_client_could_send_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"agents/the host\.toml"):
-        check_agents([write(tmp_path, "the host", 'prompt = "x"')])
+        check_agents(write(tmp_path, "the host", 'prompt = "x"'))
 
 
-def test_all_files_are_checked(tmp_path: Path) -> None:
+def test_all_files_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write(tmp_path, "b", 'prompt = "x"')
     write(tmp_path, "a", "public = true")
-    assert check_agents([folder]) == ["a", "b"]
-    assert AgentFiles([folder]).list_public() == ["a"]
+    assert check_agents(folder) == ["a", "b"]
+    assert main([folder]) == 0
+    assert capsys.readouterr().out == f"{folder}/agents: a, b.\n"
 
 
 def test_a_deployment_without_agents_does_not_load_what_reads_them() -> None:

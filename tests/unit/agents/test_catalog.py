@@ -106,6 +106,16 @@ def test_a_session_whose_agent_is_gone_gets_no_other(catalog: AgentCatalog) -> N
         catalog.find_agent(session(signed=AgentOverrides(agent="gone")))
 
 
+def test_a_file_that_is_wrong_costs_no_other_agent_and_is_logged(
+    catalog: AgentCatalog, logged: list[Any], tmp_path: Path
+) -> None:
+    (tmp_path / "agents" / "host.toml").write_text("promt = 1")
+    with pytest.raises(ParleyError, match=r"init\.agent: expected one of guide\."):
+        catalog.check_choice("staff", NO_OVERRIDES, "init.agent")
+    assert [event for event, _ in logged] == ["agent_unusable"]
+    assert "promt" in logged[0][1]["why"]
+
+
 def test_what_a_token_says_counts_more_than_what_the_backend_said(catalog: AgentCatalog) -> None:
     found = catalog.find_agent(
         session(

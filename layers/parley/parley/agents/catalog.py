@@ -113,7 +113,7 @@ class AgentCatalog:
         Raises:
             ParleyError: `bad_request`, naming the field and what is allowed.
         """
-        if not self._may_choose(name, overrides) or self._files.read(name) is None:
+        if not self._may_choose(name, overrides) or self._find_file(name) is None:
             # Names that are not public stay unnamed, unless the token has them.
             allowed = ", ".join(self._choices(overrides))
             rule = f"expected one of {allowed}" if allowed else "a client may choose no agent here"
@@ -128,7 +128,7 @@ class AgentCatalog:
         Raises:
             ParleyError: `bad_request`, naming the field.
         """
-        if overrides.agent is not UNSET and self._files.read(overrides.agent) is None:
+        if overrides.agent is not UNSET and self._find_file(overrides.agent) is None:
             rule = f"this deployment has no agent {overrides.agent}"
             raise ParleyError("bad_request", f"{path}: {rule}.", field=path)
 
@@ -136,28 +136,39 @@ class AgentCatalog:
         own = [] if overrides.agent is UNSET else [overrides.agent]
         if overrides.agents is not UNSET:
             return sorted({*own, *overrides.agents})
-        return own or self._files.list_public()
+        return own or [name for name in self._files.names if self._is_public(name)]
+
+    def _is_public(self, name: str) -> bool:
+        try:
+            found = self._find_file(name)
+        except ConfigurationError:
+            return False  # the other agents are there all the same
+        return found is not None and found.public
 
     def _may_choose(self, name: str, overrides: AgentOverrides) -> bool:
         """Return whether a client may choose an agent: one that its token lists; if the token says
         nothing of agents, a public one."""
         if overrides.agents is not UNSET or overrides.agent is not UNSET:
             return name in self._choices(overrides)
-        found = self._files.read(name)
+        found = self._find_file(name)
         return found is not None and found.public
 
     def _read(self, name: str) -> AgentFile:
-        if not name:
-            return _NO_FILE
+        found = self._find_file(name) if name else _NO_FILE
+        if found is None:
+            # Not the deployment's own agent instead: it may do what this one may not.
+            wrong = ConfigurationError(f"agents/{name}.toml: not found, but a session has it.")
+            self._log("agent_unusable", {"why": str(wrong)})
+            raise wrong
+        return found
+
+    def _find_file(self, name: str) -> AgentFile | None:
+        """Return what the file of an agent says; None if there is none. Log that it is invalid."""
         try:
-            found = self._files.read(name)
-            if found is None:
-                # Not the deployment's own agent instead: it may do what this one may not.
-                raise ConfigurationError(f"agents/{name}.toml: not found, but a session has it.")
+            return self._files.read(name)
         except ConfigurationError as wrong:
             self._log("agent_unusable", {"why": str(wrong)})
             raise
-        return found
 
     def _values(self, session: Session, overrides: AgentOverrides) -> dict[str, str]:
         policy = self.policy_of(session)

@@ -76,14 +76,6 @@ class AgentFiles:
             self._read[name] = _check(read_toml(path, shown), shown)
         return self._read[name]
 
-    def list_public(self) -> list[str]:
-        """Return the names of the agents that any client may choose."""
-        return [name for name in self.names if self._is_public(name)]
-
-    def _is_public(self, name: str) -> bool:
-        found = self.read(name)
-        return found is not None and found.public
-
     def _find(self) -> Mapping[str, Path]:
         if self._paths is None:
             folders = list_folders() if self._folders is None else map(Path, self._folders)
@@ -92,18 +84,6 @@ class AgentFiles:
                 paths.setdefault(path.stem, path)
             self._paths = paths
         return self._paths
-
-
-def check_agents(folders: Sequence[str] | None = None) -> list[str]:
-    """Read every agent's file, and return their names.
-
-    Raises:
-        ConfigurationError: a file is invalid; it names the file and the field.
-    """
-    files = AgentFiles(folders)
-    for name in files.names:
-        files.read(name)
-    return files.names
 
 
 def _list_files(folder: Path) -> Iterator[Path]:
