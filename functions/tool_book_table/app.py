@@ -30,7 +30,8 @@ def book_table(arguments: dict[str, Any], key: str) -> dict[str, Any]:
 
 def order_status(arguments: dict[str, Any]) -> dict[str, Any]:
     """Say where an order is: always in the same place, as far as anybody knows."""
-    return {"order": arguments["order"], "where": PLACES[_number(arguments["order"]) % len(PLACES)]}
+    order = arguments["order"]
+    return {"order": order, "status": PLACES[_number(order) % len(PLACES)]}
 
 
 def _number(text: str) -> int:

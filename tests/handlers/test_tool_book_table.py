@@ -45,4 +45,4 @@ def test_a_call_that_comes_again_is_the_same_booking_and_another_call_is_another
 def test_an_order_is_somewhere(call: Any) -> None:
     found = call("order_status", "call_1", order="A-123")
     assert found["order"] == "A-123"
-    assert found["where"]
+    assert found["status"]

@@ -86,10 +86,30 @@ def _wanted(messages: Sequence[Message], at: int, offers: Sequence[Offer], round
         return Decision("All right, I won't.")
     if built_in := _built_in(said, offers):
         return Decision(calls=(built_in,))
-    if at > 1 and messages[at - 1].content.startswith(NEEDS):
-        earlier = [m.content for m in messages[:at] if m.role == "user"]
-        said = f"{_last_line(earlier[-1])} {said}" if earlier else said
-    return _by_rules(said, offers, _known_name(messages[: at + 1]))
+    name = _known_name(messages[: at + 1])
+    found = _by_rules(said, offers, name)
+    if found.calls or not _is_asked(messages, at):
+        return found
+    earlier = " ".join(_answered(messages, at))
+    more = _by_rules(f"{earlier} {said}", offers, name)
+    # Who answers nothing of the question speaks of something else.
+    return found if more.text == messages[at - 1].content else more
+
+
+def _is_asked(messages: Sequence[Message], at: int) -> bool:
+    """Return whether the user was asked for what a call lacks."""
+    return at > 1 and messages[at - 1].content.startswith(NEEDS)
+
+
+def _answered(messages: Sequence[Message], at: int) -> list[str]:
+    """Return what the user has said so far of what is still lacking, oldest first."""
+    users = [i for i, m in enumerate(messages[:at]) if m.role == "user"]
+    said: list[str] = []
+    for i in reversed(users):
+        said.insert(0, _last_line(messages[i].content))
+        if not _is_asked(messages, i):
+            break
+    return said
 
 
 def _last_line(text: str) -> str:

@@ -7,7 +7,7 @@ is not made up.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from parley_standins.spoken_numbers import first_numbers, in_words, is_number, parse
@@ -24,6 +24,8 @@ LANGUAGES = {
     "japanese": "ja",
 }
 _ID = re.compile(r"\b([A-Za-z]{1,4}-?\d{1,12})\b")
+_SOUNDS_LIKE = {"to": "two", "too": "two", "for": "four"}
+"""What a recogniser makes of a digit."""
 _NUMBERED = re.compile(r"(?<![\w:-])#?(\d{3,})(?![\w:])")
 _NUMBER = r"(?:\d{1,3}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve)"
 _PEOPLE = (
@@ -42,7 +44,7 @@ _AT = re.compile(
 _O_CLOCK = re.compile(rf"\b{_HOUR} ?(?:o'?clock|[ap]\.?m\b)()")
 _NAMED = re.compile(r"\b(?:under (?:the name )?|(?:the|my) name(?:'s| is| of)? )(?:of )?([\w'-]+)")
 _TOKEN = re.compile(r"\b(?:nonce|token)[ :=]+([\w.-]*\w)", re.I)
-_QUOTED = re.compile(r"[\"“]([^\"”]+)[\"”]|: (.+)$")
+_QUOTED = re.compile(r"[\"“]([^\"”]+)[\"”]|(?:: | (?:that|which) says |\bsaying )(.+)$", re.I)
 
 
 def split_name(name: str) -> list[str]:
@@ -98,14 +100,22 @@ def _spelled(said: str) -> list[str]:
         if word not in ("order", "orders", "number"):
             continue
         letter = words[at + 1] if len(words[at + 1]) == 1 and words[at + 1].isalpha() else ""
-        digits = ""
-        for spoken in words[at + 1 + len(letter) :]:
-            if not is_number(spoken):
-                break
-            digits += f"{parse([spoken]) or 0:.0f}"
+        digits = _digits(words[at + 1 + len(letter) :])
         if digits:
             found.append(f"{letter.upper()}-{digits}" if letter else digits)
     return found
+
+
+def _digits(words: Sequence[str]) -> str:
+    """Return the digits that words begin with; between digits, "to" was two."""
+    digits = ""
+    for spoken, following in zip(words, [*words[1:], ""], strict=True):
+        if digits and is_number(following):
+            spoken = _SOUNDS_LIKE.get(spoken, spoken)
+        if not is_number(spoken):
+            break
+        digits += f"{parse([spoken]) or 0:.0f}"
+    return digits
 
 
 def people_in(said: str) -> list[float]:

@@ -44,6 +44,7 @@ def round_of(*answers: tuple[Call, str]) -> list[Message]:
         ("Where is order A-123?", "A-123"),
         ("What about my order number 4711, please", "4711"),
         ("where is order a one two three", "A-123"),
+        ("where is order a one to three", "A-123"),
         ("Order B7.", "B7"),
     ],
 )
@@ -91,6 +92,50 @@ def test_what_a_call_lacks_is_asked_for_and_then_used() -> None:
         user("Book a table, please."), Message("assistant", asked.text), user("For two, at eight.")
     )
     assert answered.calls == (Call("book_table", {"people": 2, "time": "20:00"}),)
+
+
+def test_what_is_lacking_may_be_told_bit_by_bit() -> None:
+    people = decided(
+        user("Book a table, please."),
+        Message("assistant", "I need to know the people and the time."),
+        user("For two."),
+    )
+    assert people == Decision("I need to know the time.")
+    time = decided(
+        user("Book a table, please."),
+        Message("assistant", "I need to know the people and the time."),
+        user("For two."),
+        Message("assistant", people.text),
+        user("At eight."),
+    )
+    assert time.calls == (Call("book_table", {"people": 2, "time": "20:00"}),)
+
+
+@pytest.mark.parametrize(
+    ("said", "does"),
+    [
+        ("Where is order A-123?", Decision(calls=(Call("order_status", {"order": "A-123"}),))),
+        ("What is two plus three?", Decision("Two plus three is five.")),
+    ],
+)
+def test_who_was_asked_for_something_may_speak_of_something_else(said: str, does: Decision) -> None:
+    asked = Message("assistant", "I need to know the people and the time.")
+    assert decided(user("Book a table, please."), asked, user(said)) == does
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Show me a note that says The kitchen closes at ten.",
+        "Show me a note saying The kitchen closes at ten.",
+        "Show me a note: The kitchen closes at ten.",
+    ],
+)
+def test_a_note_says_what_comes_at_the_end(said: str) -> None:
+    text = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
+    offers = [Offer("show_note", "Shows a note.", text)]
+    (call,) = decide([user(said)], offers, Choice(), NOW).calls
+    assert call.arguments == {"text": "The kitchen closes at ten."}
 
 
 @pytest.mark.parametrize(
