@@ -39,6 +39,7 @@ const turnList = byId("turns", HTMLElement);
 const talk = byId("talk", HTMLElement);
 const announce = byId("announce", HTMLElement);
 const standIns = byId("stand-ins", HTMLElement);
+const demoIdea = byId("demo-idea", HTMLButtonElement);
 
 /** After the last attempt, for as long as somebody looks. */
 const SLOW_RETRY_MS = 30_000;
@@ -243,6 +244,8 @@ function opened(made, { id, token, resumed, history }) {
   settings.open(made.settings, known.choices);
   standIns.textContent = standInsNote(known.standIns ?? []);
   standIns.hidden = !standIns.textContent;
+  // The stand-in calls the demo's tools; what else replies may have others.
+  demoIdea.hidden = !known.standIns?.includes("responder");
 }
 
 /** @param {string} sentence */
@@ -409,12 +412,14 @@ let following = true;
 talk.addEventListener("scroll", () => {
   following = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 80;
 });
-new ResizeObserver(() => {
+const follow = new ResizeObserver(() => {
   // What scrolls can be scrolled by keyboard.
   if (talk.scrollHeight > talk.clientHeight) talk.tabIndex = 0;
   else talk.removeAttribute("tabindex");
   if (following && !turns.isEmpty) talk.scrollTo({ top: talk.scrollHeight });
-}).observe(turnList);
+});
+follow.observe(turnList);
+follow.observe(talk); // a notice below takes room from it
 
 byId("panel-toggle", HTMLButtonElement).addEventListener("click", () => void killButton.look());
 byId("save-events", HTMLButtonElement).addEventListener("click", () =>

@@ -26,7 +26,7 @@ export class Note {
     if (text.length > LONGEST) throw new Error(`text: at most ${LONGEST} characters fit.`);
     this.#root.hidden = false;
     this.#text.textContent = text;
-    return "The user sees the note.";
+    return "The note is on the page.";
   }
 
   clear() {

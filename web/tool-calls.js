@@ -16,6 +16,8 @@ const STATES = {
 export class ToolCalls {
   /** @type {Map<string, HTMLElement>} */
   #chips = new Map();
+  /** @type {Map<string, Call>} */
+  #running = new Map();
 
   constructor() {
     this.root = element("ul", "calls");
@@ -28,6 +30,8 @@ export class ToolCalls {
     const { call_id: id = `${this.#chips.size}`, state } = call;
     const chip = this.#chips.get(id) ?? element("li", "call");
     if (state) chip.dataset["state"] = state;
+    if (state === "running") this.#running.set(id, call);
+    else this.#running.delete(id);
     const isOpen = chip.querySelector("details")?.open ?? false;
     chip.replaceChildren(content(call, isOpen));
     if (!this.#chips.has(id)) this.root.append(chip);
@@ -35,8 +39,14 @@ export class ToolCalls {
     this.root.hidden = false;
   }
 
+  /** Its turn has failed: nobody tells any more what becomes of a call that runs. */
+  giveUp() {
+    for (const call of this.#running.values()) this.show({ ...call, state: "unknown" });
+  }
+
   clear() {
     this.#chips.clear();
+    this.#running.clear();
     this.root.replaceChildren();
     this.root.hidden = true;
   }
@@ -58,9 +68,23 @@ function content(call, isOpen) {
   if (given === undefined && result === undefined) return element("span", "", sentence);
   const details = element("details", "", element("summary", "", sentence));
   details.open = isOpen;
-  if (given !== undefined) details.append(part("Given", JSON.stringify(given, null, 2)));
-  if (result !== undefined) details.append(part("Result", result));
+  if (given !== undefined) details.append(part("Given", indented(given)));
+  if (result !== undefined) details.append(part("Result", resultOf(result)));
   return details;
+}
+
+/** @param {string} text JSON is easier to read in lines */
+function resultOf(text) {
+  try {
+    return indented(JSON.parse(text));
+  } catch {
+    return text;
+  }
+}
+
+/** @param {unknown} value */
+function indented(value) {
+  return JSON.stringify(value, null, 2);
 }
 
 /**

@@ -180,6 +180,7 @@ export class TurnView {
   fail(problem, sentence) {
     if (sentence) this.root.insertBefore(element("p", "problem", sentence), this.#metricsView.root);
     this.#retryable = problem.retryable;
+    this.#calls.giveUp();
     this.setState("done");
   }
 

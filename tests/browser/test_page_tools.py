@@ -51,13 +51,25 @@ def test_a_reply_shows_what_was_called_and_what_only_filled_the_silence(
     assert objections(page, "tools") == []
 
 
+def test_a_call_whose_turn_has_failed_is_not_shown_as_if_it_still_ran(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    reply = asked(page, server)
+    reply.send("tool", call_id="c", name="book_table", title="Book a table", state="running")
+    reply.send("error", code="internal", message="It broke off.", retryable=True)
+    reply.send("turn_end", reason="failed", text="", metrics={}, code="internal", retryable=True)
+    chip = page.get_by_role("list", name="What was called").get_by_role("listitem")
+    expect(chip).to_have_text("Book a table … may or may not have been done")
+
+
 def test_the_agent_shows_a_note_on_the_page(open_page: Open, server: ScriptedServer) -> None:
     page = open_page()
     assert server.wait_for("init")["tools"] == ["show_note"]
     reply = asked(page, server)
     call = {"call_id": "c", "name": "show_note", "timeout_ms": 5_000}
     reply.send("client_call", **call, arguments={"text": "<b>Table 4</b> at eight"})
-    assert server.wait_for("tool_result")["result"] == "The user sees the note."
+    assert server.wait_for("tool_result")["result"] == "The note is on the page."
     expect(page.locator("#note-text")).to_have_text("<b>Table 4</b> at eight")
     assert objections(page, "note") == []
     page.get_by_role("button", name="Close the note").click()
@@ -72,7 +84,7 @@ def test_the_agent_greets_and_hangs_up_once_it_was_heard(
 ) -> None:
     server.after_ready = lambda: greeting.send("agent_turn", cause="greeting")
     greeting = Reply(server, "a-greeting")
-    page = open_page()
+    page = open_page(viewport={"width": 390, "height": 500})
     greeting.text("Hello, I am the waiter.")
     greeting.end("Hello, I am the waiter.")
     turn = page.locator(".turn[data-agent=greeting]")
@@ -88,6 +100,8 @@ def test_the_agent_greets_and_hangs_up_once_it_was_heard(
     assert page.evaluate("window.parley.player.playedMs") == pytest.approx(1_000, abs=30)
     server.send(type="session_ended", session_id="s1", reason="ended")
     expect(page.locator("#notice-text")).to_have_text("The agent has ended the conversation.")
+    assert page.evaluate("talk.scrollHeight > talk.clientHeight")
+    page.wait_for_function("talk.scrollHeight - talk.scrollTop - talk.clientHeight < 2")
     page.get_by_role("button", name="New conversation").click()
     expect(page.locator("#state")).to_have_attribute("data-state", "ready")
     assert "session_id" not in server.wait_for("init", 2)
