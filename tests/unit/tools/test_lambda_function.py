@@ -148,7 +148,7 @@ async def test_a_runtime_says_whether_the_handler_was_called(
 @pytest.mark.parametrize(
     ("code", "status", "reason", "acted"),
     [
-        ("ResourceNotFoundException", 404, "not_found", False),
+        ("ResourceNotFoundException", 404, "unavailable", False),
         ("AccessDeniedException", 403, "refused", False),
         ("InvalidRequestContentException", 400, "refused", False),
         ("RequestTooLargeException", 413, "refused", False),
@@ -166,8 +166,24 @@ async def test_an_error_of_lambda_says_whether_the_function_ran(
     with function(monkeypatch, Refusal(code, status)) as (tool, api):
         error = await failed(tool, invocation())
     assert (error.reason, error.acted) == (reason, acted)
-    assert error.log_fields == {"cause": code or "502", "status": status}
+    fields = {name: each for name, each in error.log_fields.items() if name != "advice"}
+    assert fields == {"cause": code or "502", "status": status}
     assert len(api.invoked) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "advice"),
+    [
+        ("ResourceNotFoundException", 404, "There is no function shop-tool-order-status"),
+        ("AccessDeniedException", 403, "Turns may not invoke shop-tool-order-status"),
+    ],
+)
+async def test_the_log_names_a_function_that_is_missing_or_not_permitted(
+    code: str, status: int, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with function(monkeypatch, Refusal(code, status)) as (tool, _):
+        error = await failed(tool, invocation())
+    assert error.log_fields["advice"].startswith(advice)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore import exceptions as boto
 
-from parley.tools.tool import FailureReason, ToolFailed
+from parley.tools.tool import ToolFailed
 
 NEVER_RAN = frozenset(
     {
@@ -33,12 +33,11 @@ _CANNOT_RUN = frozenset(
         *("S3FilesMountTimeoutException", "NoPublishedVersionException"),
         *("CodeArtifactUserDeletedException", "CodeArtifactUserFailedException"),
         *("RuntimeAliasDeletedException", "RuntimeVersionDeletedException"),
-        "SnapStartRegenerationFailureException",
+        *("SnapStartRegenerationFailureException", "ResourceNotFoundException"),
     }
 )
 """Errors of an invocation that has not begun, and will not before somebody mends it."""
 _MAY_HAVE_RUN = frozenset({"DurableExecutionAlreadyStartedException", "EFSIOException"})
-_NOT_FOUND = frozenset({"ResourceNotFoundException"})
 _NOT_LOADED = frozenset(
     {
         *("Runtime.ImportModuleError", "Runtime.HandlerNotFound", "Runtime.UserCodeSyntaxError"),
@@ -51,14 +50,22 @@ _TIMED_OUT = "Sandbox.Timedout"
 _ERROR_TYPE = re.compile(r"[A-Za-z_][\w.]{0,99}")
 
 
+_ADVICE = {
+    "ResourceNotFoundException": "There is no function {function} in this account and region: "
+    "deploy it under this name, or correct `lambda`.",
+    "AccessDeniedException": "Turns may not invoke {function}: its name begins with the stack's "
+    "and -tool-, or ToolFunctionArns lists it.",
+}
+
+
 class NeverRan(ToolFailed):
     """A call has not begun, for a reason that may pass."""
 
 
-def failure_of(error: boto.BotoCoreError | boto.ClientError) -> ToolFailed:
-    """Return what an error of botocore says of a call."""
+def failure_of(error: boto.BotoCoreError | boto.ClientError, function: str) -> ToolFailed:
+    """Return what an error of botocore says of a call of a function, by its name or ARN."""
     if isinstance(error, boto.ClientError):
-        return _failure_of_answer(error)
+        return _failure_of_answer(error, function)
     fields = {"cause": type(error).__name__}
     if isinstance(error, boto.EndpointConnectionError | boto.ConnectTimeoutError):
         return NeverRan("unavailable", acted=False, log_fields=fields)
@@ -69,18 +76,19 @@ def failure_of(error: boto.BotoCoreError | boto.ClientError) -> ToolFailed:
     return ToolFailed("unavailable", acted=True, log_fields=fields)
 
 
-def _failure_of_answer(error: boto.ClientError) -> ToolFailed:
+def _failure_of_answer(error: boto.ClientError, function: str) -> ToolFailed:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     fields = {"cause": code, "status": status}
+    if advice := _ADVICE.get(code):
+        fields["advice"] = advice.format(function=function)
     if code in NEVER_RAN or status == 429:
         return NeverRan("unavailable", acted=False, log_fields=fields)
     if code in _CANNOT_RUN:
         return ToolFailed("unavailable", acted=False, log_fields=fields)
     if code in _MAY_HAVE_RUN or not 400 <= status < 500:
         return ToolFailed("unavailable", acted=True, log_fields=fields)
-    reason: FailureReason = "not_found" if code in _NOT_FOUND else "refused"
-    return ToolFailed(reason, acted=False, log_fields=fields)
+    return ToolFailed("refused", acted=False, log_fields=fields)
 
 
 def failure_of_function(payload: bytes) -> ToolFailed:

@@ -108,7 +108,7 @@ class LambdaFunction:
             response = self._open_client().invoke(**request)
             payload = response["Payload"].read(MAX_ANSWER_BYTES + 1)
         except (BotoCoreError, ClientError) as error:
-            raise failure_of(error) from None
+            raise failure_of(error, self._function) from None
         if response.get("FunctionError"):
             raise failure_of_function(payload)
         if len(payload) > MAX_ANSWER_BYTES:
