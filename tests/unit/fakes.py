@@ -301,6 +301,10 @@ class FakeSpeech:
         if not self._provider.silent:
             self._out.put_nowait(None)
 
+    def break_off(self) -> None:
+        """Fail now, as a socket that dies."""
+        self._out.put_nowait(broken("unavailable", "speech_failed"))
+
     async def pieces(self) -> AsyncIterator[SpeechPiece]:
         while (piece := await self._out.get()) is not None:
             if isinstance(piece, Exception):

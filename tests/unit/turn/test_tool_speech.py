@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from parley.limits.rules import LimitRules
-from parley.protocol.messages import ReplyText, Settings, TurnEnd
+from parley.protocol.messages import Audio, ReplyText, Settings, TurnEnd
+from parley.turn.context import SecondProviders
 from parley.turn.tools import silence
 from tests.unit.fakes import FakeResponder, FakeSynthesizer, Step, broken, text_in, until
 from tests.unit.memory import REF
@@ -247,3 +248,53 @@ async def test_the_reply_after_a_change_of_language_has_its_voice() -> None:
     ]
     assert spoken == [("en", ["One moment."]), ("de", ["Sehr gern."])]
     assert words(stage) == ["One", "moment.", "Sehr", "gern."]
+
+
+# --- a voice that fails behind a call -------------------------------------------------------
+
+
+async def test_a_stream_that_has_died_while_a_tool_ran_is_opened_again() -> None:
+    tool = FakeTool()
+    tool.may_answer.clear()
+    synthesizer = FakeSynthesizer()
+    stage = of(["Let me look.", ASKED], ["It is here."], tool=tool, synthesizer=synthesizer)
+    turn = asyncio.create_task(stage.run())
+    await until(lambda: len(synthesizer.streams) == 2)
+    synthesizer.streams[1].break_off()
+    tool.may_answer.set()
+    await turn
+    assert text_in(stage.audio).split() == ["Let", "me", "look.", "It", "is", "here."]
+    assert words(stage) == ["Let", "me", "look.", "It", "is", "here."]
+    assert stage.errors == []
+
+
+async def test_another_voice_goes_on_within_the_words_behind_a_call() -> None:
+    first, second = FakeSynthesizer(), FakeSynthesizer()
+    stage = of(["Let me look.", ASKED], ["It is here, I think."], synthesizer=first)
+    stage.second = SecondProviders(synthesizer=second)
+    first.breaks_off_after = 14  # of a stream: "Let me look. " is shorter
+    await stage.run()
+    assert words(stage) == ["Let", "me", "look.", "It", "is", "here,", "I", "think."]
+    assert [stream.clauses for stream in second.streams if stream.clauses] == [["think."]]
+    starts = [word.start_ms for event in stage.wire.of(Audio) for word in event.words]
+    assert starts == sorted(starts)
+    assert stage.wire.end.metrics.failed_over == 1
+
+
+async def test_who_took_over_goes_on_behind_a_call() -> None:
+    first, second = (
+        FakeSynthesizer(troubles=[broken("refused", "speech_failed")]),
+        FakeSynthesizer(),
+    )
+    model = FakeResponder([["Let me look.", ASKED], ["It is here."]])
+    stage = Stage(
+        responder=FakeResponder([[broken("refused")]]),
+        synthesizer=first,
+        second=SecondProviders(responder=model, synthesizer=second),
+        toolbox=toolbox(FakeTool()),
+    )
+    await stage.run()
+    assert stage.wire.end.text == "Let me look. It is here."
+    assert (len(stage.responder.prompts), len(model.prompts)) == (1, 2)
+    assert (len(first.opened), len(second.opened)) == (1, 2)
+    assert stage.wire.end.metrics.failed_over == 2

@@ -217,7 +217,7 @@ class ReplyStage:
                     continue
                 self._speaking = segment
                 segment.timer.start_at(self._outbox.audio_ms)
-                await segment.tts.run()
+                await self._speak_segment(segment.tts)
                 self._outbox.add_audio(b"", segment.timer.finish(), time.monotonic())
         except ProviderError as error:
             self.speech_error = error
@@ -227,6 +227,12 @@ class ReplyStage:
             self._outbox.add_error(error)
         self._outbox.close_audio()
         self._on_change()
+
+    async def _speak_segment(self, tts: TtsStage) -> None:
+        tts.ask(self._synthesizers)
+        await tts.run()
+        if tts.failed_over:  # one voice goes on to the reply's end
+            self._synthesizers = tts.unfailed or self._synthesizers
 
     @property
     def _spoken_segment(self) -> _Segment:
@@ -295,9 +301,12 @@ class ReplyStage:
         async def attempt(asked: Candidate[Responder], take_lead: TakeLead) -> ToolCalls | None:
             return await self._read_reply(asked.provider, prompt, take_lead)
 
-        return await self._call.run(
+        calls = await self._call.run(
             attempt, is_repeatable=lambda: not self._has_round_text, prepare=self._note_request
         )
+        if self._call.failed_over:  # the next round is not to wait for who has failed in this one
+            self._responders = self._call.unfailed or self._responders
+        return calls
 
     @property
     def _call(self) -> ProviderCall[Responder]:

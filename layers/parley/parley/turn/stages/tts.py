@@ -22,7 +22,7 @@ _START = Place(0, 0)
 
 
 class TtsStage:
-    """Speaks one reply.
+    """Speaks one reply, or a part of it that is spoken as one.
 
     Args:
         synthesizers: who may be asked.
@@ -67,6 +67,15 @@ class TtsStage:
     def retries(self) -> int:
         """How often the synthesizer was asked again."""
         return self._retries + self._call.retries
+
+    @property
+    def unfailed(self) -> Candidates[Synthesizer]:
+        """Who has not failed."""
+        return self._call.unfailed
+
+    def ask(self, synthesizers: Candidates[Synthesizer]) -> None:
+        """Ask these instead. Call it before `run`."""
+        self._call = self._make_call(synthesizers)
 
     async def run(self) -> None:
         """Connect at once, speak the clauses as they come, end when all have been spoken.
