@@ -379,3 +379,16 @@ async def test_a_turn_that_is_interrupted_at_its_first_call_has_called_it() -> N
     stage.interrupt(0)
     await turn
     assert stage.wire.end.metrics.tool_calls == 1
+
+
+async def test_what_the_agent_says_unasked_lets_a_write_of_the_users_turn_finish() -> None:
+    stage, tool = holding()
+    turn = asyncio.create_task(stage.run("Book it."))
+    await until(lambda: tool.invocations)
+    other = another(stage)
+    await other.run(None, "agent-1", say="Your driver is here.", cause="say", owner="you")
+    assert other.text == "Your driver is here."
+    tool.may_answer.set()
+    await turn
+    assert len(tool.invocations) == 1
+    assert outcomes(stage) == ["done"]

@@ -10,6 +10,7 @@ import pytest
 
 from parley.limits.rules import LimitRules
 from parley.protocol.messages import Audio, ReplyText, Settings, TurnEnd
+from parley.providers.rules import STANDARD
 from parley.turn.context import SecondProviders
 from parley.turn.tools import silence
 from tests.unit.fakes import FakeResponder, FakeSynthesizer, Step, broken, text_in, until
@@ -298,3 +299,13 @@ async def test_who_took_over_goes_on_behind_a_call() -> None:
     assert (len(stage.responder.prompts), len(model.prompts)) == (1, 2)
     assert (len(first.opened), len(second.opened)) == (1, 2)
     assert stage.wire.end.metrics.failed_over == 2
+
+
+async def test_a_model_that_acts_by_itself_is_not_asked_to_go_on_behind_a_call() -> None:
+    """It is not told what has been done, and would do it once more."""
+    workflow = FakeResponder([["Booked, too."]], rules=replace(STANDARD, repeatable=False))
+    stage = of([ASKED], [broken("refused")], effect="write")
+    stage.second = SecondProviders(responder=workflow)
+    await stage.run("Book it.")
+    assert workflow.prompts == []
+    assert stage.wire.end.reason == "failed"

@@ -138,10 +138,14 @@ class ReplyStage:
         self.speech_ms = 0.0
         self._max_chars = min(max_chars or MAX_REPLY_CHARS, MAX_REPLY_CHARS)
 
-    def _make_call(self) -> ProviderCall[Responder]:
+    def _make_call(self, prompt: Prompt) -> ProviderCall[Responder]:
+        responders = self._responders
+        if prompt.rounds:
+            # One that acts by itself does not know what has been done: it would do it once more.
+            responders = [r for r in responders if r.rules.repeatable] or responders
         return ProviderCall(
             "reply_failed",
-            self._responders,
+            responders,
             timeout_s=self._timeout_s,
             hedge_after_s=self._hedge_after_s,
             on_failover=functools.partial(self._on_failover, "responder"),
@@ -296,7 +300,7 @@ class ReplyStage:
     async def _ask(self, prompt: Prompt) -> ToolCalls | None:
         """Have the responder write one round; return the calls that it ends with."""
         self._round_from = len(self.text)
-        self._calls.append(self._make_call())
+        self._calls.append(self._make_call(prompt))
 
         async def attempt(asked: Candidate[Responder], take_lead: TakeLead) -> ToolCalls | None:
             return await self._read_reply(asked.provider, prompt, take_lead)
