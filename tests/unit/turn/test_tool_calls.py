@@ -618,7 +618,7 @@ async def test_a_model_that_fails_after_a_tool_is_asked_again_without_the_tool()
 
 async def test_a_tool_that_is_down_is_not_asked_for_a_while() -> None:
     tool = FakeTool(ToolFailed("unavailable", acted=True))
-    stage = Stage(responder=FakeResponder(OFTEN_IN_VAIN), toolbox=toolbox(tool))
+    stage = Stage(responder=FakeResponder([*OFTEN_IN_VAIN]), toolbox=toolbox(tool))
     for turn in range(7):
         await stage.run(turn_id=f"t{turn}")
         stage.wire.events.clear()
@@ -640,3 +640,32 @@ async def test_a_transcript_names_what_was_called_and_shows_no_more() -> None:
     ]
     assert "(called `order_status`)" in render_markdown(found)
     assert "secret" not in render_markdown(found) + str(view)
+
+
+@pytest.mark.parametrize(("effect", "outcome"), [("read", "failed"), ("write", "unknown")])
+async def test_a_function_of_the_application_that_does_not_answer_is_not_waited_for(
+    effect: Any, outcome: str
+) -> None:
+    stage = Stage(
+        responder=FakeResponder([[ASKED], ["Sorry."]]),
+        toolbox=toolbox(FakeTool(), spec(kind=CLIENT, effect=effect, timeout_s=0.05)),
+    )
+    stage.store.open_session(client_tools=("order_status",))
+    await stage.run()
+    assert outcomes(stage) == [outcome]
+    (failure,) = [fields for event, fields in stage.logged if event == "tool_failed"]
+    assert failure["reason"] == "no_answer"
+
+
+async def test_a_page_whose_function_fails_does_not_keep_others_from_theirs() -> None:
+    stage = Stage(
+        responder=FakeResponder([*OFTEN_IN_VAIN]),
+        toolbox=toolbox(FakeTool(), spec(kind=CLIENT, effect="write")),
+    )
+    stage.store.open_session(client_tools=("order_status",))
+    for turn in range(7):
+        answer = ToolResultEntry(f"s.t{turn}.0.0", "", "No map here")
+        stage.store.inboxes.put_tool_result(REF, f"t{turn}", answer)
+        stage.wire.events.clear()
+        await stage.run(turn_id=f"t{turn}")
+    assert len(stage.wire.of(ClientCall)) == 1, "the last one is asked all the same"

@@ -34,6 +34,9 @@ MAX_EVENT_BYTES = 262_144
 """Of a turn's custom events: with its speech they are one answer over HTTP, of 6 MB."""
 LEAST_CALL_S = 0.5
 """A call that has less time does not begin: nobody would know whether it acted."""
+OVERTIME_S = 0.2
+"""How much longer than it may a call takes at most. What runs it ends it in time, and knows better
+why, and whether it has acted."""
 
 
 class CallRunner:
@@ -159,7 +162,7 @@ class CallRunner:
         if not self._toolbox.circuits.admit(spec.name):
             return result_of_failure(spec, ToolFailed("unavailable", acted=False))
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(timeout_s + OVERTIME_S):
                 answer = await self._answer(spec, invocation)
         except TimeoutError:
             return self._failure(spec, ToolFailed("timeout", acted=True))

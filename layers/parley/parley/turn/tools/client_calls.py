@@ -43,7 +43,7 @@ class ClientCalls:
             raise ToolFailed("no_answer", acted=True) from None
         if found.error is not None:
             # The application says so itself: nothing is unknown.
-            raise ToolFailed("unavailable", acted=False, told=found.error)
+            raise ToolFailed("error", acted=False, told=found.error)
         return Answer(found.result)
 
     async def _result(self, call_id: str) -> ToolResultEntry:
