@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from parley.providers.llm import ToolOffer
 from parley.tools.arguments import BadArguments, read_arguments
 from parley.tools.mcp.tool_list import McpToolList
+from parley.tools.tool import ToolSpec
+from parley.tools.toolbox import BUILT_IN, Toolbox
 from tests.unit.tools.mcp_servers import Deployment, listing, scripted, tools_of
 
 
@@ -131,3 +134,24 @@ async def test_arguments_are_still_checked_where_that_is_quick() -> None:
         read_arguments(spec, '{"a": "x"}')
     with pytest.raises(BadArguments, match="unknown name"):
         read_arguments(spec, '{"c": 1}')
+
+
+async def test_a_listed_tool_passes_for_no_declared_or_built_in_one() -> None:
+    tools = listing("status", "session", "st\u0430tus")["result"]["tools"]  # the third is Cyrillic
+    declared = [
+        ToolSpec(ToolOffer("end_status", "Where it is.", {}), "lambda"),
+        ToolSpec(ToolOffer("end_session", "Ends it.", {}), BUILT_IN),
+    ]
+    async with (
+        scripted(lambda *_: listed(*tools)) as server,
+        tools_of(server.url, name="end") as found,
+    ):
+        box = Toolbox(declared, None, [found])
+        await box.prepare()
+        every = box.choose(None, (), connected=True)
+        assert {name: each.kind for name, each in every.items()} == {
+            "end_session": BUILT_IN,
+            "end_st_tus": "mcp",
+            "end_status": "lambda",
+        }
+        assert list(box.choose(["end_session"], (), connected=True)) == ["end_session"]
