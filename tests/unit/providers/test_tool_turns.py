@@ -263,3 +263,13 @@ def test_claude_is_told_that_a_call_failed() -> None:
     prompt = Prompt("Be brief.", [], "now", tools=OFFERS, rounds=(found,))
     (result,) = build_request(prompt, MODEL, {})["messages"][-1]["content"]
     assert result["is_error"] is True
+
+
+def test_half_a_character_in_an_old_call_breaks_no_later_request() -> None:
+    found = a_round("look")
+    call = msgspec.structs.replace(found.request.calls[0], arguments='{"order": "\\ud800"}')
+    request = msgspec.structs.replace(found.request, calls=(call,))
+    past = msgspec.structs.replace(found, request=request)
+    prompt = Prompt("", [USER], "And now?", tools=OFFERS, past_rounds={"t1": [past]})
+    for body in (chat_body(prompt), build_request(prompt, MODEL, {})):
+        assert msgspec.json.encode(body)

@@ -255,6 +255,26 @@ async def test_a_tool_says_nothing_to_the_page_after_the_user_has_interrupted() 
     assert stage.wire.of(Custom) == []
 
 
+async def test_a_write_that_ends_after_its_session_was_erased_leaves_nothing() -> None:
+    tool = FakeTool(Answer("It is ultramarine.", [CustomEvent("map", "ultramarine")]))
+    tool.may_answer.clear()
+    stage = Stage(
+        responder=FakeResponder([[ASKED], ["Here."]]), toolbox=toolbox(tool, spec(effect="write"))
+    )
+    turn = asyncio.create_task(stage.run())
+    await until(lambda: tool.invocations)
+    stage.interrupt(0)
+    await until(lambda: stage.wire.of(TurnEnd))
+    stage.store.mark_erased(REF)
+    stage.store.sweep_session(REF)
+    stage.store.forget_session(REF)
+    tool.may_answer.set()
+    await turn
+    left = str(stage.store.client.items(f"SESSION#{REF}"))
+    assert "ultramarine" not in left
+    assert "A-123" not in left
+
+
 async def test_thousands_of_results_that_nobody_asked_for_answer_no_call() -> None:
     stage = Stage(
         responder=FakeResponder([[ASKED], ["Here."]]),
