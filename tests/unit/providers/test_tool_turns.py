@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -273,3 +274,19 @@ def test_half_a_character_in_an_old_call_breaks_no_later_request() -> None:
     prompt = Prompt("", [USER], "And now?", tools=OFFERS, past_rounds={"t1": [past]})
     for body in (chat_body(prompt), build_request(prompt, MODEL, {})):
         assert msgspec.json.encode(body)
+
+
+@pytest.mark.parametrize("name", ["functions.look", "look at", "l\u043eok", "", "x" * 100, "a\n#"])
+def test_a_name_that_a_model_made_up_breaks_no_later_request(name: str) -> None:
+    past = {"t1": [a_round(name, "look")]}
+    prompt = Prompt("", [USER], "And now?", tools=OFFERS, past_rounds=past)
+    chat, claude = chat_body(prompt), build_request(prompt, MODEL, {})
+    sent = [each["function"]["name"] for m in chat["messages"] for each in m.get("tool_calls", ())]
+    sent += [
+        block["name"]
+        for message in claude["messages"]
+        for block in message["content"]
+        if isinstance(block, dict) and block["type"] == "tool_use"
+    ]
+    assert (len(sent), sent[1], sent[3]) == (4, "look", "look")
+    assert all(re.fullmatch("[A-Za-z0-9_-]{1,64}", each) for each in sent)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +34,8 @@ UNASKED_MARK = "[The user said nothing. You spoke unasked.]"
 CONTEXT_MARK = "[Not said by the user: {}]"
 NO_RESULT = "(no result)"
 """Of a call whose result shows nothing: some vendors refuse an empty one."""
+MAX_NAME_CHARS = 64
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,9 +232,18 @@ def _round_turn(found: ToolRound, text: str, turn_id: str, model: str) -> RoundT
         keeps_id = is_own and call.id and call.id not in known
         call_id = call.id if keeps_id else _make_id(turn_id, found.index, at)
         extra = call.extra if is_own else {}
-        calls.append(msgspec.structs.replace(call, id=call_id, extra=extra))
+        name = _sendable_name(call.name)
+        calls.append(msgspec.structs.replace(call, name=name, id=call_id, extra=extra))
     results = [_result(found, at) for at in range(len(calls))]
     return RoundTurn(text, calls, results, request.extra if is_own else {})
+
+
+def _sendable_name(name: str) -> str:
+    """Return a name that endpoints take back: a model may have made up one that none takes.
+
+    OpenAI and Anthropic refuse every request with another name in an old call.
+    """
+    return _NOT_IN_NAMES.sub("_", name)[:MAX_NAME_CHARS] or "_"
 
 
 def _result(found: ToolRound, at: int) -> CallResult:
