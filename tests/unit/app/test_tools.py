@@ -79,6 +79,19 @@ async def test_a_mistake_costs_the_tools_and_is_said_in_the_log_and_in_health(
     assert str(ill.value) == sentence
 
 
+@pytest.mark.parametrize("tools", ["", LAMBDA])
+async def test_a_wrong_file_of_an_agent_is_said_in_health(
+    write: Write, tmp_path: Path, tools: str
+) -> None:
+    write(tools)
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "host.toml").write_text('prompt = "You book tables."')
+    assert await check() == ""
+    (tmp_path / "agents" / "host.toml").write_text('promt = "You book tables."')
+    with pytest.raises(Unhealthy, match=r"agents/host\.toml: .*`promt`"):
+        await check()
+
+
 async def test_a_schema_that_cannot_be_compiled_is_found_by_health(write: Write) -> None:
     write(f'{LAMBDA}parameters.a = {{ type = "string", minLength = "1" }}')
     with pytest.raises(Unhealthy, match=r"order_status: its parameters are no valid JSON Schema"):

@@ -12,16 +12,16 @@ from parley.agents.file import AgentFiles
 from parley.errors import ConfigurationError
 
 
-def check_agents(folder: str) -> list[str]:
+def check_agents(folder: str | None = None) -> list[str]:
     """Read every agent's file, and return their names.
 
     Args:
-        folder: that has the folder `agents`.
+        folder: that has the folder `agents`; None for where a function finds it.
 
     Raises:
         ConfigurationError: a file is invalid; it names the file and the field.
     """
-    files = AgentFiles([folder])
+    files = AgentFiles(None if folder is None else [folder])
     for name in files.names:
         files.read(name)
     return files.names

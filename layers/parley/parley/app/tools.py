@@ -60,19 +60,23 @@ def build_toolbox(deployment: Deployment, log: Log) -> Toolbox:
 def build_check(
     deployment: Deployment, read_secret: Callable[[str], Awaitable[str]] | None
 ) -> Check | None:
-    """Build the check of the deployer's file; None if there is nothing in it.
+    """Build the check of the deployer's files: tools and agents; None if there is nothing in them.
 
     Args:
         read_secret: reads an entry of the tools' secret; None if there is none.
     """
+    from parley.agents.check import check_agents
+
     try:
-        file = _file(deployment)
+        file, agents = _file(deployment), check_agents()
     except ConfigurationError as error:
         return functools.partial(_refuse, str(error))
-    if file is None:
+    if file is None and not agents:
         return None
 
     async def check() -> str:
+        if file is None:
+            return ""
         if not registry.RESPONDERS[deployment.responder].calls_tools:
             raise Unhealthy(_remark(deployment))
         from parley.tools.check import check_catalog
