@@ -6,9 +6,8 @@ They are built once, at import. Nothing here opens a connection before it is nee
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from parley.agents.catalog import AgentCatalog
 from parley.aws import clients
 from parley.aws.management_api import ManagementApi
 from parley.config import Deployment
@@ -19,6 +18,9 @@ from parley.storage.session_reader import SessionReader
 from parley.storage.sessions import SessionStore
 from parley.storage.table import Table
 from parley.storage.turns import TurnStore
+
+if TYPE_CHECKING:
+    from parley.agents.catalog import AgentCatalog
 
 
 class Environment:
@@ -46,6 +48,8 @@ class Environment:
         Args:
             log: told about trouble; takes an event name and fields.
         """
+        from parley.agents.catalog import AgentCatalog  # most functions have none
+
         deployment = self.deployment
         return AgentCatalog(
             deployment.system_prompt,
