@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from parley.audio.heard import heard_text, split_heard
 from parley.limits.rules import LimitRules
 from parley.protocol.messages import Audio, ReplyText, Settings, TurnEnd
 from parley.providers.rules import STANDARD
@@ -309,3 +310,15 @@ async def test_a_model_that_acts_by_itself_is_not_asked_to_go_on_behind_a_call()
     await stage.run("Book it.")
     assert workflow.prompts == []
     assert stage.wire.end.reason == "failed"
+
+
+CODE = '```json\n{"order": "A-123",\n "what": "the status of it, and where it is"}\n```'
+
+
+async def test_what_a_round_only_shows_is_heard_with_the_next_word_that_sounds() -> None:
+    stage = of([CODE, ASKED], ["It is here."])
+    await stage.run()
+    assert text_in(stage.audio).split() == ["It", "is", "here."]
+    assert words(stage) == [CODE, "It", "is", "here."]
+    sent = [word for event in stage.wire.of(Audio) for word in event.words]
+    assert heard_text(split_heard(stage.wire.end.text, sent), 10_000) == f"{CODE} It is here."

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from parley.aio.replay_queue import ReplayQueue
 from parley.aio.tasks import BackgroundClose
 from parley.audio.pcm import duration_ms, sample_rate_hz
@@ -130,6 +132,7 @@ class ReplyStage:
         self._calls: list[ProviderCall[Responder]] = []
         self._round_from = 0
         self._filler_chars = 0
+        self._unspoken = ""
         self._segments: ReplayQueue[_Segment] = ReplayQueue()
         self._start_segment()
         self.text = ""
@@ -217,26 +220,34 @@ class ReplyStage:
         """
         try:
             async for segment in self._segments:
-                if segment.is_empty:  # needs no connection
-                    continue
-                self._speaking = segment
-                segment.timer.start_at(self._outbox.audio_ms)
-                await self._speak_segment(segment.tts)
-                self._outbox.add_audio(b"", segment.timer.finish(), time.monotonic())
+                if not segment.is_empty:  # such a one needs no connection
+                    await self._speak_segment(segment)
+                if not segment.timer.timed:
+                    self._unspoken += segment.spoken.written
         except ProviderError as error:
             self.speech_error = error
             # A word that it broke off in has not been said.
             words = self._spoken_segment.timer.estimate_stopped(broke_off=True)
-            self._outbox.add_audio(b"", words, time.monotonic())
+            self._add_audio(b"", words)
             self._outbox.add_error(error)
         self._outbox.close_audio()
         self._on_change()
 
-    async def _speak_segment(self, tts: TtsStage) -> None:
+    async def _speak_segment(self, segment: _Segment) -> None:
+        self._speaking, tts = segment, segment.tts
+        segment.timer.start_at(self._outbox.audio_ms)
         tts.ask(self._synthesizers)
         await tts.run()
         if tts.failed_over:  # one voice goes on to the reply's end
             self._synthesizers = tts.unfailed or self._synthesizers
+        self._add_audio(b"", segment.timer.finish())
+
+    def _add_audio(self, pcm: bytes, words: list[Word]) -> None:
+        if words and (shown := self._unspoken.strip()):
+            # What was only shown has been heard when the next word has, as within a segment.
+            words = [msgspec.structs.replace(words[0], text=shown), *words]
+            self._unspoken = ""
+        self._outbox.add_audio(pcm, words, time.monotonic())
 
     @property
     def _spoken_segment(self) -> _Segment:
@@ -401,13 +412,13 @@ class ReplyStage:
         if piece.ends_clause:
             words += timer.end_clause()
         self.speech_ms += length_ms
-        self._outbox.add_audio(piece.pcm, words, now)
+        self._add_audio(piece.pcm, words)
         self._on_change()
 
     def _break_off(self) -> Place:
         """Settle what has been spoken. Return where another voice goes on."""
         words, place = self._spoken_segment.timer.break_off()
         # Its audio may end in the middle of a sample, which would make noise of all that follows.
-        self._outbox.add_audio(bytes(self._outbox.audio_bytes % 2), words, time.monotonic())
+        self._add_audio(bytes(self._outbox.audio_bytes % 2), words)
         self._on_change()
         return place
