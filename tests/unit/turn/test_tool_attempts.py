@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -124,12 +125,13 @@ async def test_an_overtaken_attempt_runs_what_only_it_may_run() -> None:
     assert len(tool.invocations) == 5
 
 
-async def test_an_attempt_that_was_overtaken_records_nothing() -> None:
+@pytest.mark.parametrize("effect", ["write", "read"])
+async def test_an_attempt_that_was_overtaken_records_nothing(effect: Any) -> None:
     go_on = asyncio.Event()
     tool = FakeTool()
     stage = Stage(
         responder=FakeResponder([[go_on, ASKED], ["Never mind."]]),
-        toolbox=toolbox(tool, spec(effect="write")),
+        toolbox=toolbox(tool, spec(effect=effect)),
     )
     first = asyncio.create_task(stage.run("Book it."))
     await until(lambda: stage.responder.prompts)
@@ -392,3 +394,34 @@ async def test_what_the_agent_says_unasked_lets_a_write_of_the_users_turn_finish
     await turn
     assert len(tool.invocations) == 1
     assert outcomes(stage) == ["done"]
+
+
+async def test_an_attempt_that_cannot_read_what_is_recorded_follows_it_all_the_same() -> None:
+    tool = FakeTool()
+    stage = Stage(
+        responder=FakeResponder([[ASKED], [OSError()], [ASKED], ["It is booked."]]),
+        toolbox=toolbox(tool, spec(effect="write")),
+    )
+    await stage.run("Book it.")
+    read = stage.rounds.read_rounds
+
+    def fail(*_arguments: Any) -> Any:
+        stage.rounds.read_rounds = read  # type: ignore[method-assign]
+        raise OSError
+
+    stage.rounds.read_rounds = fail  # type: ignore[assignment,method-assign]
+    later = another(stage)
+    await later.run("Book it.", attempt=2)
+    assert len(tool.invocations) == 1
+    assert later.wire.end.text == "It is booked."
+
+
+async def test_a_call_that_the_tools_of_now_refuse_does_not_run_in_a_later_attempt() -> None:
+    stage, tool = holding("read")
+    await die(stage, tool)
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    offer = replace(spec().offer, schema=schema)
+    stage.toolbox = toolbox(tool, replace(spec(), offer=offer))
+    await another(stage).run("Where is it?", attempt=2)
+    assert len(tool.invocations) == 1
+    assert outcomes(stage) == ["failed"]

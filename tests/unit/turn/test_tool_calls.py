@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -669,3 +670,40 @@ async def test_a_page_whose_function_fails_does_not_keep_others_from_theirs() ->
         stage.wire.events.clear()
         await stage.run(turn_id=f"t{turn}")
     assert len(stage.wire.of(ClientCall)) == 1, "the last one is asked all the same"
+
+
+async def test_a_yes_is_good_for_arguments_that_were_written_into_a_text() -> None:
+    tool = FakeTool()
+    asked = calls("pay", arguments='"{\\"order\\": \\"A-1\\"}"')
+    plain = calls("pay", arguments='{"order": "A-1"}')
+    stage = Stage(
+        responder=FakeResponder([[asked], ["Shall I pay?"], [plain], ["Paid."]]),
+        toolbox=toolbox(tool, spec("pay", "write", confirm=True)),
+    )
+    await stage.run("Pay A-1.")
+    await stage.run("Yes.", "t2")
+    assert len(tool.invocations) == 1
+
+
+async def test_rounds_that_cannot_be_counted_are_not_refused() -> None:
+    tool = FakeTool()
+    stage = Stage(responder=FakeResponder([[ASKED], ["Here."]]), toolbox=toolbox(tool))
+
+    class Broken(RequestRates):
+        def count_tools(self, ref: Any) -> bool:
+            raise OSError
+
+    rules = LimitRules(subject=Share(), tenant=Share())
+    stage.request_rates = Broken(stage.store.client.table, rules)
+    await stage.run()
+    assert len(tool.invocations) == 1
+    assert ("tools_not_counted", {"error": "OSError"}) in stage.logged
+
+
+async def test_a_language_that_is_not_for_the_session_to_choose_stays() -> None:
+    wanted = calls("set_language", arguments='{"language": "de"}')
+    stage = Stage(responder=FakeResponder([[wanted], ["Sorry."]]), toolbox=built_in("set_language"))
+    stage.deployment = replace(stage.deployment, client_settings=frozenset({"speed"}))
+    await stage.run("Speak German.")
+    assert outcomes(stage) == ["failed"]
+    assert told(stage)[0].endswith("The language is fixed for this user.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,9 +117,9 @@ def _plan(
     if spec.confirm:
         wanted = canonical(arguments)
         runs = sum(_equal(each, call.name, arguments) for each in planned)
-        ran = sum(_count(each, call.name, wanted, _has_run) for each in earlier)
+        ran = sum(_count(each, spec, wanted, _has_run) for each in earlier)
         # Two that were asked at once are two; one yes is never good for more.
-        if runs + ran >= _times_asked(call.name, wanted, asked_before):
+        if runs + ran >= _times_asked(spec, wanted, asked_before):
             return PlannedCall(index, call, spec, arguments, result=NOT_CONFIRMED)
     # Two equal writes are two: two tickets for one film are an honest wish.
     same = [p.index for p in planned if spec.effect == "read" and _equal(p, call.name, arguments)]
@@ -131,17 +130,17 @@ def _equal(planned: PlannedCall, name: str, arguments: Mapping[str, Any]) -> boo
     return planned.runs and planned.call.name == name and planned.arguments == arguments
 
 
-def _times_asked(name: str, wanted: str, rounds: Sequence[ToolRound]) -> int:
+def _times_asked(spec: ToolSpec, wanted: str, rounds: Sequence[ToolRound]) -> int:
     """Return how many of the same call the user has been asked about at once."""
-    return max((_count(each, name, wanted, _was_asked) for each in rounds), default=0)
+    return max((_count(each, spec, wanted, _was_asked) for each in rounds), default=0)
 
 
 def _count(
-    found: ToolRound, name: str, wanted: str, counts: Callable[[CallResult | None], bool]
+    found: ToolRound, spec: ToolSpec, wanted: str, counts: Callable[[CallResult | None], bool]
 ) -> int:
     """Return how many of the same call are in a round, with a result that counts."""
     return sum(
-        counts(result) and call.name == name and _same(call.arguments, wanted)
+        counts(result) and _is_same(spec, wanted, call)
         for call, result in zip(found.request.calls, found.results, strict=True)
     )
 
@@ -155,10 +154,10 @@ def _has_run(result: CallResult | None) -> bool:
     return result is None or result.outcome in ("done", "unknown")
 
 
-def _same(text: str, wanted: str) -> bool:
+def _is_same(spec: ToolSpec, wanted: str, call: ToolCall) -> bool:
     try:
-        return canonical(json.loads(text or "{}")) == wanted
-    except (ValueError, RecursionError):
+        return call.name == spec.name and canonical(read_arguments(spec, call.arguments)) == wanted
+    except BadArguments:  # the tool took others then
         return False
 
 
