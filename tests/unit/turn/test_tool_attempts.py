@@ -16,6 +16,7 @@ from parley.storage.item_codec import turn_key
 from parley.storage.table import Table
 from parley.tools.sentences import INTERRUPTED, NO_TIME, NOT_RUN, UNKNOWN
 from parley.tools.tool import Answer, CustomEvent
+from parley.tools.toolbox import BUILT_IN, Toolbox
 from parley.turn.tools import calls as runner
 from tests.unit.fakes import FakeResponder, FakeTranscriber, Wire, until
 from tests.unit.memory import REF
@@ -425,3 +426,28 @@ async def test_a_call_that_the_tools_of_now_refuse_does_not_run_in_a_later_attem
     await another(stage).run("Where is it?", attempt=2)
     assert len(tool.invocations) == 1
     assert outcomes(stage) == ["failed"]
+
+
+def with_built_in(tool: FakeTool, name: str) -> Toolbox:
+    return toolbox(tool, spec(name, "idempotent", kind=BUILT_IN, target=name), spec(effect="write"))
+
+
+async def test_a_later_attempt_ends_the_session_that_an_earlier_one_was_to_end() -> None:
+    stage = Stage(
+        responder=FakeResponder([[calls("end_session")], [OSError()], ["Goodbye."]]),
+        toolbox=with_built_in(FakeTool(), "end_session"),
+    )
+    await stage.run("Bye.")
+    later = another(stage)
+    await later.run("Bye.", attempt=2)
+    assert (later.wire.end.text, later.wire.end.ends_session) == ("Goodbye.", True)
+
+
+async def test_a_later_attempt_says_nothing_where_an_earlier_one_was_to_say_nothing() -> None:
+    stage, tool = holding(replies=[[calls("skip_turn", "order_status")]])
+    stage.toolbox = with_built_in(tool, "skip_turn")
+    await die(stage, tool)
+    later = another(stage)
+    await later.run("Book it.", attempt=2)
+    assert (later.wire.end.reason, later.wire.end.text) == ("completed", "")
+    assert len(stage.responder.prompts) == 1

@@ -150,7 +150,9 @@ class Pipeline:
         try:
             if tools.rounds:
                 self.note_model_asked()
-                await tools.complete()
+                if not await tools.complete():
+                    reply.close()
+                    return
             await reply.write(prompt, tools)
         finally:
             tools.stop_filling()

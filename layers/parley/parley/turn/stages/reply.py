@@ -268,7 +268,7 @@ class ReplyStage:
             while goes_on:
                 goes_on = await self._write_round(prompt, tools)
         finally:
-            self._close()
+            self.close()
 
     async def _write_round(self, prompt: Prompt, tools: RoundRunner | None) -> bool:
         """Write one round; return whether another one follows."""
@@ -288,7 +288,13 @@ class ReplyStage:
     def recite(self, text: str) -> None:
         """Say a text as it is, without a model."""
         self._add(text)
-        self._close()
+        self.close()
+
+    def close(self) -> None:
+        """Note that nothing more will be said."""
+        self._flush()
+        self._segment.tts.clauses.close()
+        self._segments.close()
 
     def fill(self, sentence: str) -> None:
         """Say something to fill a silence, before the first words of a round."""
@@ -344,12 +350,6 @@ class ReplyStage:
             self._flush()
             self._segment.tts.clauses.close()
             self._start_segment()
-
-    def _close(self) -> None:
-        """Note that nothing more will be said."""
-        self._flush()
-        self._segment.tts.clauses.close()
-        self._segments.close()
 
     def _note_request(self) -> None:
         self._latency.mark("requested", time.monotonic())

@@ -37,17 +37,21 @@ class BuiltInTools:
         """Whether a reply without a word is one."""
         return self.skips_turn or self.ends_session
 
+    def note_done(self, spec: ToolSpec) -> None:
+        """Note that a tool was called, in this attempt at the turn or in an earlier one."""
+        self.ends_session = self.ends_session or spec.target == "end_session"
+        self.skips_turn = self.skips_turn or spec.target == "skip_turn"
+
     async def call(self, spec: ToolSpec, invocation: Invocation) -> Answer:
         """Run a built-in tool.
 
         Raises:
             ToolFailed: it could not be done.
         """
+        self.note_done(spec)
         if spec.target == "end_session":
-            self.ends_session = True
             return Answer("The session ends after this reply. Say goodbye in one short sentence.")
         if spec.target == "skip_turn":
-            self.skips_turn = True
             return Answer("Nothing is said until the user speaks again.")
         return await self._set_language(str(invocation.arguments.get("language", "")))
 

@@ -140,13 +140,18 @@ class ToolRounds:
             # The model is asked again, but what is recorded stays: that round is followed then.
             self._turn.services.log("rounds_not_read", {"error": type(error).__name__})
 
-    async def complete(self) -> None:
-        """See to it that every call of an earlier attempt has a result."""
+    async def complete(self) -> bool:
+        """See to it that every call of an earlier attempt has a result.
+
+        Returns:
+            Whether the model is to be asked.
+        """
         loaded, self.rounds = self.rounds, []
         names = [call.name for each in loaded for call in _open_calls(each)]
         self._start_filler([self._specs[name] for name in names if name in self._specs])
         for each in loaded:
             self.rounds.append(await self._complete(each))
+        return not self.built_in.skips_turn
 
     def note_text(self) -> None:
         """Note that there is something to say: nothing needs to fill the silence."""
@@ -321,6 +326,8 @@ class ToolRounds:
         if result is None:
             result = await self._await_result(recorded, index, spec)
         if spec is not None:
+            if spec.kind == BUILT_IN and result.outcome == "done":
+                self.built_in.note_done(spec)
             self._calls.tell(recorded, index, spec, result.outcome, {}, result)
         return result
 
