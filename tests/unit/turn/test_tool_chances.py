@@ -18,7 +18,7 @@ from parley.protocol.messages import ReplyText, ToolUpdate, TurnEnd
 from parley.protocol.tool_rounds import ToolCall, ToolCalls
 from parley.storage.item_codec import turn_key
 from parley.tools.tool import Answer, CustomEvent, Invocation, ToolFailed, ToolSpec
-from parley.tools.toolbox import Toolbox
+from parley.tools.toolbox import BUILT_IN, Toolbox
 from parley.turn.input import poller
 from parley.turn.tools import silence
 from tests.unit.fakes import FakeResponder, Step, Wire, broken
@@ -29,6 +29,7 @@ from tests.unit.turn.tools import recorded, spec
 TEXTS = ["Let me look.", "One **second**.", "我看一下。", "It costs 3.", "", "", "Here ", "☀ So"]
 SAY = {"": ["Hold on.", "Still at it."]}
 EFFECTS = {"look": "read", "set": "idempotent", "pay": "write"}
+BUILT_INS = ["skip_turn", "end_session"]
 
 
 @dataclass
@@ -61,6 +62,9 @@ def make_stage(chance: random.Random, world: World) -> Stage:
         for name, effect in EFFECTS.items()
     ]
 
+    for name in BUILT_INS:
+        specs.append(spec(name, "idempotent", kind=BUILT_IN, target=name))
+
     def build(_: ToolSpec) -> World:
         return world
 
@@ -76,7 +80,9 @@ def _reply(chance: random.Random) -> list[Step]:
     if ends < 0.1:
         return [*steps, broken(chance.choice(["refused", "unavailable"]))]
     if ends < 0.55:
-        names = chance.choices([*EFFECTS, "none"], k=chance.choice([1, 1, 2, 6]))
+        names = chance.choices(
+            [*EFFECTS, *EFFECTS, "none", *BUILT_INS], k=chance.choice([1, 1, 2, 6])
+        )
         wanted = [ToolCall(name, f'{{"order": "{chance.randrange(2)}"}}') for name in names]
         return [*steps, ToolCalls(tuple(wanted))]
     return [*steps, " The end."]
