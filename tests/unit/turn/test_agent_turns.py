@@ -40,8 +40,9 @@ async def test_a_greeting_asks_no_model() -> None:
 
 async def test_a_greeting_can_be_interrupted() -> None:
     stage = Stage()
+    asked: dict[str, Any] = {"say": HELLO, "cause": "greeting", "received_at_ms": now_ms()}
     stage.interrupt(0, "agent-greeting")
-    await stage.run(None, "agent-greeting", say=HELLO, cause="greeting", attempt=2)
+    await stage.run(None, "agent-greeting", attempt=2, **asked)
     (end,) = stage.wire.of(TurnEnd)
     assert end.reason == "interrupted"
 
