@@ -28,6 +28,7 @@ from dev.errors import CannotRun
 from dev.providers import CHOOSERS, FALLBACK, STANDIN_KEY, Providers, Used, variable
 from dev.services import SERVICES
 from dev.steps import Steps, wrap
+from dev.tool_secrets import ARN, read_tool_secrets, store_tool_secrets
 from samwire.services.own_key import PROFILE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,6 +101,7 @@ def run(
     if providers.asked:
         with steps.step("Asking the services whether they take the keys"):
             providers.check()
+    tool_secrets = read_tool_secrets(environment)
     log = log_folder / "stack.log"
     try:
         log_folder.mkdir(parents=True, exist_ok=True)
@@ -115,8 +117,12 @@ def run(
         with steps.step("Starting the stand-ins: voice, recogniser, language model"):
             standins = voices.ready()
         parameters = _parameters(providers, environment, standins)
+        if tool_secrets:
+            parameters["ToolSecretsArn"] = ARN
         stack = _start_emulator(emulator, log, parameters, steps)
-        _say_what_runs(providers, environment, log_folder)
+        if tool_secrets:
+            store_tool_secrets(tool_secrets, stack)
+        _say_what_runs(providers, parameters, environment, log_folder)
         why_not = why_no_demo(demo, environment, providers.paid_by)
         if why_not:
             print(wrap(why_not), flush=True)
@@ -246,13 +252,42 @@ def is_as_committed(file: Path) -> bool:
     return bool(known.stdout) and same.returncode == 0
 
 
-def _say_what_runs(providers: Providers, environment: Mapping[str, str], log_folder: Path) -> None:
+def _say_what_runs(
+    providers: Providers,
+    parameters: Mapping[str, str],
+    environment: Mapping[str, str],
+    log_folder: Path,
+) -> None:
     print(
         f"\nVoice:          {_who(providers['Synthesizer'])}"
         f"\nEars:           {_who(providers['Transcriber'])}"
         f"\nMind:           {_model(providers, environment)}"
+        f"\nTools:          {_tools(providers, parameters)}"
         f"\nLogs:           {_shown(log_folder)}/\n",
         flush=True,
+    )
+
+
+def _tools(providers: Providers, parameters: Mapping[str, str]) -> str:
+    if providers["Responder"].name == "n8n":
+        return "those of the workflow"
+    file = parameters.get("ToolsFile") or TOOLS.name
+    if file == DEMO_TOOLS:
+        return f"the demo's ({_shown(TOOLS.parent / file)}): Book a table for two at eight."
+    checked = _checked(TOOLS.parent / file, parameters.get("PrivateToolHosts", ""))
+    if checked.returncode:
+        return f"none, because of what is wrong:\n{wrap(checked.stderr.strip())}"
+    return checked.stdout.strip()
+
+
+def _checked(file: Path, private_hosts: str) -> subprocess.CompletedProcess[str]:
+    """Look at a file of tools as `make tools` does."""
+    return subprocess.run(
+        [sys.executable, "-m", "parley.tools.check", _shown(file)],
+        env={**os.environ, "PRIVATE_TOOL_HOSTS": private_hosts},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
