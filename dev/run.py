@@ -17,6 +17,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -27,7 +28,7 @@ from dev.choice import SETTINGS
 from dev.errors import CannotRun
 from dev.providers import CHOOSERS, FALLBACK, STANDIN_KEY, Providers, Used, variable
 from dev.services import SERVICES
-from dev.steps import Steps, wrap
+from dev.steps import COLUMNS, Steps, wrap
 from dev.tool_secrets import ARN, read_tool_secrets, store_tool_secrets
 from samwire.services.own_key import PROFILE
 
@@ -54,6 +55,12 @@ CHOSEN_PARAMETERS = (
     "LanguageDetection",
     "LanguageVoices",
     "SystemPrompt",
+    "Greeting",
+    "SilencePrompt",
+    "AskAfterSilenceSeconds",
+    "EndAfterSilenceSeconds",
+    "MaxSessionMinutes",
+    "ClientContext",
     "Language",
     "AuthMode",
     "AuthSecret",
@@ -262,22 +269,27 @@ def _say_what_runs(
         f"\nVoice:          {_who(providers['Synthesizer'])}"
         f"\nEars:           {_who(providers['Transcriber'])}"
         f"\nMind:           {_model(providers, environment)}"
-        f"\nTools:          {_tools(providers, parameters)}"
+        f"\n{tools_shown(providers, parameters)}"
         f"\nLogs:           {_shown(log_folder)}/\n",
         flush=True,
     )
 
 
-def _tools(providers: Providers, parameters: Mapping[str, str]) -> str:
+def tools_shown(providers: Providers, parameters: Mapping[str, str]) -> str:
+    """Return which tools the model has, or why it has none, in lines for a terminal."""
+    name = parameters.get("ToolsFile") or TOOLS.name
     if providers["Responder"].name == "n8n":
-        return "those of the workflow"
-    file = parameters.get("ToolsFile") or TOOLS.name
-    if file == DEMO_TOOLS:
-        return f"the demo's ({_shown(TOOLS.parent / file)}): Book a table for two at eight."
-    checked = _checked(TOOLS.parent / file, parameters.get("PrivateToolHosts", ""))
-    if checked.returncode:
-        return f"none, because of what is wrong:\n{wrap(checked.stderr.strip())}"
-    return checked.stdout.strip()
+        found = "those of the workflow"
+    elif name == DEMO_TOOLS:
+        found = f"the demo's ({_shown(TOOLS.parent / name)}): Book a table for two at eight."
+    else:
+        checked = _checked(TOOLS.parent / name, parameters.get("PrivateToolHosts", ""))
+        found = checked.stdout.strip() or f"none, because of this:\n{checked.stderr.strip()}"
+    first, *others = found.splitlines()
+    label = "Tools:          "
+    below = " " * len(label)
+    listed = textwrap.fill(first, COLUMNS, initial_indent=label, subsequent_indent=below)
+    return "\n".join([listed, *(wrap(line) for line in others)])
 
 
 def _checked(file: Path, private_hosts: str) -> subprocess.CompletedProcess[str]:

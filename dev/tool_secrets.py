@@ -42,7 +42,8 @@ def read_tool_secrets(environment: Mapping[str, str]) -> str:
     except ValueError:
         found = None
     if not isinstance(found, dict) or not all(isinstance(each, str) for each in found.values()):
-        raise CannotRun(f'{VARIABLE}: {name}: expected a JSON object such as {{"name": "whsec_…"}}.')
+        wanted = 'a JSON object such as {"name": "whsec_…"}'
+        raise CannotRun(f"{VARIABLE}: {name}: expected {wanted}.")
     return text
 
 

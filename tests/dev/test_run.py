@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from dev.errors import CannotRun
 from dev.providers import Providers, variable
 from dev.run import (
     CHOSEN_PARAMETERS,
@@ -26,8 +27,10 @@ from dev.run import (
     in_variables,
     is_as_committed,
     shows_demo_tools,
+    tools_shown,
     why_no_demo,
 )
+from dev.tool_secrets import read_tool_secrets
 from parley_client.conversation import Conversation
 from tests.e2e.stack import ROOT, Standins
 
@@ -109,6 +112,8 @@ def test_nobody_waits_before_a_silent_terminal_or_reads_a_broken_line(logs: Path
         "Starting the emulator: creating the tables and loading 9 functions",
     ]
     assert "   heard   What is my name?" in screen.lines
+    demo = "the demo's (tools/demo.toml): Book a table for two at eight."
+    assert f"Tools:          {demo}" in screen.lines
     assert any(line.startswith("The page:       http://localhost:") for line in screen.lines)
     assert [line for line in screen.lines if len(line) > COLUMNS] == []
 
@@ -226,6 +231,36 @@ def test_the_tools_of_the_demo_are_there_unless_the_developer_declares_some(
     if text is not None:
         file.write_text(text)
     assert shows_demo_tools(file, responder) is shown
+
+
+def test_a_wrong_file_of_tools_is_told_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dev.run.TOOLS", tmp_path / "tools.toml")
+    (tmp_path / "tools.toml").write_text("[show_map]\nclient = true\n")
+    told = tools_shown(Providers.chosen({}, {}), {})
+    assert told.startswith("Tools:          none, because of this:\ntools.toml: show_map: desc")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "secrets.json cannot be read: No such file or directory."),
+        ("whsec_", 'secrets.json: expected a JSON object such as {"name": "whsec_…"}.'),
+        ('{"shop": 7}', 'secrets.json: expected a JSON object such as {"name": "whsec_…"}.'),
+    ],
+)
+def test_what_tools_sign_with_is_read_from_a_file(
+    text: str | None, problem: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "secrets.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(CannotRun, match=re.escape(problem)):
+        read_tool_secrets({"TOOL_SECRETS": str(file)})
+    file.write_text('{"shop": "whsec_"}')
+    assert read_tool_secrets({"TOOL_SECRETS": str(file)}) == '{"shop": "whsec_"}'
+    assert read_tool_secrets({}) == ""
 
 
 def test_a_template_is_looked_at_again_only_if_it_is_not_as_committed(tmp_path: Path) -> None:

@@ -12,16 +12,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 import httpx
 import pytest
 
-from samwire_tests.own_key import own_key
+from dev.tool_secrets import ARN, store_tool_secrets
 from tests.e2e.http_api import NO_AUTHORITIES, url_of
 from tests.e2e.raw import Reply, opened
 from tests.e2e.stack import ROOT, Stack, Standins, running_stack
 
-SECRET_ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:tools-abcdef"
 WEBHOOK_SECRET = "whsec_cGFybGV5IHN0YW5kLWluIHdlYmhvb2sga2V5"
 """The stand-in's."""
 FILE = """
@@ -60,7 +58,7 @@ def tool_stack(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> 
     """A stack with the demo's tools, whose turns may use others too."""
     parameters = {
         "ToolsFile": "demo.toml",
-        "ToolSecretsArn": SECRET_ARN,
+        "ToolSecretsArn": ARN,
         "PrivateToolHosts": urlsplit(standins.urls["tools"]).netloc,
     }
     folder = tmp_path_factory.mktemp("tools")
@@ -68,6 +66,7 @@ def tool_stack(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> 
     with running_stack(
         folder, template=template, parameters=parameters, standins=standins
     ) as stack:
+        store_tool_secrets(json.dumps({"bookings": WEBHOOK_SECRET}), stack.info)
         yield stack
 
 
@@ -93,27 +92,10 @@ def own(tool_stack: Stack) -> Stack:
     """Tools of a deployer's own."""
     tool_stack.standins.reset()
     ledger("DELETE", tool_stack)
-    variables = {"TOOLS_FILE": "own.toml", "TOOL_SECRETS_ARN": secret_of(tool_stack)}
+    variables = {"TOOLS_FILE": "own.toml"}
     for function in ("TurnFunction", "HttpTurnFunction"):
         tool_stack.set_variables(function, variables)
     return tool_stack
-
-
-def secret_of(stack: Stack) -> str:
-    """Make the tools' secret, which turns may read."""
-    secrets = boto3.client(
-        "secretsmanager",
-        endpoint_url=stack.info["aws_endpoint"],
-        region_name="us-east-1",
-        **own_key(stack.info),
-    )
-    text = json.dumps({"bookings": WEBHOOK_SECRET})
-    try:
-        arn = str(secrets.create_secret(Name="tools", SecretString=text)["ARN"])
-    except secrets.exceptions.ResourceExistsException:
-        return str(secrets.describe_secret(SecretId="tools")["ARN"])
-    stack.permit(json.loads(json.dumps(stack.roles()).replace(SECRET_ARN, arn)))
-    return arn
 
 
 def ledger(method: str, stack: Stack) -> dict[str, Any]:
