@@ -10,6 +10,7 @@ import pytest
 
 from parley_client import (
     Error,
+    Notice,
     ParleyClientError,
     Reconnect,
     ReplyText,
@@ -17,8 +18,10 @@ from parley_client import (
     Timeouts,
     TurnEnd,
 )
+from parley_client.client_tools import ClientTools
 from parley_client.conversation import _new_turn_id
 from parley_client.messages import ClientMessage, Metrics
+from parley_client.pause import Pause
 from parley_client.turn import Turn
 from parley_client.turns import Turns
 from parley_client.utterance import Utterance
@@ -51,6 +54,9 @@ class Posts:
     def drop(self, reason: ParleyClientError) -> None:
         raise AssertionError("nothing is missing here")
 
+    def announce(self, notice: Notice) -> None:
+        raise AssertionError("there is nothing to tell here")
+
     async def settled(self) -> None:
         """Everything that was to be posted has been."""
         await asyncio.gather(*self._tasks)
@@ -58,7 +64,13 @@ class Posts:
 
 @pytest.fixture
 async def turns() -> AsyncIterator[Turns]:
-    made = Turns(Timeouts(), Reconnect())
+    made = Turns(
+        Timeouts(),
+        Reconnect(),
+        tools=ClientTools({}, lambda: 32_768),
+        pause=Pause(rules=lambda: None, tell=lambda _: None, hang_up=lambda: None),
+        on_agent_turn=lambda _: None,
+    )
     posts = Posts(made)
     made.attach(posts)
     made.on_ready()

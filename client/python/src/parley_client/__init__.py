@@ -7,7 +7,8 @@ async with Conversation.connect("ws://localhost:3001/dev") as conversation:
     print(reply.text)
 """
 
-from parley_client.conversation import Conversation
+from parley_client.client_tools import Tool
+from parley_client.conversation import Conversation, OnAgentTurn
 from parley_client.errors import (
     AnswerTimeout,
     BadAudio,
@@ -15,6 +16,7 @@ from parley_client.errors import (
     ConnectFailed,
     ConnectionLost,
     ConversationClosed,
+    Ending,
     EventGap,
     HandshakeRefused,
     ParleyClientError,
@@ -30,8 +32,11 @@ from parley_client.errors import (
 from parley_client.events import Restarted, TurnEvent, UnknownEvent
 from parley_client.heard import heard_text
 from parley_client.messages import (
+    AgentTurn,
     Audio,
     Choices,
+    ClientCall,
+    Custom,
     Error,
     Limit,
     Limits,
@@ -39,26 +44,32 @@ from parley_client.messages import (
     Metrics,
     ReplyText,
     Settings,
+    Span,
+    ToolUpdate,
     Transcript,
     TurnEnd,
     Voice,
     Word,
 )
-from parley_client.notices import Notice, SessionRenewed, State, StateChanged
+from parley_client.notices import Notice, SessionRenewed, State, StateChanged, ToolFailed
 from parley_client.options import Reconnect, Timeouts
 from parley_client.reply import Reply, Timings
 from parley_client.turn import Turn
 
 __all__ = [
+    "AgentTurn",
     "AnswerTimeout",
     "Audio",
     "BadAudio",
     "BadInput",
     "Choices",
+    "ClientCall",
     "ConnectFailed",
     "ConnectionLost",
     "Conversation",
     "ConversationClosed",
+    "Custom",
+    "Ending",
     "Error",
     "EventGap",
     "HandshakeRefused",
@@ -67,6 +78,7 @@ __all__ = [
     "Message",
     "Metrics",
     "Notice",
+    "OnAgentTurn",
     "ParleyClientError",
     "ProtocolViolation",
     "QueueFull",
@@ -80,10 +92,14 @@ __all__ = [
     "SessionRenewed",
     "SessionReplaced",
     "Settings",
+    "Span",
     "State",
     "StateChanged",
     "Timeouts",
     "Timings",
+    "Tool",
+    "ToolFailed",
+    "ToolUpdate",
     "Transcript",
     "Turn",
     "TurnEnd",

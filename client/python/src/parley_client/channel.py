@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TypeVar
 
 from parley_client.backlog import Backlog
@@ -18,6 +18,7 @@ from parley_client.errors import (
     AnswerTimeout,
     ConnectionLost,
     ConversationClosed,
+    Ending,
     ParleyClientError,
     ServerError,
     SessionReplaced,
@@ -33,7 +34,7 @@ from parley_client.messages import (
     Ready,
     SessionEnded,
 )
-from parley_client.notices import Notice, OnNotice, State, StateChanged
+from parley_client.notices import Notice, OnNotice, State, StateChanged, report_failure
 from parley_client.options import Reconnect, Timeouts
 from parley_client.outgoing import Outgoing
 from parley_client.reconnector import LOST_CODE, Reconnector
@@ -42,6 +43,11 @@ from parley_client.session import Session
 from parley_client.websocket_transport import WebSocketTransport
 
 A = TypeVar("A", bound=Answer)
+HUNG_UP: Mapping[Ending, str] = {
+    "agent": "The agent has ended the conversation.",
+    "silence": "The session has ended: nothing was said for too long.",
+    "too_long": "The session has ended: it has lasted as long as it may.",
+}
 
 
 class Channel:
@@ -61,6 +67,9 @@ class Channel:
         self.state: State = "connecting"
         self.closed_by: ParleyClientError | None = None
         """Why nothing can be sent any more; None while it can."""
+        self.ending: Ending | None = None
+        """Who ends the session, if it is not the application."""
+        self._shut_event = asyncio.Event()
         self._listener = listener
         self._on_notice = on_notice
         self._requests = Requests()
@@ -148,6 +157,10 @@ class Channel:
         """Give the connection up and come back by another."""
         self._reconnector.drop(reason)
 
+    async def closed(self) -> None:
+        """Wait until nothing can be sent any more."""
+        await self._shut_event.wait()
+
     async def close(self, reason: ParleyClientError) -> None:
         """Stop everything, for `reason` unless there was one before."""
         self._shut(reason)
@@ -167,9 +180,10 @@ class Channel:
         """Send what may be lost and what has waited; then the channel is ready."""
         if self._outgoing.uses(transport):
             return  # the first one, which `start` has made ready
-        unanswered = [m for m in self._requests.unanswered if not self._outgoing.waits(m)]
-        again = self._listener.again(suspect_since_s) + unanswered
-        await self._outgoing.resume(transport, again)
+        again = self._listener.again(suspect_since_s) + self._requests.unanswered
+        # what waits is sent in its own place
+        lost = [message for message in again if not self._outgoing.waits(message)]
+        await self._outgoing.resume(transport, lost)
         self._listener.on_ready()
         if self.state != "ready":
             self.announce(StateChanged("ready"))
@@ -195,9 +209,13 @@ class Channel:
                     "Another connection has taken this session over. "
                     "Open a new conversation to go on here."
                 )
+            case SessionEnded(reason="silence" | "too_long" as ending):
+                self.ending = ending
+                raise ConversationClosed(HUNG_UP[ending], ending=ending)
             case SessionEnded():
                 self._requests.answer(event)
-                raise ConversationClosed("The session has ended.")
+                ended = HUNG_UP[self.ending] if self.ending else "The session has ended."
+                raise ConversationClosed(ended, ending=self.ending)
             case Ready():
                 pass  # a late one: the connection is in use
             case ConfigUpdated() | Pong():
@@ -216,9 +234,7 @@ class Channel:
         try:
             self._on_notice(notice)
         except Exception as theirs:
-            asyncio.get_running_loop().call_exception_handler(
-                {"message": "on_notice of a Parley conversation failed", "exception": theirs}
-            )
+            report_failure("on_notice", theirs)
 
     # --- inside -----------------------------------------------------------------
 
@@ -261,3 +277,4 @@ class Channel:
             self._requests.fail_all(reason)
             self._listener.on_closed(reason)
             self.announce(StateChanged("closed", reason))
+            self._shut_event.set()

@@ -13,28 +13,31 @@ import itertools
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from types import TracebackType
-from typing import cast
+from typing import TypeAlias, cast
 
-from parley_client.channel import Channel
+from parley_client.channel import HUNG_UP, Channel
 from parley_client.chunker import PcmSource, cut_into_chunks, pace
+from parley_client.client_tools import ClientTools, Tool
 from parley_client.destination import Destination, TokenSource, UrlSource
-from parley_client.encoder import encode, settings_message
+from parley_client.encoder import settings_message
 from parley_client.errors import (
     BadAudio,
     BadInput,
     ConversationClosed,
+    Ending,
     ParleyClientError,
     SessionLost,
 )
+from parley_client.message_checks import check_size, check_text, size_of
 from parley_client.messages import (
+    MAX_CONTEXT_CHARS,
     AudioFormat,
-    AudioStart,
     Choices,
-    ClientMessage,
     Config,
     ConfigUpdated,
+    Context,
     Endpointing,
     Error,
     Limits,
@@ -44,16 +47,20 @@ from parley_client.messages import (
     SessionEnded,
     Settings,
     SettingsMessage,
-    UserMessage,
+    Silence,
 )
-from parley_client.notices import OnNotice, State
+from parley_client.notices import OnNotice, State, report_failure
 from parley_client.options import Reconnect, Timeouts
+from parley_client.pause import Pause
 from parley_client.pcm import BYTES_PER_SAMPLE, SAMPLE_RATES_HZ
 from parley_client.session import Session
 from parley_client.speech import Speech
 from parley_client.turn import Turn
 from parley_client.turns import Turns
 from parley_client.utterance import Utterance
+
+OnAgentTurn: TypeAlias = Callable[[Turn], Awaitable[None] | None]
+"""What `on_agent_turn` is: `async`, it runs as a task of the conversation."""
 
 
 class Conversation:
@@ -71,10 +78,26 @@ class Conversation:
         timeouts: Timeouts,
         reconnect: Reconnect,
         on_notice: OnNotice | None,
+        on_agent_turn: OnAgentTurn | None,
+        tools: Mapping[str, Tool],
+        agent: str | None,
     ) -> None:
         self._timeouts = timeouts
-        self._session = Session(settings)
-        self._turns = Turns(timeouts, reconnect)
+        self._on_agent_turn = on_agent_turn
+        self._hanging_up = False
+        functions = ClientTools(tools, lambda: self.limits.max_message_bytes)
+        self._session = Session(settings, agent, functions.names)
+        self._turns = Turns(
+            timeouts,
+            reconnect,
+            tools=functions,
+            pause=Pause(
+                rules=lambda: self._opened.silence,
+                tell=self._tell_silence,
+                hang_up=self._hang_up,
+            ),
+            on_agent_turn=self._agent_began,
+        )
         self._channel = Channel(
             destination,
             self._session,
@@ -97,6 +120,9 @@ class Conversation:
         timeouts: Timeouts | None = None,
         reconnect: Reconnect | None = None,
         on_notice: OnNotice | None = None,
+        on_agent_turn: OnAgentTurn | None = None,
+        tools: Mapping[str, Tool] | None = None,
+        agent: str | None = None,
     ) -> PendingConversation:
         """Open a session: `async with Conversation.connect(url) as c`, or `await` it.
 
@@ -110,9 +136,16 @@ class Conversation:
                 Gateway closes after 10 minutes. None never pings.
             timeouts: how long to wait for what.
             reconnect: how to survive the loss of the connection.
-            on_notice: called at every change of the connection's state; it must not block.
+            on_notice: called at every change of the connection's state, and when a function of
+                `tools` fails; it must not block.
+            on_agent_turn: called with each turn that the agent begins; `async`, or it must not
+                block.
+            tools: the functions that the agent may call, by the names that the deployment
+                declares; `async`, or run in a thread.
+            agent: which of the deployment's agents the session has.
 
         Raises:
+            BadInput: `tools` holds what cannot be offered (when entered or awaited).
             ConnectFailed: nothing usable answers there (when entered or awaited);
                 `Unauthorized` if it wants a token, or another one.
             ServerError: the server refuses the session or a setting (likewise).
@@ -129,6 +162,9 @@ class Conversation:
                 timeouts=timeouts or Timeouts(),
                 reconnect=reconnect or Reconnect(),
                 on_notice=on_notice,
+                on_agent_turn=on_agent_turn,
+                tools=tools or {},
+                agent=agent,
             )
 
         return PendingConversation(make)
@@ -159,6 +195,11 @@ class Conversation:
         return self._opened.choices
 
     @property
+    def agent(self) -> str | None:
+        """Whom the session is with; None where the deployment has one agent only."""
+        return self._session.agent
+
+    @property
     def stand_ins(self) -> tuple[str, ...]:
         """The stages whose provider only stands in for a real one, on a developer's machine."""
         return self._opened.stand_ins
@@ -178,6 +219,16 @@ class Conversation:
         """Whether nothing more can be said."""
         return self._channel.closed_by is not None
 
+    @property
+    def ending(self) -> Ending | None:
+        """Why a closed conversation was hung up: `agent`, `silence` or `too_long`; None if it is
+        open, was ended here, or was lost."""
+        return self._channel.ending if self.closed else None
+
+    async def wait_closed(self) -> None:
+        """Wait until nothing more can be said, for whatever reason."""
+        await self._channel.closed()
+
     # --- turns ------------------------------------------------------------------
 
     def say(self, text: str) -> Turn:
@@ -188,7 +239,8 @@ class Conversation:
         """
         utterance = Utterance.typed(_new_turn_id(), text)
         message = utterance.opening()
-        self._check_text(text, message)
+        check_text(text, self.limits.max_text_chars)
+        check_size(message, self.limits.max_message_bytes, "text")
         turn = self._turns.begin(utterance)
 
         async def send() -> None:
@@ -256,6 +308,23 @@ class Conversation:
 
     # --- the session ------------------------------------------------------------
 
+    async def tell(self, fact: str) -> None:
+        """Tell a fact that the agent's next reply knows, such as what the user looks at. Nothing
+        is said of it.
+
+        Raises:
+            BadInput: it is empty, longer than 2,000 characters, or not taken here.
+        """
+        if self.choices is None or not self.choices.context:
+            raise BadInput(
+                "This deployment takes no facts from an application: `choices.context` says "
+                "whether it does."
+            )
+        message: Context = {"type": "context", "text": fact}
+        check_text(fact, MAX_CONTEXT_CHARS, act="tell", done="told")
+        check_size(message, self.limits.max_message_bytes, "text")
+        await self._channel.post(message)
+
     async def configure(self, settings: Settings | Mapping[str, object]) -> Settings:
         """Change settings from the next turn on; return every setting in force."""
         message: Config = {"type": "config", "settings": _wanted_settings(settings)}
@@ -319,21 +388,38 @@ class Conversation:
             raise
         return self
 
-    def _check_text(self, text: str, message: UserMessage | AudioStart) -> None:
-        if not text.strip():
-            raise BadInput("There is nothing to say: the text is empty.")
-        if len(text) > self.limits.max_text_chars:
-            raise BadInput(
-                f"The text has {len(text):,} characters; at most "
-                f"{self.limits.max_text_chars:,} can be said at once."
-            )
-        size = _size_of(message, "text")
-        if size > self.limits.max_message_bytes:
-            # API Gateway would close the connection (1009) rather than answer
-            raise BadInput(
-                f"The text makes a message of {size:,} bytes; at most "
-                f"{self.limits.max_message_bytes:,} can be sent."
-            )
+    def _agent_began(self, turn: Turn) -> None:
+        if self._on_agent_turn is None:
+            return
+        try:
+            following = self._on_agent_turn(turn)
+        except Exception as theirs:
+            report_failure("on_agent_turn", theirs)
+            return
+        if following is not None:
+            self._channel.spawn(_awaited(following), self._agent_turn_failed)
+
+    def _agent_turn_failed(self, error: Exception) -> None:
+        if error is not self._channel.closed_by:
+            report_failure("on_agent_turn", error)
+
+    def _tell_silence(self, silent_ms: float) -> None:
+        message: Silence = {"type": "silence", "silent_ms": round(silent_ms, 1)}
+        self._channel.spawn(self._channel.post(message, always=True))
+
+    def _hang_up(self) -> None:
+        if not self._hanging_up:
+            self._hanging_up = True
+            self._channel.ending = "agent"
+            self._channel.spawn(self._end_session(), lambda _: None)
+
+    async def _end_session(self) -> None:
+        await self._turns.acknowledged()
+        try:
+            await self._channel.request({"type": "end"}, SessionEnded, self._timeouts.request_s)
+        except ParleyClientError:
+            # The server has ended it, or does not answer: there is nothing more to say.
+            await self._channel.close(ConversationClosed(HUNG_UP["agent"], ending="agent"))
 
 
 class PendingConversation:
@@ -379,13 +465,9 @@ def _wanted_settings(settings: Settings | Mapping[str, object]) -> SettingsMessa
     else:
         given = {name: value for name, value in settings.items() if value is not None}
         found = cast(SettingsMessage, given)  # the server says what is wrong with it
-    _size_of(found, "settings")  # refuses what has none
+    size_of(found, "settings")  # refuses what has none
     return found
 
 
-def _size_of(message: ClientMessage | SettingsMessage, what: str) -> int:
-    """How many bytes go over the wire; a frame that is no UTF-8 would end the connection."""
-    try:
-        return len(encode(message).encode())
-    except UnicodeEncodeError:
-        raise BadInput(f"There is half a character (a lone surrogate) in the {what}.") from None
+async def _awaited(following: Awaitable[None]) -> None:
+    await following

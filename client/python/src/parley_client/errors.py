@@ -39,6 +39,7 @@ Never before `retry_after_ms`, where the server says it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 from parley_client.messages import Error
 from parley_client.reply import Reply
@@ -47,6 +48,10 @@ RETRYABLE_STATUSES = frozenset({408, 425, 429})
 """HTTP statuses below 500 that may change by asking again."""
 FINAL_CLOSE_CODES = frozenset({1002, 1003, 1007, 1008, 1009, 1010, 3000, 3003})
 """WebSocket close codes after which a new connection would end in the same way."""
+
+Ending: TypeAlias = Literal["agent", "silence", "too_long"]
+"""Who ended a conversation that the application did not end: the agent, with its last reply; the
+deployment, since the user was silent for too long, or since the session has lasted too long."""
 
 
 class ParleyClientError(Exception):
@@ -157,9 +162,17 @@ class QueueFull(ParleyClientError):
 
 
 class ConversationClosed(ParleyClientError):
-    """The conversation has ended; a new one is needed."""
+    """The conversation has ended; a new one is needed.
+
+    Attributes:
+        ending: why it was hung up; None if the application ended it.
+    """
 
     code = "conversation_closed"
+
+    def __init__(self, message: str, *, ending: Ending | None = None) -> None:
+        super().__init__(message)
+        self.ending = ending
 
 
 class SessionReplaced(ParleyClientError):

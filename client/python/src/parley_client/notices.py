@@ -1,7 +1,8 @@
-"""What a conversation reports about its connection. Plain data."""
+"""What a conversation reports: about its connection, and its tools. Plain data."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -39,6 +40,27 @@ class SessionRenewed:
     """The new one."""
 
 
-Notice: TypeAlias = StateChanged | SessionRenewed
+@dataclass(frozen=True, slots=True)
+class ToolFailed:
+    """A function of `tools` failed, or its result could not be sent. The agent is told why."""
+
+    turn_id: str
+    """The turn that it was called in."""
+    call_id: str
+    """The call."""
+    name: str
+    """The tool."""
+    error: Exception
+    """What it raised."""
+
+
+Notice: TypeAlias = StateChanged | SessionRenewed | ToolFailed
 """What `on_notice` is called with."""
 OnNotice: TypeAlias = Callable[[Notice], None]
+
+
+def report_failure(callback: str, error: Exception) -> None:
+    """Tell the event loop's exception handler that a function of the application failed."""
+    asyncio.get_running_loop().call_exception_handler(
+        {"message": f"{callback} of a Parley conversation failed", "exception": error}
+    )

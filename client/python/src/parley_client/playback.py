@@ -17,6 +17,18 @@ class Playback:
         """When the first audible sample sounds (leading silence doesn't count)."""
         self._ends_at_s = 0.0
         self._total_ms = 0.0
+        self._cut = False
+
+    @property
+    def ends_at_s(self) -> float:
+        """When what has come will have been heard; 0 if nothing has."""
+        return self._ends_at_s
+
+    def cut(self, now_s: float) -> None:
+        """Nothing is heard from now on."""
+        self._total_ms = self.played_ms(now_s)
+        self._ends_at_s = min(self._ends_at_s, now_s)
+        self._cut = True
 
     def add(self, pcm: bytes, rate_hz: int, arrived_at_s: float) -> None:
         """One more piece of the reply has arrived."""
@@ -24,6 +36,8 @@ class Playback:
         length_ms = duration_ms(len(pcm), rate_hz)
         if self.first_sound_at_s is None and (sample := first_audible_sample(pcm)) is not None:
             self.first_sound_at_s = starts_at_s + sample / rate_hz
+        if self._cut:
+            return
         self._ends_at_s = starts_at_s + length_ms / 1000
         self._total_ms += length_ms
 

@@ -5,14 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from parley_client.heard import heard_text
-from parley_client.messages import AudioFormat, Error, Metrics, TurnEndReason, Word
+from parley_client.messages import (
+    AudioFormat,
+    Error,
+    Metrics,
+    Span,
+    ToolUpdate,
+    TurnEndReason,
+    Word,
+)
 from parley_client.pcm import SAMPLE_RATES_HZ, duration_ms
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
     """What the client measured, in ms since the utterance's end was sent
-    (`user_message` or `audio_end`). None: it never came."""
+    (`user_message` or `audio_end`), or since the first event of a turn that the agent began.
+    None: it never came."""
 
     transcript_ms: float | None = None
     """The final transcript (spoken turns)."""
@@ -33,7 +42,7 @@ class Reply:
     turn_id: str
     """Names the turn."""
     transcript: str | None
-    """What the user is understood to have said; None for a typed turn."""
+    """What the user is understood to have said; None if nothing was spoken."""
     text: str
     """What the reply says."""
     audio: bytes
@@ -58,6 +67,12 @@ class Reply:
     """Whether `heard` is an estimate: the voice gave no times."""
     words_estimated: bool = False
     """Whether times of `words`, and so what `heard_at` says, are estimates."""
+    fillers: tuple[Span, ...] = ()
+    """Where in `text` something was said only to fill a silence."""
+    tools: tuple[ToolUpdate, ...] = ()
+    """The newest event of every tool call, in order."""
+    ends_session: bool = False
+    """Whether the agent ends the session with it."""
 
     def heard_at(self, played_ms: float) -> str | None:
         """Return the text up to the last word that had been heard by then.

@@ -10,6 +10,8 @@ from parley_client.messages import (
     Error,
     Metrics,
     ReplyText,
+    Span,
+    ToolUpdate,
     Transcript,
     TurnEnd,
     Word,
@@ -29,6 +31,9 @@ class ReplyBuilder:
         self.end: TurnEnd | None = None
         self._turn_id = turn_id
         self._deltas: list[str] = []
+        self._chars = 0
+        self._fillers: list[Span] = []
+        self._tools: dict[str, ToolUpdate] = {}
         self._audio = bytearray()
         self._format: AudioFormat | None = None
         self._words: list[Word] = []
@@ -59,10 +64,10 @@ class ReplyBuilder:
                     # the server may find the end by itself, before audio_end was sent
                     self.utterance_ended(at_s)
                     self._at_s.setdefault("transcript", at_s)
-            case ReplyText(delta=delta):
-                self._deltas.append(delta)
-                if delta:
-                    self._at_s.setdefault("first_text", at_s)
+            case ReplyText():
+                self._add_text(event, at_s)
+            case ToolUpdate():
+                self._tools[event.call_id] = event
             case Audio():
                 self._add_audio(event, at_s)
             case TurnEnd():
@@ -70,6 +75,19 @@ class ReplyBuilder:
                 self._at_s.setdefault("total", at_s)
             case Error():
                 self.errors.append(event)
+
+    def _add_text(self, event: ReplyText, at_s: float) -> None:
+        if not event.delta:
+            return
+        self._at_s.setdefault("first_text", at_s)
+        self._deltas.append(event.delta)
+        start, end = self._chars, self._chars + len(event.delta)
+        self._chars = end
+        if not event.filler:
+            return
+        if self._fillers and self._fillers[-1].end == start:
+            start = self._fillers.pop().start
+        self._fillers.append(Span(start, end))
 
     def _add_audio(self, event: Audio, at_s: float) -> None:
         if self._format is None:
@@ -102,6 +120,9 @@ class ReplyBuilder:
             language=self.end.language if self.end else None,
             heard_estimated=self.end.heard_estimated if self.end else False,
             words_estimated=self._words_estimated,
+            fillers=tuple(self._fillers),
+            tools=tuple(self._tools.values()),
+            ends_session=self.end.ends_session if self.end else False,
         )
 
     def _timings(self) -> Timings:

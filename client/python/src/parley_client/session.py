@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from parley_client.encoder import settings_message
@@ -20,23 +21,35 @@ class Session:
 
     Args:
         settings: what to ask for when it is opened.
+        agent: whom to ask for then; None leaves it to the deployment.
+        tools: the names of the application's functions.
     """
 
-    def __init__(self, settings: SettingsMessage) -> None:
+    def __init__(
+        self, settings: SettingsMessage, agent: str | None = None, tools: Sequence[str] = ()
+    ) -> None:
         self.ready: Ready | None = None
         """What the server said last; None before it has said anything."""
         self._resumable = False
         self.settings = Settings()
         """Every setting in force."""
+        self.agent = agent
+        """Whom it is with; None where the deployment has one only."""
         self._wanted = settings
+        self._wanted_agent = agent
+        self._tools = list(tools)
         self._lost: str | None = None
 
     def init(self, received: Received | None) -> Init:
         """The first message on a connection: opens the session or comes back to it."""
         init: Init = {"type": "init", "protocol": PROTOCOL_VERSION}
+        if self._tools:
+            init["tools"] = self._tools
         if self.ready is None or not self._resumable:
             if self._wanted:
                 init["settings"] = self._wanted
+            if self._wanted_agent is not None:
+                init["agent"] = self._wanted_agent
             return init
         init["session_id"] = self.ready.session_id
         # Each `ready` brings the next token. Was one lost on its way, the server
@@ -53,6 +66,7 @@ class Session:
         self.ready = ready
         self._resumable = True
         self.settings = ready.settings
+        self.agent = ready.agent or self.agent
         return replaced
 
     def configured(self, settings: Settings) -> None:

@@ -1,8 +1,8 @@
 """One turn of a conversation: its events as they come, and the reply at its end.
 
-A `Turn` is made by `Conversation.say` and `Conversation.speak`. It keeps its
-events, so that it can be iterated from the start at any time, and awaited too.
-It sends nothing itself: what it needs sent goes through its owner.
+A `Turn` is made by `Conversation.say` and `Conversation.speak`, or when the agent begins
+one. It keeps its events, so that it can be iterated from the start at any time, and awaited
+too. It sends nothing itself: what it needs sent goes through its owner.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Protocol
 from parley_client.errors import AnswerTimeout, EventGap, ParleyClientError, TurnFailed
 from parley_client.event_order import TurnOrder
 from parley_client.events import Restarted, TurnEvent, message_type_of
-from parley_client.messages import Error, Transcript, TurnEnd
+from parley_client.messages import AgentTurn, AgentTurnCause, Error, Transcript, TurnEnd
 from parley_client.options import Timeouts
 from parley_client.reply import Reply
 from parley_client.reply_builder import ReplyBuilder
@@ -53,6 +53,7 @@ class Turn:
         turn_id: names the turn.
         number: counts the turns of a conversation, from 1.
         spoken: whether the utterance is audio.
+        cause: why the agent began it, an `AgentTurnCause`; None if the user did.
         utterance: what has been said, to be sent again if need be.
     """
 
@@ -60,6 +61,7 @@ class Turn:
         self.number = number
         self.turn_id = utterance.turn_id
         self.spoken = utterance.is_spoken
+        self.cause: AgentTurnCause | str | None = None
         self.utterance = utterance
         self._owner = owner
         self._timeouts = timeouts
@@ -150,7 +152,7 @@ class Turn:
         the new reply.
 
         Raises:
-            BadInput: it has not failed, or not by the server.
+            BadInput: it has not failed, or not by the server; or the agent began it.
         """
         self._owner.retry(self)
         return self
@@ -165,7 +167,8 @@ class Turn:
     @property
     def unheard(self) -> bool:
         """Whether some message of it may still be of use to the server."""
-        understood = self._utterance_over.is_set() if self.spoken else self.started
+        heard_of = self.started or not self.utterance.is_users
+        understood = self._utterance_over.is_set() if self.spoken else heard_of
         return not self.done and (not understood or self.utterance.interrupted)
 
     @property
@@ -174,9 +177,24 @@ class Turn:
         return self._utterance_over
 
     @property
+    def end(self) -> TurnEnd | None:
+        """Its last event, once it has come."""
+        return self._builder.end
+
+    @property
+    def played_until_s(self) -> float:
+        """When what has come of the reply will have been heard, were it played as it came (loop
+        time); 0 if nothing is heard."""
+        return self._builder.playback.ends_at_s
+
+    def silence(self) -> None:
+        """Nothing more of the reply is heard."""
+        self._builder.playback.cut(self._loop.time())
+
+    @property
     def failed(self) -> bool:
         """Whether the server could not do it, or would not: only then may it be tried again."""
-        ended = self._builder.end is not None and self._builder.end.reason == "failed"
+        ended = self.end is not None and self.end.reason == "failed"
         return ended or isinstance(self._failure, TurnFailed)
 
     @property
@@ -268,6 +286,8 @@ class Turn:
             self.fail(violation)
             return
         self._events.append(event)
+        if isinstance(event, AgentTurn):
+            self.cause = event.cause
         if isinstance(event, Transcript) and event.final:
             self._utterance_over.set()
         if isinstance(event, TurnEnd):

@@ -11,21 +11,38 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Protocol
 
+from parley_client.client_tools import ClientTools
 from parley_client.errors import (
     BadInput,
     EventGap,
     ParleyClientError,
+    ProtocolViolation,
     SessionLost,
 )
 from parley_client.events import TurnEvent, message_type_of
-from parley_client.messages import Ack, ClientMessage, Error, Interrupt, Received, TurnEnd
+from parley_client.messages import (
+    Ack,
+    AgentTurn,
+    ClientCall,
+    ClientMessage,
+    Error,
+    Interrupt,
+    Received,
+    ToolUpdate,
+    TurnEnd,
+)
+from parley_client.notices import Notice
 from parley_client.options import Reconnect, Timeouts
+from parley_client.pause import Pause
 from parley_client.turn import Turn
 from parley_client.utterance import Utterance
 
 RESEND_AFTER_S = 0.5
 """How long to wait before what a gateway could not deliver is sent again."""
 MAX_RESENDS = 2
+MAX_FORGOTTEN = 100
+"""Of how many turns that are over it is remembered that they were: a late event of one is not the
+first of another."""
 RECENT_S = 2.0
 """How old a chunk may be that such an error may have been about."""
 
@@ -49,19 +66,42 @@ class TurnChannel(Protocol):
     def drop(self, reason: ParleyClientError) -> None:
         """Come back by another connection."""
 
+    def announce(self, notice: Notice) -> None:
+        """Tell the application."""
+
 
 class Turns:
-    """Every turn that is under way, and the latest."""
+    """Every turn that is under way, and the latest.
 
-    def __init__(self, timeouts: Timeouts, policy: Reconnect) -> None:
+    Args:
+        tools: run what the agent calls.
+        pause: is told when nothing is under way, and when something is.
+        on_agent_turn: told each turn that the agent begins.
+    """
+
+    def __init__(
+        self,
+        timeouts: Timeouts,
+        policy: Reconnect,
+        *,
+        tools: ClientTools,
+        pause: Pause,
+        on_agent_turn: Callable[[Turn], None],
+    ) -> None:
         self.latest: Turn | None = None
         self.connected = False
         self.errors: deque[Error] = deque(maxlen=32)
         """The latest errors that belong to no turn and no request."""
         self._timeouts = timeouts
         self._policy = policy
+        self._tools = tools
+        self._pause = pause
+        self._on_agent_turn = on_agent_turn
         self._channel: TurnChannel | None = None
         self._turns: dict[str, Turn] = {}
+        self._unnamed: set[str] = set()
+        """Turns that are none of the user's, of which the first event has yet to come."""
+        self._forgotten: deque[str] = deque(maxlen=MAX_FORGOTTEN)
         self._count = 0
         self._heard: Turn | None = None
         self._interruption: tuple[Interrupt, float] | None = None
@@ -72,16 +112,14 @@ class Turns:
         self._idle.set()
 
     def attach(self, channel: TurnChannel) -> None:
-        """What the turns are sent through."""
+        """What the turns, and the answers of tools, are sent through."""
         self._channel = channel
+        self._tools.attach(channel)
 
     def begin(self, utterance: Utterance) -> Turn:
         """A new turn; the one before is done with as soon as the server hears of it."""
         self._attached.check_open()
-        self._count += 1
-        turn = Turn(self._count, utterance, self, self._timeouts)
-        self._turns = {id_: each for id_, each in self._turns.items() if not each.done}
-        self._add(turn)
+        turn = self.latest = self._new(utterance)
         return turn
 
     async def acknowledged(self) -> None:
@@ -93,16 +131,25 @@ class Turns:
     async def interrupt(self, turn: Turn, played_ms: float | None) -> None:
         """Stop the reply, of which so much has been heard."""
         played_ms = turn.played_ms if played_ms is None else played_ms
-        await self._attached.post(turn.utterance.interrupt(played_ms), always=True)
+        message = turn.utterance.interrupt(played_ms)
+        self._tools.turn_ended(turn.turn_id, interrupted=True)
+        was_heard = turn.played_until_s > asyncio.get_running_loop().time()
+        turn.silence()
+        if was_heard and turn is self.latest and self._idle.is_set():
+            self._begin_pause()
+        await self._attached.post(message, always=True)
 
     def retry(self, turn: Turn) -> None:
         """Send a turn that failed once more."""
         self._attached.check_open()
         if not turn.failed:
             raise BadInput("Only a turn that has failed can be tried again.")
+        if not turn.utterance.is_users:
+            raise BadInput("Only what the user has said can be tried again: the agent began this.")
         attempt = turn.attempt + 1
         turn.restart(attempt)
         self._interruption = None  # it was not meant for this attempt
+        self.latest = turn
         self._add(turn)
         self._attached.spawn(self._post_all(turn.utterance.next_attempt(attempt)), turn.fail)
 
@@ -115,8 +162,11 @@ class Turns:
 
     def on_finished(self, turn: Turn) -> None:
         """One less under way."""
+        if turn is self.latest:
+            self._find_newer(turn)
         if all(each.done for each in self._turns.values()):
             self._idle.set()
+            self._begin_pause()
 
     # --- asked by the channel ---------------------------------------------------
 
@@ -137,12 +187,13 @@ class Turns:
 
     def again(self, since_s: float) -> list[ClientMessage]:
         """What turns have said that may not have arrived."""
-        return self._late_interruption(since_s) + [
+        said = [
             message
             for turn in self._turns.values()
             if not turn.done
             for message in turn.utterance.again(since_s)
         ]
+        return [*self._late_interruption(since_s), *said, *self._tools.unconfirmed()]
 
     def waiting(self) -> Mapping[str, float]:
         """Every unfinished turn that was sent, and since when it has been silent."""
@@ -184,25 +235,32 @@ class Turns:
     def on_ready(self) -> None:
         """Events can come."""
         self.connected = True
+        self._pause.connected()
         for turn in self._turns.values():
             turn.watch()
 
     def on_lost(self) -> None:
         """No events can come: the turns' clocks stop."""
         self.connected = False
+        self._pause.lost()
         for turn in self._turns.values():
             turn.unwatch()
 
     def on_session_lost(self, reason: SessionLost) -> None:
         """A turn that had begun cannot go on in another session; the others begin there."""
         self._heard = self._interruption = None
+        self._tools.forget()
         for turn in list(self._turns.values()):
-            if turn.started:
+            if turn.started or not turn.utterance.is_users:
                 turn.fail(reason)
+        if self._idle.is_set():
+            self._pause.reset()
 
     def on_closed(self, reason: ParleyClientError) -> None:
         """Nothing more will come."""
         self.connected = False
+        self._pause.lost()
+        self._tools.forget()
         for turn in list(self._turns.values()):
             turn.fail(reason)
 
@@ -211,12 +269,13 @@ class Turns:
         if event.seq is None or event.turn_id is None:
             self._refused(event)
             return
-        turn = self._turns.get(event.turn_id)
+        turn = self._turns.get(event.turn_id) or self._expect_agent_turn(event)
         delivered: tuple[TurnEvent, ...] = ()
         if turn is not None:
             delivered = turn.receive(event)
             if delivered:
                 self._heard = turn
+                self._name(turn, delivered[0])
             for each in delivered:
                 self._attend(turn, each)
         if isinstance(event, TurnEnd) and not delivered and _is_over(turn, event):
@@ -243,9 +302,59 @@ class Turns:
         assert self._channel is not None, "attached when the conversation is made"
         return self._channel
 
+    def _new(self, utterance: Utterance) -> Turn:
+        self._count += 1
+        turn = Turn(self._count, utterance, self, self._timeouts)
+        self._forgotten.extend(id_ for id_, each in self._turns.items() if each.done)
+        self._turns = {id_: each for id_, each in self._turns.items() if not each.done}
+        self._unnamed &= self._turns.keys()
+        self._add(turn)
+        return turn
+
     def _add(self, turn: Turn) -> None:
-        self._turns[turn.turn_id] = self.latest = turn
+        self._turns[turn.turn_id] = turn
         self._idle.clear()
+        self._pause.began(turn.cause)
+
+    def _begin_pause(self) -> None:
+        if (turn := self.latest) is not None:
+            now_s = asyncio.get_running_loop().time()
+            is_last = turn.end is not None and turn.end.ends_session
+            self._pause.begins(max(now_s, turn.played_until_s), is_last=is_last)
+
+    # --- turns that the agent begins --------------------------------------------
+
+    def _expect_agent_turn(self, event: TurnEvent) -> Turn | None:
+        """A turn that nobody here began: an event of it may come before its first."""
+        if event.turn_id is None or event.turn_id in self._forgotten or event.seq == 0:
+            return None
+        turn = self._new(Utterance(event.turn_id))
+        self._unnamed.add(event.turn_id)
+        turn.utterance_ended()
+        return turn
+
+    def _name(self, turn: Turn, first: TurnEvent) -> None:
+        """The first event of a turn tells whether the agent began it. If not, nobody wants it."""
+        if turn.turn_id not in self._unnamed:
+            return
+        self._unnamed.discard(turn.turn_id)
+        if not isinstance(first, AgentTurn):
+            turn.fail(ProtocolViolation("Nobody here began this turn."))
+            return
+        self._pause.began(turn.cause)
+        # If the user said something at the same time, the server tells which is the newer one.
+        if self.latest is None or self.latest.done or self.latest.started:
+            self.latest = turn
+        if self._idle.is_set():  # its end came before its first event
+            self._begin_pause()
+        self._on_agent_turn(turn)
+
+    def _find_newer(self, ended: Turn) -> None:
+        """The agent has begun a turn meanwhile, which was the newer one if it ended the user's."""
+        if ended.end is None or ended.end.reason != "interrupted" or ended.utterance.interrupted:
+            return
+        newer = [t for t in self._turns.values() if t.cause and t.number > ended.number]
+        self.latest = max(newer, key=lambda t: t.number, default=ended)
 
     def _late_interruption(self, since_s: float) -> list[ClientMessage]:
         """One that may not have arrived, of a turn that has ended: no event would show it."""
@@ -270,7 +379,16 @@ class Turns:
     def _attend(self, turn: Turn, event: TurnEvent) -> None:
         """Do what an event asks of the client."""
         if isinstance(event, TurnEnd):
+            interrupted = event.reason == "interrupted"
+            self._tools.turn_ended(turn.turn_id, interrupted=interrupted)
             self._acknowledge(event)
+        elif isinstance(event, ClientCall):
+            # nobody waits for one of a turn that was interrupted, and it must not act
+            if not turn.utterance.interrupted:
+                self._tools.called(event)
+        elif isinstance(event, ToolUpdate):
+            if event.state != "running":
+                self._tools.ended(event.call_id)
         elif isinstance(event, Error) and event.code == "audio_gap" and turn.spoken:
             lost = turn.utterance.missing(event.missing)
             self._attached.spawn(self._post_all(lost), turn.fail)
@@ -306,7 +424,7 @@ class Turns:
         a chunk mends itself, and the loss of its start shows as silence."""
         refused = message_type_of(error)
         for turn in self._turns.values():
-            possible = refused is None or refused in turn.utterance.types
+            possible = turn.utterance.is_users and refused in (None, *turn.utterance.types)
             if possible and not turn.done and not turn.started:
                 if turn.spoken:
                     turn.stray_error(error)

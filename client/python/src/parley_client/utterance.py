@@ -23,19 +23,21 @@ class Utterance:
     """The messages of one turn.
 
     Args:
-        opening: `user_message` or `audio_start`, without `attempt`.
+        turn_id: of that turn.
+        opening: `user_message` or `audio_start`, without `attempt`; None if the agent began the
+            turn.
     """
 
-    def __init__(self, opening: UserMessage | AudioStart) -> None:
-        self.turn_id = opening["turn_id"]
+    def __init__(self, turn_id: str, opening: UserMessage | AudioStart | None = None) -> None:
+        self.turn_id = turn_id
         self.attempt = 1
         """Which attempt at the turn this is."""
-        self.complete = opening["type"] != "audio_start"
+        self.complete = opening is None or opening["type"] != "audio_start"
         """Whether no more of it will be said."""
         self.resent = 0
         """How often it was sent again because a gateway refused a message."""
         self._opening = opening
-        self._opened = False
+        self._opened = opening is None
         self._chunks: list[bytes] = []
         self._sent_at_s: dict[int, float] = {}
         self._end_sent = False
@@ -44,34 +46,42 @@ class Utterance:
     @classmethod
     def typed(cls, turn_id: str, text: str) -> Utterance:
         """A typed one."""
-        return cls({"type": "user_message", "turn_id": turn_id, "text": text})
+        return cls(turn_id, {"type": "user_message", "turn_id": turn_id, "text": text})
 
     @classmethod
     def spoken(cls, turn_id: str, audio_format: AudioFormat, endpointing: Endpointing) -> Utterance:
         """A spoken one; its audio follows."""
         return cls(
+            turn_id,
             {
                 "type": "audio_start",
                 "turn_id": turn_id,
                 "format": audio_format,
                 "endpointing": endpointing,
-            }
+            },
         )
 
     @property
     def is_spoken(self) -> bool:
         """Whether it is audio."""
-        return self._opening["type"] == "audio_start"
+        return self._opening is not None and self._opening["type"] == "audio_start"
+
+    @property
+    def is_users(self) -> bool:
+        """Whether the user says it; otherwise the agent began the turn, and nothing is said."""
+        return self._opening is not None
 
     @property
     def types(self) -> tuple[str, ...]:
         """Those of the messages that it is said with."""
+        if not self.is_users:
+            return ()
         return ("audio_start", "audio_chunk", "audio_end") if self.is_spoken else ("user_message",)
 
     @property
     def manual(self) -> bool:
         """Whether the client finds its end."""
-        return self._opening.get("endpointing") == "manual"
+        return self._opening is not None and self._opening.get("endpointing") == "manual"
 
     @property
     def opened(self) -> bool:
@@ -93,6 +103,7 @@ class Utterance:
     def opening(self) -> UserMessage | AudioStart:
         """The first message. It always names the attempt: without one, a turn that
         has failed meanwhile would run once more."""
+        assert self._opening is not None, "the user begins it"
         opening = self._opening.copy()
         opening["attempt"] = self.attempt
         return opening
@@ -133,7 +144,8 @@ class Utterance:
         if not self._opened:
             return []
         recent = sorted(seq for seq, at_s in self._sent_at_s.items() if at_s >= since_s)
-        messages: list[ClientMessage] = [self.opening(), *map(self._chunk, recent)]
+        messages: list[ClientMessage] = [self.opening()] if self.is_users else []
+        messages += map(self._chunk, recent)
         if self._end_sent:
             messages.append(self.end())
         if self._interrupt is not None:
