@@ -191,6 +191,40 @@ async def test_enter_during_the_reply_interrupts_it_at_what_was_played(
     assert b"\7\7" not in speaker.read_bytes()
 
 
+async def test_what_the_agent_says_by_itself_is_played_until_enter(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    pcm = b"\1\1" * 16_000 * 5  # 5 s
+
+    async def greet(peer: Peer, message: Json) -> None:
+        await server.ready(peer, message)
+        greeting = {"type": "agent_turn", "turn_id": "a", "seq": 1, "cause": "greeting"}
+        await peer.send(greeting, audio_event("a", 2, pcm))
+
+    async def stop(peer: Peer, message: Json) -> None:
+        await peer.send(turn_end(message["turn_id"], 3, "Welcome", reason="interrupted", heard="W"))
+
+    server.on("init", greet)
+    server.on("interrupt", stop)
+    speaker = tmp_path / "speaker.pcm"
+    async with talking(server.url, FAKE_SPEAKER=str(speaker)) as process:
+        await written(speaker, pcm[:9_600])  # 300 ms
+        press_enter(process)
+        interrupt = await server.wait_for("interrupt")
+        await server.wait_for("audio_chunk")
+        process.send_signal(signal.SIGINT)
+        await server.wait_for("interrupt", 2)
+        await server.peers[0].send(
+            turn_end(server.messages("audio_start")[0]["turn_id"], 1, "", reason="interrupted")
+        )
+        _, err = await process.communicate(b"")
+    assert process.returncode == 0
+    assert b"(interrupted; heard: 'W')" in err
+    assert interrupt["turn_id"] == "a"
+    assert 0 < interrupt["played_ms"] < 4_000
+    assert len(speaker.read_bytes()) < len(pcm)
+
+
 async def test_ctrl_c_while_the_microphone_records_stops_the_turn(
     server: ScriptedServer, tmp_path: Path
 ) -> None:

@@ -234,6 +234,19 @@ async def test_a_server_that_does_not_answer_is_hung_up_on_all_the_same(
         assert conversation.ending == "agent"
 
 
+async def test_to_leave_while_it_is_being_hung_up_is_no_error(server: ScriptedServer) -> None:
+    async def take_time(peer: Peer, message: Json) -> None:
+        if len(server.messages("end")) == 2:
+            await peer.send({"type": "session_ended", "session_id": "session-1"})
+
+    server.on("end", take_time)
+    server.on("user_message", say_goodbye)
+    async with Conversation.connect(server.url) as conversation:
+        await conversation.say("Goodbye.")
+        await server.wait_for("end")
+    assert conversation.ending == "agent"
+
+
 @pytest.mark.parametrize("reason", ["silence", "too_long"])
 async def test_a_session_that_the_deployment_ends_is_not_come_back_to(
     reason: str, server: ScriptedServer

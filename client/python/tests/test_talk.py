@@ -24,6 +24,7 @@ from scripted_server import (
     ScriptedServer,
     answer,
     answer_to,
+    audio_event,
     fail,
     reply_events,
     tone,
@@ -353,6 +354,61 @@ async def test_at_a_terminal_ctrl_c_at_the_prompt_hints_and_ctrl_d_ends(
     assert b"Ctrl-D ends" in greeting
     assert b"(Ctrl-D ends)" in hint
     assert out.decode() == answer_to("hello") + "\n"
+
+
+async def test_what_is_called_is_told_and_a_goodbye_ends_the_conversation(
+    server: ScriptedServer,
+) -> None:
+    async def book(peer: Peer, message: Json) -> None:
+        turn_id = message["turn_id"]
+        tool = {"type": "tool", "turn_id": turn_id, "call_id": "c", "name": "book"}
+        booking = {**tool, "title": "Book a table"}
+        cart = {"type": "custom", "turn_id": turn_id, "name": "cart", "data": {"items": 2}}
+        await peer.send(
+            {**booking, "seq": 1, "state": "running", "arguments": {"people": 2}},
+            {**cart, "seq": 2},
+            {**booking, "seq": 3, "state": "done", "ms": 1_140, "result": "at\x1b seven"},
+            {"type": "reply_text", "turn_id": turn_id, "seq": 4, "delta": "Goodbye."},
+            audio_event(turn_id, 5, bytes(32 * 20_000)),
+            turn_end(turn_id, 6, "Goodbye.", ends_session=True),
+        )
+
+    server.on("user_message", book)
+    async with talking(url=server.url) as process:
+        assert process.stdin is not None
+        process.stdin.write(b"Book it.\n")  # and the keyboard stays open
+        code = await process.wait()
+        out, err = await process.communicate()
+    assert (code, out) == (0, b"Goodbye.\n")
+    shown = err.decode().splitlines()
+    assert shown[:3] == [
+        '(Book a table {"people": 2} …)',
+        '(cart: {"items": 2})',
+        "(Book a table: done after 1.1 s: at seven)",
+    ]
+    assert shown[-1] == "(The agent has ended the conversation.)"
+    assert len(server.messages("end")) == 1
+
+
+async def test_what_the_agent_says_by_itself_is_shown_and_silence_ends_the_conversation(
+    server: ScriptedServer,
+) -> None:
+    async def greet(peer: Peer, message: Json) -> None:
+        await server.ready(peer, message)
+        greeting = {"type": "agent_turn", "turn_id": "a", "seq": 1, "cause": "greeting"}
+        await peer.send(greeting, *reply_events("a", "Good day.", first_seq=2))
+
+    async def end(peer: Peer, message: Json) -> None:
+        await peer.send({"type": "session_ended", "session_id": "s", "reason": "silence"})
+
+    server.on("init", greet)
+    server.on("ack", end)
+    async with talking("--json", url=server.url) as process:
+        code = await process.wait()
+        out, err = await process.communicate()
+    turn = json.loads(out)
+    assert (code, turn["asked"], turn["cause"], turn["text"]) == (0, None, "greeting", "Good day.")
+    assert err.decode() == "(The session has ended: nothing was said for too long.)\n"
 
 
 async def test_a_connection_lost_for_good_ends_the_conversation(

@@ -345,6 +345,8 @@ class Conversation:
             if not self.closed:
                 await self._turns.acknowledged()
                 await self._channel.request({"type": "end"}, SessionEnded, self._timeouts.request_s)
+        except ConversationClosed:
+            pass  # it was hung up meanwhile
         except SessionLost as lost:
             if lost.code != "session_not_found":
                 raise

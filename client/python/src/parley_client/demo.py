@@ -21,8 +21,8 @@ from parley_client import elevenlabs
 from parley_client.audio_file import write_wav
 from parley_client.conversation import Conversation
 from parley_client.errors import BadInput, ParleyClientError
-from parley_client.messages import Metrics, ReplyText, Transcript
-from parley_client.output import parts_of
+from parley_client.messages import Metrics, ReplyText, ToolUpdate, Transcript
+from parley_client.output import parts_of, tool_note
 from parley_client.pcm import SAMPLE_RATES_HZ, duration_ms
 from parley_client.reply import Reply
 from parley_client.terminal import BOLD, CYAN, DIM, RED, Terminal, bar, printable
@@ -91,6 +91,9 @@ async def converse(arguments: argparse.Namespace, screen: Terminal) -> None:
             _show_timings(reply, screen)
             if arguments.save is not None:
                 _save(arguments.save, number, question, reply)
+            if reply.ends_session:
+                screen.line(screen.paint("The agent has ended the conversation.", DIM))
+                return
 
 
 async def _show(turn: Turn, screen: Terminal) -> None:
@@ -106,6 +109,8 @@ async def _show(turn: Turn, screen: Terminal) -> None:
                     screen.write(screen.paint("   reply   ", DIM))
                     replying = True
                 screen.write(screen.paint(printable(delta), CYAN))
+            case ToolUpdate():
+                screen.line(screen.paint(f"   calls   {tool_note(event)}", DIM))
     screen.end_line()
 
 

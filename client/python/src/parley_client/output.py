@@ -8,12 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from parley_client.errors import ParleyClientError
-from parley_client.messages import Metrics
+from parley_client.messages import Custom, Metrics, ToolUpdate
 from parley_client.reply import Reply
+from parley_client.terminal import printable
 
 PARTS = ("dispatch", "transcript", "prepare", "responder", "clause", "synthesizer", "delivery")
 """What the server's `first_audio_ms` is made of, in order."""
-
+NOTE_CHARS = 120
+"""How much is shown of what a tool gets or gives."""
 
 STAND_INS = {"synthesizer": "voice", "transcriber": "ears", "responder": "answers"}
 """Stages, in the order in which they are named to a person."""
@@ -61,16 +63,47 @@ def parts_of(metrics: Metrics) -> list[tuple[str, float]]:
     return [(name, ms) for name, ms in measured if ms is not None]
 
 
-def as_json(asked: str, reply: Reply, saved: Path | None) -> str:
-    """A turn as one JSON object; what was not measured is left out."""
+def tool_note(update: ToolUpdate) -> str:
+    """What is called, or what became of it."""
+    name = printable(update.title or update.name)
+    if update.state == "running":
+        given = "" if update.arguments is None else f" {_short(update.arguments)}"
+        return f"({name}{given} …)"
+    took = "" if update.ms is None else f" after {update.ms / 1000:.1f} s"
+    told = "" if update.result is None else f": {_short(update.result)}"
+    return f"({name}: {update.state}{took}{told})"
+
+
+def custom_note(event: Custom) -> str:
+    """An event of the deployment's own."""
+    return f"({printable(event.name)}: {_short(event.data)})"
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = printable(" ".join(text.split()))
+    return text if len(text) <= NOTE_CHARS else f"{text[: NOTE_CHARS - 1]}…"
+
+
+def as_json(asked: str | None, reply: Reply, saved: Path | None, cause: str | None = None) -> str:
+    """A turn as one JSON object; what was not measured is left out.
+
+    Args:
+        asked: what the user asked; None if the agent began the turn.
+        saved: where the sound was kept.
+        cause: why the agent began it.
+    """
     turn: dict[str, object] = {
         "turn_id": reply.turn_id,
         "asked": asked,
+        **({} if cause is None else {"cause": cause}),
         "transcript": reply.transcript,
         "text": reply.text,
         "heard": reply.heard,
         "heard_estimated": reply.heard_estimated,
         "reason": reply.reason,
+        "ends_session": reply.ends_session,
+        "tools": [{"name": t.name, "state": t.state, "ms": t.ms} for t in reply.tools],
         "audio": {
             "format": reply.audio_format,
             "duration_ms": round(reply.audio_ms),

@@ -25,6 +25,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from parley_client.audio_file import read_wav, write_wav
+from parley_client.channel import HUNG_UP
 from parley_client.conversation import Conversation, PendingConversation
 from parley_client.devices import check_sounddevice
 from parley_client.errors import BadInput, ConversationClosed, ParleyClientError
@@ -33,19 +34,23 @@ from parley_client.keyboard import TypedLines
 from parley_client.messages import (
     Audio,
     AudioFormat,
+    Custom,
     Error,
     ReplyText,
     Settings,
+    ToolUpdate,
     Transcript,
 )
 from parley_client.notices import Notice, SessionRenewed, StateChanged
 from parley_client.output import (
     as_json,
+    custom_note,
     encodable,
     error_as_json,
     person_sentence,
     stand_ins_note,
     timing_line,
+    tool_note,
 )
 from parley_client.pcm import SAMPLE_RATES_HZ
 from parley_client.reply import Reply
@@ -88,6 +93,13 @@ class Talk:
         self._notes = Terminal(sys.stderr)
         self._running: Turn | None = None
         self._voice: Voice | None = None
+        self._agents_voice: Voice | None = None
+        """Plays what the agent says by itself."""
+        self._floor = asyncio.Lock()
+        """Whose turn is shown: one at a time."""
+        self._parted = asyncio.Event()
+        """Set when the agent, or the deployment, has ended the conversation."""
+        self._prompting = False
         self._interrupted = False
         self._away = False
         self._saved = 0
@@ -97,7 +109,11 @@ class Talk:
         async with self._connect() as conversation:
             self._say_what_stands_in(conversation)
             self._on_ctrl_c()
-            await self._ask(conversation, question)
+            try:
+                await self._ask(conversation, question)
+            except ConversationClosed as closed:
+                if closed.ending is None:
+                    raise
         return EXIT_INTERRUPTED if self._interrupted else 0
 
     async def by_keyboard(self) -> int:
@@ -129,6 +145,7 @@ class Talk:
             self._on_ctrl_c()
             typed = TypedLines(sys.stdin.fileno())
             voice = Voice(conversation, typed)
+            self._agents_voice = Voice(conversation, typed)
             hint = "Enter begins and ends what you say, and interrupts a reply. Ctrl-D ends."
             self._notes.line(self._notes.paint(hint, DIM))
             while not voice.ended and await self._prompt(typed) is not None:
@@ -140,7 +157,11 @@ class Talk:
 
     def _connect(self) -> PendingConversation:
         return Conversation.connect(
-            self._url, self._settings, token=self._token, on_notice=self._notice
+            self._url,
+            self._settings,
+            token=self._token,
+            on_notice=self._notice,
+            on_agent_turn=self._agent_begins,
         )
 
     def _notice(self, notice: Notice) -> None:
@@ -151,6 +172,8 @@ class Talk:
                 self._remark("(back)")
             case SessionRenewed():
                 self._remark("(this is a new session: what was said before is forgotten)")
+            case StateChanged(reason=ConversationClosed(ending=ending) as closed) if ending:
+                self._part(closed.message)
         self._away = isinstance(notice, StateChanged) and notice.state == "reconnecting"
 
     def _say_what_stands_in(self, conversation: Conversation) -> None:
@@ -162,19 +185,68 @@ class Talk:
         self._out.end_line()
         self._notes.line(self._notes.paint(text, DIM))
 
+    def _part(self, why: str) -> None:
+        if not self._parted.is_set():
+            self._parted.set()
+            self._remark(f"({why})")
+
+    async def _agent_begins(self, turn: Turn) -> None:
+        """Show a turn that the agent begins."""
+        async with self._floor:
+            was_prompting = self._prompting
+            if was_prompting:
+                self._notes.end_line()
+            await self._told(self._hear(turn))
+            if was_prompting and self._prompting and not self._parted.is_set():
+                self._show_prompt()
+
+    async def _hear(self, turn: Turn) -> None:
+        self._interrupted = False
+        voice = self._voice = self._agents_voice
+        try:
+            if voice is not None:
+                voice.hear(turn)
+            reply = await self._follow(None, turn)
+            if voice is not None:
+                await voice.finish()
+        finally:
+            self._voice = None
+            if voice is not None:
+                await voice.close()
+        self._mind_the_end(reply)
+
+    def _mind_the_end(self, reply: Reply) -> None:
+        if reply.ends_session:
+            self._part(HUNG_UP["agent"])
+
     async def _told(self, asking: Coroutine[None, None, None]) -> bool:
         """Whether it went well; what failed is told."""
         try:
             await asking
+        except ConversationClosed as closed:
+            if closed.ending is None:
+                self.tell(closed)
+            return closed.ending is not None
         except ParleyClientError as failed:
             self.tell(failed)
             return False
         return True
 
-    async def _prompt(self, typed: TypedLines) -> str | None:
+    def _show_prompt(self) -> None:
         if sys.stdin.isatty():
             self._notes.write(self._notes.paint("> ", CYAN))
-        line = await typed.next()
+
+    async def _prompt(self, typed: TypedLines) -> str | None:
+        """The next line; None if there is none, or the conversation has been ended."""
+        line = None
+        if not self._parted.is_set():
+            self._show_prompt()
+            self._prompting = True
+            line = await self._line_unless_parted(typed)
+            self._prompting = False
+        if self._parted.is_set():
+            async with self._floor:  # what the agent says is played to its end
+                return None
         if sys.stdin.isatty():
             # The terminal echoed the line's end; only Ctrl-D leaves the prompt's line open.
             if line is None:
@@ -182,6 +254,18 @@ class Talk:
             else:
                 self._notes.echoed()
         return line
+
+    async def _line_unless_parted(self, typed: TypedLines) -> str | None:
+        line, parted = (
+            asyncio.create_task(typed.next()),
+            asyncio.create_task(self._parted.wait()),
+        )
+        try:
+            await asyncio.wait({line, parted}, return_when=asyncio.FIRST_COMPLETED)
+            return line.result() if line.done() else None
+        finally:
+            line.cancel()
+            parted.cancel()
 
     def _on_ctrl_c(self) -> None:
         task = asyncio.current_task()
@@ -211,21 +295,27 @@ class Talk:
         else:
             asked = question.path
             turn = conversation.speak(question.pcm, format=question.format)
-        await self._follow(asked, turn)
+        async with self._floor:
+            reply = await self._follow(asked, turn)
+        self._mind_the_end(reply)
 
     async def _ask_aloud(self, voice: Voice) -> None:
-        self._interrupted = False
-        self._remark("(listening; Enter when you have finished)")
-        self._voice = voice
-        try:
-            turn = await voice.listen()
-            await self._follow("(spoken)", turn)
-            await voice.finish()
-        finally:
-            self._voice = None
-            await voice.close()
+        if self._voice is not None:
+            await _interrupt_quietly(self._voice)  # the agent speaks
+        async with self._floor:
+            self._interrupted = False
+            self._remark("(listening; Enter when you have finished)")
+            self._voice = voice
+            try:
+                turn = await voice.listen()
+                reply = await self._follow("(spoken)", turn)
+                await voice.finish()
+            finally:
+                self._voice = None
+                await voice.close()
+        self._mind_the_end(reply)
 
-    async def _follow(self, asked: str, turn: Turn) -> None:
+    async def _follow(self, asked: str | None, turn: Turn) -> Reply:
         self._running = turn
         try:
             async for event in turn:
@@ -239,9 +329,10 @@ class Talk:
             self._out.end_line()
         saved = self._save_audio(reply)
         if self._json:
-            self._tell_json(as_json(asked, reply, saved))
+            self._tell_json(as_json(asked, reply, saved, turn.cause))
         else:
             self._sum_up(reply, saved)
+        return reply
 
     def _show(self, event: TurnEvent | Restarted) -> None:
         match event:
@@ -251,6 +342,10 @@ class Talk:
                 self._notes.line(self._notes.paint(f"you: {printable(text)}", DIM))
             case ReplyText(delta=delta):
                 self._out.write(printable(delta))
+            case ToolUpdate():
+                self._remark(tool_note(event))
+            case Custom():
+                self._remark(custom_note(event))
             case Restarted():
                 self._remark("(the reply begins anew)")
             case Error(code="speech_failed", message=message):

@@ -58,6 +58,10 @@ class Voice:
         self._enter = asyncio.create_task(self._interrupt_at_enter())
         return turn
 
+    def hear(self, turn: Turn) -> None:
+        """Take up a turn that the agent begins."""
+        self._turn = turn
+
     def play(self, event: Audio) -> None:
         """More of the reply, unless the user has had enough of it."""
         if self._interrupted:
