@@ -154,6 +154,62 @@ async def tried_again(
     assert names["reply"].text == "It is nine."
 
 
+@check("docs/client-python.md: Give the agent functions")
+async def called(code: str, server: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
+    shown: list[str] = []
+
+    class Page:
+        async def show(self, city: str) -> None:
+            shown.append(city)
+
+    async def call_both(peer: Peer, message: Json) -> None:
+        about = {"type": "client_call", "turn_id": message["turn_id"], "timeout_ms": 5_000}
+        city, number = {"city": "Ulm"}, {"number": 7}
+        await peer.send(
+            {**about, "seq": 1, "call_id": "1", "name": "show_map", "arguments": city},
+            {**about, "seq": 2, "call_id": "2", "name": "order_status", "arguments": number},
+        )
+        results = [await server.wait_for("tool_result", count) for count in (1, 2)]
+        told.update({result["call_id"]: result["result"] for result in results})
+        tool = {"type": "tool", "turn_id": message["turn_id"], "name": "order_status"}
+        await peer.send(
+            {**tool, "seq": 3, "call_id": "2", "title": "Order status", "state": "done"},
+            turn_end(message["turn_id"], 4, "It was sent."),
+        )
+
+    told: dict[str, str] = {}
+    server.on("user_message", call_both)
+    await run(code, server.url, page=Page())
+    assert (shown, told) == (["Ulm"], {"1": "done", "2": '{"order": 7, "state": "sent"}'})
+    assert capsys.readouterr().out == "Order status done\n"
+
+
+@check("docs/client-python.md: When the agent begins")
+async def begun(code: str, server: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
+    async def greet(peer: Peer, message: Json) -> None:
+        await server.ready(peer, message)
+        greeting = {"type": "agent_turn", "turn_id": "a", "seq": 1, "cause": "greeting"}
+        await peer.send(greeting, *reply_events("a", "Good day.", first_seq=2))
+
+    server.on("init", greet)
+    names = await run(code, server.url)
+    await server.wait_for("ack")
+    await names["conversation"].end()
+    assert capsys.readouterr().out == "(greeting)\nGood day."
+
+
+@check("docs/client-python.md: When the agent hangs up")
+async def hung_up(code: str, server: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
+    async def part(peer: Peer, message: Json) -> None:
+        await peer.send(turn_end(message["turn_id"], 1, "Goodbye.", ends_session=True))
+
+    server.on("user_message", part)
+    async with Conversation.connect(server.url) as conversation:
+        await conversation.say("Goodbye.")
+        await run(code, server.url, conversation=conversation)
+    assert capsys.readouterr().out == "agent\n"
+
+
 @check("docs/client-python.md: Let the user choose")
 async def chosen(code: str, server: ScriptedServer, capsys: pytest.CaptureFixture[str]) -> None:
     voices = [{"id": "v1", "name": "Vera"}]
