@@ -76,6 +76,7 @@ export class Api {
   constructor() {
     this.#ws.on("upgrade", (request, socket, head) => {
       this.handshakes += 1;
+      socket.on("error", () => undefined); // a client may reset what was refused: nobody else listens
       const [, token] = (request.headers["sec-websocket-protocol"] ?? "").split(",");
       if (token) this.tokens.push(token);
       const { upgrades } = this;
