@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from parley.app.tools import build_check, build_toolbox
 from parley.config import Deployment
@@ -128,6 +129,18 @@ async def test_a_second_responder_that_calls_no_tools_is_said_and_is_no_failure(
     remark = await check(fallback_responder="n8n")
     assert remark == fields["advice"]
     assert str(remark).startswith("FallbackResponder n8n calls no tools:")
+
+
+async def test_a_secret_that_cannot_be_read_is_named_with_the_cause(write: Write) -> None:
+    async def read_secret(name: str) -> str:
+        raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")
+
+    write(HTTP)
+    found = build_check(deployment(), read_secret)
+    assert found is not None
+    told = r"^The secret of ToolSecretsArn cannot be read: AccessDeniedException\.$"
+    with pytest.raises(Unhealthy, match=told):
+        await found()
 
 
 async def test_a_secret_that_a_tool_names_must_be_there(write: Write) -> None:

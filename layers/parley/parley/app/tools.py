@@ -92,11 +92,20 @@ def build_check(
         for owner, name in _secrets(catalog):
             if read_secret is None:
                 raise Unhealthy(f"{owner} needs the secret {name}: set ToolSecretsArn.")
-            if not await read_secret(name):
+            if not await _read(read_secret, name):
                 raise Unhealthy(f"{owner}: the secret of ToolSecretsArn has no {name}.")
         return _remark(deployment)
 
     return check
+
+
+async def _read(read_secret: Callable[[str], Awaitable[str]], name: str) -> str:
+    try:
+        return await read_secret(name)
+    except Exception as error:  # its text may hold a secret
+        answer = getattr(error, "response", {}).get("Error", {})
+        cause = answer.get("Code") or type(error).__name__
+        raise Unhealthy(f"The secret of ToolSecretsArn cannot be read: {cause}.") from None
 
 
 async def _refuse(sentence: str) -> None:
