@@ -61,7 +61,7 @@ async def test_a_later_attempt_goes_on_from_the_recorded_round_and_runs_nothing_
     tool = FakeTool()
     stage = Stage(
         responder=FakeResponder([[ASKED], ["Broken", OSError()], ["It is booked."]]),
-        toolbox=toolbox(tool, spec(effect="write")),
+        toolbox=toolbox(tool, spec(effect="write", show="all")),
     )
     await stage.run("Book it.")
     assert stage.wire.end.reason == "failed"
@@ -70,7 +70,11 @@ async def test_a_later_attempt_goes_on_from_the_recorded_round_and_runs_nothing_
     assert later.wire.end.text == "It is booked."
     assert len(tool.invocations) == 1
     assert len(stage.responder.prompts) == 3
-    assert [update.state for update in later.wire.of(ToolUpdate)] == ["done"]
+    (told,) = later.wire.of(ToolUpdate)
+    (*_, told_before) = stage.wire.of(ToolUpdate)
+    assert told.state == "done"
+    assert told.arguments
+    assert (told.arguments, told.result) == (told_before.arguments, told_before.result)
 
 
 async def test_a_write_of_a_dead_function_is_unknown_and_never_run_again() -> None:

@@ -328,7 +328,7 @@ class ToolRounds:
         if spec is not None:
             if spec.kind == BUILT_IN and result.outcome == "done":
                 self.built_in.note_done(spec)
-            self._calls.tell(recorded, index, spec, result.outcome, {}, result)
+            self._calls.tell(recorded, index, spec, result.outcome, planned.arguments, result)
         return result
 
     async def _await_result(
