@@ -151,3 +151,22 @@ async def test_whoever_is_cancelled_leaves_nothing_behind() -> None:
         await running
     assert race.cancelled == 2
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_an_attempt_that_answers_in_the_same_moment_as_the_leader_has_lost() -> None:
+    answered = asyncio.Event()
+
+    async def leads(take_lead: TakeLead) -> str:
+        await answered.wait()
+        assert take_lead()
+        await asyncio.sleep(0.01)  # the rest of its answer
+        return "all of it"
+
+    async def loses(take_lead: TakeLead) -> str:
+        answered.set()
+        await asyncio.sleep(0)  # the other one is first by a hair
+        return "mine" if take_lead() else "lost"
+
+    race = Race(leads, loses)
+    race.owed.set()
+    assert await race.run() == "all of it"

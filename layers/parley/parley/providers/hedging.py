@@ -72,6 +72,8 @@ async def run_hedged(
         # An attempt that fails leaves the turn to the other one, which may still answer.
         while lead.leader is None:
             await asyncio.wait({*unfinished, taken}, return_when=asyncio.FIRST_COMPLETED)
+            if lead.leader is not None:
+                break  # what has ended as well has lost, and its answer is none
             for ended in [task for task in unfinished if task.done()]:
                 unfinished.discard(ended)
                 if not unfinished or not _leaves_hope(ended, outlives_timeout):
