@@ -126,6 +126,7 @@ remove: $(READY) $(SAM) ## remove from AWS what was deployed [ARGS=]
 
 chaos: $(READY) ## 500 turns while everything goes wrong
 	PYTHONPATH=samwire/tests $(BIN)/python -m tests.chaos
+	PYTHONPATH=samwire/tests $(BIN)/python -m tests.chaos --mistakes
 
 matrix: $(READY) ## every combination of providers through the whole stack
 	MATRIX=whole $(BIN)/pytest tests/e2e/test_provider_matrix.py

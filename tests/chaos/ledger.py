@@ -9,6 +9,7 @@ from typing import Any
 from parley_client import heard_text
 from parley_client.messages import Audio, Error, Message, ReplyText, TurnEnd
 from tests.chaos.plan import TurnPlan
+from tests.chaos.tool_judge import ToolVerdict
 
 MAX_SILENCE_S = 10.0
 
@@ -94,12 +95,13 @@ class Verdict:
     """The turn in which it was."""
     faults: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+    tools: ToolVerdict = field(default_factory=ToolVerdict)
 
     @property
     def whole(self) -> bool:
         """Whether nothing was lost, doubled, different or endless."""
         bad = self.endless + self.lost + self.doubled + self.audio_differs + self.history_differs
-        return bad + self.words_differ == 0
+        return bad + self.words_differ + self.tools.bad == 0
 
     @property
     def good(self) -> bool:
@@ -194,11 +196,13 @@ class Ledger:
         made = self._made_for(end, broke_off=attempt.voiceless or end.reason != "completed")
         # Of a reply that was interrupted, what had not arrived is not sent again.
         interrupted = record.interrupted_ms is not None
-        if end.reason == "completed" and not attempt.voiceless and not interrupted:
+        whole = end.reason == "completed" and not attempt.voiceless and not interrupted
+        if whole:
             good = attempt.audio in made or self._is_spliced(attempt.audio, end)
         else:
             good = not attempt.audio or any(audio.startswith(attempt.audio) for audio in made)
             good = good or self._is_spliced(attempt.audio, end, broke_off=True)
+        good = good or self._is_in_parts(attempt.audio, spoken_key(end.text), broke_off=not whole)
         if not good:
             self.verdict.audio_differs += 1
             sizes = [len(audio) for audio in made]
@@ -216,6 +220,21 @@ class Ledger:
             if text.startswith(said) or said.startswith(text)
             for audio in audios
         ]
+
+    def _is_in_parts(self, audio: bytes, said: str, *, broke_off: bool) -> bool:
+        """Whether it is what was made of parts of the reply, one after the other: what is said
+        while a tool runs, and what is said of its result."""
+        if not audio:
+            return broke_off or not said
+        for text, audios in self._spoken.items():
+            for made in audios if text and (said.startswith(text) or broke_off) else ():
+                if broke_off and made.startswith(audio) and text.startswith(said[: len(text)]):
+                    return True
+                fits = made and audio.startswith(made) and said.startswith(text)
+                rest, unsaid = audio[len(made) :], said[len(text) :]
+                if fits and self._is_in_parts(rest, unsaid, broke_off=broke_off):
+                    return True
+        return False
 
     def _is_spliced(self, audio: bytes, end: TurnEnd, *, broke_off: bool = False) -> bool:
         """Whether a voice broke off in this audio, and another one spoke the rest, to its end or to

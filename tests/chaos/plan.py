@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
+
+from tests.chaos.tool_plan import Focus, ToolsPlan, plan_tools
 
 FAULTY_SHARE = 0.6
 """Of the turns that have a fault of their own; what the gateway does to others comes on top."""
@@ -49,6 +51,7 @@ class TurnPlan:
         away_s: how long nothing can connect after a cut.
         provider: the provider that fails once during it, and how.
         interrupt_after: how many audio events arrive before the user interrupts.
+        tools: what it calls; None if nothing.
     """
 
     text: str
@@ -59,6 +62,7 @@ class TurnPlan:
     away_s: float = 0.0
     provider: tuple[str, dict[str, Any]] | None = None
     interrupt_after: int | None = None
+    tools: ToolsPlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +81,71 @@ class SoakPlan:
     """DynamoDB's own, as moto's server here takes them."""
     failover: bool = False
     """Whether each stage has a second provider."""
+    mutation: Focus = ""
+    """What is broken in the turns' code, so that the verdict has to be bad."""
+
+    @property
+    def has_tools(self) -> bool:
+        """Whether any turn calls tools."""
+        return any(turn.tools is not None for turns in self.sessions for turn in turns)
 
 
-def planned(seed: int, turns: int, sessions: int, *, failover: bool = False) -> SoakPlan:
+def planned(
+    seed: int, turns: int, sessions: int, *, failover: bool = False, tools: float = 0.0
+) -> SoakPlan:
     """A soak of so many turns in so many sessions at once; equal seeds give equal plans.
 
     Args:
         failover: each stage has a second provider, and the first ones fail more often.
+        tools: the share of the turns that call tools.
     """
-    random = Random(seed)
+    random, of_tools = Random(seed), Random(f"{seed}/tools")
     shares = [turns // sessions + (n < turns % sessions) for n in range(sessions)]
+    found = [[_turn(random, failover=failover) for _ in range(share)] for share in shares]
+    if tools:
+        found = [
+            [_calling(of_tools, turn, tools, f"n-{at}-{n}") for n, turn in enumerate(session)]
+            for at, session in enumerate(found)
+        ]
+    of_rounds = [_throttling(seed, "TransactWriteItems") | {"probability": 0.1}] if tools else []
+    operations = ("PutItem", "Query", "UpdateItem")
     return SoakPlan(
         seed,
-        [[_turn(random, failover=failover) for _ in range(share)] for share in shares],
-        {"seed": seed, "faults": _gateway_faults()},
-        {"throttling": [_throttling(seed, name) for name in ("PutItem", "Query", "UpdateItem")]},
+        found,
+        {"seed": seed, "faults": _gateway_faults() + (_tool_faults() if tools else [])},
+        {"throttling": [*(_throttling(seed, name) for name in operations), *of_rounds]},
         failover,
     )
+
+
+def planned_mistake(seed: int, turns: int, sessions: int, focus: Focus, *, made: bool) -> SoakPlan:
+    """A soak in which nothing goes wrong but what shows one mistake in the turns' code.
+
+    Args:
+        made: whether it is made; without it the soak has to be good.
+    """
+    random = Random(seed)
+    found = [
+        [
+            _calling_tools(TurnPlan(""), plan_tools(random, f"n-{at}-{n}", focus))
+            for n in range(turns // sessions)
+        ]
+        for at in range(sessions)
+    ]
+    mutation = focus if made else ""
+    return SoakPlan(seed, found, {"faults": []}, {"throttling": []}, mutation=mutation)
+
+
+def _calling(random: Random, turn: TurnPlan, share: float, nonce: str) -> TurnPlan:
+    if random.random() >= share:
+        return turn
+    tools = plan_tools(random, nonce)
+    after = turn.interrupt_after if tools.interrupt_ms is None else None
+    return _calling_tools(replace(turn, interrupt_after=after), tools)
+
+
+def _calling_tools(turn: TurnPlan, tools: ToolsPlan) -> TurnPlan:
+    return replace(turn, text=tools.text, spoken=False, tools=tools)
 
 
 def _throttling(seed: int, operation: str) -> dict[str, Any]:
@@ -144,4 +196,12 @@ def _gateway_faults() -> list[dict[str, Any]]:
         {"kind": "kill_function", "function": "MessageFunction", "rate": 0.003},
         {"kind": "throttle_function", "function": "TurnFunction", "rate": 0.01},
         {"kind": "duplicate_event", "function": "TurnFunction", "rate": 0.05},
+    ]
+
+
+def _tool_faults() -> list[dict[str, Any]]:
+    tool = {"function": "ToolLedgerFunction"}
+    return [
+        {"kind": "kill_function", **tool, "rate": 0.04, "jitter_ms": 900},
+        {"kind": "throttle_function", **tool, "rate": 0.05},
     ]

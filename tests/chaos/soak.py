@@ -19,9 +19,19 @@ from parley_client.messages import Audio, Message, TurnEnd
 from samwire_tests.own_key import own_key, signed_put
 from tests.chaos.ledger import Attempt, Ledger, TurnRecord, Verdict, spoken_key
 from tests.chaos.plan import SECOND_PROVIDERS, SoakPlan, TurnPlan
+from tests.chaos.tool_judge import ToolVerdict
+from tests.chaos.tool_soak import ToolSoak
 from tests.chaos.wire import Wire, relayed
 from tests.e2e.raw import opened
-from tests.e2e.stack import STANDIN_KEY, Control, Stack, Standins, running_stack, running_standins
+from tests.e2e.stack import (
+    ROOT,
+    STANDIN_KEY,
+    Control,
+    Stack,
+    Standins,
+    running_stack,
+    running_standins,
+)
 
 RECONNECT = Reconnect(attempts=40, base_s=0.05, cap_s=1.0, stable_s=1.0)
 TIMEOUTS = Timeouts(connect_s=6, request_s=6, answer_s=30, gap_s=2)
@@ -46,7 +56,7 @@ class Session:
         address = urlsplit(self._soak.stack.url)
         async with relayed(address.hostname or "", address.port or 0) as wire:
             url = f"ws://127.0.0.1:{wire.port}{address.path}"
-            conversation = await _connected(url)
+            conversation = await _connected(url, self._soak.functions)
             for plan in self._plans:
                 record = TurnRecord(plan)
                 self.records.append(record)
@@ -79,6 +89,8 @@ class Session:
         record.turn_id = turn.turn_id
         if plan.cut_after == 0:
             _lose(wire, plan)
+        if self._soak.tools is not None and plan.tools is not None:
+            self._soak.tools.prepare(conversation, turn, record)
         for _ in range(MAX_RETRIES):
             try:
                 await self._follow(turn, wire, record)
@@ -115,6 +127,8 @@ class Session:
         first_time = len(record.attempts) == 1
         if first_time and plan.cut_after is not None and len(attempt.events) == plan.cut_after:
             _lose(wire, plan)
+        if self._soak.tools is not None and plan.tools is not None:
+            self._soak.tools.note_event(plan.tools, attempt.events[-1])
         audio = sum(isinstance(event, Audio) for event in attempt.events)
         ended = isinstance(attempt.events[-1], TurnEnd)
         if plan.interrupt_after == audio and not ended and isinstance(attempt.events[-1], Audio):
@@ -131,9 +145,14 @@ class Session:
 
 
 class Soak:
-    """Every session of a plan, at once."""
+    """Every session of a plan, at once.
 
-    def __init__(self, stack: Stack, plan: SoakPlan) -> None:
+    Args:
+        tools: what is called; None if there are no tools.
+    """
+
+    def __init__(self, stack: Stack, plan: SoakPlan, tools: ToolSoak | None = None) -> None:
+        self.tools = tools
         self.stack = stack
         self.plan = plan
         self.verdict = Verdict()
@@ -142,8 +161,19 @@ class Soak:
         self._spoken: dict[str, list[bytes]] = {}
         self._seen: dict[str, int] = {}
 
+    @property
+    def functions(self) -> dict[str, Any]:
+        """What the application offers to run itself."""
+        return self.tools.functions if self.tools is not None else {}
+
     async def run(self) -> Verdict:
         """Hold all conversations, then judge them."""
+        async with contextlib.AsyncExitStack() as own:
+            if self.tools is not None:
+                await own.enter_async_context(self.tools.serving(self.stack.standins.llm_url))
+            return await self._run()
+
+    async def _run(self) -> Verdict:
         texts = {turn.text for turns in self.plan.sessions for turn in turns if turn.spoken}
         for text in texts:
             self.speech[text] = await asyncio.to_thread(self.stack.standins.speech, text)
@@ -185,6 +215,9 @@ class Soak:
             ledger.judge_history(session.records, session.history)
         planned = sum(len(turns) for turns in self.plan.sessions)
         self.verdict.endless += planned - self.verdict.turns
+        if self.tools is not None:
+            records = [record for session in sessions for record in session.records]
+            self.verdict.tools = self.tools.judge(records, self.stack)
         return self.verdict
 
     # --- the stack ----------------------------------------------------------------
@@ -268,11 +301,13 @@ def _replies(
         begin = end
 
 
-async def _connected(url: str) -> Conversation:
+async def _connected(url: str, functions: dict[str, Any]) -> Conversation:
     """A conversation. Connecting is not tried again by the client: that is the application's."""
     while True:
         try:
-            return await Conversation.connect(url, timeouts=TIMEOUTS, reconnect=RECONNECT)
+            return await Conversation.connect(
+                url, timeouts=TIMEOUTS, reconnect=RECONNECT, tools=functions
+            )
         except ParleyClientError as error:
             if not error.retryable:
                 raise
@@ -316,8 +351,15 @@ def run_soak(
                 "FallbackLlmApiKey": STANDIN_KEY,
             }
             parameters = PARAMETERS | SECOND_PROVIDERS | second
-        stack = own.enter_context(running_stack(logs, parameters=parameters, standins=standins))
-        return asyncio.run(Soak(stack, plan).run())
+        tools = None
+        template = ROOT / "template.yaml"
+        if plan.has_tools:
+            tools = own.enter_context(contextlib.closing(ToolSoak(plan, logs / "stack")))
+            parameters, template = parameters | tools.parameters, tools.template
+        stack = own.enter_context(
+            running_stack(logs, template=template, parameters=parameters, standins=standins)
+        )
+        return asyncio.run(Soak(stack, plan, tools).run())
 
 
 def table(plan: SoakPlan, verdict: Verdict) -> Iterable[str]:
@@ -336,5 +378,25 @@ def table(plan: SoakPlan, verdict: Verdict) -> Iterable[str]:
     yield f"  words twice, or not at all {verdict.words_differ:5d}"
     yield f"  audio that differs         {verdict.audio_differs:5d}"
     yield f"  histories that differ      {verdict.history_differs:5d}"
+    if plan.has_tools:
+        yield from _table_of_tools(verdict.tools)
     silence = f"{verdict.longest_silence_s:7.1f} s, in {verdict.longest_in}"
     yield f"  longest silence            {silence}"
+
+
+def _table_of_tools(verdict: ToolVerdict) -> Iterable[str]:
+    yield f"  turns with tools           {verdict.turns:5d}"
+    for name, count in sorted(verdict.hits.items()):
+        yield f"    {name:38s} {count:5d}"
+    for name, count in sorted(verdict.kinds.items()):
+        yield f"    {name:38s} {count:5d}"
+    yield f"  effects asked for          {verdict.asked:5d}"
+    yield f"  effects                    {verdict.effects:5d}"
+    yield f"  unknown, and known why     {sum(verdict.unknown.values()):5d}"
+    for name, count in sorted(verdict.unknown.items()):
+        yield f"    {name:38s} {count:5d}"
+    yield f"  unknown without a reason   {verdict.unexplained:5d}"
+    yield f"  effects doubled            {verdict.doubled:5d}"
+    yield f"  effects lost               {verdict.lost:5d}"
+    yield f"  told other than it is      {verdict.told_otherwise:5d}"
+    yield f"  refused by the model       {verdict.refused:5d}"

@@ -71,6 +71,26 @@ def test_audio_of_two_voices_is_what_each_made(
 
 
 @pytest.mark.parametrize(
+    ("audio", "voice_broke_off", "differs"),
+    [
+        (b"\1\2\7\7", False, 0),
+        (b"\1\2", False, 1),  # the second part is lost
+        (b"\1\2", True, 0),
+        (b"\1\2\7", True, 0),
+        (b"\7\7\1\2", False, 1),  # in another order
+        (b"\1\2\1\2\7\7", False, 1),  # the first part comes twice
+        (b"\1\7\7", True, 1),
+    ],
+)
+def test_audio_of_two_parts_is_what_was_made_of_each(
+    audio: bytes, voice_broke_off: bool, differs: int
+) -> None:
+    ledger = Ledger({spoken_key("One two,"): [b"\1\2"], spoken_key("three four."): [b"\7\7"]})
+    ledger.judge(heard(audio, voice_broke_off=voice_broke_off))
+    assert ledger.verdict.audio_differs == differs
+
+
+@pytest.mark.parametrize(
     ("words", "voice_broke_off", "differs"),
     [
         ("One two, three four.", False, 0),
