@@ -25,6 +25,11 @@ export class ToolCalls {
     this.root.hidden = true;
   }
 
+  /** Whether anything was called. */
+  get any() {
+    return this.#chips.size > 0;
+  }
+
   /** @param {Call} call as it stands now */
   show(call) {
     const { call_id: id = `${this.#chips.size}`, state } = call;

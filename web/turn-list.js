@@ -7,6 +7,8 @@ import { TurnView } from "./turn-view.js";
 export class TurnList {
   /** @type {Map<string, TurnView>} */
   #views = new Map();
+  /** Turns that were sent again without being asked: once is enough. */
+  #wentOn = new Set();
 
   /**
    * @param {HTMLElement} list
@@ -36,6 +38,7 @@ export class TurnList {
     this.#views.get(id)?.root.remove();
     const view = new TurnView(this.list, { spoken: isSpoken, text: said, cause });
     view.onRetry = () => this.onRetry(id);
+    view.goesOn = () => !this.#wentOn.has(id) && Boolean(this.#wentOn.add(id));
     this.#keep(id, view);
     return view;
   }

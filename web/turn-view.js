@@ -36,6 +36,8 @@ export class TurnView {
   /** Called when the user wants a failed turn again. */
   onRetry = () => {};
   #retryable = false;
+  /** Whether it may be sent again without being asked. */
+  goesOn = () => false;
 
   /**
    * @param {HTMLElement} list where turns are shown
@@ -204,7 +206,13 @@ export class TurnView {
     }
     // What the agent began by itself is not the user's to try again.
     const isUsers = !this.root.dataset["agent"];
-    if (isUsers && end.reason === "failed" && (end.retryable ?? this.#retryable)) this.#offerRetry();
+    if (!isUsers || end.reason !== "failed" || !(end.retryable ?? this.#retryable)) return;
+    // What a dead function had called is recorded, and nothing of it runs twice: the turn goes on.
+    if (end.code === "internal" && this.#calls.any && this.goesOn()) {
+      queueMicrotask(() => this.onRetry());
+    } else {
+      this.#offerRetry();
+    }
   }
 
   #offerRetry() {

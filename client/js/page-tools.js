@@ -139,13 +139,18 @@ export class PageTools {
     }
     const { signal } = kept.controller;
     const late = `The function took longer than ${timeoutMs} ms.`;
-    kept.timer = startTimer(() => this.#abort(kept, late), timeoutMs);
+    let isLate = false;
+    kept.timer = startTimer(() => {
+      isLate = true;
+      this.#abort(kept, late);
+    }, timeoutMs);
     try {
       const result = await run(call.arguments, { callId, turnId, signal });
       this.#answer(call, kept, { result: this.#told(result, call) });
     } catch (cause) {
-      const error = reasonOf(cause);
-      this.#answer(call, kept, { error });
+      const error = isLate ? late : reasonOf(cause);
+      // It may have acted: the agent hears from the server's own clock that nobody knows.
+      if (!isLate) this.#answer(call, kept, { error });
       const text = `The function "${name}" failed: ${error}`;
       this.parts.onFailed(new Problem("tool_failed", text, { turnId, cause }));
     } finally {

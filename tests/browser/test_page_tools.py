@@ -57,10 +57,32 @@ def test_a_call_whose_turn_has_failed_is_not_shown_as_if_it_still_ran(
     page = open_page()
     reply = asked(page, server)
     reply.send("tool", call_id="c", name="book_table", title="Book a table", state="running")
-    reply.send("error", code="internal", message="It broke off.", retryable=True)
-    reply.send("turn_end", reason="failed", text="", metrics={}, code="internal", retryable=True)
+    reply.send("error", code="reply_failed", message="It broke off.", retryable=True)
+    reply.send(
+        "turn_end", reason="failed", text="", metrics={}, code="reply_failed", retryable=True
+    )
     chip = page.get_by_role("list", name="What was called").get_by_role("listitem")
     expect(chip).to_have_text("Book a table … may or may not have been done")
+
+
+def test_a_turn_that_died_after_a_call_goes_on_by_itself_once(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    page = open_page()
+    type_message(page, "Book a table for two at eight.")
+    turn_id = server.wait_for("user_message")["turn_id"]
+    call = {"call_id": "c", "name": "book_table", "title": "Book a table"}
+    died = {"reason": "failed", "text": "", "metrics": {}, "code": "internal", "retryable": True}
+    first = Reply(server, turn_id)
+    first.send("tool", **call, state="running")
+    first.send("turn_end", **died)
+    assert server.wait_for("user_message", 2)["attempt"] == 2
+    again = page.get_by_role("button", name="Try again")
+    expect(again).to_have_count(0)
+    second = Reply(server, turn_id)
+    second.send("tool", **call, state="done", attempt=2)
+    second.send("turn_end", **died, attempt=2)
+    expect(again).to_be_visible()
 
 
 def test_the_agent_shows_a_note_on_the_page(open_page: Open, server: ScriptedServer) -> None:

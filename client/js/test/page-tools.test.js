@@ -246,6 +246,16 @@ describe("the signal of a function that still runs", () => {
     assert.match(signal.reason.message, /longer than 5000 ms/);
   });
 
+  test("is late: of what a late function did only the server's clock tells", async (t) => {
+    const { socket } = await called(t, (_, { signal }) => {
+      return new Promise((_resolve, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+      });
+    });
+    await after(5_000);
+    assert.deepEqual(socket.ofType("tool_result"), []);
+  });
+
   test("stays when the turn has failed: the next attempt may ask again", async (t) => {
     const { socket, turn, signal } = await running(t);
     socket.says(turnEnd(turn.id, 2, { reason: "failed", retryable: true }));

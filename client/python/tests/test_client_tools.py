@@ -316,17 +316,23 @@ async def test_a_function_of_an_interrupted_turn_does_not_run(server: ScriptedSe
     assert server.messages("tool_result") == []
 
 
-async def test_a_function_is_stopped_when_the_server_waits_no_longer(
+async def test_a_function_that_is_late_is_stopped_and_nothing_is_said_of_what_it_did(
     server: ScriptedServer,
 ) -> None:
+    """Only the server's clock tells that nobody knows: an error would say that nothing was done."""
+
     async def ask_shortly(peer: Peer, message: Json) -> None:
         await peer.send(call(message["turn_id"], timeout_ms=20))
+        await within(slow.stopped)
+        await peer.send(turn_end(message["turn_id"], 2, "Nobody knows."))
 
     server.on("user_message", ask_shortly)
-    slow = Slow()
-    reply = await reply_with(server, slow)
-    assert slow.stopped.is_set()
-    assert reply.text == "Failed: The function took longer than 20 ms."
+    slow, notices = Slow(), list[Notice]()
+    reply = await reply_with(server, slow, notices.append)
+    assert reply.text == "Nobody knows."
+    assert server.messages("tool_result") == []
+    (failed,) = [notice for notice in notices if isinstance(notice, ToolFailed)]
+    assert "longer than 20 ms" in str(failed.error)
 
 
 async def test_a_function_s_own_timeout_is_its_own_failure(server: ScriptedServer) -> None:

@@ -57,6 +57,10 @@ class ToolChannel(Protocol):
         """Tell the application."""
 
 
+class _Late(TimeoutError):
+    """A function took longer than the server waits for it."""
+
+
 @dataclass(slots=True, eq=False)
 class _Kept:
     """A call that was asked for."""
@@ -157,6 +161,11 @@ class ClientTools:
         }
         try:
             answer["result"] = await self._result(call, answer)
+        except _Late as late:
+            # It may have acted: the agent hears from the server's own clock that nobody knows.
+            kept.task = None
+            self._attached.announce(ToolFailed(call.turn_id, call.call_id, call.name, late))
+            return
         except asyncio.CancelledError:
             # Nobody waits for it, but a replay must not run the function again.
             kept.answer = {**answer, "error": "The function was stopped: its turn is over."}
@@ -179,8 +188,7 @@ class ClientTools:
         except TimeoutError:
             if not limit.expired():
                 raise  # the function's own
-            late = f"The function took longer than {call.timeout_ms:,} ms."
-            raise TimeoutError(late) from None
+            raise _Late(f"The function took longer than {call.timeout_ms:,} ms.") from None
         text = _text_of(result)
         if len(text) > MAX_RESULT_CHARS:
             raise BadInput(
