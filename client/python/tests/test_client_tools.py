@@ -45,7 +45,7 @@ def call(turn_id: str, **more: object) -> Json:
         "call_id": f"{turn_id}.1.1",
         "name": "look_up",
         "arguments": {"city": "Ulm"},
-        "timeout_ms": 5_000,
+        "timeout_ms": 60_000,
         **more,
     }
 
@@ -262,18 +262,27 @@ async def test_an_answer_is_not_sent_again_once_its_call_has_ended(
         await peer.send({**about, **tool})
         await peer.cut()
 
-    async def go_on(peer: Peer, message: Json) -> None:
-        await server.ready(peer, message)
-        if peer.number == 2:
-            await peer.send(turn_end(message["received"]["turn_id"], 3, "Done."))
-
     server.on("tool_result", end_call)
-    server.on("init", go_on)
     tools: dict[str, Tool] = {"look_up": lambda _: ""}
     async with Conversation.connect(server.url, tools=tools, reconnect=QUICK) as conversation:
-        reply = await conversation.say("What is it?")
-        await server.wait_for("ack")
+        turn = conversation.say("What is it?")
+        await server.wait_for("init", connection=2)
+        await conversation.ping()  # after whatever is sent again
+        await server.peers[1].send(turn_end(turn.turn_id, 3, "Done."))
+        reply = await turn
     assert [(tool.name, tool.state) for tool in reply.tools] == [("look_up", "done")]
+    assert len(server.messages("tool_result")) == 1
+
+
+async def test_an_answer_is_not_sent_again_once_its_turn_has_ended(
+    server: ScriptedServer,
+) -> None:
+    tools: dict[str, Tool] = {"look_up": lambda _: ""}
+    async with Conversation.connect(server.url, tools=tools, reconnect=QUICK) as conversation:
+        await conversation.say("What is it?")
+        await server.peers[0].cut()
+        await server.wait_for("init", connection=2)
+        await conversation.ping()
     assert len(server.messages("tool_result")) == 1
 
 
@@ -302,8 +311,7 @@ async def test_a_function_of_an_interrupted_turn_does_not_run(server: ScriptedSe
     server.on("user_message", nothing)
 
     async def ask_late(peer: Peer, message: Json) -> None:
-        end = turn_end(message["turn_id"], 2, "", reason="interrupted")
-        await peer.send(call(message["turn_id"]), end)
+        await peer.send(call(message["turn_id"]))
 
     server.on("interrupt", ask_late)
     slow = Slow()
@@ -311,7 +319,10 @@ async def test_a_function_of_an_interrupted_turn_does_not_run(server: ScriptedSe
         turn = conversation.say("What is it?")
         await server.wait_for("user_message")
         await turn.interrupt()
-        await turn
+        await server.wait_for("interrupt")
+        for _ in range(2):
+            await conversation.ping()
+        assert (slow.runs, turn.received_seq) == (0, 1)
     assert slow.runs == 0
     assert server.messages("tool_result") == []
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from parley_client import Conversation, ConversationClosed, Notice, StateChanged
+from parley_client import Conversation, ConversationClosed, Notice, StateChanged, Timeouts
+from parley_client.messages import SilenceRules
+from parley_client.pause import Pause
 from scripted_server import (
     DEADLINE_S,
     QUICK,
@@ -128,6 +130,29 @@ async def test_the_session_is_to_end_so_long_after_the_agent_has_asked(
     assert 30 <= first < 80 <= second
 
 
+async def test_silence_counts_from_a_reply_whose_first_event_came_last(
+    server: ScriptedServer,
+) -> None:
+    with_rules(server, ask_after_ms=20)
+    async with Conversation.connect(server.url):
+        began = {"type": "agent_turn", "turn_id": "a", "seq": 1, "cause": "greeting"}
+        await server.peers[0].send(turn_end("a", 2, "Hello."), began)
+        await server.wait_for("silence")
+
+
+async def test_a_connection_that_takes_the_place_of_another_is_not_told_again() -> None:
+    told: list[float] = []
+    pause = Pause(
+        rules=lambda: SilenceRules(ask_after_ms=0), tell=told.append, hang_up=lambda: None
+    )
+    pause.connected()
+    pause.begins(asyncio.get_running_loop().time(), is_last=False)
+    await asyncio.sleep(0.01)
+    pause.connected()
+    await asyncio.sleep(0.01)
+    assert len(told) == 1
+
+
 async def test_silence_is_told_again_over_the_next_connection(server: ScriptedServer) -> None:
     with_rules(server, end_after_ms=30)
 
@@ -216,6 +241,16 @@ async def test_who_says_something_before_that_keeps_the_conversation(
 async def test_a_server_that_does_not_answer_is_hung_up_on_all_the_same(
     server: ScriptedServer,
 ) -> None:
+    server.on("end", nothing)
+    server.on("user_message", say_goodbye)
+    timeouts = Timeouts(request_s=0.05)
+    async with Conversation.connect(server.url, timeouts=timeouts) as conversation:
+        await conversation.say("Goodbye.")
+        await until_closed(conversation)
+        assert conversation.ending == "agent"
+
+
+async def test_a_session_that_is_gone_has_been_hung_up(server: ScriptedServer) -> None:
     async def gone(peer: Peer, message: Json) -> None:
         if peer.number == 1:
             await peer.cut()
