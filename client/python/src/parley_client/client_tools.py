@@ -176,7 +176,9 @@ class ClientTools:
         finally:
             kept.task = None
         kept.answer = answer
-        self._send(kept)
+        if kept.is_wanted:
+            # at once: a connection that is ready meanwhile would send it too
+            await self._post(answer)
 
     async def _result(self, call: ClientCall, answer: ToolResult) -> str:
         function = self._functions.get(call.name)
