@@ -37,7 +37,7 @@ def test_the_template_is_served_whole() -> None:
     )
     assert {f.layers[0] for f in stack.functions} == {ROOT / "layers" / "parley"}
     with_tools = {f.logical_id for f in stack.functions if ROOT / "tools" in f.layers}
-    assert with_tools == {"TurnFunction", "HttpTurnFunction", "HealthFunction"}
+    assert with_tools == {"MessageFunction", "TurnFunction", "HttpTurnFunction", "HealthFunction"}
     assert stack.tables[0].ttl_attribute == "expires_at"
 
 
