@@ -17,6 +17,7 @@ from parley.storage.table import Table
 from parley.tools.sentences import INTERRUPTED, NO_TIME, NOT_RUN, UNKNOWN
 from parley.tools.tool import Answer, CustomEvent
 from parley.tools.toolbox import BUILT_IN, Toolbox
+from parley.turn.stop import StopReason, TurnStop
 from parley.turn.tools import calls as runner
 from tests.unit.fakes import FakeResponder, FakeTranscriber, Wire, until
 from tests.unit.memory import REF
@@ -346,6 +347,41 @@ async def test_a_call_without_time_does_not_begin(effect: str) -> None:
     await stage.run("Book it.", remaining_s=runner.CALL_MARGIN_S)
     assert tool.invocations == []
     assert results(stage) == [NO_TIME]
+
+
+async def test_a_turn_that_is_overtaken_while_its_round_is_recorded_has_run_no_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only it could have run the write: the next attempt need not wait to hear that it did not."""
+    stage, tool = holding(replies=[[ASKED], ["Not yet."]])
+    request, reasons = TurnStop.request, list[StopReason]()
+
+    def note(self: TurnStop, reason: StopReason, *more: Any) -> None:
+        reasons.append(reason)
+        request(self, reason, *more)
+
+    monkeypatch.setattr(TurnStop, "request", note)
+    tool.may_answer.set()
+    record, recorded_, goes_on = stage.rounds.record_round, threading.Event(), threading.Event()
+
+    def slow(*where: Any) -> Any:
+        found = record(*where)
+        recorded_.set()
+        goes_on.wait(5)
+        return found
+
+    stage.rounds.record_round = slow  # type: ignore[assignment,method-assign]
+    first = asyncio.create_task(stage.run("Book it."))
+    await asyncio.to_thread(recorded_.wait, 5)
+    stage.rounds.record_round = record  # type: ignore[method-assign]
+    later = another(stage)
+    second = asyncio.create_task(later.run("Book it.", attempt=2, owner="you"))
+    await until(lambda: StopReason.SUPERSEDED in reasons)
+    goes_on.set()
+    await asyncio.gather(first, second)
+    assert tool.invocations == []
+    assert results(stage) == [NO_TIME]
+    assert later.wire.end.text == "Not yet."
 
 
 async def test_a_turn_that_is_stopped_while_its_round_is_recorded_has_run_nothing() -> None:

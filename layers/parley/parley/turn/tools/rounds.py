@@ -253,13 +253,13 @@ class ToolRounds:
         """Keep of a round that nobody ran that nothing of it has run."""
         with contextlib.suppress(Exception):
             recorded = await record
-            # Another attempt runs again what it may, and waits for the rest in vain.
-            if recorded.outcome != "ours" or self._turn.stop.superseded:
+            if recorded.outcome != "ours" or recorded.round is None:
                 return
             result = NOT_RUN if self._turn.stop.interrupted else NO_TIME
-            assert recorded.round is not None
             for each in planned:
-                if each.result is None:
+                # What may be repeated the attempt that has overtaken this one runs itself.
+                theirs = self._turn.stop.superseded and each.spec and _may_repeat(each.spec)
+                if each.result is None and not theirs:
                     await self._calls.keep(recorded.round, each.index, result)
 
     async def _count(self) -> bool:
