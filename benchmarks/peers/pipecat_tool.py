@@ -103,6 +103,7 @@ async def main() -> None:
     )
     started = asyncio.Event()
 
+    # The package's decorator has no types.
     @worker.event_handler("on_pipeline_started")  # type: ignore[untyped-decorator]
     async def on_pipeline_started(_worker: PipelineWorker, _frame: Frame) -> None:
         started.set()

@@ -145,7 +145,7 @@ async def test_a_connection_that_takes_the_place_of_another_is_not_told_again() 
     )
     pause.connected()
     pause.begins(asyncio.get_running_loop().time(), is_last=False)
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)  # a loop's timers run in order: what was due has run
     pause.connected()
     await asyncio.sleep(0.01)
     assert len(told) == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from parley_standins.chat_tools import schema_problem
 from parley_standins.chatbot import Message
@@ -13,7 +13,12 @@ from parley_standins.tool_talk import Call, CallAnswer, Choice, Offer
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _ID = re.compile(r"[a-zA-Z0-9_-]+")
-_CHOICES = {"auto": "auto", "any": "required", "none": "none", "tool": "required"}
+_CHOICES: dict[str, Literal["auto", "none", "required"]] = {
+    "auto": "auto",
+    "any": "required",
+    "none": "none",
+    "tool": "required",
+}
 
 
 def read_offers(body: dict[str, Any]) -> list[Offer]:
@@ -85,7 +90,7 @@ def read_choice(body: dict[str, Any], offers: Sequence[Offer]) -> Choice:
     if kind == "tool" and name not in {offer.name for offer in offers}:
         message = f"tool_choice.tool.name: Tool '{name}' not found in provided tools"
         raise refuse("tool_choice", message)
-    return Choice(_CHOICES[kind], name)  # type: ignore[arg-type]
+    return Choice(_CHOICES[kind], name)
 
 
 def read_messages(given: Any) -> list[Message]:

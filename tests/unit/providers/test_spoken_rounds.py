@@ -95,7 +95,7 @@ async def run(synthesizer: Voiced) -> Stage:
     tool.may_answer.clear()
     stage = Stage(
         responder=FakeResponder([["Let me look.", ASKED], ["It **is** here, ", "Sir."]]),
-        synthesizer=synthesizer,  # type: ignore[arg-type]
+        synthesizer=synthesizer,  # type: ignore[arg-type]  # a stage is typed for the fake
         toolbox=toolbox(tool, spec(say={"": ["Still looking."]})),
     )
     turn = asyncio.create_task(stage.run())

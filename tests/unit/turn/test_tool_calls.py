@@ -1,40 +1,37 @@
-"""Tools in a turn: what the model is told, what the client sees, and what is said meanwhile."""
+"""Tools in a turn: what runs, what does not, and what the model is told of it."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from parley.http.transcripts import render_markdown, view_session
 from parley.limits.request_rates import RequestRates
 from parley.limits.rules import LimitRules, Share
-from parley.protocol.messages import ClientCall, Custom, ReplyText, ToolUpdate
+from parley.protocol.messages import ToolUpdate
 from parley.protocol.tool_rounds import ToolCall, ToolCalls
-from parley.storage.inbox_entries import ToolResultEntry
-from parley.storage.session_reader import SessionReader
-from parley.tools.sentences import NOT_CONFIRMED, RATE_LIMITED, STILL_RUNNING, TOO_MANY
-from parley.tools.tool import Answer, CustomEvent, ToolFailed
-from parley.tools.toolbox import BUILT_IN, CLIENT
+from parley.tools.sentences import NOT_CONFIRMED, RATE_LIMITED, TOO_MANY
+from parley.tools.tool import ToolFailed
 from parley.turn.tools import calls as runner
-from parley.turn.tools import silence
 from tests.unit.fakes import FakeResponder, Step, broken, text_in, until
 from tests.unit.memory import REF
 from tests.unit.stage import Stage
-from tests.unit.turn.tools import ASKED, FakeTool, calls, outcomes, results, spec, toolbox
+from tests.unit.turn.tools import (
+    ASKED,
+    OFTEN_IN_VAIN,
+    FakeTool,
+    calls,
+    outcomes,
+    results,
+    spec,
+    told,
+    toolbox,
+)
 
-OFTEN_IN_VAIN: list[list[Step]] = [[ASKED], ["Sorry."]] * 7
 ASKED_OFTEN: list[list[Step]] = [[ASKED] for _ in range(5)]
-
-
-def told(stage: Stage) -> list[str]:
-    """What the model was told of its calls when it was asked last."""
-    done = stage.responder.prompts[-1].rounds
-    return [result.text for each in done for result in each.results if result]
 
 
 # --- rounds -----------------------------------------------------------------------------
@@ -243,6 +240,34 @@ async def test_a_tool_result_cannot_give_the_yes_of_a_user() -> None:
     assert [each.key for each in pay.invocations] == ["s.t1.0.0"], "only the read ran"
 
 
+async def test_a_yes_is_good_for_arguments_that_were_written_into_a_text() -> None:
+    tool = FakeTool()
+    asked = calls("pay", arguments='"{\\"order\\": \\"A-1\\"}"')
+    plain = calls("pay", arguments='{"order": "A-1"}')
+    stage = Stage(
+        responder=FakeResponder([[asked], ["Shall I pay?"], [plain], ["Paid."]]),
+        toolbox=toolbox(tool, spec("pay", "write", confirm=True)),
+    )
+    await stage.run("Pay A-1.")
+    await stage.run("Yes.", "t2")
+    assert len(tool.invocations) == 1
+
+
+async def test_rounds_that_cannot_be_counted_are_not_refused() -> None:
+    tool = FakeTool()
+    stage = Stage(responder=FakeResponder([[ASKED], ["Here."]]), toolbox=toolbox(tool))
+
+    class Broken(RequestRates):
+        def count_tools(self, ref: Any) -> bool:
+            raise OSError
+
+    rules = LimitRules(subject=Share(), tenant=Share())
+    stage.request_rates = Broken(stage.store.client.table, rules)
+    await stage.run()
+    assert len(tool.invocations) == 1
+    assert ("tools_not_counted", {"error": "OSError"}) in stage.logged
+
+
 # --- failures ---------------------------------------------------------------------------
 
 
@@ -342,259 +367,6 @@ async def test_a_round_that_cannot_be_recorded_runs_nothing_and_fails_the_turn()
     assert (stage.wire.end.reason, stage.wire.end.retryable) == ("failed", True)
 
 
-# --- what the client sees ---------------------------------------------------------------
-
-
-async def test_the_client_sees_names_and_states_unless_the_tool_shows_more() -> None:
-    for show, expected in (
-        ("name", (False, False)),
-        ("arguments", (True, False)),
-        ("all", (True, True)),
-    ):
-        stage = Stage(
-            responder=FakeResponder([[ASKED], ["Here."]]),
-            toolbox=toolbox(FakeTool(), spec(title="Order", show=show)),
-        )
-        await stage.run()
-        running, done = stage.wire.of(ToolUpdate)
-        assert [(u.call_id, u.name, u.title) for u in (running, done)] == [
-            ("s.t1.0.0", "order_status", "Order")
-        ] * 2
-        assert (running.state, done.state) == ("running", "done")
-        assert done.ms is not None
-        assert (bool(done.arguments), bool(done.result)) == expected
-
-
-async def test_events_of_a_tool_reach_the_page_and_not_the_model() -> None:
-    answer = Answer({"status": "here"}, [CustomEvent("map", {"lat": 1})])
-    stage = Stage(responder=FakeResponder([[ASKED], ["Here."]]), toolbox=toolbox(FakeTool(answer)))
-    await stage.run()
-    assert [(e.name, e.data) for e in stage.wire.of(Custom)] == [("map", {"lat": 1})]
-    assert told(stage) == ['{"status": "here"}']
-
-
-async def test_a_function_of_the_application_is_asked_and_answers() -> None:
-    stage = Stage(
-        responder=FakeResponder([[ASKED], ["Here."]]),
-        toolbox=toolbox(FakeTool(), spec(kind=CLIENT, effect="write")),
-    )
-    stage.store.open_session(client_tools=("order_status",))
-    turn = asyncio.create_task(stage.run())
-    await until(lambda: stage.wire.of(ClientCall))
-    (call,) = stage.wire.of(ClientCall)
-    assert (call.name, call.arguments, call.timeout_ms) == (
-        "order_status",
-        {"order": "A-123"},
-        10_000,
-    )
-    stage.store.inboxes.put_tool_result(REF, "t1", ToolResultEntry(call.call_id, "on the page"))
-    stage.store.inboxes.put_tool_result(REF, "t1", ToolResultEntry(call.call_id, "another"))
-    await turn
-    assert told(stage) == ["on the page"]
-
-
-async def test_a_function_of_the_application_that_fails_is_told_in_its_own_words() -> None:
-    stage = Stage(
-        responder=FakeResponder([[ASKED], ["Sorry."]]),
-        toolbox=toolbox(FakeTool(), spec(kind=CLIENT, effect="write")),
-    )
-    stage.store.open_session(client_tools=("order_status",))
-    stage.store.inboxes.put_tool_result(REF, "t1", ToolResultEntry("s.t1.0.0", "", "No map here"))
-    await stage.run()
-    assert outcomes(stage) == ["failed"]
-    assert told(stage)[0].endswith("It says: No map here")
-
-
-@pytest.mark.parametrize(("has_it", "connection"), [((), "c"), (("order_status",), "")])
-async def test_a_function_that_nobody_has_is_not_offered(has_it: Any, connection: str) -> None:
-    stage = Stage(
-        responder=FakeResponder([["Hello."]]), toolbox=toolbox(FakeTool(), spec(kind=CLIENT))
-    )
-    stage.store.open_session(client_tools=has_it)
-    await stage.run(connection_id=connection)
-    assert stage.responder.prompts[0].tools == []
-
-
-# --- built-in tools ---------------------------------------------------------------------
-
-
-def built_in(name: str) -> Any:
-    return toolbox(FakeTool(), spec(name, "idempotent", kind=BUILT_IN, target=name))
-
-
-async def test_a_session_ends_after_the_goodbye() -> None:
-    stage = Stage(
-        responder=FakeResponder([[calls("end_session")], ["Goodbye."]]),
-        toolbox=built_in("end_session"),
-    )
-    await stage.run("Bye.")
-    assert (stage.wire.end.text, stage.wire.end.ends_session) == ("Goodbye.", True)
-    assert stage.responder.prompts[-1].may_call is False
-
-
-async def test_a_goodbye_before_the_call_is_not_said_twice() -> None:
-    stage = Stage(
-        responder=FakeResponder([["Goodbye.", calls("end_session")]]),
-        toolbox=built_in("end_session"),
-    )
-    await stage.run("Bye.")
-    assert (stage.wire.end.text, stage.wire.end.ends_session) == ("Goodbye.", True)
-
-
-async def test_a_skipped_turn_says_nothing_and_is_no_failure() -> None:
-    stage = Stage(responder=FakeResponder([[calls("skip_turn")]]), toolbox=built_in("skip_turn"))
-    await stage.run("Wait a moment.")
-    assert (stage.wire.end.reason, stage.wire.end.text) == ("completed", "")
-    assert stage.audio == b""
-
-
-async def test_the_language_of_the_next_turns_is_set() -> None:
-    wanted = calls("set_language", arguments='{"language": "de"}')
-    stage = Stage(responder=FakeResponder([[wanted], ["Gern."]]), toolbox=built_in("set_language"))
-    await stage.run("Speak German.")
-    assert stage.store.sessions[REF].settings.language == "de"
-    assert outcomes(stage) == ["done"]
-
-
-async def test_a_language_that_the_deployment_does_not_have_is_refused() -> None:
-    wanted = calls("set_language", arguments='{"language": "xx"}')
-    stage = Stage(responder=FakeResponder([[wanted], ["Sorry."]]), toolbox=built_in("set_language"))
-    await stage.run("Speak Klingon.")
-    assert outcomes(stage) == ["failed"]
-
-
-# --- no dead air ------------------------------------------------------------------------
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(silence, "FILL_AFTER_S", 0.05)
-    monkeypatch.setattr(silence, "FILL_AGAIN_AFTER_S", 0.1)
-
-
-SAY = {"": ["One moment.", "Still looking."], "de": ["Einen Moment."]}
-
-
-@pytest.mark.usefixtures("quick")
-async def test_silence_while_a_tool_runs_is_filled_and_marked() -> None:
-    tool = FakeTool()
-    tool.may_answer.clear()
-    stage = Stage(
-        responder=FakeResponder([[ASKED], ["It is here."]]), toolbox=toolbox(tool, spec(say=SAY))
-    )
-    turn = asyncio.create_task(stage.run())
-    await until(lambda: "Still looking." in stage.text)
-    tool.may_answer.set()
-    await turn
-    fillers = [event.delta for event in stage.wire.of(ReplyText) if event.filler]
-    assert "".join(fillers) == "One moment. Still looking."
-    assert stage.wire.end.text == "One moment. Still looking. It is here."
-    assert text_in(stage.audio).split() == stage.wire.end.text.split()
-    kept = stage.store.messages()[-1]
-    assert [kept.text[span.start : span.end].strip() for span in kept.fillers] == [
-        "One moment.",
-        "Still looking.",
-    ]
-    assert stage.wire.end.metrics.fillers == 2
-
-
-async def test_nothing_is_filled_when_the_tool_is_quick() -> None:
-    stage = Stage(
-        responder=FakeResponder([[ASKED], ["It is here."]]),
-        toolbox=toolbox(FakeTool(), spec(say=SAY)),
-    )
-    await stage.run()
-    assert stage.wire.end.text == "It is here."
-
-
-@pytest.mark.usefixtures("quick")
-async def test_what_the_user_still_hears_is_no_silence() -> None:
-    tool = FakeTool()
-    tool.may_answer.clear()
-    # 10 ms a character: the sentence sounds for 1.2 s, far longer than a silence may be.
-    stage = Stage(
-        responder=FakeResponder([["Let me look it up. " * 6, ASKED], ["Here."]]),
-        toolbox=toolbox(tool, spec(say=SAY)),
-    )
-    turn = asyncio.create_task(stage.run())
-    await until(lambda: len(stage.audio) >= 48 * 1_000)
-    await asyncio.sleep(0.3)
-    assert "One moment" not in stage.text
-    tool.may_answer.set()
-    await turn
-
-
-@pytest.mark.usefixtures("quick")
-async def test_the_filler_is_in_the_language_of_the_session() -> None:
-    tool = FakeTool()
-    tool.may_answer.clear()
-    stage = Stage(
-        responder=FakeResponder([[ASKED], ["Hier."]]), toolbox=toolbox(tool, spec(say=SAY))
-    )
-    wanted = stage.store.sessions[REF].settings.merged_with(
-        stage.store.sessions[REF].settings.__class__(language="de")
-    )
-    stage.store.change_settings(REF, wanted)
-    turn = asyncio.create_task(stage.run())
-    await until(lambda: stage.text)
-    tool.may_answer.set()
-    await turn
-    assert stage.wire.end.text.startswith("Einen Moment.")
-
-
-@pytest.mark.usefixtures("quick")
-async def test_an_answer_over_http_has_no_filler() -> None:
-    tool = FakeTool()
-    tool.may_answer.clear()
-    stage = Stage(
-        responder=FakeResponder([[ASKED], ["Here."]]), toolbox=toolbox(tool, spec(say=SAY))
-    )
-    turn = asyncio.create_task(stage.run(connection_id=""))
-    await until(lambda: tool.invocations)
-    await asyncio.sleep(0.2)
-    tool.may_answer.set()
-    outcome = await turn
-    assert outcome is not None
-    assert outcome.events[-1].text == "Here."  # type: ignore[union-attr]
-
-
-# --- the next turn ----------------------------------------------------------------------
-
-
-async def test_the_next_turn_knows_what_was_called_and_what_came_of_it() -> None:
-    stage = Stage(
-        responder=FakeResponder([[ASKED], ["It is here."], ["Yes."]]), toolbox=toolbox(FakeTool())
-    )
-    await stage.run()
-    await stage.run("Sure?", "t2")
-    past = stage.responder.prompts[-1].past_rounds
-    assert [result.text for result in past["t1"][0].results if result] == ["It is on its way."]
-    assert [m.text for m in stage.responder.prompts[-1].history] == ["Hello there.", "It is here."]
-
-
-async def test_the_next_turn_knows_that_a_write_still_runs() -> None:
-    tool = FakeTool()
-    tool.may_answer.clear()
-    stage = Stage(
-        responder=FakeResponder([[ASKED], ["Not yet."]]),
-        toolbox=toolbox(tool, spec(effect="write")),
-    )
-    first = asyncio.create_task(stage.run("Book it."))
-    await until(lambda: tool.invocations)
-    stage.interrupt(0)
-    second = Stage.__new__(Stage)
-    second.__dict__.update(stage.__dict__)
-    second.wire = type(stage.wire)()
-    await second.run("Is it done?", "t2")
-    past = stage.responder.prompts[-1].past_rounds
-    assert [result.text for result in past["t1"][0].results if result] == [STILL_RUNNING]
-    tool.may_answer.set()
-    await first
-    await second.run("And now?", "t3")
-    past = stage.responder.prompts[-1].past_rounds
-    assert [result.text for result in past["t1"][0].results if result] == ["It is on its way."]
-
-
 async def test_a_failure_of_a_tool_is_none_of_the_models() -> None:
     stage = Stage(
         responder=FakeResponder([[ASKED], ["Sorry."]] * 6),
@@ -625,85 +397,3 @@ async def test_a_tool_that_is_down_is_not_asked_for_a_while() -> None:
         stage.wire.events.clear()
     assert len(tool.invocations) == 5
     assert outcomes(stage, "t6") == ["failed"]
-
-
-async def test_a_transcript_names_what_was_called_and_shows_no_more() -> None:
-    stage = Stage(
-        responder=FakeResponder([[ASKED], ["It is here."]]), toolbox=toolbox(FakeTool("secret"))
-    )
-    await stage.run("Where is it?")
-    found = SessionReader(stage.store.client.table).read_conversation(REF)
-    assert found is not None
-    view = view_session(found, 0, {})
-    assert [(m.role, m.tools) for m in view.messages] == [
-        ("user", []),
-        ("assistant", ["order_status"]),
-    ]
-    assert "(called `order_status`)" in render_markdown(found)
-    assert "secret" not in render_markdown(found) + str(view)
-
-
-@pytest.mark.parametrize(("effect", "outcome"), [("read", "failed"), ("write", "unknown")])
-async def test_a_function_of_the_application_that_does_not_answer_is_not_waited_for(
-    effect: Any, outcome: str
-) -> None:
-    stage = Stage(
-        responder=FakeResponder([[ASKED], ["Sorry."]]),
-        toolbox=toolbox(FakeTool(), spec(kind=CLIENT, effect=effect, timeout_s=0.05)),
-    )
-    stage.store.open_session(client_tools=("order_status",))
-    await stage.run()
-    assert outcomes(stage) == [outcome]
-    (failure,) = [fields for event, fields in stage.logged if event == "tool_failed"]
-    assert failure["reason"] == "no_answer"
-
-
-async def test_a_page_whose_function_fails_does_not_keep_others_from_theirs() -> None:
-    stage = Stage(
-        responder=FakeResponder([*OFTEN_IN_VAIN]),
-        toolbox=toolbox(FakeTool(), spec(kind=CLIENT, effect="write")),
-    )
-    stage.store.open_session(client_tools=("order_status",))
-    for turn in range(7):
-        answer = ToolResultEntry(f"s.t{turn}.0.0", "", "No map here")
-        stage.store.inboxes.put_tool_result(REF, f"t{turn}", answer)
-        stage.wire.events.clear()
-        await stage.run(turn_id=f"t{turn}")
-    assert len(stage.wire.of(ClientCall)) == 1, "the last one is asked all the same"
-
-
-async def test_a_yes_is_good_for_arguments_that_were_written_into_a_text() -> None:
-    tool = FakeTool()
-    asked = calls("pay", arguments='"{\\"order\\": \\"A-1\\"}"')
-    plain = calls("pay", arguments='{"order": "A-1"}')
-    stage = Stage(
-        responder=FakeResponder([[asked], ["Shall I pay?"], [plain], ["Paid."]]),
-        toolbox=toolbox(tool, spec("pay", "write", confirm=True)),
-    )
-    await stage.run("Pay A-1.")
-    await stage.run("Yes.", "t2")
-    assert len(tool.invocations) == 1
-
-
-async def test_rounds_that_cannot_be_counted_are_not_refused() -> None:
-    tool = FakeTool()
-    stage = Stage(responder=FakeResponder([[ASKED], ["Here."]]), toolbox=toolbox(tool))
-
-    class Broken(RequestRates):
-        def count_tools(self, ref: Any) -> bool:
-            raise OSError
-
-    rules = LimitRules(subject=Share(), tenant=Share())
-    stage.request_rates = Broken(stage.store.client.table, rules)
-    await stage.run()
-    assert len(tool.invocations) == 1
-    assert ("tools_not_counted", {"error": "OSError"}) in stage.logged
-
-
-async def test_a_language_that_is_not_for_the_session_to_choose_stays() -> None:
-    wanted = calls("set_language", arguments='{"language": "de"}')
-    stage = Stage(responder=FakeResponder([[wanted], ["Sorry."]]), toolbox=built_in("set_language"))
-    stage.deployment = replace(stage.deployment, client_settings=frozenset({"speed"}))
-    await stage.run("Speak German.")
-    assert outcomes(stage) == ["failed"]
-    assert told(stage)[0].endswith("The language is fixed for this user.")

@@ -10,6 +10,7 @@ from parley.protocol.tool_rounds import CallResult, ToolCall, ToolCalls, ToolRou
 from parley.providers.llm import ToolOffer
 from parley.tools.tool import Answer, Effect, Invocation, Tool, ToolSpec
 from parley.tools.toolbox import Toolbox
+from tests.unit.fakes import Step
 from tests.unit.memory import REF
 from tests.unit.stage import Stage
 
@@ -73,6 +74,7 @@ def calls(*names: str, arguments: str = '{"order": "A-123"}') -> ToolCalls:
 
 
 ASKED = calls("order_status")
+OFTEN_IN_VAIN: list[list[Step]] = [[ASKED], ["Sorry."]] * 7
 
 
 def recorded(stage: Stage, turn_id: str = "t1") -> list[ToolRound]:
@@ -89,3 +91,9 @@ def results(stage: Stage, turn_id: str = "t1") -> list[CallResult | None]:
 def outcomes(stage: Stage, turn_id: str = "t1") -> list[str | None]:
     """Return what became of all calls of a turn."""
     return [result.outcome if result else None for result in results(stage, turn_id)]
+
+
+def told(stage: Stage) -> list[str]:
+    """Return what the model was told of its calls when it was asked last."""
+    done = stage.responder.prompts[-1].rounds
+    return [result.text for each in done for result in each.results if result]

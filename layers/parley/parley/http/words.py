@@ -92,6 +92,7 @@ def _not_found_error() -> ParleyError:
     )
 
 
+# The linters take the constant's name for that of a secret.
 BACKENDS_TOKEN = "The token names the session's user, and has the claim `parley_backend`."  # noqa: S105  # nosec B105
 ROUTES = (
     Route(

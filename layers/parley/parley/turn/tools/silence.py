@@ -84,5 +84,5 @@ class Fillers:
 
     async def _silence(self, after_s: float) -> None:
         # More speech may be on its way meanwhile: the end of a sleep is not yet the end of sound.
-        while (left_s := self.speech.until_s + after_s - time.monotonic()) > 0:  # noqa: ASYNC110
+        while (left_s := self.speech.until_s + after_s - time.monotonic()) > 0:  # noqa: ASYNC110  # no event says so
             await asyncio.sleep(left_s)
