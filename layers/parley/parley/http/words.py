@@ -92,8 +92,7 @@ def _not_found_error() -> ParleyError:
     )
 
 
-# The linters take the constant's name for that of a secret.
-BACKENDS_TOKEN = "The token names the session's user, and has the claim `parley_backend`."  # noqa: S105  # nosec B105
+FOR_BACKENDS = "The token names the session's user, and has the claim `parley_backend`."
 ROUTES = (
     Route(
         "POST /sessions/{session_id}/context",
@@ -101,7 +100,7 @@ ROUTES = (
         "Tell a session a fact that the next reply knows.",
         {HTTPStatus.ACCEPTED: Success("It is known.", (ContextAnswer,))},
         (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND),
-        description=BACKENDS_TOKEN,
+        description=FOR_BACKENDS,
         body=ContextBody,
     ),
     Route(
@@ -110,7 +109,7 @@ ROUTES = (
         "Have the agent say something now, or when its user comes.",
         {HTTPStatus.ACCEPTED: Success("It is said.", (SayAnswer,))},
         (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND),
-        description=f"{BACKENDS_TOKEN} It interrupts what the agent says, as a newer turn does.",
+        description=f"{FOR_BACKENDS} It interrupts what the agent says, as a newer turn does.",
         body=SayBody,
     ),
 )
