@@ -130,9 +130,10 @@ async def test_a_one_way_route_says_nothing_even_of_an_error(socket: ClientConne
 
 
 async def test_a_mock_answers_by_itself(app: RunningApp, socket: ClientConnection) -> None:
-    before = len(app.printed("MIRROR"))
     assert re.fullmatch(r"[\w-]{15}=", (await ask(socket, "ping"))["pong"])
-    assert len(app.printed("MIRROR")) == before
+    # The event of an earlier one-way message may be printed late: only this one's must be missing.
+    called_for = [event for event in app.printed("MIRROR") if re.search(r"\bping\b", str(event))]
+    assert called_for == []
 
 
 @pytest.mark.parametrize(
