@@ -18,6 +18,7 @@ import { PageTools } from "./page-tools.js";
 import { Problem } from "./problem.js";
 import { Replies } from "./replies.js";
 import { SilenceClock } from "./silence-clock.js";
+import { Undelivered } from "./undelivered.js";
 import { Utterances } from "./utterances.js";
 import { Watchdog } from "./watchdog.js";
 
@@ -50,6 +51,8 @@ export class Conversation extends Emitter {
   #broken;
   /** @type {Interruption} */
   #interruption;
+  /** @type {Undelivered} */
+  #undelivered;
   /** @type {Watchdog} */
   #watchdog;
   /** @type {Devices} */
@@ -154,6 +157,15 @@ export class Conversation extends Emitter {
       if (event.type === "session_ended") this.#noteEnd(event);
       if (this.#replies.take(event)) this.#look();
     });
+    this.#undelivered = new Undelivered({
+      turns: this.#turns,
+      outgoing: this.#outgoing,
+      wasAnswered: (turnId) => this.#replies.wasAnswered(turnId),
+      ask: (turn, requestId) => this.#reconnector.probe(turn, requestId),
+      refuse: (turnId, problem) => this.#broken.refused(turnId, problem),
+      onProblem: (problem) => this.emit("error", problem),
+    });
+    this.#reconnector.on("fault", (fault) => this.#undelivered.take(fault));
     this.#reconnector.on("sent", (message) => this.emit("sent", message));
     this.#reconnector.on("session_lost", (problem) => {
       this.#replies.startAgain();

@@ -288,6 +288,8 @@ export interface Ping {
   turn_id?: string | null;
   /** 1 to 100. */
   attempt?: number;
+  /** The request that API Gateway said has failed. An attempt that it ran is ended now. An attempt that has not begun is not ended. */
+  request_id?: string | null;
 }
 
 /** Answers `ping`. */

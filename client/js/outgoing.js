@@ -92,6 +92,17 @@ export class Outgoing {
   }
 
   /**
+   * Say a turn again that may not have arrived, but for its chunks: the server asks for those.
+   * @param {string} turnId
+   */
+  sayAgain(turnId) {
+    for (const entry of this.#entries) {
+      if (entry.turnId === turnId && entry.message.type !== "audio_chunk") this.#unsend(entry);
+    }
+    this.flush();
+  }
+
+  /**
    * A turn's messages are of no more use.
    * @param {string} turnId
    * @returns {ClientMessage[]} what they were

@@ -28,6 +28,7 @@
  * @property {StateChange} state
  * @property {Ready} ready a socket is ready: the first, the next, or a fresh one; before `state`
  * @property {ServerEvent} event
+ * @property {import("./undelivered.js").GatewayFault} fault API Gateway has failed a message
  * @property {ClientMessage} sent
  * @property {Problem} session_lost the session could not be resumed; a new one follows
  * @property {{transport: "websocket" | "http"}} transport what messages go over from now on;

@@ -131,9 +131,10 @@ export class Reconnector extends Emitter {
   /**
    * Ask whether the other side still lives, and a turn too.
    * @param {{id: string, attempt: number}} [turn]
+   * @param {string} [requestId] that API Gateway said has failed
    */
-  probe(turn) {
-    this.#current?.probe(undefined, turn);
+  probe(turn, requestId) {
+    this.#current?.probe(undefined, turn, requestId);
   }
 
   /** Move to a fresh transport; the old one serves until it is ready. */
@@ -167,6 +168,7 @@ export class Reconnector extends Emitter {
   #hooks() {
     return {
       onEvent: (transport, event) => this.#take(transport, event),
+      onFault: (fault) => this.emit("fault", fault),
       onSent: (message) => this.emit("sent", message),
       onClosed: (transport, problem) => this.#closed(transport, problem),
       isNeeded: () => this.#isNeeded,

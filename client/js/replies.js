@@ -39,7 +39,7 @@ export class Replies {
       turns,
       interrupt,
       begin,
-      wasAnswered: (turnId) => this.#incoming.seq(turnId) > 0,
+      wasAnswered: (turnId) => this.wasAnswered(turnId),
       play: (event) => this.#play(event),
       finish: (turnId) => player?.finish?.(turnId),
     });
@@ -53,6 +53,14 @@ export class Replies {
   /** Whether something between is missing. */
   get hasGap() {
     return this.#incoming.hasGap;
+  }
+
+  /**
+   * Whether the server has said anything of a turn.
+   * @param {string} turnId
+   */
+  wasAnswered(turnId) {
+    return this.#incoming.seq(turnId) > 0;
   }
 
   /** @param {import("./turn.js").Turn} turn the events of which may come now */

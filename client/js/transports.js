@@ -20,6 +20,7 @@ import { WebSocketTransport } from "./websocket-transport.js";
 /**
  * @typedef {object} TransportHooks
  * @property {(transport: Transport, event: ServerEvent) => void} onEvent
+ * @property {(fault: import("./undelivered.js").GatewayFault) => void} onFault see `WebSocketTransport`
  * @property {(message: ClientMessage) => void} onSent
  * @property {(transport: Transport, problem: Problem) => void} onClosed
  * @property {() => boolean} isNeeded
@@ -80,6 +81,7 @@ export class Transports {
     const transport = new WebSocketTransport(
       {
         onEvent: (event) => hooks.onEvent(transport, event),
+        onFault: hooks.onFault,
         onSent: hooks.onSent,
         onClosed: (problem) => hooks.onClosed(transport, problem),
         isNeeded: hooks.isNeeded,

@@ -39,6 +39,9 @@ export class Turn {
   interrupted = false;
   /** Whether what `heardAt` says is an estimate: the voice gave no times. */
   isHeardEstimated = false;
+  /** Whether the final transcript has come.
+   * @internal */
+  isUnderstood = false;
   /** @type {TurnEvent[]} */
   #events = [];
   /** @type {import("./messages.js").Word[]} */
@@ -128,8 +131,10 @@ export class Turn {
   /** @internal @param {TurnEvent} event the next */
   take(event) {
     this.#events.push(event);
-    if (event.type === "transcript") this.said = event.text;
-    else if (event.type === "reply_text") {
+    if (event.type === "transcript") {
+      this.said = event.text;
+      this.isUnderstood ||= event.final;
+    } else if (event.type === "reply_text") {
       this.fillers = withDelta(this.fillers, this.text, event);
       this.text += event.delta;
     } else if (event.type === "audio") {
@@ -158,6 +163,7 @@ export class Turn {
     this.fillers = [];
     this.#words = [];
     this.isHeardEstimated = false;
+    this.isUnderstood = false;
     if (!this.ended) this.#problem = undefined;
   }
 

@@ -17,12 +17,16 @@ import { about } from "./event-order.js";
 /** Offered together with a token. The server answers this one, never the token. */
 export const SUBPROTOCOL = "parley";
 const OPEN = 1;
+/** API Gateway waits no longer for a function. The function goes on, and so do its events. */
+const TIMED_OUT = "Endpoint request timed out";
 /** The close code of a connection that ended without one (RFC 6455, 7.1.5). */
 const NO_CLOSE_FRAME = 1006;
 
 /**
  * @typedef {object} WebSocketHooks
  * @property {(event: ServerEvent) => void} onEvent everything but what answers `init`
+ * @property {(fault: import("./undelivered.js").GatewayFault) => void} [onFault] API Gateway has failed
+ *   a message
  * @property {(message: ClientMessage) => void} onSent
  * @property {(problem: Problem) => void} onClosed after `ready`, and not by us
  * @property {() => boolean} [isNeeded] whether the connection is worth keeping while it is idle
@@ -147,10 +151,12 @@ export class WebSocketTransport {
    * Ask whether the other side still lives; if nothing comes, the connection is over.
    * @param {number} [timeoutMs]
    * @param {{id: string, attempt: number}} [turn] ask for this turn as well
+   * @param {string} [requestId] that API Gateway said has failed
    */
-  probe(timeoutMs, turn) {
+  probe(timeoutMs, turn, requestId) {
     if (!this.isOpen || this.#opening) return;
-    const asked = turn && { turn_id: turn.id, ...about(turn.attempt) };
+    const failed = requestId === undefined ? {} : { request_id: requestId };
+    const asked = turn && { turn_id: turn.id, ...about(turn.attempt), ...failed };
     this.send({ type: "ping", sent_at: Date.now(), ...asked });
     this.#heartbeat.asked(timeoutMs);
   }
@@ -166,8 +172,14 @@ export class WebSocketTransport {
   #receive(frame) {
     if (this.#over) return;
     this.#wasAnswered = true;
-    const event = decoded(frame);
+    const fault = gatewayFault(frame);
     const opening = this.#opening;
+    if (fault && !opening) {
+      this.#heartbeat.alive();
+      if (fault.message !== TIMED_OUT) this.hooks.onFault?.(fault);
+      return;
+    }
+    const event = decoded(frame);
     if (opening && event.type === "ready") {
       this.#opening = undefined;
       clearTimeout(this.#deadline);
@@ -245,19 +257,29 @@ function isOfTurn({ seq, turn_id: turnId }) {
 }
 
 /**
- * A frame as an event. API Gateway's own error frames have no `type`
+ * API Gateway's own error frame, which has no `type`
  * ("Working with WebSocket APIs": `{"message", "connectionId", "requestId"}`).
+ * @param {string} frame
+ * @returns {import("./undelivered.js").GatewayFault | undefined}
+ */
+function gatewayFault(frame) {
+  if (!frame.startsWith('{"message"')) return undefined;
+  const said = parsed(frame);
+  if (typeof said !== "object" || said === null || "type" in said || !("message" in said)) {
+    return undefined;
+  }
+  const { message, requestId } = /** @type {Record<string, unknown>} */ (said);
+  if (typeof message !== "string") return undefined;
+  return typeof requestId === "string" ? { message, requestId } : { message };
+}
+
+/**
+ * A frame as an event; while the connection opens, API Gateway's own error frame too.
  * @param {string} frame
  * @returns {ServerEvent}
  */
 function decoded(frame) {
-  /** @type {unknown} */
-  let event;
-  try {
-    event = JSON.parse(frame);
-  } catch {
-    event = undefined;
-  }
+  const event = parsed(frame);
   if (typeof event === "object" && event !== null) {
     if ("type" in event && typeof event.type === "string") {
       return /** @type {ServerEvent} */ (event);
@@ -268,4 +290,16 @@ function decoded(frame) {
   }
   const message = "The server sent something that is not a message.";
   return { type: "error", code: "internal", message, retryable: false };
+}
+
+/**
+ * @param {string} frame
+ * @returns {unknown} `undefined` if it is no JSON
+ */
+function parsed(frame) {
+  try {
+    return JSON.parse(frame);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,4 +1,4 @@
-"""`$default`: every message of a client, answered at once or handed to a turn."""
+"""`$default`: a client's messages that begin no turn, answered at once or handed to a turn."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from parley.app.environment import Environment
-from parley.aws.management_api import endpoint_url
 from parley.aws.turn_invoker import TurnInvoker
 from parley.errors import PostRefused, describe_error
-from parley.websocket.message_handler import Envelope, MessageHandler
+from parley.websocket.arrival import Envelope
+from parley.websocket.message_handler import MessageHandler
 
 logger = Logger()
 
@@ -44,14 +44,7 @@ messages = MessageHandler(
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Handle one message. Answers are posted to the connection; none is returned."""
-    request = event["requestContext"]
-    envelope = Envelope(
-        connection_id=request["connectionId"],
-        endpoint=endpoint_url(request["domainName"], request["stage"], deployment.custom_domain),
-        received_at_ms=request["requestTimeEpoch"],
-        message_id=request.get("messageId", ""),
-        connected_at_ms=request["connectedAt"],
-    )
+    envelope = Envelope.of(event["requestContext"], deployment.custom_domain)
     body = event.get("body") or ""
     try:
         refused = messages.handle(envelope, body)

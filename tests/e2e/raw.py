@@ -19,6 +19,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 Event = dict[str, Any]
+SAY_AGAIN_S = 0.5
+ASKED_AT = -1
+"""`sent_at` of the questions after a turn that API Gateway's error frames are a reason for."""
 
 
 @dataclass
@@ -96,23 +99,34 @@ class RawClient:
         self.socket = socket
         self._turns: dict[str, Reply] = {}
         self._ended: dict[str, asyncio.Event] = {}
+        self._begun: dict[str, Event] = {}
+        self._again: set[asyncio.Task[None]] = set()
         self._others: asyncio.Queue[Event] = asyncio.Queue()
         self._changed = asyncio.Event()
         self._counter = itertools.count(1)
         self.acknowledges = True
+        self.faults: list[Event] = []
+        """API Gateway's own error frames."""
+        self.fault_times: list[float] = []
         self._received: Event | None = None
         self.ready: Event = {}
         self.audio_ended_at = 0.0
 
     async def send(self, **message: Any) -> None:
         """Send one message."""
+        if message.get("type") in ("user_message", "audio_start"):
+            self._begun[message["turn_id"]] = {"attempt": 1, **message}
         await self.socket.send(json.dumps(message))
 
     async def read(self) -> None:
         """Sort what arrives: numbered events to their turn, the rest to `other`."""
         async for frame in self.socket:
             event = json.loads(frame)
-            if "seq" in event:
+            if "type" not in event:
+                await self._ask_after_all(event)
+            elif event.get("sent_at") == ASKED_AT:
+                continue
+            elif "seq" in event:
                 if self.reply(event["turn_id"]).take(event):
                     if self.acknowledges:
                         attempt = event.get("attempt", 1)
@@ -127,6 +141,32 @@ class RawClient:
                 self._others.put_nowait(event)
             self._changed.set()
             self._changed = asyncio.Event()
+
+    async def _ask_after_all(self, fault: Event) -> None:
+        """Do what a client does when API Gateway says that a request has failed: ask whether it ran
+        a turn, and say again what was not answered."""
+        self.faults.append(fault)
+        self.fault_times.append(time.monotonic())
+        if fault["message"] != "Internal server error":
+            return
+        for turn_id, began in self._begun.items():
+            if self.has_ended(turn_id):
+                continue
+            attempt = {"attempt": began["attempt"]} if began["attempt"] else {}
+            asked = {"turn_id": turn_id, "request_id": fault["requestId"], **attempt}
+            await self.send(type="ping", sent_at=ASKED_AT, **asked)
+            self._again.add(asyncio.create_task(self._say_again(turn_id)))
+
+    async def _say_again(self, turn_id: str) -> None:
+        await asyncio.sleep(SAY_AGAIN_S)
+        if not self.reply(turn_id).events:
+            await self.send(**self._begun[turn_id])
+
+    async def stop(self, reading: asyncio.Task[None]) -> None:
+        """End what is going on."""
+        for task in (reading, *self._again):
+            task.cancel()
+        await asyncio.gather(reading, *self._again, return_exceptions=True)
 
     def reply(self, turn_id: str) -> Reply:
         """What has come so far for a turn."""
@@ -253,5 +293,4 @@ async def opened(
                 await client.init(**fields)
             yield client
         finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            await client.stop(reading)

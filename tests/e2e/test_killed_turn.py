@@ -1,13 +1,15 @@
-"""A turn whose function is killed in the middle is ended by another, and the session goes on."""
+"""Turns whose function is killed, throttled or slow: what API Gateway says, and what follows."""
 
 from __future__ import annotations
 
 import json
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from tests.e2e.http_api import asked
 from tests.e2e.raw import opened
 from tests.e2e.stack import Stack
 from tests.e2e.until import until
@@ -29,20 +31,60 @@ def faulty(stack: Stack) -> Iterator[Stack]:
     follow(stack, {"faults": []})
 
 
-@pytest.mark.parametrize("after_ms", [0, 300])
-async def test_a_killed_turn_is_ended_and_the_next_one_works(
-    faulty: Stack, after_ms: float
-) -> None:
-    kill = {"kind": "kill_function", "function": "TurnFunction", "times": 1, "after_ms": after_ms}
+TOLD_WITHIN_S = 1.0
+"""How soon the client knows that its turn's function died."""
+
+
+def kill(after_ms: int) -> dict[str, Any]:
+    """Return the fault that kills the turn function once."""
+    return {"kind": "kill_function", "function": "TurnFunction", "times": 1, "after_ms": after_ms}
+
+
+async def test_a_killed_turn_is_ended_at_once_and_the_next_one_works(faulty: Stack) -> None:
     async with opened(faulty.url) as client:
         await client.say("Good morning.")  # the functions are warm from here on
-        faulty.llm.put(delays={"llm_first_token_ms": 2000})  # so that it is in the middle then
-        follow(faulty, {"faults": [kill]})
+        faulty.llm.put(delays={"llm_first_token_ms": 3000})  # so that it is in the middle then
+        follow(faulty, {"faults": [kill(400)]})
         killed = await client.say("What time is it?")
+        assert [fault["message"] for fault in client.faults] == ["Internal server error"]
         assert killed.end["reason"] == "failed"
         assert [error["code"] for error in killed.errors] == ["internal"]
+        assert killed.times[-1] - client.fault_times[0] < TOLD_WITHIN_S
         faulty.llm.reset()
         assert (await client.say("Good evening.")).end["reason"] == "completed"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [kill(0), {"kind": "throttle_function", "function": "TurnFunction", "times": 1}],
+    ids=["killed", "throttled"],
+)
+async def test_a_turn_that_never_began_is_said_again_and_runs_once(
+    faulty: Stack, fault: dict[str, Any]
+) -> None:
+    async with opened(faulty.url) as client:
+        await client.say("Good morning.")
+        before = asked(faulty)
+        follow(faulty, {"faults": [fault]})
+        reply = await client.say("What time is it?")
+        assert [fault["message"] for fault in client.faults] == ["Internal server error"]
+        assert (reply.end["reason"], reply.errors) == ("completed", [])
+        assert reply.end.get("attempt", 1) == 1
+        assert asked(faulty) == before + 1
+
+
+async def test_a_message_that_fails_ends_no_turn_that_runs(faulty: Stack) -> None:
+    async with opened(faulty.url) as client:
+        await client.say("Good morning.")
+        faulty.llm.put(delays={"llm_first_token_ms": 1500})
+        await client.send(type="user_message", turn_id="on", text="What time is it?")
+        throttle = {"kind": "throttle_function", "function": "MessageFunction", "times": 1}
+        follow(faulty, {"faults": [throttle]})
+        await client.send(type="context", text="The user looks at a clock.")
+        reply = await client.ended("on")
+        assert [fault["message"] for fault in client.faults] == ["Internal server error"]
+        assert (reply.end["reason"], reply.errors) == ("completed", [])
+        assert reply.end.get("attempt", 1) == 1
 
 
 async def test_a_client_that_names_the_next_attempt_waits_for_no_earlier_one(

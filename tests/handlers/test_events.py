@@ -16,6 +16,8 @@ from parley.protocol.turn_request import TurnRequest
 
 EVENTS = Path(__file__).parents[2] / "events"
 MESSAGES = sorted(path.stem for path in EVENTS.glob("message-*.json"))
+OF_TURNS = {"message-audio-start": "audio_start", "message-user-message": "user_message"}
+"""The messages that have a route of their own."""
 
 IN_EVERY_CONTEXT = {
     "routeKey",
@@ -52,7 +54,10 @@ def event(name: str) -> dict[str, Any]:
             {"headers", "multiValueHeaders"},
             {"disconnectStatusCode", "disconnectReason"},
         ),
-        *((name, "$default", "MESSAGE", {"body"}, {"messageId"}) for name in MESSAGES),
+        *(
+            (name, OF_TURNS.get(name, "$default"), "MESSAGE", {"body"}, {"messageId"})
+            for name in MESSAGES
+        ),
     ],
 )
 def test_an_event_has_the_fields_that_api_gateway_sends(
@@ -86,6 +91,16 @@ def test_a_message_is_one_of_the_protocol(name: str) -> None:
 def test_there_is_an_event_for_every_message() -> None:
     tags = {str(message.__struct_config__.tag) for message in CLIENT_MESSAGES}
     assert {f"message-{tag.replace('_', '-')}" for tag in tags} == set(MESSAGES)
+
+
+def test_the_messages_that_begin_turns_have_the_template_s_routes() -> None:
+    resources = yaml_parse((EVENTS.parent / "template.yaml").read_text())["Resources"].values()
+    routes = {
+        each["Properties"]["RouteKey"]
+        for each in resources
+        if each["Type"] == "AWS::ApiGatewayV2::Route"
+    }
+    assert routes == set(OF_TURNS.values())
 
 
 @pytest.mark.parametrize(("name", "spoken"), [("turn-typed", False), ("turn-spoken", True)])

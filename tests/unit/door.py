@@ -27,7 +27,8 @@ from parley.protocol.messages import (
 )
 from parley.protocol.turn_request import TurnRequest
 from parley.sessions.settings_policy import SettingsPolicy
-from parley.websocket.message_handler import Envelope, MessageHandler
+from parley.websocket.arrival import Envelope
+from parley.websocket.message_handler import MessageHandler
 from tests.unit.memory import MemoryStore
 
 

@@ -47,7 +47,8 @@ from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
 from parley.turn.context import TurnServices
 from parley.turn.start import run_turn
-from parley.websocket.message_handler import Envelope, MessageHandler
+from parley.websocket.arrival import Envelope
+from parley.websocket.message_handler import MessageHandler
 from tests.unit.billed import BilledClient
 from tests.unit.fakes import FakeResponder, FakeSynthesizer, FakeTranscriber, Wire
 from tests.wav_files import chunk, fmt, riff

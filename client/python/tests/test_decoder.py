@@ -42,10 +42,15 @@ def test_the_gateways_own_error_is_an_error_without_a_turn() -> None:
     event = decoder.decode(
         '{"message": "Internal server error", "connectionId":"XDm=", "requestId":"XDmG="}'
     )
-    assert isinstance(event, messages.Error)
-    assert event.code == "gateway_error"
+    assert isinstance(event, events.GatewayError)
+    assert (event.code, event.request_id) == ("gateway_error", "XDmG=")
     assert event.retryable
     assert "“Internal server error” (request XDmG=)" in event.message
+
+
+def test_the_gateways_impatience_says_nothing() -> None:
+    frame = '{"message": "Endpoint request timed out", "connectionId":"XDm=", "requestId":"XDmG="}'
+    assert decoder.decode(frame) is None
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 from collections.abc import AsyncIterator
 
 import pytest
@@ -307,7 +308,7 @@ async def test_whoever_waits_for_a_turn_that_is_tried_again_gets_the_new_reply(
     assert list(texts) == [answer_to("noon?")] * 2
 
 
-RESEND_AFTER_S = 0.1
+RESEND_AFTER_S = 0.05
 """The usual wait would hold up each of these tests."""
 
 
@@ -317,10 +318,10 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "RESEND_AFTER_S", RESEND_AFTER_S)
 
 
+TIMED_OUT = "Endpoint request timed out"
 GATEWAY_ERRORS = [
     "Internal server error",
     "Forbidden",
-    "Endpoint request timed out",
     "Too Many Requests",
 ]
 
@@ -346,7 +347,53 @@ async def test_a_message_that_the_gateway_could_not_deliver_is_sent_again(
 
 
 @pytest.mark.usefixtures("soon")
-async def test_after_two_more_times_the_gateways_error_is_the_turns(
+async def test_a_request_that_timed_out_says_nothing_of_its_turn(server: ScriptedServer) -> None:
+    async def time_out(peer: Peer, message: Json) -> None:
+        await peer.send({"message": TIMED_OUT, "connectionId": "c=", "requestId": "r="})
+        # Nothing tells that a turn is not sent again: the time in which it would be must pass.
+        await asyncio.sleep(2 * RESEND_AFTER_S)
+        await answer(peer, message)
+
+    server.on("user_message", time_out)
+    async with Conversation.connect(server.url) as conversation:
+        assert (await conversation.say("hello")).text == answer_to("hello")
+        assert list(conversation.errors) == []
+    assert len(server.messages("user_message")) == 1
+    assert server.messages("ping") == []
+
+
+@pytest.mark.usefixtures("soon")
+async def test_after_a_failed_request_the_server_is_asked_at_once_for_each_turn_it_may_have_run(
+    server: ScriptedServer,
+) -> None:
+    async def die(peer: Peer, message: Json) -> None:
+        await peer.send(reply_events(message["turn_id"], "One two")[0])
+        await peer.send(
+            {"message": "Internal server error", "connectionId": "c", "requestId": "r="}
+        )
+
+    async def end(peer: Peer, message: Json) -> None:
+        died = {"seq": 0, "turn_id": message["turn_id"], "reason": "failed", "text": ""}
+        more = {"code": "internal", "retryable": True, "metrics": {}}
+        attempt = message.get("attempt", 1)
+        await peer.send({"type": "turn_end", **died, **more, "attempt": attempt})
+
+    server.on("user_message", die)
+    server.on("ping", end)
+    async with Conversation.connect(server.url) as conversation:
+        turn = conversation.say("count")
+        for _ in range(2):
+            with pytest.raises(TurnFailed) as failed:
+                await turn
+            assert failed.value.retryable
+            turn = turn.retry() if turn.attempt == 1 else turn
+    asked = [{k: v for k, v in ping.items() if k != "sent_at"} for ping in server.messages("ping")]
+    first = {"type": "ping", "turn_id": turn.turn_id, "request_id": "r="}
+    assert asked == [first, {**first, "attempt": 2}]
+
+
+@pytest.mark.usefixtures("soon")
+async def test_after_four_more_times_the_gateways_error_is_the_turns(
     server: ScriptedServer,
 ) -> None:
     async def crash(peer: Peer, message: Json) -> None:
@@ -357,7 +404,10 @@ async def test_after_two_more_times_the_gateways_error_is_the_turns(
         with pytest.raises(ServerError, match="Internal server error") as failed:
             await conversation.say("hello")
         assert failed.value.code == "gateway_error"
-    assert len(server.messages("user_message")) == 3
+    at_s = [got.at_s for got in server.got if got.message["type"] == "user_message"]
+    waits_s = [after - before for before, after in itertools.pairwise(at_s)]
+    assert len(waits_s) == 4
+    assert all(s >= RESEND_AFTER_S * 2**n for n, s in enumerate(waits_s))
 
 
 @pytest.mark.usefixtures("soon")
@@ -400,13 +450,13 @@ async def test_speech_that_the_gateway_lost_is_sent_again(server: ScriptedServer
 
 
 @pytest.mark.usefixtures("soon")
-async def test_speech_too_is_sent_again_twice_at_most(server: ScriptedServer) -> None:
+async def test_speech_too_is_sent_again_four_times_at_most(server: ScriptedServer) -> None:
     async def crash(peer: Peer, message: Json) -> None:
         await peer.send({"message": "Internal server error", "connectionId": "c"})
 
     server.on("audio_start", crash)
-    timeouts = Timeouts(answer_s=10 * RESEND_AFTER_S)
+    timeouts = Timeouts(answer_s=25 * RESEND_AFTER_S)
     async with Conversation.connect(server.url, timeouts=timeouts) as conversation:
         with pytest.raises(AnswerTimeout, match="Internal server error"):
             await conversation.speak(tone("fox"), real_time=False)
-    assert len(server.messages("audio_start")) == 3
+    assert len(server.messages("audio_start")) == 5

@@ -46,7 +46,8 @@ importlib.import_module("soak_mutations").apply(SETTINGS["mutation"])
 
 def handler(event: dict[str, Any], context: Any) -> Any:
     """Run the turn."""
-    mark = MARKS / f"{event['turn_id']}.{context.aws_request_id}"
+    asked = json.loads(event["body"]) if "body" in event else event
+    mark = MARKS / f"{asked['turn_id']}.{context.aws_request_id}"
     mark.write_text(str(os.getpid()))  # stays if the function is killed
     try:
         return app.handler(event, context)

@@ -35,7 +35,8 @@ from parley.tools.tool import Answer, CustomEvent, Invocation
 from parley.tools.toolbox import NO_TOOLS
 from parley.turn.context import TurnServices
 from parley.turn.start import run_turn
-from parley.websocket.message_handler import Envelope, MessageHandler
+from parley.websocket.arrival import Envelope
+from parley.websocket.message_handler import MessageHandler
 from tests.unit.fakes import FakeResponder, FakeSynthesizer, FakeTranscriber, Wire
 from tests.unit.turn.tools import calls, spec, toolbox
 

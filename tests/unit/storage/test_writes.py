@@ -25,7 +25,8 @@ from parley.storage.table import Table
 from parley.storage.turns import TurnStore
 from parley.turn.context import TurnServices
 from parley.turn.start import run_turn
-from parley.websocket.message_handler import Envelope, MessageHandler
+from parley.websocket.arrival import Envelope
+from parley.websocket.message_handler import MessageHandler
 from tests.unit.fakes import FakeResponder, FakeSynthesizer, FakeTranscriber, Wire
 
 WRITES = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")

@@ -35,7 +35,7 @@ from parley.storage.inbox_entries import (
     InterruptEntry,
     ToolResultEntry,
 )
-from parley.websocket.message_handler import Envelope
+from parley.websocket.arrival import Envelope
 from tests.unit.door import Door
 from tests.unit.memory import own
 

@@ -20,7 +20,7 @@ from parley.protocol.messages import Choices, Error, Message, Pong, Ready, Setti
 from parley.sessions.settings_policy import SettingsPolicy
 from parley.storage.item_codec import Session, session_key
 from parley.storage.table import Table
-from parley.websocket.message_handler import Envelope
+from parley.websocket.arrival import Envelope
 from parley.websocket.resume import HISTORY_BYTES
 from parley.websocket.session_binding import MAX_BINDINGS
 from tests.unit.door import Door

@@ -23,7 +23,7 @@ from parley_client.errors import (
     ServerError,
     SessionReplaced,
 )
-from parley_client.events import GATEWAY_ERROR, Answer, ReceivedEvent, message_type_of
+from parley_client.events import Answer, GatewayError, ReceivedEvent, message_type_of
 from parley_client.listener import Listener
 from parley_client.messages import (
     ClientMessage,
@@ -254,7 +254,7 @@ class Channel:
         if error.code == "not_initialised":
             forgotten = f"The server has forgotten the connection: {error.message}"
             self.drop(ConnectionLost(forgotten, close_code=LOST_CODE))
-        elif error.code == GATEWAY_ERROR:
+        elif isinstance(error, GatewayError):
             self._requests.refuse(ServerError(error))
             self._listener.on_gateway_error(error)
         elif not self._refuses_a_request(error):

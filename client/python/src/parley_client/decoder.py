@@ -16,18 +16,27 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from parley_client.errors import ProtocolViolation
-from parley_client.events import GATEWAY_ERROR, ReceivedEvent, TurnEvent, UnknownEvent
+from parley_client.events import (
+    GATEWAY_ERROR,
+    GatewayError,
+    ReceivedEvent,
+    TurnEvent,
+    UnknownEvent,
+)
 from parley_client.messages import Audio, Error, ServerEvent
 
 _EVENTS: Mapping[str, type[ServerEvent]] = {cls.type: cls for cls in get_args(ServerEvent)}
 _NUMBERED = frozenset(get_args(TurnEvent)) - {Error}
+
+_TIMED_OUT = "Endpoint request timed out"
+"""API Gateway waits no longer for a function. The function goes on, and so do its events."""
 
 _Reader = Callable[[object, str], Any]
 """Converts a JSON value; the text is the value's path in its event."""
 
 
 def decode(frame: str | bytes) -> ReceivedEvent | None:
-    """Parse one frame; None for an unnumbered event of an unknown type.
+    """Parse one frame; None for an unnumbered event of an unknown type, and for what says nothing.
 
     Raises:
         ProtocolViolation: it is not an event of this protocol.
@@ -50,15 +59,20 @@ def decode(frame: str | bytes) -> ReceivedEvent | None:
     return _read_event(kind, data)
 
 
-def _gateway_error(data: dict[str, Any]) -> Error:
+def _gateway_error(data: dict[str, Any]) -> GatewayError | None:
     """What API Gateway itself sends when a route or its function fails:
     `{"message": "Internal server error", "connectionId": …, "requestId": …}`."""
-    said = data["message"]
-    request = f" (request {data['requestId']})" if isinstance(data.get("requestId"), str) else ""
-    return Error(
+    said, request_id = data["message"], data.get("requestId")
+    if said == _TIMED_OUT:
+        return None
+    if not isinstance(request_id, str):
+        request_id = None
+    request = f" (request {request_id})" if request_id else ""
+    return GatewayError(
         code=GATEWAY_ERROR,
         message=f"The API gateway answered “{said}”{request}; the function's log says why.",
         retryable=said != "Forbidden",  # no such route: it won't appear by asking again
+        request_id=request_id,
     )
 
 

@@ -28,6 +28,17 @@ GATEWAY_ERROR = "gateway_error"
 
 
 @dataclass(frozen=True, slots=True)
+class GatewayError(Error):
+    """API Gateway could not have a message handled, and does not say which.
+
+    Attributes:
+        request_id: of the request that failed.
+    """
+
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Restarted:
     """The turn runs again: what came of it before this event is void.
 

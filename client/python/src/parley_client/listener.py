@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from parley_client.errors import ParleyClientError, SessionLost
-from parley_client.events import TurnEvent
-from parley_client.messages import ClientMessage, Error, Received
+from parley_client.events import GatewayError, TurnEvent
+from parley_client.messages import ClientMessage, Received
 
 
 class Listener(Protocol):
@@ -16,8 +16,8 @@ class Listener(Protocol):
     def on_turn_event(self, event: TurnEvent) -> None:
         """An event of a turn, or an error that answers no request."""
 
-    def on_gateway_error(self, error: Error) -> None:
-        """API Gateway could not deliver some message."""
+    def on_gateway_error(self, error: GatewayError) -> None:
+        """API Gateway could not have some message handled."""
 
     def on_sent(self, message: ClientMessage, at_s: float) -> None:
         """A message was handed to a connection."""

@@ -216,6 +216,9 @@ class Ping(TypedDict):
     turn_id: NotRequired[str]
     attempt: NotRequired[int]
     """1 to 100."""
+    request_id: NotRequired[str]
+    """The request that API Gateway said has failed. An attempt that it ran is ended now. An attempt
+    that has not begun is not ended."""
 
 
 class End(TypedDict):

@@ -7,6 +7,7 @@ It posts through a channel and opens no connection. What a turn has said is its
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Protocol
@@ -19,7 +20,7 @@ from parley_client.errors import (
     ProtocolViolation,
     SessionLost,
 )
-from parley_client.events import TurnEvent, message_type_of
+from parley_client.events import GatewayError, TurnEvent, message_type_of
 from parley_client.messages import (
     Ack,
     AgentTurn,
@@ -27,6 +28,7 @@ from parley_client.messages import (
     ClientMessage,
     Error,
     Interrupt,
+    Ping,
     Received,
     ToolUpdate,
     TurnEnd,
@@ -38,8 +40,8 @@ from parley_client.turn import Turn
 from parley_client.utterance import Utterance
 
 RESEND_AFTER_S = 0.5
-"""How long to wait before what a gateway could not deliver is sent again."""
-MAX_RESENDS = 2
+"""How long to wait before what a gateway could not deliver is sent again; then twice as long."""
+MAX_RESENDS = 4
 MAX_FORGOTTEN = 100
 """Of how many turns that are over it is remembered that they were: a late event of one is not the
 first of another."""
@@ -282,9 +284,12 @@ class Turns:
             # the server sends it again as long as it doesn't know that it has arrived
             self._acknowledge(event)
 
-    def on_gateway_error(self, error: Error) -> None:
-        """A message was not delivered, and the gateway doesn't say which: send all
-        that may be meant again, twice at most. What had arrived costs nothing."""
+    def on_gateway_error(self, error: GatewayError) -> None:
+        """A message was not handled, and the gateway doesn't say which. Ask after every turn
+        that the failed request may have run. Send all that may be meant again, `MAX_RESENDS`
+        times at most: what had arrived costs nothing."""
+        if error.request_id is not None:
+            self._ask_after_all(error.request_id)
         unheard = [turn for turn in self._turns.values() if turn.unheard]
         if not unheard:
             self.errors.append(error)
@@ -368,9 +373,25 @@ class Turns:
         for message in messages:
             await self._attached.post(message)
 
+    def _ask_after_all(self, request_id: str) -> None:
+        """Ask whether a request that failed ran a turn: then the server ends it at once."""
+        for turn in self._turns.values():
+            if turn.done or not turn.utterance.is_users or not turn.utterance.opened:
+                continue
+            ping: Ping = {
+                "type": "ping",
+                "sent_at": time.time() * 1000,
+                "turn_id": turn.turn_id,
+                "request_id": request_id,
+            }
+            if turn.attempt > 1:
+                ping["attempt"] = turn.attempt
+            self._attached.spawn(self._attached.post(ping, always=True))
+
     async def _send_again(self) -> None:
         since_s = asyncio.get_running_loop().time() - RECENT_S
-        await asyncio.sleep(RESEND_AFTER_S)
+        resent = [turn.utterance.resent for turn in self._turns.values() if turn.unheard]
+        await asyncio.sleep(RESEND_AFTER_S * 2 ** min(resent, default=0))
         for turn in list(self._turns.values()):
             if turn.unheard and self.connected and turn.utterance.resent < MAX_RESENDS:
                 turn.utterance.resent += 1

@@ -80,6 +80,7 @@ Identifier = Annotated[
 ]
 ToolName = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}" + END)]
 CallId = Annotated[str, Meta(pattern="^[A-Za-z0-9_.-]{1,160}" + END)]
+GatewayId = Annotated[str, Meta(pattern="^[A-Za-z0-9_=-]{1,64}" + END)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 ChunkSeq = Annotated[int, Meta(ge=1, le=MAX_CHUNKS)]
 Attempt = Annotated[int, Meta(ge=1, le=MAX_ATTEMPTS)]
@@ -212,6 +213,9 @@ class Ping(ClientMessage, tag="ping"):
     sent_at: float
     turn_id: Identifier | None = None
     attempt: Attempt = 1
+    request_id: GatewayId | None = None
+    """The request that API Gateway said has failed. An attempt that it ran is ended now. An attempt
+    that has not begun is not ended."""
 
 
 class End(ClientMessage, tag="end"):

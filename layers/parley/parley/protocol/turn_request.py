@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from parley.errors import BadMessage
 from parley.principal import SessionRef
 from parley.protocol.messages import AgentTurnCause, AudioFormat, Endpointing
 
@@ -12,7 +13,8 @@ AGENT_TURN = "agent-"
 
 
 class TurnRequest(Struct, frozen=True, omit_defaults=True):
-    """The request for one turn. For a connection it is the JSON of an asynchronous invocation.
+    """The request for one turn. Of a turn that the agent begins by itself, it is the JSON of an
+    asynchronous invocation.
 
     Attributes:
         connection_id: empty for a turn that answers an HTTP request.
@@ -53,3 +55,21 @@ class TurnRequest(Struct, frozen=True, omit_defaults=True):
     def connected(self) -> bool:
         """Whether the turn's events go to a connection. If not, they form one answer."""
         return bool(self.connection_id)
+
+
+def check_turn_id(turn_id: str, path: str) -> None:
+    """Refuse an id that is kept for the turns that an agent begins.
+
+    Args:
+        path: the field, e.g. `user_message.turn_id`.
+
+    Raises:
+        BadMessage: names the field.
+    """
+    if turn_id.startswith(AGENT_TURN):
+        raise BadMessage(
+            "bad_request",
+            f"{path}: {AGENT_TURN} is kept for the turns that the agent begins.",
+            field=path,
+            turn_id=turn_id,
+        )

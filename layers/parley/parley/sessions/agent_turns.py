@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from parley.errors import BadMessage
 from parley.protocol.messages import AgentTurnCause
 from parley.protocol.turn_request import AGENT_TURN, TurnRequest
 from parley.storage.item_codec import Session
@@ -18,24 +17,6 @@ from parley.storage.turns import TurnStore
 GREETING_TURN = f"{AGENT_TURN}greeting"
 MAX_TRIES = 3
 """How often a turn is started that fails."""
-
-
-def check_turn_id(turn_id: str, path: str) -> None:
-    """Refuse an id that is kept for the turns that an agent begins.
-
-    Args:
-        path: the field, e.g. `user_message.turn_id`.
-
-    Raises:
-        BadMessage: names the field.
-    """
-    if turn_id.startswith(AGENT_TURN):
-        raise BadMessage(
-            "bad_request",
-            f"{path}: {AGENT_TURN} is kept for the turns that the agent begins.",
-            field=path,
-            turn_id=turn_id,
-        )
 
 
 class AgentTurns:

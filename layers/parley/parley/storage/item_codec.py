@@ -160,6 +160,7 @@ class TurnItem:
             ended.
         message_key: the sort key of its reply in the history; empty if there is none.
         lease_until_ms: when its lease expires, in ms since the epoch.
+        owner: the invocation that has, or had, its lease.
     """
 
     state: str
@@ -167,6 +168,7 @@ class TurnItem:
     parts: Sequence[Heard] = ()
     message_key: str = ""
     lease_until_ms: int = 0
+    owner: str = ""
 
     @property
     def running(self) -> bool:
@@ -473,6 +475,7 @@ def turn_from(item: dict[str, Any]) -> TurnItem:
         parts=_parts_from(item),
         message_key=read_text(item, "message_key"),
         lease_until_ms=read_number(item, "lease_until"),
+        owner=read_text(item, "owner"),
     )
 
 

@@ -1,34 +1,27 @@
-"""Handles the messages of clients: answers them, or hands them to a turn.
+"""Handles the messages of clients that begin no turn: answers them, or hands them to a turn.
 
-It validates, writes what a running turn needs into the inbox, and starts turns. It is synchronous
-and quick: what takes time happens in the turn.
+It writes what a running turn needs into the inbox, and starts the agent's own turns. It is
+synchronous and quick: what takes time happens in the turn.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import singledispatchmethod
 
-import msgspec
 from msgspec import UNSET
 
 from parley.agents.catalog import AgentCatalog
 from parley.aws.management_api import Address
 from parley.clock import now_ms
-from parley.errors import BadMessage, ConnectionGone, ParleyError, PostRefused
-from parley.ids import new_ulid, ulid_ms
-from parley.limits.connection_lease import INIT_WITHIN_S
+from parley.errors import BadMessage, ParleyError
+from parley.ids import new_ulid
 from parley.limits.connection_slots import ConnectionSlots
 from parley.limits.errors import too_many_messages
-from parley.limits.message_rates import CallName, MessageRates, TooFast
 from parley.limits.request_rates import RequestRates
 from parley.limits.rules import NO_LIMITS, LimitRules
 from parley.principal import ANONYMOUS, Principal, SessionRef, parse_session_id
-from parley.protocol.decoder import Decoder
 from parley.protocol.messages import (
-    MAX_MESSAGE_BYTES,
     PROTOCOL_VERSION,
     Ack,
     AudioChunk,
@@ -39,7 +32,6 @@ from parley.protocol.messages import (
     ConfigUpdated,
     Context,
     End,
-    Error,
     Init,
     Interrupt,
     Limits,
@@ -53,10 +45,9 @@ from parley.protocol.messages import (
     Stage,
     ToolResult,
     UserMessage,
-    encode,
 )
 from parley.protocol.turn_request import AGENT_TURN, TurnRequest
-from parley.sessions.agent_turns import GREETING_TURN, AgentTurns, check_turn_id
+from parley.sessions.agent_turns import GREETING_TURN, AgentTurns
 from parley.sessions.interruption import Interruption
 from parley.sessions.opener import open_session
 from parley.sessions.recovery import Recovery
@@ -72,44 +63,13 @@ from parley.storage.inbox_entries import (
 from parley.storage.item_codec import Connection, Session
 from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
+from parley.websocket.arrival import Arrivals, ConnectionsApi, Envelope
 from parley.websocket.resume import (
-    ConnectionsApi,
     SessionResume,
     fit_history,
     not_found_error,
 )
-from parley.websocket.session_binding import DuplicateInit, SessionBinding, StaleInit
-
-WANTS_MORE = (UserMessage, AudioStart, Config, Context, Silence)
-"""What a session that has lasted too long does no more. The rest belongs to turns that run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """Where a message came from.
-
-    Attributes:
-        endpoint: base URL of the `@connections` API.
-        received_at_ms: when API Gateway received it, in ms since the epoch.
-        message_id: API Gateway's id; the same if it delivers a message twice.
-        connected_at_ms: API Gateway's `connectedAt`, in ms since the epoch; None for now.
-    """
-
-    connection_id: str
-    endpoint: str
-    received_at_ms: int
-    message_id: str = ""
-    connected_at_ms: int | None = None
-
-    @property
-    def opened_at_ms(self) -> int:
-        """Return when the connection was opened, in ms since the epoch."""
-        return self.received_at_ms if self.connected_at_ms is None else self.connected_at_ms
-
-    @property
-    def age_s(self) -> float:
-        """Return how long the connection had been open, in s."""
-        return (self.received_at_ms - self.opened_at_ms) / 1000
+from parley.websocket.session_binding import DuplicateInit, StaleInit
 
 
 class MessageHandler:
@@ -154,115 +114,25 @@ class MessageHandler:
         self._policy = policy
         self._agents = agents or AgentCatalog("", policy)
         self._silence = silence
-        self._max_session_s = max_session_s
         self._stand_ins = list(stand_ins)
         self._requests = requests
-        self._binding = SessionBinding(sessions)
         self._resume = SessionResume(
             sessions, turns, management_api, history_messages, slots, requests
         )
         self._recovery = Recovery(sessions, turns, management_api.post)
         self._interruption = Interruption(sessions, turns)
-        self._max_message_bytes = limits.message_bytes or MAX_MESSAGE_BYTES
-        self._decoder = Decoder(self._max_message_bytes)
-        self._rates = MessageRates(limits)
+        self._arrivals = Arrivals(
+            sessions, management_api, policy=policy, limits=limits, max_session_s=max_session_s
+        )
+        self._binding = self._arrivals.binding
 
     def handle(self, envelope: Envelope, body: str) -> ParleyError | None:
         """Handle one message; return the error that was sent to the client, if one was."""
-        too_fast = self._rates.count_message(
-            envelope.connection_id, len(body), time.monotonic() * 1000
-        )
-        if too_fast is not None:
-            return self._drop_message(envelope, body, too_fast)
-        if envelope.age_s > INIT_WITHIN_S and self._binding.is_uninitialised(
-            envelope.connection_id
-        ):
-            return self._close_uninitialised(envelope)
-        error: ParleyError | None = None
-        answer: ServerEvent | None
-        try:
-            answer = self._process(self._decoder.decode(body), envelope)
-        except ParleyError as problem:
-            error, answer = problem, Error.from_error(problem)
-        if answer is not None:
-            self._send(envelope, answer)
-        return error
-
-    def _drop_message(self, envelope: Envelope, body: str, too_fast: TooFast) -> ParleyError | None:
-        """Drop a message; report the first of many, and close a connection that does not stop."""
-        if too_fast.close:
-            self._management_api.close(envelope.endpoint, envelope.connection_id)
-        if not too_fast.tell:
-            return None
-        error = too_many_messages(too_fast, *self._read_type_and_turn(body))
-        if not too_fast.close:
-            self._send(envelope, Error.from_error(error))
-        return error
-
-    def _close_uninitialised(self, envelope: Envelope) -> ParleyError:
-        """Close a connection that sent no `init` in time: another may have its slot by now."""
-        error = BadMessage(
-            "not_initialised",
-            f"init: expected within {INIT_WITHIN_S} seconds of connecting. This connection is "
-            "closed; open another one.",
-            field="init",
-            retryable=True,
-        )
-        self._send(envelope, Error.from_error(error))
-        self._management_api.close(envelope.endpoint, envelope.connection_id)
-        return error
-
-    def _read_type_and_turn(self, body: str) -> tuple[str | None, str | None]:
-        """Return the type of a message, and the id of the turn that it asks for, if any."""
-        try:
-            message = self._decoder.decode(body)
-        except ParleyError:
-            return None, None
-        turn_id = message.turn_id if isinstance(message, (UserMessage, AudioStart)) else None
-        return str(message.__struct_config__.tag), turn_id
-
-    def _process(self, message: ClientMessage, envelope: Envelope) -> ServerEvent | None:
-        try:
-            if isinstance(message, WANTS_MORE) and self._is_too_long(envelope):
-                return self._end_too_long(envelope)
-            return self._answer(message, envelope)
-        finally:
-            if not isinstance(message, UserMessage | AudioStart):  # a turn checks that itself
-                self._binding.check_not_erased(envelope.connection_id)
-
-    def _is_too_long(self, envelope: Envelope) -> bool:
-        """Return whether a connection's session has lasted as long as it may."""
-        if not self._max_session_s:
-            return False
-        opened_ms = ulid_ms(parse_session_id(self._find_session(envelope)))
-        ends_ms = envelope.received_at_ms - 1000 * self._max_session_s
-        return opened_ms is not None and opened_ms <= ends_ms
-
-    def _end_too_long(self, envelope: Envelope) -> ServerEvent:
-        """End a session that has lasted too long. A reply that is being spoken goes on."""
-        ref = self._find_session(envelope)
-        self._sessions.end_session(ref, envelope.received_at_ms)
-        return SessionEnded(parse_session_id(ref), "too_long")
+        return self._arrivals.handle(envelope, body, self._answer)
 
     def report_fault(self, envelope: Envelope, body: str) -> None:
         """Tell the client that its message failed by our fault, and which turn did not begin."""
-        field, turn_id = self._read_type_and_turn(body)
-        error = ParleyError(
-            "internal",
-            "Something went wrong on our side. Send the message again.",
-            retryable=True,
-            field=field,
-            turn_id=turn_id,
-        )
-        self._send(envelope, Error.from_error(error))
-
-    def _send(self, envelope: Envelope, event: ServerEvent) -> None:
-        try:
-            self._management_api.post(envelope.endpoint, envelope.connection_id, encode(event))
-        except PostRefused:
-            raise  # a permission is missing, or API Gateway fails: the log must say so
-        except ConnectionGone:
-            return  # the client has left
+        self._arrivals.report_fault(envelope, body)
 
     # --- one method per message -------------------------------------------------
 
@@ -298,44 +168,40 @@ class MessageHandler:
         return None
 
     @_answer.register
-    def _answer_user_message(self, message: UserMessage, envelope: Envelope) -> None:
-        self._start_within_rate(self._make_turn_request(message, envelope))
+    def _answer_turn(self, message: UserMessage | AudioStart, envelope: Envelope) -> None:
+        """Start a turn that came here in place of the turn function.
 
-    @_answer.register
-    def _answer_audio_start(self, message: AudioStart, envelope: Envelope) -> None:
-        self._policy.check_endpointing(
-            message.endpointing, "audio_start.endpointing", message.turn_id
-        )
-        request = self._make_turn_request(message, envelope)
-        self._start_within_rate(
-            msgspec.structs.replace(request, format=message.format, endpointing=message.endpointing)
-        )
+        API Gateway routes it here while a deployment without its route is being updated.
+        """
+        request = self._arrivals.request_turn(message, envelope)
+        if request is not None:
+            self._start_turn(request)
 
     @_answer.register
     def _answer_audio_chunk(self, message: AudioChunk, envelope: Envelope) -> None:
-        ref = self._find_session(envelope)
+        ref = self._arrivals.find_session(envelope)
         self._turns.inboxes.put_chunk(ref, message.turn_id, ChunkEntry(message.seq, message.audio))
 
     @_answer.register
     def _answer_audio_end(self, message: AudioEnd, envelope: Envelope) -> None:
-        ref = self._find_session(envelope)
+        ref = self._arrivals.find_session(envelope)
         entry = EndEntry(message.chunks, envelope.received_at_ms)
         self._turns.inboxes.put_end(ref, message.turn_id, entry)
 
     @_answer.register
     def _answer_interrupt(self, message: Interrupt, envelope: Envelope) -> None:
-        too_fast = self._count_call("interrupts_per_minute", envelope.connection_id)
+        too_fast = self._arrivals.count_call("interrupts_per_minute", envelope.connection_id)
         if too_fast is not None:
             if too_fast.tell:
                 raise too_many_messages(too_fast, "interrupt", None)
             return
-        ref = self._find_session(envelope)
+        ref = self._arrivals.find_session(envelope)
         entry = InterruptEntry(message.played_ms, envelope.received_at_ms)
         self._interruption.interrupt(ref, message.turn_id, entry)
 
     @_answer.register
     def _answer_config(self, message: Config, envelope: Envelope) -> ServerEvent:
-        ref = self._find_session(envelope)
+        ref = self._arrivals.find_session(envelope)
 
         def check(session: Session) -> None:
             policy = self._agents.policy_of(session)
@@ -349,21 +215,21 @@ class MessageHandler:
     @_answer.register
     def _answer_ack(self, message: Ack, envelope: Envelope) -> None:
         """Note what has arrived: it need not be stored for a replay."""
-        ref = self._find_session(envelope)
+        ref = self._arrivals.find_session(envelope)
         self._turns.inboxes.put_ack(ref, message.turn_id, AckEntry(message.attempt, message.seq))
 
     @_answer.register
     def _answer_ping(self, message: Ping, envelope: Envelope) -> ServerEvent:
         # A ping above the rate is answered as if it named no turn: it also keeps the connection.
-        if message.turn_id is not None and not self._count_call(
+        if message.turn_id is not None and not self._arrivals.count_call(
             "pings_per_minute", envelope.connection_id
         ):
-            self._recover_turn(envelope, message.turn_id, message.attempt)
+            self._recover_turn(message, message.turn_id, envelope)
         return Pong(message.sent_at)
 
     @_answer.register
     def _answer_end(self, message: End, envelope: Envelope) -> ServerEvent:
-        ref = self._find_session(envelope)
+        ref = self._arrivals.find_session(envelope)
         running = self._sessions.end_session(ref, envelope.received_at_ms)
         turn = self._turns.get_turn(ref, running) if running is not None else None
         if running is not None and turn is not None and turn.running:
@@ -374,7 +240,7 @@ class MessageHandler:
 
     @_answer.register
     def _answer_tool_result(self, message: ToolResult, envelope: Envelope) -> None:
-        ref = self._find_session(envelope)
+        ref = self._arrivals.find_session(envelope)
         if not message.call_id.startswith(f"{parse_session_id(ref)}.{message.turn_id}."):
             raise BadMessage(
                 "bad_request",
@@ -387,7 +253,7 @@ class MessageHandler:
 
     @_answer.register
     def _answer_context(self, message: Context, envelope: Envelope) -> None:
-        ref = self._find_session(envelope)
+        ref = self._arrivals.find_session(envelope)
         if not self._policy.takes_context:
             raise BadMessage(
                 "bad_request",
@@ -400,7 +266,7 @@ class MessageHandler:
                 "context.text: expected at least one character that is not white space.",
                 field="context.text",
             )
-        too_fast = self._count_call("turns_per_minute", envelope.connection_id)
+        too_fast = self._arrivals.count_call("turns_per_minute", envelope.connection_id)
         if too_fast is None:
             note_id = envelope.message_id or new_ulid()
             self._sessions.words.put_context(ref, note_id, message.text, envelope.received_at_ms)
@@ -409,12 +275,12 @@ class MessageHandler:
 
     @_answer.register
     def _answer_silence(self, message: Silence, envelope: Envelope) -> ServerEvent | None:
-        ref = self._find_session(envelope)
+        ref = self._arrivals.find_session(envelope)
         if self._silence.rules is None:
             raise BadMessage(
                 "bad_request", "silence: this deployment does nothing about it.", field="silence"
             )
-        if self._count_call("turns_per_minute", envelope.connection_id) is not None:
+        if self._arrivals.count_call("turns_per_minute", envelope.connection_id) is not None:
             return None
         session = self._sessions.get_session(ref)
         if session is None or session.status != "active" or self._is_replying(session):
@@ -468,7 +334,7 @@ class MessageHandler:
         )
         self._bind(envelope, session.ref)
         self._binding.remember(envelope.connection_id, session.ref)
-        self._send(envelope, self._make_ready(session, token, resumed=False))
+        self._arrivals.send(envelope, self._make_ready(session, token, resumed=False))
         self._greet(session, envelope, is_new=True)
 
     def _resume_session(
@@ -488,7 +354,7 @@ class MessageHandler:
         self._binding.remember(envelope.connection_id, session.ref)
         ready = self._make_ready(session, token, resumed=True)
         ready.history = fit_history(history)
-        self._send(envelope, ready)  # before any event of a turn
+        self._arrivals.send(envelope, ready)  # before any event of a turn
         self._resume.send_missed(before, session, message.received)
         self._greet(session, envelope)
 
@@ -511,7 +377,7 @@ class MessageHandler:
             resume_token=token,
             resumed=resumed,
             settings=self._settings_of(session),
-            limits=Limits(max_message_bytes=self._max_message_bytes),
+            limits=Limits(max_message_bytes=self._arrivals.max_message_bytes),
             protocol=1,
             choices=self._agents.policy_of(session).list_choices(session.signed),
             stand_ins=self._stand_ins,
@@ -530,57 +396,32 @@ class MessageHandler:
     def _bind(self, envelope: Envelope, ref: SessionRef) -> None:
         self._binding.bind(envelope.connection_id, ref, envelope.message_id)
 
-    def _find_session(self, envelope: Envelope) -> SessionRef:
-        return self._binding.find_session(envelope.connection_id)
-
     # --- turns --------------------------------------------------------------------
-
-    def _make_turn_request(
-        self, message: UserMessage | AudioStart, envelope: Envelope
-    ) -> TurnRequest:
-        check_turn_id(message.turn_id, f"{message.__struct_config__.tag}.turn_id")
-        return TurnRequest(
-            session=self._find_session(envelope),
-            turn_id=message.turn_id,
-            connection_id=envelope.connection_id,
-            endpoint=envelope.endpoint,
-            received_at_ms=envelope.received_at_ms,
-            text=message.text if isinstance(message, UserMessage) else None,
-            attempt=message.attempt,
-        )
-
-    def _start_within_rate(self, request: TurnRequest) -> None:
-        """Start a turn, unless its connection asks for too many."""
-        # Counted in memory: to refuse a turn by the table costs calls as well.
-        too_fast = self._count_call("turns_per_minute", request.connection_id)
-        if too_fast is None:
-            self._start_turn(request)
-        elif too_fast.tell:
-            asked_by = "audio_start" if request.spoken else "user_message"
-            raise too_many_messages(too_fast, asked_by, request.turn_id)
 
     def _start_any_turn(self, request: TurnRequest) -> None:
         self._start_turn(request)
 
-    def _count_call(self, name: CallName, connection_id: str) -> TooFast | None:
-        """Count a message that costs calls; return None if it is within its rate."""
-        return self._rates.count_call(name, connection_id, time.monotonic() * 1000)
-
-    def _recover_turn(self, envelope: Envelope, turn_id: str, attempt: int) -> None:
-        """Help a client that has waited long for an attempt at a turn.
+    def _recover_turn(self, ping: Ping, turn_id: str, envelope: Envelope) -> None:
+        """Help a client that has waited long for an attempt at a turn, or heard of a request that
+        failed.
 
         Send what is stored of it. Otherwise end it if nobody runs it, or report again that it has
         failed.
         """
-        ref = self._find_session(envelope)
+        ref = self._arrivals.find_session(envelope)
         turn, session = self._turns.get_turn(ref, turn_id), self._sessions.get_session(ref)
         if session is None:
             return
+        begun = turn is not None and turn.attempt.number >= ping.attempt
+        if ping.request_id is not None and not begun:
+            return  # what failed may be another message, and this attempt about to begin
         if turn is not None and not turn.running:
             started_ms = turn.attempt.started_ms
-            if self._resume.replay_turn(session, turn_id, started_ms, attempt) != 0:
+            if self._resume.replay_turn(session, turn_id, started_ms, ping.attempt) != 0:
                 return  # also if the limit forbids to read: stored events must not become void
-        if self._recovery.end_dead_turn(ref, turn_id, None, attempt):
+        is_dead = turn is not None and ping.request_id is not None and turn.owner == ping.request_id
+        owner = ping.request_id if is_dead else None
+        if self._recovery.end_dead_turn(ref, turn_id, owner, ping.attempt):
             self._restart_agent_turn(session, turn_id, envelope)
         elif turn is not None and turn.state == "failed":
             self._recovery.report_failed_turn(ref, turn_id, turn.attempt)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
 
 import msgspec
 
@@ -21,6 +20,7 @@ from parley.storage.inbox_entries import ResumeEntry
 from parley.storage.item_codec import Connection, Session, StoredFrame
 from parley.storage.sessions import SessionStore
 from parley.storage.turns import TurnStore
+from parley.websocket.arrival import ConnectionsApi
 from parley.websocket.session_binding import StaleInit
 
 REPLAY_S = 20.0
@@ -31,16 +31,6 @@ REPLAY_EVENTS = 500
 three minutes of speech."""
 HISTORY_BYTES = 96 * 1024
 """How much history a `ready` carries. With the rest it stays below API Gateway's 128 KB."""
-
-
-class ConnectionsApi(Protocol):
-    """API Gateway's `@connections`; see `parley.aws.management_api.ManagementApi`."""
-
-    def post(self, endpoint: str, connection_id: str, frame: bytes) -> None:
-        """Send one text frame; raise `ConnectionGone` if the connection is closed."""
-
-    def close(self, endpoint: str, connection_id: str) -> None:
-        """Close a connection, if it is open."""
 
 
 class SessionResume:
