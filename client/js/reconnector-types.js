@@ -24,11 +24,17 @@
  */
 
 /**
+ * @typedef {object} GatewayFault what API Gateway says in a frame of its own
+ * @property {string} message
+ * @property {string} [requestId]
+ */
+
+/**
  * @typedef {object} ReconnectorEvents
  * @property {StateChange} state
  * @property {Ready} ready a socket is ready: the first, the next, or a fresh one; before `state`
  * @property {ServerEvent} event
- * @property {import("./undelivered.js").GatewayFault} fault API Gateway has failed a message
+ * @property {GatewayFault} fault API Gateway has failed a message
  * @property {ClientMessage} sent
  * @property {Problem} session_lost the session could not be resumed; a new one follows
  * @property {{transport: "websocket" | "http"}} transport what messages go over from now on;

@@ -20,7 +20,7 @@ import { WebSocketTransport } from "./websocket-transport.js";
 /**
  * @typedef {object} TransportHooks
  * @property {(transport: Transport, event: ServerEvent) => void} onEvent
- * @property {(fault: import("./undelivered.js").GatewayFault) => void} onFault see `WebSocketTransport`
+ * @property {(fault: import("./reconnector-types.js").GatewayFault) => void} onFault see `WebSocketTransport`
  * @property {(message: ClientMessage) => void} onSent
  * @property {(transport: Transport, problem: Problem) => void} onClosed
  * @property {() => boolean} isNeeded

@@ -8,12 +8,7 @@ import { startTimer } from "./delay.js";
 import { Problem } from "./problem.js";
 
 /** @typedef {import("./turn.js").Turn} Turn */
-
-/**
- * @typedef {object} GatewayFault API Gateway's own frame
- * @property {string} message
- * @property {string} [requestId]
- */
+/** @typedef {import("./reconnector-types.js").GatewayFault} GatewayFault */
 
 /**
  * @typedef {object} UndeliveredParts

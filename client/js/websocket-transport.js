@@ -25,7 +25,7 @@ const NO_CLOSE_FRAME = 1006;
 /**
  * @typedef {object} WebSocketHooks
  * @property {(event: ServerEvent) => void} onEvent everything but what answers `init`
- * @property {(fault: import("./undelivered.js").GatewayFault) => void} [onFault] API Gateway has failed
+ * @property {(fault: import("./reconnector-types.js").GatewayFault) => void} [onFault] API Gateway has failed
  *   a message
  * @property {(message: ClientMessage) => void} onSent
  * @property {(problem: Problem) => void} onClosed after `ready`, and not by us
@@ -260,7 +260,7 @@ function isOfTurn({ seq, turn_id: turnId }) {
  * API Gateway's own error frame, which has no `type`
  * ("Working with WebSocket APIs": `{"message", "connectionId", "requestId"}`).
  * @param {string} frame
- * @returns {import("./undelivered.js").GatewayFault | undefined}
+ * @returns {import("./reconnector-types.js").GatewayFault | undefined}
  */
 function gatewayFault(frame) {
   if (!frame.startsWith('{"message"')) return undefined;

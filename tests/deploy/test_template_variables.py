@@ -23,11 +23,14 @@ def variables(function: str) -> dict[str, Any]:
 def test_a_turn_over_http_is_configured_like_one_over_the_socket() -> None:
     over_the_socket = variables("TurnFunction")
     del over_the_socket["LISTEN_TIMEOUT_SECONDS"]  # over HTTP the whole utterance is there
+    for name in OF_MESSAGES:  # a request has limits of its own
+        assert over_the_socket.pop(name) == variables("MessageFunction")[name]
     over_http = variables("HttpTurnFunction")
     requests = {name for name in over_http if name.startswith(REQUESTS)}
     assert {name: over_http[name] for name in over_http.keys() - requests} == over_the_socket
 
 
+OF_MESSAGES = ("MESSAGES_PER_SECOND", "MESSAGE_BYTES")
 REQUESTS = ("CONNECTIONS_", "SESSIONS_", "READS_", "TURN_FUNCTION", "CLIENT_CONTEXT")
 """What does not concern a turn, but the requests around it."""
 

@@ -181,6 +181,11 @@ class RawClient:
         """The next event that belongs to no turn."""
         return await asyncio.wait_for(self._others.get(), timeout_s)
 
+    @property
+    def turn_ids(self) -> list[str]:
+        """The turns of which something has come, or was waited for."""
+        return list(self._turns)
+
     def no_others(self) -> bool:
         """Whether no unnumbered event is waiting."""
         return self._others.empty()

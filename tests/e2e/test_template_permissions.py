@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -39,13 +40,16 @@ SPOKEN = "What time is it?"
 TROUBLE = re.compile(r"AccessDenied|ClientError")
 """What a function that got an error logs of it."""
 PATIENCE_S = 20
+ASK_AFTER_S = 1
 SCENES = {
     "ConnectFunction": ["visit"],
     "DisconnectFunction": ["visit"],
     "MessageFunction KeepSessionsAndTheInbox": ["talk", "come_back"],
     "MessageFunction CloseTheConnectionThatASessionHasLeft": ["come_back"],
+    "MessageFunction StartTheAgentsTurns": ["be_silent"],
     "MessageFunction": ["talk"],
     "TurnFunction ReadTheInboxAndKeepTheHistory": ["talk", "come_back"],
+    "TurnFunction CloseAConnectionThatMayNotStay": ["say_nothing_in_time"],
     "TurnFunction": ["talk"],
     "FailureFunction EndTheTurn": ["lose_a_function", "lose_a_function_while_away"],
     "FailureFunction TellTheClient": ["lose_a_function"],
@@ -170,6 +174,33 @@ class Clients:
             assert (await client.other())["type"] == "config_updated"
             await client.send(type="end")
             assert (await client.other())["type"] == "session_ended"
+
+    async def be_silent(self) -> None:
+        """Be silent for so long that the agent asks."""
+        async with opened(self.stack.url) as client:
+            await asyncio.sleep(ASK_AFTER_S)
+            await client.send(type="silence", silent_ms=1000 * ASK_AFTER_S)
+            async with asyncio.timeout(PATIENCE_S):
+                while not any(turn_id.startswith("agent-") for turn_id in client.turn_ids):
+                    await asyncio.sleep(0.05)
+
+    async def say_nothing_in_time(self) -> None:
+        """Begin a turn without a session, long after the handshake: the connection is closed."""
+        before = await asyncio.to_thread(self._connections)
+        async with opened(self.stack.url, init=False) as client:
+            (connection_id,) = await asyncio.to_thread(self._connections) - before
+            event = json.loads((ROOT / "events" / "message-user-message.json").read_text())
+            context = event["requestContext"]
+            context |= {"connectionId": connection_id, "requestTimeEpoch": now_ms()}
+            context["domainName"] = urlsplit(self.stack.url).netloc
+            await asyncio.to_thread(self._invoke, "TurnFunction", event)
+            await asyncio.wait_for(client.socket.wait_closed(), PATIENCE_S)
+
+    def _connections(self) -> set[str]:
+        """The connections that are open, by their ids."""
+        items = self._table.scan(TableName=self.stack.info["tables"]["Table"])["Items"]
+        names = (item["pk"]["S"].partition("#") for item in items)
+        return {name for kind, _, name in names if kind == "CONNECTION"}
 
     async def ask_over_http(self) -> None:
         """A turn over HTTP, its answer once more, and an interruption."""
@@ -331,8 +362,11 @@ class Granted:
 @pytest.fixture(scope="module")
 def granted(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> Iterator[Granted]:
     folder = tmp_path_factory.mktemp("granted")
-    patience = {"ListenTimeoutSeconds": "30"}  # for as long as a turn is to be lost or erased in
-    with running_stack(folder, parameters=patience, standins=standins) as stack:
+    parameters = {
+        "ListenTimeoutSeconds": "30",  # for as long as a turn is to be lost or erased in
+        "AskAfterSilenceSeconds": str(ASK_AFTER_S),
+    }
+    with running_stack(folder, parameters=parameters, standins=standins) as stack:
         found = Granted(stack)
         asyncio.run(found.measure())
         yield found

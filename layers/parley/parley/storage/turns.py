@@ -36,11 +36,11 @@ from parley.storage.table import Item, Table
 TURN_TTL_S = 24 * 3600
 """The shortest time that a turn's item stays. It stays as long as its session can be resumed,
 because a client that returns may send the turn again."""
-LEASE_S = 16.0
+LEASE_S = 6.0
 """How long a lease holds without renewal. Who begins a turn is told sooner that its function died:
-a client by API Gateway, the agent by Lambda. The lease is for who does not hear that: a client that
-was not connected, or whose function died after the 29 s that API Gateway waits for it."""
-RENEW_S = 5.0
+a client by API Gateway, the agent by Lambda. The lease is for a client that does not hear it: its
+connection is another than the one that the turn began on, or API Gateway's 29 s were over."""
+RENEW_S = 2.0
 """How often a running turn renews its lease. Two renewals may fail."""
 ANSWER_TTL_S = 3600
 """How long an answer over HTTP can be repeated."""
