@@ -192,7 +192,7 @@ class Clients:
             event = json.loads((ROOT / "events" / "message-user-message.json").read_text())
             context = event["requestContext"]
             context |= {"connectionId": connection_id, "requestTimeEpoch": now_ms()}
-            context["domainName"] = urlsplit(self.stack.url).netloc
+            context["domainName"] = urlsplit(self.stack.info["management_url"]).netloc
             await asyncio.to_thread(self._invoke, "TurnFunction", event)
             await asyncio.wait_for(client.socket.wait_closed(), PATIENCE_S)
 

@@ -1,7 +1,8 @@
 """Ends turns whose function died, so that no client waits for them.
 
-A turn function that is killed, or runs out of memory or time, sends nothing more. Lambda reports it
-to the failure destination at once. A client that has waited long may ask too.
+A turn function that is killed, or runs out of memory or time, sends nothing more. API Gateway tells
+the client whose message began the turn, which then asks. Lambda reports a turn that the agent began
+to the failure destination. A client that has waited long may ask too.
 """
 
 from __future__ import annotations
