@@ -1,5 +1,7 @@
 """Where Lambda sends a turn whose function failed: it was killed, or ran out of memory or time.
 
+A wake that failed comes here too, and is logged.
+
 The event is Lambda's record of an asynchronous invocation ("Capturing records of Lambda
 asynchronous invocations"): the turn's request, and the id of the invocation that failed.
 """
@@ -26,6 +28,13 @@ recovery = Recovery(environment.sessions, environment.turns, environment.managem
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """End the turn, tell the client, and log both."""
     invocation = event["requestContext"]
+    if "wake" in event["requestPayload"]:  # nobody waits for it: the next turn finds it undone
+        logger.warning(
+            "wake_failed",
+            condition=invocation.get("condition"),
+            failed_invocation=invocation["requestId"],
+        )
+        return {"ended": False}
     request = msgspec.convert(event["requestPayload"], TurnRequest)
     logger.append_keys(session_id=parse_session_id(request.session), turn_id=request.turn_id)
     ended = recovery.end_dead_turn(

@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from parley.app.environment import Environment
 from parley.aws.turn_invoker import TurnInvoker
 from parley.errors import PostRefused, describe_error
+from parley.protocol.turn_request import WakeRequest
 from parley.websocket.arrival import Envelope
 from parley.websocket.message_handler import MessageHandler
 
@@ -22,13 +23,22 @@ def warn(event: str, fields: dict[str, Any]) -> None:
     logger.warning(event, **fields)
 
 
+def wake(request: WakeRequest) -> None:
+    """Wake the turn function. A failure costs the next turn time, and the `init` nothing."""
+    try:
+        turn_invoker.wake(request)
+    except Exception as error:
+        logger.warning("not_woken", **describe_error(error))
+
+
 environment = Environment()
 deployment = environment.deployment
+turn_invoker = TurnInvoker(deployment.turn_function)
 messages = MessageHandler(
     environment.sessions,
     environment.turns,
     environment.management_api,
-    TurnInvoker(deployment.turn_function),
+    turn_invoker,
     slots=environment.connection_slots,
     requests=environment.request_rates,
     policy=deployment.settings_policy,
@@ -38,6 +48,7 @@ messages = MessageHandler(
     agents=environment.make_agents(warn),
     silence=deployment.silence,
     max_session_s=deployment.max_session_s,
+    wake=wake,
 )
 
 

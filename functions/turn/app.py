@@ -1,12 +1,14 @@
 """Runs one turn of a conversation: one that a message begins, or one that the agent begins.
 
 Of a message, the event is API Gateway's, which waits for the function for 29 s. Of the agent's own
-turn it is a `TurnRequest`, by an asynchronous invocation.
+turn it is a `TurnRequest`, by an asynchronous invocation. Before the first turn the message function
+wakes this one, likewise.
 """
 
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import Any
 
 import msgspec
@@ -17,7 +19,7 @@ from parley.app.environment import Environment
 from parley.app.turn_runner import TurnRunner
 from parley.errors import ParleyError, PostRefused, describe_error
 from parley.principal import parse_session_id
-from parley.protocol.turn_request import TurnRequest
+from parley.protocol.turn_request import TurnRequest, WakeRequest
 from parley.turn.telemetry import report_turn
 from parley.websocket.arrival import Arrivals, Envelope
 
@@ -44,11 +46,23 @@ runner = TurnRunner(environment, warn)
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Run the turn that the event asks for."""
+    """Do what the event asks for: run a turn, or be warm for one."""
     if "requestContext" in event:
         return answer_message(event, context)
+    if "wake" in event:
+        return wake(msgspec.convert(event["wake"], WakeRequest))
     request = msgspec.convert(event, TurnRequest)
     return {"reason": run(request, context.aws_request_id, context)}
+
+
+def wake(request: WakeRequest) -> dict[str, Any]:
+    """Be warm for a session's next turn."""
+    logger.append_keys(session_id=parse_session_id(request.session))
+    began_s = time.monotonic()
+    arrivals.binding.remember(request.connection_id, request.session)
+    was_cold = runner.wake(request)
+    logger.debug("woken", was_cold=was_cold, took_ms=round((time.monotonic() - began_s) * 1000, 1))
+    return {"reason": "woken"}
 
 
 def answer_message(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

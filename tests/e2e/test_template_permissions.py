@@ -37,7 +37,7 @@ from tests.e2e.records import Records
 from tests.e2e.stack import ROOT, Stack, Standins, running_stack
 
 SPOKEN = "What time is it?"
-TROUBLE = re.compile(r"AccessDenied|ClientError")
+TROUBLE = re.compile(r"AccessDenied|ClientError|not_warm")
 """What a function that got an error logs of it."""
 PATIENCE_S = 20
 ASK_AFTER_S = 1
@@ -82,8 +82,13 @@ class Grant:
 
     @property
     def needs_a_fresh_environment(self) -> bool:
-        """A warm environment keeps the keys that it has read, and for a while how healthy it is."""
-        return self.action.startswith("secretsmanager:") or self.function == "HealthFunction"
+        """A warm environment keeps the keys that it has read, its connections, and for a while how
+        healthy it is."""
+        return (
+            self.action.startswith("secretsmanager:")
+            or self.function == "HealthFunction"
+            or self.sid == "OpenAConnectionBeforeTheFirstPost"
+        )
 
     @property
     def scenes(self) -> list[str]:

@@ -63,22 +63,26 @@ def aws(services: tuple[Any, Any], variables: None) -> Iterator[Any]:
 
 @pytest.fixture
 def message(aws: Any) -> Any:
-    """The message function, with what it posts and starts in lists."""
+    """The message function, with what it posts, starts and wakes in lists."""
     app = load("message")
     posted: list[dict[str, Any]] = []
     started: list[Any] = []
+    woken: list[Any] = []
 
     def take(_endpoint: str, _connection_id: str, frame: bytes) -> None:
         posted.append(json.loads(frame))
 
     app.environment.management_api.post = take
     app.messages._start_turn = started.append
+    app.turn_invoker.wake = woken.append
     load("connect").handler(event("connect"), Context())
 
     class Driver:
         table = aws
         posts = posted
         turns = started
+        wakes = woken
+        invoker = app.turn_invoker
         messages = app.messages
         post = staticmethod(take)
 

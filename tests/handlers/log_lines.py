@@ -33,6 +33,7 @@ class Client:
         self.message, self.turn, self.http = load("message"), load("turn"), load("http_turn")
         self.message.environment.management_api.post = self._take
         self.message.messages._start_turn = lambda request: None
+        self.message.turn_invoker.wake = lambda request: None
         self._now_ms = int(time.time() * 1000)
 
     def _take(self, _endpoint: str, _connection_id: str, frame: bytes) -> None:

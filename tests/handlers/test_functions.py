@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 
-from parley.errors import ConfigurationError
+from parley.errors import ConfigurationError, PostRefused
 from parley.principal import ANONYMOUS
 from tests.handlers.loading import ROOT, Context, event, items, load
 
@@ -248,6 +249,94 @@ def test_a_death_that_could_not_be_told_is_told_when_lambda_tries_again(
     assert end.get("attempt", 1) == (attempt or 1)
     turns.acquire_lease(session, "turn-1", "next", attempt=3, received_at_ms=at_ms)
     assert failure.handler(record, Context()) == {"ended": False}, "the next attempt runs"
+
+
+def logged(caplog: pytest.LogCaptureFixture, name: str) -> list[dict[str, Any]]:
+    """What the functions have logged under a name."""
+    return [vars(record) for record in caplog.records if record.getMessage() == name]
+
+
+def wake_of(message: Any) -> dict[str, Any]:
+    """The event of the only wake, as Lambda hands it on."""
+    (request,) = message.wakes
+    return {"wake": msgspec.to_builtins(request)}
+
+
+def test_an_init_wakes_the_turn_function_for_its_session(message: Any) -> None:
+    message.send("init")
+    ready = message.posts[0]
+    assert wake_of(message)["wake"] == {
+        "session": ANONYMOUS.session(ready["session_id"]),
+        "connection_id": event("message-init")["requestContext"]["connectionId"],
+        "endpoint": "https://a1b2c3d4e5.execute-api.us-east-1.amazonaws.com/dev",
+    }
+
+
+def test_a_wake_that_cannot_be_invoked_costs_the_init_nothing(
+    message: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(_request: Any) -> None:
+        raise OSError("Lambda cannot be reached")
+
+    monkeypatch.setattr(message.invoker, "wake", fails)
+    assert message.send("init") == {"statusCode": 200}
+    assert [post["type"] for post in message.posts] == ["ready"]
+    (line,) = logged(caplog, "not_woken")
+    assert (line["levelname"], line["error"]) == ("WARNING", "OSError")
+    assert "cannot be reached" not in str(line)
+
+
+def test_the_first_turn_after_a_wake_is_not_cold(
+    message: Any,
+    turn: ModuleType,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    message.send("init")
+    turn.runner._environment.management_api.connect = lambda endpoint, connection_id: None
+    assert turn.handler(wake_of(message), Context()) == {"reason": "woken"}
+    assert "_aws" not in capsys.readouterr().out, "a wake is no turn"
+    (woken,) = logged(caplog, "woken")
+    assert (woken["levelname"], woken["was_cold"]) == ("DEBUG", True)
+    payload = {**event("turn-typed"), "session": ANONYMOUS.session(message.posts[0]["session_id"])}
+    turn.handler(payload, Context())
+    (emf,) = [json.loads(x) for x in capsys.readouterr().out.splitlines() if "turn_failed" in x]
+    assert emf["cold"] == [0.0]
+
+
+def test_a_wake_in_a_warm_environment_does_nothing(message: Any, turn: ModuleType) -> None:
+    message.send("init")
+    opened: list[str] = []
+    turn.runner._environment.management_api.connect = lambda _endpoint, name: opened.append(name)
+    for _ in range(3):
+        turn.handler(wake_of(message), Context())
+    assert len(opened) == 1
+
+
+def test_a_wake_goes_on_without_the_part_that_fails(
+    message: Any, turn: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(_endpoint: str, _connection_id: str) -> None:
+        raise PostRefused(403)
+
+    message.send("init")
+    ref = ANONYMOUS.session(message.posts[0]["session_id"])
+    turn.runner._environment.management_api.connect = fails
+    turn.handler(wake_of(message), Context())
+    found = [(line["part"], line["error"]) for line in logged(caplog, "not_warm")]
+    assert found == [("posts", "PostRefused")]
+    assert ref in turn.runner._services.history._known
+
+
+def test_a_wake_that_failed_is_no_dead_turn(message: Any, caplog: pytest.LogCaptureFixture) -> None:
+    message.send("init")
+    failure = load("failure")
+    failure.recovery._post = message.post
+    before = len(message.posts)
+    record = {**event("failure"), "requestPayload": wake_of(message)}
+    assert failure.handler(record, Context()) == {"ended": False}
+    assert message.posts[before:] == []
+    assert [line["levelname"] for line in logged(caplog, "wake_failed")] == ["WARNING"]
 
 
 OF_TOOLS = ["tomllib", "fastjsonschema", "parley.tools.catalog", "parley.tools.registry"]

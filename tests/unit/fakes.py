@@ -88,6 +88,9 @@ class FakeTranscriber:
     opened: list[tuple[AudioFormat, str, Endpointing]] = field(default_factory=list)
     streams: list[FakeTranscript] = field(default_factory=list)
 
+    async def warm_up(self) -> None:
+        """There is nothing to open."""
+
     async def open(
         self, audio_format: AudioFormat, language: str, endpointing: Endpointing
     ) -> FakeTranscript:
@@ -238,6 +241,9 @@ class FakeSynthesizer:
     slow_to_close: bool = False
     opened: list[tuple[AudioFormat, Settings]] = field(default_factory=list)
     streams: list[FakeSpeech] = field(default_factory=list)
+
+    async def warm_up(self) -> None:
+        """There is nothing to open."""
 
     async def open(self, audio_format: AudioFormat, settings: Settings) -> FakeSpeech:
         self.opened.append((audio_format, settings))

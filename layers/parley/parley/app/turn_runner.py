@@ -15,13 +15,14 @@ import httpx
 from parley.app.environment import Environment
 from parley.app.providers import build_context, fallback_context
 from parley.app.tools import SPARE_ROUNDS, build_toolbox
+from parley.app.warm_up import warm_up
 from parley.aws.api_keys import ApiKeys
 from parley.aws.management_api import Address
-from parley.clock import now_ms
+from parley.clock import now_ms, now_s
 from parley.config import Deployment
 from parley.limits.turn_quota import Admission, Meter
 from parley.principal import SessionRef
-from parley.protocol.turn_request import TurnRequest
+from parley.protocol.turn_request import TurnRequest, WakeRequest
 from parley.providers import registry
 from parley.providers.context import ProviderContext
 from parley.providers.speaker import SESSION_KEY
@@ -34,6 +35,10 @@ from parley.turn.start import run_turn
 ANSWER_MS = 29_000
 """Time after its request at which an HTTP answer must be on its way. API Gateway waits 30 s for an
 HTTP API's function ("Amazon API Gateway quotas")."""
+
+CONNECTED_S = 60
+"""How long after its last invocation an environment counts on its connections. Servers close idle
+ones after a minute or more."""
 
 
 def answer_ms(request: TurnRequest, remaining_ms: Callable[[], int]) -> Callable[[], int]:
@@ -56,6 +61,7 @@ class TurnRunner:
         self._services = _services(environment, log)
         self._loop = asyncio.new_event_loop()
         self._cold = True
+        self._ran_at_s = 0
 
     def admit(self, ref: SessionRef, spoken: bool) -> Admission:
         """Count a turn against the limits before it runs."""
@@ -63,6 +69,19 @@ class TurnRunner:
         if meter is None:
             return Admission()
         return self._loop.run_until_complete(meter.admit_turn(ref, spoken=spoken))
+
+    def wake(self, request: WakeRequest) -> bool:
+        """Be warm for a turn; return whether there was anything to do.
+
+        An invocation that finds another one's environment still warm costs a millisecond.
+        """
+        is_warm = not self._cold and now_s() - self._ran_at_s < CONNECTED_S
+        self._cold = False
+        if not is_warm:
+            management_api = self._environment.management_api
+            self._loop.run_until_complete(warm_up(request, self._services, management_api))
+        self._ran_at_s = now_s()
+        return not is_warm
 
     def run(
         self,
@@ -79,9 +98,12 @@ class TurnRunner:
             admission: the result of `admit`, if the turn has been counted already.
         """
         cold, self._cold = self._cold, False
-        return self._loop.run_until_complete(
-            self._run(request, owner, remaining_ms, admission, cold=cold)
-        )
+        try:
+            return self._loop.run_until_complete(
+                self._run(request, owner, remaining_ms, admission, cold=cold)
+            )
+        finally:
+            self._ran_at_s = now_s()
 
     async def _run(
         self,

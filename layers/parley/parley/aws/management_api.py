@@ -78,6 +78,23 @@ class ManagementApi:
                     raise PostRefused(0) from error
             time.sleep(delay)
 
+    def connect(self, endpoint: str, connection_id: str) -> None:
+        """Open a connection to an endpoint, and keep it for the first post.
+
+        Raises:
+            ConnectionGone: the client's connection is closed.
+            PostRefused: the request for its state was refused, or there was no answer.
+        """
+        try:
+            self._client(endpoint).get_connection(ConnectionId=connection_id)
+        except ClientError as error:
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            if status == 410:
+                raise ConnectionGone from None
+            raise PostRefused(status) from None
+        except BotoCoreError as error:
+            raise PostRefused(0) from error
+
     def close(self, endpoint: str, connection_id: str) -> None:
         """Close a connection. Ignore failures: it may be closed already."""
         with contextlib.suppress(ClientError, BotoCoreError):

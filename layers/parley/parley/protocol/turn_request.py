@@ -1,4 +1,5 @@
-"""The request for one turn, from a connection's message or an HTTP request."""
+"""The request for one turn, from a connection's message or an HTTP request, and the one before it:
+to be warm."""
 
 from __future__ import annotations
 
@@ -10,6 +11,19 @@ from parley.protocol.messages import AgentTurnCause, AudioFormat, Endpointing
 
 AGENT_TURN = "agent-"
 """How the ids of turns begin that an agent begins by itself."""
+
+
+class WakeRequest(Struct, frozen=True):
+    """The request to be warm for a session's next turn: `{"wake": {…}}`, invoked asynchronously.
+
+    Attributes:
+        connection_id: the connection that the session is on.
+        endpoint: base URL of the `@connections` API of its stage.
+    """
+
+    session: SessionRef
+    connection_id: str
+    endpoint: str
 
 
 class TurnRequest(Struct, frozen=True, omit_defaults=True):

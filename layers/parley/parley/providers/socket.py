@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
@@ -210,6 +210,16 @@ class ProviderSocket:
         if close is None:
             return self._diagnosis.make_error("connection_lost", "unavailable")
         return self._diagnosis.diagnose_close(close.code, close.reason)
+
+
+async def prepare_sockets(endpoint: Endpoint) -> None:
+    """Do what the sockets of a service need and can keep, without opening one. Never raise."""
+    with contextlib.suppress(OSError, ValueError):
+        url = urlsplit(endpoint.base_url)
+        if url.scheme == "https":
+            await asyncio.to_thread(_tls)
+        port = url.port or (443 if url.scheme == "https" else 80)
+        await asyncio.get_running_loop().getaddrinfo(url.hostname, port)
 
 
 def _first_values(headers: Headers) -> dict[str, str]:

@@ -41,6 +41,10 @@ class WithinRange:
         """See `parley.providers.tts.Synthesizer`."""
         return self._synthesizer.rules
 
+    async def warm_up(self) -> None:
+        """See `parley.providers.tts.Synthesizer`."""
+        await self._synthesizer.warm_up()
+
     async def open(self, audio_format: AudioFormat, settings: Settings) -> SpeechStream:
         """See `parley.providers.tts.Synthesizer`."""
         return await self._synthesizer.open(audio_format, bring_into_range(settings, self._speed))

@@ -49,6 +49,12 @@ class Transcriber(Protocol):
     def rules(self) -> CallRules:
         """How it may be called."""
 
+    async def warm_up(self) -> None:
+        """Do before a turn what its connection will need, and can be kept. Never raise.
+
+        It opens no socket of the service: some are charged or counted while they are open.
+        """
+
     async def open(
         self, audio_format: AudioFormat, language: str, endpointing: Endpointing
     ) -> TranscriptStream:

@@ -51,6 +51,12 @@ class Synthesizer(Protocol):
     def rules(self) -> CallRules:
         """How it may be called."""
 
+    async def warm_up(self) -> None:
+        """Do before a turn what its connection will need, and can be kept. Never raise.
+
+        It opens no socket of the service: some are charged or counted while they are open.
+        """
+
     async def open(self, audio_format: AudioFormat, settings: Settings) -> SpeechStream:
         """Connect, and be ready for text.
 

@@ -35,7 +35,7 @@ class AgentTurns:
 
     def greet(
         self, session: Session, greeting: str, received_at_ms: int, *, is_new: bool = False
-    ) -> None:
+    ) -> bool:
         """Have the agent say its greeting, unless it has, or something has been said since.
 
         Args:
@@ -43,10 +43,15 @@ class AgentTurns:
             greeting: empty for none.
             received_at_ms: when API Gateway received the message that asks for the session.
             is_new: whether the session has just been opened, so that no turn can be there.
+
+        Returns:
+            Whether it may still have to be said, by a turn that was started.
         """
         if not greeting or session.active_turn not in (None, GREETING_TURN):
-            return
-        self.start(session, GREETING_TURN, "greeting", greeting, received_at_ms, is_new=is_new)
+            return False
+        return self.start(
+            session, GREETING_TURN, "greeting", greeting, received_at_ms, is_new=is_new
+        )
 
     def say_pending(self, session: Session, received_at_ms: int) -> bool:
         """Have the agent say what the backend wants said, if it waits for the client.

@@ -21,6 +21,7 @@ def open_session(
     connection_id: str = "",
     endpoint: str = "",
     connected_at_ms: int = 0,
+    woken_at_ms: int = 0,
     client_tools: Sequence[str] = (),
     agent: str = "",
     signed_agent: AgentOverrides = NO_OVERRIDES,
@@ -34,6 +35,8 @@ def open_session(
         connection_id: the connection that the session is on; empty for none.
         endpoint: base URL of the connection's `@connections` API.
         connected_at_ms: when the connection was opened, in ms since the epoch.
+        woken_at_ms: when the turn function is being woken for it, in ms since the epoch; 0 if it is
+            not.
         client_tools: the tools that the client has functions for.
         agent: the agent that the client chose; empty if it chose none.
         signed_agent: what the token says of the agent.
@@ -48,6 +51,7 @@ def open_session(
         status="active",
         endpoint=endpoint,
         connected_at_ms=connected_at_ms,
+        woken_at_ms=woken_at_ms,
         signed=signed,
         client_tools=client_tools,
         agent=agent,

@@ -83,6 +83,7 @@ class Session:
         signed_agent: what the token of its latest connection says of the agent.
         backend_agent: what the backend said of the agent when it opened the session.
         pending_say: the backend's id of what the agent is to say, or has said; empty for nothing.
+        woken_at_ms: when the turn function was woken for it last; 0 for never.
     """
 
     ref: SessionRef
@@ -105,6 +106,7 @@ class Session:
     signed_agent: AgentOverrides = NO_OVERRIDES
     backend_agent: AgentOverrides = NO_OVERRIDES
     pending_say: str = ""
+    woken_at_ms: int = 0
 
     @property
     def overrides(self) -> AgentOverrides:
@@ -344,6 +346,7 @@ def session_from(ref: SessionRef, item: dict[str, Any]) -> Session:
         signed_agent=read_overrides(item, "signed_agent"),
         backend_agent=read_overrides(item, "backend_agent"),
         pending_say=read_text(item, "pending_say"),
+        woken_at_ms=read_number(item, "woken_at"),
     )
 
 

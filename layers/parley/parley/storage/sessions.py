@@ -86,6 +86,7 @@ class SessionStore:
             "connection": {"S": session.connection_id},
             "endpoint": {"S": session.endpoint},
             "connected_at": number(session.connected_at_ms),
+            "woken_at": number(session.woken_at_ms),
             "settings": {"S": encode_json(session.settings)},
             **signed_item(session.signed),
             **signed_agent_item(session.signed_agent),
@@ -113,6 +114,7 @@ class SessionStore:
         signed: Settings,
         signed_agent: AgentOverrides = NO_OVERRIDES,
         client_tools: Sequence[str] = (),
+        woken_at_ms: int = 0,
     ) -> Session | None:
         """Move a session to a new connection and rotate its token.
 
@@ -129,6 +131,7 @@ class SessionStore:
             signed: the settings of the token that opened the new connection.
             signed_agent: what that token says of the agent. What the backend said stays.
             client_tools: the tools that the client has functions for.
+            woken_at_ms: when the turn function was, or is being, woken for it last.
 
         Returns:
             The session afterwards; None if the token is neither the latest nor the one before, the
@@ -138,7 +141,7 @@ class SessionStore:
             session_key(ref),
             "SET #connection = :connection, endpoint = :endpoint, connected_at = :connected, "
             "token_hash = :new, previous_hash = :shown, resumable_until = :until, "
-            "signed = :signed, signed_agent = :agent, client_tools = :tools",
+            "signed = :signed, signed_agent = :agent, client_tools = :tools, woken_at = :woken",
             "(token_hash = :shown OR previous_hash = :shown) AND #status = :active "
             "AND (attribute_not_exists(connected_at) OR connected_at <= :connected)",
             {"#connection": "connection", "#status": "status"},
@@ -153,6 +156,7 @@ class SessionStore:
                 ":signed": {"S": encode_json(signed)},
                 ":agent": {"S": encode_json(signed_agent)},
                 ":tools": {"S": encode_json(list(client_tools))},
+                ":woken": number(woken_at_ms),
             },
         )
         return None if item is None else session_from(ref, item)

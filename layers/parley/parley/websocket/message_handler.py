@@ -46,7 +46,7 @@ from parley.protocol.messages import (
     ToolResult,
     UserMessage,
 )
-from parley.protocol.turn_request import AGENT_TURN, TurnRequest
+from parley.protocol.turn_request import AGENT_TURN, TurnRequest, WakeRequest
 from parley.sessions.agent_turns import GREETING_TURN, AgentTurns
 from parley.sessions.interruption import Interruption
 from parley.sessions.opener import open_session
@@ -87,6 +87,8 @@ class MessageHandler:
         agents: the deployment's agents; None for the one that its variables describe.
         silence: what is done about a user who is silent.
         max_session_s: how long a session may last; 0 for no limit.
+        wake: invokes the turn function, asynchronously, to be warm for a session's next turn; never
+            raises.
     """
 
     def __init__(
@@ -105,11 +107,13 @@ class MessageHandler:
         agents: AgentCatalog | None = None,
         silence: SilencePolicy = SilencePolicy(),  # noqa: B008 - is frozen
         max_session_s: int = 0,
+        wake: Callable[[WakeRequest], None] = lambda _: None,
     ) -> None:
         self._sessions = sessions
         self._turns = turns
         self._management_api = management_api
         self._start_turn = start_turn
+        self._wake = wake
         self._agent_turns = AgentTurns(sessions, turns, self._start_any_turn)
         self._policy = policy
         self._agents = agents or AgentCatalog("", policy)
@@ -328,6 +332,7 @@ class MessageHandler:
             connection_id=envelope.connection_id,
             endpoint=envelope.endpoint,
             connected_at_ms=envelope.opened_at_ms,
+            woken_at_ms=envelope.received_at_ms,
             client_tools=message.tools,
             agent=message.agent or "",
             signed_agent=unbound.signed_agent,
@@ -335,7 +340,8 @@ class MessageHandler:
         self._bind(envelope, session.ref)
         self._binding.remember(envelope.connection_id, session.ref)
         self._arrivals.send(envelope, self._make_ready(session, token, resumed=False))
-        self._greet(session, envelope, is_new=True)
+        if not self._greet(session, envelope, is_new=True):
+            self._wake_turn(session)
 
     def _resume_session(
         self, message: Init, session_id: str, unbound: Connection, envelope: Envelope
@@ -347,6 +353,7 @@ class MessageHandler:
             message.resume_token or "",
             address,
             envelope.opened_at_ms,
+            envelope.received_at_ms,
             unbound,
             lambda: self._bind(envelope, ref),
             message.tools,
@@ -356,19 +363,29 @@ class MessageHandler:
         ready.history = fit_history(history)
         self._arrivals.send(envelope, ready)  # before any event of a turn
         self._resume.send_missed(before, session, message.received)
-        self._greet(session, envelope)
+        is_due = session.woken_at_ms != before.woken_at_ms
+        if not self._greet(session, envelope) and is_due:
+            self._wake_turn(session)
 
-    def _greet(self, session: Session, envelope: Envelope, *, is_new: bool = False) -> None:
+    def _wake_turn(self, session: Session) -> None:
+        """Have the turn function be warm for what the user says next."""
+        self._wake(WakeRequest(session.ref, session.connection_id, session.endpoint))
+
+    def _greet(self, session: Session, envelope: Envelope, *, is_new: bool = False) -> bool:
         """Have the agent greet a client, once in a session, and before anything else is said.
 
         What the backend wants said comes instead of it.
+
+        Returns:
+            Whether a turn was started for it, which is as good as a wake.
         """
         if self._agent_turns.say_pending(session, envelope.received_at_ms):
-            return
+            return True
         if session.active_turn in (None, GREETING_TURN):
             greeting = self._agents.find_agent(session).greeting
             at_ms = envelope.received_at_ms
-            self._agent_turns.greet(session, greeting, at_ms, is_new=is_new)
+            return self._agent_turns.greet(session, greeting, at_ms, is_new=is_new)
+        return False
 
     def _make_ready(self, session: Session, token: str, *, resumed: bool) -> Ready:
         agent = self._agents.find_name(session)

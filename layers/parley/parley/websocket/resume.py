@@ -16,6 +16,7 @@ from parley.limits.request_rates import RequestRates
 from parley.principal import SessionRef, parse_session_id
 from parley.protocol.messages import Message, Received, SessionEnded, encode
 from parley.sessions.token import TokenErrors, check_resume
+from parley.sessions.wake import wake_time
 from parley.storage.inbox_entries import ResumeEntry
 from parley.storage.item_codec import Connection, Session, StoredFrame
 from parley.storage.sessions import SessionStore
@@ -72,6 +73,7 @@ class SessionResume:
         token: str,
         address: Address,
         connected_at_ms: int,
+        received_at_ms: int,
         unbound: Connection,
         bind: Callable[[], None],
         client_tools: Sequence[str] = (),
@@ -83,6 +85,7 @@ class SessionResume:
             token: the resume token that the client showed.
             address: the connection.
             connected_at_ms: when the connection was opened, in ms since the epoch.
+            received_at_ms: when API Gateway received the `init`, in ms since the epoch.
             unbound: the connection, with what its access token says.
             bind: binds the connection to the session; raises if it has one already.
             client_tools: the tools that the client has functions for.
@@ -114,6 +117,7 @@ class SessionResume:
                 signed=unbound.signed,
                 signed_agent=unbound.signed_agent,
                 client_tools=client_tools,
+                woken_at_ms=wake_time(before, received_at_ms),
             )
         finally:
             if after is None:

@@ -32,7 +32,7 @@ from parley.providers.cartesia.word_times import WordTimes
 from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Endpoint
 from parley.providers.rules import STANDARD
-from parley.providers.socket import ProviderSocket
+from parley.providers.socket import ProviderSocket, prepare_sockets
 from parley.providers.tts import SpeechPiece
 
 PING_INTERVAL_S = 20.0
@@ -64,6 +64,10 @@ class CartesiaSynthesizer:
     def __init__(self, endpoint: Endpoint, api_key: ApiKey) -> None:
         self._endpoint = endpoint
         self._api_key = api_key
+
+    async def warm_up(self) -> None:
+        """See `parley.providers.tts.Synthesizer`."""
+        await prepare_sockets(self._endpoint)
 
     async def open(self, audio_format: AudioFormat, settings: Settings) -> CartesiaSpeech:
         """See `parley.providers.tts.Synthesizer`."""

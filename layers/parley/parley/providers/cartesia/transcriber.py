@@ -19,7 +19,7 @@ from parley.providers.cartesia.sockets import SOCKETS, error_in
 from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Endpoint
 from parley.providers.rules import STANDARD
-from parley.providers.socket import ProviderSocket
+from parley.providers.socket import ProviderSocket, prepare_sockets
 from parley.providers.stt import TranscriptPiece, TranscriptStream
 
 PING_INTERVAL_S = 5.0
@@ -60,6 +60,10 @@ class InkTranscriber:
     def __init__(self, endpoint: Endpoint, api_key: ApiKey) -> None:
         self._endpoint = endpoint
         self._api_key = api_key
+
+    async def warm_up(self) -> None:
+        """See `parley.providers.stt.Transcriber`."""
+        await prepare_sockets(self._endpoint)
 
     async def open(
         self, audio_format: AudioFormat, language: str, endpointing: Endpointing

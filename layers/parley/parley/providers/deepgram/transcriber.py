@@ -25,7 +25,7 @@ from parley.providers.deepgram.config import (
 )
 from parley.providers.diagnosis import Endpoint
 from parley.providers.rules import STANDARD
-from parley.providers.socket import ProviderSocket, SocketService
+from parley.providers.socket import ProviderSocket, SocketService, prepare_sockets
 from parley.providers.stt import TranscriptPiece
 from parley.text.scripts import join_texts
 
@@ -72,6 +72,10 @@ class FluxTranscriber:
         self._endpoint = endpoint
         self._api_key = api_key
         self._model = model
+
+    async def warm_up(self) -> None:
+        """See `parley.providers.stt.Transcriber`."""
+        await prepare_sockets(self._endpoint)
 
     async def open(
         self, audio_format: AudioFormat, language: str, endpointing: Endpointing

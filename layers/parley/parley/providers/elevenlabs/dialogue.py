@@ -30,7 +30,7 @@ from parley.providers.diagnosis import Endpoint
 from parley.providers.elevenlabs.frames import decode_audio, read_alignment
 from parley.providers.elevenlabs.sockets import SOCKETS
 from parley.providers.rules import STANDARD, CallRules
-from parley.providers.socket import ProviderSocket
+from parley.providers.socket import ProviderSocket, prepare_sockets
 from parley.providers.tts import SpeechPiece
 
 CONTEXT = "reply"
@@ -58,6 +58,10 @@ class DialogueSynthesizer:
         self.rules = STANDARD if endpoint.model.endswith(CONVERSATIONAL) else SLOW
         self._endpoint = endpoint
         self._api_key = api_key
+
+    async def warm_up(self) -> None:
+        """See `parley.providers.tts.Synthesizer`."""
+        await prepare_sockets(self._endpoint)
 
     async def open(self, audio_format: AudioFormat, settings: Settings) -> DialogueSpeech:
         """See `parley.providers.tts.Synthesizer`."""

@@ -21,7 +21,7 @@ from parley.providers.elevenlabs.config import (
 from parley.providers.elevenlabs.frames import decode_audio, read_alignment
 from parley.providers.elevenlabs.sockets import SOCKETS
 from parley.providers.rules import STANDARD
-from parley.providers.socket import ProviderSocket
+from parley.providers.socket import ProviderSocket, prepare_sockets
 from parley.providers.tts import SpeechPiece, Synthesizer
 
 CONTEXT = "reply"
@@ -54,6 +54,10 @@ class ElevenLabsSynthesizer:
         self._endpoint = endpoint
         self._model = endpoint.model
         self._api_key = api_key
+
+    async def warm_up(self) -> None:
+        """See `parley.providers.tts.Synthesizer`."""
+        await prepare_sockets(self._endpoint)
 
     async def open(self, audio_format: AudioFormat, settings: Settings) -> ElevenLabsSpeech:
         """See `parley.providers.tts.Synthesizer`."""

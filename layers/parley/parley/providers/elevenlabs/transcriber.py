@@ -30,7 +30,7 @@ from parley.providers.elevenlabs.config import (
 )
 from parley.providers.elevenlabs.sockets import SOCKETS
 from parley.providers.rules import STANDARD
-from parley.providers.socket import ProviderSocket
+from parley.providers.socket import ProviderSocket, prepare_sockets
 from parley.providers.stt import TranscriptPiece
 from parley.text.scripts import join_texts
 
@@ -73,6 +73,10 @@ class ScribeTranscriber:
         self._model = endpoint.model
         self._api_key = api_key
         self._timeout_s = timeout_s
+
+    async def warm_up(self) -> None:
+        """See `parley.providers.stt.Transcriber`."""
+        await prepare_sockets(self._endpoint)
 
     async def open(
         self, audio_format: AudioFormat, language: str, endpointing: Endpointing

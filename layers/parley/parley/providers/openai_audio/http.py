@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import httpx
 
+from parley.errors import ProviderError
+from parley.providers.context import ApiKey
 from parley.providers.diagnosis import Endpoint
 from parley.providers.errors import PROVIDER_OF_CODE
 
@@ -29,6 +33,14 @@ def make_refusal_note(endpoint: Endpoint, without: str) -> dict[str, str]:
 def authorization(key: str) -> dict[str, str]:
     """Return the headers that carry a key; none without one."""
     return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+async def open_connection(client: httpx.AsyncClient, endpoint: Endpoint, api_key: ApiKey) -> None:
+    """Open a connection that the next request finds. Never raise; any answer will do."""
+    with contextlib.suppress(httpx.HTTPError, httpx.InvalidURL, ProviderError):
+        headers = authorization(await api_key())
+        timeout = timeout_of(CONNECT_TIMEOUT_S)
+        await client.get(f"{endpoint.base_url}/models", headers=headers, timeout=timeout)
 
 
 def timeout_of(timeout_s: float) -> httpx.Timeout:

@@ -32,6 +32,7 @@ from parley.providers.openai_audio.http import (
     REFUSALS,
     authorization,
     make_refusal_note,
+    open_connection,
     timeout_of,
 )
 from parley.providers.openai_audio.speech_audio import (
@@ -124,6 +125,10 @@ class OpenAISpeech:
     def rules(self) -> CallRules:
         """See `parley.providers.tts.Synthesizer`."""
         return self._rules
+
+    async def warm_up(self) -> None:
+        """See `parley.providers.tts.Synthesizer`."""
+        await open_connection(self._client, self._endpoint, self._api_key)
 
     async def open(self, audio_format: AudioFormat, settings: Settings) -> OpenAISpeechStream:
         """See `parley.providers.tts.Synthesizer`. Nothing is sent yet."""

@@ -31,6 +31,7 @@ from parley.providers.openai_audio.http import (
     REFUSALS,
     authorization,
     make_refusal_note,
+    open_connection,
     timeout_of,
 )
 from parley.providers.openai_audio.invention import spoken_text
@@ -119,6 +120,10 @@ class WhisperTranscriber:
     def rules(self) -> CallRules:
         """See `parley.providers.stt.Transcriber`."""
         return self._rules
+
+    async def warm_up(self) -> None:
+        """See `parley.providers.stt.Transcriber`."""
+        await open_connection(self._client, self._endpoint, self._api_key)
 
     async def open(
         self, audio_format: AudioFormat, language: str, endpointing: Endpointing
