@@ -343,6 +343,10 @@ OF_TOOLS = ["tomllib", "fastjsonschema", "parley.tools.catalog", "parley.tools.r
 """What a deployment without tools has no use for: the file that comes with Parley declares none."""
 
 
+OF_OTHERS = ["parley.auth", "parley.tools.kinds", "parley.websocket"]
+"""What no turn over a connection has a use for before something asks for it."""
+
+
 # Those of a process are loaded one after the other: none may import what is unwanted of any.
 @pytest.mark.parametrize(
     ("functions", "unwanted"),
@@ -355,6 +359,7 @@ OF_TOOLS = ["tomllib", "fastjsonschema", "parley.tools.catalog", "parley.tools.r
             ["turn", "http_turn"],
             ["elevenlabs", "moto", "samwire", "pydantic", "aws_xray_sdk", "boto3", *OF_TOOLS],
         ),
+        (["turn"], ["click", "rich", "jwt", "cryptography", "parley.http", *OF_OTHERS]),
         (["health"], ["websockets", "parley.turn.turn", "pydantic", "boto3", *OF_TOOLS]),
     ],
 )

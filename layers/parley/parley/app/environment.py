@@ -5,6 +5,7 @@ They are built once, at import. Nothing here opens a connection before it is nee
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,10 @@ from parley.storage.turns import TurnStore
 
 if TYPE_CHECKING:
     from parley.agents.catalog import AgentCatalog
+
+# httpx imports its command line wherever click and rich are installed, as a deployer's packages may
+# have them: 0.1 s and 4 MB. It does without if the import fails.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 
 class Environment:
