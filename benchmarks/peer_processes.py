@@ -1,6 +1,7 @@
 """Other frameworks, each in an environment and a process of its own.
 
-A process prints `{"ready": true}`, and holds a turn for each question that it is given.
+A process prints `{"ready": true}`, and holds a turn for each question that it is given, in each of
+its sessions.
 """
 
 from __future__ import annotations
@@ -45,11 +46,11 @@ class Framework:
 
 
 FRAMEWORKS = (
-    Framework("pipecat-ai 1.14.0", ("pipecat-ai==1.14.0",), FOLDER / "pipecat_tool.py"),
+    Framework("pipecat-ai 1.14.0", ("pipecat-ai==1.14.0",), FOLDER / "pipecat_turns.py"),
     Framework(
         "livekit-agents 1.8.9",
         ("livekit-agents==1.8.9", "livekit-plugins-openai==1.8.9"),
-        FOLDER / "livekit_tool.py",
+        FOLDER / "livekit_turns.py",
     ),
 )
 

@@ -160,7 +160,7 @@ def peer_turn(peer: Peer) -> Turn:
     """Return what holds a turn in another framework."""
 
     async def hold(_results: Results) -> float:
-        return float((await peer.ask(QUESTION))["first_audio_ms"])
+        return float((await peer.ask(QUESTION))["first_audio_ms"][0])
 
     return hold
 

@@ -57,6 +57,9 @@ counts as one that comes back again (`parley.websocket.resume`), and how many a 
 PACKET_S = 0.4
 CALLS_PER_TURN, CALLS_AT_ONCE = 2, 20
 """How many turns a connection may ask for, interrupt and ask after (`parley.limits`)."""
+WAKE_S = 4.5
+"""What a wake takes at most: the initialisation of an environment, which is billed, and what it may
+wait for a provider (`parley.app.warm_up`)."""
 SHORT_TURN_S = 0.1
 """What a turn takes that ends before it begins."""
 
@@ -270,6 +273,8 @@ def _resumed(history_messages: float, prices: Prices) -> float:
     event_bytes = PACKET_S * AUDIO_BYTES_PER_S
     return (
         3 * (prices.lambda_request + LOG_BYTES * prices.log_byte)
+        + _invoked(prices, WAKE_S)
+        + (history_units + 2) * prices.read_unit
         + 2 * prices.gateway_message
         + REPLAY_EVENTS / POSTS_PER_S * prices.lambda_gb_s
         + SESSION_UNITS * prices.write_unit

@@ -10,7 +10,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 MODEL = "standin"
@@ -32,14 +32,18 @@ class Setup:
     Attributes:
         llm_url: of an OpenAI-compatible chat endpoint.
         key: its API key.
-        tool_s: how long the tool takes.
         first_byte_s: how long the voice takes to its first byte.
+        tool_s: how long the tool takes; None if there is none.
+        sessions: how many sessions the process has.
+        tokens: whether the voice is given tokens, not sentences, if the framework can.
     """
 
     llm_url: str
     key: str
-    tool_s: float
     first_byte_s: float
+    tool_s: float | None = None
+    sessions: int = 1
+    tokens: bool = False
 
 
 def read_setup() -> Setup:
@@ -47,15 +51,24 @@ def read_setup() -> Setup:
     parser = argparse.ArgumentParser()
     parser.add_argument("--llm-url", required=True)
     parser.add_argument("--key", required=True)
-    parser.add_argument("--tool-ms", type=float, required=True)
     parser.add_argument("--first-byte-ms", type=float, required=True)
+    parser.add_argument("--tool-ms", type=float)
+    parser.add_argument("--sessions", type=int, default=1)
+    parser.add_argument("--cut", choices=("sentences", "tokens"), default="sentences")
     given = parser.parse_args()
-    return Setup(given.llm_url, given.key, given.tool_ms / 1000, given.first_byte_ms / 1000)
+    return Setup(
+        given.llm_url,
+        given.key,
+        given.first_byte_ms / 1000,
+        None if given.tool_ms is None else given.tool_ms / 1000,
+        given.sessions,
+        given.cut == "tokens",
+    )
 
 
 async def run_tool(setup: Setup, order: str) -> dict[str, str]:
     """Take the tool's time, and return its result."""
-    await asyncio.sleep(setup.tool_s)
+    await asyncio.sleep(setup.tool_s or 0.0)
     return {"order": order, "status": "on its way", "depot": "Leeds"}
 
 
@@ -87,20 +100,40 @@ class Ear:
         return await asyncio.wait_for(asyncio.shield(self._heard), TURN_S)
 
 
-async def serve(ear: Ear, hold_turn: Callable[[str], Awaitable[None]]) -> None:
-    """Hold a turn for each line that comes in; say before that all is ready.
+HoldTurn = Callable[[str], Awaitable[None]]
+"""Takes a question; waits until its reply has been spoken."""
+
+
+async def serve(sessions: Sequence[tuple[Ear, HoldTurn]]) -> None:
+    """Hold a turn for each line that comes in, in all sessions at once; say before that all is
+    ready.
 
     Args:
-        hold_turn: takes a question; waits until its reply has been spoken.
+        sessions: what hears each, and what holds its turns.
     """
     loop = asyncio.get_running_loop()
     _print({"ready": True})
     while question := (await loop.run_in_executor(None, sys.stdin.readline)).strip():
-        ear.begin()
-        turn = asyncio.ensure_future(hold_turn(question))
-        first_audio_ms = await ear.first_audio_ms()
-        await asyncio.wait_for(turn, TURN_S)
-        _print({"first_audio_ms": round(first_audio_ms, 2), "spoken_first": ear.spoken})
+        began_s = time.process_time()
+        first_audio_ms = await asyncio.gather(
+            *(_first_audio_ms(ear, hold_turn, question) for ear, hold_turn in sessions)
+        )
+        cpu_ms = (time.process_time() - began_s) * 1000 / len(sessions)
+        _print(
+            {
+                "first_audio_ms": [round(each, 2) for each in first_audio_ms],
+                "cpu_ms": round(cpu_ms, 1),
+                "spoken_first": sessions[0][0].spoken,
+            }
+        )
+
+
+async def _first_audio_ms(ear: Ear, hold_turn: HoldTurn, question: str) -> float:
+    ear.begin()
+    turn = asyncio.ensure_future(hold_turn(question))
+    first_audio_ms = await ear.first_audio_ms()
+    await asyncio.wait_for(turn, TURN_S)
+    return first_audio_ms
 
 
 def _print(line: dict[str, object]) -> None:

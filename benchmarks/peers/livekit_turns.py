@@ -1,4 +1,4 @@
-"""A turn with a tool call through LiveKit Agents: text in, first frame of audio out.
+"""Turns through LiveKit Agents, with a tool or without: text in, first frame of audio out.
 
 Its own session, agent and model, without a room.
 """
@@ -121,12 +121,13 @@ async def main() -> None:
         tts=Voice(setup, ear),
     )
     session.output.audio = Speaker(ear)
-    await session.start(Agent(instructions=INSTRUCTIONS, tools=[order_status]))
+    tools = [] if setup.tool_s is None else [order_status]
+    await session.start(Agent(instructions=INSTRUCTIONS, tools=tools))
 
     async def hold_turn(question: str) -> None:
         await session.generate_reply(user_input=question)
 
-    await serve(ear, hold_turn)
+    await serve([(ear, hold_turn)])
     await session.aclose()
 
 

@@ -1,4 +1,4 @@
-"""A turn with a tool call through Pipecat: text in, first frame of audio out.
+"""Turns through Pipecat, with a tool or without: text in, first frame of audio out.
 
 Its own services and aggregators, as its examples put them together, without a transport.
 """
@@ -24,7 +24,7 @@ from pipecat.processors.aggregators.llm_response_universal import LLMContextAggr
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.services.llm_service import FunctionCallParams
 from pipecat.services.openai.llm import OpenAILLMService
-from pipecat.services.tts_service import TTSService
+from pipecat.services.tts_service import TextAggregationMode, TTSService
 from pipecat.workers.runner import WorkerRunner
 from turns import (
     ARGUMENT,
@@ -47,7 +47,14 @@ class Voice(TTSService):
 
     def __init__(self, setup: Setup, ear: Ear) -> None:
         # As its own services over HTTP do.
-        super().__init__(sample_rate=SAMPLE_RATE, push_start_frame=True, push_stop_frames=True)
+        super().__init__(
+            sample_rate=SAMPLE_RATE,
+            push_start_frame=True,
+            push_stop_frames=True,
+            text_aggregation_mode=(
+                TextAggregationMode.TOKEN if setup.tokens else TextAggregationMode.SENTENCE
+            ),
+        )
         self._first_byte_s = setup.first_byte_s
         self._ear = ear
 
@@ -79,47 +86,62 @@ class Listener(FrameProcessor):
         await self.push_frame(frame, direction)
 
 
-async def main() -> None:
-    """Serve turns."""
-    setup, ear = read_setup(), Ear()
-    llm = OpenAILLMService(
-        api_key=setup.key,
-        base_url=setup.llm_url,
-        settings=OpenAILLMService.Settings(model=MODEL, system_instruction=INSTRUCTIONS),
-    )
+class Session:
+    """A pipeline of its own."""
 
+    def __init__(self, setup: Setup) -> None:
+        self.ear = Ear()
+        self._listener = Listener(self.ear)
+        self.started = asyncio.Event()
+        llm = OpenAILLMService(
+            api_key=setup.key,
+            base_url=setup.llm_url,
+            settings=OpenAILLMService.Settings(model=MODEL, system_instruction=INSTRUCTIONS),
+        )
+        context = LLMContext() if setup.tool_s is None else _context_with_tool(setup, llm)
+        aggregators = LLMContextAggregatorPair(context)
+        voice = Voice(setup, self.ear)
+        self.worker = PipelineWorker(
+            Pipeline([aggregators.user(), llm, voice, self._listener, aggregators.assistant()]),
+            params=PipelineParams(audio_out_sample_rate=SAMPLE_RATE),
+            idle_timeout_secs=None,
+        )
+
+        # The package's decorator has no types.
+        @self.worker.event_handler("on_pipeline_started")  # type: ignore[untyped-decorator]
+        async def on_pipeline_started(_worker: PipelineWorker, _frame: Frame) -> None:
+            self.started.set()
+
+    async def hold_turn(self, question: str) -> None:
+        """Ask, and wait until the reply has been spoken."""
+        self._listener.spoken.clear()
+        message = {"role": "user", "content": question}
+        await self.worker.queue_frame(LLMMessagesAppendFrame([message], run_llm=True))
+        await self._listener.spoken.wait()
+
+
+def _context_with_tool(setup: Setup, llm: OpenAILLMService) -> LLMContext:
     async def order_status(call: FunctionCallParams) -> None:
         await call.result_callback(await run_tool(setup, call.arguments["order"]))
 
     llm.register_function(TOOL, order_status)
     schema = FunctionSchema(TOOL, DESCRIPTION, properties={"order": ARGUMENT}, required=["order"])
-    context = LLMContext(tools=ToolsSchema(standard_tools=[schema]))
-    aggregators = LLMContextAggregatorPair(context)
-    listener = Listener(ear)
-    worker = PipelineWorker(
-        Pipeline([aggregators.user(), llm, Voice(setup, ear), listener, aggregators.assistant()]),
-        params=PipelineParams(audio_out_sample_rate=SAMPLE_RATE),
-        idle_timeout_secs=None,
-    )
-    started = asyncio.Event()
+    return LLMContext(tools=ToolsSchema(standard_tools=[schema]))
 
-    # The package's decorator has no types.
-    @worker.event_handler("on_pipeline_started")  # type: ignore[untyped-decorator]
-    async def on_pipeline_started(_worker: PipelineWorker, _frame: Frame) -> None:
-        started.set()
 
-    async def hold_turn(question: str) -> None:
-        listener.spoken.clear()
-        message = {"role": "user", "content": question}
-        await worker.queue_frame(LLMMessagesAppendFrame([message], run_llm=True))
-        await listener.spoken.wait()
-
+async def main() -> None:
+    """Serve turns."""
+    setup = read_setup()
+    sessions = [Session(setup) for _ in range(setup.sessions)]
     runner = WorkerRunner(handle_sigint=False)
-    await runner.add_workers(worker)
+    for session in sessions:
+        await runner.add_workers(session.worker)
     running = asyncio.ensure_future(runner.run())
-    await started.wait()
-    await serve(ear, hold_turn)
-    await worker.cancel()
+    for session in sessions:
+        await session.started.wait()
+    await serve([(session.ear, session.hold_turn) for session in sessions])
+    for session in sessions:
+        await session.worker.cancel()
     await running
 
 
