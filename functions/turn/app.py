@@ -1,8 +1,8 @@
 """Runs one turn of a conversation: one that a message begins, or one that the agent begins.
 
 Of a message, the event is API Gateway's, which waits for the function for 29 s. Of the agent's own
-turn it is a `TurnRequest`, by an asynchronous invocation. Before the first turn the message function
-wakes this one, likewise.
+turn it is a `TurnRequest`, by an asynchronous invocation, and of a wake before the first turn a
+`WakeRequest`.
 """
 
 from __future__ import annotations

@@ -343,7 +343,7 @@ OF_TOOLS = ["tomllib", "fastjsonschema", "parley.tools.catalog", "parley.tools.r
 """What a deployment without tools has no use for: the file that comes with Parley declares none."""
 
 
-OF_OTHERS = ["parley.auth", "parley.tools.kinds", "parley.websocket"]
+OF_OTHERS = ["parley.auth", "parley.tools.kinds", "parley.websocket.message_handler"]
 """What no turn over a connection has a use for before something asks for it."""
 
 
