@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import compileall
 import contextlib
 import json
 import os
@@ -47,9 +48,11 @@ def serve() -> None:
     """
     from tests.e2e.stack import running_stack
 
+    for folder in ("layers", "functions"):  # as they are in the layer that is deployed
+        compileall.compile_dir(folder, quiet=2)
     with (
-        tempfile.TemporaryDirectory() as folder,
-        running_stack(Path(folder), parameters=NO_LIMITS, prewarm=0) as stack,
+        tempfile.TemporaryDirectory() as logs,
+        running_stack(Path(logs), parameters=NO_LIMITS, prewarm=0) as stack,
     ):
         stack.elevenlabs.put(delays={k: v for k, v in DELAYS.items() if k.startswith("tts")})
         stack.llm.put(delays={k: v for k, v in DELAYS.items() if k.startswith("llm")})

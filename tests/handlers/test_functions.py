@@ -304,6 +304,22 @@ def test_the_first_turn_after_a_wake_is_not_cold(
     assert emf["cold"] == [0.0]
 
 
+def test_a_woken_environment_knows_whose_the_connection_is(
+    message: Any, turn: ModuleType
+) -> None:
+    message.send("init")
+    turn.runner._environment.management_api.connect = lambda _endpoint, _connection_id: None
+    (request,) = message.wakes
+    for _ in range(2):  # a warm one, too
+        turn.arrivals.binding._bindings.clear()
+        turn.handler(wake_of(message), Context())
+        message.table.delete_item(
+            TableName="table",
+            Key={"pk": {"S": f"CONNECTION#{request.connection_id}"}, "sk": {"S": "META"}},
+        )
+        assert turn.arrivals.binding.find_session(request.connection_id) == request.session
+
+
 def test_a_wake_in_a_warm_environment_does_nothing(message: Any, turn: ModuleType) -> None:
     message.send("init")
     opened: list[str] = []
