@@ -3,7 +3,7 @@
 Not a measurement: quantities follow from the limits, prices from the lists of their sellers. It
 supposes somebody who does nothing but use everything up, in the costliest way there is.
 
-    python benchmarks/worst_case.py [ConnectionsPerTenant=50 …]
+    python -m benchmarks.worst_case [ConnectionsPerTenant=50 …]
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+
+from benchmarks import aws_prices
 
 ROOT = Path(__file__).resolve().parent.parent
 DAY_S = 86_400
@@ -66,19 +68,19 @@ SHORT_TURN_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """USD. AWS's of November 2025 for us-east-1; the providers' as `docs/costs.md` says.
+    """USD. AWS's as `benchmarks.aws_prices` has them; the providers' as `docs/costs.md` says.
 
     Of ElevenLabs Flash and Scribe v2 Realtime, and of gpt-6-luna.
     """
 
-    gateway_message: float = 1.00 / 1e6
-    lambda_request: float = 0.20 / 1e6
-    lambda_gb_s: float = 0.0000133334
-    write_unit: float = 0.625 / 1e6
-    read_unit: float = 0.125 / 1e6
-    log_byte: float = 0.50 / 1e9
-    http_request: float = 1.00 / 1e6
-    sent_byte: float = 0.09 / 1e9
+    gateway_message: float = aws_prices.MESSAGE.each
+    lambda_request: float = aws_prices.INVOCATION.each
+    lambda_gb_s: float = aws_prices.GB_SECOND.each
+    write_unit: float = aws_prices.WRITE_UNIT.each
+    read_unit: float = aws_prices.READ_UNIT.each
+    log_byte: float = aws_prices.LOG_BYTE.each
+    http_request: float = aws_prices.HTTP_REQUEST.each
+    sent_byte: float = aws_prices.SENT_BYTE.each
     speech_char: float = 0.04 / 1e3
     listening_s: float = 0.39 / 3600
     input_token: float = 0.10 / 1e6
