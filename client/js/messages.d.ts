@@ -275,6 +275,20 @@ export interface Metrics {
   tools_unknown?: number | null;
   /** How often something was said to fill a silence. */
   fillers?: number | null;
+  /** How much audio went to the transcriber. */
+  heard_ms?: number | null;
+  /** How much text went to the synthesizer. */
+  spoken_chars?: number | null;
+  /** How many tokens the model has read; absent where nobody knows, as of a workflow. */
+  input_tokens?: number | null;
+  /** How many it has written. */
+  output_tokens?: number | null;
+  /** The model's answers did not say how many tokens: four characters count as one. */
+  tokens_estimated?: boolean | null;
+  /** How often the turn's function read from the table before `turn_end`. */
+  table_reads?: number | null;
+  /** How often it wrote to it. */
+  table_writes?: number | null;
   /** The turn ran in a fresh Lambda environment. */
   cold?: boolean | null;
   /** The connection to the responder was already open. */
@@ -340,6 +354,8 @@ export interface SessionEnded {
   type: "session_ended";
   session_id: string;
   reason?: SessionEndReason;
+  /** What the turns of the session have used that had ended; absent if another connection has taken it over. */
+  usage?: Usage | null;
 }
 
 /** The settings of a session's replies. Every field is optional. A field that is not set keeps the deployment's default. `ready.choices` says which fields a client may set. */
@@ -438,6 +454,32 @@ export interface TurnEnd {
   /** Whether the agent ends the session with this turn. The client hangs up once it has played the reply. */
   ends_session?: boolean;
   attempt?: number;
+}
+
+/** What the turns of a session have used: the sums of their `metrics`, over all attempts. Attempts whose function died are missing. */
+export interface Usage {
+  /** How many turns have used something. */
+  turns?: number;
+  /** How much audio went to the transcriber. */
+  heard_ms?: number;
+  /** How much text went to the synthesizer. */
+  spoken_chars?: number;
+  /** How much speech was synthesised. */
+  audio_ms?: number;
+  /** How many tokens the model has read. */
+  input_tokens?: number;
+  /** How many it has written. */
+  output_tokens?: number;
+  /** Some answers of the model did not say how many tokens: four characters count as one. */
+  tokens_estimated?: boolean;
+  /** How many tools were called. */
+  tool_calls?: number;
+  /** Messages posted to the connection by turns. */
+  posts?: number;
+  /** How often turns read from the table. */
+  table_reads?: number;
+  /** How often they wrote to it. */
+  table_writes?: number;
 }
 
 /** A typed turn. `attempt` counts from 1. The same attempt of a turn runs once, however often it is sent. A turn that has failed runs again with the next attempt, or when it is sent without an attempt. */

@@ -31,6 +31,11 @@ def wake(request: WakeRequest) -> None:
         logger.warning("not_woken", **describe_error(error))
 
 
+def note(event: str, fields: dict[str, Any]) -> None:
+    """Log what a session's end has to say."""
+    logger.info(event, **fields)
+
+
 environment = Environment()
 deployment = environment.deployment
 turn_invoker = TurnInvoker(deployment.turn_function)
@@ -49,6 +54,7 @@ messages = MessageHandler(
     silence=deployment.silence,
     max_session_s=deployment.max_session_s,
     wake=wake,
+    log=note,
 )
 
 

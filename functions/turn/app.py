@@ -32,6 +32,11 @@ def warn(event: str, fields: dict[str, Any]) -> None:
     logger.warning(event, **fields)
 
 
+def note(event: str, fields: dict[str, Any]) -> None:
+    """Log what a session's end has to say."""
+    logger.info(event, **fields)
+
+
 environment = Environment()
 deployment = environment.deployment
 arrivals = Arrivals(
@@ -40,6 +45,7 @@ arrivals = Arrivals(
     policy=deployment.settings_policy,
     limits=deployment.limits,
     max_session_s=deployment.max_session_s,
+    log=note,
 )
 runner = TurnRunner(environment, warn)
 

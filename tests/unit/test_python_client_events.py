@@ -62,7 +62,7 @@ SAMPLES: list[protocol.ServerEvent] = [
         text="Hello",
         metrics=msgspec.convert(
             {
-                name: name in ("cold", "connection_reused") or 3
+                name: name in ("cold", "connection_reused", "tokens_estimated") or 3
                 for name in protocol.Metrics.__struct_fields__
             },
             protocol.Metrics,
@@ -83,6 +83,11 @@ SAMPLES: list[protocol.ServerEvent] = [
     protocol.ConfigUpdated(settings=protocol.Settings(speed=0.7)),
     protocol.Pong(sent_at=12.25),
     protocol.SessionEnded(session_id="s", reason="replaced"),
+    protocol.SessionEnded(
+        session_id="s",
+        reason="silence",
+        usage=protocol.Usage(1, 2, 3, 4, 5, 6, True, 8, 9, 10, 11),
+    ),
     protocol.Error(
         code="audio_gap",
         message="Lost.",

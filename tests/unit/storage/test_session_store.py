@@ -153,7 +153,9 @@ def test_a_session_that_does_not_say_how_old_its_connection_is_goes_to_any(
 
 
 def test_a_session_that_ended_cannot_be_resumed(store: SessionStore, session: Session) -> None:
-    assert store.end_session(session.ref, 0) is None
+    ended = store.end_session(session.ref, 0)
+    assert ended is not None
+    assert (ended.status, ended.active_turn) == ("ended", None)
     assert resumed(store, session, "hash-1", "hash-2", "c2") is None
     now = store.get_session(session.ref)
     assert now is not None
@@ -183,7 +185,12 @@ def test_ending_a_session_names_the_turn_that_was_claimed_last(
 ) -> None:
     store.set_active_turn(session.ref, "t1", 1)
     store.set_active_turn(session.ref, "t2", 2)
-    assert store.end_session(session.ref, 0) == "t2"
+    ended = store.end_session(session.ref, 7)
+    assert ended is not None
+    assert (ended.active_turn, ended.ended_at_ms) == ("t2", 7)
+    again = store.end_session(session.ref, 9)
+    assert again is not None
+    assert again.ended_at_ms == 7
 
 
 def test_settings_replace_the_older_ones(store: SessionStore, session: Session) -> None:

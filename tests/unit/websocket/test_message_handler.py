@@ -25,6 +25,7 @@ from parley.protocol.messages import (
     ServerEvent,
     SessionEnded,
     Settings,
+    Usage,
 )
 from parley.protocol.turn_request import TurnRequest
 from parley.sessions.settings_policy import SettingsPolicy
@@ -198,7 +199,7 @@ def test_end_ends_the_session_and_its_running_turn(door: Door) -> None:
     session = own(door.ready().session_id)
     door.store.acquire_lease(session, "t", "me")
     door.store.set_active_turn(session, "t", door.now_ms)
-    assert door.send("end") == SessionEnded(parse_session_id(session))
+    assert door.send("end") == SessionEnded(parse_session_id(session), usage=Usage())
     assert door.store.sessions[session].status == "ended"
     assert door.store.inboxes.read_inbox(session, "t", 1) == [
         InterruptEntry(None, 1_700_000_000_000)

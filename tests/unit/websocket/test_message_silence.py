@@ -13,7 +13,7 @@ from parley.agents.file import AgentFiles
 from parley.config import DEFAULT_SETTINGS
 from parley.ids import new_ulid, token_hash
 from parley.principal import SessionRef
-from parley.protocol.messages import SessionEnded, SilenceRules
+from parley.protocol.messages import SessionEnded, SilenceRules, Usage
 from parley.sessions.settings_policy import SettingsPolicy
 from parley.sessions.silence import SilencePolicy
 from tests.unit.door import Door
@@ -62,7 +62,7 @@ def test_a_silent_user_is_asked_and_then_the_session_ends() -> None:
     assert (turn.say, turn.cause, turn.connection_id) == ("Hello?", "silence", "c")
     assert turn.turn_id.startswith("agent-silence-")
     asked(door)
-    assert wait(door, 20) == SessionEnded(door.store.sessions[ref].session_id, "silence")
+    assert wait(door, 20) == SessionEnded(door.store.sessions[ref].session_id, "silence", Usage())
     assert door.store.sessions[ref].status == "ended"
 
 
@@ -159,9 +159,8 @@ def long_session(door: Door, minutes: float) -> SessionRef:
 def test_a_session_that_lasts_too_long_ends(kind: str, fields: dict[str, Any]) -> None:
     door = Door(max_session_s=600)
     ref = long_session(door, 10)
-    assert door.send(kind, **fields) == SessionEnded(
-        door.store.sessions[ref].session_id, "too_long"
-    )
+    session_id = door.store.sessions[ref].session_id
+    assert door.send(kind, **fields) == SessionEnded(session_id, "too_long", Usage())
     assert door.turns == []
     door.connect("d")
     refused = door.refused(

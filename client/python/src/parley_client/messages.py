@@ -443,10 +443,55 @@ class Metrics:
     """Of how many calls nobody knows whether they acted."""
     fillers: int | None = None
     """How often something was said to fill a silence."""
+    heard_ms: int | None = None
+    """How much audio went to the transcriber."""
+    spoken_chars: int | None = None
+    """How much text went to the synthesizer."""
+    input_tokens: int | None = None
+    """How many tokens the model has read; absent where nobody knows, as of a workflow."""
+    output_tokens: int | None = None
+    """How many it has written."""
+    tokens_estimated: bool | None = None
+    """The model's answers did not say how many tokens: four characters count as one."""
+    table_reads: int | None = None
+    """How often the turn's function read from the table before `turn_end`."""
+    table_writes: int | None = None
+    """How often it wrote to it."""
     cold: bool | None = None
     """The turn ran in a fresh Lambda environment."""
     connection_reused: bool | None = None
     """The connection to the responder was already open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the turns of a session have used: the sums of their `metrics`, over all attempts.
+
+    Attempts whose function died are missing.
+    """
+
+    turns: int = 0
+    """How many turns have used something."""
+    heard_ms: int = 0
+    """How much audio went to the transcriber."""
+    spoken_chars: int = 0
+    """How much text went to the synthesizer."""
+    audio_ms: int = 0
+    """How much speech was synthesised."""
+    input_tokens: int = 0
+    """How many tokens the model has read."""
+    output_tokens: int = 0
+    """How many it has written."""
+    tokens_estimated: bool = False
+    """Some answers of the model did not say how many tokens: four characters count as one."""
+    tool_calls: int = 0
+    """How many tools were called."""
+    posts: int = 0
+    """Messages posted to the connection by turns."""
+    table_reads: int = 0
+    """How often turns read from the table."""
+    table_writes: int = 0
+    """How often they wrote to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -641,6 +686,9 @@ class SessionEnded:
     type: ClassVar[Literal["session_ended"]] = "session_ended"
     session_id: str
     reason: SessionEndReason = "ended"
+    usage: Usage | None = None
+    """What the turns of the session have used that had ended; absent if another connection has
+    taken it over."""
 
 
 @dataclass(frozen=True, slots=True)

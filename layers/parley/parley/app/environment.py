@@ -18,6 +18,7 @@ from parley.storage.recordings import Recordings
 from parley.storage.session_reader import SessionReader
 from parley.storage.sessions import SessionStore
 from parley.storage.table import Table
+from parley.storage.table_calls import TableCalls, count_calls
 from parley.storage.turns import TurnStore
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ class Environment:
     def __init__(self) -> None:
         self.deployment = Deployment.from_environment()
         self.management_api = ManagementApi()
-        table = self.table = Table(clients.dynamodb(), self.deployment.table)
+        self.table_calls = TableCalls()
+        client = count_calls(clients.dynamodb(), self.table_calls)
+        table = self.table = Table(client, self.deployment.table)
         self.sessions = SessionStore(
             table, self.deployment.session_idle_s, self.deployment.max_session_s
         )

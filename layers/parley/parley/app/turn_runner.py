@@ -158,6 +158,7 @@ def _services(environment: Environment, log: Callable[[str, dict[str, Any]], Non
         rounds=None if toolbox.is_empty else RoundStore(environment.table),
         request_rates=environment.request_rates,
         agent_catalog=environment.make_agents(log),
+        table_calls=environment.table_calls,
     )
 
 

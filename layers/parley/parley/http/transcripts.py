@@ -16,6 +16,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from parley.protocol.messages import Usage
 from parley.storage.recordings import Side
 from parley.storage.session_reader import Conversation, Head, Record, Status
 
@@ -72,6 +73,8 @@ class SessionView(SessionSummary, kw_only=True):
     turns: int
     duration_ms: int
     """From its first message to the end of its last."""
+    usage: Usage
+    """What its turns have used that have ended."""
     messages: list[MessageView] = []
 
 
@@ -118,6 +121,7 @@ def view_session(
         **asdict(summarize_session(conversation.head, now_s)),
         turns=len({record.message.turn_id for record in records}),
         duration_ms=max(ends_ms) - min(starts_ms) if records else 0,
+        usage=conversation.usage,
         messages=messages,
     )
 

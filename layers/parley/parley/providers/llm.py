@@ -35,6 +35,18 @@ class Speaker:
 NOBODY = Speaker()
 
 
+@dataclass(slots=True)
+class Tokens:
+    """What an answer says of tokens; None as long as it says nothing."""
+
+    input: int | None = None
+    output: int | None = None
+
+
+def _count_nothing(_tokens: Tokens) -> None:
+    """Take note of tokens where nobody counts them."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolOffer:
     """A tool that the model may call.
@@ -66,6 +78,7 @@ class Prompt:
             makes no sense without.
         rounds: the rounds of this turn, oldest first: they follow `text`.
         past_rounds: those of earlier turns, by turn id; they follow the turn's user message.
+        note_tokens: told what the answer says of tokens, also if it is not read to its end.
     """
 
     instructions: str
@@ -77,6 +90,7 @@ class Prompt:
     may_call: bool = True
     rounds: Sequence[ToolRound] = ()
     past_rounds: Mapping[str, Sequence[ToolRound]] = field(default_factory=dict)
+    note_tokens: Callable[[Tokens], None] = field(default=_count_nothing, compare=False)
 
 
 ReplyPiece = str | ToolCalls

@@ -22,12 +22,14 @@ class CallRules:
         timeout_s: the least time that the provider may stay silent; the deployment's
             ProviderTimeoutSeconds if that is more.
         retry_delays_s: the waits between calls that fail while the answer is owed.
+        has_tokens: whether what is asked is a model itself, whose tokens can be estimated.
     """
 
     repeatable: bool = True
     hedge_after_s: float = 0.0
     timeout_s: float = 0.0
     retry_delays_s: tuple[float, ...] = RETRY_DELAYS_S
+    has_tokens: bool = True
 
 
 STANDARD = CallRules()

@@ -6,12 +6,12 @@ Every session is read through its principal's own keys. Another principal's id n
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from parley.audio.captions import Sound
 from parley.principal import Principal, SessionRef
-from parley.protocol.messages import Message
+from parley.protocol.messages import Message, Usage
 from parley.storage.item_codec import (
     Session,
     is_round,
@@ -26,6 +26,7 @@ from parley.storage.item_codec import (
 )
 from parley.storage.sessions import ERASED
 from parley.storage.table import Item, Table
+from parley.storage.usage import UsageStore
 
 Status = Literal["active", "ended", "expired"]
 READ_AT_ONCE = 10
@@ -76,10 +77,11 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A session with its whole history, oldest message first."""
+    """A session with its whole history, oldest message first, and what its turns have used."""
 
     head: Head
     records: list[Record]
+    usage: Usage = field(default_factory=Usage)
 
 
 class SessionReader:
@@ -87,6 +89,7 @@ class SessionReader:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        self._usage = UsageStore(table)
 
     def list_newest(
         self, principal: Principal, limit: int, before: str = ""
@@ -130,7 +133,7 @@ class SessionReader:
         head = _head_from(ref, items.pop())
         if head is None:
             return None
-        return Conversation(head, _records_from(items))
+        return Conversation(head, _records_from(items), self._usage.add_up(ref, items))
 
     def _head(self, ref: SessionRef) -> Head | None:
         meta = self._table.get(session_key(ref))

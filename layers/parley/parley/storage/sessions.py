@@ -38,6 +38,7 @@ from parley.storage.item_codec import (
     sound_item,
 )
 from parley.storage.table import Table
+from parley.storage.usage import UsageStore
 from parley.storage.words import WordStore
 
 SETTINGS_TRIES = 5
@@ -67,11 +68,13 @@ class SessionStore:
     Attributes:
         connections: the connections, and the session that each is bound to.
         words: what backends tell sessions, and have their agents say.
+        usage: what turns have used.
     """
 
     def __init__(self, table: Table, session_idle_s: int = 86_400, max_session_s: int = 0) -> None:
         self.connections = ConnectionStore(table)
         self.words = WordStore(table, session_idle_s)
+        self.usage = UsageStore(table)
         self._table = table
         self._session_idle_s = session_idle_s
         self._max_session_s = max_session_s
@@ -250,8 +253,8 @@ class SessionStore:
             },
         )
 
-    def end_session(self, ref: SessionRef, received_at_ms: int) -> str | None:
-        """End a session. Return its newest turn; None if it has none.
+    def end_session(self, ref: SessionRef, received_at_ms: int) -> Session | None:
+        """End a session. Return it as it is then; None if it does not exist.
 
         Args:
             ref: the session.
@@ -265,7 +268,7 @@ class SessionStore:
             {"#status": "status"},
             {":ended": {"S": "ended"}, ":at": number(received_at_ms), ":erased": {"S": ERASED}},
         )
-        return read_text(item or {}, "active_turn") or None
+        return None if item is None else session_from(ref, item)
 
     def end_after_turn(self, ref: SessionRef, turn_id: str, at_s: int) -> None:
         """Let a session be over at a time, unless it is erased or another turn comes before.
@@ -483,8 +486,9 @@ class SessionStore:
         return key
 
     def forget_reply(self, ref: SessionRef, started_ms: int, turn_id: str) -> None:
-        """Delete the reply of the attempt before: the turn runs again."""
+        """Delete the reply of the attempt before: the turn runs again. What it used is kept."""
         key = message_key(started_ms, Message("assistant", "", turn_id))
+        self.usage.keep_of_reply(ref, key)
         self._table.write_batch([], [{"pk": {"S": f"SESSION#{ref}"}, "sk": {"S": key}}])
 
     def set_heard(

@@ -24,6 +24,7 @@ from parley.storage.item_codec import TurnAttempt
 from parley.storage.recordings import Recordings
 from parley.storage.rounds import RoundStore
 from parley.storage.sessions import SessionStore
+from parley.storage.table_calls import TableCalls
 from parley.storage.turns import TurnStore
 from parley.tools.toolbox import NO_TOOLS, Toolbox
 from parley.turn.audio_recorder import AudioRecorder
@@ -64,6 +65,7 @@ class TurnServices:
         rounds: where rounds of tool calls are recorded; None where there are no tools.
         request_rates: counts them; None if they are not limited.
         agent_catalog: the agents; None for the one that the deployment's variables describe.
+        table_calls: counts calls of the table.
         read_session_key: reads the key that sessions and users are hashed with for the responder;
             empty if the deployment's secret has none.
     """
@@ -85,6 +87,7 @@ class TurnServices:
     rounds: RoundStore | None = None
     request_rates: RequestRates | None = None
     agent_catalog: AgentCatalog | None = None
+    table_calls: TableCalls = field(default_factory=TableCalls)
 
     @property
     def agents(self) -> AgentCatalog:

@@ -54,13 +54,17 @@ class TurnFinisher:
         request, meter = self._turn.request, self._turn.services.meter
         if meter is None:
             return
-        audio_ms = duration_ms(self._turn.poller.audio_bytes, sample_rate_hz(request.format))
+        audio_ms = self._heard_audio_ms()
         speech_ms = self._pipeline.reply.speech_ms if self._pipeline.reply else 0.0
         if self._pipeline.asked.is_set():
             speech_ms = max(speech_ms, LEAST_SPEECH_MS)
         self._turn.persistence.write_usage(
             lambda: meter.charge_turn(request.session, audio_ms, speech_ms)
         )
+
+    def keep_use(self) -> None:
+        """Keep what an attempt has used that is somebody else's to end."""
+        self._turn.persistence.write_use(self._metrics())
 
     async def finish(self, reason: TurnEndReason, error: ParleyError | None) -> Outcome | None:
         """Say the last of the turn and see it delivered; None if somebody else has ended it.
@@ -86,6 +90,8 @@ class TurnFinisher:
             return None
         turn.latency.mark("ended", time.monotonic())
         metrics, heard, estimated = self._metrics(), *self._heard()
+        if reason == "failed" or not said:  # no reply keeps it, or only until the next attempt
+            turn.persistence.write_use(metrics)
         sound = turn.playback.reply_sound(
             said, turn.outbox.words, turn.outbox.audio_ms, self._played_ms()
         )
@@ -196,6 +202,7 @@ class TurnFinisher:
         metrics.posts = turn.sender.posts
         metrics.retries = (reply.retries if reply else 0) + (stt.retries if stt else 0)
         metrics.cold = turn.invocation.cold
+        self._add_use(metrics)
         if reply:
             metrics.connection_reused = reply.connection_reused
         failed_over = (reply.failed_over if reply else 0) + (stt.failed_over if stt else 0)
@@ -205,3 +212,23 @@ class TurnFinisher:
             metrics.tool_calls, metrics.tool_rounds = len(tools.called), len(tools.rounds)
             metrics.tools_unknown, metrics.fillers = tools.unknown, tools.fillers
         return metrics
+
+    def _add_use(self, metrics: Metrics) -> None:
+        """Add what has been used, as far as the session's sum has it."""
+        turn, reply = self._turn, self._pipeline.reply
+        metrics.heard_ms = round(self._heard_audio_ms()) or None
+        metrics.table_reads, metrics.table_writes = (
+            turn.services.table_calls.reads,
+            turn.services.table_calls.writes,
+        )
+        if reply is None:
+            return
+        metrics.spoken_chars = reply.spoken_chars or None
+        if reply.tokens.known:
+            metrics.input_tokens, metrics.output_tokens = reply.tokens.input, reply.tokens.output
+            metrics.tokens_estimated = reply.tokens.estimated or None
+
+    def _heard_audio_ms(self) -> float:
+        """Return how much audio there was to transcribe."""
+        rate_hz = sample_rate_hz(self._turn.request.format)
+        return duration_ms(self._turn.poller.audio_bytes, rate_hz)

@@ -86,6 +86,19 @@ class TurnPersistence:
         """Write in the background what the turn has used."""
         self._start("usage", charge)
 
+    def write_use(self, metrics: Metrics) -> None:
+        """Write in the background what an attempt has used whose reply does not keep that."""
+        self._start(
+            "use",
+            lambda: asyncio.to_thread(
+                self._sessions.usage.put,
+                self._request.session,
+                self._turn_id,
+                self._attempt.number,
+                metrics,
+            ),
+        )
+
     async def write_reply_and_end(
         self,
         reason: TurnEndReason,

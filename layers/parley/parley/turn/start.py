@@ -49,6 +49,7 @@ async def run_turn(
         cold: whether the environment is fresh.
         admission: of a turn that has been counted already; None counts it now.
     """
+    services.table_calls.begin()
     invocation = Invocation(owner, post if request.connected else _drop, remaining_s, cold)
     start = TurnStart(request, services, invocation)
     try:

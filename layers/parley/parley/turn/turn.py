@@ -151,7 +151,10 @@ class Turn:
         try:
             ended = await self._converse()
             self._finisher.charge()
-            return None if ended is None else await self._finisher.finish(*ended)
+            outcome = None if ended is None else await self._finisher.finish(*ended)
+            if outcome is None:
+                self._finisher.keep_use()
+            return outcome
         finally:
             if self._tools is not None:
                 await self._tools.settle(self._turn.invocation.remaining_s() - SETTLE_MARGIN_S)

@@ -31,7 +31,6 @@ from parley.protocol.messages import (
     Context,
     Error,
     ServerEvent,
-    SessionEnded,
     Silence,
     UserMessage,
     encode,
@@ -40,6 +39,7 @@ from parley.protocol.turn_request import TurnRequest, check_turn_id
 from parley.sessions.settings_policy import SettingsPolicy
 from parley.storage.sessions import SessionStore
 from parley.websocket.session_binding import SessionBinding
+from parley.websocket.session_end import Log, SessionEnd, log_nothing
 
 WANTS_MORE = (UserMessage, AudioStart, Config, Context, Silence)
 """What a session that has lasted too long does no more. The rest belongs to turns that run."""
@@ -111,9 +111,11 @@ class Arrivals:
         policy: which settings hold, and what clients may choose.
         limits: how large and how frequent messages may be.
         max_session_s: how long a session may last; 0 for no limit.
+        log: told of sessions that end, and of trouble; takes an event name and fields.
 
     Attributes:
         binding: which session each connection has.
+        session_end: ends sessions.
         max_message_bytes: the longest message.
     """
 
@@ -125,10 +127,11 @@ class Arrivals:
         policy: SettingsPolicy,
         limits: LimitRules,
         max_session_s: int = 0,
+        log: Log = log_nothing,
     ) -> None:
         self.binding = SessionBinding(sessions)
         self.max_message_bytes = limits.message_bytes or MAX_MESSAGE_BYTES
-        self._sessions = sessions
+        self.session_end = SessionEnd(sessions, log)
         self._management_api = management_api
         self._policy = policy
         self._max_session_s = max_session_s
@@ -299,5 +302,4 @@ class Arrivals:
     def _end_too_long(self, envelope: Envelope) -> ServerEvent:
         """End a session that has lasted too long. A reply that is being spoken goes on."""
         ref = self.find_session(envelope)
-        self._sessions.end_session(ref, envelope.received_at_ms)
-        return SessionEnded(parse_session_id(ref), "too_long")
+        return self.session_end.end(ref, envelope.received_at_ms, "too_long")[1]

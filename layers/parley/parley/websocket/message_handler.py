@@ -39,7 +39,6 @@ from parley.protocol.messages import (
     Pong,
     Ready,
     ServerEvent,
-    SessionEnded,
     Settings,
     Silence,
     Stage,
@@ -70,6 +69,7 @@ from parley.websocket.resume import (
     not_found_error,
 )
 from parley.websocket.session_binding import DuplicateInit, StaleInit
+from parley.websocket.session_end import Log, log_nothing
 
 
 class MessageHandler:
@@ -89,6 +89,7 @@ class MessageHandler:
         max_session_s: how long a session may last; 0 for no limit.
         wake: invokes the turn function, asynchronously, to be warm for a session's next turn; never
             raises.
+        log: told of sessions that end, and of trouble; takes an event name and fields.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class MessageHandler:
         silence: SilencePolicy = SilencePolicy(),  # noqa: B008 - is frozen
         max_session_s: int = 0,
         wake: Callable[[WakeRequest], None] = lambda _: None,
+        log: Log = log_nothing,
     ) -> None:
         self._sessions = sessions
         self._turns = turns
@@ -126,7 +128,12 @@ class MessageHandler:
         self._recovery = Recovery(sessions, turns, management_api.post)
         self._interruption = Interruption(sessions, turns)
         self._arrivals = Arrivals(
-            sessions, management_api, policy=policy, limits=limits, max_session_s=max_session_s
+            sessions,
+            management_api,
+            policy=policy,
+            limits=limits,
+            max_session_s=max_session_s,
+            log=log,
         )
         self._binding = self._arrivals.binding
 
@@ -234,13 +241,14 @@ class MessageHandler:
     @_answer.register
     def _answer_end(self, message: End, envelope: Envelope) -> ServerEvent:
         ref = self._arrivals.find_session(envelope)
-        running = self._sessions.end_session(ref, envelope.received_at_ms)
+        session, event = self._arrivals.session_end.end(ref, envelope.received_at_ms)
+        running = None if session is None else session.active_turn
         turn = self._turns.get_turn(ref, running) if running is not None else None
         if running is not None and turn is not None and turn.running:
             self._turns.inboxes.put_interrupt(
                 ref, running, InterruptEntry(None, envelope.received_at_ms)
             )
-        return SessionEnded(parse_session_id(ref))
+        return event
 
     @_answer.register
     def _answer_tool_result(self, message: ToolResult, envelope: Envelope) -> None:
@@ -291,8 +299,7 @@ class MessageHandler:
             return None
         due = self._silence.decide(session, envelope.received_at_ms)
         if due == "end":
-            self._sessions.end_session(ref, envelope.received_at_ms)
-            return SessionEnded(parse_session_id(ref), "silence")
+            return self._arrivals.session_end.end(ref, envelope.received_at_ms, "silence")[1]
         if due == "ask":
             self._ask_silent_user(session, envelope.received_at_ms)
         return None

@@ -13,6 +13,7 @@ from typing import Any
 
 from parley.protocol.tool_rounds import ToolCalls
 from parley.providers.anthropic.blocks import MessageBlocks
+from parley.providers.llm import Tokens
 from parley.providers.replies.body import AnswerBody
 from parley.providers.replies.event_stream import ServerSentEvent
 from parley.providers.replies.failures import (
@@ -22,6 +23,7 @@ from parley.providers.replies.failures import (
     failure_of,
 )
 from parley.providers.replies.reply_text import ReplyText
+from parley.providers.replies.token_counts import read_count
 
 _KINDS = frozenset(
     (
@@ -29,6 +31,8 @@ _KINDS = frozenset(
         *("content_block_start", "content_block_delta", "content_block_stop"),
     )
 )
+_READ = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+"""What a prompt has: `input_tokens` alone are those that no cache had ("Prompt caching")."""
 _CUTS = ("max_tokens", "refusal", "model_context_window_exceeded")
 """Ends at which a call may not be whole."""
 
@@ -45,6 +49,7 @@ class MessagesReply:
     Attributes:
         finished: the reply has ended, whatever may still come.
         stop_reason: why it ended, in the endpoint's words; empty if it did not say.
+        tokens: what it has said of tokens by now.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class MessagesReply:
         self._blocks = MessageBlocks()
         self.finished = False
         self.stop_reason = ""
+        self.tokens = Tokens()
         self._body = AnswerBody()
         self._text = ReplyText(tools)
         self._makes_sense = False
@@ -124,7 +130,10 @@ class MessagesReply:
             yield from self._take_delta(data.get("index"), _object(data.get("delta")))
         elif kind == "content_block_start":
             yield from self._take_block(data.get("index"), _object(data.get("content_block")))
+        elif kind == "message_start":
+            self._count(_object(data.get("message")).get("usage"), begins=True)
         elif kind == "message_delta":
+            self._count(data.get("usage"))
             self.stop_reason = _text(_object(data.get("delta")).get("stop_reason"))
         elif kind == "message_stop":
             self.finished = True
@@ -156,8 +165,22 @@ class MessagesReply:
             raise Nonsense
         for index, block in enumerate(content):
             yield from self._take_block(index, _object(block))
+        self._count(message.get("usage"))
         self.stop_reason = _text(message.get("stop_reason"))
         self.finished = True
+
+    def _count(self, usage: Any, *, begins: bool = False) -> None:
+        """Note what an event says of tokens: sums so far.
+
+        Args:
+            begins: whether the answer begins with it: nothing of it has been written then.
+        """
+        said = _object(usage)
+        read = [read_count(said.get(name)) for name in _READ]
+        if read[0] is not None:
+            self.tokens.input = max(self.tokens.input or 0, sum(count or 0 for count in read))
+        if not begins and (written := read_count(said.get("output_tokens"))) is not None:
+            self.tokens.output = written
 
     def _say(self, text: str) -> Iterator[str]:
         if text:

@@ -139,8 +139,11 @@ class AnthropicMessages:
                 self._effort.note_taken(words)
                 names = [offer.name for offer in prompt.tools]
                 reply = MessagesReply(names, may_call=prompt.may_call, model=model)
-                async for piece in read_reply(response, reply, diagnosis, _nothing_said):
-                    yield piece
+                try:
+                    async for piece in read_reply(response, reply, diagnosis, _nothing_said):
+                        yield piece
+                finally:
+                    prompt.note_tokens(reply.tokens)
                 ended = True
 
     def _request(

@@ -61,7 +61,7 @@ def open_client(_context: ProviderContext) -> httpx.AsyncClient:
 class N8nWorkflow:
     """Has one workflow write the replies."""
 
-    rules = CallRules(repeatable=False, timeout_s=SILENCE_S)
+    rules = CallRules(repeatable=False, timeout_s=SILENCE_S, has_tokens=False)
 
     def __init__(self, context: ProviderContext, webhook: Webhook) -> None:
         self._client = open_client(context)

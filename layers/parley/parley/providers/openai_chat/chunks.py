@@ -1,7 +1,7 @@
 """What is read of a chat endpoint's JSON: the reply's text, and how the reply ends.
 
 Endpoints differ in everything that is not read here, so nothing of that can cost a reply:
-`usage`, `logprobs`, numbers of any size. What makes no sense where text is expected is no text.
+`logprobs`, numbers of any size. What makes no sense where text is expected is no text.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from parley.providers.llm import Tokens
 from parley.providers.replies.failures import Nonsense
+from parley.providers.replies.token_counts import read_count
 
 THOUGHT_FIELD = "reasoning_content"
 """DeepSeek and Kimi want it back with the calls that it led to."""
@@ -36,6 +38,7 @@ class ChatChunk:
         error: what the endpoint says went wrong.
         has_choices: it is of a reply at all.
         is_odd: it has something else where a reply's choices are.
+        tokens: what it says of them.
     """
 
     text: str = ""
@@ -47,6 +50,7 @@ class ChatChunk:
     error: Any = None
     has_choices: bool = False
     is_odd: bool = False
+    tokens: Tokens = field(default_factory=Tokens)
 
 
 def read_chunk(data: str) -> ChatChunk:
@@ -61,7 +65,7 @@ def read_chunk(data: str) -> ChatChunk:
         if error is None:
             raise Nonsense
         return ChatChunk(error=error)
-    chunk = ChatChunk(error=error)
+    chunk = ChatChunk(error=error, tokens=_tokens_of(event))
     choices = event.get("choices")
     if choices is None:
         return chunk
@@ -71,6 +75,17 @@ def read_chunk(data: str) -> ChatChunk:
             _read_choice(choice, chunk)
     chunk.is_odd = not chunk.has_choices
     return chunk
+
+
+def _tokens_of(event: dict[str, Any]) -> Tokens:
+    """Return what an event says of tokens. Groq says it in a field of its own."""
+    of_groq = event.get("x_groq")
+    usage = event.get("usage") or (of_groq.get("usage") if isinstance(of_groq, dict) else None)
+    if not isinstance(usage, dict):
+        return Tokens()
+    return Tokens(
+        read_count(usage.get("prompt_tokens")), read_count(usage.get("completion_tokens"))
+    )
 
 
 def read_error(data: str) -> Any:

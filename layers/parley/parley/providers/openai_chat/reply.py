@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from parley.protocol.tool_rounds import ToolCalls
+from parley.providers.llm import Tokens
 from parley.providers.openai_chat.chunks import (
     THOUGHT_FIELD,
     ChatChunk,
@@ -48,6 +49,7 @@ class ChatReply:
         done: nothing more will come.
         finish_reason: why it ended, in the endpoint's words; empty if it did not say.
         calls_tool: the model wanted a function called.
+        tokens: what it has said of tokens by now.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class ChatReply:
         self.done = False
         self.finish_reason = ""
         self.calls_tool = False
+        self.tokens = Tokens()
         self._body = AnswerBody()
         self._text = ReplyText(tools)
         self._has_tools = bool(tools)
@@ -163,6 +166,8 @@ class ChatReply:
     def _take(self, chunk: ChatChunk) -> Iterator[str]:
         if chunk.error is not None or chunk.finish_reason == "error":
             raise self._failure(chunk.error)
+        if chunk.tokens.input is not None:  # some tell it with every event: the last one counts
+            self.tokens = chunk.tokens
         self._makes_sense = self._makes_sense or chunk.has_choices
         self._is_odd = self._is_odd or chunk.is_odd
         if chunk.text and not (chunk.whole and self._has_text):  # it has come bit by bit

@@ -144,8 +144,11 @@ class OpenAIChat:
                 self._note_taken(dialect, prompt)
                 names = [offer.name for offer in prompt.tools] if tools else []
                 reply = ChatReply(names, may_call=prompt.may_call, model=self._model)
-                async for piece in read_reply(response, reply, diagnosis, _nothing_said):
-                    yield piece
+                try:
+                    async for piece in read_reply(response, reply, diagnosis, _nothing_said):
+                        yield piece
+                finally:
+                    prompt.note_tokens(reply.tokens)
                 ended = True
 
     def _request(
@@ -157,6 +160,9 @@ class OpenAIChat:
         watch: RequestWatch,
     ) -> contextlib.AbstractAsyncContextManager[httpx.Response]:
         body: dict[str, Any] = {"model": self._model, "stream": True, "messages": messages}
+        if is_openai(self._base_url):
+            # Others tell it unasked, or refuse a field that they do not know.
+            body["stream_options"] = {"include_usage": True}
         user = speaker.pseudonym or speaker.session
         if user and is_openai(self._base_url):
             # Gemini, Mistral and Groq refuse a field that they do not know: who speaks is told in

@@ -35,6 +35,7 @@ from parley.text.spoken_text import SpokenText
 from parley.turn.output.latency import TurnLatency
 from parley.turn.output.outbox import Outbox
 from parley.turn.stages.tts import TtsStage
+from parley.turn.token_count import TokenCount
 
 MAX_REPLY_CHARS = 12_000
 """A quarter of an hour of speech. What the model says beyond it is not waited for: `turn_end`
@@ -95,6 +96,7 @@ class ReplyStage:
         fillers: where in it something was said only to fill a silence.
         speech_error: why the reply is, or goes on, as text alone.
         speech_ms: how much speech has been synthesised.
+        tokens: of the calls to the model, hedged and repeated ones included.
     """
 
     def __init__(
@@ -139,6 +141,7 @@ class ReplyStage:
         self.fillers: list[Span] = []
         self.speech_error: ProviderError | None = None
         self.speech_ms = 0.0
+        self.tokens = TokenCount()
         self._max_chars = min(max_chars or MAX_REPLY_CHARS, MAX_REPLY_CHARS)
 
     def _make_call(self, prompt: Prompt) -> ProviderCall[Responder]:
@@ -212,6 +215,11 @@ class ReplyStage:
     def speech_retries(self) -> int:
         """How often the synthesizer was asked again."""
         return sum(each.tts.retries for each in self._segments.items)
+
+    @property
+    def spoken_chars(self) -> int:
+        """How much text synthesizers were sent."""
+        return sum(each.tts.spoken_chars for each in self._segments.items)
 
     async def speak(self) -> None:
         """Connect to the synthesizer at once, and speak what the responder writes.
@@ -359,19 +367,22 @@ class ReplyStage:
         self, responder: Responder, prompt: Prompt, take_lead: TakeLead
     ) -> ToolCalls | None:
         calls: ToolCalls | None = None
-        async with contextlib.aclosing(responder.reply(prompt, self._on_asked)) as pieces:
-            async for piece in pieces:
-                if not take_lead():
-                    return None
-                self._call.begun.set()
-                if isinstance(piece, ToolCalls):
-                    # Some servers do not know that a model may not: nobody follows it for ever.
-                    calls = piece if prompt.may_call else None
-                elif piece:  # an empty one: the model thinks
-                    self._on_text()
-                    self._add(self._continued(piece))
-                if not self._left_chars:
-                    break
+        tokens = self.tokens if responder.rules.has_tokens else TokenCount()
+        with tokens.count(prompt) as call:
+            async with contextlib.aclosing(responder.reply(call.prompt, self._on_asked)) as pieces:
+                async for piece in pieces:
+                    call.note(piece)
+                    if not take_lead():
+                        return None
+                    self._call.begun.set()
+                    if isinstance(piece, ToolCalls):
+                        # Some servers do not know that a model may not: nobody follows it for ever.
+                        calls = piece if prompt.may_call else None
+                    elif piece:  # an empty one: the model thinks
+                        self._on_text()
+                        self._add(self._continued(piece))
+                    if not self._left_chars:
+                        break
         said_nothing = calls is None and is_blank(self.text[self._round_from :])
         if take_lead() and said_nothing and not self._may_be_silent():
             raise make_failure("reply_failed", "empty")

@@ -58,6 +58,8 @@ class TtsStage:
         self._background = background
         self._from = _START
         self._retries = 0
+        self.spoken_chars = 0
+        """How much text synthesizers were sent, each time that they were."""
         self.failed_over = False
         """Whether another synthesizer than the first one spoke."""
         self._call = self._make_call(synthesizers)
@@ -161,6 +163,7 @@ class TtsStage:
     async def _send(self, stream: SpeechStream, deadline: StreamDeadline) -> None:
         async for clause in self._rest():
             await stream.speak(clause)
+            self.spoken_chars += len(clause)
             if not self._call.begun.is_set() and not deadline.is_set:
                 deadline.restart()
         await stream.finish()
