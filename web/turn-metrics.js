@@ -93,6 +93,7 @@ export class TurnMetrics {
       metrics.connection_reused === true ? "warm connection to the model" : "",
       metrics.retries ? `${metrics.retries} retries` : "",
       metrics.audio_ms ? `${(metrics.audio_ms / 1000).toFixed(1)} s of speech` : "",
+      tokensOf(metrics),
     ].filter(Boolean);
     const sum = element(
       "div",
@@ -102,6 +103,15 @@ export class TurnMetrics {
     );
     return notes.length ? [sum, element("p", "", notes.join(" · "))] : [sum];
   }
+}
+
+/**
+ * What the model has read and written; nothing where nobody knows.
+ * @param {Metrics} metrics
+ */
+function tokensOf({ input_tokens: read, output_tokens: written, tokens_estimated: estimated }) {
+  if (read === undefined || written === undefined) return "";
+  return `${estimated ? "about " : ""}${read} tokens read, ${written} written`;
 }
 
 /**
