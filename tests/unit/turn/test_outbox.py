@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -21,7 +22,13 @@ from parley.protocol.messages import (
     Word,
     encode,
 )
-from parley.turn.output.outbox import AUDIO_HOLD_S, TEXT_INTERVAL_S, Numbered, Outbox
+from parley.turn.output.outbox import (
+    AUDIO_HOLD_S,
+    PARTIAL_INTERVAL_S,
+    TEXT_INTERVAL_S,
+    Numbered,
+    Outbox,
+)
 
 RATE = 24_000
 
@@ -138,6 +145,57 @@ def test_an_interruption_drops_what_has_not_left_and_leaves_no_gap() -> None:
     assert isinstance(first, ReplyText)
     assert isinstance(end, TurnEnd)
     assert (first.seq, end.seq) == (1, 2)
+
+
+def test_partial_transcripts_leave_now_and_then() -> None:
+    outbox = Outbox("t", "pcm_24000")
+    left: list[tuple[float, str]] = []
+    words, now, step = 0, 0.0, 0.05
+    for words in range(1, 41):
+        outbox.add_transcript("w" * words, final=False)
+        now = words * step
+        while (event := outbox.take_next(now)) is not None:
+            assert isinstance(event, Transcript)
+            left.append((now, event.text))
+    times = [at for at, _ in left]
+    assert times[0] == step, "the first one leaves at once"
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert min(gaps) >= PARTIAL_INTERVAL_S - 1e-9
+    assert max(gaps) <= PARTIAL_INTERVAL_S + step
+    outbox.add_transcript("w" * 42, final=False)
+    due_in_s = outbox.due_in_s(now)
+    assert due_in_s is not None
+    assert 0 < due_in_s <= PARTIAL_INTERVAL_S
+    assert outbox.take_next(now) is None
+    assert not outbox.is_empty()
+    event = outbox.take_next(now + due_in_s)
+    assert isinstance(event, Transcript)
+    assert event.text == "w" * 42, "the newest one is shown"
+
+
+def test_a_partial_transcript_that_says_nothing_new_stays() -> None:
+    outbox = Outbox("t", "pcm_24000")
+    for at_s in (0.0, 1.0, 2.0):
+        outbox.add_transcript("what time", final=False)
+        assert (outbox.take_next(at_s) is None) == (at_s > 0)
+    assert outbox.is_empty()
+    outbox.add_transcript("what time", final=True)
+    event = outbox.take_next(2.0)
+    assert isinstance(event, Transcript)
+    assert event.final, "the final one waits for nothing"
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_partial_transcript_that_waits_is_of_no_use_to_a_turn_that_ends(ends: bool) -> None:
+    outbox = Outbox("t", "pcm_24000")
+    outbox.add_transcript("what", final=False)
+    outbox.take_next(0.0)
+    outbox.add_transcript("what time", final=False)
+    if ends:
+        outbox.add_end("failed", "", Metrics())
+    else:
+        outbox.drop_unsent()
+    assert [type(event) for event in drained(outbox, 0.0)] == ([TurnEnd] if ends else [])
 
 
 def test_a_newer_partial_transcript_takes_the_place_of_one_that_has_not_left() -> None:

@@ -34,6 +34,10 @@ from parley.protocol.messages import (
 
 TEXT_INTERVAL_S = 0.05
 """Reply text leaves at most this often, after its first bit: faster than anyone reads."""
+PARTIAL_INTERVAL_S = 0.4
+"""A partial transcript leaves at most this often: a transcriber sends one with each word,
+or oftener, and each costs a message. None is missed: the next one, or the final one, has all of its
+words."""
 AUDIO_HOLD_S = 0.03
 """How long a packet that is not full waits for more audio."""
 
@@ -61,6 +65,9 @@ class Outbox:
         self._text_fills = False
         self._text_since = 0.0
         self._last_text_at: float | None = None
+        self._partial: Transcript | None = None
+        self._partial_text = ""
+        self._last_partial_at: float | None = None
         self._words: deque[Word] = deque()
         self._left_words: list[Word] = []
         self._audio_since = 0.0
@@ -94,10 +101,16 @@ class Outbox:
         return duration_ms(self.audio_bytes, self._packer.rate_hz)
 
     def add_transcript(self, text: str, *, final: bool, language: str | None = None) -> None:
-        """Add a transcript, in place of a partial one that has not left yet."""
-        if self._events and isinstance(last := self._events[-1], Transcript) and not last.final:
-            self._events.pop()
-        self._events.append(Transcript(self._turn_id, 0, text, final, language))
+        """Add a transcript, in place of a partial one that has not left yet.
+
+        A partial one that says what the last one has said is none.
+        """
+        transcript = Transcript(self._turn_id, 0, text, final, language)
+        self._partial = None
+        if final:
+            self._events.append(transcript)
+        elif text != self._partial_text:
+            self._partial = transcript
 
     def add_error(self, error: ParleyError) -> None:
         """Add an error of the turn."""
@@ -150,6 +163,7 @@ class Outbox:
             if isinstance(event, Audio):  # kept with its number: the client counts without a gap
                 event.audio, event.duration_ms = b"", 0
         self._events.clear()
+        self._partial = None
         self._text = ""
         self._packer.drop()
         # Words may become known after their sound has left, where their times are estimated.
@@ -158,7 +172,7 @@ class Outbox:
 
     def is_empty(self) -> bool:
         """Return whether everything has left."""
-        waiting = self._events or self._text or self._end is not None
+        waiting = self._events or self._text or self._partial or self._end is not None
         return not waiting and not self._audio_waits()
 
     def take_next(self, now_s: float, *, everything: bool = False) -> Numbered | None:
@@ -176,6 +190,8 @@ class Outbox:
             return self._events.popleft()
         if self._end is not None:
             everything = True
+        if self._partial is not None and (everything or now_s >= self._partial_due_s(now_s)):
+            return self._take_partial(now_s)
         text_due = bool(self._text) and (everything or now_s >= self._text_due_s())
         audio_due = self._audio_waits() and (everything or now_s >= self._audio_due_s())
         if text_due and (not audio_due or self._text_since <= self._audio_since):
@@ -198,6 +214,8 @@ class Outbox:
         if self._events or self._end is not None:
             return 0.0
         due: list[float] = []
+        if self._partial is not None:
+            due.append(self._partial_due_s(now_s))
         if self._text:
             due.append(self._text_due_s())
         if self._audio_waits():
@@ -224,6 +242,7 @@ class Outbox:
             heard_estimated: whether `heard` is an estimate.
             ends_session: whether the session ends with this turn.
         """
+        self._partial = None  # nobody has use for it any more
         self._end = TurnEnd(self._turn_id, 0, reason, text, metrics, heard)
         self._end.heard_estimated, self._end.ends_session = heard_estimated, ends_session
         if error is not None:
@@ -248,6 +267,17 @@ class Outbox:
     def _left_ms(self) -> float:
         """How much audio has left."""
         return duration_ms(self._packer.taken_bytes, self._packer.rate_hz)
+
+    def _partial_due_s(self, now_s: float) -> float:
+        if self._last_partial_at is None:  # the first one: it tells the user that they are heard
+            return now_s
+        return self._last_partial_at + PARTIAL_INTERVAL_S
+
+    def _take_partial(self, now_s: float) -> Transcript | None:
+        partial, self._partial = self._partial, None
+        self._last_partial_at = now_s
+        self._partial_text = partial.text if partial is not None else ""
+        return partial
 
     def _text_due_s(self) -> float:
         if self._last_text_at is None:  # the first bit: it tells the user that an answer comes
