@@ -132,6 +132,8 @@ class Watched:
     Attributes:
         control: URL of what only the emulator has.
         pid: of the emulator.
+        names: logical ids of the functions, by their names.
+        traced: which of them begin traces.
     """
 
     url: str
@@ -139,6 +141,7 @@ class Watched:
     pid: int
     relay: BilledRelay
     names: dict[str, str]
+    traced: frozenset[str]
     last_id: int = 0
     entries: list[dict[str, Any]] = field(default_factory=list)
 
@@ -167,7 +170,7 @@ class Watched:
         await asyncio.sleep(SETTLED_S)
         await self.relay.settled()
         await asyncio.to_thread(self.look)
-        minute = Minute(table=self.relay.bill.take())
+        minute = Minute(table=self.relay.bill.take(), traced=self.traced)
         minute.note(self.entries)
         for name, cpu_ms in self._cpu_ms().items():
             if name in minute.functions:
@@ -226,6 +229,25 @@ def function_ids(tree: Path) -> list[str]:
         elif line.strip() == "Type: AWS::Serverless::Function":
             found.append(name)
     return found
+
+
+def traced_functions(tree: Path) -> frozenset[str]:
+    """Return the logical ids of the functions of a tree that begin traces."""
+    found, name, usual = set(), "", False
+    functions = function_ids(tree)
+    for line in (tree / "template.yaml").read_text().splitlines():
+        if match := re.fullmatch(r"  (\w+):", line):
+            name = match[1]
+            if usual and name in functions:
+                found.add(name)
+        elif match := re.fullmatch(r"(    |      )Tracing: (\w+)", line):
+            if match[1] == "    ":
+                usual = match[2] == "Active"
+            elif match[2] != "Active":
+                found.discard(name)
+            else:
+                found.add(name)
+    return frozenset(found)
 
 
 async def _speech(url: str) -> bytes:
@@ -296,7 +318,14 @@ async def measure(tree: Path, minutes: int, overrides: Sequence[str]) -> list[Mi
             )  # fmt: skip
             relay.lead_to(info["dynamodb_endpoint"], _own_client(info))
             names = {name: logical_id for logical_id, name in info["functions"].items()}
-            watched = Watched(info["websocket_url"], info["lambda_endpoint"], pid, relay, names)
+            watched = Watched(
+                info["websocket_url"],
+                info["lambda_endpoint"],
+                pid,
+                relay,
+                names,
+                traced_functions(tree),
+            )
             found = []
             for _ in range(1 + minutes):
                 found.append(await watched.minute(converse(tree, watched.url, pcm)))

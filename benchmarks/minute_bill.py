@@ -81,7 +81,7 @@ class Minute:
     Attributes:
         received, sent: units of 32 KB, by the type of message.
         sent_bytes: to the client.
-        heard_bytes: of audio that went to the transcriber.
+        traced: the functions that begin traces.
     """
 
     received: Counter[str] = field(default_factory=Counter)
@@ -90,6 +90,7 @@ class Minute:
     connected_ms: int = 0
     functions: dict[str, FunctionUse] = field(default_factory=dict)
     table: TableBill = field(default_factory=TableBill)
+    traced: frozenset[str] = frozenset()
 
     def note(self, entries: Iterable[Mapping[str, Any]]) -> None:
         """Take what samwire's journal says of the minute into account."""
@@ -179,11 +180,12 @@ def rows(minute: Minute, init_usd: float) -> list[Row]:
             sum(reads.values()) * prices.READ_UNIT.each),
     ]  # fmt: skip
     log_bytes = sum(use.log_bytes for use in minute.functions.values())
-    traces = total * prices.TRACED_SHARE
+    asked = sum(use.requests for name, use in minute.functions.items() if name in minute.traced)
+    traces = asked * prices.TRACED_SHARE
     found += [
         Row("logs", f"{log_bytes / 1000:.0f} KB", prices.LOG_BYTE,
             log_bytes * prices.LOG_BYTE.each),
-        Row("traces", f"{prices.TRACED_SHARE:.0%} of {total} requests", prices.TRACE,
+        Row("traces", f"{prices.TRACED_SHARE:.0%} of {asked} requests", prices.TRACE,
             traces * prices.TRACE.each),
         Row("data out", f"{minute.sent_bytes / 1e6:.2f} MB", prices.SENT_BYTE,
             minute.sent_bytes * prices.SENT_BYTE.each),

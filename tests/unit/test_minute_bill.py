@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import aws_prices as prices
 from benchmarks.billed_table import TableBill
-from benchmarks.cost import BEGIN, END
+from benchmarks.cost import BEGIN, END, ROOT, function_ids, traced_functions
 from benchmarks.minute_bill import FunctionUse, Minute, lambda_ms, markdown, middle, rows
 from benchmarks.minute_price import COSTS, aws_minute_usd
 
@@ -72,7 +72,8 @@ def test_what_is_computed_takes_as_much_longer_as_the_share_is_smaller(
 
 
 def bill_of(**units: int) -> Minute:
-    minute = Minute(functions={"TurnFunction": FunctionUse(1024, 5, 40_000.0)})
+    functions = {"TurnFunction": FunctionUse(1024, 5, 40_000.0), "Quiet": FunctionUse(512, 9, 0)}
+    minute = Minute(functions=functions, traced=frozenset(["TurnFunction"]))
     minute.table = TableBill()
     minute.table.writes["TurnFunction", "history", "PutItem"] = units.get("writes", 0)
     minute.table.reads["TurnFunction", "history", "Query"] = units.get("reads", 0)
@@ -85,7 +86,7 @@ def test_the_sum_is_of_all_rows() -> None:
     assert usd["DynamoDB write units"] == pytest.approx(0.000625)
     assert usd["DynamoDB read units"] == pytest.approx(0.0001)
     assert usd["turn function"] == pytest.approx(40 * 0.0000133334)
-    assert usd["Lambda requests"] == pytest.approx(5 * 0.20 / 1e6)
+    assert usd["Lambda requests"] == pytest.approx(14 * 0.20 / 1e6)
     assert usd["cold starts"] == pytest.approx(0.00001)
     assert usd["traces"] == pytest.approx(5 * 0.05 * 5 / 1e6)
     assert f"| **sum** | | | **{sum(usd.values()):.4f}** |" in markdown(bill)
@@ -97,6 +98,13 @@ def test_the_minute_of_the_median_sum_is_shown() -> None:
     assert chosen is minutes[2]
     assert sums == sorted(sums)
     assert sums[2] - sums[0] == pytest.approx(400 * 0.625 / 1e6)
+
+
+def test_functions_that_begin_no_traces_are_known() -> None:
+    traced = traced_functions(ROOT)
+    assert "TurnFunction" in traced
+    assert "MessageFunction" not in traced
+    assert traced < set(function_ids(ROOT))
 
 
 def test_the_docs_have_a_sum_and_the_prices() -> None:
