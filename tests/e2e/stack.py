@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -248,6 +248,7 @@ def running_stack(
     prewarm: int = 1,
     static: tuple[str, ...] = (),
     variables: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[Stack]:
     """The whole of Parley on this machine, on ports of the system's choice.
 
@@ -259,6 +260,7 @@ def running_stack(
         prewarm: how many environments the functions of a conversation have from the start.
         static: what is served beside the API, as `--static-dir` takes it.
         variables: environment variables that all functions get.
+        options: further ones of `samwire start`.
     """
     with contextlib.ExitStack() as own:
         if standins is None:
@@ -272,7 +274,7 @@ def running_stack(
         }
         command = [sys.executable, "-m", "samwire", "start", "--json"]
         command += ["--template", str(template), "--port", "0", "--tls-port", "0"]
-        command += ["--prewarm", str(prewarm)]
+        command += ["--prewarm", str(prewarm), *options]
         for function in OF_CONVERSATIONS:  # an import takes a second of one core
             command += ["--prewarm-only", function]
         if variables:

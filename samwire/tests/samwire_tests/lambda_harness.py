@@ -59,11 +59,19 @@ async def running(
     *,
     options: ServiceOptions | None = None,
     freeze: bool = True,
+    files: Mapping[str, str] | None = None,
     **changed: Any,
 ) -> AsyncIterator[Harness]:
-    """A function with a source, as a service of its own."""
+    """A function with a source, as a service of its own.
+
+    Args:
+        files: others in its folder, by name.
+    """
     code = folder / "code"
     code.mkdir()
+    for name, text in (files or {}).items():
+        (code / name).parent.mkdir(exist_ok=True)
+        (code / name).write_text(text)
     (code / "app.py").write_text(textwrap.dedent(source))
     lines: list[str] = []
     observed: list[tuple[str, dict[str, Any]]] = []

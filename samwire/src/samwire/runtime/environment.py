@@ -7,7 +7,6 @@ leaves in the background does not go on.
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import signal
 import time
@@ -28,6 +27,7 @@ from samwire.runtime.platform_log import (
     timestamp,
 )
 from samwire.runtime.process import FunctionProcess
+from samwire.runtime.process_source import ProcessSource
 from samwire.runtime.runtime_api import Invocation, RuntimeApi
 from samwire.runtime.variables import function_variables
 from samwire.template.model import Function
@@ -89,11 +89,15 @@ class Environment:
     Args:
         function: what it runs.
         version: of the function, `$LATEST` or a published one.
+        processes: where its process comes from.
     """
 
-    def __init__(self, function: Function, version: str, around: Surroundings) -> None:
+    def __init__(
+        self, function: Function, version: str, around: Surroundings, processes: ProcessSource
+    ) -> None:
         self._function = function
         self._version = version
+        self._processes = processes
         self._around = around
         self._platform = PlatformLog(function.log_format)
         self._api = RuntimeApi(self._freeze)
@@ -125,13 +129,7 @@ class Environment:
             self._temporary,
         )
         try:
-            self._process = await FunctionProcess.start(
-                self._function.handler,
-                self._function.code,
-                variables,
-                self._say,
-                json.dumps(self._around.hosts),
-            )
+            self._process = await self._processes.start(variables, self._around.folder, self._say)
         except OSError as problem:
             await self.stop()
             return Result.failure("Runtime.InvalidEntrypoint", str(problem))

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 ACCOUNT_LIMIT = 1000
 """A new account's limit of concurrent invocations ("Lambda quotas")."""
 RETRY_DELAY_S = 1.0
 """Lambda waits one minute before the first retry of an asynchronous invocation and two
 before the second; here it waits a second, so that one can watch it."""
+
+
+class Preload(StrEnum):
+    """What is imported once for the environments of a function that run at the same time."""
+
+    NONE = "none"
+    """Nothing: each environment imports everything itself."""
+    PACKAGES = "packages"
+    """Installed packages."""
+    DEFINITIONS = "definitions"
+    """Modules of the function and its layers too, as far as they only define things."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +32,11 @@ class ServiceOptions:
         reload: whether a changed source file ends the environments that run the old one.
         retry_delay_s: before an asynchronous invocation that failed is tried again.
         event_delay_s: before an asynchronous invocation is run at all.
+        preload: what environments do not import themselves.
     """
 
     concurrency: int = ACCOUNT_LIMIT
     reload: bool = True
     retry_delay_s: float = RETRY_DELAY_S
     event_delay_s: float = 0.0
+    preload: Preload = Preload.DEFINITIONS

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import time
 from collections import deque
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from samwire.runtime.call import Call, Result
 from samwire.runtime.environment import Environment, Surroundings
+from samwire.runtime.options import Preload
 from samwire.runtime.packages import import_advice
+from samwire.runtime.process_source import ProcessSource
 from samwire.runtime.sources import Sources
 from samwire.template.model import Function
 
@@ -18,7 +22,17 @@ IDLE_S = 300.0
 """How long an unused environment is kept."""
 MAX_ENVIRONMENTS = 32
 """Processes of one function: one machine is not a region. What comes beyond waits."""
+_SAMPLES = 4
+"""Invocations that count when it is told how long one takes."""
 MAX_STARTING = max(2, os.cpu_count() or 2)
+
+
+@dataclass(eq=False)
+class _Waiting:
+    """An invocation that waits for an environment."""
+
+    found: asyncio.Future[Environment | Result]
+    since_s: float = field(default_factory=time.monotonic)
 
 
 class Pool:
@@ -26,33 +40,52 @@ class Pool:
 
     An invocation takes an idle environment, or waits for the first that becomes free or
     has started. Environments start as many at a time as the machine has cores: more would
-    only be slower, all of them. When the sources have changed, those that run the old ones
-    are ended, and new ones start.
+    only be slower, all of them. None starts as long as those that there are will be free sooner
+    than it would be, going by what invocations and starts have taken lately. When the sources
+    have changed, those that run the old ones are ended, and new ones start.
 
     Args:
         version: `$LATEST` or a published one.
         sources: None if changes do not matter.
+        preload: what environments do not import themselves.
     """
 
     def __init__(
-        self, function: Function, version: str, around: Surroundings, sources: Sources | None
+        self,
+        function: Function,
+        version: str,
+        around: Surroundings,
+        sources: Sources | None,
+        preload: Preload = Preload.DEFINITIONS,
     ) -> None:
         self.function = function
         self.version = version
         self._around = around
         self._sources = sources
+        self._processes = ProcessSource(
+            function,
+            json.dumps(around.hosts),
+            preload,
+            lambda line: around.log(function.logical_id, line),
+        )
         self._idle: list[Environment] = []
         self._busy: set[Environment] = set()
         self._outdated: set[Environment] = set()
-        self._waiting: deque[asyncio.Future[Environment | Result]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._starting: dict[asyncio.Task[None], Environment] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._stopped = False
+        self._run_s = 0.0
+        """What an invocation takes, lately."""
+        self._start_s = 0.0
+        """What the last start took."""
 
     async def prewarm(self, count: int) -> None:
-        """Start environments before they are needed."""
-        for _ in range(count):
+        """Start environments before they are needed: one, and then the others like it."""
+        for number in range(count):
             self._start_one()
+            if number == 0:
+                await asyncio.gather(*self._starting)
         await asyncio.gather(*self._starting)
 
     async def invoke(self, call: Call) -> Result:
@@ -61,8 +94,10 @@ class Pool:
         environment = await self._acquire()
         if isinstance(environment, Result):
             return environment
+        began = time.monotonic()
         try:
             result = await environment.invoke(call)
+            self._run_s += (time.monotonic() - began - self._run_s) / _SAMPLES
             if (advised := self._advised(result)).advice:
                 self._around.log(self.function.logical_id, advised.advice)
             return advised
@@ -81,6 +116,7 @@ class Pool:
             self._end(environment)
         self._idle.clear()
         self._outdated |= self._busy | set(self._starting.values())
+        self._processes.renew()
 
     async def kill_running(self) -> int:
         """Kill the environments that run an invocation; return how many."""
@@ -97,7 +133,7 @@ class Pool:
         """End all environments; what waits for one is cancelled."""
         self._stopped = True
         for waiting in self._waiting:
-            waiting.cancel()
+            waiting.found.cancel()
         starting = list(self._starting)
         for task in starting:
             task.cancel()
@@ -107,6 +143,7 @@ class Pool:
         await asyncio.gather(*(environment.stop() for environment in environments))
         while self._ending:
             await asyncio.gather(*self._ending)
+        await self._processes.stop()
 
     def _reload(self) -> None:
         changed = self._sources.changed() if self._sources is not None else []
@@ -127,31 +164,44 @@ class Pool:
                 self._busy.add(environment)
                 return environment
             self._end(environment)  # it died between invocations
-        waiting: asyncio.Future[Environment | Result] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(loop.create_future())
         self._waiting.append(waiting)
         self._start_more()
+        overdue = loop.call_later(self._start_s, self._start_more)
         try:
-            return await waiting
+            return await waiting.found
         except asyncio.CancelledError:
-            if waiting.done() and not waiting.cancelled():
-                found = waiting.result()
+            if waiting.found.done() and not waiting.found.cancelled():
+                found = waiting.found.result()
                 if isinstance(found, Environment):
                     self._busy.discard(found)
                 self._give(found)
             raise
+        finally:
+            overdue.cancel()
 
     def _start_more(self) -> None:
         if self._stopped:
             return
-        wanted = sum(not waiting.done() for waiting in self._waiting)
+        waiting = [each for each in self._waiting if not each.found.done()]
+        wanted = len(waiting)
+        if not waiting or self._are_soon_free(waiting):
+            return
         while (
             len(self._starting) < min(wanted, MAX_STARTING)
             and len(self._idle) + len(self._busy) + len(self._starting) < MAX_ENVIRONMENTS
         ):
             self._start_one()
 
+    def _are_soon_free(self, waiting: Sequence[_Waiting]) -> bool:
+        """Return whether nobody would wait for less time if another environment were started."""
+        has_waited_s = time.monotonic() - waiting[0].since_s
+        takes_s = self._run_s * len(waiting)
+        return has_waited_s < self._start_s and takes_s < self._start_s * len(self._busy)
+
     def _start_one(self) -> None:
-        environment = Environment(self.function, self.version, self._around)
+        environment = Environment(self.function, self.version, self._around, self._processes)
         task = asyncio.create_task(self._start(environment))
         self._starting[task] = environment
         task.add_done_callback(self._started)
@@ -162,8 +212,10 @@ class Pool:
             self._start_more()
 
     async def _start(self, environment: Environment) -> None:
+        began = time.monotonic()
         try:
             error = await environment.start()
+            self._start_s = time.monotonic() - began
         except Exception as problem:  # the machine's: no file, port or room for another
             await environment.stop()
             error = Result.failure("ServiceException", f"No environment can start: {problem}")
@@ -187,7 +239,7 @@ class Pool:
     def _give(self, found: Environment | Result) -> None:
         """Hand an environment, or the error of one, to the next that waits."""
         while self._waiting:
-            waiting = self._waiting.popleft()
+            waiting = self._waiting.popleft().found
             if not waiting.done():
                 if isinstance(found, Environment):
                     # Now, and not when who waits goes on: until then it would count as none.

@@ -7,13 +7,26 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 MAX_LINE_BYTES = 256 * 1024
 """A longer line of a log is cut in pieces, as CloudWatch Logs cuts events."""
 _CHUNK_BYTES = 64 * 1024
 _MAX_CHUNKS = 64
+
+
+class Child(Protocol):
+    """A process that was started, by whichever way; what asyncio's own has of it."""
+
+    pid: int
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status; negative for a signal; None while it runs."""
+
+    async def wait(self) -> int:
+        """Wait for its end; the exit status."""
 
 
 class FunctionProcess:
@@ -27,58 +40,36 @@ class FunctionProcess:
         log: told every line.
     """
 
-    def __init__(
-        self, process: asyncio.subprocess.Process, output: int, log: Callable[[str], None]
-    ) -> None:
+    def __init__(self, process: Child, output: int, log: Callable[[str], None]) -> None:
         self._process = process
         self._output = output
         self._log = log
         self._rest = b""
         self._frozen = False
         self._ended = asyncio.Event()
+        os.set_blocking(output, False)
         asyncio.get_running_loop().add_reader(output, self._read)
 
     @classmethod
     async def start(
-        cls,
-        handler: str,
-        folder: Path,
-        environment: dict[str, str],
-        log: Callable[[str], None],
-        hosts: str = "{}",
+        cls, start: Callable[[int], Awaitable[Child]], log: Callable[[str], None]
     ) -> FunctionProcess:
-        """Start AWS's runtime client with a handler in a folder.
+        """Start a process.
 
         Args:
-            hosts: JSON: where host names of the stack's APIs lead, see `samwire.runtime.own_hosts`.
+            start: takes the end of the pipe that the process writes its output to.
 
         Raises:
             OSError: it cannot be started.
         """
         output, theirs = os.pipe()
         try:
-            process = await asyncio.create_subprocess_exec(
-                *(
-                    sys.executable,
-                    "-m",
-                    "samwire.runtime.launcher",
-                    str(os.getpid()),
-                    handler,
-                    hosts,
-                ),
-                cwd=folder,
-                env=environment,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=theirs,
-                stderr=theirs,
-                start_new_session=True,
-            )
+            process = await start(theirs)
         except BaseException:
             os.close(output)
             raise
         finally:
             os.close(theirs)
-        os.set_blocking(output, False)
         return cls(process, output, log)
 
     @property

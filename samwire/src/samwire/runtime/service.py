@@ -227,7 +227,7 @@ class LambdaService:
         if key not in self._pools:
             folders = [function.code, *function.layers]
             sources = Sources(folders) if self._options.reload else None
-            self._pools[key] = Pool(function, version, self._around, sources)
+            self._pools[key] = Pool(function, version, self._around, sources, self._options.preload)
         return self._pools[key]
 
     async def _clean(self) -> None:

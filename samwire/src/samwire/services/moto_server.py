@@ -21,6 +21,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from samwire.cross_site import CrossSiteGuard
 from samwire.parent_process import end_with_parent
 from samwire.permissions.wsgi import PermissionsInFront
+from samwire.services.dynamodb_front import DynamoDbInFront
 from samwire.services.moto_knowledge import (
     issued_secret,
     name_secrets_as_the_template_does,
@@ -46,7 +47,8 @@ def main() -> None:
     own = OwnKey.from_variables(os.environ)
     make_quick()
     name_secrets_as_the_template_does()
-    app: Wsgi = DomainDispatcherApplication(create_backend_app)
+    others: Wsgi = DomainDispatcherApplication(create_backend_app)
+    app = DynamoDbInFront(others, ACCOUNT_ID, lambda key: issued_secret(key) is None)
     asked = PermissionsInFront(ThrottlingInFront(app), ACCOUNT_ID, partition_key, _say)
 
     def secret_of(access_key_id: str) -> str | None:

@@ -2,23 +2,30 @@
 
 moto 5's `Query` reads and sorts the whole table, lists its own folders on every request, looks
 for every attribute's value under some 40 names that it might have, compiles six patterns for every
-word of a condition, and parses every update twice and copies it node by node. A table that is
+word of a condition, parses every update twice and copies it node by node, weighs an item anew for
+each of its attributes, and copies the whole table for each part of a transaction. A table that is
 polled needs better. Only `moto_server` applies this.
 """
 
 from __future__ import annotations
 
+import contextvars
+import copy
 import functools
 import pickle  # nosec B403  # for what is made here alone
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 from moto import backends
 from moto.core import responses
 from moto.core.serialize import BaseJSONSerializer
 from moto.core.utils import method_names_from_class
+from moto.dynamodb import models
 from moto.dynamodb.comparisons import ConditionExpressionParser
+from moto.dynamodb.models import dynamo_type
+from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.parsing import ast_nodes, expressions
 
@@ -56,6 +63,14 @@ def make_quick() -> None:
     updates = parsing[0].UpdateExpressionParser  # whoever changes a tree copies it first
     updates.make = functools.lru_cache(_EXPRESSIONS)(updates.make)
     parsing[1].Node.__deepcopy__ = _copied
+    parsing[1].DepthFirstTraverser.traverse_node_recursively = _traversed
+    weighed: Any = dynamo_type.LimitedSizeDict
+    weighed.__setitem__ = _weighed_if_large(weighed.__setitem__)
+    backend: Any = models
+    backend.DynamoDBBackend.transact_write_items = _noting_what_is_written(
+        backend.DynamoDBBackend.transact_write_items
+    )
+    backend.copy = SimpleNamespace(copy=copy.copy, deepcopy=_copied_as_far_as_written)
 
 
 class _Partition:
@@ -157,3 +172,105 @@ def _copied(node: Any, _memo: dict[int, Any]) -> Any:
     """Return a tree of an update, copied as a whole."""
     packed = pickle.dumps(node)
     return pickle.loads(packed)  # noqa: S301  # nosec B301  # made a line above
+
+
+def _traversed(self: Any, node: Any, child_id: int = -1) -> Any:
+    """Do what moto's own does, looking up once for each walk what it looks up at each node."""
+    kinds = self.nodes_to_be_processed()
+
+    def walk(node: Any, child_id: int) -> Any:
+        if not isinstance(node, ast_nodes.Node):
+            return node
+        parent = node.parent
+        for place, child in enumerate(node.children or ()):
+            self.pre_processing_of_child(node, place)
+            walk(child, place)
+        if isinstance(node, kinds):
+            node = self.process(node)
+            node.parent = parent
+            if parent:
+                parent.children[child_id] = node
+        return node
+
+    return walk(node, child_id)
+
+
+_HARMLESS_BYTES = 200_000
+"""Half of what an item may have: below it nobody has to look closely."""
+_BYTES_OF_A_CHARACTER = 4
+
+
+def _weighed_if_large(store: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(store)
+    def quick(self: Any, key: str, value: Any) -> None:
+        bound = _at_most_bytes(key, value)
+        if bound is not None:
+            for each in self.items():
+                more = _at_most_bytes(*each)
+                if more is None or (bound := bound + more) > _HARMLESS_BYTES:
+                    break
+            else:
+                dict.__setitem__(self, key, value)
+                return
+        store(self, key, value)
+
+    return quick
+
+
+def _at_most_bytes(key: str, value: Any) -> int | None:
+    """Return more than an attribute weighs; None if that takes more than a look."""
+    if type(value) is not DynamoType:
+        return None
+    inner = value.value
+    if type(inner) is str:
+        return (len(key) + len(inner)) * _BYTES_OF_A_CHARACTER
+    if type(inner) is bool:
+        return len(key) * _BYTES_OF_A_CHARACTER + 1
+    return len(key) * _BYTES_OF_A_CHARACTER + int(value.size())
+
+
+_written: contextvars.ContextVar[list[dict[str, Any]]] = contextvars.ContextVar("written")
+
+
+def _noting_what_is_written(write: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(write)
+    def noting(self: Any, transact_items: list[dict[str, Any]]) -> None:
+        token = _written.set(transact_items)
+        try:
+            write(self, transact_items)
+        finally:
+            _written.reset(token)
+
+    return noting
+
+
+def _copied_as_far_as_written(what: Any, *memo: Any) -> Any:
+    """Copy a table that a transaction may have to put back: only what that may write to."""
+    items = _written.get(None)
+    if items is None or type(what) is not Table or what.stream_shard is not None:
+        return copy.deepcopy(what, *memo)
+    table: Any = copy.copy(what)
+    table.items = copy.copy(what.items)
+    for hash_key, range_key in _keys(what, items):
+        if hash_key not in what.items:
+            continue
+        found = table.items[hash_key]
+        if what.has_range_key:
+            if found is what.items[hash_key]:
+                found = table.items[hash_key] = dict(found)
+            if range_key in found:
+                found[range_key] = copy.deepcopy(found[range_key])
+        else:
+            table.items[hash_key] = copy.deepcopy(found)
+    return table
+
+
+def _keys(table: Any, items: list[dict[str, Any]]) -> Iterator[tuple[Any, Any]]:
+    """Yield the keys in a table that a transaction names."""
+    for item in items:
+        for asked in item.values():
+            key = asked.get("Key") or asked.get("Item") or {}
+            named = asked.get("TableName") in (table.name, table.table_arn)
+            if named and table.hash_key_attr in key:
+                range_key = key.get(table.range_key_attr) if table.range_key_attr else None
+                yield DynamoType(key[table.hash_key_attr]), range_key and DynamoType(range_key)
