@@ -7,6 +7,10 @@ delays on its way: first token, tokens up to the first clause, first byte of spe
 for a spoken turn the final transcript.
 
     python -m benchmarks.first_audio [--turns 20] [--json FILE] [--parameter-overrides KEY=VALUE]
+        [--latency aws]
+
+`--latency` measures everything twice, as it is and with delays that the emulator adds to AWS's hops
+(samwire/docs/guide.md), and prints a table for docs/performance.md.
 
 `TurnsPerMinutePerSubject=0 TurnsPerMinutePerTenant=0 AudioSecondsPerDayPerTenant=0
 SpeechSecondsPerDayPerTenant=0` measures it without limits; with them one connection starts no
@@ -254,6 +258,35 @@ def show(results: Results) -> None:
     print(f"\ntyped first audio is {typed / floor:.3f} times the floor's")
 
 
+def rows(here: Results, with_hops: Results) -> list[str]:
+    """The table of docs/performance.md: each figure as measured here and with AWS's hops."""
+    lines = [
+        "| ms | here: median | min to p90 | with AWS's hops: median | min to p90 | n |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, series in sorted(here.series.items()):
+        other = with_hops.series.get(name)
+        if other is not None:
+            lines.append(f"| {name} | {_cells(series)} | {_cells(other)} | {len(other.samples)} |")
+    return lines
+
+
+def _cells(series: Series) -> str:
+    spread = f"{min(series.samples):.1f} to {series.percentile(0.9):.1f}"
+    return f"**{series.median:.1f}** | {spread}"
+
+
+def run(turns: int, parameters: dict[str, str], options: tuple[str, ...]) -> Results:
+    """Start a stack and measure it."""
+    results = Results()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_stack(Path(folder), parameters=parameters, prewarm=0, options=options) as stack,
+    ):
+        asyncio.run(measure(stack, turns, results))
+    return results
+
+
 def main() -> None:
     """Measure and print; with `--json`, write the figures to a file too."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -262,18 +295,20 @@ def main() -> None:
     parser.add_argument(
         "--parameter-overrides", nargs="*", default=[], metavar="KEY=VALUE", help="the template's"
     )
+    parser.add_argument("--latency", help="aws, a file or JSON: measure with it as well")
     arguments = parser.parse_args()
-    results = Results()
     print(f"Python {platform.python_version()}, {platform.machine()}, {arguments.turns} turns")
     parameters = dict(each.split("=", 1) for each in arguments.parameter_overrides)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running_stack(Path(folder), parameters=parameters, prewarm=0) as stack,
-    ):
-        asyncio.run(measure(stack, arguments.turns, results))
+    results = run(arguments.turns, parameters, ())
     show(results)
+    figures: dict[str, Any] = {name: each.as_json() for name, each in results.series.items()}
+    if arguments.latency:
+        slower = run(arguments.turns, parameters, ("--latency", arguments.latency))
+        print("\nwith the delays of AWS's hops")
+        show(slower)
+        print("\n" + "\n".join(rows(results, slower)))
+        figures["with_latency"] = {name: each.as_json() for name, each in slower.series.items()}
     if arguments.json:
-        figures = {name: series.as_json() for name, series in results.series.items()}
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 

@@ -73,8 +73,9 @@ class Options:
         lambda_options: concurrency of the account, reloading, retries.
         freeze: whether environments stand still between invocations.
         limit_memory: whether one that uses more than `MemorySize` is killed.
+        limit_processor: whether one gets the share of a processor that its memory buys.
         faults: what goes wrong from the start.
-        latency: that is added to what API Gateway does.
+        latency: that is added to what AWS's services do.
         assumptions: what is assumed of API Gateway where nobody has established it.
         allow_hosts: other names that the stack may be reached by.
         allow_navigation: whether links of other sites may lead to the APIs.
@@ -104,6 +105,7 @@ class Options:
     lambda_options: ServiceOptions = field(default_factory=ServiceOptions)
     freeze: bool = True
     limit_memory: bool = True
+    limit_processor: bool = False
     faults: Plan = field(default_factory=Plan)
     latency: Latency = field(default_factory=Latency)
     assumptions: Assumptions = field(default_factory=Assumptions)
@@ -142,7 +144,9 @@ class LocalStack:
         self._workspace = Workspace()
         self._profile = self._workspace.folder / FILE
         hint = f"Sign with a key of this stack: AWS_CONFIG_FILE={self._profile}, profile {PROFILE}."
-        self._services = AwsServices(options.dynamodb_endpoint, self._refused, OwnKey(hint=hint))
+        self._services = AwsServices(
+            options.dynamodb_endpoint, self._refused, OwnKey(hint=hint), options.latency
+        )
         self._guard = Guard(Directory())
         self._credentials: dict[str, dict[str, str]] = {}
         self._listeners = Listeners(options.host)
@@ -214,6 +218,7 @@ class LocalStack:
             observe=self.journal.add,
             freeze=options.freeze,
             limit_memory=options.limit_memory,
+            limit_processor=options.limit_processor,
             hosts=hosts,
         )
         self._lambda = LambdaService(functions, around, options.lambda_options, self.faults)

@@ -59,6 +59,7 @@ async def running(
     *,
     options: ServiceOptions | None = None,
     freeze: bool = True,
+    limit_processor: bool = False,
     files: Mapping[str, str] | None = None,
     **changed: Any,
 ) -> AsyncIterator[Harness]:
@@ -83,6 +84,7 @@ async def running(
         log=lambda _source, line: lines.append(line),
         observe=lambda kind, fields: observed.append((kind, dict(fields))),
         freeze=freeze,
+        limit_processor=limit_processor,
     )
     service = LambdaService([function(code, **changed)], around, options, faults)
     await service.start(0)

@@ -17,6 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 import samwire
+from samwire.faults.latency import Latency
 from samwire.runtime import environments_api
 from samwire.runtime.concurrency import Throttled
 from samwire.runtime.options import ServiceOptions
@@ -417,12 +418,48 @@ async def test_more_than_the_accounts_concurrency_is_throttled(tmp_path: Path) -
 
 
 async def test_an_event_is_run_no_earlier_than_the_latency_says(tmp_path: Path) -> None:
-    options = ServiceOptions(event_delay_s=0.5)
+    options = ServiceOptions(latency=Latency(event_ms=500))
     async with running(tmp_path, TICKING, options=options) as f:
         began = asyncio.get_running_loop().time()
         f.service.invoke_later("f", b"{}")
         await until(lambda: bool(f.observed))
         assert asyncio.get_running_loop().time() - began >= 0.5
+
+
+async def test_invocations_and_cold_starts_take_as_long_as_the_latency_says(tmp_path: Path) -> None:
+    options = ServiceOptions(latency=Latency(invoke_ms=300, cold_start_ms=600))
+    async with running(tmp_path, TICKING, options=options) as f:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await f.invoke()
+        cold = loop.time()
+        assert cold - began >= 0.9
+        await f.invoke()
+        assert loop.time() - cold >= 0.3
+        ((_, ended), *_) = [entry for entry in f.observed if entry[0] == "invocation_ended"]
+        assert ended["init_ms"] < (cold - began - 0.8) * 1000  # what comes before is not counted
+
+
+@linux_only
+async def test_an_invocation_gets_the_share_of_a_processor_that_its_memory_buys(
+    tmp_path: Path,
+) -> None:
+    source = """
+        import os, time
+        def handler(event, context):
+            began, cpu = time.monotonic(), time.process_time()
+            while time.process_time() - cpu < 0.5:
+                pass
+            busy_s = time.monotonic() - began
+            began = time.monotonic()
+            time.sleep(0.2)
+            return {"busy_s": busy_s, "slept_s": time.monotonic() - began}
+    """
+    async with running(tmp_path, source, memory_mb=442, limit_processor=True) as f:
+        took = await f.invoke()
+        # A quarter of a processor: 0.5 s of it are 2 s, less what was saved before.
+        assert took["busy_s"] > 1.7
+        assert took["slept_s"] < 1  # who waits uses none
 
 
 async def test_an_invocation_is_observed_from_its_start_to_its_end(tmp_path: Path) -> None:

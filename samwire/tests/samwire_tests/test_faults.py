@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError
 
 from samwire.faults.faults import CallTrouble, Faults
-from samwire.faults.latency import Latency, latency_of_option
+from samwire.faults.latency import AWS, Delays, Latency, Spread, latency_of_option
 from samwire.faults.plan import BadPlan, plan_of_option, read_plan
 from samwire.stack import LocalStack, Options
 from samwire_tests.conftest import CHAT, App, eventually
@@ -125,10 +126,15 @@ def test_latency_is_ones_own_figures() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("aws", "nobody has published"),
+        (
+            "AWS",
+            "--latency: AWS cannot be read: No such file or directory. It is aws, a file or JSON",
+        ),
         ("nosuch.json", "--latency: .*nosuch"),
         ('{"post_ms": -1}', ">= 0.0 - at `$.post_ms`"),
         ('{"posts": 1}', "unknown field `posts`"),
+        ('{"post_ms": {"median_ms": 0, "p99_ms": 1}}', "> 0.0 - at `$.post_ms.median_ms`"),
+        ('{"post_ms": {"median_ms": 5, "p99_ms": 1}}', "p99_ms must be at least median_ms"),
     ],
 )
 def test_what_is_no_latency_is_refused(text: str, sentence: str) -> None:
@@ -136,21 +142,50 @@ def test_what_is_no_latency_is_refused(text: str, sentence: str) -> None:
         latency_of_option(text)
 
 
-async def test_latency_is_added_to_messages_and_posts() -> None:
+def test_the_profile_of_aws_has_every_hop() -> None:
+    profile = latency_of_option("aws")
+    hops = [name for name in Latency.__struct_fields__ if name != "seed"]
+    assert all(isinstance(getattr(profile, hop), Spread) for hop in hops)
+
+
+def test_a_spread_has_its_median_and_its_percentile() -> None:
+    given = '{"seed": 3, "post_ms": {"median_ms": 70, "p99_ms": 225}}'
+    delays = Delays(latency_of_option(given))
+    drawn = sorted(delays.next_s("post_ms") * 1000 for _ in range(20_000))
+    assert 69 < drawn[10_000] < 71
+    assert 210 < drawn[19_800] < 240
+    assert delays.next_s("event_ms") == 0
+
+
+def test_the_same_seed_gives_the_same_times_whatever_other_hops_are_asked() -> None:
+    one, other = Delays(AWS), Delays(AWS)
+    [other.next_s("event_ms") for _ in range(5)]
+    times = [one.next_s("post_ms") for _ in range(5)]
+    assert [other.next_s("post_ms") for _ in range(5)] == times
+    assert len(set(times)) == 5
+    seeded = Delays(msgspec.structs.replace(AWS, seed=1))
+    assert [seeded.next_s("post_ms") for _ in range(5)] != times
+
+
+async def test_latency_is_added_to_what_a_message_passes() -> None:
     options = Options(
         template=CHAT,
         parameters={"Secret": "x"},
         port=0,
-        latency=Latency(message_ms=300, post_ms=400),
+        latency=Latency(message_ms=300, post_ms=400, handshake_ms=500, dynamodb_ms=600),
     )
-    async with LocalStack(options) as stack, connect(stack.info["websocket_url"]) as socket:
-        loop = asyncio.get_running_loop()
+    loop = asyncio.get_running_loop()
+    async with LocalStack(options) as stack:
+        began = loop.time()
+        socket = await connect(stack.info["websocket_url"])
+        assert loop.time() - began >= 1.1
         await socket.send(json.dumps({"action": "post", "data": "first"}))
         await socket.recv()  # warm
         began = loop.time()
         await socket.send(json.dumps({"action": "post", "data": "late"}))
         assert await asyncio.wait_for(socket.recv(), 20) == "late"
-        assert loop.time() - began >= 0.7
+        assert loop.time() - began >= 1.3
+        await socket.close()
 
 
 # --- on the running stack ---------------------------------------------------------------------

@@ -140,7 +140,9 @@ def test_variables_must_be_those_of_a_function(tmp_path: Path) -> None:
         ("start -p 4000 --tls-port 4000", "--tls-port: must be another port than --port, not "),
         ("start --latency nosuch", "--latency: nosuch cannot be read: No such file or directory."),
         ("start --latency {\"post\":1}",
-         "--latency: expected JSON with message_ms, post_ms, event_ms. Object contains unknown "),
+         "--latency: expected JSON with seed, handshake_ms, message_ms, invoke_ms, event_ms, "
+         "cold_start_ms, post_ms, dynamodb_ms. Object contains unknown "),
+        ("start --preload all", "--preload: invalid choice: 'all' (choose from "),
         ("start --faults nosuch", "--faults: nosuch cannot be read: No such file or directory."),
         ("start --dynamodb-endpoint x", "--dynamodb-endpoint: must be a URL that begins with "),
         ("start --debug-prot 3", "--debug-prot: samwire start has no such option; "),

@@ -174,7 +174,6 @@ NO_SUCH = "has no parameter Nosuch"
             "--prewarm-only: the template has no function Nosuch. It has ",
         ),
         (("--faults", '{"faults": [{"kind": "x"}]}'), "$.faults[0].kind"),
-        (("--latency", "aws"), "--latency: nobody has published"),
     ],
 )
 def test_a_mistake_is_one_sentence(

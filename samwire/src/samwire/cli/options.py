@@ -13,7 +13,7 @@ from samwire.faults.plan import Plan, plan_of_option
 from samwire.gateway.options import Assumptions, Limits, OptionError
 from samwire.gateway.static import parse_mounts
 from samwire.log_writer import LogWriter
-from samwire.runtime.options import ServiceOptions
+from samwire.runtime.options import Preload, ServiceOptions
 from samwire.stack import Options
 
 
@@ -54,10 +54,12 @@ def stack_options(arguments: argparse.Namespace, log: LogWriter) -> Options:
             concurrency=arguments.concurrency,
             reload=not arguments.no_watch,
             retry_delay_s=arguments.retry_delay,
-            event_delay_s=latency.event_ms / 1000,
+            latency=latency,
+            preload=Preload(arguments.preload),
         ),
         freeze=not arguments.no_freeze,
         limit_memory=not arguments.no_memory_limit,
+        limit_processor=arguments.limit_processor,
         latency=latency,
         faults=plan_of_option(arguments.faults) if arguments.faults else Plan(),
         limits=Limits(

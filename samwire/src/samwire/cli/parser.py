@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from samwire.cli import values
 from samwire.gateway.options import Limits
-from samwire.runtime.options import ACCOUNT_LIMIT, RETRY_DELAY_S
+from samwire.runtime.options import ACCOUNT_LIMIT, RETRY_DELAY_S, Preload
 
 _TEMPLATES = ("template.yaml", "template.yml", "template.json")
 _MAX_PORT = 65535
@@ -194,6 +194,18 @@ def _add_functions(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--no-memory-limit", action="store_true", help="kill nothing that exceeds its MemorySize"
     )
+    group.add_argument(
+        "--limit-processor",
+        action="store_true",
+        help="give functions the share of a processor that their MemorySize buys",
+    )
+    group.add_argument(
+        "--preload",
+        choices=[str(each) for each in Preload],
+        default=str(Preload.DEFINITIONS),
+        help="what is imported once for environments that run at the same time "
+        f"(default: {Preload.DEFINITIONS})",
+    )
     group.add_argument("--no-iam", action="store_true", help="let every function do everything")
 
 
@@ -207,7 +219,7 @@ def _add_services(parser: argparse.ArgumentParser) -> None:
         help="of DynamoDB Local or another; moto's by default",
     )
     group.add_argument(
-        "--latency", default="{}", metavar="FILE|JSON", help="time to add to AWS's hops"
+        "--latency", default="{}", metavar="aws|FILE|JSON", help="time to add to AWS's hops"
     )
     group.add_argument("--faults", default="", metavar="FILE|JSON", help="what is to go wrong")
 

@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from samwire.faults.faults import Faults
-from samwire.faults.latency import Latency
+from samwire.faults.latency import Delays, Latency
 from samwire.gateway.connections import Connection, Connections
 from samwire.gateway.events import Caller
 
@@ -37,7 +37,7 @@ class Traffic:
 
     Args:
         observe: told of connections, messages and posts.
-        latency: that is added to messages and posts.
+        latency: that is added to handshakes, messages and posts.
     """
 
     def __init__(
@@ -46,8 +46,12 @@ class Traffic:
         self._connections = connections
         self._faults = faults
         self._observe = observe
-        self._latency = latency
+        self._delays = Delays(latency)
         self._held: dict[str, list[asyncio.Event]] = {}
+
+    async def arrive(self) -> None:
+        """Wait for as long as a handshake is on its way."""
+        await _pause(self._delays.next_s("handshake_ms"))
 
     def opened(self, connection: Connection) -> None:
         """Note that a handshake is complete."""
@@ -78,7 +82,7 @@ class Traffic:
             connection.drop()
         if trouble.hold_s is not None:
             await self._hold(connection_id, trouble.hold_s)
-        await _pause(trouble.delay_s + self._latency.message_ms / 1000)
+        await _pause(trouble.delay_s + self._delays.next_s("message_ms"))
         try:
             await asyncio.gather(*(handle() for _ in range(trouble.copies)))
         finally:
@@ -95,7 +99,7 @@ class Traffic:
                 return await handler(request)
             began = time.monotonic()
             body = await request.read()
-            await _pause(self._latency.post_ms / 1000)
+            await _pause(self._delays.next_s("post_ms"))
             response = await self._managed(request, handler, connection_id)
             fields = {
                 "connection_id": connection_id,

@@ -99,6 +99,7 @@ class WebSocketGateway:
     # --- connections ----------------------------------------------------------------
 
     async def _serve(self, api: WebSocketApi, request: web.Request) -> web.StreamResponse:
+        await self._traffic.arrive()
         verdict = await self._handshakes.decide(api, _caller(api, request), request)
         caller = verdict.caller
         if not verdict.accepted:

@@ -28,6 +28,7 @@ from samwire.runtime.platform_log import (
 )
 from samwire.runtime.process import FunctionProcess
 from samwire.runtime.process_source import ProcessSource
+from samwire.runtime.processor_share import ProcessorShare
 from samwire.runtime.runtime_api import Invocation, RuntimeApi
 from samwire.runtime.variables import function_variables
 from samwire.template.model import Function
@@ -58,6 +59,7 @@ class Surroundings:
         observe: told of invocations.
         freeze: whether an environment stands still between invocations.
         limit_memory: whether one that uses more than its function's `MemorySize` is killed.
+        limit_processor: whether invocations get the share of a processor that its memory buys.
         hosts: address and port that a host name of AWS leads to in the functions' processes.
     """
 
@@ -67,6 +69,7 @@ class Surroundings:
     observe: Observe = lambda _kind, _fields: None
     freeze: bool = True
     limit_memory: bool = True
+    limit_processor: bool = False
     hosts: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
 
@@ -153,6 +156,8 @@ class Environment:
         invoke_task = asyncio.create_task(self._api.invoke(self._invocation(call)))
         ends = [invoke_task, asyncio.create_task(process.wait())]
         ends.append(asyncio.create_task(self._memory.until_exceeded()))
+        if self._around.limit_processor:
+            ends.append(asyncio.create_task(self._share(process)))
         if call.kill_after_s is not None:
             ends.append(asyncio.create_task(_kill(process, call.kill_after_s)))
         try:
@@ -193,6 +198,12 @@ class Environment:
         waits = self._api.next_asked.is_set() and self._running is None
         if waits and self._around.freeze and self._process is not None:
             self._process.freeze()
+
+    async def _share(self, process: FunctionProcess) -> None:
+        """Keep a process at its share; does not end by itself."""
+        memory_mb = self._function.memory_mb
+        await ProcessorShare(process.pid, memory_mb, process.pause, process.go_on).keep()
+        await asyncio.Event().wait()
 
     def _invocation(self, call: Call) -> Invocation:
         trace = uuid.uuid4().hex

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+from samwire.faults.latency import Latency
 
 ACCOUNT_LIMIT = 1000
 """A new account's limit of concurrent invocations ("Lambda quotas")."""
@@ -31,12 +33,12 @@ class ServiceOptions:
         concurrency: of the account, shared by the functions that reserve none.
         reload: whether a changed source file ends the environments that run the old one.
         retry_delay_s: before an asynchronous invocation that failed is tried again.
-        event_delay_s: before an asynchronous invocation is run at all.
+        latency: that is added to invocations and cold starts.
         preload: what environments do not import themselves.
     """
 
     concurrency: int = ACCOUNT_LIMIT
     reload: bool = True
     retry_delay_s: float = RETRY_DELAY_S
-    event_delay_s: float = 0.0
+    latency: Latency = field(default_factory=Latency)
     preload: Preload = Preload.DEFINITIONS

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from samwire.faults.latency import Delays, Latency
 from samwire.runtime.call import Call, Result
 from samwire.runtime.environment import Environment, Surroundings
 from samwire.runtime.options import Preload
@@ -48,6 +49,7 @@ class Pool:
         version: `$LATEST` or a published one.
         sources: None if changes do not matter.
         preload: what environments do not import themselves.
+        delays: how long AWS takes for what comes before an environment initialises.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Pool:
         around: Surroundings,
         sources: Sources | None,
         preload: Preload = Preload.DEFINITIONS,
+        delays: Delays | None = None,
     ) -> None:
         self.function = function
         self.version = version
@@ -68,6 +71,7 @@ class Pool:
             preload,
             lambda line: around.log(function.logical_id, line),
         )
+        self._delays = delays or Delays(Latency())
         self._idle: list[Environment] = []
         self._busy: set[Environment] = set()
         self._outdated: set[Environment] = set()
@@ -214,6 +218,8 @@ class Pool:
     async def _start(self, environment: Environment) -> None:
         began = time.monotonic()
         try:
+            if delay_s := self._delays.next_s("cold_start_ms"):
+                await asyncio.sleep(delay_s)
             error = await environment.start()
             self._start_s = time.monotonic() - began
         except Exception as problem:  # the machine's: no file, port or room for another

@@ -99,6 +99,15 @@ class FunctionProcess:
         await self._process.wait()
         await self._drain()
 
+    def pause(self) -> None:
+        """Stop it for a moment, within an invocation."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on, unless it is frozen meanwhile."""
+        if not self._frozen:
+            self._signal(signal.SIGCONT)
+
     def freeze(self) -> None:
         """Stop it and everything that it has started, until it is thawed or killed.
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from samwire.faults.faults import Faults
+from samwire.faults.latency import Delays
 from samwire.faults.plan import Plan
 from samwire.runtime.call import Call, Result
 from samwire.runtime.concurrency import Concurrency, Throttled
@@ -72,6 +73,7 @@ class LambdaService:
             },
         )
         self._pools: dict[tuple[str, str], Pool] = {}
+        self._delays = Delays(self._options.latency)
         send = AwsSender(around.endpoints, self.invoke_later)
         self._queue = EventQueue(send, self._options.retry_delay_s)
         self._clean_task: asyncio.Task[None] | None = None
@@ -111,6 +113,8 @@ class LambdaService:
             Throttled: its concurrency is used up.
         """
         target = self.find(reference)
+        if delay_s := self._delays.next_s("invoke_ms"):
+            await asyncio.sleep(delay_s)
         call = Call(event, target.arn, client_context=client_context)
         return await self._run(target, replace(call, request_id=request_id or call.request_id))
 
@@ -135,7 +139,7 @@ class LambdaService:
             run=lambda call: self._run(target, call),
             log=lambda line: self._around.log(function.logical_id, line),
             never=self._concurrency.reserves_none(function.name),
-            delay_s=trouble.delay_s + self._options.event_delay_s,
+            delay_s=trouble.delay_s + self._delays.next_s("event_ms"),
         )
         for _ in range(trouble.copies):
             self._queue.put(queued)
@@ -225,9 +229,11 @@ class LambdaService:
     def _pool(self, function: Function, version: str) -> Pool:
         key = (function.name, version)
         if key not in self._pools:
-            folders = [function.code, *function.layers]
-            sources = Sources(folders) if self._options.reload else None
-            self._pools[key] = Pool(function, version, self._around, sources, self._options.preload)
+            options = self._options
+            sources = Sources([function.code, *function.layers]) if options.reload else None
+            self._pools[key] = Pool(
+                function, version, self._around, sources, options.preload, self._delays
+            )
         return self._pools[key]
 
     async def _clean(self) -> None:

@@ -13,12 +13,14 @@ from typing import Any
 
 import aiohttp
 import boto3
+import msgspec
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials as SigningKey
 from botocore.exceptions import BotoCoreError, ClientError
 
+from samwire.faults.latency import LATENCY, Latency
 from samwire.permissions.identities import Directory
 from samwire.permissions.wsgi import CONTROL_PATH
 from samwire.services.creation import create_resources
@@ -41,6 +43,7 @@ class AwsServices:
         dynamodb_endpoint: another DynamoDB to use, e.g. DynamoDB Local; empty for moto's.
         log: told a sentence for every call that was not allowed.
         key: that calls of nobody's function are signed with; one of its own by default.
+        latency: that is added to calls of DynamoDB.
     """
 
     def __init__(
@@ -48,10 +51,12 @@ class AwsServices:
         dynamodb_endpoint: str = "",
         log: Callable[[str], None] = lambda _line: None,
         key: OwnKey | None = None,
+        latency: Latency | None = None,
     ) -> None:
         self._dynamodb_endpoint = dynamodb_endpoint
         self._log = log
         self.key = key or OwnKey()
+        self._latency = latency or Latency()
         self._listen_task: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
         self.endpoint = ""
@@ -72,6 +77,7 @@ class AwsServices:
             env={
                 **{k: v for k, v in os.environ.items() if not k.startswith("AWS_")},
                 **self.key.variables(),
+                LATENCY: msgspec.json.encode(self._latency).decode(),
             },
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -14,11 +14,15 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
+import msgspec
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from samwire.cross_site import CrossSiteGuard
+from samwire.faults.latency import LATENCY, Delays, Latency
 from samwire.parent_process import end_with_parent
 from samwire.permissions.wsgi import PermissionsInFront
 from samwire.services.dynamodb_front import DynamoDbInFront
@@ -60,11 +64,16 @@ def main() -> None:
 
     is_given = partial(is_signed_link, secret_of=secret_of)
     signed = SignedCallsOnly(asked, secret_of, is_given, own.hint)
-    asyncio.run(_serve(CrossSiteGuard(signed, is_given), port))
+    latency = msgspec.json.decode(os.environ.get(LATENCY, "{}"), type=Latency)
+    asyncio.run(_serve(CrossSiteGuard(signed, is_given), port, Delays(latency)))
 
 
-async def _serve(app: Wsgi, port: int) -> None:
-    async with serving(app, "127.0.0.1", port) as bound:
+async def _serve(app: Wsgi, port: int, delays: Delays) -> None:
+    def delay(environ: Mapping[str, Any]) -> float:
+        is_dynamodb = str(environ.get("HTTP_X_AMZ_TARGET", "")).startswith("DynamoDB_")
+        return delays.next_s("dynamodb_ms") if is_dynamodb else 0.0
+
+    async with serving(app, "127.0.0.1", port, delay) as bound:
         print(bound, flush=True)
         await asyncio.Event().wait()
 

@@ -8,11 +8,12 @@ One request at a time makes each as atomic as it is on AWS: moto itself has no l
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import sys
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -28,11 +29,14 @@ _MAX_BODY_BYTES = 6 * 1024**3
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Wsgi, host: str, port: int) -> AsyncIterator[int]:
+async def serving(
+    app: Wsgi, host: str, port: int, delay: Callable[[Mapping[str, Any]], float] = lambda _: 0.0
+) -> AsyncIterator[int]:
     """Serve while entered; gives the port.
 
     Args:
         port: 0 for any.
+        delay: how much later a request, by its environ, is answered than it could be, in seconds.
 
     Raises:
         OSError: the port is taken.
@@ -41,7 +45,10 @@ async def serving(app: Wsgi, host: str, port: int) -> AsyncIterator[int]:
     async def answer(request: web.Request) -> web.Response:
         environ = _environ(request, await request.read())
         try:
-            return _answered(app, environ)
+            answered = _answered(app, environ)
+            if delay_s := delay(environ):
+                await asyncio.sleep(delay_s)
+            return answered
         except Exception:
             traceback.print_exc()
             return web.Response(status=500, text="Internal Server Error")
