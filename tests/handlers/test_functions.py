@@ -304,9 +304,7 @@ def test_the_first_turn_after_a_wake_is_not_cold(
     assert emf["cold"] == [0.0]
 
 
-def test_a_woken_environment_knows_whose_the_connection_is(
-    message: Any, turn: ModuleType
-) -> None:
+def test_a_woken_environment_knows_whose_the_connection_is(message: Any, turn: ModuleType) -> None:
     message.send("init")
     turn.runner._environment.management_api.connect = lambda _endpoint, _connection_id: None
     (request,) = message.wakes
