@@ -194,8 +194,7 @@ def _gateway_faults() -> list[dict[str, Any]]:
         {"kind": "delay_post", "rate": 0.02, "delay_ms": 10, "jitter_ms": 150},
         {"kind": "kill_function", "function": "TurnFunction", "rate": 0.04, "jitter_ms": 600},
         {"kind": "kill_function", "function": "MessageFunction", "rate": 0.003},
-        {"kind": "throttle_function", "function": "TurnFunction", "rate": 0.01},
-        {"kind": "duplicate_event", "function": "TurnFunction", "rate": 0.05},
+        {"kind": "throttle_function", "function": "TurnFunction", "rate": 0.03},
     ]
 
 

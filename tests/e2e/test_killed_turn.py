@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from parley.storage.turns import LEASE_S
 from tests.e2e.http_api import asked
-from tests.e2e.raw import opened
-from tests.e2e.stack import Stack
+from tests.e2e.raw import ASKED_AT, opened
+from tests.e2e.stack import ROOT, Stack, Standins, running_stack
 from tests.e2e.until import until
 
 LONG = "Tell me a story about the sea."
@@ -85,6 +88,52 @@ async def test_a_message_that_fails_ends_no_turn_that_runs(faulty: Stack) -> Non
         assert [fault["message"] for fault in client.faults] == ["Internal server error"]
         assert (reply.end["reason"], reply.errors) == ("completed", [])
         assert reply.end.get("attempt", 1) == 1
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory, standins: Standins) -> Iterator[Stack]:
+    """A stack whose API Gateway waits for no turn's function for as long as a turn takes."""
+    folder = tmp_path_factory.mktemp("impatient")
+    template = (ROOT / "template.yaml").read_text()
+    assert WAITS in template
+    (folder / "template.yaml").write_text(template.replace(WAITS, "TimeoutInMillis: 500"))
+    for name in ("functions", "layers", "tools", "events"):
+        (folder / name).symlink_to(ROOT / name)
+    template_path = folder / "template.yaml"
+    with running_stack(folder, template=template_path, standins=standins) as stack:
+        yield stack
+
+
+WAITS = "TimeoutInMillis: 29000"
+
+
+async def test_a_turn_goes_on_when_api_gateway_waits_no_longer(impatient: Stack) -> None:
+    before = asked(impatient)
+    impatient.llm.put(delays={"llm_token_ms": 200})  # not so long that a second model is asked
+    async with opened(impatient.url) as client:
+        reply = await client.say("What time is it?")
+        assert [fault["message"] for fault in client.faults] == ["Endpoint request timed out"]
+        assert (reply.end["reason"], reply.errors) == ("completed", [])
+        reply.check_gapless()
+    assert asked(impatient) == before + 1
+
+
+async def test_a_function_that_dies_when_nobody_waits_for_it_is_found_by_its_lease(
+    impatient: Stack,
+) -> None:
+    impatient.llm.put(delays={"llm_token_ms": 700})
+    async with opened(impatient.url) as client:
+        await client.send(type="user_message", turn_id="t", text=LONG)
+        await client.has("t", "reply_text")
+        assert impatient.kill("TurnFunction") == 1
+        killed_at = time.monotonic()
+        while not client.has_ended("t"):
+            await client.send(type="ping", sent_at=ASKED_AT, turn_id="t")
+            await asyncio.sleep(0.5)
+        reply = await client.ended("t")
+        assert (reply.end["reason"], reply.end["seq"]) == ("failed", 0)
+        assert reply.times[-1] - killed_at < LEASE_S + 5
+        assert [fault["message"] for fault in client.faults] == ["Endpoint request timed out"]
 
 
 async def test_a_client_that_names_the_next_attempt_waits_for_no_earlier_one(
