@@ -13,8 +13,9 @@ from parley.app.providers import build_checks as build_provider_checks
 from parley.app.providers import build_context
 from parley.app.tools import build_check as build_tools_check
 from parley.auth.authenticator import Authenticator
-from parley.aws import clients
 from parley.aws.api_keys import ApiKeys
+from parley.aws.dynamodb import DynamoDB
+from parley.aws.service import PROBES
 from parley.config import Deployment
 from parley.http.dispatcher import Dispatcher
 from parley.http.health import KEEP_S, ROUTES, DeepHealth, HealthHandlers, build_checks
@@ -23,15 +24,13 @@ from parley.storage.table import Table
 logger = Logger()
 deployment = Deployment.from_environment()
 loop = asyncio.new_event_loop()
-keys = ApiKeys(deployment.secret_arn, int(KEEP_S), clients.PROBING_CONFIG)
-table = Table(clients.dynamodb(clients.PROBING_CONFIG), deployment.table)
+keys = ApiKeys(deployment.secret_arn, int(KEEP_S), PROBES)
+table = Table(DynamoDB(PROBES), deployment.table)
 provider_context = build_context(
     deployment, keys, httpx.AsyncClient(), lambda _event, _fields: None
 )
 tool_keys = (
-    ApiKeys(deployment.tool_secret_arn, int(KEEP_S), clients.PROBING_CONFIG)
-    if deployment.tool_secret_arn
-    else None
+    ApiKeys(deployment.tool_secret_arn, int(KEEP_S), PROBES) if deployment.tool_secret_arn else None
 )
 deep_health = DeepHealth(
     build_checks(

@@ -17,11 +17,11 @@ from parley.auth.config import AccessRules
 from parley.auth.errors import AccessDenied
 from parley.auth.shared_secret import read_secret
 from parley.auth.token_issuer import BadRequest, TokenRequest, issue_token
-from parley.aws import clients
+from parley.aws.secrets_manager import SecretsManager
 
 logger = Logger()
 rules = AccessRules.from_environment()
-secrets = clients.secrets_manager()
+secrets = SecretsManager()
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -46,17 +46,15 @@ def _ignore_recorded_rounds(patch: Patch) -> None:
 
 def _send_calls_again(patch: Patch) -> None:
     """A call without an answer is sent again, whatever it does."""
-    from botocore.config import Config
-
     from parley.aws import clients
     from parley.tools.kinds.webhook_repeats import Repeats
 
     init = Repeats.__init__
 
     def tool_lambda(_timeout_s: float) -> Any:
-        again = Config(read_timeout=0.4, retries={"total_max_attempts": 4})
-        config = clients.TOOL_CONFIG.merge(again)
-        return clients._session.create_client("lambda", config=config)
+        again = {"mode": "standard", "total_max_attempts": 4}
+        config = clients._config(read_timeout=0.4, retries=again)
+        return clients.botocore_session().create_client("lambda", config=config)
 
     def harmless(self: Repeats, **_: Any) -> None:
         init(self, harmless=True)

@@ -14,11 +14,11 @@ from tests.chaos.tool_plan import CallPlan, ToolsPlan
 _NUMBER = re.compile(r"The number is (\d+)")
 UNREACHED = frozenset(
     {
-        *("ReadTimeoutError", "ConnectTimeoutError", "EndpointConnectionError", "ClientError"),
-        *("ConnectionClosedError", "ProvisionedThroughputExceededException"),
+        *("ReadTimedOut", "ConnectTimedOut", "CannotConnect", "ServiceError"),
+        *("ConnectionLost", "ProvisionedThroughputExceededException"),
     }
 )
-"""botocore's errors of a table that is too busy."""
+"""Errors of a table that is too busy."""
 _ENDED = ("done", "failed", "unknown", "cancelled")
 
 

@@ -9,11 +9,12 @@ The root logger is at DEBUG before a function is loaded, as Lambda has it where
 from __future__ import annotations
 
 import logging
+import os
 import time
 from typing import Any
 
 from tests.handlers.loading import Context, create_secret, event, load
-from tests.moto_table import client, create_table, mock_aws
+from tests.moto_table import client, create_table, mock_aws, moto_server
 from tests.unit.tokens import SECRET, shared_token
 
 
@@ -26,7 +27,8 @@ def asked_for_health() -> dict[str, Any]:
 
 
 def main() -> None:
-    with mock_aws():
+    with mock_aws(), moto_server() as url:
+        os.environ["AWS_ENDPOINT_URL"] = url
         create_table(client("dynamodb"))
         manager = client("secretsmanager")
         create_secret(manager)

@@ -2,56 +2,41 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from parley.aws import clients
 from parley.providers import call
 from parley.providers.retry import RetrySchedule
 from tests.handlers.loading import QUICK_RETRIES_S, VARIABLES, Context, create_secret, event, load
-from tests.moto_table import SESSION, client, create_table, mock_aws
-
-
-class Session:
-    """moto's session, whose clients are made once each: a cold start makes them all."""
-
-    @functools.cache  # noqa: B019 - it lives as long as the tests do
-    def create_client(self, service: str, **more: Any) -> Any:
-        return SESSION.create_client(service, **more)
-
-
-CLIENTS = Session()
+from tests.moto_table import client, create_table, mock_aws, moto_server
 
 
 @pytest.fixture(scope="module")
 def services() -> Iterator[Any]:
-    """Clients of DynamoDB and Secrets Manager, both empty."""
-    with mock_aws():
-        yield client("dynamodb"), client("secretsmanager")
+    """Clients of DynamoDB and Secrets Manager, both empty, and the URL of both."""
+    with mock_aws(), moto_server() as url:
+        yield client("dynamodb"), client("secretsmanager"), url
 
 
 @pytest.fixture
-def variables(monkeypatch: pytest.MonkeyPatch) -> None:
+def variables(monkeypatch: pytest.MonkeyPatch, services: tuple[Any, Any, str]) -> None:
     """The environment of the functions."""
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL"):
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     for name, value in VARIABLES.items():
         monkeypatch.setenv(name, value)
-    # moto answers only sessions that were made after it was imported; another test file may
-    # have imported the library before.
-    monkeypatch.setattr(clients, "_session", CLIENTS)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", services[2])
     # No provider comes to be there in two seconds.
     monkeypatch.setattr(call, "RetrySchedule", lambda _: RetrySchedule(QUICK_RETRIES_S))
 
 
 @pytest.fixture
-def aws(services: tuple[Any, Any], variables: None) -> Iterator[Any]:
+def aws(services: tuple[Any, Any, str], variables: None) -> Iterator[Any]:
     """The table and the secret; the client looks into the table."""
-    dynamodb, secrets = services
+    dynamodb, secrets, _ = services
     create_table(dynamodb)
     create_secret(secrets)
     yield dynamodb

@@ -8,6 +8,7 @@ WORDS and AUDIO are said, FILE gets what the client got.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from unittest.mock import patch
 from parley.providers import call
 from parley.providers.retry import RetrySchedule
 from tests.handlers.loading import QUICK_RETRIES_S, Context, create_secret, event, load
-from tests.moto_table import client, create_table, mock_aws
+from tests.moto_table import client, create_table, mock_aws, moto_server
 
 
 def sample(name: str, **body: Any) -> dict[str, Any]:
@@ -90,7 +91,8 @@ def misbehave(there: Client, table: Any, words: str, audio: str) -> str:
 def main() -> None:
     words, audio, file = sys.argv[1:]
     patch.object(call, "RetrySchedule", lambda _: RetrySchedule(QUICK_RETRIES_S)).start()
-    with mock_aws():
+    with mock_aws(), moto_server() as url:
+        os.environ["AWS_ENDPOINT_URL"] = url
         table = client("dynamodb")
         create_table(table)
         create_secret(client("secretsmanager"))

@@ -7,8 +7,7 @@ import threading
 from collections import Counter
 from typing import Any
 
-from botocore.exceptions import ClientError, ConnectTimeoutError
-
+from parley.aws.failures import ConnectTimedOut, ServiceError
 from parley.storage.table import Table
 
 
@@ -16,7 +15,7 @@ class AtomicClient:
     """DynamoDB makes one write of an item at a time; moto, in one process, does not.
 
     Attributes:
-        repeats: every write is made twice and its first answer lost, as by botocore.
+        repeats: every write is made twice and its first answer lost, as by its client.
         broken: a partition whose items cannot be changed.
     """
 
@@ -34,9 +33,9 @@ class AtomicClient:
             self.calls["UpdateItem"] += 1
             self.changed.add(request["Key"]["pk"]["S"])
             if request["Key"]["pk"]["S"] == self.broken:
-                raise ConnectTimeoutError(endpoint_url="https://dynamodb.example")
+                raise ConnectTimedOut
             if self.repeats:
-                with contextlib.suppress(ClientError):
+                with contextlib.suppress(ServiceError):
                     self._client.update_item(**request)
             return self._client.update_item(**request)
 

@@ -10,8 +10,7 @@ import threading
 from collections import defaultdict
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from parley.aws.failures import ServiceError
 from parley.storage.table import BATCH_ITEMS, Table
 from tests.unit.expressions import Item, holds, updated
 
@@ -128,7 +127,7 @@ class MemoryDynamoDB:
         key = request["Key"] if kind == "Update" else request["Item"]
         try:
             self._require(kind, self._read(request["TableName"], key), request)
-        except ClientError:
+        except ServiceError:
             return "ConditionalCheckFailed"
         return "None"
 
@@ -164,14 +163,14 @@ def _project(item: Item, request: dict[str, Any]) -> Item:
     return {name: item[name] for name in names if name in item}
 
 
-def _cancelled(codes: list[str]) -> ClientError:
+def _cancelled(codes: list[str]) -> ServiceError:
     response: Any = {
         "Error": {"Code": "TransactionCanceledException", "Message": ""},
         "CancellationReasons": [{"Code": code} for code in codes],
     }
-    return ClientError(response, "TransactWriteItems")
+    return ServiceError(response, "TransactWriteItems")
 
 
-def _error(operation: str, code: str, item: Item | None = None) -> ClientError:
+def _error(operation: str, code: str, item: Item | None = None) -> ServiceError:
     response: Any = {"Error": {"Code": code, "Message": code}, "Item": item or {}}
-    return ClientError(response, operation)
+    return ServiceError(response, operation)

@@ -200,4 +200,4 @@ def test_a_distribution_and_its_tests_import_nothing_else_of_this_repository(fol
 def test_there_is_something_to_check() -> None:
     assert "functions/message/app.py" in DEPLOYED
     assert "layers/parley/parley/providers/socket.py" in DEPLOYED
-    assert "botocore.exceptions.ClientError" in imported(LIBRARY / "storage/table.py")
+    assert "parley.aws.failures.ServiceError" in imported(LIBRARY / "storage/table.py")

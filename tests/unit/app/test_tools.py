@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from parley.app.tools import build_check, build_toolbox
+from parley.aws.failures import ServiceError
 from parley.config import Deployment
 from parley.providers.checks import Unhealthy
 
@@ -133,7 +133,7 @@ async def test_a_second_responder_that_calls_no_tools_is_said_and_is_no_failure(
 
 async def test_a_secret_that_cannot_be_read_is_named_with_the_cause(write: Write) -> None:
     async def read_secret(name: str) -> str:
-        raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")
+        raise ServiceError({"Error": {"Code": "AccessDeniedException"}}, "GetSecretValue")
 
     write(HTTP)
     found = build_check(deployment(), read_secret)

@@ -178,7 +178,7 @@ def test_a_handshake_does_not_wait_long_for_a_secrets_manager_that_is_silent(
         for _ in range(3):
             with pytest.raises(AccessDenied) as refused:
                 door.authenticate_handshake(event(f"parley, {TOKEN}"))
-            assert (refused.value.status, refused.value.why) == (503, "ReadTimeoutError")
+            assert (refused.value.status, refused.value.why) == (503, "ReadTimedOut")
         assert time.monotonic() - began < 10, "a handshake has 29 s, and others wait behind it"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from parley.aws import clients
+from parley.aws import api_keys
 from parley.aws.api_keys import ApiKeys
 from tests.unit.fakes import until
 
@@ -31,7 +31,7 @@ class Secrets:
 @pytest.fixture
 def secrets(monkeypatch: pytest.MonkeyPatch) -> Secrets:
     found = Secrets()
-    monkeypatch.setattr(clients, "secrets_manager", lambda _config: found)
+    monkeypatch.setattr(api_keys, "SecretsManager", lambda _rules: found)
     return found
 
 

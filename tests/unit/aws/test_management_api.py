@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from botocore.session import Session
 
-from parley.aws import clients
 from parley.aws import management_api as connections_module
 from parley.aws.management_api import THROTTLE_DELAYS_S, ManagementApi, endpoint_url
 from parley.aws.turn_invoker import TurnInvoker
@@ -50,22 +48,14 @@ class Aws:
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
 
-@pytest.fixture(scope="module")
-def session() -> Iterator[Session]:
-    """One with credentials, which has read the services' definitions once for all tests."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        for name, value in {
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-        }.items():
-            monkeypatch.setenv(name, value)
-        yield Session()
-
-
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch, session: Session) -> Iterator[Aws]:
-    monkeypatch.setattr(clients, "_session", session)
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+    for name, value in {
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+    }.items():
+        monkeypatch.setenv(name, value)
     found = Aws()
     thread = threading.Thread(target=found.server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ConnectTimeoutError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from parley.aws.failures import ConnectTimedOut
 from parley.limits.rules import LimitRules, Share
 from parley.limits.token_bucket import DAY_MS, bucket_per_minute
 from parley.limits.turn_quota import Meter
@@ -129,7 +129,7 @@ async def test_a_turn_that_cannot_be_counted_everywhere_is_counted_nowhere(
     ref = somebody()
     owner = ref.rpartition("/")[0]
     atomic.broken = f"LIMIT#{owner if broken == 'subject' else owner.partition('/')[0]}"
-    with pytest.raises(ConnectTimeoutError):
+    with pytest.raises(ConnectTimedOut):
         await meter.admit_turn(ref, spoken=False)
     atomic.broken = ""
     assert (await meter.admit_turn(ref, spoken=False)).refused is None

@@ -33,7 +33,7 @@ PROMPT = Prompt("Be brief.", [], "Hello?")
 @pytest.fixture(autouse=True)
 def role(monkeypatch: pytest.MonkeyPatch) -> None:
     """The functions' role, whatever the machine has."""
-    monkeypatch.setattr(clients._session, "get_credentials", lambda: ROLE)
+    monkeypatch.setattr(clients.botocore_session(), "get_credentials", lambda: ROLE)
 
 
 def nobody() -> None:
@@ -108,7 +108,7 @@ async def test_a_function_without_a_role_is_told() -> None:
 async def test_warming_up_without_a_role_does_not_fail(
     monkeypatch: pytest.MonkeyPatch, module: Any
 ) -> None:
-    monkeypatch.setattr(clients._session, "get_credentials", lambda: None)
+    monkeypatch.setattr(clients.botocore_session(), "get_credentials", lambda: None)
     variables = {"AWS_REGION": "eu-west-1", "LLM_MODEL": "m"}
     async with http_client() as client:
         responder = module.build_responder(build_context(client, variables))

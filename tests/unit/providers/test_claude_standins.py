@@ -42,7 +42,7 @@ def nobody() -> None:
 def role(monkeypatch: pytest.MonkeyPatch) -> None:
     """The functions' role, whatever the machine has."""
     found = Credentials("AKIDEXAMPLE", "secret", "token")
-    monkeypatch.setattr(clients._session, "get_credentials", lambda: found)
+    monkeypatch.setattr(clients.botocore_session(), "get_credentials", lambda: found)
 
 
 @contextlib.asynccontextmanager

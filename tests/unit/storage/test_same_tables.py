@@ -14,10 +14,10 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from botocore.exceptions import ClientError
 
 from parley.audio.captions import Sound
 from parley.audio.heard import Heard
+from parley.aws.failures import ServiceError
 from parley.principal import Principal, SessionRef
 from parley.protocol.messages import Message, Metrics, Settings
 from parley.protocol.tool_rounds import CallResult, ToolCall, ToolCalls, ToolRound
@@ -260,7 +260,7 @@ class Watched(MemoryDynamoDB):
         try:
             super()._require(operation, item, request)
             held.add(True)
-        except ClientError:
+        except ServiceError:
             held.add(False)
             raise
 
@@ -289,7 +289,7 @@ class Side:
         try:
             answer = getattr(self._stores[store], method)(*arguments, **options)
             return [*answer] if isinstance(answer, Iterator) else answer
-        except ClientError as error:
+        except ServiceError as error:
             return error.response["Error"]["Code"]
 
 

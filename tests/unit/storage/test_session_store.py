@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
+from parley.aws.failures import ServiceError
 from parley.clock import now_ms
 from parley.ids import new_ulid
 from parley.principal import ANONYMOUS, Principal, SessionRef
@@ -458,9 +458,9 @@ def test_a_turn_keeps_its_session_from_expiring(
 
 def test_a_table_that_fails_is_not_taken_for_a_condition(client: Any) -> None:
     lost = SessionStore(Table(client, "no-such-table"))
-    with pytest.raises(ClientError):
+    with pytest.raises(ServiceError):
         lost.connections.bind("c", own("s"), "m")
-    with pytest.raises(ClientError):
+    with pytest.raises(ServiceError):
         lost.put_session(Session(own("s"), "", "c", Settings(), "active"))
 
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from parley.audio.heard import Heard, heard_text
+from parley.aws.failures import ServiceError
 from parley.clock import now_ms
 from parley.ids import new_ulid
 from parley.principal import SessionRef
@@ -311,11 +311,11 @@ def test_everything_of_a_turn_expires(turns: TurnStore, session: SessionRef, tab
 
 def test_a_table_that_fails_is_not_taken_for_a_condition(client: Any) -> None:
     lost = TurnStore(Table(client, "no-such-table"))
-    with pytest.raises(ClientError):
+    with pytest.raises(ServiceError):
         claimed(lost, own("s"), "me")
-    with pytest.raises(ClientError):
+    with pytest.raises(ServiceError):
         lost.inboxes.put_interrupt(own("s"), "t", InterruptEntry(1.0))
-    with pytest.raises(ClientError):
+    with pytest.raises(ServiceError):
         lost.put_undelivered(own("s"), [frame(1)])
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
+from parley.aws.failures import ServiceError
 from parley.protocol.messages import Custom, ToolUpdate, Transcript, TurnEnd
 from parley.protocol.tool_rounds import CallResult
 from parley.storage.item_codec import turn_key
@@ -206,7 +206,7 @@ async def test_a_conflict_with_another_write_is_tried_again(
                 "Error": {"Code": "TransactionCanceledException"},
                 "CancellationReasons": [{"Code": "TransactionConflict"}, {"Code": "None"}],
             }
-            raise ClientError(answer, "TransactWriteItems")
+            raise ServiceError(answer, "TransactWriteItems")
         return real(**request)
 
     monkeypatch.setattr(stage.store.client, "transact_write_items", conflict)
@@ -223,7 +223,7 @@ async def test_an_update_that_conflicts_with_a_transaction_is_tried_again(
     def conflict(**request: Any) -> Any:
         if next(conflicts, False):
             answer: Any = {"Error": {"Code": "TransactionConflictException"}}
-            raise ClientError(answer, "UpdateItem")
+            raise ServiceError(answer, "UpdateItem")
         return real(**request)
 
     monkeypatch.setattr(stage.store.client, "update_item", conflict)

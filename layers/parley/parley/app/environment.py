@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from parley.aws import clients
+from parley.aws.dynamodb import DynamoDB
 from parley.aws.management_api import ManagementApi
 from parley.config import Deployment
 from parley.limits.connection_slots import ConnectionSlots
@@ -36,7 +37,7 @@ class Environment:
         self.deployment = Deployment.from_environment()
         self.management_api = ManagementApi()
         self.table_calls = TableCalls()
-        client = count_calls(clients.dynamodb(), self.table_calls)
+        client = count_calls(DynamoDB(), self.table_calls)
         table = self.table = Table(client, self.deployment.table)
         self.sessions = SessionStore(
             table, self.deployment.session_idle_s, self.deployment.max_session_s

@@ -12,7 +12,6 @@ from parley.auth.config import AccessRules
 from parley.auth.errors import AccessDenied
 from parley.auth.handshake import SUBPROTOCOL, Handshake
 from parley.auth.identity import Identity
-from parley.aws import clients
 from parley.principal import ANONYMOUS
 
 if TYPE_CHECKING:
@@ -104,8 +103,10 @@ def _make_verifier(rules: AccessRules, clock: Callable[[], float]) -> Verifier |
 
     if rules.mode == "secret":
         from parley.auth.shared_secret import SharedSecret, read_secret
+        from parley.aws.secrets_manager import SecretsManager
+        from parley.aws.service import HANDSHAKES
 
-        client = clients.secrets_manager(clients.HANDSHAKE_CONFIG)
+        client = SecretsManager(HANDSHAKES)
         secret = SharedSecret(lambda: read_secret(client, rules.secret_arn), clock)
         return SharedSecretVerifier(secret.find_candidates)
     from parley.auth.jwks import KeySet

@@ -9,14 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from parley.auth.errors import AccessDenied
-
-if TYPE_CHECKING:
-    from mypy_boto3_secretsmanager import SecretsManagerClient
+from parley.aws.failures import CallFailed, ServiceError
+from parley.aws.secrets_manager import SecretsManager
 
 MIN_BYTES = 32
 """An HS256 key must be at least as long as its hash (RFC 7518, 3.2)."""
@@ -30,7 +26,7 @@ MISMATCH_S = 60.0
 """How long after a mismatch caused a read no other mismatch does."""
 
 
-def read_secret(client: SecretsManagerClient, arn: str) -> bytes:
+def read_secret(client: SecretsManager, arn: str) -> bytes:
     """Read the secret.
 
     Raises:
@@ -38,9 +34,9 @@ def read_secret(client: SecretsManagerClient, arn: str) -> bytes:
     """
     try:
         secret = client.get_secret_value(SecretId=arn).get("SecretString", "").encode()
-    except ClientError as error:
-        raise AccessDenied("keys_unavailable", error.response["Error"].get("Code", "")) from None
-    except BotoCoreError as error:
+    except ServiceError as error:
+        raise AccessDenied("keys_unavailable", error.code) from None
+    except CallFailed as error:
         raise AccessDenied("keys_unavailable", type(error).__name__) from None
     if len(secret) < MIN_BYTES:
         raise AccessDenied("keys_unavailable", f"the secret has less than {MIN_BYTES} bytes")

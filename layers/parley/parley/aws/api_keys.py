@@ -7,9 +7,8 @@ import json
 import threading
 from typing import Any
 
-from botocore.config import Config
-
-from parley.aws import clients
+from parley.aws.secrets_manager import SecretsManager
+from parley.aws.service import CALLS, CallRules
 from parley.clock import now_s
 
 MAX_AGE_S = 300
@@ -22,15 +21,15 @@ class ApiKeys:
     Args:
         secret_arn: ARN of a secret whose text is a JSON object of keys by name.
         max_age_s: how long a key that was read is used.
-        config: configuration of the Secrets Manager client.
+        rules: how Secrets Manager is called.
     """
 
     def __init__(
-        self, secret_arn: str, max_age_s: int = MAX_AGE_S, config: Config = clients.AWS_CONFIG
+        self, secret_arn: str, max_age_s: int = MAX_AGE_S, rules: CallRules = CALLS
     ) -> None:
         self._secret_arn = secret_arn
         self._max_age_s = max_age_s
-        self._client = clients.secrets_manager(config)
+        self._client = SecretsManager(rules)
         self._lock = threading.Lock()
         self._secret: Any = None
         self._read_at_s = 0

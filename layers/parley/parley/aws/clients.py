@@ -1,65 +1,71 @@
-"""Typed AWS clients, all from one botocore session.
+"""botocore's clients, for what few turns need: recordings in S3 and Lambda functions as tools.
 
-The clients come from botocore, not from boto3: importing boto3 adds its transfer manager for S3,
-and costs every cold start about 0.15 s for nothing that is used here.
+botocore is imported with the first of them: it costs a cold start 0.1 s and 10 MB. What every turn
+calls goes through `parley.aws.service`. The clients come from botocore, not from boto3: that adds
+its transfer manager for S3 for nothing that is used here.
 """
 
 from __future__ import annotations
 
+import functools
 import threading
-from typing import TYPE_CHECKING, cast
-
-from botocore.config import Config
-from botocore.session import Session
-
-from parley.aws.log_redaction import keep_quiet
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    from botocore.config import Config
     from botocore.credentials import Credentials
-    from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
-    from mypy_boto3_dynamodb import DynamoDBClient
+    from botocore.session import Session
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_secretsmanager import SecretsManagerClient
 
-keep_quiet()  # every function imports this module, and does so before it decorates its handler
+_making = threading.RLock()
 
-_session = Session()
 
-AWS_CONFIG = Config(
-    connect_timeout=2,
-    read_timeout=5,
-    retries={"mode": "standard", "total_max_attempts": 4},
-    tcp_keepalive=True,
-    parameter_validation=False,
-    max_pool_connections=20,
-)
-POSTING_CONFIG = AWS_CONFIG.merge(Config(retries={"total_max_attempts": 1}))
-"""Posts are in order, so the caller decides whether and when to retry."""
-PROBING_CONFIG = AWS_CONFIG.merge(
-    Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
-)
-"""A health check needs an answer soon, not after several retries."""
-HANDSHAKE_CONFIG = PROBING_CONFIG.merge(Config(retries={"total_max_attempts": 2}))
-"""A client waits in its handshake for the secret, which is usually kept already."""
-TOOL_CONFIG = AWS_CONFIG.merge(Config(connect_timeout=1, retries={"total_max_attempts": 1}))
-"""A function that runs may act: botocore would invoke it again after a read timeout."""
-_making = threading.Lock()
+@functools.cache
+def botocore_session() -> Session:
+    """Return the one session of all clients, which reads the services' definitions once."""
+    from botocore.session import Session
+
+    return Session()
 
 
 def find_credentials() -> Credentials | None:
     """Return the function's own credentials; None if it has none."""
-    return _session.get_credentials()
+    with _making:
+        return botocore_session().get_credentials()
 
 
-def dynamodb(config: Config = AWS_CONFIG) -> DynamoDBClient:
-    """Return a DynamoDB client."""
-    return cast("DynamoDBClient", _session.create_client("dynamodb", config=config))
+def find_region() -> str:
+    """Return the region that botocore finds, e.g. in a profile.
+
+    Raises:
+        NoRegionError: there is none.
+    """
+    from botocore.exceptions import NoRegionError
+
+    with _making:
+        region = botocore_session().get_config_variable("region")
+    if not region:
+        raise NoRegionError
+    return str(region)
 
 
-def lambda_() -> LambdaClient:
-    """Return a Lambda client."""
-    return cast("LambdaClient", _session.create_client("lambda", config=AWS_CONFIG))
+def find_endpoint(service: str) -> str:
+    """Return the base URL that botocore calls a service at."""
+    with _making:
+        return str(botocore_session().create_client(service).meta.endpoint_url)
+
+
+def _config(**options: Any) -> Config:
+    from botocore.config import Config
+
+    usual: dict[str, Any] = {
+        "connect_timeout": 1,
+        "tcp_keepalive": True,
+        "parameter_validation": False,
+        "max_pool_connections": 20,
+    }
+    return Config(**{**usual, **options})
 
 
 def tool_lambda(timeout_s: float) -> LambdaClient:
@@ -68,14 +74,11 @@ def tool_lambda(timeout_s: float) -> LambdaClient:
     Args:
         timeout_s: how long the tool may take. Its answer is read for a second longer.
     """
-    config = TOOL_CONFIG.merge(Config(read_timeout=timeout_s + 1))
+    # A function that runs may act: botocore would invoke it again after a read timeout.
+    retries = {"mode": "standard", "total_max_attempts": 1}
+    config = _config(read_timeout=timeout_s + 1, retries=retries)
     with _making:  # a session makes one client at a time
-        return cast("LambdaClient", _session.create_client("lambda", config=config))
-
-
-def secrets_manager(config: Config = AWS_CONFIG) -> SecretsManagerClient:
-    """Return a Secrets Manager client."""
-    return cast("SecretsManagerClient", _session.create_client("secretsmanager", config=config))
+        return cast("LambdaClient", botocore_session().create_client("lambda", config=config))
 
 
 def s3() -> S3Client:
@@ -83,22 +86,10 @@ def s3() -> S3Client:
 
     It signs links with version 4, because S3 accepts no other for objects under a KMS key.
     """
-    config = AWS_CONFIG.merge(
-        Config(
-            signature_version="s3v4",
-            connect_timeout=1,
-            read_timeout=3,
-            retries={"total_max_attempts": 2},
-        )
+    config = _config(
+        signature_version="s3v4",
+        read_timeout=3,
+        retries={"mode": "standard", "total_max_attempts": 2},
     )
-    return cast("S3Client", _session.create_client("s3", config=config))
-
-
-def management_api(endpoint: str) -> ApiGatewayManagementApiClient:
-    """Return a client of the `@connections` API at `endpoint`."""
-    return cast(
-        "ApiGatewayManagementApiClient",
-        _session.create_client(
-            "apigatewaymanagementapi", endpoint_url=endpoint, config=POSTING_CONFIG
-        ),
-    )
+    with _making:
+        return cast("S3Client", botocore_session().create_client("s3", config=config))

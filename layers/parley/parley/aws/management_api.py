@@ -9,15 +9,10 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from parley.aws import clients
+from parley.aws.failures import AwsError, CallFailed, ServiceError
+from parley.aws.service import POSTS, Service, encode_path
 from parley.errors import ConnectionGone, PostRefused
-
-if TYPE_CHECKING:
-    from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
 
 THROTTLE_DELAYS_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Pauses before each retry of a post that met a full buffer or a rate limit, in s."""
@@ -48,12 +43,10 @@ def endpoint_url(domain_name: str, stage: str, custom_domain: str = "") -> str:
 
 
 class ManagementApi:
-    """Posts frames, with one client for each endpoint. Safe to use from threads."""
+    """Posts frames, with connections that are kept for each endpoint. Safe to use from threads."""
 
     def __init__(self) -> None:
-        self._clients: dict[str, ApiGatewayManagementApiClient] = {}
-        # The first client loads the service's model: do it at init, not in a turn.
-        clients.management_api("https://localhost/")
+        self._services: dict[str, Service] = {}
 
     def post(self, endpoint: str, connection_id: str, frame: bytes) -> None:
         """Send one text frame of at most 128 KB ("Amazon API Gateway quotas").
@@ -62,18 +55,18 @@ class ManagementApi:
             ConnectionGone: the connection is closed.
             PostRefused: the post was refused for another reason, or there was no answer.
         """
-        client = self._client(endpoint)
+        service, path = self._service(endpoint), _path(connection_id)
         for delay in (*THROTTLE_DELAYS_S, None):
             try:
-                client.post_to_connection(ConnectionId=connection_id, Data=frame)
+                service.call("PostToConnection", path, frame, _HEADERS)
                 return
-            except ClientError as error:
-                status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            except ServiceError as error:
+                status = error.status
                 if status == 410:
                     raise ConnectionGone from None
                 if delay is None or (status != 429 and status < 500):
                     raise PostRefused(status) from None
-            except BotoCoreError as error:
+            except CallFailed as error:
                 if delay is None:
                     raise PostRefused(0) from error
             time.sleep(delay)
@@ -86,21 +79,27 @@ class ManagementApi:
             PostRefused: the request for its state was refused, or there was no answer.
         """
         try:
-            self._client(endpoint).get_connection(ConnectionId=connection_id)
-        except ClientError as error:
-            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            if status == 410:
+            self._service(endpoint).call("GetConnection", _path(connection_id), method="GET")
+        except ServiceError as error:
+            if error.status == 410:
                 raise ConnectionGone from None
-            raise PostRefused(status) from None
-        except BotoCoreError as error:
+            raise PostRefused(error.status) from None
+        except CallFailed as error:
             raise PostRefused(0) from error
 
     def close(self, endpoint: str, connection_id: str) -> None:
         """Close a connection. Ignore failures: it may be closed already."""
-        with contextlib.suppress(ClientError, BotoCoreError):
-            self._client(endpoint).delete_connection(ConnectionId=connection_id)
+        with contextlib.suppress(AwsError):
+            self._service(endpoint).call("DeleteConnection", _path(connection_id), method="DELETE")
 
-    def _client(self, endpoint: str) -> ApiGatewayManagementApiClient:
-        if endpoint not in self._clients:
-            self._clients[endpoint] = clients.management_api(endpoint)
-        return self._clients[endpoint]
+    def _service(self, endpoint: str) -> Service:
+        if endpoint not in self._services:
+            self._services[endpoint] = Service("execute-api", endpoint, POSTS)
+        return self._services[endpoint]
+
+
+_HEADERS = {"content-type": "application/octet-stream"}
+
+
+def _path(connection_id: str) -> str:
+    return f"/@connections/{encode_path(connection_id)}"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from parley.aws import clients
+from parley.aws.credentials import find_endpoint, find_region
+from parley.aws.service import Service, encode_path
 from parley.protocol.turn_request import TurnRequest, WakeRequest
+
+_HEADERS = {"content-type": "application/json", "x-amz-invocation-type": "Event"}
 
 
 class TurnInvoker:
@@ -16,8 +19,8 @@ class TurnInvoker:
     """
 
     def __init__(self, function: str) -> None:
-        self._function = function
-        self._client = clients.lambda_()
+        self._path = f"/2015-03-31/functions/{encode_path(function)}/invocations"
+        self._service = Service("lambda", find_endpoint("lambda", find_region()))
 
     def __call__(self, request: TurnRequest) -> None:
         """Have a turn run."""
@@ -28,8 +31,4 @@ class TurnInvoker:
         self._invoke(msgspec.json.encode({"wake": request}))
 
     def _invoke(self, payload: bytes) -> None:
-        self._client.invoke(
-            FunctionName=self._function,
-            InvocationType="Event",
-            Payload=payload,
-        )
+        self._service.call("Invoke", self._path, payload, _HEADERS)

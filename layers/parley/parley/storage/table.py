@@ -1,6 +1,6 @@
 """Access to the one DynamoDB table: the calls that its items need, without knowledge of them.
 
-The calls are synchronous, as botocore is; asynchronous callers run them in threads.
+The calls are synchronous, as their client is; asynchronous callers run them in threads.
 """
 
 from __future__ import annotations
@@ -8,12 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from botocore.exceptions import ClientError
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
+from parley.aws.dynamodb import DynamoDB
+from parley.aws.failures import ServiceError
 
 Item = dict[str, Any]
 BATCH_ITEMS = 25
@@ -22,7 +20,7 @@ BATCH_TRIES = 6
 CONFLICT_TRIES = 6
 CONFLICT_PAUSE_S = 0.02
 """Before a write that conflicts with a transaction is tried again; each pause is twice as long.
-botocore repeats no `TransactionConflict`, on neither side of it."""
+The client repeats no `TransactionConflict`, on neither side of it."""
 
 
 class BatchNotWritten(Exception):
@@ -45,11 +43,11 @@ class Table:
     """One table.
 
     Args:
-        client: a boto3 DynamoDB client.
+        client: calls DynamoDB.
         name: the table's name.
     """
 
-    def __init__(self, client: DynamoDBClient, name: str) -> None:
+    def __init__(self, client: DynamoDB, name: str) -> None:
         self._client = client
         self.name = name
 
@@ -95,7 +93,7 @@ class Table:
             request["ExpressionAttributeValues"] = values
         try:
             self._client.put_item(**request)
-        except ClientError as error:
+        except ServiceError as error:
             if _is_condition_failure(error):
                 return False
             raise
@@ -116,11 +114,11 @@ class Table:
         for attempt in range(CONFLICT_TRIES):
             try:
                 self._client.transact_write_items(TransactItems=actions)
-            except ClientError as error:
+            except ServiceError as error:
                 reasons = _cancellation_reasons(error)
                 if _CONDITION in reasons:
                     return Cancelled(*(reason == _CONDITION for reason in reasons))
-                # Another write of the turn's item is under way: botocore does not repeat this.
+                # Another write of the turn's item is under way: the client does not repeat this.
                 if "TransactionConflict" not in reasons or attempt == CONFLICT_TRIES - 1:
                     raise
                 time.sleep(CONFLICT_PAUSE_S * 2**attempt)
@@ -168,14 +166,15 @@ class Table:
                     ReturnValues=returned,
                     **request,
                 )
-            except ClientError as error:
+            except ServiceError as error:
                 if _is_condition_failure(error):
                     return None
                 if not _is_conflict(error) or attempt == CONFLICT_TRIES - 1:
                     raise
                 time.sleep(CONFLICT_PAUSE_S * 2**attempt)
             else:
-                return answer.get("Attributes", {})
+                changed: Item = answer.get("Attributes", {})
+                return changed
         raise AssertionError("the last attempt returns or raises")
 
     def try_update(self, key: Item, update: str, condition: str, values: Item) -> tuple[bool, Item]:
@@ -193,13 +192,11 @@ class Table:
                 ExpressionAttributeValues=values,
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
-        except ClientError as error:
+        except ServiceError as error:
             if not _is_condition_failure(error):
                 raise
-            # botocore types the item only in the generated exception. Not every implementation of
-            # DynamoDB sends it.
-            found: dict[str, Any] = {**error.response}
-            return False, found.get("Item") or self.get(key) or {}
+            # Not every implementation of DynamoDB sends the item.
+            return False, error.response.get("Item") or self.get(key) or {}
         return True, {}
 
     def delete(self, key: Item) -> Item | None:
@@ -240,7 +237,7 @@ class Table:
 
     def query_last(self, pk: str, first: str, last: str, limit: int) -> list[Item]:
         """Return at most `limit` items of a partition between two sort keys, highest key first."""
-        return self._client.query(
+        found: list[Item] = self._client.query(
             TableName=self.name,
             KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
             ExpressionAttributeValues={
@@ -252,6 +249,7 @@ class Table:
             ConsistentRead=True,
             Limit=limit,
         )["Items"]
+        return found
 
     def write_batch(self, puts: Sequence[Item], deletes: Sequence[Item] = ()) -> None:
         """Write and delete many items, not in one transaction.
@@ -279,15 +277,14 @@ class Table:
 _CONDITION = "ConditionalCheckFailed"
 
 
-def _is_condition_failure(error: ClientError) -> bool:
-    return error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException"
+def _is_condition_failure(error: ServiceError) -> bool:
+    return error.code == "ConditionalCheckFailedException"
 
 
-def _is_conflict(error: ClientError) -> bool:
-    return error.response.get("Error", {}).get("Code") == "TransactionConflictException"
+def _is_conflict(error: ServiceError) -> bool:
+    return error.code == "TransactionConflictException"
 
 
-def _cancellation_reasons(error: ClientError) -> list[str]:
+def _cancellation_reasons(error: ServiceError) -> list[str]:
     """Return why each action of a transaction was cancelled; `None` as text where it was not."""
-    answer: dict[str, Any] = {**error.response}
-    return [str(reason.get("Code")) for reason in answer.get("CancellationReasons", [])]
+    return [str(reason.get("Code")) for reason in error.response.get("CancellationReasons", [])]
