@@ -18,9 +18,15 @@ from moto.server import ThreadedMotoServer
 
 from parley.aws.failures import ServiceError
 
-__all__ = ["SESSION", "client", "create_table", "mock_aws", "moto_server"]
+__all__ = ["ACCOUNT", "SESSION", "client", "create_table", "mock_aws", "moto_server"]
 
 REGION = "us-east-1"
+ACCOUNT = {
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+}
+"""What a function has, to call `moto_server`."""
 SESSION = Session()
 _BOTO3 = boto3.Session(botocore_session=SESSION)
 

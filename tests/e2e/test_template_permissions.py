@@ -37,7 +37,7 @@ from tests.e2e.records import Records
 from tests.e2e.stack import ROOT, Stack, Standins, running_stack
 
 SPOKEN = "What time is it?"
-TROUBLE = re.compile(r"AccessDenied|ClientError|not_warm")
+TROUBLE = re.compile(r"AccessDenied|ClientError|ServiceError|not_warm")
 """What a function that got an error logs of it."""
 PATIENCE_S = 20
 ASK_AFTER_S = 1

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from parley.aws.dynamodb import DynamoDB
 from parley.storage.table import Table
 from tests import moto_table
 from tests.moto_table import mock_aws
@@ -23,10 +24,20 @@ def moto_client() -> Iterator[Any]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def served_client(moto_client: Any) -> Iterator[DynamoDB]:
+    """Parley's own client of the same table, over HTTP."""
+    with pytest.MonkeyPatch.context() as patch, moto_table.moto_server() as url:
+        for name, value in moto_table.ACCOUNT.items():
+            patch.setenv(name, value)
+        yield DynamoDB(endpoint=url)
+
+
 @pytest.fixture(scope="module", params=["memory", "moto"])
 def each_client(request: pytest.FixtureRequest) -> Any:
     """The table in memory, and then moto's: what runs over both is a contract of both."""
-    return MemoryDynamoDB() if request.param == "memory" else request.getfixturevalue("moto_client")
+    of_moto = "served_client"
+    return MemoryDynamoDB() if request.param == "memory" else request.getfixturevalue(of_moto)
 
 
 @pytest.fixture(scope="module")

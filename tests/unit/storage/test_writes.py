@@ -35,6 +35,12 @@ WRITES_BEFORE_REPLAY = 5
 """The claim, the newest turn, the user's message, the reply, the turn's end."""
 
 
+@pytest.fixture(scope="module")
+def client(moto_client: Any) -> Any:
+    """A table whose requests botocore tells of."""
+    return moto_client
+
+
 @pytest.fixture
 def calls(client: Any) -> Counter[str]:
     """How often each operation is called."""
@@ -61,7 +67,6 @@ def accounts(client: Any) -> list[str]:
 EVERYTHING = Share(10, 30, 3600, 3600)
 
 
-@pytest.mark.parametrize("each_client", ["moto"], indirect=True)
 @pytest.mark.parametrize(
     ("rules", "ref", "keys"),
     [

@@ -33,9 +33,9 @@ _RECEIVE_BYTES = 64 * 1024
 def tls_context() -> ssl.SSLContext:
     """Return the TLS settings of all connections to AWS: certificates and names are checked.
 
-    `AWS_CA_BUNDLE` names other authorities, and `REQUESTS_CA_BUNDLE` does, as for botocore.
+    `AWS_CA_BUNDLE` names other authorities, or else `REQUESTS_CA_BUNDLE`, as for botocore.
     """
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("AWS_CA_BUNDLE")
+    bundle = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE")
     if not bundle:
         import certifi
 

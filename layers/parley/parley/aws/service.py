@@ -283,7 +283,7 @@ def _error(answer: Answer, operation: str, attempt: int) -> ServiceError:
     except msgspec.DecodeError:
         said = {}
     body: dict[str, Any] = said if isinstance(said, dict) else {}
-    named = answer.headers.get("x-amzn-errortype") or body.get("__type") or body.get("code")
+    named = body.get("__type") or answer.headers.get("x-amzn-errortype") or body.get("code")
     # `com.amazonaws.dynamodb.v20120810#Name`, or `Name:http://…`
     code = str(named or answer.status).rpartition("#")[2].partition(":")[0]
     response = {
