@@ -32,7 +32,7 @@ from parley.protocol.messages import (
     Word,
 )
 
-TEXT_INTERVAL_S = 0.05
+TEXT_INTERVAL_S = 0.1
 """Reply text leaves at most this often, after its first bit: faster than anyone reads."""
 PARTIAL_INTERVAL_S = 0.4
 """A partial transcript leaves at most this often: a transcriber sends one with each word,
@@ -40,6 +40,10 @@ or oftener, and each costs a message. None is missed: the next one, or the final
 words."""
 AUDIO_HOLD_S = 0.03
 """How long a packet that is not full waits for more audio."""
+AHEAD_S = 1.0
+AHEAD_HOLD_S = 0.25
+"""How long it waits where the client has so much to play already: it hears no difference, and an
+interruption finds less under way."""
 
 Numbered = NumberedEvent
 """What leaves an outbox."""
@@ -71,6 +75,7 @@ class Outbox:
         self._words: deque[Word] = deque()
         self._left_words: list[Word] = []
         self._audio_since = 0.0
+        self._first_audio_at = 0.0
         self._audio_closed = False
         self._end: TurnEnd | None = None
         self._seq = 0
@@ -197,7 +202,7 @@ class Outbox:
         if text_due and (not audio_due or self._text_since <= self._audio_since):
             return self._take_text(now_s)
         if audio_due:
-            return self._take_audio()
+            return self._take_audio(now_s)
         end, self._end = self._end, None
         return end
 
@@ -288,7 +293,12 @@ class Outbox:
         # The first sound never waits, and neither does what is complete.
         if self._packer.is_full() or self._audio_closed or not self._packer.taken_bytes:
             return self._audio_since
-        return self._audio_since + AUDIO_HOLD_S
+        hold_s = AHEAD_HOLD_S if self._is_ahead(self._audio_since) else AUDIO_HOLD_S
+        return self._audio_since + hold_s
+
+    def _is_ahead(self, now_s: float) -> bool:
+        """Return whether the client has enough to play, even if it began with the first packet."""
+        return self._left_ms / 1000 - (now_s - self._first_audio_at) >= AHEAD_S
 
     def _flush_text(self) -> None:
         """Let text that waits leave at once, before what comes now."""
@@ -300,9 +310,11 @@ class Outbox:
         self._last_text_at = now_s
         return ReplyText(self._turn_id, 0, delta, self._text_fills)
 
-    def _take_audio(self) -> Audio:
+    def _take_audio(self, now_s: float) -> Audio:
         rate = self._packer.rate_hz
         start_bytes = self._packer.taken_bytes
+        if not start_bytes:
+            self._first_audio_at = now_s
         pcm = self._packer.take_packet()
         end_ms = duration_ms(start_bytes + len(pcm), rate)
         words: list[Word] = []
@@ -311,6 +323,8 @@ class Outbox:
         while self._words and (self._words[0].start_ms < end_ms or last_packet):
             words.append(self._words.popleft())
         self._left_words += words
+        if self._is_ahead(now_s):
+            self._audio_since = now_s  # of the rest
         start_ms = round(duration_ms(start_bytes, rate))
         return Audio(
             self._turn_id,
