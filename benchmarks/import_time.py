@@ -3,7 +3,9 @@
 Each sample is a fresh process with this interpreter; compiled modules are in place, as in the
 layer that is deployed. Run it with Python 3.13 for the deployed runtime's figures.
 
-    python benchmarks/import_time.py [--samples 9]
+    python benchmarks/import_time.py [--samples 9] [--other PATH]
+
+`--other` compares the processor time with that of another tree, in pairs.
 """
 
 from __future__ import annotations
@@ -65,11 +67,42 @@ def sample_ms(code: str, folder: Path, variables: dict[str, str]) -> float:
     return float(done.stdout)
 
 
+def cpu_ms(tree: Path, function: str) -> float:
+    """The processor time of one import of a tree's function, in a fresh process."""
+    done = subprocess.run(
+        [str(tree / ".venv/bin/python"), "-c", "import time, app; print(time.process_time())"],
+        cwd=tree / "functions" / function,
+        env={**os.environ, **ENVIRONMENT, "PYTHONPATH": str(tree / "layers" / "parley")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout) * 1000
+
+
+def compare(other: Path, samples: int) -> None:
+    """Measure both trees in pairs, and print the ratios."""
+    print(f"{'CPU ms':20s} {'this':>8s} {'other':>8s} {'medians':>8s} {'leasts':>8s}")
+    for name in TARGETS_MS:
+        if not all((tree / "functions" / name / "app.py").exists() for tree in (ROOT, other)):
+            continue
+        pairs = [(cpu_ms(ROOT, name), cpu_ms(other, name)) for _ in range(samples + 1)][1:]
+        ours, theirs = zip(*pairs, strict=True)
+        middle = statistics.median(ours), statistics.median(theirs)
+        ratios = f"{middle[0] / middle[1]:8.2f} {min(ours) / min(theirs):8.2f}"
+        print(f"{name:20s} {middle[0]:8.0f} {middle[1]:8.0f} {ratios}", flush=True)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--samples", type=int, default=9)
-    samples = parser.parse_args().samples
+    parser.add_argument("--other", type=Path, help="a tree to compare with")
+    options = parser.parse_args()
+    if options.other:
+        compare(options.other.resolve(), options.samples)
+        return
+    samples = options.samples
     for path in (ROOT / "layers", ROOT / "functions", Path(os.__file__).parent):
         compileall.compile_dir(str(path), quiet=2)
     compileall.compile_path(quiet=2)

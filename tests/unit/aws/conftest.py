@@ -24,7 +24,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> None:
     """What Lambda gives a function, and nothing of the developer's."""
     for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+    for name in ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
     for name, value in ACCOUNT.items():
         monkeypatch.setenv(name, value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -207,3 +208,85 @@ def test_without_a_bundle_only_public_authorities_count(authority: trustme.CA) -
     tls_context.cache_clear()
     with scripted_aws(server_tls(authority, "localhost")) as aws, pytest.raises(CallFailed):
         pool(aws.url).exchange(REQUEST)
+
+
+# --- proxies ----------------------------------------------------------------------
+
+
+class TunnelProxy:
+    """A proxy that passes on what it is asked to, or refuses it."""
+
+    def __init__(self, status: str) -> None:
+        self.status = status
+        self.asked: list[str] = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://ann:p%40ss@127.0.0.1:{self.listener.getsockname()[1]}"
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _serve(self) -> None:
+        connection, _ = self.listener.accept()
+        with connection:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += connection.recv(4096)
+            self.asked.append(head.decode())
+            connection.sendall(f"HTTP/1.1 {self.status}\r\n\r\n".encode())
+            if not self.status.startswith("200"):
+                return
+            host, _, port = head.split()[1].decode().partition(":")
+            with socket.create_connection((host, int(port))) as there:
+                back = threading.Thread(target=_pass_on, args=(there, connection), daemon=True)
+                back.start()
+                _pass_on(connection, there)
+                back.join(5)
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.usefixtures("bundle")
+@pytest.mark.parametrize(("status", "comes"), [("200 OK", True), ("407 No", False)])
+def test_what_goes_through_a_proxy_is_still_end_to_end(
+    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, status: str, comes: bool
+) -> None:
+    proxy = TunnelProxy(status)
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "")
+    with scripted_aws(server_tls(authority, "localhost")) as aws, proxy.listener:
+        there = pool(aws.url)
+        if comes:
+            assert there.exchange(REQUEST).status == 200
+        else:
+            with pytest.raises(CannotConnect):
+                there.exchange(REQUEST)
+        there.close()
+        proxy.thread.join(5)
+        assert len(aws.requests) == int(comes)
+    (asked,) = proxy.asked
+    assert asked.startswith(f"CONNECT {aws.url.removeprefix('https://')} HTTP/1.1")
+    assert "Proxy-Authorization: Basic YW5uOnBAc3M=" in asked
+
+
+@pytest.mark.usefixtures("bundle")
+def test_a_host_of_no_proxy_is_called_directly(
+    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{closed_port()}")
+    monkeypatch.setenv("no_proxy", "localhost")
+    with scripted_aws(server_tls(authority, "localhost")) as aws:
+        there = pool(aws.url)
+        assert there.exchange(REQUEST).status == 200
+        there.close()
+
+
+def test_a_proxy_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://127.0.0.1:1080")
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(ValueError, match="HTTPS_PROXY"):
+        pool("https://localhost:1")

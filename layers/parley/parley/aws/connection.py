@@ -23,6 +23,7 @@ from parley.aws.failures import (
     ReadTimedOut,
 )
 from parley.aws.http1 import Answer, AnswerParser, MalformedAnswer
+from parley.aws.proxy import find_proxy, open_tunnel
 
 MAX_KEPT = 20
 """How many connections to one endpoint are kept: more calls at once open more."""
@@ -64,6 +65,7 @@ class ConnectionPool:
         self._host = parts.hostname
         self._tls = tls_context() if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
+        self._proxy = find_proxy(self._host) if self._tls else None
         self._connect_timeout_s = connect_timeout_s
         self._read_timeout_s = read_timeout_s
         self._kept: list[socket.socket] = []
@@ -107,8 +109,10 @@ class ConnectionPool:
             connection.close()
 
     def _connect(self) -> socket.socket:
+        proxy = self._proxy
+        address = (proxy.host, proxy.port) if proxy is not None else (self._host, self._port)
         try:
-            connection = socket.create_connection((self._host, self._port), self._connect_timeout_s)
+            connection = socket.create_connection(address, self._connect_timeout_s)
         except TimeoutError:
             raise ConnectTimedOut from None
         except OSError as error:
@@ -116,6 +120,8 @@ class ConnectionPool:
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if proxy is not None:
+                open_tunnel(connection, proxy, self._host, self._port)
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_hostname=self._host)
             connection.settimeout(self._read_timeout_s)
