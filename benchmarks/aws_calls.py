@@ -109,8 +109,8 @@ def blocking_calls(port: int) -> dict[str, Call]:
     url = f"http://127.0.0.1:{port}"
     config = Config(retries={"mode": "standard"}, parameter_validation=False)
     session = Session()
-    posts = session.create_client("apigatewaymanagementapi", endpoint_url=f"{url}/dev")
-    their_table = session.create_client("dynamodb", endpoint_url=url, config=config)
+    posts: Any = session.create_client("apigatewaymanagementapi", endpoint_url=f"{url}/dev")
+    their_table: Any = session.create_client("dynamodb", endpoint_url=url, config=config)
     our_table, ours = DynamoDB(endpoint=url), ManagementApi()
     pool = urllib3.HTTPConnectionPool("127.0.0.1", port)
     client = http.client.HTTPConnection("127.0.0.1", port)

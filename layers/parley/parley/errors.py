@@ -256,7 +256,7 @@ def describe_error(error: Exception) -> dict[str, Any]:
     cause: BaseException | None = error
     while cause is not None and not isinstance(getattr(cause, "response", None), dict):
         cause = cause.__cause__ or cause.__context__
-    if cause is not None:  # botocore's ClientError
+    if cause is not None:  # a `ServiceError`, or botocore's `ClientError`
         fields["aws_code"] = vars(cause)["response"].get("Error", {}).get("Code")
         fields["aws_operation"] = getattr(cause, "operation_name", None)
     return fields

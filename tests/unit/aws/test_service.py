@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import os
 import random
+import socket
 import threading
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -149,9 +151,18 @@ def test_a_repeated_transaction_has_the_same_token(scripted: ScriptedAws) -> Non
     assert first == second
 
 
+def waiting(ended: threading.Event) -> Callable[[socket.socket], None]:
+    """A step that answers nothing."""
+
+    def wait(_connection: socket.socket) -> None:
+        ended.wait(10)
+
+    return wait
+
+
 def test_a_slow_answer_is_asked_for_again(scripted: ScriptedAws) -> None:
     ended = threading.Event()
-    scripted.steps = [lambda _: ended.wait(10) and None, FOUND]
+    scripted.steps = [waiting(ended), FOUND]
     assert outcome(ours(scripted, CallRules(read_timeout_s=0.05))) == {"pk": {"S": "a"}}
     ended.set()
     assert len(scripted.requests) == 2
@@ -159,7 +170,7 @@ def test_a_slow_answer_is_asked_for_again(scripted: ScriptedAws) -> None:
 
 def test_what_stays_slow_is_given_up(scripted: ScriptedAws) -> None:
     ended = threading.Event()
-    scripted.steps = [lambda _: ended.wait(10) and None]
+    scripted.steps = [waiting(ended)]
     with pytest.raises(ReadTimedOut):
         ours(scripted, CallRules(read_timeout_s=0.02)).get_item(TableName="t", Key=KEY)
     ended.set()

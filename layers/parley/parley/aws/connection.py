@@ -1,7 +1,7 @@
 """Kept connections to one endpoint of AWS. Safe to use from threads.
 
-Written for what a turn does fifty times: one request with its whole body, one answer. `http.client`
-takes seven times as long for it, and `h11` eight times (docs/decisions.md).
+Written for what a turn does fifty times: one request with its whole body, one answer. For a post
+`http.client` takes 1.7 times as long, and h11 2.3 times (docs/decisions.md).
 """
 
 from __future__ import annotations

@@ -38,10 +38,10 @@ def find_proxy(host: str) -> Proxy | None:
     """
     if not any(name.lower() == "https_proxy" for name in os.environ):
         return None
-    from urllib.request import getproxies_environment, proxy_bypass_environment
+    from urllib.request import getproxies, proxy_bypass
 
-    url = getproxies_environment().get("https", "")
-    if not url or proxy_bypass_environment(host):
+    url = getproxies().get("https", "")
+    if not url or proxy_bypass(host):
         return None
     parts = urlsplit(url if "://" in url else f"http://{url}")
     if parts.scheme != "http" or not parts.hostname:

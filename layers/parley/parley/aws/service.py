@@ -1,7 +1,7 @@
 """Calls of one service of AWS: signed, over kept connections, and tried again as botocore does.
 
-botocore's own clients take five to twenty times as long for a call, and several seconds of a
-minute's conversation went there. They stay for what a turn seldom needs (`parley.aws.clients`).
+botocore's own clients take ten times as long for a call (`benchmarks/aws_calls.py`). They stay for
+what a turn seldom needs (`parley.aws.clients`).
 """
 
 from __future__ import annotations

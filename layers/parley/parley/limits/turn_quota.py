@@ -2,7 +2,7 @@
 
 One conditional write for each limited account admits a turn before it begins, in parallel with the
 reading of its history. What the turn has used is added at its end. The writes can be repeated,
-because botocore repeats a write whose answer was lost.
+because the client repeats a write whose answer was lost.
 """
 
 from __future__ import annotations
