@@ -213,8 +213,8 @@ class TurnStore:
     def _was_written(self, ref: SessionRef, turn_id: str, name: str, value: str) -> bool:
         """Return whether a turn's item has this value.
 
-        The client repeats a write whose answer was lost. The repetition fails its condition, although
-        the write has been done.
+        The client repeats a write whose answer was lost. The repetition fails its condition,
+        although the write has been done.
         """
         return read_text(self._table.get(turn_key(ref, turn_id)) or {}, name) == value
 
