@@ -64,6 +64,15 @@ def test_one_that_was_closed_meanwhile_is_not_used(scripted: ScriptedAws) -> Non
     there.close()
 
 
+def test_what_came_unasked_is_nobody_s_answer(scripted: ScriptedAws) -> None:
+    there = pool(scripted.url)
+    there.exchange(REQUEST)
+    scripted.open[0].sendall(answer(408))
+    assert there.exchange(REQUEST).status == 200
+    assert scripted.connections == 2
+    there.close()
+
+
 def test_one_that_is_closed_as_a_request_comes_is_replaced_at_once(scripted: ScriptedAws) -> None:
     there = pool(scripted.url)
     there.exchange(REQUEST)
