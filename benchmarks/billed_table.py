@@ -37,6 +37,7 @@ _SESSION_KINDS = {
     "MESSAGE": "history",
     "OUT": "undelivered event",
     "NOTE": "backend's words",
+    "USE": "usage",
 }
 
 

@@ -327,9 +327,19 @@ async def measure(tree: Path, minutes: int, overrides: Sequence[str]) -> list[Mi
                 traced_functions(tree),
             )
             found = []
-            for _ in range(1 + minutes):
-                found.append(await watched.minute(converse(tree, watched.url, pcm)))
+            try:
+                for _ in range(1 + minutes):
+                    found.append(await watched.minute(converse(tree, watched.url, pcm)))
+            except RuntimeError:
+                print(_troubles(folder / "stack.log"), file=sys.stderr)
+                raise
             return found
+
+
+def _troubles(log: Path) -> str:
+    """Return the lines of a log that speak of trouble."""
+    lines = log.read_text().splitlines()
+    return "\n".join(line for line in lines if '"WARNING"' in line or '"ERROR"' in line)
 
 
 def _put(url: str, settings: object) -> None:
