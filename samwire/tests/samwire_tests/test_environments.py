@@ -426,6 +426,13 @@ async def test_an_event_is_run_no_earlier_than_the_latency_says(tmp_path: Path) 
         assert asyncio.get_running_loop().time() - began >= 0.5
 
 
+async def test_an_invocation_waits_for_what_is_free_sooner_than_a_start(tmp_path: Path) -> None:
+    source = "import os\ndef handler(event, context):\n    return os.getpid()"
+    async with running(tmp_path, source) as f:
+        first = [await f.invoke() for _ in range(8)]
+        assert {*first, *await asyncio.gather(f.invoke(), f.invoke())} == {first[0]}
+
+
 async def test_invocations_and_cold_starts_take_as_long_as_the_latency_says(tmp_path: Path) -> None:
     options = ServiceOptions(latency=Latency(invoke_ms=300, cold_start_ms=600))
     async with running(tmp_path, TICKING, options=options) as f:

@@ -16,7 +16,7 @@ from samwire.runtime.destinations import Settled
 from samwire.runtime.interpreter import OWN, other_runtimes
 from samwire.runtime.platform_log import PlatformLog, Report
 from samwire.runtime.retry_policy import Condition, Retry, RetryPolicy
-from samwire.runtime.sources import Sources
+from samwire.runtime.sources import Folders, Sources
 from samwire.template.model import EventInvoke
 from samwire_tests.lambda_harness import function
 
@@ -188,7 +188,7 @@ def test_files_that_are_changed_made_and_removed_are_noticed(tmp_path: Path) -> 
     folder.mkdir()
     for name in ("kept", "changed", "removed"):
         (folder / f"{name}.py").write_text("x")
-    sources = Sources([tmp_path])
+    sources = Folders().sources([tmp_path])
     (folder / "changed.py").write_text("xy")
     (folder / "removed.py").unlink()
     (folder / "made.json").write_text("{}")
@@ -198,14 +198,30 @@ def test_files_that_are_changed_made_and_removed_are_noticed(tmp_path: Path) -> 
 def test_a_change_that_keeps_the_size_is_noticed_by_its_time(tmp_path: Path) -> None:
     path = tmp_path / "a.py"
     path.write_text("x = 1")
-    sources = Sources([tmp_path])
+    sources = Folders().sources([tmp_path])
     os.utime(path, (1, 1))
     assert changed(sources) == ["a.py"]
 
 
+def test_a_change_in_a_shared_layer_is_noticed_by_each_function_once(tmp_path: Path) -> None:
+    layer, code = tmp_path / "layer", tmp_path / "code"
+    for folder in (layer, code):
+        folder.mkdir()
+        (folder / "a.py").write_text("x")
+    folders = Folders()
+    one, other = folders.sources([layer, code]), folders.sources([layer])
+    (layer / "a.py").write_text("xy")
+    assert changed(one) == ["a.py"]
+    assert [Path(name).name for name in other.changed()] == ["a.py"]
+    assert one.changed() == other.changed() == []
+    (code / "a.py").write_text("xy")
+    assert changed(one) == ["a.py"]
+    assert other.changed() == []
+
+
 @pytest.mark.parametrize("name", ["__pycache__/a.pyc", ".git/index", "stack.log"])
 def test_what_is_no_source_is_not_looked_at(tmp_path: Path, name: str) -> None:
-    sources = Sources([tmp_path])
+    sources = Folders().sources([tmp_path])
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     path.write_text("x")

@@ -23,6 +23,8 @@ IDLE_S = 300.0
 """How long an unused environment is kept."""
 MAX_ENVIRONMENTS = 32
 """Processes of one function: one machine is not a region. What comes beyond waits."""
+MOST_PATIENCE_S = 0.5
+"""However long starts take: an invocation that has waited for so long has another one begun."""
 _SAMPLES = 4
 """Invocations that count when it is told how long one takes."""
 MAX_STARTING = max(2, os.cpu_count() or 2)
@@ -82,7 +84,7 @@ class Pool:
         self._run_s = 0.0
         """What an invocation takes, lately."""
         self._start_s = 0.0
-        """What the last start took."""
+        """What the last start took, as far as an invocation waits for it."""
 
     async def prewarm(self, count: int) -> None:
         """Start environments before they are needed: one, and then the others like it."""
@@ -221,7 +223,7 @@ class Pool:
             if delay_s := self._delays.next_s("cold_start_ms"):
                 await asyncio.sleep(delay_s)
             error = await environment.start()
-            self._start_s = time.monotonic() - began
+            self._start_s = min(time.monotonic() - began, MOST_PATIENCE_S)
         except Exception as problem:  # the machine's: no file, port or room for another
             await environment.stop()
             error = Result.failure("ServiceException", f"No environment can start: {problem}")

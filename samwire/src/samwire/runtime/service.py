@@ -19,7 +19,7 @@ from samwire.runtime.environment import Surroundings
 from samwire.runtime.event_queue import EventQueue, QueuedEvent
 from samwire.runtime.options import ServiceOptions
 from samwire.runtime.pool import IDLE_S, Pool
-from samwire.runtime.sources import Sources
+from samwire.runtime.sources import Folders
 from samwire.template.model import LATEST, EventInvoke, Function
 
 PUBLISHED = "1"
@@ -74,6 +74,7 @@ class LambdaService:
         )
         self._pools: dict[tuple[str, str], Pool] = {}
         self._delays = Delays(self._options.latency)
+        self._folders = Folders()
         send = AwsSender(around.endpoints, self.invoke_later)
         self._queue = EventQueue(send, self._options.retry_delay_s)
         self._clean_task: asyncio.Task[None] | None = None
@@ -230,7 +231,8 @@ class LambdaService:
         key = (function.name, version)
         if key not in self._pools:
             options = self._options
-            sources = Sources([function.code, *function.layers]) if options.reload else None
+            folders = [function.code, *function.layers]
+            sources = self._folders.sources(folders) if options.reload else None
             self._pools[key] = Pool(
                 function, version, self._around, sources, options.preload, self._delays
             )

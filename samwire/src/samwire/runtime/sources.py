@@ -12,38 +12,75 @@ _SHARE = 20
 _IGNORED = frozenset({"__pycache__", "node_modules"})
 _IGNORED_SUFFIXES = (".pyc", ".log")
 
+State = tuple[int, int]
+"""A file's time of change and its size."""
 
-class Sources:
-    """The files below some folders.
 
-    Args:
-        folders: the function's code and its layers.
+class Folder:
+    """The files below a folder, for all who ask about them.
+
+    The functions of a stack share their layers: each of them would look at the same files.
     """
 
-    def __init__(self, folders: Iterable[Path]) -> None:
-        self._folders = list(folders)
+    def __init__(self, path: Path) -> None:
+        self._path = str(path)
         self._next_look_s = 0.0
+        self._files: dict[str, State] = {}
+        self.version = 0
+        """Another number whenever the files are others."""
+
+    def files(self) -> dict[str, State]:
+        """Return them as they are, or were when they were looked at a moment ago."""
+        if time.monotonic() >= self._next_look_s:
+            began = time.thread_time()  # what others made us wait for is no cost of looking
+            found = dict(_files(self._path))
+            cost_s = time.thread_time() - began
+            self._next_look_s = time.monotonic() + cost_s * _SHARE
+            if found != self._files:
+                self._files = found
+                self.version += 1
+        return self._files
+
+
+class Folders:
+    """The folders of a stack, each once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[Path, Folder] = {}
+
+    def sources(self, paths: Iterable[Path]) -> Sources:
+        """Return the files below some of them."""
+        return Sources([self._folders.setdefault(path, Folder(path)) for path in paths])
+
+
+class Sources:
+    """The files of a function.
+
+    Args:
+        folders: its code and its layers.
+    """
+
+    def __init__(self, folders: Iterable[Folder]) -> None:
+        self._folders = list(folders)
         self._seen = self._look()
+        self._versions = [folder.version for folder in self._folders]
 
     def changed(self) -> list[str]:
         """Return the names of files that were changed, made or removed since it was last asked."""
-        if time.monotonic() < self._next_look_s:
+        for folder in self._folders:
+            folder.files()
+        versions = [folder.version for folder in self._folders]
+        if versions == self._versions:
             return []
-        before, self._seen = self._seen, self._look()
-        if before == self._seen:
-            return []
+        before, self._seen, self._versions = self._seen, self._look(), versions
         names = sorted(before.keys() | self._seen.keys())
         return [name for name in names if before.get(name) != self._seen.get(name)]
 
-    def _look(self) -> dict[str, tuple[int, int]]:
-        began = time.thread_time()  # what others made us wait for is no cost of looking
-        found = {path: state for folder in self._folders for path, state in _files(str(folder))}
-        cost_s = time.thread_time() - began
-        self._next_look_s = time.monotonic() + cost_s * _SHARE
-        return found
+    def _look(self) -> dict[str, State]:
+        return {path: state for each in self._folders for path, state in each.files().items()}
 
 
-def _files(folder: str) -> Iterator[tuple[str, tuple[int, int]]]:
+def _files(folder: str) -> Iterator[tuple[str, State]]:
     """Return files with their times of change and sizes; hidden and generated ones are left out."""
     try:
         entries = list(os.scandir(folder))
