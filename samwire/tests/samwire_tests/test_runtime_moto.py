@@ -206,6 +206,7 @@ async def both() -> AsyncIterator[tuple[Any, Any]]:
             BillingMode="PAY_PER_REQUEST",
         )
     yield clients[0], clients[1]
+    clients[0].delete_table(TableName="t")  # it is in this process
     await services.stop()
     plain.stop()
 
@@ -217,6 +218,74 @@ def said(client: Any, call: str, arguments: dict[str, Any]) -> Any:
         answered = {**error.response}
     answered.pop("ResponseMetadata")
     return answered
+
+
+def writing(kind: str, sk: str, **more: Any) -> dict[str, Any]:
+    """One part of a transaction."""
+    key = {"pk": {"S": "p"}, "sk": {"S": sk}}
+    item = {"Item": key | more.pop("item")} if kind == "Put" else {"Key": key}
+    return {kind: {"TableName": "t", **item, **more}}
+
+
+IS_THERE = {"ConditionExpression": "attribute_exists(pk)"}
+COUNTED = {
+    "UpdateExpression": "SET n = if_not_exists(n, :one) + :one, m.#d = :one",
+    "ExpressionAttributeNames": {"#d": "deep"},
+    "ExpressionAttributeValues": {":one": {"N": "1"}},
+}
+COUNTED_NEW = {
+    "UpdateExpression": "ADD n :one",
+    "ExpressionAttributeValues": {":one": {"N": "1"}},
+}
+TRANSACTIONS: list[list[dict[str, Any]]] = [
+    [
+        writing("Put", "a", item={"n": {"N": "1"}, "m": {"M": {"deep": {"N": "7"}}}}),
+        writing("Put", "b", item={"text": {"S": "x"}}),
+    ],
+    [
+        writing("Update", "a", **COUNTED),
+        writing("Delete", "b"),
+        writing("Delete", "no", **IS_THERE),
+    ],
+    [writing("Update", "new", **COUNTED_NEW), writing("ConditionCheck", "no", **IS_THERE)],
+    [
+        writing("Put", "a", item={"n": {"N": "9"}}),
+        writing("Update", "no", **COUNTED_NEW, **IS_THERE),
+    ],
+    [writing("Put", "c", item={"n": {"N": "9"}}), writing("Put", "c", item={"n": {"N": "8"}})],
+    [writing("Update", "a", **COUNTED), writing("ConditionCheck", "b", **IS_THERE)],
+    [writing("Delete", "a"), writing("Put", "d", item={"n": {"N": "1"}})],
+    [writing("Update", "d", UpdateExpression="SET a = :unknown")],
+]
+
+
+async def test_a_transaction_is_done_or_undone_as_by_moto_as_it_comes(
+    both: tuple[Any, Any],
+) -> None:
+    refused = 0
+    for items in TRANSACTIONS:
+        answers = []
+        for client in both:
+            try:
+                client.transact_write_items(TransactItems=items)
+                answers.append("done")
+            except ClientError as error:
+                answers.append(f"{error} {error.response.get('CancellationReasons')}")
+        assert answers[0] == answers[1]
+        refused += answers[0] != "done"
+        plain, quick = (client.scan(TableName="t")["Items"] for client in both)
+        assert plain == quick
+    assert refused == 5
+
+
+async def test_an_item_is_refused_at_the_size_at_which_moto_refuses_it(
+    both: tuple[Any, Any],
+) -> None:
+    for size in (199_000, 201_000, 400_000, 404_900, 405_000, 410_000):
+        item = KEY | {"a": {"S": "x" * (size // 2)}, "b": {"S": "\u00e9" * (size // 4)}}
+        answers = [said(client, "put_item", {"Item": item}) for client in both]
+        assert answers[0] == answers[1]
+    assert "Error" in answers[0]
 
 
 async def test_every_call_is_answered_as_by_moto_as_it_comes(both: tuple[Any, Any]) -> None:

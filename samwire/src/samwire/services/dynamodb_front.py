@@ -7,7 +7,6 @@ model that turns JSON into the same JSON. Whatever is not quite usual goes that 
 
 from __future__ import annotations
 
-import base64
 import binascii
 import io
 import json
@@ -38,7 +37,7 @@ _METHODS = {
 _UNUSUAL = ("HTTP_ORIGIN", "HTTP_CONTENT_ENCODING", "HTTP_X_MOTO_ACCOUNT_ID", "QUERY_STRING")
 _UNUSUAL_TEXTS = (b'"B"', b'"BS"', b"null", b"NaN", b"Infinity")
 """What the model makes something else of: bytes, and members that are not there."""
-_REQUEST_ID_BYTES = 33
+_REQUEST_ID_BYTES = 26
 
 
 class DynamoDbInFront:
@@ -142,7 +141,7 @@ def _scope(environ: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _request_id() -> str:
-    return base64.b32encode(os.urandom(_REQUEST_ID_BYTES))[:52].decode()
+    return os.urandom(_REQUEST_ID_BYTES).hex().upper()
 
 
 def _bytes(body: str | bytes) -> bytes:

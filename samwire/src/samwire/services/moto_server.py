@@ -12,6 +12,7 @@ Only what is signed with a key of the stack is answered. Its own key comes in th
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Mapping
@@ -52,18 +53,18 @@ def main() -> None:
     make_quick()
     name_secrets_as_the_template_does()
     others: Wsgi = DomainDispatcherApplication(create_backend_app)
-    app = DynamoDbInFront(others, ACCOUNT_ID, lambda key: issued_secret(key) is None)
+    app = DynamoDbInFront(others, ACCOUNT_ID, lambda key: stacks_secret(key) is not None)
     asked = PermissionsInFront(ThrottlingInFront(app), ACCOUNT_ID, partition_key, _say)
 
+    def stacks_secret(access_key_id: str) -> str | None:
+        return own.secret_of(access_key_id) or asked.secret_of(access_key_id)
+
     def secret_of(access_key_id: str) -> str | None:
-        return (
-            own.secret_of(access_key_id)
-            or asked.secret_of(access_key_id)
-            or issued_secret(access_key_id)
-        )
+        return stacks_secret(access_key_id) or issued_secret(access_key_id)
 
     is_given = partial(is_signed_link, secret_of=secret_of)
     signed = SignedCallsOnly(asked, secret_of, is_given, own.hint)
+    gc.freeze()  # what is imported is there for good: no collection need look at it
     latency = msgspec.json.decode(os.environ.get(LATENCY, "{}"), type=Latency)
     asyncio.run(_serve(CrossSiteGuard(signed, is_given), port, Delays(latency)))
 

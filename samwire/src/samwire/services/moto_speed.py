@@ -63,6 +63,7 @@ def make_quick() -> None:
     updates = parsing[0].UpdateExpressionParser  # whoever changes a tree copies it first
     updates.make = functools.lru_cache(_EXPRESSIONS)(updates.make)
     parsing[1].Node.__deepcopy__ = _copied
+    parsing[1].Node.find_clauses = _found_clauses
     parsing[1].DepthFirstTraverser.traverse_node_recursively = _traversed
     weighed: Any = dynamo_type.LimitedSizeDict
     weighed.__setitem__ = _weighed_if_large(weighed.__setitem__)
@@ -174,18 +175,33 @@ def _copied(node: Any, _memo: dict[int, Any]) -> Any:
     return pickle.loads(packed)  # noqa: S301  # nosec B301  # made a line above
 
 
+@functools.cache
+def _is_kind(found: type, kinds: tuple[type, ...]) -> bool:
+    """Return whether instances of a class are of one of some kinds: these are abstract classes,
+    which take ten times as long to tell."""
+    return issubclass(found, kinds)
+
+
+_NODE = (ast_nodes.Node,)
+_WITH_CLAUSES = (ast_nodes.Expression, ast_nodes.UpdateExpressionFunction)
+
+
 def _traversed(self: Any, node: Any, child_id: int = -1) -> Any:
     """Do what moto's own does, looking up once for each walk what it looks up at each node."""
     kinds = self.nodes_to_be_processed()
+    base: Any = ast_nodes.DepthFirstTraverser
+    prepares = type(self).pre_processing_of_child is not base.pre_processing_of_child
 
     def walk(node: Any, child_id: int) -> Any:
-        if not isinstance(node, ast_nodes.Node):
+        kind = type(node)
+        if not _is_kind(kind, _NODE):
             return node
         parent = node.parent
         for place, child in enumerate(node.children or ()):
-            self.pre_processing_of_child(node, place)
+            if prepares:
+                self.pre_processing_of_child(node, place)
             walk(child, place)
-        if isinstance(node, kinds):
+        if _is_kind(kind, kinds):
             node = self.process(node)
             node.parent = parent
             if parent:
@@ -193,6 +209,17 @@ def _traversed(self: Any, node: Any, child_id: int = -1) -> Any:
         return node
 
     return walk(node, child_id)
+
+
+def _found_clauses(self: Any, clause_types: Any) -> list[Any]:
+    """Do what moto's own does."""
+    clauses = []
+    for child in self.children or ():
+        if type(child) in clause_types:
+            clauses.append(child)
+        elif _is_kind(type(child), _WITH_CLAUSES):
+            clauses.extend(_found_clauses(child, clause_types))
+    return clauses
 
 
 _HARMLESS_BYTES = 200_000
