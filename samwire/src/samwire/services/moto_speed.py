@@ -193,7 +193,7 @@ def _traversed(self: Any, node: Any, child_id: int = -1) -> Any:
     prepares = type(self).pre_processing_of_child is not base.pre_processing_of_child
 
     def walk(node: Any, child_id: int) -> Any:
-        kind = type(node)
+        kind: Any = type(node)
         if not _is_kind(kind, _NODE):
             return node
         parent = node.parent
@@ -215,9 +215,10 @@ def _found_clauses(self: Any, clause_types: Any) -> list[Any]:
     """Do what moto's own does."""
     clauses = []
     for child in self.children or ():
-        if type(child) in clause_types:
+        kind: Any = type(child)
+        if kind in clause_types:
             clauses.append(child)
-        elif _is_kind(type(child), _WITH_CLAUSES):
+        elif _is_kind(kind, _WITH_CLAUSES):
             clauses.extend(_found_clauses(child, clause_types))
     return clauses
 
