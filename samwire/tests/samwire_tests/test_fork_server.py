@@ -155,7 +155,8 @@ async def test_with_the_process_that_it_is_forked_from_it_ends(tmp_path: Path) -
         answers = await several(harness)
         (server,) = {answer["parent"] for answer in answers} - {os.getpid()}
         os.kill(server, 9)
-        await until(lambda: not Path(f"/proc/{server}").exists())
+        (pool,) = harness.service._pools.values()
+        await until(lambda: not any(each.is_open for each in pool._processes._servers))
         again = await all_at_once(harness)
         assert len({answer["pid"] for answer in again}) == ENVIRONMENTS
         assert server not in {answer["parent"] for answer in again}
