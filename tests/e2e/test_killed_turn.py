@@ -124,7 +124,7 @@ async def test_a_function_that_dies_when_nobody_waits_for_it_is_found_by_its_lea
     impatient.llm.put(delays={"llm_token_ms": 700})
     async with opened(impatient.url) as client:
         await client.send(type="user_message", turn_id="t", text=LONG)
-        await client.has("t", "reply_text")
+        await client.until("t", lambda reply: bool(reply.events and client.faults))
         assert impatient.kill("TurnFunction") == 1
         killed_at = time.monotonic()
         while not client.has_ended("t"):
