@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ class Asking:
     def state(self, turn_id: str = "t") -> str | None:
         """What the table says of a turn."""
         turn = self.door.store.get_turn(self.ref, turn_id)
-        return turn and turn.state
+        return None if turn is None else turn.state
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def test_in_whatever_order_a_turn_begins_is_asked_after_and_said_again_it_runs_o
     asking: Asking, order: tuple[str, ...]
 ) -> None:
     begun: list[TurnAttempt | None] = []
-    steps = {
+    steps: dict[str, Callable[[], object]] = {
         "begin": lambda: begun.append(asking.begin(DEAD)),
         "asked": asking.ask,
         "said again": lambda: begun.append(asking.begin(ALIVE)),
