@@ -141,7 +141,9 @@ export class Capture {
       this.#filled += 1;
       if (this.#filled === BLOCK) this.#hand();
     }
-    if (voice) this.post({ voice });
+    if (!voice) return;
+    if (this.#filled) this.#hand(); // what led to it comes before it
+    this.post({ voice });
   }
 
   #hand() {

@@ -47,8 +47,9 @@
 
 /**
  * @typedef {object} AudioInput A `Microphone`, or what behaves like one.
- * @property {(onChunk: (pcm: Uint8Array) => void, options?: {prerollMs?: number}) => Promise<void>}
- *   start Begin an utterance; from `prerollMs` ago, if it was open then.
+ * @property {(onChunk: (pcm: Uint8Array) => void, options?: {prerollMs?: number,
+ *   endpointing?: "manual" | "server_vad"}) => Promise<void>} start Begin an utterance; from `prerollMs`
+ *   ago, if it was open then. With `server_vad` the server waits for the silence after it too.
  * @property {() => Promise<void>} stop Settle when the last chunk has been handed over.
  * @property {() => void} [withdraw] Give up what `start` is opening: it fails, and nothing opens. Without
  *   this, `stop` is called once it is open.

@@ -190,6 +190,7 @@ export class Conversation extends Emitter {
       isHttp: () => this.transport === "http",
       // A server that does not say can do both.
       findsEnds: () => this.choices?.endpointing?.includes("server_vad") ?? true,
+      coding: () => this.#coding(),
       isHandsFree: () => this.#devices.isHandsFree,
       silence: (turnId) => this.#interruption.silence(turnId),
       send: (message) => this.#outgoing.add(message),
@@ -465,6 +466,12 @@ export class Conversation extends Emitter {
     return Object.fromEntries(chosen);
   }
 
+  /** @returns {import("./speech.js").Coding} how speech is sent: a server that does not say takes PCM */
+  #coding() {
+    const takesMulaw = this.choices?.speech_formats?.includes("mulaw_16000");
+    return takesMulaw && this.transport === "websocket" ? "mulaw_16000" : "pcm_16000";
+  }
+
   /** @param {import("./messages.js").Ready} ready */
   #opened(ready) {
     this.settings = ready.settings;
@@ -475,9 +482,10 @@ export class Conversation extends Emitter {
       this.#tools.forget();
       this.#silence.reset();
     }
-    const { max_text_chars, max_chunks, max_message_bytes } = ready.limits;
+    const { max_text_chars, max_chunks, max_chunk_bytes, max_message_bytes } = ready.limits;
     this.#utterances.maxTextChars = max_text_chars ?? 8_000;
     this.#utterances.maxChunks = max_chunks ?? 9_000;
+    this.#utterances.maxChunkBytes = max_chunk_bytes ?? 20_480;
     this.#outgoing.maxMessageBytes = max_message_bytes ?? 32_768;
     this.emit("message", ready);
     const { session_id: id, resume_token: token, resumed, history } = ready;

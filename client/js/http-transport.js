@@ -4,7 +4,7 @@
  * complete. Like that it does not come back: who lost it opens another, and says again what was
  * not answered; the server runs a turn once.
  */
-import { CollectedSpeech, MAX_SPEECH_S } from "./collected-speech.js";
+import { CollectedSpeech } from "./collected-speech.js";
 import { ask } from "./http-request.js";
 import { Problem, SESSION_GONE } from "./problem.js";
 
@@ -22,8 +22,6 @@ const TIMEOUT_MS = 10_000;
 /** A turn that failed on its way is sent so often. */
 const TRIES = 4;
 const FIRST_DELAY_MS = 1_000;
-/** The last chunk comes after the microphone was told to stop. */
-const MAX_CHUNKS = MAX_SPEECH_S * 10 - 2;
 
 /**
  * @typedef {object} HttpHooks
@@ -100,7 +98,7 @@ export class HttpTransport {
       resume_token: this.#session.token,
       resumed: Boolean(id),
       settings: { ...known.settings, ...known.unsent },
-      limits: { ...known.limits, max_chunks: MAX_CHUNKS },
+      limits: known.limits,
       ...(known.choices && { choices: known.choices }),
       stand_ins: known.standIns ?? [],
       history,

@@ -5,6 +5,9 @@ export type ErrorCode = "bad_request" | "unknown_type" | "not_initialised" | "un
 /** Signed 16-bit little-endian mono PCM. The number is the sample rate in Hz. */
 export type AudioFormat = "pcm_8000" | "pcm_16000" | "pcm_22050" | "pcm_24000" | "pcm_44100" | "pcm_48000";
 
+/** How the user's speech is coded: PCM as in `AudioFormat`, or µ-law (ITU-T G.711), 8 bits a sample, at 16 kHz. */
+export type SpeechFormat = "pcm_8000" | "pcm_16000" | "pcm_22050" | "pcm_24000" | "pcm_44100" | "pcm_48000" | "mulaw_16000";
+
 /** Who finds the end of an utterance: the client, or the transcriber. */
 export type Endpointing = "manual" | "server_vad";
 
@@ -67,7 +70,7 @@ export interface Audio {
   attempt?: number;
 }
 
-/** Up to 20 KB of the utterance; 100 ms is usual. */
+/** Up to 20 KB of the utterance, an even number of bytes in every format; 480 ms is usual. */
 export interface AudioChunk {
   type: "audio_chunk";
   turn_id: string;
@@ -89,7 +92,8 @@ export interface AudioEnd {
 export interface AudioStart {
   type: "audio_start";
   turn_id: string;
-  format?: AudioFormat;
+  /** One of `choices.speech_formats`. */
+  format?: SpeechFormat;
   endpointing?: Endpointing;
   /** 1 to 100. */
   attempt?: number | null;
@@ -103,6 +107,8 @@ export interface Choices {
   languages: string[];
   /** Who may find the end of an utterance. */
   endpointing?: Endpointing[];
+  /** What `audio_start.format` may be. A server that does not say takes those of `AudioFormat`. */
+  speech_formats?: SpeechFormat[];
   min_speed?: number;
   /** What the voice speaks. A `speed` beyond is brought into it. */
   max_speed?: number;

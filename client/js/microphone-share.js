@@ -3,6 +3,7 @@
  * The device is open for as long as any of them needs it.
  */
 import { letGo } from "./capture-device.js";
+import { VoiceDetector } from "./capture.js";
 import { Chunker } from "./chunker.js";
 import { startTimer } from "./delay.js";
 import { Emitter } from "./emitter.js";
@@ -28,6 +29,7 @@ import { Problem } from "./problem.js";
 
 /**
  * @typedef {object} ShareHost what a share needs of its microphone
+ * @property {number} rateHz of the samples
  * @property {() => number} restMs how long it stays open for the next utterance
  * @property {() => Promise<void>} open
  * @property {() => void} closeIfUnused close the device, unless somebody needs it
@@ -42,7 +44,9 @@ import { Problem } from "./problem.js";
 
 /** @typedef {"open" | "speech" | "watch"} Purpose what somebody waits for it for */
 
-export const CHUNK_SAMPLES = 1_600;
+/** Quiet for so long is a pause in speech whose end nobody is asked to notice: what was said before it
+ * is sent. */
+const PAUSE_MS = 100;
 /** @type {Purpose[]} */
 const PURPOSES = ["open", "speech", "watch"];
 
@@ -56,6 +60,11 @@ export class MicrophoneShare extends Emitter {
   /** Where to, while an utterance is being said.
    * @type {Chunker | undefined} */
   #chunker;
+  /** Notices the pauses of an utterance where nobody else does.
+   * @type {VoiceDetector | undefined} */
+  #pauses;
+  /** The server waits for the silence after the utterance. */
+  #isSilenceAwaited = false;
   /** What waits for the microphone, and how to end that.
    * @type {Map<symbol, {what: Purpose, end: (problem: Problem) => void}>} */
   #waiting = new Map();
@@ -95,14 +104,18 @@ export class MicrophoneShare extends Emitter {
   /**
    * Begin an utterance. Call it from a user's gesture.
    * @param {(pcm: Uint8Array) => void} onChunk
-   * @param {{prerollMs?: number}} [options] how much of what was heard before belongs to it
+   * @param {{prerollMs?: number, endpointing?: "manual" | "server_vad"}} [options] how much of what was
+   *   heard before belongs to it; who finds its end
    * @throws {Problem} `microphone_denied`, `microphone_missing`, `microphone_failed` (also if `stop`,
    *   `withdraw` or `release` came meanwhile)
    */
-  async start(onChunk, { prerollMs = 0 } = {}) {
+  async start(onChunk, { prerollMs = 0, endpointing = "manual" } = {}) {
     await this.#open("speech", () => {
-      this.#chunker = new Chunker(CHUNK_SAMPLES, onChunk);
-      this.#chunker.push(this.host.heardBefore(prerollMs));
+      this.#isSilenceAwaited = endpointing === "server_vad";
+      this.#pauses = new VoiceDetector(this.host.rateHz);
+      this.#pauses.settings = { ...this.#pauses.settings, startMs: 30, pauseMs: PAUSE_MS };
+      this.#chunker = new Chunker(this.host.rateHz, onChunk);
+      this.#chunker.begin(this.host.heardBefore(prerollMs));
     });
   }
 
@@ -183,9 +196,18 @@ export class MicrophoneShare extends Emitter {
     if (wasListening) this.emit("error", problem);
   }
 
-  /** @param {Float32Array} samples 16 kHz */
+  /** @param {Float32Array} samples at the host's rate */
   hear(samples) {
-    this.#chunker?.push(samples);
+    const changed = this.#pauses?.push(samples);
+    const isQuiet = this.#pauses?.voice !== "speaking";
+    this.#chunker?.push(samples, this.#isSilenceAwaited && isQuiet);
+    if (changed === "pausing" && !this.settings) this.#chunker?.flush();
+  }
+
+  /** @param {Voice} voice that whoever watches has noticed, after all samples up to there */
+  notice(voice) {
+    if (voice !== "speaking") this.#chunker?.flush();
+    this.emit("speech", { voice });
   }
 
   /** @param {Problem} [problem] */

@@ -1,5 +1,5 @@
 /**
- * From the microphone to 16 kHz PCM in chunks of 100 ms, with the browser's echo cancellation
+ * From the microphone to 16 kHz PCM in chunks (chunker.js), with the browser's echo cancellation
  * and noise suppression. It stays open for a while between utterances, so that the next one
  * begins at once, and a little before the key was pressed; never longer than somebody uses it.
  */
@@ -95,6 +95,7 @@ export class Microphone extends Emitter {
   /** A part of it that one user begins, ends and lets go of without disturbing others. */
   share() {
     return new MicrophoneShare({
+      rateHz: RATE_HZ,
       open: () => this.#open(),
       closeIfUnused: () => this.#closeIfUnused(),
       released: () => {
@@ -125,7 +126,8 @@ export class Microphone extends Emitter {
   /**
    * Begin an utterance. Call it from a user's gesture.
    * @param {(pcm: Uint8Array) => void} onChunk
-   * @param {{prerollMs?: number}} [options] how much of what was heard before belongs to it
+   * @param {{prerollMs?: number, endpointing?: "manual" | "server_vad"}} [options] how much of what was
+   *   heard before belongs to it; who finds its end
    * @throws {Problem} `microphone_denied`, `microphone_missing`, `microphone_failed` (also if `stop`
    *   or `release` came meanwhile)
    */
@@ -300,7 +302,7 @@ export class Microphone extends Emitter {
   #notice(voice) {
     const watchers = this.#watchers();
     if (watchers.length) this.emit("speech", { voice });
-    for (const share of watchers) share.emit("speech", { voice });
+    for (const share of watchers) share.notice(voice);
   }
 
   /** Have the built-in detector notice what is wanted now; it begins anew. */

@@ -1,7 +1,11 @@
 /** A spoken turn on its way out: what was heard, as numbered chunks. */
 import { toBase64 } from "./base64.js";
+import { encodeMulaw } from "./mulaw.js";
 
 /** @typedef {import("./messages.js").ClientMessage} ClientMessage */
+/** @typedef {"pcm_16000" | "mulaw_16000"} Coding of speech on its way out */
+
+const PCM_BYTES_PER_MS = 32;
 
 export class Speech {
   /** Heard before the turn was announced.
@@ -9,6 +13,12 @@ export class Speech {
   #early = [];
   /** How many chunks have been handed over. */
   chunks = 0;
+  /** How much of it has been heard. */
+  heardMs = 0;
+  /** Of one message, before its base64. */
+  maxChunkBytes = 20_480;
+  /** @type {Coding} */
+  #coding = "pcm_16000";
   started = false;
   /** Whether the microphone has opened for it. */
   isOpen = false;
@@ -32,29 +42,39 @@ export class Speech {
   /**
    * Announce the turn, and hand over what was heard before that.
    * @param {boolean} serverFindsEnds whether the server can notice the end
+   * @param {Coding} [coding] that the server takes
    */
-  start(serverFindsEnds) {
+  start(serverFindsEnds, coding = "pcm_16000") {
     this.started = true;
+    this.#coding = coding;
     this.send({
       type: "audio_start",
       turn_id: this.turn.id,
-      format: "pcm_16000",
+      format: coding,
       endpointing: serverFindsEnds ? this.endpointing : "manual",
       attempt: this.turn.attempt,
     });
-    for (const pcm of this.#early.splice(0)) this.add(pcm);
+    for (const pcm of this.#early.splice(0)) this.#send(pcm);
   }
 
   /** @param {Uint8Array} pcm 16 kHz, 16-bit, mono */
   add(pcm) {
     if (this.over) return;
-    if (!this.started) {
-      this.#early.push(pcm);
-      return;
-    }
-    this.chunks += 1;
+    this.heardMs += pcm.length / PCM_BYTES_PER_MS;
+    if (this.started) this.#send(pcm);
+    else this.#early.push(pcm);
+  }
+
+  /** @param {Uint8Array} pcm */
+  #send(pcm) {
     const turn_id = this.turn.id;
-    this.send({ type: "audio_chunk", turn_id, seq: this.chunks, audio: toBase64(pcm) });
+    const coded = this.#coding === "mulaw_16000" ? encodeMulaw(pcm) : pcm;
+    const size = this.maxChunkBytes - (this.maxChunkBytes % 2);
+    for (let at = 0; at < coded.length; at += size) {
+      this.chunks += 1;
+      const audio = toBase64(coded.subarray(at, at + size));
+      this.send({ type: "audio_chunk", turn_id, seq: this.chunks, audio });
+    }
   }
 
   /** The user has finished. */

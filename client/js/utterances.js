@@ -2,6 +2,8 @@
  * What the user says, typed or spoken: each becomes a turn, once what is running is silent. It
  * decides when a turn begins and what is sent of it; the conversation does the rest.
  */
+import { CHUNK_MS } from "./chunker.js";
+import { MAX_SPEECH_S } from "./collected-speech.js";
 import { Problem } from "./problem.js";
 import { SpeechEnd } from "./speech-end.js";
 import { Speech } from "./speech.js";
@@ -28,6 +30,7 @@ import { checkText } from "./message-checks.js";
  * @property {() => Problem | undefined} unable why nothing can be said now
  * @property {() => boolean} isHttp speech recognition hears nothing before the end
  * @property {() => boolean} findsEnds the server's speech recognition notices where speech ends
+ * @property {() => import("./speech.js").Coding} coding what the server takes
  * @property {() => boolean} isHandsFree the microphone's detector of speech is in use
  * @property {(turnId: string) => Promise<void>} silence interrupt everything that is running; the
  *   turn is about to begin
@@ -37,9 +40,13 @@ import { checkText } from "./message-checks.js";
  * @property {(turn: Turn, problem: unknown) => void} refuse the turn cannot be, or not go on
  */
 
+/** Two chunks may be on their way from the microphone. */
+const MAX_HTTP_MS = MAX_SPEECH_S * 1000 - 2 * CHUNK_MS;
+
 export class Utterances {
   maxTextChars = 8_000;
   maxChunks = 9_000;
+  maxChunkBytes = 20_480;
   /** What is being said right now.
    * @type {Speech | undefined} */
   #speech;
@@ -168,11 +175,12 @@ export class Utterances {
     const { stage, microphone } = this;
     const send = (/** @type {ClientMessage} */ message) => stage.send(message);
     const speech = (this.#speech = new Speech(turn, endpointing, send));
+    speech.maxChunkBytes = this.maxChunkBytes;
     try {
       // Listening starts at once; the old reply falls silent meanwhile.
       const hear = (/** @type {Uint8Array} */ pcm) => this.#hear(speech, pcm);
       await Promise.all([
-        microphone?.start(hear, { prerollMs }).then(() => this.#opened(speech)),
+        microphone?.start(hear, { prerollMs, endpointing }).then(() => this.#opened(speech)),
         stage.silence(turn.id),
       ]);
     } catch (problem) {
@@ -186,7 +194,7 @@ export class Utterances {
     await this.#begin(turn, () => {
       if (speech.over) return;
       stage.begin(turn);
-      speech.start(stage.findsEnds());
+      speech.start(stage.findsEnds(), stage.coding());
       this.look();
     });
   }
@@ -293,7 +301,8 @@ export class Utterances {
   #hear(speech, pcm) {
     try {
       speech.add(pcm);
-      if (speech.chunks >= this.maxChunks) void this.finish();
+      const isTooLong = this.stage.isHttp() && speech.heardMs >= MAX_HTTP_MS;
+      if (isTooLong || speech.chunks >= this.maxChunks) void this.finish();
     } catch (problem) {
       this.#drop(speech);
       this.stage.refuse(speech.turn, problem);

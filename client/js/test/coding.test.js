@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { fromBase64, toBase64 } from "../base64.js";
-import { Chunker } from "../chunker.js";
 import { decodePcm, encodePcm, sampleRateOf } from "../pcm.js";
 
 test("base64 survives any length", () => {
@@ -23,15 +22,4 @@ test("PCM survives the way there and back, and clips", () => {
 
 test("a format names its sample rate", () => {
   assert.equal(sampleRateOf("pcm_24000"), 24_000);
-});
-
-test("chunks have one size, and nothing is lost at the end", () => {
-  /** @type {number[]} */
-  const sizes = [];
-  const chunker = new Chunker(1600, (pcm) => sizes.push(pcm.length));
-  for (let i = 0; i < 32; i += 1) chunker.push(new Float32Array(100));
-  chunker.push(new Float32Array(7));
-  chunker.flush();
-  chunker.flush();
-  assert.deepEqual(sizes, [3200, 3200, 14]);
 });

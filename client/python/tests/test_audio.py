@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from parley_client.audio_file import read_wav, write_wav
-from parley_client.chunker import cut_into_chunks, pace
+from parley_client.chunker import Chunker, cut_into_chunks, pace
 from parley_client.errors import BadAudio
 from parley_client.pcm import AUDIBLE_AMPLITUDE, first_audible_sample
 from parley_client.playback import Playback
@@ -163,7 +163,7 @@ def test_a_missing_file_is_refused_with_a_sentence(tmp_path: Path) -> None:
 @given(st.lists(st.binary(max_size=40), max_size=12), st.integers(1, 12))
 def test_chunks_have_the_same_bytes_however_they_came(pieces: list[bytes], half: int) -> None:
     async def cut(source: list[bytes]) -> list[bytes]:
-        return [chunk async for chunk in cut_into_chunks(source, 2 * half)]
+        return [chunk async for chunk in cut_into_chunks(source, Chunker(2 * half))]
 
     whole = b"".join(pieces)
     even = [*pieces, b"\0"] if len(whole) % 2 else pieces
@@ -175,7 +175,7 @@ def test_chunks_have_the_same_bytes_however_they_came(pieces: list[bytes], half:
 
 async def test_half_a_sample_at_the_end_is_refused() -> None:
     with pytest.raises(BadAudio, match="half a sample"):
-        assert [chunk async for chunk in cut_into_chunks(b"\0\0\0", 2)] == [b"\0\0"]
+        assert [chunk async for chunk in cut_into_chunks(b"\0\0\0", Chunker(2))] == [b"\0\0"]
 
 
 async def test_async_sources_are_cut_like_whole_ones() -> None:
@@ -183,15 +183,17 @@ async def test_async_sources_are_cut_like_whole_ones() -> None:
         for byte in ramp(100):
             yield bytes([byte])
 
-    assert [c async for c in cut_into_chunks(live(), 64)] == [
-        c async for c in cut_into_chunks(ramp(100), 64)
+    assert [c async for c in cut_into_chunks(live(), Chunker(64))] == [
+        c async for c in cut_into_chunks(ramp(100), Chunker(64))
     ]
 
 
 async def test_pacing_never_hands_a_chunk_on_before_its_sound_has_ended() -> None:
     loop = asyncio.get_running_loop()
     started_s = loop.time()
-    handed_on = [loop.time() async for _ in pace(cut_into_chunks(ramp(1_600), 320), 16_000)]
+    handed_on = [
+        loop.time() async for _ in pace(cut_into_chunks(ramp(1_600), Chunker(320)), 16_000)
+    ]
     for index, at_s in enumerate(handed_on, 1):
         assert at_s - started_s >= index * 0.010 - 0.001
 
@@ -201,7 +203,7 @@ async def test_pacing_catches_up_after_a_slow_receiver() -> None:
 
     async def took_s() -> float:
         started_s = asyncio.get_running_loop().time()
-        async for _ in pace(cut_into_chunks(ramp(4_800), 320), 16_000):
+        async for _ in pace(cut_into_chunks(ramp(4_800), Chunker(320)), 16_000):
             time.sleep(0.008)  # holds up the loop, as other work would
         return asyncio.get_running_loop().time() - started_s
 
@@ -279,6 +281,6 @@ def test_an_iterator_of_pieces_is_a_source_too(tmp_path: Path) -> None:
         yield ramp(20)
 
     async def cut() -> bytes:
-        return b"".join([chunk async for chunk in cut_into_chunks(pieces(), 16)])
+        return b"".join([chunk async for chunk in cut_into_chunks(pieces(), Chunker(16))])
 
     assert asyncio.run(cut()) == ramp(10) + ramp(20)

@@ -94,7 +94,7 @@ async def test_speech_goes_on_while_there_is_no_connection(server: ScriptedServe
         yield b"\4\0" * 1_600
 
     async with Conversation.connect(server.url, reconnect=QUICK) as conversation:
-        await conversation.speak(microphone(), real_time=False)
+        await conversation.speak(microphone(), real_time=False, chunk_ms=100)
     assert [ears.heard[seq][0] for seq in (1, 2, 3, 4)] == [1, 2, 3, 4]
     assert [m["seq"] for m in server.messages("audio_chunk", connection=1)] == [1]
     assert server.kinds(2)[:2] == ["init", "audio_start"]

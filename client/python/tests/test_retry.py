@@ -160,7 +160,7 @@ async def test_a_turn_that_fails_while_the_user_speaks_is_tried_again_with_all_o
         yield whole[3200 * 2 :]
 
     async with Conversation.connect(server.url) as conversation:
-        turn = conversation.speak(microphone(), real_time=False)
+        turn = conversation.speak(microphone(), real_time=False, chunk_ms=100)
         with pytest.raises(TurnFailed):
             await turn
         turn.retry()  # before anybody else has heard of the failure

@@ -20,7 +20,8 @@ from parley_client import (
     TurnFailed,
 )
 from parley_client.chunker import PcmSource
-from parley_client.messages import Endpointing
+from parley_client.messages import AudioFormat, Endpointing
+from parley_client.mulaw import encode_mulaw
 from scripted_server import (
     DEADLINE_S,
     READY,
@@ -372,6 +373,39 @@ async def test_an_unknown_format_is_refused_with_the_known_ones(server: Scripted
     async with Conversation.connect(server.url) as conversation:
         with pytest.raises(BadAudio, match=r"'mp3_44100' is not one of pcm_8000, pcm_16000"):
             conversation.speak(b"", format="mp3_44100")  # type: ignore[arg-type]  # what is tested
+
+
+@pytest.mark.parametrize(
+    ("speech_formats", "format", "sent"),
+    [
+        (["pcm_16000", "mulaw_16000"], "pcm_16000", "mulaw_16000"),
+        (["pcm_16000", "pcm_24000", "mulaw_16000"], "pcm_24000", "pcm_24000"),
+        (["pcm_16000"], "pcm_16000", "pcm_16000"),
+        (None, "pcm_16000", "pcm_16000"),
+    ],
+)
+async def test_speech_is_coded_as_the_server_takes_it(
+    server: ScriptedServer,
+    listener: Listener,
+    speech_formats: list[str] | None,
+    format: AudioFormat,
+    sent: str,
+) -> None:
+    choices: Json = {"settings": [], "voices": [], "languages": []}
+    if speech_formats is not None:
+        choices["speech_formats"] = speech_formats
+
+    async def ready(peer: Peer, _message: Json) -> None:
+        await peer.send({**READY, "choices": choices})
+
+    server.on("init", ready)
+    pcm = tone("the quick brown fox")
+    async with Conversation.connect(server.url) as conversation:
+        await conversation.speak(pcm, format=format, real_time=False)
+    chunks = [base64.b64decode(each["audio"]) for each in server.messages("audio_chunk")]
+    assert [start["format"] for start in server.messages("audio_start")] == [sent]
+    assert b"".join(chunks) == (encode_mulaw(pcm) if sent == "mulaw_16000" else pcm)
+    assert max(map(len, chunks)) <= READY["limits"]["max_chunk_bytes"]
 
 
 async def test_an_end_that_the_server_does_not_find_is_refused_before_anything_is_sent(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from parley.audio.mulaw import decode_mulaw
 from parley.errors import ParleyError
 from parley.protocol.messages import MAX_CHUNKS
 from parley.storage.inbox_entries import (
@@ -23,6 +26,7 @@ from parley.turn.input.endpointing import (
     GAP_WHILE_TALKING_S,
     EndpointDetector,
 )
+from parley.turn.input.poll_rhythm import PollRhythm
 from parley.turn.input.poller import UNREADABLE_GIVE_UP_S, InboxPoller
 from parley.turn.output.latency import TurnLatency
 from parley.turn.stop import TurnStop
@@ -37,7 +41,13 @@ class Watch:
         down: whether the table cannot be read.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, spoken: bool = True) -> None:
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        spoken: bool = True,
+        decode: Callable[[bytes], bytes] = bytes,
+    ) -> None:
         self.now_s = 100.0
         self.down = False
         self.inbox: list[InboxEntry] = []
@@ -54,13 +64,15 @@ class Watch:
             0,
             self.detector if spoken else None,
             TurnLatency(),
+            decode=decode,
+            rhythm=PollRhythm(self.now_s, "manual" if spoken else None),
             tell=self.told.append,
             moved=lambda _resume: None,
             stop=self.stop,
             log=self._log,
         )
 
-    def _read(self, next_seq: int) -> list[InboxEntry]:
+    def _read(self, next_seq: int, _consistent: bool) -> list[InboxEntry]:
         if self.down:
             raise OSError
         self.read_from.append(next_seq)
@@ -166,3 +178,12 @@ async def test_a_typed_turn_reads_none_of_the_audio_that_somebody_sent_for_it(
     (first,) = watch.read_from
     assert first > MAX_CHUNKS
     assert watch.stop.interruption == InterruptEntry(5.0)
+
+
+async def test_what_is_coded_is_handed_on_as_pcm(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch(monkeypatch, decode=decode_mulaw)
+    watch.inbox = [ChunkEntry(1, b"\xff\x80"), EndEntry(1, 0)]
+    await watch.after(0)
+    assert list(watch.poller.audio.items) == [struct.pack("<2h", 0, 32_124)]
+    assert watch.poller.audio_bytes == 4
+    assert watch.detector.over

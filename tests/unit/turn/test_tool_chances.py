@@ -19,7 +19,7 @@ from parley.protocol.tool_rounds import ToolCall, ToolCalls
 from parley.storage.item_codec import turn_key
 from parley.tools.tool import Answer, CustomEvent, Invocation, ToolFailed, ToolSpec
 from parley.tools.toolbox import BUILT_IN, Toolbox
-from parley.turn.input import poller
+from parley.turn.input import poll_rhythm
 from parley.turn.tools import silence
 from tests.unit.fakes import FakeResponder, Step, Wire, broken
 from tests.unit.memory import REF
@@ -207,7 +207,7 @@ async def run_chance(seed: int) -> None:
 async def test_whatever_happens_when_what_must_hold_holds(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(poller, "REPLY_POLL_S", 0.005)
+    monkeypatch.setattr(poll_rhythm, "REPLY_S", 0.005)
     monkeypatch.setattr(silence, "FILL_AFTER_S", 0.01)
     monkeypatch.setattr(silence, "FILL_AGAIN_AFTER_S", 0.03)
     await run_chance(seed)

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import TypeAlias, cast
 
 from parley_client.channel import HUNG_UP, Channel
-from parley_client.chunker import PcmSource, cut_into_chunks, pace
+from parley_client.chunker import CHUNK_MS, Chunker, PcmSource, cut_into_chunks, pace
 from parley_client.client_tools import ClientTools, Tool
 from parley_client.destination import Destination, TokenSource, UrlSource
 from parley_client.encoder import settings_message
@@ -257,7 +257,7 @@ class Conversation:
         format: AudioFormat = "pcm_16000",
         endpointing: Endpointing = "manual",
         real_time: bool = True,
-        chunk_ms: int = 100,
+        chunk_ms: int | None = None,
     ) -> Turn:
         """Send speech. Transcripts come while it is still being sent.
 
@@ -268,7 +268,8 @@ class Conversation:
             endpointing: who finds the end: `manual` the client, `server_vad` the server, where
                 `choices.endpointing` has it.
             real_time: send as a microphone would, rather than at once.
-            chunk_ms: how much audio goes into one message.
+            chunk_ms: how much audio goes into one message, at most. A message is sent sooner at the
+                beginning and when speech pauses. Default: 480, or what the server takes.
 
         Raises:
             BadAudio: the format or the chunk's length cannot be sent.
@@ -278,8 +279,12 @@ class Conversation:
             allowed = ", ".join(SAMPLE_RATES_HZ)
             raise BadAudio(f"The audio format {format!r} is not one of {allowed}.")
         rate_hz = SAMPLE_RATES_HZ[format]
-        chunk_bytes = rate_hz * chunk_ms // 1000 * BYTES_PER_SAMPLE
-        if not 0 < chunk_bytes <= self.limits.max_chunk_bytes:
+        most_bytes = self.limits.max_chunk_bytes // BYTES_PER_SAMPLE * BYTES_PER_SAMPLE
+        if chunk_ms is None:
+            chunk_bytes = min(rate_hz * CHUNK_MS // 1000 * BYTES_PER_SAMPLE, most_bytes)
+        else:
+            chunk_bytes = rate_hz * chunk_ms // 1000 * BYTES_PER_SAMPLE
+        if not 0 < chunk_bytes <= most_bytes:
             longest_ms = self.limits.max_chunk_bytes * 1000 // (BYTES_PER_SAMPLE * rate_hz)
             raise BadAudio(
                 f"A chunk of {chunk_ms} ms cannot be sent: 1 to {longest_ms} ms of {format} can."
@@ -290,8 +295,13 @@ class Conversation:
                 f"This server's transcriber takes the endpointing {' or '.join(able)} only, "
                 f"not {endpointing!r}."
             )
-        turn = self._turns.begin(Utterance.spoken(_new_turn_id(), format, endpointing))
-        chunks = cut_into_chunks(audio, chunk_bytes)
+        takes = self.choices.speech_formats if self.choices is not None else ()
+        mulaw = format == "pcm_16000" and "mulaw_16000" in takes
+        turn = self._turns.begin(
+            Utterance.spoken(_new_turn_id(), "mulaw_16000" if mulaw else format, endpointing)
+        )
+        chunker = Chunker(chunk_bytes, rate_hz, silence_awaited=endpointing == "server_vad")
+        chunks = cut_into_chunks(audio, chunker)
         paced = pace(chunks, rate_hz) if real_time else chunks
         speech = Speech(turn, self._channel.post, self.limits.max_chunks)
         self._channel.spawn(speech.send(paced), turn.fail)

@@ -58,6 +58,11 @@ AudioFormat: TypeAlias = Literal[
     "pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000"
 ]
 """Signed 16-bit little-endian mono PCM. The number is the sample rate in Hz."""
+SpeechFormat: TypeAlias = Literal[
+    "pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000", "mulaw_16000"
+]
+"""How the user's speech is coded: PCM as in `AudioFormat`, or µ-law (ITU-T G.711), 8 bits a sample,
+at 16 kHz."""
 Endpointing: TypeAlias = Literal["manual", "server_vad"]
 """Who finds the end of an utterance: the client, or the transcriber."""
 SettingName: TypeAlias = Literal["language", "speed", "voice", "stability", "style", "record"]
@@ -150,14 +155,15 @@ class AudioStart(TypedDict):
 
     type: Literal["audio_start"]
     turn_id: str
-    format: NotRequired[AudioFormat]
+    format: NotRequired[SpeechFormat]
+    """One of `choices.speech_formats`."""
     endpointing: NotRequired[Endpointing]
     attempt: NotRequired[int]
     """1 to 100."""
 
 
 class AudioChunk(TypedDict):
-    """Up to 20 KB of the utterance; 100 ms is usual."""
+    """Up to 20 KB of the utterance, an even number of bytes in every format; 480 ms is usual."""
 
     type: Literal["audio_chunk"]
     turn_id: str
@@ -330,6 +336,8 @@ class Choices:
     """ISO 639 codes."""
     endpointing: tuple[Endpointing | str, ...] = ()
     """Who may find the end of an utterance."""
+    speech_formats: tuple[SpeechFormat | str, ...] = ()
+    """What `audio_start.format` may be. A server that does not say takes those of `AudioFormat`."""
     min_speed: float = 0.7
     max_speed: float = 1.2
     """What the voice speaks. A `speed` beyond is brought into it."""

@@ -10,13 +10,14 @@ from parley_client.encoder import encode_audio
 from parley_client.messages import (
     AudioChunk,
     AudioEnd,
-    AudioFormat,
     AudioStart,
     ClientMessage,
     Endpointing,
     Interrupt,
+    SpeechFormat,
     UserMessage,
 )
+from parley_client.mulaw import encode_mulaw
 
 
 class Utterance:
@@ -49,8 +50,10 @@ class Utterance:
         return cls(turn_id, {"type": "user_message", "turn_id": turn_id, "text": text})
 
     @classmethod
-    def spoken(cls, turn_id: str, audio_format: AudioFormat, endpointing: Endpointing) -> Utterance:
-        """A spoken one; its audio follows."""
+    def spoken(
+        cls, turn_id: str, audio_format: SpeechFormat, endpointing: Endpointing
+    ) -> Utterance:
+        """A spoken one; its audio follows, and is coded in this format."""
         return cls(
             turn_id,
             {
@@ -110,7 +113,9 @@ class Utterance:
 
     def add_chunk(self, pcm: bytes) -> AudioChunk:
         """More audio; returns the message that carries it."""
-        self._chunks.append(pcm)
+        assert self._opening is not None, "the user says it"
+        mulaw = self._opening.get("format") == "mulaw_16000"
+        self._chunks.append(encode_mulaw(pcm) if mulaw else pcm)
         return self._chunk(len(self._chunks))
 
     def end(self) -> AudioEnd:

@@ -78,8 +78,8 @@ class Decoder:
         if isinstance(message, AudioChunk) and len(message.audio) % 2:
             raise BadMessage(
                 "bad_request",
-                f"audio_chunk.audio: expected whole 16-bit samples, an even number of bytes; "
-                f"got {len(message.audio)}.",
+                f"audio_chunk.audio: expected an even number of bytes; got {len(message.audio)}. "
+                "PCM has whole 16-bit samples, and µ-law goes in pairs.",
                 field="audio_chunk.audio",
                 turn_id=message.turn_id,
             )

@@ -44,6 +44,17 @@ MAX_CLIENT_TOOLS = 64
 
 AudioFormat = Literal["pcm_8000", "pcm_16000", "pcm_22050", "pcm_24000", "pcm_44100", "pcm_48000"]
 """Signed 16-bit little-endian mono PCM. The number is the sample rate in Hz."""
+SpeechFormat = Literal[
+    "pcm_8000",
+    "pcm_16000",
+    "pcm_22050",
+    "pcm_24000",
+    "pcm_44100",
+    "pcm_48000",
+    "mulaw_16000",
+]
+"""How the user's speech is coded: PCM as in `AudioFormat`, or µ-law (ITU-T G.711), 8 bits a sample,
+at 16 kHz."""
 Endpointing = Literal["manual", "server_vad"]
 """Who finds the end of an utterance: the client, or the transcriber."""
 SettingName = Literal["language", "speed", "voice", "stability", "style", "record"]
@@ -161,13 +172,14 @@ class AudioStart(ClientMessage, tag="audio_start"):
     """A spoken turn begins. `attempt` is as in `user_message`."""
 
     turn_id: Identifier
-    format: AudioFormat = "pcm_16000"
+    format: SpeechFormat = "pcm_16000"
+    """One of `choices.speech_formats`."""
     endpointing: Endpointing = "manual"
     attempt: Attempt | None = None
 
 
 class AudioChunk(ClientMessage, tag="audio_chunk"):
-    """Up to 20 KB of the utterance; 100 ms is usual."""
+    """Up to 20 KB of the utterance, an even number of bytes in every format; 480 ms is usual."""
 
     turn_id: Identifier
     seq: ChunkSeq
@@ -356,6 +368,10 @@ class Choices(Struct, frozen=True):
         default_factory=lambda: list(get_args(Endpointing))
     )
     """Who may find the end of an utterance."""
+    speech_formats: list[SpeechFormat] = msgspec.field(
+        default_factory=lambda: list(get_args(SpeechFormat))
+    )
+    """What `audio_start.format` may be. A server that does not say takes those of `AudioFormat`."""
     min_speed: float = MIN_SPEED
     max_speed: float = MAX_SPEED
     """What the voice speaks. A `speed` beyond is brought into it."""

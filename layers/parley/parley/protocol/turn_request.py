@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from parley.errors import BadMessage
 from parley.principal import SessionRef
-from parley.protocol.messages import AgentTurnCause, AudioFormat, Endpointing
+from parley.protocol.messages import AgentTurnCause, AudioFormat, Endpointing, SpeechFormat
 
 AGENT_TURN = "agent-"
 """How the ids of turns begin that an agent begins by itself."""
@@ -35,7 +35,7 @@ class TurnRequest(Struct, frozen=True, omit_defaults=True):
         endpoint: base URL of the `@connections` API of the connection's stage.
         received_at_ms: when API Gateway received the message, in ms since the epoch.
         text: what the user typed; None for a spoken turn.
-        format: format of the spoken turn's audio.
+        format: format of the spoken turn's audio, as it comes.
         audio: the whole utterance, if it came with the request; None if it comes through the inbox.
         say: what the agent says, of a turn that it begins by itself.
         cause: why it does; None for a turn of the user's.
@@ -48,7 +48,7 @@ class TurnRequest(Struct, frozen=True, omit_defaults=True):
     endpoint: str
     received_at_ms: int
     text: str | None = None
-    format: AudioFormat = "pcm_16000"
+    format: SpeechFormat = "pcm_16000"
     endpointing: Endpointing = "manual"
     attempt: int | None = None
     audio: bytes | None = None
@@ -59,6 +59,11 @@ class TurnRequest(Struct, frozen=True, omit_defaults=True):
     def spoken(self) -> bool:
         """Whether the user speaks this turn."""
         return self.text is None and self.say is None
+
+    @property
+    def pcm_format(self) -> AudioFormat:
+        """The format of the spoken turn's audio, once it is decoded."""
+        return "pcm_16000" if self.format == "mulaw_16000" else self.format
 
     @property
     def complete(self) -> bool:

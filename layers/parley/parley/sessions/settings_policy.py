@@ -168,11 +168,11 @@ class SettingsPolicy:
             voices,
             languages,
             list(self.endpointing),
-            slowest,
-            fastest,
-            self.has_stability,
-            self.detects_language,
-            self.takes_context,
+            min_speed=slowest,
+            max_speed=fastest,
+            stability=self.has_stability,
+            detects_language=self.detects_language,
+            context=self.takes_context,
         )
 
     def check_endpointing(

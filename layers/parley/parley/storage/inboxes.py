@@ -173,10 +173,20 @@ class InboxStore:
         ]
         self._table.write_batch([], old)
 
-    def read_inbox(self, ref: SessionRef, turn_id: str, next_seq: int) -> list[InboxEntry]:
-        """Return the chunks from `next_seq` on, and the controls, that have arrived so far."""
+    def read_inbox(
+        self, ref: SessionRef, turn_id: str, next_seq: int, consistent: bool = True
+    ) -> list[InboxEntry]:
+        """Return the chunks from `next_seq` on, and the controls, that have arrived so far.
+
+        Args:
+            ref: the session.
+            turn_id: the turn.
+            next_seq: the first chunk to return.
+            consistent: whether to return all of them. Otherwise the latest may be missing, until
+                another read; such a read costs half.
+        """
         first, last = chunk_key(turn_id, next_seq), inbox_key(turn_id, _TOOL_RESULTS)
-        pages = self._table.query_pages(f"SESSION#{ref}", first, last)
+        pages = self._table.query_pages(f"SESSION#{ref}", first, last, consistent=consistent)
         return [entry for page in pages for item in page for entry in inbox_entries_from(item)]
 
     def _put_inbox(

@@ -205,7 +205,13 @@ class Table:
         return answer.get("Attributes")
 
     def query_pages(
-        self, pk: str, first: str, last: str, attributes: Sequence[str] = ()
+        self,
+        pk: str,
+        first: str,
+        last: str,
+        attributes: Sequence[str] = (),
+        *,
+        consistent: bool = True,
     ) -> Iterator[list[Item]]:
         """Yield the items of a partition between two sort keys, page by page, lowest key first.
 
@@ -213,6 +219,7 @@ class Table:
             pk: the partition.
             first, last: the sort keys, both included.
             attributes: the attributes to return; empty for all.
+            consistent: whether to see every write that has been answered.
         """
         query: dict[str, Any] = {
             "TableName": self.name,
@@ -222,7 +229,7 @@ class Table:
                 ":first": {"S": first},
                 ":last": {"S": last},
             },
-            "ConsistentRead": True,
+            "ConsistentRead": consistent,
         }
         if attributes:
             names = {f"#{position}": name for position, name in enumerate(attributes)}

@@ -66,7 +66,7 @@ class AudioRecorder:
             self._log_failure("TimeIsUp")
             return
         await asyncio.gather(
-            self._store(self._recordings, "user", user_audio, self._request.format),
+            self._store(self._recordings, "user", user_audio, self._request.pcm_format),
             self._store(self._recordings, "assistant", self._reply, self._reply_format),
         )
 

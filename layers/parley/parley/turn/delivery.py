@@ -69,6 +69,7 @@ class Delivery:
         """Return whether the client says, in time, that it has everything."""
         sender, poller, outbox = self._turn.sender, self._turn.poller, self._turn.outbox
         await sender.drain()
+        poller.expect_ack()
         # The last second of the invocation is for storing what has not arrived.
         wait_s = min(ack_wait_s(sender.posted_bytes), self._turn.invocation.remaining_s() - 1.0)
         deadline = time.monotonic() + max(0.0, wait_s)

@@ -230,5 +230,5 @@ class TurnFinisher:
 
     def _heard_audio_ms(self) -> float:
         """Return how much audio there was to transcribe."""
-        rate_hz = sample_rate_hz(self._turn.request.format)
+        rate_hz = sample_rate_hz(self._turn.request.pcm_format)
         return duration_ms(self._turn.poller.audio_bytes, rate_hz)

@@ -216,7 +216,7 @@ class Pipeline:
         stt = self.stt = SttStage(
             turn.services.transcribers(turn.request.endpointing),
             turn.poller.audio,
-            turn.request.format,
+            turn.request.pcm_format,
             self.language.expected,
             turn.request.endpointing,
             timeout_s=deployment.provider_timeout_s,

@@ -34,7 +34,7 @@ class PlaybackTimes:
             audio: what has arrived of it.
         """
         request = self._request
-        length_ms = duration_ms(sum(map(len, audio)), sample_rate_hz(request.format))
+        length_ms = duration_ms(sum(map(len, audio)), sample_rate_hz(request.pcm_format))
         return Sound(request.received_at_ms, round(length_ms))
 
     def reply_sound(

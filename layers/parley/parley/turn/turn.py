@@ -14,6 +14,7 @@ from typing import Any
 
 from parley.agents.agent import Agent
 from parley.aio.tasks import BackgroundClose, cancel_tasks
+from parley.audio.mulaw import decode_mulaw
 from parley.audio.pcm import sample_rate_hz
 from parley.aws.management_api import Address
 from parley.config import Deployment
@@ -28,6 +29,7 @@ from parley.turn.audio_recorder import AudioRecorder
 from parley.turn.context import Invocation, TurnContext, TurnServices
 from parley.turn.finish import Outcome, TurnFinisher
 from parley.turn.input.endpointing import EndpointDetector
+from parley.turn.input.poll_rhythm import PollRhythm
 from parley.turn.input.poller import InboxPoller
 from parley.turn.language import TurnLanguage
 from parley.turn.output.latency import TurnLatency
@@ -94,6 +96,12 @@ class Turn:
                 request.received_at_ms,
                 None if request.complete else _endpoint_detector(request, deployment),
                 latency,
+                decode=decode_mulaw if request.format == "mulaw_16000" else bytes,
+                rhythm=PollRhythm(
+                    time.monotonic(),
+                    None if request.complete else request.endpointing,
+                    sample_rate_hz(request.pcm_format),
+                ),
                 tell=self._tell,
                 moved=self._follow_client,
                 stop=stop,
@@ -290,5 +298,5 @@ def _endpoint_detector(request: TurnRequest, deployment: Deployment) -> Endpoint
         deployment.listen_timeout_s,
         time.monotonic(),
         deployment.limits.utterance_s,
-        sample_rate_hz(request.format),
+        sample_rate_hz(request.pcm_format),
     )

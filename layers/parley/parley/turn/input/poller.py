@@ -20,11 +20,10 @@ from parley.storage.inbox_entries import (
     ResumeEntry,
 )
 from parley.turn.input.endpointing import EndpointDetector
+from parley.turn.input.poll_rhythm import PollRhythm
 from parley.turn.output.latency import TurnLatency, monotonic_at
 from parley.turn.stop import StopReason, TurnStop
 
-UTTERANCE_POLL_S = 0.025
-REPLY_POLL_S = 0.04
 UNREADABLE_POLL_S = 0.1
 """How often a table that failed is asked again."""
 NO_AUDIO = MAX_CHUNKS + 1
@@ -38,10 +37,13 @@ class InboxPoller:
     """Poll the inbox of one turn.
 
     Args:
-        read: reads the inbox from a chunk's number on; blocking, run in a thread.
+        read: reads the inbox from a chunk's number on, consistently or not; blocking, run in a
+            thread.
+        decode: makes PCM of a chunk.
         attempt: which attempt at the turn this is.
         asked_ms: when it was asked for, in ms since the epoch.
         detector: of a spoken turn; None for a typed one.
+        rhythm: says when it is read again.
         tell: takes what the client should be told.
         moved: told when the session has moved to another connection.
         stop: asked when there is an interruption, or a later attempt has begun.
@@ -50,12 +52,14 @@ class InboxPoller:
 
     def __init__(
         self,
-        read: Callable[[int], list[InboxEntry]],
+        read: Callable[[int, bool], list[InboxEntry]],
         attempt: int,
         asked_ms: int,
         detector: EndpointDetector | None,
         latency: TurnLatency,
         *,
+        decode: Callable[[bytes], bytes] = bytes,
+        rhythm: PollRhythm,
         tell: Callable[[ParleyError], None],
         moved: Callable[[ResumeEntry], None],
         stop: TurnStop,
@@ -66,6 +70,8 @@ class InboxPoller:
         self._asked_ms = asked_ms
         self._detector = detector
         self._latency = latency
+        self._decode = decode
+        self._rhythm = rhythm
         self._tell = tell
         self._moved = moved
         self._stop = stop
@@ -92,20 +98,26 @@ class InboxPoller:
 
     async def run(self) -> None:
         """Poll until cancelled."""
+        consistent = True
         while True:
-            await self.poll()
-            is_listening = self._detector is not None and not self._detector.over
-            pause = UTTERANCE_POLL_S if is_listening else REPLY_POLL_S
-            await asyncio.sleep(UNREADABLE_POLL_S if self._failed else pause)
+            await self.poll(consistent=consistent)
+            then = self._rhythm.next_read(time.monotonic())
+            consistent = then.consistent
+            await asyncio.sleep(UNREADABLE_POLL_S if self._failed else then.after_s)
 
-    async def poll(self) -> None:
-        """Read the inbox once; the next poll makes up for a table that fails."""
+    async def poll(self, *, consistent: bool = True) -> None:
+        """Read the inbox once; the next poll makes up for a table that fails.
+
+        Args:
+            consistent: whether to find all that has been written before. What a turn decides
+                because something has not come needs that.
+        """
         next_seq = NO_AUDIO
         if self._detector is not None:
             next_seq = self._detector.first_seq_to_read(self._utterance_s())
         asked_s = time.monotonic()
         try:
-            entries = await asyncio.to_thread(self._read, next_seq)
+            entries = await asyncio.to_thread(self._read, next_seq, consistent)
         except Exception as error:
             if not self._failed:  # once for each failure, however long it lasts
                 self._log("inbox_unreadable", {"error": type(error).__name__})
@@ -138,6 +150,11 @@ class InboxPoller:
         """End the utterance where the transcriber has found its end by itself."""
         if self._detector is not None:
             self._detector.end_utterance()
+            self._rhythm.note_over()
+
+    def expect_ack(self) -> None:
+        """Look for the client's acknowledgement: all has been posted."""
+        self._rhythm.expect_ack()
 
     def _take(self, entry: InboxEntry) -> None:
         if isinstance(entry, InterruptEntry):
@@ -163,9 +180,12 @@ class InboxPoller:
             return
         elif isinstance(entry, EndEntry):
             self._detector.note_end(entry, self._utterance_s())
+            self._rhythm.note_end()
         else:
             assert isinstance(entry, ChunkEntry)
-            self._hand_on(self._detector.add_chunk(entry, self._utterance_s()))
+            chunk = ChunkEntry(entry.seq, self._decode(entry.audio))
+            self._rhythm.note_chunk(chunk.seq, len(chunk.audio), time.monotonic())
+            self._hand_on(self._detector.add_chunk(chunk, self._utterance_s()))
 
     def _let_time_pass(self) -> None:
         if self._detector is None:
@@ -182,6 +202,7 @@ class InboxPoller:
             zero = monotonic_at(end.received_at_ms) if end is not None else now
             self._latency.mark("received", zero)
             self._latency.mark("started", now)
+            self._rhythm.note_over()
             self.audio.close()
 
     def _hand_on(self, chunks: list[bytes]) -> None:

@@ -9,7 +9,7 @@ from parley.protocol.messages import ClientCall
 from parley.storage.inbox_entries import ToolResultEntry
 from parley.tools.tool import Answer, Invocation, ToolFailed, ToolSpec
 from parley.turn.context import TurnContext
-from parley.turn.input.poller import REPLY_POLL_S
+from parley.turn.input.poll_rhythm import REPLY_S
 
 
 class ClientCalls:
@@ -55,4 +55,4 @@ class ClientCalls:
                 )
                 if found is not None:
                     return found
-            await asyncio.sleep(REPLY_POLL_S)
+            await asyncio.sleep(REPLY_S)

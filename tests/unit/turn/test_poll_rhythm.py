@@ -1,0 +1,106 @@
+"""When a turn's inbox is read again: soon and exactly while something is due, cheaply if not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from parley.protocol.messages import Endpointing
+from parley.turn.input.poll_rhythm import (
+    ACK_S,
+    AWAY_S,
+    BETWEEN_S,
+    DUE_S,
+    REPLY_S,
+    NextRead,
+    PollRhythm,
+)
+
+DUE = NextRead(DUE_S, consistent=True)
+BETWEEN = NextRead(BETWEEN_S["manual"], consistent=False)
+BETWEEN_VAD = NextRead(BETWEEN_S["server_vad"], consistent=False)
+AWAY = NextRead(AWAY_S, consistent=False)
+REPLY = NextRead(REPLY_S, consistent=False)
+ACK = NextRead(ACK_S, consistent=False)
+MS = 32
+"""Bytes of a millisecond of PCM at 16 kHz."""
+
+
+def nothing(_rhythm: PollRhythm) -> None:
+    """No chunk yet."""
+
+
+def talks(rhythm: PollRhythm) -> None:
+    """Two chunks; the second at 0.58 s."""
+    rhythm.note_chunk(1, 100 * MS, 0.1)
+    rhythm.note_chunk(2, 480 * MS, 0.58)
+
+
+def talks_in_short_chunks(rhythm: PollRhythm) -> None:
+    """As clients did before; the last at 0.5 s."""
+    for seq in range(1, 6):
+        rhythm.note_chunk(seq, 100 * MS, seq / 10)
+
+
+def pauses(rhythm: PollRhythm) -> None:
+    """A third chunk, at 0.8 s, is shorter."""
+    talks(rhythm)
+    rhythm.note_chunk(3, 220 * MS, 0.8)
+
+
+def ends(rhythm: PollRhythm) -> None:
+    talks(rhythm)
+    rhythm.note_end()
+
+
+def is_over(rhythm: PollRhythm) -> None:
+    ends(rhythm)
+    rhythm.note_over()
+
+
+def has_posted_all(rhythm: PollRhythm) -> None:
+    is_over(rhythm)
+    rhythm.expect_ack()
+
+
+@pytest.mark.parametrize(
+    ("endpointing", "happens", "now_s", "expected"),
+    [
+        ("manual", nothing, 0.0, DUE),
+        ("manual", nothing, 1.1, AWAY),
+        ("manual", talks, 0.6, BETWEEN),
+        ("manual", talks, 1.0, BETWEEN),
+        ("manual", talks, 1.02, DUE),
+        ("manual", talks, 1.9, DUE),
+        ("manual", talks, 2.1, AWAY),
+        ("server_vad", talks, 0.6, BETWEEN_VAD),
+        ("server_vad", talks, 1.02, DUE),
+        ("manual", talks_in_short_chunks, 0.52, BETWEEN),
+        ("manual", talks_in_short_chunks, 0.56, DUE),
+        ("manual", pauses, 0.82, DUE),
+        ("server_vad", pauses, 0.82, DUE),
+        ("manual", pauses, 2.4, AWAY),
+        ("manual", ends, 0.6, DUE),
+        ("manual", ends, 5.0, DUE),
+        ("manual", is_over, 0.7, REPLY),
+        ("manual", has_posted_all, 3.0, ACK),
+        (None, nothing, 0.0, REPLY),
+    ],
+)
+def test_the_inbox_is_read_again(
+    endpointing: Endpointing | None,
+    happens: Callable[[PollRhythm], None],
+    now_s: float,
+    expected: NextRead,
+) -> None:
+    rhythm = PollRhythm(0.0, endpointing)
+    happens(rhythm)
+    assert rhythm.next_read(now_s) == expected
+
+
+def test_a_chunk_that_is_read_again_is_not_news() -> None:
+    rhythm = PollRhythm(0.0, "manual")
+    talks(rhythm)
+    rhythm.note_chunk(1, 100 * MS, 1.0)
+    assert rhythm.next_read(1.02) == DUE
