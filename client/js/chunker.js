@@ -19,11 +19,12 @@ export class Chunker {
   /**
    * @param {number} rateHz
    * @param {(pcm: Uint8Array) => void} onChunk 16-bit, mono
+   * @param {number} [usualMs] of all chunks but the first
    */
-  constructor(rateHz, onChunk) {
+  constructor(rateHz, onChunk, usualMs = CHUNK_MS) {
     this.onChunk = onChunk;
     this.#first = samplesIn(FIRST_CHUNK_MS, rateHz);
-    this.#usual = samplesIn(CHUNK_MS, rateHz);
+    this.#usual = samplesIn(usualMs, rateHz);
     this.#size = this.#first;
     this.chunk = new Float32Array(this.#usual);
   }

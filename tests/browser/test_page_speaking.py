@@ -10,22 +10,36 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
+from parley.audio.mulaw import decode_mulaw
 from tests.browser.conftest import MICROPHONE_HZ, MICROPHONE_LEVEL, REFUSE_MICROPHONE, Launch, Open
 from tests.browser.page import held, type_message, until_played, until_sounding
 from tests.browser.scripted import Reply, ScriptedServer, until_heard_whole
 from tests.browser.signals import Samples, frequency_hz, rms, samples_of, tone
 
+TAKES_MULAW = {
+    "settings": [],
+    "voices": [],
+    "languages": [],
+    "speech_formats": ["pcm_16000", "mulaw_16000"],
+}
+
 
 def utterance(server: ScriptedServer, page: Page) -> Samples:
     """What was said, well numbered and asked for as people's microphones need it."""
     start, end = server.wait_for("audio_start"), server.wait_for("audio_end")
-    assert (start["format"], start["endpointing"]) == ("pcm_16000", "manual")
+    is_mulaw = start["format"] == "mulaw_16000"
+    assert is_mulaw == (server.choices == TAKES_MULAW)
+    assert start["endpointing"] == "manual"
     chunks = server.of_type("audio_chunk")
     assert [chunk["seq"] for chunk in chunks] == list(range(1, end["chunks"] + 1))
     assert {chunk["turn_id"] for chunk in chunks} == {start["turn_id"]} == {end["turn_id"]}
     audio = [base64.b64decode(chunk["audio"]) for chunk in chunks]
-    assert {len(chunk) for chunk in audio[:-1]} == {3_200}, "100 ms each"
-    assert 0 < len(audio[-1]) <= 3_200
+    if is_mulaw:
+        audio = [decode_mulaw(chunk) for chunk in audio]
+    first, *others, last = map(len, audio)
+    assert first >= 3_200, "100 ms, or what was heard before"
+    assert set(others) == {15_360}, "480 ms each"
+    assert 0 < last <= 15_360
     (asked,) = page.evaluate("window.asked")
     assert asked["echoCancellation"] is True
     assert asked["noiseSuppression"] is True
@@ -44,7 +58,7 @@ def test_what_is_said_while_the_button_is_held_arrives_as_it_sounds(
 ) -> None:
     page = open_page()
     with held(page):
-        server.wait_for("audio_chunk", 8)
+        server.wait_for("audio_chunk", 3)
         reply = Reply(server, server.wait_for("audio_start")["turn_id"])
         reply.send("transcript", text="good", final=False)
         expect(page.locator(".said[data-final=false]")).to_have_text("good")
@@ -55,6 +69,16 @@ def test_what_is_said_while_the_button_is_held_arrives_as_it_sounds(
     expect(page.locator("#hold-label")).to_have_text("Hold to talk")
 
 
+def test_a_server_that_takes_it_in_fewer_bits_gets_it_so(
+    open_page: Open, server: ScriptedServer
+) -> None:
+    server.choices = TAKES_MULAW
+    page = open_page()
+    with held(page):
+        server.wait_for("audio_chunk", 3)
+    check_utterance(server, page)
+
+
 def test_a_finger_talks(open_page: Open, server: ScriptedServer) -> None:
     page = open_page(has_touch=True, viewport={"width": 390, "height": 844})
     box = page.locator("#hold").bounding_box()
@@ -62,7 +86,7 @@ def test_a_finger_talks(open_page: Open, server: ScriptedServer) -> None:
     finger = page.context.new_cdp_session(page)
     at = [{"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}]
     finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": at})
-    server.wait_for("audio_chunk", 6)
+    server.wait_for("audio_chunk", 3)
     finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     check_utterance(server, page)
 
@@ -72,7 +96,7 @@ def test_the_space_bar_talks_and_enter_on_the_button_begins_and_ends_an_utteranc
 ) -> None:
     page = open_page()
     page.keyboard.down("Space")
-    server.wait_for("audio_chunk", 6)
+    server.wait_for("audio_chunk", 3)
     page.keyboard.up("Space")
     check_utterance(server, page)
     Reply(server, server.wait_for("audio_end")["turn_id"]).end("")
@@ -80,7 +104,7 @@ def test_the_space_bar_talks_and_enter_on_the_button_begins_and_ends_an_utteranc
     server.received.clear()
     page.focus("#hold")
     page.keyboard.press("Enter")
-    server.wait_for("audio_chunk", 6)
+    server.wait_for("audio_chunk", 3)
     page.keyboard.press("Enter")
     check_utterance(server, page)
 

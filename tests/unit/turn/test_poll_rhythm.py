@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 
-from parley.protocol.messages import Endpointing
 from parley.turn.input.poll_rhythm import (
     ACK_S,
     AWAY_S,
@@ -18,8 +17,7 @@ from parley.turn.input.poll_rhythm import (
 )
 
 DUE = NextRead(DUE_S, consistent=True)
-BETWEEN = NextRead(BETWEEN_S["manual"], consistent=False)
-BETWEEN_VAD = NextRead(BETWEEN_S["server_vad"], consistent=False)
+BETWEEN = NextRead(BETWEEN_S, consistent=False)
 AWAY = NextRead(AWAY_S, consistent=False)
 REPLY = NextRead(REPLY_S, consistent=False)
 ACK = NextRead(ACK_S, consistent=False)
@@ -65,42 +63,39 @@ def has_posted_all(rhythm: PollRhythm) -> None:
 
 
 @pytest.mark.parametrize(
-    ("endpointing", "happens", "now_s", "expected"),
+    ("listening", "happens", "now_s", "expected"),
     [
-        ("manual", nothing, 0.0, DUE),
-        ("manual", nothing, 1.1, AWAY),
-        ("manual", talks, 0.6, BETWEEN),
-        ("manual", talks, 1.0, BETWEEN),
-        ("manual", talks, 1.02, DUE),
-        ("manual", talks, 1.9, DUE),
-        ("manual", talks, 2.1, AWAY),
-        ("server_vad", talks, 0.6, BETWEEN_VAD),
-        ("server_vad", talks, 1.02, DUE),
-        ("manual", talks_in_short_chunks, 0.52, BETWEEN),
-        ("manual", talks_in_short_chunks, 0.56, DUE),
-        ("manual", pauses, 0.82, DUE),
-        ("server_vad", pauses, 0.82, DUE),
-        ("manual", pauses, 2.4, AWAY),
-        ("manual", ends, 0.6, DUE),
-        ("manual", ends, 5.0, DUE),
-        ("manual", is_over, 0.7, REPLY),
-        ("manual", has_posted_all, 3.0, ACK),
-        (None, nothing, 0.0, REPLY),
+        (True, nothing, 0.0, DUE),
+        (True, nothing, 1.1, AWAY),
+        (True, talks, 0.6, BETWEEN),
+        (True, talks, 1.0, BETWEEN),
+        (True, talks, 1.05, DUE),
+        (True, talks, 1.9, DUE),
+        (True, talks, 2.1, AWAY),
+        (True, talks_in_short_chunks, 0.52, BETWEEN),
+        (True, talks_in_short_chunks, 0.59, DUE),
+        (True, pauses, 0.82, DUE),
+        (True, pauses, 2.4, AWAY),
+        (True, ends, 0.6, DUE),
+        (True, ends, 5.0, DUE),
+        (True, is_over, 0.7, REPLY),
+        (True, has_posted_all, 3.0, ACK),
+        (False, nothing, 0.0, REPLY),
     ],
 )
 def test_the_inbox_is_read_again(
-    endpointing: Endpointing | None,
+    listening: bool,
     happens: Callable[[PollRhythm], None],
     now_s: float,
     expected: NextRead,
 ) -> None:
-    rhythm = PollRhythm(0.0, endpointing)
+    rhythm = PollRhythm(0.0, listening=listening)
     happens(rhythm)
     assert rhythm.next_read(now_s) == expected
 
 
 def test_a_chunk_that_is_read_again_is_not_news() -> None:
-    rhythm = PollRhythm(0.0, "manual")
+    rhythm = PollRhythm(0.0, listening=True)
     talks(rhythm)
     rhythm.note_chunk(1, 100 * MS, 1.0)
-    assert rhythm.next_read(1.02) == DUE
+    assert rhythm.next_read(1.05) == DUE

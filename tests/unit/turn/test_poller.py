@@ -65,7 +65,7 @@ class Watch:
             self.detector if spoken else None,
             TurnLatency(),
             decode=decode,
-            rhythm=PollRhythm(self.now_s, "manual" if spoken else None),
+            rhythm=PollRhythm(self.now_s, listening=spoken),
             tell=self.told.append,
             moved=lambda _resume: None,
             stop=self.stop,

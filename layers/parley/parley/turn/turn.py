@@ -99,8 +99,8 @@ class Turn:
                 decode=decode_mulaw if request.format == "mulaw_16000" else bytes,
                 rhythm=PollRhythm(
                     time.monotonic(),
-                    None if request.complete else request.endpointing,
-                    sample_rate_hz(request.pcm_format),
+                    listening=not request.complete,
+                    rate_hz=sample_rate_hz(request.pcm_format),
                 ),
                 tell=self._tell,
                 moved=self._follow_client,

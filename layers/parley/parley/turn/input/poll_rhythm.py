@@ -1,8 +1,9 @@
 """How soon a running turn reads its inbox again, and how exactly.
 
-A plain object over what has come and the time. A read that finds nothing costs money too, and half
-of it if it is eventually consistent: it may then miss what was written just before, which the next
-read finds. So it is made wherever nothing is due.
+A plain object over what has come and the time. A read that finds nothing costs money and a
+processor's time too. It costs half the money if it is eventually consistent: it may then miss what
+was written just before, which the next read finds. So reads are few and such wherever nothing is
+due, and frequent and consistent where the first sound waits, or an absence decides something.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from parley.audio.pcm import duration_ms
-from parley.protocol.messages import Endpointing
 from parley.turn.input.audio_gap import AWAY_AFTER_S
 
 DUE_S = 0.025
 """Between reads while something is due that the first sound waits for."""
-BETWEEN_S = {"manual": 0.025, "server_vad": 0.05}
-"""Between two chunks: the client may end the utterance there at any time, without a pause before
-it. Where the transcriber finds the end, nothing comes there."""
+BETWEEN_S = 0.05
+"""Between two chunks of speech, where little comes: who stops talking pauses first, and a pause is
+due. Only somebody who ends the utterance in the middle of a word is known of later for it, by half
+of the difference."""
 AWAY_S = 0.05
 """While the client is away."""
 REPLY_S = 0.04
@@ -27,7 +28,7 @@ ACK_S = 0.03
 """While nothing but the client's acknowledgement is missing, and the function waits for that. What
 the reads cost for one wait of 0.1 s, and what Lambda costs until the next read, are least together
 at about this."""
-EARLY_S = 0.05
+EARLY_S = 0.02
 """How much before its time a chunk is due."""
 
 
@@ -51,16 +52,13 @@ class PollRhythm:
 
     Args:
         now_s: when the turn began.
-        endpointing: who finds the end of the utterance; None if nothing is spoken into the inbox.
-        rate_hz: of the utterance's audio.
+        listening: whether an utterance comes through the inbox.
+        rate_hz: of its audio.
     """
 
-    def __init__(
-        self, now_s: float, endpointing: Endpointing | None, rate_hz: int = 16_000
-    ) -> None:
-        self._endpointing: Endpointing = endpointing or "manual"
+    def __init__(self, now_s: float, *, listening: bool, rate_hz: int = 16_000) -> None:
         self._rate_hz = rate_hz
-        self._listening = endpointing is not None
+        self._listening = listening
         self._ended = False
         self._ack_due = False
         self._newest_seq = 0
@@ -101,4 +99,4 @@ class PollRhythm:
         pauses = self._length_s < self._usual_s or self._newest_seq == 0
         if pauses or since_s >= self._usual_s - EARLY_S:
             return NextRead(DUE_S, consistent=True)
-        return NextRead(BETWEEN_S[self._endpointing], consistent=False)
+        return NextRead(BETWEEN_S, consistent=False)
