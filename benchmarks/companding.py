@@ -178,8 +178,9 @@ def read_pcm(path: Path) -> bytes:
     import av
 
     with av.open(str(path), format="g722") as container:
-        frames = [frame.to_ndarray().tobytes() for frame in container.decode(audio=0)]
-    return bytes(b"".join(frames))
+        frames: list[bytes] = [each.to_ndarray().tobytes() for each in container.decode(audio=0)]
+    pcm: bytes = b"".join(frames)
+    return pcm
 
 
 def distance(said: Sequence[str], heard: Sequence[str]) -> int:
