@@ -21,6 +21,8 @@ import sys
 import wave
 from pathlib import Path
 
+from parley.turn.input.poll_rhythm import PollRhythm
+
 ROOT = Path(__file__).resolve().parent.parent
 RATE_HZ = 16_000
 LISTENED_S = 30
@@ -32,7 +34,10 @@ characters."""
 MESSAGE_USD = (1.00 + 0.20) / 1e6
 """API Gateway and Lambda's request."""
 GB_S_USD, MESSAGE_GB_S = 0.0000133334, 0.010 * 0.5
-WRITE_UNIT_USD = 0.625 / 1e6
+WRITE_UNIT_USD, READ_UNIT_USD = 0.625 / 1e6, 0.125 / 1e6
+READ_S, REPLY_S = 0.005, 2.0
+"""How long a read takes, and how long a turn goes on after the utterance (docs/costs.md)."""
+CHUNK_MS = 480
 SEED = 711
 CHUNKS_MS = (100, 200, 240, 320, 480, 500, 640)
 HARNESS = """
@@ -120,8 +125,39 @@ def row(chunks: list[list[tuple[int, int]]], bytes_per_sample: int) -> str:
     return f"{count:.0f} | {units:.0f} | {usd:.6f} | {statistics.mean(waits):.0f} | {p95:.0f}"
 
 
+def reads(chunks: list[list[tuple[int, int]]], *, rhythm: bool) -> tuple[float, float]:
+    """Return how often an inbox is read in a minute of talk, and the read units of that.
+
+    Args:
+        chunks: as `cut` returns them.
+        rhythm: whether by `PollRhythm`. If not, as before there was one: consistently, every 25 ms
+            while the user speaks and every 40 ms in the reply.
+    """
+    count, units, spoken_s = 0, 0.0, 0.0  # utterances are shorter here than 6 s: more replies
+    for said in chunks:
+        poll = PollRhythm(0.0, listening=True)
+        end_s = said[-1][0] / RATE_HZ
+        spoken_s += end_s
+        arrived, now_s, consistent = 0, 0.0, True
+        while now_s < end_s + REPLY_S:
+            count += 1
+            units += 1.0 if consistent or not rhythm else 0.5
+            now_s += READ_S
+            while arrived < len(said) and said[arrived][0] / RATE_HZ <= now_s:
+                arrived += 1
+                poll.note_chunk(arrived, 2 * said[arrived - 1][1], now_s)
+            if now_s >= end_s:
+                poll.note_over()
+            then = poll.next_read(now_s)
+            consistent = then.consistent
+            now_s += then.after_s if rhythm else 0.025 if now_s < end_s else 0.04
+    # Each recording has one reply, and a minute of talk has `TURNS`.
+    minute = LISTENED_S / spoken_s
+    return count * minute, units * minute
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--recordings", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=300)
@@ -135,6 +171,11 @@ def main() -> None:
         for usual_ms in CHUNKS_MS:
             found = cut(paths, usual_ms, 100)
             print(f"| {usual_ms} | {coding} | {row(found, bytes_per_sample)} |")
+    print("\n| reads of the inbox | a minute of talk | read units | USD |")
+    print("| --- | --- | --- | --- |")
+    for name, usual_ms, rhythm in (("fixed", 100, False), ("by what is due", CHUNK_MS, True)):
+        count, units = reads(cut(paths, usual_ms, 100), rhythm=rhythm)
+        print(f"| {name} | {count:.0f} | {units:.0f} | {units * READ_UNIT_USD:.6f} |")
 
 
 if __name__ == "__main__":

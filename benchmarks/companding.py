@@ -174,13 +174,12 @@ def read_pcm(path: Path) -> bytes:
     if path.suffix == ".wav":
         with wave.open(str(path)) as file:
             assert (file.getframerate(), file.getsampwidth()) == (RATE_HZ, 2), path
-            return file.readframes(file.getnframes())
+            return bytes(file.readframes(file.getnframes()))
     import av
 
     with av.open(str(path), format="g722") as container:
         frames: list[bytes] = [each.to_ndarray().tobytes() for each in container.decode(audio=0)]
-    pcm: bytes = b"".join(frames)
-    return pcm
+    return b"".join(frames)
 
 
 def distance(said: Sequence[str], heard: Sequence[str]) -> int:
