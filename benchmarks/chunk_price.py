@@ -6,6 +6,8 @@ they cost in one minute of talk, and for how long a piece of speech waits until 
 
     python -m benchmarks.chunk_price --recordings DIR [--seconds 300]
 
+Then: how often the turn reads its inbox, by `PollRhythm` and as it did before there was one.
+
 DIR has WAV files of 16-bit mono PCM at 16 kHz. Needs node.
 """
 
@@ -27,7 +29,6 @@ ROOT = Path(__file__).resolve().parent.parent
 RATE_HZ = 16_000
 LISTENED_S = 30
 """Of the user's speech in a minute of talk (docs/costs.md)."""
-TURNS = 5
 ITEM_BYTES = 230
 """Of a chunk in the table, beside its audio: keys, names and times, with a user's id of 36
 characters."""
@@ -151,7 +152,6 @@ def reads(chunks: list[list[tuple[int, int]]], *, rhythm: bool) -> tuple[float, 
             then = poll.next_read(now_s)
             consistent = then.consistent
             now_s += then.after_s if rhythm else 0.025 if now_s < end_s else 0.04
-    # Each recording has one reply, and a minute of talk has `TURNS`.
     minute = LISTENED_S / spoken_s
     return count * minute, units * minute
 
