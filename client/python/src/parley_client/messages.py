@@ -20,7 +20,8 @@ MAX_CHUNK_BYTES = 20_480
 MAX_TEXT_CHARS = 8_000
 """Of a typed turn."""
 MAX_CHUNKS = 9_000
-"""Chunks of 100 ms in 15 minutes, the longest invocation that Lambda allows."""
+"""Chunks of 100 ms in 15 minutes, the longest invocation that Lambda allows. Usual ones are longer.
+"""
 MAX_STYLE_CHARS = 1_000
 """Of the setting `style`."""
 MAX_ATTEMPTS = 100
