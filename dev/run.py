@@ -53,6 +53,7 @@ CHOSEN_PARAMETERS = (
     "FallbackVoiceId",
     "N8nHeaderName",
     "LanguageDetection",
+    "PreemptiveReplies",
     "LanguageVoices",
     "SystemPrompt",
     "Greeting",

@@ -92,6 +92,10 @@ export class TurnMetrics {
       metrics.cold === true ? "a cold start" : "",
       metrics.connection_reused === true ? "warm connection to the model" : "",
       metrics.retries ? `${metrics.retries} retries` : "",
+      metrics.preemptive_hit === true ? "begun before the end of speech" : "",
+      metrics.preemptive_wasted_chars
+        ? `${metrics.preemptive_wasted_chars} characters begun in vain`
+        : "",
       metrics.audio_ms ? `${(metrics.audio_ms / 1000).toFixed(1)} s of speech` : "",
       tokensOf(metrics),
     ].filter(Boolean);

@@ -51,6 +51,7 @@
  *   endpointing?: "manual" | "server_vad"}) => Promise<void>} start Begin an utterance; from `prerollMs`
  *   ago, if it was open then. With `server_vad` the server waits for the silence after it too.
  * @property {() => Promise<void>} stop Settle when the last chunk has been handed over.
+ * @property {() => void} [flush] Hand over at once what has been heard.
  * @property {() => void} [withdraw] Give up what `start` is opening: it fails, and nothing opens. Without
  *   this, `stop` is called once it is open.
  * @property {() => void} [release] Let go of it at once: nobody uses it any more.

@@ -191,6 +191,7 @@ export class Conversation extends Emitter {
       // A server that does not say can do both.
       findsEnds: () => this.choices?.endpointing?.includes("server_vad") ?? true,
       coding: () => this.#coding(),
+      takesPauses: () => this.choices?.preemptive_replies ?? false,
       isHandsFree: () => this.#devices.isHandsFree,
       silence: (turnId) => this.#interruption.silence(turnId),
       send: (message) => this.#outgoing.add(message),
@@ -325,8 +326,21 @@ export class Conversation extends Emitter {
    *   lets go of it. It fails
    *   with a `Problem`: `not_connected`, `microphone_denied`, `microphone_missing`, …
    */
-  startSpeaking({ prerollMs = PREROLL_MS, endpointing = "manual" } = {}) {
-    return this.#utterances.speak({ prerollMs, endpointing });
+  startSpeaking({ prerollMs = PREROLL_MS, endpointing = "manual", pauses = false } = {}) {
+    return this.#utterances.speak({ prerollMs, endpointing, pauses });
+  }
+
+  /**
+   * The user pauses, in a turn that was begun with `pauses`: the reply may be begun, and is heard only
+   * if this was the end.
+   */
+  pauseSpeaking() {
+    this.#utterances.pause();
+  }
+
+  /** The user goes on after a pause. */
+  resumeSpeaking() {
+    this.#utterances.resume();
   }
 
   /** End the spoken turn: the user has finished. */

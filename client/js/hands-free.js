@@ -29,7 +29,8 @@
 /**
  * @typedef {object} Parts
  * @property {{readonly canInterrupt: boolean, readonly canSpeak: boolean,
- *   startSpeaking: (options: {prerollMs: number}) => unknown,
+ *   startSpeaking: (options: {prerollMs: number, pauses: boolean}) => unknown,
+ *   pauseSpeaking?: () => void, resumeSpeaking?: () => void,
  *   stopSpeaking: () => Promise<void>}} conversation
  * @property {Detection} detection
  * @property {{pause?: () => void, resume?: () => void,
@@ -105,6 +106,9 @@ export class HandsFree {
 
   /** @param {Voice} voice */
   #heard(voice) {
+    const { conversation } = this.parts;
+    if (this.#speaking && voice === "speaking") conversation.resumeSpeaking?.();
+    if (this.#speaking && voice === "pausing") conversation.pauseSpeaking?.();
     if (voice === "speaking") this.#began();
     else if (this.#doubt !== undefined) this.#goOn();
     else if (voice === "silent" && this.#speaking) this.#ceased();
@@ -140,7 +144,10 @@ export class HandsFree {
     const { startMs, prerollMs } = this.settings;
     this.#speaking = true;
     this.onSpeaking(true);
-    this.parts.conversation.startSpeaking({ prerollMs: sinceMs + startMs + prerollMs });
+    this.parts.conversation.startSpeaking({
+      prerollMs: sinceMs + startMs + prerollMs,
+      pauses: true,
+    });
   }
 
   /** It was a cough. */

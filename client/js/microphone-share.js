@@ -133,6 +133,11 @@ export class MicrophoneShare extends Emitter {
     this.#rest();
   }
 
+  /** Hand over at once what has been heard of the utterance, in a chunk that may be short. */
+  flush() {
+    this.#chunker?.flush();
+  }
+
   /** What is being opened for an utterance is not wanted any more: it is let go at once. */
   withdraw() {
     this.#withdraw("open");

@@ -135,6 +135,11 @@ export class Microphone extends Emitter {
     return this.#own.start(onChunk, options);
   }
 
+  /** Hand over at once what has been heard of the utterance. */
+  flush() {
+    this.#own.flush();
+  }
+
   /** End the utterance; settles when the last chunk has been handed over. */
   stop() {
     return this.#own.stop();

@@ -27,15 +27,20 @@ export class Speech {
   over = false;
   /** Its turn has failed, and it goes on. */
   isKept = false;
+  /** How often the user has paused. */
+  #pauses = 0;
+  #isPaused = false;
 
   /**
    * @param {import("./turn.js").Turn} turn
    * @param {"manual" | "server_vad"} endpointing who notices its end
+   * @param {boolean} tellsPauses whether somebody notices its pauses
    * @param {(message: ClientMessage) => void} send
    */
-  constructor(turn, endpointing, send) {
+  constructor(turn, endpointing, tellsPauses, send) {
     this.turn = turn;
     this.endpointing = endpointing;
+    this.tellsPauses = tellsPauses;
     this.send = send;
   }
 
@@ -43,18 +48,22 @@ export class Speech {
    * Announce the turn, and hand over what was heard before that.
    * @param {boolean} serverFindsEnds whether the server can notice the end
    * @param {Coding} [coding] that the server takes
+   * @param {boolean} [takesPauses] whether pauses are of use to it
    */
-  start(serverFindsEnds, coding = "pcm_16000") {
+  start(serverFindsEnds, coding = "pcm_16000", takesPauses = false) {
     this.started = true;
     this.#coding = coding;
+    this.tellsPauses &&= takesPauses;
     this.send({
       type: "audio_start",
       turn_id: this.turn.id,
       format: coding,
       endpointing: serverFindsEnds ? this.endpointing : "manual",
       attempt: this.turn.attempt,
+      ...(this.tellsPauses && { pauses: true }),
     });
     for (const pcm of this.#early.splice(0)) this.#send(pcm);
+    if (this.#isPaused) this.#tellPause();
   }
 
   /** @param {Uint8Array} pcm 16 kHz, 16-bit, mono */
@@ -77,11 +86,34 @@ export class Speech {
     }
   }
 
+  /** The user pauses: what was said until now has been added. */
+  pause() {
+    if (this.over || this.#isPaused) return;
+    this.#isPaused = true;
+    this.#pauses += 1;
+    if (this.started) this.#tellPause();
+  }
+
+  /** The user goes on. */
+  resume() {
+    if (this.over || !this.#isPaused) return;
+    this.#isPaused = false;
+    if (!this.started || !this.tellsPauses) return;
+    this.send({ type: "speech_resumed", turn_id: this.turn.id, pause: this.#pauses });
+  }
+
+  #tellPause() {
+    if (!this.tellsPauses) return;
+    const { chunks, turn } = this;
+    this.send({ type: "speech_paused", turn_id: turn.id, chunks, pause: this.#pauses });
+  }
+
   /** The user has finished. */
   end() {
     if (this.over) return;
     this.over = true;
-    this.send({ type: "audio_end", turn_id: this.turn.id, chunks: this.chunks });
+    const pause = this.tellsPauses && this.#isPaused && { pause: this.#pauses };
+    this.send({ type: "audio_end", turn_id: this.turn.id, chunks: this.chunks, ...pause });
   }
 
   /**

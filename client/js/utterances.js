@@ -23,6 +23,8 @@ import { checkText } from "./message-checks.js";
  *   caller of `stopSpeaking`. `server_vad`: speech recognition; the microphone is let go with the
  *   final transcript. The microphone's detector takes its place over HTTP, and where the server's
  *   speech recognition finds no end (`choices.endpointing`).
+ * @property {boolean} [pauses] Whether you tell of pauses (`pauseSpeaking`, `resumeSpeaking`), as
+ *   hands-free does by itself. The reply may then begin at one. Default false.
  */
 
 /**
@@ -31,6 +33,7 @@ import { checkText } from "./message-checks.js";
  * @property {() => boolean} isHttp speech recognition hears nothing before the end
  * @property {() => boolean} findsEnds the server's speech recognition notices where speech ends
  * @property {() => import("./speech.js").Coding} coding what the server takes
+ * @property {() => boolean} takesPauses a reply may begin where the user pauses
  * @property {() => boolean} isHandsFree the microphone's detector of speech is in use
  * @property {(turnId: string) => Promise<void>} silence interrupt everything that is running; the
  *   turn is about to begin
@@ -171,10 +174,10 @@ export class Utterances {
    * @param {Turn} turn
    * @param {Required<Speaking>} options
    */
-  async #listen(turn, { prerollMs, endpointing }) {
+  async #listen(turn, { prerollMs, endpointing, pauses }) {
     const { stage, microphone } = this;
     const send = (/** @type {ClientMessage} */ message) => stage.send(message);
-    const speech = (this.#speech = new Speech(turn, endpointing, send));
+    const speech = (this.#speech = new Speech(turn, endpointing, pauses, send));
     speech.maxChunkBytes = this.maxChunkBytes;
     try {
       // Listening starts at once; the old reply falls silent meanwhile.
@@ -194,7 +197,7 @@ export class Utterances {
     await this.#begin(turn, () => {
       if (speech.over) return;
       stage.begin(turn);
-      speech.start(stage.findsEnds(), stage.coding());
+      speech.start(stage.findsEnds(), stage.coding(), stage.takesPauses());
       this.look();
     });
   }
@@ -204,6 +207,30 @@ export class Utterances {
     speech.isOpen = true;
     // It could not be kept from opening, for nobody.
     if (speech.over && !this.#speech) void this.microphone?.stop();
+  }
+
+  /** The user pauses. */
+  pause() {
+    // All that was said has to be there when the server is told.
+    this.microphone?.flush?.();
+    this.#tell((speech) => speech.pause());
+  }
+
+  /** The user goes on after a pause. */
+  resume() {
+    this.#tell((speech) => speech.resume());
+  }
+
+  /** @param {(speech: Speech) => void} tell */
+  #tell(tell) {
+    const speech = this.#speech;
+    if (!speech) return;
+    try {
+      tell(speech);
+    } catch (problem) {
+      this.#drop(speech);
+      this.stage.refuse(speech.turn, problem);
+    }
   }
 
   /** The user has finished speaking. */

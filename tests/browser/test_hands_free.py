@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Hear, Open
 from tests.browser.page import follow_states, type_message, until_played, until_sounding
+from tests.browser.page_states import CHOICES
 from tests.browser.scripted import Message, Reply, ScriptedServer
 from tests.browser.signals import (
     Samples,
@@ -93,6 +94,27 @@ def test_speech_begins_a_turn_and_silence_ends_it(
     server.wait_for("ack")
     page.click("#hands-free")
     expect(page.locator("#hold")).to_be_enabled()
+
+
+def test_pauses_are_told_with_all_that_was_said_before(
+    listening: Listening, server: ScriptedServer
+) -> None:
+    server.choices = {**CHOICES, "preemptive_replies": True}
+    word = tone(VOICE_HZ, 0.53, SPEECH_HZ, 0.3)
+    page = listening(silence(1) + word + silence(0.4) + word + silence(4))
+    page.click("#hands-free")
+    start, end = server.wait_for("audio_start"), server.wait_for("audio_end")
+    assert start["pauses"] is True
+    first, second = server.of_type("speech_paused")
+    (resumed,) = server.of_type("speech_resumed")
+    assert (first["pause"], resumed["pause"], second["pause"], end["pause"]) == (1, 1, 2, 2)
+    types = [m["type"] for m in server.received if m.get("turn_id") == end["turn_id"]]
+    assert types.index("speech_paused") < types.index("speech_resumed") < types.index("audio_end")
+    for paused, words_s in ((first, 0.53), (second, 2 * 0.53 + 0.4)):
+        said_before = [m for m in server.of_type("audio_chunk") if m["seq"] <= paused["chunks"]]
+        begun_s, ceased_s = loud_s(said_in(said_before, end["turn_id"]))
+        assert ceased_s - begun_s == pytest.approx(words_s, abs=0.03), "all that was said"
+    Reply(server, end["turn_id"]).end("")
 
 
 def test_sentences_with_pauses_are_one_turn_each_and_the_room_is_none(

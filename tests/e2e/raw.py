@@ -173,6 +173,11 @@ class RawClient:
         self._ended.setdefault(turn_id, asyncio.Event())
         return self._turns.setdefault(turn_id, Reply(turn_id, first_seq=self._first(turn_id)))
 
+    @property
+    def replies(self) -> list[Reply]:
+        """What has come for all turns, in the order in which they were begun."""
+        return list(self._turns.values())
+
     def _first(self, turn_id: str) -> int:
         received = self._received or {}
         return int(received["seq"]) + 1 if received.get("turn_id") == turn_id else 1

@@ -32,7 +32,7 @@ from parley.protocol.tool_rounds import ToolCalls
 from parley.providers.errors import ProviderErrorCode, make_failure
 from parley.providers.llm import Prompt, ReplyPiece
 from parley.providers.rules import STANDARD, CallRules
-from parley.providers.stt import TranscriptPiece
+from parley.providers.stt import TranscriptPiece, TurnSign
 from parley.providers.tts import SpeechPiece
 
 DEADLINE_S = 5.0
@@ -75,11 +75,15 @@ class FakeTranscriber:
         stalled: so many streams, the first, take audio and never say anything.
         slow_to_close: each stream closes when its `may_close` is set.
         language: what it says that it heard.
+        confirms: answers a flush.
+        has_partials: says something before the end.
     """
 
     troubles: list[Exception | None] = field(default_factory=list)
     rules: CallRules = STANDARD
     language: str = ""
+    confirms: bool = False
+    has_partials: bool = True
     fail_after: int | None = None
     mute: bool = False
     hears_the_end: bool = False
@@ -114,6 +118,7 @@ class FakeTranscript:
         self._stalled = stalled
         self._out: asyncio.Queue[TranscriptPiece | Exception] = asyncio.Queue()
         self.chunks: list[bytes] = []
+        self.flushes = 0
         self.finished = False
         self.closed = False
         self.may_close = asyncio.Event()
@@ -130,7 +135,19 @@ class FakeTranscript:
             self._out.put_nowait(self._trouble)
             return
         over = self._provider.hears_the_end and self._text.endswith(".")
-        self._out.put_nowait(self._piece(over))
+        if over or self._provider.has_partials:
+            self._out.put_nowait(self._piece(over))
+
+    async def flush(self) -> bool:
+        self.flushes += 1
+        if self._provider.confirms:
+            language = self._provider.language
+            self._out.put_nowait(TranscriptPiece(self._text, False, language, "confirmed"))
+        return self._provider.confirms
+
+    def tell(self, sign: TurnSign) -> None:
+        """Say that the turn may be over, or is not."""
+        self._out.put_nowait(TranscriptPiece(self._text, False, "", sign))
 
     async def finish(self) -> None:
         self.finished = True

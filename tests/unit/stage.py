@@ -15,7 +15,13 @@ from parley.protocol.messages import Audio, Error, ReplyText, TurnEnd
 from parley.protocol.turn_request import TurnRequest
 from parley.providers.circuit_breaker import CircuitBreakers
 from parley.storage.history_cache import HistoryCache
-from parley.storage.inbox_entries import AckEntry, ChunkEntry, EndEntry, InterruptEntry
+from parley.storage.inbox_entries import (
+    AckEntry,
+    ChunkEntry,
+    EndEntry,
+    InterruptEntry,
+    PauseEntry,
+)
 from parley.storage.rounds import RoundStore
 from parley.tools.toolbox import NO_TOOLS, Toolbox
 from parley.turn.context import SecondProviders, TurnServices
@@ -134,6 +140,15 @@ class Stage:
         if end:
             entry = EndEntry(len(chunks), int(time.time() * 1000))
             self.store.inboxes.put_end(REF, turn_id, entry)
+
+    def pause(self, number: int, chunks: int, turn_id: str = "t1", *, over: bool = False) -> None:
+        """Say that speech pauses, or that it goes on after that."""
+        self.store.inboxes.put_pause(REF, turn_id, PauseEntry(number, chunks, is_over=over))
+
+    def end(self, chunks: int, pause: int | None = None, turn_id: str = "t1") -> None:
+        """Say that the user has finished."""
+        entry = EndEntry(chunks, int(time.time() * 1000), pause)
+        self.store.inboxes.put_end(REF, turn_id, entry)
 
     def interrupt(self, played_ms: float | None, turn_id: str = "t1") -> None:
         self.store.inboxes.put_interrupt(REF, turn_id, InterruptEntry(played_ms, now_ms()))

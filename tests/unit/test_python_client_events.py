@@ -62,7 +62,9 @@ SAMPLES: list[protocol.ServerEvent] = [
         text="Hello",
         metrics=msgspec.convert(
             {
-                name: name in ("cold", "connection_reused", "tokens_estimated") or 3
+                name: name
+                in ("cold", "connection_reused", "tokens_estimated", "preemptive_hit")
+                or 3
                 for name in protocol.Metrics.__struct_fields__
             },
             protocol.Metrics,

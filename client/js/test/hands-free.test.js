@@ -113,6 +113,8 @@ function listening({ canInterrupt = false } = {}) {
     canSpeak: true,
     /** @param {{prerollMs: number}} options */
     startSpeaking: ({ prerollMs }) => seen.push(["start", prerollMs]),
+    pauseSpeaking: () => seen.push("user pauses"),
+    resumeSpeaking: () => seen.push("user goes on"),
     stopSpeaking: async () => void seen.push("stop"),
   };
   const detection = {
@@ -146,7 +148,7 @@ test("speech begins a turn, with what came before it was noticed; silence ends i
   hears("pausing");
   hears("speaking");
   hears("silent");
-  assert.deepEqual(seen, [["start", 590], "stop"]);
+  assert.deepEqual(seen, [["start", 590], "user pauses", "user goes on", "stop"]);
 });
 
 test("speech during a reply pauses it, and interrupts it when it goes on", (t) => {

@@ -66,6 +66,7 @@ class Deployment:
         stand_ins: the stages whose provider is a stand-in.
         provider_timeout_s: how long a provider may stay silent before its call fails.
         hedge_after_s: how long a provider may stay silent before a second call starts in parallel.
+        preemptive_replies: whether a reply may begin before the end of an utterance is sure.
         listen_timeout_s: how long a spoken turn may go without audio before it is over.
         session_idle_s: how long a session can be resumed after its last turn.
         history_messages: how many earlier messages the responder is given.
@@ -104,6 +105,7 @@ class Deployment:
     stand_ins: tuple[Stage, ...] = ()
     provider_timeout_s: float = 8.0
     hedge_after_s: float = 2.0
+    preemptive_replies: bool = True
     listen_timeout_s: float = 8.0
     session_idle_s: int = 24 * 3600
     history_messages: int = 40
@@ -133,6 +135,7 @@ class Deployment:
             speed=registry.SYNTHESIZERS[self.synthesizer].speed,
             has_stability=registry.SYNTHESIZERS[self.synthesizer].has_stability,
             takes_context=self.client_context,
+            is_preemptive=self.preemptive_replies,
         )
 
     @property
@@ -189,6 +192,7 @@ class Deployment:
             stand_ins=read.names("STAND_INS", get_args(Stage), ()),
             provider_timeout_s=read.number("PROVIDER_TIMEOUT_SECONDS", 8.0),
             hedge_after_s=read.number("HEDGE_AFTER_SECONDS", 2.0),
+            preemptive_replies=read.choice("PREEMPTIVE_REPLIES", ("on", "off"), "on") == "on",
             listen_timeout_s=read.number("LISTEN_TIMEOUT_SECONDS", 8.0),
             session_idle_s=int(read.number("SESSION_IDLE_HOURS", 24.0) * 3600),
             history_messages=int(read.number("HISTORY_MESSAGES", 40)),

@@ -236,6 +236,69 @@ async def test_the_language_that_was_heard_is_told() -> None:
 # --- an utterance whose end the service finds ---------------------------------------------
 
 
+async def test_a_flush_is_answered_in_its_turn() -> None:
+    async def script(peer: Peer) -> None:
+        await until_text(peer)
+        await peer.send(heard(" Well.", final=True), FLUSHED)
+        await until_text(peer)
+        await peer.send(heard(" Then go.", final=True), FLUSHED)
+
+    async with playing(script) as server:
+        stream = await opened(server.url)
+        await stream.send(SECOND)
+        assert await stream.flush()
+        pieces = aiter(stream.pieces())
+        first = [await anext(pieces), await anext(pieces)]
+        await stream.send(SECOND)
+        await stream.finish()
+        assert not await stream.flush()
+        rest = [piece async for piece in pieces]
+        await stream.close()
+    assert first == [
+        TranscriptPiece("Well.", False),
+        TranscriptPiece("Well.", False, "", "confirmed"),
+    ]
+    assert rest[-1] == TranscriptPiece("Well. Then go.", True)
+
+
+async def test_the_answer_to_a_flush_does_not_end_the_utterance() -> None:
+    async def script(peer: Peer) -> None:
+        await until_text(peer)
+        await until_text(peer)
+        await peer.send(FLUSHED, heard(" Go.", final=True), FLUSHED)
+
+    async with playing(script) as server:
+        stream = await opened(server.url)
+        await stream.send(SECOND)
+        await stream.flush()
+        await stream.send(SECOND)
+        await stream.finish()
+        pieces = [piece async for piece in stream.pieces()]
+        await stream.close()
+    assert pieces[-1] == TranscriptPiece("Go.", True)
+
+
+async def test_likely_ends_are_told_and_taken_back() -> None:
+    pieces = await pieces_of(
+        turn("start"),
+        turn("update", "Well"),
+        turn("eager_end", "Well."),
+        turn("resume"),
+        turn("update", "Well then"),
+        turn("eager_end", "Well then."),
+        turn("end", "Well then."),
+        endpointing="server_vad",
+    )
+    assert pieces == [
+        TranscriptPiece("Well", False),
+        TranscriptPiece("Well.", False, "", "likely_end"),
+        TranscriptPiece("Well.", False, "", "unlikely_end"),
+        TranscriptPiece("Well then", False),
+        TranscriptPiece("Well then.", False, "", "likely_end"),
+        TranscriptPiece("Well then.", True),
+    ]
+
+
 async def test_the_end_of_a_turn_ends_the_utterance() -> None:
     async def script(peer: Peer) -> None:
         await peer.send({"type": "connected", "request_id": "r"}, turn("start"))
@@ -249,6 +312,7 @@ async def test_the_end_of_a_turn_ends_the_utterance() -> None:
         await stream.close()
     assert [(piece.text, piece.final) for piece in pieces] == [
         ("How", False),
+        ("How many", False),
         ("How many", False),
         ("How many days?", True),
     ]

@@ -119,9 +119,11 @@ async def test_the_key_and_what_is_wanted_go_with_the_handshake(
         (peer,) = server.peers
     url = urlsplit(peer.path)
     assert url.path == "/v2/listen"
+    eager = {"eager_eot_threshold": ["0.4"]} if endpointing == "server_vad" else {}
     assert parse_qs(url.query) == {
         "encoding": ["linear16"],
         "sample_rate": ["16000"],
+        **eager,
         **expected,
     }
     assert peer.headers["Authorization"] == "Token the-key"
@@ -225,14 +227,71 @@ async def test_nobody_said_anything() -> None:
     assert await heard(turn("Update", ""), NO_TURN) == [TranscriptPiece("", True)]
 
 
-async def test_other_warnings_and_eager_ends_change_nothing() -> None:
+async def test_other_warnings_change_nothing_and_likely_ends_are_told() -> None:
     pieces = await heard(
         turn("EagerEndOfTurn", "Well"),
         turn("TurnResumed", "Well"),
         ended("Well then."),
         before=({"type": "Warning", "code": "SOMETHING_NEW"}, {"no": "type"}),
     )
-    assert pieces == [TranscriptPiece("Well", False), TranscriptPiece("Well then.", True)]
+    assert pieces == [
+        TranscriptPiece("Well", False, "", "likely_end"),
+        TranscriptPiece("Well", False, "", "unlikely_end"),
+        TranscriptPiece("Well then.", True),
+    ]
+
+
+@pytest.mark.parametrize("answer", [ended("Well."), NO_TURN])
+async def test_a_flush_is_answered_in_its_turn(answer: dict[str, Any]) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.send(CONNECTED)
+        await until_forced(peer)
+        await peer.send(turn("Update", "Well."), answer)
+        await until_forced(peer)
+        await peer.send(ended("Then go.", 1))
+
+    async with playing(script) as server:
+        stream = await opened(server.url)
+        await stream.send(SECOND)
+        assert await stream.flush()
+        pieces = aiter(stream.pieces())
+        first = [await anext(pieces), await anext(pieces)]
+        await stream.send(SECOND)
+        await stream.finish()
+        rest = [piece async for piece in pieces]
+        await stream.close()
+    assert first == [
+        TranscriptPiece("Well.", False),
+        TranscriptPiece("Well.", False, "", "confirmed"),
+    ]
+    assert rest == [TranscriptPiece("Well. Then go.", True)]
+
+
+async def test_the_answer_to_a_flush_does_not_end_the_utterance() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.send(CONNECTED)
+        await until_forced(peer)
+        await until_forced(peer)
+        await peer.send(ended("Well."), ended("Then go.", 1))
+
+    async with playing(script) as server:
+        stream = await opened(server.url)
+        await stream.send(SECOND)
+        await stream.flush()
+        await stream.send(SECOND)
+        await stream.finish()
+        pieces = [piece async for piece in stream.pieces()]
+        await stream.close()
+    assert pieces[-1] == TranscriptPiece("Well. Then go.", True)
+
+
+async def test_where_the_model_ends_turns_nothing_is_flushed() -> None:
+    async with playing(silence) as server:
+        stream = await opened(server.url, "server_vad", PREEMPTIVE_REPLIES="off")
+        assert not await stream.flush()
+        await stream.close()
+        (peer,) = server.peers
+    assert "eager_eot_threshold" not in peer.path
 
 
 async def test_with_server_vad_the_end_of_a_turn_ends_the_utterance() -> None:

@@ -15,6 +15,7 @@ from parley.storage.inbox_entries import (
     ChunkEntry,
     EndEntry,
     InterruptEntry,
+    PauseEntry,
     ResumeEntry,
     ToolResultEntry,
 )
@@ -126,6 +127,26 @@ def test_any_time_that_the_protocol_allows_can_be_kept(
     (entry,) = inboxes.read_inbox(session, "t", 1)
     assert isinstance(entry, InterruptEntry)
     assert entry.played_ms == pytest.approx(played_ms, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    "order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)]
+)
+def test_the_newest_pause_counts_and_its_end_comes_after_it(
+    inboxes: InboxStore, session: SessionRef, order: tuple[int, ...]
+) -> None:
+    news = [PauseEntry(1, 4), PauseEntry(1, is_over=True), PauseEntry(2, 7)]
+    for place in order:
+        inboxes.put_pause(session, "t", news[place])
+    assert inboxes.read_inbox(session, "t", 1) == [news[2]]
+    inboxes.put_pause(session, "t", PauseEntry(2, is_over=True))
+    inboxes.put_pause(session, "t", news[2])
+    assert inboxes.read_inbox(session, "t", 1) == [PauseEntry(2, 0, is_over=True)]
+
+
+def test_an_end_keeps_the_pause_that_it_names(inboxes: InboxStore, session: SessionRef) -> None:
+    inboxes.put_end(session, "t", EndEntry(11, 99, 3))
+    assert inboxes.read_inbox(session, "t", 1) == [EndEntry(11, 99, 3)]
 
 
 def test_what_was_acknowledged_only_grows(inboxes: InboxStore, session: SessionRef) -> None:

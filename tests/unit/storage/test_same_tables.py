@@ -28,6 +28,7 @@ from parley.storage.inbox_entries import (
     ChunkEntry,
     EndEntry,
     InterruptEntry,
+    PauseEntry,
     ResumeEntry,
     ToolResultEntry,
 )
@@ -207,6 +208,9 @@ CALLS: dict[type, dict[str, Callable[[Pick], tuple[tuple[Any, ...], dict[str, An
     InboxStore: {
         "put_chunk": lambda p: call(*p.turn(), ChunkEntry(p.few(), b"\0\1")),
         "put_end": lambda p: call(*p.turn(), EndEntry(p.few(), p.few())),
+        "put_pause": lambda p: call(
+            *p.turn(), PauseEntry(p.few(), p.few(), is_over=p.choice((True, False)))
+        ),
         "put_interrupt": lambda p: call(
             *p.turn(), InterruptEntry(p.choice((None, 0.1 + 0.2)), p.few())
         ),

@@ -408,3 +408,62 @@ def test_an_interruption_leaves_the_words_of_what_has_left() -> None:
     outbox.drop_unsent()
     left = round(first.duration_ms)
     assert [word.text for word in outbox.words] == ["One", "two"][: 1 + (left > 100)]
+
+
+# --- what was held back -------------------------------------------------------------------
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("text"), st.text(min_size=1, max_size=5), st.booleans()),
+            st.tuples(st.just("audio"), st.integers(1, 30_000), st.booleans()),
+        ),
+        max_size=20,
+    ),
+    st.integers(0, 20),
+)
+def test_what_was_held_back_leaves_as_if_it_had_not_been(
+    steps: list[tuple[str, object, bool]], held: int
+) -> None:
+    whole, turn, draft = (Outbox("t", "pcm_24000") for _ in range(3))
+    turn.add_transcript("What?", final=True)
+    whole.add_transcript("What?", final=True)
+    maker, now = random.Random(1), 0.0
+
+    def put(outbox: Outbox, kind: str, value: object, flag: bool, pcm: bytes) -> None:
+        if kind == "text":
+            outbox.add_text(str(value), now, filler=flag)
+        else:
+            start_ms = round(outbox.audio_ms)
+            outbox.add_audio(pcm, [Word("w", start_ms, start_ms + 1)] if flag else [], now)
+
+    outbox = draft
+    for number, (kind, value, flag) in enumerate(steps):
+        if number == held:
+            turn.take_over(draft, now)
+            outbox = turn
+        pcm = maker.randbytes(int(str(value))) if kind == "audio" else b""
+        put(whole, kind, value, flag, pcm)
+        put(outbox, kind, value, flag, pcm)
+    outbox.close_audio()
+    whole.close_audio()
+    if outbox is draft:
+        turn.take_over(draft, now)
+    assert turn.audio_ms == whole.audio_ms
+    assert turn.words == whole.words
+    assert said(drained(turn, now)) == said(drained(whole, now))
+    assert drained(draft, now) == []
+
+
+def said(events: list[Numbered]) -> list[object]:
+    """What is seen and heard, in its order, however it is cut."""
+    found: list[object] = []
+    for event in events:
+        if isinstance(event, ReplyText):
+            found.append(("text", event.delta, event.filler))
+        elif isinstance(event, Audio):
+            found.append(("audio", event.audio, event.start_ms, event.words))
+        else:
+            found.append(type(event))
+    return found

@@ -34,6 +34,7 @@ from parley.storage.inbox_entries import (
     ChunkEntry,
     EndEntry,
     InterruptEntry,
+    PauseEntry,
     ToolResultEntry,
 )
 from parley.websocket.arrival import Envelope
@@ -67,6 +68,28 @@ def test_a_spoken_turn_is_started_and_its_audio_kept(door: Door) -> None:
     assert (request.spoken, request.format, request.endpointing) == (True, "pcm_8000", "server_vad")
     entries = door.store.inboxes.read_inbox(session, "t1", 1)
     assert entries == [ChunkEntry(2, b"\x04\x10\x41\x05"), EndEntry(2, 1_700_000_000_000)]
+
+
+def test_the_pauses_of_an_utterance_are_kept_for_its_turn(door: Door) -> None:
+    session = own(door.ready().session_id)
+    door.send("audio_start", turn_id="t1", pauses=True)
+    door.send("speech_paused", turn_id="t1", chunks=3, pause=1)
+    assert door.store.inboxes.read_inbox(session, "t1", 1) == [PauseEntry(1, 3)]
+    door.send("speech_resumed", turn_id="t1", pause=1)
+    door.send("audio_end", turn_id="t1", chunks=9, pause=2)
+    (request,) = door.turns
+    assert request.pauses
+    assert door.store.inboxes.read_inbox(session, "t1", 1) == [
+        EndEntry(9, 1_700_000_000_000, 2),
+        PauseEntry(1, 0, is_over=True),
+    ]
+
+
+@pytest.mark.parametrize("pause", [0, -1, 9_001, 1.5, "1", None])
+def test_a_pause_without_a_number_is_refused(door: Door, pause: object) -> None:
+    door.ready()
+    error = door.refused("speech_paused", turn_id="t1", chunks=3, pause=pause)
+    assert (error.code, error.field) == ("bad_request", "speech_paused.pause")
 
 
 def test_an_utterance_whose_end_nobody_would_find_is_refused_at_once() -> None:

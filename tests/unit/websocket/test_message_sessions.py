@@ -218,6 +218,8 @@ def test_the_history_of_ready_fits_into_a_frame_newest_first(door: Door) -> None
         ("user_message", {"turn_id": "t", "text": "x"}),
         ("audio_start", {"turn_id": "t"}),
         ("audio_chunk", {"turn_id": "t", "seq": 1, "audio": "AAA="}),
+        ("speech_paused", {"turn_id": "t", "chunks": 1, "pause": 1}),
+        ("speech_resumed", {"turn_id": "t", "pause": 1}),
         ("audio_end", {"turn_id": "t", "chunks": 1}),
         ("interrupt", {"turn_id": "t", "played_ms": 1}),
         ("config", {"settings": {}}),

@@ -75,6 +75,14 @@ class AudioPacker:
             self._taken_bytes += size
         return packet
 
+    def take_all(self) -> bytes:
+        """Return what has not been taken, to be put into another packer. It may end in the middle
+        of a sample."""
+        pending = bytes(self._pending)
+        self._taken_bytes += len(pending)
+        self._pending.clear()
+        return pending
+
     def drop(self) -> None:
         """Discard what has not been taken."""
         self._pending.clear()

@@ -95,6 +95,7 @@ CallId = Annotated[str, Meta(pattern="^[A-Za-z0-9_.-]{1,160}" + END)]
 GatewayId = Annotated[str, Meta(pattern="^[A-Za-z0-9_=-]{1,64}" + END)]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 ChunkSeq = Annotated[int, Meta(ge=1, le=MAX_CHUNKS)]
+PauseNumber = Annotated[int, Meta(ge=1, le=MAX_CHUNKS)]
 Attempt = Annotated[int, Meta(ge=1, le=MAX_ATTEMPTS)]
 Milliseconds = Annotated[float, Meta(ge=0, le=86_400_000)]
 
@@ -177,6 +178,9 @@ class AudioStart(ClientMessage, tag="audio_start"):
     """One of `choices.speech_formats`."""
     endpointing: Endpointing = "manual"
     attempt: Attempt | None = None
+    pauses: bool = False
+    """Whether the client tells of pauses (`speech_paused`), so that nothing else is taken for
+    one."""
 
 
 class AudioChunk(ClientMessage, tag="audio_chunk"):
@@ -187,11 +191,33 @@ class AudioChunk(ClientMessage, tag="audio_chunk"):
     audio: Annotated[bytes, Meta(min_length=2, max_length=MAX_CHUNK_BYTES)]
 
 
-class AudioEnd(ClientMessage, tag="audio_end"):
-    """The user has finished. `chunks` says how many chunks there were."""
+class SpeechPaused(ClientMessage, tag="speech_paused"):
+    """Speech seems to pause: everything that was said until now is in the chunks up to `chunks`.
+
+    `pause` counts the pauses of the utterance. Of use where `choices.preemptive_replies` says so.
+    """
 
     turn_id: Identifier
     chunks: Annotated[int, Meta(ge=0, le=MAX_CHUNKS)]
+    pause: PauseNumber
+
+
+class SpeechResumed(ClientMessage, tag="speech_resumed"):
+    """Speech goes on after a pause."""
+
+    turn_id: Identifier
+    pause: PauseNumber
+
+
+class AudioEnd(ClientMessage, tag="audio_end"):
+    """The user has finished. `chunks` says how many chunks there were.
+
+    `pause` names the pause that still holds: nothing was said after it had begun.
+    """
+
+    turn_id: Identifier
+    chunks: Annotated[int, Meta(ge=0, le=MAX_CHUNKS)]
+    pause: PauseNumber | None = None
 
 
 class Interrupt(ClientMessage, tag="interrupt"):
@@ -267,6 +293,8 @@ AnyClientMessage = (
     | UserMessage
     | AudioStart
     | AudioChunk
+    | SpeechPaused
+    | SpeechResumed
     | AudioEnd
     | Interrupt
     | Config
@@ -383,6 +411,9 @@ class Choices(Struct, frozen=True):
     was heard last."""
     context: bool = False
     """Whether a client may send `context`."""
+    preemptive_replies: bool = False
+    """Whether a reply may begin at a pause, so that `speech_paused` and `speech_resumed` are of
+    use."""
 
 
 class SilenceRules(Struct, frozen=True, omit_defaults=True):
@@ -551,6 +582,13 @@ class Metrics(Struct, omit_defaults=True):
     """How often the turn's function read from the table before `turn_end`."""
     table_writes: int | None = None
     """How often it wrote to it."""
+    preemptive_tries: int | None = None
+    """How many replies were begun before the end of the utterance was sure."""
+    preemptive_hit: bool | None = None
+    """Whether one of them is the reply. Then each part of the time above is what was left of it
+    when the end was sure."""
+    preemptive_wasted_chars: int | None = None
+    """How much text the others had, which nobody saw."""
     cold: bool | None = None
     """The turn ran in a fresh Lambda environment."""
     connection_reused: bool | None = None

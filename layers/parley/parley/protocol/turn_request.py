@@ -40,6 +40,7 @@ class TurnRequest(Struct, frozen=True, omit_defaults=True):
         say: what the agent says, of a turn that it begins by itself.
         cause: why it does; None for a turn of the user's.
         attempt: the attempt at the turn that the client named; None if it named none.
+        pauses: whether the client tells of pauses in the utterance.
     """
 
     session: SessionRef
@@ -54,6 +55,7 @@ class TurnRequest(Struct, frozen=True, omit_defaults=True):
     audio: bytes | None = None
     say: str | None = None
     cause: AgentTurnCause | None = None
+    pauses: bool = False
 
     @property
     def spoken(self) -> bool:

@@ -47,10 +47,12 @@ class TranscriberEntry(Entry, frozen=True):
     Attributes:
         endpointing: who may decide where an utterance ends.
         detects_language: whether it says which language it heard.
+        tells_turns: whether it says, where it finds the end of an utterance, that one is likely.
     """
 
     endpointing: tuple[Endpointing, ...] = get_args(Endpointing)
     detects_language: bool = False
+    tells_turns: bool = False
 
 
 class ResponderEntry(Entry, frozen=True):
@@ -89,13 +91,17 @@ TRANSCRIBERS: dict[str, TranscriberEntry] = {
         detects_language=True,
     ),
     "cartesia": TranscriberEntry(
-        f"{_ROOM}.cartesia.transcriber", f"{_ROOM}.cartesia.checks", ("CartesiaApiKey",)
+        f"{_ROOM}.cartesia.transcriber",
+        f"{_ROOM}.cartesia.checks",
+        ("CartesiaApiKey",),
+        tells_turns=True,
     ),
     "deepgram": TranscriberEntry(
         f"{_ROOM}.deepgram.transcriber",
         f"{_ROOM}.deepgram.checks",
         ("DeepgramApiKey",),
         detects_language=True,
+        tells_turns=True,
     ),
     "whisper": TranscriberEntry(
         f"{_ROOM}.openai_audio.transcriber",

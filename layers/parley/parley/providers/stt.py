@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from parley.protocol.messages import AudioFormat, Endpointing
 from parley.providers.rules import CallRules
+
+TurnSign = Literal["", "confirmed", "likely_end", "unlikely_end"]
+"""What a transcript that is not final tells besides: it answers `flush`; the transcriber takes the
+turn for over, and may think better of it; it has thought better of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,7 @@ class TranscriptPiece:
     text: str
     final: bool
     language: str = ""
+    sign: TurnSign = ""
 
 
 class TranscriptStream(Protocol):
@@ -31,6 +36,13 @@ class TranscriptStream(Protocol):
 
     async def send(self, pcm: bytes) -> None:
         """Send the next audio, in the format that the stream was opened with."""
+
+    async def flush(self) -> bool:
+        """Ask what has been said until now, while the utterance may go on.
+
+        Returns:
+            Whether an answer will come: a piece with the sign `confirmed`, one for each call.
+        """
 
     async def finish(self) -> None:
         """Say that the utterance is over: its final transcript is wanted."""

@@ -58,6 +58,7 @@ class SettingsPolicy:
         speed: the slowest and the fastest that its synthesizer speaks.
         has_stability: whether its synthesizer knows the setting `stability`.
         takes_context: whether a client may tell facts.
+        is_preemptive: whether a reply may begin at a pause.
         has_own_voice: whether the default voice is an agent's own, whatever the language.
     """
 
@@ -72,6 +73,7 @@ class SettingsPolicy:
     speed: tuple[float, float] = (MIN_SPEED, MAX_SPEED)
     has_stability: bool = True
     takes_context: bool = False
+    is_preemptive: bool = False
     has_own_voice: bool = False
 
     def with_agent(self, settings: Settings) -> SettingsPolicy:
@@ -173,6 +175,7 @@ class SettingsPolicy:
             stability=self.has_stability,
             detects_language=self.detects_language,
             context=self.takes_context,
+            preemptive_replies=self.is_preemptive,
         )
 
     def check_endpointing(

@@ -19,10 +19,27 @@ class EndEntry:
 
     Attributes:
         received_at_ms: when API Gateway received `audio_end`, in ms since the epoch.
+        pause: the pause since which nothing was said; None if nobody knows.
     """
 
     chunks: int
     received_at_ms: int
+    pause: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PauseEntry:
+    """Speech pauses, or goes on after that pause.
+
+    Attributes:
+        pause: counts the pauses of the utterance, from 1.
+        chunks: all that was said before is in the chunks up to this one.
+        is_over: whether speech goes on.
+    """
+
+    pause: int
+    chunks: int = 0
+    is_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,4 +113,6 @@ class ToolResultEntry:
     error: str | None = None
 
 
-InboxEntry = ChunkEntry | EndEntry | InterruptEntry | AckEntry | ResumeEntry | BegunEntry
+InboxEntry = (
+    ChunkEntry | PauseEntry | EndEntry | InterruptEntry | AckEntry | ResumeEntry | BegunEntry
+)

@@ -16,6 +16,7 @@ from parley.storage.inbox_entries import (
     EndEntry,
     InboxEntry,
     InterruptEntry,
+    PauseEntry,
     ResumeEntry,
     ToolResultEntry,
 )
@@ -56,7 +57,22 @@ class InboxStore:
             "chunks": number(end.chunks),
             "received_at": number(end.received_at_ms),
         }
+        if end.pause is not None:
+            values["pause"] = number(end.pause)
         self._put_inbox(ref, turn_id, "end", values)
+
+    def put_pause(self, ref: SessionRef, turn_id: str, pause: PauseEntry) -> None:
+        """Store that speech pauses, or goes on. The newest of all pauses counts."""
+        # A pause comes before its own end, whichever of the two messages arrives first.
+        place = number(2 * pause.pause + pause.is_over)
+        self._put_inbox(
+            ref,
+            turn_id,
+            "pause",
+            {"place": place, "chunks": number(pause.chunks)},
+            condition="attribute_not_exists(pk) OR place < :place",
+            condition_values={":place": place},
+        )
 
     def put_interrupt(self, ref: SessionRef, turn_id: str, interrupt: InterruptEntry) -> None:
         """Store an interruption.

@@ -26,6 +26,7 @@ from parley.storage.inbox_entries import (
     EndEntry,
     InboxEntry,
     InterruptEntry,
+    PauseEntry,
     ResumeEntry,
     ToolResultEntry,
 )
@@ -434,7 +435,11 @@ def inbox_entries_from(item: dict[str, Any]) -> Sequence[InboxEntry]:
     if kind == "audio":
         return [ChunkEntry(int(rest[0]), bytes(item["audio"]["B"]))]
     if kind == "end":
-        return [EndEntry(int(item["chunks"]["N"]), int(item["received_at"]["N"]))]
+        pause = read_number(item, "pause") if "pause" in item else None
+        return [EndEntry(int(item["chunks"]["N"]), int(item["received_at"]["N"]), pause)]
+    if kind == "pause":
+        pause, is_over = divmod(read_number(item, "place"), 2)
+        return [PauseEntry(pause, read_number(item, "chunks"), bool(is_over))]
     if kind == "received":
         return [AckEntry(read_number(item, "attempt"), read_number(item, "seq"))]
     if kind == "begun":

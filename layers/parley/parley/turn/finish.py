@@ -207,6 +207,7 @@ class TurnFinisher:
             metrics.connection_reused = reply.connection_reused
         failed_over = (reply.failed_over if reply else 0) + (stt.failed_over if stt else 0)
         metrics.failed_over = failed_over or None
+        self._pipeline.note_preemption(metrics)
         tools = self._pipeline.tools
         if tools is not None and tools.called:
             metrics.tool_calls, metrics.tool_rounds = len(tools.called), len(tools.rounds)

@@ -215,7 +215,10 @@ class Arrivals:
         if isinstance(message, UserMessage):
             return msgspec.structs.replace(request, text=message.text)
         return msgspec.structs.replace(
-            request, format=message.format, endpointing=message.endpointing
+            request,
+            format=message.format,
+            endpointing=message.endpointing,
+            pauses=message.pauses,
         )
 
     def find_session(self, envelope: Envelope) -> SessionRef:

@@ -41,6 +41,8 @@ from parley.protocol.messages import (
     ServerEvent,
     Settings,
     Silence,
+    SpeechPaused,
+    SpeechResumed,
     Stage,
     ToolResult,
     UserMessage,
@@ -57,6 +59,7 @@ from parley.storage.inbox_entries import (
     ChunkEntry,
     EndEntry,
     InterruptEntry,
+    PauseEntry,
     ToolResultEntry,
 )
 from parley.storage.item_codec import Connection, Session
@@ -194,9 +197,21 @@ class MessageHandler:
         self._turns.inboxes.put_chunk(ref, message.turn_id, ChunkEntry(message.seq, message.audio))
 
     @_answer.register
+    def _answer_speech_paused(self, message: SpeechPaused, envelope: Envelope) -> None:
+        ref = self._arrivals.find_session(envelope)
+        entry = PauseEntry(message.pause, message.chunks)
+        self._turns.inboxes.put_pause(ref, message.turn_id, entry)
+
+    @_answer.register
+    def _answer_speech_resumed(self, message: SpeechResumed, envelope: Envelope) -> None:
+        ref = self._arrivals.find_session(envelope)
+        entry = PauseEntry(message.pause, is_over=True)
+        self._turns.inboxes.put_pause(ref, message.turn_id, entry)
+
+    @_answer.register
     def _answer_audio_end(self, message: AudioEnd, envelope: Envelope) -> None:
         ref = self._arrivals.find_session(envelope)
-        entry = EndEntry(message.chunks, envelope.received_at_ms)
+        entry = EndEntry(message.chunks, envelope.received_at_ms, message.pause)
         self._turns.inboxes.put_end(ref, message.turn_id, entry)
 
     @_answer.register

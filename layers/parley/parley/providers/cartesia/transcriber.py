@@ -20,7 +20,7 @@ from parley.providers.context import ApiKey, ProviderContext
 from parley.providers.diagnosis import Endpoint
 from parley.providers.rules import STANDARD
 from parley.providers.socket import ProviderSocket, prepare_sockets
-from parley.providers.stt import TranscriptPiece, TranscriptStream
+from parley.providers.stt import TranscriptPiece, TranscriptStream, TurnSign
 
 PING_INTERVAL_S = 5.0
 PING_TIMEOUT_S = 10.0
@@ -107,11 +107,20 @@ class ManualStream:
         self._told = ""
         self._language = ""
         self._is_finished = False
+        self._flushes = 0
 
     async def send(self, pcm: bytes) -> None:
         """See `parley.providers.stt.TranscriptStream`."""
         if pcm:
             await self._socket.send_raw(pcm)
+
+    async def flush(self) -> bool:
+        """See `parley.providers.stt.TranscriptStream`."""
+        if self._is_finished:
+            return False
+        self._flushes += 1
+        await self._socket.send_raw("finalize")
+        return True
 
     async def finish(self) -> None:
         """See `parley.providers.stt.TranscriptStream`."""
@@ -130,6 +139,9 @@ class ManualStream:
             if kind == "transcript":
                 if piece := self._take(frame):
                     yield piece
+            elif kind == "flush_done" and self._flushes:
+                self._flushes -= 1
+                yield self._piece(self._final, sign="confirmed")
             elif kind in ("flush_done", "done") and self._is_finished:
                 yield self._piece(self._final, final=True)
                 return
@@ -145,21 +157,21 @@ class ManualStream:
         if frame.get("is_final"):
             self._final += text
             text = ""
-        piece = self._piece(self._final + text, final=False)
+        piece = self._piece(self._final + text)
         if piece.text == self._told:
             return None
         self._told = piece.text
         return piece
 
-    def _piece(self, text: str, *, final: bool) -> TranscriptPiece:
-        return TranscriptPiece(text.strip(), final, self._language)
+    def _piece(self, text: str, *, final: bool = False, sign: TurnSign = "") -> TranscriptPiece:
+        return TranscriptPiece(text.strip(), final, self._language, sign)
 
 
 class TurnStream:
     """One utterance whose end the service finds; see `parley.providers.stt.TranscriptStream`.
 
-    Its transcripts are those of the whole turn. An end that is only likely (`turn.eager_end`) is
-    no end: asking the responder then would cost a second request whenever the turn goes on.
+    Its transcripts are those of the whole turn. It tells of an end that is only likely
+    (`turn.eager_end`), and of one that was none (`turn.resume`).
     """
 
     def __init__(self, socket: ProviderSocket, rate_hz: int, said: list[str]) -> None:
@@ -177,6 +189,10 @@ class TurnStream:
         self._heard_s = asyncio.get_running_loop().time()
         if pcm:
             await self._socket.send_raw(pcm)
+
+    async def flush(self) -> bool:
+        """See `parley.providers.stt.TranscriptStream`. The service knows no such command."""
+        return False
 
     async def finish(self) -> None:
         """See `parley.providers.stt.TranscriptStream`.
@@ -228,6 +244,8 @@ class TurnStream:
         kind = frame.get("type")
         if kind in ("turn.start", "turn.resume"):
             self._is_talking = True
+        if kind == "turn.resume":
+            return self._piece(sign="unlikely_end")
         if kind not in ("turn.update", "turn.eager_end", "turn.end"):
             return None
         self._is_talking = kind != "turn.end"
@@ -238,13 +256,13 @@ class TurnStream:
             self._text = text
             # A turn without a word was a noise. The next one may be what is waited for.
             return self._piece(final=True) if text else None
-        if text == self._text:
-            return None
-        self._text = text
-        return self._piece(final=False)
+        is_news, self._text = text != self._text, text
+        if kind == "turn.eager_end":
+            return self._piece(sign="likely_end")
+        return self._piece() if is_news else None
 
-    def _piece(self, *, final: bool) -> TranscriptPiece:
-        return TranscriptPiece(self._text, final, self._language)
+    def _piece(self, *, final: bool = False, sign: TurnSign = "") -> TranscriptPiece:
+        return TranscriptPiece(self._text, final, self._language, sign)
 
 
 def _surest_language(frame: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 One socket is both: with `server_vad` the model hears where the user's turn ends; with `manual` it
 is kept from that (`eot_threshold` 1.0), and our `ForceEndTurn` ends the turn. Transcripts are
 those of a turn, whole each time. A turn may still end by itself in the middle of an utterance, as
-after a long pause: what all of them say is the utterance.
+after a long pause: what all of them say is the utterance. A flush ends a turn so too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from parley.providers.deepgram.config import (
 from parley.providers.diagnosis import Endpoint
 from parley.providers.rules import STANDARD
 from parley.providers.socket import ProviderSocket, SocketService, prepare_sockets
-from parley.providers.stt import TranscriptPiece
+from parley.providers.stt import TranscriptPiece, TurnSign
 from parley.text.scripts import join_texts
 
 PING_INTERVAL_S = 5.0
@@ -36,6 +36,9 @@ MANUAL_THRESHOLD = "1.0"
 """The confidence that the model never has that a turn is over."""
 MANUAL_TIMEOUT_MS = 60_000
 """The longest that Flux allows: after such a silence it ends a turn in any case."""
+EAGER_THRESHOLD = "0.4"
+"""The confidence from which the model tells that a turn may be over. It takes 0.3 to 0.9, and no
+more than that of the end itself (0.7)."""
 TAIL_MS = 240
 """Silence behind an utterance. `ForceEndTurn` ends a turn "on the audio transcribed so far", and
 Flux transcribes about a quarter of a second at a time."""
@@ -44,6 +47,7 @@ _NO_TURN = "FORCE_END_TURN_NO_ACTIVE_TURN"
 """The warning that answers a `ForceEndTurn` when nobody is speaking."""
 _BY_ITSELF = frozenset({"model", "timeout"})
 """What ends a turn, if it is not our `ForceEndTurn`. That one is still to be answered."""
+_SIGNS: dict[str, TurnSign] = {"EagerEndOfTurn": "likely_end", "TurnResumed": "unlikely_end"}
 
 
 def build_transcriber(context: ProviderContext) -> FluxTranscriber:
@@ -53,8 +57,12 @@ def build_transcriber(context: ProviderContext) -> FluxTranscriber:
         ConfigurationError: Flux cannot hear what the deployment is meant to hear.
     """
     require_suitable_model(context)
-    model = context.stage_text("transcriber", "MODEL")
-    return FluxTranscriber(transcription_endpoint(context), context.key(API_KEY), model)
+    return FluxTranscriber(
+        transcription_endpoint(context),
+        context.key(API_KEY),
+        context.stage_text("transcriber", "MODEL"),
+        is_eager=context.text("PREEMPTIVE_REPLIES", "on") == "on",
+    )
 
 
 class FluxTranscriber:
@@ -64,14 +72,18 @@ class FluxTranscriber:
         endpoint: where.
         api_key: gives the key when one is needed.
         model: the deployment's; empty for the one that suits the language.
+        is_eager: whether it is to be told that a turn may be over.
     """
 
     rules = STANDARD
 
-    def __init__(self, endpoint: Endpoint, api_key: ApiKey, model: str = "") -> None:
+    def __init__(
+        self, endpoint: Endpoint, api_key: ApiKey, model: str = "", *, is_eager: bool = False
+    ) -> None:
         self._endpoint = endpoint
         self._api_key = api_key
         self._model = model
+        self._is_eager = is_eager
 
     async def warm_up(self) -> None:
         """See `parley.providers.stt.Transcriber`."""
@@ -89,6 +101,8 @@ class FluxTranscriber:
         if endpointing == "manual":
             query["eot_threshold"] = MANUAL_THRESHOLD
             query["eot_timeout_ms"] = str(MANUAL_TIMEOUT_MS)
+        elif self._is_eager:
+            query["eager_eot_threshold"] = EAGER_THRESHOLD
         said: list[str] = []
         socket = await ProviderSocket.open(
             self._endpoint,
@@ -118,6 +132,7 @@ class FluxStream:
         self._endpointing: Endpointing = endpointing
         self._said = said
         self._end_forced = False
+        self._flushes = 0
         self._turns: dict[int, str] = {}
         """The transcript of each turn, by its index."""
         self._language = ""
@@ -126,6 +141,14 @@ class FluxStream:
         """See `parley.providers.stt.TranscriptStream`."""
         for chunk in self._chunks.add(pcm):
             await self._socket.send_raw(chunk)
+
+    async def flush(self) -> bool:
+        """See `parley.providers.stt.TranscriptStream`."""
+        if self._endpointing != "manual" or self._end_forced:
+            return False
+        self._flushes += 1
+        await self._socket.send({"type": "ForceEndTurn"})
+        return True
 
     async def finish(self) -> None:
         """See `parley.providers.stt.TranscriptStream`."""
@@ -154,13 +177,26 @@ class FluxStream:
         if (error := _error_in(frame)) is not None:
             raise self._socket.make_frame_error(error)
         kind = frame.get("type")
-        if kind == "Warning" and frame.get("code") == _NO_TURN and self._end_forced:
-            return self._make_piece(final=True)
+        if kind == "Warning" and frame.get("code") == _NO_TURN:
+            return self._answer()
         if kind != "TurnInfo":
             return None  # Connected, other warnings, and what later versions may add
-        changed = self._note_turn(frame)
-        over = frame.get("event") == "EndOfTurn" and self._is_over(frame)
-        return self._make_piece(final=over) if changed or over else None
+        changed, event = self._note_turn(frame), frame.get("event")
+        if event == "EndOfTurn" and self._endpointing == "server_vad" and self._turns:
+            return self._make_piece(final=True)
+        if event == "EndOfTurn" and frame.get("trigger") not in _BY_ITSELF:
+            answer = self._answer()
+            if answer is not None:
+                return answer
+        sign = _SIGNS.get(str(event), "")
+        return self._make_piece(final=False, sign=sign) if changed or sign else None
+
+    def _answer(self) -> TranscriptPiece | None:
+        """Return what answers the `ForceEndTurn` that is due: the answers keep the order."""
+        if self._flushes:
+            self._flushes -= 1
+            return self._make_piece(final=False, sign="confirmed")
+        return self._make_piece(final=True) if self._end_forced else None
 
     def _note_turn(self, frame: dict[str, Any]) -> bool:
         """Keep what a turn says so far; whether that has changed."""
@@ -176,15 +212,9 @@ class FluxStream:
         self._turns[index] = text
         return True
 
-    def _is_over(self, frame: dict[str, Any]) -> bool:
-        """Return whether the end of a turn is the end of the utterance."""
-        if self._endpointing == "server_vad" and self._turns:
-            return True
-        return self._end_forced and frame.get("trigger") not in _BY_ITSELF
-
-    def _make_piece(self, *, final: bool) -> TranscriptPiece:
+    def _make_piece(self, *, final: bool, sign: TurnSign = "") -> TranscriptPiece:
         text = join_texts([self._turns[index] for index in sorted(self._turns)])
-        return TranscriptPiece(text, final, self._language)
+        return TranscriptPiece(text, final, self._language, sign)
 
 
 def _error_in(frame: dict[str, Any]) -> object:

@@ -5,6 +5,8 @@ it. It may commit by itself even in manual mode, so what it has committed is kep
 and our own commit only adds the tail. Stale partials and repeated finals are
 ignored here and go no further.
 
+A flush is a commit in mid-utterance. It is answered by what came since the commit before.
+
 Asked for the language, it sends a second transcript of each commit, which has it, before the plain
 one or after it, "delayed" (the SDK's words). The final one waits for it, but not for long.
 """
@@ -32,6 +34,7 @@ from parley.providers.elevenlabs.sockets import SOCKETS
 from parley.providers.rules import STANDARD
 from parley.providers.socket import ProviderSocket, prepare_sockets
 from parley.providers.stt import TranscriptPiece
+from parley.text.same_words import bare_words
 from parley.text.scripts import join_texts
 
 MIN_AUDIO_MS = 500
@@ -144,10 +147,12 @@ class ScribeStream:
         self._said = said
         self._rate_hz = rate_hz
         self._endpointing: Endpointing = endpointing
-        self._sent_bytes = 0
+        self._unflushed_bytes = 0
         self._uncommitted_bytes = 0
         self._may_cross = False
         self._commit_sent = False
+        self._flushes = 0
+        self._is_confirmed = False
         self._committed: list[str] = []
         self._partial = ""
         self._detects = detects
@@ -164,20 +169,34 @@ class ScribeStream:
 
     async def send(self, pcm: bytes) -> None:
         """See `parley.providers.stt.TranscriptStream`."""
-        self._sent_bytes += len(pcm)
+        self._unflushed_bytes += len(pcm)
         self._uncommitted_bytes += len(pcm)
         await self._send_chunk(pcm, commit=False)
+
+    async def flush(self) -> bool:
+        """See `parley.providers.stt.TranscriptStream`."""
+        unflushed_ms = duration_ms(self._unflushed_bytes, self._rate_hz)
+        uncommitted_ms = duration_ms(self._uncommitted_bytes, self._rate_hz)
+        may_cross = uncommitted_ms >= AUTO_COMMIT_FROM_MS
+        if self._endpointing != "manual" or self._commit_sent or may_cross:
+            return False
+        if min(unflushed_ms, uncommitted_ms) < MIN_AUDIO_MS:
+            return False
+        self._flushes += 1
+        self._unflushed_bytes = self._uncommitted_bytes = 0
+        await self._send_chunk(b"", commit=True)
+        return True
 
     async def finish(self) -> None:
         """See `parley.providers.stt.TranscriptStream`."""
         shortfall = byte_count(
-            MIN_AUDIO_MS - duration_ms(self._sent_bytes, self._rate_hz), self._rate_hz
+            MIN_AUDIO_MS - duration_ms(self._unflushed_bytes, self._rate_hz), self._rate_hz
         )
         if shortfall > 0:
             await self._send_chunk(bytes(shortfall), commit=False)
         self._commit_sent = True
         uncommitted_ms = duration_ms(self._uncommitted_bytes, self._rate_hz)
-        self._may_cross = uncommitted_ms >= AUTO_COMMIT_FROM_MS
+        self._may_cross = uncommitted_ms >= AUTO_COMMIT_FROM_MS or self._flushes > 0
         await self._send_chunk(b"", commit=True)
 
     async def pieces(self) -> AsyncIterator[TranscriptPiece]:
@@ -240,7 +259,8 @@ class ScribeStream:
         if text:
             self._said.append(text)
         if kind == "partial_transcript":
-            if not text or text == self._partial or text in self._committed[-1:]:
+            stale = self._committed and bare_words(text) == bare_words(self._committed[-1])
+            if not text or text == self._partial or stale:
                 return None
             self._partial = text
             return TranscriptPiece(self._joined(text), final=False)
@@ -249,14 +269,29 @@ class ScribeStream:
                 self._committed.append(text)
                 self._languages_owed += 1
             self._partial = ""
+            if self._flushes and not self._commit_sent:
+                self._flushes -= 1
+                self._is_confirmed = True
+                return self._confirm() or TranscriptPiece(self._joined(), final=False)
             self._uncommitted_bytes = 0
             over = self._commit_sent or (self._endpointing == "server_vad" and bool(text))
             return TranscriptPiece(self._joined(), final=over)
+        if kind in _NOT_ENOUGH and self._flushes and not self._commit_sent:
+            self._flushes -= 1
+            self._is_confirmed = True
+            return self._confirm()
         if kind in _NOT_ENOUGH:
             return TranscriptPiece(self._joined(), final=True) if self._commit_sent else None
         if "error" in frame:
             raise self._socket.make_frame_error(kind)
-        return None  # repeated finals, details, languages, and what later versions may add
+        return self._confirm()  # nothing else: repeated finals, details, and what may come later
+
+    def _confirm(self) -> TranscriptPiece | None:
+        """Return the answer to a flush, once the language that is waited for is there too."""
+        if not self._is_confirmed or (self._detects and self._languages_owed > 0):
+            return None
+        self._is_confirmed = False
+        return TranscriptPiece(self._joined(), False, self._language, "confirmed")
 
     def _joined(self, tail: str = "") -> str:
         return join_texts([*self._committed, tail])

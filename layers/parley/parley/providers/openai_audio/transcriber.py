@@ -221,6 +221,10 @@ class WhisperStream:
         # What another transcriber failed at comes all at once: two minutes take the gate 160 ms.
         await asyncio.sleep(0)
 
+    async def flush(self) -> bool:
+        """See `parley.providers.stt.TranscriptStream`. It would be asked twice for the same."""
+        return False
+
     async def finish(self) -> None:
         """See `parley.providers.stt.TranscriptStream`."""
         self._finished.set()

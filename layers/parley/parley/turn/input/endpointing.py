@@ -84,6 +84,10 @@ class EndpointDetector:
         """Whether the utterance is over."""
         return self._over
 
+    def has(self, chunks: int) -> bool:
+        """Return whether the chunks up to this one have come."""
+        return self._utterance.next_seq > chunks
+
     def add_chunk(self, chunk: ChunkEntry, now_s: float) -> list[bytes]:
         """Add a chunk that arrived; return the audio that is now next in order."""
         if self._over:  # only to tell the client that it sent more than it announced

@@ -17,6 +17,7 @@ from parley.storage.inbox_entries import (
     EndEntry,
     InboxEntry,
     InterruptEntry,
+    PauseEntry,
     ResumeEntry,
 )
 from parley.turn.input.endpointing import EndpointDetector
@@ -88,6 +89,22 @@ class InboxPoller:
         self.audio: ReplayQueue[bytes] = ReplayQueue()
         self.audio_bytes = 0
         """How much of it has been handed on."""
+        self.on_utterance: Callable[[], None] = lambda: None
+        """Called when the user may have paused, gone on, or finished."""
+        self._pause: PauseEntry | None = None
+
+    @property
+    def pause(self) -> PauseEntry | None:
+        """The newest pause, once everything is here that was said before it, or its end."""
+        pause, detector = self._pause, self._detector
+        if pause is None or detector is None:
+            return None
+        return pause if pause.is_over or detector.has(pause.chunks) else None
+
+    @property
+    def end(self) -> EndEntry | None:
+        """What the client has said of the end of the utterance."""
+        return self._detector.end if self._detector is not None else None
 
     def take_utterance(self, audio: bytes) -> None:
         """Take an utterance that is here as a whole; the transcriber gets it in chunks."""
@@ -129,9 +146,16 @@ class InboxPoller:
                 self._log("inbox_readable_again", {"failed_polls": self._failed})
                 self._unreadable_s += self._unreadable_now_s()
             self._failed = 0
+        before = self._utterance_state
         for entry in entries:
             self._take(entry)
         self._let_time_pass()
+        if self._utterance_state != before:
+            self.on_utterance()
+
+    @property
+    def _utterance_state(self) -> tuple[PauseEntry | None, EndEntry | None, bool]:
+        return self.pause, self.end, self.audio.closed
 
     def _utterance_s(self) -> float:
         """Return the time on a clock that stands still while the inbox cannot be read.
@@ -147,14 +171,23 @@ class InboxPoller:
         return min(time.monotonic() - self._failed_since_s, UNREADABLE_GIVE_UP_S)
 
     def end_utterance(self) -> None:
-        """End the utterance where the transcriber has found its end by itself."""
+        """End the utterance: what was said is known, whatever of its audio is still to come."""
         if self._detector is not None:
+            if self._detector.end is not None:
+                self._mark_end(self._detector.end)
             self._detector.end_utterance()
             self._rhythm.note_over()
 
     def expect_ack(self) -> None:
         """Look for the client's acknowledgement: all has been posted."""
         self._rhythm.expect_ack()
+
+    def _mark_end(self, end: EndEntry | None) -> None:
+        now = time.monotonic()
+        # Without `audio_end`, the end is when silence has told it: nobody else has dated it.
+        zero = monotonic_at(end.received_at_ms) if end is not None else now
+        self._latency.mark("received", zero)
+        self._latency.mark("started", now)
 
     def _take(self, entry: InboxEntry) -> None:
         if isinstance(entry, InterruptEntry):
@@ -178,6 +211,8 @@ class InboxPoller:
                 self.client_news.set()
         elif self._detector is None:  # audio that somebody sent for a typed turn
             return
+        elif isinstance(entry, PauseEntry):
+            self._pause = entry
         elif isinstance(entry, EndEntry):
             self._detector.note_end(entry, self._utterance_s())
             self._rhythm.note_end()
@@ -196,12 +231,7 @@ class InboxPoller:
         for error in errors:
             self._tell(error)
         if self._detector.over and not was_over:
-            now = time.monotonic()
-            end = self._detector.end
-            # Without `audio_end`, the end is when silence has told it: nobody else has dated it.
-            zero = monotonic_at(end.received_at_ms) if end is not None else now
-            self._latency.mark("received", zero)
-            self._latency.mark("started", now)
+            self._mark_end(self._detector.end)
             self._rhythm.note_over()
             self.audio.close()
 

@@ -42,6 +42,17 @@ class TurnLatency:
         """Note when something happened first."""
         self._marks.setdefault(name, at_s)
 
+    def take_over(self, draft: TurnLatency, at_s: float) -> None:
+        """Take the marks of a reply that had begun before it was sure to be wanted.
+
+        What it had done by then has taken none of the turn's time.
+
+        Args:
+            at_s: when it was sure.
+        """
+        for name, marked_s in draft._marks.items():
+            self.mark(name, max(marked_s, at_s))
+
     def metrics(self) -> Metrics:
         """Return the parts and the sums, in ms; what did not happen is None."""
         thinking_from: Mark = "transcribed" if "transcribed" in self._marks else "started"

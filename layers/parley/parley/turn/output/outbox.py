@@ -146,6 +146,17 @@ class Outbox:
         self._packer.add(pcm)
         self._words.extend(words)
 
+    def take_over(self, draft: Outbox, now_s: float) -> None:
+        """Take everything that a reply has put into an outbox that nobody posts."""
+        self._events.extend(draft._events)
+        draft._events.clear()
+        if draft._text:
+            self.add_text(draft._text, now_s, filler=draft._text_fills)
+            draft._text = ""
+        self.add_audio(draft._packer.take_all(), list(draft._words), now_s)
+        draft._words.clear()
+        self._audio_closed = self._audio_closed or draft._audio_closed
+
     def close_audio(self) -> None:
         """Note that no more audio will come: nothing needs to wait for more."""
         self._audio_closed = True

@@ -221,6 +221,19 @@ class ReplyStage:
         """How much text synthesizers were sent."""
         return sum(each.tts.spoken_chars for each in self._segments.items)
 
+    def release(
+        self, outbox: Outbox, latency: TurnLatency, on_change: Callable[[], None], at_s: float
+    ) -> None:
+        """Say in a turn's outbox what was put into one that nobody posts, and all that follows.
+
+        Args:
+            at_s: when the reply was sure to be wanted.
+        """
+        outbox.take_over(self._outbox, at_s)
+        latency.take_over(self._latency, at_s)
+        self._outbox, self._latency, self._on_change = outbox, latency, on_change
+        on_change()
+
     async def speak(self) -> None:
         """Connect to the synthesizer at once, and speak what the responder writes.
 

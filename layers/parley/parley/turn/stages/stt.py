@@ -6,8 +6,12 @@ An attempt that fails is repeated with all of the audio, also by another transcr
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from parley.aio.replay_queue import ReplayQueue
 from parley.aio.tasks import BackgroundClose, Tasks
@@ -46,6 +50,20 @@ class Unheard:
         self._flowed_s = 0.0
 
 
+@dataclass(slots=True, eq=False)
+class _Listener:
+    """A stream that hears the utterance.
+
+    Attributes:
+        sent: how many chunks it has been sent.
+        asked: the pauses that it has yet to confirm, in order.
+    """
+
+    stream: TranscriptStream
+    sent: int = 0
+    asked: deque[int] = field(default_factory=deque)
+
+
 class SttStage:
     """Transcribes one utterance.
 
@@ -55,6 +73,7 @@ class SttStage:
         timeout_s: how long the final transcript may take once it is owed.
         hedge_after_s: how long until a second stream is opened in parallel to a silent one.
         on_partial: gets every transcript that is not final.
+        on_confirmed: gets the transcript of what was said before a pause, by the pause's number.
         on_failover: told why the first transcriber failed when another one takes over.
         background: closes the streams.
 
@@ -75,7 +94,10 @@ class SttStage:
         on_partial: Callable[[TranscriptPiece], None],
         on_failover: Callable[[ProviderError], None],
         background: BackgroundClose,
+        on_confirmed: Callable[[int, TranscriptPiece], None] = lambda pause, piece: None,
     ) -> None:
+        self._listeners: list[_Listener] = []
+        self._on_confirmed = on_confirmed
         self._audio = audio
         self._format: AudioFormat = audio_format
         self._language = language
@@ -116,6 +138,23 @@ class SttStage:
             tasks.start(self._watch_audio())
             return await self._call.run(self._attempt, prepare=self._prepare)
 
+    async def confirm(self, pause: int, chunks: int) -> None:
+        """Ask what was said before a pause. No answer may come.
+
+        Args:
+            chunks: how many chunks it is in.
+        """
+        for listener in tuple(self._listeners):
+            # One that has yet to be sent some of it would answer without that.
+            if listener.sent < min(chunks, len(self._audio)):
+                continue
+            listener.asked.append(pause)  # first: the answer may be quick
+            taken = False
+            with contextlib.suppress(ProviderError):  # who receives from it finds that as well
+                taken = await listener.stream.flush()
+            if not taken and pause in listener.asked:
+                listener.asked.remove(pause)
+
     def _prepare(self) -> None:
         if not self._call.owed.is_set():
             self._call.due.clear()
@@ -131,31 +170,42 @@ class SttStage:
 
     async def _attempt(self, asked: Candidate[Transcriber], take_lead: TakeLead) -> str:
         stream = await asked.provider.open(self._format, self._language, self._endpointing)
-        heard = await exchange(
-            stream,
-            self._send,
-            self._receive,
-            code="transcription_failed",
-            timeout_s=self._call.timeout_of(asked),
-            background=self._background,
-        )
+        listener = _Listener(stream)
+        self._listeners.append(listener)
+        try:
+            heard = await exchange(
+                stream,
+                functools.partial(self._send, listener),
+                functools.partial(self._receive, listener),
+                code="transcription_failed",
+                timeout_s=self._call.timeout_of(asked),
+                background=self._background,
+            )
+        finally:
+            self._listeners.remove(listener)
         if take_lead():
             self.language = heard.language
         return heard.text
 
-    async def _send(self, stream: TranscriptStream, deadline: StreamDeadline) -> None:
+    async def _send(
+        self, listener: _Listener, stream: TranscriptStream, deadline: StreamDeadline
+    ) -> None:
         async for audio in self._audio:
             await stream.send(audio)
+            listener.sent += 1
         await stream.finish()
         deadline.restart()
 
     async def _receive(
-        self, stream: TranscriptStream, _deadline: StreamDeadline
+        self, listener: _Listener, stream: TranscriptStream, _deadline: StreamDeadline
     ) -> TranscriptPiece:
         async for piece in stream.pieces():
             self._call.begun.set()
             self._unheard.note_words()
             if piece.final:
                 return piece
+            if piece.sign == "confirmed" and listener.asked:
+                self.language = piece.language or self.language
+                self._on_confirmed(listener.asked.popleft(), piece)
             self._on_partial(piece)
         raise make_failure("transcription_failed", "unavailable")
