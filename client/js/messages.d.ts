@@ -80,12 +80,14 @@ export interface AudioChunk {
   audio: string;
 }
 
-/** The user has finished. `chunks` says how many chunks there were. */
+/** The user has finished. `chunks` says how many chunks there were. `pause` names the pause that still holds: nothing was said after it had begun. */
 export interface AudioEnd {
   type: "audio_end";
   turn_id: string;
   /** 0 to 9,000. */
   chunks: number;
+  /** 1 to 9,000. */
+  pause?: number | null;
 }
 
 /** A spoken turn begins. `attempt` is as in `user_message`. */
@@ -97,6 +99,8 @@ export interface AudioStart {
   endpointing?: Endpointing;
   /** 1 to 100. */
   attempt?: number | null;
+  /** Whether the client tells of pauses (`speech_paused`), so that nothing else is taken for one. */
+  pauses?: boolean;
 }
 
 /** What a client may choose: the settings that it may set, and the values of those that have a closed list. */
@@ -118,6 +122,8 @@ export interface Choices {
   detects_language?: boolean;
   /** Whether a client may send `context`. */
   context?: boolean;
+  /** Whether a reply may begin at a pause, so that `speech_paused` and `speech_resumed` are of use. */
+  preemptive_replies?: boolean;
 }
 
 /** Asks the application to run a function of its own, and to answer with `tool_result`. Another attempt at the turn asks again with the same `call_id`. A function runs once for each. */
@@ -295,6 +301,12 @@ export interface Metrics {
   table_reads?: number | null;
   /** How often it wrote to it. */
   table_writes?: number | null;
+  /** How many replies were begun before the end of the utterance was sure. */
+  preemptive_tries?: number | null;
+  /** Whether one of them is the reply. Then each part of the time above is what was left of it when the end was sure. */
+  preemptive_hit?: boolean | null;
+  /** How much text the others had, which nobody saw. */
+  preemptive_wasted_chars?: number | null;
   /** The turn ran in a fresh Lambda environment. */
   cold?: boolean | null;
   /** The connection to the responder was already open. */
@@ -397,6 +409,24 @@ export interface SilenceRules {
 
 /** A part of a text, counted in code points: `[start, end]`, without the character at `end`. */
 export type Span = [number, number];
+
+/** Speech seems to pause: everything that was said until now is in the chunks up to `chunks`. `pause` counts the pauses of the utterance. Of use where `choices.preemptive_replies` says so. */
+export interface SpeechPaused {
+  type: "speech_paused";
+  turn_id: string;
+  /** 0 to 9,000. */
+  chunks: number;
+  /** 1 to 9,000. */
+  pause: number;
+}
+
+/** Speech goes on after a pause. */
+export interface SpeechResumed {
+  type: "speech_resumed";
+  turn_id: string;
+  /** 1 to 9,000. */
+  pause: number;
+}
 
 /** Answers `client_call`. The first answer to a call counts. */
 export interface ToolResult {
@@ -512,6 +542,8 @@ export type ClientMessage =
   | UserMessage
   | AudioStart
   | AudioChunk
+  | SpeechPaused
+  | SpeechResumed
   | AudioEnd
   | Interrupt
   | Config

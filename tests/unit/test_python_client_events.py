@@ -62,8 +62,7 @@ SAMPLES: list[protocol.ServerEvent] = [
         text="Hello",
         metrics=msgspec.convert(
             {
-                name: name
-                in ("cold", "connection_reused", "tokens_estimated", "preemptive_hit")
+                name: name in ("cold", "connection_reused", "tokens_estimated", "preemptive_hit")
                 or 3
                 for name in protocol.Metrics.__struct_fields__
             },

@@ -161,6 +161,9 @@ class AudioStart(TypedDict):
     endpointing: NotRequired[Endpointing]
     attempt: NotRequired[int]
     """1 to 100."""
+    pauses: NotRequired[bool]
+    """Whether the client tells of pauses (`speech_paused`), so that nothing else is taken for one.
+    """
 
 
 class AudioChunk(TypedDict):
@@ -174,13 +177,41 @@ class AudioChunk(TypedDict):
     """2 to 20,480 bytes, in base64."""
 
 
+class SpeechPaused(TypedDict):
+    """Speech seems to pause: everything that was said until now is in the chunks up to `chunks`.
+
+    `pause` counts the pauses of the utterance. Of use where `choices.preemptive_replies` says so.
+    """
+
+    type: Literal["speech_paused"]
+    turn_id: str
+    chunks: int
+    """0 to 9,000."""
+    pause: int
+    """1 to 9,000."""
+
+
+class SpeechResumed(TypedDict):
+    """Speech goes on after a pause."""
+
+    type: Literal["speech_resumed"]
+    turn_id: str
+    pause: int
+    """1 to 9,000."""
+
+
 class AudioEnd(TypedDict):
-    """The user has finished. `chunks` says how many chunks there were."""
+    """The user has finished. `chunks` says how many chunks there were.
+
+    `pause` names the pause that still holds: nothing was said after it had begun.
+    """
 
     type: Literal["audio_end"]
     turn_id: str
     chunks: int
     """0 to 9,000."""
+    pause: NotRequired[int]
+    """1 to 9,000."""
 
 
 class Interrupt(TypedDict):
@@ -272,6 +303,8 @@ ClientMessage: TypeAlias = (
     | UserMessage
     | AudioStart
     | AudioChunk
+    | SpeechPaused
+    | SpeechResumed
     | AudioEnd
     | Interrupt
     | Config
@@ -349,6 +382,9 @@ class Choices:
     was heard last."""
     context: bool = False
     """Whether a client may send `context`."""
+    preemptive_replies: bool = False
+    """Whether a reply may begin at a pause, so that `speech_paused` and `speech_resumed` are of
+    use."""
 
 
 class Span(NamedTuple):
@@ -466,6 +502,13 @@ class Metrics:
     """How often the turn's function read from the table before `turn_end`."""
     table_writes: int | None = None
     """How often it wrote to it."""
+    preemptive_tries: int | None = None
+    """How many replies were begun before the end of the utterance was sure."""
+    preemptive_hit: bool | None = None
+    """Whether one of them is the reply. Then each part of the time above is what was left of it
+    when the end was sure."""
+    preemptive_wasted_chars: int | None = None
+    """How much text the others had, which nobody saw."""
     cold: bool | None = None
     """The turn ran in a fresh Lambda environment."""
     connection_reused: bool | None = None
