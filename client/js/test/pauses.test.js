@@ -11,7 +11,7 @@ const PAUSES = { pauses: true };
 
 /** A microphone that holds back what makes no whole chunk. */
 class ChunkingMicrophone extends FakeMicrophone {
-  chunker = new Chunker(1_600, (pcm) => this.onChunk(pcm));
+  chunker = new Chunker(16_000, (pcm) => this.onChunk(pcm));
   flush() {
     this.chunker.flush();
   }
