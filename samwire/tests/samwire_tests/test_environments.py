@@ -427,10 +427,20 @@ async def test_an_event_is_run_no_earlier_than_the_latency_says(tmp_path: Path) 
 
 
 async def test_an_invocation_waits_for_what_is_free_sooner_than_a_start(tmp_path: Path) -> None:
-    source = "import os\ndef handler(event, context):\n    return os.getpid()"
+    source = """
+        import os, time
+        time.sleep(0.3)
+        def handler(event, context):
+            time.sleep(0.03)
+            return os.getpid()
+    """
     async with running(tmp_path, source) as f:
         first = [await f.invoke() for _ in range(8)]
-        assert {*first, *await asyncio.gather(f.invoke(), f.invoke())} == {first[0]}
+        (pool,) = f.service._pools.values()
+        both = asyncio.gather(f.invoke(), f.invoke())
+        await until(lambda: bool(pool._waiting))
+        assert not pool._starting
+        assert {*first, *await both} == {first[0]}
 
 
 async def test_invocations_and_cold_starts_take_as_long_as_the_latency_says(tmp_path: Path) -> None:
