@@ -516,6 +516,10 @@ export interface Usage {
   table_reads?: number;
   /** How often they wrote to it. */
   table_writes?: number;
+  /** How many replies were begun before the end of an utterance was sure. */
+  preemptive_tries?: number;
+  /** How much text of them nobody saw. */
+  preemptive_wasted_chars?: number;
 }
 
 /** A typed turn. `attempt` counts from 1. The same attempt of a turn runs once, however often it is sent. A turn that has failed runs again with the next attempt, or when it is sent without an attempt. */

@@ -544,6 +544,10 @@ class Usage:
     """How often turns read from the table."""
     table_writes: int = 0
     """How often they wrote to it."""
+    preemptive_tries: int = 0
+    """How many replies were begun before the end of an utterance was sure."""
+    preemptive_wasted_chars: int = 0
+    """How much text of them nobody saw."""
 
 
 @dataclass(frozen=True, slots=True)
