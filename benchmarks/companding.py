@@ -141,6 +141,10 @@ def compare(folder: Path, most: int, ears: Sequence[str]) -> None:
             for text, (pcm, mulaw) in zip(said, heard, strict=True)
         ]
         different = sum(pcm != mulaw for pcm, mulaw in heard)
+        for text, pair, recording in zip(said, heard, recordings, strict=True):
+            if pair[0] != pair[1]:
+                lines = (" ".join(words[:40]) for words in (text, *pair))
+                print(recording.path.name, *lines, sep="\n  ", file=sys.stderr)
         low, high = interval(pairs)
         wer = [100 * sum(pair[each] for pair in pairs) / words for each in (1, 2)]
         print(

@@ -69,13 +69,17 @@ export class Conversation extends Emitter {
   /** Its part in the microphone, which others may use too. */
   #input;
 
+  /** Whether speech is sent in µ-law where the server takes it. */
+  #companding;
+
   /**
    * @param {import("./reconnector.js").Asked} url `wss://…/stage`, or who to ask for it
    * @param {ConversationOptions} [options]
    */
   constructor(url, options = {}) {
     super();
-    const { settings = {}, session, microphone, player, queue, ...more } = options;
+    const { settings = {}, session, microphone, player, queue, companding = false, ...more } = options;
+    this.#companding = companding;
     const { tools = {}, agent, ...connectionOptions } = more;
     /** Every setting in force. */
     this.settings = settings;
@@ -482,7 +486,7 @@ export class Conversation extends Emitter {
 
   /** @returns {import("./speech.js").Coding} how speech is sent: a server that does not say takes PCM */
   #coding() {
-    const takesMulaw = this.choices?.speech_formats?.includes("mulaw_16000");
+    const takesMulaw = this.#companding && this.choices?.speech_formats?.includes("mulaw_16000");
     return takesMulaw && this.transport === "websocket" ? "mulaw_16000" : "pcm_16000";
   }
 

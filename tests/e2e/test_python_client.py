@@ -152,7 +152,7 @@ async def test_a_spoken_turn_over_a_network_that_keeps_breaking_is_heard_whole(
     stack.llm.put(delays={"llm_token_ms": 20})
     pcm = speech("What is the tallest mountain?")
     async with Conversation.connect(network.url, reconnect=QUICK) as conversation:
-        turn = conversation.speak(pcm)
+        turn = conversation.speak(pcm, companding=True)
         async with cuts(network, turn, seed=5):
             reply = await turn
     assert network.connections > 2

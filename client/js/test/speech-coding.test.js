@@ -20,8 +20,8 @@ const LAST = [...encodeMulaw(Uint8Array.of(9, 9))];
  * @param {Context} t
  * @param {object} [more] that the server's `ready` says
  */
-async function connected(t, more) {
-  const made = begun(t);
+async function connected(t, more, companding = true) {
+  const made = begun(t, { companding });
   await settled();
   await ready({ ...more });
   await made.connecting;
@@ -56,6 +56,13 @@ for (const [name, more] of /** @type {[string, object][]} */ ([
   });
 }
 
+test("who has not asked for it sends PCM", async (t) => {
+  const { conversation, microphone, socket } = await connected(t, { choices: MULAW }, false);
+  await speaking(conversation, microphone);
+  microphone.onChunk(LOUD);
+  assert.deepEqual(sent(socket), { format: "pcm_16000", chunks: [[...LOUD]] });
+});
+
 test("a turn that is tried again is coded as before", async (t) => {
   const { conversation, microphone, socket } = await connected(t, { choices: MULAW });
   const { turn } = await speaking(conversation, microphone);
@@ -83,7 +90,7 @@ test("what was begun over a WebSocket is PCM again when it goes on over HTTP", a
   const api = await Api.running(t);
   api.upgrades = "open";
   api.speechFormats = ["pcm_16000", "mulaw_16000"];
-  const { conversation, connecting } = conversing(t, api, { microphone });
+  const { conversation, connecting } = conversing(t, api, { microphone, companding: true });
   await connecting;
   const { turn } = await speaking(conversation, microphone);
   microphone.onChunk(LOUD);

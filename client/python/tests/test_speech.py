@@ -376,17 +376,19 @@ async def test_an_unknown_format_is_refused_with_the_known_ones(server: Scripted
 
 
 @pytest.mark.parametrize(
-    ("speech_formats", "format", "sent"),
+    ("companding", "speech_formats", "format", "sent"),
     [
-        (["pcm_16000", "mulaw_16000"], "pcm_16000", "mulaw_16000"),
-        (["pcm_16000", "pcm_24000", "mulaw_16000"], "pcm_24000", "pcm_24000"),
-        (["pcm_16000"], "pcm_16000", "pcm_16000"),
-        (None, "pcm_16000", "pcm_16000"),
+        (True, ["pcm_16000", "mulaw_16000"], "pcm_16000", "mulaw_16000"),
+        (False, ["pcm_16000", "mulaw_16000"], "pcm_16000", "pcm_16000"),
+        (True, ["pcm_16000", "pcm_24000", "mulaw_16000"], "pcm_24000", "pcm_24000"),
+        (True, ["pcm_16000"], "pcm_16000", "pcm_16000"),
+        (True, None, "pcm_16000", "pcm_16000"),
     ],
 )
 async def test_speech_is_coded_as_the_server_takes_it(
     server: ScriptedServer,
     listener: Listener,
+    companding: bool,
     speech_formats: list[str] | None,
     format: AudioFormat,
     sent: str,
@@ -401,7 +403,7 @@ async def test_speech_is_coded_as_the_server_takes_it(
     server.on("init", ready)
     pcm = tone("the quick brown fox")
     async with Conversation.connect(server.url) as conversation:
-        await conversation.speak(pcm, format=format, real_time=False)
+        await conversation.speak(pcm, format=format, real_time=False, companding=companding)
     chunks = [base64.b64decode(each["audio"]) for each in server.messages("audio_chunk")]
     assert [start["format"] for start in server.messages("audio_start")] == [sent]
     assert b"".join(chunks) == (encode_mulaw(pcm) if sent == "mulaw_16000" else pcm)

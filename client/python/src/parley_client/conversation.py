@@ -258,6 +258,7 @@ class Conversation:
         endpointing: Endpointing = "manual",
         real_time: bool = True,
         chunk_ms: int | None = None,
+        companding: bool = False,
     ) -> Turn:
         """Send speech. Transcripts come while it is still being sent.
 
@@ -270,6 +271,8 @@ class Conversation:
             real_time: send as a microphone would, rather than at once.
             chunk_ms: how much audio goes into one message, at most. A message is sent sooner at the
                 beginning and when speech pauses. Default: 480, or what the server takes.
+            companding: whether `pcm_16000` is sent in 8 bits a sample (µ-law) where the server
+                takes it, at half the price.
 
         Raises:
             BadAudio: the format or the chunk's length cannot be sent.
@@ -296,7 +299,7 @@ class Conversation:
                 f"not {endpointing!r}."
             )
         takes = self.choices.speech_formats if self.choices is not None else ()
-        mulaw = format == "pcm_16000" and "mulaw_16000" in takes
+        mulaw = companding and format == "pcm_16000" and "mulaw_16000" in takes
         turn = self._turns.begin(
             Utterance.spoken(_new_turn_id(), "mulaw_16000" if mulaw else format, endpointing)
         )
