@@ -100,7 +100,7 @@ def test_a_later_attempt_that_says_something_else_is_found() -> None:
         ({"ms": 4_900}, "no answer in time"),
         ({"logged": frozenset({"turn_died "})}, "the turn's function was killed"),
         ({"logged": frozenset({"tool_failed timeout"})}, "no answer in time"),
-        ({"logged": frozenset({"turn_failed ReadTimeoutError"})}, "the table was not reached"),
+        ({"logged": frozenset({"turn_failed ReadTimedOut"})}, "the table was not reached"),
     ],
 )
 def test_what_is_unknown_has_a_reason(known: dict[str, Any], cause: str) -> None:

@@ -258,16 +258,21 @@ class RawClient:
         return await self.ended(turn)
 
     async def speak(
-        self, pcm: bytes, turn_id: str | None = None, *, chunk_ms: int = 400, speed: float = 1.0
+        self,
+        pcm: bytes,
+        turn_id: str | None = None,
+        *,
+        chunk_ms: int = 400,
+        speed: float = 1.0,
     ) -> Reply:
         """Hold a spoken turn: 16 kHz PCM, sent in real time or `speed` times quicker.
 
         The chunks are larger than a client's: how many come at once is how many environments
-        start.
+        start. It says that it tells of pauses, and tells of none: no reply begins before the end.
         """
         turn = turn_id or self.new_turn_id()
         chunks = pcm_chunks(pcm, chunk_ms)
-        await self.send(type="audio_start", turn_id=turn, format="pcm_16000", endpointing="manual")
+        await self.send(type="audio_start", turn_id=turn, format="pcm_16000", pauses=True)
         began = time.monotonic()
         for seq, chunk in enumerate(chunks, 1):
             due = began + seq * chunk_ms / 1000 / speed

@@ -211,7 +211,8 @@ async def test_ping_comes_back_and_end_ends_the_session(stack: Stack) -> None:
         assert await client.other() == {"type": "pong", "sent_at": 12.5}
         await client.send(type="end")
         ended = await client.other()
-        assert ended == {"type": "session_ended", "session_id": client.ready["session_id"]}
+        session_id = client.ready["session_id"]
+        assert ended == {"type": "session_ended", "session_id": session_id, "usage": {}}
         after = await client.say("Are you there?")
         assert [error["code"] for error in after.errors] == ["session_not_found"]
 
