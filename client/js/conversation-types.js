@@ -92,7 +92,7 @@
  *   speech comes from. Hands-free needs one that notices speech.
  * @property {AudioOutput} [player] Where replies sound. Without one they are text.
  * @property {boolean} [companding] Whether speech is sent in 8 bits a sample (µ-law) where the server
- *   takes it, at half the price. Default false.
+ *   takes it, at half the price. Default true.
  * @property {{maxMessages?: number, maxBytes?: number}} [queue] How much is kept of what is said
  *   without a connection. Default: 1,000 messages and 4,000,000 bytes.
  */

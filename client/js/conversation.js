@@ -78,7 +78,7 @@ export class Conversation extends Emitter {
    */
   constructor(url, options = {}) {
     super();
-    const { settings = {}, session, microphone, player, queue, companding = false, ...more } = options;
+    const { settings = {}, session, microphone, player, queue, companding = true, ...more } = options;
     this.#companding = companding;
     const { tools = {}, agent, ...connectionOptions } = more;
     /** Every setting in force. */

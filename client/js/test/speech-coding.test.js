@@ -56,7 +56,7 @@ for (const [name, more] of /** @type {[string, object][]} */ ([
   });
 }
 
-test("who has not asked for it sends PCM", async (t) => {
+test("who does not want it sends PCM", async (t) => {
   const { conversation, microphone, socket } = await connected(t, { choices: MULAW }, false);
   await speaking(conversation, microphone);
   microphone.onChunk(LOUD);

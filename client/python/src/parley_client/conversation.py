@@ -258,7 +258,7 @@ class Conversation:
         endpointing: Endpointing = "manual",
         real_time: bool = True,
         chunk_ms: int | None = None,
-        companding: bool = False,
+        companding: bool = True,
     ) -> Turn:
         """Send speech. Transcripts come while it is still being sent.
 
