@@ -22,6 +22,9 @@ import { Problem } from "./problem.js";
 
 /** How long a turn that nobody has answered waits, before it is said again. */
 const AGAIN_AFTER_MS = [500, 1_000, 2_000, 4_000];
+/** How often open turns are asked after in `ASKED_MS`: a question that fails is a fault as well. */
+const MAX_ASKED = 8;
+const ASKED_MS = 10_000;
 
 export class Undelivered {
   /** How often each turn has been said again.
@@ -30,6 +33,8 @@ export class Undelivered {
   /** Those that will be.
    * @type {WeakSet<Turn>} */
   #waiting = new WeakSet();
+  /** How often open turns have been asked after lately. */
+  #asked = 0;
 
   /**
    * @param {UndeliveredParts} parts
@@ -42,14 +47,27 @@ export class Undelivered {
 
   /** @param {GatewayFault} fault */
   take({ message, requestId }) {
-    const { turns, outgoing, ask, onProblem } = this.parts;
+    const { turns, outgoing, onProblem } = this.parts;
     const problem = new Problem("internal", message, { retryable: true });
-    const open = turns.all().filter((turn) => !turn.cause && outgoing.hasLeft(turn.id));
+    // Of the agent's own turn, only that it was interrupted can be lost.
+    const open = turns
+      .all()
+      .filter((turn) => (!turn.cause || turn.interrupted) && outgoing.hasLeft(turn.id));
     if (!open.length) onProblem(problem);
-    for (const turn of open) {
-      if (requestId !== undefined) ask(turn, requestId);
-      if (this.#isUnheard(turn)) this.#sayAgain(turn, problem);
-    }
+    if (requestId !== undefined) this.#ask(open, requestId);
+    for (const turn of open) if (this.#isUnheard(turn)) this.#sayAgain(turn, problem);
+  }
+
+  /**
+   * @param {Turn[]} open
+   * @param {string} requestId
+   */
+  #ask(open, requestId) {
+    const users = open.filter((turn) => !turn.cause);
+    if (!users.length || this.#asked >= MAX_ASKED) return;
+    this.#asked += 1;
+    startTimer(() => (this.#asked -= 1), ASKED_MS);
+    for (const turn of users) this.parts.ask(turn, requestId);
   }
 
   /**

@@ -103,6 +103,37 @@ test("of a spoken turn all is said again but its chunks, until it is understood"
   assert.equal(socket.ofType("audio_start").length, 2);
 });
 
+test("questions that fail too are not asked without end", async (t) => {
+  const { conversation, socket } = await ready(t);
+  const { turn } = await said(conversation);
+  socket.says({ type: "reply_text", turn_id: turn.id, seq: 1, delta: "One" });
+  // Each failed question is a frame, which asks again.
+  for (let answered = -1; answered < socket.ofType("ping").length && answered < 100; answered += 1) {
+    gatewaySays(socket, "Internal server error", `r${answered}=`);
+  }
+  assert.equal(asked(socket).length, 8);
+  for (let seq = 2; seq <= 6; seq += 1) {
+    socket.says({ type: "reply_text", turn_id: turn.id, seq, delta: " two" });
+    await after(2_000);
+  }
+  const before = asked(socket).length;
+  gatewaySays(socket, "Internal server error", "s=");
+  assert.deepEqual(asked(socket).slice(before), [
+    { type: "ping", turn_id: turn.id, request_id: "s=" },
+  ]);
+});
+
+test("an interruption of the agent's own turn is said again, and the turn is not asked after", async (t) => {
+  const { conversation, socket, problems } = await ready(t);
+  socket.says({ type: "agent_turn", turn_id: "agent-greeting", seq: 1, cause: "greeting" });
+  await conversation.interrupt();
+  gatewaySays(socket, "Internal server error");
+  await after(500);
+  assert.equal(socket.ofType("interrupt").length, 2);
+  assert.deepEqual(asked(socket), []);
+  assert.deepEqual(problems, []);
+});
+
 test("that API Gateway waits no longer is no trouble", async (t) => {
   const { conversation, socket, problems } = await ready(t);
   const { turn } = await said(conversation);

@@ -392,6 +392,22 @@ async def test_after_a_failed_request_the_server_is_asked_at_once_for_each_turn_
     assert asked == [first, {**first, "attempt": 2}]
 
 
+async def test_questions_that_fail_too_are_not_asked_without_end(server: ScriptedServer) -> None:
+    failed = {"message": "Internal server error", "connectionId": "c", "requestId": "r="}
+
+    async def begin(peer: Peer, message: Json) -> None:
+        events = reply_events(message["turn_id"], "One two")
+        # As many as there would be if each question failed, and that were asked about again.
+        await peer.send(events[0], *[failed] * 20, *events[1:])
+
+    server.on("user_message", begin)
+    async with Conversation.connect(server.url) as conversation:
+        assert (await conversation.say("count")).text == "One two"
+        await conversation.configure({"speed": 1.1})  # what was asked before has been sent before
+    asked = [ping for ping in server.messages("ping") if "request_id" in ping]
+    assert len(asked) == 8
+
+
 @pytest.mark.usefixtures("soon")
 async def test_after_four_more_times_the_gateways_error_is_the_turns(
     server: ScriptedServer,

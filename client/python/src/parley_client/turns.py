@@ -42,6 +42,9 @@ from parley_client.utterance import Utterance
 RESEND_AFTER_S = 0.5
 """How long to wait before what a gateway could not deliver is sent again; then twice as long."""
 MAX_RESENDS = 4
+MAX_ASKED = 8
+"""How often the turns are asked after in `ASKED_S`: a question that fails is such an error too."""
+ASKED_S = 10.0
 MAX_FORGOTTEN = 100
 """Of how many turns that are over it is remembered that they were: a late event of one is not the
 first of another."""
@@ -110,6 +113,8 @@ class Turns:
         """The latest that was handed to a connection, and when (loop time)."""
         self._acks: set[asyncio.Task[None]] = set()
         self._resending: asyncio.Task[None] | None = None
+        self._asked_at_s: deque[float] = deque(maxlen=MAX_ASKED)
+        """When the turns were asked after (loop time)."""
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -375,9 +380,17 @@ class Turns:
 
     def _ask_after_all(self, request_id: str) -> None:
         """Ask whether a request that failed ran a turn: then the server ends it at once."""
-        for turn in self._turns.values():
-            if turn.done or not turn.utterance.is_users or not turn.utterance.opened:
-                continue
+        open_turns = [
+            turn
+            for turn in self._turns.values()
+            if not turn.done and turn.utterance.is_users and turn.utterance.opened
+        ]
+        asked_at_s, now_s = self._asked_at_s, asyncio.get_running_loop().time()
+        may_ask = len(asked_at_s) < MAX_ASKED or now_s - asked_at_s[0] >= ASKED_S
+        if not open_turns or not may_ask:
+            return
+        asked_at_s.append(now_s)
+        for turn in open_turns:
             ping: Ping = {
                 "type": "ping",
                 "sent_at": time.time() * 1000,
