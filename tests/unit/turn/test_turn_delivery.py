@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import Any
 
@@ -16,6 +17,7 @@ from parley.storage.item_codec import Session
 from parley.turn import delivery
 from parley.turn import turn as turn_module
 from tests.unit.fakes import (
+    DEADLINE_S,
     FakeResponder,
     Wire,
     broken,
@@ -158,6 +160,30 @@ async def test_a_turn_that_somebody_else_ended_says_no_more(
     assert await running is None
     assert stage.wire.of(TurnEnd) == []
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_renewal_that_hangs_does_not_cost_the_lease(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(turn_module, "RENEW_S", 0.02)
+    responder, go_on = holding("One moment.")
+    stage = Stage(responder=responder, provider_timeout_s=5)
+    renew, hung, renewed = stage.store.renew_lease, threading.Event(), threading.Event()
+
+    def hang_first(*arguments: Any) -> bool:
+        if not hung.is_set():
+            hung.set()
+            assert renewed.wait(DEADLINE_S)
+        renewed.set()
+        return renew(*arguments)
+
+    stage.store.renew_lease = hang_first  # type: ignore[method-assign,assignment]  # a late answer
+    running = asyncio.create_task(stage.run())
+    await until(renewed.is_set)
+    go_on.set()
+    outcome = await running
+    assert outcome is not None
+    assert outcome.reason == "completed"
 
 
 async def test_an_attempt_that_nobody_waits_for_any_more_stops_at_once() -> None:

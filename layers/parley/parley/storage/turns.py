@@ -41,7 +41,7 @@ LEASE_S = 6.0
 a client by API Gateway, the agent by Lambda. The lease is for a client that does not hear it: its
 connection is another than the one that the turn began on, or API Gateway's 29 s were over."""
 RENEW_S = 2.0
-"""How often a running turn renews its lease. Two renewals may fail."""
+"""How often a running turn renews its lease. Two renewals may fail, or one may hang."""
 ANSWER_TTL_S = 3600
 """How long an answer over HTTP can be repeated."""
 

@@ -46,6 +46,9 @@ END_MARGIN_S = 3.0
 """What a turn keeps of its invocation's time to end in good order."""
 SETTLE_MARGIN_S = 1.0
 """What is kept of it when what was begun is waited for at the end."""
+MAX_RENEWALS = 2
+"""How many renewals of the lease may be under way. An answer that never comes is waited for longer
+than the lease holds (`parley.aws.service.CALLS`)."""
 
 
 class Turn:
@@ -223,20 +226,32 @@ class Turn:
         await self._turn.poller.run()
 
     async def _renew_lease(self) -> None:
+        """Renew the lease until cancelled.
+
+        A renewal that hangs does not hold up the next one; of more that hang, none would help.
+        """
+        renewals: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                await asyncio.sleep(RENEW_S)
+                renewals = {each for each in renewals if not each.done()}
+                if len(renewals) < MAX_RENEWALS:
+                    renewals.add(asyncio.create_task(self._renew_once()))
+        finally:
+            await cancel_tasks(*renewals)
+
+    async def _renew_once(self) -> None:
         request, turns = self._turn.request, self._turn.services.turns
         owner = self._turn.invocation.owner
-        while True:
-            await asyncio.sleep(RENEW_S)
-            try:
-                ours = await asyncio.to_thread(
-                    turns.renew_lease, request.session, request.turn_id, owner
-                )
-            except Exception as error:  # the next renewal makes up for it
-                self._log("lease_not_renewed", {"error": type(error).__name__})
-                continue
-            if not ours:
-                self._turn.stop.request(StopReason.SUPERSEDED)
-                return
+        try:
+            ours = await asyncio.to_thread(
+                turns.renew_lease, request.session, request.turn_id, owner
+            )
+        except Exception as error:  # the next renewal makes up for it
+            self._log("lease_not_renewed", {"error": type(error).__name__})
+            return
+        if not ours:
+            self._turn.stop.request(StopReason.SUPERSEDED)
 
     def _follow_session(self, session: Session | None) -> None:
         """Go where the session was when this became its newest turn; None if a newer one has."""
