@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from samwire.runtime.fork_client import ForkServer
 from samwire.runtime.options import Preload, ServiceOptions
 from samwire_tests.lambda_harness import Harness, running
 from samwire_tests.test_environments import state, until
@@ -160,6 +161,22 @@ async def test_with_the_process_that_it_is_forked_from_it_ends(tmp_path: Path) -
         again = await all_at_once(harness)
         assert len({answer["pid"] for answer in again}) == ENVIRONMENTS
         assert server not in {answer["parent"] for answer in again}
+
+
+async def test_one_that_nobody_waits_for_any_more_is_no_trouble(tmp_path: Path) -> None:
+    problems: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, each: problems.append(each))
+    variables = {**os.environ, "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9"}
+    nothing = {"installed": [], "own": {}}
+    server = await ForkServer.start("app.handler", tmp_path, variables, "{}", nothing)
+    with open(os.devnull, "w") as output:
+        given_up = asyncio.create_task(server.fork(variables, output.fileno()))
+        await asyncio.sleep(0)  # it has been asked for
+        given_up.cancel()
+        await server.fork(variables, output.fileno())  # what was told of the first has come
+    await server.kill()
+    assert given_up.cancelled()
+    assert problems == []
 
 
 async def test_a_changed_file_is_imported_anew(tmp_path: Path) -> None:

@@ -179,9 +179,9 @@ class ForkServer:
             if not self._ready.done():
                 self._ready.set_exception(CannotFork(told["why"], told["unsafe"]))
         elif "started" in told:
-            child = self._children[told["started"]]
-            child.pid = told["pid"]
-            child.started.set()
+            if (child := self._children.get(told["started"])) is not None:
+                child.pid = told["pid"]
+                child.started.set()
         elif (ended := self._children.pop(told["ended"], None)) is not None:
             ended.end(told["status"])
 
