@@ -12,6 +12,8 @@ MAX_HEAD_BYTES = 64 * 1024
 """More than any service sends before an answer's body."""
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """The largest answer is `BatchGetItem`'s, with 16 MB of items ("Quotas in Amazon DynamoDB")."""
+MAX_DIGITS = 16
+"""Of a length: Python itself reads no more than 4,300."""
 _HEAD_END = b"\r\n\r\n"
 
 
@@ -149,6 +151,6 @@ def _join_chunks(data: bytearray) -> tuple[bytes, int] | None:
 
 def _parse_number(text: str, base: int) -> int:
     digits = "0123456789abcdef"[:base]
-    if not text or any(each not in digits for each in text.lower()):
+    if not 0 < len(text) <= MAX_DIGITS or any(each not in digits for each in text.lower()):
         raise MalformedAnswer
     return int(text, base)
