@@ -48,7 +48,8 @@ export class Undelivered {
   /** @param {GatewayFault} fault */
   take({ message, requestId }) {
     const { turns, outgoing, onProblem } = this.parts;
-    const problem = new Problem("internal", message, { retryable: true });
+    const text = `The server could not take a message (${message}). Try again.`;
+    const problem = new Problem("internal", text, { retryable: true });
     // Of the agent's own turn, only that it was interrupted can be lost.
     const open = turns
       .all()

@@ -97,7 +97,9 @@ def test_errors_are_sentences_where_they_belong(open_page: Open, server: Scripte
         "The server does not understand this page. Reload it: one of the two may be newer."
     )
     server.send_text('{"message": "Internal server error", "connectionId": "c", "requestId": "r"}')
-    expect(page.get_by_role("alert")).to_have_text("Internal server error")
+    expect(page.get_by_role("alert")).to_have_text(
+        "The server could not take a message (Internal server error). Try again."
+    )
     type_message(page, "Again")
     server.wait_for("user_message", 2)
     expect(page.locator("#notice")).to_be_hidden()

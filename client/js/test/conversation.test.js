@@ -61,7 +61,7 @@ test("API Gateway's own error frame becomes an error event", async (t) => {
   conversation.on("error", ({ message }) => seen.push(message));
   socket.onmessage({ data: '{"message": "Internal server error", "connectionId":"x"}' });
   socket.onmessage({ data: "<html>" });
-  assert.equal(seen[0], "Internal server error");
+  assert.equal(seen[0], "The server could not take a message (Internal server error). Try again.");
   assert.equal(seen.length, 2);
 });
 

@@ -74,7 +74,7 @@ test("a turn that nobody answers is said again after growing pauses, and then gi
   assert.deepEqual(messages.at(-1), messages[0]);
   gatewaySays(socket, "Internal server error");
   await failing;
-  assert.deepEqual(problems, ["Internal server error"]);
+  assert.deepEqual(problems, ["The server could not take a message (Internal server error). Try again."]);
 });
 
 test("a turn that is answered meanwhile is not said again", async (t) => {
@@ -149,6 +149,6 @@ test("that API Gateway waits no longer is no trouble", async (t) => {
 test("a message that no turn waits for is a problem", async (t) => {
   const { socket, problems } = await ready(t);
   gatewaySays(socket, "Internal server error");
-  assert.deepEqual(problems, ["Internal server error"]);
+  assert.deepEqual(problems, ["The server could not take a message (Internal server error). Try again."]);
   assert.deepEqual(asked(socket), []);
 });

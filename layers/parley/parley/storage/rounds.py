@@ -84,7 +84,7 @@ class RoundStore:
         found = self._table.get({"pk": item["pk"], "sk": item["sk"]})
         if found is None:  # erased meanwhile, with all of the session
             return Recorded("superseded")
-        # botocore repeats a write whose answer was lost; moto's tables know no request token.
+        # The client repeats a write whose answer was lost; moto's tables know no request token.
         ours = read_text(found, "nonce") == nonce
         return Recorded("ours" if ours else "theirs", round_from(found))
 

@@ -30,7 +30,7 @@ from parley.storage.usage import UsageStore
 
 Status = Literal["active", "ended", "expired"]
 READ_AT_ONCE = 10
-"""How many connections botocore keeps."""
+"""Fewer than connections are kept (`parley.aws.connection.MAX_KEPT`)."""
 MAX_PAGES = 8
 """The most pages of a session's history that are read for one request, of 1 MB each ("Query",
 DynamoDB API Reference): 2,048 read units. A transcript of half of that is more than an answer can
