@@ -267,7 +267,7 @@ export interface Metrics {
   first_audio_ms?: number | null;
   /** Until the turn ended. */
   total_ms?: number | null;
-  /** How much speech was synthesised. */
+  /** How much speech was synthesised. What nobody heard is in it, as after an interruption or of a reply that was begun in vain. */
   audio_ms?: number | null;
   /** How long the reply's text is. */
   reply_chars?: number | null;
@@ -289,9 +289,9 @@ export interface Metrics {
   fillers?: number | null;
   /** How much audio went to the transcriber. */
   heard_ms?: number | null;
-  /** How much text went to the synthesizer. */
+  /** How much text went to the synthesizer, of replies that were begun in vain too. */
   spoken_chars?: number | null;
-  /** How many tokens the model has read; absent where nobody knows, as of a workflow. */
+  /** How many tokens the model has read, for replies that were begun in vain too; absent where nobody knows, as of a workflow. */
   input_tokens?: number | null;
   /** How many it has written. */
   output_tokens?: number | null;
@@ -305,7 +305,7 @@ export interface Metrics {
   preemptive_tries?: number | null;
   /** Whether one of them is the reply. Then each part of the time above is what was left of it when the end was sure. */
   preemptive_hit?: boolean | null;
-  /** How much text the others had, which nobody saw. */
+  /** How much text the others had, which nobody saw. What they cost is in the tokens, the characters and the speech above. */
   preemptive_wasted_chars?: number | null;
   /** The turn ran in a fresh Lambda environment. */
   cold?: boolean | null;

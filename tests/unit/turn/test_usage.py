@@ -10,7 +10,7 @@ import pytest
 from parley.protocol.messages import Metrics, TurnEnd, Usage
 from parley.providers.llm import Prompt, ReplyPiece, Tokens
 from parley.providers.rules import CallRules
-from tests.unit.fakes import FakeResponder, Step, broken, until
+from tests.unit.fakes import CHAR_MS, FakeResponder, Step, broken, until
 from tests.unit.memory import REF
 from tests.unit.stage import Stage, holding
 
@@ -117,6 +117,46 @@ async def test_a_turn_that_is_interrupted_before_a_word_counts() -> None:
     (end,) = stage.wire.of(TurnEnd)
     assert end.text == ""
     assert end.metrics.input_tokens, "the model has read the prompt"
+    check_sum(stage, 1)
+
+
+async def test_replies_that_were_begun_in_vain_count() -> None:
+    stage = Stage(responder=TellingResponder())
+    running = asyncio.create_task(stage.run(None, pauses=True))
+    streams = stage.synthesizer.streams
+    for number, text in enumerate(("One two.", "One two. Three four."), 1):
+        stage.say(text, end=False)
+        stage.pause(number, -(-len(text) // 4))
+        await until(lambda number=number: len(streams) >= number and streams[number - 1].finished)  # type: ignore[misc]
+        stage.pause(number, 0, over=True)
+        await until(lambda number=number: len(streams) == number + 1)  # type: ignore[misc]
+    stage.say("One two. Three four. Five.")
+    await running
+    (end,) = stage.wire.of(TurnEnd)
+    assert end.metrics.preemptive_tries == 2
+    assert end.metrics.spoken_chars == sum(len("".join(each.clauses)) for each in streams)
+    assert end.metrics.audio_ms == sum(len(each.said) for each in streams) * CHAR_MS
+    assert len(stage.audio) / 48 < end.metrics.audio_ms / 2
+    assert (end.metrics.input_tokens, end.metrics.output_tokens) == (300, 21)
+    check_sum(stage, 1)
+
+
+async def test_a_reply_that_was_begun_and_interrupted_unseen_counts() -> None:
+    responder, _ = holding("Well, let me see. ")
+    stage = Stage(responder=responder)
+    running = asyncio.create_task(stage.run(None, pauses=True))
+    stage.say("Hello there.", end=False)
+    stage.pause(1, 3)
+    await until(lambda: any(stream.said for stream in stage.synthesizer.streams))
+    stage.interrupt(0)
+    await running
+    (end,) = stage.wire.of(TurnEnd)
+    assert (end.text, end.metrics.reply_chars) == ("", 0)
+    assert end.metrics.input_tokens
+    assert end.metrics.output_tokens
+    (stream,) = stage.synthesizer.streams
+    assert end.metrics.spoken_chars == sum(map(len, stream.clauses))
+    assert end.metrics.audio_ms == len(stream.said) * CHAR_MS
     check_sum(stage, 1)
 
 

@@ -549,7 +549,8 @@ class Metrics(Struct, omit_defaults=True):
     total_ms: float | None = None
     """Until the turn ended."""
     audio_ms: int | None = None
-    """How much speech was synthesised."""
+    """How much speech was synthesised. What nobody heard is in it, as after an interruption or of a
+    reply that was begun in vain."""
     reply_chars: int | None = None
     """How long the reply's text is."""
     posts: int | None = None
@@ -571,9 +572,10 @@ class Metrics(Struct, omit_defaults=True):
     heard_ms: int | None = None
     """How much audio went to the transcriber."""
     spoken_chars: int | None = None
-    """How much text went to the synthesizer."""
+    """How much text went to the synthesizer, of replies that were begun in vain too."""
     input_tokens: int | None = None
-    """How many tokens the model has read; absent where nobody knows, as of a workflow."""
+    """How many tokens the model has read, for replies that were begun in vain too; absent where
+    nobody knows, as of a workflow."""
     output_tokens: int | None = None
     """How many it has written."""
     tokens_estimated: bool | None = None
@@ -588,7 +590,8 @@ class Metrics(Struct, omit_defaults=True):
     """Whether one of them is the reply. Then each part of the time above is what was left of it
     when the end was sure."""
     preemptive_wasted_chars: int | None = None
-    """How much text the others had, which nobody saw."""
+    """How much text the others had, which nobody saw. What they cost is in the tokens, the
+    characters and the speech above."""
     cold: bool | None = None
     """The turn ran in a fresh Lambda environment."""
     connection_reused: bool | None = None

@@ -197,7 +197,6 @@ class TurnFinisher:
     def _metrics(self) -> Metrics:
         turn, reply, stt = self._turn, self._pipeline.reply, self._pipeline.stt
         metrics = turn.latency.metrics()
-        metrics.audio_ms = round(turn.outbox.audio_ms)
         metrics.reply_chars = len(reply.text) if reply else 0
         metrics.posts = turn.sender.posts
         metrics.retries = (reply.retries if reply else 0) + (stt.retries if stt else 0)
@@ -215,19 +214,25 @@ class TurnFinisher:
         return metrics
 
     def _add_use(self, metrics: Metrics) -> None:
-        """Add what has been used, as far as the session's sum has it."""
+        """Add what has been used, as far as the session's sum has it.
+
+        What was begun in vain, and what was spoken and not sent, is in it: providers are paid for
+        that too.
+        """
         turn, reply = self._turn, self._pipeline.reply
+        replies = [*self._pipeline.unseen_replies, *([reply] if reply is not None else [])]
         metrics.heard_ms = round(self._heard_audio_ms()) or None
         metrics.table_reads, metrics.table_writes = (
             turn.services.table_calls.reads,
             turn.services.table_calls.writes,
         )
-        if reply is None:
-            return
-        metrics.spoken_chars = reply.spoken_chars or None
-        if reply.tokens.known:
-            metrics.input_tokens, metrics.output_tokens = reply.tokens.input, reply.tokens.output
-            metrics.tokens_estimated = reply.tokens.estimated or None
+        metrics.audio_ms = round(sum(each.speech_ms for each in replies))
+        metrics.spoken_chars = sum(each.spoken_chars for each in replies) or None
+        tokens = [each.tokens for each in replies if each.tokens.known]
+        if tokens:
+            metrics.input_tokens = sum(each.input for each in tokens)
+            metrics.output_tokens = sum(each.output for each in tokens)
+            metrics.tokens_estimated = any(each.estimated for each in tokens) or None
 
     def _heard_audio_ms(self) -> float:
         """Return how much audio there was to transcribe."""

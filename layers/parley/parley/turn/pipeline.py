@@ -84,7 +84,7 @@ class Pipeline:
         self._draft: Draft | None = None
         """The reply that is held back while the user is heard."""
         self._hit = False
-        self._wasted_chars = 0
+        self._void_replies: list[ReplyStage] = []
         self._told_partial = ""
 
     async def run(self) -> None:
@@ -234,7 +234,7 @@ class Pipeline:
         """Cancel a reply that nobody has seen or heard; return another one, not begun."""
         # Its connection may take a while to close. The next one opens meanwhile.
         draft.cancel()
-        self._wasted_chars += len(draft.reply.text)
+        self._void_replies.append(draft.reply)
         if draft.writing is not None:  # with it goes the connection to the model
             tasks.start(self._turn.services.responder.warm_up())
         return self._begin_draft(tasks)
@@ -330,6 +330,13 @@ class Pipeline:
         self._want(draft, now)
         return draft
 
+    @property
+    def unseen_replies(self) -> list[ReplyStage]:
+        """The replies that were begun and not wanted, which providers are paid for all the same."""
+        left = self._draft.reply if self._draft is not None else None
+        held = [left] if left is not None and left is not self.reply else []
+        return [*self._void_replies, *held]
+
     def note_preemption(self, metrics: Metrics) -> None:
         """Note in a turn's metrics what came of beginning before the end was sure."""
         tries = self._preemption.tries
@@ -337,9 +344,7 @@ class Pipeline:
             return
         metrics.preemptive_tries = tries
         metrics.preemptive_hit = self.reply is not None and self._hit
-        left = self._draft.reply if self._draft is not None else None
-        unseen = len(left.text) if left is not None and left is not self.reply else 0
-        metrics.preemptive_wasted_chars = self._wasted_chars + unseen
+        metrics.preemptive_wasted_chars = sum(len(each.text) for each in self.unseen_replies)
 
     def note_model_asked(self) -> None:
         """Note that the model has been asked, or will not be, and write what the user said."""
