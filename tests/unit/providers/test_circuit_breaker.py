@@ -55,6 +55,14 @@ def test_after_a_while_one_call_tries_and_the_others_wait() -> None:
     assert circuit.admit_call(OPEN_S + 1) == 0
 
 
+def test_a_trial_that_is_withdrawn_is_left_to_the_next_call() -> None:
+    circuit = opened()
+    assert circuit.admit_call(OPEN_S + 1) == 0
+    circuit.withdraw_trial()
+    assert circuit.admit_call(OPEN_S + 1) == 0
+    assert circuit.admit_call(OPEN_S + 1) > 0
+
+
 def test_a_trial_that_fails_opens_it_again() -> None:
     circuit = opened()
     circuit.admit_call(OPEN_S + 1)

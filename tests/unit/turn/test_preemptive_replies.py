@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from parley.protocol.messages import Audio, Metrics, ReplyText, Transcript
-from parley.providers.circuit_breaker import OPENS_AFTER
+from parley.providers.circuit_breaker import OPEN_S, OPENS_AFTER
 from parley.providers.rules import CallRules
 from parley.turn import preemption
 from tests.unit.fakes import (
@@ -227,6 +227,22 @@ async def test_a_void_reply_is_no_failure_of_its_provider() -> None:
         await scene.running
         stage.wire = type(stage.wire)()
     assert stage.circuits.responder.refuse_call("reply_failed", time.monotonic()) is None
+
+
+async def test_a_void_reply_leaves_the_trial_of_an_open_circuit_to_the_next() -> None:
+    stage = Stage(responder=FakeResponder([[asyncio.Event()], [ANSWER]]))
+    for circuit in (stage.circuits.responder, stage.circuits.synthesizer):
+        for _ in range(OPENS_AFTER):
+            circuit.record_failure(broken("unavailable"), time.monotonic() - OPEN_S - 1)
+    scene = Scene(stage)
+    await scene.pause()
+    stage.pause(1, CHUNKS, over=True)
+    await until(lambda: len(stage.synthesizer.opened) == 2)
+    stage.say(MORE)
+    await scene.over()
+    assert (stage.wire.end.reason, stage.errors) == ("completed", [])
+    assert stage.text == ANSWER
+    assert stage.audio
 
 
 async def test_one_that_fails_is_asked_for_again_at_the_end() -> None:

@@ -35,6 +35,7 @@ class _Side(Generic[P]):
     Attributes:
         schedule: when it may be asked again.
         admitted: whether its circuit has let the call through.
+        on_trial: whether it was let through an open one.
         asked: the how-manieth attempt of the call was the last one at it; 0 for none.
         running: how many attempts at it have neither answered nor failed.
         failed: whether it has failed, and nobody has decided yet whether it is asked again.
@@ -46,6 +47,7 @@ class _Side(Generic[P]):
     candidate: Candidate[P]
     schedule: RetrySchedule
     admitted: bool = False
+    on_trial: bool = False
     asked: int = 0
     running: int = 0
     failed: bool = False
@@ -162,6 +164,17 @@ class ProviderCall(Generic[P]):
         self._record_failures(winner)
         return answer
 
+    def give_up(self) -> None:
+        """Note that no answer is wanted, whatever it would be. Cancel `run` then.
+
+        A trial that has shown nothing is left to the next call.
+        """
+        if self.begun.is_set():
+            return
+        for side in self._sides:
+            if side.on_trial and side.error is None:
+                side.candidate.breaker.withdraw_trial()
+
     async def _run(
         self,
         attempt: Attempt[P, T],
@@ -240,7 +253,7 @@ class ProviderCall(Generic[P]):
                 self._last_error = side.error = refusal
                 side.over = True
                 return False
-            side.admitted = True
+            side.admitted, side.on_trial = True, side.candidate.breaker.is_open
         return True
 
     def _choose_later(self) -> _Side[P] | None:

@@ -34,6 +34,11 @@ class CircuitBreaker:
         self._closed_from_s = 0.0
         self._open = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether no calls are made but trials."""
+        return self._open
+
     def admit_call(self, now_s: float) -> float:
         """Admit a call: return 0, or the seconds for which the provider is not to be called.
 
@@ -56,6 +61,11 @@ class CircuitBreaker:
             return None
         cause = _not_called(self.last_cause)
         return make_failure(code, "unavailable", cause=cause, retry_after_ms=round(wait_s * 1000))
+
+    def withdraw_trial(self) -> None:
+        """Let the next call be the trial: the one that was has told nothing."""
+        if self._open:
+            self._closed_from_s = 0.0
 
     def record_success(self) -> None:
         """Record that a call was answered. Close the circuit."""

@@ -68,6 +68,7 @@ class Draft:
 
     def cancel(self) -> None:
         """Let it end, without waiting for that."""
+        self.reply.give_up()
         for task in (self.speech, self.writing):
             if task is not None:
                 task.cancel()

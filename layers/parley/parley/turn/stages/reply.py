@@ -234,6 +234,13 @@ class ReplyStage:
         self._outbox, self._latency, self._on_change = outbox, latency, on_change
         on_change()
 
+    def give_up(self) -> None:
+        """Note that nothing of it is wanted. Cancel `write` and `speak` then."""
+        for call in self._calls:
+            call.give_up()
+        for segment in self._segments.items:
+            segment.tts.give_up()
+
     async def speak(self) -> None:
         """Connect to the synthesizer at once, and speak what the responder writes.
 

@@ -75,6 +75,10 @@ class TtsStage:
         """Who has not failed."""
         return self._call.unfailed
 
+    def give_up(self) -> None:
+        """Note that nothing of it is wanted. Cancel `run` then."""
+        self._call.give_up()
+
     def ask(self, synthesizers: Candidates[Synthesizer]) -> None:
         """Ask these instead. Call it before `run`."""
         self._call = self._make_call(synthesizers)
