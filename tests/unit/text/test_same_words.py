@@ -32,6 +32,11 @@ def test_case_marks_and_spaces_make_no_difference(one: str, other: str) -> None:
         ("C", "C+"),
         ("कि", "क"),
         ("no", "now"),
+        ("Take 5", "Take 5%"),
+        ("Take 5", "Take 5 ％"),
+        ("In C", "In C#"),
+        ("R D", "R&D"),
+        ("Write to ben", "Write to @ben"),
     ],
 )
 def test_other_words_and_numbers_do(one: str, other: str) -> None:
