@@ -267,6 +267,30 @@ async def test_a_flush_is_answered_in_its_turn(answer: dict[str, Any]) -> None:
     assert rest == [TranscriptPiece("Well. Then go.", True)]
 
 
+async def test_before_a_flush_all_that_was_said_is_sent_with_a_tail_of_silence() -> None:
+    received: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        received.append(b"".join(await until_forced(peer)))
+        received.append(b"".join(await until_forced(peer)))
+        await peer.send(ended("Well."), ended("Then go.", 1))
+
+    said, more = b"\1\1" * 1_001, b"\2\2" * 1_001
+    async with playing(script) as server:
+        stream = await opened(server.url)
+        await stream.send(said)
+        assert await stream.flush()
+        await stream.send(more)
+        await stream.finish()
+        assert [piece async for piece in stream.pieces()]
+        await stream.close()
+    for audio, expected in zip(received, (said, more), strict=True):
+        assert audio.startswith(expected)
+        tail = audio[len(expected) :]
+        assert set(tail) == {0}
+        assert TAIL_MS <= len(tail) / 32 < TAIL_MS + 80
+
+
 async def test_the_answer_to_a_flush_does_not_end_the_utterance() -> None:
     async def script(peer: Peer) -> None:
         await peer.send(CONNECTED)

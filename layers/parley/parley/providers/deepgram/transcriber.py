@@ -40,8 +40,8 @@ EAGER_THRESHOLD = "0.4"
 """The confidence from which the model tells that a turn may be over. It takes 0.3 to 0.9, and no
 more than that of the end itself (0.7)."""
 TAIL_MS = 240
-"""Silence behind an utterance. `ForceEndTurn` ends a turn "on the audio transcribed so far", and
-Flux transcribes about a quarter of a second at a time."""
+"""Silence behind an utterance, and in a pause that is confirmed. `ForceEndTurn` ends a turn "on the
+audio transcribed so far", and Flux transcribes about a quarter of a second at a time."""
 
 _NO_TURN = "FORCE_END_TURN_NO_ACTIVE_TURN"
 """The warning that answers a `ForceEndTurn` when nobody is speaking."""
@@ -147,14 +147,17 @@ class FluxStream:
         if self._endpointing != "manual" or self._end_forced:
             return False
         self._flushes += 1
-        await self._socket.send({"type": "ForceEndTurn"})
+        await self._force_end()
         return True
 
     async def finish(self) -> None:
         """See `parley.providers.stt.TranscriptStream`."""
+        self._end_forced = True
+        await self._force_end()
+
+    async def _force_end(self) -> None:
         for chunk in self._chunks.finish(TAIL_MS):
             await self._socket.send_raw(chunk)
-        self._end_forced = True
         await self._socket.send({"type": "ForceEndTurn"})
 
     async def pieces(self) -> AsyncIterator[TranscriptPiece]:
