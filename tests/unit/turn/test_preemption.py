@@ -273,6 +273,17 @@ def test_the_transcribers_own_signs_begin_and_void_a_reply() -> None:
     ]
 
 
+def test_a_likely_end_is_forgotten_when_more_words_come() -> None:
+    # As of a stream that broke off: another one hears all of it again.
+    utterance = Utterance("transcriber").partial(ASK).likely(ASK)
+    utterance.partial("What").partial("What time").partial(ASK)
+    assert utterance.decisions == [Begin(ASK), Void()]
+    assert utterance.likely(ASKED).final(ASKED).decisions[2:] == [
+        Begin(ASKED),
+        Commit(ASKED, hit=True),
+    ]
+
+
 def test_switched_off_nothing_begins() -> None:
     utterance = Utterance("none").partial(ASK).wait(1).pause(1).wait(1).likely(ASK).end(1).wait(1)
     assert utterance.decisions == []

@@ -118,6 +118,7 @@ class Preemption:
         if words == self._partial_words:
             return
         self._partial_words, self._partial_at_s = words, now_s
+        self._likely_over = False
         if self._pause is not None:
             self._pause_words = words
         confirmed = self._confirmed.get(self._newest_pause)
