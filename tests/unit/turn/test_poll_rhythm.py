@@ -47,6 +47,18 @@ def pauses(rhythm: PollRhythm) -> None:
     rhythm.note_chunk(3, 220 * MS, 0.8)
 
 
+def pauses_on(rhythm: PollRhythm) -> None:
+    """The client tells of the pause, and a whole chunk of silence comes, at 1.28 s."""
+    pauses(rhythm)
+    rhythm.note_pause(is_over=False)
+    rhythm.note_chunk(4, 480 * MS, 1.28)
+
+
+def goes_on(rhythm: PollRhythm) -> None:
+    pauses_on(rhythm)
+    rhythm.note_pause(is_over=True)
+
+
 def ends(rhythm: PollRhythm) -> None:
     talks(rhythm)
     rhythm.note_end()
@@ -76,6 +88,9 @@ def has_posted_all(rhythm: PollRhythm) -> None:
         (True, talks_in_short_chunks, 0.59, DUE),
         (True, pauses, 0.82, DUE),
         (True, pauses, 2.4, AWAY),
+        (True, pauses_on, 1.3, DUE),
+        (True, pauses_on, 2.8, AWAY),
+        (True, goes_on, 1.3, BETWEEN),
         (True, ends, 0.6, DUE),
         (True, ends, 5.0, DUE),
         (True, is_over, 0.7, REPLY),

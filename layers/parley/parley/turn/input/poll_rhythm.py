@@ -61,6 +61,7 @@ class PollRhythm:
         self._listening = listening
         self._ended = False
         self._ack_due = False
+        self._is_paused = False
         self._newest_seq = 0
         self._newest_s = now_s
         self._length_s = self._usual_s = 0.0
@@ -73,6 +74,10 @@ class PollRhythm:
         self._newest_seq, self._newest_s = seq, now_s
         self._length_s = duration_ms(pcm_bytes, self._rate_hz) / 1000
         self._usual_s = max(self._usual_s, self._length_s)
+
+    def note_pause(self, *, is_over: bool) -> None:
+        """Note that the client has told of a pause, or of its end."""
+        self._is_paused = not is_over
 
     def note_end(self) -> None:
         """Note that `audio_end` has come: what is missing before it is due."""
@@ -96,7 +101,9 @@ class PollRhythm:
         if since_s >= AWAY_AFTER_S + self._usual_s:
             return NextRead(AWAY_S, consistent=False)
         # A chunk that is shorter than others was sent because the user pauses: the end may follow.
-        pauses = self._length_s < self._usual_s or self._newest_seq == 0
+        # Of a pause that lasts, a whole chunk of silence comes just before the end.
+        is_short = self._length_s < self._usual_s or self._newest_seq == 0
+        pauses = self._is_paused or is_short
         if pauses or since_s >= self._usual_s - EARLY_S:
             return NextRead(DUE_S, consistent=True)
         return NextRead(BETWEEN_S, consistent=False)

@@ -213,6 +213,7 @@ class InboxPoller:
             return
         elif isinstance(entry, PauseEntry):
             self._pause = entry
+            self._rhythm.note_pause(is_over=entry.is_over)
         elif isinstance(entry, EndEntry):
             self._detector.note_end(entry, self._utterance_s())
             self._rhythm.note_end()
